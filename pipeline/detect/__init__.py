@@ -1,0 +1,1 @@
+"""detect: records to drifts. The first step of the path."""

@@ -1,0 +1,110 @@
+"""The signal catalogue: every signal that a record can carry, what it means, and whether it may page.
+
+Adding a signal is one row here, one field in ``schemas/record.py`` and one line in ``docs/signals.md``.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+from schemas.baseline import SignalKind
+from schemas.drift import Layer
+
+Direction = Literal["up", "down", "both"]
+"""The bad direction; a signal that moves the other way only improves."""
+
+Role = Literal["pages", "tickets", "cause"]
+"""What a drift of it may be at most. A cause (workload) never pages or tickets: it helps to explain."""
+
+AMOUNT_MAX = 1e15
+"""Any unit: a larger number is a fault of the sender and counts as a bad field."""
+
+
+@dataclass(frozen=True, slots=True)
+class Signal:
+    """One row. ``section`` and ``field`` say where a record carries it; ``low`` and ``high`` bound what is valid."""
+
+    name: str
+    section: str
+    field: str
+    layer: Layer
+    kind: SignalKind
+    direction: Direction
+    unit: str
+    failure_mode: str
+    role: Role
+    low: float = 0.0
+    high: float = AMOUNT_MAX
+
+
+def _row(
+    name: str,
+    layer: Layer,
+    kind: SignalKind,
+    direction: Direction,
+    unit: str,
+    failure_mode: str,
+    role: Role,
+    low: float = 0.0,
+    high: float | None = None,
+) -> Signal:
+    bounded = kind in ("rate", "ratio")
+    return Signal(
+        name, layer, name, layer, kind, direction, unit, failure_mode, role, low,
+        (1.0 if bounded else AMOUNT_MAX) if high is None else high,
+    )  # fmt: skip
+
+
+SIGNALS: tuple[Signal, ...] = (
+    #     name                layer             kind      bad     unit         failure mode           role
+    _row("latency_ms", "infrastructure", "amount", "up", "ms", "latency_degradation", "pages"),
+    _row("time_to_first_token_ms", "infrastructure", "amount", "up", "ms", "latency_degradation", "pages"),
+    _row("error", "infrastructure", "rate", "up", "", "outage", "pages"),
+    _row("input_tokens", "infrastructure", "amount", "both", "tokens", "input_shift", "cause"),
+    _row("output_tokens", "infrastructure", "amount", "both", "tokens", "verbosity_drift", "cause"),
+    _row("queue_depth", "infrastructure", "amount", "up", "requests", "latency_degradation", "pages"),
+    _row("gpu_utilization", "infrastructure", "ratio", "up", "", "latency_degradation", "tickets"),
+    _row("cpu_utilization", "infrastructure", "ratio", "up", "", "latency_degradation", "tickets"),
+    _row("length", "output", "amount", "both", "characters", "verbosity_drift", "pages"),
+    _row("empty", "output", "rate", "up", "", "empty_output", "pages"),
+    _row("refused", "output", "rate", "up", "", "refusal_spike", "pages"),
+    _row("confidence", "output", "ratio", "down", "", "confidence_drift", "pages"),
+    _row("similarity", "output", "ratio", "down", "", "semantic_drift", "pages", low=-1.0),
+    _row("hallucinated", "output", "rate", "up", "", "hallucination_spike", "pages"),
+    _row("thumbs_down", "output", "rate", "up", "", "negative_feedback", "pages"),
+    _row("corrected", "output", "rate", "up", "", "negative_feedback", "pages"),
+    _row("clicked", "output", "rate", "down", "", "engagement_drop", "pages"),
+    _row("converted", "output", "rate", "down", "", "engagement_drop", "pages"),
+    _row("retrieval_score", "data", "amount", "down", "", "retrieval_quality", "pages", low=-AMOUNT_MAX),
+    _row("retrieved_documents", "data", "amount", "down", "documents", "retrieval_quality", "pages"),
+    _row("index_age_s", "data", "age", "up", "s", "stale_index", "pages"),
+    _row("feature_age_s", "data", "age", "up", "s", "stale_features", "pages"),
+    _row("null_fraction", "data", "ratio", "up", "", "null_values", "pages"),
+    _row("schema_valid", "data", "rate", "down", "", "schema_change", "pages"),
+    _row("input_length", "data", "amount", "both", "characters", "input_shift", "cause"),
+    _row("filter_triggered", "safety", "rate", "both", "", "filter_over_blocking", "pages"),
+    _row("policy_violation", "safety", "rate", "up", "", "policy_violations", "pages"),
+    _row("injection_score", "safety", "ratio", "up", "", "prompt_injection_wave", "pages"),
+    _row("jailbreak_suspected", "safety", "rate", "up", "", "jailbreak_wave", "pages"),
+    _row("pii_detected", "safety", "rate", "up", "", "pii_exposure", "pages"),
+    _row("probe_blocked", "safety", "rate", "down", "", "filter_disabled", "pages"),
+)
+
+CATEGORIES: tuple[Signal, ...] = (
+    Signal("error_type", "infrastructure", "error_type", "infrastructure", "category", "both", "", "outage", "cause"),
+    Signal("finish_reason", "output", "finish_reason", "output", "category", "both", "", "verbosity_drift", "cause"),
+    Signal("fingerprint", "output", "fingerprint", "output", "category", "up", "", "identical_output", "cause"),
+    Signal("schema_id", "data", "schema_id", "data", "category", "both", "", "schema_change", "cause"),
+    Signal("provider_model", "", "provider_model", "derived", "category", "both", "", "undeclared_change", "cause"),
+)
+
+
+def custom_signal(name: str, kind: SignalKind) -> Signal:
+    """A signal of the user's own, from ``custom``: nobody said which way is bad, so it tickets either way."""
+    low, high = (0.0, 1.0) if kind == "rate" else (-AMOUNT_MAX, AMOUNT_MAX)
+    return Signal(f"custom.{name}", "custom", name, "custom", kind, "both", "", "custom_signal", "tickets", low, high)
+
+
+def is_valid(signal: Signal, value: float) -> bool:
+    """Whether a number can be this signal at all: finite and within its bounds."""
+    return math.isfinite(value) and signal.low <= value <= signal.high

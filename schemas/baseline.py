@@ -1,0 +1,49 @@
+"""The baseline: what is normal for a subject, signal by signal. Learned live or from a file; detect's control input."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.message import Message
+from schemas.record import Label, Subject
+from schemas.timestamp import Timestamp
+
+SignalKind = Literal["rate", "amount", "ratio", "age", "category"]
+
+
+class Channel(Message):
+    """One number a record, between 0 and 1, that a detector watches: a rate itself, or a value's rank or tail."""
+
+    mean: float
+    variance: float
+    autocorrelation_time: float = Field(ge=1, description="records that carry as much news as one independent record")
+    slice_deviation: float = Field(ge=0, description="robust standard deviation of the means of slices, noise removed")
+    half_difference: float = Field(default=0, description="second half's mean less the first's, in standard errors")
+
+
+class SignalBaseline(Message):
+    """What is normal for one signal."""
+
+    kind: SignalKind
+    count: int = Field(ge=0, description="records that carried the signal")
+    knots: list[float] | None = Field(default=None, description="513 quantiles at 0, 1/512, ..., 1 of a value")
+    channels: dict[Label, Channel] = Field(default_factory=dict)
+    shares: dict[Label, float] | None = Field(default=None, description="a category's mix")
+
+
+class Baseline(Message):
+    """What is normal for a subject.
+
+    ``baseline_version`` is a hash of the content, so equal baselines have equal versions everywhere.
+    """
+
+    version: Literal[1] = 1
+    subject: Subject
+    baseline_version: Label
+    source: Literal["file", "live", "accepted"]
+    learned_from: Timestamp
+    learned_to: Timestamp
+    records: int = Field(ge=0)
+    effective_at: Timestamp | None = Field(default=None, description="event time it applies from; absent: at once")
+    signals: dict[Label, SignalBaseline]
+    dropped_slices: list[Timestamp] = Field(default_factory=list, description="slices left out as outliers")

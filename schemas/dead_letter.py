@@ -1,0 +1,49 @@
+"""The dead letter: a message that could not be used, whole, with the reason."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.message import Message
+from schemas.record import Label
+from schemas.timestamp import Timestamp
+
+DeadLetterReason = Literal[
+    "tombstone",
+    "empty",
+    "too_large",
+    "not_utf8",
+    "not_json",
+    "not_an_object",
+    "array_in_array",
+    "subject_missing",
+    "subject_invalid",
+    "subject_limit",
+    "timestamp_missing",
+    "timestamp_invalid",
+    "timestamp_out_of_range",
+    "contract",
+    "internal_error",
+    "receiver_refused",
+]
+
+
+class DeadLetter(Message):
+    """One message that was not used, exactly as it came.
+
+    An array of records is one Kafka message with many records in it: a dead letter then holds the one bad element as
+    JSON, and ``index`` says which it was.
+    """
+
+    version: Literal[1] = 1
+    dead_letter_id: Label
+    step: Literal["detect", "correlate", "route"]
+    reason: DeadLetterReason
+    detail: str
+    topic: Label
+    partition: int
+    offset: int
+    index: int | None = None
+    appended_at: Timestamp | None = Field(default=None, description="when the broker took the message")
+    key_base64: str | None = None
+    value_base64: str | None = Field(default=None, description="the original bytes; absent for a tombstone")

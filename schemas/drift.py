@@ -1,0 +1,52 @@
+"""The drift: one signal of one subject that left its baseline, with the evidence. Written by detect."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.message import Message
+from schemas.record import Label, Subject
+from schemas.timestamp import Timestamp
+
+Layer = Literal["infrastructure", "output", "data", "safety", "custom", "derived"]
+Tier = Literal["page", "ticket", "cause"]
+Side = Literal["up", "down"]
+DriftState = Literal["firing", "evidence", "recovered"]
+
+
+class Drift(Message):
+    """A signal left its baseline (``firing``), is still off (``evidence``), or came back (``recovered``).
+
+    The three states of one drift share its ``drift_id``; ``sequence`` counts them from 0.
+    """
+
+    type: Literal["drift"] = "drift"
+    version: Literal[1] = 1
+    drift_id: Label
+    sequence: int = 0
+    state: DriftState
+    subject: Subject
+    partition: int
+    segment: Label = Field(default="", description="dimension=value, or empty for the whole subject")
+    environment: Label | None = None
+    provider: Label | None = None
+    signal: Label
+    layer: Layer
+    unit: Label = ""
+    channel: Label = Field(description="rate, location, high_tail, low_tail, dispersion")
+    side: Side
+    tier: Tier
+    detector: Literal["page_hinkley", "adwin"]
+    baseline_version: Label
+    started_at: Timestamp = Field(description="estimate: when the signal left its baseline")
+    detected_at: Timestamp = Field(description="event time of the record that fired")
+    updated_at: Timestamp = Field(description="event time of this state")
+    request_id: Label | None = Field(default=None, description="the record that fired")
+    normal: float = Field(description="the baseline's mean (a rate) or median (a value), in the signal's unit")
+    now: float = Field(description="the same since started_at, in the signal's unit")
+    effect: float = Field(description="an odds ratio for a rate, a shift of rank (-1 to 1) for a value")
+    effect_kind: Literal["odds_ratio", "rank_shift", "ratio"]
+    records: int = Field(description="records since started_at that carry the signal")
+    evidence: float = Field(description="log evidence against the baseline's band, to compare with threshold")
+    threshold: float
+    sentence: str = Field(description="the finding in words")

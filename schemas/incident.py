@@ -1,0 +1,108 @@
+"""The incident: what broke, since when, how bad, because of what, and what to do. Each revision is a whole one."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.drift import Layer, Side, Tier
+from schemas.message import Message
+from schemas.record import Label, Subject
+from schemas.timestamp import Timestamp
+
+Severity = Literal["P1", "P2", "P3", "P4"]
+IncidentStatus = Literal["open", "acknowledged", "mitigated", "resolved", "merged"]
+
+
+class SignalEvidence(Message):
+    """One drift of the incident: the newest state of it."""
+
+    drift_id: Label
+    signal: Label
+    layer: Layer
+    unit: Label = ""
+    channel: Label
+    side: Side
+    tier: Tier
+    segments: list[Label] = Field(default_factory=list)
+    detector: Label
+    state: Literal["firing", "recovered"]
+    normal: float
+    now: float
+    effect: float
+    effect_kind: Label
+    records: int
+    started_at: Timestamp
+    detected_at: Timestamp
+    sentence: str
+
+
+class Suspect(Message):
+    """What probably caused it."""
+
+    rank: int
+    kind: Label
+    name: Label
+    score: float = Field(ge=0, le=1)
+    reason: str
+    deployment_id: Label | None = None
+    from_version: Label | None = None
+    to_version: Label | None = None
+    at: Timestamp | None = None
+
+
+class Containment(Message):
+    """One thing to do now, in the order to do it."""
+
+    rank: int
+    action: Literal["kill_switch", "throttle", "rollback", "filter", "investigate"]
+    target: str
+    reason: str
+
+
+class ResponseTarget(Message):
+    """What is due by when."""
+
+    name: Literal["classify", "commander", "contain", "first_communication", "next_communication", "fix", "review"]
+    due_at: Timestamp
+    source: str
+
+
+class LogEntry(Message):
+    """One line of the running log."""
+
+    at: Timestamp
+    event: Label
+    text: str
+
+
+class Incident(Message):
+    """One incident, at one revision. The key on the topic is ``incident_id``; the newest revision is the truth."""
+
+    version: Literal[1] = 1
+    incident_id: Label
+    revision: int = Field(ge=1)
+    status: IncidentStatus
+    severity: Severity
+    severity_rule: Label = Field(description="the name of the rule that decided")
+    severity_reason: str
+    failure_mode: Label
+    subject: Subject
+    environment: Label | None = None
+    provider: Label | None = None
+    segments: list[Label] = Field(default_factory=list)
+    title: str
+    summary: str = Field(description="one readable paragraph for the person on call")
+    started_at: Timestamp
+    detected_at: Timestamp
+    detection_gap_s: float
+    updated_at: Timestamp
+    resolved_at: Timestamp | None = None
+    evidence: list[SignalEvidence]
+    suspects: list[Suspect] = Field(default_factory=list)
+    containment: list[Containment] = Field(default_factory=list)
+    response_targets: list[ResponseTarget] = Field(default_factory=list)
+    runbook: str
+    acknowledged_by: Label | None = None
+    assigned_to: Label | None = None
+    change: str = Field(description="what this revision changed")
+    log: list[LogEntry] = Field(default_factory=list)

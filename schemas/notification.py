@@ -1,0 +1,29 @@
+"""The notification: what was sent about an incident, to which receiver, or why not. The end of the path."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from schemas.incident import IncidentStatus, Severity
+from schemas.message import Message
+from schemas.record import Label, Subject
+from schemas.timestamp import Timestamp
+
+
+class Notification(Message):
+    """One decision of route, and how it went."""
+
+    version: Literal[1] = 1
+    notification_id: Label = Field(description="the idempotency key: incident, revision and receiver")
+    incident_id: Label
+    revision: int
+    subject: Subject
+    severity: Severity
+    status: IncidentStatus
+    route: Label
+    receiver: Label
+    outcome: Literal["sent", "suppressed", "failed"]
+    reason: str
+    attempts: int = 0
+    decided_at: Timestamp = Field(description="event time of the revision that it is about")
+    sent_at: Timestamp | None = Field(default=None, description="the wall clock when the receiver took it")

@@ -1,0 +1,98 @@
+"""The record: one request that a model served, as its serving system reports it. The start of the path."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schemas.message import Message
+from schemas.timestamp import Timestamp
+
+SUBJECT_LENGTH_MAX = 200
+"""Characters of a subject, and of every other label."""
+
+Subject = Annotated[str, Field(min_length=1, max_length=SUBJECT_LENGTH_MAX, pattern=r"^[^\x00-\x1f\x7f]+$")]
+Label = Annotated[str, Field(max_length=SUBJECT_LENGTH_MAX)]
+LabelValue = Label | bool | int
+Amount = Annotated[float, Field(ge=0)]
+Count = Annotated[int, Field(ge=0)]
+Ratio = Annotated[float, Field(ge=0, le=1)]
+Rate = bool
+
+
+class Infrastructure(Message):
+    """How the request ran."""
+
+    latency_ms: Amount | None = None
+    time_to_first_token_ms: Amount | None = None
+    error: Rate | None = None
+    error_type: Label | None = None
+    input_tokens: Amount | None = None
+    output_tokens: Amount | None = None
+    queue_depth: Amount | None = None
+    gpu_utilization: Ratio | None = None
+    cpu_utilization: Ratio | None = None
+
+
+class Output(Message):
+    """What came out, and what people made of it."""
+
+    length: Amount | None = Field(default=None, description="characters, or items of a recommendation")
+    empty: Rate | None = None
+    refused: Rate | None = None
+    confidence: Ratio | None = None
+    similarity: Annotated[float, Field(ge=-1, le=1)] | None = None
+    fingerprint: Label | None = Field(default=None, description="a hash of the output: equal outputs, equal fingerprints")
+    hallucinated: Rate | None = None
+    thumbs_down: Rate | None = None
+    corrected: Rate | None = None
+    clicked: Rate | None = None
+    converted: Rate | None = None
+    finish_reason: Label | None = None
+
+
+class Data(Message):
+    """What went in: retrieval, features, schema."""
+
+    retrieval_score: float | None = None
+    retrieved_documents: Amount | None = None
+    index_age_s: Amount | None = None
+    feature_age_s: Amount | None = None
+    null_fraction: Ratio | None = None
+    schema_valid: Rate | None = None
+    schema_id: Label | None = None
+    input_length: Amount | None = None
+    embedding: Annotated[list[float], Field(max_length=4096)] | None = None
+
+
+class Safety(Message):
+    """What the filters and policies said."""
+
+    filter_triggered: Rate | None = None
+    policy_violation: Rate | None = None
+    injection_score: Ratio | None = None
+    jailbreak_suspected: Rate | None = None
+    pii_detected: Rate | None = None
+    probe_blocked: Rate | None = Field(default=None, description="a known-bad prompt, sent on purpose: was it blocked?")
+
+
+class Record(Message):
+    """One served request.
+
+    Every signal is optional: send what you have. A late outcome (a thumbs-down, a click) is one more record with the
+    same ``request_id`` and no ``infrastructure``. Records carry numbers and labels, never prompts or answers.
+    """
+
+    version: Literal[1] = 1
+    subject: Subject = Field(description="what is watched: one AI feature of one environment, such as support-bot")
+    request_id: Label | None = None
+    timestamp: Timestamp = Field(description="the end of the request")
+    versions: dict[Label, LabelValue] = Field(default_factory=dict, description="model, prompt, index, flag:NAME, ...")
+    environment: Label | None = None
+    segment: dict[Label, LabelValue] = Field(default_factory=dict, description="region, tenant, ...")
+    provider: Label | None = None
+    provider_model: Label | None = None
+    infrastructure: Infrastructure | None = None
+    output: Output | None = None
+    data: Data | None = None
+    safety: Safety | None = None
+    custom: dict[Label, float | bool] = Field(default_factory=dict, description="signals of your own, by name")

@@ -1,0 +1,96 @@
+"""A point in time as every message carries it: Unix milliseconds in memory, RFC 3339 in UTC on the wire."""
+
+import re
+from datetime import UTC, datetime, timedelta, timezone
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
+
+SECONDS_BY_MISTAKE_BELOW = 100_000_000_000
+"""Milliseconds: a smaller number is 1973 or earlier, so somebody sent seconds."""
+
+LATEST_MS = 253_402_300_799_999
+"""Milliseconds: the last instant of the year 9999, the last that RFC 3339 can write."""
+
+_RFC_3339 = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:([Zz])|([+-])(\d\d):(\d\d))", re.ASCII
+)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def parse_timestamp(value: Any) -> int:
+    """Read a point in time.
+
+    Parameters
+    ----------
+    value
+        Unix milliseconds as an integer, or an RFC 3339 text with its offset from UTC.
+
+    Returns
+    -------
+    int
+        Unix milliseconds.
+
+    Raises
+    ------
+    ValueError
+        If it is neither, if it looks like seconds, or if there is no such time.
+
+    >>> parse_timestamp("2026-11-24T03:12:00.123Z")
+    1795489920123
+    """
+    if isinstance(value, bool):
+        raise ValueError("a timestamp is Unix milliseconds or RFC 3339, not a boolean")
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int):
+        if 0 <= value < SECONDS_BY_MISTAKE_BELOW:
+            raise ValueError("a timestamp below 1e11 looks like seconds: send Unix milliseconds")
+        if not 0 <= value <= LATEST_MS:
+            raise ValueError("a timestamp in Unix milliseconds lies between 1e11 and the year 9999")
+        return value
+    if isinstance(value, str):
+        found = _RFC_3339.fullmatch(value)
+        if found is None:
+            raise ValueError("a timestamp is RFC 3339 with an offset, as in 2026-11-24T03:12:00.123Z")
+        year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])
+        zone = UTC
+        if found[9]:
+            offset = timedelta(hours=int(found[10]), minutes=int(found[11]))
+            zone = timezone(-offset if found[9] == "-" else offset)
+        leap = second == 60
+        moment = datetime(year, month, day, hour, minute, 59 if leap else second, tzinfo=zone)
+        whole = (moment - _EPOCH) // timedelta(milliseconds=1)
+        fraction = 999 if leap else int((found[7] or "0").ljust(3, "0")[:3])
+        if not SECONDS_BY_MISTAKE_BELOW <= whole + fraction <= LATEST_MS:
+            raise ValueError("a timestamp lies between 1973 and the year 9999")
+        return whole + fraction
+    raise ValueError("a timestamp is Unix milliseconds or RFC 3339")
+
+
+def format_timestamp(milliseconds: int) -> str:
+    """Write Unix milliseconds as RFC 3339 in UTC.
+
+    >>> format_timestamp(1795489920123)
+    '2026-11-24T03:12:00.123Z'
+    """
+    moment = _EPOCH + timedelta(milliseconds=milliseconds)
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+Timestamp = Annotated[
+    int,
+    BeforeValidator(parse_timestamp),
+    PlainSerializer(format_timestamp, return_type=str, when_used="json"),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "format": "date-time"},
+                {"type": "integer", "minimum": SECONDS_BY_MISTAKE_BELOW, "maximum": LATEST_MS},
+            ],
+            "description": "RFC 3339, or Unix milliseconds",
+        },
+        mode="validation",
+    ),
+    WithJsonSchema({"type": "string", "format": "date-time", "description": "RFC 3339 in UTC"}, mode="serialization"),
+]
