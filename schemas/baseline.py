@@ -19,6 +19,7 @@ class Channel(Message):
     autocorrelation_time: float = Field(ge=1, description="records that carry as much news as one independent record")
     slice_deviation: float = Field(ge=0, description="robust standard deviation of the means of slices, noise removed")
     half_difference: float = Field(default=0, description="second half's mean less the first's, in standard errors")
+    count: int = Field(default=0, ge=0, description="records behind the mean; without any the channel is not judged")
 
 
 class SignalBaseline(Message):
@@ -26,6 +27,7 @@ class SignalBaseline(Message):
 
     kind: SignalKind
     count: int = Field(ge=0, description="records that carried the signal")
+    mean: float | None = Field(default=None, description="of the signal itself, in its own unit")
     knots: list[float] | None = Field(default=None, description="513 quantiles at 0, 1/512, ..., 1 of a value")
     channels: dict[Label, Channel] = Field(default_factory=dict)
     shares: dict[Label, float] | None = Field(default=None, description="a category's mix")

@@ -33,6 +33,7 @@ class Drift(Message):
     signal: Label
     layer: Layer
     unit: Label = ""
+    failure_mode: Label = Field(default="unknown", description="what this signal says is failing, by the catalogue")
     channel: Label = Field(description="rate, location, high_tail, low_tail, dispersion")
     side: Side
     tier: Tier

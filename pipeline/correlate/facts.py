@@ -1,0 +1,176 @@
+"""The facts of an incident: what its drifts and people said. Everything that a reader sees is computed from them."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from pipeline.correlate.modes import Family, mode_of
+from pipeline.correlate.severity import Decision
+from schemas.drift import Drift
+from schemas.incident import Incident, LogEntry, Severity
+
+COMMANDS_SEEN_MAX = 200
+"""Ids of commands that an incident remembers, so that one sent twice counts once."""
+
+
+@dataclass(slots=True)
+class Tracked:
+    """One drift: as readers know it, and as it was last reported.
+
+    The two differ while only the numbers changed. Evidence that no one needs to act on waits here, and is told with the
+    next thing that matters; so what readers see does not depend on when a late deployment made the incident be told again.
+    """
+
+    shown: Drift
+    newest: Drift
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """A person's severity."""
+
+    severity: Severity
+    at: int
+    author: str
+    note: str | None = None
+
+
+@dataclass(slots=True)
+class Facts:
+    """One incident's state. Times are Unix ms of event time.
+
+    ``clock`` is the newest report of any drift of the subject; ``closed_by`` is set when a person ended the incident,
+    after which no drift joins it; ``told`` is the last revision that readers have.
+    """
+
+    incident_id: str
+    subject: str
+    opened_by: str
+    decision: Decision
+    clock: int
+    tracked: dict[str, Tracked] = field(default_factory=dict)
+    log: list[LogEntry] = field(default_factory=list)
+    acknowledged_by: str | None = None
+    assigned_to: str | None = None
+    classification: Classification | None = None
+    resolved_at: int | None = None
+    closed_by: str | None = None
+    commands: list[str] = field(default_factory=list)
+    told: Incident | None = None
+
+    @property
+    def drifts(self) -> list[Drift]:
+        """The newest state of every drift."""
+        return [each.newest for each in self.tracked.values()]
+
+    @property
+    def firing(self) -> list[Drift]:
+        """The drifts that have not recovered."""
+        return [drift for drift in self.drifts if drift.state != "recovered"]
+
+    @property
+    def families(self) -> set[Family]:
+        """The families of failure modes that the incident has met."""
+        return {mode_of(drift).family for drift in self.drifts}
+
+    @property
+    def partitions(self) -> set[int]:
+        """The partitions of records that its drifts came from."""
+        return {drift.partition for drift in self.drifts}
+
+    @property
+    def started_at(self) -> int:
+        """The earliest estimated start; of page-tier drifts where there are any, for theirs are the sharper ones."""
+        drifts = self.drifts
+        paging = [drift for drift in drifts if drift.tier == "page"]
+        return min(drift.started_at for drift in paging or drifts)
+
+    @property
+    def detected_at(self) -> int:
+        """When the first drift fired."""
+        return min(drift.detected_at for drift in self.drifts)
+
+    @property
+    def last_change_at(self) -> int:
+        """When a drift last fired or recovered."""
+        return max(drift.updated_at if drift.state == "recovered" else drift.detected_at for drift in self.drifts)
+
+    def named(self, field_name: str) -> str | None:
+        """The environment or provider, from the first drift that names one."""
+        return next((value for drift in self.drifts if (value := getattr(drift, field_name)) is not None), None)
+
+    def note(self, at: int, event: str, text: str, *, entries_max: int) -> None:
+        """Add a line to the running log: the opening and the newest are kept."""
+        self.log.append(LogEntry(at=at, event=event, text=text))
+        self.log = newest_lines(self.log, entries_max)
+
+    def tell_newest(self) -> None:
+        """Let readers know the newest numbers of all drifts."""
+        for each in self.tracked.values():
+            each.shown = each.newest
+
+    def dump(self) -> dict[str, Any]:
+        """The state, for JSON."""
+        decision = self.decision
+        return {
+            "incident_id": self.incident_id,
+            "subject": self.subject,
+            "opened_by": self.opened_by,
+            "decision": [decision.severity, decision.rule, decision.reason, _plain(decision.drift)],
+            "clock": self.clock,
+            "tracked": [
+                [_plain(each.shown), None if each.newest is each.shown else _plain(each.newest)]
+                for each in self.tracked.values()
+            ],
+            "log": [[entry.at, entry.event, entry.text] for entry in self.log],
+            "acknowledged_by": self.acknowledged_by,
+            "assigned_to": self.assigned_to,
+            "classification": _row(self.classification),
+            "resolved_at": self.resolved_at,
+            "closed_by": self.closed_by,
+            "commands": list(self.commands),
+            "told": None if self.told is None else self.told.model_dump(exclude_none=True),
+        }
+
+    @classmethod
+    def load(cls, state: dict[str, Any]) -> "Facts":
+        """Take up a state that :meth:`dump` gave out; ``ValueError`` or ``KeyError`` if it does not fit."""
+        severity, rule, reason, drift = state["decision"]
+        tracked = {}
+        for shown_state, newest_state in state["tracked"]:
+            shown = Drift.model_validate(shown_state)
+            newest = shown if newest_state is None else Drift.model_validate(newest_state)
+            tracked[shown.drift_id] = Tracked(shown, newest)
+        classification = state["classification"]
+        told = state["told"]
+        return cls(
+            incident_id=state["incident_id"],
+            subject=state["subject"],
+            opened_by=state["opened_by"],
+            decision=Decision(severity, rule, reason, Drift.model_validate(drift)),
+            clock=state["clock"],
+            tracked=tracked,
+            log=[LogEntry(at=at, event=event, text=text) for at, event, text in state["log"]],
+            acknowledged_by=state["acknowledged_by"],
+            assigned_to=state["assigned_to"],
+            classification=None if classification is None else Classification(*classification),
+            resolved_at=state["resolved_at"],
+            closed_by=state["closed_by"],
+            commands=list(state["commands"]),
+            told=None if told is None else Incident.model_validate(told),
+        )
+
+
+def newest_lines(log: list[LogEntry], entries_max: int) -> list[LogEntry]:
+    """A log in order of time, cut to its first line (the opening) and its newest."""
+    ordered = sorted(log, key=lambda entry: entry.at)
+    return ordered if len(ordered) <= entries_max else [ordered[0], *ordered[len(ordered) - entries_max + 1 :]]
+
+
+def _plain(drift: Drift) -> dict[str, Any]:
+    return drift.model_dump(exclude_none=True)
+
+
+def _row(classification: Classification | None) -> list[Any] | None:
+    if classification is None:
+        return None
+    return [classification.severity, classification.at, classification.author, classification.note]

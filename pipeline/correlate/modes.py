@@ -1,0 +1,148 @@
+"""The failure modes: what can fail, what to do first about it, and which kinds of change cause it.
+
+A signal of the catalogue names its failure mode, and a drift carries the name. The order of the rows matters: where
+several modes of one incident are equally bad, the earlier row gives the incident its name, so causes stand before
+symptoms. Adding one is one row here, one page in ``docs/runbooks`` and, if it is worse or milder than quality loss,
+one rule in ``rules.toml``. The orders of containment follow the playbook: a kill switch first where harm is possible,
+a rollback first where a change is the likely cause, throttling where load is.
+"""
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from schemas.deployment import DeploymentKind
+from schemas.drift import Drift, Layer
+
+Family = Literal["safety", "serving", "data", "output", "workload", "other"]
+Action = Literal["kill_switch", "throttle", "rollback", "filter", "investigate"]
+Cause = DeploymentKind | Literal["input_shift"]
+
+DOWNSTREAM: Mapping[Family, tuple[Family, ...]] = {"serving": ("output",), "data": ("output",)}
+"""What a failure of one family does to others a little later: broken serving or data spoils outputs."""
+
+STRONG, POSSIBLE, WEAK = 1.0, 0.6, 0.2
+"""How well a kind of change fits a failure mode: it is a usual cause, it can be one, it hardly ever is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mode:
+    """One failure mode. ``contain`` is in the order to do it; ``strong`` and ``possible`` are kinds of cause."""
+
+    name: str
+    title: str
+    layer: Layer
+    family: Family
+    contain: tuple[Action, ...]
+    strong: tuple[Cause, ...]
+    possible: tuple[Cause, ...] = ()
+
+    def fit(self, kind: str) -> float:
+        """How well a kind of change explains this mode: 1.0, 0.6 or 0.2.
+
+        >>> MODES["refusal_spike"].fit("prompt"), MODES["refusal_spike"].fit("index")
+        (1.0, 0.2)
+        """
+        if kind in self.strong:
+            return STRONG
+        return POSSIBLE if kind in self.possible else WEAK
+
+
+_HARM: tuple[Action, ...] = ("kill_switch", "rollback", "filter", "investigate")
+_ATTACK: tuple[Action, ...] = ("filter", "throttle", "kill_switch", "investigate")
+_CHANGE: tuple[Action, ...] = ("rollback", "kill_switch", "investigate")
+_LOAD: tuple[Action, ...] = ("rollback", "throttle", "kill_switch", "investigate")
+_MILD: tuple[Action, ...] = ("rollback", "investigate")
+_LOOK: tuple[Action, ...] = ("investigate",)
+
+_ROWS: tuple[Mode, ...] = (
+    # harm first
+    Mode("pii_exposure", "Personal data in outputs", "safety", "safety", _HARM,
+         ("prompt", "model", "index", "data"), ("flag", "config")),
+    Mode("filter_disabled", "Safety filter not blocking", "safety", "safety", _HARM,
+         ("config", "flag", "dependency"), ("model", "provider_status", "prompt")),
+    Mode("policy_violations", "Policy violations", "safety", "safety", _HARM,
+         ("prompt", "model"), ("config", "flag", "index", "input_shift", "provider_status")),
+    Mode("jailbreak_wave", "Wave of jailbreak attempts", "safety", "safety", _ATTACK,
+         ("input_shift",), ("prompt", "model", "config")),
+    Mode("prompt_injection_wave", "Wave of prompt injection", "safety", "safety", _ATTACK,
+         ("input_shift", "data", "index"), ("prompt", "config")),
+    # the core does not work
+    Mode("outage", "Errors", "infrastructure", "serving", _LOAD,
+         ("dependency", "config", "provider_status", "model"), ("flag", "prompt", "input_shift", "index", "data")),
+    Mode("schema_change", "Inputs no longer fit their schema", "data", "data", _CHANGE,
+         ("data", "dependency"), ("config", "flag")),
+    Mode("null_values", "Missing input values", "data", "data", _CHANGE,
+         ("data",), ("dependency", "config", "flag")),
+    Mode("stale_index", "Stale index", "data", "data", _CHANGE,
+         ("index", "data"), ("config", "dependency", "flag")),
+    Mode("stale_features", "Stale features", "data", "data", _CHANGE,
+         ("data", "dependency"), ("config", "flag")),
+    Mode("retrieval_quality", "Retrieval quality loss", "data", "data", _CHANGE,
+         ("index", "data"), ("model", "config", "dependency", "input_shift", "flag")),
+    Mode("empty_output", "Empty outputs", "output", "output", _CHANGE,
+         ("prompt", "model", "provider_status", "config"), ("dependency", "flag", "index")),
+    Mode("identical_output", "Identical outputs", "output", "output", _CHANGE,
+         ("model", "config", "data", "flag"), ("prompt", "dependency", "index")),
+    # users see worse quality
+    Mode("latency_degradation", "Latency degradation", "infrastructure", "serving", _LOAD,
+         ("dependency", "model", "config", "provider_status"), ("prompt", "input_shift", "index", "flag")),
+    Mode("filter_over_blocking", "Safety filter over-blocking", "safety", "safety", _CHANGE,
+         ("config", "flag", "model"), ("prompt", "dependency", "provider_status", "input_shift")),
+    Mode("hallucination_spike", "Hallucination spike", "output", "output", _CHANGE,
+         ("model", "prompt", "index"), ("data", "config", "provider_status", "input_shift", "flag")),
+    Mode("refusal_spike", "Refusal spike", "output", "output", _CHANGE,
+         ("prompt", "model"), ("config", "flag", "provider_status", "input_shift")),
+    Mode("semantic_drift", "Outputs mean something else", "output", "output", _CHANGE,
+         ("model", "prompt"), ("index", "config", "provider_status", "input_shift", "flag")),
+    Mode("confidence_drift", "Confidence drift", "output", "output", _MILD,
+         ("model", "input_shift"), ("prompt", "data", "index", "config")),
+    Mode("verbosity_drift", "Verbosity drift", "output", "output", _MILD,
+         ("prompt", "model"), ("config", "input_shift", "provider_status")),
+    Mode("negative_feedback", "Negative feedback", "output", "output", _CHANGE,
+         ("prompt", "model"), ("index", "data", "flag", "config", "input_shift")),
+    Mode("engagement_drop", "Engagement drop", "output", "output", _CHANGE,
+         ("model", "flag"), ("data", "prompt", "index", "config", "input_shift")),
+    # what explains rather than fails
+    Mode("undeclared_change", "Change that nobody declared", "derived", "workload", _LOOK,
+         ("model", "provider_status", "dependency")),
+    Mode("input_shift", "Inputs shifted", "derived", "workload", _LOOK, ("data", "input_shift"), ("flag",)),
+    Mode("custom_signal", "Custom signal moved", "custom", "other", _MILD,
+         ("prompt", "model"), ("index", "flag", "dependency", "config", "data", "provider_status", "input_shift")),
+    Mode("unknown", "Unnamed failure", "derived", "other", _MILD,
+         ("prompt", "model"), ("index", "flag", "dependency", "config", "data", "provider_status", "input_shift")),
+)  # fmt: skip
+
+MODES: Mapping[str, Mode] = {mode.name: mode for mode in _ROWS}
+
+_RANK: Mapping[str, int] = {mode.name: place for place, mode in enumerate(_ROWS)}
+
+
+def mode_of(drift: Drift) -> Mode:
+    """The failure mode of a drift.
+
+    A filter that triggers less than it did is not over-blocking: it has stopped to block. A name that the table lacks,
+    from a newer detect, is ``unknown``.
+    """
+    if drift.failure_mode == "filter_over_blocking" and drift.side == "down":
+        return MODES["filter_disabled"]
+    return MODES.get(drift.failure_mode, MODES["unknown"])
+
+
+def rank(mode: Mode) -> int:
+    """The place of a mode in the table: the smallest names the incident.
+
+    >>> rank(MODES["stale_index"]) < rank(MODES["retrieval_quality"])
+    True
+    """
+    return _RANK[mode.name]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that looks most like a given one.
+
+    >>> nearest("stale_idx", MODES)
+    'stale_index'
+    """
+    return max(known, key=lambda each: (difflib.SequenceMatcher(None, name, each).ratio(), each))

@@ -1,0 +1,58 @@
+"""A severity rule: when it applies, which severity it gives, and why. Plain data, from ``rules.toml`` or the configuration."""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from pipeline.correlate.modes import MODES, nearest
+from schemas.drift import Layer
+from schemas.incident import Severity
+
+RuleTier = Literal["page", "ticket"]
+EffectKind = Literal["odds_ratio", "rank_shift", "ratio"]
+Name = Annotated[str, Field(min_length=1, max_length=100)]
+
+
+class When(BaseModel):
+    """What must hold, all of it; what is left out does not matter.
+
+    All but ``minimum_layers`` are asked of one drift: a rule applies to an incident if one of its drifts fits.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    failure_modes: tuple[str, ...] = Field(default=(), description="names of docs/runbooks; empty: any")
+    layers: tuple[Layer, ...] = Field(default=(), description="layers of the signal; empty: any")
+    tier: RuleTier | None = Field(default=None, description="page or ticket; absent: either")
+    minimum_effect: dict[EffectKind, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict, description="by kind of effect, either way; kinds left out never fit if any is given"
+    )
+    minimum_now: float | None = Field(default=None, description="the signal is at least this, in its own unit")
+    minimum_ratio: float | None = Field(default=None, ge=0, description="now is at least this many times normal")
+    maximum_ratio: float | None = Field(default=None, ge=0, description="now is at most this many times normal")
+    minimum_layers: int = Field(default=1, ge=1, description="layers with a page-tier drift in the incident")
+
+    @field_validator("failure_modes")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        for name in names:
+            if name not in MODES:
+                raise ValueError(f'no failure mode is called "{name}": did you mean "{nearest(name, MODES)}"?')
+        return names
+
+
+class Rule(BaseModel):
+    """One row of the table. Rules are asked in order; the first that applies decides."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Name
+    severity: Severity
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    when: When = When()
+
+    @model_validator(mode="after")
+    def _safety_pages(self) -> "Rule":
+        if self.when.minimum_layers > 1 and self.when.tier == "ticket":
+            raise ValueError('"minimum_layers" counts page-tier drifts: it does not go with tier = "ticket"')
+        return self

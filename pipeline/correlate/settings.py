@@ -1,0 +1,73 @@
+"""What can be set of correlate: its windows, its limits, and severity rules of one's own."""
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from pipeline.correlate.rule import Rule
+
+
+class CorrelateSettings(BaseModel):
+    """Windows in seconds of event time, limits in pieces.
+
+    A changed setting applies to what comes; open incidents are kept.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    join_window_s: float = Field(
+        default=600, ge=0, le=86_400,
+        description="a drift may join an incident that last changed this long before the drift began; bigger: fewer, "
+        "larger incidents",
+    )  # fmt: skip
+    together_s: float = Field(
+        default=120, ge=0, le=3_600,
+        description="starts this close count as one moment, which is a shared cause whatever the signals; bigger: "
+        "unrelated failures are joined more often",
+    )  # fmt: skip
+    one_finding_s: float = Field(
+        default=60, ge=0, le=3_600,
+        description="the same finding from other partitions or segments within this is one line of evidence",
+    )  # fmt: skip
+    resolve_quiet_s: float = Field(
+        default=300, ge=0, le=86_400,
+        description="an incident is resolved when all its signals have been back for this long; bigger: fewer incidents "
+        "that come back, later all-clears",
+    )  # fmt: skip
+    look_back_s: float = Field(
+        default=3_600, ge=0, le=604_800,
+        description="a deployment up to this long before the start can be a suspect",
+    )  # fmt: skip
+    start_error_s: float = Field(
+        default=60, ge=0, le=3_600,
+        description="how far the estimated start may be off: within it a deployment counts as being at the start",
+    )  # fmt: skip
+    worsening: float = Field(
+        default=2.0, ge=1.1, le=100,
+        description="a signal that moves this many times as far from normal as last told is told again",
+    )  # fmt: skip
+    suspect_score_minimum: float = Field(
+        default=0.05, ge=0, le=1, description="a suspect below this score is not plausible and is left out"
+    )
+    runbooks: str = Field(
+        default="docs/runbooks/", max_length=300,
+        description="where the runbooks are: the file name of the failure mode is appended",
+    )  # fmt: skip
+    severity_rules: tuple[Rule, ...] = Field(
+        default=(), max_length=200, description="rules of your own, asked before the ones that come with the product"
+    )
+    suspects_max: int = Field(default=5, ge=1, le=50, description="suspects an incident names, best first")
+    evidence_max: int = Field(default=50, ge=1, le=200, description="lines of evidence an incident shows")
+    drifts_max: int = Field(default=400, ge=1, le=500, description="drifts an incident keeps, over all partitions")
+    log_entries_max: int = Field(default=100, ge=2, le=1_000, description="lines of an incident's running log")
+    incidents_max: int = Field(
+        default=500, ge=1, le=10_000,
+        description="incidents kept to be revised; beyond, the oldest resolved go (the alerts topic keeps them)",
+    )  # fmt: skip
+    deployments_max: int = Field(
+        default=1_000, ge=1, le=100_000, description="deployments kept to be suspects; beyond, the oldest to arrive go"
+    )
+    causes_max: int = Field(
+        default=1_000,
+        ge=1,
+        le=100_000,
+        description="workload drifts kept to be suspects; beyond, the oldest to arrive go",
+    )

@@ -1,0 +1,94 @@
+"""Numbers, times and signals in words: what the titles, summaries and reasons are made of."""
+
+from schemas.drift import Drift
+from schemas.timestamp import format_timestamp
+
+_PHRASES: dict[str, tuple[str, str, str]] = {
+    "refused": ("refuses", "refused", "{} of requests"),
+    "empty": ("answers", "answered", "{} of requests with nothing"),
+    "error": ("fails", "failed", "{} of requests"),
+    "hallucinated": ("hallucinates in", "hallucinated in", "{} of answers"),
+    "thumbs_down": ("gets", "got", "{} thumbs down"),
+    "corrected": ("is", "was", "corrected by users in {} of answers"),
+    "clicked": ("is", "was", "clicked in {} of answers"),
+    "converted": ("converts", "converted", "{} of requests"),
+    "index_age_s": ("answers from", "answered from", "an index {} old"),
+    "feature_age_s": ("answers from", "answered from", "features {} old"),
+    "schema_valid": ("gets", "got", "{} of inputs in the right schema"),
+    "latency_ms": ("takes", "took", "{} to answer"),
+    "time_to_first_token_ms": ("takes", "took", "{} to begin an answer"),
+    "pii_detected": ("shows", "showed", "personal data in {} of outputs"),
+    "policy_violation": ("breaks", "broke", "policy in {} of outputs"),
+    "jailbreak_suspected": ("meets", "met", "jailbreak attempts in {} of requests"),
+    "filter_triggered": ("sets off", "set off", "its safety filter in {} of requests"),
+    "probe_blocked": ("blocks", "blocked", "{} of the known-bad probes"),
+}
+"""For a signal of one meaning: the verb now, the verb of the past, the rest with the number."""
+
+_CHANNELS = {"high_tail": "high values", "low_tail": "low values", "dispersion": "spread"}
+_LARGE = 100
+"""From here on a number is written without decimals."""
+_DAY_S, _HOUR_S, _MINUTE_S = 86_400, 3_600, 60
+
+
+def clock_time(milliseconds: int) -> str:
+    """The time of day, UTC, to the second.
+
+    >>> clock_time(1795489920123)
+    '03:12:00Z'
+    """
+    return format_timestamp(milliseconds)[11:19] + "Z"
+
+
+def duration(seconds: float) -> str:
+    """A length of time, in its two largest units.
+
+    >>> duration(20), duration(7_500), duration(90_000)
+    ('20 s', '2 h 5 min', '1 d 1 h')
+    """
+    whole = round(abs(seconds))
+    if whole < _MINUTE_S:
+        return f"{whole} s"
+    if whole < _HOUR_S:
+        return _two(whole // _MINUTE_S, "min", whole % _MINUTE_S, "s")
+    if whole < _DAY_S:
+        return _two(whole // _HOUR_S, "h", whole % _HOUR_S // _MINUTE_S, "min")
+    return _two(whole // _DAY_S, "d", whole % _DAY_S // _HOUR_S, "h")
+
+
+def quantity(value: float, unit: str, channel: str) -> str:
+    """A signal's value as a person writes it.
+
+    >>> quantity(0.0914, "", "rate"), quantity(0.0002, "", "rate"), quantity(812.4, "ms", "location")
+    ('9.1 %', '0.02 %', '812 ms')
+    >>> quantity(93_600.0, "s", "location"), quantity(0.7712, "", "location")
+    ('1 d 2 h', '0.771')
+    """
+    if channel == "rate":
+        percent = 100 * value
+        return f"{percent:.1f} %" if percent >= 0.1 or percent == 0 else f"{percent:.2g} %"
+    if unit == "s":
+        return duration(value)
+    number = f"{value:,.0f}" if abs(value) >= _LARGE else f"{value:.3g}"
+    return f"{number} {unit}" if unit else number
+
+
+def finding(drift: Drift, *, past: bool = False) -> str:
+    """What a drift says of its subject: a verb and a number, without the subject.
+
+    The number is the one that the drift gives; ``past`` puts it into the past.
+    """
+    now = quantity(drift.now, drift.unit, drift.channel)
+    normal = quantity(drift.normal, drift.unit, drift.channel)
+    where = f" ({drift.segment})" if drift.segment else ""
+    phrase = _PHRASES.get(drift.signal)
+    if phrase is not None and drift.channel in ("rate", "location"):
+        verb, rest = phrase[past], phrase[2].format(now)
+        return f"{verb} {rest}{where}, normally {normal}"
+    aspect = _CHANNELS.get(drift.channel)
+    measure = drift.signal if aspect is None else f"the {aspect} of {drift.signal}"
+    return f"{'had' if past else 'has'} {measure} {drift.side}{where}: {now}, normally {normal}"
+
+
+def _two(large: int, large_unit: str, small: int, small_unit: str) -> str:
+    return f"{large} {large_unit} {small} {small_unit}" if small else f"{large} {large_unit}"

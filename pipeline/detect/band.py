@@ -1,0 +1,125 @@
+"""The band: how far a channel's mean may lie from its baseline's and still be no news. It is the null and the gate."""
+
+from dataclasses import dataclass
+
+from scipy.special import betaincinv, ndtri
+
+from pipeline.detect.channels import BINARY
+from pipeline.detect.settings import DAY_S, DetectSettings
+from schemas.baseline import Channel
+from schemas.drift import Tier
+
+DEVIATIONS = 3.0
+"""Standard deviations between slices that the band is at least wide."""
+
+MISTAKEN_BANDS_PER_SIDE = 1e-3
+"""Bands too narrow by chance that all sides of a subject together may have: one in a thousand baselines."""
+
+FLOOR_DAYS = 3
+"""Whole days from which on a baseline has seen for itself how much days differ."""
+
+FLOOR_RELATIVE = 0.10
+"""Day-to-day standard deviation of a rate or tail, relative to the rarer outcome, until then."""
+
+FLOOR_RANK = 0.05
+"""Day-to-day standard deviation of a mean rank, until then."""
+
+EDGE_MIN = 1e-5
+EDGE_MAX = 0.999
+"""Edges nearer to 0 and 1 than these cannot be crossed in any useful time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """The edges of the mean, and for each side either None or why it cannot be judged."""
+
+    low: float
+    high: float
+    low_refusal: str | None
+    high_refusal: str | None
+
+
+def odds_times(mean: float, ratio: float) -> float:
+    """The mean whose odds are ``ratio`` times those of ``mean``.
+
+    >>> round(odds_times(0.01, 1.5), 5)
+    0.01493
+    """
+    return ratio * mean / (1.0 - mean + ratio * mean)
+
+
+def confidence_high(events: float, records: float, error: float) -> float:
+    """The upper Clopper-Pearson limit of a rate; 1 - error**(1/records) if there was no event at all.
+
+    >>> round(confidence_high(0, 5000, 1e-5), 5)
+    0.0023
+    """
+    return 1.0 if events >= records else float(betaincinv(events + 1.0, records - events, 1.0 - error))
+
+
+def band(channel: Channel, name: str, tier: Tier, settings: DetectSettings, *, sides: int, span_s: float) -> Band:
+    """The band of one channel at one tier.
+
+    Each edge is the farthest of three: a confidence limit of the baseline's mean at 1 - 1/(1000 sides), three robust
+    standard deviations between its slices, and a tolerance below which nobody wants to hear of it.
+
+    Parameters
+    ----------
+    sides
+        Sides of the subject that are watched in all: the more, the wider each band.
+    span_s
+        Seconds of event time that the baseline saw. Below three whole days, days may differ more than it shows; the
+        floor for that is left out where ``settings.ready_after_s`` says that days do not matter.
+
+    >>> usual = Channel(mean=0.01, variance=0.0099, autocorrelation_time=1.0, slice_deviation=0.0, count=100_000)
+    >>> round(band(usual, "rate", "page", DetectSettings(), sides=90, span_s=86_400).high, 5)
+    0.01493
+    """
+    if channel.count < 1:
+        return Band(0.0, 1.0, "no records behind its mean", "no records behind its mean")
+    binary = name in BINARY
+    independent = channel.count / channel.autocorrelation_time
+    error = MISTAKEN_BANDS_PER_SIDE / max(1, sides)
+    spread = DEVIATIONS * max(channel.slice_deviation, _day_floor(channel, settings, span_s, binary=binary))
+    mean = min(max(channel.mean, 0.0), 1.0)
+    if not binary:
+        tolerance = settings.ticket_rank_shift if tier == "ticket" else settings.page_rank_shift
+        half = max(tolerance, spread, -float(ndtri(error)) * (channel.variance / independent) ** 0.5)
+        width = f"its mean rank may move by {half:.2f} by itself, more than {settings.judge_rank_max:g}"
+        refusal = width if half > settings.judge_rank_max else None
+        low, high = mean - half, mean + half
+        return Band(low, high, refusal or _reach(1.0 - low), refusal or _reach(high))
+    if tier == "ticket":
+        tolerance = settings.ticket_rate_odds
+    else:
+        tolerance = settings.page_rate_odds if name == "rate" else settings.page_tail_odds
+    high, high_refusal = _rate_edge(mean, independent, error, spread, tolerance, settings)
+    mirrored, low_refusal = _rate_edge(1.0 - mean, independent, error, spread, tolerance, settings)
+    return Band(1.0 - mirrored, high, low_refusal, high_refusal)
+
+
+def _rate_edge(
+    mean: float, independent: float, error: float, spread: float, tolerance: float, settings: DetectSettings
+) -> tuple[float, str | None]:
+    high = max(
+        confidence_high(mean * independent, independent, error), mean + spread, odds_times(mean, tolerance), EDGE_MIN
+    )
+    if high > EDGE_MAX:
+        return EDGE_MAX, _reach(high)
+    # A rate seen never or a few times is wide in odds though narrow in itself: it is measured from the edge that a rate
+    # never seen would have.
+    origin = max(mean, confidence_high(0.0, independent, error))
+    ratio = high * (1.0 - origin) / (origin * (1.0 - high)) if origin < 1.0 else 1.0
+    if ratio > settings.judge_odds_max:
+        return high, f"its odds may change {ratio:.1f}-fold by themselves, more than {settings.judge_odds_max:g}"
+    return high, None
+
+
+def _day_floor(channel: Channel, settings: DetectSettings, span_s: float, *, binary: bool) -> float:
+    if span_s >= FLOOR_DAYS * DAY_S or settings.ready_after_s < DAY_S:
+        return 0.0
+    return FLOOR_RELATIVE * min(channel.mean, 1.0 - channel.mean) if binary else FLOOR_RANK
+
+
+def _reach(high: float) -> str | None:
+    return "it cannot move that way" if high > EDGE_MAX else None

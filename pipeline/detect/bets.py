@@ -1,0 +1,71 @@
+"""The bets of a side: how much evidence one record is, for each of eight guesses of how far the mean has moved."""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+BETS = 8
+"""Guesses a side; more see more sizes of a change well, and cost in proportion."""
+
+STAKE_MAX = 0.95
+"""Share of the evidence that one record may take away at most."""
+
+VARIANCE_MIN = 1e-4
+"""A channel's variance counts as this at least, so that a constant baseline gives finite bets."""
+
+_NEVER = 1e-6
+"""A mean of exactly 0 or 1 counts as this near to it, where its log-odds are needed."""
+
+
+def _log_odds(mean: float) -> float:
+    inside = min(max(mean, _NEVER), 1.0 - _NEVER)
+    return math.log(inside / (1.0 - inside))
+
+
+def _stakes(null: float, guesses: NDArray[np.float64], variance: float, *, binary: bool) -> NDArray[np.float64]:
+    means = 1.0 / (1.0 + np.exp(-guesses))
+    spread = null * (1.0 - null) if binary else max(variance, VARIANCE_MIN)
+    stakes: NDArray[np.float64] = np.minimum((means - null) / spread, STAKE_MAX / null)
+    return stakes
+
+
+def bets_beyond(null: float, variance: float, *, binary: bool) -> NDArray[np.float64]:
+    """Bets that a mean is above ``null``: the evidence of a record x is ln(1 + bet * (x - null)).
+
+    For every stream whose mean given the past is at most ``null``, exp(evidence) is expected not to grow, whatever
+    its shape (betting scores: Waudby-Smith and Ramdas 2024, "Estimating means of bounded random variables by
+    betting"). The guesses of a rate are spaced evenly in log-odds from 0.45 beyond the edge; those of a value,
+    geometrically from 0.1, since a mean of ranks can move by little and be sure.
+
+    Parameters
+    ----------
+    null
+        The largest mean that is no news, between 0 and 1. For a side that falls: one less the smallest.
+    variance
+        Of the channel in its baseline; ignored where ``binary``.
+
+    >>> bets_beyond(0.015, 0.0, binary=True).round(1).tolist()
+    [0.6, 1.9, 4.1, 7.8, 13.8, 23.0, 36.2, 53.2]
+    """
+    start = _log_odds(null)
+    if binary:
+        guesses = np.linspace(start + 0.45, max(start + 0.9, 4.0), BETS)
+    else:
+        guesses = start + np.geomspace(0.1, 4.0, BETS)
+    return _stakes(null, guesses, variance, binary=binary)
+
+
+def bets_back(null: float, mean: float, variance: float, *, binary: bool) -> NDArray[np.float64]:
+    """Bets that a mean which was beyond an edge is back: the null is the mirrored edge, the guesses lie near ``mean``.
+
+    Parameters
+    ----------
+    null
+        One less the edge, for a side that had risen; the edge, for one that had fallen.
+    mean
+        The baseline's mean, mirrored likewise: it lies above ``null``.
+    """
+    start = _log_odds(null)
+    guesses = start + (_log_odds(mean) - start) * np.linspace(0.3, 1.5, BETS)
+    return _stakes(null, guesses, variance, binary=binary)

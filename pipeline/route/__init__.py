@@ -1,0 +1,1 @@
+"""The last step: incident revisions in, one decision for each receiver out."""

@@ -1,0 +1,77 @@
+"""Settling on a real broker: a step is done when only markers of transactions lie between it and the end."""
+
+import asyncio
+
+import pytest
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from load.errors import LoadError
+from load.files import Line
+from load.produce import produce
+from load.settle import wait_until_settled
+from schemas.topics import ALERTS, DRIFTS, RECORDS
+from topologies.broker import EmbeddedBroker
+
+pytestmark = pytest.mark.kafka
+
+LINES = [Line(number, f"subject-{number}".encode(), b"{}") for number in range(40)]
+
+
+async def committed_all(bootstrap: str, group: str, *names: str, less: int = 0) -> None:
+    """Commit for a group the offset after the last message, as a step does: markers are not counted."""
+    consumer = AIOKafkaConsumer(
+        *names,
+        bootstrap_servers=bootstrap,
+        group_id=None,
+        auto_offset_reset="earliest",
+        isolation_level="read_committed",
+    )
+    await consumer.start()
+    offsets: dict[TopicPartition, int] = {}
+    while found := await consumer.getmany(timeout_ms=1000):
+        offsets |= {partition: records[-1].offset + 1 - less for partition, records in found.items()}
+    await consumer.stop()
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=f"{group}-0")
+    await producer.start()
+    async with producer.transaction():
+        await producer.send_offsets_to_transaction(offsets, group)
+    await producer.stop()
+
+
+async def in_transaction(bootstrap: str, name: str) -> None:
+    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id="writer")
+    await producer.start()
+    async with producer.transaction():
+        await producer.send_and_wait(name, b"{}")
+    await producer.stop()
+
+
+async def test_empty_topics_are_settled_at_once(empty_broker: EmbeddedBroker) -> None:
+    await asyncio.wait_for(wait_until_settled(empty_broker.bootstrap, "quiet", stall_s=2.0), 10)
+
+
+async def test_a_step_that_has_read_nothing_is_named_when_it_stalls(empty_broker: EmbeddedBroker) -> None:
+    await produce(empty_broker.bootstrap, LINES)
+    with pytest.raises(LoadError, match="detect has read 0 of 40 offsets"):
+        await wait_until_settled(empty_broker.bootstrap, "absent", stall_s=1.0)
+
+
+async def test_a_step_one_message_behind_is_not_settled(empty_broker: EmbeddedBroker) -> None:
+    bootstrap = empty_broker.bootstrap
+    await produce(bootstrap, LINES)
+    await committed_all(bootstrap, "late-detect", RECORDS, less=1)
+    with pytest.raises(LoadError, match="detect has read"):
+        await wait_until_settled(bootstrap, "late", steps=("detect",), stall_s=1.0)
+
+
+async def test_markers_behind_the_last_message_are_not_waited_for(empty_broker: EmbeddedBroker) -> None:
+    bootstrap = empty_broker.bootstrap
+    told: list[tuple[str, int, int]] = []
+    await produce(bootstrap, LINES)
+    await in_transaction(bootstrap, DRIFTS)
+    await in_transaction(bootstrap, ALERTS)
+    await committed_all(bootstrap, "done-detect", RECORDS)
+    await committed_all(bootstrap, "done-correlate", DRIFTS)
+    await committed_all(bootstrap, "done-route", ALERTS)
+    await wait_until_settled(bootstrap, "done", stall_s=3.0, on_progress=lambda *each: told.append(each))
+    assert told == [("detect", 40, 40), ("correlate", 1, 2), ("route", 1, 2)]

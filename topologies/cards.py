@@ -1,0 +1,203 @@
+"""The card: one incident on one screen, for the person who was just woken by it. On a terminal or as plain text.
+
+Read from the top: how bad and what, then what to do, because of what, and only then the evidence. Whatever a sender put
+into a label is shown as text: neither colours, nor links, nor the terminal's control characters.
+"""
+
+import re
+from collections.abc import Iterable, Iterator
+from io import StringIO
+
+from rich.console import Console, Group, RenderableType
+from rich.rule import Rule
+from rich.table import Table
+from rich.text import Text
+
+from schemas.incident import Containment, Incident, SignalEvidence, Suspect
+from schemas.timestamp import format_timestamp
+
+WIDTH = 80
+"""Columns of the plain text, and what the card is laid out for."""
+
+EVIDENCE_ROWS_MAX = 6
+"""Signals that a card shows; it says how many more there are."""
+
+SUSPECTS_MAX = 3
+"""Suspects that a card shows."""
+
+CONTAINMENTS_MAX = 3
+"""Things to do that a card shows."""
+
+COLOURS = {"P1": "bold white on red", "P2": "bold red", "P3": "bold yellow", "P4": "bold cyan"}
+
+_BREAKS = re.compile(r"[\n\r\t]+")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_CLOSED = ("resolved", "merged")
+_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
+
+
+def card(incident: Incident) -> RenderableType:
+    """The card as something that a ``rich.console.Console`` prints; it is laid out for 80 columns or more."""
+    return Group(*_parts(incident))
+
+
+def plain_card(incident: Incident, *, width: int = WIDTH) -> str:
+    """The card as plain text, each line at most ``width`` columns, ending with a line break."""
+    written = StringIO()
+    console = Console(file=written, width=width, color_system=None, force_terminal=False, legacy_windows=False)
+    console.print(card(incident))
+    return "".join(f"{line.rstrip()}\n" for line in written.getvalue().splitlines())
+
+
+def _parts(incident: Incident) -> Iterator[RenderableType]:
+    colour = COLOURS[incident.severity] if incident.status not in _CLOSED else "bold green"
+    head = f"{incident.severity} {incident.status.upper()}"
+    yield Rule(Text(f" {head} ", style=colour), style=colour, align="left", characters="━")
+    yield _text(incident.title, style="bold")
+    yield _text(incident.summary)
+    yield Text()
+    table = _grid()
+    for label, content in _rows(incident):
+        table.add_row(Text(label, style="dim"), content)
+    yield table
+    if incident.evidence:
+        yield Text()
+        yield _evidence(incident)
+    yield Text()
+    footer = _grid()
+    footer.add_row(Text("runbook", style="dim"), _text(incident.runbook))
+    footer.add_row(
+        Text("incident", style="dim"), _text(f"{incident.incident_id}  revision {incident.revision}: {incident.change}")
+    )
+    yield footer
+
+
+def _rows(incident: Incident) -> Iterator[tuple[str, Text]]:
+    """The labelled lines between the summary and the evidence."""
+    day = incident.started_at
+    since = f"{_clock(incident.started_at)}, detected {_clock(incident.detected_at, day)}"
+    since += f" ({_duration(incident.detection_gap_s)} later)"
+    if incident.resolved_at is not None:
+        since += f", resolved {_clock(incident.resolved_at, day)}"
+    yield "since", _text(since)
+    closed = incident.status in _CLOSED
+    if not closed:
+        to_do = sorted(incident.containment, key=_rank)[:CONTAINMENTS_MAX]
+        yield from _numbered("do", map(_containment, to_do), "bold")
+    suspects = sorted(incident.suspects, key=_rank)[:SUSPECTS_MAX]
+    yield from _numbered("cause", (_suspect(one, day) for one in suspects), "")
+    due = sorted(incident.response_targets, key=lambda target: target.due_at)
+    if due and not closed:
+        yield "due", _text(", ".join(f"{one.name.replace('_', ' ')} {_clock(one.due_at, day)}" for one in due))
+    people = [f"acknowledged by {incident.acknowledged_by}"] if incident.acknowledged_by else []
+    people += [f"assigned to {incident.assigned_to}"] if incident.assigned_to else []
+    if people:
+        yield "people", _text(", ".join(people))
+    yield "severity", _text(f"{incident.severity} by rule {incident.severity_rule}: {incident.severity_reason}")
+    where = [*incident.segments, *(part for part in (incident.environment, incident.provider) if part)]
+    if where:
+        yield "where", _text(", ".join(where))
+
+
+def _rank(one: Containment | Suspect) -> int:
+    return one.rank
+
+
+def _numbered(label: str, lines: Iterable[str], style: str) -> Iterator[tuple[str, Text]]:
+    """Lines of one label, which stands beside the first; the first is what counts, so it alone has the style."""
+    for number, line in enumerate(lines, start=1):
+        yield (label if number == 1 else ""), _text(f"{number}. {line}", style=style if number == 1 else "")
+
+
+def _containment(one: Containment) -> str:
+    return f"{one.action.replace('_', ' ')}: {one.target} ({one.reason})"
+
+
+def _suspect(one: Suspect, day: int) -> str:
+    change = f" {one.from_version or '?'} -> {one.to_version or '?'}" if one.from_version or one.to_version else ""
+    at = f" at {_clock(one.at, day)}" if one.at is not None else ""
+    # A change of a version is often named after its kind, or after the versions: say each once.
+    name = "" if one.name in (one.kind, change.strip()) else f" {one.name}"
+    return f"{one.kind}{name}{change}{at}, score {one.score:.2f}: {one.reason}"
+
+
+def _evidence(incident: Incident) -> Table:
+    """The newest state of each drift, those that still fire first."""
+    table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim", expand=False)
+    table.add_column("signal", overflow="fold", max_width=24)
+    for column in ("normal", "now", "effect"):
+        table.add_column(column, justify="right", no_wrap=True)
+    table.add_column("since", no_wrap=True)
+    table.add_column("detector", no_wrap=True)
+    ordered = sorted(
+        incident.evidence, key=lambda one: (one.state != "firing", one.started_at, one.signal, one.drift_id)
+    )
+    for one in ordered[:EVIDENCE_ROWS_MAX]:
+        style = "" if one.state == "firing" else "dim"
+        table.add_row(*(_text(cell, style=style) for cell in _evidence_cells(one, incident.started_at)))
+    more = len(ordered) - EVIDENCE_ROWS_MAX
+    if more > 0:
+        table.add_row(Text(f"and {more} more", style="dim"))
+    return table
+
+
+def _evidence_cells(one: SignalEvidence, day: int) -> tuple[str, str, str, str, str, str]:
+    name = one.signal if one.channel in ("rate", "location") else f"{one.signal} {one.channel}"
+    name += f" [{', '.join(one.segments)}]" if any(one.segments) else ""
+    state = one.detector if one.state == "firing" else "recovered"
+    return name, _amount(one.normal, one), _amount(one.now, one), _effect(one), _clock(one.started_at, day), state
+
+
+def _amount(value: float, one: SignalEvidence) -> str:
+    """A value in its unit.
+
+    A rate has no unit and is told by its effect: it reads as per cent.
+    """
+    if one.effect_kind == "odds_ratio" and not one.unit:
+        return f"{value * 100:.3g} %"
+    if one.unit == "s":
+        return _duration(value)
+    return f"{value:.4g} {one.unit}".rstrip()
+
+
+def _effect(one: SignalEvidence) -> str:
+    if one.effect_kind == "odds_ratio":
+        return f"odds x{one.effect:.3g}"
+    if one.effect_kind == "rank_shift":
+        return f"rank {one.effect:+.2f}"
+    return f"x{one.effect:.3g}"
+
+
+def _duration(seconds: float) -> str:
+    """Seconds for a person.
+
+    >>> _duration(41), _duration(90), _duration(5400), _duration(200_000)
+    ('41 s', '1.5 min', '1.5 h', '2.3 days')
+    """
+    size = abs(seconds)
+    if size < _MINUTE_S:
+        return f"{seconds:.3g} s"
+    if size < _HOUR_S:
+        return f"{seconds / _MINUTE_S:.3g} min"
+    if size < 2 * _DAY_S:
+        return f"{seconds / _HOUR_S:.3g} h"
+    return f"{seconds / _DAY_S:.3g} days"
+
+
+def _clock(at: int, day: int | None = None) -> str:
+    """A point in time in UTC; without its date where that is the date of ``day``."""
+    date, _, time = format_timestamp(at).partition("T")
+    known = day is not None and format_timestamp(day).startswith(date)
+    return f"{time[:8]}Z" if known else f"{date} {time[:8]}Z"
+
+
+def _grid() -> Table:
+    grid = Table.grid(padding=(0, 2, 0, 0))
+    grid.add_column(width=8, no_wrap=True)
+    grid.add_column(overflow="fold")
+    return grid
+
+
+def _text(content: str, *, style: str = "") -> Text:
+    """Text as it is, but for what would move a terminal's cursor, ring its bell or turn the line around."""
+    return Text(_CONTROL.sub("\ufffd", _BREAKS.sub(" ", content)), style=style)

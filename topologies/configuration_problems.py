@@ -1,0 +1,122 @@
+"""What is wrong with a configuration, in words: pydantic's findings as one line each, and the nearest known key."""
+
+import difflib
+from typing import Any, get_args
+
+from pydantic import BaseModel
+from pydantic_core import ErrorDetails
+
+NEAREST_CUTOFF = 0.6
+"""How alike (0 to 1) a known key must be to be offered; bigger offers less."""
+
+KEYS_NAMED_MAX = 12
+"""Known keys that a message lists where none is alike."""
+
+_NEEDED = {
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "a text",
+    "tuple_type": "a list",
+    "list_type": "a list",
+    "model_type": "a table",
+    "model_attributes_type": "a table",
+    "dict_type": "a table",
+    "finite_number": "a finite number",
+}
+_BOUNDS = {
+    "greater_than_equal": ("at least", "ge"),
+    "greater_than": ("more than", "gt"),
+    "less_than_equal": ("at most", "le"),
+    "less_than": ("less than", "lt"),
+}
+_LENGTHS = {"too_short": ("at least", "min_length"), "too_long": ("at most", "max_length")}
+
+
+def problem(model: type[BaseModel], detail: ErrorDetails) -> str:
+    """One of pydantic's findings as a line: the key's path, what is wrong, what to do.
+
+    Values that are texts are never repeated: one of them may be a secret.
+    """
+    path = key_path(detail["loc"])
+    kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
+    if kind == "extra_forbidden":
+        return f"{path}: unknown key{_advice(model, detail['loc'])}"
+    if kind == "missing":
+        return f"{path}: is missing"
+    if kind in _NEEDED:
+        return f"{path}: {_NEEDED[kind]} is needed, not {_shape(value)}"
+    if kind in _BOUNDS:
+        words, name = _BOUNDS[kind]
+        return f"{path}: must be {words} {context[name]:g}, not {value}"
+    if kind in _LENGTHS:
+        words, name = _LENGTHS[kind]
+        return f"{path}: must have {words} {context[name]} of them, not {context['actual_length']}"
+    if kind == "literal_error":
+        return f"{path}: must be one of {context['expected'].replace(' or ', ', ')}"
+    if kind == "string_pattern_mismatch":
+        return f"{path}: does not have the form {context['pattern']}"
+    message = str(context["error"]) if kind == "value_error" else detail["msg"][:1].lower() + detail["msg"][1:]
+    return f"{path}: {message}" if path else message
+
+
+def key_path(location: tuple[int | str, ...]) -> str:
+    """A place in the file as a person writes it.
+
+    >>> key_path(("route", "routes", 0, "name"))
+    'route.routes[0].name'
+    """
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return path.removeprefix(".")
+
+
+def known_keys(model: type[BaseModel], prefix: str = "") -> dict[str, type[BaseModel] | None]:
+    """Every key that a file may have, by its path without list positions; the model of a table, None for a value."""
+    keys: dict[str, type[BaseModel] | None] = {}
+    for name, field in model.model_fields.items():
+        path = f"{prefix}{field.alias or name}"
+        inner = _model_in(field.annotation)
+        keys[path] = inner
+        # A route may hold routes: their keys are those of the outer one, and are named once.
+        if inner is not None and inner is not model:
+            keys.update(known_keys(inner, f"{path}."))
+    return keys
+
+
+def _advice(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
+    names = [part for part in location if isinstance(part, str)]
+    here: type[BaseModel] = model
+    for name in names[:-1]:
+        here = known_keys(here).get(name) or here
+    siblings = [field.alias or name for name, field in here.model_fields.items()]
+    if near := difflib.get_close_matches(names[-1], siblings, 1, NEAREST_CUTOFF):
+        return f"; did you mean {key_path((*location[:-1], near[0]))}?"
+    everywhere = {path.rpartition(".")[2]: path for path in reversed(known_keys(model))}
+    if near := difflib.get_close_matches(names[-1], everywhere, 1, NEAREST_CUTOFF):
+        return f"; did you mean {everywhere[near[0]]}?"
+    shown = ", ".join(siblings[:KEYS_NAMED_MAX]) + (", ..." if len(siblings) > KEYS_NAMED_MAX else "")
+    return f"; known here are {shown}"
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for argument in get_args(annotation):
+        if (found := _model_in(argument)) is not None:
+            return found
+    return None
+
+
+def _shape(value: Any) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return "a text"
+    if isinstance(value, (int, float)):
+        return str(value)
+    if isinstance(value, list):
+        return "a list"
+    return "a table" if isinstance(value, dict) else "nothing"
