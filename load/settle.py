@@ -81,8 +81,16 @@ async def wait_until_settled(
 
 
 async def read_offsets(admin: AIOKafkaAdminClient, group: str) -> dict[TopicPartition, int]:
-    """The offsets that a group has committed, by partition; partitions that it has not are absent."""
-    found = await admin.list_consumer_group_offsets(group)
+    """The offsets that a group has committed, by partition; partitions that it has not are absent.
+
+    So they are all while the cluster has not yet found out who keeps the group's offsets.
+    """
+    try:
+        found = await admin.list_consumer_group_offsets(group)
+    except KafkaError as error:
+        if not error.retriable:
+            raise
+        return {}
     return {partition: entry.offset for partition, entry in found.items() if entry.offset >= 0}
 
 

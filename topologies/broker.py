@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, NoReturn, Self
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
@@ -39,7 +39,7 @@ MESSAGE_BYTES_MAX = 17 * MEBIBYTE
 
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
-POLL_S = 0.05
+POLL_S = 0.1
 PROBE_TIMEOUT_S = 5.0
 
 LOG_NAME = "kafka.log"
@@ -185,8 +185,19 @@ class EmbeddedBroker:
     ) -> None:
         await self.stop()
 
-    def last_words(self) -> str:
-        """The line of Kafka's log that says best why it stopped."""
+    async def died(self) -> NoReturn:
+        """Wait until a started broker stops by itself.
+
+        Raises
+        ------
+        BrokerError
+            With its last words.
+        """
+        while self.running:  # noqa: ASYNC110  a child that another event loop started can only be polled
+            await asyncio.sleep(POLL_S)
+        raise BrokerError(f"Kafka stopped: {self._last_words()} (see {self.log})")
+
+    def _last_words(self) -> str:
         try:
             lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
         except OSError:
@@ -264,7 +275,7 @@ class EmbeddedBroker:
         tool = self._spawn(jars, *arguments)
         try:
             if not await _ended(tool, START_TIMEOUT_S) or tool.returncode:
-                raise BrokerError(f"cannot format the data folder {self.data}: {self.last_words()} (see {self.log})")
+                raise BrokerError(f"cannot format the data folder {self.data}: {self._last_words()} (see {self.log})")
         finally:
             if tool.poll() is None:
                 tool.kill()
@@ -273,7 +284,7 @@ class EmbeddedBroker:
         deadline = asyncio.get_running_loop().time() + START_TIMEOUT_S
         while not await _answers(self.port):
             if java.poll() is not None:
-                raise BrokerError(f"Kafka stopped while starting: {self.last_words()} (see {self.log})")
+                raise BrokerError(f"Kafka stopped while starting: {self._last_words()} (see {self.log})")
             if asyncio.get_running_loop().time() > deadline:
                 raise BrokerError(
                     f"Kafka did not answer at {self.bootstrap} within {START_TIMEOUT_S:.0f} s (see {self.log})"

@@ -7,6 +7,7 @@ into a label is shown as text: neither colours, nor links, nor the terminal's co
 import re
 from collections.abc import Iterable, Iterator
 from io import StringIO
+from typing import TextIO
 
 from rich.console import Console, Group, RenderableType
 from rich.rule import Rule
@@ -47,6 +48,24 @@ def plain_card(incident: Incident, *, width: int = WIDTH) -> str:
     console = Console(file=written, width=width, color_system=None, force_terminal=False, legacy_windows=False)
     console.print(card(incident))
     return "".join(f"{line.rstrip()}\n" for line in written.getvalue().splitlines())
+
+
+def print_card(incident: Incident, stream: TextIO) -> None:
+    """Print the card, and an empty line: in colours on a terminal, as plain text anywhere else."""
+    if stream.isatty():
+        Console(file=stream).print(card(incident))
+    else:
+        stream.write(plain_card(incident))
+    stream.write("\n")
+    stream.flush()
+
+
+def print_log(incident: Incident, stream: TextIO) -> None:
+    """Print the running log, the oldest line first."""
+    grid = _grid()
+    for entry in incident.log:
+        grid.add_row(Text(_clock(entry.at, incident.started_at), style="dim"), _text(f"{entry.event}: {entry.text}"))
+    Console(file=stream, width=None if stream.isatty() else WIDTH).print(grid)
 
 
 def _parts(incident: Incident) -> Iterator[RenderableType]:
@@ -193,7 +212,7 @@ def _clock(at: int, day: int | None = None) -> str:
 
 def _grid() -> Table:
     grid = Table.grid(padding=(0, 2, 0, 0))
-    grid.add_column(width=8, no_wrap=True)
+    grid.add_column(min_width=8, no_wrap=True)
     grid.add_column(overflow="fold")
     return grid
 

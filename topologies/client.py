@@ -5,14 +5,17 @@ connection and closes it.
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from pipeline.step import Message
+from topologies.failure import Failure
 
 CONNECT_TIMEOUT_S = 10.0
 """Seconds that a broker may take to answer the first question."""
@@ -27,19 +30,15 @@ WRITE_BYTES_MAX = 16 * 1024 * 1024
 """Bytes of the largest message that any topic of the contract takes."""
 
 
-class ClientError(Exception):
-    """What a person must put right before a topic can be read or written; its text is one line."""
-
-
-class BrokerUnreachable(ClientError):
+class BrokerUnreachable(Failure):
     """Nothing that speaks Kafka answers at the address, or it stopped answering."""
 
 
-class TopicMissing(ClientError):
+class TopicMissing(Failure):
     """The broker answers, and has no such topic."""
 
 
-class WriteRefused(ClientError):
+class WriteRefused(Failure):
     """The broker answers, and does not take the message."""
 
 
@@ -123,11 +122,11 @@ async def write(bootstrap: str, topic: str, key: bytes | None, value: bytes | No
     BrokerUnreachable, TopicMissing, WriteRefused
         As their names say.
     """
-    async with _consumer(bootstrap, topic):  # a producer would wait a minute for a topic that is not there
-        pass
+    await _partitions(bootstrap, topic)
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", max_request_size=WRITE_BYTES_MAX)
     try:
-        await _connect(producer, bootstrap)
+        async with _connecting(bootstrap):
+            await producer.start()
         await producer.send_and_wait(topic, value=value, key=key)
     except KafkaConnectionError as error:
         raise _unreachable(bootstrap) from error
@@ -140,6 +139,7 @@ async def write(bootstrap: str, topic: str, key: bytes | None, value: bytes | No
 @asynccontextmanager
 async def _consumer(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
     """A connected consumer that is assigned every partition of the topic."""
+    partitions = await _partitions(bootstrap, topic)
     consumer = AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         group_id=None,
@@ -148,13 +148,9 @@ async def _consumer(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaConsume
         auto_offset_reset="earliest",
     )
     try:
-        await _connect(consumer, bootstrap)
-        known = await consumer.topics()
-        if topic not in known:
-            raise TopicMissing(
-                f"Kafka at {bootstrap} has no topic {topic}: start driftwire on it first, or name another broker"
-            )
-        consumer.assign([TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()])
+        async with _connecting(bootstrap):
+            await consumer.start()
+        consumer.assign(partitions)
         yield consumer
     except KafkaConnectionError as error:
         raise _unreachable(bootstrap) from error
@@ -162,12 +158,34 @@ async def _consumer(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaConsume
         await consumer.stop()
 
 
-async def _connect(client: AIOKafkaConsumer | AIOKafkaProducer, bootstrap: str) -> None:
+async def _partitions(bootstrap: str, topic: str) -> list[TopicPartition]:
+    """The partitions of a topic. Asked first, since consumers and producers wait long for a topic that is not there."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(CONNECT_TIMEOUT_S * 1000))
+    try:
+        async with _connecting(bootstrap):
+            await admin.start()
+            known = {found["topic"]: found["partitions"] for found in await admin.describe_topics()}
+    finally:
+        await admin.close()
+    if topic not in known:
+        raise TopicMissing(
+            f"Kafka at {bootstrap} has no topic {topic}: start driftwire on it first (driftwire up), or name another broker"
+        )
+    return [TopicPartition(topic, partition["partition"]) for partition in known[topic]]
+
+
+@asynccontextmanager
+async def _connecting(bootstrap: str) -> AsyncIterator[None]:
+    # What aiokafka logs of a connection that fails is said better by the error that follows.
+    logger = logging.getLogger("aiokafka")
+    before, logger.disabled = logger.disabled, True
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            await client.start()
-    except (TimeoutError, OSError) as error:
+            yield
+    except (TimeoutError, OSError, KafkaError) as error:
         raise _unreachable(bootstrap) from error
+    finally:
+        logger.disabled = before
 
 
 def _unreachable(bootstrap: str) -> BrokerUnreachable:

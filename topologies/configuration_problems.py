@@ -120,3 +120,16 @@ def _shape(value: Any) -> str:
     if isinstance(value, list):
         return "a list"
     return "a table" if isinstance(value, dict) else "nothing"
+
+
+def changed_keys(default: BaseModel, given: BaseModel, prefix: str = "") -> list[str]:
+    """The paths of the settings that differ from the defaults."""
+    keys = []
+    for name, field in type(default).model_fields.items():
+        old, new = getattr(default, name), getattr(given, name)
+        path = f"{prefix}{field.alias or name}"
+        if isinstance(old, BaseModel) and isinstance(new, BaseModel):
+            keys += changed_keys(old, new, f"{path}.")
+        elif old != new:
+            keys.append(path)
+    return keys

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pipeline.correlate.modes import Family, mode_of
-from pipeline.correlate.severity import Decision
+from pipeline.correlate.severity import Decision, worse
 from schemas.drift import Drift
-from schemas.incident import Incident, LogEntry, Severity
+from schemas.incident import Incident, IncidentStatus, LogEntry, Severity
 
 COMMANDS_SEEN_MAX = 200
 """Ids of commands that an incident remembers, so that one sent twice counts once."""
@@ -38,7 +38,8 @@ class Classification:
 class Facts:
     """One incident's state. Times are Unix ms of event time.
 
-    ``clock`` is the newest report of any drift of the subject; ``closed_by`` is set when a person ended the incident,
+    ``decided_at`` is when the decision first reached its severity; ``clock`` is the newest report of any drift of the
+    subject; ``closed_by`` is set when a person ended the incident,
     after which no drift joins it; ``told`` is the last revision that readers have.
     """
 
@@ -46,6 +47,7 @@ class Facts:
     subject: str
     opened_by: str
     decision: Decision
+    decided_at: int
     clock: int
     tracked: dict[str, Tracked] = field(default_factory=dict)
     log: list[LogEntry] = field(default_factory=list)
@@ -94,6 +96,27 @@ class Facts:
         """When a drift last fired or recovered."""
         return max(drift.updated_at if drift.state == "recovered" else drift.detected_at for drift in self.drifts)
 
+    @property
+    def recovered_at(self) -> int | None:
+        """When the last of its drifts recovered; None while one is firing."""
+        return None if self.firing else max(drift.updated_at for drift in self.drifts)
+
+    @property
+    def severity(self) -> Severity:
+        """A person's word where there is one, until the rules find something worse after it; else the rules'."""
+        said = self.classification
+        overruled = said is not None and worse(self.decision.severity, said.severity) and self.decided_at > said.at
+        return self.decision.severity if said is None or overruled else said.severity
+
+    @property
+    def status(self) -> IncidentStatus:
+        """Resolved; or mitigated, while all signals are back but not for long yet; or acknowledged; or open."""
+        if self.resolved_at is not None:
+            return "resolved"
+        if not self.firing:
+            return "mitigated"
+        return "open" if self.acknowledged_by is None else "acknowledged"
+
     def named(self, field_name: str) -> str | None:
         """The environment or provider, from the first drift that names one."""
         return next((value for drift in self.drifts if (value := getattr(drift, field_name)) is not None), None)
@@ -116,6 +139,7 @@ class Facts:
             "subject": self.subject,
             "opened_by": self.opened_by,
             "decision": [decision.severity, decision.rule, decision.reason, _plain(decision.drift)],
+            "decided_at": self.decided_at,
             "clock": self.clock,
             "tracked": [
                 [_plain(each.shown), None if each.newest is each.shown else _plain(each.newest)]
@@ -147,6 +171,7 @@ class Facts:
             subject=state["subject"],
             opened_by=state["opened_by"],
             decision=Decision(severity, rule, reason, Drift.model_validate(drift)),
+            decided_at=state["decided_at"],
             clock=state["clock"],
             tracked=tracked,
             log=[LogEntry(at=at, event=event, text=text) for at, event, text in state["log"]],

@@ -46,13 +46,11 @@ def bets_beyond(null: float, variance: float, *, binary: bool) -> NDArray[np.flo
         Of the channel in its baseline; ignored where ``binary``.
 
     >>> bets_beyond(0.015, 0.0, binary=True).round(1).tolist()
-    [0.6, 1.9, 4.1, 7.8, 13.8, 23.0, 36.2, 53.2]
+    [0.6, 3.5, 11.1, 25.8, 44.0, 57.0, 63.1, 63.3]
     """
     start = _log_odds(null)
-    if binary:
-        guesses = np.linspace(start + 0.45, max(start + 0.9, 4.0), BETS)
-    else:
-        guesses = start + np.geomspace(0.1, 4.0, BETS)
+    even = np.linspace(start + 0.45, max(start + 0.9, 4.0), BETS)
+    guesses = even if binary else start + np.geomspace(0.1, 4.0, BETS)
     return _stakes(null, guesses, variance, binary=binary)
 
 

@@ -37,22 +37,41 @@ def read_times(values: Sequence[Any]) -> tuple[NDArray[np.int64], dict[int, tupl
     >>> read_times(["2026-11-24T03:12:00.123Z", None])
     (array([1795489920123,             0]), {1: ('timestamp_missing', 'the record has no timestamp')})
     """
-    if len(values) >= ALIKE_MIN:
-        kinds = set(map(type, values))
-        times = _integers(values) if kinds == {int} else _texts(values) if kinds == {str} else None
-        if times is not None:
-            return times, {}
+    times = _alike(values)
+    if times is not None:
+        return times, {}
     times = np.zeros(len(values), dtype=np.int64)
     problems: dict[int, tuple[DeadLetterReason, str]] = {}
+    groups: dict[tuple[type, int], list[int]] = {}
     for index, value in enumerate(values):
-        if value is None:
-            problems[index] = ("timestamp_missing", "the record has no timestamp")
+        groups.setdefault((type(value), len(value) if isinstance(value, str) else 0), []).append(index)
+    for indexes in groups.values():
+        group = _alike([values[index] for index in indexes])
+        if group is not None:
+            times[indexes] = group
             continue
-        try:
-            times[index] = parse_timestamp(value)
-        except ValueError as problem:
-            problems[index] = ("timestamp_invalid", str(problem))
+        for index in indexes:
+            try:
+                times[index] = parse_timestamp(values[index])
+            except ValueError as problem:
+                problems[index] = _problem(values[index], problem)
     return times, problems
+
+
+def _problem(value: Any, problem: ValueError) -> tuple[DeadLetterReason, str]:
+    if value is None:
+        return "timestamp_missing", "the record has no timestamp"
+    return "timestamp_invalid", str(problem)
+
+
+def _alike(values: Sequence[Any]) -> NDArray[np.int64] | None:
+    """All of them at once, if there are enough and they are written alike."""
+    if len(values) < ALIKE_MIN:
+        return None
+    kinds = set(map(type, values))
+    if kinds == {int}:
+        return _integers(values)
+    return _texts(values) if kinds == {str} else None
 
 
 def _integers(values: Sequence[int]) -> NDArray[np.int64] | None:
@@ -91,4 +110,4 @@ def _texts(values: Sequence[str]) -> NDArray[np.int64] | None:
         return None
     # With an offset from UTC the date of a time can differ from the first's, but not by what was written: the
     # distance holds. Only the ends of what a timestamp may be are left to check.
-    return times if SECONDS_BY_MISTAKE_BELOW <= times.min() and times.max() <= LATEST_MS else None
+    return times if times.min() >= SECONDS_BY_MISTAKE_BELOW and times.max() <= LATEST_MS else None

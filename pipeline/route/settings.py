@@ -15,7 +15,7 @@ DEFAULT_ROUTE = "default"
 class ReceiverSettings(BaseModel):
     """One place that notifications go to."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)  # the url may hold a secret
 
     name: str = Field(min_length=1, max_length=100, description="what routes call it")
     kind: Literal["console", "webhook"]

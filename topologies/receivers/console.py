@@ -3,10 +3,8 @@
 from collections.abc import Callable
 from typing import TextIO
 
-from rich.console import Console
-
 from pipeline.route.dispatch import Delivery, Dispatch
-from topologies.cards import card, plain_card
+from topologies.cards import print_card
 
 
 class ConsoleReceiver:
@@ -25,14 +23,9 @@ class ConsoleReceiver:
         self._clock = clock
 
     async def deliver(self, dispatch: Dispatch) -> Delivery:
-        """Print the card and the reason why it is sent."""
+        """Print the card."""
         try:
-            if self._stream.isatty():
-                Console(file=self._stream).print(card(dispatch.incident))
-            else:
-                self._stream.write(plain_card(dispatch.incident))
-            self._stream.write("\n")
-            self._stream.flush()
+            print_card(dispatch.incident, self._stream)
         except (OSError, ValueError) as error:  # a closed pipe, or a closed file
             return Delivery("failed", f"the console cannot be written to ({type(error).__name__})", 1)
         return Delivery("sent", dispatch.reason, 1, sent_at=int(self._clock() * 1000))

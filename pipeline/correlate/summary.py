@@ -1,0 +1,75 @@
+"""The summary: an incident in a few sentences for the person on call. No text of a user's ever gets in."""
+
+from collections.abc import Sequence
+
+from pipeline.correlate.containment import clear_suspect
+from pipeline.correlate.facts import Facts
+from pipeline.correlate.words import clock_time, duration, finding
+from schemas.deployment import Deployment
+from schemas.incident import Containment, Suspect
+
+ALSO_MAX = 4
+"""Other signals that the summary names; it counts the rest."""
+
+_ORDERS = {
+    "rollback": "roll back {}",
+    "kill_switch": "switch off {}",
+    "throttle": "throttle {}",
+    "filter": "filter {}",
+    "investigate": "look into it with {}",
+}
+
+
+def summary(
+    facts: Facts, suspects: Sequence[Suspect], steps: Sequence[Containment], rollback: Deployment | None
+) -> str:
+    """What happens, since when, what else moved, because of what, and what to do first."""
+    sentences = [_state(facts), _what(facts), _also(facts), _cause(facts, list(suspects))]
+    if rollback is not None:
+        sentences.append(f"It was rolled back at {clock_time(rollback.timestamp)}.")
+    if steps and facts.resolved_at is None and facts.firing:
+        sentences.append(f"First: {_ORDERS[steps[0].action].format(steps[0].target)}.")
+    return " ".join(sentence for sentence in sentences if sentence)
+
+
+def _state(facts: Facts) -> str:
+    if facts.resolved_at is not None:
+        lasted = duration((facts.resolved_at - facts.started_at) / 1000)
+        return f"Resolved at {clock_time(facts.resolved_at)}, {lasted} after the start."
+    if facts.recovered_at is not None:
+        return f"All signals are back since {clock_time(facts.recovered_at)}."
+    return ""
+
+
+def _what(facts: Facts) -> str:
+    past = not facts.firing
+    words = finding(facts.decision.drift, past=past)
+    if past and facts.recovered_at is not None:
+        return f"{facts.subject} {words}, from {clock_time(facts.started_at)} to {clock_time(facts.recovered_at)}."
+    return f"{facts.subject} {words}, since {clock_time(facts.started_at)}."
+
+
+def _also(facts: Facts) -> str:
+    lead = facts.decision.drift.signal
+    others = sorted({drift.signal for drift in facts.firing if drift.signal != lead})
+    if not others:
+        return ""
+    rest = len(others) - ALSO_MAX
+    return f"Also off: {', '.join(others[:ALSO_MAX])}{f' and {rest} more' if rest > 0 else ''}."
+
+
+def _cause(facts: Facts, suspects: list[Suspect]) -> str:
+    first = clear_suspect(suspects)
+    if first is not None and first.deployment_id is not None and first.at is not None:
+        return f"Most likely cause: {first.name}, deployed {clock_time(first.at)}, {_distance(first.at, facts)}."
+    if first is not None:
+        return f"Most likely cause: {first.name} ({first.kind.replace('_', ' ')}); no deployment explains it."
+    deployed = next((suspect for suspect in suspects if suspect.deployment_id is not None), None)
+    if deployed is None or deployed.at is None:
+        return "No deployment explains it."
+    return f"No deployment clearly explains it; the nearest is {deployed.name}, {_distance(deployed.at, facts)}."
+
+
+def _distance(at: int, facts: Facts) -> str:
+    seconds = (facts.started_at - at) / 1000
+    return f"{duration(seconds)} {'before' if seconds >= 0 else 'after'} the start"

@@ -1,0 +1,127 @@
+"""From facts to an incident: what readers see, computed afresh each time from what is known.
+
+Nothing here remembers: the same facts, deployments and clock give the same incident, whichever arrived first. All but
+``revision`` and ``change``, which say how often and why readers were told, is independent of the order of arrival.
+"""
+
+from collections.abc import Sequence
+
+from pipeline.correlate.changes import changes
+from pipeline.correlate.containment import Situation, clear_suspect, containment, rollback_of
+from pipeline.correlate.deployments import Deployments, Served, change, takes_back
+from pipeline.correlate.evidence import evidence, segments
+from pipeline.correlate.facts import Facts, newest_lines
+from pipeline.correlate.modes import mode_of
+from pipeline.correlate.settings import CorrelateSettings
+from pipeline.correlate.summary import summary
+from pipeline.correlate.suspects import Onset, suspects
+from pipeline.correlate.targets import response_targets
+from pipeline.correlate.words import quantity
+from schemas.deployment import Deployment
+from schemas.drift import Drift
+from schemas.incident import Incident, LogEntry
+
+
+def tell(
+    facts: Facts, deployments: Deployments, shifts: Sequence[Drift], clock: int, settings: CorrelateSettings
+) -> Incident | None:
+    """The next revision of an incident; None if readers know all of it already.
+
+    Parameters
+    ----------
+    facts
+        Of the incident; not changed.
+    deployments, shifts
+        All deployments kept, and the workload drifts of the subject.
+    clock
+        Of the incident, Unix ms. A deployment of a later event time has not happened yet.
+    settings
+        Windows and limits.
+    """
+    before = facts.told
+    incident = _content(facts, deployments, shifts, clock, settings)
+    if before is not None:
+        if incident.model_copy(update={"revision": before.revision, "change": before.change}) == before:
+            return None
+        incident = incident.model_copy(update={"revision": before.revision + 1})
+    return incident.model_copy(update={"change": changes(before, incident)})
+
+
+def _content(
+    facts: Facts, deployments: Deployments, shifts: Sequence[Drift], clock: int, settings: CorrelateSettings
+) -> Incident:
+    mode, severity = mode_of(facts.decision.drift), facts.severity
+    served = Served(facts.subject, facts.named("environment"), facts.named("provider"))
+    until = clock if facts.resolved_at is None else min(clock, facts.resolved_at)
+    look_back_ms = round(settings.look_back_s * 1000)
+    earlier = list(deployments.of(served, facts.started_at - look_back_ms, facts.detected_at))
+    later = list(deployments.of(served, facts.detected_at + 1, until))
+    changed = [each for each in earlier if not any(takes_back(each, other) for other in earlier)]
+    found = suspects(Onset(facts.started_at, facts.detected_at, mode), changed, shifts, settings)
+    rollback = rollback_of(clear_suspect(found), earlier, [*earlier, *later])
+    runbook = f"{settings.runbooks}{mode.name}.md"
+    steps = containment(Situation(mode, severity, facts.decision.drift, found, rollback, runbook))
+    shown = [each.shown for each in facts.tracked.values()]
+    log = _log(facts, earlier, later, settings.log_entries_max)
+    return Incident(
+        incident_id=facts.incident_id,
+        revision=1,
+        status=facts.status,
+        severity=severity,
+        severity_rule=_rule(facts),
+        severity_reason=_reason(facts),
+        failure_mode=mode.name,
+        subject=facts.subject,
+        environment=served.environment,
+        provider=served.provider,
+        segments=segments(shown),
+        title=f"{mode.title} in {facts.subject}",
+        summary=summary(facts, found, steps, rollback),
+        started_at=facts.started_at,
+        detected_at=facts.detected_at,
+        detection_gap_s=max(0, facts.detected_at - facts.started_at) / 1000,
+        updated_at=max(entry.at for entry in log),
+        resolved_at=facts.resolved_at,
+        evidence=evidence(shown, settings.one_finding_s, settings.evidence_max),
+        suspects=found,
+        containment=steps,
+        response_targets=response_targets(severity, facts.detected_at, facts.resolved_at),
+        runbook=runbook,
+        acknowledged_by=facts.acknowledged_by,
+        assigned_to=facts.assigned_to,
+        change="",
+        log=log,
+    )
+
+
+def _rule(facts: Facts) -> str:
+    return facts.decision.rule if facts.severity == facts.decision.severity else "classified_by_a_person"
+
+
+def _reason(facts: Facts) -> str:
+    said, drift = facts.classification, facts.decision.drift
+    if said is not None and facts.severity != facts.decision.severity:
+        note = f": {said.note}" if said.note else ""
+        return (
+            f"{said.author} says {said.severity}{note} (the rule {facts.decision.rule} said {facts.decision.severity})"
+        )
+    now, normal = (quantity(value, drift.unit, drift.channel) for value in (drift.now, drift.normal))
+    return f"{facts.decision.reason} ({drift.signal} {now}, normally {normal})"
+
+
+def _log(facts: Facts, earlier: list[Deployment], later: list[Deployment], entries_max: int) -> list[LogEntry]:
+    """The running log, with what was deployed since the detection: during an incident nothing but a rollback should be."""
+    deployed = [_deployment_line(each, [*earlier, *later]) for each in later]
+    return newest_lines([*facts.log, *deployed], entries_max)
+
+
+def _deployment_line(deployment: Deployment, known: list[Deployment]) -> LogEntry:
+    taken_back = next((each for each in known if takes_back(deployment, each)), None)
+    what = f"{change(deployment)} ({deployment.deployment_id})"
+    if taken_back is not None:
+        text = f"rolled back: {what} takes back {taken_back.deployment_id}"
+        return LogEntry(at=deployment.timestamp, event="rollback", text=text)
+    text = (
+        f"{what} was deployed into the open incident and is not its rollback: hold other changes until it is resolved"
+    )
+    return LogEntry(at=deployment.timestamp, event="deployment", text=text)

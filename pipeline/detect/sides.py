@@ -1,0 +1,130 @@
+"""The sides that a baseline has watched: signal, channel, direction and tier, each with its edge, bets and threshold."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.detect.band import band
+from pipeline.detect.bets import BETS, bets_back, bets_beyond
+from pipeline.detect.catalogue import Signal
+from pipeline.detect.channels import BINARY, ChannelName, bad_sides, rises, signal_named, tiers
+from pipeline.detect.settings import DAY_S, DetectSettings
+from schemas.baseline import Baseline, Channel
+from schemas.drift import Side as Direction
+from schemas.drift import Tier
+
+YEAR_S = 365.25 * DAY_S
+WEEK_S = 7 * DAY_S
+
+THRESHOLD_STEP = 0.5
+"""Thresholds are rounded up to this, so that equal subjects have equal ones."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Side:
+    """One walk to be. A record x (the channel's number) is ln(1 + stake * (x - edge)) * weight of evidence.
+
+    Attributes
+    ----------
+    edge
+        The band's edge: the mean beyond which it is news.
+    stakes, stakes_back
+        Shape ``(8,)``: bets that the mean is beyond the edge, and that it is back; negative where the mean falls.
+    weight
+        What one record counts, 1 / autocorrelation time.
+    threshold
+        Evidence at which it fires.
+    """
+
+    signal: Signal
+    channel: ChannelName
+    direction: Direction
+    tier: Tier
+    edge: float
+    stakes: NDArray[np.float64]
+    stakes_back: NDArray[np.float64]
+    weight: float
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unjudged:
+    """A side that is not watched, and why."""
+
+    signal: Signal
+    channel: ChannelName
+    direction: Direction
+    tier: Tier
+    reason: str
+
+
+def sides_of(baseline: Baseline, settings: DetectSettings) -> tuple[list[Side], list[Unjudged]]:
+    """The sides to watch against a baseline, in the catalogue's order of channels, and those that cannot be judged."""
+    wanted: list[tuple[Signal, ChannelName, Direction, Tier, Channel]] = []
+    for name, learned in baseline.signals.items():
+        signal = signal_named(name, learned.kind)
+        if signal is None:
+            continue
+        for channel, direction in bad_sides(signal):
+            if channel in learned.channels:
+                wanted += [(signal, channel, direction, tier, learned.channels[channel]) for tier in tiers(signal)]
+    thresholds = _thresholds(baseline, settings, [(signal.name, tier) for signal, _, _, tier, _ in wanted])
+    span_s = (baseline.learned_to - baseline.learned_from) / 1000
+    sides: list[Side] = []
+    unjudged: list[Unjudged] = []
+    for signal, channel, direction, tier, learned_channel in wanted:
+        edges = band(learned_channel, channel, tier, settings, sides=len(wanted), span_s=span_s)
+        rising = rises(channel, direction)
+        refusal = edges.high_refusal if rising else edges.low_refusal
+        if refusal is not None:
+            unjudged.append(Unjudged(signal, channel, direction, tier, refusal))
+            continue
+        edge = edges.high if rising else edges.low
+        beyond, back = _stakes(learned_channel, edge, rising=rising, binary=channel in BINARY)
+        weight = 1.0 / learned_channel.autocorrelation_time
+        sides.append(Side(signal, channel, direction, tier, edge, beyond, back, weight, thresholds[tier]))
+    return sides, unjudged
+
+
+def _stakes(
+    learned: Channel, edge: float, *, rising: bool, binary: bool
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    sign = 1.0 if rising else -1.0
+    beyond = bets_beyond(edge if rising else 1.0 - edge, learned.variance, binary=binary)
+    back = bets_back(
+        1.0 - edge if rising else edge,
+        1.0 - learned.mean if rising else learned.mean,
+        learned.variance,
+        binary=binary,
+    )
+    return sign * beyond, -sign * back
+
+
+def _thresholds(baseline: Baseline, settings: DetectSettings, sides: list[tuple[str, Tier]]) -> dict[Tier, float]:
+    """Evidence for each tier at which false alarms are as rare as wished: ln(bets x updates / false alarms).
+
+    A cause is held to the standard of a page.
+    """
+    seconds = max(1.0, (baseline.learned_to - baseline.learned_from) / 1000)
+    updates_per_s: dict[Tier, float] = {"page": 0.0, "ticket": 0.0, "cause": 0.0}
+    for name, tier in sides:
+        updates_per_s[tier] += baseline.signals[name].count / seconds
+    page = settings.false_pages_per_year / YEAR_S
+    ticket = settings.false_tickets_per_week / WEEK_S
+    return {
+        "page": threshold(updates_per_s["page"], page),
+        "ticket": threshold(updates_per_s["ticket"], ticket),
+        "cause": threshold(updates_per_s["cause"], page),
+    }
+
+
+def threshold(updates_per_s: float, false_alarms_per_s: float) -> float:
+    """The evidence at which walks fire, rounded up to a half.
+
+    >>> threshold(100 * 50, 1 / YEAR_S)
+    28.0
+    """
+    needed = math.log(max(math.e, BETS * updates_per_s / false_alarms_per_s))
+    return math.ceil(needed / THRESHOLD_STEP) * THRESHOLD_STEP

@@ -1,0 +1,79 @@
+"""A worker for tests of the runtime: its step counts records, and hashes the offsets it was given in their order."""
+
+import argparse
+import hashlib
+import json
+import logging
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+
+import faust
+
+from pipeline.step import Input, Output
+from schemas.topics import BASELINES, DRIFTS, RECORDS
+from tests.topologies.faults import install_from_environment
+from topologies.application import application
+from topologies.configuration import KafkaSettings
+from topologies.wiring import Wiring
+
+OUTPUT_EVERY = 500
+POISON = b"poison"
+
+
+class CountingStep:
+    """One output every 500 records, with the count and the hash: wrong if a record is lost, doubled or misplaced."""
+
+    def __init__(self, partition: int) -> None:
+        self._partition = partition
+        self._count = 0
+        self._hash = ""
+
+    def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
+        for _, value in parts:
+            self._count, self._hash = json.loads(value)
+        return iter(())
+
+    def step(self, messages: Sequence[Input]) -> list[Output]:
+        outputs = []
+        for message in messages:
+            self._count += 1
+            self._hash = hashlib.sha256(f"{self._hash}{message.offset}".encode()).hexdigest()
+            if message.value == POISON:
+                raise RuntimeError("this message is poison")
+            if self._count % OUTPUT_EVERY == 0:
+                outputs.append(self._output("count", self._count))
+        return outputs
+
+    def control(self, message: Input) -> list[Output]:
+        return [self._output("control", (message.value or b"").decode())]
+
+    def tick(self, wall_ms: int) -> list[Output]:
+        return []
+
+    def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
+        yield b"count", json.dumps([self._count, self._hash]).encode()
+
+    def restart_walks(self) -> None:
+        print(f"walks of partition {self._partition} restarted", flush=True)
+
+    def _output(self, what: str, value: int | str) -> Output:
+        content = {"what": what, "partition": self._partition, "value": value, "hash": self._hash}
+        return Output(DRIFTS, b"key", json.dumps(content).encode())
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("bootstrap")
+    bootstrap = parser.parse_args().bootstrap
+    install_from_environment()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
+    app = application(
+        Wiring(name="detect", topics=(RECORDS,), make=CountingStep, control_topic=BASELINES),
+        KafkaSettings(bootstrap=bootstrap, app_id="counting", checkpoint_interval_s=0.5),
+        replay=True,
+    )
+    faust.Worker(app, loglevel="WARN", quiet=True, redirect_stdouts=False, stdout=sys.stdout).execute_from_commandline()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""``driftwire broker``: the embedded Kafka alone, in the foreground."""
+
+from pathlib import Path
+
+import click
+
+from topologies.commands.running_options import config_option, data_option
+
+
+@click.command("broker", short_help="Run the embedded Kafka alone until Ctrl-C.")
+@click.option("--port", type=click.IntRange(0, 65535), help="By default 9092; 0 takes a free one.")
+@data_option
+@click.option("--heap", type=click.IntRange(256, 65536), metavar="MIB", help="MiB of Java's memory; by default 512.")
+@config_option
+def command(port: int | None, data: Path | None, heap: int | None, config: Path | None) -> None:
+    """Run the embedded Kafka alone until Ctrl-C, with the topics of the contract.
+
+    It listens on 127.0.0.1 only, needs neither Java nor Docker, and keeps its messages in the data folder. Its first
+    start downloads 45 MB.
+    """
+    from topologies.configuration import load  # noqa: PLC0415  slow to import, and --help needs none of it
+    from topologies.interrupt import run_until_interrupted  # noqa: PLC0415
+
+    configuration = load(config)
+    settings = configuration.broker
+    folder = data or Path(settings.data)
+    work = _run(
+        folder,
+        settings.port if port is None else port,
+        settings.heap_mib if heap is None else heap,
+        configuration.kafka.records_partitions,
+    )
+    if run_until_interrupted(work):
+        click.echo("Kafka has stopped.")
+
+
+async def _run(data: Path, port: int, heap_mib: int, records_partitions: int) -> None:
+    from topologies.broker import EmbeddedBroker  # noqa: PLC0415
+    from topologies.jars import KAFKA_VERSION  # noqa: PLC0415
+    from topologies.topics import create_topics  # noqa: PLC0415
+
+    async with EmbeddedBroker(data, port=port, heap_mib=heap_mib, announce=click.echo) as broker:
+        await create_topics(broker.bootstrap, records_partitions, 1)
+        click.echo(f"Kafka {KAFKA_VERSION} listens on {broker.bootstrap}; data in {data}; Ctrl-C stops it.")
+        await broker.died()

@@ -1,0 +1,30 @@
+"""``driftwire check``: whether a configuration file is right, and if not, what is wrong with it."""
+
+from pathlib import Path
+
+import click
+
+EXAMPLE_NAME = "driftwire.toml"
+
+
+@click.command("check", short_help="Check a configuration file.")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default=EXAMPLE_NAME)
+def command(file: Path) -> None:
+    """Check a configuration file (by default driftwire.toml).
+
+    Prints "FILE: ok" and what it sets, or one line for each problem with status 1.
+    """
+    from topologies.configuration import Configuration, ConfigurationError, load  # noqa: PLC0415  slow to import
+    from topologies.configuration_problems import changed_keys  # noqa: PLC0415
+
+    try:
+        configuration = load(file)
+    except ConfigurationError as error:
+        for problem in error.problems:
+            click.echo(problem)
+        raise SystemExit(1) from None
+    changed = changed_keys(Configuration(), configuration)
+    click.echo(f"{file}: ok")
+    click.echo(f"  changed from the defaults: {', '.join(changed) or 'nothing'}")
+    receivers = ", ".join(f"{receiver.name} ({receiver.kind})" for receiver in configuration.route.receivers)
+    click.echo(f"  receivers: {receivers or 'none'}")

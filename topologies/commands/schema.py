@@ -1,0 +1,25 @@
+"""``driftwire schema``: the contracts as JSON Schemas, for producers and consumers in other languages."""
+
+from pathlib import Path
+
+import click
+
+
+@click.group("schema", short_help="Export the contracts as JSON Schemas.")
+def command() -> None:
+    """Export the contracts as JSON Schemas."""
+
+
+@command.command("export")
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
+def export_command(directory: Path) -> None:
+    """Write one JSON Schema (2020-12) for each message into DIRECTORY."""
+    from schemas.export import export  # noqa: PLC0415  slow to import, and --help needs none of it
+    from topologies.failure import Failure  # noqa: PLC0415
+
+    try:
+        written = export(directory)
+    except OSError as error:
+        raise Failure(f"cannot write the schemas to {directory}: {error.strerror}") from error
+    for path in written:
+        click.echo(path)

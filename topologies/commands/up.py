@@ -1,0 +1,39 @@
+"""``driftwire up``: everything on this machine, by one command."""
+
+from pathlib import Path
+
+import click
+
+from topologies.commands.running_options import config_option, data_option, other_kafka_option, replay_option
+
+
+@click.command("up", short_help="Run Kafka and all steps on this machine until Ctrl-C.")
+@config_option
+@other_kafka_option
+@click.option(
+    "--port", type=click.IntRange(0, 65535), help="The embedded Kafka's; by default 9092; 0 takes a free one."
+)
+@data_option
+@replay_option
+def command(config: Path | None, bootstrap: str | None, port: int | None, data: Path | None, *, replay: bool) -> None:
+    """Run Kafka and all steps on this machine until Ctrl-C.
+
+    Starts the embedded Kafka (unless --bootstrap names another), creates the topics, and runs detect, correlate and
+    route, each in a process of its own. A step that dies is started again a few times.
+    """
+    from topologies.configuration import load  # noqa: PLC0415  slow to import, and --help needs none of it
+    from topologies.interrupt import run_until_interrupted  # noqa: PLC0415
+    from topologies.supervise import Topology  # noqa: PLC0415
+
+    configuration = load(config)
+    folder = data or Path(configuration.broker.data)
+
+    async def run() -> None:
+        topology = Topology(configuration, data=folder, bootstrap=bootstrap, replay=replay, say=click.echo, port=port)
+        async with topology:
+            kind = "replay" if replay else "live"
+            click.echo(f"driftwire is up: Kafka at {topology.bootstrap}, {kind}, data in {folder}; Ctrl-C stops it.")
+            await topology.failed()
+
+    if run_until_interrupted(run()):
+        click.echo("driftwire has stopped.")
