@@ -72,7 +72,7 @@ async def wait_until_settled(
         await admin.start()
         await reader.start()
         for step in steps:
-            await _settle(admin, reader, step, f"{app_id}-{step}", stall_s, on_progress)
+            await _settle(admin, reader, step, f"{app_id}-{step}", stall_s=stall_s, on_progress=on_progress)
     except (KafkaError, OSError) as error:
         raise LoadError(f"Kafka at {bootstrap}: {error}: is it still running?") from error
     finally:
@@ -99,6 +99,7 @@ async def _settle(
     reader: AIOKafkaConsumer,
     step: str,
     group: str,
+    *,
     stall_s: float,
     on_progress: Progress | None,
 ) -> None:

@@ -6,6 +6,7 @@ from typing import Literal, cast
 
 from pipeline.step import Input, Output
 from schemas.dead_letter import DeadLetter, DeadLetterReason
+from schemas.timestamp import LATEST_MS, SECONDS_BY_MISTAKE_BELOW
 from schemas.topics import DEAD_LETTERS
 
 DETAIL_LENGTH_MAX = 500
@@ -49,7 +50,7 @@ def dead_letter(
         partition=message.partition,
         offset=message.offset,
         index=index,
-        appended_at=message.timestamp if message.timestamp > 0 else None,
+        appended_at=message.timestamp if SECONDS_BY_MISTAKE_BELOW <= message.timestamp <= LATEST_MS else None,
         key_base64=None if message.key is None else b64encode(message.key).decode(),
         value_base64=None if content is None else b64encode(content).decode(),
     )

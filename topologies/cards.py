@@ -33,6 +33,7 @@ COLOURS = {"P1": "bold white on red", "P2": "bold red", "P3": "bold yellow", "P4
 
 _BREAKS = re.compile(r"[\n\r\t]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_TIERS = ("page", "ticket", "cause")
 _CLOSED = ("resolved", "merged")
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 
@@ -104,7 +105,7 @@ def _rows(incident: Incident) -> Iterator[tuple[str, Text]]:
         to_do = sorted(incident.containment, key=_rank)[:CONTAINMENTS_MAX]
         yield from _numbered("do", map(_containment, to_do), "bold")
     suspects = sorted(incident.suspects, key=_rank)[:SUSPECTS_MAX]
-    yield from _numbered("cause", (_suspect(one, day) for one in suspects), "")
+    yield from _numbered("cause", map(_suspect, suspects), "")
     due = sorted(incident.response_targets, key=lambda target: target.due_at)
     if due and not closed:
         yield "due", _text(", ".join(f"{one.name.replace('_', ' ')} {_clock(one.due_at, day)}" for one in due))
@@ -122,22 +123,25 @@ def _rank(one: Containment | Suspect) -> int:
     return one.rank
 
 
-def _numbered(label: str, lines: Iterable[str], style: str) -> Iterator[tuple[str, Text]]:
-    """Lines of one label, which stands beside the first; the first is what counts, so it alone has the style."""
-    for number, line in enumerate(lines, start=1):
-        yield (label if number == 1 else ""), _text(f"{number}. {line}", style=style if number == 1 else "")
+def _numbered(label: str, lines: Iterable[tuple[str, str]], style: str) -> Iterator[tuple[str, Text]]:
+    """Lines of one label, each a head and its reason. The first is what counts, so its head alone has the style."""
+    for number, (head, reason) in enumerate(lines, start=1):
+        first = number == 1
+        yield (
+            (label if first else ""),
+            Text.assemble(_text(f"{number}. {head}", style=style if first else ""), _text(reason)),
+        )
 
 
-def _containment(one: Containment) -> str:
-    return f"{one.action.replace('_', ' ')}: {one.target} ({one.reason})"
+def _containment(one: Containment) -> tuple[str, str]:
+    return f"{one.action.replace('_', ' ')}: {one.target}", f" ({one.reason})"
 
 
-def _suspect(one: Suspect, day: int) -> str:
-    change = f" {one.from_version or '?'} -> {one.to_version or '?'}" if one.from_version or one.to_version else ""
-    at = f" at {_clock(one.at, day)}" if one.at is not None else ""
-    # A change of a version is often named after its kind, or after the versions: say each once.
-    name = "" if one.name in (one.kind, change.strip()) else f" {one.name}"
-    return f"{one.kind}{name}{change}{at}, score {one.score:.2f}: {one.reason}"
+def _suspect(one: Suspect) -> tuple[str, str]:
+    name = one.name if one.name.startswith(one.kind) else f"{one.kind} {one.name}"
+    if (one.from_version or one.to_version) and not all(v in name for v in (one.from_version, one.to_version) if v):
+        name += f" {one.from_version or '?'} -> {one.to_version or '?'}"
+    return name, f", score {one.score:.2f}: {one.reason}"
 
 
 def _evidence(incident: Incident) -> Table:
@@ -148,9 +152,8 @@ def _evidence(incident: Incident) -> Table:
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("since", no_wrap=True)
     table.add_column("detector", no_wrap=True)
-    ordered = sorted(
-        incident.evidence, key=lambda one: (one.state != "firing", one.started_at, one.signal, one.drift_id)
-    )
+    # Sorting keeps the order of the incident among equals.
+    ordered = sorted(incident.evidence, key=lambda one: (one.state != "firing", _TIERS.index(one.tier)))
     for one in ordered[:EVIDENCE_ROWS_MAX]:
         style = "" if one.state == "firing" else "dim"
         table.add_row(*(_text(cell, style=style) for cell in _evidence_cells(one, incident.started_at)))

@@ -85,7 +85,8 @@ class Checkpoints:
         await self._producer.begin_transaction()
         await self._send_outputs(outputs)
         await self._send_state(state, offsets)
-        await self._send_offsets(inputs)
+        if inputs:
+            await self._send_offsets(inputs)
         await self._producer.commit_transaction()
 
     async def close(self) -> None:

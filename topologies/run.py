@@ -6,28 +6,31 @@ import os
 import signal
 import sys
 import threading
-import time
+from types import FrameType
 
 import faust
+
+from topologies.logs import set_up_logging
 
 STOP_LIMIT_S = 10.0
 """Seconds after SIGTERM or Ctrl-C within which a worker is gone, whatever still hangs; its state is safe in Kafka."""
 
 EXIT_HUNG = 3
 
-QUIET = ("faust", "mode", "aiokafka")
-"""Loggers of which only warnings are shown."""
-
 logger = logging.getLogger(__name__)
 
 
 class _Worker(faust.Worker):
-    def _schedule_shutdown(self, signal: signal.Signals) -> None:
-        # A thread, because the event loop may be what hangs.
+    def _install_signal_handlers_unix(self) -> None:
+        # Not the event loop's handlers: the loop may be what hangs.
+        signal.signal(signal.SIGINT, self._stop_soon)
+        signal.signal(signal.SIGTERM, self._stop_soon)
+
+    def _stop_soon(self, number: int, _: FrameType | None) -> None:
         limit = threading.Timer(STOP_LIMIT_S, _give_up)
         limit.daemon = True
         limit.start()
-        super()._schedule_shutdown(signal)
+        self.loop.call_soon_threadsafe(self._schedule_shutdown, signal.Signals(number))
 
 
 def run_worker(app: faust.App) -> None:
@@ -42,26 +45,12 @@ def run_worker(app: faust.App) -> None:
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
     worker = _Worker(app, loop=loop, quiet=True, redirect_stdouts=False, override_logging=False)
+    worker.spinner = None
     try:
         worker.execute_from_commandline()
     except SystemExit as leaving:
         # Faust leaves with words of its own after a crash: the log has told it already.
         sys.exit(0 if leaving.code in (0, None) else 1)
-
-
-def set_up_logging() -> None:
-    """Log to standard error, one line an event, times in UTC."""
-    stream = logging.StreamHandler(sys.stderr)
-    form = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
-    form.converter = _utc
-    stream.setFormatter(form)
-    logging.basicConfig(level=logging.INFO, handlers=[stream], force=True)
-    for name in QUIET:
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def _utc(seconds: float | None) -> time.struct_time:
-    return time.gmtime(seconds)
 
 
 def _give_up() -> None:

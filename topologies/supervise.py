@@ -122,6 +122,8 @@ class Topology:
         Failure
             The worker's last words, or the broker's.
         """
+        if not self._tasks:
+            await asyncio.Event().wait()  # a Kafka of somebody else and no workers: nothing here can fail
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()

@@ -2,6 +2,9 @@
 
 from schemas.incident import Incident
 
+_TOLD = ("deployment", "rollback", "accept", "classify", "reopened", "limit")
+"""Events of the log that no other field shows."""
+
 
 def changes(before: Incident | None, now: Incident) -> str:
     """The differences that a reader would act on; the first revision is "opened"."""
@@ -17,9 +20,8 @@ def changes(before: Incident | None, now: Incident) -> str:
         _set("assigned to", before.assigned_to, now.assigned_to),
     ]
     said = {(entry.at, entry.event, entry.text) for entry in before.log}
-    told = ("deployment", "rollback", "accepted", "classified", "commented", "closed_unresolved")
     found += [
-        entry.text for entry in now.log if entry.event in told and (entry.at, entry.event, entry.text) not in said
+        entry.text for entry in now.log if entry.event in _TOLD and (entry.at, entry.event, entry.text) not in said
     ]
     return "; ".join(each for each in found if each) or "newer numbers"
 

@@ -3,7 +3,9 @@
 from bisect import bisect_left, insort
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
+from pipeline.correlate.kept import Kept
 from schemas.deployment import Deployment
 
 
@@ -17,59 +19,50 @@ class Served:
 
 
 class Deployments:
-    """The deployments that arrived last, at most ``limit`` of them.
-
-    The oldest to *arrive* makes room, not the one of the oldest event time: otherwise a few dated far ahead would
-    occupy their places for ever.
-    """
+    """The deployments that arrived last, at most ``limit`` of them, found by event time."""
 
     def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._kept: dict[str, tuple[int, Deployment]] = {}
+        self._kept = Kept[Deployment](limit)
         self._times: list[tuple[int, str]] = []
-        self._arrivals = 0
 
     def __len__(self) -> int:
         return len(self._kept)
 
-    def add(self, deployment: Deployment) -> list[str]:
-        """Keep a deployment; the ids whose state changed, which is none if it is known already.
+    def add(self, deployment: Deployment) -> list[str] | None:
+        """Keep a deployment; the ids of those that made room, or None if it is known already.
 
         The same id with other content is a correction and takes the place of the first.
         """
         known = self._kept.get(deployment.deployment_id)
-        if known is not None and known[1] == deployment:
-            return []
-        self.take_up(self._arrivals, deployment)
-        changed = [deployment.deployment_id]
-        while len(self._kept) > self._limit:
-            oldest = min(self._kept, key=lambda each: self._kept[each][0])
-            self._remove(oldest)
-            changed.append(oldest)
-        return changed
-
-    def take_up(self, arrival: int, deployment: Deployment) -> None:
-        """Keep a deployment under a number of arrival: what a checkpoint gives back."""
-        self._remove(deployment.deployment_id)
-        self._kept[deployment.deployment_id] = (arrival, deployment)
+        if known == deployment:
+            return None
+        if known is not None:
+            self._times.remove((known.timestamp, known.deployment_id))
         insort(self._times, (deployment.timestamp, deployment.deployment_id))
-        self._arrivals = max(self._arrivals, arrival + 1)
-
-    def state(self, deployment_id: str) -> tuple[int, Deployment] | None:
-        """A deployment with its number of arrival; None if it is not kept."""
-        return self._kept.get(deployment_id)
+        gone = self._kept.add(deployment.deployment_id, deployment)
+        for key, dropped in gone:
+            self._times.remove((dropped.timestamp, key))
+        return [key for key, _ in gone]
 
     def of(self, served: Served, first_ms: int, last_ms: int) -> Iterator[Deployment]:
         """The deployments that touch it with event times from first to last, both included, in order of time."""
         for place in range(bisect_left(self._times, (first_ms, "")), bisect_left(self._times, (last_ms + 1, ""))):
-            deployment = self._kept[self._times[place][1]][1]
-            if touches(deployment, served):
+            deployment = self._kept.get(self._times[place][1])
+            if deployment is not None and touches(deployment, served):
                 yield deployment
 
-    def _remove(self, deployment_id: str) -> None:
-        kept = self._kept.pop(deployment_id, None)
-        if kept is not None:
-            self._times.remove((kept[1].timestamp, deployment_id))
+    def dump(self, deployment_id: str) -> dict[str, Any] | None:
+        """The state of one, for JSON; None if it is not kept."""
+        deployment = self._kept.get(deployment_id)
+        if deployment is None:
+            return None
+        return {"arrival": self._kept.arrival(deployment_id), "deployment": deployment.model_dump(exclude_none=True)}
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take up one that :meth:`dump` gave out."""
+        deployment = Deployment.model_validate(state["deployment"])
+        self._kept.take_up(int(state["arrival"]), deployment.deployment_id, deployment)
+        insort(self._times, (deployment.timestamp, deployment.deployment_id))
 
 
 def names_what_it_touches(deployment: Deployment) -> bool:

@@ -39,8 +39,8 @@ class Facts:
     """One incident's state. Times are Unix ms of event time.
 
     ``decided_at`` is when the decision first reached its severity; ``clock`` is the newest report of any drift of the
-    subject; ``closed_by`` is set when a person ended the incident,
-    after which no drift joins it; ``told`` is the last revision that readers have.
+    subject; ``partitions`` are those of records that its drifts came from; ``closed_by`` is set when a person ended the
+    incident, after which no drift joins it; ``told`` is the last revision that readers have.
     """
 
     incident_id: str
@@ -49,6 +49,7 @@ class Facts:
     decision: Decision
     decided_at: int
     clock: int
+    partitions: set[int] = field(default_factory=set)
     tracked: dict[str, Tracked] = field(default_factory=dict)
     log: list[LogEntry] = field(default_factory=list)
     acknowledged_by: str | None = None
@@ -73,11 +74,6 @@ class Facts:
     def families(self) -> set[Family]:
         """The families of failure modes that the incident has met."""
         return {mode_of(drift).family for drift in self.drifts}
-
-    @property
-    def partitions(self) -> set[int]:
-        """The partitions of records that its drifts came from."""
-        return {drift.partition for drift in self.drifts}
 
     @property
     def started_at(self) -> int:
@@ -118,8 +114,9 @@ class Facts:
         return "open" if self.acknowledged_by is None else "acknowledged"
 
     def named(self, field_name: str) -> str | None:
-        """The environment or provider, from the first drift that names one."""
-        return next((value for drift in self.drifts if (value := getattr(drift, field_name)) is not None), None)
+        """The environment or provider, from the first drift that names one, as readers know it."""
+        shown = (getattr(each.shown, field_name) for each in self.tracked.values())
+        return next((value for value in shown if value is not None), None)
 
     def note(self, at: int, event: str, text: str, *, entries_max: int) -> None:
         """Add a line to the running log: the opening and the newest are kept."""
@@ -141,6 +138,7 @@ class Facts:
             "decision": [decision.severity, decision.rule, decision.reason, _plain(decision.drift)],
             "decided_at": self.decided_at,
             "clock": self.clock,
+            "partitions": sorted(self.partitions),
             "tracked": [
                 [_plain(each.shown), None if each.newest is each.shown else _plain(each.newest)]
                 for each in self.tracked.values()
@@ -173,6 +171,7 @@ class Facts:
             decision=Decision(severity, rule, reason, Drift.model_validate(drift)),
             decided_at=state["decided_at"],
             clock=state["clock"],
+            partitions=set(state["partitions"]),
             tracked=tracked,
             log=[LogEntry(at=at, event=event, text=text) for at, event, text in state["log"]],
             acknowledged_by=state["acknowledged_by"],

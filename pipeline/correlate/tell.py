@@ -56,8 +56,8 @@ def _content(
     look_back_ms = round(settings.look_back_s * 1000)
     earlier = list(deployments.of(served, facts.started_at - look_back_ms, facts.detected_at))
     later = list(deployments.of(served, facts.detected_at + 1, until))
-    changed = [each for each in earlier if not any(takes_back(each, other) for other in earlier)]
-    found = suspects(Onset(facts.started_at, facts.detected_at, mode), changed, shifts, settings)
+    onset = Onset(facts.started_at, facts.detected_at, mode)
+    found = suspects(onset, _in_effect(earlier, facts.started_at), shifts, settings)
     rollback = rollback_of(clear_suspect(found), earlier, [*earlier, *later])
     runbook = f"{settings.runbooks}{mode.name}.md"
     steps = containment(Situation(mode, severity, facts.decision.drift, found, rollback, runbook))
@@ -94,6 +94,16 @@ def _content(
     )
 
 
+def _in_effect(deployments: list[Deployment], started_at: int) -> list[Deployment]:
+    """Those that can have caused it: not taken back before the start, and no rollback made because of it."""
+    return [
+        each
+        for each in deployments
+        if not any(takes_back(other, each) and other.timestamp <= started_at for other in deployments)
+        and not (each.timestamp > started_at and any(takes_back(each, other) for other in deployments))
+    ]
+
+
 def _rule(facts: Facts) -> str:
     return facts.decision.rule if facts.severity == facts.decision.severity else "classified_by_a_person"
 
@@ -111,16 +121,18 @@ def _reason(facts: Facts) -> str:
 
 def _log(facts: Facts, earlier: list[Deployment], later: list[Deployment], entries_max: int) -> list[LogEntry]:
     """The running log, with what was deployed since the detection: during an incident nothing but a rollback should be."""
-    deployed = [_deployment_line(each, [*earlier, *later]) for each in later]
+    deployed = [_deployment_line(each, earlier) for each in later]
     return newest_lines([*facts.log, *deployed], entries_max)
 
 
-def _deployment_line(deployment: Deployment, known: list[Deployment]) -> LogEntry:
-    taken_back = next((each for each in known if takes_back(deployment, each)), None)
-    what = f"{change(deployment)} ({deployment.deployment_id})"
+def _deployment_line(deployment: Deployment, earlier: list[Deployment]) -> LogEntry:
+    changed, name = change(deployment), deployment.deployment_id
+    what = changed if f"({name})" in changed else f"{changed} ({name})"
+    taken_back = deployment.rollback_of or next(
+        (each.deployment_id for each in earlier if takes_back(deployment, each)), None
+    )
     if taken_back is not None:
-        text = f"rolled back: {what} takes back {taken_back.deployment_id}"
-        return LogEntry(at=deployment.timestamp, event="rollback", text=text)
+        return LogEntry(at=deployment.timestamp, event="rollback", text=f"rolled back: {what} takes back {taken_back}")
     text = (
         f"{what} was deployed into the open incident and is not its rollback: hold other changes until it is resolved"
     )

@@ -26,6 +26,8 @@ _PHRASES: dict[str, tuple[str, str, str]] = {
 """For a signal of one meaning: the verb now, the verb of the past, the rest with the number."""
 
 _CHANNELS = {"high_tail": "high values", "low_tail": "low values", "dispersion": "spread"}
+_PERCENT_DECIMALS = 0.1
+"""Percent: from here on one decimal, below it two significant digits."""
 _LARGE = 100
 """From here on a number is written without decimals."""
 _DAY_S, _HOUR_S, _MINUTE_S = 86_400, 3_600, 60
@@ -66,7 +68,7 @@ def quantity(value: float, unit: str, channel: str) -> str:
     """
     if channel == "rate":
         percent = 100 * value
-        return f"{percent:.1f} %" if percent >= 0.1 or percent == 0 else f"{percent:.2g} %"
+        return f"{percent:.1f} %" if percent >= _PERCENT_DECIMALS else f"{percent:.2g} %"
     if unit == "s":
         return duration(value)
     number = f"{value:,.0f}" if abs(value) >= _LARGE else f"{value:.3g}"

@@ -84,7 +84,7 @@ def band(channel: Channel, name: str, tier: Tier, settings: DetectSettings, *, s
     mean = min(max(channel.mean, 0.0), 1.0)
     if not binary:
         tolerance = settings.ticket_rank_shift if tier == "ticket" else settings.page_rank_shift
-        half = max(tolerance, spread, -float(ndtri(error)) * (channel.variance / independent) ** 0.5)
+        half = max(tolerance, spread, -float(ndtri(error)) * (max(channel.variance, 0.0) / independent) ** 0.5)
         width = f"its mean rank may move by {half:.2f} by itself, more than {settings.judge_rank_max:g}"
         refusal = width if half > settings.judge_rank_max else None
         low, high = mean - half, mean + half
@@ -93,13 +93,16 @@ def band(channel: Channel, name: str, tier: Tier, settings: DetectSettings, *, s
         tolerance = settings.ticket_rate_odds
     else:
         tolerance = settings.page_rate_odds if name == "rate" else settings.page_tail_odds
-    high, high_refusal = _rate_edge(mean, independent, error, spread, tolerance, settings)
-    mirrored, low_refusal = _rate_edge(1.0 - mean, independent, error, spread, tolerance, settings)
+    widest = settings.judge_odds_max
+    high, high_refusal = _rate_edge(mean, independent, error, spread=spread, tolerance=tolerance, odds_max=widest)
+    mirrored, low_refusal = _rate_edge(
+        1.0 - mean, independent, error, spread=spread, tolerance=tolerance, odds_max=widest
+    )
     return Band(1.0 - mirrored, high, low_refusal, high_refusal)
 
 
 def _rate_edge(
-    mean: float, independent: float, error: float, spread: float, tolerance: float, settings: DetectSettings
+    mean: float, independent: float, error: float, *, spread: float, tolerance: float, odds_max: float
 ) -> tuple[float, str | None]:
     high = max(
         confidence_high(mean * independent, independent, error), mean + spread, odds_times(mean, tolerance), EDGE_MIN
@@ -110,8 +113,8 @@ def _rate_edge(
     # never seen would have.
     origin = max(mean, confidence_high(0.0, independent, error))
     ratio = high * (1.0 - origin) / (origin * (1.0 - high)) if origin < 1.0 else 1.0
-    if ratio > settings.judge_odds_max:
-        return high, f"its odds may change {ratio:.1f}-fold by themselves, more than {settings.judge_odds_max:g}"
+    if ratio > odds_max:
+        return high, f"its odds may change {ratio:.1f}-fold by themselves, more than {odds_max:g}"
     return high, None
 
 

@@ -17,8 +17,8 @@ CAP_SHARE = 0.25
 NEXT_RECORD = -1
 """A walk that stands at 0: it starts with the record to come."""
 
-_TALLIES = 3
-"""Kept since a walk's last zero: records with the signal, sum of the channel, sum of the signal itself."""
+_TALLIES = 2
+"""Kept since a walk's last zero: records with the signal, and the sum of the channel."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +26,14 @@ class Crossing:
     """A walk that reached its threshold at the end of a sample.
 
     ``started_at`` is the time of the first record after the walk's last zero; ``tally`` holds, since then, the records
-    that carry the signal, the sum of its channel and the sum of the signal.
+    that carry the signal and the sum of its channel.
     """
 
     side: int
     sample: int
     evidence: float
     started_at: int
-    tally: tuple[float, float, float]
+    tally: tuple[float, float]
 
 
 class Bank:
@@ -100,8 +100,8 @@ class Bank:
         channels
             Shape ``(R, C)``, NaN where a record does not carry the signal.
         totals
-            Shape ``(3, T + 1, ...)``, each ``(S,)`` wide: of every side the records, the channel's sum and the
-            signal's sum before each sample.
+            Shape ``(2, T + 1, S)``: of every side, before each sample, the records that carry the signal and the sum
+            of the channel.
         times_ms
             Shape ``(R,)``: event times.
 
@@ -140,10 +140,8 @@ class Bank:
     def since(self, side: int) -> Crossing:
         """Where the side's strongest walk stands, as if it fired after the last record seen."""
         bet = int(np.argmax(self._walks[side]))
-        count, channel, signal = self._tallies[:, side, bet].tolist()
-        return Crossing(
-            side, -1, float(self._walks[side, bet]), int(self._started[side, bet]), (count, channel, signal)
-        )
+        count, total = self._tallies[:, side, bet].tolist()
+        return Crossing(side, -1, float(self._walks[side, bet]), int(self._started[side, bet]), (count, total))
 
     def restart(self) -> None:
         """All walks to 0, latches kept: the next record does not follow the last."""
@@ -265,8 +263,8 @@ class Bank:
             else:
                 tally = tally + self._tallies[:, side, bet]
                 started_at = int(self._started[side, bet])
-            count, channel, signal = tally.tolist()
-            found.append(Crossing(side, sample, float(walks[sample, bet]), started_at, (count, channel, signal)))
+            count, total = tally.tolist()
+            found.append(Crossing(side, sample, float(walks[sample, bet]), started_at, (count, total)))
         return found
 
     def _keep(

@@ -81,11 +81,18 @@ def bad_sides(signal: Signal) -> list[tuple[ChannelName, Side]]:
     return sides
 
 
-def tiers(signal: Signal) -> tuple[Tier, ...]:
-    """At which tiers a signal is watched, by its role in the catalogue."""
+def tiers(signal: Signal, channel: ChannelName) -> tuple[Tier, ...]:
+    """At which tiers a channel is watched, by its signal's role in the catalogue.
+
+    Where either way is bad, nobody said what an extreme value means: a heavier tail alone is then for a ticket.
+
+    >>> tiers(signal_named("length", "amount"), "location"), tiers(signal_named("length", "amount"), "low_tail")
+    (('page', 'ticket'), ('ticket',))
+    """
     if signal.role == "cause":
         return ("cause",)
-    return ("page", "ticket") if signal.role == "pages" else ("ticket",)
+    either_way = signal.direction == "both" and channel in ("high_tail", "low_tail")
+    return ("page", "ticket") if signal.role == "pages" and not either_way else ("ticket",)
 
 
 def rises(channel: ChannelName, side: Side) -> bool:

@@ -7,9 +7,11 @@ messages did, and is parsed one by one otherwise.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from pipeline.detect.projection import PROJECT_ABOVE_BYTES, project
 from schemas.dead_letter import DeadLetterReason
@@ -31,6 +33,9 @@ _BLANK = b" \t\r\n"
 assert 1 << _PLACE_BITS > ELEMENTS_MAX  # noqa: S101  a place has room for every element
 
 
+Place = TypeVar("Place", int, NDArray[np.int64])
+
+
 def place_of(message: int, element: int = 0) -> int:
     """Where a record stood in its batch, as one number that sorts.
 
@@ -40,8 +45,8 @@ def place_of(message: int, element: int = 0) -> int:
     return message << _PLACE_BITS | element
 
 
-def message_of(place: int) -> int:
-    """The index in the batch of the message that a place lies in."""
+def message_of(place: Place) -> Place:
+    """The index in the batch of the message that a place lies in; of each, for an array of places."""
     return place >> _PLACE_BITS
 
 

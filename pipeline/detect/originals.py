@@ -6,7 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import orjson
+from numpy.typing import NDArray
 
 from pipeline.detect.decode import element_of, message_of, parse
 from pipeline.step import Input, Output
@@ -71,9 +73,10 @@ class Originals:
         self._arrays = arrays
         self._opened: tuple[int, list[Any]] = (-1, [])
 
-    def appended_at(self, place: int) -> int:
-        """When the broker took the message at a place, Unix milliseconds."""
-        return self._messages[message_of(place)].timestamp
+    def appended_at(self, places: Sequence[int]) -> NDArray[np.int64]:
+        """When the broker took the messages at some places, Unix milliseconds."""
+        by_message = np.fromiter((message.timestamp for message in self._messages), np.int64, len(self._messages))
+        return by_message[message_of(np.array(places, dtype=np.int64))]
 
     def at(self, place: int) -> Original:
         """The message, or the element of it, at a place."""

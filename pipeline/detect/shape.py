@@ -4,7 +4,7 @@ A stream has few shapes, and finding a record's costs far less than looking at i
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
@@ -141,19 +141,15 @@ def _reader(fields: Fields) -> Reader:
     by_section: dict[str, list[str]] = {}
     for section, field in fields:
         by_section.setdefault(section, []).append(field)
-    parts = [(section, _row(names)) for section, names in by_section.items()]
+    parts = [(section, itemgetter(*names), len(names) == 1) for section, names in by_section.items()]
 
     def read(records: Sequence[dict[str, Any]]) -> list[Any]:
-        rows = [map(row, map(itemgetter(section), records) if section else records) for section, row in parts]
+        rows: list[Iterable[tuple[Any, ...]]] = []
+        for section, row, single in parts:
+            values = map(row, map(itemgetter(section), records) if section else records)
+            rows.append(zip(values, strict=True) if single else values)
         if len(rows) == 1:
             return list(chain.from_iterable(rows[0]))
         return list(chain.from_iterable(chain.from_iterable(zip(*rows, strict=True))))
 
     return read
-
-
-def _row(names: list[str]) -> Callable[[dict[str, Any]], tuple[Any, ...]]:
-    if len(names) == 1:
-        only = names[0]
-        return lambda section: (section[only],)
-    return itemgetter(*names)

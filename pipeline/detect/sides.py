@@ -65,11 +65,13 @@ def sides_of(baseline: Baseline, settings: DetectSettings) -> tuple[list[Side], 
     wanted: list[tuple[Signal, ChannelName, Direction, Tier, Channel]] = []
     for name, learned in baseline.signals.items():
         signal = signal_named(name, learned.kind)
-        if signal is None:
+        if signal is None or (learned.kind != "rate" and learned.knots is None):
             continue
         for channel, direction in bad_sides(signal):
             if channel in learned.channels:
-                wanted += [(signal, channel, direction, tier, learned.channels[channel]) for tier in tiers(signal)]
+                wanted += [
+                    (signal, channel, direction, tier, learned.channels[channel]) for tier in tiers(signal, channel)
+                ]
     thresholds = _thresholds(baseline, settings, [(signal.name, tier) for signal, _, _, tier, _ in wanted])
     span_s = (baseline.learned_to - baseline.learned_from) / 1000
     sides: list[Side] = []

@@ -9,12 +9,25 @@ from pipeline.route.decide import CLOSED, Told
 
 @dataclass(slots=True)
 class Remembered:
-    """One incident. ``touched`` is the offset of the alert that changed it last: the order in which they are forgotten."""
+    """One incident.
+
+    ``touched`` is the offset of the alert that changed it last: the order in which they are forgotten. ``on_its_way``
+    is what is decided and not concluded, by receiver and revision; it is empty at every checkpoint.
+    """
 
     revision: int = 0
     closed: bool = False
     touched: int = -1
     told: dict[str, Told] = field(default_factory=dict)
+    on_its_way: dict[tuple[str, int], Told] = field(default_factory=dict)
+
+    def known(self) -> dict[str, Told]:
+        """What each receiver knows, or will know when all that is on its way arrives."""
+        known = dict(self.told)
+        for (receiver, _), told in self.on_its_way.items():
+            if receiver not in known or known[receiver].revision < told.revision:
+                known[receiver] = told
+        return known
 
 
 class Memory:
@@ -31,9 +44,6 @@ class Memory:
         self._limit = limit
         self._incidents: dict[str, Remembered] = {}
         self._changed: set[str] = set()
-
-    def __len__(self) -> int:
-        return len(self._incidents)
 
     def get(self, incident_id: str) -> Remembered | None:
         """What is remembered of an incident; None if nothing."""
@@ -54,13 +64,14 @@ class Memory:
             self._changed.add(quietest)
         return remembered
 
-    def tell(self, incident_id: str, receiver: str, told: Told) -> None:
-        """Note what a receiver has been sent, unless it has been sent something newer."""
+    def conclude(self, incident_id: str, receiver: str, revision: int, *, sent: bool) -> None:
+        """Note how something on its way ended. It may be forgotten by now, and then it stays so."""
         remembered = self._incidents.get(incident_id)
-        if remembered is None:
+        told = None if remembered is None else remembered.on_its_way.pop((receiver, revision), None)
+        if remembered is None or told is None or not sent:
             return
         last = remembered.told.get(receiver)
-        if last is None or last.revision < told.revision:
+        if last is None or last.revision < revision:
             remembered.told[receiver] = told
             self._changed.add(incident_id)
 
@@ -69,9 +80,14 @@ class Memory:
         changed, self._changed = sorted(self._changed), set()
         for incident_id in changed:
             remembered = self._incidents.get(incident_id)
-            yield incident_id, None if remembered is None else asdict(remembered)
+            yield incident_id, None if remembered is None else _dump(remembered)
 
     def load(self, incident_id: str, state: Mapping[str, Any]) -> None:
         """Take up one incident that ``changed`` gave."""
         told = {receiver: Told(**last) for receiver, last in state["told"].items()}
         self._incidents[incident_id] = Remembered(state["revision"], state["closed"], state["touched"], told)
+
+
+def _dump(remembered: Remembered) -> dict[str, Any]:
+    told = {receiver: asdict(remembered.told[receiver]) for receiver in sorted(remembered.told)}
+    return {"revision": remembered.revision, "closed": remembered.closed, "touched": remembered.touched, "told": told}

@@ -74,7 +74,7 @@ class Route(BaseModel):
 class RouteSettings(BaseModel):
     """The root of the tree, the receivers and the limits."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     receivers: tuple[ReceiverSettings, ...] = Field(
         default=(ReceiverSettings(name="console", kind="console"),), description="the places that routes name"

@@ -52,7 +52,7 @@ class RouteStep:
         self._memory = Memory(settings.incidents_max)
         self._silences = Silences(settings.silences_max)
         self._waiting: list[Dispatch] = []
-        self._in_flight: dict[str, Dispatch] = {}
+        self._unconcluded = 0
 
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
         """Take up the state that ``changed`` once gave out, and say in one line each what could not be taken up."""
@@ -115,17 +115,14 @@ class RouteStep:
         list of Output
             The notification, and a dead letter with the alert if it failed.
         """
-        self._in_flight.pop(dispatch.notification_id, None)
-        if delivery.outcome == "sent":
-            self._memory.tell(
-                dispatch.incident.incident_id, dispatch.receiver, Told.of(dispatch.incident, dispatch.route)
-            )
-            reason = dispatch.reason
-        else:
-            reason = delivery.reason
-        decided = notification(dispatch.incident, dispatch.receiver, dispatch.route, delivery.outcome, reason)
+        self._unconcluded -= 1
+        sent = delivery.outcome == "sent"
+        incident = dispatch.incident
+        self._memory.conclude(incident.incident_id, dispatch.receiver, incident.revision, sent=sent)
+        reason = dispatch.reason if sent else delivery.reason
+        decided = notification(incident, dispatch.receiver, dispatch.route, delivery.outcome, reason)
         outputs = [_output(decided.model_copy(update={"attempts": delivery.attempts, "sent_at": delivery.sent_at}))]
-        if delivery.outcome == "failed":
+        if not sent:
             detail = f"receiver {dispatch.receiver} was not sent {dispatch.notification_id}: {delivery.reason}"
             outputs.append(dead_letter("route", dispatch.source, "receiver_refused", detail, about=dispatch.receiver))
         return outputs
@@ -138,9 +135,9 @@ class RouteStep:
         RuntimeError
             If something that was decided is not concluded: a checkpoint now would lose it.
         """
-        if self._in_flight:
+        if self._unconcluded:
             raise RuntimeError(
-                f"route: {len(self._in_flight)} notifications are not concluded: send what is pending first"
+                f"route: {self._unconcluded} notifications are not concluded: send what is pending first"
             )
         for incident_id, state in self._memory.changed():
             yield f"{_INCIDENT}{incident_id}".encode(), _encoded(state, "incident")
@@ -158,24 +155,20 @@ class RouteStep:
         labels = labels_of(read)
         silence = self._silences.covering(labels, read.updated_at)
         outputs = []
-        for receiver, (route, told) in self._recipients(read, labels, remembered).items():
+        for receiver, (route, told) in self._recipients(labels, remembered).items():
             decision = decide(read, self._receivers[receiver], told, silence, self._settings.repeat_interval_s)
             if decision.send:
                 dispatch = Dispatch(read, receiver, route, decision.reason, message)
                 self._waiting.append(dispatch)
-                self._in_flight[dispatch.notification_id] = dispatch
+                remembered.on_its_way[receiver, read.revision] = Told.of(read, route)
+                self._unconcluded += 1
             else:
                 outputs.append(_output(notification(read, receiver, route, "suppressed", decision.reason)))
         return outputs
 
-    def _recipients(
-        self, incident: Incident, labels: dict[str, str], remembered: Remembered
-    ) -> dict[str, tuple[str, Told | None]]:
+    def _recipients(self, labels: dict[str, str], remembered: Remembered) -> dict[str, tuple[str, Told | None]]:
         """Receiver to the route that names it and what it was told, on its way or already there."""
-        told = dict(remembered.told)
-        for dispatch in self._in_flight.values():
-            if dispatch.incident.incident_id == incident.incident_id:
-                told[dispatch.receiver] = Told.of(dispatch.incident, dispatch.route)
+        told = remembered.known()
         routed = self._tree.recipients(labels)
         recipients = {receiver: (route, told.get(receiver)) for receiver, route in routed.items()}
         for receiver, last in sorted(told.items()):

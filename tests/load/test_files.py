@@ -57,7 +57,7 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, broken: str) -> Non
     path = tmp_path / "records.ndjson.gz"
     if broken == "cut":
         path.write_bytes(gzip.compress(FIRST.encode() * 100)[:-20])
-    with pytest.raises(LoadError, match="records.ndjson.gz"):
+    with pytest.raises(LoadError, match=r"records\.ndjson\.gz"):
         list(read_records(path))
 
 

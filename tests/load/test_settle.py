@@ -38,7 +38,7 @@ async def in_transaction(bootstrap: str, name: str) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=f"writer-{name}")
     await producer.start()
     async with producer.transaction():
-        await producer.send_and_wait(name, b"{}")
+        await producer.send_and_wait(name, b"{}", key=b"k")
     await producer.stop()
 
 

@@ -62,7 +62,7 @@ def command(
 async def newest_revisions(bootstrap: str) -> dict[str, Incident]:
     """Every incident that the alerts hold, by id, as it is now."""
     newest: dict[str, Incident] = {}
-    async for incident in _incidents(read_all(bootstrap, ALERTS)):
+    async for incident in incidents_in(read_all(bootstrap, ALERTS)):
         known = newest.get(incident.incident_id)
         if known is None or incident.revision > known.revision:
             newest[incident.incident_id] = incident
@@ -73,13 +73,13 @@ async def revisions_after(bootstrap: str, newest: dict[str, Incident]) -> AsyncI
     """Each revision that is newer than what is known, as it comes, without a gap between; without an end."""
     seen = {incident_id: incident.revision for incident_id, incident in newest.items()}
     async with aclosing(follow(bootstrap, ALERTS, from_start=True)) as messages:
-        async for incident in _incidents(messages):
+        async for incident in incidents_in(messages):
             if incident.revision > seen.get(incident.incident_id, 0):
                 seen[incident.incident_id] = incident.revision
                 yield incident
 
 
-async def _incidents(messages: AsyncIterable[Message]) -> AsyncIterator[Incident]:
+async def incidents_in(messages: AsyncIterable[Message]) -> AsyncIterator[Incident]:
     """The incidents in messages; what is none is said on the standard error and left out."""
     async for message in messages:
         try:

@@ -87,10 +87,10 @@ class WebhookReceiver:
                     break
                 pause_s = wait_s or self._pause_s(attempt)
                 if self._clock() + pause_s >= deadline:
-                    limit = f"the next attempt would be {pause_s:.3g} s later, beyond give_up_after_s"
+                    limit = f"the next attempt would be {pause_s:.1f} s later, beyond give_up_after_s"
                     return Delivery("failed", f"{self._place} {refusal}; {limit}", attempt)
                 await self._sleep(pause_s)
-        return Delivery("failed", f"{self._place} {refusal}, {attempt} times", attempt)
+        return Delivery("failed", f"{self._place} {refusal}; given up after attempt {attempt}", attempt)
 
     async def _post(
         self, session: aiohttp.ClientSession, body: bytes, deadline: float

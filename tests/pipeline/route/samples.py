@@ -34,8 +34,12 @@ def incident(**changes: Any) -> Incident:
         "evidence": [evidence("refused")],
         "suspects": [suspect()],
         "containment": [
-            Containment(rank=1, action="rollback", target="prompt v42 -> v41", reason="the newest change before the start"),
-            Containment(rank=2, action="kill_switch", target="support-bot", reason="off in five minutes, without a deployment"),
+            Containment(
+                rank=1, action="rollback", target="prompt v42 -> v41", reason="the newest change before the start"
+            ),
+            Containment(
+                rank=2, action="kill_switch", target="support-bot", reason="off in five minutes, without a deployment"
+            ),
         ],
         "response_targets": [
             ResponseTarget(name="classify", due_at=STARTED + 941_000, source="playbook: 15 minutes"),

@@ -1,0 +1,44 @@
+"""``driftwire-load demo``: the whole product on this machine, judged by what was planted."""
+
+import sys
+import tempfile
+from pathlib import Path
+
+import click
+
+from load.commands.options import json_option, write_json
+
+
+@click.command("demo")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the simulated service.")
+@click.option("--keep", is_flag=True, help="Keep the folder with Kafka's data and logs, and say where it is.")
+@json_option
+def command(*, seed: int, keep: bool, json_file: Path | None) -> None:
+    """Play half an hour of a support bot in ten seconds: three deployments, two of which break something.
+
+    Starts Kafka and the three steps, shows incidents as they come, and compares what was found with what was planted.
+    Ends with status 0 only if they agree. Leaves nothing running.
+    """
+    from rich.console import Console  # noqa: PLC0415  slow to import, and --help needs none of it
+
+    from load.demo import play, show  # noqa: PLC0415
+    from topologies.interrupt import run_until_interrupted  # noqa: PLC0415
+
+    console = Console()
+    folder = Path(tempfile.mkdtemp(prefix="driftwire-demo-")) if keep else None
+    right = False
+
+    async def run() -> None:
+        nonlocal right
+        played = await play(seed, console, folder)
+        show(played, console)
+        write_json(json_file, played.to_json())
+        right = played.right
+
+    interrupted = run_until_interrupted(run())
+    if folder is not None:
+        console.print(f"kept: {folder}")
+    if interrupted:
+        console.print("stopped; nothing is left running")
+        sys.exit(130)
+    sys.exit(0 if right else 1)

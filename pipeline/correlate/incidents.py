@@ -1,0 +1,193 @@
+"""The incidents kept: how drifts open them, join them, move them, and how they come to rest."""
+
+from collections.abc import Iterator
+from hashlib import blake2b
+
+from pipeline.correlate.facts import Facts, Tracked
+from pipeline.correlate.joining import incident_for
+from pipeline.correlate.modes import mode_of, rank
+from pipeline.correlate.rule import Rule
+from pipeline.correlate.settings import CorrelateSettings
+from pipeline.correlate.severity import decide, worse
+from pipeline.correlate.words import finding, quantity
+from schemas.drift import Drift
+
+WORSENING_RECORDS_MIN = 20
+"""Records behind a number before it can say that things got worse."""
+
+
+class Incidents:
+    """All incidents that can still be revised, by id.
+
+    Its methods change the facts of incidents and say which; nothing is written here.
+    """
+
+    def __init__(self, settings: CorrelateSettings, rules: tuple[Rule, ...]) -> None:
+        self._settings = settings
+        self._rules = rules
+        self._kept: dict[str, Facts] = {}
+        self._of_drift: dict[str, str] = {}
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+    def __iter__(self) -> Iterator[Facts]:
+        """In order of id, whatever order they came in, so that a restart changes no order of outputs."""
+        return (self._kept[incident_id] for incident_id in sorted(self._kept))
+
+    def get(self, incident_id: str) -> Facts | None:
+        """The facts of an incident, if it is kept."""
+        return self._kept.get(incident_id)
+
+    def of_subject(self, subject: str) -> list[Facts]:
+        """The incidents of a subject."""
+        return [facts for facts in self if facts.subject == subject]
+
+    def keep(self, facts: Facts) -> None:
+        """Keep an incident: a new one, or one from a checkpoint."""
+        self._kept[facts.incident_id] = facts
+        for drift_id in facts.tracked:
+            self._of_drift[drift_id] = facts.incident_id
+
+    def take(self, drift: Drift) -> Facts | None:
+        """Take a page- or ticket-tier drift; the incident that it is about, None if it is about none that is kept.
+
+        A drift that is unknown but firing opens or joins an incident even if its first message was lost.
+        """
+        known = self._kept.get(self._of_drift.get(drift.drift_id, ""))
+        if known is not None:
+            self._update(known, drift)
+            return known
+        if drift.state == "recovered":
+            return None
+        siblings = self.of_subject(drift.subject)
+        found = incident_for(drift, siblings, self._settings)
+        if found is not None:
+            self._join(drift, *found)
+            return found[0]
+        return self._open(drift, siblings)
+
+    def rest(self, facts: Facts, clock: int) -> bool:
+        """Resolve an incident if all its signals have been back for long enough by its clock; whether it was.
+
+        It is resolved as of the moment when that was true, however late the clock says so.
+        """
+        if facts.resolved_at is not None or facts.recovered_at is None:
+            return False
+        quiet_ms = round(self._settings.resolve_quiet_s * 1000)
+        if clock < facts.recovered_at + quiet_ms:
+            return False
+        facts.resolved_at = facts.recovered_at + quiet_ms
+        facts.tell_newest()
+        self._note(facts, facts.resolved_at, "resolved", "all signals have stayed back: resolved")
+        return True
+
+    def in_excess(self) -> Facts | None:
+        """The incident that has to make room, if there are too many: the oldest resolved, else the one longest unmoved."""
+        if len(self._kept) <= self._settings.incidents_max:
+            return None
+        return min(
+            self._kept.values(),
+            key=lambda facts: (facts.resolved_at is None, facts.resolved_at or facts.last_change_at, facts.incident_id),
+        )
+
+    def close_unresolved(self, facts: Facts) -> None:
+        """End an incident because there are too many, and say so: it must not stay open for ever in readers' eyes."""
+        facts.resolved_at, facts.closed_by = facts.last_change_at, "driftwire"
+        limit = self._settings.incidents_max
+        text = f"no longer followed: more than {limit} incidents are open at once; raise correlate.incidents_max"
+        self._note(facts, facts.last_change_at, "limit", text)
+
+    def forget(self, facts: Facts) -> None:
+        """Drop an incident from state; the alerts topic keeps what was told of it."""
+        del self._kept[facts.incident_id]
+        for drift_id in facts.tracked:
+            del self._of_drift[drift_id]
+
+    def _open(self, drift: Drift, siblings: list[Facts]) -> Facts:
+        decision = decide(self._rules, [drift])
+        facts = Facts(
+            incident_id=_incident_id(drift),
+            subject=drift.subject,
+            opened_by=drift.drift_id,
+            decision=decision,
+            decided_at=drift.updated_at,
+            clock=max([drift.updated_at, *(each.clock for each in siblings)]),
+            partitions={drift.partition},
+            tracked={drift.drift_id: Tracked(drift, drift)},
+        )
+        self._note(
+            facts, drift.detected_at, "opened", f"opened by {_line(drift)}; {decision.severity}: {decision.reason}"
+        )
+        self.keep(facts)
+        return facts
+
+    def _join(self, drift: Drift, facts: Facts, reason: str) -> None:
+        if facts.resolved_at is not None:
+            facts.resolved_at = None
+            text = f"reopened: {drift.signal} began to move before the incident was resolved"
+            self._note(facts, drift.detected_at, "reopened", text)
+        if not self._has_room(facts):
+            return
+        facts.tracked[drift.drift_id] = Tracked(drift, drift)
+        facts.partitions.add(drift.partition)
+        self._of_drift[drift.drift_id] = facts.incident_id
+        facts.tell_newest()
+        self._note(facts, drift.detected_at, "signal", f"{_line(drift)}; it belongs here: {reason}")
+        self._decide(facts, drift)
+
+    def _update(self, facts: Facts, drift: Drift) -> None:
+        tracked = facts.tracked[drift.drift_id]
+        if drift.sequence <= tracked.newest.sequence:
+            return
+        tracked.newest = drift
+        if drift.state == "recovered":
+            facts.tell_newest()
+            now, normal = (quantity(value, drift.unit, drift.channel) for value in (drift.now, drift.normal))
+            text = f"{drift.signal} ({drift.channel}) is back: {now}, normally {normal}"
+            self._note(facts, drift.updated_at, "recovered", text)
+        elif drift.records >= WORSENING_RECORDS_MIN and (
+            worse(decide(self._rules, facts.firing).severity, facts.decision.severity) or self._worsened(tracked)
+        ):
+            facts.tell_newest()
+            self._note(facts, drift.updated_at, "worse", f"worse: {_line(drift)}")
+            self._decide(facts, drift)
+
+    def _decide(self, facts: Facts, cause: Drift) -> None:
+        """Decide the severity and the name anew. Severity rises by itself and never falls: only a person takes it down."""
+        new, old = decide(self._rules, facts.firing), facts.decision
+        if worse(new.severity, old.severity):
+            facts.decision, facts.decided_at = new, cause.updated_at
+            text = f"severity {old.severity} -> {new.severity} by the rule {new.rule}: {new.reason}"
+            self._note(facts, cause.updated_at, "severity", text)
+        elif new.severity == old.severity and rank(mode_of(new.drift)) <= rank(mode_of(old.drift)):
+            facts.decision = new
+
+    def _worsened(self, tracked: Tracked) -> bool:
+        told, now = (abs(drift.now - drift.normal) for drift in (tracked.shown, tracked.newest))
+        return now > 0 and now >= self._settings.worsening * told
+
+    def _has_room(self, facts: Facts) -> bool:
+        """Whether an incident can track one more drift; the one that recovered first makes room."""
+        if len(facts.tracked) < self._settings.drifts_max:
+            return True
+        back = [drift for drift in facts.drifts if drift.state == "recovered"]
+        if not back:
+            return False
+        gone = min(back, key=lambda drift: (drift.updated_at, drift.drift_id)).drift_id
+        del facts.tracked[gone]
+        del self._of_drift[gone]
+        return True
+
+    def _note(self, facts: Facts, at: int, event: str, text: str) -> None:
+        facts.note(at, event, text, entries_max=self._settings.log_entries_max)
+
+
+def _incident_id(drift: Drift) -> str:
+    """The same for the same opening, everywhere. One that opens late, its beginning lost, is another incident."""
+    late = f"/{drift.sequence}" if drift.sequence else ""
+    return "inc-" + blake2b(f"{drift.subject}/{drift.drift_id}{late}".encode(), digest_size=6).hexdigest()
+
+
+def _line(drift: Drift) -> str:
+    return f"{drift.signal} {drift.side} ({drift.channel}, {drift.tier} tier): {drift.subject} {finding(drift)}"

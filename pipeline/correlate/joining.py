@@ -1,0 +1,64 @@
+"""Joining: which incident a new drift belongs to, and why.
+
+Drifts of one subject belong together where they plausibly share a cause. In this order:
+
+``same signal``      the incident has the same signal moving the same way;
+``same family``      the incident has met the same family of failures: serving, data, output or safety;
+``same moment``      both began within ``together_s``: one change moves many signals at once;
+``downstream``       the incident is one of serving or data, which spoils outputs a little later.
+
+And all of it only within ``join_window_s`` of the incident's time, which reaches from its start to its last firing or
+recovery. So a refusal spike and an index that goes stale a quarter of an hour later are two incidents, also while the
+first is still open. Of several incidents the one with the nearest start of a drift is taken.
+"""
+
+from collections.abc import Iterable
+
+from pipeline.correlate.facts import Facts
+from pipeline.correlate.modes import DOWNSTREAM, mode_of
+from pipeline.correlate.settings import CorrelateSettings
+from schemas.drift import Drift
+
+
+def incident_for(drift: Drift, incidents: Iterable[Facts], settings: CorrelateSettings) -> tuple[Facts, str] | None:
+    """The incident that a firing drift joins, with the reason; None if it opens one of its own."""
+    fitting = [
+        (_distance(drift, facts, reason), facts.incident_id, facts, reason)
+        for facts in incidents
+        if (reason := reason_to_join(drift, facts, settings)) is not None
+    ]
+    if not fitting:
+        return None
+    _, _, facts, reason = min(fitting, key=lambda each: each[:2])
+    return facts, reason
+
+
+def reason_to_join(drift: Drift, facts: Facts, settings: CorrelateSettings) -> str | None:
+    """Why a drift belongs to an incident; None if it does not.
+
+    An incident that a person closed takes nothing more. One that resolved by itself takes, and is opened again by, what
+    began before that.
+    """
+    if drift.subject != facts.subject or facts.closed_by is not None:
+        return None
+    if facts.resolved_at is not None and drift.started_at > facts.resolved_at:
+        return None
+    window_ms = settings.join_window_s * 1000
+    if drift.started_at > facts.last_change_at + window_ms:
+        return None
+    if any((each.signal, each.side) == (drift.signal, drift.side) for each in facts.drifts):
+        return "same signal"
+    if drift.started_at < facts.started_at - window_ms:
+        return None
+    family, together_ms = mode_of(drift).family, settings.together_s * 1000
+    if family in facts.families:
+        return "same family"
+    if abs(drift.started_at - facts.started_at) <= together_ms:
+        return "same moment"
+    spoils = any(family in DOWNSTREAM.get(each, ()) for each in facts.families)
+    return "downstream" if spoils and drift.started_at >= facts.started_at - together_ms else None
+
+
+def _distance(drift: Drift, facts: Facts, reason: str) -> tuple[bool, int]:
+    nearest = min(abs(drift.started_at - each.started_at) for each in facts.drifts)
+    return (reason != "same signal", nearest)

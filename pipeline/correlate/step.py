@@ -1,0 +1,224 @@
+"""The step: drifts, ticks, deployments and commands in, revisions of incidents out. ``drift -> incident`` on the path."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+from pipeline.codec import decode, encode
+from pipeline.correlate.clocks import Clocks
+from pipeline.correlate.commands import follow, problem_with
+from pipeline.correlate.deployments import Deployments, Served, names_what_it_touches, touches
+from pipeline.correlate.facts import Facts
+from pipeline.correlate.incidents import Incidents
+from pipeline.correlate.reading import Unreadable, read
+from pipeline.correlate.settings import CorrelateSettings
+from pipeline.correlate.severity import default_rules
+from pipeline.correlate.shifts import Shifts, explains
+from pipeline.correlate.tell import tell
+from pipeline.dead_letters import dead_letter
+from pipeline.step import Input, Output
+from schemas.command import Command
+from schemas.deployment import Deployment
+from schemas.drift import Drift
+from schemas.tick import Tick
+from schemas.topics import ALERTS
+
+SETTINGS_HASH = ""
+"""Of the checkpoint. No setting changes what the state means, so a changed setting forgets no open incident."""
+
+PART_BYTES_MAX = 900_000
+"""Bytes of one part of the state, well under the broker's limit of a mebibyte; asserted."""
+
+
+class CorrelateStep:
+    """Correlate, over its three topics of one partition each, which may interleave in any way.
+
+    The same messages of each topic in the same order lead to the same final incidents but for ``revision`` and
+    ``change``, however the topics interleave, and however the subjects do within ``drifts``, as long as a subject's
+    records lie in one partition. Of a subject in several partitions the drifts count in the order in which they arrive.
+    Commands are words of people about what they see: they count when they come.
+
+    Parameters
+    ----------
+    settings
+        Windows, limits, and severity rules that are asked before the product's own.
+
+    Attributes
+    ----------
+    limits_hit
+        How often each limit made something give way since the start, by the name of its setting.
+    """
+
+    def __init__(self, settings: CorrelateSettings) -> None:
+        self._settings = settings
+        self._clocks = Clocks()
+        self._deployments = Deployments(settings.deployments_max)
+        self._shifts = Shifts(settings.causes_max)
+        self._incidents = Incidents(settings, (*settings.severity_rules, *default_rules()))
+        self._changed: set[tuple[str, str]] = set()
+        self.limits_hit: Counter[str] = Counter()
+
+    def step(self, messages: Sequence[Input]) -> list[Output]:
+        """Take messages; out come revisions of incidents, and what could not be read as dead letters."""
+        return [output for message in messages for output in self._take(message)]
+
+    def control(self, message: Input) -> list[Output]:
+        """Nothing: all that correlate listens to is in its three topics."""
+        del message
+        return []
+
+    def tick(self, wall_ms: int) -> list[Output]:
+        """Nothing: time comes in the ticks of ``drifts``, in one order with the drifts, so that a restart repeats it."""
+        del wall_ms
+        return []
+
+    def restart_walks(self) -> None:
+        """Nothing: no sum here spans messages. A hole can cost a drift, and the next evidence of it opens the incident."""
+
+    def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
+        """The parts changed since the last call: one an incident, a deployment and a workload drift, one for the clocks."""
+        changed, self._changed = sorted(self._changed), set()
+        for kind, name in changed:
+            state = self._dump(kind, name)
+            value = None if state is None else encode(state, kind=kind, settings_hash=SETTINGS_HASH)
+            assert value is None or len(value) <= PART_BYTES_MAX, (kind, name, len(value))  # noqa: S101
+            yield f"{kind}/{name}".encode(), value
+
+    def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
+        """Take up parts in any order; a line for each that does not fit and is left out."""
+        for key, value in parts:
+            kind, _, name = key.decode(errors="replace").partition("/")
+            try:
+                self._load(kind, decode(value, kind=kind, settings_hash=SETTINGS_HASH))
+            except (AssertionError, KeyError, TypeError, ValueError) as problem:
+                yield f"correlate: the state of {kind} {name} cannot be taken up and is left out: {problem}"
+
+    def _take(self, message: Input) -> Iterator[Output]:
+        content = read(message.topic, message.value)
+        match content:
+            case Unreadable(reason, detail):
+                yield dead_letter("correlate", message, reason, detail)
+            case Tick():
+                yield from self._tick(content)
+            case Drift():
+                yield from self._drift(content)
+            case Deployment():
+                yield from self._deployment(content, message)
+            case Command():
+                yield from self._command(content, message)
+
+    def _tick(self, tick: Tick) -> Iterator[Output]:
+        unfinished = [facts for facts in self._incidents if self._unfinished(facts)]
+        before = [self._now(facts) for facts in unfinished]
+        if not self._clocks.advance(tick):
+            return
+        self._changed.add(("clocks", ""))
+        for facts, then in zip(unfinished, before, strict=True):
+            now = self._now(facts)
+            if now > then and (self._incidents.rest(facts, now) or self._deployed(facts, then + 1, now)):
+                yield from self._tell(facts)
+
+    def _drift(self, drift: Drift) -> Iterator[Output]:
+        subject = drift.subject
+        touched = {facts.incident_id for facts in self._incidents.of_subject(subject) if self._unfinished(facts)}
+        if drift.tier != "cause":
+            about = self._incidents.take(drift)
+            touched |= set() if about is None else {about.incident_id}
+        elif explains(drift) and drift.state != "recovered":
+            touched |= self._shift(drift)
+        for facts in self._incidents.of_subject(subject):
+            if facts.incident_id in touched:
+                facts.clock = max(facts.clock, drift.updated_at)
+                self._incidents.rest(facts, self._now(facts))
+                yield from self._tell(facts)
+        yield from self._make_room()
+
+    def _shift(self, drift: Drift) -> set[str]:
+        gone = self._shifts.add(drift)
+        if gone is None:
+            return set()
+        self._changed |= {("shift", each) for each in (drift.drift_id, *gone)}
+        self.limits_hit["causes_max"] += len(gone)
+        return {facts.incident_id for facts in self._incidents.of_subject(drift.subject)}
+
+    def _deployment(self, deployment: Deployment, message: Input) -> Iterator[Output]:
+        if not names_what_it_touches(deployment):
+            detail = "the deployment names no subject, environment or provider: say what it changed"
+            yield dead_letter("correlate", message, "contract", detail)
+            return
+        gone = self._deployments.add(deployment)
+        if gone is None:
+            return
+        self._changed |= {("deployment", each) for each in (deployment.deployment_id, *gone)}
+        self.limits_hit["deployments_max"] += len(gone)
+        for facts in list(self._incidents):
+            if touches(deployment, _served(facts)):
+                yield from self._tell(facts)
+
+    def _command(self, command: Command, message: Input) -> Iterator[Output]:
+        if command.action == "silence":
+            return
+        problem = problem_with(command)
+        facts = self._incidents.get(command.incident_id or "")
+        if problem is None and facts is None:
+            problem = (
+                f"no incident {command.incident_id} is known here: check the id with `driftwire incidents --all`; "
+                "one resolved long ago can no longer be changed"
+            )
+        if problem is not None or facts is None:
+            yield dead_letter("correlate", message, "contract", problem or "")
+        elif follow(command, facts, entries_max=self._settings.log_entries_max):
+            yield from self._tell(facts)
+
+    def _tell(self, facts: Facts) -> Iterator[Output]:
+        self._changed.add(("incident", facts.incident_id))
+        shifts = self._shifts.of(facts.subject)
+        incident = tell(facts, self._deployments, shifts, self._now(facts), self._settings)
+        if incident is not None:
+            facts.told = incident
+            yield Output(ALERTS, incident.incident_id.encode(), incident.to_json())
+
+    def _make_room(self) -> Iterator[Output]:
+        while (facts := self._incidents.in_excess()) is not None:
+            self.limits_hit["incidents_max"] += 1
+            if facts.resolved_at is None:
+                self._incidents.close_unresolved(facts)
+                yield from self._tell(facts)
+            self._incidents.forget(facts)
+            self._changed.add(("incident", facts.incident_id))
+
+    def _now(self, facts: Facts) -> int:
+        return self._clocks.now(facts.clock, facts.partitions)
+
+    def _unfinished(self, facts: Facts) -> bool:
+        """Whether time can still change it: a person may have resolved it at a moment that its clock has yet to reach."""
+        return facts.resolved_at is None or facts.resolved_at > self._now(facts)
+
+    def _deployed(self, facts: Facts, first_ms: int, last_ms: int) -> bool:
+        return any(True for _ in self._deployments.of(_served(facts), first_ms, last_ms))
+
+    def _dump(self, kind: str, name: str) -> dict[str, Any] | None:
+        if kind == "clocks":
+            return self._clocks.dump()
+        if kind == "deployment":
+            return self._deployments.dump(name)
+        if kind == "shift":
+            return self._shifts.dump(name)
+        facts = self._incidents.get(name)
+        return None if facts is None else facts.dump()
+
+    def _load(self, kind: str, state: dict[str, Any]) -> None:
+        if kind == "clocks":
+            self._clocks.load(state)
+        elif kind == "deployment":
+            self._deployments.load(state)
+        elif kind == "shift":
+            self._shifts.load(state)
+        elif kind == "incident":
+            self._incidents.keep(Facts.load(state))
+        else:
+            raise ValueError(f'correlate keeps no "{kind}"')
+
+
+def _served(facts: Facts) -> Served:
+    return Served(facts.subject, facts.named("environment"), facts.named("provider"))

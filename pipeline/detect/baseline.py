@@ -1,0 +1,175 @@
+"""What is normal: a baseline from the records of a time without failure. Live learning and files come here alike."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.detect import spread
+from pipeline.detect.catalogue import Signal
+from pipeline.detect.channels import BINARY, VALUE_CHANNELS, ChannelName, of_rank
+from pipeline.detect.rank import RankTable, knots_of
+from pipeline.detect.settings import DetectSettings
+from schemas.baseline import Baseline, Channel, SignalBaseline
+
+Source = Literal["file", "live", "accepted"]
+
+KEPT_MIN = 100
+"""Values that a rank table needs at least, however long the baseline."""
+
+DROPPED_SHARE_MAX = 0.25
+"""If more slices than this would be dropped over all signals, none is: then nobody knows which were the good ones."""
+
+_VERSION_LENGTH = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """What was kept of one signal.
+
+    Attributes
+    ----------
+    values, slices, bursts
+        Shape ``(N,)``: kept values, and of each its slice (0 to S - 1) and its burst, a run of consecutive records.
+    counts, sums
+        Shape ``(S,)``: of all records that carried the signal, kept or not.
+    """
+
+    signal: Signal
+    values: NDArray[np.float64]
+    slices: NDArray[np.intp]
+    bursts: NDArray[np.intp]
+    counts: NDArray[np.float64]
+    sums: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """All that was kept of a subject: its signals, its categories' counts by label, and when. Times are Unix ms."""
+
+    columns: Sequence[Column]
+    categories: dict[str, dict[str, int]]
+    slice_starts_ms: Sequence[int]
+    from_ms: int
+    to_ms: int
+    records: int
+
+
+def learn(subject: str, learned: Learned, source: Source, settings: DetectSettings) -> Baseline:
+    """Make a baseline.
+
+    Slices in which a signal stood out are left out for all signals, and named. A signal with fewer records than
+    ``settings`` asks for is left out: it is still being learned.
+    """
+    dropped = _dropped(learned)
+    signals: dict[str, SignalBaseline] = {}
+    for column in learned.columns:
+        needed = settings.ready_records_rate if column.signal.kind == "rate" else settings.ready_records
+        if column.counts.sum() < needed:
+            continue
+        found = _signal(_without(column, dropped))
+        if found is not None:
+            signals[column.signal.name] = found
+    for name, counts in learned.categories.items():
+        records = sum(counts.values())
+        if records >= settings.ready_records_rate:
+            shares = {label: count / records for label, count in sorted(counts.items())}
+            signals[name] = SignalBaseline(kind="category", count=records, shares=shares)
+    baseline = Baseline(
+        subject=subject,
+        baseline_version="",
+        source=source,
+        learned_from=learned.from_ms,
+        learned_to=learned.to_ms,
+        records=learned.records,
+        signals=signals,
+        dropped_slices=[learned.slice_starts_ms[index] for index in np.flatnonzero(dropped).tolist()],
+    )
+    return baseline.model_copy(update={"baseline_version": version_of(baseline)})
+
+
+def version_of(baseline: Baseline) -> str:
+    """The baseline's version: a short hash of what it says, not of where it came from or when it applies."""
+    content = baseline.model_dump_json(exclude={"baseline_version", "source", "effective_at"})
+    return hashlib.sha256(content.encode()).hexdigest()[:_VERSION_LENGTH]
+
+
+def _dropped(learned: Learned) -> NDArray[np.bool_]:
+    count = len(learned.slice_starts_ms)
+    dropped = np.zeros(count, dtype=bool)
+    for column in learned.columns:
+        if column.values.size < KEPT_MIN:
+            continue
+        rate = column.signal.kind == "rate"
+        numbers = column.values if rate else RankTable(knots_of(column.values)).ranks(column.values)
+        variance = float(np.var(numbers))
+        time = _time(column, numbers)
+        means = _rate_means(column) if rate else spread.slice_means(numbers, column.slices, count)
+        dropped |= spread.outlying(means, variance, time, binary=rate)
+    return dropped if np.count_nonzero(dropped) <= DROPPED_SHARE_MAX * count else np.zeros(count, dtype=bool)
+
+
+def _without(column: Column, dropped: NDArray[np.bool_]) -> Column:
+    kept = ~dropped[column.slices]
+    return Column(
+        column.signal,
+        column.values[kept],
+        column.slices[kept],
+        column.bursts[kept],
+        np.where(dropped, 0.0, column.counts),
+        np.where(dropped, 0.0, column.sums),
+    )
+
+
+def _signal(column: Column) -> SignalBaseline | None:
+    count = int(column.counts.sum())
+    if column.values.size < KEPT_MIN or count == 0:
+        return None
+    mean = float(column.sums.sum() / count)
+    if column.signal.kind == "rate":
+        time = _time(column, column.values)
+        rate = _channel("rate", column.values, _rate_means(column), time=time, mean=mean, count=count)
+        return SignalBaseline(kind="rate", count=count, mean=mean, channels={"rate": rate})
+    knots = knots_of(column.values)
+    ranks = RankTable(knots).ranks(column.values)
+    numbers = {name: of_rank(name, ranks) for name in VALUE_CHANNELS}
+    # Extremes come in runs of which a baseline has too few to measure: a tail is taken to be as sluggish as its value.
+    time = max(_time(column, own) for own in numbers.values())
+    channels: dict[str, Channel] = {
+        name: _channel(
+            name,
+            own,
+            spread.slice_means(own, column.slices, column.counts.size),
+            time=time,
+            mean=float(own.mean()),
+            count=own.size,
+        )
+        for name, own in numbers.items()
+    }
+    return SignalBaseline(kind=column.signal.kind, count=count, mean=mean, knots=knots, channels=channels)
+
+
+def _rate_means(column: Column) -> spread.SliceMeans:
+    return spread.SliceMeans(column.sums / np.maximum(column.counts, 1.0), column.counts)
+
+
+def _time(column: Column, numbers: NDArray[np.float64]) -> float:
+    return spread.autocorrelation_time(numbers, column.slices, column.bursts, float(np.var(numbers)))
+
+
+def _channel(
+    name: ChannelName, numbers: NDArray[np.float64], means: spread.SliceMeans, *, time: float, mean: float, count: int
+) -> Channel:
+    variance = mean * (1.0 - mean) if name in BINARY else float(np.var(numbers))
+    deviation = spread.slice_deviation(means, variance, time)
+    return Channel(
+        mean=mean,
+        variance=variance,
+        autocorrelation_time=time,
+        slice_deviation=deviation,
+        half_difference=spread.half_difference(means, variance, time, deviation),
+        count=count,
+    )

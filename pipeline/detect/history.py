@@ -1,0 +1,66 @@
+"""Baselines from a history of records, such as a file: read exactly as the live step reads them, to the end."""
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+from pipeline.detect.settings import DetectSettings
+from pipeline.detect.step import DetectStep
+from pipeline.step import Message
+from schemas.baseline import Baseline
+from schemas.dead_letter import DeadLetter
+from schemas.topics import DEAD_LETTERS, RECORDS
+
+BATCH_MESSAGES = 1000
+
+
+@dataclass(slots=True)
+class History:
+    """What a history taught.
+
+    Attributes
+    ----------
+    baselines
+        One for each subject, by its name.
+    refused
+        By reason, how many records or messages could not be used.
+    """
+
+    baselines: dict[str, Baseline] = field(default_factory=dict)
+    refused: Counter[str] = field(default_factory=Counter)
+
+
+def learn_history(messages: Iterable[bytes], settings: DetectSettings, *, subject: str | None = None) -> History:
+    """Learn a baseline for each subject from all its records.
+
+    Parameters
+    ----------
+    messages
+        Values as a producer would send them, in the order of their times: a record each, or an array of records.
+    settings
+        Limits, and how many records a signal needs. That the history is long enough is for the caller to see.
+    subject
+        Learn this one alone.
+    """
+    # The live step stops to learn when a baseline is ready; here the end of the history says when.
+    endless = settings.model_copy(update={"ready_after_s": math.inf})
+    step = DetectStep(0, endless, replay=True)
+    history = History()
+    for batch in _batches(messages):
+        for output in step.step(batch):
+            if output.topic == DEAD_LETTERS and output.value is not None:
+                history.refused[DeadLetter.from_json(output.value).reason] += 1
+    for name, unit in sorted(step.units.items()):
+        if subject in (None, name) and unit.counts["used"]:
+            unit.flush()
+            if unit.learner is not None:
+                history.baselines[name] = unit.learner.baseline("file")
+    return history
+
+
+def _batches(values: Iterable[bytes]) -> Iterator[list[Message]]:
+    messages = (Message(RECORDS, 0, offset, 0, None, value) for offset, value in enumerate(values))
+    while batch := list(islice(messages, BATCH_MESSAGES)):
+        yield batch

@@ -1,0 +1,286 @@
+"""The judge: everything that looks at the blocks of one unit against one baseline, and says what has left it."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.detect.bank import Bank, Crossing
+from pipeline.detect.block import PANE_MS, Block
+from pipeline.detect.channels import BINARY
+from pipeline.detect.finding import EffectKind, Finding
+from pipeline.detect.latch import Latch
+from pipeline.detect.layout import Layout
+from pipeline.detect.pane_means import PaneMeans, Watched
+from pipeline.detect.recent import Recent
+from pipeline.detect.samples import Samples, samples_of
+from pipeline.detect.sentence import sentence
+from pipeline.detect.settings import DetectSettings
+from pipeline.detect.sides import sides_of
+from schemas.baseline import Baseline
+from schemas.drift import DriftState
+
+__all__ = ["Finding", "Judge"]
+
+
+class Judge:
+    """The Page-Hinkley bank and ADWIN over one unit, with what is latched and whose evidence is due.
+
+    The same blocks give the same findings and, after a :meth:`dump` and :meth:`load` anywhere between two, the same
+    state to the bit.
+
+    Parameters
+    ----------
+    baseline
+        What is normal. Signals that it does not know are not judged.
+    settings
+        Tolerances, false alarms, and when evidence is sent again.
+
+    Attributes
+    ----------
+    judged_values, seen_values
+        Finite signal values that arrived, and those of them that some side watched.
+    unjudged
+        The sides that are not watched, with the reason.
+
+    Raises
+    ------
+    ValueError
+        If the baseline's knots are no quantiles: fewer than two, or falling.
+    """
+
+    def __init__(self, baseline: Baseline, settings: DetectSettings) -> None:
+        self._baseline, self._settings = baseline, settings
+        self._sides, self.unjudged = sides_of(baseline, settings)
+        self._layout = Layout(baseline, self._sides)
+        self._bank = Bank(
+            self._sides, self._layout.side_channels, self._layout.side_signals, settings.recovery_evidence
+        )
+        self._watched, self._tickets = self._pane_means_sides()
+        self._means = PaneMeans(self._watched, settings.adwin_delta, settings.adwin_records)
+        self._recent = Recent(self._layout.valued)
+        self._latches: dict[int, Latch] = {}
+        self.judged_values = 0
+        self.seen_values = 0
+
+    def observe(self, block: Block) -> list[Finding]:
+        """Judge one block; findings in the order of the records that gave them."""
+        if not block.panes.size:
+            return []
+        values = self._layout.values(block)
+        self.seen_values += int(np.count_nonzero(np.isfinite(block.values)))
+        self.judged_values += int(np.count_nonzero(~np.isnan(values)))
+        if not self._sides:
+            return []
+        channels = self._layout.channel_values(values)
+        samples = samples_of(block.panes)
+        totals = self._layout.totals(samples, values, channels)
+        view = _View(block, values, channels, samples, totals)
+        crossings = self._bank.observe(samples, channels, totals, block.times_ms)
+        crossed = {crossing.side for crossing in crossings}
+        for side, latch in self._latches.items():
+            if side not in crossed:
+                latch.add(totals[:, -1, side])
+        found = [self._crossed(view, crossing) for crossing in crossings]
+        found += self._changes(view)
+        found += self._evidence_due(view)
+        self._recent.observe(values)
+        return [finding for _, finding in sorted(found, key=lambda pair: pair[0])]
+
+    def restart(self) -> None:
+        """All walks and windows to their beginning, latches kept: the records to come do not follow the last."""
+        self._bank.restart()
+        self._means.restart()
+
+    def dump(self) -> dict[str, Any]:
+        """The state: plain values, arrays and bytes."""
+        return {
+            "baseline_version": self._baseline.baseline_version,
+            "bank": self._bank.dump(),
+            "means": self._means.dump(),
+            "recent": self._recent.dump(),
+            "latches": [latch.dump() for latch in self._latches.values()],
+            "judged_values": self.judged_values,
+            "seen_values": self.seen_values,
+        }
+
+    def load(self, state: dict[str, Any]) -> None:
+        """Take up what :meth:`dump` gave.
+
+        Raises
+        ------
+        ValueError
+            If it was kept against another baseline, or other sides.
+        """
+        if state["baseline_version"] != self._baseline.baseline_version:
+            raise ValueError(
+                f"state kept against baseline {state['baseline_version']} does not fit "
+                f"{self._baseline.baseline_version} of {self._baseline.subject}: its walks start anew"
+            )
+        self._bank.load(state["bank"])
+        self._means.load(state["means"])
+        self._recent.load(state["recent"])
+        latches = [Latch(**kept) for kept in state["latches"]]
+        self._latches = {latch.side: latch for latch in latches}
+        self.judged_values = int(state["judged_values"])
+        self.seen_values = int(state["seen_values"])
+
+    def _pane_means_sides(self) -> tuple[list[Watched], list[dict[bool, int]]]:
+        """The channels that ADWIN watches, and for each by direction (rising or not) the ticket side that it may latch."""
+        tickets: dict[int, dict[bool, int]] = {}
+        for index, side in enumerate(self._sides):
+            if side.tier == "ticket" and side.channel in ("location", "rate"):
+                own = tickets.setdefault(int(self._layout.side_channels[index]), {})
+                own[side.direction == "up"] = index
+        watched = []
+        for column, own in tickets.items():
+            signal, channel = self._layout.channels[column]
+            learned = self._baseline.signals[self._layout.signals[signal].name].channels[channel]
+            edges = {rising: self._sides[index].edge for rising, index in own.items()}
+            watched.append(Watched(column, channel == "rate", learned.mean, edges.get(False), edges.get(True)))
+        return watched, list(tickets.values())
+
+    def _crossed(self, view: "_View", crossing: Crossing) -> tuple[int, Finding]:
+        """A side that fired, or recovered: then ``now`` looks at the records since the recovery began."""
+        row = view.row(crossing.sample, int(self._layout.side_signals[crossing.side]))
+        at_crossing = view.totals[:, crossing.sample + 1, crossing.side]
+        if crossing.side not in self._latches:
+            latch = self._latch(view.block, row, crossing)
+            finding = self._finding(latch, "firing", view, row, crossing.tally)
+            latch.add(view.totals[:, -1, crossing.side] - at_crossing)
+            return row, finding
+        latch = self._latches.pop(crossing.side)
+        latch.add(at_crossing)
+        self._bank.rearm(crossing.side)
+        return row, self._finding(latch, "recovered", view, row, crossing.tally, evidence=crossing.evidence)
+
+    def _latch(self, block: Block, row: int, crossing: Crossing, *, adwin: bool = False) -> Latch:
+        detected_at = int(block.times_ms[row])
+        started_at = crossing.started_at if crossing.started_at >= 0 else detected_at
+        latch = Latch(
+            side=crossing.side,
+            detector="adwin" if adwin else "page_hinkley",
+            started_at=min(started_at, detected_at),
+            detected_at=detected_at,
+            pane=int(block.panes[row]),
+            request_id=block.request_ids[row],
+            evidence=crossing.evidence,
+            records=int(crossing.tally[0]),
+        )
+        self._latches[crossing.side] = latch
+        self._bank.latch(crossing.side)
+        return latch
+
+    def _changes(self, view: "_View") -> list[tuple[int, Finding]]:
+        """Tickets for the changes that ADWIN saw, unless the side or the page beside it has fired already."""
+        found = []
+        for change in self._means.observe(view.channels):
+            index = self._tickets[change.index].get(change.rises)
+            if index is None or self._is_latched(index):
+                continue
+            crossing = self._bank.since(index)
+            if crossing.tally[0] < self._settings.adwin_records:
+                count, total = view.totals[:, -1, index].tolist()
+                crossing = replace(crossing, started_at=int(view.block.times_ms[0]), tally=(count, total))
+            latch = self._latch(view.block, change.row, crossing, adwin=True)
+            found.append((change.row, self._finding(latch, "firing", view, change.row, crossing.tally)))
+        return found
+
+    def _is_latched(self, index: int) -> bool:
+        side = self._sides[index]
+        what = (side.signal.name, side.channel, side.direction)
+        latched = (self._sides[other] for other in self._latches)
+        return any((other.signal.name, other.channel, other.direction) == what for other in latched)
+
+    def _evidence_due(self, view: "_View") -> list[tuple[int, Finding]]:
+        """Evidence again of what fired some time ago; what no record carried since the last message is not repeated."""
+        last = view.block.panes.size - 1
+        found = []
+        for latch in self._latches.values():
+            elapsed_s = (int(view.block.panes[last]) - latch.pane) * PANE_MS / 1000
+            due = sum(1 for after_s in self._settings.evidence_after_s if elapsed_s >= after_s)
+            if due <= latch.due or latch.recent[0] < 1:
+                continue
+            latch.due = due
+            count, total = latch.recent
+            found.append((last, self._finding(latch, "evidence", view, last, (count, total))))
+        return found
+
+    def _finding(
+        self,
+        latch: Latch,
+        state: DriftState,
+        view: "_View",
+        row: int,
+        tally: tuple[float, float],
+        *,
+        evidence: float | None = None,
+    ) -> Finding:
+        side = self._sides[latch.side]
+        channel = self._baseline.signals[side.signal.name].channels[side.channel]
+        count = max(1.0, tally[0])
+        mean = tally[1] / count
+        effect, effect_kind = _effect(side.channel, channel.mean, mean, count, channel.count)
+        normal: float | None = self._layout.normal(latch.side)
+        now: float | None = mean
+        if normal is None:
+            normal = channel.mean
+        else:
+            place = int(self._layout.side_signals[latch.side])
+            now = self._recent.median(place, view.values, rows=row + 1, count=count)
+        finding = Finding(
+            signal=side.signal,
+            channel=side.channel,
+            side=side.direction,
+            tier=side.tier,
+            detector=latch.detector,
+            state=state,
+            sequence=latch.sequence,
+            started_at=latch.started_at,
+            detected_at=latch.detected_at,
+            updated_at=max(latch.detected_at, int(view.block.times_ms[row])),
+            request_id=latch.request_id,
+            normal=_six(normal),
+            now=_six(normal if now is None else now),
+            effect=_six(effect),
+            effect_kind=effect_kind,
+            records=latch.records,
+            evidence=_six(latch.evidence if evidence is None else evidence),
+            threshold=self._settings.recovery_evidence if state == "recovered" else side.threshold,
+            sentence="",
+        )
+        latch.sent()
+        return replace(finding, sentence=sentence(finding, channel.mean, mean))
+
+
+@dataclass(frozen=True, slots=True)
+class _View:
+    """One block, and what the judge made of it."""
+
+    block: Block
+    values: NDArray[np.float64]
+    channels: NDArray[np.float64]
+    samples: Samples
+    totals: NDArray[np.float64]
+
+    def row(self, sample: int, signal: int) -> int:
+        """The last record of a sample that carries the signal."""
+        start = int(self.samples.starts[sample])
+        end = start + int(self.samples.lengths[sample])
+        carrying = np.flatnonzero(~np.isnan(self.values[start:end, signal]))
+        return start + int(carrying[-1]) if carrying.size else end - 1
+
+
+def _effect(channel: str, usual: float, mean: float, records: float, learned: int) -> tuple[float, EffectKind]:
+    """How far it moved; half an event stands for none where odds would be infinite."""
+    if channel not in BINARY:
+        return mean - usual, "rank_shift"
+    now = min(max(mean, 0.5 / records), 1.0 - 0.5 / records) if records > 1 else 0.5
+    before = min(max(usual, 0.5 / learned), 1.0 - 0.5 / learned)
+    return now / (1.0 - now) * (1.0 - before) / before, "odds_ratio"
+
+
+def _six(value: float) -> float:
+    """Six digits that matter: what lies beyond them may depend on the machine."""
+    return float(f"{value:.6g}")

@@ -1,0 +1,73 @@
+"""The baselines kept of every subject, for a unit that appears later or whose state names one of them."""
+
+from collections.abc import Container
+from dataclasses import dataclass
+
+from schemas.baseline import Baseline
+
+VERSIONS_MAX = 64
+"""Baselines of one subject kept while a state that may name any of them is still to come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """One baseline as it came: the parsed one takes several times the memory."""
+
+    baseline_version: str
+    source: str
+    effective_at: int
+    value: bytes
+
+    def read(self) -> Baseline:
+        """The baseline; it was read before, so it can be."""
+        return Baseline.from_json(self.value)
+
+
+class KeptBaselines:
+    """Baselines by subject, in the order in which they came.
+
+    Parameters
+    ----------
+    subjects_max
+        Subjects; at another one the first that has no unit is forgotten.
+    """
+
+    def __init__(self, subjects_max: int) -> None:
+        self._subjects_max = subjects_max
+        self._by_subject: dict[str, list[Kept]] = {}
+        self._settled = False
+
+    def add(self, baseline: Baseline, value: bytes, in_use: Container[str]) -> None:
+        """Keep one more."""
+        kept = Kept(baseline.baseline_version, baseline.source, baseline.effective_at or 0, value)
+        if baseline.subject not in self._by_subject and len(self._by_subject) >= self._subjects_max:
+            unused = next((subject for subject in self._by_subject if subject not in in_use), None)
+            if unused is None:
+                return
+            del self._by_subject[unused]
+        before = self._by_subject.get(baseline.subject, [])
+        self._by_subject[baseline.subject] = _with(before, kept) if self._settled else [*before, kept][-VERSIONS_MAX:]
+
+    def of(self, subject: str) -> list[Kept]:
+        """Those of a subject, oldest first."""
+        return self._by_subject.get(subject, [])
+
+    def settle(self) -> None:
+        """Forget all that no unit can need any more: the state has been taken up."""
+        if self._settled:
+            return
+        self._settled = True
+        for subject, kept in self._by_subject.items():
+            needed: list[Kept] = []
+            for each in kept:
+                needed = _with(needed, each)
+            self._by_subject[subject] = needed
+
+
+def _with(before: list[Kept], kept: Kept) -> list[Kept]:
+    """What a new unit needs once one more has come."""
+    if kept.source == "live" and before:
+        return before
+    if not kept.effective_at:
+        return [kept]
+    return [*before, kept][-VERSIONS_MAX:]

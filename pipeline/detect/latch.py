@@ -1,0 +1,54 @@
+"""The latch: what is remembered of a side that fired, until it recovers."""
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.detect.finding import Detector
+
+
+@dataclass(slots=True)
+class Latch:
+    """One side that fired. Times are Unix ms.
+
+    Attributes
+    ----------
+    evidence
+        That of the firing.
+    sequence
+        Messages sent of this drift.
+    due
+        Times that its evidence was sent again, or skipped.
+    records
+        Records with the signal since ``started_at``.
+    recent
+        Records with the signal since the last message, and the sum of its channel.
+    """
+
+    side: int
+    detector: Detector
+    started_at: int
+    detected_at: int
+    pane: int
+    request_id: str | None
+    evidence: float
+    records: int
+    sequence: int = 0
+    due: int = 0
+    recent: list[float] = field(default_factory=lambda: [0.0, 0.0])
+
+    def add(self, tally: NDArray[np.float64]) -> None:
+        """Count further records: shape ``(2,)``, as ``recent``."""
+        self.records += int(tally[0])
+        self.recent = [kept + new for kept, new in zip(self.recent, tally.tolist(), strict=True)]
+
+    def sent(self) -> None:
+        """A message of it has been sent."""
+        self.sequence += 1
+        self.recent = [0.0, 0.0]
+
+    def dump(self) -> dict[str, Any]:
+        """The state, as plain values."""
+        return asdict(self)

@@ -1,0 +1,277 @@
+"""The detect step: records to drifts, one partition of them. The first step of the path."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from pipeline.codec import decode as decode_state
+from pipeline.codec import encode
+from pipeline.detect.admit import Admission, Admitted
+from pipeline.detect.decode import decode
+from pipeline.detect.judge import Judge
+from pipeline.detect.kept import KeptBaselines
+from pipeline.detect.originals import Original, Originals
+from pipeline.detect.parts import PARTITION_KEY, Written, joined
+from pipeline.detect.restore import Restorer
+from pipeline.detect.run import Placed, Run
+from pipeline.detect.settings import DetectSettings
+from pipeline.detect.shape import Shapes
+from pipeline.detect.unit import Judged, Unit
+from pipeline.detect.unit_state import changed_parts
+from pipeline.detect.watermark import Watermark, by_place
+from pipeline.step import Input, Output
+from schemas.baseline import Baseline
+from schemas.topics import DEAD_LETTERS
+
+SILENT_MS = 7 * 86_400_000
+"""Milliseconds of event time: a unit without a baseline and silent for longer makes room for a new subject."""
+
+PARTITION = "partition"
+"""The kind of the state that belongs to no subject."""
+
+
+class DetectStep:
+    """Detect over one partition of the records; a :class:`pipeline.step.Step`.
+
+    Every record is used, held, dropped as a duplicate, or a dead letter with its reason; :meth:`counts` adds up.
+
+    Parameters
+    ----------
+    partition
+        Of the records; drifts and ticks name it.
+    settings
+        When a baseline is ready, what drifts, every limit.
+    replay
+        Whether the records tell of the past: then no wall clock is known, times are believed by agreement, and ticks
+        come by event time.
+    """
+
+    def __init__(self, partition: int, settings: DetectSettings, *, replay: bool) -> None:
+        self._partition = partition
+        self._settings = settings
+        self._digest = settings.digest()
+        self._replay = replay
+        self._admission = Admission(settings, replay=replay)
+        self._shapes = Shapes()
+        self._watermark = Watermark(partition)
+        self._kept = KeptBaselines(settings.subjects_max)
+        self._units: dict[str, Unit] = {}
+        self._written: dict[str, Written] = {}
+        self._gone: list[Written] = []
+        self._counts: Counter[str] = Counter()
+        self._evicted = Judged()
+        self._evictable_from_ms = 0
+        self._touched = False
+
+    @property
+    def units(self) -> dict[str, Unit]:
+        """The units by subject, to look at."""
+        return self._units
+
+    def step(self, messages: Sequence[Input]) -> list[Output]:
+        """Take records, in the order of their offsets; drifts, baselines, dead letters and ticks come out."""
+        self._touched = True
+        decoded = decode([message.value for message in messages], bytes_max=self._settings.record_bytes_max)
+        originals = Originals(messages, decoded.arrays)
+        outputs = [
+            (reject.place, originals.at(reject.place).dead_letter(reject.reason, reject.detail))
+            for reject in decoded.rejects
+        ]
+        self._counts["messages"] += len(messages)
+        self._counts["records"] += len(decoded.records) + len(decoded.rejects)
+        admitted, letters = self._admission.admit(decoded, originals)
+        outputs += letters
+        if admitted.records:
+            outputs += self._within_limit(admitted, originals)
+        ordered = by_place(outputs)
+        self._counts["dead_letters"] += sum(output.topic == DEAD_LETTERS for output in ordered)
+        return ordered
+
+    def control(self, message: Input) -> list[Output]:
+        """Take a baseline. Its unit judges by it at once, or from its ``effective_at``; it is kept for one to come."""
+        if message.value is None:
+            return []
+        try:
+            baseline = Baseline.from_json(message.value)
+            Judge(baseline, self._settings)
+        except (ValidationError, ValueError, TypeError, KeyError, IndexError) as problem:
+            original = Original(
+                message.topic, message.partition, message.offset, None, message.timestamp, message.key, message.value
+            )
+            detail = f"the message is no baseline that can be judged by: {_line(problem)}"
+            return [original.dead_letter("contract", detail)]
+        self._kept.add(baseline, message.value, self._units)
+        unit = self._units.get(baseline.subject)
+        return [] if unit is None else unit.offer(baseline)
+
+    def tick(self, wall_ms: int) -> list[Output]:
+        """Tell of the watermark and the wall clock."""
+        return [self._watermark.tick(wall_ms=wall_ms)]
+
+    def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
+        """What must be written so that :meth:`restore` brings back this state."""
+        gone, self._gone = self._gone, []
+        for written in gone:
+            yield from written.drop_all()
+        for subject, unit in self._units.items():
+            if unit.touched:
+                yield from changed_parts(unit, self._written[subject], self._digest)
+        if self._touched:
+            self._touched = False
+            state = {
+                "watermark": self._watermark.at_ms,
+                "counts": dict(sorted(self._counts.items())),
+                "seen": self._evicted.seen,
+                "judged": self._evicted.judged,
+            }
+            yield PARTITION_KEY, encode(state, kind=PARTITION, settings_hash=self._digest)
+
+    def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
+        """Take up a state; the baselines that it names must have come through :meth:`control` before."""
+        units, partition, problems = joined(parts)
+        yield from problems
+        if partition is not None:
+            yield from self._restore_partition(partition)
+        for subject in sorted(units):
+            pieces = units[subject]
+            written = Written(subject, {part: len(chunks) for part, chunks in pieces.items()})
+            restorer = Restorer(
+                subject,
+                self._partition,
+                self._settings,
+                parts={part: b"".join(chunks) for part, chunks in pieces.items()},
+                kept=self._kept.of(subject),
+                shapes=self._shapes,
+            )
+            unit = restorer.unit()
+            yield from restorer.problems
+            if unit is None:
+                self._gone.append(written)
+            else:
+                self._units[subject], self._written[subject] = unit, written
+        self._kept.settle()
+
+    def restart_walks(self) -> None:
+        """Start all evidence anew: records between the last and the next are lost for good."""
+        for unit in self._units.values():
+            unit.restart_walks()
+
+    def judged_share(self) -> float:
+        """Of all finite signal values that arrived, the share that a ready baseline judged; 0 before any."""
+        judged = [self._evicted, *(unit.judged for unit in self._units.values())]
+        seen = sum(each.seen for each in judged)
+        return sum(each.judged for each in judged) / seen if seen else 0.0
+
+    def counts(self) -> dict[str, int]:
+        """What became of the records: ``records`` = ``used`` + ``duplicates`` + ``held`` + ``dead_letters``.
+
+        ``messages`` counts messages (an array is one, and an empty one holds no record), ``late`` the used records
+        behind their unit's watermark, ``bad_fields`` the values dropped from used records, ``subjects`` the units.
+        """
+        total = Counter({"used": 0, "duplicates": 0, "late": 0, "dead_letters": 0, "held": 0, "bad_fields": 0})
+        total.update(self._counts)
+        for unit in self._units.values():
+            total.update(unit.counts)
+            total["held"] += unit.gate.held
+            total["bad_fields"] += unit.columns.bad_fields.total()
+        total["subjects"] = len(self._units)
+        return dict(total)
+
+    def _restore_partition(self, value: bytes) -> Iterator[str]:
+        try:
+            state = decode_state(value, kind=PARTITION, settings_hash=self._digest)
+            self._watermark.at_ms = state["watermark"]
+            self._counts = Counter(state["counts"])
+            self._evicted = Judged(state["seen"], state["judged"])
+        except (ValueError, KeyError, TypeError) as problem:
+            yield _line(problem)
+
+    def _within_limit(self, admitted: Admitted, originals: Originals) -> list[Placed]:
+        """Push records into their units, as long as there may be more units."""
+        distinct = dict.fromkeys(admitted.subjects)
+        new = [subject for subject in distinct if subject not in self._units]
+        if len(self._units) + len(new) <= self._settings.subjects_max:
+            for subject in new:
+                self._add(subject)
+            return self._push(admitted, None if len(distinct) == 1 else list(range(len(admitted.records))), originals)
+        outputs: list[Placed] = []
+        ready: list[int] = []
+        latest_ms = max(self._watermark.at_ms, int(admitted.times_ms.max()))
+        for index, subject in enumerate(admitted.subjects):
+            if subject not in self._units:
+                place = admitted.places[index]
+                if len(self._units) >= self._settings.subjects_max and latest_ms > self._evictable_from_ms:
+                    # Who is silent is only known once all records before this one have been seen.
+                    outputs += self._push(admitted, ready, originals)
+                    ready = []
+                    outputs += self._make_room(place)
+                if len(self._units) >= self._settings.subjects_max:
+                    detail = f"this partition has {self._settings.subjects_max} subjects: raise subjects_max"
+                    outputs.append((place, originals.at(place).dead_letter("subject_limit", detail)))
+                    continue
+                self._add(subject)
+            ready.append(index)
+        return outputs + self._push(admitted, ready, originals)
+
+    def _push(self, admitted: Admitted, indexes: list[int] | None, originals: Originals) -> list[Placed]:
+        """Push some records, or all as those of one unit; ticks of a replay among what comes out."""
+        if indexes is not None and not indexes:
+            return []
+        whole = Run(admitted.records, self._shapes.of(admitted.records), admitted.times_ms, admitted.places)
+        runs: Iterable[tuple[str, Run]]
+        if indexes is None:
+            runs = [(admitted.subjects[0], whole)]
+        else:
+            by_subject: dict[str, list[int]] = {}
+            for index in indexes:
+                by_subject.setdefault(admitted.subjects[index], []).append(index)
+            runs = ((subject, whole.pick(own)) for subject, own in by_subject.items())
+        outputs: list[Placed] = []
+        times_ms: list[NDArray[np.int64]] = []
+        places: list[int] = []
+        for subject, arrived in runs:
+            unit = self._units[subject]
+            run = arrived
+            if self._replay:
+                unit.touched = True
+                run, letters = unit.gate.admit(arrived, unit.watermark, originals, self._shapes)
+                outputs += letters
+            if run.records:
+                outputs += unit.push(run)
+                times_ms.append(run.times_ms)
+                places += run.places
+        if times_ms:
+            ticks = self._watermark.advance(np.concatenate(times_ms), np.array(places, dtype=np.int64))
+            outputs += ticks if self._replay else []
+        return outputs
+
+    def _add(self, subject: str) -> None:
+        unit = Unit(subject, self._partition, self._settings)
+        for kept in self._kept.of(subject):
+            unit.offer(kept.read())
+        self._units[subject], self._written[subject] = unit, Written(subject)
+        self._evictable_from_ms = 0
+
+    def _make_room(self, place: int) -> list[Placed]:
+        """Let the unit go that has been silent longest, if it has no baseline and was silent for long enough."""
+        free = [unit for unit in self._units.values() if unit.judge is None and not unit.pending]
+        oldest = min(free, key=lambda unit: (unit.watermark, unit.subject), default=None)
+        silent_from_ms = self._watermark.at_ms - SILENT_MS
+        if oldest is None or oldest.watermark >= silent_from_ms:
+            # Watermarks only rise: until the partition's has reached this, there is no need to look again.
+            self._evictable_from_ms = (self._watermark.at_ms if oldest is None else oldest.watermark) + SILENT_MS
+            return []
+        del self._units[oldest.subject]
+        self._gone.append(self._written.pop(oldest.subject))
+        self._counts.update(oldest.counts)
+        self._counts["bad_fields"] += oldest.columns.bad_fields.total()
+        self._evicted = Judged(self._evicted.seen + oldest.judged.seen, self._evicted.judged + oldest.judged.judged)
+        return oldest.gate.give_up(place)
+
+
+def _line(problem: Exception) -> str:
+    """One line of what a library may say in many."""
+    return " ".join(str(problem).split())

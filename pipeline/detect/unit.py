@@ -1,0 +1,226 @@
+"""The unit: one subject in one partition, and all that detect knows of it. Its records go in, its findings come out."""
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.detect.block import PANE_MS, Block
+from pipeline.detect.buffer import Buffer, Rows
+from pipeline.detect.columns import TOO_LONG, WRONG_TYPE, Columns
+from pipeline.detect.drifts import drift_output
+from pipeline.detect.duplicates import Duplicates
+from pipeline.detect.gate import Gate
+from pipeline.detect.judge import Judge
+from pipeline.detect.learner import Learner
+from pipeline.detect.run import Placed, Run
+from pipeline.detect.settings import DetectSettings
+from pipeline.detect.statistics import Statistics
+from pipeline.step import Output
+from schemas.baseline import Baseline
+from schemas.record import SUBJECT_LENGTH_MAX
+from schemas.topics import BASELINES
+
+PENDING_MAX = 4
+"""Baselines that wait for the event time from which they apply; at another one the oldest is forgotten."""
+
+
+@dataclass(slots=True)
+class Judged:
+    """How many finite signal values arrived, and how many of them a ready baseline judged."""
+
+    seen: int = 0
+    judged: int = 0
+
+
+class Unit:
+    """One subject in one partition.
+
+    Parameters
+    ----------
+    subject, partition
+        Which.
+    settings
+        Limits, and when a baseline is ready.
+
+    Attributes
+    ----------
+    watermark
+        The newest event time admitted, Unix milliseconds; 0 before any. It never goes back.
+    counts
+        Records ``used``, of these ``late`` (behind the watermark), and ``duplicates``, which are not used.
+    baseline_version, pending, offered
+        The baseline it judges by, those that wait for their time, and the version of the last it was shown.
+    touched, flushed
+        Whether records, or a block, have changed the state since it was last dumped.
+    """
+
+    def __init__(self, subject: str, partition: int, settings: DetectSettings) -> None:
+        self.subject = subject
+        self.watermark = 0
+        self.counts: Counter[str] = Counter()
+        self.columns = Columns(settings.custom_signals_max)
+        self.duplicates = Duplicates(settings.duplicate_window)
+        self.gate = Gate(settings)
+        self.buffer = Buffer(settings)
+        self.statistics = Statistics(settings)
+        self.learner: Learner | None = Learner(subject, settings)
+        self.judge: Judge | None = None
+        self.baseline_version: str | None = None
+        self.pending: list[Baseline] = []
+        self.offered: str | None = None
+        self.touched = self.flushed = False
+        self.judged_before = Judged()
+        self._partition = partition
+        self._settings = settings
+
+    @property
+    def judged(self) -> Judged:
+        """Over the unit's whole life, whatever baselines it had."""
+        judge = self.judge
+        if judge is None:
+            return self.judged_before
+        return Judged(self.judged_before.seen + judge.seen_values, self.judged_before.judged + judge.judged_values)
+
+    def push(self, run: Run) -> list[Placed]:
+        """Take records that were admitted.
+
+        Parameters
+        ----------
+        run
+            At least one record, in the order of arrival.
+        """
+        self.touched = True
+        outputs: list[Placed] = []
+        watermarks = np.maximum.accumulate(np.maximum(run.times_ms, self.watermark))
+        start = 0
+        for baseline in sorted(self.pending, key=lambda each: each.effective_at or 0):
+            due = int(np.searchsorted(watermarks, baseline.effective_at or 0))
+            if due < len(watermarks):
+                # The record that reaches the time is the first that the new baseline judges.
+                outputs += self._take(run.cut(start, due), watermarks[start:due])
+                outputs += ((run.places[due], output) for output in self.apply(baseline))
+                start = due
+        outputs += self._take(run.cut(start, len(watermarks)), watermarks[start:])
+        return outputs
+
+    def offer(self, baseline: Baseline) -> list[Output]:
+        """Be shown a baseline of the subject: take it at once, when its time comes, or not at all."""
+        self.touched = True
+        self.offered = baseline.baseline_version
+        if baseline.baseline_version == self.baseline_version:
+            return []
+        if baseline.source == "live" and (self.judge is not None or self.pending):
+            return []
+        if (baseline.effective_at or 0) <= self.watermark:
+            return self.apply(baseline)
+        self.wait_for(baseline)
+        return []
+
+    def wait_for(self, baseline: Baseline) -> None:
+        """Apply a baseline as soon as the watermark reaches the time from which it is effective."""
+        self.pending = [*self.pending, baseline][-PENDING_MAX:]
+
+    def apply(self, baseline: Baseline) -> list[Output]:
+        """Judge by another baseline from now on; what was buffered is still judged by the one before."""
+        outputs = self.flush()
+        self.judge_by(baseline)
+        self.pending = [other for other in self.pending if other is not baseline]
+        return outputs
+
+    def judge_by(self, baseline: Baseline) -> None:
+        """Start a judge with a baseline, and stop to learn one."""
+        self.judged_before = self.judged
+        self.judge = Judge(baseline, self._settings)
+        self.baseline_version = baseline.baseline_version
+        self.learner = None
+        self.touched = self.flushed = True
+
+    def flush(self) -> list[Output]:
+        """Make a block of what is buffered and look at it."""
+        return self._look(self.buffer.take())
+
+    def restart_walks(self) -> None:
+        """Forget what must not span a hole in the records."""
+        if self.judge is not None:
+            self.judge.restart()
+        self.touched = self.flushed = True
+
+    def _take(self, run: Run, watermarks: NDArray[np.int64]) -> list[Placed]:
+        if not len(watermarks):
+            return []
+        self.watermark = int(watermarks[-1])
+        request_ids = self._request_ids(run)
+        new = self.duplicates.new(
+            [
+                None if request_id is None else f"{request_id}\n{shape.key}"
+                for request_id, shape in zip(request_ids, run.shapes, strict=True)
+            ]
+        )
+        if not all(new):
+            kept = [index for index, is_new in enumerate(new) if is_new]
+            self.counts["duplicates"] += len(new) - len(kept)
+            if not kept:
+                return []
+            run, watermarks = run.pick(kept), watermarks[kept]
+            request_ids = [request_ids[index] for index in kept]
+        self.counts["used"] += len(request_ids)
+        late = int(np.count_nonzero(run.times_ms < watermarks))
+        if late:
+            self.counts["late"] += late
+        return [
+            (place, output)
+            for place, rows in self.buffer.push(run, watermarks // PANE_MS, request_ids)
+            for output in self._look(rows)
+        ]
+
+    def _request_ids(self, run: Run) -> list[str | None]:
+        found: list[Any] = [record.get("request_id") for record in run.records]
+        if set(map(type, found)) == {str} and max(map(len, found)) <= SUBJECT_LENGTH_MAX:
+            return found
+        request_ids: list[str | None] = []
+        for value in found:
+            sound = isinstance(value, str) and len(value) <= SUBJECT_LENGTH_MAX
+            request_ids.append(value if sound else None)
+            if not sound and value is not None:
+                self.columns.drop("request_id", TOO_LONG if isinstance(value, str) else WRONG_TYPE)
+        return request_ids
+
+    def _look(self, rows: Rows) -> list[Output]:
+        """Let everything that watches the unit look at one block."""
+        if not len(rows):
+            return []
+        block = self.columns.block(rows.records, rows.shapes, rows.times_ms, rows.panes, rows.request_ids)
+        self.flushed = True
+        self.statistics.observe(block)
+        if self.judge is not None and self.baseline_version is not None:
+            return [
+                drift_output(
+                    finding,
+                    subject=self.subject,
+                    partition=self._partition,
+                    baseline_version=self.baseline_version,
+                    environment=self.columns.environment,
+                    provider=self.columns.provider,
+                )
+                for finding in self.judge.observe(block)
+            ]
+        self.judged_before.seen += int(np.count_nonzero(np.isfinite(block.values)))
+        return self._learn(block)
+
+    def _learn(self, block: Block) -> list[Output]:
+        if self.learner is None:
+            return []
+        self.learner.observe(block)
+        if not self.learner.ready():
+            return []
+        baseline = self.learner.baseline("live")
+        self.judge_by(baseline)
+        return [baseline_output(baseline)]
+
+
+def baseline_output(baseline: Baseline) -> Output:
+    """The message of a baseline, with the key under which only its newest copy is kept."""
+    return Output(BASELINES, f"{baseline.subject}/{baseline.baseline_version}".encode(), baseline.to_json())

@@ -1,0 +1,86 @@
+"""A unit's state as parts: each under a key of its own, written only when it may have changed."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import orjson
+
+from pipeline.codec import encode
+from pipeline.detect.buffer import Rows
+from pipeline.detect.parts import Written
+from pipeline.detect.projection import project
+from pipeline.detect.unit import Unit
+
+UNIT, ROWS, HELD, JUDGE, STATISTICS = "unit", "rows", "held", "judge", "statistics"
+LEARNER, DUPLICATES = "learner", "duplicates"
+"""The parts; of the last two there are many, as ``learner/NAME``."""
+
+
+def kind_of(part: str) -> str:
+    """What a part is of, whichever of many it is.
+
+    >>> kind_of("learner/head")
+    'learner'
+    """
+    return part.partition("/")[0]
+
+
+def changed_parts(unit: Unit, written: Written, settings_hash: str) -> Iterator[tuple[bytes, bytes | None]]:
+    """The messages that bring a unit's checkpoint up to its state; ``written`` is brought up too."""
+    if not unit.touched:
+        return
+    for part, state in _changed(unit):
+        yield from written.put(part, encode(state, kind=kind_of(part), settings_hash=settings_hash))
+    for part in [part for part in written.chunks if _is_gone(unit, part)]:
+        yield from written.drop(part)
+    unit.touched = unit.flushed = False
+
+
+def _changed(unit: Unit) -> Iterator[tuple[str, dict[str, Any]]]:
+    yield UNIT, _dump_unit(unit)
+    if len(unit.buffer.rows):
+        yield ROWS, _dump_rows(unit.buffer.rows)
+    if unit.gate.held:
+        yield HELD, unit.gate.dump()
+    for name, chunk in unit.duplicates.dump_changed():
+        yield f"{DUPLICATES}/{name}", chunk
+    if not unit.flushed:
+        return
+    yield STATISTICS, unit.statistics.dump()
+    if unit.judge is not None:
+        yield JUDGE, unit.judge.dump()
+    if unit.learner is not None:
+        for name, state in unit.learner.dump_parts().items():
+            yield f"{LEARNER}/{name}", state
+
+
+def _is_gone(unit: Unit, part: str) -> bool:
+    gone = {
+        ROWS: not len(unit.buffer.rows),
+        HELD: not unit.gate.held,
+        JUDGE: unit.judge is None,
+        LEARNER: unit.learner is None,
+    }
+    return gone.get(kind_of(part), False)
+
+
+def _dump_unit(unit: Unit) -> dict[str, Any]:
+    return {
+        "watermark": unit.watermark,
+        "counts": dict(sorted(unit.counts.items())),
+        "columns": unit.columns.dump(),
+        "baseline_version": unit.baseline_version,
+        "offered": unit.offered,
+        "pending": [baseline.baseline_version for baseline in unit.pending],
+        "seen_before": unit.judged_before.seen,
+        "judged_before": unit.judged_before.judged,
+    }
+
+
+def _dump_rows(rows: Rows) -> dict[str, Any]:
+    try:
+        records = orjson.dumps(rows.records)
+    except TypeError:
+        # A field that nobody reads is nested deeper than can be written.
+        records = orjson.dumps([project(record) for record in rows.records])
+    return {"times_ms": rows.times_ms, "panes": rows.panes, "request_ids": rows.request_ids, "records": records}

@@ -1,0 +1,55 @@
+"""The contracts as JSON Schema (2020-12), one file a message, for clients in any language."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Literal
+
+from schemas.message import Message
+from schemas.topics import TOPICS
+
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
+
+READ_FROM_OTHERS = ("record", "deployment", "command")
+"""Messages that other systems write: their schema says what is accepted. That of all others says what is written."""
+
+MESSAGES: dict[str, type[Message]] = {
+    re.sub(r"(?<!^)(?=[A-Z])", "_", message.__name__).lower(): message for topic in TOPICS for message in topic.messages
+}
+"""Every message that a topic carries, by the name of its file here."""
+
+
+def schema(name: str) -> dict[str, Any]:
+    """The JSON Schema of a message.
+
+    Raises
+    ------
+    KeyError
+        If no topic carries such a message.
+
+    >>> schema("drift")["$id"]
+    'urn:driftwire:drift:1'
+    """
+    message = MESSAGES[name]
+    mode: Literal["validation", "serialization"] = "validation" if name in READ_FROM_OTHERS else "serialization"
+    content = message.model_json_schema(mode=mode)
+    version = message.model_fields["version"].default
+    head = {"$schema": DIALECT, "$id": f"urn:driftwire:{name}:{version}", "title": message.__name__}
+    return {**head, "description": content["description"], **content, **head}
+
+
+def export(directory: Path) -> list[Path]:
+    """Write the schema of every message to ``directory/NAME.schema.json``, and return the files.
+
+    Raises
+    ------
+    OSError
+        If the directory cannot be made or written to.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    files = []
+    for name in MESSAGES:
+        file = directory / f"{name}.schema.json"
+        file.write_text(json.dumps(schema(name), indent=2) + "\n", encoding="utf-8")
+        files.append(file)
+    return files

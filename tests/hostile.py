@@ -1,0 +1,219 @@
+"""Hostile input: kinds of bad messages, and what must become of each. One table for the pure step and for real Kafka."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+
+from pipeline.detect.decode import ELEMENTS_MAX
+from schemas.dead_letter import DeadLetterReason
+from schemas.timestamp import format_timestamp
+
+SUBJECT = "hostile-bot"
+"""The subject of bad records that name one at all: never the good one's."""
+
+SUBJECTS = 10_000
+"""Of :func:`many_subjects`."""
+
+DAY_MS = 86_400_000
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """One kind of bad input.
+
+    ``expected`` is the dead letter's reason, ``used`` (the record counts, without its ``dropped`` fields), or
+    ``nothing`` (an array without a record). ``letters`` is how many dead letters it gives, ``records`` how many
+    records it holds in all. ``needs_live`` marks what only a live step can tell, by the time of arrival.
+    """
+
+    name: str
+    value: bytes | None
+    expected: DeadLetterReason | Literal["used", "nothing"]
+    dropped: tuple[tuple[str, str], ...] = ()
+    letters: int = 1
+    records: int = 1
+    needs_live: bool = False
+
+
+def record(now_ms: int, **fields: Any) -> dict[str, Any]:
+    """A bad record's good part."""
+    return {"subject": SUBJECT, "timestamp": format_timestamp(now_ms), **fields}
+
+
+def _text(now_ms: int, tail: str) -> bytes:
+    """A record whose last fields are written by hand, because no library would write them."""
+    return orjson.dumps(record(now_ms))[:-1] + b"," + tail.encode() + b"}"
+
+
+def _used(now_ms: int, name: str, *dropped: tuple[str, str], **fields: Any) -> Kind:
+    return Kind(name, orjson.dumps(record(now_ms, **fields)), "used", dropped, letters=0)
+
+
+def kinds(now_ms: int, *, record_bytes_max: int = 1024 * 1024) -> list[Kind]:
+    """The table.
+
+    Parameters
+    ----------
+    now_ms
+        When the messages will be appended, Unix milliseconds.
+    record_bytes_max
+        The setting that the step under test has.
+    """
+    return [
+        *_no_json(now_ms),
+        Kind("a value of 5 MB", b'{"subject":"' + b"x" * (5 * 1024 * 1024) + b'"}', "too_large"),
+        Kind("one byte too many", b" " * (record_bytes_max + 1), "too_large"),
+        *_no_record(now_ms),
+        *_no_subject_or_time(now_ms),
+        *_bad_fields(now_ms),
+        *_odd_but_good(now_ms),
+    ]
+
+
+def _no_json(now_ms: int) -> list[Kind]:
+    return [
+        Kind("tombstone", None, "tombstone"),
+        Kind("no bytes", b"", "empty"),
+        Kind("blanks", b" \r\n\t ", "empty"),
+        Kind("not JSON", b"subject=bot latency=12", "not_json"),
+        Kind("half a record", orjson.dumps(record(now_ms))[:-9], "not_json"),
+        Kind("two records in one message", b"{} {}", "not_json"),
+        Kind("two records with a comma", b'{"subject":"a"},{"subject":"b"}', "not_json"),
+        Kind("a record and a forged boundary", b'{"subject":"a"},9007199254740993,{"subject":"b"}', "not_json"),
+        Kind("an opening bracket", b"[", "not_json"),
+        Kind("a closing bracket", b"]", "not_json"),
+        Kind("an open text", b'{"subject":"', "not_json"),
+        Kind("the end of a text", b'"}', "not_json"),
+        Kind("a comment", b"// a record\n{}", "not_json"),
+        Kind("trailing comma", b'{"subject":"a",}', "not_json"),
+        Kind("single quotes", b"{'subject':'a'}", "not_json"),
+        Kind("NUL at the end", b"{}\x00", "not_json"),
+        Kind("byte order mark", b"\xef\xbb\xbf" + orjson.dumps(record(now_ms)), "not_json"),
+        Kind("bad UTF-8", b'{"subject":"\xff\xfe"}', "not_utf8"),
+        Kind("a surrogate in UTF-8", b'{"subject":"\xed\xa0\x80"}', "not_utf8"),
+        Kind("UTF-16", '{"subject":"a"}'.encode("utf-16"), "not_utf8"),
+        Kind("Latin-1", '{"subject":"café"}'.encode("latin-1"), "not_utf8"),
+        Kind("a lone surrogate, escaped", b'{"subject":"\\ud800"}', "not_json"),
+        Kind("NaN", _text(now_ms, '"output":{"length":NaN}'), "not_json"),
+        Kind("Infinity", _text(now_ms, '"output":{"length":Infinity}'), "not_json"),
+        Kind("1e400", _text(now_ms, '"output":{"length":1e400}'), "not_json"),
+        Kind("100,000 brackets", b"[" * 100_000, "not_json"),
+        Kind("nested 100,000 deep", _text(now_ms, '"note":' + "[" * 100_000 + "]" * 100_000), "not_json"),
+        Kind("gzip", bytes.fromhex("1f8b080000000000000303000000000000000000"), "not_utf8"),
+    ]
+
+
+def _no_record(now_ms: int) -> list[Kind]:
+    good = record(now_ms)
+    mixed = orjson.dumps([good, [good], 5, good, {"timestamp": now_ms}])
+    return [
+        Kind("null", b"null", "not_an_object"),
+        Kind("a number", b"42", "not_an_object"),
+        Kind("the sentinel itself", b"9007199254740993", "not_an_object"),
+        Kind("a text", b'"subject"', "not_an_object"),
+        Kind("true", b"true", "not_an_object"),
+        Kind("an empty array", b"[]", "nothing", letters=0, records=0),
+        Kind("arrays in an array", b"[[{}],[]]", "array_in_array", letters=2, records=2),
+        Kind("numbers in an array", b"[1,null]", "not_an_object", letters=2, records=2),
+        Kind("a flood in one array", b"[" + b"1," * ELEMENTS_MAX + b"1]", "too_large"),
+        Kind("good and bad in one array", mixed, "used", letters=3, records=5),
+    ]
+
+
+def _no_subject_or_time(now_ms: int) -> list[Kind]:
+    def with_subject(name: str, subject: Any) -> Kind:
+        return Kind(name, orjson.dumps({"subject": subject, "timestamp": now_ms}), "subject_invalid")
+
+    def with_time(name: str, timestamp: Any) -> Kind:
+        return Kind(name, orjson.dumps({"subject": SUBJECT, "timestamp": timestamp}), "timestamp_invalid")
+
+    def out_of_range(name: str, time_ms: int) -> Kind:
+        value = orjson.dumps(record(time_ms))
+        return Kind(name, value, "timestamp_out_of_range", needs_live=True)
+
+    return [
+        Kind("no subject", orjson.dumps({"timestamp": now_ms}), "subject_missing"),
+        Kind("subject null", orjson.dumps({"subject": None, "timestamp": now_ms}), "subject_missing"),
+        Kind("an empty object", b"{}", "subject_missing"),
+        with_subject("an empty subject", ""),
+        with_subject("a number as subject", 7),
+        with_subject("a list as subject", ["a"]),
+        with_subject("an object as subject", {"a": 1}),
+        with_subject("a subject of 201 characters", "s" * 201),
+        with_subject("a control character in the subject", "a\nb"),
+        with_subject("NUL in the subject", "a\x00b"),
+        Kind("no time", orjson.dumps({"subject": SUBJECT}), "timestamp_missing"),
+        Kind("time null", orjson.dumps({"subject": SUBJECT, "timestamp": None}), "timestamp_missing"),
+        with_time("a time in 1970", "1970-01-01T00:00:01Z"),
+        with_time("seconds", now_ms // 1000),
+        with_time("time zero", 0),
+        with_time("a time below zero", -now_ms),
+        with_time("time 2^70", 2**62 * 16.0 * 16.0),
+        with_time("a time with a fraction", now_ms + 0.5),
+        with_time("a boolean as time", True),
+        with_time("a list as time", [now_ms]),
+        with_time("a time without an offset", "2026-11-24T03:12:00.123"),
+        with_time("the 30th of February", "2026-02-30T03:12:00.123Z"),
+        with_time("hour 24", "2026-11-24T24:12:00.123Z"),
+        with_time("other digits", "2026-11-24T03:12:00.12٣Z"),
+        with_time("a date", "2026-11-24"),
+        out_of_range("a time in 2200", 7_258_118_400_000),
+        out_of_range("a time in 9999", 253_402_300_799_000),
+        out_of_range("a time in 1999", 915_148_800_000),
+        out_of_range("eight days late", now_ms - 8 * DAY_MS),
+        out_of_range("an hour early", now_ms + 3_600_000),
+    ]
+
+
+def _bad_fields(now_ms: int) -> list[Kind]:
+    length = ("output.length", "wrong_type")
+    return [
+        _used(now_ms, "a number as text", length, output={"length": "911"}),
+        _used(now_ms, "a boolean as number", length, output={"length": True}),
+        _used(now_ms, "a list as number", length, output={"length": [1]}),
+        _used(now_ms, "an object as number", length, output={"length": {}}),
+        _used(now_ms, "a boolean as text", ("output.refused", "wrong_type"), output={"refused": "true"}),
+        _used(now_ms, "a boolean as 0", ("output.refused", "wrong_type"), output={"refused": 0}),
+        _used(now_ms, "below zero", ("infrastructure.latency_ms", "out_of_bounds"), infrastructure={"latency_ms": -1}),
+        _used(now_ms, "a ratio above 1", ("output.confidence", "out_of_bounds"), output={"confidence": 1.01}),
+        _used(now_ms, "1e300", ("output.length", "out_of_bounds"), output={"length": 1e300}),
+        Kind("2^70", _text(now_ms, f'"output":{{"length":{2**70}}}'), "used",
+             (("output.length", "out_of_bounds"),), letters=0),
+        _used(now_ms, "a section that is a list", ("output", "not_an_object"), output=[1]),
+        _used(now_ms, "a section that is a text", ("data", "not_an_object"), data="none"),
+        _used(now_ms, "custom that is a number", ("custom", "not_an_object"), custom=5),
+        _used(now_ms, "custom with 1,000 fields", ("custom", "too_many_fields"),
+              custom={f"c{number}": number for number in range(1000)}),
+        _used(now_ms, "a text in custom", ("custom", "wrong_type"), custom={"toxicity": "low"}),
+        _used(now_ms, "a custom name of 500 characters", ("custom", "bad_name"), custom={"x" * 500: 1.0}),
+        _used(now_ms, "a number as label", ("output.finish_reason", "wrong_type"), output={"finish_reason": 5}),
+        _used(now_ms, "a label of 1,000 characters", ("output.fingerprint", "too_long"),
+              output={"fingerprint": "f" * 1000}),
+        _used(now_ms, "a number as environment", ("environment", "wrong_type"), environment=7),
+        _used(now_ms, "a number as request id", ("request_id", "wrong_type"), request_id=81),
+        _used(now_ms, "a request id of 10,000 characters", ("request_id", "too_long"), request_id="r" * 10_000),
+    ]  # fmt: skip
+
+
+def _odd_but_good(now_ms: int) -> list[Kind]:
+    deep = '"note":' + "[" * 900 + "]" * 900
+    return [
+        _used(now_ms, "unknown fields", note={"a": [1, {"b": None}]}, output={"weather": "fine"}),
+        _used(now_ms, "nulls", output={"length": None, "refused": None, "finish_reason": None}, data=None),
+        _used(now_ms, "names with a dollar", custom={"$array": 1.0}, output={"finish_reason": "$dict"}),
+        _used(now_ms, "a large field that nobody reads", note="x" * 500_000),
+        Kind("the same field twice", _text(now_ms, '"output":{"length":1,"length":2}'), "used", letters=0),
+        Kind("the smallest numbers", _text(now_ms, '"output":{"length":1e-400,"confidence":-0.0}'), "used", letters=0),
+        Kind("nested 900 deep", _text(now_ms, deep), "used", letters=0),
+        Kind("in an array, nested 900 deep", b"[" + _text(now_ms, deep) + b"]", "used", letters=0),
+        Kind("in an array, bad and nested 900 deep", b"[{" + deep.encode() + b"}]", "subject_missing"),
+    ]
+
+
+def many_subjects(now_ms: int) -> list[bytes]:
+    """A record each of 10,000 subjects: those beyond ``subjects_max`` must be dead letters ``subject_limit``."""
+    return [
+        orjson.dumps({"subject": f"crowd-{number}", "timestamp": now_ms, "output": {"length": number}})
+        for number in range(SUBJECTS)
+    ]

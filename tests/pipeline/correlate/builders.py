@@ -1,0 +1,128 @@
+"""Messages for the tests of correlate: each with sensible fields, each field to be said otherwise."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from pipeline.correlate.settings import CorrelateSettings
+from pipeline.correlate.step import CorrelateStep
+from pipeline.detect.catalogue import CATEGORIES, SIGNALS
+from pipeline.step import Message, Output
+from schemas.command import Command
+from schemas.dead_letter import DeadLetter
+from schemas.deployment import Deployment
+from schemas.drift import Drift
+from schemas.incident import Incident
+from schemas.message import Message as Contract
+from schemas.tick import Tick
+from schemas.timestamp import parse_timestamp
+from schemas.topics import ALERTS, COMMANDS, DEAD_LETTERS, DEPLOYMENTS, DRIFTS
+
+START = parse_timestamp("2026-11-24T03:12:00Z")
+"""When things go wrong."""
+
+SECOND = 1000
+MINUTE = 60 * SECOND
+
+_SIGNALS = {signal.name: signal for signal in (*SIGNALS, *CATEGORIES)}
+_NORMAL = {"refused": 0.01, "empty": 0.002, "error": 0.005, "index_age_s": 3600.0, "latency_ms": 800.0}
+
+
+def drift(signal: str = "refused", *, start: int = START, after_s: float = 5, **fields: Any) -> Drift:
+    """A drift as detect would send it when it fires ``after_s`` seconds after its start."""
+    row = _SIGNALS[signal]
+    rate = row.kind == "rate"
+    normal = _NORMAL.get(signal, 0.01 if rate else 0.77)
+    side = "down" if row.direction == "down" else "up"
+    detected_at = start + round(after_s * SECOND)
+    values: dict[str, Any] = {
+        "drift_id": f"{signal}-{start}-{fields.get('partition', 0)}-{fields.get('subject', 'support-bot')}",
+        "state": "firing",
+        "subject": "support-bot",
+        "partition": 0,
+        "signal": signal,
+        "layer": row.layer,
+        "unit": row.unit,
+        "failure_mode": row.failure_mode,
+        "channel": "rate" if rate else "location",
+        "side": side,
+        "tier": {"pages": "page", "tickets": "ticket", "cause": "cause"}[row.role],
+        "detector": "page_hinkley",
+        "baseline_version": "b-1",
+        "started_at": start,
+        "detected_at": detected_at,
+        "updated_at": detected_at,
+        "normal": normal,
+        "now": 0.091 if rate else normal * (1.4 if side == "up" else 0.8),
+        "effect": 9.9 if rate else 0.3,
+        "effect_kind": "odds_ratio" if rate else "rank_shift",
+        "records": 234,
+        "evidence": 28.5,
+        "threshold": 28.0,
+        "sentence": f"{signal} left its baseline",
+    }
+    return Drift(**(values | fields))
+
+
+def later(first: Drift, after_s: float, state: str = "recovered", **fields: Any) -> Drift:
+    """A further message of a drift, so many seconds after it fired; by itself that it has recovered."""
+    now = {"now": first.normal} if state == "recovered" else {}
+    moved = {"state": state, "sequence": first.sequence + 1, "updated_at": first.detected_at + round(after_s * SECOND)}
+    return first.model_copy(update=moved | now | fields)
+
+
+def deployment(deployment_id: str = "d-42", *, before_s: float = 20, **fields: Any) -> Deployment:
+    """A prompt deployment to support-bot, so many seconds before things go wrong."""
+    values: dict[str, Any] = {"kind": "prompt", "subject": "support-bot", "from_version": "v41", "to_version": "v42"}
+    at = START - round(before_s * SECOND)
+    return Deployment(deployment_id=deployment_id, timestamp=at, **(values | fields))
+
+
+def tick(at: int, partition: int = 0, wall: int | None = None) -> Tick:
+    """A tick of a partition whose watermark is ``at``."""
+    return Tick(partition=partition, watermark=at, wall=wall)
+
+
+def command(action: str, incident_id: str | None, *, at: int = START + MINUTE, **fields: Any) -> Command:
+    """A command of ann's."""
+    values = {"command_id": f"c-{action}-{at}", "author": "ann"} | fields
+    return Command.model_validate({"at": at, "action": action, "incident_id": incident_id} | values)
+
+
+_TOPICS: dict[type[Contract], str] = {Drift: DRIFTS, Tick: DRIFTS, Deployment: DEPLOYMENTS, Command: COMMANDS}
+
+
+def kafka(contracts: Iterable[Contract | bytes], *, first_offset: int = 0, topic: str = DRIFTS) -> list[Message]:
+    """Contracts as Kafka messages of their topics; bytes of the topic named."""
+    return [
+        Message(topic, 0, offset, START, None, each)
+        if isinstance(each, bytes)
+        else Message(_TOPICS[type(each)], 0, offset, START, None, each.to_json())
+        for offset, each in enumerate(contracts, first_offset)
+    ]
+
+
+def incidents(outputs: Iterable[Output]) -> list[Incident]:
+    """The revisions in some outputs."""
+    return [Incident.from_json(each.value or b"") for each in outputs if each.topic == ALERTS]
+
+
+def dead_letters(outputs: Iterable[Output]) -> list[DeadLetter]:
+    """The dead letters in some outputs."""
+    return [DeadLetter.from_json(each.value or b"") for each in outputs if each.topic == DEAD_LETTERS]
+
+
+def revisions(*contracts: Contract, settings: CorrelateSettings | None = None) -> list[Incident]:
+    """All revisions that a new step writes for some messages."""
+    return incidents(CorrelateStep(settings or CorrelateSettings()).step(kafka(contracts)))
+
+
+def newest(*contracts: Contract, settings: CorrelateSettings | None = None) -> dict[str, Incident]:
+    """The newest revision of each incident, by its id, in order of start."""
+    final = {each.incident_id: each for each in revisions(*contracts, settings=settings)}
+    return dict(sorted(final.items(), key=lambda item: item[1].started_at))
+
+
+def only(*contracts: Contract, settings: CorrelateSettings | None = None) -> Incident:
+    """The newest revision of the only incident."""
+    [incident] = newest(*contracts, settings=settings).values()
+    return incident

@@ -1,0 +1,117 @@
+import pytest
+
+from pipeline.correlate.settings import CorrelateSettings
+from pipeline.correlate.step import CorrelateStep
+from tests.pipeline.correlate.builders import (
+    MINUTE,
+    START,
+    command,
+    dead_letters,
+    drift,
+    incidents,
+    kafka,
+    later,
+    only,
+    revisions,
+    tick,
+)
+
+OPENED = drift()
+ID = only(OPENED).incident_id
+
+
+def refused(*contracts):
+    return dead_letters(CorrelateStep(CorrelateSettings()).step(kafka([OPENED, *contracts])))
+
+
+def test_an_acknowledged_incident_says_by_whom():
+    incident = only(OPENED, command("acknowledge", ID))
+    assert (incident.status, incident.acknowledged_by) == ("acknowledged", "ann")
+    assert incident.change == "status open -> acknowledged; acknowledged by ann"
+
+
+def test_an_assigned_incident_says_to_whom():
+    assert only(OPENED, command("assign", ID, assignee="ben")).assigned_to == "ben"
+
+
+def test_a_persons_severity_counts_and_is_reasoned():
+    incident = only(OPENED, command("classify", ID, severity="P2", note="checkout"))
+    assert (incident.severity, incident.severity_rule) == ("P2", "classified_by_a_person")
+    assert incident.severity_reason == "ann says P2: checkout (the rule quality_loss said P3)"
+    assert any(target.name == "contain" for target in incident.response_targets)
+
+
+def test_a_person_can_take_severity_down():
+    assert only(OPENED, command("classify", ID, severity="P4")).severity == "P4"
+
+
+def test_a_persons_severity_yields_to_something_worse_that_fires_after_it():
+    classified = command("classify", ID, severity="P4", at=START + MINUTE)
+    worse = drift("pii_detected", after_s=90)
+    assert only(OPENED, classified, worse).severity == "P1"
+
+
+def test_a_persons_severity_holds_against_more_of_the_same():
+    classified = command("classify", ID, severity="P4", at=START + MINUTE)
+    assert only(OPENED, classified, drift("hallucinated", after_s=90)).severity == "P4"
+
+
+def test_a_persons_severity_holds_against_what_was_worse_before_it():
+    worse, classified = drift("pii_detected", after_s=30), command("classify", ID, severity="P3", at=START + MINUTE)
+    assert only(OPENED, worse, classified).severity == "P3"
+
+
+def test_a_person_resolves_what_still_fires():
+    incident = only(OPENED, command("resolve", ID, note="known"))
+    assert (incident.status, incident.resolved_at) == ("resolved", START + MINUTE)
+    assert incident.log[-1].text == "resolved by ann: known"
+
+
+def test_an_accepted_incident_is_resolved_and_says_so():
+    incident = only(OPENED, command("accept", ID))
+    assert incident.status == "resolved"
+    assert "accepted as the new normal by ann" in incident.change
+
+
+def test_a_closed_incident_stays_closed_by_whatever_its_signals_do():
+    back = later(OPENED, 600)
+    incident = only(OPENED, command("resolve", ID), back, tick(START + 30 * MINUTE))
+    assert (incident.status, incident.resolved_at) == ("resolved", START + MINUTE)
+
+
+def test_accepting_what_has_resolved_by_itself_keeps_its_time():
+    gone = [OPENED, later(OPENED, 60), tick(START + 30 * MINUTE)]
+    resolved = only(*gone)
+    accepted = only(*gone, command("accept", ID, at=START + 40 * MINUTE))
+    assert accepted.resolved_at == resolved.resolved_at
+
+
+def test_a_command_sent_twice_counts_once():
+    once = command("acknowledge", ID)
+    assert len(revisions(OPENED, once, once)) == 2
+
+
+def test_the_last_word_counts():
+    said = [command("classify", ID, severity=severity, command_id=severity) for severity in ("P2", "P4")]
+    assert only(OPENED, *said).severity == "P4"
+
+
+@pytest.mark.parametrize(
+    ("bad", "complaint"),
+    [
+        (command("acknowledge", None), "needs an incident_id"),
+        (command("classify", ID), "needs a severity"),
+        (command("assign", ID), "needs an assignee"),
+        (command("resolve", "inc-000000000000"), "no incident inc-000000000000 is known"),
+    ],
+)
+def test_a_command_that_cannot_be_followed_is_a_dead_letter_that_says_why(bad, complaint):
+    [letter] = refused(bad)
+    assert letter.reason == "contract"
+    assert complaint in letter.detail
+
+
+def test_a_silence_is_none_of_correlates_business():
+    silence = command("silence", None, matchers=['severity="P4"'], until=START + MINUTE)
+    assert refused(silence) == []
+    assert len(incidents(CorrelateStep(CorrelateSettings()).step(kafka([OPENED, silence])))) == 1

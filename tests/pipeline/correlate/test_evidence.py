@@ -1,0 +1,119 @@
+from pipeline.correlate.settings import CorrelateSettings
+from tests.pipeline.correlate.builders import MINUTE, SECOND, START, drift, later, newest, only, revisions
+
+
+def spread(*places, after_s=5, **fields):
+    """The same finding from several (partition, segment)."""
+    return [
+        drift(partition=partition, segment=segment, drift_id=f"{partition}{segment}", after_s=after_s + place, **fields)
+        for place, (partition, segment) in enumerate(places)
+    ]
+
+
+def test_the_same_finding_from_several_partitions_is_one_line():
+    assert len(only(*spread((0, ""), (1, ""), (2, ""), (3, ""))).evidence) == 1
+
+
+def test_findings_more_than_a_minute_apart_are_two_lines():
+    far = drift(partition=1, after_s=70, drift_id="far")
+    assert len(only(drift(), far).evidence) == 2
+    assert len(only(drift(), far, settings=CorrelateSettings(one_finding_s=120)).evidence) == 1
+
+
+def test_a_finding_lists_its_segments_and_gives_the_numbers_of_the_whole():
+    whole = drift(after_s=9, drift_id="whole", now=0.05)
+    [line] = only(*spread((0, "tenant=b"), (0, "tenant=a"), now=0.4), whole).evidence
+    assert line.segments == ["tenant=a", "tenant=b"]
+    assert line.now == 0.05
+    assert line.drift_id == "whole"
+    assert line.detected_at == START + 5 * SECOND
+
+
+def test_the_incident_lists_the_segments_of_all_its_findings():
+    incident = only(*spread((0, "tenant=b")), drift("empty", segment="region=eu"))
+    assert incident.segments == ["region=eu", "tenant=b"]
+
+
+def test_a_line_has_recovered_when_all_its_partitions_have():
+    first, second = spread((0, ""), (1, ""))
+    half = only(first, second, later(first, 60))
+    assert half.evidence[0].state == "firing"
+    assert half.status == "open"
+    assert only(first, second, later(first, 60), later(second, 70)).evidence[0].state == "recovered"
+
+
+def test_channels_sides_and_tiers_are_lines_of_their_own():
+    variants = [{}, {"channel": "high_tail"}, {"side": "down"}, {"tier": "ticket"}]
+    drifts = [drift("latency_ms", drift_id=str(place), **fields) for place, fields in enumerate(variants)]
+    assert len(only(*drifts).evidence) == 4
+
+
+def test_a_second_firing_of_the_same_unit_is_a_line_of_its_own():
+    first = drift()
+    again = drift(start=START + 20 * SECOND, drift_id="again")
+    assert len(only(first, later(first, 10), again).evidence) == 2
+
+
+def test_what_is_firing_and_pages_comes_first():
+    ticket = drift("length", tier="ticket")
+    back = drift("empty", now=0.02)
+    incident = only(ticket, back, later(back, 30), drift("refused", after_s=50))
+    assert [(line.signal, line.state) for line in incident.evidence] == [
+        ("refused", "firing"),
+        ("length", "firing"),
+        ("empty", "recovered"),
+    ]
+
+
+def test_evidence_is_bounded_and_the_newest_left_out():
+    drifts = [drift(f"{signal}", after_s=5 + place) for place, signal in enumerate(("refused", "empty", "length"))]
+    incident = only(*drifts, settings=CorrelateSettings(evidence_max=2))
+    assert [line.signal for line in incident.evidence] == ["refused", "empty"]
+
+
+def test_newer_numbers_alone_are_not_told():
+    opened = drift()
+    assert (
+        len(revisions(opened, later(opened, 10, "evidence", now=0.095), later(opened, 60, "evidence", sequence=2))) == 1
+    )
+
+
+def test_numbers_twice_as_far_from_normal_are_told():
+    opened = drift()
+    told = revisions(opened, later(opened, 60, "evidence", now=0.2, records=900))
+    assert [each.evidence[0].now for each in told] == [0.091, 0.2]
+    assert "20.0 % of requests" in told[-1].summary
+
+
+def test_a_few_records_are_not_enough_to_say_that_it_got_worse():
+    opened = drift()
+    assert len(revisions(opened, later(opened, 10, "evidence", now=0.6, records=19))) == 1
+
+
+def test_numbers_that_a_rule_calls_worse_raise_the_severity():
+    opened = drift("error", now=0.15)
+    told = revisions(opened, later(opened, 60, "evidence", now=0.25, records=900))
+    assert [each.severity for each in told] == ["P3", "P2"]
+    assert "severity P3 -> P2" in told[-1].change
+
+
+def test_severity_does_not_fall_when_the_numbers_do():
+    opened = drift("error", now=0.3)
+    assert only(opened, later(opened, 60, "evidence", now=0.03), later(opened, 90, sequence=2)).severity == "P2"
+
+
+def test_a_message_that_comes_twice_or_late_changes_nothing():
+    opened = drift()
+    back = later(opened, 60, sequence=2)
+    stale = later(opened, 30, "evidence", sequence=1, now=0.9)
+    assert newest(opened, back, stale, opened, back) == newest(opened, back)
+
+
+def test_a_failure_whose_first_message_was_lost_opens_by_its_evidence():
+    evidence = later(drift(), 60, "evidence")
+    assert only(evidence).status == "open"
+    assert only(evidence).incident_id != only(drift()).incident_id
+
+
+def test_a_recovery_of_nothing_known_is_ignored():
+    assert newest(later(drift(), 5 * MINUTE / SECOND)) == {}

@@ -1,0 +1,110 @@
+"""Which drifts are one incident and which are two."""
+
+import pytest
+
+from pipeline.correlate.settings import CorrelateSettings
+from tests.pipeline.correlate.builders import MINUTE, SECOND, START, command, drift, later, newest, only, tick
+
+REFUSED = drift("refused")
+
+
+def count(*contracts, settings=None):
+    return len(newest(*contracts, settings=settings))
+
+
+def test_signals_that_begin_together_are_one_incident_whatever_their_layer():
+    assert count(REFUSED, drift("latency_ms", start=START + 30 * SECOND)) == 1
+
+
+def test_signals_of_one_family_within_the_window_are_one_incident():
+    assert count(REFUSED, drift("hallucinated", start=START + 8 * MINUTE)) == 1
+
+
+def test_signals_of_one_family_beyond_the_window_are_two():
+    assert count(REFUSED, drift("hallucinated", start=START + 11 * MINUTE)) == 2
+
+
+def test_an_index_that_goes_stale_while_refusals_are_high_is_a_second_incident():
+    stale = [drift(signal, start=START + 11 * MINUTE) for signal in ("index_age_s", "retrieval_score")]
+    both = newest(REFUSED, *stale)
+    assert [each.failure_mode for each in both.values()] == ["refusal_spike", "stale_index"]
+    assert [each.status for each in both.values()] == ["open", "open"]
+
+
+def test_an_index_that_goes_stale_soon_after_refusals_is_a_second_incident_too():
+    assert count(REFUSED, drift("index_age_s", start=START + 5 * MINUTE)) == 2
+
+
+def test_outputs_spoiled_a_little_after_the_data_belong_to_the_data():
+    incident = only(drift("index_age_s"), drift("hallucinated", start=START + 5 * MINUTE))
+    assert incident.failure_mode == "stale_index"
+    assert any("downstream" in entry.text for entry in incident.log)
+
+
+def test_of_two_open_incidents_the_one_with_the_nearest_start_is_joined():
+    stale = drift("index_age_s", start=START + 9 * MINUTE)
+    both = newest(REFUSED, stale, drift("confidence", start=START + 9 * MINUTE + 30 * SECOND))
+    assert [{line.signal for line in each.evidence} for each in both.values()] == [
+        {"refused"},
+        {"index_age_s", "confidence"},
+    ]
+
+
+def test_a_signal_goes_to_the_incident_that_has_it_already_even_if_another_is_nearer():
+    stale = drift("index_age_s", start=START + 9 * MINUTE)
+    tickets = drift("refused", start=START + 9 * MINUTE, drift_id="ticket", tier="ticket")
+    both = newest(REFUSED, stale, tickets)
+    assert [len(each.evidence) for each in both.values()] == [2, 1]
+
+
+def test_a_signal_detected_late_joins_by_its_start_and_not_by_its_detection():
+    assert count(REFUSED, drift("thumbs_down", after_s=3_000)) == 1
+
+
+def test_a_recovery_counts_as_the_incident_moving():
+    recovered = later(REFUSED, 10 * 60)
+    again = drift("refused", start=START + 14 * MINUTE)
+    assert count(REFUSED, recovered, again) == 1
+    assert count(REFUSED, drift("hallucinated", start=START + 14 * MINUTE)) == 2
+
+
+def test_other_subjects_never_join():
+    assert count(REFUSED, drift("refused", subject="search")) == 2
+
+
+def test_what_began_before_an_incident_resolved_reopens_it():
+    gone = [REFUSED, later(REFUSED, 60), tick(START + 8 * MINUTE)]
+    assert only(*gone).status == "resolved"
+    incident = only(*gone, drift("hallucinated", after_s=600))
+    assert incident.status == "open"
+    assert incident.resolved_at is None
+    assert any(entry.event == "reopened" for entry in incident.log)
+
+
+def test_what_begins_after_an_incident_resolved_is_another():
+    assert count(REFUSED, later(REFUSED, 60), tick(START + 8 * MINUTE), drift("empty", start=START + 9 * MINUTE)) == 2
+
+
+@pytest.mark.parametrize("action", ["resolve", "accept"])
+def test_nothing_joins_an_incident_that_a_person_closed(action):
+    closed = command(action, only(REFUSED).incident_id)
+    both = newest(REFUSED, closed, drift("pii_detected", start=START + SECOND))
+    assert [(each.severity, each.status) for each in both.values()] == [("P3", "resolved"), ("P1", "open")]
+
+
+def test_a_cause_never_opens_an_incident():
+    assert count(drift("input_tokens")) == 0
+
+
+def test_tickets_open_incidents_and_stay_p4():
+    incident = only(drift("refused", tier="ticket"), drift("length", tier="ticket"))
+    assert (incident.severity, incident.status) == ("P4", "open")
+
+
+def test_a_wider_window_joins_more():
+    pair = (REFUSED, drift("hallucinated", start=START + 11 * MINUTE))
+    assert count(*pair, settings=CorrelateSettings(join_window_s=1_200)) == 1
+
+
+def test_what_began_long_before_an_incident_is_not_of_its_family():
+    assert count(REFUSED, drift("hallucinated", start=START - 20 * MINUTE, after_s=1_300)) == 2

@@ -1,0 +1,102 @@
+import pytest
+
+from pipeline.route.matchers import LABELS, labels_of, match_all, parse_matchers
+from tests.pipeline.route.samples import incident
+
+
+def holds(text: str, **labels: str) -> bool:
+    return match_all(parse_matchers(text), labels)
+
+
+@pytest.mark.parametrize(
+    ("text", "severity", "expected"),
+    [
+        ('severity="P1"', "P1", True),
+        ('severity="P1"', "P2", False),
+        ('severity!="P1"', "P2", True),
+        ('severity!="P1"', "P1", False),
+        ('severity=~"P1|P2"', "P2", True),
+        ('severity=~"P1|P2"', "P3", False),
+        ('severity!~"P1|P2"', "P3", True),
+        ('severity!~"P1|P2"', "P1", False),
+        ("severity=P1", "P1", True),
+        ("severity =~ P[12]", "P2", True),
+    ],
+)
+def test_every_operator_matches_as_in_alertmanager(text, severity, expected):
+    assert holds(text, severity=severity) is expected
+
+
+def test_a_regular_expression_matches_the_whole_value():
+    assert not holds('subject=~"bot"', subject="support-bot")
+    assert holds('subject=~".*bot"', subject="support-bot")
+    assert not holds('subject=~"support|search"', subject="support-bot")
+
+
+def test_a_plain_value_is_no_regular_expression():
+    assert not holds('subject="a.c"', subject="abc")
+    assert holds('subject="a.c"', subject="a.c")
+
+
+def test_a_label_that_is_not_there_is_empty():
+    assert holds('environment=""')
+    assert holds('environment!="production"')
+    assert not holds('environment=~".+"')
+
+
+def test_several_matchers_must_all_hold():
+    text = '{subject="support-bot", severity=~"P1|P2"}'
+    assert holds(text, subject="support-bot", severity="P1")
+    assert not holds(text, subject="support-bot", severity="P3")
+    assert not holds(text, subject="search", severity="P1")
+
+
+def test_quotes_protect_commas_braces_and_operators():
+    assert holds('subject="a, b}=~c", severity="P1"', subject="a, b}=~c", severity="P1")
+
+
+def test_escapes_in_quotes_are_quote_backslash_and_line_break_alone():
+    assert holds(r'subject="say \"hi\""', subject='say "hi"')
+    assert holds(r'subject="a\\b"', subject="a\\b")
+    assert holds(r'subject=~"bot-\d+"', subject="bot-42")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "is empty"),
+        ("{}", "is empty"),
+        ("subject", "a matcher reads"),
+        ('subject=="a"', "a matcher reads"),
+        ('subject="a" severity="P1"', r"""at 'severity="P1"'"""),
+        ('subject="a', "a matcher reads"),
+        ('"subject"="a"', "a matcher reads"),
+        ('subject="a", nonsense', "at ' nonsense'"),
+        ('subjct="a"', "no label 'subjct': match by subject, severity"),
+        ('subject=~"("', "is wrong"),
+        (r'subject=~"(a+)+b"', "a repeated group"),
+        (r'subject=~"(a|aa)*b"', "a repeated group"),
+        (r'subject=~"(?=a)"', "look-around"),
+        (r'subject=~"(a)\1"', "back-reference"),
+        ('subject=~"a{1000}"', "counted repeat"),
+        ('subject=~".*.*.*.*x"', "repeats more than 3 times"),
+        ('subject=~"(.*|x)(.*|x)(.*|x)(.*|x)"', "repeats more than 3 times"),
+        (f'subject=~"{"a" * 501}"', "at most 500 characters"),
+    ],
+)
+def test_what_is_no_matcher_is_refused_with_what_is_wrong(text, complaint):
+    with pytest.raises(ValueError, match=complaint.replace("(", r"\(")):
+        parse_matchers(text)
+
+
+def test_the_limits_of_regular_expressions_leave_the_usual_ones():
+    for pattern in ("support-.*|search-.*|billing-.*|rank-.*", "(eu|us)-.*-bot", r"[a-z(){}*+?]+\(x\)\*", "a.?b+c*"):
+        parse_matchers(f'subject=~"{pattern}"')
+
+
+def test_every_label_is_one_that_incidents_have():
+    labels = labels_of(incident(environment=None, provider="openai"))
+    assert tuple(labels) == LABELS
+    assert labels["subject"] == "support-bot"
+    assert labels["environment"] == ""
+    assert labels["provider"] == "openai"

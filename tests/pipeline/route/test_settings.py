@@ -1,0 +1,75 @@
+import pytest
+from pydantic import ValidationError
+
+from pipeline.route.settings import RouteSettings
+
+CONSOLE = {"name": "console", "kind": "console"}
+WEBHOOK = {"name": "hook", "kind": "webhook", "url": "https://user:secret@example.org/path?token=secret"}
+
+
+def settings(**fields):
+    return RouteSettings.model_validate({"receivers": [CONSOLE, WEBHOOK]} | fields)
+
+
+def test_without_settings_everything_goes_to_the_console():
+    defaults = RouteSettings()
+    assert [receiver.kind for receiver in defaults.receivers] == ["console"]
+    assert defaults.default_receivers == ("console",)
+    assert defaults.routes == ()
+
+
+def test_a_tree_of_routes_is_read():
+    read = settings(
+        routes=[
+            {
+                "name": "urgent",
+                "matchers": ['severity=~"P1|P2"'],
+                "receivers": ["hook"],
+                "continue": True,
+                "routes": [{"name": "bot", "matchers": ['subject="support-bot"'], "receivers": ["console"]}],
+            }
+        ]
+    )
+    assert read.routes[0].continues
+    assert read.routes[0].routes[0].name == "bot"
+
+
+@pytest.mark.parametrize(
+    ("fields", "complaint"),
+    [
+        ({"receivers": []}, "route 'default' names receiver 'console', which is not among"),
+        ({"receivers": [CONSOLE, CONSOLE]}, "two receivers have the name 'console'"),
+        ({"receivers": [{"name": "console", "kind": "pager"}]}, "'console' or 'webhook'"),
+        ({"receivers": [CONSOLE | {"url": "http://x"}]}, "a console has no url"),
+        ({"receivers": [CONSOLE, {"name": "hook", "kind": "webhook"}]}, "a webhook needs a url"),
+        ({"receivers": [CONSOLE, WEBHOOK | {"url": "ftp://example.org"}]}, "no http or https address"),
+        ({"receivers": [CONSOLE, WEBHOOK | {"url": "https://"}]}, "no http or https address"),
+        ({"receivers": [CONSOLE, WEBHOOK | {"url": "https://example.org:99999/"}]}, "no http or https address"),
+        ({"default_receivers": []}, "at least 1 item"),
+        ({"default_receivers": ["pager"]}, "'pager', which is not among: console, hook"),
+        ({"routes": [{"name": "a", "receivers": ["pager"]}]}, "route 'a' names receiver 'pager'"),
+        ({"routes": [{"name": "default", "receivers": ["hook"]}]}, "two routes have the name 'default'"),
+        ({"routes": [{"name": "a", "receivers": ["hook"], "matchers": ["nonsense"]}]}, "a matcher reads"),
+        ({"routes": [{"name": "a", "receivers": ["hook"], "matcher": []}]}, "Extra inputs are not permitted"),
+        ({"repeat_interval": 3}, "Extra inputs are not permitted"),
+    ],
+)
+def test_wrong_settings_are_refused_with_what_is_wrong(fields, complaint):
+    with pytest.raises(ValidationError, match=complaint):
+        settings(**fields)
+
+
+def test_two_routes_of_one_name_are_refused_wherever_they_stand_in_the_tree():
+    inner = {"name": "a", "receivers": ["hook"]}
+    with pytest.raises(ValidationError, match="two routes have the name 'a'"):
+        settings(routes=[{"name": "b", "receivers": ["hook"], "routes": [inner]}, inner])
+
+
+def test_the_secret_parts_of_an_address_appear_nowhere():
+    read = settings()
+    assert "secret" not in repr(read)
+    assert "secret" not in str(read)
+    assert "secret" not in read.model_dump_json()
+    with pytest.raises(ValidationError) as refused:
+        settings(receivers=[CONSOLE, WEBHOOK | {"url": "ftp://user:secret@example.org"}])
+    assert "secret" not in str(refused.value)

@@ -1,0 +1,71 @@
+import pytest
+
+from pipeline.route.silences import Silence, Silences
+from schemas.command import Command
+from tests.pipeline.route.samples import STARTED
+
+BOT = {"subject": "support-bot"}
+
+
+def silence(**changes) -> Silence:
+    fields = {
+        "command_id": "silence-1",
+        "at": STARTED,
+        "author": "ana",
+        "action": "silence",
+        "matchers": ['subject="support-bot"'],
+        "until": STARTED + 1000,
+    }
+    return Silence.from_command(Command(**(fields | changes)))
+
+
+def test_a_silence_covers_from_its_beginning_until_just_before_its_end():
+    one = silence()
+    assert [one.covers(BOT, STARTED + offset) for offset in (-1, 0, 999, 1000)] == [False, True, True, False]
+
+
+def test_a_silence_covers_nothing_else():
+    assert not silence().covers({"subject": "search"}, STARTED)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"until": None}, "needs an end"),
+        ({"until": STARTED}, "ends after it begins"),
+        ({"matchers": []}, "it would silence everything"),
+        ({"matchers": ["nonsense"]}, "a matcher reads"),
+    ],
+)
+def test_a_silence_that_cannot_be_meant_is_refused(changes, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        silence(**changes)
+
+
+def test_of_several_the_one_that_lasts_longest_is_named():
+    silences = Silences(limit=10)
+    silences.add(silence(command_id="short"))
+    silences.add(silence(command_id="long", until=STARTED + 5000))
+    silences.add(silence(command_id="other", until=STARTED + 9000, matchers=['subject="search"']))
+    covering = silences.covering(BOT, STARTED + 10)
+    assert covering is not None
+    assert covering.silence_id == "long"
+    assert silences.covering(BOT, STARTED + 5000) is None
+
+
+def test_beyond_the_limit_the_one_that_ends_first_goes():
+    silences = Silences(limit=2)
+    for number, length in enumerate((3000, 1000, 2000)):
+        silences.add(silence(command_id=f"silence-{number}", until=STARTED + length))
+    changed = dict(silences.changed())
+    assert changed["silence-1"] is None
+    assert changed["silence-0"] is not None
+    assert changed["silence-2"] is not None
+    assert list(silences.changed()) == []
+
+
+def test_a_silence_of_the_same_id_is_replaced():
+    silences = Silences(limit=2)
+    silences.add(silence())
+    silences.add(silence(until=STARTED + 10))
+    assert silences.covering(BOT, STARTED + 500) is None

@@ -1,0 +1,387 @@
+import base64
+import random
+from typing import Any
+
+import orjson
+import pytest
+
+from pipeline.route.dispatch import Delivery
+from pipeline.route.settings import RouteSettings
+from pipeline.route.step import RouteStep
+from pipeline.step import Input, Message, Output
+from schemas.dead_letter import DeadLetter
+from schemas.notification import Notification
+from schemas.topics import ALERTS, COMMANDS, DEAD_LETTERS, NOTIFICATIONS
+from tests.pipeline.route.samples import STARTED, alert, incident, silence, suspect
+
+SENT_AT = STARTED + 99_000
+SETTINGS = RouteSettings.model_validate(
+    {
+        "receivers": [
+            {"name": "console", "kind": "console"},
+            {"name": "pager", "kind": "webhook", "url": "http://pager.example.org/"},
+            {"name": "chat", "kind": "console", "severities": ["P1", "P2", "P3"], "send_resolved": False},
+        ],
+        "routes": [
+            {"name": "urgent", "matchers": ['severity=~"P1|P2"'], "receivers": ["pager"], "continue": True},
+            {"name": "talk", "matchers": ['environment="production"'], "receivers": ["chat", "console"]},
+        ],
+    }
+)
+
+
+def settle(step: RouteStep, failing: str = "") -> list[Output]:
+    """Deliver all that is pending, in vain to the receiver ``failing``."""
+    outputs = []
+    for dispatch in step.pending():
+        if dispatch.receiver == failing:
+            delivery = Delivery("failed", "answered 400", attempts=1)
+        else:
+            delivery = Delivery("sent", "taken", attempts=2, sent_at=SENT_AT)
+        outputs += step.conclude(dispatch, delivery)
+    return outputs
+
+
+def run(step: RouteStep, *messages: Input, failing: str = "") -> list[tuple[str, int, str, str]]:
+    """Give messages one by one; receiver, revision, outcome and reason of each notification."""
+    notes = []
+    for message in messages:
+        for output in step.step([message]) + settle(step, failing):
+            if output.topic == NOTIFICATIONS:
+                note = Notification.from_json(output.value or b"")
+                notes.append((note.receiver, note.revision, note.outcome, note.reason))
+    return notes
+
+
+def dead_letters(outputs: list[Output]) -> list[DeadLetter]:
+    return [DeadLetter.from_json(output.value or b"") for output in outputs if output.topic == DEAD_LETTERS]
+
+
+def test_a_new_incident_is_pending_for_the_console_and_not_yet_written_down():
+    step = RouteStep(RouteSettings())
+    assert step.step([alert(incident(), offset=7)]) == []
+    (dispatch,) = step.pending()
+    assert dispatch.notification_id == "inc-3f9a21c0b7:1:console"
+    assert (dispatch.receiver, dispatch.route) == ("console", "default")
+    assert dispatch.incident == incident()
+    assert dispatch.source.offset == 7
+    assert step.pending() == []
+
+
+def test_a_delivery_becomes_an_audit_record_with_all_that_is_known():
+    step = RouteStep(RouteSettings())
+    step.step([alert(incident())])
+    (output,) = settle(step)
+    assert (output.topic, output.key) == (NOTIFICATIONS, b"inc-3f9a21c0b7:1:console")
+    assert Notification.from_json(output.value or b"") == Notification(
+        notification_id="inc-3f9a21c0b7:1:console",
+        incident_id="inc-3f9a21c0b7",
+        revision=1,
+        subject="support-bot",
+        severity="P3",
+        status="open",
+        route="default",
+        receiver="console",
+        outcome="sent",
+        reason="new to the receiver: P3 open",
+        attempts=2,
+        decided_at=STARTED + 41_000,
+        sent_at=SENT_AT,
+    )
+
+
+def test_every_receiver_of_the_routes_gets_a_decision():
+    step = RouteStep(SETTINGS)
+    assert run(step, alert(incident(severity="P4"))) == [
+        ("chat", 1, "suppressed", "the receiver takes P1, P2, P3 only"),
+        ("console", 1, "sent", "new to the receiver: P4 open"),
+    ]
+
+
+def test_a_revision_that_brings_nothing_new_is_suppressed_with_the_reason():
+    step = RouteStep(RouteSettings())
+    notes = run(step, alert(incident()), alert(incident(revision=2, change="more evidence"), offset=1))
+    assert notes[1:] == [("console", 2, "suppressed", "nothing new since revision 1: P3 open")]
+
+
+def test_old_and_repeated_revisions_are_ignored():
+    step = RouteStep(RouteSettings())
+    run(step, alert(incident(revision=3)))
+    for revision in (3, 2, 1):
+        assert run(step, alert(incident(revision=revision, severity="P1"), offset=1)) == []
+
+
+def test_several_revisions_in_one_batch_are_decided_on_what_is_on_its_way():
+    step = RouteStep(RouteSettings())
+    outputs = step.step([alert(incident(revision=number), offset=number) for number in (1, 2, 3)])
+    assert [dispatch.incident.revision for dispatch in step.pending()] == [1]
+    assert [orjson.loads(output.value or b"")["outcome"] for output in outputs] == ["suppressed", "suppressed"]
+
+
+def test_who_was_told_is_told_the_end_though_the_routes_lead_elsewhere_by_then():
+    step = RouteStep(SETTINGS)
+    run(step, alert(incident(severity="P1")))
+    lowered = run(step, alert(incident(revision=2, severity="P3"), offset=1))
+    assert ("pager", 2, "sent", "severity P1 -> P3") in lowered
+    ended = run(step, alert(incident(revision=3, status="resolved"), offset=2))
+    assert ("pager", 3, "sent", "status open -> resolved") in ended
+    assert ("chat", 3, "suppressed", "the receiver does not want to know of the end") in ended
+    after = run(step, alert(incident(revision=4, status="resolved", change="note"), offset=3))
+    assert "pager" not in {receiver for receiver, *_ in after}
+
+
+def test_who_was_never_told_is_not_told_the_end():
+    step = RouteStep(RouteSettings())
+    notes = run(step, alert(incident(status="resolved")))
+    assert notes == [("console", 1, "suppressed", "resolved before the receiver was told of it")]
+
+
+def test_a_failed_delivery_is_written_down_with_a_dead_letter_that_holds_the_alert():
+    step = RouteStep(RouteSettings())
+    message = alert(incident(), offset=12)
+    step.step([message])
+    outputs = settle(step, failing="console")
+    note = Notification.from_json(outputs[0].value or b"")
+    assert (note.outcome, note.reason, note.attempts, note.sent_at) == ("failed", "answered 400", 1, None)
+    (letter,) = dead_letters(outputs)
+    assert (letter.step, letter.reason, letter.topic, letter.offset) == ("route", "receiver_refused", ALERTS, 12)
+    assert "receiver console was not sent inc-3f9a21c0b7:1:console: answered 400" in letter.detail
+    assert base64.b64decode(letter.value_base64 or "") == message.value
+
+
+def test_two_receivers_that_fail_leave_two_different_dead_letters():
+    step = RouteStep(SETTINGS)
+    step.step([alert(incident())])
+    letters = []
+    for dispatch in step.pending():
+        letters += dead_letters(step.conclude(dispatch, Delivery("failed", "answered 400", 1)))
+    assert len({letter.dead_letter_id for letter in letters}) == 2
+
+
+def test_after_a_failure_the_next_revision_is_sent_though_it_brings_nothing_new():
+    step = RouteStep(RouteSettings())
+    run(step, alert(incident()), failing="console")
+    assert run(step, alert(incident(revision=2), offset=1)) == [("console", 2, "sent", "new to the receiver: P3 open")]
+
+
+def test_a_failure_of_an_older_revision_does_not_forget_a_newer_delivery():
+    step = RouteStep(RouteSettings())
+    step.step([alert(incident()), alert(incident(revision=2, severity="P2"), offset=1)])
+    first, second = step.pending()
+    step.conclude(second, Delivery("sent", "", 1, SENT_AT))
+    step.conclude(first, Delivery("failed", "", 1))
+    assert run(step, alert(incident(revision=3, severity="P2"), offset=2))[0][2] == "suppressed"
+
+
+def test_a_silence_holds_back_and_when_it_is_over_the_next_revision_is_sent():
+    step = RouteStep(RouteSettings())
+    held = run(step, silence(), alert(incident()))
+    assert held == [("console", 1, "suppressed", "silenced by ana until 2026-11-24T04:12:00.000Z (silence-1)")]
+    over = run(step, alert(incident(revision=2, updated_at=STARTED + 3_600_000), offset=1))
+    assert over == [("console", 2, "sent", "new to the receiver: P3 open")]
+
+
+def test_a_silence_of_another_subject_holds_nothing_back():
+    step = RouteStep(RouteSettings())
+    assert run(step, silence(matchers=['subject="search"']), alert(incident()))[0][2] == "sent"
+
+
+@pytest.mark.parametrize(
+    "changes", [{"matchers": []}, {"matchers": ["nonsense"]}, {"until": None}, {"matchers": ['subject=~"(a+)+"']}]
+)
+def test_a_silence_that_cannot_be_used_becomes_a_dead_letter_and_holds_nothing_back(changes):
+    step = RouteStep(RouteSettings())
+    (letter,) = dead_letters(step.step([silence(offset=4, **changes)]))
+    assert (letter.reason, letter.topic, letter.offset) == ("contract", COMMANDS, 4)
+    assert letter.detail.startswith("the silence silence-1 is not used: ")
+    assert run(step, alert(incident()))[0][2] == "sent"
+
+
+def test_other_commands_and_what_is_no_command_are_left_to_correlate():
+    step = RouteStep(RouteSettings())
+    acknowledge = {"command_id": "c", "at": STARTED, "author": "ana", "action": "acknowledge", "incident_id": "inc"}
+    for value in (orjson.dumps(acknowledge), b"nonsense", b"", None):
+        assert step.step([Message(COMMANDS, 0, 0, STARTED, None, value)]) == []
+    assert list(step.changed()) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "reason"),
+    [
+        (None, "tombstone"),
+        (b"", "empty"),
+        (b"{", "not_json"),
+        (b"\xff\xfe", "not_json"),
+        (b"[]", "contract"),
+        (b"null", "contract"),
+        (b"{}", "contract"),
+        (orjson.dumps(orjson.loads(incident().to_json()) | {"severity": "P9"}), "contract"),
+        (orjson.dumps(orjson.loads(incident().to_json()) | {"revision": 0}), "contract"),
+        (b'{"a":' * 10_000, "not_json"),
+    ],
+)
+def test_an_alert_that_cannot_be_read_becomes_a_dead_letter_with_its_bytes(value, reason):
+    step = RouteStep(RouteSettings())
+    outputs = step.step([Message(ALERTS, 0, 5, STARTED, b"key", value), alert(incident(), offset=6)])
+    (letter,) = dead_letters(outputs)
+    assert letter.reason == reason
+    assert letter.value_base64 == (None if value is None else base64.b64encode(value).decode())
+    assert len(step.pending()) == 1
+
+
+def test_an_incident_with_the_longest_id_that_the_contract_allows_is_sent():
+    step = RouteStep(RouteSettings())
+    ((receiver, _, outcome, _),) = run(step, alert(incident(incident_id="x" * 200)))
+    assert (receiver, outcome) == ("console", "sent")
+
+
+def test_a_checkpoint_before_everything_is_concluded_is_refused():
+    step = RouteStep(RouteSettings())
+    step.step([alert(incident())])
+    with pytest.raises(RuntimeError, match="1 notifications are not concluded"):
+        list(step.changed())
+    settle(step)
+    assert [key for key, _ in step.changed()] == [b"incident/inc-3f9a21c0b7"]
+    assert list(step.changed()) == []
+
+
+def test_beyond_the_limit_closed_incidents_are_forgotten_before_open_ones_and_quiet_ones_first():
+    step = RouteStep(RouteSettings(incidents_max=2))
+    state: dict[bytes, bytes] = {}
+    revisions = (
+        incident(incident_id="a"),
+        incident(incident_id="b"),
+        incident(incident_id="b", revision=2, status="resolved"),
+        incident(incident_id="c"),
+        incident(incident_id="d"),
+    )
+    kept = []
+    for offset, revision in enumerate(revisions):
+        run(step, alert(revision, offset))
+        take(state, step)
+        kept.append("".join(sorted(key.decode().removeprefix("incident/") for key in state)))
+    assert kept == ["a", "ab", "ab", "ac", "cd"]
+
+
+def test_damaged_state_is_set_aside_with_a_line_and_the_rest_is_used():
+    step = RouteStep(RouteSettings())
+    run(step, alert(incident()), silence())
+    parts = dict(step.changed())
+    restored = RouteStep(RouteSettings())
+    damaged = [(b"incident/other", b"{"), (b"\xff", b""), (b"silence/x", parts[b"incident/inc-3f9a21c0b7"] or b"")]
+    lines = list(restored.restore(damaged + [(key, value) for key, value in parts.items() if value]))
+    assert len(lines) == 3
+    assert all(line.startswith("route: the state of ") for line in lines)
+    assert run(restored, alert(incident())) == []
+
+
+def test_state_is_taken_up_under_other_settings_so_that_nobody_is_told_twice():
+    step = RouteStep(SETTINGS)
+    run(step, alert(incident()))
+    restored = RouteStep(RouteSettings())
+    assert list(restored.restore([(key, value) for key, value in step.changed() if value])) == []
+    assert run(restored, alert(incident(revision=2), offset=1)) == [
+        ("console", 2, "suppressed", "nothing new since revision 1: P3 open")
+    ]
+
+
+def take(state: dict[bytes, bytes], step: RouteStep) -> None:
+    for key, value in step.changed():
+        if value is None:
+            state.pop(key, None)
+        else:
+            state[key] = value
+
+
+def scenario(seed: int) -> list[Message]:
+    """Incidents that open, change and close among silences, repetitions and rubbish."""
+    chance = random.Random(seed)
+    messages: list[Message] = []
+    revisions: dict[str, int] = {}
+    for offset in range(120):
+        kind = chance.random()
+        if kind < 0.06:
+            messages.append(Message(ALERTS, 0, offset, STARTED, None, chance.choice([None, b"", b"rubbish", b"{}"])))
+        elif kind < 0.16:
+            hours = chance.randint(0, 3)
+            matchers = [chance.choice(['severity="P3"', 'subject="support-bot"', "nonsense"])]
+            at = STARTED + offset * 60_000
+            messages.append(
+                silence(
+                    offset,
+                    command_id=f"s-{chance.randint(0, 5)}",
+                    at=at,
+                    until=at + hours * 3_600_000,
+                    matchers=matchers,
+                )
+            )
+        else:
+            name = f"inc-{chance.randint(0, 7)}"
+            revisions[name] = revisions.get(name, 0) + chance.choice([0, 1, 1, 1, 2])
+            fields: dict[str, Any] = {
+                "incident_id": name,
+                "revision": max(1, revisions[name]),
+                "severity": chance.choice(["P1", "P2", "P3", "P4"]),
+                "status": chance.choice(["open", "open", "open", "acknowledged", "resolved"]),
+                "suspects": chance.choice([[], [suspect()], [suspect(deployment_id="other")]]),
+                "environment": chance.choice([None, "production"]),
+                "updated_at": STARTED + offset * 60_000,
+            }
+            messages.append(alert(incident(**fields), offset))
+    return messages
+
+
+def play(
+    messages: list[Message], cuts: set[int], restores: set[int], failing: str = ""
+) -> tuple[dict[bytes, list[bytes]], dict[bytes, bytes]]:
+    """All outputs by key, and the final state, with batches and restarts where they are said to be."""
+    settings = SETTINGS.model_copy(update={"incidents_max": 5, "silences_max": 3})
+    step = RouteStep(settings)
+    state: dict[bytes, bytes] = {}
+    written: dict[bytes, list[bytes]] = {}
+    batch: list[Message] = []
+    for index, message in enumerate(messages):
+        batch.append(message)
+        last = index + 1 == len(messages)
+        if not (last or index in cuts or messages[index + 1].topic != message.topic):
+            continue  # a batch is of one topic
+        for output in step.step(batch) + settle(step, failing):
+            written.setdefault(output.key or b"", []).append(output.value or b"")
+        batch = []
+        take(state, step)
+        if index in restores:
+            step = RouteStep(settings)
+            parts = list(state.items())
+            random.Random(index).shuffle(parts)
+            assert list(step.restore(parts)) == []
+    return written, state
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_restarts_anywhere_change_neither_outputs_nor_state(seed):
+    messages = scenario(seed)
+    chance = random.Random(seed)
+    every = set(range(len(messages)))
+    expected = play(messages, every, set(), failing="pager")
+    assert len(expected[0]) > 50
+    for share in (0.05, 0.5, 1.0):
+        restores = {index for index in every if chance.random() < share}
+        assert play(messages, every, restores, failing="pager") == expected, f"seed {seed}"
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_where_a_batch_ends_changes_nothing_while_receivers_take_what_they_are_sent(seed):
+    messages = scenario(seed)
+    chance = random.Random(seed)
+    expected = play(messages, set(range(len(messages))), set())
+    for share in (0.0, 0.2, 0.6):
+        cuts = {index for index in range(len(messages)) if chance.random() < share}
+        assert play(messages, cuts, cuts) == expected, f"seed {seed}"
+
+
+def test_clocks_controls_and_holes_mean_nothing_to_route():
+    step = RouteStep(RouteSettings())
+    assert step.tick(STARTED) == []
+    assert step.control(alert(incident())) == []
+    step.restart_walks()
+    assert list(step.changed()) == []

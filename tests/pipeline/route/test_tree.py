@@ -1,0 +1,60 @@
+from pipeline.route.settings import RouteSettings
+from pipeline.route.tree import RouteTree
+
+RECEIVERS = [{"name": name, "kind": "console"} for name in ("console", "pager", "chat", "log")]
+
+
+def recipients(*routes, **labels):
+    tree = RouteTree(RouteSettings.model_validate({"receivers": RECEIVERS, "routes": list(routes)}))
+    return tree.recipients(labels)
+
+
+def route(name, *receivers, matchers=(), then=False, routes=()):
+    return {
+        "name": name,
+        "receivers": list(receivers),
+        "matchers": list(matchers),
+        "continue": then,
+        "routes": list(routes),
+    }
+
+
+URGENT = ['severity=~"P1|P2"']
+BOT = ['subject="support-bot"']
+
+
+def test_without_routes_everything_goes_to_the_default_receivers():
+    assert recipients(severity="P1") == {"console": "default"}
+
+
+def test_what_no_route_takes_goes_to_the_default_receivers():
+    assert recipients(route("urgent", "pager", matchers=URGENT), severity="P3") == {"console": "default"}
+
+
+def test_the_first_route_that_matches_takes_the_incident():
+    routes = (route("urgent", "pager", matchers=URGENT), route("bot", "chat", matchers=BOT))
+    assert recipients(*routes, severity="P1", subject="support-bot") == {"pager": "urgent"}
+    assert recipients(*routes, severity="P3", subject="support-bot") == {"chat": "bot"}
+
+
+def test_continue_lets_the_next_routes_see_it_too():
+    routes = (
+        route("log", "log", then=True),
+        route("urgent", "pager", matchers=URGENT, then=True),
+        route("bot", "chat", matchers=BOT),
+        route("rest", "console"),
+    )
+    assert recipients(*routes, severity="P1", subject="support-bot") == {"log": "log", "pager": "urgent", "chat": "bot"}
+    assert recipients(*routes, severity="P4", subject="search") == {"log": "log", "console": "rest"}
+
+
+def test_a_route_below_another_takes_its_part_and_leaves_the_rest():
+    outer = route("urgent", "pager", matchers=URGENT, routes=[route("bot", "chat", matchers=BOT)])
+    assert recipients(outer, severity="P1", subject="support-bot") == {"chat": "bot"}
+    assert recipients(outer, severity="P1", subject="search") == {"pager": "urgent"}
+    assert recipients(outer, severity="P4", subject="support-bot") == {"console": "default"}
+
+
+def test_a_receiver_that_two_routes_name_is_sent_once():
+    routes = (route("a", "pager", "chat", then=True), route("b", "chat"))
+    assert recipients(*routes) == {"pager": "a", "chat": "a"}

@@ -1,0 +1,113 @@
+"""The examples fit their contracts, both ways of checking; and both ways refuse what is broken."""
+
+import json
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft202012Validator, FormatChecker
+from pydantic import ValidationError
+
+from schemas.export import MESSAGES, schema
+
+EXAMPLES = Path(__file__).parents[2] / "schemas" / "examples"
+FILES = sorted(EXAMPLES.glob("*/*.json"))
+
+
+def contents(file):
+    """The messages in an example file: one, or for an array of records each of them."""
+    content = json.loads(file.read_text("utf-8"))
+    return content if isinstance(content, list) else [content]
+
+
+def validator(name):
+    return Draft202012Validator(schema(name), format_checker=FormatChecker())
+
+
+@pytest.mark.parametrize("name", ["drift", "deployment", "command", "incident"])
+def test_a_message_has_examples_of_several_situations(name):
+    assert len(list((EXAMPLES / name).glob("*.json"))) >= 4
+
+
+def test_every_folder_of_examples_is_named_after_a_message():
+    assert {folder.name for folder in EXAMPLES.iterdir() if folder.is_dir()} <= set(MESSAGES)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_an_example_fits_its_contract_and_its_exported_schema(file):
+    name = file.parent.name
+    for content in contents(file):
+        MESSAGES[name].from_json(json.dumps(content).encode())
+        assert [problem.message for problem in validator(name).iter_errors(content)] == []
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_an_example_holds_no_field_that_the_contract_lacks(file):
+    message = MESSAGES[file.parent.name]
+    for content in contents(file):
+        assert set(content) <= set(message.model_fields)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_a_required_field_left_out_is_refused(file):
+    name = file.parent.name
+    for content in contents(file):
+        for field in (each for each, info in MESSAGES[name].model_fields.items() if info.is_required()):
+            without = {key: value for key, value in content.items() if key != field}
+            assert refused(name, without), field
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
+def test_a_field_that_a_newer_writer_adds_is_ignored(file):
+    name = file.parent.name
+    for content in contents(file):
+        newer = content | {"added_in_a_later_version": {"deep": [1]}}
+        assert MESSAGES[name].from_json(json.dumps(newer).encode()) == MESSAGES[name].from_json(
+            json.dumps(content).encode()
+        )
+        assert validator(name).is_valid(newer)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("drift", {"state": "wobbling"}),
+        ("drift", {"tier": "P1"}),
+        ("drift", {"subject": ""}),
+        ("drift", {"subject": "line\nbreak"}),
+        ("drift", {"partition": "0"}),
+        ("drift", {"now": "9 %"}),
+        ("drift", {"version": 2}),
+        ("drift", {"started_at": "yesterday"}),
+        ("deployment", {"kind": "vibes"}),
+        ("deployment", {"deployment_id": ""}),
+        ("deployment", {"timestamp": 1_795_489_920}),
+        ("deployment", {"timestamp": "2026-11-24 03:12"}),
+        ("deployment", {"summary": "x" * 501}),
+        ("deployment", {"expect_shift": "length"}),
+        ("command", {"action": "shout"}),
+        ("command", {"severity": "P5"}),
+        ("command", {"at": True}),
+        ("incident", {"severity": "P0"}),
+        ("incident", {"status": "fine"}),
+        ("incident", {"revision": 0}),
+        ("incident", {"evidence": {}}),
+        ("incident", {"suspects": [{"rank": 1, "kind": "prompt", "name": "v42", "score": 1.2, "reason": "r"}]}),
+        ("tick", {"partition": None}),
+    ],
+)
+def test_a_broken_message_is_refused_both_ways(name, changes):
+    content = contents(min((EXAMPLES / name).glob("*.json")))[0]
+    assert not refused(name, content)
+    assert refused(name, content | changes)
+
+
+def refused(name, content):
+    """Whether both validators refuse a message; an error if they disagree."""
+    try:
+        MESSAGES[name].from_json(json.dumps(content).encode())
+    except ValidationError:
+        fits = False
+    else:
+        fits = True
+    assert validator(name).is_valid(content) == fits, (name, fits)
+    return not fits

@@ -1,0 +1,97 @@
+import asyncio
+from uuid import uuid4
+
+import pytest
+from click.testing import CliRunner, Result
+
+from schemas.deployment import Deployment
+from schemas.topics import DEPLOYMENTS
+from topologies.client import BrokerUnreachable, read_all
+from topologies.commands.deployed import command
+
+AT = "2026-11-24T03:11:40Z"
+
+
+def run(bootstrap: str, *arguments: str) -> Result:
+    return CliRunner().invoke(command, [*arguments, "--author", "ci", "--bootstrap", bootstrap])
+
+
+def written(bootstrap: str, deployment_id: str) -> list[Deployment]:
+    async def read() -> list[Deployment]:
+        return [
+            Deployment.from_json(message.value or b"")
+            async for message in read_all(bootstrap, DEPLOYMENTS)
+            if message.key == deployment_id.encode()
+        ]
+
+    return asyncio.run(read())
+
+
+@pytest.mark.kafka
+def test_everything_that_is_told_is_written_and_printed(broker, tmp_path):
+    name = f"deploy-{uuid4().hex}"
+    report = tmp_path / "deployment.json"
+    result = run(
+        broker.bootstrap,
+        *("--subject", "support-bot", "--kind", "prompt", "--name", "system", "--from", "v41", "--to", "v42"),
+        *("--id", name, "--at", AT, "--environment", "production", "--provider", "openai", "--rollback-of", "d-1"),
+        *("--expect-shift", "length", "--expect-shift", "refused", "--summary", "shorter answers"),
+        *("--json", str(report)),
+    )
+    assert result.exit_code == 0, result.output
+    expected = Deployment(
+        deployment_id=name,
+        timestamp=1_795_489_900_000,
+        kind="prompt",
+        subject="support-bot",
+        environment="production",
+        provider="openai",
+        name="system",
+        from_version="v41",
+        to_version="v42",
+        rollback_of="d-1",
+        expect_shift=["length", "refused"],
+        summary="shorter answers",
+        author="ci",
+    )
+    assert written(broker.bootstrap, name) == [expected]
+    assert Deployment.from_json(report.read_bytes()) == expected
+    assert result.stdout == (
+        f"deployed prompt system v41 -> v42 for support-bot, production, openai at 2026-11-24T03:11:40.000Z ({name})\n"
+    )
+
+
+@pytest.mark.kafka
+def test_two_deployments_without_an_id_are_two(broker):
+    ids = set()
+    for _ in range(2):
+        result = run(broker.bootstrap, "--provider", "openai", "--kind", "provider_status")
+        assert result.exit_code == 0
+        ids.add(result.stdout.rsplit("(", 1)[1].rstrip(")\n"))
+    assert len(ids) == 2
+    assert all(len(written(broker.bootstrap, one)) == 1 for one in ids)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (("--subject", "bot"), "Missing option '--kind'"),
+        (("--subject", "bot", "--kind", "prompts"), "'prompts' is not one of"),
+        (("--kind", "prompt"), "give --subject, --environment or --provider"),
+        (("--kind", "prompt", "--subject", "a\nb"), "subject: String should match pattern"),
+        (("--kind", "prompt", "--subject", "bot", "--id", ""), "deployment_id: String should have at least 1"),
+        (("--kind", "prompt", "--subject", "bot", "--at", "yesterday"), "RFC 3339 with an offset"),
+        (("--kind", "prompt", "--subject", "bot", "--at", "1795489900"), "looks like seconds"),
+        (("--kind", "prompt", "--subject", "bot", "--summary", "x" * 501), "summary: String should have at most 500"),
+    ],
+)
+def test_wrong_use_is_status_2_and_says_what_is_wrong_before_kafka_is_asked(arguments, complaint):
+    result = run("127.0.0.1:1", *arguments)
+    assert result.exit_code == 2
+    assert complaint in " ".join(result.stderr.split())
+
+
+def test_milliseconds_are_a_time_too():
+    result = run("127.0.0.1:1", "--kind", "prompt", "--subject", "bot", "--at", "1795489900000")
+    assert isinstance(result.exception, BrokerUnreachable)
+    assert result.output == ""

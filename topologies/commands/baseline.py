@@ -1,0 +1,148 @@
+"""``driftwire baseline``: learn from a file what is normal, publish it before a go-live, and look at it."""
+
+import asyncio
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from topologies.commands.running_options import config_option
+
+_UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([smhd]?)", re.ASCII)
+
+bootstrap_option = click.option(
+    "--bootstrap",
+    metavar="HOST:PORT",
+    envvar="DRIFTWIRE_BOOTSTRAP",
+    show_envvar=True,
+    help="Where Kafka is, whatever the configuration says.",
+)
+
+
+class Duration(click.ParamType):
+    """A duration in seconds, written as 90, 90s, 30m, 2h or 1d."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        found = _DURATION.fullmatch(str(value))
+        if found is None:
+            self.fail(f"{value!r} is no duration: write 90s, 30m, 2h or 1d", param, ctx)
+        return float(found[1]) * _UNITS_S[found[2]]
+
+
+@click.group("baseline", short_help="Learn, publish and show what is normal.")
+def command() -> None:
+    """Learn, publish and show what is normal."""
+
+
+@command.command("learn")
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
+@click.option("-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The JSON file.")
+@click.option("--subject", metavar="NAME", help="Whose baseline, where the files have several subjects.")
+@click.option(
+    "--ready-after", type=Duration(), help="Event time that will do: 30m, 24h.  [default: detect.ready_after_s]"
+)
+@click.option(
+    "--ready-records", type=click.IntRange(100), help="Records a signal needs.  [default: detect.ready_records]"
+)
+@config_option
+def learn_command(
+    *,
+    files: tuple[Path, ...],
+    output: Path,
+    subject: str | None,
+    ready_after: float | None,
+    ready_records: int | None,
+    config: Path | None,
+) -> None:
+    """Learn a baseline from FILES of records: NDJSON, .gz too, in the order of their times."""
+    from pipeline.detect.history import learn_history  # noqa: PLC0415  slow to import, and --help needs none of it
+    from topologies.baselines import read_lines  # noqa: PLC0415
+    from topologies.configuration import load  # noqa: PLC0415
+    from topologies.failure import Failure  # noqa: PLC0415
+
+    settings = load(config).detect
+    if ready_after is not None:
+        settings = settings.model_copy(update={"ready_after_s": ready_after})
+    if ready_records is not None:
+        rate_records = min(ready_records, settings.ready_records_rate)
+        settings = settings.model_copy(update={"ready_records": ready_records, "ready_records_rate": rate_records})
+    history = learn_history(read_lines(files), settings, subject=subject)
+    refused = ", ".join(f"{reason} {count}" for reason, count in history.refused.most_common()) or "none"
+    if len(history.baselines) != 1:
+        names = ", ".join(history.baselines) or "none"
+        wanted = (
+            f"no records of {subject}" if subject else f"the files have {len(history.baselines)} subjects ({names})"
+        )
+        raise Failure(f"{wanted}: name one with --subject; records that could not be used: {refused}")
+    (baseline,) = history.baselines.values()
+    span_s = (baseline.learned_to - baseline.learned_from) / 1000
+    if span_s < settings.ready_after_s:
+        raise Failure(
+            f"the records of {baseline.subject} span {_span(span_s)} and a baseline needs "
+            f"{_span(settings.ready_after_s)}: give more records, or accept less with --ready-after"
+        )
+    if not baseline.signals:
+        raise Failure(f"no signal of {baseline.subject} has {settings.ready_records} records: see --ready-records")
+    try:
+        output.write_bytes(baseline.to_json() + b"\n")
+    except OSError as error:
+        raise Failure(f"{output} cannot be written: {error.strerror}") from error
+    click.echo(
+        f"{output}: baseline {baseline.baseline_version} of {baseline.subject}, {len(baseline.signals)} signals, "
+        f"{baseline.records} records over {_span(span_s)}; records that could not be used: {refused}"
+    )
+
+
+@command.command("publish")
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@bootstrap_option
+@config_option
+def publish_command(file: Path, bootstrap: str | None, config: Path | None) -> None:
+    """Write the baseline of FILE to Kafka: detect judges its subject by it from then on."""
+    from topologies.baselines import publish, read_baseline  # noqa: PLC0415  slow to import, as above
+    from topologies.configuration import load  # noqa: PLC0415
+
+    address = bootstrap or load(config).kafka.bootstrap
+    baseline = read_baseline(file)
+    asyncio.run(publish(address, baseline))
+    click.echo(f"published baseline {baseline.baseline_version} of {baseline.subject} at {address}")
+
+
+@command.command("show")
+@click.argument("what", metavar="FILE|SUBJECT")
+@bootstrap_option
+@config_option
+def show_command(what: str, bootstrap: str | None, config: Path | None) -> None:
+    """Show a baseline: of a FILE, or the newest of a SUBJECT at a running driftwire.
+
+    "pages from" and "tickets from" are the smallest lasting changes that would be seen: of a rate its new mean, of a
+    value how far all of them move.
+    """
+    from rich.console import Console  # noqa: PLC0415  slow to import, as above
+
+    from topologies.baseline_table import baseline_table  # noqa: PLC0415
+    from topologies.baselines import newest_baseline, read_baseline  # noqa: PLC0415
+    from topologies.configuration import load  # noqa: PLC0415
+
+    configuration = load(config)
+    if Path(what).is_file():
+        baseline = read_baseline(Path(what))
+    else:
+        baseline = asyncio.run(newest_baseline(bootstrap or configuration.kafka.bootstrap, what))
+    Console().print(baseline_table(baseline, configuration.detect))
+
+
+def _span(seconds: float) -> str:
+    """A duration in the largest unit that gives at least two of it.
+
+    >>> _span(5400)
+    '90 min'
+    """
+    for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} s"

@@ -1,0 +1,68 @@
+"""The log of a worker: standard error, one line an event, times in UTC, and no flood when Kafka is away."""
+
+import logging
+import sys
+import time
+from collections.abc import Callable
+
+LIBRARIES = ("faust", "mode", "aiokafka")
+"""Loggers of which only warnings are shown, and each kind of line once an interval."""
+
+CHATTY = ("topologies.batches",)
+"""Our own whose lines are Faust's: services that tell of every start and stop."""
+
+REPEAT_INTERVAL_S = 30.0
+"""Seconds before a line of the same kind is shown again; aiokafka alone writes forty a second while Kafka is away."""
+
+KINDS_MAX = 1_000
+"""Kinds of lines that are remembered; beyond, all are forgotten and may be shown once more."""
+
+
+class Throttle(logging.Filter):
+    """Lets a library's line through once an interval, and says how many like it were left out meanwhile.
+
+    Lines are alike when their logger, level and text before the values are put in are the same.
+
+    >>> clock = iter([0.0, 1.0, 31.0])
+    >>> throttle = Throttle(lambda: next(clock))
+    >>> records = [logging.LogRecord("aiokafka", 40, "", 0, "no node %s", (number,), None) for number in range(3)]
+    >>> [throttle.filter(record) for record in records], records[2].getMessage()
+    ([True, False, True], 'no node 2 (and 1 more like it)')
+    """
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__()
+        self._clock = clock
+        self._shown: dict[tuple[str, int, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if record.name.partition(".")[0] not in LIBRARIES:
+            return True
+        now = self._clock()
+        kind = (record.name, record.levelno, str(record.msg))
+        at, left_out = self._shown.get(kind, (-REPEAT_INTERVAL_S, 0))
+        if now - at < REPEAT_INTERVAL_S:
+            self._shown[kind] = (at, left_out + 1)
+            return False
+        if len(self._shown) >= KINDS_MAX:
+            self._shown.clear()
+        self._shown[kind] = (now, 0)
+        if left_out:
+            record.msg, record.args = f"{record.getMessage()} (and {left_out} more like it)", None
+        return True
+
+
+def set_up_logging() -> None:
+    """Log to standard error from now on, replacing what was set up before."""
+    stream = logging.StreamHandler(sys.stderr)
+    form = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+    form.converter = _utc
+    stream.setFormatter(form)
+    stream.addFilter(Throttle(time.monotonic))
+    logging.basicConfig(level=logging.INFO, handlers=[stream], force=True)
+    for name in (*LIBRARIES, *CHATTY):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def _utc(seconds: float | None) -> time.struct_time:
+    return time.gmtime(seconds)
