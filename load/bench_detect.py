@@ -18,18 +18,17 @@ from rich.console import Console
 from rich.table import Table
 
 from load.files import Line
-from load.healthy import healthy_day
+from load.healthy import healthy_baseline
 from load.lines import SUBJECT, json_lines
 from load.machine import machine
 from load.obvious import COMMAND, run_obvious
 from load.plan import Change, Plan
 from load.produce import Produced, partition_of, produce
 from load.progress import progress_bar
-from load.stage import stage
+from load.stage import plainly, stage
 from load.timed import Timed, judged_share, run_timed
 from load.world import World, generate
 from topologies.configuration import Configuration
-from topologies.learning import learn_baseline
 
 FLOOR = 6.0
 """What the ratio to the obvious pipeline must be at least."""
@@ -154,10 +153,10 @@ async def bench(seed: int, records: int, end_ms: int, console: Console) -> Measu
     start_ms = end_ms - round(records / RECORDS_PER_SECOND * 1000)
     change = Change(FAILURE, start_ms + round((end_ms - start_ms) * FAILURE_AFTER))
     console.print("learning a baseline from a healthy day ...")
-    baseline = learn_baseline(healthy_day(seed, start_ms, RECORDS_PER_SECOND), SUBJECT, configuration.detect)
+    baseline = healthy_baseline(seed, start_ms, RECORDS_PER_SECOND, configuration.detect)
     partitions = configuration.kafka.records_partitions
     with tempfile.TemporaryDirectory(prefix="driftwire-bench-") as folder:
-        async with stage(configuration, baselines=(baseline,), workers=(), say=console.print) as kafka:
+        async with stage(configuration, baselines=(baseline,), workers=(), say=plainly(console)) as kafka:
             world = World(seed, start_ms, RECORDS_PER_SECOND, Plan(changes=(change,)))
             filled = await _fill(kafka.bootstrap, world, records, partitions, console)
             measured = Measured(records, filled.bytes / records)

@@ -11,17 +11,18 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress, TaskID
 from rich.table import Table
 
 from load.collect import collect
 from load.files import Line
-from load.healthy import healthy_day
+from load.healthy import healthy_baseline
 from load.lines import SUBJECT, json_lines
 from load.produce import produce
 from load.progress import progress_bar
 from load.settle import wait_until_settled
-from load.stage import stage, unless_it_fails
+from load.stage import plainly, stage, unless_it_fails
 from load.story import RECORDS_PER_SECOND, START_MS, Story, story
 from load.verdict import Finding, Verdict, judge
 from load.world import World, generate
@@ -31,7 +32,6 @@ from schemas.topics import ALERTS, DEPLOYMENTS
 from topologies.cards import card
 from topologies.client import follow, write
 from topologies.configuration import Configuration
-from topologies.learning import learn_baseline
 from topologies.supervise import Topology
 
 SPEED = 200.0
@@ -89,10 +89,10 @@ async def play(seed: int, console: Console, folder: Path | None = None) -> Playe
     started = time.monotonic()
     told, configuration = story(), Configuration()
     console.print(f"[bold]1[/] Learning what is normal for {SUBJECT} from a healthy day (seed {seed}) ...")
-    baseline = learn_baseline(healthy_day(seed, START_MS, RECORDS_PER_SECOND), SUBJECT, configuration.detect)
+    baseline = healthy_baseline(seed, START_MS, RECORDS_PER_SECOND, configuration.detect)
     console.print(f"  {baseline.records:,} records, {len(baseline.signals)} signals")
     console.print("[bold]2[/] Starting Kafka, detect, correlate and route ...")
-    async with stage(configuration, baselines=(baseline,), folder=folder, say=console.print) as topology:
+    async with stage(configuration, baselines=(baseline,), folder=folder, say=plainly(console)) as topology:
         console.print("[bold]3[/] Playing 34 minutes of traffic: three deployments, two of which break something")
         records = await unless_it_fails(topology, _play_and_show(told, seed, topology, console))
         outcome = await collect(topology.bootstrap)
@@ -158,8 +158,8 @@ async def _show_incidents(bootstrap: str, console: Console) -> None:
                 console.print(card(incident))
             elif (before.severity, before.status) != (incident.severity, incident.status):
                 console.print(
-                    f"  {_clock(incident.updated_at)}  [bold]{incident.severity} {incident.status}[/] {incident.title} "
-                    f"({incident.change})"
+                    f"  {_clock(incident.updated_at)}  [bold]{incident.severity} {incident.status}[/] "
+                    f"{escape(incident.title)} ({escape(incident.change)})"
                 )
 
 
@@ -173,7 +173,7 @@ def show(played: Played, console: Console) -> None:
         table.add_row(name, *(told(each) for each in played.verdict.findings))
     console.print(table)
     for incident in played.verdict.unplanned:
-        console.print(f"[red]not planted:[/] {incident.severity} {incident.title} ({incident.incident_id})")
+        console.print(f"[red]not planted:[/] {incident.severity} {escape(incident.title)} ({incident.incident_id})")
     if played.dead_letters:
         console.print(f"[red]{played.dead_letters} records became dead letters[/]")
     word = "[bold green]All found, and nothing else.[/]" if played.right else "[bold red]Found and planted differ.[/]"

@@ -2,8 +2,12 @@
 
 from collections.abc import Iterator
 
+from load.errors import LoadError
 from load.lines import SUBJECT, json_lines
 from load.world import World
+from pipeline.detect.history import learn_history
+from pipeline.detect.settings import DetectSettings
+from schemas.baseline import Baseline
 
 DAY_S = 86_400
 MARGIN_S = 3600
@@ -23,3 +27,17 @@ def healthy_day(seed: int, end_ms: int, records_per_second: float, subject: str 
     for at_ms in range(start_ms, end_ms, SAMPLE_INTERVAL_S * 1000):
         world.skip_to(at_ms)
         yield from json_lines(world.draw(SAMPLE_RECORDS), subject=subject, seed=seed)
+
+
+def healthy_baseline(seed: int, end_ms: int, records_per_second: float, settings: DetectSettings) -> Baseline:
+    """What is normal for the simulated service, learned as ``driftwire baseline learn`` learns it from a file.
+
+    Raises
+    ------
+    LoadError
+        If some of the day's records cannot be used, which would be a fault of the simulation.
+    """
+    history = learn_history(healthy_day(seed, end_ms, records_per_second), settings, subject=SUBJECT)
+    if history.refused:
+        raise LoadError(f"records of the healthy day were refused: {dict(history.refused)}")
+    return history.baselines[SUBJECT]

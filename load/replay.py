@@ -11,8 +11,8 @@ from typing import Any
 from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 from rich.console import Console
+from rich.markup import escape
 
-from load.baselines import publish, read_baseline
 from load.collect import Outcome, collect, places
 from load.columns import CsvMapping
 from load.errors import LoadError
@@ -22,12 +22,13 @@ from load.produce import Produced, produce
 from load.progress import progress_bar, step_bars
 from load.settle import wait_until_settled
 from load.show import show_outcome
-from load.stage import stage, unless_it_fails
+from load.stage import plainly, stage, unless_it_fails
 from pipeline.detect.settings import DetectSettings
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
 from schemas.timestamp import format_timestamp
 from schemas.topics import DAY_MS, DEPLOYMENTS
+from topologies.baselines import publish, read_baseline
 from topologies.configuration import Configuration
 
 LIVE_LATE_MAX_MS = 7 * DAY_MS
@@ -163,7 +164,7 @@ async def run(replay: Replay, configuration: Configuration, console: Console) ->
         return await _send(cargo, configuration.at(replay.bootstrap), console)
     console.print("starting Kafka and the three steps for this replay ...")
     own = _ready_as_asked(configuration, replay)
-    async with stage(own, baselines=published, say=console.print) as topology:
+    async with stage(own, baselines=published, say=plainly(console)) as topology:
         return await unless_it_fails(topology, _send(cargo, topology.configuration, console))
 
 
@@ -242,7 +243,7 @@ def show(report: Report, console: Console) -> None:
     if missing:
         shown = ", ".join(missing[:NAMED_MAX]) + (" ..." if len(missing) > NAMED_MAX else "")
         console.print(
-            f"[bold red]NOTHING WAS JUDGED for {len(missing)} of {len(span.subjects)} subjects[/] ({shown}): no baseline "
+            f"[bold red]NOTHING WAS JUDGED for {len(missing)} of {len(span.subjects)} subjects[/] ({escape(shown)}): no baseline "
             "was ready before the end, so that silence proves nothing. Ask for a readiness that fits the data "
             "(--ready-after 30m --ready-records 5000), or give a baseline (--baseline FILE)."
         )

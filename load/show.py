@@ -1,17 +1,25 @@
 """What a run found, for a person: tables of incidents, drifts, dead letters and baselines."""
 
 from collections import Counter
+from collections.abc import Sequence
+from itertools import groupby
+from typing import get_args
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from load.collect import Outcome
-from load.settle import INPUTS
+from schemas.drift import Tier
 from schemas.timestamp import format_timestamp
 from topologies.cards import card
 
 INCIDENT_CARDS_MAX = 20
 """Cards that are shown in full; further incidents are counted."""
+
+TIERS: tuple[Tier, ...] = get_args(Tier)
+PLAIN_CHANNELS = ("rate", "location")
+"""Channels that need no name: the rate itself, the value as a whole."""
 
 
 def show_outcome(console: Console, outcome: Outcome) -> None:
@@ -37,26 +45,20 @@ def show_incidents(console: Console, outcome: Outcome) -> None:
 
 
 def show_drifts(console: Console, outcome: Outcome) -> None:
-    """The drifts that fired, by subject, tier and signal."""
-    table = Table(title="Drifts that fired", title_justify="left")
-    for name in ("subject", "tier", "signal", "channel", "detector", "drifts", "first", "normal", "now"):
-        table.add_column(name, justify="right" if name in ("drifts", "normal", "now") else "left")
-    groups = Counter((each.subject, each.tier, each.signal, each.channel, each.detector) for each in outcome.drifts)
-    for group, count in sorted(groups.items()):
-        first = min(
-            (
-                each
-                for each in outcome.drifts
-                if (each.subject, each.tier, each.signal, each.channel, each.detector) == group
-            ),
-            key=lambda each: each.detected_at,
-        )
-        at = format_timestamp(first.detected_at)[:19] + "Z"
-        table.add_row(*group, str(count), at, f"{first.normal:.4g}", f"{first.now:.4g}")
-    if groups:
-        console.print(table)
-    else:
+    """The drifts that fired: for each subject by tier and signal, the first of each."""
+    if not outcome.drifts:
         console.print("[bold]Drifts that fired: none[/]")
+        return
+    ordered = sorted(outcome.drifts, key=lambda each: (each.subject, TIERS.index(each.tier), each.signal, each.channel))
+    for subject, drifts in groupby(ordered, key=lambda each: each.subject):
+        table = _table(f"Drifts of {subject} that fired", ("tier", "signal", "seen at"), ("normal", "now", "times"))
+        for (tier, signal, channel), same in groupby(drifts, key=lambda each: (each.tier, each.signal, each.channel)):
+            group = list(same)
+            first = min(group, key=lambda each: each.detected_at)
+            name = signal if channel in PLAIN_CHANNELS else f"{signal} {channel}"
+            row = (tier, name, _seconds(first.detected_at), f"{first.normal:.4g}", f"{first.now:.4g}", str(len(group)))
+            table.add_row(*map(Text, row))
+        console.print(table)
 
 
 def show_dead_letters(console: Console, outcome: Outcome) -> None:
@@ -64,11 +66,8 @@ def show_dead_letters(console: Console, outcome: Outcome) -> None:
     if not outcome.dead_letters:
         console.print("[bold]Dead letters: none[/]")
         return
-    table = Table(title="Dead letters", title_justify="left")
-    for name in ("step", "reason", "messages"):
-        table.add_column(name, justify="right" if name == "messages" else "left")
-    order = {step: number for number, step in enumerate(INPUTS)}
-    for (step, reason), count in sorted(outcome.dead_letters.items(), key=lambda each: (order[each[0][0]], each)):
+    table = _table("Dead letters", ("step", "reason"), ("messages",))
+    for (step, reason), count in sorted(outcome.dead_letters.items()):
         table.add_row(step, reason, str(count))
     console.print(table)
 
@@ -77,10 +76,21 @@ def show_baselines(console: Console, outcome: Outcome) -> None:
     """When each subject's own baseline was ready."""
     if not outcome.baselines:
         return
-    table = Table(title="Baselines learned", title_justify="left")
-    for name in ("subject", "ready", "records", "signals"):
-        table.add_column(name, justify="right" if name in ("records", "signals") else "left")
+    table = _table("Baselines learned", ("subject", "ready at"), ("records", "signals"))
     for each in outcome.baselines:
-        ready = format_timestamp(each.learned_to)[:19] + "Z"
-        table.add_row(each.subject, ready, str(each.records), str(len(each.signals)))
+        row = (each.subject, _seconds(each.learned_to), f"{each.records:,}", str(len(each.signals)))
+        table.add_row(*map(Text, row))
     console.print(table)
+
+
+def _table(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
+    table = Table(title=Text(title, style="bold"), title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for name in left:
+        table.add_column(name)
+    for name in right:
+        table.add_column(name, justify="right")
+    return table
+
+
+def _seconds(time_ms: int) -> str:
+    return f"{format_timestamp(time_ms)[:19]}Z"

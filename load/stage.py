@@ -4,16 +4,22 @@ import asyncio
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
-from load.baselines import publish
+from rich.console import Console
+
 from schemas.baseline import Baseline
+from topologies.baselines import publish
 from topologies.configuration import Configuration
 from topologies.supervise import STEPS, Topology
 
-TROUBLE = (" WARNING ", " ERROR ", " CRITICAL ", "Traceback", " died ", "did not stop")
+TROUBLE = (" WARNING driftwire", " ERROR driftwire", " CRITICAL ", "Error: ", " died ", "did not stop")
 """What marks a worker's line as worth showing during a run; cards and progress are the run's own business."""
+
+NOISE = " aiokafka."
+"""The Kafka client's own log: it tries again by itself, and what it gives up on the worker tells."""
 
 Result = TypeVar("Result")
 
@@ -53,7 +59,7 @@ async def stage(
     tell = say or (lambda _: None)
 
     def only_trouble(line: str) -> None:
-        if any(mark in line for mark in TROUBLE):
+        if NOISE not in line and any(mark in line for mark in TROUBLE):
             tell(line)
 
     with tempfile.TemporaryDirectory(prefix="driftwire-") as temporary:
@@ -71,6 +77,11 @@ async def stage(
             )
             async with steps:
                 yield steps
+
+
+def plainly(console: Console) -> Callable[[str], None]:
+    """Print lines of others as they are: nothing in them is a colour."""
+    return partial(console.print, markup=False, highlight=False, soft_wrap=True)
 
 
 async def unless_it_fails(topology: Topology, work: Awaitable[Result]) -> Result:

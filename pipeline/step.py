@@ -52,7 +52,10 @@ class Step(Protocol):
     """
 
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
-        """Take up the state that ``changed`` once gave out, and say in one line each what could not be taken up."""
+        """Take up the state that ``changed`` once gave out, and say in one line each what could not be taken up.
+
+        Called once, before anything but ``control``.
+        """
         ...
 
     def step(self, messages: Sequence[Input]) -> list[Output]:

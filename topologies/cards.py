@@ -194,7 +194,7 @@ def _duration(seconds: float) -> str:
     """Seconds for a person.
 
     >>> _duration(41), _duration(90), _duration(5400), _duration(200_000)
-    ('41 s', '1.5 min', '1.5 h', '2.3 days')
+    ('41 s', '1.5 min', '1.5 h', '2.31 days')
     """
     size = abs(seconds)
     if size < _MINUTE_S:

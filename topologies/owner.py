@@ -44,19 +44,22 @@ class Owner:
         return self.opened.is_set() and not self.closed
 
     async def open(self, controls: Sequence[Input]) -> None:
-        """Fence older owners and restore; control messages newer than the checkpoint are applied after it."""
+        """Fence older owners and restore.
+
+        The step is told all control messages first, because its state may name them; what comes out of those that it
+        was told before the checkpoint is known already.
+        """
         try:
             async with self.lock:
                 parts, self._offsets = await self._checkpoints.open()
                 known = self._offsets.get(self._wiring.control_topic or "", -1)
                 for message in controls:
-                    if message.offset <= known:
+                    if message.offset > known:
+                        self.control(message)
+                    else:
                         self._step.control(message)
                 for line in self._step.restore(parts.items()):
                     logger.warning("%s: partition %d: %s", self._wiring.name, self.partition, line)
-                for message in controls:
-                    if message.offset > known:
-                        self.control(message)
         except BaseException:
             self.closed = True
             raise

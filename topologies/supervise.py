@@ -11,12 +11,15 @@ from topologies.broker import EmbeddedBroker
 from topologies.configuration import Configuration, write
 from topologies.failure import Failure
 from topologies.topics import create_topics
-from topologies.worker_child import WorkerChild, worker_arguments
+from topologies.worker_child import STOP_LIMIT_S, WorkerChild, worker_arguments
 
 STEPS = ("detect", "correlate", "route")
 
 READY_TIMEOUT_S = 60.0
 """Seconds for all workers to have their partitions."""
+
+STOP_WITHOUT_KAFKA_S = 1.0
+"""Seconds that workers get to stop when the broker has died."""
 
 CONFIGURATION_NAME = "configuration.json"
 
@@ -106,7 +109,9 @@ class Topology:
 
     async def stop(self) -> None:
         """Stop the workers, then the broker; what is not running does no harm."""
-        await asyncio.gather(*(worker.stop() for worker in self.workers))
+        # Without Kafka there is nothing left to finish.
+        within_s = STOP_LIMIT_S if self.broker is None or self.broker.running else STOP_WITHOUT_KAFKA_S
+        await asyncio.gather(*(worker.stop(within_s) for worker in self.workers))
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

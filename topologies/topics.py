@@ -4,7 +4,13 @@ import asyncio
 from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
-from aiokafka.errors import KafkaError, TopicAlreadyExistsError, UnknownTopicOrPartitionError, for_code
+from aiokafka.errors import (
+    GroupCoordinatorNotAvailableError,
+    KafkaError,
+    TopicAlreadyExistsError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 
 from schemas.topics import MEBIBYTE, TOPICS, Topic
 from topologies.failure import BrokerError, TopicError
@@ -66,6 +72,7 @@ async def create_topics(
         missing = [row for row in TOPICS if row.name not in existing]
         created = await _create(admin, missing, wanted, replication_factor) if missing else []
         await _wait_for_leaders(admin, wanted, timeout_s)
+        await _wait_for_coordinator(admin, timeout_s)
     except (KafkaError, OSError, TimeoutError) as error:
         raise BrokerError(f"cannot create the topics at {bootstrap}: {_words(error)}") from error
     finally:
@@ -106,6 +113,18 @@ async def _wait_for_leaders(admin: AIOKafkaAdminClient, wanted: dict[str, int], 
             slow = sorted(name for name in wanted if name not in found or not all(found[name]))
             raise BrokerError(f"no leader for {', '.join(slow)} after {timeout_s:.0f} s: is the cluster healthy?")
         await asyncio.sleep(RETRY_S)
+
+
+async def _wait_for_coordinator(admin: AIOKafkaAdminClient, timeout_s: float) -> None:
+    """Have a new broker make its topic of groups now: the first worker to join would log an error otherwise."""
+    deadline = asyncio.get_running_loop().time() + timeout_s
+    while asyncio.get_running_loop().time() < deadline:
+        try:
+            await admin.find_coordinator("driftwire")
+        except GroupCoordinatorNotAvailableError:
+            await asyncio.sleep(RETRY_S)
+        else:
+            return
 
 
 async def _partitions(admin: AIOKafkaAdminClient) -> dict[str, list[bool]]:

@@ -89,8 +89,8 @@ class WorkerChild:
             await asyncio.sleep(pause_s)
             self.restarts += 1
 
-    async def stop(self) -> None:
-        """Let it finish its checkpoint and end; by force after :data:`STOP_LIMIT_S`."""
+    async def stop(self, within_s: float = STOP_LIMIT_S) -> None:
+        """Let it finish its checkpoint and end; by force after ``within_s``."""
         self._stopping = True
         child = self._child
         if child is None or child.returncode is not None:
@@ -100,10 +100,10 @@ class WorkerChild:
             # One that somebody paused hears SIGTERM only when it goes on.
             child.send_signal(signal.SIGCONT)
             try:
-                async with asyncio.timeout(STOP_LIMIT_S):
+                async with asyncio.timeout(within_s):
                     await child.wait()
             except TimeoutError:
-                self._say(f"worker {self.name} did not stop within {STOP_LIMIT_S:g} s and is ended")
+                self._say(f"worker {self.name} did not stop within {within_s:g} s and is ended")
                 child.kill()
                 await child.wait()
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.detect.block import Block
 from pipeline.detect.catalogue import CATEGORIES, SIGNALS, Signal, custom_signal, is_valid
-from pipeline.detect.shape import Shape
+from pipeline.detect.shape import Sections, Shape
 from schemas.record import SUBJECT_LENGTH_MAX
 
 CUSTOM_NAME_LENGTH_MAX = SUBJECT_LENGTH_MAX - len("custom.")
@@ -80,8 +80,9 @@ class Columns:
         labels: dict[str, list[str | None]] = {}
         for shape, rows in _by_shape(shapes):
             members = records if isinstance(rows, slice) else [records[row] for row in rows]
-            parts.append((rows, self._indexes(shape), self._values(shape, members)))
-            self._labels(labels, shape, members, rows, len(records))
+            sections = shape.open(members)
+            parts.append((rows, self._indexes(shape), self._values(shape, sections, len(members))))
+            self._labels(labels, shape, sections, rows, len(records))
             for section, reason in shape.bad_sections:
                 self.drop(section, reason, len(members))
         if any(shape.custom for shape in dict.fromkeys(shapes)):
@@ -140,15 +141,15 @@ class Columns:
             for signal in chain(shape.numbers, shape.rates)
         ]
 
-    def _values(self, shape: Shape, members: Sequence[dict[str, Any]]) -> NDArray[np.float64]:
-        """Shape ``(len(members), numbers + rates)``, NaN where there is none or a bad one."""
-        numbers = self._floats(shape.read_numbers(members), {int, float}, shape.numbers, len(members))
+    def _values(self, shape: Shape, sections: Sections, length: int) -> NDArray[np.float64]:
+        """Shape ``(length, numbers + rates)``, NaN where there is none or a bad one."""
+        numbers = self._floats(shape.read_numbers(sections), {int, float}, shape.numbers, length)
         wrong = (numbers < shape.low) | (numbers > shape.high)
         if wrong.any():
             numbers[wrong] = np.nan
             for signal, count in zip(shape.numbers, wrong.sum(axis=0).tolist(), strict=True):
                 self.drop(_PATHS[signal.name], OUT_OF_BOUNDS, count)
-        rates = self._floats(shape.read_rates(members), {bool}, shape.rates, len(members))
+        rates = self._floats(shape.read_rates(sections), {bool}, shape.rates, length)
         return np.concatenate((numbers, rates), axis=1)
 
     def _floats(
@@ -173,11 +174,11 @@ class Columns:
         self,
         labels: dict[str, list[str | None]],
         shape: Shape,
-        members: Sequence[dict[str, Any]],
+        sections: Sections,
         rows: Rows,
         length: int,
     ) -> None:
-        flat = shape.read_labels(members)
+        flat = shape.read_labels(sections)
         sound = set(map(type, flat)) <= {str, _NONE} and max(map(len, filter(None, flat)), default=0) <= (
             SUBJECT_LENGTH_MAX
         )

@@ -127,7 +127,10 @@ class PaneMeans:
             window = self._window()
             try:
                 window.__setstate__(kept)
-            except Exception as error:
+            except BaseException as error:
+                # The Rust core panics, with an exception of its own that is no Exception.
+                if type(error).__name__ != "PanicException" and not isinstance(error, Exception):
+                    raise
                 raise ValueError(f"river cannot read a kept ADWIN window: {error}") from error
             windows.append(window)
         self._windows = windows

@@ -22,14 +22,17 @@ SHAPES_MAX = 4096
 Fields = Sequence[tuple[str, str]]
 """Pairs of a section and a field; the section is empty for a field outside any."""
 
-Reader = Callable[[Sequence[dict[str, Any]]], list[Any]]
-"""Reads all fields of one sort from records: row after row in one flat list."""
+Sections = dict[str, Sequence[dict[str, Any]]]
+"""By section, what each record holds there; by the empty name, the records themselves."""
+
+Reader = Callable[[Sections], list[Any]]
+"""Reads all fields of one sort: row after row in one flat list."""
 
 _NOTHING: dict[Any, Any] = {}
 _NO_OBJECT: dict[Any, Any] = {None: None}
 """Stands for a section that is no object. No JSON object has the key None."""
 
-_TOO_MANY: dict[Any, Any] = {None: None, False: None}
+_TOO_MANY = (None, False)
 """Stands for a custom section with more fields than allowed."""
 
 
@@ -48,6 +51,8 @@ class Shape:
         Shape ``(len(numbers),)``: what is valid.
     labels
         The categories and labels named; ``read_labels`` reads them.
+    sections
+        Those that the readers read from.
     custom
         The names under ``custom``, in the sender's order.
     bad_sections
@@ -62,12 +67,17 @@ class Shape:
     low: NDArray[np.float64]
     high: NDArray[np.float64]
     labels: tuple[str, ...]
+    sections: tuple[str, ...]
     read_numbers: Reader
     read_rates: Reader
     read_labels: Reader
     custom: tuple[str, ...]
     bad_sections: tuple[tuple[str, str], ...]
     late_if_identified: bool
+
+    def open(self, records: Sequence[dict[str, Any]]) -> Sections:
+        """The sections of records of this shape."""
+        return {"": records} | {section: list(map(itemgetter(section), records)) for section in self.sections}
 
 
 class Shapes:
@@ -78,13 +88,14 @@ class Shapes:
 
     def of(self, records: Sequence[dict[str, Any]]) -> list[Shape]:
         """The shape of each record; equal shapes are mostly, not always, one object."""
-        sections = [self._sections(records, name) for name in SECTIONS]
-        custom = self._sections(records, "custom")
-        if max(map(len, custom)) > CUSTOM_FIELDS_MAX:
-            custom = [_TOO_MANY if len(section) > CUSTOM_FIELDS_MAX else section for section in custom]
-        names = list(zip(map(tuple, records), *(map(tuple, each) for each in (*sections, custom)), strict=True))
-        found = list(map(self._known.get, names))
-        return [shape or self._add(name) for shape, name in zip(found, names, strict=True)]
+        outer = list(map(tuple, records))
+        named = set(chain.from_iterable(set(outer)))
+        names = [outer, *(self._fields(records, section, named) for section in (*SECTIONS, "custom"))]
+        found = list(zip(*names, strict=True))
+        shapes = list(map(self._known.get, found))
+        if None in shapes:
+            return [self._add(each) for each in found]
+        return shapes  # type: ignore[return-value]  # there is no None among them
 
     def _add(self, names: tuple[Any, ...]) -> Shape:
         shape = self._known.get(names)
@@ -95,13 +106,17 @@ class Shapes:
         return shape
 
     @staticmethod
-    def _sections(records: Sequence[dict[str, Any]], name: str) -> list[dict[Any, Any]]:
-        found = [record.get(name, _NOTHING) for record in records]
-        if set(map(type, found)) == {dict}:
-            return found
-        return [
-            section if isinstance(section, dict) else _NOTHING if section is None else _NO_OBJECT for section in found
-        ]
+    def _fields(records: Sequence[dict[str, Any]], section: str, named: set[str]) -> list[tuple[Any, ...]]:
+        """What a section of each record names: nothing where it is missing or null."""
+        if section not in named:
+            return [()] * len(records)
+        found = [record.get(section) for record in records]
+        if set(map(type, found)) != {dict}:
+            found = [_NOTHING if each is None else each if isinstance(each, dict) else _NO_OBJECT for each in found]
+        fields = list(map(tuple, found))
+        if section == "custom" and max(map(len, fields)) > CUSTOM_FIELDS_MAX:
+            return [_TOO_MANY if len(each) > CUSTOM_FIELDS_MAX else each for each in fields]
+        return fields
 
 
 def _build(names: tuple[Any, ...]) -> Shape:
@@ -126,6 +141,7 @@ def _build(names: tuple[Any, ...]) -> Shape:
         low=np.array([row.low for row in numbers]),
         high=np.array([row.high for row in numbers]),
         labels=tuple(name for _, name in labels),
+        sections=tuple({row.section: None for row in (*numbers, *rates, *categories)}),
         read_numbers=_reader([(row.section, row.field) for row in numbers]),
         read_rates=_reader([(row.section, row.field) for row in rates]),
         read_labels=_reader(labels),
@@ -143,10 +159,10 @@ def _reader(fields: Fields) -> Reader:
         by_section.setdefault(section, []).append(field)
     parts = [(section, itemgetter(*names), len(names) == 1) for section, names in by_section.items()]
 
-    def read(records: Sequence[dict[str, Any]]) -> list[Any]:
+    def read(sections: Sections) -> list[Any]:
         rows: list[Iterable[tuple[Any, ...]]] = []
         for section, row, single in parts:
-            values = map(row, map(itemgetter(section), records) if section else records)
+            values = map(row, sections[section])
             rows.append(zip(values, strict=True) if single else values)
         if len(rows) == 1:
             return list(chain.from_iterable(rows[0]))

@@ -110,14 +110,14 @@ async def test_a_missing_download_says_that_the_first_start_needs_the_network(tm
 def test_a_jar_that_is_not_the_locked_one_is_never_kept(tmp_path, monkeypatch):
     class Artifact:
         def __getattr__(self, name):
-            return lambda *arguments: self
+            return lambda *_: self
 
         def resolve(self):
             path = tmp_path / "swapped.jar"
             path.write_bytes(b"something else")
             return path
 
-    monkeypatch.setattr("jgo.maven.MavenContext", lambda **settings: Artifact())
+    monkeypatch.setattr("jgo.maven.MavenContext", lambda **_: Artifact())
     with pytest.raises(BrokerError, match="not the file that driftwire's lock names"):
         jars.kafka_jars(tmp_path / "cache")
     assert not list((tmp_path / "cache").rglob("*.jar"))

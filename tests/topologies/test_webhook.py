@@ -1,6 +1,6 @@
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from email.utils import formatdate
 from typing import Any
 
@@ -13,42 +13,18 @@ from pipeline.route.dispatch import Delivery, Dispatch
 from pipeline.route.settings import ReceiverSettings
 from schemas.incident import Incident
 from tests.pipeline.route.samples import alert, incident
+from tests.topologies.endpoint import Endpoint, serving
 from topologies.receivers.webhook import CONTENT_TYPE, WebhookReceiver
 
 NOW_S = 1_795_489_961.0
 DISPATCH = Dispatch(incident(), "hook", "urgent", "new to the receiver: P3 open", alert(incident()))
 SECRET = "hunter2"
 
-Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-class Endpoint:
-    """A real HTTP server: it gives the planned answers in order, the last one for ever, and keeps what it was sent."""
-
-    def __init__(self) -> None:
-        self.answers: list[int | Answer] = [200]
-        self.requests: list[tuple[Any, Any]] = []
-        self.url = ""
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        self.requests.append((request.headers.copy(), orjson.loads(await request.read())))
-        planned = self.answers[min(len(self.requests), len(self.answers)) - 1]
-        return web.Response(status=planned) if isinstance(planned, int) else await planned(request)
-
 
 @pytest_asyncio.fixture
 async def endpoint() -> AsyncIterator[Endpoint]:
-    served = Endpoint()
-    application = web.Application()
-    application.router.add_post("/in", served.answer)
-    runner = web.AppRunner(application, shutdown_timeout=0.1, access_log=None)
-    await runner.setup()
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        await web.SockSite(runner, listening).start()
-        served.url = f"http://127.0.0.1:{listening.getsockname()[1]}/in"
+    async with serving() as served:
         yield served
-        await runner.cleanup()
 
 
 class Time:

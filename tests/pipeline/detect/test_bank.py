@@ -58,9 +58,9 @@ def walk(bank, channels, panes, times=None, columns=COLUMNS):
 def stream(seed: int, rows: int, *, burst: bool = True):
     """Three channels with missing values and bursts, and panes of random length."""
     random = np.random.default_rng(seed)
-    channels = np.column_stack(
-        [random.random(rows) < 0.012, random.random(rows), random.random(rows) < 0.0005]
-    ).astype(float)
+    channels = np.column_stack([random.random(rows) < 0.012, random.random(rows), random.random(rows) < 0.0005]).astype(
+        float
+    )
     if burst:
         begin = int(random.integers(rows // 2))
         channels[begin : begin + 40, 0] = 1.0

@@ -41,7 +41,12 @@ def block(
 
 
 def blocks(
-    columns: dict[str, np.ndarray], *, per_s: float = 50.0, size: int = 512, first_row: int = 0, start_ms: int = START_MS
+    columns: dict[str, np.ndarray],
+    *,
+    per_s: float = 50.0,
+    size: int = 512,
+    first_row: int = 0,
+    start_ms: int = START_MS,
 ) -> Iterator[Block]:
     """Columns cut into blocks of ``size`` rows."""
     rows = len(next(iter(columns.values())))

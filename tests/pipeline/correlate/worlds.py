@@ -1,0 +1,101 @@
+"""Seeded histories for the properties of correlate: subjects in partitions, drifts, ticks and deployments."""
+
+import random
+from collections.abc import Iterator
+
+from pipeline.correlate.settings import CorrelateSettings
+from pipeline.correlate.step import CorrelateStep
+from pipeline.step import Input, Output
+from schemas.deployment import Deployment
+from schemas.drift import Drift
+from schemas.incident import Incident
+from schemas.message import Message
+from schemas.tick import Tick
+from tests.pipeline.correlate.builders import MINUTE, SECOND, START, deployment, drift, incidents, kafka, later, tick
+
+SIGNALS = (
+    "refused",
+    "hallucinated",
+    "index_age_s",
+    "retrieval_score",
+    "latency_ms",
+    "pii_detected",
+    "error",
+    "input_tokens",
+)
+HOUR = 60 * MINUTE
+SPAN = 2 * HOUR
+
+
+def partition_history(random_: random.Random, partition: int) -> list[Drift | Tick]:
+    """What detect writes for one partition with two subjects, in its order: drifts with all their states, and ticks."""
+    messages: list[tuple[int, int, Drift | Tick]] = []
+    for subject in (f"bot-{partition}", f"search-{partition}"):
+        for number in range(random_.randint(1, 6)):
+            signal = random_.choice(SIGNALS)
+            start = START + random_.randrange(SPAN)
+            opened = drift(
+                signal, start=start, after_s=random_.choice((5, 60, 900)), subject=subject, partition=partition,
+                drift_id=f"{subject}-{number}", environment="production", provider=random_.choice(("openai", None)),
+                **({"tier": "ticket"} if random_.random() < 0.2 and signal != "input_tokens" else {}),
+            )  # fmt: skip
+            states: list[Drift] = [opened]
+            for place, after in enumerate((10, 60, 600), 1):
+                grown = opened.now * random_.choice((1, 1, 1.1, 4))
+                states.append(later(opened, after, "evidence", sequence=place, now=grown))
+            if random_.random() < 0.8:
+                states.append(later(opened, random_.randint(620, 3_000), sequence=4))
+            messages += [(each.updated_at, 0, each) for each in states]
+    for at in range(START, START + SPAN + 2 * HOUR, random_.choice((30, 60, 120)) * SECOND):
+        messages.append((at, 1, tick(at, partition)))
+    return [message for _, _, message in sorted(messages, key=lambda each: each[:2])]
+
+
+def deployments_of(random_: random.Random, partitions: int) -> list[Deployment]:
+    """Deployments to some subjects, to their environment and provider, and a rollback of each second one."""
+    found = []
+    for number in range(random_.randint(2, 12)):
+        scope = random_.choice(
+            ({"subject": f"bot-{random_.randrange(partitions)}"}, {"environment": "production"}, {"provider": "openai"})
+        )
+        fields = {"subject": None} | scope | {"kind": random_.choice(("prompt", "index", "model", "dependency"))}
+        before_s = -random_.randrange(SPAN // SECOND)
+        found.append(deployment(f"d-{number}", before_s=before_s, **fields))
+        if number % 2:
+            back = {"from_version": "v42", "to_version": "v41"}
+            found.append(deployment(f"r-{number}", before_s=before_s - 600, **(fields | back)))
+    return found
+
+
+def interleaved(random_: random.Random, *streams: list[Message]) -> list[Message]:
+    """The streams merged at random, each in its own order."""
+    waiting = [list(reversed(stream)) for stream in streams if stream]
+    merged = []
+    while waiting:
+        stream = random_.choice(waiting)
+        merged.append(stream.pop())
+        waiting = [each for each in waiting if each]
+    return merged
+
+
+def content(outputs: list[Output]) -> dict[str, Incident]:
+    """The final incidents by id, without what says how often and why readers were told."""
+    final = {each.incident_id: each for each in incidents(outputs)}
+    return {key: value.model_copy(update={"revision": 1, "change": ""}) for key, value in final.items()}
+
+
+def batches(random_: random.Random, messages: list[Input]) -> Iterator[list[Input]]:
+    """Consecutive messages of one topic, cut at random as well."""
+    batch: list[Input] = []
+    for message in messages:
+        if batch and (batch[0].topic != message.topic or random_.random() < 0.2):
+            yield batch
+            batch = []
+        batch.append(message)
+    if batch:
+        yield batch
+
+
+def run(messages: list[Message]) -> list[Output]:
+    """All outputs of one undisturbed step."""
+    return CorrelateStep(CorrelateSettings()).step(kafka(messages))

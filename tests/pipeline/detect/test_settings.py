@@ -1,0 +1,29 @@
+import pytest
+from pydantic import ValidationError
+
+from pipeline.detect.settings import DetectSettings
+
+
+def test_every_setting_says_what_it_is():
+    for name, field in DetectSettings.model_fields.items():
+        assert field.description, name
+
+
+def test_an_unknown_name_is_an_error():
+    with pytest.raises(ValidationError, match="readyafter"):
+        DetectSettings(readyafter=3)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"page_rate_odds": 0.9}, {"slices": 0}, {"false_pages_per_year": 0}, {"judge_rank_max": 0.9}]
+)
+def test_a_value_out_of_its_limits_is_an_error(wrong):
+    with pytest.raises(ValidationError):
+        DetectSettings(**wrong)
+
+
+def test_what_state_means_has_another_digest_and_what_is_let_in_has_not():
+    usual = DetectSettings().digest()
+    assert DetectSettings(record_bytes_max=2048, subjects_max=3, late_s_max=5).digest() == usual
+    assert DetectSettings(ready_after_s=60).digest() != usual
+    assert DetectSettings(page_rank_shift=0.1).digest() != usual
