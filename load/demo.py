@@ -37,7 +37,10 @@ from topologies.supervise import Topology
 SPEED = 200.0
 """Seconds of event time a second: half an hour in ten seconds."""
 
-LAST_LOOK_S = 1.0
+LOOK_S = 0.7
+"""Seconds between two looks at the alerts: revisions that follow each other at once are shown as one."""
+
+LAST_LOOK_S = 1.5
 """Seconds to show what the last records brought, once all have been taken up."""
 
 
@@ -147,20 +150,32 @@ def _advance(progress: Progress, task: TaskID, before: int, sent: int) -> None:
 
 
 async def _show_incidents(bootstrap: str, console: Console) -> None:
-    """A card when an incident opens, and a line when its severity or status changes."""
-    known: dict[str, Incident] = {}
+    """A card for each incident that opens, and a line for what has changed since."""
+    newest: dict[str, Incident] = {}
+    listening = asyncio.create_task(_listen(bootstrap, newest))
+    shown: dict[str, int] = {}
+    try:
+        while True:
+            await asyncio.sleep(LOOK_S)
+            for incident_id, incident in list(newest.items()):
+                if incident_id not in shown:
+                    console.print(card(incident))
+                elif incident.revision > shown[incident_id]:
+                    console.print(
+                        f"  {_clock(incident.updated_at)}  [bold]{incident.severity} {incident.status}[/] "
+                        f"{escape(incident.title)}: {escape(incident.change)}"
+                    )
+                shown[incident_id] = incident.revision
+    finally:
+        listening.cancel()
+        await asyncio.gather(listening, return_exceptions=True)
+
+
+async def _listen(bootstrap: str, newest: dict[str, Incident]) -> None:
     async with aclosing(follow(bootstrap, ALERTS, from_start=True)) as messages:
         async for message in messages:
             incident = Incident.from_json(message.value or b"")
-            before = known.get(incident.incident_id)
-            known[incident.incident_id] = incident
-            if before is None:
-                console.print(card(incident))
-            elif (before.severity, before.status) != (incident.severity, incident.status):
-                console.print(
-                    f"  {_clock(incident.updated_at)}  [bold]{incident.severity} {incident.status}[/] "
-                    f"{escape(incident.title)} ({escape(incident.change)})"
-                )
+            newest[incident.incident_id] = incident
 
 
 def show(played: Played, console: Console) -> None:

@@ -1,6 +1,6 @@
 """From a world's columns to records as JSON, quickly: tens of thousands a second."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from itertools import repeat
 from typing import Any
 
@@ -9,7 +9,7 @@ import orjson
 from numpy.typing import NDArray
 
 from load.noise import Floats
-from load.world import RATES, Columns
+from load.world import RATES, SIGNALS, Columns
 
 SUBJECT = "support-bot"
 REGIONS = ("ap-southeast-2", "eu-central-1", "us-east-1")
@@ -24,20 +24,26 @@ DECIMALS: dict[str, int] = {
 RATIO_DECIMALS = 4
 
 
-def json_lines(columns: Columns, *, subject: str = SUBJECT, seed: int = 0) -> list[bytes]:
+def json_lines(
+    columns: Columns, *, subject: str = SUBJECT, seed: int = 0, signals: Collection[str] = SIGNALS
+) -> list[bytes]:
     """The records of some columns, one JSON object each, without a line's end.
 
-    ``seed`` makes request ids of different worlds differ; region, tenant and fingerprint follow from the id.
+    ``seed`` makes request ids of different worlds differ; region, tenant and fingerprint follow from the id. Only
+    ``signals`` are reported.
     """
-    return [orjson.dumps(record) for record in records(columns, subject=subject, seed=seed)]
+    return [orjson.dumps(record) for record in records(columns, subject=subject, seed=seed, signals=signals)]
 
 
-def records(columns: Columns, *, subject: str = SUBJECT, seed: int = 0) -> Iterator[dict[str, Any]]:
+def records(
+    columns: Columns, *, subject: str = SUBJECT, seed: int = 0, signals: Collection[str] = SIGNALS
+) -> Iterator[dict[str, Any]]:
     """The same as objects."""
     lists = {name: _listed(name, column) for name, column in columns.values.items()}
     numbers = np.arange(columns.first_index, columns.first_index + len(columns.times_ms), dtype=np.uint64)
     mixed = (numbers * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed)) >> np.uint64(16)
-    sections = zip(*(_section(lists, names) for names in _LAYOUT.values()), strict=True)
+    kept = ([name for name in names if name in signals] for names in _LAYOUT.values())
+    sections = zip(*(_section(lists, names) for names in kept), strict=True)
     rows = zip(
         repeat(subject), numbers.tolist(), mixed.tolist(), written_times(columns.times_ms), columns.versions, sections,
         strict=False,
@@ -86,7 +92,7 @@ _LAYOUT: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 
 
-def _section(lists: dict[str, list[Any]], names: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+def _section(lists: dict[str, list[Any]], names: Sequence[str]) -> Iterator[dict[str, Any]]:
     columns = zip(*(lists[name] for name in names), strict=True)
     return (dict(zip(names, row, strict=True)) for row in columns)
 

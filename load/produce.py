@@ -42,7 +42,7 @@ def partition_of(key: bytes, partitions: int) -> int:
     """The partition that Kafka's own clients choose for a key.
 
     >>> partition_of(b"support-bot", 4)
-    0
+    1
     """
     return int((murmur2(key) & 0x7FFFFFFF) % partitions)
 

@@ -3,6 +3,7 @@
 Without a bootstrap address a topology of its own is started in a temporary folder, and nothing is left behind.
 """
 
+import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,6 +34,9 @@ from topologies.configuration import Configuration
 
 LIVE_LATE_MAX_MS = 7 * DAY_MS
 """Milliseconds: how old a record may be for a pipeline that runs live."""
+
+BASELINE_PAUSE_S = 2.0
+"""Seconds for workers that run already to take up a baseline before the first record comes."""
 
 NAMED_MAX = 10
 """Subjects that are named where something is said of many."""
@@ -156,11 +160,13 @@ async def run(replay: Replay, configuration: Configuration, console: Console) ->
     deployments = [each for path in replay.deployments for each in read_deployments(path)]
     published = [read_baseline(path) for path in replay.baselines]
     by_ms = 0 if replay.now_ms is None else replay.now_ms - span.last_ms
+    span.first_ms, span.last_ms = span.first_ms + by_ms, span.last_ms + by_ms
     cargo = _Cargo(replay, span, deployments, published, by_ms)
     if replay.bootstrap is not None:
-        await _refuse_old_times_live(replay.bootstrap, span.last_ms + by_ms, replay.wall_ms)
+        await _refuse_old_times_live(replay.bootstrap, span.last_ms, replay.wall_ms)
         for baseline in published:
             await publish(replay.bootstrap, baseline)
+        await asyncio.sleep(BASELINE_PAUSE_S if published else 0)
         return await _send(cargo, configuration.at(replay.bootstrap), console)
     console.print("starting Kafka and the three steps for this replay ...")
     own = _ready_as_asked(configuration, replay)

@@ -24,7 +24,7 @@ from topologies.configuration import Configuration
 from topologies.supervise import Topology
 from topologies.topics import create_topics
 
-SAMPLE_S = 0.05
+SAMPLE_S = 0.1
 """Seconds between two looks at the committed offsets."""
 
 WARM_UP_SHARE = 0.25

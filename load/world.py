@@ -21,6 +21,9 @@ CHUNK_RECORDS = 4096
 TRAFFIC_AMPLITUDE = 0.2
 """How far the number of requests follows the time of day."""
 
+SCALED_AMPLITUDE = 0.03
+"""How far utilisation follows the time of day: machines are added and taken away with the traffic."""
+
 RATES: dict[str, tuple[float, float]] = {
     # signal              probability, amplitude of its daily cycle
     "error": (0.005, 0.2),
@@ -29,8 +32,8 @@ RATES: dict[str, tuple[float, float]] = {
     "thumbs_down": (0.02, 0.2),
     "schema_valid": (0.9999, 0.0),
     "filter_triggered": (0.001, 0.2),
-    "policy_violation": (0.0005, 0.2),
-    "pii_detected": (0.0005, 0.2),
+    "policy_violation": (0.002, 0.2),
+    "pii_detected": (0.001, 0.2),
 }
 
 AMOUNTS: dict[str, tuple[float, float, float, float]] = {
@@ -60,6 +63,11 @@ BOUNDED = ("confidence", "similarity", "injection_score", "null_fraction", "gpu_
 """Signals between 0 and 1."""
 
 BURST_FACTOR = 20.0
+"""How much likelier a filter's hit is inside a burst."""
+
+BURST_ATTEMPTS = 0.04
+"""The share of records inside a burst that try to inject."""
+
 SHARD_INTERVAL_S = 3600.0
 """The index has many shards, each rebuilt this often: an answer's index age is anything from 0 to it."""
 
@@ -149,11 +157,13 @@ class World:
             values[name] = median * self._level(name, times_ms, amplitude) * np.exp(spread * noise)
         for name, (a, b, amplitude) in RATIOS.items():
             values[name] = random.beta(a, b, count) * daily_cycle(times_ms, amplitude)
-        attempts = np.where(bursts & (random.random(count) < 0.2), random.beta(8.0, 2.0, count), 0.0)
+        attempts = np.where(bursts & (random.random(count) < BURST_ATTEMPTS), random.beta(8.0, 2.0, count), 0.0)
         values["injection_score"] = np.maximum(values["injection_score"], attempts)
         values["queue_depth"] = random.poisson(4.0 * daily_cycle(times_ms, 0.2) * np.exp(0.5 * load)).astype(np.float64)
-        values["gpu_utilization"] = 0.5 * daily_cycle(times_ms, 0.2) + 0.08 * load
-        values["cpu_utilization"] = 0.35 * daily_cycle(times_ms, 0.2) + 0.05 * load + random.normal(0.0, 0.03, count)
+        values["gpu_utilization"] = 0.5 * daily_cycle(times_ms, SCALED_AMPLITUDE) + 0.08 * load
+        values["cpu_utilization"] = (
+            0.35 * daily_cycle(times_ms, SCALED_AMPLITUDE) + 0.05 * load + random.normal(0.0, 0.03, count)
+        )
         values["retrieved_documents"] = random.binomial(8, 0.8, count).astype(np.float64)
         values["index_age_s"] = random.uniform(0.0, SHARD_INTERVAL_S, count)
         values["feature_age_s"] = random.uniform(0.0, 60.0, count) + random.exponential(3.0, count)

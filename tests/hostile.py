@@ -207,6 +207,12 @@ def _odd_but_good(now_ms: int) -> list[Kind]:
         Kind("the smallest numbers", _text(now_ms, '"output":{"length":1e-400,"confidence":-0.0}'), "used", letters=0),
         Kind("nested 900 deep", _text(now_ms, deep), "used", letters=0),
         Kind("in an array, nested 900 deep", b"[" + _text(now_ms, deep) + b"]", "used", letters=0),
+        Kind(
+            "in a large array, nested 900 deep",
+            b"[" + _text(now_ms, deep + ',"more":"' + "x" * 9000 + '"') + b"]",
+            "used",
+            letters=0,
+        ),
         Kind("in an array, bad and nested 900 deep", b"[{" + deep.encode() + b"}]", "subject_missing"),
     ]
 

@@ -2,11 +2,15 @@
 
 from collections.abc import Iterable
 
+from pipeline.correlate.facts import shortened
 from schemas.drift import Drift
 from schemas.incident import SignalEvidence
 
-SEGMENTS_MAX = 50
-"""Segments named by a line of evidence, and by an incident."""
+LINE_SEGMENTS_MAX = 5
+"""Segments that a line of evidence names."""
+
+SEGMENTS_MAX = 20
+"""Segments that an incident names."""
 
 
 def evidence(drifts: Iterable[Drift], one_finding_s: float, limit: int) -> list[SignalEvidence]:
@@ -14,16 +18,30 @@ def evidence(drifts: Iterable[Drift], one_finding_s: float, limit: int) -> list[
 
     The same signal, channel, side and tier from several partitions or segments, fired within ``one_finding_s`` of the
     first, is one finding and one line. The numbers are those of the whole subject where it is among them, and of the
-    first to fire; the line is recovered only when all of its drifts are.
+    first to fire; the line is recovered only when all of its drifts are. A ticket-tier line of what a page-tier line says
+    already is left out, unless it still fires when the other has recovered.
     """
-    lines = [_line(finding) for finding in _findings(drifts, one_finding_s * 1000)]
+    lines = _without_repetition([_line(finding) for finding in _findings(drifts, one_finding_s * 1000)])
     lines.sort(key=lambda line: (line.state != "firing", line.tier != "page", line.detected_at, line.drift_id))
     return lines[:limit]
 
 
-def segments(drifts: Iterable[Drift]) -> list[str]:
-    """The segments that drifts name, in order of name, at most 50."""
-    return sorted({drift.segment for drift in drifts if drift.segment})[:SEGMENTS_MAX]
+def segments(drifts: Iterable[Drift], limit: int = SEGMENTS_MAX) -> list[str]:
+    """The segments that drifts name, in order of name, at most so many."""
+    return sorted({drift.segment for drift in drifts if drift.segment})[:limit]
+
+
+def _without_repetition(lines: list[SignalEvidence]) -> list[SignalEvidence]:
+    paging = [line for line in lines if line.tier == "page"]
+    said = {(line.signal, line.channel, line.side) for line in paging}
+    firing = {(line.signal, line.channel, line.side) for line in paging if line.state == "firing"}
+    return [
+        line
+        for line in lines
+        if (key := (line.signal, line.channel, line.side)) not in said
+        or line.tier == "page"
+        or (line.state == "firing" and key not in firing)
+    ]
 
 
 def _findings(drifts: Iterable[Drift], window_ms: float) -> list[list[Drift]]:
@@ -56,7 +74,7 @@ def _line(finding: list[Drift]) -> SignalEvidence:
         channel=lead.channel,
         side=lead.side,
         tier=lead.tier,
-        segments=segments(finding),
+        segments=segments(finding, LINE_SEGMENTS_MAX),
         detector=lead.detector,
         state="recovered" if all(drift.state == "recovered" for drift in finding) else "firing",
         normal=lead.normal,
@@ -66,5 +84,5 @@ def _line(finding: list[Drift]) -> SignalEvidence:
         records=lead.records,
         started_at=min(drift.started_at for drift in finding),
         detected_at=finding[0].detected_at,
-        sentence=lead.sentence,
+        sentence=shortened(lead.sentence),
     )

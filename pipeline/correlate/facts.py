@@ -1,5 +1,6 @@
 """The facts of an incident: what its drifts and people said. Everything that a reader sees is computed from them."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +12,9 @@ from schemas.incident import Incident, IncidentStatus, LogEntry, Severity
 COMMANDS_SEEN_MAX = 200
 """Ids of commands that an incident remembers, so that one sent twice counts once."""
 
+TEXT_LENGTH_MAX = 500
+"""Characters of a line of the log and of a line of evidence's sentence; the rest of a longer one is cut."""
+
 
 @dataclass(slots=True)
 class Tracked:
@@ -18,10 +22,24 @@ class Tracked:
 
     The two differ while only the numbers changed. Evidence that no one needs to act on waits here, and is told with the
     next thing that matters; so what readers see does not depend on when a late deployment made the incident be told again.
+    ``place`` counts the drifts of an incident in the order in which they joined.
     """
 
+    place: int
     shown: Drift
     newest: Drift
+
+    def dump(self) -> dict[str, Any]:
+        """The state, for JSON."""
+        newest = None if self.newest is self.shown else self.newest.model_dump(exclude_none=True)
+        return {"place": self.place, "shown": self.shown.model_dump(exclude_none=True), "newest": newest}
+
+    @classmethod
+    def load(cls, state: dict[str, Any]) -> "Tracked":
+        """Take up a state that :meth:`dump` gave out."""
+        shown = Drift.model_validate(state["shown"])
+        newest = shown if state["newest"] is None else Drift.model_validate(state["newest"])
+        return cls(int(state["place"]), shown, newest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +138,14 @@ class Facts:
 
     def note(self, at: int, event: str, text: str, *, entries_max: int) -> None:
         """Add a line to the running log: the opening and the newest are kept."""
-        self.log.append(LogEntry(at=at, event=event, text=text))
+        self.log.append(LogEntry(at=at, event=event, text=shortened(text)))
         self.log = newest_lines(self.log, entries_max)
+
+    def track(self, drift: Drift) -> None:
+        """Add a drift that fires."""
+        place = 1 + max((each.place for each in self.tracked.values()), default=0)
+        self.tracked[drift.drift_id] = Tracked(place, drift, drift)
+        self.partitions.add(drift.partition)
 
     def tell_newest(self) -> None:
         """Let readers know the newest numbers of all drifts."""
@@ -135,14 +159,15 @@ class Facts:
             "incident_id": self.incident_id,
             "subject": self.subject,
             "opened_by": self.opened_by,
-            "decision": [decision.severity, decision.rule, decision.reason, _plain(decision.drift)],
+            "decision": [
+                decision.severity,
+                decision.rule,
+                decision.reason,
+                decision.drift.model_dump(exclude_none=True),
+            ],
             "decided_at": self.decided_at,
             "clock": self.clock,
             "partitions": sorted(self.partitions),
-            "tracked": [
-                [_plain(each.shown), None if each.newest is each.shown else _plain(each.newest)]
-                for each in self.tracked.values()
-            ],
             "log": [[entry.at, entry.event, entry.text] for entry in self.log],
             "acknowledged_by": self.acknowledged_by,
             "assigned_to": self.assigned_to,
@@ -150,20 +175,24 @@ class Facts:
             "resolved_at": self.resolved_at,
             "closed_by": self.closed_by,
             "commands": list(self.commands),
-            "told": None if self.told is None else self.told.model_dump(exclude_none=True),
         }
 
     @classmethod
-    def load(cls, state: dict[str, Any]) -> "Facts":
-        """Take up a state that :meth:`dump` gave out; ``ValueError`` or ``KeyError`` if it does not fit."""
+    def load(cls, state: dict[str, Any], drifts: Iterable[dict[str, Any]], told: dict[str, Any] | None) -> "Facts":
+        """Take up a state: what :meth:`dump` gave out, with the drifts and the revision told, which are kept apart.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If it does not fit.
+        """
+        tracked = sorted((Tracked.load(each) for each in drifts), key=lambda each: each.place)
+        if not tracked:
+            raise ValueError("none of its drifts is in the checkpoint")
+        if told is None:
+            raise ValueError("the revision that readers know is not in the checkpoint")
         severity, rule, reason, drift = state["decision"]
-        tracked = {}
-        for shown_state, newest_state in state["tracked"]:
-            shown = Drift.model_validate(shown_state)
-            newest = shown if newest_state is None else Drift.model_validate(newest_state)
-            tracked[shown.drift_id] = Tracked(shown, newest)
         classification = state["classification"]
-        told = state["told"]
         return cls(
             incident_id=state["incident_id"],
             subject=state["subject"],
@@ -172,7 +201,7 @@ class Facts:
             decided_at=state["decided_at"],
             clock=state["clock"],
             partitions=set(state["partitions"]),
-            tracked=tracked,
+            tracked={each.shown.drift_id: each for each in tracked},
             log=[LogEntry(at=at, event=event, text=text) for at, event, text in state["log"]],
             acknowledged_by=state["acknowledged_by"],
             assigned_to=state["assigned_to"],
@@ -180,18 +209,19 @@ class Facts:
             resolved_at=state["resolved_at"],
             closed_by=state["closed_by"],
             commands=list(state["commands"]),
-            told=None if told is None else Incident.model_validate(told),
+            told=Incident.model_validate(told),
         )
+
+
+def shortened(text: str) -> str:
+    """A text cut to the length of a line of the log."""
+    return text if len(text) <= TEXT_LENGTH_MAX else text[: TEXT_LENGTH_MAX - 1] + "…"
 
 
 def newest_lines(log: list[LogEntry], entries_max: int) -> list[LogEntry]:
     """A log in order of time, cut to its first line (the opening) and its newest."""
     ordered = sorted(log, key=lambda entry: entry.at)
     return ordered if len(ordered) <= entries_max else [ordered[0], *ordered[len(ordered) - entries_max + 1 :]]
-
-
-def _plain(drift: Drift) -> dict[str, Any]:
-    return drift.model_dump(exclude_none=True)
 
 
 def _row(classification: Classification | None) -> list[Any] | None:

@@ -113,9 +113,8 @@ class Incidents:
             decision=decision,
             decided_at=drift.updated_at,
             clock=max([drift.updated_at, *(each.clock for each in siblings)]),
-            partitions={drift.partition},
-            tracked={drift.drift_id: Tracked(drift, drift)},
         )
+        facts.track(drift)
         self._note(
             facts, drift.detected_at, "opened", f"opened by {_line(drift)}; {decision.severity}: {decision.reason}"
         )
@@ -129,9 +128,10 @@ class Incidents:
             self._note(facts, drift.detected_at, "reopened", text)
         if not self._has_room(facts):
             return
-        facts.tracked[drift.drift_id] = Tracked(drift, drift)
-        facts.partitions.add(drift.partition)
+        facts.track(drift)
         self._of_drift[drift.drift_id] = facts.incident_id
+        if _said(facts, drift):
+            return
         facts.tell_newest()
         self._note(facts, drift.detected_at, "signal", f"{_line(drift)}; it belongs here: {reason}")
         self._decide(facts, drift)
@@ -141,6 +141,8 @@ class Incidents:
         if drift.sequence <= tracked.newest.sequence:
             return
         tracked.newest = drift
+        if _said(facts, drift):
+            return
         if drift.state == "recovered":
             facts.tell_newest()
             now, normal = (quantity(value, drift.unit, drift.channel) for value in (drift.now, drift.normal))
@@ -187,6 +189,13 @@ def _incident_id(drift: Drift) -> str:
     """The same for the same opening, everywhere. One that opens late, its beginning lost, is another incident."""
     late = f"/{drift.sequence}" if drift.sequence else ""
     return "inc-" + blake2b(f"{drift.subject}/{drift.drift_id}{late}".encode(), digest_size=6).hexdigest()
+
+
+def _said(facts: Facts, drift: Drift) -> bool:
+    """Whether a ticket-tier drift says only what one of the page tier, which still fires, says already."""
+    key = (drift.signal, drift.channel, drift.side)
+    paging = (each for each in facts.firing if each.tier == "page")
+    return drift.tier == "ticket" and any((each.signal, each.channel, each.side) == key for each in paging)
 
 
 def _line(drift: Drift) -> str:

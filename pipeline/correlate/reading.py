@@ -17,6 +17,9 @@ from schemas.topics import COMMANDS, DEPLOYMENTS, DRIFTS
 PROBLEMS_MAX = 5
 """Problems that a dead letter's detail names."""
 
+MESSAGE_BYTES_MAX = 65_536
+"""Bytes of a drift, tick, deployment or command; a real one has a few hundred."""
+
 INTEGER_MAX = 2**63 - 1
 """The largest integer that a checkpoint can hold; no real number of a message comes near it."""
 
@@ -37,12 +40,14 @@ def read(topic: str, value: bytes | None) -> Drift | Tick | Deployment | Command
     Raises
     ------
     ValueError
-        If correlate does not read that topic.
+        Wrong use: if correlate does not read that topic.
     """
     if topic not in (DRIFTS, DEPLOYMENTS, COMMANDS):
         raise ValueError(f"correlate does not read the topic {topic}: it reads {DRIFTS}, {DEPLOYMENTS} and {COMMANDS}")
     if value is None:
         return Unreadable("tombstone", f"a tombstone on {topic}: there is no message to read")
+    if len(value) > MESSAGE_BYTES_MAX:
+        return Unreadable("too_large", f"{len(value):,} bytes; a message on {topic} has {MESSAGE_BYTES_MAX:,} at most")
     content = _object(topic, value)
     if isinstance(content, Unreadable):
         return content

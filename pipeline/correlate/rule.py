@@ -52,7 +52,7 @@ class Rule(BaseModel):
     when: When = When()
 
     @model_validator(mode="after")
-    def _safety_pages(self) -> "Rule":
+    def _breadth_is_of_pages(self) -> "Rule":
         if self.when.minimum_layers > 1 and self.when.tier == "ticket":
             raise ValueError('"minimum_layers" counts page-tier drifts: it does not go with tier = "ticket"')
         return self

@@ -54,10 +54,10 @@ class CorrelateSettings(BaseModel):
     severity_rules: tuple[Rule, ...] = Field(
         default=(), max_length=200, description="rules of your own, asked before the ones that come with the product"
     )
-    suspects_max: int = Field(default=5, ge=1, le=50, description="suspects an incident names, best first")
-    evidence_max: int = Field(default=50, ge=1, le=200, description="lines of evidence an incident shows")
-    drifts_max: int = Field(default=400, ge=1, le=500, description="drifts an incident keeps, over all partitions")
-    log_entries_max: int = Field(default=100, ge=2, le=1_000, description="lines of an incident's running log")
+    suspects_max: int = Field(default=5, ge=1, le=20, description="suspects an incident names, best first")
+    evidence_max: int = Field(default=50, ge=1, le=60, description="lines of evidence an incident shows")
+    drifts_max: int = Field(default=400, ge=1, le=2_000, description="drifts an incident keeps, over all partitions")
+    log_entries_max: int = Field(default=100, ge=2, le=200, description="lines of an incident's running log")
     incidents_max: int = Field(
         default=500, ge=1, le=10_000,
         description="incidents kept to be revised; beyond, the oldest resolved go (the alerts topic keeps them)",

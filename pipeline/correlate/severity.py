@@ -46,7 +46,8 @@ def decide(rules: Iterable[Rule], drifts: Sequence[Drift]) -> Decision:
     -------
     Decision
         Of the drifts that fit the rule, the one whose failure mode stands first in the table gives the name; then
-        page tier before ticket tier, the whole subject before a segment, the earliest start.
+        page tier before ticket tier, the whole subject before a segment, the usual value before its tails, the
+        earliest start.
     """
     layers = len({drift.layer for drift in drifts if drift.tier == "page"})
     for rule in rules:
@@ -115,8 +116,16 @@ def read_rules(text: str, source: str) -> tuple[Rule, ...]:
     return tuple(rules)
 
 
-def _naming(drift: Drift) -> tuple[int, bool, bool, int, str]:
-    return (rank(mode_of(drift)), drift.tier != "page", bool(drift.segment), drift.started_at, drift.drift_id)
+def _naming(drift: Drift) -> tuple[int, bool, bool, bool, int, str]:
+    plain = drift.channel in ("rate", "location")
+    return (
+        rank(mode_of(drift)),
+        drift.tier != "page",
+        bool(drift.segment),
+        not plain,
+        drift.started_at,
+        drift.drift_id,
+    )
 
 
 def _far_enough(when: When, drift: Drift) -> bool:

@@ -2,14 +2,13 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any
 
-from pipeline.codec import decode, encode
 from pipeline.correlate.clocks import Clocks
 from pipeline.correlate.commands import follow, problem_with
 from pipeline.correlate.deployments import Deployments, Served, names_what_it_touches, touches
 from pipeline.correlate.facts import Facts
 from pipeline.correlate.incidents import Incidents
+from pipeline.correlate.parts import Parts
 from pipeline.correlate.reading import Unreadable, read
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.severity import default_rules
@@ -22,12 +21,6 @@ from schemas.deployment import Deployment
 from schemas.drift import Drift
 from schemas.tick import Tick
 from schemas.topics import ALERTS
-
-SETTINGS_HASH = ""
-"""Of the checkpoint. No setting changes what the state means, so a changed setting forgets no open incident."""
-
-PART_BYTES_MAX = 900_000
-"""Bytes of one part of the state, well under the broker's limit of a mebibyte; asserted."""
 
 
 class CorrelateStep:
@@ -55,7 +48,7 @@ class CorrelateStep:
         self._deployments = Deployments(settings.deployments_max)
         self._shifts = Shifts(settings.causes_max)
         self._incidents = Incidents(settings, (*settings.severity_rules, *default_rules()))
-        self._changed: set[tuple[str, str]] = set()
+        self._parts = Parts(self._clocks, self._deployments, self._shifts, self._incidents)
         self.limits_hit: Counter[str] = Counter()
 
     def step(self, messages: Sequence[Input]) -> list[Output]:
@@ -76,22 +69,12 @@ class CorrelateStep:
         """Nothing: no sum here spans messages. A hole can cost a drift, and the next evidence of it opens the incident."""
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """The parts changed since the last call: one an incident, a deployment and a workload drift, one for the clocks."""
-        changed, self._changed = sorted(self._changed), set()
-        for kind, name in changed:
-            state = self._dump(kind, name)
-            value = None if state is None else encode(state, kind=kind, settings_hash=SETTINGS_HASH)
-            assert value is None or len(value) <= PART_BYTES_MAX, (kind, name, len(value))  # noqa: S101
-            yield f"{kind}/{name}".encode(), value
+        """The parts changed since the last call, see :mod:`pipeline.correlate.parts`."""
+        return self._parts.changed()
 
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
         """Take up parts in any order; a line for each that does not fit and is left out."""
-        for key, value in parts:
-            kind, _, name = key.decode(errors="replace").partition("/")
-            try:
-                self._load(kind, decode(value, kind=kind, settings_hash=SETTINGS_HASH))
-            except (AssertionError, KeyError, TypeError, ValueError) as problem:
-                yield f"correlate: the state of {kind} {name} cannot be taken up and is left out: {problem}"
+        return self._parts.restore(parts)
 
     def _take(self, message: Input) -> Iterator[Output]:
         content = read(message.topic, message.value)
@@ -112,7 +95,7 @@ class CorrelateStep:
         before = [self._now(facts) for facts in unfinished]
         if not self._clocks.advance(tick):
             return
-        self._changed.add(("clocks", ""))
+        self._parts.mark("clocks", "")
         for facts, then in zip(unfinished, before, strict=True):
             now = self._now(facts)
             if now > then and (self._incidents.rest(facts, now) or self._deployed(facts, then + 1, now)):
@@ -137,7 +120,7 @@ class CorrelateStep:
         gone = self._shifts.add(drift)
         if gone is None:
             return set()
-        self._changed |= {("shift", each) for each in (drift.drift_id, *gone)}
+        self._parts.mark("shift", drift.drift_id, *gone)
         self.limits_hit["causes_max"] += len(gone)
         return {facts.incident_id for facts in self._incidents.of_subject(drift.subject)}
 
@@ -149,7 +132,7 @@ class CorrelateStep:
         gone = self._deployments.add(deployment)
         if gone is None:
             return
-        self._changed |= {("deployment", each) for each in (deployment.deployment_id, *gone)}
+        self._parts.mark("deployment", deployment.deployment_id, *gone)
         self.limits_hit["deployments_max"] += len(gone)
         for facts in list(self._incidents):
             if touches(deployment, _served(facts)):
@@ -171,7 +154,7 @@ class CorrelateStep:
             yield from self._tell(facts)
 
     def _tell(self, facts: Facts) -> Iterator[Output]:
-        self._changed.add(("incident", facts.incident_id))
+        self._parts.mark("incident", facts.incident_id)
         shifts = self._shifts.of(facts.subject)
         incident = tell(facts, self._deployments, shifts, self._now(facts), self._settings)
         if incident is not None:
@@ -185,7 +168,7 @@ class CorrelateStep:
                 self._incidents.close_unresolved(facts)
                 yield from self._tell(facts)
             self._incidents.forget(facts)
-            self._changed.add(("incident", facts.incident_id))
+            self._parts.mark("incident", facts.incident_id)
 
     def _now(self, facts: Facts) -> int:
         return self._clocks.now(facts.clock, facts.partitions)
@@ -196,28 +179,6 @@ class CorrelateStep:
 
     def _deployed(self, facts: Facts, first_ms: int, last_ms: int) -> bool:
         return any(True for _ in self._deployments.of(_served(facts), first_ms, last_ms))
-
-    def _dump(self, kind: str, name: str) -> dict[str, Any] | None:
-        if kind == "clocks":
-            return self._clocks.dump()
-        if kind == "deployment":
-            return self._deployments.dump(name)
-        if kind == "shift":
-            return self._shifts.dump(name)
-        facts = self._incidents.get(name)
-        return None if facts is None else facts.dump()
-
-    def _load(self, kind: str, state: dict[str, Any]) -> None:
-        if kind == "clocks":
-            self._clocks.load(state)
-        elif kind == "deployment":
-            self._deployments.load(state)
-        elif kind == "shift":
-            self._shifts.load(state)
-        elif kind == "incident":
-            self._incidents.keep(Facts.load(state))
-        else:
-            raise ValueError(f'correlate keeps no "{kind}"')
 
 
 def _served(facts: Facts) -> Served:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from pipeline.correlate.containment import clear_suspect
 from pipeline.correlate.facts import Facts
-from pipeline.correlate.words import clock_time, duration, finding
+from pipeline.correlate.words import clock_time, distance, duration, finding
 from schemas.deployment import Deployment
 from schemas.incident import Containment, Suspect
 
@@ -61,15 +61,14 @@ def _also(facts: Facts) -> str:
 def _cause(facts: Facts, suspects: list[Suspect]) -> str:
     first = clear_suspect(suspects)
     if first is not None and first.deployment_id is not None and first.at is not None:
-        return f"Most likely cause: {first.name}, deployed {clock_time(first.at)}, {_distance(first.at, facts)}."
+        return (
+            f"Most likely cause: {first.name}, deployed {clock_time(first.at)}, {distance(first.at, facts.started_at)}."
+        )
     if first is not None:
         return f"Most likely cause: {first.name} ({first.kind.replace('_', ' ')}); no deployment explains it."
     deployed = next((suspect for suspect in suspects if suspect.deployment_id is not None), None)
     if deployed is None or deployed.at is None:
         return "No deployment explains it."
-    return f"No deployment clearly explains it; the nearest is {deployed.name}, {_distance(deployed.at, facts)}."
-
-
-def _distance(at: int, facts: Facts) -> str:
-    seconds = (facts.started_at - at) / 1000
-    return f"{duration(seconds)} {'before' if seconds >= 0 else 'after'} the start"
+    return (
+        f"No deployment clearly explains it; the nearest is {deployed.name}, {distance(deployed.at, facts.started_at)}."
+    )

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pipeline.correlate.deployments import change
 from pipeline.correlate.modes import POSSIBLE, STRONG, Mode, mode_of
 from pipeline.correlate.settings import CorrelateSettings
-from pipeline.correlate.words import clock_time, duration, finding
+from pipeline.correlate.words import clock_time, distance, finding
 from schemas.deployment import Deployment
 from schemas.drift import Drift
 from schemas.incident import Suspect
@@ -88,7 +88,7 @@ def _deployment(onset: Onset, deployment: Deployment, settings: CorrelateSetting
     fit = onset.mode.fit(deployment.kind)
     scope = 1.0 if deployment.subject is not None else SHARED_SCOPE
     reasons = [
-        f"went live at {clock_time(deployment.timestamp)}, {_when(deployment.timestamp, onset)}",
+        f"went live at {clock_time(deployment.timestamp)}, {distance(deployment.timestamp, onset.started_at)}",
         f"a change of kind {deployment.kind} {_how_often(fit)} {_noun(onset.mode)}",
     ]
     if deployment.subject is None:
@@ -119,18 +119,11 @@ def _shift(onset: Onset, drift: Drift, settings: CorrelateSettings) -> Suspect:
         score=round(nearness(drift.started_at, onset, settings.start_error_s) * fit * SHIFT_WEIGHT, 3),
         reason=(
             f"{drift.subject} {finding(drift)}: it moved at {clock_time(drift.started_at)}, "
-            f"{_when(drift.started_at, onset)}; {'a silent change' if undeclared else 'a shift of inputs'} "
+            f"{distance(drift.started_at, onset.started_at)}; {'a silent change' if undeclared else 'a shift of inputs'} "
             f"{_how_often(fit)} {_noun(onset.mode)}"
         ),
         at=drift.started_at,
     )
-
-
-def _when(at: int, onset: Onset) -> str:
-    seconds = (onset.started_at - at) / 1000
-    if seconds == 0:
-        return "at the start"
-    return f"{duration(seconds)} {'before' if seconds > 0 else 'after'} the start"
 
 
 def _how_often(fit: float) -> str:

@@ -26,8 +26,12 @@ _PHRASES: dict[str, tuple[str, str, str]] = {
 """For a signal of one meaning: the verb now, the verb of the past, the rest with the number."""
 
 _CHANNELS = {"high_tail": "high values", "low_tail": "low values", "dispersion": "spread"}
+_FAR = 1.5
+"""Times: a value this far from normal, either way, is told as the value that it is."""
 _PERCENT_DECIMALS = 0.1
 """Percent: from here on one decimal, below it two significant digits."""
+_SECONDS_FROM_MS = 10_000
+"""Milliseconds: from here on they are told as seconds."""
 _LARGE = 100
 """From here on a number is written without decimals."""
 _DAY_S, _HOUR_S, _MINUTE_S = 86_400, 3_600, 60
@@ -58,11 +62,25 @@ def duration(seconds: float) -> str:
     return _two(whole // _DAY_S, "d", whole % _DAY_S // _HOUR_S, "h")
 
 
+def distance(at: int, started_at: int) -> str:
+    """How far from a start something was, both in Unix ms.
+
+    >>> distance(1795489900123, 1795489920123), distance(1795489920500, 1795489920123)
+    ('20 s before the start', 'at the start')
+    """
+    seconds = (started_at - at) / 1000
+    if round(seconds) == 0:
+        return "at the start"
+    return f"{duration(seconds)} {'before' if seconds > 0 else 'after'} the start"
+
+
 def quantity(value: float, unit: str, channel: str) -> str:
     """A signal's value as a person writes it.
 
     >>> quantity(0.0914, "", "rate"), quantity(0.0002, "", "rate"), quantity(812.4, "ms", "location")
     ('9.1 %', '0.02 %', '812 ms')
+    >>> quantity(49_764.0, "ms", "location")
+    '49.8 s'
     >>> quantity(93_600.0, "s", "location"), quantity(0.7712, "", "location")
     ('1 d 2 h', '0.771')
     """
@@ -71,6 +89,8 @@ def quantity(value: float, unit: str, channel: str) -> str:
         return f"{percent:.1f} %" if percent >= _PERCENT_DECIMALS else f"{percent:.2g} %"
     if unit == "s":
         return duration(value)
+    if unit == "ms" and abs(value) >= _SECONDS_FROM_MS:
+        return f"{value / 1000:,.1f} s"
     number = f"{value:,.0f}" if abs(value) >= _LARGE else f"{value:.3g}"
     return f"{number} {unit}" if unit else number
 
@@ -78,18 +98,24 @@ def quantity(value: float, unit: str, channel: str) -> str:
 def finding(drift: Drift, *, past: bool = False) -> str:
     """What a drift says of its subject: a verb and a number, without the subject.
 
-    The number is the one that the drift gives; ``past`` puts it into the past.
+    The number is the one that the drift gives; ``past`` puts it into the past. A drift of the high values, the low ones
+    or the spread is named so, unless the usual value itself has moved by half.
     """
     now = quantity(drift.now, drift.unit, drift.channel)
     normal = quantity(drift.normal, drift.unit, drift.channel)
     where = f" ({drift.segment})" if drift.segment else ""
     phrase = _PHRASES.get(drift.signal)
-    if phrase is not None and drift.channel in ("rate", "location"):
+    if phrase is not None and (drift.channel in ("rate", "location") or _far(drift)):
         verb, rest = phrase[past], phrase[2].format(now)
         return f"{verb} {rest}{where}, normally {normal}"
     aspect = _CHANNELS.get(drift.channel)
     measure = drift.signal if aspect is None else f"the {aspect} of {drift.signal}"
     return f"{'had' if past else 'has'} {measure} {drift.side}{where}: {now}, normally {normal}"
+
+
+def _far(drift: Drift) -> bool:
+    low, high = sorted((abs(drift.now), abs(drift.normal)))
+    return high >= _FAR * low
 
 
 def _two(large: int, large_unit: str, small: int, small_unit: str) -> str:

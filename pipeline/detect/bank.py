@@ -8,8 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.bets import BETS
-from pipeline.detect.samples import SAMPLE_RECORDS, Samples
+from pipeline.detect.samples import Samples
 from pipeline.detect.sides import Side
+from pipeline.detect.walks import evidence, walked
 
 CAP_SHARE = 0.25
 """Share of a threshold that one pane may add: a burst within a second is one event, so four panes at least fire."""
@@ -19,6 +20,9 @@ NEXT_RECORD = -1
 
 _TALLIES = 2
 """Kept since a walk's last zero: records with the signal, and the sum of the channel."""
+
+
+_ARRAYS = ("latched", "worst", "walks", "bases", "started", "tallies")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +48,9 @@ class Bank:
     once in exp(threshold) / 8 records or more, whatever the shape of the stream and whatever else it depends on.
 
     Within one pane a walk rises by a quarter of its threshold at most. A side is either on watch, or latched: then it
-    walks the other way, from the edge back towards the baseline's mean. What :meth:`observe` reports takes effect
-    through :meth:`latch` and :meth:`rearm`, from the next block on.
+    walks back towards the baseline's mean, and has recovered when it is sure to have come most of the way and the
+    records since lie within the band on average. What :meth:`observe` reports takes effect through :meth:`latch`
+    and :meth:`rearm`, from the next block on.
 
     Parameters
     ----------
@@ -62,13 +67,14 @@ class Bank:
     ) -> None:
         shape = (len(sides), BETS)
         self._columns, self._signals = columns, signals
+        self._sides = tuple(sides)
         self._edges = np.array([side.edge for side in sides])
         self._weights = np.array([side.weight for side in sides])[:, None]
         self._ahead = np.array([side.stakes for side in sides]).reshape(shape)
-        self._back = np.array([side.stakes_back for side in sides]).reshape(shape)
         self._fires = np.array([side.threshold for side in sides])
         self._recovery = recovery
         self._latched = np.zeros(len(sides), dtype=bool)
+        self._worst = np.zeros(len(sides))
         self._walks = np.zeros(shape)
         self._bases = np.zeros(shape)
         self._started = np.full(shape, NEXT_RECORD, dtype=np.int64)
@@ -114,22 +120,22 @@ class Bank:
             return []
         self._started[self._started == NEXT_RECORD] = times_ms[0]
         before = self._walks
-        steps = self._evidence(samples, channels)
-        paths = np.cumsum(steps, axis=0)
-        paths += before
-        lowest = np.minimum.accumulate(paths, axis=0)
-        np.minimum(lowest, 0.0, out=lowest)
-        paths -= lowest
         if samples.first_pane != self._pane:
             self._bases = before.copy()
-        self._apply_cap(samples, steps, paths, before)
+        surprise = channels[:, self._columns]
+        surprise -= self._nulls
+        surprise[np.isnan(surprise)] = 0.0
+        steps = evidence(samples, surprise, self._stakes)
+        steps *= self._weights
+        paths = walked(samples, steps, before, self._bases, self._thresholds * CAP_SHARE)
         crossings = self._crossings(samples, paths, totals, times_ms)
         self._keep(samples, paths, totals, times_ms)
         return crossings
 
-    def latch(self, side: int) -> None:
-        """Turn a side round: from now on it looks for the recovery."""
+    def latch(self, side: int, worst: float) -> None:
+        """Turn a side round: from now on it looks for the recovery from ``worst``, the channel's mean as it fired."""
         self._latched[side] = True
+        self._worst[side] = worst
         self._reset(side)
 
     def rearm(self, side: int) -> None:
@@ -150,14 +156,8 @@ class Bank:
 
     def dump(self) -> dict[str, Any]:
         """The state: arrays, and plain values."""
-        return {
-            "latched": self._latched.copy(),
-            "walks": self._walks.copy(),
-            "bases": self._bases.copy(),
-            "started": self._started.copy(),
-            "tallies": self._tallies.copy(),
-            "pane": self._pane,
-        }
+        arrays: dict[str, NDArray[Any]] = {name: getattr(self, f"_{name}") for name in _ARRAYS}
+        return {name: array.copy() for name, array in arrays.items()} | {"pane": self._pane}
 
     def load(self, state: dict[str, Any]) -> None:
         """Take up what :meth:`dump` gave.
@@ -167,7 +167,7 @@ class Bank:
         ValueError
             If it is the state of other sides.
         """
-        arrays = {name: np.array(state[name]) for name in ("latched", "walks", "bases", "started", "tallies")}
+        arrays = {name: np.array(state[name]) for name in _ARRAYS}
         for name, array in arrays.items():
             own: NDArray[Any] = getattr(self, f"_{name}")
             if array.shape != own.shape:
@@ -184,64 +184,10 @@ class Bank:
         self._turn()
 
     def _turn(self) -> None:
-        self._stakes = np.where(self._latched[:, None], self._back, self._ahead)
+        self._stakes, self._nulls = self._ahead.copy(), self._edges.copy()
+        for side in np.flatnonzero(self._latched).tolist():
+            self._nulls[side], self._stakes[side] = self._sides[side].way_back(float(self._worst[side]))
         self._thresholds = np.where(self._latched, self._recovery, self._fires)
-        self._caps = (self._thresholds * CAP_SHARE)[:, None]
-
-    def _evidence(self, samples: Samples, channels: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Evidence of each sample, ``(T, S, 8)``: one logarithm of the product of what its records multiply."""
-        surprise = channels[:, self._columns]
-        surprise -= self._edges
-        surprise[np.isnan(surprise)] = 0.0
-        order = np.argsort(-samples.lengths, kind="stable")
-        starts, lengths = samples.starts[order], samples.lengths[order]
-        products = surprise[starts][:, :, None] * self._stakes
-        products += 1.0
-        factors = np.empty_like(products)
-        for offset in range(1, SAMPLE_RECORDS):
-            longer = int(np.count_nonzero(lengths > offset))
-            if not longer:
-                break
-            part = factors[:longer]
-            np.multiply(surprise[starts[:longer] + offset][:, :, None], self._stakes, out=part)
-            part += 1.0
-            products[:longer] *= part
-        np.log(products, out=products)
-        products *= self._weights
-        evidence = factors
-        evidence[order] = products
-        return evidence
-
-    def _apply_cap(
-        self,
-        samples: Samples,
-        steps: NDArray[np.float64],
-        paths: NDArray[np.float64],
-        before: NDArray[np.float64],
-    ) -> None:
-        """Step through the walks that rose by more than the cap within a pane; the others are right as they are."""
-        side, bet = np.nonzero(paths.max(axis=0) > self._caps)
-        if not side.size:
-            return
-        caps = self._caps[side, 0]
-        high, step = paths[:, side, bet], steps[:, side, bet]
-        bases = self._bases[side, bet]
-        heads = samples.pane_starts
-        floors = np.concatenate([bases[None], high[heads[1:] - 1]])
-        bound = np.flatnonzero((np.maximum.reduceat(high, heads, axis=0) > floors + caps).any(axis=0))
-        if not bound.size:
-            return
-        step, caps, base = step[:, bound], caps[bound], bases[bound]
-        walk = before[side[bound], bet[bound]]
-        begins = np.zeros(samples.starts.size, dtype=bool)
-        begins[heads[1:]] = True
-        stepped = np.empty_like(step)
-        for sample in range(step.shape[0]):
-            if begins[sample]:
-                base = walk
-            walk = np.maximum(np.minimum(walk + step[sample], base + caps), 0.0)
-            stepped[sample] = walk
-        paths[:, side[bound], bet[bound]] = stepped
 
     def _crossings(
         self,
@@ -264,8 +210,13 @@ class Bank:
                 tally = tally + self._tallies[:, side, bet]
                 started_at = int(self._started[side, bet])
             count, total = tally.tolist()
+            if self._latched[side] and not self._within(side, total / max(count, 1.0)):
+                continue
             found.append(Crossing(side, sample, float(walks[sample, bet]), started_at, (count, total)))
         return found
+
+    def _within(self, side: int, mean: float) -> bool:
+        return bool(mean <= self._edges[side] if self._sides[side].rising else mean >= self._edges[side])
 
     def _keep(
         self,

@@ -30,6 +30,16 @@ def _stakes(null: float, guesses: NDArray[np.float64], variance: float, *, binar
     return stakes
 
 
+def between(mean: float, other: float, share: float) -> float:
+    """The mean that lies a share of the way from one to another, in log-odds.
+
+    >>> round(between(0.01, 0.5, 0.5), 3)
+    0.091
+    """
+    place = (1.0 - share) * _log_odds(mean) + share * _log_odds(other)
+    return 1.0 / (1.0 + math.exp(-place))
+
+
 def bets_beyond(null: float, variance: float, *, binary: bool) -> NDArray[np.float64]:
     """Bets that a mean is above ``null``: the evidence of a record x is ln(1 + bet * (x - null)).
 
@@ -55,12 +65,12 @@ def bets_beyond(null: float, variance: float, *, binary: bool) -> NDArray[np.flo
 
 
 def bets_back(null: float, mean: float, variance: float, *, binary: bool) -> NDArray[np.float64]:
-    """Bets that a mean which was beyond an edge is back: the null is the mirrored edge, the guesses lie near ``mean``.
+    """Bets that a mean which had left its band is back: the guesses lie near ``mean``.
 
     Parameters
     ----------
     null
-        One less the edge, for a side that had risen; the edge, for one that had fallen.
+        The mean that is no recovery yet; of a side that had risen, one less it.
     mean
         The baseline's mean, mirrored likewise: it lies above ``null``.
     """

@@ -44,6 +44,7 @@ def drift_output(
         provider=provider,
         signal=finding.signal.name,
         layer=finding.signal.layer,
+        failure_mode=finding.signal.failure_mode,
         unit=finding.signal.unit,
         channel=finding.channel,
         side=finding.side,

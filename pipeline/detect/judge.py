@@ -1,23 +1,23 @@
 """The judge: everything that looks at the blocks of one unit against one baseline, and says what has left it."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from pipeline.detect.bank import Bank, Crossing
 from pipeline.detect.block import PANE_MS, Block
-from pipeline.detect.channels import BINARY
-from pipeline.detect.finding import EffectKind, Finding
+from pipeline.detect.effect import effect_of
+from pipeline.detect.finding import Finding
 from pipeline.detect.latch import Latch
 from pipeline.detect.layout import Layout
 from pipeline.detect.pane_means import PaneMeans, Watched
 from pipeline.detect.recent import Recent
-from pipeline.detect.samples import Samples, samples_of
+from pipeline.detect.samples import samples_of
 from pipeline.detect.sentence import sentence
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.sides import sides_of
+from pipeline.detect.view import View
 from schemas.baseline import Baseline
 from schemas.drift import DriftState
 
@@ -76,7 +76,7 @@ class Judge:
         channels = self._layout.channel_values(values)
         samples = samples_of(block.panes)
         totals = self._layout.totals(samples, values, channels)
-        view = _View(block, values, channels, samples, totals)
+        view = View(block, values, channels, samples, totals)
         crossings = self._bank.observe(samples, channels, totals, block.times_ms)
         crossed = {crossing.side for crossing in crossings}
         for side, latch in self._latches.items():
@@ -141,7 +141,7 @@ class Judge:
             watched.append(Watched(column, channel == "rate", learned.mean, edges.get(False), edges.get(True)))
         return watched, list(tickets.values())
 
-    def _crossed(self, view: "_View", crossing: Crossing) -> tuple[int, Finding]:
+    def _crossed(self, view: View, crossing: Crossing) -> tuple[int, Finding]:
         """A side that fired, or recovered: then ``now`` looks at the records since the recovery began."""
         row = view.row(crossing.sample, int(self._layout.side_signals[crossing.side]))
         at_crossing = view.totals[:, crossing.sample + 1, crossing.side]
@@ -153,6 +153,10 @@ class Judge:
         latch = self._latches.pop(crossing.side)
         latch.add(at_crossing)
         self._bank.rearm(crossing.side)
+        column = int(self._layout.side_channels[crossing.side])
+        for index, watched in enumerate(self._watched):
+            if watched.column == column:
+                self._means.forget(index)
         return row, self._finding(latch, "recovered", view, row, crossing.tally, evidence=crossing.evidence)
 
     def _latch(self, block: Block, row: int, crossing: Crossing, *, adwin: bool = False) -> Latch:
@@ -169,10 +173,10 @@ class Judge:
             records=int(crossing.tally[0]),
         )
         self._latches[crossing.side] = latch
-        self._bank.latch(crossing.side)
+        self._bank.latch(crossing.side, crossing.tally[1] / max(crossing.tally[0], 1.0))
         return latch
 
-    def _changes(self, view: "_View") -> list[tuple[int, Finding]]:
+    def _changes(self, view: View) -> list[tuple[int, Finding]]:
         """Tickets for the changes that ADWIN saw, unless the side or the page beside it has fired already."""
         found = []
         for change in self._means.observe(view.channels):
@@ -193,7 +197,7 @@ class Judge:
         latched = (self._sides[other] for other in self._latches)
         return any((other.signal.name, other.channel, other.direction) == what for other in latched)
 
-    def _evidence_due(self, view: "_View") -> list[tuple[int, Finding]]:
+    def _evidence_due(self, view: View) -> list[tuple[int, Finding]]:
         """Evidence again of what fired some time ago; what no record carried since the last message is not repeated."""
         last = view.block.panes.size - 1
         found = []
@@ -211,7 +215,7 @@ class Judge:
         self,
         latch: Latch,
         state: DriftState,
-        view: "_View",
+        view: View,
         row: int,
         tally: tuple[float, float],
         *,
@@ -221,7 +225,7 @@ class Judge:
         channel = self._baseline.signals[side.signal.name].channels[side.channel]
         count = max(1.0, tally[0])
         mean = tally[1] / count
-        effect, effect_kind = _effect(side.channel, channel.mean, mean, count, channel.count)
+        effect, effect_kind = effect_of(side.channel, channel.mean, mean, count, channel.count)
         normal: float | None = self._layout.normal(latch.side)
         now: float | None = mean
         if normal is None:
@@ -252,33 +256,6 @@ class Judge:
         )
         latch.sent()
         return replace(finding, sentence=sentence(finding, channel.mean, mean))
-
-
-@dataclass(frozen=True, slots=True)
-class _View:
-    """One block, and what the judge made of it."""
-
-    block: Block
-    values: NDArray[np.float64]
-    channels: NDArray[np.float64]
-    samples: Samples
-    totals: NDArray[np.float64]
-
-    def row(self, sample: int, signal: int) -> int:
-        """The last record of a sample that carries the signal."""
-        start = int(self.samples.starts[sample])
-        end = start + int(self.samples.lengths[sample])
-        carrying = np.flatnonzero(~np.isnan(self.values[start:end, signal]))
-        return start + int(carrying[-1]) if carrying.size else end - 1
-
-
-def _effect(channel: str, usual: float, mean: float, records: float, learned: int) -> tuple[float, EffectKind]:
-    """How far it moved; half an event stands for none where odds would be infinite."""
-    if channel not in BINARY:
-        return mean - usual, "rank_shift"
-    now = min(max(mean, 0.5 / records), 1.0 - 0.5 / records) if records > 1 else 0.5
-    before = min(max(usual, 0.5 / learned), 1.0 - 0.5 / learned)
-    return now / (1.0 - now) * (1.0 - before) / before, "odds_ratio"
 
 
 def _six(value: float) -> float:

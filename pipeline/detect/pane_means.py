@@ -38,7 +38,7 @@ class Watched:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """ADWIN saw the mean of a channel change, and it is beyond an edge now. ``row`` is the last record of the pane."""
+    """ADWIN saw the mean of a channel change, and since then it is beyond an edge. ``row`` is the pane's last record."""
 
     index: int
     rises: bool
@@ -49,7 +49,8 @@ class PaneMeans:
     """One ADWIN a channel, fed the means of panes of records that carry the signal.
 
     River's Python class forgets its whole window on the update after a detection; its Rust core, used here, only drops
-    what is older than the change, so that its mean is the mean since then. The core keeps its state in bytes of its
+    what is older than the change, so that its mean is the mean since then. At the change itself that mean may still be
+    mixed with what was before; so it is compared with the edges then, and with every pane after. The core keeps its state in bytes of its
     own. (Bifet and Gavalda 2007, "Learning from time-changing data with adaptive windowing".)
 
     Parameters
@@ -75,7 +76,14 @@ class PaneMeans:
         self._windows = [self._window() for _ in self._watched]
         self._counts = np.zeros(len(self._watched))
         self._sums = np.zeros(len(self._watched))
+        self._changed = [False] * len(self._watched)
         self._rows = 0
+
+    def forget(self, index: int) -> None:
+        """Forget one channel's window: what it holds is over, and would be mixed with what is now."""
+        self._windows[index] = self._window()
+        self._changed[index] = False
+        self._counts[index] = self._sums[index] = 0.0
 
     def observe(self, channels: NDArray[np.float64]) -> list[Change]:
         """Take the channels of one block, shape ``(R, C)``, NaN where a record does not carry the signal."""
@@ -109,6 +117,7 @@ class PaneMeans:
             "windows": [bytes(window.__getstate__()) for window in self._windows],
             "counts": self._counts.copy(),
             "sums": self._sums.copy(),
+            "changed": list(self._changed),
             "rows": self._rows,
         }
 
@@ -136,6 +145,7 @@ class PaneMeans:
         self._windows = windows
         self._counts = np.array(state["counts"], dtype=np.float64)
         self._sums = np.array(state["sums"], dtype=np.float64)
+        self._changed = [bool(changed) for changed in state["changed"]]
         self._rows = int(state["rows"])
 
     def _window(self) -> Any:
@@ -154,7 +164,8 @@ class PaneMeans:
 
     def _update(self, index: int, mean: float, row: int) -> list[Change]:
         window, watched = self._windows[index], self._watched[index]
-        if not window.update(mean):
+        self._changed[index] |= window.update(mean)
+        if not self._changed[index]:
             return []
         now = window.get_total() / window.get_width()
         found = []

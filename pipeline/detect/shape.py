@@ -110,7 +110,7 @@ class Shapes:
         """What a section of each record names: nothing where it is missing or null."""
         if section not in named:
             return [()] * len(records)
-        found = [record.get(section) for record in records]
+        found: list[Any] = [record.get(section) for record in records]
         if set(map(type, found)) != {dict}:
             found = [_NOTHING if each is None else each if isinstance(each, dict) else _NO_OBJECT for each in found]
         fields = list(map(tuple, found))

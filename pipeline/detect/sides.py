@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.band import band
-from pipeline.detect.bets import BETS, bets_back, bets_beyond
+from pipeline.detect.bets import BETS, bets_back, bets_beyond, between
 from pipeline.detect.catalogue import Signal
 from pipeline.detect.channels import BINARY, ChannelName, bad_sides, rises, signal_named, tiers
 from pipeline.detect.settings import DAY_S, DetectSettings
@@ -22,6 +22,10 @@ THRESHOLD_STEP = 0.5
 """Thresholds are rounded up to this, so that equal subjects have equal ones."""
 
 
+BACK_SHARE = 0.25
+"""Share of the way from the edge to the worst that is surely no recovery; more is sooner, and wrong more often."""
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Side:
     """One walk to be. A record x (the channel's number) is ln(1 + stake * (x - edge)) * weight of evidence.
@@ -30,8 +34,10 @@ class Side:
     ----------
     edge
         The band's edge: the mean beyond which it is news.
-    stakes, stakes_back
-        Shape ``(8,)``: bets that the mean is beyond the edge, and that it is back; negative where the mean falls.
+    stakes
+        Shape ``(8,)``: bets that the mean is beyond the edge; negative where the mean falls.
+    mean, variance
+        Of the channel in the baseline.
     weight
         What one record counts, 1 / autocorrelation time.
     threshold
@@ -44,9 +50,34 @@ class Side:
     tier: Tier
     edge: float
     stakes: NDArray[np.float64]
-    stakes_back: NDArray[np.float64]
+    mean: float
+    variance: float
     weight: float
     threshold: float
+
+    @property
+    def rising(self) -> bool:
+        """Whether the channel's mean grows on this side."""
+        return rises(self.channel, self.direction)
+
+    def way_back(self, worst: float) -> tuple[float, NDArray[np.float64]]:
+        """The null of a recovery, and the bets against it, shape ``(8,)``.
+
+        The null is that the mean is still at least a quarter of the way, in log-odds, from the edge to ``worst``, the
+        mean with which the side fired. Against the edge itself, a rate of 1 in 1,000 would need 70,000 records to be called back.
+
+        >>> import numpy as np
+        >>> from pipeline.detect.catalogue import SIGNALS
+        >>> side = Side(SIGNALS[2], "rate", "up", "page", 0.015, np.zeros(8), 0.01, 0.01, 1.0, 28.0)
+        >>> round(side.way_back(0.2)[0], 4), side.way_back(0.012)[0]
+        (0.0297, 0.015)
+        """
+        beyond = worst > self.edge if self.rising else worst < self.edge
+        null = between(self.edge, worst, BACK_SHARE) if beyond else self.edge
+        binary = self.channel in BINARY
+        if self.rising:
+            return null, -bets_back(1.0 - null, 1.0 - self.mean, self.variance, binary=binary)
+        return null, bets_back(null, self.mean, self.variance, binary=binary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,24 +115,23 @@ def sides_of(baseline: Baseline, settings: DetectSettings) -> tuple[list[Side], 
             unjudged.append(Unjudged(signal, channel, direction, tier, refusal))
             continue
         edge = edges.high if rising else edges.low
-        beyond, back = _stakes(learned_channel, edge, rising=rising, binary=channel in BINARY)
-        weight = 1.0 / learned_channel.autocorrelation_time
-        sides.append(Side(signal, channel, direction, tier, edge, beyond, back, weight, thresholds[tier]))
+        null = edge if rising else 1.0 - edge
+        beyond = bets_beyond(null, learned_channel.variance, binary=channel in BINARY)
+        sides.append(
+            Side(
+                signal=signal,
+                channel=channel,
+                direction=direction,
+                tier=tier,
+                edge=edge,
+                stakes=beyond if rising else -beyond,
+                mean=learned_channel.mean,
+                variance=learned_channel.variance,
+                weight=1.0 / learned_channel.autocorrelation_time,
+                threshold=thresholds[tier],
+            )
+        )
     return sides, unjudged
-
-
-def _stakes(
-    learned: Channel, edge: float, *, rising: bool, binary: bool
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    sign = 1.0 if rising else -1.0
-    beyond = bets_beyond(edge if rising else 1.0 - edge, learned.variance, binary=binary)
-    back = bets_back(
-        1.0 - edge if rising else edge,
-        1.0 - learned.mean if rising else learned.mean,
-        learned.variance,
-        binary=binary,
-    )
-    return sign * beyond, -sign * back
 
 
 def _thresholds(baseline: Baseline, settings: DetectSettings, sides: list[tuple[str, Tier]]) -> dict[Tier, float]:

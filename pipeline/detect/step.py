@@ -9,11 +9,12 @@ from pydantic import ValidationError
 
 from pipeline.codec import decode as decode_state
 from pipeline.codec import encode
+from pipeline.dead_letters import dead_letter
 from pipeline.detect.admit import Admission, Admitted
 from pipeline.detect.decode import decode
 from pipeline.detect.judge import Judge
 from pipeline.detect.kept import KeptBaselines
-from pipeline.detect.originals import Original, Originals
+from pipeline.detect.originals import Originals
 from pipeline.detect.parts import PARTITION_KEY, Written, joined
 from pipeline.detect.restore import Restorer
 from pipeline.detect.run import Placed, Run
@@ -98,11 +99,8 @@ class DetectStep:
             baseline = Baseline.from_json(message.value)
             Judge(baseline, self._settings)
         except (ValidationError, ValueError, TypeError, KeyError, IndexError) as problem:
-            original = Original(
-                message.topic, message.partition, message.offset, None, message.timestamp, message.key, message.value
-            )
             detail = f"the message is no baseline that can be judged by: {_line(problem)}"
-            return [original.dead_letter("contract", detail)]
+            return [dead_letter("detect", message, "contract", detail)]
         self._kept.add(baseline, message.value, self._units)
         unit = self._units.get(baseline.subject)
         return [] if unit is None else unit.offer(baseline)
@@ -191,12 +189,15 @@ class DetectStep:
 
     def _within_limit(self, admitted: Admitted, originals: Originals) -> list[Placed]:
         """Push records into their units, as long as there may be more units."""
+        arrived = Run(admitted.records, self._shapes.of(admitted.records), admitted.times_ms, admitted.places)
         distinct = dict.fromkeys(admitted.subjects)
         new = [subject for subject in distinct if subject not in self._units]
         if len(self._units) + len(new) <= self._settings.subjects_max:
             for subject in new:
                 self._add(subject)
-            return self._push(admitted, None if len(distinct) == 1 else list(range(len(admitted.records))), originals)
+            if len(distinct) == 1:
+                return self._push([(admitted.subjects[0], arrived)], originals)
+            return self._push(_by_subject(admitted.subjects, range(len(admitted.subjects)), arrived), originals)
         outputs: list[Placed] = []
         ready: list[int] = []
         latest_ms = max(self._watermark.at_ms, int(admitted.times_ms.max()))
@@ -205,7 +206,7 @@ class DetectStep:
                 place = admitted.places[index]
                 if len(self._units) >= self._settings.subjects_max and latest_ms > self._evictable_from_ms:
                     # Who is silent is only known once all records before this one have been seen.
-                    outputs += self._push(admitted, ready, originals)
+                    outputs += self._push(_by_subject(admitted.subjects, ready, arrived), originals)
                     ready = []
                     outputs += self._make_room(place)
                 if len(self._units) >= self._settings.subjects_max:
@@ -214,27 +215,15 @@ class DetectStep:
                     continue
                 self._add(subject)
             ready.append(index)
-        return outputs + self._push(admitted, ready, originals)
+        return outputs + self._push(_by_subject(admitted.subjects, ready, arrived), originals)
 
-    def _push(self, admitted: Admitted, indexes: list[int] | None, originals: Originals) -> list[Placed]:
-        """Push some records, or all as those of one unit; ticks of a replay among what comes out."""
-        if indexes is not None and not indexes:
-            return []
-        whole = Run(admitted.records, self._shapes.of(admitted.records), admitted.times_ms, admitted.places)
-        runs: Iterable[tuple[str, Run]]
-        if indexes is None:
-            runs = [(admitted.subjects[0], whole)]
-        else:
-            by_subject: dict[str, list[int]] = {}
-            for index in indexes:
-                by_subject.setdefault(admitted.subjects[index], []).append(index)
-            runs = ((subject, whole.pick(own)) for subject, own in by_subject.items())
+    def _push(self, runs: Iterable[tuple[str, Run]], originals: Originals) -> list[Placed]:
+        """Push runs into their units; the ticks of a replay are among what comes out."""
         outputs: list[Placed] = []
         times_ms: list[NDArray[np.int64]] = []
         places: list[int] = []
         for subject, arrived in runs:
-            unit = self._units[subject]
-            run = arrived
+            unit, run = self._units[subject], arrived
             if self._replay:
                 unit.touched = True
                 run, letters = unit.gate.admit(arrived, unit.watermark, originals, self._shapes)
@@ -272,6 +261,17 @@ class DetectStep:
         return oldest.gate.give_up(place)
 
 
+def _by_subject(subjects: Sequence[str], indexes: Iterable[int], arrived: Run) -> Iterator[tuple[str, Run]]:
+    """Some of the records as a run for each subject."""
+    own: dict[str, list[int]] = {}
+    for index in indexes:
+        own.setdefault(subjects[index], []).append(index)
+    return ((subject, arrived.pick(some)) for subject, some in own.items())
+
+
 def _line(problem: Exception) -> str:
-    """One line of what a library may say in many."""
+    """One line of what a library may say in many, without what the message held."""
+    if isinstance(problem, ValidationError):
+        first = problem.errors(include_input=False, include_url=False)[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg']}"
     return " ".join(str(problem).split())

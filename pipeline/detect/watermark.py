@@ -48,10 +48,13 @@ class Watermark:
         if not times_ms.size:
             return []
         order = np.argsort(places, kind="stable")
-        newest = np.maximum.accumulate(np.concatenate(([self.at_ms], times_ms[order])))
-        passed = np.flatnonzero(np.diff(newest // TICK_MS))
+        newest = np.maximum.accumulate(np.maximum(times_ms[order], self.at_ms))
+        # Records that were held are let go together, at one place.
+        last = np.append(np.flatnonzero(np.diff(places[order])), newest.size - 1)
+        reached = newest[last]
+        passed = np.flatnonzero(np.diff(reached // TICK_MS, prepend=self.at_ms // TICK_MS))
         self.at_ms = int(newest[-1])
-        return [(int(places[order[index]]), self.tick(int(newest[index + 1]))) for index in passed.tolist()]
+        return [(int(places[order[last[index]]]), self.tick(int(reached[index]))) for index in passed.tolist()]
 
     def tick(self, watermark_ms: int | None = None, *, wall_ms: int | None = None) -> Output:
         """The message that tells of the watermark, or of an earlier one; live, with the wall clock beside it."""

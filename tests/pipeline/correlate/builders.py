@@ -126,3 +126,10 @@ def only(*contracts: Contract, settings: CorrelateSettings | None = None) -> Inc
     """The newest revision of the only incident."""
     [incident] = newest(*contracts, settings=settings).values()
     return incident
+
+
+def started(settings: CorrelateSettings | None = None, *contracts: Contract) -> CorrelateStep:
+    """A step that has taken some messages."""
+    step = CorrelateStep(settings or CorrelateSettings())
+    step.step(kafka(contracts))
+    return step

@@ -1,5 +1,5 @@
 from pipeline.correlate.settings import CorrelateSettings
-from tests.pipeline.correlate.builders import MINUTE, SECOND, START, drift, later, newest, only, revisions
+from tests.pipeline.correlate.builders import MINUTE, SECOND, START, drift, later, newest, only, revisions, tick
 
 
 def spread(*places, after_s=5, **fields):
@@ -43,9 +43,29 @@ def test_a_line_has_recovered_when_all_its_partitions_have():
 
 
 def test_channels_sides_and_tiers_are_lines_of_their_own():
-    variants = [{}, {"channel": "high_tail"}, {"side": "down"}, {"tier": "ticket"}]
+    variants = [{}, {"channel": "high_tail"}, {"side": "down"}, {"tier": "ticket", "channel": "low_tail"}]
     drifts = [drift("latency_ms", drift_id=str(place), **fields) for place, fields in enumerate(variants)]
     assert len(only(*drifts).evidence) == 4
+
+
+def test_a_ticket_of_what_pages_already_is_no_line_unless_it_outlasts_the_page():
+    ticket, page = drift(tier="ticket", drift_id="ticket"), drift(after_s=6, drift_id="page")
+    back = later(page, 60)
+    assert [line.tier for line in only(ticket).evidence] == ["ticket"]
+    assert [line.tier for line in only(ticket, page).evidence] == ["page"]
+    assert [(line.tier, line.state) for line in only(ticket, page, back).evidence] == [
+        ("ticket", "firing"),
+        ("page", "recovered"),
+    ]
+    assert [line.tier for line in only(ticket, page, back, later(ticket, 90)).evidence] == ["page"]
+
+
+def test_a_ticket_of_what_pages_already_is_not_told_and_still_has_to_recover():
+    page, ticket = drift(drift_id="page"), drift(after_s=6, tier="ticket", drift_id="ticket")
+    assert len(revisions(page, ticket, later(ticket, 60, "evidence", now=0.5))) == 1
+    back = [later(page, 120), tick(START + 30 * MINUTE)]
+    assert only(page, ticket, *back).status == "open"
+    assert only(page, ticket, *back, later(ticket, 600)).status == "resolved"
 
 
 def test_a_second_firing_of_the_same_unit_is_a_line_of_its_own():
@@ -117,3 +137,9 @@ def test_a_failure_whose_first_message_was_lost_opens_by_its_evidence():
 
 def test_a_recovery_of_nothing_known_is_ignored():
     assert newest(later(drift(), 5 * MINUTE / SECOND)) == {}
+
+
+def test_an_incident_keeps_its_name_when_the_cause_recovers_before_the_symptom():
+    cause, symptom = drift("index_age_s", now=90_000.0), drift("retrieval_score", now=0.6, effect=-0.3)
+    incident = only(cause, symptom, later(cause, 60), later(symptom, 90, "evidence", now=0.42))
+    assert incident.failure_mode == "stale_index"

@@ -52,8 +52,8 @@ def test_of_two_open_incidents_the_one_with_the_nearest_start_is_joined():
 
 def test_a_signal_goes_to_the_incident_that_has_it_already_even_if_another_is_nearer():
     stale = drift("index_age_s", start=START + 9 * MINUTE)
-    tickets = drift("refused", start=START + 9 * MINUTE, drift_id="ticket", tier="ticket")
-    both = newest(REFUSED, stale, tickets)
+    again = drift("refused", start=START + 9 * MINUTE, drift_id="again")
+    both = newest(REFUSED, stale, again)
     assert [len(each.evidence) for each in both.values()] == [2, 1]
 
 

@@ -73,7 +73,10 @@ def test_every_drift_that_may_alert_ends_in_exactly_one_incident(seed):
     final = content(run([*deployments, *(message for stream in streams for message in stream)]))
     told = [line.drift_id for incident in final.values() for line in incident.evidence]
     drifts = [each for stream in streams for each in stream if each.type == "drift" and each.tier != "cause"]
-    assert sorted(told) == sorted({each.drift_id for each in drifts})
+    assert len(told) == len(set(told))
+    assert set(told) <= {each.drift_id for each in drifts}
+    # A ticket can be said by a page of the same signal, all others are lines of their own.
+    assert {each.drift_id for each in drifts if each.tier == "page"} <= set(told)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

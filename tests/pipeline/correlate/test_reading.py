@@ -38,6 +38,7 @@ BAD = [
     (DEPLOYMENTS, b'{"deployment_id": "d-1", "timestamp": 1795489920000, "kind": "prompt"}', "contract"),
     (DEPLOYMENTS, deployment().to_json().replace(b'"prompt"', b'"vibes"'), "contract"),
     (COMMANDS, b'{"action": "resolve"}', "contract"),
+    (DEPLOYMENTS, deployment(expect_shift=["length"] * 10_000).to_json(), "too_large"),
     (COMMANDS, b'"resolve"', "not_an_object"),
 ]
 

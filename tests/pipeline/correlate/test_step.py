@@ -1,8 +1,6 @@
 import pytest
 
-from pipeline.codec import encode
 from pipeline.correlate.settings import CorrelateSettings
-from pipeline.correlate.step import PART_BYTES_MAX, CorrelateStep
 from schemas.topics import ALERTS
 from tests.pipeline.correlate.builders import (
     MINUTE,
@@ -17,18 +15,13 @@ from tests.pipeline.correlate.builders import (
     newest,
     only,
     revisions,
+    started,
     tick,
 )
 
 REFUSED = drift()
 BACK = later(REFUSED, 5 * 60)
 QUIET_UNTIL = REFUSED.detected_at + 10 * MINUTE
-
-
-def started(settings=None, *contracts):
-    step = CorrelateStep(settings or CorrelateSettings())
-    step.step(kafka(contracts))
-    return step
 
 
 # opening
@@ -104,10 +97,40 @@ def test_a_rollback_into_an_open_incident_is_not_flagged_but_logged():
     assert incident.log[-1].text == "rolled back: prompt v42 -> v41 (d-43) takes back d-42"
 
 
+def test_the_running_log_is_in_order_of_time_whatever_arrived_first():
+    back = deployment("d-43", before_s=-120, from_version="v42", to_version="v41")
+    log = only(deployment(), REFUSED, BACK, tick(START + 30 * MINUTE), back).log
+    assert [entry.event for entry in log] == ["opened", "rollback", "recovered", "resolved"]
+
+
+def test_a_provider_named_by_evidence_alone_changes_nothing_until_there_is_something_to_tell():
+    named = later(REFUSED, 60, "evidence", provider="openai")
+    change = deployment(subject=None, provider="openai")
+    assert only(REFUSED, named, change).suspects == []
+    back = later(named, 300, sequence=2)
+    assert len(only(REFUSED, named, change, back).suspects) == 1
+
+
 def test_a_change_after_the_resolution_is_not_flagged():
     change = deployment("d-9", before_s=-20 * 60)
     assert [each.status for each in revisions(change, REFUSED, BACK, tick(START + 30 * MINUTE))][-1] == "resolved"
     assert not any(entry.event == "deployment" for entry in only(change, REFUSED, BACK, tick(START + 60 * MINUTE)).log)
+
+
+def test_a_change_before_a_persons_resolution_is_flagged_when_the_records_get_there():
+    closed = command("resolve", only(REFUSED).incident_id, at=START + 20 * MINUTE)
+    change = deployment("d-9", before_s=-10 * 60)
+    told = revisions(change, REFUSED, closed, tick(START + 5 * MINUTE), tick(START + 15 * MINUTE))
+    assert [each.status for each in told] == ["open", "resolved", "resolved"]
+    assert "was deployed into the open incident" in told[-1].change
+
+
+def test_an_incident_opened_late_knows_what_time_it_is_from_its_subjects_other_drifts():
+    change = deployment("d-9", before_s=-10 * 60)
+    ahead = later(REFUSED, 20 * 60, "evidence", partition=1)
+    late = drift("index_age_s", start=START + 8 * MINUTE)
+    [_, opened] = newest(change, REFUSED, ahead, late).values()
+    assert [entry.event for entry in opened.log] == ["opened", "deployment"]
 
 
 # time and resolution
@@ -158,101 +181,3 @@ def test_the_step_reads_no_clock_of_its_own():
     assert step.control(kafka([REFUSED])[0]) == []
     step.restart_walks()
     assert incidents(step.step(kafka([tick(QUIET_UNTIL)])))[0].status == "resolved"
-
-
-# limits
-
-
-def test_beyond_the_limit_the_oldest_resolved_incident_is_dropped():
-    few = CorrelateSettings(incidents_max=1)
-    step = started(few, REFUSED, BACK, tick(QUIET_UNTIL))
-    told = incidents(step.step(kafka([drift(subject="search", start=START + 60 * MINUTE)])))
-    assert [(each.subject, each.status) for each in told] == [("search", "open")]
-    assert step.limits_hit["incidents_max"] == 1
-    assert len([key for key, value in step.changed() if key.startswith(b"incident/") and value]) == 1
-
-
-def test_if_all_are_open_the_one_longest_unmoved_is_closed_and_says_why():
-    few = CorrelateSettings(incidents_max=1)
-    told = incidents(started(few, REFUSED).step(kafka([drift(subject="search", start=START + 60 * MINUTE)])))
-    assert [(each.subject, each.status) for each in told] == [("search", "open"), ("support-bot", "resolved")]
-    assert "raise correlate.incidents_max" in told[-1].change
-
-
-def test_the_running_log_is_bounded_and_keeps_the_opening():
-    said = [command("acknowledge", only(REFUSED).incident_id, at=START + each * MINUTE) for each in range(1, 30)]
-    incident = only(REFUSED, *said, settings=CorrelateSettings(log_entries_max=5))
-    assert len(incident.log) == 5
-    assert (incident.log[0].event, incident.log[-1].at) == ("opened", START + 29 * MINUTE)
-
-
-def test_the_drifts_of_an_incident_are_bounded_and_recovered_ones_make_room():
-    few = CorrelateSettings(drifts_max=2)
-    first, second, third = (drift(signal, now=0.05) for signal in ("refused", "empty", "hallucinated"))
-    assert {line.signal for line in only(first, second, third, settings=few).evidence} == {"refused", "empty"}
-    incident = only(first, second, later(first, 10), third, settings=few)
-    assert {line.signal for line in incident.evidence} == {"empty", "hallucinated"}
-
-
-def test_deployments_and_shifts_beyond_their_limits_leave_state():
-    step = started(CorrelateSettings(deployments_max=2, causes_max=1), *(deployment(f"d-{each}") for each in range(5)))
-    step.step(kafka([drift("input_tokens"), drift("input_length")]))
-    state = {key: value is not None for key, value in step.changed()}
-    assert [key for key, kept in state.items() if kept] == [
-        b"deployment/d-3",
-        b"deployment/d-4",
-        b"shift/" + (drift("input_length").drift_id.encode()),
-    ]
-    assert step.limits_hit == {"deployments_max": 3, "causes_max": 1}
-
-
-def test_the_largest_incident_fits_into_one_part_and_one_message():
-    step, outputs = started(), []
-    long = {"sentence": "s" * 400, "environment": "e" * 200, "provider": "p" * 200}
-    for number in range(400):
-        fields = long | {
-            "drift_id": f"{number:0200}",
-            "segment": f"tenant={number:0190}",
-            "request_id": f"{number:0200}",
-        }
-        opened = drift(start=START + number, **fields)
-        outputs += step.step(kafka([opened, later(opened, 1, "evidence")]))
-    assert max(len(output.value) for output in outputs) < 500_000
-    sizes = [len(value) for _, value in step.changed()]
-    assert 200_000 < max(sizes) <= PART_BYTES_MAX
-
-
-# state
-
-
-def test_only_what_changed_is_written():
-    step = started(None, deployment(), REFUSED, tick(START + SECOND))
-    assert [key.split(b"/")[0] for key, _ in step.changed()] == [b"clocks", b"deployment", b"incident"]
-    assert list(step.changed()) == []
-    step.step(kafka([tick(START + 2 * SECOND)]))
-    assert [key for key, _ in step.changed()] == [b"clocks/"]
-
-
-def test_state_that_does_not_fit_is_left_out_with_a_line_each_and_the_rest_taken_up():
-    parts = dict(started(None, deployment(), REFUSED).changed())
-    [incident] = [key for key in parts if key.startswith(b"incident/")]
-    bad = {
-        b"incident/inc-1": b"nonsense",
-        b"incident/inc-2": encode({"incident_id": "inc-2"}, kind="incident", settings_hash=""),
-        b"deployment/d-1": encode({"arrival": 0, "deployment": {}}, kind="deployment", settings_hash=""),
-        b"rumour/1": encode({}, kind="rumour", settings_hash=""),
-        b"\xff\xfe": b"",
-    }
-    step = CorrelateStep(CorrelateSettings())
-    lines = list(step.restore((bad | parts).items()))
-    assert len(lines) == len(bad)
-    assert all("is left out" in line for line in lines)
-    [told] = incidents(step.step(kafka([BACK])))
-    assert (told.incident_id, told.revision) == (incident.decode().split("/")[1], 2)
-
-
-def test_other_settings_forget_no_open_incident():
-    parts = dict(started(None, REFUSED).changed())
-    step = CorrelateStep(CorrelateSettings(join_window_s=5, resolve_quiet_s=1))
-    assert list(step.restore(parts.items())) == []
-    assert [each.revision for each in incidents(step.step(kafka([BACK, tick(START + 20 * MINUTE)])))] == [2, 3]

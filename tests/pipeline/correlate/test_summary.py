@@ -40,8 +40,22 @@ def test_a_signal_without_a_phrase_of_its_own_is_told_by_its_name():
 
 
 def test_a_channel_other_than_the_location_is_named():
+    summary = only(drift("latency_ms", channel="high_tail", now=2400.0, normal=2000.0)).summary
+    assert "has the high values of latency_ms up: 2,400 ms, normally 2,000 ms" in summary
+
+
+def test_a_channel_whose_usual_value_has_moved_far_is_told_as_the_value():
     summary = only(drift("latency_ms", channel="high_tail", now=4000.0, normal=2000.0)).summary
-    assert "has the high values of latency_ms up: 4,000 ms, normally 2,000 ms" in summary
+    assert "support-bot takes 4,000 ms to answer, normally 2,000 ms" in summary
+
+
+def test_the_usual_value_names_the_incident_before_its_tails():
+    tail = drift("latency_ms", channel="high_tail", drift_id="tail", start=START - SECOND, now=900.0)
+    assert "takes 1,120 ms to answer" in only(tail, drift("latency_ms")).summary
+
+
+def test_a_change_at_the_very_start_is_told_so():
+    assert "deployed 03:12:00Z, at the start." in only(deployment(before_s=0), drift()).summary
 
 
 def test_a_segment_is_named():

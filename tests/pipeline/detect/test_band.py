@@ -19,7 +19,9 @@ def channel(mean, *, variance=None, count=100_000, time=1.0, deviation=0.0) -> C
 def test_a_well_known_rate_has_its_tolerance_as_edge():
     edges = band(channel(0.01), "rate", "page", REPLAY, sides=80, span_s=1800)
     assert edges.high == pytest.approx(odds_times(0.01, 1.5))
-    assert band(channel(0.3), "rate", "page", REPLAY, sides=80, span_s=1800).low == pytest.approx(odds_times(0.3, 1 / 1.5))
+    assert band(channel(0.3), "rate", "page", REPLAY, sides=80, span_s=1800).low == pytest.approx(
+        odds_times(0.3, 1 / 1.5)
+    )
 
 
 def test_tickets_are_told_of_smaller_changes_than_pages():

@@ -5,7 +5,7 @@ import pytest
 from river.drift import PageHinkley
 
 from pipeline.detect.bank import CAP_SHARE, Bank
-from pipeline.detect.bets import BETS, bets_back, bets_beyond
+from pipeline.detect.bets import BETS, bets_beyond
 from pipeline.detect.samples import samples_of
 from pipeline.detect.sides import Side
 from tests.pipeline.detect.worlds import BY_NAME
@@ -14,16 +14,16 @@ RECOVERY = 8.0
 
 
 def side(edge: float, mean: float, *, rising: bool = True, binary: bool = True, weight=1.0, threshold=20.0) -> Side:
-    sign = 1.0 if rising else -1.0
-    null, back, towards = (edge, 1 - edge, 1 - mean) if rising else (1 - edge, edge, mean)
+    beyond = bets_beyond(edge if rising else 1 - edge, 1 / 12, binary=binary)
     return Side(
         signal=BY_NAME["refused"],
-        channel="rate",
+        channel="rate" if binary else "location",
         direction="up" if rising else "down",
         tier="page",
         edge=edge,
-        stakes=sign * bets_beyond(null, 1 / 12, binary=binary),
-        stakes_back=-sign * bets_back(back, towards, 1 / 12, binary=binary),
+        stakes=beyond if rising else -beyond,
+        mean=mean,
+        variance=1 / 12,
         weight=weight,
         threshold=threshold,
     )
@@ -109,9 +109,8 @@ class Oracle:
 
 @pytest.mark.parametrize("seed", range(12))
 def test_walks_equal_a_plain_recursion_with_the_cap_and_missing_values(seed):
-    # No side may turn round, or the two would part: thresholds decide the cap only.
+    # No side is turned round when it fires: thresholds decide the cap only.
     bank, oracle = bank_of(), Oracle(SIDES, COLUMNS)
-    bank.latch = lambda side: None
     channels, panes = stream(seed, 700)
     random = np.random.default_rng(seed)
     begin, capped = 0, False
@@ -131,7 +130,7 @@ class _Zero:
 
     n = 0
 
-    def update(self, x):
+    def update(self, _):
         self.n += 1
 
     def get(self):
@@ -150,15 +149,15 @@ def river_alarm(increments, threshold):
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_without_a_cap_it_is_rivers_page_hinkley(seed):
+def test_without_a_cap_it_is_rivers_page_hinkley(seed, monkeypatch):
     random = np.random.default_rng(seed)
     rows = 2400
     x = (random.random(rows) < np.where(np.arange(rows) < 1200, 0.01, 0.08)).astype(float)
     panes = np.repeat(np.arange(rows // 25), 25)
     own = SIDES[0]
     samples = samples_of(panes)
+    monkeypatch.setattr("pipeline.detect.bank.CAP_SHARE", math.inf)
     bank = bank_of([own], np.array([0]))
-    bank._caps[:] = np.inf
     found = walk(bank, x[:, None], panes, columns=np.array([0]))
     evidence = np.log1p(own.stakes[None, :] * (x[:, None] - own.edge))
     sums = np.add.reduceat(evidence, samples.starts, axis=0)
@@ -203,6 +202,9 @@ def test_the_start_is_the_first_record_after_the_last_zero_and_the_tally_counts_
     rows = (crossing.sample + 1) * 8
     assert crossing.started_at == panes[160] * 1000
     assert crossing.tally == (rows, rows)
+    within_one = bank_of([SIDES[0]], np.array([0]))
+    (same,) = walk(within_one, np.vstack([quiet, bad]), panes, columns=np.array([0]))
+    assert (same.started_at, same.tally, same.sample) == (crossing.started_at, crossing.tally, crossing.sample + 20)
 
 
 def test_records_without_the_signal_are_no_evidence():
@@ -222,9 +224,29 @@ def test_a_latched_side_says_once_that_it_recovered_and_fires_again():
         for crossing in walk(bank, channels, np.arange(index * 400, index * 400 + 400) // 50, columns=columns):
             latched = bool(bank.latched[crossing.side])
             events.append((index, "recovered" if latched else "fired"))
-            (bank.rearm if latched else bank.latch)(crossing.side)
+            if latched:
+                bank.rearm(crossing.side)
+            else:
+                bank.latch(crossing.side, crossing.tally[1] / crossing.tally[0])
     assert [event for _, event in events] == ["fired", "recovered", "fired"]
-    assert events[0][0] < 10 < events[1][0] < 80 <= events[2][0]
+    assert events[0][0] < 10 <= events[1][0] < 80 <= events[2][0]
+
+
+@pytest.mark.parametrize(("rate", "recovers"), [(0.01, True), (0.022, False)])
+def test_most_of_the_way_back_is_sure_soon_but_only_the_band_is_a_recovery(rate, recovers):
+    bank = bank_of([SIDES[0]], np.array([0]))
+    bank.latch(0, worst=0.3)
+    random = np.random.default_rng(6)
+    recovered_after = None
+    for index in range(50):
+        channels = (random.random((400, 1)) < rate).astype(float)
+        panes = np.arange(index * 400, index * 400 + 400) // 50
+        if walk(bank, channels, panes, columns=np.array([0])):
+            recovered_after = index * 400
+            break
+    assert bank.walks.max() >= RECOVERY
+    assert (recovered_after is not None) is recovers
+    assert recovered_after is None or recovered_after < 2000
 
 
 def test_state_put_down_and_taken_up_changes_nothing():
@@ -233,12 +255,12 @@ def test_state_put_down_and_taken_up_changes_nothing():
     for bank, end in ((whole, 900), (first, 450)):
         for begin in range(0, end, 150):
             for crossing in walk(bank, channels[begin : begin + 150], panes[begin : begin + 150]):
-                bank.latch(crossing.side)
+                bank.latch(crossing.side, 0.5)
     second = bank_of()
     second.load(first.dump())
     for begin in range(450, 900, 150):
         for crossing in walk(second, channels[begin : begin + 150], panes[begin : begin + 150]):
-            second.latch(crossing.side)
+            second.latch(crossing.side, 0.5)
     for name, kept in whole.dump().items():
         np.testing.assert_array_equal(second.dump()[name], kept)
     assert whole.latched.any()
@@ -261,7 +283,7 @@ def test_restart_forgets_walks_and_keeps_latches():
     bank = bank_of()
     channels, panes = stream(1, 300)
     walk(bank, channels, panes)
-    bank.latch(2)
+    bank.latch(2, 0.9)
     bank.restart()
     assert not bank.walks.any()
     assert bank.latched.tolist() == [False, False, True, False, False]

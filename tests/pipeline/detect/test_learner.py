@@ -163,7 +163,10 @@ def test_nothing_seen_gives_no_baseline():
 def test_categories_are_learned_as_shares_and_hashes_are_not():
     learner = Learner("support-bot", DetectSettings(categories_max=8))
     for row in range(0, 2000, 100):
-        categories = {"finish_reason": ["stop"] * 90 + ["length"] * 10, "fingerprint": [f"{row + i}" for i in range(100)]}
+        categories = {
+            "finish_reason": ["stop"] * 90 + ["length"] * 10,
+            "fingerprint": [f"{row + i}" for i in range(100)],
+        }
         learner.observe(block({"refused": np.zeros(100)}, first_row=row, categories=categories))
     signals = learner.baseline("file").signals
     assert signals["finish_reason"].shares == {"length": 0.1, "stop": 0.9}

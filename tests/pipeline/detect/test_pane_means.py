@@ -30,8 +30,8 @@ def test_a_slow_sinking_is_found_and_its_direction_told():
 def test_a_change_within_the_band_is_no_news():
     random = np.random.default_rng(3)
     ranks = random.normal(0.45, 0.01, 60_000)
-    ranks[30_000:] += 0.1
-    wide, narrow = (Watched(0, rate=False, usual=0.5, low=0.4, high=high) for high in (0.56, 0.54))
+    ranks[30_000:] += 0.2
+    wide, narrow = (Watched(0, rate=False, usual=0.5, low=0.4, high=high) for high in (0.7, 0.6))
     assert feed(PaneMeans([wide], DELTA, RECORDS), ranks) == []
     assert feed(PaneMeans([narrow], DELTA, RECORDS), ranks)
 

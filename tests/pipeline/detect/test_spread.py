@@ -35,7 +35,7 @@ def test_independent_records_have_an_autocorrelation_time_of_one():
 
 
 @pytest.mark.parametrize(("factor", "expected"), [(0.5, 3.0), (0.8, 9.0)])
-def test_autocorrelation_time_is_that_of_the_process(factor, expected):
+def test_autocorrelation_time_is_that_of_its_series(factor, expected):
     slices, bursts = places()
     found = np.mean([autocorrelation_time(autoregressive(seed, factor), slices, bursts, 1.0) for seed in range(8)])
     assert found == pytest.approx(expected, rel=0.2)

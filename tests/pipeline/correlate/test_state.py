@@ -1,0 +1,77 @@
+"""What a checkpoint holds, and what a step makes of one."""
+
+from pipeline.codec import encode
+from pipeline.correlate.settings import CorrelateSettings
+from pipeline.correlate.step import CorrelateStep
+from tests.pipeline.correlate.builders import (
+    MINUTE,
+    SECOND,
+    START,
+    deployment,
+    drift,
+    incidents,
+    kafka,
+    later,
+    started,
+    tick,
+)
+
+REFUSED = drift()
+BACK = later(REFUSED, 5 * 60)
+QUIET_UNTIL = REFUSED.detected_at + 10 * MINUTE
+
+
+def test_only_what_changed_is_written():
+    step = started(None, deployment(), REFUSED, tick(START + SECOND))
+    assert [key.split(b"/")[0] for key, _ in step.changed()] == [
+        b"clocks",
+        b"deployment",
+        b"drift",
+        b"told",
+        b"incident",
+    ]
+    assert list(step.changed()) == []
+    step.step(kafka([tick(START + 2 * SECOND)]))
+    assert [key for key, _ in step.changed()] == [b"clocks/"]
+
+
+def test_state_that_does_not_fit_is_left_out_with_a_line_each_and_the_rest_taken_up():
+    parts = dict(started(None, deployment(), REFUSED).changed())
+    [incident] = [key for key in parts if key.startswith(b"incident/")]
+    bad = {
+        b"incident/inc-1": b"nonsense",
+        b"incident/inc-2": encode({"incident_id": "inc-2"}, kind="incident", settings_hash=""),
+        b"deployment/d-1": encode({"arrival": 0, "deployment": {}}, kind="deployment", settings_hash=""),
+        b"incident/inc-3": parts[incident],
+        b"drift/lost": encode({"incident_id": "inc-3", "place": 1}, kind="drift", settings_hash=""),
+        b"rumour/1": encode({}, kind="rumour", settings_hash=""),
+        b"\xff\xfe": b"",
+    }
+    step = CorrelateStep(CorrelateSettings())
+    lines = list(step.restore((bad | parts).items()))
+    assert len(lines) == len(bad) - 1  # a drift that does not fit takes its incident with it
+    assert all("is left out" in line for line in lines)
+    [told] = incidents(step.step(kafka([BACK])))
+    assert (told.incident_id, told.revision) == (incident.decode().split("/")[1], 2)
+
+
+def test_an_incident_whose_told_revision_is_lost_is_left_out_and_not_counted_from_one_again():
+    parts = {key: value for key, value in started(None, REFUSED).changed() if not key.startswith(b"told/")}
+    [line] = CorrelateStep(CorrelateSettings()).restore(parts.items())
+    assert "the revision that readers know is not in the checkpoint" in line
+
+
+def test_other_settings_forget_no_open_incident():
+    parts = dict(started(None, REFUSED).changed())
+    step = CorrelateStep(CorrelateSettings(join_window_s=5, resolve_quiet_s=1))
+    assert list(step.restore(parts.items())) == []
+    assert [each.revision for each in incidents(step.step(kafka([BACK, tick(START + 20 * MINUTE)])))] == [2, 3]
+
+
+def test_only_the_drifts_that_moved_are_written_again():
+    empty = drift("empty", now=0.02)
+    topic = dict(started(None, REFUSED, empty).changed())
+    step = CorrelateStep(CorrelateSettings())
+    assert list(step.restore(topic.items())) == []
+    step.step(kafka([later(empty, 10, "evidence")]))
+    assert [key for key, _ in step.changed() if key.startswith(b"drift/")] == [f"drift/{empty.drift_id}".encode()]

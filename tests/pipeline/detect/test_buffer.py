@@ -1,0 +1,57 @@
+import random
+
+import numpy as np
+import pytest
+
+from pipeline.detect.buffer import Buffer
+from pipeline.detect.run import Run
+from pipeline.detect.settings import DetectSettings
+
+SETTINGS = DetectSettings(block_records=64, flush_records=16, flush_panes=4)
+
+
+def blocks(panes, cuts=()):
+    """The blocks as lists of record numbers, with the number of the record that ended each."""
+    buffer, found, start = Buffer(SETTINGS), [], 0
+    for end in (*cuts, len(panes)):
+        numbers = list(range(start, end))
+        if numbers:
+            run = Run([{"n": n} for n in numbers], [None] * len(numbers), np.array(numbers), numbers)
+            pushed = buffer.push(run, np.array(panes[start:end], dtype=np.int64), [None] * len(numbers))
+            found += [(place, [each["n"] for each in rows.records]) for place, rows in pushed]
+        start = end
+    return found
+
+
+def obvious(panes):
+    buffered, found = [], []
+    for number, pane in enumerate(panes):
+        if buffered and pane != panes[buffered[-1]] and (len(buffered) >= 16 or pane - panes[buffered[0]] >= 4):
+            found.append((number, buffered))
+            buffered = []
+        buffered.append(number)
+        if len(buffered) == 64:
+            found.append((number, buffered))
+            buffered = []
+    return found
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_blocks_end_where_the_rule_says_in_any_batches(seed):
+    rng = random.Random(seed)
+    steps = rng.choice(((0,), (0, 0, 0, 1), (0, 1, 9), (0,) * 50 + (1,), (4, 5)))
+    panes = np.cumsum([rng.choice(steps) for _ in range(500)]).tolist()
+    cuts = sorted(rng.sample(range(501), rng.randrange(200)))
+    assert blocks(panes, cuts) == blocks(panes) == obvious(panes)
+
+
+def test_few_records_of_one_pane_wait():
+    assert blocks([7] * 63) == []
+
+
+def test_a_full_block_ends_with_the_record_that_fills_it():
+    assert [(place, len(rows)) for place, rows in blocks([7] * 130)] == [(63, 64), (127, 64)]
+
+
+def test_a_slow_unit_is_looked_at_after_four_panes():
+    assert blocks([1, 2, 3, 4, 5]) == [(4, [0, 1, 2, 3])]

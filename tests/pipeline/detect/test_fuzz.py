@@ -1,0 +1,88 @@
+"""Whatever JSON there is in a message, the step takes it, accounts for it, and gives the same in any batches."""
+
+import random
+
+import pytest
+
+from pipeline.detect.catalogue import CATEGORIES, SIGNALS
+from pipeline.detect.settings import DetectSettings
+from pipeline.detect.step import DetectStep
+from pipeline.step import Message
+from schemas.topics import BASELINES
+from tests.pipeline.detect.streams import START_MS, as_json, drive, message, record, whole_state
+from tests.pipeline.detect.test_step import BASELINE, messages_of
+
+NAMES = [row.field for row in (*SIGNALS, *CATEGORIES)] + [
+    "subject", "timestamp", "request_id", "environment", "provider", "provider_model",
+    "infrastructure", "output", "data", "safety", "custom", "versions", "segment", "embedding", "", "$array", "é",
+]  # fmt: skip
+SCALARS = [
+    None, True, False, 0, 1, -1, 0.5, 1e15, 1e16, -1e300, 2**63, 5e-324, -0.0,
+    "", "bot", "x" * 201, "a\nb", "2026-11-24T03:12:00Z", "1e5", "\x00", "\U0001f600",
+]  # fmt: skip
+
+
+def anything(rng, depth=0):
+    kind = rng.random()
+    if depth > 3 or kind < 0.6:
+        return rng.choice(SCALARS)
+    if kind < 0.7:
+        return [anything(rng, depth + 1) for _ in range(rng.randrange(4))]
+    return {rng.choice(NAMES): anything(rng, depth + 1) for _ in range(rng.randrange(6))}
+
+
+def spoiled(rng, number):
+    """A good record with some of its fields, at any level, made anything."""
+    fields = record(rng, number, START_MS + number * 50)
+    for _ in range(rng.randrange(3)):
+        holder = (
+            fields
+            if rng.random() < 0.3
+            else rng.choice([value for value in fields.values() if isinstance(value, dict)] or [fields])
+        )
+        if rng.random() < 0.5 and holder:
+            holder[rng.choice(list(holder))] = anything(rng)
+        else:
+            holder[rng.choice(NAMES)] = anything(rng)
+    return fields
+
+
+def value_of(rng, number):
+    if rng.random() < 0.2:
+        return as_json(anything(rng))
+    if rng.random() < 0.1:
+        return as_json([spoiled(rng, 10**6 + 10 * number + n) for n in range(3)])
+    value = as_json(spoiled(rng, number))
+    if rng.random() < 0.1:
+        at = rng.randrange(len(value))
+        value = value[:at] + bytes([rng.randrange(256)]) + value[at + 1 :]
+    return value
+
+
+@pytest.mark.parametrize("replay", [False, True])
+@pytest.mark.parametrize("seed", range(4))
+def test_anything_is_accounted_for_the_same_in_any_batches(seed, replay):
+    rng = random.Random(seed)
+    messages = [message(number, value_of(rng, number), START_MS + number * 50) for number in range(800)]
+    found = []
+    for batch in (1, 30, 1000):
+        step = DetectStep(0, DetectSettings(ready_after_s=30, ready_records=300, ready_records_rate=300), replay=replay)
+        if seed % 2:
+            step.control(Message(BASELINES, 0, 0, START_MS, None, BASELINE.to_json()))
+        outputs = drive(step, messages, range(0, len(messages), batch))
+        counts = step.counts()
+        assert counts["records"] == sum(counts[what] for what in ("used", "duplicates", "held", "dead_letters"))
+        assert counts["used"] > 300
+        assert counts["bad_fields"] > 50
+        found.append((outputs, whole_state(step), counts))
+    assert found[0] == found[1] == found[2]
+
+
+def test_ordinary_records_drop_no_field_but_those_that_are_bad():
+    step = DetectStep(0, DetectSettings(), replay=False)
+    step.step(messages_of(count=1000))
+    step.units["bot"].flush()
+    assert {field for field, _ in step.units["bot"].columns.bad_fields} == {
+        "output.length",
+        "infrastructure.error_type",
+    }

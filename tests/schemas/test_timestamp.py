@@ -1,0 +1,69 @@
+import doctest
+
+import pytest
+
+from schemas import timestamp
+from schemas.timestamp import LATEST_MS, SECONDS_BY_MISTAKE_BELOW, format_timestamp, parse_timestamp
+
+AT = 1_795_489_920_123
+
+
+def test_the_examples_in_the_documentation_are_true():
+    result = doctest.testmod(timestamp)
+    assert (result.attempted > 0, result.failed) == (True, 0)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        AT,
+        float(AT),
+        "2026-11-24T03:12:00.123Z",
+        "2026-11-24t03:12:00.123z",
+        "2026-11-24 03:12:00.123Z",
+        "2026-11-24T03:12:00.123999999Z",
+        "2026-11-24T14:12:00.123+11:00",
+        "2026-11-23T23:12:00.123-04:00",
+    ],
+)
+def test_one_point_in_time_can_be_written_in_many_ways(value):
+    assert parse_timestamp(value) == AT
+
+
+def test_a_leap_second_counts_as_the_last_millisecond_before_it_ends():
+    assert format_timestamp(parse_timestamp("2016-12-31T23:59:60Z")) == "2016-12-31T23:59:59.999Z"
+
+
+@pytest.mark.parametrize(
+    ("value", "complaint"),
+    [
+        (True, "boolean"),
+        (None, "RFC 3339"),
+        ([AT], "RFC 3339"),
+        (AT / 1000, "RFC 3339"),
+        (AT // 1000, "seconds"),
+        (0, "seconds"),
+        (-1, "year 9999"),
+        (LATEST_MS + 1, "year 9999"),
+        (2**70, "year 9999"),
+        ("", "offset"),
+        ("yesterday", "offset"),
+        ("2026-11-24T03:12:00", "offset"),
+        ("2026-11-24", "offset"),
+        (str(AT), "offset"),
+        ("2026-13-24T03:12:00Z", "month"),
+        ("2026-02-30T03:12:00Z", "day"),
+        ("2026-11-24T25:12:00Z", "hour"),
+        ("2026-11-24T03:12:00+99:00", "offset"),
+        ("1970-01-01T00:00:00Z", "1973"),
+        ("٢٠٢٦-11-24T03:12:00Z", "offset"),
+    ],
+)
+def test_what_is_no_point_in_time_is_refused_in_words(value, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        parse_timestamp(value)
+
+
+@pytest.mark.parametrize("value", [SECONDS_BY_MISTAKE_BELOW, AT, LATEST_MS])
+def test_what_is_written_is_read_back(value):
+    assert parse_timestamp(format_timestamp(value)) == value

@@ -1,0 +1,151 @@
+"""The house: one way of imports, locks that name hashes and no hosts, everything packaged, nothing of this machine."""
+
+import ast
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+from click import Context
+
+from topologies.cli import COMMANDS as DRIFTWIRE
+from topologies.cli import command
+from topologies.configuration import load
+
+ROOT = Path(__file__).parents[1]
+ROOTS = ("schemas", "pipeline", "topologies", "load")
+SOURCES = sorted(path for root in ROOTS for path in (ROOT / root).rglob("*.py"))
+LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+CLOCKS = re.compile(r"\b(datetime|date)\.(now|utcnow|today)$|\brandom\.")
+
+LINES_MAX = 300
+"""Lines of a file: the aim is 250."""
+
+
+def name(path):
+    return str(path.relative_to(ROOT))
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=name)
+def test_a_file_says_what_it_is_and_is_not_too_long(path):
+    text = path.read_text()
+    assert ast.get_docstring(ast.parse(text)), "a module docstring"
+    assert text.count("\n") <= LINES_MAX
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if p.parts[len(ROOT.parts)] in ("schemas", "pipeline")], ids=name)
+def test_pure_code_reads_no_clock_no_randomness_and_no_environment(path):
+    banned = {"time", "random", "secrets", "os", "uuid", "socket", "threading", "asyncio", "pickle", "subprocess"}
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            assert not {alias.name.partition(".")[0] for alias in node.names} & banned
+        if isinstance(node, ast.ImportFrom):
+            assert (node.module or "").partition(".")[0] not in banned
+        if isinstance(node, ast.Attribute):
+            assert node.attr not in ("now", "utcnow", "today", "default_rng"), ast.unparse(node)
+
+
+def test_no_source_reads_a_pickle():
+    for path in SOURCES:
+        assert not re.search(r"^\s*(import|from) (pickle|marshal|shelve|dill)\b", path.read_text(), re.MULTILINE), path
+
+
+def test_every_folder_of_code_is_a_package():
+    for root in (*ROOTS, "tests"):
+        for folder in {path.parent for path in (ROOT / root).rglob("*.py")}:
+            assert (folder / "__init__.py").exists(), folder
+
+
+def test_tests_are_never_packaged():
+    found = PROJECT["tool"]["setuptools"]["packages"]["find"]["include"]
+    assert sorted(found) == sorted(f"{root}*" for root in ROOTS)
+    assert "Private :: Do Not Upload" in PROJECT["project"]["classifiers"]
+
+
+@pytest.mark.parametrize("path", LOCKS, ids=name)
+def test_a_lock_names_versions_and_hashes_and_no_host(path):
+    text = path.read_text()
+    assert "://" not in text
+    assert "--index" not in text
+    pinned = re.findall(r"^[a-z0-9][a-z0-9._-]*(?:\[[^\]]*\])?==\S+", text, re.MULTILINE)
+    blocks = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
+    assert len(pinned) == len(blocks) > 0
+    assert all("--hash=sha256:" in block for block in blocks)
+
+
+def test_every_dependency_is_in_the_lock():
+    locked = {line.partition("==")[0] for line in (ROOT / "requirements/runtime.lock").read_text().splitlines()}
+    for dependency in PROJECT["project"]["dependencies"]:
+        assert re.match(r"[a-z0-9-]+", dependency)[0] in locked
+
+
+def test_make_help_names_every_target():
+    makefile = (ROOT / "Makefile").read_text()
+    done = subprocess.run(["make", "help"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for target in re.findall(r"^\.PHONY: (\S+)", makefile, re.MULTILINE):
+        assert re.search(rf"^  {target} +\S", done.stdout, re.MULTILINE), target
+
+
+def test_the_build_server_runs_what_people_run():
+    run = ROOT / ".ci/run"
+    assert run.stat().st_mode & 0o111
+    called = re.findall(r"^make (\S+)$", run.read_text(), re.MULTILINE)
+    assert "test" in called
+    assert "lint" in called
+    workflow = yaml.safe_load((ROOT / ".github/workflows/ci.yml").read_text())
+    assert {"run": ".ci/run"} in workflow["jobs"]["ci"]["steps"]
+
+
+def test_the_contracts_of_imports_hold():
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"],
+        check=False,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "3 kept, 0 broken" in done.stdout
+
+
+COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
+
+
+def test_compose_runs_each_step_with_a_command_that_exists():
+    for step in ("detect", "correlate", "route"):
+        service = COMPOSE["services"][step]
+        called, *arguments = service["command"]
+        assert called in DRIFTWIRE
+        command.get_command(Context(command), called).make_context(called, list(arguments))
+        assert arguments[0] == step
+        assert service["depends_on"] == {"kafka": {"condition": "service_healthy"}}
+
+
+def test_compose_mounts_a_configuration_that_is_right_and_has_twelve_partitions():
+    (mount,) = COMPOSE["services"]["detect"]["volumes"]
+    source, target, _ = mount.split(":")
+    assert target in COMPOSE["services"]["detect"]["command"]
+    kafka = load(ROOT / source).kafka
+    assert kafka.records_partitions == 12
+    assert kafka.bootstrap == "kafka:9092"
+    assert COMPOSE["services"]["detect"]["deploy"]["replicas"] <= kafka.records_partitions
+
+
+def test_compose_publishes_kafka_on_this_machine_alone_and_takes_the_largest_messages():
+    kafka = COMPOSE["services"]["kafka"]
+    assert kafka["ports"] == ["127.0.0.1:9092:9094"]
+    assert kafka["image"] == "apache/kafka:4.3.1"
+    assert int(kafka["environment"]["KAFKA_MESSAGE_MAX_BYTES"]) > 16 * 1024 * 1024
+
+
+def test_the_image_copies_what_the_build_needs_and_is_not_run_as_root():
+    text = (ROOT / "Dockerfile").read_text()
+    for needed in (*ROOTS, "pyproject.toml", "README.md", "LICENSE", "requirements/runtime.lock"):
+        assert re.search(rf"^COPY .*\b{re.escape(needed)}\b", text, re.MULTILINE), needed
+    assert re.search(r"^USER (?!root)", text, re.MULTILINE)
+    assert 'ENTRYPOINT ["driftwire"]' in text

@@ -1,0 +1,127 @@
+"""``driftwire baseline``: learned from a file, published, shown again from the topic, and refused where too little."""
+
+import gzip
+import json
+import random
+
+import pytest
+from click.testing import CliRunner
+
+from schemas.baseline import Baseline
+from topologies.commands.baseline import command
+from topologies.failure import Failure
+
+START_MS = 1_795_000_000_000
+RECORDS = 3000
+INTERVAL_MS = 1000
+
+
+def records(subject="support-bot", count=RECORDS, seed=7):
+    world = random.Random(seed)
+    for number in range(count):
+        yield {
+            "subject": subject,
+            "request_id": f"{subject}-{number}",
+            "timestamp": START_MS + number * INTERVAL_MS,
+            "infrastructure": {"latency_ms": world.lognormvariate(6, 0.5)},
+            "output": {"refused": world.random() < 0.01, "finish_reason": "stop"},
+        }
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "records.ndjson.gz"
+    with gzip.open(path, "wt") as stream:
+        stream.writelines(json.dumps(record) + "\n" for record in records())
+    return path
+
+
+def baseline(*arguments):
+    result = CliRunner().invoke(
+        command, [str(argument) for argument in arguments], catch_exceptions=False, env={"COLUMNS": "160"}
+    )
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def learned(file, tmp_path, *more):
+    output = tmp_path / "baseline.json"
+    said = baseline("learn", file, "-o", output, "--ready-after", "30m", "--ready-records", "1000", *more)
+    return output, said
+
+
+def test_a_file_of_records_becomes_a_baseline(file, tmp_path):
+    output, said = learned(file, tmp_path)
+    found = Baseline.from_json(output.read_bytes())
+    assert found.subject == "support-bot"
+    assert found.source == "file"
+    assert found.records == RECORDS
+    assert found.baseline_version in said
+    assert 0.005 < found.signals["refused"].channels["rate"].mean < 0.015
+    assert "records that could not be used: none" in said
+
+
+def test_the_same_file_gives_the_same_baseline(file, tmp_path):
+    first = learned(file, tmp_path)[0].read_bytes()
+    assert learned(file, tmp_path)[0].read_bytes() == first
+
+
+def test_lines_that_cannot_be_used_are_counted_by_reason_and_cost_nothing_else(file, tmp_path):
+    bad = tmp_path / "bad.ndjson"
+    bad.write_text('not json\n{"subject": "support-bot"}\n\n')
+    output, said = learned(file, tmp_path, str(bad))
+    assert Baseline.from_json(output.read_bytes()).records == RECORDS
+    assert "not_json 1" in said
+    assert "timestamp_missing 1" in said
+
+
+def test_too_short_a_time_is_refused_with_both_durations(file, tmp_path):
+    with pytest.raises(Failure, match=r"span 50 min and a baseline needs 24 h"):
+        baseline("learn", file, "-o", tmp_path / "out.json")
+    assert not (tmp_path / "out.json").exists()
+
+
+def test_several_subjects_need_a_name(file, tmp_path):
+    other = tmp_path / "other.ndjson"
+    other.write_text("".join(json.dumps(record) + "\n" for record in records("search", seed=8)))
+    with pytest.raises(Failure, match=r"2 subjects \(search, support-bot\): name one with --subject"):
+        learned(file, tmp_path, str(other))
+    output, _ = learned(file, tmp_path, str(other), "--subject", "search")
+    assert Baseline.from_json(output.read_bytes()).subject == "search"
+
+
+def test_a_subject_that_is_not_there_is_told(file, tmp_path):
+    with pytest.raises(Failure, match="no records of nobody"):
+        learned(file, tmp_path, "--subject", "nobody")
+
+
+def test_a_file_that_breaks_off_is_named(file, tmp_path):
+    file.write_bytes(file.read_bytes()[:-100])
+    with pytest.raises(Failure, match=r"records\.ndjson\.gz cannot be read"):
+        learned(file, tmp_path)
+
+
+def test_show_lists_each_signal_with_what_is_normal_and_what_would_be_seen(file, tmp_path):
+    output, _ = learned(file, tmp_path)
+    shown = baseline("show", output)
+    rows = {line.split()[0]: line for line in shown.splitlines() if line.strip()}
+    assert " ms" in rows["latency_ms"]
+    assert "above" in rows["refused"]
+    assert "stop 100%" in rows["finish_reason"]
+
+
+def test_show_refuses_what_is_no_baseline(tmp_path):
+    path = tmp_path / "baseline.json"
+    path.write_text('{"subject": "support-bot"}')
+    with pytest.raises(Failure, match=r"baseline\.json is no baseline: baseline_version: Field required"):
+        baseline("show", path)
+
+
+@pytest.mark.kafka
+def test_a_published_baseline_is_shown_by_the_name_of_its_subject(file, tmp_path, broker):
+    output, _ = learned(file, tmp_path)
+    version = Baseline.from_json(output.read_bytes()).baseline_version
+    assert version in baseline("publish", output, "--bootstrap", broker.bootstrap)
+    assert version in baseline("show", "support-bot", "--bootstrap", broker.bootstrap)
+    with pytest.raises(Failure, match=r"no baseline of nobody .* support-bot"):
+        baseline("show", "nobody", "--bootstrap", broker.bootstrap)
