@@ -15,6 +15,9 @@ SUBJECT = "support-bot"
 REGIONS = ("ap-southeast-2", "eu-central-1", "us-east-1")
 TENANTS = ("acme", "globex", "initech", "umbrella", "hooli")
 
+CATEGORIES = ("fingerprint", "finish_reason")
+ALL_SIGNALS = (*SIGNALS, *CATEGORIES)
+
 DECIMALS: dict[str, int] = {
     "latency_ms": 1, "time_to_first_token_ms": 1, "input_tokens": 0, "output_tokens": 0, "length": 0, "input_length": 0,
     "queue_depth": 0, "retrieved_documents": 0, "index_age_s": 1, "feature_age_s": 1,
@@ -25,7 +28,7 @@ RATIO_DECIMALS = 4
 
 
 def json_lines(
-    columns: Columns, *, subject: str = SUBJECT, seed: int = 0, signals: Collection[str] = SIGNALS
+    columns: Columns, *, subject: str = SUBJECT, seed: int = 0, signals: Collection[str] = ALL_SIGNALS
 ) -> list[bytes]:
     """The records of some columns, one JSON object each, without a line's end.
 
@@ -36,7 +39,7 @@ def json_lines(
 
 
 def records(
-    columns: Columns, *, subject: str = SUBJECT, seed: int = 0, signals: Collection[str] = SIGNALS
+    columns: Columns, *, subject: str = SUBJECT, seed: int = 0, signals: Collection[str] = ALL_SIGNALS
 ) -> Iterator[dict[str, Any]]:
     """The same as objects."""
     lists = {name: _listed(name, column) for name, column in columns.values.items()}
@@ -49,9 +52,11 @@ def records(
         strict=False,
     )  # fmt: skip
     prefix = f"r{seed:x}-"
+    categories = all(name in signals for name in CATEGORIES)
     for name, number, mix, time, versions, (infrastructure, output, data, safety) in rows:
-        output["fingerprint"] = f"{mix & 0xFFFFFFFF:08x}"
-        output["finish_reason"] = "length" if mix % 37 == 0 else "stop"
+        if categories:
+            output["fingerprint"] = f"{mix & 0xFFFFFFFF:08x}"
+            output["finish_reason"] = "length" if mix % 37 == 0 else "stop"
         yield {
             "subject": name,
             "request_id": f"{prefix}{number:x}",

@@ -9,6 +9,7 @@ import asyncio
 import os
 import random
 import signal
+import subprocess
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -121,7 +122,7 @@ async def disturb(workers: list[Worker], chance: random.Random) -> Counter[str]:
         else:
             worker.kill()
             if kind != "kill":
-                worker.start(fault=f"{kind}:{chance.randint(1, 3)}")
+                worker.start(fault=f"{kind}:{chance.randint(1, 2)}")
                 if await asyncio.to_thread(ends_by_itself, worker):
                     happened[kind] += 1
                 else:
@@ -135,8 +136,8 @@ async def disturb(workers: list[Worker], chance: random.Random) -> Counter[str]:
 
 def ends_by_itself(worker: Worker) -> bool:
     try:
-        return worker.wait_until_it_ends(25) == -signal.SIGKILL
-    except TimeoutError:
+        return worker.wait_until_it_ends(20) == -signal.SIGKILL
+    except subprocess.TimeoutExpired:
         return False
 
 
@@ -180,7 +181,7 @@ async def test_killed_and_paused_workers_find_what_undisturbed_ones_find(
         print(f"\nseed {SEED}: faults {dict(happened)}; {len(records)} records, {len(drifts)} drift messages, "
               f"{len(incidents)} incidents")
     assert happened.total() == FAULTS
-    assert len({drift["subject"] for drift in expected_drifts}) >= 5
+    assert len({drift["subject"] for drift in expected_drifts}) >= sum(failure is not None for failure in FAILURES)
     assert set(Counter((drift["drift_id"], drift["sequence"]) for drift in drifts).values()) == {1}
     assert by_identity(drifts) == by_identity(expected_drifts)
     assert incidents == expected_incidents

@@ -24,6 +24,10 @@ FLOOR_RELATIVE = 0.10
 FLOOR_RANK = 0.05
 """Day-to-day standard deviation of a mean rank, until then."""
 
+NARROW_BELOW = 0.02
+"""Rate of the rarer outcome: a band that ends below it can be judged however wide it is in odds, since a failure of a
+few percent lies far outside of it."""
+
 EDGE_MIN = 1e-5
 EDGE_MAX = 0.999
 """Edges nearer to 0 and 1 than these cannot be crossed in any useful time."""
@@ -113,7 +117,7 @@ def _rate_edge(
     # never seen would have.
     origin = max(mean, confidence_high(0.0, independent, error))
     ratio = high * (1.0 - origin) / (origin * (1.0 - high)) if origin < 1.0 else 1.0
-    if ratio > odds_max:
+    if ratio > odds_max and high > NARROW_BELOW:
         return high, f"its odds may change {ratio:.1f}-fold by themselves, more than {odds_max:g}"
     return high, None
 

@@ -179,9 +179,8 @@ class Columns:
         length: int,
     ) -> None:
         flat = shape.read_labels(sections)
-        sound = set(map(type, flat)) <= {str, _NONE} and max(map(len, filter(None, flat)), default=0) <= (
-            SUBJECT_LENGTH_MAX
-        )
+        texts = set(map(type, flat)) <= {str, _NONE}
+        sound = texts and max(map(len, filter(None, flat)), default=0) <= SUBJECT_LENGTH_MAX
         for number, name in enumerate(shape.labels):
             column = flat[number :: len(shape.labels)]
             if not sound:

@@ -36,6 +36,8 @@ class Restorer:
     ----------
     problems
         One line for each thing that could not be taken up.
+    stale
+        Parts that must not be found by the next one who restores: what is learned anew does not overwrite them all.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Restorer:
         shapes: Shapes,
     ) -> None:
         self.problems: list[str] = []
+        self.stale: list[str] = []
         self._subject = subject
         self._settings = settings
         self._digest = settings.digest()
@@ -147,6 +150,7 @@ class Restorer:
             name = part.partition("/")[2]
             if not self._take_up(part, partial(learner.load_part, name)):
                 self.problems.append(f"{self._subject}: its baseline is learned anew")
+                self.stale = self._parts_of(LEARNER)
                 return
         self._unit.learner = learner
 

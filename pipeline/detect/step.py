@@ -149,6 +149,8 @@ class DetectStep:
             if unit is None:
                 self._gone.append(written)
             else:
+                stale = {part: written.chunks.pop(part) for part in restorer.stale}
+                self._gone.append(Written(subject, stale))
                 self._units[subject], self._written[subject] = unit, written
         self._kept.settle()
 

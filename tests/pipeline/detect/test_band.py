@@ -109,3 +109,19 @@ def test_a_replay_that_names_its_own_readiness_has_no_floor_for_days():
 def test_a_channel_without_records_is_not_judged():
     edges = band(channel(0.5, count=0), "rate", "page", REPLAY, sides=80, span_s=1800)
     assert edges.low_refusal == edges.high_refusal == "no records behind its mean"
+
+
+def test_a_rare_rate_whose_slices_differ_by_chance_is_still_judged_because_its_edge_is_narrow_in_itself() -> None:
+    rare = Channel(
+        mean=0.0002, variance=0.0002, autocorrelation_time=1.0, slice_deviation=0.0003, count=51_200
+    )
+    found = band(rare, "rate", "page", DetectSettings(), sides=90, span_s=90_000)
+    assert found.high_refusal is None
+    assert found.high < 0.002
+
+
+def test_a_rate_that_swings_by_whole_percents_cannot_be_judged() -> None:
+    wild = Channel(mean=0.01, variance=0.0099, autocorrelation_time=1.0, slice_deviation=0.02, count=51_200)
+    found = band(wild, "rate", "page", DetectSettings(), sides=90, span_s=90_000)
+    assert found.high_refusal is not None
+    assert "by themselves" in found.high_refusal

@@ -387,6 +387,12 @@ class TestRestoring:
         problems = list(step.restore(checkpoint.parts.items()))
         assert any("learned anew" in problem for problem in problems)
         assert not step.units["bot"].learner.ready()
+        checkpoint.take(step)
+        assert not [key for key in checkpoint.parts if b"learner" in key]
+        step.step(messages_of(count=500, offset=500, start_ms=START_MS + 25_000))
+        checkpoint.take(step)
+        again = checkpoint.restored(new_step(replay=True), random.Random(1))
+        assert whole_state(again) == whole_state(step)
 
     def test_a_hole_restarts_the_walks_and_is_written(self):
         step, _, _ = self.after()
