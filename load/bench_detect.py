@@ -133,7 +133,7 @@ class Measured:
                 for (detecting, idle, timed), found in zip(self.rounds, self.found, strict=True)
             ],
             "commands": {
-                "detect": "python -m topologies.cli worker detect --config FILE",
+                "detect": "python -P -m topologies.cli worker detect --config FILE",
                 "obvious": " ".join(("DETECT=1", *COMMAND)),
                 "obvious_do_nothing": " ".join(("DETECT=0", *COMMAND)),
             },

@@ -83,8 +83,8 @@ def _record_line(value: bytes, newest_ms: int) -> Line:
     try:
         parsed = orjson.loads(value)
         first = parsed[0] if isinstance(parsed, list) else parsed
-        return Line(parse_timestamp(first["timestamp"]), str(first["subject"]).encode("utf-8", "replace"), value)
-    except (ValueError, KeyError, TypeError, IndexError):
+        return Line(parse_timestamp(first["timestamp"]), first["subject"].encode(), value)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         return Line(newest_ms, None, value, readable=False)
 
 

@@ -86,7 +86,7 @@ def show_baselines(console: Console, outcome: Outcome) -> None:
 def _table(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
     table = Table(title=Text(title, style="bold"), title_justify="left", box=None, padding=(0, 2, 0, 0))
     for name in left:
-        table.add_column(name)
+        table.add_column(name, no_wrap=name.endswith(" at"))
     for name in right:
         table.add_column(name, justify="right")
     return table

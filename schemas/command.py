@@ -24,5 +24,7 @@ class Command(Message):
     severity: Severity | None = None
     assignee: Label | None = None
     note: str | None = Field(default=None, max_length=2000)
-    matchers: list[str] = Field(default_factory=list, description='of a silence: subject="support-bot", severity=~"P3|P4"')
+    matchers: list[str] = Field(
+        default_factory=list, description='of a silence: subject="support-bot", severity=~"P3|P4"'
+    )
     until: Timestamp | None = Field(default=None, description="the end of a silence")

@@ -21,7 +21,9 @@ class Deployment(Message):
     subject: Subject | None = None
     environment: Label | None = None
     provider: Label | None = None
-    name: Label | None = Field(default=None, description="which one, where a kind has many: the flag's or package's name")
+    name: Label | None = Field(
+        default=None, description="which one, where a kind has many: the flag's or package's name"
+    )
     from_version: Label | None = None
     to_version: Label | None = None
     rollback_of: Label | None = Field(default=None, description="the deployment_id that this one takes back")

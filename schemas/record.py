@@ -41,7 +41,9 @@ class Output(Message):
     refused: Rate | None = None
     confidence: Ratio | None = None
     similarity: Annotated[float, Field(ge=-1, le=1)] | None = None
-    fingerprint: Label | None = Field(default=None, description="a hash of the output: equal outputs, equal fingerprints")
+    fingerprint: Label | None = Field(
+        default=None, description="a hash of the output: equal outputs, equal fingerprints"
+    )
     hallucinated: Rate | None = None
     thumbs_down: Rate | None = None
     corrected: Rate | None = None

@@ -40,7 +40,7 @@ def parse_timestamp(value: Any) -> int:
     1795489920123
     """
     if isinstance(value, bool):
-        raise ValueError("a timestamp is Unix milliseconds or RFC 3339, not a boolean")
+        raise ValueError("a timestamp is Unix milliseconds or RFC 3339, not a boolean")  # noqa: TRY004 pydantic wants it
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, int):

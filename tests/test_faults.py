@@ -41,7 +41,16 @@ PARTITIONS = 4
 START_MS = 1_795_500_000_000
 RECORDS_PER_SECOND = 50.0
 DURATION_S = 300
-FAILURES = ("refusal_spike", "empty_output", "latency_degradation", "outage", "semantic_drift", "pii_exposure", None, None)
+FAILURES = (
+    "refusal_spike",
+    "empty_output",
+    "latency_degradation",
+    "outage",
+    "semantic_drift",
+    "pii_exposure",
+    None,
+    None,
+)
 """By subject; two have none."""
 
 Sent = list[tuple[int, bytes]]
@@ -178,8 +187,10 @@ async def test_killed_and_paused_workers_find_what_undisturbed_ones_find(
                 worker.kill()
 
     with capsys.disabled():
-        print(f"\nseed {SEED}: faults {dict(happened)}; {len(records)} records, {len(drifts)} drift messages, "
-              f"{len(incidents)} incidents")
+        print(
+            f"\nseed {SEED}: faults {dict(happened)}; {len(records)} records, {len(drifts)} drift messages, "
+            f"{len(incidents)} incidents"
+        )
     assert happened.total() == FAULTS
     assert len({drift["subject"] for drift in expected_drifts}) >= sum(failure is not None for failure in FAILURES)
     assert set(Counter((drift["drift_id"], drift["sequence"]) for drift in drifts).values()) == {1}

@@ -55,13 +55,13 @@ class BatchScheduler(DefaultSchedulingStrategy):
         return super().map_from_records({tp: [Batch(found)] for tp, found in records.items() if found})
 
 
-class BatchSchema(faust.Schema):
+class BatchSchema(faust.Schema[Any, Any]):
     """Leaves decoding to the step: the value of an event is the list of records."""
 
     def compile(self, app: Any, **_: Any) -> Callable[..., Awaitable[Any]]:
         """The decoder that Faust calls for each message."""
 
-        async def decode(message: Any, *, propagate: bool = False) -> Any:
+        async def decode(message: Any, **_: Any) -> Any:
             return app.create_event(None, message.value, {}, message)
 
         return decode

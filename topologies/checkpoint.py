@@ -6,6 +6,7 @@ of the partition: what that one still tries to commit is refused by the broker.
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import orjson
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -98,23 +99,29 @@ class Checkpoints:
 
     async def _send_outputs(self, outputs: Sequence[Output]) -> None:
         for output in outputs:
-            await self._producer.send(
-                output.topic, key=output.key, value=output.value, partition=output.partition or 0
-            )
+            await self._send(output.topic, output.key, output.value, output.partition or 0)
 
     async def _send_state(self, state: Iterable[tuple[bytes, bytes | None]], offsets: Mapping[str, int]) -> None:
         for key, value in state:
             if value is not None and len(value) > STATE_BYTES_MAX:
                 raise ValueError(f"the part {key!r} of a state has {len(value)} bytes, more than {STATE_BYTES_MAX}")
-            await self._producer.send(self._topic, key=key, value=value, partition=self._partition)
-        await self._producer.send(
-            self._topic, key=_OFFSETS_KEY, value=orjson.dumps(dict(offsets)), partition=self._partition
-        )
+            await self._send(self._topic, key, value, self._partition)
+        await self._send(self._topic, _OFFSETS_KEY, orjson.dumps(dict(offsets)), self._partition)
+
+    async def _send(self, topic: str, key: bytes | None, value: bytes | None, partition: int) -> None:
+        sent = await self._producer.send(topic, key=key, value=value, partition=partition)
+        # The transaction's end tells of a failure; what each message has to say of it would only be logged.
+        sent.add_done_callback(_hear)
 
     async def _send_offsets(self, inputs: Mapping[str, int]) -> None:
         await self._producer.send_offsets_to_transaction(
             {TopicPartition(topic, self._partition): offset + 1 for topic, offset in inputs.items()}, self._group
         )
+
+
+def _hear(sent: asyncio.Future[Any]) -> None:
+    if not sent.cancelled():
+        sent.exception()
 
 
 async def read_to_end(bootstrap: str, partition: TopicPartition) -> dict[bytes, bytes]:

@@ -25,7 +25,7 @@ class ControlReader:
     """
 
     def __init__(self, bootstrap: str, topic: str, tell: Callable[[Input], Awaitable[None]]) -> None:
-        self._consumer_of = bootstrap
+        self._bootstrap = bootstrap
         self._partition = TopicPartition(topic, 0)
         self._tell = tell
         self._newest: dict[bytes, Input] = {}
@@ -38,7 +38,8 @@ class ControlReader:
 
     async def messages(self) -> list[Input]:
         """All that the topic held when the reader caught up, and what came since: the newest by key, in order."""
-        assert self._task is not None
+        if self._task is None:
+            raise RuntimeError("start the control reader before asking it for messages")
         waiting = asyncio.create_task(self._caught_up.wait())
         await asyncio.wait({waiting, self._task}, return_when=asyncio.FIRST_COMPLETED)
         if not waiting.done():
@@ -54,7 +55,7 @@ class ControlReader:
 
     async def _run(self) -> None:
         async with AIOKafkaConsumer(
-            bootstrap_servers=self._consumer_of, isolation_level="read_committed", auto_offset_reset="earliest"
+            bootstrap_servers=self._bootstrap, isolation_level="read_committed", auto_offset_reset="earliest"
         ) as consumer:
             consumer.assign([self._partition])
             await consumer.seek_to_beginning(self._partition)

@@ -90,7 +90,8 @@ class StepRuntime:
 
         self._app.agent(topic, name=f"driftwire.{self._wiring.name}")(agent)
 
-    async def _on_assigned(self, _: Any, assigned: set[TP], **__: Any) -> None:
+    async def _on_assigned(self, _: Any, *changes: Any, **__: Any) -> None:
+        assigned: set[TP] = changes[0]
         if self._wiring.control_topic is not None and self._control is None:
             self._control = ControlReader(self._bootstrap, self._wiring.control_topic, self._tell)
             self._control.start()
@@ -100,10 +101,11 @@ class StepRuntime:
         if not partitions:
             self._say_ready("standby")
 
-    async def _on_revoked(self, _: Any, revoked: set[TP], **__: Any) -> None:
+    async def _on_revoked(self, _: Any, *changes: Any, **__: Any) -> None:
+        revoked: set[TP] = changes[0]
         await self._let_go({tp.partition for tp in revoked if tp.topic in self._wiring.topics})
 
-    async def _on_shutdown(self, _: Any, **__: Any) -> None:
+    async def _on_shutdown(self, *_: Any, **__: Any) -> None:
         await self._let_go(set(self._owners))
         if self._control is not None:
             await self._control.stop()
@@ -141,7 +143,7 @@ class StepRuntime:
                 self._say_ready("ready")
             loop = asyncio.get_running_loop()
             ticked = committed = loop.time()
-            while not owner.closed:
+            while True:
                 await asyncio.sleep(PACE_S)
                 async with owner.lock:
                     if owner.closed:
@@ -225,10 +227,15 @@ class StepRuntime:
             logger.warning("%s: another worker has taken partition %d over; it is left to that one", name, partition)
             return
         if isinstance(error, KafkaError):
-            logger.warning("%s: partition %d: %s; it is taken up again from its last checkpoint", name, partition, error)
+            logger.warning(
+                "%s: partition %d: %s; it is taken up again from its last checkpoint", name, partition, error
+            )
         else:
             logger.error(
-                "%s: partition %d failed; it is taken up again from its last checkpoint", name, partition, exc_info=error
+                "%s: partition %d failed; it is taken up again from its last checkpoint",
+                name,
+                partition,
+                exc_info=error,
             )
         self._own(partition, after_s=REOPEN_PAUSE_S, seek=True)
 

@@ -28,7 +28,19 @@ def test_lines_are_sent_byte_for_byte_with_their_subject_as_key(tmp_path: Path, 
     assert lines[1].time_ms == 1795489921000
 
 
-@pytest.mark.parametrize("bad", ["{", "[]", "7", '{"subject":"a"}', '{"timestamp":1795489921000}', '"x"', "null"])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        "{",
+        "[]",
+        "7",
+        '{"subject":"a"}',
+        '{"subject":7,"timestamp":1795489921000}',
+        '{"timestamp":1795489921000}',
+        '"x"',
+        "null",
+    ],
+)
 def test_a_line_that_is_no_record_is_sent_as_it_stands_and_marked(tmp_path: Path, bad: str) -> None:
     lines = list(read_records(written(tmp_path, "records.ndjson", f"{FIRST}\n{bad}\n")))
     assert lines[1].value.decode() == bad

@@ -30,7 +30,9 @@ def counting_worker(broker: EmbeddedBroker, log: Path) -> Worker:
     return Worker(["-m", "tests.topologies.counting_worker", broker.bootstrap], log)
 
 
-async def produce(broker: EmbeddedBroker, count: int, *, value: bytes = b"x" * 300, partition: int | None = None) -> None:
+async def produce(
+    broker: EmbeddedBroker, count: int, *, value: bytes = b"x" * 300, partition: int | None = None
+) -> None:
     async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap, linger_ms=20) as producer:
         for number in range(count):
             await producer.send(RECORDS, value, partition=number % PARTITIONS if partition is None else partition)
@@ -41,7 +43,9 @@ async def outputs(broker: EmbeddedBroker, what: str = "count") -> list[dict[str,
     return [content for content in found if content["what"] == what]
 
 
-async def settle(broker: EmbeddedBroker, worker: Worker, expected: int, timeout_s: float = 60.0) -> list[dict[str, Any]]:
+async def settle(
+    broker: EmbeddedBroker, worker: Worker, expected: int, timeout_s: float = 60.0
+) -> list[dict[str, Any]]:
     """Wait until so many outputs are there."""
     deadline = time.monotonic() + timeout_s
     while len(found := await outputs(broker)) < expected:
@@ -82,7 +86,10 @@ async def test_a_worker_killed_inside_a_checkpoint_leaves_neither_half(
 async def test_a_paused_worker_that_wakes_up_as_a_zombie_writes_nothing(
     empty_broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
-    with counting_worker(empty_broker, tmp_path / "a") as first, counting_worker(empty_broker, tmp_path / "b") as second:
+    with (
+        counting_worker(empty_broker, tmp_path / "a") as first,
+        counting_worker(empty_broker, tmp_path / "b") as second,
+    ):
         first.start()
         first.wait_until_it_says("detect: ready")
         second.start()
@@ -111,8 +118,13 @@ async def test_a_message_that_the_step_fails_on_is_set_aside_alone(
         worker.start()
         found = await settle(empty_broker, worker, 5)
         assert [content["value"] for content in found] == [500, 1000, 1500, 2000, 2500]
-        letters = [DeadLetter.from_json(message.value or b"") async for message in read_all(empty_broker.bootstrap, DEAD_LETTERS)]
-        assert [(letter.reason, letter.partition, letter.offset) for letter in letters] == [("internal_error", 2, 1_250)]
+        letters = [
+            DeadLetter.from_json(message.value or b"")
+            async for message in read_all(empty_broker.bootstrap, DEAD_LETTERS)
+        ]
+        assert [(letter.reason, letter.partition, letter.offset) for letter in letters] == [
+            ("internal_error", 2, 1_250)
+        ]
         assert worker.stop() == 0
 
 
@@ -153,4 +165,6 @@ async def test_a_control_message_reaches_every_partition_once_even_over_a_restar
         await settle(empty_broker, worker, 8)
         assert worker.stop() == 0
     told = Counter((content["partition"], content["value"]) for content in await outputs(empty_broker, "control"))
-    assert told == {(partition, text): 1 for partition in range(PARTITIONS) for text in ("before", "after", "while away")}
+    assert told == {
+        (partition, text): 1 for partition in range(PARTITIONS) for text in ("before", "after", "while away")
+    }
