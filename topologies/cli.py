@@ -1,6 +1,7 @@
 """The command ``driftwire``. Commands are imported when they are run, so that help and errors come at once."""
 
 import importlib
+import logging
 import sys
 
 import click
@@ -49,6 +50,8 @@ def command() -> None:
 
 def main() -> None:
     """Run the command line: status 1 with a line for each problem, 2 for wrong use, 130 after Ctrl-C."""
+    # What the Kafka client logs while no log is set up, a command's own line says better.
+    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
         command(prog_name="driftwire")
     except Failure as failure:

@@ -5,6 +5,8 @@ import sys
 import time
 from collections.abc import Callable
 
+from aiokafka.errors import KafkaError
+
 LIBRARIES = ("faust", "mode", "aiokafka")
 """Loggers of which only warnings are shown, and each kind of line once an interval."""
 
@@ -52,6 +54,14 @@ class Throttle(logging.Filter):
         return True
 
 
+class HeardElsewhere(logging.Filter):
+    """Leaves out what asyncio says of futures inside aiokafka that nobody asked: what failed is told by who asked for it."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        return not (record.name == "asyncio" and isinstance(error, KafkaError))
+
+
 def set_up_logging() -> None:
     """Log to standard error from now on, replacing what was set up before."""
     stream = logging.StreamHandler(sys.stderr)
@@ -59,6 +69,7 @@ def set_up_logging() -> None:
     form.converter = _utc
     stream.setFormatter(form)
     stream.addFilter(Throttle(time.monotonic))
+    stream.addFilter(HeardElsewhere())
     logging.basicConfig(level=logging.INFO, handlers=[stream], force=True)
     for name in (*LIBRARIES, *CHATTY):
         logging.getLogger(name).setLevel(logging.WARNING)

@@ -90,7 +90,7 @@ class StepRuntime:
 
         self._app.agent(topic, name=f"driftwire.{self._wiring.name}")(agent)
 
-    async def _on_assigned(self, _: Any, *changes: Any, **__: Any) -> None:
+    async def _on_assigned(self, _: Any, /, *changes: Any, **__: Any) -> None:
         assigned: set[TP] = changes[0]
         if self._wiring.control_topic is not None and self._control is None:
             self._control = ControlReader(self._bootstrap, self._wiring.control_topic, self._tell)
@@ -101,7 +101,7 @@ class StepRuntime:
         if not partitions:
             self._say_ready("standby")
 
-    async def _on_revoked(self, _: Any, *changes: Any, **__: Any) -> None:
+    async def _on_revoked(self, _: Any, /, *changes: Any, **__: Any) -> None:
         revoked: set[TP] = changes[0]
         await self._let_go({tp.partition for tp in revoked if tp.topic in self._wiring.topics})
 

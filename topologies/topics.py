@@ -6,6 +6,7 @@ from typing import Any
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
+    KafkaConnectionError,
     KafkaError,
     TopicAlreadyExistsError,
     UnknownTopicOrPartitionError,
@@ -67,7 +68,7 @@ async def create_topics(
     wanted = {row.name: row.partitions or records_partitions for row in TOPICS}
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(timeout_s * 1000))
     try:
-        await admin.start()
+        await _connect(admin, bootstrap)
         existing = await _partitions(admin)
         missing = [row for row in TOPICS if row.name not in existing]
         created = await _create(admin, missing, wanted, replication_factor) if missing else []
@@ -78,6 +79,15 @@ async def create_topics(
     finally:
         await admin.close()
     return created
+
+
+async def _connect(admin: AIOKafkaAdminClient, bootstrap: str) -> None:
+    try:
+        await admin.start()
+    except (KafkaConnectionError, OSError) as error:
+        raise BrokerError(
+            f"no Kafka answers at {bootstrap}: start one (driftwire up), or name another (--bootstrap)"
+        ) from error
 
 
 async def _create(

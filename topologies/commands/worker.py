@@ -45,12 +45,16 @@ async def _create_topics(bootstrap: str, records_partitions: int, replication_fa
 
     loop = asyncio.get_running_loop()
     deadline = loop.time() + BROKER_WAIT_S
+    told = False
     while True:
         try:
             await create_topics(bootstrap, records_partitions, replication_factor)
-        except BrokerError:
+        except BrokerError as error:
             if loop.time() > deadline:
                 raise
+            if not told:
+                click.echo(f"waiting up to {BROKER_WAIT_S:.0f} s: {error}", err=True)
+                told = True
             await asyncio.sleep(RETRY_S)
         else:
             return
