@@ -30,6 +30,7 @@ def command(config: Path | None, bootstrap: str | None, port: int | None, data: 
 
     async def run() -> None:
         topology = Topology(configuration, data=folder, bootstrap=bootstrap, replay=replay, say=click.echo, port=port)
+        click.echo("Starting Kafka and the steps ..." if bootstrap is None else "Starting the steps ...")
         async with topology:
             kind = "replay" if replay else "live"
             click.echo(f"driftwire is up: Kafka at {topology.bootstrap}, {kind}, data in {folder}; Ctrl-C stops it.")

@@ -112,9 +112,7 @@ def test_a_channel_without_records_is_not_judged():
 
 
 def test_a_rare_rate_whose_slices_differ_by_chance_is_still_judged_because_its_edge_is_narrow_in_itself() -> None:
-    rare = Channel(
-        mean=0.0002, variance=0.0002, autocorrelation_time=1.0, slice_deviation=0.0003, count=51_200
-    )
+    rare = Channel(mean=0.0002, variance=0.0002, autocorrelation_time=1.0, slice_deviation=0.0003, count=51_200)
     found = band(rare, "rate", "page", DetectSettings(), sides=90, span_s=90_000)
     assert found.high_refusal is None
     assert found.high < 0.002
