@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError, KafkaError
+from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError
 from aiokafka.structs import ConsumerRecord
 
 from pipeline.step import Message
@@ -130,6 +130,11 @@ async def write(bootstrap: str, topic: str, key: bytes | None, value: bytes | No
         await producer.send_and_wait(topic, value=value, key=key)
     except KafkaConnectionError as error:
         raise _unreachable(bootstrap) from error
+    except MessageSizeTooLargeError as error:
+        raise WriteRefused(
+            f"Kafka at {bootstrap} did not take the message for {topic}: "
+            f"its {len(key or b'') + len(value or b'')} bytes are more than the topic takes"
+        ) from error
     except KafkaError as error:
         raise WriteRefused(f"Kafka at {bootstrap} did not take the message for {topic}: {error}") from error
     finally:

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from pipeline.dead_letters import dead_letter
-from pipeline.detect.decode import element_of, message_of, parse
+from pipeline.detect.decode import element_of, message_of
+from pipeline.detect.elements import elements_of
 from pipeline.step import Input, Output
 from schemas.dead_letter import DeadLetterReason
 
@@ -49,7 +49,7 @@ class Originals:
     def __init__(self, messages: Sequence[Input], arrays: set[int]) -> None:
         self._messages = messages
         self._arrays = arrays
-        self._opened: tuple[int, list[Any]] = (-1, [])
+        self._opened: tuple[int, list[bytes]] = (-1, [])
 
     def appended_at(self, places: Sequence[int]) -> NDArray[np.int64]:
         """When the broker took the messages at some places, Unix milliseconds."""
@@ -69,9 +69,5 @@ class Originals:
         if value is None:
             return None
         if self._opened[0] != number:
-            self._opened = (number, parse(value))
-        try:
-            return orjson.dumps(self._opened[1][index])
-        except TypeError:
-            # Nested deeper than can be written: the whole message holds it too.
-            return value
+            self._opened = (number, elements_of(value))
+        return self._opened[1][index]

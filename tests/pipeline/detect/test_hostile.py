@@ -81,6 +81,14 @@ def test_an_element_of_an_array_is_its_own_dead_letter_with_its_index():
     assert step.counts()["used"] == 1
 
 
+def test_the_dead_letters_of_an_array_hold_its_bytes_once_however_deep_its_elements_are_nested():
+    deep = b'{"note":' + b"[" * 300 + b"]" * 300 + b"}"
+    array = b"[" + b",".join([deep] * 1000) + b"]"
+    letters = dead_letters(DetectStep(0, DetectSettings(), replay=False).step([message(3, array)]))
+    assert [letter.index for letter in letters] == list(range(1000))
+    assert {base64.b64decode(letter.value_base64) for letter in letters} == {deep}
+
+
 @pytest.mark.parametrize("batch", [1, 7, 500])
 @pytest.mark.parametrize("replay", [False, True])
 def test_good_records_mixed_with_bad_ones_give_what_they_give_alone(batch, replay):

@@ -1,0 +1,209 @@
+"""A client that nobody here wrote, kcat, writes to a running ``driftwire up`` and reads what it finds."""
+
+import asyncio
+import json
+import shutil
+import subprocess
+import sys
+import time
+from base64 import b64decode
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from load.settle import wait_until_settled
+from schemas.timestamp import format_timestamp, parse_timestamp
+from schemas.topics import ALERTS, DEAD_LETTERS, DEPLOYMENTS, RECORDS, topic
+from tests.detect_state import restored
+from tests.topologies.workers import Worker
+from topologies.configuration import Configuration
+
+pytestmark = [
+    pytest.mark.kafka,
+    pytest.mark.timeout(120),
+    pytest.mark.skipif(shutil.which("kcat") is None, reason="kcat is not installed (Debian: apt-get install kcat)"),
+]
+
+EXAMPLES = Path(__file__).parent.parent / "schemas" / "examples"
+SUBJECT = "kcat-bot"
+SEED = 7
+DAY_MS = 86_400_000
+HEALTHY_S = FAILING_S = 60
+RECORDS_PER_SECOND = 50
+INCIDENT_TIMEOUT_S = 30
+CONFIGURATION = Configuration()
+
+
+def now_ms() -> int:
+    return int(time.time() * 1000)
+
+
+def command(module: str, *arguments: object) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)], check=False, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+class Kcat:
+    """kcat at one broker."""
+
+    def __init__(self, bootstrap: str) -> None:
+        self.bootstrap = bootstrap
+
+    def write(self, name: str, *arguments: object, lines: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
+        """Write lines of standard input, or files as a message each."""
+        words = ["kcat", "-P", "-b", self.bootstrap, "-t", name, *map(str, arguments)]
+        return subprocess.run(words, input=lines, check=False, capture_output=True, timeout=30)
+
+    def read(self, name: str) -> list[dict[str, Any]]:
+        """All messages of a topic; librdkafka reads committed ones only unless told otherwise."""
+        words = ["kcat", "-C", "-b", self.bootstrap, "-t", name, "-o", "beginning", "-e", "-q"]
+        done = subprocess.run(words, check=True, capture_output=True, timeout=30)
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def taken(done: subprocess.CompletedProcess[bytes]) -> None:
+    assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.fixture(scope="module")
+def kcat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kcat]:
+    """kcat at a ``driftwire up`` that was just started, live, with everything as a newcomer has it."""
+    folder = tmp_path_factory.mktemp("up")
+    with Worker(["-m", "topologies.cli", "up", "--port", "0", "--data", str(folder / "data")], folder / "log") as up:
+        up.start()
+        up.wait_until_it_says("Ctrl-C stops it.")
+        yield Kcat(up.said.split("driftwire is up: Kafka at ")[1].split(",")[0])
+        assert up.stop() == 0
+        assert "Traceback" not in up.said
+        assert "driftwire has stopped." in up.said
+
+
+@pytest.fixture(scope="module")
+def validators(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Draft202012Validator]:
+    """A standard validator for each schema that ``driftwire schema export`` writes; it checks formats too."""
+    folder = tmp_path_factory.mktemp("schemas")
+    command("topologies.cli", "schema", "export", folder)
+    found = {}
+    for file in folder.iterdir():
+        schema = json.loads(file.read_text())
+        Draft202012Validator.check_schema(schema)
+        found[file.name.split(".")[0]] = Draft202012Validator(
+            schema, format_checker=Draft202012Validator.FORMAT_CHECKER
+        )
+    return found
+
+
+def settle(kcat: Kcat, *steps: str) -> None:
+    asyncio.run(wait_until_settled(kcat.bootstrap, CONFIGURATION.kafka.app_id, steps=steps))
+
+
+def generated(*options: object) -> bytes:
+    return command("load.cli", "generate", "--seed", SEED, "--subject", SUBJECT, *options).encode()
+
+
+def publish_baseline(kcat: Kcat, folder: Path, begin_ms: int) -> None:
+    """Learn the day before as one would before a go-live."""
+    records, baseline = folder / "records.ndjson", folder / "baseline.json"
+    start = format_timestamp(begin_ms - 2 * DAY_MS)
+    records.write_bytes(generated("--start", start, "--rate", 0.25, "--records", 24_000))
+    command("topologies.cli", "baseline", "learn", records, "-o", baseline)
+    command("topologies.cli", "baseline", "publish", baseline, "--bootstrap", kcat.bootstrap)
+
+
+def wait_for_an_incident(kcat: Kcat) -> list[dict[str, Any]]:
+    """The revisions of what was found, up to one that has a suspect."""
+    deadline = time.monotonic() + INCIDENT_TIMEOUT_S
+    while not (incidents := kcat.read(ALERTS)) or not incidents[-1]["suspects"]:
+        assert time.monotonic() < deadline, f"no incident with a suspect: {incidents}"
+        time.sleep(0.2)
+    return incidents
+
+
+def test_what_kcat_writes_becomes_an_incident_that_kcat_reads_and_a_standard_validator_accepts(
+    kcat, validators, tmp_path
+):
+    begin_ms = now_ms() - (HEALTHY_S + FAILING_S) * 1000
+    deployed_ms = begin_ms + HEALTHY_S * 1000
+    publish_baseline(kcat, tmp_path, begin_ms)
+    lines = generated(
+        "--start", format_timestamp(begin_ms), "--rate", RECORDS_PER_SECOND,
+        "--records", (HEALTHY_S + FAILING_S) * RECORDS_PER_SECOND, "--failure", f"refusal_spike@{HEALTHY_S}",
+    ).splitlines(keepends=True)  # fmt: skip
+    times = [parse_timestamp(json.loads(line)["timestamp"]) for line in lines]
+    healthy = next(number for number in count() if times[number] >= deployed_ms)
+    deployment = json.loads((EXAMPLES / "deployment" / "prompt.json").read_text())
+    deployment |= {"subject": SUBJECT, "timestamp": format_timestamp(deployed_ms)}
+    validators["deployment"].validate(deployment)
+    validators["record"].validate(json.loads(lines[-1]))
+
+    taken(kcat.write(RECORDS, "-k", SUBJECT, lines=b"".join(lines[:healthy])))
+    settle(kcat, "detect", "correlate")
+    assert kcat.read(ALERTS) == []
+    taken(kcat.write(DEPLOYMENTS, "-k", deployment["deployment_id"], lines=json.dumps(deployment).encode()))
+    taken(kcat.write(RECORDS, "-k", SUBJECT, lines=b"".join(lines[healthy:])))
+    incidents = wait_for_an_incident(kcat)
+
+    print(f"\n{incidents[-1]['severity']} {incidents[-1]['summary']}")
+    for incident in incidents:
+        validators["incident"].validate(incident)
+        assert (incident["subject"], incident["failure_mode"]) == (SUBJECT, "refusal_spike")
+    assert incidents[-1]["suspects"][0]["deployment_id"] == deployment["deployment_id"]
+    assert [letter["detail"] for letter in kcat.read(DEAD_LETTERS) if letter["step"] == "correlate"] == []
+    for field, wrong in (("started_at", "yesterday"), ("severity", "P9"), ("revision", 0)):
+        assert not validators["incident"].is_valid(incidents[-1] | {field: wrong})
+
+
+def test_the_example_records_are_used_and_only_a_time_out_of_range_makes_one_a_dead_letter(kcat, validators, tmp_path):
+    files = sorted((EXAMPLES / "record").glob("*.json"))
+    before = len(kcat.read(DEAD_LETTERS))
+    taken(kcat.write(RECORDS, *files))
+    now = now_ms()
+    settle(kcat, "detect")
+    letters = kcat.read(DEAD_LETTERS)[before:]
+    found = [(letter["reason"], json.loads(b64decode(letter["value_base64"]))) for letter in letters]
+    records = [record for file in files for record in each(json.loads(file.read_text()))]
+    old = [record for record in records if not in_range(parse_timestamp(record["timestamp"]), now)]
+    print("\nout of range:", ", ".join(f"{record['subject']} at {record['timestamp']}" for record in old))
+    assert sorted(found, key=str) == sorted((("timestamp_out_of_range", record) for record in old), key=str)
+
+    today = tmp_path / "today"
+    today.mkdir()
+    for file in files:
+        content = json.loads(file.read_text())
+        for record in each(content):
+            validators["record"].validate(record)
+            record |= {"timestamp": format_timestamp(now), "subject": f"today-{record['subject']}"}
+        (today / file.name).write_text(json.dumps(content, indent=2))
+    taken(kcat.write(RECORDS, *sorted(today.iterdir())))
+    settle(kcat, "detect")
+    assert len(kcat.read(DEAD_LETTERS)) == before + len(letters)
+    steps = asyncio.run(restored(kcat.bootstrap, CONFIGURATION))
+    units = [unit for step in steps for subject, unit in step.units.items() if subject.startswith("today-")]
+    assert sum(unit.counts["used"] for unit in units) == len(records)
+    for unit in units:
+        unit.flush()
+        assert unit.columns.bad_fields.total() == 0
+
+
+def test_a_message_larger_than_the_topic_takes_is_refused_where_it_is_sent(kcat, tmp_path):
+    file = tmp_path / "large.json"
+    file.write_bytes(b" " * (topic(RECORDS).message_bytes_max + 1))
+    done = kcat.write(RECORDS, "-X", f"message.max.bytes={2 * topic(RECORDS).message_bytes_max}", file)
+    assert done.returncode == 1
+    assert b"Message size too large" in done.stderr
+
+
+def each(content: Any) -> list[dict[str, Any]]:
+    return content if isinstance(content, list) else [content]
+
+
+def in_range(time_ms: int, now: int) -> bool:
+    settings = CONFIGURATION.detect
+    return -settings.late_s_max * 1000 <= time_ms - now <= settings.early_s_max * 1000
