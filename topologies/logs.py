@@ -54,6 +54,21 @@ class Throttle(logging.Filter):
         return True
 
 
+class TriedAgain(logging.Filter):
+    """Leaves out what aiokafka says of a write that it tries again: a checkpoint that fails for good is told by the runtime.
+
+    Kafka answers the first writes of a transaction so, as a matter of course, while it still ends the one before.
+
+    >>> words = ("Got error produce response on topic-partition %s, retrying. Error: %s", "Could not send %s because %s")
+    >>> records = [logging.LogRecord("aiokafka.producer.sender", 30, "", 0, text, (1, 2), None) for text in words]
+    >>> [TriedAgain().filter(record) for record in records]
+    [False, True]
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not (record.name == "aiokafka.producer.sender" and ", retrying." in str(record.msg))
+
+
 class HeardElsewhere(logging.Filter):
     """Leaves out what asyncio says of futures inside aiokafka that nobody asked: what failed is told by who asked for it."""
 
@@ -68,6 +83,7 @@ def set_up_logging() -> None:
     form = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
     form.converter = _utc
     stream.setFormatter(form)
+    stream.addFilter(TriedAgain())
     stream.addFilter(Throttle(time.monotonic))
     stream.addFilter(HeardElsewhere())
     logging.basicConfig(level=logging.INFO, handlers=[stream], force=True)

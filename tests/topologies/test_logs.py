@@ -2,7 +2,7 @@
 
 import logging
 
-from topologies.logs import KINDS_MAX, REPEAT_INTERVAL_S, Throttle
+from topologies.logs import KINDS_MAX, REPEAT_INTERVAL_S, Throttle, TriedAgain
 
 
 class Clock:
@@ -42,6 +42,14 @@ def test_another_level_or_text_is_another_kind():
 def test_a_library_whose_name_merely_begins_alike_is_not_held_back():
     throttle = Throttle(Clock())
     assert all(throttle.filter(record("modern", "same")) for _ in range(2))
+
+
+def test_a_write_that_is_tried_again_is_no_news_and_one_that_is_given_up_is():
+    again = "Got error produce response on topic-partition %s, retrying. Error: %s"
+    name = "aiokafka.producer.sender"
+    assert not TriedAgain().filter(record(name, again, "driftwire.drifts", "NotEnoughReplicasError"))
+    assert TriedAgain().filter(record(name, "Could not send %r: %r", "request", "error"))
+    assert TriedAgain().filter(record("driftwire", again, "driftwire.drifts", "NotEnoughReplicasError"))
 
 
 def test_the_memory_of_kinds_is_bounded():
