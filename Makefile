@@ -34,6 +34,10 @@ demo: $(READY)  ## play a support bot that breaks twice, and see the incidents
 test: $(READY)  ## run all tests, those on a real Kafka too
 	$(BIN)/python -m pytest
 
+.PHONY: faults
+faults: $(READY)  ## kill and pause detect workers twenty times: what they find stays the same
+	DRIFTWIRE_TEST_FAULTS=20 $(BIN)/python -m pytest -s tests/test_faults.py
+
 .PHONY: coverage
 coverage: $(READY)  ## run all tests and measure the branches of pipeline and schemas
 	$(BIN)/python -m pytest --cov --cov-report=term-missing

@@ -1,11 +1,8 @@
 """The command ``driftwire-load``. Commands are imported when they are run, so that help and errors come at once."""
 
-import importlib
-import sys
-
 import click
 
-from topologies.failure import Failure
+from topologies.command_line import LazyGroup, run
 
 COMMANDS = {
     "demo": "Show the product at work: three deployments, two failures, found or not.",
@@ -15,43 +12,18 @@ COMMANDS = {
 }
 """By name: one line of help. The file in ``load/commands`` has the same name and exposes ``command``."""
 
-EXIT_FAILURE = 1
-EXIT_INTERRUPTED = 130
 
-
-class LazyGroup(click.Group):
-    """A group that imports a command only to run it or to show its own help."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
-        return list(COMMANDS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in COMMANDS:
-            return None
-        command: click.Command = importlib.import_module(f"load.commands.{cmd_name}").command
-        return command
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
-
-
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=LazyGroup, package="load.commands", lines=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(package_name="driftwire", message="%(prog)s %(version)s")
 def command() -> None:
     """Load for driftwire: a simulated world, real files replayed, a demo, a benchmark."""
 
 
 def main() -> None:
-    """Run the command line: status 1 with a line for each problem, 2 for wrong use, 130 after Ctrl-C."""
-    try:
-        command(prog_name="driftwire-load")
-    except Failure as failure:
-        for line in str(failure).splitlines():
-            click.echo(f"driftwire-load: {line}", err=True)
-        sys.exit(EXIT_FAILURE)
-    except KeyboardInterrupt:
-        sys.exit(EXIT_INTERRUPTED)
+    """Run the command line."""
+    run(command, "driftwire-load")
 
 
 if __name__ == "__main__":

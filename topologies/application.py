@@ -1,8 +1,6 @@
 """The Faust application of a step, with the settings that exact steps need, and the runtime attached to it."""
 
-import tempfile
 import time
-from pathlib import Path
 
 import faust
 
@@ -18,6 +16,11 @@ FETCH_BYTES_MAX = 4 * 1024 * 1024
 """Bytes of one partition that a fetch may bring; a single larger message comes all the same."""
 
 
+class _Application(faust.App):
+    def _create_directories(self) -> None:
+        """Nothing: a worker keeps nothing on its disk."""
+
+
 def application(wiring: Wiring, kafka: KafkaSettings, *, replay: bool) -> faust.App:
     """The application of one step.
 
@@ -30,13 +33,11 @@ def application(wiring: Wiring, kafka: KafkaSettings, *, replay: bool) -> faust.
     replay
         Whether the only clock is that of the records.
     """
-    app = faust.App(
+    app = _Application(
         f"{kafka.app_id}-{wiring.name}",
         broker=f"kafka://{kafka.bootstrap}",
         ConsumerScheduler="topologies.batches:BatchScheduler",
         store="memory://",
-        # Faust makes this folder and keeps nothing of ours in it.
-        datadir=Path(tempfile.gettempdir()) / f"{kafka.app_id}-faust",
         topic_partitions=kafka.records_partitions,
         topic_replication_factor=kafka.replication_factor,
         topic_allow_declare=False,

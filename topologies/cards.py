@@ -173,9 +173,9 @@ def _evidence_cells(one: SignalEvidence, day: int) -> tuple[str, str, str, str, 
 def _amount(value: float, one: SignalEvidence) -> str:
     """A value in its unit.
 
-    A rate has no unit and is told by its effect: it reads as per cent.
+    A rate reads as per cent; of a tail, what is told is the value itself.
     """
-    if one.effect_kind == "odds_ratio" and not one.unit:
+    if one.channel == "rate":
         return f"{value * 100:.3g} %"
     if one.unit == "s":
         return _duration(value)

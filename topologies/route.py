@@ -16,7 +16,7 @@ from topologies.wiring import Wiring
 
 def build(configuration: Configuration, *, replay: bool) -> faust.App:
     """The application of ``driftwire worker route``."""
-    receivers = build_receivers(configuration.route)
+    receivers = build_receivers(configuration.route, replay=replay)
 
     async def deliver(step: Step) -> list[Output]:
         return await deliver_pending(cast(RouteStep, step), receivers)

@@ -7,12 +7,12 @@ from typing import IO
 
 import click
 
-from load.commands.options import Moment
 from load.errors import LoadError
 from load.failures import FAILURES
 from load.lines import SUBJECT, json_lines
 from load.plan import Change, Plan
 from load.world import World, generate
+from topologies.commands.values import PointInTime
 
 START = "2026-11-24T00:00:00Z"
 
@@ -27,7 +27,7 @@ START = "2026-11-24T00:00:00Z"
     show_default=True,
     help="Records a second of event time.",
 )
-@click.option("--start", type=Moment(), default=START, show_default=True, help="Event time of the first record.")
+@click.option("--start", type=PointInTime(), default=START, show_default=True, help="Event time of the first record.")
 @click.option("--subject", default=SUBJECT, show_default=True)
 @click.option(
     "--failure",

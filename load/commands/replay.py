@@ -9,8 +9,9 @@ import click
 from rich.console import Console
 
 from load.columns import START_MS, CsvMapping, parse_mapping
-from load.commands.options import Duration, Moment, Speed, json_option, write_json
+from load.commands.options import Speed, json_option, write_json
 from load.errors import LoadError
+from topologies.commands.values import Duration, PointInTime
 
 EXISTING = click.Path(path_type=Path)
 
@@ -26,7 +27,9 @@ EXISTING = click.Path(path_type=Path)
 @click.option("--config", type=EXISTING, help="The configuration; by default all defaults.")
 @click.option("--map", "mappings", multiple=True, metavar="COLUMN=FIELD", help="For CSV: t_s=timestamp; repeatable.")
 @click.option("--subject", help="For CSV without a subject's column.")
-@click.option("--csv-start", type=Moment(), default=START_MS, help="For CSV whose times are seconds since a start.")
+@click.option(
+    "--csv-start", type=PointInTime(), default=START_MS, help="For CSV whose times are seconds since a start."
+)
 @click.option("--now", is_flag=True, help="Shift all times so that the last record is now: for a live topology.")
 @json_option
 def command(

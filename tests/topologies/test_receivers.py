@@ -52,7 +52,7 @@ def decided() -> RouteStep:
 
 
 def test_every_kind_of_receiver_is_built_under_its_name():
-    built = build(SETTINGS)
+    built = build(SETTINGS, replay=False)
     assert isinstance(built["fast"], ConsoleReceiver)
     assert isinstance(built["slow"], WebhookReceiver)
 
@@ -99,3 +99,7 @@ def test_the_settings_in_the_documentation_are_right_and_show_every_key():
     for model in (ReceiverSettings, Route):
         for name, field in model.model_fields.items():
             assert (field.alias or name) in example or name == "routes"
+
+
+def test_a_replay_tells_nobody_outside():
+    assert {type(one) for one in build(SETTINGS, replay=True).values()} == {ConsoleReceiver}

@@ -1,16 +1,12 @@
 """``driftwire baseline``: learn from a file what is normal, publish it before a go-live, and look at it."""
 
 import asyncio
-import re
 from pathlib import Path
-from typing import Any
 
 import click
 
 from topologies.commands.running_options import config_option
-
-_UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
-_DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)([smhd]?)", re.ASCII)
+from topologies.commands.values import Duration
 
 bootstrap_option = click.option(
     "--bootstrap",
@@ -19,18 +15,6 @@ bootstrap_option = click.option(
     show_envvar=True,
     help="Where Kafka is, whatever the configuration says.",
 )
-
-
-class Duration(click.ParamType):
-    """A duration in seconds, written as 90, 90s, 30m, 2h or 1d."""
-
-    name = "duration"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
-        found = _DURATION.fullmatch(str(value))
-        if found is None:
-            self.fail(f"{value!r} is no duration: write 90s, 30m, 2h or 1d", param, ctx)
-        return float(found[1]) * _UNITS_S[found[2]]
 
 
 @click.group("baseline", short_help="Learn, publish and show what is normal.")

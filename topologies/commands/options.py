@@ -2,12 +2,10 @@
 
 import getpass
 import time
-from typing import Any
 
 import click
 from pydantic import ValidationError
 
-from schemas.timestamp import parse_timestamp
 from topologies.configuration import BOOTSTRAP_PATTERN
 
 DEFAULT_BOOTSTRAP = "127.0.0.1:9092"
@@ -43,18 +41,6 @@ def _check_author(_: click.Context, __: click.Parameter, value: str | None) -> s
 author_option = click.option(
     "--author", metavar="NAME", callback=_check_author, help="Who says so.  [default: the name of your account]"
 )
-
-
-class PointInTime(click.ParamType):
-    """RFC 3339 with an offset, or Unix milliseconds; gives Unix milliseconds."""
-
-    name = "time"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        try:
-            return parse_timestamp(int(value) if isinstance(value, str) and value.isdecimal() else value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
 
 
 def now_ms() -> int:

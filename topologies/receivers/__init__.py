@@ -30,9 +30,9 @@ class Receiver(Protocol):
         ...
 
 
-def build(settings: RouteSettings) -> dict[str, Receiver]:
-    """The receivers of the settings, by name."""
-    return {one.name: _build(one) for one in settings.receivers}
+def build(settings: RouteSettings, *, replay: bool) -> dict[str, Receiver]:
+    """The receivers of the settings, by name. In a replay all are consoles: nobody is to be told of the past."""
+    return {one.name: _build(one, replay=replay) for one in settings.receivers}
 
 
 async def deliver_pending(step: RouteStep, receivers: Mapping[str, Receiver]) -> list[Output]:
@@ -76,7 +76,7 @@ async def _deliver_all(receiver: Receiver, queue: Sequence[Dispatch]) -> list[tu
     return results
 
 
-def _build(settings: ReceiverSettings) -> Receiver:
-    if settings.kind == "console":
+def _build(settings: ReceiverSettings, *, replay: bool) -> Receiver:
+    if replay or settings.kind == "console":
         return ConsoleReceiver(sys.stdout, clock=time.time)
     return WebhookReceiver(settings, clock=time.time, sleep=asyncio.sleep, jitter=random.random)

@@ -1,0 +1,37 @@
+"""Values on a command line that several commands take: durations, and points in time."""
+
+import re
+from typing import Any
+
+import click
+
+from schemas.timestamp import parse_timestamp
+
+_UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)", re.ASCII)
+
+
+class Duration(click.ParamType):
+    """A duration in seconds, written as 90, 90s, 30m, 2h or 1d."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, float):
+            return value
+        found = _DURATION.fullmatch(str(value))
+        if found is None:
+            self.fail(f"{value!r} is no duration: write 90s, 30m, 2h or 1d", param, ctx)
+        return float(found[1]) * _UNITS_S[found[2]]
+
+
+class PointInTime(click.ParamType):
+    """RFC 3339 with an offset, or Unix milliseconds; gives Unix milliseconds."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        try:
+            return parse_timestamp(int(value) if isinstance(value, str) and value.isdecimal() else value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
