@@ -26,7 +26,7 @@ class Owner:
         self.partition = partition
         self.lock = asyncio.Lock()
         self.opened = asyncio.Event()
-        self.closed = False
+        self._closed = False
         self.dirty = False
         self.urgent = False
         self.output_bytes = 0
@@ -38,10 +38,14 @@ class Owner:
         self._following: set[str] = set()
         self._outputs: list[Output] = []
 
+    def is_closed(self) -> bool:
+        """Whether the partition was let go of."""
+        return self._closed
+
     @property
     def is_open(self) -> bool:
         """Whether the state is restored and the partition still ours."""
-        return self.opened.is_set() and not self.closed
+        return self.opened.is_set() and not self._closed
 
     async def open(self, controls: Sequence[Input]) -> None:
         """Fence older owners and restore.
@@ -61,7 +65,7 @@ class Owner:
                 for line in self._step.restore(parts.items()):
                     logger.warning("%s: partition %d: %s", self._wiring.name, self.partition, line)
         except BaseException:
-            self.closed = True
+            self._closed = True
             raise
         finally:
             self.opened.set()
@@ -112,7 +116,9 @@ class Owner:
         self.dirty = True
 
     def control(self, message: Input) -> None:
-        """Give a control message to the step. What is wrong with it is said once, by partition 0."""
+        """Give a control message to the step, once. What is wrong with it is said by partition 0 alone."""
+        if message.offset <= self._offsets.get(message.topic, -1):
+            return
         outputs = self._step.control(message)
         self._write([output for output in outputs if output.topic != DEAD_LETTERS or self.partition == 0])
         self._offsets[message.topic] = message.offset
@@ -140,8 +146,8 @@ class Owner:
             async with asyncio.timeout(within_s):
                 await self.opened.wait()
                 async with self.lock:
-                    if not self.closed:
-                        self.closed = True
+                    if not self._closed:
+                        self._closed = True
                         await self.commit()
         finally:
             self.abandon()
@@ -149,7 +155,7 @@ class Owner:
 
     def abandon(self) -> None:
         """Let go without a checkpoint: what is not committed never happened."""
-        self.closed = True
+        self._closed = True
         self.opened.set()
 
     async def release(self) -> None:

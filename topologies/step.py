@@ -34,6 +34,10 @@ OUTPUT_BYTES_MAX = 4 * 1024 * 1024
 REOPEN_PAUSE_S = 1.0
 """Seconds before a partition is taken up again after a failure."""
 
+FENCED_PAUSE_S = 20.0
+"""Seconds before a partition that another worker took is taken up again if it is still assigned to this one: by then
+a worker that slept through its session has been told that nothing is."""
+
 LAST_CHECKPOINT_S = 3.0
 """Seconds that the last checkpoint before a revocation or a stop may take."""
 
@@ -71,6 +75,7 @@ class StepRuntime:
         self._interval_s = checkpoint_interval_s
         self._clock = clock
         self._owners: dict[int, Owner] = {}
+        self._assigned: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._careful_until: dict[tuple[str, int], int] = {}
         self._poisoned: set[tuple[str, int, int]] = set()
@@ -96,6 +101,7 @@ class StepRuntime:
             self._control = ControlReader(self._bootstrap, self._wiring.control_topic, self._tell)
             self._control.start()
         partitions = {tp.partition for tp in assigned if tp.topic in self._wiring.topics}
+        self._assigned = partitions
         for partition in sorted(partitions - self._owners.keys()):
             self._own(partition)
         if not partitions:
@@ -103,9 +109,12 @@ class StepRuntime:
 
     async def _on_revoked(self, _: Any, /, *changes: Any, **__: Any) -> None:
         revoked: set[TP] = changes[0]
-        await self._let_go({tp.partition for tp in revoked if tp.topic in self._wiring.topics})
+        partitions = {tp.partition for tp in revoked if tp.topic in self._wiring.topics}
+        self._assigned -= partitions
+        await self._let_go(partitions)
 
     async def _on_shutdown(self, *_: Any, **__: Any) -> None:
+        self._assigned = set()
         await self._let_go(set(self._owners))
         if self._control is not None:
             await self._control.stop()
@@ -135,30 +144,40 @@ class StepRuntime:
         """Open a partition, then pace its ticks and checkpoints until it is closed."""
         await asyncio.sleep(after_s)
         try:
-            await owner.open(await self._control.messages() if self._control else [])
-            if seek:
-                for topic in self._wiring.topics:
-                    await self._seek(topic, owner)
-            if all(other.is_open for other in self._owners.values()):
-                self._say_ready("ready")
-            loop = asyncio.get_running_loop()
-            ticked = committed = loop.time()
-            while True:
-                await asyncio.sleep(PACE_S)
-                async with owner.lock:
-                    if owner.closed:
-                        return
-                    now = loop.time()
-                    if self._clock is not None and now - ticked >= TICK_S:
-                        owner.tick(int(self._clock() * 1000))
-                        ticked = now
-                    if owner.urgent or (owner.dirty and now - committed >= self._interval_s):
-                        await owner.commit()
-                        committed = loop.time()
+            if not owner.is_closed():
+                await self._open(owner, seek=seek)
+                await self._pace(owner)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever it was, the partition is taken up again or left
             await self._fail(owner, error)
+
+    async def _open(self, owner: Owner, *, seek: bool) -> None:
+        await owner.open(await self._control.messages() if self._control else [])
+        if owner.is_closed():
+            await owner.release()
+            return
+        if seek:
+            for topic in self._wiring.topics:
+                await self._seek(topic, owner)
+        if all(other.is_open for other in self._owners.values()):
+            self._say_ready("ready")
+
+    async def _pace(self, owner: Owner) -> None:
+        loop = asyncio.get_running_loop()
+        ticked = committed = loop.time()
+        while not owner.is_closed():
+            await asyncio.sleep(PACE_S)
+            async with owner.lock:
+                if owner.is_closed():
+                    return
+                now = loop.time()
+                if self._clock is not None and now - ticked >= TICK_S:
+                    owner.tick(int(self._clock() * 1000))
+                    ticked = now
+                if owner.urgent or (owner.dirty and now - committed >= self._interval_s):
+                    await owner.commit()
+                    committed = loop.time()
 
     async def _take(self, topic: str, partition: int, records: Sequence[Input]) -> None:
         """Give one batch to its partition's owner. A batch without an owner is read again by the next one."""
@@ -167,7 +186,7 @@ class StepRuntime:
             return
         await owner.opened.wait()
         async with owner.lock:
-            if owner.closed:
+            if owner.is_closed():
                 return
             try:
                 if not await owner.follows(topic, records[0].offset):
@@ -207,7 +226,7 @@ class StepRuntime:
         for owner in list(self._owners.values()):
             await owner.opened.wait()
             async with owner.lock:
-                if owner.closed:
+                if owner.is_closed():
                     continue
                 try:
                     await owner.commit()
@@ -225,6 +244,7 @@ class StepRuntime:
         if isinstance(error, ProducerFenced):
             del self._owners[partition]
             logger.warning("%s: another worker has taken partition %d over; it is left to that one", name, partition)
+            self._spawn(self._own_again(partition))
             return
         if isinstance(error, KafkaError):
             logger.warning(
@@ -238,6 +258,12 @@ class StepRuntime:
                 exc_info=error,
             )
         self._own(partition, after_s=REOPEN_PAUSE_S, seek=True)
+
+    async def _own_again(self, partition: int) -> None:
+        """Take a partition up that was taken by a worker which had no right to it any more."""
+        await asyncio.sleep(FENCED_PAUSE_S)
+        if partition in self._assigned and partition not in self._owners:
+            self._own(partition, seek=True)
 
     async def _seek(self, topic: str, owner: Owner) -> None:
         with contextlib.suppress(KeyError):  # a partition that is being revoked at this moment
