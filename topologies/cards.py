@@ -37,6 +37,11 @@ _TIERS = ("page", "ticket", "cause")
 _CLOSED = ("resolved", "merged")
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 
+_SECOND_MS = 1000
+
+_WHOLE_FROM = 1000
+"""Nobody reads the decimals of a larger number."""
+
 
 def card(incident: Incident) -> RenderableType:
     """The card as something that a ``rich.console.Console`` prints; it is laid out for 80 columns or more."""
@@ -171,15 +176,17 @@ def _evidence_cells(one: SignalEvidence, day: int) -> tuple[str, str, str, str, 
 
 
 def _amount(value: float, one: SignalEvidence) -> str:
-    """A value in its unit.
+    """A value as a table has room for: a rate in per cent, a duration with its unit, anything else as a number.
 
-    A rate reads as per cent; of a tail, what is told is the value itself.
+    Of a tail, what is told is the value itself.
     """
     if one.channel == "rate":
         return f"{value * 100:.3g} %"
     if one.unit == "s":
         return _duration(value)
-    return f"{value:.4g} {one.unit}".rstrip()
+    if one.unit == "ms":
+        return f"{value:.3g} ms" if abs(value) < _SECOND_MS else _duration(value / _SECOND_MS)
+    return f"{value:,.0f}" if abs(value) >= _WHOLE_FROM else f"{value:.4g}"
 
 
 def _effect(one: SignalEvidence) -> str:

@@ -61,7 +61,7 @@ class Owner:
                     if message.offset > known:
                         self.control(message)
                     else:
-                        self._step.control(message)
+                        self._told(message)
                 for line in self._step.restore(parts.items()):
                     logger.warning("%s: partition %d: %s", self._wiring.name, self.partition, line)
         except BaseException:
@@ -119,10 +119,19 @@ class Owner:
         """Give a control message to the step, once. What is wrong with it is said by partition 0 alone."""
         if message.offset <= self._offsets.get(message.topic, -1):
             return
-        outputs = self._step.control(message)
+        outputs = self._told(message)
         self._write([output for output in outputs if output.topic != DEAD_LETTERS or self.partition == 0])
         self._offsets[message.topic] = message.offset
         self.dirty = True
+
+    def _told(self, message: Input) -> list[Output]:
+        """What the step says to a control message. One that it fails on would fail for ever: it is set aside."""
+        try:
+            return self._step.control(message)
+        except Exception:
+            name = self._wiring.name
+            logger.exception("%s: a message of %s at offset %d is set aside", name, message.topic, message.offset)
+            return [dead_letter(name, message, "internal_error", "the step failed on this message")]
 
     def tick(self, wall_ms: int) -> None:
         """Tell the step the wall clock."""

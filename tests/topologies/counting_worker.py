@@ -45,6 +45,8 @@ class CountingStep:
         return outputs
 
     def control(self, message: Input) -> list[Output]:
+        if message.value == POISON:
+            raise RuntimeError("this control message is poison")
         return [self._output("control", (message.value or b"").decode())]
 
     def tick(self, wall_ms: int) -> list[Output]:

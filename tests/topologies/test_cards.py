@@ -108,7 +108,7 @@ def test_units_read_as_a_person_says_them():
     ]
     text = " ".join(plain_card(incident(evidence=rows)).split())
     assert "index_age_s 1 h 25 h rank +0.49 03:12:00Z" in text
-    assert "latency_ms high_tail 812 ms 2400 ms odds x15 03:12:00Z" in text
+    assert "latency_ms high_tail 812 ms 2.4 s odds x15 03:12:00Z" in text
     assert "throughput 50 25 x0.5 03:12:00Z" in text
 
 

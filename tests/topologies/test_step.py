@@ -148,13 +148,14 @@ async def test_what_retention_took_before_it_was_read_is_said_and_restarts_the_w
         assert worker.stop() == 0
 
 
-async def test_a_control_message_reaches_every_partition_once_even_over_a_restart(
+async def test_a_control_message_reaches_every_partition_once_even_over_a_restart_and_a_bad_one_stops_nobody(
     empty_broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
     await write(empty_broker.bootstrap, BASELINES, b"before", b"before")
     with counting_worker(empty_broker, tmp_path / "log") as worker:
         worker.start()
         worker.wait_until_it_says("detect: ready")
+        await write(empty_broker.bootstrap, BASELINES, b"bad", POISON)
         await write(empty_broker.bootstrap, BASELINES, b"after", b"after")
         await produce(empty_broker, 2_000)
         await settle(empty_broker, worker, 4)
@@ -168,3 +169,7 @@ async def test_a_control_message_reaches_every_partition_once_even_over_a_restar
     assert told == {
         (partition, text): 1 for partition in range(PARTITIONS) for text in ("before", "after", "while away")
     }
+    letters = [
+        DeadLetter.from_json(message.value or b"") async for message in read_all(empty_broker.bootstrap, DEAD_LETTERS)
+    ]
+    assert [(letter.topic, letter.reason) for letter in letters] == [(BASELINES, "internal_error")]
