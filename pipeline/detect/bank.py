@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.bets import BETS
-from pipeline.detect.samples import Samples
+from pipeline.detect.channels import BINARY
+from pipeline.detect.grid import Grid
 from pipeline.detect.sides import Side
 from pipeline.detect.walks import evidence, walked
 
@@ -22,7 +23,7 @@ _TALLIES = 2
 """Kept since a walk's last zero: records with the signal, and the sum of the channel."""
 
 
-_ARRAYS = ("latched", "worst", "walks", "bases", "started", "tallies")
+_OF_WALKS = ("walks", "bases", "started", "tallies")
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,23 +57,26 @@ class Bank:
     ----------
     sides
         What is watched, S of them.
-    columns, signals
-        Shape ``(S,)``: of each side the column of its channel, and that of its signal.
+    columns, carried
+        Shape ``(S,)``: of each side the columns of a grid that hold its channel, and that tell where its signal is
+        carried.
     recovery
         Evidence for a recovery.
     """
 
     def __init__(
-        self, sides: Sequence[Side], columns: NDArray[np.intp], signals: NDArray[np.intp], recovery: float
+        self, sides: Sequence[Side], columns: NDArray[np.intp], carried: NDArray[np.intp], recovery: float
     ) -> None:
-        shape = (len(sides), BETS)
-        self._columns, self._signals = columns, signals
-        self._sides = tuple(sides)
-        self._edges = np.array([side.edge for side in sides])
-        self._weights = np.array([side.weight for side in sides])[:, None]
-        self._ahead = np.array([side.stakes for side in sides]).reshape(shape)
+        self._sides, self._recovery = tuple(sides), recovery
+        binary = np.array([side.channel in BINARY for side in sides], dtype=bool)
+        # Sides of binary channels come first in all arrays of walks: their evidence is had from sums alone.
+        self._order = np.concatenate([np.flatnonzero(binary), np.flatnonzero(~binary)])
+        self._binary = int(np.count_nonzero(binary))
+        self._places = np.argsort(self._order)
+        self._columns, self._carried = columns[self._order], carried[self._order]
+        self._tallied = np.tile(np.stack([self._carried, self._columns])[:, None], (1, BETS, 1)).reshape(_TALLIES, -1)
         self._fires = np.array([side.threshold for side in sides])
-        self._recovery = recovery
+        shape = (BETS, len(sides))
         self._latched = np.zeros(len(sides), dtype=bool)
         self._worst = np.zeros(len(sides))
         self._walks = np.zeros(shape)
@@ -90,24 +94,13 @@ class Bank:
     @property
     def walks(self) -> NDArray[np.float64]:
         """Shape ``(S, 8)``: the evidence now."""
-        return self._walks
+        return self._walks[:, self._places].T
 
-    def observe(
-        self,
-        samples: Samples,
-        channels: NDArray[np.float64],
-        totals: NDArray[np.float64],
-        times_ms: NDArray[np.int64],
-    ) -> list[Crossing]:
+    def observe(self, grid: Grid, times_ms: NDArray[np.int64]) -> list[Crossing]:
         """Walk through one block.
 
         Parameters
         ----------
-        channels
-            Shape ``(R, C)``, NaN where a record does not carry the signal.
-        totals
-            Shape ``(2, T + 1, S)``: of every side, before each sample, the records that carry the signal and the sum
-            of the channel.
         times_ms
             Shape ``(R,)``: event times.
 
@@ -116,20 +109,16 @@ class Bank:
         list[Crossing]
             At most one a side, in the order of sides.
         """
-        if not self._edges.size:
+        if not self._sides:
             return []
-        self._started[self._started == NEXT_RECORD] = times_ms[0]
-        before = self._walks
-        if samples.first_pane != self._pane:
-            self._bases = before.copy()
-        surprise = channels[:, self._columns]
-        surprise -= self._nulls
-        surprise[np.isnan(surprise)] = 0.0
-        steps = evidence(samples, surprise, self._stakes)
-        steps *= self._weights
-        paths = walked(samples, steps, before, self._bases, self._thresholds * CAP_SHARE)
-        crossings = self._crossings(samples, paths, totals, times_ms)
-        self._keep(samples, paths, totals, times_ms)
+        np.copyto(self._started, times_ms[0], where=self._started == NEXT_RECORD)
+        if grid.samples.first_pane != self._pane:
+            self._bases = self._walks
+        steps = self._steps(grid)
+        before, bases = self._walks.ravel(), self._bases.ravel()
+        paths, peaks = walked(grid.samples, steps, before, bases, self._caps)
+        crossings = self._crossings(grid, paths, peaks, times_ms)
+        self._keep(grid, paths, times_ms)
         return crossings
 
     def latch(self, side: int, worst: float) -> None:
@@ -145,19 +134,20 @@ class Bank:
 
     def since(self, side: int) -> Crossing:
         """Where the side's strongest walk stands, as if it fired after the last record seen."""
-        bet = int(np.argmax(self._walks[side]))
-        count, total = self._tallies[:, side, bet].tolist()
-        return Crossing(side, -1, float(self._walks[side, bet]), int(self._started[side, bet]), (count, total))
+        place = self._places[side]
+        bet = int(np.argmax(self._walks[:, place]))
+        count, total = self._tallies[:, bet, place].tolist()
+        return Crossing(side, -1, float(self._walks[bet, place]), int(self._started[bet, place]), (count, total))
 
     def restart(self) -> None:
         """All walks to 0, latches kept: the next record does not follow the last."""
-        self._reset(slice(None))
+        self._reset(self._order)
         self._pane = None
 
     def dump(self) -> dict[str, Any]:
         """The state: arrays, and plain values."""
-        arrays: dict[str, NDArray[Any]] = {name: getattr(self, f"_{name}") for name in _ARRAYS}
-        return {name: array.copy() for name, array in arrays.items()} | {"pane": self._pane}
+        arrays = {name: getattr(self, f"_{name}")[..., self._places].swapaxes(-1, -2).copy() for name in _OF_WALKS}
+        return {"latched": self._latched.copy(), "worst": self._worst.copy(), **arrays, "pane": self._pane}
 
     def load(self, state: dict[str, Any]) -> None:
         """Take up what :meth:`dump` gave.
@@ -167,48 +157,78 @@ class Bank:
         ValueError
             If it is the state of other sides.
         """
-        arrays = {name: np.array(state[name]) for name in _ARRAYS}
+        arrays = {"latched": np.array(state["latched"]), "worst": np.array(state["worst"])}
+        arrays |= {name: np.array(state[name]).swapaxes(-1, -2) for name in _OF_WALKS}
         for name, array in arrays.items():
             own: NDArray[Any] = getattr(self, f"_{name}")
             if array.shape != own.shape:
                 raise ValueError(f"kept {name} of shape {array.shape} do not fit {own.shape}: the sides have changed")
-            setattr(self, f"_{name}", array.astype(own.dtype))
+            ordered = array[..., self._order] if name in _OF_WALKS else array
+            setattr(self, f"_{name}", ordered.astype(own.dtype, order="C"))
         self._pane = None if state["pane"] is None else int(state["pane"])
         self._turn()
 
-    def _reset(self, side: int | slice) -> None:
-        self._walks[side] = 0.0
-        self._bases[side] = 0.0
-        self._started[side] = NEXT_RECORD
-        self._tallies[:, side] = 0.0
+    def _reset(self, sides: int | NDArray[np.intp]) -> None:
+        places = self._places[sides]
+        self._walks[:, places] = 0.0
+        self._bases[:, places] = 0.0
+        self._started[:, places] = NEXT_RECORD
+        self._tallies[:, :, places] = 0.0
         self._turn()
 
     def _turn(self) -> None:
-        self._stakes, self._nulls = self._ahead.copy(), self._edges.copy()
+        nulls = np.array([side.edge for side in self._sides])
+        stakes = np.array([side.stakes for side in self._sides]).reshape(nulls.size, BETS)
+        weights = np.array([side.weight for side in self._sides])[self._order]
         for side in np.flatnonzero(self._latched).tolist():
-            self._nulls[side], self._stakes[side] = self._sides[side].way_back(float(self._worst[side]))
+            nulls[side], stakes[side] = self._sides[side].way_back(float(self._worst[side]))
+        nulls, stakes = nulls[self._order], stakes[self._order].T
+        binary, weighed = slice(self._binary), slice(self._binary, None)
+        self._none = np.log(1.0 - stakes[:, binary] * nulls[binary]) * weights[binary]
+        self._event = np.log(1.0 + stakes[:, binary] * (1.0 - nulls[binary])) * weights[binary] - self._none
+        self._nulls, self._stakes = nulls[weighed], stakes[:, weighed]
+        self._weights = weights[weighed]
         self._thresholds = np.where(self._latched, self._recovery, self._fires)
+        self._caps = np.tile(self._thresholds[self._order] * CAP_SHARE, BETS)
+
+    def _steps(self, grid: Grid) -> NDArray[np.float64]:
+        """The evidence of each sample, shape ``(T, 8 * S)``."""
+        count, binary = grid.sums.shape[0], self._binary
+        steps = np.empty((count, BETS, self._order.size))
+        if binary:
+            carried = grid.sums.take(self._carried[:binary], axis=1)[:, None]
+            events = grid.sums.take(self._columns[:binary], axis=1)[:, None]
+            np.multiply(carried, self._none, out=steps[:, :, :binary])
+            steps[:, :, :binary] += events * self._event
+        if binary < self._order.size:
+            surprise = grid.numbers.take(self._columns[binary:], axis=2)
+            surprise -= self._nulls
+            carried = self._carried[binary:]
+            if grid.totals[-1].take(carried).min() < surprise.shape[0] * count:
+                surprise *= grid.numbers.take(carried, axis=2)
+            found = evidence(surprise, self._stakes).transpose(1, 0, 2)
+            np.multiply(found, self._weights, out=steps[:, :, binary:])
+        return steps.reshape(count, -1)
 
     def _crossings(
-        self,
-        samples: Samples,
-        paths: NDArray[np.float64],
-        totals: NDArray[np.float64],
-        times_ms: NDArray[np.int64],
+        self, grid: Grid, paths: NDArray[np.float64], peaks: NDArray[np.float64], times_ms: NDArray[np.int64]
     ) -> list[Crossing]:
         found: list[Crossing] = []
-        for side in np.flatnonzero(paths.max(axis=(0, 2)) >= self._thresholds).tolist():
-            walks = paths[:, side]
+        highest = peaks.reshape(BETS, -1).max(axis=0)[self._places]
+        for side in (highest >= self._thresholds).nonzero()[0].tolist():
+            place = int(self._places[side])
+            walks = paths[:, place :: self._order.size]
             sample = int(np.argmax(walks.max(axis=1) >= self._thresholds[side]))
             bet = int(np.argmax(walks[sample]))
             zeros = np.flatnonzero(walks[:sample, bet] == 0.0)
             begin = int(zeros[-1]) + 1 if zeros.size else 0
-            tally = totals[:, sample + 1, side] - totals[:, begin, side]
+            own = [self._carried[place], self._columns[place]]
+            tally = grid.totals[sample + 1, own] - grid.totals[begin, own]
             if zeros.size:
-                started_at = int(times_ms[samples.starts[begin]])
+                started_at = int(times_ms[grid.samples.starts[begin]])
             else:
-                tally = tally + self._tallies[:, side, bet]
-                started_at = int(self._started[side, bet])
+                tally = tally + self._tallies[:, bet, place]
+                started_at = int(self._started[bet, place])
             count, total = tally.tolist()
             if self._latched[side] and not self._within(side, total / max(count, 1.0)):
                 continue
@@ -216,24 +236,24 @@ class Bank:
         return found
 
     def _within(self, side: int, mean: float) -> bool:
-        return bool(mean <= self._edges[side] if self._sides[side].rising else mean >= self._edges[side])
+        own = self._sides[side]
+        return bool(mean <= own.edge if own.rising else mean >= own.edge)
 
-    def _keep(
-        self,
-        samples: Samples,
-        paths: NDArray[np.float64],
-        totals: NDArray[np.float64],
-        times_ms: NDArray[np.int64],
-    ) -> None:
-        count = samples.starts.size
+    def _keep(self, grid: Grid, paths: NDArray[np.float64], times_ms: NDArray[np.int64]) -> None:
+        samples, shape = grid.samples, self._walks.shape
         head = int(samples.pane_starts[-1])
         if head > 0:
-            self._bases = paths[head - 1].copy()
+            self._bases = paths[head - 1].reshape(shape).copy()
         self._pane = samples.last_pane
-        self._walks = paths[-1].copy()
-        after = np.where(paths == 0.0, np.arange(1, count + 1)[:, None, None], 0).max(axis=0)
+        self._walks = paths[-1].reshape(shape).copy()
+        count = paths.shape[0]
+        # Of each walk the samples up to its last zero: the largest number of one at which it was 0.
+        numbers = np.arange(1, count + 1, dtype=np.min_scalar_type(count))
+        after = ((paths == 0.0) * numbers[:, None]).max(axis=0).astype(np.intp)
         restarted = after > 0
         times = np.append(times_ms[samples.starts], NEXT_RECORD)
-        self._started = np.where(restarted, times[after], self._started)
-        own = np.arange(self._edges.size)[:, None]
-        self._tallies = np.where(restarted, 0.0, self._tallies) + (totals[:, -1, :, None] - totals[:, after, own])
+        np.copyto(self._started, times.take(after).reshape(shape), where=restarted.reshape(shape))
+        tallies = self._tallies.reshape(_TALLIES, -1)
+        tallies *= ~restarted
+        tallies += grid.totals[-1].take(self._tallied)
+        tallies -= grid.totals.take(after * grid.totals.shape[1] + self._tallied)

@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.detect.bank import Bank, Crossing
 from pipeline.detect.block import PANE_MS, Block
@@ -55,7 +56,7 @@ class Judge:
         self._sides, self.unjudged = sides_of(baseline, settings)
         self._layout = Layout(baseline, self._sides)
         self._bank = Bank(
-            self._sides, self._layout.side_channels, self._layout.side_signals, settings.recovery_evidence
+            self._sides, self._layout.side_channels, self._layout.side_carried, settings.recovery_evidence
         )
         self._watched, self._tickets = self._pane_means_sides()
         self._means = PaneMeans(self._watched, settings.adwin_delta, settings.adwin_records)
@@ -70,18 +71,15 @@ class Judge:
             return []
         values = self._layout.values(block)
         self.seen_values += int(np.count_nonzero(np.isfinite(block.values)))
-        self.judged_values += int(np.count_nonzero(~np.isnan(values)))
+        self.judged_values += values.size - int(np.count_nonzero(np.isnan(values)))
         if not self._sides:
             return []
-        channels = self._layout.channel_values(values)
-        samples = samples_of(block.panes)
-        totals = self._layout.totals(samples, values, channels)
-        view = View(block, values, channels, samples, totals)
-        crossings = self._bank.observe(samples, channels, totals, block.times_ms)
+        view = View(block, values, self._layout.grid(samples_of(block.panes), values))
+        crossings = self._bank.observe(view.grid, block.times_ms)
         crossed = {crossing.side for crossing in crossings}
         for side, latch in self._latches.items():
             if side not in crossed:
-                latch.add(totals[:, -1, side])
+                latch.add(self._tally(view, -1, side))
         found = [self._crossed(view, crossing) for crossing in crossings]
         found += self._changes(view)
         found += self._evidence_due(view)
@@ -135,20 +133,22 @@ class Judge:
                 own[side.direction == "up"] = index
         watched = []
         for column, own in tickets.items():
-            signal, channel = self._layout.channels[column]
-            learned = self._baseline.signals[self._layout.signals[signal].name].channels[channel]
+            index = next(iter(own.values()))
+            side = self._sides[index]
             edges = {rising: self._sides[index].edge for rising, index in own.items()}
-            watched.append(Watched(column, channel == "rate", learned.mean, edges.get(False), edges.get(True)))
+            carried = int(self._layout.side_carried[index])
+            low, high = edges.get(False), edges.get(True)
+            watched.append(Watched(column, carried, side.channel == "rate", side.mean, low, high))
         return watched, list(tickets.values())
 
     def _crossed(self, view: View, crossing: Crossing) -> tuple[int, Finding]:
         """A side that fired, or recovered: then ``now`` looks at the records since the recovery began."""
         row = view.row(crossing.sample, int(self._layout.side_signals[crossing.side]))
-        at_crossing = view.totals[:, crossing.sample + 1, crossing.side]
+        at_crossing = self._tally(view, crossing.sample + 1, crossing.side)
         if crossing.side not in self._latches:
             latch = self._latch(view.block, row, crossing)
             finding = self._finding(latch, "firing", view, row, crossing.tally)
-            latch.add(view.totals[:, -1, crossing.side] - at_crossing)
+            latch.add(self._tally(view, -1, crossing.side) - at_crossing)
             return row, finding
         latch = self._latches.pop(crossing.side)
         latch.add(at_crossing)
@@ -179,17 +179,24 @@ class Judge:
     def _changes(self, view: View) -> list[tuple[int, Finding]]:
         """Tickets for the changes that ADWIN saw, unless the side or the page beside it has fired already."""
         found = []
-        for change in self._means.observe(view.channels):
+        for change in self._means.observe(view.grid):
             index = self._tickets[change.index].get(change.rises)
             if index is None or self._is_latched(index):
                 continue
             crossing = self._bank.since(index)
             if crossing.tally[0] < self._settings.adwin_records:
-                count, total = view.totals[:, -1, index].tolist()
+                count, total = self._tally(view, -1, index).tolist()
                 crossing = replace(crossing, started_at=int(view.block.times_ms[0]), tally=(count, total))
             latch = self._latch(view.block, change.row, crossing, adwin=True)
             found.append((change.row, self._finding(latch, "firing", view, change.row, crossing.tally)))
         return found
+
+    def _tally(self, view: View, sample: int, side: int) -> NDArray[np.float64]:
+        """Before a sample of a block: the records that carry a side's signal, and the sum of its channel."""
+        tally: NDArray[np.float64] = view.grid.totals[sample].take(
+            [self._layout.side_carried[side], self._layout.side_channels[side]]
+        )
+        return tally
 
     def _is_latched(self, index: int) -> bool:
         side = self._sides[index]

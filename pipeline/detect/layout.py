@@ -7,63 +7,84 @@ from numpy.typing import NDArray
 
 from pipeline.detect.block import Block
 from pipeline.detect.catalogue import Signal
-from pipeline.detect.channels import ChannelName, of_rank
+from pipeline.detect.channels import VALUE_CHANNELS, ChannelName, of_rank
+from pipeline.detect.grid import Grid, grid_of
 from pipeline.detect.rank import RankTable
+from pipeline.detect.rank_tables import RankTables
 from pipeline.detect.samples import Samples
 from pipeline.detect.sides import Side
 from schemas.baseline import Baseline
 
 
 class Layout:
-    """Columns for what is watched: one for each signal, one for each of their channels.
+    """Places for the signals that are watched, and columns of a :class:`Grid` for them and their channels.
+
+    The columns are one for each signal that tells where it is carried, then one for each rate, then those of the
+    values, by channel.
 
     Attributes
     ----------
     signals
-        The signals with a side, in the baseline's order.
-    channels
-        Pairs of a place in ``signals`` and a channel.
-    side_signals, side_channels
-        Shape ``(S,)``: of each side the place in ``signals`` and in ``channels``.
+        The signals with a side, by their places: rates first, then values, else in the baseline's order.
+    side_signals, side_carried, side_channels
+        Shape ``(S,)``: of each side the place of its signal, and the columns that tell where its signal is carried
+        and that hold its channel.
     """
 
     def __init__(self, baseline: Baseline, sides: Sequence[Side]) -> None:
-        self.signals: list[Signal] = list({side.signal.name: side.signal for side in sides}.values())
-        places = {signal.name: place for place, signal in enumerate(self.signals)}
-        pairs = [(places[side.signal.name], side.channel) for side in sides]
-        self.channels: list[tuple[int, ChannelName]] = list(dict.fromkeys(pairs))
-        channel_places = {pair: place for place, pair in enumerate(self.channels)}
-        self.side_signals = np.array([place for place, _ in pairs], dtype=np.intp)
-        self.side_channels = np.array([channel_places[pair] for pair in pairs], dtype=np.intp)
-        knots = [baseline.signals[signal.name].knots for signal in self.signals]
-        self._tables = [None if own is None else RankTable(own) for own in knots]
-        self._medians = [None if own is None else float(own[len(own) // 2]) for own in knots]
-        self._known: tuple[int, NDArray[np.intp]] = (-1, np.zeros(0, dtype=np.intp))
+        watched = {side.signal.name: side.signal for side in sides}.values()
+        knots = {signal.name: baseline.signals[signal.name].knots for signal in watched}
+        rates = [signal for signal in watched if knots[signal.name] is None]
+        values = [(signal, own) for signal in watched if (own := knots[signal.name]) is not None]
+        self.signals: list[Signal] = [*rates, *(signal for signal, _ in values)]
+        self._rates = len(rates)
+        self._places = {signal.name: place for place, signal in enumerate(self.signals)}
+        self._medians = [None] * len(rates) + [float(own[len(own) // 2]) for _, own in values]
+        self._values = len(values)
+        self._tables = RankTables([RankTable(own) for _, own in values])
+        self.side_signals = np.array([self._places[side.signal.name] for side in sides], dtype=np.intp)
+        self.side_carried = self.side_signals
+        self.side_channels = np.array([self.column(side.signal, side.channel) for side in sides], dtype=np.intp)
+        self._known: tuple[int, NDArray[np.intp], NDArray[np.intp]] = (-1, self.side_signals, self.side_signals)
+
+    def column(self, signal: Signal, channel: ChannelName) -> int:
+        """The column of a grid that holds a channel."""
+        place = self._places[signal.name]
+        if place < self._rates:
+            return len(self.signals) + place
+        return len(self.signals) + place + VALUE_CHANNELS.index(channel) * self._values
 
     def values(self, block: Block) -> NDArray[np.float64]:
-        """Of the block the watched signals, ``(R, len(signals))``; NaN where absent or not finite."""
+        """Of the block the watched signals, NaN where absent or not finite.
+
+        Shape ``(R + 1, len(signals))``: the last row is that of a record that carries nothing.
+        """
         if self._known[0] != len(block.signals):
             columns = {(signal.name, signal.kind): column for column, signal in enumerate(block.signals)}
-            own = [columns.get((signal.name, signal.kind), -1) for signal in self.signals]
-            self._known = (len(block.signals), np.array(own, dtype=np.intp))
-        columns_of_signals = self._known[1]
-        if not block.signals:
-            return np.full((block.values.shape[0], len(self.signals)), np.nan)
-        values: NDArray[np.float64] = block.values[:, columns_of_signals]
-        values[:, columns_of_signals < 0] = np.nan
-        values[np.isinf(values)] = np.nan
+            own = np.array([columns.get((signal.name, signal.kind), -1) for signal in self.signals], dtype=np.intp)
+            self._known = (len(block.signals), own, np.flatnonzero(own < 0))
+        _, columns_of_signals, missing = self._known
+        values = np.empty((block.panes.size + 1, len(self.signals)))
+        values[-1] = np.nan
+        if missing.size == len(self.signals):
+            values[:] = np.nan
+            return values
+        block.values.take(columns_of_signals, axis=1, out=values[:-1], mode="wrap")
+        values[:, missing] = np.nan
+        np.copyto(values, np.nan, where=np.isinf(values))
         return values
 
-    def channel_values(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Of the watched signals their channels, ``(R, len(channels))``, between 0 and 1; NaN stays NaN."""
-        ranks = [
-            values[:, place] if table is None else table.ranks(values[:, place])
-            for place, table in enumerate(self._tables)
-        ]
-        channels = np.empty((values.shape[0], len(self.channels)))
-        for place, (signal, channel) in enumerate(self.channels):
-            channels[:, place] = of_rank(channel, ranks[signal])
-        return channels
+    def grid(self, samples: Samples, values: NDArray[np.float64]) -> Grid:
+        """Lay out a block: ``values`` are those of :meth:`values`."""
+        height, count = samples.rows.shape
+        rows = values.take(samples.rows.ravel(), axis=0)
+        carried = rows == rows  # noqa: PLR0124 - only NaN is not itself
+        ranks = self._tables.ranks(rows[:, self._rates :])
+        channels = [of_rank(name, ranks) for name in VALUE_CHANNELS]
+        numbers = np.concatenate([carried, rows[:, : self._rates], *channels], axis=1)
+        if not carried.all():
+            np.copyto(numbers, 0.0, where=np.isnan(numbers))
+        return grid_of(samples, numbers.reshape(height, count, -1))
 
     def normal(self, side: int) -> float | None:
         """The median of a side's value in its baseline; None of a rate."""
@@ -72,15 +93,4 @@ class Layout:
     @property
     def valued(self) -> list[int]:
         """The places of the signals that are values, not rates."""
-        return [place for place, median in enumerate(self._medians) if median is not None]
-
-    def totals(
-        self, samples: Samples, values: NDArray[np.float64], channels: NDArray[np.float64]
-    ) -> NDArray[np.float64]:
-        """Of every side, before each sample: records with the signal, and the sum of its channel.
-
-        Shape ``(2, T + 1, S)``.
-        """
-        counts = samples.sums((~np.isnan(values)).astype(np.float64))
-        sums = samples.sums(np.where(np.isnan(channels), 0.0, channels))
-        return np.stack([counts[:, self.side_signals], sums[:, self.side_channels]])
+        return list(range(self._rates, len(self.signals)))

@@ -8,6 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from river._river_rust.drift import AdaptiveWindowing
 
+from pipeline.detect.grid import Grid
+
 _CLOCK = 1
 _BUCKETS_MAX = 5
 _WINDOW_MIN = 5
@@ -25,11 +27,13 @@ RATE_MIN = 1e-3
 class Watched:
     """One channel that ADWIN watches.
 
-    ``usual`` is the baseline's mean; ``low`` and ``high`` are edges that the mean must have left, None where that way
+    ``column`` and ``carried`` are the columns of a grid that hold the channel, and that tell where its signal is
+    carried. ``usual`` is the baseline's mean; ``low`` and ``high`` are edges that the mean must have left, None where that way
     is not bad or cannot be judged.
     """
 
     column: int
+    carried: int
     rate: bool
     usual: float
     low: float | None
@@ -66,16 +70,16 @@ class PaneMeans:
     def __init__(self, watched: Sequence[Watched], delta: float, records: int) -> None:
         self._watched = tuple(watched)
         self._delta, self._records = delta, records
-        self._columns = np.array([each.column for each in watched], dtype=np.intp)
+        self._columns = np.array([[each.carried for each in watched], [each.column for each in watched]], dtype=np.intp)
         self._scales = np.array([_scale(each) for each in watched])
         self._mirrored = np.array([_mirrored(each) for each in watched], dtype=bool)
+        self._edges = [_edges(each) for each in watched]
         self.restart()
 
     def restart(self) -> None:
         """Forget all windows: the next record does not follow the last."""
         self._windows = [self._window() for _ in self._watched]
-        self._counts = np.zeros(len(self._watched))
-        self._sums = np.zeros(len(self._watched))
+        self._tallies = np.zeros((2, len(self._watched)))
         self._changed = [False] * len(self._watched)
         self._rows = 0
 
@@ -83,40 +87,43 @@ class PaneMeans:
         """Forget one channel's window: what it holds is over, and would be mixed with what is now."""
         self._windows[index] = self._window()
         self._changed[index] = False
-        self._counts[index] = self._sums[index] = 0.0
+        self._tallies[:, index] = 0.0
 
-    def observe(self, channels: NDArray[np.float64]) -> list[Change]:
-        """Take the channels of one block, shape ``(R, C)``, NaN where a record does not carry the signal."""
+    def observe(self, grid: Grid) -> list[Change]:
+        """Take one block."""
         if not self._watched:
             return []
-        numbers = channels[:, self._columns]
-        present = ~np.isnan(numbers)
-        numbers[~present] = 0.0
-        ends = np.arange(self._records - self._rows, numbers.shape[0] + 1, self._records)
-        bounds = np.concatenate([[0], ends, [numbers.shape[0]]])
+        rows = int(grid.samples.starts[-1] + grid.samples.lengths[-1])
+        tallies, total = self._tallies, grid.totals[-1].take(self._columns)
+        ends = range(self._records - self._rows, rows + 1, self._records)
+        self._rows = rows - ends[-1] if ends else self._rows + rows
+        if not ends:
+            tallies += total
+            return []
         changes: list[Change] = []
-        counts = _between(present, bounds)
-        sums = _between(numbers, bounds)
-        for pane, end in enumerate(ends.tolist()):
-            self._counts += counts[pane]
-            self._sums += sums[pane]
-            full = np.flatnonzero(self._counts >= self._records)
-            means = self._scaled(self._sums[full] / self._counts[full], full)
+        before = grid.before(np.array(ends, dtype=np.intp), self._columns.ravel()).reshape(-1, *self._columns.shape)
+        tallies += before[0]
+        for pane, end in enumerate(ends):
+            if pane:
+                tallies += before[pane] - before[pane - 1]
+            full = (tallies[0] >= self._records).nonzero()[0]
+            counts, sums = tallies[:, full]
+            means = self._scaled(sums / counts, full)
             for index, mean in zip(full.tolist(), means.tolist(), strict=True):
-                changes += self._update(index, mean, end - 1)
-            self._counts[full] = 0.0
-            self._sums[full] = 0.0
-        self._counts += counts[-1]
-        self._sums += sums[-1]
-        self._rows = numbers.shape[0] - int(bounds[-2]) + (self._rows if not ends.size else 0)
+                if self._windows[index].update(mean):
+                    self._changed[index] = True
+                if self._changed[index]:
+                    changes += self._beyond(index, end - 1)
+            tallies[:, full] = 0.0
+        tallies += total - before[-1]
         return changes
 
     def dump(self) -> dict[str, Any]:
         """The state; the windows are bytes of river's Rust core."""
         return {
             "windows": [bytes(window.__getstate__()) for window in self._windows],
-            "counts": self._counts.copy(),
-            "sums": self._sums.copy(),
+            "counts": self._tallies[0].copy(),
+            "sums": self._tallies[1].copy(),
             "changed": list(self._changed),
             "rows": self._rows,
         }
@@ -143,8 +150,7 @@ class PaneMeans:
                 raise ValueError(f"river cannot read a kept ADWIN window: {error}") from error
             windows.append(window)
         self._windows = windows
-        self._counts = np.array(state["counts"], dtype=np.float64)
-        self._sums = np.array(state["sums"], dtype=np.float64)
+        self._tallies = np.array([state["counts"], state["sums"]], dtype=np.float64)
         self._changed = [bool(changed) for changed in state["changed"]]
         self._rows = int(state["rows"])
 
@@ -162,28 +168,24 @@ class PaneMeans:
         scaled: NDArray[np.float64] = np.minimum(bad / self._scales[index], 1.0)
         return scaled
 
-    def _update(self, index: int, mean: float, row: int) -> list[Change]:
-        window, watched = self._windows[index], self._watched[index]
-        self._changed[index] |= window.update(mean)
-        if not self._changed[index]:
-            return []
+    def _beyond(self, index: int, row: int) -> list[Change]:
+        window = self._windows[index]
         now = window.get_total() / window.get_width()
-        found = []
-        for edge, rises in ((watched.high, True), (watched.low, False)):
-            if edge is None:
-                continue
-            scaled = float(self._scaled(np.array([edge]), np.array([index]))[0])
-            up = rises != bool(self._mirrored[index])
-            if now > scaled if up else now < scaled:
-                found.append(Change(index, rises, row))
-        return found
+        return [
+            Change(index, rises, row)
+            for edge, rises, above in self._edges[index]
+            if (now > edge if above else now < edge)
+        ]
 
 
-def _between(columns: NDArray[Any], bounds: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Sums of the rows between one bound and the next."""
-    totals = np.zeros((columns.shape[0] + 1, columns.shape[1]))
-    np.cumsum(columns, axis=0, out=totals[1:])
-    return np.diff(totals[bounds], axis=0)
+def _edges(watched: Watched) -> list[tuple[float, bool, bool]]:
+    """The edges as a window sees them, each with whether the channel rises beyond it, and whether the window does."""
+    mirrored, scale = _mirrored(watched), _scale(watched)
+    return [
+        (min((1.0 - edge if mirrored else edge) / scale, 1.0), rises, rises != mirrored)
+        for edge, rises in ((watched.high, True), (watched.low, False))
+        if edge is not None
+    ]
 
 
 def _mirrored(watched: Watched) -> bool:

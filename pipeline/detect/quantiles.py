@@ -15,6 +15,9 @@ _LOWEST = (1023 - 14) << _FRACTION_BITS
 _SPAN = 48 << _FRACTION_BITS
 """Bins of one sign: up to 2**34, about 17 thousand million. Larger values count as that."""
 
+_FEW = 8
+"""Values fewer than the bins by more than this are counted one by one: a pass over all bins would cost more."""
+
 BINS = 2 * _SPAN + 1
 RELATIVE_ERROR = 2.0 ** -(_FRACTION_BITS + 1)
 
@@ -46,7 +49,11 @@ class Quantiles:
         np.negative(bins, out=bins, where=values < 0)
         bins += _SPAN + np.arange(values.shape[1]) * BINS
         present = bins[~np.isnan(values)]
-        self._counts += np.bincount(present, minlength=self._counts.size).reshape(self._counts.shape)
+        flat = self._counts.ravel()
+        if present.size < flat.size // _FEW:
+            np.add.at(flat, present, 1)
+        else:
+            flat += np.bincount(present, minlength=flat.size)
 
     def widen(self, columns: int) -> None:
         """Have at least so many columns; new ones are empty."""

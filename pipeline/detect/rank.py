@@ -36,6 +36,11 @@ class RankTable:
     knots
         Ascending quantiles of the baseline.
 
+    Attributes
+    ----------
+    edges, by_place
+        Ascending numbers, and the ranks of what lies below all of them, at or above the first, the second and so on.
+
     >>> table = RankTable([0.0, 1.0, 1.0, 1.0, 2.0])
     >>> table.ranks(np.array([-5.0, 0.5, 1.0, 1.5, 9.0, np.nan])).tolist()
     [0.0, 0.125, 0.5, 0.875, 1.0, nan]
@@ -46,15 +51,16 @@ class RankTable:
         if table.ndim != 1 or table.size < 2 or not np.isfinite(table).all() or np.any(np.diff(table) < 0):
             raise ValueError("knots are at least two finite numbers that never fall")
         # With the next larger number beside every knot, one search tells equal to a knot from between two.
-        self._edges = np.sort(np.concatenate([table, np.nextafter(table, np.inf)]))
-        lower = np.searchsorted(table, self._edges, side="left")
-        upper = np.searchsorted(table, self._edges, side="right")
+        edges = np.sort(np.concatenate([table, np.nextafter(table, np.inf)]))
+        lower = np.searchsorted(table, edges, side="left")
+        upper = np.searchsorted(table, edges, side="right")
         middle = np.clip(((lower + upper) / 2 - 0.5) / (table.size - 1), 0.0, 1.0)
-        self._ranks = np.concatenate([[0.0], middle])
+        self.edges: NDArray[np.float64] = edges
+        self.by_place: NDArray[np.float64] = np.concatenate([[0.0], middle])
 
     def ranks(self, values: ArrayLike) -> NDArray[np.float64]:
         """The ranks of ``values``, shape kept; NaN stays NaN."""
         numbers = np.asarray(values, dtype=np.float64)
-        ranks: NDArray[np.float64] = self._ranks[np.searchsorted(self._edges, numbers, side="right")]
+        ranks: NDArray[np.float64] = self.by_place[np.searchsorted(self.edges, numbers, side="right")]
         ranks[np.isnan(numbers)] = np.nan
         return ranks

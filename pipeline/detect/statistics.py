@@ -1,6 +1,7 @@
 """Online statistics of a unit, with or without a baseline: what people see of a subject, and what needs no band."""
 
 from collections import Counter, deque
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -39,6 +40,7 @@ class Statistics:
         self._settings = settings
         self._names: list[str] = []
         self._kinds: list[str] = []
+        self._valued = _valued(self._kinds)
         self._moments = np.zeros((3, 0))
         self._quantiles = Quantiles(0)
         self._mixes: dict[str, Mix] = {}
@@ -56,7 +58,7 @@ class Statistics:
         newest = int(block.times_ms.max())
         self._newest_ms = newest if self._newest_ms is None else max(self._newest_ms, newest)
         self._add_moments(block.values)
-        self._quantiles.add(block.values[:, self._valued])
+        self._quantiles.add(block.values.take(self._valued, axis=1))
         self._add_panes(block)
         for name, labels in block.categories.items():
             if name == FINGERPRINT:
@@ -107,6 +109,7 @@ class Statistics:
     def load(self, state: dict[str, Any]) -> None:
         """Take up what :meth:`dump` gave."""
         self._names, self._kinds = list(state["names"]), list(state["kinds"])
+        self._valued = _valued(self._kinds)
         self._moments = np.array(state["moments"], dtype=np.float64).reshape(3, len(self._names))
         self._quantiles.load(state["quantiles"])
         self._mixes = {name: Mix(self._settings.categories_max, counts) for name, counts in state["mixes"].items()}
@@ -115,50 +118,45 @@ class Statistics:
         self._records = int(state["records"])
         self._newest_ms = state["newest_ms"]
 
-    @property
-    def _valued(self) -> NDArray[np.intp]:
-        return np.array([index for index, kind in enumerate(self._kinds) if kind != "rate"], dtype=np.intp)
-
     def _grow(self, block: Block) -> None:
         fresh: list[Signal] = list(block.signals[len(self._names) :])
         if not fresh:
             return
         self._names += [signal.name for signal in fresh]
         self._kinds += [signal.kind for signal in fresh]
+        self._valued = _valued(self._kinds)
         self._moments = np.hstack([self._moments, np.zeros((3, len(fresh)))])
         self._quantiles.widen(self._valued.size)
 
     def _add_moments(self, values: NDArray[np.float64]) -> None:
         """Chan's pairwise update: exact for a block of any size, and stable in the long run."""
-        present = ~np.isnan(values)
-        here = present.sum(axis=0).astype(np.float64)
-        divisor = np.maximum(here, 1.0)
-        mean = np.where(present, values, 0.0).sum(axis=0) / divisor
-        squares = (np.where(present, values - mean, 0.0) ** 2).sum(axis=0)
+        absent = np.isnan(values)
+        here = values.shape[0] - absent.sum(axis=0, dtype=np.float64)
+        numbers = values.copy()
+        np.copyto(numbers, 0.0, where=absent)
+        mean = numbers.sum(axis=0) / np.maximum(here, 1.0)
+        numbers -= mean
+        np.copyto(numbers, 0.0, where=absent)
+        numbers *= numbers
         count, old_mean, old_squares = self._moments
-        total = np.maximum(count + here, 1.0)
-        difference = np.where(here > 0, mean - old_mean, 0.0)
-        self._moments = np.stack(
-            [
-                count + here,
-                old_mean + difference * here / total,
-                old_squares + squares + difference**2 * count * here / total,
-            ]
-        )
+        share = here / np.maximum(count + here, 1.0)
+        difference = mean - old_mean
+        old_squares += numbers.sum(axis=0) + difference * difference * count * share
+        old_mean += difference * share
+        count += here
 
     def _add_panes(self, block: Block) -> None:
-        panes, own = np.unique(block.panes, return_inverse=True)
-        counts = np.bincount(own, weights=block.first)
-        tokens: NDArray[np.float64] = np.zeros(panes.size)
-        if TOKENS in self._names:
-            column = block.values[:, self._names.index(TOKENS)]
-            tokens = np.bincount(own, weights=np.where(np.isnan(column), 0.0, column)).astype(np.float64)
-        for pane, count, token in zip(panes.tolist(), counts.tolist(), tokens.tolist(), strict=True):
+        panes = block.panes
+        heads = [0, *((panes[1:] != panes[:-1]).nonzero()[0] + 1).tolist()]
+        column = block.values[:, self._names.index(TOKENS)] if TOKENS in self._names else None
+        for begin, end in zip(heads, [*heads[1:], panes.size], strict=True):
+            pane, count = int(panes[begin]), int(np.count_nonzero(block.first[begin:end]))
+            token = 0.0 if column is None else float(np.nansum(column[begin:end]))
             if self._panes and self._panes[-1][0] == pane:
                 _, before, tokens_before = self._panes.pop()
-                self._panes.append((pane, before + int(count), tokens_before + token))
+                self._panes.append((pane, before + count, tokens_before + token))
             else:
-                self._panes.append((pane, int(count), token))
+                self._panes.append((pane, count, token))
 
     def _per_second(self) -> tuple[float | None, float | None]:
         if not self._panes:
@@ -172,3 +170,8 @@ class Statistics:
         if not self._fingerprints:
             return None
         return Counter(self._fingerprints).most_common(1)[0][1] / len(self._fingerprints)
+
+
+def _valued(kinds: Sequence[str]) -> NDArray[np.intp]:
+    """The columns of values, which have quantiles; rates have none."""
+    return np.array([index for index, kind in enumerate(kinds) if kind != "rate"], dtype=np.intp)

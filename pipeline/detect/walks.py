@@ -3,10 +3,10 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.samples import SAMPLE_RECORDS, Samples
+from pipeline.detect.samples import Samples
 
 
-def evidence(samples: Samples, surprise: NDArray[np.float64], stakes: NDArray[np.float64]) -> NDArray[np.float64]:
+def evidence(surprise: NDArray[np.float64], stakes: NDArray[np.float64]) -> NDArray[np.float64]:
     """The evidence of each sample: the sum of ln(1 + stake * surprise) over its records.
 
     It is taken as one logarithm of a product, which costs an eighth. A record that takes away most leaves a factor of
@@ -14,35 +14,30 @@ def evidence(samples: Samples, surprise: NDArray[np.float64], stakes: NDArray[np
 
     Parameters
     ----------
-    samples
-        T of them.
     surprise
-        Shape ``(R, S)``: how far each record lies from the side's null; 0 where it does not carry the signal.
+        Shape ``(H, T, S)``: of T samples the records one below the other, how far each lies from the side's null; 0
+        where it does not carry the signal.
     stakes
-        Shape ``(S, K)``.
+        Shape ``(K, S)``.
 
     Returns
     -------
     numpy.ndarray
-        Shape ``(T, S, K)``.
+        Shape ``(K, T, S)``.
     """
-    order = np.argsort(-samples.lengths, kind="stable")
-    starts, lengths = samples.starts[order], samples.lengths[order]
-    products = surprise[starts][:, :, None] * stakes
+    height, count, sides = surprise.shape
+    # As often as there are samples, so that the innermost loops are long.
+    repeated = np.empty((stakes.shape[0], count, sides))
+    repeated[:] = stakes[:, None]
+    products: NDArray[np.float64] = surprise[0] * repeated
     products += 1.0
     factors = np.empty_like(products)
-    for offset in range(1, SAMPLE_RECORDS):
-        longer = int(np.count_nonzero(lengths > offset))
-        if not longer:
-            break
-        part = factors[:longer]
-        np.multiply(surprise[starts[:longer] + offset][:, :, None], stakes, out=part)
-        part += 1.0
-        products[:longer] *= part
+    for offset in range(1, height):
+        np.multiply(surprise[offset], repeated, out=factors)
+        factors += 1.0
+        products *= factors
     np.log(products, out=products)
-    summed: NDArray[np.float64] = factors
-    summed[order] = products
-    return summed
+    return products
 
 
 def walked(
@@ -51,30 +46,33 @@ def walked(
     before: NDArray[np.float64],
     bases: NDArray[np.float64],
     caps: NDArray[np.float64],
-) -> NDArray[np.float64]:
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Where each walk stands after each sample: W <- max(0, min(W + step, W at the start of the pane + cap)).
 
     Parameters
     ----------
     steps
-        Shape ``(T, S, K)``.
+        Shape ``(T, W)``.
     before, bases
-        Shape ``(S, K)``: where the walks stand now, and where they stood at the start of the first sample's pane.
+        Shape ``(W,)``: where the walks stand now, and where they stood at the start of the first sample's pane.
     caps
-        Shape ``(S,)``: what one pane may add.
+        Shape ``(W,)``: what one pane may add.
 
     Returns
     -------
-    numpy.ndarray
-        Shape ``(T, S, K)``; a walk at its lowest is exactly 0.
+    paths, peaks
+        Shapes ``(T, W)`` and ``(W,)``: the walks, at their lowest exactly 0, and the highest that each came.
     """
-    paths = np.cumsum(steps, axis=0)
-    paths += before
-    lowest = np.minimum.accumulate(paths, axis=0)
-    np.minimum(lowest, 0.0, out=lowest)
-    paths -= lowest
-    _apply_cap(samples, steps, paths, before=before, bases=bases, caps=caps)
-    return paths
+    paths = np.empty_like(steps)
+    zero, walk = np.zeros(steps.shape[1]), before
+    for step, path in zip(steps, paths, strict=True):
+        np.add(walk, step, out=path)
+        walk = np.maximum(path, zero, out=path)
+    peaks = paths.max(axis=0)
+    high = (peaks > caps).nonzero()[0]
+    if high.size and _apply_cap(samples, steps, paths, before=before, bases=bases, caps=caps, walks=high):
+        peaks = paths.max(axis=0)
+    return paths, peaks
 
 
 def _apply_cap(
@@ -85,25 +83,22 @@ def _apply_cap(
     before: NDArray[np.float64],
     bases: NDArray[np.float64],
     caps: NDArray[np.float64],
-) -> None:
+    walks: NDArray[np.intp],
+) -> bool:
     """Step through the walks that rose by more than the cap within a pane; the others are right as they are."""
-    side, bet = np.nonzero(paths.max(axis=0) > caps[:, None])
-    if not side.size:
-        return
-    cap, high = caps[side], paths[:, side, bet]
-    heads = samples.pane_starts
-    floors = np.concatenate([bases[side, bet][None], high[heads[1:] - 1]])
-    bound = (np.maximum.reduceat(high, heads, axis=0) > floors + cap).any(axis=0)
-    side, bet, cap = side[bound], bet[bound], cap[bound]
-    if not side.size:
-        return
-    walk, base, step = before[side, bet], bases[side, bet], steps[:, side, bet]
-    begins = np.zeros(samples.starts.size, dtype=bool)
-    begins[heads[1:]] = True
+    high, heads = paths[:, walks], samples.pane_starts
+    floors = np.concatenate([bases[walks][None], high[heads[1:] - 1]])
+    bound = (np.maximum.reduceat(high, heads, axis=0) > floors + caps[walks]).any(axis=0)
+    walks = walks[bound]
+    if not walks.size:
+        return False
+    walk, base, cap, step = before[walks], bases[walks], caps[walks], steps[:, walks]
+    begins = set(heads[1:].tolist())
     stepped = np.empty_like(step)
     for sample in range(step.shape[0]):
-        if begins[sample]:
+        if sample in begins:
             base = walk
         walk = np.maximum(np.minimum(walk + step[sample], base + cap), 0.0)
         stepped[sample] = walk
-    paths[:, side, bet] = stepped
+    paths[:, walks] = stepped
+    return True

@@ -8,6 +8,7 @@ from pipeline.detect.bank import CAP_SHARE, Bank
 from pipeline.detect.bets import BETS, bets_beyond
 from pipeline.detect.samples import samples_of
 from pipeline.detect.sides import Side
+from tests.pipeline.detect.grids import grid_of_channels
 from tests.pipeline.detect.worlds import BY_NAME
 
 RECOVERY = 8.0
@@ -40,19 +41,11 @@ COLUMNS = np.array([0, 0, 1, 1, 2])
 
 
 def bank_of(sides=SIDES, columns=COLUMNS) -> Bank:
-    return Bank(sides, columns, columns, RECOVERY)
+    return Bank(sides, columns.max() + 1 + columns, columns, RECOVERY)
 
 
-def totals_of(samples, channels, columns=COLUMNS):
-    counts = samples.sums((~np.isnan(channels)).astype(float))
-    sums = samples.sums(np.where(np.isnan(channels), 0.0, channels))
-    return np.stack([counts[:, columns], sums[:, columns]])
-
-
-def walk(bank, channels, panes, times=None, columns=COLUMNS):
-    samples = samples_of(panes)
-    times = panes * 1000 if times is None else times
-    return bank.observe(samples, channels, totals_of(samples, channels, columns), times)
+def walk(bank, channels, panes, times=None):
+    return bank.observe(grid_of_channels(channels, panes), panes * 1000 if times is None else times)
 
 
 def stream(seed: int, rows: int, *, burst: bool = True):
@@ -158,7 +151,7 @@ def test_without_a_cap_it_is_rivers_page_hinkley(seed, monkeypatch):
     samples = samples_of(panes)
     monkeypatch.setattr("pipeline.detect.bank.CAP_SHARE", math.inf)
     bank = bank_of([own], np.array([0]))
-    found = walk(bank, x[:, None], panes, columns=np.array([0]))
+    found = walk(bank, x[:, None], panes)
     evidence = np.log1p(own.stakes[None, :] * (x[:, None] - own.edge))
     sums = np.add.reduceat(evidence, samples.starts, axis=0)
     alarms = [river_alarm(sums[:, bet], own.threshold) for bet in range(BETS)]
@@ -176,11 +169,10 @@ def test_a_quiet_stream_does_not_fire():
 
 def test_a_storm_within_one_pane_is_one_event_and_four_panes_fire():
     bank = bank_of([SIDES[0]], np.array([0]))
-    columns = np.array([0])
     fired_in = []
     for pane in range(6):
         channels = np.ones((400, 1))
-        if walk(bank, channels, np.full(400, pane), columns=columns):
+        if walk(bank, channels, np.full(400, pane)):
             fired_in.append(pane)
         assert bank.walks.max() <= (pane + 1) * SIDES[0].threshold * CAP_SHARE + 1e-9
     assert fired_in[0] == 3
@@ -189,7 +181,7 @@ def test_a_storm_within_one_pane_is_one_event_and_four_panes_fire():
 def test_the_cap_holds_across_the_blocks_of_one_pane():
     bank = bank_of([SIDES[0]], np.array([0]))
     for _ in range(10):
-        assert walk(bank, np.ones((400, 1)), np.full(400, 7), columns=np.array([0])) == []
+        assert walk(bank, np.ones((400, 1)), np.full(400, 7)) == []
     assert bank.walks.max() == pytest.approx(SIDES[0].threshold * CAP_SHARE)
 
 
@@ -197,13 +189,13 @@ def test_the_start_is_the_first_record_after_the_last_zero_and_the_tally_counts_
     bank = bank_of([SIDES[0]], np.array([0]))
     quiet, bad = np.zeros((160, 1)), np.ones((160, 1))
     panes = np.arange(320) // 8
-    assert walk(bank, quiet, panes[:160], columns=np.array([0])) == []
-    (crossing,) = walk(bank, bad, panes[160:], columns=np.array([0]))
+    assert walk(bank, quiet, panes[:160]) == []
+    (crossing,) = walk(bank, bad, panes[160:])
     rows = (crossing.sample + 1) * 8
     assert crossing.started_at == panes[160] * 1000
     assert crossing.tally == (rows, rows)
     within_one = bank_of([SIDES[0]], np.array([0]))
-    (same,) = walk(within_one, np.vstack([quiet, bad]), panes, columns=np.array([0]))
+    (same,) = walk(within_one, np.vstack([quiet, bad]), panes)
     assert (same.started_at, same.tally, same.sample) == (crossing.started_at, crossing.tally, crossing.sample + 20)
 
 
@@ -215,13 +207,12 @@ def test_records_without_the_signal_are_no_evidence():
 
 def test_a_latched_side_says_once_that_it_recovered_and_fires_again():
     bank = bank_of([SIDES[0]], np.array([0]))
-    columns = np.array([0])
     random = np.random.default_rng(5)
     events = []
     for index in range(120):
         bad = index < 10 or index >= 80
         channels = (random.random((400, 1)) < (0.2 if bad else 0.01)).astype(float)
-        for crossing in walk(bank, channels, np.arange(index * 400, index * 400 + 400) // 50, columns=columns):
+        for crossing in walk(bank, channels, np.arange(index * 400, index * 400 + 400) // 50):
             latched = bool(bank.latched[crossing.side])
             events.append((index, "recovered" if latched else "fired"))
             if latched:
@@ -241,7 +232,7 @@ def test_most_of_the_way_back_is_sure_soon_but_only_the_band_is_a_recovery(rate,
     for index in range(50):
         channels = (random.random((400, 1)) < rate).astype(float)
         panes = np.arange(index * 400, index * 400 + 400) // 50
-        if walk(bank, channels, panes, columns=np.array([0])):
+        if walk(bank, channels, panes):
             recovered_after = index * 400
             break
     assert bank.walks.max() >= RECOVERY

@@ -2,16 +2,21 @@ import numpy as np
 import pytest
 
 from pipeline.detect.pane_means import PaneMeans, Watched
+from tests.pipeline.detect.grids import grid_of_channels
 
-VALUE = Watched(column=0, rate=False, usual=0.5, low=0.47, high=0.53)
+VALUE = Watched(column=1, carried=0, rate=False, usual=0.5, low=0.47, high=0.53)
 DELTA, RECORDS = 1e-5, 50
+
+
+def observe(means: PaneMeans, channels: np.ndarray) -> list:
+    return means.observe(grid_of_channels(channels, np.arange(channels.shape[0]) // 21))
 
 
 def feed(means: PaneMeans, channels: np.ndarray, size: int = 200) -> list:
     channels = channels.reshape(channels.shape[0], -1)
     found = []
     for begin in range(0, channels.shape[0], size):
-        found += [(begin + change.row, change.rises) for change in means.observe(channels[begin : begin + size])]
+        found += [(begin + change.row, change.rises) for change in observe(means, channels[begin : begin + size])]
     return found
 
 
@@ -31,21 +36,21 @@ def test_a_change_within_the_band_is_no_news():
     random = np.random.default_rng(3)
     ranks = random.normal(0.45, 0.01, 60_000)
     ranks[30_000:] += 0.2
-    wide, narrow = (Watched(0, rate=False, usual=0.5, low=0.4, high=high) for high in (0.7, 0.6))
+    wide, narrow = (Watched(1, 0, rate=False, usual=0.5, low=0.4, high=high) for high in (0.7, 0.6))
     assert feed(PaneMeans([wide], DELTA, RECORDS), ranks) == []
     assert feed(PaneMeans([narrow], DELTA, RECORDS), ranks)
 
 
 def test_a_change_to_the_better_is_no_news():
     ranks = np.concatenate([np.full(5000, 0.5), np.full(5000, 0.9)])
-    assert feed(PaneMeans([Watched(0, rate=False, usual=0.5, low=0.47, high=None)], DELTA, RECORDS), ranks) == []
+    assert feed(PaneMeans([Watched(1, 0, rate=False, usual=0.5, low=0.47, high=None)], DELTA, RECORDS), ranks) == []
 
 
 @pytest.mark.parametrize(("usual", "now", "rises"), [(0.05, 0.15, True), (0.95, 0.8, False)])
 def test_a_rate_is_watched_by_its_rarer_outcome(usual, now, rises):
     random = np.random.default_rng(4)
     rates = np.concatenate([random.random(20_000) < usual, random.random(20_000) < now]).astype(float)
-    watched = Watched(0, rate=True, usual=usual, low=usual - 0.02, high=usual + 0.02)
+    watched = Watched(1, 0, rate=True, usual=usual, low=usual - 0.02, high=usual + 0.02)
     found = feed(PaneMeans([watched], DELTA, RECORDS), rates)
     assert found[0][0] >= 20_000
     assert {direction for _, direction in found} == {rises}
@@ -97,4 +102,4 @@ def test_restart_forgets_the_window():
 
 
 def test_nothing_watched_is_silent():
-    assert PaneMeans([], DELTA, RECORDS).observe(np.zeros((10, 3))) == []
+    assert observe(PaneMeans([], DELTA, RECORDS), np.zeros((10, 3))) == []

@@ -48,3 +48,14 @@ def test_new_columns_are_empty():
     sketch.widen(1)
     assert sketch.at(1, (0.5,)) == [None]
     assert sketch.at(0, (0.5,)) != [None]
+
+
+def test_few_values_at_a_time_count_as_many_at_once():
+    values = np.random.default_rng(3).lognormal(size=(4000, 2))
+    values[::7, 1] = np.nan
+    whole, few = Quantiles(2), Quantiles(2)
+    whole.add(values)
+    for begin in range(0, 4000, 5):
+        few.add(values[begin : begin + 5])
+    for name, kept in whole.dump().items():
+        np.testing.assert_array_equal(few.dump()[name], kept)

@@ -30,3 +30,20 @@ def test_state_is_taken_up_and_that_of_other_columns_refused():
     assert other.median(0, np.zeros((0, 1)), rows=0, count=5) == 2.0
     with pytest.raises(ValueError, match="do not fit"):
         Recent([1]).load(recent.dump())
+
+
+def test_small_blocks_are_kept_as_one_large_and_are_known_at_once():
+    values = np.random.default_rng(1).random((700, 2))
+    values[::3, 1] = np.nan
+    whole, small = Recent([0, 1]), Recent([0, 1])
+    whole.observe(values)
+    for row in range(700):
+        small.observe(values[row : row + 1])
+        if row % 50 == 7:
+            assert small.median(0, np.zeros((0, 2)), rows=0, count=1) == values[row, 0]
+        if row == 333:
+            again = Recent([0, 1])
+            again.load(small.dump())
+            small = again
+    for column, kept in whole.dump().items():
+        np.testing.assert_array_equal(small.dump()[column], kept)

@@ -18,11 +18,11 @@ def test_samples_cover_all_rows_and_end_with_their_pane(seed):
     assert (samples.first_pane, samples.last_pane) == (panes[0], panes[-1])
 
 
-def test_sums_are_those_of_the_rows_before_each_sample():
+def test_the_rows_of_a_sample_stand_below_each_other_and_no_row_stands_where_it_has_no_more():
     samples = samples_of(np.array([1] * 9 + [2] * 2))
-    columns = np.arange(11.0)[:, None]
-    assert samples.sums(columns)[:, 0].tolist() == [0.0, 28.0, 36.0, 55.0]
+    assert samples.rows.T.tolist() == [list(range(8)), [8] + [11] * 7, [9, 10] + [11] * 6]
 
 
 def test_one_row_is_one_sample():
     assert samples_of(np.array([7])).lengths.tolist() == [1]
+    assert samples_of(np.array([7])).rows.tolist() == [[0]]
