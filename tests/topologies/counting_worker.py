@@ -17,6 +17,10 @@ from topologies.configuration import KafkaSettings
 from topologies.wiring import Wiring
 
 OUTPUT_EVERY = 500
+
+SESSION_TIMEOUT_S = 3.0
+"""Seconds after which the broker takes a dead or paused worker's partitions away: shorter than usual, for quick tests."""
+
 POISON = b"poison"
 
 
@@ -71,7 +75,9 @@ def main() -> None:
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     app = application(
         Wiring(name="detect", topics=(RECORDS,), make=CountingStep, control_topic=BASELINES),
-        KafkaSettings(bootstrap=bootstrap, app_id="counting", checkpoint_interval_s=0.5),
+        KafkaSettings(
+            bootstrap=bootstrap, app_id="counting", checkpoint_interval_s=0.5, session_timeout_s=SESSION_TIMEOUT_S
+        ),
         replay=True,
     )
     faust.Worker(app, loglevel="WARN", quiet=True, redirect_stdouts=False, stdout=sys.stdout).execute_from_commandline()

@@ -16,8 +16,8 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from schemas.dead_letter import DeadLetter
 from schemas.topics import BASELINES, DEAD_LETTERS, DRIFTS, RECORDS
-from tests.topologies.counting_worker import OUTPUT_EVERY, POISON
-from tests.topologies.workers import SESSION_TIMEOUT_S, Worker
+from tests.topologies.counting_worker import OUTPUT_EVERY, POISON, SESSION_TIMEOUT_S
+from tests.topologies.workers import Worker
 from topologies.broker import EmbeddedBroker
 from topologies.client import read_all, write
 
