@@ -28,7 +28,7 @@ from load.progress import progress_bar
 from load.stage import plainly, stage
 from load.timed import Timed, judged_share, run_timed
 from load.world import World, generate
-from topologies.configuration import Configuration, KafkaSettings
+from topologies.configuration import Configuration
 
 FLOOR = 6.0
 """What the ratio to the obvious pipeline must be at least."""
@@ -43,9 +43,6 @@ OBVIOUS_RECORDS = 30_000
 
 RECORDS_PER_SECOND = 2000.0
 """Event time: a busy service."""
-
-CHECKPOINT_INTERVAL_S = 0.5
-"""Seconds: shorter than the default, so that the clock is read off more often. It costs us, not the other."""
 
 YARDSTICK_SIGNALS = (
     "latency_ms", "time_to_first_token_ms", "error", "input_tokens", "output_tokens", "queue_depth", "gpu_utilization",
@@ -160,7 +157,7 @@ async def bench(seed: int, records: int, end_ms: int, console: Console) -> Measu
     Failure
         In one line, if something cannot be run at all.
     """
-    configuration = Configuration(kafka=KafkaSettings(checkpoint_interval_s=CHECKPOINT_INTERVAL_S))
+    configuration = Configuration()
     start_ms = end_ms - round(records / RECORDS_PER_SECOND * 1000)
     change = Change(FAILURE, start_ms + round((end_ms - start_ms) * FAILURE_AFTER))
     console.print("learning a baseline from a healthy day ...")

@@ -30,12 +30,15 @@ SAMPLE_S = 0.1
 WARM_UP_SHARE = 0.25
 """The share of the records that is read before the clock starts: imports, joining the group, first fetches."""
 
+WIND_DOWN_SHARE = 0.9
+"""The share after which the clock stops: the last checkpoint of a worker that has nothing left to read comes late."""
+
 TIME_LIMIT_S = 300.0
 
 
 @dataclass(frozen=True, slots=True)
 class Timed:
-    """What one run showed: its rate from the warm-up's end to the last record committed, and its findings."""
+    """What one run showed: its rate between two checkpoints, after the warm-up and before the end, and its findings."""
 
     records_per_s: float
     records_timed: int
@@ -69,7 +72,7 @@ async def run_timed(configuration: Configuration, *, folder: Path, records: int,
     finally:
         sampling.cancel()
     started_s, before = next(sample for sample in samples if sample[1] >= records * WARM_UP_SHARE)
-    ended_s, after = samples[-1]
+    ended_s, after = [sample for sample in samples if sample[1] <= records * WIND_DOWN_SHARE][-1]
     if after <= before:
         raise LoadError(f"all {records} records were read before the clock could start: take more --records")
     return Timed(

@@ -17,7 +17,7 @@ def command() -> None:
 
 @command.command("detect")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the simulated service.")
-@click.option("--records", type=click.IntRange(50_000), default=400_000, show_default=True, help="In the topic.")
+@click.option("--records", type=click.IntRange(50_000), default=600_000, show_default=True, help="In the topic.")
 @json_option
 def detect(*, seed: int, records: int, json_file: Path | None) -> None:
     """Measure records a second of the detect worker on a filled topic, beside the obvious pipeline.
