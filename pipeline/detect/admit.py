@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.decode import Decoded
 from pipeline.detect.originals import Originals
-from pipeline.detect.run import Placed
+from pipeline.detect.reader import Read
+from pipeline.detect.run import Placed, Run
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.times import read_times
 from schemas.dead_letter import DeadLetterReason
@@ -21,12 +21,10 @@ _SUBJECT = re.compile(rf"[^\x00-\x1f\x7f]{{1,{SUBJECT_LENGTH_MAX}}}")
 
 @dataclass(frozen=True, slots=True)
 class Admitted:
-    """The records of a batch that may go on, in order, with what was read of them; all four alike in length."""
+    """The records of a batch that may go on, in order, and the subject of each."""
 
-    records: list[dict[str, Any]]
-    subjects: list[str]
-    times_ms: NDArray[np.int64]
-    places: list[int]
+    subjects: Sequence[str]
+    run: Run
 
 
 class Admission:
@@ -46,31 +44,23 @@ class Admission:
         self._early_ms = int(settings.early_s_max * 1000)
         self._replay = replay
 
-    def admit(self, decoded: Decoded, originals: Originals) -> tuple[Admitted, list[Placed]]:
-        """Sort the records of a batch into those that go on and dead letters."""
-        subjects: list[Any] = [record.get("subject") for record in decoded.records]
-        problems = _subject_problems(subjects)
-        times_ms, time_problems = read_times([record.get("timestamp") for record in decoded.records])
+    def admit(self, read: Read, places: Sequence[int], originals: Originals) -> tuple[Admitted, list[Placed]]:
+        """Sort the records of a batch, read and each with its place, into those that go on and dead letters."""
+        problems = _subject_problems(read.subjects)
+        times_ms, time_problems = read_times(read.timestamps)
         # A record has one reason: the first in the order in which a person would mend it.
         problems = time_problems | problems
         if not self._replay:
-            problems = self._far_from_arrival(decoded.places, times_ms, originals) | problems
-        letters = [
-            (decoded.places[index], originals.at(decoded.places[index]).dead_letter(reason, detail))
-            for index, (reason, detail) in sorted(problems.items())
-        ]
+            problems = self._far_from_arrival(places, times_ms, originals) | problems
+        run = Run(read.fields, times_ms, places)
         if not problems:
-            return Admitted(decoded.records, subjects, times_ms, decoded.places), letters
-        good = [index for index in range(len(subjects)) if index not in problems]
-        return (
-            Admitted(
-                [decoded.records[index] for index in good],
-                [subjects[index] for index in good],
-                times_ms[good],
-                [decoded.places[index] for index in good],
-            ),
-            letters,
-        )
+            return Admitted(read.subjects, run), []
+        letters = [
+            (places[row], originals.at(places[row]).dead_letter(reason, detail))
+            for row, (reason, detail) in sorted(problems.items())
+        ]
+        good = [row for row in range(len(places)) if row not in problems]
+        return Admitted([read.subjects[row] for row in good], run.pick(good)), letters
 
     def _far_from_arrival(
         self, places: Sequence[int], times_ms: NDArray[np.int64], originals: Originals

@@ -1,29 +1,11 @@
 """The buffer: records of one unit until they are a block. Where a block ends is said by the records, never by a fetch."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Iterator, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.detect.run import Run
+from pipeline.detect.rows import Rows, joined_rows
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.shape import Shape
-
-
-@dataclass(slots=True)
-class Rows:
-    """Records with what was found of them on their way, in lists of equal length."""
-
-    records: list[dict[str, Any]] = field(default_factory=list)
-    shapes: list[Shape] = field(default_factory=list)
-    times_ms: list[int] = field(default_factory=list)
-    panes: list[int] = field(default_factory=list)
-    request_ids: list[str | None] = field(default_factory=list)
-
-    def __len__(self) -> int:
-        return len(self.records)
 
 
 class Buffer:
@@ -35,20 +17,37 @@ class Buffer:
 
     def __init__(self, settings: DetectSettings) -> None:
         self._settings = settings
-        self.rows = Rows()
+        self._parts: list[Rows] = []
+        self._length = 0
+
+    def __len__(self) -> int:
+        return self._length
+
+    @property
+    def rows(self) -> Rows:
+        """All that is buffered; it must not be empty."""
+        self._parts = [joined_rows(self._parts)]
+        return self._parts[0]
 
     def take(self) -> Rows:
-        """All that is buffered; the buffer is empty then."""
-        rows, self.rows = self.rows, Rows()
+        """All that is buffered, and empty the buffer; it must not be empty before."""
+        rows = self.rows
+        self._parts, self._length = [], 0
         return rows
 
-    def push(self, run: Run, panes: NDArray[np.int64], request_ids: list[str | None]) -> Iterator[tuple[int, Rows]]:
-        """Buffer the records of a run, in their order.
+    def add(self, rows: Rows) -> None:
+        """Buffer records that end no block."""
+        if len(rows):
+            self._parts.append(rows)
+            self._length += len(rows)
+
+    def push(self, rows: Rows, places: Sequence[int]) -> Iterator[tuple[int, Rows]]:
+        """Buffer records, in their order.
 
         Parameters
         ----------
-        run, panes, request_ids
-            Alike in length; panes never fall.
+        rows, places
+            Alike in length, at least one; panes never fall.
 
         Yields
         ------
@@ -58,29 +57,31 @@ class Buffer:
             Of that block.
         """
         start = 0
-        changes = (np.flatnonzero(panes[1:] != panes[:-1]) + 1).tolist()
-        if self.rows.panes and panes[0] != self.rows.panes[-1]:
+        for change in self._changes(rows):
+            while self._length + change - start >= self._settings.block_records:
+                end = start + self._settings.block_records - self._length
+                self.add(rows.copy(start, end))
+                yield places[end - 1], self.take()
+                start = end
+            if change < len(rows) and self._ends(rows, start, change):
+                self.add(rows.copy(start, change))
+                yield places[change], self.take()
+                start = change
+        self.add(rows.copy(start, len(rows)))
+
+    def _changes(self, rows: Rows) -> list[int]:
+        """Where a pane follows another, and the end."""
+        panes = rows.panes
+        # They never fall: if the last is the first, all are.
+        changes = [] if panes[-1] == panes[0] else (np.flatnonzero(panes[1:] != panes[:-1]) + 1).tolist()
+        if self._parts and panes[0] != self._parts[-1].panes[-1]:
             changes.insert(0, 0)
-        listed = Rows(list(run.records), list(run.shapes), run.times_ms.tolist(), panes.tolist(), request_ids)
-        for change in changes:
-            yield from self._fill(run, listed, start, change)
-            start = change
-            if self.rows.panes and self._ends(listed.panes[change]):
-                yield run.places[change], self.take()
-        yield from self._fill(run, listed, start, len(listed))
+        return [*changes, len(rows)]
 
-    def _ends(self, pane: int) -> bool:
-        return len(self.rows) >= self._settings.flush_records or pane - self.rows.panes[0] >= self._settings.flush_panes
-
-    def _fill(self, run: Run, listed: Rows, start: int, stop: int) -> Iterator[tuple[int, Rows]]:
-        while start < stop:
-            end = min(stop, start + self._settings.block_records - len(self.rows))
-            rows = self.rows
-            rows.records += listed.records[start:end]
-            rows.shapes += listed.shapes[start:end]
-            rows.times_ms += listed.times_ms[start:end]
-            rows.panes += listed.panes[start:end]
-            rows.request_ids += listed.request_ids[start:end]
-            if len(rows) == self._settings.block_records:
-                yield run.places[end - 1], self.take()
-            start = end
+    def _ends(self, rows: Rows, start: int, change: int) -> bool:
+        """Whether a block ends before the record at ``change``, if those from ``start`` up to it join the buffered."""
+        length = self._length + change - start
+        if not length:
+            return False
+        oldest = self._parts[0].panes[0] if self._parts else rows.panes[start]
+        return length >= self._settings.flush_records or rows.panes[change] - oldest >= self._settings.flush_panes

@@ -5,18 +5,19 @@ watermark (or the first of all) must be agreed upon: records are held until enou
 fits the watermark as it is, agree with each other.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.detect.decode import parse
+from pipeline.detect.fields import joined
 from pipeline.detect.originals import Original, Originals
 from pipeline.detect.projection import project
+from pipeline.detect.reader import Reader
 from pipeline.detect.run import Placed, Run
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.shape import Shapes
 from schemas.dead_letter import DeadLetterReason
 
 GROUPS_MAX = 4
@@ -54,7 +55,7 @@ class Gate:
         """Records that are neither used nor dead letters yet."""
         return sum(len(group.held) for group in self._groups)
 
-    def admit(self, run: Run, watermark: int, originals: Originals, shapes: Shapes) -> tuple[Run, list[Placed]]:
+    def admit(self, run: Run, watermark: int, originals: Originals, reader: Reader) -> tuple[Run, list[Placed]]:
         """Let records through, hold them, or make dead letters of them.
 
         Parameters
@@ -65,8 +66,8 @@ class Gate:
             The unit's before the run, Unix milliseconds; 0 if it has none.
         originals
             Of the run's batch.
-        shapes
-            To find those of records that were held.
+        reader
+            To read records that were held.
 
         Returns
         -------
@@ -75,11 +76,9 @@ class Gate:
         outputs
             Dead letters.
         """
-        before = np.maximum.accumulate(np.concatenate(([watermark], run.times_ms[:-1])))
-        fits = (run.times_ms <= before + self._jump_ms) & (run.times_ms >= before - self._late_ms)
-        if watermark and not self._groups and fits.all():
+        if watermark and not self._groups and self._all_fit(run.times_ms, watermark):
             return run, []
-        return self._one_by_one(run, watermark, originals, shapes)
+        return self._one_by_one(run, watermark, originals, reader)
 
     def give_up(self, place: int) -> list[Placed]:
         """Make dead letters of all that is held."""
@@ -103,23 +102,39 @@ class Gate:
             for newest, held in state["groups"]
         ]
 
-    def _one_by_one(self, run: Run, watermark: int, originals: Originals, shapes: Shapes) -> tuple[Run, list[Placed]]:
-        admitted: list[tuple[dict[str, Any], int, int]] = []
+    def _all_fit(self, times_ms: NDArray[np.int64], watermark: int) -> bool:
+        newest_ms = max(watermark, int(times_ms.max()))
+        if newest_ms <= watermark + self._jump_ms and times_ms.min() >= newest_ms - self._late_ms:
+            return True
+        before = np.maximum.accumulate(np.concatenate(([watermark], times_ms[:-1])))
+        return bool(((times_ms <= before + self._jump_ms) & (times_ms >= before - self._late_ms)).all())
+
+    def _one_by_one(self, run: Run, watermark: int, originals: Originals, reader: Reader) -> tuple[Run, list[Placed]]:
+        # By row, time and place; the rows beyond the run's are of records that were held.
+        admitted: list[tuple[int, int, int]] = []
+        held: list[dict[str, Any]] = []
         outputs: list[Placed] = []
-        for record, time_ms, place in zip(run.records, run.times_ms.tolist(), run.places, strict=True):
+        for row, (time_ms, place) in enumerate(zip(run.times_ms.tolist(), run.places, strict=True)):
             if watermark and time_ms < watermark - self._late_ms:
                 detail = f"the time lies more than {self._late_ms // 1000} s behind the newest of its subject"
                 outputs.append((place, originals.at(place).dead_letter(_REASON, detail)))
             elif watermark and time_ms <= watermark + self._jump_ms:
                 outputs += self.give_up(place)
-                admitted.append((record, time_ms, place))
+                admitted.append((row, time_ms, place))
                 watermark = max(watermark, time_ms)
             else:
                 released, letters = self._hold(time_ms, originals.at(place), place)
                 outputs += letters
-                admitted += [(_record(original), time, place) for time, original in released]
+                for time, original in released:
+                    admitted.append((len(run) + len(held), time, place))
+                    held.append(_record(original))
                 watermark = max([watermark, *(time for time, _ in released)])
-        return _run(admitted, shapes), outputs
+        fields = joined([run.fields, reader.read(held).fields]) if held else run.fields
+        return Run(
+            fields.pick([row for row, _, _ in admitted]),
+            np.array([time_ms for _, time_ms, _ in admitted], dtype=np.int64),
+            [place for _, _, place in admitted],
+        ), outputs
 
     def _hold(self, time_ms: int, original: Original, place: int) -> tuple[list[tuple[int, Original]], list[Placed]]:
         """Hold a record; what its group releases, if it now has enough, and dead letters of what is given up."""
@@ -150,13 +165,3 @@ def _record(original: Original) -> dict[str, Any]:
     if isinstance(parsed, list):
         parsed = parsed[original.index or 0]
     return project(parsed)
-
-
-def _run(admitted: Sequence[tuple[dict[str, Any], int, int]], shapes: Shapes) -> Run:
-    records = [record for record, _, _ in admitted]
-    return Run(
-        records,
-        shapes.of(records) if records else [],
-        np.array([time_ms for _, time_ms, _ in admitted], dtype=np.int64),
-        [place for _, _, place in admitted],
-    )

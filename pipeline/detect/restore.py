@@ -4,14 +4,11 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-import orjson
-
 from pipeline.codec import decode
-from pipeline.detect.buffer import Rows
 from pipeline.detect.kept import Kept
 from pipeline.detect.learner import Learner
+from pipeline.detect.rows import loaded
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.shape import Shapes
 from pipeline.detect.unit import Judged, Unit
 from pipeline.detect.unit_state import DUPLICATES, HELD, JUDGE, LEARNER, ROWS, STATISTICS, UNIT, kind_of
 
@@ -29,8 +26,6 @@ class Restorer:
         The encoded parts by name.
     kept
         The baselines of the subject, oldest first.
-    shapes
-        To find those of buffered records.
 
     Attributes
     ----------
@@ -48,7 +43,6 @@ class Restorer:
         *,
         parts: dict[str, bytes],
         kept: Sequence[Kept],
-        shapes: Shapes,
     ) -> None:
         self.problems: list[str] = []
         self.stale: list[str] = []
@@ -57,7 +51,6 @@ class Restorer:
         self._digest = settings.digest()
         self._parts = parts
         self._kept = kept
-        self._shapes = shapes
         self._unit = Unit(subject, partition, settings)
         self._pending: list[str] = []
         self._version: str | None = None
@@ -100,9 +93,7 @@ class Restorer:
         unit.judged_before = Judged(state["seen_before"], state["judged_before"])
 
     def _load_rows(self, state: dict[str, Any]) -> None:
-        records = orjson.loads(state["records"])
-        shapes = self._shapes.of(records)
-        self._unit.buffer.rows = Rows(records, shapes, state["times_ms"], state["panes"], state["request_ids"])
+        self._unit.buffer.add(loaded(state))
 
     def _load_duplicates(self) -> None:
         chunks: list[dict[str, Any]] = []

@@ -2,49 +2,44 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.shape import Shape
+from pipeline.detect.fields import Fields
 from pipeline.step import Output
 
 Placed = tuple[int, Output]
 """An output and the place of the record that caused it: outputs leave in the order of places."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Run:
     """Records of one unit.
 
     Attributes
     ----------
-    records, shapes
-        The records and the shape of each.
+    fields
+        What the records hold.
     times_ms
-        Shape ``(len(records),)``, int64, event times in Unix milliseconds.
+        Shape ``(len(fields),)``, int64, event times in Unix milliseconds.
     places
         Where each stood in its batch.
     """
 
-    records: Sequence[dict[str, Any]]
-    shapes: Sequence[Shape]
+    fields: Fields
     times_ms: NDArray[np.int64]
     places: Sequence[int]
 
-    def pick(self, indexes: Sequence[int]) -> "Run":
-        """The records at some indexes."""
-        return Run(
-            [self.records[index] for index in indexes],
-            [self.shapes[index] for index in indexes],
-            self.times_ms[indexes] if len(indexes) else np.empty(0, dtype=np.int64),
-            [self.places[index] for index in indexes],
-        )
+    def __len__(self) -> int:
+        return len(self.places)
+
+    def pick(self, rows: Sequence[int]) -> "Run":
+        """The records at some rows."""
+        return Run(self.fields.pick(rows), self.times_ms[rows], [self.places[row] for row in rows])
 
     def cut(self, start: int, stop: int) -> "Run":
         """The records from ``start`` up to ``stop``."""
-        if start == 0 and stop == len(self.records):
+        if start == 0 and stop == len(self):
             return self
-        part = slice(start, stop)
-        return Run(self.records[part], self.shapes[part], self.times_ms[part], self.places[part])
+        return Run(self.fields.cut(start, stop), self.times_ms[start:stop], self.places[start:stop])

@@ -1,10 +1,11 @@
 """The shape of a record: which fields it names. Records of one shape become columns together.
 
-A stream has few shapes, and finding a record's costs far less than looking at its fields one after the other.
+A stream has few shapes, and most batches have the one that the batch before them had. That is tried first: records
+with as many fields as the shape, of which none is missing when all of them are read, have that shape and no other.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import itemgetter
@@ -13,20 +14,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.catalogue import CATEGORIES, SIGNALS, Signal
+from pipeline.detect.catalogue import CATEGORIES, SIGNALS
 from pipeline.detect.projection import CUSTOM_FIELDS_MAX, FIELDS, LABELS, SECTIONS
 
 SHAPES_MAX = 4096
 """Shapes remembered; at the next one all are forgotten, and found anew as they come."""
 
-Fields = Sequence[tuple[str, str]]
-"""Pairs of a section and a field; the section is empty for a field outside any."""
+Column = Sequence[Any]
+"""What each record holds in one field."""
 
-Sections = dict[str, Sequence[dict[str, Any]]]
-"""By section, what each record holds there; by the empty name, the records themselves."""
-
-Reader = Callable[[Sections], list[Any]]
-"""Reads all fields of one sort: row after row in one flat list."""
+Records = Sequence[dict[str, Any]]
 
 _NOTHING: dict[Any, Any] = {}
 _NO_OBJECT: dict[Any, Any] = {None: None}
@@ -34,6 +31,30 @@ _NO_OBJECT: dict[Any, Any] = {None: None}
 
 _TOO_MANY = (None, False)
 """Stands for a custom section with more fields than allowed."""
+
+_EMPTY_TYPES = frozenset({dict, type(None)})
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A section that is an object, or null: the column of it, how many fields it has, and what reads them."""
+
+    column: int
+    size: int
+    read: Callable[[Records], list[Column]]
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Fields of one sort: their places among the columns read and in the catalogue, and what is valid.
+
+    The bounds have the shape ``(len(places), 1)`` each.
+    """
+
+    places: tuple[int, ...]
+    signals: NDArray[np.intp]
+    low: NDArray[np.float64]
+    high: NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,15 +67,13 @@ class Shape:
         A hash of the sections and fields named, equal in every run: two records of one request are a duplicate if
         it is equal too.
     numbers, rates
-        The signals named, in the catalogue's order; ``read_numbers`` and ``read_rates`` read their values.
-    low, high
-        Shape ``(len(numbers),)``: what is valid.
+        The signals named.
     labels
-        The categories and labels named; ``read_labels`` reads them.
-    sections
-        Those that the readers read from.
+        The categories and labels named, and the place of each among the columns read.
     custom
-        The names under ``custom``, in the sender's order.
+        The place of the section of the sender's own fields, if it has any.
+    places
+        Of the fields outside any section, by name.
     bad_sections
         Pairs of a section and why it is not used.
     late_if_identified
@@ -62,22 +81,35 @@ class Shape:
     """
 
     key: str
-    numbers: tuple[Signal, ...]
-    rates: tuple[Signal, ...]
-    low: NDArray[np.float64]
-    high: NDArray[np.float64]
-    labels: tuple[str, ...]
-    sections: tuple[str, ...]
-    read_numbers: Reader
-    read_rates: Reader
-    read_labels: Reader
-    custom: tuple[str, ...]
+    numbers: Part
+    rates: Part
+    labels: tuple[tuple[str, int], ...]
+    custom: int | None
+    places: dict[str, int]
     bad_sections: tuple[tuple[str, str], ...]
     late_if_identified: bool
+    _read: Callable[[Records], list[Column]]
+    _sections: tuple[Section, ...]
 
-    def open(self, records: Sequence[dict[str, Any]]) -> Sections:
-        """The sections of records of this shape."""
-        return {"": records} | {section: list(map(itemgetter(section), records)) for section in self.sections}
+    def columns(self, records: Records) -> list[Column]:
+        """All fields of records, each as a column; ``KeyError`` if one is surely of another shape.
+
+        That none raised proves that all are of this shape, unless it has ``bad_sections``.
+        """
+        if set(map(len, records)) != {len(self.places)}:
+            raise KeyError
+        columns = self._read(records)
+        for section in self._sections:
+            content = columns[section.column]
+            types = set(map(type, content))
+            if not section.size:
+                if any(content) or not types <= _EMPTY_TYPES:
+                    raise KeyError
+            elif types != {dict} or set(map(len, content)) != {section.size}:
+                raise KeyError
+            else:
+                columns += section.read(content)
+        return columns
 
 
 class Shapes:
@@ -85,12 +117,29 @@ class Shapes:
 
     def __init__(self) -> None:
         self._known: dict[tuple[Any, ...], Shape] = {}
+        self._latest: Shape | None = None
 
-    def of(self, records: Sequence[dict[str, Any]]) -> list[Shape]:
+    def groups(self, records: Records) -> list[tuple[Shape, list[int] | None, list[Column]]]:
+        """Records by shape: the shape, the rows (None for all), and their columns. There is at least one record."""
+        if self._latest is not None:
+            try:
+                return [(self._latest, None, self._latest.columns(records))]
+            except KeyError:
+                pass
+        groups: dict[Shape, list[int]] = {}
+        for row, shape in enumerate(self.of(records)):
+            groups.setdefault(shape, []).append(row)
+        most = max(groups, key=lambda shape: len(groups[shape]))
+        self._latest = None if most.bad_sections else most
+        if len(groups) == 1:
+            return [(most, None, most.columns(records))]
+        return [(shape, rows, shape.columns([records[row] for row in rows])) for shape, rows in groups.items()]
+
+    def of(self, records: Records) -> list[Shape]:
         """The shape of each record; equal shapes are mostly, not always, one object."""
         outer = list(map(tuple, records))
         named = set(chain.from_iterable(set(outer)))
-        names = [outer, *(self._fields(records, section, named) for section in (*SECTIONS, "custom"))]
+        names = [outer, *(_names_in(records, section, named) for section in (*SECTIONS, "custom"))]
         found = list(zip(*names, strict=True))
         shapes = list(map(self._known.get, found))
         if None in shapes:
@@ -105,67 +154,74 @@ class Shapes:
             shape = self._known[names] = _build(names)
         return shape
 
-    @staticmethod
-    def _fields(records: Sequence[dict[str, Any]], section: str, named: set[str]) -> list[tuple[Any, ...]]:
-        """What a section of each record names: nothing where it is missing or null."""
-        if section not in named:
-            return [()] * len(records)
-        found: list[Any] = [record.get(section) for record in records]
-        if set(map(type, found)) != {dict}:
-            found = [_NOTHING if each is None else each if isinstance(each, dict) else _NO_OBJECT for each in found]
-        fields = list(map(tuple, found))
-        if section == "custom" and max(map(len, fields)) > CUSTOM_FIELDS_MAX:
-            return [_TOO_MANY if len(each) > CUSTOM_FIELDS_MAX else each for each in fields]
-        return fields
+
+def _names_in(records: Records, section: str, named: set[str]) -> list[tuple[Any, ...]]:
+    """What a section of each record names: nothing where it is missing or null."""
+    if section not in named:
+        return [()] * len(records)
+    found: list[Any] = [record.get(section) for record in records]
+    if set(map(type, found)) != {dict}:
+        found = [_NOTHING if each is None else each if isinstance(each, dict) else _NO_OBJECT for each in found]
+    fields = list(map(tuple, found))
+    if section == "custom" and max(map(len, fields)) > CUSTOM_FIELDS_MAX:
+        return [_TOO_MANY if len(each) > CUSTOM_FIELDS_MAX else each for each in fields]
+    return fields
 
 
 def _build(names: tuple[Any, ...]) -> Shape:
-    outer, *inner, custom = names
-    named = {section: frozenset(fields) for section, fields in zip(SECTIONS, inner, strict=True)}
-    bad = [(section, "not_an_object") for section in SECTIONS if None in named[section]]
-    if None in custom:
-        bad.append(("custom", "too_many_fields" if False in custom else "not_an_object"))
-        custom = ()
-    numbers = tuple(row for row in SIGNALS if row.kind != "rate" and row.field in named[row.section])
-    rates = tuple(row for row in SIGNALS if row.kind == "rate" and row.field in named[row.section])
-    categories = [row for row in CATEGORIES if row.section and row.field in named[row.section]]
-    # The request's id is read when duplicates are looked for, before there are columns.
-    outer_labels = [name for name in LABELS if name in outer and name != "request_id"]
-    labels = [(row.section, row.field) for row in categories] + [("", name) for name in outer_labels]
+    outer, *inner = names
+    by_section = dict(zip((*SECTIONS, "custom"), inner, strict=True))
+    bad = {
+        section: "too_many_fields" if False in fields else "not_an_object"
+        for section, fields in by_section.items()
+        if None in fields
+    }
+    named = {section: frozenset(fields) for section, fields in by_section.items()}
+    places: dict[tuple[str, str], int] = {("", name): place for place, name in enumerate(outer)}
+    sections = []
+    for section, fields in by_section.items():
+        if section in outer and section not in bad:
+            sections.append(Section(places["", section], len(fields), _reader(fields)))
+            places |= {(section, field): len(places) + number for number, field in enumerate(fields)}
     used = [f"{section}.{name}" for section in SECTIONS for name in named[section] & FIELDS[section]]
-    used += [f"custom.{name}" for name in custom] + [name for name in LABELS if name in outer]
+    used += [f"custom.{name}" for name in named["custom"] if "custom" not in bad]
+    used += [name for name in LABELS if name in outer]
+    categories = {row.name: (row.section, row.field) for row in CATEGORIES if row.section}
+    labels = categories | {name: ("", name) for name in LABELS if name != "request_id"}
     return Shape(
         key=hashlib.blake2b("\n".join(sorted(used)).encode(), digest_size=8).hexdigest(),
-        numbers=numbers,
-        rates=rates,
-        low=np.array([row.low for row in numbers]),
-        high=np.array([row.high for row in numbers]),
-        labels=tuple(name for _, name in labels),
-        sections=tuple({row.section: None for row in (*numbers, *rates, *categories)}),
-        read_numbers=_reader([(row.section, row.field) for row in numbers]),
-        read_rates=_reader([(row.section, row.field) for row in rates]),
-        read_labels=_reader(labels),
-        custom=custom,
-        bad_sections=tuple(bad),
+        numbers=_part(places, rates=False),
+        rates=_part(places, rates=True),
+        labels=tuple((name, places[path]) for name, path in labels.items() if path in places),
+        custom=places["", "custom"] if named["custom"] and "custom" not in bad else None,
+        places={name: place for place, name in enumerate(outer)},
+        bad_sections=tuple(bad.items()),
         # A section of nothing but unknown fields says no more of how the request ran than none at all.
         late_if_identified=not named["infrastructure"] & (FIELDS["infrastructure"] | {None}),
+        _read=_reader(outer),
+        _sections=tuple(sections),
     )
 
 
-def _reader(fields: Fields) -> Reader:
-    """A reader of fields that every record has, all its loops in C."""
-    by_section: dict[str, list[str]] = {}
-    for section, field in fields:
-        by_section.setdefault(section, []).append(field)
-    parts = [(section, itemgetter(*names), len(names) == 1) for section, names in by_section.items()]
+def _part(places: dict[tuple[str, str], int], *, rates: bool) -> Part:
+    rows = [
+        (number, row)
+        for number, row in enumerate(SIGNALS)
+        if (row.kind == "rate") is rates and (row.section, row.field) in places
+    ]
+    return Part(
+        places=tuple(places[row.section, row.field] for _, row in rows),
+        signals=np.array([number for number, _ in rows], dtype=np.intp),
+        low=np.array([[row.low] for _, row in rows]),
+        high=np.array([[row.high] for _, row in rows]),
+    )
 
-    def read(sections: Sections) -> list[Any]:
-        rows: list[Iterable[tuple[Any, ...]]] = []
-        for section, row, single in parts:
-            values = map(row, sections[section])
-            rows.append(zip(values, strict=True) if single else values)
-        if len(rows) == 1:
-            return list(chain.from_iterable(rows[0]))
-        return list(chain.from_iterable(chain.from_iterable(zip(*rows, strict=True))))
 
-    return read
+def _reader(fields: Sequence[str]) -> Callable[[Records], list[Column]]:
+    """Reads fields that every record has; all its loops run in C."""
+    if not fields:
+        return lambda _: []
+    row = itemgetter(*fields)
+    if len(fields) == 1:
+        return lambda records: [tuple(map(row, records))]
+    return lambda records: list(zip(*map(row, records), strict=True))

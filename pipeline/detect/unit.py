@@ -2,25 +2,24 @@
 
 from collections import Counter
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.block import PANE_MS, Block
-from pipeline.detect.buffer import Buffer, Rows
-from pipeline.detect.columns import TOO_LONG, WRONG_TYPE, Columns
+from pipeline.detect.buffer import Buffer
+from pipeline.detect.columns import Columns
 from pipeline.detect.drifts import drift_output
 from pipeline.detect.duplicates import Duplicates
 from pipeline.detect.gate import Gate
 from pipeline.detect.judge import Judge
 from pipeline.detect.learner import Learner
+from pipeline.detect.rows import Rows
 from pipeline.detect.run import Placed, Run
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.statistics import Statistics
 from pipeline.step import Output
 from schemas.baseline import Baseline
-from schemas.record import SUBJECT_LENGTH_MAX
 from schemas.topics import BASELINES
 
 PENDING_MAX = 4
@@ -140,7 +139,7 @@ class Unit:
 
     def flush(self) -> list[Output]:
         """Make a block of what is buffered and look at it."""
-        return self._look(self.buffer.take())
+        return self._look(self.buffer.take()) if len(self.buffer) else []
 
     def restart_walks(self) -> None:
         """Forget what must not span a hole in the records."""
@@ -152,47 +151,23 @@ class Unit:
         if not len(watermarks):
             return []
         self.watermark = int(watermarks[-1])
-        request_ids = self._request_ids(run)
-        new = self.duplicates.new(
-            [
-                None if request_id is None else f"{request_id}\n{shape.key}"
-                for request_id, shape in zip(request_ids, run.shapes, strict=True)
-            ]
-        )
+        new = self.duplicates.new(run.fields.keys)
         if not all(new):
-            kept = [index for index, is_new in enumerate(new) if is_new]
+            kept = [row for row, is_new in enumerate(new) if is_new]
             self.counts["duplicates"] += len(new) - len(kept)
             if not kept:
                 return []
             run, watermarks = run.pick(kept), watermarks[kept]
-            request_ids = [request_ids[index] for index in kept]
-        self.counts["used"] += len(request_ids)
+        self.counts["used"] += len(run)
         late = int(np.count_nonzero(run.times_ms < watermarks))
         if late:
             self.counts["late"] += late
-        return [
-            (place, output)
-            for place, rows in self.buffer.push(run, watermarks // PANE_MS, request_ids)
-            for output in self._look(rows)
-        ]
-
-    def _request_ids(self, run: Run) -> list[str | None]:
-        found: list[Any] = [record.get("request_id") for record in run.records]
-        if set(map(type, found)) == {str} and max(map(len, found)) <= SUBJECT_LENGTH_MAX:
-            return found
-        request_ids: list[str | None] = []
-        for value in found:
-            sound = isinstance(value, str) and len(value) <= SUBJECT_LENGTH_MAX
-            request_ids.append(value if sound else None)
-            if not sound and value is not None:
-                self.columns.drop("request_id", TOO_LONG if isinstance(value, str) else WRONG_TYPE)
-        return request_ids
+        rows = self.columns.rows(run.fields, run.times_ms, watermarks // PANE_MS)
+        return [(place, output) for place, block in self.buffer.push(rows, run.places) for output in self._look(block)]
 
     def _look(self, rows: Rows) -> list[Output]:
         """Let everything that watches the unit look at one block."""
-        if not len(rows):
-            return []
-        block = self.columns.block(rows.records, rows.shapes, rows.times_ms, rows.panes, rows.request_ids)
+        block = self.columns.block(rows)
         self.flushed = True
         self.statistics.observe(block)
         if self.judge is not None and self.baseline_version is not None:

@@ -3,12 +3,8 @@
 from collections.abc import Iterator
 from typing import Any
 
-import orjson
-
 from pipeline.codec import encode
-from pipeline.detect.buffer import Rows
 from pipeline.detect.parts import Written
-from pipeline.detect.projection import project
 from pipeline.detect.unit import Unit
 
 UNIT, ROWS, HELD, JUDGE, STATISTICS = "unit", "rows", "held", "judge", "statistics"
@@ -38,8 +34,8 @@ def changed_parts(unit: Unit, written: Written, settings_hash: str) -> Iterator[
 
 def _changed(unit: Unit) -> Iterator[tuple[str, dict[str, Any]]]:
     yield UNIT, _dump_unit(unit)
-    if len(unit.buffer.rows):
-        yield ROWS, _dump_rows(unit.buffer.rows)
+    if len(unit.buffer):
+        yield ROWS, unit.buffer.rows.dump()
     if unit.gate.held:
         yield HELD, unit.gate.dump()
     for name, chunk in unit.duplicates.dump_changed():
@@ -56,7 +52,7 @@ def _changed(unit: Unit) -> Iterator[tuple[str, dict[str, Any]]]:
 
 def _is_gone(unit: Unit, part: str) -> bool:
     gone = {
-        ROWS: not len(unit.buffer.rows),
+        ROWS: not len(unit.buffer),
         HELD: not unit.gate.held,
         JUDGE: unit.judge is None,
         LEARNER: unit.learner is None,
@@ -75,12 +71,3 @@ def _dump_unit(unit: Unit) -> dict[str, Any]:
         "seen_before": unit.judged_before.seen,
         "judged_before": unit.judged_before.judged,
     }
-
-
-def _dump_rows(rows: Rows) -> dict[str, Any]:
-    try:
-        records = orjson.dumps(rows.records)
-    except TypeError:
-        # A field that nobody reads is nested deeper than can be written.
-        records = orjson.dumps([project(record) for record in rows.records])
-    return {"times_ms": rows.times_ms, "panes": rows.panes, "request_ids": rows.request_ids, "records": records}

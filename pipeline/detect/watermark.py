@@ -47,6 +47,10 @@ class Watermark:
         """
         if not times_ms.size:
             return []
+        newest_ms = max(self.at_ms, int(times_ms.max()))
+        if newest_ms // TICK_MS == self.at_ms // TICK_MS:
+            self.at_ms = newest_ms
+            return []
         order = np.argsort(places, kind="stable")
         newest = np.maximum.accumulate(np.maximum(times_ms[order], self.at_ms))
         # Records that were held are let go together, at one place.

@@ -7,7 +7,6 @@ from typing import Any
 import orjson
 
 from pipeline.codec import encode
-from pipeline.detect.projection import project
 from pipeline.detect.step import DetectStep
 from pipeline.step import Input, Message, Output
 from schemas.timestamp import format_timestamp
@@ -88,7 +87,6 @@ def whole_state(step: DetectStep) -> dict[str, bytes]:
     """All that a step knows of its units, as bytes that can be compared."""
     state = {}
     for subject, unit in step.units.items():
-        rows = unit.buffer.rows
         dumped = {
             "unit": [
                 unit.watermark,
@@ -97,8 +95,7 @@ def whole_state(step: DetectStep) -> dict[str, bytes]:
                 unit.baseline_version,
                 unit.pending,
             ],
-            # A restart may cut fields that nobody reads.
-            "rows": [[project(row) for row in rows.records], rows.times_ms, rows.panes, rows.request_ids],
+            "rows": unit.buffer.rows.dump() if len(unit.buffer) else None,
             "held": unit.gate.dump(),
             "duplicates": list(unit.duplicates._chunks),
             "statistics": unit.statistics.dump(),

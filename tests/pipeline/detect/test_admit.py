@@ -3,6 +3,7 @@ import pytest
 from pipeline.detect.admit import Admission
 from pipeline.detect.decode import decode
 from pipeline.detect.originals import Originals
+from pipeline.detect.reader import Reader
 from pipeline.detect.settings import DetectSettings
 from schemas.dead_letter import DeadLetter
 from tests.pipeline.detect.streams import START_MS, as_json, message
@@ -12,7 +13,9 @@ def admit(*fields, replay=False):
     messages = [message(number, as_json(each)) for number, each in enumerate(fields)]
     decoded = decode([each.value for each in messages], bytes_max=10_000)
     admission = Admission(DetectSettings(late_s_max=60, early_s_max=5), replay=replay)
-    admitted, letters = admission.admit(decoded, Originals(messages, decoded.arrays))
+    admitted, letters = admission.admit(
+        Reader().read(decoded.records), decoded.places, Originals(messages, decoded.arrays)
+    )
     return admitted, {
         letter.offset: letter.reason for letter in (DeadLetter.from_json(out.value) for _, out in letters)
     }
@@ -21,7 +24,7 @@ def admit(*fields, replay=False):
 def test_a_good_record_goes_on_with_its_subject_and_time():
     admitted, letters = admit({"subject": "bot", "timestamp": START_MS})
     assert letters == {}
-    assert (admitted.subjects, admitted.times_ms.tolist()) == (["bot"], [START_MS])
+    assert (list(admitted.subjects), admitted.run.times_ms.tolist()) == (["bot"], [START_MS])
 
 
 @pytest.mark.parametrize("subject", ["a", "s" * 200, "größe", "a/b#7", " ", "\x85", "😀" * 200])
@@ -52,5 +55,5 @@ def test_the_good_ones_of_a_batch_keep_their_order():
     admitted, letters = admit(*good[:20], {"subject": 5, "timestamp": START_MS}, *good[20:])
     assert letters == {20: "subject_invalid"}
     assert admitted.subjects == [f"s{n}" for n in range(40)]
-    assert admitted.times_ms.tolist() == [START_MS + n for n in range(40)]
-    assert [place >> 20 for place in admitted.places] == [n for n in range(41) if n != 20]
+    assert admitted.run.times_ms.tolist() == [START_MS + n for n in range(40)]
+    assert [place >> 20 for place in admitted.run.places] == [n for n in range(41) if n != 20]

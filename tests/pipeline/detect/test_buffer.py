@@ -4,10 +4,37 @@ import numpy as np
 import pytest
 
 from pipeline.detect.buffer import Buffer
-from pipeline.detect.run import Run
+from pipeline.detect.fields import WIDTH
+from pipeline.detect.rows import Rows
 from pipeline.detect.settings import DetectSettings
 
 SETTINGS = DetectSettings(block_records=64, flush_records=16, flush_panes=4)
+
+
+def rows(numbers, panes):
+    """Records each of whose columns holds its number; of the unit's own signals there are ever more."""
+    column = np.array(numbers, dtype=np.float64)[:, None]
+    return Rows(
+        values=np.repeat(column, WIDTH, axis=1),
+        custom=np.repeat(column, numbers[-1] // 100, axis=1),
+        times_ms=np.array(numbers),
+        panes=np.array(panes, dtype=np.int64)[numbers],
+        first=np.array([number % 2 == 0 for number in numbers]),
+        request_ids=tuple(f"r-{number}" for number in numbers),
+        labels={"provider": tuple(map(str, numbers))} if numbers[0] % 3 else {},
+    )
+
+
+def numbers_of(block):
+    """The numbers of a block, whose columns must all tell of the same records."""
+    numbers = block.times_ms.tolist()
+    assert (block.values == block.times_ms[:, None]).all()
+    assert (np.isnan(block.custom) | (block.custom == block.times_ms[:, None])).all()
+    assert block.first.tolist() == [number % 2 == 0 for number in numbers]
+    assert list(block.request_ids) == [f"r-{number}" for number in numbers]
+    for labels in block.labels.values():
+        assert all(label in (None, str(number)) for label, number in zip(labels, numbers, strict=True))
+    return numbers
 
 
 def blocks(panes, cuts=()):
@@ -16,9 +43,9 @@ def blocks(panes, cuts=()):
     for end in (*cuts, len(panes)):
         numbers = list(range(start, end))
         if numbers:
-            run = Run([{"n": n} for n in numbers], [None] * len(numbers), np.array(numbers), numbers)
-            pushed = buffer.push(run, np.array(panes[start:end], dtype=np.int64), [None] * len(numbers))
-            found += [(place, [each["n"] for each in rows.records]) for place, rows in pushed]
+            found += [(place, numbers_of(block)) for place, block in buffer.push(rows(numbers, panes), numbers)]
+            if len(buffer):
+                assert buffer.rows.request_ids
         start = end
     return found
 

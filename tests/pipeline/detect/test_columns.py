@@ -7,16 +7,18 @@ import pytest
 from pipeline.detect.catalogue import CATEGORIES, SIGNALS
 from pipeline.detect.columns import CUSTOM_NAME_LENGTH_MAX, Columns
 from pipeline.detect.projection import CUSTOM_FIELDS_MAX, project
-from pipeline.detect.shape import Shapes
+from pipeline.detect.reader import Reader
 from tests.pipeline.detect.streams import START_MS, outcome, record
 
 
-def block_of(records, columns=None, shapes=None):
+def rows_of(records, columns, reader=None):
+    fields = (reader or Reader()).read(records).fields
+    return columns.rows(fields, np.full(len(records), START_MS), np.ones(len(records), dtype=np.int64))
+
+
+def block_of(records, columns=None):
     columns = columns or Columns(16)
-    shapes = (shapes or Shapes()).of(records)
-    length = len(records)
-    ids = [each.get("request_id") for each in records]
-    return columns, columns.block(records, shapes, [START_MS] * length, [1] * length, ids)
+    return columns, columns.block(rows_of(records, columns))
 
 
 def by_name(block):
@@ -187,18 +189,6 @@ def test_a_state_brings_back_columns_in_their_order():
 
 
 def test_a_state_with_a_signal_that_the_catalogue_has_not_is_refused():
-    state = Columns(16).dump() | {"signals": [["weather", "amount"]]}
+    state = Columns(16).dump() | {"signals": ["weather"]}
     with pytest.raises(KeyError):
         Columns(16).load(state)
-
-
-def test_the_key_of_a_shape_says_which_known_fields_are_named_in_any_order():
-    shapes = Shapes()
-
-    def key(each):
-        return shapes.of([each])[0].key
-
-    assert key({"a": 1, "output": {"length": 1, "empty": True}}) == key({"output": {"empty": 0, "length": 1, "x": 1}})
-    assert key({"output": {"thumbs_down": True}}) != key({"output": {"clicked": True}})
-    assert key({"custom": {"a": 1}}) != key({"custom": {"b": 1}})
-    assert len(key({})) == 16

@@ -3,17 +3,19 @@ import base64
 import numpy as np
 import pytest
 
+from pipeline.detect.catalogue import SIGNALS
 from pipeline.detect.gate import GROUPS_MAX, Gate
 from pipeline.detect.originals import Originals
+from pipeline.detect.reader import Reader
 from pipeline.detect.run import Run
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.shape import Shapes
 from schemas.dead_letter import DeadLetter
 from tests.pipeline.detect.streams import START_MS, as_json, message
 
 HOUR = 3_600_000
 DAY = 24 * HOUR
 YEAR_2200 = 7_258_118_400_000
+LENGTH = [row.name for row in SIGNALS].index("length")
 SETTINGS = DetectSettings(jump_records=5)
 
 
@@ -31,14 +33,14 @@ class Driver:
         messages = [message(self.number + n, as_json(each)) for n, each in enumerate(records)]
         self.number += len(times)
         places = [n << 20 for n in range(len(times))]
-        shapes = Shapes()
-        run = Run(records, shapes.of(records), np.array(times, dtype=np.int64), places)
-        admitted, outputs = self.gate.admit(run, self.watermark, Originals(messages, set()), shapes)
-        self.used += [each["output"]["length"] for each in admitted.records]
+        reader = Reader()
+        run = Run(reader.read(records).fields, np.array(times, dtype=np.int64), places)
+        admitted, outputs = self.gate.admit(run, self.watermark, Originals(messages, set()), reader)
+        self.used += [int(length) for length in admitted.fields.values[:, LENGTH]]
         self.refused += [DeadLetter.from_json(output.value) for _, output in outputs]
         self.watermark = max([self.watermark, *admitted.times_ms.tolist()])
         assert self.number == len(self.used) + len(self.refused) + self.gate.held
-        assert len(admitted.records) == len(admitted.shapes) == len(admitted.places) == len(admitted.times_ms)
+        assert len(admitted) == len(admitted.fields) == len(admitted.times_ms)
         return self
 
     @property
