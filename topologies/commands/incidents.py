@@ -1,7 +1,6 @@
 """``driftwire incidents``: what is broken now, and with ``--follow`` what happens next."""
 
 import asyncio
-import contextlib
 import sys
 from collections.abc import AsyncIterable, AsyncIterator
 from contextlib import aclosing
@@ -16,6 +15,7 @@ from schemas.topics import ALERTS
 from topologies.cards import print_card
 from topologies.client import follow, read_all
 from topologies.commands.options import bootstrap_option
+from topologies.interrupt import run_until_interrupted
 
 CLOSED = ("resolved", "merged")
 
@@ -55,8 +55,10 @@ def command(
                 if wanted(incident):
                     _show(incident, as_json=as_json)
 
-    with contextlib.suppress(KeyboardInterrupt) if keep_following else contextlib.nullcontext():
-        asyncio.run(run())  # Ctrl-C is how one stops following
+    if keep_following:
+        run_until_interrupted(run())  # Ctrl-C is how one stops following
+    else:
+        asyncio.run(run())
 
 
 async def newest_revisions(bootstrap: str) -> dict[str, Incident]:
