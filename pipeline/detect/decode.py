@@ -84,7 +84,7 @@ class Decoded:
     arrays: set[int] = field(default_factory=set)
 
 
-def decode(values: Sequence[bytes | None], *, bytes_max: int) -> Decoded:
+def decode(values: Sequence[bytes | None], *, bytes_max: int, first: int = 0) -> Decoded:
     """Decode the values of a batch of messages.
 
     Parameters
@@ -93,6 +93,8 @@ def decode(values: Sequence[bytes | None], *, bytes_max: int) -> Decoded:
         What Kafka gave; None for a tombstone.
     bytes_max
         Bytes; a longer value is rejected unread.
+    first
+        Which of its batch the first of them is, if they are only a part of one.
 
     >>> decoded = decode([b'{"subject":"bot"}', b"[{},[]]", None], bytes_max=1024)
     >>> decoded.records, [reject.reason for reject in decoded.rejects]
@@ -104,9 +106,10 @@ def decode(values: Sequence[bytes | None], *, bytes_max: int) -> Decoded:
         records = _joined(piece, bytes_max)
         if records is not None:
             decoded.records += records
-            decoded.places += range(place_of(start), place_of(start + len(piece)), place_of(1))
+            place = place_of(first + start)
+            decoded.places += range(place, place + place_of(len(piece)), place_of(1))
         else:
-            for index, value in enumerate(piece, start):
+            for index, value in enumerate(piece, first + start):
                 _one(decoded, index, value, bytes_max)
     return decoded
 

@@ -3,6 +3,7 @@
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ Fault = tuple[int, str, str]
 """The row of a value that is not used, the field it lay in, and why."""
 
 
+# Not frozen, though nobody changes one: with many subjects each record is a run of its own, and to freeze costs most.
 @dataclass(slots=True)
 class Fields:
     """What ``R`` records hold.
@@ -104,8 +106,8 @@ def joined(parts: Sequence[Fields]) -> Fields:
     return Fields(
         values=np.concatenate([part.values for part in parts]),
         first=np.concatenate([part.first for part in parts]),
-        request_ids=[each for part in parts for each in part.request_ids],
-        keys=[each for part in parts for each in part.keys],
+        request_ids=tuple(chain.from_iterable(part.request_ids for part in parts)),
+        keys=tuple(chain.from_iterable(part.keys for part in parts)),
         labels=joined_labels([part.labels for part in parts], lengths),
         custom=custom if any(part.custom is not None for part in parts) else None,
         faults=[

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from pipeline.detect.fields import WIDTH, Label, joined_labels
 _PLACES = {row.name: place for place, row in enumerate(SIGNALS)}
 
 
+# Not frozen, for the reason for which fields are not.
 @dataclass(slots=True)
 class Rows:
     """``R`` records.
@@ -104,7 +106,7 @@ def joined_rows(parts: Sequence[Rows]) -> Rows:
         times_ms=np.concatenate([part.times_ms for part in parts]),
         panes=np.concatenate([part.panes for part in parts]),
         first=np.concatenate([part.first for part in parts]),
-        request_ids=[each for part in parts for each in part.request_ids],
+        request_ids=tuple(chain.from_iterable(part.request_ids for part in parts)),
         labels=joined_labels([part.labels for part in parts], [len(part) for part in parts]),
     )
 

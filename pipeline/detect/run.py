@@ -13,6 +13,7 @@ Placed = tuple[int, Output]
 """An output and the place of the record that caused it: outputs leave in the order of places."""
 
 
+# Not frozen, for the reason for which fields are not.
 @dataclass(slots=True)
 class Run:
     """Records of one unit.

@@ -12,7 +12,7 @@ from pipeline.codec import decode as decode_state
 from pipeline.codec import encode
 from pipeline.dead_letters import dead_letter
 from pipeline.detect.admit import Admission, Admitted
-from pipeline.detect.decode import decode
+from pipeline.detect.arrival import arrive
 from pipeline.detect.judge import Judge
 from pipeline.detect.kept import KeptBaselines
 from pipeline.detect.originals import Originals
@@ -76,17 +76,16 @@ class DetectStep:
     def step(self, messages: Sequence[Input]) -> list[Output]:
         """Take records, in the order of their offsets; drifts, baselines, dead letters and ticks come out."""
         self._touched = True
-        decoded = decode([message.value for message in messages], bytes_max=self._settings.record_bytes_max)
-        originals = Originals(messages, decoded.arrays)
+        values = [message.value for message in messages]
+        arrived = arrive(values, self._reader, bytes_max=self._settings.record_bytes_max)
+        originals = Originals(messages, arrived.arrays)
         outputs = [
             (reject.place, originals.at(reject.place).dead_letter(reject.reason, reject.detail))
-            for reject in decoded.rejects
+            for reject in arrived.rejects
         ]
         self._counts["messages"] += len(messages)
-        self._counts["records"] += len(decoded.records) + len(decoded.rejects)
-        admitted, letters = self._admission.admit(self._reader.read(decoded.records), decoded.places, originals)
-        # From here on there are columns; the records, which are far larger, must not wait for the detectors.
-        decoded.records.clear()
+        self._counts["records"] += len(arrived.places) + len(arrived.rejects)
+        admitted, letters = self._admission.admit(arrived.read, arrived.places, originals)
         outputs += letters
         if admitted.subjects:
             outputs += self._within_limit(admitted, originals)

@@ -4,10 +4,12 @@ import random
 import numpy as np
 import pytest
 
-from pipeline.detect.catalogue import CATEGORIES, SIGNALS
+from pipeline.detect.catalogue import SIGNALS
 from pipeline.detect.columns import CUSTOM_NAME_LENGTH_MAX, Columns
 from pipeline.detect.projection import CUSTOM_FIELDS_MAX, project
 from pipeline.detect.reader import Reader
+from pipeline.detect.rows import joined_rows
+from tests.pipeline.detect.records import junk_record
 from tests.pipeline.detect.streams import START_MS, outcome, record
 
 
@@ -53,24 +55,6 @@ def as_rows(block):
         {signal.name: value for signal, value in zip(block.signals, row, strict=True) if not math.isnan(value)}
         for row in block.values.tolist()
     ]
-
-
-JUNK = [None, True, False, 0, 1, 0.5, -1, -0.5, 3, 911, 1e15, 1.1e15, 1e300, "1", "true", "", [], [1], {}, {"a": 1}]
-
-
-def junk_record(rng):
-    each = {"subject": "bot", "timestamp": START_MS}
-    for section in ("infrastructure", "output", "data", "safety"):
-        if rng.random() < 0.7:
-            fields = rng.sample(
-                [row.field for row in (*SIGNALS, *CATEGORIES) if row.section == section] + ["unknown"], 3
-            )
-            each[section] = {field: rng.choice(JUNK) for field in fields}
-            if rng.random() < 0.1:
-                each[section] = rng.choice(JUNK)
-    if rng.random() < 0.4:
-        each["custom"] = {f"c{rng.randrange(6)}": rng.choice(JUNK) for _ in range(3)}
-    return each
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -192,3 +176,37 @@ def test_a_state_with_a_signal_that_the_catalogue_has_not_is_refused():
     state = Columns(16).dump() | {"signals": ["weather"]}
     with pytest.raises(KeyError):
         Columns(16).load(state)
+
+
+def test_a_signal_that_no_record_carried_has_no_column():
+    columns, block = block_of([{"output": {"length": None, "empty": "no"}, "data": {"retrieval_score": 1}}])
+    assert [signal.name for signal in block.signals] == ["retrieval_score"]
+    assert columns.dump()["signals"] == ["retrieval_score"]
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_the_order_of_columns_does_not_depend_on_how_the_rows_of_a_block_arrived(seed):
+    rng = random.Random(seed)
+    records = [junk_record(rng) for _ in range(40)]
+    whole, expected = block_of(records, Columns(4))
+    columns, pieces, start = Columns(4), [], 0
+    while start < 40:
+        stop = min(40, start + rng.randrange(1, 9))
+        pieces.append(rows_of(records[start:stop], columns, Reader()))
+        start = stop
+    found = columns.block(joined_rows(pieces))
+    assert found.signals == expected.signals
+    assert found.values.tobytes() == expected.values.tobytes()
+    assert found.categories == expected.categories
+    assert columns.dump() == whole.dump()
+
+
+def test_a_signal_of_the_units_own_that_waits_in_a_row_is_in_the_state_already():
+    columns = Columns(1)
+    rows = rows_of([{"custom": {"x": True}}], columns)
+    restored = Columns(1)
+    restored.load(columns.dump())
+    assert restored.signals == []
+    rows_of([{"custom": {"y": 1, "x": 2}}], restored)
+    assert restored.bad_fields == {("custom", "too_many"): 1, ("custom.x", "wrong_type"): 1}
+    assert by_name(restored.block(rows)) == {"custom.x": [1.0]}

@@ -103,6 +103,13 @@ def test_a_record_too_far_behind_is_refused():
     assert drive.refused_offsets == [5, 7]
 
 
+def test_how_far_behind_a_record_lies_is_measured_from_the_newest_before_it_in_the_same_batch():
+    drive = started()(START_MS + HOUR, START_MS + HOUR - 7 * DAY, START_MS - 7 * DAY + HOUR // 2)
+    assert drive.used == [0, 1, 2, 3, 4, 5, 6]
+    assert drive.refused_offsets == [7]
+    assert started()(START_MS - 7 * DAY + HOUR // 2, START_MS + HOUR).used == list(range(7))
+
+
 def test_what_is_held_is_bounded():
     drive = started()(*(YEAR_2200 + n * DAY for n in range(50)))
     assert drive.gate.held == GROUPS_MAX
