@@ -13,7 +13,7 @@ from typing import Any
 
 import faust
 from aiokafka import TopicPartition
-from aiokafka.errors import KafkaError, ProducerFenced
+from aiokafka.errors import IllegalStateError, KafkaError, ProducerFenced
 from faust.types import TP
 
 from pipeline.step import Input
@@ -266,8 +266,10 @@ class StepRuntime:
             self._own(partition, seek=True)
 
     async def _seek(self, topic: str, owner: Owner) -> None:
-        with contextlib.suppress(KeyError):  # a partition that is being revoked at this moment
-            await self._app.consumer.seek(TopicPartition(topic, owner.partition), owner.next_offset(topic))
+        """Read on behind the state. The consumer lives in a thread of its own, and only there may it be moved."""
+        place = TopicPartition(topic, owner.partition)
+        with contextlib.suppress(IllegalStateError, TimeoutError):  # the partition is being revoked at this moment
+            await self._app.consumer.seek_wait({place: owner.next_offset(topic)})
 
     def _say_ready(self, word: str) -> None:
         if not self._said_ready:
