@@ -23,6 +23,9 @@ KEPT_MIN = 100
 DROPPED_SHARE_MAX = 0.25
 """If more slices than this would be dropped over all signals, none is: then nobody knows which were the good ones."""
 
+TAIL_SURER = 2.0
+"""Standard errors by which a tail's autocorrelation time is taken longer than measured."""
+
 _VERSION_LENGTH = 16
 
 
@@ -136,14 +139,18 @@ def _signal(column: Column) -> SignalBaseline | None:
     knots = knots_of(column.values)
     ranks = RankTable(knots).ranks(column.values)
     numbers = {name: of_rank(name, ranks) for name in VALUE_CHANNELS}
-    # Extremes come in runs of which a baseline has too few to measure: a tail is taken to be as sluggish as its value.
-    time = max(_time(column, own) for own in numbers.values())
+    times = {name: _time(column, own) for name, own in numbers.items()}
+    longest = max(times.values())
+    for name in (name for name in VALUE_CHANNELS if name in BINARY):
+        # Of extremes, and of the runs in which they come, a baseline has few. Where it has too few to say, a tail is
+        # taken to be as sluggish as its value.
+        times[name] = min(longest, _time(column, numbers[name], surer=TAIL_SURER))
     channels: dict[str, Channel] = {
         name: _channel(
             name,
             own,
             spread.slice_means(own, column.slices, column.counts.size),
-            time=time,
+            time=times[name],
             mean=float(own.mean()),
             count=own.size,
         )
@@ -156,8 +163,8 @@ def _rate_means(column: Column) -> spread.SliceMeans:
     return spread.SliceMeans(column.sums / np.maximum(column.counts, 1.0), column.counts)
 
 
-def _time(column: Column, numbers: NDArray[np.float64]) -> float:
-    return spread.autocorrelation_time(numbers, column.slices, column.bursts, float(np.var(numbers)))
+def _time(column: Column, numbers: NDArray[np.float64], *, surer: float = 0.0) -> float:
+    return spread.autocorrelation_time(numbers, column.slices, column.bursts, float(np.var(numbers)), surer=surer)
 
 
 def _channel(

@@ -14,6 +14,9 @@ STAKE_MAX = 0.95
 VARIANCE_MIN = 1e-4
 """A channel's variance counts as this at least, so that a constant baseline gives finite bets."""
 
+FARTHEST = 2.0
+"""Log-odds of the farthest guess for a rate: what is more would fire no sooner, since a pane is capped."""
+
 _NEVER = 1e-6
 """A mean of exactly 0 or 1 counts as this near to it, where its log-odds are needed."""
 
@@ -45,8 +48,8 @@ def bets_beyond(null: float, variance: float, *, binary: bool) -> NDArray[np.flo
 
     For every stream whose mean given the past is at most ``null``, exp(evidence) is expected not to grow, whatever
     its shape (betting scores: Waudby-Smith and Ramdas 2024, "Estimating means of bounded random variables by
-    betting"). The guesses of a rate are spaced evenly in log-odds from 0.45 beyond the edge; those of a value,
-    geometrically from 0.1, since a mean of ranks can move by little and be sure.
+    betting"). The guesses are spaced geometrically in log-odds beyond the edge, so that a change of any size lies near
+    one: those of a rate from 0.45, those of a value from 0.1, since a mean of ranks can move by little and be sure.
 
     Parameters
     ----------
@@ -56,12 +59,11 @@ def bets_beyond(null: float, variance: float, *, binary: bool) -> NDArray[np.flo
         Of the channel in its baseline; ignored where ``binary``.
 
     >>> bets_beyond(0.015, 0.0, binary=True).round(1).tolist()
-    [0.6, 3.5, 11.1, 25.8, 44.0, 57.0, 63.1, 63.3]
+    [0.6, 0.9, 1.6, 2.9, 5.9, 13.9, 34.0, 58.6]
     """
     start = _log_odds(null)
-    even = np.linspace(start + 0.45, max(start + 0.9, 4.0), BETS)
-    guesses = even if binary else start + np.geomspace(0.1, 4.0, BETS)
-    return _stakes(null, guesses, variance, binary=binary)
+    beyond = np.geomspace(0.45, max(0.9, FARTHEST - start), BETS) if binary else np.geomspace(0.1, 4.0, BETS)
+    return _stakes(null, start + beyond, variance, binary=binary)
 
 
 def bets_back(null: float, mean: float, variance: float, *, binary: bool) -> NDArray[np.float64]:

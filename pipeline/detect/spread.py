@@ -51,7 +51,12 @@ def slice_means(values: NDArray[np.float64], slices: NDArray[np.intp], count: in
 
 
 def autocorrelation_time(
-    values: NDArray[np.float64], slices: NDArray[np.intp], bursts: NDArray[np.intp], variance: float
+    values: NDArray[np.float64],
+    slices: NDArray[np.intp],
+    bursts: NDArray[np.intp],
+    variance: float,
+    *,
+    surer: float = 0.0,
 ) -> float:
     """How many records in a row carry as much news as one independent record, 1 to 50.
 
@@ -64,6 +69,8 @@ def autocorrelation_time(
         Shape ``(N,)``: a channel, and of each record the slice and the burst (numbered through) that it is of.
     variance
         Of ``values``.
+    surer
+        Standard errors to add, for what a baseline has few of: it is then rather too long than too short.
     """
     if variance <= 0.0 or values.size < 2:
         return 1.0
@@ -75,7 +82,8 @@ def autocorrelation_time(
     degrees = sizes.size - np.unique(home).size
     if degrees < 1:
         return 1.0
-    time = float(np.sum(sizes * (burst_means - around) ** 2) / degrees / variance)
+    excess = sizes * (burst_means - around) ** 2 / variance
+    time = float(excess.sum() / degrees + surer * excess.std() * excess.size**0.5 / degrees)
     return 1.0 if time < AUTOCORRELATION_MIN else min(time, AUTOCORRELATION_MAX)
 
 

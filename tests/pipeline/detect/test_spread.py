@@ -41,6 +41,18 @@ def test_autocorrelation_time_is_that_of_its_series(factor, expected):
     assert found == pytest.approx(expected, rel=0.2)
 
 
+def test_of_few_records_an_autocorrelation_time_is_rather_taken_too_long():
+    slices, bursts = places()
+    values = autoregressive(1, 0.8)
+    few = slice(0, 8 * PER_SLICE)
+    whole, part = (
+        [autocorrelation_time(values[of], slices[of], bursts[of], 1.0, surer=surer) for surer in (0.0, 2.0)]
+        for of in (slice(None), few)
+    )
+    assert whole[0] < whole[1] < 1.3 * whole[0]
+    assert part[1] / part[0] > 1.2 * whole[1] / whole[0]
+
+
 def test_autocorrelation_time_stays_within_its_limits():
     slices, bursts = places()
     assert autocorrelation_time(bursts % 2 * 1.0, slices, bursts, 0.25) == 50.0
