@@ -31,6 +31,8 @@ class SignalBaseline(Message):
     knots: list[float] | None = Field(default=None, description="513 quantiles at 0, 1/512, ..., 1 of a value")
     channels: dict[Label, Channel] = Field(default_factory=dict)
     shares: dict[Label, float] | None = Field(default=None, description="a category's mix")
+    learned_from: Timestamp | None = Field(default=None, description="if learned anew: when; absent: as the whole")
+    learned_to: Timestamp | None = None
 
 
 class Baseline(Message):
@@ -46,6 +48,8 @@ class Baseline(Message):
     learned_from: Timestamp
     learned_to: Timestamp
     records: int = Field(ge=0)
+    longest_gap_s: float = Field(default=0, ge=0, description="seconds: the longest time without a record")
+    quietest_per_s: float = Field(default=0, ge=0, description="records a second in the quietest slice; 0: not known")
     effective_at: Timestamp | None = Field(default=None, description="event time it applies from; absent: at once")
     signals: dict[Label, SignalBaseline]
     dropped_slices: list[Timestamp] = Field(default_factory=list, description="slices left out as outliers")

@@ -12,6 +12,7 @@ Layer = Literal["infrastructure", "output", "data", "safety", "custom", "derived
 Tier = Literal["page", "ticket", "cause"]
 Side = Literal["up", "down"]
 DriftState = Literal["firing", "evidence", "recovered"]
+Detector = Literal["page_hinkley", "adwin", "first_seen", "silence"]
 
 
 class Drift(Message):
@@ -37,7 +38,7 @@ class Drift(Message):
     channel: Label = Field(description="rate, location, high_tail, low_tail, dispersion")
     side: Side
     tier: Tier
-    detector: Literal["page_hinkley", "adwin"]
+    detector: Detector
     baseline_version: Label
     started_at: Timestamp = Field(description="estimate: when the signal left its baseline")
     detected_at: Timestamp = Field(description="event time of the record that fired")
@@ -51,3 +52,4 @@ class Drift(Message):
     evidence: float = Field(description="log evidence against the baseline's band, to compare with threshold")
     threshold: float
     sentence: str = Field(description="the finding in words")
+    demote: bool = Field(default=False, description="it pages often: proposed for a ticket and a new baseline")

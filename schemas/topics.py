@@ -12,6 +12,7 @@ from schemas.incident import Incident
 from schemas.message import Message
 from schemas.notification import Notification
 from schemas.record import Record
+from schemas.relearn import Relearn
 from schemas.tick import Tick
 
 HOUR_MS = 3_600_000
@@ -64,8 +65,8 @@ TOPICS: tuple[Topic, ...] = (
           ("CI/CD pipelines", "driftwire deployed"), ("correlate",)),
     Topic(COMMANDS, (Command,), 1, "incident_id, or command_id for a silence", 1, "delete", 90 * DAY_MS, MEBIBYTE,
           ("people, by driftwire",), ("correlate", "route")),
-    Topic(BASELINES, (Baseline,), 1, "subject/baseline_version", 1, "compact", None, 8 * MEBIBYTE,
-          ("detect", "correlate", "driftwire baseline publish"), ("detect",)),
+    Topic(BASELINES, (Baseline, Relearn), 1, "subject/baseline_version, or subject/relearn_id", 1, "compact", None,
+          8 * MEBIBYTE, ("detect", "correlate", "driftwire baseline publish and accept"), ("detect",)),
     Topic(DRIFTS, (Drift, Tick), 1, "drift_id; a tick has none", 1, "delete", 7 * DAY_MS, MEBIBYTE,
           ("detect",), ("correlate",)),
     Topic(ALERTS, (Incident,), 1, "incident_id", 1, "compact", None, MEBIBYTE, ("correlate",), ("route", "consumers")),

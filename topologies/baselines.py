@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from schemas.baseline import Baseline
+from schemas.relearn import Relearn
 from schemas.topics import BASELINES
 from topologies.client import read_all, write
 from topologies.failure import Failure
@@ -53,6 +54,23 @@ async def publish(bootstrap: str, baseline: Baseline) -> None:
     """Write a baseline to its topic: detect judges the subject by it from the next record on."""
     key = f"{baseline.subject}/{baseline.baseline_version}"
     await write(bootstrap, BASELINES, key.encode(), baseline.to_json())
+
+
+async def accept(bootstrap: str, relearn: Relearn) -> None:
+    """Have detect learn the new normal of a subject that has a baseline.
+
+    Raises
+    ------
+    Failure
+        If it has none, or the baseline knows no signal of a name.
+    """
+    baseline = await newest_baseline(bootstrap, relearn.subject)
+    unknown = sorted(set(relearn.signals) - set(baseline.signals))
+    if unknown:
+        raise Failure(
+            f"the baseline of {relearn.subject} knows no {', '.join(unknown)}: it has {', '.join(baseline.signals)}"
+        )
+    await write(bootstrap, BASELINES, f"{relearn.subject}/{relearn.relearn_id}".encode(), relearn.to_json())
 
 
 async def newest_baseline(bootstrap: str, subject: str) -> Baseline:

@@ -1,4 +1,4 @@
-"""The step: drifts, ticks, deployments and commands in, revisions of incidents out. ``drift -> incident`` on the path."""
+"""The step: drifts, ticks, deployments and commands in, revisions of incidents and declared shifts out. ``drift -> incident`` on the path."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pipeline.correlate.clocks import Clocks
 from pipeline.correlate.commands import follow, problem_with
 from pipeline.correlate.deployments import Deployments, Served, names_what_it_touches, touches
+from pipeline.correlate.expected import relearn_output
 from pipeline.correlate.facts import Facts
 from pipeline.correlate.incidents import Incidents
 from pipeline.correlate.parts import Parts
@@ -134,6 +135,9 @@ class CorrelateStep:
             return
         self._parts.mark("deployment", deployment.deployment_id, *gone)
         self.limits_hit["deployments_max"] += len(gone)
+        relearn = relearn_output(deployment)
+        if relearn is not None:
+            yield relearn
         for facts in list(self._incidents):
             if touches(deployment, _served(facts)):
                 yield from self._tell(facts)

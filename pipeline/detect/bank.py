@@ -1,6 +1,6 @@
 """The Page-Hinkley bank: the walks of all sides and bets of one unit in one array, cut and capped by panes."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -97,13 +97,21 @@ class Bank:
         """Shape ``(S, 8)``: the evidence now."""
         return self._walks[:, self._places].T
 
-    def observe(self, grid: Grid, times_ms: NDArray[np.int64]) -> list[Crossing]:
+    def observe(
+        self,
+        grid: Grid,
+        times_ms: NDArray[np.int64],
+        may_fire: Callable[[int, float], bool] = lambda _side, _records: True,
+    ) -> list[Crossing]:
         """Walk through one block.
 
         Parameters
         ----------
         times_ms
             Shape ``(R,)``: event times.
+        may_fire
+            Of a side and the records since its walk was last 0: whether they are enough to fire. Until they are, the
+            side waits.
 
         Returns
         -------
@@ -118,7 +126,9 @@ class Bank:
         steps = self._steps(grid)
         before, bases = self._walks.ravel(), self._bases.ravel()
         paths, peaks = walked(grid.samples, steps, before, bases, self._caps)
-        crossings = self._crossings(grid, paths, peaks, times_ms)
+        highest = peaks.reshape(BETS, -1).max(axis=0)[self._places]
+        crossed = (highest >= self._thresholds).nonzero()[0].tolist()
+        crossings = [each for side in crossed if (each := self._crossing(grid, paths, times_ms, side, may_fire))]
         self._keep(grid, paths, times_ms)
         return crossings
 
@@ -211,19 +221,21 @@ class Bank:
             np.multiply(found, self._weights, out=steps[:, :, binary:])
         return steps.reshape(count, -1)
 
-    def _crossings(
-        self, grid: Grid, paths: NDArray[np.float64], peaks: NDArray[np.float64], times_ms: NDArray[np.int64]
-    ) -> list[Crossing]:
-        found: list[Crossing] = []
-        highest = peaks.reshape(BETS, -1).max(axis=0)[self._places]
-        for side in (highest >= self._thresholds).nonzero()[0].tolist():
-            place = int(self._places[side])
-            walks = paths[:, place :: self._order.size]
-            sample = int(np.argmax(walks.max(axis=1) >= self._thresholds[side]))
+    def _crossing(
+        self,
+        grid: Grid,
+        paths: NDArray[np.float64],
+        times_ms: NDArray[np.int64],
+        side: int,
+        may_fire: Callable[[int, float], bool],
+    ) -> Crossing | None:
+        """Where a side fires, or has recovered, that has reached its threshold somewhere in the block."""
+        place = int(self._places[side])
+        walks, own = paths[:, place :: self._order.size], [self._carried[place], self._columns[place]]
+        for sample in np.flatnonzero(walks.max(axis=1) >= self._thresholds[side]).tolist():
             bet = int(np.argmax(walks[sample]))
             zeros = np.flatnonzero(walks[:sample, bet] == 0.0)
             begin = int(zeros[-1]) + 1 if zeros.size else 0
-            own = [self._carried[place], self._columns[place]]
             tally = grid.totals[sample + 1, own] - grid.totals[begin, own]
             if zeros.size:
                 started_at = int(times_ms[grid.samples.starts[begin]])
@@ -231,10 +243,13 @@ class Bank:
                 tally = tally + self._tallies[:, bet, place]
                 started_at = int(self._started[bet, place])
             count, total = tally.tolist()
-            if self._latched[side] and not self._within(side, total / max(count, 1.0)):
+            if self._latched[side]:
+                if not self._within(side, total / max(count, 1.0)):
+                    return None
+            elif not may_fire(side, count):
                 continue
-            found.append(Crossing(side, sample, float(walks[sample, bet]), started_at, (count, total)))
-        return found
+            return Crossing(side, sample, float(walks[sample, bet]), started_at, (count, total))
+        return None
 
     def _within(self, side: int, mean: float) -> bool:
         own = self._sides[side]

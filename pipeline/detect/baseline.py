@@ -51,7 +51,10 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """All that was kept of a subject: its signals, its categories' counts by label, and when. Times are Unix ms."""
+    """All that was kept of a subject: its signals, its categories' counts by label, and when. Times are Unix ms.
+
+    ``longest_gap_s`` and ``quietest_per_s`` tell of the traffic, with the meanings of ``schemas.baseline.Baseline``.
+    """
 
     columns: Sequence[Column]
     categories: dict[str, dict[str, int]]
@@ -59,6 +62,8 @@ class Learned:
     from_ms: int
     to_ms: int
     records: int
+    longest_gap_s: float = 0.0
+    quietest_per_s: float = 0.0
 
 
 def learn(subject: str, learned: Learned, source: Source, settings: DetectSettings) -> Baseline:
@@ -88,6 +93,8 @@ def learn(subject: str, learned: Learned, source: Source, settings: DetectSettin
         learned_from=learned.from_ms,
         learned_to=learned.to_ms,
         records=learned.records,
+        longest_gap_s=learned.longest_gap_s,
+        quietest_per_s=learned.quietest_per_s,
         signals=signals,
         dropped_slices=[learned.slice_starts_ms[index] for index in np.flatnonzero(dropped).tolist()],
     )

@@ -1,7 +1,7 @@
 """The block: consecutive records of one unit as columns, the form in which detectors take them."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,10 @@ class Block:
         ``R`` request ids, None where a record has none.
     categories
         By the category's name, ``R`` labels, None where a record does not carry it. A name is absent if none does.
+    segments
+        By dimension, ``R`` labels likewise: where each record belongs.
+    versions
+        By kind, ``R`` labels likewise: what served each record.
     first
         Shape ``(R,)``, bool: False for a late outcome, which does not count for throughput.
     """
@@ -41,3 +45,5 @@ class Block:
     request_ids: Sequence[str | None]
     categories: dict[str, list[str | None]]
     first: NDArray[np.bool_]
+    segments: dict[str, Sequence[str | None]] = field(default_factory=dict)
+    versions: dict[str, Sequence[str | None]] = field(default_factory=dict)

@@ -22,6 +22,7 @@ BAD_NAME, TOO_MANY = "bad_name", "too_many"
 
 _CUSTOM_TYPES = frozenset({int, float, bool})
 _PLACES = {row.name: place for place, row in enumerate(SIGNALS)}
+_VERSIONS = "versions."
 _CATEGORY_NAMES = tuple(row.name for row in CATEGORIES)
 
 
@@ -32,6 +33,8 @@ class Columns:
     ----------
     custom_signals_max
         Signals of the unit's own; fields of further ones are dropped and counted.
+    dimensions
+        What may be a segment: names of labels in ``segment``, else in ``versions``, else ``provider``.
 
     Attributes
     ----------
@@ -44,8 +47,9 @@ class Columns:
         What the newest record that names one says.
     """
 
-    def __init__(self, custom_signals_max: int) -> None:
+    def __init__(self, custom_signals_max: int, dimensions: Sequence[str] = ()) -> None:
         self._custom_max = custom_signals_max
+        self._sources_of = {name: (f"segment.{name}", f"versions.{name}", *_outside(name)) for name in dimensions}
         self.signals: list[Signal] = []
         self._sources: list[int] = []
         self._custom: dict[str, int] = {}
@@ -92,6 +96,16 @@ class Columns:
                 name: list(rows.labels[name]) for name in _CATEGORY_NAMES if _newest(rows.labels.get(name)) is not None
             },
             first=rows.first,
+            segments={
+                dimension: found[0]
+                for dimension, names in self._sources_of.items()
+                if (found := [rows.labels[name] for name in names if _newest(rows.labels.get(name)) is not None])
+            },
+            versions={
+                name.removeprefix(_VERSIONS): column
+                for name, column in rows.labels.items()
+                if name.startswith(_VERSIONS) and _newest(column) is not None
+            },
         )
 
     def dump(self) -> dict[str, Any]:
@@ -155,6 +169,10 @@ class Columns:
         number = self._custom[name] = len(self._custom_signals)
         self._custom_signals.append(custom_signal(name, kind))
         return number
+
+
+def _outside(dimension: str) -> tuple[str, ...]:
+    return (dimension,) if dimension == "provider" else ()
 
 
 def _custom_kind(value: float) -> Literal["rate", "amount"]:

@@ -25,7 +25,7 @@ def drift_output(
     """The message of a finding. Its id is a hash of what was found and of the record that fired, never of an offset."""
     drift_id = _hash(
         subject,
-        "",
+        finding.segment,
         finding.signal.name,
         finding.channel,
         finding.side,
@@ -40,6 +40,7 @@ def drift_output(
         state=finding.state,
         subject=subject,
         partition=partition,
+        segment=finding.segment,
         environment=environment,
         provider=provider,
         signal=finding.signal.name,
@@ -63,6 +64,7 @@ def drift_output(
         evidence=_rounded(finding.evidence),
         threshold=_rounded(finding.threshold),
         sentence=finding.sentence,
+        demote=finding.demote,
     )
     return Output(DRIFTS, drift_id.encode(), drift.to_json())
 

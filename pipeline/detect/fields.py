@@ -36,7 +36,8 @@ class Fields:
     keys
         ``R`` texts: two records with an equal one are a duplicate. None where a record cannot be one.
     labels
-        By name of a category or other label, ``R`` of them. A name is absent if no record carries it.
+        By name of a category or other label, ``R`` of them; ``versions.NAME`` and ``segment.NAME`` are of names of the
+        sender's own. A name is absent if no record carries it.
     custom
         ``R`` objects with fields of the sender's own, unchecked: what they mean depends on the unit. None where a
         record has none, or if no record has any.

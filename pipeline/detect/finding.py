@@ -4,9 +4,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.detect.catalogue import Signal
-from schemas.drift import DriftState, Side, Tier
+from schemas.drift import Detector, DriftState, Side, Tier
 
-Detector = Literal["page_hinkley", "adwin"]
+__all__ = ["Detector", "EffectKind", "Finding"]
+
 EffectKind = Literal["odds_ratio", "rank_shift"]
 
 
@@ -17,7 +18,8 @@ class Finding:
     ``detected_at`` and ``request_id`` stay those of the record that fired, in all states, so that they identify the
     drift. ``now`` and ``effect`` look at the records since ``started_at`` when it fires, and afterwards only at those
     since the last message, so that a reader sees whether it still holds. ``evidence`` and ``threshold`` are those of
-    the firing, until ``recovered`` gives the evidence for the recovery and the threshold of that.
+    the firing, until ``recovered`` gives the evidence for the recovery and the threshold of that. ``segment`` is
+    ``dimension=value``, or empty for the whole subject; ``demote`` says that the side has paged too often to page on.
     """
 
     signal: Signal
@@ -39,3 +41,5 @@ class Finding:
     evidence: float
     threshold: float
     sentence: str
+    segment: str = ""
+    demote: bool = False

@@ -8,16 +8,16 @@ from numpy.typing import NDArray
 
 from pipeline.detect.bank import Bank, Crossing
 from pipeline.detect.block import PANE_MS, Block
-from pipeline.detect.effect import effect_of
+from pipeline.detect.demotion import Demotion
 from pipeline.detect.finding import Finding
 from pipeline.detect.latch import Latch
 from pipeline.detect.layout import Layout
 from pipeline.detect.pane_means import PaneMeans, Watched
 from pipeline.detect.recent import Recent
 from pipeline.detect.samples import samples_of
-from pipeline.detect.sentence import sentence
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.sides import sides_of
+from pipeline.detect.sides import PAGE_RECORDS, PROBES, sides_of
+from pipeline.detect.statement import statement
 from pipeline.detect.view import View
 from schemas.baseline import Baseline
 from schemas.drift import DriftState
@@ -40,6 +40,8 @@ class Judge:
 
     Attributes
     ----------
+    baseline
+        What it was made with.
     judged_values, seen_values
         Finite signal values that arrived, and those of them that some side watched.
     unjudged
@@ -52,7 +54,7 @@ class Judge:
     """
 
     def __init__(self, baseline: Baseline, settings: DetectSettings) -> None:
-        self._baseline, self._settings = baseline, settings
+        self.baseline, self._settings = baseline, settings
         self._sides, self.unjudged = sides_of(baseline, settings)
         self._layout = Layout(baseline, self._sides)
         self._bank = Bank(
@@ -62,6 +64,7 @@ class Judge:
         self._means = PaneMeans(self._watched, settings.adwin_delta, settings.adwin_records)
         self._recent = Recent(self._layout.valued)
         self._latches: dict[int, Latch] = {}
+        self._demotion = Demotion(self._sides)
         self.judged_values = 0
         self.seen_values = 0
 
@@ -75,7 +78,7 @@ class Judge:
         if not self._sides:
             return []
         view = View(block, values, self._layout.grid(samples_of(block.panes), values))
-        crossings = self._bank.observe(view.grid, block.times_ms)
+        crossings = self._bank.observe(view.grid, block.times_ms, self._may_fire)
         crossed = {crossing.side for crossing in crossings}
         for side, latch in self._latches.items():
             if side not in crossed:
@@ -94,11 +97,12 @@ class Judge:
     def dump(self) -> dict[str, Any]:
         """The state: plain values, arrays and bytes."""
         return {
-            "baseline_version": self._baseline.baseline_version,
+            "baseline_version": self.baseline.baseline_version,
             "bank": self._bank.dump(),
             "means": self._means.dump(),
             "recent": self._recent.dump(),
             "latches": [latch.dump() for latch in self._latches.values()],
+            "demotion": self._demotion.dump(),
             "judged_values": self.judged_values,
             "seen_values": self.seen_values,
         }
@@ -111,16 +115,17 @@ class Judge:
         ValueError
             If it was kept against another baseline, or other sides.
         """
-        if state["baseline_version"] != self._baseline.baseline_version:
+        if state["baseline_version"] != self.baseline.baseline_version:
             raise ValueError(
                 f"state kept against baseline {state['baseline_version']} does not fit "
-                f"{self._baseline.baseline_version} of {self._baseline.subject}: its walks start anew"
+                f"{self.baseline.baseline_version} of {self.baseline.subject}: its walks start anew"
             )
         self._bank.load(state["bank"])
         self._means.load(state["means"])
         self._recent.load(state["recent"])
         latches = [Latch(**kept) for kept in state["latches"]]
         self._latches = {latch.side: latch for latch in latches}
+        self._demotion.load(state["demotion"])
         self.judged_values = int(state["judged_values"])
         self.seen_values = int(state["seen_values"])
 
@@ -140,6 +145,11 @@ class Judge:
             low, high = edges.get(False), edges.get(True)
             watched.append(Watched(column, carried, side.channel == "rate", side.mean, low, high))
         return watched, list(tickets.values())
+
+    def _may_fire(self, index: int, records: float) -> bool:
+        """Whether so few records are enough: a page from one user's bad minute is a false one."""
+        side = self._sides[index]
+        return side.tier != "page" or records >= PAGE_RECORDS or side.signal.name in PROBES
 
     def _crossed(self, view: View, crossing: Crossing) -> tuple[int, Finding]:
         """A side that fired, or recovered: then ``now`` looks at the records since the recovery began."""
@@ -171,6 +181,7 @@ class Judge:
             request_id=block.request_ids[row],
             evidence=crossing.evidence,
             records=int(crossing.tally[0]),
+            demote=self._demotion.proposed(crossing.side, detected_at),
         )
         self._latches[crossing.side] = latch
         self._bank.latch(crossing.side, crossing.tally[1] / max(crossing.tally[0], 1.0))
@@ -229,42 +240,18 @@ class Judge:
         evidence: float | None = None,
     ) -> Finding:
         side = self._sides[latch.side]
-        channel = self._baseline.signals[side.signal.name].channels[side.channel]
-        count = max(1.0, tally[0])
-        mean = tally[1] / count
-        effect, effect_kind = effect_of(side.channel, channel.mean, mean, count, channel.count)
-        normal: float | None = self._layout.normal(latch.side)
-        now: float | None = mean
-        if normal is None:
-            normal = channel.mean
-        else:
-            place = int(self._layout.side_signals[latch.side])
+        now = None
+        if self._layout.normal(latch.side) is not None:
+            place, count = int(self._layout.side_signals[latch.side]), max(1.0, tally[0])
             now = self._recent.median(place, view.values, rows=row + 1, count=count)
-        finding = Finding(
-            signal=side.signal,
-            channel=side.channel,
-            side=side.direction,
-            tier=side.tier,
-            detector=latch.detector,
-            state=state,
-            sequence=latch.sequence,
-            started_at=latch.started_at,
-            detected_at=latch.detected_at,
-            updated_at=max(latch.detected_at, int(view.block.times_ms[row])),
-            request_id=latch.request_id,
-            normal=_six(normal),
-            now=_six(normal if now is None else now),
-            effect=_six(effect),
-            effect_kind=effect_kind,
-            records=latch.records,
-            evidence=_six(latch.evidence if evidence is None else evidence),
-            threshold=self._settings.recovery_evidence if state == "recovered" else side.threshold,
-            sentence="",
+        recovered = (evidence or 0.0, self._settings.recovery_evidence)
+        return statement(
+            side,
+            self.baseline.signals[side.signal.name],
+            latch,
+            state,
+            updated_at=int(view.block.times_ms[row]),
+            tally=tally,
+            now=now,
+            weighed=recovered if state == "recovered" else (latch.evidence, side.threshold),
         )
-        latch.sent()
-        return replace(finding, sentence=sentence(finding, channel.mean, mean))
-
-
-def _six(value: float) -> float:
-    """Six digits that matter: what lies beyond them may depend on the machine."""
-    return float(f"{value:.6g}")

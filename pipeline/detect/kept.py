@@ -4,9 +4,14 @@ from collections.abc import Container
 from dataclasses import dataclass
 
 from schemas.baseline import Baseline
+from schemas.relearn import Relearn
 
 VERSIONS_MAX = 64
 """Baselines of one subject kept while a state that may name any of them is still to come."""
+
+
+RELEARNS_MAX = 16
+"""Relearns of one subject that are kept likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,7 @@ class KeptBaselines:
     def __init__(self, subjects_max: int) -> None:
         self._subjects_max = subjects_max
         self._by_subject: dict[str, list[Kept]] = {}
+        self._relearns: dict[str, list[Relearn]] = {}
         self._settled = False
 
     def add(self, baseline: Baseline, value: bytes, in_use: Container[str]) -> None:
@@ -48,6 +54,17 @@ class KeptBaselines:
         before = self._by_subject.get(baseline.subject, [])
         self._by_subject[baseline.subject] = _with(before, kept) if self._settled else [*before, kept][-VERSIONS_MAX:]
 
+    def add_relearn(self, relearn: Relearn) -> None:
+        """Keep one more, until the state has been taken up: who appears later has a newer normal anyway."""
+        if self._settled or (relearn.subject not in self._relearns and len(self._relearns) >= self._subjects_max):
+            return
+        before = self._relearns.get(relearn.subject, [])
+        self._relearns[relearn.subject] = [*before, relearn][-RELEARNS_MAX:]
+
+    def relearns_of(self, subject: str) -> list[Relearn]:
+        """Those of a subject, oldest first."""
+        return self._relearns.get(subject, [])
+
     def of(self, subject: str) -> list[Kept]:
         """Those of a subject, oldest first."""
         return self._by_subject.get(subject, [])
@@ -57,6 +74,7 @@ class KeptBaselines:
         if self._settled:
             return
         self._settled = True
+        self._relearns.clear()
         for subject, kept in self._by_subject.items():
             needed: list[Kept] = []
             for each in kept:

@@ -25,6 +25,12 @@ class Latch:
         Records with the signal since ``started_at``.
     recent
         Records with the signal since the last message, and the sum of its channel.
+    dimension, label
+        Of a segment's side, which value of what; empty for the whole subject.
+    quiet
+        Whether nothing is said of it, because the same is said of the whole subject.
+    demote
+        Whether its side has paged too often to page on.
     """
 
     side: int
@@ -38,6 +44,10 @@ class Latch:
     sequence: int = 0
     due: int = 0
     recent: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    dimension: str = ""
+    label: str = ""
+    quiet: bool = False
+    demote: bool = False
 
     def add(self, tally: NDArray[np.float64]) -> None:
         """Count further records: shape ``(2,)``, as ``recent``."""

@@ -46,6 +46,7 @@ class Learner:
         self._end_ms = 0
         self._width_ms = FIRST_WIDTH_MS
         self._records = 0
+        self._gap_panes = 0
         self._totals: dict[int, NDArray[np.float64]] = {}
         self._bursts: dict[tuple[int, int], Burst] = {}
         self._mixes: dict[str, Mix] = {}
@@ -58,6 +59,9 @@ class Learner:
         self._signals = list(block.signals)
         if self._origin_ms is None:
             self._origin_ms = int(block.panes[0]) * PANE_MS
+        else:
+            self._gap_panes = max(self._gap_panes, int(block.panes[0]) - self._end_ms // PANE_MS)
+        self._gap_panes = max(self._gap_panes, int(np.diff(block.panes).max(initial=0)) - 1)
         self._end_ms = (int(block.panes[-1]) + 1) * PANE_MS
         self._records += block.panes.size
         while (self._end_ms - 1 - self._origin_ms) // self._width_ms >= 2 * self._settings.slices:
@@ -98,6 +102,8 @@ class Learner:
             from_ms=self._origin_ms,
             to_ms=self._end_ms,
             records=self._records,
+            longest_gap_s=self._gap_panes * PANE_MS / 1000,
+            quietest_per_s=self._quietest_per_s(count),
         )
         return learn(self._subject, learned, source, self._settings)
 
@@ -146,6 +152,7 @@ class Learner:
             "end_ms": self._end_ms,
             "width_ms": self._width_ms,
             "records": self._records,
+            "gap_panes": self._gap_panes,
             "signals": [[signal.name, signal.kind] for signal in self._signals],
             "categories": {name: dict(mix.counts) for name, mix in self._mixes.items()},
         }
@@ -158,7 +165,7 @@ class Learner:
         self._signals = [signal for signal in signals if signal is not None]
         self._fits(state["width_ms"])
         self._origin_ms, self._end_ms = state["origin_ms"], state["end_ms"]
-        self._records = state["records"]
+        self._records, self._gap_panes = state["records"], state["gap_panes"]
         limit = self._settings.categories_max
         self._mixes = {name: Mix(limit, counts) for name, counts in state["categories"].items()}
 
@@ -198,6 +205,11 @@ class Learner:
         self._totals, self._bursts = totals, bursts
         self._changed = {"head", *(f"totals-{index}" for index in totals)}
         self._changed |= {f"burst-{index}-{place}" for index, place in bursts}
+
+    def _quietest_per_s(self, count: int) -> float:
+        """Records a second in the slice with fewest, by the signal that most carry; the ends are no whole slices."""
+        inner = [self._totals[place][0].max(initial=0) if place in self._totals else 0 for place in range(1, count - 1)]
+        return float(min(inner, default=0)) * 1000 / self._width_ms
 
     def _column(self, index: int, signal: Signal, count: int) -> Column:
         kept = [

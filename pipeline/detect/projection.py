@@ -24,6 +24,12 @@ FIELDS: dict[str, frozenset[str]] = {
 }
 """By section, the fields that detect reads."""
 
+LABEL_SECTIONS = ("versions", "segment")
+"""The sections of labels whose names are the sender's own."""
+
+LABEL_FIELDS_MAX = 8
+"""Labels of one such section that are read; further ones are not."""
+
 LABELS = ("request_id", "environment", "provider", "provider_model")
 """The labels outside any section that detect reads."""
 
@@ -41,6 +47,14 @@ def project(record: dict[str, Any]) -> dict[str, Any]:
             if isinstance(content, dict):
                 # In the sender's order, which is the order in which a subject's signals appear.
                 kept[section] = {name: _small(value) for name, value in content.items() if name in FIELDS[section]}
+            else:
+                kept[section] = _small(content)
+    for section in LABEL_SECTIONS:
+        if section in record:
+            content = record[section]
+            if isinstance(content, dict):
+                some = islice(content.items(), LABEL_FIELDS_MAX)
+                kept[section] = {_small(name): _small(value) for name, value in some}
             else:
                 kept[section] = _small(content)
     if "custom" in record:

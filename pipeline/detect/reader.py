@@ -23,6 +23,7 @@ WRONG_TYPE, OUT_OF_BOUNDS, TOO_LONG = "wrong_type", "out_of_bounds", "too_long"
 _NONE = type(None)
 _TEXTS = frozenset({str, _NONE})
 _NUMBERS = frozenset({int, float})
+_SWITCHES = frozenset({int, bool})
 _PATHS = {row.name: f"{row.section}.{row.field}" for row in CATEGORIES if row.section}
 
 
@@ -74,6 +75,7 @@ def _read(shape: Shape, columns: list[Column], length: int) -> Read:
     _numbers(values, shape.numbers, columns, faults)
     _rates(values, shape.rates, columns, faults)
     labels = {name: _labels(columns[place], _PATHS.get(name, name), faults) for name, place in shape.labels}
+    labels |= {name: _own_labels(columns[place], name, faults) for name, place in shape.own_labels}
     for section, reason in shape.bad_sections:
         faults += [(row, section, reason) for row in range(length)]
     return Read(
@@ -159,6 +161,18 @@ def _sound(column: Column, types: frozenset[type], field: str, faults: list[Faul
         if kept is None and value is not None
     ]
     return good
+
+
+def _own_labels(column: Column, field: str, faults: list[Fault]) -> Sequence[Label]:
+    """Labels that may be numbers or switches too, as text."""
+    types = set(map(type, column))
+    if types & _SWITCHES:
+        column = [_switch(value) if type(value) in _SWITCHES else value for value in column]
+    return _labels(column, field, faults)
+
+
+def _switch(value: float) -> str:
+    return str(value) if type(value) is int else "true" if value else "false"
 
 
 def _labels(column: Column, field: str, faults: list[Fault]) -> Sequence[Label]:

@@ -74,6 +74,10 @@ class Recent:
             return
         values = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
         self._waiting, self._waiting_rows = [], 0
+        newest = values[-RECENT_VALUES:].take(list(self._kept), axis=1)
+        if newest.shape[0] == RECENT_VALUES and not np.isnan(newest).any():
+            self._kept = dict(zip(self._kept, newest.T.copy(), strict=True))
+            return
         absent = np.isnan(values)
         for column, kept in self._kept.items():
             fresh = values[~absent[:, column], column]

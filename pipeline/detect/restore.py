@@ -7,10 +7,12 @@ from typing import Any
 from pipeline.codec import decode
 from pipeline.detect.kept import Kept
 from pipeline.detect.learner import Learner
+from pipeline.detect.relearning import Relearning
 from pipeline.detect.rows import loaded
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.unit import Judged, Unit
-from pipeline.detect.unit_state import DUPLICATES, HELD, JUDGE, LEARNER, ROWS, STATISTICS, UNIT, kind_of
+from pipeline.detect.unit_state import DUPLICATES, HELD, JUDGE, LEARNER, RELEARNER, ROWS, STATISTICS, UNIT, kind_of
+from schemas.relearn import Relearn
 
 _DOES_NOT_FIT = (ValueError, KeyError, TypeError, IndexError)
 
@@ -24,8 +26,8 @@ class Restorer:
         As of :class:`pipeline.detect.unit.Unit`.
     parts
         The encoded parts by name.
-    kept
-        The baselines of the subject, oldest first.
+    kept, relearns
+        The baselines of the subject, and what of it is to be learned anew, oldest first.
 
     Attributes
     ----------
@@ -43,6 +45,7 @@ class Restorer:
         *,
         parts: dict[str, bytes],
         kept: Sequence[Kept],
+        relearns: Sequence[Relearn] = (),
     ) -> None:
         self.problems: list[str] = []
         self.stale: list[str] = []
@@ -50,10 +53,11 @@ class Restorer:
         self._settings = settings
         self._digest = settings.digest()
         self._parts = parts
-        self._kept = kept
+        self._kept, self._relearns = kept, relearns
         self._unit = Unit(subject, partition, settings)
         self._pending: list[str] = []
         self._version: str | None = None
+        self._relearning: dict[str, Any] | None = None
 
     def unit(self) -> Unit | None:
         """The unit as it was; None if not even its counters could be read."""
@@ -90,6 +94,7 @@ class Restorer:
         unit.columns.load(state["columns"])
         unit.offered = state["offered"]
         self._pending, self._version = list(state["pending"]), state["baseline_version"]
+        self._relearning = state["relearning"]
         unit.judged_before = Judged(state["seen_before"], state["judged_before"])
 
     def _load_rows(self, state: dict[str, Any]) -> None:
@@ -110,6 +115,7 @@ class Restorer:
             if judge is not None and not self._take_up(JUDGE, judge.load):
                 self.problems.append(f"{self._subject}: its walks start anew")
                 self._judge_by(active)
+            self._load_relearning()
         elif self._version is None:
             self._load_learner()
         else:
@@ -137,13 +143,29 @@ class Restorer:
 
     def _load_learner(self) -> None:
         learner = Learner(self._subject, self._settings)
-        for part in self._parts_of(LEARNER):
+        if self._loaded(learner, LEARNER, "its baseline is learned anew"):
+            self._unit.learner = learner
+
+    def _load_relearning(self) -> None:
+        unit = self._unit
+        if self._relearning is not None:
+            relearning = Relearning.load(self._subject, self._relearning, self._settings)
+            if not self._loaded(relearning.learner, RELEARNER, "its new normal is learned from here on"):
+                relearning = Relearning.load(self._subject, self._relearning, self._settings)
+            unit.relearning = relearning
+        for relearn in self._relearns:
+            if self._relearning is None or relearn.at > self._relearning["at_ms"]:
+                unit.relearn(relearn)
+
+    def _loaded(self, learner: Learner, kind: str, otherwise: str) -> bool:
+        """Whether a learner could take up all its parts."""
+        for part in self._parts_of(kind):
             name = part.partition("/")[2]
             if not self._take_up(part, partial(learner.load_part, name)):
-                self.problems.append(f"{self._subject}: its baseline is learned anew")
-                self.stale = self._parts_of(LEARNER)
-                return
-        self._unit.learner = learner
+                self.problems.append(f"{self._subject}: {otherwise}")
+                self.stale = self._parts_of(kind)
+                return False
+        return True
 
     def _parts_of(self, kind: str) -> list[str]:
         return sorted(part for part in self._parts if kind_of(part) == kind)

@@ -3,10 +3,12 @@
 from pipeline.detect.finding import Finding
 from schemas.timestamp import format_timestamp
 
+DEMOTION = "pages often: proposed for a ticket and a new baseline"
+
 _HIGHER = {"up": "rose", "down": "fell"}
 
 
-def sentence(finding: Finding, usual: float, mean: float) -> str:
+def sentence(finding: Finding, usual: float, mean: float, where: str = "") -> str:
     """Say what was found.
 
     Parameters
@@ -15,6 +17,8 @@ def sentence(finding: Finding, usual: float, mean: float) -> str:
         Everything but the words.
     usual, mean
         The channel's mean in the baseline and now: the share of records in a tail, the spread of ranks.
+    where
+        Which segments carry it, as ``all in prompt=v42``.
 
     Returns
     -------
@@ -27,12 +31,17 @@ def sentence(finding: Finding, usual: float, mean: float) -> str:
         weighed = "ADWIN saw the mean change"
     if finding.state == "recovered":
         return f"{_name(finding)} came back to {_place(finding)} after {_since_words(finding)}"
-    records = f"{finding.records:,} records"
+    records = f"{finding.records:,} records" + (f", {where}" if where else "")
+    verdict = finding.tier + (f"; {DEMOTION}" if finding.demote else "")
     if finding.state == "evidence":
-        return (
-            f"{_name(finding)} is still off: {_change(finding, usual, mean)} since {since}, {records}; {finding.tier}"
-        )
-    return f"{_change(finding, usual, mean, verb=True)} since {since}, {records}; {finding.tier}: {weighed}"
+        return f"{_name(finding)} is still off: {_change(finding, usual, mean)} since {since}, {records}; {verdict}"
+    said = f"{_change(finding, usual, mean, verb=True)} since {since}, {records}; {finding.tier}: {weighed}"
+    return said + (f"; {DEMOTION}" if finding.demote else "")
+
+
+def gone_sentence(finding: Finding) -> str:
+    """Say that a drift is over because nobody sends records of its segment any more."""
+    return f"{_name(finding)} is over: no records of {finding.segment} come any more, after {_since_words(finding)}"
 
 
 def number(value: float, finding: Finding) -> str:
@@ -56,7 +65,7 @@ def percent(share: float) -> str:
 
 
 def _name(finding: Finding) -> str:
-    return finding.signal.name
+    return f"{finding.signal.name} in {finding.segment}" if finding.segment else finding.signal.name
 
 
 def _place(finding: Finding) -> str:

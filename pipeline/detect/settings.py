@@ -37,6 +37,13 @@ class DetectSettings(BaseModel):
         description="seconds of event time a live baseline is learned over; longer sees more of the daily cycle, and "
         "pages later. Less than a day is for replays and demos: the floor for day-to-day spread is then left out",
     )
+    relearn_after_s: float = Field(
+        default=3600.0,
+        ge=10,
+        le=60 * DAY_S,
+        description="seconds of event time over which signals are learned anew once their new normal was accepted or "
+        "declared; they are not judged meanwhile. Longer sees more of the daily cycle",
+    )
     ready_records: int = Field(
         default=5000, ge=100, le=10_000_000, description="records a value needs before it is judged; more is surer"
     )
@@ -48,10 +55,22 @@ class DetectSettings(BaseModel):
     )
 
     false_pages_per_year: float = Field(
-        default=1.0, gt=0, le=1000, description="false pages a year and subject at most; more makes pages come earlier"
+        default=1.0,
+        gt=0,
+        le=1000,
+        description="false pages a year at most, over all fleet_subjects; more makes pages come earlier",
     )
     false_tickets_per_week: float = Field(
-        default=2.0, gt=0, le=1000, description="false tickets a week and subject at most; more makes them come earlier"
+        default=2.0,
+        gt=0,
+        le=1000,
+        description="false tickets a week at most, over all fleet_subjects; more makes them come earlier",
+    )
+    fleet_subjects: int = Field(
+        default=10,
+        ge=1,
+        le=100_000,
+        description="subjects that share the false pages and tickets; more makes each page a little later",
     )
     page_rate_odds: float = Field(
         default=1.5, gt=1, le=100, description="odds ratio of a rate that no page is for; more pages less"
@@ -84,6 +103,24 @@ class DetectSettings(BaseModel):
         default=(10.0, 60.0, 600.0, 3600.0),
         max_length=16,
         description="seconds of event time after a drift fired at which its evidence is sent again",
+    )
+
+    segments: tuple[str, ...] = Field(
+        default=("model", "prompt", "index", "region", "tenant"),
+        max_length=8,
+        description="what records are also judged by, value by value: names in their segment, their versions, or provider",
+    )
+    segment_values_max: int = Field(
+        default=32,
+        ge=2,
+        le=1024,
+        description="values of one segment that are judged; further ones are 'other', and not",
+    )
+    segment_settle_records: int = Field(
+        default=1000,
+        ge=0,
+        le=1_000_000,
+        description="records of a signal in which a new region or tenant may show that its own normal differs; a version may not",
     )
 
     adwin_delta: float = Field(

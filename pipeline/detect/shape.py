@@ -15,7 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.catalogue import CATEGORIES, SIGNALS
-from pipeline.detect.projection import CUSTOM_FIELDS_MAX, FIELDS, LABELS, SECTIONS
+from pipeline.detect.projection import (
+    CUSTOM_FIELDS_MAX,
+    FIELDS,
+    LABEL_FIELDS_MAX,
+    LABEL_SECTIONS,
+    LABELS,
+    SECTIONS,
+)
+from schemas.record import SUBJECT_LENGTH_MAX
 
 SHAPES_MAX = 4096
 """Shapes remembered; at the next one all are forgotten, and found anew as they come."""
@@ -24,6 +32,8 @@ Column = Sequence[Any]
 """What each record holds in one field."""
 
 Records = Sequence[dict[str, Any]]
+
+_ALL_SECTIONS = (*SECTIONS, "custom", *LABEL_SECTIONS)
 
 _NOTHING: dict[Any, Any] = {}
 _NO_OBJECT: dict[Any, Any] = {None: None}
@@ -70,6 +80,8 @@ class Shape:
         The signals named.
     labels
         The categories and labels named, and the place of each among the columns read.
+    own_labels
+        The same of labels whose names are the sender's own, as ``versions.prompt``.
     custom
         The place of the section of the sender's own fields, if it has any.
     places
@@ -84,6 +96,7 @@ class Shape:
     numbers: Part
     rates: Part
     labels: tuple[tuple[str, int], ...]
+    own_labels: tuple[tuple[str, int], ...]
     custom: int | None
     places: dict[str, int]
     bad_sections: tuple[tuple[str, str], ...]
@@ -139,7 +152,7 @@ class Shapes:
         """The shape of each record; equal shapes are mostly, not always, one object."""
         outer = list(map(tuple, records))
         named = set(chain.from_iterable(set(outer)))
-        names = [outer, *(_names_in(records, section, named) for section in (*SECTIONS, "custom"))]
+        names = [outer, *(_names_in(records, section, named) for section in _ALL_SECTIONS)]
         found = list(zip(*names, strict=True))
         shapes = list(map(self._known.get, found))
         if None in shapes:
@@ -170,7 +183,7 @@ def _names_in(records: Records, section: str, named: set[str]) -> list[tuple[Any
 
 def _build(names: tuple[Any, ...]) -> Shape:
     outer, *inner = names
-    by_section = dict(zip((*SECTIONS, "custom"), inner, strict=True))
+    by_section = dict(zip(_ALL_SECTIONS, inner, strict=True))
     bad = {
         section: "too_many_fields" if False in fields else "not_an_object"
         for section, fields in by_section.items()
@@ -193,6 +206,13 @@ def _build(names: tuple[Any, ...]) -> Shape:
         numbers=_part(places, rates=False),
         rates=_part(places, rates=True),
         labels=tuple((name, places[path]) for name, path in labels.items() if path in places),
+        own_labels=tuple(
+            (f"{section}.{name}", places[section, name])
+            for section in LABEL_SECTIONS
+            if section not in bad
+            for name in by_section[section][:LABEL_FIELDS_MAX]
+            if 0 < len(name) <= SUBJECT_LENGTH_MAX
+        ),
         custom=places["", "custom"] if named["custom"] and "custom" not in bad else None,
         places={name: place for place, name in enumerate(outer)},
         bad_sections=tuple(bad.items()),

@@ -21,6 +21,36 @@ WEEK_S = 7 * DAY_S
 THRESHOLD_STEP = 0.5
 """Thresholds are rounded up to this, so that equal subjects have equal ones."""
 
+DIMENSIONS_RECKONED = 2
+"""Segment dimensions with more than one value that thresholds reckon with: a baseline does not tell how many there are."""
+
+PAGE_RECORDS = 20
+"""Records since its start that a page needs: fewer are one user's bad minute. Two tenants that show it are as good."""
+
+PROBES = frozenset({"probe_blocked"})
+"""Signals whose every record is a trial made on purpose: there are few, and each is meant to count."""
+
+NEVER_DEMOTED = frozenset(
+    {
+        "pii_exposure",
+        "filter_disabled",
+        "policy_violations",
+        "jailbreak_wave",
+        "prompt_injection_wave",
+        "outage",
+        "empty_output",
+        "identical_output",
+        "retrieval_quality",
+        "schema_change",
+        "latency_degradation",
+        "filter_over_blocking",
+    }
+)
+"""Failure modes that can be a P1 or P2: that they page often is no reason to page less. (A filter that triggers less is
+one that was disabled.)"""
+
+Moved = tuple[str, str, str]
+"""What moved where, at whatever tier: signal, channel and direction."""
 
 BACK_SHARE = 0.25
 """Share of the way from the edge to the worst that is surely no recovery; more is sooner, and wrong more often."""
@@ -54,6 +84,11 @@ class Side:
     variance: float
     weight: float
     threshold: float
+
+    @property
+    def moved(self) -> Moved:
+        """What would have moved where, if it fired."""
+        return self.signal.name, self.channel, self.direction
 
     @property
     def rising(self) -> bool:
@@ -137,6 +172,7 @@ def sides_of(baseline: Baseline, settings: DetectSettings) -> tuple[list[Side], 
 def _thresholds(baseline: Baseline, settings: DetectSettings, sides: list[tuple[str, Tier]]) -> dict[Tier, float]:
     """Evidence for each tier at which false alarms are as rare as wished: ln(bets x updates / false alarms).
 
+    Wished of the whole fleet, so all its subjects are taken to be like this one. Only page sides are watched by segment.
     A cause is held to the standard of a page.
     """
     seconds = max(1.0, (baseline.learned_to - baseline.learned_from) / 1000)
@@ -145,11 +181,28 @@ def _thresholds(baseline: Baseline, settings: DetectSettings, sides: list[tuple[
         updates_per_s[tier] += baseline.signals[name].count / seconds
     page = settings.false_pages_per_year / YEAR_S
     ticket = settings.false_tickets_per_week / WEEK_S
+    dimensions, subjects = min(len(settings.segments), DIMENSIONS_RECKONED), settings.fleet_subjects
     return {
-        "page": threshold(updates_per_s["page"], page),
-        "ticket": threshold(updates_per_s["ticket"], ticket),
-        "cause": threshold(updates_per_s["cause"], page),
+        "page": threshold(fleet_updates(updates_per_s["page"], dimensions, subjects), page),
+        "ticket": threshold(fleet_updates(updates_per_s["ticket"], 0, subjects), ticket),
+        "cause": threshold(fleet_updates(updates_per_s["cause"], 0, subjects), page),
     }
+
+
+def fleet_updates(updates_per_s: float, dimensions: int, subjects: int) -> float:
+    """Walks that a fleet takes on each second: a record moves its subject's, and those of one value of each dimension.
+
+    Parameters
+    ----------
+    updates_per_s
+        Of one subject: over its sides, the records a second that carry their signals.
+    dimensions
+        Segment dimensions that are watched.
+
+    >>> threshold(fleet_updates(100 * 50, 2, 10), 1 / YEAR_S)
+    31.5
+    """
+    return updates_per_s * (1 + dimensions) * subjects
 
 
 def threshold(updates_per_s: float, false_alarms_per_s: float) -> float:

@@ -6,14 +6,12 @@ from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from pipeline.codec import decode as decode_state
 from pipeline.codec import encode
-from pipeline.dead_letters import dead_letter
 from pipeline.detect.admit import Admission, Admitted
 from pipeline.detect.arrival import arrive
-from pipeline.detect.judge import Judge
+from pipeline.detect.control import line, read_control
 from pipeline.detect.kept import KeptBaselines
 from pipeline.detect.originals import Originals
 from pipeline.detect.parts import PARTITION_KEY, Written, joined
@@ -25,7 +23,7 @@ from pipeline.detect.unit import Judged, Unit
 from pipeline.detect.unit_state import changed_parts
 from pipeline.detect.watermark import Watermark, by_place
 from pipeline.step import Input, Output
-from schemas.baseline import Baseline
+from schemas.relearn import Relearn
 from schemas.topics import DEAD_LETTERS
 
 SILENT_MS = 7 * 86_400_000
@@ -94,18 +92,21 @@ class DetectStep:
         return ordered
 
     def control(self, message: Input) -> list[Output]:
-        """Take a baseline. Its unit judges by it at once, or from its ``effective_at``; it is kept for one to come."""
+        """Take a baseline, or what is to be learned anew.
+
+        Its unit judges by a baseline at once, or from its ``effective_at``; it is kept for a unit to come.
+        """
         if message.value is None:
             return []
-        try:
-            baseline = Baseline.from_json(message.value)
-            Judge(baseline, self._settings)
-        except (ValidationError, ValueError, TypeError, KeyError, IndexError) as problem:
-            detail = f"the message is no baseline that can be judged by: {_line(problem)}"
-            return [dead_letter("detect", message, "contract", detail)]
-        self._kept.add(baseline, message.value, self._units)
-        unit = self._units.get(baseline.subject)
-        return [] if unit is None else unit.offer(baseline)
+        content = read_control(message, message.value, self._settings)
+        if isinstance(content, Output):
+            return [content]
+        unit = self._units.get(content.subject)
+        if isinstance(content, Relearn):
+            self._kept.add_relearn(content)
+            return [] if unit is None else unit.relearn(content)
+        self._kept.add(content, message.value, self._units)
+        return [] if unit is None else unit.offer(content)
 
     def tick(self, wall_ms: int) -> list[Output]:
         """Tell of the watermark and the wall clock."""
@@ -144,6 +145,7 @@ class DetectStep:
                 self._settings,
                 parts={part: b"".join(chunks) for part, chunks in pieces.items()},
                 kept=self._kept.of(subject),
+                relearns=self._kept.relearns_of(subject),
             )
             unit = restorer.unit()
             yield from restorer.problems
@@ -188,7 +190,7 @@ class DetectStep:
             self._counts = Counter(state["counts"])
             self._evicted = Judged(state["seen"], state["judged"])
         except (ValueError, KeyError, TypeError) as problem:
-            yield _line(problem)
+            yield line(problem)
 
     def _within_limit(self, admitted: Admitted, originals: Originals) -> list[Placed]:
         """Push records into their units, as long as there may be more units."""
@@ -275,11 +277,3 @@ def _by_subject(subjects: Sequence[str], indexes: Iterable[int], arrived: Run) -
     for subject, some in own.items():
         yield subject, together.cut(start, start + len(some))
         start += len(some)
-
-
-def _line(problem: Exception) -> str:
-    """One line of what a library may say in many, without what the message held."""
-    if isinstance(problem, ValidationError):
-        first = problem.errors(include_input=False, include_url=False)[0]
-        return f"{'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg']}"
-    return " ".join(str(problem).split())

@@ -14,12 +14,14 @@ from pipeline.detect.duplicates import Duplicates
 from pipeline.detect.gate import Gate
 from pipeline.detect.judge import Judge
 from pipeline.detect.learner import Learner
+from pipeline.detect.relearning import Relearning
 from pipeline.detect.rows import Rows
 from pipeline.detect.run import Placed, Run
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.statistics import Statistics
 from pipeline.step import Output
 from schemas.baseline import Baseline
+from schemas.relearn import Relearn
 from schemas.topics import BASELINES
 
 PENDING_MAX = 4
@@ -52,6 +54,8 @@ class Unit:
         Records ``used``, of these ``late`` (behind the watermark), and ``duplicates``, which are not used.
     baseline_version, pending, offered
         The baseline it judges by, those that wait for their time, and the version of the last it was shown.
+    relearning
+        The signals whose new normal is being learned, if any: they are not judged.
     touched, flushed
         Whether records, or a block, have changed the state since it was last dumped.
     """
@@ -60,13 +64,14 @@ class Unit:
         self.subject = subject
         self.watermark = 0
         self.counts: Counter[str] = Counter()
-        self.columns = Columns(settings.custom_signals_max)
+        self.columns = Columns(settings.custom_signals_max, settings.segments)
         self.duplicates = Duplicates(settings.duplicate_window)
         self.gate = Gate(settings)
         self.buffer = Buffer(settings)
         self.statistics = Statistics(settings)
         self.learner: Learner | None = Learner(subject, settings)
         self.judge: Judge | None = None
+        self.relearning: Relearning | None = None
         self.baseline_version: str | None = None
         self.pending: list[Baseline] = []
         self.offered: str | None = None
@@ -129,8 +134,19 @@ class Unit:
         self.pending = [other for other in self.pending if other is not baseline]
         return outputs
 
+    def relearn(self, relearn: Relearn) -> list[Output]:
+        """Learn signals anew from a time on, unless the baseline was learned after it, or none is there yet."""
+        if self.judge is None or relearn.at <= self.judge.baseline.learned_to:
+            return []
+        outputs = self.flush()
+        before = self.relearning
+        self.relearning = Relearning(self.subject, relearn, self._settings, before=before)
+        self.touched = self.flushed = True
+        return outputs
+
     def judge_by(self, baseline: Baseline) -> None:
         """Start a judge with a baseline, and stop to learn one."""
+        self.relearning = None
         self.judged_before = self.judged
         self.judge = Judge(baseline, self._settings)
         self.baseline_version = baseline.baseline_version
@@ -171,7 +187,7 @@ class Unit:
         self.flushed = True
         self.statistics.observe(block)
         if self.judge is not None and self.baseline_version is not None:
-            return [
+            drifts = [
                 drift_output(
                     finding,
                     subject=self.subject,
@@ -181,9 +197,20 @@ class Unit:
                     provider=self.columns.provider,
                 )
                 for finding in self.judge.observe(block)
+                if self.relearning is None or not self.relearning.mutes(finding)
             ]
+            return drifts + self._relearn(block, self.judge.baseline)
         self.judged_before.seen += int(np.count_nonzero(np.isfinite(block.values)))
         return self._learn(block)
+
+    def _relearn(self, block: Block, baseline: Baseline) -> list[Output]:
+        if self.relearning is None:
+            return []
+        merged = self.relearning.learn(block, baseline)
+        if merged is None:
+            return []
+        self.judge_by(merged)
+        return [baseline_output(merged)]
 
     def _learn(self, block: Block) -> list[Output]:
         if self.learner is None:

@@ -8,8 +8,8 @@ from pipeline.detect.parts import Written
 from pipeline.detect.unit import Unit
 
 UNIT, ROWS, HELD, JUDGE, STATISTICS = "unit", "rows", "held", "judge", "statistics"
-LEARNER, DUPLICATES = "learner", "duplicates"
-"""The parts; of the last two there are many, as ``learner/NAME``."""
+LEARNER, RELEARNER, DUPLICATES = "learner", "relearner", "duplicates"
+"""The parts; of the last three there are many, as ``learner/NAME``."""
 
 
 def kind_of(part: str) -> str:
@@ -48,6 +48,9 @@ def _changed(unit: Unit) -> Iterator[tuple[str, dict[str, Any]]]:
     if unit.learner is not None:
         for name, state in unit.learner.dump_parts().items():
             yield f"{LEARNER}/{name}", state
+    if unit.relearning is not None:
+        for name, state in unit.relearning.learner.dump_parts().items():
+            yield f"{RELEARNER}/{name}", state
 
 
 def _is_gone(unit: Unit, part: str) -> bool:
@@ -56,6 +59,7 @@ def _is_gone(unit: Unit, part: str) -> bool:
         HELD: not unit.gate.held,
         JUDGE: unit.judge is None,
         LEARNER: unit.learner is None,
+        RELEARNER: unit.relearning is None,
     }
     return gone.get(kind_of(part), False)
 
@@ -67,6 +71,7 @@ def _dump_unit(unit: Unit) -> dict[str, Any]:
         "columns": unit.columns.dump(),
         "baseline_version": unit.baseline_version,
         "offered": unit.offered,
+        "relearning": None if unit.relearning is None else unit.relearning.dump(),
         "pending": [baseline.baseline_version for baseline in unit.pending],
         "seen_before": unit.judged_before.seen,
         "judged_before": unit.judged_before.judged,

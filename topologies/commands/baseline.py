@@ -2,11 +2,14 @@
 
 import asyncio
 from pathlib import Path
+from uuid import uuid4
 
 import click
 
+from schemas.relearn import Relearn
+from topologies.commands.options import author_option, now_ms
 from topologies.commands.running_options import config_option
-from topologies.commands.values import Duration
+from topologies.commands.values import Duration, PointInTime
 
 bootstrap_option = click.option(
     "--bootstrap",
@@ -17,9 +20,9 @@ bootstrap_option = click.option(
 )
 
 
-@click.group("baseline", short_help="Learn, publish and show what is normal.")
+@click.group("baseline", short_help="Learn, publish, show and accept what is normal.")
 def command() -> None:
-    """Learn, publish and show what is normal."""
+    """Learn, publish, show and accept what is normal."""
 
 
 @command.command("learn")
@@ -32,12 +35,16 @@ def command() -> None:
 @click.option(
     "--ready-records", type=click.IntRange(100), help="Records a signal needs.  [default: detect.ready_records]"
 )
+@click.option("--from", "from_ms", type=PointInTime(), help="Only records from this time on: RFC 3339, or Unix ms.")
+@click.option("--to", "to_ms", type=PointInTime(), help="Only records before this time.")
 @config_option
 def learn_command(
     *,
     files: tuple[Path, ...],
     output: Path,
     subject: str | None,
+    from_ms: int | None,
+    to_ms: int | None,
     ready_after: float | None,
     ready_records: int | None,
     config: Path | None,
@@ -54,7 +61,9 @@ def learn_command(
     if ready_records is not None:
         rate_records = min(ready_records, settings.ready_records_rate)
         settings = settings.model_copy(update={"ready_records": ready_records, "ready_records_rate": rate_records})
-    history = learn_history(read_lines(files), settings, subject=subject)
+    if from_ms is not None and to_ms is not None and to_ms <= from_ms:
+        raise click.UsageError("--to must lie after --from")
+    history = learn_history(read_lines(files), settings, subject=subject, from_ms=from_ms, to_ms=to_ms)
     refused = ", ".join(f"{reason} {count}" for reason, count in history.refused.most_common()) or "none"
     if len(history.baselines) != 1:
         names = ", ".join(history.baselines) or "none"
@@ -130,3 +139,46 @@ def _span(seconds: float) -> str:
         if seconds >= 2 * size:
             return f"{seconds / size:.3g} {unit}"
     return f"{seconds:.3g} s"
+
+
+@command.command("accept")
+@click.argument("subject", metavar="SUBJECT")
+@click.option(
+    "--signal", "signals", multiple=True, metavar="NAME", help="Only this signal; repeatable.  [default: all]"
+)
+@click.option("--from", "from_ms", type=PointInTime(), help="When the new normal began.  [default: now]")
+@author_option
+@bootstrap_option
+@config_option
+def accept_command(
+    *,
+    subject: str,
+    signals: tuple[str, ...],
+    from_ms: int | None,
+    author: str,
+    bootstrap: str | None,
+    config: Path | None,
+) -> None:
+    """Accept the new normal of SUBJECT: it is learned anew, and not judged until it is.
+
+    How long that takes is detect.relearn_after_s, in event time. The signals that are not named are judged as before.
+    """
+    from topologies.baselines import accept  # noqa: PLC0415  slow to import, as above
+    from topologies.configuration import load  # noqa: PLC0415
+
+    configuration = load(config)
+    relearn = Relearn(
+        relearn_id=f"accept-{uuid4().hex[:16]}",
+        subject=subject,
+        at=now_ms() if from_ms is None else from_ms,
+        signals=sorted(set(signals)),
+        reason="accepted",
+        requested_by=author,
+    )
+    address = bootstrap or configuration.kafka.bootstrap
+    asyncio.run(accept(address, relearn))
+    named = ", ".join(relearn.signals) or "every signal"
+    click.echo(
+        f"accepted: detect learns {named} of {subject} anew over {_span(configuration.detect.relearn_after_s)} "
+        "of records, and does not judge it meanwhile"
+    )

@@ -23,6 +23,11 @@ def junk_record(rng: random.Random) -> dict[str, Any]:
             each[section] = {field: rng.choice(JUNK) for field in fields}
             if rng.random() < 0.1:
                 each[section] = rng.choice(JUNK)
+    for section in ("versions", "segment"):
+        if rng.random() < 0.4:
+            each[section] = {f"l{rng.randrange(12)}": rng.choice(JUNK) for _ in range(10)}
+            if rng.random() < 0.1:
+                each[section] = rng.choice(JUNK)
     if rng.random() < 0.4:
         each["custom"] = {f"c{rng.randrange(6)}": rng.choice(JUNK) for _ in range(3)}
     return each

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.detect.catalogue import SIGNALS
 from pipeline.detect.columns import CUSTOM_NAME_LENGTH_MAX, Columns
-from pipeline.detect.projection import CUSTOM_FIELDS_MAX, project
+from pipeline.detect.projection import CUSTOM_FIELDS_MAX, LABEL_FIELDS_MAX, project
 from pipeline.detect.reader import Reader
 from pipeline.detect.rows import joined_rows
 from tests.pipeline.detect.records import junk_record
@@ -210,3 +210,55 @@ def test_a_signal_of_the_units_own_that_waits_in_a_row_is_in_the_state_already()
     rows_of([{"custom": {"y": 1, "x": 2}}], restored)
     assert restored.bad_fields == {("custom", "too_many"): 1, ("custom.x", "wrong_type"): 1}
     assert by_name(restored.block(rows)) == {"custom.x": [1.0]}
+
+
+def labelled(versions=None, segment=None, **fields):
+    each = {"subject": "bot", "timestamp": START_MS, "output": {"length": 3}} | fields
+    return each | {name: held for name, held in (("versions", versions), ("segment", segment)) if held is not None}
+
+
+def test_versions_and_segments_are_read_whatever_each_record_names():
+    records = [
+        labelled({"prompt": "v1", "flag:rerank": True}, {"tenant": "acme"}, provider="openai"),
+        labelled({"prompt": 7}, {"tenant": None, "region": "eu"}),
+        labelled(),
+    ]
+    _, block = block_of(records, Columns(0, ("prompt", "tenant", "provider", "region", "index")))
+    assert {name: list(column) for name, column in block.versions.items()} == {
+        "prompt": ["v1", "7", None],
+        "flag:rerank": ["true", None, None],
+    }
+    assert {name: list(column) for name, column in block.segments.items()} == {
+        "prompt": ["v1", "7", None],
+        "tenant": ["acme", None, None],
+        "provider": ["openai", None, None],
+        "region": [None, "eu", None],
+    }
+
+
+def test_a_segments_own_name_comes_before_a_versions():
+    _, block = block_of([labelled({"tenant": "v"}, {"tenant": "s"})], Columns(0, ("tenant",)))
+    assert list(block.segments["tenant"]) == ["s"]
+
+
+@pytest.mark.parametrize("bad", [5, "v1", ["v1"], True])
+def test_versions_that_are_no_object_cost_no_record(bad):
+    columns = Columns(0, ("prompt",))
+    _, block = block_of([labelled(bad), labelled({"prompt": "v1"})], columns)
+    assert columns.bad_fields == {("versions", "not_an_object"): 1}
+    assert list(block.versions["prompt"]) == [None, "v1"]
+
+
+@pytest.mark.parametrize("bad", [1.5, ["v1"], {"a": 1}, "x" * 201])
+def test_a_label_that_is_none_is_dropped_and_counted(bad):
+    columns = Columns(0, ("tenant",))
+    _, block = block_of([labelled(segment={"tenant": bad}), labelled(segment={"tenant": "acme"})], columns)
+    assert columns.bad_fields.total() == 1
+    assert list(block.segments["tenant"]) == [None, "acme"]
+
+
+def test_more_labels_than_allowed_are_not_read():
+    many = {f"kind-{number}": "v" for number in range(50)}
+    assert len(block_of([labelled(many)], Columns(0))[1].versions) == LABEL_FIELDS_MAX
+    large = labelled(many, note="x" * 9000)
+    assert block_of([project(large)], Columns(0))[1].versions == block_of([large], Columns(0))[1].versions

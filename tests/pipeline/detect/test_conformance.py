@@ -20,6 +20,9 @@ from pipeline.detect.learner import Learner
 from pipeline.detect.pane_means import PaneMeans, Watched
 from pipeline.detect.recent import Recent
 from pipeline.detect.samples import samples_of
+from pipeline.detect.segment_bank import SegmentBank
+from pipeline.detect.segment_sums import by_row, parts_of, sums_of
+from pipeline.detect.segments import Segments
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.sides import sides_of
 from pipeline.detect.statistics import Statistics
@@ -136,6 +139,27 @@ def of_grids_and_times(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]
         yield grid, part.times_ms
 
 
+def of_sums_and_times(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
+    """Rows of two values by turns, as the segment bank gets them."""
+    segments = Segments(SIDES, LAYOUT, SETTINGS)
+    for (part,), (grid,) in zip(of_blocks(seed, rows), of_grids(seed, rows), strict=True):
+        parts = parts_of(part.panes, [np.arange(part.panes.size) % 2], 2)
+        assert parts is not None
+        numbers = by_row(grid, segments.used)
+        yield np.arange(2), sums_of(parts, numbers, segments.bank.steps.scores(numbers)), part.times_ms, always
+
+
+def always(_side: int, _records: float) -> bool:
+    return True
+
+
+def segment_bank() -> SegmentBank:
+    bank = Segments(SIDES, LAYOUT, SETTINGS).bank
+    for slot in range(2):
+        bank.clear(slot)
+    return bank
+
+
 def of_values(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
     for (part,) in of_blocks(seed, rows):
         yield (LAYOUT.values(part)[:-1],)
@@ -159,6 +183,7 @@ CASES: dict[type, Case] = {
     Judge: Case(lambda: Judge(BASELINE, SETTINGS), of_blocks),
     PaneMeans: Case(lambda: PaneMeans([WATCHED], SETTINGS.adwin_delta, SETTINGS.adwin_records), of_grids),
     Recent: Case(lambda: Recent(LAYOUT.valued), of_values),
+    SegmentBank: Case(segment_bank, of_sums_and_times),
     Statistics: Case(lambda: Statistics(SETTINGS), of_blocks),
 }
 

@@ -53,6 +53,12 @@ def test_a_drift_says_what_the_finding_says_with_numbers_of_six_digits():
     assert (message.partition, message.environment, message.provider) == (3, "production", None)
 
 
+def test_a_drift_says_which_segment_it_is_of_and_whether_it_pages_too_often():
+    assert (drift().segment, drift().demote) == ("", False)
+    other = drift(replace(FINDING, segment="prompt=v42", demote=True))
+    assert (other.segment, other.demote) == ("prompt=v42", True)
+
+
 def test_all_states_of_a_drift_share_its_id():
     later = replace(FINDING, state="recovered", sequence=4, updated_at=START_MS + 90_000, now=0.01, records=9000)
     assert drift(later).drift_id == drift().drift_id
@@ -72,6 +78,7 @@ def test_the_id_does_not_depend_on_the_partition():
         {"request_id": "r-82"},
         {"request_id": None},
         {"signal": SIGNALS[0]},
+        {"segment": "tenant=acme"},
     ],
 )
 def test_another_finding_has_another_id(other):

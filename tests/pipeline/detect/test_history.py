@@ -69,3 +69,18 @@ def test_the_live_step_would_have_learned_the_same():
     assert live.records < 5000
     assert learned.baseline_version == live.baseline_version
     assert learned.signals["refused"].mean == pytest.approx(0.05, abs=0.02)
+
+
+def test_only_the_records_of_the_times_asked_for_teach():
+    single = list(lines("bot", 4000))
+    arrays = [b"[" + b",".join(single[start : start + 64]) + b"]" for start in range(0, 4000, 64)]
+    times = {"from_ms": START_MS + 500_000, "to_ms": START_MS + 1_500_000}
+    expected = learn_history(single[1000:3000], SETTINGS).baselines["bot"]
+    assert learn_history(single, SETTINGS, **times).baselines["bot"] == expected
+    assert learn_history(arrays, SETTINGS, **times).baselines["bot"] == expected
+
+
+def test_what_has_no_time_is_refused_whatever_times_were_asked_for():
+    history = learn_history([b'{"subject":"bot"}', b"{", *lines("bot", 500)], SETTINGS, from_ms=START_MS)
+    assert history.refused == {"timestamp_missing": 1, "not_json": 1}
+    assert history.baselines["bot"].records == 500

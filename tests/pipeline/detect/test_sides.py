@@ -1,7 +1,10 @@
+import math
+
 import pytest
 
+from pipeline.correlate.severity import default_rules
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.sides import YEAR_S, sides_of, threshold
+from pipeline.detect.sides import NEVER_DEMOTED, YEAR_S, fleet_updates, sides_of, threshold
 from tests.pipeline.detect.worlds import learned, normal_world
 
 REPLAY = DetectSettings(ready_after_s=600)
@@ -16,6 +19,33 @@ def test_a_threshold_follows_from_updates_and_wished_false_alarms():
     assert threshold(100 * 50, 1 / YEAR_S) == 28.0
     assert threshold(5000 * 90, 1 / YEAR_S) == 32.5
     assert threshold(0.0, 1 / YEAR_S) == 1.0
+
+
+def test_thresholds_are_those_of_the_design():
+    exact = math.log(8 * fleet_updates(100 * 50, 0, 1) * YEAR_S)
+    assert exact == pytest.approx(27.9, abs=0.05)
+    assert threshold(fleet_updates(100 * 50, 0, 1), 1 / YEAR_S) == 28.0
+    assert math.log(8 * fleet_updates(100 * 5000, 4, 1) * YEAR_S) == pytest.approx(34, abs=0.1)
+
+
+def test_a_fleet_and_its_segments_share_the_false_alarms_wished(baseline):
+    def heights(**settings):
+        return {side.tier: side.threshold for side in sides_of(baseline, REPLAY.model_copy(update=settings))[0]}
+
+    alone = heights(fleet_subjects=1, segments=())
+    assert heights(fleet_subjects=1)["page"] - alone["page"] == pytest.approx(math.log(3), abs=0.5)
+    assert heights(fleet_subjects=1, segments=("tenant",))["page"] - alone["page"] == pytest.approx(
+        math.log(2), abs=0.5
+    )
+    assert heights(fleet_subjects=1)["ticket"] == alone["ticket"]
+    fleet = heights(fleet_subjects=1000, segments=())
+    assert all(fleet[tier] - alone[tier] == pytest.approx(math.log(1000), abs=0.5) for tier in ("page", "ticket"))
+
+
+def test_what_is_never_demoted_is_what_can_be_a_p1_or_p2():
+    grave = {mode for rule in default_rules() if rule.severity in ("P1", "P2") for mode in rule.when.failure_modes}
+    assert grave
+    assert grave | {"filter_over_blocking"} == NEVER_DEMOTED
 
 
 def test_each_tier_has_its_own_threshold(baseline):

@@ -1,5 +1,6 @@
 """``driftwire baseline``: learned from a file, published, shown again from the topic, and refused where too little."""
 
+import asyncio
 import gzip
 import json
 import random
@@ -8,6 +9,9 @@ import pytest
 from click.testing import CliRunner
 
 from schemas.baseline import Baseline
+from schemas.relearn import Relearn
+from schemas.topics import BASELINES
+from topologies.client import read_all
 from topologies.commands.baseline import command
 from topologies.failure import Failure
 
@@ -125,3 +129,33 @@ def test_a_published_baseline_is_shown_by_the_name_of_its_subject(file, tmp_path
     assert version in baseline("show", "support-bot", "--bootstrap", broker.bootstrap)
     with pytest.raises(Failure, match=r"no baseline of nobody .* support-bot"):
         baseline("show", "nobody", "--bootstrap", broker.bootstrap)
+
+
+@pytest.mark.kafka
+def test_an_accepted_normal_is_asked_for_once_and_only_of_what_is_known(file, tmp_path, broker):
+    output, _ = learned(file, tmp_path)
+    baseline("publish", output, "--bootstrap", broker.bootstrap)
+    where = ("--bootstrap", broker.bootstrap, "--author", "jo", "--from", START_MS)
+    said = baseline("accept", "support-bot", "--signal", "refused", *where)
+    assert "refused of support-bot anew over 60 min" in said
+    with pytest.raises(Failure, match=r"knows no length: it has"):
+        baseline("accept", "support-bot", "--signal", "length", *where)
+    with pytest.raises(Failure, match=r"no baseline of stranger"):
+        baseline("accept", "stranger", *where)
+
+    async def written():
+        return [message.value async for message in read_all(broker.bootstrap, BASELINES) if b"relearn" in message.value]
+
+    asked = [Relearn.from_json(value) for value in asyncio.run(written())]
+    assert [(each.subject, each.signals, each.at, each.requested_by) for each in asked] == [
+        ("support-bot", ["refused"], START_MS, "jo")
+    ]
+
+
+def test_only_the_times_asked_for_are_learned_from(file, tmp_path):
+    end = START_MS + 2400 * INTERVAL_MS
+    output, _ = learned(file, tmp_path, "--to", end)
+    assert Baseline.from_json(output.read_bytes()).records == 2400
+    result = CliRunner().invoke(command, ["learn", str(file), "-o", str(output), "--from", str(end), "--to", str(end)])
+    assert result.exit_code == 2
+    assert "--to must lie after --from" in result.output
