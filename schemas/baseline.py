@@ -52,4 +52,5 @@ class Baseline(Message):
     quietest_per_s: float = Field(default=0, ge=0, description="records a second in the quietest slice; 0: not known")
     effective_at: Timestamp | None = Field(default=None, description="event time it applies from; absent: at once")
     signals: dict[Label, SignalBaseline]
+    centroid: list[float] | None = Field(default=None, description="the mean direction of embeddings, of length 1")
     dropped_slices: list[Timestamp] = Field(default_factory=list, description="slices left out as outliers")

@@ -8,7 +8,7 @@ from typing import get_args
 import click
 import pytest
 
-from pipeline.detect.catalogue import CATEGORIES, SIGNALS
+from pipeline.detect.catalogue import CATEGORIES, EVENTS, SIGNALS
 from schemas.dead_letter import DeadLetterReason
 from schemas.topics import TOPICS
 from topologies.configuration import Configuration
@@ -39,7 +39,7 @@ COMMANDS = [
 ]
 
 
-@pytest.mark.parametrize("signal", [*SIGNALS, *CATEGORIES], ids=lambda signal: signal.name)
+@pytest.mark.parametrize("signal", [*SIGNALS, *CATEGORIES, *EVENTS], ids=lambda signal: signal.name)
 def test_every_signal_has_its_row(signal):
     (row,) = [line for line in page("signals.md").splitlines() if line.startswith(f"| `{signal.name}` ")]
     assert signal.failure_mode in row
@@ -49,7 +49,7 @@ def test_every_signal_has_its_row(signal):
 
 def test_no_row_is_about_a_signal_that_is_gone():
     rows = re.findall(r"^\| `([a-z_]+)` \|", page("signals.md"), re.MULTILINE)
-    assert sorted(rows) == sorted(signal.name for signal in (*SIGNALS, *CATEGORIES))
+    assert sorted(rows) == sorted(signal.name for signal in (*SIGNALS, *CATEGORIES, *EVENTS))
 
 
 @pytest.mark.parametrize("topic", TOPICS, ids=lambda topic: topic.name)

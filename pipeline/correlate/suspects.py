@@ -6,7 +6,7 @@ failure mode's: usual cause 1, possible 0.6, hardly ever 0.2. Scope is 1 for a c
 of its environment or provider. A score is an order to look in, no probability.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from pipeline.correlate.deployments import change
@@ -43,7 +43,7 @@ class Onset:
 
 
 def suspects(
-    onset: Onset, deployments: Iterable[Deployment], shifts: Iterable[Drift], settings: CorrelateSettings
+    onset: Onset, deployments: Collection[Deployment], shifts: Iterable[Drift], settings: CorrelateSettings
 ) -> list[Suspect]:
     """The suspects, best first, at most ``settings.suspects_max``.
 
@@ -59,13 +59,27 @@ def suspects(
         Error of the start, least score, limit.
     """
     found = [_deployment(onset, each, settings) for each in deployments] + [
-        _shift(onset, each, settings) for each in shifts if each.started_at <= onset.detected_at
+        _shift(onset, each, settings)
+        for each in shifts
+        if each.started_at <= onset.detected_at and not is_declared(each, deployments)
     ]
     plausible = sorted(
         (each for each in found if each.score >= settings.suspect_score_minimum),
         key=lambda each: (-each.score, -(each.at or 0), each.kind, each.deployment_id or each.name),
     )
     return [each.model_copy(update={"rank": place}) for place, each in enumerate(plausible[: settings.suspects_max], 1)]
+
+
+def is_declared(drift: Drift, deployments: Iterable[Deployment]) -> bool:
+    """Whether a version that served for the first time is one that was deployed."""
+    if drift.detector != "first_seen":
+        return False
+    name, _, label = drift.segment.partition("=")
+    return any(
+        deployment.to_version == label
+        and (deployment.kind == name or name in (f"{deployment.kind}:{deployment.name}", "provider_model"))
+        for deployment in deployments
+    )
 
 
 def nearness(at: int, onset: Onset, start_error_s: float) -> float:
@@ -115,7 +129,7 @@ def _shift(onset: Onset, drift: Drift, settings: CorrelateSettings) -> Suspect:
     return Suspect(
         rank=1,
         kind=kind,
-        name=_label(f"{drift.signal} {drift.side}"),
+        name=_label(drift.segment if drift.detector == "first_seen" else f"{drift.signal} {drift.side}"),
         score=round(nearness(drift.started_at, onset, settings.start_error_s) * fit * SHIFT_WEIGHT, 3),
         reason=(
             f"{drift.subject} {finding(drift)}: it moved at {clock_time(drift.started_at)}, "

@@ -57,7 +57,7 @@ def _content(
     earlier = list(deployments.of(served, facts.started_at - look_back_ms, facts.detected_at))
     later = list(deployments.of(served, facts.detected_at + 1, until))
     onset = Onset(facts.started_at, facts.detected_at, mode)
-    found = suspects(onset, _in_effect(earlier, facts.started_at), shifts, settings)
+    found = suspects(onset, list(_in_effect(earlier, facts.started_at)), shifts, settings)
     rollback = rollback_of(clear_suspect(found), earlier, [*earlier, *later])
     runbook = f"{settings.runbooks}{mode.name}.md"
     steps = containment(Situation(mode, severity, facts.decision.drift, found, rollback, runbook))

@@ -21,6 +21,9 @@ _PHRASES: dict[str, tuple[str, str, str]] = {
     "policy_violation": ("breaks", "broke", "policy in {} of outputs"),
     "jailbreak_suspected": ("meets", "met", "jailbreak attempts in {} of requests"),
     "filter_triggered": ("sets off", "set off", "its safety filter in {} of requests"),
+    "repeated": ("repeats", "repeated", "itself in {} of answers"),
+    "finish_reason_usual": ("ends", "ended", "{} of answers as usual"),
+    "throughput_ratio": ("gets", "got", "{} times the requests of just before"),
     "probe_blocked": ("blocks", "blocked", "{} of the known-bad probes"),
 }
 """For a signal of one meaning: the verb now, the verb of the past, the rest with the number."""
@@ -101,6 +104,10 @@ def finding(drift: Drift, *, past: bool = False) -> str:
     The number is the one that the drift gives; ``past`` puts it into the past. A drift of the high values, the low ones
     or the spread is named so, unless the usual value itself has moved by half.
     """
+    if drift.channel == "silence":
+        return f"{'sent' if past else 'sends'} no records"
+    if drift.channel == "first_seen":
+        return f"{'was' if past else 'is'} served by {drift.segment.replace('=', ' ', 1)}, never seen before"
     now = quantity(drift.now, drift.unit, drift.channel)
     normal = quantity(drift.normal, drift.unit, drift.channel)
     where = f" ({drift.segment})" if drift.segment else ""

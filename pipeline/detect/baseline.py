@@ -53,7 +53,7 @@ class Column:
 class Learned:
     """All that was kept of a subject: its signals, its categories' counts by label, and when. Times are Unix ms.
 
-    ``longest_gap_s`` and ``quietest_per_s`` tell of the traffic, with the meanings of ``schemas.baseline.Baseline``.
+    ``longest_gap_s``, ``quietest_per_s`` and ``centroid`` have the meanings of ``schemas.baseline.Baseline``.
     """
 
     columns: Sequence[Column]
@@ -64,6 +64,7 @@ class Learned:
     records: int
     longest_gap_s: float = 0.0
     quietest_per_s: float = 0.0
+    centroid: list[float] | None = None
 
 
 def learn(subject: str, learned: Learned, source: Source, settings: DetectSettings) -> Baseline:
@@ -95,6 +96,7 @@ def learn(subject: str, learned: Learned, source: Source, settings: DetectSettin
         records=learned.records,
         longest_gap_s=learned.longest_gap_s,
         quietest_per_s=learned.quietest_per_s,
+        centroid=learned.centroid,
         signals=signals,
         dropped_slices=[learned.slice_starts_ms[index] for index in np.flatnonzero(dropped).tolist()],
     )

@@ -16,6 +16,9 @@ Direction = Literal["up", "down", "both"]
 Role = Literal["pages", "tickets", "cause"]
 """What a drift of it may be at most. A cause (workload) never pages or tickets: it helps to explain."""
 
+DERIVED = "derived"
+"""The section of what no record carries."""
+
 AMOUNT_MAX = 1e15
 """Any unit: a larger number is a fault of the sender and counts as a bad field."""
 
@@ -55,6 +58,14 @@ def _row(
     )  # fmt: skip
 
 
+def _derived(
+    name: str, layer: Layer, kind: SignalKind, direction: Direction, unit: str, failure_mode: str, role: Role
+) -> Signal:
+    """A signal that no record carries; see ``pipeline/detect/derived.py``."""
+    low, high = (-1.0 if name == "embedding_similarity" else 0.0), 1.0 if kind != "amount" else AMOUNT_MAX
+    return Signal(name, DERIVED, name, layer, kind, direction, unit, failure_mode, role, low, high)
+
+
 SIGNALS: tuple[Signal, ...] = (
     #     name                layer             kind      bad     unit         failure mode           role
     _row("latency_ms", "infrastructure", "amount", "up", "ms", "latency_degradation", "pages"),
@@ -88,6 +99,14 @@ SIGNALS: tuple[Signal, ...] = (
     _row("jailbreak_suspected", "safety", "rate", "up", "", "jailbreak_wave", "pages"),
     _row("pii_detected", "safety", "rate", "up", "", "pii_exposure", "pages"),
     _row("probe_blocked", "safety", "rate", "down", "", "filter_disabled", "pages"),
+    # derived from records together with those before them
+    _derived("repeated", "output", "rate", "up", "", "identical_output", "pages"),
+    _derived("finish_reason_usual", "output", "rate", "down", "", "context_window_misuse", "tickets"),
+    _derived("finish_reason_new", "output", "rate", "up", "", "context_window_misuse", "tickets"),
+    _derived("error_type_usual", "infrastructure", "rate", "down", "", "outage", "cause"),
+    _derived("error_type_new", "infrastructure", "rate", "up", "", "outage", "cause"),
+    _derived("embedding_similarity", "data", "ratio", "down", "", "embedding_drift", "pages"),
+    _derived("throughput_ratio", "derived", "amount", "down", "", "throughput_loss", "tickets"),
 )
 
 CATEGORIES: tuple[Signal, ...] = (
@@ -97,6 +116,13 @@ CATEGORIES: tuple[Signal, ...] = (
     Signal("schema_id", "data", "schema_id", "data", "category", "both", "", "schema_change", "cause"),
     Signal("provider_model", "", "provider_model", "derived", "category", "both", "", "undeclared_change", "cause"),
 )
+
+
+EVENTS: tuple[Signal, ...] = (
+    Signal("silence", DERIVED, "silence", "derived", "rate", "up", "", "silence", "pages"),
+    Signal("versions", DERIVED, "versions", "derived", "category", "both", "", "undeclared_change", "cause"),
+)
+"""What is told of a subject once, when it happens: it is silent, or a version served that was never seen."""
 
 
 def custom_signal(name: str, kind: SignalKind) -> Signal:

@@ -41,6 +41,8 @@ class Fields:
     custom
         ``R`` objects with fields of the sender's own, unchecked: what they mean depends on the unit. None where a
         record has none, or if no record has any.
+    embeddings
+        ``R`` lists, unchecked: which fit is for the unit to say. None likewise.
     faults
         By row, the values that are not used.
     """
@@ -51,6 +53,7 @@ class Fields:
     keys: Sequence[Label]
     labels: dict[str, Sequence[Label]]
     custom: Sequence[dict[str, Any] | None] | None
+    embeddings: Sequence[Any] | None
     faults: Sequence[Fault]
 
     def __len__(self) -> int:
@@ -69,6 +72,7 @@ class Fields:
             keys=[self.keys[row] for row in rows],
             labels={name: [column[row] for row in rows] for name, column in self.labels.items()},
             custom=None if self.custom is None else [self.custom[row] for row in rows],
+            embeddings=None if self.embeddings is None else [self.embeddings[row] for row in rows],
             faults=faults,
         )
 
@@ -86,13 +90,14 @@ class Fields:
             keys=self.keys[part],
             labels={name: column[part] for name, column in self.labels.items()},
             custom=None if self.custom is None else self.custom[part],
+            embeddings=None if self.embeddings is None else self.embeddings[part],
             faults=faults,
         )
 
 
 def no_fields() -> Fields:
     """The fields of no record."""
-    return Fields(np.empty((0, WIDTH)), np.empty(0, dtype=np.bool_), [], [], {}, None, [])
+    return Fields(np.empty((0, WIDTH)), np.empty(0, dtype=np.bool_), [], [], {}, None, None, [])
 
 
 def joined(parts: Sequence[Fields]) -> Fields:
@@ -102,8 +107,10 @@ def joined(parts: Sequence[Fields]) -> Fields:
     lengths = [len(part) for part in parts]
     starts = np.cumsum([0, *lengths[:-1]]).tolist()
     custom: list[dict[str, Any] | None] = []
+    embeddings: list[Any] = []
     for part in parts:
         custom += [None] * len(part) if part.custom is None else part.custom
+        embeddings += [None] * len(part) if part.embeddings is None else part.embeddings
     return Fields(
         values=np.concatenate([part.values for part in parts]),
         first=np.concatenate([part.first for part in parts]),
@@ -111,6 +118,7 @@ def joined(parts: Sequence[Fields]) -> Fields:
         keys=tuple(chain.from_iterable(part.keys for part in parts)),
         labels=joined_labels([part.labels for part in parts], lengths),
         custom=custom if any(part.custom is not None for part in parts) else None,
+        embeddings=embeddings if any(part.embeddings is not None for part in parts) else None,
         faults=[
             (start + row, field, reason)
             for start, part in zip(starts, parts, strict=True)

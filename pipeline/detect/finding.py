@@ -8,7 +8,7 @@ from schemas.drift import Detector, DriftState, Side, Tier
 
 __all__ = ["Detector", "EffectKind", "Finding"]
 
-EffectKind = Literal["odds_ratio", "rank_shift"]
+EffectKind = Literal["odds_ratio", "rank_shift", "ratio"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,7 +72,7 @@ def learn_history(
         if subject in (None, name) and unit.counts["used"]:
             unit.flush()
             if unit.learner is not None:
-                history.baselines[name] = unit.learner.baseline("file")
+                history.baselines[name] = unit.learner.baseline("file", centroid=unit.derived.embeddings.centroid)
     return history
 
 

@@ -15,8 +15,10 @@ from pipeline.detect.layout import Layout
 from pipeline.detect.pane_means import PaneMeans, Watched
 from pipeline.detect.recent import Recent
 from pipeline.detect.samples import samples_of
+from pipeline.detect.segment_drifts import SegmentDrifts
+from pipeline.detect.segments import Segments
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.sides import PAGE_RECORDS, PROBES, sides_of
+from pipeline.detect.sides import PAGE_RECORDS, PROBES, Moved, sides_of
 from pipeline.detect.statement import statement
 from pipeline.detect.view import View
 from schemas.baseline import Baseline
@@ -63,6 +65,8 @@ class Judge:
         self._watched, self._tickets = self._pane_means_sides()
         self._means = PaneMeans(self._watched, settings.adwin_delta, settings.adwin_records)
         self._recent = Recent(self._layout.valued)
+        self._segments = Segments(self._sides, self._layout, settings)
+        self._segment_drifts = SegmentDrifts(self._segments, baseline, settings)
         self._latches: dict[int, Latch] = {}
         self._demotion = Demotion(self._sides)
         self.judged_values = 0
@@ -78,6 +82,7 @@ class Judge:
         if not self._sides:
             return []
         view = View(block, values, self._layout.grid(samples_of(block.panes), values))
+        seen = self._segments.see(view, block.segments, block.versions)
         crossings = self._bank.observe(view.grid, block.times_ms, self._may_fire)
         crossed = {crossing.side for crossing in crossings}
         for side, latch in self._latches.items():
@@ -86,13 +91,23 @@ class Judge:
         found = [self._crossed(view, crossing) for crossing in crossings]
         found += self._changes(view)
         found += self._evidence_due(view)
+        found += self._segment_drifts.findings(view, seen, {self._sides[side].moved for side in self._latches})
         self._recent.observe(values)
         return [finding for _, finding in sorted(found, key=lambda pair: pair[0])]
+
+    def own_normals(self) -> list[tuple[str, str, Moved]]:
+        """Segment values with a normal of their own: dimension, value, and the side that is not judged there."""
+        return self._segments.own_normals()
+
+    def segment_others(self) -> dict[str, int]:
+        """By dimension, records of values beyond ``segment_values_max``, which are not judged by themselves."""
+        return {name: values.others for name, values in self._segments.dimensions.items() if values.others}
 
     def restart(self) -> None:
         """All walks and windows to their beginning, latches kept: the records to come do not follow the last."""
         self._bank.restart()
         self._means.restart()
+        self._segments.bank.restart()
 
     def dump(self) -> dict[str, Any]:
         """The state: plain values, arrays and bytes."""
@@ -103,6 +118,8 @@ class Judge:
             "recent": self._recent.dump(),
             "latches": [latch.dump() for latch in self._latches.values()],
             "demotion": self._demotion.dump(),
+            "segments": self._segments.dump(),
+            "segment_drifts": self._segment_drifts.dump(),
             "judged_values": self.judged_values,
             "seen_values": self.seen_values,
         }
@@ -126,6 +143,8 @@ class Judge:
         latches = [Latch(**kept) for kept in state["latches"]]
         self._latches = {latch.side: latch for latch in latches}
         self._demotion.load(state["demotion"])
+        self._segments.load(state["segments"])
+        self._segment_drifts.load(state["segment_drifts"])
         self.judged_values = int(state["judged_values"])
         self.seen_values = int(state["seen_values"])
 
@@ -149,7 +168,9 @@ class Judge:
     def _may_fire(self, index: int, records: float) -> bool:
         """Whether so few records are enough: a page from one user's bad minute is a false one."""
         side = self._sides[index]
-        return side.tier != "page" or records >= PAGE_RECORDS or side.signal.name in PROBES
+        if side.tier != "page" or records >= PAGE_RECORDS or side.signal.name in PROBES:
+            return True
+        return self._segments.tenants(side.moved) > 1
 
     def _crossed(self, view: View, crossing: Crossing) -> tuple[int, Finding]:
         """A side that fired, or recovered: then ``now`` looks at the records since the recovery began."""
@@ -163,6 +184,8 @@ class Judge:
         latch = self._latches.pop(crossing.side)
         latch.add(at_crossing)
         self._bank.rearm(crossing.side)
+        if not self._is_latched(crossing.side):
+            self._segment_drifts.rearm(self._sides[crossing.side].moved)
         column = int(self._layout.side_channels[crossing.side])
         for index, watched in enumerate(self._watched):
             if watched.column == column:
@@ -210,10 +233,8 @@ class Judge:
         return tally
 
     def _is_latched(self, index: int) -> bool:
-        side = self._sides[index]
-        what = (side.signal.name, side.channel, side.direction)
-        latched = (self._sides[other] for other in self._latches)
-        return any((other.signal.name, other.channel, other.direction) == what for other in latched)
+        what = self._sides[index].moved
+        return any(self._sides[other].moved == what for other in self._latches)
 
     def _evidence_due(self, view: View) -> list[tuple[int, Finding]]:
         """Evidence again of what fired some time ago; what no record carried since the last message is not repeated."""
@@ -254,4 +275,5 @@ class Judge:
             tally=tally,
             now=now,
             weighed=recovered if state == "recovered" else (latch.evidence, side.threshold),
+            where=self._segments.carrying(side.moved),
         )

@@ -83,8 +83,15 @@ class Learner:
         enough_time = self._end_ms - self._origin_ms >= self._settings.ready_after_s * 1000
         return enough_time and self._records >= self._settings.ready_records
 
-    def baseline(self, source: Source) -> Baseline:
+    def baseline(self, source: Source, *, centroid: list[float] | None = None) -> Baseline:
         """The baseline of what has been seen so far.
+
+        Parameters
+        ----------
+        source
+            Where it comes from.
+        centroid
+            The direction that embeddings were compared with.
 
         Raises
         ------
@@ -104,6 +111,7 @@ class Learner:
             records=self._records,
             longest_gap_s=self._gap_panes * PANE_MS / 1000,
             quietest_per_s=self._quietest_per_s(count),
+            centroid=centroid,
         )
         return learn(self._subject, learned, source, self._settings)
 

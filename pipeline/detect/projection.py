@@ -19,9 +19,13 @@ CUSTOM_FIELDS_MAX = 64
 SECTIONS = ("infrastructure", "output", "data", "safety")
 """The sections whose fields the contract names. ``custom`` is the section whose fields it does not."""
 
+EMBEDDING = "embedding"
+"""The one field that is a list: in the section of data."""
+
 FIELDS: dict[str, frozenset[str]] = {
     section: frozenset(row.field for row in (*SIGNALS, *CATEGORIES) if row.section == section) for section in SECTIONS
 }
+FIELDS["data"] |= {EMBEDDING}
 """By section, the fields that detect reads."""
 
 LABEL_SECTIONS = ("versions", "segment")
@@ -46,7 +50,11 @@ def project(record: dict[str, Any]) -> dict[str, Any]:
             content = record[section]
             if isinstance(content, dict):
                 # In the sender's order, which is the order in which a subject's signals appear.
-                kept[section] = {name: _small(value) for name, value in content.items() if name in FIELDS[section]}
+                kept[section] = {
+                    name: value if name == EMBEDDING else _small(value)
+                    for name, value in content.items()
+                    if name in FIELDS[section]
+                }
             else:
                 kept[section] = _small(content)
     for section in LABEL_SECTIONS:

@@ -76,6 +76,7 @@ def _read(shape: Shape, columns: list[Column], length: int) -> Read:
     _rates(values, shape.rates, columns, faults)
     labels = {name: _labels(columns[place], _PATHS.get(name, name), faults) for name, place in shape.labels}
     labels |= {name: _own_labels(columns[place], name, faults) for name, place in shape.own_labels}
+    embeddings = None if shape.embedding is None else _embeddings(columns[shape.embedding], faults)
     for section, reason in shape.bad_sections:
         faults += [(row, section, reason) for row in range(length)]
     return Read(
@@ -88,6 +89,7 @@ def _read(shape: Shape, columns: list[Column], length: int) -> Read:
             keys=[None if each is None else f"{each}\n{shape.key}" for each in request_ids],
             labels=labels,
             custom=None if shape.custom is None else columns[shape.custom],
+            embeddings=embeddings,
             faults=sorted(faults),
         ),
     )
@@ -161,6 +163,10 @@ def _sound(column: Column, types: frozenset[type], field: str, faults: list[Faul
         if kept is None and value is not None
     ]
     return good
+
+
+def _embeddings(column: Column, faults: list[Fault]) -> Sequence[Any]:
+    return list(_sound(column, frozenset({list}), "data.embedding", faults))
 
 
 def _own_labels(column: Column, field: str, faults: list[Fault]) -> Sequence[Label]:

@@ -44,7 +44,7 @@ class Relearning:
         """Whether a finding is about a signal that is being learned."""
         return not self._signals or finding.signal.name in self._signals
 
-    def learn(self, block: Block, baseline: Baseline) -> Baseline | None:
+    def learn(self, block: Block, baseline: Baseline, *, centroid: list[float] | None = None) -> Baseline | None:
         """Take one block; the new baseline once it is learned, with the signals that were not in question as before."""
         if not block.panes.size or int(block.panes[0]) * PANE_MS < self._at_ms:
             return None
@@ -53,7 +53,7 @@ class Relearning:
         if now_ms < self._try_ms or not self.learner.ready():
             return None
         self._try_ms = now_ms + int(self._settings.ready_after_s * 1000)
-        learned = self.learner.baseline("accepted")
+        learned = self.learner.baseline("accepted", centroid=centroid)
         wanted = self._signals or set(baseline.signals) | set(learned.signals)
         anew = wanted & set(learned.signals)
         if anew != wanted & (set(baseline.signals) | anew) and now_ms < self._at_ms + self._longest_ms:

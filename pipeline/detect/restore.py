@@ -92,6 +92,10 @@ class Restorer:
         unit.watermark = state["watermark"]
         unit.counts.update(state["counts"])
         unit.columns.load(state["columns"])
+        unit.derived.load(state["derived"])
+        unit.first_seen.load(state["first_seen"])
+        unit.silence.load(state["silence"])
+        unit.last_pane = state["last_pane"]
         unit.offered = state["offered"]
         self._pending, self._version = list(state["pending"]), state["baseline_version"]
         self._relearning = state["relearning"]

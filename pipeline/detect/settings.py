@@ -96,6 +96,13 @@ class DetectSettings(BaseModel):
     judge_rank_max: float = Field(
         default=0.25, gt=0, le=0.5, description="shift of mean rank; a value whose band is wider is not judged"
     )
+    silence_min_s: float = Field(
+        default=120.0,
+        gt=0,
+        le=7 * DAY_S,
+        description="seconds without a record, at the least, from which a subject is silent; it also takes three times "
+        "the longest gap of its baseline",
+    )
     recovery_evidence: float = Field(
         default=8.0, gt=1, le=100, description="log evidence to call a signal recovered; more recovers later and surer"
     )

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from pipeline.detect.catalogue import CATEGORIES, SIGNALS
 from pipeline.detect.projection import (
     CUSTOM_FIELDS_MAX,
+    EMBEDDING,
     FIELDS,
     LABEL_FIELDS_MAX,
     LABEL_SECTIONS,
@@ -82,8 +83,8 @@ class Shape:
         The categories and labels named, and the place of each among the columns read.
     own_labels
         The same of labels whose names are the sender's own, as ``versions.prompt``.
-    custom
-        The place of the section of the sender's own fields, if it has any.
+    custom, embedding
+        The place of the section of the sender's own fields, and of the embedding, if there are any.
     places
         Of the fields outside any section, by name.
     bad_sections
@@ -98,6 +99,7 @@ class Shape:
     labels: tuple[tuple[str, int], ...]
     own_labels: tuple[tuple[str, int], ...]
     custom: int | None
+    embedding: int | None
     places: dict[str, int]
     bad_sections: tuple[tuple[str, str], ...]
     late_if_identified: bool
@@ -214,6 +216,7 @@ def _build(names: tuple[Any, ...]) -> Shape:
             if 0 < len(name) <= SUBJECT_LENGTH_MAX
         ),
         custom=places["", "custom"] if named["custom"] and "custom" not in bad else None,
+        embedding=places.get(("data", EMBEDDING)),
         places={name: place for place, name in enumerate(outer)},
         bad_sections=tuple(bad.items()),
         # A section of nothing but unknown fields says no more of how the request ran than none at all.

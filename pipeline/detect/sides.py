@@ -40,6 +40,7 @@ NEVER_DEMOTED = frozenset(
         "outage",
         "empty_output",
         "identical_output",
+        "silence",
         "retrieval_quality",
         "schema_change",
         "latency_degradation",

@@ -29,6 +29,12 @@ from schemas.topics import DEAD_LETTERS
 SILENT_MS = 7 * 86_400_000
 """Milliseconds of event time: a unit without a baseline and silent for longer makes room for a new subject."""
 
+CAUGHT_UP_MS = 60_000
+"""Milliseconds that the newest record may be old, for that no other waits to be read."""
+
+TICK_MS_MAX = 10_000
+"""Milliseconds that one tick adds to a silence at most: a worker that was suspended has heard nothing."""
+
 PARTITION = "partition"
 """The kind of the state that belongs to no subject."""
 
@@ -65,6 +71,7 @@ class DetectStep:
         self._evicted = Judged()
         self._evictable_from_ms = 0
         self._touched = False
+        self._ticked_ms = self._ticked_messages = 0
 
     @property
     def units(self) -> dict[str, Unit]:
@@ -109,8 +116,20 @@ class DetectStep:
         return [] if unit is None else unit.offer(content)
 
     def tick(self, wall_ms: int) -> list[Output]:
-        """Tell of the watermark and the wall clock."""
-        return [self._watermark.tick(wall_ms=wall_ms)]
+        """Tell of the watermark and the wall clock, and of subjects that fell silent.
+
+        Time counts as silence only while there was nothing left to read: while no message came at all, or those that
+        came are of now.
+        """
+        outputs = [self._watermark.tick(wall_ms=wall_ms)]
+        elapsed_ms = min(max(0, wall_ms - self._ticked_ms), TICK_MS_MAX) if self._ticked_ms else 0
+        messages = self._counts["messages"]
+        is_idle = messages == self._ticked_messages
+        if is_idle or wall_ms - self._watermark.at_ms <= CAUGHT_UP_MS:
+            for unit in self._units.values():
+                outputs += unit.wait(elapsed_ms, wall_ms)
+        self._ticked_ms, self._ticked_messages = wall_ms, messages
+        return outputs
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
         """What must be written so that :meth:`restore` brings back this state."""

@@ -9,8 +9,11 @@ from numpy.typing import NDArray
 from pipeline.detect.block import PANE_MS, Block
 from pipeline.detect.buffer import Buffer
 from pipeline.detect.columns import Columns
+from pipeline.detect.derived import Derived
 from pipeline.detect.drifts import drift_output
 from pipeline.detect.duplicates import Duplicates
+from pipeline.detect.finding import Finding
+from pipeline.detect.first_seen import FirstSeen
 from pipeline.detect.gate import Gate
 from pipeline.detect.judge import Judge
 from pipeline.detect.learner import Learner
@@ -18,6 +21,7 @@ from pipeline.detect.relearning import Relearning
 from pipeline.detect.rows import Rows
 from pipeline.detect.run import Placed, Run
 from pipeline.detect.settings import DetectSettings
+from pipeline.detect.silence import Silence, silent_after_s
 from pipeline.detect.statistics import Statistics
 from pipeline.step import Output
 from schemas.baseline import Baseline
@@ -54,6 +58,8 @@ class Unit:
         Records ``used``, of these ``late`` (behind the watermark), and ``duplicates``, which are not used.
     baseline_version, pending, offered
         The baseline it judges by, those that wait for their time, and the version of the last it was shown.
+    last_pane
+        That of the newest record looked at; None before any.
     relearning
         The signals whose new normal is being learned, if any: they are not judged.
     touched, flushed
@@ -65,10 +71,13 @@ class Unit:
         self.watermark = 0
         self.counts: Counter[str] = Counter()
         self.columns = Columns(settings.custom_signals_max, settings.segments)
+        self.derived = Derived(settings)
         self.duplicates = Duplicates(settings.duplicate_window)
         self.gate = Gate(settings)
         self.buffer = Buffer(settings)
         self.statistics = Statistics(settings)
+        self.first_seen = FirstSeen()
+        self.silence = Silence()
         self.learner: Learner | None = Learner(subject, settings)
         self.judge: Judge | None = None
         self.relearning: Relearning | None = None
@@ -79,6 +88,9 @@ class Unit:
         self.judged_before = Judged()
         self._partition = partition
         self._settings = settings
+        self.last_pane: int | None = None
+        self._silent_after_s: float | None = None
+        self._quiet_ms = 0
 
     @property
     def judged(self) -> Judged:
@@ -97,8 +109,9 @@ class Unit:
             At least one record, in the order of arrival.
         """
         self.touched = True
-        outputs: list[Placed] = []
         watermarks = np.maximum.accumulate(np.maximum(run.times_ms, self.watermark))
+        outputs: list[Placed] = []
+        self._quiet_ms = 0
         start = 0
         for baseline in sorted(self.pending, key=lambda each: each.effective_at or 0):
             due = int(np.searchsorted(watermarks, baseline.effective_at or 0))
@@ -109,6 +122,19 @@ class Unit:
                 start = due
         outputs += self._take(run.cut(start, len(watermarks)), watermarks[start:])
         return outputs
+
+    def wait(self, elapsed_ms: int, wall_ms: int) -> list[Output]:
+        """Let wall time pass in which no record of the unit came though all that there were have been read."""
+        if self._silent_after_s is None:
+            return []
+        self._quiet_ms += elapsed_ms
+        if self._quiet_ms < self._silent_after_s * 1000:
+            return []
+        found = self.silence.look(self.watermark, max(wall_ms, self.watermark), self._silent_after_s)
+        if found is None:
+            return []
+        self.touched = True
+        return [self._drift(found)]
 
     def offer(self, baseline: Baseline) -> list[Output]:
         """Be shown a baseline of the subject: take it at once, when its time comes, or not at all."""
@@ -150,6 +176,9 @@ class Unit:
         self.judged_before = self.judged
         self.judge = Judge(baseline, self._settings)
         self.baseline_version = baseline.baseline_version
+        self.derived.follow(baseline)
+        self.first_seen.follow(baseline)
+        self._silent_after_s = silent_after_s(baseline, self._settings)
         self.learner = None
         self.touched = self.flushed = True
 
@@ -178,35 +207,61 @@ class Unit:
         late = int(np.count_nonzero(run.times_ms < watermarks))
         if late:
             self.counts["late"] += late
-        rows = self.columns.rows(run.fields, run.times_ms, watermarks // PANE_MS)
+        panes = watermarks // PANE_MS
+        self.derived.fill(run.fields.values, run.fields, panes)
+        rows = self.columns.rows(run.fields, run.times_ms, panes)
         return [(place, output) for place, block in self.buffer.push(rows, run.places) for output in self._look(block)]
 
     def _look(self, rows: Rows) -> list[Output]:
         """Let everything that watches the unit look at one block."""
         block = self.columns.block(rows)
         self.flushed = True
+        silences = self._silences(block)
         self.statistics.observe(block)
         if self.judge is not None and self.baseline_version is not None:
             drifts = [
-                drift_output(
-                    finding,
-                    subject=self.subject,
-                    partition=self._partition,
-                    baseline_version=self.baseline_version,
-                    environment=self.columns.environment,
-                    provider=self.columns.provider,
-                )
-                for finding in self.judge.observe(block)
+                self._drift(finding)
+                for finding in (*silences, *self.first_seen.observe(block), *self.judge.observe(block))
                 if self.relearning is None or not self.relearning.mutes(finding)
             ]
             return drifts + self._relearn(block, self.judge.baseline)
+        self.first_seen.observe(block)
         self.judged_before.seen += int(np.count_nonzero(np.isfinite(block.values)))
         return self._learn(block)
+
+    def _silences(self, block: Block) -> list[Finding]:
+        """The silences that records end, seen before or only now."""
+        first_pane, self.last_pane = self.last_pane, int(block.panes[-1])
+        after_s = self._silent_after_s
+        if after_s is None or first_pane is None:
+            return []
+        gaps = np.diff(block.panes, prepend=first_pane)
+        if not self.silence.since and int(gaps.max()) * PANE_MS < after_s * 1000:
+            return []
+        found: list[Finding | None] = []
+        before_ms = first_pane * PANE_MS
+        for pane in block.panes.tolist():
+            due_ms = before_ms + round(after_s * 1000)
+            if pane * PANE_MS >= due_ms:
+                found.append(self.silence.look(before_ms, due_ms, after_s))
+            found.append(self.silence.end(pane * PANE_MS, after_s))
+            before_ms = pane * PANE_MS
+        return [each for each in found if each is not None]
+
+    def _drift(self, finding: Finding) -> Output:
+        return drift_output(
+            finding,
+            subject=self.subject,
+            partition=self._partition,
+            baseline_version=self.baseline_version or "",
+            environment=self.columns.environment,
+            provider=self.columns.provider,
+        )
 
     def _relearn(self, block: Block, baseline: Baseline) -> list[Output]:
         if self.relearning is None:
             return []
-        merged = self.relearning.learn(block, baseline)
+        merged = self.relearning.learn(block, baseline, centroid=self.derived.embeddings.centroid)
         if merged is None:
             return []
         self.judge_by(merged)
@@ -218,7 +273,7 @@ class Unit:
         self.learner.observe(block)
         if not self.learner.ready():
             return []
-        baseline = self.learner.baseline("live")
+        baseline = self.learner.baseline("live", centroid=self.derived.embeddings.centroid)
         self.judge_by(baseline)
         return [baseline_output(baseline)]
 

@@ -1,10 +1,12 @@
 import pytest
 
 from pipeline.correlate.modes import DOWNSTREAM, MODES, mode_of, nearest, rank
-from pipeline.detect.catalogue import CATEGORIES, SIGNALS, custom_signal
+from pipeline.detect.catalogue import CATEGORIES, EVENTS, SIGNALS, custom_signal
 from tests.pipeline.correlate.builders import drift
 
-FROM_THE_CATALOGUE = sorted({row.failure_mode for row in (*SIGNALS, *CATEGORIES, custom_signal("toxicity", "rate"))})
+FROM_THE_CATALOGUE = sorted(
+    {row.failure_mode for row in (*SIGNALS, *CATEGORIES, *EVENTS, custom_signal("toxicity", "rate"))}
+)
 
 
 @pytest.mark.parametrize("name", FROM_THE_CATALOGUE)

@@ -4,7 +4,7 @@ import pytest
 
 from pipeline.correlate.modes import MODES
 from pipeline.correlate.settings import CorrelateSettings
-from pipeline.detect.catalogue import CATEGORIES, SIGNALS
+from pipeline.detect.catalogue import CATEGORIES, EVENTS, SIGNALS
 
 ROOT = Path(__file__).parents[3]
 RUNBOOKS = ROOT / CorrelateSettings().runbooks
@@ -19,7 +19,7 @@ def test_every_failure_mode_has_a_runbook_with_all_its_parts(name):
     assert len(text) > 800
 
 
-@pytest.mark.parametrize("signal", [*SIGNALS, *CATEGORIES], ids=lambda signal: signal.name)
+@pytest.mark.parametrize("signal", [*SIGNALS, *CATEGORIES, *EVENTS], ids=lambda signal: signal.name)
 def test_the_runbook_of_a_signals_failure_mode_names_the_signal(signal):
     assert f"`{signal.name}`" in (RUNBOOKS / f"{signal.failure_mode}.md").read_text("utf-8")
 

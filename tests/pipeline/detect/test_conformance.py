@@ -14,6 +14,7 @@ import pipeline.detect
 from pipeline.codec import decode, encode
 from pipeline.detect.bank import Bank
 from pipeline.detect.catalogue import SIGNALS, Signal
+from pipeline.detect.first_seen import FirstSeen
 from pipeline.detect.judge import Judge
 from pipeline.detect.layout import Layout
 from pipeline.detect.learner import Learner
@@ -124,9 +125,19 @@ def of_blocks(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
         column[random.random(rows) < 0.01] = np.nan
     world["refused"][rows // 2 :] = 1.0
     labels = random.choice(["stop", "length", None], rows).tolist()
+    prompts = ["v1"] * (rows // 4) + random.choice(["v1", "v2"], rows - rows // 4).tolist()
+    tenants = random.choice(["acme", "bolt", None], rows).tolist()
     for part in blocks(world, size=128):
         start = int(part.times_ms[0] - START_MS) // 20
-        yield (replace(part, categories={"finish_reason": labels[start : start + len(part.panes)]}),)
+        stop = start + len(part.panes)
+        yield (
+            replace(
+                part,
+                categories={"finish_reason": labels[start:stop]},
+                segments={"prompt": prompts[start:stop], "tenant": tenants[start:stop]},
+                versions={"prompt": prompts[start:stop]},
+            ),
+        )
 
 
 def of_grids(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
@@ -178,9 +189,17 @@ WATCHED = Watched(
     int(LAYOUT.side_channels[REFUSED]), int(LAYOUT.side_carried[REFUSED]), rate=True, usual=0.01, low=None, high=0.02
 )
 
+
+def first_seen() -> FirstSeen:
+    made = FirstSeen()
+    made.follow(BASELINE)
+    return made
+
+
 CASES: dict[type, Case] = {
     Bank: Case(lambda: Bank(SIDES, LAYOUT.side_channels, LAYOUT.side_carried, 8.0), of_grids_and_times),
     Judge: Case(lambda: Judge(BASELINE, SETTINGS), of_blocks),
+    FirstSeen: Case(first_seen, of_blocks),
     PaneMeans: Case(lambda: PaneMeans([WATCHED], SETTINGS.adwin_delta, SETTINGS.adwin_records), of_grids),
     Recent: Case(lambda: Recent(LAYOUT.valued), of_values),
     SegmentBank: Case(segment_bank, of_sums_and_times),

@@ -16,7 +16,12 @@ def side(signal, tier="page"):
 
 def test_the_third_page_within_a_day_is_one_too_many():
     demotion = Demotion([side("refused"), side("thumbs_down")])
-    assert [demotion.proposed(0, time_ms) for time_ms in (0, 1000, DAY_MS, DAY_MS + 1001)] == [False, False, True, False]
+    assert [demotion.proposed(0, time_ms) for time_ms in (0, 1000, DAY_MS, DAY_MS + 1001)] == [
+        False,
+        False,
+        True,
+        False,
+    ]
     assert not demotion.proposed(1, 1001)
 
 
