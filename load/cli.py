@@ -9,6 +9,7 @@ COMMANDS = {
     "generate": "Write the records of a simulated service.",
     "replay": "Send files of records through the pipeline, by their own time.",
     "bench": "Measure the product beside the obvious pipeline.",
+    "score": "Score what is found of failures that are known, and what is said where nothing failed.",
 }
 """By name: one line of help. The file in ``load/commands`` has the same name and exposes ``command``."""
 

@@ -21,6 +21,17 @@ def daily_cycle(times_ms: NDArray[np.int64], amplitude: float) -> Floats:
     return 1.0 + amplitude * np.sin(2 * np.pi * turns)
 
 
+def weekend(times_ms: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Which times lie on a Saturday or Sunday, in UTC.
+
+    >>> weekend(np.array([0, 2, 3, 4]) * DAY_MS).tolist()
+    [False, True, True, False]
+    """
+    # The first of January 1970 was a Thursday.
+    found: NDArray[np.bool_] = (times_ms // DAY_MS + 3) % 7 >= 5
+    return found
+
+
 def day_spread(seed: int, signal: int, times_ms: NDArray[np.int64]) -> Floats:
     """A factor around 1 that no clock explains: a level of its own each day, moving evenly from noon to noon."""
     position = times_ms / DAY_MS - 0.5

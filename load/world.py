@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from load.failures import failure
-from load.noise import Autocorrelated, Bursts, Floats, daily_cycle, day_spread
+from load.noise import Autocorrelated, Bursts, Floats, daily_cycle, day_spread, weekend
 from load.plan import Plan
 
 CHUNK_RECORDS = 4096
@@ -20,6 +20,12 @@ CHUNK_RECORDS = 4096
 
 TRAFFIC_AMPLITUDE = 0.2
 """How far the number of requests follows the time of day."""
+
+WEEKEND_TRAFFIC = 0.6
+"""Requests on a weekend, as a share of those of a working day."""
+
+WEEKEND_LEVEL = 1.04
+"""Latencies and lengths on a weekend: other people ask, and other things."""
 
 SCALED_AMPLITUDE = 0.03
 """How far utilisation follows the time of day: machines are added and taken away with the traffic."""
@@ -74,12 +80,16 @@ SHARD_INTERVAL_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """``N`` records as columns: ``times_ms`` in order, ``values`` by signal (rates as 0.0 and 1.0), versions by row."""
+    """``N`` records as columns: ``times_ms`` in order, ``values`` by signal (rates as 0.0 and 1.0), versions by row.
+
+    A value that is NaN is not reported. ``labels`` are by name; a name that is absent has its usual labels.
+    """
 
     times_ms: NDArray[np.int64]
     first_index: int
     values: dict[str, Floats]
     versions: list[dict[str, str]]
+    labels: dict[str, list[str | None]] = field(default_factory=dict)
 
 
 @dataclass
@@ -96,17 +106,21 @@ class World:
         Mean over a day; the daily cycle and chance move it.
     plan
         What is deployed and what fails; an empty one is a healthy service.
+    chance
+        A seed for everything but the levels of days, so that two worlds can be of one service. Without one it is
+        ``seed``.
     """
 
     seed: int
     start_ms: int
     records_per_second: float = 50.0
     plan: Plan = field(default_factory=Plan)
+    chance: int | None = None
 
     def __post_init__(self) -> None:
         if not self.records_per_second > 0:
             raise ValueError("records_per_second must be above 0")
-        self._random = np.random.default_rng(self.seed)
+        self._random = np.random.default_rng(self.seed if self.chance is None else self.chance)
         self._clock_ms = float(self.start_ms)
         self._index = 0
         self._load = Autocorrelated(0.9)
@@ -121,7 +135,8 @@ class World:
     def draw(self, count: int = CHUNK_RECORDS) -> Columns:
         """The next ``count`` records."""
         random = self._random
-        busy = daily_cycle(np.array([int(self._clock_ms)]), TRAFFIC_AMPLITUDE)[0]
+        now = np.array([int(self._clock_ms)])
+        busy = daily_cycle(now, TRAFFIC_AMPLITUDE)[0] * (WEEKEND_TRAFFIC if weekend(now)[0] else 1.0)
         gaps = random.exponential(1000.0 / (self.records_per_second * busy), size=count)
         exact = self._clock_ms + np.cumsum(gaps)
         self._clock_ms = float(exact[-1])
@@ -154,7 +169,8 @@ class World:
         values: dict[str, Floats] = {}
         for name, (median, spread, shared, amplitude) in AMOUNTS.items():
             noise = np.sqrt(shared) * load + np.sqrt(1.0 - shared) * self._own[name].draw(random, count)
-            values[name] = median * self._level(name, times_ms, amplitude) * np.exp(spread * noise)
+            level = self._level(name, times_ms, amplitude) * np.where(weekend(times_ms), WEEKEND_LEVEL, 1.0)
+            values[name] = median * level * np.exp(spread * noise)
         for name, (a, b, amplitude) in RATIOS.items():
             values[name] = random.beta(a, b, count) * daily_cycle(times_ms, amplitude)
         attempts = np.where(bursts & (random.random(count) < BURST_ATTEMPTS), random.beta(8.0, 2.0, count), 0.0)
@@ -218,4 +234,5 @@ def generate(world: World, *, until_ms: int | None = None, records: int | None =
 def cut(columns: Columns, keep: int) -> Columns:
     """The first ``keep`` records."""
     values = {name: column[:keep] for name, column in columns.values.items()}
-    return Columns(columns.times_ms[:keep], columns.first_index, values, columns.versions[:keep])
+    labels = {name: column[:keep] for name, column in columns.labels.items()}
+    return Columns(columns.times_ms[:keep], columns.first_index, values, columns.versions[:keep], labels)

@@ -11,7 +11,8 @@ COMMANDS = {
     "incidents": "Show incidents, and follow them.",
     "incident": "Show one incident, or acknowledge, classify, assign, resolve, accept it.",
     "deployed": "Tell that something was deployed.",
-    "baseline": "Learn, publish and show what is normal.",
+    "baseline": "Learn, publish, show and accept what is normal.",
+    "explain": "Show the evidence of every channel over a stream.",
     "check": "Check a configuration file.",
     "schema": "Export the contracts as JSON Schemas.",
 }

@@ -1,5 +1,6 @@
 """The judge: everything that looks at the blocks of one unit against one baseline, and says what has left it."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +19,7 @@ from pipeline.detect.samples import samples_of
 from pipeline.detect.segment_drifts import SegmentDrifts
 from pipeline.detect.segments import Segments
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.sides import PAGE_RECORDS, PROBES, Moved, sides_of
+from pipeline.detect.sides import PAGE_RECORDS, PROBES, Moved, Side, sides_of
 from pipeline.detect.statement import statement
 from pipeline.detect.view import View
 from schemas.baseline import Baseline
@@ -71,6 +72,21 @@ class Judge:
         self._demotion = Demotion(self._sides)
         self.judged_values = 0
         self.seen_values = 0
+
+    @property
+    def sides(self) -> Sequence[Side]:
+        """What is watched of the whole subject."""
+        return self._sides
+
+    @property
+    def walks(self) -> NDArray[np.float64]:
+        """Shape ``(S, 8)``: the evidence of each side now, for each of its bets."""
+        return self._bank.walks
+
+    @property
+    def latched(self) -> NDArray[np.bool_]:
+        """Shape ``(S,)``: which sides have fired and not recovered, and so walk back."""
+        return self._bank.latched
 
     def observe(self, block: Block) -> list[Finding]:
         """Judge one block; findings in the order of the records that gave them."""

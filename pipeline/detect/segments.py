@@ -28,6 +28,9 @@ SETTLED_EVIDENCE = 4.0
 CARRYING_EVIDENCE = 4.0
 """Evidence from which on a value is said to carry what the whole subject fired for."""
 
+CARRIED_SHARE = 0.5
+"""Share of a threshold that the values which carry it must have together, to be named."""
+
 TENANT_EVIDENCE = 1.0
 """Evidence that a value shares in what happens, if it does: from it on a tenant counts as hit."""
 
@@ -136,16 +139,18 @@ class Segments:
 
     def settle(self, seen: Seen) -> None:
         """Let values grow old, and set aside what was off in all their youth without having crossed."""
-        records_max, last_pane = self._settings.segment_settle_records, seen.sums.parts.last_pane
-        for (_, value), before in zip(seen.values, seen.carried_before, strict=True):
-            if not value.settling:
-                continue
-            young = last_pane - value.begun < SETTLING_PANES
-            settling = value.carried < records_max
-            for side in np.flatnonzero((before < records_max) & ~(settling & young)).tolist():
-                if not self.bank.latched[value.slot, side] and self._was_always_off(value, side):
-                    self.bank.set_aside(value.slot, side)
-            value.settling = young and bool(settling.any())
+        if not any(value.settling for _, value in seen.values):
+            return
+        values = [value for _, value in seen.values]
+        young = np.array([seen.sums.parts.last_pane - value.begun < SETTLING_PANES for value in values])
+        records_max = self._settings.segment_settle_records
+        settling = (np.array([value.carried for value in values]) < records_max) & young[:, None]
+        for place, side in np.argwhere((seen.carried_before < records_max) & ~settling).tolist():
+            value = values[place]
+            if value.settling and not self.bank.latched[value.slot, side] and self._was_always_off(value, side):
+                self.bank.set_aside(value.slot, side)
+        for value, still in zip(values, settling.any(axis=1).tolist(), strict=True):
+            value.settling = value.settling and still
 
     def is_own_normal(self, seen: Seen, crossing: SegmentCrossing) -> bool:
         """Whether a side that crossed has been off for most of the life of a value that may have its own normal."""
@@ -161,9 +166,10 @@ class Segments:
             for dimension in self.dimensions:
                 shares = [(value.label, self._evidence(value, side)) for value in self._watched(dimension)]
                 hit = [label for label, evidence in shares if evidence >= CARRYING_EVIDENCE]
-                # Where many values carry a little each, the one that stands out by chance is not where it lies.
-                rest = sum(evidence for _, evidence in shares if TENANT_EVIDENCE <= evidence < CARRYING_EVIDENCE)
-                if len(shares) > 1 and hit and rest < sum(evidence for label, evidence in shares if label in hit):
+                carried = sum(evidence for _, evidence in shares if evidence >= CARRYING_EVIDENCE)
+                rest = sum(evidence for _, evidence in shares) - carried
+                # Where many values carry a little each, those that stand out by chance are not where it lies.
+                if len(shares) > 1 and carried > max(rest, CARRIED_SHARE * self.sides[side].threshold):
                     words.append(_carriers(dimension, hit, len(shares)))
         return " and ".join(words[:2])
 

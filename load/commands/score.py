@@ -1,0 +1,46 @@
+"""``driftwire-load score``: how well detect finds what is known to have failed, and how quiet it is where nothing did."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from load.commands.options import json_option, write_json
+
+
+@click.command("score")
+@click.option(
+    "--suite", type=click.Choice(("null", "failures", "harmless", "real", "all")), default="all", show_default=True,
+    help="What to run.",
+)  # fmt: skip
+@click.option("--seed", type=click.IntRange(0), default=1000, show_default=True, help="The first; below 1000 to tune.")
+@click.option(
+    "--data", type=click.Path(path_type=Path, file_okay=False), default=Path("../shared/data"), show_default=True,
+    help="Where the real streams are; without them their rows say so.",
+)  # fmt: skip
+@json_option
+def command(*, suite: str, seed: int, data: Path, json_file: Path | None) -> None:
+    """Score detection against ground truth: a quiet world, failures, harmless events, real streams.
+
+    Uses every core. Ends with status 1 if a figure misses its floor, and names it. Seeds from 1000 on are for the
+    report; whatever is tuned is tuned on seeds below.
+    """
+    from rich.console import Console  # noqa: PLC0415  slow to import, and --help needs none of it
+
+    from load.progress import progress_bar  # noqa: PLC0415
+    from load.score.show import show  # noqa: PLC0415
+    from load.score.suites import SUITES, Plan, run  # noqa: PLC0415
+    from pipeline.detect.settings import DetectSettings  # noqa: PLC0415
+
+    console = Console()
+    suites = SUITES if suite == "all" else tuple(each for each in SUITES if each == suite)
+    with progress_bar(console) as progress:
+        task = progress.add_task(f"score, {suite}")
+        report = run(
+            Plan(suites, seed, data),
+            DetectSettings(),
+            lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    show(report, console)
+    write_json(json_file, report)
+    sys.exit(1 if report["problems"] else 0)
