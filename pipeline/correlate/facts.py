@@ -112,8 +112,9 @@ class Facts:
 
     @property
     def recovered_at(self) -> int | None:
-        """When the last of its drifts recovered; None while one is firing."""
-        return None if self.firing else max(drift.updated_at for drift in self.drifts)
+        """When the last of its drifts recovered; None while one is firing. A first use is told once and lasts for no time."""
+        lasting = any(drift.detector != "first_seen" for drift in self.firing)
+        return None if lasting else max(drift.updated_at for drift in self.drifts)
 
     @property
     def severity(self) -> Severity:
@@ -127,7 +128,7 @@ class Facts:
         """Resolved; or mitigated, while all signals are back but not for long yet; or acknowledged; or open."""
         if self.resolved_at is not None:
             return "resolved"
-        if not self.firing:
+        if self.recovered_at is not None:
             return "mitigated"
         return "open" if self.acknowledged_by is None else "acknowledged"
 

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from pipeline.correlate.clocks import Clocks
 from pipeline.correlate.commands import follow, problem_with
+from pipeline.correlate.declared import is_declared
 from pipeline.correlate.deployments import Deployments, Served, names_what_it_touches, touches
 from pipeline.correlate.expected import relearn_output
 from pipeline.correlate.facts import Facts
@@ -30,6 +31,7 @@ class CorrelateStep:
     The same messages of each topic in the same order lead to the same final incidents but for ``revision`` and
     ``change``, however the topics interleave, and however the subjects do within ``drifts``, as long as a subject's
     records lie in one partition. Of a subject in several partitions the drifts count in the order in which they arrive.
+    A provider's model or a schema that is seen for the first time opens no incident if its deployment is known by then.
     Commands are words of people about what they see: they count when they come.
 
     Parameters
@@ -106,7 +108,7 @@ class CorrelateStep:
         subject = drift.subject
         touched = {facts.incident_id for facts in self._incidents.of_subject(subject) if self._unfinished(facts)}
         if drift.tier != "cause":
-            about = self._incidents.take(drift)
+            about = None if self._is_declared(drift) else self._incidents.take(drift)
             touched |= set() if about is None else {about.incident_id}
         elif explains(drift) and drift.state != "recovered":
             touched |= self._shift(drift)
@@ -116,6 +118,10 @@ class CorrelateStep:
                 self._incidents.rest(facts, self._now(facts))
                 yield from self._tell(facts)
         yield from self._make_room()
+
+    def _is_declared(self, drift: Drift) -> bool:
+        served = Served(subject=drift.subject, environment=drift.environment, provider=drift.provider)
+        return is_declared(drift, self._deployments.of(served, 0, drift.updated_at))
 
     def _shift(self, drift: Drift) -> set[str]:
         gone = self._shifts.add(drift)

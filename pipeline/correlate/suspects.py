@@ -54,32 +54,18 @@ def suspects(
     deployments
         Those that touch the subject, between the look-back and the detection, rollbacks left out.
     shifts
-        Workload drifts of the subject.
+        Workload drifts of the subject, and first uses that nobody declared.
     settings
         Error of the start, least score, limit.
     """
     found = [_deployment(onset, each, settings) for each in deployments] + [
-        _shift(onset, each, settings)
-        for each in shifts
-        if each.started_at <= onset.detected_at and not is_declared(each, deployments)
+        _shift(onset, each, settings) for each in shifts if each.started_at <= onset.detected_at
     ]
     plausible = sorted(
         (each for each in found if each.score >= settings.suspect_score_minimum),
         key=lambda each: (-each.score, -(each.at or 0), each.kind, each.deployment_id or each.name),
     )
     return [each.model_copy(update={"rank": place}) for place, each in enumerate(plausible[: settings.suspects_max], 1)]
-
-
-def is_declared(drift: Drift, deployments: Iterable[Deployment]) -> bool:
-    """Whether a version that served for the first time is one that was deployed."""
-    if drift.detector != "first_seen":
-        return False
-    name, _, label = drift.segment.partition("=")
-    return any(
-        deployment.to_version == label
-        and (deployment.kind == name or name in (f"{deployment.kind}:{deployment.name}", "provider_model"))
-        for deployment in deployments
-    )
 
 
 def nearness(at: int, onset: Onset, start_error_s: float) -> float:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from pipeline.correlate.changes import changes
 from pipeline.correlate.containment import Situation, clear_suspect, containment, rollback_of
+from pipeline.correlate.declared import is_declared
 from pipeline.correlate.deployments import Deployments, Served, change, takes_back
 from pipeline.correlate.evidence import evidence, segments
 from pipeline.correlate.facts import Facts, newest_lines
@@ -57,7 +58,8 @@ def _content(
     earlier = list(deployments.of(served, facts.started_at - look_back_ms, facts.detected_at))
     later = list(deployments.of(served, facts.detected_at + 1, until))
     onset = Onset(facts.started_at, facts.detected_at, mode)
-    found = suspects(onset, list(_in_effect(earlier, facts.started_at)), shifts, settings)
+    undeclared = [each for each in shifts if not is_declared(each, deployments.of(served, 0, until))]
+    found = suspects(onset, _in_effect(earlier, facts.started_at), undeclared, settings)
     rollback = rollback_of(clear_suspect(found), earlier, [*earlier, *later])
     runbook = f"{settings.runbooks}{mode.name}.md"
     steps = containment(Situation(mode, severity, facts.decision.drift, found, rollback, runbook))

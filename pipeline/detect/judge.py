@@ -13,14 +13,14 @@ from pipeline.detect.demotion import Demotion
 from pipeline.detect.finding import Finding
 from pipeline.detect.latch import Latch
 from pipeline.detect.layout import Layout
-from pipeline.detect.pane_means import PaneMeans, Watched
+from pipeline.detect.pane_means import PaneMeans, watched_of
 from pipeline.detect.recent import Recent
 from pipeline.detect.samples import samples_of
 from pipeline.detect.segment_drifts import SegmentDrifts
 from pipeline.detect.segments import Segments
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.sides import PAGE_RECORDS, PROBES, Moved, Side, sides_of
-from pipeline.detect.statement import statement
+from pipeline.detect.statement import ended, statement
 from pipeline.detect.view import View
 from schemas.baseline import Baseline
 from schemas.drift import DriftState
@@ -63,7 +63,7 @@ class Judge:
         self._bank = Bank(
             self._sides, self._layout.side_channels, self._layout.side_carried, settings.recovery_evidence
         )
-        self._watched, self._tickets = self._pane_means_sides()
+        self._watched, self._tickets = watched_of(self._sides, self._layout)
         self._means = PaneMeans(self._watched, settings.adwin_delta, settings.adwin_records)
         self._recent = Recent(self._layout.valued)
         self._segments = Segments(self._sides, self._layout, settings)
@@ -119,6 +119,21 @@ class Judge:
         """By dimension, records of values beyond ``segment_values_max``, which are not judged by themselves."""
         return {name: values.others for name, values in self._segments.dimensions.items() if values.others}
 
+    def close(self, now_ms: int) -> list[Finding]:
+        """What is to be said of all that was said to be off, when another baseline judges from now on."""
+        latches, self._latches = list(self._latches.values()), {}
+        found = [
+            ended(
+                self._sides[latch.side],
+                self.baseline.signals[self._sides[latch.side].signal.name],
+                latch,
+                now_ms=now_ms,
+                recovery=self._settings.recovery_evidence,
+            )
+            for latch in latches
+        ]
+        return found + self._segment_drifts.close(now_ms)
+
     def restart(self) -> None:
         """All walks and windows to their beginning, latches kept: the records to come do not follow the last."""
         self._bank.restart()
@@ -163,23 +178,6 @@ class Judge:
         self._segment_drifts.load(state["segment_drifts"])
         self.judged_values = int(state["judged_values"])
         self.seen_values = int(state["seen_values"])
-
-    def _pane_means_sides(self) -> tuple[list[Watched], list[dict[bool, int]]]:
-        """The channels that ADWIN watches, and for each by direction (rising or not) the ticket side that it may latch."""
-        tickets: dict[int, dict[bool, int]] = {}
-        for index, side in enumerate(self._sides):
-            if side.tier == "ticket" and side.channel in ("location", "rate"):
-                own = tickets.setdefault(int(self._layout.side_channels[index]), {})
-                own[side.direction == "up"] = index
-        watched = []
-        for column, own in tickets.items():
-            index = next(iter(own.values()))
-            side = self._sides[index]
-            edges = {rising: self._sides[index].edge for rising, index in own.items()}
-            carried = int(self._layout.side_carried[index])
-            low, high = edges.get(False), edges.get(True)
-            watched.append(Watched(column, carried, side.channel == "rate", side.mean, low, high))
-        return watched, list(tickets.values())
 
     def _may_fire(self, index: int, records: float) -> bool:
         """Whether so few records are enough: a page from one user's bad minute is a false one."""

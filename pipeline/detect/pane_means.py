@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 from river._river_rust.drift import AdaptiveWindowing
 
 from pipeline.detect.grid import Grid
+from pipeline.detect.layout import Layout
+from pipeline.detect.sides import Side
 
 _CLOCK = 1
 _BUCKETS_MAX = 5
@@ -72,7 +74,8 @@ class PaneMeans:
         self._delta, self._records = delta, records
         self._columns = np.array([[each.carried for each in watched], [each.column for each in watched]], dtype=np.intp)
         self._scales = np.array([_scale(each) for each in watched])
-        self._mirrored = np.array([_mirrored(each) for each in watched], dtype=bool)
+        self._mirrored = np.array([float(_mirrored(each)) for each in watched])
+        self._signs = 1.0 - 2.0 * self._mirrored
         self._edges = [_edges(each) for each in watched]
         self.restart()
 
@@ -106,15 +109,16 @@ class PaneMeans:
         for pane, end in enumerate(ends):
             if pane:
                 tallies += before[pane] - before[pane - 1]
-            full = (tallies[0] >= self._records).nonzero()[0]
-            counts, sums = tallies[:, full]
-            means = self._scaled(sums / counts, full)
-            for index, mean in zip(full.tolist(), means.tolist(), strict=True):
-                if self._windows[index].update(mean):
+            full = tallies[0] >= self._records
+            means = self._scaled(tallies).tolist()
+            for index, is_full in enumerate(full.tolist()):
+                if not is_full:
+                    continue
+                if self._windows[index].update(means[index]):
                     self._changed[index] = True
                 if self._changed[index]:
                     changes += self._beyond(index, end - 1)
-            tallies[:, full] = 0.0
+            tallies *= ~full
         tallies += total - before[-1]
         return changes
 
@@ -163,9 +167,10 @@ class PaneMeans:
             grace_period=_GRACE,
         )
 
-    def _scaled(self, means: NDArray[np.float64], index: NDArray[np.intp]) -> NDArray[np.float64]:
-        bad = np.where(self._mirrored[index], 1.0 - means, means)
-        scaled: NDArray[np.float64] = np.minimum(bad / self._scales[index], 1.0)
+    def _scaled(self, tallies: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The means as windows see them; of what no record carried, anything."""
+        means = tallies[1] / np.maximum(tallies[0], 1.0)
+        scaled: NDArray[np.float64] = np.minimum((means * self._signs + self._mirrored) / self._scales, 1.0)
         return scaled
 
     def _beyond(self, index: int, row: int) -> list[Change]:
@@ -176,6 +181,22 @@ class PaneMeans:
             for edge, rises, above in self._edges[index]
             if (now > edge if above else now < edge)
         ]
+
+
+def watched_of(sides: Sequence[Side], layout: Layout) -> tuple[list[Watched], list[dict[bool, int]]]:
+    """The channels to watch, and for each by direction (rising or not) the ticket side that it may latch."""
+    tickets: dict[int, dict[bool, int]] = {}
+    for index, side in enumerate(sides):
+        if side.tier == "ticket" and side.channel in ("location", "rate"):
+            own = tickets.setdefault(int(layout.side_channels[index]), {})
+            own[side.direction == "up"] = index
+    watched = []
+    for column, own in tickets.items():
+        index = next(iter(own.values()))
+        edges = {rising: sides[other].edge for rising, other in own.items()}
+        carried, is_rate = int(layout.side_carried[index]), sides[index].channel == "rate"
+        watched.append(Watched(column, carried, is_rate, sides[index].mean, edges.get(False), edges.get(True)))
+    return watched, list(tickets.values())
 
 
 def _edges(watched: Watched) -> list[tuple[float, bool, bool]]:

@@ -171,7 +171,10 @@ def _embeddings(column: Column, faults: list[Fault]) -> Sequence[Any]:
 
 def _own_labels(column: Column, field: str, faults: list[Fault]) -> Sequence[Label]:
     """Labels that may be numbers or switches too, as text."""
-    types = set(map(type, column))
+    try:
+        types = set(map(type, set(column)))
+    except TypeError:
+        types = set(map(type, column))
     if types & _SWITCHES:
         column = [_switch(value) if type(value) in _SWITCHES else value for value in column]
     return _labels(column, field, faults)

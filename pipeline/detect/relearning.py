@@ -23,26 +23,40 @@ class Relearning:
     settings
         ``relearn_after_s`` is how long; a signal that has too few records by then is waited for up to
         ``ready_after_s``, and then keeps its old normal.
+    since_ms
+        The unit's watermark now: what fires from here on is not told.
     before
         One that this takes the place of: its signals are learned too.
     """
 
     def __init__(
-        self, subject: str, relearn: Relearn, settings: DetectSettings, *, before: "Relearning | None" = None
+        self,
+        subject: str,
+        relearn: Relearn,
+        settings: DetectSettings,
+        since_ms: int,
+        *,
+        before: "Relearning | None" = None,
     ) -> None:
         self._settings = settings.model_copy(update={"ready_after_s": settings.relearn_after_s})
         self._longest_ms = int(max(settings.ready_after_s, settings.relearn_after_s) * 1000)
         self._at_ms = relearn.at
+        self._since_ms = since_ms
         self._signals = set(relearn.signals)
         if before is not None:
             # No signal at all means every signal.
             self._signals = self._signals | before._signals if self._signals and before._signals else set()  # noqa: SLF001
+            self._since_ms = min(since_ms, before._since_ms)  # noqa: SLF001
         self._try_ms = self._at_ms + int(settings.relearn_after_s * 1000)
         self.learner = Learner(subject, self._settings)
 
     def mutes(self, finding: Finding) -> bool:
         """Whether a finding is about a signal that is being learned."""
         return not self._signals or finding.signal.name in self._signals
+
+    def was_told(self, finding: Finding) -> bool:
+        """Whether a drift was told of when it fired."""
+        return not self.mutes(finding) or finding.detected_at < self._since_ms
 
     def learn(self, block: Block, baseline: Baseline, *, centroid: list[float] | None = None) -> Baseline | None:
         """Take one block; the new baseline once it is learned, with the signals that were not in question as before."""
@@ -62,7 +76,12 @@ class Relearning:
 
     def dump(self) -> dict[str, Any]:
         """The state, but for the learner, whose parts are kept one by one."""
-        return {"at_ms": self._at_ms, "signals": sorted(self._signals), "try_ms": self._try_ms}
+        return {
+            "at_ms": self._at_ms,
+            "signals": sorted(self._signals),
+            "try_ms": self._try_ms,
+            "since_ms": self._since_ms,
+        }
 
     @classmethod
     def load(cls, subject: str, state: dict[str, Any], settings: DetectSettings) -> "Relearning":
@@ -70,7 +89,7 @@ class Relearning:
         relearn = Relearn(
             relearn_id="kept", subject=subject, at=state["at_ms"], signals=state["signals"], reason="accepted"
         )
-        relearning = cls(subject, relearn, settings)
+        relearning = cls(subject, relearn, settings, state["since_ms"])
         relearning._try_ms = state["try_ms"]
         return relearning
 
@@ -88,6 +107,7 @@ def merged(baseline: Baseline, learned: Baseline, names: set[str]) -> Baseline:
             "source": "accepted",
             "learned_to": learned.learned_to,
             "signals": baseline.signals | anew,
+            "centroid": learned.centroid if "embedding_similarity" in names else baseline.centroid,
             "effective_at": None,
         }
     )

@@ -95,7 +95,7 @@ class Restorer:
         unit.derived.load(state["derived"])
         unit.first_seen.load(state["first_seen"])
         unit.silence.load(state["silence"])
-        unit.last_pane = state["last_pane"]
+        unit.last_pane, unit.heard_ms = state["last_pane"], state["heard_ms"]
         unit.offered = state["offered"]
         self._pending, self._version = list(state["pending"]), state["baseline_version"]
         self._relearning = state["relearning"]
@@ -132,9 +132,13 @@ class Restorer:
                 unit.wait_for(kept.read())
 
     def _judge_by(self, active: Kept) -> None:
-        before = self._unit.judged_before
-        self._unit.judge_by(active.read())
-        self._unit.judged_before = before
+        unit = self._unit
+        before, derived, first_seen = unit.judged_before, unit.derived.dump(), unit.first_seen.dump()
+        unit.judge_by(active.read())
+        # What it knows by now is more than what its baseline told it.
+        unit.judged_before = before
+        unit.derived.load(derived)
+        unit.first_seen.load(first_seen)
 
     def _newer(self, active: Kept | None) -> Iterator[Kept]:
         """The baselines that the unit waits for, and those that came while nobody was there to show them."""

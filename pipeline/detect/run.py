@@ -1,7 +1,8 @@
 """The run: records of one unit that one batch brought, in order, as they go from admission to the unit's buffer."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,3 +45,16 @@ class Run:
         if start == 0 and stop == len(self):
             return self
         return Run(self.fields.cut(start, stop), self.times_ms[start:stop], self.places[start:stop])
+
+
+def by_subject(subjects: Sequence[str], indexes: Iterable[int], arrived: Run) -> Iterator[tuple[str, Run]]:
+    """Some of the records as a run for each subject."""
+    own: dict[str, list[int]] = {}
+    for index in indexes:
+        own.setdefault(subjects[index], []).append(index)
+    # Sorted once and cut, because to pick costs as much for one record as for many.
+    together = arrived.pick(list(chain.from_iterable(own.values())))
+    start = 0
+    for subject, some in own.items():
+        yield subject, together.cut(start, start + len(some))
+        start += len(some)

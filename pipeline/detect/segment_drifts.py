@@ -14,7 +14,7 @@ from pipeline.detect.segment_values import Value
 from pipeline.detect.segments import Seen, Segments
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.sides import Moved
-from pipeline.detect.statement import statement, value_at
+from pipeline.detect.statement import ended, statement, value_at
 from pipeline.detect.view import View
 from schemas.baseline import Baseline
 from schemas.drift import DriftState
@@ -78,6 +78,26 @@ class SegmentDrifts:
         for key, latch in list(self._latches.items()):
             if latch.quiet and self._segments.sides[latch.side].moved == what:
                 self._release(key)
+
+    def close(self, now_ms: int) -> list[Finding]:
+        """What is to be said of all that was said to be off, when another baseline judges from now on."""
+        told = [latch for latch in self._latches.values() if not latch.quiet]
+        self._latches = {}
+        found = []
+        for latch in told:
+            side = self._segments.sides[latch.side]
+            is_version = self._is_version((latch.dimension, latch.label, latch.side))
+            found.append(
+                ended(
+                    side,
+                    self._baseline.signals[side.signal.name],
+                    latch,
+                    now_ms=now_ms,
+                    recovery=self._settings.recovery_evidence,
+                    tier=None if is_version else "ticket",
+                )
+            )
+        return found
 
     def dump(self) -> dict[str, Any]:
         """The state, as plain values."""

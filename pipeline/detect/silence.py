@@ -1,8 +1,12 @@
 """Silence: a subject of which no record comes, for longer than it ever was silent. It is decided on ticks."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.detect.block import PANE_MS
 from pipeline.detect.catalogue import EVENTS
 from pipeline.detect.finding import Finding
 from pipeline.detect.settings import DetectSettings
@@ -34,45 +38,59 @@ class Silence:
         The time of its last record while it is silent; 0 while it is not.
     detected_at
         When that was seen.
+    version
+        Of the baseline by which it was: the next one may be there before it ends.
     """
 
     since: int = 0
     detected_at: int = 0
-    sequence: int = field(default=0)
+    version: str = ""
 
-    def look(self, quiet_since: int, now_ms: int, after_s: float) -> Finding | None:
-        """What is to be told, if no record came since ``quiet_since`` and it is ``now_ms``."""
-        if self.since or now_ms - quiet_since < after_s * 1000:
-            return None
-        self.since, self.detected_at, self.sequence = quiet_since, now_ms, 0
+    def begin(self, quiet_since: int, now_ms: int, after_s: float, version: str) -> Finding:
+        """What is to be told when no record came since ``quiet_since`` and it is ``now_ms``."""
+        self.since, self.detected_at, self.version = quiet_since, now_ms, version
         return self._finding("firing", now_ms, after_s)
 
-    def end(self, at_ms: int, after_s: float) -> Finding | None:
-        """What is to be told of a record, if the unit was silent before it."""
-        if not self.since:
-            return None
+    def between(self, before: int, panes: NDArray[np.int64], after_s: float, version: str) -> list[Finding]:
+        """What is to be told of records at some panes, the one before them at the pane ``before``."""
+        if not self.since and int(np.diff(panes, prepend=before).max()) * PANE_MS < after_s * 1000:
+            return []
+        found: list[Finding] = []
+        before_ms = before * PANE_MS
+        for pane_ms in (panes * PANE_MS).tolist():
+            due_ms = before_ms + round(after_s * 1000)
+            if pane_ms >= due_ms and not self.since:
+                found.append(self.begin(before_ms, due_ms, after_s, version))
+            # Of a block, the records before a silence come first: they were buffered when it was told.
+            if self.since and pane_ms > self.since:
+                found.append(self.end(pane_ms, after_s))
+            before_ms = pane_ms
+        return found
+
+    def end(self, at_ms: int, after_s: float) -> Finding:
+        """What is to be told of the record that ends it."""
         found = self._finding("recovered", max(at_ms, self.detected_at), after_s)
         self.since = 0
         return found
 
-    def dump(self) -> list[int]:
+    def dump(self) -> list[Any]:
         """What :meth:`load` needs."""
-        return [self.since, self.detected_at, self.sequence]
+        return [self.since, self.detected_at, self.version]
 
     def load(self, state: list[Any]) -> None:
         """Take up what :meth:`dump` gave."""
-        self.since, self.detected_at, self.sequence = state
+        self.since, self.detected_at, self.version = state
 
     def _finding(self, state: DriftState, at_ms: int, after_s: float) -> Finding:
         seconds = (at_ms - self.since) / 1000
-        found = Finding(
+        return Finding(
             signal=SIGNAL,
             channel="silence",
             side="up",
             tier="page",
             detector="silence",
             state=state,
-            sequence=self.sequence,
+            sequence=0 if state == "firing" else 1,
             started_at=self.since,
             detected_at=self.detected_at,
             updated_at=at_ms,
@@ -85,13 +103,11 @@ class Silence:
             evidence=float(f"{seconds:.6g}"),
             threshold=float(f"{after_s:.6g}"),
             sentence=(
-                f"no record came for {_words(seconds)}, and it was never silent for more than {_words(after_s)}; page"
+                f"no record came for {_words(seconds)}, which is unusual from {_words(after_s)} on; page"
                 if state == "firing"
                 else f"records come again after {_words(seconds)}"
             ),
         )
-        self.sequence += 1
-        return found
 
 
 def _words(seconds: float) -> str:

@@ -20,6 +20,9 @@ OUTLYING_SHARE_MAX = 0.1
 FULL_SLICE = 0.2
 """A slice with fewer records than this share of the median slice's says little, and is not compared."""
 
+CHANCE_ERRORS = 2.0
+"""Standard errors of the variance between slices that may be chance."""
+
 _MAD_TO_DEVIATION = 1.4826
 
 
@@ -90,14 +93,17 @@ def autocorrelation_time(
 def slice_deviation(slices: SliceMeans, variance: float, time: float) -> float:
     """Standard deviation of the means of slices, less what chance alone gives them.
 
-    Outlying slices should have been left out before: the estimate is then robust without losing sensitivity.
+    It is 0 where chance alone might well have given as much: of rare events, a deviation taken from noise would be many
+    times the tolerance. Outlying slices should have been left out before: the estimate is then robust without losing
+    sensitivity.
     """
     use = slices.compared()
     if np.count_nonzero(use) < 2:
         return 0.0
     means, counts = slices.means[use], slices.counts[use]
-    between = float(np.var(means, ddof=1))
-    return float(np.sqrt(max(0.0, between - float(np.mean(time * variance / counts)))))
+    between, chance = float(np.var(means, ddof=1)), float(np.mean(time * variance / counts))
+    by_chance = CHANCE_ERRORS * chance * (2.0 / (means.size - 1)) ** 0.5
+    return float(np.sqrt(between - chance)) if between - chance > by_chance else 0.0
 
 
 def outlying(slices: SliceMeans, variance: float, time: float, *, binary: bool) -> NDArray[np.bool_]:

@@ -84,6 +84,24 @@ def statement(
     return replace(finding, sentence=words)
 
 
+def ended(
+    side: Side, learned: SignalBaseline, latch: Latch, *, now_ms: int, recovery: float, tier: Tier | None = None
+) -> Finding:
+    """Say that a drift is over because its subject is judged by another baseline from now on."""
+    found = statement(
+        side,
+        learned,
+        latch,
+        "recovered",
+        updated_at=now_ms,
+        tally=(0.0, 0.0),
+        now=None,
+        weighed=(0.0, recovery),
+        tier=tier,
+    )
+    return replace(found, sentence=f"{side.signal.name} is over: what is normal was learned anew")
+
+
 def median_of(learned: SignalBaseline) -> float | None:
     """The median of a value in its baseline; None of a rate."""
     return None if learned.knots is None else float(learned.knots[len(learned.knots) // 2])

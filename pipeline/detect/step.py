@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import chain
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +14,11 @@ from pipeline.detect.control import line, read_control
 from pipeline.detect.kept import KeptBaselines
 from pipeline.detect.originals import Originals
 from pipeline.detect.parts import PARTITION_KEY, Written, joined
+from pipeline.detect.progress import Progress
 from pipeline.detect.reader import Reader
+from pipeline.detect.replayed import push_replayed
 from pipeline.detect.restore import Restorer
-from pipeline.detect.run import Placed, Run
+from pipeline.detect.run import Placed, Run, by_subject
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.unit import Judged, Unit
 from pipeline.detect.unit_state import changed_parts
@@ -221,7 +222,7 @@ class DetectStep:
                 self._add(subject)
             if len(distinct) == 1:
                 return self._push([(admitted.subjects[0], arrived)], originals)
-            return self._push(_by_subject(admitted.subjects, range(len(admitted.subjects)), arrived), originals)
+            return self._push(by_subject(admitted.subjects, range(len(admitted.subjects)), arrived), originals)
         outputs: list[Placed] = []
         ready: list[int] = []
         latest_ms = max(self._watermark.at_ms, int(arrived.times_ms.max()))
@@ -230,7 +231,7 @@ class DetectStep:
                 place = arrived.places[index]
                 if len(self._units) >= self._settings.subjects_max and latest_ms > self._evictable_from_ms:
                     # Who is silent is only known once all records before this one have been seen.
-                    outputs += self._push(_by_subject(admitted.subjects, ready, arrived), originals)
+                    outputs += self._push(by_subject(admitted.subjects, ready, arrived), originals)
                     ready = []
                     outputs += self._make_room(place)
                 if len(self._units) >= self._settings.subjects_max:
@@ -239,27 +240,41 @@ class DetectStep:
                     continue
                 self._add(subject)
             ready.append(index)
-        return outputs + self._push(_by_subject(admitted.subjects, ready, arrived), originals)
+        return outputs + self._push(by_subject(admitted.subjects, ready, arrived), originals)
 
     def _push(self, runs: Iterable[tuple[str, Run]], originals: Originals) -> list[Placed]:
         """Push runs into their units; the ticks of a replay are among what comes out."""
+        if self._replay:
+            return self._push_replayed(runs, originals)
         outputs: list[Placed] = []
         times_ms: list[NDArray[np.int64]] = []
-        places: list[int] = []
-        for subject, arrived in runs:
-            unit, run = self._units[subject], arrived
-            if self._replay:
-                unit.touched = True
-                run, letters = unit.gate.admit(arrived, unit.watermark, originals, self._reader)
-                outputs += letters
+        for subject, run in runs:
             if len(run):
-                outputs += unit.push(run)
+                outputs += self._units[subject].push(run)
                 times_ms.append(run.times_ms)
-                places += run.places
         if times_ms:
-            ticks = self._watermark.advance(np.concatenate(times_ms), np.array(places, dtype=np.int64))
-            outputs += ticks if self._replay else []
+            self._watermark.at_ms = max(self._watermark.at_ms, *(int(times.max()) for times in times_ms))
         return outputs
+
+    def _push_replayed(self, runs: Iterable[tuple[str, Run]], originals: Originals) -> list[Placed]:
+        """Push what the gates of the units let through, with the silences in between and the ticks of event time."""
+        outputs: list[Placed] = []
+        admitted: list[tuple[Unit, Run]] = []
+        for subject, arrived in runs:
+            unit = self._units[subject]
+            unit.touched = True
+            run, letters = unit.gate.admit(arrived, unit.watermark, originals, self._reader)
+            outputs += letters
+            if len(run):
+                admitted.append((unit, run))
+        if not admitted:
+            return outputs
+        times_ms = np.concatenate([run.times_ms for _, run in admitted])
+        places = np.array([place for _, run in admitted for place in run.places], dtype=np.int64)
+        progress = Progress(self._watermark.at_ms, times_ms, places)
+        least_ms = round(self._settings.silence_min_s * 1000)
+        outputs += push_replayed(admitted, self._units.values(), progress, least_ms=least_ms)
+        return outputs + self._watermark.advance(times_ms, places)
 
     def _add(self, subject: str) -> None:
         unit = Unit(subject, self._partition, self._settings)
@@ -283,16 +298,3 @@ class DetectStep:
         self._counts["bad_fields"] += oldest.columns.bad_fields.total()
         self._evicted = Judged(self._evicted.seen + oldest.judged.seen, self._evicted.judged + oldest.judged.judged)
         return oldest.gate.give_up(place)
-
-
-def _by_subject(subjects: Sequence[str], indexes: Iterable[int], arrived: Run) -> Iterator[tuple[str, Run]]:
-    """Some of the records as a run for each subject."""
-    own: dict[str, list[int]] = {}
-    for index in indexes:
-        own.setdefault(subjects[index], []).append(index)
-    # Sorted once and cut, because to pick costs as much for one record as for many.
-    together = arrived.pick(list(chain.from_iterable(own.values())))
-    start = 0
-    for subject, some in own.items():
-        yield subject, together.cut(start, start + len(some))
-        start += len(some)

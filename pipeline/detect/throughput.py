@@ -36,10 +36,10 @@ class Throughput:
         """
         if not panes.size:
             return
-        buckets = panes // BUCKET_PANES
-        if self._bucket == buckets[-1]:
+        if self._bucket == int(panes[-1]) // BUCKET_PANES:
             self._count += int(np.count_nonzero(first))
             return
+        buckets = panes // BUCKET_PANES
         heads = np.flatnonzero(np.diff(buckets, prepend=buckets[0] if self._bucket is None else self._bucket))
         counts = np.add.reduceat(first, [0, *heads.tolist()], dtype=np.int64).tolist()
         if heads.size and heads[0] == 0:

@@ -60,6 +60,10 @@ class Unit:
         The baseline it judges by, those that wait for their time, and the version of the last it was shown.
     last_pane
         That of the newest record looked at; None before any.
+    silent_after_s
+        From how many seconds without a record on it is silent; None while it has no baseline.
+    heard_ms
+        In a replay, the partition's watermark at its last record.
     relearning
         The signals whose new normal is being learned, if any: they are not judged.
     touched, flushed
@@ -89,8 +93,9 @@ class Unit:
         self._partition = partition
         self._settings = settings
         self.last_pane: int | None = None
-        self._silent_after_s: float | None = None
-        self._quiet_ms = 0
+        self.silent_after_s: float | None = None
+        self.heard_ms = 0
+        self._quiet_ms: int | None = None
 
     @property
     def judged(self) -> Judged:
@@ -111,7 +116,7 @@ class Unit:
         self.touched = True
         watermarks = np.maximum.accumulate(np.maximum(run.times_ms, self.watermark))
         outputs: list[Placed] = []
-        self._quiet_ms = 0
+        self._quiet_ms = None
         start = 0
         for baseline in sorted(self.pending, key=lambda each: each.effective_at or 0):
             due = int(np.searchsorted(watermarks, baseline.effective_at or 0))
@@ -125,16 +130,19 @@ class Unit:
 
     def wait(self, elapsed_ms: int, wall_ms: int) -> list[Output]:
         """Let wall time pass in which no record of the unit came though all that there were have been read."""
-        if self._silent_after_s is None:
+        if self.silent_after_s is None:
             return []
-        self._quiet_ms += elapsed_ms
-        if self._quiet_ms < self._silent_after_s * 1000:
-            return []
-        found = self.silence.look(self.watermark, max(wall_ms, self.watermark), self._silent_after_s)
-        if found is None:
+        # Of the time in which its last record came, nobody knows how much was quiet.
+        self._quiet_ms = 0 if self._quiet_ms is None else self._quiet_ms + elapsed_ms
+        return [] if self._quiet_ms < self.silent_after_s * 1000 else self.be_silent(max(wall_ms, self.watermark))
+
+    def be_silent(self, now_ms: int) -> list[Output]:
+        """Know that no record has come for long enough; told once."""
+        if self.silent_after_s is None or self.silence.since:
             return []
         self.touched = True
-        return [self._drift(found)]
+        version = self.baseline_version or ""
+        return [self._drift(self.silence.begin(self.watermark, now_ms, self.silent_after_s, version))]
 
     def offer(self, baseline: Baseline) -> list[Output]:
         """Be shown a baseline of the subject: take it at once, when its time comes, or not at all."""
@@ -155,7 +163,7 @@ class Unit:
 
     def apply(self, baseline: Baseline) -> list[Output]:
         """Judge by another baseline from now on; what was buffered is still judged by the one before."""
-        outputs = self.flush()
+        outputs = self.flush() + self._close(self.watermark)
         self.judge_by(baseline)
         self.pending = [other for other in self.pending if other is not baseline]
         return outputs
@@ -166,7 +174,9 @@ class Unit:
             return []
         outputs = self.flush()
         before = self.relearning
-        self.relearning = Relearning(self.subject, relearn, self._settings, before=before)
+        self.relearning = Relearning(self.subject, relearn, self._settings, self.watermark, before=before)
+        if not relearn.signals or "embedding_similarity" in relearn.signals:
+            self.derived.embeddings.settle_anew()
         self.touched = self.flushed = True
         return outputs
 
@@ -178,7 +188,7 @@ class Unit:
         self.baseline_version = baseline.baseline_version
         self.derived.follow(baseline)
         self.first_seen.follow(baseline)
-        self._silent_after_s = silent_after_s(baseline, self._settings)
+        self.silent_after_s = silent_after_s(baseline, self._settings)
         self.learner = None
         self.touched = self.flushed = True
 
@@ -208,7 +218,8 @@ class Unit:
         if late:
             self.counts["late"] += late
         panes = watermarks // PANE_MS
-        self.derived.fill(run.fields.values, run.fields, panes)
+        for reason, count in self.derived.fill(run.fields.values, run.fields, panes).items():
+            self.columns.bad_fields["data.embedding", reason] += count
         rows = self.columns.rows(run.fields, run.times_ms, panes)
         return [(place, output) for place, block in self.buffer.push(rows, run.places) for output in self._look(block)]
 
@@ -219,11 +230,12 @@ class Unit:
         silences = self._silences(block)
         self.statistics.observe(block)
         if self.judge is not None and self.baseline_version is not None:
-            drifts = [
-                self._drift(finding)
-                for finding in (*silences, *self.first_seen.observe(block), *self.judge.observe(block))
+            judged = [
+                finding
+                for finding in self.judge.observe(block)
                 if self.relearning is None or not self.relearning.mutes(finding)
             ]
+            drifts = [self._drift(finding) for finding in (*silences, *self.first_seen.observe(block), *judged)]
             return drifts + self._relearn(block, self.judge.baseline)
         self.first_seen.observe(block)
         self.judged_before.seen += int(np.count_nonzero(np.isfinite(block.values)))
@@ -231,32 +243,27 @@ class Unit:
 
     def _silences(self, block: Block) -> list[Finding]:
         """The silences that records end, seen before or only now."""
-        first_pane, self.last_pane = self.last_pane, int(block.panes[-1])
-        after_s = self._silent_after_s
-        if after_s is None or first_pane is None:
+        before, self.last_pane = self.last_pane, int(block.panes[-1])
+        if self.silent_after_s is None or before is None:
             return []
-        gaps = np.diff(block.panes, prepend=first_pane)
-        if not self.silence.since and int(gaps.max()) * PANE_MS < after_s * 1000:
-            return []
-        found: list[Finding | None] = []
-        before_ms = first_pane * PANE_MS
-        for pane in block.panes.tolist():
-            due_ms = before_ms + round(after_s * 1000)
-            if pane * PANE_MS >= due_ms:
-                found.append(self.silence.look(before_ms, due_ms, after_s))
-            found.append(self.silence.end(pane * PANE_MS, after_s))
-            before_ms = pane * PANE_MS
-        return [each for each in found if each is not None]
+        return self.silence.between(before, block.panes, self.silent_after_s, self.baseline_version or "")
 
     def _drift(self, finding: Finding) -> Output:
         return drift_output(
             finding,
             subject=self.subject,
             partition=self._partition,
-            baseline_version=self.baseline_version or "",
+            baseline_version=self.silence.version if finding.detector == "silence" else self.baseline_version or "",
             environment=self.columns.environment,
             provider=self.columns.provider,
         )
+
+    def _close(self, now_ms: int) -> list[Output]:
+        """End all drifts that were told: another baseline judges from now on."""
+        if self.judge is None:
+            return []
+        found = self.judge.close(now_ms)
+        return [self._drift(each) for each in found if self.relearning is None or self.relearning.was_told(each)]
 
     def _relearn(self, block: Block, baseline: Baseline) -> list[Output]:
         if self.relearning is None:
@@ -264,8 +271,9 @@ class Unit:
         merged = self.relearning.learn(block, baseline, centroid=self.derived.embeddings.centroid)
         if merged is None:
             return []
+        closed = self._close(int(block.panes[-1]) * PANE_MS)
         self.judge_by(merged)
-        return [baseline_output(merged)]
+        return [*closed, baseline_output(merged)]
 
     def _learn(self, block: Block) -> list[Output]:
         if self.learner is None:

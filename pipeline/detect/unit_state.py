@@ -73,6 +73,7 @@ def _dump_unit(unit: Unit) -> dict[str, Any]:
         "first_seen": unit.first_seen.dump(),
         "silence": unit.silence.dump(),
         "last_pane": unit.last_pane,
+        "heard_ms": unit.heard_ms,
         "baseline_version": unit.baseline_version,
         "offered": unit.offered,
         "relearning": None if unit.relearning is None else unit.relearning.dump(),

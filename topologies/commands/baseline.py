@@ -126,7 +126,8 @@ def show_command(what: str, bootstrap: str | None, config: Path | None) -> None:
         baseline = read_baseline(Path(what))
     else:
         baseline = asyncio.run(newest_baseline(bootstrap or configuration.kafka.bootstrap, what))
-    Console().print(baseline_table(baseline, configuration.detect))
+    console = Console()
+    console.print(baseline_table(baseline, configuration.detect, console.width))
 
 
 def _span(seconds: float) -> str:

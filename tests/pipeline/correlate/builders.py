@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.step import CorrelateStep
-from pipeline.detect.catalogue import CATEGORIES, SIGNALS
+from pipeline.detect.catalogue import CATEGORIES, EVENTS, SIGNALS
 from pipeline.step import Message, Output
 from schemas.command import Command
 from schemas.dead_letter import DeadLetter
@@ -23,7 +23,7 @@ START = parse_timestamp("2026-11-24T03:12:00Z")
 SECOND = 1000
 MINUTE = 60 * SECOND
 
-_SIGNALS = {signal.name: signal for signal in (*SIGNALS, *CATEGORIES)}
+_SIGNALS = {signal.name: signal for signal in (*SIGNALS, *CATEGORIES, *EVENTS)}
 _NORMAL = {"refused": 0.01, "empty": 0.002, "error": 0.005, "index_age_s": 3600.0, "latency_ms": 800.0}
 
 

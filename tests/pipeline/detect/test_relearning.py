@@ -141,3 +141,33 @@ def test_a_request_that_cannot_be_read_is_a_dead_letter():
     content = DeadLetter.from_json(letter.value or b"")
     assert content.reason == "contract"
     assert "what to learn anew" in (content.detail or "")
+
+
+def of_state(outputs: list[Output], state: str) -> list[Drift]:
+    drifts = [
+        Drift.from_json(each.value) for each in outputs if each.topic == DRIFTS and b'"drift"' in (each.value or b"")
+    ]
+    return [drift for drift in drifts if drift.state == state]
+
+
+def test_what_was_off_is_over_once_its_new_normal_is_judged_by():
+    late = relearn(at=START_MS + (SHIFT + 1500) * STEP_MS)
+    outputs = run(DetectStep(0, SETTINGS, replay=True), stream(1), told=late, at=SHIFT + 1500)
+    opened = {drift.drift_id for drift in fired(outputs)}
+    assert opened
+    over = of_state(outputs, "recovered")
+    assert {drift.drift_id for drift in over} == opened
+    assert all("what is normal was learned anew" in drift.sentence for drift in over)
+    assert [output.topic for output in outputs].index(BASELINES) < len(outputs)
+    assert baselines(outputs)[-1].source == "accepted"
+
+
+def test_a_published_baseline_ends_what_the_one_before_said():
+    messages = stream(5)
+    step = DetectStep(0, SETTINGS, replay=True)
+    outputs = step.step(messages)
+    opened = {drift.drift_id for drift in fired(outputs)}
+    assert opened
+    newer = baselines(outputs)[0].model_copy(update={"source": "file", "baseline_version": "another"})
+    said = step.control(Message(BASELINES, 0, 9, START_MS, b"k", newer.to_json()))
+    assert {drift.drift_id for drift in of_state(said, "recovered")} == opened
