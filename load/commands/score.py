@@ -7,6 +7,9 @@ import click
 
 from load.commands.options import json_option, write_json
 
+WIDTH_MIN = 120
+"""Characters: the tables of the report need so many."""
+
 
 @click.command("score")
 @click.option(
@@ -32,7 +35,7 @@ def command(*, suite: str, seed: int, data: Path, json_file: Path | None) -> Non
     from load.score.suites import SUITES, Plan, run  # noqa: PLC0415
     from pipeline.detect.settings import DetectSettings  # noqa: PLC0415
 
-    console = Console()
+    console = Console(width=max(WIDTH_MIN, Console().width))
     suites = SUITES if suite == "all" else tuple(each for each in SUITES if each == suite)
     with progress_bar(console) as progress:
         task = progress.add_task(f"score, {suite}")

@@ -45,6 +45,10 @@ class DesignWorld:
         self._clock_ms, self._step_ms, self._index = float(start_ms), 1000.0 / per_second, 0
         self._last: dict[str, float] = {}
 
+    def skip_to(self, time_ms: int) -> None:
+        """Let time pass without records."""
+        self._clock_ms = max(self._clock_ms, float(time_ms))
+
     def draw(self, count: int = 4096) -> Columns:
         """The next ``count`` records."""
         times_ms = (self._clock_ms + self._step_ms * np.arange(count)).astype(np.int64)

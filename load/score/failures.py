@@ -7,10 +7,9 @@ from typing import Any
 import numpy as np
 
 from load.score.floor import floor_of
-from load.score.play import Played, change_ms, play_scenario
+from load.score.play import Played, baseline_for, change_ms, play_scenario
 from load.score.rivers import alarms
 from load.score.scenario import Scenario
-from load.score.stream import baseline_of
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.sides import sides_of
 from schemas.drift import Drift
@@ -92,7 +91,7 @@ def run_failure(scenario: Scenario, seed: int, settings: DetectSettings) -> Run:
 
 def at_evidence(evidence: float, scenario: Scenario, seed: int, settings: DetectSettings) -> DetectSettings:
     """The settings under which pages of this baseline need so much evidence: as many false pages a year as that gives."""
-    baseline = baseline_of(scenario.world, seed, scenario.records_per_second, settings)
+    baseline = baseline_for(scenario, seed, settings)
     usual = next(side.threshold for side in sides_of(baseline, settings)[0] if side.tier == "page")
     pages = settings.false_pages_per_year * float(np.exp(usual - evidence))
     return settings.model_copy(update={"false_pages_per_year": pages})

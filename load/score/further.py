@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from load.noise import daily_cycle
+from load.noise import daily_cycle, weekend
 from load.world import Columns
 
 EVALUATED = 0.1
@@ -19,6 +19,13 @@ RATES: dict[str, tuple[float, float]] = {
 }
 
 TENANTS = {"acme": 0.5, "globex": 0.25, "initech": 0.15, "umbrella": 0.07, "hooli": 0.03}
+WEEKEND_TENANTS = {"acme": 0.35, "globex": 0.35, "initech": 0.2, "umbrella": 0.07, "hooli": 0.03}
+"""Their shares on a weekend: the largest is an office."""
+
+TENANT_LEVELS = {"acme": 1.0, "globex": 1.02, "initech": 0.99, "umbrella": 1.01, "hooli": 0.98}
+"""Each asks a little differently: what its latencies and lengths are multiplied by."""
+
+LEVELLED = ("latency_ms", "time_to_first_token_ms", "length", "output_tokens", "input_tokens", "input_length")
 REGIONS = {"ap-southeast-2": 0.5, "eu-central-1": 0.3, "us-east-1": 0.2}
 ERROR_TYPES = {"timeout": 0.6, "rate_limit": 0.3, "server_error": 0.1}
 FINISH_REASONS = {"stop": 0.965, "length": 0.03, "content_filter": 0.005}
@@ -38,8 +45,12 @@ def widened(columns: Columns, seed: int) -> Columns:
         chance = probability * daily_cycle(columns.times_ms, amplitude)
         values[name] = (random.random(count) < chance).astype(np.float64)
     values["hallucinated"][random.random(count) >= EVALUATED] = np.nan
+    tenants = _tenants(random, columns.times_ms)
+    level = np.array(list(TENANT_LEVELS.values()))[tenants]
+    for name in LEVELLED:
+        values[name] = values[name] * level
     labels: dict[str, list[str | None]] = {
-        "tenant": _drawn(random, TENANTS, count),
+        "tenant": list(np.array(list(TENANTS), dtype=object)[tenants]),
         "region": _drawn(random, REGIONS, count),
         "finish_reason": _drawn(random, FINISH_REASONS, count),
         "error_type": _drawn(random, ERROR_TYPES, count),
@@ -58,6 +69,13 @@ def embeddings(columns: Columns, seed: int, *, turned: NDArray[np.bool_]) -> lis
     directions = np.random.default_rng(EMBEDDING_SIZE).normal(size=(2, EMBEDDING_SIZE))
     vectors = directions[turned.astype(int)] + EMBEDDING_SPREAD * random.normal(size=(turned.size, EMBEDDING_SIZE))
     return list(np.round(vectors, 4).tolist())
+
+
+def _tenants(random: np.random.Generator, times_ms: NDArray[np.int64]) -> NDArray[np.intp]:
+    """Each record's tenant, as its place among them."""
+    chance = random.random(times_ms.size)
+    usual, weekends = (np.cumsum(list(shares.values()))[:-1] for shares in (TENANTS, WEEKEND_TENANTS))
+    return np.where(weekend(times_ms), weekends.searchsorted(chance, "right"), usual.searchsorted(chance, "right"))
 
 
 def _drawn(random: np.random.Generator, shares: dict[str, float], count: int) -> list[str | None]:

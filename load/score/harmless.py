@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from load.score.play import Played, play, play_scenario
+from load.score.play import Played, baseline_for, play, play_scenario
 from load.score.rivers import alarms, three_sigma
 from load.score.scenario import Scenario, Touch
-from load.score.stream import baseline_of, change_ms, stream
+from load.score.stream import change_ms, stream
 from pipeline.detect.settings import DetectSettings
 
 STORM_RUNS = 100
@@ -81,7 +81,7 @@ def summary(scenario: Scenario, runs: list[Run]) -> dict[str, Any]:
 def run_storm(scenario: Scenario, seed: int, settings: DetectSettings) -> bool:
     """Whether a retry storm with late records pages: a short stream, for many runs."""
     short = scenario.model_copy(update={"healthy_s": 20.0, "after_s": 20.0})
-    baseline = baseline_of(short.world, seed % 10, short.records_per_second, settings)
+    baseline = baseline_for(short, seed % 10, settings)
     played = play(baseline, stream(short, seed), settings, keep_columns=False)
     return any(drift.tier == "page" for drift in played.fired)
 

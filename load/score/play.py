@@ -62,8 +62,20 @@ def play(baseline: Baseline, parts: Iterable[Told], settings: DetectSettings, *,
 
 def play_scenario(scenario: Scenario, seed: int, settings: DetectSettings) -> Played:
     """Play one scenario with one seed."""
-    baseline = baseline_of(scenario.world, seed, scenario.records_per_second, settings, embedded=scenario.embeddings)
-    return play(baseline, stream(scenario, seed), settings)
+    return play(baseline_for(scenario, seed, settings), stream(scenario, seed), settings)
+
+
+def baseline_for(scenario: Scenario, seed: int, settings: DetectSettings) -> Baseline:
+    """The baseline by which a scenario is judged."""
+    return baseline_of(
+        scenario.world,
+        seed,
+        scenario.records_per_second,
+        settings,
+        embedded=scenario.embeddings,
+        whole=scenario.whole_day,
+        days=scenario.baseline_days,
+    )
 
 
 def incidents(times_ms: Iterable[int]) -> int:

@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
@@ -58,6 +59,7 @@ class Disturbance(_Strict):
     twice: float = Field(default=0.0, ge=0, le=1, description="share of records that come twice")
     skew_s: float = Field(default=0.0, description="seconds by which the clock of every tenth server is wrong")
     storm: int = Field(default=0, ge=0, description="failed retries of one client within a second, at the change")
+    evaluations: int = Field(default=0, ge=0, description="healthy ones that arrive within a second, at the change")
     absurd: dict[str, float] = Field(default_factory=dict, description="values of one record, at the change")
     year_2200: bool = Field(default=False, description="one record from the year 2200, at the change")
 
@@ -86,6 +88,8 @@ class Scenario(_Strict):
     hour: float = Field(default=10.0, ge=0, lt=24, description="of the day, at the change")
     day: int = Field(default=1, ge=1, le=7, description="days after the baseline's")
     embeddings: bool = Field(default=False, description="whether records carry one: sixteen numbers")
+    baseline_days: int = Field(default=1, ge=1, le=14, description="how long the baseline was learned, to that Monday")
+    whole_day: bool = Field(default=False, description="whether the baseline saw every record of its day")
     records_per_second: float = Field(default=50.0, gt=0, le=1000)
     healthy_s: float = Field(default=100.0, gt=0)
     after_s: float = Field(default=200.0, gt=0)
@@ -138,4 +142,14 @@ def _problems(error: Exception) -> Iterator[str]:
         yield str(error)
         return
     for problem in error.errors(include_url=False):
-        yield f"{'.'.join(map(str, problem['loc'])) or 'the whole'}: {problem['msg']}"
+        place = ".".join(map(str, problem["loc"])) or "the whole"
+        if problem["type"] == "extra_forbidden":
+            yield f"{place} is no key{_nearest(str(problem['loc'][-1]))}"
+        else:
+            yield f"{place}: {problem['msg']}"
+
+
+def _nearest(key: str) -> str:
+    known = {name for each in (Scenario, Touch, Where, Traffic, Disturbance, Probes) for name in each.model_fields}
+    near = get_close_matches(key, sorted(known), n=1)
+    return f": did you mean {near[0]!r}?" if near else f": use one of {', '.join(sorted(known))}"

@@ -9,16 +9,17 @@ import orjson
 from numpy.typing import NDArray
 
 from load.lines import SUBJECT, json_lines
-from load.noise import DAY_MS, Floats
+from load.noise import DAY_MS
 from load.score.design import DAY_RECORDS, DesignWorld
+from load.score.disturbances import disturbed, probe_line, storm_lines
 from load.score.further import embeddings, widened
-from load.score.scenario import Probes, Scenario
+from load.score.scenario import Scenario
 from load.score.touched import EMBEDDING, touched
-from load.world import Columns, World, cut
+from load.world import Columns, World, cut, generate
 from pipeline.detect.history import learn_history
 from pipeline.detect.settings import DetectSettings
 from schemas.baseline import Baseline
-from schemas.timestamp import format_timestamp, parse_timestamp
+from schemas.timestamp import parse_timestamp
 
 MONDAY_MS = parse_timestamp("2026-11-02T00:00:00Z")
 """The baseline is of this day, and of an hour more."""
@@ -33,9 +34,6 @@ CHUNK_RECORDS = 2048
 OTHER_CHANCE = 1_000_000
 """What is added to a seed for the records of a stream: they are not those of its baseline."""
 
-SERVERS = 10
-YEAR_2200_MS = parse_timestamp("2199-12-31T00:00:00Z")
-
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -47,21 +45,38 @@ class Told:
 
 @lru_cache(maxsize=8)
 def baseline_of(
-    world: str, seed: int, per_second: float, settings: DetectSettings, *, embedded: bool = False
+    world: str,
+    seed: int,
+    per_second: float,
+    settings: DetectSettings,
+    *,
+    embedded: bool = False,
+    whole: bool = False,
+    days: int = 1,
 ) -> Baseline:
     """What is normal for the simulated service, learned as ``driftwire baseline learn`` learns it from a file."""
-    history = learn_history(_healthy_day(world, seed, per_second, embedded=embedded), settings, subject=SUBJECT)
+    records = _healthy_day(world, seed, per_second, embedded=embedded, whole=whole, days=days)
+    history = learn_history(records, settings, subject=SUBJECT)
     return history.baselines[SUBJECT]
 
 
-def _healthy_day(world: str, seed: int, per_second: float, *, embedded: bool) -> Iterator[bytes]:
+def _healthy_day(
+    world: str, seed: int, per_second: float, *, embedded: bool, whole: bool, days: int
+) -> Iterator[bytes]:
     if world == "design":
-        design = DesignWorld(seed, MONDAY_MS, DAY_RECORDS / (DAY_MS / 1000), seed)
-        for _ in range(DAY_RECORDS // CHUNK_RECORDS + 1):
-            yield from json_lines(design.draw(CHUNK_RECORDS), seed=seed)
+        design = DesignWorld(seed, MONDAY_MS, per_second, seed)
+        samples = DAY_RECORDS // SAMPLE_RECORDS
+        for at_ms in range(MONDAY_MS, MONDAY_MS + DAY_MS, DAY_MS // samples):
+            design.skip_to(at_ms)
+            yield from json_lines(design.draw(SAMPLE_RECORDS), seed=seed)
         return
-    bot = World(seed, MONDAY_MS, per_second)
-    for at_ms in range(MONDAY_MS, BASELINE_END_MS, SAMPLE_INTERVAL_MS):
+    start_ms = MONDAY_MS - (days - 1) * DAY_MS
+    bot = World(seed, start_ms, per_second)
+    if whole:
+        for columns in generate(bot, until_ms=BASELINE_END_MS):
+            yield from json_lines(widened(columns, seed), seed=seed)
+        return
+    for at_ms in range(start_ms, BASELINE_END_MS, SAMPLE_INTERVAL_MS):
         bot.skip_to(at_ms)
         columns = widened(bot.draw(SAMPLE_RECORDS), seed)
         lines = json_lines(columns, seed=seed)
@@ -85,12 +100,14 @@ def stream(scenario: Scenario, seed: int) -> Iterator[Told]:
     if scenario.messages.late_s:
         yield _late(list(parts), scenario, seed, at_ms, random)
         return
+    before_ms = at_ms - round(scenario.healthy_s * 1000) - 1
     for columns in parts:
         lines = json_lines(columns, seed=seed)
         if scenario.embeddings:
             moved = any(touch.signal == EMBEDDING for touch in scenario.touch)
             lines = _embedded(lines, columns, seed, turned=(columns.times_ms >= at_ms) & moved)
-        yield Told(_disturbed(lines, columns, scenario, at_ms, random), columns)
+        yield Told(disturbed(lines, columns, scenario, at_ms, random, before_ms=before_ms), columns)
+        before_ms = int(columns.times_ms[-1]) if columns.times_ms.size else before_ms
 
 
 def _embedded(lines: list[bytes], columns: Columns, seed: int, *, turned: NDArray[np.bool_]) -> list[bytes]:
@@ -146,7 +163,7 @@ def _late(parts: list[Columns], scenario: Scenario, seed: int, at_ms: int, rando
     whole = joined(parts)
     lines = [line for columns in parts for line in json_lines(columns, seed=seed)]
     arrivals = whole.times_ms + random.uniform(0.0, scenario.messages.late_s * 1000, whole.times_ms.size)
-    storm = _storm(scenario, at_ms)
+    storm = storm_lines(scenario, at_ms)
     arrivals = np.concatenate(
         [arrivals, at_ms + random.uniform(0.0, 1000.0 + scenario.messages.late_s * 1000, len(storm))]
     )
@@ -164,85 +181,3 @@ def joined(parts: list[Columns]) -> Columns:
         [versions for part in parts for versions in part.versions],
         {name: [label for part in parts for label in part.labels[name]] for name in parts[0].labels},
     )
-
-
-def _disturbed(
-    lines: list[bytes], columns: Columns, scenario: Scenario, at_ms: int, random: np.random.Generator
-) -> list[bytes]:
-    """The lines with what comes twice, from a wrong clock, from probes, or once, at the change."""
-    if not columns.times_ms.size:
-        return lines
-    messages, times_ms = scenario.messages, columns.times_ms
-    first_ms, last_ms = int(times_ms[0]), int(times_ms[-1])
-    after = times_ms >= at_ms
-    if messages.skew_s:
-        rows = after & (np.arange(times_ms.size) % SERVERS == 0)
-        for row in np.flatnonzero(rows).tolist():
-            lines[row] = _with(lines[row], timestamp=int(times_ms[row] + messages.skew_s * 1000))
-    lines = _twice(lines, after & (random.random(times_ms.size) < messages.twice))
-    if first_ms <= at_ms <= last_ms:
-        row = int(np.searchsorted(times_ms, at_ms))
-        once = _storm(scenario, at_ms)
-        if messages.absurd:
-            record = orjson.loads(lines[row])
-            for section in ("infrastructure", "output", "data", "safety"):
-                record[section] |= {name: value for name, value in messages.absurd.items() if name in record[section]}
-            once.append(orjson.dumps(record | {"request_id": "absurd"}))
-        if messages.year_2200:
-            once.append(_with(lines[row], timestamp=YEAR_2200_MS, request_id="from-2200"))
-        lines[row:row] = once
-    if scenario.probes is not None:
-        _probe(lines, times_ms, scenario.probes, at_ms)
-    return lines
-
-
-def _twice(lines: list[bytes], rows: NDArray[np.bool_]) -> list[bytes]:
-    if not rows.any():
-        return lines
-    return [line for line, again in zip(lines, rows.tolist(), strict=True) for line in [line] * (1 + again)]
-
-
-def _probe(lines: list[bytes], times_ms: NDArray[np.int64], probes: Probes, at_ms: int) -> None:
-    """Put the records of probes between others."""
-    every_ms = round(probes.every_s * 1000)
-    first_ms, last_ms = int(times_ms[0]), int(times_ms[-1])
-    for time_ms in reversed(range(-(-first_ms // every_ms) * every_ms, last_ms + 1, every_ms)):
-        blocked = probes.blocked if time_ms >= at_ms else True
-        lines.insert(int(np.searchsorted(times_ms, time_ms)), probe_line(time_ms, blocked=blocked))
-
-
-def probe_line(time_ms: int, *, blocked: bool, subject: str = SUBJECT) -> bytes:
-    """The record of a known-bad prompt that was sent on purpose."""
-    return orjson.dumps(
-        {
-            "subject": subject,
-            "request_id": f"probe-{time_ms}",
-            "timestamp": format_timestamp(time_ms),
-            "safety": {"probe_blocked": blocked},
-        }
-    )
-
-
-def _storm(scenario: Scenario, at_ms: int) -> list[bytes]:
-    return [
-        orjson.dumps(
-            {
-                "subject": SUBJECT,
-                "request_id": f"storm-{number}",
-                "timestamp": format_timestamp(at_ms + number * 1000 // scenario.messages.storm),
-                "segment": {"tenant": "hooli"},
-                "infrastructure": {"error": True, "error_type": "timeout", "latency_ms": 30_000.0},
-            }
-        )
-        for number in range(scenario.messages.storm)
-    ]
-
-
-def _with(line: bytes, **fields: object) -> bytes:
-    return orjson.dumps(orjson.loads(line) | fields)
-
-
-def signal_values(columns: Columns, name: str) -> Floats:
-    """One signal's values, without those that are not reported."""
-    column = columns.values[name]
-    return column[~np.isnan(column)]

@@ -98,9 +98,11 @@ def _by_baseline(
     """One task for each baseline: all that is judged by it is played in one process."""
     groups: dict[tuple[Any, ...], list[tuple[Scenario, int]]] = {}
     for each in found:
-        count = failures.FEWER_SEEDS if each.slow or suite == "harmless" else failures.SEEDS
+        count = failures.FEWER_SEEDS if each.slow or each.whole_day or suite == "harmless" else failures.SEEDS
         for seed in range(plan.seed, plan.seed + max(1, round(count * plan.size))):
-            key = (seed, each.world, each.records_per_second, each.embeddings)
+            key = (
+                seed, each.world, each.records_per_second, each.embeddings, each.whole_day, each.baseline_days,
+            )  # fmt: skip
             groups.setdefault(key, []).append((each, seed))
     return [
         ([(suite, each.name, seed) for each, seed in runs], partial(_play_all, play, runs, settings))
