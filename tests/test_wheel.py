@@ -33,7 +33,13 @@ def wheel(tmp_path_factory):
 
 def test_the_wheel_has_the_data_files_and_none_of_the_tests(wheel):
     names = zipfile.ZipFile(wheel).namelist()
-    for needed in ("topologies/jars.lock", "pipeline/correlate/rules.toml", "schemas/py.typed", "load/py.typed", "load/scenarios/refusals_up.toml"):
+    for needed in (
+        "topologies/jars.lock",
+        "pipeline/correlate/rules.toml",
+        "schemas/py.typed",
+        "load/py.typed",
+        "load/scenarios/refusals_up.toml",
+    ):
         assert needed in names
     roots = {name.partition("/")[0] for name in names if ".dist-info" not in name}
     assert roots == {"schemas", "pipeline", "topologies", "load"}
