@@ -128,6 +128,7 @@ class SegmentBank:
         sums: Sums,
         times_ms: NDArray[np.int64],
         may_fire: Callable[[int, float], bool],
+        densities: NDArray[np.float64] | None = None,
     ) -> list[SegmentCrossing]:
         """Walk through one block.
 
@@ -140,6 +141,8 @@ class SegmentBank:
         may_fire
             Of a side and the records since its walk was last 0: whether they are enough to fire. Until they are, the
             side waits.
+        densities
+            Shape ``(V,)``: as of :meth:`pipeline.detect.segment_steps.SegmentSteps.of`; without them 1.
 
         Returns
         -------
@@ -150,7 +153,7 @@ class SegmentBank:
             self.steps.turn(self.latched, self.aside, self._worst)
             self._has_turned = False
         parts, before = sums.parts, self._walks[slots]
-        steps = self.steps.of(slots, sums)
+        steps = self.steps.of(slots, sums, np.ones(slots.size) if densities is None else densities)
         same_pane = (self._panes[slots] == parts.first_pane)[:, None, None]
         bases = np.where(same_pane, self._bases[slots], before)
         thresholds = np.where(self.latched[slots], self._recovery, self._fires)

@@ -79,7 +79,7 @@ class SegmentSteps:
         np.log(factors, out=factors)
         return factors
 
-    def of(self, slots: NDArray[np.intp], sums: Sums) -> NDArray[np.float64]:
+    def of(self, slots: NDArray[np.intp], sums: Sums, densities: NDArray[np.float64]) -> NDArray[np.float64]:
         """The evidence of each pane, shape ``(P, V, 4, S)``.
 
         Parameters
@@ -88,6 +88,9 @@ class SegmentSteps:
             Shape ``(V,)``: of each value.
         sums
             The scores in it are those of :meth:`scores`.
+        densities
+            Shape ``(V,)``, 0 to 1: how close together the records of each value lie. Of an autocorrelation time t of the
+            subject, 1 + (t - 1) x density is left for records that are thinned so.
         """
         binary, shape = self._binary, sums.parts.shape
         steps = np.empty((*shape, BETS, len(self._sides)))
@@ -100,6 +103,8 @@ class SegmentSteps:
         )  # fmt: skip
         if self._own_slots.size:
             self._own_steps(slots, sums, steps)
+        # Weights are 1 / t: this turns them into 1 / (1 + (t - 1) x density).
+        steps /= (self._weights + (1.0 - self._weights) * densities[:, None])[:, None]
         return steps
 
     def _own_steps(self, slots: NDArray[np.intp], sums: Sums, steps: NDArray[np.float64]) -> None:

@@ -160,3 +160,31 @@ def codes(labels: Sequence[str | None], places: dict[str | None, int]) -> NDArra
     if len(places) < len(set(labels)):
         places = dict.fromkeys(labels, -1) | places
     return np.fromiter(map(places.__getitem__, labels), dtype=np.int64, count=len(labels))
+
+
+def densities(places: Sequence[NDArray[np.int64]], values: int) -> NDArray[np.float64]:
+    """How close together the records of each value lie: the share of its records that follow one of its own.
+
+    Of records that come at random it is the value's share; of those that come in a row, 1. Where a block has too few
+    records of a value to say, it is its share.
+
+    Parameters
+    ----------
+    places
+        As of :func:`pipeline.detect.segment_sums.parts_of`.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape ``(values,)``.
+
+    >>> densities([np.array([0, 0, 0, 1, 0, 1])], 2).tolist()
+    [0.6666666666666666, 0.3333333333333333]
+    """
+    counts, following = np.zeros(values), np.zeros(values)
+    for own in places:
+        counts += np.bincount(own[own >= 0], minlength=values)
+        after = own[1:][(own[1:] == own[:-1]) & (own[1:] >= 0)]
+        following += np.bincount(after, minlength=values)
+    found: NDArray[np.float64] = np.maximum(following / np.maximum(counts - 1.0, 1.0), counts / max(1, places[0].size))
+    return np.minimum(found, 1.0)

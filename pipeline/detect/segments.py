@@ -11,7 +11,7 @@ from pipeline.detect.channels import BINARY
 from pipeline.detect.layout import Layout
 from pipeline.detect.segment_bank import SegmentBank, SegmentCrossing
 from pipeline.detect.segment_sums import Sums, by_row, parts_of, sums_of
-from pipeline.detect.segment_values import NOT_WATCHED, SegmentValues, Value, codes
+from pipeline.detect.segment_values import NOT_WATCHED, SegmentValues, Value, codes, densities
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.sides import PAGE_RECORDS, PROBES, Moved, Side
 from pipeline.detect.view import View
@@ -132,7 +132,7 @@ class Segments:
         sums = sums_of(parts, numbers, self.bank.steps.scores(numbers))
         slots = np.array([value.slot for _, value in values], dtype=np.intp)
         before = np.array([value.carried for _, value in values])
-        crossings = self.bank.observe(slots, sums, block.times_ms, self._may_fire)
+        crossings = self.bank.observe(slots, sums, block.times_ms, self._may_fire, densities(places, len(values)))
         for (_, value), carried in zip(values, sums.sums.sum(axis=0)[:, self.carried], strict=True):
             value.carried += carried
         return Seen(values, sums, before, crossings)

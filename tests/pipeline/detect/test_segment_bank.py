@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -6,7 +7,7 @@ import pytest
 from pipeline.detect.bank import CAP_SHARE
 from pipeline.detect.bets import bets_beyond
 from pipeline.detect.segment_bank import SegmentBank
-from pipeline.detect.segment_steps import BETS, EVERY
+from pipeline.detect.segment_steps import BETS, EVERY, SegmentSteps
 from pipeline.detect.segment_sums import by_row, parts_of, sums_of
 from pipeline.detect.sides import Side
 from tests.pipeline.detect.grids import grid_of_channels
@@ -254,3 +255,17 @@ def test_restart_forgets_walks_and_keeps_what_is_latched_or_aside():
     assert not bank.walks.any()
     assert np.argwhere(bank.latched).tolist() == [[0, 2]]
     assert np.argwhere(bank.aside).tolist() == [[1, 0]]
+
+
+def test_records_that_lie_far_apart_count_for_more_where_neighbours_resemble_each_other():
+    sluggish = [replace(side, weight=1 / 8) for side in SIDES]
+    steps = SegmentSteps(sluggish, COLUMNS.max() + 1 + COLUMNS, COLUMNS)
+    panes = np.zeros(40, dtype=np.int64)
+    parts = parts_of(panes, [np.zeros(40, dtype=np.int64)], 1)
+    numbers = np.ones((40, 2 * int(COLUMNS.max() + 1)))
+    sums = sums_of(parts, numbers, steps.scores(numbers))
+    slots = np.zeros(1, dtype=np.intp)
+    close, apart = (steps.of(slots, sums, np.array([density])) for density in (1.0, 0.0))
+    np.testing.assert_allclose(apart, 8 * close)
+    half = steps.of(slots, sums, np.array([0.5]))
+    np.testing.assert_allclose(half, close * 8 / (1 + 7 * 0.5))

@@ -1,4 +1,6 @@
-from pipeline.detect.segment_values import FOUNDING_S, LIVE_S, NOT_WATCHED, SegmentValues, codes
+import numpy as np
+
+from pipeline.detect.segment_values import FOUNDING_S, LIVE_S, NOT_WATCHED, SegmentValues, codes, densities
 from pipeline.detect.settings import DAY_S
 
 
@@ -71,3 +73,12 @@ def test_state_put_down_and_taken_up_is_the_same():
     assert repr(other.dump()) == repr(kept.dump())
     assert [value.slot for value in other.values.values()] == [NOT_WATCHED, NOT_WATCHED, 2]
     assert see(other, ["d"], 8) == see(kept, ["d"], 8)
+
+
+def test_records_that_come_at_random_lie_as_close_as_their_share_and_those_in_a_row_closer():
+    random = np.random.default_rng(1)
+    mixed = (random.random(4000) < 0.05).astype(np.int64)
+    np.testing.assert_allclose(densities([mixed], 2), [0.95, 0.05], atol=0.02)
+    in_rows = np.repeat(mixed, 20)[:4000]
+    assert densities([in_rows], 2)[1] > 0.9
+    assert densities([np.array([-1, 0, -1])], 2).tolist() == [1 / 3, 0.0]
