@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pipeline.detect.rows import Rows, joined_rows
 from pipeline.detect.settings import DetectSettings
@@ -56,32 +57,37 @@ class Buffer:
         rows
             Of that block.
         """
-        start = 0
-        for change in self._changes(rows):
-            while self._length + change - start >= self._settings.block_records:
-                end = start + self._settings.block_records - self._length
-                self.add(rows.copy(start, end))
-                yield places[end - 1], self.take()
-                start = end
-            if change < len(rows) and self._ends(rows, start, change):
-                self.add(rows.copy(start, change))
-                yield places[change], self.take()
-                start = change
-        self.add(rows.copy(start, len(rows)))
+        stop = 0
+        for start, stop, last in self._blocks(rows.panes):
+            self.add(rows.copy(start, stop))
+            yield places[last], self.take()
+        self.add(rows.copy(stop, len(rows)))
 
-    def _changes(self, rows: Rows) -> list[int]:
+    def ends(self, panes: NDArray[np.int64]) -> list[int]:
+        """After how many records of these panes, at least one, a block will have ended."""
+        return [last + 1 for _, _, last in self._blocks(panes)]
+
+    def _blocks(self, panes: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
+        """Of each block that ends: its records from where up to where, and the record that ends it."""
+        start, length = 0, self._length
+        oldest = int(self._parts[0].panes[0]) if self._parts else int(panes[0])
+        for change in self._changes(panes):
+            while length + change - start >= self._settings.block_records:
+                stop = start + self._settings.block_records - length
+                yield start, stop, stop - 1
+                start, length = stop, 0
+                oldest = int(panes[min(start, len(panes) - 1)])
+            held = length + change - start
+            if not held or change == len(panes):
+                continue
+            if held >= self._settings.flush_records or int(panes[change]) - oldest >= self._settings.flush_panes:
+                yield start, change, change
+                start, length, oldest = change, 0, int(panes[change])
+
+    def _changes(self, panes: NDArray[np.int64]) -> list[int]:
         """Where a pane follows another, and the end."""
-        panes = rows.panes
         # They never fall: if the last is the first, all are.
         changes = [] if panes[-1] == panes[0] else (np.flatnonzero(panes[1:] != panes[:-1]) + 1).tolist()
         if self._parts and panes[0] != self._parts[-1].panes[-1]:
             changes.insert(0, 0)
-        return [*changes, len(rows)]
-
-    def _ends(self, rows: Rows, start: int, change: int) -> bool:
-        """Whether a block ends before the record at ``change``, if those from ``start`` up to it join the buffered."""
-        length = self._length + change - start
-        if not length:
-            return False
-        oldest = self._parts[0].panes[0] if self._parts else rows.panes[start]
-        return length >= self._settings.flush_records or rows.panes[change] - oldest >= self._settings.flush_panes
+        return [*changes, len(panes)]

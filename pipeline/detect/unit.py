@@ -218,6 +218,19 @@ class Unit:
         if late:
             self.counts["late"] += late
         panes = watermarks // PANE_MS
+        if self.learner is None and self.relearning is None:
+            return self._fill(run, panes)
+        # A block can bring a baseline, and what is told of the records after it depends on that.
+        outputs: list[Placed] = []
+        start = 0
+        for end in (*self.buffer.ends(panes), len(panes)):
+            if end > start:
+                outputs += self._fill(run.cut(start, end), panes[start:end])
+                start = end
+        return outputs
+
+    def _fill(self, run: Run, panes: NDArray[np.int64]) -> list[Placed]:
+        """Tell the derived signals of records, and look at the blocks that they end."""
         for reason, count in self.derived.fill(run.fields.values, run.fields, panes).items():
             self.columns.bad_fields["data.embedding", reason] += count
         rows = self.columns.rows(run.fields, run.times_ms, panes)
