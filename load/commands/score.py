@@ -31,19 +31,18 @@ def command(*, suite: str, seed: int, data: Path, json_file: Path | None) -> Non
     from rich.console import Console  # noqa: PLC0415  slow to import, and --help needs none of it
 
     from load.progress import progress_bar  # noqa: PLC0415
+    from load.score.report import report  # noqa: PLC0415
     from load.score.show import show  # noqa: PLC0415
     from load.score.suites import SUITES, Plan, run  # noqa: PLC0415
     from pipeline.detect.settings import DetectSettings  # noqa: PLC0415
 
     console = Console(width=max(WIDTH_MIN, Console().width))
-    suites = SUITES if suite == "all" else tuple(each for each in SUITES if each == suite)
+    plan = Plan(SUITES if suite == "all" else tuple(each for each in SUITES if each == suite), seed, data)
+    settings = DetectSettings()
     with progress_bar(console) as progress:
         task = progress.add_task(f"score, {suite}")
-        report = run(
-            Plan(suites, seed, data),
-            DetectSettings(),
-            lambda done, total: progress.update(task, completed=done, total=total),
-        )
-    show(report, console)
-    write_json(json_file, report)
-    sys.exit(1 if report["problems"] else 0)
+        done = run(plan, settings, lambda done, total: progress.update(task, completed=done, total=total))
+    found = report(plan, settings, done)
+    show(found, console)
+    write_json(json_file, found)
+    sys.exit(1 if found["problems"] else 0)

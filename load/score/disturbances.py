@@ -81,6 +81,12 @@ def probe_line(time_ms: int, *, blocked: bool, subject: str = SUBJECT) -> bytes:
     )
 
 
+def storm_times_ms(scenario: Scenario, at_ms: int) -> NDArray[np.int64]:
+    """When the failed retries of one client were made: evenly within a second."""
+    storm = scenario.messages.storm
+    return at_ms + np.arange(storm) * 1000 // max(1, storm)
+
+
 def storm_lines(scenario: Scenario, at_ms: int) -> list[bytes]:
     """The failed retries of one client within a second."""
     return [
@@ -88,12 +94,12 @@ def storm_lines(scenario: Scenario, at_ms: int) -> list[bytes]:
             {
                 "subject": SUBJECT,
                 "request_id": f"storm-{number}",
-                "timestamp": format_timestamp(at_ms + number * 1000 // scenario.messages.storm),
+                "timestamp": format_timestamp(time_ms),
                 "segment": {"tenant": "hooli"},
                 "infrastructure": {"error": True, "error_type": "timeout", "latency_ms": 30_000.0},
             }
         )
-        for number in range(scenario.messages.storm)
+        for number, time_ms in enumerate(storm_times_ms(scenario, at_ms).tolist())
     ]
 
 

@@ -7,16 +7,18 @@ from typing import Any
 import numpy as np
 
 from load.score.floor import floor_of
-from load.score.play import Played, baseline_for, change_ms, play_scenario
+from load.score.normal import baseline_of, normal_of
+from load.score.play import Played, play_scenario
 from load.score.rivers import alarms
 from load.score.scenario import Scenario
+from load.score.stream import change_ms
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.sides import sides_of
 from schemas.drift import Drift
 
-SEEDS = 7
-FEWER_SEEDS = 3
-"""For slow drifts, and where nothing fails."""
+SEEDS, FEWER_SEEDS = 7, 3
+"""Runs of a failure; the fewer for slow drifts, which take long."""
+
 CLEAR_WORST, CLEAR_MEDIAN = 1.6, 1.3
 FOUND_SHARE = 0.95
 START_ERROR = 100
@@ -50,16 +52,25 @@ class Run:
     config_hash: str
 
 
+def seeds(scenario: Scenario) -> int:
+    """How many runs a failure gets."""
+    return FEWER_SEEDS if scenario.slow or scenario.whole_day else SEEDS
+
+
 def run_failure(scenario: Scenario, seed: int, settings: DetectSettings) -> Run:
     """Play one failure and compare."""
     if scenario.design_delay is not None:
         settings = at_evidence(DESIGN_EVIDENCE, scenario, seed, settings)
-    played = play_scenario(scenario, seed, settings)
+    at_ms = _at_ms(scenario, seed)
+
+    def told(drift: Drift) -> bool:
+        return drift.signal in scenario.signals and drift.detected_at >= at_ms
+
+    played = play_scenario(scenario, seed, settings, lambda drift: told(drift) and drift.tier == scenario.tier)
     assert played.columns is not None  # noqa: S101  it was asked for
     times_ms = played.columns.times_ms
-    at_ms = _at_ms(scenario, seed)
     first = int(np.searchsorted(times_ms, at_ms))
-    own = [drift for drift in played.fired if drift.signal in scenario.signals and drift.detected_at >= at_ms]
+    own = [drift for drift in played.fired if told(drift)]
     right = [drift for drift in own if drift.tier == scenario.tier]
     found = right[0] if right else None
     pages = [drift for drift in own if drift.tier == "page"]
@@ -68,7 +79,8 @@ def run_failure(scenario: Scenario, seed: int, settings: DetectSettings) -> Run:
     wrong = [drift for drift in played.fired if drift.detected_at < at_ms or drift.signal not in scenario.moved]
     values = {name: played.columns.values[name][first:] for name in scenario.signals if name in played.columns.values}
     floor = None
-    if values and scenario.tier is not None and first < times_ms.size and not scenario.where.canary:
+    judged = bool(values) or scenario.clear
+    if judged and scenario.tier is not None and first < times_ms.size and not scenario.where.canary:
         floor = floor_of(played.baseline, settings, values, times_ms[first:], scenario.tier).records
     return Run(
         scenario=scenario.name,
@@ -91,7 +103,7 @@ def run_failure(scenario: Scenario, seed: int, settings: DetectSettings) -> Run:
 
 def at_evidence(evidence: float, scenario: Scenario, seed: int, settings: DetectSettings) -> DetectSettings:
     """The settings under which pages of this baseline need so much evidence: as many false pages a year as that gives."""
-    baseline = baseline_for(scenario, seed, settings)
+    baseline = baseline_of(normal_of(scenario, seed), settings)
     usual = next(side.threshold for side in sides_of(baseline, settings)[0] if side.tier == "page")
     pages = settings.false_pages_per_year * float(np.exp(usual - evidence))
     return settings.model_copy(update={"false_pages_per_year": pages})

@@ -46,7 +46,8 @@ def floor_of(
     Parameters
     ----------
     values
-        By signal, of the records after the change; NaN where not reported.
+        By signal, of the records after the change; NaN where not reported. If there are none (a signal that detect
+        derives from labels), only the panes are counted: a floor all the same, and the harder to meet.
     times_ms
         Of the records after the change, in order.
     """
@@ -57,7 +58,7 @@ def floor_of(
         for side in sides_of(baseline, settings)[0]
         if side.tier == tier and side.signal.name in values
     ]
-    return Floor(begun, min(needs, default=np.inf))
+    return Floor(begun, min(needs, default=np.inf) if values else 0.0)
 
 
 def _records(side: Side, baseline: Baseline, values: Floats) -> float:

@@ -1,6 +1,7 @@
 """Further signals and labels of the simulated bot: what its users do, what evaluations say, what serves it."""
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from load.noise import daily_cycle, weekend
@@ -69,6 +70,16 @@ def embeddings(columns: Columns, seed: int, *, turned: NDArray[np.bool_]) -> lis
     directions = np.random.default_rng(EMBEDDING_SIZE).normal(size=(2, EMBEDDING_SIZE))
     vectors = directions[turned.astype(int)] + EMBEDDING_SPREAD * random.normal(size=(turned.size, EMBEDDING_SIZE))
     return list(np.round(vectors, 4).tolist())
+
+
+def embedded(lines: list[bytes], columns: Columns, seed: int, *, turned: NDArray[np.bool_]) -> list[bytes]:
+    """The lines of some columns with their embeddings."""
+    found = []
+    for line, embedding in zip(lines, embeddings(columns, seed, turned=turned), strict=True):
+        record = orjson.loads(line)
+        record["data"]["embedding"] = embedding
+        found.append(orjson.dumps(record))
+    return found
 
 
 def _tenants(random: np.random.Generator, times_ms: NDArray[np.int64]) -> NDArray[np.intp]:

@@ -5,12 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from load.score.play import Played, baseline_for, play, play_scenario
+from load.score.normal import baseline_of, normal_of
+from load.score.play import Played, play, play_scenario
 from load.score.rivers import alarms, three_sigma
 from load.score.scenario import Scenario, Touch
 from load.score.stream import change_ms, stream
 from pipeline.detect.settings import DetectSettings
 
+SEEDS = 3
 STORM_RUNS = 100
 SHARED_BASELINE = 25
 """Storms that are judged by one baseline, because learning it takes longer than they do."""
@@ -80,10 +82,15 @@ def summary(scenario: Scenario, runs: list[Run]) -> dict[str, Any]:
     }
 
 
+def storm_baseline(seed: int) -> int:
+    """The seed of the baseline by which a storm is judged."""
+    return seed - seed % SHARED_BASELINE
+
+
 def run_storm(scenario: Scenario, seed: int, settings: DetectSettings) -> bool:
     """Whether a retry storm with late records pages: a short stream, for many runs."""
     short = scenario.model_copy(update={"healthy_s": 20.0, "after_s": 20.0})
-    baseline = baseline_for(short, seed - seed % SHARED_BASELINE, settings)
+    baseline = baseline_of(normal_of(short, storm_baseline(seed)), settings)
     played = play(baseline, stream(short, seed), settings, keep_columns=False)
     return any(drift.tier == "page" for drift in played.fired)
 

@@ -19,6 +19,8 @@ def show(report: dict[str, Any], console: Console) -> None:
         _harmless(report, console)
     if "real" in report["suites"]:
         _real(report, console)
+    took = sum(report["processor_s"].values())
+    console.print(f"took {report['wall_s']:.0f} s, of {took:.0f} s of processors")
     for problem in report["problems"]:
         console.print(f"[bold red]misses[/] {problem}", highlight=False)
     if not report["problems"]:
@@ -27,16 +29,17 @@ def show(report: dict[str, Any], console: Console) -> None:
 
 def _null(report: dict[str, Any], console: Console) -> None:
     table = Table(title=f"A quiet world: false incidents in {report['signal_records']:,} signal-records", box=None)
-    for name in ("who", "incidents", "per 10 million"):
+    for name in ("who", "incidents", "per 10 million", "merged within an hour"):
         table.add_column(name, justify="left" if name == "who" else "right")
     per_10m = 1e7 / max(1, report["signal_records"])
+    hourly = report["merged_within_an_hour"]
     for tier in ("page", "ticket"):
-        count = report[f"{tier}_false_incidents"]
-        table.add_row(f"driftwire, {tier} tier", str(count), f"{count * per_10m:.2f}")
-    table.add_row("river ADWIN, defaults", _NONE, f"{report['river_adwin_per_10m']:.0f}")
-    table.add_row("river PageHinkley, defaults", _NONE, f"{report['river_page_hinkley_per_10m']:.0f}")
-    table.add_row("always fire", _NONE, f"{report['always_fire_per_10m']:,.0f}")
-    table.add_row("never fire", "0", "0")
+        count, fewer = report[f"{tier}_false_incidents"], hourly[f"{tier}_false_incidents"]
+        table.add_row(f"driftwire, {tier} tier", str(count), f"{count * per_10m:.2f}", f"{fewer * per_10m:.2f}")
+    for name, key in (("ADWIN", "river_adwin_per_10m"), ("PageHinkley", "river_page_hinkley_per_10m")):
+        table.add_row(f"river {name}, defaults", _NONE, f"{report[key]:.0f}", f"{hourly[key]:.0f}")
+    table.add_row("always fire", _NONE, f"{report['always_fire_per_10m']:,.0f}", _NONE)
+    table.add_row("never fire", "0", "0", "0")
     console.print(table)
     for level, each in report["exceedance"].items():
         console.print(f"max W >= {level}: {each['measured']:.2g} of looks, bound K exp(-w) {each['bound']:.2g}")
@@ -45,20 +48,24 @@ def _null(report: dict[str, Any], console: Console) -> None:
 def _failures(report: dict[str, Any], console: Console) -> None:
     table = Table(title="Failures", box=None)
     table.add_column("scenario")
-    for name in ("tier", "found", "records", "seconds", "over floor", "start off", "ADWIN", "PageHinkley"):
+    for name in ("tier", "found", "records", "seconds", "over floor", "start off", "false", "ADWIN", "PageHinkley"):
         table.add_column(name, justify="right")
     for row in (row for row in report["rows"] if row["suite"] == "failures"):
         rivers = [_river(row["rivers"].get(name)) for name in ("river_adwin", "river_page_hinkley")]
         table.add_row(
             row["scenario"] + (" *" if row["clear"] else ""), row["expected_tier"], f"{row['found_share']:.0%}",
             _number(row["median_delay_records"]), _number(row["median_delay_s"], 1),
-            _number(row["median_delay_over_floor"], 2), _number(row["median_start_error_records"]), *rivers,
+            _number(row["median_delay_over_floor"], 2), _number(row["median_start_error_records"]),
+            f"{row['false_pages']} / {row['false_tickets']}", *rivers,
         )  # fmt: skip
+    table.add_row("always fire", "any", "100%", "1", "0.0", _NONE, _NONE, "all", _NONE, _NONE)
+    table.add_row("never fire", "any", "0%", _NONE, _NONE, _NONE, _NONE, "0 / 0", _NONE, _NONE)
     console.print(table)
     console.print(
         f"* clear steps. {report['failures_found_share']:.1%} found in the right tier; over the floor: worst "
         f"{_number(report['worst_delay_over_floor'], 2)}, median {_number(report['median_delay_over_floor'], 2)}; start "
-        f"off by {_number(report['median_start_error_records'])} records; peers: alarms before the change / delay"
+        f"off by {_number(report['median_start_error_records'])} records; false: pages / tickets; peers: alarms before the "
+        "change / delay"
     )
 
 

@@ -13,9 +13,9 @@ from pipeline.detect.grid import Grid
 from pipeline.detect.sides import Side
 from pipeline.detect.walks import evidence, walked
 
-CAP_SHARE = 0.33
-"""Share of a threshold that one pane may add: a burst within a second is one event, so four panes at least fire. It is
-just under a third, so that the fourth needs little, and a first that was cut short costs nothing."""
+CAP_SHARE = 0.25
+"""Share of a threshold that one pane may add: a burst within a second is one event, so four panes at least fire. With
+more, every second retry storm whose records come up to two seconds late would page."""
 
 NEXT_RECORD = -1
 """A walk that stands at 0: it starts with the record to come."""
@@ -49,7 +49,7 @@ class Bank:
     evidence summed over a sample. While a stream's mean given the past stays within the band, a side fires on average
     once in exp(threshold) / 8 records or more, whatever the shape of the stream and whatever else it depends on.
 
-    Within one pane a walk rises by just under a third of its threshold at most. A side is either on watch, or latched: then it
+    Within one pane a walk rises by a quarter of its threshold at most. A side is either on watch, or latched: then it
     walks back towards the baseline's mean, and has recovered when it is sure to have come most of the way and the
     records since lie within the band on average. What :meth:`observe` reports takes effect through :meth:`latch`
     and :meth:`rearm`, from the next block on.

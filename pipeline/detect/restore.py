@@ -5,12 +5,13 @@ from functools import partial
 from typing import Any
 
 from pipeline.codec import decode
+from pipeline.detect.judged import Judged
 from pipeline.detect.kept import Kept
 from pipeline.detect.learner import Learner
 from pipeline.detect.relearning import Relearning
 from pipeline.detect.rows import loaded
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.unit import Judged, Unit
+from pipeline.detect.unit import Unit
 from pipeline.detect.unit_state import DUPLICATES, HELD, JUDGE, LEARNER, RELEARNER, ROWS, STATISTICS, UNIT, kind_of
 from schemas.relearn import Relearn
 

@@ -11,6 +11,7 @@ from pipeline.codec import encode
 from pipeline.detect.admit import Admission, Admitted
 from pipeline.detect.arrival import arrive
 from pipeline.detect.control import line, read_control
+from pipeline.detect.judged import Judged
 from pipeline.detect.kept import KeptBaselines
 from pipeline.detect.originals import Originals
 from pipeline.detect.parts import PARTITION_KEY, Written, joined
@@ -20,7 +21,7 @@ from pipeline.detect.replayed import push_replayed
 from pipeline.detect.restore import Restorer
 from pipeline.detect.run import Placed, Run, by_subject
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.unit import Judged, Unit
+from pipeline.detect.unit import Unit
 from pipeline.detect.unit_state import changed_parts
 from pipeline.detect.watermark import Watermark, by_place
 from pipeline.step import Input, Output
@@ -125,8 +126,7 @@ class DetectStep:
         outputs = [self._watermark.tick(wall_ms=wall_ms)]
         elapsed_ms = min(max(0, wall_ms - self._ticked_ms), TICK_MS_MAX) if self._ticked_ms else 0
         messages = self._counts["messages"]
-        is_idle = messages == self._ticked_messages
-        if is_idle or wall_ms - self._watermark.at_ms <= CAUGHT_UP_MS:
+        if messages == self._ticked_messages or wall_ms - self._watermark.at_ms <= CAUGHT_UP_MS:
             for unit in self._units.values():
                 outputs += unit.wait(elapsed_ms, wall_ms)
         self._ticked_ms, self._ticked_messages = wall_ms, messages

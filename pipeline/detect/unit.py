@@ -1,7 +1,6 @@
 """The unit: one subject in one partition, and all that detect knows of it. Its records go in, its findings come out."""
 
 from collections import Counter
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from pipeline.detect.finding import Finding
 from pipeline.detect.first_seen import FirstSeen
 from pipeline.detect.gate import Gate
 from pipeline.detect.judge import Judge
+from pipeline.detect.judged import Judged
 from pipeline.detect.learner import Learner
 from pipeline.detect.relearning import Relearning
 from pipeline.detect.rows import Rows
@@ -30,14 +30,6 @@ from schemas.topics import BASELINES
 
 PENDING_MAX = 4
 """Baselines that wait for the event time from which they apply; at another one the oldest is forgotten."""
-
-
-@dataclass(slots=True)
-class Judged:
-    """How many finite signal values arrived, and how many of them a ready baseline judged."""
-
-    seen: int = 0
-    judged: int = 0
 
 
 class Unit:

@@ -11,12 +11,15 @@ from load.commands.score import command
 from load.errors import LoadError
 from load.score import failures, harmless, suites
 from load.score.floor import floor_of
-from load.score.null import MERGE_RECORDS, Quiet, listen, null_report
-from load.score.play import incidents, play_scenario
+from load.score.normal import Normal, baseline_of
+from load.score.null import Quiet, listen, merged, null_report
+from load.score.play import play, play_scenario
 from load.score.real import ROWS, run_real
+from load.score.report import report
 from load.score.rivers import alarms, three_sigma
 from load.score.scenario import FOLDER, Scenario, read, scenarios
-from load.score.stream import baseline_of, stream
+from load.score.stream import stream
+from load.score.suites import Done, Plan
 from load.world import SIGNALS
 from pipeline.detect.catalogue import CATEGORIES, EVENTS
 from pipeline.detect.catalogue import SIGNALS as CATALOGUE
@@ -138,7 +141,7 @@ def test_a_page_where_a_ticket_is_expected_is_the_wrong_tier() -> None:
 
 
 def test_the_floor_is_what_evidence_and_panes_need() -> None:
-    baseline = baseline_of("bot", SEED, 50.0, SETTINGS)
+    baseline = baseline_of(Normal(SEED), SETTINGS)
     times_ms = 1_000_000_000_000 + np.arange(20_000) * 20
     floor = floor_of(baseline, SETTINGS, {"refused": np.ones(20_000)}, times_ms, "page")
     assert floor.panes == 151
@@ -148,6 +151,41 @@ def test_the_floor_is_what_evidence_and_panes_need() -> None:
     divergence = 0.1 * np.log(0.1 / edge) + 0.9 * np.log(0.9 / (1 - edge))
     found = floor_of(baseline, SETTINGS, {"refused": rare}, times_ms, "page").evidence
     assert found == pytest.approx(26.0 / divergence, rel=0.25)
+
+
+def test_a_clear_step_of_labels_is_held_against_the_panes_it_needs() -> None:
+    baseline = baseline_of(Normal(SEED), SETTINGS)
+    times_ms = 1_000_000_000_000 + np.arange(1000) * 20
+    assert floor_of(baseline, SETTINGS, {}, times_ms, "page").records == 151
+    run = failures.run_failure(short("outputs_identical"), SEED, SETTINGS)
+    assert run.found
+    assert run.floor_records is not None
+
+
+def test_messages_are_made_until_a_minute_after_what_was_found_and_the_truth_to_the_end() -> None:
+    scenario = short("outputs_empty", after_s=400.0)
+    parts = list(stream(scenario, SEED))
+    played = play(baseline_of(Normal(SEED), SETTINGS), parts, SETTINGS, found=lambda drift: drift.tier == "page")
+    made = ["lines" in vars(part) for part in parts]
+    assert made == sorted(made, reverse=True)
+    assert 0 < sum(made) < len(made)
+    assert played.columns is not None
+    assert len(played.columns.times_ms) == sum(len(part.columns.times_ms) for part in parts)
+
+
+# the processes
+
+
+def test_the_parts_of_a_suite_give_the_same_whatever_ran_beside_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = {"failure": [short("outputs_empty"), short("errors_up")], "harmless": [short("absurd_value")]}
+    monkeypatch.setattr("load.score.suites.scenarios", few.__getitem__)
+    plan, told = Plan(("failures", "harmless"), SEED, DATA, size=0.01), []
+    done = suites.run(plan, SETTINGS, lambda count, total: told.append((count, total)))
+    assert told == [(0, 3), (3, 3)], "they share a baseline, so one process plays them"
+    assert done.of("failures", "errors_up") == [failures.run_failure(short("errors_up"), SEED, SETTINGS)]
+    assert [each.scenario for each in done.of("failures")] == ["outputs_empty", "errors_up"]
+    assert set(done.processor_s) == {"failures", "harmless"}
+    assert min(done.processor_s.values()) > 0
 
 
 # the quiet world, and peers
@@ -167,11 +205,10 @@ def test_a_quiet_service_is_silent_and_its_peers_are_not() -> None:
 def test_a_false_page_is_counted_and_named_as_a_problem() -> None:
     said = listen(Quiet(SEED, 50.0, 2400), SETTINGS)
     said.incidents["page"] += 1
-    plan = suites.Plan(("null",), SEED, DATA)
-    report = suites.report(plan, SETTINGS, {("null", "50/s", SEED): said})
-    assert report["page_false_incidents"] == 1
-    assert any("1 false pages" in problem for problem in report["problems"])
-    assert report["seeds_are_for"] == "tuning"
+    told = report(Plan(("null",), SEED, DATA), SETTINGS, Done({("null", "50/s", SEED): said}, {"null": 1.0}, 1.0))
+    assert told["page_false_incidents"] == 1
+    assert any("1 false pages" in problem for problem in told["problems"])
+    assert told["seeds_are_for"] == "tuning"
 
 
 def test_alarms_of_peers_are_counted_before_and_after_a_row() -> None:
@@ -179,7 +216,20 @@ def test_alarms_of_peers_are_counted_before_and_after_a_row() -> None:
     for each in alarms(values):
         assert each.after(3000) is not None
         assert each.before(3000) <= 3
-    assert MERGE_RECORDS == 1000
+
+
+def test_alarms_close_to_the_one_before_are_one_incident_however_long_they_go_on() -> None:
+    assert merged([10, 900, 1800, 2700, 3700], 1000) == 2
+    assert merged([10], 1000) == 1
+    assert merged([], 1000) == 0
+
+
+def test_both_ways_to_count_incidents_are_in_the_report() -> None:
+    found = null_report([listen(Quiet(SEED, 50.0, 24_000), SETTINGS)])
+    hourly = found["merged_within_an_hour"]
+    assert hourly["page_false_incidents"] == 0
+    raw = found["river_alarms"]["river_adwin"] * 1e7 / found["signal_records"]
+    assert 0 < hourly["river_adwin_per_10m"] < raw
 
 
 def test_three_sigma_fires_on_a_minute_that_is_off() -> None:
@@ -187,11 +237,6 @@ def test_three_sigma_fires_on_a_minute_that_is_off() -> None:
     values = np.zeros(600)
     values[300:360] = 1.0
     assert three_sigma(values + np.arange(600) % 2 * 0.01, times_ms, 0.005, 0.05) == [300_000]
-
-
-def test_firings_within_an_hour_are_one_incident() -> None:
-    assert incidents([0, 1000, 3_600_000, 9_000_000]) == 2
-    assert incidents([]) == 0
 
 
 # the harmless, and real streams

@@ -215,7 +215,7 @@ def test_without_values_only_rates_are_walked():
 
 
 def test_state_put_down_and_taken_up_changes_nothing():
-    channels, panes, place = stream(4, 900)
+    channels, panes, place = stream(1, 900)
     whole, second, state = bank_of(), bank_of(slots=0), {}
     for begin in range(0, 900, 150):
         part = slice(begin, begin + 150)
