@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -85,7 +85,9 @@ class Silence:
 
     def to_json(self) -> dict[str, Any]:
         """As a row of the report."""
-        return asdict(self)
+        # asdict would count the pairs of a Counter.
+        values = ((each.name, getattr(self, each.name)) for each in fields(self))
+        return {name: dict(value) if isinstance(value, Counter) else value for name, value in values}
 
 
 def quiet_services(seed: int, share: float = 1.0) -> list[Quiet]:
