@@ -34,8 +34,8 @@ MERGE_RECORDS = 1000
 """Alarms of one signal within so many records of the one before are one incident: ours and the peers' alike."""
 
 MERGE_MS = 3_600_000
-"""The other way to count, by event time. It hides most of what rattles: at 50 records a second a signal that never
-stops firing is one incident in 180,000 records, 56 in 10 million. Both are in the report."""
+"""The other way to count, by event time. A signal that never stops firing is then one incident a stretch. The floors
+are held against the first way; by this one river's ADWIN misses its own. Both are in the report."""
 
 LEVELS = (8.0, 12.0, 16.0)
 """Evidence at which the walks are held against their bound."""
