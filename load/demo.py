@@ -27,7 +27,7 @@ from load.story import RECORDS_PER_SECOND, START_MS, Story, story
 from load.verdict import Finding, Verdict, judge
 from load.world import World, generate
 from schemas.incident import Incident
-from schemas.timestamp import format_timestamp
+from schemas.timestamp import clock_time
 from schemas.topics import ALERTS, DEPLOYMENTS
 from topologies.cards import card
 from topologies.client import follow, write
@@ -139,7 +139,7 @@ async def _play(told: Story, seed: int, bootstrap: str, progress: Progress, cons
             await write(bootstrap, DEPLOYMENTS, deployment.deployment_id.encode(), deployment.to_json())
             name = f" {deployment.name}" if deployment.name else ""
             console.print(
-                f"  {_clock(deployment.timestamp)}  [cyan]deployed[/] {deployment.kind}{name} "
+                f"  {clock_time(deployment.timestamp)}  [cyan]deployed[/] {deployment.kind}{name} "
                 f"{deployment.from_version} -> {deployment.to_version}"
             )
     return sent
@@ -162,7 +162,7 @@ async def _show_incidents(bootstrap: str, console: Console) -> None:
                     console.print(card(incident))
                 elif incident.revision > shown[incident_id]:
                     console.print(
-                        f"  {_clock(incident.updated_at)}  [bold]{incident.severity} {incident.status}[/] "
+                        f"  {clock_time(incident.updated_at)}  [bold]{incident.severity} {incident.status}[/] "
                         f"{escape(incident.title)}: {escape(incident.change)}"
                     )
                 shown[incident_id] = incident.revision
@@ -195,14 +195,10 @@ def show(played: Played, console: Console) -> None:
     console.print(f"{word} {played.records:,} records, seed {played.seed}, {played.seconds:.0f} s.")
 
 
-def _clock(time_ms: int) -> str:
-    return f"{format_timestamp(time_ms)[11:19]}Z"
-
-
 ROWS: dict[str, Callable[[Finding], str]] = {
     "severity": lambda each: f"{each.planted.severity} / {each.incident.severity if each.incident else 'none'}",
     "start": lambda each: (
-        f"{_clock(each.planted.at_ms)} / {_clock(each.incident.started_at) if each.incident else 'none'}"
+        f"{clock_time(each.planted.at_ms)} / {clock_time(each.incident.started_at) if each.incident else 'none'}"
     ),
     "seen after": lambda each: f"{each.detection_gap_s:.1f} s" if each.detection_gap_s is not None else "never",
     "suspect": lambda each: f"{each.planted.suspect} / {each.suspect or 'none'}",

@@ -199,12 +199,7 @@ async def _refuse_old_times_live(bootstrap: str, last_ms: int, wall_ms: int) -> 
 
 def _ready_as_asked(configuration: Configuration, replay: Replay) -> Configuration:
     """The configuration with the readiness that this replay names for itself."""
-    asked: dict[str, Any] = {}
-    if replay.ready_after_s is not None:
-        asked["ready_after_s"] = replay.ready_after_s
-    if replay.ready_records is not None:
-        asked["ready_records"] = replay.ready_records
-        asked["ready_records_rate"] = min(configuration.detect.ready_records_rate, replay.ready_records)
+    asked = configuration.detect.readiness(replay.ready_after_s, replay.ready_records)
     try:
         detect = DetectSettings.model_validate(configuration.detect.model_dump() | asked)
     except ValidationError as error:

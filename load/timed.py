@@ -12,6 +12,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from load.errors import LoadError
 from load.settle import read_offsets
 from load.stage import unless_it_fails
+from pipeline.detect.drifts import drift_of
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.step import Message
@@ -139,7 +140,7 @@ async def _forget_earlier_runs(configuration: Configuration) -> None:
 async def _drifts(bootstrap: str) -> list[Drift]:
     async with aclosing(read_all(bootstrap, DRIFTS)) as messages:
         values = [message.value async for message in messages if message.value is not None]
-    return [Drift.from_json(value) for value in values if b'"type":"drift"' in value]
+    return [drift for drift in map(drift_of, values) if drift is not None]
 
 
 async def _count(bootstrap: str, name: str) -> int:

@@ -68,6 +68,15 @@ def parse_timestamp(value: Any) -> int:
     raise ValueError("a timestamp is Unix milliseconds or RFC 3339")
 
 
+def clock_time(milliseconds: int) -> str:
+    """The time of day, UTC, to the second.
+
+    >>> clock_time(1795489920123)
+    '03:12:00Z'
+    """
+    return format_timestamp(milliseconds)[11:19] + "Z"
+
+
 def format_timestamp(milliseconds: int) -> str:
     """Write Unix milliseconds as RFC 3339 in UTC.
 

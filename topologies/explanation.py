@@ -10,7 +10,7 @@ from rich.text import Text
 from pipeline.detect.channels import BINARY
 from pipeline.detect.explain import Explained, Trace
 from pipeline.detect.sentence import percent
-from schemas.timestamp import format_timestamp
+from schemas.timestamp import clock_time, format_timestamp
 
 COLUMNS = 32
 """Characters of a picture of evidence over time."""
@@ -122,12 +122,12 @@ def why(trace: Trace) -> str:
     fired = next((drift for drift in trace.drifts if drift.state == "firing"), None)
     if fired is not None:
         ended = next((drift for drift in trace.drifts if drift.state == "recovered"), None)
-        after = f"; back at {_clock(ended.updated_at)}" if ended is not None else ""
+        after = f"; back at {clock_time(ended.updated_at)}" if ended is not None else ""
         return f"{fired.sentence}{after}"
     if trace.highest < SHOWN_FROM:
         return "stayed within its band"
     at = trace.times_ms[int(np.argmax(trace.evidence))]
-    return f"came near at {_clock(at)} and did not last: no {trace.side.tier}"
+    return f"came near at {clock_time(at)} and did not last: no {trace.side.tier}"
 
 
 def _head(explained: Explained) -> str:
@@ -147,7 +147,3 @@ def _band(trace: Trace) -> str:
     if side.channel in BINARY:
         return f"{percent(trace.normal)}, {'to' if side.rising else 'from'} {percent(side.edge)}"
     return f"rank {trace.normal:.2f}, {'to' if side.rising else 'from'} {side.edge:.2f}"
-
-
-def _clock(time_ms: int) -> str:
-    return format_timestamp(time_ms)[11:19] + "Z"

@@ -11,7 +11,7 @@ from load.score.normal import baseline_of, normal_of
 from load.score.play import Played, play_scenario
 from load.score.rivers import alarms
 from load.score.scenario import Scenario
-from load.score.stream import change_ms
+from load.score.stream import begins_ms
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.sides import sides_of
 from schemas.drift import Drift
@@ -61,7 +61,7 @@ def run_failure(scenario: Scenario, seed: int, settings: DetectSettings) -> Run:
     """Play one failure and compare."""
     if scenario.design_delay is not None:
         settings = at_evidence(DESIGN_EVIDENCE, scenario, seed, settings)
-    at_ms = _at_ms(scenario, seed)
+    at_ms = begins_ms(scenario, seed)
 
     def told(drift: Drift) -> bool:
         return drift.signal in scenario.signals and drift.detected_at >= at_ms
@@ -107,12 +107,6 @@ def at_evidence(evidence: float, scenario: Scenario, seed: int, settings: Detect
     usual = next(side.threshold for side in sides_of(baseline, settings)[0] if side.tier == "page")
     pages = settings.false_pages_per_year * float(np.exp(usual - evidence))
     return settings.model_copy(update={"false_pages_per_year": pages})
-
-
-def _at_ms(scenario: Scenario, seed: int) -> int:
-    # The phase within the second is the first number that the stream draws.
-    random = np.random.default_rng((seed, *scenario.name.encode()))
-    return change_ms(scenario) + int(random.integers(1000))
 
 
 def _row(times_ms: np.ndarray, time_ms: int) -> int:

@@ -6,6 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
+from load.healthy import SAMPLE_INTERVAL_S, SAMPLE_RECORDS
 from load.lines import SUBJECT, json_lines
 from load.noise import DAY_MS
 from load.score.design import DAY_RECORDS, DesignWorld
@@ -22,8 +23,7 @@ MONDAY_MS = parse_timestamp("2026-11-02T00:00:00Z")
 """The baseline is of this day, and of an hour more."""
 
 BASELINE_END_MS = MONDAY_MS + 25 * 3_600_000
-SAMPLE_INTERVAL_MS = 450_000
-SAMPLE_RECORDS = 256
+SAMPLE_INTERVAL_MS = SAMPLE_INTERVAL_S * 1000
 PROBE_INTERVAL_MS = 10_000
 """Known-bad prompts are sent so often, and all of them blocked."""
 

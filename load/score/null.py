@@ -15,11 +15,13 @@ from load.score.normal import BASELINE_END_MS, Normal, baseline_of
 from load.score.rivers import DETECTORS, alarms
 from load.score.stream import OTHER_CHANCE
 from load.world import Columns, World
+from pipeline.detect.bets import BETS
+from pipeline.detect.drifts import drifts_of
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.step import Message
 from schemas.drift import Drift
-from schemas.topics import BASELINES, DRIFTS, RECORDS
+from schemas.topics import BASELINES, RECORDS
 
 SIGNAL_RECORDS = 200_000_000
 """Signal-records that the suite judges at least."""
@@ -42,8 +44,6 @@ LEVELS = (8.0, 12.0, 16.0)
 
 LOOK_RECORDS = 256
 """Records between two looks at the walks."""
-
-BETS = 8
 
 NOT_COUNTED = ("silence",)
 """Between two stretches no record is sent: that is a silence, and rightly told."""
@@ -152,14 +152,9 @@ def _windows(quiet: Quiet) -> Iterator[Columns]:
 
 
 def _firings(step: DetectStep, messages: list[Message]) -> list[Drift]:
-    drifts = [
-        Drift.from_json(output.value)
-        for output in step.step(messages)
-        if output.topic == DRIFTS and output.value is not None and b'"type":"drift"' in output.value
-    ]
     return [
         drift
-        for drift in drifts
+        for drift in drifts_of(step.step(messages))
         if drift.state == "firing" and drift.tier != "cause" and drift.signal not in NOT_COUNTED
     ]
 

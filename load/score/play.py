@@ -7,12 +7,13 @@ from load.score.normal import baseline_of, normal_of
 from load.score.scenario import Scenario
 from load.score.stream import Told, joined, stream
 from load.world import Columns
+from pipeline.detect.drifts import drifts_of
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.step import Message
 from schemas.baseline import Baseline
 from schemas.drift import Drift
-from schemas.topics import BASELINES, DEAD_LETTERS, DRIFTS, RECORDS
+from schemas.topics import BASELINES, DEAD_LETTERS, RECORDS
 
 AFTERWARDS_MS = 60_000
 """How much longer a stream is played once what was looked for was found."""
@@ -64,14 +65,12 @@ def play(
             continue
         messages = [Message(RECORDS, 0, offset + row, 0, None, line) for row, line in enumerate(part.lines)]
         offset += len(messages)
-        for output in step.step(messages):
-            if output.topic == DRIFTS and output.value is not None and b'"type":"drift"' in output.value:
-                drift = Drift.from_json(output.value)
-                if drift.state == "firing":
-                    played.fired.append(drift)
-                    if found is not None and until_ms is None and found(drift):
-                        until_ms = drift.detected_at + AFTERWARDS_MS
-            played.dead_letters += output.topic == DEAD_LETTERS
+        outputs = step.step(messages)
+        fired = [drift for drift in drifts_of(outputs) if drift.state == "firing"]
+        played.fired += fired
+        if found is not None and until_ms is None:
+            until_ms = next((drift.detected_at + AFTERWARDS_MS for drift in fired if found(drift)), None)
+        played.dead_letters += sum(output.topic == DEAD_LETTERS for output in outputs)
     played.counts = step.counts()
     played.columns = joined(kept) if kept else None
     return played

@@ -4,7 +4,7 @@ import csv
 import gzip
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -17,13 +17,14 @@ import orjson
 
 from load.score.rivers import DETECTORS, alarms
 from pipeline.detect import channels
+from pipeline.detect.drifts import drifts_of
+from pipeline.detect.history import batches
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
-from pipeline.step import Message
 from schemas.baseline import Baseline
 from schemas.drift import Drift
 from schemas.timestamp import format_timestamp, parse_timestamp
-from schemas.topics import BASELINES, DRIFTS, RECORDS
+from schemas.topics import BASELINES
 
 WEEK_S = 7 * 86_400.0
 BATCH_MESSAGES = 2000
@@ -97,31 +98,25 @@ class _Told:
 def _tell(lines: Iterable[bytes], settings: DetectSettings) -> _Told:
     step = DetectStep(0, settings, replay=True)
     told = _Told(None, [], 0, 0, {}, 0)
-    batch: list[Message] = []
-    for offset, line in enumerate(lines):
-        record = orjson.loads(line)
-        time_ms = parse_timestamp(record["timestamp"])
-        told.first_ms = told.first_ms or time_ms
-        told.last_ms = time_ms
-        for name, value in _signals(record):
-            told.values.setdefault(name, []).append(float(value))
-        batch.append(Message(RECORDS, 0, offset, 0, None, line))
-        if len(batch) == BATCH_MESSAGES:
-            _take(step, batch, told)
-            batch = []
-    _take(step, batch, told)
+    for batch in batches(_noted(lines, told), BATCH_MESSAGES):
+        outputs = step.step(batch)
+        learned = [output.value for output in outputs if output.topic == BASELINES]
+        if learned and told.ready_at is None:
+            told.ready_at = Baseline.from_json(learned[0] or b"").learned_to
+        told.fired += [drift for drift in drifts_of(outputs) if drift.state == "firing"]
     told.judged = sum(unit.judged.judged for unit in step.units.values())
     return told
 
 
-def _take(step: DetectStep, batch: Sequence[Message], told: _Told) -> None:
-    for output in step.step(batch):
-        if output.topic == BASELINES and told.ready_at is None:
-            told.ready_at = Baseline.from_json(output.value or b"").learned_to
-        if output.topic == DRIFTS and b'"type":"drift"' in (output.value or b""):
-            drift = Drift.from_json(output.value or b"")
-            if drift.state == "firing":
-                told.fired.append(drift)
+def _noted(lines: Iterable[bytes], told: _Told) -> Iterator[bytes]:
+    """The lines, of which times and values are noted as they pass."""
+    for line in lines:
+        record = orjson.loads(line)
+        told.last_ms = parse_timestamp(record["timestamp"])
+        told.first_ms = told.first_ms or told.last_ms
+        for name, value in _signals(record):
+            told.values.setdefault(name, []).append(float(value))
+        yield line
 
 
 def _signals(record: dict[str, Any]) -> Iterator[tuple[str, float]]:

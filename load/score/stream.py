@@ -40,13 +40,17 @@ def change_ms(scenario: Scenario) -> int:
     return MONDAY_MS + scenario.day * DAY_MS + round(scenario.hour * 3_600_000)
 
 
+def begins_ms(scenario: Scenario, seed: int) -> int:
+    """When it happens in the stream of one seed: what happens does not know where a pane begins."""
+    return _begins_ms(scenario, _chance(scenario, seed))
+
+
 def stream(scenario: Scenario, seed: int) -> Iterator[Told]:
     """The stream of one seed, part by part, in the order in which messages arrive."""
-    random = np.random.default_rng((seed, *scenario.name.encode()))
+    random = _chance(scenario, seed)
     # On the way chance has a source of its own: the truth is the same whether messages are made or not.
     way = np.random.default_rng((OTHER_CHANCE, seed, *scenario.name.encode()))
-    # A phase within the second: what happens does not know where a pane begins.
-    at_ms = change_ms(scenario) + int(random.integers(1000))
+    at_ms = _begins_ms(scenario, random)
     parts = (touched(columns, scenario, at_ms, random) for columns in _columns(scenario, seed, at_ms, random))
     if scenario.messages.late_s:
         every = list(parts)
@@ -56,6 +60,15 @@ def stream(scenario: Scenario, seed: int) -> Iterator[Told]:
     for columns in parts:
         yield Told(columns, partial(_lines, columns, scenario, seed, at_ms, before_ms, way))
         before_ms = int(columns.times_ms[-1]) if columns.times_ms.size else before_ms
+
+
+def _chance(scenario: Scenario, seed: int) -> np.random.Generator:
+    return np.random.default_rng((seed, *scenario.name.encode()))
+
+
+def _begins_ms(scenario: Scenario, random: np.random.Generator) -> int:
+    # The phase within the second is the first number that a stream draws.
+    return change_ms(scenario) + int(random.integers(1000))
 
 
 def _lines(

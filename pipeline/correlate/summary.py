@@ -4,9 +4,10 @@ from collections.abc import Sequence
 
 from pipeline.correlate.containment import clear_suspect
 from pipeline.correlate.facts import Facts
-from pipeline.correlate.words import clock_time, distance, duration, finding
+from pipeline.correlate.words import distance, duration, finding
 from schemas.deployment import Deployment
 from schemas.incident import Containment, Suspect
+from schemas.timestamp import clock_time
 
 ALSO_MAX = 4
 """Other signals that the summary names; it counts the rest."""

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pipeline.correlate.deployments import change
 from pipeline.correlate.modes import POSSIBLE, STRONG, Mode, mode_of
 from pipeline.correlate.settings import CorrelateSettings
-from pipeline.correlate.words import clock_time, distance, finding
+from pipeline.correlate.words import distance, finding
 from schemas.deployment import Deployment
 from schemas.drift import Drift
 from schemas.incident import Suspect
+from schemas.timestamp import clock_time
 
 HALF_NEARNESS_S = 300
 """Seconds before the start, its error left out, at which a change is half as suspect."""

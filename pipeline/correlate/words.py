@@ -1,7 +1,6 @@
 """Numbers, times and signals in words: what the titles, summaries and reasons are made of."""
 
 from schemas.drift import Drift
-from schemas.timestamp import format_timestamp
 
 _PHRASES: dict[str, tuple[str, str, str]] = {
     "refused": ("refuses", "refused", "{} of requests"),
@@ -38,15 +37,6 @@ _SECONDS_FROM_MS = 10_000
 _LARGE = 100
 """From here on a number is written without decimals."""
 _DAY_S, _HOUR_S, _MINUTE_S = 86_400, 3_600, 60
-
-
-def clock_time(milliseconds: int) -> str:
-    """The time of day, UTC, to the second.
-
-    >>> clock_time(1795489920123)
-    '03:12:00Z'
-    """
-    return format_timestamp(milliseconds)[11:19] + "Z"
 
 
 def duration(seconds: float) -> str:

@@ -109,6 +109,9 @@ SIGNALS: tuple[Signal, ...] = (
     _derived("throughput_ratio", "derived", "amount", "down", "", "throughput_loss", "tickets"),
 )
 
+PLACES = {row.name: place for place, row in enumerate(SIGNALS)}
+"""Where each signal stands in the table: its column in what is read of records."""
+
 CATEGORIES: tuple[Signal, ...] = (
     Signal("error_type", "infrastructure", "error_type", "infrastructure", "category", "both", "", "outage", "cause"),
     Signal("finish_reason", "output", "finish_reason", "output", "category", "both", "", "verbosity_drift", "cause"),

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.block import Block
-from pipeline.detect.catalogue import CATEGORIES, SIGNALS, Signal, custom_signal, is_valid
+from pipeline.detect.catalogue import CATEGORIES, PLACES, SIGNALS, Signal, custom_signal, is_valid
 from pipeline.detect.fields import WIDTH, Fields, Label
 from pipeline.detect.reader import OUT_OF_BOUNDS, WRONG_TYPE
 from pipeline.detect.rows import Rows
@@ -21,7 +21,6 @@ BAD_NAME, TOO_MANY = "bad_name", "too_many"
 """Why a field of the sender's own is dropped, beside the reasons for which any field is."""
 
 _CUSTOM_TYPES = frozenset({int, float, bool})
-_PLACES = {row.name: place for place, row in enumerate(SIGNALS)}
 _VERSIONS = "versions."
 _CATEGORY_NAMES = tuple(row.name for row in CATEGORIES)
 
@@ -122,7 +121,7 @@ class Columns:
         """Take up a state; ``KeyError`` if it names a signal that the catalogue has not."""
         for name, kind in state["custom"]:
             self._add_custom(name, kind)
-        places = _PLACES | {signal.name: WIDTH + number for number, signal in enumerate(self._custom_signals)}
+        places = PLACES | {signal.name: WIDTH + number for number, signal in enumerate(self._custom_signals)}
         self._sources = [places[name] for name in state["signals"]]
         every = (*SIGNALS, *self._custom_signals)
         self.signals = [every[source] for source in self._sources]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.catalogue import SIGNALS
+from pipeline.detect.catalogue import PLACES
 from pipeline.detect.embeddings import Embeddings
 from pipeline.detect.fields import Fields, Label
 from pipeline.detect.mix import OTHER
@@ -25,8 +25,6 @@ WATCHED_CATEGORIES = ("finish_reason", "error_type")
 """The categories of which every record tells whether it has the usual label, or one never seen."""
 
 FINGERPRINT = "fingerprint"
-
-_PLACES = {row.name: place for place, row in enumerate(SIGNALS)}
 
 
 class Derived:
@@ -69,16 +67,16 @@ class Derived:
         unused: Counter[str] = Counter()
         fingerprints = fields.labels.get(FINGERPRINT)
         if fingerprints is not None:
-            values[:, _PLACES["repeated"]] = self._fingerprints.tell(fingerprints)
+            values[:, PLACES["repeated"]] = self._fingerprints.tell(fingerprints)
         for name, labels in self._mixes.items():
             column = fields.labels.get(name)
             if column is not None:
                 usual, new = labels.tell(column, self._labels_max)
-                values[:, _PLACES[f"{name}_usual"]] = usual
-                values[:, _PLACES[f"{name}_new"]] = new
+                values[:, PLACES[f"{name}_usual"]] = usual
+                values[:, PLACES[f"{name}_new"]] = new
         if fields.embeddings is not None:
-            values[:, _PLACES["embedding_similarity"]], unused = self.embeddings.similarities(fields.embeddings)
-        self.throughput.fill(values[:, _PLACES["throughput_ratio"]], panes, fields.first)
+            values[:, PLACES["embedding_similarity"]], unused = self.embeddings.similarities(fields.embeddings)
+        self.throughput.fill(values[:, PLACES["throughput_ratio"]], panes, fields.first)
         return unused
 
     def follow(self, baseline: Baseline) -> None:

@@ -1,12 +1,13 @@
 """Explaining: the evidence of every channel over time, as the real step gathers it, for people who ask why or why not."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.detect.drifts import drifts_of
+from pipeline.detect.history import batches
 from pipeline.detect.judge import Judge
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.sides import Side, Unjudged
@@ -14,7 +15,7 @@ from pipeline.detect.step import DetectStep
 from pipeline.step import Message
 from schemas.baseline import Baseline
 from schemas.drift import Drift
-from schemas.topics import BASELINES, DRIFTS, RECORDS
+from schemas.topics import BASELINES
 
 LOOK_MESSAGES = 64
 """Messages between two looks at the evidence."""
@@ -87,7 +88,7 @@ def explain(
         subject = subject or baseline.subject
     explained: Explained | None = None
     judge: Judge | None = None
-    for batch in _batches(messages):
+    for batch in batches(messages, LOOK_MESSAGES):
         outputs = step.step(batch)
         if subject is None:
             subject = next(iter(step.units), None)
@@ -100,12 +101,7 @@ def explain(
             judge = unit.judge
             explained.baseline, explained.unjudged = judge.baseline, list(judge.unjudged)
             explained.traces = [Trace(side, _normal(side, judge.baseline)) for side in judge.sides]
-        drifts = [
-            Drift.from_json(output.value)
-            for output in outputs
-            if output.topic == DRIFTS and output.value is not None and b'"type":"drift"' in output.value
-        ]
-        _tell(explained, [drift for drift in drifts if drift.subject == subject])
+        _tell(explained, [drift for drift in drifts_of(outputs) if drift.subject == subject])
         if judge is not None:
             _look(explained, judge, unit.watermark)
     return explained
@@ -132,9 +128,3 @@ def _tell(explained: Explained, drifts: list[Drift]) -> None:
 
 def _normal(side: Side, baseline: Baseline) -> float:
     return baseline.signals[side.signal.name].channels[side.channel].mean
-
-
-def _batches(values: Iterable[bytes]) -> Iterator[list[Message]]:
-    messages = (Message(RECORDS, 0, offset, 0, None, value) for offset, value in enumerate(values))
-    while batch := list(islice(messages, LOOK_MESSAGES)):
-        yield batch

@@ -10,7 +10,7 @@ from pipeline.detect.finding import Finding
 from schemas.baseline import Baseline
 from schemas.drift import Tier
 from schemas.record import SUBJECT_LENGTH_MAX
-from schemas.timestamp import format_timestamp
+from schemas.timestamp import clock_time
 
 RECORDS = 20
 """Records that carry a label until it is told: one odd record is none."""
@@ -140,7 +140,7 @@ class FirstSeen:
             self._version_ms = seen.first_ms
         detected_at = max(int(block.times_ms[row]), seen.first_ms)
         tier: Tier = "cause" if is_version or (kind == "provider_model" and came_along) else "ticket"
-        since = format_timestamp(seen.first_ms)[11:19] + "Z"
+        since = clock_time(seen.first_ms)
         return Finding(
             signal=VERSIONS if is_version else TOLD[kind],
             channel="first_seen",

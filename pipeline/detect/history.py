@@ -64,7 +64,7 @@ def learn_history(
     history = History()
     if from_ms is not None or to_ms is not None:
         messages = _between(messages, from_ms or 0, math.inf if to_ms is None else to_ms)
-    for batch in _batches(messages):
+    for batch in batches(messages, BATCH_MESSAGES):
         for output in step.step(batch):
             if output.topic == DEAD_LETTERS and output.value is not None:
                 history.refused[DeadLetter.from_json(output.value).reason] += 1
@@ -98,7 +98,8 @@ def _between(values: Iterable[bytes], from_ms: float, to_ms: float) -> Iterator[
             yield value
 
 
-def _batches(values: Iterable[bytes]) -> Iterator[list[Message]]:
+def batches(values: Iterable[bytes], size: int) -> Iterator[list[Message]]:
+    """Values as messages of the records' topic, so many at a time."""
     messages = (Message(RECORDS, 0, offset, 0, None, value) for offset, value in enumerate(values))
-    while batch := list(islice(messages, BATCH_MESSAGES)):
+    while batch := list(islice(messages, size)):
         yield batch

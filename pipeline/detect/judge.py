@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.bank import Bank, Crossing
-from pipeline.detect.block import PANE_MS, Block
+from pipeline.detect.block import Block
 from pipeline.detect.demotion import Demotion
 from pipeline.detect.finding import Finding
 from pipeline.detect.latch import Latch
@@ -255,13 +255,9 @@ class Judge:
         last = view.block.panes.size - 1
         found = []
         for latch in self._latches.values():
-            elapsed_s = (int(view.block.panes[last]) - latch.pane) * PANE_MS / 1000
-            due = sum(1 for after_s in self._settings.evidence_after_s if elapsed_s >= after_s)
-            if due <= latch.due or latch.recent[0] < 1:
-                continue
-            latch.due = due
-            count, total = latch.recent
-            found.append((last, self._finding(latch, "evidence", view, last, (count, total))))
+            if latch.falls_due(int(view.block.panes[last]), self._settings.evidence_after_s):
+                count, total = latch.recent
+                found.append((last, self._finding(latch, "evidence", view, last, (count, total))))
         return found
 
     def _finding(

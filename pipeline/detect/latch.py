@@ -1,11 +1,13 @@
 """The latch: what is remembered of a side that fired, until it recovers."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.detect.block import PANE_MS
 from pipeline.detect.finding import Detector
 
 
@@ -53,6 +55,17 @@ class Latch:
         """Count further records: shape ``(2,)``, as ``recent``."""
         self.records += int(tally[0])
         self.recent = [kept + new for kept, new in zip(self.recent, tally.tolist(), strict=True)]
+
+    def falls_due(self, pane: int, after_s: Sequence[float]) -> bool:
+        """Whether, at a pane, its evidence is to be sent again: a next time has come, and records since the last message.
+
+        It is asked once a block, and counts the times that have come.
+        """
+        due = sum((pane - self.pane) * PANE_MS / 1000 >= each for each in after_s)
+        if due <= self.due or self.recent[0] < 1:
+            return False
+        self.due = due
+        return True
 
     def sent(self) -> None:
         """A message of it has been sent."""

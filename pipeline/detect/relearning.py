@@ -1,5 +1,6 @@
 """Relearning: signals of a unit whose new normal is being learned beside the baseline that judges the others."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from pipeline.detect.baseline import version_of
@@ -8,7 +9,6 @@ from pipeline.detect.finding import Finding
 from pipeline.detect.learner import Learner
 from pipeline.detect.settings import DetectSettings
 from schemas.baseline import Baseline
-from schemas.relearn import Relearn
 
 
 class Relearning:
@@ -18,8 +18,8 @@ class Relearning:
     ----------
     subject
         Whose.
-    relearn
-        Which signals, and since when.
+    signals, at_ms
+        Which, all if none is named, and from when on, Unix milliseconds.
     settings
         ``relearn_after_s`` is how long; a signal that has too few records by then is waited for up to
         ``ready_after_s``, and then keeps its old normal.
@@ -32,17 +32,18 @@ class Relearning:
     def __init__(
         self,
         subject: str,
-        relearn: Relearn,
+        signals: Iterable[str],
         settings: DetectSettings,
-        since_ms: int,
         *,
+        at_ms: int,
+        since_ms: int,
         before: "Relearning | None" = None,
     ) -> None:
         self._settings = settings.model_copy(update={"ready_after_s": settings.relearn_after_s})
         self._longest_ms = int(max(settings.ready_after_s, settings.relearn_after_s) * 1000)
-        self._at_ms = relearn.at
+        self._at_ms = at_ms
         self._since_ms = since_ms
-        self._signals = set(relearn.signals)
+        self._signals = set(signals)
         if before is not None:
             # No signal at all means every signal.
             self._signals = self._signals | before._signals if self._signals and before._signals else set()  # noqa: SLF001
@@ -70,7 +71,7 @@ class Relearning:
         learned = self.learner.baseline("accepted", centroid=centroid)
         wanted = self._signals or set(baseline.signals) | set(learned.signals)
         anew = wanted & set(learned.signals)
-        if anew != wanted & (set(baseline.signals) | anew) and now_ms < self._at_ms + self._longest_ms:
+        if (wanted & set(baseline.signals)) - anew and now_ms < self._at_ms + self._longest_ms:
             return None
         return merged(baseline, learned, anew)
 
@@ -86,10 +87,7 @@ class Relearning:
     @classmethod
     def load(cls, subject: str, state: dict[str, Any], settings: DetectSettings) -> "Relearning":
         """Take up what :meth:`dump` gave; the learner's parts are for the caller."""
-        relearn = Relearn(
-            relearn_id="kept", subject=subject, at=state["at_ms"], signals=state["signals"], reason="accepted"
-        )
-        relearning = cls(subject, relearn, settings, state["since_ms"])
+        relearning = cls(subject, state["signals"], settings, at_ms=state["at_ms"], since_ms=state["since_ms"])
         relearning._try_ms = state["try_ms"]
         return relearning
 

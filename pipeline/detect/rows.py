@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.catalogue import SIGNALS
+from pipeline.detect.catalogue import PLACES, SIGNALS
 from pipeline.detect.fields import WIDTH, Label, joined_labels
-
-_PLACES = {row.name: place for place, row in enumerate(SIGNALS)}
 
 
 # Not frozen, for the reason for which fields are not.
@@ -82,7 +80,7 @@ def loaded(state: dict[str, Any]) -> Rows:
     """The rows of a state; ``KeyError`` if it names a signal that the catalogue has not."""
     length = len(state["request_ids"])
     values = np.full((length, WIDTH), np.nan)
-    values[:, [_PLACES[name] for name in state["signals"]]] = state["values"]
+    values[:, [PLACES[name] for name in state["signals"]]] = state["values"]
     custom = np.full((length, max(state["custom_signals"], default=-1) + 1), np.nan)
     custom[:, state["custom_signals"]] = state["custom"]
     return Rows(

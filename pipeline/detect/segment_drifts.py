@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.block import PANE_MS
 from pipeline.detect.finding import Finding
 from pipeline.detect.latch import Latch
 from pipeline.detect.segment_bank import SegmentCrossing
@@ -209,11 +208,10 @@ class SegmentDrifts:
         last_pane = int(view.block.panes[last])
         places = {(dimension, value.label): place for place, (dimension, value) in enumerate(seen.values)}
         for key, latch in self._latches.items():
-            elapsed_s = (last_pane - latch.pane) * PANE_MS / 1000
-            due = sum(elapsed_s >= after_s for after_s in self._settings.evidence_after_s)
-            if latch.quiet or due <= latch.due or latch.recent[0] < 1 or key[:2] not in places:
+            if latch.quiet or key[:2] not in places:
                 continue
-            latch.due = due
+            if not latch.falls_due(last_pane, self._settings.evidence_after_s):
+                continue
             rows = self._rows(view, seen, places[key[:2]], latch.side, pane=seen.sums.parts.shape[0])
             count, total = latch.recent
             yield last, self._say(latch, "evidence", view, rows, tally=(count, total))

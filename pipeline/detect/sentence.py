@@ -1,7 +1,7 @@
 """The sentence: a finding in words, for the person who reads the alert."""
 
 from pipeline.detect.finding import Finding
-from schemas.timestamp import format_timestamp
+from schemas.timestamp import clock_time
 
 DEMOTION = "pages often: proposed for a ticket and a new baseline"
 
@@ -25,7 +25,7 @@ def sentence(finding: Finding, usual: float, mean: float, where: str = "") -> st
     str
         Such as ``refused rose from 1.0 % to 9.1 % (odds x9.9) since 03:12:00Z, 412 records; page: evidence 28.3 of 28``.
     """
-    since = format_timestamp(finding.started_at)[11:19] + "Z"
+    since = clock_time(finding.started_at)
     weighed = f"evidence {finding.evidence:.1f} of {finding.threshold:g}"
     if finding.detector == "adwin":
         weighed = "ADWIN saw the mean change"

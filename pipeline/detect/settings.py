@@ -190,6 +190,20 @@ class DetectSettings(BaseModel):
         default=20, ge=1, le=10_000, description="records in a row that make a longer jump believable, in a replay"
     )
 
+    def readiness(self, ready_after_s: float | None, ready_records: int | None) -> dict[str, float]:
+        """The fields that name another readiness, of what is not None; a rate never needs more records than a value.
+
+        >>> DetectSettings().readiness(None, 500)
+        {'ready_records': 500, 'ready_records_rate': 500}
+        """
+        asked: dict[str, float] = {} if ready_after_s is None else {"ready_after_s": ready_after_s}
+        if ready_records is not None:
+            asked |= {
+                "ready_records": ready_records,
+                "ready_records_rate": min(ready_records, self.ready_records_rate),
+            }
+        return asked
+
     def digest(self) -> str:
         """A short hash of the fields that change what kept state means: state of another digest is set aside.
 

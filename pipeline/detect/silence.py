@@ -97,11 +97,11 @@ class Silence:
             request_id=None,
             normal=0.0,
             now=1.0 if state == "firing" else 0.0,
-            effect=float(f"{seconds / after_s:.6g}"),
+            effect=seconds / after_s,
             effect_kind="ratio",
             records=0,
-            evidence=float(f"{seconds:.6g}"),
-            threshold=float(f"{after_s:.6g}"),
+            evidence=seconds,
+            threshold=after_s,
             sentence=(
                 f"no record came for {_words(seconds)}, which is unusual from {_words(after_s)} on; page"
                 if state == "firing"

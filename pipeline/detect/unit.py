@@ -165,8 +165,10 @@ class Unit:
         if self.judge is None or relearn.at <= self.judge.baseline.learned_to:
             return []
         outputs = self.flush()
-        before = self.relearning
-        self.relearning = Relearning(self.subject, relearn, self._settings, self.watermark, before=before)
+        before, at_ms = self.relearning, relearn.at
+        self.relearning = Relearning(
+            self.subject, relearn.signals, self._settings, at_ms=at_ms, since_ms=self.watermark, before=before
+        )
         if not relearn.signals or "embedding_similarity" in relearn.signals:
             self.derived.embeddings.settle_anew()
         self.touched = self.flushed = True

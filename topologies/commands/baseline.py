@@ -56,11 +56,7 @@ def learn_command(
     from topologies.failure import Failure  # noqa: PLC0415
 
     settings = load(config).detect
-    if ready_after is not None:
-        settings = settings.model_copy(update={"ready_after_s": ready_after})
-    if ready_records is not None:
-        rate_records = min(ready_records, settings.ready_records_rate)
-        settings = settings.model_copy(update={"ready_records": ready_records, "ready_records_rate": rate_records})
+    settings = settings.model_copy(update=settings.readiness(ready_after, ready_records))
     if from_ms is not None and to_ms is not None and to_ms <= from_ms:
         raise click.UsageError("--to must lie after --from")
     history = learn_history(read_lines(files), settings, subject=subject, from_ms=from_ms, to_ms=to_ms)

@@ -48,11 +48,7 @@ def command(
     from topologies.failure import Failure  # noqa: PLC0415
 
     settings = load(config).detect
-    readiness: dict[str, float] = {} if ready_after is None else {"ready_after_s": ready_after}
-    if ready_records is not None:
-        rate_records = min(ready_records, settings.ready_records_rate)
-        readiness |= {"ready_records": ready_records, "ready_records_rate": rate_records}
-    settings = settings.model_copy(update=readiness)
+    settings = settings.model_copy(update=settings.readiness(ready_after, ready_records))
     baseline = None if baseline_file is None else read_baseline(baseline_file)
     explained = explain(read_lines(files), settings, baseline=baseline, subject=subject)
     if explained is None:

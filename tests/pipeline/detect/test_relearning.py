@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+from pipeline.detect.drifts import drifts_of
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.step import Message, Output
@@ -11,7 +12,7 @@ from schemas.baseline import Baseline
 from schemas.dead_letter import DeadLetter
 from schemas.drift import Drift
 from schemas.relearn import Relearn
-from schemas.topics import BASELINES, DEAD_LETTERS, DRIFTS
+from schemas.topics import BASELINES, DEAD_LETTERS
 from tests.pipeline.detect.streams import START_MS, Checkpoint, as_json, message, record
 
 SETTINGS = DetectSettings(ready_after_s=60, ready_records=1000, ready_records_rate=500, relearn_after_s=60)
@@ -43,13 +44,12 @@ def run(step: DetectStep, messages: list[Message], *, told: Message | None = Non
     return outputs + step.step(messages[at:])
 
 
+def of_state(outputs: list[Output], state: str) -> list[Drift]:
+    return [drift for drift in drifts_of(outputs) if drift.state == state]
+
+
 def fired(outputs: list[Output]) -> list[Drift]:
-    drifts = [
-        Drift.from_json(output.value)
-        for output in outputs
-        if output.topic == DRIFTS and b'"type":"drift"' in (output.value or b"")
-    ]
-    return [drift for drift in drifts if drift.state == "firing"]
+    return of_state(outputs, "firing")
 
 
 def baselines(outputs: list[Output]) -> list[Baseline]:
@@ -141,13 +141,6 @@ def test_a_request_that_cannot_be_read_is_a_dead_letter():
     content = DeadLetter.from_json(letter.value or b"")
     assert content.reason == "contract"
     assert "what to learn anew" in (content.detail or "")
-
-
-def of_state(outputs: list[Output], state: str) -> list[Drift]:
-    drifts = [
-        Drift.from_json(each.value) for each in outputs if each.topic == DRIFTS and b'"drift"' in (each.value or b"")
-    ]
-    return [drift for drift in drifts if drift.state == state]
 
 
 def test_what_was_off_is_over_once_its_new_normal_is_judged_by():

@@ -5,31 +5,13 @@ import numpy as np
 import pytest
 
 from pipeline.detect.bank import CAP_SHARE
-from pipeline.detect.bets import bets_beyond
 from pipeline.detect.segment_bank import SegmentBank
 from pipeline.detect.segment_steps import BETS, EVERY, SegmentSteps
 from pipeline.detect.segment_sums import by_row, parts_of, sums_of
-from pipeline.detect.sides import Side
 from tests.pipeline.detect.grids import grid_of_channels
-from tests.pipeline.detect.worlds import BY_NAME
+from tests.pipeline.detect.sides import side
 
 RECOVERY = 8.0
-
-
-def side(edge: float, mean: float, *, rising: bool = True, binary: bool = True, weight=1.0, threshold=20.0) -> Side:
-    beyond = bets_beyond(edge if rising else 1 - edge, 1 / 12, binary=binary)
-    return Side(
-        signal=BY_NAME["refused" if binary else "latency_ms"],
-        channel="rate" if binary else "location",
-        direction="up" if rising else "down",
-        tier="page",
-        edge=edge,
-        stakes=beyond if rising else -beyond,
-        mean=mean,
-        variance=1 / 12,
-        weight=weight,
-        threshold=threshold,
-    )
 
 
 SIDES = [

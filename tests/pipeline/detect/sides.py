@@ -1,0 +1,22 @@
+"""Sides for the tests of the banks that walk them."""
+
+from pipeline.detect.bets import bets_beyond
+from pipeline.detect.sides import Side
+from tests.pipeline.detect.worlds import BY_NAME
+
+
+def side(edge: float, mean: float, *, rising: bool = True, binary: bool = True, weight=1.0, threshold=20.0) -> Side:
+    """A side of a rate or of a value's location, with the product's own bets."""
+    beyond = bets_beyond(edge if rising else 1 - edge, 1 / 12, binary=binary)
+    return Side(
+        signal=BY_NAME["refused" if binary else "latency_ms"],
+        channel="rate" if binary else "location",
+        direction="up" if rising else "down",
+        tier="page",
+        edge=edge,
+        stakes=beyond if rising else -beyond,
+        mean=mean,
+        variance=1 / 12,
+        weight=weight,
+        threshold=threshold,
+    )
