@@ -11,6 +11,13 @@ from schemas.timestamp import Timestamp
 SignalKind = Literal["rate", "amount", "ratio", "age", "category"]
 
 
+class Profile(Message):
+    """What is typical of a value by hour of the day, UTC: values are ranked as if all came at the day's typical level."""
+
+    transform: Literal["log", "none"] = Field(description="whether hours are compared by ratio or by difference")
+    medians: list[float] = Field(min_length=24, max_length=24, description="by hour, in the signal's own unit")
+
+
 class Channel(Message):
     """One number a record, between 0 and 1, that a detector watches: a rate itself, or a value's rank or tail."""
 
@@ -20,6 +27,7 @@ class Channel(Message):
     slice_deviation: float = Field(ge=0, description="robust standard deviation of the means of slices, noise removed")
     half_difference: float = Field(default=0, description="second half's mean less the first's, in standard errors")
     count: int = Field(default=0, ge=0, description="records behind the mean; without any the channel is not judged")
+    moving: bool = Field(default=False, description="whether it was still moving when learned; then it is not judged")
 
 
 class SignalBaseline(Message):
@@ -30,6 +38,7 @@ class SignalBaseline(Message):
     mean: float | None = Field(default=None, description="of the signal itself, in its own unit")
     knots: list[float] | None = Field(default=None, description="513 quantiles at 0, 1/512, ..., 1 of a value")
     channels: dict[Label, Channel] = Field(default_factory=dict)
+    profile: Profile | None = Field(default=None, description="of a value from three days on, where it helps")
     shares: dict[Label, float] | None = Field(default=None, description="a category's mix")
     learned_from: Timestamp | None = Field(default=None, description="if learned anew: when; absent: as the whole")
     learned_to: Timestamp | None = None

@@ -46,11 +46,26 @@ def baseline_table(baseline: Baseline, settings: DetectSettings, width: int) -> 
             Text(name), _normal(signal), *([Text(_picture(signal))] if width >= PICTURES_FROM else []),
             *(_changes(name, signal, side) for side in (pages, tickets)),
         )  # fmt: skip
-    parts: list[RenderableType] = [head, table]
+    parts: list[RenderableType] = [head, table, *_profiles(baseline)]
     if baseline.dropped_slices:
         times = ", ".join(format_timestamp(at) for at in baseline.dropped_slices)
         parts.append(Text(f"left out, because it was unlike the rest: the time from {times}"))
     return Group(*parts)
+
+
+def _profiles(baseline: Baseline) -> list[Text]:
+    """A line for each signal that is judged by the hour: its medians, and the hours of the least and the most."""
+    lines = []
+    for name, signal in baseline.signals.items():
+        if signal.profile is None:
+            continue
+        medians = np.asarray(signal.profile.medians, dtype=np.float64)
+        low, high = int(medians.argmin()), int(medians.argmax())
+        places = (medians - medians[low]) / ((medians[high] - medians[low]) or 1.0) * (len(_BARS) - 2)
+        bars = "".join(_BARS[1 + round(place)] for place in places.tolist())
+        least, most = _number(float(medians[low])), _number(float(medians[high]))
+        lines.append(Text(f"{name} by hour, UTC: {bars} {least} at {low:02}h, {most} at {high:02}h"))
+    return lines
 
 
 def _normal(signal: SignalBaseline) -> Text:

@@ -3,13 +3,16 @@
 import gzip
 import zlib
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
+import orjson
 from pydantic import ValidationError
 
 from schemas.baseline import Baseline
+from schemas.drift import Drift
 from schemas.relearn import Relearn
-from schemas.topics import BASELINES
+from schemas.topics import BASELINES, DRIFTS
 from topologies.client import read_all, write
 from topologies.failure import Failure
 
@@ -81,15 +84,47 @@ async def newest_baseline(bootstrap: str, subject: str) -> Baseline:
     Failure
         If there is none, naming the subjects that have one.
     """
+    return (await known_of(bootstrap, subject))[0]
+
+
+async def known_of(bootstrap: str, subject: str) -> tuple[Baseline, list[Relearn]]:
+    """The baseline of a subject that was written last, and what was asked to be learned anew since.
+
+    Raises
+    ------
+    Failure
+        If there is no baseline, naming the subjects that have one.
+    """
     newest: dict[str, Baseline] = {}
+    asked: list[Relearn] = []
     async for message in read_all(bootstrap, BASELINES):
-        if message.value is not None:
-            try:
-                baseline = Baseline.from_json(message.value)
-            except ValidationError:
-                continue
+        if message.value is None:
+            continue
+        with suppress(ValidationError):
+            relearn = Relearn.from_json(message.value)
+            if relearn.subject == subject:
+                asked.append(relearn)
+            continue
+        with suppress(ValidationError):
+            baseline = Baseline.from_json(message.value)
             newest[baseline.subject] = baseline
     if subject not in newest:
         known = ", ".join(sorted(newest)) or "none yet"
         raise Failure(f"there is no baseline of {subject} at {bootstrap}; subjects with one: {known}")
-    return newest[subject]
+    return newest[subject], [relearn for relearn in asked if relearn.at > newest[subject].learned_to]
+
+
+async def frozen_of(bootstrap: str, subject: str) -> list[Drift]:
+    """What has fired of a subject and not recovered, page tier first: these channels are frozen until they do."""
+    newest: dict[str, Drift] = {}
+    name = orjson.dumps(subject)
+    async for message in read_all(bootstrap, DRIFTS):
+        # Ticks, and what is said of others, are most of a busy topic.
+        if message.value is None or name not in message.value:
+            continue
+        with suppress(ValidationError):
+            drift = Drift.from_json(message.value)
+            if drift.subject == subject and drift.detector != "first_seen":
+                newest[drift.drift_id] = drift
+    frozen = [drift for drift in newest.values() if drift.state != "recovered"]
+    return sorted(frozen, key=lambda drift: (drift.tier != "page", drift.started_at))

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 import numpy as np
@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 
 from pipeline.detect import spread
 from pipeline.detect.catalogue import Signal
-from pipeline.detect.channels import BINARY, VALUE_CHANNELS, ChannelName, of_rank
+from pipeline.detect.channels import BINARY, VALUE_CHANNELS, ChannelName, bad_sides, of_rank, tiers
+from pipeline.detect.moving import is_moving
+from pipeline.detect.profile import learn_profile
 from pipeline.detect.rank import RankTable, knots_of
 from pipeline.detect.settings import DetectSettings
-from schemas.baseline import Baseline, Channel, SignalBaseline
+from schemas.baseline import Baseline, Channel, Profile, SignalBaseline
 
 Source = Literal["file", "live", "accepted"]
 
@@ -39,6 +41,8 @@ class Column:
         Shape ``(N,)``: kept values, and of each its slice (0 to S - 1) and its burst, a run of consecutive records.
     counts, sums
         Shape ``(S,)``: of all records that carried the signal, kept or not.
+    times_ms
+        Shape ``(N,)``: about when each kept value came, that is when its burst began; empty if nobody knows.
     """
 
     signal: Signal
@@ -47,6 +51,7 @@ class Column:
     bursts: NDArray[np.intp]
     counts: NDArray[np.float64]
     sums: NDArray[np.float64]
+    times_ms: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,11 +80,14 @@ def learn(subject: str, learned: Learned, source: Source, settings: DetectSettin
     """
     dropped = _dropped(learned)
     signals: dict[str, SignalBaseline] = {}
+    starts_ms = learned.slice_starts_ms
+    slice_s = (starts_ms[1] - starts_ms[0]) / 1000 if len(starts_ms) > 1 else 0.0
     for column in learned.columns:
         needed = settings.ready_records_rate if column.signal.kind == "rate" else settings.ready_records
         if column.counts.sum() < needed:
             continue
-        found = _signal(_without(column, dropped))
+        own = _without(column, dropped)
+        found = _signal(_freed(own, learned), slice_s, settings)
         if found is not None:
             signals[column.signal.name] = found
     for name, counts in learned.categories.items():
@@ -133,17 +141,32 @@ def _without(column: Column, dropped: NDArray[np.bool_]) -> Column:
         column.bursts[kept],
         np.where(dropped, 0.0, column.counts),
         np.where(dropped, 0.0, column.sums),
+        column.times_ms[kept] if column.times_ms.size else column.times_ms,
     )
 
 
-def _signal(column: Column) -> SignalBaseline | None:
+def _freed(column: Column, learned: Learned) -> tuple[Column, Profile | None]:
+    """The column freed of its daily cycle, and the profile that does it; as it is where there is none."""
+    if column.signal.kind == "rate" or column.values.size != column.times_ms.size:
+        return column, None
+    found = learn_profile(column.values, column.times_ms, column.slices, learned.from_ms, learned.to_ms)
+    if found is None:
+        return column, None
+    profile, values = found
+    return replace(column, values=values), profile
+
+
+def _signal(freed: tuple[Column, Profile | None], slice_s: float, settings: DetectSettings) -> SignalBaseline | None:
+    column, profile = freed
     count = int(column.counts.sum())
     if column.values.size < KEPT_MIN or count == 0:
         return None
     mean = float(column.sums.sum() / count)
     if column.signal.kind == "rate":
         time = _time(column, column.values)
-        rate = _channel("rate", column.values, _rate_means(column), time=time, mean=mean, count=count)
+        means = _rate_means(column)
+        rate = _channel("rate", column.values, means, time=time, mean=mean, count=count)
+        rate = _still_moving(column.signal, "rate", rate, means, slice_s, settings)
         return SignalBaseline(kind="rate", count=count, mean=mean, channels={"rate": rate})
     knots = knots_of(column.values)
     ranks = RankTable(knots).ranks(column.values)
@@ -154,18 +177,28 @@ def _signal(column: Column) -> SignalBaseline | None:
         # Of extremes, and of the runs in which they come, a baseline has few. Where it has too few to say, a tail is
         # taken to be as sluggish as its value.
         times[name] = min(longest, _time(column, numbers[name], surer=TAIL_SURER))
-    channels: dict[str, Channel] = {
-        name: _channel(
-            name,
-            own,
-            spread.slice_means(own, column.slices, column.counts.size),
-            time=times[name],
-            mean=float(own.mean()),
-            count=own.size,
-        )
-        for name, own in numbers.items()
-    }
-    return SignalBaseline(kind=column.signal.kind, count=count, mean=mean, knots=knots, channels=channels)
+    channels: dict[str, Channel] = {}
+    for name, own in numbers.items():
+        means = spread.slice_means(own, column.slices, column.counts.size)
+        channel = _channel(name, own, means, time=times[name], mean=float(own.mean()), count=own.size)
+        channels[name] = _still_moving(column.signal, name, channel, means, slice_s, settings)
+    return SignalBaseline(
+        kind=column.signal.kind, count=count, mean=mean, knots=knots, channels=channels, profile=profile
+    )
+
+
+def _still_moving(
+    signal: Signal, name: ChannelName, channel: Channel, means: spread.SliceMeans, slice_s: float,
+    settings: DetectSettings,
+) -> Channel:  # fmt: skip
+    """The channel, with whether it was still moving: asked only of those that page."""
+    if "page" not in tiers(signal, name) or name not in {bad for bad, _ in bad_sides(signal)}:
+        return channel
+    moving = is_moving(
+        name, means, settings, slice_s=slice_s, variance=channel.variance, time=channel.autocorrelation_time,
+        deviation=channel.slice_deviation,
+    )  # fmt: skip
+    return channel.model_copy(update={"moving": moving})
 
 
 def _rate_means(column: Column) -> spread.SliceMeans:

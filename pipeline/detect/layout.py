@@ -9,6 +9,7 @@ from pipeline.detect.block import Block
 from pipeline.detect.catalogue import Signal
 from pipeline.detect.channels import VALUE_CHANNELS, ChannelName, of_rank
 from pipeline.detect.grid import Grid, grid_of
+from pipeline.detect.profile import hours_of, steps
 from pipeline.detect.rank import RankTable
 from pipeline.detect.rank_tables import RankTables
 from pipeline.detect.samples import Samples
@@ -41,6 +42,14 @@ class Layout:
         self._places = {signal.name: place for place, signal in enumerate(self.signals)}
         self._medians = [None] * len(rates) + [float(own[len(own) // 2]) for _, own in values]
         self._values = len(values)
+        profiles = [(place, baseline.signals[name].profile) for name, place in self._places.items()]
+        self._cyclic = np.array([place for place, profile in profiles if profile is not None], dtype=np.intp)
+        self._steps = (
+            np.array([steps(profile) for _, profile in profiles if profile is not None])
+            .reshape(-1, 2, 24)
+            .transpose(1, 2, 0)
+            .copy()
+        )
         self._tables = RankTables([RankTable(own) for _, own in values])
         self.side_signals = np.array([self._places[side.signal.name] for side in sides], dtype=np.intp)
         self.side_carried = self.side_signals
@@ -54,8 +63,13 @@ class Layout:
             return len(self.signals) + place
         return len(self.signals) + place + VALUE_CHANNELS.index(channel) * self._values
 
+    @property
+    def width(self) -> int:
+        """How many columns a grid has."""
+        return len(self.signals) + self._rates + len(VALUE_CHANNELS) * self._values
+
     def values(self, block: Block) -> NDArray[np.float64]:
-        """Of the block the watched signals, NaN where absent or not finite.
+        """Of the block the watched signals, NaN where absent or not finite; without its daily cycle what has a profile.
 
         Shape ``(R + 1, len(signals))``: the last row is that of a record that carries nothing.
         """
@@ -71,6 +85,10 @@ class Layout:
             return values
         block.values.take(columns_of_signals, axis=1, out=values[:-1], mode="wrap")
         values[:, missing] = np.nan
+        if self._cyclic.size:
+            factors, shifts = self._steps.take(hours_of(block.times_ms), axis=1)
+            with np.errstate(over="ignore", invalid="ignore"):
+                values[:-1, self._cyclic] = values[:-1].take(self._cyclic, axis=1) * factors + shifts
         np.copyto(values, np.nan, where=np.isinf(values))
         return values
 

@@ -21,6 +21,9 @@ BURSTS_PER_SLICE = 4
 FIRST_WIDTH_MS = 1000
 """Milliseconds of a slice at first; it doubles, and neighbours join, whenever there are more than twice as many as asked."""
 
+WAITS_MAX = 2
+"""Times ``settings.ready_after_s`` that a signal which is still moving is waited for."""
+
 MIXED_MAX = 0.5
 """A category of which more than this share is 'other', such as a hash, has no mix to speak of."""
 
@@ -47,6 +50,7 @@ class Learner:
         self._width_ms = FIRST_WIDTH_MS
         self._records = 0
         self._gap_panes = 0
+        self._waits = 1
         self._totals: dict[int, NDArray[np.float64]] = {}
         self._bursts: dict[tuple[int, int], Burst] = {}
         self._mixes: dict[str, Mix] = {}
@@ -80,8 +84,16 @@ class Learner:
         """Whether enough event time and records have passed."""
         if self._origin_ms is None:
             return False
-        enough_time = self._end_ms - self._origin_ms >= self._settings.ready_after_s * 1000
+        enough_time = self._end_ms - self._origin_ms >= self._waits * self._settings.ready_after_s * 1000
         return enough_time and self._records >= self._settings.ready_records
+
+    def wait_longer(self) -> bool:
+        """Be ready only after twice the time, because something was still moving; False if that has been asked before."""
+        if self._waits >= WAITS_MAX:
+            return False
+        self._waits += 1
+        self._changed.add("head")
+        return True
 
     def baseline(self, source: Source, *, centroid: list[float] | None = None) -> Baseline:
         """The baseline of what has been seen so far.
@@ -161,6 +173,7 @@ class Learner:
             "width_ms": self._width_ms,
             "records": self._records,
             "gap_panes": self._gap_panes,
+            "waits": self._waits,
             "signals": [[signal.name, signal.kind] for signal in self._signals],
             "categories": {name: dict(mix.counts) for name, mix in self._mixes.items()},
         }
@@ -174,6 +187,7 @@ class Learner:
         self._fits(state["width_ms"])
         self._origin_ms, self._end_ms = state["origin_ms"], state["end_ms"]
         self._records, self._gap_panes = state["records"], state["gap_panes"]
+        self._waits = state.get("waits", 1)
         limit = self._settings.categories_max
         self._mixes = {name: Mix(limit, counts) for name, counts in state["categories"].items()}
 
@@ -226,6 +240,7 @@ class Learner:
             if index < len(burst.columns) and burst.columns[index].size
         ]
         sizes = [values.size for values, _ in kept]
+        quarters = np.array([place[0] * BURSTS_PER_SLICE + place[1] for _, place in kept], dtype=np.int64)
         totals = np.zeros((2, count))
         for place, own in self._totals.items():
             if index < own.shape[1]:
@@ -237,6 +252,7 @@ class Learner:
             bursts=np.repeat(np.arange(len(kept), dtype=np.intp), sizes),
             counts=totals[0],
             sums=totals[1],
+            times_ms=np.repeat((self._origin_ms or 0) + quarters * self._width_ms // BURSTS_PER_SLICE, sizes),
         )
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.detect import moving
 from pipeline.detect.band import band
 from pipeline.detect.bets import BETS, bets_back, bets_beyond, between
 from pipeline.detect.catalogue import Signal
@@ -146,7 +147,7 @@ def sides_of(baseline: Baseline, settings: DetectSettings) -> tuple[list[Side], 
     for signal, channel, direction, tier, learned_channel in wanted:
         edges = band(learned_channel, channel, tier, settings, sides=len(wanted), span_s=span_s)
         rising = rises(channel, direction)
-        refusal = edges.high_refusal if rising else edges.low_refusal
+        refusal = moving.REASON if learned_channel.moving else edges.high_refusal if rising else edges.low_refusal
         if refusal is not None:
             unjudged.append(Unjudged(signal, channel, direction, tier, refusal))
             continue

@@ -17,6 +17,7 @@ from pipeline.detect.gate import Gate
 from pipeline.detect.judge import Judge
 from pipeline.detect.judged import Judged
 from pipeline.detect.learner import Learner
+from pipeline.detect.moving import moving_signals
 from pipeline.detect.relearning import Relearning
 from pipeline.detect.rows import Rows
 from pipeline.detect.run import Placed, Run
@@ -82,8 +83,7 @@ class Unit:
         self.offered: str | None = None
         self.touched = self.flushed = False
         self.judged_before = Judged()
-        self._partition = partition
-        self._settings = settings
+        self._partition, self._settings = partition, settings
         self.last_pane: int | None = None
         self.silent_after_s: float | None = None
         self.heard_ms = 0
@@ -289,6 +289,8 @@ class Unit:
         if not self.learner.ready():
             return []
         baseline = self.learner.baseline("live", centroid=self.derived.embeddings.centroid)
+        if moving_signals(baseline) and self.learner.wait_longer():
+            return []
         self.judge_by(baseline)
         return [baseline_output(baseline)]
 

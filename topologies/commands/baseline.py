@@ -6,7 +6,9 @@ from uuid import uuid4
 
 import click
 
+from schemas.drift import Drift
 from schemas.relearn import Relearn
+from schemas.timestamp import format_timestamp
 from topologies.commands.options import author_option, now_ms
 from topologies.commands.running_options import config_option
 from topologies.commands.values import Duration, PointInTime
@@ -51,6 +53,7 @@ def learn_command(
 ) -> None:
     """Learn a baseline from FILES of records: NDJSON, .gz too, in the order of their times."""
     from pipeline.detect.history import learn_history  # noqa: PLC0415  slow to import, and --help needs none of it
+    from pipeline.detect.moving import moving_signals  # noqa: PLC0415
     from topologies.baselines import read_lines  # noqa: PLC0415
     from topologies.configuration import load  # noqa: PLC0415
     from topologies.failure import Failure  # noqa: PLC0415
@@ -84,6 +87,12 @@ def learn_command(
         f"{output}: baseline {baseline.baseline_version} of {baseline.subject}, {len(baseline.signals)} signals, "
         f"{baseline.records} records over {_span(span_s)}; records that could not be used: {refused}"
     )
+    moving = moving_signals(baseline)
+    if moving:
+        click.echo(
+            f"not judged, because the second half of the time was unlike the first: {', '.join(moving)}; "
+            "learn from a steadier time with --from and --to, or from more days"
+        )
 
 
 @command.command("publish")
@@ -106,7 +115,7 @@ def publish_command(file: Path, bootstrap: str | None, config: Path | None) -> N
 @bootstrap_option
 @config_option
 def show_command(what: str, bootstrap: str | None, config: Path | None) -> None:
-    """Show a baseline: of a FILE, or the newest of a SUBJECT at a running driftwire.
+    """Show a baseline: of a FILE, or the newest of a SUBJECT at a running driftwire, with what of it is frozen.
 
     "pages from" and "tickets from" are the smallest lasting changes that would be seen: of a rate its new mean, of a
     value how far all of them move.
@@ -114,16 +123,37 @@ def show_command(what: str, bootstrap: str | None, config: Path | None) -> None:
     from rich.console import Console  # noqa: PLC0415  slow to import, as above
 
     from topologies.baseline_table import baseline_table  # noqa: PLC0415
-    from topologies.baselines import newest_baseline, read_baseline  # noqa: PLC0415
+    from topologies.baselines import frozen_of, known_of, read_baseline  # noqa: PLC0415
     from topologies.configuration import load  # noqa: PLC0415
 
     configuration = load(config)
+    lines: list[str] = []
     if Path(what).is_file():
         baseline = read_baseline(Path(what))
     else:
-        baseline = asyncio.run(newest_baseline(bootstrap or configuration.kafka.bootstrap, what))
+        where = bootstrap or configuration.kafka.bootstrap
+        baseline, asked = asyncio.run(known_of(where, what))
+        lines = [*map(_asked, asked), *map(_frozen, asyncio.run(frozen_of(where, what)))]
     console = Console()
     console.print(baseline_table(baseline, configuration.detect, console.width))
+    for line in lines:
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _asked(relearn: Relearn) -> str:
+    signals = ", ".join(relearn.signals) or "every signal"
+    return (
+        f"learned anew from {format_timestamp(relearn.at)} on, and not judged until then: {signals} "
+        f"({relearn.reason}, {relearn.requested_by or 'nobody named'})"
+    )
+
+
+def _frozen(drift: Drift) -> str:
+    where = f" in {drift.segment}" if drift.segment else ""
+    return (
+        f"frozen until it recovers or its new normal is accepted: {drift.signal} {drift.channel} {drift.side}{where}, "
+        f"a {drift.tier} since {format_timestamp(drift.started_at)}"
+    )
 
 
 def _span(seconds: float) -> str:

@@ -7,7 +7,8 @@ from pipeline.detect.rank import RankTable
 from pipeline.detect.samples import samples_of
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.sides import sides_of
-from tests.pipeline.detect.worlds import BY_NAME, block, learned, normal_world
+from schemas.baseline import Profile
+from tests.pipeline.detect.worlds import BY_NAME, START_MS, block, learned, normal_world
 
 REPLAY = DetectSettings(ready_after_s=600)
 
@@ -74,3 +75,42 @@ def test_signals_that_a_block_has_not_are_carried_by_no_record(baseline):
 def test_a_block_without_any_watched_signal_carries_nothing(baseline):
     layout = Layout(baseline, sides_of(baseline, REPLAY)[0])
     assert np.isnan(layout.values(block({"thumbs_down": np.ones(10)}))).all()
+
+
+def with_profile(baseline, medians, transform="log"):
+    profile = Profile(transform=transform, medians=medians)
+    latency = baseline.signals["latency_ms"].model_copy(update={"profile": profile})
+    return baseline.model_copy(update={"signals": baseline.signals | {"latency_ms": latency}})
+
+
+def test_a_value_is_freed_of_its_hour_and_its_neighbours_are_not(baseline):
+    hour = START_MS // 3_600_000 % 24
+    medians = [100.0] * 24
+    medians[hour] = 200.0
+    cyclic = with_profile(baseline, medians)
+    layout = Layout(cyclic, sides_of(cyclic, REPLAY)[0])
+    world = broken_world()
+    part = block(world)
+    values = layout.values(part)
+    for name in world:
+        own = values[:-1, layout.signals.index(BY_NAME[name])]
+        expected = np.where(np.isinf(world[name]), np.nan, world[name]) * (0.5 if name == "latency_ms" else 1.0)
+        np.testing.assert_array_equal(own, expected)
+    assert np.isnan(values[-1]).all()
+    later = block({"latency_ms": np.full(3, 70.0)}, start_ms=START_MS + 3_600_000)
+    assert layout.values(later)[:-1, layout.signals.index(BY_NAME["latency_ms"])].tolist() == [70.0] * 3
+
+
+def test_a_value_too_large_to_be_freed_is_no_value(baseline):
+    cyclic = with_profile(baseline, [1.0] + [1e10] * 23)
+    layout = Layout(cyclic, sides_of(cyclic, REPLAY)[0])
+    midnight = START_MS - START_MS % 86_400_000
+    values = layout.values(block({"latency_ms": np.array([1e300, np.nan, np.inf, 5.0])}, start_ms=midnight))
+    own = values[:-1, layout.signals.index(BY_NAME["latency_ms"])]
+    np.testing.assert_array_equal(own, [np.nan, np.nan, np.nan, 5e10])
+
+
+def test_a_profile_that_cannot_be_applied_is_refused(baseline):
+    cyclic = with_profile(baseline, [0.0] * 24)
+    with pytest.raises(ValueError, match="medians above 0"):
+        Layout(cyclic, sides_of(cyclic, REPLAY)[0])

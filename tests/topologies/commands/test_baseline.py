@@ -3,6 +3,7 @@
 import asyncio
 import gzip
 import json
+import math
 import random
 
 import pytest
@@ -10,8 +11,10 @@ from click.testing import CliRunner
 
 from schemas.baseline import Baseline
 from schemas.relearn import Relearn
-from schemas.topics import BASELINES
-from topologies.client import read_all
+from schemas.timestamp import format_timestamp
+from schemas.topics import BASELINES, DRIFTS
+from tests.pipeline.correlate.builders import drift
+from topologies.client import read_all, write
 from topologies.commands.baseline import command
 from topologies.failure import Failure
 
@@ -20,14 +23,14 @@ RECORDS = 3000
 INTERVAL_MS = 1000
 
 
-def records(subject="support-bot", count=RECORDS, seed=7):
+def records(subject="support-bot", count=RECORDS, seed=7, interval_ms=INTERVAL_MS, level=lambda _: 1.0):
     world = random.Random(seed)
     for number in range(count):
         yield {
             "subject": subject,
             "request_id": f"{subject}-{number}",
-            "timestamp": START_MS + number * INTERVAL_MS,
-            "infrastructure": {"latency_ms": world.lognormvariate(6, 0.5)},
+            "timestamp": START_MS + number * interval_ms,
+            "infrastructure": {"latency_ms": world.lognormvariate(6, 0.5) * level(number * interval_ms)},
             "output": {"refused": world.random() < 0.01, "finish_reason": "stop"},
         }
 
@@ -146,10 +149,32 @@ def test_an_accepted_normal_is_asked_for_once_and_only_of_what_is_known(file, tm
     async def written():
         return [message.value async for message in read_all(broker.bootstrap, BASELINES) if b"relearn" in message.value]
 
+    assert "and not judged until then: refused (accepted, jo)" not in baseline("show", "support-bot", *where[:2])
+    later = ("--bootstrap", broker.bootstrap, "--author", "jo", "--from", START_MS + 10 * RECORDS * INTERVAL_MS)
+    baseline("accept", "support-bot", "--signal", "latency_ms", *later)
+    assert "and not judged until then: latency_ms (accepted, jo)" in baseline("show", "support-bot", *where[:2])
+
     asked = [Relearn.from_json(value) for value in asyncio.run(written())]
     assert [(each.subject, each.signals, each.at, each.requested_by) for each in asked] == [
-        ("support-bot", ["refused"], START_MS, "jo")
+        ("support-bot", ["refused"], START_MS, "jo"),
+        ("support-bot", ["latency_ms"], START_MS + 10 * RECORDS * INTERVAL_MS, "jo"),
     ]
+
+
+@pytest.mark.kafka
+def test_show_names_what_of_a_subject_is_frozen(file, tmp_path, broker):
+    output, _ = learned(file, tmp_path)
+    baseline("publish", output, "--bootstrap", broker.bootstrap)
+    firing = drift("refused", subject="support-bot", drift_id="one")
+    over = drift("latency_ms", subject="support-bot", drift_id="two")
+    others = drift("refused", subject="search", drift_id="three")
+    for each in (firing, over, over.model_copy(update={"state": "recovered", "sequence": 1}), others):
+        asyncio.run(write(broker.bootstrap, DRIFTS, b"support-bot", each.to_json()))
+    said = baseline("show", "support-bot", "--bootstrap", broker.bootstrap)
+    frozen = [line for line in said.splitlines() if line.startswith("frozen")]
+    assert len(frozen) == 1
+    assert f"refused rate up, a page since {format_timestamp(firing.started_at)}" in frozen[0]
+    assert "frozen" not in baseline("show", output)
 
 
 def test_only_the_times_asked_for_are_learned_from(file, tmp_path):
@@ -159,3 +184,33 @@ def test_only_the_times_asked_for_are_learned_from(file, tmp_path):
     result = CliRunner().invoke(command, ["learn", str(file), "-o", str(output), "--from", str(end), "--to", str(end)])
     assert result.exit_code == 2
     assert "--to must lie after --from" in result.output
+
+
+def shown(tmp_path, width, **world):
+    path, output = tmp_path / "days.ndjson", tmp_path / "days.json"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records(**world)))
+    said = baseline("learn", path, "-o", output, "--ready-records", "1000")
+    result = CliRunner().invoke(command, ["show", str(output)], env={"COLUMNS": str(width)})
+    assert result.exit_code == 0, result.output
+    return said, result.output
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_show_draws_the_hours_of_what_is_judged_by_the_hour(tmp_path, width):
+    def level(elapsed_ms):
+        return math.exp(0.6 * math.sin(2 * math.pi * (START_MS + elapsed_ms) / 86_400_000))
+
+    said, output = shown(tmp_path, width, count=8000, interval_ms=45_000, level=level)
+    [line] = [line for line in output.splitlines() if line.startswith("latency_ms by hour, UTC: ")]
+    assert "█" in line
+    assert "▁" in line
+    assert "not judged" not in said
+    assert max(map(len, output.splitlines())) <= width
+
+
+def test_learn_and_show_name_what_was_still_moving(tmp_path):
+    said, output = shown(
+        tmp_path, 160, count=6000, interval_ms=15_000, level=lambda elapsed_ms: 2.0 if elapsed_ms > 45_000_000 else 1.0
+    )
+    assert "not judged, because the second half of the time was unlike the first: latency_ms;" in said
+    assert "still moving" in output
