@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from scipy.special import betaincinv, ndtri
+from scipy.special import betaincinv, ndtr, ndtri
 
 from pipeline.detect.channels import BINARY
 from pipeline.detect.settings import DAY_S, DetectSettings
@@ -19,10 +19,11 @@ FLOOR_DAYS = 3
 """Whole days from which on a baseline has seen for itself how much days differ."""
 
 FLOOR_RELATIVE = 0.10
-"""Day-to-day standard deviation of a rate or tail, relative to the rarer outcome, until then."""
+"""Day-to-day standard deviation of a rate, relative to the rarer outcome, until then."""
 
 FLOOR_RANK = 0.05
-"""Day-to-day standard deviation of a mean rank, until then."""
+"""Day-to-day standard deviation of a mean rank, until then. A tail's band takes in what three of it do to a tail: half an
+hour holds too few extremes to show how they follow the time of day, and with the value they move a lot."""
 
 NARROW_BELOW = 0.02
 """Rate of the rarer outcome: a band that ends below it can be judged however wide it is in odds, since a failure of a
@@ -31,6 +32,9 @@ few percent lies far outside of it."""
 EDGE_MIN = 1e-5
 EDGE_MAX = 0.999
 """Edges nearer to 0 and 1 than these cannot be crossed in any useful time."""
+
+
+_ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +88,7 @@ def band(channel: Channel, name: str, tier: Tier, settings: DetectSettings, *, s
     binary = name in BINARY
     independent = channel.count / channel.autocorrelation_time
     error = MISTAKEN_BANDS_PER_SIDE / max(1, sides)
-    spread = DEVIATIONS * max(channel.slice_deviation, _day_floor(channel, settings, span_s, binary=binary))
+    spread = max(DEVIATIONS * channel.slice_deviation, _day_floor(channel, name, settings, span_s))
     mean = min(max(channel.mean, 0.0), 1.0)
     if not binary:
         tolerance = settings.ticket_rank_shift if tier == "ticket" else settings.page_rank_shift
@@ -117,15 +121,31 @@ def _rate_edge(
     # never seen would have.
     origin = max(mean, confidence_high(0.0, independent, error))
     ratio = high * (1.0 - origin) / (origin * (1.0 - high)) if origin < 1.0 else 1.0
-    if ratio > odds_max and high > NARROW_BELOW:
+    if ratio > odds_max * (1.0 + _ROUNDING) and high > NARROW_BELOW:
         return high, f"its odds may change {ratio:.1f}-fold by themselves, more than {odds_max:g}"
     return high, None
 
 
-def _day_floor(channel: Channel, settings: DetectSettings, span_s: float, *, binary: bool) -> float:
+def tail_after(mean: float, shift: float) -> float:
+    """What becomes of a tail that holds a share ``mean`` of a value when its mean rank shifts, as of a normal value.
+
+    >>> round(tail_after(0.01, 0.1), 4)
+    0.0247
+    """
+    inside = min(max(mean, 1e-9), 1.0 - 1e-9)
+    return float(ndtr(ndtri(inside) + 2.0**0.5 * ndtri(0.5 + shift)))
+
+
+def _day_floor(channel: Channel, name: str, settings: DetectSettings, span_s: float) -> float:
     if span_s >= FLOOR_DAYS * DAY_S or settings.ready_after_s < DAY_S:
         return 0.0
-    return FLOOR_RELATIVE * min(channel.mean, 1.0 - channel.mean) if binary else FLOOR_RANK
+    if name == "rate":
+        return DEVIATIONS * FLOOR_RELATIVE * min(channel.mean, 1.0 - channel.mean)
+    shift = DEVIATIONS * FLOOR_RANK
+    if name not in BINARY:
+        return shift
+    # It is meant to widen a band, not to make it too wide to be judged.
+    return min(tail_after(channel.mean, shift), odds_times(channel.mean, settings.judge_odds_max)) - channel.mean
 
 
 def _reach(high: float) -> str | None:

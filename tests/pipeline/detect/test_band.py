@@ -1,9 +1,10 @@
 import math
 
+import numpy as np
 import pytest
 from scipy.stats import beta
 
-from pipeline.detect.band import band, confidence_high, odds_times
+from pipeline.detect.band import band, confidence_high, odds_times, tail_after
 from pipeline.detect.settings import DAY_S, DetectSettings
 from schemas.baseline import Channel
 
@@ -123,3 +124,27 @@ def test_a_rate_that_swings_by_whole_percents_cannot_be_judged() -> None:
     found = band(wild, "rate", "page", DetectSettings(), sides=90, span_s=90_000)
     assert found.high_refusal is not None
     assert "by themselves" in found.high_refusal
+
+
+@pytest.mark.parametrize("shift", [0.1, 0.3, 0.5])
+def test_a_tail_moves_with_its_value_as_that_of_a_normal_one_does(shift):
+    values = np.random.default_rng(2).normal(size=400_000)
+    tail = float(np.quantile(values, 0.99))
+    moved = values + shift
+    rank = float(np.searchsorted(np.sort(values), moved).mean() / values.size) - 0.5
+    assert tail_after(0.01, rank) == pytest.approx(float((moved > tail).mean()), rel=0.1)
+
+
+def test_what_does_not_move_has_a_tail_that_does_not():
+    assert tail_after(0.01, 0.0) == pytest.approx(0.01)
+
+
+def test_until_three_days_a_tail_may_follow_its_value():
+    one, three = (band(channel(0.01), "high_tail", "page", LIVE, sides=80, span_s=days * DAY_S) for days in (1, 3))
+    assert one.high == pytest.approx(tail_after(0.01, 0.15)) == pytest.approx(0.0374, rel=0.01)
+    assert three.high == pytest.approx(odds_times(0.01, 2.0))
+
+
+@pytest.mark.parametrize("mean", [0.001, 0.004, 0.007, 0.01, 0.02])
+def test_the_floor_of_days_makes_no_tail_too_wide_to_be_judged(mean):
+    assert band(channel(mean), "high_tail", "page", LIVE, sides=80, span_s=DAY_S).high_refusal is None
