@@ -7,15 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.bets import BETS
+from pipeline.detect.bets import BETS, of_rates
 from pipeline.detect.channels import BINARY
 from pipeline.detect.grid import Grid
 from pipeline.detect.sides import Side
 from pipeline.detect.walks import evidence, walked
 
-CAP_SHARE = 0.25
-"""Share of a threshold that one pane may add: a burst within a second is one event, so four panes at least fire. With
-more, every second retry storm whose records come up to two seconds late would page."""
+CAP_SHARE = 0.33
+"""Share of a threshold that one pane may add: a burst within a second is one event. It is less than a third, so four
+panes at least must have begun, and no more of the first and the last is needed than they will hold by chance."""
 
 NEXT_RECORD = -1
 """A walk that stands at 0: it starts with the record to come."""
@@ -31,12 +31,13 @@ _OF_WALKS = ("walks", "bases", "started", "tallies")
 class Crossing:
     """A walk that reached its threshold at the end of a sample.
 
-    ``started_at`` is the time of the first record after the walk's last zero; ``tally`` holds, since then, the records
-    that carry the signal and the sum of its channel.
+    ``bet`` is that of the walk, ``started_at`` the time of the first record after its last zero; ``tally`` holds, since
+    then, the records that carry the signal and the sum of its channel.
     """
 
     side: int
     sample: int
+    bet: int
     evidence: float
     started_at: int
     tally: tuple[float, float]
@@ -49,7 +50,7 @@ class Bank:
     evidence summed over a sample. While a stream's mean given the past stays within the band, a side fires on average
     once in exp(threshold) / 8 records or more, whatever the shape of the stream and whatever else it depends on.
 
-    Within one pane a walk rises by a quarter of its threshold at most. A side is either on watch, or latched: then it
+    Within one pane a walk counts a third of its threshold more at most. A side is either on watch, or latched: then it
     walks back towards the baseline's mean, and has recovered when it is sure to have come most of the way and the
     records since lie within the band on average. What :meth:`observe` reports takes effect through :meth:`latch`
     and :meth:`rearm`, from the next block on.
@@ -95,13 +96,19 @@ class Bank:
     @property
     def walks(self) -> NDArray[np.float64]:
         """Shape ``(S, 8)``: the evidence now."""
-        return self._walks[:, self._places].T
+        return self._counted[:, self._places].T
+
+    @property
+    def highest(self) -> NDArray[np.float64]:
+        """Shape ``(S,)``: the evidence of each side's strongest walk."""
+        highest: NDArray[np.float64] = self._counted.max(axis=0)[self._places]
+        return highest
 
     def observe(
         self,
         grid: Grid,
         times_ms: NDArray[np.int64],
-        may_fire: Callable[[int, float], bool] = lambda _side, _records: True,
+        may_fire: Callable[[Crossing], bool] = lambda _crossing: True,
     ) -> list[Crossing]:
         """Walk through one block.
 
@@ -110,8 +117,7 @@ class Bank:
         times_ms
             Shape ``(R,)``: event times.
         may_fire
-            Of a side and the records since its walk was last 0: whether they are enough to fire. Until they are, the
-            side waits.
+            Whether a side may fire as it would. Until it may, it waits.
 
         Returns
         -------
@@ -122,14 +128,14 @@ class Bank:
             return []
         np.copyto(self._started, times_ms[0], where=self._started == NEXT_RECORD)
         if grid.samples.first_pane != self._pane:
-            self._bases = self._walks
+            self._walks = self._bases = self._counted
         steps = self._steps(grid)
         before, bases = self._walks.ravel(), self._bases.ravel()
-        paths, peaks = walked(grid.samples, steps, before, bases, self._caps)
+        paths, peaks, after = walked(grid.samples, steps, before, bases, self._caps)
         highest = peaks.reshape(BETS, -1).max(axis=0)[self._places]
         crossed = (highest >= self._thresholds).nonzero()[0].tolist()
         crossings = [each for side in crossed if (each := self._crossing(grid, paths, times_ms, side, may_fire))]
-        self._keep(grid, paths, times_ms)
+        self._keep(grid, paths, after, times_ms)
         return crossings
 
     def latch(self, side: int, worst: float) -> None:
@@ -143,12 +149,21 @@ class Bank:
         self._latched[side] = False
         self._reset(side)
 
+    def lower(self, side: int, evidence: NDArray[np.float64]) -> None:
+        """Take some evidence, shape ``(8,)``, from the walks of a side."""
+        place = self._places[side]
+        walks = np.maximum(self._counted[:, place] - evidence, 0.0)
+        self._walks[:, place] = walks
+        self._bases[:, place] = np.minimum(self._bases[:, place], walks)
+        self._started[walks == 0.0, place] = NEXT_RECORD
+        self._tallies[:, walks == 0.0, place] = 0.0
+
     def since(self, side: int) -> Crossing:
         """Where the side's strongest walk stands, as if it fired after the last record seen."""
         place = self._places[side]
-        bet = int(np.argmax(self._walks[:, place]))
+        bet = int(np.argmax(self._counted[:, place]))
         count, total = self._tallies[:, bet, place].tolist()
-        return Crossing(side, -1, float(self._walks[bet, place]), int(self._started[bet, place]), (count, total))
+        return Crossing(side, -1, bet, float(self._counted[bet, place]), int(self._started[bet, place]), (count, total))
 
     def restart(self) -> None:
         """All walks to 0, latches kept: the next record does not follow the last."""
@@ -179,6 +194,12 @@ class Bank:
         self._pane = None if state["pane"] is None else int(state["pane"])
         self._turn()
 
+    @property
+    def _counted(self) -> NDArray[np.float64]:
+        """What counts of the walks: within a pane they may stand above it."""
+        counted: NDArray[np.float64] = np.minimum(self._walks, self._bases + self._caps.reshape(self._walks.shape))
+        return counted
+
     def _reset(self, sides: int | NDArray[np.intp]) -> None:
         places = self._places[sides]
         self._walks[:, places] = 0.0
@@ -195,8 +216,7 @@ class Bank:
             nulls[side], stakes[side] = self._sides[side].way_back(float(self._worst[side]))
         nulls, stakes = nulls[self._order], stakes[self._order].T
         binary, weighed = slice(self._binary), slice(self._binary, None)
-        self._none = np.log(1.0 - stakes[:, binary] * nulls[binary]) * weights[binary]
-        self._event = np.log(1.0 + stakes[:, binary] * (1.0 - nulls[binary])) * weights[binary] - self._none
+        self._none, self._event = of_rates(stakes[:, binary], nulls[binary], weights[binary])
         self._nulls, self._stakes = nulls[weighed], stakes[:, weighed]
         self._weights = weights[weighed]
         self._thresholds = np.where(self._latched, self._recovery, self._fires)
@@ -227,7 +247,7 @@ class Bank:
         paths: NDArray[np.float64],
         times_ms: NDArray[np.int64],
         side: int,
-        may_fire: Callable[[int, float], bool],
+        may_fire: Callable[[Crossing], bool],
     ) -> Crossing | None:
         """Where a side fires, or has recovered, that has reached its threshold somewhere in the block."""
         place = int(self._places[side])
@@ -243,33 +263,34 @@ class Bank:
                 tally = tally + self._tallies[:, bet, place]
                 started_at = int(self._started[bet, place])
             count, total = tally.tolist()
+            crossing = Crossing(side, sample, bet, float(walks[sample, bet]), started_at, (count, total))
             if self._latched[side]:
-                if not self._within(side, total / max(count, 1.0)):
-                    return None
-            elif not may_fire(side, count):
-                continue
-            return Crossing(side, sample, float(walks[sample, bet]), started_at, (count, total))
+                return crossing if self._within(side, total / max(count, 1.0)) else None
+            if may_fire(crossing):
+                return crossing
         return None
 
     def _within(self, side: int, mean: float) -> bool:
         own = self._sides[side]
         return bool(mean <= own.edge if own.rising else mean >= own.edge)
 
-    def _keep(self, grid: Grid, paths: NDArray[np.float64], times_ms: NDArray[np.int64]) -> None:
+    def _keep(
+        self, grid: Grid, paths: NDArray[np.float64], after: NDArray[np.float64], times_ms: NDArray[np.int64]
+    ) -> None:
         samples, shape = grid.samples, self._walks.shape
         head = int(samples.pane_starts[-1])
         if head > 0:
             self._bases = paths[head - 1].reshape(shape).copy()
         self._pane = samples.last_pane
-        self._walks = paths[-1].reshape(shape).copy()
+        self._walks = after.reshape(shape).copy()
         count = paths.shape[0]
         # Of each walk the samples up to its last zero: the largest number of one at which it was 0.
         numbers = np.arange(1, count + 1, dtype=np.min_scalar_type(count))
-        after = ((paths == 0.0) * numbers[:, None]).max(axis=0).astype(np.intp)
-        restarted = after > 0
+        zeros = ((paths == 0.0) * numbers[:, None]).max(axis=0).astype(np.intp)
+        restarted = zeros > 0
         times = np.append(times_ms[samples.starts], NEXT_RECORD)
-        np.copyto(self._started, times.take(after).reshape(shape), where=restarted.reshape(shape))
+        np.copyto(self._started, times.take(zeros).reshape(shape), where=restarted.reshape(shape))
         tallies = self._tallies.reshape(_TALLIES, -1)
         tallies *= ~restarted
         tallies += grid.totals[-1].take(self._tallied)
-        tallies -= grid.totals.take(after * grid.totals.shape[1] + self._tallied)
+        tallies -= grid.totals.take(zeros * grid.totals.shape[1] + self._tallied)

@@ -79,3 +79,16 @@ def bets_back(null: float, mean: float, variance: float, *, binary: bool) -> NDA
     start = _log_odds(null)
     guesses = start + (_log_odds(mean) - start) * np.linspace(0.3, 1.5, BETS)
     return _stakes(null, guesses, variance, binary=binary)
+
+
+def of_rates(
+    stakes: NDArray[np.float64], nulls: NDArray[np.float64], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The evidence of a record that is no event, and what it is more if it is one; shapes as ``stakes``.
+
+    What is no rate has no use for them, and where its stake could lose more than there is they are those of no bet.
+    """
+    fits = (stakes * nulls < 1.0) & (stakes * (nulls - 1.0) < 1.0)
+    stakes = np.where(fits, stakes, 0.0)
+    none = np.log(1.0 - stakes * nulls) * weights
+    return none, np.log(1.0 + stakes * (1.0 - nulls)) * weights - none

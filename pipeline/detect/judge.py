@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from pipeline.detect.block import Block
 from pipeline.detect.demotion import Demotion
 from pipeline.detect.finding import Finding
 from pipeline.detect.latch import Latch
+from pipeline.detect.late_bursts import LateBursts
 from pipeline.detect.layout import Layout
 from pipeline.detect.pane_means import PaneMeans, watched_of
 from pipeline.detect.recent import Recent
@@ -26,6 +28,9 @@ from schemas.baseline import Baseline
 from schemas.drift import DriftState
 
 __all__ = ["Finding", "Judge"]
+
+_KEPT = ("bank", "late_bursts", "means", "recent", "demotion", "segments", "segment_drifts")
+"""The parts that have a state of their own."""
 
 
 class Judge:
@@ -63,6 +68,7 @@ class Judge:
         self._bank = Bank(
             self._sides, self._layout.side_channels, self._layout.side_carried, settings.recovery_evidence
         )
+        self._late_bursts = LateBursts(self._sides, self._layout, self._bank)
         self._watched, self._tickets = watched_of(self._sides, self._layout)
         self._means = PaneMeans(self._watched, settings.adwin_delta, settings.adwin_records)
         self._recent = Recent(self._layout.valued)
@@ -99,7 +105,11 @@ class Judge:
             return []
         view = View(block, values, self._layout.grid(samples_of(block.panes), values))
         seen = self._segments.see(view, block.segments, block.versions)
-        crossings = self._bank.observe(view.grid, block.times_ms, self._may_fire)
+        withheld: set[int] = set()
+        crossings = self._bank.observe(view.grid, block.times_ms, partial(self._may_fire, view, withheld))
+        self._late_bursts.settle(view)
+        for side in withheld:
+            self._bank.rearm(side)
         crossed = {crossing.side for crossing in crossings}
         for side, latch in self._latches.items():
             if side not in crossed:
@@ -137,6 +147,7 @@ class Judge:
     def restart(self) -> None:
         """All walks and windows to their beginning, latches kept: the records to come do not follow the last."""
         self._bank.restart()
+        self._late_bursts.restart()
         self._means.restart()
         self._segments.bank.restart()
 
@@ -144,13 +155,8 @@ class Judge:
         """The state: plain values, arrays and bytes."""
         return {
             "baseline_version": self.baseline.baseline_version,
-            "bank": self._bank.dump(),
-            "means": self._means.dump(),
-            "recent": self._recent.dump(),
             "latches": [latch.dump() for latch in self._latches.values()],
-            "demotion": self._demotion.dump(),
-            "segments": self._segments.dump(),
-            "segment_drifts": self._segment_drifts.dump(),
+            **{name: getattr(self, f"_{name}").dump() for name in _KEPT},
             "judged_values": self.judged_values,
             "seen_values": self.seen_values,
         }
@@ -168,23 +174,24 @@ class Judge:
                 f"state kept against baseline {state['baseline_version']} does not fit "
                 f"{self.baseline.baseline_version} of {self.baseline.subject}: its walks start anew"
             )
-        self._bank.load(state["bank"])
-        self._means.load(state["means"])
-        self._recent.load(state["recent"])
+        for name in _KEPT:
+            getattr(self, f"_{name}").load(state[name])
         latches = [Latch(**kept) for kept in state["latches"]]
         self._latches = {latch.side: latch for latch in latches}
-        self._demotion.load(state["demotion"])
-        self._segments.load(state["segments"])
-        self._segment_drifts.load(state["segment_drifts"])
         self.judged_values = int(state["judged_values"])
         self.seen_values = int(state["seen_values"])
 
-    def _may_fire(self, index: int, records: float) -> bool:
-        """Whether so few records are enough: a page from one user's bad minute is a false one."""
-        side = self._sides[index]
-        if side.tier != "page" or records >= PAGE_RECORDS or side.signal.name in PROBES:
+    def _may_fire(self, view: View, withheld: set[int], crossing: Crossing) -> bool:
+        """Whether it is no burst that came late, and no bad minute of one user; what one small tenant does is withheld."""
+        side = self._sides[crossing.side]
+        if crossing.side in withheld or self._late_bursts.lifted(crossing, view):
+            return False
+        if side.tier != "page" or side.signal.name in PROBES:
             return True
-        return self._segments.tenants(side.moved) > 1
+        if self._segments.is_of_one_small_tenant(side.moved):
+            withheld.add(crossing.side)
+            return False
+        return crossing.tally[0] >= PAGE_RECORDS or self._segments.tenants(side.moved) > 1
 
     def _crossed(self, view: View, crossing: Crossing) -> tuple[int, Finding]:
         """A side that fired, or recovered: then ``now`` looks at the records since the recovery began."""

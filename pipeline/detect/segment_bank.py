@@ -7,10 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.bank import CAP_SHARE, NEXT_RECORD
+from pipeline.detect.bank import NEXT_RECORD
 from pipeline.detect.segment_steps import BETS, SegmentSteps
 from pipeline.detect.segment_sums import Sums
 from pipeline.detect.sides import Side
+
+CAP_SHARE = 0.2
+"""Share of a threshold that one pane may add: less than of the whole subject, since no burst is told from its lateness."""
 
 _NO_PANE = -1
 
@@ -21,12 +24,13 @@ _KEPT = ("latched", "aside", "worst", "walks", "bases", "started", "tallies", "p
 class SegmentCrossing:
     """A walk of a value that reached its threshold, at the end of a pane of the block; both are counted from 0.
 
-    ``started_at`` and ``tally`` as in :class:`pipeline.detect.bank.Crossing`.
+    ``is_back`` is whether it had fired and has recovered; ``started_at`` and ``tally`` as in :class:`pipeline.detect.bank.Crossing`.
     """
 
     value: int
     side: int
     pane: int
+    is_back: bool
     evidence: float
     started_at: int
     tally: tuple[float, float]
@@ -114,8 +118,9 @@ class SegmentBank:
         return float(self._walks[slot, :, side].max())
 
     def records_with(self, evidence: float, slot: int, side: int) -> float:
-        """How many records carried a side's signal since a walk that has so much evidence was last 0, at most."""
-        return float(self._tallies[slot, 0, self._walks[slot, :, side] >= evidence, side].max(initial=0.0))
+        """How many records carried a side's signal since its strongest walk was last 0; 0 if that has less evidence."""
+        bet = int(np.argmax(self._walks[slot, :, side]))
+        return float(self._tallies[slot, 0, bet, side]) if self._walks[slot, bet, side] >= evidence else 0.0
 
     def restart(self) -> None:
         """All walks to 0; what is latched or aside stays so."""
@@ -240,7 +245,7 @@ class SegmentBank:
                 if not (self._within(side, total / max(count, 1.0)) if latched else may_fire(side, count)):
                     continue
                 found.append(
-                    SegmentCrossing(value, side, pane, float(walks[pane, bet]), started_at, (count, total))
+                    SegmentCrossing(value, side, pane, latched, float(walks[pane, bet]), started_at, (count, total))
                 )  # fmt: skip
                 break
         return found

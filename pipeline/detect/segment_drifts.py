@@ -142,7 +142,10 @@ class SegmentDrifts:
         rows = self._rows(view, seen, crossing.value, crossing.side, pane=crossing.pane)
         row = int(rows[-1])
         rest = self._tally(seen, crossing.value, crossing.side, after=crossing.pane)
-        if key in self._latches:
+        if crossing.is_back:
+            # Of what was not said, the subject's own recovery may have been the end already, in this very block.
+            if key not in self._latches:
+                return
             latch = self._release(key)
             latch.add(self._tally(seen, crossing.value, crossing.side) - rest)
             weighed = (crossing.evidence, self._settings.recovery_evidence)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.detect.bets import of_rates
 from pipeline.detect.channels import BINARY
 from pipeline.detect.segment_sums import Sums
 from pipeline.detect.sides import Side
@@ -35,7 +36,7 @@ class SegmentSteps:
         self._weighed_stakes = self._stakes[:, self._binary :].astype(np.float32).ravel()
         self._repeated = np.tile(np.arange(len(self._sides) - self._binary), BETS)
         binary = slice(self._binary)
-        self._none, self._event = _of_rates(self._stakes[:, binary], self._nulls[binary], self._weights[binary])
+        self._none, self._event = of_rates(self._stakes[:, binary], self._nulls[binary], self._weights[binary])
         nothing = np.zeros((0, len(self._sides)))
         self.turn(nothing.astype(bool), nothing.astype(bool), nothing)
 
@@ -53,7 +54,7 @@ class SegmentSteps:
         self._own_nulls, self._own_stakes = nulls, stakes
         self._own_aside = aside[self._own_slots, self._own_sides]
         weights = self._weights[self._own_sides]
-        self._own_none, self._own_event = _of_rates(stakes, nulls, weights)
+        self._own_none, self._own_event = of_rates(stakes, nulls, weights)
 
     def scores(self, numbers: NDArray[np.float64]) -> NDArray[np.float32]:
         """What each row says of the sides that are neither rates nor tails: ln(1 + stake * surprise), bet by bet.
@@ -129,16 +130,3 @@ class SegmentSteps:
             found = np.zeros((steps.shape[0], BETS, sides.size))
             found[panes] = np.add.reduceat(scores, starts, axis=0) * self._weights[sides]
             steps[:, value, :, sides] = found.transpose(2, 0, 1)
-
-
-def _of_rates(
-    stakes: NDArray[np.float64], nulls: NDArray[np.float64], weights: NDArray[np.float64]
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The evidence of a record that is none, and what it is more if the record is an event, each ``(4, S)``.
-
-    What is no rate has no use for them, and where its stake could lose more than there is they are those of no bet.
-    """
-    fits = (stakes * nulls < 1.0) & (stakes * (nulls - 1.0) < 1.0)
-    stakes = np.where(fits, stakes, 0.0)
-    none = np.log(1.0 - stakes * nulls) * weights
-    return none, np.log(1.0 + stakes * (1.0 - nulls)) * weights - none

@@ -34,6 +34,9 @@ CARRIED_SHARE = 0.5
 TENANT_EVIDENCE = 1.0
 """Evidence that a value shares in what happens, if it does: from it on a tenant counts as hit."""
 
+SMALL_TENANT = 0.1
+"""Share of the records below which one tenant alone is not the service."""
+
 CHANNELS = ("rate", "location")
 """The channels that are watched by segment: what moves a tail or a spread alone is left to the whole subject."""
 
@@ -179,6 +182,20 @@ class Segments:
         if side is None or TENANT not in self.dimensions:
             return 0
         return sum(1 for value in self._watched(TENANT) if self._evidence(value, side) >= TENANT_EVIDENCE)
+
+    def is_of_one_small_tenant(self, what: Moved) -> bool:
+        """Whether what moved a side did so for one tenant alone, of which few records are."""
+        signal, _, direction = what
+        side = self._places.get(what, self._places.get((signal, "location", direction)))
+        if side is None or TENANT not in self.dimensions:
+            return False
+        threshold = self.sides[side].threshold
+        shares = [(min(self._evidence(value, side), threshold), value) for value in self._watched(TENANT)]
+        most, value = max(shares, key=lambda pair: pair[0], default=(0.0, None))
+        if value is None or most < max(CARRIED_SHARE * threshold, sum(evidence for evidence, _ in shares) - most):
+            return False
+        everyone = sum(float(each.carried[side]) for each in self.dimensions[TENANT].values.values())
+        return float(value.carried[side]) < SMALL_TENANT * everyone
 
     def own_normals(self) -> list[tuple[str, str, Moved]]:
         """What is set aside: dimension, value, and the side that is off without being a failure."""

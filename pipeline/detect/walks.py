@@ -46,22 +46,26 @@ def walked(
     before: NDArray[np.float64],
     bases: NDArray[np.float64],
     caps: NDArray[np.float64],
-) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Where each walk stands after each sample: W <- max(0, min(W + step, W at the start of the pane + cap)).
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Where each walk stands after each sample: W <- max(0, W + step), of which a pane counts its beginning + cap at most.
+
+    Within a pane a walk goes on above what counts, so that what follows a burst in the same pane takes nothing from it;
+    into the next pane it takes what counts.
 
     Parameters
     ----------
     steps
         Shape ``(T, W)``.
     before, bases
-        Shape ``(W,)``: where the walks stand now, and where they stood at the start of the first sample's pane.
+        Shape ``(W,)``: where the walks stand now, and what counted at the start of the first sample's pane.
     caps
         Shape ``(W,)``: what one pane may add.
 
     Returns
     -------
-    paths, peaks
-        Shapes ``(T, W)`` and ``(W,)``: the walks, at their lowest exactly 0, and the highest that each came.
+    paths, peaks, after
+        Shapes ``(T, W)``, ``(W,)`` and ``(W,)``: what counts of the walks, at their lowest exactly 0; the highest of it;
+        and where the walks stand after the last sample.
     """
     paths = np.empty_like(steps)
     zero, walk = np.zeros(steps.shape[1]), before
@@ -69,16 +73,20 @@ def walked(
         np.add(walk, step, out=path)
         walk = np.maximum(path, zero, out=path)
     peaks = paths.max(axis=0)
+    after = paths[-1]
     high = (peaks > caps).nonzero()[0]
-    if high.size and _apply_cap(samples, steps, paths, before=before, bases=bases, caps=caps, walks=high):
-        peaks = paths.max(axis=0)
-    return paths, peaks
+    if high.size:
+        after = after.copy()
+        if _apply_cap(samples, steps, paths, after, before=before, bases=bases, caps=caps, walks=high):
+            peaks = paths.max(axis=0)
+    return paths, peaks, after
 
 
 def _apply_cap(
     samples: Samples,
     steps: NDArray[np.float64],
     paths: NDArray[np.float64],
+    after: NDArray[np.float64],
     *,
     before: NDArray[np.float64],
     bases: NDArray[np.float64],
@@ -94,11 +102,12 @@ def _apply_cap(
         return False
     walk, base, cap, step = before[walks], bases[walks], caps[walks], steps[:, walks]
     begins = set(heads[1:].tolist())
-    stepped = np.empty_like(step)
+    counted = np.empty_like(step)
     for sample in range(step.shape[0]):
         if sample in begins:
-            base = walk
-        walk = np.maximum(np.minimum(walk + step[sample], base + cap), 0.0)
-        stepped[sample] = walk
-    paths[:, walks] = stepped
+            base = walk = np.minimum(walk, base + cap)
+        walk = np.maximum(walk + step[sample], 0.0)
+        counted[sample] = np.minimum(walk, base + cap)
+    paths[:, walks] = counted
+    after[walks] = walk
     return True

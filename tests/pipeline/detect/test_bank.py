@@ -64,6 +64,7 @@ class Oracle:
         for row in range(len(panes)):
             if panes[row] != self.pane:
                 self.pane = panes[row]
+                self.walks = self.counted()
                 self.bases = self.walks.copy()
             for index, own in enumerate(self.sides):
                 x = channels[row, self.columns[index]]
@@ -73,14 +74,16 @@ class Oracle:
             in_sample += 1
             last = row + 1 == len(panes)
             if in_sample == 8 or last or panes[row + 1] != panes[row]:
-                for index, own in enumerate(self.sides):
-                    for bet in range(BETS):
-                        cap = self.bases[index, bet] + own.threshold * CAP_SHARE
-                        self.walks[index, bet] = max(0.0, min(self.walks[index, bet] + pending[index, bet], cap))
+                self.walks = np.maximum(self.walks + pending, 0.0)
                 pending[:] = 0.0
                 in_sample = 0
-                seen.append(self.walks.copy())
+                seen.append(self.counted())
         return seen
+
+    def counted(self):
+        """What counts of the walks: a pane's beginning and the cap at most."""
+        caps = np.array([own.threshold for own in self.sides])[:, None] * CAP_SHARE
+        return np.minimum(self.walks, self.bases + caps)
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -4,8 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.detect.bank import CAP_SHARE
-from pipeline.detect.segment_bank import SegmentBank
+from pipeline.detect.segment_bank import CAP_SHARE, SegmentBank
 from pipeline.detect.segment_steps import BETS, EVERY, SegmentSteps
 from pipeline.detect.segment_sums import by_row, parts_of, sums_of
 from tests.pipeline.detect.grids import grid_of_channels
@@ -107,12 +106,12 @@ def test_a_value_does_not_notice_what_the_others_do():
     assert not alone.walks[1].any()
 
 
-def test_a_storm_within_one_pane_is_one_event_and_four_panes_fire():
+def test_a_storm_within_one_pane_is_one_event_and_five_panes_fire():
     bank = bank_of([SIDES[0]], np.array([0]), 1)
     fired_in = [
-        pane for pane in range(6) if walk(bank, np.ones((400, 1)), np.full(400, pane), np.zeros(400, dtype=int))
+        pane for pane in range(7) if walk(bank, np.ones((400, 1)), np.full(400, pane), np.zeros(400, dtype=int))
     ]
-    assert fired_in[0] == 3
+    assert fired_in[0] == 4
 
 
 def test_the_cap_holds_across_the_blocks_of_one_pane():

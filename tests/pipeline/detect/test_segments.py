@@ -164,6 +164,31 @@ def test_a_tenant_that_stays_bad_when_the_rest_has_recovered_is_said_then(baseli
     assert tenant.detected_at > recovered.updated_at
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_what_one_small_tenant_does_alone_is_its_ticket_and_no_page(baseline, seed):
+    world, tenants = normal_world(seed, ROWS), mix(seed, ROWS, acme=0.6, bolt=0.36, core=0.04)
+    core = np.array(tenants) == "core"
+    world["error"][core & (np.arange(ROWS) >= BAD_FROM)] = 1.0
+    found = fired(judged(Judge(baseline, REPLAY), world, tenant=tenants))
+    assert {each.tier for each in found} == {"ticket"}
+    assert all(each.segment == "tenant=core" or "all in tenant=core" in each.sentence for each in found)
+
+
+def test_what_a_large_tenant_does_alone_pages(baseline):
+    world, tenants = normal_world(6, ROWS), mix(6, ROWS, acme=0.6, bolt=0.36, core=0.04)
+    world["error"][(np.array(tenants) == "bolt") & (np.arange(ROWS) >= BAD_FROM)] = 1.0
+    assert "page" in {each.tier for each in fired(judged(Judge(baseline, REPLAY), world, tenant=tenants))}
+
+
+def test_a_small_tenant_does_not_hide_what_all_do(baseline):
+    world, tenants = normal_world(7, ROWS), mix(7, ROWS, acme=0.6, bolt=0.36, core=0.04)
+    core, rows = np.array(tenants) == "core", np.arange(ROWS)
+    world["error"][core & (rows >= BAD_FROM)] = 1.0
+    world["error"][rows >= BAD_FROM + 4000] = np.random.default_rng(7).random(ROWS - BAD_FROM - 4000) < 0.2
+    pages = [each for each in fired(judged(Judge(baseline, REPLAY), world, tenant=tenants)) if each.tier == "page"]
+    assert 0 <= pages[0].detected_at - (START_MS + (BAD_FROM + 4000) * 20) < 20_000
+
+
 def test_a_bad_version_that_is_mended_recovers_and_one_that_is_gone_is_over(baseline):
     rows = 60_000
     healed, gone = normal_world(10, rows), normal_world(10, rows)
