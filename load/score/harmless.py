@@ -3,16 +3,17 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-import numpy as np
-
 from load.score.normal import baseline_of, normal_of
-from load.score.play import Played, play, play_scenario
-from load.score.rivers import alarms, three_sigma
+from load.score.play import play, play_scenario
+from load.score.provoked import provoked
 from load.score.scenario import Scenario, Touch
-from load.score.stream import change_ms, stream
+from load.score.stream import stream
 from pipeline.detect.settings import DetectSettings
 
 SEEDS = 3
+COUNTED = 20
+"""Scenarios that must provoke a simpler rule: our silence about the others proves nothing."""
+
 STORM_RUNS = 100
 SHARED_BASELINE = 25
 """Storms that are judged by one baseline, because learning it takes longer than they do."""
@@ -20,13 +21,12 @@ SHARED_BASELINE = 25
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One harmless scenario with one seed: what we said, and whether simpler rules were provoked."""
+    """One harmless scenario with one seed: what we said."""
 
     scenario: str
     seed: int
     pages: tuple[str, ...]
     tickets: tuple[str, ...]
-    provoked: tuple[str, ...]
     config_hash: str
 
 
@@ -38,37 +38,17 @@ def run_harmless(scenario: Scenario, seed: int, settings: DetectSettings) -> Run
         seed,
         tuple(f"{each.signal} {each.channel}" for each in played.fired if each.tier == "page"),
         tuple(f"{each.signal} {each.channel}" for each in played.fired if each.tier == "ticket"),
-        _provoked(played, scenario),
         settings.digest(),
     )
 
 
-def _provoked(played: Played, scenario: Scenario) -> tuple[str, ...]:
-    """Which simpler rules fire after the change; always-fire does by its nature."""
-    columns = played.columns
-    assert columns is not None  # noqa: S101  it was asked for
-    first = int(np.searchsorted(columns.times_ms, change_ms(scenario)))
-    found = {"always_fire"}
-    for name, column in columns.values.items():
-        carried = ~np.isnan(column)
-        before = int(np.count_nonzero(carried[:first]))
-        values = column[carried]
-        for each in alarms(values):
-            if each.after(before) is not None:
-                found.add(each.detector)
-        learned = played.baseline.signals.get(name)
-        if learned is not None and learned.mean is not None and before > 1:
-            deviation = float(values[:before].std())
-            if three_sigma(values[before:], columns.times_ms[carried][before:], learned.mean, deviation):
-                found.add("three_sigma")
-        if len(found) == 4:
-            break
-    return tuple(sorted(found))
+def provokes(scenario: Scenario, seed: int, settings: DetectSettings) -> tuple[str, ...]:
+    """The simpler rules that a scenario provokes."""
+    return provoked(scenario, seed, baseline_of(normal_of(scenario, seed), settings))
 
 
-def summary(scenario: Scenario, runs: list[Run]) -> dict[str, Any]:
+def summary(scenario: Scenario, runs: list[Run], provoked: tuple[str, ...]) -> dict[str, Any]:
     """The row of a scenario over its seeds."""
-    provoked = sorted({name for run in runs for name in run.provoked})
     return {
         "scenario": scenario.name,
         "title": scenario.title,
@@ -77,7 +57,7 @@ def summary(scenario: Scenario, runs: list[Run]) -> dict[str, Any]:
         "pages": sum(len(run.pages) for run in runs),
         "tickets": sum(len(run.tickets) for run in runs),
         "provokes": provoked,
-        "counts": "always_fire" in provoked and len(provoked) > 1,
+        "counts": len(provoked) > 1,
         "runs": [asdict(run) for run in runs],
     }
 

@@ -38,18 +38,19 @@ def alarms(values: Floats) -> list[Alarms]:
     values
         Shape ``(N,)``, finite.
     """
-    found = []
-    numbers = values.tolist()
-    for name, make in DETECTORS.items():
-        detector = make()
-        rows = []
-        update = detector.update
-        for row, number in enumerate(numbers):
-            update(number)
-            if detector.drift_detected:
-                rows.append(row)
-        found.append(Alarms(name, rows))
-    return found
+    return [Alarms(name, alarms_of(name, values)) for name in DETECTORS]
+
+
+def alarms_of(name: str, values: Floats) -> list[int]:
+    """The rows at which one detector fires."""
+    detector = DETECTORS[name]()
+    rows = []
+    update = detector.update
+    for row, number in enumerate(values.tolist()):
+        update(number)
+        if detector.drift_detected:
+            rows.append(row)
+    return rows
 
 
 def three_sigma(values: Floats, times_ms: Sequence[int] | np.ndarray, mean: float, deviation: float) -> list[int]:

@@ -11,9 +11,10 @@ from load.commands.score import command
 from load.errors import LoadError
 from load.score import failures, harmless, suites
 from load.score.floor import floor_of
-from load.score.normal import Normal, baseline_of
+from load.score.normal import Normal, baseline_of, normal_of
 from load.score.null import Quiet, listen, merged, null_report
 from load.score.play import play, play_scenario
+from load.score.provoked import provoked, without_event
 from load.score.real import ROWS, run_real
 from load.score.report import report
 from load.score.rivers import alarms, three_sigma
@@ -181,10 +182,10 @@ def test_the_parts_of_a_suite_give_the_same_whatever_ran_beside_them(monkeypatch
     monkeypatch.setattr("load.score.suites.scenarios", few.__getitem__)
     plan, told = Plan(("failures", "harmless"), SEED, DATA, size=0.01), []
     done = suites.run(plan, SETTINGS, lambda count, total: told.append((count, total)))
-    assert told == [(0, 3), (3, 3)], "they share a baseline, so one process plays them"
+    assert told == [(0, 4), (4, 4)], "they share a baseline, so one process plays them"
     assert done.of("failures", "errors_up") == [failures.run_failure(short("errors_up"), SEED, SETTINGS)]
     assert [each.scenario for each in done.of("failures")] == ["outputs_empty", "errors_up"]
-    assert set(done.processor_s) == {"failures", "harmless"}
+    assert set(done.processor_s) == {"failures", "harmless", "provokes"}
     assert min(done.processor_s.values()) > 0
 
 
@@ -246,14 +247,28 @@ def test_three_sigma_fires_on_a_minute_that_is_off() -> None:
 def test_a_harmless_event_pages_nobody(name: str) -> None:
     run = harmless.run_harmless(short(name), SEED, SETTINGS)
     assert run.pages == ()
-    assert "always_fire" in run.provoked
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [("absurd_value", ("three_sigma",)), ("duplicates", ("three_sigma",)), ("harmless_deploy", ()), ("clock_skew", ())],
+)
+def test_a_rule_is_provoked_if_it_fires_for_what_happens_and_not_without_it(name: str, rule: tuple[str, ...]) -> None:
+    scenario = short(name)
+    baseline = baseline_of(normal_of(scenario, SEED), SETTINGS)
+    assert provoked(scenario, SEED, baseline) == ("always_fire", *rule)
+
+
+def test_where_all_that_happens_is_the_hour_it_is_another_hour_without() -> None:
+    assert (without_event(named("night")).hour, without_event(named("weekend")).day) == (9.0, 1)
+    assert without_event(named("retry_storm")).hour == named("retry_storm").hour
 
 
 def test_a_failure_called_harmless_is_counted_as_pages() -> None:
     failing = short("absurd_value", touch=named("outputs_empty").touch)
     run = harmless.run_harmless(failing, SEED, SETTINGS)
     assert run.pages
-    assert harmless.summary(failing, [run])["pages"] == len(run.pages)
+    assert harmless.summary(failing, [run], ())["pages"] == len(run.pages)
 
 
 def test_a_record_from_the_year_2200_changes_nothing() -> None:
