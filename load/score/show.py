@@ -19,6 +19,8 @@ def show(report: dict[str, Any], console: Console) -> None:
         _harmless(report, console)
     if "real" in report["suites"]:
         _real(report, console)
+    if "severity" in report["suites"]:
+        _severity(report, console)
     took = sum(report["processor_s"].values())
     console.print(f"took {report['wall_s']:.0f} s, of {took:.0f} s of processors")
     for problem in report["problems"]:
@@ -102,6 +104,16 @@ def _real(report: dict[str, Any], console: Console) -> None:
             pages = f"{row['firings_a_week']['page']:.1f} pages a week" if "forced" in row["scenario"] else ""
             table.add_row(row["scenario"], row["ready_at"] or _NONE, f"{fired} {pages} (a week: {weekly})")
     console.print(table)
+
+
+def _severity(report: dict[str, Any], console: Console) -> None:
+    table = Table(title="Severity", box=None)
+    for name in ("case", "is", "rule"):
+        table.add_column(name)
+    for row in (row for row in report["rows"] if row["suite"] == "severity"):
+        table.add_row(row["scenario"], row["severity"], row["rule"])
+    console.print(table)
+    console.print(f"{report['severity_right_share']:.1%} of {report['severity_cases']} cases are as a person says")
 
 
 def _number(value: float | None, digits: int = 0) -> str:

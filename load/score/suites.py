@@ -11,15 +11,15 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
-from load.score import failures, harmless
+from load.score import failures, harmless, severity
 from load.score.normal import Normal, normal_of
 from load.score.null import listen, quiet_services
 from load.score.real import ROWS, run_real
 from load.score.scenario import Scenario, scenarios
 from pipeline.detect.settings import DetectSettings
 
-Suite = Literal["null", "failures", "harmless", "real"]
-SUITES: tuple[Suite, ...] = ("null", "failures", "harmless", "real")
+Suite = Literal["null", "failures", "harmless", "real", "severity"]
+SUITES: tuple[Suite, ...] = ("null", "failures", "harmless", "real", "severity")
 
 Told = Callable[[int, int], None]
 Key = tuple[str, str, int]
@@ -109,6 +109,9 @@ def _parts(plan: Plan, settings: DetectSettings) -> Iterator[Part]:
             yield from _runs("harmless", harmless.run_harmless, each, harmless.SEEDS, plan, settings)
             yield from _runs("provokes", harmless.provokes, each, 1, plan, settings)
             yield from _lateness(each, plan, settings)
+
+    if "severity" in plan.suites:
+        yield Part(("severity", "cases", 0), "severity", severity.judge_cases)
 
 
 def _lateness(scenario: Scenario, plan: Plan, settings: DetectSettings) -> Iterator[Part]:

@@ -25,6 +25,7 @@ class Incidents:
     def __init__(self, settings: CorrelateSettings, rules: tuple[Rule, ...]) -> None:
         self._settings = settings
         self._rules = rules
+        self._promises = {(each.subject, each.signal): each.limit for each in settings.sla}
         self._kept: dict[str, Facts] = {}
         self._of_drift: dict[str, str] = {}
 
@@ -105,7 +106,7 @@ class Incidents:
             del self._of_drift[drift_id]
 
     def _open(self, drift: Drift, siblings: list[Facts]) -> Facts:
-        decision = decide(self._rules, [drift])
+        decision = decide(self._rules, [drift], self._promises)
         facts = Facts(
             incident_id=_incident_id(drift),
             subject=drift.subject,
@@ -149,7 +150,8 @@ class Incidents:
             text = f"{drift.signal} ({drift.channel}) is back: {now}, normally {normal}"
             self._note(facts, drift.updated_at, "recovered", text)
         elif drift.records >= WORSENING_RECORDS_MIN and (
-            worse(decide(self._rules, facts.firing).severity, facts.decision.severity) or self._worsened(tracked)
+            worse(decide(self._rules, facts.firing, self._promises).severity, facts.decision.severity)
+            or self._worsened(tracked)
         ):
             facts.tell_newest()
             self._note(facts, drift.updated_at, "worse", f"worse: {_line(drift)}")
@@ -157,7 +159,7 @@ class Incidents:
 
     def _decide(self, facts: Facts, cause: Drift) -> None:
         """Decide the severity and the name anew. Severity rises by itself and never falls: only a person takes it down."""
-        new, old = decide(self._rules, facts.firing), facts.decision
+        new, old = decide(self._rules, facts.firing, self._promises), facts.decision
         if worse(new.severity, old.severity):
             facts.decision, facts.decided_at = new, cause.updated_at
             text = f"severity {old.severity} -> {new.severity} by the rule {new.rule}: {new.reason}"

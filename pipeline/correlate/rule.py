@@ -30,6 +30,10 @@ class When(BaseModel):
     minimum_now: float | None = Field(default=None, description="the signal is at least this, in its own unit")
     minimum_ratio: float | None = Field(default=None, ge=0, description="now is at least this many times normal")
     maximum_ratio: float | None = Field(default=None, ge=0, description="now is at most this many times normal")
+    sla: Literal["broken", "kept"] | None = Field(
+        default=None,
+        description="what correlate.sla promises of the signal is broken, or kept; absent: does not matter",
+    )
     minimum_layers: int = Field(default=1, ge=1, description="layers with a page-tier drift in the incident")
 
     @field_validator("failure_modes")
@@ -39,6 +43,21 @@ class When(BaseModel):
             if name not in MODES:
                 raise ValueError(f'no failure mode is called "{name}": did you mean "{nearest(name, MODES)}"?')
         return names
+
+
+class Promise(BaseModel):
+    """What was promised of a subject: how bad one of its signals may be at most."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    subject: Annotated[str, Field(min_length=1, max_length=200, description="whose users were promised it")]
+    signal: Annotated[
+        str, Field(min_length=1, max_length=200, description="a signal's name: its mean, or median, counts")
+    ]
+    limit: Annotated[
+        float,
+        Field(description="the worst that is promised, in the signal's unit: the most where up is bad, else the least"),
+    ]
 
 
 class Rule(BaseModel):

@@ -2,7 +2,7 @@
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from pipeline.correlate.rule import Rule
+from pipeline.correlate.rule import Promise, Rule
 
 
 class CorrelateSettings(BaseModel):
@@ -54,6 +54,10 @@ class CorrelateSettings(BaseModel):
     severity_rules: tuple[Rule, ...] = Field(
         default=(), max_length=200, description="rules of your own, asked before the ones that come with the product"
     )
+    sla: tuple[Promise, ...] = Field(
+        default=(), max_length=10_000,
+        description="what was promised of subjects: broken, it is worse than the same change within it",
+    )  # fmt: skip
     suspects_max: int = Field(default=5, ge=1, le=20, description="suspects an incident names, best first")
     evidence_max: int = Field(default=50, ge=1, le=60, description="lines of evidence an incident shows")
     drifts_max: int = Field(default=400, ge=1, le=2_000, description="drifts an incident keeps, over all partitions")

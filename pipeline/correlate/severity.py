@@ -1,7 +1,7 @@
 """Severity: how bad an incident is, by a table of rules as data, with the rule's name and reason."""
 
 import tomllib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any
@@ -15,6 +15,9 @@ from schemas.incident import Severity
 
 SEVERITIES: tuple[Severity, ...] = ("P1", "P2", "P3", "P4")
 """Worst first."""
+
+Promises = Mapping[tuple[str, str], float]
+"""By subject and signal, the worst that was promised, in the signal's unit."""
 
 NOTHING_APPLIES = Rule(
     name="no_rule", severity="P4", reason="no severity rule applies: the least is assumed, please classify"
@@ -32,7 +35,7 @@ class Decision:
     drift: Drift
 
 
-def decide(rules: Iterable[Rule], drifts: Sequence[Drift]) -> Decision:
+def decide(rules: Iterable[Rule], drifts: Sequence[Drift], promises: Promises | None = None) -> Decision:
     """The severity of an incident.
 
     Parameters
@@ -41,6 +44,8 @@ def decide(rules: Iterable[Rule], drifts: Sequence[Drift]) -> Decision:
         Asked in order; the first that applies decides.
     drifts
         The firing drifts of the incident, at least one.
+    promises
+        By subject and signal, the worst that was promised.
 
     Returns
     -------
@@ -51,13 +56,13 @@ def decide(rules: Iterable[Rule], drifts: Sequence[Drift]) -> Decision:
     """
     layers = len({drift.layer for drift in drifts if drift.tier == "page"})
     for rule in rules:
-        fitting = [drift for drift in drifts if fits(rule.when, drift)]
+        fitting = [drift for drift in drifts if fits(rule.when, drift, promises or {})]
         if fitting and (rule.when.minimum_layers == 1 or layers >= rule.when.minimum_layers):
             return Decision(rule.severity, rule.name, rule.reason, min(fitting, key=_naming))
     return Decision(NOTHING_APPLIES.severity, NOTHING_APPLIES.name, NOTHING_APPLIES.reason, min(drifts, key=_naming))
 
 
-def fits(when: When, drift: Drift) -> bool:
+def fits(when: When, drift: Drift, promises: Promises) -> bool:
     """Whether one drift is what a rule asks for, its breadth of layers left aside."""
     if when.failure_modes and mode_of(drift).name not in when.failure_modes:
         return False
@@ -67,7 +72,7 @@ def fits(when: When, drift: Drift) -> bool:
         return False
     if when.minimum_now is not None and drift.now < when.minimum_now:
         return False
-    return _far_enough(when, drift) and _ratio_fits(when, drift)
+    return _far_enough(when, drift) and _ratio_fits(when, drift) and _promise_fits(when, drift, promises)
 
 
 def worse(one: Severity, other: Severity) -> bool:
@@ -149,6 +154,16 @@ def _ratio_fits(when: When, drift: Drift) -> bool:
     return (when.minimum_ratio is None or ratio >= when.minimum_ratio) and (
         when.maximum_ratio is None or ratio <= when.maximum_ratio
     )
+
+
+def _promise_fits(when: When, drift: Drift, promises: Promises) -> bool:
+    if when.sla is None:
+        return True
+    limit = promises.get((drift.subject, drift.signal))
+    if limit is None:
+        return False
+    is_broken = drift.now > limit if drift.side == "up" else drift.now < limit
+    return is_broken == (when.sla == "broken")
 
 
 def _called(row: Any) -> str:

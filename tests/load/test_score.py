@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from load.commands.score import command
 from load.errors import LoadError
-from load.score import failures, harmless, suites
+from load.score import failures, harmless, severity, suites
 from load.score.floor import floor_of
 from load.score.normal import Normal, baseline_of, normal_of
 from load.score.null import Quiet, listen, merged, null_report
@@ -187,6 +187,29 @@ def test_the_parts_of_a_suite_give_the_same_whatever_ran_beside_them(monkeypatch
     assert [each.scenario for each in done.of("failures")] == ["outputs_empty", "errors_up"]
     assert set(done.processor_s) == {"failures", "harmless", "provokes"}
     assert min(done.processor_s.values()) > 0
+
+
+# severity
+
+
+@pytest.mark.parametrize("case", severity.cases(), ids=lambda case: case.says[:60])
+def test_a_severity_case_is_decided_as_a_person_does_and_names_its_rule(case: severity.Case) -> None:
+    (judged,) = severity.judge([case])
+    assert (judged.severity, bool(judged.rule)) == (case.severity, True)
+
+
+def test_a_case_that_is_decided_otherwise_and_too_few_cases_are_problems() -> None:
+    wrong = severity.cases()[0].model_copy(update={"severity": "P4"})
+    found = severity.problems(severity.judge([wrong]))
+    assert "P1 by safety_failure, and it is a P4" in found[0]
+    assert "only 1 severity cases" in found[1]
+
+
+def test_what_is_no_case_is_named_with_its_file(tmp_path: Path) -> None:
+    file = tmp_path / "cases.toml"
+    file.write_text('[[case]]\nsays = "nothing"\nseverity = "P9"\ndrifts = []\n')
+    with pytest.raises(LoadError, match=r"cases\.toml holds a case that is none: severity: .*; drifts: "):
+        severity.cases(file)
 
 
 # the quiet world, and peers

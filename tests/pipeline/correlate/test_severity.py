@@ -107,6 +107,24 @@ def test_layers_of_a_rule_narrow_it():
     assert decide(rules, [drift("refused")]).rule == "no_rule"
 
 
+def test_what_was_promised_and_is_not_kept_is_worse_than_the_same_within_it():
+    slow, promises = drift("latency_ms", normal=800.0, now=2400.0), {("support-bot", "latency_ms"): 2000.0}
+    assert decide(RULES, [slow], promises).rule == "promise_broken"
+    assert decide(RULES, [slow], {("support-bot", "latency_ms"): 5000.0}).rule == "quality_loss"
+    assert decide(RULES, [slow], {("search", "latency_ms"): 2000.0}).rule == "quality_loss"
+    worse_than_least = drift("retrieval_score", normal=0.77, now=0.6)
+    assert decide(RULES, [worse_than_least], {("support-bot", "retrieval_score"): 0.7}).rule == "promise_broken"
+    assert decide(RULES, [worse_than_least], {("support-bot", "retrieval_score"): 0.5}).rule == "quality_loss"
+
+
+def test_a_rule_of_ones_own_can_ask_for_a_promise_that_is_kept():
+    text = '[[rule]]\nname = "fine"\nseverity = "P4"\nreason = "r"\nwhen = { sla = "kept" }\n'
+    rules = (*read_rules(text, "mine.toml"), *RULES)
+    slow = drift("latency_ms", normal=800.0, now=2400.0)
+    assert decide(rules, [slow], {("support-bot", "latency_ms"): 5000.0}).rule == "fine"
+    assert decide(rules, [slow]).rule == "quality_loss"
+
+
 def test_worse_is_strict():
     assert worse("P1", "P2")
     assert not worse("P2", "P2")

@@ -1,0 +1,166 @@
+"""The severity cases: what happened, in sentences with evidence, and how bad a person says it is. The rules are asked."""
+
+import tomllib
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from load.errors import LoadError
+from load.lines import SUBJECT
+from pipeline.correlate.severity import decide, default_rules
+from pipeline.detect.catalogue import CATEGORIES, EVENTS, SIGNALS
+from schemas.drift import Drift, Side, Tier
+from schemas.incident import Severity
+from schemas.timestamp import parse_timestamp
+
+FILE = Path(__file__).parents[1] / "cases" / "severity.toml"
+CASES = 60
+"""Cases that there are at least."""
+
+AT_MS = parse_timestamp("2026-11-24T03:12:00Z")
+_SIGNALS = {signal.name: signal for signal in (*SIGNALS, *CATEGORIES, *EVENTS)}
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Evidence(_Strict):
+    """A drift, as far as it matters: the direction that is bad, and a clear effect, where nothing else is said."""
+
+    signal: str
+    normal: float
+    now: float
+    tier: Tier = "page"
+    side: Side | None = None
+    channel: str | None = None
+    segment: str = ""
+    effect: float | None = Field(default=None, description="a shift of rank, of a value; an odds ratio, of a rate")
+
+
+class Case(_Strict):
+    """One case: ``sla`` is what was promised of the subject, by signal."""
+
+    says: str
+    severity: Severity
+    drifts: tuple[Evidence, ...] = Field(min_length=1)
+    sla: dict[str, float] = Field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the rules say of a case."""
+
+    scenario: str
+    expected: Severity
+    severity: Severity
+    rule: str
+
+    @property
+    def is_right(self) -> bool:
+        """Whether they say what a person does."""
+        return self.severity == self.expected
+
+
+def cases(file: Path = FILE) -> list[Case]:
+    """The cases of a file.
+
+    Raises
+    ------
+    LoadError
+        Naming the file and what is wrong in it.
+    """
+    try:
+        return [Case.model_validate(row) for row in tomllib.loads(file.read_text("utf-8")).get("case", [])]
+    except tomllib.TOMLDecodeError as error:
+        raise LoadError(f"{file} holds no severity cases: {error}") from error
+    except ValidationError as error:
+        told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise LoadError(f"{file} holds a case that is none: {told}") from error
+
+
+def judge_cases() -> list[Judged]:
+    """Ask the rules that come with the product about the cases that come with it."""
+    return judge(cases())
+
+
+def judge(found: Iterable[Case]) -> list[Judged]:
+    """Ask the rules that come with the product."""
+    rules = default_rules()
+    judged = []
+    for case in found:
+        promises = {(SUBJECT, signal): limit for signal, limit in case.sla.items()}
+        decision = decide(rules, [drift_of(each) for each in case.drifts], promises)
+        judged.append(Judged(case.says, case.severity, decision.severity, decision.rule))
+    return judged
+
+
+def drift_of(evidence: Evidence) -> Drift:
+    """The drift that detect would send."""
+    signal = _SIGNALS[evidence.signal]
+    is_rate = signal.kind == "rate"
+    bad: Side = "down" if signal.direction == "down" else "up"
+    side = evidence.side or bad
+    effect = evidence.effect
+    if effect is None:
+        effect = _odds_ratio(evidence.normal, evidence.now) if is_rate else 0.3 if side == "up" else -0.3
+    return Drift(
+        drift_id=f"{evidence.signal}-{evidence.segment}",
+        state="firing",
+        subject=SUBJECT,
+        partition=0,
+        segment=evidence.segment,
+        signal=evidence.signal,
+        layer=signal.layer,
+        unit=signal.unit,
+        failure_mode=signal.failure_mode,
+        channel=evidence.channel or ("rate" if is_rate else "location"),
+        side=side,
+        tier=evidence.tier,
+        detector="page_hinkley",
+        baseline_version="b-1",
+        started_at=AT_MS,
+        detected_at=AT_MS + 5000,
+        updated_at=AT_MS + 5000,
+        normal=evidence.normal,
+        now=evidence.now,
+        effect=effect,
+        effect_kind="odds_ratio" if is_rate else "rank_shift",
+        records=250,
+        evidence=30.0,
+        threshold=28.0,
+        sentence="",
+    )
+
+
+def severity_report(judged: list[Judged]) -> dict[str, Any]:
+    """The figures of the suite."""
+    return {
+        "severity_cases": len(judged),
+        "severity_right_share": sum(each.is_right for each in judged) / max(1, len(judged)),
+    }
+
+
+def rows(judged: list[Judged]) -> list[dict[str, Any]]:
+    """A row a case."""
+    return [asdict(each) | {"suite": "severity", "right": each.is_right} for each in judged]
+
+
+def problems(judged: list[Judged]) -> list[str]:
+    """The cases that are decided otherwise, and whether there are too few."""
+    found = [
+        f"{each.scenario}: {each.severity} by {each.rule}, and it is a {each.expected}"
+        for each in judged
+        if not each.is_right
+    ]
+    if len(judged) < CASES:
+        found.append(f"only {len(judged)} severity cases, and {CASES} are needed")
+    return found
+
+
+def _odds_ratio(before: float, after: float) -> float:
+    low, high = (min(max(mean, 1e-6), 1.0 - 1e-6) for mean in (before, after))
+    return high / (1.0 - high) * (1.0 - low) / low
