@@ -159,7 +159,7 @@ async def bench(seed: int, records: int, end_ms: int, console: Console) -> Measu
     """
     configuration = Configuration()
     start_ms = end_ms - round(records / RECORDS_PER_SECOND * 1000)
-    change = Change(FAILURE, start_ms + round((end_ms - start_ms) * FAILURE_AFTER))
+    change = Change(FAILURE, _time_of(round(records * FAILURE_AFTER), World(seed, start_ms, RECORDS_PER_SECOND)))
     console.print("learning a baseline from a healthy day ...")
     baseline = healthy_baseline(seed, start_ms, RECORDS_PER_SECOND, configuration.detect)
     partitions = configuration.kafka.records_partitions
@@ -181,6 +181,12 @@ async def bench(seed: int, records: int, end_ms: int, console: Console) -> Measu
                 )
             measured.judged_share = await judged_share(kafka.bootstrap, configuration.detect, baseline, partitions)
     return measured
+
+
+def _time_of(record: int, world: World) -> int:
+    """When a world sends its so many-th record, Unix ms: how many there are in a second depends on the hour."""
+    *_, last = generate(world, records=record)
+    return int(last.times_ms[-1])
 
 
 async def _fill(bootstrap: str, world: World, records: int, partitions: int, console: Console) -> Produced:

@@ -2,13 +2,19 @@
 
 import ast
 
+import numpy as np
 import pytest
 
+from load import bench_detect
 from load.bench_detect import YARDSTICK_SIGNALS, Measured
 from load.machine import machine
 from load.obvious import SCRIPT
 from load.timed import Timed
+from load.world import World, generate
 from pipeline.detect.catalogue import SIGNALS
+from schemas.timestamp import parse_timestamp
+
+MIDNIGHT_MS = parse_timestamp("2026-11-24T00:00:00Z")
 
 
 def timed(records_per_s: float, dead_letters: int = 0) -> Timed:
@@ -65,3 +71,13 @@ def test_a_figure_says_what_it_was_measured_on() -> None:
     found = machine()
     assert found["cpu_count"] >= 1
     assert set(found["versions"]) >= {"python", "faust-streaming", "river"}
+
+
+@pytest.mark.parametrize("hour", [3, 15])
+def test_the_failure_begins_after_its_share_of_the_records_at_any_hour(hour: int) -> None:
+    def world() -> World:
+        return World(1, MIDNIGHT_MS + hour * 3_600_000, 2000.0)
+
+    at_ms = bench_detect._time_of(8500, world())
+    sent = np.concatenate([columns.times_ms for columns in generate(world(), records=10_000)])
+    assert np.count_nonzero(sent < at_ms) == pytest.approx(8500, abs=10)
