@@ -185,8 +185,10 @@ async def bench(seed: int, records: int, end_ms: int, console: Console) -> Measu
 
 def _time_of(record: int, world: World) -> int:
     """When a world sends its so many-th record, Unix ms: how many there are in a second depends on the hour."""
-    *_, last = generate(world, records=record)
-    return int(last.times_ms[-1])
+    time_ms = world.start_ms
+    for columns in generate(world, records=record):
+        time_ms = int(columns.times_ms[-1])
+    return time_ms
 
 
 async def _fill(bootstrap: str, world: World, records: int, partitions: int, console: Console) -> Produced:
