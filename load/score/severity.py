@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from load.errors import LoadError
 from load.lines import SUBJECT
+from pipeline.correlate.rule import Promise
 from pipeline.correlate.severity import decide, default_rules
 from pipeline.detect.catalogue import CATEGORIES, EVENTS, SIGNALS
 from schemas.drift import Drift, Side, Tier
@@ -40,9 +41,16 @@ class Evidence(_Strict):
     segment: str = ""
     effect: float | None = Field(default=None, description="a shift of rank, of a value; an odds ratio, of a rate")
 
+    @field_validator("signal")
+    @classmethod
+    def _is_known(cls, signal: str) -> str:
+        if signal not in _SIGNALS:
+            raise ValueError(f"no signal is called {signal}")
+        return signal
+
 
 class Case(_Strict):
-    """One case: ``sla`` is what was promised of the subject, by signal."""
+    """One case: ``sla`` is the most that was promised of the subject, by signal."""
 
     says: str
     severity: Severity
@@ -92,7 +100,9 @@ def judge(found: Iterable[Case]) -> list[Judged]:
     rules = default_rules()
     judged = []
     for case in found:
-        promises = {(SUBJECT, signal): limit for signal, limit in case.sla.items()}
+        promises = {
+            (SUBJECT, name): Promise(subject=SUBJECT, signal=name, most=most) for name, most in case.sla.items()
+        }
         decision = decide(rules, [drift_of(each) for each in case.drifts], promises)
         judged.append(Judged(case.says, case.severity, decision.severity, decision.rule))
     return judged

@@ -25,7 +25,7 @@ class Incidents:
     def __init__(self, settings: CorrelateSettings, rules: tuple[Rule, ...]) -> None:
         self._settings = settings
         self._rules = rules
-        self._promises = {(each.subject, each.signal): each.limit for each in settings.sla}
+        self._promises = {(each.subject, each.signal): each for each in settings.sla}
         self._kept: dict[str, Facts] = {}
         self._of_drift: dict[str, str] = {}
 
@@ -124,8 +124,10 @@ class Incidents:
 
     def _join(self, drift: Drift, facts: Facts, reason: str) -> None:
         if facts.resolved_at is not None:
+            is_back = drift.started_at > facts.resolved_at
             facts.resolved_at = None
-            text = f"reopened: {drift.signal} began to move before the incident was resolved"
+            what = "is off again" if is_back else "began to move before the incident was resolved"
+            text = f"reopened: {drift.signal} {what}"
             self._note(facts, drift.detected_at, "reopened", text)
         if not self._has_room(facts):
             return

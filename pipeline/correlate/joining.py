@@ -7,7 +7,8 @@ Drifts of one subject belong together where they plausibly share a cause. In thi
 ``same moment``      both began within ``together_s``: one change moves many signals at once;
 ``downstream``       the incident is one of serving or data, which spoils outputs a little later.
 
-And all of it only within ``join_window_s`` of the incident's time, which reaches from its start to its last firing or
+The same signal also joins an incident that has resolved, if it is off again within ``reopen_within_s``. All else only
+within ``join_window_s`` of the incident's time, which reaches from its start to its last firing or
 recovery. So a refusal spike and an index that goes stale a quarter of an hour later are two incidents, also while the
 first is still open. Of several incidents the one with the nearest start of a drift is taken.
 """
@@ -18,6 +19,8 @@ from pipeline.correlate.facts import Facts
 from pipeline.correlate.modes import DOWNSTREAM, mode_of
 from pipeline.correlate.settings import CorrelateSettings
 from schemas.drift import Drift
+
+CAME_BACK = "the same signal, off again soon after"
 
 
 def incident_for(drift: Drift, incidents: Iterable[Facts], settings: CorrelateSettings) -> tuple[Facts, str] | None:
@@ -37,16 +40,17 @@ def reason_to_join(drift: Drift, facts: Facts, settings: CorrelateSettings) -> s
     """Why a drift belongs to an incident; None if it does not.
 
     An incident that a person closed takes nothing more. One that resolved by itself takes, and is opened again by, what
-    began before that.
+    began before that, and the same signal if it is soon off again: a signal that flaps is one incident.
     """
     if drift.subject != facts.subject or facts.closed_by is not None:
         return None
     if facts.resolved_at is not None and drift.started_at > facts.resolved_at:
-        return None
+        is_soon = drift.started_at <= facts.resolved_at + settings.reopen_within_s * 1000
+        return CAME_BACK if is_soon and _has_moved(drift, facts) else None
     window_ms = settings.join_window_s * 1000
     if drift.started_at > facts.last_change_at + window_ms:
         return None
-    if any((each.signal, each.side) == (drift.signal, drift.side) for each in facts.drifts):
+    if _has_moved(drift, facts):
         return "same signal"
     if drift.started_at < facts.started_at - window_ms:
         return None
@@ -59,6 +63,10 @@ def reason_to_join(drift: Drift, facts: Facts, settings: CorrelateSettings) -> s
     return "downstream" if spoils and drift.started_at >= facts.started_at - together_ms else None
 
 
+def _has_moved(drift: Drift, facts: Facts) -> bool:
+    return any((each.signal, each.side) == (drift.signal, drift.side) for each in facts.drifts)
+
+
 def _distance(drift: Drift, facts: Facts, reason: str) -> tuple[bool, int]:
     nearest = min(abs(drift.started_at - each.started_at) for each in facts.drifts)
-    return (reason != "same signal", nearest)
+    return (reason not in ("same signal", CAME_BACK), nearest)

@@ -46,7 +46,7 @@ class When(BaseModel):
 
 
 class Promise(BaseModel):
-    """What was promised of a subject: how bad one of its signals may be at most."""
+    """What was promised of a subject: how far one of its signals may go."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -54,10 +54,18 @@ class Promise(BaseModel):
     signal: Annotated[
         str, Field(min_length=1, max_length=200, description="a signal's name: its mean, or median, counts")
     ]
-    limit: Annotated[
-        float,
-        Field(description="the worst that is promised, in the signal's unit: the most where up is bad, else the least"),
-    ]
+    most: float | None = Field(default=None, description="it is more than this, in its own unit: broken")
+    least: float | None = Field(default=None, description="it is less than this, in its own unit: broken")
+
+    @model_validator(mode="after")
+    def _promises_something(self) -> "Promise":
+        if self.most is None and self.least is None:
+            raise ValueError('it promises nothing: give "most", "least" or both')
+        return self
+
+    def is_broken(self, now: float) -> bool:
+        """Whether a signal that is so now breaks it."""
+        return (self.most is not None and now > self.most) or (self.least is not None and now < self.least)
 
 
 class Rule(BaseModel):

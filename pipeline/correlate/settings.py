@@ -1,6 +1,8 @@
 """What can be set of correlate: its windows, its limits, and severity rules of one's own."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from collections import Counter
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.correlate.rule import Promise, Rule
 
@@ -31,6 +33,10 @@ class CorrelateSettings(BaseModel):
         default=300, ge=0, le=86_400,
         description="an incident is resolved when all its signals have been back for this long; bigger: fewer incidents "
         "that come back, later all-clears",
+    )  # fmt: skip
+    reopen_within_s: float = Field(
+        default=1_800, ge=0, le=604_800,
+        description="a signal that is off again this long after its incident resolved opens that again, and no new one",
     )  # fmt: skip
     look_back_s: float = Field(
         default=3_600, ge=0, le=604_800,
@@ -75,3 +81,12 @@ class CorrelateSettings(BaseModel):
         le=100_000,
         description="workload drifts kept to be suspects; beyond, the oldest to arrive go",
     )
+
+    @field_validator("sla")
+    @classmethod
+    def _once(cls, sla: tuple[Promise, ...]) -> tuple[Promise, ...]:
+        counts = Counter((promise.subject, promise.signal) for promise in sla)
+        for (subject, signal), count in counts.items():
+            if count > 1:
+                raise ValueError(f"{signal} of {subject} is promised {count} times: give most and least in one")
+        return sla

@@ -9,15 +9,15 @@ from typing import Any
 from pydantic import ValidationError
 
 from pipeline.correlate.modes import mode_of, nearest, rank
-from pipeline.correlate.rule import Rule, When
+from pipeline.correlate.rule import Promise, Rule, When
 from schemas.drift import Drift
 from schemas.incident import Severity
 
 SEVERITIES: tuple[Severity, ...] = ("P1", "P2", "P3", "P4")
 """Worst first."""
 
-Promises = Mapping[tuple[str, str], float]
-"""By subject and signal, the worst that was promised, in the signal's unit."""
+Promises = Mapping[tuple[str, str], Promise]
+"""By subject and signal, what was promised."""
 
 NOTHING_APPLIES = Rule(
     name="no_rule", severity="P4", reason="no severity rule applies: the least is assumed, please classify"
@@ -45,7 +45,7 @@ def decide(rules: Iterable[Rule], drifts: Sequence[Drift], promises: Promises | 
     drifts
         The firing drifts of the incident, at least one.
     promises
-        By subject and signal, the worst that was promised.
+        By subject and signal, what was promised.
 
     Returns
     -------
@@ -159,11 +159,8 @@ def _ratio_fits(when: When, drift: Drift) -> bool:
 def _promise_fits(when: When, drift: Drift, promises: Promises) -> bool:
     if when.sla is None:
         return True
-    limit = promises.get((drift.subject, drift.signal))
-    if limit is None:
-        return False
-    is_broken = drift.now > limit if drift.side == "up" else drift.now < limit
-    return is_broken == (when.sla == "broken")
+    promise = promises.get((drift.subject, drift.signal))
+    return promise is not None and promise.is_broken(drift.now) == (when.sla == "broken")
 
 
 def _called(row: Any) -> str:

@@ -85,6 +85,34 @@ def test_what_begins_after_an_incident_resolved_is_another():
     assert count(REFUSED, later(REFUSED, 60), tick(START + 8 * MINUTE), drift("empty", start=START + 9 * MINUTE)) == 2
 
 
+def flapping(times, every_s):
+    """A signal that is off for a minute and back, so many times."""
+    found = []
+    for number in range(times):
+        start = START + number * every_s * SECOND
+        off = drift("refused", start=start, drift_id=f"refused-{number}")
+        found += [off, later(off, 60), tick(start + 8 * MINUTE)]
+    return found
+
+
+def test_a_signal_that_flaps_is_one_incident_that_opens_again():
+    incident = only(*flapping(6, every_s=15 * 60))
+    assert incident.status == "resolved"
+    assert [entry.text for entry in incident.log if entry.event == "reopened"] == ["reopened: refused is off again"] * 5
+    assert len(incident.evidence) >= 1
+
+
+def test_a_signal_that_is_off_again_much_later_is_another_incident():
+    assert count(*flapping(2, every_s=60 * 60)) == 2
+    assert count(*flapping(2, every_s=15 * 60), settings=CorrelateSettings(reopen_within_s=0)) == 2
+
+
+def test_a_person_who_resolved_it_is_told_anew():
+    off = drift("refused")
+    closed = command("resolve", only(off).incident_id)
+    assert count(off, later(off, 60), closed, drift("refused", start=START + 10 * MINUTE, drift_id="again")) == 2
+
+
 @pytest.mark.parametrize("action", ["resolve", "accept"])
 def test_nothing_joins_an_incident_that_a_person_closed(action):
     closed = command(action, only(REFUSED).incident_id)

@@ -1,6 +1,8 @@
 import pytest
 
 from pipeline.correlate.modes import MODES
+from pipeline.correlate.rule import Promise
+from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.severity import decide, default_rules, read_rules, worse
 from tests.pipeline.correlate.builders import drift
 
@@ -107,21 +109,39 @@ def test_layers_of_a_rule_narrow_it():
     assert decide(rules, [drift("refused")]).rule == "no_rule"
 
 
+def promised(signal, subject="support-bot", **limits):
+    return {(subject, signal): Promise(subject=subject, signal=signal, **limits)}
+
+
 def test_what_was_promised_and_is_not_kept_is_worse_than_the_same_within_it():
-    slow, promises = drift("latency_ms", normal=800.0, now=2400.0), {("support-bot", "latency_ms"): 2000.0}
-    assert decide(RULES, [slow], promises).rule == "promise_broken"
-    assert decide(RULES, [slow], {("support-bot", "latency_ms"): 5000.0}).rule == "quality_loss"
-    assert decide(RULES, [slow], {("search", "latency_ms"): 2000.0}).rule == "quality_loss"
+    slow = drift("latency_ms", normal=800.0, now=2400.0)
+    assert decide(RULES, [slow], promised("latency_ms", most=2000.0)).rule == "promise_broken"
+    assert decide(RULES, [slow], promised("latency_ms", most=5000.0)).rule == "quality_loss"
+    assert decide(RULES, [slow], promised("latency_ms", "search", most=2000.0)).rule == "quality_loss"
     worse_than_least = drift("retrieval_score", normal=0.77, now=0.6)
-    assert decide(RULES, [worse_than_least], {("support-bot", "retrieval_score"): 0.7}).rule == "promise_broken"
-    assert decide(RULES, [worse_than_least], {("support-bot", "retrieval_score"): 0.5}).rule == "quality_loss"
+    assert decide(RULES, [worse_than_least], promised("retrieval_score", least=0.7)).rule == "promise_broken"
+    assert decide(RULES, [worse_than_least], promised("retrieval_score", least=0.5)).rule == "quality_loss"
+
+
+def test_a_promise_of_the_most_is_not_broken_by_less():
+    shorter = drift("length", side="down", normal=300.0, now=50.0)
+    assert decide(RULES, [shorter], promised("length", most=500.0)).rule != "promise_broken"
+    assert decide(RULES, [shorter], promised("length", most=500.0, least=100.0)).rule == "promise_broken"
+
+
+def test_a_promise_of_nothing_and_one_made_twice_are_refused():
+    with pytest.raises(ValueError, match="it promises nothing"):
+        Promise(subject="support-bot", signal="error")
+    twice = [{"subject": "support-bot", "signal": "error", "most": most} for most in (0.01, 0.02)]
+    with pytest.raises(ValueError, match="error of support-bot is promised 2 times"):
+        CorrelateSettings(sla=twice)
 
 
 def test_a_rule_of_ones_own_can_ask_for_a_promise_that_is_kept():
     text = '[[rule]]\nname = "fine"\nseverity = "P4"\nreason = "r"\nwhen = { sla = "kept" }\n'
     rules = (*read_rules(text, "mine.toml"), *RULES)
     slow = drift("latency_ms", normal=800.0, now=2400.0)
-    assert decide(rules, [slow], {("support-bot", "latency_ms"): 5000.0}).rule == "fine"
+    assert decide(rules, [slow], promised("latency_ms", most=5000.0)).rule == "fine"
     assert decide(rules, [slow]).rule == "quality_loss"
 
 
