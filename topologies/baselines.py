@@ -124,7 +124,7 @@ async def frozen_of(bootstrap: str, subject: str) -> list[Drift]:
             continue
         with suppress(ValidationError):
             drift = Drift.from_json(message.value)
-            if drift.subject == subject and drift.detector != "first_seen":
+            if drift.subject == subject and drift.detector in ("page_hinkley", "adwin"):
                 newest[drift.drift_id] = drift
     frozen = [drift for drift in newest.values() if drift.state != "recovered"]
     return sorted(frozen, key=lambda drift: (drift.tier != "page", drift.started_at))

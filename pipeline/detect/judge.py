@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.detect.alone import is_of_one_small_tenant
 from pipeline.detect.bank import Bank, Crossing
 from pipeline.detect.block import Block
 from pipeline.detect.demotion import Demotion
@@ -19,7 +20,7 @@ from pipeline.detect.pane_means import PaneMeans, watched_of
 from pipeline.detect.recent import Recent
 from pipeline.detect.samples import samples_of
 from pipeline.detect.segment_drifts import SegmentDrifts
-from pipeline.detect.segments import Segments
+from pipeline.detect.segments import Seen, Segments
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.sides import PAGE_RECORDS, PROBES, Moved, Side, sides_of
 from pipeline.detect.statement import ended, statement
@@ -106,7 +107,7 @@ class Judge:
         view = View(block, values, self._layout.grid(samples_of(block.panes), values))
         seen = self._segments.see(view, block.segments, block.versions)
         withheld: set[int] = set()
-        crossings = self._bank.observe(view.grid, block.times_ms, partial(self._may_fire, view, withheld))
+        crossings = self._bank.observe(view.grid, block.times_ms, partial(self._may_fire, view, seen, withheld))
         self._late_bursts.settle(view)
         for side in withheld:
             self._bank.rearm(side)
@@ -181,14 +182,17 @@ class Judge:
         self.judged_values = int(state["judged_values"])
         self.seen_values = int(state["seen_values"])
 
-    def _may_fire(self, view: View, withheld: set[int], crossing: Crossing) -> bool:
-        """Whether it is no burst that came late, and no bad minute of one user; what one small tenant does is withheld."""
+    def _may_fire(self, view: View, seen: Seen | None, withheld: set[int], crossing: Crossing) -> bool:
+        """Whether it is no burst that came late, and no bad minute of one user; what one small tenant does is withheld.
+
+        Harm is never withheld: that it comes of one tenant, as an attack mostly does, makes it no smaller.
+        """
         side = self._sides[crossing.side]
         if crossing.side in withheld or self._late_bursts.lifted(crossing, view):
             return False
         if side.tier != "page" or side.signal.name in PROBES:
             return True
-        if self._segments.is_of_one_small_tenant(side.moved):
+        if side.signal.layer != "safety" and is_of_one_small_tenant(self._segments, side.moved, view, seen):
             withheld.add(crossing.side)
             return False
         return crossing.tally[0] >= PAGE_RECORDS or self._segments.tenants(side.moved) > 1

@@ -22,9 +22,14 @@ LATE_PANES = 4
 """A record that is later than this counts to the pane in which it came."""
 
 KEPT_SECONDS = KEPT_PANES + LATE_PANES
+"""Seconds of which the last eight panes may hold records. Bursts of the four before them count as well: three bursts of
+a second each within ten may fire, as three of four in a row do."""
 
 HIGH_CAPS = 2
 """A walk that is higher than one burst can lift it, over the edge of a second."""
+
+ROUNDING = 1e-9
+"""Evidence that is only rounding."""
 
 _NONE = -1
 
@@ -61,7 +66,7 @@ class LateBursts:
         rows = int(samples.starts[crossing.sample] + samples.lengths[crossing.sample])
         numbers = by_row(view.grid, self._columns[crossing.side])[:rows]
         by_pane, by_second = (
-            _counted(side, ring.with_rows(int(panes[-1]), self._columns[crossing.side], of_rows[:rows], numbers))[
+            _counted(side, ring.with_rows(int(panes[rows - 1]), self._columns[crossing.side], of_rows[:rows], numbers))[
                 crossing.bet
             ]
             for ring, of_rows in ((self._panes, panes), (self._seconds, seconds))
@@ -118,8 +123,9 @@ class LateBursts:
                 _counted(self._sides[side], ring.held(pane, self._columns[side]))
                 for ring in (self._panes, self._seconds)
             )
-            if (by_pane > by_second).any():
-                self._bank.lower(side, np.maximum(by_pane - by_second, 0.0))
+            given = np.where(by_pane - by_second > ROUNDING, by_pane - by_second, 0.0)
+            if given.any():
+                self._bank.lower(side, given)
         self._panes.follow(self._seconds)
         self._has_one = False
 

@@ -107,6 +107,19 @@ def steps(profile: Profile) -> tuple[Floats, Floats]:
     return factors, shifts
 
 
+def at_hour(profile: Profile | None, value: float, time_ms: int) -> float:
+    """What a value at the day's typical level is at the hour of a time, in its unit.
+
+    >>> at_hour(Profile(transform="log", medians=[100.0] * 23 + [200.0]), 100.0, 23 * HOUR_MS)
+    200.0
+    """
+    if profile is None:
+        return value
+    factors, shifts = steps(profile)
+    hour = time_ms // HOUR_MS % HOURS
+    return float((value - shifts[hour]) / factors[hour])
+
+
 def hours_of(times_ms: NDArray[np.int64]) -> NDArray[np.int64]:
     """The hour of the day of some times, UTC.
 

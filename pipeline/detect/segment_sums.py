@@ -39,6 +39,15 @@ class Parts:
     last_pane: int
     shape: tuple[int, int]
 
+    @property
+    def counts(self) -> NDArray[np.intp]:
+        """Shape ``(V,)``: the rows of each value."""
+        ends = np.append(self.starts[1:], self.rows.size)
+        counts: NDArray[np.intp] = np.bincount(self.values, weights=ends - self.starts, minlength=self.shape[1]).astype(
+            np.intp
+        )
+        return counts
+
     def spread(self, sums: NDArray[np.floating]) -> NDArray[np.float64]:
         """Sums of parts, shape ``(Q, C)``, as ``(P, V, C)`` with 0 where a value has no rows in a pane."""
         wide = np.zeros((*self.shape, sums.shape[1]))

@@ -33,6 +33,8 @@ class Value:
         Whether what is odd of it may be its own normal, because it was there when judging began, or is no version.
     carried
         Shape ``(N,)``: how many of its records carried each watched signal.
+    recent, counted
+        Its records of about the last hour, an older one counting half each hour, as of the pane ``counted``.
     """
 
     label: str
@@ -41,6 +43,12 @@ class Value:
     last: int
     settling: bool
     carried: NDArray[np.float64]
+    recent: float = 0.0
+    counted: int = 0
+
+    def recent_at(self, pane: int) -> float:
+        """Its records of about the last hour before a pane."""
+        return self.recent * float(0.5 ** ((pane - self.counted) / LIVE_S))
 
 
 class SegmentValues:
@@ -112,6 +120,16 @@ class SegmentValues:
         """The values of which there was a record within the last hour."""
         return [value for value in self.values.values() if pane - value.last <= LIVE_S]
 
+    def count(self, value: Value, pane: int, records: int) -> None:
+        """Count some records of a value, up to a pane."""
+        value.recent = value.recent_at(pane) + records
+        value.counted = pane
+
+    def share(self, value: Value, pane: int) -> float:
+        """A value's share of the records of all values in about the last hour."""
+        everyone = sum(each.recent_at(pane) for each in self.values.values())
+        return value.recent_at(pane) / everyone if everyone else 0.0
+
     def dump(self) -> dict[str, Any]:
         """The state: plain values and arrays."""
         return {
@@ -120,7 +138,8 @@ class SegmentValues:
             "records": self._records,
             "begun": self._begun,
             "values": [
-                [value.label, value.slot, value.begun, value.last, value.settling] for value in self.values.values()
+                [value.label, value.slot, value.begun, value.last, value.settling, value.recent, value.counted]
+                for value in self.values.values()
             ],
             "carried": np.array([value.carried for value in self.values.values()]).reshape(-1, self._signals),
         }
@@ -139,8 +158,8 @@ class SegmentValues:
         self.is_version, self.others, self._records = state["is_version"], state["others"], state["records"]
         self._begun = state["begun"]
         self.values = {
-            label: Value(label, slot, begun, last, settling, carried[place].copy())
-            for place, (label, slot, begun, last, settling) in enumerate(state["values"])
+            label: Value(label, slot, begun, last, settling, carried[place].copy(), recent, counted)
+            for place, (label, slot, begun, last, settling, recent, counted) in enumerate(state["values"])
         }
 
     def _make_room(self, pane: int, gone: list[Value]) -> bool:

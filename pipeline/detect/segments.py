@@ -34,14 +34,10 @@ CARRIED_SHARE = 0.5
 TENANT_EVIDENCE = 1.0
 """Evidence that a value shares in what happens, if it does: from it on a tenant counts as hit."""
 
-SMALL_TENANT = 0.1
-"""Share of the records below which one tenant alone is not the service."""
-
 CHANNELS = ("rate", "location")
 """The channels that are watched by segment: what moves a tail or a spread alone is left to the whole subject."""
 
 TENANT, PROVIDER = "tenant", "provider"
-
 
 Labels = Mapping[str, Sequence[str | None]]
 
@@ -138,6 +134,8 @@ class Segments:
         crossings = self.bank.observe(slots, sums, block.times_ms, self._may_fire, densities(places, len(values)))
         for (_, value), carried in zip(values, sums.sums.sum(axis=0)[:, self.carried], strict=True):
             value.carried += carried
+        for (dimension, value), count in zip(values, parts.counts.tolist(), strict=True):
+            self.dimensions[dimension].count(value, parts.last_pane, count)
         return Seen(values, sums, before, crossings)
 
     def settle(self, seen: Seen) -> None:
@@ -167,7 +165,7 @@ class Segments:
         side, words = self._places.get(what), []
         if side is not None:
             for dimension in self.dimensions:
-                shares = [(value.label, self._evidence(value, side)) for value in self._watched(dimension)]
+                shares = [(value.label, self.evidence(value, side)) for value in self.watched(dimension)]
                 hit = [label for label, evidence in shares if evidence >= CARRYING_EVIDENCE]
                 carried = sum(evidence for _, evidence in shares if evidence >= CARRYING_EVIDENCE)
                 rest = sum(evidence for _, evidence in shares) - carried
@@ -181,28 +179,19 @@ class Segments:
         side = self._places.get(what)
         if side is None or TENANT not in self.dimensions:
             return 0
-        return sum(1 for value in self._watched(TENANT) if self._evidence(value, side) >= TENANT_EVIDENCE)
+        return sum(1 for value in self.watched(TENANT) if self.evidence(value, side) >= TENANT_EVIDENCE)
 
-    def is_of_one_small_tenant(self, what: Moved) -> bool:
-        """Whether what moved a side did so for one tenant alone, of which few records are."""
+    def place(self, what: Moved) -> int | None:
+        """The side that watches something, or the location of the same signal the same way; None if there is none."""
         signal, _, direction = what
-        side = self._places.get(what, self._places.get((signal, "location", direction)))
-        if side is None or TENANT not in self.dimensions:
-            return False
-        threshold = self.sides[side].threshold
-        shares = [(min(self._evidence(value, side), threshold), value) for value in self._watched(TENANT)]
-        most, value = max(shares, key=lambda pair: pair[0], default=(0.0, None))
-        if value is None or most < max(CARRIED_SHARE * threshold, sum(evidence for evidence, _ in shares) - most):
-            return False
-        everyone = sum(float(each.carried[side]) for each in self.dimensions[TENANT].values.values())
-        return float(value.carried[side]) < SMALL_TENANT * everyone
+        return self._places.get(what, self._places.get((signal, "location", direction)))
 
     def own_normals(self) -> list[tuple[str, str, Moved]]:
         """What is set aside: dimension, value, and the side that is off without being a failure."""
         return [
             (dimension, value.label, self.sides[side].moved)
             for dimension in self.dimensions
-            for value in self._watched(dimension)
+            for value in self.watched(dimension)
             for side in np.flatnonzero(self.bank.aside[value.slot]).tolist()
         ]
 
@@ -241,9 +230,9 @@ class Segments:
         present, gone = own.see(labels, int(panes[0]), int(panes[-1]))
         for value in gone:
             value.slot = NOT_WATCHED
-        fired = any(self.bank.latched[value.slot].any() for value in self._watched(dimension))
+        fired = any(self.bank.latched[value.slot].any() for value in self.watched(dimension))
         if len(own.live(int(panes[-1]))) < 2 and not fired:
-            for value in self._watched(dimension):
+            for value in self.watched(dimension):
                 self._rest(value)
             for value in present:
                 value.carried += view.grid.totals[-1].take(self.used).take(self.carried)
@@ -265,7 +254,8 @@ class Segments:
         taken = {value.slot for values in self.dimensions.values() for value in values.values.values()}
         return next(slot for slot in range(len(self.bank) + 1) if slot not in taken)
 
-    def _watched(self, dimension: str) -> Iterator[Value]:
+    def watched(self, dimension: str) -> Iterator[Value]:
+        """The values of a dimension that have walks."""
         return (value for value in self.dimensions[dimension].values.values() if value.slot != NOT_WATCHED)
 
     def _may_fire(self, side: int, records: float) -> bool:
@@ -275,7 +265,8 @@ class Segments:
         off = self.bank.records_with(SETTLED_EVIDENCE, value.slot, side)
         return off >= OFF_SHARE * float(value.carried[side]) and off > 0
 
-    def _evidence(self, value: Value, side: int) -> float:
+    def evidence(self, value: Value, side: int) -> float:
+        """How sure it is that a side moved in a value: its threshold once it has fired."""
         if self.bank.aside[value.slot, side]:
             return 0.0
         if self.bank.latched[value.slot, side]:

@@ -46,10 +46,13 @@ NEVER_DEMOTED = frozenset(
         "schema_change",
         "latency_degradation",
         "filter_over_blocking",
+        "refusal_spike",
+        "hallucination_spike",
+        "null_values",
     }
 )
-"""Failure modes that can be a P1 or P2: that they page often is no reason to page less. (A filter that triggers less is
-one that was disabled.)"""
+"""Failure modes that can be a P1 or P2 by what they are: that they page often is no reason to page less. (A filter that
+triggers less is one that was disabled.)"""
 
 Moved = tuple[str, str, str]
 """What moved where, at whatever tier: signal, channel and direction."""

@@ -7,6 +7,7 @@ import numpy as np
 from pipeline.detect.effect import effect_of
 from pipeline.detect.finding import Finding
 from pipeline.detect.latch import Latch
+from pipeline.detect.profile import at_hour
 from pipeline.detect.sentence import gone_sentence, sentence
 from pipeline.detect.sides import Side
 from schemas.baseline import SignalBaseline
@@ -39,7 +40,7 @@ def statement(
     tally
         The records to speak of that carry the signal, and the sum of the side's channel over them.
     now
-        What is typical of a value now, in its own unit; None if that is not known, and for a rate.
+        What is typical of a value now, as it is ranked; None if that is not known, and for a rate.
     weighed
         The evidence, and its threshold.
     where
@@ -56,6 +57,7 @@ def statement(
     usual = median_of(learned)
     normal = channel.mean if usual is None else usual
     shown = mean if usual is None else now
+    updated_at = max(latch.detected_at, updated_at)
     finding = Finding(
         signal=side.signal,
         channel=side.channel,
@@ -66,10 +68,10 @@ def statement(
         sequence=latch.sequence,
         started_at=latch.started_at,
         detected_at=latch.detected_at,
-        updated_at=max(latch.detected_at, updated_at),
+        updated_at=updated_at,
         request_id=latch.request_id,
-        normal=_six(normal),
-        now=_six(normal if shown is None else shown),
+        normal=_six(at_hour(learned.profile, normal, updated_at)),
+        now=_six(at_hour(learned.profile, normal if shown is None else shown, updated_at)),
         effect=_six(effect),
         effect_kind=effect_kind,
         records=latch.records,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.detect.learner import Learner
-from pipeline.detect.profile import HOURS, learn_profile, steps
+from pipeline.detect.profile import HOUR_MS, HOURS, at_hour, learn_profile, steps
 from pipeline.detect.settings import DAY_S, DetectSettings
 from schemas.baseline import Profile
 from tests.pipeline.detect.worlds import START_MS, blocks
@@ -135,3 +135,12 @@ def test_hours_too_far_apart_for_numbers_give_no_profile():
     slices = (np.arange(rows) // (DAY_RECORDS // HOURS)).astype(np.intp)
     values = np.where(times // 3_600_000 % HOURS == 5, 1e-300, 1e299 * latencies(9, 4))
     assert learn_profile(values, times, slices, START_MS, START_MS + 4 * DAY_S * 1000) is None
+
+
+@pytest.mark.parametrize("transform", ["log", "none"])
+def test_a_level_is_told_as_it_is_at_an_hour(transform):
+    profile = Profile(transform=transform, medians=[100.0 + hour for hour in range(24)])
+    factors, shifts = steps(profile)
+    for hour in (0, 9, 23):
+        assert at_hour(profile, 120.0 * factors[hour] + shifts[hour], hour * HOUR_MS + 5) == pytest.approx(120.0)
+    assert at_hour(None, 7.0, 0) == 7.0

@@ -180,6 +180,37 @@ def test_what_a_large_tenant_does_alone_pages(baseline):
     assert "page" in {each.tier for each in fired(judged(Judge(baseline, REPLAY), world, tenant=tenants))}
 
 
+def test_harm_by_one_small_tenant_pages(baseline):
+    world = normal_world(1, 40_000) | {"pii_detected": (np.random.default_rng(1).random(40_000) < 0.001).astype(float)}
+    harmful = learned(world, REPLAY)
+    world, tenants = normal_world(6, ROWS), mix(6, ROWS, acme=0.6, bolt=0.36, core=0.04)
+    world["pii_detected"] = (np.random.default_rng(6).random(ROWS) < 0.001).astype(float)
+    world["pii_detected"][(np.array(tenants) == "core") & (np.arange(ROWS) >= BAD_FROM)] = 1.0
+    assert "page" in {each.tier for each in fired(judged(Judge(harmful, REPLAY), world, tenant=tenants))}
+
+
+def test_a_small_tenant_does_not_hide_what_records_without_a_tenant_do(baseline):
+    world, tenants = normal_world(7, ROWS), mix(7, ROWS, acme=0.5, bolt=0.26, core=0.04, nobody=0.2)
+    rows = np.arange(ROWS)
+    names = np.array(tenants)
+    world["error"][(names == "core") & (rows >= BAD_FROM)] = 1.0
+    world["error"][(names == "nobody") & (rows >= BAD_FROM + 4000)] = 1.0
+    labels = [None if name == "nobody" else name for name in tenants]
+    pages = [each for each in fired(judged(Judge(baseline, REPLAY), world, tenant=labels)) if each.tier == "page"]
+    assert 0 <= pages[0].detected_at - (START_MS + (BAD_FROM + 4000) * 20) < 20_000
+
+
+def test_a_tenant_that_grew_is_small_no_more(baseline):
+    world, tenants = normal_world(8, ROWS), mix(8, ROWS, acme=0.97, core=0.03)
+    names = np.array(tenants)
+    names[8000:] = np.random.default_rng(8).choice(["acme", "core"], ROWS - 8000, p=[0.4, 0.6])
+    world["error"][(names == "core") & (np.arange(ROWS) >= BAD_FROM)] = (
+        np.random.default_rng(9).random(np.count_nonzero((names == "core") & (np.arange(ROWS) >= BAD_FROM))) < 0.3
+    )
+    found = fired(judged(Judge(baseline, REPLAY), world, tenant=names.tolist()))
+    assert "page" in {each.tier for each in found}
+
+
 def test_a_small_tenant_does_not_hide_what_all_do(baseline):
     world, tenants = normal_world(7, ROWS), mix(7, ROWS, acme=0.6, bolt=0.36, core=0.04)
     core, rows = np.array(tenants) == "core", np.arange(ROWS)
