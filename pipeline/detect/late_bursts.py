@@ -55,7 +55,7 @@ class LateBursts:
         self._panes = _Ring(KEPT_PANES, layout.width)
         self._seconds = _Ring(KEPT_SECONDS, layout.width)
         self._late_pane = _NONE
-        self._has_one = False
+        self._burst: set[int] = set()
 
     def lifted(self, crossing: Crossing, view: View) -> bool:
         """Whether a side would not have fired in a block without what late bursts gave it."""
@@ -72,7 +72,8 @@ class LateBursts:
             for ring, of_rows in ((self._panes, panes), (self._seconds, seconds))
         )
         lifted = bool(crossing.evidence - max(0.0, by_pane - by_second) < side.threshold)
-        self._has_one = self._has_one or lifted
+        if lifted:
+            self._burst.add(crossing.side)
         return lifted
 
     def settle(self, view: View) -> None:
@@ -88,7 +89,7 @@ class LateBursts:
             own, places = np.unique(seconds, return_inverse=True)
             numbers = by_row(grid, np.arange(grid.sums.shape[1]))
             self._seconds.add(own, (places == np.arange(own.size)[:, None]) @ numbers)
-        if self._late_pane > panes[-1] - KEPT_PANES and (self._has_one or self._is_any_high()):
+        if self._late_pane > panes[-1] - KEPT_PANES and (self._burst or self._is_any_high()):
             self._lower(int(panes[-1]))
 
     def restart(self) -> None:
@@ -123,11 +124,13 @@ class LateBursts:
                 _counted(self._sides[side], ring.held(pane, self._columns[side]))
                 for ring in (self._panes, self._seconds)
             )
-            given = np.where(by_pane - by_second > ROUNDING, by_pane - by_second, 0.0)
+            # Of a burst that would have fired nothing is left: bets on small changes would keep it for long.
+            left = 0.0 if side in self._burst else by_second
+            given = np.where(by_pane - left > ROUNDING, by_pane - left, 0.0)
             if given.any():
                 self._bank.lower(side, given)
         self._panes.follow(self._seconds)
-        self._has_one = False
+        self._burst = set()
 
 
 def own_seconds(block: Block) -> NDArray[np.int64]:
