@@ -47,8 +47,9 @@ def provokes(scenario: Scenario, seed: int, settings: DetectSettings) -> tuple[s
     return provoked(scenario, seed, baseline_of(normal_of(scenario, seed), settings))
 
 
-def summary(scenario: Scenario, runs: list[Run], provoked: tuple[str, ...]) -> dict[str, Any]:
+def summary(scenario: Scenario, runs: list[Run], provoked_by_seed: list[tuple[str, ...]]) -> dict[str, Any]:
     """The row of a scenario over its seeds."""
+    provoked = sorted({rule for rules in provoked_by_seed for rule in rules})
     return {
         "scenario": scenario.name,
         "title": scenario.title,

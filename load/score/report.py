@@ -41,7 +41,7 @@ def report(plan: Plan, settings: DetectSettings, done: Done) -> dict[str, Any]:
         rows += own
     if "harmless" in plan.suites:
         own = [
-            harmless.summary(each, done.of("harmless", each.name), done.of("provokes", each.name)[0])
+            harmless.summary(each, done.of("harmless", each.name), done.of("provokes", each.name))
             for each in scenarios("harmless")
         ]
         found |= _harmless_figures(own, done)

@@ -107,7 +107,7 @@ def _parts(plan: Plan, settings: DetectSettings) -> Iterator[Part]:
     if "harmless" in plan.suites:
         for each in scenarios("harmless"):
             yield from _runs("harmless", harmless.run_harmless, each, harmless.SEEDS, plan, settings)
-            yield from _runs("provokes", harmless.provokes, each, 1, plan, settings)
+            yield from _runs("provokes", harmless.provokes, each, harmless.SEEDS, plan, settings)
             yield from _lateness(each, plan, settings)
 
     if "severity" in plan.suites:

@@ -291,7 +291,7 @@ def test_a_failure_called_harmless_is_counted_as_pages() -> None:
     failing = short("absurd_value", touch=named("outputs_empty").touch)
     run = harmless.run_harmless(failing, SEED, SETTINGS)
     assert run.pages
-    assert harmless.summary(failing, [run], ())["pages"] == len(run.pages)
+    assert harmless.summary(failing, [run], [])["pages"] == len(run.pages)
 
 
 def test_a_record_from_the_year_2200_changes_nothing() -> None:
