@@ -21,10 +21,6 @@ KEPT_PANES = 8
 LATE_PANES = 4
 """A record that is later than this counts to the pane in which it came."""
 
-KEPT_SECONDS = KEPT_PANES + LATE_PANES
-"""Seconds of which the last eight panes may hold records. Bursts of the four before them count as well: three bursts of
-a second each within ten may fire, as three of four in a row do."""
-
 HIGH_CAPS = 2
 """A walk that is higher than one burst can lift it, over the edge of a second."""
 
@@ -52,55 +48,58 @@ class LateBursts:
         self._sides, self._bank = sides, bank
         self._thresholds = np.array([side.threshold for side in sides])
         self._columns = np.stack([layout.side_carried, layout.side_channels], axis=1)
-        self._panes = _Ring(KEPT_PANES, layout.width)
-        self._seconds = _Ring(KEPT_SECONDS, layout.width)
+        self._panes = np.full(KEPT_PANES, _NONE, dtype=np.int64)
+        self._sums = np.zeros((KEPT_PANES, LATE_PANES + 1, layout.width))
         self._late_pane = _NONE
         self._burst: set[int] = set()
 
     def lifted(self, crossing: Crossing, view: View) -> bool:
         """Whether a side would not have fired in a block without what late bursts gave it."""
-        panes, seconds = view.block.panes, own_seconds(view.block)
-        if self._late_pane <= panes[0] - KEPT_PANES and (seconds == panes).all():
+        panes, late = view.block.panes, lateness(view.block)
+        if self._late_pane <= panes[0] - KEPT_PANES and not late.any():
             return False
         side, samples = self._sides[crossing.side], view.grid.samples
         rows = int(samples.starts[crossing.sample] + samples.lengths[crossing.sample])
         numbers = by_row(view.grid, self._columns[crossing.side])[:rows]
-        by_pane, by_second = (
-            _counted(side, ring.with_rows(int(panes[rows - 1]), self._columns[crossing.side], of_rows[:rows], numbers))[
-                crossing.bet
-            ]
-            for ring, of_rows in ((self._panes, panes), (self._seconds, seconds))
+        held = self._held(int(panes[rows - 1]), self._columns[crossing.side])
+        kept_panes, kept_late = np.nonzero(held.any(axis=2))
+        given = self._given(
+            side,
+            np.concatenate([self._panes[kept_panes], panes[:rows]]),
+            np.concatenate([kept_late, late[:rows]]),
+            np.concatenate([held[kept_panes, kept_late], numbers]),
         )
-        lifted = bool(crossing.evidence - max(0.0, by_pane - by_second) < side.threshold)
+        lifted = bool(crossing.evidence - given[crossing.bet] < side.threshold)
         if lifted:
             self._burst.add(crossing.side)
         return lifted
 
     def settle(self, view: View) -> None:
         """Take a block in, and from the walks what late bursts gave them, if it matters; after the bank."""
-        grid, panes, seconds = view.grid, view.block.panes, own_seconds(view.block)
+        grid, panes, late = view.grid, view.block.panes, lateness(view.block)
         heads = grid.samples.pane_starts
-        own_panes, by_pane = panes[grid.samples.starts[heads]], np.add.reduceat(grid.sums, heads, axis=0)
-        self._panes.add(own_panes, by_pane)
-        if (seconds == panes).all():
-            self._seconds.add(own_panes, by_pane)
-        else:
+        own_panes = panes[grid.samples.starts[heads]]
+        if late.any():
             self._late_pane = int(panes[-1])
-            own, places = np.unique(seconds, return_inverse=True)
+            keys = np.searchsorted(own_panes, panes) * (LATE_PANES + 1) + late
+            found, places = np.unique(keys, return_inverse=True)
             numbers = by_row(grid, np.arange(grid.sums.shape[1]))
-            self._seconds.add(own, (places == np.arange(own.size)[:, None]) @ numbers)
+            sums = np.zeros((own_panes.size * (LATE_PANES + 1), numbers.shape[1]))
+            sums[found] = (places == np.arange(found.size)[:, None]) @ numbers
+            self._add(own_panes, sums.reshape(own_panes.size, LATE_PANES + 1, -1))
+        else:
+            self._add(own_panes, np.add.reduceat(grid.sums, heads, axis=0)[:, None])
         if self._late_pane > panes[-1] - KEPT_PANES and (self._burst or self._is_any_high()):
             self._lower(int(panes[-1]))
 
     def restart(self) -> None:
         """Forget all: the records to come do not follow the last."""
-        self._panes.restart()
-        self._seconds.restart()
+        self._panes[:], self._sums[:] = _NONE, 0.0
         self._late_pane = _NONE
 
     def dump(self) -> dict[str, Any]:
         """The state: arrays and plain values."""
-        return {"panes": self._panes.dump(), "seconds": self._seconds.dump(), "late_pane": self._late_pane}
+        return {"panes": self._panes.copy(), "sums": self._sums.copy(), "late_pane": self._late_pane}
 
     def load(self, state: dict[str, Any]) -> None:
         """Take up what :meth:`dump` gave.
@@ -110,85 +109,80 @@ class LateBursts:
         ValueError
             If it is of other sides.
         """
-        self._panes.load(state["panes"])
-        self._seconds.load(state["seconds"])
+        sums = np.array(state["sums"], dtype=np.float64)
+        if sums.shape != self._sums.shape:
+            raise ValueError(f"kept sums of shape {sums.shape} do not fit {self._sums.shape}: the sides have changed")
+        self._panes, self._sums = np.array(state["panes"], dtype=np.int64), sums
         self._late_pane = int(state["late_pane"])
+
+    def _add(self, panes: NDArray[np.int64], sums: NDArray[np.float64]) -> None:
+        """Panes, rising, and what came in each: shapes ``(P,)`` and ``(P, L, N)``, the on-time first."""
+        for pane, held in zip(panes[-KEPT_PANES:].tolist(), sums[-KEPT_PANES:], strict=True):
+            place = pane % KEPT_PANES
+            if self._panes[place] != pane:
+                self._panes[place], self._sums[place] = pane, 0.0
+            self._sums[place, : held.shape[0]] += held
+
+    def _held(self, newest: int, columns: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Some columns of the sums, shape ``(8, 5, 2)``; 0 of what is too old by now."""
+        recent = self._panes > newest - KEPT_PANES
+        return self._sums[:, :, columns] * recent[:, None, None]
 
     def _is_any_high(self) -> bool:
         high = self._bank.highest >= HIGH_CAPS * CAP_SHARE * self._thresholds
         return bool((high & ~self._bank.latched).any())
 
-    def _lower(self, pane: int) -> None:
+    def _lower(self, newest: int) -> None:
+        panes, late = np.repeat(self._panes, LATE_PANES + 1), np.tile(np.arange(LATE_PANES + 1), KEPT_PANES)
         for side in np.flatnonzero(~self._bank.latched).tolist():
-            by_pane, by_second = (
-                _counted(self._sides[side], ring.held(pane, self._columns[side]))
-                for ring in (self._panes, self._seconds)
-            )
-            # Of a burst that would have fired nothing is left: bets on small changes would keep it for long.
-            left = 0.0 if side in self._burst else by_second
-            given = np.where(by_pane - left > ROUNDING, by_pane - left, 0.0)
+            sums = self._held(newest, self._columns[side]).reshape(-1, 2)
+            given = self._given(self._sides[side], panes, late, sums, whole=side in self._burst)
             if given.any():
                 self._bank.lower(side, given)
-        self._panes.follow(self._seconds)
         self._burst = set()
+        self._be_on_time()
 
+    def _be_on_time(self) -> None:
+        """From now on all that is known counts to its own second: what is so counted twice, is counted once."""
+        own = self._sums.copy()
+        self._sums[:, 1:] = 0.0
+        for place, pane in enumerate(self._panes.tolist()):
+            for late in range(1, LATE_PANES + 1):
+                at = (pane - late) % KEPT_PANES
+                if self._panes[at] == pane - late:
+                    self._sums[at, 0] += own[place, late]
 
-def own_seconds(block: Block) -> NDArray[np.int64]:
-    """Shape ``(R,)``: the second of each record by its own clock, or the pane in which it came, if that is much later."""
-    seconds = block.times_ms // PANE_MS
-    np.copyto(seconds, block.panes, where=block.panes - seconds > LATE_PANES)
-    return seconds
-
-
-class _Ring:
-    """Sums of the numbers of a grid by second, for the last so many: ``which`` they are, and ``sums``, ``(P, N)``."""
-
-    def __init__(self, length: int, columns: int) -> None:
-        self.which = np.full(length, _NONE, dtype=np.int64)
-        self.sums = np.zeros((length, columns))
-
-    def add(self, seconds: NDArray[np.int64], sums: NDArray[np.float64]) -> None:
-        """Seconds, rising, and what was in each: shapes ``(P,)`` and ``(P, N)``."""
-        length = self.which.size
-        for second, held in zip(seconds[-length:].tolist(), sums[-length:], strict=True):
-            place = second % length
-            if self.which[place] < second:
-                self.which[place], self.sums[place] = second, 0.0
-            if self.which[place] == second:
-                self.sums[place] += held
-
-    def held(self, newest: int, columns: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Some columns of the sums, shape ``(P, 2)``; 0 of what is too old by now."""
-        recent = self.which > newest - self.which.size
-        return self.sums[:, columns] * recent[:, None]
-
-    def with_rows(
-        self, newest: int, columns: NDArray[np.intp], seconds: NDArray[np.int64], numbers: NDArray[np.float64]
+    def _given(
+        self,
+        side: Side,
+        panes: NDArray[np.int64],
+        late: NDArray[np.int64],
+        sums: NDArray[np.float64],
+        *,
+        whole: bool = False,
     ) -> NDArray[np.float64]:
-        """The same, and what rows add to it: their seconds, ``(R,)``, and numbers, ``(R, 2)``."""
-        own, places = np.unique(np.concatenate([self.which, seconds]), return_inverse=True)
-        sums = np.zeros((own.size, columns.size))
-        np.add.at(sums, places, np.concatenate([self.held(newest, columns), numbers]))
-        return sums
+        """What bursts gave each bet of a side, shape ``(8,)``, of sums by pane and lateness: each ``(E,)`` and ``(E, 2)``.
 
-    def follow(self, other: "_Ring") -> None:
-        """Hold what another holds of the same seconds."""
-        for place, second in enumerate(self.which.tolist()):
-            at = second % other.which.size
-            self.sums[place] = other.sums[at] if other.which[at] == second else 0.0
+        Of a burst that would have fired the whole: bets on small changes would keep what is left of it for long.
+        """
+        by_pane = _counted(side, _grouped(panes, sums))
+        by_second = np.zeros_like(by_pane) if whole else _counted(side, _grouped(panes - late, sums))
+        given = by_pane - by_second
+        return np.where(given > ROUNDING, given, 0.0)
 
-    def restart(self) -> None:
-        self.which[:] = _NONE
-        self.sums[:] = 0.0
 
-    def dump(self) -> dict[str, Any]:
-        return {"which": self.which.copy(), "sums": self.sums.copy()}
+def lateness(block: Block) -> NDArray[np.int64]:
+    """Shape ``(R,)``: how many seconds behind its pane each record is by its own clock; 0 if that is more than four."""
+    late = block.panes - block.times_ms // PANE_MS
+    late[late > LATE_PANES] = 0
+    return late
 
-    def load(self, state: dict[str, Any]) -> None:
-        sums = np.array(state["sums"], dtype=np.float64)
-        if sums.shape != self.sums.shape:
-            raise ValueError(f"kept sums of shape {sums.shape} do not fit {self.sums.shape}: the sides have changed")
-        self.which, self.sums = np.array(state["which"], dtype=np.int64), sums
+
+def _grouped(keys: NDArray[np.int64], sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    _, places = np.unique(keys, return_inverse=True)
+    grouped = np.zeros((int(places.max()) + 1, sums.shape[1]))
+    np.add.at(grouped, places, sums)
+    return grouped
 
 
 def _counted(side: Side, sums: NDArray[np.float64]) -> NDArray[np.float64]:
