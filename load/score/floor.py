@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from load.noise import Floats
 from pipeline.detect.block import PANE_MS
 from pipeline.detect.channels import of_rank
-from pipeline.detect.profile import hours_of, steps
+from pipeline.detect.profile import freed_of, hours_of
 from pipeline.detect.rank import RankTable
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.sides import Side, sides_of
@@ -54,23 +54,17 @@ def floor_of(
     """
     panes = np.flatnonzero(np.diff(times_ms // PANE_MS, prepend=times_ms[0] // PANE_MS - 1) > 0)
     begun = int(panes[PANES - 1]) + 1 if panes.size >= PANES else int(times_ms.size)
-    freed = {name: _freed(baseline, name, own, times_ms) for name, own in values.items()}
+    profiles = {name: learned.profile for name, learned in baseline.signals.items()}
+    freed = {
+        name: own if (profile := profiles.get(name)) is None else freed_of(profile, own, hours_of(times_ms))
+        for name, own in values.items()
+    }
     needs = [
         _records(side, baseline, freed[side.signal.name])
         for side in sides_of(baseline, settings)[0]
         if side.tier == tier and side.signal.name in values
     ]
     return Floor(begun, min(needs, default=np.inf) if values else 0.0)
-
-
-def _freed(baseline: Baseline, name: str, values: Floats, times_ms: NDArray[np.int64]) -> Floats:
-    """The values as they are ranked: without their daily cycle, where the baseline has one."""
-    learned = baseline.signals.get(name)
-    if learned is None or learned.profile is None:
-        return values
-    factors, shifts = steps(learned.profile)
-    hours = hours_of(times_ms)
-    return np.asarray(values * factors[hours] + shifts[hours])
 
 
 def _records(side: Side, baseline: Baseline, values: Floats) -> float:

@@ -55,7 +55,10 @@ class _Arrivals:
                 times.append(parse_timestamp(record["timestamp"]))
         self._times_ms = np.array(times, dtype=np.int64)
         self._first = int(np.argmax(self._times_ms >= begins_ms(scenario, seed)))
-        self._values = values
+        self._values = {
+            name: (np.array([row for row, _ in pairs]), np.array([value for _, value in pairs]))
+            for name, pairs in values.items()
+        }
 
     def names(self, baseline: Baseline) -> Iterator[str]:
         """The signals that a simple rule could look at."""
@@ -66,10 +69,9 @@ class _Arrivals:
         """Whether a rule fires for a signal after the change."""
         if name == RECORDS:
             return rule == "three_sigma" and self._is_another_number()
-        pairs = self._values.get(name)
-        if not pairs:
+        if name not in self._values:
             return False
-        rows, column = np.array([row for row, _ in pairs]), np.array([value for _, value in pairs])
+        rows, column = self._values[name]
         before = int(np.count_nonzero(rows < self._first))
         if rule != "three_sigma":
             return any(row >= before for row in alarms_of(rule, column))

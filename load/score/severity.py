@@ -13,6 +13,7 @@ from load.lines import SUBJECT
 from pipeline.correlate.rule import Promise
 from pipeline.correlate.severity import decide, default_rules
 from pipeline.detect.catalogue import CATEGORIES, EVENTS, SIGNALS
+from pipeline.detect.effect import effect_of
 from schemas.drift import Drift, Side, Tier
 from schemas.incident import Severity
 from schemas.timestamp import parse_timestamp
@@ -22,6 +23,9 @@ CASES = 60
 """Cases that there are at least."""
 
 AT_MS = parse_timestamp("2026-11-24T03:12:00Z")
+RECORDS, LEARNED = 250, 100_000
+"""Behind what is said of now, and of what was normal."""
+
 _SIGNALS = {signal.name: signal for signal in (*SIGNALS, *CATEGORIES, *EVENTS)}
 
 
@@ -90,11 +94,6 @@ def cases(file: Path = FILE) -> list[Case]:
         raise LoadError(f"{file} holds a case that is none: {told}") from error
 
 
-def judge_cases() -> list[Judged]:
-    """Ask the rules that come with the product about the cases that come with it."""
-    return judge(cases())
-
-
 def judge(found: Iterable[Case]) -> list[Judged]:
     """Ask the rules that come with the product."""
     rules = default_rules()
@@ -116,7 +115,8 @@ def drift_of(evidence: Evidence) -> Drift:
     side = evidence.side or bad
     effect = evidence.effect
     if effect is None:
-        effect = _odds_ratio(evidence.normal, evidence.now) if is_rate else 0.3 if side == "up" else -0.3
+        shift = 0.3 if side == "up" else -0.3
+        effect = effect_of("rate", evidence.normal, evidence.now, RECORDS, LEARNED)[0] if is_rate else shift
     return Drift(
         drift_id=f"{evidence.signal}-{evidence.segment}",
         state="firing",
@@ -139,7 +139,7 @@ def drift_of(evidence: Evidence) -> Drift:
         now=evidence.now,
         effect=effect,
         effect_kind="odds_ratio" if is_rate else "rank_shift",
-        records=250,
+        records=RECORDS,
         evidence=30.0,
         threshold=28.0,
         sentence="",
@@ -169,8 +169,3 @@ def problems(judged: list[Judged]) -> list[str]:
     if len(judged) < CASES:
         found.append(f"only {len(judged)} severity cases, and {CASES} are needed")
     return found
-
-
-def _odds_ratio(before: float, after: float) -> float:
-    low, high = (min(max(mean, 1e-6), 1.0 - 1e-6) for mean in (before, after))
-    return high / (1.0 - high) * (1.0 - low) / low

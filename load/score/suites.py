@@ -111,7 +111,7 @@ def _parts(plan: Plan, settings: DetectSettings) -> Iterator[Part]:
             yield from _lateness(each, plan, settings)
 
     if "severity" in plan.suites:
-        yield Part(("severity", "cases", 0), "severity", severity.judge_cases)
+        yield Part(("severity", "cases", 0), "severity", partial(severity.judge, severity.cases()))
 
 
 def _lateness(scenario: Scenario, plan: Plan, settings: DetectSettings) -> Iterator[Part]:

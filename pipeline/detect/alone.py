@@ -13,7 +13,6 @@ SMALL_TENANT = 0.1
 ALONE_SHARE = 0.6
 """Share of what is too much in a block that is one tenant's, if it is alone: of the others a few are off by chance."""
 
-
 CLEAR_EXCESS = 3.0
 """Records too many in a block from which on it is told by them whose they are; fewer may be anybody's, by chance."""
 

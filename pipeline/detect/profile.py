@@ -63,11 +63,11 @@ def learn_profile(
         return None
     try:
         profile = Profile(transform=transform, medians=_medians(values[whole], hours[whole]).tolist())
-        freed = _freed(profile, values, hours)
+        freed = freed_of(profile, values, hours)
         for day in np.unique(days[whole]):
             own, others = days == day, whole & (days != day)
             others_profile = Profile(transform=transform, medians=_medians(values[others], hours[others]).tolist())
-            freed[own] = _freed(others_profile, values[own], hours[own])
+            freed[own] = freed_of(others_profile, values[own], hours[own])
     except ValueError:
         return None
     if not np.isfinite(freed).all():
@@ -140,7 +140,8 @@ def transform_of(values: Floats) -> Transform:
     return "log" if positive and high + low - 2.0 * middle > SKEWED * (high - low) else "none"
 
 
-def _freed(profile: Profile, values: Floats, hours: NDArray[np.int64]) -> Floats:
+def freed_of(profile: Profile, values: Floats, hours: NDArray[np.int64]) -> Floats:
+    """Values as they are ranked: as if all came at the day's typical level."""
     factors, shifts = steps(profile)
     with np.errstate(over="ignore"):
         freed: Floats = values * factors[hours] + shifts[hours]

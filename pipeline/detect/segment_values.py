@@ -50,6 +50,10 @@ class Value:
         """Its records of about the last hour before a pane."""
         return self.recent * float(0.5 ** ((pane - self.counted) / LIVE_S))
 
+    def count(self, pane: int, records: int) -> None:
+        """Count some records, up to a pane."""
+        self.recent, self.counted = self.recent_at(pane) + records, pane
+
 
 class SegmentValues:
     """One dimension. A dimension of which one value is live is the whole subject, and is not watched.
@@ -119,11 +123,6 @@ class SegmentValues:
     def live(self, pane: int) -> list[Value]:
         """The values of which there was a record within the last hour."""
         return [value for value in self.values.values() if pane - value.last <= LIVE_S]
-
-    def count(self, value: Value, pane: int, records: int) -> None:
-        """Count some records of a value, up to a pane."""
-        value.recent = value.recent_at(pane) + records
-        value.counted = pane
 
     def share(self, value: Value, pane: int) -> float:
         """A value's share of the records of all values in about the last hour."""

@@ -132,10 +132,10 @@ class Segments:
         slots = np.array([value.slot for _, value in values], dtype=np.intp)
         before = np.array([value.carried for _, value in values])
         crossings = self.bank.observe(slots, sums, block.times_ms, self._may_fire, densities(places, len(values)))
-        for (_, value), carried in zip(values, sums.sums.sum(axis=0)[:, self.carried], strict=True):
+        counted = zip(values, sums.sums.sum(axis=0)[:, self.carried], parts.counts.tolist(), strict=True)
+        for (_, value), carried, records in counted:
             value.carried += carried
-        for (dimension, value), count in zip(values, parts.counts.tolist(), strict=True):
-            self.dimensions[dimension].count(value, parts.last_pane, count)
+            value.count(parts.last_pane, records)
         return Seen(values, sums, before, crossings)
 
     def settle(self, seen: Seen) -> None:
