@@ -15,6 +15,27 @@ DriftState = Literal["firing", "evidence", "recovered"]
 Detector = Literal["page_hinkley", "adwin", "first_seen", "silence"]
 
 
+MINUTES_MAX = 45
+"""Minutes that a series has at most."""
+
+
+class Series(Message):
+    """One drift's channel minute by minute, of all records or of those that one version served."""
+
+    version: Label = Field(default="", description="kind=version, or empty for all records of the subject")
+    begins_at: Timestamp = Field(description="when the first minute begins")
+    records: list[int] = Field(max_length=MINUTES_MAX, description="of each minute: records that carry the signal")
+    means: list[float] = Field(
+        max_length=MINUTES_MAX,
+        description="of each minute: the channel's mean, a share (a rate) or a mean rank among the baseline (a value)",
+    )
+    values: list[float] = Field(
+        default_factory=list,
+        max_length=MINUTES_MAX,
+        description="of each minute: what is typical, in the signal's unit; empty for a rate, whose means say it",
+    )
+
+
 class Drift(Message):
     """A signal left its baseline (``firing``), is still off (``evidence``), or came back (``recovered``).
 
@@ -53,3 +74,11 @@ class Drift(Message):
     threshold: float
     sentence: str = Field(description="the finding in words")
     demote: bool = Field(default=False, description="it pages often: proposed for a ticket and a new baseline")
+    traffic_share: float = Field(
+        default=1.0, ge=0, le=1, description="share of the subject's records of late that the segment has; 1 without one"
+    )
+    series: list[Series] = Field(
+        default_factory=list,
+        max_length=8,
+        description="from ten minutes before the start: all records, and each version that served at the same time",
+    )
