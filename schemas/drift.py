@@ -19,6 +19,10 @@ MINUTES_MAX = 45
 """Minutes that a series has at most."""
 
 
+SERIES_MAX = 16
+"""Series that a drift has at most."""
+
+
 class Series(Message):
     """One drift's channel minute by minute, of all records or of those that one version served."""
 
@@ -75,10 +79,14 @@ class Drift(Message):
     sentence: str = Field(description="the finding in words")
     demote: bool = Field(default=False, description="it pages often: proposed for a ticket and a new baseline")
     traffic_share: float = Field(
-        default=1.0, ge=0, le=1, description="share of the subject's records of late that the segment has; 1 without one"
+        default=1.0,
+        ge=0,
+        le=1,
+        description="share of the subject's records of late that the segment has; 1 without one",
     )
     series: list[Series] = Field(
         default_factory=list,
-        max_length=8,
-        description="from ten minutes before the start: all records, and each version that served at the same time",
+        max_length=SERIES_MAX,
+        description="from ten minutes before the start: all records, each version that served beside another, and, without "
+        "numbers, each that served them all",
     )

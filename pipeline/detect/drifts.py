@@ -66,6 +66,8 @@ def drift_output(
         threshold=_rounded(finding.threshold),
         sentence=finding.sentence,
         demote=finding.demote,
+        traffic_share=_rounded(finding.traffic_share),
+        series=list(finding.series),
     )
     return Output(DRIFTS, drift_id.encode(), drift.to_json())
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.detect.catalogue import Signal
-from schemas.drift import Detector, DriftState, Side, Tier
+from schemas.drift import Detector, DriftState, Series, Side, Tier
 
 __all__ = ["Detector", "EffectKind", "Finding"]
 
@@ -43,3 +43,5 @@ class Finding:
     sentence: str
     segment: str = ""
     demote: bool = False
+    traffic_share: float = 1.0
+    series: tuple[Series, ...] = ()

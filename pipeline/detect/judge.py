@@ -16,6 +16,7 @@ from pipeline.detect.finding import Finding
 from pipeline.detect.latch import Latch
 from pipeline.detect.late_bursts import LateBursts
 from pipeline.detect.layout import Layout
+from pipeline.detect.minutes import Minutes
 from pipeline.detect.pane_means import PaneMeans, watched_of
 from pipeline.detect.recent import Recent
 from pipeline.detect.samples import samples_of
@@ -28,9 +29,7 @@ from pipeline.detect.view import View
 from schemas.baseline import Baseline
 from schemas.drift import DriftState
 
-__all__ = ["Finding", "Judge"]
-
-_KEPT = ("bank", "late_bursts", "means", "recent", "demotion", "segments", "segment_drifts")
+_KEPT = ("bank", "late_bursts", "means", "recent", "demotion", "segments", "segment_drifts", "minutes")
 """The parts that have a state of their own."""
 
 
@@ -75,10 +74,10 @@ class Judge:
         self._recent = Recent(self._layout.valued)
         self._segments = Segments(self._sides, self._layout, settings)
         self._segment_drifts = SegmentDrifts(self._segments, baseline, settings)
+        self._minutes = Minutes(self._layout)
         self._latches: dict[int, Latch] = {}
         self._demotion = Demotion(self._sides)
-        self.judged_values = 0
-        self.seen_values = 0
+        self.judged_values = self.seen_values = 0
 
     @property
     def sides(self) -> Sequence[Side]:
@@ -120,15 +119,12 @@ class Judge:
         found += self._evidence_due(view)
         found += self._segment_drifts.findings(view, seen, {self._sides[side].moved for side in self._latches})
         self._recent.observe(values)
-        return [finding for _, finding in sorted(found, key=lambda pair: pair[0])]
+        self._minutes.observe(view)
+        return [self._told(finding, view) for _, finding in sorted(found, key=lambda pair: pair[0])]
 
     def own_normals(self) -> list[tuple[str, str, Moved]]:
         """Segment values with a normal of their own: dimension, value, and the side that is not judged there."""
         return self._segments.own_normals()
-
-    def segment_others(self) -> dict[str, int]:
-        """By dimension, records of values beyond ``segment_values_max``, which are not judged by themselves."""
-        return {name: values.others for name, values in self._segments.dimensions.items() if values.others}
 
     def close(self, now_ms: int) -> list[Finding]:
         """What is to be said of all that was said to be off, when another baseline judges from now on."""
@@ -177,10 +173,14 @@ class Judge:
             )
         for name in _KEPT:
             getattr(self, f"_{name}").load(state[name])
-        latches = [Latch(**kept) for kept in state["latches"]]
-        self._latches = {latch.side: latch for latch in latches}
+        self._latches = {kept["side"]: Latch(**kept) for kept in state["latches"]}
         self.judged_values = int(state["judged_values"])
         self.seen_values = int(state["seen_values"])
+
+    def _told(self, finding: Finding, view: View) -> Finding:
+        share = self._segments.traffic_share(finding.segment, int(view.block.panes[-1])) if finding.segment else 1.0
+        told = self._minutes.told(finding, self.baseline.signals[finding.signal.name])
+        return replace(told, traffic_share=share)
 
     def _may_fire(self, view: View, seen: Seen | None, withheld: set[int], crossing: Crossing) -> bool:
         """Whether it is no burst that came late, and no bad minute of one user; what one small tenant does is withheld.

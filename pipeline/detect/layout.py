@@ -63,6 +63,10 @@ class Layout:
             return len(self.signals) + place
         return len(self.signals) + place + VALUE_CHANNELS.index(channel) * self._values
 
+    def usual_channel(self, signal: Signal) -> ChannelName:
+        """The channel that says where a signal usually lies: the rate of a rate, the location of a value."""
+        return "rate" if self._places[signal.name] < self._rates else "location"
+
     @property
     def width(self) -> int:
         """How many columns a grid has."""

@@ -14,6 +14,7 @@ from pipeline.detect.segment_sums import Sums, by_row, parts_of, sums_of
 from pipeline.detect.segment_values import NOT_WATCHED, SegmentValues, Value, codes, densities
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.sides import PAGE_RECORDS, PROBES, Moved, Side
+from pipeline.detect.statement import segment_name
 from pipeline.detect.view import View
 
 SETTLING_PANES = 3600
@@ -194,6 +195,14 @@ class Segments:
             for value in self.watched(dimension)
             for side in np.flatnonzero(self.bank.aside[value.slot]).tolist()
         ]
+
+    def traffic_share(self, segment: str, pane: int) -> float:
+        """The share of the subject's records of late that a segment has, as drifts name it; 1 of what is not known."""
+        for dimension, values in self.dimensions.items():
+            for label, value in values.values.items():
+                if segment == segment_name(dimension, label):
+                    return values.share(value, pane)
+        return 1.0
 
     def dump(self) -> dict[str, Any]:
         """The state: plain values and arrays."""

@@ -70,12 +70,12 @@ def statement(
         detected_at=latch.detected_at,
         updated_at=updated_at,
         request_id=latch.request_id,
-        normal=_six(at_hour(learned.profile, normal, updated_at)),
-        now=_six(at_hour(learned.profile, normal if shown is None else shown, updated_at)),
-        effect=_six(effect),
+        normal=six(at_hour(learned.profile, normal, updated_at)),
+        now=six(at_hour(learned.profile, normal if shown is None else shown, updated_at)),
+        effect=six(effect),
         effect_kind=effect_kind,
         records=latch.records,
-        evidence=_six(weighed[0]),
+        evidence=six(weighed[0]),
         threshold=weighed[1],
         sentence="",
         segment=segment_name(latch.dimension, latch.label),
@@ -125,6 +125,6 @@ def segment_name(dimension: str, label: str) -> str:
     return f"{dimension}={label}"[:SUBJECT_LENGTH_MAX] if dimension else ""
 
 
-def _six(value: float) -> float:
+def six(value: float) -> float:
     """Six digits that matter: what lies beyond them may depend on the machine."""
     return float(f"{value:.6g}")

@@ -18,6 +18,7 @@ from pipeline.detect.first_seen import FirstSeen
 from pipeline.detect.judge import Judge
 from pipeline.detect.layout import Layout
 from pipeline.detect.learner import Learner
+from pipeline.detect.minutes import Minutes
 from pipeline.detect.pane_means import PaneMeans, Watched
 from pipeline.detect.recent import Recent
 from pipeline.detect.samples import samples_of
@@ -27,6 +28,7 @@ from pipeline.detect.segments import Segments
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.sides import sides_of
 from pipeline.detect.statistics import Statistics
+from pipeline.detect.view import View
 from schemas.baseline import Baseline
 from tests.pipeline.detect.worlds import START_MS, blocks, learned, normal_world
 
@@ -145,6 +147,11 @@ def of_grids(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
         yield (LAYOUT.grid(samples_of(part.panes), LAYOUT.values(part)),)
 
 
+def of_views(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
+    for (part,), (grid,) in zip(of_blocks(seed, rows), of_grids(seed, rows), strict=True):
+        yield (View(part, LAYOUT.values(part), grid),)
+
+
 def of_grids_and_times(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
     for (part,), (grid,) in zip(of_blocks(seed, rows), of_grids(seed, rows), strict=True):
         yield grid, part.times_ms
@@ -200,6 +207,7 @@ CASES: dict[type, Case] = {
     Bank: Case(lambda: Bank(SIDES, LAYOUT.side_channels, LAYOUT.side_carried, 8.0), of_grids_and_times),
     Judge: Case(lambda: Judge(BASELINE, SETTINGS), of_blocks),
     FirstSeen: Case(first_seen, of_blocks),
+    Minutes: Case(lambda: Minutes(LAYOUT), of_views),
     PaneMeans: Case(lambda: PaneMeans([WATCHED], SETTINGS.adwin_delta, SETTINGS.adwin_records), of_grids),
     Recent: Case(lambda: Recent(LAYOUT.valued), of_values),
     SegmentBank: Case(segment_bank, of_sums_and_times),

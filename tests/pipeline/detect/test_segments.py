@@ -275,7 +275,7 @@ def test_tenants_beyond_the_limit_are_not_judged_and_state_does_not_grow(baselin
     tenants = [f"t{row % 500}" for row in range(ROWS)]
     assert judged(judge, normal_world(12, ROWS), tenant=tenants) == []
     assert len(judge._segments.bank) == 4
-    assert judge.segment_others() == {"tenant": ROWS - 4 * ROWS // 500}
+    assert judge._segments.dimensions["tenant"].others == ROWS - 4 * ROWS // 500
 
 
 def test_state_put_down_and_taken_up_anywhere_changes_nothing(baseline):
