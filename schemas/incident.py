@@ -44,6 +44,9 @@ class Suspect(Message):
     name: Label
     score: float = Field(ge=0, le=1)
     reason: str
+    split: Literal["bad", "alike"] | None = Field(
+        default=None, description="how its version did beside the others in the same minutes; absent: not known"
+    )
     deployment_id: Label | None = None
     from_version: Label | None = None
     to_version: Label | None = None

@@ -13,7 +13,7 @@ WIDTH_MIN = 120
 
 @click.command("score")
 @click.option(
-    "--suite", type=click.Choice(("null", "failures", "harmless", "real", "severity", "all")), default="all", show_default=True,
+    "--suite", type=click.Choice(("null", "failures", "harmless", "real", "severity", "causes", "all")), default="all", show_default=True,
     help="What to run.",
 )  # fmt: skip
 @click.option("--seed", type=click.IntRange(0), default=1000, show_default=True, help="The first; below 1000 to tune.")
@@ -23,7 +23,7 @@ WIDTH_MIN = 120
 )  # fmt: skip
 @json_option
 def command(*, suite: str, seed: int, data: Path, json_file: Path | None) -> None:
-    """Score against ground truth: a quiet world, failures, harmless events, real streams, severity cases.
+    """Score against ground truth: a quiet world, failures, harmless events, real streams, severity cases, causes.
 
     Uses every core. Ends with status 1 if a figure misses its floor, and names it. Seeds from 1000 on are for the
     report; whatever is tuned is tuned on seeds below.

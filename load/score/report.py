@@ -3,7 +3,7 @@
 from statistics import median
 from typing import Any
 
-from load.score import failures, harmless, severity
+from load.score import causes, failures, harmless, severity
 from load.score.null import SIGNAL_RECORDS, Silence, null_report
 from load.score.scenario import scenarios
 from load.score.suites import SUITES, Done, Plan
@@ -56,6 +56,11 @@ def report(plan: Plan, settings: DetectSettings, done: Done) -> dict[str, Any]:
         found |= severity.severity_report(judged)
         problems += severity.problems(judged)
         rows += severity.rows(judged)
+    if "causes" in plan.suites:
+        named = done.of("causes")
+        found |= causes.causes_report(named)
+        problems += causes.problems(found)
+        rows += causes.rows(named)
     if plan.suites == SUITES and done.wall_s > WALL_S:
         problems.append(f"all suites took {done.wall_s:.0f} s, and should take {WALL_S:.0f}")
     return found | {"rows": rows, "problems": problems}

@@ -21,6 +21,8 @@ def show(report: dict[str, Any], console: Console) -> None:
         _real(report, console)
     if "severity" in report["suites"]:
         _severity(report, console)
+    if "causes" in report["suites"]:
+        _causes(report, console)
     took = sum(report["processor_s"].values())
     console.print(f"took {report['wall_s']:.0f} s, of {took:.0f} s of processors")
     for problem in report["problems"]:
@@ -114,6 +116,24 @@ def _severity(report: dict[str, Any], console: Console) -> None:
         table.add_row(row["scenario"], row["severity"], row["rule"])
     console.print(table)
     console.print(f"{report['severity_right_share']:.1%} of {report['severity_cases']} cases are as a person says")
+
+
+def _causes(report: dict[str, Any], console: Console) -> None:
+    table = Table(title="Causes", box=None)
+    for name in ("case", "cause", "named first", "instead, with seed"):
+        table.add_column(name)
+    rows = [row for row in report["rows"] if row["suite"] == "causes"]
+    for name in dict.fromkeys(row["scenario"] for row in rows):
+        own = [row for row in rows if row["scenario"] == name]
+        wrong = [f"{row['guessed'] or row['first']} ({row['seed']})" for row in own if not row["right"]]
+        table.add_row(name, own[0]["cause"], f"{sum(row['right'] for row in own)} of {len(own)}", ", ".join(wrong[:4]))
+    console.print(table)
+    console.print(
+        f"a deployment first in {report['suspect_first_share']:.1%} (naming the last one: "
+        f"{report['last_deployment']['suspect_first_share']:.1%}), canaries by their version in "
+        f"{report['canary_split_share']:.1%}, another cause first in {report['cause_first_share']:.1%}; "
+        f"{report['inconclusive_guessed']} guesses where nobody can know"
+    )
 
 
 def _number(value: float | None, digits: int = 0) -> str:

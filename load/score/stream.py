@@ -1,12 +1,13 @@
 """The stream of a scenario: the records of a service to which something happens, as messages in order of arrival."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
 
 import numpy as np
 
 from load.lines import json_lines
 from load.noise import DAY_MS
+from load.plan import Plan
 from load.score.design import DesignWorld
 from load.score.disturbances import disturbed, storm_lines, storm_times_ms
 from load.score.further import embedded, widened
@@ -14,6 +15,7 @@ from load.score.normal import MONDAY_MS
 from load.score.scenario import Scenario
 from load.score.touched import EMBEDDING, touched
 from load.world import Columns, World, cut
+from schemas.deployment import Deployment
 
 CHUNK_RECORDS = 2048
 OTHER_CHANCE = 1_000_000
@@ -45,13 +47,18 @@ def begins_ms(scenario: Scenario, seed: int) -> int:
     return _begins_ms(scenario, _chance(scenario, seed))
 
 
-def stream(scenario: Scenario, seed: int) -> Iterator[Told]:
-    """The stream of one seed, part by part, in the order in which messages arrive."""
+def stream(scenario: Scenario, seed: int, deployments: Sequence[Deployment] = ()) -> Iterator[Told]:
+    """The stream of one seed, part by part, in the order in which messages arrive.
+
+    ``deployments`` change the versions that the bot's records carry, and nothing else.
+    """
     random = _chance(scenario, seed)
     # On the way chance has a source of its own: the truth is the same whether messages are made or not.
     way = np.random.default_rng((OTHER_CHANCE, seed, *scenario.name.encode()))
     at_ms = _begins_ms(scenario, random)
-    parts = (touched(columns, scenario, at_ms, random) for columns in _columns(scenario, seed, at_ms, random))
+    parts = (
+        touched(columns, scenario, at_ms, random) for columns in _columns(scenario, seed, at_ms, random, deployments)
+    )
     if scenario.messages.late_s:
         every = list(parts)
         yield Told(joined(every), partial(_late, every, scenario, seed, at_ms, way))
@@ -81,7 +88,9 @@ def _lines(
     return disturbed(lines, columns, scenario, at_ms, way, before_ms=before_ms)
 
 
-def _columns(scenario: Scenario, seed: int, at_ms: int, random: np.random.Generator) -> Iterator[Columns]:
+def _columns(
+    scenario: Scenario, seed: int, at_ms: int, random: np.random.Generator, deployments: Sequence[Deployment]
+) -> Iterator[Columns]:
     start_ms = at_ms - round(scenario.healthy_s * 1000)
     end_ms = at_ms + round(scenario.after_s * 1000)
     most = max(1.0, *(traffic.factor for traffic in scenario.traffic)) if scenario.traffic else 1.0
@@ -90,7 +99,7 @@ def _columns(scenario: Scenario, seed: int, at_ms: int, random: np.random.Genera
     if scenario.world == "design":
         world: World | DesignWorld = DesignWorld(seed, start_ms, per_second, chance)
     else:
-        world = World(seed, start_ms, per_second, chance=chance)
+        world = World(seed, start_ms, per_second, Plan(deployments=tuple(deployments)), chance)
     while True:
         columns = world.draw(CHUNK_RECORDS)
         keep = int(np.searchsorted(columns.times_ms, end_ms))

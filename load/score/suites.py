@@ -11,15 +11,15 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
-from load.score import failures, harmless, severity
+from load.score import causes, failures, harmless, severity
 from load.score.normal import Normal, normal_of
 from load.score.null import listen, quiet_services
 from load.score.real import ROWS, run_real
 from load.score.scenario import Scenario, scenarios
 from pipeline.detect.settings import DetectSettings
 
-Suite = Literal["null", "failures", "harmless", "real", "severity"]
-SUITES: tuple[Suite, ...] = ("null", "failures", "harmless", "real", "severity")
+Suite = Literal["null", "failures", "harmless", "real", "severity", "causes"]
+SUITES: tuple[Suite, ...] = ("null", "failures", "harmless", "real", "severity", "causes")
 
 Told = Callable[[int, int], None]
 Key = tuple[str, str, int]
@@ -109,7 +109,16 @@ def _parts(plan: Plan, settings: DetectSettings) -> Iterator[Part]:
             yield from _runs("harmless", harmless.run_harmless, each, harmless.SEEDS, plan, settings)
             yield from _runs("provokes", harmless.provokes, each, harmless.SEEDS, plan, settings)
             yield from _lateness(each, plan, settings)
+    yield from _cases(plan, settings)
 
+
+def _cases(plan: Plan, settings: DetectSettings) -> Iterator[Part]:
+    """What correlate is asked."""
+    if "causes" in plan.suites:
+        for seed in range(plan.seed, plan.seed + _some(causes.SEEDS, plan)):
+            for case in causes.cases():
+                play = partial(causes.run_cause, case, seed, settings)
+                yield Part(("causes", case.name, seed), causes.normal_of(seed), play)
     if "severity" in plan.suites:
         yield Part(("severity", "cases", 0), "severity", partial(severity.judge, severity.cases()))
 

@@ -4,18 +4,13 @@ from dataclasses import dataclass
 
 from pipeline.correlate.deployments import takes_back
 from pipeline.correlate.modes import Action, Mode
-from pipeline.correlate.suspects import CLEAR_SCORE
+from pipeline.correlate.suspects import clear_suspect
 from schemas.deployment import Deployment
 from schemas.drift import Drift
 from schemas.incident import Containment, Severity, Suspect
 
-NOT_OURS = ("provider_status", "input_shift", "undeclared_change")
+NOT_OURS = ("provider_status", "input_shift", "undeclared_change", "retrieval", "upstream_data", "provider")
 """Kinds of suspects that nobody here can roll back."""
-
-
-def clear_suspect(found: list[Suspect]) -> Suspect | None:
-    """The first suspect, if it stands out enough to be called the most likely cause."""
-    return found[0] if found and found[0].score >= CLEAR_SCORE else None
 
 
 def rollback_target(suspect: Suspect) -> str:

@@ -106,6 +106,12 @@ class Facts:
         return min(drift.detected_at for drift in self.drifts)
 
     @property
+    def start_seen_at(self) -> int:
+        """When the first drift fired since the start: one that fired before it was seen for another reason."""
+        started_at = self.started_at
+        return min(drift.detected_at for drift in self.drifts if drift.detected_at >= started_at)
+
+    @property
     def last_change_at(self) -> int:
         """When a drift last fired or recovered."""
         return max(drift.updated_at if drift.state == "recovered" else drift.detected_at for drift in self.drifts)

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from pipeline.correlate.containment import clear_suspect
 from pipeline.correlate.facts import Facts
+from pipeline.correlate.suspects import clear_suspect
 from pipeline.correlate.words import distance, duration, finding
 from schemas.deployment import Deployment
 from schemas.incident import Containment, Suspect

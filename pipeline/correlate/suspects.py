@@ -1,50 +1,55 @@
-"""Suspects: what probably caused an incident, by nearness to its start and by how well the kind of change fits.
+"""Suspects: what probably caused an incident, best first, each with its score and reason.
 
-score = nearness x fit x scope. Nearness is 1 within the error of the estimated start, and falls to a half five minutes
-further back; a change after the start but before the detection keeps a little, for the start is an estimate. Fit is the
-failure mode's: usual cause 1, possible 0.6, hardly ever 0.2. Scope is 1 for a change of the subject itself, 0.8 for one
-of its environment or provider. A score is an order to look in, no probability.
+score = nearness x fit x scope, unless versions served side by side. Nearness in time is that of
+``pipeline/correlate/nearness.py``. Fit is the failure mode's: usual cause 1, possible 0.6, hardly ever 0.2. Scope is 1 for
+a change of the subject itself, 0.8 for one of its environment or provider. A version that is bad while the others are
+good in the same minutes is the cause, whatever its distance; one that does as the others do is hardly it. A score is an
+order to look in, no probability.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from pipeline.correlate.deployments import change
-from pipeline.correlate.modes import POSSIBLE, STRONG, Mode, mode_of
+from pipeline.correlate.modes import Mode
+from pipeline.correlate.nearness import Onset, nearness, when
+from pipeline.correlate.other_causes import fed, how_often, shifted
 from pipeline.correlate.settings import CorrelateSettings
-from pipeline.correlate.words import distance, finding
+from pipeline.correlate.version_split import Comparison, served, verdict_of
+from pipeline.correlate.words import quantity
 from schemas.deployment import Deployment
 from schemas.drift import Drift
 from schemas.incident import Suspect
-from schemas.timestamp import clock_time
-
-HALF_NEARNESS_S = 300
-"""Seconds before the start, its error left out, at which a change is half as suspect."""
-
-NEARNESS_AFTER_START = 0.15
-"""Of a change between start and detection: not the cause, unless the start is estimated badly."""
 
 SHARED_SCOPE = 0.8
 """Of a change to an environment or provider, which many subjects share."""
 
-SHIFT_WEIGHT = 0.5
-"""Of a moved workload signal: it moves with the failure as often as it causes it."""
+SPLIT_SCORE = 0.9
+"""The least of a version that is bad beside good ones."""
+
+EXONERATED = 0.2
+"""What is left of a version that does as the others do, and of all else where another version is known to be bad."""
+
+UNSEEN = 0.3
+"""What is left of a version that no record shows, though records tell their versions."""
 
 CLEAR_SCORE = 0.5
 """From here on a suspect is called the most likely cause, and a rollback is proposed."""
 
+RIVAL_SHARE = 0.85
+"""A second deployment with this share of the first one's score makes it unclear which of them it was."""
+
 
 @dataclass(frozen=True, slots=True)
-class Onset:
-    """When an incident began and was seen, and what failed."""
+class Moves:
+    """What moved: the incident's own drifts, and the workload drifts and undeclared first uses of its subject."""
 
-    started_at: int
-    detected_at: int
-    mode: Mode
+    drifts: Sequence[Drift]
+    shifts: Sequence[Drift]
 
 
 def suspects(
-    onset: Onset, deployments: Collection[Deployment], shifts: Iterable[Drift], settings: CorrelateSettings
+    onset: Onset, deployments: Collection[Deployment], moves: Moves, settings: CorrelateSettings
 ) -> list[Suspect]:
     """The suspects, best first, at most ``settings.suspects_max``.
 
@@ -54,14 +59,14 @@ def suspects(
         Of the incident.
     deployments
         Those that touch the subject, between the look-back and the detection, rollbacks left out.
-    shifts
-        Workload drifts of the subject, and first uses that nobody declared.
+    moves
+        What moved.
     settings
-        Error of the start, least score, limit.
+        Least score, limit.
     """
-    found = [_deployment(onset, each, settings) for each in deployments] + [
-        _shift(onset, each, settings) for each in shifts if each.started_at <= onset.detected_at
-    ]
+    deployed = [_deployment(onset, each, moves.drifts) for each in deployments]
+    others = [*shifted(onset, moves.shifts), *fed(onset, moves.drifts)]
+    found = _without_innocents([*deployed, *others])
     plausible = sorted(
         (each for each in found if each.score >= settings.suspect_score_minimum),
         key=lambda each: (-each.score, -(each.at or 0), each.kind, each.deployment_id or each.name),
@@ -69,39 +74,46 @@ def suspects(
     return [each.model_copy(update={"rank": place}) for place, each in enumerate(plausible[: settings.suspects_max], 1)]
 
 
-def nearness(at: int, onset: Onset, start_error_s: float) -> float:
-    """How near to the start a change was, 0 to 1.
-
-    >>> from pipeline.correlate.modes import MODES
-    >>> onset = Onset(1_000_000, 1_200_000, MODES["refusal_spike"])
-    >>> [round(nearness(at, onset, 60), 2) for at in (980_000, 640_000, 1_050_000, 1_100_000)]
-    [1.0, 0.5, 1.0, 0.15]
-    """
-    before_s = (onset.started_at - at) / 1000
-    if abs(before_s) <= start_error_s:
-        return 1.0
-    if before_s < 0:
-        return NEARNESS_AFTER_START
-    return 1 / (1 + (before_s - start_error_s) / HALF_NEARNESS_S)
+def clear_suspect(found: Sequence[Suspect]) -> Suspect | None:
+    """The first suspect, if it stands out enough to be called the most likely cause; None is "inconclusive"."""
+    if not found or found[0].score < CLEAR_SCORE:
+        return None
+    first = found[0]
+    rivals = [each for each in found[1:] if each.deployment_id is not None and each.split != "bad"]
+    if first.split != "bad" and any(each.score >= RIVAL_SHARE * first.score for each in rivals):
+        return None
+    return first
 
 
-def _deployment(onset: Onset, deployment: Deployment, settings: CorrelateSettings) -> Suspect:
+def _deployment(onset: Onset, deployment: Deployment, drifts: Sequence[Drift]) -> Suspect:
     fit = onset.mode.fit(deployment.kind)
     scope = 1.0 if deployment.subject is not None else SHARED_SCOPE
+    score = nearness(deployment.timestamp, onset) * fit * scope
     reasons = [
-        f"went live at {clock_time(deployment.timestamp)}, {distance(deployment.timestamp, onset.started_at)}",
-        f"a change of kind {deployment.kind} {_how_often(fit)} {_noun(onset.mode)}",
+        f"went live at {when(deployment.timestamp, onset)}",
+        f"a change of kind {deployment.kind} {how_often(fit)} {_noun(onset.mode)}",
     ]
     if deployment.subject is None:
         reasons.append(f"it touches {_shared(deployment)}, this subject with others")
     if deployment.expect_shift:
         reasons.append(f"it declared that it moves {', '.join(deployment.expect_shift[:5])}")
+    compared = _compared(deployment, drifts)
+    if compared is not None and compared.verdict != "unclear":
+        reasons.insert(0, _beside(compared, drifts))
+    if compared is not None and compared.verdict == "bad":
+        score = SPLIT_SCORE + (1 - SPLIT_SCORE) * score
+    elif compared is not None and compared.verdict == "alike":
+        score *= EXONERATED
+    elif compared is None and _is_unseen(deployment, drifts):
+        score *= UNSEEN
+        reasons.append("no record shows this version")
     return Suspect(
         rank=1,
         kind=deployment.kind,
-        name=_label(change(deployment)),
-        score=round(nearness(deployment.timestamp, onset, settings.start_error_s) * fit * scope, 3),
+        name=change(deployment)[:200],
+        score=round(score, 3),
         reason="; ".join(reasons),
+        split=None if compared is None or compared.verdict == "unclear" else compared.verdict,
         deployment_id=deployment.deployment_id,
         from_version=deployment.from_version,
         to_version=deployment.to_version,
@@ -109,28 +121,49 @@ def _deployment(onset: Onset, deployment: Deployment, settings: CorrelateSetting
     )
 
 
-def _shift(onset: Onset, drift: Drift, settings: CorrelateSettings) -> Suspect:
-    undeclared = mode_of(drift).name == "undeclared_change"
-    fit = onset.mode.fit("model" if undeclared else "input_shift")
-    kind = "undeclared_change" if undeclared else "input_shift"
-    return Suspect(
-        rank=1,
-        kind=kind,
-        name=_label(drift.segment if drift.detector == "first_seen" else f"{drift.signal} {drift.side}"),
-        score=round(nearness(drift.started_at, onset, settings.start_error_s) * fit * SHIFT_WEIGHT, 3),
-        reason=(
-            f"{drift.subject} {finding(drift)}: it moved at {clock_time(drift.started_at)}, "
-            f"{distance(drift.started_at, onset.started_at)}; {'a silent change' if undeclared else 'a shift of inputs'} "
-            f"{_how_often(fit)} {_noun(onset.mode)}"
-        ),
-        at=drift.started_at,
+def _versions(deployment: Deployment) -> list[str]:
+    """The names under which records may tell of a deployment's version."""
+    if deployment.to_version is None:
+        return []
+    kind, name = deployment.kind, deployment.name
+    kinds = [kind] if name is None else [f"{kind}:{name}", name, kind]
+    return [f"{each}={deployment.to_version}"[:200] for each in kinds]
+
+
+def _compared(deployment: Deployment, drifts: Sequence[Drift]) -> Comparison | None:
+    found = (verdict_of(drifts, version) for version in _versions(deployment))
+    return next((each for each in found if each is not None), None)
+
+
+def _is_unseen(deployment: Deployment, drifts: Sequence[Drift]) -> bool:
+    versions = _versions(deployment)
+    known = {each for version in versions for each in served(drifts, version.partition("=")[0])}
+    return bool(known) and not known.intersection(versions)
+
+
+def _beside(compared: Comparison, drifts: Iterable[Drift]) -> str:
+    drift = next(each for each in drifts if each.signal == compared.signal)
+    if compared.is_rate:
+        new, others = (quantity(each, drift.unit, "rate") for each in (compared.new, compared.others))
+        numbers = f"{drift.signal} {new} in its records, {others} in the others' of the same minutes"
+    else:
+        numbers = f"{drift.signal} ranks {compared.new:.0%} in its records, {compared.others:.0%} in the others' of the same minutes"
+    words = (
+        "its records are bad and those of other versions are not"
+        if compared.verdict == "bad"
+        else "it does as other versions do"
     )
+    return f"{words}: {numbers}"
 
 
-def _how_often(fit: float) -> str:
-    if fit == STRONG:
-        return "often causes"
-    return "can cause" if fit == POSSIBLE else "hardly ever causes"
+def _without_innocents(found: list[Suspect]) -> list[Suspect]:
+    """Where one version is known to be bad, what served the good ones too cannot be the cause."""
+    if not any(each.split == "bad" for each in found):
+        return found
+    return [
+        each if each.split == "bad" else each.model_copy(update={"score": round(each.score * EXONERATED, 3)})
+        for each in found
+    ]
 
 
 def _noun(mode: Mode) -> str:
@@ -140,7 +173,3 @@ def _noun(mode: Mode) -> str:
 def _shared(deployment: Deployment) -> str:
     named = (("environment", deployment.environment), ("provider", deployment.provider))
     return " and ".join(f"{what} {name}" for what, name in named if name is not None)
-
-
-def _label(text: str) -> str:
-    return text[:200]

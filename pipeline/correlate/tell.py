@@ -7,15 +7,16 @@ Nothing here remembers: the same facts, deployments and clock give the same inci
 from collections.abc import Sequence
 
 from pipeline.correlate.changes import changes
-from pipeline.correlate.containment import Situation, clear_suspect, containment, rollback_of
+from pipeline.correlate.containment import Situation, containment, rollback_of
 from pipeline.correlate.declared import is_declared
 from pipeline.correlate.deployments import Deployments, Served, change, takes_back
 from pipeline.correlate.evidence import evidence, segments
 from pipeline.correlate.facts import Facts, newest_lines
 from pipeline.correlate.modes import mode_of
+from pipeline.correlate.nearness import Onset
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.summary import summary
-from pipeline.correlate.suspects import Onset, suspects
+from pipeline.correlate.suspects import Moves, clear_suspect, suspects
 from pipeline.correlate.targets import response_targets
 from pipeline.correlate.words import quantity
 from schemas.deployment import Deployment
@@ -55,11 +56,12 @@ def _content(
     served = Served(facts.subject, facts.named("environment"), facts.named("provider"))
     until = clock if facts.resolved_at is None else min(clock, facts.resolved_at)
     look_back_ms = round(settings.look_back_s * 1000)
-    earlier = list(deployments.of(served, facts.started_at - look_back_ms, facts.detected_at))
-    later = list(deployments.of(served, facts.detected_at + 1, until))
-    onset = Onset(facts.started_at, facts.detected_at, mode)
-    undeclared = [each for each in shifts if not is_declared(each, deployments.of(served, 0, until))]
-    found = suspects(onset, _in_effect(earlier, facts.started_at), undeclared, settings)
+    earlier = list(deployments.of(served, facts.started_at - look_back_ms, facts.start_seen_at))
+    later = list(deployments.of(served, facts.start_seen_at + 1, until))
+    onset = Onset(facts.started_at, facts.start_seen_at, mode, settings.start_error_s)
+    first_uses = [each for each in facts.drifts if each.detector == "first_seen"]
+    undeclared = [each for each in (*shifts, *first_uses) if not is_declared(each, deployments.of(served, 0, until))]
+    found = suspects(onset, _in_effect(earlier, facts.started_at), Moves(facts.drifts, undeclared), settings)
     rollback = rollback_of(clear_suspect(found), earlier, [*earlier, *later])
     runbook = f"{settings.runbooks}{mode.name}.md"
     steps = containment(Situation(mode, severity, facts.decision.drift, found, rollback, runbook))

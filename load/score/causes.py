@@ -1,0 +1,206 @@
+"""The causes: whether the incident that a failure opens names what caused it first, among decoys, and never guesses."""
+
+import tomllib
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from load.errors import LoadError
+from load.lines import SUBJECT
+from load.score.decoys import DECOYS, Planted, deployments
+from load.score.normal import Normal, baseline_of
+from load.score.scenario import Scenario, Touch, Where
+from load.score.stream import begins_ms, stream
+from pipeline.correlate.settings import CorrelateSettings
+from pipeline.correlate.step import CorrelateStep
+from pipeline.correlate.suspects import clear_suspect
+from pipeline.detect.settings import DetectSettings
+from pipeline.detect.step import DetectStep
+from pipeline.step import Message
+from schemas.deployment import Deployment, DeploymentKind
+from schemas.incident import Incident
+from schemas.topics import ALERTS, BASELINES, DEPLOYMENTS, DRIFTS, RECORDS
+
+FILE = Path(__file__).parents[1] / "cases" / "causes.toml"
+SEEDS = 6
+SUSPECT_FIRST, CAUSE_FIRST = 0.95, 0.85
+LATE_SHARE = 0.2
+"""Of the deployments: told only after the incident was opened."""
+
+CauseKind = Literal["deployment", "input_shift", "undeclared_change", "retrieval", "upstream_data", "inconclusive"]
+
+
+class Case(BaseModel):
+    """One row of the table, as the file says."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str
+    says: str
+    cause: CauseKind
+    kind: DeploymentKind | None = None
+    deployed: str | None = Field(default=None, description="the name of the planted deployment")
+    canary: float | None = Field(default=None, gt=0, lt=1)
+    others: dict[DeploymentKind, float] = Field(default_factory=dict, alias="with")
+    after_s: float = Field(default=200.0, gt=0)
+    touch: tuple[Touch, ...]
+
+    @property
+    def scenario(self) -> Scenario:
+        """What happens, without what was deployed."""
+        share = {"canary": {self.kind or "": "canary"}, "share": self.canary} if self.canary else {}
+        return Scenario(
+            name=f"cause_{self.name}", title=self.says, why=self.says, kind="failure", tier="page",
+            signals=tuple(touch.signal for touch in self.touch), after_s=self.after_s, touch=self.touch,
+            where=Where.model_validate(share),
+        )  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What an incident said of one case with one seed. ``guessed`` is what it called the most likely cause."""
+
+    scenario: str
+    seed: int
+    cause: CauseKind
+    is_canary: bool
+    is_late: bool
+    decoys: int
+    expected: str
+    first: str
+    first_score: float | None
+    guessed: str
+    nearest: str
+    split: str | None
+
+    @property
+    def is_right(self) -> bool:
+        """Whether the cause is the first suspect; where nobody can know it, whether nothing was guessed."""
+        return not self.guessed if self.cause == "inconclusive" else self.first == self.expected
+
+
+def cases(file: Path = FILE) -> list[Case]:
+    """The cases of a file.
+
+    Raises
+    ------
+    LoadError
+        Naming the file and what is wrong in it.
+    """
+    try:
+        return [Case.model_validate(row) for row in tomllib.loads(file.read_text("utf-8")).get("case", [])]
+    except tomllib.TOMLDecodeError as error:
+        raise LoadError(f"{file} holds no cases of causes: {error}") from error
+    except ValidationError as error:
+        told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise LoadError(f"{file} holds a case that is none: {told}") from error
+
+
+def normal_of(seed: int) -> Normal:
+    """By what the cases of a seed are judged."""
+    return Normal(seed)
+
+
+def run_cause(case: Case, seed: int, settings: DetectSettings) -> Judged:
+    """Play one case through detect and correlate."""
+    scenario = case.scenario
+    at_ms = begins_ms(scenario, seed)
+    random = np.random.default_rng((seed, 5, *case.name.encode()))
+    planted = deployments(Planted(case.kind, case.deployed, case.canary, case.others), scenario, at_ms, random)
+    step = DetectStep(0, settings, replay=True)
+    step.control(Message(BASELINES, 0, 0, 0, None, baseline_of(normal_of(seed), settings).to_json()))
+    moved: list[bytes] = []
+    offset = 0
+    for part in stream(scenario, seed, planted.rolled_out):
+        messages = [Message(RECORDS, 0, offset + row, 0, None, line) for row, line in enumerate(part.lines)]
+        offset += len(messages)
+        moved += [output.value for output in step.step(messages) if output.topic == DRIFTS and output.value]
+    is_late = bool(random.random() < LATE_SHARE)
+    incident = _incident(moved, planted.every, is_late=is_late)
+    first = incident.suspects[0] if incident is not None and incident.suspects else None
+    guess = None if incident is None else clear_suspect(incident.suspects)
+    return Judged(
+        scenario=case.name,
+        seed=seed,
+        cause=case.cause,
+        is_canary=case.canary is not None,
+        is_late=is_late,
+        decoys=len(planted.every) - (planted.cause is not None),
+        expected=planted.cause or case.cause,
+        first="no incident" if incident is None else "nothing" if first is None else first.deployment_id or first.kind,
+        first_score=None if first is None else first.score,
+        guessed="" if guess is None else guess.deployment_id or guess.kind,
+        nearest=_nearest(planted.every, incident),
+        split=None if first is None else first.split,
+    )
+
+
+def _incident(moved: Sequence[bytes], deployed: Sequence[Deployment], *, is_late: bool) -> Incident | None:
+    """The incident as it is in the end; of several the one with the most evidence."""
+    step = CorrelateStep(CorrelateSettings())
+    early = [Message(DEPLOYMENTS, 0, place, 0, None, each.to_json()) for place, each in enumerate(deployed)]
+    drifts = [Message(DRIFTS, 0, place, 0, None, value) for place, value in enumerate(moved)]
+    newest: dict[str, Incident] = {}
+    for output in step.step([*drifts, *early] if is_late else [*early, *drifts]):
+        if output.topic == ALERTS and output.value is not None:
+            incident = Incident.from_json(output.value)
+            newest[incident.incident_id] = incident
+    own = [each for each in newest.values() if any(line.tier == "page" for line in each.evidence)]
+    return max(own, key=lambda each: (len(each.evidence), each.incident_id), default=None)
+
+
+def _nearest(deployed: Sequence[Deployment], incident: Incident | None) -> str:
+    """What a simple rule would name: the last deployment to the subject before the start."""
+    if incident is None:
+        return ""
+    before = [each for each in deployed if each.timestamp <= incident.detected_at and each.subject in (SUBJECT, None)]
+    return max(before, key=lambda each: each.timestamp).deployment_id if before else ""
+
+
+def causes_report(judged: Sequence[Judged]) -> dict[str, Any]:
+    """The figures of the suite. Beside them what naming the last deployment gives."""
+    by_deployment = [each for each in judged if each.cause == "deployment"]
+    canaries = [each for each in by_deployment if each.is_canary]
+    by_other = [each for each in judged if each.cause not in ("deployment", "inconclusive")]
+    inconclusive = [each for each in judged if each.cause == "inconclusive"]
+    return {
+        "cause_cases": len(judged),
+        "suspect_first_share": _share([each.is_right for each in by_deployment]),
+        "cause_first_share": _share([each.is_right for each in by_other]),
+        "canary_first_share": _share([each.is_right for each in canaries]),
+        "canary_split_share": _share([each.is_right and each.split == "bad" for each in canaries]),
+        "inconclusive_guessed": sum(not each.is_right for each in inconclusive),
+        "decoys_least": min((each.decoys for each in by_deployment), default=0),
+        "last_deployment": {
+            "suspect_first_share": _share([each.nearest == each.expected for each in by_deployment]),
+            "inconclusive_guessed": sum(bool(each.nearest) for each in inconclusive),
+        },
+        "never_names": {"suspect_first_share": 0.0, "cause_first_share": 0.0, "inconclusive_guessed": 0},
+    }
+
+
+def rows(judged: Sequence[Judged]) -> list[dict[str, Any]]:
+    """A row a case and seed."""
+    return [asdict(each) | {"suite": "causes", "right": each.is_right} for each in judged]
+
+
+def problems(found: dict[str, Any]) -> list[str]:
+    """What misses its floor."""
+    missed = []
+    if found["suspect_first_share"] < SUSPECT_FIRST:
+        missed.append(f"the deployment that did it is the first suspect in {found['suspect_first_share']:.1%} only")
+    if found["cause_first_share"] < CAUSE_FIRST:
+        missed.append(f"a cause that is no deployment is the first in {found['cause_first_share']:.1%} only")
+    if found["inconclusive_guessed"]:
+        missed.append(f"{found['inconclusive_guessed']} causes were guessed that nobody can know")
+    if found["decoys_least"] < DECOYS:
+        missed.append(f"only {found['decoys_least']} decoys, and {DECOYS} are needed")
+    return missed
+
+
+def _share(right: Sequence[bool]) -> float:
+    return sum(right) / max(1, len(right))
