@@ -26,10 +26,10 @@ def gap(material: Material) -> list[str]:
             f"- Seen by {code(first.detector)} in {code(first.signal)} ({first.tier} tier), {own} after that signal left its "
             "baseline."
         )
-    lines += [f"- {text}" for text in (*_people(material), *_tiers(material), *_sooner(material))]
-    if len(lines) == 2 and incident.detection_gap_s <= LONG_GAP_S:
-        lines.append("- Nothing in the messages shows a gap in what is watched.")
-    return lines
+    shown = [*_tiers(material), *_sooner(material)]
+    if not shown:
+        shown = ["What could have seen it sooner no message shows. To be filled in. [technical lead]"]
+    return [*lines, *(f"- {text}" for text in (*_people(material), *shown))]
 
 
 def only_tickets(material: Material) -> bool:

@@ -103,7 +103,8 @@ def _title(axes: "Axes", material: Material) -> None:
     incident = material.incident
     axes.set_axis_off()
     axes.text(0, 0.62, plain(incident.title)[:90], fontsize=13, fontweight="bold", color=_ALL)
-    state = "still open" if material.is_open else incident.status
+    ended = "" if incident.resolved_at is None else f" {moment(incident.resolved_at)}"
+    state = "still open" if material.is_open else f"{incident.status}{ended}"
     said = (
         f"{incident.severity}, {state}; began {moment(incident.started_at)}, detected {moment(incident.detected_at)}; "
         f"{incident.incident_id}"

@@ -11,7 +11,7 @@ DONE_BY: Mapping[str, tuple[str, ...]] = {
     "classify": ("classify", "acknowledge"),
     "commander": ("assign", "commander"),
     "contain": ("rollback", "mitigate"),
-    "fix": ("resolved", "resolve", "accept"),
+    "fix": (),
 }
 """Of a target, the events of the running log that meet it. Of other targets no message tells."""
 
@@ -28,8 +28,11 @@ def response(material: Material) -> list[str]:
 def done_at(target: ResponseTarget, material: Material) -> int | None:
     """When a target was met; None if no message tells.
 
-    Containment is done by a rollback or by what a person says, or at the latest when all signals are back.
+    Containment is done by a rollback or by what a person says, or at the latest when all signals are back. A fix is done
+    when the incident is resolved, for the last time if it was opened again.
     """
+    if target.name == "fix":
+        return material.incident.resolved_at
     found = material.logged(*DONE_BY.get(target.name, ()))
     if target.name != "contain":
         return found

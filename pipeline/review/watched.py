@@ -16,8 +16,8 @@ _SAID: Mapping[Watch, str] = {
     "steady": "Watched, and did not leave its baseline",
     "known": "Watched; whether it moved is not at hand any more",
     "not judged": "Reported, but not judged: it was still moving while its baseline was learned",
-    "not reported": "Not in the baseline, so nothing watches it",
-    "unknown": "No baseline is at hand, so it cannot be said whether it is watched",
+    "not reported": "Not in the baseline, so nothing watches",
+    "unknown": "No baseline is at hand, so it cannot be said what of these is watched",
 }
 
 

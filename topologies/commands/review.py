@@ -1,6 +1,7 @@
 """``driftwire incident review``: the draft of a post-incident review, and the picture of its evidence beside it."""
 
 import asyncio
+import logging
 import re
 from pathlib import Path
 
@@ -39,6 +40,8 @@ def command(*, incident_id: str, folder: Path, force: bool, bootstrap: str) -> N
     from pipeline.review.review import review  # noqa: PLC0415
     from topologies.review import material_of  # noqa: PLC0415
 
+    # What it says of its fonts and folders is nothing that a reader of a review can act on.
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)
     revisions = asyncio.run(_revisions(bootstrap, incident_id))
     name = f"review-{_UNSAFE.sub('_', revisions[0].incident_id)}"
     draft, picture = folder / f"{name}.md", folder / f"{name}.svg"

@@ -170,14 +170,14 @@ def test_the_five_questions_are_answered_from_data_where_it_answers_them():
     text = part("What to ask of an AI system")
     assert text.count("?**") == 5
     assert (
-        "Watched, and did not leave its baseline: `input_tokens`. Not in the baseline, so nothing watches it: `input_length`"
+        "Watched, and did not leave its baseline: `input_tokens`. Not in the baseline, so nothing watches: `input_length`"
         in text
     )
     assert "Watched, and did not leave its baseline: `null_fraction`." in text
     assert "Records name the prompt that served them: `prompt=v41`, `prompt=v42`." in text
     assert "prompt v41 -> v42 (`d-42`, 2026-11-24 03:11:40Z) names both versions." in text
     assert "[the author of `d-42`, carla]" in text
-    assert "nothing watches it: `retrieval_score`, `retrieved_documents`." in text
+    assert "nothing watches: `retrieval_score`, `retrieved_documents`." in text
     assert "driftwire proposed to switch off the feature flag of support-bot." in text
     assert "as far as messages tell it was not used" in text
 
@@ -304,3 +304,25 @@ def test_a_drift_that_came_back_and_left_again_is_told_by_its_newest_state():
     first = drifts()[0]
     again = later(first, 900, "evidence", sequence=9, now=0.3)
     assert "| `refused` up | page | 1.0 % | 30.0 % |" in part("Impact", world(drifts=[*drifts(), again]))
+
+
+def test_a_very_long_timeline_keeps_both_ends_and_says_what_it_leaves_out():
+    entry = revisions()[-1].log[-1]
+    many = [entry.model_copy(update={"at": START + place * 1000, "text": f"line {place}"}) for place in range(400)]
+    rows = part("Timeline", with_changes({"log": many}, deployments=[])).splitlines()
+    assert len(rows) == 2 + 2 + 201
+    assert any("lines are left out here" in row for row in rows)
+    assert "line 0 " in "".join(rows)
+    assert "line 399 " in "".join(rows)
+
+
+def test_where_nothing_shows_what_could_have_seen_it_sooner_people_are_asked():
+    text = part("Detection gap", world(baselines=[]))
+    assert "What could have seen it sooner no message shows. To be filled in. [technical lead]" in text
+    assert "What could have seen it sooner" not in part("Detection gap")
+
+
+def test_an_incident_that_was_opened_again_is_fixed_when_it_is_resolved_for_the_last_time():
+    resolved = revisions()[-1].log[-1].model_copy(update={"at": START + 5 * MINUTE})
+    text = part("Response", with_changes({"log": [*revisions()[-1].log, resolved]}))
+    assert "| fix | 2026-11-25 03:12:05Z | 2026-11-24 03:28:00Z | yes, 23 h 44 min left |" in text
