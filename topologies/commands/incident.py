@@ -15,8 +15,9 @@ from schemas.timestamp import format_timestamp
 from schemas.topics import COMMANDS
 from topologies.cards import print_card, print_log
 from topologies.client import write
-from topologies.commands.incidents import newest_revisions
+from topologies.commands.incidents import known_id, newest_revisions
 from topologies.commands.options import author_option, bootstrap_option, now_ms, wrong_use
+from topologies.commands.review import command as review
 
 NOTE = click.option("--note", metavar="TEXT", help="Why, for the running log.")
 INCIDENT = click.argument("incident_id", metavar="ID")
@@ -28,6 +29,9 @@ def command() -> None:
 
     ID is the incident's id, or the beginning of it where no other begins so.
     """
+
+
+command.add_command(review)
 
 
 @command.command("show")
@@ -117,11 +121,4 @@ def _say(bootstrap: str, incident_id: str, **fields: Any) -> None:
 async def _find(bootstrap: str, incident_id: str) -> Incident:
     """The incident with this id, or the only one whose id begins so."""
     newest = await newest_revisions(bootstrap)
-    if incident_id in newest:
-        return newest[incident_id]
-    alike = sorted(known for known in newest if known.startswith(incident_id)) if incident_id else []
-    if not alike:
-        raise click.UsageError(f"there is no incident {incident_id!r}: driftwire incidents --all shows what there is")
-    if len(alike) > 1:
-        raise click.UsageError(f"{incident_id!r} is the beginning of {len(alike)} ids: {', '.join(alike[:5])}")
-    return newest[alike[0]]
+    return newest[known_id(newest, incident_id)]

@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterable, AsyncIterator
+from collections.abc import AsyncIterable, AsyncIterator, Collection
 from contextlib import aclosing
 from typing import get_args
 
@@ -69,6 +69,24 @@ async def newest_revisions(bootstrap: str) -> dict[str, Incident]:
         if known is None or incident.revision > known.revision:
             newest[incident.incident_id] = incident
     return newest
+
+
+def known_id(known: Collection[str], incident_id: str) -> str:
+    """The id of an incident by itself or its beginning, where no other begins so.
+
+    Raises
+    ------
+    click.UsageError
+        If there is none, or several.
+    """
+    if incident_id in known:
+        return incident_id
+    alike = sorted(each for each in known if each.startswith(incident_id)) if incident_id else []
+    if not alike:
+        raise click.UsageError(f"there is no incident {incident_id!r}: driftwire incidents --all shows what there is")
+    if len(alike) > 1:
+        raise click.UsageError(f"{incident_id!r} is the beginning of {len(alike)} ids: {', '.join(alike[:5])}")
+    return alike[0]
 
 
 async def revisions_after(bootstrap: str, newest: dict[str, Incident]) -> AsyncIterator[Incident]:

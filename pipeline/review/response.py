@@ -1,0 +1,100 @@
+"""Response: what was due by when, and when it was done, as far as the messages tell."""
+
+from collections.abc import Mapping
+
+from pipeline.correlate.words import duration
+from pipeline.review.markdown import code, escaped, moment, table
+from pipeline.review.material import Material
+from schemas.incident import ResponseTarget
+
+DONE_BY: Mapping[str, tuple[str, ...]] = {
+    "classify": ("classify", "acknowledge"),
+    "commander": ("assign", "commander"),
+    "contain": ("rollback", "mitigate"),
+    "fix": (),
+}
+"""Of a target, the events of the running log that meet it. Of other targets no message tells."""
+
+
+def response(material: Material) -> list[str]:
+    """The lines of the section."""
+    rows = [_cells(target, material) for target in material.incident.response_targets]
+    if not rows:
+        return ["No targets are set for it."]
+    lines = table(("target", "due", "done", "in time", "source"), rows)
+    return [*lines, "", *(f"- {text}" for text in _steps(material))]
+
+
+def done_at(target: ResponseTarget, material: Material) -> int | None:
+    """When a target was met; None if no message tells.
+
+    Containment is done by a rollback or by what a person says, or at the latest when all signals are back. A fix is done
+    when the incident is resolved, for the last time if it was opened again.
+    """
+    if target.name == "fix":
+        return material.incident.resolved_at
+    found = material.logged(*DONE_BY.get(target.name, ()))
+    if target.name != "contain":
+        return found
+    return min((at for at in (found, material.recovered_at) if at is not None), default=None)
+
+
+def missed(name: str, material: Material) -> bool:
+    """Whether a target of this name is known to have been missed."""
+    return any(
+        target.name == name and target.due_at < (done_at(target, material) or material.end)
+        for target in material.incident.response_targets
+    )
+
+
+def _cells(target: ResponseTarget, material: Material) -> tuple[str, ...]:
+    name, due, source = target.name.replace("_", " "), moment(target.due_at), escaped(target.source)
+    if target.name == "review":
+        return name, due, "this draft", "", source
+    if target.name not in DONE_BY:
+        return name, due, "to be filled in", "no message tells of it", source
+    done = done_at(target, material)
+    if done is None:
+        return (
+            name,
+            due,
+            "not done" if material.is_open else "no message says so",
+            _late(target.due_at, material.end),
+            source,
+        )
+    return name, due, moment(done), _late(target.due_at, done), source
+
+
+def _late(due: int, at: int) -> str:
+    if at <= due:
+        return f"yes, {duration((due - at) / 1000)} left"
+    return f"**missed by {duration((at - due) / 1000)}**"
+
+
+def _steps(material: Material) -> list[str]:
+    """What was proposed first, and what was deployed against it."""
+    # The first revision at hand proposes what has not been done yet.
+    proposed = material.revisions[0].containment
+    lines = (
+        [
+            f"Revision {material.revisions[0].revision} proposed: "
+            + "; ".join(f"{step.rank}. {step.action.replace('_', ' ')}: {escaped(step.target)}" for step in proposed)
+            + "."
+        ]
+        if proposed
+        else []
+    )
+    back = material.rollbacks
+    if back:
+        named = ", ".join(f"{code(each.deployment_id)} at {moment(each.timestamp)}" for each in back)
+        lines.append(f"Rolled back by {named}.")
+    else:
+        lines.append(
+            "No deployment at hand takes another one back: it ended without a rollback, or nobody told of one."
+        )
+    others = [entry for entry in material.incident.log if entry.event == "deployment"]
+    if others:
+        lines.append(
+            f"{len(others)} other {'change was' if len(others) == 1 else 'changes were'} deployed while it was open."
+        )
+    return lines

@@ -1,0 +1,111 @@
+import asyncio
+from uuid import uuid4
+
+import pytest
+from click.testing import CliRunner, Result
+
+from schemas.topics import ALERTS, BASELINES, DEPLOYMENTS, DRIFTS
+from tests.pipeline.correlate.builders import MINUTE, START
+from tests.pipeline.review.worlds import DEPLOYMENTS as CHANGES
+from tests.pipeline.review.worlds import WATCHED, baseline, drifts, revisions
+from topologies.client import BrokerUnreachable, write
+from topologies.commands.incident import command
+from topologies.failure import Failure
+
+
+@pytest.fixture
+def subject() -> str:
+    """A subject of the test's own: other tests write to the topics too."""
+    return f"bot-{uuid4().hex}"
+
+
+def publish(bootstrap: str, subject: str, *, until: int = START + 40 * MINUTE) -> str:
+    """Write all of an incident to its topics; its id."""
+    incident_id = f"inc-{subject}"
+    mine = {"subject": subject}
+
+    async def run() -> None:
+        for each in revisions(until=until):
+            one = each.model_copy(update=mine | {"incident_id": incident_id})
+            await write(bootstrap, ALERTS, incident_id.encode(), one.to_json())
+        for each in drifts():
+            await write(bootstrap, DRIFTS, each.drift_id.encode(), each.model_copy(update=mine).to_json())
+        for each in CHANGES:
+            await write(bootstrap, DEPLOYMENTS, each.deployment_id.encode(), each.model_copy(update=mine).to_json())
+        learned = baseline(*WATCHED, subject=subject)
+        await write(bootstrap, BASELINES, f"{subject}/b-1".encode(), learned.to_json())
+
+    asyncio.run(run())
+    return incident_id
+
+
+def run(bootstrap: str, *arguments: object) -> Result:
+    return CliRunner().invoke(command, ["review", *map(str, arguments), "--bootstrap", bootstrap])
+
+
+@pytest.mark.kafka
+def test_the_draft_and_its_picture_are_written_from_what_the_topics_hold(broker, subject, tmp_path):
+    incident_id = publish(broker.bootstrap, subject)
+    result = run(broker.bootstrap, incident_id[:-1], "--output", tmp_path / "reviews")
+    assert result.exit_code == 0, result.output
+    draft, picture = (tmp_path / "reviews" / f"review-{incident_id}.{kind}" for kind in ("md", "svg"))
+    assert result.stdout.splitlines() == [
+        f"{draft}: the draft, from revision 7 of {incident_id}",
+        f"{picture}: the picture in it",
+    ]
+    assert result.stderr == ""
+    text = draft.read_text()
+    assert "7 of 7 revisions of the incident." in text
+    assert "messages of 2 of 2 drifts of the evidence." in text
+    assert f"3 that touch `{subject}`" in text
+    assert f"`b-1` of `{subject}` with 5 signals, by which it was judged." in text
+    assert f"](review-{incident_id}.svg)" in text
+    assert b"prompt=v42" in picture.read_bytes()
+
+
+@pytest.mark.kafka
+def test_a_draft_that_is_there_is_written_over_only_by_force(broker, subject, tmp_path):
+    incident_id = publish(broker.bootstrap, subject)
+    draft = tmp_path / f"review-{incident_id}.md"
+    draft.write_text("what people added")
+    refused = run(broker.bootstrap, incident_id, "--output", tmp_path)
+    assert isinstance(refused.exception, Failure)
+    assert str(refused.exception) == (
+        f"{draft} is there already: --force writes over it, --output names another folder"
+    )
+    assert draft.read_text() == "what people added"
+    assert not draft.with_suffix(".svg").exists()
+    assert run(broker.bootstrap, incident_id, "--output", tmp_path, "--force").exit_code == 0
+    assert draft.read_text().startswith("# Post-incident review: ")
+
+
+@pytest.mark.kafka
+def test_an_open_incident_is_written_as_far_as_it_goes_and_that_is_said(broker, subject, tmp_path):
+    incident_id = publish(broker.bootstrap, subject, until=START + 4 * MINUTE)
+    result = run(broker.bootstrap, incident_id, "--output", tmp_path)
+    assert result.exit_code == 0, result.output
+    assert result.stderr == "the incident is still open: write the draft again with --force when it is resolved\n"
+    assert "this draft ends at 2026-11-24 03:15:00Z" in (tmp_path / f"review-{incident_id}.md").read_text()
+
+
+@pytest.mark.kafka
+def test_an_incident_that_nobody_knows_is_wrong_use_and_writes_nothing(broker, tmp_path):
+    result = run(broker.bootstrap, "inc-nothing", "--output", tmp_path)
+    assert result.exit_code == 2
+    assert "there is no incident 'inc-nothing': driftwire incidents --all" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.kafka
+def test_a_folder_that_cannot_be_made_is_said(broker, subject, tmp_path):
+    incident_id = publish(broker.bootstrap, subject)
+    (tmp_path / "file").write_text("")
+    result = run(broker.bootstrap, incident_id, "--output", tmp_path / "file" / "inside")
+    assert isinstance(result.exception, Failure)
+    assert "cannot be written: Not a directory" in str(result.exception)
+
+
+def test_a_broker_that_is_not_there_is_one_line(tmp_path):
+    result = run("127.0.0.1:1", "inc-1", "--output", tmp_path)
+    assert isinstance(result.exception, BrokerUnreachable)
+    assert result.output == ""
