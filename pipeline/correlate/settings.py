@@ -44,7 +44,7 @@ class CorrelateSettings(BaseModel):
     )  # fmt: skip
     start_error_s: float = Field(
         default=60, ge=0, le=3_600,
-        description="how far the estimated start may be off: within it a deployment counts as being at the start",
+        description="how far the estimated start may be off: a deployment within it may be at the start",
     )  # fmt: skip
     worsening: float = Field(
         default=2.0, ge=1.1, le=100,
