@@ -10,6 +10,7 @@ from pipeline.correlate.changes import changes
 from pipeline.correlate.containment import Situation, clear_suspect, containment, rollback_of
 from pipeline.correlate.declared import is_declared
 from pipeline.correlate.deployments import Deployments, Served, change, takes_back
+from pipeline.correlate.drafts import Matter, drafts
 from pipeline.correlate.duties import duties_of
 from pipeline.correlate.evidence import evidence, segments
 from pipeline.correlate.facts import Facts, newest_lines, shortened
@@ -70,7 +71,7 @@ def _content(
     rolled_back_at = _rolled_back_at(rollback, deployed)
     log = newest_lines([*facts.log, *deployed, *_reminders(facts, rolled_back_at)], settings.log_entries_max)
     reached, plan = progress(facts, rolled_back_at), response_of(severity, settings.response)
-    return Incident(
+    incident = Incident(
         incident_id=facts.incident_id,
         revision=1,
         status=facts.status,
@@ -100,6 +101,8 @@ def _content(
         change="",
         log=log,
     )
+    matter = Matter(incident, facts.decision.drift, facts.recovered_at, rolled_back_at, facts.first_at.get("mitigate"))
+    return incident.model_copy(update={"drafts": drafts(matter, settings.public_names)})
 
 
 def _in_effect(deployments: list[Deployment], started_at: int) -> list[Deployment]:

@@ -1,6 +1,8 @@
 """The duties that may apply: shown where a person has to decide, with the deadline and the place where it is written."""
 
+import re
 from datetime import date
+from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
@@ -9,6 +11,7 @@ from pipeline.correlate.duties import DutyRow, duty_rows, known_regimes
 from pipeline.correlate.settings import CorrelateSettings
 from tests.pipeline.correlate.builders import MINUTE, START, command, drift, later, only, revisions, tick
 
+PAGE = (Path(__file__).parents[3] / "docs/communication.md").read_text("utf-8")
 HOUR = 60 * MINUTE
 ALL = CorrelateSettings(regimes=tuple(known_regimes()))
 EXPOSED, EMPTY = drift("pii_detected"), drift("empty", now=0.8)
@@ -84,6 +87,16 @@ def test_a_deadline_that_passes_is_reminded_of_once_even_after_the_resolution():
         "does, and record what was decided"
     )
     assert sum("GDPR" in each.change for each in told) == 1
+
+
+@pytest.mark.parametrize("row", duty_rows(), ids=lambda row: row.name)
+def test_every_row_is_in_the_documentation_with_its_deadline(row):
+    section = re.search(r"(s 26W.|paragraph \d+|article \d+)", row.name)[0]
+    [line] = [each for each in PAGE.splitlines() if each.startswith(f"| `{row.regime}` |") and section in each]
+    deadline = (
+        f"{row.hours} hours" if row.hours else f"{row.days} days" if row.days else "as soon as|without undue delay"
+    )
+    assert re.search(deadline, line)
 
 
 @pytest.mark.parametrize("row", duty_rows(), ids=lambda row: row.name)
