@@ -68,6 +68,28 @@ class ResponseTarget(Message):
     name: Literal["classify", "commander", "contain", "first_communication", "next_communication", "fix", "review"]
     due_at: Timestamp
     source: str
+    done_at: Timestamp | None = Field(
+        default=None, description="when it was done, as far as it is known; null: it is not"
+    )
+
+
+class Duty(Message):
+    """What the law may ask for because of it. Whether it does is for a person to decide."""
+
+    regime: Label
+    name: str
+    due_at: Timestamp | None = Field(default=None, description="null: as soon as practicable")
+    to: str = Field(description="whom to notify, or who assesses")
+    text: str
+    source: str = Field(description="where it is written, and when that was read")
+
+
+class Draft(Message):
+    """A message to be checked by a person before anybody sends it. What is in [brackets] is not known and is to fill in."""
+
+    audience: Literal["internal", "external"]
+    subject: str
+    text: str
 
 
 class LogEntry(Message):
@@ -104,6 +126,8 @@ class Incident(Message):
     suspects: list[Suspect] = Field(default_factory=list)
     containment: list[Containment] = Field(default_factory=list)
     response_targets: list[ResponseTarget] = Field(default_factory=list)
+    duties: list[Duty] = Field(default_factory=list)
+    drafts: list[Draft] = Field(default_factory=list)
     runbook: str
     acknowledged_by: Label | None = None
     assigned_to: Label | None = None

@@ -35,6 +35,7 @@ _BREAKS = re.compile(r"[\n\r\t]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _TIERS = ("page", "ticket", "cause")
 _CLOSED = ("resolved", "merged")
+_AFTERWARDS = ("review",)
 _MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
 
 _SECOND_MS = 1000
@@ -74,6 +75,15 @@ def print_log(incident: Incident, stream: TextIO) -> None:
     Console(file=stream, width=None if stream.isatty() else WIDTH).print(grid)
 
 
+def print_drafts(incident: Incident, stream: TextIO) -> None:
+    """Print the drafts as they are to be pasted, each after a line that names its audience; a line if there are none."""
+    if not incident.drafts:
+        stream.write(f"no drafts: a {incident.severity} that is {incident.status} needs no message\n")
+    for draft in incident.drafts:
+        paragraphs = [_text(each).plain for each in draft.text.split("\n\n")]
+        stream.write("\n\n".join([f"--- {draft.audience} ---", _text(draft.subject).plain, *paragraphs]) + "\n\n")
+
+
 def _parts(incident: Incident) -> Iterator[RenderableType]:
     colour = COLOURS[incident.severity] if incident.status not in _CLOSED else "bold green"
     head = f"{incident.severity} {incident.status.upper()}"
@@ -111,9 +121,7 @@ def _rows(incident: Incident) -> Iterator[tuple[str, Text]]:
         yield from _numbered("do", map(_containment, to_do), "bold")
     suspects = sorted(incident.suspects, key=_rank)[:SUSPECTS_MAX]
     yield from _numbered("cause", map(_suspect, suspects), "")
-    due = sorted(incident.response_targets, key=lambda target: target.due_at)
-    if due and not closed:
-        yield "due", _text(", ".join(f"{one.name.replace('_', ' ')} {_clock(one.due_at, day)}" for one in due))
+    yield from _due(incident)
     people = [f"acknowledged by {incident.acknowledged_by}"] if incident.acknowledged_by else []
     people += [f"assigned to {incident.assigned_to}"] if incident.assigned_to else []
     if people:
@@ -122,6 +130,26 @@ def _rows(incident: Incident) -> Iterator[tuple[str, Text]]:
     where = [*incident.segments, *(part for part in (incident.environment, incident.provider) if part)]
     if where:
         yield "where", _text(", ".join(where))
+
+
+def _due(incident: Incident) -> Iterator[tuple[str, Text]]:
+    """What is due by when: what is overdue by the incident's newest moment first, what is done last. Then the duties."""
+    day, now, closed = incident.started_at, incident.updated_at, incident.status in _CLOSED
+    said: dict[str, list[str]] = {"overdue": [], "due": [], "done": []}
+    for one in sorted(incident.response_targets, key=lambda target: target.due_at):
+        if closed and one.name not in _AFTERWARDS:
+            continue
+        state = "done" if one.done_at is not None else "overdue" if one.due_at < now else "due"
+        said[state].append(f"{one.name.replace('_', ' ')} {_clock(one.done_at or one.due_at, day)}")
+    for label, lines in said.items():
+        if lines:
+            yield label, _text(", ".join(lines), style="bold" if label == "overdue" else "")
+    duties = [
+        f"{one.name}{' as soon as practicable' if one.due_at is None else f' by {_clock(one.due_at, day)}'}"
+        for one in incident.duties
+    ]
+    if duties:
+        yield "decide", _text(f"may apply: {', '.join(duties)}")
 
 
 def _rank(one: Containment | Suspect) -> int:

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from pipeline.correlate.modes import Family, mode_of
 from pipeline.correlate.severity import Decision, worse
+from schemas.command import Action
 from schemas.drift import Drift
 from schemas.incident import Incident, IncidentStatus, LogEntry, Severity
 
@@ -52,13 +53,26 @@ class Classification:
     note: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Reminder:
+    """That something is overdue: what, since when, and the moment and words of saying so."""
+
+    name: str
+    due_at: int
+    at: int
+    text: str
+
+
 @dataclass(slots=True)
 class Facts:
     """One incident's state. Times are Unix ms of event time.
 
     ``decided_at`` is when the decision first reached its severity; ``clock`` is the newest report of any drift of the
     subject; ``partitions`` are those of records that its drifts came from; ``closed_by`` is set when a person ended the
-    incident, after which no drift joins it; ``told`` is the last revision that readers have.
+    incident, after which no drift joins it; ``told`` is the last revision that readers have. ``first_at`` and ``last_at``
+    are the earliest and latest line of the log by its event, also of lines that the log has no room for any more;
+    ``communicated`` is the newest communication by audience, and ``first_told_at`` the first to leadership. No reminder
+    comes before ``quiet_until``, which is worked out anew after a restart.
     """
 
     incident_id: str
@@ -76,6 +90,12 @@ class Facts:
     resolved_at: int | None = None
     closed_by: str | None = None
     commands: list[str] = field(default_factory=list)
+    communicated: dict[str, int] = field(default_factory=dict)
+    first_told_at: int | None = None
+    first_at: dict[str, int] = field(default_factory=dict)
+    last_at: dict[str, int] = field(default_factory=dict)
+    reminders: list[Reminder] = field(default_factory=list)
+    quiet_until: int = 0
     told: Incident | None = None
 
     @property
@@ -138,6 +158,11 @@ class Facts:
             return "mitigated"
         return "open" if self.acknowledged_by is None else "acknowledged"
 
+    @property
+    def acted_at(self) -> int:
+        """When a person last did or said something about it; 0 if nobody has."""
+        return max((self.last_at.get(action, 0) for action in get_args(Action)), default=0)
+
     def named(self, field_name: str) -> str | None:
         """The environment or provider, from the first drift that names one, as readers know it."""
         shown = (getattr(each.shown, field_name) for each in self.tracked.values())
@@ -145,6 +170,8 @@ class Facts:
 
     def note(self, at: int, event: str, text: str, *, entries_max: int) -> None:
         """Add a line to the running log: the opening and the newest are kept."""
+        self.first_at[event] = min(at, self.first_at.get(event, at))
+        self.last_at[event] = max(at, self.last_at.get(event, at))
         self.log.append(LogEntry(at=at, event=event, text=shortened(text)))
         self.log = newest_lines(self.log, entries_max)
 
@@ -182,6 +209,11 @@ class Facts:
             "resolved_at": self.resolved_at,
             "closed_by": self.closed_by,
             "commands": list(self.commands),
+            "communicated": dict(self.communicated),
+            "first_told_at": self.first_told_at,
+            "first_at": dict(self.first_at),
+            "last_at": dict(self.last_at),
+            "reminders": [[each.name, each.due_at, each.at, each.text] for each in self.reminders],
         }
 
     @classmethod
@@ -216,6 +248,11 @@ class Facts:
             resolved_at=state["resolved_at"],
             closed_by=state["closed_by"],
             commands=list(state["commands"]),
+            communicated=dict(state["communicated"]),
+            first_told_at=state["first_told_at"],
+            first_at=dict(state["first_at"]),
+            last_at=dict(state["last_at"]),
+            reminders=[Reminder(*each) for each in state["reminders"]],
             told=Incident.model_validate(told),
         )
 

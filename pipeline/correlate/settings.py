@@ -1,10 +1,17 @@
-"""What can be set of correlate: its windows, its limits, and severity rules of one's own."""
+"""What can be set of correlate: its windows, its limits, severity rules of one's own, and how people respond."""
 
 from collections import Counter
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from pipeline.correlate.business import BusinessHours
+from pipeline.correlate.duties import known_regimes
+from pipeline.correlate.modes import nearest
+from pipeline.correlate.response import Response
 from pipeline.correlate.rule import Promise, Rule
+
+PublicName = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class CorrelateSettings(BaseModel):
@@ -64,6 +71,21 @@ class CorrelateSettings(BaseModel):
         default=(), max_length=10_000,
         description="what was promised of subjects: broken, it is worse than the same change within it",
     )  # fmt: skip
+    response: tuple[Response, ...] = Field(
+        default=(), max_length=4, description="by when each thing is due, where that is not as the playbook has it"
+    )
+    regimes: tuple[str, ...] = Field(
+        default=(), max_length=20,
+        description="laws and standards whose duties to notify are shown: apra_cps_230, apra_cps_234, au_privacy, gdpr",
+    )  # fmt: skip
+    public_names: dict[str, PublicName] = Field(
+        default_factory=dict, max_length=10_000,
+        description="what users know a subject as, for drafts to them; one that has none is called by its own name",
+    )  # fmt: skip
+    reminders_max: int = Field(
+        default=5, ge=1, le=20,
+        description="reminders of missed communications in a row without anybody doing anything; then it is silent",
+    )  # fmt: skip
     suspects_max: int = Field(default=5, ge=1, le=20, description="suspects an incident names, best first")
     evidence_max: int = Field(default=50, ge=1, le=60, description="lines of evidence an incident shows")
     drifts_max: int = Field(default=400, ge=1, le=2_000, description="drifts an incident keeps, over all partitions")
@@ -81,6 +103,26 @@ class CorrelateSettings(BaseModel):
         le=100_000,
         description="workload drifts kept to be suspects; beyond, the oldest to arrive go",
     )
+
+    business_hours: BusinessHours = Field(
+        default_factory=BusinessHours, description="the days and hours in which what P3 and P4 may take is counted"
+    )
+
+    @field_validator("regimes")
+    @classmethod
+    def _are_known(cls, regimes: tuple[str, ...]) -> tuple[str, ...]:
+        for name in regimes:
+            if name not in known_regimes():
+                raise ValueError(f'no regime is called "{name}": did you mean "{nearest(name, known_regimes())}"?')
+        return regimes
+
+    @field_validator("response")
+    @classmethod
+    def _is_one_a_severity(cls, response: tuple[Response, ...]) -> tuple[Response, ...]:
+        for severity, count in Counter(each.severity for each in response).items():
+            if count > 1:
+                raise ValueError(f"{severity} is there {count} times: give all its times in one")
+        return response
 
     @field_validator("sla")
     @classmethod

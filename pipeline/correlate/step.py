@@ -12,6 +12,7 @@ from pipeline.correlate.facts import Facts
 from pipeline.correlate.incidents import Incidents
 from pipeline.correlate.parts import Parts
 from pipeline.correlate.reading import Unreadable, read
+from pipeline.correlate.reminders import NEVER, remind
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.severity import default_rules
 from pipeline.correlate.shifts import Shifts, explains
@@ -94,14 +95,17 @@ class CorrelateStep:
                 yield from self._command(content, message)
 
     def _tick(self, tick: Tick) -> Iterator[Output]:
-        unfinished = [facts for facts in self._incidents if self._unfinished(facts)]
-        before = [self._now(facts) for facts in unfinished]
+        watched = [facts for facts in self._incidents if self._unfinished(facts) or facts.quiet_until < NEVER]
+        before = [(self._now(facts), self._unfinished(facts)) for facts in watched]
         if not self._clocks.advance(tick):
             return
         self._parts.mark("clocks", "")
-        for facts, then in zip(unfinished, before, strict=True):
+        for facts, (then, was_unfinished) in zip(watched, before, strict=True):
             now = self._now(facts)
-            if now > then and (self._incidents.rest(facts, now) or self._deployed(facts, then + 1, now)):
+            if now == then:
+                continue
+            moved = was_unfinished and (self._incidents.rest(facts, now) or self._deployed(facts, then + 1, now))
+            if moved or (now >= facts.quiet_until and remind(facts, now, self._settings)):
                 yield from self._tell(facts)
 
     def _drift(self, drift: Drift) -> Iterator[Output]:
@@ -165,8 +169,10 @@ class CorrelateStep:
 
     def _tell(self, facts: Facts) -> Iterator[Output]:
         self._parts.mark("incident", facts.incident_id)
+        now = self._now(facts)
+        remind(facts, now, self._settings)
         shifts = self._shifts.of(facts.subject)
-        incident = tell(facts, self._deployments, shifts, self._now(facts), self._settings)
+        incident = tell(facts, self._deployments, shifts, now, self._settings)
         if incident is not None:
             facts.told = incident
             yield Output(ALERTS, incident.incident_id.encode(), incident.to_json())

@@ -1,66 +1,136 @@
-"""Response targets: what the playbook wants done by when, for each severity."""
+"""Response targets: what is due by when, by severity, and whether it is done.
 
-from datetime import UTC, datetime, timedelta
+A P1 and a P2 run by the clock, day and night; the fix of a P3 or P4 counts in business days. The alert's own clock
+begins with the detection; whatever a severity asks for begins when the incident got that severity, so that one which is
+found to be worse after an hour is not late already.
+"""
 
+from dataclasses import dataclass
+
+from pipeline.correlate.business import BusinessHours
+from pipeline.correlate.facts import Facts
+from pipeline.correlate.response import PLAYBOOK, Response
+from pipeline.correlate.words import duration
 from schemas.incident import ResponseTarget, Severity
+from schemas.timestamp import LATEST_MS
 
-MINUTE_MS = 60_000
-HOUR_MS = 60 * MINUTE_MS
-DAY_MS = 24 * HOUR_MS
+LEADERSHIP = "internal"
+"""The audience of the communications that are due: leadership is kept informed; users are told where it is right."""
 
-CLASSIFY_MS = 15 * MINUTE_MS
-SPRINT_MS = 14 * DAY_MS
-REVIEW_MS = 72 * HOUR_MS
-CONTAIN_MS: dict[Severity, int] = {"P1": 0, "P2": 2 * HOUR_MS}
-FIRST_COMMUNICATION_MS: dict[Severity, int] = {"P1": 30 * MINUTE_MS, "P2": HOUR_MS}
-_SATURDAY = 5
+_WORDS = {
+    "classify": "classify",
+    "commander": "name an incident commander",
+    "contain": "contain",
+    "first_communication": "first communication",
+    "next_communication": "next communication",
+    "review": "review",
+}
+_PLAYBOOK_WORDS: dict[tuple[Severity, str], str] = {
+    ("P1", "contain"): "contain at once, by rollback or kill switch",
+    ("P2", "contain"): "roll back within 1 to 2 hours: due at 2 h",
+    ("P1", "review"): "review 48 to 72 hours after the resolution: due at 72 h",
+    ("P2", "review"): "review 48 to 72 hours after the resolution: due at 72 h",
+    ("P3", "fix"): "investigate and fix within 1 business day",
+    ("P4", "fix"): "review in the next sprint (14 days, which are 10 business days)",
+}
 
 
-def response_targets(severity: Severity, detected_at: int, resolved_at: int | None) -> list[ResponseTarget]:
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far people are with an incident. Times are Unix ms; None is what has not been done, as far as it is known.
+
+    ``since`` is when the incident got its severity; ``told_at`` and ``last_told_at`` are the first and the newest
+    communication to leadership.
+    """
+
+    severity: Severity
+    detected_at: int
+    since: int
+    resolved_at: int | None = None
+    classified_at: int | None = None
+    commander_at: int | None = None
+    contained_at: int | None = None
+    told_at: int | None = None
+    last_told_at: int | None = None
+
+
+def progress(facts: Facts, rolled_back_at: int | None = None) -> Progress:
+    """How far people are, by an incident's facts and the rollback of which only the deployments know."""
+    contained = (rolled_back_at, facts.first_at.get("mitigate"), facts.recovered_at, facts.resolved_at)
+    return Progress(
+        severity=facts.severity,
+        detected_at=facts.detected_at,
+        since=_since(facts),
+        resolved_at=facts.resolved_at,
+        classified_at=_earliest(facts.first_at.get("acknowledge"), facts.first_at.get("classify")),
+        commander_at=None if facts.assigned_to is None else facts.first_at.get("assign"),
+        contained_at=_earliest(*contained),
+        told_at=facts.first_told_at,
+        last_told_at=facts.communicated.get(LEADERSHIP),
+    )
+
+
+def response_targets(reached: Progress, plan: Response, hours: BusinessHours) -> list[ResponseTarget]:
     """What is due by when, the most urgent first.
 
-    All count from the detection, but the review: it counts from the resolution as soon as there is one.
+    The next communication counts from the newest one, and from when the first was due while there is none; it is due
+    until the incident is resolved. Before that nothing is due of the review.
     """
-    targets = [_target("classify", detected_at + CLASSIFY_MS, "playbook: classify within 15 minutes of the alert")]
-    if severity in ("P1", "P2"):
-        contain = "immediate rollback or kill switch" if severity == "P1" else "rollback within 2 hours"
-        told = "30 minutes" if severity == "P1" else "1 hour"
-        targets += [
-            _target("commander", detected_at + CLASSIFY_MS, "playbook: assign an incident commander with the class"),
-            _target("contain", detected_at + CONTAIN_MS[severity], f"playbook: {severity}, {contain}"),
-            _target(
-                "first_communication",
-                detected_at + FIRST_COMMUNICATION_MS[severity],
-                f"playbook: {severity}, first communication within {told}",
-            ),
-            _target("review", (resolved_at or detected_at) + REVIEW_MS, "playbook: review within 72 hours"),
-        ]
-    elif severity == "P3":
-        targets.append(_target("fix", next_business_day(detected_at), "playbook: P3, fix within 1 business day"))
-    else:
-        targets.append(_target("fix", detected_at + SPRINT_MS, "playbook: P4, review in the next sprint (14 days)"))
-    return sorted(targets, key=lambda target: target.due_at)
+    since, ended = reached.since, reached.resolved_at
+    found = [
+        _target(plan, "classify", reached.detected_at, reached.classified_at),
+        _target(plan, "commander", since, reached.commander_at),
+        _target(plan, "contain", since, reached.contained_at),
+        _target(plan, "first_communication", since, reached.told_at),
+    ]
+    if ended is None and plan.next_communication_s is not None:
+        first = since + _ms(plan.first_communication_s or 0)
+        found.append(_target(plan, "next_communication", reached.last_told_at or first, None))
+    if plan.fix_business_days is not None:
+        found.append(_fix(plan, hours, since, ended))
+    if ended is not None:
+        found.append(_target(plan, "review", ended, None))
+    return sorted((target for target in found if target is not None), key=lambda target: target.due_at)
 
 
-def next_business_day(at: int) -> int:
-    """The same time one business day on, Monday to Friday by UTC; a weekend's time counts as the Monday's midnight.
-
-    >>> from schemas.timestamp import format_timestamp, parse_timestamp
-    >>> format_timestamp(next_business_day(parse_timestamp("2026-11-27T15:00:00Z")))  # a Friday
-    '2026-11-30T15:00:00.000Z'
-    """
-    moment = datetime.fromtimestamp(at // 1000, tz=UTC)
-    begun = at
-    while moment.weekday() >= _SATURDAY:
-        moment = (moment + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
-        begun = int(moment.timestamp()) * 1000
-    moment += timedelta(days=1)
-    due = begun + DAY_MS
-    while moment.weekday() >= _SATURDAY:
-        moment += timedelta(days=1)
-        due += DAY_MS
-    return due
+def _target(plan: Response, name: str, counted_from: int, done_at: int | None) -> ResponseTarget | None:
+    seconds = getattr(plan, f"{name}_s")
+    if seconds is None:
+        return None
+    words = f"{_WORDS[name]} within {duration(seconds)}"
+    if name == "next_communication":
+        words = f"a communication every {duration(seconds)} while it is open"
+    by_playbook = seconds == getattr(PLAYBOOK[plan.severity], f"{name}_s")
+    return _made(plan, name, counted_from + _ms(seconds), done_at, words, by_playbook=by_playbook)
 
 
-def _target(name: str, due_at: int, source: str) -> ResponseTarget:
-    return ResponseTarget.model_validate({"name": name, "due_at": due_at, "source": source})
+def _fix(plan: Response, hours: BusinessHours, since: int, resolved_at: int | None) -> ResponseTarget:
+    days = plan.fix_business_days or 0
+    words = f"fix within {days:g} business day{'' if days == 1 else 's'}"
+    by_playbook = days == PLAYBOOK[plan.severity].fix_business_days
+    return _made(plan, "fix", hours.after(since, days), resolved_at, words, by_playbook=by_playbook)
+
+
+def _made(
+    plan: Response, name: str, due_at: int, done_at: int | None, words: str, *, by_playbook: bool
+) -> ResponseTarget:
+    by = "playbook" if by_playbook else "configuration"
+    said = _PLAYBOOK_WORDS.get((plan.severity, name), words) if by_playbook else words
+    fields = {"name": name, "due_at": min(due_at, LATEST_MS), "done_at": done_at}
+    return ResponseTarget.model_validate(fields | {"source": f"{by}: {plan.severity}, {said}"})
+
+
+def _since(facts: Facts) -> int:
+    """When the incident got its severity: by the rules, or by a person's word if that came first."""
+    severity, said = facts.severity, facts.classification
+    by_rules = facts.decided_at if facts.decision.severity == severity else None
+    by_person = said.at if said is not None and said.severity == severity else None
+    return max(facts.detected_at, _earliest(by_rules, by_person) or 0)
+
+
+def _earliest(*times: int | None) -> int | None:
+    return min((each for each in times if each is not None), default=None)
+
+
+def _ms(seconds: float) -> int:
+    return round(seconds * 1000)

@@ -10,14 +10,17 @@ from pipeline.correlate.changes import changes
 from pipeline.correlate.containment import Situation, containment, rollback_of
 from pipeline.correlate.declared import is_declared
 from pipeline.correlate.deployments import Deployments, Served, change, takes_back
+from pipeline.correlate.drafts import Matter, drafts
+from pipeline.correlate.duties import duties_of
 from pipeline.correlate.evidence import evidence, segments
-from pipeline.correlate.facts import Facts, newest_lines
+from pipeline.correlate.facts import Facts, newest_lines, shortened
 from pipeline.correlate.modes import mode_of
 from pipeline.correlate.nearness import Onset
+from pipeline.correlate.response import response_of
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.summary import summary
 from pipeline.correlate.suspects import Moves, clear_suspect, suspects
-from pipeline.correlate.targets import response_targets
+from pipeline.correlate.targets import progress, response_targets
 from pipeline.correlate.words import quantity
 from schemas.deployment import Deployment
 from schemas.drift import Drift
@@ -66,8 +69,11 @@ def _content(
     runbook = f"{settings.runbooks}{mode.name}.md"
     steps = containment(Situation(mode, severity, facts.decision.drift, found, rollback, runbook))
     shown = [each.shown for each in facts.tracked.values()]
-    log = _log(facts, earlier, later, settings.log_entries_max)
-    return Incident(
+    deployed = [_deployment_line(each, earlier) for each in later]
+    rolled_back_at = _rolled_back_at(rollback, deployed)
+    log = newest_lines([*facts.log, *deployed, *_reminders(facts, rolled_back_at)], settings.log_entries_max)
+    reached, plan = progress(facts, rolled_back_at), response_of(severity, settings.response)
+    incident = Incident(
         incident_id=facts.incident_id,
         revision=1,
         status=facts.status,
@@ -89,13 +95,16 @@ def _content(
         evidence=evidence(shown, settings.one_finding_s, settings.evidence_max),
         suspects=found,
         containment=steps,
-        response_targets=response_targets(severity, facts.detected_at, facts.resolved_at),
+        response_targets=response_targets(reached, plan, settings.business_hours),
+        duties=duties_of(facts, settings.regimes),
         runbook=runbook,
         acknowledged_by=facts.acknowledged_by,
         assigned_to=facts.assigned_to,
         change="",
         log=log,
     )
+    matter = Matter(incident, facts.decision.drift, facts.recovered_at, rolled_back_at, facts.first_at.get("mitigate"))
+    return incident.model_copy(update={"drafts": drafts(matter, settings.public_names)})
 
 
 def _in_effect(deployments: list[Deployment], started_at: int) -> list[Deployment]:
@@ -123,10 +132,19 @@ def _reason(facts: Facts) -> str:
     return f"{facts.decision.reason} ({drift.signal} {now}, normally {normal})"
 
 
-def _log(facts: Facts, earlier: list[Deployment], later: list[Deployment], entries_max: int) -> list[LogEntry]:
-    """The running log, with what was deployed since the detection: during an incident nothing but a rollback should be."""
-    deployed = [_deployment_line(each, earlier) for each in later]
-    return newest_lines([*facts.log, *deployed], entries_max)
+def _rolled_back_at(rollback: Deployment | None, deployed: list[LogEntry]) -> int | None:
+    """When something was first rolled back: the suspect, or anything else after the detection."""
+    times = [line.at for line in deployed if line.event == "rollback"]
+    return min([*times, *([] if rollback is None else [rollback.timestamp])], default=None)
+
+
+def _reminders(facts: Facts, rolled_back_at: int | None) -> list[LogEntry]:
+    """The reminders given, but for one of containment if a rollback was in time: that may become known only later."""
+    return [
+        LogEntry(at=each.at, event="reminder", text=shortened(each.text))
+        for each in facts.reminders
+        if each.name != "contain" or rolled_back_at is None or rolled_back_at > each.at
+    ]
 
 
 def _deployment_line(deployment: Deployment, earlier: list[Deployment]) -> LogEntry:

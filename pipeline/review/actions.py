@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from pipeline.correlate.containment import clear_suspect
 from pipeline.correlate.modes import MODES
+from pipeline.correlate.suspects import clear_suspect
 from pipeline.correlate.words import duration, quantity
 from pipeline.review.gap import LONG_GAP_S, only_tickets
 from pipeline.review.markdown import code, codes, escaped, table

@@ -1,19 +1,9 @@
 """Response: what was due by when, and when it was done, as far as the messages tell."""
 
-from collections.abc import Mapping
-
 from pipeline.correlate.words import duration
 from pipeline.review.markdown import code, escaped, moment, table
 from pipeline.review.material import Material
 from schemas.incident import ResponseTarget
-
-DONE_BY: Mapping[str, tuple[str, ...]] = {
-    "classify": ("classify", "acknowledge"),
-    "commander": ("assign", "commander"),
-    "contain": ("rollback", "mitigate"),
-    "fix": (),
-}
-"""Of a target, the events of the running log that meet it. Of other targets no message tells."""
 
 
 def response(material: Material) -> list[str]:
@@ -25,24 +15,10 @@ def response(material: Material) -> list[str]:
     return [*lines, "", *(f"- {text}" for text in _steps(material))]
 
 
-def done_at(target: ResponseTarget, material: Material) -> int | None:
-    """When a target was met; None if no message tells.
-
-    Containment is done by a rollback or by what a person says, or at the latest when all signals are back. A fix is done
-    when the incident is resolved, for the last time if it was opened again.
-    """
-    if target.name == "fix":
-        return material.incident.resolved_at
-    found = material.logged(*DONE_BY.get(target.name, ()))
-    if target.name != "contain":
-        return found
-    return min((at for at in (found, material.recovered_at) if at is not None), default=None)
-
-
 def missed(name: str, material: Material) -> bool:
     """Whether a target of this name is known to have been missed."""
     return any(
-        target.name == name and target.due_at < (done_at(target, material) or material.end)
+        target.name == name and target.due_at < (target.done_at or material.end)
         for target in material.incident.response_targets
     )
 
@@ -51,17 +27,11 @@ def _cells(target: ResponseTarget, material: Material) -> tuple[str, ...]:
     name, due, source = target.name.replace("_", " "), moment(target.due_at), escaped(target.source)
     if target.name == "review":
         return name, due, "this draft", "", source
-    if target.name not in DONE_BY:
-        return name, due, "to be filled in", "no message tells of it", source
-    done = done_at(target, material)
+    done = target.done_at
+    if done is None and material.is_open:
+        return name, due, "not done", _late(target.due_at, material.end), source
     if done is None:
-        return (
-            name,
-            due,
-            "not done" if material.is_open else "no message says so",
-            _late(target.due_at, material.end),
-            source,
-        )
+        return name, due, "to be filled in", "no message tells of it", source
     return name, due, moment(done), _late(target.due_at, done), source
 
 

@@ -10,6 +10,9 @@ from schemas.timestamp import format_timestamp
 CLOSED: tuple[IncidentStatus, ...] = ("resolved", "merged")
 """The statuses after which nobody has anything left to do."""
 
+REMINDER = "reminder"
+"""The event of a line in the running log that says what is overdue."""
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -21,12 +24,19 @@ class Told:
     suspect: str
     at: int
     route: str
+    reminded_at: int = 0
 
     @classmethod
     def of(cls, incident: Incident, route: str) -> "Told":
         """What this revision tells."""
         return cls(
-            incident.revision, incident.severity, incident.status, leading_suspect(incident), incident.updated_at, route
+            incident.revision,
+            incident.severity,
+            incident.status,
+            leading_suspect(incident),
+            incident.updated_at,
+            route,
+            max((entry.at for entry in incident.log if entry.event == REMINDER), default=0),
         )
 
 
@@ -64,7 +74,7 @@ def decide(
     -------
     Decision
         A receiver that knows of an incident is told of every change of severity, status and leading suspect, even down
-        to a severity that it does not take: what it shows must not go stale.
+        to a severity that it does not take: what it shows must not go stale. It is also told of what is overdue.
     """
     closed = incident.status in CLOSED
     if silence is not None:
@@ -104,4 +114,7 @@ def _news(incident: Incident, told: Told) -> str:
     suspect = leading_suspect(incident)
     if suspect != told.suspect and incident.status not in CLOSED:
         changes.append(f"leading suspect {told.suspect or 'none'} -> {suspect or 'none'}")
+    overdue = [entry.text for entry in incident.log if entry.event == REMINDER and entry.at > told.reminded_at]
+    # Of a reminder's text what is overdue; what to do about it is in the incident.
+    changes += [f"overdue: {text.partition(': ')[0]}" for text in overdue]
     return ", ".join(changes)

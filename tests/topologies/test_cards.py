@@ -1,10 +1,21 @@
 import io
+import re
 
 import pytest
 from rich.console import Console
 
+from schemas.incident import Draft, Duty, ResponseTarget
 from tests.pipeline.route.samples import STARTED, evidence, incident, suspect
-from topologies.cards import EVIDENCE_ROWS_MAX, SUSPECTS_MAX, WIDTH, card, plain_card, print_card, print_log
+from topologies.cards import (
+    EVIDENCE_ROWS_MAX,
+    SUSPECTS_MAX,
+    WIDTH,
+    card,
+    plain_card,
+    print_card,
+    print_drafts,
+    print_log,
+)
 
 REFUSALS = """\
  P3 OPEN  ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
@@ -121,6 +132,39 @@ def test_a_resolved_incident_says_when_and_asks_for_nothing():
     assert "due" not in text
 
 
+def target(name, minutes, done=None):
+    done_at = None if done is None else STARTED + done * 60_000
+    return ResponseTarget(name=name, due_at=STARTED + minutes * 60_000, done_at=done_at, source="playbook")
+
+
+def test_what_is_overdue_comes_before_what_is_due_and_what_is_done_comes_last():
+    targets = [target("review", 90), target("commander", 15), target("classify", 15, done=3), target("contain", 1)]
+    text = plain_card(incident(response_targets=targets, updated_at=STARTED + 20 * 60_000))
+    [rows] = re.findall(r"^(overdue .*)\n(due .*)\n(done .*)\n", text, re.MULTILINE)
+    assert [row.split(maxsplit=1)[1] for row in rows] == [
+        "contain 03:13:00Z, commander 03:27:00Z",
+        "review 04:42:00Z",
+        "classify 03:15:00Z",
+    ]
+
+
+def test_after_the_resolution_the_review_alone_is_due():
+    targets = [target("review", 90), target("contain", 1), target("classify", 15, done=3)]
+    ended = incident(status="resolved", resolved_at=STARTED + 60_000, response_targets=targets)
+    text = plain_card(ended)
+    assert "due       review 04:42:00Z" in text
+    assert "contain 03:13" not in text
+    assert "classify" not in text
+
+
+def test_duties_that_may_apply_are_named_with_their_deadline():
+    fields = {"regime": "gdpr", "to": "them", "text": "May apply: decide.", "source": "there"}
+    duties = [Duty(name="Article 33", due_at=STARTED + 259_200_000, **fields), Duty(name="Article 34", **fields)]
+    text = " ".join(plain_card(incident(duties=duties)).split())
+    assert "decide may apply: Article 33 by 2026-11-27 03:12:00Z, Article 34 as soon as practicable" in text
+    assert "decide" not in plain_card(incident())
+
+
 def test_what_recovered_is_marked_and_stands_last():
     rows = [
         evidence("thumbs_down", state="recovered"),
@@ -188,3 +232,21 @@ def test_the_running_log_is_told_with_its_times():
     stream = io.StringIO()
     print_log(incident(), stream)
     assert stream.getvalue().split() == ["03:12:41Z", "opened:", "refused", "left", "its", "baseline"]
+
+
+def test_drafts_are_told_whole_to_be_pasted():
+    stream = io.StringIO()
+    print_drafts(incident(drafts=[Draft(audience="internal", subject="P1", text=f"DRAFT.\n\n{'long ' * 40}")]), stream)
+    assert stream.getvalue() == f"--- internal ---\n\nP1\n\nDRAFT.\n\n{'long ' * 40}\n\n"
+
+
+def test_a_draft_cannot_steer_the_terminal():
+    stream = io.StringIO()
+    print_drafts(incident(drafts=[Draft(audience="external", subject="\x1b[31m", text="a\x9bb")]), stream)
+    assert not set(stream.getvalue()) & set("\x1b\x9b")
+
+
+def test_an_incident_that_needs_no_message_says_so():
+    stream = io.StringIO()
+    print_drafts(incident(severity="P4"), stream)
+    assert stream.getvalue() == "no drafts: a P4 that is open needs no message\n"

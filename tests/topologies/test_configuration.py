@@ -11,7 +11,13 @@ from topologies.configuration_problems import known_keys
 
 REJECTED = sorted((Path(__file__).parent / "configuration").glob("*.toml"))
 EXAMPLE = Path(__file__).parents[2] / "driftwire.example.toml"
-WRITTEN_AS_COMMENTS = ("route.routes.", "correlate.severity_rules.", "correlate.sla.", "route.receivers.url")
+WRITTEN_AS_COMMENTS = (
+    "route.routes.",
+    "correlate.severity_rules.",
+    "correlate.sla.",
+    "correlate.response.",
+    "route.receivers.url",
+)
 
 
 def problems(path):

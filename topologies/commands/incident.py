@@ -13,7 +13,7 @@ from schemas.command import Command
 from schemas.incident import Incident, Severity
 from schemas.timestamp import format_timestamp
 from schemas.topics import COMMANDS
-from topologies.cards import print_card, print_log
+from topologies.cards import print_card, print_drafts, print_log
 from topologies.client import write
 from topologies.commands.incidents import known_id, newest_revisions
 from topologies.commands.options import author_option, bootstrap_option, now_ms, wrong_use
@@ -37,12 +37,16 @@ command.add_command(review)
 @command.command("show")
 @INCIDENT
 @click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
+@click.option("--drafts", is_flag=True, help="The drafts for leadership and users instead, to check and paste.")
 @bootstrap_option
-def show(incident_id: str, as_json: bool, bootstrap: str) -> None:
+def show(incident_id: str, as_json: bool, drafts: bool, bootstrap: str) -> None:
     """Show the newest revision, with its running log."""
     incident = asyncio.run(_find(bootstrap, incident_id))
     if as_json:
         click.echo(incident.to_json())
+        return
+    if drafts:
+        print_drafts(incident, sys.stdout)
         return
     print_card(incident, sys.stdout)
     print_log(incident, sys.stdout)

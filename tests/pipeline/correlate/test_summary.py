@@ -7,7 +7,20 @@ from tests.pipeline.correlate.builders import MINUTE, SECOND, START, deployment,
 
 
 @pytest.mark.parametrize(
-    "name", ["words", "modes", "severity", "nearness", "other_causes", "deployments", "containment", "targets"]
+    "name",
+    [
+        "words",
+        "modes",
+        "severity",
+        "nearness",
+        "other_causes",
+        "deployments",
+        "containment",
+        "business",
+        "response",
+        "reminders",
+        "duties",
+    ],
 )
 def test_the_examples_in_the_documentation_are_true(name):
     result = doctest.testmod(importlib.import_module(f"pipeline.correlate.{name}"))

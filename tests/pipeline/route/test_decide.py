@@ -4,6 +4,7 @@ from pipeline.route.decide import Told, decide
 from pipeline.route.matchers import parse_matchers
 from pipeline.route.settings import ReceiverSettings
 from pipeline.route.silences import Silence
+from schemas.incident import LogEntry
 from tests.pipeline.route.samples import STARTED, incident, suspect
 
 HOUR_S = 3600.0
@@ -44,6 +45,29 @@ def test_the_same_again_is_not_sent():
 )
 def test_what_changes_what_a_person_would_do_is_sent(changes, news):
     assert decision(incident(revision=2, **changes), known=told()) == (True, news)
+
+
+def reminded(*minutes, **changes):
+    lines = [LogEntry(at=STARTED + each * 60_000, event="reminder", text=f"n{each} was due: do it") for each in minutes]
+    return changes | {"log": [*incident().log, *lines], "updated_at": STARTED + max(minutes) * 60_000}
+
+
+def test_what_is_overdue_is_sent_once():
+    first, second = reminded(30), reminded(30, 60)
+    assert decision(incident(revision=2, **first), known=told()) == (True, "overdue: n30 was due")
+    assert decision(incident(revision=3, **first), known=told(**first))[0] is False
+    assert decision(incident(revision=3, **second), known=told(**first)) == (True, "overdue: n60 was due")
+
+
+def test_a_review_that_is_overdue_is_sent_to_who_wants_to_know_of_the_end():
+    overdue = reminded(90, status="resolved")
+    known = told(status="resolved")
+    assert decision(incident(revision=3, **overdue), known=known) == (True, "overdue: n90 was due")
+    assert decision(incident(revision=3, **overdue), NO_END, known=known)[0] is False
+
+
+def test_who_was_never_told_of_a_resolved_incident_is_not_reminded_of_it():
+    assert decision(incident(revision=3, **reminded(90, status="resolved")))[0] is False
 
 
 def test_a_cause_that_becomes_known_later_is_sent():
