@@ -44,6 +44,7 @@ class Evidence(_Strict):
     channel: str | None = None
     segment: str = ""
     effect: float | None = Field(default=None, description="a shift of rank, of a value; an odds ratio, of a rate")
+    traffic_share: float = Field(default=1.0, description="of the subject's records, what the segment has")
 
     @field_validator("signal")
     @classmethod
@@ -143,6 +144,7 @@ def drift_of(evidence: Evidence) -> Drift:
         evidence=30.0,
         threshold=28.0,
         sentence="",
+        traffic_share=evidence.traffic_share,
     )
 
 
