@@ -85,6 +85,10 @@ class Incident(Message):
     severity: Severity
     severity_rule: Label = Field(description="the name of the rule that decided")
     severity_reason: str
+    severity_moved_by: Label | None = Field(
+        default=None,
+        description="the move that made it one step milder or worse than the rule says, by how much is hit",
+    )
     failure_mode: Label
     subject: Subject
     environment: Label | None = None

@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from load.errors import LoadError
 from load.lines import SUBJECT
 from pipeline.correlate.rule import Promise
-from pipeline.correlate.severity import decide, default_rules
+from pipeline.correlate.severity import decide
+from pipeline.correlate.table import default_table
 from pipeline.detect.catalogue import CATEGORIES, EVENTS, SIGNALS
 from pipeline.detect.effect import effect_of
 from schemas.drift import Drift, Side, Tier
@@ -71,6 +72,7 @@ class Judged:
     expected: Severity
     severity: Severity
     rule: str
+    moved_by: str | None
 
     @property
     def is_right(self) -> bool:
@@ -97,14 +99,14 @@ def cases(file: Path = FILE) -> list[Case]:
 
 def judge(found: Iterable[Case]) -> list[Judged]:
     """Ask the rules that come with the product."""
-    rules = default_rules()
+    table = default_table()
     judged = []
     for case in found:
         promises = {
             (SUBJECT, name): Promise(subject=SUBJECT, signal=name, most=most) for name, most in case.sla.items()
         }
-        decision = decide(rules, [drift_of(each) for each in case.drifts], promises)
-        judged.append(Judged(case.says, case.severity, decision.severity, decision.rule))
+        decision = decide(table, [drift_of(each) for each in case.drifts], promises)
+        judged.append(Judged(case.says, case.severity, decision.severity, decision.rule, decision.moved_by))
     return judged
 
 

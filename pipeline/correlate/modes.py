@@ -38,6 +38,15 @@ class Mode:
     strong: tuple[Cause, ...]
     possible: tuple[Cause, ...] = ()
 
+    @property
+    def is_harmful(self) -> bool:
+        """Whether it can harm people, and not only disappoint them: then switching off, or a filter, comes first.
+
+        >>> MODES["pii_exposure"].is_harmful, MODES["filter_over_blocking"].is_harmful
+        (True, False)
+        """
+        return self.family == "safety" and self.contain[0] != "rollback"
+
     def fit(self, kind: str) -> float:
         """How well a kind of change explains this mode: 1.0, 0.6 or 0.2.
 

@@ -4,6 +4,7 @@ from collections import Counter
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from pipeline.correlate.move import Move
 from pipeline.correlate.rule import Promise, Rule
 
 
@@ -60,6 +61,15 @@ class CorrelateSettings(BaseModel):
     severity_rules: tuple[Rule, ...] = Field(
         default=(), max_length=200, description="rules of your own, asked before the ones that come with the product"
     )
+    severity_moves: tuple[Move, ...] = Field(
+        default=(), max_length=50,
+        description="moves of your own, by how much is hit; one named as one of the product's takes its place",
+    )  # fmt: skip
+    deescalate_after_s: float = Field(
+        default=600, ge=0, le=86_400,
+        description="a severity falls when the rules have said less for this long; bigger: it flaps less, and stays high "
+        "for longer",
+    )  # fmt: skip
     sla: tuple[Promise, ...] = Field(
         default=(), max_length=10_000,
         description="what was promised of subjects: broken, it is worse than the same change within it",

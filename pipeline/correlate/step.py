@@ -13,8 +13,8 @@ from pipeline.correlate.incidents import Incidents
 from pipeline.correlate.parts import Parts
 from pipeline.correlate.reading import Unreadable, read
 from pipeline.correlate.settings import CorrelateSettings
-from pipeline.correlate.severity import default_rules
 from pipeline.correlate.shifts import Shifts, explains
+from pipeline.correlate.table import default_table
 from pipeline.correlate.tell import tell
 from pipeline.dead_letters import dead_letter
 from pipeline.step import Input, Output
@@ -50,7 +50,8 @@ class CorrelateStep:
         self._clocks = Clocks()
         self._deployments = Deployments(settings.deployments_max)
         self._shifts = Shifts(settings.causes_max)
-        self._incidents = Incidents(settings, (*settings.severity_rules, *default_rules()))
+        table = default_table().extended(settings.severity_rules, settings.severity_moves)
+        self._incidents = Incidents(settings, table)
         self._parts = Parts(self._clocks, self._deployments, self._shifts, self._incidents)
         self.limits_hit: Counter[str] = Counter()
 
@@ -101,8 +102,14 @@ class CorrelateStep:
         self._parts.mark("clocks", "")
         for facts, then in zip(unfinished, before, strict=True):
             now = self._now(facts)
-            if now > then and (self._incidents.rest(facts, now) or self._deployed(facts, then + 1, now)):
-                yield from self._tell(facts)
+            if now > then:
+                moved = [
+                    self._incidents.calm(facts, now),
+                    self._incidents.rest(facts, now),
+                    self._deployed(facts, then + 1, now),
+                ]
+                if any(moved):
+                    yield from self._tell(facts)
 
     def _drift(self, drift: Drift) -> Iterator[Output]:
         subject = drift.subject
@@ -115,6 +122,7 @@ class CorrelateStep:
         for facts in self._incidents.of_subject(subject):
             if facts.incident_id in touched:
                 facts.clock = max(facts.clock, drift.updated_at)
+                self._incidents.calm(facts, self._now(facts))
                 self._incidents.rest(facts, self._now(facts))
                 yield from self._tell(facts)
         yield from self._make_room()

@@ -17,7 +17,6 @@ from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.summary import summary
 from pipeline.correlate.suspects import Onset, suspects
 from pipeline.correlate.targets import response_targets
-from pipeline.correlate.words import quantity
 from schemas.deployment import Deployment
 from schemas.drift import Drift
 from schemas.incident import Incident, LogEntry
@@ -72,6 +71,7 @@ def _content(
         severity=severity,
         severity_rule=_rule(facts),
         severity_reason=_reason(facts),
+        severity_moved_by=facts.decision.moved_by if severity == facts.decision.severity else None,
         failure_mode=mode.name,
         subject=facts.subject,
         environment=served.environment,
@@ -111,14 +111,13 @@ def _rule(facts: Facts) -> str:
 
 
 def _reason(facts: Facts) -> str:
-    said, drift = facts.classification, facts.decision.drift
+    said = facts.classification
     if said is not None and facts.severity != facts.decision.severity:
         note = f": {said.note}" if said.note else ""
         return (
             f"{said.author} says {said.severity}{note} (the rule {facts.decision.rule} said {facts.decision.severity})"
         )
-    now, normal = (quantity(value, drift.unit, drift.channel) for value in (drift.now, drift.normal))
-    return f"{facts.decision.reason} ({drift.signal} {now}, normally {normal})"
+    return facts.decision.because
 
 
 def _log(facts: Facts, earlier: list[Deployment], later: list[Deployment], entries_max: int) -> list[LogEntry]:

@@ -38,6 +38,7 @@ def partition_history(random_: random.Random, partition: int) -> list[Drift | Ti
                 signal, start=start, after_s=random_.choice((5, 60, 900)), subject=subject, partition=partition,
                 drift_id=f"{subject}-{number}", environment="production", provider=random_.choice(("openai", None)),
                 **({"tier": "ticket"} if random_.random() < 0.2 and signal != "input_tokens" else {}),
+                **({"segment": "prompt=v42", "traffic_share": 0.05} if random_.random() < 0.2 else {}),
             )  # fmt: skip
             states: list[Drift] = [opened]
             for place, after in enumerate((10, 60, 600), 1):
