@@ -57,6 +57,8 @@ class Containment(Message):
     action: Literal["kill_switch", "throttle", "rollback", "filter", "investigate"]
     target: str
     reason: str
+    to_version: Label | None = Field(default=None, description="of a rollback: the version to return to")
+    done_at: Timestamp | None = Field(default=None, description="when it was done, if it was: these stand last")
 
 
 class ResponseTarget(Message):

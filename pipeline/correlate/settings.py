@@ -5,7 +5,7 @@ from collections import Counter
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.correlate.move import Move
-from pipeline.correlate.rule import Promise, Rule
+from pipeline.correlate.rule import Name, Promise, Rule
 
 
 class CorrelateSettings(BaseModel):
@@ -73,6 +73,10 @@ class CorrelateSettings(BaseModel):
     sla: tuple[Promise, ...] = Field(
         default=(), max_length=10_000,
         description="what was promised of subjects: broken, it is worse than the same change within it",
+    )  # fmt: skip
+    kill_switches: dict[Name, Name] = Field(
+        default_factory=dict, max_length=10_000,
+        description="by subject, the feature flag that switches it off: a flag of this name is its kill switch",
     )  # fmt: skip
     suspects_max: int = Field(default=5, ge=1, le=20, description="suspects an incident names, best first")
     evidence_max: int = Field(default=50, ge=1, le=60, description="lines of evidence an incident shows")

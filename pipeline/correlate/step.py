@@ -21,6 +21,7 @@ from pipeline.step import Input, Output
 from schemas.command import Command
 from schemas.deployment import Deployment
 from schemas.drift import Drift
+from schemas.incident import Incident, Severity
 from schemas.tick import Tick
 from schemas.topics import ALERTS
 
@@ -172,9 +173,20 @@ class CorrelateStep:
             yield from self._tell(facts)
 
     def _tell(self, facts: Facts) -> Iterator[Output]:
+        """Tell an incident; and the others of its subject, if it says something else than before of the versions then live."""
+        before = facts.told
+        yield from self._tell_one(facts)
+        if before is not None and facts.told is not None and _says(before) == _says(facts.told):
+            return
+        for other in self._incidents.of_subject(facts.subject):
+            if other is not facts and other.told is not None:
+                yield from self._tell_one(other)
+
+    def _tell_one(self, facts: Facts) -> Iterator[Output]:
         self._parts.mark("incident", facts.incident_id)
         shifts = self._shifts.of(facts.subject)
-        incident = tell(facts, self._deployments, shifts, self._now(facts), self._settings)
+        others = [each for each in self._incidents.of_subject(facts.subject) if each is not facts]
+        incident = tell(facts, self._deployments, shifts, self._now(facts), self._settings, others)
         if incident is not None:
             facts.told = incident
             yield Output(ALERTS, incident.incident_id.encode(), incident.to_json())
@@ -197,6 +209,11 @@ class CorrelateStep:
 
     def _deployed(self, facts: Facts, first_ms: int, last_ms: int) -> bool:
         return any(True for _ in self._deployments.of(_served(facts), first_ms, last_ms))
+
+
+def _says(incident: Incident) -> tuple[int, Severity]:
+    """What an incident says of the version that was live when it began."""
+    return incident.started_at, incident.severity
 
 
 def _served(facts: Facts) -> Served:

@@ -6,12 +6,22 @@ Nothing here remembers: the same facts, deployments and clock give the same inci
 
 from collections.abc import Sequence
 
+from pipeline.correlate.canary import split_of
 from pipeline.correlate.changes import changes
-from pipeline.correlate.containment import Situation, clear_suspect, containment, rollback_of
+from pipeline.correlate.containment import (
+    NOT_OURS,
+    Situation,
+    clear_suspect,
+    containment,
+    deployment_of,
+    rollback_of,
+    switched_off,
+)
 from pipeline.correlate.declared import is_declared
 from pipeline.correlate.deployments import Deployments, Served, change, takes_back
 from pipeline.correlate.evidence import evidence, segments
 from pipeline.correlate.facts import Facts, newest_lines
+from pipeline.correlate.known_good import Past, last_known_good
 from pipeline.correlate.modes import mode_of
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.summary import summary
@@ -23,7 +33,12 @@ from schemas.incident import Incident, LogEntry
 
 
 def tell(
-    facts: Facts, deployments: Deployments, shifts: Sequence[Drift], clock: int, settings: CorrelateSettings
+    facts: Facts,
+    deployments: Deployments,
+    shifts: Sequence[Drift],
+    clock: int,
+    settings: CorrelateSettings,
+    others: Sequence[Facts] = (),
 ) -> Incident | None:
     """The next revision of an incident; None if readers know all of it already.
 
@@ -37,9 +52,11 @@ def tell(
         Of the incident, Unix ms. A deployment of a later event time has not happened yet.
     settings
         Windows and limits.
+    others
+        The other incidents of the subject: when they began, and how bad they are, speaks against versions.
     """
     before = facts.told
-    incident = _content(facts, deployments, shifts, clock, settings)
+    incident = _content(facts, deployments, shifts, clock, settings, others)
     if before is not None:
         if incident.model_copy(update={"revision": before.revision, "change": before.change}) == before:
             return None
@@ -48,7 +65,12 @@ def tell(
 
 
 def _content(
-    facts: Facts, deployments: Deployments, shifts: Sequence[Drift], clock: int, settings: CorrelateSettings
+    facts: Facts,
+    deployments: Deployments,
+    shifts: Sequence[Drift],
+    clock: int,
+    settings: CorrelateSettings,
+    others: Sequence[Facts],
 ) -> Incident:
     mode, severity = mode_of(facts.decision.drift), facts.severity
     served = Served(facts.subject, facts.named("environment"), facts.named("provider"))
@@ -59,11 +81,20 @@ def _content(
     onset = Onset(facts.started_at, facts.detected_at, mode)
     undeclared = [each for each in shifts if not is_declared(each, deployments.of(served, 0, until))]
     found = suspects(onset, _in_effect(earlier, facts.started_at), undeclared, settings)
-    rollback = rollback_of(clear_suspect(found), earlier, [*earlier, *later])
-    runbook = f"{settings.runbooks}{mode.name}.md"
-    steps = containment(Situation(mode, severity, facts.decision.drift, found, rollback, runbook))
     shown = [each.shown for each in facts.tracked.values()]
-    log = _log(facts, earlier, later, settings.log_entries_max)
+    cause, back, split = deployment_of(clear_suspect(found), earlier), None, None
+    if cause is not None and cause.kind not in NOT_OURS:
+        past = [Past(each.started_at, each.severity) for each in others]
+        back = last_known_good(cause, deployments.of(served, 0, until), past, round(settings.start_error_s * 1000))
+        split = split_of(cause, shown)
+    rollback = rollback_of(cause, back, [*earlier, *later])
+    flag = settings.kill_switches.get(facts.subject)
+    off = switched_off(flag, later)
+    runbook = f"{settings.runbooks}{mode.name}.md"
+    steps = containment(
+        Situation(mode, severity, facts.decision.drift, found, rollback, runbook, back, split, flag, off)
+    )
+    log = _log(facts, earlier, later, (rollback, off), settings.log_entries_max)
     return Incident(
         incident_id=facts.incident_id,
         revision=1,
@@ -120,13 +151,24 @@ def _reason(facts: Facts) -> str:
     return facts.decision.because
 
 
-def _log(facts: Facts, earlier: list[Deployment], later: list[Deployment], entries_max: int) -> list[LogEntry]:
-    """The running log, with what was deployed since the detection: during an incident nothing but a rollback should be."""
-    deployed = [_deployment_line(each, earlier) for each in later]
+def _log(
+    facts: Facts,
+    earlier: list[Deployment],
+    later: list[Deployment],
+    contain: tuple[Deployment | None, Deployment | None],
+    entries_max: int,
+) -> list[LogEntry]:
+    """The running log, with what was deployed since the detection: during an incident nothing but its containment should be.
+
+    ``contain`` is the rollback and the switching off, where they were done.
+    """
+    deployed = [_deployment_line(each, earlier, *contain) for each in later]
     return newest_lines([*facts.log, *deployed], entries_max)
 
 
-def _deployment_line(deployment: Deployment, earlier: list[Deployment]) -> LogEntry:
+def _deployment_line(
+    deployment: Deployment, earlier: list[Deployment], rollback: Deployment | None, off: Deployment | None
+) -> LogEntry:
     changed, name = change(deployment), deployment.deployment_id
     what = changed if f"({name})" in changed else f"{changed} ({name})"
     taken_back = deployment.rollback_of or next(
@@ -134,6 +176,10 @@ def _deployment_line(deployment: Deployment, earlier: list[Deployment]) -> LogEn
     )
     if taken_back is not None:
         return LogEntry(at=deployment.timestamp, event="rollback", text=f"rolled back: {what} takes back {taken_back}")
+    if deployment == rollback:
+        return LogEntry(at=deployment.timestamp, event="rollback", text=f"rolled back: {what}")
+    if deployment == off:
+        return LogEntry(at=deployment.timestamp, event="kill_switch", text=f"switched off: {what}")
     text = (
         f"{what} was deployed into the open incident and is not its rollback: hold other changes until it is resolved"
     )

@@ -6,7 +6,9 @@ import pytest
 from tests.pipeline.correlate.builders import MINUTE, SECOND, START, deployment, drift, later, only, tick
 
 
-@pytest.mark.parametrize("name", ["words", "modes", "severity", "suspects", "deployments", "containment", "targets"])
+@pytest.mark.parametrize(
+    "name", ["words", "modes", "severity", "suspects", "deployments", "containment", "known_good", "targets"]
+)
 def test_the_examples_in_the_documentation_are_true(name):
     result = doctest.testmod(importlib.import_module(f"pipeline.correlate.{name}"))
     assert result.attempted > 0
