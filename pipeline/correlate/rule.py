@@ -41,6 +41,9 @@ class When(BaseModel):
         for name in names:
             if name not in MODES:
                 raise ValueError(f'no failure mode is called "{name}": did you mean "{nearest(name, MODES)}"?')
+            if MODES[name].is_composed:
+                parts = sorted({part for each in MODES[name].together for part in each.moved if part in MODES})
+                raise ValueError(f'"{name}" is told by several drifts, and a rule asks one: name {", ".join(parts)}')
         return names
 
 

@@ -23,6 +23,7 @@ from pipeline.correlate.evidence import evidence, segments
 from pipeline.correlate.facts import Facts, newest_lines
 from pipeline.correlate.known_good import Past, last_known_good
 from pipeline.correlate.modes import mode_of
+from pipeline.correlate.recognition import recognised
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.summary import summary
 from pipeline.correlate.suspects import Onset, suspects
@@ -72,16 +73,22 @@ def _content(
     settings: CorrelateSettings,
     others: Sequence[Facts],
 ) -> Incident:
-    mode, severity = mode_of(facts.decision.drift), facts.severity
+    lead, severity = facts.decision.drift, facts.severity
     served = Served(facts.subject, facts.named("environment"), facts.named("provider"))
     until = clock if facts.resolved_at is None else min(clock, facts.resolved_at)
     look_back_ms = round(settings.look_back_s * 1000)
     earlier = list(deployments.of(served, facts.started_at - look_back_ms, facts.detected_at))
     later = list(deployments.of(served, facts.detected_at + 1, until))
-    onset = Onset(facts.started_at, facts.detected_at, mode)
+    onset = Onset(facts.started_at, facts.detected_at, mode_of(lead))
     undeclared = [each for each in shifts if not is_declared(each, deployments.of(served, 0, until))]
     found = suspects(onset, _in_effect(earlier, facts.started_at), undeclared, settings)
     shown = [each.shown for each in facts.tracked.values()]
+    clear = clear_suspect(found)
+    outside = served.provider is not None and (clear is None or clear.kind in NOT_OURS)
+    mode = recognised(lead, [*shown, *shifts], clear, settings.join_window_s * 1000, outside=outside)
+    if mode != onset.mode:
+        onset = Onset(facts.started_at, facts.detected_at, mode)
+        found = suspects(onset, _in_effect(earlier, facts.started_at), undeclared, settings)
     cause, back, split = deployment_of(clear_suspect(found), earlier), None, None
     if cause is not None and cause.kind not in NOT_OURS:
         past = [Past(each.started_at, each.severity) for each in others]
@@ -91,9 +98,7 @@ def _content(
     flag = settings.kill_switches.get(facts.subject)
     off = switched_off(flag, later)
     runbook = f"{settings.runbooks}{mode.name}.md"
-    steps = containment(
-        Situation(mode, severity, facts.decision.drift, found, rollback, runbook, back, split, flag, off)
-    )
+    steps = containment(Situation(mode, severity, lead, found, rollback, runbook, back, split, flag, off))
     log = _log(facts, earlier, later, (rollback, off), settings.log_entries_max)
     return Incident(
         incident_id=facts.incident_id,
