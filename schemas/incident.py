@@ -60,6 +60,8 @@ class Containment(Message):
     action: Literal["kill_switch", "throttle", "rollback", "filter", "investigate"]
     target: str
     reason: str
+    to_version: Label | None = Field(default=None, description="of a rollback: the version to return to")
+    done_at: Timestamp | None = Field(default=None, description="when it was done, if it was: these stand last")
 
 
 class ResponseTarget(Message):
@@ -110,6 +112,10 @@ class Incident(Message):
     severity: Severity
     severity_rule: Label = Field(description="the name of the rule that decided")
     severity_reason: str
+    severity_moved_by: Label | None = Field(
+        default=None,
+        description="the move that made it one step milder or worse than the rule says, by how much is hit",
+    )
     failure_mode: Label
     subject: Subject
     environment: Label | None = None

@@ -16,6 +16,7 @@ from pipeline.correlate.settings import CorrelateSettings
 from pipeline.detect.settings import DetectSettings
 from pipeline.route.settings import RouteSettings
 from topologies.configuration_problems import problem
+from topologies.configuration_promises import unknown_signals
 from topologies.failure import Failure
 
 BOOTSTRAP_PATTERN = re.compile(r"[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*", re.ASCII)
@@ -135,10 +136,13 @@ def load(path: Path | None) -> Configuration:
         raise ConfigurationError([f"{path}: {_lower_first(str(error))}"]) from error
     try:
         # Through JSON, because pydantic is strict there without refusing a list where a tuple is meant.
-        return Configuration.model_validate_json(json.dumps(values, default=str), strict=True)
+        configuration = Configuration.model_validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
         details = error.errors(include_url=False)
         raise ConfigurationError([f"{path}: {problem(Configuration, detail)}" for detail in details]) from error
+    if unknown := unknown_signals(configuration.correlate.sla):
+        raise ConfigurationError([f"{path}: {line}" for line in unknown])
+    return configuration
 
 
 def write(configuration: Configuration, path: Path) -> None:

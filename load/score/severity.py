@@ -11,7 +11,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from load.errors import LoadError
 from load.lines import SUBJECT
 from pipeline.correlate.rule import Promise
-from pipeline.correlate.severity import decide, default_rules
+from pipeline.correlate.severity import decide
+from pipeline.correlate.table import default_table
 from pipeline.detect.catalogue import CATEGORIES, EVENTS, SIGNALS
 from pipeline.detect.effect import effect_of
 from schemas.drift import Drift, Side, Tier
@@ -44,6 +45,7 @@ class Evidence(_Strict):
     channel: str | None = None
     segment: str = ""
     effect: float | None = Field(default=None, description="a shift of rank, of a value; an odds ratio, of a rate")
+    traffic_share: float = Field(default=1.0, description="of the subject's records, what the segment has")
 
     @field_validator("signal")
     @classmethod
@@ -70,6 +72,7 @@ class Judged:
     expected: Severity
     severity: Severity
     rule: str
+    moved_by: str | None
 
     @property
     def is_right(self) -> bool:
@@ -96,14 +99,14 @@ def cases(file: Path = FILE) -> list[Case]:
 
 def judge(found: Iterable[Case]) -> list[Judged]:
     """Ask the rules that come with the product."""
-    rules = default_rules()
+    table = default_table()
     judged = []
     for case in found:
         promises = {
             (SUBJECT, name): Promise(subject=SUBJECT, signal=name, most=most) for name, most in case.sla.items()
         }
-        decision = decide(rules, [drift_of(each) for each in case.drifts], promises)
-        judged.append(Judged(case.says, case.severity, decision.severity, decision.rule))
+        decision = decide(table, [drift_of(each) for each in case.drifts], promises)
+        judged.append(Judged(case.says, case.severity, decision.severity, decision.rule, decision.moved_by))
     return judged
 
 
@@ -143,6 +146,7 @@ def drift_of(evidence: Evidence) -> Drift:
         evidence=30.0,
         threshold=28.0,
         sentence="",
+        traffic_share=evidence.traffic_share,
     )
 
 

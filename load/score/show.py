@@ -113,7 +113,7 @@ def _severity(report: dict[str, Any], console: Console) -> None:
     for name in ("case", "is", "rule"):
         table.add_column(name)
     for row in (row for row in report["rows"] if row["suite"] == "severity"):
-        table.add_row(row["scenario"], row["severity"], row["rule"])
+        table.add_row(row["scenario"], row["severity"], " and ".join(filter(None, (row["rule"], row["moved_by"]))))
     console.print(table)
     console.print(f"{report['severity_right_share']:.1%} of {report['severity_cases']} cases are as a person says")
 

@@ -2,7 +2,7 @@
 
 from schemas.incident import Incident
 
-_TOLD = ("deployment", "rollback", "accept", "classify", "reopened", "limit", "reminder")
+_TOLD = ("deployment", "rollback", "kill_switch", "accept", "classify", "reopened", "limit", "reminder")
 """Events of the log that no other field shows."""
 
 

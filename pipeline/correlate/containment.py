@@ -2,33 +2,32 @@
 
 from dataclasses import dataclass
 
+from pipeline.correlate.canary import Split
 from pipeline.correlate.deployments import takes_back
+from pipeline.correlate.known_good import Good
 from pipeline.correlate.modes import Action, Mode
 from pipeline.correlate.suspects import clear_suspect
+from pipeline.correlate.words import quantity
 from schemas.deployment import Deployment
 from schemas.drift import Drift
 from schemas.incident import Containment, Severity, Suspect
+from schemas.timestamp import clock_time
 
 NOT_OURS = ("provider_status", "input_shift", "undeclared_change", "retrieval", "upstream_data", "provider")
 """Kinds of suspects that nobody here can roll back."""
 
-
-def rollback_target(suspect: Suspect) -> str:
-    """What a rollback of a suspect brings back.
-
-    >>> rollback_target(Suspect(rank=1, kind="prompt", name="prompt v41 -> v42", score=1, reason="",
-    ...                         from_version="v41", to_version="v42"))
-    'prompt to v41'
-    """
-    what = suspect.kind.replace("_", " ")
-    return (
-        f"{what} to {suspect.from_version}" if suspect.from_version else f"{what} to the version before {suspect.name}"
-    )
+_ON = ("on", "true", "enabled", "1")
+"""Versions of a flag that switch a feature on."""
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """What containment is decided by: what fails and how badly, who is suspected, what has been rolled back already."""
+    """What containment is decided by.
+
+    What fails and how badly, who is suspected, what has been rolled back already; ``back`` is where a rollback leads, and
+    ``split`` how the traffic is shared between versions; ``flag`` is the subject's kill switch, and ``switched_off`` the
+    deployment that used it.
+    """
 
     mode: Mode
     severity: Severity
@@ -36,25 +35,70 @@ class Situation:
     suspects: list[Suspect]
     rollback: Deployment | None
     runbook: str
+    back: Good | None = None
+    split: Split | None = None
+    flag: str | None = None
+    switched_off: Deployment | None = None
+
+
+def rollback_target(suspect: Suspect, back: Good | None = None, split: Split | None = None) -> str:
+    """What a rollback of a suspect brings back.
+
+    >>> suspect = Suspect(rank=1, kind="prompt", name="prompt v41 -> v42", score=1, reason="", from_version="v41",
+    ...                   to_version="v42")
+    >>> rollback_target(suspect)
+    'prompt to v41'
+    >>> rollback_target(suspect, Good("v41"), Split(0.05, frozenset({"v41"})))
+    'prompt: stop the canary v42 (5.0 % of the traffic) and send all traffic to v41'
+    """
+    what = suspect.kind.replace("_", " ")
+    version = back.told if back is not None else suspect.from_version
+    if version is None:
+        return f"{what} to the version before {suspect.name}"
+    beside = split is not None and (not split.others or back is None or back.version in split.others)
+    if split is None or not beside or suspect.to_version is None:
+        return f"{what} to {version}"
+    share = "" if split.share is None else f" ({quantity(split.share, '', 'rate')} of the traffic)"
+    canary = "the canary " if split.is_canary else ""
+    return f"{what}: stop {canary}{suspect.to_version}{share} and send all traffic to {version}"
 
 
 def containment(situation: Situation) -> list[Containment]:
     """The things to do, in order.
 
     The failure mode gives the order. A rollback is proposed only of a clear suspect that can be rolled back and has not
-    been. From P3 down people investigate before they switch a working feature off.
+    been. From P3 down people investigate before they switch a working feature off. What is done already stands last.
     """
     order = list(situation.mode.contain)
     if situation.severity in ("P3", "P4"):
         order.sort(key=lambda action: action == "kill_switch")
     steps = [step for action in order if (step := _step(action, situation)) is not None]
+    steps.sort(key=lambda step: step.done_at is not None)
     return [step.model_copy(update={"rank": place}) for place, step in enumerate(steps, 1)]
 
 
-def rollback_of(suspect: Suspect | None, deployed: list[Deployment], later: list[Deployment]) -> Deployment | None:
-    """The first of the later deployments that takes the suspect back; None if there is none yet."""
-    taken = next((each for each in deployed if suspect and each.deployment_id == suspect.deployment_id), None)
-    return next((each for each in later if taken is not None and takes_back(each, taken)), None)
+def deployment_of(suspect: Suspect | None, deployed: list[Deployment]) -> Deployment | None:
+    """The deployment that a suspect is; None if it is none."""
+    return next((each for each in deployed if suspect and each.deployment_id == suspect.deployment_id), None)
+
+
+def rollback_of(cause: Deployment | None, back: Good | None, later: list[Deployment]) -> Deployment | None:
+    """The first of the later deployments that takes the cause back, or brings the version to go back to; None as yet."""
+    if cause is None:
+        return None
+    for each in later:
+        brings_back = back is not None and each.to_version == back.version
+        if takes_back(each, cause) or (brings_back and (each.kind, each.name) == (cause.kind, cause.name)):
+            return each
+    return None
+
+
+def switched_off(flag: str | None, later: list[Deployment]) -> Deployment | None:
+    """The deployment that used the kill switch, of those into the incident; None if none did, or if it is on again."""
+    used = [each for each in later if flag is not None and (each.kind, each.name) == ("flag", flag)]
+    if not used or (used[-1].to_version or "").lower() in _ON:
+        return None
+    return used[-1]
 
 
 def _step(action: Action, situation: Situation) -> Containment | None:
@@ -63,11 +107,9 @@ def _step(action: Action, situation: Situation) -> Containment | None:
         case "rollback":
             if suspect is None or suspect.kind in NOT_OURS or situation.rollback is not None:
                 return None
-            reason = f"{suspect.name} is the most likely cause: return to the last version that worked"
-            return _do(action, rollback_target(suspect), reason)
+            return _rollback(suspect, situation)
         case "kill_switch":
-            reason = "the fastest containment: users get the fallback, without a deployment"
-            return _do(action, f"the feature flag of {subject}", reason)
+            return _kill_switch(situation)
         case "throttle":
             reason = "send a part of the requests to the fallback while load is part of the failure"
             return _do(action, f"traffic to {subject}", reason)
@@ -76,6 +118,36 @@ def _step(action: Action, situation: Situation) -> Containment | None:
             return _do(action, f"inputs of {subject} that set off {situation.drift.signal}", reason)
         case "investigate":
             return _do(action, situation.runbook, _where_to_look(situation.mode, situation.rollback))
+
+
+def _rollback(suspect: Suspect, situation: Situation) -> Containment:
+    back = situation.back
+    reason = f"{suspect.name} is the most likely cause: return to {_where(back)}"
+    step = _do("rollback", rollback_target(suspect, back, situation.split), reason)
+    return step.model_copy(update={"to_version": suspect.from_version if back is None else back.version})
+
+
+def _where(back: Good | None) -> str:
+    if back is None:
+        return "the version before"
+    why = f" ({'; '.join(back.passed_over)})" if back.passed_over else ""
+    if back.live_ms is not None:
+        return f"the last version that is known to have worked{why}"
+    if back.is_bad:
+        return f"the version before, for want of one that is known to have worked{why}"
+    return f"{back.version}, of which nothing is known{why}"
+
+
+def _kill_switch(situation: Situation) -> Containment:
+    subject, flag, off = situation.drift.subject, situation.flag, situation.switched_off
+    if flag is None:
+        target = f"the feature flag of {subject} (name it in correlate.kill_switches)"
+    else:
+        target = f"the feature flag {flag}"
+    if off is None:
+        return _do("kill_switch", target, "the fastest containment: users get the fallback, without a deployment")
+    reason = f"done at {clock_time(off.timestamp)} by {off.deployment_id}: users get the fallback"
+    return _do("kill_switch", target, reason).model_copy(update={"done_at": off.timestamp})
 
 
 def _where_to_look(mode: Mode, rollback: Deployment | None) -> str:

@@ -67,7 +67,8 @@ class Reminder:
 class Facts:
     """One incident's state. Times are Unix ms of event time.
 
-    ``decided_at`` is when the decision first reached its severity; ``clock`` is the newest report of any drift of the
+    ``decided_at`` is when the decision last rose to its severity, or past it; ``calmer`` is what the rules have said at worst
+    since they began to say less than the decision, and since when that is; ``clock`` is the newest report of any drift of the
     subject; ``partitions`` are those of records that its drifts came from; ``closed_by`` is set when a person ended the
     incident, after which no drift joins it; ``told`` is the last revision that readers have. ``first_at`` and ``last_at``
     are the earliest and latest line of the log by its event, also of lines that the log has no room for any more;
@@ -83,6 +84,7 @@ class Facts:
     clock: int
     partitions: set[int] = field(default_factory=set)
     tracked: dict[str, Tracked] = field(default_factory=dict)
+    calmer: tuple[int, Decision] | None = None
     log: list[LogEntry] = field(default_factory=list)
     acknowledged_by: str | None = None
     assigned_to: str | None = None
@@ -188,17 +190,12 @@ class Facts:
 
     def dump(self) -> dict[str, Any]:
         """The state, for JSON."""
-        decision = self.decision
         return {
             "incident_id": self.incident_id,
             "subject": self.subject,
             "opened_by": self.opened_by,
-            "decision": [
-                decision.severity,
-                decision.rule,
-                decision.reason,
-                decision.drift.model_dump(exclude_none=True),
-            ],
+            "decision": _dumped(self.decision),
+            "calmer": None if self.calmer is None else [self.calmer[0], _dumped(self.calmer[1])],
             "decided_at": self.decided_at,
             "clock": self.clock,
             "partitions": sorted(self.partitions),
@@ -230,13 +227,13 @@ class Facts:
             raise ValueError("none of its drifts is in the checkpoint")
         if told is None:
             raise ValueError("the revision that readers know is not in the checkpoint")
-        severity, rule, reason, drift = state["decision"]
-        classification = state["classification"]
+        classification, calmer = state["classification"], state.get("calmer")
         return cls(
             incident_id=state["incident_id"],
             subject=state["subject"],
             opened_by=state["opened_by"],
-            decision=Decision(severity, rule, reason, Drift.model_validate(drift)),
+            decision=_loaded(state["decision"]),
+            calmer=None if calmer is None else (int(calmer[0]), _loaded(calmer[1])),
             decided_at=state["decided_at"],
             clock=state["clock"],
             partitions=set(state["partitions"]),
@@ -266,6 +263,16 @@ def newest_lines(log: list[LogEntry], entries_max: int) -> list[LogEntry]:
     """A log in order of time, cut to its first line (the opening) and its newest."""
     ordered = sorted(log, key=lambda entry: entry.at)
     return ordered if len(ordered) <= entries_max else [ordered[0], *ordered[len(ordered) - entries_max + 1 :]]
+
+
+def _dumped(decision: Decision) -> list[Any]:
+    drift = decision.drift.model_dump(exclude_none=True)
+    return [decision.severity, decision.rule, decision.reason, drift, decision.moved_by, decision.moved]
+
+
+def _loaded(state: list[Any]) -> Decision:
+    severity, rule, reason, drift, *moved = state
+    return Decision(severity, rule, reason, Drift.model_validate(drift), *moved)
 
 
 def _row(classification: Classification | None) -> list[Any] | None:

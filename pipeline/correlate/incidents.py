@@ -6,11 +6,12 @@ from hashlib import blake2b
 from pipeline.correlate.facts import Facts, Tracked
 from pipeline.correlate.joining import incident_for
 from pipeline.correlate.modes import mode_of, rank
-from pipeline.correlate.rule import Rule
 from pipeline.correlate.settings import CorrelateSettings
-from pipeline.correlate.severity import decide, worse
-from pipeline.correlate.words import finding, quantity
+from pipeline.correlate.severity import Decision, decide, worse
+from pipeline.correlate.table import Table
+from pipeline.correlate.words import duration, finding, quantity
 from schemas.drift import Drift
+from schemas.timestamp import clock_time
 
 WORSENING_RECORDS_MIN = 20
 """Records behind a number before it can say that things got worse."""
@@ -22,9 +23,9 @@ class Incidents:
     Its methods change the facts of incidents and say which; nothing is written here.
     """
 
-    def __init__(self, settings: CorrelateSettings, rules: tuple[Rule, ...]) -> None:
+    def __init__(self, settings: CorrelateSettings, table: Table) -> None:
         self._settings = settings
-        self._rules = rules
+        self._table = table
         self._promises = {(each.subject, each.signal): each for each in settings.sla}
         self._kept: dict[str, Facts] = {}
         self._of_drift: dict[str, str] = {}
@@ -68,6 +69,27 @@ class Incidents:
             return found[0]
         return self._open(drift, siblings)
 
+    def calm(self, facts: Facts, clock: int) -> bool:
+        """Let the severity of an incident fall if the rules have said less for long enough by its clock; whether it did.
+
+        It falls as of the moment when that was true, however late the clock says so, and to the worst that the rules have
+        said meanwhile.
+        """
+        if facts.calmer is None:
+            return False
+        since, calmer = facts.calmer
+        at = since + round(self._settings.deescalate_after_s * 1000)
+        if facts.resolved_at is not None or clock < at:
+            return False
+        old, before = facts.decision, facts.severity
+        facts.decision, facts.calmer = calmer, None
+        facts.tell_newest()
+        if facts.severity != before:
+            so_since = f"so since {clock_time(since)} ({duration((at - since) / 1000)})"
+            self._note(facts, at, "severity", f"severity {old.severity} -> {_by_rule(calmer)}, {so_since}")
+        self._watch(facts, at)
+        return True
+
     def rest(self, facts: Facts, clock: int) -> bool:
         """Resolve an incident if all its signals have been back for long enough by its clock; whether it was.
 
@@ -106,7 +128,7 @@ class Incidents:
             del self._of_drift[drift_id]
 
     def _open(self, drift: Drift, siblings: list[Facts]) -> Facts:
-        decision = decide(self._rules, [drift], self._promises)
+        decision = decide(self._table, [drift], self._promises)
         facts = Facts(
             incident_id=_incident_id(drift),
             subject=drift.subject,
@@ -123,6 +145,7 @@ class Incidents:
         return facts
 
     def _join(self, drift: Drift, facts: Facts, reason: str) -> None:
+        self.calm(facts, drift.updated_at)
         if facts.resolved_at is not None:
             is_back = drift.started_at > facts.resolved_at
             facts.resolved_at = None
@@ -133,26 +156,32 @@ class Incidents:
             return
         facts.track(drift)
         self._of_drift[drift.drift_id] = facts.incident_id
-        if _said(facts, drift):
-            return
-        facts.tell_newest()
-        self._note(facts, drift.detected_at, "signal", f"{_line(drift)}; it belongs here: {reason}")
-        self._decide(facts, drift)
+        if not _said(facts, drift):
+            facts.tell_newest()
+            self._note(facts, drift.detected_at, "signal", f"{_line(drift)}; it belongs here: {reason}")
+            self._decide(facts, drift)
+        self._watch(facts, drift.updated_at)
 
     def _update(self, facts: Facts, drift: Drift) -> None:
         tracked = facts.tracked[drift.drift_id]
         if drift.sequence <= tracked.newest.sequence:
             return
+        self.calm(facts, drift.updated_at)
         tracked.newest = drift
-        if _said(facts, drift):
-            return
+        if not _said(facts, drift):
+            self._tell_apart(facts, tracked)
+        self._watch(facts, drift.updated_at)
+
+    def _tell_apart(self, facts: Facts, tracked: Tracked) -> None:
+        """Let readers know what a message about a drift says, if somebody needs to act on it."""
+        drift = tracked.newest
         if drift.state == "recovered":
             facts.tell_newest()
             now, normal = (quantity(value, drift.unit, drift.channel) for value in (drift.now, drift.normal))
             text = f"{drift.signal} ({drift.channel}) is back: {now}, normally {normal}"
             self._note(facts, drift.updated_at, "recovered", text)
         elif drift.records >= WORSENING_RECORDS_MIN and (
-            worse(decide(self._rules, facts.firing, self._promises).severity, facts.decision.severity)
+            worse(decide(self._table, facts.firing, self._promises).severity, facts.decision.severity)
             or self._worsened(tracked)
         ):
             facts.tell_newest()
@@ -160,14 +189,28 @@ class Incidents:
             self._decide(facts, drift)
 
     def _decide(self, facts: Facts, cause: Drift) -> None:
-        """Decide the severity and the name anew. Severity rises by itself and never falls: only a person takes it down."""
-        new, old = decide(self._rules, facts.firing, self._promises), facts.decision
+        """Decide the severity and the name anew. Severity rises at once; how it falls, :meth:`calm` says."""
+        new, old = decide(self._table, facts.firing, self._promises), facts.decision
         if worse(new.severity, old.severity):
             facts.decision, facts.decided_at = new, cause.updated_at
-            text = f"severity {old.severity} -> {new.severity} by the rule {new.rule}: {new.reason}"
-            self._note(facts, cause.updated_at, "severity", text)
+            self._note(facts, cause.updated_at, "severity", f"severity {old.severity} -> {_by_rule(new)}")
         elif new.severity == old.severity and rank(mode_of(new.drift)) <= rank(mode_of(old.drift)):
             facts.decision = new
+
+    def _watch(self, facts: Facts, at: int) -> None:
+        """Keep in mind since when the rules say less than what was decided, and the worst that they have said since.
+
+        Nothing falls while nothing fires, nor a P1 that can harm people: only a person takes that down.
+        """
+        held, firing = facts.decision, facts.firing
+        is_harm = held.severity == "P1" and mode_of(held.drift).is_harmful
+        new = None if is_harm or facts.recovered_at is not None else decide(self._table, firing, self._promises)
+        if new is None or not worse(held.severity, new.severity):
+            facts.calmer = None
+        elif facts.calmer is None:
+            facts.calmer = (at, new)
+        elif not worse(facts.calmer[1].severity, new.severity):
+            facts.calmer = (facts.calmer[0], new)
 
     def _worsened(self, tracked: Tracked) -> bool:
         told, now = (abs(drift.now - drift.normal) for drift in (tracked.shown, tracked.newest))
@@ -200,6 +243,10 @@ def _said(facts: Facts, drift: Drift) -> bool:
     key = (drift.signal, drift.channel, drift.side)
     paging = (each for each in facts.firing if each.tier == "page")
     return drift.tier == "ticket" and any((each.signal, each.channel, each.side) == key for each in paging)
+
+
+def _by_rule(decision: Decision) -> str:
+    return f"{decision.severity} by the rule {decision.rule}: {decision.because}"
 
 
 def _line(drift: Drift) -> str:

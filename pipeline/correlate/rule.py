@@ -14,9 +14,9 @@ Name = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class When(BaseModel):
-    """What must hold, all of it; what is left out does not matter.
+    """What must hold of one drift, all of it; what is left out does not matter.
 
-    All but ``minimum_layers`` are asked of one drift: a rule applies to an incident if one of its drifts fits.
+    A rule applies to an incident if one of its drifts fits.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -34,7 +34,6 @@ class When(BaseModel):
         default=None,
         description="what correlate.sla promises of the signal is broken, or kept; absent: does not matter",
     )
-    minimum_layers: int = Field(default=1, ge=1, description="layers with a page-tier drift in the incident")
 
     @field_validator("failure_modes")
     @classmethod
@@ -42,6 +41,9 @@ class When(BaseModel):
         for name in names:
             if name not in MODES:
                 raise ValueError(f'no failure mode is called "{name}": did you mean "{nearest(name, MODES)}"?')
+            if MODES[name].is_composed:
+                parts = sorted({part for each in MODES[name].together for part in each.moved if part in MODES})
+                raise ValueError(f'"{name}" is told by several drifts, and a rule asks one: name {", ".join(parts)}')
         return names
 
 
@@ -77,9 +79,3 @@ class Rule(BaseModel):
     severity: Severity
     reason: Annotated[str, Field(min_length=1, max_length=500)]
     when: When = When()
-
-    @model_validator(mode="after")
-    def _breadth_is_of_pages(self) -> "Rule":
-        if self.when.minimum_layers > 1 and self.when.tier == "ticket":
-            raise ValueError('"minimum_layers" counts page-tier drifts: it does not go with tier = "ticket"')
-        return self

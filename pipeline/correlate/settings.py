@@ -8,8 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from pipeline.correlate.business import BusinessHours
 from pipeline.correlate.duties import known_regimes
 from pipeline.correlate.modes import nearest
+from pipeline.correlate.move import Move
 from pipeline.correlate.response import Response
-from pipeline.correlate.rule import Promise, Rule
+from pipeline.correlate.rule import Name, Promise, Rule
 
 PublicName = Annotated[str, Field(min_length=1, max_length=100)]
 
@@ -67,9 +68,22 @@ class CorrelateSettings(BaseModel):
     severity_rules: tuple[Rule, ...] = Field(
         default=(), max_length=200, description="rules of your own, asked before the ones that come with the product"
     )
+    severity_moves: tuple[Move, ...] = Field(
+        default=(), max_length=50,
+        description="moves of your own, by how much is hit; one named as one of the product's takes its place",
+    )  # fmt: skip
+    deescalate_after_s: float = Field(
+        default=600, ge=0, le=86_400,
+        description="a severity falls when the rules have said less for this long; bigger: it flaps less, and stays high "
+        "for longer",
+    )  # fmt: skip
     sla: tuple[Promise, ...] = Field(
         default=(), max_length=10_000,
         description="what was promised of subjects: broken, it is worse than the same change within it",
+    )  # fmt: skip
+    kill_switches: dict[Name, Name] = Field(
+        default_factory=dict, max_length=10_000,
+        description="by subject, the feature flag that switches it off: a flag of this name is its kill switch",
     )  # fmt: skip
     response: tuple[Response, ...] = Field(
         default=(), max_length=4, description="by when each thing is due, where that is not as the playbook has it"

@@ -1,15 +1,13 @@
-"""Severity: how bad an incident is, by a table of rules as data, with the rule's name and reason."""
+"""Severity: how bad an incident is, by a table of rules and moves as data, with their names and reasons."""
 
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from importlib.resources import files
-from typing import Any
 
-from pydantic import ValidationError
-
-from pipeline.correlate.modes import mode_of, nearest, rank
+from pipeline.correlate.modes import mode_of, rank
+from pipeline.correlate.move import Move
 from pipeline.correlate.rule import Promise, Rule, When
+from pipeline.correlate.table import Table
+from pipeline.correlate.words import quantity
 from schemas.drift import Drift
 from schemas.incident import Severity
 
@@ -27,21 +25,36 @@ NOTHING_APPLIES = Rule(
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """A severity with what gave it. ``drift`` is the one that the incident is named after."""
+    """A severity with what gave it. ``drift`` is the one that the incident is named after.
+
+    ``moved_by`` names the move that made it a step worse or milder than the rule says, and ``moved`` says why.
+    """
 
     severity: Severity
     rule: str
     reason: str
     drift: Drift
+    moved_by: str | None = None
+    moved: str = ""
+
+    @property
+    def because(self) -> str:
+        """The reason with the numbers behind it, and with that of a move."""
+        drift = self.drift
+        now, normal = (quantity(value, drift.unit, drift.channel) for value in (drift.now, drift.normal))
+        moved = f"; {self.moved}" if self.moved else ""
+        return f"{self.reason} ({drift.signal} {now}, normally {normal}){moved}"
 
 
-def decide(rules: Iterable[Rule], drifts: Sequence[Drift], promises: Promises | None = None) -> Decision:
+def decide(table: Table, drifts: Sequence[Drift], promises: Promises | None = None) -> Decision:
     """The severity of an incident.
 
     Parameters
     ----------
-    rules
-        Asked in order; the first that applies decides.
+    table
+        Its rules are asked in order, and the first that applies decides. Its moves then shift that by one step at most: all
+        that apply are weighed against each other. What can harm people is never made milder, nor is what is small while
+        the rest of the incident is worse than that.
     drifts
         The firing drifts of the incident, at least one.
     promises
@@ -54,16 +67,25 @@ def decide(rules: Iterable[Rule], drifts: Sequence[Drift], promises: Promises | 
         page tier before ticket tier, the whole subject before a segment, the usual value before its tails, the
         earliest start.
     """
-    layers = len({drift.layer for drift in drifts if drift.tier == "page"})
-    for rule in rules:
-        fitting = [drift for drift in drifts if fits(rule.when, drift, promises or {})]
-        if fitting and (rule.when.minimum_layers == 1 or layers >= rule.when.minimum_layers):
-            return Decision(rule.severity, rule.name, rule.reason, min(fitting, key=_naming))
-    return Decision(NOTHING_APPLIES.severity, NOTHING_APPLIES.name, NOTHING_APPLIES.reason, min(drifts, key=_naming))
+    layers = sorted({drift.layer for drift in drifts if drift.tier == "page"})
+    return _decided(table, drifts, promises or {}, layers)
+
+
+def traffic_share(drifts: Iterable[Drift]) -> float:
+    """The share of a subject's requests that some drifts are about, 0 to 1.
+
+    Segments of one dimension share no request and add up; those of different dimensions may be the same requests.
+    """
+    shares: dict[str, dict[str, float]] = {}
+    for drift in drifts:
+        dimension = drift.segment.partition("=")[0]
+        segments = shares.setdefault(dimension, {})
+        segments[drift.segment] = max(drift.traffic_share, segments.get(drift.segment, 0.0))
+    return min(1.0, max((sum(segments.values()) for segments in shares.values()), default=0.0))
 
 
 def fits(when: When, drift: Drift, promises: Promises) -> bool:
-    """Whether one drift is what a rule asks for, its breadth of layers left aside."""
+    """Whether one drift is what a rule asks for."""
     if when.failure_modes and mode_of(drift).name not in when.failure_modes:
         return False
     if when.layers and drift.layer not in when.layers:
@@ -84,41 +106,44 @@ def worse(one: Severity, other: Severity) -> bool:
     return SEVERITIES.index(one) < SEVERITIES.index(other)
 
 
-def default_rules() -> tuple[Rule, ...]:
-    """The rules that come with the product."""
-    return read_rules(files("pipeline.correlate").joinpath("rules.toml").read_text("utf-8"), "rules.toml")
+def shifted(severity: Severity, steps: int) -> Severity:
+    """A severity so many steps worse; milder where they are negative. It ends at P1 and P4.
 
-
-def read_rules(text: str, source: str) -> tuple[Rule, ...]:
-    """Read a table of rules.
-
-    Raises
-    ------
-    ValueError
-        With one line for each problem, naming the rule; an unknown key names the nearest known one.
+    >>> shifted("P3", 1), shifted("P3", -1), shifted("P4", -1)
+    ('P2', 'P4', 'P4')
     """
-    try:
-        content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as problem:
-        raise ValueError(f"{source}: not TOML: {problem}") from None
-    rows = content.pop("rule", [])
-    problems = [f'{source}: unknown key "{key}": did you mean "rule"?' for key in content]
-    rules: list[Rule] = []
-    if not isinstance(rows, list) or not rows:
-        problems.append(f"{source}: no rules: each is a table [[rule]]")
-        rows = []
-    for number, row in enumerate(rows, 1):
-        try:
-            rules.append(Rule.model_validate(row))
-        except ValidationError as problem:
-            problems += [f"{source}: rule {number}{_called(row)}: {line}" for line in _lines(problem)]
-    names = [rule.name for rule in rules]
-    problems += [
-        f'{source}: two rules are called "{name}"' for name in sorted({n for n in names if names.count(n) > 1})
-    ]
-    if problems:
-        raise ValueError("\n".join(problems))
-    return tuple(rules)
+    return SEVERITIES[min(max(SEVERITIES.index(severity) - steps, 0), len(SEVERITIES) - 1)]
+
+
+def _decided(table: Table, drifts: Sequence[Drift], promises: Promises, layers: Sequence[str]) -> Decision:
+    rule, fitting = NOTHING_APPLIES, list(drifts)
+    for each in table.rules:
+        if found := [drift for drift in drifts if fits(each.when, drift, promises)]:
+            rule, fitting = each, found
+            break
+    drift, share = min(fitting, key=_naming), traffic_share(fitting)
+    moves = [move for move in table.moves if rule.severity in move.severities and move.when.holds(share, len(layers))]
+    if any(move.steps < 0 for move in moves):
+        fitted = {id(each) for each in fitting}
+        rest = [each for each in drifts if id(each) not in fitted]
+        is_harmful = any(mode_of(each).is_harmful for each in fitting)
+        if is_harmful or (rest and worse(_decided(table, rest, promises, layers).severity, shifted(rule.severity, -1))):
+            moves = [move for move in moves if move.steps > 0]
+    steps = min(max(sum(move.steps for move in moves), -1), 1)
+    severity = shifted(rule.severity, steps)
+    if severity == rule.severity:
+        return Decision(severity, rule.name, rule.reason, drift)
+    move = next(move for move in moves if move.steps == steps)
+    return Decision(severity, rule.name, rule.reason, drift, move.name, _moved(move, share, layers))
+
+
+def _moved(move: Move, share: float, layers: Sequence[str]) -> str:
+    numbers = []
+    if move.when.below_traffic_share is not None:
+        numbers.append(f"{quantity(share, '', 'rate')} of the requests")
+    if move.when.minimum_layers is not None:
+        numbers.append(", ".join(layers))
+    return f"one step {move.to} by {move.name}: {move.reason} ({'; '.join(numbers)})"
 
 
 def _naming(drift: Drift) -> tuple[int, bool, bool, bool, int, str]:
@@ -161,19 +186,3 @@ def _promise_fits(when: When, drift: Drift, promises: Promises) -> bool:
         return True
     promise = promises.get((drift.subject, drift.signal))
     return promise is not None and promise.is_broken(drift.now) == (when.sla == "broken")
-
-
-def _called(row: Any) -> str:
-    return f' ("{row["name"]}")' if isinstance(row, dict) and isinstance(row.get("name"), str) else ""
-
-
-def _lines(problem: ValidationError) -> Iterator[str]:
-    for error in problem.errors(include_url=False):
-        path = ".".join(str(part) for part in error["loc"])
-        if error["type"] == "extra_forbidden":
-            known = When.model_fields if "." in path else Rule.model_fields
-            yield f'unknown key "{path}": did you mean "{nearest(str(error["loc"][-1]), known)}"?'
-        elif error["type"] == "missing":
-            yield f'"{path}" is missing'
-        else:
-            yield f"{path}: {error['msg'].removeprefix('Value error, ')}" if path else error["msg"]

@@ -7,6 +7,7 @@ from pipeline.correlate.clocks import Clocks
 from pipeline.correlate.commands import follow, problem_with
 from pipeline.correlate.declared import is_declared
 from pipeline.correlate.deployments import Deployments, Served, names_what_it_touches, touches
+from pipeline.correlate.diagnosis import Known
 from pipeline.correlate.expected import relearn_output
 from pipeline.correlate.facts import Facts
 from pipeline.correlate.incidents import Incidents
@@ -14,14 +15,15 @@ from pipeline.correlate.parts import Parts
 from pipeline.correlate.reading import Unreadable, read
 from pipeline.correlate.reminders import NEVER, remind
 from pipeline.correlate.settings import CorrelateSettings
-from pipeline.correlate.severity import default_rules
 from pipeline.correlate.shifts import Shifts, explains
+from pipeline.correlate.table import default_table
 from pipeline.correlate.tell import tell
 from pipeline.dead_letters import dead_letter
 from pipeline.step import Input, Output
 from schemas.command import Command
 from schemas.deployment import Deployment
 from schemas.drift import Drift
+from schemas.incident import Incident, Severity
 from schemas.tick import Tick
 from schemas.topics import ALERTS
 
@@ -51,7 +53,8 @@ class CorrelateStep:
         self._clocks = Clocks()
         self._deployments = Deployments(settings.deployments_max)
         self._shifts = Shifts(settings.causes_max)
-        self._incidents = Incidents(settings, (*settings.severity_rules, *default_rules()))
+        table = default_table().extended(settings.severity_rules, settings.severity_moves)
+        self._incidents = Incidents(settings, table)
         self._parts = Parts(self._clocks, self._deployments, self._shifts, self._incidents)
         self.limits_hit: Counter[str] = Counter()
 
@@ -104,7 +107,13 @@ class CorrelateStep:
             now = self._now(facts)
             if now == then:
                 continue
-            moved = was_unfinished and (self._incidents.rest(facts, now) or self._deployed(facts, then + 1, now))
+            moved = was_unfinished and any(
+                [
+                    self._incidents.calm(facts, now),
+                    self._incidents.rest(facts, now),
+                    self._deployed(facts, then + 1, now),
+                ]
+            )
             if moved or (now >= facts.quiet_until and remind(facts, now, self._settings)):
                 yield from self._tell(facts)
 
@@ -119,6 +128,7 @@ class CorrelateStep:
         for facts in self._incidents.of_subject(subject):
             if facts.incident_id in touched:
                 facts.clock = max(facts.clock, drift.updated_at)
+                self._incidents.calm(facts, self._now(facts))
                 self._incidents.rest(facts, self._now(facts))
                 yield from self._tell(facts)
         yield from self._make_room()
@@ -168,11 +178,22 @@ class CorrelateStep:
             yield from self._tell(facts)
 
     def _tell(self, facts: Facts) -> Iterator[Output]:
+        """Tell an incident; and the others of its subject, if it says something else than before of the versions then live."""
+        before = facts.told
+        yield from self._tell_one(facts)
+        if before is not None and facts.told is not None and _says(before) == _says(facts.told):
+            return
+        for other in self._incidents.of_subject(facts.subject):
+            if other is not facts and other.told is not None:
+                yield from self._tell_one(other)
+
+    def _tell_one(self, facts: Facts) -> Iterator[Output]:
         self._parts.mark("incident", facts.incident_id)
         now = self._now(facts)
         remind(facts, now, self._settings)
         shifts = self._shifts.of(facts.subject)
-        incident = tell(facts, self._deployments, shifts, now, self._settings)
+        others = [each for each in self._incidents.of_subject(facts.subject) if each is not facts]
+        incident = tell(facts, Known(self._deployments, shifts, others, now), self._settings)
         if incident is not None:
             facts.told = incident
             yield Output(ALERTS, incident.incident_id.encode(), incident.to_json())
@@ -195,6 +216,11 @@ class CorrelateStep:
 
     def _deployed(self, facts: Facts, first_ms: int, last_ms: int) -> bool:
         return any(True for _ in self._deployments.of(_served(facts), first_ms, last_ms))
+
+
+def _says(incident: Incident) -> tuple[int, Severity]:
+    """What an incident says of the version that was live when it began."""
+    return incident.started_at, incident.severity
 
 
 def _served(facts: Facts) -> Served:

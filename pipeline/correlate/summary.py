@@ -28,7 +28,8 @@ def summary(
     sentences = [_state(facts), _what(facts), _also(facts), _cause(facts, list(suspects))]
     if rollback is not None:
         sentences.append(f"It was rolled back at {clock_time(rollback.timestamp)}.")
-    if steps and facts.resolved_at is None and facts.firing:
+    sentences += [f"It was switched off at {clock_time(step.done_at)}." for step in steps if step.done_at is not None]
+    if steps and steps[0].done_at is None and facts.resolved_at is None and facts.firing:
         sentences.append(f"First: {_ORDERS[steps[0].action].format(steps[0].target)}.")
     return " ".join(sentence for sentence in sentences if sentence)
 

@@ -4,47 +4,36 @@ Nothing here remembers: the same facts, deployments and clock give the same inci
 ``revision`` and ``change``, which say how often and why readers were told, is independent of the order of arrival.
 """
 
-from collections.abc import Sequence
-
 from pipeline.correlate.changes import changes
-from pipeline.correlate.containment import Situation, containment, rollback_of
-from pipeline.correlate.declared import is_declared
-from pipeline.correlate.deployments import Deployments, Served, change, takes_back
+from pipeline.correlate.containment import Situation, containment
+from pipeline.correlate.deployments import Served, change, takes_back
+from pipeline.correlate.diagnosis import Diagnosis, Known, diagnose
 from pipeline.correlate.drafts import Matter, drafts
 from pipeline.correlate.duties import duties_of
 from pipeline.correlate.evidence import evidence, segments
 from pipeline.correlate.facts import Facts, newest_lines, shortened
-from pipeline.correlate.modes import mode_of
-from pipeline.correlate.nearness import Onset
 from pipeline.correlate.response import response_of
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.summary import summary
-from pipeline.correlate.suspects import Moves, clear_suspect, suspects
 from pipeline.correlate.targets import progress, response_targets
-from pipeline.correlate.words import quantity
 from schemas.deployment import Deployment
-from schemas.drift import Drift
 from schemas.incident import Incident, LogEntry
 
 
-def tell(
-    facts: Facts, deployments: Deployments, shifts: Sequence[Drift], clock: int, settings: CorrelateSettings
-) -> Incident | None:
+def tell(facts: Facts, known: Known, settings: CorrelateSettings) -> Incident | None:
     """The next revision of an incident; None if readers know all of it already.
 
     Parameters
     ----------
     facts
         Of the incident; not changed.
-    deployments, shifts
-        All deployments kept, and the workload drifts of the subject.
-    clock
-        Of the incident, Unix ms. A deployment of a later event time has not happened yet.
+    known
+        What is known beside it.
     settings
         Windows and limits.
     """
     before = facts.told
-    incident = _content(facts, deployments, shifts, clock, settings)
+    incident = _content(facts, known, settings)
     if before is not None:
         if incident.model_copy(update={"revision": before.revision, "change": before.change}) == before:
             return None
@@ -52,25 +41,21 @@ def tell(
     return incident.model_copy(update={"change": changes(before, incident)})
 
 
-def _content(
-    facts: Facts, deployments: Deployments, shifts: Sequence[Drift], clock: int, settings: CorrelateSettings
-) -> Incident:
-    mode, severity = mode_of(facts.decision.drift), facts.severity
+def _content(facts: Facts, known: Known, settings: CorrelateSettings) -> Incident:
+    severity = facts.severity
     served = Served(facts.subject, facts.named("environment"), facts.named("provider"))
-    until = clock if facts.resolved_at is None else min(clock, facts.resolved_at)
-    look_back_ms = round(settings.look_back_s * 1000)
-    earlier = list(deployments.of(served, facts.started_at - look_back_ms, facts.start_seen_at))
-    later = list(deployments.of(served, facts.start_seen_at + 1, until))
-    onset = Onset(facts.started_at, facts.start_seen_at, mode, settings.start_error_s)
-    first_uses = [each for each in facts.drifts if each.detector == "first_seen"]
-    undeclared = [each for each in (*shifts, *first_uses) if not is_declared(each, deployments.of(served, 0, until))]
-    found = suspects(onset, _in_effect(earlier, facts.started_at), Moves(facts.drifts, undeclared), settings)
-    rollback = rollback_of(clear_suspect(found), earlier, [*earlier, *later])
-    runbook = f"{settings.runbooks}{mode.name}.md"
-    steps = containment(Situation(mode, severity, facts.decision.drift, found, rollback, runbook))
+    found = diagnose(facts, served, known, settings)
+    runbook = f"{settings.runbooks}{found.mode.name}.md"
+    flag = settings.kill_switches.get(facts.subject)
+    steps = containment(
+        Situation(
+            found.mode, severity, facts.decision.drift, found.suspects, found.rollback, runbook, found.back,
+            found.split, flag, found.switched_off,
+        )
+    )  # fmt: skip
     shown = [each.shown for each in facts.tracked.values()]
-    deployed = [_deployment_line(each, earlier) for each in later]
-    rolled_back_at = _rolled_back_at(rollback, deployed)
+    deployed = [_deployment_line(each, found) for each in found.later]
+    rolled_back_at = _rolled_back_at(found.rollback, deployed)
     log = newest_lines([*facts.log, *deployed, *_reminders(facts, rolled_back_at)], settings.log_entries_max)
     reached, plan = progress(facts, rolled_back_at), response_of(severity, settings.response)
     incident = Incident(
@@ -80,20 +65,21 @@ def _content(
         severity=severity,
         severity_rule=_rule(facts),
         severity_reason=_reason(facts),
-        failure_mode=mode.name,
+        severity_moved_by=facts.decision.moved_by if severity == facts.decision.severity else None,
+        failure_mode=found.mode.name,
         subject=facts.subject,
         environment=served.environment,
         provider=served.provider,
         segments=segments(shown),
-        title=f"{mode.title} in {facts.subject}",
-        summary=summary(facts, found, steps, rollback),
+        title=f"{found.mode.title} in {facts.subject}",
+        summary=summary(facts, found.suspects, steps, found.rollback),
         started_at=facts.started_at,
         detected_at=facts.detected_at,
         detection_gap_s=max(0, facts.detected_at - facts.started_at) / 1000,
         updated_at=max(entry.at for entry in log),
         resolved_at=facts.resolved_at,
         evidence=evidence(shown, settings.one_finding_s, settings.evidence_max),
-        suspects=found,
+        suspects=found.suspects,
         containment=steps,
         response_targets=response_targets(reached, plan, settings.business_hours),
         duties=duties_of(facts, settings.regimes),
@@ -107,29 +93,18 @@ def _content(
     return incident.model_copy(update={"drafts": drafts(matter, settings.public_names)})
 
 
-def _in_effect(deployments: list[Deployment], started_at: int) -> list[Deployment]:
-    """Those that can have caused it: not taken back before the start, and no rollback made because of it."""
-    return [
-        each
-        for each in deployments
-        if not any(takes_back(other, each) and other.timestamp <= started_at for other in deployments)
-        and not (each.timestamp > started_at and any(takes_back(each, other) for other in deployments))
-    ]
-
-
 def _rule(facts: Facts) -> str:
     return facts.decision.rule if facts.severity == facts.decision.severity else "classified_by_a_person"
 
 
 def _reason(facts: Facts) -> str:
-    said, drift = facts.classification, facts.decision.drift
+    said = facts.classification
     if said is not None and facts.severity != facts.decision.severity:
         note = f": {said.note}" if said.note else ""
         return (
             f"{said.author} says {said.severity}{note} (the rule {facts.decision.rule} said {facts.decision.severity})"
         )
-    now, normal = (quantity(value, drift.unit, drift.channel) for value in (drift.now, drift.normal))
-    return f"{facts.decision.reason} ({drift.signal} {now}, normally {normal})"
+    return facts.decision.because
 
 
 def _rolled_back_at(rollback: Deployment | None, deployed: list[LogEntry]) -> int | None:
@@ -147,14 +122,19 @@ def _reminders(facts: Facts, rolled_back_at: int | None) -> list[LogEntry]:
     ]
 
 
-def _deployment_line(deployment: Deployment, earlier: list[Deployment]) -> LogEntry:
+def _deployment_line(deployment: Deployment, found: Diagnosis) -> LogEntry:
+    """A line for what was deployed since the detection: during an incident nothing but its containment should be."""
     changed, name = change(deployment), deployment.deployment_id
     what = changed if f"({name})" in changed else f"{changed} ({name})"
     taken_back = deployment.rollback_of or next(
-        (each.deployment_id for each in earlier if takes_back(deployment, each)), None
+        (each.deployment_id for each in found.earlier if takes_back(deployment, each)), None
     )
     if taken_back is not None:
         return LogEntry(at=deployment.timestamp, event="rollback", text=f"rolled back: {what} takes back {taken_back}")
+    if deployment == found.rollback:
+        return LogEntry(at=deployment.timestamp, event="rollback", text=f"rolled back: {what}")
+    if deployment == found.switched_off:
+        return LogEntry(at=deployment.timestamp, event="kill_switch", text=f"switched off: {what}")
     text = (
         f"{what} was deployed into the open incident and is not its rollback: hold other changes until it is resolved"
     )

@@ -14,6 +14,7 @@ EXAMPLE = Path(__file__).parents[2] / "driftwire.example.toml"
 WRITTEN_AS_COMMENTS = (
     "route.routes.",
     "correlate.severity_rules.",
+    "correlate.severity_moves.",
     "correlate.sla.",
     "correlate.response.",
     "route.receivers.url",
@@ -109,3 +110,21 @@ def test_another_address_changes_nothing_else():
     moved = Configuration().at("elsewhere:9092")
     assert moved.kafka.bootstrap == "elsewhere:9092"
     assert moved.at("127.0.0.1:9092") == Configuration()
+
+
+def test_a_promise_may_be_about_a_signal_of_ones_own(tmp_path):
+    path = tmp_path / "promises.toml"
+    path.write_text(
+        '[[correlate.sla]]\nsubject = "support-bot"\nsignal = "custom.toxicity"\nmost = 0.1\n'
+        '[[correlate.sla]]\nsubject = "support-bot"\nsignal = "error"\nmost = 0.01\n'
+    )
+    assert len(load(path).correlate.sla) == 2
+
+
+def test_every_promise_about_an_unknown_signal_is_told(tmp_path):
+    path = tmp_path / "promises.toml"
+    promise = '[[correlate.sla]]\nsubject = "support-bot"\nsignal = "{}"\nmost = 0.1\n'
+    path.write_text("".join(promise.format(name) for name in ("eror", "error", "refusd")))
+    first, second = problems(path)
+    assert "sla[0].signal" in first
+    assert "sla[2].signal" in second

@@ -1,4 +1,5 @@
 from pipeline.correlate.modes import MODES
+from pipeline.correlate.settings import CorrelateSettings
 from tests.pipeline.correlate.builders import MINUTE, START, command, deployment, drift, only, tick
 
 
@@ -63,3 +64,50 @@ def test_every_mode_names_its_runbook_as_the_place_to_look():
         incident = only(drift("refused", failure_mode=mode))
         assert incident.runbook == f"docs/runbooks/{mode}.md"
         assert [step.target for step in incident.containment if step.action == "investigate"] == [incident.runbook]
+
+
+SWITCHES = CorrelateSettings(kill_switches={"support-bot": "support_bot_enabled"})
+
+
+def off(deployment_id="f-1", *, before_s=-120, **fields):
+    values = {"kind": "flag", "name": "support_bot_enabled", "from_version": "on", "to_version": "off"}
+    return deployment(deployment_id, before_s=before_s, **(values | fields))
+
+
+def kill_switch(*contracts, settings=SWITCHES):
+    [step] = [step for step in only(*contracts, settings=settings).containment if step.action == "kill_switch"]
+    return step
+
+
+def test_the_kill_switch_is_the_flag_that_the_configuration_names():
+    assert kill_switch(drift("pii_detected")).target == "the feature flag support_bot_enabled"
+    assert kill_switch(drift("pii_detected"), settings=CorrelateSettings()).target == (
+        "the feature flag of support-bot (name it in correlate.kill_switches)"
+    )
+    assert "switch off the feature flag support_bot_enabled" in only(drift("pii_detected"), settings=SWITCHES).summary
+
+
+def test_a_kill_switch_that_was_used_is_done_and_stands_last():
+    incident = only(drift("pii_detected"), off(), tick(START + 3 * MINUTE), settings=SWITCHES)
+    last = incident.containment[-1]
+    assert (last.action, last.done_at) == ("kill_switch", START + 2 * MINUTE)
+    assert last.reason == "done at 03:14:00Z by f-1: users get the fallback"
+    assert incident.containment[0].action == "filter"
+    assert "It was switched off at 03:14:00Z. First: filter" in incident.summary
+    [line] = [entry for entry in incident.log if entry.at == START + 2 * MINUTE]
+    assert (line.event, line.text) == ("kill_switch", "switched off: flag support_bot_enabled on -> off (f-1)")
+    assert "switched off" in incident.change
+
+
+def test_a_flag_that_is_on_again_or_another_flag_or_one_before_is_not_done():
+    clock = tick(START + 9 * MINUTE)
+    on = off("f-2", before_s=-180, from_version="off", to_version="on")
+    assert kill_switch(drift("pii_detected"), off(), on, clock).done_at is None
+    assert kill_switch(drift("pii_detected"), off(name="other"), clock).done_at is None
+    assert kill_switch(drift("pii_detected"), off(kind="config"), clock).done_at is None
+    assert kill_switch(drift("pii_detected"), off(subject="search"), clock).done_at is None
+    assert kill_switch(drift("pii_detected"), off(before_s=900), clock).done_at is None
+
+
+def test_a_flag_of_the_future_has_not_been_used_yet():
+    assert kill_switch(drift("pii_detected"), off(before_s=-600), tick(START + MINUTE)).done_at is None

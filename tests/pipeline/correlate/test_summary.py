@@ -20,6 +20,7 @@ from tests.pipeline.correlate.builders import MINUTE, SECOND, START, deployment,
         "response",
         "reminders",
         "duties",
+        "known_good",
     ],
 )
 def test_the_examples_in_the_documentation_are_true(name):

@@ -38,6 +38,7 @@ def partition_history(random_: random.Random, partition: int) -> list[Drift | Ti
                 signal, start=start, after_s=random_.choice((5, 60, 900)), subject=subject, partition=partition,
                 drift_id=f"{subject}-{number}", environment="production", provider=random_.choice(("openai", None)),
                 **({"tier": "ticket"} if random_.random() < 0.2 and signal != "input_tokens" else {}),
+                **({"segment": "prompt=v42", "traffic_share": 0.05} if random_.random() < 0.2 else {}),
             )  # fmt: skip
             states: list[Drift] = [opened]
             for place, after in enumerate((10, 60, 600), 1):
@@ -54,15 +55,17 @@ def partition_history(random_: random.Random, partition: int) -> list[Drift | Ti
 def deployments_of(random_: random.Random, partitions: int) -> list[Deployment]:
     """Deployments to some subjects, to their environment and provider, and a rollback of each second one."""
     found = []
-    for number in range(random_.randint(2, 12)):
+    for number in range(random_.randint(6, 24)):
         scope = random_.choice(
             ({"subject": f"bot-{random_.randrange(partitions)}"}, {"environment": "production"}, {"provider": "openai"})
         )
-        fields = {"subject": None} | scope | {"kind": random_.choice(("prompt", "index", "model", "dependency"))}
-        before_s = -random_.randrange(SPAN // SECOND)
-        found.append(deployment(f"d-{number}", before_s=before_s, **fields))
+        kind = random_.choice(("prompt", "prompt", "prompt", "index", "model", "dependency"))
+        fields = {"subject": None} | scope | {"kind": kind}
+        before_s = HOUR // SECOND - random_.randrange((SPAN + HOUR) // SECOND)
+        versions = {"from_version": random_.choice(("v1", None, None)), "to_version": f"v{random_.randint(2, 6)}"}
+        found.append(deployment(f"d-{number}", before_s=before_s, **(fields | versions)))
         if number % 2:
-            back = {"from_version": "v42", "to_version": "v41"}
+            back = {"from_version": None, "to_version": None, "rollback_of": f"d-{number}"}
             found.append(deployment(f"r-{number}", before_s=before_s - 600, **(fields | back)))
     return found
 

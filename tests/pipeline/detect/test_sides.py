@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from pipeline.correlate.severity import default_rules
+from pipeline.correlate.table import default_table
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.sides import NEVER_DEMOTED, YEAR_S, fleet_updates, sides_of, threshold
 from tests.pipeline.detect.worlds import learned, normal_world
@@ -43,7 +43,9 @@ def test_a_fleet_and_its_segments_share_the_false_alarms_wished(baseline):
 
 
 def test_what_is_never_demoted_is_what_can_be_a_p1_or_p2():
-    grave = {mode for rule in default_rules() if rule.severity in ("P1", "P2") for mode in rule.when.failure_modes}
+    grave = {
+        mode for rule in default_table().rules if rule.severity in ("P1", "P2") for mode in rule.when.failure_modes
+    }
     assert grave
     assert grave | {"filter_over_blocking"} == NEVER_DEMOTED
 

@@ -127,7 +127,7 @@ def test_the_gap_says_who_saw_it_and_what_could_have_seen_it_sooner():
 def test_the_response_says_what_was_due_when_it_was_done_and_whether_in_time():
     text = part("Response")
     assert "| classify | 2026-11-24 03:27:05Z | 2026-11-24 03:14:00Z | yes, 13 min 5 s left |" in text
-    assert "1. rollback: prompt to v41" in text
+    assert "1. rollback: prompt: stop the canary v42 and send all traffic to v41" in text
     assert "Rolled back by `d-43` at 2026-11-24 03:22:00Z." in text
 
 
@@ -178,7 +178,7 @@ def test_the_five_questions_are_answered_from_data_where_it_answers_them():
     assert "prompt v41 -> v42 (`d-42`, 2026-11-24 03:11:40Z) names both versions." in text
     assert "[the author of `d-42`, carla]" in text
     assert "nothing watches: `retrieval_score`, `retrieved_documents`." in text
-    assert "driftwire proposed to switch off the feature flag of support-bot." in text
+    assert "driftwire proposed to switch off the feature flag of support-bot (name it in correlate" in text
     assert "as far as messages tell it was not used" in text
 
 

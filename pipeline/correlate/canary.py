@@ -1,0 +1,71 @@
+"""The canary: whether the version that a deployment brought serves beside others, and which those are."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from schemas.deployment import Deployment
+from schemas.drift import Drift
+
+RECENT_MINUTES = 3
+"""Minutes at the end of what is known of the new version: another that served in them still does."""
+
+MINUTE_MS = 60_000
+
+WHOLE = 0.95
+"""Share of the traffic from which on a version is the only one that counts: the rest are stragglers."""
+
+CANARY_BELOW = 0.5
+"""Share of the traffic below which a new version is called a canary."""
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """``share`` is the new version's share of the traffic, None if unknown; ``others`` are the versions beside it."""
+
+    share: float | None
+    others: frozenset[str]
+
+    @property
+    def is_canary(self) -> bool:
+        """Whether the new version serves the lesser part, as far as is known."""
+        return self.share is None or self.share < CANARY_BELOW
+
+
+def split_of(cause: Deployment, drifts: Collection[Drift]) -> Split | None:
+    """How the traffic is split between what a deployment brought and other versions; None if nothing says that it is.
+
+    Parameters
+    ----------
+    cause
+        The deployment.
+    drifts
+        Of the incident: one in the segment of the new version says its share, one with the minutes of several versions
+        says which serve at the same time.
+    """
+    names = {cause.kind, cause.name, f"{cause.kind}:{cause.name}"}
+    shares = [drift.traffic_share for drift in drifts if _is_of(drift.segment, names, cause.to_version)]
+    share = max(shares, default=None)
+    others = {version for drift in drifts for version in _beside(drift, names, cause.to_version)}
+    if not others and (share is None or share >= WHOLE):
+        return None
+    return Split(share if share is not None and share < WHOLE else None, frozenset(others))
+
+
+def _beside(drift: Drift, names: Collection[str | None], new: str | None) -> set[str]:
+    own = [each for each in drift.series if _is_of(each.version, names, new)]
+    if not own:
+        return set()
+    end = max(each.begins_at + MINUTE_MS * len(each.records) for each in own)
+    begin = end - RECENT_MINUTES * MINUTE_MS
+    return {
+        each.version.partition("=")[2]
+        for each in drift.series
+        if each not in own
+        and each.version.partition("=")[0] in names
+        and any(records and each.begins_at + MINUTE_MS * minute >= begin for minute, records in enumerate(each.records))
+    }
+
+
+def _is_of(label: str, names: Collection[str | None], version: str | None) -> bool:
+    name, _, value = label.partition("=")
+    return bool(value) and name in names and value == version

@@ -1,0 +1,97 @@
+"""Diagnosis: what failed, because of what, and what has been done about it, from all that is known of an incident."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from pipeline.correlate.canary import Split, split_of
+from pipeline.correlate.containment import NOT_OURS, deployment_of, rollback_of, switched_off
+from pipeline.correlate.declared import is_declared
+from pipeline.correlate.deployments import Deployments, Served, takes_back
+from pipeline.correlate.facts import Facts
+from pipeline.correlate.known_good import Good, Past, last_known_good
+from pipeline.correlate.modes import Mode, mode_of
+from pipeline.correlate.nearness import Onset
+from pipeline.correlate.recognition import recognised
+from pipeline.correlate.settings import CorrelateSettings
+from pipeline.correlate.suspects import Moves, clear_suspect, suspects
+from schemas.deployment import Deployment
+from schemas.drift import Drift
+from schemas.incident import Suspect
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What correlate knows beside an incident's own facts.
+
+    ``shifts`` are the workload drifts of its subject, ``others`` the other incidents of it: when they began, and how bad
+    they are, speaks against versions. ``clock`` is the incident's, Unix ms: what is deployed later has not happened yet.
+    """
+
+    deployments: Deployments
+    shifts: Sequence[Drift]
+    others: Sequence[Facts]
+    clock: int
+
+
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """``earlier`` are the deployments up to the detection, within the look-back; ``later`` those until the end or now.
+
+    ``back`` is the version that a rollback brings back, ``split`` the traffic between versions, ``rollback`` and
+    ``switched_off`` the deployments that contained it, where there are any.
+    """
+
+    mode: Mode
+    suspects: list[Suspect]
+    earlier: list[Deployment]
+    later: list[Deployment]
+    back: Good | None
+    split: Split | None
+    rollback: Deployment | None
+    switched_off: Deployment | None
+
+
+def diagnose(facts: Facts, served: Served, known: Known, settings: CorrelateSettings) -> Diagnosis:
+    """Diagnose an incident; ``served`` says which deployments touch it."""
+    until = known.clock if facts.resolved_at is None else min(known.clock, facts.resolved_at)
+    earliest = facts.started_at - round(settings.look_back_s * 1000)
+    earlier = list(known.deployments.of(served, earliest, facts.start_seen_at))
+    later = list(known.deployments.of(served, facts.start_seen_at + 1, until))
+    lead, shown = facts.decision.drift, [each.shown for each in facts.tracked.values()]
+    first_uses = [each for each in facts.drifts if each.detector == "first_seen"]
+    undeclared = [
+        each
+        for each in (*known.shifts, *first_uses)
+        if not is_declared(each, known.deployments.of(served, 0, until))
+    ]  # fmt: skip
+
+    def suspected(mode: Mode) -> list[Suspect]:
+        onset = Onset(facts.started_at, facts.start_seen_at, mode, settings.start_error_s)
+        return suspects(onset, _in_effect(earlier, facts.started_at), Moves(facts.drifts, undeclared), settings)
+
+    found = suspected(mode_of(lead))
+    clear = clear_suspect(found)
+    outside = served.provider is not None and (clear is None or clear.kind in NOT_OURS)
+    mode = recognised(lead, [*shown, *known.shifts], clear, settings.join_window_s * 1000, outside=outside)
+    if mode != mode_of(lead):
+        found = suspected(mode)
+    cause, back, split = deployment_of(clear_suspect(found), earlier), None, None
+    if cause is not None and cause.kind not in NOT_OURS:
+        past = [Past(each.started_at, each.severity) for each in known.others]
+        line = known.deployments.of(served, 0, until)
+        back = last_known_good(cause, line, past, round(settings.start_error_s * 1000))
+        split = split_of(cause, shown)
+    rollback = rollback_of(cause, back, [*earlier, *later])
+    off = switched_off(settings.kill_switches.get(facts.subject), later)
+    return Diagnosis(mode, found, earlier, later, back, split, rollback, off)
+
+
+def _in_effect(deployments: Iterable[Deployment], started_at: int) -> list[Deployment]:
+    """Those that can have caused it: not taken back before the start, and no rollback made because of it."""
+    every = list(deployments)
+    return [
+        each
+        for each in every
+        if not any(takes_back(other, each) and other.timestamp <= started_at for other in every)
+        and not (each.timestamp > started_at and any(takes_back(each, other) for other in every))
+    ]
