@@ -75,7 +75,10 @@ class Drift(Message):
     sentence: str = Field(description="the finding in words")
     demote: bool = Field(default=False, description="it pages often: proposed for a ticket and a new baseline")
     traffic_share: float = Field(
-        default=1.0, ge=0, le=1, description="share of the subject's records of late that the segment has; 1 without one"
+        default=1.0,
+        ge=0,
+        le=1,
+        description="share of the subject's records of late that the segment has; 1 without one",
     )
     series: list[Series] = Field(
         default_factory=list,

@@ -115,7 +115,12 @@ def _rows(incident: Incident) -> Iterator[tuple[str, Text]]:
     if due and not closed:
         yield "due", _text(", ".join(f"{one.name.replace('_', ' ')} {_clock(one.due_at, day)}" for one in due))
     people = [f"acknowledged by {incident.acknowledged_by}"] if incident.acknowledged_by else []
-    people += [f"assigned to {incident.assigned_to}"] if incident.assigned_to else []
+    roles = (
+        ("commander", incident.commander),
+        ("technical lead", incident.technical_lead),
+        ("communications lead", incident.communications_lead),
+    )
+    people += [f"{role} {name}" for role, name in roles if name]
     if people:
         yield "people", _text(", ".join(people))
     yield "severity", _text(f"{incident.severity} by rule {incident.severity_rule}: {incident.severity_reason}")

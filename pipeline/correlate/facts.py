@@ -4,42 +4,21 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.correlate.membership import Membership
 from pipeline.correlate.modes import Family, mode_of
 from pipeline.correlate.severity import Decision, worse
+from pipeline.correlate.tracked import Tracked
 from schemas.drift import Drift
-from schemas.incident import Incident, IncidentStatus, LogEntry, Severity
+from schemas.incident import Audience, Incident, IncidentStatus, LogEntry, Role, Severity
 
 COMMANDS_SEEN_MAX = 200
 """Ids of commands that an incident remembers, so that one sent twice counts once."""
 
+CALM_MAX = 20
+"""Spans of time that an incident remembers in which its harm was contained, the newest."""
+
 TEXT_LENGTH_MAX = 500
 """Characters of a line of the log and of a line of evidence's sentence; the rest of a longer one is cut."""
-
-
-@dataclass(slots=True)
-class Tracked:
-    """One drift: as readers know it, and as it was last reported.
-
-    The two differ while only the numbers changed. Evidence that no one needs to act on waits here, and is told with the
-    next thing that matters; so what readers see does not depend on when a late deployment made the incident be told again.
-    ``place`` counts the drifts of an incident in the order in which they joined.
-    """
-
-    place: int
-    shown: Drift
-    newest: Drift
-
-    def dump(self) -> dict[str, Any]:
-        """The state, for JSON."""
-        newest = None if self.newest is self.shown else self.newest.model_dump(exclude_none=True)
-        return {"place": self.place, "shown": self.shown.model_dump(exclude_none=True), "newest": newest}
-
-    @classmethod
-    def load(cls, state: dict[str, Any]) -> "Tracked":
-        """Take up a state that :meth:`dump` gave out."""
-        shown = Drift.model_validate(state["shown"])
-        newest = shown if state["newest"] is None else Drift.model_validate(state["newest"])
-        return cls(int(state["place"]), shown, newest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +37,9 @@ class Facts:
 
     ``decided_at`` is when the decision first reached its severity; ``clock`` is the newest report of any drift of the
     subject; ``partitions`` are those of records that its drifts came from; ``closed_by`` is set when a person ended the
-    incident, after which no drift joins it; ``told`` is the last revision that readers have.
+    incident, after which no drift joins it; ``told`` is the last revision that readers have. ``began`` and ``family`` are
+    of its first page-tier drift. ``mitigated_at`` and ``reopened_at`` are a person's words; ``calm`` are the spans of time
+    that have passed in which the harm was contained. ``children`` is filled where many incidents are told as one.
     """
 
     incident_id: str
@@ -67,14 +48,22 @@ class Facts:
     decision: Decision
     decided_at: int
     clock: int
+    began: int | None = None
+    family: Family = "other"
     partitions: set[int] = field(default_factory=set)
     tracked: dict[str, Tracked] = field(default_factory=dict)
     log: list[LogEntry] = field(default_factory=list)
     acknowledged_by: str | None = None
-    assigned_to: str | None = None
+    roles: dict[Role, str] = field(default_factory=dict)
+    communicated: dict[Audience, int] = field(default_factory=dict)
     classification: Classification | None = None
+    mitigated_at: int | None = None
+    reopened_at: int | None = None
+    calm: list[tuple[int, int]] = field(default_factory=list)
     resolved_at: int | None = None
     closed_by: str | None = None
+    membership: Membership = field(default_factory=Membership)
+    children: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     told: Incident | None = None
 
@@ -87,6 +76,11 @@ class Facts:
     def firing(self) -> list[Drift]:
         """The drifts that have not recovered."""
         return [drift for drift in self.drifts if drift.state != "recovered"]
+
+    @property
+    def subjects(self) -> list[str]:
+        """The subjects of its drifts, by name: one, or many of a parent."""
+        return sorted({drift.subject for drift in self.drifts})
 
     @property
     def families(self) -> set[Family]:
@@ -114,7 +108,7 @@ class Facts:
     def recovered_at(self) -> int | None:
         """When the last of its drifts recovered; None while one is firing. A first use is told once and lasts for no time."""
         lasting = any(drift.detector != "first_seen" for drift in self.firing)
-        return None if lasting else max(drift.updated_at for drift in self.drifts)
+        return None if lasting else max((drift.updated_at for drift in self.drifts), default=None)
 
     @property
     def severity(self) -> Severity:
@@ -125,16 +119,47 @@ class Facts:
 
     @property
     def status(self) -> IncidentStatus:
-        """Resolved; or mitigated, while all signals are back but not for long yet; or acknowledged; or open."""
+        """Merged; or resolved; or mitigated, while all signals are back but not for long yet; or acknowledged; or open."""
+        if self.membership.into is not None:
+            return "merged"
         if self.resolved_at is not None:
             return "resolved"
-        if self.recovered_at is not None:
+        if self.calm_since is not None:
             return "mitigated"
         return "open" if self.acknowledged_by is None else "acknowledged"
 
+    @property
+    def calm_since(self) -> int | None:
+        """Since when the harm is contained: all signals are back, or a person said so, and nobody reopened it since."""
+        back = self.recovered_at
+        if back is not None and self.reopened_at is not None and self.reopened_at >= back:
+            back = None
+        return min((at for at in (back, self.mitigated_at) if at is not None), default=None)
+
+    def was_calm(self, at: int) -> bool:
+        """Whether its harm was contained at some time, Unix ms."""
+        since = self.calm_since
+        return (since is not None and at >= since) or any(first <= at <= last for first, last in self.calm)
+
+    def stir(self, at: int) -> None:
+        """It is not contained any more, Unix ms: what was true until now is remembered."""
+        since = self.resolved_at if self.calm_since is None else self.calm_since
+        if since is not None and since <= at:
+            self.calm = [*self.calm, (since, at)][-CALM_MAX:]
+        self.mitigated_at = None
+
     def named(self, field_name: str) -> str | None:
-        """The environment or provider, from the first drift that names one, as readers know it."""
+        """The environment or provider, from the first drift that names one, as readers know it.
+
+        A parent has the one that its subjects share, if they do.
+        """
+        scope = self.membership.scope
+        if scope is not None and scope.kind == field_name:
+            return scope.name
         shown = (getattr(each.shown, field_name) for each in self.tracked.values())
+        if scope is not None:
+            shared = set(shown)
+            return shared.pop() if len(shared) == 1 else None
         return next((value for value in shown if value is not None), None)
 
     def note(self, at: int, event: str, text: str, *, entries_max: int) -> None:
@@ -147,6 +172,8 @@ class Facts:
         place = 1 + max((each.place for each in self.tracked.values()), default=0)
         self.tracked[drift.drift_id] = Tracked(place, drift, drift)
         self.partitions.add(drift.partition)
+        if self.began is None and drift.tier == "page":
+            self.began, self.family = drift.started_at, mode_of(drift).family
 
     def tell_newest(self) -> None:
         """Let readers know the newest numbers of all drifts."""
@@ -168,14 +195,21 @@ class Facts:
             ],
             "decided_at": self.decided_at,
             "clock": self.clock,
+            "began": self.began,
+            "family": self.family,
             "partitions": sorted(self.partitions),
             "log": [[entry.at, entry.event, entry.text] for entry in self.log],
             "acknowledged_by": self.acknowledged_by,
-            "assigned_to": self.assigned_to,
+            "roles": dict(sorted(self.roles.items())),
+            "communicated": dict(sorted(self.communicated.items())),
             "classification": _row(self.classification),
+            "mitigated_at": self.mitigated_at,
+            "reopened_at": self.reopened_at,
+            "calm": [list(span) for span in self.calm],
             "resolved_at": self.resolved_at,
             "closed_by": self.closed_by,
             "commands": list(self.commands),
+            "membership": self.membership.dump(),
         }
 
     @classmethod
@@ -188,7 +222,8 @@ class Facts:
             If it does not fit.
         """
         tracked = sorted((Tracked.load(each) for each in drifts), key=lambda each: each.place)
-        if not tracked:
+        membership = Membership.load(state["membership"])
+        if not tracked and membership.scope is None:
             raise ValueError("none of its drifts is in the checkpoint")
         if told is None:
             raise ValueError("the revision that readers know is not in the checkpoint")
@@ -201,15 +236,22 @@ class Facts:
             decision=Decision(severity, rule, reason, Drift.model_validate(drift)),
             decided_at=state["decided_at"],
             clock=state["clock"],
+            began=state["began"],
+            family=state["family"],
             partitions=set(state["partitions"]),
             tracked={each.shown.drift_id: each for each in tracked},
             log=[LogEntry(at=at, event=event, text=text) for at, event, text in state["log"]],
             acknowledged_by=state["acknowledged_by"],
-            assigned_to=state["assigned_to"],
+            roles=dict(state["roles"]),
+            communicated=dict(state["communicated"]),
             classification=None if classification is None else Classification(*classification),
+            mitigated_at=state["mitigated_at"],
+            reopened_at=state["reopened_at"],
+            calm=[(first, last) for first, last in state["calm"]],
             resolved_at=state["resolved_at"],
             closed_by=state["closed_by"],
             commands=list(state["commands"]),
+            membership=membership,
             told=Incident.model_validate(told),
         )
 

@@ -10,9 +10,10 @@ from typing import Any
 from pipeline.codec import decode, encode
 from pipeline.correlate.clocks import Clocks
 from pipeline.correlate.deployments import Deployments
-from pipeline.correlate.facts import Facts, Tracked
+from pipeline.correlate.facts import Facts
 from pipeline.correlate.incidents import Incidents
 from pipeline.correlate.shifts import Shifts
+from pipeline.correlate.tracked import Tracked
 
 SETTINGS_HASH = ""
 """Of the checkpoint. No setting changes what the state means, so a changed setting forgets no open incident."""

@@ -5,6 +5,7 @@ from collections import Counter
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.correlate.rule import Promise, Rule
+from schemas.incident import Severity
 
 
 class CorrelateSettings(BaseModel):
@@ -45,6 +46,15 @@ class CorrelateSettings(BaseModel):
     start_error_s: float = Field(
         default=60, ge=0, le=3_600,
         description="how far the estimated start may be off: within it a deployment counts as being at the start",
+    )  # fmt: skip
+    parent_subjects: int = Field(
+        default=3, ge=2, le=1_000,
+        description="incidents of this many subjects of one provider (or, where none is named, one environment) that "
+        "began together become one parent incident",
+    )  # fmt: skip
+    freeze_severities: tuple[Severity, ...] = Field(
+        default=("P1", "P2", "P3", "P4"), max_length=4,
+        description="while an incident of these is open, a deployment that is not its rollback breaks the change freeze",
     )  # fmt: skip
     worsening: float = Field(
         default=2.0, ge=1.1, le=100,

@@ -4,14 +4,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from pipeline.correlate.clocks import Clocks
-from pipeline.correlate.commands import follow, problem_with
+from pipeline.correlate.commands import follow, was_followed
 from pipeline.correlate.declared import is_declared
 from pipeline.correlate.deployments import Deployments, Served, names_what_it_touches, touches
 from pipeline.correlate.expected import relearn_output
 from pipeline.correlate.facts import Facts
+from pipeline.correlate.grouping import Grouping
 from pipeline.correlate.incidents import Incidents
 from pipeline.correlate.parts import Parts
 from pipeline.correlate.reading import Unreadable, read
+from pipeline.correlate.refusals import Standing, incomplete, refusal
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.severity import default_rules
 from pipeline.correlate.shifts import Shifts, explains
@@ -51,6 +53,7 @@ class CorrelateStep:
         self._deployments = Deployments(settings.deployments_max)
         self._shifts = Shifts(settings.causes_max)
         self._incidents = Incidents(settings, (*settings.severity_rules, *default_rules()))
+        self._grouping = Grouping(settings, self._incidents)
         self._parts = Parts(self._clocks, self._deployments, self._shifts, self._incidents)
         self.limits_hit: Counter[str] = Counter()
 
@@ -77,7 +80,8 @@ class CorrelateStep:
 
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
         """Take up parts in any order; a line for each that does not fit and is left out."""
-        return self._parts.restore(parts)
+        yield from self._parts.restore(parts)
+        self._grouping.take_up()
 
     def _take(self, message: Input) -> Iterator[Output]:
         content = read(message.topic, message.value)
@@ -99,10 +103,12 @@ class CorrelateStep:
         if not self._clocks.advance(tick):
             return
         self._parts.mark("clocks", "")
+        touched = []
         for facts, then in zip(unfinished, before, strict=True):
             now = self._now(facts)
             if now > then and (self._incidents.rest(facts, now) or self._deployed(facts, then + 1, now)):
-                yield from self._tell(facts)
+                touched.append(facts)
+        yield from self._tell_all(touched)
 
     def _drift(self, drift: Drift) -> Iterator[Output]:
         subject = drift.subject
@@ -112,11 +118,12 @@ class CorrelateStep:
             touched |= set() if about is None else {about.incident_id}
         elif explains(drift) and drift.state != "recovered":
             touched |= self._shift(drift)
-        for facts in self._incidents.of_subject(subject):
-            if facts.incident_id in touched:
-                facts.clock = max(facts.clock, drift.updated_at)
-                self._incidents.rest(facts, self._now(facts))
-                yield from self._tell(facts)
+        moved = [facts for facts in self._incidents.of_subject(subject) if facts.incident_id in touched]
+        for facts in moved:
+            facts.clock = max(facts.clock, drift.updated_at)
+            self._incidents.rest(facts, self._now(facts))
+        # Grouped before anything is told: what becomes a child at once pages nobody.
+        yield from self._tell_all([*moved, *self._grouping.regroup(moved)])
         yield from self._make_room()
 
     def _is_declared(self, drift: Drift) -> bool:
@@ -145,50 +152,83 @@ class CorrelateStep:
         if relearn is not None:
             yield relearn
         for facts in list(self._incidents):
-            if touches(deployment, _served(facts)):
+            if touches(deployment, _served(self._incidents.merged.whole(facts))):
                 yield from self._tell(facts)
 
     def _command(self, command: Command, message: Input) -> Iterator[Output]:
         if command.action == "silence":
             return
-        problem = problem_with(command)
         facts = self._incidents.get(command.incident_id or "")
-        if problem is None and facts is None:
-            problem = (
-                f"no incident {command.incident_id} is known here: check the id with `driftwire incidents --all`; "
-                "one resolved long ago can no longer be changed"
-            )
+        if facts is not None and was_followed(command, facts):
+            return
+        problem = incomplete(command) or refusal(command, self._known(command))
         if problem is not None or facts is None:
             yield dead_letter("correlate", message, "contract", problem or "")
-        elif follow(command, facts, entries_max=self._settings.log_entries_max):
+            return
+        merged = self._incidents.merged
+        before = list(merged.targets(facts))
+        follow(command, facts, merged.whole(facts).detected_at, entries_max=self._settings.log_entries_max)
+        merged.place(facts, facts.membership.into)
+        yield from self._tell_all([*before, facts, *merged.members(facts), *self._grouping.regroup([*before, facts])])
+
+    def _known(self, command: Command) -> dict[str, Standing]:
+        """What a command names of the incidents, and what is merged into the one it is about."""
+        merged = self._incidents.merged
+        named = [self._incidents.get(each) for each in (command.incident_id, command.into) if each is not None]
+        found = [each for each in named if each is not None]
+        return {
+            each.incident_id: Standing.of_facts(merged.whole(each))
+            for each in [*found, *(member for one in found[:1] for member in merged.members(one))]
+        }
+
+    def _tell_all(self, touched: Iterable[Facts]) -> Iterator[Output]:
+        """Tell incidents and what they are merged into, parents first: who hears that a child is closed knows why."""
+        everyone = {one.incident_id: one for each in touched for one in (each, *self._incidents.merged.targets(each))}
+        for facts in sorted(everyone.values(), key=lambda each: (each.membership.scope is None, each.incident_id)):
+            if self._incidents.merged.members(facts):
+                self._incidents.rest(facts, self._now(facts))
             yield from self._tell(facts)
 
     def _tell(self, facts: Facts) -> Iterator[Output]:
         self._parts.mark("incident", facts.incident_id)
-        shifts = self._shifts.of(facts.subject)
-        incident = tell(facts, self._deployments, shifts, self._now(facts), self._settings)
+        whole = self._incidents.merged.to_tell(facts)
+        incident = tell(whole, self._deployments, self._shifts_of(whole), self._now(facts), self._settings)
         if incident is not None:
             facts.told = incident
             yield Output(ALERTS, incident.incident_id.encode(), incident.to_json())
 
+    def _shifts_of(self, whole: Facts) -> list[Drift]:
+        """The workload drifts of a subject; of a parent's subjects what they were served by for the first time, each once."""
+        if whole.membership.scope is None:
+            return self._shifts.of(whole.subject)
+        of_all = [each for subject in whole.subjects for each in self._shifts.of(subject)]
+        first: dict[str, Drift] = {}
+        for each in sorted(of_all, key=lambda drift: (drift.started_at, drift.drift_id)):
+            if each.detector == "first_seen" and each.segment not in first:
+                first[each.segment] = each
+        return list(first.values())
+
     def _make_room(self) -> Iterator[Output]:
         while (facts := self._incidents.in_excess()) is not None:
             self.limits_hit["incidents_max"] += 1
-            if facts.resolved_at is None:
+            if facts.resolved_at is None and facts.membership.into is None:
                 self._incidents.close_unresolved(facts)
                 yield from self._tell(facts)
-            self._incidents.forget(facts)
-            self._parts.mark("incident", facts.incident_id)
+            for gone in list(self._incidents.forget(facts)):
+                self._grouping.forget(gone)
+                self._parts.mark("incident", gone)
 
     def _now(self, facts: Facts) -> int:
-        return self._clocks.now(facts.clock, facts.partitions)
+        whole = self._incidents.merged.whole(facts)
+        return self._clocks.now(whole.clock, whole.partitions)
 
     def _unfinished(self, facts: Facts) -> bool:
         """Whether time can still change it: a person may have resolved it at a moment that its clock has yet to reach."""
         return facts.resolved_at is None or facts.resolved_at > self._now(facts)
 
     def _deployed(self, facts: Facts, first_ms: int, last_ms: int) -> bool:
-        return any(True for _ in self._deployments.of(_served(facts), first_ms, last_ms))
+        served = _served(self._incidents.merged.whole(facts))
+        return any(True for _ in self._deployments.of(served, first_ms, last_ms))
 
 
 def _served(facts: Facts) -> Served:

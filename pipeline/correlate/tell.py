@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from pipeline.correlate.changes import changes
 from pipeline.correlate.containment import Situation, clear_suspect, containment, rollback_of
 from pipeline.correlate.declared import is_declared
-from pipeline.correlate.deployments import Deployments, Served, change, takes_back
-from pipeline.correlate.evidence import evidence, segments
+from pipeline.correlate.deployments import Deployments, Served, takes_back
+from pipeline.correlate.evidence import evidence, segments, shared_evidence
 from pipeline.correlate.facts import Facts, newest_lines
-from pipeline.correlate.modes import mode_of
+from pipeline.correlate.freeze import Freeze, deployment_line, freeze
+from pipeline.correlate.modes import Mode, mode_of
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.summary import summary
 from pipeline.correlate.suspects import Onset, suspects
@@ -40,7 +41,10 @@ def tell(
         Windows and limits.
     """
     before = facts.told
-    incident = _content(facts, deployments, shifts, clock, settings)
+    if before is not None and not facts.tracked:
+        incident = _emptied(facts, before)
+    else:
+        incident = _content(facts, deployments, shifts, clock, settings)
     if before is not None:
         if incident.model_copy(update={"revision": before.revision, "change": before.change}) == before:
             return None
@@ -62,9 +66,11 @@ def _content(
     found = suspects(onset, _in_effect(earlier, facts.started_at), undeclared, settings)
     rollback = rollback_of(clear_suspect(found), earlier, [*earlier, *later])
     runbook = f"{settings.runbooks}{mode.name}.md"
-    steps = containment(Situation(mode, severity, facts.decision.drift, found, rollback, runbook))
+    scope, membership = facts.membership.scope, facts.membership
+    steps = containment(Situation(mode, severity, _to_contain(facts), found, rollback, runbook))
+    frozen = freeze(facts, severity, earlier, later, settings.freeze_severities)
     shown = [each.shown for each in facts.tracked.values()]
-    log = _log(facts, earlier, later, settings.log_entries_max)
+    log = _log(facts, earlier, later, frozen, settings.log_entries_max)
     return Incident(
         incident_id=facts.incident_id,
         revision=1,
@@ -77,23 +83,63 @@ def _content(
         environment=served.environment,
         provider=served.provider,
         segments=segments(shown),
-        title=f"{mode.title} in {facts.subject}",
-        summary=summary(facts, found, steps, rollback),
+        title=_title(facts, mode),
+        summary=" ".join(part for part in (summary(facts, found, steps, rollback), frozen.sentence) if part),
         started_at=facts.started_at,
         detected_at=facts.detected_at,
         detection_gap_s=max(0, facts.detected_at - facts.started_at) / 1000,
         updated_at=max(entry.at for entry in log),
         resolved_at=facts.resolved_at,
-        evidence=evidence(shown, settings.one_finding_s, settings.evidence_max),
+        evidence=evidence(shown, settings.one_finding_s, settings.evidence_max)
+        if scope is None
+        else shared_evidence(shown, settings.evidence_max),
         suspects=found,
         containment=steps,
         response_targets=response_targets(severity, facts.detected_at, facts.resolved_at),
         runbook=runbook,
         acknowledged_by=facts.acknowledged_by,
-        assigned_to=facts.assigned_to,
+        commander=facts.roles.get("commander"),
+        technical_lead=facts.roles.get("technical_lead"),
+        communications_lead=facts.roles.get("communications_lead"),
+        communicated=facts.communicated,
+        change_freeze=frozen.state,
+        freeze_broken_by=[each.deployment_id for each in frozen.broken_by],
+        merged_into=membership.into,
+        parent=membership.into if membership.by is None else None,
+        children=facts.children,
+        subject_count=len(facts.subjects),
         change="",
         log=log,
     )
+
+
+def _emptied(facts: Facts, before: Incident) -> Incident:
+    """A parent that has no children any more: another parent has taken them, or people have taken them out."""
+    return before.model_copy(
+        update={
+            "status": facts.status,
+            "resolved_at": facts.resolved_at,
+            "merged_into": facts.membership.into,
+            "children": [],
+            "subject_count": 0,
+        }
+    )
+
+
+def _title(facts: Facts, mode: Mode) -> str:
+    scope = facts.membership.scope
+    if scope is None:
+        return f"{mode.title} in {facts.subject}"
+    where = "at" if scope.kind == "provider" else "across"
+    return f"{mode.title} {where} {scope} in {len(facts.subjects)} subjects"
+
+
+def _to_contain(facts: Facts) -> Drift:
+    """The drift that containment is decided by; of a parent it stands for all subjects."""
+    drift, scope = facts.decision.drift, facts.membership.scope
+    if scope is None:
+        return drift
+    return drift.model_copy(update={"subject": f"all {len(facts.subjects)} subjects of {scope}"})
 
 
 def _in_effect(deployments: list[Deployment], started_at: int) -> list[Deployment]:
@@ -121,21 +167,9 @@ def _reason(facts: Facts) -> str:
     return f"{facts.decision.reason} ({drift.signal} {now}, normally {normal})"
 
 
-def _log(facts: Facts, earlier: list[Deployment], later: list[Deployment], entries_max: int) -> list[LogEntry]:
+def _log(
+    facts: Facts, earlier: list[Deployment], later: list[Deployment], frozen: Freeze, entries_max: int
+) -> list[LogEntry]:
     """The running log, with what was deployed since the detection: during an incident nothing but a rollback should be."""
-    deployed = [_deployment_line(each, earlier) for each in later]
+    deployed = [deployment_line(each, [*earlier, *later], frozen) for each in later]
     return newest_lines([*facts.log, *deployed], entries_max)
-
-
-def _deployment_line(deployment: Deployment, earlier: list[Deployment]) -> LogEntry:
-    changed, name = change(deployment), deployment.deployment_id
-    what = changed if f"({name})" in changed else f"{changed} ({name})"
-    taken_back = deployment.rollback_of or next(
-        (each.deployment_id for each in earlier if takes_back(deployment, each)), None
-    )
-    if taken_back is not None:
-        return LogEntry(at=deployment.timestamp, event="rollback", text=f"rolled back: {what} takes back {taken_back}")
-    text = (
-        f"{what} was deployed into the open incident and is not its rollback: hold other changes until it is resolved"
-    )
-    return LogEntry(at=deployment.timestamp, event="deployment", text=text)
