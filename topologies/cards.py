@@ -121,6 +121,8 @@ def _rows(incident: Incident) -> Iterator[tuple[str, Text]]:
         ("communications lead", incident.communications_lead),
     )
     people += [f"{role} {name}" for role, name in roles if name]
+    if incident.merged_into is not None:
+        yield "merged", _text(f"into {incident.merged_into}, which tells it from now on")
     if people:
         yield "people", _text(", ".join(people))
     yield "severity", _text(f"{incident.severity} by rule {incident.severity_rule}: {incident.severity_reason}")

@@ -23,8 +23,8 @@ class CorrelateSettings(BaseModel):
     )  # fmt: skip
     together_s: float = Field(
         default=120, ge=0, le=3_600,
-        description="starts this close count as one moment, which is a shared cause whatever the signals; bigger: "
-        "unrelated failures are joined more often",
+        description="starts this close count as one moment: failures that can share a cause are one incident, and of "
+        "many subjects one parent; bigger: unrelated failures are joined more often",
     )  # fmt: skip
     one_finding_s: float = Field(
         default=60, ge=0, le=3_600,
