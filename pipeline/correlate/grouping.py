@@ -64,7 +64,7 @@ class Grouping:
         closed = [each.incident_id for each in parents if each.closed_by is not None]
         found = [each for each in parents_of(candidates, closed, self._settings) if each.children]
         into = {child: each.parent_id for each in found for child in each.children}
-        changed = [self._form(each) for each in found]
+        changed = [facts for each in found for facts in self._form(each)]
         for each in sorted(candidates, key=lambda one: one.incident_id):
             facts = self._incidents.get(each.incident_id)
             if facts is not None and facts.membership.into != into.get(each.incident_id):
@@ -79,8 +79,8 @@ class Grouping:
                 changed.append(facts)
         return changed
 
-    def _form(self, parent: Parent) -> Facts:
-        """Open a parent, or let the one that is open know its children."""
+    def _form(self, parent: Parent) -> list[Facts]:
+        """Open a parent, or let the one that is open know its children; it, and the children whose log changes by that."""
         children = [self._incidents.get(each) for each in parent.children]
         first = next(each for each in children if each is not None)
         facts = self._incidents.get(parent.parent_id)
@@ -97,7 +97,9 @@ class Grouping:
             self._incidents.keep(facts)
         if facts.membership.into is not None:
             self._incidents.merged.place(facts, None)
-        facts.membership.formed_at = parent.formed_at(self._settings.parent_subjects)
+        formed_at = parent.formed_at(self._settings.parent_subjects)
+        retold = [] if formed_at == facts.membership.formed_at else self._incidents.merged.members(facts)
+        facts.membership.formed_at = formed_at
         new = [each for each in parent.members if each.incident_id in parent.children and self._is_new(each, facts)]
         if facts.mitigated_at is not None and new:
             at = max(each.detected_at for each in new)
@@ -105,7 +107,7 @@ class Grouping:
             text = f"no longer mitigated: {names} failed too"
             facts.note(at, "unmitigated", text, entries_max=self._settings.log_entries_max)
             facts.stir(at)
-        return facts
+        return [facts, *retold]
 
     def _is_new(self, child: Candidate, parent: Facts) -> bool:
         facts = self._incidents.get(child.incident_id)

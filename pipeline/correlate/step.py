@@ -192,21 +192,10 @@ class CorrelateStep:
     def _tell(self, facts: Facts) -> Iterator[Output]:
         self._parts.mark("incident", facts.incident_id)
         whole = self._incidents.merged.to_tell(facts)
-        incident = tell(whole, self._deployments, self._shifts_of(whole), self._now(facts), self._settings)
+        incident = tell(whole, self._deployments, self._shifts.of(whole.subject), self._now(facts), self._settings)
         if incident is not None:
             facts.told = incident
             yield Output(ALERTS, incident.incident_id.encode(), incident.to_json())
-
-    def _shifts_of(self, whole: Facts) -> list[Drift]:
-        """The workload drifts of a subject; of a parent's subjects what they were served by for the first time, each once."""
-        if whole.membership.scope is None:
-            return self._shifts.of(whole.subject)
-        of_all = [each for subject in whole.subjects for each in self._shifts.of(subject)]
-        first: dict[str, Drift] = {}
-        for each in sorted(of_all, key=lambda drift: (drift.started_at, drift.drift_id)):
-            if each.detector == "first_seen" and each.segment not in first:
-                first[each.segment] = each
-        return list(first.values())
 
     def _make_room(self) -> Iterator[Output]:
         while (facts := self._incidents.in_excess()) is not None:
