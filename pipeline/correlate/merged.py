@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from pipeline.correlate.facts import Facts
-from pipeline.correlate.together import merged_line, together
+from pipeline.correlate.together import merged_line, story, together
 
 
 class Merged:
@@ -48,9 +48,20 @@ class Merged:
         """An incident's facts with those of all that is merged into it."""
         return together(facts, [self.whole(each) for each in self.members(facts)])
 
+    def timing(self, facts: Facts) -> tuple[int, set[int]]:
+        """The clock and the partitions of the whole of an incident: by these it knows what time it is."""
+        clock, partitions = facts.clock, facts.partitions
+        for each in self.members(facts):
+            its_clock, its_partitions = self.timing(each)
+            clock, partitions = max(clock, its_clock), partitions | its_partitions
+        return clock, partitions
+
     def to_tell(self, facts: Facts) -> Facts:
-        """The whole of an incident, and in a child's log the line that says where it went."""
-        whole, membership = self.whole(facts), facts.membership
+        """The whole of an incident with its log: a parent's own, and in a child's the line that says where it went."""
+        members = [self.whole(each) for each in self.members(facts)]
+        whole, membership = together(facts, members), facts.membership
+        if membership.scope is not None and whole.tracked:
+            return replace(whole, log=[*story(whole, members), *facts.log])
         parent = self._kept.get(membership.into or "")
         if parent is None or membership.by is not None or membership.scope is not None:
             return whole

@@ -39,7 +39,7 @@ class Standing:
 def incomplete(command: Command) -> str | None:
     """What a command lacks; None if it says all that its action needs.
 
-    >>> incomplete(Command(command_id="c-1", at=0, author="ann", action="merge", incident_id="inc-1"))
+    >>> incomplete(Command(command_id="c-1", at=1795489920000, author="ann", action="merge", incident_id="inc-1"))
     'the command "merge" needs the incident to merge into'
     """
     needs = {

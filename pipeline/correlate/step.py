@@ -33,7 +33,8 @@ class CorrelateStep:
     The same messages of each topic in the same order lead to the same final incidents but for ``revision`` and
     ``change``, however the topics interleave, and however the subjects do within ``drifts``, as long as a subject's
     records lie in one partition. Of a subject in several partitions the drifts count in the order in which they arrive.
-    A provider's model or a schema that is seen for the first time opens no incident if its deployment is known by then.
+    So do the parents of many subjects, but for one that readers saw for a while because later starts came first: that is
+    left merged into the one that there should be. A provider's model or a schema that is seen for the first time opens no incident if its deployment is known by then.
     Commands are words of people about what they see: they count when they come.
 
     Parameters
@@ -208,8 +209,7 @@ class CorrelateStep:
                 self._parts.mark("incident", gone)
 
     def _now(self, facts: Facts) -> int:
-        whole = self._incidents.merged.whole(facts)
-        return self._clocks.now(whole.clock, whole.partitions)
+        return self._clocks.now(*self._incidents.merged.timing(facts))
 
     def _unfinished(self, facts: Facts) -> bool:
         """Whether time can still change it: a person may have resolved it at a moment that its clock has yet to reach."""

@@ -18,7 +18,7 @@ NAMED_MAX = 5
 
 
 def together(facts: Facts, members: Sequence[Facts]) -> Facts:
-    """One incident's facts with those of what is merged into it; the same facts if that is nothing.
+    """One incident's facts with those of what is merged into it, but for a parent's log; the same facts if that is nothing.
 
     Severity and name are those of the worst; a person's severity for one of them counts where it is worse than the rules'.
     """
@@ -45,7 +45,6 @@ def together(facts: Facts, members: Sequence[Facts]) -> Facts:
         whole.log = [entry for each in everyone for entry in each.log]
         return whole
     whole.children = [each.incident_id for each in others][:CHILDREN_MAX]
-    whole.log = [*_story(whole, others), *facts.log]
     return whole
 
 
@@ -61,9 +60,9 @@ def _place(facts: Facts) -> tuple[int, int, int, str]:
     return (SEVERITIES.index(decision.severity), rank(mode_of(decision.drift)), facts.decided_at, facts.incident_id)
 
 
-def _story(whole: Facts, children: Sequence[Facts]) -> list[LogEntry]:
-    """A parent's running log: what made it one, each subject as it came, and its end."""
-    membership = whole.membership
+def story(whole: Facts, members: Sequence[Facts]) -> list[LogEntry]:
+    """A parent's running log but for what people said: what made it one, each subject as it came, and its end."""
+    membership, children = whole.membership, [each for each in members if each.tracked]
     first = sorted({each.subject for each in children if each.detected_at <= membership.formed_at})
     rest = len(first) - NAMED_MAX
     names = f"{', '.join(first[:NAMED_MAX])}{f' and {rest} more' if rest > 0 else ''}"

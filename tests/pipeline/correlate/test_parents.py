@@ -81,12 +81,8 @@ def test_an_outage_over_fifty_subjects_is_one_incident_in_any_order(seed):
 
 def test_the_third_subject_opens_the_parent_and_is_never_told_as_open():
     told = [(each.subject, each.status) for each in revisions(*THREE)]
-    assert told == [
-        ("a", "open"),
-        ("b", "open"),
-        ("provider:openai", "open"),
-        *sorted([("a", "merged"), ("b", "merged"), ("c", "merged")], key=lambda one: told.index(one)),
-    ]
+    assert told[:3] == [("a", "open"), ("b", "open"), ("provider:openai", "open")]
+    assert sorted(told[3:]) == [("a", "merged"), ("b", "merged"), ("c", "merged")]
 
 
 def test_two_subjects_are_two_incidents():
