@@ -121,7 +121,9 @@ class Incident(Message):
         default_factory=list, description="deployments into the incident that are not its rollback, the newest"
     )
     merged_into: Label | None = Field(default=None, description="the incident that says all that this one would")
-    parent: Label | None = Field(default=None, description="merged_into, where that is one incident of many subjects")
+    parent: Label | None = Field(
+        default=None, description="the incident of many subjects that it became a part of by itself"
+    )
     children: list[Label] = Field(
         default_factory=list, max_length=CHILDREN_MAX, description="of a parent: the incidents of single subjects in it"
     )

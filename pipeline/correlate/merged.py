@@ -74,6 +74,10 @@ class Merged:
         is which it is merged into, and goes with it.
         """
         [*_, last] = [facts, *self.targets(facts)]
-        if last.resolved_at is not None or not self.whole(last).tracked:
+        if last.resolved_at is not None or self._is_empty(last):
             return (0, last.resolved_at or 0, last.incident_id)
         return (1 if facts.membership.scope is None else 2, self.whole(facts).last_change_at, facts.incident_id)
+
+    def _is_empty(self, facts: Facts) -> bool:
+        members = self._members.get(facts.incident_id, ())
+        return not facts.tracked and all(self._is_empty(self._kept[each]) for each in members if each in self._kept)

@@ -336,3 +336,13 @@ def test_a_provider_with_a_name_that_no_subject_can_have_is_written_as_text():
     parent = the_parent(*(failing(name, provider="open\nai" + "x" * 190) for name in "abc"))
     assert parent.subject.startswith("provider:open?ai")
     assert len(parent.subject) == 200
+
+
+def test_a_person_can_put_a_subject_into_a_parent_and_take_it_out_again():
+    late = failing("d", after_s=3 * 3_600)
+    parent_id = the_parent(*THREE).incident_id
+    put_in = say("merge", [*THREE, late], subject="d", into=parent_id, at=START + 200 * MINUTE)
+    parent = the_parent(*put_in)
+    assert (parent.incident_id, parent.subject_count) == (parent_id, 4)
+    final = newest(*say("unmerge", put_in, subject="d", at=START + 201 * MINUTE))
+    assert {each.subject: each.subject_count for each in alone(final)} == {"provider:openai": 3, "d": 1}
