@@ -12,8 +12,6 @@ from tests.pipeline.correlate.builders import (
     MINUTE,
     SECOND,
     START,
-    command,
-    dead_letters,
     deployment,
     drift,
     incidents,
@@ -23,48 +21,8 @@ from tests.pipeline.correlate.builders import (
     revisions,
     tick,
 )
+from tests.pipeline.correlate.outages import THREE, alone, child_of, failing, outage, the_parent
 from tests.pipeline.correlate.worlds import interleaved
-
-SUBJECTS = [f"bot-{number:02}" for number in range(50)]
-
-
-def failing(subject, *, signal="error", after_s=0, **fields):
-    """One subject of openai that fails, so many seconds after the first."""
-    shared = {"provider": "openai", "environment": "production"}
-    return drift(signal, subject=subject, start=START + round(after_s * SECOND), **(shared | fields))
-
-
-def outage(subjects=SUBJECTS, seed=1):
-    """What detect says of a provider's outage, a list a subject: errors everywhere, some slow or empty answers."""
-    random_ = random.Random(seed)
-    found = []
-    for subject in subjects:
-        begun = random_.uniform(0, 110)
-        signal = random_.choice(("error", "error", "latency_ms", "empty"))
-        found.append([failing(subject, after_s=begun, signal=signal)])
-        if random_.random() < 0.5:
-            found[-1].append(
-                failing(subject, after_s=begun + 10, signal="empty", drift_id=f"{subject}-second", now=0.02)
-            )
-    return found
-
-
-THREE = [failing(subject, after_s=place) for place, subject in enumerate(("a", "b", "c"))]
-
-
-def alone(final):
-    return [each for each in final.values() if each.status != "merged"]
-
-
-def the_parent(*contracts, settings=None):
-    [parent] = alone(newest(*contracts, settings=settings))
-    assert parent.children
-    return parent
-
-
-def child_of(*contracts, subject="a"):
-    return next(each for each in newest(*contracts).values() if each.subject == subject)
-
 
 # forming
 
@@ -229,78 +187,6 @@ def test_the_next_outage_is_another_incident():
     assert [each.status for each in alone(newest(*gone, *again))] == ["resolved", "open"]
 
 
-# people
-
-
-def say(action, contracts, subject="a", **fields):
-    """The contracts, and then a command about the incident of a subject."""
-    incident = next(each for each in newest(*contracts).values() if each.subject == subject)
-    return [*contracts, command(action, incident.incident_id, **fields)]
-
-
-def test_a_child_that_a_person_takes_out_stays_out_and_the_parent_stays():
-    final = newest(*say("unmerge", THREE), failing("d", after_s=30))
-    assert {each.subject: each.status for each in alone(final)} == {"a": "open", "provider:openai": "open"}
-    parent = next(each for each in final.values() if each.children)
-    assert parent.subject_count == 3
-    assert [line.sentence for line in parent.evidence] == ["in 3 subjects, first in b: error left its baseline"]
-
-
-def test_a_parent_whose_children_are_all_taken_out_is_over():
-    contracts = list(THREE)
-    for number, subject in enumerate("abc"):
-        contracts = say("unmerge", contracts, subject=subject, command_id=f"c-{number}")
-    final = {each.subject: each for each in newest(*contracts).values()}
-    assert {name: each.status for name, each in final.items()} == {
-        "provider:openai": "resolved", "a": "open", "b": "open", "c": "open",
-    }  # fmt: skip
-    assert final["provider:openai"].subject_count == 0
-
-
-def test_what_a_person_says_of_the_parent_counts_for_it_alone():
-    final = newest(*say("acknowledge", THREE, subject="provider:openai"))
-    assert [each.status for each in alone(final)] == ["acknowledged"]
-    assert [each.acknowledged_by for each in final.values() if each.status == "merged"] == [None] * 3
-
-
-def test_a_command_about_a_child_is_refused_and_names_the_parent():
-    step = CorrelateStep(CorrelateSettings())
-    [letter] = dead_letters(step.step(kafka(say("acknowledge", THREE))))
-    assert "say it of that one" in letter.detail
-
-
-def test_a_parent_that_a_person_closed_takes_nothing_more():
-    closed = say("resolve", THREE, subject="provider:openai", at=START + 5 * MINUTE)
-    new = failing("d", after_s=60)
-    assert {each.subject: each.status for each in alone(newest(*closed, new))} == {
-        "provider:openai": "resolved",
-        "d": "open",
-    }
-    three_more = [failing(name, after_s=60) for name in "xyz"]
-    assert [each.status for each in alone(newest(*closed, *three_more))] == ["resolved", "open"]
-
-
-def test_a_new_signal_of_a_child_of_a_closed_parent_is_a_new_incident():
-    closed = say("resolve", THREE, subject="provider:openai", at=START + 5 * MINUTE)
-    assert {each.subject for each in alone(newest(*closed, failing("a", signal="empty", after_s=30)))} == {
-        "provider:openai",
-        "a",
-    }
-
-
-def test_one_more_subject_after_a_person_called_it_mitigated_opens_it_again():
-    mitigated = say("mitigate", THREE, subject="provider:openai", at=START + 2 * MINUTE)
-    assert the_parent(*mitigated).status == "mitigated"
-    parent = the_parent(*mitigated, failing("d", after_s=30, drift_id="late"))
-    assert parent.status == "open"
-    assert any(entry.text == "no longer mitigated: d failed too" for entry in parent.log)
-
-
-def test_the_worst_that_a_person_said_of_a_child_counts_for_the_parent():
-    said = say("classify", THREE[:2], severity="P1")
-    assert the_parent(*said, THREE[2]).severity == "P1"
-
-
 # limits and state
 
 
@@ -336,13 +222,3 @@ def test_a_provider_with_a_name_that_no_subject_can_have_is_written_as_text():
     parent = the_parent(*(failing(name, provider="open\nai" + "x" * 190) for name in "abc"))
     assert parent.subject.startswith("provider:open?ai")
     assert len(parent.subject) == 200
-
-
-def test_a_person_can_put_a_subject_into_a_parent_and_take_it_out_again():
-    late = failing("d", after_s=3 * 3_600)
-    parent_id = the_parent(*THREE).incident_id
-    put_in = say("merge", [*THREE, late], subject="d", into=parent_id, at=START + 200 * MINUTE)
-    parent = the_parent(*put_in)
-    assert (parent.incident_id, parent.subject_count) == (parent_id, 4)
-    final = newest(*say("unmerge", put_in, subject="d", at=START + 201 * MINUTE))
-    assert {each.subject: each.subject_count for each in alone(final)} == {"provider:openai": 3, "d": 1}
