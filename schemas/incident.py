@@ -11,6 +11,11 @@ from schemas.timestamp import Timestamp
 
 Severity = Literal["P1", "P2", "P3", "P4"]
 IncidentStatus = Literal["open", "acknowledged", "mitigated", "resolved", "merged"]
+Role = Literal["commander", "technical_lead", "communications_lead"]
+Audience = Literal["internal", "external"]
+
+CHILDREN_MAX = 100
+"""Children that a parent incident names; ``subject_count`` counts all."""
 
 
 class SignalEvidence(Message):
@@ -89,7 +94,7 @@ class Duty(Message):
 class Draft(Message):
     """A message to be checked by a person before anybody sends it. What is in [brackets] is not known and is to fill in."""
 
-    audience: Literal["internal", "external"]
+    audience: Audience
     subject: str
     text: str
 
@@ -136,6 +141,25 @@ class Incident(Message):
     drafts: list[Draft] = Field(default_factory=list)
     runbook: str
     acknowledged_by: Label | None = None
-    assigned_to: Label | None = None
+    commander: Label | None = Field(default=None, description="leads the response")
+    technical_lead: Label | None = Field(default=None, description="finds the cause and fixes it")
+    communications_lead: Label | None = Field(default=None, description="tells stakeholders, inside and outside")
+    communicated: dict[Audience, Timestamp] = Field(
+        default_factory=dict, description="when each kind of stakeholder was told last"
+    )
+    change_freeze: Literal["on", "broken", "off"] = Field(
+        default="off", description="whether other changes are to wait, and whether one did not"
+    )
+    freeze_broken_by: list[Label] = Field(
+        default_factory=list, description="deployments into the incident that are not its rollback, the newest"
+    )
+    merged_into: Label | None = Field(default=None, description="the incident that says all that this one would")
+    parent: Label | None = Field(
+        default=None, description="the incident of many subjects that it became a part of by itself"
+    )
+    children: list[Label] = Field(
+        default_factory=list, max_length=CHILDREN_MAX, description="of a parent: the incidents of single subjects in it"
+    )
+    subject_count: int = Field(default=1, ge=0, description="subjects it is about; of a parent all of its children's")
     change: str = Field(description="what this revision changed")
     log: list[LogEntry] = Field(default_factory=list)

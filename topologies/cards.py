@@ -123,7 +123,14 @@ def _rows(incident: Incident) -> Iterator[tuple[str, Text]]:
     yield from _numbered("cause", map(_suspect, suspects), "")
     yield from _due(incident)
     people = [f"acknowledged by {incident.acknowledged_by}"] if incident.acknowledged_by else []
-    people += [f"assigned to {incident.assigned_to}"] if incident.assigned_to else []
+    roles = (
+        ("commander", incident.commander),
+        ("technical lead", incident.technical_lead),
+        ("communications lead", incident.communications_lead),
+    )
+    people += [f"{role} {name}" for role, name in roles if name]
+    if incident.merged_into is not None:
+        yield "merged", _text(f"into {incident.merged_into}, which tells it from now on")
     if people:
         yield "people", _text(", ".join(people))
     yield "severity", _text(f"{incident.severity} by rule {incident.severity_rule}: {incident.severity_reason}")

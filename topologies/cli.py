@@ -9,7 +9,7 @@ COMMANDS = {
     "worker": "Run one step on a Kafka that is there.",
     "broker": "Run the embedded Kafka alone until Ctrl-C.",
     "incidents": "Show incidents, and follow them.",
-    "incident": "Show one incident, or acknowledge, classify, assign, resolve, accept it.",
+    "incident": "Show one incident, or say something of it.",
     "deployed": "Tell that something was deployed.",
     "baseline": "Learn, publish, show and accept what is normal.",
     "explain": "Show the evidence of every channel over a stream.",

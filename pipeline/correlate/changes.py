@@ -2,7 +2,22 @@
 
 from schemas.incident import Incident
 
-_TOLD = ("deployment", "rollback", "kill_switch", "accept", "classify", "reopened", "limit", "reminder")
+_TOLD = (
+    "deployment",
+    "rollback",
+    "kill_switch",
+    "accept",
+    "classify",
+    "note",
+    "mitigate",
+    "reopen",
+    "reopened",
+    "unmitigated",
+    "merge",
+    "unmerge",
+    "limit",
+    "reminder",
+)
 """Events of the log that no other field shows."""
 
 
@@ -17,7 +32,11 @@ def changes(before: Incident | None, now: Incident) -> str:
         *_signals(before, now),
         *_suspects(before, now),
         _set("acknowledged by", before.acknowledged_by, now.acknowledged_by),
-        _set("assigned to", before.assigned_to, now.assigned_to),
+        _set("commander", before.commander, now.commander),
+        _set("technical lead", before.technical_lead, now.technical_lead),
+        _set("communications lead", before.communications_lead, now.communications_lead),
+        _set("merged into", before.merged_into, now.merged_into),
+        _subjects(before.subject_count, now.subject_count),
     ]
     said = {(entry.at, entry.event, entry.text) for entry in before.log}
     found += [
@@ -32,6 +51,10 @@ def _moved(what: str, before: str, now: str) -> str:
 
 def _set(what: str, before: str | None, now: str | None) -> str:
     return "" if before == now or now is None else f"{what} {now}"
+
+
+def _subjects(before: int, now: int) -> str:
+    return "" if before == now else f"{now} subjects, not {before}"
 
 
 def _signals(before: Incident, now: Incident) -> list[str]:

@@ -13,7 +13,15 @@ from schemas.drift import Drift
 from schemas.incident import Containment, Severity, Suspect
 from schemas.timestamp import clock_time
 
-NOT_OURS = ("provider_status", "input_shift", "undeclared_change", "retrieval", "upstream_data", "provider")
+NOT_OURS = (
+    "provider_status",
+    "input_shift",
+    "undeclared_change",
+    "retrieval",
+    "upstream_data",
+    "provider",
+    "environment",
+)
 """Kinds of suspects that nobody here can roll back."""
 
 _ON = ("on", "true", "enabled", "1")

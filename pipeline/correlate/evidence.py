@@ -26,6 +26,25 @@ def evidence(drifts: Iterable[Drift], one_finding_s: float, limit: int) -> list[
     return lines[:limit]
 
 
+def shared_evidence(drifts: Iterable[Drift], limit: int) -> list[SignalEvidence]:
+    """The lines of evidence of a parent: one for each signal, channel, side and tier, whatever the subject.
+
+    The numbers are those of the first subject to fire; the sentence says in how many it moved.
+    """
+    groups: dict[tuple[str, ...], list[Drift]] = {}
+    for drift in sorted(drifts, key=lambda each: (each.detected_at, each.drift_id)):
+        groups.setdefault((drift.signal, drift.channel, drift.side, drift.tier), []).append(drift)
+    lines = []
+    for group in groups.values():
+        line, count = _line(group), len({drift.subject for drift in group})
+        of = next(drift.subject for drift in group if drift.drift_id == line.drift_id)
+        where = f"in {count} subjects, first in {of}" if count > 1 else f"in {of}"
+        lines.append(line.model_copy(update={"sentence": shortened(f"{where}: {line.sentence}")}))
+    lines = _without_repetition(lines)
+    lines.sort(key=lambda line: (line.state != "firing", line.tier != "page", line.detected_at, line.drift_id))
+    return lines[:limit]
+
+
 def segments(drifts: Iterable[Drift], limit: int = SEGMENTS_MAX) -> list[str]:
     """The segments that drifts name, in order of name, at most so many."""
     return sorted({drift.segment for drift in drifts if drift.segment})[:limit]

@@ -1,46 +1,24 @@
 """The facts of an incident: what its drifts and people said. Everything that a reader sees is computed from them."""
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Any, get_args
+from typing import get_args
 
+from pipeline.correlate.membership import Membership
 from pipeline.correlate.modes import Family, mode_of
 from pipeline.correlate.severity import Decision, worse
+from pipeline.correlate.tracked import Tracked
 from schemas.command import Action
 from schemas.drift import Drift
-from schemas.incident import Incident, IncidentStatus, LogEntry, Severity
+from schemas.incident import Audience, Incident, IncidentStatus, LogEntry, Role, Severity
 
 COMMANDS_SEEN_MAX = 200
 """Ids of commands that an incident remembers, so that one sent twice counts once."""
 
+CALM_MAX = 20
+"""Spans of time that an incident remembers in which its harm was contained, the newest."""
+
 TEXT_LENGTH_MAX = 500
 """Characters of a line of the log and of a line of evidence's sentence; the rest of a longer one is cut."""
-
-
-@dataclass(slots=True)
-class Tracked:
-    """One drift: as readers know it, and as it was last reported.
-
-    The two differ while only the numbers changed. Evidence that no one needs to act on waits here, and is told with the
-    next thing that matters; so what readers see does not depend on when a late deployment made the incident be told again.
-    ``place`` counts the drifts of an incident in the order in which they joined.
-    """
-
-    place: int
-    shown: Drift
-    newest: Drift
-
-    def dump(self) -> dict[str, Any]:
-        """The state, for JSON."""
-        newest = None if self.newest is self.shown else self.newest.model_dump(exclude_none=True)
-        return {"place": self.place, "shown": self.shown.model_dump(exclude_none=True), "newest": newest}
-
-    @classmethod
-    def load(cls, state: dict[str, Any]) -> "Tracked":
-        """Take up a state that :meth:`dump` gave out."""
-        shown = Drift.model_validate(state["shown"])
-        newest = shown if state["newest"] is None else Drift.model_validate(state["newest"])
-        return cls(int(state["place"]), shown, newest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +50,11 @@ class Facts:
     subject; ``partitions`` are those of records that its drifts came from; ``closed_by`` is set when a person ended the
     incident, after which no drift joins it; ``told`` is the last revision that readers have. ``first_at`` and ``last_at``
     are the earliest and latest line of the log by its event, also of lines that the log has no room for any more;
-    ``communicated`` is the newest communication by audience, and ``first_told_at`` the first to leadership. No reminder
-    comes before ``quiet_until``, which is worked out anew after a restart.
+    ``communicated`` is the newest communication by audience, and ``first_told_at`` the first to leadership; ``commander_at`` is when the first commander
+    was named. No reminder
+    comes before ``quiet_until``, which is worked out anew after a restart. ``began`` and ``family`` are
+    of its first page-tier drift. ``mitigated_at`` and ``reopened_at`` are a person's words; ``calm`` are the spans of time
+    that have passed in which the harm was contained. ``children`` is filled where many incidents are told as one.
     """
 
     incident_id: str
@@ -82,17 +63,25 @@ class Facts:
     decision: Decision
     decided_at: int
     clock: int
+    began: int | None = None
+    family: Family = "other"
     partitions: set[int] = field(default_factory=set)
     tracked: dict[str, Tracked] = field(default_factory=dict)
     calmer: tuple[int, Decision] | None = None
     log: list[LogEntry] = field(default_factory=list)
     acknowledged_by: str | None = None
-    assigned_to: str | None = None
+    roles: dict[Role, str] = field(default_factory=dict)
+    communicated: dict[Audience, int] = field(default_factory=dict)
     classification: Classification | None = None
+    mitigated_at: int | None = None
+    reopened_at: int | None = None
+    calm: list[tuple[int, int]] = field(default_factory=list)
     resolved_at: int | None = None
     closed_by: str | None = None
+    membership: Membership = field(default_factory=Membership)
+    children: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
-    communicated: dict[str, int] = field(default_factory=dict)
+    commander_at: int | None = None
     first_told_at: int | None = None
     first_at: dict[str, int] = field(default_factory=dict)
     last_at: dict[str, int] = field(default_factory=dict)
@@ -109,6 +98,11 @@ class Facts:
     def firing(self) -> list[Drift]:
         """The drifts that have not recovered."""
         return [drift for drift in self.drifts if drift.state != "recovered"]
+
+    @property
+    def subjects(self) -> list[str]:
+        """The subjects of its drifts, by name: one, or many of a parent."""
+        return sorted({drift.subject for drift in self.drifts})
 
     @property
     def families(self) -> set[Family]:
@@ -142,7 +136,7 @@ class Facts:
     def recovered_at(self) -> int | None:
         """When the last of its drifts recovered; None while one is firing. A first use is told once and lasts for no time."""
         lasting = any(drift.detector != "first_seen" for drift in self.firing)
-        return None if lasting else max(drift.updated_at for drift in self.drifts)
+        return None if lasting else max((drift.updated_at for drift in self.drifts), default=None)
 
     @property
     def severity(self) -> Severity:
@@ -153,10 +147,12 @@ class Facts:
 
     @property
     def status(self) -> IncidentStatus:
-        """Resolved; or mitigated, while all signals are back but not for long yet; or acknowledged; or open."""
+        """Merged; or resolved; or mitigated, while all signals are back but not for long yet; or acknowledged; or open."""
+        if self.membership.into is not None:
+            return "merged"
         if self.resolved_at is not None:
             return "resolved"
-        if self.recovered_at is not None:
+        if self.calm_since is not None:
             return "mitigated"
         return "open" if self.acknowledged_by is None else "acknowledged"
 
@@ -165,9 +161,45 @@ class Facts:
         """When a person last did or said something about it; 0 if nobody has."""
         return max((self.last_at.get(action, 0) for action in get_args(Action)), default=0)
 
+    @property
+    def calm_since(self) -> int | None:
+        """Since when the harm is contained: all signals are back, or a person said so, and nobody reopened it since."""
+        back = self.recovered_at
+        if back is not None and self.reopened_at is not None and self.reopened_at >= back:
+            back = None
+        return min((at for at in (back, self.mitigated_at) if at is not None), default=None)
+
+    def was_calm(self, at: int) -> bool:
+        """Whether its harm was contained at some time, Unix ms."""
+        since = self.calm_since
+        if self.membership.scope is not None and all(
+            each.detected_at > at or (each.state == "recovered" and each.updated_at <= at) for each in self.drifts
+        ):
+            return True
+        return (since is not None and at >= since) or any(first <= at <= last for first, last in self.calm)
+
+    def stir(self, at: int) -> None:
+        """It is not contained any more, Unix ms: what was true until now is remembered."""
+        since = self.resolved_at if self.calm_since is None else self.calm_since
+        if self.membership.scope is not None:
+            # Of its subjects, which come in any order, the signals themselves tell when they were back.
+            since = self.mitigated_at
+        if since is not None and since <= at:
+            self.calm = [*self.calm, (since, at)][-CALM_MAX:]
+        self.mitigated_at = None
+
     def named(self, field_name: str) -> str | None:
-        """The environment or provider, from the first drift that names one, as readers know it."""
+        """The environment or provider, from the first drift that names one, as readers know it.
+
+        A parent has the one that its subjects share, if they do.
+        """
+        scope = self.membership.scope
+        if scope is not None and scope.kind == field_name:
+            return scope.name
         shown = (getattr(each.shown, field_name) for each in self.tracked.values())
+        if scope is not None:
+            shared = set(shown)
+            return shared.pop() if len(shared) == 1 else None
         return next((value for value in shown if value is not None), None)
 
     def note(self, at: int, event: str, text: str, *, entries_max: int) -> None:
@@ -182,76 +214,13 @@ class Facts:
         place = 1 + max((each.place for each in self.tracked.values()), default=0)
         self.tracked[drift.drift_id] = Tracked(place, drift, drift)
         self.partitions.add(drift.partition)
+        if self.began is None and drift.tier == "page":
+            self.began, self.family = drift.started_at, mode_of(drift).family
 
     def tell_newest(self) -> None:
         """Let readers know the newest numbers of all drifts."""
         for each in self.tracked.values():
             each.shown = each.newest
-
-    def dump(self) -> dict[str, Any]:
-        """The state, for JSON."""
-        return {
-            "incident_id": self.incident_id,
-            "subject": self.subject,
-            "opened_by": self.opened_by,
-            "decision": _dumped(self.decision),
-            "calmer": None if self.calmer is None else [self.calmer[0], _dumped(self.calmer[1])],
-            "decided_at": self.decided_at,
-            "clock": self.clock,
-            "partitions": sorted(self.partitions),
-            "log": [[entry.at, entry.event, entry.text] for entry in self.log],
-            "acknowledged_by": self.acknowledged_by,
-            "assigned_to": self.assigned_to,
-            "classification": _row(self.classification),
-            "resolved_at": self.resolved_at,
-            "closed_by": self.closed_by,
-            "commands": list(self.commands),
-            "communicated": dict(self.communicated),
-            "first_told_at": self.first_told_at,
-            "first_at": dict(self.first_at),
-            "last_at": dict(self.last_at),
-            "reminders": [[each.name, each.due_at, each.at, each.text] for each in self.reminders],
-        }
-
-    @classmethod
-    def load(cls, state: dict[str, Any], drifts: Iterable[dict[str, Any]], told: dict[str, Any] | None) -> "Facts":
-        """Take up a state: what :meth:`dump` gave out, with the drifts and the revision told, which are kept apart.
-
-        Raises
-        ------
-        KeyError, TypeError, ValueError
-            If it does not fit.
-        """
-        tracked = sorted((Tracked.load(each) for each in drifts), key=lambda each: each.place)
-        if not tracked:
-            raise ValueError("none of its drifts is in the checkpoint")
-        if told is None:
-            raise ValueError("the revision that readers know is not in the checkpoint")
-        classification, calmer = state["classification"], state.get("calmer")
-        return cls(
-            incident_id=state["incident_id"],
-            subject=state["subject"],
-            opened_by=state["opened_by"],
-            decision=_loaded(state["decision"]),
-            calmer=None if calmer is None else (int(calmer[0]), _loaded(calmer[1])),
-            decided_at=state["decided_at"],
-            clock=state["clock"],
-            partitions=set(state["partitions"]),
-            tracked={each.shown.drift_id: each for each in tracked},
-            log=[LogEntry(at=at, event=event, text=text) for at, event, text in state["log"]],
-            acknowledged_by=state["acknowledged_by"],
-            assigned_to=state["assigned_to"],
-            classification=None if classification is None else Classification(*classification),
-            resolved_at=state["resolved_at"],
-            closed_by=state["closed_by"],
-            commands=list(state["commands"]),
-            communicated=dict(state["communicated"]),
-            first_told_at=state["first_told_at"],
-            first_at=dict(state["first_at"]),
-            last_at=dict(state["last_at"]),
-            reminders=[Reminder(*each) for each in state["reminders"]],
-            told=Incident.model_validate(told),
-        )
 
 
 def shortened(text: str) -> str:
@@ -263,19 +232,3 @@ def newest_lines(log: list[LogEntry], entries_max: int) -> list[LogEntry]:
     """A log in order of time, cut to its first line (the opening) and its newest."""
     ordered = sorted(log, key=lambda entry: entry.at)
     return ordered if len(ordered) <= entries_max else [ordered[0], *ordered[len(ordered) - entries_max + 1 :]]
-
-
-def _dumped(decision: Decision) -> list[Any]:
-    drift = decision.drift.model_dump(exclude_none=True)
-    return [decision.severity, decision.rule, decision.reason, drift, decision.moved_by, decision.moved]
-
-
-def _loaded(state: list[Any]) -> Decision:
-    severity, rule, reason, drift, *moved = state
-    return Decision(severity, rule, reason, Drift.model_validate(drift), *moved)
-
-
-def _row(classification: Classification | None) -> list[Any] | None:
-    if classification is None:
-        return None
-    return [classification.severity, classification.at, classification.author, classification.note]

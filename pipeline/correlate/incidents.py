@@ -3,12 +3,14 @@
 from collections.abc import Iterator
 from hashlib import blake2b
 
-from pipeline.correlate.facts import Facts, Tracked
+from pipeline.correlate.facts import Facts
 from pipeline.correlate.joining import incident_for
+from pipeline.correlate.merged import Merged
 from pipeline.correlate.modes import mode_of, rank
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.severity import Decision, decide, worse
 from pipeline.correlate.table import Table
+from pipeline.correlate.tracked import Tracked
 from pipeline.correlate.words import duration, finding, quantity
 from schemas.drift import Drift
 from schemas.timestamp import clock_time
@@ -21,6 +23,11 @@ class Incidents:
     """All incidents that can still be revised, by id.
 
     Its methods change the facts of incidents and say which; nothing is written here.
+
+    Attributes
+    ----------
+    merged
+        Which of them are merged into which.
     """
 
     def __init__(self, settings: CorrelateSettings, table: Table) -> None:
@@ -28,6 +35,7 @@ class Incidents:
         self._table = table
         self._promises = {(each.subject, each.signal): each for each in settings.sla}
         self._kept: dict[str, Facts] = {}
+        self.merged = Merged(self._kept)
         self._of_drift: dict[str, str] = {}
 
     def __len__(self) -> int:
@@ -42,14 +50,15 @@ class Incidents:
         return self._kept.get(incident_id)
 
     def of_subject(self, subject: str) -> list[Facts]:
-        """The incidents of a subject."""
-        return [facts for facts in self if facts.subject == subject]
+        """The incidents of a subject, no parent among them."""
+        return [facts for facts in self if facts.subject == subject and facts.membership.scope is None]
 
     def keep(self, facts: Facts) -> None:
         """Keep an incident: a new one, or one from a checkpoint."""
         self._kept[facts.incident_id] = facts
         for drift_id in facts.tracked:
             self._of_drift[drift_id] = facts.incident_id
+        self.merged.place(facts, facts.membership.into)
 
     def take(self, drift: Drift) -> Facts | None:
         """Take a page- or ticket-tier drift; the incident that it is about, None if it is about none that is kept.
@@ -63,7 +72,8 @@ class Incidents:
         if drift.state == "recovered":
             return None
         siblings = self.of_subject(drift.subject)
-        found = incident_for(drift, siblings, self._settings)
+        open_to_more = [each for each in siblings if not any(one.closed_by for one in self.merged.targets(each))]
+        found = incident_for(drift, open_to_more, self._settings)
         if found is not None:
             self._join(drift, *found)
             return found[0]
@@ -91,41 +101,53 @@ class Incidents:
         return True
 
     def rest(self, facts: Facts, clock: int) -> bool:
-        """Resolve an incident if all its signals have been back for long enough by its clock; whether it was.
+        """Resolve an incident if all its signals have been back for long enough by its clock; whether anything changed.
 
-        It is resolved as of the moment when that was true, however late the clock says so.
+        It is resolved as of the moment when that was true, however late the clock says so. One with others merged into
+        it is open again when one of theirs is off.
         """
-        if facts.resolved_at is not None or facts.recovered_at is None:
+        if facts.closed_by is not None or (facts.resolved_at is not None and not self.merged.members(facts)):
             return False
-        quiet_ms = round(self._settings.resolve_quiet_s * 1000)
-        if clock < facts.recovered_at + quiet_ms:
+        back = self.merged.whole(facts).recovered_at
+        end = None if back is None else max(back, facts.reopened_at or 0) + round(self._settings.resolve_quiet_s * 1000)
+        resolved_at = end if end is not None and clock >= end else None
+        if resolved_at == facts.resolved_at:
             return False
-        facts.resolved_at = facts.recovered_at + quiet_ms
+        facts.resolved_at = resolved_at
+        if facts.membership.scope is not None:
+            return True  # What a parent's log says of its end is computed with the rest of it.
         facts.tell_newest()
-        self._note(facts, facts.resolved_at, "resolved", "all signals have stayed back: resolved")
+        if resolved_at is not None:
+            self._note(facts, resolved_at, "resolved", "all signals have stayed back: resolved")
         return True
 
     def in_excess(self) -> Facts | None:
-        """The incident that has to make room, if there are too many: the oldest resolved, else the one longest unmoved."""
+        """The incident that has to make room, if there are too many: the oldest resolved, else the one longest unmoved.
+
+        What is merged is over when that is which it is merged into; a parent goes last of those that are not.
+        """
         if len(self._kept) <= self._settings.incidents_max:
             return None
-        return min(
-            self._kept.values(),
-            key=lambda facts: (facts.resolved_at is None, facts.resolved_at or facts.last_change_at, facts.incident_id),
-        )
+        _, _, incident_id = min(self.merged.staying(facts) for facts in self._kept.values())
+        return self._kept[incident_id]
 
     def close_unresolved(self, facts: Facts) -> None:
         """End an incident because there are too many, and say so: it must not stay open for ever in readers' eyes."""
-        facts.resolved_at, facts.closed_by = facts.last_change_at, "driftwire"
+        at = self.merged.whole(facts).last_change_at
+        facts.resolved_at, facts.closed_by = at, "driftwire"
         limit = self._settings.incidents_max
         text = f"no longer followed: more than {limit} incidents are open at once; raise correlate.incidents_max"
-        self._note(facts, facts.last_change_at, "limit", text)
+        self._note(facts, at, "limit", text)
 
-    def forget(self, facts: Facts) -> None:
-        """Drop an incident from state; the alerts topic keeps what was told of it."""
+    def forget(self, facts: Facts) -> Iterator[str]:
+        """Drop an incident from state, with what is merged into it, and give the ids; the alerts topic keeps what was told."""
+        for each in self.merged.members(facts):
+            yield from self.forget(each)
+        self.merged.place(facts, None)
         del self._kept[facts.incident_id]
         for drift_id in facts.tracked:
             del self._of_drift[drift_id]
+        yield facts.incident_id
 
     def _open(self, drift: Drift, siblings: list[Facts]) -> Facts:
         decision = decide(self._table, [drift], self._promises)
@@ -146,6 +168,7 @@ class Incidents:
 
     def _join(self, drift: Drift, facts: Facts, reason: str) -> None:
         self.calm(facts, drift.updated_at)
+        self._stir(facts, drift)
         if facts.resolved_at is not None:
             is_back = drift.started_at > facts.resolved_at
             facts.resolved_at = None
@@ -184,6 +207,7 @@ class Incidents:
             worse(decide(self._table, facts.firing, self._promises).severity, facts.decision.severity)
             or self._worsened(tracked)
         ):
+            self._stir(facts, drift)
             facts.tell_newest()
             self._note(facts, drift.updated_at, "worse", f"worse: {_line(drift)}")
             self._decide(facts, drift)
@@ -211,6 +235,15 @@ class Incidents:
             facts.calmer = (at, new)
         elif not worse(facts.calmer[1].severity, new.severity):
             facts.calmer = (facts.calmer[0], new)
+
+    def _stir(self, facts: Facts, drift: Drift) -> None:
+        """What a person called mitigated is not any more, now that a drift joined it or got worse."""
+        for each in (facts, *self.merged.targets(facts)):
+            at = drift.detected_at if each.resolved_at is not None or drift.state == "firing" else drift.updated_at
+            if each.mitigated_at is not None:
+                text = f"no longer mitigated: {_line(drift)}"
+                self._note(each, drift.updated_at, "unmitigated", text)
+            each.stir(at)
 
     def _worsened(self, tracked: Tracked) -> bool:
         told, now = (abs(drift.now - drift.normal) for drift in (tracked.shown, tracked.newest))

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.correlate.membership import Scope
 from pipeline.correlate.modes import POSSIBLE, STRONG, Mode, mode_of
 from pipeline.correlate.nearness import Onset, nearness, when
 from pipeline.correlate.words import finding
@@ -21,6 +22,9 @@ SHIFT_WEIGHT = 0.9
 
 FEED_WEIGHT = 0.7
 """Of what feeds answers: it says where the fault lies, and a change that broke it says more."""
+
+SHARED_WEIGHT = 0.7
+"""Of what the subjects of a parent incident share: a change to it that is known says more."""
 
 FEEDS: dict[str, Kind] = {
     "stale_index": "retrieval",
@@ -69,6 +73,22 @@ def fed(onset: Onset, drifts: Sequence[Drift]) -> list[Suspect]:
         if (kind := FEEDS.get(mode_of(drift).name)) is not None and (own is not None or onset.mode.family == "output")
     ]
     return _suspects(onset, moved)
+
+
+def shared(onset: Onset, scope: Scope | None, subjects: int) -> list[Suspect]:
+    """The suspect of an incident of many subjects: what all of them share."""
+    if scope is None:
+        return []
+    return [
+        Suspect(
+            rank=1,
+            kind=scope.kind,
+            name=scope.name[:200],
+            score=SHARED_WEIGHT,
+            reason=f"{subjects} subjects fail together, and {scope} is what they share: check its status page",
+            at=onset.started_at,
+        )
+    ]
 
 
 def _suspects(onset: Onset, moved: Iterable[Moved]) -> list[Suspect]:

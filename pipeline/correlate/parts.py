@@ -8,11 +8,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pipeline.codec import decode, encode
+from pipeline.correlate import facts_state
 from pipeline.correlate.clocks import Clocks
 from pipeline.correlate.deployments import Deployments
-from pipeline.correlate.facts import Facts, Tracked
+from pipeline.correlate.facts import Facts
 from pipeline.correlate.incidents import Incidents
 from pipeline.correlate.shifts import Shifts
+from pipeline.correlate.tracked import Tracked
 
 SETTINGS_HASH = ""
 """Of the checkpoint. No setting changes what the state means, so a changed setting forgets no open incident."""
@@ -72,7 +74,7 @@ class Parts:
             drifts.setdefault(str(state.get("incident_id")), []).append(state)
         for name, state in loaded["incident"]:
             try:
-                facts = Facts.load(state, drifts.get(name, []), told.get(name))
+                facts = facts_state.load(state, drifts.get(name, []), told.get(name))
             except (KeyError, TypeError, ValueError) as problem:
                 yield _left_out("incident", name, problem)
             else:
@@ -94,7 +96,7 @@ class Parts:
             return
         if facts.told is not None:
             yield _part("told", name, facts.told.model_dump(exclude_none=True))
-        yield _part("incident", name, facts.dump())
+        yield _part("incident", name, facts_state.dump(facts))
         self._written[name] = _copy(facts)
 
     def _dump(self, kind: str, name: str) -> dict[str, Any] | None:

@@ -11,6 +11,7 @@ from pipeline.correlate.modes import nearest
 from pipeline.correlate.move import Move
 from pipeline.correlate.response import Response
 from pipeline.correlate.rule import Name, Promise, Rule
+from schemas.incident import Severity
 
 PublicName = Annotated[str, Field(min_length=1, max_length=100)]
 
@@ -30,8 +31,8 @@ class CorrelateSettings(BaseModel):
     )  # fmt: skip
     together_s: float = Field(
         default=120, ge=0, le=3_600,
-        description="starts this close count as one moment, which is a shared cause whatever the signals; bigger: "
-        "unrelated failures are joined more often",
+        description="starts this close count as one moment: failures that can share a cause are one incident, and of "
+        "many subjects one parent; bigger: unrelated failures are joined more often",
     )  # fmt: skip
     one_finding_s: float = Field(
         default=60, ge=0, le=3_600,
@@ -53,6 +54,15 @@ class CorrelateSettings(BaseModel):
     start_error_s: float = Field(
         default=60, ge=0, le=3_600,
         description="how far the estimated start may be off: a deployment within it may be at the start",
+    )  # fmt: skip
+    parent_subjects: int = Field(
+        default=3, ge=2, le=1_000,
+        description="incidents of this many subjects of one provider (or, where none is named, one environment) that "
+        "began together become one parent incident",
+    )  # fmt: skip
+    freeze_severities: tuple[Severity, ...] = Field(
+        default=("P1", "P2", "P3", "P4"), max_length=4,
+        description="while an incident of these is open, a deployment that is not its rollback breaks the change freeze",
     )  # fmt: skip
     worsening: float = Field(
         default=2.0, ge=1.1, le=100,

@@ -4,15 +4,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from pipeline.correlate.clocks import Clocks
-from pipeline.correlate.commands import follow, problem_with
+from pipeline.correlate.commands import follow, was_followed
 from pipeline.correlate.declared import is_declared
 from pipeline.correlate.deployments import Deployments, Served, names_what_it_touches, touches
 from pipeline.correlate.diagnosis import Known
 from pipeline.correlate.expected import relearn_output
 from pipeline.correlate.facts import Facts
+from pipeline.correlate.grouping import Grouping
 from pipeline.correlate.incidents import Incidents
 from pipeline.correlate.parts import Parts
 from pipeline.correlate.reading import Unreadable, read
+from pipeline.correlate.refusals import Standing, incomplete, refusal
 from pipeline.correlate.reminders import NEVER, remind
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.shifts import Shifts, explains
@@ -34,7 +36,8 @@ class CorrelateStep:
     The same messages of each topic in the same order lead to the same final incidents but for ``revision`` and
     ``change``, however the topics interleave, and however the subjects do within ``drifts``, as long as a subject's
     records lie in one partition. Of a subject in several partitions the drifts count in the order in which they arrive.
-    A provider's model or a schema that is seen for the first time opens no incident if its deployment is known by then.
+    So do the parents of many subjects, but for one that readers saw for a while because later starts came first: that is
+    left merged into the one that there should be. A provider's model or a schema that is seen for the first time opens no incident if its deployment is known by then.
     Commands are words of people about what they see: they count when they come.
 
     Parameters
@@ -55,6 +58,7 @@ class CorrelateStep:
         self._shifts = Shifts(settings.causes_max)
         table = default_table().extended(settings.severity_rules, settings.severity_moves)
         self._incidents = Incidents(settings, table)
+        self._grouping = Grouping(settings, self._incidents)
         self._parts = Parts(self._clocks, self._deployments, self._shifts, self._incidents)
         self.limits_hit: Counter[str] = Counter()
 
@@ -81,7 +85,8 @@ class CorrelateStep:
 
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
         """Take up parts in any order; a line for each that does not fit and is left out."""
-        return self._parts.restore(parts)
+        yield from self._parts.restore(parts)
+        self._grouping.take_up()
 
     def _take(self, message: Input) -> Iterator[Output]:
         content = read(message.topic, message.value)
@@ -103,6 +108,7 @@ class CorrelateStep:
         if not self._clocks.advance(tick):
             return
         self._parts.mark("clocks", "")
+        touched = []
         for facts, (then, was_unfinished) in zip(watched, before, strict=True):
             now = self._now(facts)
             if now == then:
@@ -114,8 +120,9 @@ class CorrelateStep:
                     self._deployed(facts, then + 1, now),
                 ]
             )
-            if moved or (now >= facts.quiet_until and remind(facts, now, self._settings)):
-                yield from self._tell(facts)
+            if moved or (now >= facts.quiet_until and self._remind(facts, now)):
+                touched.append(facts)
+        yield from self._tell_all(touched)
 
     def _drift(self, drift: Drift) -> Iterator[Output]:
         subject = drift.subject
@@ -125,12 +132,13 @@ class CorrelateStep:
             touched |= set() if about is None else {about.incident_id}
         elif explains(drift) and drift.state != "recovered":
             touched |= self._shift(drift)
-        for facts in self._incidents.of_subject(subject):
-            if facts.incident_id in touched:
-                facts.clock = max(facts.clock, drift.updated_at)
-                self._incidents.calm(facts, self._now(facts))
-                self._incidents.rest(facts, self._now(facts))
-                yield from self._tell(facts)
+        moved = [facts for facts in self._incidents.of_subject(subject) if facts.incident_id in touched]
+        for facts in moved:
+            facts.clock = max(facts.clock, drift.updated_at)
+            self._incidents.calm(facts, self._now(facts))
+            self._incidents.rest(facts, self._now(facts))
+        # Grouped before anything is told: what becomes a child at once pages nobody.
+        yield from self._tell_all([*moved, *self._grouping.regroup(moved)])
         yield from self._make_room()
 
     def _is_declared(self, drift: Drift) -> bool:
@@ -159,22 +167,41 @@ class CorrelateStep:
         if relearn is not None:
             yield relearn
         for facts in list(self._incidents):
-            if touches(deployment, _served(facts)):
+            if touches(deployment, _served(self._incidents.merged.whole(facts))):
                 yield from self._tell(facts)
 
     def _command(self, command: Command, message: Input) -> Iterator[Output]:
         if command.action == "silence":
             return
-        problem = problem_with(command)
         facts = self._incidents.get(command.incident_id or "")
-        if problem is None and facts is None:
-            problem = (
-                f"no incident {command.incident_id} is known here: check the id with `driftwire incidents --all`; "
-                "one resolved long ago can no longer be changed"
-            )
+        if facts is not None and was_followed(command, facts):
+            return
+        problem = incomplete(command) or refusal(command, self._known(command))
         if problem is not None or facts is None:
             yield dead_letter("correlate", message, "contract", problem or "")
-        elif follow(command, facts, entries_max=self._settings.log_entries_max):
+            return
+        merged = self._incidents.merged
+        before = list(merged.targets(facts))
+        follow(command, facts, merged.whole(facts).detected_at, entries_max=self._settings.log_entries_max)
+        merged.place(facts, facts.membership.into)
+        yield from self._tell_all([*before, facts, *merged.members(facts), *self._grouping.regroup([*before, facts])])
+
+    def _known(self, command: Command) -> dict[str, Standing]:
+        """What a command names of the incidents, and what is merged into the one it is about."""
+        merged = self._incidents.merged
+        named = [self._incidents.get(each) for each in (command.incident_id, command.into) if each is not None]
+        found = [each for each in named if each is not None]
+        return {
+            each.incident_id: Standing.of_facts(merged.whole(each))
+            for each in [*found, *(member for one in found[:1] for member in merged.members(one))]
+        }
+
+    def _tell_all(self, touched: Iterable[Facts]) -> Iterator[Output]:
+        """Tell incidents and what they are merged into, parents first: who hears that a child is closed knows why."""
+        everyone = {one.incident_id: one for each in touched for one in (each, *self._incidents.merged.targets(each))}
+        for facts in sorted(everyone.values(), key=lambda each: (each.membership.scope is None, each.incident_id)):
+            if self._incidents.merged.members(facts):
+                self._incidents.rest(facts, self._now(facts))
             yield from self._tell(facts)
 
     def _tell(self, facts: Facts) -> Iterator[Output]:
@@ -190,32 +217,52 @@ class CorrelateStep:
     def _tell_one(self, facts: Facts) -> Iterator[Output]:
         self._parts.mark("incident", facts.incident_id)
         now = self._now(facts)
-        remind(facts, now, self._settings)
-        shifts = self._shifts.of(facts.subject)
+        self._remind(facts, now)
         others = [each for each in self._incidents.of_subject(facts.subject) if each is not facts]
-        incident = tell(facts, Known(self._deployments, shifts, others, now), self._settings)
+        known = Known(self._deployments, self._shifts.of(facts.subject), others, now)
+        incident = tell(self._incidents.merged.to_tell(facts), known, self._settings)
         if incident is not None:
             facts.told = incident
             yield Output(ALERTS, incident.incident_id.encode(), incident.to_json())
 
+    def _remind(self, facts: Facts, now: int) -> bool:
+        """Give the reminders that are due; whether any is new. Of merged incidents the whole says what is due.
+
+        Those of a parent are worked out anew, back to when a person last acted: what its subjects tell may come in any order.
+        """
+        whole, before = self._incidents.merged.whole(facts), facts.reminders
+        if not whole.tracked:
+            return False
+        if facts.membership.scope is not None:
+            whole.reminders = [each for each in before if each.at <= facts.acted_at]
+        remind(whole, now, self._settings)
+        facts.reminders, facts.quiet_until, facts.first_told_at = (
+            whole.reminders,
+            whole.quiet_until,
+            whole.first_told_at,
+        )
+        return facts.reminders != before
+
     def _make_room(self) -> Iterator[Output]:
         while (facts := self._incidents.in_excess()) is not None:
             self.limits_hit["incidents_max"] += 1
-            if facts.resolved_at is None:
+            if facts.resolved_at is None and facts.membership.into is None:
                 self._incidents.close_unresolved(facts)
                 yield from self._tell(facts)
-            self._incidents.forget(facts)
-            self._parts.mark("incident", facts.incident_id)
+            for gone in list(self._incidents.forget(facts)):
+                self._grouping.forget(gone)
+                self._parts.mark("incident", gone)
 
     def _now(self, facts: Facts) -> int:
-        return self._clocks.now(facts.clock, facts.partitions)
+        return self._clocks.now(*self._incidents.merged.timing(facts))
 
     def _unfinished(self, facts: Facts) -> bool:
         """Whether time can still change it: a person may have resolved it at a moment that its clock has yet to reach."""
         return facts.resolved_at is None or facts.resolved_at > self._now(facts)
 
     def _deployed(self, facts: Facts, first_ms: int, last_ms: int) -> bool:
-        return any(True for _ in self._deployments.of(_served(facts), first_ms, last_ms))
+        served = _served(self._incidents.merged.whole(facts))
+        return any(True for _ in self._deployments.of(served, first_ms, last_ms))
 
 
 def _says(incident: Incident) -> tuple[int, Severity]:

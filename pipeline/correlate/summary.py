@@ -46,9 +46,13 @@ def _state(facts: Facts) -> str:
 def _what(facts: Facts) -> str:
     past = not facts.firing
     words = finding(facts.decision.drift, past=past)
+    scope, name = facts.membership.scope, facts.decision.drift.subject
+    if scope is not None:
+        words = f"{'failed' if past else 'fail'} together: {name} {words}"
+    who = facts.subject if scope is None else f"{len(facts.subjects)} subjects of {scope}"
     if past and facts.recovered_at is not None:
-        return f"{facts.subject} {words}, from {clock_time(facts.started_at)} to {clock_time(facts.recovered_at)}."
-    return f"{facts.subject} {words}, since {clock_time(facts.started_at)}."
+        return f"{who} {words}, from {clock_time(facts.started_at)} to {clock_time(facts.recovered_at)}."
+    return f"{who} {words}, since {clock_time(facts.started_at)}."
 
 
 def _also(facts: Facts) -> str:

@@ -11,9 +11,10 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from pipeline.correlate.deployments import change
+from pipeline.correlate.membership import Scope
 from pipeline.correlate.modes import Mode
 from pipeline.correlate.nearness import Onset, nearness, when
-from pipeline.correlate.other_causes import fed, how_often, shifted
+from pipeline.correlate.other_causes import fed, how_often, shared, shifted
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.version_split import Comparison, served, verdict_of
 from pipeline.correlate.words import quantity
@@ -22,7 +23,7 @@ from schemas.drift import Drift
 from schemas.incident import Suspect
 
 SHARED_SCOPE = 0.8
-"""Of a change to an environment or provider, which many subjects share."""
+"""Of a change to an environment or provider, which many subjects share, where only one of them fails."""
 
 SPLIT_SCORE = 0.9
 """The least of a version that is bad beside good ones."""
@@ -42,10 +43,15 @@ RIVAL_SHARE = 0.85
 
 @dataclass(frozen=True, slots=True)
 class Moves:
-    """What moved: the incident's own drifts, and the workload drifts and undeclared first uses of its subject."""
+    """What moved: the incident's own drifts, and the workload drifts and undeclared first uses of its subject.
+
+    ``scope`` is what ``subjects`` share, if the incident is one of many.
+    """
 
     drifts: Sequence[Drift]
     shifts: Sequence[Drift]
+    scope: Scope | None = None
+    subjects: int = 1
 
 
 def suspects(
@@ -64,8 +70,12 @@ def suspects(
     settings
         Least score, limit.
     """
-    deployed = [_deployment(onset, each, moves.drifts) for each in deployments]
-    others = [*shifted(onset, moves.shifts), *fed(onset, moves.drifts)]
+    deployed = [_deployment(onset, each, moves) for each in deployments]
+    others = [
+        *shifted(onset, moves.shifts),
+        *fed(onset, moves.drifts),
+        *shared(onset, moves.scope, moves.subjects),
+    ]
     found = _without_innocents([*deployed, *others])
     plausible = sorted(
         (each for each in found if each.score >= settings.suspect_score_minimum),
@@ -85,9 +95,9 @@ def clear_suspect(found: Sequence[Suspect]) -> Suspect | None:
     return first
 
 
-def _deployment(onset: Onset, deployment: Deployment, drifts: Sequence[Drift]) -> Suspect:
-    fit = onset.mode.fit(deployment.kind)
-    scope = 1.0 if deployment.subject is not None else SHARED_SCOPE
+def _deployment(onset: Onset, deployment: Deployment, moves: Moves) -> Suspect:
+    fit, drifts = onset.mode.fit(deployment.kind), moves.drifts
+    scope = 1.0 if deployment.subject is not None or moves.scope is not None else SHARED_SCOPE
     score = nearness(deployment.timestamp, onset) * fit * scope
     reasons = [
         f"went live at {when(deployment.timestamp, onset)}",

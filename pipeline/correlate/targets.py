@@ -11,10 +11,10 @@ from pipeline.correlate.business import BusinessHours
 from pipeline.correlate.facts import Facts
 from pipeline.correlate.response import PLAYBOOK, Response
 from pipeline.correlate.words import duration
-from schemas.incident import ResponseTarget, Severity
+from schemas.incident import Audience, ResponseTarget, Severity
 from schemas.timestamp import LATEST_MS
 
-LEADERSHIP = "internal"
+LEADERSHIP: Audience = "internal"
 """The audience of the communications that are due: leadership is kept informed; users are told where it is right."""
 
 _WORDS = {
@@ -63,7 +63,7 @@ def progress(facts: Facts, rolled_back_at: int | None = None) -> Progress:
         since=_since(facts),
         resolved_at=facts.resolved_at,
         classified_at=_earliest(facts.first_at.get("acknowledge"), facts.first_at.get("classify")),
-        commander_at=None if facts.assigned_to is None else facts.first_at.get("assign"),
+        commander_at=facts.commander_at,
         contained_at=_earliest(*contained),
         told_at=facts.first_told_at,
         last_told_at=facts.communicated.get(LEADERSHIP),

@@ -6,18 +6,20 @@ Nothing here remembers: the same facts, deployments and clock give the same inci
 
 from pipeline.correlate.changes import changes
 from pipeline.correlate.containment import Situation, containment
-from pipeline.correlate.deployments import Served, change, takes_back
+from pipeline.correlate.deployments import Served
 from pipeline.correlate.diagnosis import Diagnosis, Known, diagnose
 from pipeline.correlate.drafts import Matter, drafts
 from pipeline.correlate.duties import duties_of
-from pipeline.correlate.evidence import evidence, segments
+from pipeline.correlate.evidence import evidence, segments, shared_evidence
 from pipeline.correlate.facts import Facts, newest_lines, shortened
+from pipeline.correlate.freeze import deployment_line, freeze
+from pipeline.correlate.modes import Mode
 from pipeline.correlate.response import response_of
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.summary import summary
 from pipeline.correlate.targets import progress, response_targets
 from schemas.deployment import Deployment
-from schemas.incident import Incident, LogEntry
+from schemas.incident import Incident, LogEntry, SignalEvidence
 
 
 def tell(facts: Facts, known: Known, settings: CorrelateSettings) -> Incident | None:
@@ -33,7 +35,7 @@ def tell(facts: Facts, known: Known, settings: CorrelateSettings) -> Incident | 
         Windows and limits.
     """
     before = facts.told
-    incident = _content(facts, known, settings)
+    incident = _content(facts, known, settings) if before is None or facts.tracked else _emptied(facts, before)
     if before is not None:
         if incident.model_copy(update={"revision": before.revision, "change": before.change}) == before:
             return None
@@ -46,15 +48,9 @@ def _content(facts: Facts, known: Known, settings: CorrelateSettings) -> Inciden
     served = Served(facts.subject, facts.named("environment"), facts.named("provider"))
     found = diagnose(facts, served, known, settings)
     runbook = f"{settings.runbooks}{found.mode.name}.md"
-    flag = settings.kill_switches.get(facts.subject)
-    steps = containment(
-        Situation(
-            found.mode, severity, facts.decision.drift, found.suspects, found.rollback, runbook, found.back,
-            found.split, flag, found.switched_off,
-        )
-    )  # fmt: skip
-    shown = [each.shown for each in facts.tracked.values()]
-    deployed = [_deployment_line(each, found) for each in found.later]
+    steps = containment(_situation(facts, found, runbook, settings))
+    frozen = freeze(facts, severity, found, settings.freeze_severities)
+    deployed = [deployment_line(each, found, frozen) for each in found.later]
     rolled_back_at = _rolled_back_at(found.rollback, deployed)
     log = newest_lines([*facts.log, *deployed, *_reminders(facts, rolled_back_at)], settings.log_entries_max)
     reached, plan = progress(facts, rolled_back_at), response_of(severity, settings.response)
@@ -70,27 +66,78 @@ def _content(facts: Facts, known: Known, settings: CorrelateSettings) -> Inciden
         subject=facts.subject,
         environment=served.environment,
         provider=served.provider,
-        segments=segments(shown),
-        title=f"{found.mode.title} in {facts.subject}",
-        summary=summary(facts, found.suspects, steps, found.rollback),
+        segments=segments([each.shown for each in facts.tracked.values()]),
+        title=_title(facts, found.mode),
+        summary=" ".join(
+            part for part in (summary(facts, found.suspects, steps, found.rollback), frozen.sentence) if part
+        ),
         started_at=facts.started_at,
         detected_at=facts.detected_at,
         detection_gap_s=max(0, facts.detected_at - facts.started_at) / 1000,
         updated_at=max(entry.at for entry in log),
         resolved_at=facts.resolved_at,
-        evidence=evidence(shown, settings.one_finding_s, settings.evidence_max),
+        evidence=_evidence(facts, settings),
         suspects=found.suspects,
         containment=steps,
         response_targets=response_targets(reached, plan, settings.business_hours),
         duties=duties_of(facts, settings.regimes),
         runbook=runbook,
         acknowledged_by=facts.acknowledged_by,
-        assigned_to=facts.assigned_to,
+        commander=facts.roles.get("commander"),
+        technical_lead=facts.roles.get("technical_lead"),
+        communications_lead=facts.roles.get("communications_lead"),
+        communicated=facts.communicated,
+        change_freeze=frozen.state,
+        freeze_broken_by=[each.deployment_id for each in frozen.broken_by],
+        merged_into=facts.membership.into,
+        parent=facts.membership.into if facts.membership.by is None else None,
+        children=facts.children,
+        subject_count=len(facts.subjects),
         change="",
         log=log,
     )
-    matter = Matter(incident, facts.decision.drift, facts.recovered_at, rolled_back_at, facts.first_at.get("mitigate"))
+    matter = Matter(incident, facts.decision.drift, facts.recovered_at, rolled_back_at, facts.mitigated_at)
     return incident.model_copy(update={"drafts": drafts(matter, settings.public_names)})
+
+
+def _evidence(facts: Facts, settings: CorrelateSettings) -> list[SignalEvidence]:
+    shown = [each.shown for each in facts.tracked.values()]
+    if facts.membership.scope is not None:
+        return shared_evidence(shown, settings.evidence_max)
+    return evidence(shown, settings.one_finding_s, settings.evidence_max)
+
+
+def _emptied(facts: Facts, before: Incident) -> Incident:
+    """A parent that has no children any more: another parent has taken them, or people have taken them out."""
+    return before.model_copy(
+        update={
+            "status": facts.status,
+            "resolved_at": facts.resolved_at,
+            "merged_into": facts.membership.into,
+            "children": [],
+            "subject_count": 0,
+        }
+    )
+
+
+def _title(facts: Facts, mode: Mode) -> str:
+    scope = facts.membership.scope
+    if scope is None:
+        return f"{mode.title} in {facts.subject}"
+    where = "at" if scope.kind == "provider" else "across"
+    return f"{mode.title} {where} {scope} in {len(facts.subjects)} subjects"
+
+
+def _situation(facts: Facts, found: Diagnosis, runbook: str, settings: CorrelateSettings) -> Situation:
+    drift, scope = facts.decision.drift, facts.membership.scope
+    if scope is not None:
+        # Of a parent it stands for all subjects.
+        drift = drift.model_copy(update={"subject": f"all {len(facts.subjects)} subjects of {scope}"})
+    flag = settings.kill_switches.get(facts.subject)
+    return Situation(
+        found.mode, facts.severity, drift, found.suspects, found.rollback, runbook, found.back, found.split, flag,
+        found.switched_off,
+    )  # fmt: skip
 
 
 def _rule(facts: Facts) -> str:
@@ -120,22 +167,3 @@ def _reminders(facts: Facts, rolled_back_at: int | None) -> list[LogEntry]:
         for each in facts.reminders
         if each.name != "contain" or rolled_back_at is None or rolled_back_at > each.at
     ]
-
-
-def _deployment_line(deployment: Deployment, found: Diagnosis) -> LogEntry:
-    """A line for what was deployed since the detection: during an incident nothing but its containment should be."""
-    changed, name = change(deployment), deployment.deployment_id
-    what = changed if f"({name})" in changed else f"{changed} ({name})"
-    taken_back = deployment.rollback_of or next(
-        (each.deployment_id for each in found.earlier if takes_back(deployment, each)), None
-    )
-    if taken_back is not None:
-        return LogEntry(at=deployment.timestamp, event="rollback", text=f"rolled back: {what} takes back {taken_back}")
-    if deployment == found.rollback:
-        return LogEntry(at=deployment.timestamp, event="rollback", text=f"rolled back: {what}")
-    if deployment == found.switched_off:
-        return LogEntry(at=deployment.timestamp, event="kill_switch", text=f"switched off: {what}")
-    text = (
-        f"{what} was deployed into the open incident and is not its rollback: hold other changes until it is resolved"
-    )
-    return LogEntry(at=deployment.timestamp, event="deployment", text=text)

@@ -94,7 +94,12 @@ def _facts(material: Material) -> list[tuple[str, str]]:
 
 def people(incident: Incident) -> list[tuple[str, str | None]]:
     """Who had which part in it."""
-    return [("acknowledged by", incident.acknowledged_by), ("assigned to", incident.assigned_to)]
+    return [
+        ("acknowledged by", incident.acknowledged_by),
+        ("incident commander", incident.commander),
+        ("technical lead", incident.technical_lead),
+        ("communications lead", incident.communications_lead),
+    ]
 
 
 def _where(incident: Incident) -> list[tuple[str, str | None]]:

@@ -110,7 +110,8 @@ def _news(incident: Incident, told: Told) -> str:
     if incident.severity != told.severity:
         changes.append(f"severity {told.severity} -> {incident.severity}")
     if incident.status != told.status:
-        changes.append(f"status {told.status} -> {incident.status}")
+        where = f" into {incident.merged_into}" if incident.merged_into is not None else ""
+        changes.append(f"status {told.status} -> {incident.status}{where}")
     suspect = leading_suspect(incident)
     if suspect != told.suspect and incident.status not in CLOSED:
         changes.append(f"leading suspect {told.suspect or 'none'} -> {suspect or 'none'}")

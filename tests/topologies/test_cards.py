@@ -55,7 +55,7 @@ def worst_case():
         evidence=[evidence(f"a_signal_with_a_very_long_name_{number}", segments=["region=x"]) for number in range(40)],
         suspects=[suspect(rank=number, name=f"package-{number}", reason="because " * 20) for number in range(1, 10)],
         acknowledged_by="ana",
-        assigned_to="ben",
+        commander="ben",
     )
 
 
@@ -193,7 +193,7 @@ def test_an_incident_without_suspects_people_or_evidence_still_reads():
 )
 def test_what_a_sender_put_into_a_label_cannot_steer_the_terminal(hostile):
     shown = incident(
-        title=hostile, summary=hostile, assigned_to=hostile, segments=[hostile], provider=hostile, change=hostile,
+        title=hostile, summary=hostile, technical_lead=hostile, segments=[hostile], provider=hostile, change=hostile,
         evidence=[evidence(hostile)], suspects=[suspect(name=hostile, from_version=hostile)],
     )  # fmt: skip
     text = plain_card(shown)

@@ -2,6 +2,7 @@
 
 import asyncio
 import sys
+from collections.abc import Mapping
 from functools import partial
 from typing import Any, get_args
 from uuid import uuid4
@@ -9,8 +10,9 @@ from uuid import uuid4
 import click
 from pydantic import ValidationError
 
+from pipeline.correlate.refusals import Standing, incomplete, refusal
 from schemas.command import Command
-from schemas.incident import Incident, Severity
+from schemas.incident import Audience, Incident, Role, Severity
 from schemas.timestamp import format_timestamp
 from schemas.topics import COMMANDS
 from topologies.cards import print_card, print_drafts, print_log
@@ -23,7 +25,7 @@ NOTE = click.option("--note", metavar="TEXT", help="Why, for the running log.")
 INCIDENT = click.argument("incident_id", metavar="ID")
 
 
-@click.group("incident", short_help="Show one incident, or acknowledge, classify, assign, resolve, accept it.")
+@click.group("incident", short_help="Show one incident, or say something of it.")
 def command() -> None:
     """Look at one incident, or say something of it.
 
@@ -41,7 +43,7 @@ command.add_command(review)
 @bootstrap_option
 def show(incident_id: str, as_json: bool, drafts: bool, bootstrap: str) -> None:
     """Show the newest revision, with its running log."""
-    incident = asyncio.run(_find(bootstrap, incident_id))
+    incident = _find(asyncio.run(newest_revisions(bootstrap)), incident_id)
     if as_json:
         click.echo(incident.to_json())
         return
@@ -76,12 +78,36 @@ def classify(incident_id: str, severity: str, note: str | None, author: str, boo
 @command.command("assign")
 @INCIDENT
 @click.argument("assignee", metavar="NAME")
+@click.option("--role", type=click.Choice(get_args(Role)), default="commander", show_default=True, help="Which role.")
 @NOTE
 @author_option
 @bootstrap_option
-def assign(incident_id: str, assignee: str, note: str | None, author: str, bootstrap: str) -> None:
-    """Name its commander."""
-    _say(bootstrap, incident_id, action="assign", assignee=assignee, author=author, note=note)
+def assign(incident_id: str, assignee: str, role: str, note: str | None, author: str, bootstrap: str) -> None:
+    """Give somebody a role in it; who had the role before has it no more."""
+    _say(bootstrap, incident_id, action="assign", assignee=assignee, role=role, author=author, note=note)
+
+
+@command.command("note")
+@INCIDENT
+@click.argument("text")
+@click.option(
+    "--communicated", type=click.Choice(get_args(Audience)), help="Also: these people have now been told of it."
+)
+@author_option
+@bootstrap_option
+def note(incident_id: str, text: str, communicated: str | None, author: str, bootstrap: str) -> None:
+    """Add a line to its running log."""
+    _say(bootstrap, incident_id, action="note", note=text, communicated=communicated, author=author)
+
+
+@command.command("mitigate")
+@INCIDENT
+@NOTE
+@author_option
+@bootstrap_option
+def mitigate(incident_id: str, note: str | None, author: str, bootstrap: str) -> None:
+    """Say that the harm is contained, though signals may still be off; until more goes wrong."""
+    _say(bootstrap, incident_id, action="mitigate", author=author, note=note)
 
 
 @command.command("resolve")
@@ -94,6 +120,37 @@ def resolve(incident_id: str, note: str | None, author: str, bootstrap: str) -> 
     _say(bootstrap, incident_id, action="resolve", author=author, note=note)
 
 
+@command.command("reopen")
+@INCIDENT
+@NOTE
+@author_option
+@bootstrap_option
+def reopen(incident_id: str, note: str | None, author: str, bootstrap: str) -> None:
+    """Take back that it is mitigated or resolved."""
+    _say(bootstrap, incident_id, action="reopen", author=author, note=note)
+
+
+@command.command("merge")
+@INCIDENT
+@click.argument("into", metavar="INTO")
+@NOTE
+@author_option
+@bootstrap_option
+def merge(incident_id: str, into: str, note: str | None, author: str, bootstrap: str) -> None:
+    """Say that it is the same as another one of its subject, or part of one of many subjects: INTO tells it from now on."""
+    _say(bootstrap, incident_id, action="merge", into=into, author=author, note=note)
+
+
+@command.command("unmerge")
+@INCIDENT
+@NOTE
+@author_option
+@bootstrap_option
+def unmerge(incident_id: str, note: str | None, author: str, bootstrap: str) -> None:
+    """Take it out of the one that it is merged into."""
+    _say(bootstrap, incident_id, action="unmerge", author=author, note=note)
+
+
 @command.command("accept")
 @INCIDENT
 @NOTE
@@ -104,25 +161,31 @@ def accept(incident_id: str, note: str | None, author: str, bootstrap: str) -> N
     _say(bootstrap, incident_id, action="accept", author=author, note=note)
 
 
-def _say(bootstrap: str, incident_id: str, **fields: Any) -> None:
-    """Write a command of an incident that exists, and print what was written."""
+def _say(bootstrap: str, incident_id: str, into: str | None = None, **fields: Any) -> None:
+    """Write a command of an incident that exists, if it makes sense as things are, and print what was written."""
     make = partial(Command, command_id=f"cmd-{uuid4().hex}", at=now_ms(), **fields)
     try:
-        make(incident_id="")
+        make(incident_id="", into=into)
     except ValidationError as error:  # before anything is asked of Kafka
         raise wrong_use(error) from error
 
     async def run() -> Command:
-        said = make(incident_id=(await _find(bootstrap, incident_id)).incident_id)
+        newest = await newest_revisions(bootstrap)
+        target = None if into is None else _find(newest, into).incident_id
+        said = make(incident_id=_find(newest, incident_id).incident_id, into=target)
+        known = {each: Standing.of_incident(incident) for each, incident in newest.items()}
+        problem = incomplete(said) or refusal(said, known)
+        if problem is not None:
+            raise click.UsageError(problem)
         await write(bootstrap, COMMANDS, (said.incident_id or "").encode(), said.to_json())
         return said
 
     said = asyncio.run(run())
-    what = " ".join(part for part in (said.action, said.incident_id, said.severity, said.assignee) if part)
+    details = (said.severity, said.assignee, said.role and said.role.replace("_", " "), said.into)
+    what = " ".join(part for part in (said.action, said.incident_id, *details) if part)
     click.echo(f"{what}, by {said.author} at {format_timestamp(said.at)} ({said.command_id})")
 
 
-async def _find(bootstrap: str, incident_id: str) -> Incident:
+def _find(newest: Mapping[str, Incident], incident_id: str) -> Incident:
     """The incident with this id, or the only one whose id begins so."""
-    newest = await newest_revisions(bootstrap)
     return newest[known_id(newest, incident_id)]

@@ -31,7 +31,7 @@ def test_an_acknowledged_incident_says_by_whom():
 
 
 def test_an_assigned_incident_says_to_whom():
-    assert only(OPENED, command("assign", ID, assignee="ben")).assigned_to == "ben"
+    assert only(OPENED, command("assign", ID, assignee="ben")).commander == "ben"
 
 
 def test_a_persons_severity_counts_and_is_reasoned():

@@ -1,5 +1,7 @@
 """Which drifts are one incident and which are two."""
 
+import itertools
+
 import pytest
 
 from pipeline.correlate.settings import CorrelateSettings
@@ -136,3 +138,25 @@ def test_a_wider_window_joins_more():
 
 def test_what_began_long_before_an_incident_is_not_of_its_family():
     assert count(REFUSED, drift("hallucinated", start=START - 20 * MINUTE, after_s=1_300)) == 2
+
+
+ATTACK, STALE, POOR = drift("jailbreak_suspected"), drift("index_age_s"), drift("retrieval_score")
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations([ATTACK, STALE, POOR])))
+def test_unrelated_failures_that_begin_in_the_same_second_are_two_incidents_whichever_is_seen_first(order):
+    both = newest(*order)
+    assert {frozenset(line.signal for line in each.evidence) for each in both.values()} == {
+        frozenset({"jailbreak_suspected"}),
+        frozenset({"index_age_s", "retrieval_score"}),
+    }
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(["pii_detected", "refused", "latency_ms", "length"])))
+def test_one_deployment_that_moves_many_signals_at_once_is_one_incident(order):
+    assert count(*(drift(signal, start=START + place * SECOND) for place, signal in enumerate(order))) == 1
+
+
+@pytest.mark.parametrize("pair", [("jailbreak_suspected", "refused"), ("jailbreak_suspected", "policy_violation")])
+def test_an_attack_and_what_it_does_to_outputs_are_one_incident(pair):
+    assert count(*map(drift, pair)) == 1

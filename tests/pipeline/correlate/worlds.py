@@ -52,6 +52,29 @@ def partition_history(random_: random.Random, partition: int) -> list[Drift | Ti
     return [message for _, _, message in sorted(messages, key=lambda each: each[:2])]
 
 
+def outage_history(random_: random.Random, partition: int) -> list[Drift | Tick]:
+    """A partition with six subjects of one provider that fails for a while, and fails again later that day in some."""
+    messages: list[tuple[int, int, Drift | Tick]] = []
+    for number in range(6):
+        subject = f"bot-{partition}-{number}"
+        for outage, begins in enumerate((START + 20 * MINUTE, START + HOUR)):
+            if outage and random_.random() < 0.3:
+                continue
+            for place, signal in enumerate(random_.sample(("error", "latency_ms", "empty"), random_.choice((1, 1, 2)))):
+                opened = drift(
+                    signal, start=begins + random_.randrange(100) * SECOND, after_s=random_.choice((5, 60, 400)),
+                    subject=subject, partition=partition, drift_id=f"{subject}-{outage}-{place}", provider="openai",
+                    environment=random_.choice(("production", "staging")), now=random_.choice((0.1, 0.6)),
+                )  # fmt: skip
+                states = [opened, later(opened, 30, "evidence", now=opened.now * random_.choice((1, 4)))]
+                if random_.random() < 0.9:
+                    states.append(later(opened, random_.randint(60, 900), sequence=2))
+                messages += [(each.updated_at, 0, each) for each in states]
+    for at in range(START, START + 4 * HOUR, random_.choice((30, 60)) * SECOND):
+        messages.append((at, 1, tick(at, partition)))
+    return [message for _, _, message in sorted(messages, key=lambda each: each[:2])]
+
+
 def deployments_of(random_: random.Random, partitions: int) -> list[Deployment]:
     """Deployments to some subjects, to their environment and provider, and a rollback of each second one."""
     found = []
@@ -82,8 +105,12 @@ def interleaved(random_: random.Random, *streams: list[Message]) -> list[Message
 
 
 def content(outputs: list[Output]) -> dict[str, Incident]:
-    """The final incidents by id, without what says how often and why readers were told."""
-    final = {each.incident_id: each for each in incidents(outputs)}
+    """The final incidents by id, without what says how often and why readers were told.
+
+    A parent that another one took over is left out: whether there was one depends on which subject was seen first.
+    """
+    newest = {each.incident_id: each for each in incidents(outputs)}
+    final = {key: each for key, each in newest.items() if each.subject_count}
     return {key: value.model_copy(update={"revision": 1, "change": ""}) for key, value in final.items()}
 
 

@@ -53,7 +53,7 @@ def test_the_head_says_what_how_bad_since_when_and_who():
     assert "| detected | 2026-11-24 03:12:05Z, 5 s after the start |" in text
     assert "| resolved | 2026-11-24 03:28:00Z, 16 min after the start |" in text
     assert "| acknowledged by | ann |" in text
-    assert "| assigned to | ben |" in text
+    assert "| incident commander | ben |" in text
 
 
 def test_an_open_incident_says_where_the_draft_ends():
@@ -64,7 +64,7 @@ def test_an_open_incident_says_where_the_draft_ends():
 
 
 def test_a_role_without_a_name_is_to_be_filled_in():
-    assert "| assigned to | nobody is named: to be filled in |" in written(with_changes({"assigned_to": None}))
+    assert "| incident commander | nobody is named: to be filled in |" in written(with_changes({"commander": None}))
 
 
 def test_the_impact_counts_what_the_drifts_count_and_invents_nothing():

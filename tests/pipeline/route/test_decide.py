@@ -101,6 +101,12 @@ def test_the_end_of_what_the_receiver_never_heard_of_is_not_sent(status):
     assert decision(incident(status=status)) == (False, f"{status} before the receiver was told of it")
 
 
+def test_a_receiver_that_was_told_of_it_hears_into_which_it_was_merged():
+    end = incident(revision=2, status="merged", merged_into="inc-parent")
+    assert decision(end, known=told()) == (True, "status open -> merged into inc-parent")
+    assert decision(end, NO_END, told())[0] is False
+
+
 def test_a_receiver_that_does_not_want_the_end_is_not_sent_it():
     end = incident(revision=2, status="resolved")
     assert decision(end, NO_END, told()) == (False, "the receiver does not want to know of the end")

@@ -40,7 +40,9 @@ def said_of(bootstrap: str, incident_id: str) -> list[Command]:
     [
         (("ack",), "acknowledge", {}),
         (("classify", "P2"), "classify", {"severity": "P2"}),
-        (("assign", "ben"), "assign", {"assignee": "ben"}),
+        (("assign", "ben"), "assign", {"assignee": "ben", "role": "commander"}),
+        (("assign", "ben", "--role", "technical_lead"), "assign", {"assignee": "ben", "role": "technical_lead"}),
+        (("mitigate",), "mitigate", {}),
         (("resolve",), "resolve", {}),
         (("accept",), "accept", {}),
     ],
@@ -54,6 +56,30 @@ def test_what_a_person_says_is_written_and_printed(broker, known, arguments, act
     assert said.model_dump(include=set(fields)) == fields
     assert result.stdout.startswith(f"{action} {known}")
     assert said.command_id in result.stdout
+
+
+@pytest.mark.kafka
+def test_a_note_is_text_and_can_say_who_was_told(broker, known):
+    result = run(broker.bootstrap, "note", known, "support knows", "--communicated", "internal", "--author", "ana")
+    assert result.exit_code == 0, result.output
+    (said,) = said_of(broker.bootstrap, known)
+    assert (said.action, said.note, said.communicated) == ("note", "support knows", "internal")
+
+
+@pytest.mark.kafka
+def test_incidents_of_one_subject_are_merged_and_what_makes_no_sense_is_refused_unwritten(broker, known):
+    twin = f"inc-twin-{uuid4().hex}"
+    asyncio.run(write(broker.bootstrap, ALERTS, twin.encode(), incident(incident_id=twin).to_json()))
+    for arguments, why in (
+        (("reopen", known), "only what is mitigated or resolved can be reopened"),
+        (("unmerge", known), "is not merged into any"),
+        (("merge", known, known), "cannot be merged into itself"),
+    ):
+        refused = run(broker.bootstrap, *arguments, "--author", "ana")
+        assert (refused.exit_code, said_of(broker.bootstrap, known)) == (2, [])
+        assert why in refused.stderr
+    assert run(broker.bootstrap, "merge", known, twin[:-2], "--author", "ana").exit_code == 0
+    assert [(said.action, said.into) for said in said_of(broker.bootstrap, known)] == [("merge", twin)]
 
 
 @pytest.mark.kafka
