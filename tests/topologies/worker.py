@@ -1,17 +1,19 @@
-"""The real detect worker, with a fault that the environment names."""
+"""A real worker of one step, in a replay, with a fault that the environment names."""
 
 import sys
 from pathlib import Path
 
 from tests.topologies.faults import install_from_environment
+from topologies import correlate, detect
 from topologies.configuration import load
-from topologies.detect import build
 from topologies.run import run_worker
+
+BUILD = {"detect": detect.build, "correlate": correlate.build}
 
 
 def main() -> None:
     install_from_environment()
-    run_worker(build(load(Path(sys.argv[1])), replay=True))
+    run_worker(BUILD[sys.argv[1]](load(Path(sys.argv[2])), replay=True))
 
 
 if __name__ == "__main__":
