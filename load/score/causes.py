@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from load.errors import LoadError
 from load.lines import SUBJECT
-from load.score.decoys import DECOYS, Planted, deployments
+from load.score.decoys import DECOYS, Deployed, Planted, deployments
 from load.score.normal import Normal, baseline_of
 from load.score.scenario import Scenario, Touch, Where
 from load.score.stream import begins_ms, stream
@@ -31,7 +31,9 @@ SUSPECT_FIRST, CAUSE_FIRST = 0.95, 0.85
 LATE_SHARE = 0.2
 """Of the deployments: told only after the incident was opened."""
 
-CauseKind = Literal["deployment", "input_shift", "undeclared_change", "retrieval", "upstream_data", "inconclusive"]
+CauseKind = Literal[
+    "deployment", "input_shift", "undeclared_change", "retrieval", "upstream_data", "provider", "inconclusive"
+]
 
 
 class Case(BaseModel):
@@ -46,6 +48,7 @@ class Case(BaseModel):
     deployed: str | None = Field(default=None, description="the name of the planted deployment")
     canary: float | None = Field(default=None, gt=0, lt=1)
     others: dict[DeploymentKind, float] = Field(default_factory=dict, alias="with")
+    subjects: int = Field(default=1, ge=1, le=10, description="services to which it happens, the bot among them")
     after_s: float = Field(default=200.0, gt=0)
     touch: tuple[Touch, ...]
 
@@ -111,14 +114,7 @@ def run_cause(case: Case, seed: int, settings: DetectSettings) -> Judged:
     at_ms = begins_ms(scenario, seed)
     random = np.random.default_rng((seed, 5, *case.name.encode()))
     planted = deployments(Planted(case.kind, case.deployed, case.canary, case.others), scenario, at_ms, random)
-    step = DetectStep(0, settings, replay=True)
-    step.control(Message(BASELINES, 0, 0, 0, None, baseline_of(normal_of(seed), settings).to_json()))
-    moved: list[bytes] = []
-    offset = 0
-    for part in stream(scenario, seed, planted.rolled_out):
-        messages = [Message(RECORDS, 0, offset + row, 0, None, line) for row, line in enumerate(part.lines)]
-        offset += len(messages)
-        moved += [output.value for output in step.step(messages) if output.topic == DRIFTS and output.value]
+    moved = [value for twin in range(case.subjects) for value in _moved(case, seed, twin, planted, settings)]
     is_late = bool(random.random() < LATE_SHARE)
     incident = _incident(moved, planted.every, is_late=is_late)
     first = incident.suspects[0] if incident is not None and incident.suspects else None
@@ -139,6 +135,23 @@ def run_cause(case: Case, seed: int, settings: DetectSettings) -> Judged:
     )
 
 
+def _moved(case: Case, seed: int, twin: int, planted: Deployed, settings: DetectSettings) -> list[bytes]:
+    """What detect says of the bot, or of a twin of it, which has a partition and a name of its own."""
+    baseline = baseline_of(normal_of(seed), settings)
+    subject = f"{SUBJECT}-{twin}" if twin else SUBJECT
+    step = DetectStep(twin, settings, replay=True)
+    step.control(Message(BASELINES, 0, 0, 0, None, baseline.model_copy(update={"subject": subject}).to_json()))
+    own, named = (b'{"subject":"%s"' % name.encode() for name in (SUBJECT, subject))
+    moved: list[bytes] = []
+    offset = 0
+    for part in stream(case.scenario, seed, planted.rolled_out, twin):
+        lines = [line.replace(own, named, 1) for line in part.lines]
+        messages = [Message(RECORDS, twin, offset + row, 0, None, line) for row, line in enumerate(lines)]
+        offset += len(messages)
+        moved += [output.value for output in step.step(messages) if output.topic == DRIFTS and output.value]
+    return moved
+
+
 def _incident(moved: Sequence[bytes], deployed: Sequence[Deployment], *, is_late: bool) -> Incident | None:
     """The incident as it is in the end; of several the one with the most evidence."""
     step = CorrelateStep(CorrelateSettings())
@@ -149,7 +162,8 @@ def _incident(moved: Sequence[bytes], deployed: Sequence[Deployment], *, is_late
         if output.topic == ALERTS and output.value is not None:
             incident = Incident.from_json(output.value)
             newest[incident.incident_id] = incident
-    own = [each for each in newest.values() if any(line.tier == "page" for line in each.evidence)]
+    alone = [each for each in newest.values() if each.status != "merged"]
+    own = [each for each in alone if any(line.tier == "page" for line in each.evidence)]
     return max(own, key=lambda each: (len(each.evidence), each.incident_id), default=None)
 
 

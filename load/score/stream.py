@@ -47,18 +47,18 @@ def begins_ms(scenario: Scenario, seed: int) -> int:
     return _begins_ms(scenario, _chance(scenario, seed))
 
 
-def stream(scenario: Scenario, seed: int, deployments: Sequence[Deployment] = ()) -> Iterator[Told]:
+def stream(scenario: Scenario, seed: int, deployments: Sequence[Deployment] = (), twin: int = 0) -> Iterator[Told]:
     """The stream of one seed, part by part, in the order in which messages arrive.
 
-    ``deployments`` change the versions that the bot's records carry, and nothing else.
+    ``deployments`` change the versions that the bot's records carry, and nothing else. A ``twin`` is another service that
+    is normally like it: each number has records of its own.
     """
     random = _chance(scenario, seed)
     # On the way chance has a source of its own: the truth is the same whether messages are made or not.
     way = np.random.default_rng((OTHER_CHANCE, seed, *scenario.name.encode()))
     at_ms = _begins_ms(scenario, random)
-    parts = (
-        touched(columns, scenario, at_ms, random) for columns in _columns(scenario, seed, at_ms, random, deployments)
-    )
+    world = _world(scenario, seed, at_ms, deployments, twin)
+    parts = (touched(columns, scenario, at_ms, random) for columns in _columns(scenario, world, at_ms, random))
     if scenario.messages.late_s:
         every = list(parts)
         yield Told(joined(every), partial(_late, every, scenario, seed, at_ms, way))
@@ -88,32 +88,39 @@ def _lines(
     return disturbed(lines, columns, scenario, at_ms, way, before_ms=before_ms)
 
 
-def _columns(
-    scenario: Scenario, seed: int, at_ms: int, random: np.random.Generator, deployments: Sequence[Deployment]
-) -> Iterator[Columns]:
+def _world(
+    scenario: Scenario, seed: int, at_ms: int, deployments: Sequence[Deployment], twin: int
+) -> World | DesignWorld:
     start_ms = at_ms - round(scenario.healthy_s * 1000)
-    end_ms = at_ms + round(scenario.after_s * 1000)
-    most = max(1.0, *(traffic.factor for traffic in scenario.traffic)) if scenario.traffic else 1.0
-    per_second = scenario.records_per_second * most
-    chance = seed + OTHER_CHANCE
+    per_second, chance = scenario.records_per_second * _most(scenario), seed + OTHER_CHANCE * (1 + twin)
     if scenario.world == "design":
-        world: World | DesignWorld = DesignWorld(seed, start_ms, per_second, chance)
-    else:
-        world = World(seed, start_ms, per_second, Plan(deployments=tuple(deployments)), chance)
+        return DesignWorld(seed, start_ms, per_second, chance)
+    return World(seed, start_ms, per_second, Plan(deployments=tuple(deployments)), chance)
+
+
+def _most(scenario: Scenario) -> float:
+    return max([1.0, *(traffic.factor for traffic in scenario.traffic)])
+
+
+def _columns(
+    scenario: Scenario, world: World | DesignWorld, at_ms: int, random: np.random.Generator
+) -> Iterator[Columns]:
+    end_ms = at_ms + round(scenario.after_s * 1000)
     while True:
         columns = world.draw(CHUNK_RECORDS)
         keep = int(np.searchsorted(columns.times_ms, end_ms))
-        if scenario.world == "bot":
-            columns = widened(columns, chance)
+        if isinstance(world, World):
+            columns = widened(columns, world.chance or 0)
         if keep:
-            yield _thinned(cut(columns, keep), scenario, at_ms, most, random)
+            yield _thinned(cut(columns, keep), scenario, at_ms, random)
         if keep < CHUNK_RECORDS:
             return
 
 
-def _thinned(columns: Columns, scenario: Scenario, at_ms: int, most: float, random: np.random.Generator) -> Columns:
+def _thinned(columns: Columns, scenario: Scenario, at_ms: int, random: np.random.Generator) -> Columns:
     if not scenario.traffic:
         return columns
+    most = _most(scenario)
     since_s = (columns.times_ms - at_ms) / 1000.0
     factor = np.ones(since_s.size)
     for traffic in scenario.traffic:
