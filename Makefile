@@ -30,6 +30,10 @@ $(READY): pyproject.toml $(LOCKS)
 demo: $(READY)  ## play a support bot that breaks twice, and see the incidents
 	$(BIN)/driftwire-load demo
 
+.PHONY: example
+example: $(READY)  ## walk through an incident on a real Kafka, and write docs/review/example
+	$(BIN)/driftwire-load walk --output docs/review
+
 .PHONY: test
 test: $(READY)  ## run all tests, those on a real Kafka too
 	$(BIN)/python -m pytest

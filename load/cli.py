@@ -8,6 +8,7 @@ COMMANDS = {
     "demo": "Show the product at work: three deployments, two failures, found or not.",
     "generate": "Write the records of a simulated service.",
     "replay": "Send files of records through the pipeline, by their own time.",
+    "walk": "Walk through one incident, from its cause to the draft of its review.",
     "probe": "Send outcomes of known-bad prompts, as a prober does.",
     "bench": "Measure the product beside the obvious pipeline.",
     "score": "Score what is found of failures that are known, and what is said where nothing failed.",

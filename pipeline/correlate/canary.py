@@ -3,13 +3,12 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from pipeline.correlate.version_split import MINUTES_MIN
 from schemas.deployment import Deployment
 from schemas.drift import Drift
 
 RECENT_MINUTES = 3
 """Minutes at the end of what is known of the new version: another that served in them still does."""
-
-MINUTE_MS = 60_000
 
 WHOLE = 0.95
 """Share of the traffic from which on a version is the only one that counts: the rest are stragglers."""
@@ -52,18 +51,18 @@ def split_of(cause: Deployment, drifts: Collection[Drift]) -> Split | None:
 
 
 def _beside(drift: Drift, names: Collection[str | None], new: str | None) -> set[str]:
-    own = [each for each in drift.series if _is_of(each.version, names, new)]
-    if not own:
+    own = next((each for each in drift.series if _is_of(each.version, names, new)), None)
+    if own is None:
         return set()
-    end = max(each.begins_at + MINUTE_MS * len(each.records) for each in own)
-    begin = end - RECENT_MINUTES * MINUTE_MS
-    return {
-        each.version.partition("=")[2]
-        for each in drift.series
-        if each not in own
-        and each.version.partition("=")[0] in names
-        and any(records and each.begins_at + MINUTE_MS * minute >= begin for minute, records in enumerate(each.records))
-    }
+    found = set()
+    for each in drift.series:
+        pairs = zip(own.records, each.records, strict=False)
+        both = [minute for minute, (mine, its) in enumerate(pairs) if mine and its]
+        is_other = each is not own and each.version.partition("=")[0] in names
+        # Where one takes over from the other at once they share a minute, and served one after the other.
+        if is_other and len(both) >= MINUTES_MIN and both[-1] >= len(own.records) - RECENT_MINUTES:
+            found.add(each.version.partition("=")[2])
+    return found
 
 
 def _is_of(label: str, names: Collection[str | None], version: str | None) -> bool:

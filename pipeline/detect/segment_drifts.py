@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.detect.finding import Finding
 from pipeline.detect.latch import Latch
 from pipeline.detect.segment_bank import SegmentCrossing
-from pipeline.detect.segment_values import Value
+from pipeline.detect.segment_values import LIVE_S, Value
 from pipeline.detect.segments import Seen, Segments
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.sides import Moved
@@ -21,6 +21,13 @@ from schemas.drift import DriftState
 GONE_PANES = 600
 """Panes (seconds) without a record after which a value that had fired is over: a version that was rolled back sends
 none by which it could recover."""
+
+MISSED_PANES, MISSED_RECORDS = 60, 30.0
+"""It is over sooner if none of so many records came that it would have sent at its pace of about the last hour, which a
+young version has sent in less."""
+
+WHOLE_SHARE = 0.95
+"""Share of a block's records from which on a version is the whole subject, of which the same need not be said again."""
 
 Key = tuple[str, str, int]
 """A dimension, a value of it, and the place of a side."""
@@ -50,7 +57,8 @@ class SegmentDrifts:
         seen
             What the block was to the segments.
         latched
-            What has fired for the whole subject: the same is not said again of a region or tenant.
+            What has fired for the whole subject: the same is not said again of a region or tenant, nor of a version that
+            serves nearly all of it.
         """
         panes = view.block.panes
         if int(panes[0]) - self._until > GONE_PANES:
@@ -156,7 +164,9 @@ class SegmentDrifts:
             bank.set_aside(value.slot, crossing.side)
             return
         latch = self._latch(view, row, crossing, key)
-        latch.quiet = not self._is_version(key) and self._segments.sides[crossing.side].moved in latched
+        said = self._segments.sides[crossing.side].moved in latched
+        whole = int(seen.sums.parts.counts[crossing.value]) >= WHOLE_SHARE * view.block.panes.size
+        latch.quiet = said and (whole or not self._is_version(key))
         bank.latch(value.slot, crossing.side, crossing.tally[1] / max(crossing.tally[0], 1.0))
         if not latch.quiet:
             yield row, self._say(latch, "firing", view, rows, tally=crossing.tally)
@@ -196,12 +206,17 @@ class SegmentDrifts:
         last_pane = int(view.block.panes[last])
         for key in list(self._latches):
             value = self._value(key)
-            if value is not None and last_pane - max(value.last, self._resumed) <= GONE_PANES:
+            if value is not None and not self._has_gone(value, last_pane):
                 continue
             latch = self._release(key)
             if not latch.quiet:
                 nothing = np.zeros(0, dtype=np.intp)
                 yield last, self._say(latch, "recovered", view, nothing, tally=(0.0, 0.0), weighed=(0.0, 0.0))
+
+    def _has_gone(self, value: Value, pane: int) -> bool:
+        silent = pane - max(value.last, self._resumed)
+        missed = value.recent_at(value.last) / LIVE_S * silent
+        return silent > GONE_PANES or (silent >= MISSED_PANES and missed >= MISSED_RECORDS)
 
     def _evidence_due(self, view: View, seen: Seen | None) -> Iterator[tuple[int, Finding]]:
         """Evidence again of what fired some time ago, from values that the block holds."""

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from pipeline.correlate.version_split import MINUTES_MIN
 from schemas.drift import Drift, Series
 
 MINUTE_MS = 60_000
@@ -35,7 +36,7 @@ class Hit:
 
 
 def lines(messages: Sequence[Drift]) -> list[Line]:
-    """The lines of one drift, all records first.
+    """The lines of one drift, all records first, then versions of a kind of which several served at the same time.
 
     Parameters
     ----------
@@ -46,7 +47,8 @@ def lines(messages: Sequence[Drift]) -> list[Line]:
         return []
     series = newest_series(messages)
     drift = messages[-1]
-    by_minute = [line for each in series if (line := _line(each, drift)) is not None]
+    beside = [each for each in series if not each.version or _is_beside_another(each, series)]
+    by_minute = [line for each in beside if (line := _line(each, drift)) is not None]
     if by_minute:
         return sorted(by_minute, key=lambda line: line.name)
     if drift.channel in ("silence", "first_seen"):
@@ -88,6 +90,16 @@ def hit(messages: Sequence[Drift]) -> Hit | None:
     if last is None or not last.records:
         return None
     return Hit(last.started_at, last.updated_at, last.records, last.records * last.now, last.records * last.normal)
+
+
+def _is_beside_another(version: Series, series: Sequence[Series]) -> bool:
+    """Whether another version of its kind served in several of the same minutes: one that took over from it did not."""
+    kind = version.version.partition("=")[0]
+    others = [each for each in series if each.version.partition("=")[0] == kind and each is not version]
+    return any(
+        sum(bool(mine and its) for mine, its in zip(version.records, each.records, strict=False)) >= MINUTES_MIN
+        for each in others
+    )
 
 
 def _line(series: Series, drift: Drift) -> Line | None:

@@ -30,6 +30,9 @@ PANELS_MAX = 4
 VERSIONS_MAX = 5
 """Versions that a panel shows beside all records."""
 
+BESIDE_MAX = 4
+"""Names of a legend that fit beside a panel's headline."""
+
 _MARKS: dict[Kind, tuple[str, str]] = {
     "start": ("#d55e00", "-"),
     "detected": ("#b8860b", "-"),
@@ -135,14 +138,12 @@ def _panel(axes: "Axes", line: SignalEvidence, drawn: Sequence[Line], material: 
         axes.set_ylim(bottom=max(0, axes.get_ylim()[0]))
     axes.grid(axis="y", color="#e4e4e4", lw=0.6)
     axes.set_axisbelow(True)
-    if axes.get_legend_handles_labels()[0]:
-        beside: dict[str, Any] = {
-            "loc": "lower right",
-            "bbox_to_anchor": (1, 1),
-            "borderaxespad": 0.1,
-            "borderpad": 0.2,
-        }
-        axes.legend(**beside, fontsize=8, framealpha=1, edgecolor="none", ncols=2 + VERSIONS_MAX, columnspacing=1)
+    names = len(axes.get_legend_handles_labels()[0])
+    if names:
+        # Beside the headline there is room for a few; more stand inside.
+        beside: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.1}
+        where = beside if names <= BESIDE_MAX else {"loc": "upper left"}
+        axes.legend(**where, borderpad=0.2, fontsize=8, framealpha=1, edgecolor="none", ncols=names, columnspacing=1)
 
 
 def _headline(line: SignalEvidence, material: Material) -> str:

@@ -2,9 +2,9 @@
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, get_args
+from typing import Any, TypedDict, Unpack, get_args
 from uuid import uuid4
 
 import click
@@ -20,9 +20,24 @@ from topologies.client import write
 from topologies.commands.incidents import known_id, newest_revisions
 from topologies.commands.options import author_option, bootstrap_option, now_ms, wrong_use
 from topologies.commands.review import command as review
+from topologies.commands.values import PointInTime
 
 NOTE = click.option("--note", metavar="TEXT", help="Why, for the running log.")
 INCIDENT = click.argument("incident_id", metavar="ID")
+AT = click.option("--at", type=PointInTime(), help="When it was: RFC 3339, or Unix ms.  [default: now]")
+
+
+class Said(TypedDict):
+    """Who says something, when that was, and where Kafka is."""
+
+    at: int | None
+    author: str
+    bootstrap: str
+
+
+def said(function: Callable[..., None]) -> Callable[..., None]:
+    """The options of all that can be said of an incident."""
+    return AT(author_option(bootstrap_option(function)))
 
 
 @click.group("incident", short_help="Show one incident, or say something of it.")
@@ -57,22 +72,20 @@ def show(incident_id: str, as_json: bool, drafts: bool, bootstrap: str) -> None:
 @command.command("ack")
 @INCIDENT
 @NOTE
-@author_option
-@bootstrap_option
-def acknowledge(incident_id: str, note: str | None, author: str, bootstrap: str) -> None:
+@said
+def acknowledge(incident_id: str, note: str | None, **by: Unpack[Said]) -> None:
     """Say that you are on it."""
-    _say(bootstrap, incident_id, action="acknowledge", author=author, note=note)
+    _say(incident_id, action="acknowledge", note=note, **by)
 
 
 @command.command("classify")
 @INCIDENT
 @click.argument("severity", type=click.Choice(get_args(Severity)))
 @NOTE
-@author_option
-@bootstrap_option
-def classify(incident_id: str, severity: str, note: str | None, author: str, bootstrap: str) -> None:
+@said
+def classify(incident_id: str, severity: str, note: str | None, **by: Unpack[Said]) -> None:
     """Set the severity; a person's word stands over the rules'."""
-    _say(bootstrap, incident_id, action="classify", severity=severity, author=author, note=note)
+    _say(incident_id, action="classify", severity=severity, note=note, **by)
 
 
 @command.command("assign")
@@ -80,11 +93,10 @@ def classify(incident_id: str, severity: str, note: str | None, author: str, boo
 @click.argument("assignee", metavar="NAME")
 @click.option("--role", type=click.Choice(get_args(Role)), default="commander", show_default=True, help="Which role.")
 @NOTE
-@author_option
-@bootstrap_option
-def assign(incident_id: str, assignee: str, role: str, note: str | None, author: str, bootstrap: str) -> None:
+@said
+def assign(incident_id: str, assignee: str, role: str, note: str | None, **by: Unpack[Said]) -> None:
     """Give somebody a role in it; who had the role before has it no more."""
-    _say(bootstrap, incident_id, action="assign", assignee=assignee, role=role, author=author, note=note)
+    _say(incident_id, action="assign", assignee=assignee, role=role, note=note, **by)
 
 
 @command.command("note")
@@ -93,77 +105,73 @@ def assign(incident_id: str, assignee: str, role: str, note: str | None, author:
 @click.option(
     "--communicated", type=click.Choice(get_args(Audience)), help="Also: these people have now been told of it."
 )
-@author_option
-@bootstrap_option
-def note(incident_id: str, text: str, communicated: str | None, author: str, bootstrap: str) -> None:
+@said
+def note(incident_id: str, text: str, communicated: str | None, **by: Unpack[Said]) -> None:
     """Add a line to its running log."""
-    _say(bootstrap, incident_id, action="note", note=text, communicated=communicated, author=author)
+    _say(incident_id, action="note", note=text, communicated=communicated, **by)
 
 
 @command.command("mitigate")
 @INCIDENT
 @NOTE
-@author_option
-@bootstrap_option
-def mitigate(incident_id: str, note: str | None, author: str, bootstrap: str) -> None:
+@said
+def mitigate(incident_id: str, note: str | None, **by: Unpack[Said]) -> None:
     """Say that the harm is contained, though signals may still be off; until more goes wrong."""
-    _say(bootstrap, incident_id, action="mitigate", author=author, note=note)
+    _say(incident_id, action="mitigate", note=note, **by)
 
 
 @command.command("resolve")
 @INCIDENT
 @NOTE
-@author_option
-@bootstrap_option
-def resolve(incident_id: str, note: str | None, author: str, bootstrap: str) -> None:
+@said
+def resolve(incident_id: str, note: str | None, **by: Unpack[Said]) -> None:
     """Close it."""
-    _say(bootstrap, incident_id, action="resolve", author=author, note=note)
+    _say(incident_id, action="resolve", note=note, **by)
 
 
 @command.command("reopen")
 @INCIDENT
 @NOTE
-@author_option
-@bootstrap_option
-def reopen(incident_id: str, note: str | None, author: str, bootstrap: str) -> None:
+@said
+def reopen(incident_id: str, note: str | None, **by: Unpack[Said]) -> None:
     """Take back that it is mitigated or resolved."""
-    _say(bootstrap, incident_id, action="reopen", author=author, note=note)
+    _say(incident_id, action="reopen", note=note, **by)
 
 
 @command.command("merge")
 @INCIDENT
 @click.argument("into", metavar="INTO")
 @NOTE
-@author_option
-@bootstrap_option
-def merge(incident_id: str, into: str, note: str | None, author: str, bootstrap: str) -> None:
+@said
+def merge(incident_id: str, into: str, note: str | None, **by: Unpack[Said]) -> None:
     """Say that it is the same as another one of its subject, or part of one of many subjects: INTO tells it from now on."""
-    _say(bootstrap, incident_id, action="merge", into=into, author=author, note=note)
+    _say(incident_id, action="merge", into=into, note=note, **by)
 
 
 @command.command("unmerge")
 @INCIDENT
 @NOTE
-@author_option
-@bootstrap_option
-def unmerge(incident_id: str, note: str | None, author: str, bootstrap: str) -> None:
+@said
+def unmerge(incident_id: str, note: str | None, **by: Unpack[Said]) -> None:
     """Take it out of the one that it is merged into."""
-    _say(bootstrap, incident_id, action="unmerge", author=author, note=note)
+    _say(incident_id, action="unmerge", note=note, **by)
 
 
 @command.command("accept")
 @INCIDENT
 @NOTE
-@author_option
-@bootstrap_option
-def accept(incident_id: str, note: str | None, author: str, bootstrap: str) -> None:
+@said
+def accept(incident_id: str, note: str | None, **by: Unpack[Said]) -> None:
     """Close it, and accept what moved as the new normal."""
-    _say(bootstrap, incident_id, action="accept", author=author, note=note)
+    _say(incident_id, action="accept", note=note, **by)
 
 
-def _say(bootstrap: str, incident_id: str, into: str | None = None, **fields: Any) -> None:
+def _say(
+    incident_id: str, *, bootstrap: str, author: str, at: int | None, into: str | None = None, **fields: Any
+) -> None:
     """Write a command of an incident that exists, if it makes sense as things are, and print what was written."""
-    make = partial(Command, command_id=f"cmd-{uuid4().hex}", at=now_ms(), **fields)
+    now = now_ms() if at is None else at
+    make = partial(Command, command_id=f"cmd-{uuid4().hex}", at=now, author=author, **fields)
     try:
         make(incident_id="", into=into)
     except ValidationError as error:  # before anything is asked of Kafka

@@ -356,3 +356,23 @@ def test_a_probe_pages_in_a_few_records(baseline):
     usual = learned({"probe_blocked": np.ones(20_000)}, REPLAY)
     found = fired(judged(Judge(usual, REPLAY), {"probe_blocked": np.zeros(12)}, size=1, per_s=0.1))
     assert min(each.records for each in found if each.tier == "page") < 10
+
+
+def test_a_version_that_was_rolled_back_is_over_a_minute_later_and_a_rare_one_after_ten(baseline):
+    rows = 60_000
+    for share, after_s in ((0.2, 60), (0.002, 600)):
+        world = normal_world(14, rows)
+        prompts = ["v41"] * BAD_FROM + mix(5, 10_000, v41=1 - share, v42=share) + ["v41"] * (rows - BAD_FROM - 10_000)
+        refusing(world, np.array(prompts) == "v42", 1.0 if share < 0.1 else 0.3)
+        last_ms = START_MS + 20 * max(row for row, prompt in enumerate(prompts) if prompt == "v42")
+        found = [each for each in judged(Judge(baseline, REPLAY), world, prompt=prompts) if each.segment]
+        assert found[-1].state == "recovered"
+        assert after_s <= (found[-1].updated_at - last_ms) / 1000 < after_s + 10
+
+
+def test_of_a_version_that_serves_all_the_same_is_not_said_again(baseline):
+    world = normal_world(15, ROWS)
+    refusing(world, np.arange(ROWS) >= BAD_FROM, 0.1)
+    prompts = ["v41"] * BAD_FROM + ["v42"] * (ROWS - BAD_FROM)
+    findings = fired(judged(Judge(baseline, REPLAY), world, prompt=prompts))
+    assert [each.segment for each in findings if each.tier == "page"] == [""]

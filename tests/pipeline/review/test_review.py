@@ -127,7 +127,7 @@ def test_the_gap_says_who_saw_it_and_what_could_have_seen_it_sooner():
 def test_the_response_says_what_was_due_when_it_was_done_and_whether_in_time():
     text = part("Response")
     assert "| classify | 2026-11-24 03:27:05Z | 2026-11-24 03:14:00Z | yes, 13 min 5 s left |" in text
-    assert "1. rollback: prompt: stop the canary v42 and send all traffic to v41" in text
+    assert "1. rollback: prompt to v41" in text
     assert "Rolled back by `d-43` at 2026-11-24 03:22:00Z." in text
 
 
