@@ -65,7 +65,7 @@ def diagnose(facts: Facts, served: Served, known: Known, settings: CorrelateSett
         if not is_declared(each, known.deployments.of(served, 0, until))
     ]  # fmt: skip
 
-    moves = Moves(facts.drifts, undeclared, facts.membership.scope, len(facts.subjects))
+    moves = Moves(facts.drifts, shown, undeclared, facts.membership.scope, len(facts.subjects))
 
     def suspected(mode: Mode) -> list[Suspect]:
         onset = Onset(facts.started_at, facts.start_seen_at, mode, settings.start_error_s)

@@ -45,10 +45,12 @@ RIVAL_SHARE = 0.85
 class Moves:
     """What moved: the incident's own drifts, and the workload drifts and undeclared first uses of its subject.
 
+    ``shown`` are the incident's own as readers know them: what is told with numbers must not change with each message.
     ``scope`` is what ``subjects`` share, if the incident is one of many.
     """
 
     drifts: Sequence[Drift]
+    shown: Sequence[Drift]
     shifts: Sequence[Drift]
     scope: Scope | None = None
     subjects: int = 1
@@ -73,7 +75,7 @@ def suspects(
     deployed = [_deployment(onset, each, moves) for each in deployments]
     others = [
         *shifted(onset, moves.shifts),
-        *fed(onset, moves.drifts),
+        *fed(onset, moves.shown),
         *shared(onset, moves.scope, moves.subjects),
     ]
     found = _without_innocents([*deployed, *others])
