@@ -15,8 +15,8 @@ DriftState = Literal["firing", "evidence", "recovered"]
 Detector = Literal["page_hinkley", "adwin", "first_seen", "silence"]
 
 
-MINUTES_MAX = 45
-"""Minutes that a series has at most."""
+MINUTES_MAX = 31
+"""Minutes that a series has at most: half an hour and the one that is not over."""
 
 
 SERIES_MAX = 16
@@ -28,7 +28,10 @@ class Series(Message):
 
     version: Label = Field(default="", description="kind=version, or empty for all records of the subject")
     begins_at: Timestamp = Field(description="when the first minute begins")
-    records: list[int] = Field(max_length=MINUTES_MAX, description="of each minute: records that carry the signal")
+    records: list[int] = Field(
+        max_length=MINUTES_MAX,
+        description="of each minute: records that carry the signal; where 0, the other numbers mean nothing",
+    )
     means: list[float] = Field(
         max_length=MINUTES_MAX,
         description="of each minute: the channel's mean, a share (a rate) or a mean rank among the baseline (a value)",
@@ -87,6 +90,6 @@ class Drift(Message):
     series: list[Series] = Field(
         default_factory=list,
         max_length=SERIES_MAX,
-        description="from ten minutes before the start: all records, each version that served beside another, and, without "
+        description="from ten minutes before the start, of half an hour at most: all records, each version that served beside another, and, without "
         "numbers, each that served them all",
     )

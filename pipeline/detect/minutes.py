@@ -4,7 +4,7 @@ They are what a drift brings along, so that a new version can be held against th
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from pipeline.detect.finding import Finding
 from pipeline.detect.layout import Layout
 from pipeline.detect.profile import at_hour
 from pipeline.detect.segment_sums import by_row
+from pipeline.detect.segment_values import codes
 from pipeline.detect.statement import segment_name, six, value_at
 from pipeline.detect.view import View
 from schemas.baseline import SignalBaseline
@@ -26,13 +27,37 @@ BEFORE_MS = 10 * MINUTE_MS
 """How long before its start a drift's series begin."""
 
 VERSIONS_MAX = 5
-"""Versions of one kind that are told apart; where more serve at once, that kind is not."""
+"""Versions of one kind that are told apart; where more serve within half an hour, that kind is not."""
 
 KINDS_MAX = 8
-"""Kinds of versions that are told apart."""
+"""Kinds of versions that are told apart, those that came first."""
 
 Ring = dict[int, NDArray[np.float64]]
 """By minute, in order: of each signal the records that carry it, then of each signal the sum of its channel."""
+
+
+@dataclass(slots=True)
+class Kind:
+    """The versions of one kind.
+
+    Attributes
+    ----------
+    only
+        The version that every record carries, if it is one: then all records are its own, and it needs no ring.
+    rings
+        By version, otherwise.
+    since, last
+        The minute from which every record carries the version of the last, and that of the last record with any.
+    crowded_until
+        The minute until which its versions are too many to be told apart; 0 if they are not.
+    """
+
+    only: str | None = None
+    rings: dict[str, Ring] = field(default_factory=dict)
+    uniform: str | None = None
+    since: int = 0
+    last: int = 0
+    crowded_until: int = 0
 
 
 class Minutes:
@@ -53,8 +78,7 @@ class Minutes:
         channels = [layout.column(signal, layout.usual_channel(signal)) for signal in layout.signals]
         self._columns = np.array([*range(self._count), *channels], dtype=np.intp)
         self._whole: Ring = {}
-        self._only: dict[str, str] = {}
-        self._split: dict[str, dict[str, Ring]] = {}
+        self._kinds: dict[str, Kind] = {}
 
     def observe(self, view: View) -> None:
         """Take in a block."""
@@ -68,50 +92,54 @@ class Minutes:
             sums = np.diff(view.grid.before(ends, self._columns), axis=0, prepend=0.0)
         own = list(zip(minutes[starts].tolist(), sums, strict=True))
         numbers: NDArray[np.float64] | None = None
-        for kind, labels in list(view.block.versions.items())[:KINDS_MAX]:
-            distinct = [label for label in dict.fromkeys(labels) if label is not None]
-            if len(distinct) > VERSIONS_MAX or not self._is_split(kind, distinct):
+        for name, labels in sorted(view.block.versions.items()):
+            kind = self._kind(name, labels, own[0][0], own[-1][0])
+            if kind is None:
                 continue
-            if len(distinct) == 1 and labels.count(distinct[0]) == len(labels):
-                self._add(self._ring(kind, distinct[0]), own)
+            if kind.uniform is not None:
+                _add(kind.rings.setdefault(kind.uniform, {}), own)
                 continue
             numbers = by_row(view.grid, self._columns) if numbers is None else numbers
-            is_of = np.array([[label == each for label in labels] for each in distinct], dtype=np.float64)
-            for minute, start, end in zip(minutes[starts].tolist(), starts.tolist(), ends.tolist(), strict=True):
-                for label, row in zip(distinct, is_of[:, start:end] @ numbers[start:end], strict=True):
-                    self._add(self._ring(kind, label), [(minute, row)])
-        self._add(self._whole, own)
-        self._forget(int(minutes[-1]) - MINUTES_KEPT)
+            places = codes(labels, {label: place for place, label in enumerate(kind.rings)})
+            is_of = (places == np.arange(len(kind.rings))[:, None]).astype(np.float64)
+            for (minute, _), start, end in zip(own, starts.tolist(), ends.tolist(), strict=True):
+                for ring, row in zip(kind.rings.values(), is_of[:, start:end] @ numbers[start:end], strict=True):
+                    _add(ring, [(minute, row)])
+        _add(self._whole, own)
+        self._forget(own[-1][0] - MINUTES_KEPT)
 
     def told(self, finding: Finding, learned: SignalBaseline) -> Finding:
-        """A finding with its signal's series, from ten minutes before its start on."""
+        """A finding with its signal's series, from ten minutes before its start on, as far as that is kept."""
         place = self._places.get(finding.signal.name)
         minutes = [minute for minute in self._whole if (minute + 1) * MINUTE_MS > finding.started_at - BEFORE_MS]
         if place is None or not minutes:
             return finding
         every = range(minutes[0], minutes[-1] + 1)
         series = [self._series("", self._whole, every, place, learned)]
-        for kind, rings in self._split.items():
-            for label, ring in rings.items():
+        about = finding.segment.partition("=")[0]
+        for name, kind in sorted(self._kinds.items(), key=lambda each: (each[0] != about, each[0])):
+            if len(series) + max(1, len(kind.rings)) > SERIES_MAX:
+                continue
+            if kind.only is not None:
+                version = segment_name(name, kind.only)
+                series.append(Series(version=version, begins_at=minutes[0] * MINUTE_MS, records=[], means=[]))
+            for label, ring in sorted(kind.rings.items()):
                 if any(minute in ring for minute in every):
-                    series.append(self._series(segment_name(kind, label), ring, every, place, learned))
-        series += [
-            Series(version=segment_name(kind, label), begins_at=minutes[0] * MINUTE_MS, records=[], means=[])
-            for kind, label in self._only.items()
-            if kind not in self._split
-        ]
-        return replace(finding, series=tuple(series[:SERIES_MAX]))
+                    series.append(self._series(segment_name(name, label), ring, every, place, learned))
+        return replace(finding, series=tuple(series))
 
     def dump(self) -> dict[str, Any]:
         """The state: plain values and arrays."""
         rings = [("", "", self._whole)]
-        rings += [(kind, label, ring) for kind, own in self._split.items() for label, ring in own.items()]
+        rings += [(name, label, ring) for name, kind in self._kinds.items() for label, ring in kind.rings.items()]
         return {
-            "only": list(self._only.items()),
-            "split": list(self._split),
+            "kinds": [
+                [name, kind.only, kind.uniform, kind.since, kind.last, kind.crowded_until]
+                for name, kind in self._kinds.items()
+            ],
             "rings": [
-                [kind, label, list(ring), np.array(list(ring.values())).reshape(len(ring), self._columns.size)]
-                for kind, label, ring in rings
+                [name, label, list(ring), np.array(list(ring.values())).reshape(len(ring), self._columns.size)]
+                for name, label, ring in rings
             ],
         }
 
@@ -123,56 +151,62 @@ class Minutes:
         ValueError
             If it is of other signals.
         """
-        self._only = dict(state["only"])
-        self._split = {kind: {} for kind in state["split"]}
-        for kind, label, minutes, sums in state["rings"]:
+        self._kinds = {
+            name: Kind(only, {}, uniform, since, last, crowded_until)
+            for name, only, uniform, since, last, crowded_until in state["kinds"]
+        }
+        for name, label, minutes, sums in state["rings"]:
             if np.shape(sums)[1:] != (self._columns.size,):
                 raise ValueError(f"kept minutes of shape {np.shape(sums)} do not fit {self._columns.size} sums")
             ring = {int(minute): np.array(row) for minute, row in zip(minutes, sums, strict=True)}
-            if kind:
-                self._split[kind][label] = ring
+            if name:
+                self._kinds[name].rings[label] = ring
             else:
                 self._whole = ring
 
-    def _is_split(self, kind: str, distinct: Sequence[str]) -> bool:
-        """Whether versions of a kind serve beside each other; from now on, if there is one that was not there before."""
-        if kind in self._split or not distinct:
-            return kind in self._split
-        only = self._only.get(kind, distinct[0])
-        if distinct == [only]:
-            self._only[kind] = only
-            return False
-        # Until now all records were of the one.
-        self._split[kind] = {only: {minute: sums.copy() for minute, sums in self._whole.items()}}
-        return True
-
-    def _ring(self, kind: str, label: str) -> Ring:
-        rings = self._split[kind]
-        if label not in rings:
-            if len(rings) >= VERSIONS_MAX:
-                del rings[min(rings, key=lambda each: max(rings[each], default=0))]
-            rings[label] = {}
-        return rings[label]
-
-    def _add(self, ring: Ring, sums: Sequence[tuple[int, NDArray[np.float64]]]) -> None:
-        for minute, row in sums:
-            if minute in ring:
-                ring[minute] = ring[minute] + row
-            else:
-                ring[minute] = row
+    def _kind(self, name: str, labels: Sequence[str | None], first: int, last: int) -> Kind | None:
+        """The kind of a block's labels, ready to take them; None if there is nothing to take."""
+        distinct = [label for label in dict.fromkeys(labels) if label is not None]
+        if not distinct or (name not in self._kinds and len(self._kinds) >= KINDS_MAX):
+            return None
+        is_uniform = len(distinct) == 1 and labels.count(distinct[0]) == len(labels)
+        uniform = distinct[0] if is_uniform else None
+        kind = self._kinds.get(name)
+        if kind is None:
+            kind = self._kinds[name] = Kind(only=uniform)
+        span, kind.last = (kind.since, kind.last), last
+        if kind.uniform != uniform or not kind.since:
+            kind.uniform, kind.since = uniform, first
+        if kind.crowded_until:
+            return None
+        if kind.only is not None:
+            if kind.only == uniform:
+                return None
+            kind.rings = {
+                kind.only: {minute: sums for minute, sums in self._whole.items() if span[0] <= minute <= span[1]}
+            }
+            kind.only = None
+        for label in distinct:
+            kind.rings.setdefault(label, {})
+        if len(kind.rings) > VERSIONS_MAX:
+            kind.rings, kind.crowded_until = {}, last + MINUTES_KEPT
+            return None
+        return kind
 
     def _forget(self, before: int) -> None:
-        """Drop the minutes before one, and the kinds of which one version is left."""
-        rings = [self._whole, *(ring for own in self._split.values() for ring in own.values())]
-        for ring in rings:
-            while ring and next(iter(ring)) < before:
-                del ring[next(iter(ring))]
-        for kind, own in list(self._split.items()):
-            for label in [label for label, ring in own.items() if not ring]:
-                del own[label]
-            if len(own) < 2:
-                self._only[kind] = next(iter(own), self._only.get(kind, ""))
-                del self._split[kind]
+        """Drop the minutes before one; a kind of which one version is left is all records again."""
+        _drop(self._whole, before)
+        for name, kind in list(self._kinds.items()):
+            for label, ring in list(kind.rings.items()):
+                _drop(ring, before)
+                if not ring:
+                    del kind.rings[label]
+            if kind.crowded_until and kind.crowded_until < before + MINUTES_KEPT:
+                kind.crowded_until = 0
+            if len(kind.rings) == 1 and kind.uniform in kind.rings and kind.since < before:
+                kind.only, kind.rings = kind.uniform, {}
+            if kind.last < before:
+                del self._kinds[name]
 
     def _series(self, version: str, ring: Ring, every: range, place: int, learned: SignalBaseline) -> Series:
         nothing = np.zeros(self._columns.size)
@@ -190,3 +224,13 @@ class Minutes:
                 if value is not None
             ],
         )
+
+
+def _add(ring: Ring, sums: Sequence[tuple[int, NDArray[np.float64]]]) -> None:
+    for minute, row in sums:
+        ring[minute] = ring[minute] + row if minute in ring else row
+
+
+def _drop(ring: Ring, before: int) -> None:
+    while ring and next(iter(ring)) < before:
+        del ring[next(iter(ring))]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.correlate.version_split import MINUTES_MIN
-from schemas.drift import Drift, Series
+from schemas.drift import Drift
 
 MINUTE_MS = 60_000
 
@@ -22,6 +22,17 @@ class Line:
     times: tuple[int, ...]
     values: tuple[float, ...]
     by_minute: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A version's minutes over the whole of a drift, with the meanings of ``schemas.drift.Series``."""
+
+    version: str
+    begins_at: int
+    records: tuple[int, ...]
+    means: tuple[float, ...]
+    values: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +56,7 @@ def lines(messages: Sequence[Drift]) -> list[Line]:
     """
     if not messages:
         return []
-    series = newest_series(messages)
+    series = courses(messages)
     drift = messages[-1]
     beside = [each for each in series if not each.version or _is_beside_another(each, series)]
     by_minute = [line for each in beside if (line := _line(each, drift)) is not None]
@@ -57,9 +68,31 @@ def lines(messages: Sequence[Drift]) -> list[Line]:
     return [Line("", times, (drift.normal, *(each.now for each in messages)), by_minute=False)]
 
 
-def newest_series(messages: Sequence[Drift]) -> list[Series]:
-    """The series of the newest message that has some."""
-    return next((each.series for each in reversed(messages) if each.series), [])
+def courses(messages: Sequence[Drift]) -> list[Course]:
+    """The series of all messages put together, by version; each message holds half an hour at most.
+
+    Of a minute that several tell of, the newest counts: in an older one it was not over. Minutes between, of which none
+    tells, have no records.
+    """
+    known: dict[str, dict[int, tuple[int, float, float | None]]] = {}
+    for drift in messages:
+        for series in drift.series:
+            values: Sequence[float | None] = series.values or [None] * len(series.records)
+            for place, each in enumerate(zip(series.records, series.means, values, strict=False)):
+                known.setdefault(series.version, {})[series.begins_at + place * MINUTE_MS] = each
+    times = [at for minutes in known.values() for at in minutes]
+    if not times:
+        return []
+    every = range(min(times), max(times) + 1, MINUTE_MS)
+    found = []
+    for version, minutes in known.items():
+        rows = [minutes.get(at, (0, 0.0, None)) for at in every]
+        has_values = any(value is not None for _, _, value in rows)
+        known_values = tuple(value or 0.0 for _, _, value in rows) if has_values else ()
+        found.append(
+            Course(version, every[0], tuple(row[0] for row in rows), tuple(row[1] for row in rows), known_values)
+        )  # fmt: skip
+    return found
 
 
 def worst(messages: Sequence[Drift]) -> Drift | None:
@@ -74,7 +107,8 @@ def hit(messages: Sequence[Drift]) -> Hit | None:
         return None
     drift = messages[-1]
     ends_at = drift.updated_at
-    whole = next((each for each in newest_series(messages) if not each.version), None)
+    whole = next((each for each in courses(messages) if not each.version), None)
+    told = max((each.records for each in messages), default=0)
     if whole is not None:
         minutes = [
             (records, mean)
@@ -84,15 +118,17 @@ def hit(messages: Sequence[Drift]) -> Hit | None:
         ]
         records = sum(records for records, _ in minutes)
         had = math.fsum(records * mean for records, mean in minutes)
-        covered = min(ends_at, whole.begins_at + len(whole.records) * MINUTE_MS)
-        return Hit(drift.started_at, covered, records, had, records * drift.normal) if records else None
+        if records:
+            # Of what lies between two messages more than half an hour apart only the number of records is known.
+            every = max(records, told)
+            return Hit(drift.started_at, ends_at, every, had / records * every, every * drift.normal)
     last = next((each for each in reversed(messages) if each.state != "recovered"), None)
     if last is None or not last.records:
         return None
     return Hit(last.started_at, last.updated_at, last.records, last.records * last.now, last.records * last.normal)
 
 
-def _is_beside_another(version: Series, series: Sequence[Series]) -> bool:
+def _is_beside_another(version: Course, series: Sequence[Course]) -> bool:
     """Whether another version of its kind served in several of the same minutes: one that took over from it did not."""
     kind = version.version.partition("=")[0]
     others = [each for each in series if each.version.partition("=")[0] == kind and each is not version]
@@ -102,10 +138,10 @@ def _is_beside_another(version: Series, series: Sequence[Series]) -> bool:
     )
 
 
-def _line(series: Series, drift: Drift) -> Line | None:
+def _line(series: Course, drift: Drift) -> Line | None:
     """A series in the signal's unit; of a silence the records themselves. None where it does not say them."""
     if drift.channel == "silence":
-        values: list[float] = [float(each) for each in series.records]
+        values: Sequence[float] = [float(each) for each in series.records]
     elif drift.channel == "rate":
         values = series.means
     else:

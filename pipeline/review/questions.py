@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pipeline.correlate.deployments import change
 from pipeline.review.markdown import code, codes, escaped, moment
 from pipeline.review.material import Material
-from pipeline.review.minutes import newest_series
 from pipeline.review.watched import told
 from schemas.deployment import Deployment
 
@@ -94,7 +93,7 @@ def _prompts(material: Material) -> list[str]:
 
 def _prompt_versions(material: Material) -> set[str]:
     segments = {drift.segment for drift in material.drifts} | set(material.incident.segments)
-    served = {each.version for drift in material.drifts for each in newest_series([drift])}
+    served = {each.version for drift in material.drifts for each in drift.series}
     return {label for label in segments | served if label.startswith("prompt=")}
 
 

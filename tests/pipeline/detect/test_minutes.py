@@ -1,11 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from pipeline.detect.judge import Judge
-from pipeline.detect.minutes import MINUTE_MS, MINUTES_KEPT, VERSIONS_MAX
+from pipeline.detect.minutes import KINDS_MAX, MINUTE_MS, MINUTES_KEPT, VERSIONS_MAX
 from pipeline.detect.settings import DetectSettings
 from tests.pipeline.detect.test_segments import ROWS, fired, judged, mix, refusing
-from tests.pipeline.detect.worlds import START_MS, learned, normal_world
+from tests.pipeline.detect.worlds import START_MS, blocks, learned, normal_world
 
 REPLAY = DetectSettings(ready_after_s=600)
 BAD_FROM = 10_000
@@ -68,7 +70,7 @@ def test_a_version_that_serves_all_is_named_without_numbers(baseline):
     world = normal_world(5, ROWS)
     refusing(world, np.arange(ROWS) >= BAD_FROM, 0.3)
     found = first(judged(Judge(baseline, REPLAY), world, prompt=["v1"] * ROWS, model=["m1"] * ROWS), "refused")
-    assert [(each.version, each.records) for each in found.series[1:]] == [("prompt=v1", []), ("model=m1", [])]
+    assert [(each.version, each.records) for each in found.series[1:]] == [("model=m1", []), ("prompt=v1", [])]
     assert found.traffic_share == 1.0
 
 
@@ -88,3 +90,58 @@ def test_a_kind_with_too_many_versions_at_once_is_not_told_apart(baseline):
     prompts = [f"v{row % (VERSIONS_MAX + 1)}" for row in range(ROWS)]
     found = first(judged(Judge(baseline, REPLAY), world, prompt=prompts), "refused")
     assert [each.version for each in found.series] == [""]
+
+
+def test_the_same_number_of_versions_in_long_runs_is_too_many_as_well(baseline):
+    world = normal_world(8, ROWS)
+    refusing(world, np.arange(ROWS) >= BAD_FROM, 0.3)
+    prompts = [f"v{row // 50 % (VERSIONS_MAX + 1)}" for row in range(ROWS)]
+    found = first(judged(Judge(baseline, REPLAY), world, prompt=prompts), "refused")
+    assert [each.version for each in found.series] == [""]
+
+
+def test_a_version_that_no_record_names_any_more_is_forgotten(baseline):
+    minute_rows = 3000
+    rows = (MINUTES_KEPT + 8) * minute_rows
+    world = normal_world(9, rows)
+    refusing(world, np.arange(rows) >= rows - 3 * minute_rows, 0.3)
+    for before in (["old"] * minute_rows, mix(9, minute_rows, old=0.5, new=0.5)):
+        prompts = before + [None] * (rows - minute_rows)
+        found = first(judged(Judge(baseline, REPLAY), world, prompt=prompts), "refused")
+        assert [each.version for each in found.series] == [""]
+
+
+def test_records_that_name_no_version_are_no_version_s(baseline):
+    world = normal_world(10, ROWS)
+    refusing(world, np.arange(ROWS) >= BAD_FROM, 0.3)
+    prompts = ["v1" if row % 2 else None for row in range(ROWS)]
+    found = first(judged(Judge(baseline, REPLAY), world, prompt=prompts), "refused")
+    series = by_version(found)
+    assert set(series) == {"", "prompt=v1"}
+    halves = [2 * own for own in series["prompt=v1"].records]
+    assert halves == pytest.approx(series[""].records, abs=2)
+
+
+def test_names_that_senders_make_up_take_no_more_room():
+    judge = Judge(learned(normal_world(1, 40_000), REPLAY), REPLAY)
+    for number, part in enumerate(blocks(normal_world(11, ROWS), size=128)):
+        labels = ["on"] * len(part.panes)
+        judge.observe(replace(part, versions={f"flag:{number}-{each}": labels for each in range(KINDS_MAX)}))
+    assert len(judge._minutes._kinds) == KINDS_MAX
+
+
+def test_the_order_in_which_a_sender_names_kinds_does_not_matter():
+    known = learned(normal_world(1, 40_000), REPLAY)
+    kinds = [f"flag:{number}" for number in range(KINDS_MAX + 3)]
+    found = []
+    for order in (kinds, kinds[::-1]):
+        judge, world = Judge(known, REPLAY), normal_world(12, ROWS)
+        refusing(world, np.arange(ROWS) >= BAD_FROM, 0.3)
+        findings = [
+            each
+            for part in blocks(world, size=128)
+            for each in judge.observe(replace(part, versions={name: ["on"] * len(part.panes) for name in order}))
+        ]
+        found.append(first(findings, "refused").series)
+    assert found[0] == found[1]
+    assert len(found[0]) == 1 + KINDS_MAX
