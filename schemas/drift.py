@@ -1,8 +1,8 @@
 """The drift: one signal of one subject that left its baseline, with the evidence. Written by detect."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from schemas.message import Message
 from schemas.record import Label, Subject
@@ -28,11 +28,11 @@ class Series(Message):
 
     version: Label = Field(default="", description="kind=version, or empty for all records of the subject")
     begins_at: Timestamp = Field(description="when the first minute begins")
-    records: list[int] = Field(
+    records: list[Annotated[int, Field(ge=0)]] = Field(
         max_length=MINUTES_MAX,
         description="of each minute: records that carry the signal; where 0, the other numbers mean nothing",
     )
-    means: list[float] = Field(
+    means: list[Annotated[float, Field(ge=0, le=1)]] = Field(
         max_length=MINUTES_MAX,
         description="of each minute: the channel's mean, a share (a rate) or a mean rank among the baseline (a value)",
     )
@@ -41,6 +41,12 @@ class Series(Message):
         max_length=MINUTES_MAX,
         description="of each minute: what is typical, in the signal's unit; empty for a rate, whose means say it",
     )
+
+    @model_validator(mode="after")
+    def _is_of_the_same_minutes(self) -> "Series":
+        if len(self.means) != len(self.records) or (self.values and len(self.values) != len(self.records)):
+            raise ValueError("a series has one mean, and one value or none, for each of its minutes")
+        return self
 
 
 class Drift(Message):
@@ -93,3 +99,9 @@ class Drift(Message):
         description="from ten minutes before the start, of half an hour at most: all records, each version that served beside another, and, without "
         "numbers, each that served them all",
     )
+
+    @model_validator(mode="after")
+    def _series_are_of_the_same_minutes(self) -> "Drift":
+        if len({(each.begins_at, len(each.records)) for each in self.series if each.records}) > 1:
+            raise ValueError("all series of a drift are of the same minutes")
+        return self

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import orjson
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from load.errors import LoadError
 from load.lines import SUBJECT
-from load.score.decoys import DECOYS, Deployed, Planted, deployments
+from load.score.decoys import DECOYS, Deployed, Planted, deployments, lag_s
 from load.score.normal import Normal, baseline_of
 from load.score.scenario import Scenario, Touch, Where
 from load.score.stream import begins_ms, stream
@@ -27,9 +28,12 @@ from schemas.topics import ALERTS, BASELINES, DEPLOYMENTS, DRIFTS, RECORDS
 
 FILE = Path(__file__).parents[1] / "cases" / "causes.toml"
 SEEDS = 6
-SUSPECT_FIRST, CAUSE_FIRST = 0.95, 0.85
+SUSPECT_FIRST, CAUSE_FIRST, CANARY_SPLIT, CLEAR = 0.95, 0.85, 0.95, 0.7
+HEALTHY_S = 100.0
 LATE_SHARE = 0.2
 """Of the deployments: told only after the incident was opened."""
+
+NO_INCIDENT = "no incident"
 
 CauseKind = Literal[
     "deployment", "input_shift", "undeclared_change", "retrieval", "upstream_data", "provider", "inconclusive"
@@ -52,20 +56,24 @@ class Case(BaseModel):
     after_s: float = Field(default=200.0, gt=0)
     touch: tuple[Touch, ...]
 
-    @property
-    def scenario(self) -> Scenario:
-        """What happens, without what was deployed."""
-        share = {"canary": {self.kind or "": "canary"}, "share": self.canary} if self.canary else {}
+    def scenario(self, lag_s: float = 0.0) -> Scenario:
+        """What happens; a canary has served for ``lag_s`` seconds by then."""
+        share = {"canary": {self.kind or "": "canary"}, "share": self.canary, "early_s": lag_s} if self.canary else {}
         return Scenario(
             name=f"cause_{self.name}", title=self.says, why=self.says, kind="failure", tier="page",
             signals=tuple(touch.signal for touch in self.touch), after_s=self.after_s, touch=self.touch,
-            where=Where.model_validate(share),
+            healthy_s=HEALTHY_S + (lag_s if self.canary else 0.0), where=Where.model_validate(share),
         )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """What an incident said of one case with one seed. ``guessed`` is what it called the most likely cause."""
+    """What an incident said of one case with one seed.
+
+    ``guessed`` is what it called the most likely cause, ``without_split`` its first suspect if no drift told of versions
+    side by side; ``last`` and ``nearest`` are what simple rules name: the last deployment before the detection, and the
+    one nearest to the start as the incident has it.
+    """
 
     scenario: str
     seed: int
@@ -77,13 +85,17 @@ class Judged:
     first: str
     first_score: float | None
     guessed: str
+    without_split: str
+    last: str
     nearest: str
     split: str | None
 
     @property
     def is_right(self) -> bool:
-        """Whether the cause is the first suspect; where nobody can know it, whether nothing was guessed."""
-        return not self.guessed if self.cause == "inconclusive" else self.first == self.expected
+        """Whether the cause is the first suspect; where nobody can know it, whether an incident guessed nothing."""
+        if self.cause == "inconclusive":
+            return self.first != NO_INCIDENT and not self.guessed
+        return self.first == self.expected
 
 
 def cases(file: Path = FILE) -> list[Case]:
@@ -110,15 +122,17 @@ def normal_of(seed: int) -> Normal:
 
 def run_cause(case: Case, seed: int, settings: DetectSettings) -> Judged:
     """Play one case through detect and correlate."""
-    scenario = case.scenario
-    at_ms = begins_ms(scenario, seed)
     random = np.random.default_rng((seed, 5, *case.name.encode()))
-    planted = deployments(Planted(case.kind, case.deployed, case.canary, case.others), scenario, at_ms, random)
-    moved = [value for twin in range(case.subjects) for value in _moved(case, seed, twin, planted, settings)]
+    lag = lag_s(case.canary, random) if case.kind is not None else 0.0
+    scenario = case.scenario(lag)
+    plan = Planted(case.kind, case.deployed, case.canary, case.others, lag, case.cause == "inconclusive")
+    planted = deployments(plan, scenario, begins_ms(scenario, seed), random)
+    moved = [value for twin in range(case.subjects) for value in _moved(scenario, seed, twin, planted, settings)]
     is_late = bool(random.random() < LATE_SHARE)
     incident = _incident(moved, planted.every, is_late=is_late)
-    first = incident.suspects[0] if incident is not None and incident.suspects else None
+    plain = _incident([_without_series(value) for value in moved], planted.every, is_late=is_late)
     guess = None if incident is None else clear_suspect(incident.suspects)
+    first = incident.suspects[0] if incident is not None and incident.suspects else None
     return Judged(
         scenario=case.name,
         seed=seed,
@@ -127,15 +141,30 @@ def run_cause(case: Case, seed: int, settings: DetectSettings) -> Judged:
         is_late=is_late,
         decoys=len(planted.every) - (planted.cause is not None),
         expected=planted.cause or case.cause,
-        first="no incident" if incident is None else "nothing" if first is None else first.deployment_id or first.kind,
+        first=_first(incident),
         first_score=None if first is None else first.score,
         guessed="" if guess is None else guess.deployment_id or guess.kind,
+        without_split=_first(plain),
+        last=_last(planted.every, incident),
         nearest=_nearest(planted.every, incident),
         split=None if first is None else first.split,
     )
 
 
-def _moved(case: Case, seed: int, twin: int, planted: Deployed, settings: DetectSettings) -> list[bytes]:
+def _first(incident: Incident | None) -> str:
+    if incident is None:
+        return NO_INCIDENT
+    first = incident.suspects[0] if incident.suspects else None
+    return "nothing" if first is None else first.deployment_id or first.kind
+
+
+def _without_series(value: bytes) -> bytes:
+    content = orjson.loads(value)
+    content.pop("series", None)
+    return orjson.dumps(content)
+
+
+def _moved(scenario: Scenario, seed: int, twin: int, planted: Deployed, settings: DetectSettings) -> list[bytes]:
     """What detect says of the bot, or of a twin of it, which has a partition and a name of its own."""
     baseline = baseline_of(normal_of(seed), settings)
     subject = f"{SUBJECT}-{twin}" if twin else SUBJECT
@@ -144,7 +173,7 @@ def _moved(case: Case, seed: int, twin: int, planted: Deployed, settings: Detect
     own, named = (b'{"subject":"%s"' % name.encode() for name in (SUBJECT, subject))
     moved: list[bytes] = []
     offset = 0
-    for part in stream(case.scenario, seed, planted.rolled_out, twin):
+    for part in stream(scenario, seed, planted.rolled_out, twin):
         lines = [line.replace(own, named, 1) for line in part.lines]
         messages = [Message(RECORDS, twin, offset + row, 0, None, line) for row, line in enumerate(lines)]
         offset += len(messages)
@@ -167,16 +196,29 @@ def _incident(moved: Sequence[bytes], deployed: Sequence[Deployment], *, is_late
     return max(own, key=lambda each: (len(each.evidence), each.incident_id), default=None)
 
 
-def _nearest(deployed: Sequence[Deployment], incident: Incident | None) -> str:
-    """What a simple rule would name: the last deployment to the subject before the start."""
+def _last(deployed: Sequence[Deployment], incident: Incident | None) -> str:
+    """What a simple rule would name: the last deployment to the subject before the detection."""
     if incident is None:
         return ""
-    before = [each for each in deployed if each.timestamp <= incident.detected_at and each.subject in (SUBJECT, None)]
+    before = [each for each in _touching(deployed) if each.timestamp <= incident.detected_at]
     return max(before, key=lambda each: each.timestamp).deployment_id if before else ""
 
 
+def _nearest(deployed: Sequence[Deployment], incident: Incident | None) -> str:
+    """What another would: the deployment to the subject that is nearest to the start, on either side."""
+    touching = _touching(deployed)
+    if incident is None or not touching:
+        return ""
+    start = incident.started_at
+    return min(touching, key=lambda each: abs(each.timestamp - start)).deployment_id
+
+
+def _touching(deployed: Sequence[Deployment]) -> list[Deployment]:
+    return [each for each in deployed if each.subject in (SUBJECT, None)]
+
+
 def causes_report(judged: Sequence[Judged]) -> dict[str, Any]:
-    """The figures of the suite. Beside them what naming the last deployment gives."""
+    """The figures of the suite. Beside them what simple rules give, and what is left without versions side by side."""
     by_deployment = [each for each in judged if each.cause == "deployment"]
     canaries = [each for each in by_deployment if each.is_canary]
     by_other = [each for each in judged if each.cause not in ("deployment", "inconclusive")]
@@ -184,17 +226,22 @@ def causes_report(judged: Sequence[Judged]) -> dict[str, Any]:
     return {
         "cause_cases": len(judged),
         "suspect_first_share": _share([each.is_right for each in by_deployment]),
+        "suspect_clear_share": _share([each.guessed == each.expected for each in by_deployment]),
         "cause_first_share": _share([each.is_right for each in by_other]),
+        "cause_clear_share": _share([each.guessed == each.expected for each in by_other]),
         "canary_first_share": _share([each.is_right for each in canaries]),
         "canary_split_share": _share([each.is_right and each.split == "bad" for each in canaries]),
+        "canary_first_share_without_split": _share([each.without_split == each.expected for each in canaries]),
         "inconclusive_guessed": sum(not each.is_right for each in inconclusive),
         "decoys_least": min((each.decoys for each in by_deployment), default=0),
-        "last_deployment": {
-            "suspect_first_share": _share([each.nearest == each.expected for each in by_deployment]),
-            "inconclusive_guessed": sum(bool(each.nearest) for each in inconclusive),
-        },
-        "never_names": {"suspect_first_share": 0.0, "cause_first_share": 0.0, "inconclusive_guessed": 0},
+        "last_deployment": _simple([each.last == each.expected for each in by_deployment], canaries, "last"),
+        "nearest_deployment": _simple([each.nearest == each.expected for each in by_deployment], canaries, "nearest"),
     }
+
+
+def _simple(right: Sequence[bool], canaries: Sequence[Judged], rule: str) -> dict[str, float]:
+    own = [getattr(each, rule) == each.expected for each in canaries]
+    return {"suspect_first_share": _share(right), "canary_first_share": _share(own)}
 
 
 def rows(judged: Sequence[Judged]) -> list[dict[str, Any]]:
@@ -209,6 +256,10 @@ def problems(found: dict[str, Any]) -> list[str]:
         missed.append(f"the deployment that did it is the first suspect in {found['suspect_first_share']:.1%} only")
     if found["cause_first_share"] < CAUSE_FIRST:
         missed.append(f"a cause that is no deployment is the first in {found['cause_first_share']:.1%} only")
+    if found["canary_split_share"] < CANARY_SPLIT:
+        missed.append(f"versions side by side decide {found['canary_split_share']:.1%} of canaries only")
+    if min(found["suspect_clear_share"], found["cause_clear_share"]) < CLEAR:
+        missed.append("the cause is called the most likely one too rarely")
     if found["inconclusive_guessed"]:
         missed.append(f"{found['inconclusive_guessed']} causes were guessed that nobody can know")
     if found["decoys_least"] < DECOYS:

@@ -42,6 +42,7 @@ class Where(_Strict):
     labels: dict[str, str] = Field(default_factory=dict, description="such as tenant = 'acme'")
     canary: dict[str, str] = Field(default_factory=dict, description="the versions that these records carry")
     share: float = Field(default=1.0, gt=0, le=1, description="of the records that carry the canary's versions")
+    early_s: float = Field(default=0.0, ge=0, description="seconds before the change from which the canary serves")
 
 
 class Traffic(_Strict):

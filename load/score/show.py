@@ -129,9 +129,19 @@ def _causes(report: dict[str, Any], console: Console) -> None:
         table.add_row(name, own[0]["cause"], f"{sum(row['right'] for row in own)} of {len(own)}", ", ".join(wrong[:4]))
     console.print(table)
     console.print(
-        f"a deployment first in {report['suspect_first_share']:.1%} (naming the last one: "
-        f"{report['last_deployment']['suspect_first_share']:.1%}), canaries by their version in "
-        f"{report['canary_split_share']:.1%}, another cause first in {report['cause_first_share']:.1%}; "
+        f"a deployment first in {report['suspect_first_share']:.1%} (called the most likely cause in "
+        f"{report['suspect_clear_share']:.1%}; naming the last one before the detection: "
+        f"{report['last_deployment']['suspect_first_share']:.1%}, the nearest to the start: "
+        f"{report['nearest_deployment']['suspect_first_share']:.1%})"
+    )
+    console.print(
+        f"canaries first in {report['canary_first_share']:.1%}, by their version in {report['canary_split_share']:.1%} "
+        f"(without versions side by side: {report['canary_first_share_without_split']:.1%}; the last: "
+        f"{report['last_deployment']['canary_first_share']:.1%}, the nearest: "
+        f"{report['nearest_deployment']['canary_first_share']:.1%})"
+    )
+    console.print(
+        f"another cause first in {report['cause_first_share']:.1%} (called so in {report['cause_clear_share']:.1%}); "
         f"{report['inconclusive_guessed']} guesses where nobody can know"
     )
 

@@ -15,15 +15,14 @@ LABELS = ("finish_reason", "fingerprint", "error_type", "schema_id", "provider_m
 def touched(columns: Columns, scenario: Scenario, change_ms: int, random: np.random.Generator) -> Columns:
     """The columns after the touches of a scenario, and with the versions of its canary."""
     since_s = (columns.times_ms - change_ms) / 1000.0
-    if not since_s.size or since_s[-1] < 0:
+    if not since_s.size or since_s[-1] < -scenario.where.early_s:
         return columns
     values = {name: column.copy() for name, column in columns.values.items()}
     labels = {name: list(column) for name, column in columns.labels.items()}
     versions = list(columns.versions)
     concerned = _concerned(columns, scenario, since_s, random)
-    if scenario.where.canary:
-        for row in np.flatnonzero(concerned).tolist():
-            versions[row] = versions[row] | scenario.where.canary
+    for row in np.flatnonzero(_canary(scenario, concerned, since_s, random)).tolist():
+        versions[row] = versions[row] | scenario.where.canary
     for touch in scenario.touch:
         if touch.signal == EMBEDDING:
             continue
@@ -40,6 +39,20 @@ def touched(columns: Columns, scenario: Scenario, change_ms: int, random: np.ran
         if name in values:
             values[name] = np.clip(values[name], 0.0, 1.0)
     return Columns(columns.times_ms, columns.first_index, values, versions, labels)
+
+
+def _canary(
+    scenario: Scenario, concerned: NDArray[np.bool_], since_s: NDArray[np.float64], random: np.random.Generator
+) -> NDArray[np.bool_]:
+    """The rows that carry a canary's versions: those that fail, and as many before the change if it served by then."""
+    where = scenario.where
+    if not where.canary:
+        return np.zeros(since_s.size, dtype=bool)
+    if not where.early_s:
+        return concerned
+    early = (since_s >= -where.early_s) & (since_s < 0)
+    rows: NDArray[np.bool_] = concerned | (early & (random.random(since_s.size) < where.share))
+    return rows
 
 
 def _concerned(

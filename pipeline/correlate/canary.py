@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from pipeline.correlate.deployments import labels_of
 from pipeline.correlate.version_split import MINUTES_MIN
 from schemas.deployment import Deployment
 from schemas.drift import Drift
@@ -41,30 +42,23 @@ def split_of(cause: Deployment, drifts: Collection[Drift]) -> Split | None:
         Of the incident: one in the segment of the new version says its share, one with the minutes of several versions
         says which serve at the same time.
     """
-    names = {cause.kind, cause.name, f"{cause.kind}:{cause.name}"}
-    shares = [drift.traffic_share for drift in drifts if _is_of(drift.segment, names, cause.to_version)]
-    share = max(shares, default=None)
-    others = {version for drift in drifts for version in _beside(drift, names, cause.to_version)}
+    labels = labels_of(cause)
+    share = max((drift.traffic_share for drift in drifts if drift.segment in labels), default=None)
+    others = {version for drift in drifts for version in _beside(drift, labels)}
     if not others and (share is None or share >= WHOLE):
         return None
     return Split(share if share is not None and share < WHOLE else None, frozenset(others))
 
 
-def _beside(drift: Drift, names: Collection[str | None], new: str | None) -> set[str]:
-    own = next((each for each in drift.series if _is_of(each.version, names, new)), None)
+def _beside(drift: Drift, labels: Collection[str]) -> set[str]:
+    own = next((each for each in drift.series if each.version in labels), None)
     if own is None:
         return set()
     found = set()
     for each in drift.series:
-        pairs = zip(own.records, each.records, strict=False)
-        both = [minute for minute, (mine, its) in enumerate(pairs) if mine and its]
-        is_other = each is not own and each.version.partition("=")[0] in names
+        both = [minute for minute, pair in enumerate(zip(own.records, each.records, strict=False)) if all(pair)]
+        is_other = each is not own and each.version.partition("=")[0] == own.version.partition("=")[0]
         # Where one takes over from the other at once they share a minute, and served one after the other.
         if is_other and len(both) >= MINUTES_MIN and both[-1] >= len(own.records) - RECENT_MINUTES:
             found.add(each.version.partition("=")[2])
     return found
-
-
-def _is_of(label: str, names: Collection[str | None], version: str | None) -> bool:
-    name, _, value = label.partition("=")
-    return bool(value) and name in names and value == version

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.correlate.canary import Split
-from pipeline.correlate.deployments import takes_back
+from pipeline.correlate.deployments import line_of, takes_back
 from pipeline.correlate.known_good import Good
 from pipeline.correlate.modes import Action, Mode
 from pipeline.correlate.suspects import clear_suspect
@@ -24,8 +24,8 @@ NOT_OURS = (
 )
 """Kinds of suspects that nobody here can roll back."""
 
-_ON = ("on", "true", "enabled", "1")
-"""Versions of a flag that switch a feature on."""
+_OFF = ("off", "false", "disabled", "0", "0%")
+"""Versions of a flag that switch a feature off."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,18 +95,17 @@ def rollback_of(cause: Deployment | None, back: Good | None, later: list[Deploym
     if cause is None:
         return None
     for each in later:
-        brings_back = back is not None and each.to_version == back.version
-        if takes_back(each, cause) or (brings_back and (each.kind, each.name) == (cause.kind, cause.name)):
+        is_after = (each.timestamp, each.deployment_id) > (cause.timestamp, cause.deployment_id)
+        brings_back = back is not None and each.to_version == back.version and line_of(each) == line_of(cause)
+        if is_after and (brings_back or takes_back(each, cause)):
             return each
     return None
 
 
 def switched_off(flag: str | None, later: list[Deployment]) -> Deployment | None:
-    """The deployment that used the kill switch, of those into the incident; None if none did, or if it is on again."""
+    """The deployment that used the kill switch, of those into the incident; None if none did, or if it is not off now."""
     used = [each for each in later if flag is not None and (each.kind, each.name) == ("flag", flag)]
-    if not used or (used[-1].to_version or "").lower() in _ON:
-        return None
-    return used[-1]
+    return used[-1] if used and (used[-1].to_version or "").lower() in _OFF else None
 
 
 def _step(action: Action, situation: Situation) -> Containment | None:

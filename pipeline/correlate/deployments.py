@@ -8,6 +8,9 @@ from typing import Any
 from pipeline.correlate.kept import Kept
 from schemas.deployment import Deployment
 
+LABEL_LENGTH_MAX = 200
+"""Characters of a label in records; what is longer is cut."""
+
 
 @dataclass(frozen=True, slots=True)
 class Served:
@@ -92,12 +95,29 @@ def takes_back(later: Deployment, earlier: Deployment) -> bool:
     if later.rollback_of is not None:
         return later.rollback_of == earlier.deployment_id
     return (
-        later.kind == earlier.kind
-        and later.name == earlier.name
+        line_of(later) == line_of(earlier)
         and later.to_version is not None
         and later.to_version == earlier.from_version
         and later.from_version in (None, earlier.to_version)
     )
+
+
+def line_of(deployment: Deployment) -> tuple[str, str | None, str | None]:
+    """What versions follow each other in: the kind, which one of it, and the subject whose own it is, if it is one's own."""
+    return (deployment.kind, deployment.name, deployment.subject)
+
+
+def labels_of(deployment: Deployment) -> list[str]:
+    """The labels by which records may tell that a deployment's version served them; none if it names no version.
+
+    >>> labels_of(Deployment(deployment_id="d-1", timestamp=1795489900000, kind="flag", name="rerank", to_version="on"))
+    ['flag:rerank=on', 'rerank=on', 'flag=on']
+    """
+    if deployment.to_version is None:
+        return []
+    kind, name = deployment.kind, deployment.name
+    kinds = [kind] if name is None else [f"{kind}:{name}", name, kind]
+    return [f"{each}={deployment.to_version}"[:LABEL_LENGTH_MAX] for each in kinds]
 
 
 def change(deployment: Deployment) -> str:

@@ -125,7 +125,8 @@ class Facts:
     def start_seen_at(self) -> int:
         """When the first drift fired since the start: one that fired before it was seen for another reason."""
         started_at = self.started_at
-        return min(drift.detected_at for drift in self.drifts if drift.detected_at >= started_at)
+        times = (drift.detected_at for drift in self.drifts if drift.detected_at >= started_at)
+        return min(times, default=self.detected_at)
 
     @property
     def last_change_at(self) -> int:

@@ -8,7 +8,7 @@ known is assumed. How far this looks back is as far as deployments and incidents
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pipeline.correlate.deployments import takes_back
+from pipeline.correlate.deployments import line_of, takes_back
 from pipeline.correlate.words import duration
 from schemas.deployment import Deployment
 from schemas.incident import Severity
@@ -78,7 +78,7 @@ def last_known_good(
         How far the estimated start of an incident may be off: a version that went live so shortly after it is the one that
         it speaks against.
     """
-    line = [each for each in deployments if (each.kind, each.name) == (cause.kind, cause.name)]
+    line = [each for each in deployments if line_of(each) == line_of(cause)]
     bad = dict(_failed(line, incidents, start_error_ms)) | dict(_rolled_back(line))
     periods = list(_periods(cause, line))
     versions = [each for each in dict.fromkeys(version for version, _ in periods) if each != cause.to_version]

@@ -61,7 +61,7 @@ class CorrelateSettings(BaseModel):
         "began together become one parent incident",
     )  # fmt: skip
     freeze_severities: tuple[Severity, ...] = Field(
-        default=("P1", "P2", "P3", "P4"), max_length=4,
+        default=("P1", "P2", "P3"), max_length=4,
         description="while an incident of these is open, a deployment that is not its rollback breaks the change freeze",
     )  # fmt: skip
     worsening: float = Field(

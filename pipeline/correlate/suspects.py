@@ -10,7 +10,7 @@ order to look in, no probability.
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from pipeline.correlate.deployments import change
+from pipeline.correlate.deployments import change, labels_of
 from pipeline.correlate.membership import Scope
 from pipeline.correlate.modes import Mode
 from pipeline.correlate.nearness import Onset, nearness, when
@@ -133,22 +133,13 @@ def _deployment(onset: Onset, deployment: Deployment, moves: Moves) -> Suspect:
     )
 
 
-def _versions(deployment: Deployment) -> list[str]:
-    """The names under which records may tell of a deployment's version."""
-    if deployment.to_version is None:
-        return []
-    kind, name = deployment.kind, deployment.name
-    kinds = [kind] if name is None else [f"{kind}:{name}", name, kind]
-    return [f"{each}={deployment.to_version}"[:200] for each in kinds]
-
-
 def _compared(deployment: Deployment, drifts: Sequence[Drift]) -> Comparison | None:
-    found = (verdict_of(drifts, version) for version in _versions(deployment))
+    found = (verdict_of(drifts, version) for version in labels_of(deployment))
     return next((each for each in found if each is not None), None)
 
 
 def _is_unseen(deployment: Deployment, drifts: Sequence[Drift]) -> bool:
-    versions = _versions(deployment)
+    versions = labels_of(deployment)
     known = {each for version in versions for each in served(drifts, version.partition("=")[0])}
     return bool(known) and not known.intersection(versions)
 
@@ -163,7 +154,7 @@ def _beside(compared: Comparison, drifts: Iterable[Drift]) -> str:
     words = (
         "its records are bad and those of other versions are not"
         if compared.verdict == "bad"
-        else "it does as other versions do"
+        else "its records are no worse than those of other versions"
     )
     return f"{words}: {numbers}"
 

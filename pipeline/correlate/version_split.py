@@ -5,8 +5,8 @@ Cochran's and Mantel and Haenszel's (Mantel & Haenszel 1959, doi 10.1093/jnci/22
 version would show if the version made no difference, and how far it is from that over all minutes.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Literal
 
@@ -56,6 +56,9 @@ class Comparison:
 def compare(drift: Drift, version: str) -> Comparison | None:
     """Hold a version against the others of its kind, since the start of a drift.
 
+    That it is worse any other version can show. That it is no worse only older ones can: one that came later may have
+    what it brought.
+
     Parameters
     ----------
     drift
@@ -66,26 +69,32 @@ def compare(drift: Drift, version: str) -> Comparison | None:
     Returns
     -------
     Comparison or None
-        None if none that is as old served beside it, or the drift is of the spread, whose direction minutes do not tell.
+        None if no other served beside it, or the drift is of the spread, whose direction minutes do not tell.
     """
     new = next((each for each in drift.series if each.version == version and each.records), None)
     if new is None or drift.channel == "dispersion":
         return None
-    kind, begins = version.partition("=")[0], _first(new)
-    # One that came later may have what the new one brought.
-    others = [
-        each
-        for each in drift.series
-        if _is_of(kind, each) and each is not new and each.records and _first(each) <= begins
+    kind = version.partition("=")[0]
+    others = [each for each in drift.series if _is_of(kind, each) and each is not new and each.records]
+    found = _compared(drift, new, others)
+    if found is not None and found.verdict == "bad":
+        return found
+    older = [each for each in others if _first(each) <= _first(new)]
+    return _compared(drift, new, older) or (None if found is None else replace(found, verdict="unclear"))
+
+
+def _compared(drift: Drift, new: Series, others: Sequence[Series]) -> Comparison | None:
+    both = [
+        place
+        for place, count in enumerate(new.records)
+        if count and any(each.records[place] for each in others) and _ends(new, place) > drift.started_at
     ]
+    if len(both) < MINUTES_MIN:
+        return None
     is_rate = not new.values
     normal, spread = (drift.normal, 1.0) if is_rate else (RANK_MEAN, RANK_SPREAD)
     observed = expected = variance = pairs = 0.0
     count = total = other_count = other_total = 0.0
-    both = [place for place, count in enumerate(new.records) if count and any(each.records[place] for each in others)]
-    both = [place for place in both if _ends(new, place) > drift.started_at]
-    if len(both) < MINUTES_MIN:
-        return None
     for place in both:
         new_records, other_records = new.records[place], sum(each.records[place] for each in others)
         new_sum = new_records * new.means[place]
@@ -108,7 +117,7 @@ def compare(drift: Drift, version: str) -> Comparison | None:
         verdict = "bad"
     elif z < ALIKE_Z and other_shift > OLD_SHARE_MAX * shift and pairs * max(shift, other_shift) / error >= SURE_Z:
         verdict = "alike"
-    return Comparison(version, drift.signal, verdict, z, new_mean, other_mean, int(count), is_rate)
+    return Comparison(new.version, drift.signal, verdict, z, new_mean, other_mean, int(count), is_rate)
 
 
 def verdict_of(drifts: Iterable[Drift], version: str) -> Comparison | None:

@@ -3,7 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from pipeline.correlate.containment import rollback_of
 from pipeline.correlate.deployments import Served, takes_back, touches
+from pipeline.correlate.known_good import Good
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
 from schemas.drift import Drift
@@ -81,9 +83,10 @@ class Material:
         return next((each for each in self.deployments if each.deployment_id == suspect.deployment_id), None)
 
     def rollback_of(self, suspect: Suspect) -> Deployment | None:
-        """The first deployment that takes a suspect back, if there is one."""
-        taken = self.deployment_of(suspect)
-        return next((each for each in self.deployments if taken is not None and takes_back(each, taken)), None)
+        """The first deployment that takes a suspect back, or brings the version that the incident said to go back to."""
+        steps = [step for each in self.revisions for step in each.containment if step.action == "rollback"]
+        good = next((Good(step.to_version) for step in reversed(steps) if step.to_version is not None), None)
+        return rollback_of(self.deployment_of(suspect), good, list(self.deployments))
 
     @property
     def rollbacks(self) -> list[Deployment]:

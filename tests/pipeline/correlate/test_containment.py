@@ -107,6 +107,8 @@ def test_a_flag_that_is_on_again_or_another_flag_or_one_before_is_not_done():
     assert kill_switch(drift("pii_detected"), off(kind="config"), clock).done_at is None
     assert kill_switch(drift("pii_detected"), off(subject="search"), clock).done_at is None
     assert kill_switch(drift("pii_detected"), off(before_s=900), clock).done_at is None
+    assert kill_switch(drift("pii_detected"), off(from_version="50%", to_version="100%"), clock).done_at is None
+    assert kill_switch(drift("pii_detected"), off(to_version=None), clock).done_at is None
 
 
 def test_a_flag_of_the_future_has_not_been_used_yet():

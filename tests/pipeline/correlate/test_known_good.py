@@ -175,3 +175,18 @@ def test_a_dropped_deployment_is_no_longer_known_of():
     step = rollback(only(*LINE, drift("refused"), settings=settings))
     assert step.target == "prompt to v41"
     assert step.reason.endswith("return to v41, of which nothing is known")
+
+
+def test_the_deployment_of_the_version_before_is_not_the_rollback():
+    earlier = deployment("d-41", before_s=1_800, from_version="v40", to_version="v41")
+    incident = only(earlier, deployment(), drift("refused"))
+    assert "rolled back" not in incident.summary
+    assert rollback(incident).to_version == "v41"
+
+
+def test_a_version_of_something_that_all_subjects_share_is_none_of_the_subject_s_own():
+    shared = deployment(
+        "d-7", subject=None, environment="production", before_s=86_400, from_version=None, to_version="guardrail-7"
+    )
+    own = deployment(from_version=None)
+    assert rollback(only(shared, own, drift("refused", environment="production"))).to_version is None

@@ -10,7 +10,18 @@ from pipeline.step import Message
 from schemas.drift import Drift
 from schemas.tick import Tick
 from schemas.topics import COMMANDS, DEPLOYMENTS, DRIFTS, RECORDS
-from tests.pipeline.correlate.builders import START, command, dead_letters, deployment, drift, incidents, kafka, tick
+from tests.pipeline.correlate.builders import (
+    MINUTE,
+    START,
+    command,
+    dead_letters,
+    deployment,
+    drift,
+    incidents,
+    kafka,
+    only,
+    tick,
+)
 
 BAD = [
     (DRIFTS, None, "tombstone"),
@@ -97,3 +108,26 @@ def test_fields_of_a_newer_writer_are_ignored():
 def test_a_topic_of_others_is_wrong_use():
     with pytest.raises(ValueError, match=RECORDS):
         read(RECORDS, b"{}")
+
+
+SERIES = {"begins_at": "2026-11-24T03:00:00Z", "records": [10, 10], "means": [0.1, 0.1]}
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        [SERIES | {"means": [0.1]}],
+        [SERIES | {"values": [1.0]}],
+        [SERIES | {"records": [10, -10]}],
+        [SERIES | {"means": [0.1, 1.5]}],
+        [SERIES, SERIES | {"version": "prompt=v2", "records": [1], "means": [0.1]}],
+        [SERIES, SERIES | {"version": "prompt=v2", "begins_at": "2026-11-24T03:01:00Z"}],
+    ],
+)
+def test_minutes_that_do_not_belong_together_are_no_drift(series):
+    assert isinstance(read(DRIFTS, orjson.dumps(orjson.loads(drift().to_json()) | {"series": [SERIES]})), Drift)
+    assert isinstance(read(DRIFTS, orjson.dumps(orjson.loads(drift().to_json()) | {"series": series})), Unreadable)
+
+
+def test_a_drift_that_was_seen_before_it_began_is_an_incident_like_any():
+    assert only(drift().model_copy(update={"started_at": START + MINUTE})).status == "open"

@@ -57,10 +57,13 @@ def test_a_version_that_took_over_at_once_was_never_beside_the_old_one():
     assert verdict(old, new) is None
 
 
-def test_a_version_that_came_later_does_not_clear_the_one_that_did_it():
+def test_a_version_that_came_later_does_not_clear_the_one_that_did_it_but_can_show_that_it_did():
     bad = series("prompt=v42", [0, 0, 3000, 1500, 1500], [0.0, 0.0, 0.09, 0.09, 0.09])
     later_one = series("prompt=v43", [0, 0, 0, 1500, 1500], [0.0, 0.0, 0.0, 0.09, 0.09])
-    assert verdict(bad, later_one, "prompt=v42") is None
+    mended = series("prompt=v43", [0, 0, 0, 1500, 1500], [0.0, 0.0, 0.0, 0.01, 0.01])
+    assert verdict(bad, later_one, "prompt=v42") == "unclear"
+    assert verdict(bad, mended, "prompt=v42") == "bad"
+    assert verdict(bad, mended, "prompt=v43") == "alike"
     assert verdict(bad, later_one, "prompt=v43") == "alike"
 
 
