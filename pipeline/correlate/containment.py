@@ -60,6 +60,9 @@ def rollback_target(suspect: Suspect, back: Good | None = None, split: Split | N
     'prompt: stop the canary v42 (5.0 % of the traffic) and send all traffic to v41'
     """
     what = suspect.kind.replace("_", " ")
+    beside_it = good_beside(suspect, split)
+    if beside_it is not None and (back is None or back.version != beside_it):
+        back = Good(beside_it)
     version = back.told if back is not None else suspect.from_version
     if version is None:
         return f"{what} to the version before {suspect.name}"
@@ -69,6 +72,13 @@ def rollback_target(suspect: Suspect, back: Good | None = None, split: Split | N
     share = "" if split.share is None else f" ({quantity(split.share, '', 'rate')} of the traffic)"
     canary = "the canary " if split.is_canary else ""
     return f"{what}: stop {canary}{suspect.to_version}{share} and send all traffic to {version}"
+
+
+def good_beside(suspect: Suspect, split: Split | None) -> str | None:
+    """The one version that serves beside a suspect and is good in the same minutes; None without one."""
+    if suspect.split != "bad" or split is None or len(split.others) != 1:
+        return None
+    return next(iter(split.others))
 
 
 def containment(situation: Situation) -> list[Containment]:
@@ -128,10 +138,13 @@ def _step(action: Action, situation: Situation) -> Containment | None:
 
 
 def _rollback(suspect: Suspect, situation: Situation) -> Containment:
-    back = situation.back
-    reason = f"{suspect.name} is the most likely cause: return to {_where(back)}"
+    back, beside_it = situation.back, good_beside(suspect, situation.split)
+    where, version = _where(back), suspect.from_version if back is None else back.version
+    if beside_it is not None and version != beside_it:
+        where, version = f"{beside_it}, which is good in the same minutes", beside_it
+    reason = f"{suspect.name} is the most likely cause: return to {where}"
     step = _do("rollback", rollback_target(suspect, back, situation.split), reason)
-    return step.model_copy(update={"to_version": suspect.from_version if back is None else back.version})
+    return step.model_copy(update={"to_version": version})
 
 
 def _where(back: Good | None) -> str:

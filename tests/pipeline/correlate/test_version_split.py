@@ -136,3 +136,13 @@ def test_the_comparison_is_told_again_when_more_minutes_make_it_clear():
     )  # fmt: skip
     assert only(deployment(before_s=200), first).suspects[0].split is None
     assert only(deployment(before_s=200), first, again).suspects[0].split == "bad"
+
+
+def test_what_served_before_a_canary_may_be_gone_and_the_good_version_beside_it_takes_all():
+    beside = series("prompt=v43", [0, 1500, 2850, 2850, 2850], [0.0, 0.01, 0.01, 0.01, 0.01])
+    canary = series("prompt=v42", [150, 150, 150, 150, 150], [0.01, 0.01, 0.09, 0.09, 0.09])
+    incident = only(deployment(before_s=200), refused(beside, canary, segment="prompt=v42", traffic_share=0.05))
+    step = next(each for each in incident.containment if each.action == "rollback")
+    assert step.target == "prompt: stop the canary v42 (5.0 % of the traffic) and send all traffic to v43"
+    assert step.to_version == "v43"
+    assert step.reason.endswith("return to v43, which is good in the same minutes")
