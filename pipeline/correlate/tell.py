@@ -49,7 +49,7 @@ def _content(facts: Facts, known: Known, settings: CorrelateSettings) -> Inciden
     runbook = f"{settings.runbooks}{found.mode.name}.md"
     steps = containment(_situation(facts, found, runbook, settings))
     frozen = freeze(facts, severity, found, settings.freeze_severities)
-    deployed = [deployment_line(each, found, frozen) for each in found.later]
+    deployed = [deployment_line(each, found, frozen) for each in found.later[-settings.log_entries_max :]]
     rolled_back_at, switched_off_at = (
         None if each is None else each.timestamp for each in (found.rollback, found.switched_off)
     )
