@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from pipeline.correlate.canary import Split, split_of
 from pipeline.correlate.containment import NOT_OURS, deployment_of, rollback_of, switched_off
 from pipeline.correlate.declared import is_declared
-from pipeline.correlate.deployments import Deployments, Served, takes_back
+from pipeline.correlate.deployments import Deployments, Served
 from pipeline.correlate.facts import Facts
 from pipeline.correlate.known_good import Good, Past, last_known_good
 from pipeline.correlate.modes import Mode, mode_of
 from pipeline.correlate.nearness import Onset
 from pipeline.correlate.recognition import recognised
+from pipeline.correlate.rollbacks import Rollbacks
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.suspects import Moves, clear_suspect, suspects
 from schemas.deployment import Deployment
@@ -37,7 +38,7 @@ class Known:
 class Diagnosis:
     """``earlier`` are the deployments up to the detection, within the look-back; ``later`` those until the end or now.
 
-    ``back`` is the version that a rollback brings back, ``split`` the traffic between versions, ``rollback`` and
+    ``taken_back`` has by the ids of later ones that are rollbacks what they take back. ``back`` is the version that a rollback brings back, ``split`` the traffic between versions, ``rollback`` and
     ``switched_off`` the deployments that contained it, where there are any.
     """
 
@@ -45,6 +46,7 @@ class Diagnosis:
     suspects: list[Suspect]
     earlier: list[Deployment]
     later: list[Deployment]
+    taken_back: dict[str, str]
     back: Good | None
     split: Split | None
     rollback: Deployment | None
@@ -85,15 +87,26 @@ def diagnose(facts: Facts, served: Served, known: Known, settings: CorrelateSett
         split = split_of(cause, shown)
     rollback = rollback_of(cause, back, [*earlier, *later])
     off = switched_off(settings.kill_switches.get(facts.subject), later)
-    return Diagnosis(mode, found, earlier, later, back, split, rollback, off)
+    return Diagnosis(mode, found, earlier, later, _taken_back(earlier, later), back, split, rollback, off)
 
 
-def _in_effect(deployments: Iterable[Deployment], started_at: int) -> list[Deployment]:
+def _taken_back(earlier: Iterable[Deployment], later: Sequence[Deployment]) -> dict[str, str]:
+    rollbacks, found = Rollbacks([*earlier, *later]), {}
+    for each in later:
+        taken = rollbacks.taken_back(each)
+        # A rollback may be of something older than what is kept.
+        name = each.rollback_of or (None if taken is None else taken.deployment_id)
+        if name is not None:
+            found[each.deployment_id] = name
+    return found
+
+
+def _in_effect(deployments: Sequence[Deployment], started_at: int) -> list[Deployment]:
     """Those that can have caused it: not taken back before the start, and no rollback made because of it."""
-    every = list(deployments)
+    before = Rollbacks(each for each in deployments if each.timestamp <= started_at)
+    every = Rollbacks(deployments)
     return [
         each
-        for each in every
-        if not any(takes_back(other, each) and other.timestamp <= started_at for other in every)
-        and not (each.timestamp > started_at and any(takes_back(each, other) for other in every))
+        for each in deployments
+        if not before.is_taken_back(each) and (each.timestamp <= started_at or every.taken_back(each) is None)
     ]

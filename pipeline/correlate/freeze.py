@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Literal
 
-from pipeline.correlate.deployments import change, takes_back
+from pipeline.correlate.deployments import change
 from pipeline.correlate.diagnosis import Diagnosis
 from pipeline.correlate.facts import Facts
 from schemas.deployment import Deployment
@@ -45,7 +46,8 @@ def freeze(facts: Facts, severity: Severity, found: Diagnosis, frozen: Sequence[
     """
     if severity not in frozen:
         return Freeze("off", [])
-    broken_by = [each for each in found.later if breaks(each, facts, found)][-BREAKS_MAX:]
+    newest = islice((each for each in reversed(found.later) if breaks(each, facts, found)), BREAKS_MAX)
+    broken_by = list(newest)[::-1]
     if facts.status not in ("open", "acknowledged"):
         return Freeze("off", broken_by)
     return Freeze("broken" if broken_by else "on", broken_by)
@@ -59,19 +61,12 @@ def breaks(deployment: Deployment, facts: Facts, found: Diagnosis) -> bool:
     """
     if deployment.kind == "provider_status" or deployment in (found.rollback, found.switched_off):
         return False
-    return not facts.was_calm(deployment.timestamp) and taken_back(deployment, found) is None
-
-
-def taken_back(deployment: Deployment, found: Diagnosis) -> str | None:
-    """The id of the deployment that this one is the rollback of; None if it is none."""
-    return deployment.rollback_of or next(
-        (each.deployment_id for each in (*found.earlier, *found.later) if takes_back(deployment, each)), None
-    )
+    return not facts.was_calm(deployment.timestamp) and deployment.deployment_id not in found.taken_back
 
 
 def deployment_line(deployment: Deployment, found: Diagnosis, frozen: Freeze) -> LogEntry:
     """The line of the running log that tells of a deployment since the detection."""
-    at, back, named = deployment.timestamp, taken_back(deployment, found), _named(deployment)
+    at, back, named = deployment.timestamp, found.taken_back.get(deployment.deployment_id), _named(deployment)
     if back is not None:
         return LogEntry(at=at, event="rollback", text=f"rolled back: {named} takes back {back}")
     if deployment == found.rollback:

@@ -133,7 +133,8 @@ class Incidents:
 
     def close_unresolved(self, facts: Facts) -> None:
         """End an incident because there are too many, and say so: it must not stay open for ever in readers' eyes."""
-        at = self.merged.whole(facts).last_change_at
+        whole = self.merged.whole(facts)
+        at = whole.last_change_at if whole.tracked or whole.told is None else whole.told.updated_at
         facts.resolved_at, facts.closed_by = at, "driftwire"
         limit = self._settings.incidents_max
         text = f"no longer followed: more than {limit} incidents are open at once; raise correlate.incidents_max"

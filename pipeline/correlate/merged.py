@@ -73,11 +73,13 @@ class Merged:
         """How long an incident stays when there are too many, the smallest goes first; with the id of the one to drop.
 
         The oldest resolved goes, and then what has not moved for longest, parents last. What is merged is over when that
-        is which it is merged into, and goes with it.
+        is which it is merged into, and goes with it. A parent that has no subjects any more goes like one resolved, by its own end.
         """
+        if self._is_empty(facts):
+            return (0, facts.resolved_at or 0, facts.incident_id)
         [*_, last] = [facts, *self.targets(facts)]
-        if last.resolved_at is not None or self._is_empty(last):
-            return (0, last.resolved_at or 0, last.incident_id)
+        if last.resolved_at is not None:
+            return (0, last.resolved_at, last.incident_id)
         return (1 if facts.membership.scope is None else 2, self.whole(facts).last_change_at, facts.incident_id)
 
     def _is_empty(self, facts: Facts) -> bool:

@@ -21,19 +21,19 @@ class Standing:
     status: IncidentStatus
     merged_into: str | None
     is_parent: bool
+    is_emptied: bool
 
     @classmethod
     def of_facts(cls, facts: Facts) -> "Standing":
-        """Of an incident as correlate knows it."""
-        membership = facts.membership
-        return cls(facts.incident_id, facts.subject, facts.status, membership.into, membership.scope is not None)
+        """Of an incident as correlate knows it, with what is merged into it."""
+        into, is_parent = facts.membership.into, facts.membership.scope is not None
+        return cls(facts.incident_id, facts.subject, facts.status, into, is_parent, not facts.tracked)
 
     @classmethod
     def of_incident(cls, incident: Incident) -> "Standing":
         """Of a revision, as readers know it."""
-        return cls(
-            incident.incident_id, incident.subject, incident.status, incident.merged_into, bool(incident.children)
-        )
+        into, is_parent, is_emptied = incident.merged_into, bool(incident.children), not incident.subject_count
+        return cls(incident.incident_id, incident.subject, incident.status, into, is_parent, is_emptied)
 
 
 def incomplete(command: Command) -> str | None:
@@ -67,6 +67,8 @@ def refusal(command: Command, known: Mapping[str, Standing]) -> str | None:
     one = known.get(command.incident_id or "")
     if one is None:
         return _unknown(command.incident_id)
+    if one.is_emptied:
+        return _emptied(one)
     if command.action == "unmerge":
         return (
             None if one.merged_into is not None else f"{one.incident_id} is not merged into any: nothing to take back"
@@ -89,6 +91,8 @@ def _no_merge(one: Standing, into: str, known: Mapping[str, Standing]) -> str | 
         return f"{into} cannot be merged into itself"
     if target is None:
         return _unknown(into)
+    if target.is_emptied:
+        return _emptied(target)
     if target.merged_into is not None:
         return f"{into} is merged into {target.merged_into}: merge into that one"
     if target.status == "resolved":
@@ -102,6 +106,11 @@ def _no_merge(one: Standing, into: str, known: Mapping[str, Standing]) -> str | 
             f"{one.incident_id} is of {one.subject} and {into} of {target.subject}: only incidents of one subject merge"
         )
     return None
+
+
+def _emptied(parent: Standing) -> str:
+    now = "say it of the incidents that were in it" if parent.merged_into is None else f"say it of {parent.merged_into}"
+    return f"{parent.incident_id} has no subjects any more: {now}"
 
 
 def _unknown(incident_id: str | None) -> str:

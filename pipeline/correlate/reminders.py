@@ -1,7 +1,7 @@
 """Reminders: what is overdue by an incident's clock, said once each, as lines of its log.
 
 A reminder is dated to the moment when the thing became overdue, however late a tick says so, so that the same history
-gives the same log. An answered target gives none. A P3 or P4 is no reason to wake anybody: of its targets only those
+gives the same log. Only of a duty to notify one is reminded before as well: when its time is over, it is too late. An answered target gives none. A P3 or P4 is no reason to wake anybody: of its targets only those
 are reminded that count in business days, and whatever the configuration adds. A resolved incident is reminded of its
 review and of the duties that outlive it.
 """
@@ -19,6 +19,9 @@ from schemas.timestamp import LATEST_MS, format_timestamp
 AT_ONCE_MS = 300_000
 """Milliseconds after which one is reminded of what is due at once: a kill switch works within five minutes."""
 
+DECIDE_WITHIN_MS = 24 * 3_600_000
+"""Milliseconds before the deadline of a duty from which one is reminded of it; half of what a shorter one gives."""
+
 REMINDERS_KEPT_MAX = 100
 """Reminders of one incident, all in all; after that it is silent."""
 
@@ -29,9 +32,9 @@ OUTLIVES = ("review",)
 """Targets of an incident that has been resolved."""
 
 _ASKS = {
-    "classify": "was due at {due} and nobody has looked at it yet: `driftwire incident ack {id}` or `classify {id}`",
+    "classify": "was due at {due} and nobody has acknowledged or classified it: `driftwire incident ack {id}` or `classify {id}`",
     "commander": "was due at {due} and nobody is named: `driftwire incident assign {id} NAME`",
-    "contain": "was due at {due} and neither a mitigation nor a rollback is known: switch the feature off or roll back",
+    "contain": "was due at {due} and no mitigation, rollback or kill switch is known: switch the feature off or roll back",
     "first_communication": "was due at {due} and is not recorded: tell leadership, then "
     "`driftwire incident note {id} --communicated internal`",
     "next_communication": "was due at {due} and is not recorded: tell leadership, then "
@@ -71,13 +74,14 @@ def _coming(facts: Facts, settings: CorrelateSettings) -> Iterator[Reminder]:
         elif target.name != "classify" or facts.severity in ("P1", "P2"):
             is_at_once = target.name == "contain" and plan.contain_s == 0
             at = target.due_at + (AT_ONCE_MS if is_at_once else 0)
-            is_answered = target.done_at is not None and target.done_at <= at
+            was_contained = target.name == "contain" and facts.was_calm(at)
+            is_answered = was_contained or (target.done_at is not None and target.done_at <= at)
             is_over = facts.resolved_at is not None and facts.resolved_at <= at and target.name not in OUTLIVES
             if not is_answered and not is_over:
                 yield _reminder(facts, target.name, target.due_at, at)
     for duty in duties_of(facts, settings.regimes):
         if duty.due_at is not None:
-            yield Reminder(duty.name, duty.due_at, duty.due_at, _of_duty(duty, facts.detected_at))
+            yield from _of_duty(duty, duty.due_at, facts.detected_at)
 
 
 def _next(facts: Facts, target: ResponseTarget, interval: int, reminders_max: int) -> Iterator[Reminder]:
@@ -99,9 +103,12 @@ def _reminder(facts: Facts, name: str, due_at: int, at: int) -> Reminder:
     return Reminder(name, due_at, at, f"{head} {asked}")
 
 
-def _of_duty(duty: Duty, day: int) -> str:
-    due = moment(duty.due_at or 0, day)
-    return f"{duty.name} may apply, and its time ended at {due}: decide whether it does, and record what was decided"
+def _of_duty(duty: Duty, due_at: int, detected_at: int) -> Iterator[Reminder]:
+    """One while there is time to decide, and one when there is none any more."""
+    due, decide = moment(due_at, detected_at), "decide whether it does, and record what was decided"
+    ahead = due_at - min(DECIDE_WITHIN_MS, (due_at - detected_at) // 2)
+    yield Reminder(f"before {duty.name}", due_at, ahead, f"{duty.name} may apply, and is due at {due}: {decide}")
+    yield Reminder(duty.name, due_at, due_at, f"{duty.name} may apply, and its time ended at {due}: {decide}")
 
 
 def moment(at: int, day: int) -> str:

@@ -21,9 +21,9 @@ class Response(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     severity: Severity = Field(description="whose times these are")
-    classify_s: float | None = _seconds("from the detection until somebody acknowledged or classified it")
+    classify_s: float | None = _seconds("from the detection until somebody acknowledged, classified or took it up")
     commander_s: float | None = _seconds("until it has an incident commander")
-    contain_s: float | None = _seconds("until it is mitigated or rolled back; 0: at once")
+    contain_s: float | None = _seconds("until it is mitigated, rolled back or switched off; 0: at once")
     first_communication_s: float | None = _seconds("until leadership was told for the first time")
     next_communication_s: float | None = Field(
         default=None, ge=60, le=_LONGEST_S, description="from one communication to the next, while it is open"

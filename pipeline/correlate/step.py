@@ -249,9 +249,11 @@ class CorrelateStep:
             if facts.resolved_at is None and facts.membership.into is None:
                 self._incidents.close_unresolved(facts)
                 yield from self._tell(facts)
+            smaller = list(self._incidents.merged.targets(facts))
             for gone in list(self._incidents.forget(facts)):
                 self._grouping.forget(gone)
                 self._parts.mark("incident", gone)
+            yield from self._tell_all(smaller)
 
     def _now(self, facts: Facts) -> int:
         return self._clocks.now(*self._incidents.merged.timing(facts))

@@ -11,11 +11,17 @@ from pipeline.correlate.business import BusinessHours
 from pipeline.correlate.facts import Facts
 from pipeline.correlate.response import PLAYBOOK, Response
 from pipeline.correlate.words import duration
+from schemas.command import Action
 from schemas.incident import Audience, ResponseTarget, Severity
 from schemas.timestamp import LATEST_MS
 
 LEADERSHIP: Audience = "internal"
 """The audience of the communications that are due: leadership is kept informed; users are told where it is right."""
+
+LOOKED_AT: tuple[Action, ...] = (
+    "acknowledge", "classify", "assign", "mitigate", "note", "reopen", "resolve", "accept",
+)  # fmt: skip
+"""What people do with an incident that they have looked at: each of it answers the classification."""
 
 _WORDS = {
     "classify": "classify",
@@ -54,17 +60,21 @@ class Progress:
     last_told_at: int | None = None
 
 
-def progress(facts: Facts, rolled_back_at: int | None = None) -> Progress:
-    """How far people are, by an incident's facts and the rollback of which only the deployments know."""
-    contained = (rolled_back_at, facts.first_at.get("mitigate"), facts.recovered_at, facts.resolved_at)
+def progress(facts: Facts, deployed_at: int | None = None) -> Progress:
+    """How far people are, by an incident's facts and the rollback or kill switch of which only the deployments know.
+
+    Contained is what is contained now: a mitigation that was
+    undone, or signals that were back for a while, do not count.
+    """
+    looked_at = (facts.first_at.get(action) for action in LOOKED_AT)
     return Progress(
         severity=facts.severity,
         detected_at=facts.detected_at,
         since=_since(facts),
         resolved_at=facts.resolved_at,
-        classified_at=_earliest(facts.first_at.get("acknowledge"), facts.first_at.get("classify")),
+        classified_at=_earliest(*looked_at),
         commander_at=facts.commander_at,
-        contained_at=_earliest(*contained),
+        contained_at=_earliest(deployed_at, facts.calm_since, facts.resolved_at),
         told_at=facts.first_told_at,
         last_told_at=facts.communicated.get(LEADERSHIP),
     )

@@ -18,7 +18,6 @@ from pipeline.correlate.response import response_of
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.summary import summary
 from pipeline.correlate.targets import progress, response_targets
-from schemas.deployment import Deployment
 from schemas.incident import Incident, LogEntry, SignalEvidence
 
 
@@ -50,10 +49,13 @@ def _content(facts: Facts, known: Known, settings: CorrelateSettings) -> Inciden
     runbook = f"{settings.runbooks}{found.mode.name}.md"
     steps = containment(_situation(facts, found, runbook, settings))
     frozen = freeze(facts, severity, found, settings.freeze_severities)
-    deployed = [deployment_line(each, found, frozen) for each in found.later]
-    rolled_back_at = _rolled_back_at(found.rollback, deployed)
-    log = newest_lines([*facts.log, *deployed, *_reminders(facts, rolled_back_at)], settings.log_entries_max)
-    reached, plan = progress(facts, rolled_back_at), response_of(severity, settings.response)
+    deployed = [deployment_line(each, found, frozen) for each in found.later[-settings.log_entries_max :]]
+    rolled_back_at, switched_off_at = (
+        None if each is None else each.timestamp for each in (found.rollback, found.switched_off)
+    )
+    contained_at = min((each for each in (rolled_back_at, switched_off_at) if each is not None), default=None)
+    log = newest_lines([*facts.log, *deployed, *_reminders(facts, contained_at)], settings.log_entries_max)
+    reached, plan = progress(facts, contained_at), response_of(severity, settings.response)
     incident = Incident(
         incident_id=facts.incident_id,
         revision=1,
@@ -96,7 +98,10 @@ def _content(facts: Facts, known: Known, settings: CorrelateSettings) -> Inciden
         change="",
         log=log,
     )
-    matter = Matter(incident, facts.decision.drift, facts.recovered_at, rolled_back_at, facts.mitigated_at)
+    matter = Matter(
+        incident, facts.decision.drift, facts.subjects, facts.recovered_at, rolled_back_at, switched_off_at,
+        facts.mitigated_at,
+    )  # fmt: skip
     return incident.model_copy(update={"drafts": drafts(matter, settings.public_names)})
 
 
@@ -154,16 +159,10 @@ def _reason(facts: Facts) -> str:
     return facts.decision.because
 
 
-def _rolled_back_at(rollback: Deployment | None, deployed: list[LogEntry]) -> int | None:
-    """When something was first rolled back: the suspect, or anything else after the detection."""
-    times = [line.at for line in deployed if line.event == "rollback"]
-    return min([*times, *([] if rollback is None else [rollback.timestamp])], default=None)
-
-
-def _reminders(facts: Facts, rolled_back_at: int | None) -> list[LogEntry]:
-    """The reminders given, but for one of containment if a rollback was in time: that may become known only later."""
+def _reminders(facts: Facts, contained_at: int | None) -> list[LogEntry]:
+    """The reminders given, but for one of containment if a rollback or the kill switch was in time: that may be told late."""
     return [
         LogEntry(at=each.at, event="reminder", text=shortened(each.text))
         for each in facts.reminders
-        if each.name != "contain" or rolled_back_at is None or rolled_back_at > each.at
+        if each.name != "contain" or contained_at is None or contained_at > each.at
     ]

@@ -15,6 +15,7 @@ from tests.pipeline.correlate.builders import (
     only,
     tick,
 )
+from tests.pipeline.correlate.outages import failing, the_parent
 
 EXPOSED, EMPTY, REFUSED = drift("pii_detected"), drift("empty", now=0.8), drift()
 NAMED = CorrelateSettings(public_names={"support-bot": "our support assistant"})
@@ -143,6 +144,58 @@ def test_what_a_person_closes_while_it_still_fires_is_not_said_to_have_stopped()
 def test_a_share_is_told_only_where_the_number_is_one_of_what_went_wrong(opened):
     said = command("classify", only(opened).incident_id, severity="P1")
     assert "[say which share of the requests]" in external(opened, said)
+
+
+def test_who_is_on_it_is_said_as_far_as_it_is_known():
+    incident_id = only(EMPTY).incident_id
+    assert "Nobody has acknowledged it." in drafts(EMPTY)["internal"].text
+    led = drafts(EMPTY, command("assign", incident_id, assignee="ben"))["internal"].text
+    assert ("Led by ben." in led, "Nobody" in led) == (True, False)
+    contained = drafts(EMPTY, command("mitigate", incident_id))["internal"].text
+    assert "Somebody has looked at it, and nobody leads it yet." in contained
+
+
+# one of many
+
+
+def of_many(settings=NAMED, **fields):
+    three = [failing(subject, after_s=place, **fields) for place, subject in enumerate(("a", "b", "c"))]
+    said = command("classify", the_parent(*three).incident_id, severity="P2")
+    return {draft.audience: draft for draft in the_parent(*three, said, settings=settings).drafts}
+
+
+def test_of_many_the_products_are_named_and_never_what_they_share():
+    names = CorrelateSettings(public_names={"a": "our assistant", "b": "our search"})
+    draft = of_many(names)["external"]
+    assert (
+        "these AI systems of ours failed at the same time: our assistant, our search and 1 more [name them]."
+        in draft.text
+    )
+    assert draft.subject == "Our assistant, our search and 1 more [name them]: a problem, and we are working on it"
+    assert "[name the products]" in of_many()["external"].text
+    for secret in ("openai", "rovider", "Environment"):
+        assert secret not in draft.text + draft.subject
+
+
+def test_of_many_the_share_of_one_is_not_told_as_that_of_all():
+    for draft in of_many().values():
+        assert "[say which share of the requests, in each of them]" in draft.text
+        assert "of the requests that were looked at" not in draft.text
+
+
+def test_what_many_share_is_ours_to_answer_for():
+    assert "a service behind them did not work as it should. We chose it" in of_many()["external"].text
+    inside = of_many(provider=None)["external"].text
+    assert "Why: most likely something that they share in our own systems." in inside
+
+
+def test_what_feeds_the_answers_is_told_as_ours_to_keep_working():
+    weak = drift("retrieval_score", start=START - 30_000)
+    wrong = drift("hallucinated", now=0.6)
+    said = command("classify", only(weak, wrong).incident_id, severity="P2")
+    text = external(weak, wrong, said)
+    assert only(weak, wrong).suspects[0].kind == "retrieval"
+    assert "the search behind it did not find the information that it answers from. That is ours to keep" in text
 
 
 def test_duties_are_to_be_decided_and_only_leadership_is_told_of_them():

@@ -79,14 +79,33 @@ def test_no_duty_is_claimed_to_exist_and_each_says_where_it_is_written_and_when_
 def test_a_deadline_that_passes_is_reminded_of_once_even_after_the_resolution():
     story = [EXPOSED, later(EXPOSED, 60), *(tick(START + each * HOUR) for each in range(100))]
     told = revisions(*story, settings=CorrelateSettings(regimes=("gdpr",)))
-    [line] = [entry for entry in told[-1].log if entry.event == "reminder" and "GDPR" in entry.text]
+    lines = [entry for entry in told[-1].log if entry.event == "reminder" and "its time ended" in entry.text]
+    [line] = [entry for entry in lines if "GDPR" in entry.text]
     assert told[-1].status == "resolved"
     assert line.at == FIRED + 72 * HOUR
     assert line.text == (
         "GDPR article 33 (supervisory authority) may apply, and its time ended at 2026-11-27 03:12Z: decide whether it "
         "does, and record what was decided"
     )
-    assert sum("GDPR" in each.change for each in told) == 1
+    assert sum("GDPR" in each.change and "its time ended" in each.change for each in told) == 1
+
+
+@pytest.mark.parametrize(
+    ("regime", "ahead", "due", "section"),
+    [
+        ("gdpr", 48, 72, "article 33"),
+        ("apra_cps_230", 12, 24, "paragraph 41"),
+        ("au_privacy", 29 * 24, 30 * 24, "26WH"),
+    ],
+)
+def test_one_is_reminded_of_a_duty_a_day_before_its_deadline_or_at_half_of_a_shorter_time(regime, ahead, due, section):
+    settings = CorrelateSettings(regimes=(regime,))
+    fine = [tick(START + each * HOUR) for each in range(due + 2)]
+    for story in (fine, [tick(START + (due + 1) * HOUR)]):
+        lines = [entry for entry in only(EXPOSED, *story, settings=settings).log if section in entry.text]
+        assert [line.at - FIRED for line in lines] == [ahead * HOUR, due * HOUR]
+        assert "may apply, and is due at" in lines[0].text
+        assert lines[0].text.endswith("decide whether it does, and record what was decided")
 
 
 @pytest.mark.parametrize("row", duty_rows(), ids=lambda row: row.name)

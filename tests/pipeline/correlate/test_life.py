@@ -62,10 +62,10 @@ def test_a_role_given_on_says_from_whom():
     assert incident.log[-1].text == "eva made commander instead of ben by ann"
 
 
-def test_a_note_is_a_line_of_the_log_and_changes_nothing_else():
+def test_a_note_is_a_line_of_the_log_which_shows_that_somebody_looked_at_it_and_changes_nothing_else():
     before, after = revisions(OPENED, said("note", note="the provider has opened a ticket"))
     assert after.change == after.log[-1].text == "noted by ann: the provider has opened a ticket"
-    same = {"revision": 1, "change": "", "log": [], "updated_at": 0}
+    same = {"revision": 1, "change": "", "log": [], "updated_at": 0, "response_targets": [], "drafts": []}
     assert before.model_copy(update=same) == after.model_copy(update=same)
 
 

@@ -59,15 +59,15 @@ def test_a_p1_that_nobody_touches_is_reminded_of_each_thing_when_it_is_due():
         (
             FIRED + AT_ONCE_MS,
             (
-                "containment was due at 03:12Z and neither a mitigation nor a rollback is known: switch the feature off or "
+                "containment was due at 03:12Z and no mitigation, rollback or kill switch is known: switch the feature off or "
                 "roll back"
             ),
         ),
         (
             FIRED + 15 * MINUTE,
             (
-                f"classification was due at 03:27Z and nobody has looked at it yet: `driftwire incident ack {ID}` or "
-                f"`classify {ID}`"
+                f"classification was due at 03:27Z and nobody has acknowledged or classified it: `driftwire incident ack {ID}` "
+                f"or `classify {ID}`"
             ),
         ),
         (

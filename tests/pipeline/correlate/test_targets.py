@@ -103,9 +103,10 @@ def test_what_nobody_has_done_is_not_done():
     assert set(done(only(EXPOSED)).values()) == {None}
 
 
-@pytest.mark.parametrize("action", ["acknowledge", "classify"])
+@pytest.mark.parametrize("action", ["acknowledge", "classify", "assign", "mitigate", "note"])
 def test_it_is_classified_once_a_person_has_looked_at_it(action):
-    said = command(action, P1_ID, severity="P1" if action == "classify" else None)
+    needed = {"classify": {"severity": "P1"}, "assign": {"assignee": "ben"}, "note": {"note": "seen"}}
+    said = command(action, P1_ID, **needed.get(action, {}))
     assert done(only(EXPOSED, said))["classify"] == START + MINUTE
 
 

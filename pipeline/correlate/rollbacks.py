@@ -1,0 +1,54 @@
+"""Rollbacks among many deployments: which takes back which, without comparing each with each."""
+
+from collections import defaultdict
+from collections.abc import Iterable
+
+from pipeline.correlate.deployments import takes_back
+from schemas.deployment import Deployment
+
+_Change = tuple[str, str | None, str | None, str | None]
+"""Kind, name, and two versions. No second version stands for any."""
+
+
+class Rollbacks:
+    """Which of some deployments takes back which, as :func:`pipeline.correlate.deployments.takes_back` says.
+
+    Parameters
+    ----------
+    deployments
+        In order of time.
+    """
+
+    def __init__(self, deployments: Iterable[Deployment]) -> None:
+        self._by_id: dict[str, Deployment] = {}
+        self._taking_back: dict[str, list[Deployment]] = defaultdict(list)
+        self._changes: dict[_Change, list[Deployment]] = defaultdict(list)
+        self._backwards: dict[_Change, list[Deployment]] = defaultdict(list)
+        for each in deployments:
+            self._by_id[each.deployment_id] = each
+            for version in {each.to_version, None}:
+                self._changes[each.kind, each.name, each.from_version, version].append(each)
+            if each.rollback_of is not None:
+                self._taking_back[each.rollback_of].append(each)
+            else:
+                self._backwards[each.kind, each.name, each.to_version, each.from_version].append(each)
+
+    def taken_back(self, later: Deployment) -> Deployment | None:
+        """The first deployment that a later one takes back; None if there is none."""
+        if later.rollback_of is not None:
+            found = [self._by_id[later.rollback_of]] if later.rollback_of in self._by_id else []
+        else:
+            found = self._changes.get((later.kind, later.name, later.to_version, later.from_version), [])
+        # The first of them is it, unless that is the deployment itself.
+        return next((each for each in found[:2] if takes_back(later, each)), None)
+
+    def is_taken_back(self, earlier: Deployment) -> bool:
+        """Whether any deployment takes an earlier one back."""
+        kind, name, before, after = earlier.kind, earlier.name, earlier.from_version, earlier.to_version
+        found = (
+            self._taking_back.get(earlier.deployment_id, []),
+            self._backwards.get((kind, name, before, after), []),
+            self._backwards.get((kind, name, before, None), []),
+        )
+        # The last of each is it, unless that is the deployment itself.
+        return any(takes_back(each, earlier) for some in found for each in some[-2:])
