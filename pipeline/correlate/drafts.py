@@ -83,7 +83,7 @@ def _to_leadership(matter: Matter) -> Draft:
     what = "AI systems" if matter.is_of_many else "an AI system"
     paragraphs = [
         CHECK,
-        f"{incident.severity} {incident.status}: {incident.title}, {what}. {incident.severity_reason}.",
+        f"{incident.severity} {incident.status}: {incident.title}, {what}. {_sentence(incident.severity_reason)}",
         f"What: {incident.summary}",
         f"Impact: {_when(matter)}; {_share(matter)}; {where}. [Say how many people, and what it costs them.]",
         f"Cause: {_cause_for_us(incident.suspects)}",
@@ -228,3 +228,7 @@ def _next(incident: Incident) -> str:
 
 def _moment(at: int) -> str:
     return f"{format_timestamp(at)[:16].replace('T', ' ')} UTC"
+
+
+def _sentence(text: str) -> str:
+    return f"{text[:1].upper()}{text[1:]}."
