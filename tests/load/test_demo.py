@@ -1,6 +1,7 @@
 """The demo as a newcomer runs it: on real Kafka, to its end, leaving nothing behind."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,7 @@ def test_the_demo_finds_what_it_plants_and_leaves_nothing_behind(tmp_path: Path)
     report = tmp_path / "demo.json"
     done = subprocess.run(
         [sys.executable, "-m", "load.cli", "demo", "--seed", "2", "--json", str(report)],
-        env={"TMPDIR": str(temporary), "HOME": str(Path.home()), "PATH": "/usr/bin:/bin"},
+        env=os.environ | {"TMPDIR": str(temporary), "PATH": "/usr/bin:/bin"},
         capture_output=True,
         text=True,
         check=False,
