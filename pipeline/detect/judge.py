@@ -178,8 +178,8 @@ class Judge:
         self.seen_values = int(state["seen_values"])
 
     def _told(self, finding: Finding, view: View) -> Finding:
-        share = self._segments.traffic_share(finding.segment, int(view.block.panes[-1])) if finding.segment else 1.0
-        told = self._minutes.told(finding, self.baseline.signals[finding.signal.name])
+        told, pane = self._minutes.told(finding, self.baseline.signals[finding.signal.name]), view.block.panes[-1]
+        share = self._minutes.share(finding, view) or self._segments.traffic_share(finding.segment, int(pane))
         return replace(told, traffic_share=share)
 
     def _may_fire(self, view: View, seen: Seen | None, withheld: set[int], crossing: Crossing) -> bool:

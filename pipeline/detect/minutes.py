@@ -26,6 +26,9 @@ MINUTES_KEPT = 30
 BEFORE_MS = 10 * MINUTE_MS
 """How long before its start a drift's series begin."""
 
+SHARE_MINUTES = 10
+"""Minutes over which a version's share of the records is taken."""
+
 VERSIONS_MAX = 5
 """Versions of one kind that are told apart; where more serve within half an hour, that kind is not."""
 
@@ -127,6 +130,28 @@ class Minutes:
                 if any(minute in ring for minute in every):
                     series.append(self._series(segment_name(name, label), ring, every, place, learned))
         return replace(finding, series=tuple(series))
+
+    def share(self, finding: Finding, view: View) -> float | None:
+        """The share of the records of the last minutes that a finding's version has; None if its segment is no version.
+
+        A version is young when it fails: of about the last hour it has next to nothing, however much it serves now. In its
+        first minute, in the middle of which it came, the block ``view`` says it.
+        """
+        name, place = finding.segment.partition("=")[0], self._places.get(finding.signal.name)
+        kind = self._kinds.get(name)
+        if kind is None or place is None:
+            return None
+        if kind.only is not None:
+            return 1.0 if segment_name(name, kind.only) == finding.segment else None
+        label = next((each for each in kind.rings if segment_name(name, each) == finding.segment), None)
+        if label is None:
+            return None
+        ring, labels = kind.rings[label], view.block.versions.get(name, ())
+        if len(ring) == 1:
+            return labels.count(label) / len(labels) if labels else None
+        minutes = list(ring)[1:][-SHARE_MINUTES:]
+        every = sum(self._whole[minute][place] for minute in minutes)
+        return float(sum(ring[minute][place] for minute in minutes) / every) if every else None
 
     def dump(self) -> dict[str, Any]:
         """The state: plain values and arrays."""

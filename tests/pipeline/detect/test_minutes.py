@@ -63,7 +63,18 @@ def test_a_new_version_has_minutes_of_its_own_beside_those_of_the_old_one(baseli
     assert (new.records[0], old.records[0]) == (0, whole.records[0])
     assert max(new.means) == pytest.approx(0.3, abs=0.1)
     assert max(old.means) < 0.05
-    assert found.traffic_share == pytest.approx(0.2, abs=0.1)
+    assert found.traffic_share == pytest.approx(0.2, abs=0.06)
+
+
+def test_the_share_of_a_young_version_is_what_it_serves_now_and_not_of_the_last_hour(baseline):
+    rows = 60_000
+    world = normal_world(13, rows)
+    prompts = ["v1"] * 50_000 + mix(13, 10_000, v1=0.7, v2=0.3)
+    refusing(world, np.array(prompts) == "v2", 0.2)
+    findings = judged(Judge(baseline, REPLAY), world, prompt=prompts)
+    shares = [each.traffic_share for each in findings if each.segment == "prompt=v2"]
+    assert shares[-1] == pytest.approx(0.3, abs=0.03)
+    assert min(shares) > 0.1
 
 
 def test_a_version_that_serves_all_is_named_without_numbers(baseline):
