@@ -3,11 +3,11 @@
 from collections import defaultdict
 from collections.abc import Iterable
 
-from pipeline.correlate.deployments import takes_back
+from pipeline.correlate.deployments import line_of, takes_back
 from schemas.deployment import Deployment
 
-_Change = tuple[str, str | None, str | None, str | None]
-"""Kind, name, and two versions. No second version stands for any."""
+_Change = tuple[tuple[str, str | None, str | None], str | None, str | None]
+"""What versions follow each other in, and two versions. No second version stands for any."""
 
 
 class Rollbacks:
@@ -27,28 +27,28 @@ class Rollbacks:
         for each in deployments:
             self._by_id[each.deployment_id] = each
             for version in {each.to_version, None}:
-                self._changes[each.kind, each.name, each.from_version, version].append(each)
+                self._changes[line_of(each), each.from_version, version].append(each)
             if each.rollback_of is not None:
                 self._taking_back[each.rollback_of].append(each)
             else:
-                self._backwards[each.kind, each.name, each.to_version, each.from_version].append(each)
+                self._backwards[line_of(each), each.to_version, each.from_version].append(each)
 
     def taken_back(self, later: Deployment) -> Deployment | None:
         """The first deployment that a later one takes back; None if there is none."""
         if later.rollback_of is not None:
             found = [self._by_id[later.rollback_of]] if later.rollback_of in self._by_id else []
         else:
-            found = self._changes.get((later.kind, later.name, later.to_version, later.from_version), [])
+            found = self._changes.get((line_of(later), later.to_version, later.from_version), [])
         # The first of them is it, unless that is the deployment itself.
         return next((each for each in found[:2] if takes_back(later, each)), None)
 
     def is_taken_back(self, earlier: Deployment) -> bool:
         """Whether any deployment takes an earlier one back."""
-        kind, name, before, after = earlier.kind, earlier.name, earlier.from_version, earlier.to_version
+        line, before, after = line_of(earlier), earlier.from_version, earlier.to_version
         found = (
             self._taking_back.get(earlier.deployment_id, []),
-            self._backwards.get((kind, name, before, after), []),
-            self._backwards.get((kind, name, before, None), []),
+            self._backwards.get((line, before, after), []),
+            self._backwards.get((line, before, None), []),
         )
         # The last of each is it, unless that is the deployment itself.
         return any(takes_back(each, earlier) for some in found for each in some[-2:])
