@@ -15,6 +15,9 @@ DriftState = Literal["firing", "evidence", "recovered"]
 Detector = Literal["page_hinkley", "adwin", "first_seen", "silence"]
 
 
+MINUTE_MS = 60_000
+"""Milliseconds of one place of a series."""
+
 MINUTES_MAX = 31
 """Minutes that a series has at most: half an hour and the one that is not over."""
 

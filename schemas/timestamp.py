@@ -77,6 +77,15 @@ def clock_time(milliseconds: int) -> str:
     return format_timestamp(milliseconds)[11:19] + "Z"
 
 
+def date_minute(milliseconds: int) -> str:
+    """The date and the time of day, UTC, to the minute.
+
+    >>> date_minute(1795489920123)
+    '2026-11-24 03:12'
+    """
+    return format_timestamp(milliseconds)[:16].replace("T", " ")
+
+
 def format_timestamp(milliseconds: int) -> str:
     """Write Unix milliseconds as RFC 3339 in UTC.
 

@@ -1,6 +1,5 @@
 """The causes: whether the incident that a failure opens names what caused it first, among decoys, and never guesses."""
 
-import tomllib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,10 +7,10 @@ from typing import Any, Literal
 
 import numpy as np
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
-from load.errors import LoadError
 from load.lines import SUBJECT
+from load.score.cases import read_cases
 from load.score.decoys import DECOYS, Deployed, Planted, deployments, lag_s
 from load.score.normal import Normal, baseline_of
 from load.score.scenario import Scenario, Touch, Where
@@ -99,20 +98,8 @@ class Judged:
 
 
 def cases(file: Path = FILE) -> list[Case]:
-    """The cases of a file.
-
-    Raises
-    ------
-    LoadError
-        Naming the file and what is wrong in it.
-    """
-    try:
-        return [Case.model_validate(row) for row in tomllib.loads(file.read_text("utf-8")).get("case", [])]
-    except tomllib.TOMLDecodeError as error:
-        raise LoadError(f"{file} holds no cases of causes: {error}") from error
-    except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise LoadError(f"{file} holds a case that is none: {told}") from error
+    """The cases of a file; :class:`load.errors.LoadError` if it holds none."""
+    return read_cases(file, Case, "cases of causes")
 
 
 def normal_of(seed: int) -> Normal:

@@ -1,15 +1,14 @@
 """The severity cases: what happened, in sentences with evidence, and how bad a person says it is. The rules are asked."""
 
-import tomllib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from load.errors import LoadError
 from load.lines import SUBJECT
+from load.score.cases import read_cases
 from pipeline.correlate.rule import Promise
 from pipeline.correlate.severity import decide
 from pipeline.correlate.table import default_table
@@ -81,20 +80,8 @@ class Judged:
 
 
 def cases(file: Path = FILE) -> list[Case]:
-    """The cases of a file.
-
-    Raises
-    ------
-    LoadError
-        Naming the file and what is wrong in it.
-    """
-    try:
-        return [Case.model_validate(row) for row in tomllib.loads(file.read_text("utf-8")).get("case", [])]
-    except tomllib.TOMLDecodeError as error:
-        raise LoadError(f"{file} holds no severity cases: {error}") from error
-    except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise LoadError(f"{file} holds a case that is none: {told}") from error
+    """The cases of a file; :class:`load.errors.LoadError` if it holds none."""
+    return read_cases(file, Case, "severity cases")
 
 
 def judge(found: Iterable[Case]) -> list[Judged]:

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from pipeline.correlate.deployments import labels_of
-from pipeline.correlate.version_split import MINUTES_MIN
+from pipeline.correlate.version_split import MINUTES_MIN, together
 from schemas.deployment import Deployment
 from schemas.drift import Drift
 
@@ -56,7 +56,7 @@ def _beside(drift: Drift, labels: Collection[str]) -> set[str]:
         return set()
     found = set()
     for each in drift.series:
-        both = [minute for minute, pair in enumerate(zip(own.records, each.records, strict=False)) if all(pair)]
+        both = together(own.records, each.records)
         is_other = each is not own and each.version.partition("=")[0] == own.version.partition("=")[0]
         # Where one takes over from the other at once they share a minute, and served one after the other.
         if is_other and len(both) >= MINUTES_MIN and both[-1] >= len(own.records) - RECENT_MINUTES:

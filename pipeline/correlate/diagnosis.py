@@ -38,8 +38,9 @@ class Known:
 class Diagnosis:
     """``earlier`` are the deployments up to the detection, within the look-back; ``later`` those until the end or now.
 
-    ``taken_back`` has by the ids of later ones that are rollbacks what they take back. ``back`` is the version that a rollback brings back, ``split`` the traffic between versions, ``rollback`` and
-    ``switched_off`` the deployments that contained it, where there are any.
+    ``taken_back`` has by the ids of later ones that are rollbacks what they take back. ``back`` is the version that a
+    rollback brings back, ``split`` the traffic between versions, ``rollback`` and ``switched_off`` the deployments that
+    contained it, where there are any.
     """
 
     mode: Mode

@@ -14,7 +14,7 @@ from pipeline.correlate.suspects import clear_suspect
 from pipeline.correlate.words import quantity
 from schemas.drift import Drift
 from schemas.incident import Draft, Incident, Suspect
-from schemas.timestamp import format_timestamp
+from schemas.timestamp import date_minute
 
 CHECK = "DRAFT. Check every sentence, fill in what is in [brackets], and let a person send it."
 PUBLIC_SEGMENTS = ("region=",)
@@ -227,7 +227,7 @@ def _next(incident: Incident) -> str:
 
 
 def _moment(at: int) -> str:
-    return f"{format_timestamp(at)[:16].replace('T', ' ')} UTC"
+    return f"{date_minute(at)} UTC"
 
 
 def _sentence(text: str) -> str:

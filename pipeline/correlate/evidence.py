@@ -21,9 +21,7 @@ def evidence(drifts: Iterable[Drift], one_finding_s: float, limit: int) -> list[
     first to fire; the line is recovered only when all of its drifts are. A ticket-tier line of what a page-tier line says
     already is left out, unless it still fires when the other has recovered.
     """
-    lines = _without_repetition([_line(finding) for finding in _findings(drifts, one_finding_s * 1000)])
-    lines.sort(key=lambda line: (line.state != "firing", line.tier != "page", line.detected_at, line.drift_id))
-    return lines[:limit]
+    return _first([_line(finding) for finding in _findings(drifts, one_finding_s * 1000)], limit)
 
 
 def shared_evidence(drifts: Iterable[Drift], limit: int) -> list[SignalEvidence]:
@@ -40,14 +38,18 @@ def shared_evidence(drifts: Iterable[Drift], limit: int) -> list[SignalEvidence]
         of = next(drift.subject for drift in group if drift.drift_id == line.drift_id)
         where = f"in {count} subjects, first in {of}" if count > 1 else f"in {of}"
         lines.append(line.model_copy(update={"sentence": shortened(f"{where}: {line.sentence}")}))
-    lines = _without_repetition(lines)
-    lines.sort(key=lambda line: (line.state != "firing", line.tier != "page", line.detected_at, line.drift_id))
-    return lines[:limit]
+    return _first(lines, limit)
 
 
 def segments(drifts: Iterable[Drift], limit: int = SEGMENTS_MAX) -> list[str]:
     """The segments that drifts name, in order of name, at most so many."""
     return sorted({drift.segment for drift in drifts if drift.segment})[:limit]
+
+
+def _first(lines: list[SignalEvidence], limit: int) -> list[SignalEvidence]:
+    lines = _without_repetition(lines)
+    lines.sort(key=lambda line: (line.state != "firing", line.tier != "page", line.detected_at, line.drift_id))
+    return lines[:limit]
 
 
 def _without_repetition(lines: list[SignalEvidence]) -> list[SignalEvidence]:

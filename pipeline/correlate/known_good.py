@@ -12,7 +12,7 @@ from pipeline.correlate.deployments import line_of, takes_back
 from pipeline.correlate.words import duration
 from schemas.deployment import Deployment
 from schemas.incident import Severity
-from schemas.timestamp import format_timestamp
+from schemas.timestamp import date_minute
 
 PROVEN_MS = 600_000
 """Milliseconds that a version must have been live: a failure takes minutes to be seen, so a shorter life says nothing."""
@@ -55,10 +55,8 @@ class Good:
         """
         if self.live_ms is None or self.until is None:
             return self.version
-        until = format_timestamp(self.until)[:16].replace("T", " ") + "Z"
-        return (
-            f"{self.version} (last known good: live {duration(self.live_ms / 1000)} without an incident until {until})"
-        )
+        lived = duration(self.live_ms / 1000)
+        return f"{self.version} (last known good: live {lived} without an incident until {date_minute(self.until)}Z)"
 
 
 def last_known_good(
@@ -138,8 +136,7 @@ def _failed(line: Sequence[Deployment], incidents: Iterable[Past], start_error_m
         live = [each for each in line if each.timestamp <= past.started_at + start_error_ms]
         version = _brought(live[-1], live) if live else None
         if version is not None:
-            began = format_timestamp(past.started_at)[:16].replace("T", " ")
-            yield version, f"had an incident at {began}Z"
+            yield version, f"had an incident at {date_minute(past.started_at)}Z"
 
 
 def _brought(deployment: Deployment, line: Sequence[Deployment]) -> str | None:

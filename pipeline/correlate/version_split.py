@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from math import sqrt
 from typing import Literal
 
-from schemas.drift import Drift, Series
+from schemas.drift import MINUTE_MS, Drift, Series
 
 Verdict = Literal["bad", "alike", "unclear"]
 
@@ -31,8 +31,6 @@ RANK_SPREAD = 1 / 3
 
 MINUTES_MIN = 2
 """Minutes in which both must have served: where one takes over from the other at once, they share one by name only."""
-
-MINUTE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +128,15 @@ def verdict_of(drifts: Iterable[Drift], version: str) -> Comparison | None:
 def served(drifts: Iterable[Drift], kind: str) -> set[str]:
     """The versions of a kind that served around the start, as ``kind=version``; empty if records do not say."""
     return {each.version for drift in drifts for each in drift.series if _is_of(kind, each)}
+
+
+def together(one: Sequence[int], other: Sequence[int]) -> list[int]:
+    """The minutes, counted from the begin of both, in which both have records.
+
+    >>> together([5, 0, 2, 1], [0, 3, 4, 2])
+    [2, 3]
+    """
+    return [minute for minute, records in enumerate(zip(one, other, strict=False)) if all(records)]
 
 
 def _first(series: Series) -> int:

@@ -19,9 +19,8 @@ from pipeline.detect.segment_values import codes
 from pipeline.detect.statement import segment_name, six, value_at
 from pipeline.detect.view import View
 from schemas.baseline import SignalBaseline
-from schemas.drift import SERIES_MAX, Series
+from schemas.drift import MINUTE_MS, SERIES_MAX, Series
 
-MINUTE_MS = 60_000
 MINUTES_KEPT = 30
 BEFORE_MS = 10 * MINUTE_MS
 """How long before its start a drift's series begin."""

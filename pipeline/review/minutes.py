@@ -4,10 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.correlate.version_split import MINUTES_MIN
-from schemas.drift import Drift
-
-MINUTE_MS = 60_000
+from pipeline.correlate.version_split import MINUTES_MIN, together
+from schemas.drift import MINUTE_MS, Drift
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,10 +130,7 @@ def _is_beside_another(version: Course, series: Sequence[Course]) -> bool:
     """Whether another version of its kind served in several of the same minutes: one that took over from it did not."""
     kind = version.version.partition("=")[0]
     others = [each for each in series if each.version.partition("=")[0] == kind and each is not version]
-    return any(
-        sum(bool(mine and its) for mine, its in zip(version.records, each.records, strict=False)) >= MINUTES_MIN
-        for each in others
-    )
+    return any(len(together(version.records, each.records)) >= MINUTES_MIN for each in others)
 
 
 def _line(series: Course, drift: Drift) -> Line | None:
