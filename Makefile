@@ -67,7 +67,7 @@ lock: $(READY)  ## write the locks anew, with the newest versions that fit
 	$(COMPILE) --upgrade requirements/build.in -o requirements/build.lock
 	$(COMPILE) --upgrade pyproject.toml -o requirements/runtime.lock
 	$(COMPILE) --upgrade pyproject.toml --extra development -o requirements/development.lock
-	$(BIN)/python -m topologies.lock_jars
+	$(BIN)/python -m topologies.broker.lock_jars
 
 .PHONY: clean
 clean:  ## take away what the other targets made, .venv too

@@ -1,6 +1,6 @@
 """What goes wrong for a person at the terminal: one clear line instead of a traceback."""
 
-from topologies.failure import Failure
+from topologies.errors import Failure
 
 
 class LoadError(Failure):

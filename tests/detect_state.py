@@ -2,14 +2,14 @@
 
 from aiokafka import TopicPartition
 
-from pipeline.detect.parts import PARTITION_KEY
 from pipeline.detect.step import DetectStep
+from pipeline.detect.stream.parts import PARTITION_KEY
 from pipeline.step import Message
 from schemas.dead_letter import DeadLetter
 from schemas.topics import BASELINES, DEAD_LETTERS, checkpoints_topic
-from topologies.checkpoint import read_to_end
-from topologies.client import read_all
-from topologies.configuration import Configuration
+from topologies.configuration.configuration import Configuration
+from topologies.kafka.client import read_all
+from topologies.runtime.checkpoint import read_to_end
 
 
 async def restored(bootstrap: str, configuration: Configuration, *, replay: bool = False) -> list[DetectStep]:

@@ -8,11 +8,11 @@ from typing import get_args
 import click
 import pytest
 
-from pipeline.detect.catalogue import CATEGORIES, EVENTS, SIGNALS
+from pipeline.detect.signals.catalogue import CATEGORIES, EVENTS, SIGNALS
 from schemas.dead_letter import DeadLetterReason
 from schemas.topics import TOPICS
-from topologies.configuration import Configuration
-from topologies.configuration_problems import known_keys
+from topologies.configuration.configuration import Configuration
+from topologies.configuration.problems import known_keys
 
 ROOT = Path(__file__).parents[1]
 DOCS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])

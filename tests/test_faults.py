@@ -21,20 +21,20 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from load.healthy import healthy_day
-from load.lines import json_lines
-from load.plan import Change, Plan
-from load.settle import wait_until_settled
-from load.stage import stage
-from load.world import World, generate
-from pipeline.detect.history import learn_history
+from load.stage.settle import wait_until_settled
+from load.stage.stage import stage
+from load.world.healthy import healthy_day
+from load.world.lines import json_lines
+from load.world.plan import Change, Plan
+from load.world.world import World, generate
+from pipeline.detect.offline.history import learn_history
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
 from schemas.topics import ALERTS, DEPLOYMENTS, DRIFTS, RECORDS
 from tests.topologies.workers import SESSION_TIMEOUT_S, Worker
-from topologies.client import read_all, write
-from topologies.configuration import Configuration
-from topologies.configuration import write as write_configuration
+from topologies.configuration.configuration import Configuration
+from topologies.configuration.configuration import write as write_configuration
+from topologies.kafka.client import read_all, write
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(580)]
 

@@ -18,17 +18,17 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 
-from load.settle import wait_until_settled
-from pipeline.detect.elements import elements_of
+from load.stage.settle import wait_until_settled
+from pipeline.detect.intake.originals import elements_of
 from pipeline.detect.step import DetectStep
 from schemas.dead_letter import DeadLetter
 from schemas.topics import RECORDS, topic
 from tests.detect_state import dead_letters, restored
 from tests.hostile import SUBJECT, SUBJECTS, Kind, kinds, many_subjects
 from tests.pipeline.detect.streams import as_json, record
-from topologies.client import WriteRefused, write
-from topologies.configuration import Configuration
-from topologies.supervise import Topology
+from topologies.configuration.configuration import Configuration
+from topologies.kafka.client import WriteRefused, write
+from topologies.processes.topology import Topology
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
 

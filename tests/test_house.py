@@ -13,7 +13,7 @@ from click import Context
 
 from topologies.cli import COMMANDS as DRIFTWIRE
 from topologies.cli import command
-from topologies.configuration import load
+from topologies.configuration.configuration import load
 
 ROOT = Path(__file__).parents[1]
 ROOTS = ("schemas", "pipeline", "topologies", "load")

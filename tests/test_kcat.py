@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from load.settle import wait_until_settled
+from load.stage.settle import wait_until_settled
 from schemas.timestamp import format_timestamp, parse_timestamp
 from schemas.topics import ALERTS, DEAD_LETTERS, DEPLOYMENTS, RECORDS, topic
 from tests.detect_state import restored
 from tests.topologies.workers import Worker
-from topologies.configuration import Configuration
+from topologies.configuration.configuration import Configuration
 
 pytestmark = [
     pytest.mark.kafka,

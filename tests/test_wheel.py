@@ -34,8 +34,8 @@ def wheel(tmp_path_factory):
 def test_the_wheel_has_the_data_files_and_none_of_the_tests(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     for needed in (
-        "topologies/jars.lock",
-        "pipeline/correlate/rules.toml",
+        "topologies/broker/jars.lock",
+        "pipeline/correlate/severity/rules.toml",
         "schemas/py.typed",
         "load/py.typed",
         "load/scenarios/refusals_up.toml",

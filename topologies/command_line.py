@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from topologies.failure import Failure
+from topologies.errors import Failure
 
 EXIT_FAILURE = 1
 EXIT_INTERRUPTED = 130

@@ -4,9 +4,9 @@ import faust
 
 from pipeline.detect.step import DetectStep
 from schemas.topics import BASELINES, RECORDS
-from topologies.application import application
-from topologies.configuration import Configuration
-from topologies.wiring import Wiring
+from topologies.configuration.configuration import Configuration
+from topologies.runtime.application import application
+from topologies.runtime.wiring import Wiring
 
 
 def build(configuration: Configuration, *, replay: bool) -> faust.App:

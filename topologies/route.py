@@ -7,11 +7,11 @@ import faust
 from pipeline.route.step import RouteStep
 from pipeline.step import Output, Step
 from schemas.topics import ALERTS, COMMANDS
-from topologies.application import application
-from topologies.configuration import Configuration
+from topologies.configuration.configuration import Configuration
 from topologies.receivers import build as build_receivers
 from topologies.receivers import deliver_pending
-from topologies.wiring import Wiring
+from topologies.runtime.application import application
+from topologies.runtime.wiring import Wiring
 
 
 def build(configuration: Configuration, *, replay: bool) -> faust.App:

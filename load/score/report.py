@@ -3,10 +3,10 @@
 from statistics import median
 from typing import Any
 
-from load.score import causes, failures, harmless, severity
-from load.score.null import SIGNAL_RECORDS, Silence, null_report
-from load.score.scenario import scenarios
-from load.score.suites import SUITES, Done, Plan
+from load.score.run_suites import SUITES, Done, Plan
+from load.score.simulation.scenario import scenarios
+from load.score.suites import causes, failures, harmless, severity
+from load.score.suites.false_alarms import SIGNAL_RECORDS, Silence, null_report
 from pipeline.detect.settings import DetectSettings
 
 REPORTED_FROM = 1000

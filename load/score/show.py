@@ -9,7 +9,7 @@ _NONE = "-"
 
 
 def show(report: dict[str, Any], console: Console) -> None:
-    """Print a report of :func:`load.score.suites.run`."""
+    """Print a report of :func:`load.score.run_suites.run`."""
     console.print(f"seed {report['seed']}: seeds for {report['seeds_are_for']}; configuration {report['config_hash']}")
     if "null" in report["suites"]:
         _null(report, console)

@@ -5,12 +5,12 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from pipeline.correlate.business import BusinessHours
-from pipeline.correlate.duties import known_regimes
-from pipeline.correlate.modes import nearest
-from pipeline.correlate.move import Move
-from pipeline.correlate.response import Response
-from pipeline.correlate.rule import Name, Promise, Rule
+from pipeline.correlate.playbook.business_hours import BusinessHours
+from pipeline.correlate.playbook.duties import known_regimes
+from pipeline.correlate.playbook.response_times import Response
+from pipeline.correlate.severity.adjustment import Move
+from pipeline.correlate.severity.rule import Name, Promise, Rule
+from pipeline.wording import nearest
 from schemas.incident import Severity
 
 PublicName = Annotated[str, Field(min_length=1, max_length=100)]

@@ -3,23 +3,22 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from pipeline.correlate.clocks import Clocks
-from pipeline.correlate.commands import follow, was_followed
-from pipeline.correlate.declared import is_declared
-from pipeline.correlate.deployments import Deployments, Served, names_what_it_touches, touches
-from pipeline.correlate.diagnosis import Known
-from pipeline.correlate.expected import relearn_output
-from pipeline.correlate.facts import Facts
-from pipeline.correlate.grouping import Grouping
-from pipeline.correlate.incidents import Incidents
-from pipeline.correlate.parts import Parts
-from pipeline.correlate.reading import Unreadable, read
-from pipeline.correlate.refusals import Standing, incomplete, refusal
-from pipeline.correlate.reminders import NEVER, remind
+from pipeline.correlate.causes.diagnosis import Known
+from pipeline.correlate.causes.workload_shifts import Shifts, explains
+from pipeline.correlate.checkpoint import Parts
+from pipeline.correlate.decode import Unreadable, read
+from pipeline.correlate.deployments.declared_changes import is_declared, relearn_output
+from pipeline.correlate.deployments.deployments import Deployments, Served, names_what_it_touches, touches
+from pipeline.correlate.incidents.clock import Clocks
+from pipeline.correlate.incidents.commands import follow, was_followed
+from pipeline.correlate.incidents.facts import Facts
+from pipeline.correlate.incidents.grouping import Grouping
+from pipeline.correlate.incidents.refusals import Standing, incomplete, refusal
+from pipeline.correlate.incidents.store import Incidents
+from pipeline.correlate.response.reminders import NEVER, remind
+from pipeline.correlate.revision.revision import tell
 from pipeline.correlate.settings import CorrelateSettings
-from pipeline.correlate.shifts import Shifts, explains
-from pipeline.correlate.table import default_table
-from pipeline.correlate.tell import tell
+from pipeline.correlate.severity.table import default_table
 from pipeline.dead_letters import dead_letter
 from pipeline.step import Input, Output
 from schemas.command import Command
@@ -80,7 +79,7 @@ class CorrelateStep:
         """Nothing: no sum here spans messages. A hole can cost a drift, and the next evidence of it opens the incident."""
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """The parts changed since the last call, see :mod:`pipeline.correlate.parts`."""
+        """The parts changed since the last call, see :mod:`pipeline.correlate.checkpoint`."""
         return self._parts.changed()
 
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:

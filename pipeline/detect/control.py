@@ -3,8 +3,8 @@
 from pydantic import ValidationError
 
 from pipeline.dead_letters import dead_letter
-from pipeline.detect.decode import parse
-from pipeline.detect.judge import Judge
+from pipeline.detect.intake.decode import parse
+from pipeline.detect.monitor import Judge
 from pipeline.detect.settings import DetectSettings
 from pipeline.step import Input, Output
 from schemas.baseline import Baseline

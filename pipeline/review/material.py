@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.correlate.containment import rollback_of
-from pipeline.correlate.deployments import Served, takes_back, touches
-from pipeline.correlate.known_good import Good
+from pipeline.correlate.deployments.deployments import Served, takes_back, touches
+from pipeline.correlate.deployments.known_good import Good
+from pipeline.correlate.deployments.rollbacks import rollback_of
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
 from schemas.drift import Drift

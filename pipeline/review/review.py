@@ -4,17 +4,17 @@ It is blameless: it asks what in the system let this happen. Every statement com
 is marked "to be filled in" or "to be answered".
 """
 
-from pipeline.correlate.modes import MODES
-from pipeline.correlate.words import duration
-from pipeline.review.actions import actions
-from pipeline.review.cause import cause
-from pipeline.review.gap import gap
-from pipeline.review.impact import impact
+from pipeline.correlate.playbook.failure_modes import MODES
 from pipeline.review.markdown import code, codes, escaped, moment, table
 from pipeline.review.material import Material
-from pipeline.review.questions import questions
-from pipeline.review.response import response
-from pipeline.review.timeline import timeline
+from pipeline.review.sections.actions import actions
+from pipeline.review.sections.cause import cause
+from pipeline.review.sections.gap import gap
+from pipeline.review.sections.impact import impact
+from pipeline.review.sections.questions import questions
+from pipeline.review.sections.response import response
+from pipeline.review.sections.timeline import timeline
+from pipeline.wording import duration
 from schemas.incident import Incident
 
 _PROMISE = (

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from pipeline.detect.catalogue import SIGNALS
+from pipeline.detect.signals.catalogue import SIGNALS
 from pipeline.review.markdown import codes
 from pipeline.review.material import Material
 from schemas.drift import Layer

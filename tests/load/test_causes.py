@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from load.errors import LoadError
-from load.lines import SUBJECT
-from load.score import causes
-from load.score.decoys import CANARY_LAG_S, DECOYS, LAG_S, WITHIN_S, Deployed, Planted, deployments, lag_s
-from load.score.stream import begins_ms
+from load.score.simulation.stream import begins_ms
+from load.score.suites import causes
+from load.score.suites.decoys import CANARY_LAG_S, DECOYS, LAG_S, WITHIN_S, Deployed, Planted, deployments, lag_s
+from load.world.lines import SUBJECT
 from pipeline.detect.settings import DetectSettings
 
 CASES = {case.name: case for case in causes.cases()}

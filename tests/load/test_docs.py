@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from load.cli import COMMANDS
-from load.failures import FAILURES
+from load.world.failures import FAILURES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "load.md").read_text(encoding="utf-8")
 

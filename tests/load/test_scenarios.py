@@ -9,12 +9,12 @@ import orjson
 import pytest
 
 from load.errors import LoadError
-from load.noise import DAY_MS
-from load.score import further
-from load.score.disturbances import disturbed
-from load.score.scenario import FOLDER, Disturbance, Scenario, Touch, read, scenarios
-from load.score.stream import MONDAY_MS, change_ms, joined, stream
-from load.world import RATES, Columns, World, generate
+from load.score.simulation import extra_signals as further
+from load.score.simulation.disturbances import disturbed
+from load.score.simulation.scenario import FOLDER, Disturbance, Scenario, Touch, read, scenarios
+from load.score.simulation.stream import MONDAY_MS, change_ms, joined, stream
+from load.world.noise import DAY_MS
+from load.world.world import RATES, Columns, World, generate
 
 SEED = 77
 FAILURES = [each for each in scenarios("failure") if each.world == "bot"]

@@ -9,22 +9,23 @@ from click.testing import CliRunner
 
 from load.commands.score import command
 from load.errors import LoadError
-from load.score import failures, harmless, severity, suites
-from load.score.floor import floor_of
-from load.score.normal import Normal, baseline_of, normal_of
-from load.score.null import Quiet, listen, merged, null_report
-from load.score.play import play, play_scenario
-from load.score.provoked import provoked, without_event
-from load.score.real import ROWS, run_real
+from load.score import run_suites as suites
 from load.score.report import report
-from load.score.rivers import alarms, three_sigma
-from load.score.scenario import FOLDER, Scenario, read, scenarios
-from load.score.stream import stream
-from load.score.suites import Done, Plan
-from load.world import SIGNALS
-from pipeline.detect.catalogue import CATEGORIES, EVENTS
-from pipeline.detect.catalogue import SIGNALS as CATALOGUE
+from load.score.run_suites import Done, Plan
+from load.score.simulation.normal_day import Normal, baseline_of, normal_of
+from load.score.simulation.scenario import FOLDER, Scenario, read, scenarios
+from load.score.simulation.stream import stream
+from load.score.suites import failures, harmless, severity
+from load.score.suites.false_alarms import Quiet, listen, merged, null_report
+from load.score.suites.floor import floor_of
+from load.score.suites.play import play, play_scenario
+from load.score.suites.provoked import provoked, without_event
+from load.score.suites.recorded import ROWS, run_real
+from load.score.suites.river_detectors import alarms, three_sigma
+from load.world.world import SIGNALS
 from pipeline.detect.settings import DetectSettings
+from pipeline.detect.signals.catalogue import CATEGORIES, EVENTS
+from pipeline.detect.signals.catalogue import SIGNALS as CATALOGUE
 from schemas.record import Record
 
 SETTINGS = DetectSettings()
@@ -179,7 +180,7 @@ def test_messages_are_made_until_a_minute_after_what_was_found_and_the_truth_to_
 
 def test_the_parts_of_a_suite_give_the_same_whatever_ran_beside_them(monkeypatch: pytest.MonkeyPatch) -> None:
     few = {"failure": [short("outputs_empty"), short("errors_up")], "harmless": [short("absurd_value")]}
-    monkeypatch.setattr("load.score.suites.scenarios", few.__getitem__)
+    monkeypatch.setattr("load.score.run_suites.scenarios", few.__getitem__)
     plan, told = Plan(("failures", "harmless"), SEED, DATA, size=0.01), []
     done = suites.run(plan, SETTINGS, lambda count, total: told.append((count, total)))
     assert told == [(0, 4), (4, 4)], "they share a baseline, so one process plays them"
@@ -328,7 +329,7 @@ def test_a_stream_of_which_nothing_was_ready_fails(tmp_path: Path) -> None:
 
 
 def test_the_command_writes_its_figures_and_says_what_misses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("load.score.suites.ROWS", ROWS[:1])
+    monkeypatch.setattr("load.score.run_suites.ROWS", ROWS[:1])
     file = tmp_path / "score.json"
     arguments = ["--suite", "real", "--seed", "5", "--data", str(tmp_path), "--json", str(file)]
     result = CliRunner().invoke(command, arguments, catch_exceptions=False, env={"COLUMNS": "160"})

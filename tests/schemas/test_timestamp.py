@@ -1,16 +1,8 @@
-import doctest
-
 import pytest
 
-from schemas import timestamp
 from schemas.timestamp import LATEST_MS, SECONDS_BY_MISTAKE_BELOW, format_timestamp, parse_timestamp
 
 AT = 1_795_489_920_123
-
-
-def test_the_examples_in_the_documentation_are_true():
-    result = doctest.testmod(timestamp)
-    assert (result.attempted > 0, result.failed) == (True, 0)
 
 
 @pytest.mark.parametrize(

@@ -12,9 +12,9 @@ import faust
 from pipeline.step import Input, Output
 from schemas.topics import BASELINES, DRIFTS, RECORDS
 from tests.topologies.faults import install_from_environment
-from topologies.application import application
-from topologies.configuration import KafkaSettings
-from topologies.wiring import Wiring
+from topologies.configuration.configuration import KafkaSettings
+from topologies.runtime.application import application
+from topologies.runtime.wiring import Wiring
 
 OUTPUT_EVERY = 500
 

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from topologies.checkpoint import Checkpoints
+from topologies.runtime.checkpoint import Checkpoints
 
 VARIABLE = "DRIFTWIRE_TEST_FAULT"
 """The environment variable that names the fault: ``after_outputs:3`` dies in the third checkpoint with outputs."""

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from topologies import cli
 from topologies.cli import COMMANDS, command
-from topologies.failure import Failure
+from topologies.errors import Failure
 
 
 def run(*arguments, **settings):

@@ -11,7 +11,7 @@ from schemas.notification import Notification
 from schemas.topics import ALERTS, NOTIFICATIONS
 from tests.pipeline.route.samples import incident
 from tests.topologies.endpoint import Endpoint, serving
-from topologies.client import read_all, write
+from topologies.kafka.client import read_all, write
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from tests.topologies.faults import install_from_environment
 from topologies import correlate, detect
-from topologies.configuration import load
-from topologies.run import run_worker
+from topologies.configuration.configuration import load
+from topologies.runtime.run_worker import run_worker
 
 BUILD = {"detect": detect.build, "correlate": correlate.build}
 

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from schemas.deployment import Deployment, DeploymentKind
 from schemas.timestamp import format_timestamp
 from schemas.topics import DEPLOYMENTS
-from topologies.client import write
 from topologies.commands.options import author_option, bootstrap_option, now_ms, wrong_use
 from topologies.commands.values import PointInTime
+from topologies.kafka.client import write
 
 
 @click.command("deployed", short_help="Tell that something was deployed.")

@@ -2,20 +2,19 @@
 
 import asyncio
 import sys
-from collections.abc import AsyncIterable, AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection
 from contextlib import aclosing
 from typing import get_args
 
 import click
-from pydantic import ValidationError
 
-from pipeline.step import Message
 from schemas.incident import Incident, Severity
 from schemas.topics import ALERTS
-from topologies.cards import print_card
-from topologies.client import follow, read_all
 from topologies.commands.options import bootstrap_option
+from topologies.console.cards import print_card
 from topologies.interrupt import run_until_interrupted
+from topologies.kafka.client import follow, read_all
+from topologies.kafka.incident_history import incidents_in
 
 CLOSED = ("resolved", "merged")
 
@@ -97,15 +96,6 @@ async def revisions_after(bootstrap: str, newest: dict[str, Incident]) -> AsyncI
             if incident.revision > seen.get(incident.incident_id, 0):
                 seen[incident.incident_id] = incident.revision
                 yield incident
-
-
-async def incidents_in(messages: AsyncIterable[Message]) -> AsyncIterator[Incident]:
-    """The incidents in messages; what is none is said on the standard error and left out."""
-    async for message in messages:
-        try:
-            yield Incident.from_json(message.value or b"")
-        except ValidationError:
-            click.echo(f"the alert at offset {message.offset} is no incident and is left out", err=True)
 
 
 def _show(incident: Incident, *, as_json: bool) -> None:

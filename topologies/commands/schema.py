@@ -15,7 +15,7 @@ def command() -> None:
 def export_command(directory: Path) -> None:
     """Write one JSON Schema (2020-12) for each message into DIRECTORY."""
     from schemas.export import export  # noqa: PLC0415  slow to import, and --help needs none of it
-    from topologies.failure import Failure  # noqa: PLC0415
+    from topologies.errors import Failure  # noqa: PLC0415
 
     try:
         written = export(directory)

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from pipeline.route.dispatch import Delivery, Dispatch
-from topologies.cards import print_card
+from topologies.console.cards import print_card
 
 
 class ConsoleReceiver:

@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.step import CorrelateStep
-from pipeline.detect.catalogue import CATEGORIES, EVENTS, SIGNALS
+from pipeline.detect.signals.catalogue import CATEGORIES, EVENTS, SIGNALS
 from pipeline.step import Message, Output
 from schemas.command import Command
 from schemas.dead_letter import DeadLetter

@@ -1,6 +1,6 @@
 """Everything has a limit: what gives way when one is hit, and what readers see of it."""
 
-from pipeline.correlate.parts import PART_BYTES_MAX
+from pipeline.correlate.checkpoint import PART_BYTES_MAX
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.step import CorrelateStep
 from tests.pipeline.correlate.builders import (

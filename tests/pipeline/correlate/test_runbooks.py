@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.correlate.modes import MODES
+from pipeline.correlate.playbook.failure_modes import MODES
 from pipeline.correlate.settings import CorrelateSettings
-from pipeline.detect.catalogue import CATEGORIES, EVENTS, SIGNALS
+from pipeline.detect.signals.catalogue import CATEGORIES, EVENTS, SIGNALS
 
 ROOT = Path(__file__).parents[3]
 RUNBOOKS = ROOT / CorrelateSettings().runbooks

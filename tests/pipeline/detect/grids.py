@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from pipeline.detect.grid import Grid, grid_of
-from pipeline.detect.samples import samples_of
+from pipeline.detect.layout.grid import Grid, grid_of
+from pipeline.detect.layout.samples import samples_of
 
 
 def grid_of_channels(channels: np.ndarray, panes: np.ndarray) -> Grid:

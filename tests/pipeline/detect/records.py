@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.detect.catalogue import CATEGORIES, SIGNALS
-from pipeline.detect.fields import Fields
+from pipeline.detect.intake.fields import Fields
+from pipeline.detect.signals.catalogue import CATEGORIES, SIGNALS
 from tests.pipeline.detect.streams import START_MS, outcome, record
 
 JUNK = [None, True, False, 0, 1, 0.5, -1, -0.5, 3, 911, 1e15, 1.1e15, 1e300, "1", "true", "", [], [1], {}, {"a": 1}]

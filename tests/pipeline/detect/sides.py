@@ -1,7 +1,7 @@
 """Sides for the tests of the banks that walk them."""
 
-from pipeline.detect.bets import bets_beyond
-from pipeline.detect.sides import Side
+from pipeline.detect.one_sided_tests.bets import bets_beyond
+from pipeline.detect.one_sided_tests.one_sided_test import Side
 from tests.pipeline.detect.worlds import BY_NAME
 
 

@@ -12,23 +12,24 @@ import pytest
 
 import pipeline.detect
 from pipeline.codec import decode, encode
-from pipeline.detect.bank import Bank
-from pipeline.detect.catalogue import SIGNALS, Signal
-from pipeline.detect.first_seen import FirstSeen
-from pipeline.detect.judge import Judge
-from pipeline.detect.layout import Layout
-from pipeline.detect.learner import Learner
-from pipeline.detect.minutes import Minutes
-from pipeline.detect.pane_means import PaneMeans, Watched
-from pipeline.detect.recent import Recent
-from pipeline.detect.samples import samples_of
-from pipeline.detect.segment_bank import SegmentBank
-from pipeline.detect.segment_sums import by_row, parts_of, sums_of
-from pipeline.detect.segments import Segments
+from pipeline.detect.baselines.learner import Learner
+from pipeline.detect.detectors.adwin import PaneMeans, Watched
+from pipeline.detect.detectors.page_hinkley import Bank
+from pipeline.detect.findings.first_seen import FirstSeen
+from pipeline.detect.findings.recent_values import Recent
+from pipeline.detect.findings.series import Minutes
+from pipeline.detect.layout.grid import by_row
+from pipeline.detect.layout.layout import Layout
+from pipeline.detect.layout.samples import samples_of
+from pipeline.detect.layout.view import View
+from pipeline.detect.monitor import Judge
+from pipeline.detect.one_sided_tests.one_sided_test import sides_of
+from pipeline.detect.segments.segment_bank import SegmentBank
+from pipeline.detect.segments.segment_sums import parts_of, sums_of
+from pipeline.detect.segments.segments import Segments
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.sides import sides_of
-from pipeline.detect.statistics import Statistics
-from pipeline.detect.view import View
+from pipeline.detect.signals.catalogue import SIGNALS, Signal
+from pipeline.detect.statistics.statistics import Statistics
 from schemas.baseline import Baseline
 from tests.pipeline.detect.worlds import START_MS, blocks, learned, normal_world
 
@@ -218,8 +219,8 @@ CASES: dict[type, Case] = {
 def found() -> set[type]:
     """Every class of detect that observes and keeps state."""
     modules = (
-        importlib.import_module(f"pipeline.detect.{module.name}")
-        for module in pkgutil.iter_modules(pipeline.detect.__path__)
+        importlib.import_module(module.name)
+        for module in pkgutil.walk_packages(pipeline.detect.__path__, "pipeline.detect.")
     )
     return {
         own

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from pipeline.detect.catalogue import CATEGORIES, SIGNALS
 from pipeline.detect.settings import DetectSettings
+from pipeline.detect.signals.catalogue import CATEGORIES, SIGNALS
 from pipeline.detect.step import DetectStep
 from pipeline.step import Message
 from schemas.topics import BASELINES

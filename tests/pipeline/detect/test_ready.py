@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from pipeline.detect.moving import REASON
+from pipeline.detect.baselines.stationarity import REASON
 from pipeline.detect.settings import DAY_S, DetectSettings
 from pipeline.detect.step import DetectStep
 from schemas.baseline import Baseline

@@ -4,9 +4,9 @@ import random
 import pytest
 
 from pipeline.codec import encode
-from pipeline.detect.parts import key_of
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
+from pipeline.detect.stream.parts import key_of
 from pipeline.step import Message
 from schemas.baseline import Baseline
 from schemas.dead_letter import DeadLetter

@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.detect.baseline import Source
-from pipeline.detect.block import PANE_MS, Block
-from pipeline.detect.catalogue import SIGNALS, Signal
-from pipeline.detect.learner import Learner
+from pipeline.detect.baselines.baseline import Source
+from pipeline.detect.baselines.learner import Learner
 from pipeline.detect.settings import DetectSettings
+from pipeline.detect.signals.block import PANE_MS, Block
+from pipeline.detect.signals.catalogue import SIGNALS, Signal
 from schemas.baseline import Baseline
 
 START_MS = 1_795_489_920_000

@@ -1,6 +1,3 @@
-import doctest
-import importlib
-
 import pytest
 from markdown_it import MarkdownIt
 
@@ -23,13 +20,6 @@ HOSTILE = (
     "two\n\n# lines\r\n\tand a tab",
     "\x07\u202etfel",
 )
-
-
-@pytest.mark.parametrize("name", ["markdown", "layout"])
-def test_the_examples_in_the_documentation_are_true(name):
-    result = doctest.testmod(importlib.import_module(f"pipeline.review.{name}"))
-    assert result.attempted > 0
-    assert result.failed == 0
 
 
 def shown(source):

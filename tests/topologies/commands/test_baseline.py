@@ -14,9 +14,9 @@ from schemas.relearn import Relearn
 from schemas.timestamp import format_timestamp
 from schemas.topics import BASELINES, DRIFTS
 from tests.pipeline.correlate.builders import drift
-from topologies.client import read_all, write
 from topologies.commands.baseline import command
-from topologies.failure import Failure
+from topologies.errors import Failure
+from topologies.kafka.client import read_all, write
 
 START_MS = 1_795_000_000_000
 RECORDS = 3000

@@ -6,8 +6,8 @@ from click.testing import CliRunner, Result
 
 from schemas.deployment import Deployment
 from schemas.topics import DEPLOYMENTS
-from topologies.client import BrokerUnreachable, read_all
 from topologies.commands.deployed import command
+from topologies.kafka.client import BrokerUnreachable, read_all
 
 AT = "2026-11-24T03:11:40Z"
 

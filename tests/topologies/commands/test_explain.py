@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from topologies.commands.explain import command
-from topologies.failure import Failure
+from topologies.errors import Failure
 
 START_MS = 1_795_000_000_000
 

@@ -7,8 +7,8 @@ from click.testing import CliRunner, Result
 from schemas.command import Command
 from schemas.topics import ALERTS, COMMANDS
 from tests.pipeline.route.samples import incident
-from topologies.client import BrokerUnreachable, read_all, write
 from topologies.commands.incident import command
+from topologies.kafka.client import BrokerUnreachable, read_all, write
 
 
 @pytest.fixture

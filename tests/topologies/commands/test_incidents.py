@@ -14,8 +14,9 @@ from pipeline.step import Message
 from schemas.incident import Incident
 from schemas.topics import ALERTS
 from tests.pipeline.route.samples import STARTED, alert, incident
-from topologies.client import BrokerUnreachable, write
-from topologies.commands.incidents import command, incidents_in, newest_revisions, revisions_after
+from topologies.commands.incidents import command, newest_revisions, revisions_after
+from topologies.kafka.client import BrokerUnreachable, write
+from topologies.kafka.incident_history import incidents_in
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ from schemas.topics import ALERTS, BASELINES, DEPLOYMENTS, DRIFTS
 from tests.pipeline.correlate.builders import MINUTE, START
 from tests.pipeline.review.worlds import DEPLOYMENTS as CHANGES
 from tests.pipeline.review.worlds import WATCHED, baseline, drifts, revisions
-from topologies.client import BrokerUnreachable, write
 from topologies.commands.incident import command
-from topologies.failure import Failure
+from topologies.errors import Failure
+from topologies.kafka.client import BrokerUnreachable, write
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from topologies.commands.schema import command
-from topologies.failure import Failure
+from topologies.errors import Failure
 
 
 def test_each_message_has_its_schema(tmp_path):

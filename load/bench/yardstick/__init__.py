@@ -1,0 +1,1 @@
+"""The yardstick: the obvious pipeline that `driftwire-load bench detect` compares with, unchanged."""

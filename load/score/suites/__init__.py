@@ -1,0 +1,1 @@
+"""load/score/suites."""

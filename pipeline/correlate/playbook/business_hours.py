@@ -1,0 +1,114 @@
+"""Business hours: the days and hours in which people work, in a time zone. What P3 and P4 may take is counted in them."""
+
+import re
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+from pipeline.wording import nearest
+from schemas.timestamp import LATEST_MS
+
+Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+
+_WEEK: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+_TIME = re.compile(r"(?:([01]\d|2[0-3]):([0-5]\d))|24:00", re.ASCII)
+_MIDNIGHT = timedelta(days=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class BusinessHours(BaseModel):
+    """When people work. Times of day are those of the clock on the wall, so a change of the clock moves nobody's morning."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    time_zone: str = Field(
+        default="UTC", max_length=100, description="a name of the IANA time zone database, as Australia/Sydney"
+    )
+    days: tuple[Day, ...] = Field(
+        default=("mon", "tue", "wed", "thu", "fri"), min_length=1, max_length=7, description="the days of work"
+    )
+    begins: str = Field(default="09:00", description="when a day of work begins, HH:MM")
+    ends: str = Field(default="17:00", description="when it ends, HH:MM, later than it begins; 24:00 is midnight")
+    holidays: tuple[Annotated[str, Field(max_length=10)], ...] = Field(
+        default=(), max_length=1_000, description="days without work, YYYY-MM-DD"
+    )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        try:
+            ZoneInfo(name)
+        except (ZoneInfoNotFoundError, ValueError, OSError):
+            near = nearest(name, available_timezones())
+            raise ValueError(f'no time zone is called "{name}": did you mean "{near}"?') from None
+        return name
+
+    @field_validator("begins", "ends")
+    @classmethod
+    def _is_a_time(cls, text: str) -> str:
+        if not _TIME.fullmatch(text):
+            raise ValueError(f'"{text}" is no time of day: write HH:MM, as 09:00')
+        return text
+
+    @field_validator("holidays")
+    @classmethod
+    def _are_days(cls, holidays: tuple[str, ...]) -> tuple[str, ...]:
+        for holiday in holidays:
+            try:
+                known = date.fromisoformat(holiday).isoformat() == holiday
+            except ValueError:
+                known = False
+            if not known:
+                raise ValueError(f'"{holiday}" is no day: write YYYY-MM-DD, as 2026-12-25')
+        return holidays
+
+    @model_validator(mode="after")
+    def _begins_before_it_ends(self) -> "BusinessHours":
+        if _of_day(self.begins) >= _of_day(self.ends):
+            raise ValueError(
+                f'a day of work that begins at {self.begins} must end later than that, not at "{self.ends}"'
+            )
+        return self
+
+    def after(self, at: int, days: float) -> int:
+        """The moment so many business days later, both in Unix ms.
+
+        A business day is the time from ``begins`` to ``ends``; nights, other days and holidays do not count. What comes
+        in the night counts from the next morning. The result is never later than the year 9999.
+
+        >>> from schemas.timestamp import format_timestamp, parse_timestamp
+        >>> format_timestamp(BusinessHours().after(parse_timestamp("2026-11-27T15:00:00Z"), 1))  # a Friday
+        '2026-11-30T15:00:00.000Z'
+        >>> sydney = BusinessHours(time_zone="Australia/Sydney")
+        >>> format_timestamp(sydney.after(parse_timestamp("2026-11-24T16:12:00Z"), 1))  # 03:12 there, on the 25th
+        '2026-11-25T06:00:00.000Z'
+        """
+        try:
+            return max(at, self._after(at, days))
+        except OverflowError:
+            return LATEST_MS
+
+    def _after(self, at: int, days: float) -> int:
+        zone = ZoneInfo(self.time_zone)
+        begins, ends = _of_day(self.begins), _of_day(self.ends)
+        here = (_EPOCH + timedelta(milliseconds=at)).astimezone(zone).replace(tzinfo=None)
+        left = (ends - begins) * days
+        midnight = here.replace(hour=0, minute=0, second=0, microsecond=0)
+        while True:
+            begun = max(here, midnight + begins)
+            if self._is_worked(midnight) and begun < midnight + ends:
+                if begun + left <= midnight + ends:
+                    due = (begun + left).replace(tzinfo=zone)
+                    return (due.astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
+                left -= midnight + ends - begun
+            midnight += _MIDNIGHT
+
+    def _is_worked(self, midnight: datetime) -> bool:
+        return _WEEK[midnight.weekday()] in self.days and midnight.date().isoformat() not in self.holidays
+
+
+def _of_day(text: str) -> timedelta:
+    hours, _, minutes = text.partition(":")
+    return timedelta(hours=int(hours), minutes=int(minutes))

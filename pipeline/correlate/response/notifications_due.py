@@ -1,0 +1,40 @@
+"""Notifications that regulation may require because of an incident, and when each is due."""
+
+from collections.abc import Iterable
+
+from pipeline.correlate.incidents.facts import Facts
+from pipeline.correlate.playbook.duties import DutyRow, duty_rows
+from pipeline.correlate.playbook.failure_modes import mode_of
+from schemas.incident import Duty
+from schemas.timestamp import LATEST_MS
+
+
+def duties_of(facts: Facts, regimes: Iterable[str]) -> list[Duty]:
+    """What may have to be notified because of an incident, by the regimes given; the most urgent first, then by name.
+
+    A row applies by the failure modes that the incident has met at any time, and by its severity now.
+    """
+    enabled = set(regimes)
+    if not enabled:
+        return []
+    met = {mode_of(drift).name for drift in facts.drifts}
+    found = [
+        _duty(row, facts.detected_at)
+        for row in duty_rows()
+        if row.regime in enabled
+        and (not row.failure_modes or met.intersection(row.failure_modes))
+        and (not row.severities or facts.severity in row.severities)
+    ]
+    return sorted(found, key=lambda duty: (duty.due_at is None, duty.due_at or 0, duty.name))
+
+
+def _duty(row: DutyRow, detected_at: int) -> Duty:
+    deadline = row.deadline_ms
+    return Duty(
+        regime=row.regime,
+        name=row.name,
+        due_at=None if deadline is None else min(detected_at + deadline, LATEST_MS),
+        to=row.to,
+        text=f"May apply: decide. {row.text}",
+        source=f"{row.source} (read {row.read.isoformat()})",
+    )

@@ -1,0 +1,71 @@
+"""The demo's story, played through the pure steps: what is planted is found, and nothing else."""
+
+from collections.abc import Iterable
+
+import pytest
+
+from load.demo.story import RECORDS_PER_SECOND, START_MS, Story, story
+from load.demo.verdict import judge
+from load.world.healthy import healthy_baseline
+from load.world.lines import json_lines
+from load.world.world import World, generate
+from pipeline.correlate.step import CorrelateStep
+from pipeline.detect.step import DetectStep
+from pipeline.step import Message, Output
+from schemas.incident import Incident
+from schemas.topics import ALERTS, BASELINES, DEPLOYMENTS, DRIFTS, RECORDS
+from topologies.configuration.configuration import Configuration
+
+SEED = 1
+
+
+def messages(topic: str, values: Iterable[bytes | None], first: int = 0) -> list[Message]:
+    return [Message(topic, 0, first + number, START_MS, None, value) for number, value in enumerate(values)]
+
+
+def played(told: Story) -> list[Incident]:
+    """The incidents at the end, newest revisions."""
+    configuration = Configuration()
+    detect, correlate = DetectStep(0, configuration.detect, replay=True), CorrelateStep(configuration.correlate)
+    baseline = healthy_baseline(SEED, START_MS, RECORDS_PER_SECOND, configuration.detect)
+    detect.control(messages(BASELINES, [baseline.to_json()])[0])
+    alerts: list[Output] = correlate.step(messages(DEPLOYMENTS, [each.to_json() for each in told.plan.deployments]))
+    records = drifts = 0
+    for columns in generate(World(SEED, START_MS, RECORDS_PER_SECOND, told.plan), until_ms=told.end_ms):
+        lines = json_lines(columns, seed=SEED)
+        outputs = detect.step(messages(RECORDS, lines, records))
+        found = [output.value for output in outputs if output.topic == DRIFTS]
+        assert len(found) == len(outputs)
+        alerts += correlate.step(messages(DRIFTS, found, drifts))
+        records, drifts = records + len(lines), drifts + len(found)
+    newest = {}
+    for output in alerts:
+        assert output.topic == ALERTS
+        incident = Incident.from_json(output.value or b"")
+        newest[incident.incident_id] = incident
+    return list(newest.values())
+
+
+@pytest.fixture(scope="module")
+def incidents() -> list[Incident]:
+    return played(story())
+
+
+def test_what_is_planted_is_found_and_nothing_else(incidents: list[Incident]) -> None:
+    verdict = judge(story().planted, incidents)
+    assert [finding.wrong for finding in verdict.findings] == [(), ()]
+    assert verdict.unplanned == ()
+
+
+def test_the_failure_that_was_rolled_back_ends_resolved_and_the_other_stays_open(incidents: list[Incident]) -> None:
+    assert {incident.failure_mode: incident.status for incident in incidents} == {
+        "refusal_spike": "resolved",
+        "stale_index": "open",
+    }
+
+
+def test_a_verdict_on_another_plan_does_not_agree(incidents: list[Incident]) -> None:
+    told = story()
+    assert not judge(told.planted[:1], incidents).agrees
+    assert not judge(told.planted, incidents[:1]).agrees
+    assert not judge(told.planted, []).agrees

@@ -1,0 +1,148 @@
+"""Versions side by side: made by hand, so that what is right is known."""
+
+import pytest
+
+from pipeline.correlate.causes.version_split import compare, served
+from schemas.drift import Series
+from tests.pipeline.correlate.builders import MINUTE, SECOND, START, deployment, drift, only
+
+BEGIN = START - START % MINUTE - 2 * MINUTE
+"""Two minutes before that of the start."""
+
+
+def series(version, records, means, *, values=False):
+    return Series(
+        version=version, begins_at=BEGIN, records=records, means=means, values=[100.0] * len(means) if values else []
+    )
+
+
+def refused(*own, **fields):
+    return drift("refused", series=list(own), **fields)
+
+
+OLD_GOOD = series("prompt=v41", [3000, 3000, 2850, 2850, 2850], [0.01, 0.01, 0.01, 0.01, 0.01])
+OLD_BAD = series("prompt=v41", [3000, 3000, 2850, 2850, 2850], [0.01, 0.01, 0.09, 0.09, 0.09])
+NEW_BAD = series("prompt=v42", [0, 0, 150, 150, 150], [0.0, 0.0, 0.09, 0.09, 0.09])
+NEW_GOOD = series("prompt=v42", [0, 0, 150, 150, 150], [0.0, 0.0, 0.01, 0.01, 0.01])
+
+
+def verdict(old, new, version="prompt=v42", **fields):
+    found = compare(refused(old, new, **fields), version)
+    return None if found is None else found.verdict
+
+
+def test_a_version_that_is_bad_beside_a_good_one_is_bad():
+    found = compare(refused(OLD_GOOD, NEW_BAD), "prompt=v42")
+    assert found is not None
+    assert (found.verdict, found.records) == ("bad", 450)
+    assert (found.new, found.others) == (pytest.approx(0.09), pytest.approx(0.01))
+    # 450 records of 9,000 with a share of 1.4 % when taken together: 40.5 refusals where 6.3 would be by chance.
+    assert found.z == pytest.approx(14.1, abs=0.2)
+
+
+def test_versions_that_are_bad_alike_are_alike_and_so_is_a_good_one_beside_a_bad():
+    assert verdict(OLD_BAD, NEW_BAD) == "alike"
+    assert verdict(OLD_BAD, NEW_GOOD) == "alike"
+
+
+def test_a_few_records_decide_nothing():
+    few = series("prompt=v42", [0, 0, 3, 3, 3], [0.0, 0.0, 0.33, 0.0, 0.0])
+    assert verdict(OLD_GOOD, few) == "unclear"
+    assert verdict(OLD_BAD, few) == "unclear"
+
+
+def test_a_version_that_took_over_at_once_was_never_beside_the_old_one():
+    old = series("prompt=v41", [3000, 3000, 1500, 0, 0], [0.01] * 5)
+    new = series("prompt=v42", [0, 0, 1500, 3000, 3000], [0.0, 0.0, 0.09, 0.09, 0.09])
+    assert verdict(old, new) is None
+
+
+def test_a_version_that_came_later_does_not_clear_the_one_that_did_it_but_can_show_that_it_did():
+    bad = series("prompt=v42", [0, 0, 3000, 1500, 1500], [0.0, 0.0, 0.09, 0.09, 0.09])
+    later_one = series("prompt=v43", [0, 0, 0, 1500, 1500], [0.0, 0.0, 0.0, 0.09, 0.09])
+    mended = series("prompt=v43", [0, 0, 0, 1500, 1500], [0.0, 0.0, 0.0, 0.01, 0.01])
+    assert verdict(bad, later_one, "prompt=v42") == "unclear"
+    assert verdict(bad, mended, "prompt=v42") == "bad"
+    assert verdict(bad, mended, "prompt=v43") == "alike"
+    assert verdict(bad, later_one, "prompt=v43") == "alike"
+
+
+def test_a_signal_that_should_not_fall_is_compared_the_other_way():
+    old = series("model=m1", [3000] * 5, [0.98] * 5)
+    new = series("model=m2", [0, 0, 300, 300, 300], [0.0, 0.0, 0.8, 0.8, 0.8])
+    found = compare(drift("schema_valid", normal=0.98, now=0.8, series=[old, new]), "model=m2")
+    assert found is not None
+    assert found.verdict == "bad"
+
+
+def test_of_values_the_ranks_are_compared():
+    old = series("model=m1", [3000] * 5, [0.5] * 5, values=True)
+    new = series("model=m2", [0, 0, 150, 150, 150], [0.0, 0.0, 0.7, 0.7, 0.7], values=True)
+    found = compare(drift("latency_ms", series=[old, new]), "model=m2")
+    assert found is not None
+    assert found.verdict == "bad"
+    assert compare(drift("latency_ms", channel="dispersion", series=[old, new]), "model=m2") is None
+
+
+def test_minutes_before_the_start_do_not_count():
+    healthy_before = series("prompt=v42", [3000, 3000, 150, 150, 150], [0.01, 0.01, 0.09, 0.09, 0.09])
+    old = series("prompt=v41", [3000, 3000, 2850, 2850, 2850], [0.01, 0.01, 0.01, 0.01, 0.01])
+    found = compare(refused(old, healthy_before), "prompt=v42")
+    assert found is not None
+    assert found.records == 450
+
+
+def test_a_version_that_serves_all_is_known_without_numbers():
+    drifts = [refused(series("prompt=v41", [], []))]
+    assert served(drifts, "prompt") == {"prompt=v41"}
+    assert compare(drifts[0], "prompt=v41") is None
+
+
+def test_the_canary_comes_first_though_another_change_is_nearer():
+    canary = deployment(before_s=300)
+    nearer = deployment("d-7", kind="model", name=None, from_version="m1", to_version="m2", before_s=2)
+    incident = only(canary, nearer, refused(OLD_GOOD, NEW_BAD))
+    first, second = incident.suspects
+    assert (first.deployment_id, first.split) == ("d-42", "bad")
+    assert "its records are bad and those of other versions are not: refused 9.0 %" in first.reason
+    assert first.score >= 0.9
+    assert second.score < 0.3
+    assert "Most likely cause: prompt v41 -> v42" in incident.summary
+
+
+def test_a_canary_that_does_as_the_old_version_does_is_cleared():
+    incident = only(deployment(), refused(OLD_BAD, NEW_BAD))
+    [suspect] = incident.suspects
+    assert suspect.split == "alike"
+    assert suspect.score <= 0.2
+    assert not any(step.action == "rollback" for step in incident.containment)
+
+
+def test_a_deployment_whose_version_no_record_shows_is_less_suspect():
+    elsewhere = only(deployment(), refused(series("prompt=v41", [], [])))
+    here = only(deployment(), refused(series("prompt=v42", [], [])))
+    assert elsewhere.suspects[0].score < 0.35 < here.suspects[0].score
+    assert "no record shows this version" in elsewhere.suspects[0].reason
+
+
+def test_the_comparison_is_told_again_when_more_minutes_make_it_clear():
+    first = refused(
+        series("prompt=v41", [3000, 3000, 1000], [0.01, 0.01, 0.01]), series("prompt=v42", [0, 0, 50], [0.0, 0.0, 0.2])
+    )
+    again = first.model_copy(
+        update={
+            "state": "evidence", "sequence": 1, "series": [OLD_GOOD, NEW_BAD], "updated_at": START + 65 * SECOND,
+        }
+    )  # fmt: skip
+    assert only(deployment(before_s=200), first).suspects[0].split is None
+    assert only(deployment(before_s=200), first, again).suspects[0].split == "bad"
+
+
+def test_what_served_before_a_canary_may_be_gone_and_the_good_version_beside_it_takes_all():
+    beside = series("prompt=v43", [0, 1500, 2850, 2850, 2850], [0.0, 0.01, 0.01, 0.01, 0.01])
+    canary = series("prompt=v42", [150, 150, 150, 150, 150], [0.01, 0.01, 0.09, 0.09, 0.09])
+    incident = only(deployment(before_s=200), refused(beside, canary, segment="prompt=v42", traffic_share=0.05))
+    step = next(each for each in incident.containment if each.action == "rollback")
+    assert step.target == "prompt: stop the canary v42 (5.0 % of the traffic) and send all traffic to v43"
+    assert step.to_version == "v43"
+    assert step.reason.endswith("return to v43, which is good in the same minutes")

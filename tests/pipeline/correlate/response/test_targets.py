@@ -1,0 +1,162 @@
+"""What is due by when, and whether it is done."""
+
+import pytest
+
+from pipeline.correlate.playbook.business_hours import BusinessHours
+from pipeline.correlate.playbook.response_times import Response, response_of
+from pipeline.correlate.response.targets import Progress, response_targets
+from pipeline.correlate.settings import CorrelateSettings
+from schemas.timestamp import parse_timestamp
+from tests.pipeline.correlate.builders import MINUTE, SECOND, START, command, deployment, drift, later, only, tick
+
+AT = parse_timestamp("2026-11-24T11:12:00Z")  # a Tuesday, in business hours
+HOUR, DAY = 60 * MINUTE, 24 * 60 * MINUTE
+REFUSED, EXPOSED = drift(), drift("pii_detected")
+FIRED = EXPOSED.detected_at
+P1_ID, P3_ID = only(EXPOSED).incident_id, only(REFUSED).incident_id
+
+
+def targets(severity, *, response=(), hours=None, **reached):
+    plan = response_of(severity, response)
+    return response_targets(Progress(severity, AT, AT, **reached), plan, hours or BusinessHours())
+
+
+def due(severity, **more):
+    return {target.name: target.due_at - AT for target in targets(severity, **more)}
+
+
+def done(incident):
+    return {target.name: target.done_at for target in incident.response_targets}
+
+
+@pytest.mark.parametrize("severity", ["P1", "P2", "P3", "P4"])
+def test_every_incident_is_classified_within_15_minutes(severity):
+    assert due(severity)["classify"] == 15 * MINUTE
+
+
+@pytest.mark.parametrize("severity", ["P1", "P2"])
+def test_a_commander_is_named_with_the_class(severity):
+    assert due(severity)["commander"] == 15 * MINUTE
+
+
+def test_p1_is_contained_at_once_and_told_of_within_30_minutes_and_every_30_after_that():
+    assert due("P1")["contain"] == 0
+    assert due("P1")["first_communication"] == 30 * MINUTE
+    assert due("P1")["next_communication"] == 60 * MINUTE
+
+
+def test_p2_is_rolled_back_within_2_hours_and_told_of_within_one_and_every_30_minutes_after_that():
+    assert due("P2")["contain"] == 2 * HOUR
+    assert due("P2")["first_communication"] == HOUR
+    assert due("P2")["next_communication"] == 90 * MINUTE
+
+
+def test_p3_is_fixed_in_a_business_day_and_p4_in_a_sprint():
+    assert due("P3") == {"classify": 15 * MINUTE, "fix": DAY}
+    assert due("P4") == {"classify": 15 * MINUTE, "fix": 14 * DAY}
+
+
+def test_the_business_hours_are_those_of_the_configured_time_zone():
+    sydney = BusinessHours(time_zone="Australia/Sydney")  # 22:12 there: the next morning begins at 22:00Z
+    assert AT + due("P3", hours=sydney)["fix"] == parse_timestamp("2026-11-25T06:00:00Z")
+
+
+@pytest.mark.parametrize("severity", ["P1", "P2"])
+def test_the_review_is_due_72_hours_after_the_resolution_and_not_before_there_is_one(severity):
+    assert "review" not in due(severity)
+    assert due(severity, resolved_at=AT + HOUR)["review"] == 73 * HOUR
+    [review] = [each for each in targets(severity, resolved_at=AT) if each.name == "review"]
+    assert review.source == f"playbook: {severity}, review 48 to 72 hours after the resolution: due at 72 h"
+
+
+def test_the_next_communication_counts_from_the_last_one_and_ends_with_the_incident():
+    assert due("P1", told_at=AT + MINUTE, last_told_at=AT + 40 * MINUTE)["next_communication"] == 70 * MINUTE
+    assert "next_communication" not in due("P1", resolved_at=AT + HOUR)
+
+
+def test_the_most_urgent_comes_first():
+    order = [target.due_at for target in targets("P1")]
+    assert order == sorted(order)
+
+
+def test_the_configuration_can_say_otherwise_of_one_thing_and_the_source_says_so():
+    mine = [Response(severity="P1", first_communication_s=900), Response(severity="P3", fix_business_days=2)]
+    assert due("P1", response=mine) == due("P1") | {
+        "first_communication": 15 * MINUTE,
+        "next_communication": 45 * MINUTE,
+    }
+    assert due("P3", response=mine)["fix"] == 2 * DAY
+    sources = {target.name: target.source for target in targets("P1", response=mine)}
+    assert sources["first_communication"] == "configuration: P1, first communication within 15 min"
+    assert sources["contain"] == "playbook: P1, contain at once, by rollback or kill switch"
+
+
+def test_the_configuration_can_ask_more_of_a_p3():
+    mine = [Response(severity="P3", first_communication_s=7_200)]
+    assert due("P3", response=mine)["first_communication"] == 2 * HOUR
+
+
+# what is done
+
+
+def test_what_nobody_has_done_is_not_done():
+    assert set(done(only(EXPOSED)).values()) == {None}
+
+
+@pytest.mark.parametrize("action", ["acknowledge", "classify", "assign", "mitigate", "note"])
+def test_it_is_classified_once_a_person_has_looked_at_it(action):
+    needed = {"classify": {"severity": "P1"}, "assign": {"assignee": "ben"}, "note": {"note": "seen"}}
+    said = command(action, P1_ID, **needed.get(action, {}))
+    assert done(only(EXPOSED, said))["classify"] == START + MINUTE
+
+
+def test_the_first_word_counts_even_when_the_log_has_no_room_for_it_any_more():
+    said = [command("acknowledge", P1_ID, at=START + each * MINUTE) for each in range(1, 12)]
+    incident = only(EXPOSED, *said, settings=CorrelateSettings(log_entries_max=4))
+    assert START + MINUTE not in {entry.at for entry in incident.log}
+    assert done(incident)["classify"] == START + MINUTE
+
+
+def test_it_has_a_commander_once_it_is_assigned():
+    assert done(only(EXPOSED, command("assign", P1_ID, assignee="ben")))["commander"] == START + MINUTE
+
+
+def test_it_is_contained_once_its_signals_are_back():
+    back = later(EXPOSED, 120)
+    assert done(only(EXPOSED, back))["contain"] == back.updated_at
+    again = drift("pii_detected", start=START + 4 * MINUTE, drift_id="again")
+    assert done(only(EXPOSED, back, again))["contain"] is None
+
+
+def test_it_is_contained_once_something_is_rolled_back():
+    back = deployment("d-43", before_s=-120, from_version="v42", to_version="v41")
+    assert done(only(deployment(), EXPOSED, back, tick(START + 3 * MINUTE)))["contain"] == back.timestamp
+    other = deployment("d-44", before_s=-120, from_version="v42", to_version="v43")
+    assert done(only(deployment(), EXPOSED, other, tick(START + 3 * MINUTE)))["contain"] is None
+
+
+def test_it_is_fixed_once_it_is_resolved():
+    assert done(only(REFUSED))["fix"] is None
+    assert done(only(REFUSED, command("resolve", P3_ID)))["fix"] == START + MINUTE
+
+
+# what counts from when
+
+
+def test_what_a_worse_severity_asks_for_counts_from_when_it_was_found():
+    worse = drift("pii_detected", start=START + SECOND, after_s=40 * 60)
+    by_name = {target.name: target.due_at for target in only(REFUSED, worse).response_targets}
+    assert by_name["classify"] == REFUSED.detected_at + 15 * MINUTE
+    assert by_name["first_communication"] == worse.updated_at + 30 * MINUTE
+
+
+def test_what_a_persons_severity_asks_for_counts_from_their_word():
+    said = command("classify", P3_ID, severity="P2", at=START + 20 * MINUTE)
+    by_name = {target.name: target.due_at for target in only(REFUSED, said).response_targets}
+    assert by_name["first_communication"] == START + 80 * MINUTE
+
+
+def test_a_severity_that_a_person_confirms_counts_from_when_it_was_found():
+    said = command("classify", P1_ID, severity="P1", at=START + 20 * MINUTE)
+    by_name = {target.name: target.due_at for target in only(EXPOSED, said).response_targets}
+    assert by_name["first_communication"] == FIRED + 30 * MINUTE

@@ -1,0 +1,146 @@
+"""A daily cycle that a baseline has seen three times is no news; what is no cycle is left as it is."""
+
+import numpy as np
+import pytest
+
+from pipeline.detect.baselines.learner import Learner
+from pipeline.detect.baselines.profile import HOUR_MS, HOURS, at_hour, learn_profile, steps
+from pipeline.detect.settings import DAY_S, DetectSettings
+from schemas.baseline import Profile
+from tests.pipeline.detect.worlds import START_MS, blocks
+
+SETTINGS = DetectSettings(ready_records=1000)
+PER_S = 0.1
+DAY_RECORDS = round(DAY_S * PER_S)
+
+
+def turns(rows, first=0):
+    return 2 * np.pi * (START_MS / 1000 + (first + np.arange(rows)) / PER_S) / DAY_S
+
+
+def latencies(seed, days, amplitude=0.5):
+    rows = round(days * DAY_RECORDS)
+    return np.random.default_rng(seed).lognormal(6.5, 0.4, rows) * np.exp(amplitude * np.sin(turns(rows)))
+
+
+def learned(**columns):
+    learner = Learner("support-bot", SETTINGS)
+    for part in blocks(columns, per_s=PER_S):
+        learner.observe(part)
+    return learner.baseline("file")
+
+
+def test_a_daily_cycle_of_three_days_becomes_a_profile_and_the_band_is_narrower():
+    cyclic = learned(latency_ms=latencies(1, 4)).signals["latency_ms"]
+    two_days = learned(latency_ms=latencies(1, 2.5)).signals["latency_ms"]
+    assert cyclic.profile.transform == "log"
+    assert max(cyclic.profile.medians) / min(cyclic.profile.medians) == pytest.approx(np.exp(1.0), rel=0.15)
+    assert two_days.profile is None
+    assert cyclic.channels["location"].slice_deviation < 0.4 * two_days.channels["location"].slice_deviation
+
+
+def test_a_signal_without_a_cycle_has_no_profile():
+    for seed in range(5):
+        assert learned(latency_ms=latencies(seed, 4, amplitude=0.0)).signals["latency_ms"].profile is None
+
+
+def test_days_that_differ_without_an_hour_to_blame_have_no_profile():
+    for seed in range(5):
+        values = latencies(seed, 5, amplitude=0.0)
+        # A level of its own every six hours, at other hours on other days.
+        levels = np.random.default_rng(seed + 100).normal(0, 0.4, values.size // (DAY_RECORDS // 4) + 1)
+        values *= np.exp(np.repeat(levels, DAY_RECORDS // 4)[: values.size])
+        assert learned(latency_ms=values).signals["latency_ms"].profile is None
+
+
+def test_a_value_that_may_be_negative_or_is_even_is_freed_by_difference():
+    rows = 4 * DAY_RECORDS
+    confidence = np.random.default_rng(3).normal(0.7, 0.05, rows) + 0.1 * np.sin(turns(rows))
+    profile = learned(confidence=confidence).signals["confidence"].profile
+    assert profile.transform == "none"
+    assert max(profile.medians) - min(profile.medians) == pytest.approx(0.2, abs=0.03)
+
+
+def test_hours_of_days_that_differ_still_show_in_the_band():
+    # Each hour of each day has a level of its own, beneath the cycle: a profile of those very days would hide it.
+    rows = 4 * DAY_RECORDS
+    level = np.repeat(np.random.default_rng(6).normal(0, 0.2, 4 * HOURS), DAY_RECORDS // HOURS)
+    noise = np.random.default_rng(7).lognormal(6.5, 0.4, rows) * np.exp(level)
+    plain = learned(latency_ms=noise).signals["latency_ms"]
+    cyclic = learned(latency_ms=noise * np.exp(0.8 * np.sin(turns(rows)))).signals["latency_ms"]
+    assert plain.profile is None
+    assert cyclic.profile is not None
+    assert cyclic.channels["location"].slice_deviation >= plain.channels["location"].slice_deviation
+
+
+def test_rates_have_no_profile():
+    rows = 4 * DAY_RECORDS
+    refused = np.random.default_rng(4).random(rows) < 0.1 * (1 + 0.9 * np.sin(turns(rows)))
+    assert learned(refused=refused.astype(float)).signals["refused"].profile is None
+
+
+def test_hours_that_nobody_saw_take_what_their_neighbours_lead_to():
+    times = START_MS + np.arange(8 * DAY_RECORDS) * round(1000 / PER_S)
+    hours = times // 3_600_000 % HOURS
+    values = latencies(5, 8)
+    seen = (hours >= 2) & (hours < 22)
+    days = (times - START_MS) // (DAY_S * 1000)
+    profile, freed = learn_profile(
+        values[seen], times[seen], (days * 24 + hours)[seen].astype(np.intp), START_MS, START_MS + 8 * DAY_S * 1000
+    )
+    assert len(profile.medians) == HOURS
+    assert np.isfinite(freed).all()
+    missing = [profile.medians[hour] for hour in (22, 23, 0, 1)]
+    low, high = sorted((profile.medians[21], profile.medians[2]))
+    assert all(0.999 * low <= each <= 1.001 * high for each in missing)
+    assert len(set(missing)) == 4
+
+
+@pytest.mark.parametrize("transform", ["log", "none"])
+def test_a_value_at_its_hours_median_is_at_the_days_typical_level(transform):
+    medians = np.linspace(100.0, 300.0, HOURS)
+    factors, shifts = steps(Profile(transform=transform, medians=medians.tolist()))
+    np.testing.assert_allclose(medians * factors + shifts, np.median(medians))
+
+
+@pytest.mark.parametrize(
+    "profile",
+    [
+        Profile(transform="log", medians=[0.0] + [1.0] * 23),
+        Profile(transform="log", medians=[-1.0] * 24),
+        Profile(transform="log", medians=[1e-300] + [1e300] * 23),
+        Profile(transform="none", medians=[-1e308] + [1.7e308] * 23),
+    ],
+)
+def test_a_profile_that_cannot_be_applied_is_refused(profile):
+    with pytest.raises(ValueError, match="medians"):
+        steps(profile)
+
+
+@pytest.mark.parametrize("absurd", [1e300, 1e-300, 1.7e308])
+def test_absurd_hours_give_no_profile_and_no_error(absurd):
+    rows = 4 * DAY_RECORDS
+    values = latencies(8, 4)
+    values[round(rows * 0.3) : round(rows * 0.35)] = absurd
+    times = START_MS + np.arange(rows) * round(1000 / PER_S)
+    slices = (np.arange(rows) // (DAY_RECORDS // HOURS)).astype(np.intp)
+    for sign in (1.0, -1.0):
+        found = learn_profile(sign * values, times, slices, START_MS, START_MS + 4 * DAY_S * 1000)
+        assert found is None or np.isfinite(found[1]).all()
+
+
+def test_hours_too_far_apart_for_numbers_give_no_profile():
+    rows = 4 * DAY_RECORDS
+    times = START_MS + np.arange(rows) * round(1000 / PER_S)
+    slices = (np.arange(rows) // (DAY_RECORDS // HOURS)).astype(np.intp)
+    values = np.where(times // 3_600_000 % HOURS == 5, 1e-300, 1e299 * latencies(9, 4))
+    assert learn_profile(values, times, slices, START_MS, START_MS + 4 * DAY_S * 1000) is None
+
+
+@pytest.mark.parametrize("transform", ["log", "none"])
+def test_a_level_is_told_as_it_is_at_an_hour(transform):
+    profile = Profile(transform=transform, medians=[100.0 + hour for hour in range(24)])
+    factors, shifts = steps(profile)
+    for hour in (0, 9, 23):
+        assert at_hour(profile, 120.0 * factors[hour] + shifts[hour], hour * HOUR_MS + 5) == pytest.approx(120.0)
+    assert at_hour(None, 7.0, 0) == 7.0

@@ -1,0 +1,84 @@
+import random
+
+import numpy as np
+import pytest
+
+from pipeline.detect.blocks.buffer import Buffer
+from pipeline.detect.blocks.rows import Rows
+from pipeline.detect.intake.fields import WIDTH
+from pipeline.detect.settings import DetectSettings
+
+SETTINGS = DetectSettings(block_records=64, flush_records=16, flush_panes=4)
+
+
+def rows(numbers, panes):
+    """Records each of whose columns holds its number; of the unit's own signals there are ever more."""
+    column = np.array(numbers, dtype=np.float64)[:, None]
+    return Rows(
+        values=np.repeat(column, WIDTH, axis=1),
+        custom=np.repeat(column, numbers[-1] // 100, axis=1),
+        times_ms=np.array(numbers),
+        panes=np.array(panes, dtype=np.int64)[numbers],
+        first=np.array([number % 2 == 0 for number in numbers]),
+        request_ids=tuple(f"r-{number}" for number in numbers),
+        labels={"provider": tuple(map(str, numbers))} if numbers[0] % 3 else {},
+    )
+
+
+def numbers_of(block):
+    """The numbers of a block, whose columns must all tell of the same records."""
+    numbers = block.times_ms.tolist()
+    assert (block.values == block.times_ms[:, None]).all()
+    assert (np.isnan(block.custom) | (block.custom == block.times_ms[:, None])).all()
+    assert block.first.tolist() == [number % 2 == 0 for number in numbers]
+    assert list(block.request_ids) == [f"r-{number}" for number in numbers]
+    for labels in block.labels.values():
+        assert all(label in (None, str(number)) for label, number in zip(labels, numbers, strict=True))
+    return numbers
+
+
+def blocks(panes, cuts=()):
+    """The blocks as lists of record numbers, with the number of the record that ended each."""
+    buffer, found, start = Buffer(SETTINGS), [], 0
+    for end in (*cuts, len(panes)):
+        numbers = list(range(start, end))
+        if numbers:
+            found += [(place, numbers_of(block)) for place, block in buffer.push(rows(numbers, panes), numbers)]
+            if len(buffer):
+                assert buffer.rows.request_ids
+        start = end
+    return found
+
+
+def obvious(panes):
+    buffered, found = [], []
+    for number, pane in enumerate(panes):
+        if buffered and pane != panes[buffered[-1]] and (len(buffered) >= 16 or pane - panes[buffered[0]] >= 4):
+            found.append((number, buffered))
+            buffered = []
+        buffered.append(number)
+        if len(buffered) == 64:
+            found.append((number, buffered))
+            buffered = []
+    return found
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_blocks_end_where_the_rule_says_in_any_batches(seed):
+    rng = random.Random(seed)
+    steps = rng.choice(((0,), (0, 0, 0, 1), (0, 1, 9), (0,) * 50 + (1,), (4, 5)))
+    panes = np.cumsum([rng.choice(steps) for _ in range(500)]).tolist()
+    cuts = sorted(rng.sample(range(501), rng.randrange(200)))
+    assert blocks(panes, cuts) == blocks(panes) == obvious(panes)
+
+
+def test_few_records_of_one_pane_wait():
+    assert blocks([7] * 63) == []
+
+
+def test_a_full_block_ends_with_the_record_that_fills_it():
+    assert [(place, len(rows)) for place, rows in blocks([7] * 130)] == [(63, 64), (127, 64)]
+
+
+def test_a_slow_unit_is_looked_at_after_four_panes():
+    assert blocks([1, 2, 3, 4, 5]) == [(4, [0, 1, 2, 3])]

@@ -1,0 +1,221 @@
+import random
+from itertools import pairwise
+
+import pytest
+
+from pipeline.detect.findings.silence import silent_after_s
+from pipeline.detect.settings import DetectSettings
+from pipeline.detect.step import DetectStep
+from pipeline.step import Message
+from schemas.drift import Drift
+from schemas.relearn import Relearn
+from schemas.topics import BASELINES
+from tests.pipeline.detect.streams import START_MS, Checkpoint, as_json, drive, message, record
+from tests.pipeline.detect.worlds import learned, normal_world
+
+SETTINGS = DetectSettings(ready_after_s=60, ready_records=1000, ready_records_rate=500)
+BASELINE = learned(normal_world(1, 5000), SETTINGS)
+SECOND = 1000
+MINUTE = 60 * SECOND
+LATER_MS = START_MS + 10 * MINUTE
+
+
+def step_of(*subjects, replay=False, **changes):
+    step = DetectStep(0, SETTINGS, replay=replay)
+    for offset, subject in enumerate(subjects or ("bot",)):
+        baseline = BASELINE.model_copy(update={"subject": subject, "longest_gap_s": 0, "quietest_per_s": 1, **changes})
+        step.control(Message(BASELINES, 0, offset, START_MS, b"key", baseline.to_json()))
+    return step
+
+
+def sent(*times_s, subject="bot", seed=1):
+    """One record at each time, seconds after the beginning."""
+    rng = random.Random(seed)
+    return [
+        message(
+            number,
+            as_json(record(rng, number, LATER_MS + round(each * SECOND), subject)),
+            LATER_MS + round(each * SECOND),
+        )
+        for number, each in enumerate(times_s)
+    ]
+
+
+def silences(outputs):
+    drifts = [Drift.from_json(output.value) for output in outputs if b'"signal":"silence"' in output.value]
+    return [(each.subject, each.state, *(_s(at) for at in (each.started_at, each.updated_at))) for each in drifts]
+
+
+def _s(at):
+    return (at - LATER_MS) / SECOND
+
+
+def lived(step, messages, until_s, *, stopped=()):
+    """What a live worker finds that ticks every second, but for those in which it is stopped."""
+    outputs = []
+    waiting = list(messages)
+    for second in range(until_s):
+        now = LATER_MS + second * SECOND
+        if second in stopped:
+            continue
+        due = [each for each in waiting if each.timestamp <= now]
+        waiting = waiting[len(due) :]
+        outputs += step.step(due) if due else []
+        outputs += step.tick(now)
+    return silences(outputs)
+
+
+def test_a_subject_that_stops_is_silent_after_two_minutes_and_says_so_once():
+    assert lived(step_of(), sent(*range(60)), 600) == [("bot", "firing", 59.0, 179.0)]
+
+
+def test_it_recovers_with_the_next_records_though_some_were_buffered_before():
+    found = lived(step_of(), sent(*range(60), *range(400, 420)), 500)
+    assert found == [("bot", "firing", 59.0, 179.0), ("bot", "recovered", 59.0, 400.0)]
+
+
+def test_each_silence_is_told():
+    found = lived(step_of(), sent(*range(10), *range(200, 210), *range(400, 420)), 500)
+    assert [state for _, state, _, _ in found] == ["firing", "recovered"] * 2
+
+
+@pytest.mark.parametrize("gap_s", [60, 110])
+def test_a_restart_is_no_silence(gap_s):
+    assert lived(step_of(), sent(*range(60), *range(60 + gap_s, 300)), 300) == []
+
+
+def test_a_subject_that_sends_every_hour_is_not_silent_in_between():
+    step = step_of(longest_gap_s=3600)
+    times = range(0, 6 * 3600, 3600)
+    assert lived(step, sent(*times), 5 * 3600 + 100) == []
+
+
+def test_a_subject_without_a_baseline_is_never_silent():
+    assert lived(DetectStep(0, SETTINGS, replay=False), sent(*range(60)), 600) == []
+
+
+def test_a_subject_of_which_no_record_ever_came_is_not_silent():
+    assert lived(step_of("bot", "search"), sent(*range(300)), 300) == []
+
+
+def test_one_of_two_that_stops_is_told_while_the_other_goes_on():
+    messages = sorted(
+        [*sent(*range(400)), *sent(*range(100), subject="search")], key=lambda each: (each.timestamp, each.offset)
+    )
+    assert lived(step_of("bot", "search"), messages, 400) == [("search", "firing", 99.0, 219.0)]
+
+
+def test_a_worker_that_was_stopped_has_heard_no_silence():
+    assert lived(step_of(), sent(*range(600)), 600, stopped=range(100, 500)) == []
+
+
+def test_a_backlog_is_no_silence():
+    step = step_of("bot", "search")
+    waiting = [*sent(*range(0, 3600, 2)), *sent(3590, subject="search")]
+    outputs = []
+    step.step(sent(0, subject="search"))
+    for second in range(200):
+        outputs += step.step(waiting[second * 9 : second * 9 + 9])
+        outputs += step.tick(LATER_MS + 3600 * SECOND + second * SECOND)
+    assert silences(outputs) == []
+
+
+def test_the_message_says_since_when_and_how_long_is_unusual():
+    outputs = []
+    step = step_of()
+    step.step(sent(0))
+    for second in range(200):
+        outputs += step.tick(LATER_MS + second * SECOND)
+    (drift,) = [Drift.from_json(output.value) for output in outputs if b'"signal":"silence"' in output.value]
+    assert (drift.tier, drift.detector, drift.failure_mode) == ("page", "silence", "silence")
+    assert drift.threshold == 120
+    assert "no record came for 2 min" in drift.sentence
+
+
+@pytest.mark.parametrize(
+    ("gap_s", "quietest_per_s", "expected"),
+    [(0, 0, 120), (10, 1, 120), (3600, 1, 10_800), (10, 0.01, 2800)],
+)
+def test_how_long_is_unusual_depends_on_the_baseline(gap_s, quietest_per_s, expected):
+    baseline = BASELINE.model_copy(update={"longest_gap_s": gap_s, "quietest_per_s": quietest_per_s})
+    assert silent_after_s(baseline, SETTINGS) == expected
+
+
+class TestOfAReplay:
+    def both(self, ends_s=100, returns_s=()):
+        times = [*range(ends_s), *returns_s]
+        return sorted(
+            [*sent(*range(600)), *sent(*times, subject="search")], key=lambda each: (each.timestamp, each.offset)
+        )
+
+    def test_a_subject_that_never_comes_back_is_told_by_the_watermark_of_its_partition(self):
+        step = step_of("bot", "search", replay=True)
+        assert silences(step.step(self.both())) == [("search", "firing", 99.0, 219.0)]
+
+    def test_it_recovers(self):
+        found = silences(step_of("bot", "search", replay=True).step(self.both(returns_s=range(500, 520))))
+        assert found == [("search", "firing", 99.0, 219.0), ("search", "recovered", 99.0, 500.0)]
+
+    def test_a_hole_in_all_that_there_is_is_told_once_records_come_again(self):
+        found = silences(step_of(replay=True).step(sent(*range(60), *range(1000, 1060))))
+        assert [state for _, state, _, _ in found] == ["firing", "recovered"]
+
+    def test_a_subject_whose_clock_is_slow_is_not_silent(self):
+        rng = random.Random(3)
+        slow = [
+            message(number, as_json(record(rng, number, LATER_MS + (number - 600) * SECOND, "search")), LATER_MS)
+            for number in range(600)
+        ]
+        messages = [each for pair in zip(sent(*range(600)), slow, strict=True) for each in pair]
+        assert silences(step_of("bot", "search", replay=True).step(messages)) == []
+
+    @pytest.mark.parametrize("seed", range(4))
+    def test_batches_and_restarts_change_nothing(self, seed):
+        rng = random.Random(seed)
+        messages = self.both(returns_s=[*range(300, 330), *range(500, 510)])
+        expected = step_of("bot", "search", replay=True).step(messages)
+        assert len(silences(expected)) == 4
+        singly = step_of("bot", "search", replay=True)
+        assert drive(singly, messages, range(len(messages))) == expected
+        step, checkpoint, outputs = step_of("bot", "search", replay=True), Checkpoint(), []
+        for start, end in pairwise([0, *sorted(rng.sample(range(len(messages)), 20)), len(messages)]):
+            outputs += step.step(messages[start:end])
+            checkpoint.take(step)
+            step = checkpoint.restored(step_of("bot", "search", replay=True), rng)
+        assert outputs == expected
+
+
+def test_a_live_silence_outlasts_a_restart():
+    step, checkpoint = step_of(), Checkpoint()
+    assert len(lived(step, sent(*range(10)), 200)) == 1
+    checkpoint.take(step)
+    step = checkpoint.restored(step_of(), random.Random(1))
+    outputs = []
+    for second in range(200, 500):
+        outputs += step.tick(LATER_MS + second * SECOND)
+    outputs += step.step(sent(*range(10), *range(500, 510))[10:])
+    assert silences(outputs) == [("bot", "recovered", 9.0, 500.0)]
+
+
+def told_over_a_change(change):
+    """The drift ids of a silence in whose middle something comes through control."""
+    step = step_of()
+    outputs = step.step(sent(*range(10)))
+    for second in range(10, 200):
+        outputs += step.tick(LATER_MS + second * SECOND)
+    outputs += step.control(change)
+    outputs += step.step(sent(*range(10), *range(500, 510))[10:])
+    drifts = [Drift.from_json(output.value) for output in outputs if b'"signal":"silence"' in output.value]
+    assert [each.state for each in drifts] == ["firing", "recovered"]
+    assert [each.sequence for each in drifts] == [0, 1]
+    return {each.drift_id for each in drifts}
+
+
+def test_a_silence_ends_as_the_one_that_began_though_another_baseline_came_in_between():
+    another = BASELINE.model_copy(update={"subject": "bot", "baseline_version": "another", "source": "file"})
+    assert len(told_over_a_change(Message(BASELINES, 0, 9, START_MS, b"key", another.to_json()))) == 1
+
+
+def test_a_silence_ends_while_all_signals_are_learned_anew():
+    anew = Relearn(relearn_id="r", subject="bot", at=LATER_MS + MINUTE, signals=[], reason="accepted")
+    assert len(told_over_a_change(Message(BASELINES, 0, 9, START_MS, b"key", anew.to_json()))) == 1

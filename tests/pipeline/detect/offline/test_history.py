@@ -1,0 +1,86 @@
+"""A baseline from a history is the one that the same records would have given live."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pipeline.detect.offline.history import learn_history
+from pipeline.detect.settings import DetectSettings
+from pipeline.detect.step import DetectStep
+from pipeline.step import Message
+from schemas.baseline import Baseline
+from schemas.topics import BASELINES, RECORDS
+
+START_MS = 1_795_000_000_000
+SETTINGS = DetectSettings(ready_after_s=600, ready_records=100, ready_records_rate=100)
+
+
+def lines(subject, count, seed=3):
+    draws = np.random.default_rng(seed)
+    for number in range(count):
+        yield json.dumps(
+            {
+                "subject": subject,
+                "timestamp": START_MS + number * 500,
+                "output": {"refused": bool(draws.random() < 0.05), "length": float(draws.gamma(4, 100))},
+            }
+        ).encode()
+
+
+def test_every_record_of_the_history_counts():
+    history = learn_history(lines("bot", 5000), SETTINGS)
+    assert history.baselines["bot"].records == 5000
+    assert history.baselines["bot"].signals["refused"].count == 5000
+    assert history.refused.total() == 0
+
+
+def test_arrays_and_single_records_teach_the_same():
+    single = list(lines("bot", 2000))
+    arrays = [b"[" + b",".join(single[start : start + 50]) + b"]" for start in range(0, 2000, 50)]
+    assert learn_history(arrays, SETTINGS) == learn_history(single, SETTINGS)
+
+
+def test_each_subject_has_its_own_and_one_alone_can_be_asked_for():
+    mixed = [line for pair in zip(lines("a", 1000), lines("b", 1000, seed=4), strict=True) for line in pair]
+    both = learn_history(mixed, SETTINGS).baselines
+    assert list(both) == ["a", "b"]
+    assert learn_history(mixed, SETTINGS, subject="b").baselines == {"b": both["b"]}
+
+
+def test_what_is_no_record_is_counted_and_changes_nothing():
+    good = list(lines("bot", 1000))
+    spoiled = [*good[:500], b"{", b"", b'{"subject": 3}', *good[500:]]
+    history = learn_history(spoiled, SETTINGS)
+    assert history.baselines == learn_history(good, SETTINGS).baselines
+    assert history.refused.total() == 3
+
+
+def test_nothing_teaches_nothing():
+    assert learn_history([], SETTINGS).baselines == {}
+
+
+def test_the_live_step_would_have_learned_the_same():
+    values = list(lines("bot", 5000))
+    step = DetectStep(0, SETTINGS, replay=True)
+    outputs = step.step([Message(RECORDS, 0, offset, 0, None, value) for offset, value in enumerate(values)])
+    (live,) = [Baseline.from_json(output.value) for output in outputs if output.topic == BASELINES]
+    learned = learn_history(values[: live.records], SETTINGS).baselines["bot"]
+    assert live.records < 5000
+    assert learned.baseline_version == live.baseline_version
+    assert learned.signals["refused"].mean == pytest.approx(0.05, abs=0.02)
+
+
+def test_only_the_records_of_the_times_asked_for_teach():
+    single = list(lines("bot", 4000))
+    arrays = [b"[" + b",".join(single[start : start + 64]) + b"]" for start in range(0, 4000, 64)]
+    times = {"from_ms": START_MS + 500_000, "to_ms": START_MS + 1_500_000}
+    expected = learn_history(single[1000:3000], SETTINGS).baselines["bot"]
+    assert learn_history(single, SETTINGS, **times).baselines["bot"] == expected
+    assert learn_history(arrays, SETTINGS, **times).baselines["bot"] == expected
+
+
+def test_what_has_no_time_is_refused_whatever_times_were_asked_for():
+    history = learn_history([b'{"subject":"bot"}', b"{", *lines("bot", 500)], SETTINGS, from_ms=START_MS)
+    assert history.refused == {"timestamp_missing": 1, "not_json": 1}
+    assert history.baselines["bot"].records == 500

@@ -1,0 +1,166 @@
+"""A new normal that was accepted or declared is learned, published and judged by, beside what stays as it was."""
+
+import random
+
+import pytest
+
+from pipeline.detect.findings.message import drifts_of
+from pipeline.detect.settings import DetectSettings
+from pipeline.detect.step import DetectStep
+from pipeline.step import Message, Output
+from schemas.baseline import Baseline
+from schemas.dead_letter import DeadLetter
+from schemas.drift import Drift
+from schemas.relearn import Relearn
+from schemas.topics import BASELINES, DEAD_LETTERS
+from tests.pipeline.detect.streams import START_MS, Checkpoint, as_json, message, record
+
+SETTINGS = DetectSettings(ready_after_s=60, ready_records=1000, ready_records_rate=500, relearn_after_s=60)
+SHIFT = 4000
+END = 9000
+STEP_MS = 40
+
+
+def stream(seed: int, *, refused: float = 0.3) -> list[Message]:
+    rng = random.Random(seed)
+    rates = [0.01] * SHIFT + [refused] * (END - SHIFT)
+    return [
+        message(number, as_json(record(rng, number, START_MS + number * STEP_MS, refused=rate)))
+        for number, rate in enumerate(rates)
+    ]
+
+
+def relearn(
+    at: int = START_MS + SHIFT * STEP_MS, *, signals: tuple[str, ...] = ("refused",), offset: int = 50
+) -> Message:
+    content = Relearn(relearn_id="r", subject="bot", at=at, signals=list(signals), reason="accepted")
+    return Message(BASELINES, 0, offset, at, b"k", content.to_json())
+
+
+def run(step: DetectStep, messages: list[Message], *, told: Message | None = None, at: int = SHIFT) -> list[Output]:
+    outputs = step.step(messages[:at])
+    if told is not None:
+        outputs += step.control(told)
+    return outputs + step.step(messages[at:])
+
+
+def of_state(outputs: list[Output], state: str) -> list[Drift]:
+    return [drift for drift in drifts_of(outputs) if drift.state == state]
+
+
+def fired(outputs: list[Output]) -> list[Drift]:
+    return of_state(outputs, "firing")
+
+
+def baselines(outputs: list[Output]) -> list[Baseline]:
+    return [Baseline.from_json(output.value or b"") for output in outputs if output.topic == BASELINES]
+
+
+def test_without_being_told_the_shift_is_news():
+    assert {drift.signal for drift in fired(run(DetectStep(0, SETTINGS, replay=True), stream(1)))} == {"refused"}
+
+
+def test_a_declared_shift_is_no_news_and_becomes_the_normal():
+    outputs = run(DetectStep(0, SETTINGS, replay=True), stream(1), told=relearn())
+    assert fired(outputs) == []
+    first, accepted = baselines(outputs)
+    assert (first.source, accepted.source) == ("live", "accepted")
+    assert accepted.signals["refused"].mean == pytest.approx(0.3, abs=0.05)
+    assert accepted.signals["latency_ms"] == first.signals["latency_ms"]
+    assert accepted.signals["refused"].learned_from >= START_MS + SHIFT * STEP_MS
+    assert accepted.baseline_version != first.baseline_version
+
+
+def test_what_was_not_named_is_judged_as_before():
+    outputs = run(DetectStep(0, SETTINGS, replay=True), stream(1), told=relearn(signals=("length",)))
+    assert {drift.signal for drift in fired(outputs)} == {"refused"}
+
+
+def test_without_names_every_signal_is_learned_anew():
+    accepted = baselines(run(DetectStep(0, SETTINGS, replay=True), stream(1), told=relearn(signals=())))[-1]
+    assert {each.learned_from for each in accepted.signals.values()} != {None}
+    assert all(each.learned_from is not None for each in accepted.signals.values())
+
+
+def test_after_it_was_learned_another_shift_is_news_again():
+    messages = stream(1)
+    rng = random.Random(2)
+    worse = [
+        message(END + number, as_json(record(rng, END + number, START_MS + (END + number) * STEP_MS, refused=0.9)))
+        for number in range(1500)
+    ]
+    step = DetectStep(0, SETTINGS, replay=True)
+    assert fired(run(step, messages, told=relearn())) == []
+    found = fired(step.step(worse))
+    assert {drift.signal for drift in found} == {"refused"}
+    assert all(drift.normal == pytest.approx(0.3, abs=0.05) for drift in found)
+
+
+def test_a_request_older_than_the_baseline_has_been_met():
+    outputs = run(DetectStep(0, SETTINGS, replay=True), stream(1), told=relearn(at=START_MS + 1000))
+    assert {drift.signal for drift in fired(outputs)} == {"refused"}
+    assert len(baselines(outputs)) == 1
+
+
+@pytest.mark.parametrize("cut", range(SHIFT + 200, END, 1400))
+def test_a_restart_on_the_way_changes_nothing(cut):
+    messages = stream(3)
+    whole = DetectStep(0, SETTINGS, replay=True)
+    expected = run(whole, messages, told=relearn())
+    step, checkpoint = DetectStep(0, SETTINGS, replay=True), Checkpoint()
+    outputs = run(step, messages[:cut], told=relearn())
+    checkpoint.take(step)
+    taken_up = DetectStep(0, SETTINGS, replay=True)
+    for offset, output in enumerate(output for output in outputs if output.topic == BASELINES):
+        taken_up.control(Message(BASELINES, 0, offset, START_MS, output.key, output.value))
+    taken_up.control(relearn())
+    checkpoint.restored(taken_up, random.Random(0))
+    assert outputs + taken_up.step(messages[cut:]) == expected
+
+
+def test_a_request_that_came_while_nobody_was_there_is_met():
+    messages = stream(4)
+    step, checkpoint = DetectStep(0, SETTINGS, replay=True), Checkpoint()
+    outputs = step.step(messages[:SHIFT])
+    checkpoint.take(step)
+    taken_up = DetectStep(0, SETTINGS, replay=True)
+    for output in outputs:
+        if output.topic == BASELINES:
+            taken_up.control(Message(BASELINES, 0, 0, START_MS, output.key, output.value))
+    taken_up.control(relearn())
+    checkpoint.restored(taken_up, random.Random(0))
+    later = taken_up.step(messages[SHIFT:])
+    assert fired(later) == []
+    assert [baseline.source for baseline in baselines(later)] == ["accepted"]
+
+
+def test_a_request_that_cannot_be_read_is_a_dead_letter():
+    broken = Message(BASELINES, 0, 1, START_MS, b"k", b'{"type": "relearn", "subject": "bot", "at": "soon"}')
+    [letter] = DetectStep(0, SETTINGS, replay=True).control(broken)
+    assert letter.topic == DEAD_LETTERS
+    content = DeadLetter.from_json(letter.value or b"")
+    assert content.reason == "contract"
+    assert "what to learn anew" in (content.detail or "")
+
+
+def test_what_was_off_is_over_once_its_new_normal_is_judged_by():
+    late = relearn(at=START_MS + (SHIFT + 1500) * STEP_MS)
+    outputs = run(DetectStep(0, SETTINGS, replay=True), stream(1), told=late, at=SHIFT + 1500)
+    opened = {drift.drift_id for drift in fired(outputs)}
+    assert opened
+    over = of_state(outputs, "recovered")
+    assert {drift.drift_id for drift in over} == opened
+    assert all("what is normal was learned anew" in drift.sentence for drift in over)
+    assert [output.topic for output in outputs].index(BASELINES) < len(outputs)
+    assert baselines(outputs)[-1].source == "accepted"
+
+
+def test_a_published_baseline_ends_what_the_one_before_said():
+    messages = stream(5)
+    step = DetectStep(0, SETTINGS, replay=True)
+    outputs = step.step(messages)
+    opened = {drift.drift_id for drift in fired(outputs)}
+    assert opened
+    newer = baselines(outputs)[0].model_copy(update={"source": "file", "baseline_version": "another"})
+    said = step.control(Message(BASELINES, 0, 9, START_MS, b"k", newer.to_json()))
+    assert {drift.drift_id for drift in of_state(said, "recovered")} == opened
