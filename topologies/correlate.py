@@ -4,9 +4,8 @@ import faust
 
 from pipeline.correlate.step import CorrelateStep
 from schemas.topics import COMMANDS, DEPLOYMENTS, DRIFTS
-from topologies.configuration.configuration import Configuration
-from topologies.runtime.application import application
-from topologies.runtime.wiring import Wiring
+from topologies.configuration import Configuration
+from topologies.runtime import Wiring, application
 
 
 def build(configuration: Configuration, *, replay: bool) -> faust.App:

@@ -4,9 +4,8 @@ import faust
 
 from pipeline.detect.step import DetectStep
 from schemas.topics import BASELINES, RECORDS
-from topologies.configuration.configuration import Configuration
-from topologies.runtime.application import application
-from topologies.runtime.wiring import Wiring
+from topologies.configuration import Configuration
+from topologies.runtime import Wiring, application
 
 
 def build(configuration: Configuration, *, replay: bool) -> faust.App:

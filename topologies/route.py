@@ -4,14 +4,13 @@ from typing import cast
 
 import faust
 
-from pipeline.route.step import RouteStep
+from pipeline.route import RouteStep
 from pipeline.step import Output, Step
 from schemas.topics import ALERTS, COMMANDS
-from topologies.configuration.configuration import Configuration
+from topologies.configuration import Configuration
 from topologies.receivers import build as build_receivers
 from topologies.receivers import deliver_pending
-from topologies.runtime.application import application
-from topologies.runtime.wiring import Wiring
+from topologies.runtime import Wiring, application
 
 
 def build(configuration: Configuration, *, replay: bool) -> faust.App:

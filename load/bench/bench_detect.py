@@ -20,15 +20,11 @@ from rich.table import Table
 from load.bench.machine import machine
 from load.bench.timed import Timed, judged_share, run_timed
 from load.bench.yardstick_run import COMMAND, run_obvious
-from load.inputs.files import Line
-from load.stage.progress import progress_bar
-from load.stage.stage import plainly, stage
-from load.traffic.produce import Produced, partition_of, produce
-from load.world.healthy import healthy_baseline
-from load.world.lines import SUBJECT, json_lines
-from load.world.plan import Change, Plan
-from load.world.world import World, generate
-from topologies.configuration.configuration import Configuration
+from load.inputs import Line
+from load.stage import plainly, progress_bar, stage
+from load.traffic import Produced, partition_of, produce
+from load.world import SUBJECT, Change, Plan, World, generate, healthy_baseline, json_lines
+from topologies.configuration import Configuration
 
 FLOOR = 6.0
 """What the ratio to the obvious pipeline must be at least."""

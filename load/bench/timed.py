@@ -10,20 +10,19 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from load.errors import LoadError
-from load.stage.settle import read_offsets
-from load.stage.stage import unless_it_fails
-from pipeline.detect.findings.message import drift_of
+from load.stage import read_offsets, unless_it_fails
+from pipeline.detect.findings import drift_of
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.step import Message
 from schemas.baseline import Baseline
 from schemas.drift import Drift
 from schemas.topics import BASELINES, DEAD_LETTERS, DRIFTS, RECORDS, checkpoints_topic
-from topologies.broker.topics import create_topics
-from topologies.configuration.configuration import Configuration
-from topologies.kafka.client import read_all
-from topologies.processes.topology import Topology
-from topologies.runtime.checkpoint import read_to_end
+from topologies.broker import create_topics
+from topologies.configuration import Configuration
+from topologies.kafka import read_all
+from topologies.processes import Topology
+from topologies.runtime import read_to_end
 
 SAMPLE_S = 0.1
 """Seconds between two looks at the committed offsets."""

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from load.errors import LoadError
 from schemas.topics import RECORDS
-from topologies.broker.child import dies_with_parent
+from topologies.broker import dies_with_parent
 
 SCRIPT = Path(__file__).parent / "yardstick" / "obvious.py"
 COMMAND = ("python", "load/bench/yardstick/obvious.py", "worker", "-l", "error", "--without-web")

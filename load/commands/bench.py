@@ -27,7 +27,7 @@ def detect(*, seed: int, records: int, json_file: Path | None) -> None:
     """
     from rich.console import Console  # noqa: PLC0415  slow to import, and --help needs none of it
 
-    from load.bench.bench_detect import bench, show  # noqa: PLC0415
+    from load.bench import bench, show  # noqa: PLC0415
 
     console = Console()
     measured = asyncio.run(bench(seed, records, time.time_ns() // 1_000_000, console))

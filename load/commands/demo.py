@@ -21,7 +21,7 @@ def command(*, seed: int, keep: bool, json_file: Path | None) -> None:
     """
     from rich.console import Console  # noqa: PLC0415  slow to import, and --help needs none of it
 
-    from load.demo.play_demo import play, show  # noqa: PLC0415
+    from load.demo import play, show  # noqa: PLC0415
     from topologies.interrupt import run_until_interrupted  # noqa: PLC0415
 
     console = Console()

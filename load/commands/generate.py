@@ -8,10 +8,7 @@ from typing import IO
 import click
 
 from load.errors import LoadError
-from load.world.failures import FAILURES
-from load.world.lines import SUBJECT, json_lines
-from load.world.plan import Change, Plan
-from load.world.world import World, generate
+from load.world import FAILURES, SUBJECT, Change, Plan, World, generate, json_lines
 from topologies.commands.values import PointInTime
 
 START = "2026-11-24T00:00:00Z"

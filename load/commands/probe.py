@@ -6,8 +6,8 @@ import time
 import click
 from pydantic import ValidationError
 
-from load.traffic.probes import probes
-from load.world.lines import SUBJECT
+from load.traffic import probes
+from load.world import SUBJECT
 from topologies.commands.options import bootstrap_option, wrong_use
 from topologies.commands.values import Duration
 
@@ -26,7 +26,7 @@ def command(
 
     Traffic cannot show that a safety filter is off: it hardly ever triggers, and then it never does. Probes can.
     """
-    from load.traffic.produce import produce  # noqa: PLC0415  slow to import, and --help needs none of it
+    from load.traffic import produce  # noqa: PLC0415  slow to import, and --help needs none of it
 
     if every <= 0:
         raise click.BadParameter("write a time above 0, such as 10s", param_hint="--every")

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from load.commands.options import Speed, json_option, write_json
 from load.errors import LoadError
-from load.inputs.columns import START_MS, CsvMapping, parse_mapping
+from load.inputs import START_MS, CsvMapping, parse_mapping
 from topologies.commands.values import Duration, PointInTime
 
 EXISTING = click.Path(path_type=Path)
@@ -53,8 +53,8 @@ def command(
     FILES are NDJSON, gzipped NDJSON (.gz) or CSV (.csv). Ends with status 1 if some subject was never judged, because
     no baseline was ready: such a silence proves nothing.
     """
-    from load.traffic.replay import Replay, run, show  # noqa: PLC0415  slow to import, and --help needs none of it
-    from topologies.configuration.configuration import load  # noqa: PLC0415
+    from load.traffic import Replay, run, show  # noqa: PLC0415  slow to import, and --help needs none of it
+    from topologies.configuration import load  # noqa: PLC0415
 
     if bootstrap is not None and (ready_after is not None or ready_records is not None):
         raise click.UsageError("--ready-after and --ready-records are settings of the topology that --bootstrap names")

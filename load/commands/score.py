@@ -30,10 +30,14 @@ def command(*, suite: str, seed: int, data: Path, json_file: Path | None) -> Non
     """
     from rich.console import Console  # noqa: PLC0415  slow to import, and --help needs none of it
 
-    from load.score.report import report  # noqa: PLC0415
-    from load.score.run_suites import SUITES, Plan, run  # noqa: PLC0415
-    from load.score.show import show  # noqa: PLC0415
-    from load.stage.progress import progress_bar  # noqa: PLC0415
+    from load.score import (  # noqa: PLC0415
+        SUITES,
+        Plan,
+        report,  # noqa: PLC0415
+        run,
+        show,  # noqa: PLC0415
+    )
+    from load.stage import progress_bar  # noqa: PLC0415
     from pipeline.detect.settings import DetectSettings  # noqa: PLC0415
 
     console = Console(width=max(WIDTH_MIN, Console().width))

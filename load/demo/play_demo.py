@@ -17,22 +17,17 @@ from rich.table import Table
 
 from load.demo.story import RECORDS_PER_SECOND, START_MS, Story, story
 from load.demo.verdict import Finding, Verdict, judge
-from load.inputs.files import Line
-from load.stage.collect import collect
-from load.stage.progress import progress_bar
-from load.stage.settle import wait_until_settled
-from load.stage.stage import plainly, stage, unless_it_fails
-from load.traffic.produce import produce
-from load.world.healthy import healthy_baseline
-from load.world.lines import SUBJECT, json_lines
-from load.world.world import World, generate
+from load.inputs import Line
+from load.stage import collect, plainly, progress_bar, stage, unless_it_fails, wait_until_settled
+from load.traffic import produce
+from load.world import SUBJECT, World, generate, healthy_baseline, json_lines
 from schemas.incident import Incident
 from schemas.timestamp import clock_time
 from schemas.topics import ALERTS, DEPLOYMENTS
-from topologies.configuration.configuration import Configuration
-from topologies.console.cards import card
-from topologies.kafka.client import follow, write
-from topologies.processes.topology import Topology
+from topologies.configuration import Configuration
+from topologies.console import card
+from topologies.kafka import follow, write
+from topologies.processes import Topology
 
 SPEED = 200.0
 """Seconds of event time a second: half an hour in ten seconds."""

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from load.demo.verdict import Planted
-from load.world.lines import SUBJECT
-from load.world.plan import Change, Plan
+from load.world import SUBJECT, Change, Plan
 from schemas.deployment import Deployment
 from schemas.timestamp import parse_timestamp
 

@@ -13,25 +13,19 @@ from pathlib import Path
 from rich.console import Console
 
 from load.demo.story import MINUTE_MS, RECORDS_PER_SECOND, START_MS
-from load.inputs.files import Line
-from load.stage.collect import collect
-from load.stage.settle import wait_until_settled
-from load.stage.stage import plainly, stage, unless_it_fails
-from load.traffic.produce import produce
-from load.world.healthy import healthy_baseline
-from load.world.lines import SUBJECT, json_lines
-from load.world.plan import Change, Plan
-from load.world.world import World, generate
+from load.inputs import Line
+from load.stage import collect, plainly, stage, unless_it_fails, wait_until_settled
+from load.traffic import produce
+from load.world import SUBJECT, Change, Plan, World, generate, healthy_baseline, json_lines
 from schemas.deployment import Deployment
 from schemas.incident import Incident
 from schemas.timestamp import format_timestamp
 from schemas.topics import ALERTS
-from topologies.configuration.configuration import Configuration
-from topologies.console.cards import card
+from topologies.configuration import Configuration
+from topologies.console import card
 from topologies.errors import Failure
-from topologies.kafka.client import read_all
-from topologies.kafka.incident_history import incidents_in
-from topologies.processes.topology import Topology
+from topologies.kafka import incidents_in, read_all
+from topologies.processes import Topology
 
 FAILURE = "pii_exposure"
 BEGINS_MS = START_MS + 10 * MINUTE_MS

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from load.errors import LoadError
-from pipeline.detect.signals.catalogue import CATEGORIES, SIGNALS
+from pipeline.detect.signals import catalogue
 from schemas.timestamp import format_timestamp, parse_timestamp
 
 START_MS = 1_704_067_200_000
@@ -24,7 +24,7 @@ UNIX_SECONDS_FROM = 1_000_000_000
 LABELS = ("subject", "request_id", "environment", "provider", "provider_model")
 LABEL_SECTIONS = ("versions", "segment")
 
-_BY_NAME = {signal.name: signal for signal in (*SIGNALS, *CATEGORIES)}
+_BY_NAME = {signal.name: signal for signal in (*catalogue.SIGNALS, *catalogue.CATEGORIES)}
 _PLAIN_TIME = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d+)?)(Z|[+-]\d\d:\d\d)?")
 _TRUE, _FALSE = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
 

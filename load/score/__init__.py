@@ -1,1 +1,10 @@
-"""The score: what detect finds of failures whose truth is known, and what it says where nothing failed."""
+"""The score: detection and diagnosis against ground truth.
+
+Its rooms are simulation and suites.
+"""
+
+from load.score.report import report
+from load.score.run_suites import SUITES, Plan, run
+from load.score.show import show
+
+__all__ = ["SUITES", "Plan", "report", "run", "show"]

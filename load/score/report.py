@@ -4,9 +4,8 @@ from statistics import median
 from typing import Any
 
 from load.score.run_suites import SUITES, Done, Plan
-from load.score.simulation.scenario import scenarios
-from load.score.suites import causes, failures, harmless, severity
-from load.score.suites.false_alarms import SIGNAL_RECORDS, Silence, null_report
+from load.score.simulation import scenarios
+from load.score.suites import SIGNAL_RECORDS, Silence, causes, failures, harmless, null_report, severity
 from pipeline.detect.settings import DetectSettings
 
 REPORTED_FROM = 1000

@@ -11,11 +11,8 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Literal
 
-from load.score.simulation.normal_day import Normal, normal_of
-from load.score.simulation.scenario import Scenario, scenarios
-from load.score.suites import causes, failures, harmless, severity
-from load.score.suites.false_alarms import listen, quiet_services
-from load.score.suites.recorded import ROWS, run_real
+from load.score.simulation import Normal, Scenario, normal_of, scenarios
+from load.score.suites import ROWS, causes, failures, harmless, listen, quiet_services, run_real, severity
 from pipeline.detect.settings import DetectSettings
 
 Suite = Literal["null", "failures", "harmless", "real", "severity", "causes"]

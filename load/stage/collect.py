@@ -19,7 +19,7 @@ from schemas.incident import Incident
 from schemas.message import Message
 from schemas.timestamp import format_timestamp
 from schemas.topics import ALERTS, BASELINES, DEAD_LETTERS, DRIFTS
-from topologies.kafka.client import read_all
+from topologies.kafka import read_all
 
 ContractType = TypeVar("ContractType", bound=Message)
 

@@ -11,9 +11,9 @@ from typing import TypeVar
 from rich.console import Console
 
 from schemas.baseline import Baseline
-from topologies.baselines.baselines import publish
-from topologies.configuration.configuration import Configuration
-from topologies.processes.topology import STEPS, Topology
+from topologies.baselines import publish
+from topologies.configuration import Configuration
+from topologies.processes import STEPS, Topology
 
 TROUBLE = (" WARNING driftwire", " ERROR driftwire", " CRITICAL ", "Error: ", " died ", "did not stop")
 """What marks a worker's line as worth showing during a run; cards and progress are the run's own business."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from itertools import count as counted
 
-from load.inputs.files import Line
+from load.inputs import Line
 from schemas.record import Record, Safety
 
 

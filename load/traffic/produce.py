@@ -14,7 +14,7 @@ from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from load.errors import LoadError
-from load.inputs.files import Line
+from load.inputs import Line
 from schemas.topics import RECORDS, topic
 
 BATCH_BYTES = 512 * 1024

@@ -15,12 +15,18 @@ from rich.console import Console
 from rich.markup import escape
 
 from load.errors import LoadError
-from load.inputs.columns import CsvMapping
-from load.inputs.files import Line, in_event_time_order, read_deployments, read_records, shifted
-from load.stage.collect import Outcome, collect, places
-from load.stage.progress import progress_bar, step_bars
-from load.stage.settle import wait_until_settled
-from load.stage.stage import plainly, stage, unless_it_fails
+from load.inputs import CsvMapping, Line, in_event_time_order, read_deployments, read_records, shifted
+from load.stage import (
+    Outcome,
+    collect,
+    places,
+    plainly,
+    progress_bar,
+    stage,
+    step_bars,
+    unless_it_fails,
+    wait_until_settled,
+)
 from load.traffic.liveness import is_live
 from load.traffic.produce import Produced, produce
 from load.traffic.show_outcome import show_outcome
@@ -29,8 +35,8 @@ from schemas.baseline import Baseline
 from schemas.deployment import Deployment
 from schemas.timestamp import format_timestamp
 from schemas.topics import DAY_MS, DEPLOYMENTS
-from topologies.baselines.baselines import publish, read_baseline
-from topologies.configuration.configuration import Configuration
+from topologies.baselines import publish, read_baseline
+from topologies.configuration import Configuration
 
 LIVE_LATE_MAX_MS = 7 * DAY_MS
 """Milliseconds: how old a record may be for a pipeline that runs live."""

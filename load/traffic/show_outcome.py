@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from load.stage.collect import Outcome
+from load.stage import Outcome
 from schemas.drift import Tier
 from schemas.timestamp import format_timestamp
-from topologies.console.cards import card
+from topologies.console import card
 
 INCIDENT_CARDS_MAX = 20
 """Cards that are shown in full; further incidents are counted."""

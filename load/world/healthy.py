@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from load.errors import LoadError
 from load.world.lines import SUBJECT, json_lines
 from load.world.world import World
-from pipeline.detect.offline.history import learn_history
+from pipeline.detect.offline import learn_history
 from pipeline.detect.settings import DetectSettings
 from schemas.baseline import Baseline
 

@@ -8,13 +8,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pipeline.codec import decode, encode
-from pipeline.correlate.causes.workload_shifts import Shifts
-from pipeline.correlate.deployments.deployments import Deployments
-from pipeline.correlate.incidents import facts_state
-from pipeline.correlate.incidents.clock import Clocks
-from pipeline.correlate.incidents.facts import Facts
-from pipeline.correlate.incidents.store import Incidents
-from pipeline.correlate.incidents.tracked import Tracked
+from pipeline.correlate.causes import Shifts
+from pipeline.correlate.deployments import Deployments
+from pipeline.correlate.incidents import Clocks, Facts, Incidents, Tracked, facts_state
 
 SETTINGS_HASH = ""
 """Of the checkpoint. No setting changes what the state means, so a changed setting forgets no open incident."""

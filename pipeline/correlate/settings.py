@@ -5,11 +5,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from pipeline.correlate.playbook.business_hours import BusinessHours
-from pipeline.correlate.playbook.duties import known_regimes
-from pipeline.correlate.playbook.response_times import Response
-from pipeline.correlate.severity.adjustment import Move
-from pipeline.correlate.severity.rule import Name, Promise, Rule
+from pipeline.correlate.playbook import BusinessHours, Response, known_regimes
+from pipeline.correlate.severity import Move, Name, Promise, Rule
 from pipeline.wording import nearest
 from schemas.incident import Severity
 

@@ -3,22 +3,32 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from pipeline.correlate.causes.diagnosis import Known
-from pipeline.correlate.causes.workload_shifts import Shifts, explains
+from pipeline.correlate.causes import Known, Shifts, explains
 from pipeline.correlate.checkpoint import Parts
 from pipeline.correlate.decode import Unreadable, read
-from pipeline.correlate.deployments.declared_changes import is_declared, relearn_output
-from pipeline.correlate.deployments.deployments import Deployments, Served, names_what_it_touches, touches
-from pipeline.correlate.incidents.clock import Clocks
-from pipeline.correlate.incidents.commands import follow, was_followed
-from pipeline.correlate.incidents.facts import Facts
-from pipeline.correlate.incidents.grouping import Grouping
-from pipeline.correlate.incidents.refusals import Standing, incomplete, refusal
-from pipeline.correlate.incidents.store import Incidents
-from pipeline.correlate.response.reminders import NEVER, remind
-from pipeline.correlate.revision.revision import tell
+from pipeline.correlate.deployments import (
+    Deployments,
+    Served,
+    is_declared,
+    names_what_it_touches,
+    relearn_output,
+    touches,
+)
+from pipeline.correlate.incidents import (
+    Clocks,
+    Facts,
+    Grouping,
+    Incidents,
+    Standing,
+    follow,
+    incomplete,
+    refusal,
+    was_followed,
+)
+from pipeline.correlate.response import NEVER, remind
+from pipeline.correlate.revision import tell
 from pipeline.correlate.settings import CorrelateSettings
-from pipeline.correlate.severity.table import default_table
+from pipeline.correlate.severity import default_table
 from pipeline.dead_letters import dead_letter
 from pipeline.step import Input, Output
 from schemas.command import Command

@@ -3,7 +3,7 @@
 from pydantic import ValidationError
 
 from pipeline.dead_letters import dead_letter
-from pipeline.detect.intake.decode import parse
+from pipeline.detect.intake import parse
 from pipeline.detect.monitor import Judge
 from pipeline.detect.settings import DetectSettings
 from pipeline.step import Input, Output

@@ -8,24 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.detectors.adwin import PaneMeans, watched_of
-from pipeline.detect.detectors.demotion import Demotion
-from pipeline.detect.detectors.late_bursts import LateBursts
-from pipeline.detect.detectors.page_hinkley import Bank, Crossing
-from pipeline.detect.findings.finding import Finding
-from pipeline.detect.findings.latch import Latch
-from pipeline.detect.findings.recent_values import Recent
-from pipeline.detect.findings.series import Minutes
-from pipeline.detect.findings.statement import ended, statement
-from pipeline.detect.layout.layout import Layout
-from pipeline.detect.layout.samples import samples_of
-from pipeline.detect.layout.view import View
-from pipeline.detect.one_sided_tests.one_sided_test import PAGE_RECORDS, PROBES, Moved, Side, sides_of
-from pipeline.detect.segments.segment_drifts import SegmentDrifts
-from pipeline.detect.segments.segments import Seen, Segments
-from pipeline.detect.segments.single_tenant import is_of_one_small_tenant
+from pipeline.detect.detectors import Bank, Crossing, Demotion, LateBursts, PaneMeans, watched_of
+from pipeline.detect.findings import Finding, Latch, Minutes, Recent, ended, statement
+from pipeline.detect.layout import Layout, View, samples_of
+from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBES, Moved, Side, sides_of
+from pipeline.detect.segments import Seen, SegmentDrifts, Segments, is_of_one_small_tenant
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.signals.block import Block
+from pipeline.detect.signals import Block
 from schemas.baseline import Baseline
 from schemas.drift import DriftState
 

@@ -8,20 +8,23 @@ from numpy.typing import NDArray
 
 from pipeline.codec import decode as decode_state
 from pipeline.codec import encode
-from pipeline.detect.baselines.store import KeptBaselines
+from pipeline.detect.baselines import KeptBaselines
 from pipeline.detect.control import line, read_control
-from pipeline.detect.intake.admission import Admission, Admitted
-from pipeline.detect.intake.batch import arrive
-from pipeline.detect.intake.originals import Originals
-from pipeline.detect.intake.reader import Reader
-from pipeline.detect.intake.run import Placed, Run, by_subject
-from pipeline.detect.intake.watermark import Progress, Watermark, by_place
+from pipeline.detect.intake import (
+    Admission,
+    Admitted,
+    Originals,
+    Placed,
+    Progress,
+    Reader,
+    Run,
+    Watermark,
+    arrive,
+    by_place,
+    by_subject,
+)
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.stream.parts import PARTITION_KEY, Written, joined
-from pipeline.detect.stream.replay import push_replayed
-from pipeline.detect.stream.restore import Restorer
-from pipeline.detect.stream.state import changed_parts
-from pipeline.detect.stream.stream import Judged, Unit
+from pipeline.detect.stream import PARTITION_KEY, Judged, Restorer, Unit, Written, changed_parts, joined, push_replayed
 from pipeline.step import Input, Output
 from schemas.relearn import Relearn
 from schemas.topics import DEAD_LETTERS

@@ -3,9 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.correlate.deployments.deployments import Served, takes_back, touches
-from pipeline.correlate.deployments.known_good import Good
-from pipeline.correlate.deployments.rollbacks import rollback_of
+from pipeline.correlate.deployments import Good, Served, rollback_of, takes_back, touches
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
 from schemas.drift import Drift

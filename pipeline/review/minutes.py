@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.correlate.causes.version_split import MINUTES_MIN, together
+from pipeline.correlate.causes import MINUTES_MIN, together
 from schemas.drift import MINUTE_MS, Drift
 
 

@@ -4,16 +4,10 @@ It is blameless: it asks what in the system let this happen. Every statement com
 is marked "to be filled in" or "to be answered".
 """
 
-from pipeline.correlate.playbook.failure_modes import MODES
+from pipeline.correlate.playbook import failure_modes
 from pipeline.review.markdown import code, codes, escaped, moment, table
 from pipeline.review.material import Material
-from pipeline.review.sections.actions import actions
-from pipeline.review.sections.cause import cause
-from pipeline.review.sections.gap import gap
-from pipeline.review.sections.impact import impact
-from pipeline.review.sections.questions import questions
-from pipeline.review.sections.response import response
-from pipeline.review.sections.timeline import timeline
+from pipeline.review.sections import actions, cause, gap, impact, questions, response, timeline
 from pipeline.wording import duration
 from schemas.incident import Incident
 
@@ -60,7 +54,7 @@ def _promise(material: Material) -> list[str]:
 
 def _facts(material: Material) -> list[tuple[str, str]]:
     incident, back = material.incident, material.recovered_at
-    mode = MODES.get(incident.failure_mode)
+    mode = failure_modes.MODES.get(incident.failure_mode)
     what = f"{mode.title if mode else 'unknown failure mode'} ({code(incident.failure_mode)})"
     where = [f"{name} {code(value)}" for name, value in _where(incident) if value]
     rows = [

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
-from pipeline.detect.signals.catalogue import SIGNALS
+from pipeline.detect.signals import catalogue
 from pipeline.review.markdown import codes
 from pipeline.review.material import Material
 from schemas.drift import Layer
@@ -53,7 +53,7 @@ def unwatched(layer: Layer, material: Material, *, mode: str | None = None) -> l
     """Signals of a layer that records can carry and that the subject's baseline lacks; of one failure mode if named."""
     return [
         row.name
-        for row in SIGNALS
+        for row in catalogue.SIGNALS
         if row.layer == layer
         and row.section != "derived"
         and row.role != "cause"

@@ -5,9 +5,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.detect.offline.sensitivity import Smallest, smallest_changes
+from pipeline.detect.offline import Smallest, smallest_changes
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.signals.channels import signal_named
+from pipeline.detect.signals import channels
 from schemas.baseline import Baseline, SignalBaseline
 from schemas.timestamp import format_timestamp
 
@@ -106,7 +106,7 @@ def _picture(signal: SignalBaseline) -> str:
 
 
 def _changes(name: str, signal: SignalBaseline, changes: list[Smallest]) -> Text:
-    known = signal_named(name, signal.kind)
+    known = channels.signal_named(name, signal.kind)
     unit = f" {known.unit}" if known is not None and known.unit else ""
     words = []
     for change in sorted(changes, key=lambda each: each.side, reverse=True):

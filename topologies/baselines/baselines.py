@@ -14,7 +14,7 @@ from schemas.drift import Drift
 from schemas.relearn import Relearn
 from schemas.topics import BASELINES, DRIFTS
 from topologies.errors import Failure
-from topologies.kafka.client import read_all, write
+from topologies.kafka import read_all, write
 
 
 def read_lines(paths: tuple[Path, ...]) -> Iterator[bytes]:

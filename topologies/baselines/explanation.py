@@ -7,9 +7,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.detect.findings.sentence import percent
-from pipeline.detect.offline.explain import Explained, Trace
-from pipeline.detect.signals.channels import BINARY
+from pipeline.detect.findings import percent
+from pipeline.detect.offline import Explained, Trace
+from pipeline.detect.signals import channels
 from schemas.timestamp import clock_time, format_timestamp
 
 COLUMNS = 32
@@ -144,6 +144,6 @@ def _is_shown(trace: Trace, signals: tuple[str, ...]) -> bool:
 
 def _band(trace: Trace) -> str:
     side = trace.side
-    if side.channel in BINARY:
+    if side.channel in channels.BINARY:
         return f"{percent(trace.normal)}, {'to' if side.rising else 'from'} {percent(side.edge)}"
     return f"rank {trace.normal:.2f}, {'to' if side.rising else 'from'} {side.edge:.2f}"

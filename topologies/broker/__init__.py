@@ -1,1 +1,11 @@
-"""topologies/broker."""
+"""The embedded Kafka broker: jars, folder, settings, topics.
+
+May import errors only.
+"""
+
+from topologies.broker.child import dies_with_parent
+from topologies.broker.embedded_broker import EmbeddedBroker
+from topologies.broker.jars import KAFKA_VERSION
+from topologies.broker.topics import create_topics
+
+__all__ = ["KAFKA_VERSION", "EmbeddedBroker", "create_topics", "dies_with_parent"]

@@ -52,10 +52,10 @@ def learn_command(
     config: Path | None,
 ) -> None:
     """Learn a baseline from FILES of records: NDJSON, .gz too, in the order of their times."""
-    from pipeline.detect.baselines.stationarity import moving_signals  # noqa: PLC0415
-    from pipeline.detect.offline.history import learn_history  # noqa: PLC0415  slow to import, and --help needs none of it
-    from topologies.baselines.baselines import read_lines  # noqa: PLC0415
-    from topologies.configuration.configuration import load  # noqa: PLC0415
+    from pipeline.detect.baselines import moving_signals  # noqa: PLC0415
+    from pipeline.detect.offline import learn_history  # noqa: PLC0415  slow to import, and --help needs none of it
+    from topologies.baselines import read_lines  # noqa: PLC0415
+    from topologies.configuration import load  # noqa: PLC0415
     from topologies.errors import Failure  # noqa: PLC0415
 
     settings = load(config).detect
@@ -101,8 +101,8 @@ def learn_command(
 @config_option
 def publish_command(file: Path, bootstrap: str | None, config: Path | None) -> None:
     """Write the baseline of FILE to Kafka: detect judges its subject by it from then on."""
-    from topologies.baselines.baselines import publish, read_baseline  # noqa: PLC0415  slow to import, as above
-    from topologies.configuration.configuration import load  # noqa: PLC0415
+    from topologies.baselines import publish, read_baseline  # noqa: PLC0415  slow to import, as above
+    from topologies.configuration import load  # noqa: PLC0415
 
     address = bootstrap or load(config).kafka.bootstrap
     baseline = read_baseline(file)
@@ -122,9 +122,13 @@ def show_command(what: str, bootstrap: str | None, config: Path | None) -> None:
     """
     from rich.console import Console  # noqa: PLC0415  slow to import, as above
 
-    from topologies.baselines.baseline_table import baseline_table  # noqa: PLC0415
-    from topologies.baselines.baselines import frozen_of, known_of, read_baseline  # noqa: PLC0415
-    from topologies.configuration.configuration import load  # noqa: PLC0415
+    from topologies.baselines import (  # noqa: PLC0415
+        baseline_table,  # noqa: PLC0415
+        frozen_of,
+        known_of,
+        read_baseline,
+    )
+    from topologies.configuration import load  # noqa: PLC0415
 
     configuration = load(config)
     lines: list[str] = []
@@ -190,8 +194,8 @@ def accept_command(
 
     How long that takes is detect.relearn_after_s, in event time. The signals that are not named are judged as before.
     """
-    from topologies.baselines.baselines import accept  # noqa: PLC0415  slow to import, as above
-    from topologies.configuration.configuration import load  # noqa: PLC0415
+    from topologies.baselines import accept  # noqa: PLC0415  slow to import, as above
+    from topologies.configuration import load  # noqa: PLC0415
 
     configuration = load(config)
     relearn = Relearn(

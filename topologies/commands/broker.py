@@ -18,7 +18,7 @@ def command(port: int | None, data: Path | None, heap: int | None, config: Path 
     It listens on 127.0.0.1 only, needs neither Java nor Docker, and keeps its messages in the data folder. Its first
     start downloads 45 MB.
     """
-    from topologies.configuration.configuration import load  # noqa: PLC0415  slow to import, and --help needs none of it
+    from topologies.configuration import load  # noqa: PLC0415  slow to import, and --help needs none of it
     from topologies.interrupt import run_until_interrupted  # noqa: PLC0415
 
     configuration = load(config)
@@ -35,9 +35,11 @@ def command(port: int | None, data: Path | None, heap: int | None, config: Path 
 
 
 async def _run(data: Path, port: int, heap_mib: int, records_partitions: int) -> None:
-    from topologies.broker.embedded_broker import EmbeddedBroker  # noqa: PLC0415
-    from topologies.broker.jars import KAFKA_VERSION  # noqa: PLC0415
-    from topologies.broker.topics import create_topics  # noqa: PLC0415
+    from topologies.broker import (
+        KAFKA_VERSION,  # noqa: PLC0415
+        EmbeddedBroker,  # noqa: PLC0415
+        create_topics,  # noqa: PLC0415
+    )
 
     async with EmbeddedBroker(data, port=port, heap_mib=heap_mib, announce=click.echo) as broker:
         await create_topics(broker.bootstrap, records_partitions, 1)

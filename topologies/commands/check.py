@@ -14,8 +14,12 @@ def command(file: Path) -> None:
 
     Prints "FILE: ok" and what it sets, or one line for each problem with status 1.
     """
-    from topologies.configuration.configuration import Configuration, ConfigurationError, load  # noqa: PLC0415  slow to import
-    from topologies.configuration.problems import changed_keys  # noqa: PLC0415
+    from topologies.configuration import (  # noqa: PLC0415  slow to import
+        Configuration,
+        ConfigurationError,
+        changed_keys,  # noqa: PLC0415
+        load,
+    )
 
     try:
         configuration = load(file)

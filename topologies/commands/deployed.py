@@ -16,7 +16,7 @@ from schemas.timestamp import format_timestamp
 from schemas.topics import DEPLOYMENTS
 from topologies.commands.options import author_option, bootstrap_option, now_ms, wrong_use
 from topologies.commands.values import PointInTime
-from topologies.kafka.client import write
+from topologies.kafka import write
 
 
 @click.command("deployed", short_help="Tell that something was deployed.")

@@ -41,10 +41,9 @@ def command(
     """
     from rich.console import Console  # noqa: PLC0415  slow to import, and --help needs none of it
 
-    from pipeline.detect.offline.explain import explain  # noqa: PLC0415
-    from topologies.baselines.baselines import read_baseline, read_lines  # noqa: PLC0415
-    from topologies.baselines.explanation import explanation, to_json  # noqa: PLC0415
-    from topologies.configuration.configuration import load  # noqa: PLC0415
+    from pipeline.detect.offline import explain  # noqa: PLC0415
+    from topologies.baselines import explanation, read_baseline, read_lines, to_json  # noqa: PLC0415  # noqa: PLC0415
+    from topologies.configuration import load  # noqa: PLC0415
     from topologies.errors import Failure  # noqa: PLC0415
 
     settings = load(config).detect

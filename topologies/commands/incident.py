@@ -10,7 +10,7 @@ from uuid import uuid4
 import click
 from pydantic import ValidationError
 
-from pipeline.correlate.incidents.refusals import Standing, incomplete, refusal
+from pipeline.correlate.incidents import Standing, incomplete, refusal
 from schemas.command import Command
 from schemas.incident import Audience, Incident, Role, Severity
 from schemas.timestamp import format_timestamp
@@ -19,8 +19,8 @@ from topologies.commands.incidents import known_id, newest_revisions
 from topologies.commands.options import author_option, bootstrap_option, now_ms, wrong_use
 from topologies.commands.review import command as review
 from topologies.commands.values import PointInTime
-from topologies.console.cards import print_card, print_drafts, print_log
-from topologies.kafka.client import write
+from topologies.console import print_card, print_drafts, print_log
+from topologies.kafka import write
 
 NOTE = click.option("--note", metavar="TEXT", help="Why, for the running log.")
 INCIDENT = click.argument("incident_id", metavar="ID")

@@ -11,10 +11,9 @@ import click
 from schemas.incident import Incident, Severity
 from schemas.topics import ALERTS
 from topologies.commands.options import bootstrap_option
-from topologies.console.cards import print_card
+from topologies.console import print_card
 from topologies.interrupt import run_until_interrupted
-from topologies.kafka.client import follow, read_all
-from topologies.kafka.incident_history import incidents_in
+from topologies.kafka import follow, incidents_in, read_all
 
 CLOSED = ("resolved", "merged")
 

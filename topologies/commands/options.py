@@ -6,7 +6,7 @@ import time
 import click
 from pydantic import ValidationError
 
-from topologies.configuration.configuration import BOOTSTRAP_PATTERN
+from topologies.configuration import BOOTSTRAP_PATTERN
 
 DEFAULT_BOOTSTRAP = "127.0.0.1:9092"
 

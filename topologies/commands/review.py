@@ -12,8 +12,7 @@ from schemas.topics import ALERTS
 from topologies.commands.incidents import known_id
 from topologies.commands.options import bootstrap_option
 from topologies.errors import Failure
-from topologies.kafka.client import read_all
-from topologies.kafka.incident_history import incidents_in
+from topologies.kafka import incidents_in, read_all
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 """What does not go into the name of a file."""
@@ -37,9 +36,9 @@ def command(*, incident_id: str, folder: Path, force: bool, bootstrap: str) -> N
 
     Everything in it comes from the topics; what no message says is marked, for people to fill in.
     """
-    from pipeline.review.picture.plot import plot  # noqa: PLC0415  slow to import, and --help needs none of it
+    from pipeline.review.picture import plot  # noqa: PLC0415  slow to import, and --help needs none of it
     from pipeline.review.review import review  # noqa: PLC0415
-    from topologies.kafka.incident_history import material_of  # noqa: PLC0415
+    from topologies.kafka import material_of  # noqa: PLC0415
 
     # What it says of its fonts and folders is nothing that a reader of a review can act on.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)

@@ -21,9 +21,9 @@ def command(config: Path | None, bootstrap: str | None, port: int | None, data: 
     Starts the embedded Kafka (unless --bootstrap names another), creates the topics, and runs detect, correlate and
     route, each in a process of its own. A step that dies is started again a few times.
     """
-    from topologies.configuration.configuration import load  # noqa: PLC0415  slow to import, and --help needs none of it
+    from topologies.configuration import load  # noqa: PLC0415  slow to import, and --help needs none of it
     from topologies.interrupt import run_until_interrupted  # noqa: PLC0415
-    from topologies.processes.topology import Topology  # noqa: PLC0415
+    from topologies.processes import Topology  # noqa: PLC0415
 
     configuration = load(config)
     folder = data or Path(configuration.broker.data)

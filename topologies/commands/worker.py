@@ -28,8 +28,8 @@ def command(step: str, config: Path | None, bootstrap: str | None, *, replay: bo
     after a last checkpoint. Start as many detect workers as driftwire.records has partitions at most; a second
     correlate or route worker stands by.
     """
-    from topologies.configuration.configuration import load  # noqa: PLC0415  slow to import, and --help needs none of it
-    from topologies.runtime.run_worker import run_worker  # noqa: PLC0415
+    from topologies.configuration import load  # noqa: PLC0415  slow to import, and --help needs none of it
+    from topologies.runtime import run_worker  # noqa: PLC0415
 
     configuration = load(config)
     if bootstrap is not None:
@@ -40,7 +40,7 @@ def command(step: str, config: Path | None, bootstrap: str | None, *, replay: bo
 
 
 async def _create_topics(bootstrap: str, records_partitions: int, replication_factor: int) -> None:
-    from topologies.broker.topics import create_topics  # noqa: PLC0415
+    from topologies.broker import create_topics  # noqa: PLC0415
     from topologies.errors import BrokerError  # noqa: PLC0415
 
     loop = asyncio.get_running_loop()

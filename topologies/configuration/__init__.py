@@ -1,1 +1,16 @@
-"""topologies/configuration."""
+"""The configuration file: its classes, its checks, its errors.
+
+May import the settings of each step.
+"""
+
+from topologies.configuration.configuration import (
+    BOOTSTRAP_PATTERN,
+    Configuration,
+    ConfigurationError,
+    KafkaSettings,
+    load,
+    write,
+)
+from topologies.configuration.problems import changed_keys
+
+__all__ = ["BOOTSTRAP_PATTERN", "Configuration", "ConfigurationError", "KafkaSettings", "changed_keys", "load", "write"]

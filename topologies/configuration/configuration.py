@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.detect.settings import DetectSettings
-from pipeline.route.settings import RouteSettings
+from pipeline.route import RouteSettings
 from topologies.configuration.problems import problem
 from topologies.configuration.sla_check import unknown_signals
 from topologies.errors import Failure

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterable
 
-from pipeline.correlate.severity.rule import Promise
-from pipeline.detect.signals.catalogue import EVENTS, SIGNALS
+from pipeline.correlate.severity import Promise
+from pipeline.detect.signals import catalogue
 from pipeline.wording import nearest
 
 OWN = "custom."
 """What the name of a signal of one's own begins with."""
 
-_NAMES = [signal.name for signal in (*SIGNALS, *EVENTS)]
+_NAMES = [signal.name for signal in (*catalogue.SIGNALS, *catalogue.EVENTS)]
 
 
 def unknown_signals(promises: Iterable[Promise]) -> list[str]:

@@ -7,9 +7,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from topologies.broker.embedded_broker import EmbeddedBroker
-from topologies.broker.topics import create_topics
-from topologies.configuration.configuration import Configuration, write
+from topologies.broker import EmbeddedBroker, create_topics
+from topologies.configuration import Configuration, write
 from topologies.errors import Failure
 from topologies.processes.worker_process import STOP_LIMIT_S, WorkerChild, worker_arguments
 

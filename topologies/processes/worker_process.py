@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
-from topologies.broker.child import dies_with_parent
+from topologies.broker import dies_with_parent
 from topologies.errors import Failure
 
 RESTARTS_MAX = 5

@@ -12,9 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from pipeline.route.dispatch import Delivery, Dispatch
-from pipeline.route.settings import ReceiverSettings, RouteSettings
-from pipeline.route.step import RouteStep
+from pipeline.route import Delivery, Dispatch, ReceiverSettings, RouteSettings, RouteStep
 from pipeline.step import Output
 from topologies.receivers.console import ConsoleReceiver
 from topologies.receivers.webhook import WebhookReceiver

@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import TextIO
 
-from pipeline.route.dispatch import Delivery, Dispatch
-from topologies.console.cards import print_card
+from pipeline.route import Delivery, Dispatch
+from topologies.console import print_card
 
 
 class ConsoleReceiver:

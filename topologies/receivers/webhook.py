@@ -13,8 +13,7 @@ from urllib.parse import urlsplit
 import aiohttp
 import orjson
 
-from pipeline.route.dispatch import Delivery, Dispatch
-from pipeline.route.settings import ReceiverSettings
+from pipeline.route import Delivery, Dispatch, ReceiverSettings
 from schemas.timestamp import format_timestamp
 
 EVENT_TYPE = "org.driftwire.incident.v1"

@@ -4,7 +4,7 @@ import time
 
 import faust
 
-from topologies.configuration.configuration import KafkaSettings
+from topologies.configuration import KafkaSettings
 from topologies.runtime.faust_transport import BATCHES_BUFFERED_MAX, RECORDS_A_FETCH_MAX, ReadCommittedTransport
 from topologies.runtime.runtime import StepRuntime
 from topologies.runtime.wiring import Wiring

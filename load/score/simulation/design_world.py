@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.signal import lfilter
 
-from load.world.noise import DAY_MS, Floats
-from load.world.world import Columns
+from load.world import DAY_MS, Columns, Floats
 
 DAY_RECORDS = 100_000
 DAY_SPREAD = 0.03

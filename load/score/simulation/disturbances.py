@@ -6,8 +6,7 @@ from numpy.typing import NDArray
 
 from load.score.simulation.extra_signals import RATES
 from load.score.simulation.scenario import Probes, Scenario
-from load.world.lines import SUBJECT
-from load.world.world import Columns
+from load.world import SUBJECT, Columns
 from schemas.timestamp import format_timestamp, parse_timestamp
 
 SERVERS = 10

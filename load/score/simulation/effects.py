@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from load.score.simulation.scenario import Scenario, Touch
-from load.world.world import BOUNDED, Columns
+from load.world import BOUNDED, Columns
 
 EMBEDDING = "embedding"
 """Told by the stream, record by record: see ``load/score/stream.py``."""

@@ -4,8 +4,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from load.world.noise import daily_cycle, weekend
-from load.world.world import Columns
+from load.world import Columns, daily_cycle, weekend
 
 EVALUATED = 0.1
 """Share of the answers that are checked for hallucinations."""

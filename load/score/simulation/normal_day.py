@@ -10,11 +10,8 @@ from load.score.simulation.design_world import DAY_RECORDS, DesignWorld
 from load.score.simulation.disturbances import probe_line
 from load.score.simulation.extra_signals import embedded, widened
 from load.score.simulation.scenario import Scenario
-from load.world.healthy import SAMPLE_INTERVAL_S, SAMPLE_RECORDS
-from load.world.lines import SUBJECT, json_lines
-from load.world.noise import DAY_MS
-from load.world.world import World, generate
-from pipeline.detect.offline.history import learn_history
+from load.world import DAY_MS, SAMPLE_INTERVAL_S, SAMPLE_RECORDS, SUBJECT, World, generate, json_lines
+from pipeline.detect.offline import learn_history
 from pipeline.detect.settings import DetectSettings
 from schemas.baseline import Baseline
 from schemas.timestamp import parse_timestamp

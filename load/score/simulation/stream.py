@@ -11,10 +11,7 @@ from load.score.simulation.effects import EMBEDDING, touched
 from load.score.simulation.extra_signals import embedded, widened
 from load.score.simulation.normal_day import MONDAY_MS
 from load.score.simulation.scenario import Scenario
-from load.world.lines import json_lines
-from load.world.noise import DAY_MS
-from load.world.plan import Plan
-from load.world.world import Columns, World, cut
+from load.world import DAY_MS, Columns, Plan, World, cut, json_lines
 from schemas.deployment import Deployment
 
 CHUNK_RECORDS = 2048

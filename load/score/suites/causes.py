@@ -9,13 +9,11 @@ import numpy as np
 import orjson
 from pydantic import BaseModel, ConfigDict, Field
 
-from load.score.simulation.normal_day import Normal, baseline_of
-from load.score.simulation.scenario import Scenario, Touch, Where
-from load.score.simulation.stream import begins_ms, stream
+from load.score.simulation import Normal, Scenario, Touch, Where, baseline_of, begins_ms, stream
 from load.score.suites.cases import read_cases
 from load.score.suites.decoys import DECOYS, Deployed, Planted, deployments, lag_s
-from load.world.lines import SUBJECT
-from pipeline.correlate.causes.suspects import clear_suspect
+from load.world import SUBJECT
+from pipeline.correlate.causes import clear_suspect
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.step import CorrelateStep
 from pipeline.detect.settings import DetectSettings

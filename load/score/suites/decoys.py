@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from load.score.simulation.scenario import Scenario
-from load.world.lines import SUBJECT
-from load.world.plan import VERSIONED_KINDS
-from pipeline.correlate.playbook.failure_modes import MODES, STRONG, WEAK
-from pipeline.detect.signals.catalogue import CATEGORIES, SIGNALS
+from load.score.simulation import Scenario
+from load.world import SUBJECT, VERSIONED_KINDS
+from pipeline.correlate.playbook import failure_modes
+from pipeline.detect.signals import catalogue
 from schemas.deployment import Deployment, DeploymentKind
 
 DECOYS = 3
@@ -33,7 +32,7 @@ FAR_S = 300.0
 
 KINDS: tuple[DeploymentKind, ...] = ("prompt", "model", "index", "flag", "dependency", "config", "data")
 FIRST_VERSIONS = {"model": "m-2026-10", "prompt": "v41", "index": "idx-9"}
-_MODES = {signal.name: signal.failure_mode for signal in (*SIGNALS, *CATEGORIES)}
+_MODES = {signal.name: signal.failure_mode for signal in (*catalogue.SIGNALS, *catalogue.CATEGORIES)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,13 +139,15 @@ def _strangers(scenario: Scenario, random: np.random.Generator, *, is_unknown: b
 
     Where the cause can be known, one more that could have caused it lies further away.
     """
-    modes = [MODES[_MODES[touch.signal]] for touch in scenario.touch if touch.signal in _MODES]
-    weak = [kind for kind in KINDS if all(mode.fit(kind) <= WEAK for mode in modes)]
+    modes = [failure_modes.MODES[_MODES[touch.signal]] for touch in scenario.touch if touch.signal in _MODES]
+    weak = [kind for kind in KINDS if all(mode.fit(kind) <= failure_modes.WEAK for mode in modes)]
     found = [
         _Wish(_at(side, random), KINDS[int(random.integers(len(KINDS)))], "other", "decoy")
         for side in (-1.0, -1.0, 1.0)
     ]
-    possible = [kind for kind in KINDS if kind not in weak and all(mode.fit(kind) < STRONG for mode in modes)]
+    possible = [
+        kind for kind in KINDS if kind not in weak and all(mode.fit(kind) < failure_modes.STRONG for mode in modes)
+    ]
     if possible and not is_unknown:
         kind = possible[int(random.integers(len(possible)))]
         found.append(_Wish(-float(random.uniform(FAR_S, WITHIN_S)), kind, "subject", "decoy"))

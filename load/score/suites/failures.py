@@ -6,13 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from load.score.simulation.normal_day import baseline_of, normal_of
-from load.score.simulation.scenario import Scenario
-from load.score.simulation.stream import begins_ms
+from load.score.simulation import Scenario, baseline_of, begins_ms, normal_of
 from load.score.suites.floor import floor_of
 from load.score.suites.play import Played, play_scenario
 from load.score.suites.river_detectors import alarms
-from pipeline.detect.one_sided_tests.one_sided_test import sides_of
+from pipeline.detect.one_sided_tests import sides_of
 from pipeline.detect.settings import DetectSettings
 from schemas.drift import Drift
 

@@ -8,15 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from load.score.simulation.extra_signals import widened
-from load.score.simulation.normal_day import BASELINE_END_MS, Normal, baseline_of
-from load.score.simulation.stream import OTHER_CHANCE
+from load.score.simulation import BASELINE_END_MS, OTHER_CHANCE, Normal, baseline_of, widened
 from load.score.suites.river_detectors import DETECTORS, alarms
-from load.world.lines import SUBJECT, json_lines
-from load.world.noise import DAY_MS, Floats
-from load.world.world import Columns, World
-from pipeline.detect.findings.message import drifts_of
-from pipeline.detect.one_sided_tests.bets import BETS
+from load.world import DAY_MS, SUBJECT, Columns, Floats, World, json_lines
+from pipeline.detect.findings import drifts_of
+from pipeline.detect.one_sided_tests import BETS
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.step import Message

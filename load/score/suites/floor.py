@@ -5,13 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from load.world.noise import Floats
-from pipeline.detect.baselines.profile import freed_of, hours_of
-from pipeline.detect.baselines.rank import RankTable
-from pipeline.detect.one_sided_tests.one_sided_test import Side, sides_of
+from load.world import Floats
+from pipeline.detect.baselines import RankTable, freed_of, hours_of
+from pipeline.detect.one_sided_tests import Side, sides_of
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.signals.block import PANE_MS
-from pipeline.detect.signals.channels import of_rank
+from pipeline.detect.signals import PANE_MS, channels
 from schemas.baseline import Baseline
 from schemas.drift import Tier
 
@@ -72,7 +70,7 @@ def _records(side: Side, baseline: Baseline, values: Floats) -> float:
     if not own.size:
         return float(np.inf)
     knots = baseline.signals[side.signal.name].knots
-    channel = own if knots is None else of_rank(side.channel, RankTable(knots).ranks(own))
+    channel = own if knots is None else channels.of_rank(side.channel, RankTable(knots).ranks(own))
     surprise = channel - side.edge if side.rising else side.edge - channel
     null = side.edge if side.rising else 1.0 - side.edge
     if surprise.mean() <= 0:

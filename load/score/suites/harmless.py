@@ -3,9 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from load.score.simulation.normal_day import baseline_of, normal_of
-from load.score.simulation.scenario import Scenario, Touch
-from load.score.simulation.stream import stream
+from load.score.simulation import Scenario, Touch, baseline_of, normal_of, stream
 from load.score.suites.play import play, play_scenario
 from load.score.suites.provoked import provoked
 from pipeline.detect.settings import DetectSettings

@@ -3,11 +3,9 @@
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-from load.score.simulation.normal_day import baseline_of, normal_of
-from load.score.simulation.scenario import Scenario
-from load.score.simulation.stream import Told, joined, stream
-from load.world.world import Columns
-from pipeline.detect.findings.message import drifts_of
+from load.score.simulation import Scenario, Told, baseline_of, joined, normal_of, stream
+from load.world import Columns
+from pipeline.detect.findings import drifts_of
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.step import Message

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 import orjson
 
-from load.score.simulation.scenario import Disturbance, Scenario, Where
-from load.score.simulation.stream import begins_ms, stream
+from load.score.simulation import Disturbance, Scenario, Where, begins_ms, stream
 from load.score.suites.river_detectors import DETECTORS, alarms_of, three_sigma
 from schemas.baseline import Baseline
 from schemas.timestamp import parse_timestamp

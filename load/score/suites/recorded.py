@@ -16,8 +16,8 @@ import numpy as np
 import orjson
 
 from load.score.suites.river_detectors import DETECTORS, alarms
-from pipeline.detect.findings.message import drifts_of
-from pipeline.detect.offline.history import batches
+from pipeline.detect.findings import drifts_of
+from pipeline.detect.offline import batches
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import channels
 from pipeline.detect.step import DetectStep

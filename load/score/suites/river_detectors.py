@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from river import drift
 
-from load.world.noise import Floats
+from load.world import Floats
 
 DETECTORS = {"river_adwin": drift.ADWIN, "river_page_hinkley": drift.PageHinkley}
 """At their defaults, fed raw values."""

@@ -8,12 +8,10 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from load.score.suites.cases import read_cases
-from load.world.lines import SUBJECT
-from pipeline.correlate.severity.rule import Promise
-from pipeline.correlate.severity.severity import decide
-from pipeline.correlate.severity.table import default_table
-from pipeline.detect.findings.effect import effect_of
-from pipeline.detect.signals.catalogue import CATEGORIES, EVENTS, SIGNALS
+from load.world import SUBJECT
+from pipeline.correlate.severity import Promise, decide, default_table
+from pipeline.detect.findings import effect_of
+from pipeline.detect.signals import catalogue
 from schemas.drift import Drift, Side, Tier
 from schemas.incident import Severity
 from schemas.timestamp import parse_timestamp
@@ -26,7 +24,7 @@ AT_MS = parse_timestamp("2026-11-24T03:12:00Z")
 RECORDS, LEARNED = 250, 100_000
 """Behind what is said of now, and of what was normal."""
 
-_SIGNALS = {signal.name: signal for signal in (*SIGNALS, *CATEGORIES, *EVENTS)}
+_SIGNALS = {signal.name: signal for signal in (*catalogue.SIGNALS, *catalogue.CATEGORIES, *catalogue.EVENTS)}
 
 
 class _Strict(BaseModel):

@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from pipeline.correlate.causes.version_split import MINUTES_MIN, together
-from pipeline.correlate.deployments.deployments import labels_of
+from pipeline.correlate.deployments import labels_of
 from schemas.deployment import Deployment
 from schemas.drift import Drift
 

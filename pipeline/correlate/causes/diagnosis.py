@@ -7,12 +7,19 @@ from pipeline.correlate.causes.canary import Split, split_of
 from pipeline.correlate.causes.proximity import Onset
 from pipeline.correlate.causes.recognition import recognised
 from pipeline.correlate.causes.suspects import NOT_OURS, Moves, clear_suspect, deployment_of, suspects
-from pipeline.correlate.deployments.declared_changes import is_declared
-from pipeline.correlate.deployments.deployments import Deployments, Served
-from pipeline.correlate.deployments.known_good import Good, Past, last_known_good
-from pipeline.correlate.deployments.rollbacks import Rollbacks, rollback_of, switched_off
-from pipeline.correlate.incidents.facts import Facts
-from pipeline.correlate.playbook.failure_modes import Mode, mode_of
+from pipeline.correlate.deployments import (
+    Deployments,
+    Good,
+    Past,
+    Rollbacks,
+    Served,
+    is_declared,
+    last_known_good,
+    rollback_of,
+    switched_off,
+)
+from pipeline.correlate.incidents import Facts
+from pipeline.correlate.playbook import Mode, failure_modes
 from pipeline.correlate.settings import CorrelateSettings
 from schemas.deployment import Deployment
 from schemas.drift import Drift
@@ -73,11 +80,11 @@ def diagnose(facts: Facts, served: Served, known: Known, settings: CorrelateSett
         onset = Onset(facts.started_at, facts.start_seen_at, mode, settings.start_error_s)
         return suspects(onset, _in_effect(earlier, facts.started_at), moves, settings)
 
-    found = suspected(mode_of(lead))
+    found = suspected(failure_modes.mode_of(lead))
     clear = clear_suspect(found)
     outside = served.provider is not None and (clear is None or clear.kind in NOT_OURS)
     mode = recognised(lead, [*shown, *known.shifts], clear, settings.join_window_s * 1000, outside=outside)
-    if mode != mode_of(lead):
+    if mode != failure_modes.mode_of(lead):
         found = suspected(mode)
     cause, back, split = deployment_of(clear_suspect(found), earlier), None, None
     if cause is not None and cause.kind not in NOT_OURS:

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.correlate.causes.proximity import Onset, nearness, when
-from pipeline.correlate.incidents.membership import Scope
-from pipeline.correlate.playbook.failure_modes import POSSIBLE, STRONG, Mode, mode_of
-from pipeline.correlate.playbook.phrases import finding
+from pipeline.correlate.incidents import Scope
+from pipeline.correlate.playbook import Mode, failure_modes, phrases
 from schemas.drift import Drift
 from schemas.incident import Suspect
 
@@ -57,7 +56,7 @@ def shifted(onset: Onset, shifts: Iterable[Drift]) -> list[Suspect]:
     """The suspects among workload drifts and first uses that nobody declared; each kind once, by its likeliest drift."""
     moved = []
     for drift in shifts:
-        undeclared = mode_of(drift).name == "undeclared_change"
+        undeclared = failure_modes.mode_of(drift).name == "undeclared_change"
         fit = onset.mode.fit("model" if undeclared else "input_shift")
         kind: Kind = "undeclared_change" if undeclared else "input_shift"
         moved.append(Moved(drift, kind, SHIFT_WEIGHT * fit))
@@ -70,7 +69,8 @@ def fed(onset: Onset, drifts: Sequence[Drift]) -> list[Suspect]:
     moved = [
         Moved(drift, kind, FEED_WEIGHT)
         for drift in drifts
-        if (kind := FEEDS.get(mode_of(drift).name)) is not None and (own is not None or onset.mode.family == "output")
+        if (kind := FEEDS.get(failure_modes.mode_of(drift).name)) is not None
+        and (own is not None or onset.mode.family == "output")
     ]
     return _suspects(onset, moved)
 
@@ -112,7 +112,7 @@ def _suspect(onset: Onset, moved: Moved) -> Suspect:
         name=(drift.segment if drift.detector == "first_seen" else f"{drift.signal} {drift.side}")[:200],
         score=round(nearness(at, onset) * moved.weight, 3),
         reason=(
-            f"{drift.subject} {finding(drift)}: it moved at {when(at, onset)}; "
+            f"{drift.subject} {phrases.finding(drift)}: it moved at {when(at, onset)}; "
             f"{_WORDS[moved.kind]} {_how_often(moved, onset.mode)} this ({onset.mode.title.lower()})"
         ),
         at=at,
@@ -131,6 +131,6 @@ def how_often(fit: float) -> str:
     >>> how_often(1.0), how_often(0.6), how_often(0.2)
     ('often causes', 'can cause', 'hardly ever causes')
     """
-    if fit == STRONG:
+    if fit == failure_modes.STRONG:
         return "often causes"
-    return "can cause" if fit == POSSIBLE else "hardly ever causes"
+    return "can cause" if fit == failure_modes.POSSIBLE else "hardly ever causes"

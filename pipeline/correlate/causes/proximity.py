@@ -2,8 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.correlate.playbook.failure_modes import Mode
-from pipeline.correlate.playbook.phrases import distance
+from pipeline.correlate.playbook import Mode, phrases
 from schemas.timestamp import clock_time
 
 HALF_NEARNESS_S = 300
@@ -59,4 +58,4 @@ def nearness(at: int, onset: Onset) -> float:
 
 def when(at: int, onset: Onset) -> str:
     """A time with its distance from the start, in words."""
-    return f"{clock_time(at)}, {distance(at, onset.started_at)}"
+    return f"{clock_time(at)}, {phrases.distance(at, onset.started_at)}"

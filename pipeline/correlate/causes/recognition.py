@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable
 
-from pipeline.correlate.playbook.failure_modes import MODES, Mode, Together, mode_of
+from pipeline.correlate.playbook import Mode, failure_modes
 from schemas.drift import Drift
 from schemas.incident import Suspect
 
@@ -33,13 +33,13 @@ def recognised(lead: Drift, drifts: Iterable[Drift], cause: Suspect | None, wind
     if cause is not None:
         moved.add(cause.kind)
     named = _names(lead)
-    for mode in MODES.values():
+    for mode in failure_modes.MODES.values():
         if any(_fits(each, named, moved, outside=outside) for each in mode.together):
             return mode
-    return mode_of(lead)
+    return failure_modes.mode_of(lead)
 
 
-def _fits(together: Together, named: set[str], moved: Collection[str], *, outside: bool) -> bool:
+def _fits(together: failure_modes.Together, named: set[str], moved: Collection[str], *, outside: bool) -> bool:
     return (
         not named.isdisjoint(together.moved)
         and all(name in moved for name in together.moved)
@@ -49,5 +49,5 @@ def _fits(together: Together, named: set[str], moved: Collection[str], *, outsid
 
 
 def _names(drift: Drift) -> set[str]:
-    names = {mode_of(drift).name, drift.signal, f"{drift.signal} {drift.side}"}
+    names = {failure_modes.mode_of(drift).name, drift.signal, f"{drift.signal} {drift.side}"}
     return names | {f"of one {drift.segment.partition('=')[0]}"} if drift.segment else names

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pipeline.correlate.causes.other_causes import fed, how_often, shared, shifted
 from pipeline.correlate.causes.proximity import Onset, nearness, when
 from pipeline.correlate.causes.version_split import Comparison, served, verdict_of
-from pipeline.correlate.deployments.deployments import change, labels_of
-from pipeline.correlate.incidents.membership import Scope
-from pipeline.correlate.playbook.failure_modes import Mode
+from pipeline.correlate.deployments import change, labels_of
+from pipeline.correlate.incidents import Scope
+from pipeline.correlate.playbook import Mode
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.wording import quantity
 from schemas.deployment import Deployment

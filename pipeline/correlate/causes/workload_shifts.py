@@ -3,7 +3,7 @@
 from typing import Any
 
 from pipeline.correlate.bounded_store import Kept
-from pipeline.correlate.playbook.failure_modes import mode_of
+from pipeline.correlate.playbook import failure_modes
 from schemas.drift import Drift
 
 
@@ -12,7 +12,7 @@ def explains(drift: Drift) -> bool:
 
     Others of that tier, such as the length of answers in tokens, follow from a failure more often than they cause it.
     """
-    return drift.tier == "cause" and mode_of(drift).family == "workload"
+    return drift.tier == "cause" and failure_modes.mode_of(drift).family == "workload"
 
 
 class Shifts:

@@ -5,8 +5,8 @@ from typing import get_args
 
 from pipeline.correlate.incidents.membership import Membership
 from pipeline.correlate.incidents.tracked import Tracked
-from pipeline.correlate.playbook.failure_modes import Family, mode_of
-from pipeline.correlate.severity.severity import Decision, worse
+from pipeline.correlate.playbook import Family, failure_modes
+from pipeline.correlate.severity import Decision, worse
 from schemas.command import Action
 from schemas.drift import Drift
 from schemas.incident import Audience, Incident, IncidentStatus, LogEntry, Role, Severity
@@ -107,7 +107,7 @@ class Facts:
     @property
     def families(self) -> set[Family]:
         """The families of failure modes that the incident has met."""
-        return {mode_of(drift).family for drift in self.drifts}
+        return {failure_modes.mode_of(drift).family for drift in self.drifts}
 
     @property
     def started_at(self) -> int:
@@ -216,7 +216,7 @@ class Facts:
         self.tracked[drift.drift_id] = Tracked(place, drift, drift)
         self.partitions.add(drift.partition)
         if self.began is None and drift.tier == "page":
-            self.began, self.family = drift.started_at, mode_of(drift).family
+            self.began, self.family = drift.started_at, failure_modes.mode_of(drift).family
 
     def tell_newest(self) -> None:
         """Let readers know the newest numbers of all drifts."""

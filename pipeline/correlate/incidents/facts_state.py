@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.correlate.incidents.facts import Classification, Facts, Reminder
 from pipeline.correlate.incidents.membership import Membership
 from pipeline.correlate.incidents.tracked import Tracked
-from pipeline.correlate.severity.severity import Decision
+from pipeline.correlate.severity import Decision
 from schemas.drift import Drift
 from schemas.incident import Incident, LogEntry
 

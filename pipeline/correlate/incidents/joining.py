@@ -22,7 +22,7 @@ one with the nearest start of a drift.
 from collections.abc import Iterable
 
 from pipeline.correlate.incidents.facts import Facts
-from pipeline.correlate.playbook.failure_modes import DOWNSTREAM, Mode, mode_of
+from pipeline.correlate.playbook import Mode, failure_modes
 from pipeline.correlate.settings import CorrelateSettings
 from schemas.drift import Drift
 
@@ -78,18 +78,20 @@ def reason_to_join(drift: Drift, facts: Facts, settings: CorrelateSettings) -> s
         return "same signal"
     if drift.started_at < facts.started_at - window_ms:
         return None
-    family, together_ms = mode_of(drift).family, settings.together_s * 1000
+    family, together_ms = failure_modes.mode_of(drift).family, settings.together_s * 1000
     if family in facts.families:
         return "same family"
     is_same_moment = abs(drift.started_at - facts.started_at) <= together_ms
-    if is_same_moment and any(can_share_cause(mode_of(drift), mode_of(each)) for each in facts.drifts):
+    if is_same_moment and any(
+        can_share_cause(failure_modes.mode_of(drift), failure_modes.mode_of(each)) for each in facts.drifts
+    ):
         return SAME_MOMENT
-    spoils = any(family in DOWNSTREAM.get(each, ()) for each in facts.families)
+    spoils = any(family in failure_modes.DOWNSTREAM.get(each, ()) for each in facts.families)
     return "downstream" if spoils and drift.started_at >= facts.started_at - together_ms else None
 
 
 def _spoils(one: Mode, other: Mode) -> bool:
-    return other.family in DOWNSTREAM.get(one.family, ())
+    return other.family in failure_modes.DOWNSTREAM.get(one.family, ())
 
 
 def _has_moved(drift: Drift, facts: Facts) -> bool:

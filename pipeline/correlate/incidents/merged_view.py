@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from pipeline.correlate.incidents.facts import Facts, shortened
-from pipeline.correlate.playbook.failure_modes import mode_of, rank
-from pipeline.correlate.playbook.phrases import finding
-from pipeline.correlate.severity.severity import SEVERITIES, worse
+from pipeline.correlate.playbook import failure_modes, phrases
+from pipeline.correlate.severity import SEVERITIES, worse
 from schemas.incident import CHILDREN_MAX, LogEntry
 
 NAMED_MAX = 5
@@ -57,7 +56,12 @@ def merged_line(child: Facts, parent: Facts) -> LogEntry:
 
 def _place(facts: Facts) -> tuple[int, int, int, str]:
     decision = facts.decision
-    return (SEVERITIES.index(decision.severity), rank(mode_of(decision.drift)), facts.decided_at, facts.incident_id)
+    return (
+        SEVERITIES.index(decision.severity),
+        failure_modes.rank(failure_modes.mode_of(decision.drift)),
+        facts.decided_at,
+        facts.incident_id,
+    )
 
 
 def story(whole: Facts, members: Sequence[Facts]) -> list[LogEntry]:
@@ -71,7 +75,7 @@ def story(whole: Facts, members: Sequence[Facts]) -> list[LogEntry]:
         (
             max(membership.formed_at, each.detected_at),
             "subject",
-            f"{each.subject} {finding(each.decision.drift)} ({each.incident_id})",
+            f"{each.subject} {phrases.finding(each.decision.drift)} ({each.incident_id})",
         )
         for each in sorted(children, key=lambda child: (child.detected_at, child.incident_id))
     ]

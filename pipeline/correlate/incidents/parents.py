@@ -20,7 +20,7 @@ from hashlib import blake2b
 
 from pipeline.correlate.incidents.facts import Facts
 from pipeline.correlate.incidents.membership import Scope
-from pipeline.correlate.playbook.failure_modes import Family
+from pipeline.correlate.playbook import Family
 from pipeline.correlate.settings import CorrelateSettings
 
 OPEN_REACH_MS = 3_600_000

@@ -7,11 +7,9 @@ from pipeline.correlate.incidents.facts import Facts
 from pipeline.correlate.incidents.joining import incident_for
 from pipeline.correlate.incidents.merging import Merged
 from pipeline.correlate.incidents.tracked import Tracked
-from pipeline.correlate.playbook.failure_modes import mode_of, rank
-from pipeline.correlate.playbook.phrases import finding
+from pipeline.correlate.playbook import failure_modes, phrases
 from pipeline.correlate.settings import CorrelateSettings
-from pipeline.correlate.severity.severity import Decision, decide, worse
-from pipeline.correlate.severity.table import Table
+from pipeline.correlate.severity import Decision, Table, decide, worse
 from pipeline.wording import duration, quantity
 from schemas.drift import Drift
 from schemas.timestamp import clock_time
@@ -220,7 +218,9 @@ class Incidents:
         if worse(new.severity, old.severity):
             facts.decision, facts.decided_at = new, cause.updated_at
             self._note(facts, cause.updated_at, "severity", f"severity {old.severity} -> {_by_rule(new)}")
-        elif new.severity == old.severity and rank(mode_of(new.drift)) <= rank(mode_of(old.drift)):
+        elif new.severity == old.severity and failure_modes.rank(
+            failure_modes.mode_of(new.drift)
+        ) <= failure_modes.rank(failure_modes.mode_of(old.drift)):
             facts.decision = new
 
     def _watch(self, facts: Facts, at: int) -> None:
@@ -229,7 +229,7 @@ class Incidents:
         Nothing falls while nothing fires, nor a P1 that can harm people: only a person takes that down.
         """
         held, firing = facts.decision, facts.firing
-        is_harm = held.severity == "P1" and mode_of(held.drift).is_harmful
+        is_harm = held.severity == "P1" and failure_modes.mode_of(held.drift).is_harmful
         new = None if is_harm or facts.recovered_at is not None else decide(self._table, firing, self._promises)
         if new is None or not worse(held.severity, new.severity):
             facts.calmer = None
@@ -285,4 +285,4 @@ def _by_rule(decision: Decision) -> str:
 
 
 def _line(drift: Drift) -> str:
-    return f"{drift.signal} {drift.side} ({drift.channel}, {drift.tier} tier): {drift.subject} {finding(drift)}"
+    return f"{drift.signal} {drift.side} ({drift.channel}, {drift.tier} tier): {drift.subject} {phrases.finding(drift)}"

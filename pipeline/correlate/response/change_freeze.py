@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Literal
 
-from pipeline.correlate.causes.diagnosis import Diagnosis
-from pipeline.correlate.deployments.deployments import change
-from pipeline.correlate.incidents.facts import Facts
+from pipeline.correlate.causes import Diagnosis
+from pipeline.correlate.deployments import change
+from pipeline.correlate.incidents import Facts
 from schemas.deployment import Deployment
 from schemas.incident import LogEntry, Severity
 from schemas.timestamp import clock_time

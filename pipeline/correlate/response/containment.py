@@ -2,10 +2,9 @@
 
 from dataclasses import dataclass
 
-from pipeline.correlate.causes.canary import Split
-from pipeline.correlate.causes.suspects import NOT_OURS, clear_suspect
-from pipeline.correlate.deployments.known_good import Good
-from pipeline.correlate.playbook.failure_modes import Action, Mode
+from pipeline.correlate.causes import NOT_OURS, Split, clear_suspect
+from pipeline.correlate.deployments import Good
+from pipeline.correlate.playbook import Action, Mode
 from pipeline.wording import quantity
 from schemas.deployment import Deployment
 from schemas.drift import Drift

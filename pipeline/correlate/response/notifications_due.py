@@ -2,9 +2,8 @@
 
 from collections.abc import Iterable
 
-from pipeline.correlate.incidents.facts import Facts
-from pipeline.correlate.playbook.duties import DutyRow, duty_rows
-from pipeline.correlate.playbook.failure_modes import mode_of
+from pipeline.correlate.incidents import Facts
+from pipeline.correlate.playbook import DutyRow, duty_rows, failure_modes
 from schemas.incident import Duty
 from schemas.timestamp import LATEST_MS
 
@@ -17,7 +16,7 @@ def duties_of(facts: Facts, regimes: Iterable[str]) -> list[Duty]:
     enabled = set(regimes)
     if not enabled:
         return []
-    met = {mode_of(drift).name for drift in facts.drifts}
+    met = {failure_modes.mode_of(drift).name for drift in facts.drifts}
     found = [
         _duty(row, facts.detected_at)
         for row in duty_rows()

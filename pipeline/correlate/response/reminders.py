@@ -8,8 +8,8 @@ review and of the duties that outlive it.
 
 from collections.abc import Iterator
 
-from pipeline.correlate.incidents.facts import Facts, Reminder
-from pipeline.correlate.playbook.response_times import response_of
+from pipeline.correlate.incidents import Facts, Reminder
+from pipeline.correlate.playbook import response_of
 from pipeline.correlate.response.notifications_due import duties_of
 from pipeline.correlate.response.targets import LEADERSHIP, progress, response_targets
 from pipeline.correlate.settings import CorrelateSettings

@@ -7,9 +7,8 @@ found to be worse after an hour is not late already.
 
 from dataclasses import dataclass
 
-from pipeline.correlate.incidents.facts import Facts
-from pipeline.correlate.playbook.business_hours import BusinessHours
-from pipeline.correlate.playbook.response_times import PLAYBOOK, Response
+from pipeline.correlate.incidents import Facts
+from pipeline.correlate.playbook import PLAYBOOK, BusinessHours, Response
 from pipeline.wording import duration
 from schemas.command import Action
 from schemas.incident import Audience, ResponseTarget, Severity

@@ -1,1 +1,8 @@
-"""pipeline/correlate/revision."""
+"""The message of an incident: the only writer of alerts.
+
+May import every other room of correlate.
+"""
+
+from pipeline.correlate.revision.revision import tell
+
+__all__ = ["tell"]

@@ -8,8 +8,8 @@ no person, no tenant and no version, and never a text of theirs.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.correlate.causes.suspects import clear_suspect
-from pipeline.correlate.playbook.failure_modes import mode_of
+from pipeline.correlate.causes import clear_suspect
+from pipeline.correlate.playbook import failure_modes
 from pipeline.correlate.revision.impact import compromised, impact
 from pipeline.wording import quantity
 from schemas.drift import Drift
@@ -99,7 +99,7 @@ def _to_leadership(matter: Matter) -> Draft:
 
 
 def _to_users(matter: Matter, name: str) -> Draft:
-    incident, mode = matter.incident, mode_of(matter.drift)
+    incident, mode = matter.incident, failure_modes.mode_of(matter.drift)
     happened = f"{name[:1].upper() + name[1:]}, which is an AI system, {impact(mode)}."
     if matter.is_of_many:
         happened = (

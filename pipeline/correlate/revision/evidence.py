@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from pipeline.correlate.incidents.facts import shortened
+from pipeline.correlate.incidents import shortened
 from schemas.drift import Drift
 from schemas.incident import SignalEvidence
 

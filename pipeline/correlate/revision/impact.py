@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pipeline.correlate.playbook.failure_modes import Family, Mode
+from pipeline.correlate.playbook import Family, Mode
 
 _MODES: Mapping[str, str] = {
     "pii_exposure": "may have shown personal data in its answers that should not have been there",

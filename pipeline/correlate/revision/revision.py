@@ -4,15 +4,19 @@ Nothing here remembers: the same facts, deployments and clock give the same inci
 ``revision`` and ``change``, which say how often and why readers were told, is independent of the order of arrival.
 """
 
-from pipeline.correlate.causes.diagnosis import Diagnosis, Known, diagnose
-from pipeline.correlate.deployments.deployments import Served
-from pipeline.correlate.incidents.facts import Facts, newest_lines, shortened
-from pipeline.correlate.playbook.failure_modes import Mode
-from pipeline.correlate.playbook.response_times import response_of
-from pipeline.correlate.response.change_freeze import deployment_line, freeze
-from pipeline.correlate.response.containment import Situation, containment
-from pipeline.correlate.response.notifications_due import duties_of
-from pipeline.correlate.response.targets import progress, response_targets
+from pipeline.correlate.causes import Diagnosis, Known, diagnose
+from pipeline.correlate.deployments import Served
+from pipeline.correlate.incidents import Facts, newest_lines, shortened
+from pipeline.correlate.playbook import Mode, response_of
+from pipeline.correlate.response import (
+    Situation,
+    containment,
+    deployment_line,
+    duties_of,
+    freeze,
+    progress,
+    response_targets,
+)
 from pipeline.correlate.revision.changes import changes
 from pipeline.correlate.revision.drafts import Matter, drafts
 from pipeline.correlate.revision.evidence import evidence, segments, shared_evidence

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from pipeline.correlate.causes.suspects import clear_suspect
-from pipeline.correlate.incidents.facts import Facts
-from pipeline.correlate.playbook.phrases import distance, finding
+from pipeline.correlate.causes import clear_suspect
+from pipeline.correlate.incidents import Facts
+from pipeline.correlate.playbook import phrases
 from pipeline.wording import duration
 from schemas.deployment import Deployment
 from schemas.incident import Containment, Suspect
@@ -46,7 +46,7 @@ def _state(facts: Facts) -> str:
 
 def _what(facts: Facts) -> str:
     past = not facts.firing
-    words = finding(facts.decision.drift, past=past)
+    words = phrases.finding(facts.decision.drift, past=past)
     scope, name = facts.membership.scope, facts.decision.drift.subject
     if scope is not None:
         words = f"{'failed' if past else 'fail'} together: {name} {words}"
@@ -68,14 +68,10 @@ def _also(facts: Facts) -> str:
 def _cause(facts: Facts, suspects: list[Suspect]) -> str:
     first = clear_suspect(suspects)
     if first is not None and first.deployment_id is not None and first.at is not None:
-        return (
-            f"Most likely cause: {first.name}, deployed {clock_time(first.at)}, {distance(first.at, facts.started_at)}."
-        )
+        return f"Most likely cause: {first.name}, deployed {clock_time(first.at)}, {phrases.distance(first.at, facts.started_at)}."
     if first is not None:
         return f"Most likely cause: {first.name} ({first.kind.replace('_', ' ')}); no deployment explains it."
     deployed = next((suspect for suspect in suspects if suspect.deployment_id is not None), None)
     if deployed is None or deployed.at is None:
         return "No deployment explains it."
-    return (
-        f"No deployment clearly explains it; the nearest is {deployed.name}, {distance(deployed.at, facts.started_at)}."
-    )
+    return f"No deployment clearly explains it; the nearest is {deployed.name}, {phrases.distance(deployed.at, facts.started_at)}."

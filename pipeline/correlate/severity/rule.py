@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from pipeline.correlate.playbook.failure_modes import MODES
+from pipeline.correlate.playbook import failure_modes
 from pipeline.wording import nearest
 from schemas.drift import Layer
 from schemas.incident import Severity
@@ -40,10 +40,19 @@ class When(BaseModel):
     @classmethod
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
-            if name not in MODES:
-                raise ValueError(f'no failure mode is called "{name}": did you mean "{nearest(name, MODES)}"?')
-            if MODES[name].is_composed:
-                parts = sorted({part for each in MODES[name].together for part in each.moved if part in MODES})
+            if name not in failure_modes.MODES:
+                raise ValueError(
+                    f'no failure mode is called "{name}": did you mean "{nearest(name, failure_modes.MODES)}"?'
+                )
+            if failure_modes.MODES[name].is_composed:
+                parts = sorted(
+                    {
+                        part
+                        for each in failure_modes.MODES[name].together
+                        for part in each.moved
+                        if part in failure_modes.MODES
+                    }
+                )
                 raise ValueError(f'"{name}" is told by several drifts, and a rule asks one: name {", ".join(parts)}')
         return names
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.correlate.playbook.failure_modes import mode_of, rank
+from pipeline.correlate.playbook import failure_modes
 from pipeline.correlate.severity.adjustment import Move
 from pipeline.correlate.severity.rule import Promise, Rule, When
 from pipeline.correlate.severity.table import Table
@@ -86,7 +86,7 @@ def traffic_share(drifts: Iterable[Drift]) -> float:
 
 def fits(when: When, drift: Drift, promises: Promises) -> bool:
     """Whether one drift is what a rule asks for."""
-    if when.failure_modes and mode_of(drift).name not in when.failure_modes:
+    if when.failure_modes and failure_modes.mode_of(drift).name not in when.failure_modes:
         return False
     if when.layers and drift.layer not in when.layers:
         return False
@@ -126,7 +126,7 @@ def _decided(table: Table, drifts: Sequence[Drift], promises: Promises, layers: 
     if any(move.steps < 0 for move in moves):
         fitted = {id(each) for each in fitting}
         rest = [each for each in drifts if id(each) not in fitted]
-        is_harmful = any(mode_of(each).is_harmful for each in fitting)
+        is_harmful = any(failure_modes.mode_of(each).is_harmful for each in fitting)
         if is_harmful or (rest and worse(_decided(table, rest, promises, layers).severity, shifted(rule.severity, -1))):
             moves = [move for move in moves if move.steps > 0]
     steps = min(max(sum(move.steps for move in moves), -1), 1)
@@ -149,7 +149,7 @@ def _moved(move: Move, share: float, layers: Sequence[str]) -> str:
 def _naming(drift: Drift) -> tuple[int, bool, bool, bool, int, str]:
     plain = drift.channel in ("rate", "location")
     return (
-        rank(mode_of(drift)),
+        failure_modes.rank(failure_modes.mode_of(drift)),
         drift.tier != "page",
         bool(drift.segment),
         not plain,

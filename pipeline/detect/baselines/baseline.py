@@ -13,8 +13,7 @@ from pipeline.detect.baselines.profile import learn_profile
 from pipeline.detect.baselines.rank import RankTable, knots_of
 from pipeline.detect.baselines.stationarity import is_moving
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.signals.catalogue import Signal
-from pipeline.detect.signals.channels import BINARY, VALUE_CHANNELS, ChannelName, bad_sides, of_rank, tiers
+from pipeline.detect.signals import ChannelName, Signal, channels
 from schemas.baseline import Baseline, Channel, Profile, SignalBaseline
 
 Source = Literal["file", "live", "accepted"]
@@ -170,20 +169,20 @@ def _signal(freed: tuple[Column, Profile | None], slice_s: float, settings: Dete
         return SignalBaseline(kind="rate", count=count, mean=mean, channels={"rate": rate})
     knots = knots_of(column.values)
     ranks = RankTable(knots).ranks(column.values)
-    numbers = {name: of_rank(name, ranks) for name in VALUE_CHANNELS}
+    numbers = {name: channels.of_rank(name, ranks) for name in channels.VALUE_CHANNELS}
     times = {name: _time(column, own) for name, own in numbers.items()}
     longest = max(times.values())
-    for name in (name for name in VALUE_CHANNELS if name in BINARY):
+    for name in (name for name in channels.VALUE_CHANNELS if name in channels.BINARY):
         # Of extremes, and of the runs in which they come, a baseline has few. Where it has too few to say, a tail is
         # taken to be as sluggish as its value.
         times[name] = min(longest, _time(column, numbers[name], surer=TAIL_SURER))
-    channels: dict[str, Channel] = {}
+    learned: dict[str, Channel] = {}
     for name, own in numbers.items():
         means = spread.slice_means(own, column.slices, column.counts.size)
         channel = _channel(name, own, means, time=times[name], mean=float(own.mean()), count=own.size)
-        channels[name] = _still_moving(column.signal, name, channel, means, slice_s, settings)
+        learned[name] = _still_moving(column.signal, name, channel, means, slice_s, settings)
     return SignalBaseline(
-        kind=column.signal.kind, count=count, mean=mean, knots=knots, channels=channels, profile=profile
+        kind=column.signal.kind, count=count, mean=mean, knots=knots, channels=learned, profile=profile
     )
 
 
@@ -192,7 +191,7 @@ def _still_moving(
     settings: DetectSettings,
 ) -> Channel:  # fmt: skip
     """The channel, with whether it was still moving: asked only of those that page."""
-    if "page" not in tiers(signal, name) or name not in {bad for bad, _ in bad_sides(signal)}:
+    if "page" not in channels.tiers(signal, name) or name not in {bad for bad, _ in channels.bad_sides(signal)}:
         return channel
     moving = is_moving(
         name, means, settings, slice_s=slice_s, variance=channel.variance, time=channel.autocorrelation_time,
@@ -212,7 +211,7 @@ def _time(column: Column, numbers: NDArray[np.float64], *, surer: float = 0.0) -
 def _channel(
     name: ChannelName, numbers: NDArray[np.float64], means: spread.SliceMeans, *, time: float, mean: float, count: int
 ) -> Channel:
-    variance = mean * (1.0 - mean) if name in BINARY else float(np.var(numbers))
+    variance = mean * (1.0 - mean) if name in channels.BINARY else float(np.var(numbers))
     deviation = spread.slice_deviation(means, variance, time)
     return Channel(
         mean=mean,

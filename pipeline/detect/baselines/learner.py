@@ -9,10 +9,7 @@ from numpy.typing import NDArray
 from pipeline.detect.baselines.baseline import Column, Learned, Source, learn
 from pipeline.detect.baselines.burst import Burst
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.signals.block import PANE_MS, Block
-from pipeline.detect.signals.catalogue import Signal
-from pipeline.detect.signals.channels import signal_named
-from pipeline.detect.signals.label_counts import OTHER, Mix
+from pipeline.detect.signals import OTHER, PANE_MS, Block, Mix, Signal, channels
 from schemas.baseline import Baseline
 
 BURSTS_PER_SLICE = 4
@@ -179,7 +176,7 @@ class Learner:
         }
 
     def _load_head(self, state: dict[str, Any]) -> None:
-        signals = [signal_named(name, kind) for name, kind in state["signals"]]
+        signals = [channels.signal_named(name, kind) for name, kind in state["signals"]]
         if None in signals:
             unknown = [name for (name, _), signal in zip(state["signals"], signals, strict=True) if signal is None]
             raise ValueError(f"the catalogue has no {', '.join(unknown)} any more: learning starts anew")

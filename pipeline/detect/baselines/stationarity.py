@@ -6,7 +6,7 @@ import numpy as np
 
 from pipeline.detect.baselines.spread import SliceMeans, half_difference
 from pipeline.detect.settings import DAY_S, DetectSettings
-from pipeline.detect.signals.channels import BINARY, ChannelName, odds_times
+from pipeline.detect.signals import ChannelName, channels
 from schemas.baseline import Baseline
 
 ERRORS = 5.0
@@ -22,7 +22,7 @@ single day differ as much as a failure does, they show a quarter at most; of a s
 END_ERRORS = 2.0
 """Standard errors by which they must show more than that: an hour holds few of the values that a baseline keeps."""
 
-REASON = "it was still moving while its baseline was learned"
+STILL_MOVING = "it was still moving while its baseline was learned"
 
 
 def moving_signals(baseline: Baseline) -> list[str]:
@@ -76,7 +76,7 @@ def _mean(slices: SliceMeans, begin: int, end: int) -> float | None:
 
 
 def _tolerated(name: ChannelName, first: float, second: float, settings: DetectSettings) -> bool:
-    if name not in BINARY:
+    if name not in channels.BINARY:
         return abs(second - first) <= settings.ticket_rank_shift
     low, high = sorted((first, second))
-    return high <= odds_times(low, settings.ticket_rate_odds)
+    return high <= channels.odds_times(low, settings.ticket_rate_odds)

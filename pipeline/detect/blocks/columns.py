@@ -8,10 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.blocks.rows import Rows
-from pipeline.detect.intake.fields import WIDTH, Fields, Label
-from pipeline.detect.intake.reader import OUT_OF_BOUNDS, WRONG_TYPE
-from pipeline.detect.signals.block import Block
-from pipeline.detect.signals.catalogue import CATEGORIES, PLACES, SIGNALS, Signal, custom_signal, is_valid
+from pipeline.detect.intake import OUT_OF_BOUNDS, WIDTH, WRONG_TYPE, Fields, Label
+from pipeline.detect.signals import Block, Signal, catalogue
 from schemas.record import SUBJECT_LENGTH_MAX
 
 CUSTOM_NAME_LENGTH_MAX = SUBJECT_LENGTH_MAX - len("custom.")
@@ -22,7 +20,7 @@ BAD_NAME, TOO_MANY = "bad_name", "too_many"
 
 _CUSTOM_TYPES = frozenset({int, float, bool})
 _VERSIONS = "versions."
-_CATEGORY_NAMES = tuple(row.name for row in CATEGORIES)
+_CATEGORY_NAMES = tuple(row.name for row in catalogue.CATEGORIES)
 
 
 class Columns:
@@ -79,7 +77,7 @@ class Columns:
         carried = np.flatnonzero(~np.isnan(wide).all(axis=0)).tolist()
         for source in sorted(set(carried).difference(self._sources)):
             self._sources.append(source)
-            self.signals.append(SIGNALS[source] if source < WIDTH else self._custom_signals[source - WIDTH])
+            self.signals.append(catalogue.SIGNALS[source] if source < WIDTH else self._custom_signals[source - WIDTH])
         missing = WIDTH + len(self._custom) - wide.shape[1]
         if missing:
             wide = np.concatenate((wide, np.full((len(rows), missing), np.nan)), axis=1)
@@ -121,9 +119,9 @@ class Columns:
         """Take up a state; ``KeyError`` if it names a signal that the catalogue has not."""
         for name, kind in state["custom"]:
             self._add_custom(name, kind)
-        places = PLACES | {signal.name: WIDTH + number for number, signal in enumerate(self._custom_signals)}
+        places = catalogue.PLACES | {signal.name: WIDTH + number for number, signal in enumerate(self._custom_signals)}
         self._sources = [places[name] for name in state["signals"]]
-        every = (*SIGNALS, *self._custom_signals)
+        every = (*catalogue.SIGNALS, *self._custom_signals)
         self.signals = [every[source] for source in self._sources]
         self.bad_fields = Counter({(field, reason): count for field, reason, count in state["bad_fields"]})
         self.environment, self.provider = state["environment"], state["provider"]
@@ -159,14 +157,14 @@ class Columns:
                 return BAD_NAME
             if len(self._custom) >= self._custom_max:
                 return TOO_MANY
-        signal = custom_signal(name, _custom_kind(value)) if number is None else self._custom_signals[number]
+        signal = catalogue.custom_signal(name, _custom_kind(value)) if number is None else self._custom_signals[number]
         if signal.kind != _custom_kind(value):
             return WRONG_TYPE
-        return None if is_valid(signal, value) else OUT_OF_BOUNDS
+        return None if catalogue.is_valid(signal, value) else OUT_OF_BOUNDS
 
     def _add_custom(self, name: str, kind: Literal["rate", "amount"]) -> int:
         number = self._custom[name] = len(self._custom_signals)
-        self._custom_signals.append(custom_signal(name, kind))
+        self._custom_signals.append(catalogue.custom_signal(name, kind))
         return number
 
 

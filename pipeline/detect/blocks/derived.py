@@ -9,10 +9,9 @@ from numpy.typing import NDArray
 
 from pipeline.detect.blocks.embeddings import Embeddings
 from pipeline.detect.blocks.throughput import Throughput
-from pipeline.detect.intake.fields import Fields, Label
+from pipeline.detect.intake import Fields, Label
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.signals.catalogue import PLACES
-from pipeline.detect.signals.label_counts import OTHER
+from pipeline.detect.signals import OTHER, catalogue
 from schemas.baseline import Baseline
 
 REPETITION_RECORDS = 64
@@ -67,16 +66,18 @@ class Derived:
         unused: Counter[str] = Counter()
         fingerprints = fields.labels.get(FINGERPRINT)
         if fingerprints is not None:
-            values[:, PLACES["repeated"]] = self._fingerprints.tell(fingerprints)
+            values[:, catalogue.PLACES["repeated"]] = self._fingerprints.tell(fingerprints)
         for name, labels in self._mixes.items():
             column = fields.labels.get(name)
             if column is not None:
                 usual, new = labels.tell(column, self._labels_max)
-                values[:, PLACES[f"{name}_usual"]] = usual
-                values[:, PLACES[f"{name}_new"]] = new
+                values[:, catalogue.PLACES[f"{name}_usual"]] = usual
+                values[:, catalogue.PLACES[f"{name}_new"]] = new
         if fields.embeddings is not None:
-            values[:, PLACES["embedding_similarity"]], unused = self.embeddings.similarities(fields.embeddings)
-        self.throughput.fill(values[:, PLACES["throughput_ratio"]], panes, fields.first)
+            values[:, catalogue.PLACES["embedding_similarity"]], unused = self.embeddings.similarities(
+                fields.embeddings
+            )
+        self.throughput.fill(values[:, catalogue.PLACES["throughput_ratio"]], panes, fields.first)
         return unused
 
     def follow(self, baseline: Baseline) -> None:

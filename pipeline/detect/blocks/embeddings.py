@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.intake.reader import OUT_OF_BOUNDS, TOO_LONG, WRONG_TYPE
+from pipeline.detect.intake import OUT_OF_BOUNDS, TOO_LONG, WRONG_TYPE
 
 SETTLING_RECORDS = 200
 """Embeddings whose mean direction is the centroid."""

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.intake.fields import WIDTH, Label, joined_labels
-from pipeline.detect.signals.catalogue import PLACES, SIGNALS
+from pipeline.detect.intake import WIDTH, Label, joined_labels
+from pipeline.detect.signals import catalogue
 
 
 # Not frozen, for the reason for which fields are not.
@@ -60,7 +60,7 @@ class Rows:
         signals = np.flatnonzero(~np.isnan(self.values).all(axis=0))
         custom = np.flatnonzero(~np.isnan(self.custom).all(axis=0))
         return {
-            "signals": [SIGNALS[place].name for place in signals.tolist()],
+            "signals": [catalogue.SIGNALS[place].name for place in signals.tolist()],
             "values": self.values[:, signals],
             "custom_signals": custom.tolist(),
             "custom": self.custom[:, custom],
@@ -80,7 +80,7 @@ def loaded(state: dict[str, Any]) -> Rows:
     """The rows of a state; ``KeyError`` if it names a signal that the catalogue has not."""
     length = len(state["request_ids"])
     values = np.full((length, WIDTH), np.nan)
-    values[:, [PLACES[name] for name in state["signals"]]] = state["values"]
+    values[:, [catalogue.PLACES[name] for name in state["signals"]]] = state["values"]
     custom = np.full((length, max(state["custom_signals"], default=-1) + 1), np.nan)
     custom[:, state["custom_signals"]] = state["custom"]
     return Rows(

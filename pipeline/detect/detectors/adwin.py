@@ -8,9 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 from river._river_rust.drift import AdaptiveWindowing
 
-from pipeline.detect.layout.grid import Grid
-from pipeline.detect.layout.layout import Layout
-from pipeline.detect.one_sided_tests.one_sided_test import Side
+from pipeline.detect.layout import Grid, Layout
+from pipeline.detect.one_sided_tests import Side
 
 _CLOCK = 1
 _BUCKETS_MAX = 5

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.layout.samples import Samples
+from pipeline.detect.layout import Samples
 
 
 def evidence(surprise: NDArray[np.float64], stakes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.detect.one_sided_tests.one_sided_test import NEVER_DEMOTED, Side
+from pipeline.detect.one_sided_tests import NEVER_DEMOTED, Side
 from pipeline.detect.settings import DAY_S
 
 PAGES_A_DAY_MAX = 2

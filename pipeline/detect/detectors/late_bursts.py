@@ -7,13 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.detectors.page_hinkley import CAP_SHARE, Bank, Crossing
-from pipeline.detect.layout.grid import by_row
-from pipeline.detect.layout.layout import Layout
-from pipeline.detect.layout.view import View
-from pipeline.detect.one_sided_tests.bets import of_rates
-from pipeline.detect.one_sided_tests.one_sided_test import Side
-from pipeline.detect.signals.block import PANE_MS, Block
-from pipeline.detect.signals.channels import BINARY
+from pipeline.detect.layout import Layout, View, by_row
+from pipeline.detect.one_sided_tests import Side, of_rates
+from pipeline.detect.signals import PANE_MS, Block, channels
 
 KEPT_PANES = 8
 """Panes that are counted again."""
@@ -188,7 +184,7 @@ def _grouped(keys: NDArray[np.int64], sums: NDArray[np.float64]) -> NDArray[np.f
 def _counted(side: Side, sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """What some seconds count together for each bet, shape ``(8,)``, of the counts and totals in each, ``(P, 2)``."""
     counts, totals = sums.T[:, :, None]
-    if side.channel in BINARY:
+    if side.channel in channels.BINARY:
         none, event = of_rates(side.stakes, np.array(side.edge), np.array(side.weight))
         found = counts * none + totals * event
     else:

@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.detectors.cusum import evidence, walked
-from pipeline.detect.layout.grid import Grid
-from pipeline.detect.one_sided_tests.bets import BETS, of_rates
-from pipeline.detect.one_sided_tests.one_sided_test import Side
-from pipeline.detect.signals.channels import BINARY
+from pipeline.detect.layout import Grid
+from pipeline.detect.one_sided_tests import BETS, Side, of_rates
+from pipeline.detect.signals import channels
 
 CAP_SHARE = 0.33
 """Share of a threshold that one pane may add: a burst within a second is one event. It is less than a third, so four
@@ -70,7 +69,7 @@ class Bank:
         self, sides: Sequence[Side], columns: NDArray[np.intp], carried: NDArray[np.intp], recovery: float
     ) -> None:
         self._sides, self._recovery = tuple(sides), recovery
-        binary = np.array([side.channel in BINARY for side in sides], dtype=bool)
+        binary = np.array([side.channel in channels.BINARY for side in sides], dtype=bool)
         # Sides of binary channels come first in all arrays of walks: their evidence is had from sums alone.
         self._order = np.concatenate([np.flatnonzero(binary), np.flatnonzero(~binary)])
         self._binary = int(np.count_nonzero(binary))

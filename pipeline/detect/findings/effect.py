@@ -1,7 +1,7 @@
 """The effect: how far a channel has moved, on a scale that compares signals of every unit."""
 
 from pipeline.detect.findings.finding import EffectKind
-from pipeline.detect.signals.channels import BINARY
+from pipeline.detect.signals import channels
 
 
 def effect_of(channel: str, usual: float, mean: float, records: float, learned: int) -> tuple[float, EffectKind]:
@@ -23,7 +23,7 @@ def effect_of(channel: str, usual: float, mean: float, records: float, learned: 
     >>> effect_of("location", 0.5, 0.62, 412, 100_000)
     (0.12, 'rank_shift')
     """
-    if channel not in BINARY:
+    if channel not in channels.BINARY:
         return mean - usual, "rank_shift"
     now = min(max(mean, 0.5 / records), 1.0 - 0.5 / records) if records > 1 else 0.5
     before = min(max(usual, 0.5 / learned), 1.0 - 0.5 / learned)

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.detect.signals.catalogue import Signal
+from pipeline.detect.signals import Signal
 from schemas.drift import Detector, DriftState, Series, Side, Tier
 
 __all__ = ["Detector", "EffectKind", "Finding"]

@@ -5,8 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.detect.findings.finding import Finding
-from pipeline.detect.signals.block import Block
-from pipeline.detect.signals.catalogue import CATEGORIES, EVENTS, Signal
+from pipeline.detect.signals import Block, Signal, catalogue
 from schemas.baseline import Baseline
 from schemas.drift import Tier
 from schemas.record import SUBJECT_LENGTH_MAX
@@ -30,8 +29,8 @@ KINDS_MAX = 16
 TOGETHER_MS = 600_000
 """Milliseconds: a provider's model that appears so near to a version of one's own came with it."""
 
-VERSIONS = next(signal for signal in EVENTS if signal.name == "versions")
-TOLD: dict[str, Signal] = {row.name: row for row in CATEGORIES if row.name in ("provider_model", "schema_id")}
+VERSIONS = next(signal for signal in catalogue.EVENTS if signal.name == "versions")
+TOLD: dict[str, Signal] = {row.name: row for row in catalogue.CATEGORIES if row.name in ("provider_model", "schema_id")}
 
 
 @dataclass(slots=True)

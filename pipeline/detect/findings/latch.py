@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.findings.finding import Detector
-from pipeline.detect.signals.block import PANE_MS
+from pipeline.detect.signals import PANE_MS
 
 
 @dataclass(slots=True)

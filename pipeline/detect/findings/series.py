@@ -10,13 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.baselines.profile import at_hour
+from pipeline.detect.baselines import at_hour
 from pipeline.detect.findings.finding import Finding
 from pipeline.detect.findings.statement import segment_name, six, value_at
-from pipeline.detect.layout.grid import by_row
-from pipeline.detect.layout.layout import Layout
-from pipeline.detect.layout.view import View
-from pipeline.detect.signals.block import PANE_MS, codes
+from pipeline.detect.layout import Layout, View, by_row
+from pipeline.detect.signals import PANE_MS, codes
 from schemas.baseline import SignalBaseline
 from schemas.drift import MINUTE_MS, SERIES_MAX, Series
 

@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.detect.findings.finding import Finding
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.signals.block import PANE_MS
-from pipeline.detect.signals.catalogue import EVENTS
+from pipeline.detect.signals import PANE_MS, catalogue
 from schemas.baseline import Baseline
 from schemas.drift import DriftState
 
@@ -19,7 +18,7 @@ GAPS = 3.0
 EVIDENCE = 28.0
 """Log evidence of a silence: that many records were due of what comes by chance, in the quietest time."""
 
-SIGNAL = next(signal for signal in EVENTS if signal.name == "silence")
+SIGNAL = next(signal for signal in catalogue.EVENTS if signal.name == "silence")
 
 
 def silent_after_s(baseline: Baseline, settings: DetectSettings) -> float:

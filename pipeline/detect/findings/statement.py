@@ -4,12 +4,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.detect.baselines.profile import at_hour
+from pipeline.detect.baselines import at_hour
 from pipeline.detect.findings.effect import effect_of
 from pipeline.detect.findings.finding import Finding
 from pipeline.detect.findings.latch import Latch
 from pipeline.detect.findings.sentence import gone_sentence, sentence
-from pipeline.detect.one_sided_tests.one_sided_test import Side
+from pipeline.detect.one_sided_tests import Side
 from schemas.baseline import SignalBaseline
 from schemas.drift import DriftState, Tier
 from schemas.record import SUBJECT_LENGTH_MAX

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.signals.catalogue import SIGNALS
+from pipeline.detect.signals import catalogue
 
-WIDTH = len(SIGNALS)
+WIDTH = len(catalogue.SIGNALS)
 """Columns of values: every signal of the catalogue has its own, whoever sends it."""
 
 Label = str | None

@@ -7,7 +7,7 @@ stays too long, and a section with too many fields of the sender's own keeps mor
 from itertools import islice
 from typing import Any
 
-from pipeline.detect.signals.catalogue import CATEGORIES, SIGNALS
+from pipeline.detect.signals import catalogue
 from schemas.record import SUBJECT_LENGTH_MAX
 
 PROJECT_ABOVE_BYTES = 8192
@@ -23,7 +23,8 @@ EMBEDDING = "embedding"
 """The one field that is a list: in the section of data."""
 
 FIELDS: dict[str, frozenset[str]] = {
-    section: frozenset(row.field for row in (*SIGNALS, *CATEGORIES) if row.section == section) for section in SECTIONS
+    section: frozenset(row.field for row in (*catalogue.SIGNALS, *catalogue.CATEGORIES) if row.section == section)
+    for section in SECTIONS
 }
 FIELDS["data"] |= {EMBEDDING}
 """By section, the fields that detect reads."""

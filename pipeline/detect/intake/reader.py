@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from pipeline.detect.intake.fields import WIDTH, Fault, Fields, Label, joined, no_fields
 from pipeline.detect.intake.shape import Column, Part, Shape, Shapes
-from pipeline.detect.signals.catalogue import CATEGORIES, SIGNALS
+from pipeline.detect.signals import catalogue
 from schemas.record import SUBJECT_LENGTH_MAX
 
 WRONG_TYPE, OUT_OF_BOUNDS, TOO_LONG = "wrong_type", "out_of_bounds", "too_long"
@@ -24,7 +24,7 @@ _NONE = type(None)
 _TEXTS = frozenset({str, _NONE})
 _NUMBERS = frozenset({int, float})
 _SWITCHES = frozenset({int, bool})
-_PATHS = {row.name: f"{row.section}.{row.field}" for row in CATEGORIES if row.section}
+_PATHS = {row.name: f"{row.section}.{row.field}" for row in catalogue.CATEGORIES if row.section}
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +149,7 @@ def _of_types(part: Part, columns: list[Column], types: frozenset[type], faults:
 
 
 def _path(part: Part, number: int) -> str:
-    signal = SIGNALS[int(part.signals[number])]
+    signal = catalogue.SIGNALS[int(part.signals[number])]
     return f"{signal.section}.{signal.field}"
 
 

@@ -23,7 +23,7 @@ from pipeline.detect.intake.projection import (
     LABELS,
     SECTIONS,
 )
-from pipeline.detect.signals.catalogue import CATEGORIES, SIGNALS
+from pipeline.detect.signals import catalogue
 from schemas.record import SUBJECT_LENGTH_MAX
 
 SHAPES_MAX = 4096
@@ -201,7 +201,7 @@ def _build(names: tuple[Any, ...]) -> Shape:
     used = [f"{section}.{name}" for section in SECTIONS for name in named[section] & FIELDS[section]]
     used += [f"custom.{name}" for name in named["custom"] if "custom" not in bad]
     used += [name for name in LABELS if name in outer]
-    categories = {row.name: (row.section, row.field) for row in CATEGORIES if row.section}
+    categories = {row.name: (row.section, row.field) for row in catalogue.CATEGORIES if row.section}
     labels = categories | {name: ("", name) for name in LABELS if name != "request_id"}
     return Shape(
         key=hashlib.blake2b("\n".join(sorted(used)).encode(), digest_size=8).hexdigest(),
@@ -229,7 +229,7 @@ def _build(names: tuple[Any, ...]) -> Shape:
 def _part(places: dict[tuple[str, str], int], *, rates: bool) -> Part:
     rows = [
         (number, row)
-        for number, row in enumerate(SIGNALS)
+        for number, row in enumerate(catalogue.SIGNALS)
         if (row.kind == "rate") is rates and (row.section, row.field) in places
     ]
     return Part(

@@ -5,15 +5,11 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.baselines.profile import hours_of, steps
-from pipeline.detect.baselines.rank import RankTable
-from pipeline.detect.baselines.rank_tables import RankTables
+from pipeline.detect.baselines import RankTable, RankTables, hours_of, steps
 from pipeline.detect.layout.grid import Grid, grid_of
 from pipeline.detect.layout.samples import Samples
-from pipeline.detect.one_sided_tests.one_sided_test import Side
-from pipeline.detect.signals.block import Block
-from pipeline.detect.signals.catalogue import Signal
-from pipeline.detect.signals.channels import VALUE_CHANNELS, ChannelName, of_rank
+from pipeline.detect.one_sided_tests import Side
+from pipeline.detect.signals import Block, ChannelName, Signal, channels
 from schemas.baseline import Baseline
 
 
@@ -61,7 +57,7 @@ class Layout:
         place = self._places[signal.name]
         if place < self._rates:
             return len(self.signals) + place
-        return len(self.signals) + place + VALUE_CHANNELS.index(channel) * self._values
+        return len(self.signals) + place + channels.VALUE_CHANNELS.index(channel) * self._values
 
     def usual_channel(self, signal: Signal) -> ChannelName:
         """The channel that says where a signal usually lies: the rate of a rate, the location of a value."""
@@ -70,7 +66,7 @@ class Layout:
     @property
     def width(self) -> int:
         """How many columns a grid has."""
-        return len(self.signals) + self._rates + len(VALUE_CHANNELS) * self._values
+        return len(self.signals) + self._rates + len(channels.VALUE_CHANNELS) * self._values
 
     def values(self, block: Block) -> NDArray[np.float64]:
         """Of the block the watched signals, NaN where absent or not finite; without its daily cycle what has a profile.
@@ -102,8 +98,8 @@ class Layout:
         rows = values.take(samples.rows.ravel(), axis=0)
         carried = rows == rows  # noqa: PLR0124 - only NaN is not itself
         ranks = self._tables.ranks(rows[:, self._rates :])
-        channels = [of_rank(name, ranks) for name in VALUE_CHANNELS]
-        numbers = np.concatenate([carried, rows[:, : self._rates], *channels], axis=1)
+        by_channel = [channels.of_rank(name, ranks) for name in channels.VALUE_CHANNELS]
+        numbers = np.concatenate([carried, rows[:, : self._rates], *by_channel], axis=1)
         if not carried.all():
             np.copyto(numbers, 0.0, where=np.isnan(numbers))
         return grid_of(samples, numbers.reshape(height, count, -1))

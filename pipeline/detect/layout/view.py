@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.layout.grid import Grid
-from pipeline.detect.signals.block import Block
+from pipeline.detect.signals import Block
 
 
 @dataclass(frozen=True, slots=True)

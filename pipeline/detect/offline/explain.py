@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.findings.message import drifts_of
+from pipeline.detect.findings import drifts_of
 from pipeline.detect.monitor import Judge
 from pipeline.detect.offline.history import batches
-from pipeline.detect.one_sided_tests.one_sided_test import Side, Unjudged
+from pipeline.detect.one_sided_tests import Side, Unjudged
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.step import Message

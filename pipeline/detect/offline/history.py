@@ -9,7 +9,7 @@ from typing import Any
 
 import orjson
 
-from pipeline.detect.intake.decode import parse
+from pipeline.detect.intake import parse
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.step import Message

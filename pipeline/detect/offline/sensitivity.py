@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.baselines.rank import RankTable
-from pipeline.detect.one_sided_tests.one_sided_test import sides_of
+from pipeline.detect.baselines import RankTable
+from pipeline.detect.one_sided_tests import sides_of
 from pipeline.detect.settings import DetectSettings
 from schemas.baseline import Baseline
 from schemas.drift import Side, Tier

@@ -1,1 +1,17 @@
-"""x."""
+"""Which one-sided tests a baseline allows: the band, its null boundary, the bets and the threshold.
+
+Sees no records. May import baselines and signals.
+"""
+
+from pipeline.detect.one_sided_tests.bets import BETS, of_rates
+from pipeline.detect.one_sided_tests.one_sided_test import (
+    NEVER_DEMOTED,
+    PAGE_RECORDS,
+    PROBES,
+    Moved,
+    Side,
+    Unjudged,
+    sides_of,
+)
+
+__all__ = ["BETS", "NEVER_DEMOTED", "PAGE_RECORDS", "PROBES", "Moved", "Side", "Unjudged", "of_rates", "sides_of"]

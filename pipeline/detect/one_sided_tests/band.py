@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from scipy.special import betaincinv, ndtr, ndtri
 
 from pipeline.detect.settings import DAY_S, DetectSettings
-from pipeline.detect.signals.channels import BINARY, odds_times
+from pipeline.detect.signals import channels
 from schemas.baseline import Channel
 from schemas.drift import Tier
 
@@ -76,7 +76,7 @@ def band(channel: Channel, name: str, tier: Tier, settings: DetectSettings, *, s
     """
     if channel.count < 1:
         return Band(0.0, 1.0, "no records behind its mean", "no records behind its mean")
-    binary = name in BINARY
+    binary = name in channels.BINARY
     independent = channel.count / channel.autocorrelation_time
     error = MISTAKEN_BANDS_PER_SIDE / max(1, sides)
     spread = max(DEVIATIONS * channel.slice_deviation, _day_floor(channel, name, settings, span_s))
@@ -104,7 +104,10 @@ def _rate_edge(
     mean: float, independent: float, error: float, *, spread: float, tolerance: float, odds_max: float
 ) -> tuple[float, str | None]:
     high = max(
-        confidence_high(mean * independent, independent, error), mean + spread, odds_times(mean, tolerance), EDGE_MIN
+        confidence_high(mean * independent, independent, error),
+        mean + spread,
+        channels.odds_times(mean, tolerance),
+        EDGE_MIN,
     )
     if high > EDGE_MAX:
         return EDGE_MAX, _reach(high)
@@ -133,10 +136,12 @@ def _day_floor(channel: Channel, name: str, settings: DetectSettings, span_s: fl
     if name == "rate":
         return DEVIATIONS * FLOOR_RELATIVE * min(channel.mean, 1.0 - channel.mean)
     shift = DEVIATIONS * FLOOR_RANK
-    if name not in BINARY:
+    if name not in channels.BINARY:
         return shift
     # It is meant to widen a band, not to make it too wide to be judged.
-    return min(tail_after(channel.mean, shift), odds_times(channel.mean, settings.judge_odds_max)) - channel.mean
+    return (
+        min(tail_after(channel.mean, shift), channels.odds_times(channel.mean, settings.judge_odds_max)) - channel.mean
+    )
 
 
 def _reach(high: float) -> str | None:

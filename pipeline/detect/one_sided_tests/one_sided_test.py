@@ -6,12 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.baselines import stationarity as moving
+from pipeline.detect.baselines import STILL_MOVING
 from pipeline.detect.one_sided_tests.band import band
 from pipeline.detect.one_sided_tests.bets import BETS, bets_back, bets_beyond, between
 from pipeline.detect.settings import DAY_S, DetectSettings
-from pipeline.detect.signals.catalogue import Signal
-from pipeline.detect.signals.channels import BINARY, ChannelName, bad_sides, rises, signal_named, tiers
+from pipeline.detect.signals import ChannelName, Signal, channels
 from schemas.baseline import Baseline, Channel
 from schemas.drift import Side as Direction
 from schemas.drift import Tier
@@ -98,7 +97,7 @@ class Side:
     @property
     def rising(self) -> bool:
         """Whether the channel's mean grows on this side."""
-        return rises(self.channel, self.direction)
+        return channels.rises(self.channel, self.direction)
 
     def way_back(self, worst: float) -> tuple[float, NDArray[np.float64]]:
         """The null of a recovery, and the bets against it, shape ``(8,)``.
@@ -114,7 +113,7 @@ class Side:
         """
         beyond = worst > self.edge if self.rising else worst < self.edge
         null = between(self.edge, worst, BACK_SHARE) if beyond else self.edge
-        binary = self.channel in BINARY
+        binary = self.channel in channels.BINARY
         if self.rising:
             return null, -bets_back(1.0 - null, 1.0 - self.mean, self.variance, binary=binary)
         return null, bets_back(null, self.mean, self.variance, binary=binary)
@@ -135,13 +134,14 @@ def sides_of(baseline: Baseline, settings: DetectSettings) -> tuple[list[Side], 
     """The sides to watch against a baseline, in the catalogue's order of channels, and those that cannot be judged."""
     wanted: list[tuple[Signal, ChannelName, Direction, Tier, Channel]] = []
     for name, learned in baseline.signals.items():
-        signal = signal_named(name, learned.kind)
+        signal = channels.signal_named(name, learned.kind)
         if signal is None or (learned.kind != "rate" and learned.knots is None):
             continue
-        for channel, direction in bad_sides(signal):
+        for channel, direction in channels.bad_sides(signal):
             if channel in learned.channels:
                 wanted += [
-                    (signal, channel, direction, tier, learned.channels[channel]) for tier in tiers(signal, channel)
+                    (signal, channel, direction, tier, learned.channels[channel])
+                    for tier in channels.tiers(signal, channel)
                 ]
     thresholds = _thresholds(baseline, settings, [(signal.name, tier) for signal, _, _, tier, _ in wanted])
     span_s = (baseline.learned_to - baseline.learned_from) / 1000
@@ -149,14 +149,14 @@ def sides_of(baseline: Baseline, settings: DetectSettings) -> tuple[list[Side], 
     unjudged: list[Unjudged] = []
     for signal, channel, direction, tier, learned_channel in wanted:
         edges = band(learned_channel, channel, tier, settings, sides=len(wanted), span_s=span_s)
-        rising = rises(channel, direction)
-        refusal = moving.REASON if learned_channel.moving else edges.high_refusal if rising else edges.low_refusal
+        rising = channels.rises(channel, direction)
+        refusal = STILL_MOVING if learned_channel.moving else edges.high_refusal if rising else edges.low_refusal
         if refusal is not None:
             unjudged.append(Unjudged(signal, channel, direction, tier, refusal))
             continue
         edge = edges.high if rising else edges.low
         null = edge if rising else 1.0 - edge
-        beyond = bets_beyond(null, learned_channel.variance, binary=channel in BINARY)
+        beyond = bets_beyond(null, learned_channel.variance, binary=channel in channels.BINARY)
         sides.append(
             Side(
                 signal=signal,

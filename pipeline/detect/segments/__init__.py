@@ -1,1 +1,10 @@
-"""pipeline/detect/segments."""
+"""The same tests for each value of a segment: versions, regions, tenants.
+
+May import findings, detectors, layout, one-sided tests and signals.
+"""
+
+from pipeline.detect.segments.segment_drifts import SegmentDrifts
+from pipeline.detect.segments.segments import Seen, Segments
+from pipeline.detect.segments.single_tenant import is_of_one_small_tenant
+
+__all__ = ["Seen", "SegmentDrifts", "Segments", "is_of_one_small_tenant"]

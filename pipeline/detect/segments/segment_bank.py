@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.detectors.page_hinkley import NEXT_RECORD
-from pipeline.detect.one_sided_tests.one_sided_test import Side
+from pipeline.detect.detectors import NEXT_RECORD
+from pipeline.detect.one_sided_tests import Side
 from pipeline.detect.segments.segment_steps import BETS, SegmentSteps
 from pipeline.detect.segments.segment_sums import Sums
 

@@ -6,11 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.findings.finding import Finding
-from pipeline.detect.findings.latch import Latch
-from pipeline.detect.findings.statement import ended, statement, value_at
-from pipeline.detect.layout.view import View
-from pipeline.detect.one_sided_tests.one_sided_test import Moved
+from pipeline.detect.findings import Finding, Latch, ended, statement, value_at
+from pipeline.detect.layout import View
+from pipeline.detect.one_sided_tests import Moved
 from pipeline.detect.segments.segment_bank import SegmentCrossing
 from pipeline.detect.segments.segment_values import LIVE_S, Value
 from pipeline.detect.segments.segments import Seen, Segments

@@ -5,10 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.one_sided_tests.bets import of_rates
-from pipeline.detect.one_sided_tests.one_sided_test import Side
+from pipeline.detect.one_sided_tests import Side, of_rates
 from pipeline.detect.segments.segment_sums import Sums
-from pipeline.detect.signals.channels import BINARY
+from pipeline.detect.signals import channels
 
 EVERY = slice(1, None, 2)
 """Of the eight bets of a side: half of them see a change hardly later, at half the cost and half the state."""
@@ -29,7 +28,7 @@ class SegmentSteps:
 
     def __init__(self, sides: Sequence[Side], columns: NDArray[np.intp], carried: NDArray[np.intp]) -> None:
         self._sides, self._columns, self._carried = tuple(sides), columns, carried
-        self._binary = sum(side.channel in BINARY for side in sides)
+        self._binary = sum(side.channel in channels.BINARY for side in sides)
         self._weights = np.array([side.weight for side in sides])
         self._nulls = np.array([side.edge for side in sides])
         self._stakes = np.array([side.stakes[EVERY] for side in sides]).reshape(-1, BETS).T

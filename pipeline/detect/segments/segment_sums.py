@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.detectors.page_hinkley import NEXT_RECORD
+from pipeline.detect.detectors import NEXT_RECORD
 
 SHORT = 32_767
 """Keys up to this fit into 16 bits, which sort several times as fast."""

@@ -7,17 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.findings.statement import segment_name
-from pipeline.detect.layout.grid import by_row
-from pipeline.detect.layout.layout import Layout
-from pipeline.detect.layout.view import View
-from pipeline.detect.one_sided_tests.one_sided_test import PAGE_RECORDS, PROBES, Moved, Side
+from pipeline.detect.findings import segment_name
+from pipeline.detect.layout import Layout, View, by_row
+from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBES, Moved, Side
 from pipeline.detect.segments.segment_bank import SegmentBank, SegmentCrossing
 from pipeline.detect.segments.segment_sums import Sums, parts_of, sums_of
 from pipeline.detect.segments.segment_values import NOT_WATCHED, SegmentValues, Value, densities
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.signals.block import codes
-from pipeline.detect.signals.channels import BINARY
+from pipeline.detect.signals import channels, codes
 
 SETTLING_PANES = 3600
 """Panes (seconds): after an hour no value is new any more."""
@@ -98,13 +95,13 @@ class Segments:
 
     def __init__(self, sides: Sequence[Side], layout: Layout, settings: DetectSettings) -> None:
         watched = [index for index, side in enumerate(sides) if side.tier == "page" and side.channel in CHANNELS]
-        watched.sort(key=lambda index: sides[index].channel not in BINARY)
+        watched.sort(key=lambda index: sides[index].channel not in channels.BINARY)
         self.sides = [sides[index] for index in watched]
         self.signals = layout.side_signals[watched]
         self._settings = settings
-        carried, channels = layout.side_carried[watched], layout.side_channels[watched]
-        self.used: NDArray[np.intp] = np.unique(np.concatenate([carried, channels]))
-        self.carried, self.channels = self.used.searchsorted(carried), self.used.searchsorted(channels)
+        carried, columns = layout.side_carried[watched], layout.side_channels[watched]
+        self.used: NDArray[np.intp] = np.unique(np.concatenate([carried, columns]))
+        self.carried, self.channels = self.used.searchsorted(carried), self.used.searchsorted(columns)
         self.bank = SegmentBank(self.sides, self.channels, self.carried, settings.recovery_evidence)
         self.dimensions: dict[str, SegmentValues] = {}
         self._places = {side.moved: place for place, side in enumerate(self.sides)}

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from pipeline.detect.layout.view import View
-from pipeline.detect.one_sided_tests.one_sided_test import Moved
+from pipeline.detect.layout import View
+from pipeline.detect.one_sided_tests import Moved
 from pipeline.detect.segments.segment_values import Value
 from pipeline.detect.segments.segments import CARRIED_SHARE, TENANT, Seen, Segments
 

@@ -1,1 +1,8 @@
-"""pipeline/detect/statistics."""
+"""Online statistics of every signal of a stream: moments, quantiles, label counts.
+
+May import signals.
+"""
+
+from pipeline.detect.statistics.statistics import Statistics
+
+__all__ = ["Statistics"]

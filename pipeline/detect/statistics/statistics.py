@@ -8,9 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.signals.block import PANE_MS, Block
-from pipeline.detect.signals.catalogue import Signal
-from pipeline.detect.signals.label_counts import Mix
+from pipeline.detect.signals import PANE_MS, Block, Mix, Signal
 from pipeline.detect.statistics.quantiles import Quantiles
 
 THROUGHPUT_PANES = 60

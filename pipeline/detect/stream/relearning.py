@@ -3,11 +3,10 @@
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.detect.baselines.baseline import version_of
-from pipeline.detect.baselines.learner import Learner
-from pipeline.detect.findings.finding import Finding
+from pipeline.detect.baselines import Learner, version_of
+from pipeline.detect.findings import Finding
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.signals.block import PANE_MS, Block
+from pipeline.detect.signals import PANE_MS, Block
 from schemas.baseline import Baseline
 
 

@@ -6,8 +6,7 @@ goes on without it; each is cut where that was so, so that batches make no diffe
 
 from collections.abc import Iterable, Sequence
 
-from pipeline.detect.intake.run import Placed, Run
-from pipeline.detect.intake.watermark import Progress
+from pipeline.detect.intake import Placed, Progress, Run
 from pipeline.detect.stream.stream import Unit
 
 _Silences = list[tuple[str, Placed]]

@@ -5,9 +5,8 @@ from functools import partial
 from typing import Any
 
 from pipeline.codec import decode
-from pipeline.detect.baselines.learner import Learner
-from pipeline.detect.baselines.store import Kept
-from pipeline.detect.blocks.rows import loaded
+from pipeline.detect.baselines import Kept, Learner
+from pipeline.detect.blocks import loaded
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.stream.relearning import Relearning
 from pipeline.detect.stream.state import DUPLICATES, HELD, JUDGE, LEARNER, RELEARNER, ROWS, STATISTICS, UNIT, kind_of

@@ -6,23 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.baselines.learner import Learner
-from pipeline.detect.baselines.stationarity import moving_signals
-from pipeline.detect.blocks.buffer import Buffer
-from pipeline.detect.blocks.columns import Columns
-from pipeline.detect.blocks.derived import Derived
-from pipeline.detect.blocks.rows import Rows
-from pipeline.detect.findings.finding import Finding
-from pipeline.detect.findings.first_seen import FirstSeen
-from pipeline.detect.findings.message import drift_output
-from pipeline.detect.findings.silence import Silence, silent_after_s
-from pipeline.detect.intake.duplicates import Duplicates
-from pipeline.detect.intake.event_time_guard import Gate
-from pipeline.detect.intake.run import Placed, Run
+from pipeline.detect.baselines import Learner, moving_signals
+from pipeline.detect.blocks import Buffer, Columns, Derived, Rows
+from pipeline.detect.findings import Finding, FirstSeen, Silence, drift_output, silent_after_s
+from pipeline.detect.intake import Duplicates, Gate, Placed, Run
 from pipeline.detect.monitor import Judge
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.signals.block import PANE_MS, Block
-from pipeline.detect.statistics.statistics import Statistics
+from pipeline.detect.signals import PANE_MS, Block
+from pipeline.detect.statistics import Statistics
 from pipeline.detect.stream.relearning import Relearning
 from pipeline.step import Output
 from schemas.baseline import Baseline

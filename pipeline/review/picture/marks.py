@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.correlate.deployments.deployments import change
+from pipeline.correlate.deployments import change
 from pipeline.review.markdown import plain
 from pipeline.review.material import Material
 from schemas.deployment import Deployment

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from pipeline.correlate.causes.suspects import clear_suspect
-from pipeline.correlate.playbook.failure_modes import MODES
+from pipeline.correlate.causes import clear_suspect
+from pipeline.correlate.playbook import failure_modes
 from pipeline.review.markdown import code, codes, escaped, table
 from pipeline.review.material import Material
 from pipeline.review.minutes import worst
@@ -117,7 +117,7 @@ def _switch(material: Material) -> Iterator[Item]:
 
 
 def _watch(material: Material) -> Iterator[Item]:
-    mode = MODES.get(material.incident.failure_mode)
+    mode = failure_modes.MODES.get(material.incident.failure_mode)
     missing = unwatched(mode.layer, material, mode=mode.name) if mode else []
     if missing and material.incident.detection_gap_s <= LONG_GAP_S:
         yield f"Report {codes(missing[:SIGNALS_MAX])}", "they show this failure mode too, and nothing watches them"

@@ -1,6 +1,6 @@
 """Root cause: the machine's view of it, for people to confirm, and what they alone can add."""
 
-from pipeline.correlate.causes.suspects import clear_suspect
+from pipeline.correlate.causes import clear_suspect
 from pipeline.review.markdown import code, escaped, moment
 from pipeline.review.material import Material
 from pipeline.wording import duration

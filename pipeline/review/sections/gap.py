@@ -1,6 +1,6 @@
 """Detection gap: how long nobody knew, what saw it in the end, and what could have seen it sooner."""
 
-from pipeline.correlate.playbook.failure_modes import MODES
+from pipeline.correlate.playbook import failure_modes
 from pipeline.review.markdown import code, codes, moment
 from pipeline.review.material import Material
 from pipeline.review.watched import unwatched
@@ -67,7 +67,7 @@ def _sooner(material: Material) -> list[str]:
     found = []
     if earlier:
         found.append(f"Detected before it, and not part of it: {codes(earlier)}. A sign that could have been acted on?")
-    mode = MODES.get(incident.failure_mode)
+    mode = failure_modes.MODES.get(incident.failure_mode)
     missing = unwatched(mode.layer, material) if mode else []
     if missing:
         found.append(f"Of the same layer ({mode.layer if mode else ''}) nothing watches {codes(missing)}.")

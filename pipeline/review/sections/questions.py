@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pipeline.correlate.deployments.deployments import change
+from pipeline.correlate.deployments import change
 from pipeline.review.markdown import code, codes, escaped, moment
 from pipeline.review.material import Material
 from pipeline.review.watched import told

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from pipeline.correlate.deployments.deployments import change
+from pipeline.correlate.deployments import change
 from pipeline.review.markdown import code, escaped, moment, table
 from pipeline.review.material import Material
 from pipeline.wording import duration
