@@ -1,19 +1,19 @@
-"""The command ``driftwire-load``. Commands are imported when they are run, so that help and errors come at once."""
+"""The command ``driftwire-load``. A command is imported only when it runs, so that help and errors appear at once."""
 
 import click
 
 from topologies.command_line import LazyGroup, run
 
 COMMANDS = {
-    "demo": "Show the product at work: three deployments, two failures, found or not.",
+    "demo": "Play a demo with three deployments, two of which cause a failure.",
     "generate": "Write the records of a simulated service.",
-    "replay": "Send files of records through the pipeline, by their own time.",
-    "walk": "Walk through one incident, from its cause to the draft of its review.",
-    "probe": "Send outcomes of known-bad prompts, as a prober does.",
-    "bench": "Measure the product beside the obvious pipeline.",
-    "score": "Score what is found of failures that are known, and what is said where nothing failed.",
+    "replay": "Replay files of records through the pipeline.",
+    "walk": "Walk through one incident, from its cause to its draft review.",
+    "probe": "Send the outcomes of known-bad prompts.",
+    "bench": "Compare driftwire with the obvious pipeline.",
+    "score": "Score detection and diagnosis against ground truth.",
 }
-"""By name: one line of help. The file in ``load/commands`` has the same name and exposes ``command``."""
+"""One line of help per command. The file of the same name in ``load/commands`` exposes ``command``."""
 
 
 @click.group(
@@ -21,7 +21,7 @@ COMMANDS = {
 )
 @click.version_option(package_name="driftwire", message="%(prog)s %(version)s")
 def command() -> None:
-    """Load for driftwire: a simulated world, real files replayed, a demo, a benchmark."""
+    """Generate load for driftwire: a simulated service, replays of files, a demo, scores and a benchmark."""
 
 
 def main() -> None:

@@ -78,6 +78,17 @@ def test_every_command_has_its_section_with_its_options(name, command):
             assert any(f"`{spelling}" in section or f", {spelling}" in section for spelling in option.opts), option.name
 
 
+@pytest.mark.parametrize(("name", "command"), COMMANDS, ids=[name for name, _ in COMMANDS])
+def test_every_command_and_option_is_described_in_sentences_which_the_page_repeats(name, command):
+    text = " ".join(page("commands.md").split())
+    options = [option.help for option in command.params if isinstance(option, click.Option)]
+    for described in (command.help, *options):
+        sentences = re.sub(r"\s+\[default: .*\]$", "", " ".join(described.split()))
+        assert sentences[0].isupper(), described
+        assert sentences.endswith("."), described
+        assert sentences in text, described
+
+
 def test_no_section_is_about_a_command_that_is_gone():
     headings = set(re.findall(r"^#+ (driftwire\S* .+)$", page("commands.md"), re.MULTILINE))
     names = {name for name, _ in COMMANDS}

@@ -1,4 +1,4 @@
-"""The command ``driftwire``. Commands are imported when they are run, so that help and errors come at once."""
+"""The command ``driftwire``. A command is imported only when it runs, so that help and errors appear at once."""
 
 import click
 
@@ -6,17 +6,17 @@ from topologies.command_line import LazyGroup, run
 
 COMMANDS = {
     "up": "Run Kafka and all steps on this machine until Ctrl-C.",
-    "worker": "Run one step on a Kafka that is there.",
+    "worker": "Run one step against an existing Kafka.",
     "broker": "Run the embedded Kafka alone until Ctrl-C.",
-    "incidents": "Show incidents, and follow them.",
-    "incident": "Show one incident, or say something of it.",
-    "deployed": "Tell that something was deployed.",
-    "baseline": "Learn, publish, show and accept what is normal.",
-    "explain": "Show the evidence of every channel over a stream.",
+    "incidents": "Show open incidents and follow their changes.",
+    "incident": "Show or update an incident.",
+    "deployed": "Record a deployment.",
+    "baseline": "Learn, publish, show and accept baselines.",
+    "explain": "Show the evidence of every channel over files of records.",
     "check": "Check a configuration file.",
-    "schema": "Export the contracts as JSON Schemas.",
+    "schema": "Export the message contracts as JSON Schemas.",
 }
-"""By name: one line of help. The file in ``topologies/commands`` has the same name and exposes ``command``."""
+"""One line of help per command. The file of the same name in ``topologies/commands`` exposes ``command``."""
 
 
 @click.group(
@@ -27,7 +27,10 @@ COMMANDS = {
 )
 @click.version_option(package_name="driftwire", message="%(prog)s %(version)s")
 def command() -> None:
-    """Find drift and incidents in AI systems in production: records in, incidents out, on Apache Kafka."""
+    """Find drift and incidents in AI systems in production.
+
+    Reads records from Apache Kafka and writes incidents back to it.
+    """
 
 
 def main() -> None:

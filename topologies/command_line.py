@@ -1,4 +1,4 @@
-"""What both command lines share: commands imported when they are run, and one line for each problem."""
+"""Shared by both command lines: commands imported on demand, and errors printed as one line per problem."""
 
 import importlib
 import logging
@@ -15,14 +15,14 @@ EXIT_INTERRUPTED = 130
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command only to run it or to show its own help, so that help and errors come at once.
+    """A group that imports a command only to run it or to show its help, so that help and errors appear at once.
 
     Parameters
     ----------
     package
-        Where the commands are: one file each, named as the command, that exposes ``command``.
+        Package with one file per command. The file has the command's name and exposes ``command``.
     lines
-        By name: one line of help.
+        One line of help per command name.
     """
 
     def __init__(self, *arguments: Any, package: str, lines: Mapping[str, str], **options: Any) -> None:
@@ -45,8 +45,8 @@ class LazyGroup(click.Group):
 
 
 def run(command: click.Command, name: str) -> None:
-    """Run a command line: status 1 with a line for each problem, 2 for wrong use, 130 after Ctrl-C."""
-    # What the Kafka client logs while no log is set up, a command's own line says better.
+    """Run a command line. The status is 1 after a failure, 2 after wrong use, and 130 after Ctrl-C."""
+    # The failure of the command already reports what the Kafka client would log.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
         command(prog_name=name)

@@ -1,13 +1,13 @@
-"""Failures that one line explains to a person: the commands print them without a traceback."""
+"""Failures that the commands print without a traceback, one line per problem."""
 
 
 class Failure(Exception):
-    """Something outside is not as it must be. The text says what happened, to what, and what to do."""
+    """A problem that the user can fix. The text states what happened, to what, and what to do."""
 
 
 class BrokerError(Failure):
-    """The embedded broker cannot start, or stopped."""
+    """The embedded broker cannot start, or has stopped."""
 
 
 class TopicError(Failure):
-    """The broker's topics do not fit the table in ``schemas/topics.py``."""
+    """The topics of the broker do not match the table in ``schemas/topics.py``."""

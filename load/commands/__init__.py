@@ -1,1 +1,1 @@
-"""The commands of ``driftwire-load``, one file each; each file exposes ``command``."""
+"""The commands of ``driftwire-load``, one file per command."""

@@ -1,4 +1,4 @@
-"""``driftwire-load bench``: measures the product, beside something that it must beat, and writes figures as JSON."""
+"""``driftwire-load bench``: measure driftwire against the obvious pipeline, and write the figures as JSON."""
 
 import asyncio
 import sys
@@ -12,18 +12,20 @@ from load.commands.options import json_option, write_json
 
 @click.group("bench")
 def command() -> None:
-    """Measure the product beside the obvious pipeline."""
+    """Compare driftwire with the obvious pipeline."""
 
 
 @command.command("detect")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the simulated service.")
-@click.option("--records", type=click.IntRange(50_000), default=600_000, show_default=True, help="In the topic.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the simulated service.")
+@click.option(
+    "--records", type=click.IntRange(50_000), default=600_000, show_default=True, help="Records in the topic."
+)
 @json_option
 def detect(*, seed: int, records: int, json_file: Path | None) -> None:
-    """Measure records a second of the detect worker on a filled topic, beside the obvious pipeline.
+    """Measure the throughput of the detect worker and of the obvious pipeline on a filled topic.
 
-    Three rounds, each pipeline alone, the median. Ends with status 1 if the ratio is under its floor, if a timed run
-    did not report the failure that was planted in it, or if less than 99 % of the signal values were judged.
+    Runs each pipeline alone, in three rounds, and reports the medians. Ends with status 1 if the ratio is below its
+    floor, if a timed run does not report the planted failure, or if less than 99 % of the signal values are monitored.
     """
     from rich.console import Console  # noqa: PLC0415  slow to import, and --help needs none of it
 

@@ -1,4 +1,4 @@
-"""``driftwire-load demo``: the whole product on this machine, judged by what was planted."""
+"""``driftwire-load demo``: all of driftwire on this machine, checked against planted failures."""
 
 import sys
 import tempfile
@@ -10,14 +10,14 @@ from load.commands.options import json_option, write_json
 
 
 @click.command("demo")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the simulated service.")
-@click.option("--keep", is_flag=True, help="Keep the folder with Kafka's data and logs, and say where it is.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the simulated service.")
+@click.option("--keep", is_flag=True, help="Keep the folder with Kafka's data and logs, and print its path.")
 @json_option
 def command(*, seed: int, keep: bool, json_file: Path | None) -> None:
-    """Play half an hour of a support bot in ten seconds: three deployments, two of which break something.
+    """Play half an hour of a support bot in ten seconds, with three deployments, two of which cause a failure.
 
-    Starts Kafka and the three steps, shows incidents as they come, and compares what was found with what was planted.
-    Ends with status 0 only if they agree. Leaves nothing running.
+    Starts Kafka and the three steps, shows incidents as they open, and compares them with the planted failures. Ends
+    with status 0 only if they match. Leaves nothing running.
     """
     from rich.console import Console  # noqa: PLC0415  slow to import, and --help needs none of it
 
@@ -26,19 +26,19 @@ def command(*, seed: int, keep: bool, json_file: Path | None) -> None:
 
     console = Console()
     folder = Path(tempfile.mkdtemp(prefix="driftwire-demo-")) if keep else None
-    right = False
+    is_right = False
 
     async def run() -> None:
-        nonlocal right
+        nonlocal is_right
         played = await play(seed, console, folder)
         show(played, console)
         write_json(json_file, played.to_json())
-        right = played.right
+        is_right = played.right
 
     interrupted = run_until_interrupted(run())
     if folder is not None:
-        console.print(f"kept: {folder}")
+        console.print(f"Kafka's data and logs are in {folder}.")
     if interrupted:
-        console.print("stopped; nothing is left running")
+        console.print("Stopped. Nothing is left running.")
         sys.exit(130)
-    sys.exit(0 if right else 1)
+    sys.exit(0 if is_right else 1)

@@ -1,4 +1,4 @@
-"""``driftwire-load generate``: the records of a simulated service as NDJSON, for files, kcat and other tools."""
+"""``driftwire-load generate``: records of a simulated service as NDJSON, for files, kcat and other tools."""
 
 import sys
 from contextlib import AbstractContextManager, nullcontext
@@ -15,49 +15,51 @@ START = "2026-11-24T00:00:00Z"
 
 
 @click.command("generate")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="The same seed, the same records.")
-@click.option("--records", type=click.IntRange(1), default=10_000, show_default=True, help="How many.")
+@click.option(
+    "--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed. The same seed gives the same records."
+)
+@click.option("--records", type=click.IntRange(1), default=10_000, show_default=True, help="Number of records.")
 @click.option(
     "--rate",
     type=click.FloatRange(0, min_open=True),
     default=50.0,
     show_default=True,
-    help="Records a second of event time.",
+    help="Records per second of event time.",
 )
 @click.option("--start", type=PointInTime(), default=START, show_default=True, help="Event time of the first record.")
-@click.option("--subject", default=SUBJECT, show_default=True)
+@click.option("--subject", default=SUBJECT, show_default=True, help="Subject of the records.")
 @click.option(
     "--failure",
     "failures",
     multiple=True,
     metavar="NAME@SECONDS",
-    help=f"A failure and when it begins, seconds after the start; repeatable. One of: {', '.join(sorted(FAILURES))}.",
+    help=f"Failure, and the seconds after the start at which it begins. Repeatable. One of: {', '.join(sorted(FAILURES))}.",
 )
-@click.option("-o", "--output", default="-", help="A file; by default standard output.")
+@click.option("-o", "--output", default="-", help="File to write.  [default: standard output]")
 def command(
     *, seed: int, records: int, rate: float, start: int, subject: str, failures: tuple[str, ...], output: str
 ) -> None:
-    """Write the records of a simulated support bot with retrieval, one JSON object a line."""
-    plan = Plan(changes=tuple(_change(text, start) for text in failures))
+    """Write records of a simulated support bot with retrieval, one JSON object per line."""
+    plan = Plan(changes=tuple(_parse_failure(text, start) for text in failures))
     world = World(seed, start, rate, plan)
     try:
-        with _opened(output) as stream:
+        with _open_output(output) as stream:
             for columns in generate(world, records=records):
                 stream.write(b"".join(line + b"\n" for line in json_lines(columns, subject=subject, seed=seed)))
     except BrokenPipeError:
-        # Whoever read has had enough, as head does; Python would complain once more when it flushes at the end.
+        # The reader closed the pipe, as head does. Python would report it again when it flushes at exit.
         sys.stderr.close()
     except OSError as error:
         raise LoadError(f"{output}: cannot be written ({error.strerror})") from error
 
 
-def _opened(output: str) -> AbstractContextManager[IO[bytes]]:
+def _open_output(output: str) -> AbstractContextManager[IO[bytes]]:
     return nullcontext(sys.stdout.buffer) if output == "-" else Path(output).open("wb")
 
 
-def _change(text: str, start_ms: int) -> Change:
+def _parse_failure(text: str, start_ms: int) -> Change:
     name, _, seconds = text.partition("@")
     try:
         return Change(name, start_ms + round(float(seconds) * 1000))
     except ValueError as error:
-        raise click.BadParameter(f"{text}: write NAME@SECONDS, as in refusal_spike@600: {error}") from error
+        raise click.BadParameter(f"{text}: write NAME@SECONDS, such as refusal_spike@600: {error}") from error

@@ -1,4 +1,4 @@
-"""Options and types that several commands share."""
+"""Options and option types shared by several commands."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,7 @@ from load.errors import LoadError
 
 
 class Speed(click.ParamType):
-    """Seconds of event time a second; 0, written ``max``, is as fast as possible."""
+    """Seconds of event time per second. ``max`` becomes 0, which means as fast as possible."""
 
     name = "speed"
 
@@ -22,17 +22,20 @@ class Speed(click.ParamType):
         except ValueError:
             speed = -1.0
         if not 0 <= speed < float("inf"):
-            self.fail(f"{value!r} is no speed: write max, or a number such as 60", param, ctx)
+            self.fail(f"{value!r} is not a speed: write max or a number such as 60", param, ctx)
         return speed
 
 
 json_option = click.option(
-    "--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write the report there, as JSON."
+    "--json",
+    "json_file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the report to this file as JSON.",
 )
 
 
 def write_json(path: Path | None, report: dict[str, Any]) -> None:
-    """Write a report, if one was asked for.
+    """Write a report as JSON, if a path is given.
 
     Raises
     ------

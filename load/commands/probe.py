@@ -1,4 +1,4 @@
-"""``driftwire-load probe``: outcomes of known-bad prompts, on a schedule: an example of what a prober sends."""
+"""``driftwire-load probe``: outcomes of known-bad prompts on a schedule, as an example of what a prober sends."""
 
 import asyncio
 import time
@@ -13,23 +13,26 @@ from topologies.commands.values import Duration
 
 
 @click.command("probe")
-@click.option("--subject", default=SUBJECT, show_default=True, help="What was asked.")
-@click.option("--environment", help="Where it was asked.")
-@click.option("--every", type=Duration(), default="10s", show_default=True, help="Between two: 10s, 1m.")
-@click.option("--blocked/--unblocked", default=True, show_default=True, help="Whether the filter held.")
-@click.option("--count", type=click.IntRange(1), help="How many; by default until Ctrl-C.")
+@click.option("--subject", default=SUBJECT, show_default=True, help="Subject of the probes.")
+@click.option("--environment", help="Environment of the probes.")
+@click.option(
+    "--every", type=Duration(), default="10s", show_default=True, help="Time between two probes, such as 10s or 1m."
+)
+@click.option("--blocked/--unblocked", default=True, show_default=True, help="Whether the filter blocked the prompt.")
+@click.option("--count", type=click.IntRange(1), help="Number of probes.  [default: until Ctrl-C]")
 @bootstrap_option
 def command(
     *, subject: str, environment: str | None, every: float, blocked: bool, count: int | None, bootstrap: str
 ) -> None:
-    """Send the outcomes of known-bad prompts, as a prober does that asks a service what it must refuse.
+    """Send the outcomes of known-bad prompts, as a prober does.
 
-    Traffic cannot show that a safety filter is off: it hardly ever triggers, and then it never does. Probes can.
+    A prober asks a service for what it must refuse. Normal traffic triggers a safety filter so rarely that it cannot
+    show whether the filter is off. Probes can.
     """
     from load.traffic import produce  # noqa: PLC0415  slow to import, and --help needs none of it
 
     if every <= 0:
-        raise click.BadParameter("write a time above 0, such as 10s", param_hint="--every")
+        raise click.BadParameter("must be above 0, such as 10s", param_hint="--every")
     lines = probes(
         subject,
         start_ms=time.time_ns() // 1_000_000,
@@ -42,4 +45,4 @@ def command(
         produced = asyncio.run(produce(bootstrap, lines, speed=1.0))
     except ValidationError as error:
         raise wrong_use(error) from error
-    click.echo(f"{produced.messages} probes of {subject}, {'blocked' if blocked else 'not blocked'}")
+    click.echo(f"sent {produced.messages} probes of {subject}, {'blocked' if blocked else 'not blocked'}")

@@ -1,4 +1,4 @@
-"""``driftwire-load replay``: files of records through the real pipeline, by their own time."""
+"""``driftwire-load replay``: files of records through the real pipeline, with event time as the clock."""
 
 import asyncio
 import sys
@@ -18,19 +18,51 @@ EXISTING = click.Path(path_type=Path)
 
 @click.command("replay")
 @click.argument("files", nargs=-1, required=True, type=EXISTING)
-@click.option("--deployments", multiple=True, type=EXISTING, help="NDJSON of deployments, sent first; repeatable.")
-@click.option("--baseline", "baselines", multiple=True, type=EXISTING, help="A baseline to judge by; repeatable.")
-@click.option("--speed", type=Speed(), default="max", show_default=True, help="Event time over real time, or max.")
-@click.option("--ready-after", type=Duration(), help="Event time a baseline is learned over: 30m, 24h.")
-@click.option("--ready-records", type=click.IntRange(100), help="Records a baseline is learned from.")
-@click.option("--bootstrap", help="HOST:PORT of a topology started with --replay; by default one is started here.")
-@click.option("--config", type=EXISTING, help="The configuration; by default all defaults.")
-@click.option("--map", "mappings", multiple=True, metavar="COLUMN=FIELD", help="For CSV: t_s=timestamp; repeatable.")
-@click.option("--subject", help="For CSV without a subject's column.")
 @click.option(
-    "--csv-start", type=PointInTime(), default=START_MS, help="For CSV whose times are seconds since a start."
+    "--deployments",
+    multiple=True,
+    type=EXISTING,
+    help="NDJSON file of deployments, sent before the records. Repeatable.",
 )
-@click.option("--now", is_flag=True, help="Shift all times so that the last record is now: for a live topology.")
+@click.option("--baseline", "baselines", multiple=True, type=EXISTING, help="Baseline to use. Repeatable.")
+@click.option(
+    "--speed",
+    type=Speed(),
+    default="max",
+    show_default=True,
+    help="Seconds of event time per second of real time, or max.",
+)
+@click.option(
+    "--ready-after",
+    type=Duration(),
+    help="Event time to learn a baseline over, such as 30m or 24h.  [default: detect.ready_after_s]",
+)
+@click.option(
+    "--ready-records",
+    type=click.IntRange(100),
+    help="Records that a signal must have to be learned.  [default: detect.ready_records]",
+)
+@click.option("--bootstrap", help="HOST:PORT of a running topology.  [default: start one for this replay]")
+@click.option("--config", type=EXISTING, help="Configuration file. Without it, all settings have their defaults.")
+@click.option(
+    "--map",
+    "mappings",
+    multiple=True,
+    metavar="COLUMN=FIELD",
+    help="Field for a CSV column, such as t_s=timestamp. Repeatable.",
+)
+@click.option("--subject", help="Subject for CSV files without a subject column.")
+@click.option(
+    "--csv-start",
+    type=PointInTime(),
+    default=START_MS,
+    help="Start for CSV files whose times are seconds since a start.  [default: 2024-01-01T00:00:00Z]",
+)
+@click.option(
+    "--now",
+    is_flag=True,
+    help="Shift all times so that the last record is now. Needed for old files and a live topology.",
+)
 @json_option
 def command(
     *,
@@ -48,19 +80,21 @@ def command(
     now: bool,
     json_file: Path | None,
 ) -> None:
-    """Send files of records through the pipeline and show what it finds.
+    """Replay FILES of records through the pipeline and show what it finds.
 
-    FILES are NDJSON, gzipped NDJSON (.gz) or CSV (.csv). Ends with status 1 if some subject was never judged, because
-    no baseline was ready: such a silence proves nothing.
+    The files are NDJSON, gzipped NDJSON (.gz) or CSV (.csv). Ends with status 1 if no baseline became ready for a
+    subject: that subject was never monitored, so finding nothing proves nothing.
     """
     from load.traffic import Replay, run, show  # noqa: PLC0415  slow to import, and --help needs none of it
     from topologies.configuration import load  # noqa: PLC0415
 
     if bootstrap is not None and (ready_after is not None or ready_records is not None):
-        raise click.UsageError("--ready-after and --ready-records are settings of the topology that --bootstrap names")
+        raise click.UsageError(
+            "--ready-after and --ready-records are settings of the topology and cannot be combined with --bootstrap"
+        )
     mapping = CsvMapping(subject, parse_mapping(mappings), csv_start) if mappings or subject else None
     if mapping is not None and not any(".csv" in path.suffixes for path in files):
-        raise LoadError("--map and --subject are for CSV, and no file is one")
+        raise LoadError("--map and --subject are for CSV files, and none of the files is CSV")
     wall_ms = time.time_ns() // 1_000_000
     replay = Replay(
         files, deployments, baselines, mapping, speed, ready_after, ready_records, bootstrap,

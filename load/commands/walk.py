@@ -1,4 +1,4 @@
-"""``driftwire-load walk``: one incident from its cause to the draft of its review."""
+"""``driftwire-load walk``: one incident, from its cause to its draft review."""
 
 import sys
 from pathlib import Path
@@ -7,17 +7,21 @@ import click
 
 
 @click.command("walk")
-@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Of the simulated service.")
+@click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the simulated service.")
 @click.option(
-    "-o", "--output", "folder", type=click.Path(path_type=Path, file_okay=False), required=True,
-    help="The folder for the draft of the review and its picture; those of a walk before are written over.",
-)  # fmt: skip
+    "-o",
+    "--output",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    required=True,
+    help="Folder for the draft review and its picture. Existing files are overwritten.",
+)
 def command(*, seed: int, folder: Path) -> None:
-    """Walk through one incident on a real Kafka: a prompt leaks personal data, people respond, it is rolled back.
+    """Walk through one incident on a real Kafka.
 
-    Shows each command that is typed and what it says, and leaves the draft of the review, example.md, with its picture,
-    example.svg. Ends with status 0 only if the incident was opened, acknowledged, mitigated and resolved, with the right
-    cause. Leaves nothing running.
+    A prompt leaks personal data, people respond, and the prompt is rolled back. Shows each command with its output,
+    and writes the draft review, example.md, and its picture, example.svg. Ends with status 0 only if the incident is
+    opened, acknowledged, mitigated and resolved with the right cause. Leaves nothing running.
     """
     from rich.console import Console  # noqa: PLC0415  slow to import, and --help needs none of it
 
@@ -25,16 +29,16 @@ def command(*, seed: int, folder: Path) -> None:
     from topologies.interrupt import run_until_interrupted  # noqa: PLC0415
 
     console = Console()
-    done: list[Walked] = []
+    results: list[Walked] = []
 
     async def run() -> None:
-        done.append(await walk(seed, folder, console))
+        results.append(await walk(seed, folder, console))
 
-    if run_until_interrupted(run()) or not done:
-        console.print("stopped; nothing is left running")
+    if run_until_interrupted(run()) or not results:
+        console.print("Stopped. Nothing is left running.")
         sys.exit(130)
-    walked = done[0]
+    walked = results[0]
     console.print(f"{len(walked.revisions)} revisions, {', '.join(walked.statuses)}; {walked.draft}, {walked.picture}")
     for problem in walked.problems:
-        console.print(f"wrong: {problem}", markup=False)
+        console.print(f"problem: {problem}", markup=False)
     sys.exit(1 if walked.problems else 0)

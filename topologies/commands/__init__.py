@@ -1,1 +1,1 @@
-"""The commands of ``driftwire``, one file each, named after it."""
+"""The commands of ``driftwire``, one file per command."""

@@ -1,4 +1,4 @@
-"""``driftwire baseline``: learn from a file what is normal, publish it before a go-live, and look at it."""
+"""``driftwire baseline``: learn a baseline from files, publish it before a go-live, show it, accept a new normal."""
 
 import asyncio
 from pathlib import Path
@@ -18,27 +18,35 @@ bootstrap_option = click.option(
     metavar="HOST:PORT",
     envvar="DRIFTWIRE_BOOTSTRAP",
     show_envvar=True,
-    help="Where Kafka is, whatever the configuration says.",
+    help="Kafka address. Overrides the configuration.",
 )
 
 
-@click.group("baseline", short_help="Learn, publish, show and accept what is normal.")
+@click.group("baseline", short_help="Learn, publish, show and accept baselines.")
 def command() -> None:
-    """Learn, publish, show and accept what is normal."""
+    """Learn, publish, show and accept baselines."""
 
 
 @command.command("learn")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
-@click.option("-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="The JSON file.")
-@click.option("--subject", metavar="NAME", help="Whose baseline, where the files have several subjects.")
 @click.option(
-    "--ready-after", type=Duration(), help="Event time that will do: 30m, 24h.  [default: detect.ready_after_s]"
+    "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="JSON file to write."
+)
+@click.option("--subject", metavar="NAME", help="Subject to learn. Required if the files have several subjects.")
+@click.option(
+    "--ready-after",
+    type=Duration(),
+    help="Event time that the records must span, such as 30m or 24h.  [default: detect.ready_after_s]",
 )
 @click.option(
-    "--ready-records", type=click.IntRange(100), help="Records a signal needs.  [default: detect.ready_records]"
+    "--ready-records",
+    type=click.IntRange(100),
+    help="Records that a signal must have.  [default: detect.ready_records]",
 )
-@click.option("--from", "from_ms", type=PointInTime(), help="Only records from this time on: RFC 3339, or Unix ms.")
-@click.option("--to", "to_ms", type=PointInTime(), help="Only records before this time.")
+@click.option(
+    "--from", "from_ms", type=PointInTime(), help="Use only records at or after this time: RFC 3339 or Unix ms."
+)
+@click.option("--to", "to_ms", type=PointInTime(), help="Use only records before this time.")
 @config_option
 def learn_command(
     *,
@@ -51,7 +59,10 @@ def learn_command(
     ready_records: int | None,
     config: Path | None,
 ) -> None:
-    """Learn a baseline from FILES of records: NDJSON, .gz too, in the order of their times."""
+    """Learn a baseline from FILES of records.
+
+    The files are NDJSON, optionally gzipped (.gz), and are given in the order of their times.
+    """
     from pipeline.detect.baselines import moving_signals  # noqa: PLC0415
     from pipeline.detect.offline import learn_history  # noqa: PLC0415  slow to import, and --help needs none of it
     from topologies.baselines import read_lines  # noqa: PLC0415
@@ -61,37 +72,43 @@ def learn_command(
     settings = load(config).detect
     settings = settings.model_copy(update=settings.readiness(ready_after, ready_records))
     if from_ms is not None and to_ms is not None and to_ms <= from_ms:
-        raise click.UsageError("--to must lie after --from")
+        raise click.UsageError("--to must be later than --from")
     history = learn_history(read_lines(files), settings, subject=subject, from_ms=from_ms, to_ms=to_ms)
     refused = ", ".join(f"{reason} {count}" for reason, count in history.refused.most_common()) or "none"
     if len(history.baselines) != 1:
-        names = ", ".join(history.baselines) or "none"
-        wanted = (
-            f"no records of {subject}" if subject else f"the files have {len(history.baselines)} subjects ({names})"
-        )
-        raise Failure(f"{wanted}: name one with --subject; records that could not be used: {refused}")
+        names = ", ".join(history.baselines)
+        if subject is not None:
+            problem = f"the files have no records of {subject}: check the name"
+        elif names:
+            problem = f"the files have {len(history.baselines)} subjects ({names}): name one with --subject"
+        else:
+            problem = "the files have no usable records"
+        raise Failure(f"{problem}; unusable records: {refused}")
     (baseline,) = history.baselines.values()
     span_s = (baseline.learned_to - baseline.learned_from) / 1000
     if span_s < settings.ready_after_s:
         raise Failure(
-            f"the records of {baseline.subject} span {_span(span_s)} and a baseline needs "
-            f"{_span(settings.ready_after_s)}: give more records, or accept less with --ready-after"
+            f"the records of {baseline.subject} span {_format_duration(span_s)} and a baseline needs "
+            f"{_format_duration(settings.ready_after_s)}: give more records or lower --ready-after"
         )
     if not baseline.signals:
-        raise Failure(f"no signal of {baseline.subject} has {settings.ready_records} records: see --ready-records")
+        raise Failure(
+            f"no signal of {baseline.subject} has {settings.ready_records} records: "
+            "give more records or lower --ready-records"
+        )
     try:
         output.write_bytes(baseline.to_json() + b"\n")
     except OSError as error:
         raise Failure(f"{output} cannot be written: {error.strerror}") from error
     click.echo(
         f"{output}: baseline {baseline.baseline_version} of {baseline.subject}, {len(baseline.signals)} signals, "
-        f"{baseline.records} records over {_span(span_s)}; records that could not be used: {refused}"
+        f"{baseline.records} records over {_format_duration(span_s)}; unusable records: {refused}"
     )
     moving = moving_signals(baseline)
     if moving:
         click.echo(
-            f"not judged, because the second half of the time was unlike the first: {', '.join(moving)}; "
-            "learn from a steadier time with --from and --to, or from more days"
+            f"not monitored, because the second half of the records differs from the first: {', '.join(moving)}; "
+            "choose a steadier period with --from and --to, or learn from more days"
         )
 
 
@@ -100,7 +117,7 @@ def learn_command(
 @bootstrap_option
 @config_option
 def publish_command(file: Path, bootstrap: str | None, config: Path | None) -> None:
-    """Write the baseline of FILE to Kafka: detect judges its subject by it from then on."""
+    """Publish the baseline in FILE to Kafka. Detect monitors its subject against it from then on."""
     from topologies.baselines import publish, read_baseline  # noqa: PLC0415  slow to import, as above
     from topologies.configuration import load  # noqa: PLC0415
 
@@ -111,14 +128,15 @@ def publish_command(file: Path, bootstrap: str | None, config: Path | None) -> N
 
 
 @command.command("show")
-@click.argument("what", metavar="FILE|SUBJECT")
+@click.argument("source", metavar="FILE|SUBJECT")
 @bootstrap_option
 @config_option
-def show_command(what: str, bootstrap: str | None, config: Path | None) -> None:
-    """Show a baseline: of a FILE, or the newest of a SUBJECT at a running driftwire, with what of it is frozen.
+def show_command(source: str, bootstrap: str | None, config: Path | None) -> None:
+    """Show the baseline in FILE, or the newest baseline of SUBJECT.
 
-    "pages from" and "tickets from" are the smallest lasting changes that would be seen: of a rate its new mean, of a
-    value how far all of them move.
+    The baseline of SUBJECT is read from Kafka, with the signals being relearned and the channels frozen by an open
+    drift. "pages from" and "tickets from" show the smallest lasting change that is detected. For a rate it is the new
+    mean, for a value the shift of all values.
     """
     from rich.console import Console  # noqa: PLC0415  slow to import, as above
 
@@ -132,38 +150,39 @@ def show_command(what: str, bootstrap: str | None, config: Path | None) -> None:
 
     configuration = load(config)
     lines: list[str] = []
-    if Path(what).is_file():
-        baseline = read_baseline(Path(what))
+    if Path(source).is_file():
+        baseline = read_baseline(Path(source))
     else:
-        where = bootstrap or configuration.kafka.bootstrap
-        baseline, asked = asyncio.run(known_of(where, what))
-        lines = [*map(_asked, asked), *map(_frozen, asyncio.run(frozen_of(where, what)))]
+        address = bootstrap or configuration.kafka.bootstrap
+        baseline, relearns = asyncio.run(known_of(address, source))
+        frozen = asyncio.run(frozen_of(address, source))
+        lines = [*map(_relearning_line, relearns), *map(_frozen_line, frozen)]
     console = Console()
     console.print(baseline_table(baseline, configuration.detect, console.width))
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
 
-def _asked(relearn: Relearn) -> str:
+def _relearning_line(relearn: Relearn) -> str:
     signals = ", ".join(relearn.signals) or "every signal"
     return (
-        f"learned anew from {format_timestamp(relearn.at)} on, and not judged until then: {signals} "
-        f"({relearn.reason}, {relearn.requested_by or 'nobody named'})"
+        f"relearning from {format_timestamp(relearn.at)}, not monitored until done: {signals} "
+        f"({relearn.reason}, {relearn.requested_by or 'no author'})"
     )
 
 
-def _frozen(drift: Drift) -> str:
+def _frozen_line(drift: Drift) -> str:
     where = f" in {drift.segment}" if drift.segment else ""
     return (
-        f"frozen until it recovers or its new normal is accepted: {drift.signal} {drift.channel} {drift.side}{where}, "
+        f"frozen until it recovers or the new normal is accepted: {drift.signal} {drift.channel} {drift.side}{where}, "
         f"a {drift.tier} since {format_timestamp(drift.started_at)}"
     )
 
 
-def _span(seconds: float) -> str:
-    """A duration in the largest unit that gives at least two of it.
+def _format_duration(seconds: float) -> str:
+    """Format a duration in the largest unit of which it has at least two.
 
-    >>> _span(5400)
+    >>> _format_duration(5400)
     '90 min'
     """
     for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
@@ -175,9 +194,9 @@ def _span(seconds: float) -> str:
 @command.command("accept")
 @click.argument("subject", metavar="SUBJECT")
 @click.option(
-    "--signal", "signals", multiple=True, metavar="NAME", help="Only this signal; repeatable.  [default: all]"
+    "--signal", "signals", multiple=True, metavar="NAME", help="Signal to relearn. Repeatable.  [default: all]"
 )
-@click.option("--from", "from_ms", type=PointInTime(), help="When the new normal began.  [default: now]")
+@click.option("--from", "from_ms", type=PointInTime(), help="Time at which the new normal began.  [default: now]")
 @author_option
 @bootstrap_option
 @config_option
@@ -190,9 +209,10 @@ def accept_command(
     bootstrap: str | None,
     config: Path | None,
 ) -> None:
-    """Accept the new normal of SUBJECT: it is learned anew, and not judged until it is.
+    """Accept the new normal of SUBJECT: relearn its baseline.
 
-    How long that takes is detect.relearn_after_s, in event time. The signals that are not named are judged as before.
+    Relearning takes detect.relearn_after_s of event time. The signals are not monitored meanwhile. Other signals are
+    monitored as before.
     """
     from topologies.baselines import accept  # noqa: PLC0415  slow to import, as above
     from topologies.configuration import load  # noqa: PLC0415
@@ -208,8 +228,8 @@ def accept_command(
     )
     address = bootstrap or configuration.kafka.bootstrap
     asyncio.run(accept(address, relearn))
-    named = ", ".join(relearn.signals) or "every signal"
+    names = ", ".join(relearn.signals) or "every signal"
     click.echo(
-        f"accepted: detect learns {named} of {subject} anew over {_span(configuration.detect.relearn_after_s)} "
-        "of records, and does not judge it meanwhile"
+        f"accepted: detect relearns {names} of {subject} over {_format_duration(configuration.detect.relearn_after_s)} "
+        "of records and does not monitor them meanwhile"
     )

@@ -8,15 +8,24 @@ from topologies.commands.running_options import config_option, data_option
 
 
 @click.command("broker", short_help="Run the embedded Kafka alone until Ctrl-C.")
-@click.option("--port", type=click.IntRange(0, 65535), help="By default 9092; 0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Port to listen on. 0 picks a free port.  [default: broker.port (9092)]",
+)
 @data_option
-@click.option("--heap", type=click.IntRange(256, 65536), metavar="MIB", help="MiB of Java's memory; by default 512.")
+@click.option(
+    "--heap",
+    type=click.IntRange(256, 65536),
+    metavar="MIB",
+    help="Memory of the Java process in MiB.  [default: broker.heap_mib (512)]",
+)
 @config_option
 def command(port: int | None, data: Path | None, heap: int | None, config: Path | None) -> None:
-    """Run the embedded Kafka alone until Ctrl-C, with the topics of the contract.
+    """Run the embedded Kafka alone until Ctrl-C, and create driftwire's topics.
 
-    It listens on 127.0.0.1 only, needs neither Java nor Docker, and keeps its messages in the data folder. Its first
-    start downloads 45 MB.
+    The broker listens on 127.0.0.1 only, needs neither Java nor Docker, and stores its messages in the data folder.
+    The first start downloads 45 MB.
     """
     from topologies.configuration import load  # noqa: PLC0415  slow to import, and --help needs none of it
     from topologies.interrupt import run_until_interrupted  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""``driftwire check``: whether a configuration file is right, and if not, what is wrong with it."""
+"""``driftwire check``: validate a configuration file and list its problems."""
 
 from pathlib import Path
 
@@ -10,9 +10,9 @@ EXAMPLE_NAME = "driftwire.toml"
 @click.command("check", short_help="Check a configuration file.")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default=EXAMPLE_NAME)
 def command(file: Path) -> None:
-    """Check a configuration file (by default driftwire.toml).
+    """Check a configuration file. FILE defaults to driftwire.toml.
 
-    Prints "FILE: ok" and what it sets, or one line for each problem with status 1.
+    Prints "FILE: ok" with the changed settings and the receivers, or one line per problem and ends with status 1.
     """
     from topologies.configuration import (  # noqa: PLC0415  slow to import
         Configuration,

@@ -1,6 +1,6 @@
-"""``driftwire deployed``: tell that something was deployed, from a CI/CD pipeline.
+"""``driftwire deployed``: record a deployment, usually from a CI/CD pipeline.
 
-The first question of an incident is what changed.
+Deployments answer the first question of an incident: what changed?
 """
 
 import asyncio
@@ -19,23 +19,29 @@ from topologies.commands.values import PointInTime
 from topologies.kafka import write
 
 
-@click.command("deployed", short_help="Tell that something was deployed.")
-@click.option("--subject", metavar="NAME", help="What it touches: one AI feature, as its records name it.")
-@click.option("--environment", metavar="NAME", help="Or: everything in this environment.")
-@click.option("--provider", metavar="NAME", help="Or: everything that this provider serves.")
-@click.option("--kind", required=True, type=click.Choice(get_args(DeploymentKind)), help="What was changed.")
-@click.option("--name", metavar="NAME", help="Which one, where a kind has many: the flag's or the package's name.")
-@click.option("--from", "from_version", metavar="VERSION", help="What served before.")
-@click.option("--to", "to_version", metavar="VERSION", help="What serves now.")
+@click.command("deployed", short_help="Record a deployment.")
+@click.option("--subject", metavar="NAME", help="Subject that it affects: one AI feature, named as in its records.")
+@click.option("--environment", metavar="NAME", help="Environment that it affects, with every subject in it.")
+@click.option("--provider", metavar="NAME", help="Provider that it affects, with every subject it serves.")
+@click.option("--kind", required=True, type=click.Choice(get_args(DeploymentKind)), help="Kind of change.")
+@click.option("--name", metavar="NAME", help="Name of what changed, such as the flag or the package.")
+@click.option("--from", "from_version", metavar="VERSION", help="Version that served before.")
+@click.option("--to", "to_version", metavar="VERSION", help="Version that serves now.")
 @click.option(
-    "--id", "deployment_id", metavar="ID", help="Your own id: written twice, it counts once.  [default: a new one]"
+    "--id",
+    "deployment_id",
+    metavar="ID",
+    help="Id of the deployment. Repeats of the same id count once.  [default: a new id]",
 )
-@click.option("--at", type=PointInTime(), help="When it began to serve: RFC 3339, or Unix ms.  [default: now]")
-@click.option("--rollback-of", metavar="ID", help="The deployment that this one takes back.")
-@click.option("--expect-shift", multiple=True, metavar="SIGNAL", help="A signal that it moves on purpose; repeatable.")
-@click.option("--summary", metavar="TEXT", help="In a line, what and why.")
+@click.option("--at", type=PointInTime(), help="Time at which it began to serve: RFC 3339 or Unix ms.  [default: now]")
+@click.option("--rollback-of", metavar="ID", help="Id of the deployment that this one reverts.")
+@click.option("--expect-shift", multiple=True, metavar="SIGNAL", help="Signal that it moves on purpose. Repeatable.")
+@click.option("--summary", metavar="TEXT", help="What was changed and why, in one line.")
 @click.option(
-    "--json", "report", type=click.Path(dir_okay=False, path_type=Path), help="Put what was written there too."
+    "--json",
+    "report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write the deployment to this file as JSON.",
 )
 @author_option
 @bootstrap_option
@@ -47,11 +53,14 @@ def command(
     expect_shift: tuple[str, ...],
     report: Path | None,
     bootstrap: str,
-    **named: str | None,
+    **fields: str | None,
 ) -> None:
-    """Write a deployment: name what it touches by --subject, --environment or --provider."""
-    if not any(named[scope] for scope in ("subject", "environment", "provider")):
-        raise click.UsageError("a deployment touches something: give --subject, --environment or --provider")
+    """Record a deployment.
+
+    Name what it affects with --subject, --environment or --provider. At least one is required.
+    """
+    if not any(fields[scope] for scope in ("subject", "environment", "provider")):
+        raise click.UsageError("name what the deployment affects: give --subject, --environment or --provider")
     try:
         deployment = Deployment.model_validate(
             {
@@ -59,7 +68,7 @@ def command(
                 "timestamp": now_ms() if at is None else at,
                 "kind": kind,
                 "expect_shift": list(expect_shift),
-                **named,
+                **fields,
             }
         )
     except ValidationError as error:
@@ -67,13 +76,13 @@ def command(
     asyncio.run(write(bootstrap, DEPLOYMENTS, deployment.deployment_id.encode(), deployment.to_json()))
     if report is not None:
         report.write_bytes(deployment.to_json() + b"\n")
-    click.echo(_line(deployment))
+    click.echo(_summary_line(deployment))
 
 
-def _line(deployment: Deployment) -> str:
+def _summary_line(deployment: Deployment) -> str:
     name = f" {deployment.name}" if deployment.name else ""
     change = [version for version in (deployment.from_version, deployment.to_version) if version]
     versions = f" {' -> '.join(change)}" if change else ""
-    scopes = ", ".join(one for one in (deployment.subject, deployment.environment, deployment.provider) if one)
+    scopes = ", ".join(scope for scope in (deployment.subject, deployment.environment, deployment.provider) if scope)
     at = format_timestamp(deployment.timestamp)
     return f"deployed {deployment.kind}{name}{versions} for {scopes} at {at} ({deployment.deployment_id})"

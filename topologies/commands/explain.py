@@ -1,4 +1,4 @@
-"""``driftwire explain``: why a stream of records paged, made a ticket, or did neither."""
+"""``driftwire explain``: why records paged, opened a ticket, or did neither."""
 
 import json
 from pathlib import Path
@@ -9,18 +9,38 @@ from topologies.commands.running_options import config_option
 from topologies.commands.values import Duration
 
 
-@click.command("explain", short_help="Show the evidence of every channel over a stream.")
+@click.command("explain", short_help="Show the evidence of every channel over files of records.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False))
 @click.option(
-    "--baseline", "baseline_file", metavar="FILE", type=click.Path(path_type=Path, dir_okay=False),
-    help="What is normal; without one it is learned from the first of the records.",
-)  # fmt: skip
-@click.option("--subject", metavar="NAME", help="Which, where the files have several.  [default: the first]")
-@click.option("--signal", "signals", multiple=True, metavar="NAME", help="Show this signal; repeatable.")
-@click.option("--ready-after", type=Duration(), help="Event time a baseline is learned over: 30m, 24h.")
-@click.option("--ready-records", type=click.IntRange(100), help="Records a baseline is learned from.")
+    "--baseline",
+    "baseline_file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Baseline to use. Without it, one is learned from the first records.",
+)
+@click.option("--subject", metavar="NAME", help="Subject to explain.  [default: the first subject in the files]")
 @click.option(
-    "--json", "report", type=click.Path(dir_okay=False, path_type=Path), help="Write the evidence there, as JSON."
+    "--signal",
+    "signals",
+    multiple=True,
+    metavar="NAME",
+    help="Signal to show. Repeatable.  [default: channels that came near firing]",
+)
+@click.option(
+    "--ready-after",
+    type=Duration(),
+    help="Event time to learn a baseline over, such as 30m or 24h.  [default: detect.ready_after_s]",
+)
+@click.option(
+    "--ready-records",
+    type=click.IntRange(100),
+    help="Records that a signal must have to be learned.  [default: detect.ready_records]",
+)
+@click.option(
+    "--json",
+    "report",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write the evidence of every channel to this file as JSON.",
 )
 @config_option
 def command(
@@ -34,10 +54,10 @@ def command(
     report: Path | None,
     config: Path | None,
 ) -> None:
-    """Show what FILES of records did to the evidence of every channel: NDJSON, .gz too, in the order of their times.
+    """Show how the evidence of every channel develops over FILES of records.
 
-    A full block is a channel that has fired. Nothing is written to Kafka: the records go through the same step that a
-    worker runs.
+    The files are NDJSON, optionally gzipped (.gz), and are given in the order of their times. The records run through
+    the same detect step as in a worker. Nothing is written to Kafka. A full block marks a channel that has fired.
     """
     from rich.console import Console  # noqa: PLC0415  slow to import, and --help needs none of it
 
@@ -51,7 +71,7 @@ def command(
     baseline = None if baseline_file is None else read_baseline(baseline_file)
     explained = explain(read_lines(files), settings, baseline=baseline, subject=subject)
     if explained is None:
-        raise Failure(f"the files hold no record that could be used of {subject or 'any subject'}")
+        raise Failure(f"the files have no usable records of {subject or 'any subject'}")
     if report is not None:
         report.write_text(json.dumps(to_json(explained)) + "\n")
     Console().print(explanation(explained, signals))

@@ -1,4 +1,4 @@
-"""``driftwire incident``: look at one incident, or say something of it. What is said is a command to correlate."""
+"""``driftwire incident``: show an incident, or update it with a command that correlate applies."""
 
 import asyncio
 import sys
@@ -22,29 +22,29 @@ from topologies.commands.values import PointInTime
 from topologies.console import print_card, print_drafts, print_log
 from topologies.kafka import write
 
-NOTE = click.option("--note", metavar="TEXT", help="Why, for the running log.")
+NOTE = click.option("--note", metavar="TEXT", help="Reason, for the running log.")
 INCIDENT = click.argument("incident_id", metavar="ID")
-AT = click.option("--at", type=PointInTime(), help="When it was: RFC 3339, or Unix ms.  [default: now]")
+AT = click.option("--at", type=PointInTime(), help="Time of the action: RFC 3339 or Unix ms.  [default: now]")
 
 
-class Said(TypedDict):
-    """Who says something, when that was, and where Kafka is."""
+class CommandOptions(TypedDict):
+    """The options of every command about an incident: its time, its author and the Kafka address."""
 
     at: int | None
     author: str
     bootstrap: str
 
 
-def said(function: Callable[..., None]) -> Callable[..., None]:
-    """The options of all that can be said of an incident."""
+def command_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add the options in :class:`CommandOptions`."""
     return AT(author_option(bootstrap_option(function)))
 
 
-@click.group("incident", short_help="Show one incident, or say something of it.")
+@click.group("incident", short_help="Show or update an incident.")
 def command() -> None:
-    """Look at one incident, or say something of it.
+    """Show or update an incident.
 
-    ID is the incident's id, or the beginning of it where no other begins so.
+    ID is the id of the incident, or the beginning of the id if no other id begins with it.
     """
 
 
@@ -53,11 +53,13 @@ command.add_command(review)
 
 @command.command("show")
 @INCIDENT
-@click.option("--json", "as_json", is_flag=True, help="One JSON object, for programs.")
-@click.option("--drafts", is_flag=True, help="The drafts for leadership and users instead, to check and paste.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+@click.option(
+    "--drafts", is_flag=True, help="Show the draft messages to leadership and users instead, to check and send."
+)
 @bootstrap_option
 def show(incident_id: str, as_json: bool, drafts: bool, bootstrap: str) -> None:
-    """Show the newest revision, with its running log."""
+    """Show the newest revision and the running log."""
     incident = _find(asyncio.run(newest_revisions(bootstrap)), incident_id)
     if as_json:
         click.echo(incident.to_json())
@@ -72,128 +74,136 @@ def show(incident_id: str, as_json: bool, drafts: bool, bootstrap: str) -> None:
 @command.command("ack")
 @INCIDENT
 @NOTE
-@said
-def acknowledge(incident_id: str, note: str | None, **by: Unpack[Said]) -> None:
-    """Say that you are on it."""
-    _say(incident_id, action="acknowledge", note=note, **by)
+@command_options
+def acknowledge(incident_id: str, note: str | None, **options: Unpack[CommandOptions]) -> None:
+    """Acknowledge the incident: somebody is working on it."""
+    _send(incident_id, action="acknowledge", note=note, **options)
 
 
 @command.command("classify")
 @INCIDENT
 @click.argument("severity", type=click.Choice(get_args(Severity)))
 @NOTE
-@said
-def classify(incident_id: str, severity: str, note: str | None, **by: Unpack[Said]) -> None:
-    """Set the severity; a person's word stands over the rules'."""
-    _say(incident_id, action="classify", severity=severity, note=note, **by)
+@command_options
+def classify(incident_id: str, severity: str, note: str | None, **options: Unpack[CommandOptions]) -> None:
+    """Set the severity. A severity set by a person overrides the rules."""
+    _send(incident_id, action="classify", severity=severity, note=note, **options)
 
 
 @command.command("assign")
 @INCIDENT
 @click.argument("assignee", metavar="NAME")
-@click.option("--role", type=click.Choice(get_args(Role)), default="commander", show_default=True, help="Which role.")
+@click.option(
+    "--role", type=click.Choice(get_args(Role)), default="commander", show_default=True, help="Role to assign."
+)
 @NOTE
-@said
-def assign(incident_id: str, assignee: str, role: str, note: str | None, **by: Unpack[Said]) -> None:
-    """Give somebody a role in it; who had the role before has it no more."""
-    _say(incident_id, action="assign", assignee=assignee, role=role, note=note, **by)
+@command_options
+def assign(incident_id: str, assignee: str, role: str, note: str | None, **options: Unpack[CommandOptions]) -> None:
+    """Assign a role to NAME, replacing the current holder."""
+    _send(incident_id, action="assign", assignee=assignee, role=role, note=note, **options)
 
 
 @command.command("note")
 @INCIDENT
 @click.argument("text")
 @click.option(
-    "--communicated", type=click.Choice(get_args(Audience)), help="Also: these people have now been told of it."
+    "--communicated", type=click.Choice(get_args(Audience)), help="Also record that this audience has been informed."
 )
-@said
-def note(incident_id: str, text: str, communicated: str | None, **by: Unpack[Said]) -> None:
-    """Add a line to its running log."""
-    _say(incident_id, action="note", note=text, communicated=communicated, **by)
+@command_options
+def note(incident_id: str, text: str, communicated: str | None, **options: Unpack[CommandOptions]) -> None:
+    """Add a line to the running log."""
+    _send(incident_id, action="note", note=text, communicated=communicated, **options)
 
 
 @command.command("mitigate")
 @INCIDENT
 @NOTE
-@said
-def mitigate(incident_id: str, note: str | None, **by: Unpack[Said]) -> None:
-    """Say that the harm is contained, though signals may still be off; until more goes wrong."""
-    _say(incident_id, action="mitigate", note=note, **by)
+@command_options
+def mitigate(incident_id: str, note: str | None, **options: Unpack[CommandOptions]) -> None:
+    """Mark the incident as mitigated: the harm is contained, though signals may still be off.
+
+    The incident opens again when a signal joins it or gets worse.
+    """
+    _send(incident_id, action="mitigate", note=note, **options)
 
 
 @command.command("resolve")
 @INCIDENT
 @NOTE
-@said
-def resolve(incident_id: str, note: str | None, **by: Unpack[Said]) -> None:
-    """Close it."""
-    _say(incident_id, action="resolve", note=note, **by)
+@command_options
+def resolve(incident_id: str, note: str | None, **options: Unpack[CommandOptions]) -> None:
+    """Resolve the incident."""
+    _send(incident_id, action="resolve", note=note, **options)
 
 
 @command.command("reopen")
 @INCIDENT
 @NOTE
-@said
-def reopen(incident_id: str, note: str | None, **by: Unpack[Said]) -> None:
-    """Take back that it is mitigated or resolved."""
-    _say(incident_id, action="reopen", note=note, **by)
+@command_options
+def reopen(incident_id: str, note: str | None, **options: Unpack[CommandOptions]) -> None:
+    """Reopen a mitigated or resolved incident."""
+    _send(incident_id, action="reopen", note=note, **options)
 
 
 @command.command("merge")
 @INCIDENT
 @click.argument("into", metavar="INTO")
 @NOTE
-@said
-def merge(incident_id: str, into: str, note: str | None, **by: Unpack[Said]) -> None:
-    """Say that it is the same as another one of its subject, or part of one of many subjects: INTO tells it from now on."""
-    _say(incident_id, action="merge", into=into, note=note, **by)
+@command_options
+def merge(incident_id: str, into: str, note: str | None, **options: Unpack[CommandOptions]) -> None:
+    """Merge the incident into INTO, which continues for both.
+
+    INTO is another incident of the same subject, or an incident of many subjects.
+    """
+    _send(incident_id, action="merge", into=into, note=note, **options)
 
 
 @command.command("unmerge")
 @INCIDENT
 @NOTE
-@said
-def unmerge(incident_id: str, note: str | None, **by: Unpack[Said]) -> None:
-    """Take it out of the one that it is merged into."""
-    _say(incident_id, action="unmerge", note=note, **by)
+@command_options
+def unmerge(incident_id: str, note: str | None, **options: Unpack[CommandOptions]) -> None:
+    """Separate the incident from the one that it is merged into."""
+    _send(incident_id, action="unmerge", note=note, **options)
 
 
 @command.command("accept")
 @INCIDENT
 @NOTE
-@said
-def accept(incident_id: str, note: str | None, **by: Unpack[Said]) -> None:
-    """Close it, and accept what moved as the new normal."""
-    _say(incident_id, action="accept", note=note, **by)
+@command_options
+def accept(incident_id: str, note: str | None, **options: Unpack[CommandOptions]) -> None:
+    """Resolve the incident and accept the changed signals as the new normal."""
+    _send(incident_id, action="accept", note=note, **options)
 
 
-def _say(
+def _send(
     incident_id: str, *, bootstrap: str, author: str, at: int | None, into: str | None = None, **fields: Any
 ) -> None:
-    """Write a command of an incident that exists, if it makes sense as things are, and print what was written."""
+    """Check a command against the known incidents, write it, and print a summary."""
     now = now_ms() if at is None else at
     make = partial(Command, command_id=f"cmd-{uuid4().hex}", at=now, author=author, **fields)
     try:
         make(incident_id="", into=into)
-    except ValidationError as error:  # before anything is asked of Kafka
+    except ValidationError as error:  # before Kafka is read
         raise wrong_use(error) from error
 
     async def run() -> Command:
         newest = await newest_revisions(bootstrap)
         target = None if into is None else _find(newest, into).incident_id
-        said = make(incident_id=_find(newest, incident_id).incident_id, into=target)
-        known = {each: Standing.of_incident(incident) for each, incident in newest.items()}
-        problem = incomplete(said) or refusal(said, known)
+        request = make(incident_id=_find(newest, incident_id).incident_id, into=target)
+        known = {name: Standing.of_incident(incident) for name, incident in newest.items()}
+        problem = incomplete(request) or refusal(request, known)
         if problem is not None:
             raise click.UsageError(problem)
-        await write(bootstrap, COMMANDS, (said.incident_id or "").encode(), said.to_json())
-        return said
+        await write(bootstrap, COMMANDS, (request.incident_id or "").encode(), request.to_json())
+        return request
 
-    said = asyncio.run(run())
-    details = (said.severity, said.assignee, said.role and said.role.replace("_", " "), said.into)
-    what = " ".join(part for part in (said.action, said.incident_id, *details) if part)
-    click.echo(f"{what}, by {said.author} at {format_timestamp(said.at)} ({said.command_id})")
+    sent = asyncio.run(run())
+    details = (sent.severity, sent.assignee, sent.role and sent.role.replace("_", " "), sent.into)
+    summary = " ".join(part for part in (sent.action, sent.incident_id, *details) if part)
+    click.echo(f"{summary}, by {sent.author} at {format_timestamp(sent.at)} ({sent.command_id})")
 
 
 def _find(newest: Mapping[str, Incident], incident_id: str) -> Incident:
-    """The incident with this id, or the only one whose id begins so."""
+    """Return the incident with this id, or the only one whose id starts with it."""
     return newest[known_id(newest, incident_id)]

@@ -1,4 +1,4 @@
-"""``driftwire incidents``: what is broken now, and with ``--follow`` what happens next."""
+"""``driftwire incidents``: the open incidents, and with ``--follow`` every later revision."""
 
 import asyncio
 import sys
@@ -18,14 +18,18 @@ from topologies.kafka import follow, incidents_in, read_all
 CLOSED = ("resolved", "merged")
 
 
-@click.command("incidents", short_help="Show incidents, and follow them.")
-@click.option("--follow", "keep_following", is_flag=True, help="Stay, and show every further revision until Ctrl-C.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object a line, for programs.")
+@click.command("incidents", short_help="Show open incidents and follow their changes.")
+@click.option("--follow", "keep_following", is_flag=True, help="Show each new revision until Ctrl-C.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.option(
-    "--severity", "severities", multiple=True, type=click.Choice(get_args(Severity)), help="Only this one; repeatable."
+    "--severity",
+    "severities",
+    multiple=True,
+    type=click.Choice(get_args(Severity)),
+    help="Show only this severity. Repeatable.",
 )
-@click.option("--subject", "subjects", multiple=True, metavar="NAME", help="Only this one; repeatable.")
-@click.option("--all", "show_all", is_flag=True, help="Resolved and merged ones too.")
+@click.option("--subject", "subjects", multiple=True, metavar="NAME", help="Show only this subject. Repeatable.")
+@click.option("--all", "show_all", is_flag=True, help="Include resolved and merged incidents.")
 @bootstrap_option
 def command(
     *,
@@ -36,31 +40,34 @@ def command(
     show_all: bool,
     bootstrap: str,
 ) -> None:
-    """Show the newest revision of every open incident: P1 first, and of one severity the oldest first."""
+    """Show the newest revision of every open incident.
 
-    def wanted(incident: Incident) -> bool:
+    Incidents are sorted by severity, P1 first, then by start time, oldest first.
+    """
+
+    def matches(incident: Incident) -> bool:
         return (not severities or incident.severity in severities) and (not subjects or incident.subject in subjects)
 
     async def run() -> None:
         newest = await newest_revisions(bootstrap)
-        shown = [one for one in newest.values() if wanted(one) and (show_all or one.status not in CLOSED)]
-        for incident in sorted(shown, key=lambda one: (one.severity, one.started_at, one.incident_id)):
-            _show(incident, as_json=as_json)
+        shown = [found for found in newest.values() if matches(found) and (show_all or found.status not in CLOSED)]
+        for incident in sorted(shown, key=lambda found: (found.severity, found.started_at, found.incident_id)):
+            _print(incident, as_json=as_json)
         if not shown:
             click.echo("no incidents" if show_all else "no open incidents", err=True)
         if keep_following:
             async for incident in revisions_after(bootstrap, newest):
-                if wanted(incident):
-                    _show(incident, as_json=as_json)
+                if matches(incident):
+                    _print(incident, as_json=as_json)
 
     if keep_following:
-        run_until_interrupted(run())  # Ctrl-C is how one stops following
+        run_until_interrupted(run())  # Ctrl-C is the normal way to stop following
     else:
         asyncio.run(run())
 
 
 async def newest_revisions(bootstrap: str) -> dict[str, Incident]:
-    """Every incident that the alerts hold, by id, as it is now."""
+    """Return the newest revision of every incident on the alerts topic, by id."""
     newest: dict[str, Incident] = {}
     async for incident in incidents_in(read_all(bootstrap, ALERTS)):
         known = newest.get(incident.incident_id)
@@ -70,25 +77,27 @@ async def newest_revisions(bootstrap: str) -> dict[str, Incident]:
 
 
 def known_id(known: Collection[str], incident_id: str) -> str:
-    """The id of an incident by itself or its beginning, where no other begins so.
+    """Return the incident id that equals ``incident_id``, or the only one that starts with it.
 
     Raises
     ------
     click.UsageError
-        If there is none, or several.
+        If no id matches, or several do.
     """
     if incident_id in known:
         return incident_id
-    alike = sorted(each for each in known if each.startswith(incident_id)) if incident_id else []
-    if not alike:
-        raise click.UsageError(f"there is no incident {incident_id!r}: driftwire incidents --all shows what there is")
-    if len(alike) > 1:
-        raise click.UsageError(f"{incident_id!r} is the beginning of {len(alike)} ids: {', '.join(alike[:5])}")
-    return alike[0]
+    matches = sorted(name for name in known if name.startswith(incident_id)) if incident_id else []
+    if not matches:
+        raise click.UsageError(f"there is no incident {incident_id!r}: list the ids with driftwire incidents --all")
+    if len(matches) > 1:
+        raise click.UsageError(
+            f"{incident_id!r} matches {len(matches)} incidents, give more of the id: {', '.join(matches[:5])}"
+        )
+    return matches[0]
 
 
 async def revisions_after(bootstrap: str, newest: dict[str, Incident]) -> AsyncIterator[Incident]:
-    """Each revision that is newer than what is known, as it comes, without a gap between; without an end."""
+    """Yield each revision newer than ``newest`` as it is written, without gaps and without end."""
     seen = {incident_id: incident.revision for incident_id, incident in newest.items()}
     async with aclosing(follow(bootstrap, ALERTS, from_start=True)) as messages:
         async for incident in incidents_in(messages):
@@ -97,7 +106,7 @@ async def revisions_after(bootstrap: str, newest: dict[str, Incident]) -> AsyncI
                 yield incident
 
 
-def _show(incident: Incident, *, as_json: bool) -> None:
+def _print(incident: Incident, *, as_json: bool) -> None:
     if as_json:
         click.echo(incident.to_json())
     else:

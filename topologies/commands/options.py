@@ -1,4 +1,4 @@
-"""Options that the commands which talk to a running driftwire share."""
+"""Options shared by the commands that talk to a running driftwire."""
 
 import getpass
 import time
@@ -13,7 +13,7 @@ DEFAULT_BOOTSTRAP = "127.0.0.1:9092"
 
 def _check_bootstrap(_: click.Context, __: click.Parameter, value: str) -> str:
     if not BOOTSTRAP_PATTERN.fullmatch(value):
-        raise click.BadParameter(f"must be HOST:PORT, or several with commas between, not {value!r}")
+        raise click.BadParameter(f"must be HOST:PORT, or several separated by commas, not {value!r}")
     return value
 
 
@@ -25,7 +25,7 @@ bootstrap_option = click.option(
     default=DEFAULT_BOOTSTRAP,
     show_default=True,
     callback=_check_bootstrap,
-    help="Where Kafka is.",
+    help="Kafka address.",
 )
 
 
@@ -35,20 +35,23 @@ def _check_author(_: click.Context, __: click.Parameter, value: str | None) -> s
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError) as error:
-        raise click.BadParameter("this account has no name: say who you are") from error
+        raise click.BadParameter("the current account has no name: give one with --author") from error
 
 
 author_option = click.option(
-    "--author", metavar="NAME", callback=_check_author, help="Who says so.  [default: the name of your account]"
+    "--author",
+    metavar="NAME",
+    callback=_check_author,
+    help="Name to record as the author.  [default: your account name]",
 )
 
 
 def now_ms() -> int:
-    """The wall clock, Unix ms."""
+    """Return the wall-clock time in Unix milliseconds."""
     return int(time.time() * 1000)
 
 
 def wrong_use(error: ValidationError) -> click.UsageError:
-    """What does not fit the contract, as a mistake on the command line: every field, in one line."""
+    """Turn a contract violation into a usage error that lists every invalid field in one line."""
     details = error.errors(include_url=False, include_input=False)
-    return click.UsageError("; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in details))
+    return click.UsageError("; ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in details))

@@ -1,4 +1,4 @@
-"""``driftwire incident review``: the draft of a post-incident review, and the picture of its evidence beside it."""
+"""``driftwire incident review``: the draft of a post-incident review and a picture of its evidence."""
 
 import asyncio
 import logging
@@ -15,7 +15,7 @@ from topologies.errors import Failure
 from topologies.kafka import incidents_in, read_all
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
-"""What does not go into the name of a file."""
+"""Characters that are replaced in file names."""
 
 
 @click.command("review")
@@ -25,29 +25,31 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
     "--output",
     "folder",
     default=".",
-    show_default="the current one",
+    show_default="the current folder",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The folder for the two files.",
+    help="Folder for the two files.",
 )
-@click.option("--force", is_flag=True, help="Write over a draft that is there.")
+@click.option("--force", is_flag=True, help="Overwrite existing files.")
 @bootstrap_option
 def command(*, incident_id: str, folder: Path, force: bool, bootstrap: str) -> None:
-    """Write the draft of a post-incident review, review-ID.md, and a picture of the evidence, review-ID.svg.
+    """Write a draft review, review-ID.md, and a picture of the evidence, review-ID.svg.
 
-    Everything in it comes from the topics; what no message says is marked, for people to fill in.
+    All content comes from the topics. The draft marks what people must fill in.
     """
     from pipeline.review.picture import plot  # noqa: PLC0415  slow to import, and --help needs none of it
     from pipeline.review.review import review  # noqa: PLC0415
     from topologies.kafka import material_of  # noqa: PLC0415
 
-    # What it says of its fonts and folders is nothing that a reader of a review can act on.
+    # Its messages about fonts and folders are of no use to the reader of a review.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     revisions = asyncio.run(_revisions(bootstrap, incident_id))
     name = f"review-{_UNSAFE.sub('_', revisions[0].incident_id)}"
     draft, picture = folder / f"{name}.md", folder / f"{name}.svg"
-    there = [str(path) for path in (draft, picture) if path.exists()]
-    if there and not force:
-        raise Failure(f"{' and '.join(there)} is there already: --force writes over it, --output names another folder")
+    existing = [str(path) for path in (draft, picture) if path.exists()]
+    if existing and not force:
+        raise Failure(
+            f"refusing to overwrite {' and '.join(existing)}: use --force, or choose another folder with --output"
+        )
     material = asyncio.run(material_of(bootstrap, revisions))
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -55,14 +57,14 @@ def command(*, incident_id: str, folder: Path, force: bool, bootstrap: str) -> N
         draft.write_text(review(material, picture.name), "utf-8")
     except OSError as error:
         raise Failure(f"{error.filename or folder} cannot be written: {error.strerror}") from error
-    click.echo(f"{draft}: the draft, from revision {material.incident.revision} of {material.incident.incident_id}")
-    click.echo(f"{picture}: the picture in it")
+    click.echo(f"{draft}: draft review, from revision {material.incident.revision} of {material.incident.incident_id}")
+    click.echo(f"{picture}: picture of the evidence")
     if material.is_open:
-        click.echo("the incident is still open: write the draft again with --force when it is resolved", err=True)
+        click.echo("the incident is still open: run this command again with --force once it is resolved", err=True)
 
 
 async def _revisions(bootstrap: str, incident_id: str) -> list[Incident]:
-    """The revisions that the alerts hold of the incident with this id, or of the only one whose id begins so."""
+    """Return the revisions on the alerts topic of the incident with this id, or the only one whose id starts so."""
     found: dict[str, list[Incident]] = {}
     async for incident in incidents_in(read_all(bootstrap, ALERTS)):
         found.setdefault(incident.incident_id, []).append(incident)

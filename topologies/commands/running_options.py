@@ -1,4 +1,4 @@
-"""Options that the commands which run something share."""
+"""Options shared by the commands that read a configuration or run steps."""
 
 from pathlib import Path
 
@@ -10,13 +10,13 @@ config_option = click.option(
     type=click.Path(path_type=Path, dir_okay=False),
     envvar="DRIFTWIRE_CONFIG",
     show_envvar=True,
-    help="A configuration file; without one every setting has its default.",
+    help="Configuration file. Without it, all settings have their defaults.",
 )
 
 data_option = click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
-    help="The folder for messages and logs; by default the configuration's broker.data.",
+    help="Folder for messages and logs.  [default: broker.data]",
 )
 
 other_kafka_option = click.option(
@@ -24,9 +24,11 @@ other_kafka_option = click.option(
     metavar="HOST:PORT",
     envvar="DRIFTWIRE_BOOTSTRAP",
     show_envvar=True,
-    help="The Kafka to use, whatever the configuration says.",
+    help="Kafka address. Overrides the configuration.",
 )
 
 replay_option = click.option(
-    "--replay", is_flag=True, help="Take the time from the records alone, for past ones played at any speed."
+    "--replay",
+    is_flag=True,
+    help="Use the time of the records as the only clock, to replay past records at any speed.",
 )

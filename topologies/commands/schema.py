@@ -1,19 +1,19 @@
-"""``driftwire schema``: the contracts as JSON Schemas, for producers and consumers in other languages."""
+"""``driftwire schema``: the message contracts as JSON Schemas, for producers and consumers in other languages."""
 
 from pathlib import Path
 
 import click
 
 
-@click.group("schema", short_help="Export the contracts as JSON Schemas.")
+@click.group("schema", short_help="Export the message contracts as JSON Schemas.")
 def command() -> None:
-    """Export the contracts as JSON Schemas."""
+    """Export the message contracts as JSON Schemas."""
 
 
 @command.command("export")
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
 def export_command(directory: Path) -> None:
-    """Write one JSON Schema (2020-12) for each message into DIRECTORY."""
+    """Write one JSON Schema (2020-12) per message into DIRECTORY."""
     from schemas.export import export  # noqa: PLC0415  slow to import, and --help needs none of it
     from topologies.errors import Failure  # noqa: PLC0415
 

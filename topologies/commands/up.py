@@ -1,4 +1,4 @@
-"""``driftwire up``: everything on this machine, by one command."""
+"""``driftwire up``: Kafka and all steps on this machine."""
 
 from pathlib import Path
 
@@ -11,15 +11,17 @@ from topologies.commands.running_options import config_option, data_option, othe
 @config_option
 @other_kafka_option
 @click.option(
-    "--port", type=click.IntRange(0, 65535), help="The embedded Kafka's; by default 9092; 0 takes a free one."
+    "--port",
+    type=click.IntRange(0, 65535),
+    help="Port of the embedded Kafka. 0 picks a free port.  [default: broker.port (9092)]",
 )
 @data_option
 @replay_option
 def command(config: Path | None, bootstrap: str | None, port: int | None, data: Path | None, *, replay: bool) -> None:
     """Run Kafka and all steps on this machine until Ctrl-C.
 
-    Starts the embedded Kafka (unless --bootstrap names another), creates the topics, and runs detect, correlate and
-    route, each in a process of its own. A step that dies is started again a few times.
+    Starts the embedded Kafka (unless --bootstrap is given), creates the topics, and runs detect, correlate and route
+    in separate processes. A step that dies is restarted up to five times in five minutes.
     """
     from topologies.configuration import load  # noqa: PLC0415  slow to import, and --help needs none of it
     from topologies.interrupt import run_until_interrupted  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""Values on a command line that several commands take: durations, and points in time."""
+"""Option types shared by several commands: durations and points in time."""
 
 import re
 from typing import Any
@@ -19,14 +19,14 @@ class Duration(click.ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
         if isinstance(value, float):
             return value
-        found = _DURATION.fullmatch(str(value))
-        if found is None:
-            self.fail(f"{value!r} is no duration: write 90s, 30m, 2h or 1d", param, ctx)
-        return float(found[1]) * _UNITS_S[found[2]]
+        match = _DURATION.fullmatch(str(value))
+        if match is None:
+            self.fail(f"{value!r} is not a duration: write 90s, 30m, 2h or 1d", param, ctx)
+        return float(match[1]) * _UNITS_S[match[2]]
 
 
 class PointInTime(click.ParamType):
-    """RFC 3339 with an offset, or Unix milliseconds; gives Unix milliseconds."""
+    """A time as RFC 3339 with an offset or as Unix milliseconds, converted to Unix milliseconds."""
 
     name = "time"
 

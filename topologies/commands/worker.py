@@ -1,4 +1,4 @@
-"""``driftwire worker STEP``: one step on a Kafka that is there. How it runs in production."""
+"""``driftwire worker STEP``: one step against an existing Kafka, as in production."""
 
 import asyncio
 import importlib
@@ -11,22 +11,22 @@ from topologies.commands.running_options import config_option, other_kafka_optio
 STEPS = ("detect", "correlate", "route")
 
 BROKER_WAIT_S = 60.0
-"""Seconds that a worker waits for a Kafka that starts at the same time."""
+"""Seconds that a worker waits for Kafka to answer."""
 
 RETRY_S = 1.0
 
 
-@click.command("worker", short_help="Run one step on a Kafka that is there.")
+@click.command("worker", short_help="Run one step against an existing Kafka.")
 @click.argument("step", type=click.Choice(STEPS))
 @config_option
 @other_kafka_option
 @replay_option
 def command(step: str, config: Path | None, bootstrap: str | None, *, replay: bool) -> None:
-    """Run one step on a Kafka that is there.
+    """Run one step against an existing Kafka.
 
-    Creates the topics that are missing. Prints "STEP: ready" when it has its partitions. Ctrl-C or SIGTERM stops it
-    after a last checkpoint. Start as many detect workers as driftwire.records has partitions at most; a second
-    correlate or route worker stands by.
+    Creates missing topics. Prints "STEP: ready" when it has its partitions. Ctrl-C or SIGTERM stops it after a last
+    checkpoint. Run at most one detect worker per partition of driftwire.records. A second correlate or route worker
+    is a standby.
     """
     from topologies.configuration import load  # noqa: PLC0415  slow to import, and --help needs none of it
     from topologies.runtime import run_worker  # noqa: PLC0415
@@ -45,16 +45,16 @@ async def _create_topics(bootstrap: str, records_partitions: int, replication_fa
 
     loop = asyncio.get_running_loop()
     deadline = loop.time() + BROKER_WAIT_S
-    told = False
+    is_reported = False
     while True:
         try:
             await create_topics(bootstrap, records_partitions, replication_factor)
         except BrokerError as error:
             if loop.time() > deadline:
                 raise
-            if not told:
-                click.echo(f"waiting up to {BROKER_WAIT_S:.0f} s: {error}", err=True)
-                told = True
+            if not is_reported:
+                click.echo(f"waiting up to {BROKER_WAIT_S:.0f} s for Kafka: {error}", err=True)
+                is_reported = True
             await asyncio.sleep(RETRY_S)
         else:
             return

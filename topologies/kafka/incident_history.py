@@ -66,9 +66,9 @@ async def _read(
 
 
 async def incidents_in(messages: AsyncIterable[Message]) -> AsyncIterator[Incident]:
-    """The incidents in messages; what is none is said on the standard error and left out."""
+    """Yield the incidents in messages. Report messages that are not incidents on standard error and skip them."""
     async for message in messages:
         try:
             yield Incident.from_json(message.value or b"")
         except ValidationError:
-            click.echo(f"the alert at offset {message.offset} is no incident and is left out", err=True)
+            click.echo(f"skipped the alert at offset {message.offset}: it is not an incident", err=True)

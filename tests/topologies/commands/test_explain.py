@@ -71,5 +71,5 @@ def test_records_of_which_nothing_was_judged_say_so(tmp_path):
 
 
 def test_a_subject_that_is_not_there_is_an_error(tmp_path):
-    with pytest.raises(Failure, match="hold no record that could be used of stranger"):
+    with pytest.raises(Failure, match="have no usable records of stranger"):
         explain(write(tmp_path / "r.ndjson"), *READY, "--subject", "stranger")

@@ -101,10 +101,10 @@ def test_an_id_that_nobody_has_or_several_have_is_wrong_use_and_writes_nothing(b
     asyncio.run(write(broker.bootstrap, ALERTS, twin.encode(), incident(incident_id=twin).to_json()))
     missing = run(broker.bootstrap, "ack", "inc-nothing", "--author", "ana")
     assert (missing.exit_code, said_of(broker.bootstrap, "inc-nothing")) == (2, [])
-    assert "there is no incident 'inc-nothing': driftwire incidents --all" in missing.stderr
+    assert "there is no incident 'inc-nothing': list the ids with driftwire incidents --all" in missing.stderr
     doubtful = run(broker.bootstrap, "ack", known[:-1], "--author", "ana")
     assert (doubtful.exit_code, said_of(broker.bootstrap, known)) == (2, [])
-    assert f"is the beginning of 2 ids: {known}, {twin}" in doubtful.stderr
+    assert f"matches 2 incidents, give more of the id: {known}, {twin}" in doubtful.stderr
     assert run(broker.bootstrap, "ack", known, "--author", "ana").exit_code == 0
 
 

@@ -125,7 +125,7 @@ async def test_what_is_no_incident_is_said_and_left_out(capsys):
             yield Message(ALERTS, 0, 7, STARTED, None, value)
 
     assert [one.incident_id async for one in incidents_in(messages())] == [alert(incident()).key.decode()]
-    assert capsys.readouterr().err == "the alert at offset 7 is no incident and is left out\n" * 2
+    assert capsys.readouterr().err == "skipped the alert at offset 7: it is not an incident\n" * 2
 
 
 def test_a_broker_that_is_not_there_is_one_line():

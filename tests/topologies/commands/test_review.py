@@ -50,8 +50,8 @@ def test_the_draft_and_its_picture_are_written_from_what_the_topics_hold(broker,
     assert result.exit_code == 0, result.output
     draft, picture = (tmp_path / "reviews" / f"review-{incident_id}.{kind}" for kind in ("md", "svg"))
     assert result.stdout.splitlines() == [
-        f"{draft}: the draft, from revision 7 of {incident_id}",
-        f"{picture}: the picture in it",
+        f"{draft}: draft review, from revision 7 of {incident_id}",
+        f"{picture}: picture of the evidence",
     ]
     assert result.stderr == ""
     text = draft.read_text()
@@ -71,7 +71,7 @@ def test_a_draft_that_is_there_is_written_over_only_by_force(broker, subject, tm
     refused = run(broker.bootstrap, incident_id, "--output", tmp_path)
     assert isinstance(refused.exception, Failure)
     assert str(refused.exception) == (
-        f"{draft} is there already: --force writes over it, --output names another folder"
+        f"refusing to overwrite {draft}: use --force, or choose another folder with --output"
     )
     assert draft.read_text() == "what people added"
     assert not draft.with_suffix(".svg").exists()
@@ -84,7 +84,7 @@ def test_an_open_incident_is_written_as_far_as_it_goes_and_that_is_said(broker, 
     incident_id = publish(broker.bootstrap, subject, until=START + 4 * MINUTE)
     result = run(broker.bootstrap, incident_id, "--output", tmp_path)
     assert result.exit_code == 0, result.output
-    assert result.stderr == "the incident is still open: write the draft again with --force when it is resolved\n"
+    assert result.stderr == "the incident is still open: run this command again with --force once it is resolved\n"
     assert "this draft ends at 2026-11-24 03:15:00Z" in (tmp_path / f"review-{incident_id}.md").read_text()
 
 
@@ -92,7 +92,7 @@ def test_an_open_incident_is_written_as_far_as_it_goes_and_that_is_said(broker, 
 def test_an_incident_that_nobody_knows_is_wrong_use_and_writes_nothing(broker, tmp_path):
     result = run(broker.bootstrap, "inc-nothing", "--output", tmp_path)
     assert result.exit_code == 2
-    assert "there is no incident 'inc-nothing': driftwire incidents --all" in result.stderr
+    assert "there is no incident 'inc-nothing': list the ids with driftwire incidents --all" in result.stderr
     assert list(tmp_path.iterdir()) == []
 
 
