@@ -15,7 +15,7 @@ _NAMES = [signal.name for signal in (*SIGNALS, *EVENTS)]
 def unknown_signals(promises: Iterable[Promise]) -> list[str]:
     """A line for each promise whose signal is not in the catalogue, with the nearest that is.
 
-    >>> unknown_signals([Promise(subject="support-bot", signal="latncy_ms", most=2000)])
+    >>> unknown_signals([Promise(subject="support-bot", signal="latncy_ms", maximum=2000)])
     ['correlate.sla[0].signal: no signal is called "latncy_ms"; did you mean "latency_ms"? One of your own is "custom.latncy_ms"']
     """
     return [

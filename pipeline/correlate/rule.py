@@ -56,18 +56,18 @@ class Promise(BaseModel):
     signal: Annotated[
         str, Field(min_length=1, max_length=200, description="a signal's name: its mean, or median, counts")
     ]
-    most: float | None = Field(default=None, description="it is more than this, in its own unit: broken")
-    least: float | None = Field(default=None, description="it is less than this, in its own unit: broken")
+    maximum: float | None = Field(default=None, description="it is more than this, in its own unit: broken")
+    minimum: float | None = Field(default=None, description="it is less than this, in its own unit: broken")
 
     @model_validator(mode="after")
     def _promises_something(self) -> "Promise":
-        if self.most is None and self.least is None:
-            raise ValueError('it promises nothing: give "most", "least" or both')
+        if self.maximum is None and self.minimum is None:
+            raise ValueError('it promises nothing: give "maximum", "minimum" or both')
         return self
 
     def is_broken(self, now: float) -> bool:
         """Whether a signal that is so now breaks it."""
-        return (self.most is not None and now > self.most) or (self.least is not None and now < self.least)
+        return (self.maximum is not None and now > self.maximum) or (self.minimum is not None and now < self.minimum)
 
 
 class Rule(BaseModel):

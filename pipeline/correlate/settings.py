@@ -29,25 +29,25 @@ class CorrelateSettings(BaseModel):
         description="a drift may join an incident that last changed this long before the drift began; bigger: fewer, "
         "larger incidents",
     )  # fmt: skip
-    together_s: float = Field(
+    simultaneous_window_s: float = Field(
         default=120, ge=0, le=3_600,
         description="starts this close count as one moment: failures that can share a cause are one incident, and of "
         "many subjects one parent; bigger: unrelated failures are joined more often",
     )  # fmt: skip
-    one_finding_s: float = Field(
+    dedup_window_s: float = Field(
         default=60, ge=0, le=3_600,
         description="the same finding from other partitions or segments within this is one line of evidence",
     )  # fmt: skip
-    resolve_quiet_s: float = Field(
+    resolve_after_s: float = Field(
         default=300, ge=0, le=86_400,
         description="an incident is resolved when all its signals have been back for this long; bigger: fewer incidents "
         "that come back, later all-clears",
     )  # fmt: skip
-    reopen_within_s: float = Field(
+    reopen_window_s: float = Field(
         default=1_800, ge=0, le=604_800,
         description="a signal that is off again this long after its incident resolved opens that again, and no new one",
     )  # fmt: skip
-    look_back_s: float = Field(
+    lookback_s: float = Field(
         default=3_600, ge=0, le=604_800,
         description="a deployment up to this long before the start can be a suspect",
     )  # fmt: skip
@@ -64,11 +64,11 @@ class CorrelateSettings(BaseModel):
         default=("P1", "P2", "P3"), max_length=4,
         description="while an incident of these is open, a deployment that is not its rollback breaks the change freeze",
     )  # fmt: skip
-    worsening: float = Field(
+    worsening_factor: float = Field(
         default=2.0, ge=1.1, le=100,
         description="a signal that moves this many times as far from normal as last told is told again",
     )  # fmt: skip
-    suspect_score_minimum: float = Field(
+    suspect_score_min: float = Field(
         default=0.05, ge=0, le=1, description="a suspect below this score is not plausible and is left out"
     )
     runbooks: str = Field(
@@ -78,7 +78,7 @@ class CorrelateSettings(BaseModel):
     severity_rules: tuple[Rule, ...] = Field(
         default=(), max_length=200, description="rules of your own, asked before the ones that come with the product"
     )
-    severity_moves: tuple[Move, ...] = Field(
+    severity_adjustments: tuple[Move, ...] = Field(
         default=(), max_length=50,
         description="moves of your own, by how much is hit; one named as one of the product's takes its place",
     )  # fmt: skip
@@ -121,7 +121,7 @@ class CorrelateSettings(BaseModel):
     deployments_max: int = Field(
         default=1_000, ge=1, le=100_000, description="deployments kept to be suspects; beyond, the oldest to arrive go"
     )
-    causes_max: int = Field(
+    workload_shifts_max: int = Field(
         default=1_000,
         ge=1,
         le=100_000,
@@ -154,5 +154,5 @@ class CorrelateSettings(BaseModel):
         counts = Counter((promise.subject, promise.signal) for promise in sla)
         for (subject, signal), count in counts.items():
             if count > 1:
-                raise ValueError(f"{signal} of {subject} is promised {count} times: give most and least in one")
+                raise ValueError(f"{signal} of {subject} is promised {count} times: give maximum and minimum in one")
         return sla

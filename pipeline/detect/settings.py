@@ -12,10 +12,10 @@ _NOT_OF_STATE = frozenset(
     {
         "subjects_max",
         "record_bytes_max",
-        "late_s_max",
-        "early_s_max",
-        "jump_s_max",
-        "jump_records",
+        "late_max_s",
+        "early_max_s",
+        "time_jump_max_s",
+        "time_jump_records",
     }
 )
 """Fields that may change without making kept state unfit: they only say what is let in."""
@@ -90,10 +90,10 @@ class DetectSettings(BaseModel):
     ticket_rank_shift: float = Field(
         default=0.03, gt=0, le=0.5, description="shift of a value's mean rank that no ticket is for; more tickets less"
     )
-    judge_odds_max: float = Field(
+    band_odds_max: float = Field(
         default=4.0, gt=1, le=1000, description="odds ratio; a rate or tail whose band is wider is not judged"
     )
-    judge_rank_max: float = Field(
+    band_rank_max: float = Field(
         default=0.25, gt=0, le=0.5, description="shift of mean rank; a value whose band is wider is not judged"
     )
     silence_min_s: float = Field(
@@ -143,7 +143,7 @@ class DetectSettings(BaseModel):
     flush_records: int = Field(
         default=64, ge=1, le=8192, description="records from which the end of a second ends a block; more joins longer"
     )
-    flush_panes: int = Field(
+    flush_after_s: int = Field(
         default=4,
         ge=1,
         le=600,
@@ -177,16 +177,16 @@ class DetectSettings(BaseModel):
         le=8 * 1024 * 1024,
         description="bytes of a message; a larger one is a dead letter",
     )
-    late_s_max: float = Field(
+    late_max_s: float = Field(
         default=7 * DAY_S, gt=0, description="seconds that a record's time may lie before its arrival, live"
     )
-    early_s_max: float = Field(
+    early_max_s: float = Field(
         default=300, ge=0, description="seconds that a record's time may lie after its arrival, live"
     )
-    jump_s_max: float = Field(
+    time_jump_max_s: float = Field(
         default=3600, gt=0, description="seconds that a record may lie ahead of the watermark, in a replay"
     )
-    jump_records: int = Field(
+    time_jump_records: int = Field(
         default=20, ge=1, le=10_000, description="records in a row that make a longer jump believable, in a replay"
     )
 

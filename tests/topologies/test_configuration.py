@@ -14,7 +14,7 @@ EXAMPLE = Path(__file__).parents[2] / "driftwire.example.toml"
 WRITTEN_AS_COMMENTS = (
     "route.routes.",
     "correlate.severity_rules.",
-    "correlate.severity_moves.",
+    "correlate.severity_adjustments.",
     "correlate.sla.",
     "correlate.response.",
     "route.receivers.url",
@@ -115,15 +115,15 @@ def test_another_address_changes_nothing_else():
 def test_a_promise_may_be_about_a_signal_of_ones_own(tmp_path):
     path = tmp_path / "promises.toml"
     path.write_text(
-        '[[correlate.sla]]\nsubject = "support-bot"\nsignal = "custom.toxicity"\nmost = 0.1\n'
-        '[[correlate.sla]]\nsubject = "support-bot"\nsignal = "error"\nmost = 0.01\n'
+        '[[correlate.sla]]\nsubject = "support-bot"\nsignal = "custom.toxicity"\nmaximum = 0.1\n'
+        '[[correlate.sla]]\nsubject = "support-bot"\nsignal = "error"\nmaximum = 0.01\n'
     )
     assert len(load(path).correlate.sla) == 2
 
 
 def test_every_promise_about_an_unknown_signal_is_told(tmp_path):
     path = tmp_path / "promises.toml"
-    promise = '[[correlate.sla]]\nsubject = "support-bot"\nsignal = "{}"\nmost = 0.1\n'
+    promise = '[[correlate.sla]]\nsubject = "support-bot"\nsignal = "{}"\nmaximum = 0.1\n'
     path.write_text("".join(promise.format(name) for name in ("eror", "error", "refusd")))
     first, second = problems(path)
     assert "sla[0].signal" in first
