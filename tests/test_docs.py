@@ -1,12 +1,14 @@
 """The docs name everything there is, and nothing that is not."""
 
 import importlib
+import json
 import re
 from pathlib import Path
 from typing import get_args
 
 import click
 import pytest
+from pydantic import BaseModel
 
 from pipeline.detect.signals.catalogue import CATEGORIES, EVENTS, SIGNALS
 from schemas.dead_letter import DeadLetterReason
@@ -23,6 +25,45 @@ def page(name):
     return (ROOT / "docs" / name).read_text()
 
 
+def fields_with_a_row():
+    """The field of each key of the configuration, by its path. Sections have a heading and no row."""
+    for prefix, table in [("", Configuration), *known_keys(Configuration).items()]:
+        if table is not None and prefix != "route.routes.routes":
+            for name, field in table.model_fields.items():
+                if prefix:
+                    yield f"{prefix}.{field.alias or name}", field
+
+
+def default_cell(key, field):
+    """The default of a key as its row writes it."""
+    if field.is_required():
+        return "required"
+    default = field.get_default(call_default_factory=True)
+    if key == "route.receivers":
+        return "the console"
+    if default is None or isinstance(default, BaseModel):
+        return ""
+    return f"`{json.dumps([plain(item) for item in default] if isinstance(default, tuple) else plain(default))}`"
+
+
+def plain(value):
+    """A whole number without its fraction."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def example_comments():
+    """The comment above each key of the example file that is not part of a commented table."""
+    section, comment = "", []
+    for line in (ROOT / "driftwire.example.toml").read_text().split("\n# [[")[0].splitlines():
+        if header := re.fullmatch(r"\[+([a-z_.]+)\]+", line):
+            section, comment = header[1], []
+        elif key := re.match(r"(?:# )?([a-z_]+) = ", line):
+            yield f"{section}.{key[1]}", " ".join(comment)
+            comment = []
+        else:
+            comment = [*comment, line.removeprefix("# ")] if line else []
+
+
 def commands(group, name):
     context = click.Context(group)
     for inner in group.list_commands(context):
@@ -37,6 +78,9 @@ COMMANDS = [
     *commands(importlib.import_module("topologies.cli").command, "driftwire"),
     *commands(importlib.import_module("load.cli").command, "driftwire-load"),
 ]
+
+
+FIELDS = list(fields_with_a_row())
 
 
 @pytest.mark.parametrize("signal", [*SIGNALS, *CATEGORIES, *EVENTS], ids=lambda signal: signal.name)
@@ -67,6 +111,20 @@ def test_every_key_of_the_configuration_has_its_row_and_no_other_has():
     rows = set(re.findall(r"^\| `([a-z_.0-9]+)` \|", page("configuration.md"), re.MULTILINE))
     keys = {key for key, table in known_keys(Configuration).items() if table is None or "." in key}
     assert rows == keys - {"route.routes.routes.receivers"}
+
+
+@pytest.mark.parametrize(("key", "field"), FIELDS, ids=[key for key, _ in FIELDS])
+def test_every_key_of_the_configuration_has_its_description_in_its_row(key, field):
+    assert re.fullmatch(r"[A-Z].*\.", field.description), "full sentences"
+    (row,) = [line for line in page("configuration.md").splitlines() if line.startswith(f"| `{key}` |")]
+    meaning = field.description.replace("|", "\\|")
+    assert row == f"| `{key}` | {default_cell(key, field)} | {meaning} |"
+
+
+def test_every_comment_of_the_example_is_the_description_of_its_key():
+    comments, fields = dict(example_comments()), dict(FIELDS)
+    assert len(comments) > 50
+    assert comments == {key: fields[key].description for key in comments}
 
 
 @pytest.mark.parametrize(("name", "command"), COMMANDS, ids=[name for name, _ in COMMANDS])

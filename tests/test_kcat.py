@@ -206,4 +206,4 @@ def each(content: Any) -> list[dict[str, Any]]:
 
 def in_range(time_ms: int, now: int) -> bool:
     settings = CONFIGURATION.detect
-    return -settings.late_s_max * 1000 <= time_ms - now <= settings.early_s_max * 1000
+    return -settings.late_max_s * 1000 <= time_ms - now <= settings.early_max_s * 1000

@@ -1,4 +1,4 @@
-"""What can be set of correlate: its windows, its limits, severity rules of one's own, and how people respond."""
+"""Settings of the correlate step: time windows, limits, severity rules, SLAs, and the response of people."""
 
 from collections import Counter
 from typing import Annotated
@@ -14,119 +14,170 @@ PublicName = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class CorrelateSettings(BaseModel):
-    """Windows in seconds of event time, limits in pieces.
+    """Settings of the correlate step. Times are seconds of event time, limits are counts.
 
-    A changed setting applies to what comes; open incidents are kept.
+    A changed setting applies to new messages. Open incidents remain.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     join_window_s: float = Field(
-        default=600, ge=0, le=86_400,
-        description="a drift may join an incident that last changed this long before the drift began; bigger: fewer, "
-        "larger incidents",
-    )  # fmt: skip
-    together_s: float = Field(
-        default=120, ge=0, le=3_600,
-        description="starts this close count as one moment: failures that can share a cause are one incident, and of "
-        "many subjects one parent; bigger: unrelated failures are joined more often",
-    )  # fmt: skip
-    one_finding_s: float = Field(
-        default=60, ge=0, le=3_600,
-        description="the same finding from other partitions or segments within this is one line of evidence",
-    )  # fmt: skip
-    resolve_quiet_s: float = Field(
-        default=300, ge=0, le=86_400,
-        description="an incident is resolved when all its signals have been back for this long; bigger: fewer incidents "
-        "that come back, later all-clears",
-    )  # fmt: skip
-    reopen_within_s: float = Field(
-        default=1_800, ge=0, le=604_800,
-        description="a signal that is off again this long after its incident resolved opens that again, and no new one",
-    )  # fmt: skip
-    look_back_s: float = Field(
-        default=3_600, ge=0, le=604_800,
-        description="a deployment up to this long before the start can be a suspect",
-    )  # fmt: skip
+        default=600,
+        ge=0,
+        le=86_400,
+        description="Seconds after the last change of an incident within which a drift may begin and still join it. "
+        "Higher values make fewer, larger incidents.",
+    )
+    simultaneous_window_s: float = Field(
+        default=120,
+        ge=0,
+        le=3_600,
+        description="Seconds within which starts count as simultaneous. Simultaneous failures that can share a cause form "
+        "one incident, and those of many subjects form one parent incident. Higher values join unrelated "
+        "failures more often.",
+    )
+    dedup_window_s: float = Field(
+        default=60,
+        ge=0,
+        le=3_600,
+        description="Seconds within which the same finding from other partitions or segments is one line of evidence. "
+        "Higher values merge more findings.",
+    )
+    resolve_after_s: float = Field(
+        default=300,
+        ge=0,
+        le=86_400,
+        description="Seconds for which all signals of an incident must stay recovered before it is resolved. Higher "
+        "values reopen fewer incidents and resolve later.",
+    )
+    reopen_window_s: float = Field(
+        default=1_800,
+        ge=0,
+        le=604_800,
+        description="Seconds after an incident was resolved within which the same signal reopens it instead of opening a "
+        "new one.",
+    )
+    lookback_s: float = Field(
+        default=3_600,
+        ge=0,
+        le=604_800,
+        description="Seconds before the start of an incident within which a deployment can be a suspect.",
+    )
     start_error_s: float = Field(
-        default=60, ge=0, le=3_600,
-        description="how far the estimated start may be off: a deployment within it may be at the start",
-    )  # fmt: skip
+        default=60,
+        ge=0,
+        le=3_600,
+        description="Seconds by which the estimated start may be wrong. A deployment within this distance may be at the "
+        "start.",
+    )
     parent_subjects: int = Field(
-        default=3, ge=2, le=1_000,
-        description="incidents of this many subjects of one provider (or, where none is named, one environment) that "
-        "began together become one parent incident",
-    )  # fmt: skip
+        default=3,
+        ge=2,
+        le=1_000,
+        description="Minimum subjects of one provider (or of one environment, if no provider is named) whose incidents "
+        "must begin together to form a parent incident. Higher values form fewer parents.",
+    )
     freeze_severities: tuple[Severity, ...] = Field(
-        default=("P1", "P2", "P3"), max_length=4,
-        description="while an incident of these is open, a deployment that is not its rollback breaks the change freeze",
-    )  # fmt: skip
-    worsening: float = Field(
-        default=2.0, ge=1.1, le=100,
-        description="a signal that moves this many times as far from normal as last told is told again",
-    )  # fmt: skip
-    suspect_score_minimum: float = Field(
-        default=0.05, ge=0, le=1, description="a suspect below this score is not plausible and is left out"
+        default=("P1", "P2", "P3"),
+        max_length=4,
+        description="Severities that freeze changes. While such an incident is open, any deployment except its rollback "
+        "breaks the change freeze.",
+    )
+    worsening_factor: float = Field(
+        default=2.0,
+        ge=1.1,
+        le=100,
+        description="Factor by which a signal's distance from normal must grow since it was last published before it is "
+        "published again. Higher values publish fewer revisions.",
+    )
+    suspect_score_min: float = Field(
+        default=0.05, ge=0, le=1, description="Minimum score of a suspect. Less plausible suspects are left out."
     )
     runbooks: str = Field(
-        default="docs/runbooks/", max_length=300,
-        description="where the runbooks are: the file name of the failure mode is appended",
-    )  # fmt: skip
-    severity_rules: tuple[Rule, ...] = Field(
-        default=(), max_length=200, description="rules of your own, asked before the ones that come with the product"
+        default="docs/runbooks/",
+        max_length=300,
+        description="Location of the runbooks. The file name of the failure mode is appended.",
     )
-    severity_moves: tuple[Move, ...] = Field(
-        default=(), max_length=50,
-        description="moves of your own, by how much is hit; one named as one of the product's takes its place",
-    )  # fmt: skip
+    severity_rules: tuple[Rule, ...] = Field(
+        default=(), max_length=200, description="Your own severity rules. They are evaluated before the built-in rules."
+    )
+    severity_adjustments: tuple[Move, ...] = Field(
+        default=(),
+        max_length=50,
+        description="Your own severity adjustments, by blast radius. One with the name of a built-in adjustment replaces "
+        "it.",
+    )
     deescalate_after_s: float = Field(
-        default=600, ge=0, le=86_400,
-        description="a severity falls when the rules have said less for this long; bigger: it flaps less, and stays high "
-        "for longer",
-    )  # fmt: skip
+        default=600,
+        ge=0,
+        le=86_400,
+        description="Seconds for which the rules must ask for a lower severity before it falls. Higher values make the "
+        "severity change less often and stay high for longer.",
+    )
     sla: tuple[Promise, ...] = Field(
-        default=(), max_length=10_000,
-        description="what was promised of subjects: broken, it is worse than the same change within it",
-    )  # fmt: skip
+        default=(),
+        max_length=10_000,
+        description="Limits that were promised for the signals of a subject. A change that breaks a limit is more severe "
+        "than the same change within it.",
+    )
     kill_switches: dict[Name, Name] = Field(
-        default_factory=dict, max_length=10_000,
-        description="by subject, the feature flag that switches it off: a flag of this name is its kill switch",
-    )  # fmt: skip
+        default_factory=dict,
+        max_length=10_000,
+        description="Feature flag that switches off each subject (its kill switch), such as { support-bot = "
+        '"support_bot_enabled" }.',
+    )
     response: tuple[Response, ...] = Field(
-        default=(), max_length=4, description="by when each thing is due, where that is not as the playbook has it"
+        default=(), max_length=4, description="Response times per severity that differ from the playbook."
     )
     regimes: tuple[str, ...] = Field(
-        default=(), max_length=20,
-        description="laws and standards whose duties to notify are shown: apra_cps_230, apra_cps_234, au_privacy, gdpr",
-    )  # fmt: skip
-    public_names: dict[str, PublicName] = Field(
-        default_factory=dict, max_length=10_000,
-        description="what users know a subject as, for drafts to them; one that has none is called by its own name",
-    )  # fmt: skip
-    reminders_max: int = Field(
-        default=5, ge=1, le=20,
-        description="reminders of missed communications in a row without anybody doing anything; then it is silent",
-    )  # fmt: skip
-    suspects_max: int = Field(default=5, ge=1, le=20, description="suspects an incident names, best first")
-    evidence_max: int = Field(default=50, ge=1, le=60, description="lines of evidence an incident shows")
-    drifts_max: int = Field(default=400, ge=1, le=2_000, description="drifts an incident keeps, over all partitions")
-    log_entries_max: int = Field(default=100, ge=2, le=200, description="lines of an incident's running log")
-    incidents_max: int = Field(
-        default=500, ge=1, le=10_000,
-        description="incidents kept to be revised; beyond, the oldest resolved go (the alerts topic keeps them)",
-    )  # fmt: skip
-    deployments_max: int = Field(
-        default=1_000, ge=1, le=100_000, description="deployments kept to be suspects; beyond, the oldest to arrive go"
+        default=(),
+        max_length=20,
+        description="Laws and standards whose notification duties are shown: apra_cps_230, apra_cps_234, au_privacy, "
+        "gdpr.",
     )
-    causes_max: int = Field(
+    public_names: dict[str, PublicName] = Field(
+        default_factory=dict,
+        max_length=10_000,
+        description="Names by which users know each subject, for drafts addressed to them. A subject without one appears "
+        "under its own name.",
+    )
+    reminders_max: int = Field(
+        default=5,
+        ge=1,
+        le=20,
+        description="Maximum reminders of missed communications in a row while nobody acts. After them, no more are sent "
+        "until somebody acts.",
+    )
+    suspects_max: int = Field(default=5, ge=1, le=20, description="Maximum suspects of an incident, best first.")
+    evidence_max: int = Field(default=50, ge=1, le=60, description="Maximum lines of evidence of an incident.")
+    drifts_max: int = Field(
+        default=400, ge=1, le=2_000, description="Maximum drifts that an incident tracks, over all partitions."
+    )
+    log_entries_max: int = Field(default=100, ge=2, le=200, description="Maximum lines in the log of an incident.")
+    incidents_max: int = Field(
+        default=500,
+        ge=1,
+        le=10_000,
+        description="Maximum incidents stored for revision. Beyond it, the oldest resolved incidents are dropped; they "
+        "remain on the alerts topic.",
+    )
+    deployments_max: int = Field(
         default=1_000,
         ge=1,
         le=100_000,
-        description="workload drifts kept to be suspects; beyond, the oldest to arrive go",
+        description="Maximum deployments stored as possible suspects. Beyond it, those that arrived first are dropped.",
+    )
+    workload_shifts_max: int = Field(
+        default=1_000,
+        ge=1,
+        le=100_000,
+        description="Maximum workload drifts stored as possible suspects. Beyond it, those that arrived first are "
+        "dropped.",
     )
 
     business_hours: BusinessHours = Field(
-        default_factory=BusinessHours, description="the days and hours in which what P3 and P4 may take is counted"
+        default_factory=BusinessHours,
+        description="Working days and hours. The time to fix a P3 or P4 is counted in them.",
     )
 
     @field_validator("regimes")
@@ -134,22 +185,22 @@ class CorrelateSettings(BaseModel):
     def _are_known(cls, regimes: tuple[str, ...]) -> tuple[str, ...]:
         for name in regimes:
             if name not in known_regimes():
-                raise ValueError(f'no regime is called "{name}": did you mean "{nearest(name, known_regimes())}"?')
+                raise ValueError(f'unknown regime "{name}"; did you mean "{nearest(name, known_regimes())}"?')
         return regimes
 
     @field_validator("response")
     @classmethod
-    def _is_one_a_severity(cls, response: tuple[Response, ...]) -> tuple[Response, ...]:
+    def _have_one_table_per_severity(cls, response: tuple[Response, ...]) -> tuple[Response, ...]:
         for severity, count in Counter(each.severity for each in response).items():
             if count > 1:
-                raise ValueError(f"{severity} is there {count} times: give all its times in one")
+                raise ValueError(f"severity {severity} appears {count} times; put all its times in one table")
         return response
 
     @field_validator("sla")
     @classmethod
-    def _once(cls, sla: tuple[Promise, ...]) -> tuple[Promise, ...]:
+    def _have_one_table_per_signal(cls, sla: tuple[Promise, ...]) -> tuple[Promise, ...]:
         counts = Counter((promise.subject, promise.signal) for promise in sla)
         for (subject, signal), count in counts.items():
             if count > 1:
-                raise ValueError(f"{signal} of {subject} is promised {count} times: give most and least in one")
+                raise ValueError(f"{signal} of {subject} appears {count} times; put maximum and minimum in one table")
         return sla

@@ -64,8 +64,8 @@ class CorrelateStep:
         self._settings = settings
         self._clocks = Clocks()
         self._deployments = Deployments(settings.deployments_max)
-        self._shifts = Shifts(settings.causes_max)
-        table = default_table().extended(settings.severity_rules, settings.severity_moves)
+        self._shifts = Shifts(settings.workload_shifts_max)
+        table = default_table().extended(settings.severity_rules, settings.severity_adjustments)
         self._incidents = Incidents(settings, table)
         self._grouping = Grouping(settings, self._incidents)
         self._parts = Parts(self._clocks, self._deployments, self._shifts, self._incidents)
@@ -159,7 +159,7 @@ class CorrelateStep:
         if gone is None:
             return set()
         self._parts.mark("shift", drift.drift_id, *gone)
-        self.limits_hit["causes_max"] += len(gone)
+        self.limits_hit["workload_shifts_max"] += len(gone)
         return {facts.incident_id for facts in self._incidents.of_subject(drift.subject)}
 
     def _deployment(self, deployment: Deployment, message: Input) -> Iterator[Output]:

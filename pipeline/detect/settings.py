@@ -1,4 +1,4 @@
-"""What can be set of detect: when a baseline is ready, how wide its bands are, how often it may cry wolf, every limit."""
+"""Settings of the detect step: baseline readiness, tolerances, false-alarm budget, limits."""
 
 import hashlib
 import json
@@ -6,23 +6,23 @@ import json
 from pydantic import BaseModel, ConfigDict, Field
 
 DAY_S = 86_400
-"""Seconds of one daily cycle, the least that a baseline should have seen."""
+"""Seconds of one daily cycle: a baseline should see at least one."""
 
-_NOT_OF_STATE = frozenset(
+_ADMISSION_ONLY = frozenset(
     {
         "subjects_max",
         "record_bytes_max",
-        "late_s_max",
-        "early_s_max",
-        "jump_s_max",
-        "jump_records",
+        "late_max_s",
+        "early_max_s",
+        "time_jump_max_s",
+        "time_jump_records",
     }
 )
-"""Fields that may change without making kept state unfit: they only say what is let in."""
+"""Fields that only decide which records are admitted: changing them keeps checkpoints valid."""
 
 
 class DetectSettings(BaseModel):
-    """The settings of detect, all with defaults; an unknown name is an error.
+    """Settings of the detect step. All have defaults, and an unknown name is an error.
 
     >>> DetectSettings(ready_after_s=1800).ready_records
     5000
@@ -34,164 +34,222 @@ class DetectSettings(BaseModel):
         default=DAY_S,
         ge=10,
         le=60 * DAY_S,
-        description="seconds of event time a live baseline is learned over; longer sees more of the daily cycle, and "
-        "pages later. Less than a day is for replays and demos: the floor for day-to-day spread is then left out",
+        description="Seconds of event time over which a live baseline is learned. Higher values see more of the daily "
+        "cycle and delay the first page. Values below one day are for replays and demos: they disable the "
+        "floor for day-to-day variation.",
     )
     relearn_after_s: float = Field(
         default=3600.0,
         ge=10,
         le=60 * DAY_S,
-        description="seconds of event time over which signals are learned anew once their new normal was accepted or "
-        "declared; they are not judged meanwhile. Longer sees more of the daily cycle",
+        description="Seconds of event time over which signals are relearned after their new normal was accepted or "
+        "declared. They are not monitored meanwhile. Higher values see more of the daily cycle.",
     )
     ready_records: int = Field(
-        default=5000, ge=100, le=10_000_000, description="records a value needs before it is judged; more is surer"
+        default=5000,
+        ge=100,
+        le=10_000_000,
+        description="Records required before a value signal is monitored. Higher values are more reliable.",
     )
     ready_records_rate: int = Field(
-        default=1000, ge=100, le=10_000_000, description="records a rate needs before it is judged; more is surer"
+        default=1000,
+        ge=100,
+        le=10_000_000,
+        description="Records required before a rate signal is monitored. Higher values are more reliable.",
     )
     slices: int = Field(
-        default=48, ge=8, le=480, description="parts of ready_after_s whose means are compared; more see faster cycles"
+        default=48,
+        ge=8,
+        le=480,
+        description="Number of slices of ready_after_s whose means are compared. Higher values show faster cycles.",
     )
 
     false_pages_per_year: float = Field(
         default=1.0,
         gt=0,
         le=1000,
-        description="false pages a year at most, over all fleet_subjects; more makes pages come earlier",
+        description="Maximum false pages per year, over all fleet_subjects. Higher values page earlier.",
     )
     false_tickets_per_week: float = Field(
         default=2.0,
         gt=0,
         le=1000,
-        description="false tickets a week at most, over all fleet_subjects; more makes them come earlier",
+        description="Maximum false tickets per week, over all fleet_subjects. Higher values raise tickets earlier.",
     )
     fleet_subjects: int = Field(
         default=10,
         ge=1,
         le=100_000,
-        description="subjects that share the false pages and tickets; more makes each page a little later",
+        description="Number of subjects that share the false pages and tickets. Higher values delay each page slightly.",
     )
     page_rate_odds: float = Field(
-        default=1.5, gt=1, le=100, description="odds ratio of a rate that no page is for; more pages less"
+        default=1.5,
+        gt=1,
+        le=100,
+        description="Smallest odds ratio of a rate that pages. Higher values page less often.",
     )
     page_tail_odds: float = Field(
-        default=2.0, gt=1, le=100, description="odds ratio of a value's tail that no page is for; more pages less"
+        default=2.0,
+        gt=1,
+        le=100,
+        description="Smallest odds ratio of a value's tail that pages. Higher values page less often.",
     )
     page_rank_shift: float = Field(
         default=0.08,
         gt=0,
         le=0.5,
-        description="shift of a value's mean rank (0 to 1) that no page is for; more pages less",
+        description="Smallest shift of a value's mean rank (0 to 1) that pages. Higher values page less often.",
     )
     ticket_rate_odds: float = Field(
-        default=1.25, gt=1, le=100, description="odds ratio of a rate or tail that no ticket is for; more tickets less"
+        default=1.25,
+        gt=1,
+        le=100,
+        description="Smallest odds ratio of a rate or tail that raises a ticket. Higher values raise fewer tickets.",
     )
     ticket_rank_shift: float = Field(
-        default=0.03, gt=0, le=0.5, description="shift of a value's mean rank that no ticket is for; more tickets less"
+        default=0.03,
+        gt=0,
+        le=0.5,
+        description="Smallest shift of a value's mean rank that raises a ticket. Higher values raise fewer tickets.",
     )
-    judge_odds_max: float = Field(
-        default=4.0, gt=1, le=1000, description="odds ratio; a rate or tail whose band is wider is not judged"
+    band_odds_max: float = Field(
+        default=4.0,
+        gt=1,
+        le=1000,
+        description="Widest band of a rate or tail that is still monitored, as an odds ratio. Higher values monitor more "
+        "signals.",
     )
-    judge_rank_max: float = Field(
-        default=0.25, gt=0, le=0.5, description="shift of mean rank; a value whose band is wider is not judged"
+    band_rank_max: float = Field(
+        default=0.25,
+        gt=0,
+        le=0.5,
+        description="Widest band of a value that is still monitored, as a shift of its mean rank. Higher values monitor "
+        "more signals.",
     )
     silence_min_s: float = Field(
         default=120.0,
         gt=0,
         le=7 * DAY_S,
-        description="seconds without a record, at the least, from which a subject is silent; it also takes three times "
-        "the longest gap of its baseline",
+        description="Minimum seconds without a record before a subject counts as silent. The limit is also at least three "
+        "times the longest gap of its baseline. Higher values report silence later.",
     )
     recovery_evidence: float = Field(
-        default=8.0, gt=1, le=100, description="log evidence to call a signal recovered; more recovers later and surer"
+        default=8.0,
+        gt=1,
+        le=100,
+        description="Log evidence required to call a signal recovered. Higher values recover later and more reliably.",
     )
     evidence_after_s: tuple[float, ...] = Field(
         default=(10.0, 60.0, 600.0, 3600.0),
         max_length=16,
-        description="seconds of event time after a drift fired at which its evidence is sent again",
+        description="Seconds of event time after a drift fired at which its evidence is published again.",
     )
 
     segments: tuple[str, ...] = Field(
         default=("model", "prompt", "index", "region", "tenant"),
         max_length=8,
-        description="what records are also judged by, value by value: names in their segment, their versions, or provider",
+        description="Dimensions that are also monitored value by value: names in the record's segment or versions, or "
+        "provider.",
     )
     segment_values_max: int = Field(
         default=32,
         ge=2,
         le=1024,
-        description="values of one segment that are judged; further ones are 'other', and not",
+        description="Maximum values monitored per dimension. Further values count as 'other' and are not monitored.",
     )
     segment_settle_records: int = Field(
         default=1000,
         ge=0,
         le=1_000_000,
-        description="records of a signal in which a new region or tenant may show that its own normal differs; a version may not",
+        description="Records of a signal in which a new region or tenant may show that its own normal differs. A new "
+        "version may not.",
     )
 
     adwin_delta: float = Field(
-        default=1e-5, gt=0, lt=1, description="ADWIN's significance on pane means; smaller finds less, and surer"
+        default=1e-5,
+        gt=0,
+        lt=1,
+        description="Significance level of ADWIN on pane means. Lower values find fewer changes and are more reliable.",
     )
     adwin_records: int = Field(
-        default=50, ge=10, le=10_000, description="records of one mean given to ADWIN; more sees slower drift only"
+        default=50,
+        ge=10,
+        le=10_000,
+        description="Records per mean given to ADWIN. Higher values find only slower drift.",
     )
 
     block_records: int = Field(
-        default=512, ge=64, le=8192, description="records of a unit at which its buffer becomes a block; more is faster"
+        default=512,
+        ge=64,
+        le=8192,
+        description="Records of a stream at which its buffer becomes a block. Higher values are faster.",
     )
     flush_records: int = Field(
-        default=64, ge=1, le=8192, description="records from which the end of a second ends a block; more joins longer"
+        default=64,
+        ge=1,
+        le=8192,
+        description="Minimum records before a block may end at a second boundary. Higher values make larger blocks.",
     )
-    flush_panes: int = Field(
+    flush_after_s: int = Field(
         default=4,
         ge=1,
         le=600,
-        description="seconds after which a block ends, however few its records; more joins longer",
+        description="Seconds after which a block ends, however few its records. Higher values make larger blocks.",
     )
 
     subjects_max: int = Field(
         default=1000,
         ge=1,
         le=100_000,
-        description="subjects of one partition; records of further ones are dead letters",
+        description="Maximum subjects per partition. Records of further subjects are dead-lettered.",
     )
     custom_signals_max: int = Field(
-        default=16, ge=0, le=256, description="signals of a subject's own; further ones are ignored and counted"
+        default=16,
+        ge=0,
+        le=256,
+        description="Maximum custom signals per subject. Further ones are ignored and counted.",
     )
     categories_max: int = Field(
         default=64,
         ge=2,
         le=4096,
-        description="labels of one category that are counted by name; further ones are 'other'",
+        description="Maximum labels of a category that are counted by name. Further labels count as 'other'.",
     )
     duplicate_window: int = Field(
         default=4096,
         ge=0,
         le=1_000_000,
-        description="records of a unit among which a duplicate is found; more needs memory",
+        description="Latest records of a stream that are searched for duplicates. Higher values need more memory.",
     )
     record_bytes_max: int = Field(
         default=1024 * 1024,
         ge=1024,
         le=8 * 1024 * 1024,
-        description="bytes of a message; a larger one is a dead letter",
+        description="Maximum bytes of a message. Larger messages are dead-lettered.",
     )
-    late_s_max: float = Field(
-        default=7 * DAY_S, gt=0, description="seconds that a record's time may lie before its arrival, live"
+    late_max_s: float = Field(
+        default=7 * DAY_S,
+        gt=0,
+        description="Maximum seconds by which a record's time may precede its arrival, or in a replay the watermark.",
     )
-    early_s_max: float = Field(
-        default=300, ge=0, description="seconds that a record's time may lie after its arrival, live"
+    early_max_s: float = Field(
+        default=300, ge=0, description="Maximum seconds by which a live record's time may follow its arrival."
     )
-    jump_s_max: float = Field(
-        default=3600, gt=0, description="seconds that a record may lie ahead of the watermark, in a replay"
+    time_jump_max_s: float = Field(
+        default=3600,
+        gt=0,
+        description="Maximum seconds by which a record may lie ahead of the watermark in a replay. Higher values admit "
+        "more records at once.",
     )
-    jump_records: int = Field(
-        default=20, ge=1, le=10_000, description="records in a row that make a longer jump believable, in a replay"
+    time_jump_records: int = Field(
+        default=20,
+        ge=1,
+        le=10_000,
+        description="Consecutive records that confirm a longer time jump in a replay. Higher values are more reliable.",
     )
 
     def readiness(self, ready_after_s: float | None, ready_records: int | None) -> dict[str, float]:
-        """The fields that name another readiness, of what is not None; a rate never needs more records than a value.
+        """The fields to update for another readiness. None keeps a setting; a rate never needs more records than a value.
 
         >>> DetectSettings().readiness(None, 500)
         {'ready_records': 500, 'ready_records_rate': 500}
@@ -205,12 +263,12 @@ class DetectSettings(BaseModel):
         return asked
 
     def digest(self) -> str:
-        """A short hash of the fields that change what kept state means: state of another digest is set aside.
+        """A short hash of the fields that change the meaning of state. A checkpoint with another digest is discarded.
 
         >>> DetectSettings().digest() == DetectSettings(subjects_max=7).digest()
         True
         >>> DetectSettings().digest() == DetectSettings(slices=96).digest()
         False
         """
-        fields = self.model_dump(mode="json", exclude=set(_NOT_OF_STATE))
+        fields = self.model_dump(mode="json", exclude=set(_ADMISSION_ONLY))
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]

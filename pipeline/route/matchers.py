@@ -81,12 +81,12 @@ def parse_matchers(text: str) -> tuple[Matcher, ...]:
         if found is None or (found.end() < len(inner) and inner[found.end()] != ","):
             at = position if found is None else found.end()
             raise ValueError(
-                f'a matcher reads label="value" (or !=, =~, !~), with commas between: {text!r}, at {inner[at:]!r}'
+                f'invalid matcher {text!r} at {inner[at:]!r}; write label="value" (or !=, =~, !~), separated by commas'
             )
         matchers.append(_matcher(found))
         position = found.end() + 1
     if not matchers:
-        raise ValueError(f'a matcher reads label="value" (or !=, =~, !~): {text!r} is empty')
+        raise ValueError(f'empty matcher {text!r}; write label="value" (or !=, =~, !~)')
     return tuple(matchers)
 
 
@@ -103,7 +103,7 @@ def match_all(matchers: Sequence[Matcher], labels: Mapping[str, str]) -> bool:
 def _matcher(found: re.Match[str]) -> Matcher:
     label = found["label"]
     if label not in LABELS:
-        raise ValueError(f"an incident has no label {label!r}: match by {', '.join(LABELS)}")
+        raise ValueError(f"unknown label {label!r}; known labels are {', '.join(LABELS)}")
     quoted = found["quoted"]
     value = found["bare"] if quoted is None else re.sub(r"\\[\\\"n]", lambda escape: _ESCAPES[escape[0]], quoted)
     operator: Operator = found["operator"]  # type: ignore[assignment]
@@ -115,21 +115,21 @@ def _matcher(found: re.Match[str]) -> Matcher:
 def _check_pattern(pattern: str) -> None:
     """Refuse a regular expression that is wrong, or that could take more than polynomial time."""
     if len(pattern) > PATTERN_LENGTH_MAX:
-        raise ValueError(f"a regular expression has at most {PATTERN_LENGTH_MAX} characters, not {len(pattern)}")
+        raise ValueError(f"a regular expression must have at most {PATTERN_LENGTH_MAX} characters, not {len(pattern)}")
     try:
         re.compile(pattern)
     except re.error as error:
-        raise ValueError(f"the regular expression {pattern!r} is wrong: {error}") from error
+        raise ValueError(f"the regular expression {pattern!r} is invalid: {error}") from error
     # Only the skeleton matters below: an escaped character or a class stands for one character.
     skeleton = re.sub(r"\\[^0-9]|\[\^?\]?(?:\\.|[^\]\\])*\]", "x", pattern)
     if re.search(r"\(\?|\\[0-9]|\)[*+?{]|\{", skeleton):
         raise ValueError(
             f"the regular expression {pattern!r} has a look-around, a back-reference, a repeated group or a counted "
-            "repeat: use plain text, ., [...], (a|b), *, + and ? only"
+            "repeat; use plain text, ., [...], (a|b), *, + and ? only"
         )
     if any(len(re.findall(r"[*+?]", part)) > REPEATS_MAX for part in _alternatives(skeleton)):
         raise ValueError(
-            f"the regular expression {pattern!r} repeats more than {REPEATS_MAX} times in one alternative: shorten it"
+            f"the regular expression {pattern!r} repeats more than {REPEATS_MAX} times in one alternative; shorten it"
         )
 
 

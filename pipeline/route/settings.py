@@ -1,4 +1,4 @@
-"""What a person may set of route: the receivers, and which incidents go to which of them. Alertmanager's words."""
+"""Settings of the route step: the receivers, and the routes that choose them. The terms are those of Alertmanager."""
 
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -9,55 +9,70 @@ from pipeline.route.matchers import Matcher, parse_matchers
 from schemas.incident import Severity
 
 DEFAULT_ROUTE = "default"
-"""The name of the root of the tree."""
+"""The name of the root of the routing tree."""
 
 
 class ReceiverSettings(BaseModel):
-    """One place that notifications go to."""
+    """A destination for notifications."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)  # the url may hold a secret
 
-    name: str = Field(min_length=1, max_length=100, description="what routes call it")
-    kind: Literal["console", "webhook"]
+    name: str = Field(min_length=1, max_length=100, description="Name that routes use.")
+    kind: Literal["console", "webhook"] = Field(description="Kind of receiver, console or webhook.")
     url: SecretStr | None = Field(
-        default=None, description="of a webhook: http or https; logs never show its secret parts"
+        default=None, description="Address of a webhook, http or https. Its secret parts never appear in logs."
     )
-    severities: tuple[Severity, ...] = Field(default=("P1", "P2", "P3", "P4"), description="which it takes")
-    send_resolved: bool = Field(default=True, description="tell it the end of what it was told the beginning of")
-    timeout_s: float = Field(default=10.0, gt=0, le=60, description="seconds for one attempt")
-    attempts_max: int = Field(default=5, ge=1, le=20, description="attempts for one notification")
+    severities: tuple[Severity, ...] = Field(
+        default=("P1", "P2", "P3", "P4"), description="Severities that the receiver accepts."
+    )
+    send_resolved: bool = Field(
+        default=True, description="Whether the end of an incident is sent to a receiver that was sent its beginning."
+    )
+    timeout_s: float = Field(default=10.0, gt=0, le=60, description="Seconds before one attempt times out.")
+    attempts_max: int = Field(default=5, ge=1, le=20, description="Maximum attempts per notification.")
     give_up_after_s: float = Field(
-        default=30.0, gt=0, le=600, description="seconds for all attempts and waits of one notification"
+        default=30.0,
+        gt=0,
+        le=600,
+        description="Seconds for all attempts and pauses of one notification. Higher values retry for longer.",
     )
 
     @model_validator(mode="after")
     def _url_fits_kind(self) -> Self:
         if self.kind == "console" and self.url is not None:
-            raise ValueError(f"receiver {self.name!r}: a console has no url")
+            raise ValueError(f"receiver {self.name!r}: a console takes no url; remove it")
         if self.kind == "webhook":
             if self.url is None:
-                raise ValueError(f"receiver {self.name!r}: a webhook needs a url")
+                raise ValueError(f"receiver {self.name!r}: a webhook needs a url; add one")
             try:
                 parts = urlsplit(self.url.get_secret_value())
                 usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
             except ValueError:
                 usable = False
             if not usable:
-                # The address itself may hold a secret, so the message does not repeat it.
-                raise ValueError(f"receiver {self.name!r}: its url is no http or https address with a host")
+                # The address may contain a secret, so the message does not repeat it.
+                raise ValueError(f"receiver {self.name!r}: url must be an http or https address with a host")
         return self
 
 
 class Route(BaseModel):
-    """One node of the tree: incidents that match go to its receivers, unless one of its own routes takes them."""
+    """A node of the routing tree: matching incidents go to its receivers, unless a nested route matches them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: str = Field(min_length=1, max_length=100, description="how notifications refer to it")
-    matchers: tuple[str, ...] = Field(default=(), description='all must hold: subject="support-bot", severity=~"P1|P2"')
-    receivers: tuple[str, ...] = Field(min_length=1)
-    continues: bool = Field(default=False, alias="continue", description="after a match, try the next routes as well")
-    routes: tuple["Route", ...] = ()
+    name: str = Field(min_length=1, max_length=100, description="Name of the route in notifications.")
+    matchers: tuple[str, ...] = Field(
+        default=(),
+        description='Conditions on the labels of an incident, such as subject="support-bot" or severity=~"P1|P2". All '
+        "must match.",
+    )
+    receivers: tuple[str, ...] = Field(min_length=1, description="Receivers of the incidents that match.")
+    continues: bool = Field(
+        default=False, alias="continue", description="Whether the next routes are tried after a match."
+    )
+    routes: tuple["Route", ...] = Field(
+        default=(), description="Nested routes, tried first. Incidents that none of them matches stay with this route."
+    )
 
     @field_validator("matchers")
     @classmethod
@@ -67,54 +82,62 @@ class Route(BaseModel):
         return matchers
 
     def parsed(self) -> tuple[Matcher, ...]:
-        """All its matchers."""
+        """Return the matchers, parsed."""
         return tuple(matcher for text in self.matchers for matcher in parse_matchers(text))
 
 
 class RouteSettings(BaseModel):
-    """The root of the tree, the receivers and the limits."""
+    """Settings of the route step: the receivers, the routing tree and the limits."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     receivers: tuple[ReceiverSettings, ...] = Field(
-        default=(ReceiverSettings(name="console", kind="console"),), description="the places that routes name"
+        default=(ReceiverSettings(name="console", kind="console"),), description="Receivers that routes name."
     )
     default_receivers: tuple[str, ...] = Field(
-        default=("console",), min_length=1, description="take what no route takes"
+        default=("console",), min_length=1, description="Receivers of the incidents that no route matches."
     )
     routes: tuple[Route, ...] = Field(
-        default=(), description="tried in order; the first that matches takes the incident"
+        default=(), description="Routes, tried in order. The first that matches handles the incident."
     )
     repeat_interval_s: float = Field(
         default=4 * 3600.0,
         gt=0,
-        description="event time after which a revision that brings nothing new is sent all the same",
+        description="Seconds of event time after which a revision without news is sent again. Higher values repeat less "
+        "often.",
     )
-    incidents_max: int = Field(default=10_000, ge=1, description="incidents whose notifications are remembered")
-    silences_max: int = Field(default=1_000, ge=1, description="silences kept; beyond, those that end first go first")
+    incidents_max: int = Field(
+        default=10_000, ge=1, description="Maximum incidents whose notifications are remembered."
+    )
+    silences_max: int = Field(
+        default=1_000, ge=1, description="Maximum silences stored. Beyond it, those that end first are dropped."
+    )
 
     @model_validator(mode="after")
     def _names_are_known(self) -> Self:
         known = [receiver.name for receiver in self.receivers]
         doubled = {name for name in known if known.count(name) > 1}
         if doubled:
-            raise ValueError(f"two receivers have the name {min(doubled)!r}: give each its own")
+            raise ValueError(f"two receivers have the name {min(doubled)!r}; give each its own name")
         names = [DEFAULT_ROUTE]
-        _check_receivers(DEFAULT_ROUTE, self.default_receivers, known)
+        _check_receivers("default_receivers", self.default_receivers, known)
         open_routes = list(self.routes)
         while open_routes:
             route = open_routes.pop(0)
             if route.name in names:
                 raise ValueError(
-                    f"two routes have the name {route.name!r}: give each its own ({DEFAULT_ROUTE!r} is taken)"
+                    f"two routes have the name {route.name!r}; give each its own name ({DEFAULT_ROUTE!r} is reserved)"
                 )
             names.append(route.name)
-            _check_receivers(route.name, route.receivers, known)
+            _check_receivers(f"route {route.name!r}", route.receivers, known)
             open_routes.extend(route.routes)
         return self
 
 
-def _check_receivers(route: str, receivers: tuple[str, ...], known: list[str]) -> None:
+def _check_receivers(place: str, receivers: tuple[str, ...], known: list[str]) -> None:
     for receiver in receivers:
         if receiver not in known:
-            raise ValueError(f"route {route!r} names receiver {receiver!r}, which is not among: {', '.join(known)}")
+            raise ValueError(
+                f"{place} names receiver {receiver!r}, which does not exist; add it to route.receivers "
+                f"(known receivers: {', '.join(known) or 'none'})"
+            )

@@ -1,6 +1,6 @@
-"""The configuration: one strict TOML file for broker and steps, every key with a default.
+"""The configuration: one strict TOML file for the broker and the steps. Every key has a default.
 
-Every problem of a file is found at once, and each is one line that names the key by its full path.
+All problems of a file are reported together, one line per problem, with the full path of the key.
 """
 
 import json
@@ -23,11 +23,11 @@ BOOTSTRAP_PATTERN = re.compile(r"[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*", re.ASCII
 APP_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 OWNER_ONLY = 0o600
-"""The mode of a written configuration: a webhook's address may be a secret."""
+"""The file mode of a written configuration: the address of a webhook may be a secret."""
 
 
 class ConfigurationError(Failure):
-    """A configuration that cannot be used; ``problems`` has one line for each thing wrong with it."""
+    """An invalid configuration. ``problems`` has one line per problem."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -35,35 +35,45 @@ class ConfigurationError(Failure):
 
 
 class KafkaSettings(BaseModel):
-    """Where Kafka is, and how the steps use it."""
+    """Address of Kafka, and how the steps use it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    bootstrap: str = Field(default="127.0.0.1:9092", description="HOST:PORT, or several with commas between")
+    bootstrap: str = Field(
+        default="127.0.0.1:9092", description="Addresses of Kafka brokers: HOST:PORT, separated by commas."
+    )
     records_partitions: int = Field(
-        default=4, ge=1, le=1000,
-        description="partitions of driftwire.records: at most this many detect workers share the load; fixed once made",
-    )  # fmt: skip
+        default=4,
+        ge=1,
+        le=1000,
+        description="Partitions of driftwire.records. At most this many detect workers share the load. The number cannot "
+        "be changed once the topic exists.",
+    )
     replication_factor: int = Field(
-        default=1, ge=1, le=9, description="copies of each partition; 3 on a cluster, 1 on the embedded broker"
+        default=1, ge=1, le=9, description="Copies of each partition. Use 3 on a cluster and 1 on the embedded broker."
     )
     checkpoint_interval_s: float = Field(
-        default=2.0, gt=0, le=60,
-        description="seconds between checkpoints; bigger: fewer transactions, more to read again after a crash",
-    )  # fmt: skip
+        default=2.0,
+        gt=0,
+        le=60,
+        description="Seconds between checkpoints. Higher values need fewer transactions but reread more after a crash.",
+    )
     session_timeout_s: float = Field(
-        default=6.0, ge=1, le=300, description="seconds of silence after which a worker's partitions go to another one"
+        default=6.0,
+        ge=1,
+        le=300,
+        description="Seconds without contact after which the partitions of a worker move to another worker.",
     )
     app_id: str = Field(
         default="driftwire",
-        description="prefix of consumer groups and transactions; one a cluster and set of topics",
-    )  # fmt: skip
+        description="Prefix of consumer groups and transactions. Use one per cluster and set of topics.",
+    )
 
     @field_validator("bootstrap")
     @classmethod
     def _is_an_address(cls, bootstrap: str) -> str:
         if not BOOTSTRAP_PATTERN.fullmatch(bootstrap):
-            raise ValueError(f"must be HOST:PORT, or several with commas between, not {bootstrap!r}")
+            raise ValueError(f"must be HOST:PORT, or several separated by commas, not {bootstrap!r}")
         return bootstrap
 
     @field_validator("app_id")
@@ -75,17 +85,17 @@ class KafkaSettings(BaseModel):
 
 
 class BrokerSettings(BaseModel):
-    """The embedded broker."""
+    """Settings of the embedded broker."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    port: int = Field(default=9092, ge=0, le=65535, description="where clients connect, on 127.0.0.1; 0: a free one")
-    data: str = Field(default="data", min_length=1, description="the folder for messages and logs")
+    port: int = Field(default=9092, ge=0, le=65535, description="Port for clients on 127.0.0.1. 0 takes a free port.")
+    data: str = Field(default="data", min_length=1, description="Folder for messages and logs.")
     heap_mib: int = Field(
         default=512,
         ge=256,
         le=65536,
-        description="MiB of Java's memory; more takes more partitions and bigger messages",
+        description="Java heap in MiB. Higher values allow more partitions and larger messages.",
     )
 
 
@@ -105,12 +115,12 @@ class Configuration(BaseModel):
     route: RouteSettings = Field(default_factory=RouteSettings)
 
     def at(self, bootstrap: str) -> "Configuration":
-        """The same for a Kafka at another address."""
+        """Return a copy with another Kafka address."""
         return self.model_copy(update={"kafka": self.kafka.model_copy(update={"bootstrap": bootstrap})})
 
 
 def load(path: Path | None) -> Configuration:
-    """Read a configuration.
+    """Read and check a configuration file.
 
     Parameters
     ----------
@@ -120,22 +130,25 @@ def load(path: Path | None) -> Configuration:
     Raises
     ------
     ConfigurationError
-        With one line for every problem of the file.
+        With one line per problem of the file.
     """
     if path is None:
         return Configuration()
     try:
         text = path.read_text(encoding="utf-8")
     except OSError as error:
-        raise ConfigurationError([f"{path}: cannot be read ({error.strerror})"]) from error
+        raise ConfigurationError(
+            [f"{path}: cannot be read ({error.strerror}); check the path and its permissions"]
+        ) from error
     except UnicodeDecodeError as error:
-        raise ConfigurationError([f"{path}: is not UTF-8 (byte {error.start})"]) from error
+        raise ConfigurationError([f"{path}: is not UTF-8 (byte {error.start}); save it as UTF-8"]) from error
     try:
         values: dict[str, Any] = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
     except (tomllib.TOMLDecodeError, json.JSONDecodeError) as error:
-        raise ConfigurationError([f"{path}: {_lower_first(str(error))}"]) from error
+        form = "JSON" if path.suffix == ".json" else "TOML"
+        raise ConfigurationError([f"{path}: is not valid {form}: {_lower_first(str(error))}"]) from error
     try:
-        # Through JSON, because pydantic is strict there without refusing a list where a tuple is meant.
+        # Through JSON: there, the strict mode of pydantic still accepts a list for a tuple.
         configuration = Configuration.model_validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
         details = error.errors(include_url=False)
@@ -146,7 +159,7 @@ def load(path: Path | None) -> Configuration:
 
 
 def write(configuration: Configuration, path: Path) -> None:
-    """Write a configuration as JSON that :func:`load` reads, secrets and all, for its owner's eyes only."""
+    """Write a configuration, with its secrets, as JSON for :func:`load`. Only the owner can read the file."""
     text = json.dumps(configuration.model_dump(by_alias=True), default=_plain, indent=1)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY), "w", encoding="utf-8") as file:  # noqa: PTH123  only os.open sets the mode from the first moment
         file.write(text)
@@ -155,7 +168,7 @@ def write(configuration: Configuration, path: Path) -> None:
 def _plain(value: Any) -> Any:
     if isinstance(value, SecretStr):
         return value.get_secret_value()
-    raise TypeError(f"a setting of type {type(value).__name__} has no form in JSON")
+    raise TypeError(f"a setting of type {type(value).__name__} cannot be written as JSON")
 
 
 def _lower_first(text: str) -> str:

@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, in words: pydantic's findings as one line each, and the nearest known key."""
+"""Problems of a configuration: the errors of pydantic as one line each, with the nearest known key."""
 
 import difflib
 from typing import Any, get_args
@@ -7,17 +7,17 @@ from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
 NEAREST_CUTOFF = 0.6
-"""How alike (0 to 1) a known key must be to be offered; bigger offers less."""
+"""Minimum similarity (0 to 1) of a known key that is suggested. Higher values suggest fewer keys."""
 
 KEYS_NAMED_MAX = 12
-"""Known keys that a message lists where none is alike."""
+"""Maximum known keys that a message lists if none is similar."""
 
 _NEEDED = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
     "bool_type": "true or false",
-    "string_type": "a text",
+    "string_type": "a string",
     "tuple_type": "a list",
     "list_type": "a list",
     "model_type": "a table",
@@ -31,38 +31,48 @@ _BOUNDS = {
     "less_than_equal": ("at most", "le"),
     "less_than": ("less than", "lt"),
 }
-_LENGTHS = {"too_short": ("at least", "min_length"), "too_long": ("at most", "max_length")}
+_LENGTHS = {
+    "too_short": ("at least", "min_length", "item"),
+    "too_long": ("at most", "max_length", "item"),
+    "string_too_short": ("at least", "min_length", "character"),
+    "string_too_long": ("at most", "max_length", "character"),
+}
 
 
 def problem(model: type[BaseModel], detail: ErrorDetails) -> str:
-    """One of pydantic's findings as a line: the key's path, what is wrong, what to do.
+    """Format one error of pydantic as a line: the path of the key, what is wrong, what to do.
 
-    Values that are texts are never repeated: one of them may be a secret.
+    The line never repeats a string value, because it may be a secret.
     """
     path = key_path(detail["loc"])
-    kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
-    if kind == "extra_forbidden":
-        return f"{path}: unknown key{_advice(model, detail['loc'])}"
-    if kind == "missing":
-        return f"{path}: is missing"
-    if kind in _NEEDED:
-        return f"{path}: {_NEEDED[kind]} is needed, not {_shape(value)}"
-    if kind in _BOUNDS:
-        words, name = _BOUNDS[kind]
-        return f"{path}: must be {words} {context[name]:g}, not {value}"
-    if kind in _LENGTHS:
-        words, name = _LENGTHS[kind]
-        return f"{path}: must have {words} {context[name]} of them, not {context['actual_length']}"
-    if kind == "literal_error":
-        return f"{path}: must be one of {context['expected'].replace(' or ', ', ')}"
-    if kind == "string_pattern_mismatch":
-        return f"{path}: does not have the form {context['pattern']}"
-    message = str(context["error"]) if kind == "value_error" else detail["msg"][:1].lower() + detail["msg"][1:]
+    message = _message(model, detail)
     return f"{path}: {message}" if path else message
 
 
+def _message(model: type[BaseModel], detail: ErrorDetails) -> str:
+    kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
+    if kind == "extra_forbidden":
+        return f"unknown key{_advice(model, detail['loc'])}"
+    if kind == "missing":
+        return "required key is missing; add it"
+    if kind in _NEEDED:
+        return f"must be {_NEEDED[kind]}, not {_shape(value)}"
+    if kind in _BOUNDS:
+        words, name = _BOUNDS[kind]
+        return f"must be {words} {context[name]:g}, not {value}"
+    if kind in _LENGTHS:
+        words, name, noun = _LENGTHS[kind]
+        limit, found = context[name], context.get("actual_length", len(value))
+        return f"must have {words} {limit} {noun}{'' if limit == 1 else 's'}, not {found}"
+    if kind == "literal_error":
+        return f"must be one of {context['expected'].replace(' or ', ', ')}"
+    if kind == "string_pattern_mismatch":
+        return f"must match the pattern {context['pattern']}"
+    return str(context["error"]) if kind == "value_error" else detail["msg"][:1].lower() + detail["msg"][1:]
+
+
 def key_path(location: tuple[int | str, ...]) -> str:
-    """A place in the file as a person writes it.
+    """Format the location of a key in the file.
 
     >>> key_path(("route", "routes", 0, "name"))
     'route.routes[0].name'
@@ -74,13 +84,13 @@ def key_path(location: tuple[int | str, ...]) -> str:
 
 
 def known_keys(model: type[BaseModel], prefix: str = "") -> dict[str, type[BaseModel] | None]:
-    """Every key that a file may have, by its path without list positions; the model of a table, None for a value."""
+    """All keys that a file may have, by path without list positions: the model of a table, None for a value."""
     keys: dict[str, type[BaseModel] | None] = {}
     for name, field in model.model_fields.items():
         path = f"{prefix}{field.alias or name}"
         inner = _model_in(field.annotation)
         keys[path] = inner
-        # A route may hold routes: their keys are those of the outer one, and are named once.
+        # A route may contain routes with the same keys: they appear once.
         if inner is not None and inner is not model:
             keys.update(known_keys(inner, f"{path}."))
     return keys
@@ -98,7 +108,7 @@ def _advice(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
     if near := difflib.get_close_matches(names[-1], everywhere, 1, NEAREST_CUTOFF):
         return f"; did you mean {everywhere[near[0]]}?"
     shown = ", ".join(siblings[:KEYS_NAMED_MAX]) + (", ..." if len(siblings) > KEYS_NAMED_MAX else "")
-    return f"; known here are {shown}"
+    return f"; known keys are {shown}"
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
@@ -114,7 +124,7 @@ def _shape(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):
-        return "a text"
+        return "a string"
     if isinstance(value, (int, float)):
         return str(value)
     if isinstance(value, list):
@@ -123,7 +133,7 @@ def _shape(value: Any) -> str:
 
 
 def changed_keys(default: BaseModel, given: BaseModel, prefix: str = "") -> list[str]:
-    """The paths of the settings that differ from the defaults."""
+    """Return the paths of the settings that differ from the defaults."""
     keys = []
     for name, field in type(default).model_fields.items():
         old, new = getattr(default, name), getattr(given, name)

@@ -1,4 +1,4 @@
-"""Promises about signals that there are: one about another name would never be broken, and nobody would notice."""
+"""Check the signals of SLAs: an SLA for an unknown signal would never be broken, and nobody would notice."""
 
 from collections.abc import Iterable
 
@@ -6,21 +6,21 @@ from pipeline.correlate.severity import Promise
 from pipeline.detect.signals import catalogue
 from pipeline.wording import nearest
 
-OWN = "custom."
-"""What the name of a signal of one's own begins with."""
+CUSTOM_PREFIX = "custom."
+"""Prefix of the names of custom signals."""
 
 _NAMES = [signal.name for signal in (*catalogue.SIGNALS, *catalogue.EVENTS)]
 
 
 def unknown_signals(promises: Iterable[Promise]) -> list[str]:
-    """A line for each promise whose signal is not in the catalogue, with the nearest that is.
+    """One line per SLA whose signal is not in the catalogue, with the nearest known signal.
 
-    >>> unknown_signals([Promise(subject="support-bot", signal="latncy_ms", most=2000)])
-    ['correlate.sla[0].signal: no signal is called "latncy_ms"; did you mean "latency_ms"? One of your own is "custom.latncy_ms"']
+    >>> unknown_signals([Promise(subject="support-bot", signal="latncy_ms", maximum=2000)])
+    ['correlate.sla[0].signal: unknown signal "latncy_ms"; did you mean "latency_ms"? A custom signal is named "custom.latncy_ms"']
     """
     return [
-        f'correlate.sla[{place}].signal: no signal is called "{promise.signal}"; did you mean '
-        f'"{nearest(promise.signal, _NAMES)}"? One of your own is "{OWN}{promise.signal}"'
+        f'correlate.sla[{place}].signal: unknown signal "{promise.signal}"; did you mean '
+        f'"{nearest(promise.signal, _NAMES)}"? A custom signal is named "{CUSTOM_PREFIX}{promise.signal}"'
         for place, promise in enumerate(promises)
-        if promise.signal not in _NAMES and not promise.signal.startswith(OWN)
+        if promise.signal not in _NAMES and not promise.signal.startswith(CUSTOM_PREFIX)
     ]

@@ -48,7 +48,7 @@ class Row:
 
 _MINUTES: dict[str, float] = {"ready_after_s": 1800, "ready_records": 5000, "ready_records_rate": 1000}
 _HOUR: dict[str, float] = {"ready_after_s": 1800, "ready_records": 1000, "ready_records_rate": 1000}
-_SPARSE: dict[str, float] = {"flush_panes": 60}
+_SPARSE: dict[str, float] = {"flush_after_s": 60}
 """One request in two seconds: looked at once a minute, which takes a tenth of the time and changes nothing else."""
 
 _POINTS: dict[str, float] = {"ready_after_s": 2 * 86_400, "ready_records": 500, "ready_records_rate": 100}

@@ -88,7 +88,7 @@ def judge(found: Iterable[Case]) -> list[Judged]:
     judged = []
     for case in found:
         promises = {
-            (SUBJECT, name): Promise(subject=SUBJECT, signal=name, most=most) for name, most in case.sla.items()
+            (SUBJECT, name): Promise(subject=SUBJECT, signal=name, maximum=limit) for name, limit in case.sla.items()
         }
         decision = decide(table, [drift_of(each) for each in case.drifts], promises)
         judged.append(Judged(case.says, case.severity, decision.severity, decision.rule, decision.moved_by))

@@ -63,7 +63,7 @@ class Diagnosis:
 def diagnose(facts: Facts, served: Served, known: Known, settings: CorrelateSettings) -> Diagnosis:
     """Diagnose an incident; ``served`` says which deployments touch it."""
     until = known.clock if facts.resolved_at is None else min(known.clock, facts.resolved_at)
-    earliest = facts.started_at - round(settings.look_back_s * 1000)
+    earliest = facts.started_at - round(settings.lookback_s * 1000)
     earlier = list(known.deployments.of(served, earliest, facts.start_seen_at))
     later = list(known.deployments.of(served, facts.start_seen_at + 1, until))
     lead, shown = facts.decision.drift, [each.shown for each in facts.tracked.values()]

@@ -80,7 +80,7 @@ def suspects(
     ]
     found = _without_innocents([*deployed, *others])
     plausible = sorted(
-        (each for each in found if each.score >= settings.suspect_score_minimum),
+        (each for each in found if each.score >= settings.suspect_score_min),
         key=lambda each: (-each.score, -(each.at or 0), each.kind, each.deployment_id or each.name),
     )
     return [each.model_copy(update={"rank": place}) for place, each in enumerate(plausible[: settings.suspects_max], 1)]

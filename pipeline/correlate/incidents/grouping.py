@@ -45,7 +45,7 @@ class Grouping:
         """Note what an incident counts as now; what has to be grouped anew."""
         before = self._candidates.pop(facts.incident_id, None)
         whole = self._incidents.merged.whole(facts)
-        now = None if self._is_held(facts) else candidate(facts, whole, self._settings.resolve_quiet_s)
+        now = None if self._is_held(facts) else candidate(facts, whole, self._settings.resolve_after_s)
         if now is not None:
             self._candidates[facts.incident_id] = now
         return set() if now == before else {(each.scope, each.kin) for each in (before, now) if each is not None}

@@ -4,7 +4,7 @@ Drifts of one subject belong together where they plausibly share a cause. In thi
 
 ``same signal``      the incident has the same signal moving the same way;
 ``same family``      the incident has met the same family of failures: serving, data, output or safety;
-``same moment``      both began within ``together_s`` and can share a cause: one change moves many signals at once;
+``same moment``      both began within ``simultaneous_window_s`` and can share a cause: one change moves many signals;
 ``downstream``       the incident is one of serving or data, which spoils outputs a little later.
 
 Two failures can share a cause where one family spoils the other, where the same kind of change usually causes both, or
@@ -12,7 +12,7 @@ where what usually causes one can spoil outputs (the table of failure modes). A 
 one incident, and so are jailbreaks and the refusals that they meet. A wave of jailbreaks, which attackers cause, and an
 index that goes stale, which no question does, are two even if they begin in the same second.
 
-The same signal also joins an incident that has resolved, if it is off again within ``reopen_within_s``. All else only
+The same signal also joins an incident that has resolved, if it is off again within ``reopen_window_s``. All else only
 within ``join_window_s`` of the incident's time, which reaches from its start to its last firing or
 recovery. So a refusal spike and an index that goes stale a quarter of an hour later are two incidents, also while the
 first is still open. Of several incidents one with a start of the same moment is taken, by the order of reasons, else the
@@ -33,7 +33,7 @@ CAME_BACK = "the same signal, off again soon after"
 def incident_for(drift: Drift, incidents: Iterable[Facts], settings: CorrelateSettings) -> tuple[Facts, str] | None:
     """The incident that a firing drift joins, with the reason; None if it opens one of its own."""
     fitting = [
-        (_distance(drift, facts, reason, settings.together_s), facts.incident_id, facts, reason)
+        (_distance(drift, facts, reason, settings.simultaneous_window_s), facts.incident_id, facts, reason)
         for facts in incidents
         if (reason := reason_to_join(drift, facts, settings)) is not None
     ]
@@ -69,7 +69,7 @@ def reason_to_join(drift: Drift, facts: Facts, settings: CorrelateSettings) -> s
     if drift.subject != facts.subject or facts.closed_by is not None:
         return None
     if facts.resolved_at is not None and drift.started_at > facts.resolved_at:
-        is_soon = drift.started_at <= facts.resolved_at + settings.reopen_within_s * 1000
+        is_soon = drift.started_at <= facts.resolved_at + settings.reopen_window_s * 1000
         return CAME_BACK if is_soon and _has_moved(drift, facts) else None
     window_ms = settings.join_window_s * 1000
     if drift.started_at > facts.last_change_at + window_ms:
@@ -78,7 +78,7 @@ def reason_to_join(drift: Drift, facts: Facts, settings: CorrelateSettings) -> s
         return "same signal"
     if drift.started_at < facts.started_at - window_ms:
         return None
-    family, together_ms = failure_modes.mode_of(drift).family, settings.together_s * 1000
+    family, together_ms = failure_modes.mode_of(drift).family, settings.simultaneous_window_s * 1000
     if family in facts.families:
         return "same family"
     is_same_moment = abs(drift.started_at - facts.started_at) <= together_ms
@@ -98,7 +98,7 @@ def _has_moved(drift: Drift, facts: Facts) -> bool:
     return any((each.signal, each.side) == (drift.signal, drift.side) for each in facts.drifts)
 
 
-def _distance(drift: Drift, facts: Facts, reason: str, together_s: float) -> tuple[bool, bool, bool, int]:
+def _distance(drift: Drift, facts: Facts, reason: str, simultaneous_window_s: float) -> tuple[bool, bool, bool, int]:
     nearest = min(abs(drift.started_at - each.started_at) for each in facts.drifts)
-    is_near = nearest <= together_s * 1000
+    is_near = nearest <= simultaneous_window_s * 1000
     return (reason not in ("same signal", CAME_BACK), not is_near, is_near and reason == SAME_MOMENT, nearest)

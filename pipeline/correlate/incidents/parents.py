@@ -1,10 +1,10 @@
 """Parents: when incidents of many subjects are one, because what the subjects share has failed.
 
 Incidents of one kin whose subjects share a provider (where none is named, an environment) become children of one
-parent, when those of ``parent_subjects`` different subjects began within ``together_s``. Then the parent takes what else
-of that kin began up to ``join_window_s`` earlier and was still going on, and what begins while it is open, as long as it
-has changed within the last hour; once all is quiet, what begins within ``join_window_s``. An outage that has been the
-same for longer is a state, and what begins then is news.
+parent, when those of ``parent_subjects`` different subjects began within ``simultaneous_window_s``. Then the parent
+takes what else of that kin began up to ``join_window_s`` earlier and was still going on, and what begins while it is
+open, as long as it has changed within the last hour; once all is quiet, what begins within ``join_window_s``. An outage
+that has been the same for longer is a state, and what begins then is news.
 
 Serving and output are one kin: a provider that fails shows as errors in one subject and as empty answers in the next.
 Safety, data and the rest are kins of their own. Only what pages counts: tickets wait anyway, often for days.
@@ -92,7 +92,7 @@ class Parent:
         return sorted(first.values())[:subjects][-1]
 
 
-def candidate(facts: Facts, whole: Facts, resolve_quiet_s: float) -> Candidate | None:
+def candidate(facts: Facts, whole: Facts, resolve_after_s: float) -> Candidate | None:
     """What an incident counts as; None if it can be no child: it pages nobody, shares nothing, or a person decided.
 
     Parameters
@@ -101,7 +101,7 @@ def candidate(facts: Facts, whole: Facts, resolve_quiet_s: float) -> Candidate |
         Of the incident.
     whole
         The same with what is merged into it.
-    resolve_quiet_s
+    resolve_after_s
         After its recovery it is over.
     """
     membership, scope = facts.membership, scope_of(facts)
@@ -117,7 +117,7 @@ def candidate(facts: Facts, whole: Facts, resolve_quiet_s: float) -> Candidate |
         kin=KIN[facts.family],
         began=facts.began,
         detected_at=facts.detected_at,
-        rested_at=None if back is None else back + round(resolve_quiet_s * 1000),
+        rested_at=None if back is None else back + round(resolve_after_s * 1000),
         spans=tuple(
             sorted(
                 ((each.detected_at, each.updated_at if each.state == "recovered" else None) for each in whole.drifts),
@@ -158,7 +158,7 @@ def parents_of(
             open_parent.add(each)
             continue
         loose.append(each)
-        near = [one for one in loose if each.began - one.began <= settings.together_s * 1000]
+        near = [one for one in loose if each.began - one.began <= settings.simultaneous_window_s * 1000]
         if len({one.subject for one in near}) < settings.parent_subjects:
             continue
         parent_id = _new_id(near[0], {*taken, *(one.parent_id for one in found)})

@@ -108,7 +108,7 @@ class Incidents:
         if facts.closed_by is not None or (facts.resolved_at is not None and not self.merged.members(facts)):
             return False
         back = self.merged.whole(facts).recovered_at
-        end = None if back is None else max(back, facts.reopened_at or 0) + round(self._settings.resolve_quiet_s * 1000)
+        end = None if back is None else max(back, facts.reopened_at or 0) + round(self._settings.resolve_after_s * 1000)
         resolved_at = end if end is not None and clock >= end else None
         if resolved_at == facts.resolved_at:
             return False
@@ -249,7 +249,7 @@ class Incidents:
 
     def _worsened(self, tracked: Tracked) -> bool:
         told, now = (abs(drift.now - drift.normal) for drift in (tracked.shown, tracked.newest))
-        return now > 0 and now >= self._settings.worsening * told
+        return now > 0 and now >= self._settings.worsening_factor * told
 
     def _has_room(self, facts: Facts) -> bool:
         """Whether an incident can track one more drift; the one that recovered first makes room."""

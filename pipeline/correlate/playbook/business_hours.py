@@ -1,4 +1,4 @@
-"""Business hours: the days and hours in which people work, in a time zone. What P3 and P4 may take is counted in them."""
+"""Business hours: working days and hours in a time zone. The time to fix a P3 or P4 is counted in them."""
 
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -19,20 +19,20 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class BusinessHours(BaseModel):
-    """When people work. Times of day are those of the clock on the wall, so a change of the clock moves nobody's morning."""
+    """Working days and hours in local time, so daylight saving time does not shift the start of the day."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     time_zone: str = Field(
-        default="UTC", max_length=100, description="a name of the IANA time zone database, as Australia/Sydney"
+        default="UTC", max_length=100, description="Name in the IANA time zone database, such as Australia/Sydney."
     )
     days: tuple[Day, ...] = Field(
-        default=("mon", "tue", "wed", "thu", "fri"), min_length=1, max_length=7, description="the days of work"
+        default=("mon", "tue", "wed", "thu", "fri"), min_length=1, max_length=7, description="Working days."
     )
-    begins: str = Field(default="09:00", description="when a day of work begins, HH:MM")
-    ends: str = Field(default="17:00", description="when it ends, HH:MM, later than it begins; 24:00 is midnight")
+    begins: str = Field(default="09:00", description="Start of a working day, HH:MM.")
+    ends: str = Field(default="17:00", description="End of a working day, HH:MM, later than begins. 24:00 is midnight.")
     holidays: tuple[Annotated[str, Field(max_length=10)], ...] = Field(
-        default=(), max_length=1_000, description="days without work, YYYY-MM-DD"
+        default=(), max_length=1_000, description="Days without work, YYYY-MM-DD."
     )
 
     @field_validator("time_zone")
@@ -42,41 +42,39 @@ class BusinessHours(BaseModel):
             ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):
             near = nearest(name, available_timezones())
-            raise ValueError(f'no time zone is called "{name}": did you mean "{near}"?') from None
+            raise ValueError(f'unknown time zone "{name}"; did you mean "{near}"?') from None
         return name
 
     @field_validator("begins", "ends")
     @classmethod
     def _is_a_time(cls, text: str) -> str:
         if not _TIME.fullmatch(text):
-            raise ValueError(f'"{text}" is no time of day: write HH:MM, as 09:00')
+            raise ValueError(f'"{text}" is not a time of day; use HH:MM, such as 09:00')
         return text
 
     @field_validator("holidays")
     @classmethod
-    def _are_days(cls, holidays: tuple[str, ...]) -> tuple[str, ...]:
+    def _are_dates(cls, holidays: tuple[str, ...]) -> tuple[str, ...]:
         for holiday in holidays:
             try:
                 known = date.fromisoformat(holiday).isoformat() == holiday
             except ValueError:
                 known = False
             if not known:
-                raise ValueError(f'"{holiday}" is no day: write YYYY-MM-DD, as 2026-12-25')
+                raise ValueError(f'"{holiday}" is not a date; use YYYY-MM-DD, such as 2026-12-25')
         return holidays
 
     @model_validator(mode="after")
     def _begins_before_it_ends(self) -> "BusinessHours":
-        if _of_day(self.begins) >= _of_day(self.ends):
-            raise ValueError(
-                f'a day of work that begins at {self.begins} must end later than that, not at "{self.ends}"'
-            )
+        if _time_of_day(self.begins) >= _time_of_day(self.ends):
+            raise ValueError(f"ends ({self.ends}) must be later than begins ({self.begins})")
         return self
 
     def after(self, at: int, days: float) -> int:
-        """The moment so many business days later, both in Unix ms.
+        """The moment a number of business days later. Both are Unix ms.
 
-        A business day is the time from ``begins`` to ``ends``; nights, other days and holidays do not count. What comes
-        in the night counts from the next morning. The result is never later than the year 9999.
+        A business day is the time from ``begins`` to ``ends``; nights, other days and holidays do not count. A moment
+        outside business hours counts from the next start of a working day. The result is never later than the year 9999.
 
         >>> from schemas.timestamp import format_timestamp, parse_timestamp
         >>> format_timestamp(BusinessHours().after(parse_timestamp("2026-11-27T15:00:00Z"), 1))  # a Friday
@@ -92,7 +90,7 @@ class BusinessHours(BaseModel):
 
     def _after(self, at: int, days: float) -> int:
         zone = ZoneInfo(self.time_zone)
-        begins, ends = _of_day(self.begins), _of_day(self.ends)
+        begins, ends = _time_of_day(self.begins), _time_of_day(self.ends)
         here = (_EPOCH + timedelta(milliseconds=at)).astimezone(zone).replace(tzinfo=None)
         left = (ends - begins) * days
         midnight = here.replace(hour=0, minute=0, second=0, microsecond=0)
@@ -109,6 +107,6 @@ class BusinessHours(BaseModel):
         return _WEEK[midnight.weekday()] in self.days and midnight.date().isoformat() not in self.holidays
 
 
-def _of_day(text: str) -> timedelta:
+def _time_of_day(text: str) -> timedelta:
     hours, _, minutes = text.partition(":")
     return timedelta(hours=int(hours), minutes=int(minutes))

@@ -1,4 +1,4 @@
-"""The response table: how long each thing may take, by severity. The playbook's numbers, or those of the configuration."""
+"""Response times by severity: the defaults of the playbook, and the changes of the configuration."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -16,22 +16,29 @@ def _seconds(description: str) -> Any:
 
 
 class Response(BaseModel):
-    """What is due after how long, for one severity. What is left out stays as the playbook has it."""
+    """Response times for one severity. A time that is left out keeps the default of the playbook."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    severity: Severity = Field(description="whose times these are")
-    classify_s: float | None = _seconds("from the detection until somebody acknowledged, classified or took it up")
-    commander_s: float | None = _seconds("until it has an incident commander")
-    contain_s: float | None = _seconds("until it is mitigated, rolled back or switched off; 0: at once")
-    first_communication_s: float | None = _seconds("until leadership was told for the first time")
+    severity: Severity = Field(description="Severity that the times apply to.")
+    classify_s: float | None = _seconds(
+        "Seconds from the detection until somebody has acknowledged or classified the incident, or acted on it."
+    )
+    commander_s: float | None = _seconds("Seconds until the incident has a commander.")
+    contain_s: float | None = _seconds(
+        "Seconds until the incident is mitigated, rolled back or switched off. 0 means at once."
+    )
+    first_communication_s: float | None = _seconds("Seconds until the first communication to leadership.")
     next_communication_s: float | None = Field(
-        default=None, ge=60, le=_LONGEST_S, description="from one communication to the next, while it is open"
+        default=None,
+        ge=60,
+        le=_LONGEST_S,
+        description="Seconds from one communication to the next while the incident is open.",
     )
     fix_business_days: float | None = Field(
-        default=None, gt=0, le=365, description="until it is resolved, in business days"
+        default=None, gt=0, le=365, description="Business days until the incident is resolved."
     )
-    review_s: float | None = _seconds("from the resolution until its review")
+    review_s: float | None = _seconds("Seconds from the resolution until the review.")
 
 
 PLAYBOOK: Mapping[Severity, Response] = {
@@ -56,16 +63,16 @@ PLAYBOOK: Mapping[Severity, Response] = {
     "P3": Response(severity="P3", classify_s=15 * _MINUTE_S, fix_business_days=1),
     "P4": Response(severity="P4", classify_s=15 * _MINUTE_S, fix_business_days=10),
 }
-"""The playbook's table. A sprint of 14 days has 10 business days."""
+"""The response times of the playbook. A sprint of 14 days has 10 business days."""
 
 
 def response_of(severity: Severity, configured: Iterable[Response]) -> Response:
-    """What is due at a severity: the playbook's row, with what the configuration says otherwise of it.
+    """The response times of a severity: those of the playbook, overridden by the configuration.
 
     >>> response_of("P1", [Response(severity="P1", first_communication_s=900)]).first_communication_s
     900.0
     """
-    said = {
+    overrides = {
         name: value for each in configured if each.severity == severity for name, value in each if value is not None
     }
-    return PLAYBOOK[severity].model_copy(update=said)
+    return PLAYBOOK[severity].model_copy(update=overrides)

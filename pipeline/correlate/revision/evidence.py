@@ -13,15 +13,15 @@ SEGMENTS_MAX = 20
 """Segments that an incident names."""
 
 
-def evidence(drifts: Iterable[Drift], one_finding_s: float, limit: int) -> list[SignalEvidence]:
+def evidence(drifts: Iterable[Drift], dedup_window_s: float, limit: int) -> list[SignalEvidence]:
     """The lines of evidence: firing before recovered, page tier before ticket tier, the earliest first.
 
-    The same signal, channel, side and tier from several partitions or segments, fired within ``one_finding_s`` of the
+    The same signal, channel, side and tier from several partitions or segments, fired within ``dedup_window_s`` of the
     first, is one finding and one line. The numbers are those of the whole subject where it is among them, and of the
     first to fire; the line is recovered only when all of its drifts are. A ticket-tier line of what a page-tier line says
     already is left out, unless it still fires when the other has recovered.
     """
-    return _first([_line(finding) for finding in _findings(drifts, one_finding_s * 1000)], limit)
+    return _first([_line(finding) for finding in _findings(drifts, dedup_window_s * 1000)], limit)
 
 
 def shared_evidence(drifts: Iterable[Drift], limit: int) -> list[SignalEvidence]:

@@ -113,7 +113,7 @@ def _evidence(facts: Facts, settings: CorrelateSettings) -> list[SignalEvidence]
     shown = [each.shown for each in facts.tracked.values()]
     if facts.membership.scope is not None:
         return shared_evidence(shown, settings.evidence_max)
-    return evidence(shown, settings.one_finding_s, settings.evidence_max)
+    return evidence(shown, settings.dedup_window_s, settings.evidence_max)
 
 
 def _emptied(facts: Facts, before: Incident) -> Incident:

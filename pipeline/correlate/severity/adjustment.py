@@ -1,10 +1,10 @@
-"""A move of severity: how many are hit and how much of it fails make an incident one step milder or worse. Plain data.
+"""Severity adjustments: they make an incident one step milder or worse by its blast radius.
 
-The rules look at how bad a single signal is; the moves look at all of them together. Those that apply are weighed against
-each other, and what is left moves the severity by one step at most.
+Severity rules look at single drifts; adjustments look at all failing drifts together. Adjustments that apply are weighed
+against each other, and the severity changes by at most one step.
 """
 
-from typing import Annotated, Literal
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -12,42 +12,47 @@ from schemas.incident import Severity
 
 
 class Reach(BaseModel):
-    """What must hold of the failing drifts together, all of it."""
+    """Conditions on the blast radius of an incident: its failing drifts together. All must hold."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     below_traffic_share: float | None = Field(
-        default=None, gt=0, le=1,
-        description="fewer of the subject's requests than this share are hit: all that fits the rule is in small segments",
-    )  # fmt: skip
+        default=None,
+        gt=0,
+        le=1,
+        description="Share of the subject's requests. The adjustment applies if a smaller share is affected, that is, if "
+        "all drifts that match the rule are in small segments.",
+    )
     minimum_layers: int | None = Field(
-        default=None, ge=2, le=6, description="layers with a page-tier drift in the incident, at least"
+        default=None, ge=2, le=6, description="Minimum number of layers with a page-tier drift in the incident."
     )
 
     @model_validator(mode="after")
     def _asks_something(self) -> "Reach":
         if self.below_traffic_share is None and self.minimum_layers is None:
-            raise ValueError('it asks nothing: give "below_traffic_share", "minimum_layers" or both')
+            raise ValueError('sets no condition; set "below_traffic_share", "minimum_layers" or both')
         return self
 
     def holds(self, traffic_share: float, layers: int) -> bool:
-        """Whether so large a share of the requests, in so many layers, is what it asks for."""
+        """Return whether an incident with this share of the requests and this number of layers matches."""
         small = self.below_traffic_share is None or traffic_share < self.below_traffic_share
         return small and (self.minimum_layers is None or layers >= self.minimum_layers)
 
 
 class Move(BaseModel):
-    """One row of the table of moves. A failure that can harm people is never made milder."""
+    """A severity adjustment. A failure that can harm people is never made milder."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Annotated[str, Field(min_length=1, max_length=100)]
-    to: Literal["milder", "worse"] = Field(description="which way, by one step")
-    severities: tuple[Severity, ...] = Field(min_length=1, description="of the rule that decided: those that it moves")
-    reason: Annotated[str, Field(min_length=1, max_length=300)]
-    when: Reach
+    name: str = Field(min_length=1, max_length=100, description="Name of the adjustment.")
+    to: Literal["milder", "worse"] = Field(description="Direction of the adjustment, by one step.")
+    severities: tuple[Severity, ...] = Field(
+        min_length=1, description="Severities that the adjustment changes, as decided by the rules."
+    )
+    reason: str = Field(min_length=1, max_length=300, description="Reason that is shown for the adjustment.")
+    when: Reach = Field(description="Conditions on the blast radius of the incident. All must hold.")
 
     @property
     def steps(self) -> int:
-        """One towards P1, or one away from it."""
+        """Return 1 for one step towards P1, -1 for one step away from it."""
         return 1 if self.to == "worse" else -1

@@ -1,4 +1,4 @@
-"""A severity rule: when it applies, which severity it gives, and why. Plain data, from ``rules.toml`` or the configuration."""
+"""A severity rule: when it applies, the severity it assigns, and why. Read from ``rules.toml`` or the configuration."""
 
 from typing import Annotated, Literal
 
@@ -15,25 +15,31 @@ Name = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class When(BaseModel):
-    """What must hold of one drift, all of it; what is left out does not matter.
+    """Conditions on one drift. All must hold; a condition that is left out matches anything.
 
-    A rule applies to an incident if one of its drifts fits.
+    A rule applies to an incident if one drift of the incident matches.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    failure_modes: tuple[str, ...] = Field(default=(), description="names of docs/runbooks; empty: any")
-    layers: tuple[Layer, ...] = Field(default=(), description="layers of the signal; empty: any")
-    tier: RuleTier | None = Field(default=None, description="page or ticket; absent: either")
-    minimum_effect: dict[EffectKind, Annotated[float, Field(ge=0)]] = Field(
-        default_factory=dict, description="by kind of effect, either way; kinds left out never fit if any is given"
+    failure_modes: tuple[str, ...] = Field(
+        default=(), description="Failure modes, as named in docs/runbooks. Empty matches any."
     )
-    minimum_now: float | None = Field(default=None, description="the signal is at least this, in its own unit")
-    minimum_ratio: float | None = Field(default=None, ge=0, description="now is at least this many times normal")
-    maximum_ratio: float | None = Field(default=None, ge=0, description="now is at most this many times normal")
+    layers: tuple[Layer, ...] = Field(default=(), description="Layers of the signal. Empty matches any.")
+    tier: RuleTier | None = Field(
+        default=None, description="Tier of the drift, page or ticket. Matches both if absent."
+    )
+    minimum_effect: dict[EffectKind, Annotated[float, Field(ge=0)]] = Field(
+        default_factory=dict,
+        description="Minimum effect in either direction, by kind of effect. If any kind is given, drifts of other kinds "
+        "do not match.",
+    )
+    minimum_now: float | None = Field(default=None, description="Minimum current value of the signal, in its own unit.")
+    minimum_ratio: float | None = Field(default=None, ge=0, description="Minimum ratio of the current value to normal.")
+    maximum_ratio: float | None = Field(default=None, ge=0, description="Maximum ratio of the current value to normal.")
     sla: Literal["broken", "kept"] | None = Field(
         default=None,
-        description="what correlate.sla promises of the signal is broken, or kept; absent: does not matter",
+        description="Whether the limit in correlate.sla for the signal is broken or kept. Matches any drift if absent.",
     )
 
     @field_validator("failure_modes")
@@ -41,9 +47,7 @@ class When(BaseModel):
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             if name not in failure_modes.MODES:
-                raise ValueError(
-                    f'no failure mode is called "{name}": did you mean "{nearest(name, failure_modes.MODES)}"?'
-                )
+                raise ValueError(f'unknown failure mode "{name}"; did you mean "{nearest(name, failure_modes.MODES)}"?')
             if failure_modes.MODES[name].is_composed:
                 parts = sorted(
                     {
@@ -53,39 +57,41 @@ class When(BaseModel):
                         if part in failure_modes.MODES
                     }
                 )
-                raise ValueError(f'"{name}" is told by several drifts, and a rule asks one: name {", ".join(parts)}')
+                raise ValueError(
+                    f'"{name}" is recognised from several drifts, but a rule looks at one; use {", ".join(parts)}'
+                )
         return names
 
 
 class Promise(BaseModel):
-    """What was promised of a subject: how far one of its signals may go."""
+    """An SLA: the limits that were promised for a signal of a subject."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    subject: Annotated[str, Field(min_length=1, max_length=200, description="whose users were promised it")]
+    subject: Annotated[str, Field(min_length=1, max_length=200, description="Subject that the limit was promised for.")]
     signal: Annotated[
-        str, Field(min_length=1, max_length=200, description="a signal's name: its mean, or median, counts")
+        str, Field(min_length=1, max_length=200, description="Name of the signal. Its mean or median counts.")
     ]
-    most: float | None = Field(default=None, description="it is more than this, in its own unit: broken")
-    least: float | None = Field(default=None, description="it is less than this, in its own unit: broken")
+    maximum: float | None = Field(default=None, description="Largest value within the SLA, in the unit of the signal.")
+    minimum: float | None = Field(default=None, description="Smallest value within the SLA, in the unit of the signal.")
 
     @model_validator(mode="after")
     def _promises_something(self) -> "Promise":
-        if self.most is None and self.least is None:
-            raise ValueError('it promises nothing: give "most", "least" or both')
+        if self.maximum is None and self.minimum is None:
+            raise ValueError('sets no limit; set "maximum", "minimum" or both')
         return self
 
     def is_broken(self, now: float) -> bool:
-        """Whether a signal that is so now breaks it."""
-        return (self.most is not None and now > self.most) or (self.least is not None and now < self.least)
+        """Return whether this value of the signal breaks the SLA."""
+        return (self.maximum is not None and now > self.maximum) or (self.minimum is not None and now < self.minimum)
 
 
 class Rule(BaseModel):
-    """One row of the table. Rules are asked in order; the first that applies decides."""
+    """A severity rule. Rules are evaluated in order, and the first that applies decides."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Name
-    severity: Severity
-    reason: Annotated[str, Field(min_length=1, max_length=500)]
-    when: When = When()
+    name: Name = Field(description="Name of the rule.")
+    severity: Severity = Field(description="Severity that the rule assigns.")
+    reason: str = Field(min_length=1, max_length=500, description="Reason that is shown for the severity.")
+    when: When = Field(default=When(), description="Conditions on one drift of the incident. All must hold.")

@@ -13,7 +13,7 @@ class Buffer:
     """Collects the records of one unit.
 
     A block ends before a record of another pane if ``flush_records`` are buffered or the record's pane is
-    ``flush_panes`` beyond the first one's, and after the record that makes it ``block_records``.
+    ``flush_after_s`` beyond the first one's, and after the record that makes it ``block_records``.
     """
 
     def __init__(self, settings: DetectSettings) -> None:
@@ -80,7 +80,7 @@ class Buffer:
             held = length + change - start
             if not held or change == len(panes):
                 continue
-            if held >= self._settings.flush_records or int(panes[change]) - oldest >= self._settings.flush_panes:
+            if held >= self._settings.flush_records or int(panes[change]) - oldest >= self._settings.flush_after_s:
                 yield start, change, change
                 start, length, oldest = change, 0, int(panes[change])
 

@@ -33,15 +33,15 @@ class Admission:
     Parameters
     ----------
     settings
-        Live, ``late_s_max`` and ``early_s_max`` say how far a record's time may lie from its arrival.
+        Live, ``late_max_s`` and ``early_max_s`` say how far a record's time may lie from its arrival.
     replay
         Whether the records are older than their arrival, so that only :class:`pipeline.detect.intake.event_time_guard.Gate` can judge
         their times.
     """
 
     def __init__(self, settings: DetectSettings, *, replay: bool) -> None:
-        self._late_ms = int(settings.late_s_max * 1000)
-        self._early_ms = int(settings.early_s_max * 1000)
+        self._late_ms = int(settings.late_max_s * 1000)
+        self._early_ms = int(settings.early_max_s * 1000)
         self._replay = replay
 
     def admit(self, read: Read, places: Sequence[int], originals: Originals) -> tuple[Admitted, list[Placed]]:

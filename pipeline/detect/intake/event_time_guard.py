@@ -40,14 +40,15 @@ class Gate:
     Parameters
     ----------
     settings
-        ``jump_s_max`` and ``jump_records``: more seconds let more through at once, more records make a jump surer.
-        ``late_s_max`` bounds how far a record may lie behind the watermark.
+        ``time_jump_max_s`` and ``time_jump_records``: more seconds let more through at once, more records make a jump
+        more certain.
+        ``late_max_s`` bounds how far a record may lie behind the watermark.
     """
 
     def __init__(self, settings: DetectSettings) -> None:
-        self._jump_ms = int(settings.jump_s_max * 1000)
-        self._late_ms = int(settings.late_s_max * 1000)
-        self._records = settings.jump_records
+        self._jump_ms = int(settings.time_jump_max_s * 1000)
+        self._late_ms = int(settings.late_max_s * 1000)
+        self._records = settings.time_jump_records
         self._groups: list[_Group] = []
 
     @property

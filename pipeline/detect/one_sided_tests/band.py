@@ -84,15 +84,15 @@ def band(channel: Channel, name: str, tier: Tier, settings: DetectSettings, *, s
     if not binary:
         tolerance = settings.ticket_rank_shift if tier == "ticket" else settings.page_rank_shift
         half = max(tolerance, spread, -float(ndtri(error)) * (max(channel.variance, 0.0) / independent) ** 0.5)
-        width = f"its mean rank may move by {half:.2f} by itself, more than {settings.judge_rank_max:g}"
-        refusal = width if half > settings.judge_rank_max else None
+        width = f"its mean rank may move by {half:.2f} by itself, more than {settings.band_rank_max:g}"
+        refusal = width if half > settings.band_rank_max else None
         low, high = mean - half, mean + half
         return Band(low, high, refusal or _reach(1.0 - low), refusal or _reach(high))
     if tier == "ticket":
         tolerance = settings.ticket_rate_odds
     else:
         tolerance = settings.page_rate_odds if name == "rate" else settings.page_tail_odds
-    widest = settings.judge_odds_max
+    widest = settings.band_odds_max
     high, high_refusal = _rate_edge(mean, independent, error, spread=spread, tolerance=tolerance, odds_max=widest)
     mirrored, low_refusal = _rate_edge(
         1.0 - mean, independent, error, spread=spread, tolerance=tolerance, odds_max=widest
@@ -140,7 +140,7 @@ def _day_floor(channel: Channel, name: str, settings: DetectSettings, span_s: fl
         return shift
     # It is meant to widen a band, not to make it too wide to be judged.
     return (
-        min(tail_after(channel.mean, shift), channels.odds_times(channel.mean, settings.judge_odds_max)) - channel.mean
+        min(tail_after(channel.mean, shift), channels.odds_times(channel.mean, settings.band_odds_max)) - channel.mean
     )
 
 

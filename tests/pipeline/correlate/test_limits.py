@@ -54,7 +54,9 @@ def test_the_drifts_of_an_incident_are_bounded_and_recovered_ones_make_room():
 
 
 def test_deployments_and_shifts_beyond_their_limits_leave_state():
-    step = started(CorrelateSettings(deployments_max=2, causes_max=1), *(deployment(f"d-{each}") for each in range(5)))
+    step = started(
+        CorrelateSettings(deployments_max=2, workload_shifts_max=1), *(deployment(f"d-{each}") for each in range(5))
+    )
     step.step(kafka([drift("input_tokens"), drift("input_length")]))
     state = {key: value is not None for key, value in step.changed()}
     assert [key for key, kept in state.items() if kept] == [
@@ -62,7 +64,7 @@ def test_deployments_and_shifts_beyond_their_limits_leave_state():
         b"deployment/d-4",
         b"shift/" + (drift("input_length").drift_id.encode()),
     ]
-    assert step.limits_hit == {"deployments_max": 3, "causes_max": 1}
+    assert step.limits_hit == {"deployments_max": 3, "workload_shifts_max": 1}
 
 
 def test_the_largest_incident_fits_into_its_parts_and_its_message():

@@ -63,7 +63,7 @@ def test_an_incident_whose_told_revision_is_lost_is_left_out_and_not_counted_fro
 
 def test_other_settings_forget_no_open_incident():
     parts = dict(started(None, REFUSED).changed())
-    step = CorrelateStep(CorrelateSettings(join_window_s=5, resolve_quiet_s=1))
+    step = CorrelateStep(CorrelateSettings(join_window_s=5, resolve_after_s=1))
     assert list(step.restore(parts.items())) == []
     assert [each.revision for each in incidents(step.step(kafka([BACK, tick(START + 20 * MINUTE)])))] == [2, 3]
 

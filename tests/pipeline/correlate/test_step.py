@@ -171,7 +171,7 @@ def test_ticks_that_go_back_or_come_before_the_first_record_change_nothing():
 
 
 def test_a_longer_quiet_time_resolves_later():
-    patient = CorrelateSettings(resolve_quiet_s=3_600)
+    patient = CorrelateSettings(resolve_after_s=3_600)
     assert only(REFUSED, BACK, tick(START + 60 * MINUTE), settings=patient).status == "mitigated"
 
 

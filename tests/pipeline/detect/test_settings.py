@@ -15,7 +15,7 @@ def test_an_unknown_name_is_an_error():
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"page_rate_odds": 0.9}, {"slices": 0}, {"false_pages_per_year": 0}, {"judge_rank_max": 0.9}]
+    "wrong", [{"page_rate_odds": 0.9}, {"slices": 0}, {"false_pages_per_year": 0}, {"band_rank_max": 0.9}]
 )
 def test_a_value_out_of_its_limits_is_an_error(wrong):
     with pytest.raises(ValidationError):
@@ -24,6 +24,6 @@ def test_a_value_out_of_its_limits_is_an_error(wrong):
 
 def test_what_state_means_has_another_digest_and_what_is_let_in_has_not():
     usual = DetectSettings().digest()
-    assert DetectSettings(record_bytes_max=2048, subjects_max=3, late_s_max=5).digest() == usual
+    assert DetectSettings(record_bytes_max=2048, subjects_max=3, late_max_s=5).digest() == usual
     assert DetectSettings(ready_after_s=60).digest() != usual
     assert DetectSettings(page_rank_shift=0.1).digest() != usual

@@ -34,7 +34,7 @@ def test_a_silence_covers_nothing_else():
         ({"until": None}, "needs an end"),
         ({"until": STARTED}, "ends after it begins"),
         ({"matchers": []}, "it would silence everything"),
-        ({"matchers": ["nonsense"]}, "a matcher reads"),
+        ({"matchers": ["nonsense"]}, "invalid matcher"),
     ],
 )
 def test_a_silence_that_cannot_be_meant_is_refused(changes, complaint):

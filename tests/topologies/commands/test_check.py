@@ -36,4 +36,6 @@ def test_without_a_name_it_looks_for_driftwire_toml(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = check()
     assert result.exit_code == 1
-    assert result.output == "driftwire.toml: cannot be read (No such file or directory)\n"
+    assert result.output == (
+        "driftwire.toml: cannot be read (No such file or directory); check the path and its permissions\n"
+    )

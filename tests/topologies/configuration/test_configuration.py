@@ -14,7 +14,7 @@ EXAMPLE = Path(__file__).parents[3] / "driftwire.example.toml"
 WRITTEN_AS_COMMENTS = (
     "route.routes.",
     "correlate.severity_rules.",
-    "correlate.severity_moves.",
+    "correlate.severity_adjustments.",
     "correlate.sla.",
     "correlate.response.",
     "route.receivers.url",
@@ -36,7 +36,7 @@ def test_a_broken_file_is_refused_with_the_one_line_that_it_names(path):
     assert expected in line
 
 
-def test_all_problems_of_a_file_are_told_at_once(tmp_path):
+def test_all_problems_of_a_file_are_reported_at_once(tmp_path):
     path = tmp_path / "three.toml"
     path.write_text('[kafka]\nbootstap = "a:1"\nreplication_factor = 0\n[detect]\nslices = "many"\n')
     assert len(problems(path)) == 3
@@ -53,9 +53,9 @@ def test_a_secret_in_a_wrong_place_is_not_repeated(tmp_path):
 @pytest.mark.parametrize(
     ("make", "words"),
     [
-        (str, "cannot be read (No such file or directory)"),
-        (lambda path: path.mkdir(), "cannot be read (Is a directory)"),
-        (lambda path: path.write_bytes(b'[broker]\ndata = "\xff"'), "is not UTF-8 (byte 17)"),
+        (str, "cannot be read (No such file or directory); check the path and its permissions"),
+        (lambda path: path.mkdir(), "cannot be read (Is a directory); check the path and its permissions"),
+        (lambda path: path.write_bytes(b'[broker]\ndata = "\xff"'), "is not UTF-8 (byte 17); save it as UTF-8"),
     ],
 )
 def test_a_file_that_cannot_be_read_says_why(tmp_path, make, words):
@@ -115,15 +115,15 @@ def test_another_address_changes_nothing_else():
 def test_a_promise_may_be_about_a_signal_of_ones_own(tmp_path):
     path = tmp_path / "promises.toml"
     path.write_text(
-        '[[correlate.sla]]\nsubject = "support-bot"\nsignal = "custom.toxicity"\nmost = 0.1\n'
-        '[[correlate.sla]]\nsubject = "support-bot"\nsignal = "error"\nmost = 0.01\n'
+        '[[correlate.sla]]\nsubject = "support-bot"\nsignal = "custom.toxicity"\nmaximum = 0.1\n'
+        '[[correlate.sla]]\nsubject = "support-bot"\nsignal = "error"\nmaximum = 0.01\n'
     )
     assert len(load(path).correlate.sla) == 2
 
 
-def test_every_promise_about_an_unknown_signal_is_told(tmp_path):
+def test_every_promise_about_an_unknown_signal_is_reported(tmp_path):
     path = tmp_path / "promises.toml"
-    promise = '[[correlate.sla]]\nsubject = "support-bot"\nsignal = "{}"\nmost = 0.1\n'
+    promise = '[[correlate.sla]]\nsubject = "support-bot"\nsignal = "{}"\nmaximum = 0.1\n'
     path.write_text("".join(promise.format(name) for name in ("eror", "error", "refusd")))
     first, second = problems(path)
     assert "sla[0].signal" in first

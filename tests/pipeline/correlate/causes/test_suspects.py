@@ -169,7 +169,7 @@ def test_two_changes_at_the_same_moment_are_both_suspects_and_neither_is_accused
 
 def test_an_older_ticket_does_not_hide_what_was_deployed_since():
     ticket = drift("provider_model", tier="ticket", detector="first_seen", start=START - 10 * MINUTE)
-    incident = only(ticket, deployment(), REFUSED, settings=CorrelateSettings(together_s=900))
+    incident = only(ticket, deployment(), REFUSED, settings=CorrelateSettings(simultaneous_window_s=900))
     assert incident.suspects[0].deployment_id == "d-42"
 
 

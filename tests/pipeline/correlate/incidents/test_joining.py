@@ -106,7 +106,7 @@ def test_a_signal_that_flaps_is_one_incident_that_opens_again():
 
 def test_a_signal_that_is_off_again_much_later_is_another_incident():
     assert count(*flapping(2, every_s=60 * 60)) == 2
-    assert count(*flapping(2, every_s=15 * 60), settings=CorrelateSettings(reopen_within_s=0)) == 2
+    assert count(*flapping(2, every_s=15 * 60), settings=CorrelateSettings(reopen_window_s=0)) == 2
 
 
 def test_a_person_who_resolved_it_is_told_anew():

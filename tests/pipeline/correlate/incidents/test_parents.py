@@ -50,7 +50,7 @@ def test_two_subjects_are_two_incidents():
 
 def test_three_incidents_of_two_subjects_make_no_parent():
     other = failing("a", signal="pii_detected", after_s=1)
-    assert len(alone(newest(THREE[0], THREE[1], other, settings=CorrelateSettings(together_s=0)))) >= 2
+    assert len(alone(newest(THREE[0], THREE[1], other, settings=CorrelateSettings(simultaneous_window_s=0)))) >= 2
     assert not any(each.children for each in newest(*THREE[:2], other).values())
 
 

@@ -148,4 +148,4 @@ def test_a_row_that_cannot_be_kept_is_refused(change, complaint):
 def test_an_unknown_regime_names_the_nearest():
     with pytest.raises(ValidationError) as caught:
         CorrelateSettings(regimes=("apra_cps230",))
-    assert 'no regime is called "apra_cps230": did you mean "apra_cps_230"?' in str(caught.value)
+    assert 'unknown regime "apra_cps230"; did you mean "apra_cps_230"?' in str(caught.value)

@@ -196,7 +196,7 @@ def test_a_resolved_p3_is_left_in_peace():
 
 def test_a_resolution_that_is_given_up_brings_no_reminders_of_the_time_it_lasted():
     again = drift("pii_detected", start=START + 25 * MINUTE, drift_id="again")
-    quick = CorrelateSettings(resolve_quiet_s=60)
+    quick = CorrelateSettings(resolve_after_s=60)
     incident = only(EXPOSED, later(EXPOSED, 60), *ticks(0.4), again, *ticks(1.2), settings=quick)
     assert incident.status == "open"
     missed = [at for at, text in reminders(incident) if text.startswith("the next communication")]
@@ -204,7 +204,7 @@ def test_a_resolution_that_is_given_up_brings_no_reminders_of_the_time_it_lasted
 
 
 def test_an_incident_that_is_off_again_hours_later_starts_its_row_anew():
-    back, patient = later(EXPOSED, 60), CorrelateSettings(reopen_within_s=36_000)
+    back, patient = later(EXPOSED, 60), CorrelateSettings(reopen_window_s=36_000)
     again = drift("pii_detected", start=START + 5 * HOUR, drift_id="again")
     incident = only(EXPOSED, back, *ticks(4, every=10 * MINUTE), again, *ticks(6, every=10 * MINUTE), settings=patient)
     assert (incident.status, len(incident.evidence)) == ("open", 2)

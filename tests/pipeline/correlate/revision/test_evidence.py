@@ -17,7 +17,7 @@ def test_the_same_finding_from_several_partitions_is_one_line():
 def test_findings_more_than_a_minute_apart_are_two_lines():
     far = drift(partition=1, after_s=70, drift_id="far")
     assert len(only(drift(), far).evidence) == 2
-    assert len(only(drift(), far, settings=CorrelateSettings(one_finding_s=120)).evidence) == 1
+    assert len(only(drift(), far, settings=CorrelateSettings(dedup_window_s=120)).evidence) == 1
 
 
 def test_a_finding_lists_its_segments_and_gives_the_numbers_of_the_whole():

@@ -177,32 +177,32 @@ def promised(signal, subject="support-bot", **limits):
 
 def test_what_was_promised_and_is_not_kept_is_worse_than_the_same_within_it():
     slow = drift("latency_ms", normal=800.0, now=2400.0)
-    assert decide(TABLE, [slow], promised("latency_ms", most=2000.0)).rule == "promise_broken"
-    assert decide(TABLE, [slow], promised("latency_ms", most=5000.0)).rule == "quality_loss"
-    assert decide(TABLE, [slow], promised("latency_ms", "search", most=2000.0)).rule == "quality_loss"
+    assert decide(TABLE, [slow], promised("latency_ms", maximum=2000.0)).rule == "promise_broken"
+    assert decide(TABLE, [slow], promised("latency_ms", maximum=5000.0)).rule == "quality_loss"
+    assert decide(TABLE, [slow], promised("latency_ms", "search", maximum=2000.0)).rule == "quality_loss"
     worse_than_least = drift("retrieval_score", normal=0.77, now=0.6)
-    assert decide(TABLE, [worse_than_least], promised("retrieval_score", least=0.7)).rule == "promise_broken"
-    assert decide(TABLE, [worse_than_least], promised("retrieval_score", least=0.5)).rule == "quality_loss"
+    assert decide(TABLE, [worse_than_least], promised("retrieval_score", minimum=0.7)).rule == "promise_broken"
+    assert decide(TABLE, [worse_than_least], promised("retrieval_score", minimum=0.5)).rule == "quality_loss"
 
 
 def test_a_promise_of_the_most_is_not_broken_by_less():
     shorter = drift("length", side="down", normal=300.0, now=50.0)
-    assert decide(TABLE, [shorter], promised("length", most=500.0)).rule != "promise_broken"
-    assert decide(TABLE, [shorter], promised("length", most=500.0, least=100.0)).rule == "promise_broken"
+    assert decide(TABLE, [shorter], promised("length", maximum=500.0)).rule != "promise_broken"
+    assert decide(TABLE, [shorter], promised("length", maximum=500.0, minimum=100.0)).rule == "promise_broken"
 
 
 def test_a_promise_of_nothing_and_one_made_twice_are_refused():
-    with pytest.raises(ValueError, match="it promises nothing"):
+    with pytest.raises(ValueError, match="sets no limit"):
         Promise(subject="support-bot", signal="error")
-    twice = [{"subject": "support-bot", "signal": "error", "most": most} for most in (0.01, 0.02)]
-    with pytest.raises(ValueError, match="error of support-bot is promised 2 times"):
+    twice = [{"subject": "support-bot", "signal": "error", "maximum": most} for most in (0.01, 0.02)]
+    with pytest.raises(ValueError, match="error of support-bot appears 2 times"):
         CorrelateSettings(sla=twice)
 
 
 def test_a_rule_of_ones_own_can_ask_for_a_promise_that_is_kept():
     mine = read_table(_RULE + 'when = { sla = "kept" }\n', "mine.toml").rules
     slow = drift("latency_ms", normal=800.0, now=2400.0)
-    assert decide(TABLE.extended(mine, ()), [slow], promised("latency_ms", most=5000.0)).rule == "mine"
+    assert decide(TABLE.extended(mine, ()), [slow], promised("latency_ms", maximum=5000.0)).rule == "mine"
     assert decide(TABLE.extended(mine, ()), [slow]).rule == "quality_loss"
 
 

@@ -25,7 +25,7 @@ _MOVE = '[[move]]\nname = "small"\nto = "milder"\nseverities = ["P3"]\nreason = 
         (_RULE + 'when = { tier = "cause" }\n', "when.tier"),
         (_RULE + "when = { minimum_ratio = -1 }\n", "when.minimum_ratio"),
         (_RULE + _MOVE + "when = { below_trafic_share = 0.1 }\n", 'did you mean "below_traffic_share"?'),
-        (_RULE + _MOVE + "when = {}\n", 'move 1 ("small"): when: it asks nothing'),
+        (_RULE + _MOVE + "when = {}\n", 'move 1 ("small"): when: sets no condition'),
         (_RULE + _MOVE + "when = { minimum_layers = 1 }\n", "when.minimum_layers"),
         (_RULE + _MOVE.replace("milder", "better") + "when = { minimum_layers = 2 }\n", "to: "),
         (_RULE + _MOVE.replace('["P3"]', "[]") + "when = { minimum_layers = 2 }\n", "severities"),

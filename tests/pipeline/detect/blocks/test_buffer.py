@@ -8,7 +8,7 @@ from pipeline.detect.blocks.rows import Rows
 from pipeline.detect.intake.fields import WIDTH
 from pipeline.detect.settings import DetectSettings
 
-SETTINGS = DetectSettings(block_records=64, flush_records=16, flush_panes=4)
+SETTINGS = DetectSettings(block_records=64, flush_records=16, flush_after_s=4)
 
 
 def rows(numbers, panes):

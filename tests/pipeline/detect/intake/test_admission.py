@@ -12,7 +12,7 @@ from tests.pipeline.detect.streams import START_MS, as_json, message
 def admit(*fields, replay=False):
     messages = [message(number, as_json(each)) for number, each in enumerate(fields)]
     decoded = decode([each.value for each in messages], bytes_max=10_000)
-    admission = Admission(DetectSettings(late_s_max=60, early_s_max=5), replay=replay)
+    admission = Admission(DetectSettings(late_max_s=60, early_max_s=5), replay=replay)
     admitted, letters = admission.admit(
         Reader().read(decoded.records), decoded.places, Originals(messages, decoded.arrays)
     )

@@ -16,7 +16,7 @@ HOUR = 3_600_000
 DAY = 24 * HOUR
 YEAR_2200 = 7_258_118_400_000
 LENGTH = [row.name for row in SIGNALS].index("length")
-SETTINGS = DetectSettings(jump_records=5)
+SETTINGS = DetectSettings(time_jump_records=5)
 
 
 class Driver:
