@@ -1,5 +1,5 @@
-# Everything that people and the build do with this project, by name. `make help` lists it.
-# A machine needs Python 3.11 or newer and make; the rest goes into .venv.
+# The commands of this project, for people and for the build. `make help` lists them.
+# The machine needs Python 3.11 or newer and make. Everything else is installed into .venv.
 
 PYTHON ?= python3
 VENV := .venv
@@ -16,10 +16,10 @@ help:  ## list the targets
 	@awk -F ':.*##' '/^[a-z-]+:.*##/ { printf "  %-10s%s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: setup
-setup: $(READY)  ## make .venv with everything that the locks name
+setup: $(READY)  ## create .venv with the locked dependencies
 
 $(READY): pyproject.toml $(LOCKS)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "make: driftwire needs Python 3.11 or newer: name one with PYTHON=...")'
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "make: driftwire needs Python 3.11 or newer: set PYTHON=... to one")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.lock
 	$(BIN)/uv pip sync --quiet --python $(BIN)/python --require-hashes $(LOCKS)
@@ -27,48 +27,55 @@ $(READY): pyproject.toml $(LOCKS)
 	@touch $(READY)
 
 .PHONY: demo
-demo: $(READY)  ## play a support bot that breaks twice, and see the incidents
+demo: $(READY)  ## break a simulated support bot twice and show the incidents
 	$(BIN)/driftwire-load demo
 
 .PHONY: example
-example: $(READY)  ## walk through an incident on a real Kafka, and write docs/review/example
+example: $(READY)  ## run an incident on a real Kafka and write docs/review/example
 	$(BIN)/driftwire-load walk --output docs/review
 
+.PHONY: quick
+quick: lint  ## run lint and the fast tests without Kafka, in under two minutes
+	$(BIN)/python -m pytest -m "not kafka and not slow"
+
+.PHONY: check
+check: lint test  ## run lint and all tests
+
 .PHONY: test
-test: $(READY)  ## run all tests, those on a real Kafka too
+test: $(READY)  ## run all tests, including those on a real Kafka
 	$(BIN)/python -m pytest
 
 .PHONY: faults
-faults: $(READY)  ## kill and pause detect workers twenty times: what they find stays the same
+faults: $(READY)  ## kill and pause detect workers twenty times and compare the results
 	DRIFTWIRE_TEST_FAULTS=20 $(BIN)/python -m pytest -s tests/test_faults.py
 
 .PHONY: coverage
-coverage: $(READY)  ## run all tests and measure the branches of pipeline and schemas
+coverage: $(READY)  ## run all tests and measure branch coverage of pipeline and schemas
 	$(BIN)/python -m pytest --cov --cov-report=term-missing
 
 .PHONY: lint
-lint: $(READY)  ## check style, formatting, types and the direction of imports
+lint: $(READY)  ## check style, formatting, types and import directions
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 .PHONY: format
-format: $(READY)  ## put the sources into the one format
+format: $(READY)  ## fix and format the sources
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 .PHONY: bench
-bench: $(READY)  ## measure detect beside the obvious pipeline
+bench: $(READY)  ## compare the speed of detect with a plain pipeline
 	$(BIN)/driftwire-load bench detect
 
 .PHONY: lock
-lock: $(READY)  ## write the locks anew, with the newest versions that fit
+lock: $(READY)  ## update the locks to the newest compatible versions
 	$(COMPILE) --upgrade requirements/build.in -o requirements/build.lock
 	$(COMPILE) --upgrade pyproject.toml -o requirements/runtime.lock
 	$(COMPILE) --upgrade pyproject.toml --extra development -o requirements/development.lock
 	$(BIN)/python -m topologies.broker.lock_jars
 
 .PHONY: clean
-clean:  ## take away what the other targets made, .venv too
+clean:  ## remove everything that the other targets created, including .venv
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .coverage

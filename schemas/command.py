@@ -1,4 +1,4 @@
-"""The command: what a person says of an incident, or a silence. Read by correlate and route."""
+"""The command: an action of a person on an incident, or a silence. Read by correlate and route."""
 
 from typing import Literal
 
@@ -25,23 +25,23 @@ Action = Literal[
 
 
 class Command(Message):
-    """One thing said."""
+    """One action of a person on an incident, or a silence."""
 
     version: Literal[1] = 1
     command_id: Label
     at: Timestamp
     author: Label
     action: Action
-    incident_id: Label | None = Field(default=None, description="all actions but silence need it")
+    incident_id: Label | None = Field(default=None, description="Required for every action except silence.")
     severity: Severity | None = None
     assignee: Label | None = None
-    role: Role | None = Field(default=None, description="of an assign: what the assignee is; absent: commander")
-    into: Label | None = Field(default=None, description="of a merge: the incident that takes this one up")
+    role: Role | None = Field(default=None, description="Role that assign gives to the assignee. Absent: commander.")
+    into: Label | None = Field(default=None, description="Incident that merge merges this one into.")
     communicated: Audience | None = Field(
-        default=None, description="these people have been told of the incident, at the time of the command"
+        default=None, description="Audience that was informed of the incident, at the time of the command."
     )
     note: str | None = Field(default=None, max_length=2000)
     matchers: list[str] = Field(
-        default_factory=list, description='of a silence: subject="support-bot", severity=~"P3|P4"'
+        default_factory=list, description='Matchers of a silence: subject="support-bot", severity=~"P3|P4".'
     )
-    until: Timestamp | None = Field(default=None, description="the end of a silence")
+    until: Timestamp | None = Field(default=None, description="End of a silence.")

@@ -1,4 +1,4 @@
-"""The dead letter: a message that could not be used, whole, with the reason."""
+"""The dead letter: the full message that could not be used, with the reason."""
 
 from typing import Literal
 
@@ -29,10 +29,10 @@ DeadLetterReason = Literal[
 
 
 class DeadLetter(Message):
-    """One message that was not used, exactly as it came.
+    """One message that was not used, exactly as it arrived.
 
-    An array of records is one Kafka message with many records in it: a dead letter then holds the one bad element as
-    JSON, and ``index`` says which it was.
+    An array of records is one Kafka message with many records. For a bad element of an array, the dead letter contains
+    only that element, as JSON, and ``index`` is its position.
     """
 
     version: Literal[1] = 1
@@ -44,6 +44,6 @@ class DeadLetter(Message):
     partition: int
     offset: int
     index: int | None = None
-    appended_at: Timestamp | None = Field(default=None, description="when the broker took the message")
+    appended_at: Timestamp | None = Field(default=None, description="Time at which the broker appended the message.")
     key_base64: str | None = None
-    value_base64: str | None = Field(default=None, description="the original bytes; absent for a tombstone")
+    value_base64: str | None = Field(default=None, description="Original bytes. Absent for a tombstone.")

@@ -1,4 +1,4 @@
-"""The deployment: a change to what serves a subject, as a CI/CD pipeline or a provider's status page reports it."""
+"""The deployment: a change to the system behind a subject, reported by a CI/CD pipeline or a provider's status page."""
 
 from typing import Literal
 
@@ -12,21 +12,21 @@ DeploymentKind = Literal["model", "prompt", "index", "flag", "dependency", "conf
 
 
 class Deployment(Message):
-    """One change. It names the ``subject`` it touches, or an ``environment`` or ``provider`` for all of theirs."""
+    """One change. It affects a ``subject``, or all subjects of an ``environment`` or ``provider``."""
 
     version: Literal[1] = 1
     deployment_id: Label = Field(min_length=1)
-    timestamp: Timestamp = Field(description="when the change began to serve")
+    timestamp: Timestamp = Field(description="Time at which the change began to serve.")
     kind: DeploymentKind
     subject: Subject | None = None
     environment: Label | None = None
     provider: Label | None = None
     name: Label | None = Field(
-        default=None, description="which one, where a kind has many: the flag's or package's name"
+        default=None, description="Name, where there are several of a kind: the flag or the package."
     )
     from_version: Label | None = None
     to_version: Label | None = None
-    rollback_of: Label | None = Field(default=None, description="the deployment_id that this one takes back")
-    expect_shift: list[Label] = Field(default_factory=list, description="signals that this change moves on purpose")
+    rollback_of: Label | None = Field(default=None, description="deployment_id that this one reverts.")
+    expect_shift: list[Label] = Field(default_factory=list, description="Signals that this change moves on purpose.")
     summary: str | None = Field(default=None, max_length=500)
     author: Label | None = None

@@ -16,46 +16,46 @@ Detector = Literal["page_hinkley", "adwin", "first_seen", "silence"]
 
 
 MINUTE_MS = 60_000
-"""Milliseconds of one place of a series."""
+"""Milliseconds per position of a series."""
 
 MINUTES_MAX = 31
-"""Minutes that a series has at most: half an hour and the one that is not over."""
+"""Maximum minutes of a series: half an hour and the current minute."""
 
 
 SERIES_MAX = 16
-"""Series that a drift has at most."""
+"""Maximum series of a drift."""
 
 
 class Series(Message):
-    """One drift's channel minute by minute, of all records or of those that one version served."""
+    """A drift's channel per minute, over all records or over those that one version served."""
 
-    version: Label = Field(default="", description="kind=version, or empty for all records of the subject")
-    begins_at: Timestamp = Field(description="when the first minute begins")
+    version: Label = Field(default="", description="kind=version, or empty for all records of the subject.")
+    begins_at: Timestamp = Field(description="Start of the first minute.")
     records: list[Annotated[int, Field(ge=0)]] = Field(
         max_length=MINUTES_MAX,
-        description="of each minute: records that carry the signal; where 0, the other numbers mean nothing",
+        description="Records per minute that carry the signal. Where it is 0, ignore the other numbers.",
     )
     means: list[Annotated[float, Field(ge=0, le=1)]] = Field(
         max_length=MINUTES_MAX,
-        description="of each minute: the channel's mean, a share (a rate) or a mean rank among the baseline (a value)",
+        description="Mean of the channel per minute: a share (rate) or a mean rank in the baseline (value).",
     )
     values: list[float] = Field(
         default_factory=list,
         max_length=MINUTES_MAX,
-        description="of each minute: what is typical, in the signal's unit; empty for a rate, whose means say it",
+        description="Typical value per minute, in the signal's unit. Empty for a rate: see means.",
     )
 
     @model_validator(mode="after")
     def _is_of_the_same_minutes(self) -> "Series":
         if len(self.means) != len(self.records) or (self.values and len(self.values) != len(self.records)):
-            raise ValueError("a series has one mean, and one value or none, for each of its minutes")
+            raise ValueError("a series needs one mean per minute, and either one value per minute or none")
         return self
 
 
 class Drift(Message):
-    """A signal left its baseline (``firing``), is still off (``evidence``), or came back (``recovered``).
+    """A signal left its baseline (``firing``), is still off it (``evidence``), or returned (``recovered``).
 
-    The three states of one drift share its ``drift_id``; ``sequence`` counts them from 0.
+    All messages of one drift share its ``drift_id``. ``sequence`` counts them from 0.
     """
 
     type: Literal["drift"] = "drift"
@@ -65,46 +65,50 @@ class Drift(Message):
     state: DriftState
     subject: Subject
     partition: int
-    segment: Label = Field(default="", description="dimension=value, or empty for the whole subject")
+    segment: Label = Field(default="", description="dimension=value, or empty for the full subject.")
     environment: Label | None = None
     provider: Label | None = None
     signal: Label
     layer: Layer
     unit: Label = ""
-    failure_mode: Label = Field(default="unknown", description="what this signal says is failing, by the catalogue")
-    channel: Label = Field(description="rate, location, high_tail, low_tail, dispersion")
+    failure_mode: Label = Field(default="unknown", description="Failure mode of the signal in the catalogue.")
+    channel: Label = Field(description="rate, location, high_tail, low_tail, dispersion, silence or first_seen.")
     side: Side
     tier: Tier
     detector: Detector
     baseline_version: Label
-    started_at: Timestamp = Field(description="estimate: when the signal left its baseline")
-    detected_at: Timestamp = Field(description="event time of the record that fired")
-    updated_at: Timestamp = Field(description="event time of this state")
-    request_id: Label | None = Field(default=None, description="the record that fired")
-    normal: float = Field(description="the baseline's mean (a rate) or median (a value), in the signal's unit")
-    now: float = Field(description="the same since started_at, in the signal's unit")
-    effect: float = Field(description="an odds ratio for a rate, a shift of rank (-1 to 1) for a value")
+    started_at: Timestamp = Field(description="Estimated time at which the signal left its baseline.")
+    detected_at: Timestamp = Field(description="Event time of the record that fired.")
+    updated_at: Timestamp = Field(description="Event time of this state.")
+    request_id: Label | None = Field(default=None, description="Record that fired.")
+    normal: float = Field(description="Mean (rate) or median (value) of the baseline, in the signal's unit.")
+    now: float = Field(
+        description="The same since started_at, or since the previous message after the first. In the signal's unit."
+    )
+    effect: float = Field(
+        description="Odds ratio (rate, tail), rank shift from -1 to 1 (value), or ratio (event): see effect_kind."
+    )
     effect_kind: Literal["odds_ratio", "rank_shift", "ratio"]
-    records: int = Field(description="records since started_at that carry the signal")
-    evidence: float = Field(description="log evidence against the baseline's band, to compare with threshold")
+    records: int = Field(description="Records since started_at that carry the signal.")
+    evidence: float = Field(description="Log evidence against the baseline's band. Compare with threshold.")
     threshold: float
-    sentence: str = Field(description="the finding in words")
-    demote: bool = Field(default=False, description="it pages often: proposed for a ticket and a new baseline")
+    sentence: str = Field(description="The finding in words.")
+    demote: bool = Field(default=False, description="It pages often: a ticket and a new baseline are proposed.")
     traffic_share: float = Field(
         default=1.0,
         ge=0,
         le=1,
-        description="share of the subject's records of late that the segment has; 1 without one",
+        description="Share of the subject's recent records that are in the segment. 1 without a segment.",
     )
     series: list[Series] = Field(
         default_factory=list,
         max_length=SERIES_MAX,
-        description="from ten minutes before the start, of half an hour at most: all records, each version that served beside another, and, without "
-        "numbers, each that served them all",
+        description="From ten minutes before the start, over at most half an hour: all records, and each version that "
+        "served beside another. A version that served all records has a series without numbers.",
     )
 
     @model_validator(mode="after")
     def _series_are_of_the_same_minutes(self) -> "Drift":
-        if len({(each.begins_at, len(each.records)) for each in self.series if each.records}) > 1:
-            raise ValueError("all series of a drift are of the same minutes")
+        if len({(series.begins_at, len(series.records)) for series in self.series if series.records}) > 1:
+            raise ValueError("all series of a drift must cover the same minutes")
         return self

@@ -1,4 +1,4 @@
-"""The contracts as JSON Schema (2020-12), one file a message, for clients in any language."""
+"""The contracts as JSON Schema (2020-12), one file per message, for clients in any language."""
 
 import json
 import re
@@ -11,16 +11,16 @@ from schemas.topics import TOPICS
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 READ_FROM_OTHERS = ("record", "deployment", "command")
-"""Messages that other systems write: their schema says what is accepted. That of all others says what is written."""
+"""Messages that other systems write. Their schema describes accepted input; all other schemas describe output."""
 
 MESSAGES: dict[str, type[Message]] = {
     re.sub(r"(?<!^)(?=[A-Z])", "_", message.__name__).lower(): message for topic in TOPICS for message in topic.messages
 }
-"""Every message that a topic carries, by the name of its file here."""
+"""Every message that a topic carries, by the name of its module in this package."""
 
 
 def schema(name: str) -> dict[str, Any]:
-    """The JSON Schema of a message.
+    """Return the JSON Schema of a message.
 
     Raises
     ------
@@ -39,12 +39,12 @@ def schema(name: str) -> dict[str, Any]:
 
 
 def export(directory: Path) -> list[Path]:
-    """Write the schema of every message to ``directory/NAME.schema.json``, and return the files.
+    """Write the schema of every message to ``directory/NAME.schema.json`` and return the files.
 
     Raises
     ------
     OSError
-        If the directory cannot be made or written to.
+        If the directory cannot be created or written.
     """
     directory.mkdir(parents=True, exist_ok=True)
     files = []

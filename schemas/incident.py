@@ -1,4 +1,4 @@
-"""The incident: what broke, since when, how bad, because of what, and what to do. Each revision is a whole one."""
+"""The incident: what broke, since when, how severe, the likely cause, and what to do. Every revision is complete."""
 
 from typing import Literal
 
@@ -15,11 +15,11 @@ Role = Literal["commander", "technical_lead", "communications_lead"]
 Audience = Literal["internal", "external"]
 
 CHILDREN_MAX = 100
-"""Children that a parent incident names; ``subject_count`` counts all."""
+"""Maximum children that a parent incident lists. ``subject_count`` counts all subjects."""
 
 
 class SignalEvidence(Message):
-    """One drift of the incident: the newest state of it."""
+    """Newest state of one drift of the incident."""
 
     drift_id: Label
     signal: Label
@@ -42,7 +42,7 @@ class SignalEvidence(Message):
 
 
 class Suspect(Message):
-    """What probably caused it."""
+    """A probable cause."""
 
     rank: int
     kind: Label
@@ -50,7 +50,7 @@ class Suspect(Message):
     score: float = Field(ge=0, le=1)
     reason: str
     split: Literal["bad", "alike"] | None = Field(
-        default=None, description="how its version did beside the others in the same minutes; absent: not known"
+        default=None, description="How its version compares with others in the same minutes. Absent: not known."
     )
     deployment_id: Label | None = None
     from_version: Label | None = None
@@ -59,40 +59,38 @@ class Suspect(Message):
 
 
 class Containment(Message):
-    """One thing to do now, in the order to do it."""
+    """One containment step. ``rank`` is the order."""
 
     rank: int
     action: Literal["kill_switch", "throttle", "rollback", "filter", "investigate"]
     target: str
     reason: str
-    to_version: Label | None = Field(default=None, description="of a rollback: the version to return to")
-    done_at: Timestamp | None = Field(default=None, description="when it was done, if it was: these stand last")
+    to_version: Label | None = Field(default=None, description="Version that a rollback returns to.")
+    done_at: Timestamp | None = Field(default=None, description="When it was done. Completed steps are last.")
 
 
 class ResponseTarget(Message):
-    """What is due by when."""
+    """A response target and when it is due."""
 
     name: Literal["classify", "commander", "contain", "first_communication", "next_communication", "fix", "review"]
     due_at: Timestamp
     source: str
-    done_at: Timestamp | None = Field(
-        default=None, description="when it was done, as far as it is known; null: it is not"
-    )
+    done_at: Timestamp | None = Field(default=None, description="When it was done, if known. null: not done.")
 
 
 class Duty(Message):
-    """What the law may ask for because of it. Whether it does is for a person to decide."""
+    """A legal duty that may apply to the incident. A person decides whether it does."""
 
     regime: Label
     name: str
-    due_at: Timestamp | None = Field(default=None, description="null: as soon as practicable")
-    to: str = Field(description="whom to notify, or who assesses")
+    due_at: Timestamp | None = Field(default=None, description="Deadline. null: as soon as practicable.")
+    to: str = Field(description="Whom to notify, or who assesses.")
     text: str
-    source: str = Field(description="where it is written, and when that was read")
+    source: str = Field(description="Source of the duty, and the day on which it was read.")
 
 
 class Draft(Message):
-    """A message to be checked by a person before anybody sends it. What is in [brackets] is not known and is to fill in."""
+    """Draft of a message. Before sending, a person checks it and fills in the unknown parts in [brackets]."""
 
     audience: Audience
     subject: str
@@ -108,18 +106,18 @@ class LogEntry(Message):
 
 
 class Incident(Message):
-    """One incident, at one revision. The key on the topic is ``incident_id``; the newest revision is the truth."""
+    """One revision of an incident. The key on the topic is ``incident_id``, and the newest revision is current."""
 
     version: Literal[1] = 1
     incident_id: Label
     revision: int = Field(ge=1)
     status: IncidentStatus
     severity: Severity
-    severity_rule: Label = Field(description="the name of the rule that decided")
+    severity_rule: Label = Field(description="Name of the rule that decided.")
     severity_reason: str
     severity_moved_by: Label | None = Field(
         default=None,
-        description="the move that made it one step milder or worse than the rule says, by how much is hit",
+        description="Name of the adjustment that lowered or raised the rule's severity one step, by how much is affected.",
     )
     failure_mode: Label
     subject: Subject
@@ -127,7 +125,7 @@ class Incident(Message):
     provider: Label | None = None
     segments: list[Label] = Field(default_factory=list)
     title: str
-    summary: str = Field(description="one readable paragraph for the person on call")
+    summary: str = Field(description="One paragraph for the person on call.")
     started_at: Timestamp
     detected_at: Timestamp
     detection_gap_s: float
@@ -141,25 +139,29 @@ class Incident(Message):
     drafts: list[Draft] = Field(default_factory=list)
     runbook: str
     acknowledged_by: Label | None = None
-    commander: Label | None = Field(default=None, description="leads the response")
-    technical_lead: Label | None = Field(default=None, description="finds the cause and fixes it")
-    communications_lead: Label | None = Field(default=None, description="tells stakeholders, inside and outside")
+    commander: Label | None = Field(default=None, description="Leads the response.")
+    technical_lead: Label | None = Field(default=None, description="Finds the cause and fixes it.")
+    communications_lead: Label | None = Field(default=None, description="Informs stakeholders, internal and external.")
     communicated: dict[Audience, Timestamp] = Field(
-        default_factory=dict, description="when each kind of stakeholder was told last"
+        default_factory=dict, description="Time of the last communication to each audience."
     )
     change_freeze: Literal["on", "broken", "off"] = Field(
-        default="off", description="whether other changes are to wait, and whether one did not"
+        default="off", description="on: other changes must wait. broken: one did not wait. off: no freeze."
     )
     freeze_broken_by: list[Label] = Field(
-        default_factory=list, description="deployments into the incident that are not its rollback, the newest"
+        default_factory=list, description="Newest deployments during the incident that are not its rollback."
     )
-    merged_into: Label | None = Field(default=None, description="the incident that says all that this one would")
+    merged_into: Label | None = Field(
+        default=None, description="Incident that this one is merged into. It covers this one."
+    )
     parent: Label | None = Field(
-        default=None, description="the incident of many subjects that it became a part of by itself"
+        default=None, description="Parent incident of many subjects that it was merged into automatically."
     )
     children: list[Label] = Field(
-        default_factory=list, max_length=CHILDREN_MAX, description="of a parent: the incidents of single subjects in it"
+        default_factory=list, max_length=CHILDREN_MAX, description="Incidents of single subjects in a parent."
     )
-    subject_count: int = Field(default=1, ge=0, description="subjects it is about; of a parent all of its children's")
-    change: str = Field(description="what this revision changed")
+    subject_count: int = Field(
+        default=1, ge=0, description="Number of subjects affected. For a parent, those of all its children."
+    )
+    change: str = Field(description="What this revision changed.")
     log: list[LogEntry] = Field(default_factory=list)

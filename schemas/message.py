@@ -1,4 +1,4 @@
-"""What all messages share: strict types, unknown fields ignored, JSON with times in RFC 3339."""
+"""Base of all messages: strict types, unknown fields ignored, JSON with RFC 3339 times."""
 
 from typing import Self
 
@@ -6,16 +6,16 @@ from pydantic import BaseModel, ConfigDict
 
 
 class Message(BaseModel):
-    """The base of every contract.
+    """Base of every contract.
 
-    Readers ignore unknown fields, so a newer producer does not break an older consumer; changes are additive, with
-    defaults. Types are strict: ``"true"`` is no boolean and ``"3"`` no number.
+    Changes are additive, with defaults, and readers ignore unknown fields, so a newer producer does not break an older
+    consumer. Types are strict: ``"true"`` is not a boolean and ``"3"`` is not a number.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True, allow_inf_nan=False)
 
     def to_json(self) -> bytes:
-        """The message as one line of JSON, without the fields that say nothing."""
+        """Return the message as one line of JSON, without fields that are None."""
         return self.model_dump_json(exclude_none=True).encode()
 
     @classmethod
@@ -25,6 +25,6 @@ class Message(BaseModel):
         Raises
         ------
         pydantic.ValidationError
-            If the bytes are not JSON, or do not fit the contract.
+            If the bytes are not JSON or do not fit the contract.
         """
         return cls.model_validate_json(value)

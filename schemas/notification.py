@@ -1,4 +1,4 @@
-"""The notification: what was sent about an incident, to which receiver, or why not. The end of the path."""
+"""The notification: what was sent about an incident to which receiver, or why not. The end of the path."""
 
 from typing import Literal
 
@@ -11,10 +11,10 @@ from schemas.timestamp import Timestamp
 
 
 class Notification(Message):
-    """One decision of route, and how it went."""
+    """One decision of route, and its outcome."""
 
     version: Literal[1] = 1
-    notification_id: Label = Field(description="the idempotency key: incident, revision and receiver")
+    notification_id: Label = Field(description="Idempotency key: incident, revision and receiver.")
     incident_id: Label
     revision: int
     subject: Subject
@@ -25,5 +25,5 @@ class Notification(Message):
     outcome: Literal["sent", "suppressed", "failed"]
     reason: str
     attempts: int = 0
-    decided_at: Timestamp = Field(description="event time of the revision that it is about")
-    sent_at: Timestamp | None = Field(default=None, description="the wall clock when the receiver took it")
+    decided_at: Timestamp = Field(description="Event time of the revision.")
+    sent_at: Timestamp | None = Field(default=None, description="Wall-clock time at which the receiver accepted it.")

@@ -1,4 +1,4 @@
-"""The record: one request that a model served, as its serving system reports it. The start of the path."""
+"""The record: one request that a model served, reported by its serving system. The start of the path."""
 
 from typing import Annotated, Literal
 
@@ -8,7 +8,7 @@ from schemas.message import Message
 from schemas.timestamp import Timestamp
 
 SUBJECT_LENGTH_MAX = 200
-"""Characters of a subject, and of every other label."""
+"""Maximum characters of a subject and of every other label."""
 
 Subject = Annotated[str, Field(min_length=1, max_length=SUBJECT_LENGTH_MAX, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Label = Annotated[str, Field(max_length=SUBJECT_LENGTH_MAX)]
@@ -34,15 +34,15 @@ class Infrastructure(Message):
 
 
 class Output(Message):
-    """What came out, and what people made of it."""
+    """The output, and how users reacted to it."""
 
-    length: Amount | None = Field(default=None, description="characters, or items of a recommendation")
+    length: Amount | None = Field(default=None, description="Characters, or items of a recommendation.")
     empty: Rate | None = None
     refused: Rate | None = None
     confidence: Ratio | None = None
     similarity: Annotated[float, Field(ge=-1, le=1)] | None = None
     fingerprint: Label | None = Field(
-        default=None, description="a hash of the output: equal outputs, equal fingerprints"
+        default=None, description="Hash of the output. Equal outputs have equal fingerprints."
     )
     hallucinated: Rate | None = None
     thumbs_down: Rate | None = None
@@ -53,7 +53,7 @@ class Output(Message):
 
 
 class Data(Message):
-    """What went in: retrieval, features, schema."""
+    """The input: retrieval, features, schema."""
 
     retrieval_score: float | None = None
     retrieved_documents: Amount | None = None
@@ -67,34 +67,40 @@ class Data(Message):
 
 
 class Safety(Message):
-    """What the filters and policies said."""
+    """Results of filters and policies."""
 
     filter_triggered: Rate | None = None
     policy_violation: Rate | None = None
     injection_score: Ratio | None = None
     jailbreak_suspected: Rate | None = None
     pii_detected: Rate | None = None
-    probe_blocked: Rate | None = Field(default=None, description="a known-bad prompt, sent on purpose: was it blocked?")
+    probe_blocked: Rate | None = Field(
+        default=None, description="Whether a known-bad prompt, sent on purpose, was blocked."
+    )
 
 
 class Record(Message):
     """One served request.
 
-    Every signal is optional: send what you have. A late outcome (a thumbs-down, a click) is one more record with the
-    same ``request_id`` and no ``infrastructure``. Records carry numbers and labels, never prompts or answers.
+    Every signal is optional: send what you have. Send a late outcome (a thumbs-down, a click) as one more record with
+    the same ``request_id`` and no ``infrastructure``. Records carry numbers and labels, never prompts or answers.
     """
 
     version: Literal[1] = 1
-    subject: Subject = Field(description="what is watched: one AI feature of one environment, such as support-bot")
+    subject: Subject = Field(description="The monitored AI feature in one environment, such as support-bot.")
     request_id: Label | None = None
-    timestamp: Timestamp = Field(description="the end of the request")
-    versions: dict[Label, LabelValue] = Field(default_factory=dict, description="model, prompt, index, flag:NAME, ...")
+    timestamp: Timestamp = Field(description="End of the request.")
+    versions: dict[Label, LabelValue] = Field(
+        default_factory=dict, description="Versions of model, prompt, index, flag:NAME, ..."
+    )
     environment: Label | None = None
-    segment: dict[Label, LabelValue] = Field(default_factory=dict, description="region, tenant, ...")
+    segment: dict[Label, LabelValue] = Field(
+        default_factory=dict, description="Segments of the request: region, tenant, ..."
+    )
     provider: Label | None = None
     provider_model: Label | None = None
     infrastructure: Infrastructure | None = None
     output: Output | None = None
     data: Data | None = None
     safety: Safety | None = None
-    custom: dict[Label, float | bool] = Field(default_factory=dict, description="signals of your own, by name")
+    custom: dict[Label, float | bool] = Field(default_factory=dict, description="Your own signals, by name.")

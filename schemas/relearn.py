@@ -1,4 +1,4 @@
-"""The relearn: what used to be news of a subject is to be its normal from now on. Detect's other control input."""
+"""The relearn: a request to learn signals of a subject again. Control input of detect."""
 
 from typing import Literal
 
@@ -10,16 +10,17 @@ from schemas.timestamp import Timestamp
 
 
 class Relearn(Message):
-    """Learn signals of a subject anew, because a person accepted the new normal or a deployment declared the shift.
+    """Learn signals of a subject again, because a person accepted the new normal or a deployment declared the shift.
 
-    Until they are learned, the signals are not judged. A subject whose baseline was learned after ``at`` has done so.
+    The signals are not monitored until they are learned. If the subject's baseline was learned after ``at``, there is
+    nothing to do.
     """
 
     type: Literal["relearn"] = "relearn"
     version: Literal[1] = 1
     relearn_id: Label = Field(min_length=1)
     subject: Subject
-    at: Timestamp = Field(description="event time from which the new normal holds")
-    signals: list[Label] = Field(default_factory=list, description="which; empty: all")
+    at: Timestamp = Field(description="Event time from which the new normal applies.")
+    signals: list[Label] = Field(default_factory=list, description="Signals to learn again. Empty: all.")
     reason: Literal["accepted", "expected_shift"]
-    requested_by: Label | None = Field(default=None, description="a person, or the deployment_id that declared it")
+    requested_by: Label | None = Field(default=None, description="Person, or deployment_id that declared the shift.")

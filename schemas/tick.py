@@ -1,4 +1,4 @@
-"""The tick: how far a partition of records has been read. It is the only clock that correlate has."""
+"""The tick: how far a partition of records has been read. It is the only clock of correlate."""
 
 from typing import Literal
 
@@ -9,10 +9,10 @@ from schemas.timestamp import Timestamp
 
 
 class Tick(Message):
-    """A partition's watermark; live, the wall clock beside it."""
+    """Watermark of a partition, with the wall clock unless it is a replay."""
 
     type: Literal["tick"] = "tick"
     version: Literal[1] = 1
     partition: int
-    watermark: Timestamp | None = Field(default=None, description="the newest event time accepted")
-    wall: Timestamp | None = Field(default=None, description="the wall clock; absent in a replay")
+    watermark: Timestamp | None = Field(default=None, description="Newest accepted event time.")
+    wall: Timestamp | None = Field(default=None, description="Wall-clock time. Absent in a replay.")

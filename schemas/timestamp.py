@@ -1,4 +1,4 @@
-"""A point in time as every message carries it: Unix milliseconds in memory, RFC 3339 in UTC on the wire."""
+"""Timestamps of all messages: Unix milliseconds in memory, RFC 3339 in UTC on the wire."""
 
 import re
 from datetime import UTC, datetime, timedelta, timezone
@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 SECONDS_BY_MISTAKE_BELOW = 100_000_000_000
-"""Milliseconds: a smaller number is 1973 or earlier, so somebody sent seconds."""
+"""Milliseconds. A smaller number would be 1973 or earlier, so it was sent in seconds."""
 
 LATEST_MS = 253_402_300_799_999
-"""Milliseconds: the last instant of the year 9999, the last that RFC 3339 can write."""
+"""Milliseconds. The end of the year 9999, the last time that RFC 3339 can express."""
 
 _RFC_3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:([Zz])|([+-])(\d\d):(\d\d))", re.ASCII
@@ -19,12 +19,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def parse_timestamp(value: Any) -> int:
-    """Read a point in time.
+    """Parse a timestamp.
 
     Parameters
     ----------
     value
-        Unix milliseconds as an integer, or an RFC 3339 text with its offset from UTC.
+        Unix milliseconds as an integer, or an RFC 3339 string with an offset from UTC.
 
     Returns
     -------
@@ -34,25 +34,25 @@ def parse_timestamp(value: Any) -> int:
     Raises
     ------
     ValueError
-        If it is neither, if it looks like seconds, or if there is no such time.
+        If it is neither, looks like seconds, or is not a valid time.
 
     >>> parse_timestamp("2026-11-24T03:12:00.123Z")
     1795489920123
     """
     if isinstance(value, bool):
-        raise ValueError("a timestamp is Unix milliseconds or RFC 3339, not a boolean")  # noqa: TRY004 pydantic wants it
+        raise ValueError("a timestamp must be Unix milliseconds or RFC 3339, not a boolean")  # noqa: TRY004 pydantic wants it
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, int):
         if 0 <= value < SECONDS_BY_MISTAKE_BELOW:
             raise ValueError("a timestamp below 1e11 looks like seconds: send Unix milliseconds")
         if not 0 <= value <= LATEST_MS:
-            raise ValueError("a timestamp in Unix milliseconds lies between 1e11 and the year 9999")
+            raise ValueError("a timestamp in Unix milliseconds must be between 1e11 and the year 9999")
         return value
     if isinstance(value, str):
         found = _RFC_3339.fullmatch(value)
         if found is None:
-            raise ValueError("a timestamp is RFC 3339 with an offset, as in 2026-11-24T03:12:00.123Z")
+            raise ValueError("a timestamp must be RFC 3339 with an offset, such as 2026-11-24T03:12:00.123Z")
         year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])
         zone = UTC
         if found[9]:
@@ -63,13 +63,13 @@ def parse_timestamp(value: Any) -> int:
         whole = (moment - _EPOCH) // timedelta(milliseconds=1)
         fraction = 999 if leap else int((found[7] or "0").ljust(3, "0")[:3])
         if not SECONDS_BY_MISTAKE_BELOW <= whole + fraction <= LATEST_MS:
-            raise ValueError("a timestamp lies between 1973 and the year 9999")
+            raise ValueError("a timestamp must be between 1973 and the year 9999")
         return whole + fraction
-    raise ValueError("a timestamp is Unix milliseconds or RFC 3339")
+    raise ValueError("a timestamp must be Unix milliseconds or RFC 3339")
 
 
 def clock_time(milliseconds: int) -> str:
-    """The time of day, UTC, to the second.
+    """Format the UTC time of day, to the second.
 
     >>> clock_time(1795489920123)
     '03:12:00Z'
@@ -78,7 +78,7 @@ def clock_time(milliseconds: int) -> str:
 
 
 def date_minute(milliseconds: int) -> str:
-    """The date and the time of day, UTC, to the minute.
+    """Format the UTC date and time of day, to the minute.
 
     >>> date_minute(1795489920123)
     '2026-11-24 03:12'
@@ -87,7 +87,7 @@ def date_minute(milliseconds: int) -> str:
 
 
 def format_timestamp(milliseconds: int) -> str:
-    """Write Unix milliseconds as RFC 3339 in UTC.
+    """Format Unix milliseconds as RFC 3339 in UTC.
 
     >>> format_timestamp(1795489920123)
     '2026-11-24T03:12:00.123Z'
@@ -106,9 +106,9 @@ Timestamp = Annotated[
                 {"type": "string", "format": "date-time"},
                 {"type": "integer", "minimum": SECONDS_BY_MISTAKE_BELOW, "maximum": LATEST_MS},
             ],
-            "description": "RFC 3339, or Unix milliseconds",
+            "description": "RFC 3339, or Unix milliseconds.",
         },
         mode="validation",
     ),
-    WithJsonSchema({"type": "string", "format": "date-time", "description": "RFC 3339 in UTC"}, mode="serialization"),
+    WithJsonSchema({"type": "string", "format": "date-time", "description": "RFC 3339 in UTC."}, mode="serialization"),
 ]

@@ -1,4 +1,4 @@
-"""The table of topics: what each carries, for how long, under which key, written and read by whom."""
+"""The table of topics: messages, key, retention, writers and readers of every topic."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -26,8 +26,8 @@ Cleanup = Literal["delete", "compact"]
 class Topic:
     """One topic of the contract.
 
-    ``partitions`` is None where the deployment decides (the records, and what is co-partitioned with them);
-    ``messages`` is empty for checkpoints, which are a step's own business.
+    ``partitions`` is None where the installation decides (the records, and topics co-partitioned with them).
+    ``messages`` is empty for checkpoints, which are internal to a step.
     """
 
     name: str
@@ -54,12 +54,12 @@ DEAD_LETTERS = "driftwire.dead-letters"
 
 
 def checkpoints_topic(step: str) -> str:
-    """The compacted topic that holds a step's state, partition by partition of its input."""
+    """Return the compacted topic that holds a step's state per input partition."""
     return f"driftwire.{step}-checkpoints"
 
 
 TOPICS: tuple[Topic, ...] = (
-    Topic(RECORDS, (Record,), 1, "subject, subject#n, or none: it only chooses the partition", None, "delete",
+    Topic(RECORDS, (Record,), 1, "subject, subject#n, or none; it only selects the partition", None, "delete",
           7 * DAY_MS, 8 * MEBIBYTE, ("serving systems",), ("detect",), append_time=True),
     Topic(DEPLOYMENTS, (Deployment,), 1, "deployment_id", 1, "delete", 90 * DAY_MS, MEBIBYTE,
           ("CI/CD pipelines", "driftwire deployed"), ("correlate",)),
@@ -82,5 +82,5 @@ TOPICS: tuple[Topic, ...] = (
 
 
 def topic(name: str) -> Topic:
-    """The row of one topic; ``KeyError`` if the contract has no such topic."""
+    """Return the row of a topic. Raises ``KeyError`` if the contract has no such topic."""
     return {row.name: row for row in TOPICS}[name]

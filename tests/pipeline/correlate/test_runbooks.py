@@ -14,7 +14,7 @@ RUNBOOKS = ROOT / CorrelateSettings().runbooks
 def test_every_failure_mode_has_a_runbook_with_all_its_parts(name):
     text = (RUNBOOKS / f"{name}.md").read_text("utf-8")
     assert text.startswith(f"# {MODES[name].title}\n")
-    places = [text.index(f"\n## {part}\n") for part in ("Confirm", "Contain", "Diagnose", "Tell")]
+    places = [text.index(f"\n## {part}\n") for part in ("Confirm", "Contain", "Diagnose", "Communicate")]
     assert places == sorted(places)
     assert len(text) > 800
 
