@@ -68,10 +68,12 @@ def normal_world(seed: int, rows: int) -> dict[str, np.ndarray]:
     }
 
 
-def learned(columns: dict[str, np.ndarray], settings: DetectSettings, *, source: Source = "file") -> Baseline:
-    """The baseline that a learner makes of columns, 50 records a second."""
+def learned(
+    columns: dict[str, np.ndarray], settings: DetectSettings, *, source: Source = "file", per_s: float = 50.0
+) -> Baseline:
+    """The baseline that a learner makes of columns."""
     learner = Learner("support-bot", settings)
-    for part in blocks(columns):
+    for part in blocks(columns, per_s=per_s):
         learner.observe(part)
     return learner.baseline(source)
 
