@@ -7,7 +7,7 @@ from load.score.simulation.scenario import Scenario, Touch
 from load.world import BOUNDED, Columns
 
 EMBEDDING = "embedding"
-"""Told by the stream, record by record: see ``load/score/stream.py``."""
+"""Told by the stream, record by record: see ``load/score/simulation/stream.py``."""
 
 LABELS = ("finish_reason", "fingerprint", "error_type", "schema_id", "provider_model", "region", "tenant")
 

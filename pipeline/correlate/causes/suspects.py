@@ -1,7 +1,7 @@
 """Suspects: what probably caused an incident, best first, each with its score and reason.
 
 score = nearness x fit x scope, unless versions served side by side. Nearness in time is that of
-``pipeline/correlate/nearness.py``. Fit is the failure mode's: usual cause 1, possible 0.6, hardly ever 0.2. Scope is 1 for
+``pipeline/correlate/causes/proximity.py``. Fit is the failure mode's: usual cause 1, possible 0.6, hardly ever 0.2. Scope is 1 for
 a change of the subject itself, 0.8 for one of its environment or provider. A version that is bad while the others are
 good in the same minutes is the cause, whatever its distance; one that does as the others do is hardly it. A score is an
 order to look in, no probability.

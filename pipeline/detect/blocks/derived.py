@@ -32,8 +32,8 @@ class Derived:
     - ``repeated``: whether an output's fingerprint is among those of the 64 outputs before it.
     - ``finish_reason_usual`` and ``error_type_usual``: whether the label is the usual one, ``.._new`` whether it was
       never seen. Which is usual is settled by the first 200, or by a baseline; what was ever seen, likewise.
-    - ``embedding_similarity``: see ``pipeline/detect/embeddings.py``.
-    - ``throughput_ratio``: see ``pipeline/detect/throughput.py``.
+    - ``embedding_similarity``: see ``pipeline/detect/blocks/embeddings.py``.
+    - ``throughput_ratio``: see ``pipeline/detect/blocks/throughput.py``.
 
     Parameters
     ----------

@@ -11,7 +11,7 @@ from pipeline.detect.signals import Block
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A block and its numbers, as ``pipeline/detect/layout.py`` lays them out.
+    """A block and its numbers, as ``pipeline/detect/layout/layout.py`` lays them out.
 
     Attributes
     ----------

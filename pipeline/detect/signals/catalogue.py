@@ -61,7 +61,7 @@ def _row(
 def _derived(
     name: str, layer: Layer, kind: SignalKind, direction: Direction, unit: str, failure_mode: str, role: Role
 ) -> Signal:
-    """A signal that no record carries; see ``pipeline/detect/derived.py``."""
+    """A signal that no record carries; see ``pipeline/detect/blocks/derived.py``."""
     low, high = (-1.0 if name == "embedding_similarity" else 0.0), 1.0 if kind != "amount" else AMOUNT_MAX
     return Signal(name, DERIVED, name, layer, kind, direction, unit, failure_mode, role, low, high)
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import betaincinv
 
-from pipeline.detect.judge import Judge as Monitor
+from pipeline.detect.monitor import Judge as Monitor
 from pipeline.detect.settings import DetectSettings
 from tests.pipeline.detect.worlds import START_MS, blocks, learned
 
