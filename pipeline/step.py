@@ -23,7 +23,7 @@ class Input(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class RawMessage:
     """An :class:`Input` made by hand: by tests and by tools that drive a step without Kafka."""
 
     topic: str
@@ -74,6 +74,6 @@ class Step(Protocol):
         """The parts of the state that changed since the last call, by key; None for a part that is gone."""
         ...
 
-    def restart_walks(self) -> None:
+    def on_gap(self) -> None:
         """Forget what must not span a hole: messages between the last and the next are lost for good."""
         ...

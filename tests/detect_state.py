@@ -4,7 +4,7 @@ from aiokafka import TopicPartition
 
 from pipeline.detect.step import DetectStep
 from pipeline.detect.stream.parts import PARTITION_KEY
-from pipeline.step import Message
+from pipeline.step import RawMessage
 from schemas.dead_letter import DeadLetter
 from schemas.topics import BASELINES, DEAD_LETTERS, checkpoints_topic
 from topologies.configuration.configuration import Configuration
@@ -14,7 +14,7 @@ from topologies.runtime.checkpoint import read_to_end
 
 async def restored(bootstrap: str, configuration: Configuration, *, replay: bool = False) -> list[DetectStep]:
     """A step for each partition of the records, as its next owner would take it up, with all that it had buffered."""
-    baselines: list[Message] = [message async for message in read_all(bootstrap, BASELINES)]
+    baselines: list[RawMessage] = [message async for message in read_all(bootstrap, BASELINES)]
     steps = []
     for partition in range(configuration.kafka.records_partitions):
         step = DetectStep(partition, configuration.detect, replay=replay)

@@ -125,7 +125,7 @@ async def run(folder: Path, messages: list[Sent], last: list[Sent]) -> Left:
 
 def state_of_the_good(step: DetectStep) -> dict[str, Any]:
     """All that is known of the good records of one partition, the buffered ones looked at."""
-    unit = step.units[GOOD]
+    unit = step.streams[GOOD]
     unit.flush()
     return {
         "counts": dict(unit.counts),
@@ -198,7 +198,7 @@ async def test_bad_messages_one_to_one_among_good_ones_change_nothing_for_the_go
     show(check_kinds(among), totals)
     assert alone.letters == []
     assert [state_of_the_good(step) for step in among.steps] == [state_of_the_good(step) for step in alone.steps]
-    assert sum(step.units[GOOD].counts["used"] for step in among.steps) == len(good) + len(last)
+    assert sum(step.streams[GOOD].counts["used"] for step in among.steps) == len(good) + len(last)
 
     records = [sent.kind.records if sent.kind else 1 for sent in among.places.values()]
     assert totals["messages"] == len(mixed) + len(last)
@@ -207,13 +207,13 @@ async def test_bad_messages_one_to_one_among_good_ones_change_nothing_for_the_go
 
     limit = Configuration().detect.subjects_max
     beyond = [letter for letter in among.letters if letter.reason == "subject_limit"]
-    assert [len(step.units) for step in among.steps] == [limit] * PARTITIONS
+    assert [len(step.streams) for step in among.steps] == [limit] * PARTITIONS
     assert len(beyond) == SUBJECTS - PARTITIONS * (limit - len({GOOD, SUBJECT}))
 
     dropped: set[tuple[str, str]] = set()
     for step in among.steps:
-        step.units[SUBJECT].flush()
-        dropped |= set(step.units[SUBJECT].columns.bad_fields)
+        step.streams[SUBJECT].flush()
+        dropped |= set(step.streams[SUBJECT].columns.bad_fields)
     assert dropped == {pair for sent in bad if sent.kind for pair in sent.kind.dropped}
 
     for left in (alone, among):

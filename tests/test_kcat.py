@@ -185,7 +185,7 @@ def test_the_example_records_are_used_and_only_a_time_out_of_range_makes_one_a_d
     settle(kcat, "detect")
     assert len(kcat.read(DEAD_LETTERS)) == before + len(letters)
     steps = asyncio.run(restored(kcat.bootstrap, CONFIGURATION))
-    units = [unit for step in steps for subject, unit in step.units.items() if subject.startswith("today-")]
+    units = [unit for step in steps for subject, unit in step.streams.items() if subject.startswith("today-")]
     assert sum(unit.counts["used"] for unit in units) == len(records)
     for unit in units:
         unit.flush()

@@ -11,10 +11,10 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from load.errors import LoadError
 from load.stage import read_offsets, unless_it_fails
-from pipeline.detect.findings import drift_of
+from pipeline.detect.findings import read_drift
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
-from pipeline.step import Message
+from pipeline.step import RawMessage
 from schemas.baseline import Baseline
 from schemas.drift import Drift
 from schemas.topics import BASELINES, DEAD_LETTERS, DRIFTS, RECORDS, checkpoints_topic
@@ -93,7 +93,7 @@ async def judged_share(bootstrap: str, settings: DetectSettings, baseline: Basel
     shares = []
     for partition in range(partitions):
         step = DetectStep(partition, settings, replay=False)
-        step.control(Message(BASELINES, 0, 0, 0, None, baseline.to_json()))
+        step.control(RawMessage(BASELINES, 0, 0, 0, None, baseline.to_json()))
         parts = await read_to_end(bootstrap, TopicPartition(checkpoints_topic("detect"), partition))
         problems = list(step.restore((key, value) for key, value in parts.items() if not key.startswith(b"\x00")))
         if problems:
@@ -139,7 +139,7 @@ async def _forget_earlier_runs(configuration: Configuration) -> None:
 async def _drifts(bootstrap: str) -> list[Drift]:
     async with aclosing(read_all(bootstrap, DRIFTS)) as messages:
         values = [message.value async for message in messages if message.value is not None]
-    return [drift for drift in map(drift_of, values) if drift is not None]
+    return [drift for drift in map(read_drift, values) if drift is not None]
 
 
 async def _count(bootstrap: str, name: str) -> int:

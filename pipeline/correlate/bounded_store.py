@@ -6,7 +6,7 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 
 
-class Kept(Generic[Item]):
+class BoundedStore(Generic[Item]):
     """At most ``limit`` items; the oldest to *arrive* makes room.
 
     Not the one of the oldest event time: otherwise a few dated far ahead would occupy their places for ever.

@@ -8,9 +8,9 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from pipeline.codec import decode, encode
-from pipeline.correlate.causes import Shifts
-from pipeline.correlate.deployments import Deployments
-from pipeline.correlate.incidents import Clocks, Facts, Incidents, Tracked, facts_state
+from pipeline.correlate.causes import WorkloadShifts
+from pipeline.correlate.deployments import DeploymentHistory
+from pipeline.correlate.incidents import IncidentClocks, IncidentState, IncidentStore, TrackedDrift, facts_state
 
 SETTINGS_HASH = ""
 """Of the checkpoint. No setting changes what the state means, so a changed setting forgets no open incident."""
@@ -21,16 +21,16 @@ PART_BYTES_MAX = 900_000
 Loaded = dict[str, list[tuple[str, dict[str, Any]]]]
 
 
-class Parts:
+class CheckpointParts:
     """What of the state changed, by kind and name."""
 
-    def __init__(self, clocks: Clocks, deployments: Deployments, shifts: Shifts, incidents: Incidents) -> None:
+    def __init__(self, clocks: IncidentClocks, deployments: DeploymentHistory, shifts: WorkloadShifts, incidents: IncidentStore) -> None:
         self._clocks = clocks
         self._deployments = deployments
         self._shifts = shifts
         self._incidents = incidents
         self._changed: set[tuple[str, str]] = set()
-        self._written: dict[str, dict[str, Tracked]] = {}
+        self._written: dict[str, dict[str, TrackedDrift]] = {}
 
     def mark(self, kind: str, *names: str) -> None:
         """Remember that something changed: an ``incident`` with all that belongs to it, or another kind."""
@@ -74,7 +74,7 @@ class Parts:
             except (KeyError, TypeError, ValueError) as problem:
                 yield _left_out("incident", name, problem)
             else:
-                self._incidents.keep(facts)
+                self._incidents.add(facts)
                 self._written[name] = _copy(facts)
 
     def _incident(self, name: str) -> Iterator[tuple[bytes, bytes | None]]:
@@ -90,8 +90,8 @@ class Parts:
             yield _part("told", name, None)
             yield _part("incident", name, None)
             return
-        if facts.told is not None:
-            yield _part("told", name, facts.told.model_dump(exclude_none=True))
+        if facts.last_published is not None:
+            yield _part("told", name, facts.last_published.model_dump(exclude_none=True))
         yield _part("incident", name, facts_state.dump(facts))
         self._written[name] = _copy(facts)
 
@@ -107,8 +107,8 @@ def _part(kind: str, name: str, state: dict[str, Any] | None) -> tuple[bytes, by
     return f"{kind}/{name}".encode(), value
 
 
-def _copy(facts: Facts) -> dict[str, Tracked]:
-    return {drift_id: Tracked(each.place, each.shown, each.newest) for drift_id, each in facts.tracked.items()}
+def _copy(facts: IncidentState) -> dict[str, TrackedDrift]:
+    return {drift_id: TrackedDrift(each.place, each.published, each.newest) for drift_id, each in facts.tracked.items()}
 
 
 def _left_out(kind: str, name: str, problem: Exception) -> str:

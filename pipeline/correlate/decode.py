@@ -34,7 +34,7 @@ class Unreadable:
     detail: str
 
 
-def read(topic: str, value: bytes | None) -> Drift | Tick | Deployment | Command | Unreadable:
+def decode_message(topic: str, value: bytes | None) -> Drift | Tick | Deployment | Command | Unreadable:
     """The message in some bytes of a topic.
 
     Raises

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from pipeline.correlate.playbook import BusinessHours, Response, known_regimes
-from pipeline.correlate.severity import Move, Name, Promise, Rule
+from pipeline.correlate.playbook import BusinessHours, ResponseTimes, known_regimes
+from pipeline.correlate.severity import SeverityAdjustment, RuleName, SLA, SeverityRule
 from pipeline.wording import nearest
 from schemas.incident import Severity
 
@@ -98,10 +98,10 @@ class CorrelateSettings(BaseModel):
         max_length=300,
         description="Location of the runbooks. The file name of the failure mode is appended.",
     )
-    severity_rules: tuple[Rule, ...] = Field(
+    severity_rules: tuple[SeverityRule, ...] = Field(
         default=(), max_length=200, description="Your own severity rules. They are evaluated before the built-in rules."
     )
-    severity_adjustments: tuple[Move, ...] = Field(
+    severity_adjustments: tuple[SeverityAdjustment, ...] = Field(
         default=(),
         max_length=50,
         description="Your own severity adjustments, by blast radius. One with the name of a built-in adjustment replaces "
@@ -114,19 +114,19 @@ class CorrelateSettings(BaseModel):
         description="Seconds for which the rules must ask for a lower severity before it falls. Higher values make the "
         "severity change less often and stay high for longer.",
     )
-    sla: tuple[Promise, ...] = Field(
+    sla: tuple[SLA, ...] = Field(
         default=(),
         max_length=10_000,
         description="Limits that were promised for the signals of a subject. A change that breaks a limit is more severe "
         "than the same change within it.",
     )
-    kill_switches: dict[Name, Name] = Field(
+    kill_switches: dict[RuleName, RuleName] = Field(
         default_factory=dict,
         max_length=10_000,
         description="Feature flag that switches off each subject (its kill switch), such as { support-bot = "
         '"support_bot_enabled" }.',
     )
-    response: tuple[Response, ...] = Field(
+    response: tuple[ResponseTimes, ...] = Field(
         default=(), max_length=4, description="Response times per severity that differ from the playbook."
     )
     regimes: tuple[str, ...] = Field(
@@ -190,7 +190,7 @@ class CorrelateSettings(BaseModel):
 
     @field_validator("response")
     @classmethod
-    def _have_one_table_per_severity(cls, response: tuple[Response, ...]) -> tuple[Response, ...]:
+    def _have_one_table_per_severity(cls, response: tuple[ResponseTimes, ...]) -> tuple[ResponseTimes, ...]:
         for severity, count in Counter(each.severity for each in response).items():
             if count > 1:
                 raise ValueError(f"severity {severity} appears {count} times; put all its times in one table")
@@ -198,7 +198,7 @@ class CorrelateSettings(BaseModel):
 
     @field_validator("sla")
     @classmethod
-    def _have_one_table_per_signal(cls, sla: tuple[Promise, ...]) -> tuple[Promise, ...]:
+    def _have_one_table_per_signal(cls, sla: tuple[SLA, ...]) -> tuple[SLA, ...]:
         counts = Counter((promise.subject, promise.signal) for promise in sla)
         for (subject, signal), count in counts.items():
             if count > 1:

@@ -3,30 +3,30 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from pipeline.correlate.causes import Known, Shifts, explains
-from pipeline.correlate.checkpoint import Parts
-from pipeline.correlate.decode import Unreadable, read
+from pipeline.correlate.causes import DiagnosisContext, WorkloadShifts, can_explain
+from pipeline.correlate.checkpoint import CheckpointParts
+from pipeline.correlate.decode import Unreadable, decode_message
 from pipeline.correlate.deployments import (
-    Deployments,
-    Served,
+    DeploymentHistory,
+    ServedTraffic,
     is_declared,
-    names_what_it_touches,
+    has_scope,
     relearn_output,
-    touches,
+    affects,
 )
 from pipeline.correlate.incidents import (
-    Clocks,
-    Facts,
-    Grouping,
-    Incidents,
-    Standing,
-    follow,
-    incomplete,
-    refusal,
-    was_followed,
+    IncidentClocks,
+    IncidentState,
+    IncidentGrouping,
+    IncidentStore,
+    IncidentStanding,
+    apply_command,
+    missing_field,
+    refusal_reason,
+    was_applied,
 )
-from pipeline.correlate.response import NEVER, remind
-from pipeline.correlate.revision import tell
+from pipeline.correlate.response import NEVER, add_due_reminders
+from pipeline.correlate.revision import build_revision
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.severity import default_table
 from pipeline.dead_letters import dead_letter
@@ -62,13 +62,13 @@ class CorrelateStep:
 
     def __init__(self, settings: CorrelateSettings) -> None:
         self._settings = settings
-        self._clocks = Clocks()
-        self._deployments = Deployments(settings.deployments_max)
-        self._shifts = Shifts(settings.workload_shifts_max)
+        self._clocks = IncidentClocks()
+        self._deployments = DeploymentHistory(settings.deployments_max)
+        self._shifts = WorkloadShifts(settings.workload_shifts_max)
         table = default_table().extended(settings.severity_rules, settings.severity_adjustments)
-        self._incidents = Incidents(settings, table)
-        self._grouping = Grouping(settings, self._incidents)
-        self._parts = Parts(self._clocks, self._deployments, self._shifts, self._incidents)
+        self._incidents = IncidentStore(settings, table)
+        self._grouping = IncidentGrouping(settings, self._incidents)
+        self._parts = CheckpointParts(self._clocks, self._deployments, self._shifts, self._incidents)
         self.limits_hit: Counter[str] = Counter()
 
     def step(self, messages: Sequence[Input]) -> list[Output]:
@@ -85,7 +85,7 @@ class CorrelateStep:
         del wall_ms
         return []
 
-    def restart_walks(self) -> None:
+    def on_gap(self) -> None:
         """Nothing: no sum here spans messages. A hole can cost a drift, and the next evidence of it opens the incident."""
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
@@ -95,10 +95,10 @@ class CorrelateStep:
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
         """Take up parts in any order; a line for each that does not fit and is left out."""
         yield from self._parts.restore(parts)
-        self._grouping.take_up()
+        self._grouping.restore()
 
     def _take(self, message: Input) -> Iterator[Output]:
-        content = read(message.topic, message.value)
+        content = decode_message(message.topic, message.value)
         match content:
             case Unreadable(reason, detail):
                 yield dead_letter("correlate", message, reason, detail)
@@ -124,8 +124,8 @@ class CorrelateStep:
                 continue
             moved = was_unfinished and any(
                 [
-                    self._incidents.calm(facts, now),
-                    self._incidents.rest(facts, now),
+                    self._incidents.downgrade_if_due(facts, now),
+                    self._incidents.resolve_if_quiet(facts, now),
                     self._deployed(facts, then + 1, now),
                 ]
             )
@@ -137,22 +137,22 @@ class CorrelateStep:
         subject = drift.subject
         touched = {facts.incident_id for facts in self._incidents.of_subject(subject) if self._unfinished(facts)}
         if drift.tier != "cause":
-            about = None if self._is_declared(drift) else self._incidents.take(drift)
+            about = None if self._is_declared(drift) else self._incidents.apply_drift(drift)
             touched |= set() if about is None else {about.incident_id}
-        elif explains(drift) and drift.state != "recovered":
+        elif can_explain(drift) and drift.state != "recovered":
             touched |= self._shift(drift)
         moved = [facts for facts in self._incidents.of_subject(subject) if facts.incident_id in touched]
         for facts in moved:
             facts.clock = max(facts.clock, drift.updated_at)
-            self._incidents.calm(facts, self._now(facts))
-            self._incidents.rest(facts, self._now(facts))
+            self._incidents.downgrade_if_due(facts, self._now(facts))
+            self._incidents.resolve_if_quiet(facts, self._now(facts))
         # Grouped before anything is told: what becomes a child at once pages nobody.
         yield from self._tell_all([*moved, *self._grouping.regroup(moved)])
         yield from self._make_room()
 
     def _is_declared(self, drift: Drift) -> bool:
-        served = Served(subject=drift.subject, environment=drift.environment, provider=drift.provider)
-        return is_declared(drift, self._deployments.of(served, 0, drift.updated_at))
+        served = ServedTraffic(subject=drift.subject, environment=drift.environment, provider=drift.provider)
+        return is_declared(drift, self._deployments.affecting(served, 0, drift.updated_at))
 
     def _shift(self, drift: Drift) -> set[str]:
         gone = self._shifts.add(drift)
@@ -163,7 +163,7 @@ class CorrelateStep:
         return {facts.incident_id for facts in self._incidents.of_subject(drift.subject)}
 
     def _deployment(self, deployment: Deployment, message: Input) -> Iterator[Output]:
-        if not names_what_it_touches(deployment):
+        if not has_scope(deployment):
             detail = "the deployment names no subject, environment or provider: say what it changed"
             yield dead_letter("correlate", message, "contract", detail)
             return
@@ -176,75 +176,75 @@ class CorrelateStep:
         if relearn is not None:
             yield relearn
         for facts in list(self._incidents):
-            if touches(deployment, _served(self._incidents.merged.whole(facts))):
+            if affects(deployment, _served(self._incidents.merged.merged_view(facts))):
                 yield from self._tell(facts)
 
     def _command(self, command: Command, message: Input) -> Iterator[Output]:
         if command.action == "silence":
             return
         facts = self._incidents.get(command.incident_id or "")
-        if facts is not None and was_followed(command, facts):
+        if facts is not None and was_applied(command, facts):
             return
-        problem = incomplete(command) or refusal(command, self._known(command))
+        problem = missing_field(command) or refusal_reason(command, self._known(command))
         if problem is not None or facts is None:
             yield dead_letter("correlate", message, "contract", problem or "")
             return
         merged = self._incidents.merged
         before = list(merged.targets(facts))
-        follow(command, facts, merged.whole(facts).detected_at, entries_max=self._settings.log_entries_max)
-        merged.place(facts, facts.membership.into)
+        apply_command(command, facts, merged.merged_view(facts).detected_at, entries_max=self._settings.log_entries_max)
+        merged.merge_into(facts, facts.membership.into)
         yield from self._tell_all([*before, facts, *merged.members(facts), *self._grouping.regroup([*before, facts])])
 
-    def _known(self, command: Command) -> dict[str, Standing]:
+    def _known(self, command: Command) -> dict[str, IncidentStanding]:
         """What a command names of the incidents, and what is merged into the one it is about."""
         merged = self._incidents.merged
         named = [self._incidents.get(each) for each in (command.incident_id, command.into) if each is not None]
         found = [each for each in named if each is not None]
         return {
-            each.incident_id: Standing.of_facts(merged.whole(each))
+            each.incident_id: IncidentStanding.of_facts(merged.merged_view(each))
             for each in [*found, *(member for one in found[:1] for member in merged.members(one))]
         }
 
-    def _tell_all(self, touched: Iterable[Facts]) -> Iterator[Output]:
+    def _tell_all(self, touched: Iterable[IncidentState]) -> Iterator[Output]:
         """Tell incidents and what they are merged into, parents first: who hears that a child is closed knows why."""
         everyone = {one.incident_id: one for each in touched for one in (each, *self._incidents.merged.targets(each))}
         for facts in sorted(everyone.values(), key=lambda each: (each.membership.scope is None, each.incident_id)):
             if self._incidents.merged.members(facts):
-                self._incidents.rest(facts, self._now(facts))
+                self._incidents.resolve_if_quiet(facts, self._now(facts))
             yield from self._tell(facts)
 
-    def _tell(self, facts: Facts) -> Iterator[Output]:
+    def _tell(self, facts: IncidentState) -> Iterator[Output]:
         """Tell an incident; and the others of its subject, if it says something else than before of the versions then live."""
-        before = facts.told
+        before = facts.last_published
         yield from self._tell_one(facts)
-        if before is not None and facts.told is not None and _says(before) == _says(facts.told):
+        if before is not None and facts.last_published is not None and _says(before) == _says(facts.last_published):
             return
         for other in self._incidents.of_subject(facts.subject):
-            if other is not facts and other.told is not None:
+            if other is not facts and other.last_published is not None:
                 yield from self._tell_one(other)
 
-    def _tell_one(self, facts: Facts) -> Iterator[Output]:
+    def _tell_one(self, facts: IncidentState) -> Iterator[Output]:
         self._parts.mark("incident", facts.incident_id)
         now = self._now(facts)
         self._remind(facts, now)
         others = [each for each in self._incidents.of_subject(facts.subject) if each is not facts]
-        known = Known(self._deployments, self._shifts.of(facts.subject), others, now)
-        incident = tell(self._incidents.merged.to_tell(facts), known, self._settings)
+        known = DiagnosisContext(self._deployments, self._shifts.shifts_of(facts.subject), others, now)
+        incident = build_revision(self._incidents.merged.publishable(facts), known, self._settings)
         if incident is not None:
-            facts.told = incident
+            facts.last_published = incident
             yield Output(ALERTS, incident.incident_id.encode(), incident.to_json())
 
-    def _remind(self, facts: Facts, now: int) -> bool:
+    def _remind(self, facts: IncidentState, now: int) -> bool:
         """Give the reminders that are due; whether any is new. Of merged incidents the whole says what is due.
 
         Those of a parent are worked out anew, back to when a person last acted: what its subjects tell may come in any order.
         """
-        whole, before = self._incidents.merged.whole(facts), facts.reminders
+        whole, before = self._incidents.merged.merged_view(facts), facts.reminders
         if not whole.tracked:
             return False
         if facts.membership.scope is not None:
             whole.reminders = [each for each in before if each.at <= facts.acted_at]
-        remind(whole, now, self._settings)
+        add_due_reminders(whole, now, self._settings)
         facts.reminders, facts.quiet_until, facts.first_told_at = (
             whole.reminders,
             whole.quiet_until,
@@ -253,7 +253,7 @@ class CorrelateStep:
         return facts.reminders != before
 
     def _make_room(self) -> Iterator[Output]:
-        while (facts := self._incidents.in_excess()) is not None:
+        while (facts := self._incidents.oldest_in_excess()) is not None:
             self.limits_hit["incidents_max"] += 1
             if facts.resolved_at is None and facts.membership.into is None:
                 self._incidents.close_unresolved(facts)
@@ -264,16 +264,16 @@ class CorrelateStep:
                 self._parts.mark("incident", gone)
             yield from self._tell_all(smaller)
 
-    def _now(self, facts: Facts) -> int:
+    def _now(self, facts: IncidentState) -> int:
         return self._clocks.now(*self._incidents.merged.timing(facts))
 
-    def _unfinished(self, facts: Facts) -> bool:
+    def _unfinished(self, facts: IncidentState) -> bool:
         """Whether time can still change it: a person may have resolved it at a moment that its clock has yet to reach."""
         return facts.resolved_at is None or facts.resolved_at > self._now(facts)
 
-    def _deployed(self, facts: Facts, first_ms: int, last_ms: int) -> bool:
-        served = _served(self._incidents.merged.whole(facts))
-        return any(True for _ in self._deployments.of(served, first_ms, last_ms))
+    def _deployed(self, facts: IncidentState, first_ms: int, last_ms: int) -> bool:
+        served = _served(self._incidents.merged.merged_view(facts))
+        return any(True for _ in self._deployments.affecting(served, first_ms, last_ms))
 
 
 def _says(incident: Incident) -> tuple[int, Severity]:
@@ -281,5 +281,5 @@ def _says(incident: Incident) -> tuple[int, Severity]:
     return incident.started_at, incident.severity
 
 
-def _served(facts: Facts) -> Served:
-    return Served(facts.subject, facts.named("environment"), facts.named("provider"))
+def _served(facts: IncidentState) -> ServedTraffic:
+    return ServedTraffic(facts.subject, facts.common_label("environment"), facts.common_label("provider"))

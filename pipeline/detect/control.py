@@ -3,8 +3,8 @@
 from pydantic import ValidationError
 
 from pipeline.dead_letters import dead_letter
-from pipeline.detect.intake import parse
-from pipeline.detect.monitor import Judge
+from pipeline.detect.intake import parse_json
+from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from pipeline.step import Input, Output
 from schemas.baseline import Baseline
@@ -18,18 +18,18 @@ def read_control(message: Input, value: bytes, settings: DetectSettings) -> Base
             return Relearn.from_json(value)
     except ValidationError as problem:
         return dead_letter(
-            "detect", message, "contract", f"the message does not say what to learn anew: {line(problem)}"
+            "detect", message, "contract", f"the message does not say what to learn anew: {one_line(problem)}"
         )
     try:
         baseline = Baseline.from_json(value)
-        Judge(baseline, settings)
+        Monitor(baseline, settings)
     except (ValidationError, ValueError, TypeError, KeyError, IndexError) as problem:
-        detail = f"the message is no baseline that can be judged by: {line(problem)}"
+        detail = f"the message is no baseline that can be judged by: {one_line(problem)}"
         return dead_letter("detect", message, "contract", detail)
     return baseline
 
 
-def line(problem: Exception) -> str:
+def one_line(problem: Exception) -> str:
     """One line of what a library may say in many, without what the message held."""
     if isinstance(problem, ValidationError):
         first = problem.errors(include_input=False, include_url=False)[0]
@@ -39,7 +39,7 @@ def line(problem: Exception) -> str:
 
 def _is_relearn(value: bytes) -> bool:
     try:
-        content = parse(value)
+        content = parse_json(value)
     except ValueError:
         return False
     return isinstance(content, dict) and content.get("type") == "relearn"

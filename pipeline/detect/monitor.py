@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.detectors import Bank, Crossing, Demotion, LateBursts, PaneMeans, watched_of
-from pipeline.detect.findings import Finding, Latch, Minutes, Recent, ended, statement
-from pipeline.detect.layout import Layout, View, samples_of
-from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBES, Moved, Side, sides_of
-from pipeline.detect.segments import Seen, SegmentDrifts, Segments, is_of_one_small_tenant
+from pipeline.detect.detectors import PageHinkleyBank, Crossing, Demotion, LateBursts, AdwinBank, adwin_channels
+from pipeline.detect.findings import Finding, Latch, MinuteSeries, RecentValues, build_end, build_finding
+from pipeline.detect.layout import Layout, BlockView, cut_samples
+from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBE_SIGNALS, Moved, OneSidedTest, derive_tests
+from pipeline.detect.segments import SegmentObservation, SegmentDrifts, Segments, is_single_small_tenant
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import Block
 from schemas.baseline import Baseline
@@ -22,7 +22,7 @@ _KEPT = ("bank", "late_bursts", "means", "recent", "demotion", "segments", "segm
 """The parts that have a state of their own."""
 
 
-class Judge:
+class Monitor:
     """The Page-Hinkley bank and ADWIN over one unit, with what is latched and whose evidence is due.
 
     The same blocks give the same findings and, after a :meth:`dump` and :meth:`load` anywhere between two, the same
@@ -52,31 +52,31 @@ class Judge:
 
     def __init__(self, baseline: Baseline, settings: DetectSettings) -> None:
         self.baseline, self._settings = baseline, settings
-        self._sides, self.unjudged = sides_of(baseline, settings)
+        self._sides, self.unjudged = derive_tests(baseline, settings)
         self._layout = Layout(baseline, self._sides)
-        self._bank = Bank(
+        self._bank = PageHinkleyBank(
             self._sides, self._layout.side_channels, self._layout.side_carried, settings.recovery_evidence
         )
         self._late_bursts = LateBursts(self._sides, self._layout, self._bank)
-        self._watched, self._tickets = watched_of(self._sides, self._layout)
-        self._means = PaneMeans(self._watched, settings.adwin_delta, settings.adwin_records)
-        self._recent = Recent(self._layout.valued)
+        self._watched, self._tickets = adwin_channels(self._sides, self._layout)
+        self._means = AdwinBank(self._watched, settings.adwin_delta, settings.adwin_records)
+        self._recent = RecentValues(self._layout.valued)
         self._segments = Segments(self._sides, self._layout, settings)
         self._segment_drifts = SegmentDrifts(self._segments, baseline, settings)
-        self._minutes = Minutes(self._layout)
+        self._minutes = MinuteSeries(self._layout)
         self._latches: dict[int, Latch] = {}
         self._demotion = Demotion(self._sides)
         self.judged_values = self.seen_values = 0
 
     @property
-    def sides(self) -> Sequence[Side]:
+    def tests(self) -> Sequence[OneSidedTest]:
         """What is watched of the whole subject."""
         return self._sides
 
     @property
-    def walks(self) -> NDArray[np.float64]:
+    def test_statistics(self) -> NDArray[np.float64]:
         """Shape ``(S, 8)``: the evidence of each side now, for each of its bets."""
-        return self._bank.walks
+        return self._bank.test_statistics
 
     @property
     def latched(self) -> NDArray[np.bool_]:
@@ -92,8 +92,8 @@ class Judge:
         self.judged_values += values.size - int(np.count_nonzero(np.isnan(values)))
         if not self._sides:
             return []
-        view = View(block, values, self._layout.grid(samples_of(block.panes), values))
-        seen = self._segments.see(view, block.segments, block.versions)
+        view = BlockView(block, values, self._layout.grid(cut_samples(block.panes), values))
+        seen = self._segments.observe(view, block.segments, block.versions)
         withheld: set[int] = set()
         crossings = self._bank.observe(view.grid, block.times_ms, partial(self._may_fire, view, seen, withheld))
         self._late_bursts.settle(view)
@@ -106,20 +106,20 @@ class Judge:
         found = [self._crossed(view, crossing) for crossing in crossings]
         found += self._changes(view)
         found += self._evidence_due(view)
-        found += self._segment_drifts.findings(view, seen, {self._sides[side].moved for side in self._latches})
+        found += self._segment_drifts.findings(view, seen, {self._sides[side].crossing_key for side in self._latches})
         self._recent.observe(values)
         self._minutes.observe(view)
         return [self._told(finding, view) for _, finding in sorted(found, key=lambda pair: pair[0])]
 
-    def own_normals(self) -> list[tuple[str, str, Moved]]:
+    def excluded_tests(self) -> list[tuple[str, str, Moved]]:
         """Segment values with a normal of their own: dimension, value, and the side that is not judged there."""
-        return self._segments.own_normals()
+        return self._segments.excluded_tests()
 
     def close(self, now_ms: int) -> list[Finding]:
         """What is to be said of all that was said to be off, when another baseline judges from now on."""
         latches, self._latches = list(self._latches.values()), {}
         found = [
-            ended(
+            build_end(
                 self._sides[latch.side],
                 self.baseline.signals[self._sides[latch.side].signal.name],
                 latch,
@@ -130,12 +130,12 @@ class Judge:
         ]
         return found + self._segment_drifts.close(now_ms)
 
-    def restart(self) -> None:
+    def reset_evidence(self) -> None:
         """All walks and windows to their beginning, latches kept: the records to come do not follow the last."""
-        self._bank.restart()
-        self._late_bursts.restart()
-        self._means.restart()
-        self._segments.bank.restart()
+        self._bank.reset()
+        self._late_bursts.reset()
+        self._means.reset()
+        self._segments.bank.reset()
 
     def dump(self) -> dict[str, Any]:
         """The state: plain values, arrays and bytes."""
@@ -166,29 +166,29 @@ class Judge:
         self.judged_values = int(state["judged_values"])
         self.seen_values = int(state["seen_values"])
 
-    def _told(self, finding: Finding, view: View) -> Finding:
-        told, pane = self._minutes.told(finding, self.baseline.signals[finding.signal.name]), view.block.panes[-1]
-        share = self._minutes.share(finding, view) or self._segments.traffic_share(finding.segment, int(pane))
+    def _told(self, finding: Finding, view: BlockView) -> Finding:
+        told, pane = self._minutes.series(finding, self.baseline.signals[finding.signal.name]), view.block.panes[-1]
+        share = self._minutes.traffic_share(finding, view) or self._segments.traffic_share(finding.segment, int(pane))
         return replace(told, traffic_share=share)
 
-    def _may_fire(self, view: View, seen: Seen | None, withheld: set[int], crossing: Crossing) -> bool:
+    def _may_fire(self, view: BlockView, seen: SegmentObservation | None, withheld: set[int], crossing: Crossing) -> bool:
         """Whether it is no burst that came late, and no bad minute of one user; what one small tenant does is withheld.
 
         Harm is never withheld: that it comes of one tenant, as an attack mostly does, makes it no smaller.
         """
         side = self._sides[crossing.side]
-        if crossing.side in withheld or self._late_bursts.lifted(crossing, view):
+        if crossing.side in withheld or self._late_bursts.remove_excess(crossing, view):
             return False
-        if side.tier != "page" or side.signal.name in PROBES:
+        if side.tier != "page" or side.signal.name in PROBE_SIGNALS:
             return True
-        if side.signal.layer != "safety" and is_of_one_small_tenant(self._segments, side.moved, view, seen):
+        if side.signal.layer != "safety" and is_single_small_tenant(self._segments, side.crossing_key, view, seen):
             withheld.add(crossing.side)
             return False
-        return crossing.tally[0] >= PAGE_RECORDS or self._segments.tenants(side.moved) > 1
+        return crossing.tally[0] >= PAGE_RECORDS or self._segments.tenants(side.crossing_key) > 1
 
-    def _crossed(self, view: View, crossing: Crossing) -> tuple[int, Finding]:
+    def _crossed(self, view: BlockView, crossing: Crossing) -> tuple[int, Finding]:
         """A side that fired, or recovered: then ``now`` looks at the records since the recovery began."""
-        row = view.row(crossing.sample, int(self._layout.side_signals[crossing.side]))
+        row = view.last_carrying_row(crossing.sample, int(self._layout.side_signals[crossing.side]))
         at_crossing = self._tally(view, crossing.sample + 1, crossing.side)
         if crossing.side not in self._latches:
             latch = self._latch(view.block, row, crossing)
@@ -199,7 +199,7 @@ class Judge:
         latch.add(at_crossing)
         self._bank.rearm(crossing.side)
         if not self._is_latched(crossing.side):
-            self._segment_drifts.rearm(self._sides[crossing.side].moved)
+            self._segment_drifts.rearm(self._sides[crossing.side].crossing_key)
         column = int(self._layout.side_channels[crossing.side])
         for index, watched in enumerate(self._watched):
             if watched.column == column:
@@ -224,7 +224,7 @@ class Judge:
         self._bank.latch(crossing.side, crossing.tally[1] / max(crossing.tally[0], 1.0))
         return latch
 
-    def _changes(self, view: View) -> list[tuple[int, Finding]]:
+    def _changes(self, view: BlockView) -> list[tuple[int, Finding]]:
         """Tickets for the changes that ADWIN saw, unless the side or the page beside it has fired already."""
         found = []
         for change in self._means.observe(view.grid):
@@ -239,7 +239,7 @@ class Judge:
             found.append((change.row, self._finding(latch, "firing", view, change.row, crossing.tally)))
         return found
 
-    def _tally(self, view: View, sample: int, side: int) -> NDArray[np.float64]:
+    def _tally(self, view: BlockView, sample: int, side: int) -> NDArray[np.float64]:
         """Before a sample of a block: the records that carry a side's signal, and the sum of its channel."""
         tally: NDArray[np.float64] = view.grid.totals[sample].take(
             [self._layout.side_carried[side], self._layout.side_channels[side]]
@@ -247,15 +247,15 @@ class Judge:
         return tally
 
     def _is_latched(self, index: int) -> bool:
-        what = self._sides[index].moved
-        return any(self._sides[other].moved == what for other in self._latches)
+        what = self._sides[index].crossing_key
+        return any(self._sides[other].crossing_key == what for other in self._latches)
 
-    def _evidence_due(self, view: View) -> list[tuple[int, Finding]]:
+    def _evidence_due(self, view: BlockView) -> list[tuple[int, Finding]]:
         """Evidence again of what fired some time ago; what no record carried since the last message is not repeated."""
         last = view.block.panes.size - 1
         found = []
         for latch in self._latches.values():
-            if latch.falls_due(int(view.block.panes[last]), self._settings.evidence_after_s):
+            if latch.next_due(int(view.block.panes[last]), self._settings.evidence_after_s):
                 count, total = latch.recent
                 found.append((last, self._finding(latch, "evidence", view, last, (count, total))))
         return found
@@ -264,7 +264,7 @@ class Judge:
         self,
         latch: Latch,
         state: DriftState,
-        view: View,
+        view: BlockView,
         row: int,
         tally: tuple[float, float],
         *,
@@ -272,11 +272,11 @@ class Judge:
     ) -> Finding:
         side = self._sides[latch.side]
         now = None
-        if self._layout.normal(latch.side) is not None:
+        if self._layout.baseline_median(latch.side) is not None:
             place, count = int(self._layout.side_signals[latch.side]), max(1.0, tally[0])
             now = self._recent.median(place, view.values, rows=row + 1, count=count)
         recovered = (evidence or 0.0, self._settings.recovery_evidence)
-        return statement(
+        return build_finding(
             side,
             self.baseline.signals[side.signal.name],
             latch,
@@ -285,5 +285,5 @@ class Judge:
             tally=tally,
             now=now,
             weighed=recovered if state == "recovered" else (latch.evidence, side.threshold),
-            where=self._segments.carrying(side.moved),
+            where=self._segments.carrying(side.crossing_key),
         )

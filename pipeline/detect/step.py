@@ -8,23 +8,23 @@ from numpy.typing import NDArray
 
 from pipeline.codec import decode as decode_state
 from pipeline.codec import encode
-from pipeline.detect.baselines import KeptBaselines
-from pipeline.detect.control import line, read_control
+from pipeline.detect.baselines import BaselineStore
+from pipeline.detect.control import one_line, read_control
 from pipeline.detect.intake import (
     Admission,
     Admitted,
     Originals,
-    Placed,
-    Progress,
-    Reader,
+    PositionedOutput,
+    WatermarkHistory,
+    RecordReader,
     Run,
     Watermark,
-    arrive,
-    by_place,
-    by_subject,
+    decode_batch,
+    order_by_position,
+    split_by_subject,
 )
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.stream import PARTITION_KEY, Judged, Restorer, Unit, Written, changed_parts, joined, push_replayed
+from pipeline.detect.stream import PARTITION_KEY, MonitoredCount, StreamRestorer, Stream, Written, changed_parts, joined, push_replayed
 from pipeline.step import Input, Output
 from schemas.relearn import Relearn
 from schemas.topics import DEAD_LETTERS
@@ -64,20 +64,20 @@ class DetectStep:
         self._digest = settings.digest()
         self._replay = replay
         self._admission = Admission(settings, replay=replay)
-        self._reader = Reader()
+        self._reader = RecordReader()
         self._watermark = Watermark(partition)
-        self._kept = KeptBaselines(settings.subjects_max)
-        self._units: dict[str, Unit] = {}
+        self._kept = BaselineStore(settings.subjects_max)
+        self._units: dict[str, Stream] = {}
         self._written: dict[str, Written] = {}
         self._gone: list[Written] = []
         self._counts: Counter[str] = Counter()
-        self._evicted = Judged()
+        self._evicted = MonitoredCount()
         self._evictable_from_ms = 0
         self._touched = False
         self._ticked_ms = self._ticked_messages = 0
 
     @property
-    def units(self) -> dict[str, Unit]:
+    def streams(self) -> dict[str, Stream]:
         """The units by subject, to look at."""
         return self._units
 
@@ -85,10 +85,10 @@ class DetectStep:
         """Take records, in the order of their offsets; drifts, baselines, dead letters and ticks come out."""
         self._touched = True
         values = [message.value for message in messages]
-        arrived = arrive(values, self._reader, bytes_max=self._settings.record_bytes_max)
+        arrived = decode_batch(values, self._reader, bytes_max=self._settings.record_bytes_max)
         originals = Originals(messages, arrived.arrays)
         outputs = [
-            (reject.place, originals.at(reject.place).dead_letter(reject.reason, reject.detail))
+            (reject.place, originals.original_at(reject.place).dead_letter(reject.reason, reject.detail))
             for reject in arrived.rejects
         ]
         self._counts["messages"] += len(messages)
@@ -97,7 +97,7 @@ class DetectStep:
         outputs += letters
         if admitted.subjects:
             outputs += self._within_limit(admitted, originals)
-        ordered = by_place(outputs)
+        ordered = order_by_position(outputs)
         self._counts["dead_letters"] += sum(output.topic == DEAD_LETTERS for output in ordered)
         return ordered
 
@@ -116,7 +116,7 @@ class DetectStep:
             self._kept.add_relearn(content)
             return [] if unit is None else unit.relearn(content)
         self._kept.add(content, message.value, self._units)
-        return [] if unit is None else unit.offer(content)
+        return [] if unit is None else unit.offer_baseline(content)
 
     def tick(self, wall_ms: int) -> list[Output]:
         """Tell of the watermark and the wall clock, and of subjects that fell silent.
@@ -129,7 +129,7 @@ class DetectStep:
         messages = self._counts["messages"]
         if messages == self._ticked_messages or wall_ms - self._watermark.at_ms <= CAUGHT_UP_MS:
             for unit in self._units.values():
-                outputs += unit.wait(elapsed_ms, wall_ms)
+                outputs += unit.advance_silence(elapsed_ms, wall_ms)
         self._ticked_ms, self._ticked_messages = wall_ms, messages
         return outputs
 
@@ -139,7 +139,7 @@ class DetectStep:
         for written in gone:
             yield from written.drop_all()
         for subject, unit in self._units.items():
-            if unit.touched:
+            if unit.changed:
                 yield from changed_parts(unit, self._written[subject], self._digest)
         if self._touched:
             self._touched = False
@@ -147,7 +147,7 @@ class DetectStep:
                 "watermark": self._watermark.at_ms,
                 "counts": dict(sorted(self._counts.items())),
                 "seen": self._evicted.seen,
-                "judged": self._evicted.judged,
+                "judged": self._evicted.monitored,
             }
             yield PARTITION_KEY, encode(state, kind=PARTITION, settings_hash=self._digest)
 
@@ -160,15 +160,15 @@ class DetectStep:
         for subject in sorted(units):
             pieces = units[subject]
             written = Written(subject, {part: len(chunks) for part, chunks in pieces.items()})
-            restorer = Restorer(
+            restorer = StreamRestorer(
                 subject,
                 self._partition,
                 self._settings,
                 parts={part: b"".join(chunks) for part, chunks in pieces.items()},
-                kept=self._kept.of(subject),
+                kept=self._kept.baselines_of(subject),
                 relearns=self._kept.relearns_of(subject),
             )
-            unit = restorer.unit()
+            unit = restorer.restore()
             yield from restorer.problems
             if unit is None:
                 self._gone.append(written)
@@ -176,18 +176,18 @@ class DetectStep:
                 stale = {part: written.chunks.pop(part) for part in restorer.stale}
                 self._gone.append(Written(subject, stale))
                 self._units[subject], self._written[subject] = unit, written
-        self._kept.settle()
+        self._kept.finish_restore()
 
-    def restart_walks(self) -> None:
+    def on_gap(self) -> None:
         """Start all evidence anew: records between the last and the next are lost for good."""
         for unit in self._units.values():
-            unit.restart_walks()
+            unit.reset_evidence()
 
     def judged_share(self) -> float:
         """Of all finite signal values that arrived, the share that a ready baseline judged; 0 before any."""
-        judged = [self._evicted, *(unit.judged for unit in self._units.values())]
+        judged = [self._evicted, *(unit.monitored for unit in self._units.values())]
         seen = sum(each.seen for each in judged)
-        return sum(each.judged for each in judged) / seen if seen else 0.0
+        return sum(each.monitored for each in judged) / seen if seen else 0.0
 
     def counts(self) -> dict[str, int]:
         """What became of the records: ``records`` = ``used`` + ``duplicates`` + ``held`` + ``dead_letters``.
@@ -199,7 +199,7 @@ class DetectStep:
         total.update(self._counts)
         for unit in self._units.values():
             total.update(unit.counts)
-            total["held"] += unit.gate.held
+            total["held"] += unit.event_time_guard.held
             total["bad_fields"] += unit.columns.bad_fields.total()
         total["subjects"] = len(self._units)
         return dict(total)
@@ -209,11 +209,11 @@ class DetectStep:
             state = decode_state(value, kind=PARTITION, settings_hash=self._digest)
             self._watermark.at_ms = state["watermark"]
             self._counts = Counter(state["counts"])
-            self._evicted = Judged(state["seen"], state["judged"])
+            self._evicted = MonitoredCount(state["seen"], state["judged"])
         except (ValueError, KeyError, TypeError) as problem:
-            yield line(problem)
+            yield one_line(problem)
 
-    def _within_limit(self, admitted: Admitted, originals: Originals) -> list[Placed]:
+    def _within_limit(self, admitted: Admitted, originals: Originals) -> list[PositionedOutput]:
         """Push records into their units, as long as there may be more units."""
         arrived = admitted.run
         distinct = dict.fromkeys(admitted.subjects)
@@ -223,8 +223,8 @@ class DetectStep:
                 self._add(subject)
             if len(distinct) == 1:
                 return self._push([(admitted.subjects[0], arrived)], originals)
-            return self._push(by_subject(admitted.subjects, range(len(admitted.subjects)), arrived), originals)
-        outputs: list[Placed] = []
+            return self._push(split_by_subject(admitted.subjects, range(len(admitted.subjects)), arrived), originals)
+        outputs: list[PositionedOutput] = []
         ready: list[int] = []
         latest_ms = max(self._watermark.at_ms, int(arrived.times_ms.max()))
         for index, subject in enumerate(admitted.subjects):
@@ -232,22 +232,22 @@ class DetectStep:
                 place = arrived.places[index]
                 if len(self._units) >= self._settings.subjects_max and latest_ms > self._evictable_from_ms:
                     # Who is silent is only known once all records before this one have been seen.
-                    outputs += self._push(by_subject(admitted.subjects, ready, arrived), originals)
+                    outputs += self._push(split_by_subject(admitted.subjects, ready, arrived), originals)
                     ready = []
                     outputs += self._make_room(place)
                 if len(self._units) >= self._settings.subjects_max:
                     detail = f"this partition has {self._settings.subjects_max} subjects: raise subjects_max"
-                    outputs.append((place, originals.at(place).dead_letter("subject_limit", detail)))
+                    outputs.append((place, originals.original_at(place).dead_letter("subject_limit", detail)))
                     continue
                 self._add(subject)
             ready.append(index)
-        return outputs + self._push(by_subject(admitted.subjects, ready, arrived), originals)
+        return outputs + self._push(split_by_subject(admitted.subjects, ready, arrived), originals)
 
-    def _push(self, runs: Iterable[tuple[str, Run]], originals: Originals) -> list[Placed]:
+    def _push(self, runs: Iterable[tuple[str, Run]], originals: Originals) -> list[PositionedOutput]:
         """Push runs into their units; the ticks of a replay are among what comes out."""
         if self._replay:
             return self._push_replayed(runs, originals)
-        outputs: list[Placed] = []
+        outputs: list[PositionedOutput] = []
         times_ms: list[NDArray[np.int64]] = []
         for subject, run in runs:
             if len(run):
@@ -257,14 +257,14 @@ class DetectStep:
             self._watermark.at_ms = max(self._watermark.at_ms, *(int(times.max()) for times in times_ms))
         return outputs
 
-    def _push_replayed(self, runs: Iterable[tuple[str, Run]], originals: Originals) -> list[Placed]:
+    def _push_replayed(self, runs: Iterable[tuple[str, Run]], originals: Originals) -> list[PositionedOutput]:
         """Push what the gates of the units let through, with the silences in between and the ticks of event time."""
-        outputs: list[Placed] = []
-        admitted: list[tuple[Unit, Run]] = []
+        outputs: list[PositionedOutput] = []
+        admitted: list[tuple[Stream, Run]] = []
         for subject, arrived in runs:
             unit = self._units[subject]
-            unit.touched = True
-            run, letters = unit.gate.admit(arrived, unit.watermark, originals, self._reader)
+            unit.changed = True
+            run, letters = unit.event_time_guard.admit(arrived, unit.watermark, originals, self._reader)
             outputs += letters
             if len(run):
                 admitted.append((unit, run))
@@ -272,21 +272,21 @@ class DetectStep:
             return outputs
         times_ms = np.concatenate([run.times_ms for _, run in admitted])
         places = np.array([place for _, run in admitted for place in run.places], dtype=np.int64)
-        progress = Progress(self._watermark.at_ms, times_ms, places)
+        progress = WatermarkHistory(self._watermark.at_ms, times_ms, places)
         least_ms = round(self._settings.silence_min_s * 1000)
         outputs += push_replayed(admitted, self._units.values(), progress, least_ms=least_ms)
         return outputs + self._watermark.advance(times_ms, places)
 
     def _add(self, subject: str) -> None:
-        unit = Unit(subject, self._partition, self._settings)
-        for kept in self._kept.of(subject):
-            unit.offer(kept.read())
+        unit = Stream(subject, self._partition, self._settings)
+        for kept in self._kept.baselines_of(subject):
+            unit.offer_baseline(kept.read())
         self._units[subject], self._written[subject] = unit, Written(subject)
         self._evictable_from_ms = 0
 
-    def _make_room(self, place: int) -> list[Placed]:
+    def _make_room(self, place: int) -> list[PositionedOutput]:
         """Let the unit go that has been silent longest, if it has no baseline and was silent for long enough."""
-        free = [unit for unit in self._units.values() if unit.judge is None and not unit.pending]
+        free = [unit for unit in self._units.values() if unit.monitor is None and not unit.pending]
         oldest = min(free, key=lambda unit: (unit.watermark, unit.subject), default=None)
         silent_from_ms = self._watermark.at_ms - SILENT_MS
         if oldest is None or oldest.watermark >= silent_from_ms:
@@ -297,5 +297,5 @@ class DetectStep:
         self._gone.append(self._written.pop(oldest.subject))
         self._counts.update(oldest.counts)
         self._counts["bad_fields"] += oldest.columns.bad_fields.total()
-        self._evicted = Judged(self._evicted.seen + oldest.judged.seen, self._evicted.judged + oldest.judged.judged)
-        return oldest.gate.give_up(place)
+        self._evicted = MonitoredCount(self._evicted.seen + oldest.monitored.seen, self._evicted.monitored + oldest.monitored.monitored)
+        return oldest.event_time_guard.release_all(place)

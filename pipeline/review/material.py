@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.correlate.deployments import Good, Served, rollback_of, takes_back, touches
+from pipeline.correlate.deployments import KnownGood, ServedTraffic, find_rollback, reverts, affects
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
 from schemas.drift import Drift
@@ -83,8 +83,8 @@ class Material:
     def rollback_of(self, suspect: Suspect) -> Deployment | None:
         """The first deployment that takes a suspect back, or brings the version that the incident said to go back to."""
         steps = [step for each in self.revisions for step in each.containment if step.action == "rollback"]
-        good = next((Good(step.to_version) for step in reversed(steps) if step.to_version is not None), None)
-        return rollback_of(self.deployment_of(suspect), good, list(self.deployments))
+        good = next((KnownGood(step.to_version) for step in reversed(steps) if step.to_version is not None), None)
+        return find_rollback(self.deployment_of(suspect), good, list(self.deployments))
 
     @property
     def rollbacks(self) -> list[Deployment]:
@@ -93,7 +93,7 @@ class Material:
             each
             for each in self.deployments
             if each.timestamp >= self.incident.detected_at
-            and (each.rollback_of is not None or any(takes_back(each, other) for other in self.deployments))
+            and (each.rollback_of is not None or any(reverts(each, other) for other in self.deployments))
         ]
 
 
@@ -127,7 +127,7 @@ def material(
     ordered = tuple(known[number] for number in sorted(known))
     now = Material(ordered)
     incident, first, last = now.incident, now.incident.started_at - LOOK_BACK_MS, now.end
-    served = Served(incident.subject, incident.environment, incident.provider)
+    served = ServedTraffic(incident.subject, incident.environment, incident.provider)
     ids = {line.drift_id for line in incident.evidence}
     states = {
         (drift.drift_id, drift.sequence): drift
@@ -141,7 +141,7 @@ def material(
         tuple(sorted(states.values(), key=lambda each: (each.updated_at, each.drift_id, each.sequence))),
         tuple(
             sorted(
-                (each for each in told.values() if touches(each, served) and first <= each.timestamp <= last),
+                (each for each in told.values() if affects(each, served) and first <= each.timestamp <= last),
                 key=lambda each: (each.timestamp, each.deployment_id),
             )
         ),

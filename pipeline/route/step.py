@@ -92,7 +92,7 @@ class RouteStep:
         """Nothing: every decision is made when a revision comes."""
         return []
 
-    def restart_walks(self) -> None:
+    def on_gap(self) -> None:
         """Nothing: no decision spans two revisions but what receivers were told, and that stays true over a hole."""
 
     def pending(self) -> list[Dispatch]:

@@ -5,7 +5,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.detect.offline import Smallest, smallest_changes
+from pipeline.detect.offline import SmallestChange, smallest_changes
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import channels
 from schemas.baseline import Baseline, SignalBaseline
@@ -105,8 +105,8 @@ def _picture(signal: SignalBaseline) -> str:
     return ""
 
 
-def _changes(name: str, signal: SignalBaseline, changes: list[Smallest]) -> Text:
-    known = channels.signal_named(name, signal.kind)
+def _changes(name: str, signal: SignalBaseline, changes: list[SmallestChange]) -> Text:
+    known = channels.signal_by_name(name, signal.kind)
     unit = f" {known.unit}" if known is not None and known.unit else ""
     words = []
     for change in sorted(changes, key=lambda each: each.side, reverse=True):

@@ -8,7 +8,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.detect.findings import percent
-from pipeline.detect.offline import Explained, Trace
+from pipeline.detect.offline import Explanation, TestTrace
 from pipeline.detect.signals import channels
 from schemas.timestamp import clock_time, format_timestamp
 
@@ -21,7 +21,7 @@ SHOWN_FROM = 0.25
 _BARS = " ▁▂▃▄▅▆▇█"
 
 
-def explanation(explained: Explained, signals: tuple[str, ...]) -> RenderableType:
+def explanation(explained: Explanation, signals: tuple[str, ...]) -> RenderableType:
     """What happened to each channel; those of ``signals``, or else those that something happened to."""
     if explained.baseline is None:
         return Text(
@@ -56,7 +56,7 @@ def explanation(explained: Explained, signals: tuple[str, ...]) -> RenderableTyp
     return Group(*parts)
 
 
-def to_json(explained: Explained) -> dict[str, Any]:
+def to_json(explained: Explanation) -> dict[str, Any]:
     """The same for programs: every channel, its evidence as a share of the threshold by time."""
     return {
         "subject": explained.subject,
@@ -69,7 +69,7 @@ def to_json(explained: Explained) -> dict[str, Any]:
                 "side": trace.side.direction,
                 "tier": trace.side.tier,
                 "normal": trace.normal,
-                "edge": trace.side.edge,
+                "edge": trace.side.null_boundary,
                 "threshold": trace.side.threshold,
                 "highest": round(trace.highest * trace.side.threshold, 3),
                 "why": why(trace),
@@ -95,7 +95,7 @@ def to_json(explained: Explained) -> dict[str, Any]:
     }
 
 
-def picture(trace: Trace) -> str:
+def picture(trace: TestTrace) -> str:
     """Evidence over time, the largest of each stretch; a full block is a channel that has fired.
 
     >>> from types import SimpleNamespace
@@ -117,7 +117,7 @@ def picture(trace: Trace) -> str:
     return "".join(bars)
 
 
-def why(trace: Trace) -> str:
+def why(trace: TestTrace) -> str:
     """In words, what came of a channel and why."""
     fired = next((drift for drift in trace.drifts if drift.state == "firing"), None)
     if fired is not None:
@@ -130,20 +130,20 @@ def why(trace: Trace) -> str:
     return f"came near at {clock_time(at)} and did not last: no {trace.side.tier}"
 
 
-def _head(explained: Explained) -> str:
+def _head(explained: Explanation) -> str:
     baseline = explained.baseline
     version = "" if baseline is None else f"judged by baseline {baseline.baseline_version}"
     return f"{explained.subject}: {explained.records} records, {version}"
 
 
-def _is_shown(trace: Trace, signals: tuple[str, ...]) -> bool:
+def _is_shown(trace: TestTrace, signals: tuple[str, ...]) -> bool:
     if signals:
         return trace.side.signal.name in signals
     return trace.highest >= SHOWN_FROM or bool(trace.drifts)
 
 
-def _band(trace: Trace) -> str:
+def _band(trace: TestTrace) -> str:
     side = trace.side
     if side.channel in channels.BINARY:
-        return f"{percent(trace.normal)}, {'to' if side.rising else 'from'} {percent(side.edge)}"
-    return f"rank {trace.normal:.2f}, {'to' if side.rising else 'from'} {side.edge:.2f}"
+        return f"{percent(trace.normal)}, {'to' if side.rising else 'from'} {percent(side.null_boundary)}"
+    return f"rank {trace.normal:.2f}, {'to' if side.rising else 'from'} {side.null_boundary:.2f}"

@@ -63,7 +63,7 @@ def learn_command(
 
     The files are NDJSON, optionally gzipped (.gz), and are given in the order of their times.
     """
-    from pipeline.detect.baselines import moving_signals  # noqa: PLC0415
+    from pipeline.detect.baselines import nonstationary_signals  # noqa: PLC0415
     from pipeline.detect.offline import learn_history  # noqa: PLC0415  slow to import, and --help needs none of it
     from topologies.baselines import read_lines  # noqa: PLC0415
     from topologies.configuration import load  # noqa: PLC0415
@@ -104,7 +104,7 @@ def learn_command(
         f"{output}: baseline {baseline.baseline_version} of {baseline.subject}, {len(baseline.signals)} signals, "
         f"{baseline.records} records over {_format_duration(span_s)}; unusable records: {refused}"
     )
-    moving = moving_signals(baseline)
+    moving = nonstationary_signals(baseline)
     if moving:
         click.echo(
             f"not monitored, because the second half of the records differs from the first: {', '.join(moving)}; "

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from pipeline.correlate.severity import Promise
+from pipeline.correlate.severity import SLA
 from pipeline.detect.signals import catalogue
 from pipeline.wording import nearest
 
@@ -12,7 +12,7 @@ CUSTOM_PREFIX = "custom."
 _NAMES = [signal.name for signal in (*catalogue.SIGNALS, *catalogue.EVENTS)]
 
 
-def unknown_signals(promises: Iterable[Promise]) -> list[str]:
+def unknown_signals(promises: Iterable[SLA]) -> list[str]:
     """One line per SLA whose signal is not in the catalogue, with the nearest known signal.
 
     >>> unknown_signals([Promise(subject="support-bot", signal="latncy_ms", maximum=2000)])

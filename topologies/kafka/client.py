@@ -14,7 +14,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError
 from aiokafka.structs import ConsumerRecord
 
-from pipeline.step import Message
+from pipeline.step import RawMessage
 from topologies.errors import Failure
 
 CONNECT_TIMEOUT_S = 10.0
@@ -42,7 +42,7 @@ class WriteRefused(Failure):
     """The broker answers, and does not take the message."""
 
 
-async def read_all(bootstrap: str, topic: str) -> AsyncGenerator[Message]:
+async def read_all(bootstrap: str, topic: str) -> AsyncGenerator[RawMessage]:
     """All committed messages that a topic holds at the time of the call, oldest first within a partition.
 
     Parameters
@@ -79,7 +79,7 @@ async def read_all(bootstrap: str, topic: str) -> AsyncGenerator[Message]:
             behind = {partition for partition in behind if await consumer.position(partition) < ends[partition]}
 
 
-async def follow(bootstrap: str, topic: str, *, from_start: bool = False) -> AsyncGenerator[Message]:
+async def follow(bootstrap: str, topic: str, *, from_start: bool = False) -> AsyncGenerator[RawMessage]:
     """Committed messages of a topic as they come, until the caller stops; outages of the broker are waited out.
 
     Parameters
@@ -199,5 +199,5 @@ def _unreachable(bootstrap: str) -> BrokerUnreachable:
     )
 
 
-def _message(record: ConsumerRecord) -> Message:
-    return Message(record.topic, record.partition, record.offset, record.timestamp, record.key, record.value)
+def _message(record: ConsumerRecord) -> RawMessage:
+    return RawMessage(record.topic, record.partition, record.offset, record.timestamp, record.key, record.value)

@@ -9,7 +9,7 @@ import orjson
 from pydantic import ValidationError
 
 from pipeline.review.material import Material, material
-from pipeline.step import Message
+from pipeline.step import RawMessage
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
 from schemas.drift import Drift
@@ -65,7 +65,7 @@ async def _read(
             yield kind.from_json(value)
 
 
-async def incidents_in(messages: AsyncIterable[Message]) -> AsyncIterator[Incident]:
+async def incidents_in(messages: AsyncIterable[RawMessage]) -> AsyncIterator[Incident]:
     """Yield the incidents in messages. Report messages that are not incidents on standard error and skip them."""
     async for message in messages:
         try:

@@ -91,7 +91,7 @@ class Owner:
                     "evidence starts anew behind them",
                     self._wiring.name, topic, self.partition, beginning - expected, expected, beginning - 1,
                 )  # fmt: skip
-                self._step.restart_walks()
+                self._step.on_gap()
         self._following.add(topic)
         return True
 

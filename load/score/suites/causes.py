@@ -18,7 +18,7 @@ from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.step import CorrelateStep
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
-from pipeline.step import Message
+from pipeline.step import RawMessage
 from schemas.deployment import Deployment, DeploymentKind
 from schemas.incident import Incident
 from schemas.topics import ALERTS, BASELINES, DEPLOYMENTS, DRIFTS, RECORDS
@@ -154,13 +154,13 @@ def _moved(scenario: Scenario, seed: int, twin: int, planted: Deployed, settings
     baseline = baseline_of(normal_of(seed), settings)
     subject = f"{SUBJECT}-{twin}" if twin else SUBJECT
     step = DetectStep(twin, settings, replay=True)
-    step.control(Message(BASELINES, 0, 0, 0, None, baseline.model_copy(update={"subject": subject}).to_json()))
+    step.control(RawMessage(BASELINES, 0, 0, 0, None, baseline.model_copy(update={"subject": subject}).to_json()))
     own, named = (b'{"subject":"%s"' % name.encode() for name in (SUBJECT, subject))
     moved: list[bytes] = []
     offset = 0
     for part in stream(scenario, seed, planted.rolled_out, twin):
         lines = [line.replace(own, named, 1) for line in part.lines]
-        messages = [Message(RECORDS, twin, offset + row, 0, None, line) for row, line in enumerate(lines)]
+        messages = [RawMessage(RECORDS, twin, offset + row, 0, None, line) for row, line in enumerate(lines)]
         offset += len(messages)
         moved += [output.value for output in step.step(messages) if output.topic == DRIFTS and output.value]
     return moved
@@ -169,8 +169,8 @@ def _moved(scenario: Scenario, seed: int, twin: int, planted: Deployed, settings
 def _incident(moved: Sequence[bytes], deployed: Sequence[Deployment], *, is_late: bool) -> Incident | None:
     """The incident as it is in the end; of several the one with the most evidence."""
     step = CorrelateStep(CorrelateSettings())
-    early = [Message(DEPLOYMENTS, 0, place, 0, None, each.to_json()) for place, each in enumerate(deployed)]
-    drifts = [Message(DRIFTS, 0, place, 0, None, value) for place, value in enumerate(moved)]
+    early = [RawMessage(DEPLOYMENTS, 0, place, 0, None, each.to_json()) for place, each in enumerate(deployed)]
+    drifts = [RawMessage(DRIFTS, 0, place, 0, None, value) for place, value in enumerate(moved)]
     newest: dict[str, Incident] = {}
     for output in step.step([*drifts, *early] if is_late else [*early, *drifts]):
         if output.topic == ALERTS and output.value is not None:

@@ -10,7 +10,7 @@ from load.score.simulation import Scenario, baseline_of, begins_ms, normal_of
 from load.score.suites.floor import floor_of
 from load.score.suites.play import Played, play_scenario
 from load.score.suites.river_detectors import alarms
-from pipeline.detect.one_sided_tests import sides_of
+from pipeline.detect.one_sided_tests import derive_tests
 from pipeline.detect.settings import DetectSettings
 from schemas.drift import Drift
 
@@ -102,7 +102,7 @@ def run_failure(scenario: Scenario, seed: int, settings: DetectSettings) -> Run:
 def at_evidence(evidence: float, scenario: Scenario, seed: int, settings: DetectSettings) -> DetectSettings:
     """The settings under which pages of this baseline need so much evidence: as many false pages a year as that gives."""
     baseline = baseline_of(normal_of(scenario, seed), settings)
-    usual = next(side.threshold for side in sides_of(baseline, settings)[0] if side.tier == "page")
+    usual = next(side.threshold for side in derive_tests(baseline, settings)[0] if side.tier == "page")
     pages = settings.false_pages_per_year * float(np.exp(usual - evidence))
     return settings.model_copy(update={"false_pages_per_year": pages})
 

@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 from load.score.simulation import BASELINE_END_MS, OTHER_CHANCE, Normal, baseline_of, widened
 from load.score.suites.river_detectors import DETECTORS, alarms
 from load.world import DAY_MS, SUBJECT, Columns, Floats, World, json_lines
-from pipeline.detect.findings import drifts_of
+from pipeline.detect.findings import read_drifts
 from pipeline.detect.one_sided_tests import BETS
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
-from pipeline.step import Message
+from pipeline.step import RawMessage
 from schemas.drift import Drift
 from schemas.topics import BASELINES, RECORDS
 
@@ -96,7 +96,7 @@ def listen(quiet: Quiet, settings: DetectSettings) -> Silence:
     """Play one service and count what is said of it, and what river says of the very same values."""
     baseline = baseline_of(quiet.normal, settings)
     step = DetectStep(0, settings, replay=True)
-    step.control(Message(BASELINES, 0, 0, 0, None, baseline.to_json()))
+    step.control(RawMessage(BASELINES, 0, 0, 0, None, baseline.to_json()))
     found: list[tuple[int, Drift]] = []
     values: dict[str, list[Floats]] = {}
     times: list[NDArray[np.int64]] = []
@@ -106,17 +106,17 @@ def listen(quiet: Quiet, settings: DetectSettings) -> Silence:
         lines = json_lines(columns, seed=quiet.seed)
         for start in range(0, len(lines), LOOK_RECORDS):
             messages = [
-                Message(RECORDS, 0, offset + row, 0, None, line)
+                RawMessage(RECORDS, 0, offset + row, 0, None, line)
                 for row, line in enumerate(lines[start : start + LOOK_RECORDS])
             ]
             offset += len(messages)
             found += [(offset, drift) for drift in _firings(step, messages)]
-            judge = step.units[SUBJECT].judge if SUBJECT in step.units else None
+            judge = step.streams[SUBJECT].monitor if SUBJECT in step.streams else None
             if judge is not None:
                 if said is None:
-                    page = max(side.threshold for side in judge.sides if side.tier == "page")
+                    page = max(side.threshold for side in judge.tests if side.tier == "page")
                     said = Silence(quiet.seed, quiet.per_second, page)
-                highest = judge.walks.max(axis=1)[~judge.latched]
+                highest = judge.test_statistics.max(axis=1)[~judge.latched]
                 said.looks += highest.size
                 for level in LEVELS:
                     said.above[level] += int(np.count_nonzero(highest >= level))
@@ -125,7 +125,7 @@ def listen(quiet: Quiet, settings: DetectSettings) -> Silence:
             values.setdefault(name, []).append(column)
     assert said is not None  # noqa: S101  there is a baseline, so there is a judge
     said.records, said.config_hash = offset, settings.digest()
-    said.signal_records = step.units[SUBJECT].judged.judged
+    said.signal_records = step.streams[SUBJECT].monitored.monitored
     _count_ours(said, found)
     times_ms = np.concatenate(times)
     for parts in values.values():
@@ -147,10 +147,10 @@ def _windows(quiet: Quiet) -> Iterator[Columns]:
             yield widened(columns, quiet.seed + OTHER_CHANCE)
 
 
-def _firings(step: DetectStep, messages: list[Message]) -> list[Drift]:
+def _firings(step: DetectStep, messages: list[RawMessage]) -> list[Drift]:
     return [
         drift
-        for drift in drifts_of(step.step(messages))
+        for drift in read_drifts(step.step(messages))
         if drift.state == "firing" and drift.tier != "cause" and drift.signal not in NOT_COUNTED
     ]
 

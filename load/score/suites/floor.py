@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from load.world import Floats
-from pipeline.detect.baselines import RankTable, freed_of, hours_of
-from pipeline.detect.one_sided_tests import Side, sides_of
+from pipeline.detect.baselines import RankTable, remove_profile, hour_of_day
+from pipeline.detect.one_sided_tests import OneSidedTest, derive_tests
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, channels
 from schemas.baseline import Baseline
@@ -54,25 +54,25 @@ def floor_of(
     begun = int(panes[PANES - 1]) + 1 if panes.size >= PANES else int(times_ms.size)
     profiles = {name: learned.profile for name, learned in baseline.signals.items()}
     freed = {
-        name: own if (profile := profiles.get(name)) is None else freed_of(profile, own, hours_of(times_ms))
+        name: own if (profile := profiles.get(name)) is None else remove_profile(profile, own, hour_of_day(times_ms))
         for name, own in values.items()
     }
     needs = [
         _records(side, baseline, freed[side.signal.name])
-        for side in sides_of(baseline, settings)[0]
+        for side in derive_tests(baseline, settings)[0]
         if side.tier == tier and side.signal.name in values
     ]
     return Floor(begun, min(needs, default=np.inf) if values else 0.0)
 
 
-def _records(side: Side, baseline: Baseline, values: Floats) -> float:
+def _records(side: OneSidedTest, baseline: Baseline, values: Floats) -> float:
     own = values[~np.isnan(values)]
     if not own.size:
         return float(np.inf)
     knots = baseline.signals[side.signal.name].knots
-    channel = own if knots is None else channels.of_rank(side.channel, RankTable(knots).ranks(own))
-    surprise = channel - side.edge if side.rising else side.edge - channel
-    null = side.edge if side.rising else 1.0 - side.edge
+    channel = own if knots is None else channels.from_rank(side.channel, RankTable(knots).ranks(own))
+    surprise = channel - side.null_boundary if side.rising else side.null_boundary - channel
+    null = side.null_boundary if side.rising else 1.0 - side.null_boundary
     if surprise.mean() <= 0:
         return float(np.inf)
     stakes = np.geomspace(1e-3, 0.999, STAKES) / null

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 
 from load.score.simulation import Scenario, Told, baseline_of, joined, normal_of, stream
 from load.world import Columns
-from pipeline.detect.findings import drifts_of
+from pipeline.detect.findings import read_drifts
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
-from pipeline.step import Message
+from pipeline.step import RawMessage
 from schemas.baseline import Baseline
 from schemas.drift import Drift
 from schemas.topics import BASELINES, DEAD_LETTERS, RECORDS
@@ -52,7 +52,7 @@ def play(
         Whether a drift is what was looked for: a minute later the rest is not played.
     """
     step = DetectStep(0, settings, replay=True)
-    step.control(Message(BASELINES, 0, 0, 0, None, baseline.to_json()))
+    step.control(RawMessage(BASELINES, 0, 0, 0, None, baseline.to_json()))
     played, offset, kept = Played(baseline), 0, []
     until_ms: int | None = None
     for part in parts:
@@ -61,10 +61,10 @@ def play(
             kept.append(part.columns)
         if until_ms is not None and times_ms.size and times_ms[0] > until_ms:
             continue
-        messages = [Message(RECORDS, 0, offset + row, 0, None, line) for row, line in enumerate(part.lines)]
+        messages = [RawMessage(RECORDS, 0, offset + row, 0, None, line) for row, line in enumerate(part.lines)]
         offset += len(messages)
         outputs = step.step(messages)
-        fired = [drift for drift in drifts_of(outputs) if drift.state == "firing"]
+        fired = [drift for drift in read_drifts(outputs) if drift.state == "firing"]
         played.fired += fired
         if found is not None and until_ms is None:
             until_ms = next((drift.detected_at + AFTERWARDS_MS for drift in fired if found(drift)), None)

@@ -16,8 +16,8 @@ import numpy as np
 import orjson
 
 from load.score.suites.river_detectors import DETECTORS, alarms
-from pipeline.detect.findings import drifts_of
-from pipeline.detect.offline import batches
+from pipeline.detect.findings import read_drifts
+from pipeline.detect.offline import message_batches
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import channels
 from pipeline.detect.step import DetectStep
@@ -98,13 +98,13 @@ class _Told:
 def _tell(lines: Iterable[bytes], settings: DetectSettings) -> _Told:
     step = DetectStep(0, settings, replay=True)
     told = _Told(None, [], 0, 0, {}, 0)
-    for batch in batches(_noted(lines, told), BATCH_MESSAGES):
+    for batch in message_batches(_noted(lines, told), BATCH_MESSAGES):
         outputs = step.step(batch)
         learned = [output.value for output in outputs if output.topic == BASELINES]
         if learned and told.ready_at is None:
             told.ready_at = Baseline.from_json(learned[0] or b"").learned_to
-        told.fired += [drift for drift in drifts_of(outputs) if drift.state == "firing"]
-    told.judged = sum(unit.judged.judged for unit in step.units.values())
+        told.fired += [drift for drift in read_drifts(outputs) if drift.state == "firing"]
+    told.judged = sum(unit.monitored.monitored for unit in step.streams.values())
     return told
 
 

@@ -9,8 +9,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from load.score.suites.cases import read_cases
 from load.world import SUBJECT
-from pipeline.correlate.severity import Promise, decide, default_table
-from pipeline.detect.findings import effect_of
+from pipeline.correlate.severity import SLA, decide_severity, default_table
+from pipeline.detect.findings import effect_size
 from pipeline.detect.signals import catalogue
 from schemas.drift import Drift, Side, Tier
 from schemas.incident import Severity
@@ -88,9 +88,9 @@ def judge(found: Iterable[Case]) -> list[Judged]:
     judged = []
     for case in found:
         promises = {
-            (SUBJECT, name): Promise(subject=SUBJECT, signal=name, maximum=limit) for name, limit in case.sla.items()
+            (SUBJECT, name): SLA(subject=SUBJECT, signal=name, maximum=limit) for name, limit in case.sla.items()
         }
-        decision = decide(table, [drift_of(each) for each in case.drifts], promises)
+        decision = decide_severity(table, [drift_of(each) for each in case.drifts], promises)
         judged.append(Judged(case.says, case.severity, decision.severity, decision.rule, decision.moved_by))
     return judged
 
@@ -104,7 +104,7 @@ def drift_of(evidence: Evidence) -> Drift:
     effect = evidence.effect
     if effect is None:
         shift = 0.3 if side == "up" else -0.3
-        effect = effect_of("rate", evidence.normal, evidence.now, RECORDS, LEARNED)[0] if is_rate else shift
+        effect = effect_size("rate", evidence.normal, evidence.now, RECORDS, LEARNED)[0] if is_rate else shift
     return Drift(
         drift_id=f"{evidence.signal}-{evidence.segment}",
         state="firing",

@@ -3,21 +3,21 @@
 Reads incidents and changes none. May import deployments, incidents and playbook.
 """
 
-from pipeline.correlate.causes.canary import Split
-from pipeline.correlate.causes.diagnosis import Diagnosis, Known, diagnose
-from pipeline.correlate.causes.suspects import NOT_OURS, clear_suspect
-from pipeline.correlate.causes.version_split import MINUTES_MIN, together
-from pipeline.correlate.causes.workload_shifts import Shifts, explains
+from pipeline.correlate.causes.canary import TrafficSplit
+from pipeline.correlate.causes.diagnosis import Diagnosis, DiagnosisContext, diagnose
+from pipeline.correlate.causes.suspects import EXTERNAL_KINDS, clear_suspect
+from pipeline.correlate.causes.version_split import MINUTES_MIN, shared_minutes
+from pipeline.correlate.causes.workload_shifts import WorkloadShifts, can_explain
 
 __all__ = [
     "MINUTES_MIN",
-    "NOT_OURS",
+    "EXTERNAL_KINDS",
     "Diagnosis",
-    "Known",
-    "Shifts",
-    "Split",
+    "DiagnosisContext",
+    "WorkloadShifts",
+    "TrafficSplit",
     "clear_suspect",
     "diagnose",
-    "explains",
-    "together",
+    "can_explain",
+    "shared_minutes",
 ]

@@ -8,13 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.correlate.causes.proximity import Onset, nearness, when
-from pipeline.correlate.incidents import Scope
-from pipeline.correlate.playbook import Mode, failure_modes, phrases
+from pipeline.correlate.causes.proximity import Onset, proximity, describe_time
+from pipeline.correlate.incidents import SharedScope
+from pipeline.correlate.playbook import FailureMode, failure_modes, phrases
 from schemas.drift import Drift
 from schemas.incident import Suspect
 
-Kind = Literal["input_shift", "undeclared_change", "retrieval", "upstream_data"]
+CauseKind = Literal["input_shift", "undeclared_change", "retrieval", "upstream_data"]
 
 SHIFT_WEIGHT = 0.9
 """Of a moved workload signal: it also moves because of what fails, such as prompts that a new template makes longer."""
@@ -25,7 +25,7 @@ FEED_WEIGHT = 0.7
 SHARED_WEIGHT = 0.7
 """Of what the subjects of a parent incident share: a change to it that is known says more."""
 
-FEEDS: dict[str, Kind] = {
+FEEDS: dict[str, CauseKind] = {
     "stale_index": "retrieval",
     "retrieval_quality": "retrieval",
     "embedding_drift": "retrieval",
@@ -35,7 +35,7 @@ FEEDS: dict[str, Kind] = {
 }
 """By failure mode of a signal, what it says is broken."""
 
-_WORDS: dict[Kind, str] = {
+_WORDS: dict[CauseKind, str] = {
     "input_shift": "a shift of inputs",
     "undeclared_change": "a silent change",
     "retrieval": "what retrieval brings",
@@ -44,38 +44,38 @@ _WORDS: dict[Kind, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Moved:
+class CauseDrift:
     """A drift as a cause: of which kind, and how much it says at most."""
 
     drift: Drift
-    kind: Kind
+    kind: CauseKind
     weight: float
 
 
-def shifted(onset: Onset, shifts: Iterable[Drift]) -> list[Suspect]:
+def workload_suspects(onset: Onset, shifts: Iterable[Drift]) -> list[Suspect]:
     """The suspects among workload drifts and first uses that nobody declared; each kind once, by its likeliest drift."""
     moved = []
     for drift in shifts:
-        undeclared = failure_modes.mode_of(drift).name == "undeclared_change"
+        undeclared = failure_modes.failure_mode_of(drift).name == "undeclared_change"
         fit = onset.mode.fit("model" if undeclared else "input_shift")
-        kind: Kind = "undeclared_change" if undeclared else "input_shift"
-        moved.append(Moved(drift, kind, SHIFT_WEIGHT * fit))
+        kind: CauseKind = "undeclared_change" if undeclared else "input_shift"
+        moved.append(CauseDrift(drift, kind, SHIFT_WEIGHT * fit))
     return _suspects(onset, moved)
 
 
-def fed(onset: Onset, drifts: Sequence[Drift]) -> list[Suspect]:
+def feed_suspects(onset: Onset, drifts: Sequence[Drift]) -> list[Suspect]:
     """The suspects among an incident's own drifts: what feeds its answers."""
     own = FEEDS.get(onset.mode.name)
     moved = [
-        Moved(drift, kind, FEED_WEIGHT)
+        CauseDrift(drift, kind, FEED_WEIGHT)
         for drift in drifts
-        if (kind := FEEDS.get(failure_modes.mode_of(drift).name)) is not None
+        if (kind := FEEDS.get(failure_modes.failure_mode_of(drift).name)) is not None
         and (own is not None or onset.mode.family == "output")
     ]
     return _suspects(onset, moved)
 
 
-def shared(onset: Onset, scope: Scope | None, subjects: int) -> list[Suspect]:
+def shared_suspects(onset: Onset, scope: SharedScope | None, subjects: int) -> list[Suspect]:
     """The suspect of an incident of many subjects: what all of them share."""
     if scope is None:
         return []
@@ -91,7 +91,7 @@ def shared(onset: Onset, scope: Scope | None, subjects: int) -> list[Suspect]:
     ]
 
 
-def _suspects(onset: Onset, moved: Iterable[Moved]) -> list[Suspect]:
+def _suspects(onset: Onset, moved: Iterable[CauseDrift]) -> list[Suspect]:
     best: dict[str, Suspect] = {}
     for each in moved:
         if each.drift.started_at > onset.detected_at:
@@ -103,29 +103,29 @@ def _suspects(onset: Onset, moved: Iterable[Moved]) -> list[Suspect]:
     return list(best.values())
 
 
-def _suspect(onset: Onset, moved: Moved) -> Suspect:
+def _suspect(onset: Onset, moved: CauseDrift) -> Suspect:
     drift = moved.drift
     at = drift.started_at
     return Suspect(
         rank=1,
         kind=moved.kind,
         name=(drift.segment if drift.detector == "first_seen" else f"{drift.signal} {drift.side}")[:200],
-        score=round(nearness(at, onset) * moved.weight, 3),
+        score=round(proximity(at, onset) * moved.weight, 3),
         reason=(
-            f"{drift.subject} {phrases.finding(drift)}: it moved at {when(at, onset)}; "
+            f"{drift.subject} {phrases.describe_drift(drift)}: it moved at {describe_time(at, onset)}; "
             f"{_WORDS[moved.kind]} {_how_often(moved, onset.mode)} this ({onset.mode.title.lower()})"
         ),
         at=at,
     )
 
 
-def _how_often(moved: Moved, mode: Mode) -> str:
+def _how_often(moved: CauseDrift, mode: FailureMode) -> str:
     if moved.kind in ("retrieval", "upstream_data"):
         return "often causes"
-    return how_often(mode.fit("model" if moved.kind == "undeclared_change" else "input_shift"))
+    return describe_fit(mode.fit("model" if moved.kind == "undeclared_change" else "input_shift"))
 
 
-def how_often(fit: float) -> str:
+def describe_fit(fit: float) -> str:
     """A fit in words.
 
     >>> how_often(1.0), how_often(0.6), how_often(0.2)

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 
-from pipeline.correlate.playbook import Mode, phrases
+from pipeline.correlate.playbook import FailureMode, phrases
 from schemas.timestamp import clock_time
 
-HALF_NEARNESS_S = 300
+HALF_PROXIMITY_S = 300
 """Seconds before the start, its error left out, at which a change is half as near: a slow one takes time to show."""
 
 WITHIN_ERROR = 0.9
@@ -30,7 +30,7 @@ class Onset:
 
     started_at: int
     detected_at: int
-    mode: Mode
+    mode: FailureMode
     error_s_max: float
 
     @property
@@ -40,7 +40,7 @@ class Onset:
         return max(ERROR_S_MIN, min(self.error_s_max, ERROR_OF_GAP * gap_s))
 
 
-def nearness(at: int, onset: Onset) -> float:
+def proximity(at: int, onset: Onset) -> float:
     """How near to the start a change was, 0 to 1.
 
     >>> from pipeline.correlate.playbook.failure_modes import MODES
@@ -50,12 +50,12 @@ def nearness(at: int, onset: Onset) -> float:
     """
     before_s, error_s = (onset.started_at - at) / 1000, onset.error_s
     if before_s > error_s:
-        return WITHIN_ERROR / (1 + (before_s - error_s) / HALF_NEARNESS_S)
+        return WITHIN_ERROR / (1 + (before_s - error_s) / HALF_PROXIMITY_S)
     if before_s >= 0:
         return 1 - (1 - WITHIN_ERROR) * before_s / error_s
     return 1 + (1 - JUST_AFTER) * before_s / error_s if -before_s <= error_s else AFTER_START
 
 
-def when(at: int, onset: Onset) -> str:
+def describe_time(at: int, onset: Onset) -> str:
     """A time with its distance from the start, in words."""
-    return f"{clock_time(at)}, {phrases.distance(at, onset.started_at)}"
+    return f"{clock_time(at)}, {phrases.describe_distance(at, onset.started_at)}"

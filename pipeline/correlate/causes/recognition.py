@@ -2,12 +2,12 @@
 
 from collections.abc import Collection, Iterable
 
-from pipeline.correlate.playbook import Mode, failure_modes
+from pipeline.correlate.playbook import FailureMode, failure_modes
 from schemas.drift import Drift
 from schemas.incident import Suspect
 
 
-def recognised(lead: Drift, drifts: Iterable[Drift], cause: Suspect | None, window_ms: float, *, outside: bool) -> Mode:
+def recognise_failure_mode(lead: Drift, drifts: Iterable[Drift], cause: Suspect | None, window_ms: float, *, outside: bool) -> FailureMode:
     """The mode that an incident is one of.
 
     Parameters
@@ -36,10 +36,10 @@ def recognised(lead: Drift, drifts: Iterable[Drift], cause: Suspect | None, wind
     for mode in failure_modes.MODES.values():
         if any(_fits(each, named, moved, outside=outside) for each in mode.together):
             return mode
-    return failure_modes.mode_of(lead)
+    return failure_modes.failure_mode_of(lead)
 
 
-def _fits(together: failure_modes.Together, named: set[str], moved: Collection[str], *, outside: bool) -> bool:
+def _fits(together: failure_modes.Signature, named: set[str], moved: Collection[str], *, outside: bool) -> bool:
     return (
         not named.isdisjoint(together.moved)
         and all(name in moved for name in together.moved)
@@ -49,5 +49,5 @@ def _fits(together: failure_modes.Together, named: set[str], moved: Collection[s
 
 
 def _names(drift: Drift) -> set[str]:
-    names = {failure_modes.mode_of(drift).name, drift.signal, f"{drift.signal} {drift.side}"}
+    names = {failure_modes.failure_mode_of(drift).name, drift.signal, f"{drift.signal} {drift.side}"}
     return names | {f"of one {drift.segment.partition('=')[0]}"} if drift.segment else names

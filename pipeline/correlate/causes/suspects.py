@@ -10,12 +10,12 @@ order to look in, no probability.
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from pipeline.correlate.causes.other_causes import fed, how_often, shared, shifted
-from pipeline.correlate.causes.proximity import Onset, nearness, when
-from pipeline.correlate.causes.version_split import Comparison, served, verdict_of
-from pipeline.correlate.deployments import change, labels_of
-from pipeline.correlate.incidents import Scope
-from pipeline.correlate.playbook import Mode
+from pipeline.correlate.causes.other_causes import feed_suspects, describe_fit, shared_suspects, workload_suspects
+from pipeline.correlate.causes.proximity import Onset, proximity, describe_time
+from pipeline.correlate.causes.version_split import VersionComparison, served_versions, best_comparison
+from pipeline.correlate.deployments import describe_change, version_labels
+from pipeline.correlate.incidents import SharedScope
+from pipeline.correlate.playbook import FailureMode
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.wording import quantity
 from schemas.deployment import Deployment
@@ -42,7 +42,7 @@ RIVAL_SHARE = 0.85
 
 
 @dataclass(frozen=True, slots=True)
-class Moves:
+class SuspectEvidence:
     """What moved: the incident's own drifts, and the workload drifts and undeclared first uses of its subject.
 
     ``shown`` are the incident's own as readers know them: what is told with numbers must not change with each message.
@@ -52,12 +52,12 @@ class Moves:
     drifts: Sequence[Drift]
     shown: Sequence[Drift]
     shifts: Sequence[Drift]
-    scope: Scope | None = None
+    scope: SharedScope | None = None
     subjects: int = 1
 
 
-def suspects(
-    onset: Onset, deployments: Collection[Deployment], moves: Moves, settings: CorrelateSettings
+def rank_suspects(
+    onset: Onset, deployments: Collection[Deployment], moves: SuspectEvidence, settings: CorrelateSettings
 ) -> list[Suspect]:
     """The suspects, best first, at most ``settings.suspects_max``.
 
@@ -74,9 +74,9 @@ def suspects(
     """
     deployed = [_deployment(onset, each, moves) for each in deployments]
     others = [
-        *shifted(onset, moves.shifts),
-        *fed(onset, moves.shown),
-        *shared(onset, moves.scope, moves.subjects),
+        *workload_suspects(onset, moves.shifts),
+        *feed_suspects(onset, moves.shown),
+        *shared_suspects(onset, moves.scope, moves.subjects),
     ]
     found = _without_innocents([*deployed, *others])
     plausible = sorted(
@@ -97,13 +97,13 @@ def clear_suspect(found: Sequence[Suspect]) -> Suspect | None:
     return first
 
 
-def _deployment(onset: Onset, deployment: Deployment, moves: Moves) -> Suspect:
+def _deployment(onset: Onset, deployment: Deployment, moves: SuspectEvidence) -> Suspect:
     fit, drifts = onset.mode.fit(deployment.kind), moves.drifts
     scope = 1.0 if deployment.subject is not None or moves.scope is not None else SHARED_SCOPE
-    score = nearness(deployment.timestamp, onset) * fit * scope
+    score = proximity(deployment.timestamp, onset) * fit * scope
     reasons = [
-        f"went live at {when(deployment.timestamp, onset)}",
-        f"a change of kind {deployment.kind} {how_often(fit)} {_noun(onset.mode)}",
+        f"went live at {describe_time(deployment.timestamp, onset)}",
+        f"a change of kind {deployment.kind} {describe_fit(fit)} {_noun(onset.mode)}",
     ]
     if deployment.subject is None:
         reasons.append(f"it touches {_shared(deployment)}, this subject with others")
@@ -122,7 +122,7 @@ def _deployment(onset: Onset, deployment: Deployment, moves: Moves) -> Suspect:
     return Suspect(
         rank=1,
         kind=deployment.kind,
-        name=change(deployment)[:200],
+        name=describe_change(deployment)[:200],
         score=round(score, 3),
         reason="; ".join(reasons),
         split=None if compared is None or compared.verdict == "unclear" else compared.verdict,
@@ -133,18 +133,18 @@ def _deployment(onset: Onset, deployment: Deployment, moves: Moves) -> Suspect:
     )
 
 
-def _compared(deployment: Deployment, drifts: Sequence[Drift]) -> Comparison | None:
-    found = (verdict_of(drifts, version) for version in labels_of(deployment))
+def _compared(deployment: Deployment, drifts: Sequence[Drift]) -> VersionComparison | None:
+    found = (best_comparison(drifts, version) for version in version_labels(deployment))
     return next((each for each in found if each is not None), None)
 
 
 def _is_unseen(deployment: Deployment, drifts: Sequence[Drift]) -> bool:
-    versions = labels_of(deployment)
-    known = {each for version in versions for each in served(drifts, version.partition("=")[0])}
+    versions = version_labels(deployment)
+    known = {each for version in versions for each in served_versions(drifts, version.partition("=")[0])}
     return bool(known) and not known.intersection(versions)
 
 
-def _beside(compared: Comparison, drifts: Iterable[Drift]) -> str:
+def _beside(compared: VersionComparison, drifts: Iterable[Drift]) -> str:
     drift = next(each for each in drifts if each.signal == compared.signal)
     if compared.is_rate:
         new, others = (quantity(each, drift.unit, "rate") for each in (compared.new, compared.others))
@@ -169,7 +169,7 @@ def _without_innocents(found: list[Suspect]) -> list[Suspect]:
     ]
 
 
-def _noun(mode: Mode) -> str:
+def _noun(mode: FailureMode) -> str:
     return f"this ({mode.title.lower()})"
 
 
@@ -178,7 +178,7 @@ def _shared(deployment: Deployment) -> str:
     return " and ".join(f"{what} {name}" for what, name in named if name is not None)
 
 
-NOT_OURS = (
+EXTERNAL_KINDS = (
     "provider_status",
     "input_shift",
     "undeclared_change",
@@ -190,6 +190,6 @@ NOT_OURS = (
 """Kinds of suspects that nobody here can roll back."""
 
 
-def deployment_of(suspect: Suspect | None, deployed: list[Deployment]) -> Deployment | None:
+def find_deployment(suspect: Suspect | None, deployed: list[Deployment]) -> Deployment | None:
     """The deployment that a suspect is; None if it is none."""
     return next((each for each in deployed if suspect and each.deployment_id == suspect.deployment_id), None)

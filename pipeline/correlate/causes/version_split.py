@@ -12,7 +12,7 @@ from typing import Literal
 
 from schemas.drift import MINUTE_MS, Drift, Series
 
-Verdict = Literal["bad", "alike", "unclear"]
+SplitVerdict = Literal["bad", "alike", "unclear"]
 
 SURE_Z = 4.0
 """Standard errors from which on the versions differ: by chance once in thirty thousand comparisons."""
@@ -34,7 +34,7 @@ MINUTES_MIN = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class VersionComparison:
     """A version beside the others of its kind in the same minutes.
 
     ``new`` and ``others`` are what both show, a share or a mean rank; ``z`` is in standard errors, above 0 where the
@@ -43,7 +43,7 @@ class Comparison:
 
     version: str
     signal: str
-    verdict: Verdict
+    verdict: SplitVerdict
     z: float
     new: float
     others: float
@@ -51,7 +51,7 @@ class Comparison:
     is_rate: bool
 
 
-def compare(drift: Drift, version: str) -> Comparison | None:
+def compare_versions(drift: Drift, version: str) -> VersionComparison | None:
     """Hold a version against the others of its kind, since the start of a drift.
 
     That it is worse any other version can show. That it is no worse only older ones can: one that came later may have
@@ -81,7 +81,7 @@ def compare(drift: Drift, version: str) -> Comparison | None:
     return _compared(drift, new, older) or (None if found is None else replace(found, verdict="unclear"))
 
 
-def _compared(drift: Drift, new: Series, others: Sequence[Series]) -> Comparison | None:
+def _compared(drift: Drift, new: Series, others: Sequence[Series]) -> VersionComparison | None:
     both = [
         place
         for place, count in enumerate(new.records)
@@ -110,27 +110,27 @@ def _compared(drift: Drift, new: Series, others: Sequence[Series]) -> Comparison
     error = sqrt(max(variance, spread * pairs / (count + other_count)))
     z = sign * (observed - expected) / error
     shift, other_shift = sign * (new_mean - normal), sign * (other_mean - normal)
-    verdict: Verdict = "unclear"
+    verdict: SplitVerdict = "unclear"
     if z >= SURE_Z and other_shift <= OLD_SHARE_MAX * shift:
         verdict = "bad"
     elif z < ALIKE_Z and other_shift > OLD_SHARE_MAX * shift and pairs * max(shift, other_shift) / error >= SURE_Z:
         verdict = "alike"
-    return Comparison(new.version, drift.signal, verdict, z, new_mean, other_mean, int(count), is_rate)
+    return VersionComparison(new.version, drift.signal, verdict, z, new_mean, other_mean, int(count), is_rate)
 
 
-def verdict_of(drifts: Iterable[Drift], version: str) -> Comparison | None:
+def best_comparison(drifts: Iterable[Drift], version: str) -> VersionComparison | None:
     """The comparison that says most: that a version is bad by any signal, else that it is like the others; None without."""
-    found = [each for drift in drifts if (each := compare(drift, version)) is not None]
+    found = [each for drift in drifts if (each := compare_versions(drift, version)) is not None]
     rank = {"bad": 0, "alike": 1, "unclear": 2}
     return min(found, key=lambda each: (rank[each.verdict], -each.z, each.signal), default=None)
 
 
-def served(drifts: Iterable[Drift], kind: str) -> set[str]:
+def served_versions(drifts: Iterable[Drift], kind: str) -> set[str]:
     """The versions of a kind that served around the start, as ``kind=version``; empty if records do not say."""
     return {each.version for drift in drifts for each in drift.series if _is_of(kind, each)}
 
 
-def together(one: Sequence[int], other: Sequence[int]) -> list[int]:
+def shared_minutes(one: Sequence[int], other: Sequence[int]) -> list[int]:
     """The minutes, counted from the begin of both, in which both have records.
 
     >>> together([5, 0, 2, 1], [0, 3, 4, 2])

@@ -2,24 +2,24 @@
 
 from typing import Any
 
-from pipeline.correlate.bounded_store import Kept
+from pipeline.correlate.bounded_store import BoundedStore
 from pipeline.correlate.playbook import failure_modes
 from schemas.drift import Drift
 
 
-def explains(drift: Drift) -> bool:
+def can_explain(drift: Drift) -> bool:
     """Whether a cause-tier drift can be a cause: what users send, or a change that nobody declared.
 
     Others of that tier, such as the length of answers in tokens, follow from a failure more often than they cause it.
     """
-    return drift.tier == "cause" and failure_modes.mode_of(drift).family == "workload"
+    return drift.tier == "cause" and failure_modes.failure_mode_of(drift).family == "workload"
 
 
-class Shifts:
+class WorkloadShifts:
     """The workload drifts that arrived last, at most ``limit`` of them, as they fired."""
 
     def __init__(self, limit: int) -> None:
-        self._kept = Kept[Drift](limit)
+        self._kept = BoundedStore[Drift](limit)
 
     def add(self, drift: Drift) -> list[str] | None:
         """Keep one; the ids of those that made room, or None if it is known already."""
@@ -27,7 +27,7 @@ class Shifts:
             return None
         return [key for key, _ in self._kept.add(drift.drift_id, drift)]
 
-    def of(self, subject: str) -> list[Drift]:
+    def shifts_of(self, subject: str) -> list[Drift]:
         """Those of a subject."""
         return [drift for drift in self._kept if drift.subject == subject]
 

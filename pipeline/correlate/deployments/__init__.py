@@ -5,31 +5,31 @@ Knows no incident. May import playbook.
 
 from pipeline.correlate.deployments.declared_changes import is_declared, relearn_output
 from pipeline.correlate.deployments.deployments import (
-    Deployments,
-    Served,
-    change,
-    labels_of,
-    names_what_it_touches,
-    takes_back,
-    touches,
+    DeploymentHistory,
+    ServedTraffic,
+    describe_change,
+    version_labels,
+    has_scope,
+    reverts,
+    affects,
 )
-from pipeline.correlate.deployments.known_good import Good, Past, last_known_good
-from pipeline.correlate.deployments.rollbacks import Rollbacks, rollback_of, switched_off
+from pipeline.correlate.deployments.known_good import KnownGood, PastIncident, last_known_good
+from pipeline.correlate.deployments.rollbacks import RollbackIndex, find_rollback, find_kill_switch_use
 
 __all__ = [
-    "Deployments",
-    "Good",
-    "Past",
-    "Rollbacks",
-    "Served",
-    "change",
+    "DeploymentHistory",
+    "KnownGood",
+    "PastIncident",
+    "RollbackIndex",
+    "ServedTraffic",
+    "describe_change",
     "is_declared",
-    "labels_of",
+    "version_labels",
     "last_known_good",
-    "names_what_it_touches",
+    "has_scope",
     "relearn_output",
-    "rollback_of",
-    "switched_off",
-    "takes_back",
-    "touches",
+    "find_rollback",
+    "find_kill_switch_use",
+    "reverts",
+    "affects",
 ]

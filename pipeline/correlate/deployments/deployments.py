@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.correlate.bounded_store import Kept
+from pipeline.correlate.bounded_store import BoundedStore
 from schemas.deployment import Deployment
 
 LABEL_LENGTH_MAX = 200
@@ -13,7 +13,7 @@ LABEL_LENGTH_MAX = 200
 
 
 @dataclass(frozen=True, slots=True)
-class Served:
+class ServedTraffic:
     """What an incident is about, for a deployment to match."""
 
     subject: str
@@ -21,11 +21,11 @@ class Served:
     provider: str | None
 
 
-class Deployments:
+class DeploymentHistory:
     """The deployments that arrived last, at most ``limit`` of them, found by event time."""
 
     def __init__(self, limit: int) -> None:
-        self._kept = Kept[Deployment](limit)
+        self._kept = BoundedStore[Deployment](limit)
         self._times: list[tuple[int, str]] = []
 
     def __len__(self) -> int:
@@ -47,11 +47,11 @@ class Deployments:
             self._times.remove((dropped.timestamp, key))
         return [key for key, _ in gone]
 
-    def of(self, served: Served, first_ms: int, last_ms: int) -> Iterator[Deployment]:
+    def affecting(self, served: ServedTraffic, first_ms: int, last_ms: int) -> Iterator[Deployment]:
         """The deployments that touch it with event times from first to last, both included, in order of time."""
         for place in range(bisect_left(self._times, (first_ms, "")), bisect_left(self._times, (last_ms + 1, ""))):
             deployment = self._kept.get(self._times[place][1])
-            if deployment is not None and touches(deployment, served):
+            if deployment is not None and affects(deployment, served):
                 yield deployment
 
     def dump(self, deployment_id: str) -> dict[str, Any] | None:
@@ -68,12 +68,12 @@ class Deployments:
         insort(self._times, (deployment.timestamp, deployment.deployment_id))
 
 
-def names_what_it_touches(deployment: Deployment) -> bool:
+def has_scope(deployment: Deployment) -> bool:
     """Whether it names a subject, an environment or a provider; one that names none can never be matched."""
     return any(scope is not None for scope in (deployment.subject, deployment.environment, deployment.provider))
 
 
-def touches(deployment: Deployment, served: Served) -> bool:
+def affects(deployment: Deployment, served: ServedTraffic) -> bool:
     """Whether a deployment changes what serves a subject.
 
     A deployment that names a subject touches that one alone; one that names an environment, a provider, or both,
@@ -82,32 +82,32 @@ def touches(deployment: Deployment, served: Served) -> bool:
     if deployment.subject is not None:
         return deployment.subject == served.subject
     return (
-        names_what_it_touches(deployment)
+        has_scope(deployment)
         and deployment.environment in (None, served.environment)
         and deployment.provider in (None, served.provider)
     )
 
 
-def takes_back(later: Deployment, earlier: Deployment) -> bool:
+def reverts(later: Deployment, earlier: Deployment) -> bool:
     """Whether the later deployment is the rollback of the earlier one: it says so, or it brings the old version back."""
     if later.deployment_id == earlier.deployment_id or later.timestamp < earlier.timestamp:
         return False
     if later.rollback_of is not None:
         return later.rollback_of == earlier.deployment_id
     return (
-        line_of(later) == line_of(earlier)
+        component_of(later) == component_of(earlier)
         and later.to_version is not None
         and later.to_version == earlier.from_version
         and later.from_version in (None, earlier.to_version)
     )
 
 
-def line_of(deployment: Deployment) -> tuple[str, str | None, str | None]:
+def component_of(deployment: Deployment) -> tuple[str, str | None, str | None]:
     """What versions follow each other in: the kind, which one of it, and the subject whose own it is, if it is one's own."""
     return (deployment.kind, deployment.name, deployment.subject)
 
 
-def labels_of(deployment: Deployment) -> list[str]:
+def version_labels(deployment: Deployment) -> list[str]:
     """The labels by which records may tell that a deployment's version served them; none if it names no version.
 
     >>> labels_of(Deployment(deployment_id="d-1", timestamp=1795489900000, kind="flag", name="rerank", to_version="on"))
@@ -120,7 +120,7 @@ def labels_of(deployment: Deployment) -> list[str]:
     return [f"{each}={deployment.to_version}"[:LABEL_LENGTH_MAX] for each in kinds]
 
 
-def change(deployment: Deployment) -> str:
+def describe_change(deployment: Deployment) -> str:
     """What a deployment changed, in words.
 
     >>> change(Deployment(deployment_id="d-1", timestamp=1795489900000, kind="prompt", from_version="v41",

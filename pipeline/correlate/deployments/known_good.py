@@ -8,7 +8,7 @@ known is assumed. How far this looks back is as far as deployments and incidents
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from pipeline.correlate.deployments.deployments import line_of, takes_back
+from pipeline.correlate.deployments.deployments import component_of, reverts
 from pipeline.wording import duration
 from schemas.deployment import Deployment
 from schemas.incident import Severity
@@ -22,7 +22,7 @@ PASSED_OVER_MAX = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class PastIncident:
     """Another incident of the subject, as far as it says something of the versions that were live."""
 
     started_at: int
@@ -30,7 +30,7 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True)
-class Good:
+class KnownGood:
     """Where to go back to.
 
     ``live_ms`` and ``until`` say for how long it was live, and until when, without an incident; None if it is only assumed
@@ -45,7 +45,7 @@ class Good:
     is_bad: bool = False
 
     @property
-    def told(self) -> str:
+    def description(self) -> str:
         """The version, with what is known of it.
 
         >>> Good("v41", 273_600_000, 1795489900000).told
@@ -60,8 +60,8 @@ class Good:
 
 
 def last_known_good(
-    cause: Deployment, deployments: Iterable[Deployment], incidents: Iterable[Past], start_error_ms: int
-) -> Good | None:
+    cause: Deployment, deployments: Iterable[Deployment], incidents: Iterable[PastIncident], start_error_ms: int
+) -> KnownGood | None:
     """The version to go back to from a cause; None if no version before it is known.
 
     Parameters
@@ -76,7 +76,7 @@ def last_known_good(
         How far the estimated start of an incident may be off: a version that went live so shortly after it is the one that
         it speaks against.
     """
-    line = [each for each in deployments if line_of(each) == line_of(cause)]
+    line = [each for each in deployments if component_of(each) == component_of(cause)]
     bad = dict(_failed(line, incidents, start_error_ms)) | dict(_rolled_back(line))
     periods = list(_periods(cause, line))
     versions = [each for each in dict.fromkeys(version for version, _ in periods) if each != cause.to_version]
@@ -90,11 +90,11 @@ def last_known_good(
     for place, version in enumerate(versions):
         if version not in bad and live_ms[version] >= PROVEN_MS:
             until = max(end for _, end in lives[version])
-            return Good(version, live_ms[version], until, passed_over(place))
+            return KnownGood(version, live_ms[version], until, passed_over(place))
     for place, version in enumerate(versions):
         if version not in bad:
-            return Good(version, passed_over=passed_over(place))
-    return None if not versions else Good(versions[0], passed_over=passed_over(len(versions)), is_bad=True)
+            return KnownGood(version, passed_over=passed_over(place))
+    return None if not versions else KnownGood(versions[0], passed_over=passed_over(len(versions)), is_bad=True)
 
 
 def _too_little(live_ms: int) -> str:
@@ -123,12 +123,12 @@ def _rolled_back(line: Sequence[Deployment]) -> Iterator[tuple[str, str]]:
     """The versions that were taken back. A rollback is not itself taken back by a second attempt at what it took back."""
     for place, deployment in enumerate(line):
         version = _brought(deployment, line)
-        is_rollback = any(takes_back(deployment, each) for each in line[:place])
-        if version is not None and not is_rollback and any(takes_back(each, deployment) for each in line):
+        is_rollback = any(reverts(deployment, each) for each in line[:place])
+        if version is not None and not is_rollback and any(reverts(each, deployment) for each in line):
             yield version, "was rolled back"
 
 
-def _failed(line: Sequence[Deployment], incidents: Iterable[Past], start_error_ms: int) -> Iterator[tuple[str, str]]:
+def _failed(line: Sequence[Deployment], incidents: Iterable[PastIncident], start_error_ms: int) -> Iterator[tuple[str, str]]:
     """The versions during whose life an incident began. One that was inherited from the version before is not theirs."""
     for past in sorted(incidents, key=lambda each: each.started_at, reverse=True):
         if past.severity == "P4":

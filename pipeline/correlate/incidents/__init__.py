@@ -3,28 +3,28 @@
 Knows no deployment. May import severity and playbook.
 """
 
-from pipeline.correlate.incidents.clock import Clocks
-from pipeline.correlate.incidents.commands import follow, was_followed
-from pipeline.correlate.incidents.facts import Facts, Reminder, newest_lines, shortened
-from pipeline.correlate.incidents.grouping import Grouping
-from pipeline.correlate.incidents.membership import Scope
-from pipeline.correlate.incidents.refusals import Standing, incomplete, refusal
-from pipeline.correlate.incidents.store import Incidents
-from pipeline.correlate.incidents.tracked import Tracked
+from pipeline.correlate.incidents.clock import IncidentClocks
+from pipeline.correlate.incidents.commands import apply_command, was_applied
+from pipeline.correlate.incidents.facts import IncidentState, Reminder, newest_lines, shorten
+from pipeline.correlate.incidents.grouping import IncidentGrouping
+from pipeline.correlate.incidents.membership import SharedScope
+from pipeline.correlate.incidents.refusals import IncidentStanding, missing_field, refusal_reason
+from pipeline.correlate.incidents.store import IncidentStore
+from pipeline.correlate.incidents.tracked import TrackedDrift
 
 __all__ = [
-    "Clocks",
-    "Facts",
-    "Grouping",
-    "Incidents",
+    "IncidentClocks",
+    "IncidentState",
+    "IncidentGrouping",
+    "IncidentStore",
     "Reminder",
-    "Scope",
-    "Standing",
-    "Tracked",
-    "follow",
-    "incomplete",
+    "SharedScope",
+    "IncidentStanding",
+    "TrackedDrift",
+    "apply_command",
+    "missing_field",
     "newest_lines",
-    "refusal",
-    "shortened",
-    "was_followed",
+    "refusal_reason",
+    "shorten",
+    "was_applied",
 ]

@@ -15,7 +15,7 @@ PARTITIONS_MAX = 10_000
 """Partitions whose watermark is kept; the records topic of any cluster has fewer."""
 
 
-class Clocks:
+class IncidentClocks:
     """The newest watermark of each partition, and the newest wall clock. None of them goes back."""
 
     def __init__(self) -> None:

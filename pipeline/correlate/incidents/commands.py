@@ -5,19 +5,19 @@ incident is followed as well; but for ``accept``, ``resolve``, ``reopen`` and ``
 log then.
 """
 
-from pipeline.correlate.incidents.facts import COMMANDS_SEEN_MAX, Classification, Facts
+from pipeline.correlate.incidents.facts import COMMANDS_SEEN_MAX, Classification, IncidentState
 from schemas.command import Command
 from schemas.incident import Role
 
 _TOLD = {"internal": "people inside were told", "external": "users and customers were told"}
 
 
-def was_followed(command: Command, facts: Facts) -> bool:
+def was_applied(command: Command, facts: IncidentState) -> bool:
     """Whether an incident has followed a command of this id before: one sent twice counts once."""
     return command.command_id in facts.commands
 
 
-def follow(command: Command, facts: Facts, detected_at: int, *, entries_max: int) -> None:
+def apply_command(command: Command, facts: IncidentState, detected_at: int, *, entries_max: int) -> None:
     """Let an incident, which was detected at a time in Unix ms, know a command that makes sense for it."""
     facts.commands = [*facts.commands, command.command_id][-COMMANDS_SEEN_MAX:]
     text = _apply(command, facts, detected_at)
@@ -26,10 +26,10 @@ def follow(command: Command, facts: Facts, detected_at: int, *, entries_max: int
         told = facts.communicated.get(command.communicated, command.at)
         facts.communicated[command.communicated] = max(told, command.at)
     note = f": {command.note}" if command.note else ""
-    facts.note(command.at, command.action, f"{text} by {command.author}{note}", entries_max=entries_max)
+    facts.add_log_entry(command.at, command.action, f"{text} by {command.author}{note}", entries_max=entries_max)
 
 
-def _apply(command: Command, facts: Facts, detected_at: int) -> str:
+def _apply(command: Command, facts: IncidentState, detected_at: int) -> str:
     """Do what the command says; what was done, in words that ``by NAME`` goes with."""
     match command.action:
         case "acknowledge":
@@ -59,7 +59,7 @@ def _apply(command: Command, facts: Facts, detected_at: int) -> str:
     return "resolved"
 
 
-def _assign(facts: Facts, role: Role, name: str, at: int) -> str:
+def _assign(facts: IncidentState, role: Role, name: str, at: int) -> str:
     before = facts.roles.get(role)
     if role == "commander":
         facts.commander_at = min(at, at if facts.commander_at is None else facts.commander_at)
@@ -68,23 +68,23 @@ def _assign(facts: Facts, role: Role, name: str, at: int) -> str:
     return f"{name} made {role.replace('_', ' ')}{given}"
 
 
-def _reopen(facts: Facts, command: Command) -> str:
-    facts.stir(command.at)
+def _reopen(facts: IncidentState, command: Command) -> str:
+    facts.mark_active(command.at)
     facts.resolved_at = facts.closed_by = None
     facts.reopened_at = command.at
     return "reopened"
 
 
-def _unmerge(facts: Facts) -> str:
+def _unmerge(facts: IncidentState) -> str:
     membership = facts.membership
     target, membership.into = membership.into, None
     # A child that a person takes out stays out; what a person put in can be put in again, or become a child.
-    membership.apart = membership.apart or membership.by is None
+    membership.kept_apart = membership.kept_apart or membership.by is None
     membership.by = None
     return f"taken out of {target}"
 
 
-def _close(facts: Facts, command: Command, detected_at: int) -> None:
+def _close(facts: IncidentState, command: Command, detected_at: int) -> None:
     facts.closed_by = command.author
     if facts.resolved_at is None:
         facts.resolved_at = max(command.at, detected_at)

@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from typing import get_args
 
 from pipeline.correlate.incidents.membership import Membership
-from pipeline.correlate.incidents.tracked import Tracked
+from pipeline.correlate.incidents.tracked import TrackedDrift
 from pipeline.correlate.playbook import Family, failure_modes
-from pipeline.correlate.severity import Decision, worse
+from pipeline.correlate.severity import SeverityDecision, is_worse
 from schemas.command import Action
 from schemas.drift import Drift
 from schemas.incident import Audience, Incident, IncidentStatus, LogEntry, Role, Severity
@@ -14,7 +14,7 @@ from schemas.incident import Audience, Incident, IncidentStatus, LogEntry, Role,
 COMMANDS_SEEN_MAX = 200
 """Ids of commands that an incident remembers, so that one sent twice counts once."""
 
-CALM_MAX = 20
+CONTAINED_PERIODS_MAX = 20
 """Spans of time that an incident remembers in which its harm was contained, the newest."""
 
 TEXT_LENGTH_MAX = 500
@@ -42,7 +42,7 @@ class Reminder:
 
 
 @dataclass(slots=True)
-class Facts:
+class IncidentState:
     """One incident's state. Times are Unix ms of event time.
 
     ``decided_at`` is when the decision last rose to its severity, or past it; ``calmer`` is what the rules have said at worst
@@ -60,14 +60,14 @@ class Facts:
     incident_id: str
     subject: str
     opened_by: str
-    decision: Decision
+    decision: SeverityDecision
     decided_at: int
     clock: int
-    began: int | None = None
+    first_started_at: int | None = None
     family: Family = "other"
     partitions: set[int] = field(default_factory=set)
-    tracked: dict[str, Tracked] = field(default_factory=dict)
-    calmer: tuple[int, Decision] | None = None
+    tracked: dict[str, TrackedDrift] = field(default_factory=dict)
+    pending_downgrade: tuple[int, SeverityDecision] | None = None
     log: list[LogEntry] = field(default_factory=list)
     acknowledged_by: str | None = None
     roles: dict[Role, str] = field(default_factory=dict)
@@ -75,7 +75,7 @@ class Facts:
     classification: Classification | None = None
     mitigated_at: int | None = None
     reopened_at: int | None = None
-    calm: list[tuple[int, int]] = field(default_factory=list)
+    contained_periods: list[tuple[int, int]] = field(default_factory=list)
     resolved_at: int | None = None
     closed_by: str | None = None
     membership: Membership = field(default_factory=Membership)
@@ -87,7 +87,7 @@ class Facts:
     last_at: dict[str, int] = field(default_factory=dict)
     reminders: list[Reminder] = field(default_factory=list)
     quiet_until: int = 0
-    told: Incident | None = None
+    last_published: Incident | None = None
 
     @property
     def drifts(self) -> list[Drift]:
@@ -107,7 +107,7 @@ class Facts:
     @property
     def families(self) -> set[Family]:
         """The families of failure modes that the incident has met."""
-        return {failure_modes.mode_of(drift).family for drift in self.drifts}
+        return {failure_modes.failure_mode_of(drift).family for drift in self.drifts}
 
     @property
     def started_at(self) -> int:
@@ -143,7 +143,7 @@ class Facts:
     def severity(self) -> Severity:
         """A person's word where there is one, until the rules find something worse after it; else the rules'."""
         said = self.classification
-        overruled = said is not None and worse(self.decision.severity, said.severity) and self.decided_at > said.at
+        overruled = said is not None and is_worse(self.decision.severity, said.severity) and self.decided_at > said.at
         return self.decision.severity if said is None or overruled else said.severity
 
     @property
@@ -153,7 +153,7 @@ class Facts:
             return "merged"
         if self.resolved_at is not None:
             return "resolved"
-        if self.calm_since is not None:
+        if self.contained_since is not None:
             return "mitigated"
         return "open" if self.acknowledged_by is None else "acknowledged"
 
@@ -163,33 +163,33 @@ class Facts:
         return max((self.last_at.get(action, 0) for action in get_args(Action)), default=0)
 
     @property
-    def calm_since(self) -> int | None:
+    def contained_since(self) -> int | None:
         """Since when the harm is contained: all signals are back, or a person said so, and nobody reopened it since."""
         back = self.recovered_at
         if back is not None and self.reopened_at is not None and self.reopened_at >= back:
             back = None
         return min((at for at in (back, self.mitigated_at) if at is not None), default=None)
 
-    def was_calm(self, at: int) -> bool:
+    def was_contained(self, at: int) -> bool:
         """Whether its harm was contained at some time, Unix ms."""
-        since = self.calm_since
+        since = self.contained_since
         if self.membership.scope is not None and all(
             each.detected_at > at or (each.state == "recovered" and each.updated_at <= at) for each in self.drifts
         ):
             return True
-        return (since is not None and at >= since) or any(first <= at <= last for first, last in self.calm)
+        return (since is not None and at >= since) or any(first <= at <= last for first, last in self.contained_periods)
 
-    def stir(self, at: int) -> None:
+    def mark_active(self, at: int) -> None:
         """It is not contained any more, Unix ms: what was true until now is remembered."""
-        since = self.resolved_at if self.calm_since is None else self.calm_since
+        since = self.resolved_at if self.contained_since is None else self.contained_since
         if self.membership.scope is not None:
             # Of its subjects, which come in any order, the signals themselves tell when they were back.
             since = self.mitigated_at
         if since is not None and since <= at:
-            self.calm = [*self.calm, (since, at)][-CALM_MAX:]
+            self.contained_periods = [*self.contained_periods, (since, at)][-CONTAINED_PERIODS_MAX:]
         self.mitigated_at = None
 
-    def named(self, field_name: str) -> str | None:
+    def common_label(self, field_name: str) -> str | None:
         """The environment or provider, from the first drift that names one, as readers know it.
 
         A parent has the one that its subjects share, if they do.
@@ -197,34 +197,34 @@ class Facts:
         scope = self.membership.scope
         if scope is not None and scope.kind == field_name:
             return scope.name
-        shown = (getattr(each.shown, field_name) for each in self.tracked.values())
+        shown = (getattr(each.published, field_name) for each in self.tracked.values())
         if scope is not None:
             shared = set(shown)
             return shared.pop() if len(shared) == 1 else None
         return next((value for value in shown if value is not None), None)
 
-    def note(self, at: int, event: str, text: str, *, entries_max: int) -> None:
+    def add_log_entry(self, at: int, event: str, text: str, *, entries_max: int) -> None:
         """Add a line to the running log: the opening and the newest are kept."""
         self.first_at[event] = min(at, self.first_at.get(event, at))
         self.last_at[event] = max(at, self.last_at.get(event, at))
-        self.log.append(LogEntry(at=at, event=event, text=shortened(text)))
+        self.log.append(LogEntry(at=at, event=event, text=shorten(text)))
         self.log = newest_lines(self.log, entries_max)
 
     def track(self, drift: Drift) -> None:
         """Add a drift that fires."""
         place = 1 + max((each.place for each in self.tracked.values()), default=0)
-        self.tracked[drift.drift_id] = Tracked(place, drift, drift)
+        self.tracked[drift.drift_id] = TrackedDrift(place, drift, drift)
         self.partitions.add(drift.partition)
-        if self.began is None and drift.tier == "page":
-            self.began, self.family = drift.started_at, failure_modes.mode_of(drift).family
+        if self.first_started_at is None and drift.tier == "page":
+            self.first_started_at, self.family = drift.started_at, failure_modes.failure_mode_of(drift).family
 
-    def tell_newest(self) -> None:
+    def publish_newest(self) -> None:
         """Let readers know the newest numbers of all drifts."""
         for each in self.tracked.values():
-            each.shown = each.newest
+            each.published = each.newest
 
 
-def shortened(text: str) -> str:
+def shorten(text: str) -> str:
     """A text cut to the length of a line of the log."""
     return text if len(text) <= TEXT_LENGTH_MAX else text[: TEXT_LENGTH_MAX - 1] + "…"
 

@@ -2,26 +2,26 @@
 
 from collections.abc import Iterable
 
-from pipeline.correlate.incidents.facts import Facts
-from pipeline.correlate.incidents.membership import Membership, Scope
-from pipeline.correlate.incidents.parents import Candidate, Parent, candidate, parents_of
-from pipeline.correlate.incidents.store import Incidents
+from pipeline.correlate.incidents.facts import IncidentState
+from pipeline.correlate.incidents.membership import Membership, SharedScope
+from pipeline.correlate.incidents.parents import ChildCandidate, ExpectedParent, child_candidate, expected_parents
+from pipeline.correlate.incidents.store import IncidentStore
 from pipeline.correlate.settings import CorrelateSettings
 from schemas.record import SUBJECT_LENGTH_MAX
 
-Key = tuple[Scope, str]
+Key = tuple[SharedScope, str]
 """What is shared, and the kin of the failures."""
 
 
-class Grouping:
+class IncidentGrouping:
     """Merges the incidents of many subjects into one parent where they share a cause, and opens that."""
 
-    def __init__(self, settings: CorrelateSettings, incidents: Incidents) -> None:
+    def __init__(self, settings: CorrelateSettings, incidents: IncidentStore) -> None:
         self._settings = settings
         self._incidents = incidents
-        self._candidates: dict[str, Candidate] = {}
+        self._candidates: dict[str, ChildCandidate] = {}
 
-    def take_up(self) -> None:
+    def restore(self) -> None:
         """Learn the incidents that a checkpoint gave back, which are grouped already."""
         for facts in self._incidents:
             self._learn(facts)
@@ -30,10 +30,10 @@ class Grouping:
         """An incident has left state."""
         self._candidates.pop(incident_id, None)
 
-    def regroup(self, touched: Iterable[Facts]) -> list[Facts]:
+    def regroup(self, touched: Iterable[IncidentState]) -> list[IncidentState]:
         """Group anew after some incidents changed; those whose place changed, and the parents that have to be told."""
         dirty: set[Key] = set()
-        changed: dict[str, Facts] = {}
+        changed: dict[str, IncidentState] = {}
         for facts in touched:
             for each in (facts, *self._incidents.merged.targets(facts), *self._incidents.merged.members(facts)):
                 dirty |= self._learn(each)
@@ -41,34 +41,34 @@ class Grouping:
             changed |= {each.incident_id: each for each in self._sweep(key)}
         return [changed[each] for each in sorted(changed)]
 
-    def _learn(self, facts: Facts) -> set[Key]:
+    def _learn(self, facts: IncidentState) -> set[Key]:
         """Note what an incident counts as now; what has to be grouped anew."""
         before = self._candidates.pop(facts.incident_id, None)
-        whole = self._incidents.merged.whole(facts)
-        now = None if self._is_held(facts) else candidate(facts, whole, self._settings.resolve_after_s)
+        whole = self._incidents.merged.merged_view(facts)
+        now = None if self._is_held(facts) else child_candidate(facts, whole, self._settings.resolve_after_s)
         if now is not None:
             self._candidates[facts.incident_id] = now
         return set() if now == before else {(each.scope, each.kin) for each in (before, now) if each is not None}
 
-    def _is_held(self, facts: Facts) -> bool:
+    def _is_held(self, facts: IncidentState) -> bool:
         """Whether a person closed the parent that it is in: what is closed keeps its children and takes no more."""
         return any(
             each.membership.scope is not None and each.closed_by for each in self._incidents.merged.targets(facts)
         )
 
-    def _sweep(self, key: Key) -> list[Facts]:
+    def _sweep(self, key: Key) -> list[IncidentState]:
         merged = self._incidents.merged
         parents = [each for each in self._incidents if each.membership.scope == key[0]]
         former = {each.incident_id: merged.members(each) for each in parents}
         candidates = [each for each in self._candidates.values() if (each.scope, each.kin) == key]
         closed = [each.incident_id for each in parents if each.closed_by is not None]
-        found = [each for each in parents_of(candidates, closed, self._settings) if each.children]
+        found = [each for each in expected_parents(candidates, closed, self._settings) if each.children]
         into = {child: each.parent_id for each in found for child in each.children}
         changed = [facts for each in found for facts in self._form(each)]
         for each in sorted(candidates, key=lambda one: one.incident_id):
             facts = self._incidents.get(each.incident_id)
             if facts is not None and facts.membership.into != into.get(each.incident_id):
-                merged.place(facts, into.get(each.incident_id))
+                merged.merge_into(facts, into.get(each.incident_id))
                 changed.append(facts)
         for facts in parents:
             if facts.membership.into is None and facts.resolved_at is None and not merged.members(facts):
@@ -79,13 +79,13 @@ class Grouping:
                 changed.append(facts)
         return changed
 
-    def _form(self, parent: Parent) -> list[Facts]:
+    def _form(self, parent: ExpectedParent) -> list[IncidentState]:
         """Open a parent, or let the one that is open know its children; it, and the children whose log changes by that."""
         children = [self._incidents.get(each) for each in parent.children]
         first = next(each for each in children if each is not None)
         facts = self._incidents.get(parent.parent_id)
         if facts is None:
-            facts = Facts(
+            facts = IncidentState(
                 incident_id=parent.parent_id,
                 subject=_shared_subject(parent.scope),
                 opened_by=first.opened_by,
@@ -94,9 +94,9 @@ class Grouping:
                 clock=first.clock,
                 membership=Membership(scope=parent.scope),
             )
-            self._incidents.keep(facts)
+            self._incidents.add(facts)
         if facts.membership.into is not None:
-            self._incidents.merged.place(facts, None)
+            self._incidents.merged.merge_into(facts, None)
         formed_at = parent.formed_at(self._settings.parent_subjects)
         retold = [] if formed_at == facts.membership.formed_at else self._incidents.merged.members(facts)
         facts.membership.formed_at = formed_at
@@ -105,23 +105,23 @@ class Grouping:
             at = max(each.detected_at for each in new)
             names = ", ".join(sorted({each.subject for each in new})[:5])
             text = f"no longer mitigated: {names} failed too"
-            facts.note(at, "unmitigated", text, entries_max=self._settings.log_entries_max)
-            facts.stir(at)
+            facts.add_log_entry(at, "unmitigated", text, entries_max=self._settings.log_entries_max)
+            facts.mark_active(at)
         return [facts, *retold]
 
-    def _is_new(self, child: Candidate, parent: Facts) -> bool:
+    def _is_new(self, child: ChildCandidate, parent: IncidentState) -> bool:
         facts = self._incidents.get(child.incident_id)
         return facts is not None and facts.membership.into != parent.incident_id
 
-    def _empty(self, facts: Facts, heir: str | None) -> None:
+    def _empty(self, facts: IncidentState, heir: str | None) -> None:
         """A parent has no children any more: another took them, or people took them out."""
         if heir is not None:
-            self._incidents.merged.place(facts, heir)
-        elif facts.told is not None:
-            facts.resolved_at = facts.told.updated_at
+            self._incidents.merged.merge_into(facts, heir)
+        elif facts.last_published is not None:
+            facts.resolved_at = facts.last_published.updated_at
 
 
-def _shared_subject(scope: Scope) -> str:
+def _shared_subject(scope: SharedScope) -> str:
     """What stands in the place of the subject where there are many.
 
     >>> _shared_subject(Scope("provider", "openai"))

@@ -21,8 +21,8 @@ one with the nearest start of a drift.
 
 from collections.abc import Iterable
 
-from pipeline.correlate.incidents.facts import Facts
-from pipeline.correlate.playbook import Mode, failure_modes
+from pipeline.correlate.incidents.facts import IncidentState
+from pipeline.correlate.playbook import FailureMode, failure_modes
 from pipeline.correlate.settings import CorrelateSettings
 from schemas.drift import Drift
 
@@ -30,7 +30,7 @@ SAME_MOMENT = "same moment"
 CAME_BACK = "the same signal, off again soon after"
 
 
-def incident_for(drift: Drift, incidents: Iterable[Facts], settings: CorrelateSettings) -> tuple[Facts, str] | None:
+def find_incident(drift: Drift, incidents: Iterable[IncidentState], settings: CorrelateSettings) -> tuple[IncidentState, str] | None:
     """The incident that a firing drift joins, with the reason; None if it opens one of its own."""
     fitting = [
         (_distance(drift, facts, reason, settings.simultaneous_window_s), facts.incident_id, facts, reason)
@@ -43,7 +43,7 @@ def incident_for(drift: Drift, incidents: Iterable[Facts], settings: CorrelateSe
     return facts, reason
 
 
-def can_share_cause(one: Mode, other: Mode) -> bool:
+def can_share_cause(one: FailureMode, other: FailureMode) -> bool:
     """Whether one cause can plausibly bring about two failure modes.
 
     >>> from pipeline.correlate.playbook.failure_modes import MODES
@@ -60,7 +60,7 @@ def can_share_cause(one: Mode, other: Mode) -> bool:
     return any(set(this.strong) & set(that.possible) for this, that in pairs)
 
 
-def reason_to_join(drift: Drift, facts: Facts, settings: CorrelateSettings) -> str | None:
+def reason_to_join(drift: Drift, facts: IncidentState, settings: CorrelateSettings) -> str | None:
     """Why a drift belongs to an incident; None if it does not.
 
     An incident that a person closed takes nothing more. One that resolved by itself takes, and is opened again by, what
@@ -78,27 +78,27 @@ def reason_to_join(drift: Drift, facts: Facts, settings: CorrelateSettings) -> s
         return "same signal"
     if drift.started_at < facts.started_at - window_ms:
         return None
-    family, together_ms = failure_modes.mode_of(drift).family, settings.simultaneous_window_s * 1000
+    family, together_ms = failure_modes.failure_mode_of(drift).family, settings.simultaneous_window_s * 1000
     if family in facts.families:
         return "same family"
     is_same_moment = abs(drift.started_at - facts.started_at) <= together_ms
     if is_same_moment and any(
-        can_share_cause(failure_modes.mode_of(drift), failure_modes.mode_of(each)) for each in facts.drifts
+        can_share_cause(failure_modes.failure_mode_of(drift), failure_modes.failure_mode_of(each)) for each in facts.drifts
     ):
         return SAME_MOMENT
     spoils = any(family in failure_modes.DOWNSTREAM.get(each, ()) for each in facts.families)
     return "downstream" if spoils and drift.started_at >= facts.started_at - together_ms else None
 
 
-def _spoils(one: Mode, other: Mode) -> bool:
+def _spoils(one: FailureMode, other: FailureMode) -> bool:
     return other.family in failure_modes.DOWNSTREAM.get(one.family, ())
 
 
-def _has_moved(drift: Drift, facts: Facts) -> bool:
+def _has_moved(drift: Drift, facts: IncidentState) -> bool:
     return any((each.signal, each.side) == (drift.signal, drift.side) for each in facts.drifts)
 
 
-def _distance(drift: Drift, facts: Facts, reason: str, simultaneous_window_s: float) -> tuple[bool, bool, bool, int]:
+def _distance(drift: Drift, facts: IncidentState, reason: str, simultaneous_window_s: float) -> tuple[bool, bool, bool, int]:
     nearest = min(abs(drift.started_at - each.started_at) for each in facts.drifts)
     is_near = nearest <= simultaneous_window_s * 1000
     return (reason not in ("same signal", CAME_BACK), not is_near, is_near and reason == SAME_MOMENT, nearest)

@@ -11,7 +11,7 @@ ScopeKind = Literal["provider", "environment"]
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Scope:
+class SharedScope:
     """What the subjects of a parent incident share."""
 
     kind: ScopeKind
@@ -33,14 +33,14 @@ class Membership:
 
     into: str | None = None
     by: str | None = None
-    apart: bool = False
-    scope: Scope | None = None
+    kept_apart: bool = False
+    scope: SharedScope | None = None
     formed_at: int = 0
 
     def dump(self) -> dict[str, Any]:
         """The state, for JSON."""
         scope = None if self.scope is None else [self.scope.kind, self.scope.name]
-        return {"into": self.into, "by": self.by, "apart": self.apart, "scope": scope, "formed_at": self.formed_at}
+        return {"into": self.into, "by": self.by, "apart": self.kept_apart, "scope": scope, "formed_at": self.formed_at}
 
     @classmethod
     def load(cls, state: dict[str, Any]) -> "Membership":
@@ -50,6 +50,6 @@ class Membership:
             state["into"],
             state["by"],
             bool(state["apart"]),
-            None if scope is None else Scope(*scope),
+            None if scope is None else SharedScope(*scope),
             int(state["formed_at"]),
         )

@@ -7,16 +7,16 @@ children; so does its running log, which names each subject once.
 from collections.abc import Sequence
 from dataclasses import replace
 
-from pipeline.correlate.incidents.facts import Facts, shortened
+from pipeline.correlate.incidents.facts import IncidentState, shorten
 from pipeline.correlate.playbook import failure_modes, phrases
-from pipeline.correlate.severity import SEVERITIES, worse
+from pipeline.correlate.severity import SEVERITIES, is_worse
 from schemas.incident import CHILDREN_MAX, LogEntry
 
 NAMED_MAX = 5
 """Subjects that the first line of a parent's log names."""
 
 
-def together(facts: Facts, members: Sequence[Facts]) -> Facts:
+def merge_states(facts: IncidentState, members: Sequence[IncidentState]) -> IncidentState:
     """One incident's facts with those of what is merged into it, but for a parent's log; the same facts if that is nothing.
 
     Severity and name are those of the worst; a person's severity for one of them counts where it is worse than the rules'.
@@ -30,7 +30,7 @@ def together(facts: Facts, members: Sequence[Facts]) -> Facts:
     if said is None:
         worst = [each.classification for each in others if each.classification is not None]
         said = min(worst, key=lambda each: (each.severity, each.at, each.author), default=None)
-        said = said if said is not None and worse(said.severity, lead.decision.severity) else None
+        said = said if said is not None and is_worse(said.severity, lead.decision.severity) else None
     whole = replace(
         facts,
         decision=lead.decision,
@@ -47,24 +47,24 @@ def together(facts: Facts, members: Sequence[Facts]) -> Facts:
     return whole
 
 
-def merged_line(child: Facts, parent: Facts) -> LogEntry:
+def merged_line(child: IncidentState, parent: IncidentState) -> LogEntry:
     """The line in a child's log that says where it went."""
     at = max(parent.membership.formed_at, child.detected_at)
     text = f"the same fails in other subjects of {parent.membership.scope}: {parent.incident_id} tells it from now on"
-    return LogEntry(at=at, event="merged", text=shortened(text))
+    return LogEntry(at=at, event="merged", text=shorten(text))
 
 
-def _place(facts: Facts) -> tuple[int, int, int, str]:
+def _place(facts: IncidentState) -> tuple[int, int, int, str]:
     decision = facts.decision
     return (
         SEVERITIES.index(decision.severity),
-        failure_modes.rank(failure_modes.mode_of(decision.drift)),
+        failure_modes.naming_rank(failure_modes.failure_mode_of(decision.drift)),
         facts.decided_at,
         facts.incident_id,
     )
 
 
-def story(whole: Facts, members: Sequence[Facts]) -> list[LogEntry]:
+def parent_log(whole: IncidentState, members: Sequence[IncidentState]) -> list[LogEntry]:
     """A parent's running log but for what people said: what made it one, each subject as it came, and its end."""
     membership, children = whole.membership, [each for each in members if each.tracked]
     first = sorted({each.subject for each in children if each.detected_at <= membership.formed_at})
@@ -75,7 +75,7 @@ def story(whole: Facts, members: Sequence[Facts]) -> list[LogEntry]:
         (
             max(membership.formed_at, each.detected_at),
             "subject",
-            f"{each.subject} {phrases.finding(each.decision.drift)} ({each.incident_id})",
+            f"{each.subject} {phrases.describe_drift(each.decision.drift)} ({each.incident_id})",
         )
         for each in sorted(children, key=lambda child: (child.detected_at, child.incident_id))
     ]
@@ -83,4 +83,4 @@ def story(whole: Facts, members: Sequence[Facts]) -> list[LogEntry]:
         lines.append((whole.recovered_at, "recovered", "all signals of all subjects are back"))
         if whole.resolved_at is not None and whole.closed_by is None:
             lines.append((whole.resolved_at, "resolved", "all signals have stayed back: resolved"))
-    return [LogEntry(at=at, event=event, text=shortened(text)) for at, event, text in lines]
+    return [LogEntry(at=at, event=event, text=shorten(text)) for at, event, text in lines]

@@ -18,8 +18,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 
-from pipeline.correlate.incidents.facts import Facts
-from pipeline.correlate.incidents.membership import Scope
+from pipeline.correlate.incidents.facts import IncidentState
+from pipeline.correlate.incidents.membership import SharedScope
 from pipeline.correlate.playbook import Family
 from pipeline.correlate.settings import CorrelateSettings
 
@@ -41,7 +41,7 @@ KIN: Mapping[Family, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
+class ChildCandidate:
     """An incident that may be a child. Times are Unix ms; a span is a drift's, from its firing to its recovery.
 
     ``apart``: it counts, but a person took it out.
@@ -49,7 +49,7 @@ class Candidate:
 
     incident_id: str
     subject: str
-    scope: Scope
+    scope: SharedScope
     kin: str
     began: int
     detected_at: int
@@ -59,20 +59,20 @@ class Candidate:
 
 
 @dataclass(slots=True)
-class Parent:
+class ExpectedParent:
     """A parent that there should be: its id, and the incidents that are its children."""
 
     parent_id: str
-    scope: Scope
-    members: list[Candidate]
+    scope: SharedScope
+    members: list[ChildCandidate]
     spans: list[tuple[int, int | None]] = field(default_factory=list)
 
-    def add(self, candidate: Candidate) -> None:
+    def add(self, candidate: ChildCandidate) -> None:
         """Take a candidate as a child."""
         self.members.append(candidate)
         self.spans += candidate.spans
 
-    def takes(self, candidate: Candidate, join_window_s: float) -> bool:
+    def takes(self, candidate: ChildCandidate, join_window_s: float) -> bool:
         """Whether a candidate belongs to it that began after its first children, by what was known when that was seen."""
         seen_ms, began = candidate.detected_at, candidate.began
         is_open = any(first <= seen_ms and (last is None or last > began) for first, last in self.spans)
@@ -92,7 +92,7 @@ class Parent:
         return sorted(first.values())[:subjects][-1]
 
 
-def candidate(facts: Facts, whole: Facts, resolve_after_s: float) -> Candidate | None:
+def child_candidate(facts: IncidentState, whole: IncidentState, resolve_after_s: float) -> ChildCandidate | None:
     """What an incident counts as; None if it can be no child: it pages nobody, shares nothing, or a person decided.
 
     Parameters
@@ -104,18 +104,18 @@ def candidate(facts: Facts, whole: Facts, resolve_after_s: float) -> Candidate |
     resolve_after_s
         After its recovery it is over.
     """
-    membership, scope = facts.membership, scope_of(facts)
+    membership, scope = facts.membership, shared_scope(facts)
     if membership.scope is not None or membership.by is not None or facts.closed_by is not None:
         return None
-    if facts.began is None or scope is None:
+    if facts.first_started_at is None or scope is None:
         return None
     back = whole.recovered_at
-    return Candidate(
+    return ChildCandidate(
         incident_id=facts.incident_id,
         subject=facts.subject,
         scope=scope,
         kin=KIN[facts.family],
-        began=facts.began,
+        began=facts.first_started_at,
         detected_at=facts.detected_at,
         rested_at=None if back is None else back + round(resolve_after_s * 1000),
         spans=tuple(
@@ -124,21 +124,21 @@ def candidate(facts: Facts, whole: Facts, resolve_after_s: float) -> Candidate |
                 key=lambda span: (span[0], span[1] or 0),
             )
         ),
-        apart=membership.apart,
+        apart=membership.kept_apart,
     )
 
 
-def scope_of(facts: Facts) -> Scope | None:
+def shared_scope(facts: IncidentState) -> SharedScope | None:
     """What a subject shares with others: its provider, or where none is named its environment."""
-    provider, environment = facts.named("provider"), facts.named("environment")
+    provider, environment = facts.common_label("provider"), facts.common_label("environment")
     if provider:
-        return Scope("provider", provider)
-    return Scope("environment", environment) if environment else None
+        return SharedScope("provider", provider)
+    return SharedScope("environment", environment) if environment else None
 
 
-def parents_of(
-    candidates: Iterable[Candidate], taken: Collection[str], settings: CorrelateSettings
-) -> Iterator[Parent]:
+def expected_parents(
+    candidates: Iterable[ChildCandidate], taken: Collection[str], settings: CorrelateSettings
+) -> Iterator[ExpectedParent]:
     """The parents that there should be, of candidates of one scope and kin.
 
     Parameters
@@ -150,8 +150,8 @@ def parents_of(
     settings
         Windows, and how many subjects make a parent.
     """
-    found: list[Parent] = []
-    loose: list[Candidate] = []
+    found: list[ExpectedParent] = []
+    loose: list[ChildCandidate] = []
     for each in sorted(candidates, key=lambda one: (one.began, one.incident_id)):
         open_parent = next((one for one in reversed(found) if one.takes(each, settings.join_window_s)), None)
         if open_parent is not None:
@@ -162,7 +162,7 @@ def parents_of(
         if len({one.subject for one in near}) < settings.parent_subjects:
             continue
         parent_id = _new_id(near[0], {*taken, *(one.parent_id for one in found)})
-        parent = Parent(parent_id, each.scope, [])
+        parent = ExpectedParent(parent_id, each.scope, [])
         from_ms = near[0].began - settings.join_window_s * 1000
         for one in list(loose):
             if one in near or (one.began >= from_ms and (one.rested_at or near[0].began) >= near[0].began):
@@ -172,7 +172,7 @@ def parents_of(
     return iter(found)
 
 
-def _new_id(first: Candidate, taken: Collection[str]) -> str:
+def _new_id(first: ChildCandidate, taken: Collection[str]) -> str:
     number = 0
     while True:
         again = f"/{number}" if number else ""

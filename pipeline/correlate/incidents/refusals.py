@@ -7,13 +7,13 @@ knows by then.
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeline.correlate.incidents.facts import Facts
+from pipeline.correlate.incidents.facts import IncidentState
 from schemas.command import Command
 from schemas.incident import Incident, IncidentStatus
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class IncidentStanding:
     """What of an incident decides whether a command about it makes sense."""
 
     incident_id: str
@@ -24,19 +24,19 @@ class Standing:
     is_emptied: bool
 
     @classmethod
-    def of_facts(cls, facts: Facts) -> "Standing":
+    def of_facts(cls, facts: IncidentState) -> "IncidentStanding":
         """Of an incident as correlate knows it, with what is merged into it."""
         into, is_parent = facts.membership.into, facts.membership.scope is not None
         return cls(facts.incident_id, facts.subject, facts.status, into, is_parent, not facts.tracked)
 
     @classmethod
-    def of_incident(cls, incident: Incident) -> "Standing":
+    def of_incident(cls, incident: Incident) -> "IncidentStanding":
         """Of a revision, as readers know it."""
         into, is_parent, is_emptied = incident.merged_into, bool(incident.children), not incident.subject_count
         return cls(incident.incident_id, incident.subject, incident.status, into, is_parent, is_emptied)
 
 
-def incomplete(command: Command) -> str | None:
+def missing_field(command: Command) -> str | None:
     """What a command lacks; None if it says all that its action needs.
 
     >>> incomplete(Command(command_id="c-1", at=1795489920000, author="ann", action="merge", incident_id="inc-1"))
@@ -54,7 +54,7 @@ def incomplete(command: Command) -> str | None:
     return None if given else f'the command "{command.action}" needs {need}'
 
 
-def refusal(command: Command, known: Mapping[str, Standing]) -> str | None:
+def refusal_reason(command: Command, known: Mapping[str, IncidentStanding]) -> str | None:
     """Why a complete command cannot be followed; None if it can.
 
     Parameters
@@ -85,7 +85,7 @@ def refusal(command: Command, known: Mapping[str, Standing]) -> str | None:
     return None
 
 
-def _no_merge(one: Standing, into: str, known: Mapping[str, Standing]) -> str | None:
+def _no_merge(one: IncidentStanding, into: str, known: Mapping[str, IncidentStanding]) -> str | None:
     target = known.get(into)
     if into == one.incident_id:
         return f"{into} cannot be merged into itself"
@@ -108,7 +108,7 @@ def _no_merge(one: Standing, into: str, known: Mapping[str, Standing]) -> str | 
     return None
 
 
-def _emptied(parent: Standing) -> str:
+def _emptied(parent: IncidentStanding) -> str:
     now = "say it of the incidents that were in it" if parent.merged_into is None else f"say it of {parent.merged_into}"
     return f"{parent.incident_id} has no subjects any more: {now}"
 

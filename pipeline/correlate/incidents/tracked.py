@@ -7,7 +7,7 @@ from schemas.drift import Drift
 
 
 @dataclass(slots=True)
-class Tracked:
+class TrackedDrift:
     """One drift: as readers know it, and as it was last reported.
 
     The two differ while only the numbers changed. Evidence that no one needs to act on waits here, and is told with the
@@ -16,16 +16,16 @@ class Tracked:
     """
 
     place: int
-    shown: Drift
+    published: Drift
     newest: Drift
 
     def dump(self) -> dict[str, Any]:
         """The state, for JSON."""
-        newest = None if self.newest is self.shown else self.newest.model_dump(exclude_none=True)
-        return {"place": self.place, "shown": self.shown.model_dump(exclude_none=True), "newest": newest}
+        newest = None if self.newest is self.published else self.newest.model_dump(exclude_none=True)
+        return {"place": self.place, "shown": self.published.model_dump(exclude_none=True), "newest": newest}
 
     @classmethod
-    def load(cls, state: dict[str, Any]) -> "Tracked":
+    def load(cls, state: dict[str, Any]) -> "TrackedDrift":
         """Take up a state that :meth:`dump` gave out."""
         shown = Drift.model_validate(state["shown"])
         newest = shown if state["newest"] is None else Drift.model_validate(state["newest"])

@@ -6,20 +6,20 @@ Knows no incident.
 from pipeline.correlate.playbook import failure_modes, phrases
 from pipeline.correlate.playbook.business_hours import BusinessHours
 from pipeline.correlate.playbook.duties import DutyRow, duty_rows, known_regimes
-from pipeline.correlate.playbook.failure_modes import Action, Family, Mode
-from pipeline.correlate.playbook.response_times import PLAYBOOK, Response, response_of
+from pipeline.correlate.playbook.failure_modes import Action, Family, FailureMode
+from pipeline.correlate.playbook.response_times import PLAYBOOK_TIMES, ResponseTimes, response_times_for
 
 __all__ = [
-    "PLAYBOOK",
+    "PLAYBOOK_TIMES",
     "Action",
     "BusinessHours",
     "DutyRow",
     "Family",
-    "Mode",
-    "Response",
+    "FailureMode",
+    "ResponseTimes",
     "duty_rows",
     "failure_modes",
     "known_regimes",
     "phrases",
-    "response_of",
+    "response_times_for",
 ]

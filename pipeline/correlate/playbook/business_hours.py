@@ -70,7 +70,7 @@ class BusinessHours(BaseModel):
             raise ValueError(f"ends ({self.ends}) must be later than begins ({self.begins})")
         return self
 
-    def after(self, at: int, days: float) -> int:
+    def add_business_time(self, at: int, days: float) -> int:
         """The moment a number of business days later. Both are Unix ms.
 
         A business day is the time from ``begins`` to ``ends``; nights, other days and holidays do not count. A moment

@@ -26,7 +26,7 @@ STRONG, POSSIBLE, WEAK = 1.0, 0.6, 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Together:
+class Signature:
     """What moves together when a mode is at work, and what stands still.
 
     Each is the name of a failure mode, of a signal, of a signal with its side (``input_tokens up``), or the dimension of a
@@ -39,7 +39,7 @@ class Together:
 
 
 @dataclass(frozen=True, slots=True)
-class Mode:
+class FailureMode:
     """One failure mode. ``contain`` is in the order to do it; ``strong`` and ``possible`` are kinds of cause."""
 
     name: str
@@ -49,7 +49,7 @@ class Mode:
     contain: tuple[Action, ...]
     strong: tuple[Cause, ...]
     possible: tuple[Cause, ...] = ()
-    together: tuple[Together, ...] = ()
+    together: tuple[Signature, ...] = ()
 
     @property
     def is_composed(self) -> bool:
@@ -89,93 +89,93 @@ _LOOK: tuple[Action, ...] = ("investigate",)
 _OUTSIDE: tuple[Action, ...] = ("throttle", "kill_switch", "investigate")
 _OUR_LOAD = ("queue_depth", "gpu_utilization", "cpu_utilization")
 
-_ROWS: tuple[Mode, ...] = (
+_ROWS: tuple[FailureMode, ...] = (
     # harm first
-    Mode("pii_exposure", "Personal data in outputs", "safety", "safety", _HARM,
+    FailureMode("pii_exposure", "Personal data in outputs", "safety", "safety", _HARM,
          ("prompt", "model", "index", "data"), ("flag", "config")),
-    Mode("filter_disabled", "Safety filter not blocking", "safety", "safety", _HARM,
+    FailureMode("filter_disabled", "Safety filter not blocking", "safety", "safety", _HARM,
          ("config", "flag", "dependency"), ("model", "provider_status", "prompt")),
-    Mode("policy_violations", "Policy violations", "safety", "safety", _HARM,
+    FailureMode("policy_violations", "Policy violations", "safety", "safety", _HARM,
          ("prompt", "model"), ("config", "flag", "index", "input_shift", "provider_status")),
-    Mode("jailbreak_wave", "Wave of jailbreak attempts", "safety", "safety", _ATTACK,
+    FailureMode("jailbreak_wave", "Wave of jailbreak attempts", "safety", "safety", _ATTACK,
          ("input_shift",), ("prompt", "model", "config")),
-    Mode("prompt_injection_wave", "Wave of prompt injection", "safety", "safety", _ATTACK,
+    FailureMode("prompt_injection_wave", "Wave of prompt injection", "safety", "safety", _ATTACK,
          ("input_shift", "data", "index"), ("prompt", "config")),
     # the core does not work
-    Mode("token_budget_exhaustion", "Token budget exhausted", "infrastructure", "serving", _LOAD,
+    FailureMode("token_budget_exhaustion", "Token budget exhausted", "infrastructure", "serving", _LOAD,
          ("prompt", "index", "input_shift"), ("model", "config", "dependency", "data", "flag", "provider_status"),
-         (Together(("context_window_misuse", "input_tokens up")), Together(("context_window_misuse", "length up")),
-          Together(("outage", "input_tokens up")))),
-    Mode("provider_degradation", "Provider degraded", "infrastructure", "serving", _OUTSIDE,
+         (Signature(("context_window_misuse", "input_tokens up")), Signature(("context_window_misuse", "length up")),
+          Signature(("outage", "input_tokens up")))),
+    FailureMode("provider_degradation", "Provider degraded", "infrastructure", "serving", _OUTSIDE,
          ("provider_status",), ("dependency", "config", "model"),
-         (Together(("outage", "latency_degradation"), still=_OUR_LOAD, outside=True),
-          Together(("outage", "provider_status")), Together(("latency_degradation", "provider_status")),
-          Together(("outage", "of one provider")), Together(("latency_degradation", "of one provider")))),
-    Mode("outage", "Errors", "infrastructure", "serving", _LOAD,
+         (Signature(("outage", "latency_degradation"), still=_OUR_LOAD, outside=True),
+          Signature(("outage", "provider_status")), Signature(("latency_degradation", "provider_status")),
+          Signature(("outage", "of one provider")), Signature(("latency_degradation", "of one provider")))),
+    FailureMode("outage", "Errors", "infrastructure", "serving", _LOAD,
          ("dependency", "config", "provider_status", "model"), ("flag", "prompt", "input_shift", "index", "data")),
-    Mode("schema_change", "Inputs no longer fit their schema", "data", "data", _CHANGE,
+    FailureMode("schema_change", "Inputs no longer fit their schema", "data", "data", _CHANGE,
          ("data", "dependency"), ("config", "flag"),
-         (Together(("schema_change", "null_values")),)),
-    Mode("null_values", "Missing input values", "data", "data", _CHANGE,
+         (Signature(("schema_change", "null_values")),)),
+    FailureMode("null_values", "Missing input values", "data", "data", _CHANGE,
          ("data",), ("dependency", "config", "flag")),
-    Mode("stale_index", "Stale index", "data", "data", _CHANGE,
+    FailureMode("stale_index", "Stale index", "data", "data", _CHANGE,
          ("index", "data"), ("config", "dependency", "flag"),
-         (Together(("stale_index", "retrieval_quality")),)),
-    Mode("stale_features", "Stale features", "data", "data", _CHANGE,
+         (Signature(("stale_index", "retrieval_quality")),)),
+    FailureMode("stale_features", "Stale features", "data", "data", _CHANGE,
          ("data", "dependency"), ("config", "flag")),
-    Mode("retrieval_quality", "Retrieval quality loss", "data", "data", _CHANGE,
+    FailureMode("retrieval_quality", "Retrieval quality loss", "data", "data", _CHANGE,
          ("index", "data"), ("model", "config", "dependency", "input_shift", "flag"),
-         (Together(("retrieval_quality", "hallucination_spike")),)),
-    Mode("empty_output", "Empty outputs", "output", "output", _CHANGE,
+         (Signature(("retrieval_quality", "hallucination_spike")),)),
+    FailureMode("empty_output", "Empty outputs", "output", "output", _CHANGE,
          ("prompt", "model", "provider_status", "config"), ("dependency", "flag", "index"),
-         (Together(("empty_output", "identical_output")),)),
-    Mode("identical_output", "Identical outputs", "output", "output", _CHANGE,
+         (Signature(("empty_output", "identical_output")),)),
+    FailureMode("identical_output", "Identical outputs", "output", "output", _CHANGE,
          ("model", "config", "data", "flag"), ("prompt", "dependency", "index")),
-    Mode("silence", "Silence", "derived", "serving", _LOAD,
+    FailureMode("silence", "Silence", "derived", "serving", _LOAD,
          ("config", "dependency", "provider_status"), ("flag", "model", "data", "prompt")),
     # users see worse quality
-    Mode("latency_degradation", "Latency degradation", "infrastructure", "serving", _LOAD,
+    FailureMode("latency_degradation", "Latency degradation", "infrastructure", "serving", _LOAD,
          ("dependency", "model", "config", "provider_status"), ("prompt", "input_shift", "index", "flag")),
-    Mode("filter_over_blocking", "Safety filter over-blocking", "safety", "safety", _CHANGE,
+    FailureMode("filter_over_blocking", "Safety filter over-blocking", "safety", "safety", _CHANGE,
          ("config", "flag", "model"), ("prompt", "dependency", "provider_status", "input_shift"),
-         (Together(("filter_over_blocking", "refusal_spike")),)),
-    Mode("embedding_drift", "Embeddings differ", "data", "data", _CHANGE,
+         (Signature(("filter_over_blocking", "refusal_spike")),)),
+    FailureMode("embedding_drift", "Embeddings differ", "data", "data", _CHANGE,
          ("index", "data", "model"), ("dependency", "config", "input_shift"),
-         (Together(("embedding_drift", "retrieval_quality")),)),
-    Mode("context_window_misuse", "Answers cut off", "output", "output", _MILD,
+         (Signature(("embedding_drift", "retrieval_quality")),)),
+    FailureMode("context_window_misuse", "Answers cut off", "output", "output", _MILD,
          ("prompt", "model", "config"), ("input_shift", "provider_status", "flag")),
-    Mode("throughput_loss", "Requests missing", "derived", "serving", _LOOK,
+    FailureMode("throughput_loss", "Requests missing", "derived", "serving", _LOOK,
          ("config", "dependency", "flag"), ("provider_status", "input_shift")),
-    Mode("hallucination_spike", "Hallucination spike", "output", "output", _CHANGE,
+    FailureMode("hallucination_spike", "Hallucination spike", "output", "output", _CHANGE,
          ("model", "prompt", "index"), ("data", "config", "provider_status", "input_shift", "flag")),
-    Mode("refusal_spike", "Refusal spike", "output", "output", _CHANGE,
+    FailureMode("refusal_spike", "Refusal spike", "output", "output", _CHANGE,
          ("prompt", "model"), ("config", "flag", "provider_status", "input_shift")),
-    Mode("semantic_drift", "Outputs mean something else", "output", "output", _CHANGE,
+    FailureMode("semantic_drift", "Outputs mean something else", "output", "output", _CHANGE,
          ("model", "prompt"), ("index", "config", "provider_status", "input_shift", "flag")),
-    Mode("confidence_drift", "Confidence drift", "output", "output", _MILD,
+    FailureMode("confidence_drift", "Confidence drift", "output", "output", _MILD,
          ("model", "input_shift"), ("prompt", "data", "index", "config")),
-    Mode("verbosity_drift", "Verbosity drift", "output", "output", _MILD,
+    FailureMode("verbosity_drift", "Verbosity drift", "output", "output", _MILD,
          ("prompt", "model"), ("config", "input_shift", "provider_status")),
-    Mode("negative_feedback", "Negative feedback", "output", "output", _CHANGE,
+    FailureMode("negative_feedback", "Negative feedback", "output", "output", _CHANGE,
          ("prompt", "model"), ("index", "data", "flag", "config", "input_shift")),
-    Mode("engagement_drop", "Engagement drop", "output", "output", _CHANGE,
+    FailureMode("engagement_drop", "Engagement drop", "output", "output", _CHANGE,
          ("model", "flag"), ("data", "prompt", "index", "config", "input_shift")),
     # what explains rather than fails
-    Mode("undeclared_change", "Change that nobody declared", "derived", "workload", _LOOK,
+    FailureMode("undeclared_change", "Change that nobody declared", "derived", "workload", _LOOK,
          ("model", "provider_status", "dependency")),
-    Mode("input_shift", "Inputs shifted", "derived", "workload", _LOOK, ("data", "input_shift"), ("flag",)),
-    Mode("custom_signal", "Custom signal moved", "custom", "other", _MILD,
+    FailureMode("input_shift", "Inputs shifted", "derived", "workload", _LOOK, ("data", "input_shift"), ("flag",)),
+    FailureMode("custom_signal", "Custom signal moved", "custom", "other", _MILD,
          ("prompt", "model"), ("index", "flag", "dependency", "config", "data", "provider_status", "input_shift")),
-    Mode("unknown", "Unnamed failure", "derived", "other", _MILD,
+    FailureMode("unknown", "Unnamed failure", "derived", "other", _MILD,
          ("prompt", "model"), ("index", "flag", "dependency", "config", "data", "provider_status", "input_shift")),
 )  # fmt: skip
 
-MODES: Mapping[str, Mode] = {mode.name: mode for mode in _ROWS}
+MODES: Mapping[str, FailureMode] = {mode.name: mode for mode in _ROWS}
 
 _RANK: Mapping[str, int] = {mode.name: place for place, mode in enumerate(_ROWS)}
 
 
-def mode_of(drift: Drift) -> Mode:
+def failure_mode_of(drift: Drift) -> FailureMode:
     """The failure mode of a drift.
 
     A filter that triggers less than it did is not over-blocking: it has stopped to block. A name that the table lacks,
@@ -186,7 +186,7 @@ def mode_of(drift: Drift) -> Mode:
     return MODES.get(drift.failure_mode, MODES["unknown"])
 
 
-def rank(mode: Mode) -> int:
+def naming_rank(mode: FailureMode) -> int:
     """The place of a mode in the table: the smallest names the incident.
 
     >>> rank(MODES["stale_index"]) < rank(MODES["retrieval_quality"])

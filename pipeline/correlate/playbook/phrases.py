@@ -33,7 +33,7 @@ _FAR = 1.5
 """Times: a value this far from normal, either way, is told as the value that it is."""
 
 
-def distance(at: int, started_at: int) -> str:
+def describe_distance(at: int, started_at: int) -> str:
     """How far from a start something was, both in Unix ms.
 
     >>> distance(1795489900123, 1795489920123), distance(1795489920500, 1795489920123)
@@ -45,7 +45,7 @@ def distance(at: int, started_at: int) -> str:
     return f"{duration(seconds)} {'before' if seconds > 0 else 'after'} the start"
 
 
-def finding(drift: Drift, *, past: bool = False) -> str:
+def describe_drift(drift: Drift, *, past: bool = False) -> str:
     """What a drift says of its subject: a verb and a number, without the subject.
 
     The number is the one that the drift gives; ``past`` puts it into the past. A drift of the high values, the low ones

@@ -15,7 +15,7 @@ def _seconds(description: str) -> Any:
     return Field(default=None, ge=0, le=_LONGEST_S, description=description)
 
 
-class Response(BaseModel):
+class ResponseTimes(BaseModel):
     """Response times for one severity. A time that is left out keeps the default of the playbook."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -41,8 +41,8 @@ class Response(BaseModel):
     review_s: float | None = _seconds("Seconds from the resolution until the review.")
 
 
-PLAYBOOK: Mapping[Severity, Response] = {
-    "P1": Response(
+PLAYBOOK_TIMES: Mapping[Severity, ResponseTimes] = {
+    "P1": ResponseTimes(
         severity="P1",
         classify_s=15 * _MINUTE_S,
         commander_s=15 * _MINUTE_S,
@@ -51,7 +51,7 @@ PLAYBOOK: Mapping[Severity, Response] = {
         next_communication_s=30 * _MINUTE_S,
         review_s=72 * _HOUR_S,
     ),
-    "P2": Response(
+    "P2": ResponseTimes(
         severity="P2",
         classify_s=15 * _MINUTE_S,
         commander_s=15 * _MINUTE_S,
@@ -60,13 +60,13 @@ PLAYBOOK: Mapping[Severity, Response] = {
         next_communication_s=30 * _MINUTE_S,
         review_s=72 * _HOUR_S,
     ),
-    "P3": Response(severity="P3", classify_s=15 * _MINUTE_S, fix_business_days=1),
-    "P4": Response(severity="P4", classify_s=15 * _MINUTE_S, fix_business_days=10),
+    "P3": ResponseTimes(severity="P3", classify_s=15 * _MINUTE_S, fix_business_days=1),
+    "P4": ResponseTimes(severity="P4", classify_s=15 * _MINUTE_S, fix_business_days=10),
 }
 """The response times of the playbook. A sprint of 14 days has 10 business days."""
 
 
-def response_of(severity: Severity, configured: Iterable[Response]) -> Response:
+def response_times_for(severity: Severity, configured: Iterable[ResponseTimes]) -> ResponseTimes:
     """The response times of a severity: those of the playbook, overridden by the configuration.
 
     >>> response_of("P1", [Response(severity="P1", first_communication_s=900)]).first_communication_s
@@ -75,4 +75,4 @@ def response_of(severity: Severity, configured: Iterable[Response]) -> Response:
     overrides = {
         name: value for each in configured if each.severity == severity for name, value in each if value is not None
     }
-    return PLAYBOOK[severity].model_copy(update=overrides)
+    return PLAYBOOK_TIMES[severity].model_copy(update=overrides)

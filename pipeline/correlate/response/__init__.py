@@ -3,20 +3,20 @@
 May import causes, deployments, incidents and playbook.
 """
 
-from pipeline.correlate.response.change_freeze import deployment_line, freeze
-from pipeline.correlate.response.containment import Situation, containment
-from pipeline.correlate.response.notifications_due import duties_of
-from pipeline.correlate.response.reminders import NEVER, remind
-from pipeline.correlate.response.targets import progress, response_targets
+from pipeline.correlate.response.change_freeze import deployment_log_line, decide_freeze
+from pipeline.correlate.response.containment import ContainmentContext, rank_containment
+from pipeline.correlate.response.notifications_due import notifications_due
+from pipeline.correlate.response.reminders import NEVER, add_due_reminders
+from pipeline.correlate.response.targets import response_progress, response_targets
 
 __all__ = [
     "NEVER",
-    "Situation",
-    "containment",
-    "deployment_line",
-    "duties_of",
-    "freeze",
-    "progress",
-    "remind",
+    "ContainmentContext",
+    "rank_containment",
+    "deployment_log_line",
+    "notifications_due",
+    "decide_freeze",
+    "response_progress",
+    "add_due_reminders",
     "response_targets",
 ]

@@ -6,8 +6,8 @@ from itertools import islice
 from typing import Literal
 
 from pipeline.correlate.causes import Diagnosis
-from pipeline.correlate.deployments import change
-from pipeline.correlate.incidents import Facts
+from pipeline.correlate.deployments import describe_change
+from pipeline.correlate.incidents import IncidentState
 from schemas.deployment import Deployment
 from schemas.incident import LogEntry, Severity
 from schemas.timestamp import clock_time
@@ -17,7 +17,7 @@ BREAKS_MAX = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Freeze:
+class ChangeFreeze:
     """Whether changes are to wait, and which did not."""
 
     state: Literal["on", "broken", "off"]
@@ -34,7 +34,7 @@ class Freeze:
         return f"Change freeze broken: {_named(newest)} was deployed at {clock_time(newest.timestamp)}{more}."
 
 
-def freeze(facts: Facts, severity: Severity, found: Diagnosis, frozen: Sequence[str]) -> Freeze:
+def decide_freeze(facts: IncidentState, severity: Severity, found: Diagnosis, frozen: Sequence[str]) -> ChangeFreeze:
     """The freeze of an incident.
 
     Parameters
@@ -45,15 +45,15 @@ def freeze(facts: Facts, severity: Severity, found: Diagnosis, frozen: Sequence[
         The severities at which changes are to wait.
     """
     if severity not in frozen:
-        return Freeze("off", [])
-    newest = islice((each for each in reversed(found.later) if breaks(each, facts, found)), BREAKS_MAX)
+        return ChangeFreeze("off", [])
+    newest = islice((each for each in reversed(found.later) if breaks_freeze(each, facts, found)), BREAKS_MAX)
     broken_by = list(newest)[::-1]
     if facts.status not in ("open", "acknowledged"):
-        return Freeze("off", broken_by)
-    return Freeze("broken" if broken_by else "on", broken_by)
+        return ChangeFreeze("off", broken_by)
+    return ChangeFreeze("broken" if broken_by else "on", broken_by)
 
 
-def breaks(deployment: Deployment, facts: Facts, found: Diagnosis) -> bool:
+def breaks_freeze(deployment: Deployment, facts: IncidentState, found: Diagnosis) -> bool:
     """Whether a deployment since the detection should have waited.
 
     A rollback need not wait, nor the kill switch, nor what is deployed once the harm is contained; and a provider's status
@@ -61,10 +61,10 @@ def breaks(deployment: Deployment, facts: Facts, found: Diagnosis) -> bool:
     """
     if deployment.kind == "provider_status" or deployment in (found.rollback, found.switched_off):
         return False
-    return not facts.was_calm(deployment.timestamp) and deployment.deployment_id not in found.taken_back
+    return not facts.was_contained(deployment.timestamp) and deployment.deployment_id not in found.taken_back
 
 
-def deployment_line(deployment: Deployment, found: Diagnosis, frozen: Freeze) -> LogEntry:
+def deployment_log_line(deployment: Deployment, found: Diagnosis, frozen: ChangeFreeze) -> LogEntry:
     """The line of the running log that tells of a deployment since the detection."""
     at, back, named = deployment.timestamp, found.taken_back.get(deployment.deployment_id), _named(deployment)
     if back is not None:
@@ -81,5 +81,5 @@ def deployment_line(deployment: Deployment, found: Diagnosis, frozen: Freeze) ->
 
 
 def _named(deployment: Deployment) -> str:
-    changed, name = change(deployment), deployment.deployment_id
+    changed, name = describe_change(deployment), deployment.deployment_id
     return changed if f"({name})" in changed else f"{changed} ({name})"

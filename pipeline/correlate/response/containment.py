@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from pipeline.correlate.causes import NOT_OURS, Split, clear_suspect
-from pipeline.correlate.deployments import Good
-from pipeline.correlate.playbook import Action, Mode
+from pipeline.correlate.causes import EXTERNAL_KINDS, TrafficSplit, clear_suspect
+from pipeline.correlate.deployments import KnownGood
+from pipeline.correlate.playbook import Action, FailureMode
 from pipeline.wording import quantity
 from schemas.deployment import Deployment
 from schemas.drift import Drift
@@ -13,7 +13,7 @@ from schemas.timestamp import clock_time
 
 
 @dataclass(frozen=True, slots=True)
-class Situation:
+class ContainmentContext:
     """What containment is decided by.
 
     What fails and how badly, who is suspected, what has been rolled back already; ``back`` is where a rollback leads, and
@@ -21,19 +21,19 @@ class Situation:
     deployment that used it.
     """
 
-    mode: Mode
+    mode: FailureMode
     severity: Severity
     drift: Drift
     suspects: list[Suspect]
     rollback: Deployment | None
     runbook: str
-    back: Good | None = None
-    split: Split | None = None
+    back: KnownGood | None = None
+    split: TrafficSplit | None = None
     flag: str | None = None
     switched_off: Deployment | None = None
 
 
-def rollback_target(suspect: Suspect, back: Good | None = None, split: Split | None = None) -> str:
+def rollback_target(suspect: Suspect, back: KnownGood | None = None, split: TrafficSplit | None = None) -> str:
     """What a rollback of a suspect brings back.
 
     >>> suspect = Suspect(rank=1, kind="prompt", name="prompt v41 -> v42", score=1, reason="", from_version="v41",
@@ -44,10 +44,10 @@ def rollback_target(suspect: Suspect, back: Good | None = None, split: Split | N
     'prompt: stop the canary v42 (5.0 % of the traffic) and send all traffic to v41'
     """
     what = suspect.kind.replace("_", " ")
-    beside_it = good_beside(suspect, split)
+    beside_it = good_concurrent_version(suspect, split)
     if beside_it is not None and (back is None or back.version != beside_it):
-        back = Good(beside_it)
-    version = back.told if back is not None else suspect.from_version
+        back = KnownGood(beside_it)
+    version = back.description if back is not None else suspect.from_version
     if version is None:
         return f"{what} to the version before {suspect.name}"
     beside = split is not None and (not split.others or back is None or back.version in split.others)
@@ -58,14 +58,14 @@ def rollback_target(suspect: Suspect, back: Good | None = None, split: Split | N
     return f"{what}: stop {canary}{suspect.to_version}{share} and send all traffic to {version}"
 
 
-def good_beside(suspect: Suspect, split: Split | None) -> str | None:
+def good_concurrent_version(suspect: Suspect, split: TrafficSplit | None) -> str | None:
     """The one version that serves beside a suspect and is good in the same minutes; None without one."""
     if suspect.split != "bad" or split is None or len(split.others) != 1:
         return None
     return next(iter(split.others))
 
 
-def containment(situation: Situation) -> list[Containment]:
+def rank_containment(situation: ContainmentContext) -> list[Containment]:
     """The things to do, in order.
 
     The failure mode gives the order. A rollback is proposed only of a clear suspect that can be rolled back and has not
@@ -79,11 +79,11 @@ def containment(situation: Situation) -> list[Containment]:
     return [step.model_copy(update={"rank": place}) for place, step in enumerate(steps, 1)]
 
 
-def _step(action: Action, situation: Situation) -> Containment | None:
+def _step(action: Action, situation: ContainmentContext) -> Containment | None:
     subject, suspect = situation.drift.subject, clear_suspect(situation.suspects)
     match action:
         case "rollback":
-            if suspect is None or suspect.kind in NOT_OURS or situation.rollback is not None:
+            if suspect is None or suspect.kind in EXTERNAL_KINDS or situation.rollback is not None:
                 return None
             return _rollback(suspect, situation)
         case "kill_switch":
@@ -98,8 +98,8 @@ def _step(action: Action, situation: Situation) -> Containment | None:
             return _do(action, situation.runbook, _where_to_look(situation.mode, situation.rollback))
 
 
-def _rollback(suspect: Suspect, situation: Situation) -> Containment:
-    back, beside_it = situation.back, good_beside(suspect, situation.split)
+def _rollback(suspect: Suspect, situation: ContainmentContext) -> Containment:
+    back, beside_it = situation.back, good_concurrent_version(suspect, situation.split)
     where, version = _where(back), suspect.from_version if back is None else back.version
     if beside_it is not None and version != beside_it:
         where, version = f"{beside_it}, which is good in the same minutes", beside_it
@@ -108,7 +108,7 @@ def _rollback(suspect: Suspect, situation: Situation) -> Containment:
     return step.model_copy(update={"to_version": version})
 
 
-def _where(back: Good | None) -> str:
+def _where(back: KnownGood | None) -> str:
     if back is None:
         return "the version before"
     why = f" ({'; '.join(back.passed_over)})" if back.passed_over else ""
@@ -119,7 +119,7 @@ def _where(back: Good | None) -> str:
     return f"{back.version}, of which nothing is known{why}"
 
 
-def _kill_switch(situation: Situation) -> Containment:
+def _kill_switch(situation: ContainmentContext) -> Containment:
     subject, flag, off = situation.drift.subject, situation.flag, situation.switched_off
     if flag is None:
         target = f"the feature flag of {subject} (name it in correlate.kill_switches)"
@@ -131,7 +131,7 @@ def _kill_switch(situation: Situation) -> Containment:
     return _do("kill_switch", target, reason).model_copy(update={"done_at": off.timestamp})
 
 
-def _where_to_look(mode: Mode, rollback: Deployment | None) -> str:
+def _where_to_look(mode: FailureMode, rollback: Deployment | None) -> str:
     if rollback is not None:
         return f"the rollback {rollback.deployment_id} is deployed: watch whether the signals come back"
     if mode.family == "data":

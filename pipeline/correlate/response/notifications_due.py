@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable
 
-from pipeline.correlate.incidents import Facts
+from pipeline.correlate.incidents import IncidentState
 from pipeline.correlate.playbook import DutyRow, duty_rows, failure_modes
 from schemas.incident import Duty
 from schemas.timestamp import LATEST_MS
 
 
-def duties_of(facts: Facts, regimes: Iterable[str]) -> list[Duty]:
+def notifications_due(facts: IncidentState, regimes: Iterable[str]) -> list[Duty]:
     """What may have to be notified because of an incident, by the regimes given; the most urgent first, then by name.
 
     A row applies by the failure modes that the incident has met at any time, and by its severity now.
@@ -16,7 +16,7 @@ def duties_of(facts: Facts, regimes: Iterable[str]) -> list[Duty]:
     enabled = set(regimes)
     if not enabled:
         return []
-    met = {failure_modes.mode_of(drift).name for drift in facts.drifts}
+    met = {failure_modes.failure_mode_of(drift).name for drift in facts.drifts}
     found = [
         _duty(row, facts.detected_at)
         for row in duty_rows()

@@ -8,10 +8,10 @@ review and of the duties that outlive it.
 
 from collections.abc import Iterator
 
-from pipeline.correlate.incidents import Facts, Reminder
-from pipeline.correlate.playbook import response_of
-from pipeline.correlate.response.notifications_due import duties_of
-from pipeline.correlate.response.targets import LEADERSHIP, progress, response_targets
+from pipeline.correlate.incidents import IncidentState, Reminder
+from pipeline.correlate.playbook import response_times_for
+from pipeline.correlate.response.notifications_due import notifications_due
+from pipeline.correlate.response.targets import LEADERSHIP, response_progress, response_targets
 from pipeline.correlate.settings import CorrelateSettings
 from schemas.incident import Duty, ResponseTarget
 from schemas.timestamp import LATEST_MS, format_timestamp
@@ -45,7 +45,7 @@ _ASKS = {
 _NAMED = {"commander": "an incident commander", "classify": "classification", "contain": "containment"}
 
 
-def remind(facts: Facts, now: int, settings: CorrelateSettings) -> bool:
+def add_due_reminders(facts: IncidentState, now: int, settings: CorrelateSettings) -> bool:
     """Give the reminders that are due by a clock, in Unix ms; whether there was a new one.
 
     It also notes when the first communication was, and until when there is nothing to remind of.
@@ -63,28 +63,28 @@ def remind(facts: Facts, now: int, settings: CorrelateSettings) -> bool:
     return bool(due)
 
 
-def _coming(facts: Facts, settings: CorrelateSettings) -> Iterator[Reminder]:
+def _coming(facts: IncidentState, settings: CorrelateSettings) -> Iterator[Reminder]:
     """All reminders that the facts call for, past and to come, unless something answers them before."""
     if facts.status == "merged":
         return
-    plan = response_of(facts.severity, settings.response)
-    for target in response_targets(progress(facts), plan, settings.business_hours):
+    plan = response_times_for(facts.severity, settings.response)
+    for target in response_targets(response_progress(facts), plan, settings.business_hours):
         if target.name == "next_communication":
             yield from _next(facts, target, round((plan.next_communication_s or 0) * 1000), settings.reminders_max)
         elif target.name != "classify" or facts.severity in ("P1", "P2"):
             is_at_once = target.name == "contain" and plan.contain_s == 0
             at = target.due_at + (AT_ONCE_MS if is_at_once else 0)
-            was_contained = target.name == "contain" and facts.was_calm(at)
+            was_contained = target.name == "contain" and facts.was_contained(at)
             is_answered = was_contained or (target.done_at is not None and target.done_at <= at)
             is_over = facts.resolved_at is not None and facts.resolved_at <= at and target.name not in OUTLIVES
             if not is_answered and not is_over:
                 yield _reminder(facts, target.name, target.due_at, at)
-    for duty in duties_of(facts, settings.regimes):
+    for duty in notifications_due(facts, settings.regimes):
         if duty.due_at is not None:
             yield from _of_duty(duty, duty.due_at, facts.detected_at)
 
 
-def _next(facts: Facts, target: ResponseTarget, interval: int, reminders_max: int) -> Iterator[Reminder]:
+def _next(facts: IncidentState, target: ResponseTarget, interval: int, reminders_max: int) -> Iterator[Reminder]:
     """One for each communication missed, until so many in a row were and nobody did anything."""
     awake = max(facts.acted_at, facts.last_at.get("reopened", 0))
     first = target.due_at + max(0, (awake - target.due_at) // interval + 1) * interval
@@ -97,21 +97,21 @@ def _next(facts: Facts, target: ResponseTarget, interval: int, reminders_max: in
         yield reminder if number < reminders_max else Reminder("next_communication", at, at, reminder.text + silent)
 
 
-def _reminder(facts: Facts, name: str, due_at: int, at: int) -> Reminder:
+def _reminder(facts: IncidentState, name: str, due_at: int, at: int) -> Reminder:
     head = _NAMED.get(name, f"the {name.replace('_', ' ')}")
-    asked = _ASKS[name].format(due=moment(due_at, facts.detected_at), id=facts.incident_id)
+    asked = _ASKS[name].format(due=format_moment(due_at, facts.detected_at), id=facts.incident_id)
     return Reminder(name, due_at, at, f"{head} {asked}")
 
 
 def _of_duty(duty: Duty, due_at: int, detected_at: int) -> Iterator[Reminder]:
     """One while there is time to decide, and one when there is none any more."""
-    due, decide = moment(due_at, detected_at), "decide whether it does, and record what was decided"
+    due, decide = format_moment(due_at, detected_at), "decide whether it does, and record what was decided"
     ahead = due_at - min(DECIDE_WITHIN_MS, (due_at - detected_at) // 2)
     yield Reminder(f"before {duty.name}", due_at, ahead, f"{duty.name} may apply, and is due at {due}: {decide}")
     yield Reminder(duty.name, due_at, due_at, f"{duty.name} may apply, and its time ended at {due}: {decide}")
 
 
-def moment(at: int, day: int) -> str:
+def format_moment(at: int, day: int) -> str:
     """A moment in UTC, to the minute; without its date where that is the date of ``day``.
 
     >>> moment(1795489920123, 1795489920123), moment(1795589920123, 1795489920123)

@@ -7,8 +7,8 @@ found to be worse after an hour is not late already.
 
 from dataclasses import dataclass
 
-from pipeline.correlate.incidents import Facts
-from pipeline.correlate.playbook import PLAYBOOK, BusinessHours, Response
+from pipeline.correlate.incidents import IncidentState
+from pipeline.correlate.playbook import PLAYBOOK_TIMES, BusinessHours, ResponseTimes
 from pipeline.wording import duration
 from schemas.command import Action
 from schemas.incident import Audience, ResponseTarget, Severity
@@ -41,7 +41,7 @@ _PLAYBOOK_WORDS: dict[tuple[Severity, str], str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class ResponseProgress:
     """How far people are with an incident. Times are Unix ms; None is what has not been done, as far as it is known.
 
     ``since`` is when the incident got its severity; ``told_at`` and ``last_told_at`` are the first and the newest
@@ -59,27 +59,27 @@ class Progress:
     last_told_at: int | None = None
 
 
-def progress(facts: Facts, deployed_at: int | None = None) -> Progress:
+def response_progress(facts: IncidentState, deployed_at: int | None = None) -> ResponseProgress:
     """How far people are, by an incident's facts and the rollback or kill switch of which only the deployments know.
 
     Contained is what is contained now: a mitigation that was
     undone, or signals that were back for a while, do not count.
     """
     looked_at = (facts.first_at.get(action) for action in LOOKED_AT)
-    return Progress(
+    return ResponseProgress(
         severity=facts.severity,
         detected_at=facts.detected_at,
         since=_since(facts),
         resolved_at=facts.resolved_at,
         classified_at=_earliest(*looked_at),
         commander_at=facts.commander_at,
-        contained_at=_earliest(deployed_at, facts.calm_since, facts.resolved_at),
+        contained_at=_earliest(deployed_at, facts.contained_since, facts.resolved_at),
         told_at=facts.first_told_at,
         last_told_at=facts.communicated.get(LEADERSHIP),
     )
 
 
-def response_targets(reached: Progress, plan: Response, hours: BusinessHours) -> list[ResponseTarget]:
+def response_targets(reached: ResponseProgress, plan: ResponseTimes, hours: BusinessHours) -> list[ResponseTarget]:
     """What is due by when, the most urgent first.
 
     The next communication counts from the newest one, and from when the first was due while there is none; it is due
@@ -102,26 +102,26 @@ def response_targets(reached: Progress, plan: Response, hours: BusinessHours) ->
     return sorted((target for target in found if target is not None), key=lambda target: target.due_at)
 
 
-def _target(plan: Response, name: str, counted_from: int, done_at: int | None) -> ResponseTarget | None:
+def _target(plan: ResponseTimes, name: str, counted_from: int, done_at: int | None) -> ResponseTarget | None:
     seconds = getattr(plan, f"{name}_s")
     if seconds is None:
         return None
     words = f"{_WORDS[name]} within {duration(seconds)}"
     if name == "next_communication":
         words = f"a communication every {duration(seconds)} while it is open"
-    by_playbook = seconds == getattr(PLAYBOOK[plan.severity], f"{name}_s")
+    by_playbook = seconds == getattr(PLAYBOOK_TIMES[plan.severity], f"{name}_s")
     return _made(plan, name, counted_from + _ms(seconds), done_at, words, by_playbook=by_playbook)
 
 
-def _fix(plan: Response, hours: BusinessHours, since: int, resolved_at: int | None) -> ResponseTarget:
+def _fix(plan: ResponseTimes, hours: BusinessHours, since: int, resolved_at: int | None) -> ResponseTarget:
     days = plan.fix_business_days or 0
     words = f"fix within {days:g} business day{'' if days == 1 else 's'}"
-    by_playbook = days == PLAYBOOK[plan.severity].fix_business_days
-    return _made(plan, "fix", hours.after(since, days), resolved_at, words, by_playbook=by_playbook)
+    by_playbook = days == PLAYBOOK_TIMES[plan.severity].fix_business_days
+    return _made(plan, "fix", hours.add_business_time(since, days), resolved_at, words, by_playbook=by_playbook)
 
 
 def _made(
-    plan: Response, name: str, due_at: int, done_at: int | None, words: str, *, by_playbook: bool
+    plan: ResponseTimes, name: str, due_at: int, done_at: int | None, words: str, *, by_playbook: bool
 ) -> ResponseTarget:
     by = "playbook" if by_playbook else "configuration"
     said = _PLAYBOOK_WORDS.get((plan.severity, name), words) if by_playbook else words
@@ -129,7 +129,7 @@ def _made(
     return ResponseTarget.model_validate(fields | {"source": f"{by}: {plan.severity}, {said}"})
 
 
-def _since(facts: Facts) -> int:
+def _since(facts: IncidentState) -> int:
     """When the incident got its severity: by the rules, or by a person's word if that came first."""
     severity, said = facts.severity, facts.classification
     by_rules = facts.decided_at if facts.decision.severity == severity else None

@@ -3,6 +3,6 @@
 May import every other room of correlate.
 """
 
-from pipeline.correlate.revision.revision import tell
+from pipeline.correlate.revision.revision import build_revision
 
-__all__ = ["tell"]
+__all__ = ["build_revision"]

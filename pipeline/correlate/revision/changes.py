@@ -21,7 +21,7 @@ _TOLD = (
 """Events of the log that no other field shows."""
 
 
-def changes(before: Incident | None, now: Incident) -> str:
+def describe_changes(before: Incident | None, now: Incident) -> str:
     """The differences that a reader would act on; the first revision is "opened"."""
     if before is None:
         return "opened"

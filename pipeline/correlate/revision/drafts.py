@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pipeline.correlate.causes import clear_suspect
 from pipeline.correlate.playbook import failure_modes
-from pipeline.correlate.revision.impact import compromised, impact
+from pipeline.correlate.revision.impact import describe_compromised_data, describe_impact
 from pipeline.wording import quantity
 from schemas.drift import Drift
 from schemas.incident import Draft, Incident, Suspect
@@ -41,7 +41,7 @@ _TO_USERS = ("P1", "P2")
 
 
 @dataclass(frozen=True, slots=True)
-class Matter:
+class DraftContext:
     """What drafts are made from: the incident, its leading drift, and when what was done about it (Unix ms, None: not).
 
     ``subjects`` are those that it is about, by name; of one of many the leading drift says nothing of the others.
@@ -61,7 +61,7 @@ class Matter:
         return len(self.subjects) > 1
 
 
-def drafts(matter: Matter, public_names: Mapping[str, str]) -> list[Draft]:
+def build_drafts(matter: DraftContext, public_names: Mapping[str, str]) -> list[Draft]:
     """The drafts for an incident as it is now: to leadership from P3 up, to users from P2 up; none of a merged one."""
     incident = matter.incident
     if incident.status == "merged":
@@ -74,7 +74,7 @@ def drafts(matter: Matter, public_names: Mapping[str, str]) -> list[Draft]:
     return found
 
 
-def _to_leadership(matter: Matter) -> Draft:
+def _to_leadership(matter: DraftContext) -> Draft:
     incident = matter.incident
     open_steps = [step for step in incident.containment if step.done_at is None]
     first = min(open_steps, key=lambda step: step.rank, default=None)
@@ -98,12 +98,12 @@ def _to_leadership(matter: Matter) -> Draft:
     return Draft(audience="internal", subject=subject, text="\n\n".join(paragraphs))
 
 
-def _to_users(matter: Matter, name: str) -> Draft:
-    incident, mode = matter.incident, failure_modes.mode_of(matter.drift)
-    happened = f"{name[:1].upper() + name[1:]}, which is an AI system, {impact(mode)}."
+def _to_users(matter: DraftContext, name: str) -> Draft:
+    incident, mode = matter.incident, failure_modes.failure_mode_of(matter.drift)
+    happened = f"{name[:1].upper() + name[1:]}, which is an AI system, {describe_impact(mode)}."
     if matter.is_of_many:
         happened = (
-            f"these AI systems of ours failed at the same time: {name}. The one that was hit worst {impact(mode)}. "
+            f"these AI systems of ours failed at the same time: {name}. The one that was hit worst {describe_impact(mode)}. "
             "[Say what people met in the others.]"
         )
     shown = name[:1].upper() + name[1:]
@@ -117,7 +117,7 @@ def _to_users(matter: Matter, name: str) -> Draft:
         CHECK,
         f"What happened: {happened} We are sorry.",
         f"When, and how much: {_when(matter)}; {_share(matter)}{where}.{some} [Say how many people.]",
-        f"What it means for you: {compromised(mode)}",
+        f"What it means for you: {describe_compromised_data(mode)}",
         f"Why: {_cause_for_users(matter)}",
         f"What we have done: {_done(matter)}",
         f"What we are doing{' so that it does not happen again' if incident.resolved_at else ''}: {ahead}",
@@ -126,7 +126,7 @@ def _to_users(matter: Matter, name: str) -> Draft:
     return Draft(audience="external", subject=f"{shown}: {_state(matter)}", text="\n\n".join(paragraphs))
 
 
-def _state(matter: Matter) -> str:
+def _state(matter: DraftContext) -> str:
     if matter.incident.resolved_at is not None:
         return "a problem is resolved"
     if matter.recovered_at is not None:
@@ -136,7 +136,7 @@ def _state(matter: Matter) -> str:
     return "a problem, and we are working on it"
 
 
-def _when(matter: Matter) -> str:
+def _when(matter: DraftContext) -> str:
     incident = matter.incident
     since = f"since about {_moment(incident.started_at)}"
     if matter.recovered_at is not None:
@@ -169,7 +169,7 @@ def _who(incident: Incident) -> str:
     )
 
 
-def _share(matter: Matter) -> str:
+def _share(matter: DraftContext) -> str:
     drift = matter.drift
     if matter.is_of_many:
         return "[say which share of the requests, in each of them]"
@@ -187,7 +187,7 @@ def _cause_for_us(suspects: list[Suspect]) -> str:
     return f"most likely {first.name} ({first.reason}).{ours}"
 
 
-def _cause_for_users(matter: Matter) -> str:
+def _cause_for_users(matter: DraftContext) -> str:
     """The most likely cause as ours to answer for, whatever it is: of no supplier more than that we chose it."""
     first, them = clear_suspect(matter.incident.suspects), "them" if matter.is_of_many else "it"
     if first is None:
@@ -203,7 +203,7 @@ def _cause_for_users(matter: Matter) -> str:
     return _OUR_CAUSES.get(first.kind, _OUR_CAUSES["input_shift"])
 
 
-def _done(matter: Matter) -> str:
+def _done(matter: DraftContext) -> str:
     said = []
     if matter.rolled_back_at is not None:
         said.append(f"we took a change back at {_moment(matter.rolled_back_at)}")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from pipeline.correlate.incidents import shortened
+from pipeline.correlate.incidents import shorten
 from schemas.drift import Drift
 from schemas.incident import SignalEvidence
 
@@ -13,7 +13,7 @@ SEGMENTS_MAX = 20
 """Segments that an incident names."""
 
 
-def evidence(drifts: Iterable[Drift], dedup_window_s: float, limit: int) -> list[SignalEvidence]:
+def evidence_lines(drifts: Iterable[Drift], dedup_window_s: float, limit: int) -> list[SignalEvidence]:
     """The lines of evidence: firing before recovered, page tier before ticket tier, the earliest first.
 
     The same signal, channel, side and tier from several partitions or segments, fired within ``dedup_window_s`` of the
@@ -24,7 +24,7 @@ def evidence(drifts: Iterable[Drift], dedup_window_s: float, limit: int) -> list
     return _first([_line(finding) for finding in _findings(drifts, dedup_window_s * 1000)], limit)
 
 
-def shared_evidence(drifts: Iterable[Drift], limit: int) -> list[SignalEvidence]:
+def parent_evidence_lines(drifts: Iterable[Drift], limit: int) -> list[SignalEvidence]:
     """The lines of evidence of a parent: one for each signal, channel, side and tier, whatever the subject.
 
     The numbers are those of the first subject to fire; the sentence says in how many it moved.
@@ -37,11 +37,11 @@ def shared_evidence(drifts: Iterable[Drift], limit: int) -> list[SignalEvidence]
         line, count = _line(group), len({drift.subject for drift in group})
         of = next(drift.subject for drift in group if drift.drift_id == line.drift_id)
         where = f"in {count} subjects, first in {of}" if count > 1 else f"in {of}"
-        lines.append(line.model_copy(update={"sentence": shortened(f"{where}: {line.sentence}")}))
+        lines.append(line.model_copy(update={"sentence": shorten(f"{where}: {line.sentence}")}))
     return _first(lines, limit)
 
 
-def segments(drifts: Iterable[Drift], limit: int = SEGMENTS_MAX) -> list[str]:
+def segment_names(drifts: Iterable[Drift], limit: int = SEGMENTS_MAX) -> list[str]:
     """The segments that drifts name, in order of name, at most so many."""
     return sorted({drift.segment for drift in drifts if drift.segment})[:limit]
 
@@ -95,7 +95,7 @@ def _line(finding: list[Drift]) -> SignalEvidence:
         channel=lead.channel,
         side=lead.side,
         tier=lead.tier,
-        segments=segments(finding, LINE_SEGMENTS_MAX),
+        segments=segment_names(finding, LINE_SEGMENTS_MAX),
         detector=lead.detector,
         state="recovered" if all(drift.state == "recovered" for drift in finding) else "firing",
         normal=lead.normal,
@@ -105,5 +105,5 @@ def _line(finding: list[Drift]) -> SignalEvidence:
         records=lead.records,
         started_at=min(drift.started_at for drift in finding),
         detected_at=finding[0].detected_at,
-        sentence=shortened(lead.sentence),
+        sentence=shorten(lead.sentence),
     )

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pipeline.correlate.playbook import Family, Mode
+from pipeline.correlate.playbook import Family, FailureMode
 
 _MODES: Mapping[str, str] = {
     "pii_exposure": "may have shown personal data in its answers that should not have been there",
@@ -49,7 +49,7 @@ _OTHERWISE = (
 )
 
 
-def impact(mode: Mode) -> str:
+def describe_impact(mode: FailureMode) -> str:
     """What users met, to be said after the name of the subject; careful where it is not certain.
 
     >>> from pipeline.correlate.playbook.failure_modes import MODES
@@ -59,7 +59,7 @@ def impact(mode: Mode) -> str:
     return _MODES.get(mode.name, _FAMILIES[mode.family])
 
 
-def compromised(mode: Mode) -> str:
+def describe_compromised_data(mode: FailureMode) -> str:
     """What is to be said about data and decisions that may be compromised."""
     if mode.name == "pii_exposure":
         return _DATA

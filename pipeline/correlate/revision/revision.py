@@ -4,28 +4,28 @@ Nothing here remembers: the same facts, deployments and clock give the same inci
 ``revision`` and ``change``, which say how often and why readers were told, is independent of the order of arrival.
 """
 
-from pipeline.correlate.causes import Diagnosis, Known, diagnose
-from pipeline.correlate.deployments import Served
-from pipeline.correlate.incidents import Facts, newest_lines, shortened
-from pipeline.correlate.playbook import Mode, response_of
+from pipeline.correlate.causes import Diagnosis, DiagnosisContext, diagnose
+from pipeline.correlate.deployments import ServedTraffic
+from pipeline.correlate.incidents import IncidentState, newest_lines, shorten
+from pipeline.correlate.playbook import FailureMode, response_times_for
 from pipeline.correlate.response import (
-    Situation,
-    containment,
-    deployment_line,
-    duties_of,
-    freeze,
-    progress,
+    ContainmentContext,
+    rank_containment,
+    deployment_log_line,
+    notifications_due,
+    decide_freeze,
+    response_progress,
     response_targets,
 )
-from pipeline.correlate.revision.changes import changes
-from pipeline.correlate.revision.drafts import Matter, drafts
-from pipeline.correlate.revision.evidence import evidence, segments, shared_evidence
-from pipeline.correlate.revision.summary import summary
+from pipeline.correlate.revision.changes import describe_changes
+from pipeline.correlate.revision.drafts import DraftContext, build_drafts
+from pipeline.correlate.revision.evidence import evidence_lines, segment_names, parent_evidence_lines
+from pipeline.correlate.revision.summary import write_summary
 from pipeline.correlate.settings import CorrelateSettings
 from schemas.incident import Incident, LogEntry, SignalEvidence
 
 
-def tell(facts: Facts, known: Known, settings: CorrelateSettings) -> Incident | None:
+def build_revision(facts: IncidentState, known: DiagnosisContext, settings: CorrelateSettings) -> Incident | None:
     """The next revision of an incident; None if readers know all of it already.
 
     Parameters
@@ -37,29 +37,29 @@ def tell(facts: Facts, known: Known, settings: CorrelateSettings) -> Incident | 
     settings
         Windows and limits.
     """
-    before = facts.told
+    before = facts.last_published
     incident = _content(facts, known, settings) if before is None or facts.tracked else _emptied(facts, before)
     if before is not None:
         if incident.model_copy(update={"revision": before.revision, "change": before.change}) == before:
             return None
         incident = incident.model_copy(update={"revision": before.revision + 1})
-    return incident.model_copy(update={"change": changes(before, incident)})
+    return incident.model_copy(update={"change": describe_changes(before, incident)})
 
 
-def _content(facts: Facts, known: Known, settings: CorrelateSettings) -> Incident:
+def _content(facts: IncidentState, known: DiagnosisContext, settings: CorrelateSettings) -> Incident:
     severity = facts.severity
-    served = Served(facts.subject, facts.named("environment"), facts.named("provider"))
+    served = ServedTraffic(facts.subject, facts.common_label("environment"), facts.common_label("provider"))
     found = diagnose(facts, served, known, settings)
     runbook = f"{settings.runbooks}{found.mode.name}.md"
-    steps = containment(_situation(facts, found, runbook, settings))
-    frozen = freeze(facts, severity, found, settings.freeze_severities)
-    deployed = [deployment_line(each, found, frozen) for each in found.later[-settings.log_entries_max :]]
+    steps = rank_containment(_situation(facts, found, runbook, settings))
+    frozen = decide_freeze(facts, severity, found, settings.freeze_severities)
+    deployed = [deployment_log_line(each, found, frozen) for each in found.later[-settings.log_entries_max :]]
     rolled_back_at, switched_off_at = (
         None if each is None else each.timestamp for each in (found.rollback, found.switched_off)
     )
     contained_at = min((each for each in (rolled_back_at, switched_off_at) if each is not None), default=None)
     log = newest_lines([*facts.log, *deployed, *_reminders(facts, contained_at)], settings.log_entries_max)
-    reached, plan = progress(facts, contained_at), response_of(severity, settings.response)
+    reached, plan = response_progress(facts, contained_at), response_times_for(severity, settings.response)
     incident = Incident(
         incident_id=facts.incident_id,
         revision=1,
@@ -72,10 +72,10 @@ def _content(facts: Facts, known: Known, settings: CorrelateSettings) -> Inciden
         subject=facts.subject,
         environment=served.environment,
         provider=served.provider,
-        segments=segments([each.shown for each in facts.tracked.values()]),
+        segments=segment_names([each.published for each in facts.tracked.values()]),
         title=_title(facts, found.mode),
         summary=" ".join(
-            part for part in (summary(facts, found.suspects, steps, found.rollback), frozen.sentence) if part
+            part for part in (write_summary(facts, found.suspects, steps, found.rollback), frozen.sentence) if part
         ),
         started_at=facts.started_at,
         detected_at=facts.detected_at,
@@ -86,7 +86,7 @@ def _content(facts: Facts, known: Known, settings: CorrelateSettings) -> Inciden
         suspects=found.suspects,
         containment=steps,
         response_targets=response_targets(reached, plan, settings.business_hours),
-        duties=duties_of(facts, settings.regimes),
+        duties=notifications_due(facts, settings.regimes),
         runbook=runbook,
         acknowledged_by=facts.acknowledged_by,
         commander=facts.roles.get("commander"),
@@ -102,21 +102,21 @@ def _content(facts: Facts, known: Known, settings: CorrelateSettings) -> Inciden
         change="",
         log=log,
     )
-    matter = Matter(
+    matter = DraftContext(
         incident, facts.decision.drift, facts.subjects, facts.recovered_at, rolled_back_at, switched_off_at,
         facts.mitigated_at,
     )  # fmt: skip
-    return incident.model_copy(update={"drafts": drafts(matter, settings.public_names)})
+    return incident.model_copy(update={"drafts": build_drafts(matter, settings.public_names)})
 
 
-def _evidence(facts: Facts, settings: CorrelateSettings) -> list[SignalEvidence]:
-    shown = [each.shown for each in facts.tracked.values()]
+def _evidence(facts: IncidentState, settings: CorrelateSettings) -> list[SignalEvidence]:
+    shown = [each.published for each in facts.tracked.values()]
     if facts.membership.scope is not None:
-        return shared_evidence(shown, settings.evidence_max)
-    return evidence(shown, settings.dedup_window_s, settings.evidence_max)
+        return parent_evidence_lines(shown, settings.evidence_max)
+    return evidence_lines(shown, settings.dedup_window_s, settings.evidence_max)
 
 
-def _emptied(facts: Facts, before: Incident) -> Incident:
+def _emptied(facts: IncidentState, before: Incident) -> Incident:
     """A parent that has no children any more: another parent has taken them, or people have taken them out."""
     return before.model_copy(
         update={
@@ -129,7 +129,7 @@ def _emptied(facts: Facts, before: Incident) -> Incident:
     )
 
 
-def _title(facts: Facts, mode: Mode) -> str:
+def _title(facts: IncidentState, mode: FailureMode) -> str:
     scope = facts.membership.scope
     if scope is None:
         return f"{mode.title} in {facts.subject}"
@@ -137,23 +137,23 @@ def _title(facts: Facts, mode: Mode) -> str:
     return f"{mode.title} {where} {scope} in {len(facts.subjects)} subjects"
 
 
-def _situation(facts: Facts, found: Diagnosis, runbook: str, settings: CorrelateSettings) -> Situation:
+def _situation(facts: IncidentState, found: Diagnosis, runbook: str, settings: CorrelateSettings) -> ContainmentContext:
     drift, scope = facts.decision.drift, facts.membership.scope
     if scope is not None:
         # Of a parent it stands for all subjects.
         drift = drift.model_copy(update={"subject": f"all {len(facts.subjects)} subjects of {scope}"})
     flag = settings.kill_switches.get(facts.subject)
-    return Situation(
+    return ContainmentContext(
         found.mode, facts.severity, drift, found.suspects, found.rollback, runbook, found.back, found.split, flag,
         found.switched_off,
     )  # fmt: skip
 
 
-def _rule(facts: Facts) -> str:
+def _rule(facts: IncidentState) -> str:
     return facts.decision.rule if facts.severity == facts.decision.severity else "classified_by_a_person"
 
 
-def _reason(facts: Facts) -> str:
+def _reason(facts: IncidentState) -> str:
     said = facts.classification
     if said is not None and facts.severity != facts.decision.severity:
         note = f": {said.note}" if said.note else ""
@@ -163,10 +163,10 @@ def _reason(facts: Facts) -> str:
     return facts.decision.because
 
 
-def _reminders(facts: Facts, contained_at: int | None) -> list[LogEntry]:
+def _reminders(facts: IncidentState, contained_at: int | None) -> list[LogEntry]:
     """The reminders given, but for one of containment if a rollback or the kill switch was in time: that may be told late."""
     return [
-        LogEntry(at=each.at, event="reminder", text=shortened(each.text))
+        LogEntry(at=each.at, event="reminder", text=shorten(each.text))
         for each in facts.reminders
         if each.name != "contain" or contained_at is None or contained_at > each.at
     ]

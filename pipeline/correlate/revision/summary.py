@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pipeline.correlate.causes import clear_suspect
-from pipeline.correlate.incidents import Facts
+from pipeline.correlate.incidents import IncidentState
 from pipeline.correlate.playbook import phrases
 from pipeline.wording import duration
 from schemas.deployment import Deployment
@@ -22,8 +22,8 @@ _ORDERS = {
 }
 
 
-def summary(
-    facts: Facts, suspects: Sequence[Suspect], steps: Sequence[Containment], rollback: Deployment | None
+def write_summary(
+    facts: IncidentState, suspects: Sequence[Suspect], steps: Sequence[Containment], rollback: Deployment | None
 ) -> str:
     """What happens, since when, what else moved, because of what, and what to do first."""
     sentences = [_state(facts), _what(facts), _also(facts), _cause(facts, list(suspects))]
@@ -35,7 +35,7 @@ def summary(
     return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _state(facts: Facts) -> str:
+def _state(facts: IncidentState) -> str:
     if facts.resolved_at is not None:
         lasted = duration((facts.resolved_at - facts.started_at) / 1000)
         return f"Resolved at {clock_time(facts.resolved_at)}, {lasted} after the start."
@@ -44,9 +44,9 @@ def _state(facts: Facts) -> str:
     return ""
 
 
-def _what(facts: Facts) -> str:
+def _what(facts: IncidentState) -> str:
     past = not facts.firing
-    words = phrases.finding(facts.decision.drift, past=past)
+    words = phrases.describe_drift(facts.decision.drift, past=past)
     scope, name = facts.membership.scope, facts.decision.drift.subject
     if scope is not None:
         words = f"{'failed' if past else 'fail'} together: {name} {words}"
@@ -56,7 +56,7 @@ def _what(facts: Facts) -> str:
     return f"{who} {words}, since {clock_time(facts.started_at)}."
 
 
-def _also(facts: Facts) -> str:
+def _also(facts: IncidentState) -> str:
     lead = facts.decision.drift.signal
     others = sorted({drift.signal for drift in facts.firing if drift.signal != lead})
     if not others:
@@ -65,13 +65,13 @@ def _also(facts: Facts) -> str:
     return f"Also off: {', '.join(others[:ALSO_MAX])}{f' and {rest} more' if rest > 0 else ''}."
 
 
-def _cause(facts: Facts, suspects: list[Suspect]) -> str:
+def _cause(facts: IncidentState, suspects: list[Suspect]) -> str:
     first = clear_suspect(suspects)
     if first is not None and first.deployment_id is not None and first.at is not None:
-        return f"Most likely cause: {first.name}, deployed {clock_time(first.at)}, {phrases.distance(first.at, facts.started_at)}."
+        return f"Most likely cause: {first.name}, deployed {clock_time(first.at)}, {phrases.describe_distance(first.at, facts.started_at)}."
     if first is not None:
         return f"Most likely cause: {first.name} ({first.kind.replace('_', ' ')}); no deployment explains it."
     deployed = next((suspect for suspect in suspects if suspect.deployment_id is not None), None)
     if deployed is None or deployed.at is None:
         return "No deployment explains it."
-    return f"No deployment clearly explains it; the nearest is {deployed.name}, {phrases.distance(deployed.at, facts.started_at)}."
+    return f"No deployment clearly explains it; the nearest is {deployed.name}, {phrases.describe_distance(deployed.at, facts.started_at)}."

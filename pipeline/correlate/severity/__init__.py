@@ -3,9 +3,9 @@
 Knows no incident. May import playbook.
 """
 
-from pipeline.correlate.severity.adjustment import Move
-from pipeline.correlate.severity.rule import Name, Promise, Rule
-from pipeline.correlate.severity.severity import SEVERITIES, Decision, decide, worse
-from pipeline.correlate.severity.table import Table, default_table
+from pipeline.correlate.severity.adjustment import SeverityAdjustment
+from pipeline.correlate.severity.rule import RuleName, SLA, SeverityRule
+from pipeline.correlate.severity.severity import SEVERITIES, SeverityDecision, decide_severity, is_worse
+from pipeline.correlate.severity.table import SeverityTable, default_table
 
-__all__ = ["SEVERITIES", "Decision", "Move", "Name", "Promise", "Rule", "Table", "decide", "default_table", "worse"]
+__all__ = ["SEVERITIES", "SeverityDecision", "SeverityAdjustment", "RuleName", "SLA", "SeverityRule", "SeverityTable", "decide_severity", "default_table", "is_worse"]

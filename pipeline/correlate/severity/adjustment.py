@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from schemas.incident import Severity
 
 
-class Reach(BaseModel):
+class BlastRadius(BaseModel):
     """Conditions on the blast radius of an incident: its failing drifts together. All must hold."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -28,7 +28,7 @@ class Reach(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _asks_something(self) -> "Reach":
+    def _asks_something(self) -> "BlastRadius":
         if self.below_traffic_share is None and self.minimum_layers is None:
             raise ValueError('sets no condition; set "below_traffic_share", "minimum_layers" or both')
         return self
@@ -39,7 +39,7 @@ class Reach(BaseModel):
         return small and (self.minimum_layers is None or layers >= self.minimum_layers)
 
 
-class Move(BaseModel):
+class SeverityAdjustment(BaseModel):
     """A severity adjustment. A failure that can harm people is never made milder."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -50,7 +50,7 @@ class Move(BaseModel):
         min_length=1, description="Severities that the adjustment changes, as decided by the rules."
     )
     reason: str = Field(min_length=1, max_length=300, description="Reason that is shown for the adjustment.")
-    when: Reach = Field(description="Conditions on the blast radius of the incident. All must hold.")
+    when: BlastRadius = Field(description="Conditions on the blast radius of the incident. All must hold.")
 
     @property
     def steps(self) -> int:

@@ -11,10 +11,10 @@ from schemas.incident import Severity
 
 RuleTier = Literal["page", "ticket"]
 EffectKind = Literal["odds_ratio", "rank_shift", "ratio"]
-Name = Annotated[str, Field(min_length=1, max_length=100)]
+RuleName = Annotated[str, Field(min_length=1, max_length=100)]
 
 
-class When(BaseModel):
+class DriftConditions(BaseModel):
     """Conditions on one drift. All must hold; a condition that is left out matches anything.
 
     A rule applies to an incident if one drift of the incident matches.
@@ -63,7 +63,7 @@ class When(BaseModel):
         return names
 
 
-class Promise(BaseModel):
+class SLA(BaseModel):
     """An SLA: the limits that were promised for a signal of a subject."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -76,7 +76,7 @@ class Promise(BaseModel):
     minimum: float | None = Field(default=None, description="Smallest value within the SLA, in the unit of the signal.")
 
     @model_validator(mode="after")
-    def _promises_something(self) -> "Promise":
+    def _promises_something(self) -> "SLA":
         if self.maximum is None and self.minimum is None:
             raise ValueError('sets no limit; set "maximum", "minimum" or both')
         return self
@@ -86,12 +86,12 @@ class Promise(BaseModel):
         return (self.maximum is not None and now > self.maximum) or (self.minimum is not None and now < self.minimum)
 
 
-class Rule(BaseModel):
+class SeverityRule(BaseModel):
     """A severity rule. Rules are evaluated in order, and the first that applies decides."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Name = Field(description="Name of the rule.")
+    name: RuleName = Field(description="Name of the rule.")
     severity: Severity = Field(description="Severity that the rule assigns.")
     reason: str = Field(min_length=1, max_length=500, description="Reason that is shown for the severity.")
-    when: When = Field(default=When(), description="Conditions on one drift of the incident. All must hold.")
+    when: DriftConditions = Field(default=DriftConditions(), description="Conditions on one drift of the incident. All must hold.")

@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.correlate.playbook import failure_modes
-from pipeline.correlate.severity.adjustment import Move
-from pipeline.correlate.severity.rule import Promise, Rule, When
-from pipeline.correlate.severity.table import Table
+from pipeline.correlate.severity.adjustment import SeverityAdjustment
+from pipeline.correlate.severity.rule import SLA, SeverityRule, DriftConditions
+from pipeline.correlate.severity.table import SeverityTable
 from pipeline.wording import quantity
 from schemas.drift import Drift
 from schemas.incident import Severity
@@ -14,17 +14,17 @@ from schemas.incident import Severity
 SEVERITIES: tuple[Severity, ...] = ("P1", "P2", "P3", "P4")
 """Worst first."""
 
-Promises = Mapping[tuple[str, str], Promise]
+SLAs = Mapping[tuple[str, str], SLA]
 """By subject and signal, what was promised."""
 
-NOTHING_APPLIES = Rule(
+NOTHING_APPLIES = SeverityRule(
     name="no_rule", severity="P4", reason="no severity rule applies: the least is assumed, please classify"
 )
 """What decides when the rules given leave a gap."""
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class SeverityDecision:
     """A severity with what gave it. ``drift`` is the one that the incident is named after.
 
     ``moved_by`` names the move that made it a step worse or milder than the rule says, and ``moved`` says why.
@@ -46,7 +46,7 @@ class Decision:
         return f"{self.reason} ({drift.signal} {now}, normally {normal}){moved}"
 
 
-def decide(table: Table, drifts: Sequence[Drift], promises: Promises | None = None) -> Decision:
+def decide_severity(table: SeverityTable, drifts: Sequence[Drift], promises: SLAs | None = None) -> SeverityDecision:
     """The severity of an incident.
 
     Parameters
@@ -84,9 +84,9 @@ def traffic_share(drifts: Iterable[Drift]) -> float:
     return min(1.0, max((sum(segments.values()) for segments in shares.values()), default=0.0))
 
 
-def fits(when: When, drift: Drift, promises: Promises) -> bool:
+def matches_rule(when: DriftConditions, drift: Drift, promises: SLAs) -> bool:
     """Whether one drift is what a rule asks for."""
-    if when.failure_modes and failure_modes.mode_of(drift).name not in when.failure_modes:
+    if when.failure_modes and failure_modes.failure_mode_of(drift).name not in when.failure_modes:
         return False
     if when.layers and drift.layer not in when.layers:
         return False
@@ -97,7 +97,7 @@ def fits(when: When, drift: Drift, promises: Promises) -> bool:
     return _far_enough(when, drift) and _ratio_fits(when, drift) and _promise_fits(when, drift, promises)
 
 
-def worse(one: Severity, other: Severity) -> bool:
+def is_worse(one: Severity, other: Severity) -> bool:
     """Whether the one severity is worse than the other.
 
     >>> worse("P1", "P3"), worse("P3", "P3")
@@ -106,7 +106,7 @@ def worse(one: Severity, other: Severity) -> bool:
     return SEVERITIES.index(one) < SEVERITIES.index(other)
 
 
-def shifted(severity: Severity, steps: int) -> Severity:
+def adjust_severity(severity: Severity, steps: int) -> Severity:
     """A severity so many steps worse; milder where they are negative. It ends at P1 and P4.
 
     >>> shifted("P3", 1), shifted("P3", -1), shifted("P4", -1)
@@ -115,10 +115,10 @@ def shifted(severity: Severity, steps: int) -> Severity:
     return SEVERITIES[min(max(SEVERITIES.index(severity) - steps, 0), len(SEVERITIES) - 1)]
 
 
-def _decided(table: Table, drifts: Sequence[Drift], promises: Promises, layers: Sequence[str]) -> Decision:
+def _decided(table: SeverityTable, drifts: Sequence[Drift], promises: SLAs, layers: Sequence[str]) -> SeverityDecision:
     rule, fitting = NOTHING_APPLIES, list(drifts)
     for each in table.rules:
-        if found := [drift for drift in drifts if fits(each.when, drift, promises)]:
+        if found := [drift for drift in drifts if matches_rule(each.when, drift, promises)]:
             rule, fitting = each, found
             break
     drift, share = min(fitting, key=_naming), traffic_share(fitting)
@@ -126,18 +126,18 @@ def _decided(table: Table, drifts: Sequence[Drift], promises: Promises, layers: 
     if any(move.steps < 0 for move in moves):
         fitted = {id(each) for each in fitting}
         rest = [each for each in drifts if id(each) not in fitted]
-        is_harmful = any(failure_modes.mode_of(each).is_harmful for each in fitting)
-        if is_harmful or (rest and worse(_decided(table, rest, promises, layers).severity, shifted(rule.severity, -1))):
+        is_harmful = any(failure_modes.failure_mode_of(each).is_harmful for each in fitting)
+        if is_harmful or (rest and is_worse(_decided(table, rest, promises, layers).severity, adjust_severity(rule.severity, -1))):
             moves = [move for move in moves if move.steps > 0]
     steps = min(max(sum(move.steps for move in moves), -1), 1)
-    severity = shifted(rule.severity, steps)
+    severity = adjust_severity(rule.severity, steps)
     if severity == rule.severity:
-        return Decision(severity, rule.name, rule.reason, drift)
+        return SeverityDecision(severity, rule.name, rule.reason, drift)
     move = next(move for move in moves if move.steps == steps)
-    return Decision(severity, rule.name, rule.reason, drift, move.name, _moved(move, share, layers))
+    return SeverityDecision(severity, rule.name, rule.reason, drift, move.name, _moved(move, share, layers))
 
 
-def _moved(move: Move, share: float, layers: Sequence[str]) -> str:
+def _moved(move: SeverityAdjustment, share: float, layers: Sequence[str]) -> str:
     numbers = []
     if move.when.below_traffic_share is not None:
         numbers.append(f"{quantity(share, '', 'rate')} of the requests")
@@ -149,7 +149,7 @@ def _moved(move: Move, share: float, layers: Sequence[str]) -> str:
 def _naming(drift: Drift) -> tuple[int, bool, bool, bool, int, str]:
     plain = drift.channel in ("rate", "location")
     return (
-        failure_modes.rank(failure_modes.mode_of(drift)),
+        failure_modes.naming_rank(failure_modes.failure_mode_of(drift)),
         drift.tier != "page",
         bool(drift.segment),
         not plain,
@@ -158,7 +158,7 @@ def _naming(drift: Drift) -> tuple[int, bool, bool, bool, int, str]:
     )
 
 
-def _far_enough(when: When, drift: Drift) -> bool:
+def _far_enough(when: DriftConditions, drift: Drift) -> bool:
     if not when.minimum_effect:
         return True
     least = when.minimum_effect.get(drift.effect_kind)
@@ -170,7 +170,7 @@ def _far_enough(when: When, drift: Drift) -> bool:
     return drift.effect >= least or (0 <= drift.effect <= 1 / least if least > 0 else True)
 
 
-def _ratio_fits(when: When, drift: Drift) -> bool:
+def _ratio_fits(when: DriftConditions, drift: Drift) -> bool:
     if when.minimum_ratio is None and when.maximum_ratio is None:
         return True
     if drift.normal <= 0:
@@ -181,7 +181,7 @@ def _ratio_fits(when: When, drift: Drift) -> bool:
     )
 
 
-def _promise_fits(when: When, drift: Drift, promises: Promises) -> bool:
+def _promise_fits(when: DriftConditions, drift: Drift, promises: SLAs) -> bool:
     if when.sla is None:
         return True
     promise = promises.get((drift.subject, drift.signal))

@@ -8,33 +8,33 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pipeline.correlate.severity.adjustment import Move, Reach
-from pipeline.correlate.severity.rule import Rule, When
+from pipeline.correlate.severity.adjustment import SeverityAdjustment, BlastRadius
+from pipeline.correlate.severity.rule import SeverityRule, DriftConditions
 from pipeline.wording import nearest
 
-Row = TypeVar("Row", Rule, Move)
+TableRow = TypeVar("Row", SeverityRule, SeverityAdjustment)
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class SeverityTable:
     """Rules, asked in order, and moves."""
 
-    rules: tuple[Rule, ...] = ()
-    moves: tuple[Move, ...] = ()
+    rules: tuple[SeverityRule, ...] = ()
+    moves: tuple[SeverityAdjustment, ...] = ()
 
-    def extended(self, rules: Sequence[Rule], moves: Sequence[Move]) -> "Table":
+    def extended(self, rules: Sequence[SeverityRule], moves: Sequence[SeverityAdjustment]) -> "SeverityTable":
         """With further rules, asked before its own, and further moves; one that is called like one of its own replaces that."""
         given = {move.name for move in moves}
         kept = (move for move in self.moves if move.name not in given)
-        return Table((*rules, *self.rules), (*moves, *kept))
+        return SeverityTable((*rules, *self.rules), (*moves, *kept))
 
 
-def default_table() -> Table:
+def default_table() -> SeverityTable:
     """The table that comes with the product."""
     return read_table(files("pipeline.correlate.severity").joinpath("rules.toml").read_text("utf-8"), "rules.toml")
 
 
-def read_table(text: str, source: str) -> Table:
+def read_table(text: str, source: str) -> SeverityTable:
     """Read a table: ``[[rule]]``, at least one, and ``[[move]]``.
 
     Raises
@@ -46,21 +46,21 @@ def read_table(text: str, source: str) -> Table:
         content = tomllib.loads(text)
     except tomllib.TOMLDecodeError as problem:
         raise ValueError(f"{source}: not TOML: {problem}") from None
-    rules, problems = _rows(content.pop("rule", []), Rule, "rule", source)
-    moves, further = _rows(content.pop("move", []), Move, "move", source)
+    rules, problems = _rows(content.pop("rule", []), SeverityRule, "rule", source)
+    moves, further = _rows(content.pop("move", []), SeverityAdjustment, "move", source)
     problems += further
     problems += [f'{source}: unknown key "{key}": did you mean "{nearest(key, ("rule", "move"))}"?' for key in content]
     if not rules and not problems:
         problems.append(f"{source}: no rules: each is a table [[rule]]")
     if problems:
         raise ValueError("\n".join(problems))
-    return Table(rules, moves)
+    return SeverityTable(rules, moves)
 
 
-def _rows(rows: Any, model: type[Row], kind: str, source: str) -> tuple[tuple[Row, ...], list[str]]:
+def _rows(rows: Any, model: type[TableRow], kind: str, source: str) -> tuple[tuple[TableRow, ...], list[str]]:
     if not isinstance(rows, list):
         return (), [f"{source}: no {kind}s: each is a table [[{kind}]]"]
-    read: list[Row] = []
+    read: list[TableRow] = []
     problems: list[str] = []
     for number, row in enumerate(rows, 1):
         try:
@@ -77,7 +77,7 @@ def _called(row: Any) -> str:
 
 
 def _lines(problem: ValidationError, model: type[BaseModel]) -> Iterator[str]:
-    inner: type[BaseModel] = When if model is Rule else Reach
+    inner: type[BaseModel] = DriftConditions if model is SeverityRule else BlastRadius
     for error in problem.errors(include_url=False):
         path = ".".join(str(part) for part in error["loc"])
         if error["type"] == "extra_forbidden":

@@ -3,25 +3,25 @@
 Knows no detector and no finding. May import signals.
 """
 
-from pipeline.detect.baselines.baseline import version_of
+from pipeline.detect.baselines.baseline import baseline_version
 from pipeline.detect.baselines.learner import Learner
-from pipeline.detect.baselines.profile import at_hour, freed_of, hours_of, steps
+from pipeline.detect.baselines.profile import restore_hour, remove_profile, hour_of_day, hourly_factors
 from pipeline.detect.baselines.rank import RankTable
 from pipeline.detect.baselines.rank_tables import RankTables
-from pipeline.detect.baselines.stationarity import STILL_MOVING, moving_signals
-from pipeline.detect.baselines.store import Kept, KeptBaselines
+from pipeline.detect.baselines.stationarity import NONSTATIONARY, nonstationary_signals
+from pipeline.detect.baselines.store import PublishedBaseline, BaselineStore
 
 __all__ = [
-    "STILL_MOVING",
-    "Kept",
-    "KeptBaselines",
+    "NONSTATIONARY",
+    "PublishedBaseline",
+    "BaselineStore",
     "Learner",
     "RankTable",
     "RankTables",
-    "at_hour",
-    "freed_of",
-    "hours_of",
-    "moving_signals",
-    "steps",
-    "version_of",
+    "restore_hour",
+    "remove_profile",
+    "hour_of_day",
+    "nonstationary_signals",
+    "hourly_factors",
+    "baseline_version",
 ]

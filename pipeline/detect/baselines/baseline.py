@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from pipeline.detect.baselines import spread
 from pipeline.detect.baselines.profile import learn_profile
-from pipeline.detect.baselines.rank import RankTable, knots_of
-from pipeline.detect.baselines.stationarity import is_moving
+from pipeline.detect.baselines.rank import RankTable, compute_knots
+from pipeline.detect.baselines.stationarity import is_nonstationary
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import ChannelName, Signal, channels
 from schemas.baseline import Baseline, Channel, Profile, SignalBaseline
@@ -31,7 +31,7 @@ _VERSION_LENGTH = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Column:
+class LearnedColumn:
     """What was kept of one signal.
 
     Attributes
@@ -54,13 +54,13 @@ class Column:
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class LearnedData:
     """All that was kept of a subject: its signals, its categories' counts by label, and when. Times are Unix ms.
 
     ``longest_gap_s``, ``quietest_per_s`` and ``centroid`` have the meanings of ``schemas.baseline.Baseline``.
     """
 
-    columns: Sequence[Column]
+    columns: Sequence[LearnedColumn]
     categories: dict[str, dict[str, int]]
     slice_starts_ms: Sequence[int]
     from_ms: int
@@ -71,7 +71,7 @@ class Learned:
     centroid: list[float] | None = None
 
 
-def learn(subject: str, learned: Learned, source: Source, settings: DetectSettings) -> Baseline:
+def build_baseline(subject: str, learned: LearnedData, source: Source, settings: DetectSettings) -> Baseline:
     """Make a baseline.
 
     Slices in which a signal stood out are left out for all signals, and named. A signal with fewer records than
@@ -107,33 +107,33 @@ def learn(subject: str, learned: Learned, source: Source, settings: DetectSettin
         signals=signals,
         dropped_slices=[learned.slice_starts_ms[index] for index in np.flatnonzero(dropped).tolist()],
     )
-    return baseline.model_copy(update={"baseline_version": version_of(baseline)})
+    return baseline.model_copy(update={"baseline_version": baseline_version(baseline)})
 
 
-def version_of(baseline: Baseline) -> str:
+def baseline_version(baseline: Baseline) -> str:
     """The baseline's version: a short hash of what it says, not of where it came from or when it applies."""
     content = baseline.model_dump_json(exclude={"baseline_version", "source", "effective_at"})
     return hashlib.sha256(content.encode()).hexdigest()[:_VERSION_LENGTH]
 
 
-def _dropped(learned: Learned) -> NDArray[np.bool_]:
+def _dropped(learned: LearnedData) -> NDArray[np.bool_]:
     count = len(learned.slice_starts_ms)
     dropped = np.zeros(count, dtype=bool)
     for column in learned.columns:
         if column.values.size < KEPT_MIN:
             continue
         rate = column.signal.kind == "rate"
-        numbers = column.values if rate else RankTable(knots_of(column.values)).ranks(column.values)
+        numbers = column.values if rate else RankTable(compute_knots(column.values)).ranks(column.values)
         variance = float(np.var(numbers))
         time = _time(column, numbers)
         means = _rate_means(column) if rate else spread.slice_means(numbers, column.slices, count)
-        dropped |= spread.outlying(means, variance, time, binary=rate)
+        dropped |= spread.outlying_slices(means, variance, time, binary=rate)
     return dropped if np.count_nonzero(dropped) <= DROPPED_SHARE_MAX * count else np.zeros(count, dtype=bool)
 
 
-def _without(column: Column, dropped: NDArray[np.bool_]) -> Column:
+def _without(column: LearnedColumn, dropped: NDArray[np.bool_]) -> LearnedColumn:
     kept = ~dropped[column.slices]
-    return Column(
+    return LearnedColumn(
         column.signal,
         column.values[kept],
         column.slices[kept],
@@ -144,7 +144,7 @@ def _without(column: Column, dropped: NDArray[np.bool_]) -> Column:
     )
 
 
-def _freed(column: Column, learned: Learned) -> tuple[Column, Profile | None]:
+def _freed(column: LearnedColumn, learned: LearnedData) -> tuple[LearnedColumn, Profile | None]:
     """The column freed of its daily cycle, and the profile that does it; as it is where there is none."""
     if column.signal.kind == "rate" or column.values.size != column.times_ms.size:
         return column, None
@@ -155,7 +155,7 @@ def _freed(column: Column, learned: Learned) -> tuple[Column, Profile | None]:
     return replace(column, values=values), profile
 
 
-def _signal(freed: tuple[Column, Profile | None], slice_s: float, settings: DetectSettings) -> SignalBaseline | None:
+def _signal(freed: tuple[LearnedColumn, Profile | None], slice_s: float, settings: DetectSettings) -> SignalBaseline | None:
     column, profile = freed
     count = int(column.counts.sum())
     if column.values.size < KEPT_MIN or count == 0:
@@ -167,9 +167,9 @@ def _signal(freed: tuple[Column, Profile | None], slice_s: float, settings: Dete
         rate = _channel("rate", column.values, means, time=time, mean=mean, count=count)
         rate = _still_moving(column.signal, "rate", rate, means, slice_s, settings)
         return SignalBaseline(kind="rate", count=count, mean=mean, channels={"rate": rate})
-    knots = knots_of(column.values)
+    knots = compute_knots(column.values)
     ranks = RankTable(knots).ranks(column.values)
-    numbers = {name: channels.of_rank(name, ranks) for name in channels.VALUE_CHANNELS}
+    numbers = {name: channels.from_rank(name, ranks) for name in channels.VALUE_CHANNELS}
     times = {name: _time(column, own) for name, own in numbers.items()}
     longest = max(times.values())
     for name in (name for name in channels.VALUE_CHANNELS if name in channels.BINARY):
@@ -191,20 +191,20 @@ def _still_moving(
     settings: DetectSettings,
 ) -> Channel:  # fmt: skip
     """The channel, with whether it was still moving: asked only of those that page."""
-    if "page" not in channels.tiers(signal, name) or name not in {bad for bad, _ in channels.bad_sides(signal)}:
+    if "page" not in channels.tiers(signal, name) or name not in {bad for bad, _ in channels.bad_directions(signal)}:
         return channel
-    moving = is_moving(
+    moving = is_nonstationary(
         name, means, settings, slice_s=slice_s, variance=channel.variance, time=channel.autocorrelation_time,
         deviation=channel.slice_deviation,
     )  # fmt: skip
     return channel.model_copy(update={"moving": moving})
 
 
-def _rate_means(column: Column) -> spread.SliceMeans:
+def _rate_means(column: LearnedColumn) -> spread.SliceMeans:
     return spread.SliceMeans(column.sums / np.maximum(column.counts, 1.0), column.counts)
 
 
-def _time(column: Column, numbers: NDArray[np.float64], *, surer: float = 0.0) -> float:
+def _time(column: LearnedColumn, numbers: NDArray[np.float64], *, surer: float = 0.0) -> float:
     return spread.autocorrelation_time(numbers, column.slices, column.bursts, float(np.var(numbers)), surer=surer)
 
 

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.baselines.baseline import Column, Learned, Source, learn
+from pipeline.detect.baselines.baseline import LearnedColumn, LearnedData, Source, build_baseline
 from pipeline.detect.baselines.burst import Burst
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.signals import OTHER, PANE_MS, Block, Mix, Signal, channels
+from pipeline.detect.signals import OTHER_LABEL, PANE_MS, Block, LabelCounts, Signal, channels
 from schemas.baseline import Baseline
 
 BURSTS_PER_SLICE = 4
@@ -50,7 +50,7 @@ class Learner:
         self._waits = 1
         self._totals: dict[int, NDArray[np.float64]] = {}
         self._bursts: dict[tuple[int, int], Burst] = {}
-        self._mixes: dict[str, Mix] = {}
+        self._mixes: dict[str, LabelCounts] = {}
         self._changed: set[str] = set()
 
     def observe(self, block: Block) -> None:
@@ -73,7 +73,7 @@ class Learner:
             self._take(int(quarters[begin]), block.values[begin:end])
         for name, labels in block.categories.items():
             if name not in self._mixes:
-                self._mixes[name] = Mix(self._settings.categories_max)
+                self._mixes[name] = LabelCounts(self._settings.categories_max)
             self._mixes[name].add(labels)
         self._changed.add("head")
 
@@ -111,7 +111,7 @@ class Learner:
             raise ValueError(f"no record of {self._subject} has been seen: there is nothing to learn a baseline from")
         count = max(self._totals) + 1
         columns = [self._column(index, signal, count) for index, signal in enumerate(self._signals)]
-        learned = Learned(
+        learned = LearnedData(
             columns=columns,
             categories={name: mix.counts for name, mix in self._mixes.items() if _is_mix(mix)},
             slice_starts_ms=[self._origin_ms + index * self._width_ms for index in range(count)],
@@ -122,7 +122,7 @@ class Learner:
             quietest_per_s=self._quietest_per_s(count),
             centroid=centroid,
         )
-        return learn(self._subject, learned, source, self._settings)
+        return build_baseline(self._subject, learned, source, self._settings)
 
     def dump_parts(self) -> dict[str, dict[str, Any]]:
         """The parts of the state that changed since the last call; what is finished is given once."""
@@ -176,7 +176,7 @@ class Learner:
         }
 
     def _load_head(self, state: dict[str, Any]) -> None:
-        signals = [channels.signal_named(name, kind) for name, kind in state["signals"]]
+        signals = [channels.signal_by_name(name, kind) for name, kind in state["signals"]]
         if None in signals:
             unknown = [name for (name, _), signal in zip(state["signals"], signals, strict=True) if signal is None]
             raise ValueError(f"the catalogue has no {', '.join(unknown)} any more: learning starts anew")
@@ -186,7 +186,7 @@ class Learner:
         self._records, self._gap_panes = state["records"], state["gap_panes"]
         self._waits = state.get("waits", 1)
         limit = self._settings.categories_max
-        self._mixes = {name: Mix(limit, counts) for name, counts in state["categories"].items()}
+        self._mixes = {name: LabelCounts(limit, counts) for name, counts in state["categories"].items()}
 
     def _fits(self, width_ms: int) -> bool:
         """Whether a part is of the widest slices known; wider ones than before replace all earlier ones."""
@@ -230,7 +230,7 @@ class Learner:
         inner = [self._totals[place][0].max(initial=0) if place in self._totals else 0 for place in range(1, count - 1)]
         return float(min(inner, default=0)) * 1000 / self._width_ms
 
-    def _column(self, index: int, signal: Signal, count: int) -> Column:
+    def _column(self, index: int, signal: Signal, count: int) -> LearnedColumn:
         kept = [
             (burst.columns[index], place)
             for place, burst in sorted(self._bursts.items())
@@ -242,7 +242,7 @@ class Learner:
         for place, own in self._totals.items():
             if index < own.shape[1]:
                 totals[:, place] = own[:, index]
-        return Column(
+        return LearnedColumn(
             signal=signal,
             values=np.concatenate([values for values, _ in kept]) if kept else np.zeros(0),
             slices=np.repeat(np.array([place[0] for _, place in kept], dtype=np.intp), sizes),
@@ -260,5 +260,5 @@ def _widened(totals: NDArray[np.float64] | None, width: int) -> NDArray[np.float
     return wide
 
 
-def _is_mix(mix: Mix) -> bool:
-    return mix.counts.get(OTHER, 0) <= MIXED_MAX * sum(mix.counts.values())
+def _is_mix(mix: LabelCounts) -> bool:
+    return mix.counts.get(OTHER_LABEL, 0) <= MIXED_MAX * sum(mix.counts.values())

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.baselines import spread
-from pipeline.detect.baselines.rank import RankTable, knots_of
+from pipeline.detect.baselines.rank import RankTable, compute_knots
 from pipeline.detect.settings import DAY_S
 from schemas.baseline import Profile
 
@@ -56,18 +56,18 @@ def learn_profile(
     count = (to_ms - from_ms) // day_ms
     if count < WHOLE_DAYS or not values.size:
         return None
-    transform = transform_of(values)
-    days, hours = (times_ms - from_ms) // day_ms, hours_of(times_ms)
+    transform = choose_transform(values)
+    days, hours = (times_ms - from_ms) // day_ms, hour_of_day(times_ms)
     whole = days < count
     if np.unique(days[whole]).size < WHOLE_DAYS:
         return None
     try:
         profile = Profile(transform=transform, medians=_medians(values[whole], hours[whole]).tolist())
-        freed = freed_of(profile, values, hours)
+        freed = remove_profile(profile, values, hours)
         for day in np.unique(days[whole]):
             own, others = days == day, whole & (days != day)
             others_profile = Profile(transform=transform, medians=_medians(values[others], hours[others]).tolist())
-            freed[own] = freed_of(others_profile, values[own], hours[own])
+            freed[own] = remove_profile(others_profile, values[own], hours[own])
     except ValueError:
         return None
     if not np.isfinite(freed).all():
@@ -78,7 +78,7 @@ def learn_profile(
     return profile, freed
 
 
-def steps(profile: Profile) -> tuple[Floats, Floats]:
+def hourly_factors(profile: Profile) -> tuple[Floats, Floats]:
     """By hour, what a value is multiplied by and what is added: it is then as at the day's typical level, in its unit.
 
     That is the inverse of the transform, of the transformed value less its hour's median; so a rank needs no logarithm.
@@ -107,7 +107,7 @@ def steps(profile: Profile) -> tuple[Floats, Floats]:
     return factors, shifts
 
 
-def at_hour(profile: Profile | None, value: float, time_ms: int) -> float:
+def restore_hour(profile: Profile | None, value: float, time_ms: int) -> float:
     """What a value at the day's typical level is at the hour of a time, in its unit.
 
     >>> at_hour(Profile(transform="log", medians=[100.0] * 23 + [200.0]), 100.0, 23 * HOUR_MS)
@@ -115,12 +115,12 @@ def at_hour(profile: Profile | None, value: float, time_ms: int) -> float:
     """
     if profile is None:
         return value
-    factors, shifts = steps(profile)
+    factors, shifts = hourly_factors(profile)
     hour = time_ms // HOUR_MS % HOURS
     return float((value - shifts[hour]) / factors[hour])
 
 
-def hours_of(times_ms: NDArray[np.int64]) -> NDArray[np.int64]:
+def hour_of_day(times_ms: NDArray[np.int64]) -> NDArray[np.int64]:
     """The hour of the day of some times, UTC.
 
     >>> hours_of(np.array([0, 90_000_000, -1])).tolist()
@@ -129,7 +129,7 @@ def hours_of(times_ms: NDArray[np.int64]) -> NDArray[np.int64]:
     return times_ms // HOUR_MS % HOURS
 
 
-def transform_of(values: Floats) -> Transform:
+def choose_transform(values: Floats) -> Transform:
     """By ratio where values are positive and skewed to the right, such as latencies; else by difference.
 
     >>> transform_of(np.exp(np.linspace(-2.0, 2.0, 99))), transform_of(np.linspace(1.0, 2.0, 99))
@@ -140,9 +140,9 @@ def transform_of(values: Floats) -> Transform:
     return "log" if positive and high + low - 2.0 * middle > SKEWED * (high - low) else "none"
 
 
-def freed_of(profile: Profile, values: Floats, hours: NDArray[np.int64]) -> Floats:
+def remove_profile(profile: Profile, values: Floats, hours: NDArray[np.int64]) -> Floats:
     """Values as they are ranked: as if all came at the day's typical level."""
-    factors, shifts = steps(profile)
+    factors, shifts = hourly_factors(profile)
     with np.errstate(over="ignore"):
         freed: Floats = values * factors[hours] + shifts[hours]
     return freed
@@ -157,7 +157,7 @@ def _medians(values: Floats, hours: NDArray[np.int64]) -> Floats:
 
 
 def _deviation(values: Floats, slices: NDArray[np.intp]) -> float:
-    ranks = RankTable(knots_of(values)).ranks(values)
+    ranks = RankTable(compute_knots(values)).ranks(values)
     means = spread.slice_means(ranks, slices, int(slices.max()) + 1)
-    use = means.compared()
+    use = means.pairwise_differences()
     return float(np.std(means.means[use])) if np.count_nonzero(use) > 1 else 0.0

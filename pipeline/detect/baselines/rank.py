@@ -9,7 +9,7 @@ KNOTS = 513
 """Quantiles in a table: 0, 1/512, ..., 1."""
 
 
-def knots_of(values: NDArray[np.float64]) -> list[float]:
+def compute_knots(values: NDArray[np.float64]) -> list[float]:
     """The table of a baseline's values: 513 quantiles.
 
     Parameters

@@ -33,7 +33,7 @@ class SliceMeans:
     means: NDArray[np.float64]
     counts: NDArray[np.float64]
 
-    def compared(self) -> NDArray[np.bool_]:
+    def pairwise_differences(self) -> NDArray[np.bool_]:
         """Which slices hold enough records to be compared."""
         some = self.counts > 0
         if not some.any():
@@ -97,7 +97,7 @@ def slice_deviation(slices: SliceMeans, variance: float, time: float) -> float:
     times the tolerance. Outlying slices should have been left out before: the estimate is then robust without losing
     sensitivity.
     """
-    use = slices.compared()
+    use = slices.pairwise_differences()
     if np.count_nonzero(use) < 2:
         return 0.0
     means, counts = slices.means[use], slices.counts[use]
@@ -106,13 +106,13 @@ def slice_deviation(slices: SliceMeans, variance: float, time: float) -> float:
     return float(np.sqrt(between - chance)) if between - chance > by_chance else 0.0
 
 
-def outlying(slices: SliceMeans, variance: float, time: float, *, binary: bool) -> NDArray[np.bool_]:
+def outlying_slices(slices: SliceMeans, variance: float, time: float, *, binary: bool) -> NDArray[np.bool_]:
     """Which slices stand out from the others, as a failure within a baseline does; a daily cycle does not.
 
     Rates are compared on the arcsine scale, on which chance is as large for rare events as for others.
     """
     none = np.zeros(slices.means.size, dtype=bool)
-    use = slices.compared()
+    use = slices.pairwise_differences()
     if np.count_nonzero(use) < 4:
         return none
     if binary:

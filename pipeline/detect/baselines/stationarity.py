@@ -22,17 +22,17 @@ single day differ as much as a failure does, they show a quarter at most; of a s
 END_ERRORS = 2.0
 """Standard errors by which they must show more than that: an hour holds few of the values that a baseline keeps."""
 
-STILL_MOVING = "it was still moving while its baseline was learned"
+NONSTATIONARY = "it was still moving while its baseline was learned"
 
 
-def moving_signals(baseline: Baseline) -> list[str]:
+def nonstationary_signals(baseline: Baseline) -> list[str]:
     """The signals of a baseline with a channel that was still moving."""
     return [
         name for name, signal in baseline.signals.items() if any(channel.moving for channel in signal.channels.values())
     ]
 
 
-def is_moving(
+def is_nonstationary(
     name: ChannelName, slices: SliceMeans, settings: DetectSettings, *, slice_s: float, variance: float, time: float,
     deviation: float,
 ) -> bool:  # fmt: skip
@@ -79,4 +79,4 @@ def _tolerated(name: ChannelName, first: float, second: float, settings: DetectS
     if name not in channels.BINARY:
         return abs(second - first) <= settings.ticket_rank_shift
     low, high = sorted((first, second))
-    return high <= channels.odds_times(low, settings.ticket_rate_odds)
+    return high <= channels.scale_odds(low, settings.ticket_rate_odds)

@@ -15,7 +15,7 @@ RELEARNS_MAX = 16
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class PublishedBaseline:
     """One baseline as it came: the parsed one takes several times the memory."""
 
     baseline_version: str
@@ -28,7 +28,7 @@ class Kept:
         return Baseline.from_json(self.value)
 
 
-class KeptBaselines:
+class BaselineStore:
     """Baselines by subject, in the order in which they came.
 
     Parameters
@@ -39,13 +39,13 @@ class KeptBaselines:
 
     def __init__(self, subjects_max: int) -> None:
         self._subjects_max = subjects_max
-        self._by_subject: dict[str, list[Kept]] = {}
+        self._by_subject: dict[str, list[PublishedBaseline]] = {}
         self._relearns: dict[str, list[Relearn]] = {}
         self._settled = False
 
     def add(self, baseline: Baseline, value: bytes, in_use: Container[str]) -> None:
         """Keep one more."""
-        kept = Kept(baseline.baseline_version, baseline.source, baseline.effective_at or 0, value)
+        kept = PublishedBaseline(baseline.baseline_version, baseline.source, baseline.effective_at or 0, value)
         if baseline.subject not in self._by_subject and len(self._by_subject) >= self._subjects_max:
             unused = next((subject for subject in self._by_subject if subject not in in_use), None)
             if unused is None:
@@ -65,24 +65,24 @@ class KeptBaselines:
         """Those of a subject, oldest first."""
         return self._relearns.get(subject, [])
 
-    def of(self, subject: str) -> list[Kept]:
+    def baselines_of(self, subject: str) -> list[PublishedBaseline]:
         """Those of a subject, oldest first."""
         return self._by_subject.get(subject, [])
 
-    def settle(self) -> None:
+    def finish_restore(self) -> None:
         """Forget all that no unit can need any more: the state has been taken up."""
         if self._settled:
             return
         self._settled = True
         self._relearns.clear()
         for subject, kept in self._by_subject.items():
-            needed: list[Kept] = []
+            needed: list[PublishedBaseline] = []
             for each in kept:
                 needed = _with(needed, each)
             self._by_subject[subject] = needed
 
 
-def _with(before: list[Kept], kept: Kept) -> list[Kept]:
+def _with(before: list[PublishedBaseline], kept: PublishedBaseline) -> list[PublishedBaseline]:
     """What a new unit needs once one more has come."""
     if kept.source == "live" and before:
         return before

@@ -119,7 +119,7 @@ class Columns:
         """Take up a state; ``KeyError`` if it names a signal that the catalogue has not."""
         for name, kind in state["custom"]:
             self._add_custom(name, kind)
-        places = catalogue.PLACES | {signal.name: WIDTH + number for number, signal in enumerate(self._custom_signals)}
+        places = catalogue.SIGNAL_INDEX | {signal.name: WIDTH + number for number, signal in enumerate(self._custom_signals)}
         self._sources = [places[name] for name in state["signals"]]
         every = (*catalogue.SIGNALS, *self._custom_signals)
         self.signals = [every[source] for source in self._sources]
@@ -160,7 +160,7 @@ class Columns:
         signal = catalogue.custom_signal(name, _custom_kind(value)) if number is None else self._custom_signals[number]
         if signal.kind != _custom_kind(value):
             return WRONG_TYPE
-        return None if catalogue.is_valid(signal, value) else OUT_OF_BOUNDS
+        return None if catalogue.is_valid_value(signal, value) else OUT_OF_BOUNDS
 
     def _add_custom(self, name: str, kind: Literal["rate", "amount"]) -> int:
         number = self._custom[name] = len(self._custom_signals)

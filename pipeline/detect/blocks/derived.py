@@ -11,7 +11,7 @@ from pipeline.detect.blocks.embeddings import Embeddings
 from pipeline.detect.blocks.throughput import Throughput
 from pipeline.detect.intake import Fields, Label
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.signals import OTHER, catalogue
+from pipeline.detect.signals import OTHER_LABEL, catalogue
 from schemas.baseline import Baseline
 
 REPETITION_RECORDS = 64
@@ -66,18 +66,18 @@ class Derived:
         unused: Counter[str] = Counter()
         fingerprints = fields.labels.get(FINGERPRINT)
         if fingerprints is not None:
-            values[:, catalogue.PLACES["repeated"]] = self._fingerprints.tell(fingerprints)
+            values[:, catalogue.SIGNAL_INDEX["repeated"]] = self._fingerprints.tell(fingerprints)
         for name, labels in self._mixes.items():
             column = fields.labels.get(name)
             if column is not None:
                 usual, new = labels.tell(column, self._labels_max)
-                values[:, catalogue.PLACES[f"{name}_usual"]] = usual
-                values[:, catalogue.PLACES[f"{name}_new"]] = new
+                values[:, catalogue.SIGNAL_INDEX[f"{name}_usual"]] = usual
+                values[:, catalogue.SIGNAL_INDEX[f"{name}_new"]] = new
         if fields.embeddings is not None:
-            values[:, catalogue.PLACES["embedding_similarity"]], unused = self.embeddings.similarities(
+            values[:, catalogue.SIGNAL_INDEX["embedding_similarity"]], unused = self.embeddings.similarities(
                 fields.embeddings
             )
-        self.throughput.fill(values[:, catalogue.PLACES["throughput_ratio"]], panes, fields.first)
+        self.throughput.fill(values[:, catalogue.SIGNAL_INDEX["throughput_ratio"]], panes, fields.first)
         return unused
 
     def follow(self, baseline: Baseline) -> None:
@@ -156,7 +156,7 @@ class _Labels:
         self._known = set(shares)
         self._counts.clear()
         # A label may be called other, too.
-        self._too_many = OTHER in shares and len(shares) > labels_max
+        self._too_many = OTHER_LABEL in shares and len(shares) > labels_max
         self._is_followed = True
 
     def tell(self, column: Sequence[Label], labels_max: int) -> tuple[list[float], list[float]]:

@@ -32,7 +32,7 @@ class Embeddings:
         """The direction that embeddings are compared with, of length 1; None until it is settled."""
         return None if self._centroid is None else [float(f"{number:.6g}") for number in self._centroid.tolist()]
 
-    def settle_anew(self) -> None:
+    def reset_centroid(self) -> None:
         """Forget what is usual: embeddings of a new model are to be the normal."""
         self._centroid, self._sum, self._count = None, np.zeros(0), 0
 

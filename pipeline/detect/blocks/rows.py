@@ -80,7 +80,7 @@ def loaded(state: dict[str, Any]) -> Rows:
     """The rows of a state; ``KeyError`` if it names a signal that the catalogue has not."""
     length = len(state["request_ids"])
     values = np.full((length, WIDTH), np.nan)
-    values[:, [catalogue.PLACES[name] for name in state["signals"]]] = state["values"]
+    values[:, [catalogue.SIGNAL_INDEX[name] for name in state["signals"]]] = state["values"]
     custom = np.full((length, max(state["custom_signals"], default=-1) + 1), np.nan)
     custom[:, state["custom_signals"]] = state["custom"]
     return Rows(

@@ -3,9 +3,9 @@
 Writes no words. May import layout, one-sided tests and signals.
 """
 
-from pipeline.detect.detectors.adwin import PaneMeans, watched_of
+from pipeline.detect.detectors.adwin import AdwinBank, adwin_channels
 from pipeline.detect.detectors.demotion import Demotion
 from pipeline.detect.detectors.late_bursts import LateBursts
-from pipeline.detect.detectors.page_hinkley import NEXT_RECORD, Bank, Crossing
+from pipeline.detect.detectors.page_hinkley import NEXT_RECORD, PageHinkleyBank, Crossing
 
-__all__ = ["NEXT_RECORD", "Bank", "Crossing", "Demotion", "LateBursts", "PaneMeans", "watched_of"]
+__all__ = ["NEXT_RECORD", "PageHinkleyBank", "Crossing", "Demotion", "LateBursts", "AdwinBank", "adwin_channels"]

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from river._river_rust.drift import AdaptiveWindowing
 
 from pipeline.detect.layout import Grid, Layout
-from pipeline.detect.one_sided_tests import Side
+from pipeline.detect.one_sided_tests import OneSidedTest
 
 _CLOCK = 1
 _BUCKETS_MAX = 5
@@ -25,7 +25,7 @@ RATE_MIN = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Watched:
+class AdwinChannel:
     """One channel that ADWIN watches.
 
     ``column`` and ``carried`` are the columns of a grid that hold the channel, and that tell where its signal is
@@ -42,7 +42,7 @@ class Watched:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class MeanChange:
     """ADWIN saw the mean of a channel change, and since then it is beyond an edge. ``row`` is the pane's last record."""
 
     index: int
@@ -50,7 +50,7 @@ class Change:
     row: int
 
 
-class PaneMeans:
+class AdwinBank:
     """One ADWIN a channel, fed the means of panes of records that carry the signal.
 
     River's Python class forgets its whole window on the update after a detection; its Rust core, used here, only drops
@@ -68,7 +68,7 @@ class PaneMeans:
         Records of a pane at least: a pane ends with a row of the unit, and goes on until it has as many values.
     """
 
-    def __init__(self, watched: Sequence[Watched], delta: float, records: int) -> None:
+    def __init__(self, watched: Sequence[AdwinChannel], delta: float, records: int) -> None:
         self._watched = tuple(watched)
         self._delta, self._records = delta, records
         self._columns = np.array([[each.carried for each in watched], [each.column for each in watched]], dtype=np.intp)
@@ -76,9 +76,9 @@ class PaneMeans:
         self._mirrored = np.array([float(_mirrored(each)) for each in watched])
         self._signs = 1.0 - 2.0 * self._mirrored
         self._edges = [_edges(each) for each in watched]
-        self.restart()
+        self.reset()
 
-    def restart(self) -> None:
+    def reset(self) -> None:
         """Forget all windows: the next record does not follow the last."""
         self._windows = [self._window() for _ in self._watched]
         self._tallies = np.zeros((2, len(self._watched)))
@@ -91,7 +91,7 @@ class PaneMeans:
         self._changed[index] = False
         self._tallies[:, index] = 0.0
 
-    def observe(self, grid: Grid) -> list[Change]:
+    def observe(self, grid: Grid) -> list[MeanChange]:
         """Take one block."""
         if not self._watched:
             return []
@@ -102,7 +102,7 @@ class PaneMeans:
         if not ends:
             tallies += total
             return []
-        changes: list[Change] = []
+        changes: list[MeanChange] = []
         before = grid.before(np.array(ends, dtype=np.intp), self._columns.ravel()).reshape(-1, *self._columns.shape)
         tallies += before[0]
         for pane, end in enumerate(ends):
@@ -172,17 +172,17 @@ class PaneMeans:
         scaled: NDArray[np.float64] = np.minimum((means * self._signs + self._mirrored) / self._scales, 1.0)
         return scaled
 
-    def _beyond(self, index: int, row: int) -> list[Change]:
+    def _beyond(self, index: int, row: int) -> list[MeanChange]:
         window = self._windows[index]
         now = window.get_total() / window.get_width()
         return [
-            Change(index, rises, row)
+            MeanChange(index, rises, row)
             for edge, rises, above in self._edges[index]
             if (now > edge if above else now < edge)
         ]
 
 
-def watched_of(sides: Sequence[Side], layout: Layout) -> tuple[list[Watched], list[dict[bool, int]]]:
+def adwin_channels(sides: Sequence[OneSidedTest], layout: Layout) -> tuple[list[AdwinChannel], list[dict[bool, int]]]:
     """The channels to watch, and for each by direction (rising or not) the ticket side that it may latch."""
     tickets: dict[int, dict[bool, int]] = {}
     for index, side in enumerate(sides):
@@ -192,13 +192,13 @@ def watched_of(sides: Sequence[Side], layout: Layout) -> tuple[list[Watched], li
     watched = []
     for column, own in tickets.items():
         index = next(iter(own.values()))
-        edges = {rising: sides[other].edge for rising, other in own.items()}
+        edges = {rising: sides[other].null_boundary for rising, other in own.items()}
         carried, is_rate = int(layout.side_carried[index]), sides[index].channel == "rate"
-        watched.append(Watched(column, carried, is_rate, sides[index].mean, edges.get(False), edges.get(True)))
+        watched.append(AdwinChannel(column, carried, is_rate, sides[index].mean, edges.get(False), edges.get(True)))
     return watched, list(tickets.values())
 
 
-def _edges(watched: Watched) -> list[tuple[float, bool, bool]]:
+def _edges(watched: AdwinChannel) -> list[tuple[float, bool, bool]]:
     """The edges as a window sees them, each with whether the channel rises beyond it, and whether the window does."""
     mirrored, scale = _mirrored(watched), _scale(watched)
     return [
@@ -208,11 +208,11 @@ def _edges(watched: Watched) -> list[tuple[float, bool, bool]]:
     ]
 
 
-def _mirrored(watched: Watched) -> bool:
+def _mirrored(watched: AdwinChannel) -> bool:
     """A rate that is usually high is watched by its rarer outcome."""
     return watched.rate and watched.usual > 0.5
 
 
-def _scale(watched: Watched) -> float:
+def _scale(watched: AdwinChannel) -> float:
     usual = 1.0 - watched.usual if _mirrored(watched) else watched.usual
     return RATE_SCALE * max(usual, RATE_MIN) if watched.rate else 1.0

@@ -40,7 +40,7 @@ def evidence(surprise: NDArray[np.float64], stakes: NDArray[np.float64]) -> NDAr
     return products
 
 
-def walked(
+def run_cusum(
     samples: Samples,
     steps: NDArray[np.float64],
     before: NDArray[np.float64],

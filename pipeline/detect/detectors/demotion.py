@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.detect.one_sided_tests import NEVER_DEMOTED, Side
+from pipeline.detect.one_sided_tests import NEVER_DEMOTED, OneSidedTest
 from pipeline.detect.settings import DAY_S
 
 PAGES_A_DAY_MAX = 2
@@ -21,7 +21,7 @@ class Demotion:
         All that may page; those of failure modes that can be a P1 or P2 are never proposed.
     """
 
-    def __init__(self, sides: Sequence[Side]) -> None:
+    def __init__(self, sides: Sequence[OneSidedTest]) -> None:
         self._sides = sides
         self._fired: dict[int, list[int]] = {}
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.detectors.page_hinkley import CAP_SHARE, Bank, Crossing
-from pipeline.detect.layout import Layout, View, by_row
-from pipeline.detect.one_sided_tests import Side, of_rates
+from pipeline.detect.detectors.page_hinkley import CAP_SHARE, PageHinkleyBank, Crossing
+from pipeline.detect.layout import Layout, BlockView, numbers_by_row
+from pipeline.detect.one_sided_tests import OneSidedTest, rate_evidence
 from pipeline.detect.signals import PANE_MS, Block, channels
 
 KEPT_PANES = 8
@@ -40,7 +40,7 @@ class LateBursts:
         Those of a judge.
     """
 
-    def __init__(self, sides: Sequence[Side], layout: Layout, bank: Bank) -> None:
+    def __init__(self, sides: Sequence[OneSidedTest], layout: Layout, bank: PageHinkleyBank) -> None:
         self._sides, self._bank = sides, bank
         self._thresholds = np.array([side.threshold for side in sides])
         self._columns = np.stack([layout.side_carried, layout.side_channels], axis=1)
@@ -49,14 +49,14 @@ class LateBursts:
         self._late_pane = _NONE
         self._burst: set[int] = set()
 
-    def lifted(self, crossing: Crossing, view: View) -> bool:
+    def remove_excess(self, crossing: Crossing, view: BlockView) -> bool:
         """Whether a side would not have fired in a block without what late bursts gave it."""
         panes, late = view.block.panes, lateness(view.block)
         if self._late_pane <= panes[0] - KEPT_PANES and not late.any():
             return False
         side, samples = self._sides[crossing.side], view.grid.samples
         rows = int(samples.starts[crossing.sample] + samples.lengths[crossing.sample])
-        numbers = by_row(view.grid, self._columns[crossing.side])[:rows]
+        numbers = numbers_by_row(view.grid, self._columns[crossing.side])[:rows]
         held = self._held(int(panes[rows - 1]), self._columns[crossing.side])
         kept_panes, kept_late = np.nonzero(held.any(axis=2))
         given = self._given(
@@ -70,7 +70,7 @@ class LateBursts:
             self._burst.add(crossing.side)
         return lifted
 
-    def settle(self, view: View) -> None:
+    def settle(self, view: BlockView) -> None:
         """Take a block in, and from the walks what late bursts gave them, if it matters; after the bank."""
         grid, panes, late = view.grid, view.block.panes, lateness(view.block)
         heads = grid.samples.pane_starts
@@ -79,7 +79,7 @@ class LateBursts:
             self._late_pane = int(panes[-1])
             keys = np.searchsorted(own_panes, panes) * (LATE_PANES + 1) + late
             found, places = np.unique(keys, return_inverse=True)
-            numbers = by_row(grid, np.arange(grid.sums.shape[1]))
+            numbers = numbers_by_row(grid, np.arange(grid.sums.shape[1]))
             sums = np.zeros((own_panes.size * (LATE_PANES + 1), numbers.shape[1]))
             sums[found] = (places == np.arange(found.size)[:, None]) @ numbers
             self._add(own_panes, sums.reshape(own_panes.size, LATE_PANES + 1, -1))
@@ -88,7 +88,7 @@ class LateBursts:
         if self._late_pane > panes[-1] - KEPT_PANES and (self._burst or self._is_any_high()):
             self._lower(int(panes[-1]))
 
-    def restart(self) -> None:
+    def reset(self) -> None:
         """Forget all: the records to come do not follow the last."""
         self._panes[:], self._sums[:] = _NONE, 0.0
         self._late_pane = _NONE
@@ -125,7 +125,7 @@ class LateBursts:
         return self._sums[:, :, columns] * recent[:, None, None]
 
     def _is_any_high(self) -> bool:
-        high = self._bank.highest >= HIGH_CAPS * CAP_SHARE * self._thresholds
+        high = self._bank.highest_statistics >= HIGH_CAPS * CAP_SHARE * self._thresholds
         return bool((high & ~self._bank.latched).any())
 
     def _lower(self, newest: int) -> None:
@@ -150,7 +150,7 @@ class LateBursts:
 
     def _given(
         self,
-        side: Side,
+        side: OneSidedTest,
         panes: NDArray[np.int64],
         late: NDArray[np.int64],
         sums: NDArray[np.float64],
@@ -181,15 +181,15 @@ def _grouped(keys: NDArray[np.int64], sums: NDArray[np.float64]) -> NDArray[np.f
     return grouped
 
 
-def _counted(side: Side, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+def _counted(side: OneSidedTest, sums: NDArray[np.float64]) -> NDArray[np.float64]:
     """What some seconds count together for each bet, shape ``(8,)``, of the counts and totals in each, ``(P, 2)``."""
     counts, totals = sums.T[:, :, None]
     if side.channel in channels.BINARY:
-        none, event = of_rates(side.stakes, np.array(side.edge), np.array(side.weight))
+        none, event = rate_evidence(side.stakes, np.array(side.null_boundary), np.array(side.weight))
         found = counts * none + totals * event
     else:
         # What the mean of some records says as often as there are records is nearly what they say.
-        surprise = totals / np.maximum(counts, 1.0) - side.edge
+        surprise = totals / np.maximum(counts, 1.0) - side.null_boundary
         found = counts * np.log1p(surprise * side.stakes) * side.weight
     counted: NDArray[np.float64] = np.clip(found, 0.0, CAP_SHARE * side.threshold).sum(axis=0)
     return counted

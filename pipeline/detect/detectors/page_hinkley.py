@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.detectors.cusum import evidence, walked
+from pipeline.detect.detectors.cusum import evidence, run_cusum
 from pipeline.detect.layout import Grid
-from pipeline.detect.one_sided_tests import BETS, Side, of_rates
+from pipeline.detect.one_sided_tests import BETS, OneSidedTest, rate_evidence
 from pipeline.detect.signals import channels
 
 CAP_SHARE = 0.33
@@ -42,7 +42,7 @@ class Crossing:
     tally: tuple[float, float]
 
 
-class Bank:
+class PageHinkleyBank:
     """Walks W <- max(0, W + evidence of a record), for eight bets on every side; the largest counts.
 
     Page's recursion on betting scores: it equals ``river.drift.PageHinkley`` with its reference frozen at 0, fed the
@@ -66,7 +66,7 @@ class Bank:
     """
 
     def __init__(
-        self, sides: Sequence[Side], columns: NDArray[np.intp], carried: NDArray[np.intp], recovery: float
+        self, sides: Sequence[OneSidedTest], columns: NDArray[np.intp], carried: NDArray[np.intp], recovery: float
     ) -> None:
         self._sides, self._recovery = tuple(sides), recovery
         binary = np.array([side.channel in channels.BINARY for side in sides], dtype=bool)
@@ -93,12 +93,12 @@ class Bank:
         return self._latched
 
     @property
-    def walks(self) -> NDArray[np.float64]:
+    def test_statistics(self) -> NDArray[np.float64]:
         """Shape ``(S, 8)``: the evidence now."""
         return self._counted[:, self._places].T
 
     @property
-    def highest(self) -> NDArray[np.float64]:
+    def highest_statistics(self) -> NDArray[np.float64]:
         """Shape ``(S,)``: the evidence of each side's strongest walk."""
         highest: NDArray[np.float64] = self._counted.max(axis=0)[self._places]
         return highest
@@ -130,7 +130,7 @@ class Bank:
             self._walks = self._bases = self._counted
         steps = self._steps(grid)
         before, bases = self._walks.ravel(), self._bases.ravel()
-        paths, peaks, after = walked(grid.samples, steps, before, bases, self._caps)
+        paths, peaks, after = run_cusum(grid.samples, steps, before, bases, self._caps)
         highest = peaks.reshape(BETS, -1).max(axis=0)[self._places]
         crossed = (highest >= self._thresholds).nonzero()[0].tolist()
         crossings = [each for side in crossed if (each := self._crossing(grid, paths, times_ms, side, may_fire))]
@@ -164,7 +164,7 @@ class Bank:
         count, total = self._tallies[:, bet, place].tolist()
         return Crossing(side, -1, bet, float(self._counted[bet, place]), int(self._started[bet, place]), (count, total))
 
-    def restart(self) -> None:
+    def reset(self) -> None:
         """All walks to 0, latches kept: the next record does not follow the last."""
         self._reset(self._order)
         self._pane = None
@@ -208,14 +208,14 @@ class Bank:
         self._turn()
 
     def _turn(self) -> None:
-        nulls = np.array([side.edge for side in self._sides])
+        nulls = np.array([side.null_boundary for side in self._sides])
         stakes = np.array([side.stakes for side in self._sides]).reshape(nulls.size, BETS)
         weights = np.array([side.weight for side in self._sides])[self._order]
         for side in np.flatnonzero(self._latched).tolist():
-            nulls[side], stakes[side] = self._sides[side].way_back(float(self._worst[side]))
+            nulls[side], stakes[side] = self._sides[side].recovery_test(float(self._worst[side]))
         nulls, stakes = nulls[self._order], stakes[self._order].T
         binary, weighed = slice(self._binary), slice(self._binary, None)
-        self._none, self._event = of_rates(stakes[:, binary], nulls[binary], weights[binary])
+        self._none, self._event = rate_evidence(stakes[:, binary], nulls[binary], weights[binary])
         self._nulls, self._stakes = nulls[weighed], stakes[:, weighed]
         self._weights = weights[weighed]
         self._thresholds = np.where(self._latched, self._recovery, self._fires)
@@ -271,7 +271,7 @@ class Bank:
 
     def _within(self, side: int, mean: float) -> bool:
         own = self._sides[side]
-        return bool(mean <= own.edge if own.rising else mean >= own.edge)
+        return bool(mean <= own.null_boundary if own.rising else mean >= own.null_boundary)
 
     def _keep(
         self, grid: Grid, paths: NDArray[np.float64], after: NDArray[np.float64], times_ms: NDArray[np.int64]

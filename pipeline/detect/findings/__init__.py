@@ -3,32 +3,32 @@
 May import layout, one-sided tests, baselines and signals.
 """
 
-from pipeline.detect.findings.effect import effect_of
+from pipeline.detect.findings.effect import effect_size
 from pipeline.detect.findings.finding import Finding
 from pipeline.detect.findings.first_seen import FirstSeen
 from pipeline.detect.findings.latch import Latch
-from pipeline.detect.findings.message import drift_of, drift_output, drifts_of
-from pipeline.detect.findings.recent_values import Recent
+from pipeline.detect.findings.message import read_drift, drift_output, read_drifts
+from pipeline.detect.findings.recent_values import RecentValues
 from pipeline.detect.findings.sentence import percent
-from pipeline.detect.findings.series import Minutes
-from pipeline.detect.findings.silence import Silence, silent_after_s
-from pipeline.detect.findings.statement import ended, segment_name, statement, value_at
+from pipeline.detect.findings.series import MinuteSeries
+from pipeline.detect.findings.silence import Silence, silence_threshold_s
+from pipeline.detect.findings.statement import build_end, segment_name, build_finding, value_at_rank
 
 __all__ = [
     "Finding",
     "FirstSeen",
     "Latch",
-    "Minutes",
-    "Recent",
+    "MinuteSeries",
+    "RecentValues",
     "Silence",
-    "drift_of",
+    "read_drift",
     "drift_output",
-    "drifts_of",
-    "effect_of",
-    "ended",
+    "read_drifts",
+    "effect_size",
+    "build_end",
     "percent",
     "segment_name",
-    "silent_after_s",
-    "statement",
-    "value_at",
+    "silence_threshold_s",
+    "build_finding",
+    "value_at_rank",
 ]

@@ -4,7 +4,7 @@ from pipeline.detect.findings.finding import EffectKind
 from pipeline.detect.signals import channels
 
 
-def effect_of(channel: str, usual: float, mean: float, records: float, learned: int) -> tuple[float, EffectKind]:
+def effect_size(channel: str, usual: float, mean: float, records: float, learned: int) -> tuple[float, EffectKind]:
     """How far the mean of a channel moved: an odds ratio of a rate or tail, else a shift.
 
     Half an event stands for none where odds would be infinite.

@@ -56,7 +56,7 @@ class Latch:
         self.records += int(tally[0])
         self.recent = [kept + new for kept, new in zip(self.recent, tally.tolist(), strict=True)]
 
-    def falls_due(self, pane: int, after_s: Sequence[float]) -> bool:
+    def next_due(self, pane: int, after_s: Sequence[float]) -> bool:
         """Whether, at a pane, its evidence is to be sent again: a next time has come, and records since the last message.
 
         It is asked once a block, and counts the times that have come.
@@ -67,7 +67,7 @@ class Latch:
         self.due = due
         return True
 
-    def sent(self) -> None:
+    def mark_sent(self) -> None:
         """A message of it has been sent."""
         self.sequence += 1
         self.recent = [0.0, 0.0]

@@ -72,14 +72,14 @@ def drift_output(
     return Output(DRIFTS, drift_id.encode(), drift.to_json())
 
 
-def drift_of(value: bytes | None) -> Drift | None:
+def read_drift(value: bytes | None) -> Drift | None:
     """The drift that a message of the drifts' topic holds; None if it is a tick."""
     return Drift.from_json(value) if value is not None and b'"type":"drift"' in value else None
 
 
-def drifts_of(outputs: Iterable[Output]) -> list[Drift]:
+def read_drifts(outputs: Iterable[Output]) -> list[Drift]:
     """The drifts among what a step wrote, in their order."""
-    found = (drift_of(output.value) for output in outputs if output.topic == DRIFTS)
+    found = (read_drift(output.value) for output in outputs if output.topic == DRIFTS)
     return [drift for drift in found if drift is not None]
 
 

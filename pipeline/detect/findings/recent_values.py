@@ -14,7 +14,7 @@ WAITING_ROWS = 64
 """Rows that wait to be taken in together: a block of few would cost as much as one of these."""
 
 
-class Recent:
+class RecentValues:
     """The last 256 values of some columns, and their medians.
 
     A mean in a signal's own unit would be no use to a person: of real latencies, of which one in a thousand takes

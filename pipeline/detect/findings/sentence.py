@@ -8,7 +8,7 @@ DEMOTION = "pages often: proposed for a ticket and a new baseline"
 _HIGHER = {"up": "rose", "down": "fell"}
 
 
-def sentence(finding: Finding, usual: float, mean: float, where: str = "") -> str:
+def describe_finding(finding: Finding, usual: float, mean: float, where: str = "") -> str:
     """Say what was found.
 
     Parameters
@@ -39,7 +39,7 @@ def sentence(finding: Finding, usual: float, mean: float, where: str = "") -> st
     return said + (f"; {DEMOTION}" if finding.demote else "")
 
 
-def gone_sentence(finding: Finding) -> str:
+def describe_end(finding: Finding) -> str:
     """Say that a drift is over because nobody sends records of its segment any more."""
     return f"{_name(finding)} is over: no records of {finding.segment} come any more, after {_since_words(finding)}"
 

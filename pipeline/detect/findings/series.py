@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.baselines import at_hour
+from pipeline.detect.baselines import restore_hour
 from pipeline.detect.findings.finding import Finding
-from pipeline.detect.findings.statement import segment_name, six, value_at
-from pipeline.detect.layout import Layout, View, by_row
-from pipeline.detect.signals import PANE_MS, codes
+from pipeline.detect.findings.statement import segment_name, round_significant, value_at_rank
+from pipeline.detect.layout import Layout, BlockView, numbers_by_row
+from pipeline.detect.signals import PANE_MS, label_indexes
 from schemas.baseline import SignalBaseline
 from schemas.drift import MINUTE_MS, SERIES_MAX, Series
 
@@ -36,7 +36,7 @@ Ring = dict[int, NDArray[np.float64]]
 
 
 @dataclass(slots=True)
-class Kind:
+class VersionKind:
     """The versions of one kind.
 
     Attributes
@@ -59,7 +59,7 @@ class Kind:
     crowded_until: int = 0
 
 
-class Minutes:
+class MinuteSeries:
     """The last half hour of one unit. A rate has its own sum, a value that of its ranks.
 
     A kind of which one version serves needs no sums of its own: it is all records. From the moment on at which a second
@@ -77,9 +77,9 @@ class Minutes:
         channels = [layout.column(signal, layout.usual_channel(signal)) for signal in layout.signals]
         self._columns = np.array([*range(self._count), *channels], dtype=np.intp)
         self._whole: Ring = {}
-        self._kinds: dict[str, Kind] = {}
+        self._kinds: dict[str, VersionKind] = {}
 
-    def observe(self, view: View) -> None:
+    def observe(self, view: BlockView) -> None:
         """Take in a block."""
         panes = view.block.panes
         minutes = panes * PANE_MS // MINUTE_MS
@@ -98,8 +98,8 @@ class Minutes:
             if kind.uniform is not None:
                 _add(kind.rings.setdefault(kind.uniform, {}), own)
                 continue
-            numbers = by_row(view.grid, self._columns) if numbers is None else numbers
-            places = codes(labels, {label: place for place, label in enumerate(kind.rings)})
+            numbers = numbers_by_row(view.grid, self._columns) if numbers is None else numbers
+            places = label_indexes(labels, {label: place for place, label in enumerate(kind.rings)})
             is_of = (places == np.arange(len(kind.rings))[:, None]).astype(np.float64)
             for (minute, _), start, end in zip(own, starts.tolist(), ends.tolist(), strict=True):
                 for ring, row in zip(kind.rings.values(), is_of[:, start:end] @ numbers[start:end], strict=True):
@@ -107,7 +107,7 @@ class Minutes:
         _add(self._whole, own)
         self._forget(own[-1][0] - MINUTES_KEPT)
 
-    def told(self, finding: Finding, learned: SignalBaseline) -> Finding:
+    def series(self, finding: Finding, learned: SignalBaseline) -> Finding:
         """A finding with its signal's series, from ten minutes before its start on, as far as that is kept."""
         place = self._places.get(finding.signal.name)
         minutes = [minute for minute in self._whole if (minute + 1) * MINUTE_MS > finding.started_at - BEFORE_MS]
@@ -127,7 +127,7 @@ class Minutes:
                     series.append(self._series(segment_name(name, label), ring, every, place, learned))
         return replace(finding, series=tuple(series))
 
-    def share(self, finding: Finding, view: View) -> float | None:
+    def traffic_share(self, finding: Finding, view: BlockView) -> float | None:
         """The share of the records of the last minutes that a finding's version has; None if its segment is no version.
 
         A version is young when it fails: of about the last hour it has next to nothing, however much it serves now. In its
@@ -173,7 +173,7 @@ class Minutes:
             If it is of other signals.
         """
         self._kinds = {
-            name: Kind(only, {}, uniform, since, last, crowded_until)
+            name: VersionKind(only, {}, uniform, since, last, crowded_until)
             for name, only, uniform, since, last, crowded_until in state["kinds"]
         }
         for name, label, minutes, sums in state["rings"]:
@@ -185,7 +185,7 @@ class Minutes:
             else:
                 self._whole = ring
 
-    def _kind(self, name: str, labels: Sequence[str | None], first: int, last: int) -> Kind | None:
+    def _kind(self, name: str, labels: Sequence[str | None], first: int, last: int) -> VersionKind | None:
         """The kind of a block's labels, ready to take them; None if there is nothing to take."""
         distinct = [label for label in dict.fromkeys(labels) if label is not None]
         if not distinct or (name not in self._kinds and len(self._kinds) >= KINDS_MAX):
@@ -194,7 +194,7 @@ class Minutes:
         uniform = distinct[0] if is_uniform else None
         kind = self._kinds.get(name)
         if kind is None:
-            kind = self._kinds[name] = Kind(only=uniform)
+            kind = self._kinds[name] = VersionKind(only=uniform)
         span, kind.last = (kind.since, kind.last), last
         if kind.uniform != uniform or not kind.since:
             kind.uniform, kind.since = uniform, first
@@ -233,14 +233,14 @@ class Minutes:
         nothing = np.zeros(self._columns.size)
         sums = np.array([ring.get(minute, nothing) for minute in every])
         records, means = sums[:, place], sums[:, self._count + place] / np.maximum(sums[:, place], 1.0)
-        values = [value_at(learned, mean) for mean in means.tolist()]
+        values = [value_at_rank(learned, mean) for mean in means.tolist()]
         return Series(
             version=version,
             begins_at=every[0] * MINUTE_MS,
             records=[int(count) for count in records],
-            means=[six(mean) for mean in means.tolist()],
+            means=[round_significant(mean) for mean in means.tolist()],
             values=[
-                six(at_hour(learned.profile, value, minute * MINUTE_MS))
+                round_significant(restore_hour(learned.profile, value, minute * MINUTE_MS))
                 for minute, value in zip(every, values, strict=True)
                 if value is not None
             ],

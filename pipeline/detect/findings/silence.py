@@ -21,7 +21,7 @@ EVIDENCE = 28.0
 SIGNAL = next(signal for signal in catalogue.EVENTS if signal.name == "silence")
 
 
-def silent_after_s(baseline: Baseline, settings: DetectSettings) -> float:
+def silence_threshold_s(baseline: Baseline, settings: DetectSettings) -> float:
     """Seconds without a record from which on a subject is silent."""
     due = EVIDENCE / baseline.quietest_per_s if baseline.quietest_per_s > 0 else 0.0
     return max(settings.silence_min_s, GAPS * baseline.longest_gap_s, due)
@@ -50,7 +50,7 @@ class Silence:
         self.since, self.detected_at, self.version = quiet_since, now_ms, version
         return self._finding("firing", now_ms, after_s)
 
-    def between(self, before: int, panes: NDArray[np.int64], after_s: float, version: str) -> list[Finding]:
+    def find_silence(self, before: int, panes: NDArray[np.int64], after_s: float, version: str) -> list[Finding]:
         """What is to be told of records at some panes, the one before them at the pane ``before``."""
         if not self.since and int(np.diff(panes, prepend=before).max()) * PANE_MS < after_s * 1000:
             return []

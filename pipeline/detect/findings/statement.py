@@ -4,19 +4,19 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.detect.baselines import at_hour
-from pipeline.detect.findings.effect import effect_of
+from pipeline.detect.baselines import restore_hour
+from pipeline.detect.findings.effect import effect_size
 from pipeline.detect.findings.finding import Finding
 from pipeline.detect.findings.latch import Latch
-from pipeline.detect.findings.sentence import gone_sentence, sentence
-from pipeline.detect.one_sided_tests import Side
+from pipeline.detect.findings.sentence import describe_end, describe_finding
+from pipeline.detect.one_sided_tests import OneSidedTest
 from schemas.baseline import SignalBaseline
 from schemas.drift import DriftState, Tier
 from schemas.record import SUBJECT_LENGTH_MAX
 
 
-def statement(
-    side: Side,
+def build_finding(
+    side: OneSidedTest,
     learned: SignalBaseline,
     latch: Latch,
     state: DriftState,
@@ -53,8 +53,8 @@ def statement(
     channel = learned.channels[side.channel]
     count = max(1.0, tally[0])
     mean = tally[1] / count if tally[0] else channel.mean
-    effect, effect_kind = effect_of(side.channel, channel.mean, mean, count, channel.count)
-    usual = median_of(learned)
+    effect, effect_kind = effect_size(side.channel, channel.mean, mean, count, channel.count)
+    usual = baseline_median(learned)
     normal = channel.mean if usual is None else usual
     shown = mean if usual is None else now
     updated_at = max(latch.detected_at, updated_at)
@@ -70,27 +70,27 @@ def statement(
         detected_at=latch.detected_at,
         updated_at=updated_at,
         request_id=latch.request_id,
-        normal=six(at_hour(learned.profile, normal, updated_at)),
-        now=six(at_hour(learned.profile, normal if shown is None else shown, updated_at)),
-        effect=six(effect),
+        normal=round_significant(restore_hour(learned.profile, normal, updated_at)),
+        now=round_significant(restore_hour(learned.profile, normal if shown is None else shown, updated_at)),
+        effect=round_significant(effect),
         effect_kind=effect_kind,
         records=latch.records,
-        evidence=six(weighed[0]),
+        evidence=round_significant(weighed[0]),
         threshold=weighed[1],
         sentence="",
         segment=segment_name(latch.dimension, latch.label),
         demote=latch.demote,
     )
-    latch.sent()
-    words = gone_sentence(finding) if is_gone else sentence(finding, channel.mean, mean, where)
+    latch.mark_sent()
+    words = describe_end(finding) if is_gone else describe_finding(finding, channel.mean, mean, where)
     return replace(finding, sentence=words)
 
 
-def ended(
-    side: Side, learned: SignalBaseline, latch: Latch, *, now_ms: int, recovery: float, tier: Tier | None = None
+def build_end(
+    side: OneSidedTest, learned: SignalBaseline, latch: Latch, *, now_ms: int, recovery: float, tier: Tier | None = None
 ) -> Finding:
     """Say that a drift is over because its subject is judged by another baseline from now on."""
-    found = statement(
+    found = build_finding(
         side,
         learned,
         latch,
@@ -104,12 +104,12 @@ def ended(
     return replace(found, sentence=f"{side.signal.name} is over: what is normal was learned anew")
 
 
-def median_of(learned: SignalBaseline) -> float | None:
+def baseline_median(learned: SignalBaseline) -> float | None:
     """The median of a value in its baseline; None of a rate."""
     return None if learned.knots is None else float(learned.knots[len(learned.knots) // 2])
 
 
-def value_at(learned: SignalBaseline, rank: float) -> float | None:
+def value_at_rank(learned: SignalBaseline, rank: float) -> float | None:
     """The value with a rank from 0 to 1 in its baseline; None of a rate."""
     if learned.knots is None:
         return None
@@ -125,6 +125,6 @@ def segment_name(dimension: str, label: str) -> str:
     return f"{dimension}={label}"[:SUBJECT_LENGTH_MAX] if dimension else ""
 
 
-def six(value: float) -> float:
+def round_significant(value: float) -> float:
     """Six digits that matter: what lies beyond them may depend on the machine."""
     return float(f"{value:.6g}")

@@ -4,15 +4,15 @@ Knows no baseline. May import signals.
 """
 
 from pipeline.detect.intake.admission import Admission, Admitted
-from pipeline.detect.intake.batch import arrive
-from pipeline.detect.intake.decode import parse
+from pipeline.detect.intake.batch import decode_batch
+from pipeline.detect.intake.decode import parse_json
 from pipeline.detect.intake.duplicates import Duplicates
-from pipeline.detect.intake.event_time_guard import Gate
+from pipeline.detect.intake.event_time_guard import EventTimeGuard
 from pipeline.detect.intake.fields import WIDTH, Fields, Label, joined_labels
 from pipeline.detect.intake.originals import Originals
-from pipeline.detect.intake.reader import OUT_OF_BOUNDS, TOO_LONG, WRONG_TYPE, Reader
-from pipeline.detect.intake.run import Placed, Run, by_subject
-from pipeline.detect.intake.watermark import Progress, Watermark, by_place
+from pipeline.detect.intake.reader import OUT_OF_BOUNDS, TOO_LONG, WRONG_TYPE, RecordReader
+from pipeline.detect.intake.run import PositionedOutput, Run, split_by_subject
+from pipeline.detect.intake.watermark import WatermarkHistory, Watermark, order_by_position
 
 __all__ = [
     "OUT_OF_BOUNDS",
@@ -23,17 +23,17 @@ __all__ = [
     "Admitted",
     "Duplicates",
     "Fields",
-    "Gate",
+    "EventTimeGuard",
     "Label",
     "Originals",
-    "Placed",
-    "Progress",
-    "Reader",
+    "PositionedOutput",
+    "WatermarkHistory",
+    "RecordReader",
     "Run",
     "Watermark",
-    "arrive",
-    "by_place",
-    "by_subject",
+    "decode_batch",
+    "order_by_position",
+    "split_by_subject",
     "joined_labels",
-    "parse",
+    "parse_json",
 ]

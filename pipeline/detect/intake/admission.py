@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.intake.originals import Originals
-from pipeline.detect.intake.reader import Read
-from pipeline.detect.intake.run import Placed, Run
+from pipeline.detect.intake.reader import ReadBatch
+from pipeline.detect.intake.run import PositionedOutput, Run
 from pipeline.detect.intake.times import read_times
 from pipeline.detect.settings import DetectSettings
 from schemas.dead_letter import DeadLetterReason
@@ -44,7 +44,7 @@ class Admission:
         self._early_ms = int(settings.early_max_s * 1000)
         self._replay = replay
 
-    def admit(self, read: Read, places: Sequence[int], originals: Originals) -> tuple[Admitted, list[Placed]]:
+    def admit(self, read: ReadBatch, places: Sequence[int], originals: Originals) -> tuple[Admitted, list[PositionedOutput]]:
         """Sort the records of a batch, read and each with its place, into those that go on and dead letters."""
         problems = _subject_problems(read.subjects)
         times_ms, time_problems = read_times(read.timestamps)
@@ -56,7 +56,7 @@ class Admission:
         if not problems:
             return Admitted(read.subjects, run), []
         letters = [
-            (places[row], originals.at(places[row]).dead_letter(reason, detail))
+            (places[row], originals.original_at(places[row]).dead_letter(reason, detail))
             for row, (reason, detail) in sorted(problems.items())
         ]
         good = [row for row in range(len(places)) if row not in problems]

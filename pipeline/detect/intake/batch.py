@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from pipeline.detect.intake.decode import JOINED_MESSAGES, Reject, decode
+from pipeline.detect.intake.decode import JOINED_MESSAGES, Reject, parse_batch
 from pipeline.detect.intake.fields import joined
-from pipeline.detect.intake.reader import Read, Reader
+from pipeline.detect.intake.reader import ReadBatch, RecordReader
 
 
 @dataclass(frozen=True, slots=True)
-class Arrived:
+class DecodedBatch:
     """A batch.
 
     Attributes
@@ -27,13 +27,13 @@ class Arrived:
         Indexes of the messages that were arrays and were taken apart.
     """
 
-    read: Read
+    read: ReadBatch
     places: Sequence[int]
     rejects: Sequence[Reject]
     arrays: set[int]
 
 
-def arrive(values: Sequence[bytes | None], reader: Reader, *, bytes_max: int) -> Arrived:
+def decode_batch(values: Sequence[bytes | None], reader: RecordReader, *, bytes_max: int) -> DecodedBatch:
     """Decode and read the values of a batch of messages.
 
     Parameters
@@ -45,25 +45,25 @@ def arrive(values: Sequence[bytes | None], reader: Reader, *, bytes_max: int) ->
     bytes_max
         Bytes; a longer value is rejected unread.
     """
-    parts: list[Read] = []
+    parts: list[ReadBatch] = []
     places: list[int] = []
     rejects: list[Reject] = []
     arrays: set[int] = set()
     for start in range(0, len(values), JOINED_MESSAGES):
-        decoded = decode(values[start : start + JOINED_MESSAGES], bytes_max=bytes_max, first=start)
+        decoded = parse_batch(values[start : start + JOINED_MESSAGES], bytes_max=bytes_max, first=start)
         parts.append(reader.read(decoded.records))
         # The next ones are parsed into the memory of these.
         decoded.records.clear()
         places += decoded.places
         rejects += decoded.rejects
         arrays |= decoded.arrays
-    return Arrived(_together(parts or [reader.read(())]), places, rejects, arrays)
+    return DecodedBatch(_together(parts or [reader.read(())]), places, rejects, arrays)
 
 
-def _together(parts: Sequence[Read]) -> Read:
+def _together(parts: Sequence[ReadBatch]) -> ReadBatch:
     if len(parts) == 1:
         return parts[0]
-    return Read(
+    return ReadBatch(
         tuple(chain.from_iterable(part.subjects for part in parts)),
         tuple(chain.from_iterable(part.timestamps for part in parts)),
         joined([part.fields for part in parts]),

@@ -33,10 +33,10 @@ _BLANK = b" \t\r\n"
 assert 1 << _PLACE_BITS > ELEMENTS_MAX  # noqa: S101  a place has room for every element
 
 
-Place = TypeVar("Place", int, NDArray[np.int64])
+Position = TypeVar("Place", int, NDArray[np.int64])
 
 
-def place_of(message: int, element: int = 0) -> int:
+def position_of(message: int, element: int = 0) -> int:
     """Where a record stood in its batch, as one number that sorts.
 
     >>> place_of(1, 2) > place_of(1) > place_of(0, 7)
@@ -45,12 +45,12 @@ def place_of(message: int, element: int = 0) -> int:
     return message << _PLACE_BITS | element
 
 
-def message_of(place: Place) -> Place:
+def message_index(place: Position) -> Position:
     """The index in the batch of the message that a place lies in; of each, for an array of places."""
     return place >> _PLACE_BITS
 
 
-def element_of(place: int) -> int:
+def element_index(place: int) -> int:
     """The index of the element that a place lies at, 0 for a message that is no array."""
     return place & ((1 << _PLACE_BITS) - 1)
 
@@ -65,7 +65,7 @@ class Reject:
 
 
 @dataclass(slots=True)
-class Decoded:
+class ParsedBatch:
     """A batch, decoded.
 
     Attributes
@@ -84,7 +84,7 @@ class Decoded:
     arrays: set[int] = field(default_factory=set)
 
 
-def decode(values: Sequence[bytes | None], *, bytes_max: int, first: int = 0) -> Decoded:
+def parse_batch(values: Sequence[bytes | None], *, bytes_max: int, first: int = 0) -> ParsedBatch:
     """Decode the values of a batch of messages.
 
     Parameters
@@ -100,21 +100,21 @@ def decode(values: Sequence[bytes | None], *, bytes_max: int, first: int = 0) ->
     >>> decoded.records, [reject.reason for reject in decoded.rejects]
     ([{'subject': 'bot'}, {}], ['array_in_array', 'tombstone'])
     """
-    decoded = Decoded()
+    decoded = ParsedBatch()
     for start in range(0, len(values), JOINED_MESSAGES):
         piece = values[start : start + JOINED_MESSAGES]
         records = _joined(piece, bytes_max)
         if records is not None:
             decoded.records += records
-            place = place_of(first + start)
-            decoded.places += range(place, place + place_of(len(piece)), place_of(1))
+            place = position_of(first + start)
+            decoded.places += range(place, place + position_of(len(piece)), position_of(1))
         else:
             for index, value in enumerate(piece, first + start):
                 _one(decoded, index, value, bytes_max)
     return decoded
 
 
-def parse(value: bytes) -> Any:
+def parse_json(value: bytes) -> Any:
     """Parse one JSON text as strictly as all of detect does; ``ValueError`` if it is none.
 
     RFC 8259 to the letter: no NaN, no number beyond a double, no byte order mark, no lone surrogate, at most 1,024
@@ -143,15 +143,15 @@ def _joined(piece: Sequence[bytes | None], bytes_max: int) -> list[dict[str, Any
     return records if set(map(type, records)) == {dict} else None
 
 
-def _one(decoded: Decoded, index: int, value: bytes | None, bytes_max: int) -> None:
-    place = place_of(index)
+def _one(decoded: ParsedBatch, index: int, value: bytes | None, bytes_max: int) -> None:
+    place = position_of(index)
     unusable = _unusable(value, bytes_max)
     if unusable is not None or value is None:
         reason, detail = unusable or ("tombstone", "the message has no value")
         decoded.rejects.append(Reject(place, reason, detail))
         return
     try:
-        parsed = parse(value)
+        parsed = parse_json(value)
     except ValueError as problem:
         decoded.rejects.append(Reject(place, *_not_json(value, problem)))
         return
@@ -169,9 +169,9 @@ def _one(decoded: Decoded, index: int, value: bytes | None, bytes_max: int) -> N
         _elements(decoded, index, parsed, large=len(value) > PROJECT_ABOVE_BYTES)
 
 
-def _elements(decoded: Decoded, index: int, elements: list[Any], *, large: bool) -> None:
+def _elements(decoded: ParsedBatch, index: int, elements: list[Any], *, large: bool) -> None:
     for number, element in enumerate(elements):
-        place = place_of(index, number)
+        place = position_of(index, number)
         if isinstance(element, dict):
             decoded.records.append(project(element) if large and _is_large(element) else element)
             decoded.places.append(place)

@@ -29,7 +29,7 @@ class Duplicates:
         self._number = 0
         self._changed: set[int] = set()
 
-    def new(self, keys: Sequence[str | None]) -> list[bool]:
+    def find_new(self, keys: Sequence[str | None]) -> list[bool]:
         """Whether each key is new, as one after the other is remembered. None is always new and never remembered."""
         if not self._chunk_records:
             return [True] * len(keys)

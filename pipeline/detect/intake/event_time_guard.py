@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.intake.decode import parse
+from pipeline.detect.intake.decode import parse_json
 from pipeline.detect.intake.fields import joined
 from pipeline.detect.intake.originals import Original, Originals
 from pipeline.detect.intake.projection import project
-from pipeline.detect.intake.reader import Reader
-from pipeline.detect.intake.run import Placed, Run
+from pipeline.detect.intake.reader import RecordReader
+from pipeline.detect.intake.run import PositionedOutput, Run
 from pipeline.detect.settings import DetectSettings
 from schemas.dead_letter import DeadLetterReason
 
@@ -34,7 +34,7 @@ class _Group:
     held: list[tuple[int, Original]] = field(default_factory=list)
 
 
-class Gate:
+class EventTimeGuard:
     """Admits the records of one unit in a replay.
 
     Parameters
@@ -56,7 +56,7 @@ class Gate:
         """Records that are neither used nor dead letters yet."""
         return sum(len(group.held) for group in self._groups)
 
-    def admit(self, run: Run, watermark: int, originals: Originals, reader: Reader) -> tuple[Run, list[Placed]]:
+    def admit(self, run: Run, watermark: int, originals: Originals, reader: RecordReader) -> tuple[Run, list[PositionedOutput]]:
         """Let records through, hold them, or make dead letters of them.
 
         Parameters
@@ -81,7 +81,7 @@ class Gate:
             return run, []
         return self._one_by_one(run, watermark, originals, reader)
 
-    def give_up(self, place: int) -> list[Placed]:
+    def release_all(self, place: int) -> list[PositionedOutput]:
         """Make dead letters of all that is held."""
         outputs = [letter for group in self._groups for letter in _dead_letters(group, place)]
         self._groups = []
@@ -110,21 +110,21 @@ class Gate:
         before = np.maximum.accumulate(np.concatenate(([watermark], times_ms[:-1])))
         return bool(((times_ms <= before + self._jump_ms) & (times_ms >= before - self._late_ms)).all())
 
-    def _one_by_one(self, run: Run, watermark: int, originals: Originals, reader: Reader) -> tuple[Run, list[Placed]]:
+    def _one_by_one(self, run: Run, watermark: int, originals: Originals, reader: RecordReader) -> tuple[Run, list[PositionedOutput]]:
         # By row, time and place; the rows beyond the run's are of records that were held.
         admitted: list[tuple[int, int, int]] = []
         held: list[dict[str, Any]] = []
-        outputs: list[Placed] = []
+        outputs: list[PositionedOutput] = []
         for row, (time_ms, place) in enumerate(zip(run.times_ms.tolist(), run.places, strict=True)):
             if watermark and time_ms < watermark - self._late_ms:
                 detail = f"the time lies more than {self._late_ms // 1000} s behind the newest of its subject"
-                outputs.append((place, originals.at(place).dead_letter(_REASON, detail)))
+                outputs.append((place, originals.original_at(place).dead_letter(_REASON, detail)))
             elif watermark and time_ms <= watermark + self._jump_ms:
-                outputs += self.give_up(place)
+                outputs += self.release_all(place)
                 admitted.append((row, time_ms, place))
                 watermark = max(watermark, time_ms)
             else:
-                released, letters = self._hold(time_ms, originals.at(place), place)
+                released, letters = self._hold(time_ms, originals.original_at(place), place)
                 outputs += letters
                 for time, original in released:
                     admitted.append((len(run) + len(held), time, place))
@@ -137,9 +137,9 @@ class Gate:
             [place for _, _, place in admitted],
         ), outputs
 
-    def _hold(self, time_ms: int, original: Original, place: int) -> tuple[list[tuple[int, Original]], list[Placed]]:
+    def _hold(self, time_ms: int, original: Original, place: int) -> tuple[list[tuple[int, Original]], list[PositionedOutput]]:
         """Hold a record; what its group releases, if it now has enough, and dead letters of what is given up."""
-        outputs: list[Placed] = []
+        outputs: list[PositionedOutput] = []
         group = next((each for each in self._groups if abs(time_ms - each.newest_ms) <= self._jump_ms), None)
         if group is None:
             if len(self._groups) >= GROUPS_MAX:
@@ -153,16 +153,16 @@ class Gate:
         if len(group.held) < self._records:
             return [], outputs
         self._groups.remove(group)
-        return group.held, outputs + self.give_up(place)
+        return group.held, outputs + self.release_all(place)
 
 
-def _dead_letters(group: _Group, place: int) -> list[Placed]:
+def _dead_letters(group: _Group, place: int) -> list[PositionedOutput]:
     detail = "the time lies far from the others of its subject, and too few records in a row agreed with it"
     return [(place, original.dead_letter(_REASON, detail)) for _, original in group.held]
 
 
 def _record(original: Original) -> dict[str, Any]:
-    parsed = parse(original.value or b"null")
+    parsed = parse_json(original.value or b"null")
     if isinstance(parsed, list):
         parsed = parsed[original.index or 0]
     return project(parsed)

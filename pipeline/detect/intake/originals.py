@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.dead_letters import dead_letter
-from pipeline.detect.intake.decode import element_of, message_of
+from pipeline.detect.intake.decode import element_index, message_index
 from pipeline.step import Input, Output
 from schemas.dead_letter import DeadLetterReason
 
@@ -54,13 +54,13 @@ class Originals:
     def appended_at(self, places: Sequence[int]) -> NDArray[np.int64]:
         """When the broker took the messages at some places, Unix milliseconds."""
         by_message = np.fromiter((message.timestamp for message in self._messages), np.int64, len(self._messages))
-        return by_message[message_of(np.array(places, dtype=np.int64))]
+        return by_message[message_index(np.array(places, dtype=np.int64))]
 
-    def at(self, place: int) -> Original:
+    def original_at(self, place: int) -> Original:
         """The message, or the element of it, at a place."""
-        number = message_of(place)
+        number = message_index(place)
         message = self._messages[number]
-        index = element_of(place) if number in self._arrays else None
+        index = element_index(place) if number in self._arrays else None
         value = message.value if index is None else self._element(number, index)
         return Original(message.topic, message.partition, message.offset, index, message.timestamp, message.key, value)
 

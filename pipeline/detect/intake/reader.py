@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.intake.fields import WIDTH, Fault, Fields, Label, joined, no_fields
-from pipeline.detect.intake.shape import Column, Part, Shape, Shapes
+from pipeline.detect.intake.shape import Column, FieldGroup, Shape, ShapeCache
 from pipeline.detect.signals import catalogue
 from schemas.record import SUBJECT_LENGTH_MAX
 
@@ -28,7 +28,7 @@ _PATHS = {row.name: f"{row.section}.{row.field}" for row in catalogue.CATEGORIES
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class ReadBatch:
     """What was read of records: subjects and timestamps as they stand, and all else; alike in length."""
 
     subjects: Sequence[Any]
@@ -36,7 +36,7 @@ class Read:
     fields: Fields
 
 
-class Reader:
+class RecordReader:
     """Reads records of any shape.
 
     >>> read = Reader().read([{"subject": "bot", "output": {"length": 3}}, {"output": {"length": "3"}}])
@@ -45,12 +45,12 @@ class Reader:
     """
 
     def __init__(self) -> None:
-        self._shapes = Shapes()
+        self._shapes = ShapeCache()
 
-    def read(self, records: Sequence[dict[str, Any]]) -> Read:
+    def read(self, records: Sequence[dict[str, Any]]) -> ReadBatch:
         """Read records; none of them is needed any more then."""
         if not records:
-            return Read((), (), no_fields())
+            return ReadBatch((), (), no_fields())
         groups = self._shapes.groups(records)
         if len(groups) == 1:
             shape, _, columns = groups[0]
@@ -59,14 +59,14 @@ class Reader:
         order = np.argsort(np.concatenate([rows or [] for _, rows, _ in groups])).tolist()
         subjects = tuple(chain.from_iterable(part.subjects for part in parts))
         timestamps = tuple(chain.from_iterable(part.timestamps for part in parts))
-        return Read(
+        return ReadBatch(
             tuple(subjects[row] for row in order),
             tuple(timestamps[row] for row in order),
             joined([part.fields for part in parts]).pick(order),
         )
 
 
-def _read(shape: Shape, columns: list[Column], length: int) -> Read:
+def _read(shape: Shape, columns: list[Column], length: int) -> ReadBatch:
     nothing: Column = (None,) * length
     outer = {name: columns[shape.places[name]] if name in shape.places else nothing for name in _OUTER}
     faults: list[Fault] = []
@@ -79,7 +79,7 @@ def _read(shape: Shape, columns: list[Column], length: int) -> Read:
     embeddings = None if shape.embedding is None else _embeddings(columns[shape.embedding], faults)
     for section, reason in shape.bad_sections:
         faults += [(row, section, reason) for row in range(length)]
-    return Read(
+    return ReadBatch(
         outer["subject"],
         outer["timestamp"],
         Fields(
@@ -104,7 +104,7 @@ def _first(shape: Shape, request_ids: Sequence[Label]) -> NDArray[np.bool_]:
     return np.ones(len(request_ids), dtype=np.bool_)
 
 
-def _numbers(values: NDArray[np.float64], part: Part, columns: list[Column], faults: list[Fault]) -> None:
+def _numbers(values: NDArray[np.float64], part: FieldGroup, columns: list[Column], faults: list[Fault]) -> None:
     if not part.places:
         return
     flat, types = _flat(part, columns)
@@ -122,7 +122,7 @@ def _numbers(values: NDArray[np.float64], part: Part, columns: list[Column], fau
     values[:, part.signals] = found.T
 
 
-def _rates(values: NDArray[np.float64], part: Part, columns: list[Column], faults: list[Fault]) -> None:
+def _rates(values: NDArray[np.float64], part: FieldGroup, columns: list[Column], faults: list[Fault]) -> None:
     if not part.places:
         return
     flat, types = _flat(part, columns)
@@ -133,13 +133,13 @@ def _rates(values: NDArray[np.float64], part: Part, columns: list[Column], fault
     values[:, part.signals] = found.reshape(len(part.places), len(values)).T
 
 
-def _flat(part: Part, columns: list[Column]) -> tuple[list[Any], set[type]]:
+def _flat(part: FieldGroup, columns: list[Column]) -> tuple[list[Any], set[type]]:
     """The fields of one sort, one after the other, and which types there are."""
     flat = list(chain.from_iterable([columns[place] for place in part.places]))
     return flat, set(map(type, flat))
 
 
-def _of_types(part: Part, columns: list[Column], types: frozenset[type], faults: list[Fault]) -> list[Any]:
+def _of_types(part: FieldGroup, columns: list[Column], types: frozenset[type], faults: list[Fault]) -> list[Any]:
     """The same, None where a value is of another type."""
     return list(
         chain.from_iterable(
@@ -148,7 +148,7 @@ def _of_types(part: Part, columns: list[Column], types: frozenset[type], faults:
     )
 
 
-def _path(part: Part, number: int) -> str:
+def _path(part: FieldGroup, number: int) -> str:
     signal = catalogue.SIGNALS[int(part.signals[number])]
     return f"{signal.section}.{signal.field}"
 

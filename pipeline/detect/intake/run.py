@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.detect.intake.fields import Fields
 from pipeline.step import Output
 
-Placed = tuple[int, Output]
+PositionedOutput = tuple[int, Output]
 """An output and the place of the record that caused it: outputs leave in the order of places."""
 
 
@@ -47,7 +47,7 @@ class Run:
         return Run(self.fields.cut(start, stop), self.times_ms[start:stop], self.places[start:stop])
 
 
-def by_subject(subjects: Sequence[str], indexes: Iterable[int], arrived: Run) -> Iterator[tuple[str, Run]]:
+def split_by_subject(subjects: Sequence[str], indexes: Iterable[int], arrived: Run) -> Iterator[tuple[str, Run]]:
     """Some of the records as a run for each subject."""
     own: dict[str, list[int]] = {}
     for index in indexes:

@@ -47,7 +47,7 @@ _EMPTY_TYPES = frozenset({dict, type(None)})
 
 
 @dataclass(frozen=True, slots=True)
-class Section:
+class SectionReader:
     """A section that is an object, or null: the column of it, how many fields it has, and what reads them."""
 
     column: int
@@ -56,7 +56,7 @@ class Section:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FieldGroup:
     """Fields of one sort: their places among the columns read and in the catalogue, and what is valid.
 
     The bounds have the shape ``(len(places), 1)`` each.
@@ -94,8 +94,8 @@ class Shape:
     """
 
     key: str
-    numbers: Part
-    rates: Part
+    numbers: FieldGroup
+    rates: FieldGroup
     labels: tuple[tuple[str, int], ...]
     own_labels: tuple[tuple[str, int], ...]
     custom: int | None
@@ -104,7 +104,7 @@ class Shape:
     bad_sections: tuple[tuple[str, str], ...]
     late_if_identified: bool
     _read: Callable[[Records], list[Column]]
-    _sections: tuple[Section, ...]
+    _sections: tuple[SectionReader, ...]
 
     def columns(self, records: Records) -> list[Column]:
         """All fields of records, each as a column; ``KeyError`` if one is surely of another shape.
@@ -127,7 +127,7 @@ class Shape:
         return columns
 
 
-class Shapes:
+class ShapeCache:
     """Finds the shapes of records. A memory only: with an empty one the answers are the same."""
 
     def __init__(self) -> None:
@@ -142,7 +142,7 @@ class Shapes:
             except KeyError:
                 pass
         groups: dict[Shape, list[int]] = {}
-        for row, shape in enumerate(self.of(records)):
+        for row, shape in enumerate(self.shape_of(records)):
             groups.setdefault(shape, []).append(row)
         most = max(groups, key=lambda shape: len(groups[shape]))
         self._latest = None if most.bad_sections else most
@@ -150,7 +150,7 @@ class Shapes:
             return [(most, None, most.columns(records))]
         return [(shape, rows, shape.columns([records[row] for row in rows])) for shape, rows in groups.items()]
 
-    def of(self, records: Records) -> list[Shape]:
+    def shape_of(self, records: Records) -> list[Shape]:
         """The shape of each record; equal shapes are mostly, not always, one object."""
         outer = list(map(tuple, records))
         named = set(chain.from_iterable(set(outer)))
@@ -196,7 +196,7 @@ def _build(names: tuple[Any, ...]) -> Shape:
     sections = []
     for section, fields in by_section.items():
         if section in outer and section not in bad:
-            sections.append(Section(places["", section], len(fields), _reader(fields)))
+            sections.append(SectionReader(places["", section], len(fields), _reader(fields)))
             places |= {(section, field): len(places) + number for number, field in enumerate(fields)}
     used = [f"{section}.{name}" for section in SECTIONS for name in named[section] & FIELDS[section]]
     used += [f"custom.{name}" for name in named["custom"] if "custom" not in bad]
@@ -226,13 +226,13 @@ def _build(names: tuple[Any, ...]) -> Shape:
     )
 
 
-def _part(places: dict[tuple[str, str], int], *, rates: bool) -> Part:
+def _part(places: dict[tuple[str, str], int], *, rates: bool) -> FieldGroup:
     rows = [
         (number, row)
         for number, row in enumerate(catalogue.SIGNALS)
         if (row.kind == "rate") is rates and (row.section, row.field) in places
     ]
-    return Part(
+    return FieldGroup(
         places=tuple(places[row.section, row.field] for _, row in rows),
         signals=np.array([number for number, _ in rows], dtype=np.intp),
         low=np.array([[row.low] for _, row in rows]),

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.intake.run import Placed
+from pipeline.detect.intake.run import PositionedOutput
 from pipeline.step import Output
 from schemas.tick import Tick
 from schemas.topics import DRIFTS
@@ -32,7 +32,7 @@ class Watermark:
         self.at_ms = 0
         self._partition = partition
 
-    def advance(self, times_ms: NDArray[np.int64], places: NDArray[np.int64]) -> list[Placed]:
+    def advance(self, times_ms: NDArray[np.int64], places: NDArray[np.int64]) -> list[PositionedOutput]:
         """Take the times of admitted records.
 
         Parameters
@@ -67,12 +67,12 @@ class Watermark:
         return Output(DRIFTS, None, tick.to_json())
 
 
-def by_place(outputs: Sequence[Placed]) -> list[Output]:
+def order_by_position(outputs: Sequence[PositionedOutput]) -> list[Output]:
     """Outputs in the order of the records that caused them, however those were grouped on the way."""
     return [output for _, output in sorted(outputs, key=lambda placed: placed[0])]
 
 
-class Progress:
+class WatermarkHistory:
     """The partition's watermark by place.
 
     Parameters

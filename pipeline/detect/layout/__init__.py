@@ -3,9 +3,9 @@
 May import one-sided tests, baselines and signals.
 """
 
-from pipeline.detect.layout.grid import Grid, by_row
+from pipeline.detect.layout.grid import Grid, numbers_by_row
 from pipeline.detect.layout.layout import Layout
-from pipeline.detect.layout.samples import Samples, samples_of
-from pipeline.detect.layout.view import View
+from pipeline.detect.layout.samples import Samples, cut_samples
+from pipeline.detect.layout.view import BlockView
 
-__all__ = ["Grid", "Layout", "Samples", "View", "by_row", "samples_of"]
+__all__ = ["Grid", "Layout", "Samples", "BlockView", "numbers_by_row", "cut_samples"]

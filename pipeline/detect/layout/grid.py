@@ -41,7 +41,7 @@ class Grid:
         return found
 
 
-def grid_of(samples: Samples, numbers: NDArray[np.float64]) -> Grid:
+def build_grid(samples: Samples, numbers: NDArray[np.float64]) -> Grid:
     """Sum up the numbers of samples, shape ``(H, T, N)``."""
     sums = numbers.sum(axis=0)
     totals = np.zeros((sums.shape[0] + 1, sums.shape[1]))
@@ -49,7 +49,7 @@ def grid_of(samples: Samples, numbers: NDArray[np.float64]) -> Grid:
     return Grid(samples, numbers, sums, totals)
 
 
-def by_row(grid: Grid, columns: NDArray[np.intp]) -> NDArray[np.float64]:
+def numbers_by_row(grid: Grid, columns: NDArray[np.intp]) -> NDArray[np.float64]:
     """Some numbers of a grid row by row of the block: shape ``(R, len(columns))``."""
     samples = grid.samples
     height, count, width = grid.numbers.shape

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.baselines import RankTable, RankTables, hours_of, steps
-from pipeline.detect.layout.grid import Grid, grid_of
+from pipeline.detect.baselines import RankTable, RankTables, hour_of_day, hourly_factors
+from pipeline.detect.layout.grid import Grid, build_grid
 from pipeline.detect.layout.samples import Samples
-from pipeline.detect.one_sided_tests import Side
+from pipeline.detect.one_sided_tests import OneSidedTest
 from pipeline.detect.signals import Block, ChannelName, Signal, channels
 from schemas.baseline import Baseline
 
@@ -28,7 +28,7 @@ class Layout:
         and that hold its channel.
     """
 
-    def __init__(self, baseline: Baseline, sides: Sequence[Side]) -> None:
+    def __init__(self, baseline: Baseline, sides: Sequence[OneSidedTest]) -> None:
         watched = {side.signal.name: side.signal for side in sides}.values()
         knots = {signal.name: baseline.signals[signal.name].knots for signal in watched}
         rates = [signal for signal in watched if knots[signal.name] is None]
@@ -41,7 +41,7 @@ class Layout:
         profiles = [(place, baseline.signals[name].profile) for name, place in self._places.items()]
         self._cyclic = np.array([place for place, profile in profiles if profile is not None], dtype=np.intp)
         self._steps = (
-            np.array([steps(profile) for _, profile in profiles if profile is not None])
+            np.array([hourly_factors(profile) for _, profile in profiles if profile is not None])
             .reshape(-1, 2, 24)
             .transpose(1, 2, 0)
             .copy()
@@ -86,7 +86,7 @@ class Layout:
         block.values.take(columns_of_signals, axis=1, out=values[:-1], mode="wrap")
         values[:, missing] = np.nan
         if self._cyclic.size:
-            factors, shifts = self._steps.take(hours_of(block.times_ms), axis=1)
+            factors, shifts = self._steps.take(hour_of_day(block.times_ms), axis=1)
             with np.errstate(over="ignore", invalid="ignore"):
                 values[:-1, self._cyclic] = values[:-1].take(self._cyclic, axis=1) * factors + shifts
         np.copyto(values, np.nan, where=np.isinf(values))
@@ -98,13 +98,13 @@ class Layout:
         rows = values.take(samples.rows.ravel(), axis=0)
         carried = rows == rows  # noqa: PLR0124 - only NaN is not itself
         ranks = self._tables.ranks(rows[:, self._rates :])
-        by_channel = [channels.of_rank(name, ranks) for name in channels.VALUE_CHANNELS]
+        by_channel = [channels.from_rank(name, ranks) for name in channels.VALUE_CHANNELS]
         numbers = np.concatenate([carried, rows[:, : self._rates], *by_channel], axis=1)
         if not carried.all():
             np.copyto(numbers, 0.0, where=np.isnan(numbers))
-        return grid_of(samples, numbers.reshape(height, count, -1))
+        return build_grid(samples, numbers.reshape(height, count, -1))
 
-    def normal(self, side: int) -> float | None:
+    def baseline_median(self, side: int) -> float | None:
         """The median of a side's value in its baseline; None of a rate."""
         return self._medians[int(self.side_signals[side])]
 

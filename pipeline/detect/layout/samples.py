@@ -36,7 +36,7 @@ class Samples:
     last_pane: int
 
 
-def samples_of(panes: NDArray[np.int64]) -> Samples:
+def cut_samples(panes: NDArray[np.int64]) -> Samples:
     """Cut rows into samples.
 
     Parameters

@@ -10,7 +10,7 @@ from pipeline.detect.signals import Block
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class BlockView:
     """A block and its numbers, as ``pipeline/detect/layout/layout.py`` lays them out.
 
     Attributes
@@ -23,7 +23,7 @@ class View:
     values: NDArray[np.float64]
     grid: Grid
 
-    def row(self, sample: int, signal: int) -> int:
+    def last_carrying_row(self, sample: int, signal: int) -> int:
         """The last record of a sample that carries the signal."""
         start = int(self.grid.samples.starts[sample])
         end = start + int(self.grid.samples.lengths[sample])

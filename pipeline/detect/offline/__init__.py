@@ -3,8 +3,8 @@
 Nothing in detect imports it.
 """
 
-from pipeline.detect.offline.explain import Explained, Trace, explain
-from pipeline.detect.offline.history import batches, learn_history
-from pipeline.detect.offline.sensitivity import Smallest, smallest_changes
+from pipeline.detect.offline.explain import Explanation, TestTrace, explain
+from pipeline.detect.offline.history import message_batches, learn_history
+from pipeline.detect.offline.sensitivity import SmallestChange, smallest_changes
 
-__all__ = ["Explained", "Smallest", "Trace", "batches", "explain", "learn_history", "smallest_changes"]
+__all__ = ["Explanation", "SmallestChange", "TestTrace", "message_batches", "explain", "learn_history", "smallest_changes"]

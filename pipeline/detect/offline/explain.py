@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.findings import drifts_of
-from pipeline.detect.monitor import Judge
-from pipeline.detect.offline.history import batches
-from pipeline.detect.one_sided_tests import Side, Unjudged
+from pipeline.detect.findings import read_drifts
+from pipeline.detect.monitor import Monitor
+from pipeline.detect.offline.history import message_batches
+from pipeline.detect.one_sided_tests import OneSidedTest, NotTestable
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
-from pipeline.step import Message
+from pipeline.step import RawMessage
 from schemas.baseline import Baseline
 from schemas.drift import Drift
 from schemas.topics import BASELINES
@@ -22,7 +22,7 @@ LOOK_MESSAGES = 64
 
 
 @dataclass(slots=True)
-class Trace:
+class TestTrace:
     """One channel of one signal at one tier, over time.
 
     Attributes
@@ -34,7 +34,7 @@ class Trace:
         What was told of it.
     """
 
-    side: Side
+    side: OneSidedTest
     normal: float
     times_ms: list[int] = field(default_factory=list)
     evidence: list[float] = field(default_factory=list)
@@ -47,7 +47,7 @@ class Trace:
 
 
 @dataclass(slots=True)
-class Explained:
+class Explanation:
     """What a stream did to a subject.
 
     ``others`` are drifts that no channel of the whole subject gave: of a segment, a silence, a version first seen.
@@ -55,15 +55,15 @@ class Explained:
 
     subject: str
     baseline: Baseline | None = None
-    traces: list[Trace] = field(default_factory=list)
-    unjudged: list[Unjudged] = field(default_factory=list)
+    traces: list[TestTrace] = field(default_factory=list)
+    unjudged: list[NotTestable] = field(default_factory=list)
     others: list[Drift] = field(default_factory=list)
     records: int = 0
 
 
 def explain(
     messages: Iterable[bytes], settings: DetectSettings, *, baseline: Baseline | None = None, subject: str | None = None
-) -> Explained | None:
+) -> Explanation | None:
     """Play records through a fresh detect step and keep the evidence of one subject.
 
     Parameters
@@ -84,40 +84,40 @@ def explain(
     """
     step = DetectStep(0, settings, replay=True)
     if baseline is not None:
-        step.control(Message(BASELINES, 0, 0, 0, None, baseline.to_json()))
+        step.control(RawMessage(BASELINES, 0, 0, 0, None, baseline.to_json()))
         subject = subject or baseline.subject
-    explained: Explained | None = None
-    judge: Judge | None = None
-    for batch in batches(messages, LOOK_MESSAGES):
+    explained: Explanation | None = None
+    judge: Monitor | None = None
+    for batch in message_batches(messages, LOOK_MESSAGES):
         outputs = step.step(batch)
         if subject is None:
-            subject = next(iter(step.units), None)
-        if subject is None or subject not in step.units:
+            subject = next(iter(step.streams), None)
+        if subject is None or subject not in step.streams:
             continue
-        unit = step.units[subject]
-        explained = explained or Explained(subject)
+        unit = step.streams[subject]
+        explained = explained or Explanation(subject)
         explained.records = unit.counts["used"]
-        if unit.judge is not None and unit.judge is not judge:
-            judge = unit.judge
+        if unit.monitor is not None and unit.monitor is not judge:
+            judge = unit.monitor
             explained.baseline, explained.unjudged = judge.baseline, list(judge.unjudged)
-            explained.traces = [Trace(side, _normal(side, judge.baseline)) for side in judge.sides]
-        _tell(explained, [drift for drift in drifts_of(outputs) if drift.subject == subject])
+            explained.traces = [TestTrace(side, _normal(side, judge.baseline)) for side in judge.tests]
+        _tell(explained, [drift for drift in read_drifts(outputs) if drift.subject == subject])
         if judge is not None:
             _look(explained, judge, unit.watermark)
     return explained
 
 
-def _look(explained: Explained, judge: Judge, now_ms: int) -> None:
-    thresholds = np.array([side.threshold for side in judge.sides])
-    shares: NDArray[np.float64] = np.minimum(judge.walks.max(axis=1, initial=0.0) / thresholds, 1.0)
+def _look(explained: Explanation, judge: Monitor, now_ms: int) -> None:
+    thresholds = np.array([side.threshold for side in judge.tests])
+    shares: NDArray[np.float64] = np.minimum(judge.test_statistics.max(axis=1, initial=0.0) / thresholds, 1.0)
     shares = np.where(judge.latched, 1.0, shares)
     for trace, share in zip(explained.traces, shares.tolist(), strict=True):
         trace.times_ms.append(now_ms)
         trace.evidence.append(share)
 
 
-def _tell(explained: Explained, drifts: list[Drift]) -> None:
-    by_side: dict[tuple[str, str, str, str], Trace] = {
+def _tell(explained: Explanation, drifts: list[Drift]) -> None:
+    by_side: dict[tuple[str, str, str, str], TestTrace] = {
         (trace.side.signal.name, trace.side.channel, trace.side.direction, trace.side.tier): trace
         for trace in explained.traces
     }
@@ -126,5 +126,5 @@ def _tell(explained: Explained, drifts: list[Drift]) -> None:
         (explained.others if trace is None else trace.drifts).append(drift)
 
 
-def _normal(side: Side, baseline: Baseline) -> float:
+def _normal(side: OneSidedTest, baseline: Baseline) -> float:
     return baseline.signals[side.signal.name].channels[side.channel].mean

@@ -9,10 +9,10 @@ from typing import Any
 
 import orjson
 
-from pipeline.detect.intake import parse
+from pipeline.detect.intake import parse_json
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
-from pipeline.step import Message
+from pipeline.step import RawMessage
 from schemas.baseline import Baseline
 from schemas.dead_letter import DeadLetter
 from schemas.timestamp import parse_timestamp
@@ -22,7 +22,7 @@ BATCH_MESSAGES = 1000
 
 
 @dataclass(slots=True)
-class History:
+class LearnedHistory:
     """What a history taught.
 
     Attributes
@@ -44,7 +44,7 @@ def learn_history(
     subject: str | None = None,
     from_ms: int | None = None,
     to_ms: int | None = None,
-) -> History:
+) -> LearnedHistory:
     """Learn a baseline for each subject from all its records.
 
     Parameters
@@ -61,14 +61,14 @@ def learn_history(
     # The live step stops to learn when a baseline is ready; here the end of the history says when.
     endless = settings.model_copy(update={"ready_after_s": math.inf})
     step = DetectStep(0, endless, replay=True)
-    history = History()
+    history = LearnedHistory()
     if from_ms is not None or to_ms is not None:
         messages = _between(messages, from_ms or 0, math.inf if to_ms is None else to_ms)
-    for batch in batches(messages, BATCH_MESSAGES):
+    for batch in message_batches(messages, BATCH_MESSAGES):
         for output in step.step(batch):
             if output.topic == DEAD_LETTERS and output.value is not None:
                 history.refused[DeadLetter.from_json(output.value).reason] += 1
-    for name, unit in sorted(step.units.items()):
+    for name, unit in sorted(step.streams.items()):
         if subject in (None, name) and unit.counts["used"]:
             unit.flush()
             if unit.learner is not None:
@@ -87,7 +87,7 @@ def _between(values: Iterable[bytes], from_ms: float, to_ms: float) -> Iterator[
 
     for value in values:
         try:
-            content = parse(value)
+            content = parse_json(value)
         except ValueError:
             content = None
         if isinstance(content, list):
@@ -98,8 +98,8 @@ def _between(values: Iterable[bytes], from_ms: float, to_ms: float) -> Iterator[
             yield value
 
 
-def batches(values: Iterable[bytes], size: int) -> Iterator[list[Message]]:
+def message_batches(values: Iterable[bytes], size: int) -> Iterator[list[RawMessage]]:
     """Values as messages of the records' topic, so many at a time."""
-    messages = (Message(RECORDS, 0, offset, 0, None, value) for offset, value in enumerate(values))
+    messages = (RawMessage(RECORDS, 0, offset, 0, None, value) for offset, value in enumerate(values))
     while batch := list(islice(messages, size)):
         yield batch

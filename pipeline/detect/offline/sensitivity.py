@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.baselines import RankTable
-from pipeline.detect.one_sided_tests import sides_of
+from pipeline.detect.one_sided_tests import derive_tests
 from pipeline.detect.settings import DetectSettings
 from schemas.baseline import Baseline
 from schemas.drift import Side, Tier
@@ -16,7 +16,7 @@ BISECTIONS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Smallest:
+class SmallestChange:
     """The smallest change to one side that is news at one tier.
 
     Attributes
@@ -35,29 +35,29 @@ class Smallest:
     reason: str = ""
 
 
-def smallest_changes(baseline: Baseline, settings: DetectSettings) -> list[Smallest]:
+def smallest_changes(baseline: Baseline, settings: DetectSettings) -> list[SmallestChange]:
     """For every signal, bad side and tier that is watched, or would be, the smallest change.
 
     Tails and dispersion are watched too, and may see a change that moves few values far; they are not listed.
     """
-    sides, unjudged = sides_of(baseline, settings)
+    sides, unjudged = derive_tests(baseline, settings)
     found = []
     for side in sides:
         name = side.signal.name
         if side.channel == "rate":
-            found.append(Smallest(name, side.direction, side.tier, side.edge))
+            found.append(SmallestChange(name, side.direction, side.tier, side.null_boundary))
         elif side.channel == "location":
             knots = np.asarray(baseline.signals[name].knots, dtype=np.float64)
-            found.append(Smallest(name, side.direction, side.tier, shift_to(knots, side.edge)))
+            found.append(SmallestChange(name, side.direction, side.tier, shift_for_mean_rank(knots, side.null_boundary)))
     found += [
-        Smallest(gap.signal.name, gap.direction, gap.tier, None, gap.reason)
+        SmallestChange(gap.signal.name, gap.direction, gap.tier, None, gap.reason)
         for gap in unjudged
         if gap.channel in ("rate", "location")
     ]
     return found
 
 
-def shift_to(knots: NDArray[np.float64], mean_rank: float) -> float:
+def shift_for_mean_rank(knots: NDArray[np.float64], mean_rank: float) -> float:
     """How far all values of a table must shift for their mean rank to become ``mean_rank`` (0.5 is no shift).
 
     Parameters

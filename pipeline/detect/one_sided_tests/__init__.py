@@ -3,15 +3,15 @@
 Sees no records. May import baselines and signals.
 """
 
-from pipeline.detect.one_sided_tests.bets import BETS, of_rates
+from pipeline.detect.one_sided_tests.bets import BETS, rate_evidence
 from pipeline.detect.one_sided_tests.one_sided_test import (
     NEVER_DEMOTED,
     PAGE_RECORDS,
-    PROBES,
+    PROBE_SIGNALS,
     Moved,
-    Side,
-    Unjudged,
-    sides_of,
+    OneSidedTest,
+    NotTestable,
+    derive_tests,
 )
 
-__all__ = ["BETS", "NEVER_DEMOTED", "PAGE_RECORDS", "PROBES", "Moved", "Side", "Unjudged", "of_rates", "sides_of"]
+__all__ = ["BETS", "NEVER_DEMOTED", "PAGE_RECORDS", "PROBE_SIGNALS", "Moved", "OneSidedTest", "NotTestable", "rate_evidence", "derive_tests"]

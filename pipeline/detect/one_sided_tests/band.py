@@ -29,8 +29,8 @@ NARROW_BELOW = 0.02
 """Rate of the rarer outcome: a band that ends below it can be judged however wide it is in odds, since a failure of a
 few percent lies far outside of it."""
 
-EDGE_MIN = 1e-5
-EDGE_MAX = 0.999
+BOUNDARY_MIN = 1e-5
+BOUNDARY_MAX = 0.999
 """Edges nearer to 0 and 1 than these cannot be crossed in any useful time."""
 
 
@@ -56,7 +56,7 @@ def confidence_high(events: float, records: float, error: float) -> float:
     return 1.0 if events >= records else float(betaincinv(events + 1.0, records - events, 1.0 - error))
 
 
-def band(channel: Channel, name: str, tier: Tier, settings: DetectSettings, *, sides: int, span_s: float) -> Band:
+def compute_band(channel: Channel, name: str, tier: Tier, settings: DetectSettings, *, sides: int, span_s: float) -> Band:
     """The band of one channel at one tier.
 
     Each edge is the farthest of three: a confidence limit of the baseline's mean at 1 - 1/(1000 sides), three robust
@@ -106,11 +106,11 @@ def _rate_edge(
     high = max(
         confidence_high(mean * independent, independent, error),
         mean + spread,
-        channels.odds_times(mean, tolerance),
-        EDGE_MIN,
+        channels.scale_odds(mean, tolerance),
+        BOUNDARY_MIN,
     )
-    if high > EDGE_MAX:
-        return EDGE_MAX, _reach(high)
+    if high > BOUNDARY_MAX:
+        return BOUNDARY_MAX, _reach(high)
     # A rate seen never or a few times is wide in odds though narrow in itself: it is measured from the edge that a rate
     # never seen would have.
     origin = max(mean, confidence_high(0.0, independent, error))
@@ -120,7 +120,7 @@ def _rate_edge(
     return high, None
 
 
-def tail_after(mean: float, shift: float) -> float:
+def shifted_tail(mean: float, shift: float) -> float:
     """What becomes of a tail that holds a share ``mean`` of a value when its mean rank shifts, as of a normal value.
 
     >>> round(tail_after(0.01, 0.1), 4)
@@ -140,9 +140,9 @@ def _day_floor(channel: Channel, name: str, settings: DetectSettings, span_s: fl
         return shift
     # It is meant to widen a band, not to make it too wide to be judged.
     return (
-        min(tail_after(channel.mean, shift), channels.odds_times(channel.mean, settings.band_odds_max)) - channel.mean
+        min(shifted_tail(channel.mean, shift), channels.scale_odds(channel.mean, settings.band_odds_max)) - channel.mean
     )
 
 
 def _reach(high: float) -> str | None:
-    return "it cannot move that way" if high > EDGE_MAX else None
+    return "it cannot move that way" if high > BOUNDARY_MAX else None

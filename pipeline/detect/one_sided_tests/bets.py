@@ -33,7 +33,7 @@ def _stakes(null: float, guesses: NDArray[np.float64], variance: float, *, binar
     return stakes
 
 
-def between(mean: float, other: float, share: float) -> float:
+def interpolate_odds(mean: float, other: float, share: float) -> float:
     """The mean that lies a share of the way from one to another, in log-odds.
 
     >>> round(between(0.01, 0.5, 0.5), 3)
@@ -43,7 +43,7 @@ def between(mean: float, other: float, share: float) -> float:
     return 1.0 / (1.0 + math.exp(-place))
 
 
-def bets_beyond(null: float, variance: float, *, binary: bool) -> NDArray[np.float64]:
+def departure_bets(null: float, variance: float, *, binary: bool) -> NDArray[np.float64]:
     """Bets that a mean is above ``null``: the evidence of a record x is ln(1 + bet * (x - null)).
 
     For every stream whose mean given the past is at most ``null``, exp(evidence) is expected not to grow, whatever
@@ -66,7 +66,7 @@ def bets_beyond(null: float, variance: float, *, binary: bool) -> NDArray[np.flo
     return _stakes(null, start + beyond, variance, binary=binary)
 
 
-def bets_back(null: float, mean: float, variance: float, *, binary: bool) -> NDArray[np.float64]:
+def recovery_bets(null: float, mean: float, variance: float, *, binary: bool) -> NDArray[np.float64]:
     """Bets that a mean which had left its band is back: the guesses lie near ``mean``.
 
     Parameters
@@ -81,7 +81,7 @@ def bets_back(null: float, mean: float, variance: float, *, binary: bool) -> NDA
     return _stakes(null, guesses, variance, binary=binary)
 
 
-def of_rates(
+def rate_evidence(
     stakes: NDArray[np.float64], nulls: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """The evidence of a record that is no event, and what it is more if it is one; shapes as ``stakes``.

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.baselines import STILL_MOVING
-from pipeline.detect.one_sided_tests.band import band
-from pipeline.detect.one_sided_tests.bets import BETS, bets_back, bets_beyond, between
+from pipeline.detect.baselines import NONSTATIONARY
+from pipeline.detect.one_sided_tests.band import compute_band
+from pipeline.detect.one_sided_tests.bets import BETS, recovery_bets, departure_bets, interpolate_odds
 from pipeline.detect.settings import DAY_S, DetectSettings
 from pipeline.detect.signals import ChannelName, Signal, channels
 from schemas.baseline import Baseline, Channel
@@ -27,7 +27,7 @@ DIMENSIONS_RECKONED = 2
 PAGE_RECORDS = 20
 """Records since its start that a page needs: fewer are one user's bad minute. Two tenants that show it are as good."""
 
-PROBES = frozenset({"probe_blocked"})
+PROBE_SIGNALS = frozenset({"probe_blocked"})
 """Signals whose every record is a trial made on purpose: there are few, and each is meant to count."""
 
 NEVER_DEMOTED = frozenset(
@@ -61,7 +61,7 @@ BACK_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Side:
+class OneSidedTest:
     """One walk to be. A record x (the channel's number) is ln(1 + stake * (x - edge)) * weight of evidence.
 
     Attributes
@@ -82,7 +82,7 @@ class Side:
     channel: ChannelName
     direction: Direction
     tier: Tier
-    edge: float
+    null_boundary: float
     stakes: NDArray[np.float64]
     mean: float
     variance: float
@@ -90,16 +90,16 @@ class Side:
     threshold: float
 
     @property
-    def moved(self) -> Moved:
+    def crossing_key(self) -> Moved:
         """What would have moved where, if it fired."""
         return self.signal.name, self.channel, self.direction
 
     @property
     def rising(self) -> bool:
         """Whether the channel's mean grows on this side."""
-        return channels.rises(self.channel, self.direction)
+        return channels.mean_rises(self.channel, self.direction)
 
-    def way_back(self, worst: float) -> tuple[float, NDArray[np.float64]]:
+    def recovery_test(self, worst: float) -> tuple[float, NDArray[np.float64]]:
         """The null of a recovery, and the bets against it, shape ``(8,)``.
 
         The null is that the mean is still at least a quarter of the way, in log-odds, from the edge to ``worst``, the
@@ -111,16 +111,16 @@ class Side:
         >>> round(side.way_back(0.2)[0], 4), side.way_back(0.012)[0]
         (0.0297, 0.015)
         """
-        beyond = worst > self.edge if self.rising else worst < self.edge
-        null = between(self.edge, worst, BACK_SHARE) if beyond else self.edge
+        beyond = worst > self.null_boundary if self.rising else worst < self.null_boundary
+        null = interpolate_odds(self.null_boundary, worst, BACK_SHARE) if beyond else self.null_boundary
         binary = self.channel in channels.BINARY
         if self.rising:
-            return null, -bets_back(1.0 - null, 1.0 - self.mean, self.variance, binary=binary)
-        return null, bets_back(null, self.mean, self.variance, binary=binary)
+            return null, -recovery_bets(1.0 - null, 1.0 - self.mean, self.variance, binary=binary)
+        return null, recovery_bets(null, self.mean, self.variance, binary=binary)
 
 
 @dataclass(frozen=True, slots=True)
-class Unjudged:
+class NotTestable:
     """A side that is not watched, and why."""
 
     signal: Signal
@@ -130,14 +130,14 @@ class Unjudged:
     reason: str
 
 
-def sides_of(baseline: Baseline, settings: DetectSettings) -> tuple[list[Side], list[Unjudged]]:
+def derive_tests(baseline: Baseline, settings: DetectSettings) -> tuple[list[OneSidedTest], list[NotTestable]]:
     """The sides to watch against a baseline, in the catalogue's order of channels, and those that cannot be judged."""
     wanted: list[tuple[Signal, ChannelName, Direction, Tier, Channel]] = []
     for name, learned in baseline.signals.items():
-        signal = channels.signal_named(name, learned.kind)
+        signal = channels.signal_by_name(name, learned.kind)
         if signal is None or (learned.kind != "rate" and learned.knots is None):
             continue
-        for channel, direction in channels.bad_sides(signal):
+        for channel, direction in channels.bad_directions(signal):
             if channel in learned.channels:
                 wanted += [
                     (signal, channel, direction, tier, learned.channels[channel])
@@ -145,25 +145,25 @@ def sides_of(baseline: Baseline, settings: DetectSettings) -> tuple[list[Side], 
                 ]
     thresholds = _thresholds(baseline, settings, [(signal.name, tier) for signal, _, _, tier, _ in wanted])
     span_s = (baseline.learned_to - baseline.learned_from) / 1000
-    sides: list[Side] = []
-    unjudged: list[Unjudged] = []
+    sides: list[OneSidedTest] = []
+    unjudged: list[NotTestable] = []
     for signal, channel, direction, tier, learned_channel in wanted:
-        edges = band(learned_channel, channel, tier, settings, sides=len(wanted), span_s=span_s)
-        rising = channels.rises(channel, direction)
-        refusal = STILL_MOVING if learned_channel.moving else edges.high_refusal if rising else edges.low_refusal
+        edges = compute_band(learned_channel, channel, tier, settings, sides=len(wanted), span_s=span_s)
+        rising = channels.mean_rises(channel, direction)
+        refusal = NONSTATIONARY if learned_channel.moving else edges.high_refusal if rising else edges.low_refusal
         if refusal is not None:
-            unjudged.append(Unjudged(signal, channel, direction, tier, refusal))
+            unjudged.append(NotTestable(signal, channel, direction, tier, refusal))
             continue
         edge = edges.high if rising else edges.low
         null = edge if rising else 1.0 - edge
-        beyond = bets_beyond(null, learned_channel.variance, binary=channel in channels.BINARY)
+        beyond = departure_bets(null, learned_channel.variance, binary=channel in channels.BINARY)
         sides.append(
-            Side(
+            OneSidedTest(
                 signal=signal,
                 channel=channel,
                 direction=direction,
                 tier=tier,
-                edge=edge,
+                null_boundary=edge,
                 stakes=beyond if rising else -beyond,
                 mean=learned_channel.mean,
                 variance=learned_channel.variance,

@@ -4,7 +4,7 @@ May import findings, detectors, layout, one-sided tests and signals.
 """
 
 from pipeline.detect.segments.segment_drifts import SegmentDrifts
-from pipeline.detect.segments.segments import Seen, Segments
-from pipeline.detect.segments.single_tenant import is_of_one_small_tenant
+from pipeline.detect.segments.segments import SegmentObservation, Segments
+from pipeline.detect.segments.single_tenant import is_single_small_tenant
 
-__all__ = ["Seen", "SegmentDrifts", "Segments", "is_of_one_small_tenant"]
+__all__ = ["SegmentObservation", "SegmentDrifts", "Segments", "is_single_small_tenant"]

@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.detectors import NEXT_RECORD
-from pipeline.detect.one_sided_tests import Side
-from pipeline.detect.segments.segment_steps import BETS, SegmentSteps
-from pipeline.detect.segments.segment_sums import Sums
+from pipeline.detect.one_sided_tests import OneSidedTest
+from pipeline.detect.segments.segment_steps import BETS, SegmentEvidence
+from pipeline.detect.segments.segment_sums import SegmentSums
 
 CAP_SHARE = 0.2
 """Share of a threshold that one pane may add: less than of the whole subject, since no burst is told from its lateness."""
@@ -60,11 +60,11 @@ class SegmentBank:
     """
 
     def __init__(
-        self, sides: Sequence[Side], columns: NDArray[np.intp], carried: NDArray[np.intp], recovery: float
+        self, sides: Sequence[OneSidedTest], columns: NDArray[np.intp], carried: NDArray[np.intp], recovery: float
     ) -> None:
         self._sides, self._columns, self._carried, self._recovery = tuple(sides), columns, carried, recovery
         self._fires = np.array([side.threshold for side in sides])
-        self.steps = SegmentSteps(sides, columns, carried)
+        self.steps = SegmentEvidence(sides, columns, carried)
         shape = (0, BETS, len(self._sides))
         self.latched = np.zeros((0, len(self._sides)), dtype=bool)
         self.aside = np.zeros((0, len(self._sides)), dtype=bool)
@@ -79,7 +79,7 @@ class SegmentBank:
         return int(self.latched.shape[0])
 
     @property
-    def walks(self) -> NDArray[np.float64]:
+    def test_statistics(self) -> NDArray[np.float64]:
         """Shape ``(n, 4, S)``: the evidence now."""
         return self._walks
 
@@ -93,7 +93,7 @@ class SegmentBank:
         self._panes[slot] = _NO_PANE
         self._reset(slot, slice(None))
 
-    def rest(self, slot: int) -> None:
+    def stop_slot(self, slot: int) -> None:
         """All walks of a slot to 0."""
         self._reset(slot, slice(None))
 
@@ -108,7 +108,7 @@ class SegmentBank:
         self.latched[slot, side] = False
         self._reset(slot, side)
 
-    def set_aside(self, slot: int, side: int) -> None:
+    def exclude(self, slot: int, side: int) -> None:
         """Judge a side no more in this slot."""
         self.aside[slot, side] = True
         self._reset(slot, side)
@@ -122,7 +122,7 @@ class SegmentBank:
         bet = int(np.argmax(self._walks[slot, :, side]))
         return float(self._tallies[slot, 0, bet, side]) if self._walks[slot, bet, side] >= evidence else 0.0
 
-    def restart(self) -> None:
+    def reset(self) -> None:
         """All walks to 0; what is latched or aside stays so."""
         self._reset(slice(None), slice(None))
         self._panes[:] = _NO_PANE
@@ -130,7 +130,7 @@ class SegmentBank:
     def observe(
         self,
         slots: NDArray[np.intp],
-        sums: Sums,
+        sums: SegmentSums,
         times_ms: NDArray[np.int64],
         may_fire: Callable[[int, float], bool],
         densities: NDArray[np.float64] | None = None,
@@ -158,7 +158,7 @@ class SegmentBank:
             self.steps.turn(self.latched, self.aside, self._worst)
             self._has_turned = False
         parts, before = sums.parts, self._walks[slots]
-        steps = self.steps.of(slots, sums, np.ones(slots.size) if densities is None else densities)
+        steps = self.steps.evidence_of(slots, sums, np.ones(slots.size) if densities is None else densities)
         same_pane = (self._panes[slots] == parts.first_pane)[:, None, None]
         bases = np.where(same_pane, self._bases[slots], before)
         thresholds = np.where(self.latched[slots], self._recovery, self._fires)
@@ -252,7 +252,7 @@ class SegmentBank:
 
     def _within(self, side: int, mean: float) -> bool:
         own = self._sides[side]
-        return bool(mean <= own.edge if own.rising else mean >= own.edge)
+        return bool(mean <= own.null_boundary if own.rising else mean >= own.null_boundary)
 
     def _keep(
         self,

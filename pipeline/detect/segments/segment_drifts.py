@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.findings import Finding, Latch, ended, statement, value_at
-from pipeline.detect.layout import View
+from pipeline.detect.findings import Finding, Latch, build_end, build_finding, value_at_rank
+from pipeline.detect.layout import BlockView
 from pipeline.detect.one_sided_tests import Moved
 from pipeline.detect.segments.segment_bank import SegmentCrossing
-from pipeline.detect.segments.segment_values import LIVE_S, Value
-from pipeline.detect.segments.segments import Seen, Segments
+from pipeline.detect.segments.segment_values import LIVE_S, SegmentValue
+from pipeline.detect.segments.segments import SegmentObservation, Segments
 from pipeline.detect.settings import DetectSettings
 from schemas.baseline import Baseline
 from schemas.drift import DriftState
@@ -47,7 +47,7 @@ class SegmentDrifts:
         self._latches: dict[Key, Latch] = {}
         self._until = self._resumed = 0
 
-    def findings(self, view: View, seen: Seen | None, latched: set[Moved]) -> list[tuple[int, Finding]]:
+    def findings(self, view: BlockView, seen: SegmentObservation | None, latched: set[Moved]) -> list[tuple[int, Finding]]:
         """What there is to say after a block, each with the row that gave rise to it.
 
         Parameters
@@ -73,7 +73,7 @@ class SegmentDrifts:
                     latch.add(tallies[places[key[:2]], latch.side])
             for crossing in seen.crossings:
                 found += self._crossed(view, seen, crossing, latched)
-            self._segments.settle(seen)
+            self._segments.end_settling(seen)
         found += self._gone(view)
         found += self._evidence_due(view, seen)
         return found
@@ -81,7 +81,7 @@ class SegmentDrifts:
     def rearm(self, what: Moved) -> None:
         """Watch again for what was not said of regions and tenants, since the whole subject has recovered from it."""
         for key, latch in list(self._latches.items()):
-            if latch.quiet and self._segments.sides[latch.side].moved == what:
+            if latch.quiet and self._segments.sides[latch.side].crossing_key == what:
                 self._release(key)
 
     def close(self, now_ms: int) -> list[Finding]:
@@ -93,7 +93,7 @@ class SegmentDrifts:
             side = self._segments.sides[latch.side]
             is_version = self._is_version((latch.dimension, latch.label, latch.side))
             found.append(
-                ended(
+                build_end(
                     side,
                     self._baseline.signals[side.signal.name],
                     latch,
@@ -115,11 +115,11 @@ class SegmentDrifts:
         latches = [Latch(**kept) for kept in state["latches"]]
         self._latches = {(latch.dimension, latch.label, latch.side): latch for latch in latches}
 
-    def _key(self, seen: Seen, crossing: SegmentCrossing) -> Key:
+    def _key(self, seen: SegmentObservation, crossing: SegmentCrossing) -> Key:
         dimension, value = seen.values[crossing.value]
         return dimension, value.label, crossing.side
 
-    def _value(self, key: Key) -> Value | None:
+    def _value(self, key: Key) -> SegmentValue | None:
         return self._segments.dimensions[key[0]].values.get(key[1])
 
     def _release(self, key: Key) -> Latch:
@@ -128,19 +128,19 @@ class SegmentDrifts:
             self._segments.bank.rearm(value.slot, key[2])
         return self._latches.pop(key)
 
-    def _tallies(self, seen: Seen) -> NDArray[np.float64]:
+    def _tallies(self, seen: SegmentObservation) -> NDArray[np.float64]:
         """Of the block, by value and side: the records that carry the signal, and the sum of the channel."""
         totals = seen.sums.sums.sum(axis=0)
         return np.stack([totals[:, self._segments.carried], totals[:, self._segments.channels]], axis=-1)
 
-    def _tally(self, seen: Seen, value: int, side: int, *, after: int = -1) -> NDArray[np.float64]:
+    def _tally(self, seen: SegmentObservation, value: int, side: int, *, after: int = -1) -> NDArray[np.float64]:
         """Of the panes of a block after one: the records that carry a side's signal, and the sum of its channel."""
         own = [int(self._segments.carried[side]), int(self._segments.channels[side])]
         tally: NDArray[np.float64] = seen.sums.sums[after + 1 :, value, own].sum(axis=0)
         return tally
 
     def _crossed(
-        self, view: View, seen: Seen, crossing: SegmentCrossing, latched: set[Moved]
+        self, view: BlockView, seen: SegmentObservation, crossing: SegmentCrossing, latched: set[Moved]
     ) -> Iterator[tuple[int, Finding]]:
         """A side of a value that fired, or recovered."""
         key, bank = self._key(seen, crossing), self._segments.bank
@@ -158,11 +158,11 @@ class SegmentDrifts:
             if not latch.quiet:
                 yield row, self._say(latch, "recovered", view, rows, tally=crossing.tally, weighed=weighed)
             return
-        if self._segments.is_own_normal(seen, crossing):
-            bank.set_aside(value.slot, crossing.side)
+        if self._segments.is_excluded(seen, crossing):
+            bank.exclude(value.slot, crossing.side)
             return
         latch = self._latch(view, row, crossing, key)
-        said = self._segments.sides[crossing.side].moved in latched
+        said = self._segments.sides[crossing.side].crossing_key in latched
         whole = int(seen.sums.parts.counts[crossing.value]) >= WHOLE_SHARE * view.block.panes.size
         latch.quiet = said and (whole or not self._is_version(key))
         bank.latch(value.slot, crossing.side, crossing.tally[1] / max(crossing.tally[0], 1.0))
@@ -173,7 +173,7 @@ class SegmentDrifts:
     def _is_version(self, key: Key) -> bool:
         return self._segments.dimensions[key[0]].is_version
 
-    def _latch(self, view: View, row: int, crossing: SegmentCrossing, key: Key) -> Latch:
+    def _latch(self, view: BlockView, row: int, crossing: SegmentCrossing, key: Key) -> Latch:
         detected_at = int(view.block.times_ms[row])
         latch = Latch(
             side=crossing.side,
@@ -190,7 +190,7 @@ class SegmentDrifts:
         self._latches[key] = latch
         return latch
 
-    def _rows(self, view: View, seen: Seen, value: int, side: int, *, pane: int) -> NDArray[np.intp]:
+    def _rows(self, view: BlockView, seen: SegmentObservation, value: int, side: int, *, pane: int) -> NDArray[np.intp]:
         """The rows of a value that carry a side's signal, up to a pane; all of the value's if none does."""
         panes, rows, starts = seen.sums.parts.of_value(value)
         ends = np.append(starts[1:], rows.size)
@@ -198,7 +198,7 @@ class SegmentDrifts:
         carrying = rows[~np.isnan(view.values[rows, self._segments.signals[side]])]
         return carrying if carrying.size else rows
 
-    def _gone(self, view: View) -> Iterator[tuple[int, Finding]]:
+    def _gone(self, view: BlockView) -> Iterator[tuple[int, Finding]]:
         """What had fired, of values that send no records any more."""
         last = view.block.panes.size - 1
         last_pane = int(view.block.panes[last])
@@ -211,12 +211,12 @@ class SegmentDrifts:
                 nothing = np.zeros(0, dtype=np.intp)
                 yield last, self._say(latch, "recovered", view, nothing, tally=(0.0, 0.0), weighed=(0.0, 0.0))
 
-    def _has_gone(self, value: Value, pane: int) -> bool:
+    def _has_gone(self, value: SegmentValue, pane: int) -> bool:
         silent = pane - max(value.last, self._resumed)
         missed = value.recent_at(value.last) / LIVE_S * silent
         return silent > GONE_PANES or (silent >= MISSED_PANES and missed >= MISSED_RECORDS)
 
-    def _evidence_due(self, view: View, seen: Seen | None) -> Iterator[tuple[int, Finding]]:
+    def _evidence_due(self, view: BlockView, seen: SegmentObservation | None) -> Iterator[tuple[int, Finding]]:
         """Evidence again of what fired some time ago, from values that the block holds."""
         if seen is None:
             return
@@ -226,7 +226,7 @@ class SegmentDrifts:
         for key, latch in self._latches.items():
             if latch.quiet or key[:2] not in places:
                 continue
-            if not latch.falls_due(last_pane, self._settings.evidence_after_s):
+            if not latch.next_due(last_pane, self._settings.evidence_after_s):
                 continue
             rows = self._rows(view, seen, places[key[:2]], latch.side, pane=seen.sums.parts.shape[0])
             count, total = latch.recent
@@ -236,7 +236,7 @@ class SegmentDrifts:
         self,
         latch: Latch,
         state: DriftState,
-        view: View,
+        view: BlockView,
         rows: NDArray[np.intp],
         *,
         tally: tuple[float, float],
@@ -246,12 +246,12 @@ class SegmentDrifts:
         learned = self._baseline.signals[side.signal.name]
         now = None
         if side.channel == "location" and tally[0]:
-            now = value_at(learned, tally[1] / tally[0])
+            now = value_at_rank(learned, tally[1] / tally[0])
         else:
             # A rank says where a location lies; of a tail only the last records tell what is typical.
             last = view.values[rows, self._segments.signals[latch.side]]
             now = float(np.nanmedian(last)) if (last == last).any() else None  # noqa: PLR0124 - NaN is not itself
-        return statement(
+        return build_finding(
             side,
             learned,
             latch,

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.one_sided_tests import Side, of_rates
-from pipeline.detect.segments.segment_sums import Sums
+from pipeline.detect.one_sided_tests import OneSidedTest, rate_evidence
+from pipeline.detect.segments.segment_sums import SegmentSums
 from pipeline.detect.signals import channels
 
 EVERY = slice(1, None, 2)
@@ -15,7 +15,7 @@ EVERY = slice(1, None, 2)
 BETS = 4
 
 
-class SegmentSteps:
+class SegmentEvidence:
     """The evidence of records. All slots share the bets of a side, unless it has fired there or is set aside.
 
     Parameters
@@ -26,16 +26,16 @@ class SegmentSteps:
         Shape ``(S,)``: of each side the columns that hold its channel, and that tell where its signal is carried.
     """
 
-    def __init__(self, sides: Sequence[Side], columns: NDArray[np.intp], carried: NDArray[np.intp]) -> None:
+    def __init__(self, sides: Sequence[OneSidedTest], columns: NDArray[np.intp], carried: NDArray[np.intp]) -> None:
         self._sides, self._columns, self._carried = tuple(sides), columns, carried
         self._binary = sum(side.channel in channels.BINARY for side in sides)
         self._weights = np.array([side.weight for side in sides])
-        self._nulls = np.array([side.edge for side in sides])
+        self._nulls = np.array([side.null_boundary for side in sides])
         self._stakes = np.array([side.stakes[EVERY] for side in sides]).reshape(-1, BETS).T
         self._weighed_stakes = self._stakes[:, self._binary :].astype(np.float32).ravel()
         self._repeated = np.tile(np.arange(len(self._sides) - self._binary), BETS)
         binary = slice(self._binary)
-        self._none, self._event = of_rates(self._stakes[:, binary], self._nulls[binary], self._weights[binary])
+        self._none, self._event = rate_evidence(self._stakes[:, binary], self._nulls[binary], self._weights[binary])
         nothing = np.zeros((0, len(self._sides)))
         self.turn(nothing.astype(bool), nothing.astype(bool), nothing)
 
@@ -48,12 +48,12 @@ class SegmentSteps:
         nulls, stakes = np.zeros(self._own_slots.size), np.zeros((BETS, self._own_slots.size))
         for place, (slot, side) in enumerate(zip(self._own_slots.tolist(), self._own_sides.tolist(), strict=True)):
             if not aside[slot, side]:
-                nulls[place], bets = self._sides[side].way_back(float(worst[slot, side]))
+                nulls[place], bets = self._sides[side].recovery_test(float(worst[slot, side]))
                 stakes[:, place] = bets[EVERY]
         self._own_nulls, self._own_stakes = nulls, stakes
         self._own_aside = aside[self._own_slots, self._own_sides]
         weights = self._weights[self._own_sides]
-        self._own_none, self._own_event = of_rates(stakes, nulls, weights)
+        self._own_none, self._own_event = rate_evidence(stakes, nulls, weights)
 
     def scores(self, numbers: NDArray[np.float64]) -> NDArray[np.float32]:
         """What each row says of the sides that are neither rates nor tails: ln(1 + stake * surprise), bet by bet.
@@ -79,7 +79,7 @@ class SegmentSteps:
         np.log(factors, out=factors)
         return factors
 
-    def of(self, slots: NDArray[np.intp], sums: Sums, densities: NDArray[np.float64]) -> NDArray[np.float64]:
+    def evidence_of(self, slots: NDArray[np.intp], sums: SegmentSums, densities: NDArray[np.float64]) -> NDArray[np.float64]:
         """The evidence of each pane, shape ``(P, V, 4, S)``.
 
         Parameters
@@ -107,7 +107,7 @@ class SegmentSteps:
         steps /= (self._weights + (1.0 - self._weights) * densities[:, None])[:, None]
         return steps
 
-    def _own_steps(self, slots: NDArray[np.intp], sums: Sums, steps: NDArray[np.float64]) -> None:
+    def _own_steps(self, slots: NDArray[np.intp], sums: SegmentSums, steps: NDArray[np.float64]) -> None:
         """The steps of what is latched or aside, in place of those of the others."""
         places = np.full(max(int(slots.max()), int(self._own_slots.max())) + 1, -1)
         places[slots] = np.arange(slots.size)

@@ -13,7 +13,7 @@ SHORT = 32_767
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class SegmentGroups:
     """The rows of ``V`` values in ``P`` panes, sorted by value, then pane: the rows of both are a part.
 
     Attributes
@@ -71,7 +71,7 @@ class Parts:
 
 
 @dataclass(frozen=True, slots=True)
-class Sums:
+class SegmentSums:
     """The sums of a block's parts.
 
     Attributes
@@ -86,22 +86,22 @@ class Sums:
         Shape ``(R, N)``, by row of the block.
     """
 
-    parts: Parts
+    parts: SegmentGroups
     sums: NDArray[np.float64]
     scores: NDArray[np.float64]
     numbers: NDArray[np.float64]
 
 
-def sums_of(parts: Parts, numbers: NDArray[np.float64], scores: NDArray[np.float32]) -> Sums:
+def sum_groups(parts: SegmentGroups, numbers: NDArray[np.float64], scores: NDArray[np.float32]) -> SegmentSums:
     """Sum up what the rows of a block hold and say: shapes ``(R, N)`` and ``(R, C)``."""
     sums, said = (
         parts.spread(np.add.reduceat(of_rows.take(parts.rows, axis=0), parts.starts, axis=0))
         for of_rows in (numbers, scores)
     )
-    return Sums(parts, sums, said, numbers)
+    return SegmentSums(parts, sums, said, numbers)
 
 
-def parts_of(panes: NDArray[np.int64], places: Sequence[NDArray[np.int64]], values: int) -> Parts | None:
+def group_rows(panes: NDArray[np.int64], places: Sequence[NDArray[np.int64]], values: int) -> SegmentGroups | None:
     """Sort the rows of a block; None if none has a value.
 
     Parameters
@@ -129,4 +129,4 @@ def parts_of(panes: NDArray[np.int64], places: Sequence[NDArray[np.int64]], valu
     keys = keys[order]
     starts = np.concatenate([[0], np.flatnonzero(keys[1:] != keys[:-1]) + 1])
     owners, within = np.divmod(keys[starts].astype(np.intp), count)
-    return Parts(order % panes.size, starts, within, owners, int(panes[0]), int(panes[-1]), (count, values))
+    return SegmentGroups(order % panes.size, starts, within, owners, int(panes[0]), int(panes[-1]), (count, values))

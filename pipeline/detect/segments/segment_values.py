@@ -20,7 +20,7 @@ NOT_WATCHED = -1
 
 
 @dataclass(slots=True)
-class Value:
+class SegmentValue:
     """One value of a dimension.
 
     Attributes
@@ -82,12 +82,12 @@ class SegmentValues:
     def __init__(self, limit: int, signals: int, founding_records: int) -> None:
         self._limit, self._signals, self._founding = limit, signals, founding_records
         self.is_version = False
-        self.values: dict[str, Value] = {}
+        self.values: dict[str, SegmentValue] = {}
         self.others = 0
         self._records = 0
         self._begun: int | None = None
 
-    def see(self, labels: Sequence[str | None], first_pane: int, last_pane: int) -> tuple[list[Value], list[Value]]:
+    def observe(self, labels: Sequence[str | None], first_pane: int, last_pane: int) -> tuple[list[SegmentValue], list[SegmentValue]]:
         """Take in the labels of a block.
 
         Returns
@@ -95,8 +95,8 @@ class SegmentValues:
         present, gone
             The values that it holds, in the order of their first record, and those that had to make room.
         """
-        present: list[Value] = []
-        gone: list[Value] = []
+        present: list[SegmentValue] = []
+        gone: list[SegmentValue] = []
         without_room: set[str] = set()
         self._begun = first_pane if self._begun is None else self._begun
         is_founding = self._records < self._founding and first_pane - self._begun < FOUNDING_S
@@ -111,7 +111,7 @@ class SegmentValues:
                     continue
                 settling = not self.is_version or is_founding
                 carried = np.zeros(self._signals)
-                value = Value(label, NOT_WATCHED, first_pane, last_pane, settling, carried)
+                value = SegmentValue(label, NOT_WATCHED, first_pane, last_pane, settling, carried)
                 self.values[label] = value
             value.last = last_pane
             present.append(value)
@@ -120,11 +120,11 @@ class SegmentValues:
         self._records += len(labels)
         return present, gone
 
-    def live(self, pane: int) -> list[Value]:
+    def live(self, pane: int) -> list[SegmentValue]:
         """The values of which there was a record within the last hour."""
         return [value for value in self.values.values() if pane - value.last <= LIVE_S]
 
-    def share(self, value: Value, pane: int) -> float:
+    def share(self, value: SegmentValue, pane: int) -> float:
         """A value's share of the records of all values in about the last hour."""
         everyone = sum(each.recent_at(pane) for each in self.values.values())
         return value.recent_at(pane) / everyone if everyone else 0.0
@@ -157,11 +157,11 @@ class SegmentValues:
         self.is_version, self.others, self._records = state["is_version"], state["others"], state["records"]
         self._begun = state["begun"]
         self.values = {
-            label: Value(label, slot, begun, last, settling, carried[place].copy(), recent, counted)
+            label: SegmentValue(label, slot, begun, last, settling, carried[place].copy(), recent, counted)
             for place, (label, slot, begun, last, settling, recent, counted) in enumerate(state["values"])
         }
 
-    def _make_room(self, pane: int, gone: list[Value]) -> bool:
+    def _make_room(self, pane: int, gone: list[SegmentValue]) -> bool:
         oldest = min(self.values.values(), key=lambda value: value.last)
         if pane - oldest.last <= DAY_S:
             return False

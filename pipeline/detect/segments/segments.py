@@ -8,13 +8,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.findings import segment_name
-from pipeline.detect.layout import Layout, View, by_row
-from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBES, Moved, Side
+from pipeline.detect.layout import Layout, BlockView, numbers_by_row
+from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBE_SIGNALS, Moved, OneSidedTest
 from pipeline.detect.segments.segment_bank import SegmentBank, SegmentCrossing
-from pipeline.detect.segments.segment_sums import Sums, parts_of, sums_of
-from pipeline.detect.segments.segment_values import NOT_WATCHED, SegmentValues, Value, densities
+from pipeline.detect.segments.segment_sums import SegmentSums, group_rows, sum_groups
+from pipeline.detect.segments.segment_values import NOT_WATCHED, SegmentValues, SegmentValue, densities
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.signals import channels, codes
+from pipeline.detect.signals import channels, label_indexes
 
 SETTLING_PANES = 3600
 """Panes (seconds): after an hour no value is new any more."""
@@ -43,7 +43,7 @@ Labels = Mapping[str, Sequence[str | None]]
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SegmentObservation:
     """What a block was to the values that it holds.
 
     Attributes
@@ -56,8 +56,8 @@ class Seen:
         The walks that reached their thresholds.
     """
 
-    values: list[tuple[str, Value]]
-    sums: Sums
+    values: list[tuple[str, SegmentValue]]
+    sums: SegmentSums
     carried_before: NDArray[np.float64]
     crossings: list[SegmentCrossing]
 
@@ -93,7 +93,7 @@ class Segments:
         By name, their values.
     """
 
-    def __init__(self, sides: Sequence[Side], layout: Layout, settings: DetectSettings) -> None:
+    def __init__(self, sides: Sequence[OneSidedTest], layout: Layout, settings: DetectSettings) -> None:
         watched = [index for index, side in enumerate(sides) if side.tier == "page" and side.channel in CHANNELS]
         watched.sort(key=lambda index: sides[index].channel not in channels.BINARY)
         self.sides = [sides[index] for index in watched]
@@ -104,9 +104,9 @@ class Segments:
         self.carried, self.channels = self.used.searchsorted(carried), self.used.searchsorted(columns)
         self.bank = SegmentBank(self.sides, self.channels, self.carried, settings.recovery_evidence)
         self.dimensions: dict[str, SegmentValues] = {}
-        self._places = {side.moved: place for place, side in enumerate(self.sides)}
+        self._places = {side.crossing_key: place for place, side in enumerate(self.sides)}
 
-    def see(self, view: View, segments: Labels, versions: Container[str]) -> Seen | None:
+    def observe(self, view: BlockView, segments: Labels, versions: Container[str]) -> SegmentObservation | None:
         """Let the records of a block walk; None if no dimension is watched.
 
         Parameters
@@ -117,18 +117,18 @@ class Segments:
             Those of the dimensions whose labels are versions.
         """
         block = view.block
-        values: list[tuple[str, Value]] = []
+        values: list[tuple[str, SegmentValue]] = []
         places: list[NDArray[np.int64]] = []
         for dimension, labels in segments.items() if self.sides else ():
             present = self._present(dimension, labels, view, is_version=dimension in versions)
             if present:
-                places.append(codes(labels, {value.label: len(values) + own for own, value in enumerate(present)}))
+                places.append(label_indexes(labels, {value.label: len(values) + own for own, value in enumerate(present)}))
                 values += [(dimension, value) for value in present]
-        parts = parts_of(block.panes, places, len(values)) if values else None
+        parts = group_rows(block.panes, places, len(values)) if values else None
         if parts is None:
             return None
-        numbers = by_row(view.grid, self.used)
-        sums = sums_of(parts, numbers, self.bank.steps.scores(numbers))
+        numbers = numbers_by_row(view.grid, self.used)
+        sums = sum_groups(parts, numbers, self.bank.steps.scores(numbers))
         slots = np.array([value.slot for _, value in values], dtype=np.intp)
         before = np.array([value.carried for _, value in values])
         crossings = self.bank.observe(slots, sums, block.times_ms, self._may_fire, densities(places, len(values)))
@@ -136,9 +136,9 @@ class Segments:
         for (_, value), carried, records in counted:
             value.carried += carried
             value.count(parts.last_pane, records)
-        return Seen(values, sums, before, crossings)
+        return SegmentObservation(values, sums, before, crossings)
 
-    def settle(self, seen: Seen) -> None:
+    def end_settling(self, seen: SegmentObservation) -> None:
         """Let values grow old, and set aside what was off in all their youth without having crossed."""
         if not any(value.settling for _, value in seen.values):
             return
@@ -149,11 +149,11 @@ class Segments:
         for place, side in np.argwhere((seen.carried_before < records_max) & ~settling).tolist():
             value = values[place]
             if value.settling and not self.bank.latched[value.slot, side] and self._was_always_off(value, side):
-                self.bank.set_aside(value.slot, side)
+                self.bank.exclude(value.slot, side)
         for value, still in zip(values, settling.any(axis=1).tolist(), strict=True):
             value.settling = value.settling and still
 
-    def is_own_normal(self, seen: Seen, crossing: SegmentCrossing) -> bool:
+    def is_excluded(self, seen: SegmentObservation, crossing: SegmentCrossing) -> bool:
         """Whether a side that crossed has been off for most of the life of a value that may have its own normal."""
         value, before = seen.values[crossing.value][1], seen.carried_before[crossing.value, crossing.side]
         if not value.settling or before >= self._settings.segment_settle_records:
@@ -186,10 +186,10 @@ class Segments:
         signal, _, direction = what
         return self._places.get(what, self._places.get((signal, "location", direction)))
 
-    def own_normals(self) -> list[tuple[str, str, Moved]]:
+    def excluded_tests(self) -> list[tuple[str, str, Moved]]:
         """What is set aside: dimension, value, and the side that is off without being a failure."""
         return [
-            (dimension, value.label, self.sides[side].moved)
+            (dimension, value.label, self.sides[side].crossing_key)
             for dimension in self.dimensions
             for value in self.watched(dimension)
             for side in np.flatnonzero(self.bank.aside[value.slot]).tolist()
@@ -231,11 +231,11 @@ class Segments:
             )
         return self.dimensions[name]
 
-    def _present(self, dimension: str, labels: Sequence[str | None], view: View, *, is_version: bool) -> list[Value]:
+    def _present(self, dimension: str, labels: Sequence[str | None], view: BlockView, *, is_version: bool) -> list[SegmentValue]:
         """The values of a block that have walks; none if their dimension is not watched."""
         panes, own = view.block.panes, self._dimension(dimension)
         own.is_version = own.is_version or is_version or dimension == PROVIDER
-        present, gone = own.see(labels, int(panes[0]), int(panes[-1]))
+        present, gone = own.observe(labels, int(panes[0]), int(panes[-1]))
         for value in gone:
             value.slot = NOT_WATCHED
         fired = any(self.bank.latched[value.slot].any() for value in self.watched(dimension))
@@ -251,29 +251,29 @@ class Segments:
                 self.bank.clear(value.slot)
         return present
 
-    def _rest(self, value: Value) -> None:
+    def _rest(self, value: SegmentValue) -> None:
         """Give back the slot of a value that is not watched for now, unless it tells what is set aside."""
         if not self.bank.aside[value.slot].any():
             value.slot = NOT_WATCHED
-        elif self.bank.walks[value.slot].any():
-            self.bank.rest(value.slot)
+        elif self.bank.test_statistics[value.slot].any():
+            self.bank.stop_slot(value.slot)
 
     def _free_slot(self) -> int:
         taken = {value.slot for values in self.dimensions.values() for value in values.values.values()}
         return next(slot for slot in range(len(self.bank) + 1) if slot not in taken)
 
-    def watched(self, dimension: str) -> Iterator[Value]:
+    def watched(self, dimension: str) -> Iterator[SegmentValue]:
         """The values of a dimension that have walks."""
         return (value for value in self.dimensions[dimension].values.values() if value.slot != NOT_WATCHED)
 
     def _may_fire(self, side: int, records: float) -> bool:
-        return records >= PAGE_RECORDS or self.sides[side].signal.name in PROBES
+        return records >= PAGE_RECORDS or self.sides[side].signal.name in PROBE_SIGNALS
 
-    def _was_always_off(self, value: Value, side: int) -> bool:
+    def _was_always_off(self, value: SegmentValue, side: int) -> bool:
         off = self.bank.records_with(SETTLED_EVIDENCE, value.slot, side)
         return off >= OFF_SHARE * float(value.carried[side]) and off > 0
 
-    def evidence(self, value: Value, side: int) -> float:
+    def evidence(self, value: SegmentValue, side: int) -> float:
         """How sure it is that a side moved in a value: its threshold once it has fired."""
         if self.bank.aside[value.slot, side]:
             return 0.0

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from pipeline.detect.layout import View
+from pipeline.detect.layout import BlockView
 from pipeline.detect.one_sided_tests import Moved
-from pipeline.detect.segments.segment_values import Value
-from pipeline.detect.segments.segments import CARRIED_SHARE, TENANT, Seen, Segments
+from pipeline.detect.segments.segment_values import SegmentValue
+from pipeline.detect.segments.segments import CARRIED_SHARE, TENANT, SegmentObservation, Segments
 
 SMALL_TENANT = 0.1
 """Share of the records below which one tenant alone is not the service."""
@@ -17,7 +17,7 @@ CLEAR_EXCESS = 3.0
 """Records too many in a block from which on it is told by them whose they are; fewer may be anybody's, by chance."""
 
 
-def is_of_one_small_tenant(segments: Segments, what: Moved, view: View, seen: Seen | None) -> bool:
+def is_single_small_tenant(segments: Segments, what: Moved, view: BlockView, seen: SegmentObservation | None) -> bool:
     """Whether what moves a side does so for one tenant alone, of which few records are.
 
     That tenant stands out by itself, and holds most of what is too much in the block: also of what records without a
@@ -40,7 +40,7 @@ def is_of_one_small_tenant(segments: Segments, what: Moved, view: View, seen: Se
     return segments.dimensions[TENANT].share(value, int(view.block.panes[-1])) < SMALL_TENANT
 
 
-def _most(segments: Segments, side: int, view: View, seen: Seen) -> Value | None:
+def _most(segments: Segments, side: int, view: BlockView, seen: SegmentObservation) -> SegmentValue | None:
     """The tenant that moves a side, if it is one."""
     places = [place for place, (name, _) in enumerate(seen.values) if name == TENANT]
     columns = [segments.carried[side], segments.channels[side]]
@@ -48,7 +48,7 @@ def _most(segments: Segments, side: int, view: View, seen: Seen) -> Value | None
     everyone = view.grid.totals[-1].take(segments.used)[columns]
     watched = segments.sides[side]
     excess, all_excess = (
-        (1.0 if watched.rising else -1.0) * (sums[..., 1] - watched.edge * sums[..., 0]) for sums in (own, everyone)
+        (1.0 if watched.rising else -1.0) * (sums[..., 1] - watched.null_boundary * sums[..., 0]) for sums in (own, everyone)
     )
     if places and all_excess >= CLEAR_EXCESS:
         most = int(np.argmax(excess))

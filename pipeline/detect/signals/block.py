@@ -49,7 +49,7 @@ class Block:
     versions: dict[str, Sequence[str | None]] = field(default_factory=dict)
 
 
-def codes(labels: Sequence[str | None], places: dict[str | None, int]) -> NDArray[np.int64]:
+def label_indexes(labels: Sequence[str | None], places: dict[str | None, int]) -> NDArray[np.int64]:
     """The place of each label, -1 where it has none; shape ``(R,)``.
 
     >>> codes(["a", None, "b", "a"], {"a": 0}).tolist()

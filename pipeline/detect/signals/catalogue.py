@@ -109,7 +109,7 @@ SIGNALS: tuple[Signal, ...] = (
     _derived("throughput_ratio", "derived", "amount", "down", "", "throughput_loss", "tickets"),
 )
 
-PLACES = {row.name: place for place, row in enumerate(SIGNALS)}
+SIGNAL_INDEX = {row.name: place for place, row in enumerate(SIGNALS)}
 """Where each signal stands in the table: its column in what is read of records."""
 
 CATEGORIES: tuple[Signal, ...] = (
@@ -134,6 +134,6 @@ def custom_signal(name: str, kind: SignalKind) -> Signal:
     return Signal(f"custom.{name}", "custom", name, "custom", kind, "both", "", "custom_signal", "tickets", low, high)
 
 
-def is_valid(signal: Signal, value: float) -> bool:
+def is_valid_value(signal: Signal, value: float) -> bool:
     """Whether a number can be this signal at all: finite and within its bounds."""
     return math.isfinite(value) and signal.low <= value <= signal.high

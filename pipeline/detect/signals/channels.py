@@ -23,7 +23,7 @@ TAIL = 0.01
 _BY_NAME = {signal.name: signal for signal in (*SIGNALS, *CATEGORIES)}
 
 
-def signal_named(name: str, kind: SignalKind) -> Signal | None:
+def signal_by_name(name: str, kind: SignalKind) -> Signal | None:
     """The signal that a baseline calls ``name``: of the catalogue, or custom; None if there is no such signal.
 
     >>> signal_named("refused", "rate").failure_mode
@@ -44,7 +44,7 @@ def channel_names(kind: SignalKind) -> tuple[ChannelName, ...]:
     return ("rate",) if kind == "rate" else VALUE_CHANNELS
 
 
-def of_rank(channel: ChannelName, rank: NDArray[np.float64]) -> NDArray[np.float64]:
+def from_rank(channel: ChannelName, rank: NDArray[np.float64]) -> NDArray[np.float64]:
     """One channel of a value, from its rank; of a rate it is the rate. NaN stays NaN.
 
     >>> of_rank("high_tail", np.array([0.5, 0.995, np.nan])).tolist()
@@ -58,7 +58,7 @@ def of_rank(channel: ChannelName, rank: NDArray[np.float64]) -> NDArray[np.float
     return np.where(np.isnan(rank), np.nan, beyond)
 
 
-def bad_sides(signal: Signal) -> list[tuple[ChannelName, Side]]:
+def bad_directions(signal: Signal) -> list[tuple[ChannelName, Side]]:
     """Which way each channel of a signal is bad, in the signal's own direction (a heavier low tail is ``down``).
 
     Values that are all alike are bad where a model or its data speaks, not where a machine merely runs evenly.
@@ -95,12 +95,12 @@ def tiers(signal: Signal, channel: ChannelName) -> tuple[Tier, ...]:
     return ("page", "ticket") if signal.role == "pages" and not either_way else ("ticket",)
 
 
-def rises(channel: ChannelName, side: Side) -> bool:
+def mean_rises(channel: ChannelName, side: Side) -> bool:
     """Whether the channel's mean grows when the signal moves to this side: a low tail grows when it goes down."""
     return side == "up" or channel == "low_tail"
 
 
-def odds_times(mean: float, ratio: float) -> float:
+def scale_odds(mean: float, ratio: float) -> float:
     """The mean whose odds are ``ratio`` times those of ``mean``.
 
     >>> round(odds_times(0.01, 1.5), 5)

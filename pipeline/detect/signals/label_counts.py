@@ -3,11 +3,11 @@
 from collections import Counter
 from collections.abc import Iterable
 
-OTHER = "other"
+OTHER_LABEL = "other"
 """The label of all labels beyond the limit."""
 
 
-class Mix:
+class LabelCounts:
     """Counts by label; the first labels seen keep their names.
 
     Parameters
@@ -30,8 +30,8 @@ class Mix:
         for label, count in Counter(labels).items():
             if label is None:
                 continue
-            named = label in self.counts or len(self.counts) - (OTHER in self.counts) < self._labels_max
-            name = label if named else OTHER
+            named = label in self.counts or len(self.counts) - (OTHER_LABEL in self.counts) < self._labels_max
+            name = label if named else OTHER_LABEL
             self.counts[name] = self.counts.get(name, 0) + count
 
     def shares(self) -> dict[str, float]:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.signals import PANE_MS, Block, Mix, Signal
+from pipeline.detect.signals import PANE_MS, Block, LabelCounts, Signal
 from pipeline.detect.statistics.quantiles import Quantiles
 
 THROUGHPUT_PANES = 60
@@ -41,7 +41,7 @@ class Statistics:
         self._valued = _valued(self._kinds)
         self._moments = np.zeros((3, 0))
         self._quantiles = Quantiles(0)
-        self._mixes: dict[str, Mix] = {}
+        self._mixes: dict[str, LabelCounts] = {}
         self._panes: deque[tuple[int, int, float]] = deque(maxlen=THROUGHPUT_PANES)
         self._fingerprints: deque[str] = deque(maxlen=REPETITION_RECORDS)
         self._records = 0
@@ -63,7 +63,7 @@ class Statistics:
                 self._fingerprints.extend(label for label in labels if label is not None)
                 continue
             if name not in self._mixes:
-                self._mixes[name] = Mix(self._settings.categories_max)
+                self._mixes[name] = LabelCounts(self._settings.categories_max)
             self._mixes[name].add(labels)
 
     def snapshot(self) -> dict[str, Any]:
@@ -110,7 +110,7 @@ class Statistics:
         self._valued = _valued(self._kinds)
         self._moments = np.array(state["moments"], dtype=np.float64).reshape(3, len(self._names))
         self._quantiles.load(state["quantiles"])
-        self._mixes = {name: Mix(self._settings.categories_max, counts) for name, counts in state["mixes"].items()}
+        self._mixes = {name: LabelCounts(self._settings.categories_max, counts) for name, counts in state["mixes"].items()}
         self._panes = deque(((int(p), int(n), float(t)) for p, n, t in state["panes"]), maxlen=THROUGHPUT_PANES)
         self._fingerprints = deque(state["fingerprints"], maxlen=REPETITION_RECORDS)
         self._records = int(state["records"])

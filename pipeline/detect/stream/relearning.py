@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.detect.baselines import Learner, version_of
+from pipeline.detect.baselines import Learner, baseline_version
 from pipeline.detect.findings import Finding
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, Block
@@ -50,13 +50,13 @@ class Relearning:
         self._try_ms = self._at_ms + int(settings.relearn_after_s * 1000)
         self.learner = Learner(subject, self._settings)
 
-    def mutes(self, finding: Finding) -> bool:
+    def is_muted(self, finding: Finding) -> bool:
         """Whether a finding is about a signal that is being learned."""
         return not self._signals or finding.signal.name in self._signals
 
-    def was_told(self, finding: Finding) -> bool:
+    def has_relearn(self, finding: Finding) -> bool:
         """Whether a drift was told of when it fired."""
-        return not self.mutes(finding) or finding.detected_at < self._since_ms
+        return not self.is_muted(finding) or finding.detected_at < self._since_ms
 
     def learn(self, block: Block, baseline: Baseline, *, centroid: list[float] | None = None) -> Baseline | None:
         """Take one block; the new baseline once it is learned, with the signals that were not in question as before."""
@@ -72,7 +72,7 @@ class Relearning:
         anew = wanted & set(learned.signals)
         if (wanted & set(baseline.signals)) - anew and now_ms < self._at_ms + self._longest_ms:
             return None
-        return merged(baseline, learned, anew)
+        return merge_baselines(baseline, learned, anew)
 
     def dump(self) -> dict[str, Any]:
         """The state, but for the learner, whose parts are kept one by one."""
@@ -91,7 +91,7 @@ class Relearning:
         return relearning
 
 
-def merged(baseline: Baseline, learned: Baseline, names: set[str]) -> Baseline:
+def merge_baselines(baseline: Baseline, learned: Baseline, names: set[str]) -> Baseline:
     """A baseline in which some signals are as they were learned last."""
     anew = {
         name: learned.signals[name].model_copy(
@@ -108,4 +108,4 @@ def merged(baseline: Baseline, learned: Baseline, names: set[str]) -> Baseline:
             "effective_at": None,
         }
     )
-    return whole.model_copy(update={"baseline_version": version_of(whole)})
+    return whole.model_copy(update={"baseline_version": baseline_version(whole)})

@@ -6,15 +6,15 @@ goes on without it; each is cut where that was so, so that batches make no diffe
 
 from collections.abc import Iterable, Sequence
 
-from pipeline.detect.intake import Placed, Progress, Run
-from pipeline.detect.stream.stream import Unit
+from pipeline.detect.intake import PositionedOutput, WatermarkHistory, Run
+from pipeline.detect.stream.stream import Stream
 
-_Silences = list[tuple[str, Placed]]
+_Silences = list[tuple[str, PositionedOutput]]
 
 
 def push_replayed(
-    admitted: Sequence[tuple[Unit, Run]], units: Iterable[Unit], progress: Progress, *, least_ms: int
-) -> list[Placed]:
+    admitted: Sequence[tuple[Stream, Run]], units: Iterable[Stream], progress: WatermarkHistory, *, least_ms: int
+) -> list[PositionedOutput]:
     """Push runs into their units, and tell which of all units fell silent meanwhile.
 
     Parameters
@@ -28,7 +28,7 @@ def push_replayed(
     least_ms
         Milliseconds from which on a unit can be silent at all.
     """
-    outputs: list[Placed] = []
+    outputs: list[PositionedOutput] = []
     silences: _Silences = []
     for unit, run in admitted:
         start = 0
@@ -46,10 +46,10 @@ def push_replayed(
     return outputs + [silence for _, silence in sorted(silences, key=lambda each: each[0])]
 
 
-def _quiet(unit: Unit, progress: Progress, heard_ms: int, reached_ms: int) -> _Silences:
+def _quiet(unit: Stream, progress: WatermarkHistory, heard_ms: int, reached_ms: int) -> _Silences:
     """Let the partition go on from one watermark to another without a record of a unit."""
     if unit.silent_after_s is None or not heard_ms or reached_ms - heard_ms < unit.silent_after_s * 1000:
         return []
     due_ms = heard_ms + round(unit.silent_after_s * 1000)
-    outputs = unit.be_silent(max(due_ms, unit.watermark))
+    outputs = unit.report_silence(max(due_ms, unit.watermark))
     return [(unit.subject, (progress.place_of(due_ms), output)) for output in outputs]

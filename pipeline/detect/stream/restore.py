@@ -5,18 +5,18 @@ from functools import partial
 from typing import Any
 
 from pipeline.codec import decode
-from pipeline.detect.baselines import Kept, Learner
+from pipeline.detect.baselines import PublishedBaseline, Learner
 from pipeline.detect.blocks import loaded
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.stream.relearning import Relearning
-from pipeline.detect.stream.state import DUPLICATES, HELD, JUDGE, LEARNER, RELEARNER, ROWS, STATISTICS, UNIT, kind_of
-from pipeline.detect.stream.stream import Judged, Unit
+from pipeline.detect.stream.state import DUPLICATES, HELD, JUDGE, LEARNER, RELEARNER, ROWS, STATISTICS, UNIT, part_kind
+from pipeline.detect.stream.stream import MonitoredCount, Stream
 from schemas.relearn import Relearn
 
 _DOES_NOT_FIT = (ValueError, KeyError, TypeError, IndexError)
 
 
-class Restorer:
+class StreamRestorer:
     """Takes up one unit.
 
     Parameters
@@ -43,7 +43,7 @@ class Restorer:
         settings: DetectSettings,
         *,
         parts: dict[str, bytes],
-        kept: Sequence[Kept],
+        kept: Sequence[PublishedBaseline],
         relearns: Sequence[Relearn] = (),
     ) -> None:
         self.problems: list[str] = []
@@ -53,12 +53,12 @@ class Restorer:
         self._digest = settings.digest()
         self._parts = parts
         self._kept, self._relearns = kept, relearns
-        self._unit = Unit(subject, partition, settings)
+        self._unit = Stream(subject, partition, settings)
         self._pending: list[str] = []
         self._version: str | None = None
         self._relearning: dict[str, Any] | None = None
 
-    def unit(self) -> Unit | None:
+    def restore(self) -> Stream | None:
         """The unit as it was; None if not even its counters could be read."""
         unit = self._unit
         if UNIT not in self._parts:
@@ -67,11 +67,11 @@ class Restorer:
         if not self._take_up(UNIT, self._load_unit):
             return None
         self._take_up(ROWS, self._load_rows)
-        self._take_up(HELD, unit.gate.load)
+        self._take_up(HELD, unit.event_time_guard.load)
         self._take_up(STATISTICS, unit.statistics.load)
         self._load_duplicates()
         self._load_baseline()
-        unit.touched = unit.flushed = False
+        unit.changed = unit.flushed = False
         return unit
 
     def _take_up(self, part: str, load: Callable[[dict[str, Any]], object]) -> bool:
@@ -80,7 +80,7 @@ class Restorer:
         if value is None:
             return False
         try:
-            load(decode(value, kind=kind_of(part), settings_hash=self._digest))
+            load(decode(value, kind=part_kind(part), settings_hash=self._digest))
         except _DOES_NOT_FIT as problem:
             self.problems.append(f"{self._subject}: {problem}")
             return False
@@ -98,7 +98,7 @@ class Restorer:
         unit.offered = state["offered"]
         self._pending, self._version = list(state["pending"]), state["baseline_version"]
         self._relearning = state["relearning"]
-        unit.judged_before = Judged(state["seen_before"], state["judged_before"])
+        unit.judged_before = MonitoredCount(state["seen_before"], state["judged_before"])
 
     def _load_rows(self, state: dict[str, Any]) -> None:
         self._unit.buffer.add(loaded(state))
@@ -114,7 +114,7 @@ class Restorer:
         active = next((kept for kept in self._kept if kept.baseline_version == self._version), None)
         if active is not None:
             self._judge_by(active)
-            judge = unit.judge
+            judge = unit.monitor
             if judge is not None and not self._take_up(JUDGE, judge.load):
                 self.problems.append(f"{self._subject}: its walks start anew")
                 self._judge_by(active)
@@ -127,19 +127,19 @@ class Restorer:
                 "or it judges by the next that comes"
             )
         for kept in self._newer(active):
-            if kept.source != "live" or not (unit.judge or unit.pending):
-                unit.wait_for(kept.read())
+            if kept.source != "live" or not (unit.monitor or unit.pending):
+                unit.schedule_baseline(kept.read())
 
-    def _judge_by(self, active: Kept) -> None:
+    def _judge_by(self, active: PublishedBaseline) -> None:
         unit = self._unit
         before, derived, first_seen = unit.judged_before, unit.derived.dump(), unit.first_seen.dump()
-        unit.judge_by(active.read())
+        unit.replace_monitor(active.read())
         # What it knows by now is more than what its baseline told it.
         unit.judged_before = before
         unit.derived.load(derived)
         unit.first_seen.load(first_seen)
 
-    def _newer(self, active: Kept | None) -> Iterator[Kept]:
+    def _newer(self, active: PublishedBaseline | None) -> Iterator[PublishedBaseline]:
         """The baselines that the unit waits for, and those that came while nobody was there to show them."""
         versions = [kept.baseline_version for kept in self._kept]
         shown = self._unit.offered if self._unit.offered in versions else self._version
@@ -175,4 +175,4 @@ class Restorer:
         return True
 
     def _parts_of(self, kind: str) -> list[str]:
-        return sorted(part for part in self._parts if kind_of(part) == kind)
+        return sorted(part for part in self._parts if part_kind(part) == kind)

@@ -5,14 +5,14 @@ from typing import Any
 
 from pipeline.codec import encode
 from pipeline.detect.stream.parts import Written
-from pipeline.detect.stream.stream import Unit
+from pipeline.detect.stream.stream import Stream
 
 UNIT, ROWS, HELD, JUDGE, STATISTICS = "unit", "rows", "held", "judge", "statistics"
 LEARNER, RELEARNER, DUPLICATES = "learner", "relearner", "duplicates"
 """The parts; of the last three there are many, as ``learner/NAME``."""
 
 
-def kind_of(part: str) -> str:
+def part_kind(part: str) -> str:
     """What a part is of, whichever of many it is.
 
     >>> kind_of("learner/head")
@@ -21,30 +21,30 @@ def kind_of(part: str) -> str:
     return part.partition("/")[0]
 
 
-def changed_parts(unit: Unit, written: Written, settings_hash: str) -> Iterator[tuple[bytes, bytes | None]]:
+def changed_parts(unit: Stream, written: Written, settings_hash: str) -> Iterator[tuple[bytes, bytes | None]]:
     """The messages that bring a unit's checkpoint up to its state; ``written`` is brought up too."""
-    if not unit.touched:
+    if not unit.changed:
         return
     for part, state in _changed(unit):
-        yield from written.put(part, encode(state, kind=kind_of(part), settings_hash=settings_hash))
+        yield from written.put(part, encode(state, kind=part_kind(part), settings_hash=settings_hash))
     for part in [part for part in written.chunks if _is_gone(unit, part)]:
         yield from written.drop(part)
-    unit.touched = unit.flushed = False
+    unit.changed = unit.flushed = False
 
 
-def _changed(unit: Unit) -> Iterator[tuple[str, dict[str, Any]]]:
+def _changed(unit: Stream) -> Iterator[tuple[str, dict[str, Any]]]:
     yield UNIT, _dump_unit(unit)
     if len(unit.buffer):
         yield ROWS, unit.buffer.rows.dump()
-    if unit.gate.held:
-        yield HELD, unit.gate.dump()
+    if unit.event_time_guard.held:
+        yield HELD, unit.event_time_guard.dump()
     for name, chunk in unit.duplicates.dump_changed():
         yield f"{DUPLICATES}/{name}", chunk
     if not unit.flushed:
         return
     yield STATISTICS, unit.statistics.dump()
-    if unit.judge is not None:
-        yield JUDGE, unit.judge.dump()
+    if unit.monitor is not None:
+        yield JUDGE, unit.monitor.dump()
     if unit.learner is not None:
         for name, state in unit.learner.dump_parts().items():
             yield f"{LEARNER}/{name}", state
@@ -53,18 +53,18 @@ def _changed(unit: Unit) -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"{RELEARNER}/{name}", state
 
 
-def _is_gone(unit: Unit, part: str) -> bool:
+def _is_gone(unit: Stream, part: str) -> bool:
     gone = {
         ROWS: not len(unit.buffer),
-        HELD: not unit.gate.held,
-        JUDGE: unit.judge is None,
+        HELD: not unit.event_time_guard.held,
+        JUDGE: unit.monitor is None,
         LEARNER: unit.learner is None,
         RELEARNER: unit.relearning is None,
     }
-    return gone.get(kind_of(part), False)
+    return gone.get(part_kind(part), False)
 
 
-def _dump_unit(unit: Unit) -> dict[str, Any]:
+def _dump_unit(unit: Stream) -> dict[str, Any]:
     return {
         "watermark": unit.watermark,
         "counts": dict(sorted(unit.counts.items())),
@@ -79,5 +79,5 @@ def _dump_unit(unit: Unit) -> dict[str, Any]:
         "relearning": None if unit.relearning is None else unit.relearning.dump(),
         "pending": [baseline.baseline_version for baseline in unit.pending],
         "seen_before": unit.judged_before.seen,
-        "judged_before": unit.judged_before.judged,
+        "judged_before": unit.judged_before.monitored,
     }

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.baselines import Learner, moving_signals
+from pipeline.detect.baselines import Learner, nonstationary_signals
 from pipeline.detect.blocks import Buffer, Columns, Derived, Rows
-from pipeline.detect.findings import Finding, FirstSeen, Silence, drift_output, silent_after_s
-from pipeline.detect.intake import Duplicates, Gate, Placed, Run
-from pipeline.detect.monitor import Judge
+from pipeline.detect.findings import Finding, FirstSeen, Silence, drift_output, silence_threshold_s
+from pipeline.detect.intake import Duplicates, EventTimeGuard, PositionedOutput, Run
+from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, Block
 from pipeline.detect.statistics import Statistics
@@ -25,14 +25,14 @@ PENDING_MAX = 4
 
 
 @dataclass(slots=True)
-class Judged:
+class MonitoredCount:
     """How many finite signal values arrived, and how many of them a ready baseline judged."""
 
     seen: int = 0
-    judged: int = 0
+    monitored: int = 0
 
 
-class Unit:
+class Stream:
     """One subject in one partition.
 
     Parameters
@@ -69,19 +69,19 @@ class Unit:
         self.columns = Columns(settings.custom_signals_max, settings.segments)
         self.derived = Derived(settings)
         self.duplicates = Duplicates(settings.duplicate_window)
-        self.gate = Gate(settings)
+        self.event_time_guard = EventTimeGuard(settings)
         self.buffer = Buffer(settings)
         self.statistics = Statistics(settings)
         self.first_seen = FirstSeen()
         self.silence = Silence()
         self.learner: Learner | None = Learner(subject, settings)
-        self.judge: Judge | None = None
+        self.monitor: Monitor | None = None
         self.relearning: Relearning | None = None
         self.baseline_version: str | None = None
         self.pending: list[Baseline] = []
         self.offered: str | None = None
-        self.touched = self.flushed = False
-        self.judged_before = Judged()
+        self.changed = self.flushed = False
+        self.judged_before = MonitoredCount()
         self._partition, self._settings = partition, settings
         self.last_pane: int | None = None
         self.silent_after_s: float | None = None
@@ -89,14 +89,14 @@ class Unit:
         self._quiet_ms: int | None = None
 
     @property
-    def judged(self) -> Judged:
+    def monitored(self) -> MonitoredCount:
         """Over the unit's whole life, whatever baselines it had."""
-        judge = self.judge
+        judge = self.monitor
         if judge is None:
             return self.judged_before
-        return Judged(self.judged_before.seen + judge.seen_values, self.judged_before.judged + judge.judged_values)
+        return MonitoredCount(self.judged_before.seen + judge.seen_values, self.judged_before.monitored + judge.judged_values)
 
-    def push(self, run: Run) -> list[Placed]:
+    def push(self, run: Run) -> list[PositionedOutput]:
         """Take records that were admitted.
 
         Parameters
@@ -104,9 +104,9 @@ class Unit:
         run
             At least one record, in the order of arrival.
         """
-        self.touched = True
+        self.changed = True
         watermarks = np.maximum.accumulate(np.maximum(run.times_ms, self.watermark))
-        outputs: list[Placed] = []
+        outputs: list[PositionedOutput] = []
         self._quiet_ms = None
         start = 0
         for baseline in sorted(self.pending, key=lambda each: each.effective_at or 0):
@@ -114,54 +114,54 @@ class Unit:
             if due < len(watermarks):
                 # The record that reaches the time is the first that the new baseline judges.
                 outputs += self._take(run.cut(start, due), watermarks[start:due])
-                outputs += ((run.places[due], output) for output in self.apply(baseline))
+                outputs += ((run.places[due], output) for output in self.apply_baseline(baseline))
                 start = due
         outputs += self._take(run.cut(start, len(watermarks)), watermarks[start:])
         return outputs
 
-    def wait(self, elapsed_ms: int, wall_ms: int) -> list[Output]:
+    def advance_silence(self, elapsed_ms: int, wall_ms: int) -> list[Output]:
         """Let wall time pass in which no record of the unit came though all that there were have been read."""
         if self.silent_after_s is None:
             return []
         # Of the time in which its last record came, nobody knows how much was quiet.
         self._quiet_ms = 0 if self._quiet_ms is None else self._quiet_ms + elapsed_ms
-        return [] if self._quiet_ms < self.silent_after_s * 1000 else self.be_silent(max(wall_ms, self.watermark))
+        return [] if self._quiet_ms < self.silent_after_s * 1000 else self.report_silence(max(wall_ms, self.watermark))
 
-    def be_silent(self, now_ms: int) -> list[Output]:
+    def report_silence(self, now_ms: int) -> list[Output]:
         """Know that no record has come for long enough; told once."""
         if self.silent_after_s is None or self.silence.since:
             return []
-        self.touched = True
+        self.changed = True
         version = self.baseline_version or ""
         return [self._drift(self.silence.begin(self.watermark, now_ms, self.silent_after_s, version))]
 
-    def offer(self, baseline: Baseline) -> list[Output]:
+    def offer_baseline(self, baseline: Baseline) -> list[Output]:
         """Be shown a baseline of the subject: take it at once, when its time comes, or not at all."""
-        self.touched = True
+        self.changed = True
         self.offered = baseline.baseline_version
         if baseline.baseline_version == self.baseline_version:
             return []
-        if baseline.source == "live" and (self.judge is not None or self.pending):
+        if baseline.source == "live" and (self.monitor is not None or self.pending):
             return []
         if (baseline.effective_at or 0) <= self.watermark:
-            return self.apply(baseline)
-        self.wait_for(baseline)
+            return self.apply_baseline(baseline)
+        self.schedule_baseline(baseline)
         return []
 
-    def wait_for(self, baseline: Baseline) -> None:
+    def schedule_baseline(self, baseline: Baseline) -> None:
         """Apply a baseline as soon as the watermark reaches the time from which it is effective."""
         self.pending = [*self.pending, baseline][-PENDING_MAX:]
 
-    def apply(self, baseline: Baseline) -> list[Output]:
+    def apply_baseline(self, baseline: Baseline) -> list[Output]:
         """Judge by another baseline from now on; what was buffered is still judged by the one before."""
         outputs = self.flush() + self._close(self.watermark)
-        self.judge_by(baseline)
+        self.replace_monitor(baseline)
         self.pending = [other for other in self.pending if other is not baseline]
         return outputs
 
     def relearn(self, relearn: Relearn) -> list[Output]:
         """Learn signals anew from a time on, unless the baseline was learned after it, or none is there yet."""
-        if self.judge is None or relearn.at <= self.judge.baseline.learned_to:
+        if self.monitor is None or relearn.at <= self.monitor.baseline.learned_to:
             return []
         outputs = self.flush()
         before, at_ms = self.relearning, relearn.at
@@ -169,37 +169,37 @@ class Unit:
             self.subject, relearn.signals, self._settings, at_ms=at_ms, since_ms=self.watermark, before=before
         )
         if not relearn.signals or "embedding_similarity" in relearn.signals:
-            self.derived.embeddings.settle_anew()
-        self.touched = self.flushed = True
+            self.derived.embeddings.reset_centroid()
+        self.changed = self.flushed = True
         return outputs
 
-    def judge_by(self, baseline: Baseline) -> None:
+    def replace_monitor(self, baseline: Baseline) -> None:
         """Start a judge with a baseline, and stop to learn one."""
         self.relearning = None
-        self.judged_before = self.judged
-        self.judge = Judge(baseline, self._settings)
+        self.judged_before = self.monitored
+        self.monitor = Monitor(baseline, self._settings)
         self.baseline_version = baseline.baseline_version
         self.derived.follow(baseline)
         self.first_seen.follow(baseline)
-        self.silent_after_s = silent_after_s(baseline, self._settings)
+        self.silent_after_s = silence_threshold_s(baseline, self._settings)
         self.learner = None
-        self.touched = self.flushed = True
+        self.changed = self.flushed = True
 
     def flush(self) -> list[Output]:
         """Make a block of what is buffered and look at it."""
         return self._look(self.buffer.take()) if len(self.buffer) else []
 
-    def restart_walks(self) -> None:
+    def reset_evidence(self) -> None:
         """Forget what must not span a hole in the records."""
-        if self.judge is not None:
-            self.judge.restart()
-        self.touched = self.flushed = True
+        if self.monitor is not None:
+            self.monitor.reset_evidence()
+        self.changed = self.flushed = True
 
-    def _take(self, run: Run, watermarks: NDArray[np.int64]) -> list[Placed]:
+    def _take(self, run: Run, watermarks: NDArray[np.int64]) -> list[PositionedOutput]:
         if not len(watermarks):
             return []
         self.watermark = int(watermarks[-1])
-        new = self.duplicates.new(run.fields.keys)
+        new = self.duplicates.find_new(run.fields.keys)
         if not all(new):
             kept = [row for row, is_new in enumerate(new) if is_new]
             self.counts["duplicates"] += len(new) - len(kept)
@@ -214,7 +214,7 @@ class Unit:
         if self.learner is None and self.relearning is None:
             return self._fill(run, panes)
         # A block can bring a baseline, and what is told of the records after it depends on that.
-        outputs: list[Placed] = []
+        outputs: list[PositionedOutput] = []
         start = 0
         for end in (*self.buffer.ends(panes), len(panes)):
             if end > start:
@@ -222,7 +222,7 @@ class Unit:
                 start = end
         return outputs
 
-    def _fill(self, run: Run, panes: NDArray[np.int64]) -> list[Placed]:
+    def _fill(self, run: Run, panes: NDArray[np.int64]) -> list[PositionedOutput]:
         """Tell the derived signals of records, and look at the blocks that they end."""
         for reason, count in self.derived.fill(run.fields.values, run.fields, panes).items():
             self.columns.bad_fields["data.embedding", reason] += count
@@ -235,14 +235,14 @@ class Unit:
         self.flushed = True
         silences = self._silences(block)
         self.statistics.observe(block)
-        if self.judge is not None and self.baseline_version is not None:
+        if self.monitor is not None and self.baseline_version is not None:
             judged = [
                 finding
-                for finding in self.judge.observe(block)
-                if self.relearning is None or not self.relearning.mutes(finding)
+                for finding in self.monitor.observe(block)
+                if self.relearning is None or not self.relearning.is_muted(finding)
             ]
             drifts = [self._drift(finding) for finding in (*silences, *self.first_seen.observe(block), *judged)]
-            return drifts + self._relearn(block, self.judge.baseline)
+            return drifts + self._relearn(block, self.monitor.baseline)
         self.first_seen.observe(block)
         self.judged_before.seen += int(np.count_nonzero(np.isfinite(block.values)))
         return self._learn(block)
@@ -252,7 +252,7 @@ class Unit:
         before, self.last_pane = self.last_pane, int(block.panes[-1])
         if self.silent_after_s is None or before is None:
             return []
-        return self.silence.between(before, block.panes, self.silent_after_s, self.baseline_version or "")
+        return self.silence.find_silence(before, block.panes, self.silent_after_s, self.baseline_version or "")
 
     def _drift(self, finding: Finding) -> Output:
         return drift_output(
@@ -266,10 +266,10 @@ class Unit:
 
     def _close(self, now_ms: int) -> list[Output]:
         """End all drifts that were told: another baseline judges from now on."""
-        if self.judge is None:
+        if self.monitor is None:
             return []
-        found = self.judge.close(now_ms)
-        return [self._drift(each) for each in found if self.relearning is None or self.relearning.was_told(each)]
+        found = self.monitor.close(now_ms)
+        return [self._drift(each) for each in found if self.relearning is None or self.relearning.has_relearn(each)]
 
     def _relearn(self, block: Block, baseline: Baseline) -> list[Output]:
         if self.relearning is None:
@@ -278,7 +278,7 @@ class Unit:
         if merged is None:
             return []
         closed = self._close(int(block.panes[-1]) * PANE_MS)
-        self.judge_by(merged)
+        self.replace_monitor(merged)
         return [*closed, baseline_output(merged)]
 
     def _learn(self, block: Block) -> list[Output]:
@@ -288,9 +288,9 @@ class Unit:
         if not self.learner.ready():
             return []
         baseline = self.learner.baseline("live", centroid=self.derived.embeddings.centroid)
-        if moving_signals(baseline) and self.learner.wait_longer():
+        if nonstationary_signals(baseline) and self.learner.wait_longer():
             return []
-        self.judge_by(baseline)
+        self.replace_monitor(baseline)
         return [baseline_output(baseline)]
 
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.correlate.deployments import change
+from pipeline.correlate.deployments import describe_change
 from pipeline.review.markdown import plain
 from pipeline.review.material import Material
 from schemas.deployment import Deployment
@@ -58,7 +58,7 @@ def _shown(material: Material) -> Sequence[Deployment]:
 def _deployment(deployment: Deployment, material: Material) -> Mark:
     back = deployment in material.rollbacks
     kind: Kind = "rollback" if back else "deployment"
-    return _mark(deployment.timestamp, kind, f"{'rollback: ' if back else ''}{change(deployment)}")
+    return _mark(deployment.timestamp, kind, f"{'rollback: ' if back else ''}{describe_change(deployment)}")
 
 
 def _mark(at: int, kind: Kind, what: str) -> Mark:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from pipeline.correlate.deployments import change
+from pipeline.correlate.deployments import describe_change
 from pipeline.review.markdown import code, codes, escaped, moment
 from pipeline.review.material import Material
 from pipeline.review.watched import told
@@ -81,7 +81,7 @@ def _prompts(material: Material) -> list[str]:
     for each in changed:
         both = each.from_version is not None and each.to_version is not None
         lines.append(
-            f"{escaped(change(each))} ({code(each.deployment_id)}, {moment(each.timestamp)}) "
+            f"{escaped(describe_change(each))} ({code(each.deployment_id)}, {moment(each.timestamp)}) "
             f"{'names both versions' if both else 'does not name both versions: what it replaced cannot be brought back by name'}."
         )
     asked = next(
@@ -112,7 +112,7 @@ def _kill_switch(material: Material) -> list[str]:
     used = kill_switches(material)
     if used:
         named = ", ".join(
-            f"{escaped(change(each))} at {moment(each.timestamp)} ({code(each.deployment_id)})" for each in used
+            f"{escaped(describe_change(each))} at {moment(each.timestamp)} ({code(each.deployment_id)})" for each in used
         )
         return [
             *lines,

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 
-from pipeline.correlate.deployments import change
+from pipeline.correlate.deployments import describe_change
 from pipeline.review.markdown import code, escaped, moment, table
 from pipeline.review.material import Material
 from pipeline.wording import duration
@@ -71,7 +71,7 @@ def _deployments(material: Material) -> Iterator[Line]:
         if not any(at == each.timestamp and each.deployment_id in text for at, text in logged):
             yield (
                 each.timestamp,
-                f"{escaped(change(each))} was deployed{_touched(each)}.",
+                f"{escaped(describe_change(each))} was deployed{_touched(each)}.",
                 f"deployment {code(each.deployment_id)}",
             )
 

@@ -12,8 +12,8 @@ from load.cli import command
 from load.traffic.probes import probes
 from load.traffic.produce import Produced
 from pipeline.detect.baselines.learner import Learner
-from pipeline.detect.intake.reader import Reader
-from pipeline.detect.monitor import Judge
+from pipeline.detect.intake.reader import RecordReader
+from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from schemas.record import Record
 from tests.pipeline.detect.worlds import blocks
@@ -45,7 +45,7 @@ def test_without_a_count_there_is_no_end():
 
 
 def test_probes_are_no_requests_for_throughput():
-    fields = Reader().read([record.model_dump(exclude_none=True) for _, record in sent()]).fields
+    fields = RecordReader().read([record.model_dump(exclude_none=True) for _, record in sent()]).fields
     assert not fields.first.any()
 
 
@@ -88,7 +88,7 @@ def test_five_probes_that_are_not_blocked_page():
     learner = Learner("bot", settings)
     for part in blocks({"probe_blocked": np.ones(1100)}, per_s=0.1):
         learner.observe(part)
-    judge, found = Judge(learner.baseline("file"), settings), []
+    judge, found = Monitor(learner.baseline("file"), settings), []
     probed = {"probe_blocked": np.concatenate([np.ones(50), np.zeros(5)])}
     for part in blocks(probed, per_s=0.1, size=1, start_ms=START_MS + 1100 * 10_000):
         found += judge.observe(part)

@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.step import CorrelateStep
 from pipeline.detect.signals.catalogue import CATEGORIES, EVENTS, SIGNALS
-from pipeline.step import Message, Output
+from pipeline.step import RawMessage, Output
 from schemas.command import Command
 from schemas.dead_letter import DeadLetter
 from schemas.deployment import Deployment
@@ -91,12 +91,12 @@ def command(action: str, incident_id: str | None, *, at: int = START + MINUTE, *
 _TOPICS: dict[type[Contract], str] = {Drift: DRIFTS, Tick: DRIFTS, Deployment: DEPLOYMENTS, Command: COMMANDS}
 
 
-def kafka(contracts: Iterable[Contract | bytes], *, first_offset: int = 0, topic: str = DRIFTS) -> list[Message]:
+def kafka(contracts: Iterable[Contract | bytes], *, first_offset: int = 0, topic: str = DRIFTS) -> list[RawMessage]:
     """Contracts as Kafka messages of their topics; bytes of the topic named."""
     return [
-        Message(topic, 0, offset, START, None, each)
+        RawMessage(topic, 0, offset, START, None, each)
         if isinstance(each, bytes)
-        else Message(_TOPICS[type(each)], 0, offset, START, None, each.to_json())
+        else RawMessage(_TOPICS[type(each)], 0, offset, START, None, each.to_json())
         for offset, each in enumerate(contracts, first_offset)
     ]
 

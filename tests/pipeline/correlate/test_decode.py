@@ -3,10 +3,10 @@ import base64
 import orjson
 import pytest
 
-from pipeline.correlate.decode import Unreadable, read
+from pipeline.correlate.decode import Unreadable, decode_message
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.step import CorrelateStep
-from pipeline.step import Message
+from pipeline.step import RawMessage
 from schemas.drift import Drift
 from schemas.tick import Tick
 from schemas.topics import COMMANDS, DEPLOYMENTS, DRIFTS, RECORDS
@@ -55,7 +55,7 @@ BAD = [
 
 
 def message(topic, value, offset=7):
-    return Message(topic, 0, offset, START, b"key", value)
+    return RawMessage(topic, 0, offset, START, b"key", value)
 
 
 @pytest.mark.parametrize(("topic", "value", "reason"), BAD)
@@ -87,7 +87,7 @@ def test_a_dead_letter_has_the_same_id_when_it_is_met_again():
 
 
 def test_every_problem_of_a_message_is_named_up_to_a_few():
-    content = read(DRIFTS, b'{"type": "drift"}')
+    content = decode_message(DRIFTS, b'{"type": "drift"}')
     assert isinstance(content, Unreadable)
     assert content.detail.count("Field required") == 5
     assert "more)" in content.detail
@@ -96,18 +96,18 @@ def test_every_problem_of_a_message_is_named_up_to_a_few():
 def test_a_drift_needs_no_type_and_a_tick_does():
     untyped = orjson.loads(drift().to_json())
     del untyped["type"]
-    assert isinstance(read(DRIFTS, orjson.dumps(untyped)), Drift)
-    assert isinstance(read(DRIFTS, b'{"type": "tick", "partition": 0}'), Tick)
+    assert isinstance(decode_message(DRIFTS, orjson.dumps(untyped)), Drift)
+    assert isinstance(decode_message(DRIFTS, b'{"type": "tick", "partition": 0}'), Tick)
 
 
 def test_fields_of_a_newer_writer_are_ignored():
     newer = orjson.loads(command("silence", None).to_json()) | {"mood": "calm"}
-    assert read(COMMANDS, orjson.dumps(newer)) == command("silence", None)
+    assert decode_message(COMMANDS, orjson.dumps(newer)) == command("silence", None)
 
 
 def test_a_topic_of_others_is_wrong_use():
     with pytest.raises(ValueError, match=RECORDS):
-        read(RECORDS, b"{}")
+        decode_message(RECORDS, b"{}")
 
 
 SERIES = {"begins_at": "2026-11-24T03:00:00Z", "records": [10, 10], "means": [0.1, 0.1]}
@@ -125,8 +125,8 @@ SERIES = {"begins_at": "2026-11-24T03:00:00Z", "records": [10, 10], "means": [0.
     ],
 )
 def test_minutes_that_do_not_belong_together_are_no_drift(series):
-    assert isinstance(read(DRIFTS, orjson.dumps(orjson.loads(drift().to_json()) | {"series": [SERIES]})), Drift)
-    assert isinstance(read(DRIFTS, orjson.dumps(orjson.loads(drift().to_json()) | {"series": series})), Unreadable)
+    assert isinstance(decode_message(DRIFTS, orjson.dumps(orjson.loads(drift().to_json()) | {"series": [SERIES]})), Drift)
+    assert isinstance(decode_message(DRIFTS, orjson.dumps(orjson.loads(drift().to_json()) | {"series": series})), Unreadable)
 
 
 def test_a_drift_that_was_seen_before_it_began_is_an_incident_like_any():

@@ -179,5 +179,5 @@ def test_the_step_reads_no_clock_of_its_own():
     step = started(None, REFUSED, BACK)
     assert step.tick(START + 60 * MINUTE) == []
     assert step.control(kafka([REFUSED])[0]) == []
-    step.restart_walks()
+    step.on_gap()
     assert incidents(step.step(kafka([tick(QUIET_UNTIL)])))[0].status == "resolved"

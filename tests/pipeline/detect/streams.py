@@ -8,7 +8,7 @@ import orjson
 
 from pipeline.codec import encode
 from pipeline.detect.step import DetectStep
-from pipeline.step import Input, Message, Output
+from pipeline.step import Input, RawMessage, Output
 from schemas.timestamp import format_timestamp
 from schemas.topics import RECORDS
 
@@ -16,9 +16,9 @@ START_MS = 1_795_489_920_000
 """Unix milliseconds: 2026-11-24T03:12:00Z."""
 
 
-def message(offset: int, value: bytes | None, appended_at: int = START_MS, key: bytes | None = b"k") -> Message:
+def message(offset: int, value: bytes | None, appended_at: int = START_MS, key: bytes | None = b"k") -> RawMessage:
     """One Kafka message of partition 0."""
-    return Message(RECORDS, 0, offset, appended_at, key, value)
+    return RawMessage(RECORDS, 0, offset, appended_at, key, value)
 
 
 def record(
@@ -86,7 +86,7 @@ class Checkpoint:
 def whole_state(step: DetectStep) -> dict[str, bytes]:
     """All that a step knows of its units, as bytes that can be compared."""
     state = {}
-    for subject, unit in step.units.items():
+    for subject, unit in step.streams.items():
         dumped = {
             "unit": [
                 unit.watermark,
@@ -99,14 +99,14 @@ def whole_state(step: DetectStep) -> dict[str, bytes]:
             ],
             "derived": [unit.derived.dump(), unit.first_seen.dump(), unit.silence.dump()],
             "rows": unit.buffer.rows.dump() if len(unit.buffer) else None,
-            "held": unit.gate.dump(),
+            "held": unit.event_time_guard.dump(),
             "duplicates": list(unit.duplicates._chunks),
             "statistics": unit.statistics.dump(),
-            "judge": unit.judge and unit.judge.dump(),
+            "judge": unit.monitor and unit.monitor.dump(),
             "learned": unit.learner
             and unit.statistics.snapshot()["records"]
             and unit.learner.baseline("live").to_json(),
-            "judged": [unit.judged.seen, unit.judged.judged],
+            "judged": [unit.monitored.seen, unit.monitored.monitored],
         }
         for part, content in dumped.items():
             state[f"{subject}/{part}"] = encode({"content": content}, kind=part, settings_hash="")

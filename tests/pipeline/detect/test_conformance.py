@@ -13,19 +13,19 @@ import pytest
 import pipeline.detect
 from pipeline.codec import decode, encode
 from pipeline.detect.baselines.learner import Learner
-from pipeline.detect.detectors.adwin import PaneMeans, Watched
-from pipeline.detect.detectors.page_hinkley import Bank
+from pipeline.detect.detectors.adwin import AdwinBank, AdwinChannel
+from pipeline.detect.detectors.page_hinkley import PageHinkleyBank
 from pipeline.detect.findings.first_seen import FirstSeen
-from pipeline.detect.findings.recent_values import Recent
-from pipeline.detect.findings.series import Minutes
-from pipeline.detect.layout.grid import by_row
+from pipeline.detect.findings.recent_values import RecentValues
+from pipeline.detect.findings.series import MinuteSeries
+from pipeline.detect.layout.grid import numbers_by_row
 from pipeline.detect.layout.layout import Layout
-from pipeline.detect.layout.samples import samples_of
-from pipeline.detect.layout.view import View
-from pipeline.detect.monitor import Judge
-from pipeline.detect.one_sided_tests.one_sided_test import sides_of
+from pipeline.detect.layout.samples import cut_samples
+from pipeline.detect.layout.view import BlockView
+from pipeline.detect.monitor import Monitor
+from pipeline.detect.one_sided_tests.one_sided_test import derive_tests
 from pipeline.detect.segments.segment_bank import SegmentBank
-from pipeline.detect.segments.segment_sums import parts_of, sums_of
+from pipeline.detect.segments.segment_sums import group_rows, sum_groups
 from pipeline.detect.segments.segments import Segments
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals.catalogue import SIGNALS, Signal
@@ -75,7 +75,7 @@ def baselines() -> dict[str, Baseline]:
 
 
 def fired(baseline: Baseline, name: str, values: np.ndarray) -> list[Any]:
-    judge = Judge(baseline, SETTINGS)
+    judge = Monitor(baseline, SETTINGS)
     return [each for part in blocks({name: values}) for each in judge.observe(part) if each.state == "firing"]
 
 
@@ -116,7 +116,7 @@ def test_what_is_no_number_never_blinds_a_signal(signal, baselines):
 
 
 BASELINE = learned(normal_world(1, 40_000), SETTINGS)
-SIDES = sides_of(BASELINE, SETTINGS)[0]
+SIDES = derive_tests(BASELINE, SETTINGS)[0]
 LAYOUT = Layout(BASELINE, SIDES)
 
 
@@ -145,12 +145,12 @@ def of_blocks(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
 
 def of_grids(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
     for (part,) in of_blocks(seed, rows):
-        yield (LAYOUT.grid(samples_of(part.panes), LAYOUT.values(part)),)
+        yield (LAYOUT.grid(cut_samples(part.panes), LAYOUT.values(part)),)
 
 
 def of_views(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
     for (part,), (grid,) in zip(of_blocks(seed, rows), of_grids(seed, rows), strict=True):
-        yield (View(part, LAYOUT.values(part), grid),)
+        yield (BlockView(part, LAYOUT.values(part), grid),)
 
 
 def of_grids_and_times(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
@@ -162,10 +162,10 @@ def of_sums_and_times(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
     """Rows of two values by turns, as the segment bank gets them."""
     segments = Segments(SIDES, LAYOUT, SETTINGS)
     for (part,), (grid,) in zip(of_blocks(seed, rows), of_grids(seed, rows), strict=True):
-        parts = parts_of(part.panes, [np.arange(part.panes.size) % 2], 2)
+        parts = group_rows(part.panes, [np.arange(part.panes.size) % 2], 2)
         assert parts is not None
-        numbers = by_row(grid, segments.used)
-        yield np.arange(2), sums_of(parts, numbers, segments.bank.steps.scores(numbers)), part.times_ms, always
+        numbers = numbers_by_row(grid, segments.used)
+        yield np.arange(2), sum_groups(parts, numbers, segments.bank.steps.scores(numbers)), part.times_ms, always
 
 
 def always(_side: int, _records: float) -> bool:
@@ -193,7 +193,7 @@ class Case:
 
 
 REFUSED = next(index for index, side in enumerate(SIDES) if side.signal.name == "refused")
-WATCHED = Watched(
+WATCHED = AdwinChannel(
     int(LAYOUT.side_channels[REFUSED]), int(LAYOUT.side_carried[REFUSED]), rate=True, usual=0.01, low=None, high=0.02
 )
 
@@ -205,12 +205,12 @@ def first_seen() -> FirstSeen:
 
 
 CASES: dict[type, Case] = {
-    Bank: Case(lambda: Bank(SIDES, LAYOUT.side_channels, LAYOUT.side_carried, 8.0), of_grids_and_times),
-    Judge: Case(lambda: Judge(BASELINE, SETTINGS), of_blocks),
+    PageHinkleyBank: Case(lambda: PageHinkleyBank(SIDES, LAYOUT.side_channels, LAYOUT.side_carried, 8.0), of_grids_and_times),
+    Monitor: Case(lambda: Monitor(BASELINE, SETTINGS), of_blocks),
     FirstSeen: Case(first_seen, of_blocks),
-    Minutes: Case(lambda: Minutes(LAYOUT), of_views),
-    PaneMeans: Case(lambda: PaneMeans([WATCHED], SETTINGS.adwin_delta, SETTINGS.adwin_records), of_grids),
-    Recent: Case(lambda: Recent(LAYOUT.valued), of_values),
+    MinuteSeries: Case(lambda: MinuteSeries(LAYOUT), of_views),
+    AdwinBank: Case(lambda: AdwinBank([WATCHED], SETTINGS.adwin_delta, SETTINGS.adwin_records), of_grids),
+    RecentValues: Case(lambda: RecentValues(LAYOUT.valued), of_values),
     SegmentBank: Case(segment_bank, of_sums_and_times),
     Statistics: Case(lambda: Statistics(SETTINGS), of_blocks),
 }
@@ -297,9 +297,9 @@ def test_records_of_one_pane_may_come_in_any_order():
     shuffled = {"refused": world["refused"][random.permutation(8)]}
     walks = []
     for columns in (world, shuffled):
-        bank = CASES[Bank].make()
+        bank = CASES[PageHinkleyBank].make()
         for part in blocks(columns):
-            bank.observe(LAYOUT.grid(samples_of(part.panes), LAYOUT.values(part)), part.times_ms)
+            bank.observe(LAYOUT.grid(cut_samples(part.panes), LAYOUT.values(part)), part.times_ms)
         walks.append(bank.walks)
     np.testing.assert_allclose(walks[0], walks[1], atol=1e-12)
     assert walks[0].max() > 0

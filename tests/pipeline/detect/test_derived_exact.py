@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
-from pipeline.step import Message
+from pipeline.step import RawMessage
 from schemas.relearn import Relearn
 from schemas.topics import BASELINES
 from tests.pipeline.detect.streams import (
@@ -46,7 +46,7 @@ def relearned(messages):
     """That all signals are to be learned anew from the shift on."""
     at = messages[SHIFT].timestamp
     content = Relearn(relearn_id="r", subject="bot", at=at, signals=[], reason="accepted")
-    return Message(BASELINES, 0, 99, at, b"r", content.to_json())
+    return RawMessage(BASELINES, 0, 99, at, b"r", content.to_json())
 
 
 @pytest.mark.parametrize("replay", [True, False])
@@ -85,7 +85,7 @@ def test_what_is_learned_anew_is_usual_from_the_same_record_on_whatever_the_batc
         checkpoint.take(step)
         step = DetectStep(0, SETTINGS, replay=True)
         for offset, output in enumerate(each for each in outputs if each.topic == BASELINES):
-            step.control(Message(BASELINES, 0, offset, START_MS, output.key, output.value))
+            step.control(RawMessage(BASELINES, 0, offset, START_MS, output.key, output.value))
         if end >= SHIFT:
             step.control(anew)
         step = checkpoint.restored(step, rng)

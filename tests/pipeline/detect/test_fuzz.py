@@ -7,7 +7,7 @@ import pytest
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals.catalogue import CATEGORIES, SIGNALS
 from pipeline.detect.step import DetectStep
-from pipeline.step import Message
+from pipeline.step import RawMessage
 from schemas.topics import BASELINES
 from tests.pipeline.detect.streams import START_MS, as_json, drive, message, record, whole_state
 from tests.pipeline.detect.test_step import BASELINE, messages_of
@@ -68,7 +68,7 @@ def test_anything_is_accounted_for_the_same_in_any_batches(seed, replay):
     for batch in (1, 30, 1000):
         step = DetectStep(0, DetectSettings(ready_after_s=30, ready_records=300, ready_records_rate=300), replay=replay)
         if seed % 2:
-            step.control(Message(BASELINES, 0, 0, START_MS, None, BASELINE.to_json()))
+            step.control(RawMessage(BASELINES, 0, 0, START_MS, None, BASELINE.to_json()))
         outputs = drive(step, messages, range(0, len(messages), batch))
         counts = step.counts()
         assert counts["records"] == sum(counts[what] for what in ("used", "duplicates", "held", "dead_letters"))
@@ -81,8 +81,8 @@ def test_anything_is_accounted_for_the_same_in_any_batches(seed, replay):
 def test_ordinary_records_drop_no_field_but_those_that_are_bad():
     step = DetectStep(0, DetectSettings(), replay=False)
     step.step(messages_of(count=1000))
-    step.units["bot"].flush()
-    assert {field for field, _ in step.units["bot"].columns.bad_fields} == {
+    step.streams["bot"].flush()
+    assert {field for field, _ in step.streams["bot"].columns.bad_fields} == {
         "output.length",
         "infrastructure.error_type",
     }

@@ -6,7 +6,7 @@ import pytest
 
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
-from pipeline.step import Message
+from pipeline.step import RawMessage
 from schemas.dead_letter import DeadLetter
 from schemas.topics import DEAD_LETTERS
 from tests.hostile import SUBJECT, SUBJECTS, Kind, kinds, many_subjects
@@ -135,11 +135,11 @@ def test_subjects_beyond_the_limit_are_dead_letters_and_the_others_are_used():
     letters = dead_letters(drive(step, messages, range(0, len(messages), 500)))
     assert {letter.reason for letter in letters} == {"subject_limit"}
     assert len(letters) == SUBJECTS - 999
-    assert set(step.units) == {"good-bot", *(f"crowd-{number}" for number in range(999))}
+    assert set(step.streams) == {"good-bot", *(f"crowd-{number}" for number in range(999))}
     assert step.counts()["used"] == 1000
 
 
 def test_a_message_without_a_time_of_arrival_still_becomes_a_dead_letter():
     step = DetectStep(0, DetectSettings(), replay=True)
-    (letter,) = dead_letters(step.step([Message("t", 0, 1, -1, None, b"?")]))
+    (letter,) = dead_letters(step.step([RawMessage("t", 0, 1, -1, None, b"?")]))
     assert letter.appended_at is None

@@ -68,7 +68,7 @@ def test_the_settings_on_the_page_have_their_defaults():
 
 def test_the_null_boundary_is_the_largest_candidate():
     for tier in TIERS:
-        assert one_sided_tests()[tier].edge == pytest.approx(max(band()[tier]), rel=1e-12)
+        assert one_sided_tests()[tier].null_boundary == pytest.approx(max(band()[tier]), rel=1e-12)
 
 
 def test_the_threshold_is_the_budget_rounded_up_to_a_half():
@@ -80,7 +80,7 @@ def test_the_threshold_is_the_budget_rounded_up_to_a_half():
 def test_the_bets_are_spaced_as_the_page_says_and_are_likelihood_ratios():
     test = one_sided_tests()["page"]
     guesses, stakes, refused, not_refused = bets()
-    null = test.edge
+    null = test.null_boundary
     assert logit(guesses) == pytest.approx(logit(null) + np.geomspace(0.45, max(0.9, 2 - logit(null)), 8))
     assert stakes.max() < 0.95 / null
     assert refused == pytest.approx(np.log(guesses / null))
@@ -97,7 +97,7 @@ def test_the_page_names_the_bet_that_grows_fastest_in_the_failure():
 def test_the_recursion_of_the_page_gives_the_statistics_of_the_code(tier):
     test = one_sided_tests()[tier]
     fired = found(tier, "firing")
-    path = statistics(log_bets(run().refused, test.edge, test.stakes), test.threshold).max(axis=1)
+    path = statistics(log_bets(run().refused, test.null_boundary, test.stakes), test.threshold).max(axis=1)
     first = int(np.argmax(path >= test.threshold))
     assert fired.evidence == pytest.approx(path[first], rel=1e-5)
     pane, place = divmod(first, 2)
@@ -112,7 +112,7 @@ def test_the_recursion_of_the_page_gives_the_statistics_of_the_code(tier):
 def test_firing_takes_four_panes_however_clear_the_failure_is():
     all_refused = observed(np.ones(20 * PER_S))
     test = one_sided_tests()["page"]
-    path = statistics(log_bets(all_refused.refused, test.edge, test.stakes), test.threshold).max(axis=1)
+    path = statistics(log_bets(all_refused.refused, test.null_boundary, test.stakes), test.threshold).max(axis=1)
     first = int(np.argmax(path >= test.threshold))
     fired = next(each for each in all_refused.findings if each.tier == "page")
     assert first // 2 == 3
@@ -126,7 +126,7 @@ def test_the_recovery_is_the_statistic_of_bets_against_a_quarter_of_the_way(tier
     fired, back = found(tier, "firing"), found(tier, "recovered")
     # Until the next batch a test that fired keeps its old bets.
     batch = next(place for place, (at, _) in enumerate(run().looks[tier]) if at >= seconds(fired.detected_at)) + 1
-    null_logit = 0.75 * logit(test.edge) + 0.25 * logit(fired.now)
+    null_logit = 0.75 * logit(test.null_boundary) + 0.25 * logit(fired.now)
     null = 1 / (1 + np.exp(-null_logit))
     guesses = 1 / (1 + np.exp(-(null_logit + (logit(test.mean) - null_logit) * np.linspace(0.3, 1.5, 8))))
     stakes = np.maximum((guesses - null) / (null * (1 - null)), -0.95 / (1 - null))

@@ -61,9 +61,9 @@ def test_what_still_moves_after_twice_the_time_is_not_judged_and_all_else_is():
     step = DetectStep(0, SETTINGS, replay=True)
     [(days, _)] = ready_after_days(step, stream(2.2, factor=lambda day: 1.0 + 0.8 * day))
     assert 2.0 <= days < 2.06
-    judge = step.units["bot"].judge
+    judge = step.streams["bot"].monitor
     assert {gap.signal.name for gap in judge.unjudged if gap.reason == REASON} == {"latency_ms"}
-    assert "refused" in {side.signal.name for side in judge.sides}
+    assert "refused" in {side.signal.name for side in judge.tests}
 
 
 def test_a_wait_is_kept_across_a_restart():

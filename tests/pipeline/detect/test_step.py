@@ -7,7 +7,7 @@ from pipeline.codec import encode
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.detect.stream.parts import key_of
-from pipeline.step import Message
+from pipeline.step import RawMessage
 from schemas.baseline import Baseline
 from schemas.dead_letter import DeadLetter
 from schemas.drift import Drift
@@ -64,7 +64,7 @@ BASELINE = learned()
 
 def published(baseline, **changes):
     changed = baseline.model_copy(update=changes)
-    return Message(BASELINES, 0, 0, START_MS, b"key", changed.to_json())
+    return RawMessage(BASELINES, 0, 0, START_MS, b"key", changed.to_json())
 
 
 def version_of(step, subject="bot"):
@@ -149,8 +149,8 @@ class TestDuplicatesAndLateRecords:
         step = new_step()
         step.step([message(n, value) for n, value in enumerate(values)])
         assert (step.counts()["used"], step.counts()["late"]) == (2, 1)
-        assert step.units["bot"].watermark == START_MS
-        assert step.units["bot"].buffer.rows.panes.tolist() == [START_MS // 1000] * 2
+        assert step.streams["bot"].watermark == START_MS
+        assert step.streams["bot"].buffer.rows.panes.tolist() == [START_MS // 1000] * 2
 
 
 class TestTicks:
@@ -221,12 +221,12 @@ class TestBaselines:
         step = new_step()
         step.control(published(BASELINE, baseline_version="v1"))
         step.step(messages_of(count=10))
-        assert len(step.units["bot"].buffer) == 10
-        before = step.units["bot"].judge
+        assert len(step.streams["bot"].buffer) == 10
+        before = step.streams["bot"].monitor
         step.control(published(BASELINE, baseline_version="v2", source="file"))
-        assert len(step.units["bot"].buffer) == 0
+        assert len(step.streams["bot"].buffer) == 0
         assert before.seen_values > 0
-        assert step.units["bot"].judged.seen == before.seen_values
+        assert step.streams["bot"].monitored.seen == before.seen_values
 
     @pytest.mark.parametrize("batch", [1, 7, 1000])
     def test_one_for_later_applies_from_the_record_that_reaches_its_time(self, batch):
@@ -239,7 +239,7 @@ class TestBaselines:
         assert version_of(step) == "v1"
         drive(step, messages[100:101])
         assert version_of(step) == "v2"
-        assert len(step.units["bot"].buffer) == 1
+        assert len(step.streams["bot"].buffer) == 1
 
     def test_two_for_later_apply_in_the_order_of_their_times(self):
         step = new_step()
@@ -252,21 +252,21 @@ class TestBaselines:
 
     @pytest.mark.parametrize("value", [b"?", b"{}", b"[]", BASELINE.to_json()[:-20], b"\xff"])
     def test_what_is_no_baseline_is_a_dead_letter(self, value):
-        (output,) = new_step().control(Message(BASELINES, 0, 4, START_MS, b"k", value))
+        (output,) = new_step().control(RawMessage(BASELINES, 0, 4, START_MS, b"k", value))
         letter = DeadLetter.from_json(output.value)
         assert output.topic == DEAD_LETTERS
         assert (letter.reason, letter.topic, letter.offset) == ("contract", BASELINES, 4)
         assert "\n" not in letter.detail
 
     def test_a_baseline_taken_back_is_nothing(self):
-        assert new_step().control(Message(BASELINES, 0, 4, START_MS, b"k", None)) == []
+        assert new_step().control(RawMessage(BASELINES, 0, 4, START_MS, b"k", None)) == []
 
     def test_baselines_are_kept_for_so_many_subjects_only(self):
         step = new_step(settings=DetectSettings(subjects_max=2))
         for subject in ("a", "b", "c"):
             step.control(published(BASELINE, subject=subject))
-        assert step._kept.of("a") == []
-        assert len(step._kept.of("c")) == 1
+        assert step._kept.baselines_of("a") == []
+        assert len(step._kept.baselines_of("c")) == 1
 
 
 class TestRestoring:
@@ -275,7 +275,7 @@ class TestRestoring:
         outputs = step.step(messages_of(count=count))
         checkpoint.take(step)
         (baseline,) = of_topic(outputs, BASELINES)
-        return step, checkpoint.parts, Message(BASELINES, 0, 0, START_MS, baseline.key, baseline.value)
+        return step, checkpoint.parts, RawMessage(BASELINES, 0, 0, START_MS, baseline.key, baseline.value)
 
     def test_a_state_without_its_baseline_says_so_and_learns(self):
         _, parts, _ = self.after()
@@ -283,7 +283,7 @@ class TestRestoring:
         problems = list(step.restore(parts.items()))
         assert len(problems) == 1
         assert "is not among those published" in problems[0]
-        assert step.units["bot"].learner is not None
+        assert step.streams["bot"].learner is not None
         step.step(messages_of(count=10, offset=2500, start_ms=START_MS + 2500 * 50))
 
     def test_walks_that_do_not_fit_start_anew_with_the_baseline_kept(self):
@@ -294,7 +294,7 @@ class TestRestoring:
         problems = list(step.restore(parts.items()))
         assert any("walks start anew" in problem for problem in problems)
         assert version_of(step) == version_of(before)
-        assert step.units["bot"].watermark == before.units["bot"].watermark
+        assert step.streams["bot"].watermark == before.streams["bot"].watermark
 
     def test_a_state_of_other_settings_is_set_aside_whole_and_the_baseline_kept(self):
         _, parts, baseline = self.after()
@@ -303,7 +303,7 @@ class TestRestoring:
         problems = list(step.restore(parts.items()))
         assert problems
         assert all("set aside" in problem for problem in problems)
-        assert step.units == {}
+        assert step.streams == {}
         assert {key for key, value in step.changed() if value is None} == parts.keys() - {b""}
         step.step(messages_of(count=20, offset=2500, start_ms=START_MS + 2500 * 50))
         assert version_of(step) is not None
@@ -367,7 +367,7 @@ class TestRestoring:
         drive(step, messages[300:])
         checkpoint.take(step)
         restored = checkpoint.restored(new_step(), random.Random(1))
-        assert len(restored.units["bot"].buffer) == 0
+        assert len(restored.streams["bot"].buffer) == 0
         assert key_of("bot", "rows", 0) not in checkpoint.parts
 
     def test_a_unit_whose_counters_are_lost_is_set_aside_whole(self):
@@ -376,7 +376,7 @@ class TestRestoring:
         step = new_step(replay=True)
         (problem,) = step.restore(parts.items())
         assert "bot: " in problem
-        assert step.units == {}
+        assert step.streams == {}
 
     def test_a_learner_that_lost_a_part_learns_anew(self):
         step, checkpoint = new_step(replay=True), Checkpoint()
@@ -386,7 +386,7 @@ class TestRestoring:
         step = new_step(replay=True)
         problems = list(step.restore(checkpoint.parts.items()))
         assert any("learned anew" in problem for problem in problems)
-        assert not step.units["bot"].learner.ready()
+        assert not step.streams["bot"].learner.ready()
         checkpoint.take(step)
         assert not [key for key in checkpoint.parts if b"learner" in key]
         step.step(messages_of(count=500, offset=500, start_ms=START_MS + 25_000))
@@ -397,7 +397,7 @@ class TestRestoring:
     def test_a_hole_restarts_the_walks_and_is_written(self):
         step, _, _ = self.after()
         assert list(step.changed()) == []
-        step.restart_walks()
+        step.on_gap()
         assert any(b"judge" in key for key, _ in step.changed())
 
 
@@ -441,7 +441,7 @@ class TestManySubjects:
             start_ms = START_MS + number * 3 * DAY_MS
             step.step(messages_of(count=1, subject=f"s{number}", start_ms=start_ms, offset=number))
             checkpoint.take(step)
-        assert set(step.units) == {"s1", "s2", "s3", "s4"}
+        assert set(step.streams) == {"s1", "s2", "s3", "s4"}
         assert {key.split(b"\x00")[0] for key in checkpoint.parts} == {b"", b"s1", b"s2", b"s3", b"s4"}
         assert step.counts()["used"] == 5
 

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
-from pipeline.step import Message
+from pipeline.step import RawMessage
 from schemas.baseline import Baseline
 from schemas.topics import BASELINES, DEAD_LETTERS, DRIFTS
 from tests.hostile import kinds
@@ -89,7 +89,7 @@ def test_batches_and_restarts_change_nothing(seed, replay):
 def restarted(checkpoint, published, rng, replay):
     step = DetectStep(0, SETTINGS, replay=replay)
     for offset, output in enumerate(published):
-        assert step.control(Message(BASELINES, 0, offset, START_MS, output.key, output.value)) == []
+        assert step.control(RawMessage(BASELINES, 0, offset, START_MS, output.key, output.value)) == []
     return checkpoint.restored(step, rng)
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import betaincinv
 
-from pipeline.detect.monitor import Judge as Monitor
+from pipeline.detect.monitor import Monitor as Monitor
 from pipeline.detect.settings import DetectSettings
 from tests.pipeline.detect.worlds import START_MS, blocks, learned
 
@@ -54,7 +54,7 @@ def baseline():
 @cache
 def one_sided_tests():
     """The one-sided tests by tier."""
-    return {side.tier: side for side in Monitor(baseline(), SETTINGS).sides}
+    return {side.tier: side for side in Monitor(baseline(), SETTINGS).tests}
 
 
 def live_blocks(refused):
@@ -74,7 +74,7 @@ def observed(refused):
     for block in live_blocks(refused):
         findings += monitor.observe(block)
         ends_at = seconds(int(block.times_ms[-1]))
-        for side, statistics in zip(monitor.sides, monitor.walks, strict=True):
+        for side, statistics in zip(monitor.tests, monitor.test_statistics, strict=True):
             looks[side.tier].append((ends_at, float(statistics.max())))
     return Run(refused, findings, looks)
 
@@ -126,7 +126,7 @@ def budgets():
 def bets():
     """Of the page's test: guess, bet, evidence of a refused record, and of one that is not refused."""
     test = one_sided_tests()["page"]
-    null = test.edge
+    null = test.null_boundary
     guesses = null + test.stakes * null * (1 - null)
     return guesses, test.stakes, np.log1p(test.stakes * (1 - null)), np.log1p(-test.stakes * null)
 
@@ -149,7 +149,7 @@ def tables():
     by_tier = band()
     for place, name in enumerate(("confidence limit", "spread (here the day floor)", "tolerance")):
         rows["Null boundary"].append((name, *(_percent(by_tier[tier][place], 3) for tier in ("page", "ticket"))))
-    largest = (_percent(one_sided_tests()[tier].edge, 3) for tier in ("page", "ticket"))
+    largest = (_percent(one_sided_tests()[tier].null_boundary, 3) for tier in ("page", "ticket"))
     rows["Null boundary"].append(("**upper null boundary `b`**", *(f"**{each}**" for each in largest)))
     budget = budgets()
     rows["Threshold"] = [
@@ -262,7 +262,7 @@ def picture():
 def _draw_rate(axes):
     shares = run().refused.reshape(-1, SERIES_S * PER_S).mean(axis=1) * 100
     axes.axhline(100 * one_sided_tests()["page"].mean, color=_NORMAL, ls=(0, (4, 3)), lw=1.2, label="baseline")
-    boundary = 100 * one_sided_tests()["page"].edge
+    boundary = 100 * one_sided_tests()["page"].null_boundary
     axes.axhline(boundary, color=_BOUNDARY, ls=(0, (1, 1)), lw=1.4, label=f"null boundary, {boundary:.2f} %")
     axes.stairs(shares, np.arange(shares.size + 1) * SERIES_S, color=_LINE, lw=1.6, label=f"per {SERIES_S} s")
     axes.set_ylim(0, 1.12 * shares.max())

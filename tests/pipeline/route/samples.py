@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipeline.step import Message
+from pipeline.step import RawMessage
 from schemas.command import Command
 from schemas.incident import Containment, Incident, LogEntry, ResponseTarget, SignalEvidence, Suspect
 from schemas.topics import ALERTS, COMMANDS
@@ -91,12 +91,12 @@ def suspect(**changes: Any) -> Suspect:
     return Suspect(**(fields | changes))
 
 
-def alert(revision: Incident, offset: int = 0) -> Message:
+def alert(revision: Incident, offset: int = 0) -> RawMessage:
     """The message that carries an incident revision."""
-    return Message(ALERTS, 0, offset, STARTED, revision.incident_id.encode(), revision.to_json())
+    return RawMessage(ALERTS, 0, offset, STARTED, revision.incident_id.encode(), revision.to_json())
 
 
-def silence(offset: int = 0, **changes: Any) -> Message:
+def silence(offset: int = 0, **changes: Any) -> RawMessage:
     """A command that silences support-bot for an hour, with changes."""
     fields: dict[str, Any] = {
         "command_id": "silence-1",
@@ -107,4 +107,4 @@ def silence(offset: int = 0, **changes: Any) -> Message:
         "until": STARTED + 3_600_000,
     }
     command = Command(**(fields | changes))
-    return Message(COMMANDS, 0, offset, STARTED, command.command_id.encode(), command.to_json())
+    return RawMessage(COMMANDS, 0, offset, STARTED, command.command_id.encode(), command.to_json())

@@ -8,7 +8,7 @@ import pytest
 from pipeline.route.dispatch import Delivery
 from pipeline.route.settings import RouteSettings
 from pipeline.route.step import RouteStep
-from pipeline.step import Input, Message, Output
+from pipeline.step import Input, RawMessage, Output
 from schemas.dead_letter import DeadLetter
 from schemas.notification import Notification
 from schemas.topics import ALERTS, COMMANDS, DEAD_LETTERS, NOTIFICATIONS
@@ -201,7 +201,7 @@ def test_other_commands_and_what_is_no_command_are_left_to_correlate():
     step = RouteStep(RouteSettings())
     acknowledge = {"command_id": "c", "at": STARTED, "author": "ana", "action": "acknowledge", "incident_id": "inc"}
     for value in (orjson.dumps(acknowledge), b"nonsense", b"", None):
-        assert step.step([Message(COMMANDS, 0, 0, STARTED, None, value)]) == []
+        assert step.step([RawMessage(COMMANDS, 0, 0, STARTED, None, value)]) == []
     assert list(step.changed()) == []
 
 
@@ -222,7 +222,7 @@ def test_other_commands_and_what_is_no_command_are_left_to_correlate():
 )
 def test_an_alert_that_cannot_be_read_becomes_a_dead_letter_with_its_bytes(value, reason):
     step = RouteStep(RouteSettings())
-    outputs = step.step([Message(ALERTS, 0, 5, STARTED, b"key", value), alert(incident(), offset=6)])
+    outputs = step.step([RawMessage(ALERTS, 0, 5, STARTED, b"key", value), alert(incident(), offset=6)])
     (letter,) = dead_letters(outputs)
     assert letter.reason == reason
     assert letter.value_base64 == (None if value is None else base64.b64encode(value).decode())
@@ -293,15 +293,15 @@ def take(state: dict[bytes, bytes], step: RouteStep) -> None:
             state[key] = value
 
 
-def scenario(seed: int) -> list[Message]:
+def scenario(seed: int) -> list[RawMessage]:
     """Incidents that open, change and close among silences, repetitions and rubbish."""
     chance = random.Random(seed)
-    messages: list[Message] = []
+    messages: list[RawMessage] = []
     revisions: dict[str, int] = {}
     for offset in range(120):
         kind = chance.random()
         if kind < 0.06:
-            messages.append(Message(ALERTS, 0, offset, STARTED, None, chance.choice([None, b"", b"rubbish", b"{}"])))
+            messages.append(RawMessage(ALERTS, 0, offset, STARTED, None, chance.choice([None, b"", b"rubbish", b"{}"])))
         elif kind < 0.16:
             hours = chance.randint(0, 3)
             matchers = [chance.choice(['severity="P3"', 'subject="support-bot"', "nonsense"])]
@@ -332,14 +332,14 @@ def scenario(seed: int) -> list[Message]:
 
 
 def play(
-    messages: list[Message], cuts: set[int], restores: set[int], failing: str = ""
+    messages: list[RawMessage], cuts: set[int], restores: set[int], failing: str = ""
 ) -> tuple[dict[bytes, list[bytes]], dict[bytes, bytes]]:
     """All outputs by key, and the final state, with batches and restarts where they are said to be."""
     settings = SETTINGS.model_copy(update={"incidents_max": 5, "silences_max": 3})
     step = RouteStep(settings)
     state: dict[bytes, bytes] = {}
     written: dict[bytes, list[bytes]] = {}
-    batch: list[Message] = []
+    batch: list[RawMessage] = []
     for index, message in enumerate(messages):
         batch.append(message)
         last = index + 1 == len(messages)
@@ -383,5 +383,5 @@ def test_clocks_controls_and_holes_mean_nothing_to_route():
     step = RouteStep(RouteSettings())
     assert step.tick(STARTED) == []
     assert step.control(alert(incident())) == []
-    step.restart_walks()
+    step.on_gap()
     assert list(step.changed()) == []

@@ -10,7 +10,7 @@ import orjson
 import pytest
 from click.testing import CliRunner, Result
 
-from pipeline.step import Message
+from pipeline.step import RawMessage
 from schemas.incident import Incident
 from schemas.topics import ALERTS
 from tests.pipeline.route.samples import STARTED, alert, incident
@@ -120,9 +120,9 @@ def test_following_ends_with_ctrl_c_and_status_0(broker, subject):
 
 
 async def test_what_is_no_incident_is_said_and_left_out(capsys):
-    async def messages() -> AsyncIterator[Message]:
+    async def messages() -> AsyncIterator[RawMessage]:
         for value in (None, b"nonsense", incident().to_json()):
-            yield Message(ALERTS, 0, 7, STARTED, None, value)
+            yield RawMessage(ALERTS, 0, 7, STARTED, None, value)
 
     assert [one.incident_id async for one in incidents_in(messages())] == [alert(incident()).key.decode()]
     assert capsys.readouterr().err == "skipped the alert at offset 7: it is not an incident\n" * 2

@@ -1,6 +1,6 @@
 """Whether a new version serves beside others: by the share of its segment, and by the minutes of each version."""
 
-from pipeline.correlate.causes.canary import split_of
+from pipeline.correlate.causes.canary import traffic_split
 from schemas.drift import Series
 from tests.pipeline.correlate.builders import MINUTE, START, deployment, drift, only
 
@@ -12,7 +12,7 @@ def minutes(version, *records, begins=0):
 
 
 def split(*series, **fields):
-    return split_of(CAUSE, [drift(series=list(series), **fields)])
+    return traffic_split(CAUSE, [drift(series=list(series), **fields)])
 
 
 def test_a_drift_of_the_whole_subject_alone_says_nothing():
@@ -47,7 +47,7 @@ def test_versions_of_other_kinds_do_not_count():
 def test_a_flag_is_known_by_its_name():
     flag = deployment(kind="flag", name="rerank", from_version="off", to_version="on")
     drifts = [drift(series=[minutes("flag:rerank=on", 9, 9, 9), minutes("flag:rerank=off", 9, 9, 9)])]
-    assert split_of(flag, drifts).others == {"off"}
+    assert traffic_split(flag, drifts).others == {"off"}
 
 
 def target(*deployments, **fields):

@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from pipeline.correlate.playbook.failure_modes import MODES
-from pipeline.correlate.severity.rule import When
+from pipeline.correlate.severity.rule import DriftConditions
 from pipeline.detect.signals.catalogue import CATEGORIES, EVENTS, SIGNALS
 from schemas.deployment import DeploymentKind
 from tests.pipeline.correlate.builders import MINUTE, START, deployment, drift, later, newest, only, tick
@@ -147,5 +147,5 @@ def test_a_rule_cannot_ask_one_drift_for_what_several_say():
     with pytest.raises(
         ValueError, match=r"told by several drifts, and a rule asks one: name latency_degradation, outage"
     ):
-        When(failure_modes=("provider_degradation",))
-    assert When(failure_modes=("stale_index",)).failure_modes == ("stale_index",)
+        DriftConditions(failure_modes=("provider_degradation",))
+    assert DriftConditions(failure_modes=("stale_index",)).failure_modes == ("stale_index",)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.correlate.causes.version_split import compare, served
+from pipeline.correlate.causes.version_split import compare_versions, served_versions
 from schemas.drift import Series
 from tests.pipeline.correlate.builders import MINUTE, SECOND, START, deployment, drift, only
 
@@ -27,12 +27,12 @@ NEW_GOOD = series("prompt=v42", [0, 0, 150, 150, 150], [0.0, 0.0, 0.01, 0.01, 0.
 
 
 def verdict(old, new, version="prompt=v42", **fields):
-    found = compare(refused(old, new, **fields), version)
+    found = compare_versions(refused(old, new, **fields), version)
     return None if found is None else found.verdict
 
 
 def test_a_version_that_is_bad_beside_a_good_one_is_bad():
-    found = compare(refused(OLD_GOOD, NEW_BAD), "prompt=v42")
+    found = compare_versions(refused(OLD_GOOD, NEW_BAD), "prompt=v42")
     assert found is not None
     assert (found.verdict, found.records) == ("bad", 450)
     assert (found.new, found.others) == (pytest.approx(0.09), pytest.approx(0.01))
@@ -70,7 +70,7 @@ def test_a_version_that_came_later_does_not_clear_the_one_that_did_it_but_can_sh
 def test_a_signal_that_should_not_fall_is_compared_the_other_way():
     old = series("model=m1", [3000] * 5, [0.98] * 5)
     new = series("model=m2", [0, 0, 300, 300, 300], [0.0, 0.0, 0.8, 0.8, 0.8])
-    found = compare(drift("schema_valid", normal=0.98, now=0.8, series=[old, new]), "model=m2")
+    found = compare_versions(drift("schema_valid", normal=0.98, now=0.8, series=[old, new]), "model=m2")
     assert found is not None
     assert found.verdict == "bad"
 
@@ -78,24 +78,24 @@ def test_a_signal_that_should_not_fall_is_compared_the_other_way():
 def test_of_values_the_ranks_are_compared():
     old = series("model=m1", [3000] * 5, [0.5] * 5, values=True)
     new = series("model=m2", [0, 0, 150, 150, 150], [0.0, 0.0, 0.7, 0.7, 0.7], values=True)
-    found = compare(drift("latency_ms", series=[old, new]), "model=m2")
+    found = compare_versions(drift("latency_ms", series=[old, new]), "model=m2")
     assert found is not None
     assert found.verdict == "bad"
-    assert compare(drift("latency_ms", channel="dispersion", series=[old, new]), "model=m2") is None
+    assert compare_versions(drift("latency_ms", channel="dispersion", series=[old, new]), "model=m2") is None
 
 
 def test_minutes_before_the_start_do_not_count():
     healthy_before = series("prompt=v42", [3000, 3000, 150, 150, 150], [0.01, 0.01, 0.09, 0.09, 0.09])
     old = series("prompt=v41", [3000, 3000, 2850, 2850, 2850], [0.01, 0.01, 0.01, 0.01, 0.01])
-    found = compare(refused(old, healthy_before), "prompt=v42")
+    found = compare_versions(refused(old, healthy_before), "prompt=v42")
     assert found is not None
     assert found.records == 450
 
 
 def test_a_version_that_serves_all_is_known_without_numbers():
     drifts = [refused(series("prompt=v41", [], []))]
-    assert served(drifts, "prompt") == {"prompt=v41"}
-    assert compare(drifts[0], "prompt=v41") is None
+    assert served_versions(drifts, "prompt") == {"prompt=v41"}
+    assert compare_versions(drifts[0], "prompt=v41") is None
 
 
 def test_the_canary_comes_first_though_another_change_is_nearer():

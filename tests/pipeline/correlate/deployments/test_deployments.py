@@ -1,9 +1,9 @@
 import pytest
 
-from pipeline.correlate.deployments.deployments import Deployments, Served, change, takes_back
+from pipeline.correlate.deployments.deployments import DeploymentHistory, ServedTraffic, describe_change, reverts
 from tests.pipeline.correlate.builders import START, deployment
 
-BOT = Served("support-bot", "production", None)
+BOT = ServedTraffic("support-bot", "production", None)
 
 
 def ids(deployments, first=0, last=2 * START):
@@ -11,14 +11,14 @@ def ids(deployments, first=0, last=2 * START):
 
 
 def test_deployments_come_in_order_of_time_whichever_arrived_first():
-    kept = Deployments(10)
+    kept = DeploymentHistory(10)
     for name, before in (("b", 20), ("c", 10), ("a", 30)):
         assert kept.add(deployment(name, before_s=before)) == []
     assert ids(kept) == ["a", "b", "c"]
 
 
 def test_both_ends_of_a_span_belong_to_it():
-    kept = Deployments(10)
+    kept = DeploymentHistory(10)
     kept.add(deployment("a", before_s=0))
     assert ids(kept, START, START) == ["a"]
     assert ids(kept, START + 1) == []
@@ -26,7 +26,7 @@ def test_both_ends_of_a_span_belong_to_it():
 
 
 def test_the_oldest_to_arrive_makes_room_and_not_the_oldest_by_time():
-    kept = Deployments(2)
+    kept = DeploymentHistory(2)
     kept.add(deployment("from-the-future", before_s=-10_000_000))
     kept.add(deployment("b", before_s=20))
     assert kept.add(deployment("a", before_s=30)) == ["from-the-future"]
@@ -35,7 +35,7 @@ def test_the_oldest_to_arrive_makes_room_and_not_the_oldest_by_time():
 
 
 def test_the_same_deployment_again_is_nothing_new_and_a_correction_replaces_it():
-    kept = Deployments(10)
+    kept = DeploymentHistory(10)
     kept.add(deployment("a", before_s=20))
     assert kept.add(deployment("a", before_s=20)) is None
     assert kept.add(deployment("a", before_s=40)) == []
@@ -44,7 +44,7 @@ def test_the_same_deployment_again_is_nothing_new_and_a_correction_replaces_it()
 
 
 def test_state_taken_up_in_any_order_makes_room_in_the_same_order():
-    kept, other = Deployments(2), Deployments(2)
+    kept, other = DeploymentHistory(2), DeploymentHistory(2)
     for name in ("b", "a"):
         kept.add(deployment(name))
     for name in ("a", "b"):
@@ -69,11 +69,11 @@ def test_state_taken_up_in_any_order_makes_room_in_the_same_order():
     ],
 )
 def test_a_rollback_says_so_or_brings_the_old_version_back(fields, expected):
-    assert takes_back(deployment("d-43", **({"before_s": 0} | fields)), deployment("d-42")) is expected
+    assert reverts(deployment("d-43", **({"before_s": 0} | fields)), deployment("d-42")) is expected
 
 
 def test_nothing_takes_itself_back():
-    assert not takes_back(
+    assert not reverts(
         deployment(from_version="v1", to_version="v1"), deployment(from_version="v1", to_version="v1")
     )
 
@@ -88,4 +88,4 @@ def test_nothing_takes_itself_back():
     ],
 )
 def test_a_change_in_words(fields, words):
-    assert change(deployment(**fields)) == words
+    assert describe_change(deployment(**fields)) == words

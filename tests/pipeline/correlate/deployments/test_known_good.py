@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from pipeline.correlate.deployments.known_good import Past, last_known_good
+from pipeline.correlate.deployments.known_good import PastIncident, last_known_good
 from pipeline.correlate.settings import CorrelateSettings
 from tests.pipeline.correlate.builders import MINUTE, START, deployment, drift, later, newest, only, tick
 
@@ -25,18 +25,18 @@ def good(*deployments, cause=CAUSE, incidents=()):
 
 
 def failed(hours_before, severity="P3"):
-    return Past(START - round(hours_before * HOUR), severity)
+    return PastIncident(START - round(hours_before * HOUR), severity)
 
 
 def test_the_version_before_is_taken_if_it_was_live_without_an_incident():
     found = good(brought("v41", 76, "v40"))
     assert (found.version, found.passed_over) == ("v41", ())
-    assert found.told == "v41 (last known good: live 3 d 3 h without an incident until 2026-11-24 03:11Z)"
+    assert found.description == "v41 (last known good: live 3 d 3 h without an incident until 2026-11-24 03:11Z)"
 
 
 def test_of_the_version_before_nothing_is_known_if_its_deployment_is_not():
     found = good()
-    assert (found.version, found.live_ms, found.told) == ("v41", None, "v41")
+    assert (found.version, found.live_ms, found.description) == ("v41", None, "v41")
 
 
 def test_without_any_version_before_there_is_none():
@@ -69,7 +69,7 @@ def test_an_incident_that_a_version_inherited_does_not_speak_against_it():
 
 
 def test_an_incident_that_seems_to_begin_a_little_before_a_deployment_speaks_against_that():
-    incidents = [Past(START - 5 * HOUR - 30_000, "P2")]
+    incidents = [PastIncident(START - 5 * HOUR - 30_000, "P2")]
     found = good(brought("v40", 50), brought("v41", 5, "v40"), incidents=incidents)
     assert found.version == "v40"
 

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from pipeline.correlate.deployments.deployments import takes_back
-from pipeline.correlate.deployments.rollbacks import Rollbacks
+from pipeline.correlate.deployments.deployments import reverts
+from pipeline.correlate.deployments.rollbacks import RollbackIndex
 from pipeline.correlate.settings import CorrelateSettings
 from tests.pipeline.correlate.builders import MINUTE, START, deployment, drift, kafka, started, tick
 
@@ -32,11 +32,11 @@ def some_deployments(seed):
 @pytest.mark.parametrize("seed", range(50))
 def test_they_are_those_that_comparing_each_with_each_would_find(seed):
     deployments = some_deployments(seed)
-    rollbacks = Rollbacks(deployments)
+    rollbacks = RollbackIndex(deployments)
     for one in deployments:
-        expected = next((each for each in deployments if takes_back(one, each)), None)
-        assert rollbacks.taken_back(one) == expected
-        assert rollbacks.is_taken_back(one) == any(takes_back(each, one) for each in deployments)
+        expected = next((each for each in deployments if reverts(one, each)), None)
+        assert rollbacks.reverted(one) == expected
+        assert rollbacks.is_reverted(one) == any(reverts(each, one) for each in deployments)
 
 
 def test_an_incident_into_which_people_keep_deploying_does_not_become_slow(monkeypatch):
@@ -45,7 +45,7 @@ def test_an_incident_into_which_people_keep_deploying_does_not_become_slow(monke
     def counting(later, earlier):
         nonlocal compared
         compared += 1
-        return takes_back(later, earlier)
+        return reverts(later, earlier)
 
     step = started(CorrelateSettings(), drift())
     versions = ("1", "2")

@@ -79,9 +79,9 @@ def test_other_days_of_work_count_where_those_are_set():
 def test_the_result_is_never_before_its_start_nor_later_than_a_timestamp_can_be():
     at = parse_timestamp("2026-10-25T01:30:00Z")  # the second 02:30 of that night in Berlin
     always = BusinessHours(time_zone="Europe/Berlin", days=("sun",), begins="00:00", ends="24:00")
-    assert always.after(at, 0.0) >= at
-    assert BusinessHours().after(LATEST_MS - 1000, 10) == LATEST_MS
-    assert SYDNEY.after(LATEST_MS, 10) == LATEST_MS
+    assert always.add_business_time(at, 0.0) >= at
+    assert BusinessHours().add_business_time(LATEST_MS - 1000, 10) == LATEST_MS
+    assert SYDNEY.add_business_time(LATEST_MS, 10) == LATEST_MS
 
 
 @pytest.mark.parametrize(

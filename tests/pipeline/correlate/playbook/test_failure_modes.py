@@ -1,6 +1,6 @@
 import pytest
 
-from pipeline.correlate.playbook.failure_modes import DOWNSTREAM, MODES, mode_of, rank
+from pipeline.correlate.playbook.failure_modes import DOWNSTREAM, MODES, failure_mode_of, naming_rank
 from pipeline.detect.signals.catalogue import CATEGORIES, EVENTS, SIGNALS, custom_signal
 from pipeline.wording import nearest
 from tests.pipeline.correlate.builders import drift
@@ -40,12 +40,12 @@ def test_modes_that_can_harm_people_switch_off_or_filter_first():
 
 
 def test_a_filter_that_triggers_less_is_disabled_and_not_over_blocking():
-    assert mode_of(drift("filter_triggered")).name == "filter_over_blocking"
-    assert mode_of(drift("filter_triggered", side="down")).name == "filter_disabled"
+    assert failure_mode_of(drift("filter_triggered")).name == "filter_over_blocking"
+    assert failure_mode_of(drift("filter_triggered", side="down")).name == "filter_disabled"
 
 
 def test_a_mode_that_the_table_lacks_is_unknown():
-    assert mode_of(drift(failure_mode="quantum_decoherence")).name == "unknown"
+    assert failure_mode_of(drift(failure_mode="quantum_decoherence")).name == "unknown"
 
 
 def test_causes_stand_before_their_symptoms():
@@ -56,7 +56,7 @@ def test_causes_stand_before_their_symptoms():
         ("hallucination_spike", "negative_feedback"),
         ("refusal_spike", "verbosity_drift"),
     ):
-        assert rank(MODES[cause]) < rank(MODES[symptom])
+        assert naming_rank(MODES[cause]) < naming_rank(MODES[symptom])
 
 
 def test_outputs_are_downstream_and_spoil_nothing():

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from pipeline.correlate.incidents.facts import Facts
+from pipeline.correlate.incidents.facts import IncidentState
 from pipeline.correlate.response.reminders import AT_ONCE_MS
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.step import CorrelateStep
@@ -213,7 +213,7 @@ def test_an_incident_that_is_off_again_hours_later_starts_its_row_anew():
 
 
 def test_a_merged_incident_is_never_reminded(monkeypatch):
-    monkeypatch.setattr(Facts, "status", "merged")
+    monkeypatch.setattr(IncidentState, "status", "merged")
     assert reminders(only(EXPOSED, *ticks(24, every=10 * MINUTE))) == []
 
 

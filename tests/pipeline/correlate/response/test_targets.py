@@ -3,8 +3,8 @@
 import pytest
 
 from pipeline.correlate.playbook.business_hours import BusinessHours
-from pipeline.correlate.playbook.response_times import Response, response_of
-from pipeline.correlate.response.targets import Progress, response_targets
+from pipeline.correlate.playbook.response_times import ResponseTimes, response_times_for
+from pipeline.correlate.response.targets import ResponseProgress, response_targets
 from pipeline.correlate.settings import CorrelateSettings
 from schemas.timestamp import parse_timestamp
 from tests.pipeline.correlate.builders import MINUTE, SECOND, START, command, deployment, drift, later, only, tick
@@ -17,8 +17,8 @@ P1_ID, P3_ID = only(EXPOSED).incident_id, only(REFUSED).incident_id
 
 
 def targets(severity, *, response=(), hours=None, **reached):
-    plan = response_of(severity, response)
-    return response_targets(Progress(severity, AT, AT, **reached), plan, hours or BusinessHours())
+    plan = response_times_for(severity, response)
+    return response_targets(ResponseProgress(severity, AT, AT, **reached), plan, hours or BusinessHours())
 
 
 def due(severity, **more):
@@ -80,7 +80,7 @@ def test_the_most_urgent_comes_first():
 
 
 def test_the_configuration_can_say_otherwise_of_one_thing_and_the_source_says_so():
-    mine = [Response(severity="P1", first_communication_s=900), Response(severity="P3", fix_business_days=2)]
+    mine = [ResponseTimes(severity="P1", first_communication_s=900), ResponseTimes(severity="P3", fix_business_days=2)]
     assert due("P1", response=mine) == due("P1") | {
         "first_communication": 15 * MINUTE,
         "next_communication": 45 * MINUTE,
@@ -92,7 +92,7 @@ def test_the_configuration_can_say_otherwise_of_one_thing_and_the_source_says_so
 
 
 def test_the_configuration_can_ask_more_of_a_p3():
-    mine = [Response(severity="P3", first_communication_s=7_200)]
+    mine = [ResponseTimes(severity="P3", first_communication_s=7_200)]
     assert due("P3", response=mine)["first_communication"] == 2 * HOUR
 
 

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.correlate.playbook.failure_modes import MODES
-from pipeline.correlate.revision.impact import compromised, impact
+from pipeline.correlate.revision.impact import describe_compromised_data, describe_impact
 from pipeline.correlate.settings import CorrelateSettings
 from tests.pipeline.correlate.builders import (
     MINUTE,
@@ -206,5 +206,5 @@ def test_duties_are_to_be_decided_and_only_leadership_is_told_of_them():
 
 @pytest.mark.parametrize("mode", MODES.values(), ids=lambda mode: mode.name)
 def test_every_failure_mode_can_be_told_to_users(mode):
-    assert impact(mode).startswith(("has ", "may have "))
-    assert "compromised" in compromised(mode) or "may be" in compromised(mode)
+    assert describe_impact(mode).startswith(("has ", "may have "))
+    assert "compromised" in describe_compromised_data(mode) or "may be" in describe_compromised_data(mode)

@@ -2,9 +2,9 @@ import pytest
 
 from pipeline.correlate.playbook.failure_modes import MODES
 from pipeline.correlate.settings import CorrelateSettings
-from pipeline.correlate.severity.rule import Promise
-from pipeline.correlate.severity.severity import decide, traffic_share, worse
-from pipeline.correlate.severity.table import Table, default_table, read_table
+from pipeline.correlate.severity.rule import SLA
+from pipeline.correlate.severity.severity import decide_severity, traffic_share, is_worse
+from pipeline.correlate.severity.table import SeverityTable, default_table, read_table
 from tests.pipeline.correlate.builders import drift
 
 TABLE = default_table()
@@ -12,7 +12,7 @@ _RULE = '[[rule]]\nname = "mine"\nseverity = "P2"\nreason = "because"\n'
 
 
 def decided(*drifts):
-    return decide(TABLE, drifts)
+    return decide_severity(TABLE, drifts)
 
 
 @pytest.mark.parametrize(
@@ -149,51 +149,51 @@ def test_a_ratio_to_a_normal_of_zero_or_less_never_fits():
 
 def test_rules_are_asked_in_order():
     [first] = read_table(_RULE.replace("P2", "P1"), "mine.toml").rules
-    assert decide(Table((first, *TABLE.rules)), [drift()]).rule == "mine"
-    assert decide(Table((*TABLE.rules, first)), [drift()]).rule == "quality_loss"
+    assert decide_severity(SeverityTable((first, *TABLE.rules)), [drift()]).rule == "mine"
+    assert decide_severity(SeverityTable((*TABLE.rules, first)), [drift()]).rule == "quality_loss"
 
 
 def test_without_a_rule_that_applies_the_least_is_assumed_and_said():
-    decision = decide(Table(), [drift()])
+    decision = decide_severity(SeverityTable(), [drift()])
     assert (decision.severity, decision.rule) == ("P4", "no_rule")
 
 
 def test_an_effect_below_one_is_as_far_as_its_inverse():
     table = read_table(_RULE + "when = { minimum_effect = { odds_ratio = 4 } }\n", "mine.toml")
-    far = [decide(table, [drift(effect=effect)]).rule for effect in (5.0, 0.2, 2.0, 0.5)]
+    far = [decide_severity(table, [drift(effect=effect)]).rule for effect in (5.0, 0.2, 2.0, 0.5)]
     assert far == ["mine", "mine", "no_rule", "no_rule"]
-    assert decide(table, [drift(effect=9.0, effect_kind="rank_shift")]).rule == "no_rule"
+    assert decide_severity(table, [drift(effect=9.0, effect_kind="rank_shift")]).rule == "no_rule"
 
 
 def test_layers_of_a_rule_narrow_it():
     table = read_table(_RULE + 'when = { layers = ["data"] }\n', "mine.toml")
-    assert decide(table, [drift("index_age_s")]).rule == "mine"
-    assert decide(table, [drift("refused")]).rule == "no_rule"
+    assert decide_severity(table, [drift("index_age_s")]).rule == "mine"
+    assert decide_severity(table, [drift("refused")]).rule == "no_rule"
 
 
 def promised(signal, subject="support-bot", **limits):
-    return {(subject, signal): Promise(subject=subject, signal=signal, **limits)}
+    return {(subject, signal): SLA(subject=subject, signal=signal, **limits)}
 
 
 def test_what_was_promised_and_is_not_kept_is_worse_than_the_same_within_it():
     slow = drift("latency_ms", normal=800.0, now=2400.0)
-    assert decide(TABLE, [slow], promised("latency_ms", maximum=2000.0)).rule == "promise_broken"
-    assert decide(TABLE, [slow], promised("latency_ms", maximum=5000.0)).rule == "quality_loss"
-    assert decide(TABLE, [slow], promised("latency_ms", "search", maximum=2000.0)).rule == "quality_loss"
+    assert decide_severity(TABLE, [slow], promised("latency_ms", maximum=2000.0)).rule == "promise_broken"
+    assert decide_severity(TABLE, [slow], promised("latency_ms", maximum=5000.0)).rule == "quality_loss"
+    assert decide_severity(TABLE, [slow], promised("latency_ms", "search", maximum=2000.0)).rule == "quality_loss"
     worse_than_least = drift("retrieval_score", normal=0.77, now=0.6)
-    assert decide(TABLE, [worse_than_least], promised("retrieval_score", minimum=0.7)).rule == "promise_broken"
-    assert decide(TABLE, [worse_than_least], promised("retrieval_score", minimum=0.5)).rule == "quality_loss"
+    assert decide_severity(TABLE, [worse_than_least], promised("retrieval_score", minimum=0.7)).rule == "promise_broken"
+    assert decide_severity(TABLE, [worse_than_least], promised("retrieval_score", minimum=0.5)).rule == "quality_loss"
 
 
 def test_a_promise_of_the_most_is_not_broken_by_less():
     shorter = drift("length", side="down", normal=300.0, now=50.0)
-    assert decide(TABLE, [shorter], promised("length", maximum=500.0)).rule != "promise_broken"
-    assert decide(TABLE, [shorter], promised("length", maximum=500.0, minimum=100.0)).rule == "promise_broken"
+    assert decide_severity(TABLE, [shorter], promised("length", maximum=500.0)).rule != "promise_broken"
+    assert decide_severity(TABLE, [shorter], promised("length", maximum=500.0, minimum=100.0)).rule == "promise_broken"
 
 
 def test_a_promise_of_nothing_and_one_made_twice_are_refused():
     with pytest.raises(ValueError, match="sets no limit"):
-        Promise(subject="support-bot", signal="error")
+        SLA(subject="support-bot", signal="error")
     twice = [{"subject": "support-bot", "signal": "error", "maximum": most} for most in (0.01, 0.02)]
     with pytest.raises(ValueError, match="error of support-bot appears 2 times"):
         CorrelateSettings(sla=twice)
@@ -202,11 +202,11 @@ def test_a_promise_of_nothing_and_one_made_twice_are_refused():
 def test_a_rule_of_ones_own_can_ask_for_a_promise_that_is_kept():
     mine = read_table(_RULE + 'when = { sla = "kept" }\n', "mine.toml").rules
     slow = drift("latency_ms", normal=800.0, now=2400.0)
-    assert decide(TABLE.extended(mine, ()), [slow], promised("latency_ms", maximum=5000.0)).rule == "mine"
-    assert decide(TABLE.extended(mine, ()), [slow]).rule == "quality_loss"
+    assert decide_severity(TABLE.extended(mine, ()), [slow], promised("latency_ms", maximum=5000.0)).rule == "mine"
+    assert decide_severity(TABLE.extended(mine, ()), [slow]).rule == "quality_loss"
 
 
 def test_worse_is_strict():
-    assert worse("P1", "P2")
-    assert not worse("P2", "P2")
-    assert not worse("P3", "P2")
+    assert is_worse("P1", "P2")
+    assert not is_worse("P2", "P2")
+    assert not is_worse("P3", "P2")

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.detect.baselines.baseline import version_of
+from pipeline.detect.baselines.baseline import baseline_version
 from pipeline.detect.baselines.learner import Learner
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals.catalogue import custom_signal
@@ -74,7 +74,7 @@ def test_a_failure_within_the_baseline_is_left_out_and_named():
 def test_equal_records_give_equal_versions_and_others_another():
     world = normal_world(6, 8000)
     one, other = learned(world, QUICK, source="file"), learned(world, QUICK, source="live")
-    assert one.baseline_version == other.baseline_version == version_of(one)
+    assert one.baseline_version == other.baseline_version == baseline_version(one)
     world["refused"][:3] = 1 - world["refused"][:3]
     assert learned(world, QUICK).baseline_version != one.baseline_version
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.detect.baselines.learner import Learner
-from pipeline.detect.baselines.profile import HOUR_MS, HOURS, at_hour, learn_profile, steps
+from pipeline.detect.baselines.profile import HOUR_MS, HOURS, restore_hour, learn_profile, hourly_factors
 from pipeline.detect.settings import DAY_S, DetectSettings
 from schemas.baseline import Profile
 from tests.pipeline.detect.worlds import START_MS, blocks
@@ -99,7 +99,7 @@ def test_hours_that_nobody_saw_take_what_their_neighbours_lead_to():
 @pytest.mark.parametrize("transform", ["log", "none"])
 def test_a_value_at_its_hours_median_is_at_the_days_typical_level(transform):
     medians = np.linspace(100.0, 300.0, HOURS)
-    factors, shifts = steps(Profile(transform=transform, medians=medians.tolist()))
+    factors, shifts = hourly_factors(Profile(transform=transform, medians=medians.tolist()))
     np.testing.assert_allclose(medians * factors + shifts, np.median(medians))
 
 
@@ -114,7 +114,7 @@ def test_a_value_at_its_hours_median_is_at_the_days_typical_level(transform):
 )
 def test_a_profile_that_cannot_be_applied_is_refused(profile):
     with pytest.raises(ValueError, match="medians"):
-        steps(profile)
+        hourly_factors(profile)
 
 
 @pytest.mark.parametrize("absurd", [1e300, 1e-300, 1.7e308])
@@ -140,7 +140,7 @@ def test_hours_too_far_apart_for_numbers_give_no_profile():
 @pytest.mark.parametrize("transform", ["log", "none"])
 def test_a_level_is_told_as_it_is_at_an_hour(transform):
     profile = Profile(transform=transform, medians=[100.0 + hour for hour in range(24)])
-    factors, shifts = steps(profile)
+    factors, shifts = hourly_factors(profile)
     for hour in (0, 9, 23):
-        assert at_hour(profile, 120.0 * factors[hour] + shifts[hour], hour * HOUR_MS + 5) == pytest.approx(120.0)
-    assert at_hour(None, 7.0, 0) == 7.0
+        assert restore_hour(profile, 120.0 * factors[hour] + shifts[hour], hour * HOUR_MS + 5) == pytest.approx(120.0)
+    assert restore_hour(None, 7.0, 0) == 7.0

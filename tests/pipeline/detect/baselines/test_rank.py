@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.detect.baselines.rank import KNOTS, RankTable, knots_of
+from pipeline.detect.baselines.rank import KNOTS, RankTable, compute_knots
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -9,11 +9,11 @@ def test_the_mean_rank_of_a_baseline_is_one_half_whatever_its_shape(seed):
     random = np.random.default_rng(seed)
     shapes = [random.lognormal(0, 2, 5000), random.poisson(2, 5000), random.integers(0, 2, 5000), np.full(5000, 7.0)]
     for values in (shape.astype(float) for shape in shapes):
-        assert RankTable(knots_of(values)).ranks(values).mean() == pytest.approx(0.5, abs=0.003)
+        assert RankTable(compute_knots(values)).ranks(values).mean() == pytest.approx(0.5, abs=0.003)
 
 
 def test_ranks_never_fall_with_the_value():
-    table = RankTable(knots_of(np.random.default_rng(1).normal(size=2000).round(1)))
+    table = RankTable(compute_knots(np.random.default_rng(1).normal(size=2000).round(1)))
     assert (np.diff(table.ranks(np.linspace(-5, 5, 999))) >= 0).all()
 
 

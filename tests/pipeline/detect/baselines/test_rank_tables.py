@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.detect.baselines.rank import RankTable, knots_of
+from pipeline.detect.baselines.rank import RankTable, compute_knots
 from pipeline.detect.baselines.rank_tables import RankTables
 
 
@@ -9,7 +9,7 @@ from pipeline.detect.baselines.rank_tables import RankTables
 def test_ranks_are_those_of_each_table_whatever_their_lengths_and_values(seed):
     random = np.random.default_rng(seed)
     streams = [random.lognormal(size=3000), random.normal(size=3000).round(1), np.full(3000, 7.0)]
-    tables = [RankTable(knots_of(stream)) for stream in streams]
+    tables = [RankTable(compute_knots(stream)) for stream in streams]
     tables += [RankTable([0.0, 1.0]), RankTable([-1.0, 0.0, 0.0, 2.0]), RankTable([-1e300, 1e300])]
     edges = np.concatenate([table.edges for table in tables])
     values = np.concatenate(

@@ -5,7 +5,7 @@ from pipeline.detect.baselines.spread import (
     SliceMeans,
     autocorrelation_time,
     half_difference,
-    outlying,
+    outlying_slices,
     slice_deviation,
     slice_means,
 )
@@ -71,9 +71,9 @@ def test_chance_alone_is_no_deviation_between_slices_and_a_cycle_is():
 def test_a_failure_within_a_baseline_stands_out_and_a_cycle_does_not():
     slices, _ = places()
     values = np.random.default_rng(2).normal(size=slices.size) + 0.5 * np.sin(2 * np.pi * slices / SLICES)
-    assert not outlying(slice_means(values, slices, SLICES), 1.0, 1.0, binary=False).any()
+    assert not outlying_slices(slice_means(values, slices, SLICES), 1.0, 1.0, binary=False).any()
     values[np.isin(slices, [30, 31])] += 6
-    found = outlying(slice_means(values, slices, SLICES), 1.0, 1.0, binary=False)
+    found = outlying_slices(slice_means(values, slices, SLICES), 1.0, 1.0, binary=False)
     assert np.flatnonzero(found).tolist() == [30, 31]
 
 
@@ -81,15 +81,15 @@ def test_a_failure_within_a_baseline_stands_out_and_a_cycle_does_not():
 def test_slices_with_a_rare_event_do_not_stand_out_and_an_outage_does(seed):
     counts = np.full(SLICES, 250.0)
     events = np.random.default_rng(seed).binomial(250, 0.001, SLICES).astype(float)
-    assert not outlying(SliceMeans(events / counts, counts), 0.001, 1.0, binary=True).any()
+    assert not outlying_slices(SliceMeans(events / counts, counts), 0.001, 1.0, binary=True).any()
     events[7] = 120
-    assert np.flatnonzero(outlying(SliceMeans(events / counts, counts), 0.001, 1.0, binary=True)).tolist() == [7]
+    assert np.flatnonzero(outlying_slices(SliceMeans(events / counts, counts), 0.001, 1.0, binary=True)).tolist() == [7]
 
 
 def test_if_many_slices_stand_out_that_is_how_the_signal_is():
     counts = np.full(SLICES, 250.0)
     means = np.where(np.arange(SLICES) % 5 == 0, 0.5, 0.01)
-    assert not outlying(SliceMeans(means, counts), 0.01, 1.0, binary=True).any()
+    assert not outlying_slices(SliceMeans(means, counts), 0.01, 1.0, binary=True).any()
 
 
 def test_a_step_in_the_middle_separates_the_halves():
@@ -102,5 +102,5 @@ def test_a_step_in_the_middle_separates_the_halves():
 
 def test_a_nearly_empty_slice_is_not_compared():
     means = SliceMeans(np.array([0.5, 0.5, 0.5, 0.9]), np.array([100.0, 100.0, 100.0, 2.0]))
-    assert means.compared().tolist() == [True, True, True, False]
+    assert means.pairwise_differences().tolist() == [True, True, True, False]
     assert slice_deviation(means, 0.01, 1.0) == 0.0

@@ -5,8 +5,8 @@ import pytest
 
 from pipeline.detect.baselines import spread
 from pipeline.detect.baselines.learner import Learner
-from pipeline.detect.baselines.stationarity import REASON, is_moving, moving_signals
-from pipeline.detect.one_sided_tests.one_sided_test import sides_of
+from pipeline.detect.baselines.stationarity import REASON, is_nonstationary, nonstationary_signals
+from pipeline.detect.one_sided_tests.one_sided_test import derive_tests
 from pipeline.detect.settings import DAY_S, DetectSettings
 from tests.pipeline.detect.worlds import blocks
 
@@ -20,7 +20,7 @@ def moving(shape, *, seed=1, name="location", settings=SETTINGS, slice_s=SLICE_S
     means = shape + np.random.default_rng(seed).normal(0, (variance / COUNT) ** 0.5, shape.size)
     slices = spread.SliceMeans(means, np.full(shape.size, float(COUNT)))
     deviation = spread.slice_deviation(slices, variance, 1.0)
-    return is_moving(name, slices, settings, slice_s=slice_s, variance=variance, time=1.0, deviation=deviation)
+    return is_nonstationary(name, slices, settings, slice_s=slice_s, variance=variance, time=1.0, deviation=deviation)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -73,13 +73,13 @@ def learn(columns, per_s, settings=SETTINGS):
 
 def test_a_baseline_names_what_moved_and_does_not_judge_it():
     baseline = learn(*day(1, step_at=0.5)).baseline("live")
-    assert moving_signals(baseline) == ["confidence"]
-    sides, unjudged = sides_of(baseline, SETTINGS)
+    assert nonstationary_signals(baseline) == ["confidence"]
+    sides, unjudged = derive_tests(baseline, SETTINGS)
     moved = {(gap.signal.name, gap.channel) for gap in unjudged if gap.reason == REASON}
     assert ("confidence", "location") in moved
     assert ("confidence", "location") not in {(side.signal.name, side.channel) for side in sides}
     assert "refused" in {side.signal.name for side in sides}
-    assert moving_signals(learn(*day(1)).baseline("live")) == []
+    assert nonstationary_signals(learn(*day(1)).baseline("live")) == []
 
 
 def test_a_learner_waits_longer_once_and_remembers_it():

@@ -7,14 +7,14 @@ import pytest
 from pipeline.detect.blocks.columns import CUSTOM_NAME_LENGTH_MAX, Columns
 from pipeline.detect.blocks.rows import joined_rows
 from pipeline.detect.intake.projection import CUSTOM_FIELDS_MAX, LABEL_FIELDS_MAX, project
-from pipeline.detect.intake.reader import Reader
+from pipeline.detect.intake.reader import RecordReader
 from pipeline.detect.signals.catalogue import SIGNALS
 from tests.pipeline.detect.records import junk_record
 from tests.pipeline.detect.streams import START_MS, outcome, record
 
 
 def rows_of(records, columns, reader=None):
-    fields = (reader or Reader()).read(records).fields
+    fields = (reader or RecordReader()).read(records).fields
     return columns.rows(fields, np.full(len(records), START_MS), np.ones(len(records), dtype=np.int64))
 
 
@@ -192,7 +192,7 @@ def test_the_order_of_columns_does_not_depend_on_how_the_rows_of_a_block_arrived
     columns, pieces, start = Columns(4), [], 0
     while start < 40:
         stop = min(40, start + rng.randrange(1, 9))
-        pieces.append(rows_of(records[start:stop], columns, Reader()))
+        pieces.append(rows_of(records[start:stop], columns, RecordReader()))
         start = stop
     found = columns.block(joined_rows(pieces))
     assert found.signals == expected.signals

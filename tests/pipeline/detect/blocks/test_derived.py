@@ -6,11 +6,11 @@ import pytest
 
 from pipeline.codec import decode, encode
 from pipeline.detect.blocks.derived import REPETITION_RECORDS, SETTLING_RECORDS, Derived
-from pipeline.detect.intake.reader import Reader
+from pipeline.detect.intake.reader import RecordReader
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals.catalogue import DERIVED, SIGNALS
 from pipeline.detect.step import DetectStep
-from pipeline.step import Message
+from pipeline.step import RawMessage
 from schemas.baseline import Baseline
 from schemas.drift import Drift
 from schemas.relearn import Relearn
@@ -30,7 +30,7 @@ def told(derived, name, **columns):
 
 
 def read(derived, outputs, name):
-    fields = Reader().read([{"subject": "bot", "output": output} for output in outputs]).fields
+    fields = RecordReader().read([{"subject": "bot", "output": output} for output in outputs]).fields
     derived.fill(fields.values, fields, np.full(len(outputs), 1000))
     return fields.values[:, PLACES[name]]
 
@@ -125,7 +125,7 @@ def test_batches_and_a_state_taken_up_change_nothing(seed):
     panes = np.sort(np.random.default_rng(seed).integers(0, 900, 900))
 
     def fill(derived, start, stop):
-        fields = Reader().read(records[start:stop]).fields
+        fields = RecordReader().read(records[start:stop]).fields
         unused = derived.fill(fields.values, fields, panes[start:stop])
         return fields.values, unused
 
@@ -223,7 +223,7 @@ def test_once_another_embedding_model_is_the_accepted_normal_embeddings_are_comp
     for batch in range(18):
         if batch == 13:
             anew = Relearn(relearn_id="r", subject="bot", at=START_MS + 13 * 10_000, signals=[], reason="accepted")
-            outputs += step.control(Message(BASELINES, 0, 99, START_MS, b"r", anew.to_json()))
+            outputs += step.control(RawMessage(BASELINES, 0, 99, START_MS, b"r", anew.to_json()))
         messages = []
         for number in range(batch * 500, batch * 500 + 500):
             time_ms = START_MS + number * 20
@@ -236,9 +236,9 @@ def test_once_another_embedding_model_is_the_accepted_normal_embeddings_are_comp
         published = [each for each in outputs if each.topic == BASELINES]
         step = DetectStep(0, RELEARNING, replay=True)
         for offset, each in enumerate(published):
-            step.control(Message(BASELINES, 0, offset, START_MS, each.key, each.value))
+            step.control(RawMessage(BASELINES, 0, offset, START_MS, each.key, each.value))
         if batch >= 13:
-            step.control(Message(BASELINES, 0, 99, START_MS, b"r", anew.to_json()))
+            step.control(RawMessage(BASELINES, 0, 99, START_MS, b"r", anew.to_json()))
         step = checkpoint.restored(step, rng)
     first, second = [Baseline.from_json(each.value) for each in published]
     assert (len(first.centroid), len(second.centroid)) == (8, 5)
@@ -246,6 +246,6 @@ def test_once_another_embedding_model_is_the_accepted_normal_embeddings_are_comp
 
 
 def test_no_record_carries_a_derived_signal_itself():
-    fields = Reader().read([{"subject": "bot", "derived": {"repeated": True, "throughput_ratio": 3}}]).fields
+    fields = RecordReader().read([{"subject": "bot", "derived": {"repeated": True, "throughput_ratio": 3}}]).fields
     assert np.isnan(fields.values).all()
     assert replace(SIGNALS[PLACES["repeated"]]).section == DERIVED

@@ -6,14 +6,14 @@ import pytest
 from pipeline.codec import decode, encode
 from pipeline.detect.blocks.columns import Columns
 from pipeline.detect.blocks.rows import joined_rows, loaded
-from pipeline.detect.intake.reader import Reader
+from pipeline.detect.intake.reader import RecordReader
 from tests.pipeline.detect.records import some_records
 from tests.pipeline.detect.streams import START_MS
 
 
 def rows_of(columns, records, first=0):
     numbers = np.arange(first, first + len(records))
-    return columns.rows(Reader().read(records).fields, START_MS + numbers, numbers // 7)
+    return columns.rows(RecordReader().read(records).fields, START_MS + numbers, numbers // 7)
 
 
 def state_of(rows):

@@ -1,14 +1,14 @@
 import numpy as np
 import pytest
 
-from pipeline.detect.detectors.cusum import evidence, walked
-from pipeline.detect.layout.samples import samples_of
+from pipeline.detect.detectors.cusum import evidence, run_cusum
+from pipeline.detect.layout.samples import cut_samples
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_evidence_is_the_sum_of_logarithms_over_a_sample(seed):
     random = np.random.default_rng(seed)
-    samples = samples_of(np.cumsum(random.random(200) < 0.15))
+    samples = cut_samples(np.cumsum(random.random(200) < 0.15))
     surprise, stakes = random.uniform(-0.5, 0.5, (200, 3)), random.uniform(-1.9, 1.9, (8, 3))
     single = np.log1p(surprise[:, None] * stakes)
     found = evidence(np.vstack([surprise, np.zeros((1, 3))])[samples.rows], stakes)
@@ -16,7 +16,7 @@ def test_evidence_is_the_sum_of_logarithms_over_a_sample(seed):
 
 
 def walk(steps, panes, *, before, bases, caps):
-    paths, peaks, after = walked(samples_of(panes), np.array(steps), np.array(before), np.array(bases), np.array(caps))
+    paths, peaks, after = run_cusum(cut_samples(panes), np.array(steps), np.array(before), np.array(bases), np.array(caps))
     assert peaks.tolist() == paths.max(axis=0).tolist()
     return paths.T.tolist(), after.tolist()
 
@@ -28,7 +28,7 @@ def test_a_walk_never_falls_below_zero_and_starts_again_from_there():
 
 def test_a_pane_counts_the_cap_at_most_and_the_next_as_much_again():
     panes = np.array([7] * 24 + [8] * 8)
-    assert samples_of(panes).lengths.tolist() == [8, 8, 8, 8]
+    assert cut_samples(panes).lengths.tolist() == [8, 8, 8, 8]
     steps = [[5.0], [5.0], [-1.0], [5.0]]
     found, after = walk(steps, panes, before=[1.0], bases=[1.0], caps=[3.0])
     assert found == [[4.0, 4.0, 4.0, 7.0]]

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from pipeline.detect.detectors.demotion import DAY_MS, Demotion
-from pipeline.detect.monitor import Judge
-from pipeline.detect.one_sided_tests.one_sided_test import Side
+from pipeline.detect.monitor import Monitor
+from pipeline.detect.one_sided_tests.one_sided_test import OneSidedTest
 from pipeline.detect.settings import DetectSettings
 from tests.pipeline.detect.worlds import BY_NAME, blocks, learned, normal_world
 
@@ -11,7 +11,7 @@ REPLAY = DetectSettings(ready_after_s=600)
 
 
 def side(signal, tier="page"):
-    return Side(BY_NAME[signal], "rate", "up", tier, 0.02, np.zeros(8), 0.01, 0.01, 1.0, 28.0)
+    return OneSidedTest(BY_NAME[signal], "rate", "up", tier, 0.02, np.zeros(8), 0.01, 0.01, 1.0, 28.0)
 
 
 def test_the_third_page_within_a_day_is_one_too_many():
@@ -53,7 +53,7 @@ def test_the_third_page_of_a_day_says_so():
     world = normal_world(2, 60_000)
     bad = (np.arange(60_000) // 10_000) % 2 == 1
     world["confidence"][bad] *= 0.7
-    judge = Judge(baseline, REPLAY)
+    judge = Monitor(baseline, REPLAY)
     pages = [each for part in blocks(world) for each in judge.observe(part) if each.tier == "page"]
     pages = [each for each in pages if each.channel == "location"]
     fired = [each for each in pages if each.state == "firing"]

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.detect.monitor import Judge
+from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals.block import PANE_MS, Block
 from tests.pipeline.detect.worlds import BY_NAME, START_MS, learned, normal_world
@@ -48,7 +48,7 @@ def with_burst(seed: int, count: int = BURST) -> tuple[dict[str, np.ndarray], np
     return wide, np.append(times_ms, AT_MS + np.arange(count) * PANE_MS // count)
 
 
-def pages(judge: Judge, parts) -> list:
+def pages(judge: Monitor, parts) -> list:
     found = [each for part in parts for each in judge.observe(part)]
     return [each for each in found if each.tier == "page" and each.state == "firing"]
 
@@ -57,14 +57,14 @@ def pages(judge: Judge, parts) -> list:
 @pytest.mark.parametrize("late_s", [0.0, 1.0, 2.0])
 def test_a_burst_within_a_second_pages_nobody_however_late_it_comes(baseline, late_s, count):
     found = [
-        pages(Judge(baseline, REPLAY), arrived(*with_burst(seed, count), seed, late_s=late_s)) for seed in range(15)
+        pages(Monitor(baseline, REPLAY), arrived(*with_burst(seed, count), seed, late_s=late_s)) for seed in range(15)
     ]
     assert not any(found)
 
 
 def test_without_its_seconds_such_a_burst_would_page(baseline, monkeypatch):
     monkeypatch.setattr("pipeline.detect.detectors.late_bursts.LateBursts.lifted", lambda *_: False)
-    found = [pages(Judge(baseline, REPLAY), arrived(*with_burst(seed), seed, late_s=2.0)) for seed in range(15)]
+    found = [pages(Monitor(baseline, REPLAY), arrived(*with_burst(seed), seed, late_s=2.0)) for seed in range(15)]
     assert sum(map(bool, found)) > 3
 
 
@@ -74,7 +74,7 @@ def test_a_failure_pages_as_soon_when_its_records_come_late(baseline, seed):
     world["error"][3000:] = np.random.default_rng(seed).random(ROWS - 3000) < 0.3
     times_ms = START_MS + np.arange(ROWS) * 20
     in_order, late = (
-        pages(Judge(baseline, REPLAY), arrived(world, times_ms, seed, late_s=late)) for late in (0.0, 2.0)
+        pages(Monitor(baseline, REPLAY), arrived(world, times_ms, seed, late_s=late)) for late in (0.0, 2.0)
     )
     assert in_order[0].signal.name == late[0].signal.name == "error"
     assert late[0].detected_at - in_order[0].detected_at < 3000
@@ -83,17 +83,17 @@ def test_a_failure_pages_as_soon_when_its_records_come_late(baseline, seed):
 def test_what_a_burst_gave_is_taken_away_and_does_not_page_later(baseline):
     """Bets on small changes forget slowly: without it a few errors more would be enough."""
     world, times_ms = with_burst(3, 200)
-    judge = Judge(baseline, REPLAY)
-    threshold = judge.sides[0].threshold
+    judge = Monitor(baseline, REPLAY)
+    threshold = judge.tests[0].threshold
     assert pages(judge, arrived(world, times_ms, 3, late_s=2.0)) == []
-    errors = [row for row, side in enumerate(judge.sides) if side.signal.name == "error" and side.tier == "page"]
-    assert judge.walks[errors].max() < 0.7 * threshold
+    errors = [row for row, side in enumerate(judge.tests) if side.signal.name == "error" and side.tier == "page"]
+    assert judge.test_statistics[errors].max() < 0.7 * threshold
 
 
 @pytest.mark.parametrize("cut", [2990, 3050, 3120, 3200])
 def test_state_put_down_within_a_burst_and_taken_up_changes_nothing(baseline, cut):
     parts = list(arrived(*with_burst(4, 200), 4, late_s=2.0, size=10))
-    whole, first, second = (Judge(baseline, REPLAY) for _ in range(3))
+    whole, first, second = (Monitor(baseline, REPLAY) for _ in range(3))
     for part in parts:
         whole.observe(part)
     for part in parts[: cut // 10]:
@@ -101,11 +101,11 @@ def test_state_put_down_within_a_burst_and_taken_up_changes_nothing(baseline, cu
     second.load(first.dump())
     for part in parts[cut // 10 :]:
         second.observe(part)
-    np.testing.assert_array_equal(second.walks, whole.walks)
+    np.testing.assert_array_equal(second.test_statistics, whole.test_statistics)
 
 
 def test_state_of_other_sides_is_refused(baseline):
-    judge = Judge(baseline, REPLAY)
+    judge = Monitor(baseline, REPLAY)
     kept = judge.dump()["late_bursts"]
     kept["sums"] = kept["sums"][:, :, 1:]
     with pytest.raises(ValueError, match="the sides have changed"):

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from river.drift import PageHinkley
 
-from pipeline.detect.detectors.page_hinkley import CAP_SHARE, Bank
-from pipeline.detect.layout.samples import samples_of
+from pipeline.detect.detectors.page_hinkley import CAP_SHARE, PageHinkleyBank
+from pipeline.detect.layout.samples import cut_samples
 from pipeline.detect.one_sided_tests.bets import BETS
 from tests.pipeline.detect.grids import grid_of_channels
 from tests.pipeline.detect.sides import side
@@ -23,8 +23,8 @@ SIDES = [
 COLUMNS = np.array([0, 0, 1, 1, 2])
 
 
-def bank_of(sides=SIDES, columns=COLUMNS) -> Bank:
-    return Bank(sides, columns.max() + 1 + columns, columns, RECOVERY)
+def bank_of(sides=SIDES, columns=COLUMNS) -> PageHinkleyBank:
+    return PageHinkleyBank(sides, columns.max() + 1 + columns, columns, RECOVERY)
 
 
 def walk(bank, channels, panes, times=None):
@@ -97,7 +97,7 @@ def test_walks_equal_a_plain_recursion_with_the_cap_and_missing_values(seed):
         end = begin + int(random.integers(1, 130))
         walk(bank, channels[begin:end], panes[begin:end])
         seen = oracle.block(channels[begin:end], panes[begin:end])
-        np.testing.assert_allclose(bank.walks, seen[-1], rtol=0, atol=1e-9)
+        np.testing.assert_allclose(bank.test_statistics, seen[-1], rtol=0, atol=1e-9)
         thresholds = np.array([own.threshold for own in SIDES])
         capped |= bool((np.abs(seen[-1] - oracle.bases - thresholds[:, None] * CAP_SHARE) < 1e-12).any())
         begin = end
@@ -134,11 +134,11 @@ def test_without_a_cap_it_is_rivers_page_hinkley(seed, monkeypatch):
     x = (random.random(rows) < np.where(np.arange(rows) < 1200, 0.01, 0.08)).astype(float)
     panes = np.repeat(np.arange(rows // 25), 25)
     own = SIDES[0]
-    samples = samples_of(panes)
+    samples = cut_samples(panes)
     monkeypatch.setattr("pipeline.detect.detectors.page_hinkley.CAP_SHARE", math.inf)
     bank = bank_of([own], np.array([0]))
     found = walk(bank, x[:, None], panes)
-    evidence = np.log1p(own.stakes[None, :] * (x[:, None] - own.edge))
+    evidence = np.log1p(own.stakes[None, :] * (x[:, None] - own.null_boundary))
     sums = np.add.reduceat(evidence, samples.starts, axis=0)
     alarms = [river_alarm(sums[:, bet], own.threshold) for bet in range(BETS)]
     expected = min(alarm for alarm in alarms if alarm is not None)
@@ -160,7 +160,7 @@ def test_a_storm_within_one_pane_is_one_event_and_four_panes_fire():
         channels = np.ones((400, 1))
         if walk(bank, channels, np.full(400, pane)):
             fired_in.append(pane)
-        assert bank.walks.max() <= (pane + 1) * SIDES[0].threshold * CAP_SHARE + 1e-9
+        assert bank.test_statistics.max() <= (pane + 1) * SIDES[0].threshold * CAP_SHARE + 1e-9
     assert fired_in[0] == 3
 
 
@@ -168,7 +168,7 @@ def test_the_cap_holds_across_the_blocks_of_one_pane():
     bank = bank_of([SIDES[0]], np.array([0]))
     for _ in range(10):
         assert walk(bank, np.ones((400, 1)), np.full(400, 7)) == []
-    assert bank.walks.max() == pytest.approx(SIDES[0].threshold * CAP_SHARE)
+    assert bank.test_statistics.max() == pytest.approx(SIDES[0].threshold * CAP_SHARE)
 
 
 def test_the_start_is_the_first_record_after_the_last_zero_and_the_tally_counts_from_there():
@@ -188,7 +188,7 @@ def test_the_start_is_the_first_record_after_the_last_zero_and_the_tally_counts_
 def test_records_without_the_signal_are_no_evidence():
     bank = bank_of()
     assert walk(bank, np.full((64, 3), np.nan), np.arange(64)) == []
-    assert not bank.walks.any()
+    assert not bank.test_statistics.any()
 
 
 def test_a_latched_side_says_once_that_it_recovered_and_fires_again():
@@ -221,7 +221,7 @@ def test_most_of_the_way_back_is_sure_soon_but_only_the_band_is_a_recovery(rate,
         if walk(bank, channels, panes):
             recovered_after = index * 400
             break
-    assert bank.walks.max() >= RECOVERY
+    assert bank.test_statistics.max() >= RECOVERY
     assert (recovered_after is not None) is recovers
     assert recovered_after is None or recovered_after < 2000
 
@@ -261,7 +261,7 @@ def test_restart_forgets_walks_and_keeps_latches():
     channels, panes = stream(1, 300)
     walk(bank, channels, panes)
     bank.latch(2, 0.9)
-    bank.restart()
-    assert not bank.walks.any()
+    bank.reset()
+    assert not bank.test_statistics.any()
     assert bank.latched.tolist() == [False, False, True, False, False]
     assert bank.since(0).tally == (0.0, 0.0)

@@ -7,7 +7,7 @@ from pipeline.codec import decode, encode
 from pipeline.detect.findings.first_seen import LABELS_MAX, RECORDS, TOGETHER_MS, FirstSeen
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
-from pipeline.step import Message
+from pipeline.step import RawMessage
 from schemas.drift import Drift
 from schemas.timestamp import format_timestamp
 from schemas.topics import BASELINES
@@ -134,7 +134,7 @@ def test_blocks_and_a_state_taken_up_change_nothing(size):
 
 def test_the_message_is_a_drift_of_its_own_for_each_version():
     step = DetectStep(0, SETTINGS, replay=False)
-    step.control(Message(BASELINES, 0, 0, START_MS, b"key", BASELINE.model_copy(update={"subject": "bot"}).to_json()))
+    step.control(RawMessage(BASELINES, 0, 0, START_MS, b"key", BASELINE.model_copy(update={"subject": "bot"}).to_json()))
     labels = ["v41"] * 200 + ["v42"] * 200 + ["v43"] * 200
     outputs = step.step(
         [
@@ -153,7 +153,7 @@ def test_the_message_is_a_drift_of_its_own_for_each_version():
             for number, label in enumerate(labels)
         ]
     )
-    outputs += step.units["bot"].flush()
+    outputs += step.streams["bot"].flush()
     drifts = [Drift.from_json(each.value) for each in outputs if b'"first_seen"' in each.value]
     assert {each.segment for each in drifts} == {"prompt=v42", "prompt=v43", "build=true"}
     assert len({each.drift_id for each in drifts}) == 3

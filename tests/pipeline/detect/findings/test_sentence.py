@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.detect.findings.finding import Finding
-from pipeline.detect.findings.sentence import percent, sentence
+from pipeline.detect.findings.sentence import percent, describe_finding
 from tests.pipeline.detect.worlds import BY_NAME, START_MS
 
 REFUSED = Finding(
@@ -39,48 +39,48 @@ LATENCY = replace(
 
 
 def test_a_rate_is_told_in_percent_with_its_odds():
-    assert sentence(REFUSED, 0.01, 0.0914) == (
+    assert describe_finding(REFUSED, 0.01, 0.0914) == (
         "refused rose from 1.0 % to 9.1 % (odds x9.9) since 03:12:00Z, 1,412 records; page: evidence 28.3 of 28"
     )
 
 
 def test_a_value_is_told_in_its_unit_with_its_shift_of_rank():
-    assert sentence(LATENCY, 0.5, 0.81).startswith(
+    assert describe_finding(LATENCY, 0.5, 0.81).startswith(
         "latency_ms rose from 812 ms to 2,401 ms (rank +0.31) since 03:12:00Z"
     )
 
 
 def test_a_value_that_falls_says_so():
     falling = replace(LATENCY, signal=BY_NAME["confidence"], side="down", normal=0.81, now=0.62, effect=-0.3)
-    assert sentence(falling, 0.5, 0.2).startswith("confidence fell from 0.810 to 0.620 (rank -0.30)")
+    assert describe_finding(falling, 0.5, 0.2).startswith("confidence fell from 0.810 to 0.620 (rank -0.30)")
 
 
 def test_a_tail_is_told_by_its_share():
     tail = replace(LATENCY, channel="high_tail", effect=10.0)
-    assert "is extreme more often: unusually high in 1.0 % to 9.2 % of records (odds x10)" in sentence(
+    assert "is extreme more often: unusually high in 1.0 % to 9.2 % of records (odds x10)" in describe_finding(
         tail, 0.01, 0.092
     )
 
 
 def test_values_that_are_all_alike_are_told_as_such():
     alike = replace(LATENCY, signal=BY_NAME["length"], channel="dispersion", side="down")
-    assert sentence(alike, 0.5, 0.01).startswith("length hardly varies: spread of ranks 0.50 to 0.01")
+    assert describe_finding(alike, 0.5, 0.01).startswith("length hardly varies: spread of ranks 0.50 to 0.01")
 
 
 def test_evidence_and_recovery_are_told_apart_from_firing():
-    assert "is still off: from 1.0 % to 9.1 %" in sentence(replace(REFUSED, state="evidence"), 0.01, 0.09)
+    assert "is still off: from 1.0 % to 9.1 %" in describe_finding(replace(REFUSED, state="evidence"), 0.01, 0.09)
     back = replace(REFUSED, state="recovered", now=0.011, updated_at=START_MS + 600_000)
-    assert sentence(back, 0.01, 0.011) == "refused came back to 1.1 % (normal 1.0 %) after 10 min"
+    assert describe_finding(back, 0.01, 0.011) == "refused came back to 1.1 % (normal 1.0 %) after 10 min"
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(90, "90 s"), (600, "10 min"), (10_800, "3.0 h")])
 def test_durations_are_readable(seconds, words):
     back = replace(REFUSED, state="recovered", updated_at=START_MS + seconds * 1000)
-    assert sentence(back, 0.01, 0.011).endswith(f"after {words}")
+    assert describe_finding(back, 0.01, 0.011).endswith(f"after {words}")
 
 
 def test_adwin_says_who_saw_it():
-    assert "ADWIN saw the mean change" in sentence(replace(REFUSED, detector="adwin", tier="ticket"), 0.01, 0.09)
+    assert "ADWIN saw the mean change" in describe_finding(replace(REFUSED, detector="adwin", tier="ticket"), 0.01, 0.09)
 
 
 @pytest.mark.parametrize(("share", "words"), [(0.0, "0 %"), (1.0, "100 %"), (0.0001, "0.01 %"), (0.456, "45.6 %")])

@@ -3,10 +3,10 @@ from itertools import pairwise
 
 import pytest
 
-from pipeline.detect.findings.silence import silent_after_s
+from pipeline.detect.findings.silence import silence_threshold_s
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
-from pipeline.step import Message
+from pipeline.step import RawMessage
 from schemas.drift import Drift
 from schemas.relearn import Relearn
 from schemas.topics import BASELINES
@@ -24,7 +24,7 @@ def step_of(*subjects, replay=False, **changes):
     step = DetectStep(0, SETTINGS, replay=replay)
     for offset, subject in enumerate(subjects or ("bot",)):
         baseline = BASELINE.model_copy(update={"subject": subject, "longest_gap_s": 0, "quietest_per_s": 1, **changes})
-        step.control(Message(BASELINES, 0, offset, START_MS, b"key", baseline.to_json()))
+        step.control(RawMessage(BASELINES, 0, offset, START_MS, b"key", baseline.to_json()))
     return step
 
 
@@ -138,7 +138,7 @@ def test_the_message_says_since_when_and_how_long_is_unusual():
 )
 def test_how_long_is_unusual_depends_on_the_baseline(gap_s, quietest_per_s, expected):
     baseline = BASELINE.model_copy(update={"longest_gap_s": gap_s, "quietest_per_s": quietest_per_s})
-    assert silent_after_s(baseline, SETTINGS) == expected
+    assert silence_threshold_s(baseline, SETTINGS) == expected
 
 
 class TestOfAReplay:
@@ -213,9 +213,9 @@ def told_over_a_change(change):
 
 def test_a_silence_ends_as_the_one_that_began_though_another_baseline_came_in_between():
     another = BASELINE.model_copy(update={"subject": "bot", "baseline_version": "another", "source": "file"})
-    assert len(told_over_a_change(Message(BASELINES, 0, 9, START_MS, b"key", another.to_json()))) == 1
+    assert len(told_over_a_change(RawMessage(BASELINES, 0, 9, START_MS, b"key", another.to_json()))) == 1
 
 
 def test_a_silence_ends_while_all_signals_are_learned_anew():
     anew = Relearn(relearn_id="r", subject="bot", at=LATER_MS + MINUTE, signals=[], reason="accepted")
-    assert len(told_over_a_change(Message(BASELINES, 0, 9, START_MS, b"key", anew.to_json()))) == 1
+    assert len(told_over_a_change(RawMessage(BASELINES, 0, 9, START_MS, b"key", anew.to_json()))) == 1

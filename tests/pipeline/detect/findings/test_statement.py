@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from pipeline.detect.findings.latch import Latch
-from pipeline.detect.findings.statement import median_of, segment_name, statement, value_at
-from pipeline.detect.one_sided_tests.one_sided_test import Side
+from pipeline.detect.findings.statement import baseline_median, segment_name, build_finding, value_at_rank
+from pipeline.detect.one_sided_tests.one_sided_test import OneSidedTest
 from schemas.baseline import Channel, SignalBaseline
 from schemas.record import SUBJECT_LENGTH_MAX
 from tests.pipeline.detect.worlds import BY_NAME, START_MS
@@ -26,7 +26,7 @@ LATCH = Latch(0, "page_hinkley", START_MS, START_MS + 5000, 0, "r-1", 30.0, 200)
 
 
 def side(signal, channel):
-    return Side(BY_NAME[signal], channel, "up", "page", 0.02, np.zeros(8), 0.01, 0.01, 1.0, 28.0)
+    return OneSidedTest(BY_NAME[signal], channel, "up", "page", 0.02, np.zeros(8), 0.01, 0.01, 1.0, 28.0)
 
 
 REFUSED = side("refused", "rate")
@@ -34,7 +34,7 @@ REFUSED = side("refused", "rate")
 
 def said(latch=LATCH, *, own=REFUSED, learned=RATE, **changes):
     fields = {"updated_at": START_MS + 5000, "tally": (200.0, 20.0), "now": None, "weighed": (30.0, 28.0)}
-    return statement(own, learned, replace(latch), changes.pop("state", "firing"), **{**fields, **changes})
+    return build_finding(own, learned, replace(latch), changes.pop("state", "firing"), **{**fields, **changes})
 
 
 def test_a_rate_is_told_by_its_share_and_odds():
@@ -73,7 +73,7 @@ def test_what_is_over_because_its_segment_is_gone_says_so():
 
 def test_each_statement_counts_and_the_next_speaks_of_newer_records():
     latch = replace(LATCH, recent=[7.0, 1.0])
-    first = statement(
+    first = build_finding(
         side("refused", "rate"),
         RATE,
         latch,
@@ -88,10 +88,10 @@ def test_each_statement_counts_and_the_next_speaks_of_newer_records():
 
 
 def test_a_value_is_found_by_its_rank_and_a_rate_has_none():
-    assert [value_at(VALUE, rank) for rank in (0.0, 0.5, 0.625, 1.0)] == [100.0, 400.0, 600.0, 1600.0]
-    assert median_of(VALUE) == 400.0
-    assert value_at(RATE, 0.5) is None
-    assert median_of(RATE) is None
+    assert [value_at_rank(VALUE, rank) for rank in (0.0, 0.5, 0.625, 1.0)] == [100.0, 400.0, 600.0, 1600.0]
+    assert baseline_median(VALUE) == 400.0
+    assert value_at_rank(RATE, 0.5) is None
+    assert baseline_median(RATE) is None
 
 
 def test_a_name_fits_a_label_however_long_the_value():

@@ -1,9 +1,9 @@
 import pytest
 
 from pipeline.detect.intake.admission import Admission
-from pipeline.detect.intake.decode import decode
+from pipeline.detect.intake.decode import parse_batch
 from pipeline.detect.intake.originals import Originals
-from pipeline.detect.intake.reader import Reader
+from pipeline.detect.intake.reader import RecordReader
 from pipeline.detect.settings import DetectSettings
 from schemas.dead_letter import DeadLetter
 from tests.pipeline.detect.streams import START_MS, as_json, message
@@ -11,10 +11,10 @@ from tests.pipeline.detect.streams import START_MS, as_json, message
 
 def admit(*fields, replay=False):
     messages = [message(number, as_json(each)) for number, each in enumerate(fields)]
-    decoded = decode([each.value for each in messages], bytes_max=10_000)
+    decoded = parse_batch([each.value for each in messages], bytes_max=10_000)
     admission = Admission(DetectSettings(late_max_s=60, early_max_s=5), replay=replay)
     admitted, letters = admission.admit(
-        Reader().read(decoded.records), decoded.places, Originals(messages, decoded.arrays)
+        RecordReader().read(decoded.records), decoded.places, Originals(messages, decoded.arrays)
     )
     return admitted, {
         letter.offset: letter.reason for letter in (DeadLetter.from_json(out.value) for _, out in letters)

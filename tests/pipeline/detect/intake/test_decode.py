@@ -3,7 +3,7 @@ import random
 
 import pytest
 
-from pipeline.detect.intake.decode import ELEMENTS_MAX, JOINED_MESSAGES, decode, element_of, message_of, parse, place_of
+from pipeline.detect.intake.decode import ELEMENTS_MAX, JOINED_MESSAGES, parse_batch, element_index, message_index, parse_json, position_of
 from tests.hostile import kinds
 from tests.pipeline.detect.streams import START_MS
 
@@ -55,15 +55,15 @@ def outcome(decoded):
 
 
 def together(values):
-    return outcome(decode(values, bytes_max=BYTES_MAX))
+    return outcome(parse_batch(values, bytes_max=BYTES_MAX))
 
 
 def one_by_one(values):
     records, rejects, arrays = [], [], set()
     for index, value in enumerate(values):
-        own_records, own_rejects, own_arrays = outcome(decode([value], bytes_max=BYTES_MAX))
-        records += [(place_of(index, element_of(place)), record) for place, record in own_records]
-        rejects += [(place_of(index, element_of(place)), reason) for place, reason in own_rejects]
+        own_records, own_rejects, own_arrays = outcome(parse_batch([value], bytes_max=BYTES_MAX))
+        records += [(position_of(index, element_index(place)), record) for place, record in own_records]
+        rejects += [(position_of(index, element_index(place)), reason) for place, reason in own_rejects]
         arrays |= {index for _ in own_arrays}
     return records, rejects, arrays
 
@@ -101,11 +101,11 @@ def test_a_long_batch_keeps_every_place():
     values = [b'{"n":%d}' % number for number in range(3 * JOINED_MESSAGES + 5)]
     values[70] = b"?"
     values[100] = b'[{"n":-1},{"n":-2}]'
-    decoded = decode(values, bytes_max=BYTES_MAX)
-    assert [message_of(reject.place) for reject in decoded.rejects] == [70]
+    decoded = parse_batch(values, bytes_max=BYTES_MAX)
+    assert [message_index(reject.place) for reject in decoded.rejects] == [70]
     assert decoded.arrays == {100}
     found = [
-        (message_of(place), element_of(place), record["n"])
+        (message_index(place), element_index(place), record["n"])
         for place, record in zip(decoded.places, decoded.records, strict=True)
     ]
     assert found == [
@@ -135,7 +135,7 @@ def test_a_long_batch_keeps_every_place():
 )
 def test_what_is_no_json_by_the_letter_is_none(text):
     with pytest.raises(ValueError, match="line 1"):
-        parse(text)
+        parse_json(text)
 
 
 @pytest.mark.parametrize(
@@ -151,11 +151,11 @@ def test_what_is_no_json_by_the_letter_is_none(text):
     ],
 )
 def test_what_is_odd_but_json_is_read_as_it_says(text, value):
-    assert parse(text) == value
+    assert parse_json(text) == value
 
 
 def test_nesting_is_read_to_1024_levels():
-    value = parse(b"[" * 1024 + b"]" * 1024)
+    value = parse_json(b"[" * 1024 + b"]" * 1024)
     depth = 0
     while value:
         value = value[0]
@@ -166,20 +166,20 @@ def test_nesting_is_read_to_1024_levels():
 def test_a_message_that_is_read_alone_is_read_among_others():
     deep = b'{"a":' * 1023 + b"1" + b"}" * 1023
     values = [b"{}", deep, b"{}"]
-    assert decode(values, bytes_max=BYTES_MAX).rejects == []
-    assert len(decode(values, bytes_max=BYTES_MAX).records) == 3
+    assert parse_batch(values, bytes_max=BYTES_MAX).rejects == []
+    assert len(parse_batch(values, bytes_max=BYTES_MAX).records) == 3
 
 
 def test_the_limit_on_bytes_is_exact():
     value = b'{"a":"' + b"x" * 92 + b'"}'
     assert len(value) == 100
-    assert decode([value], bytes_max=100).rejects == []
-    assert decode([value], bytes_max=99).rejects[0].reason == "too_large"
+    assert parse_batch([value], bytes_max=100).rejects == []
+    assert parse_batch([value], bytes_max=99).rejects[0].reason == "too_large"
 
 
 def test_the_limit_on_elements_is_exact():
-    assert len(decode([b"[" + b",".join([b"{}"] * ELEMENTS_MAX) + b"]"], bytes_max=BYTES_MAX).records) == ELEMENTS_MAX
-    over = decode([b"[" + b",".join([b"{}"] * (ELEMENTS_MAX + 1)) + b"]"], bytes_max=BYTES_MAX)
+    assert len(parse_batch([b"[" + b",".join([b"{}"] * ELEMENTS_MAX) + b"]"], bytes_max=BYTES_MAX).records) == ELEMENTS_MAX
+    over = parse_batch([b"[" + b",".join([b"{}"] * (ELEMENTS_MAX + 1)) + b"]"], bytes_max=BYTES_MAX)
     assert [reject.reason for reject in over.rejects] == ["too_large"]
 
 

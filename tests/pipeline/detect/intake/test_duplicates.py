@@ -30,7 +30,7 @@ def test_any_batches_and_restarts_find_what_the_obvious_way_finds(seed):
     duplicates, kept, found, start = Duplicates(window), {}, [], 0
     while start < len(keys):
         end = start + rng.randrange(1, 40)
-        found += duplicates.new(keys[start:end])
+        found += duplicates.find_new(keys[start:end])
         start = end
         if rng.random() < 0.5:
             kept.update(duplicates.dump_changed())
@@ -43,26 +43,26 @@ def test_any_batches_and_restarts_find_what_the_obvious_way_finds(seed):
 
 
 def test_all_new_keys_are_new():
-    assert all(Duplicates(64).new([f"k{number}" for number in range(1000)]))
+    assert all(Duplicates(64).find_new([f"k{number}" for number in range(1000)]))
 
 
 def test_a_key_is_known_for_seven_eighths_of_the_window_and_forgotten_after_it():
     for distance, new in ((0, False), (55, False), (64, True)):
         duplicates = Duplicates(64)
-        duplicates.new(["key", *(f"k{number}" for number in range(distance))])
-        assert duplicates.new(["key"]) == [new]
+        duplicates.find_new(["key", *(f"k{number}" for number in range(distance))])
+        assert duplicates.find_new(["key"]) == [new]
 
 
 def test_a_window_of_0_remembers_nothing():
     duplicates = Duplicates(0)
-    assert duplicates.new(["a", "a"]) == [True, True]
+    assert duplicates.find_new(["a", "a"]) == [True, True]
     assert list(duplicates.dump_changed()) == []
 
 
 def test_only_what_changed_is_given_out():
     duplicates = Duplicates(64)
-    duplicates.new([f"k{number}" for number in range(20)])
+    duplicates.find_new([f"k{number}" for number in range(20)])
     assert [name for name, _ in duplicates.dump_changed()] == ["0", "1", "2"]
     assert list(duplicates.dump_changed()) == []
-    duplicates.new(["one more"])
+    duplicates.find_new(["one more"])
     assert [name for name, _ in duplicates.dump_changed()] == ["2"]

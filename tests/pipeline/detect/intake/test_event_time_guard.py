@@ -3,9 +3,9 @@ import base64
 import numpy as np
 import pytest
 
-from pipeline.detect.intake.event_time_guard import GROUPS_MAX, Gate
+from pipeline.detect.intake.event_time_guard import GROUPS_MAX, EventTimeGuard
 from pipeline.detect.intake.originals import Originals
-from pipeline.detect.intake.reader import Reader
+from pipeline.detect.intake.reader import RecordReader
 from pipeline.detect.intake.run import Run
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals.catalogue import SIGNALS
@@ -23,7 +23,7 @@ class Driver:
     """A gate with the watermark that its unit would have."""
 
     def __init__(self):
-        self.gate, self.watermark, self.number = Gate(SETTINGS), 0, 0
+        self.gate, self.watermark, self.number = EventTimeGuard(SETTINGS), 0, 0
         self.used, self.refused = [], []
 
     def __call__(self, *times):
@@ -33,7 +33,7 @@ class Driver:
         messages = [message(self.number + n, as_json(each)) for n, each in enumerate(records)]
         self.number += len(times)
         places = [n << 20 for n in range(len(times))]
-        reader = Reader()
+        reader = RecordReader()
         run = Run(reader.read(records).fields, np.array(times, dtype=np.int64), places)
         admitted, outputs = self.gate.admit(run, self.watermark, Originals(messages, set()), reader)
         self.used += [int(length) for length in admitted.fields.values[:, LENGTH]]
@@ -138,7 +138,7 @@ def test_a_restart_forgets_nothing_that_is_held(at):
     ]
     whole, cut = Driver()(*times), Driver()(*times[:at])
     state = cut.gate.dump()
-    cut.gate = Gate(SETTINGS)
+    cut.gate = EventTimeGuard(SETTINGS)
     cut.gate.load(state)
     cut(*times[at:])
     assert cut.used == whole.used

@@ -3,7 +3,7 @@ import random
 import pytest
 
 from pipeline.detect.intake.fields import joined, no_fields
-from pipeline.detect.intake.reader import Reader
+from pipeline.detect.intake.reader import RecordReader
 from tests.pipeline.detect.records import plainly, some_records
 
 
@@ -11,7 +11,7 @@ from tests.pipeline.detect.records import plainly, some_records
 def test_what_is_picked_cut_and_joined_is_what_those_records_hold(seed):
     rng = random.Random(seed)
     records = some_records(rng, 60)
-    fields = Reader().read(records).fields
+    fields = RecordReader().read(records).fields
     expected = plainly(fields)
     assert any(each["faults"] for each in expected)
     assert any(each["custom"] for each in expected)
@@ -25,5 +25,5 @@ def test_what_is_picked_cut_and_joined_is_what_those_records_hold(seed):
 
 
 def test_none_can_be_picked():
-    fields = Reader().read([{"output": {"length": "x"}, "custom": {"a": 1}}]).fields
+    fields = RecordReader().read([{"output": {"length": "x"}, "custom": {"a": 1}}]).fields
     assert plainly(fields.pick([])) == plainly(fields.cut(1, 1)) == plainly(no_fields()) == []

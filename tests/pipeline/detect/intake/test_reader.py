@@ -2,23 +2,23 @@ import random
 
 import pytest
 
-from pipeline.detect.intake.reader import Reader
+from pipeline.detect.intake.reader import RecordReader
 from tests.pipeline.detect.records import plainly, some_records
 from tests.pipeline.detect.streams import START_MS, outcome, record
 
 
 def fields_of(*records):
-    return Reader().read(records).fields
+    return RecordReader().read(records).fields
 
 
 @pytest.mark.parametrize("seed", range(30))
 def test_records_together_are_read_as_each_alone_whatever_was_read_before(seed):
     rng = random.Random(seed)
-    reader = Reader()
+    reader = RecordReader()
     for _ in range(12):
         records = some_records(rng, rng.choice((1, 2, 5, 40)))
         read = reader.read(records)
-        alone = [Reader().read([each]) for each in records]
+        alone = [RecordReader().read([each]) for each in records]
         assert plainly(read.fields) == [plainly(each.fields)[0] for each in alone]
         assert list(read.subjects) == [each.subjects[0] for each in alone]
         assert list(read.timestamps) == [each.timestamps[0] for each in alone]
@@ -42,7 +42,7 @@ def test_records_together_are_read_as_each_alone_whatever_was_read_before(seed):
 )
 def test_a_record_that_looks_almost_like_those_before_is_not_taken_for_one(other):
     usual = {"subject": "bot", "output": {"length": 7}, "data": {}}
-    reader = Reader()
+    reader = RecordReader()
     for before in (usual, {**usual, "data": None}):
         reader.read([before] * 3)
         found = plainly(reader.read([before, other, before]).fields)
@@ -50,7 +50,7 @@ def test_a_record_that_looks_almost_like_those_before_is_not_taken_for_one(other
 
 
 def test_no_records_have_no_fields():
-    read = Reader().read([])
+    read = RecordReader().read([])
     assert (list(read.subjects), list(read.timestamps), plainly(read.fields)) == ([], [], [])
 
 

@@ -3,10 +3,10 @@ import pytest
 
 from pipeline.detect.baselines.rank import RankTable
 from pipeline.detect.layout.layout import Layout
-from pipeline.detect.layout.samples import samples_of
-from pipeline.detect.one_sided_tests.one_sided_test import sides_of
+from pipeline.detect.layout.samples import cut_samples
+from pipeline.detect.one_sided_tests.one_sided_test import derive_tests
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.signals.channels import VALUE_CHANNELS, of_rank
+from pipeline.detect.signals.channels import VALUE_CHANNELS, from_rank
 from schemas.baseline import Profile
 from tests.pipeline.detect.worlds import BY_NAME, START_MS, block, learned, normal_world
 
@@ -20,7 +20,7 @@ def baseline():
 
 @pytest.fixture(scope="module")
 def layout(baseline):
-    return Layout(baseline, sides_of(baseline, REPLAY)[0])
+    return Layout(baseline, derive_tests(baseline, REPLAY)[0])
 
 
 def broken_world(rows=200):
@@ -35,7 +35,7 @@ def broken_world(rows=200):
 
 def test_a_grid_holds_every_channel_and_where_its_signal_is_carried(baseline, layout):
     part = block(broken_world())
-    samples = samples_of(part.panes)
+    samples = cut_samples(part.panes)
     grid = layout.grid(samples, layout.values(part))
     inside = samples.rows < part.panes.size
     assert not grid.numbers[~inside].any()
@@ -47,12 +47,12 @@ def test_a_grid_holds_every_channel_and_where_its_signal_is_carried(baseline, la
         knots = baseline.signals[signal.name].knots
         ranks = values if knots is None else RankTable(knots).ranks(values)
         for channel in ("rate",) if knots is None else VALUE_CHANNELS:
-            expected = np.nan_to_num(of_rank(channel, ranks))[samples.rows[inside]]
+            expected = np.nan_to_num(from_rank(channel, ranks))[samples.rows[inside]]
             np.testing.assert_array_equal(grid.numbers[:, :, layout.column(signal, channel)][inside], expected)
 
 
 def test_every_side_finds_its_own_columns(baseline, layout):
-    sides, _ = sides_of(baseline, REPLAY)
+    sides, _ = derive_tests(baseline, REPLAY)
     for index, side in enumerate(sides):
         assert layout.signals[layout.side_signals[index]] is side.signal
         assert layout.side_channels[index] == layout.column(side.signal, side.channel)
@@ -62,7 +62,7 @@ def test_every_side_finds_its_own_columns(baseline, layout):
 
 
 def test_signals_that_a_block_has_not_are_carried_by_no_record(baseline):
-    layout = Layout(baseline, sides_of(baseline, REPLAY)[0])
+    layout = Layout(baseline, derive_tests(baseline, REPLAY)[0])
     part = block({"refused": np.ones(10)})
     values = layout.values(part)
     assert values.shape == (11, len(layout.signals))
@@ -73,7 +73,7 @@ def test_signals_that_a_block_has_not_are_carried_by_no_record(baseline):
 
 
 def test_a_block_without_any_watched_signal_carries_nothing(baseline):
-    layout = Layout(baseline, sides_of(baseline, REPLAY)[0])
+    layout = Layout(baseline, derive_tests(baseline, REPLAY)[0])
     assert np.isnan(layout.values(block({"thumbs_down": np.ones(10)}))).all()
 
 
@@ -88,7 +88,7 @@ def test_a_value_is_freed_of_its_hour_and_its_neighbours_are_not(baseline):
     medians = [100.0] * 24
     medians[hour] = 200.0
     cyclic = with_profile(baseline, medians)
-    layout = Layout(cyclic, sides_of(cyclic, REPLAY)[0])
+    layout = Layout(cyclic, derive_tests(cyclic, REPLAY)[0])
     world = broken_world()
     part = block(world)
     values = layout.values(part)
@@ -103,7 +103,7 @@ def test_a_value_is_freed_of_its_hour_and_its_neighbours_are_not(baseline):
 
 def test_a_value_too_large_to_be_freed_is_no_value(baseline):
     cyclic = with_profile(baseline, [1.0] + [1e10] * 23)
-    layout = Layout(cyclic, sides_of(cyclic, REPLAY)[0])
+    layout = Layout(cyclic, derive_tests(cyclic, REPLAY)[0])
     midnight = START_MS - START_MS % 86_400_000
     values = layout.values(block({"latency_ms": np.array([1e300, np.nan, np.inf, 5.0])}, start_ms=midnight))
     own = values[:-1, layout.signals.index(BY_NAME["latency_ms"])]
@@ -113,4 +113,4 @@ def test_a_value_too_large_to_be_freed_is_no_value(baseline):
 def test_a_profile_that_cannot_be_applied_is_refused(baseline):
     cyclic = with_profile(baseline, [0.0] * 24)
     with pytest.raises(ValueError, match="medians above 0"):
-        Layout(cyclic, sides_of(cyclic, REPLAY)[0])
+        Layout(cyclic, derive_tests(cyclic, REPLAY)[0])

@@ -8,7 +8,7 @@ import pytest
 from pipeline.detect.offline.history import learn_history
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
-from pipeline.step import Message
+from pipeline.step import RawMessage
 from schemas.baseline import Baseline
 from schemas.topics import BASELINES, RECORDS
 
@@ -63,7 +63,7 @@ def test_nothing_teaches_nothing():
 def test_the_live_step_would_have_learned_the_same():
     values = list(lines("bot", 5000))
     step = DetectStep(0, SETTINGS, replay=True)
-    outputs = step.step([Message(RECORDS, 0, offset, 0, None, value) for offset, value in enumerate(values)])
+    outputs = step.step([RawMessage(RECORDS, 0, offset, 0, None, value) for offset, value in enumerate(values)])
     (live,) = [Baseline.from_json(output.value) for output in outputs if output.topic == BASELINES]
     learned = learn_history(values[: live.records], SETTINGS).baselines["bot"]
     assert live.records < 5000

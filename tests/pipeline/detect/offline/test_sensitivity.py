@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.detect.baselines.rank import RankTable, knots_of
-from pipeline.detect.offline.sensitivity import shift_to, smallest_changes
+from pipeline.detect.baselines.rank import RankTable, compute_knots
+from pipeline.detect.offline.sensitivity import shift_for_mean_rank, smallest_changes
 from pipeline.detect.settings import DetectSettings
 from schemas.baseline import Baseline, Channel, SignalBaseline
 
@@ -25,13 +25,13 @@ def channel(mean, variance):
 @pytest.mark.parametrize("mean_rank", [0.42, 0.55, 0.58, 0.7])
 def test_values_moved_by_the_shift_have_the_mean_rank(mean_rank):
     values = np.random.default_rng(1).lognormal(6, 0.5, 20_000)
-    knots = np.asarray(knots_of(values))
-    moved = values + shift_to(knots, mean_rank)
+    knots = np.asarray(compute_knots(values))
+    moved = values + shift_for_mean_rank(knots, mean_rank)
     assert RankTable(knots.tolist()).ranks(moved).mean() == pytest.approx(mean_rank, abs=0.003)
 
 
 def test_no_change_of_rank_is_no_shift():
-    assert shift_to(np.linspace(0, 1, 513), 0.5) == pytest.approx(0, abs=1e-3)
+    assert shift_for_mean_rank(np.linspace(0, 1, 513), 0.5) == pytest.approx(0, abs=1e-3)
 
 
 def test_a_rate_tells_the_mean_at_which_it_is_news_and_a_ticket_sees_less():

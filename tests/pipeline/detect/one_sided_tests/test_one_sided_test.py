@@ -3,7 +3,7 @@ import math
 import pytest
 
 from pipeline.correlate.severity.table import default_table
-from pipeline.detect.one_sided_tests.one_sided_test import NEVER_DEMOTED, YEAR_S, fleet_updates, sides_of, threshold
+from pipeline.detect.one_sided_tests.one_sided_test import NEVER_DEMOTED, YEAR_S, fleet_updates, derive_tests, threshold
 from pipeline.detect.settings import DetectSettings
 from tests.pipeline.detect.worlds import learned, normal_world
 
@@ -30,7 +30,7 @@ def test_thresholds_are_those_of_the_design():
 
 def test_a_fleet_and_its_segments_share_the_false_alarms_wished(baseline):
     def heights(**settings):
-        return {side.tier: side.threshold for side in sides_of(baseline, REPLAY.model_copy(update=settings))[0]}
+        return {side.tier: side.threshold for side in derive_tests(baseline, REPLAY.model_copy(update=settings))[0]}
 
     alone = heights(fleet_subjects=1, segments=())
     assert heights(fleet_subjects=1)["page"] - alone["page"] == pytest.approx(math.log(3), abs=0.5)
@@ -51,20 +51,20 @@ def test_what_is_never_demoted_is_what_can_be_a_p1_or_p2():
 
 
 def test_each_tier_has_its_own_threshold(baseline):
-    sides, _ = sides_of(baseline, REPLAY)
+    sides, _ = derive_tests(baseline, REPLAY)
     by_tier = {side.tier: side.threshold for side in sides}
     assert by_tier["ticket"] < by_tier["page"]
     assert {side.threshold for side in sides} == set(by_tier.values())
 
 
 def test_more_false_alarms_allowed_are_a_lower_threshold(baseline):
-    lax = sides_of(baseline, REPLAY.model_copy(update={"false_pages_per_year": 100.0}))[0]
-    strict = sides_of(baseline, REPLAY)[0]
+    lax = derive_tests(baseline, REPLAY.model_copy(update={"false_pages_per_year": 100.0}))[0]
+    strict = derive_tests(baseline, REPLAY)[0]
     assert lax[0].threshold < strict[0].threshold
 
 
 def test_every_side_has_its_bad_direction_and_edge(baseline):
-    sides, unjudged = sides_of(baseline, REPLAY)
+    sides, unjudged = derive_tests(baseline, REPLAY)
     named = {(side.signal.name, side.channel, side.direction, side.tier): side for side in sides}
     assert ("latency_ms", "location", "up", "page") in named
     assert ("latency_ms", "location", "down", "page") not in named
@@ -76,10 +76,10 @@ def test_every_side_has_its_bad_direction_and_edge(baseline):
 
 
 def test_the_way_back_ends_at_the_edge_at_most_and_its_bets_point_home(baseline):
-    for side in sides_of(baseline, REPLAY)[0]:
-        for worst in (0.0, side.mean, side.edge, 0.5, 1.0):
-            null, stakes = side.way_back(worst)
-            assert null >= side.edge - 1e-9 if side.rising else null <= side.edge + 1e-9
+    for side in derive_tests(baseline, REPLAY)[0]:
+        for worst in (0.0, side.mean, side.null_boundary, 0.5, 1.0):
+            null, stakes = side.recovery_test(worst)
+            assert null >= side.null_boundary - 1e-9 if side.rising else null <= side.null_boundary + 1e-9
             assert (stakes < 0).all() if side.rising else (stakes > 0).all()
             assert (1 + stakes * (0 - null) > 0).all()
             assert (1 + stakes * (1 - null) > 0).all()
@@ -90,7 +90,7 @@ def test_what_cannot_be_judged_is_named_with_its_reason(baseline):
     wild = latency.channels["location"].model_copy(update={"slice_deviation": 0.2})
     channels = {**latency.channels, "location": wild}
     signals = {**baseline.signals, "latency_ms": latency.model_copy(update={"channels": channels})}
-    sides, unjudged = sides_of(baseline.model_copy(update={"signals": signals}), REPLAY)
+    sides, unjudged = derive_tests(baseline.model_copy(update={"signals": signals}), REPLAY)
     assert {(each.signal.name, each.channel) for each in unjudged} == {("latency_ms", "location")}
     assert "0.60 by itself" in unjudged[0].reason
     assert any(side.signal.name == "latency_ms" for side in sides)
@@ -99,4 +99,4 @@ def test_what_cannot_be_judged_is_named_with_its_reason(baseline):
 def test_a_signal_that_nobody_knows_or_without_knots_is_not_watched(baseline):
     length = baseline.signals["length"]
     signals = {"nonsense": length, "length": length.model_copy(update={"knots": None})}
-    assert sides_of(baseline.model_copy(update={"signals": signals}), REPLAY) == ([], [])
+    assert derive_tests(baseline.model_copy(update={"signals": signals}), REPLAY) == ([], [])

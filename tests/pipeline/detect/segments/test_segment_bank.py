@@ -4,10 +4,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.detect.layout.grid import by_row
+from pipeline.detect.layout.grid import numbers_by_row
 from pipeline.detect.segments.segment_bank import CAP_SHARE, SegmentBank
-from pipeline.detect.segments.segment_steps import BETS, EVERY, SegmentSteps
-from pipeline.detect.segments.segment_sums import parts_of, sums_of
+from pipeline.detect.segments.segment_steps import BETS, EVERY, SegmentEvidence
+from pipeline.detect.segments.segment_sums import group_rows, sum_groups
 from tests.pipeline.detect.grids import grid_of_channels
 from tests.pipeline.detect.sides import side
 
@@ -34,9 +34,9 @@ def bank_of(sides=SIDES, columns=COLUMNS, slots=VALUES) -> SegmentBank:
 def walk(bank, channels, panes, place, *, times=None, may_fire=lambda _side, _records: True):
     """One block; ``place`` is the slot of each row's value, -1 for none."""
     slots = np.unique(place[place >= 0])
-    parts = parts_of(panes, [np.where(place < 0, -1, np.searchsorted(slots, place))], slots.size)
-    numbers = by_row(grid_of_channels(channels, panes), np.arange(2 * channels.shape[1]))
-    sums = sums_of(parts, numbers, bank.steps.scores(numbers))
+    parts = group_rows(panes, [np.where(place < 0, -1, np.searchsorted(slots, place))], slots.size)
+    numbers = numbers_by_row(grid_of_channels(channels, panes), np.arange(2 * channels.shape[1]))
+    sums = sum_groups(parts, numbers, bank.steps.scores(numbers))
     return bank.observe(slots, sums, panes * 1000 if times is None else times, may_fire)
 
 
@@ -69,7 +69,7 @@ class Oracle:
                 values = channels[panes == pane, COLUMNS[index]]
                 for bet, stake in enumerate(own.stakes[EVERY]):
                     pending = sum(
-                        math.log(1 + stake * (x - own.edge)) * own.weight for x in values if not math.isnan(x)
+                        math.log(1 + stake * (x - own.null_boundary)) * own.weight for x in values if not math.isnan(x)
                     )
                     cap = self.bases[bet, index] + own.threshold * CAP_SHARE
                     self.walks[bet, index] = max(0.0, min(self.walks[bet, index] + pending, cap))
@@ -89,8 +89,8 @@ def test_walks_of_each_value_equal_a_plain_recursion_with_the_cap_and_missing_va
         for value, oracle in enumerate(oracles):
             own = place[part] == value
             oracle.block(channels[part][own], panes[part][own])
-            np.testing.assert_allclose(bank.walks[value], oracle.walks, rtol=0, atol=1e-4)
-        highest = max(highest, bank.walks.max())
+            np.testing.assert_allclose(bank.test_statistics[value], oracle.walks, rtol=0, atol=1e-4)
+        highest = max(highest, bank.test_statistics.max())
         begin = end
     assert highest > 5
 
@@ -103,8 +103,8 @@ def test_a_value_does_not_notice_what_the_others_do():
     noisy[place == 1] = 1.0
     walk(alone, channels[place == 0], panes[place == 0], place[place == 0])
     walk(among, noisy, panes, place)
-    np.testing.assert_allclose(among.walks[0], alone.walks[0], atol=1e-4)
-    assert not alone.walks[1].any()
+    np.testing.assert_allclose(among.test_statistics[0], alone.test_statistics[0], atol=1e-4)
+    assert not alone.test_statistics[1].any()
 
 
 def test_a_storm_within_one_pane_is_one_event_and_five_panes_fire():
@@ -119,7 +119,7 @@ def test_the_cap_holds_across_the_blocks_of_one_pane():
     bank = bank_of([SIDES[0]], np.array([0]), 1)
     for _ in range(10):
         assert walk(bank, np.ones((400, 1)), np.full(400, 7), np.zeros(400, dtype=int)) == []
-    assert bank.walks.max() == pytest.approx(SIDES[0].threshold * CAP_SHARE)
+    assert bank.test_statistics.max() == pytest.approx(SIDES[0].threshold * CAP_SHARE)
 
 
 def broken(rate: float, rows: int, start: int, seed: int):
@@ -179,12 +179,12 @@ def test_a_latched_side_recovers_once_it_is_back_and_not_before(index):
 
 def test_what_is_set_aside_never_fires_and_the_other_sides_go_on():
     bank = bank_of([SIDES[0], SIDES[2]], np.array([0, 1]), 1)
-    bank.set_aside(0, 0)
-    bank.set_aside(0, 1)
+    bank.exclude(0, 0)
+    bank.exclude(0, 1)
     channels = np.ones((40, 2))
     for pane in range(10):
         assert walk(bank, channels, np.full(40, pane), np.zeros(40, dtype=int)) == []
-    assert not bank.walks.any()
+    assert not bank.test_statistics.any()
     bank.clear(0)
     assert any(walk(bank, channels, np.full(40, pane), np.zeros(40, dtype=int)) for pane in range(10, 20))
 
@@ -193,7 +193,7 @@ def test_without_values_only_rates_are_walked():
     bank = bank_of(SIDES[:2], COLUMNS[:2])
     channels, panes, place = stream(1, 300)
     walk(bank, channels[:, :1].repeat(2, axis=1), panes, place)
-    assert bank.walks.any()
+    assert bank.test_statistics.any()
 
 
 def test_state_put_down_and_taken_up_changes_nothing():
@@ -232,22 +232,22 @@ def test_restart_forgets_walks_and_keeps_what_is_latched_or_aside():
     bank = bank_of()
     walk(bank, *stream(1, 300))
     bank.latch(0, 2, 0.9)
-    bank.set_aside(1, 0)
-    bank.restart()
-    assert not bank.walks.any()
+    bank.exclude(1, 0)
+    bank.reset()
+    assert not bank.test_statistics.any()
     assert np.argwhere(bank.latched).tolist() == [[0, 2]]
     assert np.argwhere(bank.aside).tolist() == [[1, 0]]
 
 
 def test_records_that_lie_far_apart_count_for_more_where_neighbours_resemble_each_other():
     sluggish = [replace(side, weight=1 / 8) for side in SIDES]
-    steps = SegmentSteps(sluggish, COLUMNS.max() + 1 + COLUMNS, COLUMNS)
+    steps = SegmentEvidence(sluggish, COLUMNS.max() + 1 + COLUMNS, COLUMNS)
     panes = np.zeros(40, dtype=np.int64)
-    parts = parts_of(panes, [np.zeros(40, dtype=np.int64)], 1)
+    parts = group_rows(panes, [np.zeros(40, dtype=np.int64)], 1)
     numbers = np.ones((40, 2 * int(COLUMNS.max() + 1)))
-    sums = sums_of(parts, numbers, steps.scores(numbers))
+    sums = sum_groups(parts, numbers, steps.scores(numbers))
     slots = np.zeros(1, dtype=np.intp)
-    close, apart = (steps.of(slots, sums, np.array([density])) for density in (1.0, 0.0))
+    close, apart = (steps.evidence_of(slots, sums, np.array([density])) for density in (1.0, 0.0))
     np.testing.assert_allclose(apart, 8 * close)
-    half = steps.of(slots, sums, np.array([0.5]))
+    half = steps.evidence_of(slots, sums, np.array([0.5]))
     np.testing.assert_allclose(half, close * 8 / (1 + 7 * 0.5))

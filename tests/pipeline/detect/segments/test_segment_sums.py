@@ -1,8 +1,8 @@
 import numpy as np
 
 from pipeline.detect.detectors.page_hinkley import NEXT_RECORD
-from pipeline.detect.layout.grid import by_row
-from pipeline.detect.segments.segment_sums import parts_of, sums_of
+from pipeline.detect.layout.grid import numbers_by_row
+from pipeline.detect.segments.segment_sums import group_rows, sum_groups
 from tests.pipeline.detect.grids import grid_of_channels
 
 
@@ -10,7 +10,7 @@ def some_parts():
     panes = np.array([3, 3, 3, 4, 4, 7])
     first = np.array([0, 1, 0, 1, -1, 1])
     second = np.array([2, 2, -1, -1, 2, 2])
-    return panes, (first, second), parts_of(panes, (first, second), 3)
+    return panes, (first, second), group_rows(panes, (first, second), 3)
 
 
 def test_rows_are_sorted_by_value_and_pane_and_those_without_a_value_left_out():
@@ -22,13 +22,13 @@ def test_rows_are_sorted_by_value_and_pane_and_those_without_a_value_left_out():
 
 
 def test_a_block_without_a_value_has_no_parts():
-    assert parts_of(np.array([3, 4]), [np.array([-1, -1])], 1) is None
+    assert group_rows(np.array([3, 4]), [np.array([-1, -1])], 1) is None
 
 
 def test_sums_are_those_of_a_value_in_a_pane():
     panes, places, parts = some_parts()
     numbers = np.random.default_rng(1).random((6, 2))
-    sums = sums_of(parts, numbers, (10 * numbers[:, :1]).astype(np.float32))
+    sums = sum_groups(parts, numbers, (10 * numbers[:, :1]).astype(np.float32))
     for value in range(3):
         for pane, number in enumerate((3, 4, 7)):
             rows = (panes == number) & ((places[0] == value) | (places[1] == value))
@@ -40,7 +40,7 @@ def test_many_values_and_panes_are_sorted_as_few():
     random = np.random.default_rng(2)
     panes = np.arange(600)
     place = random.integers(0, 80, 600)
-    parts = parts_of(panes, [place], 80)
+    parts = group_rows(panes, [place], 80)
     expected = np.lexsort((panes, place))
     np.testing.assert_array_equal(parts.rows, expected)
     np.testing.assert_array_equal(parts.values, place[expected])
@@ -58,4 +58,4 @@ def test_numbers_of_a_grid_come_back_row_by_row():
     channels = random.random((50, 3))
     panes = np.sort(random.integers(0, 9, 50))
     grid = grid_of_channels(channels, panes)
-    np.testing.assert_array_equal(by_row(grid, np.array([3, 5])), channels[:, [0, 2]])
+    np.testing.assert_array_equal(numbers_by_row(grid, np.array([3, 5])), channels[:, [0, 2]])

@@ -2,7 +2,7 @@ import numpy as np
 
 from pipeline.detect.segments.segment_values import FOUNDING_S, LIVE_S, NOT_WATCHED, SegmentValues, densities
 from pipeline.detect.settings import DAY_S
-from pipeline.detect.signals.block import codes
+from pipeline.detect.signals.block import label_indexes
 
 
 def values(limit=3, founding=100):
@@ -61,8 +61,8 @@ def test_a_region_or_tenant_always_settles():
 
 
 def test_codes_tell_the_place_of_each_label_and_of_none_that_has_no_place():
-    assert codes(["a", None, "b", "x", "a"], {"a": 0, "b": 4}).tolist() == [0, -1, 4, -1, 0]
-    assert codes(["a", "b"], {"a": 0, "b": 1}).tolist() == [0, 1]
+    assert label_indexes(["a", None, "b", "x", "a"], {"a": 0, "b": 4}).tolist() == [0, -1, 4, -1, 0]
+    assert label_indexes(["a", "b"], {"a": 0, "b": 1}).tolist() == [0, 1]
 
 
 def test_state_put_down_and_taken_up_is_the_same():

@@ -2,49 +2,49 @@ import numpy as np
 import pytest
 
 from pipeline.detect.signals.catalogue import CATEGORIES, SIGNALS
-from pipeline.detect.signals.channels import bad_sides, channel_names, of_rank, rises, signal_named, tiers
+from pipeline.detect.signals.channels import bad_directions, channel_names, from_rank, mean_rises, signal_by_name, tiers
 from tests.pipeline.detect.worlds import BY_NAME
 
 
 @pytest.mark.parametrize("signal", SIGNALS, ids=lambda signal: signal.name)
 def test_every_signal_is_watched_on_its_bad_side_and_no_other(signal):
-    directions = {direction for channel, direction in bad_sides(signal) if channel != "dispersion"}
+    directions = {direction for channel, direction in bad_directions(signal) if channel != "dispersion"}
     assert directions == ({"up", "down"} if signal.direction == "both" else {signal.direction})
-    assert {channel for channel, _ in bad_sides(signal)} <= set(channel_names(signal.kind))
-    assert all(tiers(signal, channel) for channel, _ in bad_sides(signal))
+    assert {channel for channel, _ in bad_directions(signal)} <= set(channel_names(signal.kind))
+    assert all(tiers(signal, channel) for channel, _ in bad_directions(signal))
 
 
 def test_a_category_has_no_side():
-    assert [bad_sides(category) for category in CATEGORIES] == [[]] * len(CATEGORIES)
+    assert [bad_directions(category) for category in CATEGORIES] == [[]] * len(CATEGORIES)
 
 
 def test_a_cause_never_pages_or_tickets():
     for signal in SIGNALS:
         if signal.role == "cause":
-            assert {tier for channel, _ in bad_sides(signal) for tier in tiers(signal, channel)} == {"cause"}
+            assert {tier for channel, _ in bad_directions(signal) for tier in tiers(signal, channel)} == {"cause"}
 
 
 def test_values_that_are_all_alike_are_bad_of_outputs_but_not_of_machines():
-    assert ("dispersion", "down") in bad_sides(BY_NAME["length"])
-    assert ("dispersion", "down") not in bad_sides(BY_NAME["latency_ms"])
-    assert ("dispersion", "down") not in bad_sides(BY_NAME["index_age_s"])
+    assert ("dispersion", "down") in bad_directions(BY_NAME["length"])
+    assert ("dispersion", "down") not in bad_directions(BY_NAME["latency_ms"])
+    assert ("dispersion", "down") not in bad_directions(BY_NAME["index_age_s"])
 
 
 def test_channels_lie_between_0_and_1_and_absent_stays_absent():
     rank = np.array([0.0, 0.005, 0.5, 0.995, 1.0, np.nan])
-    assert of_rank("low_tail", rank)[:5].tolist() == [1, 1, 0, 0, 0]
-    assert of_rank("high_tail", rank)[:5].tolist() == [0, 0, 0, 1, 1]
-    assert of_rank("dispersion", rank)[[0, 2, 4]].tolist() == [1, 0, 1]
+    assert from_rank("low_tail", rank)[:5].tolist() == [1, 1, 0, 0, 0]
+    assert from_rank("high_tail", rank)[:5].tolist() == [0, 0, 0, 1, 1]
+    assert from_rank("dispersion", rank)[[0, 2, 4]].tolist() == [1, 0, 1]
     for channel in channel_names("amount"):
-        assert np.isnan(of_rank(channel, rank)[5])
+        assert np.isnan(from_rank(channel, rank)[5])
 
 
 def test_a_low_tail_grows_when_its_signal_falls():
-    assert rises("low_tail", "down")
-    assert not rises("location", "down")
+    assert mean_rises("low_tail", "down")
+    assert not mean_rises("location", "down")
 
 
 def test_a_name_that_the_catalogue_does_not_know_is_no_signal():
-    assert signal_named("nonsense", "rate") is None
-    assert signal_named("refused", "amount") is None
-    assert signal_named("custom.toxicity", "rate").kind == "rate"
+    assert signal_by_name("nonsense", "rate") is None
+    assert signal_by_name("refused", "amount") is None
+    assert signal_by_name("custom.toxicity", "rate").kind == "rate"

@@ -4,10 +4,10 @@ import random
 
 import pytest
 
-from pipeline.detect.findings.message import drifts_of
+from pipeline.detect.findings.message import read_drifts
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
-from pipeline.step import Message, Output
+from pipeline.step import RawMessage, Output
 from schemas.baseline import Baseline
 from schemas.dead_letter import DeadLetter
 from schemas.drift import Drift
@@ -21,7 +21,7 @@ END = 9000
 STEP_MS = 40
 
 
-def stream(seed: int, *, refused: float = 0.3) -> list[Message]:
+def stream(seed: int, *, refused: float = 0.3) -> list[RawMessage]:
     rng = random.Random(seed)
     rates = [0.01] * SHIFT + [refused] * (END - SHIFT)
     return [
@@ -32,12 +32,12 @@ def stream(seed: int, *, refused: float = 0.3) -> list[Message]:
 
 def relearn(
     at: int = START_MS + SHIFT * STEP_MS, *, signals: tuple[str, ...] = ("refused",), offset: int = 50
-) -> Message:
+) -> RawMessage:
     content = Relearn(relearn_id="r", subject="bot", at=at, signals=list(signals), reason="accepted")
-    return Message(BASELINES, 0, offset, at, b"k", content.to_json())
+    return RawMessage(BASELINES, 0, offset, at, b"k", content.to_json())
 
 
-def run(step: DetectStep, messages: list[Message], *, told: Message | None = None, at: int = SHIFT) -> list[Output]:
+def run(step: DetectStep, messages: list[RawMessage], *, told: RawMessage | None = None, at: int = SHIFT) -> list[Output]:
     outputs = step.step(messages[:at])
     if told is not None:
         outputs += step.control(told)
@@ -45,7 +45,7 @@ def run(step: DetectStep, messages: list[Message], *, told: Message | None = Non
 
 
 def of_state(outputs: list[Output], state: str) -> list[Drift]:
-    return [drift for drift in drifts_of(outputs) if drift.state == state]
+    return [drift for drift in read_drifts(outputs) if drift.state == state]
 
 
 def fired(outputs: list[Output]) -> list[Drift]:
@@ -112,7 +112,7 @@ def test_a_restart_on_the_way_changes_nothing(cut):
     checkpoint.take(step)
     taken_up = DetectStep(0, SETTINGS, replay=True)
     for offset, output in enumerate(output for output in outputs if output.topic == BASELINES):
-        taken_up.control(Message(BASELINES, 0, offset, START_MS, output.key, output.value))
+        taken_up.control(RawMessage(BASELINES, 0, offset, START_MS, output.key, output.value))
     taken_up.control(relearn())
     checkpoint.restored(taken_up, random.Random(0))
     assert outputs + taken_up.step(messages[cut:]) == expected
@@ -126,7 +126,7 @@ def test_a_request_that_came_while_nobody_was_there_is_met():
     taken_up = DetectStep(0, SETTINGS, replay=True)
     for output in outputs:
         if output.topic == BASELINES:
-            taken_up.control(Message(BASELINES, 0, 0, START_MS, output.key, output.value))
+            taken_up.control(RawMessage(BASELINES, 0, 0, START_MS, output.key, output.value))
     taken_up.control(relearn())
     checkpoint.restored(taken_up, random.Random(0))
     later = taken_up.step(messages[SHIFT:])
@@ -135,7 +135,7 @@ def test_a_request_that_came_while_nobody_was_there_is_met():
 
 
 def test_a_request_that_cannot_be_read_is_a_dead_letter():
-    broken = Message(BASELINES, 0, 1, START_MS, b"k", b'{"type": "relearn", "subject": "bot", "at": "soon"}')
+    broken = RawMessage(BASELINES, 0, 1, START_MS, b"k", b'{"type": "relearn", "subject": "bot", "at": "soon"}')
     [letter] = DetectStep(0, SETTINGS, replay=True).control(broken)
     assert letter.topic == DEAD_LETTERS
     content = DeadLetter.from_json(letter.value or b"")
@@ -162,5 +162,5 @@ def test_a_published_baseline_ends_what_the_one_before_said():
     opened = {drift.drift_id for drift in fired(outputs)}
     assert opened
     newer = baselines(outputs)[0].model_copy(update={"source": "file", "baseline_version": "another"})
-    said = step.control(Message(BASELINES, 0, 9, START_MS, b"k", newer.to_json()))
+    said = step.control(RawMessage(BASELINES, 0, 9, START_MS, b"k", newer.to_json()))
     assert {drift.drift_id for drift in of_state(said, "recovered")} == opened
