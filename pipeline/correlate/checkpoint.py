@@ -24,7 +24,9 @@ Loaded = dict[str, list[tuple[str, dict[str, Any]]]]
 class CheckpointParts:
     """What of the state changed, by kind and name."""
 
-    def __init__(self, clocks: IncidentClocks, deployments: DeploymentHistory, shifts: WorkloadShifts, incidents: IncidentStore) -> None:
+    def __init__(
+        self, clocks: IncidentClocks, deployments: DeploymentHistory, shifts: WorkloadShifts, incidents: IncidentStore
+    ) -> None:
         self._clocks = clocks
         self._deployments = deployments
         self._shifts = shifts

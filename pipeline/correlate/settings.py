@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.correlate.playbook import BusinessHours, ResponseTimes, known_regimes
-from pipeline.correlate.severity import SeverityAdjustment, RuleName, SLA, SeverityRule
+from pipeline.correlate.severity import SLA, RuleName, SeverityAdjustment, SeverityRule
 from pipeline.wording import nearest
 from schemas.incident import Severity
 

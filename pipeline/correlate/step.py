@@ -9,17 +9,17 @@ from pipeline.correlate.decode import Unreadable, decode_message
 from pipeline.correlate.deployments import (
     DeploymentHistory,
     ServedTraffic,
-    is_declared,
-    has_scope,
-    relearn_output,
     affects,
+    has_scope,
+    is_declared,
+    relearn_output,
 )
 from pipeline.correlate.incidents import (
     IncidentClocks,
-    IncidentState,
     IncidentGrouping,
-    IncidentStore,
     IncidentStanding,
+    IncidentState,
+    IncidentStore,
     apply_command,
     missing_field,
     refusal_reason,

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.detectors import PageHinkleyBank, Crossing, Demotion, LateBursts, AdwinBank, adwin_channels
+from pipeline.detect.detectors import AdwinBank, Crossing, Demotion, LateBursts, PageHinkleyBank, adwin_channels
 from pipeline.detect.findings import Finding, Latch, MinuteSeries, RecentValues, build_end, build_finding
-from pipeline.detect.layout import Layout, BlockView, cut_samples
+from pipeline.detect.layout import BlockView, Layout, cut_samples
 from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBE_SIGNALS, Moved, OneSidedTest, derive_tests
-from pipeline.detect.segments import SegmentObservation, SegmentDrifts, Segments, is_single_small_tenant
+from pipeline.detect.segments import SegmentDrifts, SegmentObservation, Segments, is_single_small_tenant
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import Block
 from schemas.baseline import Baseline
@@ -171,7 +171,9 @@ class Monitor:
         share = self._minutes.traffic_share(finding, view) or self._segments.traffic_share(finding.segment, int(pane))
         return replace(told, traffic_share=share)
 
-    def _may_fire(self, view: BlockView, seen: SegmentObservation | None, withheld: set[int], crossing: Crossing) -> bool:
+    def _may_fire(
+        self, view: BlockView, seen: SegmentObservation | None, withheld: set[int], crossing: Crossing
+    ) -> bool:
         """Whether it is no burst that came late, and no bad minute of one user; what one small tenant does is withheld.
 
         Harm is never withheld: that it comes of one tenant, as an attack mostly does, makes it no smaller.

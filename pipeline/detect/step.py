@@ -15,16 +15,25 @@ from pipeline.detect.intake import (
     Admitted,
     Originals,
     PositionedOutput,
-    WatermarkHistory,
     RecordReader,
     Run,
     Watermark,
+    WatermarkHistory,
     decode_batch,
     order_by_position,
     split_by_subject,
 )
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.stream import PARTITION_KEY, MonitoredCount, StreamRestorer, Stream, Written, changed_parts, joined, push_replayed
+from pipeline.detect.stream import (
+    PARTITION_KEY,
+    MonitoredCount,
+    Stream,
+    StreamRestorer,
+    Written,
+    changed_parts,
+    joined,
+    push_replayed,
+)
 from pipeline.step import Input, Output
 from schemas.relearn import Relearn
 from schemas.topics import DEAD_LETTERS
@@ -297,5 +306,7 @@ class DetectStep:
         self._gone.append(self._written.pop(oldest.subject))
         self._counts.update(oldest.counts)
         self._counts["bad_fields"] += oldest.columns.bad_fields.total()
-        self._evicted = MonitoredCount(self._evicted.seen + oldest.monitored.seen, self._evicted.monitored + oldest.monitored.monitored)
+        self._evicted = MonitoredCount(
+            self._evicted.seen + oldest.monitored.seen, self._evicted.monitored + oldest.monitored.monitored
+        )
         return oldest.event_time_guard.release_all(place)

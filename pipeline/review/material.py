@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.correlate.deployments import KnownGood, ServedTraffic, find_rollback, reverts, affects
+from pipeline.correlate.deployments import KnownGood, ServedTraffic, affects, find_rollback, reverts
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
 from schemas.drift import Drift

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from load.world import Floats
-from pipeline.detect.baselines import RankTable, remove_profile, hour_of_day
+from pipeline.detect.baselines import RankTable, hour_of_day, remove_profile
 from pipeline.detect.one_sided_tests import OneSidedTest, derive_tests
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, channels

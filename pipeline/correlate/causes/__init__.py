@@ -10,14 +10,14 @@ from pipeline.correlate.causes.version_split import MINUTES_MIN, shared_minutes
 from pipeline.correlate.causes.workload_shifts import WorkloadShifts, can_explain
 
 __all__ = [
-    "MINUTES_MIN",
     "EXTERNAL_KINDS",
+    "MINUTES_MIN",
     "Diagnosis",
     "DiagnosisContext",
-    "WorkloadShifts",
     "TrafficSplit",
+    "WorkloadShifts",
+    "can_explain",
     "clear_suspect",
     "diagnose",
-    "can_explain",
     "shared_minutes",
 ]

@@ -6,17 +6,23 @@ from dataclasses import dataclass
 from pipeline.correlate.causes.canary import TrafficSplit, traffic_split
 from pipeline.correlate.causes.proximity import Onset
 from pipeline.correlate.causes.recognition import recognise_failure_mode
-from pipeline.correlate.causes.suspects import EXTERNAL_KINDS, SuspectEvidence, clear_suspect, find_deployment, rank_suspects
+from pipeline.correlate.causes.suspects import (
+    EXTERNAL_KINDS,
+    SuspectEvidence,
+    clear_suspect,
+    find_deployment,
+    rank_suspects,
+)
 from pipeline.correlate.deployments import (
     DeploymentHistory,
     KnownGood,
     PastIncident,
     RollbackIndex,
     ServedTraffic,
+    find_kill_switch_use,
+    find_rollback,
     is_declared,
     last_known_good,
-    find_rollback,
-    find_kill_switch_use,
 )
 from pipeline.correlate.incidents import IncidentState
 from pipeline.correlate.playbook import FailureMode, failure_modes
@@ -60,7 +66,9 @@ class Diagnosis:
     switched_off: Deployment | None
 
 
-def diagnose(facts: IncidentState, served: ServedTraffic, known: DiagnosisContext, settings: CorrelateSettings) -> Diagnosis:
+def diagnose(
+    facts: IncidentState, served: ServedTraffic, known: DiagnosisContext, settings: CorrelateSettings
+) -> Diagnosis:
     """Diagnose an incident; ``served`` says which deployments touch it."""
     until = known.clock if facts.resolved_at is None else min(known.clock, facts.resolved_at)
     earliest = facts.started_at - round(settings.lookback_s * 1000)
@@ -83,7 +91,9 @@ def diagnose(facts: IncidentState, served: ServedTraffic, known: DiagnosisContex
     found = suspected(failure_modes.failure_mode_of(lead))
     clear = clear_suspect(found)
     outside = served.provider is not None and (clear is None or clear.kind in EXTERNAL_KINDS)
-    mode = recognise_failure_mode(lead, [*shown, *known.workload_shifts], clear, settings.join_window_s * 1000, outside=outside)
+    mode = recognise_failure_mode(
+        lead, [*shown, *known.workload_shifts], clear, settings.join_window_s * 1000, outside=outside
+    )
     if mode != failure_modes.failure_mode_of(lead):
         found = suspected(mode)
     cause, back, split = find_deployment(clear_suspect(found), earlier), None, None

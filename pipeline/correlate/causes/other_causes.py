@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.correlate.causes.proximity import Onset, proximity, describe_time
+from pipeline.correlate.causes.proximity import Onset, describe_time, proximity
 from pipeline.correlate.incidents import SharedScope
 from pipeline.correlate.playbook import FailureMode, failure_modes, phrases
 from schemas.drift import Drift

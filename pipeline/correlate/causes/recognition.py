@@ -7,7 +7,9 @@ from schemas.drift import Drift
 from schemas.incident import Suspect
 
 
-def recognise_failure_mode(lead: Drift, drifts: Iterable[Drift], cause: Suspect | None, window_ms: float, *, outside: bool) -> FailureMode:
+def recognise_failure_mode(
+    lead: Drift, drifts: Iterable[Drift], cause: Suspect | None, window_ms: float, *, outside: bool
+) -> FailureMode:
     """The mode that an incident is one of.
 
     Parameters

@@ -10,9 +10,9 @@ order to look in, no probability.
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from pipeline.correlate.causes.other_causes import feed_suspects, describe_fit, shared_suspects, workload_suspects
-from pipeline.correlate.causes.proximity import Onset, proximity, describe_time
-from pipeline.correlate.causes.version_split import VersionComparison, served_versions, best_comparison
+from pipeline.correlate.causes.other_causes import describe_fit, feed_suspects, shared_suspects, workload_suspects
+from pipeline.correlate.causes.proximity import Onset, describe_time, proximity
+from pipeline.correlate.causes.version_split import VersionComparison, best_comparison, served_versions
 from pipeline.correlate.deployments import describe_change, version_labels
 from pipeline.correlate.incidents import SharedScope
 from pipeline.correlate.playbook import FailureMode

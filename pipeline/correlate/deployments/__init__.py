@@ -7,14 +7,14 @@ from pipeline.correlate.deployments.declared_changes import is_declared, relearn
 from pipeline.correlate.deployments.deployments import (
     DeploymentHistory,
     ServedTraffic,
+    affects,
     describe_change,
-    version_labels,
     has_scope,
     reverts,
-    affects,
+    version_labels,
 )
 from pipeline.correlate.deployments.known_good import KnownGood, PastIncident, last_known_good
-from pipeline.correlate.deployments.rollbacks import RollbackIndex, find_rollback, find_kill_switch_use
+from pipeline.correlate.deployments.rollbacks import RollbackIndex, find_kill_switch_use, find_rollback
 
 __all__ = [
     "DeploymentHistory",
@@ -22,14 +22,14 @@ __all__ = [
     "PastIncident",
     "RollbackIndex",
     "ServedTraffic",
-    "describe_change",
-    "is_declared",
-    "version_labels",
-    "last_known_good",
-    "has_scope",
-    "relearn_output",
-    "find_rollback",
-    "find_kill_switch_use",
-    "reverts",
     "affects",
+    "describe_change",
+    "find_kill_switch_use",
+    "find_rollback",
+    "has_scope",
+    "is_declared",
+    "last_known_good",
+    "relearn_output",
+    "reverts",
+    "version_labels",
 ]

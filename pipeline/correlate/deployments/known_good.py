@@ -128,7 +128,9 @@ def _rolled_back(line: Sequence[Deployment]) -> Iterator[tuple[str, str]]:
             yield version, "was rolled back"
 
 
-def _failed(line: Sequence[Deployment], incidents: Iterable[PastIncident], start_error_ms: int) -> Iterator[tuple[str, str]]:
+def _failed(
+    line: Sequence[Deployment], incidents: Iterable[PastIncident], start_error_ms: int
+) -> Iterator[tuple[str, str]]:
     """The versions during whose life an incident began. One that was inherited from the version before is not theirs."""
     for past in sorted(incidents, key=lambda each: each.started_at, reverse=True):
         if past.severity == "P4":

@@ -14,12 +14,12 @@ from pipeline.correlate.incidents.tracked import TrackedDrift
 
 __all__ = [
     "IncidentClocks",
-    "IncidentState",
     "IncidentGrouping",
+    "IncidentStanding",
+    "IncidentState",
     "IncidentStore",
     "Reminder",
     "SharedScope",
-    "IncidentStanding",
     "TrackedDrift",
     "apply_command",
     "missing_field",

@@ -18,7 +18,9 @@ def dump(facts: IncidentState) -> dict[str, Any]:
         "subject": facts.subject,
         "opened_by": facts.opened_by,
         "decision": _dumped(facts.decision),
-        "calmer": None if facts.pending_downgrade is None else [facts.pending_downgrade[0], _dumped(facts.pending_downgrade[1])],
+        "calmer": None
+        if facts.pending_downgrade is None
+        else [facts.pending_downgrade[0], _dumped(facts.pending_downgrade[1])],
         "decided_at": facts.decided_at,
         "clock": facts.clock,
         "began": facts.first_started_at,

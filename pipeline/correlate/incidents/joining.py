@@ -30,7 +30,9 @@ SAME_MOMENT = "same moment"
 CAME_BACK = "the same signal, off again soon after"
 
 
-def find_incident(drift: Drift, incidents: Iterable[IncidentState], settings: CorrelateSettings) -> tuple[IncidentState, str] | None:
+def find_incident(
+    drift: Drift, incidents: Iterable[IncidentState], settings: CorrelateSettings
+) -> tuple[IncidentState, str] | None:
     """The incident that a firing drift joins, with the reason; None if it opens one of its own."""
     fitting = [
         (_distance(drift, facts, reason, settings.simultaneous_window_s), facts.incident_id, facts, reason)
@@ -83,7 +85,8 @@ def reason_to_join(drift: Drift, facts: IncidentState, settings: CorrelateSettin
         return "same family"
     is_same_moment = abs(drift.started_at - facts.started_at) <= together_ms
     if is_same_moment and any(
-        can_share_cause(failure_modes.failure_mode_of(drift), failure_modes.failure_mode_of(each)) for each in facts.drifts
+        can_share_cause(failure_modes.failure_mode_of(drift), failure_modes.failure_mode_of(each))
+        for each in facts.drifts
     ):
         return SAME_MOMENT
     spoils = any(family in failure_modes.DOWNSTREAM.get(each, ()) for each in facts.families)
@@ -98,7 +101,9 @@ def _has_moved(drift: Drift, facts: IncidentState) -> bool:
     return any((each.signal, each.side) == (drift.signal, drift.side) for each in facts.drifts)
 
 
-def _distance(drift: Drift, facts: IncidentState, reason: str, simultaneous_window_s: float) -> tuple[bool, bool, bool, int]:
+def _distance(
+    drift: Drift, facts: IncidentState, reason: str, simultaneous_window_s: float
+) -> tuple[bool, bool, bool, int]:
     nearest = min(abs(drift.started_at - each.started_at) for each in facts.drifts)
     is_near = nearest <= simultaneous_window_s * 1000
     return (reason not in ("same signal", CAME_BACK), not is_near, is_near and reason == SAME_MOMENT, nearest)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from pipeline.correlate.incidents.facts import IncidentState
-from pipeline.correlate.incidents.merged_view import merged_line, parent_log, merge_states
+from pipeline.correlate.incidents.merged_view import merge_states, merged_line, parent_log
 
 
 class MergeIndex:

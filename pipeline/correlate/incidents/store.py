@@ -230,7 +230,9 @@ class IncidentStore:
         """
         held, firing = facts.decision, facts.firing
         is_harm = held.severity == "P1" and failure_modes.failure_mode_of(held.drift).is_harmful
-        new = None if is_harm or facts.recovered_at is not None else decide_severity(self._table, firing, self._promises)
+        new = (
+            None if is_harm or facts.recovered_at is not None else decide_severity(self._table, firing, self._promises)
+        )
         if new is None or not is_worse(held.severity, new.severity):
             facts.pending_downgrade = None
         elif facts.pending_downgrade is None:

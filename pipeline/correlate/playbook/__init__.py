@@ -6,7 +6,7 @@ Knows no incident.
 from pipeline.correlate.playbook import failure_modes, phrases
 from pipeline.correlate.playbook.business_hours import BusinessHours
 from pipeline.correlate.playbook.duties import DutyRow, duty_rows, known_regimes
-from pipeline.correlate.playbook.failure_modes import Action, Family, FailureMode
+from pipeline.correlate.playbook.failure_modes import Action, FailureMode, Family
 from pipeline.correlate.playbook.response_times import PLAYBOOK_TIMES, ResponseTimes, response_times_for
 
 __all__ = [
@@ -14,8 +14,8 @@ __all__ = [
     "Action",
     "BusinessHours",
     "DutyRow",
-    "Family",
     "FailureMode",
+    "Family",
     "ResponseTimes",
     "duty_rows",
     "failure_modes",

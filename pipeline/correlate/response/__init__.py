@@ -3,7 +3,7 @@
 May import causes, deployments, incidents and playbook.
 """
 
-from pipeline.correlate.response.change_freeze import deployment_log_line, decide_freeze
+from pipeline.correlate.response.change_freeze import decide_freeze, deployment_log_line
 from pipeline.correlate.response.containment import ContainmentContext, rank_containment
 from pipeline.correlate.response.notifications_due import notifications_due
 from pipeline.correlate.response.reminders import NEVER, add_due_reminders
@@ -12,11 +12,11 @@ from pipeline.correlate.response.targets import response_progress, response_targ
 __all__ = [
     "NEVER",
     "ContainmentContext",
-    "rank_containment",
+    "add_due_reminders",
+    "decide_freeze",
     "deployment_log_line",
     "notifications_due",
-    "decide_freeze",
+    "rank_containment",
     "response_progress",
-    "add_due_reminders",
     "response_targets",
 ]

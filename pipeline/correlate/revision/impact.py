@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from pipeline.correlate.playbook import Family, FailureMode
+from pipeline.correlate.playbook import FailureMode, Family
 
 _MODES: Mapping[str, str] = {
     "pii_exposure": "may have shown personal data in its answers that should not have been there",

@@ -10,16 +10,16 @@ from pipeline.correlate.incidents import IncidentState, newest_lines, shorten
 from pipeline.correlate.playbook import FailureMode, response_times_for
 from pipeline.correlate.response import (
     ContainmentContext,
-    rank_containment,
+    decide_freeze,
     deployment_log_line,
     notifications_due,
-    decide_freeze,
+    rank_containment,
     response_progress,
     response_targets,
 )
 from pipeline.correlate.revision.changes import describe_changes
 from pipeline.correlate.revision.drafts import DraftContext, build_drafts
-from pipeline.correlate.revision.evidence import evidence_lines, segment_names, parent_evidence_lines
+from pipeline.correlate.revision.evidence import evidence_lines, parent_evidence_lines, segment_names
 from pipeline.correlate.revision.summary import write_summary
 from pipeline.correlate.settings import CorrelateSettings
 from schemas.incident import Incident, LogEntry, SignalEvidence

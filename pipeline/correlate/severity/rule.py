@@ -94,4 +94,6 @@ class SeverityRule(BaseModel):
     name: RuleName = Field(description="Name of the rule.")
     severity: Severity = Field(description="Severity that the rule assigns.")
     reason: str = Field(min_length=1, max_length=500, description="Reason that is shown for the severity.")
-    when: DriftConditions = Field(default=DriftConditions(), description="Conditions on one drift of the incident. All must hold.")
+    when: DriftConditions = Field(
+        default=DriftConditions(), description="Conditions on one drift of the incident. All must hold."
+    )

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from pipeline.correlate.playbook import failure_modes
 from pipeline.correlate.severity.adjustment import SeverityAdjustment
-from pipeline.correlate.severity.rule import SLA, SeverityRule, DriftConditions
+from pipeline.correlate.severity.rule import SLA, DriftConditions, SeverityRule
 from pipeline.correlate.severity.table import SeverityTable
 from pipeline.wording import quantity
 from schemas.drift import Drift
@@ -127,7 +127,9 @@ def _decided(table: SeverityTable, drifts: Sequence[Drift], promises: SLAs, laye
         fitted = {id(each) for each in fitting}
         rest = [each for each in drifts if id(each) not in fitted]
         is_harmful = any(failure_modes.failure_mode_of(each).is_harmful for each in fitting)
-        if is_harmful or (rest and is_worse(_decided(table, rest, promises, layers).severity, adjust_severity(rule.severity, -1))):
+        if is_harmful or (
+            rest and is_worse(_decided(table, rest, promises, layers).severity, adjust_severity(rule.severity, -1))
+        ):
             moves = [move for move in moves if move.steps > 0]
     steps = min(max(sum(move.steps for move in moves), -1), 1)
     severity = adjust_severity(rule.severity, steps)

@@ -8,11 +8,11 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from pipeline.correlate.severity.adjustment import SeverityAdjustment, BlastRadius
-from pipeline.correlate.severity.rule import SeverityRule, DriftConditions
+from pipeline.correlate.severity.adjustment import BlastRadius, SeverityAdjustment
+from pipeline.correlate.severity.rule import DriftConditions, SeverityRule
 from pipeline.wording import nearest
 
-TableRow = TypeVar("Row", SeverityRule, SeverityAdjustment)
+TableRow = TypeVar("TableRow", SeverityRule, SeverityAdjustment)
 
 
 @dataclass(frozen=True, slots=True)

@@ -155,7 +155,9 @@ def _freed(column: LearnedColumn, learned: LearnedData) -> tuple[LearnedColumn, 
     return replace(column, values=values), profile
 
 
-def _signal(freed: tuple[LearnedColumn, Profile | None], slice_s: float, settings: DetectSettings) -> SignalBaseline | None:
+def _signal(
+    freed: tuple[LearnedColumn, Profile | None], slice_s: float, settings: DetectSettings
+) -> SignalBaseline | None:
     column, profile = freed
     count = int(column.counts.sum())
     if column.values.size < KEPT_MIN or count == 0:

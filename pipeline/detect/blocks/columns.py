@@ -119,7 +119,9 @@ class Columns:
         """Take up a state; ``KeyError`` if it names a signal that the catalogue has not."""
         for name, kind in state["custom"]:
             self._add_custom(name, kind)
-        places = catalogue.SIGNAL_INDEX | {signal.name: WIDTH + number for number, signal in enumerate(self._custom_signals)}
+        places = catalogue.SIGNAL_INDEX | {
+            signal.name: WIDTH + number for number, signal in enumerate(self._custom_signals)
+        }
         self._sources = [places[name] for name in state["signals"]]
         every = (*catalogue.SIGNALS, *self._custom_signals)
         self.signals = [every[source] for source in self._sources]

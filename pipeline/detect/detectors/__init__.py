@@ -6,6 +6,6 @@ Writes no words. May import layout, one-sided tests and signals.
 from pipeline.detect.detectors.adwin import AdwinBank, adwin_channels
 from pipeline.detect.detectors.demotion import Demotion
 from pipeline.detect.detectors.late_bursts import LateBursts
-from pipeline.detect.detectors.page_hinkley import NEXT_RECORD, PageHinkleyBank, Crossing
+from pipeline.detect.detectors.page_hinkley import NEXT_RECORD, Crossing, PageHinkleyBank
 
-__all__ = ["NEXT_RECORD", "PageHinkleyBank", "Crossing", "Demotion", "LateBursts", "AdwinBank", "adwin_channels"]
+__all__ = ["NEXT_RECORD", "AdwinBank", "Crossing", "Demotion", "LateBursts", "PageHinkleyBank", "adwin_channels"]

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.detectors.page_hinkley import CAP_SHARE, PageHinkleyBank, Crossing
-from pipeline.detect.layout import Layout, BlockView, numbers_by_row
+from pipeline.detect.detectors.page_hinkley import CAP_SHARE, Crossing, PageHinkleyBank
+from pipeline.detect.layout import BlockView, Layout, numbers_by_row
 from pipeline.detect.one_sided_tests import OneSidedTest, rate_evidence
 from pipeline.detect.signals import PANE_MS, Block, channels
 

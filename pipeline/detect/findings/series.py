@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from pipeline.detect.baselines import restore_hour
 from pipeline.detect.findings.finding import Finding
-from pipeline.detect.findings.statement import segment_name, round_significant, value_at_rank
-from pipeline.detect.layout import Layout, BlockView, numbers_by_row
+from pipeline.detect.findings.statement import round_significant, segment_name, value_at_rank
+from pipeline.detect.layout import BlockView, Layout, numbers_by_row
 from pipeline.detect.signals import PANE_MS, label_indexes
 from schemas.baseline import SignalBaseline
 from schemas.drift import MINUTE_MS, SERIES_MAX, Series

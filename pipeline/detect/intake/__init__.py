@@ -12,7 +12,7 @@ from pipeline.detect.intake.fields import WIDTH, Fields, Label, joined_labels
 from pipeline.detect.intake.originals import Originals
 from pipeline.detect.intake.reader import OUT_OF_BOUNDS, TOO_LONG, WRONG_TYPE, RecordReader
 from pipeline.detect.intake.run import PositionedOutput, Run, split_by_subject
-from pipeline.detect.intake.watermark import WatermarkHistory, Watermark, order_by_position
+from pipeline.detect.intake.watermark import Watermark, WatermarkHistory, order_by_position
 
 __all__ = [
     "OUT_OF_BOUNDS",
@@ -22,18 +22,18 @@ __all__ = [
     "Admission",
     "Admitted",
     "Duplicates",
-    "Fields",
     "EventTimeGuard",
+    "Fields",
     "Label",
     "Originals",
     "PositionedOutput",
-    "WatermarkHistory",
     "RecordReader",
     "Run",
     "Watermark",
+    "WatermarkHistory",
     "decode_batch",
-    "order_by_position",
-    "split_by_subject",
     "joined_labels",
+    "order_by_position",
     "parse_json",
+    "split_by_subject",
 ]

@@ -44,7 +44,9 @@ class Admission:
         self._early_ms = int(settings.early_max_s * 1000)
         self._replay = replay
 
-    def admit(self, read: ReadBatch, places: Sequence[int], originals: Originals) -> tuple[Admitted, list[PositionedOutput]]:
+    def admit(
+        self, read: ReadBatch, places: Sequence[int], originals: Originals
+    ) -> tuple[Admitted, list[PositionedOutput]]:
         """Sort the records of a batch, read and each with its place, into those that go on and dead letters."""
         problems = _subject_problems(read.subjects)
         times_ms, time_problems = read_times(read.timestamps)

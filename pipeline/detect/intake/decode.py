@@ -33,7 +33,7 @@ _BLANK = b" \t\r\n"
 assert 1 << _PLACE_BITS > ELEMENTS_MAX  # noqa: S101  a place has room for every element
 
 
-Position = TypeVar("Place", int, NDArray[np.int64])
+Position = TypeVar("Position", int, NDArray[np.int64])
 
 
 def position_of(message: int, element: int = 0) -> int:

@@ -56,7 +56,9 @@ class EventTimeGuard:
         """Records that are neither used nor dead letters yet."""
         return sum(len(group.held) for group in self._groups)
 
-    def admit(self, run: Run, watermark: int, originals: Originals, reader: RecordReader) -> tuple[Run, list[PositionedOutput]]:
+    def admit(
+        self, run: Run, watermark: int, originals: Originals, reader: RecordReader
+    ) -> tuple[Run, list[PositionedOutput]]:
         """Let records through, hold them, or make dead letters of them.
 
         Parameters
@@ -110,7 +112,9 @@ class EventTimeGuard:
         before = np.maximum.accumulate(np.concatenate(([watermark], times_ms[:-1])))
         return bool(((times_ms <= before + self._jump_ms) & (times_ms >= before - self._late_ms)).all())
 
-    def _one_by_one(self, run: Run, watermark: int, originals: Originals, reader: RecordReader) -> tuple[Run, list[PositionedOutput]]:
+    def _one_by_one(
+        self, run: Run, watermark: int, originals: Originals, reader: RecordReader
+    ) -> tuple[Run, list[PositionedOutput]]:
         # By row, time and place; the rows beyond the run's are of records that were held.
         admitted: list[tuple[int, int, int]] = []
         held: list[dict[str, Any]] = []
@@ -137,7 +141,9 @@ class EventTimeGuard:
             [place for _, _, place in admitted],
         ), outputs
 
-    def _hold(self, time_ms: int, original: Original, place: int) -> tuple[list[tuple[int, Original]], list[PositionedOutput]]:
+    def _hold(
+        self, time_ms: int, original: Original, place: int
+    ) -> tuple[list[tuple[int, Original]], list[PositionedOutput]]:
         """Hold a record; what its group releases, if it now has enough, and dead letters of what is given up."""
         outputs: list[PositionedOutput] = []
         group = next((each for each in self._groups if abs(time_ms - each.newest_ms) <= self._jump_ms), None)

@@ -8,4 +8,4 @@ from pipeline.detect.layout.layout import Layout
 from pipeline.detect.layout.samples import Samples, cut_samples
 from pipeline.detect.layout.view import BlockView
 
-__all__ = ["Grid", "Layout", "Samples", "BlockView", "numbers_by_row", "cut_samples"]
+__all__ = ["BlockView", "Grid", "Layout", "Samples", "cut_samples", "numbers_by_row"]

@@ -4,7 +4,15 @@ Nothing in detect imports it.
 """
 
 from pipeline.detect.offline.explain import Explanation, TestTrace, explain
-from pipeline.detect.offline.history import message_batches, learn_history
+from pipeline.detect.offline.history import learn_history, message_batches
 from pipeline.detect.offline.sensitivity import SmallestChange, smallest_changes
 
-__all__ = ["Explanation", "SmallestChange", "TestTrace", "message_batches", "explain", "learn_history", "smallest_changes"]
+__all__ = [
+    "Explanation",
+    "SmallestChange",
+    "TestTrace",
+    "explain",
+    "learn_history",
+    "message_batches",
+    "smallest_changes",
+]

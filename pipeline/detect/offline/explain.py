@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.detect.findings import read_drifts
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.offline.history import message_batches
-from pipeline.detect.one_sided_tests import OneSidedTest, NotTestable
+from pipeline.detect.one_sided_tests import NotTestable, OneSidedTest
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.step import RawMessage

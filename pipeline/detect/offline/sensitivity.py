@@ -48,7 +48,9 @@ def smallest_changes(baseline: Baseline, settings: DetectSettings) -> list[Small
             found.append(SmallestChange(name, side.direction, side.tier, side.null_boundary))
         elif side.channel == "location":
             knots = np.asarray(baseline.signals[name].knots, dtype=np.float64)
-            found.append(SmallestChange(name, side.direction, side.tier, shift_for_mean_rank(knots, side.null_boundary)))
+            found.append(
+                SmallestChange(name, side.direction, side.tier, shift_for_mean_rank(knots, side.null_boundary))
+            )
     found += [
         SmallestChange(gap.signal.name, gap.direction, gap.tier, None, gap.reason)
         for gap in unjudged

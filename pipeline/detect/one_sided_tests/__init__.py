@@ -9,9 +9,19 @@ from pipeline.detect.one_sided_tests.one_sided_test import (
     PAGE_RECORDS,
     PROBE_SIGNALS,
     Moved,
-    OneSidedTest,
     NotTestable,
+    OneSidedTest,
     derive_tests,
 )
 
-__all__ = ["BETS", "NEVER_DEMOTED", "PAGE_RECORDS", "PROBE_SIGNALS", "Moved", "OneSidedTest", "NotTestable", "rate_evidence", "derive_tests"]
+__all__ = [
+    "BETS",
+    "NEVER_DEMOTED",
+    "PAGE_RECORDS",
+    "PROBE_SIGNALS",
+    "Moved",
+    "NotTestable",
+    "OneSidedTest",
+    "derive_tests",
+    "rate_evidence",
+]

@@ -56,7 +56,9 @@ def confidence_high(events: float, records: float, error: float) -> float:
     return 1.0 if events >= records else float(betaincinv(events + 1.0, records - events, 1.0 - error))
 
 
-def compute_band(channel: Channel, name: str, tier: Tier, settings: DetectSettings, *, sides: int, span_s: float) -> Band:
+def compute_band(
+    channel: Channel, name: str, tier: Tier, settings: DetectSettings, *, sides: int, span_s: float
+) -> Band:
     """The band of one channel at one tier.
 
     Each edge is the farthest of three: a confidence limit of the baseline's mean at 1 - 1/(1000 sides), three robust

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.detect.baselines import NONSTATIONARY
 from pipeline.detect.one_sided_tests.band import compute_band
-from pipeline.detect.one_sided_tests.bets import BETS, recovery_bets, departure_bets, interpolate_odds
+from pipeline.detect.one_sided_tests.bets import BETS, departure_bets, interpolate_odds, recovery_bets
 from pipeline.detect.settings import DAY_S, DetectSettings
 from pipeline.detect.signals import ChannelName, Signal, channels
 from schemas.baseline import Baseline, Channel

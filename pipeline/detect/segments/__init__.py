@@ -7,4 +7,4 @@ from pipeline.detect.segments.segment_drifts import SegmentDrifts
 from pipeline.detect.segments.segments import SegmentObservation, Segments
 from pipeline.detect.segments.single_tenant import is_single_small_tenant
 
-__all__ = ["SegmentObservation", "SegmentDrifts", "Segments", "is_single_small_tenant"]
+__all__ = ["SegmentDrifts", "SegmentObservation", "Segments", "is_single_small_tenant"]

@@ -47,7 +47,9 @@ class SegmentDrifts:
         self._latches: dict[Key, Latch] = {}
         self._until = self._resumed = 0
 
-    def findings(self, view: BlockView, seen: SegmentObservation | None, latched: set[Moved]) -> list[tuple[int, Finding]]:
+    def findings(
+        self, view: BlockView, seen: SegmentObservation | None, latched: set[Moved]
+    ) -> list[tuple[int, Finding]]:
         """What there is to say after a block, each with the row that gave rise to it.
 
         Parameters

@@ -79,7 +79,9 @@ class SegmentEvidence:
         np.log(factors, out=factors)
         return factors
 
-    def evidence_of(self, slots: NDArray[np.intp], sums: SegmentSums, densities: NDArray[np.float64]) -> NDArray[np.float64]:
+    def evidence_of(
+        self, slots: NDArray[np.intp], sums: SegmentSums, densities: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
         """The evidence of each pane, shape ``(P, V, 4, S)``.
 
         Parameters

@@ -87,7 +87,9 @@ class SegmentValues:
         self._records = 0
         self._begun: int | None = None
 
-    def observe(self, labels: Sequence[str | None], first_pane: int, last_pane: int) -> tuple[list[SegmentValue], list[SegmentValue]]:
+    def observe(
+        self, labels: Sequence[str | None], first_pane: int, last_pane: int
+    ) -> tuple[list[SegmentValue], list[SegmentValue]]:
         """Take in the labels of a block.
 
         Returns

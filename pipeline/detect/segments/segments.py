@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.findings import segment_name
-from pipeline.detect.layout import Layout, BlockView, numbers_by_row
+from pipeline.detect.layout import BlockView, Layout, numbers_by_row
 from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBE_SIGNALS, Moved, OneSidedTest
 from pipeline.detect.segments.segment_bank import SegmentBank, SegmentCrossing
 from pipeline.detect.segments.segment_sums import SegmentSums, group_rows, sum_groups
-from pipeline.detect.segments.segment_values import NOT_WATCHED, SegmentValues, SegmentValue, densities
+from pipeline.detect.segments.segment_values import NOT_WATCHED, SegmentValue, SegmentValues, densities
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import channels, label_indexes
 
@@ -122,7 +122,9 @@ class Segments:
         for dimension, labels in segments.items() if self.sides else ():
             present = self._present(dimension, labels, view, is_version=dimension in versions)
             if present:
-                places.append(label_indexes(labels, {value.label: len(values) + own for own, value in enumerate(present)}))
+                places.append(
+                    label_indexes(labels, {value.label: len(values) + own for own, value in enumerate(present)})
+                )
                 values += [(dimension, value) for value in present]
         parts = group_rows(block.panes, places, len(values)) if values else None
         if parts is None:
@@ -231,7 +233,9 @@ class Segments:
             )
         return self.dimensions[name]
 
-    def _present(self, dimension: str, labels: Sequence[str | None], view: BlockView, *, is_version: bool) -> list[SegmentValue]:
+    def _present(
+        self, dimension: str, labels: Sequence[str | None], view: BlockView, *, is_version: bool
+    ) -> list[SegmentValue]:
         """The values of a block that have walks; none if their dimension is not watched."""
         panes, own = view.block.panes, self._dimension(dimension)
         own.is_version = own.is_version or is_version or dimension == PROVIDER

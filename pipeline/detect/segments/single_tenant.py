@@ -48,7 +48,8 @@ def _most(segments: Segments, side: int, view: BlockView, seen: SegmentObservati
     everyone = view.grid.totals[-1].take(segments.used)[columns]
     watched = segments.sides[side]
     excess, all_excess = (
-        (1.0 if watched.rising else -1.0) * (sums[..., 1] - watched.null_boundary * sums[..., 0]) for sums in (own, everyone)
+        (1.0 if watched.rising else -1.0) * (sums[..., 1] - watched.null_boundary * sums[..., 0])
+        for sums in (own, everyone)
     )
     if places and all_excess >= CLEAR_EXCESS:
         most = int(np.argmax(excess))

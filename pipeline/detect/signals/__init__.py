@@ -9,4 +9,14 @@ from pipeline.detect.signals.catalogue import Signal
 from pipeline.detect.signals.channels import ChannelName
 from pipeline.detect.signals.label_counts import OTHER_LABEL, LabelCounts
 
-__all__ = ["OTHER_LABEL", "PANE_MS", "Block", "ChannelName", "LabelCounts", "Signal", "catalogue", "channels", "label_indexes"]
+__all__ = [
+    "OTHER_LABEL",
+    "PANE_MS",
+    "Block",
+    "ChannelName",
+    "LabelCounts",
+    "Signal",
+    "catalogue",
+    "channels",
+    "label_indexes",
+]

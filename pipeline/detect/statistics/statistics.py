@@ -110,7 +110,9 @@ class Statistics:
         self._valued = _valued(self._kinds)
         self._moments = np.array(state["moments"], dtype=np.float64).reshape(3, len(self._names))
         self._quantiles.load(state["quantiles"])
-        self._mixes = {name: LabelCounts(self._settings.categories_max, counts) for name, counts in state["mixes"].items()}
+        self._mixes = {
+            name: LabelCounts(self._settings.categories_max, counts) for name, counts in state["mixes"].items()
+        }
         self._panes = deque(((int(p), int(n), float(t)) for p, n, t in state["panes"]), maxlen=THROUGHPUT_PANES)
         self._fingerprints = deque(state["fingerprints"], maxlen=REPETITION_RECORDS)
         self._records = int(state["records"])

@@ -9,4 +9,13 @@ from pipeline.detect.stream.restore import StreamRestorer
 from pipeline.detect.stream.state import changed_parts
 from pipeline.detect.stream.stream import MonitoredCount, Stream
 
-__all__ = ["PARTITION_KEY", "MonitoredCount", "StreamRestorer", "Stream", "Written", "changed_parts", "joined", "push_replayed"]
+__all__ = [
+    "PARTITION_KEY",
+    "MonitoredCount",
+    "Stream",
+    "StreamRestorer",
+    "Written",
+    "changed_parts",
+    "joined",
+    "push_replayed",
+]

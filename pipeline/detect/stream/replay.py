@@ -6,7 +6,7 @@ goes on without it; each is cut where that was so, so that batches make no diffe
 
 from collections.abc import Iterable, Sequence
 
-from pipeline.detect.intake import PositionedOutput, WatermarkHistory, Run
+from pipeline.detect.intake import PositionedOutput, Run, WatermarkHistory
 from pipeline.detect.stream.stream import Stream
 
 _Silences = list[tuple[str, PositionedOutput]]

@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from pipeline.codec import decode
-from pipeline.detect.baselines import PublishedBaseline, Learner
+from pipeline.detect.baselines import Learner, PublishedBaseline
 from pipeline.detect.blocks import loaded
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.stream.relearning import Relearning

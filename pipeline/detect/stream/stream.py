@@ -94,7 +94,9 @@ class Stream:
         judge = self.monitor
         if judge is None:
             return self.judged_before
-        return MonitoredCount(self.judged_before.seen + judge.seen_values, self.judged_before.monitored + judge.judged_values)
+        return MonitoredCount(
+            self.judged_before.seen + judge.seen_values, self.judged_before.monitored + judge.judged_values
+        )
 
     def push(self, run: Run) -> list[PositionedOutput]:
         """Take records that were admitted.

@@ -112,7 +112,8 @@ def _kill_switch(material: Material) -> list[str]:
     used = kill_switches(material)
     if used:
         named = ", ".join(
-            f"{escaped(describe_change(each))} at {moment(each.timestamp)} ({code(each.deployment_id)})" for each in used
+            f"{escaped(describe_change(each))} at {moment(each.timestamp)} ({code(each.deployment_id)})"
+            for each in used
         )
         return [
             *lines,

@@ -11,7 +11,7 @@ from load.world.lines import json_lines
 from load.world.world import World, generate
 from pipeline.correlate.step import CorrelateStep
 from pipeline.detect.step import DetectStep
-from pipeline.step import RawMessage, Output
+from pipeline.step import Output, RawMessage
 from schemas.incident import Incident
 from schemas.topics import ALERTS, BASELINES, DEPLOYMENTS, DRIFTS, RECORDS
 from topologies.configuration.configuration import Configuration

@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.step import CorrelateStep
 from pipeline.detect.signals.catalogue import CATEGORIES, EVENTS, SIGNALS
-from pipeline.step import RawMessage, Output
+from pipeline.step import Output, RawMessage
 from schemas.command import Command
 from schemas.dead_letter import DeadLetter
 from schemas.deployment import Deployment

@@ -125,8 +125,12 @@ SERIES = {"begins_at": "2026-11-24T03:00:00Z", "records": [10, 10], "means": [0.
     ],
 )
 def test_minutes_that_do_not_belong_together_are_no_drift(series):
-    assert isinstance(decode_message(DRIFTS, orjson.dumps(orjson.loads(drift().to_json()) | {"series": [SERIES]})), Drift)
-    assert isinstance(decode_message(DRIFTS, orjson.dumps(orjson.loads(drift().to_json()) | {"series": series})), Unreadable)
+    assert isinstance(
+        decode_message(DRIFTS, orjson.dumps(orjson.loads(drift().to_json()) | {"series": [SERIES]})), Drift
+    )
+    assert isinstance(
+        decode_message(DRIFTS, orjson.dumps(orjson.loads(drift().to_json()) | {"series": series})), Unreadable
+    )
 
 
 def test_a_drift_that_was_seen_before_it_began_is_an_incident_like_any():

@@ -5,7 +5,9 @@ from pipeline.detect.one_sided_tests.one_sided_test import OneSidedTest
 from tests.pipeline.detect.worlds import BY_NAME
 
 
-def side(edge: float, mean: float, *, rising: bool = True, binary: bool = True, weight=1.0, threshold=20.0) -> OneSidedTest:
+def side(
+    edge: float, mean: float, *, rising: bool = True, binary: bool = True, weight=1.0, threshold=20.0
+) -> OneSidedTest:
     """A side of a rate or of a value's location, with the product's own bets."""
     beyond = departure_bets(edge if rising else 1 - edge, 1 / 12, binary=binary)
     return OneSidedTest(

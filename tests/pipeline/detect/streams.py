@@ -8,7 +8,7 @@ import orjson
 
 from pipeline.codec import encode
 from pipeline.detect.step import DetectStep
-from pipeline.step import Input, RawMessage, Output
+from pipeline.step import Input, Output, RawMessage
 from schemas.timestamp import format_timestamp
 from schemas.topics import RECORDS
 

@@ -205,7 +205,9 @@ def first_seen() -> FirstSeen:
 
 
 CASES: dict[type, Case] = {
-    PageHinkleyBank: Case(lambda: PageHinkleyBank(SIDES, LAYOUT.side_channels, LAYOUT.side_carried, 8.0), of_grids_and_times),
+    PageHinkleyBank: Case(
+        lambda: PageHinkleyBank(SIDES, LAYOUT.side_channels, LAYOUT.side_carried, 8.0), of_grids_and_times
+    ),
     Monitor: Case(lambda: Monitor(BASELINE, SETTINGS), of_blocks),
     FirstSeen: Case(first_seen, of_blocks),
     MinuteSeries: Case(lambda: MinuteSeries(LAYOUT), of_views),

@@ -8,7 +8,7 @@ import pytest
 from pipeline.route.dispatch import Delivery
 from pipeline.route.settings import RouteSettings
 from pipeline.route.step import RouteStep
-from pipeline.step import Input, RawMessage, Output
+from pipeline.step import Input, Output, RawMessage
 from schemas.dead_letter import DeadLetter
 from schemas.notification import Notification
 from schemas.topics import ALERTS, COMMANDS, DEAD_LETTERS, NOTIFICATIONS

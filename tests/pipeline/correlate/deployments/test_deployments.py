@@ -73,9 +73,7 @@ def test_a_rollback_says_so_or_brings_the_old_version_back(fields, expected):
 
 
 def test_nothing_takes_itself_back():
-    assert not reverts(
-        deployment(from_version="v1", to_version="v1"), deployment(from_version="v1", to_version="v1")
-    )
+    assert not reverts(deployment(from_version="v1", to_version="v1"), deployment(from_version="v1", to_version="v1"))
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@ import pytest
 from pipeline.correlate.playbook.failure_modes import MODES
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.severity.rule import SLA
-from pipeline.correlate.severity.severity import decide_severity, traffic_share, is_worse
+from pipeline.correlate.severity.severity import decide_severity, is_worse, traffic_share
 from pipeline.correlate.severity.table import SeverityTable, default_table, read_table
 from tests.pipeline.correlate.builders import drift
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pipeline.correlate.severity.adjustment import SeverityAdjustment, BlastRadius
+from pipeline.correlate.severity.adjustment import BlastRadius, SeverityAdjustment
 from pipeline.correlate.severity.severity import decide_severity
 from pipeline.correlate.severity.table import SeverityTable, default_table, read_table
 from tests.pipeline.correlate.builders import drift
@@ -52,7 +52,9 @@ def test_all_problems_of_a_table_are_told_at_once():
 def test_a_move_of_ones_own_is_one_more_and_one_of_the_same_name_takes_the_place_of_the_products():
     canary = drift("refused", segment="prompt=v42", traffic_share=0.05)
     tiny = BlastRadius(below_traffic_share=0.01)
-    stricter = SeverityAdjustment(name="small_part", to="milder", severities=("P3",), reason="hardly anybody is hit", when=tiny)
+    stricter = SeverityAdjustment(
+        name="small_part", to="milder", severities=("P3",), reason="hardly anybody is hit", when=tiny
+    )
     table = default_table().extended((), (stricter,))
     assert len(table.moves) == len(default_table().moves)
     assert decide_severity(table, [canary]).severity == "P3"
@@ -62,7 +64,9 @@ def test_a_move_of_ones_own_is_one_more_and_one_of_the_same_name_takes_the_place
 
 
 def test_a_move_of_ones_own_takes_no_harm_down():
-    milder = SeverityAdjustment(name="mine", to="milder", severities=("P1", "P2"), reason="few", when=BlastRadius(below_traffic_share=1.0))
+    milder = SeverityAdjustment(
+        name="mine", to="milder", severities=("P1", "P2"), reason="few", when=BlastRadius(below_traffic_share=1.0)
+    )
     leak = drift("pii_detected", segment="prompt=v42", traffic_share=0.01)
     assert decide_severity(default_table().extended((), (milder,)), [leak]).severity == "P1"
 
@@ -71,7 +75,13 @@ def test_a_move_neither_leaves_the_ladder_nor_adds_up_to_two_steps():
     rule = read_table(_RULE, "mine.toml").rules[0]
     both = (0.5, 1.0)
     down = [
-        SeverityAdjustment(name=f"m{below}", to="milder", severities=("P2", "P4"), reason="r", when=BlastRadius(below_traffic_share=below))
+        SeverityAdjustment(
+            name=f"m{below}",
+            to="milder",
+            severities=("P2", "P4"),
+            reason="r",
+            when=BlastRadius(below_traffic_share=below),
+        )
         for below in both
     ]
     small = drift("refused", segment="prompt=v42", traffic_share=0.05)

@@ -30,7 +30,9 @@ def of_columns(*columns: LearnedColumn, categories=None) -> LearnedData:
 @pytest.mark.parametrize("seed", range(4))
 def test_a_tail_that_comes_in_runs_is_as_sluggish_as_its_value(seed):
     values = np.repeat(np.random.default_rng(seed).lognormal(size=SLICES * PER_SLICE // 16), 16)
-    channels = build_baseline("s", of_columns(column("latency_ms", values)), "file", SETTINGS).signals["latency_ms"].channels
+    channels = (
+        build_baseline("s", of_columns(column("latency_ms", values)), "file", SETTINGS).signals["latency_ms"].channels
+    )
     times = {name: channel.autocorrelation_time for name, channel in channels.items()}
     assert times["location"] == pytest.approx(16, rel=0.3)
     assert 10 < times["high_tail"] < 25
@@ -41,7 +43,9 @@ def test_a_tail_that_does_not_come_in_runs_is_not_slowed_by_a_value_that_does():
     level = np.repeat(random.normal(size=SLICES * PER_SLICE // 16), 16)
     extreme = random.random(level.size) < 0.01
     values = np.exp(np.where(extreme, 9.0 + random.random(level.size), level))
-    channels = build_baseline("s", of_columns(column("latency_ms", values)), "file", SETTINGS).signals["latency_ms"].channels
+    channels = (
+        build_baseline("s", of_columns(column("latency_ms", values)), "file", SETTINGS).signals["latency_ms"].channels
+    )
     assert channels["location"].autocorrelation_time > 8
     assert channels["high_tail"].autocorrelation_time < 2
 

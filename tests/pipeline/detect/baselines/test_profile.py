@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.detect.baselines.learner import Learner
-from pipeline.detect.baselines.profile import HOUR_MS, HOURS, restore_hour, learn_profile, hourly_factors
+from pipeline.detect.baselines.profile import HOUR_MS, HOURS, hourly_factors, learn_profile, restore_hour
 from pipeline.detect.settings import DAY_S, DetectSettings
 from schemas.baseline import Profile
 from tests.pipeline.detect.worlds import START_MS, blocks

@@ -43,7 +43,9 @@ def test_a_change_within_the_band_is_no_news():
 
 def test_a_change_to_the_better_is_no_news():
     ranks = np.concatenate([np.full(5000, 0.5), np.full(5000, 0.9)])
-    assert feed(AdwinBank([AdwinChannel(1, 0, rate=False, usual=0.5, low=0.47, high=None)], DELTA, RECORDS), ranks) == []
+    assert (
+        feed(AdwinBank([AdwinChannel(1, 0, rate=False, usual=0.5, low=0.47, high=None)], DELTA, RECORDS), ranks) == []
+    )
 
 
 @pytest.mark.parametrize(("usual", "now", "rises"), [(0.05, 0.15, True), (0.95, 0.8, False)])

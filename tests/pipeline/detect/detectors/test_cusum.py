@@ -16,7 +16,9 @@ def test_evidence_is_the_sum_of_logarithms_over_a_sample(seed):
 
 
 def walk(steps, panes, *, before, bases, caps):
-    paths, peaks, after = run_cusum(cut_samples(panes), np.array(steps), np.array(before), np.array(bases), np.array(caps))
+    paths, peaks, after = run_cusum(
+        cut_samples(panes), np.array(steps), np.array(before), np.array(bases), np.array(caps)
+    )
     assert peaks.tolist() == paths.max(axis=0).tolist()
     return paths.T.tolist(), after.tolist()
 

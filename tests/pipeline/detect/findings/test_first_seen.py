@@ -134,7 +134,9 @@ def test_blocks_and_a_state_taken_up_change_nothing(size):
 
 def test_the_message_is_a_drift_of_its_own_for_each_version():
     step = DetectStep(0, SETTINGS, replay=False)
-    step.control(RawMessage(BASELINES, 0, 0, START_MS, b"key", BASELINE.model_copy(update={"subject": "bot"}).to_json()))
+    step.control(
+        RawMessage(BASELINES, 0, 0, START_MS, b"key", BASELINE.model_copy(update={"subject": "bot"}).to_json())
+    )
     labels = ["v41"] * 200 + ["v42"] * 200 + ["v43"] * 200
     outputs = step.step(
         [

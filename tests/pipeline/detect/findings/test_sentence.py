@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 
 from pipeline.detect.findings.finding import Finding
-from pipeline.detect.findings.sentence import percent, describe_finding
+from pipeline.detect.findings.sentence import describe_finding, percent
 from tests.pipeline.detect.worlds import BY_NAME, START_MS
 
 REFUSED = Finding(
@@ -80,7 +80,9 @@ def test_durations_are_readable(seconds, words):
 
 
 def test_adwin_says_who_saw_it():
-    assert "ADWIN saw the mean change" in describe_finding(replace(REFUSED, detector="adwin", tier="ticket"), 0.01, 0.09)
+    assert "ADWIN saw the mean change" in describe_finding(
+        replace(REFUSED, detector="adwin", tier="ticket"), 0.01, 0.09
+    )
 
 
 @pytest.mark.parametrize(("share", "words"), [(0.0, "0 %"), (1.0, "100 %"), (0.0001, "0.01 %"), (0.456, "45.6 %")])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.detect.findings.latch import Latch
-from pipeline.detect.findings.statement import baseline_median, segment_name, build_finding, value_at_rank
+from pipeline.detect.findings.statement import baseline_median, build_finding, segment_name, value_at_rank
 from pipeline.detect.one_sided_tests.one_sided_test import OneSidedTest
 from schemas.baseline import Channel, SignalBaseline
 from schemas.record import SUBJECT_LENGTH_MAX

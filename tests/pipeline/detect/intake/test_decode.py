@@ -3,7 +3,15 @@ import random
 
 import pytest
 
-from pipeline.detect.intake.decode import ELEMENTS_MAX, JOINED_MESSAGES, parse_batch, element_index, message_index, parse_json, position_of
+from pipeline.detect.intake.decode import (
+    ELEMENTS_MAX,
+    JOINED_MESSAGES,
+    element_index,
+    message_index,
+    parse_batch,
+    parse_json,
+    position_of,
+)
 from tests.hostile import kinds
 from tests.pipeline.detect.streams import START_MS
 
@@ -178,7 +186,9 @@ def test_the_limit_on_bytes_is_exact():
 
 
 def test_the_limit_on_elements_is_exact():
-    assert len(parse_batch([b"[" + b",".join([b"{}"] * ELEMENTS_MAX) + b"]"], bytes_max=BYTES_MAX).records) == ELEMENTS_MAX
+    assert (
+        len(parse_batch([b"[" + b",".join([b"{}"] * ELEMENTS_MAX) + b"]"], bytes_max=BYTES_MAX).records) == ELEMENTS_MAX
+    )
     over = parse_batch([b"[" + b",".join([b"{}"] * (ELEMENTS_MAX + 1)) + b"]"], bytes_max=BYTES_MAX)
     assert [reject.reason for reject in over.rejects] == ["too_large"]
 

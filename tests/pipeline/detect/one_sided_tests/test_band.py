@@ -64,7 +64,9 @@ def test_more_sides_widen_every_band():
 
 
 def test_three_deviations_between_slices_are_no_news():
-    edges = compute_band(channel(0.5, variance=1 / 12, deviation=0.05), "location", "page", REPLAY, sides=80, span_s=1800)
+    edges = compute_band(
+        channel(0.5, variance=1 / 12, deviation=0.05), "location", "page", REPLAY, sides=80, span_s=1800
+    )
     assert edges.high == pytest.approx(0.65)
     assert edges.low == pytest.approx(0.35)
 
@@ -141,7 +143,9 @@ def test_what_does_not_move_has_a_tail_that_does_not():
 
 
 def test_until_three_days_a_tail_may_follow_its_value():
-    one, three = (compute_band(channel(0.01), "high_tail", "page", LIVE, sides=80, span_s=days * DAY_S) for days in (1, 3))
+    one, three = (
+        compute_band(channel(0.01), "high_tail", "page", LIVE, sides=80, span_s=days * DAY_S) for days in (1, 3)
+    )
     assert one.high == pytest.approx(shifted_tail(0.01, 0.15)) == pytest.approx(0.0374, rel=0.01)
     assert three.high == pytest.approx(scale_odds(0.01, 2.0))
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.detect.one_sided_tests.bets import BETS, STAKE_MAX, recovery_bets, departure_bets
+from pipeline.detect.one_sided_tests.bets import BETS, STAKE_MAX, departure_bets, recovery_bets
 
 
 @pytest.mark.parametrize("binary", [True, False])

@@ -3,7 +3,7 @@ import math
 import pytest
 
 from pipeline.correlate.severity.table import default_table
-from pipeline.detect.one_sided_tests.one_sided_test import NEVER_DEMOTED, YEAR_S, fleet_updates, derive_tests, threshold
+from pipeline.detect.one_sided_tests.one_sided_test import NEVER_DEMOTED, YEAR_S, derive_tests, fleet_updates, threshold
 from pipeline.detect.settings import DetectSettings
 from tests.pipeline.detect.worlds import learned, normal_world
 

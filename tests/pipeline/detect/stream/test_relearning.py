@@ -7,7 +7,7 @@ import pytest
 from pipeline.detect.findings.message import read_drifts
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
-from pipeline.step import RawMessage, Output
+from pipeline.step import Output, RawMessage
 from schemas.baseline import Baseline
 from schemas.dead_letter import DeadLetter
 from schemas.drift import Drift
@@ -37,7 +37,9 @@ def relearn(
     return RawMessage(BASELINES, 0, offset, at, b"k", content.to_json())
 
 
-def run(step: DetectStep, messages: list[RawMessage], *, told: RawMessage | None = None, at: int = SHIFT) -> list[Output]:
+def run(
+    step: DetectStep, messages: list[RawMessage], *, told: RawMessage | None = None, at: int = SHIFT
+) -> list[Output]:
     outputs = step.step(messages[:at])
     if told is not None:
         outputs += step.control(told)
