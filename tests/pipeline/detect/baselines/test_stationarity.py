@@ -5,7 +5,7 @@ import pytest
 
 from pipeline.detect.baselines import spread
 from pipeline.detect.baselines.learner import Learner
-from pipeline.detect.baselines.stationarity import REASON, is_nonstationary, nonstationary_signals
+from pipeline.detect.baselines.stationarity import NONSTATIONARY, is_nonstationary, nonstationary_signals
 from pipeline.detect.one_sided_tests.one_sided_test import derive_tests
 from pipeline.detect.settings import DAY_S, DetectSettings
 from tests.pipeline.detect.worlds import blocks
@@ -75,7 +75,7 @@ def test_a_baseline_names_what_moved_and_does_not_judge_it():
     baseline = learn(*day(1, step_at=0.5)).baseline("live")
     assert nonstationary_signals(baseline) == ["confidence"]
     sides, unjudged = derive_tests(baseline, SETTINGS)
-    moved = {(gap.signal.name, gap.channel) for gap in unjudged if gap.reason == REASON}
+    moved = {(gap.signal.name, gap.channel) for gap in unjudged if gap.reason == NONSTATIONARY}
     assert ("confidence", "location") in moved
     assert ("confidence", "location") not in {(side.signal.name, side.channel) for side in sides}
     assert "refused" in {side.signal.name for side in sides}
