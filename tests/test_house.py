@@ -5,12 +5,14 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from pathlib import Path
 
 import pytest
 import yaml
 from click import Context
 
+from tests.import_contracts import face, rooms
 from topologies.cli import COMMANDS as DRIFTWIRE
 from topologies.cli import command
 from topologies.configuration.configuration import load
@@ -48,6 +50,80 @@ def test_pure_code_reads_no_clock_no_randomness_and_no_environment(path):
             assert (node.module or "").partition(".")[0] not in banned
         if isinstance(node, ast.Attribute):
             assert not CLOCKS.search(ast.unparse(node)), ast.unparse(node)
+
+
+STEPS = ("pipeline/detect", "pipeline/correlate", "pipeline/route", "pipeline/review", "topologies", "load")
+"""Folders in which a reader finds a file by its name alone."""
+
+ROOMS = [room for room in rooms(["schemas", "pipeline", "topologies", "load"]) if room != "load.bench.yardstick"]
+"""Packages that hold modules only. The yardstick is run as it is."""
+
+WITHOUT_FACE = {
+    "schemas": "one message per file, imported by its file",
+    "topologies.commands": "commands are loaded by their names",
+    "load.commands": "commands are loaded by their names",
+}
+
+FILES_MAX = 12
+FILES_EXCEPTIONS = {
+    "schemas": "one file per message",
+    "topologies.commands": "one file per command",
+}
+
+FACE_MAX = 8
+
+RIDDLES = {
+    *("of", "by", "at", "in", "on", "into", "beside", "between", "together", "aside"),
+    *("told", "said", "kept", "joined", "walked", "shifted", "touched", "moved", "served", "lifted", "given", "ended"),
+    *("each", "own", "place", "whole", "rest", "calm", "stir", "tell"),
+}
+"""Prepositions, participles and everyday words that say nothing alone."""
+
+
+def definitions(path, *kinds):
+    return [node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, kinds)]
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_has_at_most_twelve_files(room):
+    files = [path for path in (ROOT / room.replace(".", "/")).glob("*.py") if path.name != "__init__.py"]
+    assert len(files) <= FILES_MAX or room in FILES_EXCEPTIONS
+
+
+@pytest.mark.parametrize("room", [room for room in ROOMS if room not in WITHOUT_FACE])
+def test_a_room_says_what_belongs_there_and_has_a_small_face(room):
+    source = (ROOT / room.replace(".", "/") / "__init__.py").read_text()
+    docstring = ast.get_docstring(ast.parse(source))
+    assert docstring
+    assert docstring.endswith(".")
+    assert 1 <= len(face(room)) <= FACE_MAX
+
+
+def test_each_class_name_stands_for_one_thing():
+    names = Counter(name for path in SOURCES for name in definitions(path, ast.ClassDef))
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_each_file_name_stands_once_in_a_step(step):
+    names = Counter(path.name for path in (ROOT / step).rglob("*.py") if path.name != "__init__.py")
+    assert [name for name, count in names.items() if count > 1] == []
+
+
+def test_no_function_or_class_is_named_by_a_word_that_says_nothing_alone():
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+    named = {f"{name(path)}: {found}" for path in SOURCES for found in definitions(path, *kinds) if found in RIDDLES}
+    assert named == set()
+
+
+def test_no_private_attribute_is_reached_by_a_string():
+    for path in SOURCES:
+        assert not re.search(r"[gs]etattr\([^()]*, f?[\"']_", path.read_text()), path
+
+
+def test_no_private_module_of_a_dependency_is_imported_but_in_one_guarded_place():
+    pattern = re.compile(r"^\s*(?:from|import) (?!__future__)[a-z]+(?:\.\w+)*\._\w+", re.MULTILINE)
+    assert [name(path) for path in SOURCES if pattern.search(path.read_text())] == []
 
 
 def test_no_source_reads_a_pickle():
@@ -110,7 +186,7 @@ def test_the_contracts_of_imports_hold():
         text=True,
     )
     assert done.returncode == 0, done.stdout
-    assert "3 kept, 0 broken" in done.stdout
+    assert "10 kept, 0 broken" in done.stdout
 
 
 COMPOSE = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
