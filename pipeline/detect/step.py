@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.codec import decode as decode_state
 from pipeline.codec import encode
 from pipeline.detect.baselines import KeptBaselines
-from pipeline.detect.control import line, read_control
+from pipeline.detect.control import read_control
 from pipeline.detect.intake import (
     Admission,
     Admitted,
@@ -26,6 +26,7 @@ from pipeline.detect.intake import (
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.stream import PARTITION_KEY, Judged, Restorer, Unit, Written, changed_parts, joined, push_replayed
 from pipeline.step import Input, Output
+from pipeline.wording import one_line
 from schemas.relearn import Relearn
 from schemas.topics import DEAD_LETTERS
 
@@ -211,7 +212,7 @@ class DetectStep:
             self._counts = Counter(state["counts"])
             self._evicted = Judged(state["seen"], state["judged"])
         except (ValueError, KeyError, TypeError) as problem:
-            yield line(problem)
+            yield one_line(problem)
 
     def _within_limit(self, admitted: Admitted, originals: Originals) -> list[Placed]:
         """Push records into their units, as long as there may be more units."""

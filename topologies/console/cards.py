@@ -14,6 +14,7 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
+from pipeline.wording import duration, quantity
 from schemas.incident import Containment, Incident, SignalEvidence, Suspect
 from schemas.timestamp import format_timestamp
 
@@ -36,12 +37,6 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 _TIERS = ("page", "ticket", "cause")
 _CLOSED = ("resolved", "merged")
 _AFTERWARDS = ("review",)
-_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
-
-_SECOND_MS = 1000
-
-_WHOLE_FROM = 1000
-"""Nobody reads the decimals of a larger number."""
 
 
 def card(incident: Incident) -> RenderableType:
@@ -111,7 +106,7 @@ def _rows(incident: Incident) -> Iterator[tuple[str, Text]]:
     """The labelled lines between the summary and the evidence."""
     day = incident.started_at
     since = f"{_clock(incident.started_at)}, detected {_clock(incident.detected_at, day)}"
-    since += f" ({_duration(incident.detection_gap_s)} later)"
+    since += f" ({duration(incident.detection_gap_s)} later)"
     if incident.resolved_at is not None:
         since += f", resolved {_clock(incident.resolved_at, day)}"
     yield "since", _text(since)
@@ -211,17 +206,8 @@ def _evidence_cells(one: SignalEvidence, day: int) -> tuple[str, str, str, str, 
 
 
 def _amount(value: float, one: SignalEvidence) -> str:
-    """A value as a table has room for: a rate in per cent, a duration with its unit, anything else as a number.
-
-    Of a tail, what is told is the value itself.
-    """
-    if one.channel == "rate":
-        return f"{value * 100:.3g} %"
-    if one.unit == "s":
-        return _duration(value)
-    if one.unit == "ms":
-        return f"{value:.3g} ms" if abs(value) < _SECOND_MS else _duration(value / _SECOND_MS)
-    return f"{value:,.0f}" if abs(value) >= _WHOLE_FROM else f"{value:.4g}"
+    """Format a value for the table, which has room for the units of time only. For a tail it is the value itself."""
+    return quantity(value, one.unit if one.unit in ("s", "ms") else "", one.channel)
 
 
 def _effect(one: SignalEvidence) -> str:
@@ -230,22 +216,6 @@ def _effect(one: SignalEvidence) -> str:
     if one.effect_kind == "rank_shift":
         return f"rank {one.effect:+.2f}"
     return f"x{one.effect:.3g}"
-
-
-def _duration(seconds: float) -> str:
-    """Seconds for a person.
-
-    >>> _duration(41), _duration(90), _duration(5400), _duration(200_000)
-    ('41 s', '1.5 min', '1.5 h', '2.31 days')
-    """
-    size = abs(seconds)
-    if size < _MINUTE_S:
-        return f"{seconds:.3g} s"
-    if size < _HOUR_S:
-        return f"{seconds / _MINUTE_S:.3g} min"
-    if size < 2 * _DAY_S:
-        return f"{seconds / _HOUR_S:.3g} h"
-    return f"{seconds / _DAY_S:.3g} days"
 
 
 def _clock(at: int, day: int | None = None) -> str:

@@ -9,7 +9,6 @@ from pipeline.detect.findings.first_seen import FirstSeen
 from pipeline.detect.findings.latch import Latch
 from pipeline.detect.findings.message import drift_of, drift_output, drifts_of
 from pipeline.detect.findings.recent_values import Recent
-from pipeline.detect.findings.sentence import percent
 from pipeline.detect.findings.series import Minutes
 from pipeline.detect.findings.silence import Silence, silent_after_s
 from pipeline.detect.findings.statement import ended, segment_name, statement, value_at
@@ -26,7 +25,6 @@ __all__ = [
     "drifts_of",
     "effect_of",
     "ended",
-    "percent",
     "segment_name",
     "silent_after_s",
     "statement",
