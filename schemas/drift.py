@@ -10,7 +10,7 @@ from schemas.timestamp import Timestamp
 
 Layer = Literal["infrastructure", "output", "data", "safety", "custom", "derived"]
 Tier = Literal["page", "ticket", "cause"]
-Side = Literal["up", "down"]
+Direction = Literal["up", "down"]
 DriftState = Literal["firing", "evidence", "recovered"]
 Detector = Literal["page_hinkley", "adwin", "first_seen", "silence"]
 
@@ -73,7 +73,7 @@ class Drift(Message):
     unit: Label = ""
     failure_mode: Label = Field(default="unknown", description="Failure mode of the signal in the catalogue.")
     channel: Label = Field(description="rate, location, high_tail, low_tail, dispersion, silence or first_seen.")
-    side: Side
+    side: Direction
     tier: Tier
     detector: Detector
     baseline_version: Label

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from pipeline.wording import duration, quantity
-from schemas.incident import Containment, Incident, SignalEvidence, Suspect
+from schemas.incident import CLOSED, Containment, Incident, SignalEvidence, Suspect
 from schemas.timestamp import format_timestamp
 
 WIDTH = 80
@@ -35,7 +35,6 @@ COLOURS = {"P1": "bold white on red", "P2": "bold red", "P3": "bold yellow", "P4
 _BREAKS = re.compile(r"[\n\r\t]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _TIERS = ("page", "ticket", "cause")
-_CLOSED = ("resolved", "merged")
 _AFTERWARDS = ("review",)
 
 
@@ -80,7 +79,7 @@ def print_drafts(incident: Incident, stream: TextIO) -> None:
 
 
 def _parts(incident: Incident) -> Iterator[RenderableType]:
-    colour = COLOURS[incident.severity] if incident.status not in _CLOSED else "bold green"
+    colour = COLOURS[incident.severity] if incident.status not in CLOSED else "bold green"
     head = f"{incident.severity} {incident.status.upper()}"
     yield Rule(Text(f" {head} ", style=colour), style=colour, align="left", characters="━")
     yield _text(incident.title, style="bold")
@@ -110,7 +109,7 @@ def _rows(incident: Incident) -> Iterator[tuple[str, Text]]:
     if incident.resolved_at is not None:
         since += f", resolved {_clock(incident.resolved_at, day)}"
     yield "since", _text(since)
-    closed = incident.status in _CLOSED
+    closed = incident.status in CLOSED
     if not closed:
         to_do = sorted(incident.containment, key=_rank)[:CONTAINMENTS_MAX]
         yield from _numbered("do", map(_containment, to_do), "bold")
@@ -136,7 +135,7 @@ def _rows(incident: Incident) -> Iterator[tuple[str, Text]]:
 
 def _due(incident: Incident) -> Iterator[tuple[str, Text]]:
     """What is due by when: what is overdue by the incident's newest moment first, what is done last. Then the duties."""
-    day, now, closed = incident.started_at, incident.updated_at, incident.status in _CLOSED
+    day, now, closed = incident.started_at, incident.updated_at, incident.status in CLOSED
     said: dict[str, list[str]] = {"overdue": [], "due": [], "done": []}
     for one in sorted(incident.response_targets, key=lambda target: target.due_at):
         if closed and one.name not in _AFTERWARDS:
