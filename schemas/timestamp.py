@@ -77,6 +77,15 @@ def clock_time(milliseconds: int) -> str:
     return format_timestamp(milliseconds)[11:19] + "Z"
 
 
+def date_time(milliseconds: int) -> str:
+    """Format the UTC date and time of day, to the second.
+
+    >>> date_time(1795489920123)
+    '2026-11-24 03:12:00Z'
+    """
+    return format_timestamp(milliseconds)[:19].replace("T", " ") + "Z"
+
+
 def date_minute(milliseconds: int) -> str:
     """Format the UTC date and time of day, to the minute.
 

@@ -27,14 +27,14 @@ from schemas.notification import Notification
 from schemas.topics import ALERTS, COMMANDS, NOTIFICATIONS
 
 SETTINGS_HASH = "any"
-"""The state is valid for any settings: what a receiver was sent does not depend on the routes."""
+"""Settings hash of all state. The state is valid for any settings, because what was sent does not depend on them."""
 
 _INCIDENT = "incident/"
 _SILENCE = "silence/"
 
 
 class RouteStep:
-    """Decides for each incident revision which receivers are sent it. Implements ``pipeline.step.Step``.
+    """The route step. Decides which receivers are sent an incident revision. Implements ``pipeline.step.Step``.
 
     A revision that is not newer than the newest one seen is ignored, so reading an alert twice changes nothing. The
     receivers are those of the route tree, and those that were sent the incident before but not its end. Time is the

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from pipeline.wording import duration, quantity
 from schemas.incident import CLOSED, Containment, Incident, SignalEvidence, Suspect
-from schemas.timestamp import format_timestamp
+from schemas.timestamp import clock_time, date_time
 
 WIDTH = 80
 """Columns of the plain text, and what the card is laid out for."""
@@ -219,9 +219,8 @@ def _effect(one: SignalEvidence) -> str:
 
 def _clock(at: int, day: int | None = None) -> str:
     """A point in time in UTC; without its date where that is the date of ``day``."""
-    date, _, time = format_timestamp(at).partition("T")
-    known = day is not None and format_timestamp(day).startswith(date)
-    return f"{time[:8]}Z" if known else f"{date} {time[:8]}Z"
+    same_date = day is not None and date_time(at)[:10] == date_time(day)[:10]
+    return clock_time(at) if same_date else date_time(at)
 
 
 def _grid() -> Table:
