@@ -6,7 +6,7 @@ from typing import Literal, cast
 
 from pipeline.step import Input, Output
 from schemas.dead_letter import DeadLetter, DeadLetterReason
-from schemas.timestamp import LATEST_MS, SECONDS_BY_MISTAKE_BELOW
+from schemas.timestamp import EARLIEST_MS, LATEST_MS
 from schemas.topics import DEAD_LETTERS
 
 DETAIL_LENGTH_MAX = 500
@@ -50,7 +50,7 @@ def dead_letter(
         partition=message.partition,
         offset=message.offset,
         index=index,
-        appended_at=message.timestamp if SECONDS_BY_MISTAKE_BELOW <= message.timestamp <= LATEST_MS else None,
+        appended_at=message.timestamp if EARLIEST_MS <= message.timestamp <= LATEST_MS else None,
         key_base64=None if message.key is None else b64encode(message.key).decode(),
         value_base64=None if content is None else b64encode(content).decode(),
     )
