@@ -1,4 +1,4 @@
-"""How every step sets a message aside: whole, with the reason, under an id that a repetition has too."""
+"""Dead letters of every step: the full message, the reason, and a deterministic id."""
 
 from base64 import b64encode
 from hashlib import blake2b
@@ -6,11 +6,11 @@ from typing import Literal, cast
 
 from pipeline.step import Input, Output
 from schemas.dead_letter import DeadLetter, DeadLetterReason
-from schemas.timestamp import LATEST_MS, SECONDS_BY_MISTAKE_BELOW
+from schemas.timestamp import EARLIEST_MS, LATEST_MS
 from schemas.topics import DEAD_LETTERS
 
 DETAIL_LENGTH_MAX = 500
-"""Characters of a detail; the rest of a longer one is cut."""
+"""Maximum characters of a detail. The rest is cut off."""
 
 
 def dead_letter(
@@ -21,28 +21,28 @@ def dead_letter(
     *,
     index: int | None = None,
     value: bytes | None = None,
-    about: str = "",
+    receiver: str = "",
 ) -> Output:
-    """A dead letter for a message, or for one element of an array in it.
+    """Build the dead letter of a message, or of one element of an array in it.
 
     Parameters
     ----------
     step
-        The step that could not use it.
+        The step that could not use the message.
     message
-        The message as it came.
+        The message as it arrived.
     reason, detail
-        The reason for programs, and the same for a person. No text of a record's own goes into it.
+        The reason for programs and for people. The detail must not contain text from a record.
     index, value
-        Of an element of an array: its place, and its JSON.
-    about
-        Which of several failures with one whole message, where there can be several: the receiver that refused it.
+        Position and JSON of an element of an array.
+    receiver
+        The receiver that refused the message. Several receivers can refuse one message.
     """
-    place = f"{message.topic}/{message.partition}/{message.offset}/{about if index is None else index}"
-    identity = blake2b(place.encode(), digest_size=12).hexdigest()
+    position = f"{message.topic}/{message.partition}/{message.offset}/{receiver if index is None else index}"
+    dead_letter_id = blake2b(position.encode(), digest_size=12).hexdigest()
     content = message.value if index is None else value
     letter = DeadLetter(
-        dead_letter_id=identity,
+        dead_letter_id=dead_letter_id,
         step=cast(Literal["detect", "correlate", "route"], step),
         reason=reason,
         detail=detail[:DETAIL_LENGTH_MAX],
@@ -50,8 +50,8 @@ def dead_letter(
         partition=message.partition,
         offset=message.offset,
         index=index,
-        appended_at=message.timestamp if SECONDS_BY_MISTAKE_BELOW <= message.timestamp <= LATEST_MS else None,
+        appended_at=message.timestamp if EARLIEST_MS <= message.timestamp <= LATEST_MS else None,
         key_base64=None if message.key is None else b64encode(message.key).decode(),
         value_base64=None if content is None else b64encode(content).decode(),
     )
-    return Output(DEAD_LETTERS, identity.encode(), letter.to_json())
+    return Output(DEAD_LETTERS, dead_letter_id.encode(), letter.to_json())

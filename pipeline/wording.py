@@ -1,68 +1,133 @@
-"""Numbers, durations and percentages in words, and the nearest known name. The one place for how a person reads them."""
+"""Text for people: durations, numbers, percentages, hints for a misspelt name, and errors on one line."""
 
-import difflib
 from collections.abc import Iterable
+from difflib import get_close_matches
 
-_PERCENT_DECIMALS = 0.1
-"""Percent: from here on one decimal, below it two significant digits."""
+from pydantic import ValidationError
 
+SIMILARITY_MIN = 0.6
+"""Minimum similarity (0 to 1) of a known name that is suggested. Higher values suggest fewer names."""
 
-_SECONDS_FROM_MS = 10_000
-"""Milliseconds: from here on they are told as seconds."""
+NAMES_MAX = 12
+"""Maximum known names that a hint lists if none is similar."""
 
-
-_LARGE = 100
-"""From here on a number is written without decimals."""
-
+PROBLEMS_MAX = 5
+"""Maximum invalid fields that a line names."""
 
 _DAY_S, _HOUR_S, _MINUTE_S = 86_400, 3_600, 60
 
+_FRACTIONS_BELOW_S = 10
+"""Seconds. Shorter durations show fractions of a second."""
+
+_SECONDS_FROM_MS = 10_000
+"""Milliseconds. Longer times are shown in seconds."""
+
+_INTEGER_FROM = 100
+"""Numbers from here on are shown without decimals."""
+
 
 def duration(seconds: float) -> str:
-    """A length of time, in its two largest units.
+    """Format a length of time in its two largest units.
 
-    >>> duration(20), duration(7_500), duration(90_000)
-    ('20 s', '2 h 5 min', '1 d 1 h')
+    >>> duration(0.43), duration(20), duration(7_500), duration(90_000)
+    ('0.43 s', '20 s', '2 h 5 min', '1 d 1 h')
     """
-    whole = round(abs(seconds))
-    if whole < _MINUTE_S:
-        return f"{whole} s"
-    if whole < _HOUR_S:
-        return _two(whole // _MINUTE_S, "min", whole % _MINUTE_S, "s")
-    if whole < _DAY_S:
-        return _two(whole // _HOUR_S, "h", whole % _HOUR_S // _MINUTE_S, "min")
-    return _two(whole // _DAY_S, "d", whole % _DAY_S // _HOUR_S, "h")
+    if abs(seconds) < _FRACTIONS_BELOW_S:
+        return f"{round(abs(seconds), 3):.2g} s"
+    rounded = round(abs(seconds))
+    if rounded < _MINUTE_S:
+        return f"{rounded} s"
+    if rounded < _HOUR_S:
+        return _two_units(rounded // _MINUTE_S, "min", rounded % _MINUTE_S, "s")
+    if rounded < _DAY_S:
+        return _two_units(rounded // _HOUR_S, "h", rounded % _HOUR_S // _MINUTE_S, "min")
+    return _two_units(rounded // _DAY_S, "d", rounded % _DAY_S // _HOUR_S, "h")
+
+
+def percent(share: float) -> str:
+    """Format a share as a percentage: one decimal from 1 % on, two significant digits below.
+
+    >>> percent(0.0914), percent(0.00021), percent(0.0), percent(1.0)
+    ('9.1 %', '0.021 %', '0 %', '100 %')
+    """
+    value = 100 * share
+    if share in (0.0, 1.0):
+        return f"{value:.0f} %"
+    return f"{value:.1f} %" if value >= 1 else f"{value:.2g} %"
+
+
+def number(value: float) -> str:
+    """Format a number with about three significant digits.
+
+    >>> number(0.7712), number(12.34), number(49_764.2)
+    ('0.771', '12.3', '49,764')
+    """
+    return f"{value:,.0f}" if abs(value) >= _INTEGER_FROM else f"{value:.3g}"
 
 
 def quantity(value: float, unit: str, channel: str) -> str:
-    """A signal's value as a person writes it.
+    """Format a value of a signal: a rate in percent, a time in readable units, any other number with its unit.
 
-    >>> quantity(0.0914, "", "rate"), quantity(0.0002, "", "rate"), quantity(812.4, "ms", "location")
-    ('9.1 %', '0.02 %', '812 ms')
-    >>> quantity(49_764.0, "ms", "location")
-    '49.8 s'
+    >>> quantity(0.0914, "", "rate"), quantity(812.4, "ms", "location"), quantity(49_764.0, "ms", "location")
+    ('9.1 %', '812 ms', '49.8 s')
     >>> quantity(93_600.0, "s", "location"), quantity(0.7712, "", "location")
     ('1 d 2 h', '0.771')
     """
     if channel == "rate":
-        percent = 100 * value
-        return f"{percent:.1f} %" if percent >= _PERCENT_DECIMALS else f"{percent:.2g} %"
+        return percent(value)
     if unit == "s":
         return duration(value)
     if unit == "ms" and abs(value) >= _SECONDS_FROM_MS:
         return f"{value / 1000:,.1f} s"
-    number = f"{value:,.0f}" if abs(value) >= _LARGE else f"{value:.3g}"
-    return f"{number} {unit}" if unit else number
+    return f"{number(value)} {unit}".rstrip()
 
 
-def _two(large: int, large_unit: str, small: int, small_unit: str) -> str:
-    return f"{large} {large_unit} {small} {small_unit}" if small else f"{large} {large_unit}"
+def similar_name(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name that is most similar to a misspelt one. None if no name is similar.
 
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """The known name that looks most like a given one.
-
-    >>> nearest("stale_idx", ["stale_index", "stale_features"])
+    >>> similar_name("stale_idx", ["stale_index", "stale_features"])
     'stale_index'
     """
-    return max(known, key=lambda each: (difflib.SequenceMatcher(None, name, each).ratio(), each))
+    return next(iter(get_close_matches(name, list(known), 1, SIMILARITY_MIN)), None)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Return a hint for an unknown name: the most similar known name, or else a list of the known names.
+
+    >>> did_you_mean("stale_idx", ["stale_index", "stale_features"])
+    'did you mean "stale_index"?'
+    >>> did_you_mean("latency", ["stale_index", "refusal_spike"])
+    'use one of refusal_spike, stale_index'
+    """
+    names = sorted(known)
+    similar = similar_name(name, names)
+    if similar is not None:
+        return f'did you mean "{similar}"?'
+    return f"use one of {', '.join(names[:NAMES_MAX])}{', ...' if len(names) > NAMES_MAX else ''}"
+
+
+def one_line(error: Exception) -> str:
+    """Format an error as one line. A contract violation names the invalid fields and never contains their values.
+
+    >>> from schemas.tick import Tick
+    >>> try:
+    ...     Tick.from_json(b'{"watermark": 5}')
+    ... except ValidationError as error:
+    ...     one_line(error)
+    'partition: Field required; watermark: a timestamp below 1e11 looks like seconds: send Unix milliseconds'
+    """
+    if not isinstance(error, ValidationError):
+        return " ".join(str(error).split())
+    details = error.errors(include_url=False, include_input=False, include_context=False)
+    problems = [
+        ": ".join(
+            part for part in (".".join(map(str, detail["loc"])), detail["msg"].removeprefix("Value error, ")) if part
+        )
+        for detail in details
+    ]
+    rest = f" (and {len(problems) - PROBLEMS_MAX} more)" if len(problems) > PROBLEMS_MAX else ""
+    return "; ".join(problems[:PROBLEMS_MAX]) + rest
+
+
+def _two_units(large: int, large_unit: str, small: int, small_unit: str) -> str:
+    return f"{large} {large_unit} {small} {small_unit}" if small else f"{large} {large_unit}"

@@ -10,17 +10,15 @@ from schemas.timestamp import Timestamp
 
 Layer = Literal["infrastructure", "output", "data", "safety", "custom", "derived"]
 Tier = Literal["page", "ticket", "cause"]
-Side = Literal["up", "down"]
+Direction = Literal["up", "down"]
 DriftState = Literal["firing", "evidence", "recovered"]
 Detector = Literal["page_hinkley", "adwin", "first_seen", "silence"]
-
 
 MINUTE_MS = 60_000
 """Milliseconds per position of a series."""
 
 MINUTES_MAX = 31
 """Maximum minutes of a series: half an hour and the current minute."""
-
 
 SERIES_MAX = 16
 """Maximum series of a drift."""
@@ -46,7 +44,7 @@ class Series(Message):
     )
 
     @model_validator(mode="after")
-    def _is_of_the_same_minutes(self) -> "Series":
+    def _check_lengths(self) -> "Series":
         if len(self.means) != len(self.records) or (self.values and len(self.values) != len(self.records)):
             raise ValueError("a series needs one mean per minute, and either one value per minute or none")
         return self
@@ -73,7 +71,7 @@ class Drift(Message):
     unit: Label = ""
     failure_mode: Label = Field(default="unknown", description="Failure mode of the signal in the catalogue.")
     channel: Label = Field(description="rate, location, high_tail, low_tail, dispersion, silence or first_seen.")
-    side: Side
+    side: Direction
     tier: Tier
     detector: Detector
     baseline_version: Label
@@ -108,7 +106,7 @@ class Drift(Message):
     )
 
     @model_validator(mode="after")
-    def _series_are_of_the_same_minutes(self) -> "Drift":
+    def _check_series(self) -> "Drift":
         if len({(series.begins_at, len(series.records)) for series in self.series if series.records}) > 1:
             raise ValueError("all series of a drift must cover the same minutes")
         return self

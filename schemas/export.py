@@ -10,7 +10,7 @@ from schemas.topics import TOPICS
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
-READ_FROM_OTHERS = ("record", "deployment", "command")
+EXTERNAL_MESSAGES = ("record", "deployment", "command")
 """Messages that other systems write. Their schema describes accepted input; all other schemas describe output."""
 
 MESSAGES: dict[str, type[Message]] = {
@@ -19,7 +19,7 @@ MESSAGES: dict[str, type[Message]] = {
 """Every message that a topic carries, by the name of its module in this package."""
 
 
-def schema(name: str) -> dict[str, Any]:
+def json_schema(name: str) -> dict[str, Any]:
     """Return the JSON Schema of a message.
 
     Raises
@@ -27,18 +27,18 @@ def schema(name: str) -> dict[str, Any]:
     KeyError
         If no topic carries such a message.
 
-    >>> schema("drift")["$id"]
+    >>> json_schema("drift")["$id"]
     'urn:driftwire:drift:1'
     """
     message = MESSAGES[name]
-    mode: Literal["validation", "serialization"] = "validation" if name in READ_FROM_OTHERS else "serialization"
+    mode: Literal["validation", "serialization"] = "validation" if name in EXTERNAL_MESSAGES else "serialization"
     content = message.model_json_schema(mode=mode)
     version = message.model_fields["version"].default
     head = {"$schema": DIALECT, "$id": f"urn:driftwire:{name}:{version}", "title": message.__name__}
     return {**head, "description": content["description"], **content, **head}
 
 
-def export(directory: Path) -> list[Path]:
+def export_schemas(directory: Path) -> list[Path]:
     """Write the schema of every message to ``directory/NAME.schema.json`` and return the files.
 
     Raises
@@ -50,6 +50,6 @@ def export(directory: Path) -> list[Path]:
     files = []
     for name in MESSAGES:
         file = directory / f"{name}.schema.json"
-        file.write_text(json.dumps(schema(name), indent=2) + "\n", encoding="utf-8")
+        file.write_text(json.dumps(json_schema(name), indent=2) + "\n", encoding="utf-8")
         files.append(file)
     return files

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.drift import Layer, Side, Tier
+from schemas.drift import Direction, Layer, Tier
 from schemas.message import Message
 from schemas.record import Label, Subject
 from schemas.timestamp import Timestamp
@@ -13,6 +13,9 @@ Severity = Literal["P1", "P2", "P3", "P4"]
 IncidentStatus = Literal["open", "acknowledged", "mitigated", "resolved", "merged"]
 Role = Literal["commander", "technical_lead", "communications_lead"]
 Audience = Literal["internal", "external"]
+
+CLOSED: tuple[IncidentStatus, ...] = ("resolved", "merged")
+"""Statuses of an incident that is over."""
 
 CHILDREN_MAX = 100
 """Maximum children that a parent incident lists. ``subject_count`` counts all subjects."""
@@ -26,7 +29,7 @@ class SignalEvidence(Message):
     layer: Layer
     unit: Label = ""
     channel: Label
-    side: Side
+    side: Direction
     tier: Tier
     segments: list[Label] = Field(default_factory=list)
     detector: Label

@@ -6,8 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
-SECONDS_BY_MISTAKE_BELOW = 100_000_000_000
-"""Milliseconds. A smaller number would be 1973 or earlier, so it was sent in seconds."""
+EARLIEST_MS = 100_000_000_000
+"""Milliseconds. A smaller number would be a time before 1973, so it was probably sent in seconds."""
 
 LATEST_MS = 253_402_300_799_999
 """Milliseconds. The end of the year 9999, the last time that RFC 3339 can express."""
@@ -44,7 +44,7 @@ def parse_timestamp(value: Any) -> int:
     if isinstance(value, float) and value.is_integer():
         value = int(value)
     if isinstance(value, int):
-        if 0 <= value < SECONDS_BY_MISTAKE_BELOW:
+        if 0 <= value < EARLIEST_MS:
             raise ValueError("a timestamp below 1e11 looks like seconds: send Unix milliseconds")
         if not 0 <= value <= LATEST_MS:
             raise ValueError("a timestamp in Unix milliseconds must be between 1e11 and the year 9999")
@@ -58,13 +58,13 @@ def parse_timestamp(value: Any) -> int:
         if found[9]:
             offset = timedelta(hours=int(found[10]), minutes=int(found[11]))
             zone = timezone(-offset if found[9] == "-" else offset)
-        leap = second == 60
-        moment = datetime(year, month, day, hour, minute, 59 if leap else second, tzinfo=zone)
-        whole = (moment - _EPOCH) // timedelta(milliseconds=1)
-        fraction = 999 if leap else int((found[7] or "0").ljust(3, "0")[:3])
-        if not SECONDS_BY_MISTAKE_BELOW <= whole + fraction <= LATEST_MS:
+        is_leap_second = second == 60
+        moment = datetime(year, month, day, hour, minute, 59 if is_leap_second else second, tzinfo=zone)
+        milliseconds = (moment - _EPOCH) // timedelta(milliseconds=1)
+        fraction = 999 if is_leap_second else int((found[7] or "0").ljust(3, "0")[:3])
+        if not EARLIEST_MS <= milliseconds + fraction <= LATEST_MS:
             raise ValueError("a timestamp must be between 1973 and the year 9999")
-        return whole + fraction
+        return milliseconds + fraction
     raise ValueError("a timestamp must be Unix milliseconds or RFC 3339")
 
 
@@ -75,6 +75,15 @@ def clock_time(milliseconds: int) -> str:
     '03:12:00Z'
     """
     return format_timestamp(milliseconds)[11:19] + "Z"
+
+
+def date_time(milliseconds: int) -> str:
+    """Format the UTC date and time of day, to the second.
+
+    >>> date_time(1795489920123)
+    '2026-11-24 03:12:00Z'
+    """
+    return format_timestamp(milliseconds)[:19].replace("T", " ") + "Z"
 
 
 def date_minute(milliseconds: int) -> str:
@@ -104,7 +113,7 @@ Timestamp = Annotated[
         {
             "anyOf": [
                 {"type": "string", "format": "date-time"},
-                {"type": "integer", "minimum": SECONDS_BY_MISTAKE_BELOW, "maximum": LATEST_MS},
+                {"type": "integer", "minimum": EARLIEST_MS, "maximum": LATEST_MS},
             ],
             "description": "RFC 3339, or Unix milliseconds.",
         },

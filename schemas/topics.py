@@ -32,14 +32,14 @@ class Topic:
 
     name: str
     messages: tuple[type[Message], ...]
-    version: int
     key: str
-    partitions: int | None
-    cleanup: Cleanup
-    retention_ms: int | None
-    message_bytes_max: int
     written_by: tuple[str, ...]
     read_by: tuple[str, ...]
+    version: int = 1
+    partitions: int | None = 1
+    cleanup: Cleanup = "delete"
+    retention_ms: int | None = None
+    message_bytes_max: int = MEBIBYTE
     append_time: bool = False
 
 
@@ -58,27 +58,92 @@ def checkpoints_topic(step: str) -> str:
     return f"driftwire.{step}-checkpoints"
 
 
+def _checkpoints(step: str, *, key: str = "part", partitions: int | None = 1) -> Topic:
+    return Topic(
+        checkpoints_topic(step),
+        (),
+        key=key,
+        partitions=partitions,
+        cleanup="compact",
+        written_by=(step,),
+        read_by=(step,),
+    )
+
+
 TOPICS: tuple[Topic, ...] = (
-    Topic(RECORDS, (Record,), 1, "subject, subject#n, or none; it only selects the partition", None, "delete",
-          7 * DAY_MS, 8 * MEBIBYTE, ("serving systems",), ("detect",), append_time=True),
-    Topic(DEPLOYMENTS, (Deployment,), 1, "deployment_id", 1, "delete", 90 * DAY_MS, MEBIBYTE,
-          ("CI/CD pipelines", "driftwire deployed"), ("correlate",)),
-    Topic(COMMANDS, (Command,), 1, "incident_id, or command_id for a silence", 1, "delete", 90 * DAY_MS, MEBIBYTE,
-          ("people, by driftwire",), ("correlate", "route")),
-    Topic(BASELINES, (Baseline, Relearn), 1, "subject/baseline_version, or subject/relearn_id", 1, "compact", None,
-          8 * MEBIBYTE, ("detect", "correlate", "driftwire baseline publish and accept"), ("detect",)),
-    Topic(DRIFTS, (Drift, Tick), 1, "drift_id; a tick has none", 1, "delete", 7 * DAY_MS, MEBIBYTE,
-          ("detect",), ("correlate",)),
-    Topic(ALERTS, (Incident,), 1, "incident_id", 1, "compact", None, MEBIBYTE, ("correlate",), ("route", "consumers")),
-    Topic(NOTIFICATIONS, (Notification,), 1, "notification_id", 1, "delete", 90 * DAY_MS, MEBIBYTE,
-          ("route",), ("consumers",)),
-    Topic(DEAD_LETTERS, (DeadLetter,), 1, "dead_letter_id", 1, "delete", 14 * DAY_MS, 16 * MEBIBYTE,
-          ("detect", "correlate", "route"), ("people",)),
-    Topic(checkpoints_topic("detect"), (), 1, "subject and part", None, "compact", None, MEBIBYTE,
-          ("detect",), ("detect",)),
-    Topic(checkpoints_topic("correlate"), (), 1, "part", 1, "compact", None, MEBIBYTE, ("correlate",), ("correlate",)),
-    Topic(checkpoints_topic("route"), (), 1, "part", 1, "compact", None, MEBIBYTE, ("route",), ("route",)),
-)  # fmt: skip
+    Topic(
+        RECORDS,
+        (Record,),
+        key="subject, subject#n, or none; it only selects the partition",
+        partitions=None,
+        retention_ms=7 * DAY_MS,
+        message_bytes_max=8 * MEBIBYTE,
+        written_by=("serving systems",),
+        read_by=("detect",),
+        append_time=True,
+    ),
+    Topic(
+        DEPLOYMENTS,
+        (Deployment,),
+        key="deployment_id",
+        retention_ms=90 * DAY_MS,
+        written_by=("CI/CD pipelines", "driftwire deployed"),
+        read_by=("correlate",),
+    ),
+    Topic(
+        COMMANDS,
+        (Command,),
+        key="incident_id, or command_id for a silence",
+        retention_ms=90 * DAY_MS,
+        written_by=("people, by driftwire",),
+        read_by=("correlate", "route"),
+    ),
+    Topic(
+        BASELINES,
+        (Baseline, Relearn),
+        key="subject/baseline_version, or subject/relearn_id",
+        cleanup="compact",
+        message_bytes_max=8 * MEBIBYTE,
+        written_by=("detect", "correlate", "driftwire baseline publish and accept"),
+        read_by=("detect",),
+    ),
+    Topic(
+        DRIFTS,
+        (Drift, Tick),
+        key="drift_id; a tick has none",
+        retention_ms=7 * DAY_MS,
+        written_by=("detect",),
+        read_by=("correlate",),
+    ),
+    Topic(
+        ALERTS,
+        (Incident,),
+        key="incident_id",
+        cleanup="compact",
+        written_by=("correlate",),
+        read_by=("route", "consumers"),
+    ),
+    Topic(
+        NOTIFICATIONS,
+        (Notification,),
+        key="notification_id",
+        retention_ms=90 * DAY_MS,
+        written_by=("route",),
+        read_by=("consumers",),
+    ),
+    Topic(
+        DEAD_LETTERS,
+        (DeadLetter,),
+        key="dead_letter_id",
+        retention_ms=14 * DAY_MS,
+        message_bytes_max=16 * MEBIBYTE,
+        written_by=("detect", "correlate", "route"),
+        read_by=("people",),
+    ),
+    _checkpoints("detect", key="subject and part", partitions=None),
+    _checkpoints("correlate"),
+    _checkpoints("route"),
+)
 
 
 def topic(name: str) -> Topic:

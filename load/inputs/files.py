@@ -17,6 +17,7 @@ from pydantic import ValidationError
 
 from load.errors import LoadError
 from load.inputs.columns import CsvMapping, read_csv
+from pipeline.wording import one_line
 from schemas.deployment import Deployment
 from schemas.timestamp import format_timestamp, parse_timestamp
 
@@ -114,9 +115,7 @@ def read_deployments(path: Path) -> list[Deployment]:
         try:
             deployments.append(Deployment.from_json(value))
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "the line"
-            raise LoadError(f"{path} line {number}: {where}: {first['msg']}") from error
+            raise LoadError(f"{path} line {number}: {one_line(error)}") from error
     return deployments
 
 

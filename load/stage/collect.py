@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from load.errors import LoadError
+from pipeline.wording import one_line
 from schemas.baseline import Baseline
 from schemas.dead_letter import DeadLetter
 from schemas.drift import Drift
@@ -119,7 +120,6 @@ def _read(contract: type[ContractType], value: bytes) -> ContractType:
     try:
         return contract.from_json(value)
     except ValidationError as error:
-        first = error.errors()[0]
         raise LoadError(
-            f"a message fits no {contract.__name__} ({first['loc']}: {first['msg']}): does something else write there?"
+            f"a message is not a {contract.__name__} ({one_line(error)}): does another program write to the topic?"
         ) from error

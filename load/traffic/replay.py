@@ -31,6 +31,7 @@ from load.traffic.liveness import is_live
 from load.traffic.produce import Produced, produce
 from load.traffic.show_outcome import show_outcome
 from pipeline.detect.settings import DetectSettings
+from pipeline.wording import one_line
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
 from schemas.timestamp import format_timestamp
@@ -209,8 +210,7 @@ def _ready_as_asked(configuration: Configuration, replay: Replay) -> Configurati
     try:
         detect = DetectSettings.model_validate(configuration.detect.model_dump() | asked)
     except ValidationError as error:
-        first = error.errors()[0]
-        raise LoadError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        raise LoadError(one_line(error)) from error
     return configuration.model_copy(update={"detect": detect})
 
 

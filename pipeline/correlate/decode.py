@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 import orjson
 from pydantic import ValidationError
 
+from pipeline.wording import one_line
 from schemas.command import Command
 from schemas.dead_letter import DeadLetterReason
 from schemas.deployment import Deployment
@@ -13,9 +14,6 @@ from schemas.drift import Drift
 from schemas.message import Message
 from schemas.tick import Tick
 from schemas.topics import COMMANDS, DEPLOYMENTS, DRIFTS
-
-PROBLEMS_MAX = 5
-"""Problems that a dead letter's detail names."""
 
 MESSAGE_BYTES_MAX = 65_536
 """Bytes of a drift, tick, deployment or command; a real one has a few hundred."""
@@ -84,10 +82,7 @@ def _fit(contract: type[Contract], value: bytes) -> Contract | Unreadable:
     try:
         content = contract.from_json(value)
     except ValidationError as problem:
-        errors = problem.errors(include_url=False, include_input=False, include_context=False)
-        lines = [f"{'.'.join(str(part) for part in error['loc']) or 'message'}: {error['msg']}" for error in errors]
-        rest = f" (and {len(lines) - PROBLEMS_MAX} more)" if len(lines) > PROBLEMS_MAX else ""
-        return Unreadable("contract", f"not a {name}: {'; '.join(lines[:PROBLEMS_MAX])}{rest}")
+        return Unreadable("contract", f"not a {name}: {one_line(problem)}")
     too_large = [field for field, each in content if isinstance(each, int) and abs(each) > INTEGER_MAX]
     if too_large:
         return Unreadable("contract", f"not a {name}: {too_large[0]} is too large an integer")

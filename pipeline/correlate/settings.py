@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.correlate.playbook import BusinessHours, ResponseTimes, known_regimes
 from pipeline.correlate.severity import SLA, RuleName, SeverityAdjustment, SeverityRule
-from pipeline.wording import nearest
+from pipeline.wording import did_you_mean
 from schemas.incident import Severity
 
 PublicName = Annotated[str, Field(min_length=1, max_length=100)]
@@ -185,7 +185,7 @@ class CorrelateSettings(BaseModel):
     def _are_known(cls, regimes: tuple[str, ...]) -> tuple[str, ...]:
         for name in regimes:
             if name not in known_regimes():
-                raise ValueError(f'unknown regime "{name}"; did you mean "{nearest(name, known_regimes())}"?')
+                raise ValueError(f'unknown regime "{name}"; {did_you_mean(name, known_regimes())}')
         return regimes
 
     @field_validator("response")

@@ -7,6 +7,7 @@ from pipeline.detect.intake import parse_json
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from pipeline.step import Input, Output
+from pipeline.wording import one_line
 from schemas.baseline import Baseline
 from schemas.relearn import Relearn
 
@@ -27,14 +28,6 @@ def read_control(message: Input, value: bytes, settings: DetectSettings) -> Base
         detail = f"the message is no baseline that can be judged by: {one_line(problem)}"
         return dead_letter("detect", message, "contract", detail)
     return baseline
-
-
-def one_line(problem: Exception) -> str:
-    """One line of what a library may say in many, without what the message held."""
-    if isinstance(problem, ValidationError):
-        first = problem.errors(include_input=False, include_url=False)[0]
-        return f"{'.'.join(map(str, first['loc'])) or 'the whole'}: {first['msg']}"
-    return " ".join(str(problem).split())
 
 
 def _is_relearn(value: bytes) -> bool:

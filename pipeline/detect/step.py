@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.codec import decode as decode_state
 from pipeline.codec import encode
 from pipeline.detect.baselines import BaselineStore
-from pipeline.detect.control import one_line, read_control
+from pipeline.detect.control import read_control
 from pipeline.detect.intake import (
     Admission,
     Admitted,
@@ -35,6 +35,7 @@ from pipeline.detect.stream import (
     push_replayed,
 )
 from pipeline.step import Input, Output
+from pipeline.wording import one_line
 from schemas.relearn import Relearn
 from schemas.topics import DEAD_LETTERS
 

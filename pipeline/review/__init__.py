@@ -1,1 +1,11 @@
-"""Review: the draft of a post-incident review and its picture, made from the messages that an incident left behind."""
+"""The draft of a post-incident review and its picture, from the messages of one incident.
+
+Stands above the three steps: may import correlate's playbook, causes and deployments and detect's signals. No step
+imports it.
+"""
+
+from pipeline.review.material import Material
+from pipeline.review.picture import draw_picture
+from pipeline.review.review import write_review
+
+__all__ = ["Material", "draw_picture", "write_review"]

@@ -1,64 +1,53 @@
-"""Markdown that a label cannot break: whatever a sender put into one is shown as text."""
+"""Markdown for text from senders: the text of a label is always shown as text."""
 
 import re
 from collections.abc import Iterable
 
-from schemas.timestamp import format_timestamp
-
 _BREAKS = re.compile(r"[\n\r\t]+")
-_UNSEEN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
-_MARKS = re.compile(r"[\\`*\[\]<#|~&$]|(?<![^\W_])_|_(?![^\W_])")
-_BEGINNING = re.compile(r"^(\d+)(?=[.)])|^()(?=[-+=>])")
+_INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+_MARKUP = re.compile(r"[\\`*\[\]<#|~&$]|(?<![^\W_])_|_(?![^\W_])")
+_LINE_START = re.compile(r"^(\d+)(?=[.)])|^()(?=[-+=>])")
 _ADDRESS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
 
 
-def plain(text: str) -> str:
-    """A text on one line, without what turns a line around, rings a bell or is no character of XML.
+def plain_text(text: str) -> str:
+    """Put a text on one line, without control characters, changes of direction and characters that XML forbids.
 
-    >>> plain("two" + chr(10) + "lines" + chr(7))
+    >>> plain_text("two" + chr(10) + "lines" + chr(7))
     'two lines\ufffd'
     """
-    return _UNSEEN.sub("\ufffd", _BREAKS.sub(" ", text))
+    return _INVISIBLE.sub("\ufffd", _BREAKS.sub(" ", text))
 
 
-def escaped(text: str) -> str:
-    r"""A text that Markdown shows as it is: no emphasis, no link, no HTML, no cell of a table.
+def escape(text: str) -> str:
+    r"""Escape a text so that Markdown shows it unchanged: no emphasis, link, HTML or table cell.
 
-    >>> escaped("a|b *c* <i> http://x")
+    >>> escape("a|b *c* <i> http://x")
     'a\\|b \\*c\\* \\<i> http:\\//x'
     """
-    shown = _BEGINNING.sub(r"\1\\", _MARKS.sub(r"\\\g<0>", plain(text).lstrip()))
-    return _ADDRESS.sub(r"\\", shown)
+    escaped = _LINE_START.sub(r"\1\\", _MARKUP.sub(r"\\\g<0>", plain_text(text).lstrip()))
+    return _ADDRESS.sub(r"\\", escaped)
 
 
 def code(text: str) -> str:
-    r"""A name in the type of code, where that can be done; else escaped.
+    r"""Format a name as code, or escape it if it cannot be shown as code.
 
     >>> code("prompt=v42"), code("a|b")
     ('`prompt=v42`', 'a\\|b')
     """
-    shown = plain(text)
-    if not shown.strip() or "`" in shown or "|" in shown or "\\" in shown:
-        return escaped(text)
-    return f"`{shown}`"
+    line = plain_text(text)
+    if not line.strip() or "`" in line or "|" in line or "\\" in line:
+        return escape(text)
+    return f"`{line}`"
 
 
-def codes(names: Iterable[str]) -> str:
-    """Several names with commas between."""
+def code_list(names: Iterable[str]) -> str:
+    """Format names as code, separated by commas."""
     return ", ".join(map(code, names))
 
 
-def moment(at: int) -> str:
-    """A point in time, UTC, to the second.
-
-    >>> moment(1795489920123)
-    '2026-11-24 03:12:00Z'
-    """
-    return format_timestamp(at)[:19].replace("T", " ") + "Z"
-
-
 def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> list[str]:
-    """The lines of a table; cells are Markdown already."""
+    """Return the lines of a table. Its cells are Markdown."""
     names = list(head)
     return [_row(names), "|" + "---|" * len(names), *map(_row, rows)]
 

@@ -1,6 +1,6 @@
-"""incident -> notification: which receiver is told of an incident, and why.
+"""incident -> notification: which receivers are sent an incident revision, and why.
 
-The last step of the path. One room: it imports schemas and the step protocol only.
+The last step of the path. May import the schemas, the step protocol, the codec, dead letters and wording.
 """
 
 from pipeline.route.dispatch import Delivery, Dispatch

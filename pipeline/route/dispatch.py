@@ -1,4 +1,4 @@
-"""The seam between deciding and sending: what route wants sent, and how it went."""
+"""The messages between deciding and sending: what is to be sent, and whether the receiver accepted it."""
 
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -12,10 +12,9 @@ from schemas.record import SUBJECT_LENGTH_MAX
 
 @dataclass(frozen=True, slots=True)
 class Dispatch:
-    """One incident revision that one receiver is to be sent.
+    """One incident revision to send to one receiver.
 
-    ``source`` is the alert that it came with. ``notification_id`` is the idempotency key: what was sent, crashed before
-    it was written down and is sent again carries the same one.
+    ``source`` is the alert that carried the revision.
     """
 
     incident: Incident
@@ -26,13 +25,13 @@ class Dispatch:
 
     @property
     def notification_id(self) -> str:
-        """The incident, the revision and the receiver."""
+        """The idempotency key. If a worker crashes after sending and sends again, the key is the same."""
         return notification_id(self.incident, self.receiver)
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """How sending went: ``sent_at`` is the wall clock (Unix ms) when the receiver took it, None where it did not."""
+    """The outcome of sending. ``sent_at`` is the wall-clock time (Unix ms) of the acceptance, None after a failure."""
 
     outcome: Literal["sent", "failed"]
     reason: str
@@ -41,15 +40,15 @@ class Delivery:
 
 
 def notification_id(incident: Incident, receiver: str) -> str:
-    """The idempotency key of an incident revision at a receiver; a hash of it where it would be too long for a label."""
+    """Return incident, revision and receiver as one key; its hash if it would be too long for a label."""
     key = f"{incident.incident_id}:{incident.revision}:{receiver}"
     return key if len(key) <= SUBJECT_LENGTH_MAX else blake2b(key.encode(), digest_size=16).hexdigest()
 
 
-def notification(
+def build_notification(
     incident: Incident, receiver: str, route: str, outcome: Literal["sent", "suppressed", "failed"], reason: str
 ) -> Notification:
-    """The audit record of a decision, before anything is known of attempts."""
+    """Build the audit record of a decision, without attempts."""
     return Notification(
         notification_id=notification_id(incident, receiver),
         incident_id=incident.incident_id,

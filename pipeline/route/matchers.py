@@ -1,7 +1,7 @@
-"""Matchers as Alertmanager writes them, which routes and silences choose incidents by.
+"""Matchers: conditions on the labels of an incident, in the notation of Alertmanager. Routes and silences have them.
 
-Source: Alertmanager's documentation, "Matchers". Regular expressions match the whole value, as there. They are held to
-a subset that cannot run away: no look-around, no back-reference, nothing repeated that is itself a group.
+Source: Alertmanager's documentation, "Matchers". As there, a regular expression must match the full value. Only a subset
+is accepted, so that no expression takes exponential time: no look-around, no back-reference, no repeated group.
 """
 
 import re
@@ -12,13 +12,13 @@ from typing import Literal
 from schemas.incident import Incident
 
 LABELS = ("subject", "severity", "status", "failure_mode", "environment", "provider")
-"""What an incident can be matched by. An incident without an environment or provider has it empty, as in Alertmanager."""
+"""Labels of an incident. An environment or provider that it does not have is empty, as in Alertmanager."""
 
 PATTERN_LENGTH_MAX = 500
-"""Characters of a regular expression."""
+"""Maximum characters of a regular expression."""
 
 REPEATS_MAX = 3
-"""``*``, ``+``, ``?`` in one alternative of a regular expression: more would make matching slow on purpose."""
+"""Maximum ``*``, ``+`` and ``?`` in one alternative of a regular expression. More could make matching slow."""
 
 Operator = Literal["=", "!=", "=~", "!~"]
 
@@ -43,34 +43,38 @@ class Matcher:
         object.__setattr__(self, "_pattern", re.compile(text))
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether the condition holds; a label that is not there counts as empty."""
+        """Whether the condition holds. A missing label counts as empty."""
         found = self._pattern.fullmatch(labels.get(self.label, "")) is not None
         return found is (self.operator in ("=", "=~"))
 
 
-def parse_matchers(text: str) -> tuple[Matcher, ...]:
-    r"""Read one matcher, or several with commas between them, braces around them or not.
+def parse_matchers(*texts: str) -> tuple[Matcher, ...]:
+    r"""Parse texts of one or more matchers.
 
     Parameters
     ----------
-    text
-        Such as ``subject="support-bot", severity=~"P1|P2"``. In quotes, ``\"``, ``\\`` and ``\n`` are escapes and
-        every other backslash stands for itself, so that ``\d`` can be written plainly.
+    texts
+        Matchers separated by commas, such as ``subject="support-bot", severity=~"P1|P2"``, optionally in braces. In
+        quotes, ``\"``, ``\\`` and ``\n`` are escapes. Any other backslash stands for itself, so ``\d`` needs no escape.
 
     Returns
     -------
     tuple of Matcher
-        All of which must hold.
+        The matchers of all texts. All of them must hold.
 
     Raises
     ------
     ValueError
-        If it is no matcher, names a label that incidents do not have, or holds a regular expression that is wrong or
+        If a text is empty or not a matcher, names an unknown label, or has a regular expression that is invalid or
         outside the subset.
 
     >>> [matcher.operator for matcher in parse_matchers('subject!="search", severity=~"P1|P2"')]
     ['!=', '=~']
     """
+    return tuple(matcher for text in texts for matcher in _parse_text(text))
+
+
+def _parse_text(text: str) -> list[Matcher]:
     inner = text.strip()
     if inner.startswith("{") and inner.endswith("}"):
         inner = inner[1:-1].strip()
@@ -79,28 +83,28 @@ def parse_matchers(text: str) -> tuple[Matcher, ...]:
     while position < len(inner):
         found = _MATCHER.match(inner, position)
         if found is None or (found.end() < len(inner) and inner[found.end()] != ","):
-            at = position if found is None else found.end()
+            invalid_from = position if found is None else found.end()
             raise ValueError(
-                f'invalid matcher {text!r} at {inner[at:]!r}; write label="value" (or !=, =~, !~), separated by commas'
+                f'invalid matcher {text!r} at {inner[invalid_from:]!r}; write label="value" (or !=, =~, !~), separated by commas'
             )
-        matchers.append(_matcher(found))
+        matchers.append(_build_matcher(found))
         position = found.end() + 1
     if not matchers:
         raise ValueError(f'empty matcher {text!r}; write label="value" (or !=, =~, !~)')
-    return tuple(matchers)
+    return matchers
 
 
-def labels_of(incident: Incident) -> dict[str, str]:
-    """The labels of an incident, by the names of :data:`LABELS`."""
+def incident_labels(incident: Incident) -> dict[str, str]:
+    """Return the labels of an incident, with the names in :data:`LABELS`."""
     return {label: getattr(incident, label) or "" for label in LABELS}
 
 
-def match_all(matchers: Sequence[Matcher], labels: Mapping[str, str]) -> bool:
-    """Whether every matcher holds; so no matchers match everything."""
+def matches_all(matchers: Sequence[Matcher], labels: Mapping[str, str]) -> bool:
+    """Whether every matcher holds. No matchers match everything."""
     return all(matcher.matches(labels) for matcher in matchers)
 
 
-def _matcher(found: re.Match[str]) -> Matcher:
+def _build_matcher(found: re.Match[str]) -> Matcher:
     label = found["label"]
     if label not in LABELS:
         raise ValueError(f"unknown label {label!r}; known labels are {', '.join(LABELS)}")
@@ -113,14 +117,14 @@ def _matcher(found: re.Match[str]) -> Matcher:
 
 
 def _check_pattern(pattern: str) -> None:
-    """Refuse a regular expression that is wrong, or that could take more than polynomial time."""
+    """Raise ``ValueError`` if a regular expression is invalid or could take more than polynomial time."""
     if len(pattern) > PATTERN_LENGTH_MAX:
         raise ValueError(f"a regular expression must have at most {PATTERN_LENGTH_MAX} characters, not {len(pattern)}")
     try:
         re.compile(pattern)
     except re.error as error:
         raise ValueError(f"the regular expression {pattern!r} is invalid: {error}") from error
-    # Only the skeleton matters below: an escaped character or a class stands for one character.
+    # An escaped character or a character class stands for one character, which does not matter below.
     skeleton = re.sub(r"\\[^0-9]|\[\^?\]?(?:\\.|[^\]\\])*\]", "x", pattern)
     if re.search(r"\(\?|\\[0-9]|\)[*+?{]|\{", skeleton):
         raise ValueError(
@@ -134,7 +138,7 @@ def _check_pattern(pattern: str) -> None:
 
 
 def _alternatives(skeleton: str) -> list[str]:
-    """The alternatives at the top: those inside a group belong to the one that the group is in."""
+    """Split at the top-level ``|``. An alternative contains its groups with their alternatives."""
     parts = [""]
     depth = 0
     for character in skeleton:

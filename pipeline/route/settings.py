@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from pipeline.route.matchers import Matcher, parse_matchers
+from pipeline.route.matchers import parse_matchers
 from schemas.incident import Severity
 
 DEFAULT_ROUTE = "default"
@@ -38,7 +38,7 @@ class ReceiverSettings(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _url_fits_kind(self) -> Self:
+    def _check_url(self) -> Self:
         if self.kind == "console" and self.url is not None:
             raise ValueError(f"receiver {self.name!r}: a console takes no url; remove it")
         if self.kind == "webhook":
@@ -76,14 +76,9 @@ class Route(BaseModel):
 
     @field_validator("matchers")
     @classmethod
-    def _matchers_read(cls, matchers: tuple[str, ...]) -> tuple[str, ...]:
-        for text in matchers:
-            parse_matchers(text)
+    def _check_matchers(cls, matchers: tuple[str, ...]) -> tuple[str, ...]:
+        parse_matchers(*matchers)
         return matchers
-
-    def parsed(self) -> tuple[Matcher, ...]:
-        """Return the matchers, parsed."""
-        return tuple(matcher for text in self.matchers for matcher in parse_matchers(text))
 
 
 class RouteSettings(BaseModel):
@@ -114,30 +109,30 @@ class RouteSettings(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _names_are_known(self) -> Self:
+    def _check_names(self) -> Self:
         known = [receiver.name for receiver in self.receivers]
-        doubled = {name for name in known if known.count(name) > 1}
-        if doubled:
-            raise ValueError(f"two receivers have the name {min(doubled)!r}; give each its own name")
+        duplicates = {name for name in known if known.count(name) > 1}
+        if duplicates:
+            raise ValueError(f"two receivers have the name {min(duplicates)!r}; give each its own name")
         names = [DEFAULT_ROUTE]
         _check_receivers("default_receivers", self.default_receivers, known)
-        open_routes = list(self.routes)
-        while open_routes:
-            route = open_routes.pop(0)
+        remaining = list(self.routes)
+        while remaining:
+            route = remaining.pop(0)
             if route.name in names:
                 raise ValueError(
                     f"two routes have the name {route.name!r}; give each its own name ({DEFAULT_ROUTE!r} is reserved)"
                 )
             names.append(route.name)
             _check_receivers(f"route {route.name!r}", route.receivers, known)
-            open_routes.extend(route.routes)
+            remaining.extend(route.routes)
         return self
 
 
-def _check_receivers(place: str, receivers: tuple[str, ...], known: list[str]) -> None:
+def _check_receivers(source: str, receivers: tuple[str, ...], known: list[str]) -> None:
     for receiver in receivers:
         if receiver not in known:
             raise ValueError(
-                f"{place} names receiver {receiver!r}, which does not exist; add it to route.receivers "
+                f"{source} names receiver {receiver!r}, which does not exist; add it to route.receivers "
                 f"(known receivers: {', '.join(known) or 'none'})"
             )

@@ -1,22 +1,22 @@
-"""Silences: for a while, incidents that match are not sent. A command brings them."""
+"""Silences: matching incidents are not sent for some time. They arrive as commands."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.route.matchers import Matcher, match_all, parse_matchers
+from pipeline.route.matchers import Matcher, matches_all, parse_matchers
 from schemas.command import Command
 
 
 @dataclass(frozen=True, slots=True)
 class Silence:
-    """One silence, from ``start`` to ``until`` (Unix ms), which is over at ``until`` itself."""
+    """One silence, from ``start`` until just before ``until`` (Unix ms)."""
 
     silence_id: str
     author: str
     start: int
     until: int
-    texts: tuple[str, ...]
+    matcher_texts: tuple[str, ...]
     matchers: tuple[Matcher, ...]
 
     @classmethod
@@ -26,46 +26,47 @@ class Silence:
         Raises
         ------
         ValueError
-            If it matches everything, has no end, ends before it begins, or has a matcher that cannot be read.
+            If it has no matchers, has no end, ends before it begins, or has an invalid matcher.
         """
         if command.until is None:
             raise ValueError("a silence needs an end: set until")
         if command.until <= command.at:
-            raise ValueError("a silence ends after it begins: set until later than at")
+            raise ValueError("a silence must end after it begins: set until later than at")
         if not command.matchers:
-            raise ValueError('a silence needs matchers, such as subject="support-bot": it would silence everything')
-        matchers = tuple(matcher for text in command.matchers for matcher in parse_matchers(text))
-        return cls(command.command_id, command.author, command.at, command.until, tuple(command.matchers), matchers)
+            raise ValueError(
+                'a silence without matchers would silence everything: add one, such as subject="support-bot"'
+            )
+        texts = tuple(command.matchers)
+        return cls(command.command_id, command.author, command.at, command.until, texts, parse_matchers(*texts))
 
     def covers(self, labels: Mapping[str, str], at: int) -> bool:
-        """Whether an incident with these labels is silenced at this event time (Unix ms)."""
-        return self.start <= at < self.until and match_all(self.matchers, labels)
+        """Whether an incident with these labels is silenced at an event time (Unix ms)."""
+        return self.start <= at < self.until and matches_all(self.matchers, labels)
 
     def dump(self) -> dict[str, Any]:
-        """The state of it, as JSON."""
+        """Return the state that :meth:`load` reads."""
         return {
             "silence_id": self.silence_id,
             "author": self.author,
             "start": self.start,
             "until": self.until,
-            "matchers": list(self.texts),
+            "matchers": list(self.matcher_texts),
         }
 
     @classmethod
     def load(cls, state: Mapping[str, Any]) -> "Silence":
-        """Take up what :meth:`dump` gave."""
+        """Restore a silence from :meth:`dump`."""
         texts = tuple(state["matchers"])
-        matchers = tuple(matcher for text in texts for matcher in parse_matchers(text))
-        return cls(state["silence_id"], state["author"], state["start"], state["until"], texts, matchers)
+        return cls(state["silence_id"], state["author"], state["start"], state["until"], texts, parse_matchers(*texts))
 
 
 class Silences:
-    """All silences that may still matter.
+    """The stored silences.
 
     Parameters
     ----------
     limit
-        How many are kept; beyond it, the one that ends first goes first.
+        Maximum silences. Beyond it, those that end first are dropped.
     """
 
     def __init__(self, limit: int) -> None:
@@ -74,27 +75,31 @@ class Silences:
         self._changed: set[str] = set()
 
     def add(self, silence: Silence) -> None:
-        """Take a silence; one with the same id is replaced."""
+        """Add a silence. It replaces one with the same id."""
         self._silences[silence.silence_id] = silence
         self._changed.add(silence.silence_id)
         while len(self._silences) > self._limit:
-            first = min(self._silences.values(), key=lambda one: (one.until, one.silence_id))
+            first = min(self._silences.values(), key=_end)
             del self._silences[first.silence_id]
             self._changed.add(first.silence_id)
 
-    def covering(self, labels: Mapping[str, str], at: int) -> Silence | None:
-        """The silence that covers an incident at an event time: of several, the one that lasts longest."""
+    def find(self, labels: Mapping[str, str], at: int) -> Silence | None:
+        """Return the silence that covers an incident at an event time. Of several, the one that ends last."""
         covering = [silence for silence in self._silences.values() if silence.covers(labels, at)]
-        return max(covering, key=lambda one: (one.until, one.silence_id), default=None)
+        return max(covering, key=_end, default=None)
 
     def changed(self) -> Iterator[tuple[str, dict[str, Any] | None]]:
-        """What changed since the last call, by id; None for a silence that is gone."""
+        """Return the silences that changed since the last call, by id; None for a dropped one."""
         changed, self._changed = sorted(self._changed), set()
         for silence_id in changed:
             silence = self._silences.get(silence_id)
             yield silence_id, None if silence is None else silence.dump()
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take up one silence that ``changed`` gave."""
+        """Restore one silence from :meth:`changed`."""
         silence = Silence.load(state)
         self._silences[silence.silence_id] = silence
+
+
+def _end(silence: Silence) -> tuple[int, str]:
+    return silence.until, silence.silence_id

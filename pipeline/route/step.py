@@ -1,8 +1,8 @@
 """RouteStep: incident revisions and silences in, decisions out. The last pure step of the path.
 
-Sending is not pure, so it happens between two calls: ``step`` decides, and what is to be sent waits in ``pending``. Who
-drives the step sends that and tells ``conclude`` how it went, before it takes ``changed`` into a checkpoint. What was
-sent but not checkpointed is sent again with the same idempotency key: sending is at least once.
+Sending is not pure, so the caller sends: ``step`` decides, ``take_pending`` returns what to send, and
+``record_delivery`` takes each outcome, all before ``changed`` goes into a checkpoint. A notification that was sent but
+not checkpointed is sent again with the same idempotency key: sending is at least once.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,32 +12,33 @@ from pydantic import ValidationError
 
 from pipeline.codec import decode, encode
 from pipeline.dead_letters import dead_letter
-from pipeline.route.decide import CLOSED, Told, decide
-from pipeline.route.dispatch import Delivery, Dispatch, notification
-from pipeline.route.matchers import labels_of
-from pipeline.route.memory import Memory, Remembered
+from pipeline.route.decision import LastSent, decide_notification
+from pipeline.route.dispatch import Delivery, Dispatch, build_notification
+from pipeline.route.matchers import incident_labels
+from pipeline.route.notification_log import NotificationLog, NotifiedIncident
+from pipeline.route.route_tree import RouteTree
 from pipeline.route.settings import RouteSettings
 from pipeline.route.silences import Silence, Silences
-from pipeline.route.tree import RouteTree
 from pipeline.step import Input, Output
+from pipeline.wording import one_line
 from schemas.command import Command
-from schemas.incident import Incident
+from schemas.incident import CLOSED, Incident
 from schemas.notification import Notification
 from schemas.topics import ALERTS, COMMANDS, NOTIFICATIONS
 
-STATE_HOLDS_FOR = "any"
-"""The settings that the state depends on. What a receiver was told stays told, however the routes are changed."""
+SETTINGS_HASH = "any"
+"""Settings hash of all state. The state is valid for any settings, because what was sent does not depend on them."""
 
 _INCIDENT = "incident/"
 _SILENCE = "silence/"
 
 
 class RouteStep:
-    """Decides for each incident revision which receivers are sent it. Implements ``pipeline.step.Step``.
+    """The route step. Decides which receivers are sent an incident revision. Implements ``pipeline.step.Step``.
 
-    A revision that is not newer than the newest seen of its incident is ignored: alerts that are read twice change
-    nothing. Receivers are those of the route tree, and those that were told of the incident before and not yet of its
-    end. Time is the event time of the revisions (``updated_at``).
+    A revision that is not newer than the newest one seen is ignored, so reading an alert twice changes nothing. The
+    receivers are those of the route tree, and those that were sent the incident before but not its end. Time is the
+    event time of the revisions (``updated_at``).
 
     Parameters
     ----------
@@ -49,135 +50,137 @@ class RouteStep:
         self._settings = settings
         self._tree = RouteTree(settings)
         self._receivers = {receiver.name: receiver for receiver in settings.receivers}
-        self._memory = Memory(settings.incidents_max)
+        self._log = NotificationLog(settings.incidents_max)
         self._silences = Silences(settings.silences_max)
-        self._waiting: list[Dispatch] = []
-        self._unconcluded = 0
+        self._pending: list[Dispatch] = []
+        self._undelivered = 0
 
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
-        """Take up the state that ``changed`` once gave out, and say in one line each what could not be taken up."""
+        """Restore state from ``changed``, and return one line per part that could not be restored."""
         for key, value in parts:
             name = key.decode(errors="replace")
             try:
                 if name.startswith(_SILENCE):
-                    self._silences.load(decode(value, kind="silence", settings_hash=STATE_HOLDS_FOR))
+                    self._silences.load(decode(value, kind="silence", settings_hash=SETTINGS_HASH))
                 else:
-                    state = decode(value, kind="incident", settings_hash=STATE_HOLDS_FOR)
-                    self._memory.load(name.removeprefix(_INCIDENT), state)
+                    state = decode(value, kind="incident", settings_hash=SETTINGS_HASH)
+                    self._log.load(name.removeprefix(_INCIDENT), state)
             except (ValueError, KeyError, TypeError) as error:
-                yield f"route: the state of {name} is set aside: {error}"
+                yield f"route: discarded the state of {name}: {one_line(error)}"
 
     def step(self, messages: Sequence[Input]) -> list[Output]:
-        """Take alerts or commands, in the order of their offsets.
+        """Read alerts or commands, in the order of their offsets.
 
         Returns
         -------
         list of Output
-            The notifications that are suppressed, with their reasons, and dead letters. What is to be sent is not
-            among them: it waits in :meth:`pending`.
+            Suppressed notifications with their reasons, and dead letters. What is to be sent is not among them:
+            see :meth:`take_pending`.
         """
         outputs: list[Output] = []
         for message in messages:
             if message.topic == ALERTS:
-                outputs.extend(self._alert(message))
+                outputs.extend(self._read_alert(message))
             elif message.topic == COMMANDS:
-                outputs.extend(self._command(message))
+                outputs.extend(self._read_command(message))
         return outputs
 
     def control(self, message: Input) -> list[Output]:  # noqa: ARG002 - the protocol's
-        """Nothing: no topic is read whole by every route worker."""
+        """Do nothing. Route has no control topic."""
         return []
 
     def tick(self, wall_ms: int) -> list[Output]:  # noqa: ARG002 - the protocol's
-        """Nothing: every decision is made when a revision comes."""
+        """Do nothing. Every decision is made when a revision arrives."""
         return []
 
     def on_gap(self) -> None:
-        """Nothing: no decision spans two revisions but what receivers were told, and that stays true over a hole."""
+        """Do nothing. Only what receivers were sent spans revisions, and that stays true over a gap."""
 
-    def pending(self) -> list[Dispatch]:
-        """What is to be sent now, oldest decision first. Each is given out once and must be concluded."""
-        waiting, self._waiting = self._waiting, []
-        return waiting
+    def take_pending(self) -> list[Dispatch]:
+        """Return what to send, oldest decision first. Each needs a call of :meth:`record_delivery`."""
+        pending, self._pending = self._pending, []
+        return pending
 
-    def conclude(self, dispatch: Dispatch, delivery: Delivery) -> list[Output]:
-        """Learn how sending went.
+    def record_delivery(self, dispatch: Dispatch, delivery: Delivery) -> list[Output]:
+        """Record the outcome of sending.
 
         Parameters
         ----------
         dispatch
-            What :meth:`pending` gave.
+            From :meth:`take_pending`.
         delivery
-            How it went. After a failure the receiver counts as not told, so the next revision is sent to it.
+            The outcome. After a failure the receiver counts as not notified, so it is sent the next revision.
 
         Returns
         -------
         list of Output
-            The notification, and a dead letter with the alert if it failed.
+            The notification, and a dead letter with the alert if sending failed.
         """
-        self._unconcluded -= 1
+        self._undelivered -= 1
         sent = delivery.outcome == "sent"
         incident = dispatch.incident
-        self._memory.conclude(incident.incident_id, dispatch.receiver, incident.revision, sent=sent)
+        self._log.record_outcome(incident.incident_id, dispatch.receiver, incident.revision, sent=sent)
         reason = dispatch.reason if sent else delivery.reason
-        decided = notification(incident, dispatch.receiver, dispatch.route, delivery.outcome, reason)
-        outputs = [_output(decided.model_copy(update={"attempts": delivery.attempts, "sent_at": delivery.sent_at}))]
+        notification = build_notification(incident, dispatch.receiver, dispatch.route, delivery.outcome, reason)
+        outcome = {"attempts": delivery.attempts, "sent_at": delivery.sent_at}
+        outputs = [_build_output(notification.model_copy(update=outcome))]
         if not sent:
             detail = f"receiver {dispatch.receiver} was not sent {dispatch.notification_id}: {delivery.reason}"
-            outputs.append(dead_letter("route", dispatch.source, "receiver_refused", detail, about=dispatch.receiver))
+            outputs.append(
+                dead_letter("route", dispatch.source, "receiver_refused", detail, receiver=dispatch.receiver)
+            )
         return outputs
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """The parts of the state that changed since the last call, by key; None for a part that is gone.
+        """Return the parts of the state that changed since the last call, by key; None for a removed part.
 
         Raises
         ------
         RuntimeError
-            If something that was decided is not concluded: a checkpoint now would lose it.
+            If the outcome of a pending notification is not recorded: a checkpoint now would lose it.
         """
-        if self._unconcluded:
-            raise RuntimeError(
-                f"route: {self._unconcluded} notifications are not concluded: send what is pending first"
-            )
-        for incident_id, state in self._memory.changed():
-            yield f"{_INCIDENT}{incident_id}".encode(), _encoded(state, "incident")
+        if self._undelivered:
+            raise RuntimeError(f"route: {self._undelivered} notifications have no outcome: send what is pending first")
+        for incident_id, state in self._log.changed():
+            yield f"{_INCIDENT}{incident_id}".encode(), _encode(state, "incident")
         for silence_id, state in self._silences.changed():
-            yield f"{_SILENCE}{silence_id}".encode(), _encoded(state, "silence")
+            yield f"{_SILENCE}{silence_id}".encode(), _encode(state, "silence")
 
-    def _alert(self, message: Input) -> list[Output]:
-        read = _read(message)
-        if isinstance(read, Output):
-            return [read]
-        before = self._memory.get(read.incident_id)
-        if before is not None and read.revision <= before.revision:
+    def _read_alert(self, message: Input) -> list[Output]:
+        incident = _read_incident(message)
+        if isinstance(incident, Output):
+            return [incident]
+        before = self._log.get(incident.incident_id)
+        if before is not None and incident.revision <= before.revision:
             return []
-        remembered = self._memory.see(read.incident_id, read.revision, read.status, message.offset)
-        labels = labels_of(read)
-        silence = self._silences.covering(labels, read.updated_at)
+        notified = self._log.add_revision(incident.incident_id, incident.revision, incident.status, message.offset)
+        labels = incident_labels(incident)
+        silence = self._silences.find(labels, incident.updated_at)
+        interval_s = self._settings.repeat_interval_s
         outputs = []
-        for receiver, (route, told) in self._recipients(labels, remembered).items():
-            decision = decide(read, self._receivers[receiver], told, silence, self._settings.repeat_interval_s)
+        for receiver, (route, last_sent) in self._recipients(labels, notified).items():
+            decision = decide_notification(incident, self._receivers[receiver], last_sent, silence, interval_s)
             if decision.send:
-                dispatch = Dispatch(read, receiver, route, decision.reason, message)
-                self._waiting.append(dispatch)
-                remembered.on_its_way[receiver, read.revision] = Told.of(read, route)
-                self._unconcluded += 1
+                self._pending.append(Dispatch(incident, receiver, route, decision.reason, message))
+                notified.in_flight[receiver, incident.revision] = LastSent.from_incident(incident, route)
+                self._undelivered += 1
             else:
-                outputs.append(_output(notification(read, receiver, route, "suppressed", decision.reason)))
+                notification = build_notification(incident, receiver, route, "suppressed", decision.reason)
+                outputs.append(_build_output(notification))
         return outputs
 
-    def _recipients(self, labels: dict[str, str], remembered: Remembered) -> dict[str, tuple[str, Told | None]]:
-        """Receiver to the route that names it and what it was told, on its way or already there."""
-        told = remembered.known()
+    def _recipients(self, labels: dict[str, str], notified: NotifiedIncident) -> dict[str, tuple[str, LastSent | None]]:
+        """Return, per receiver, the route that names it and the newest revision sent to it or in flight."""
+        newest_sent = notified.newest_sent()
         routed = self._tree.recipients(labels)
-        recipients = {receiver: (route, told.get(receiver)) for receiver, route in routed.items()}
-        for receiver, last in sorted(told.items()):
+        recipients = {receiver: (route, newest_sent.get(receiver)) for receiver, route in routed.items()}
+        for receiver, last in sorted(newest_sent.items()):
             if receiver in self._receivers and receiver not in recipients and last.status not in CLOSED:
                 recipients[receiver] = (last.route, last)
         return recipients
 
-    def _command(self, message: Input) -> list[Output]:
-        """Take a silence. Other commands, and what is no command at all, are correlate's to judge."""
+    def _read_command(self, message: Input) -> list[Output]:
+        """Add a silence. Correlate handles other commands and reports invalid ones."""
         try:
             command = Command.from_json(message.value or b"")
         except ValidationError:
@@ -187,29 +190,28 @@ class RouteStep:
         try:
             self._silences.add(Silence.from_command(command))
         except ValueError as error:
-            return [dead_letter("route", message, "contract", f"the silence {command.command_id} is not used: {error}")]
+            detail = f"the silence {command.command_id} is invalid: {error}"
+            return [dead_letter("route", message, "contract", detail)]
         return []
 
 
-def _read(message: Input) -> Incident | Output:
-    """The incident of an alert, or the dead letter that it becomes."""
+def _read_incident(message: Input) -> Incident | Output:
+    """Return the incident of an alert, or a dead letter."""
     if message.value is None:
-        return dead_letter("route", message, "tombstone", "an alert without a value says nothing")
+        return dead_letter("route", message, "tombstone", "the alert has no value")
     if not message.value:
         return dead_letter("route", message, "empty", "the alert is empty")
     try:
         return Incident.from_json(message.value)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        if first["type"] == "json_invalid":
-            return dead_letter("route", message, "not_json", f"the alert is not JSON: {first['msg']}")
-        place = ".".join(str(part) for part in first["loc"])
-        return dead_letter("route", message, "contract", f"the alert is no incident: {place}: {first['msg']}")
+        if error.errors()[0]["type"] == "json_invalid":
+            return dead_letter("route", message, "not_json", f"the alert is not JSON: {one_line(error)}")
+        return dead_letter("route", message, "contract", f"the alert is not an incident: {one_line(error)}")
 
 
-def _output(decided: Notification) -> Output:
-    return Output(NOTIFICATIONS, decided.notification_id.encode(), decided.to_json())
+def _build_output(notification: Notification) -> Output:
+    return Output(NOTIFICATIONS, notification.notification_id.encode(), notification.to_json())
 
 
-def _encoded(state: dict[str, Any] | None, kind: Literal["incident", "silence"]) -> bytes | None:
-    return None if state is None else encode(state, kind=kind, settings_hash=STATE_HOLDS_FOR)
+def _encode(state: dict[str, Any] | None, kind: Literal["incident", "silence"]) -> bytes | None:
+    return None if state is None else encode(state, kind=kind, settings_hash=SETTINGS_HASH)

@@ -93,5 +93,5 @@ def test_a_wrong_suspect_a_guess_and_too_few_decoys_miss_their_floors() -> None:
 def test_a_file_that_holds_no_cases_says_what_is_wrong(tmp_path) -> None:
     file = tmp_path / "causes.toml"
     file.write_text('[[case]]\nname = "x"\nsays = "nothing"\ncause = "fate"\ntouch = []\n')
-    with pytest.raises(LoadError, match=r"causes\.toml holds a case that is none: cause: "):
+    with pytest.raises(LoadError, match=r"causes\.toml has an invalid case: cause: "):
         causes.cases(file)

@@ -195,8 +195,8 @@ def test_a_wrong_key_names_the_nearest(tmp_path: Path) -> None:
     path = tmp_path / "wrong.toml"
     text = (FOLDER / "refusals_up.toml").read_text()
     path.write_text(text.replace("amount", "amuont"))
-    with pytest.raises(LoadError, match="amuont is no key: did you mean 'amount'"):
+    with pytest.raises(LoadError, match='amuont is not a key: did you mean "amount"'):
         read(path)
     path.write_text(text.replace("clear", "zzzzzz"))
-    with pytest.raises(LoadError, match="zzzzzz is no key: use one of "):
+    with pytest.raises(LoadError, match="zzzzzz is not a key: use one of "):
         read(path)

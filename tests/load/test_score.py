@@ -209,7 +209,7 @@ def test_a_case_that_is_decided_otherwise_and_too_few_cases_are_problems() -> No
 def test_what_is_no_case_is_named_with_its_file(tmp_path: Path) -> None:
     file = tmp_path / "cases.toml"
     file.write_text('[[case]]\nsays = "nothing"\nseverity = "P9"\ndrifts = []\n')
-    with pytest.raises(LoadError, match=r"cases\.toml holds a case that is none: severity: .*; drifts: "):
+    with pytest.raises(LoadError, match=r"cases\.toml has an invalid case: severity: .*; drifts: "):
         severity.cases(file)
 
 

@@ -1,4 +1,4 @@
-"""The examples fit their contracts, both ways of checking; and both ways refuse what is broken."""
+"""The examples fit their contracts and the exported schemas, and both refuse broken messages."""
 
 import json
 from pathlib import Path
@@ -7,20 +7,20 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 from pydantic import ValidationError
 
-from schemas.export import MESSAGES, schema
+from schemas.export import MESSAGES, json_schema
 
 EXAMPLES = Path(__file__).parents[2] / "schemas" / "examples"
 FILES = sorted(EXAMPLES.glob("*/*.json"))
 
 
 def contents(file):
-    """The messages in an example file: one, or for an array of records each of them."""
+    """The messages in an example file: one, or all records of an array."""
     content = json.loads(file.read_text("utf-8"))
     return content if isinstance(content, list) else [content]
 
 
 def validator(name):
-    return Draft202012Validator(schema(name), format_checker=FormatChecker())
+    return Draft202012Validator(json_schema(name), format_checker=FormatChecker())
 
 
 @pytest.mark.parametrize("name", ["drift", "deployment", "command", "incident"])
@@ -41,23 +41,23 @@ def test_an_example_fits_its_contract_and_its_exported_schema(file):
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
-def test_an_example_holds_no_field_that_the_contract_lacks(file):
+def test_an_example_has_only_fields_of_the_contract(file):
     message = MESSAGES[file.parent.name]
     for content in contents(file):
         assert set(content) <= set(message.model_fields)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
-def test_a_required_field_left_out_is_refused(file):
+def test_a_missing_required_field_is_refused(file):
     name = file.parent.name
     for content in contents(file):
-        for field in (each for each, info in MESSAGES[name].model_fields.items() if info.is_required()):
+        for field in (field for field, info in MESSAGES[name].model_fields.items() if info.is_required()):
             without = {key: value for key, value in content.items() if key != field}
-            assert refused(name, without), field
+            assert is_refused(name, without), field
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: f"{file.parent.name}/{file.stem}")
-def test_a_field_that_a_newer_writer_adds_is_ignored(file):
+def test_an_unknown_field_from_a_newer_writer_is_ignored(file):
     name = file.parent.name
     for content in contents(file):
         newer = content | {"added_in_a_later_version": {"deep": [1]}}
@@ -95,14 +95,14 @@ def test_a_field_that_a_newer_writer_adds_is_ignored(file):
         ("tick", {"partition": None}),
     ],
 )
-def test_a_broken_message_is_refused_both_ways(name, changes):
+def test_a_broken_message_is_refused_by_the_contract_and_the_schema(name, changes):
     content = contents(min((EXAMPLES / name).glob("*.json")))[0]
-    assert not refused(name, content)
-    assert refused(name, content | changes)
+    assert not is_refused(name, content)
+    assert is_refused(name, content | changes)
 
 
-def refused(name, content):
-    """Whether both validators refuse a message; an error if they disagree."""
+def is_refused(name, content):
+    """Whether contract and schema refuse a message. Fails if they disagree."""
     try:
         MESSAGES[name].from_json(json.dumps(content).encode())
     except ValidationError:

@@ -1,6 +1,6 @@
 import pytest
 
-from schemas.timestamp import LATEST_MS, SECONDS_BY_MISTAKE_BELOW, format_timestamp, parse_timestamp
+from schemas.timestamp import EARLIEST_MS, LATEST_MS, format_timestamp, parse_timestamp
 
 AT = 1_795_489_920_123
 
@@ -18,7 +18,7 @@ AT = 1_795_489_920_123
         "2026-11-23T23:12:00.123-04:00",
     ],
 )
-def test_one_point_in_time_can_be_written_in_many_ways(value):
+def test_a_time_can_be_written_in_many_ways(value):
     assert parse_timestamp(value) == AT
 
 
@@ -51,11 +51,11 @@ def test_a_leap_second_counts_as_the_last_millisecond_before_it_ends():
         ("٢٠٢٦-11-24T03:12:00Z", "offset"),
     ],
 )
-def test_what_is_no_point_in_time_is_refused_in_words(value, complaint):
+def test_an_invalid_time_is_refused_with_the_reason(value, complaint):
     with pytest.raises(ValueError, match=complaint):
         parse_timestamp(value)
 
 
-@pytest.mark.parametrize("value", [SECONDS_BY_MISTAKE_BELOW, AT, LATEST_MS])
-def test_what_is_written_is_read_back(value):
+@pytest.mark.parametrize("value", [EARLIEST_MS, AT, LATEST_MS])
+def test_a_formatted_time_is_parsed_back(value):
     assert parse_timestamp(format_timestamp(value)) == value

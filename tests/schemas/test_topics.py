@@ -5,24 +5,24 @@ from schemas.topics import RECORDS, TOPICS, checkpoints_topic, topic
 ONE_PARTITION = [row for row in TOPICS if row.partitions is not None]
 
 
-def test_every_topic_has_a_name_of_its_own():
+def test_topic_names_are_unique():
     assert len({row.name for row in TOPICS}) == len(TOPICS)
 
 
 @pytest.mark.parametrize("row", TOPICS, ids=lambda row: row.name)
-def test_a_topic_is_written_and_read_by_somebody(row):
+def test_every_topic_has_writers_and_readers(row):
     assert row.written_by
     assert row.read_by
     assert row.name.startswith("driftwire.")
 
 
 @pytest.mark.parametrize("row", TOPICS, ids=lambda row: row.name)
-def test_a_compacted_topic_keeps_for_ever_and_another_says_how_long(row):
+def test_only_compacted_topics_have_no_retention(row):
     assert (row.retention_ms is None) == (row.cleanup == "compact")
 
 
 @pytest.mark.parametrize("row", TOPICS, ids=lambda row: row.name)
-def test_only_checkpoints_carry_no_message_of_the_contract(row):
+def test_only_checkpoints_have_no_messages(row):
     assert bool(row.messages) != row.name.endswith("-checkpoints")
 
 
@@ -31,9 +31,9 @@ def test_the_messages_of_a_topic_have_its_version(row):
     assert all(message.model_fields["version"].default == row.version for message in row.messages)
 
 
-def test_only_records_and_what_lies_beside_them_have_partitions_to_choose():
-    chosen = {row.name for row in TOPICS if row.partitions is None}
-    assert chosen == {RECORDS, checkpoints_topic("detect")}
+def test_only_records_and_their_checkpoints_have_configurable_partitions():
+    configurable = {row.name for row in TOPICS if row.partitions is None}
+    assert configurable == {RECORDS, checkpoints_topic("detect")}
     assert all(row.partitions == 1 for row in ONE_PARTITION)
 
 
@@ -48,6 +48,6 @@ def test_every_step_reads_its_own_checkpoints():
         assert row.written_by == row.read_by == (step,)
 
 
-def test_a_topic_outside_the_contract_is_refused():
+def test_an_unknown_topic_is_refused():
     with pytest.raises(KeyError):
         topic("driftwire.gossip")

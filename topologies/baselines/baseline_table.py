@@ -8,6 +8,7 @@ from rich.text import Text
 from pipeline.detect.offline import SmallestChange, smallest_changes
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import channels
+from pipeline.wording import number, percent
 from schemas.baseline import Baseline, SignalBaseline
 from schemas.timestamp import format_timestamp
 
@@ -63,7 +64,7 @@ def _profiles(baseline: Baseline) -> list[Text]:
         low, high = int(medians.argmin()), int(medians.argmax())
         places = (medians - medians[low]) / ((medians[high] - medians[low]) or 1.0) * (len(_BARS) - 2)
         bars = "".join(_BARS[1 + round(place)] for place in places.tolist())
-        least, most = _number(float(medians[low])), _number(float(medians[high]))
+        least, most = number(float(medians[low])), number(float(medians[high]))
         lines.append(Text(f"{name} by hour, UTC: {bars} {least} at {low:02}h, {most} at {high:02}h"))
     return lines
 
@@ -73,13 +74,13 @@ def _normal(signal: SignalBaseline) -> Text:
     if signal.shares is not None:
         shares = sorted(signal.shares.items(), key=lambda share: (-share[1], share[0]))
         more = f", {len(shares) - MIX_LABELS_MAX} more" if len(shares) > MIX_LABELS_MAX else ""
-        return Text(", ".join(f"{label} {share:.0%}" for label, share in shares[:MIX_LABELS_MAX]) + more)
+        return Text(", ".join(f"{label} {percent(share)}" for label, share in shares[:MIX_LABELS_MAX]) + more)
     if signal.kind == "rate":
-        return Text(_percent(signal.channels["rate"].mean))
+        return Text(percent(signal.channels["rate"].mean))
     if signal.knots is None:
-        return Text(_NONE if signal.mean is None else _number(signal.mean))
+        return Text(_NONE if signal.mean is None else number(signal.mean))
     last = len(signal.knots) - 1
-    low, middle, high = (_number(signal.knots[round(share * last)]) for share in (0.01, 0.5, 0.99))
+    low, middle, high = (number(signal.knots[round(share * last)]) for share in (0.01, 0.5, 0.99))
     return Text(f"{middle} ({low} to {high})")
 
 
@@ -113,15 +114,7 @@ def _changes(name: str, signal: SignalBaseline, changes: list[SmallestChange]) -
         if change.by is None:
             words.append(f"{change.side}: cannot judge, {change.reason}")
         elif signal.kind == "rate":
-            words.append(f"{'above' if change.side == 'up' else 'below'} {_percent(change.by)}")
+            words.append(f"{'above' if change.side == 'up' else 'below'} {percent(change.by)}")
         else:
-            words.append(f"{'+' if change.by >= 0 else ''}{_number(change.by)}{unit}")
+            words.append(f"{'+' if change.by >= 0 else ''}{number(change.by)}{unit}")
     return Text(", ".join(words) or _NONE)
-
-
-def _percent(share: float) -> str:
-    return f"{100 * share:.3g} %"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

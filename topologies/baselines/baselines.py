@@ -9,6 +9,7 @@ from pathlib import Path
 import orjson
 from pydantic import ValidationError
 
+from pipeline.wording import one_line
 from schemas.baseline import Baseline
 from schemas.drift import Drift
 from schemas.relearn import Relearn
@@ -48,9 +49,7 @@ def read_baseline(path: Path) -> Baseline:
     except OSError as error:
         raise Failure(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the file"
-        raise Failure(f"{path} is no baseline: {where}: {first['msg']}") from error
+        raise Failure(f"{path} is not a baseline: {one_line(error)}") from error
 
 
 async def publish(bootstrap: str, baseline: Baseline) -> None:

@@ -7,9 +7,9 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.detect.findings import percent
 from pipeline.detect.offline import Explanation, TestTrace
 from pipeline.detect.signals import channels
+from pipeline.wording import percent
 from schemas.timestamp import clock_time, format_timestamp
 
 COLUMNS = 32

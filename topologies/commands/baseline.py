@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import click
 
+from pipeline.wording import duration
 from schemas.drift import Drift
 from schemas.relearn import Relearn
 from schemas.timestamp import format_timestamp
@@ -88,8 +89,8 @@ def learn_command(
     span_s = (baseline.learned_to - baseline.learned_from) / 1000
     if span_s < settings.ready_after_s:
         raise Failure(
-            f"the records of {baseline.subject} span {_format_duration(span_s)} and a baseline needs "
-            f"{_format_duration(settings.ready_after_s)}: give more records or lower --ready-after"
+            f"the records of {baseline.subject} span {duration(span_s)} and a baseline needs "
+            f"{duration(settings.ready_after_s)}: give more records or lower --ready-after"
         )
     if not baseline.signals:
         raise Failure(
@@ -102,7 +103,7 @@ def learn_command(
         raise Failure(f"{output} cannot be written: {error.strerror}") from error
     click.echo(
         f"{output}: baseline {baseline.baseline_version} of {baseline.subject}, {len(baseline.signals)} signals, "
-        f"{baseline.records} records over {_format_duration(span_s)}; unusable records: {refused}"
+        f"{baseline.records} records over {duration(span_s)}; unusable records: {refused}"
     )
     moving = nonstationary_signals(baseline)
     if moving:
@@ -179,18 +180,6 @@ def _frozen_line(drift: Drift) -> str:
     )
 
 
-def _format_duration(seconds: float) -> str:
-    """Format a duration in the largest unit of which it has at least two.
-
-    >>> _format_duration(5400)
-    '90 min'
-    """
-    for unit, size in (("days", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.3g} {unit}"
-    return f"{seconds:.3g} s"
-
-
 @command.command("accept")
 @click.argument("subject", metavar="SUBJECT")
 @click.option(
@@ -230,6 +219,6 @@ def accept_command(
     asyncio.run(accept(address, relearn))
     names = ", ".join(relearn.signals) or "every signal"
     click.echo(
-        f"accepted: detect relearns {names} of {subject} over {_format_duration(configuration.detect.relearn_after_s)} "
+        f"accepted: detect relearns {names} of {subject} over {duration(configuration.detect.relearn_after_s)} "
         "of records and does not monitor them meanwhile"
     )

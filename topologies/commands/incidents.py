@@ -8,14 +8,12 @@ from typing import get_args
 
 import click
 
-from schemas.incident import Incident, Severity
+from schemas.incident import CLOSED, Incident, Severity
 from schemas.topics import ALERTS
 from topologies.commands.options import bootstrap_option
 from topologies.console import print_card
 from topologies.interrupt import run_until_interrupted
 from topologies.kafka import follow, incidents_in, read_all
-
-CLOSED = ("resolved", "merged")
 
 
 @click.command("incidents", short_help="Show open incidents and follow their changes.")

@@ -36,11 +36,10 @@ def command(*, incident_id: str, folder: Path, force: bool, bootstrap: str) -> N
 
     All content comes from the topics. The draft marks what people must fill in.
     """
-    from pipeline.review.picture import plot  # noqa: PLC0415  slow to import, and --help needs none of it
-    from pipeline.review.review import review  # noqa: PLC0415
+    from pipeline.review import draw_picture, write_review  # noqa: PLC0415  slow to import, and --help needs none of it
     from topologies.kafka import material_of  # noqa: PLC0415
 
-    # Its messages about fonts and folders are of no use to the reader of a review.
+    # Messages about fonts and folders do not help the reader of a review.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     revisions = asyncio.run(_revisions(bootstrap, incident_id))
     name = f"review-{_UNSAFE.sub('_', revisions[0].incident_id)}"
@@ -53,8 +52,8 @@ def command(*, incident_id: str, folder: Path, force: bool, bootstrap: str) -> N
     material = asyncio.run(material_of(bootstrap, revisions))
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        picture.write_bytes(plot(material))
-        draft.write_text(review(material, picture.name), "utf-8")
+        picture.write_bytes(draw_picture(material))
+        draft.write_text(write_review(material, picture.name), "utf-8")
     except OSError as error:
         raise Failure(f"{error.filename or folder} cannot be written: {error.strerror}") from error
     click.echo(f"{draft}: draft review, from revision {material.incident.revision} of {material.incident.incident_id}")

@@ -1,13 +1,11 @@
 """Problems of a configuration: the errors of pydantic as one line each, with the nearest known key."""
 
-import difflib
 from typing import Any, get_args
 
 from pydantic import BaseModel
 from pydantic_core import ErrorDetails
 
-NEAREST_CUTOFF = 0.6
-"""Minimum similarity (0 to 1) of a known key that is suggested. Higher values suggest fewer keys."""
+from pipeline.wording import similar_name
 
 KEYS_NAMED_MAX = 12
 """Maximum known keys that a message lists if none is similar."""
@@ -102,11 +100,11 @@ def _advice(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
     for name in names[:-1]:
         here = known_keys(here).get(name) or here
     siblings = [field.alias or name for name, field in here.model_fields.items()]
-    if near := difflib.get_close_matches(names[-1], siblings, 1, NEAREST_CUTOFF):
-        return f"; did you mean {key_path((*location[:-1], near[0]))}?"
+    if near := similar_name(names[-1], siblings):
+        return f"; did you mean {key_path((*location[:-1], near))}?"
     everywhere = {path.rpartition(".")[2]: path for path in reversed(known_keys(model))}
-    if near := difflib.get_close_matches(names[-1], everywhere, 1, NEAREST_CUTOFF):
-        return f"; did you mean {everywhere[near[0]]}?"
+    if near := similar_name(names[-1], everywhere):
+        return f"; did you mean {everywhere[near]}?"
     shown = ", ".join(siblings[:KEYS_NAMED_MAX]) + (", ..." if len(siblings) > KEYS_NAMED_MAX else "")
     return f"; known keys are {shown}"
 

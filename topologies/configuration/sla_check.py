@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from pipeline.correlate.severity import SLA
 from pipeline.detect.signals import catalogue
-from pipeline.wording import nearest
+from pipeline.wording import did_you_mean
 
 CUSTOM_PREFIX = "custom."
 """Prefix of the names of custom signals."""
@@ -19,8 +19,8 @@ def unknown_signals(promises: Iterable[SLA]) -> list[str]:
     ['correlate.sla[0].signal: unknown signal "latncy_ms"; did you mean "latency_ms"? A custom signal is named "custom.latncy_ms"']
     """
     return [
-        f'correlate.sla[{place}].signal: unknown signal "{promise.signal}"; did you mean '
-        f'"{nearest(promise.signal, _NAMES)}"? A custom signal is named "{CUSTOM_PREFIX}{promise.signal}"'
+        f'correlate.sla[{place}].signal: unknown signal "{promise.signal}"; '
+        f'{did_you_mean(promise.signal, _NAMES)} A custom signal is named "{CUSTOM_PREFIX}{promise.signal}"'
         for place, promise in enumerate(promises)
         if promise.signal not in _NAMES and not promise.signal.startswith(CUSTOM_PREFIX)
     ]

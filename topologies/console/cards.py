@@ -14,8 +14,9 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from schemas.incident import Containment, Incident, SignalEvidence, Suspect
-from schemas.timestamp import format_timestamp
+from pipeline.wording import duration, quantity
+from schemas.incident import CLOSED, Containment, Incident, SignalEvidence, Suspect
+from schemas.timestamp import clock_time, date_time
 
 WIDTH = 80
 """Columns of the plain text, and what the card is laid out for."""
@@ -34,14 +35,7 @@ COLOURS = {"P1": "bold white on red", "P2": "bold red", "P3": "bold yellow", "P4
 _BREAKS = re.compile(r"[\n\r\t]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _TIERS = ("page", "ticket", "cause")
-_CLOSED = ("resolved", "merged")
 _AFTERWARDS = ("review",)
-_MINUTE_S, _HOUR_S, _DAY_S = 60, 3600, 86_400
-
-_SECOND_MS = 1000
-
-_WHOLE_FROM = 1000
-"""Nobody reads the decimals of a larger number."""
 
 
 def card(incident: Incident) -> RenderableType:
@@ -85,7 +79,7 @@ def print_drafts(incident: Incident, stream: TextIO) -> None:
 
 
 def _parts(incident: Incident) -> Iterator[RenderableType]:
-    colour = COLOURS[incident.severity] if incident.status not in _CLOSED else "bold green"
+    colour = COLOURS[incident.severity] if incident.status not in CLOSED else "bold green"
     head = f"{incident.severity} {incident.status.upper()}"
     yield Rule(Text(f" {head} ", style=colour), style=colour, align="left", characters="━")
     yield _text(incident.title, style="bold")
@@ -111,11 +105,11 @@ def _rows(incident: Incident) -> Iterator[tuple[str, Text]]:
     """The labelled lines between the summary and the evidence."""
     day = incident.started_at
     since = f"{_clock(incident.started_at)}, detected {_clock(incident.detected_at, day)}"
-    since += f" ({_duration(incident.detection_gap_s)} later)"
+    since += f" ({duration(incident.detection_gap_s)} later)"
     if incident.resolved_at is not None:
         since += f", resolved {_clock(incident.resolved_at, day)}"
     yield "since", _text(since)
-    closed = incident.status in _CLOSED
+    closed = incident.status in CLOSED
     if not closed:
         to_do = sorted(incident.containment, key=_rank)[:CONTAINMENTS_MAX]
         yield from _numbered("do", map(_containment, to_do), "bold")
@@ -141,7 +135,7 @@ def _rows(incident: Incident) -> Iterator[tuple[str, Text]]:
 
 def _due(incident: Incident) -> Iterator[tuple[str, Text]]:
     """What is due by when: what is overdue by the incident's newest moment first, what is done last. Then the duties."""
-    day, now, closed = incident.started_at, incident.updated_at, incident.status in _CLOSED
+    day, now, closed = incident.started_at, incident.updated_at, incident.status in CLOSED
     said: dict[str, list[str]] = {"overdue": [], "due": [], "done": []}
     for one in sorted(incident.response_targets, key=lambda target: target.due_at):
         if closed and one.name not in _AFTERWARDS:
@@ -211,17 +205,8 @@ def _evidence_cells(one: SignalEvidence, day: int) -> tuple[str, str, str, str, 
 
 
 def _amount(value: float, one: SignalEvidence) -> str:
-    """A value as a table has room for: a rate in per cent, a duration with its unit, anything else as a number.
-
-    Of a tail, what is told is the value itself.
-    """
-    if one.channel == "rate":
-        return f"{value * 100:.3g} %"
-    if one.unit == "s":
-        return _duration(value)
-    if one.unit == "ms":
-        return f"{value:.3g} ms" if abs(value) < _SECOND_MS else _duration(value / _SECOND_MS)
-    return f"{value:,.0f}" if abs(value) >= _WHOLE_FROM else f"{value:.4g}"
+    """Format a value for the table, which has room for the units of time only. For a tail it is the value itself."""
+    return quantity(value, one.unit if one.unit in ("s", "ms") else "", one.channel)
 
 
 def _effect(one: SignalEvidence) -> str:
@@ -232,27 +217,10 @@ def _effect(one: SignalEvidence) -> str:
     return f"x{one.effect:.3g}"
 
 
-def _duration(seconds: float) -> str:
-    """Seconds for a person.
-
-    >>> _duration(41), _duration(90), _duration(5400), _duration(200_000)
-    ('41 s', '1.5 min', '1.5 h', '2.31 days')
-    """
-    size = abs(seconds)
-    if size < _MINUTE_S:
-        return f"{seconds:.3g} s"
-    if size < _HOUR_S:
-        return f"{seconds / _MINUTE_S:.3g} min"
-    if size < 2 * _DAY_S:
-        return f"{seconds / _HOUR_S:.3g} h"
-    return f"{seconds / _DAY_S:.3g} days"
-
-
 def _clock(at: int, day: int | None = None) -> str:
     """A point in time in UTC; without its date where that is the date of ``day``."""
-    date, _, time = format_timestamp(at).partition("T")
-    known = day is not None and format_timestamp(day).startswith(date)
-    return f"{time[:8]}Z" if known else f"{date} {time[:8]}Z"
+    same_date = day is not None and date_time(at)[:10] == date_time(day)[:10]
+    return clock_time(at) if same_date else date_time(at)
 
 
 def _grid() -> Table:

@@ -2,13 +2,12 @@
 
 from collections.abc import AsyncIterable, AsyncIterator, Collection
 from contextlib import suppress
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 import orjson
 from pydantic import ValidationError
 
-from pipeline.review.material import Material, material
 from pipeline.step import RawMessage
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
@@ -18,10 +17,13 @@ from schemas.message import Message as Contract
 from schemas.topics import BASELINES, DEPLOYMENTS, DRIFTS
 from topologies.kafka.client import read_all
 
+if TYPE_CHECKING:
+    from pipeline.review import Material
+
 Kind = TypeVar("Kind", bound=Contract)
 
 
-async def material_of(bootstrap: str, revisions: Collection[Incident]) -> Material:
+async def material_of(bootstrap: str, revisions: Collection[Incident]) -> "Material":
     """What the topics hold of one incident.
 
     Parameters
@@ -36,9 +38,11 @@ async def material_of(bootstrap: str, revisions: Collection[Incident]) -> Materi
     BrokerUnreachable, TopicMissing
         As their names say.
     """
+    from pipeline.review import Material  # noqa: PLC0415  slow to import, and most commands need none of it
+
     subjects = {each.subject for each in revisions}
     keys = {line.drift_id.encode() for each in revisions for line in each.evidence}
-    return material(
+    return Material.select(
         revisions,
         [drift async for drift in _read(bootstrap, DRIFTS, Drift, keys=keys, holding=subjects)],
         [deployment async for deployment in _read(bootstrap, DEPLOYMENTS, Deployment)],

@@ -34,7 +34,7 @@ def build(settings: RouteSettings, *, replay: bool) -> dict[str, Receiver]:
 
 
 async def deliver_pending(step: RouteStep, receivers: Mapping[str, Receiver]) -> list[Output]:
-    """Send all that a step wants sent, and conclude it.
+    """Send everything that is pending and record the outcomes.
 
     Receivers work side by side, each in the order of the decisions, so that a slow one delays no other's
     notifications.
@@ -42,7 +42,7 @@ async def deliver_pending(step: RouteStep, receivers: Mapping[str, Receiver]) ->
     Parameters
     ----------
     step
-        What decided. Nothing of it is pending or unconcluded afterwards.
+        The step. Nothing is pending afterwards.
     receivers
         By name, as :func:`build` gives them.
 
@@ -51,13 +51,13 @@ async def deliver_pending(step: RouteStep, receivers: Mapping[str, Receiver]) ->
     list of Output
         A notification for each, and a dead letter for each that failed: for the transaction that holds the state.
     """
-    pending = step.pending()
+    pending = step.take_pending()
     queues: dict[str, list[Dispatch]] = {}
     for dispatch in pending:
         queues.setdefault(dispatch.receiver, []).append(dispatch)
     sent = await asyncio.gather(*(_deliver_all(receivers[name], queue) for name, queue in queues.items()))
     deliveries = {dispatch.notification_id: how for results in sent for dispatch, how in results}
-    return [output for one in pending for output in step.conclude(one, deliveries[one.notification_id])]
+    return [output for one in pending for output in step.record_delivery(one, deliveries[one.notification_id])]
 
 
 async def _deliver_all(receiver: Receiver, queue: Sequence[Dispatch]) -> list[tuple[Dispatch, Delivery]]:

@@ -2,13 +2,13 @@
 
 import tomllib
 from collections.abc import Iterator
-from difflib import get_close_matches
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from load.errors import LoadError
+from pipeline.wording import did_you_mean, one_line
 
 FOLDER = Path(__file__).parents[2] / "scenarios"
 
@@ -138,19 +138,16 @@ def read(path: Path) -> Scenario:
         raise LoadError(f"{path} is no scenario: {'; '.join(_problems(error))}") from error
 
 
+_KEYS = {name for model in (Scenario, Touch, Where, Traffic, Disturbance, Probes) for name in model.model_fields}
+
+
 def _problems(error: Exception) -> Iterator[str]:
     if not isinstance(error, ValidationError):
-        yield str(error)
+        yield one_line(error)
         return
     for problem in error.errors(include_url=False):
         place = ".".join(map(str, problem["loc"])) or "the whole"
         if problem["type"] == "extra_forbidden":
-            yield f"{place} is no key{_nearest(str(problem['loc'][-1]))}"
+            yield f"{place} is not a key: {did_you_mean(str(problem['loc'][-1]), _KEYS)}"
         else:
             yield f"{place}: {problem['msg']}"
-
-
-def _nearest(key: str) -> str:
-    known = {name for each in (Scenario, Touch, Where, Traffic, Disturbance, Probes) for name in each.model_fields}
-    near = get_close_matches(key, sorted(known), n=1)
-    return f": did you mean {near[0]!r}?" if near else f": use one of {', '.join(sorted(known))}"

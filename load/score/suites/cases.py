@@ -7,6 +7,7 @@ from typing import TypeVar
 from pydantic import BaseModel, ValidationError
 
 from load.errors import LoadError
+from pipeline.wording import one_line
 
 Case = TypeVar("Case", bound=BaseModel)
 
@@ -24,5 +25,4 @@ def read_cases(file: Path, model: type[Case], what: str) -> list[Case]:
     except tomllib.TOMLDecodeError as error:
         raise LoadError(f"{file} holds no {what}: {error}") from error
     except ValidationError as error:
-        told = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise LoadError(f"{file} holds a case that is none: {told}") from error
+        raise LoadError(f"{file} has an invalid case: {one_line(error)}") from error

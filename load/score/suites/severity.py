@@ -12,7 +12,7 @@ from load.world import SUBJECT
 from pipeline.correlate.severity import SLA, decide_severity, default_table
 from pipeline.detect.findings import effect_size
 from pipeline.detect.signals import catalogue
-from schemas.drift import Drift, Side, Tier
+from schemas.drift import Direction, Drift, Tier
 from schemas.incident import Severity
 from schemas.timestamp import parse_timestamp
 
@@ -38,7 +38,7 @@ class Evidence(_Strict):
     normal: float
     now: float
     tier: Tier = "page"
-    side: Side | None = None
+    side: Direction | None = None
     channel: str | None = None
     segment: str = ""
     effect: float | None = Field(default=None, description="a shift of rank, of a value; an odds ratio, of a rate")
@@ -99,7 +99,7 @@ def drift_of(evidence: Evidence) -> Drift:
     """The drift that detect would send."""
     signal = _SIGNALS[evidence.signal]
     is_rate = signal.kind == "rate"
-    bad: Side = "down" if signal.direction == "down" else "up"
+    bad: Direction = "down" if signal.direction == "down" else "up"
     side = evidence.side or bad
     effect = evidence.effect
     if effect is None:

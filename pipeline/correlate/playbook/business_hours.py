@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from pipeline.wording import nearest
+from pipeline.wording import did_you_mean
 from schemas.timestamp import LATEST_MS
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -41,8 +41,7 @@ class BusinessHours(BaseModel):
         try:
             ZoneInfo(name)
         except (ZoneInfoNotFoundError, ValueError, OSError):
-            near = nearest(name, available_timezones())
-            raise ValueError(f'unknown time zone "{name}"; did you mean "{near}"?') from None
+            raise ValueError(f'unknown time zone "{name}"; {did_you_mean(name, available_timezones())}') from None
         return name
 
     @field_validator("begins", "ends")

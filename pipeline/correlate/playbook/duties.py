@@ -12,7 +12,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pipeline.correlate.playbook.failure_modes import MODES
-from pipeline.wording import nearest
+from pipeline.wording import did_you_mean
 from schemas.incident import Severity
 
 _HOUR_MS, _DAY_MS = 3_600_000, 86_400_000
@@ -41,7 +41,7 @@ class DutyRow(BaseModel):
     def _are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             if name not in MODES:
-                raise ValueError(f'no failure mode is called "{name}": did you mean "{nearest(name, MODES)}"?')
+                raise ValueError(f'no failure mode is called "{name}": {did_you_mean(name, MODES)}')
         return names
 
     @model_validator(mode="after")

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pipeline.correlate.playbook import failure_modes
-from pipeline.wording import nearest
+from pipeline.wording import did_you_mean
 from schemas.drift import Layer
 from schemas.incident import Severity
 
@@ -47,7 +47,7 @@ class DriftConditions(BaseModel):
     def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             if name not in failure_modes.MODES:
-                raise ValueError(f'unknown failure mode "{name}"; did you mean "{nearest(name, failure_modes.MODES)}"?')
+                raise ValueError(f'unknown failure mode "{name}"; {did_you_mean(name, failure_modes.MODES)}')
             if failure_modes.MODES[name].is_composed:
                 parts = sorted(
                     {

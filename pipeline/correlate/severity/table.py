@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from pipeline.correlate.severity.adjustment import BlastRadius, SeverityAdjustment
 from pipeline.correlate.severity.rule import DriftConditions, SeverityRule
-from pipeline.wording import nearest
+from pipeline.wording import did_you_mean
 
 TableRow = TypeVar("TableRow", SeverityRule, SeverityAdjustment)
 
@@ -49,7 +49,7 @@ def read_table(text: str, source: str) -> SeverityTable:
     rules, problems = _rows(content.pop("rule", []), SeverityRule, "rule", source)
     moves, further = _rows(content.pop("move", []), SeverityAdjustment, "move", source)
     problems += further
-    problems += [f'{source}: unknown key "{key}": did you mean "{nearest(key, ("rule", "move"))}"?' for key in content]
+    problems += [f'{source}: unknown key "{key}": {did_you_mean(key, ("rule", "move"))}' for key in content]
     if not rules and not problems:
         problems.append(f"{source}: no rules: each is a table [[rule]]")
     if problems:
@@ -82,7 +82,7 @@ def _lines(problem: ValidationError, model: type[BaseModel]) -> Iterator[str]:
         path = ".".join(str(part) for part in error["loc"])
         if error["type"] == "extra_forbidden":
             known = inner.model_fields if "." in path else model.model_fields
-            yield f'unknown key "{path}": did you mean "{nearest(str(error["loc"][-1]), known)}"?'
+            yield f'unknown key "{path}": {did_you_mean(str(error["loc"][-1]), known)}'
         elif error["type"] == "missing":
             yield f'"{path}" is missing'
         else:

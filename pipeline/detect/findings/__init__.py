@@ -9,7 +9,6 @@ from pipeline.detect.findings.first_seen import FirstSeen
 from pipeline.detect.findings.latch import Latch
 from pipeline.detect.findings.message import drift_output, read_drift, read_drifts
 from pipeline.detect.findings.recent_values import RecentValues
-from pipeline.detect.findings.sentence import percent
 from pipeline.detect.findings.series import MinuteSeries
 from pipeline.detect.findings.silence import Silence, silence_threshold_s
 from pipeline.detect.findings.statement import build_end, build_finding, segment_name, value_at_rank
@@ -22,10 +21,10 @@ __all__ = [
     "RecentValues",
     "Silence",
     "build_end",
+    "build_end",
     "build_finding",
     "drift_output",
     "effect_size",
-    "percent",
     "read_drift",
     "read_drifts",
     "segment_name",

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.detect.signals import Signal
-from schemas.drift import Detector, DriftState, Series, Side, Tier
+from schemas.drift import Detector, Direction, DriftState, Series, Tier
 
 __all__ = ["Detector", "EffectKind", "Finding"]
 
@@ -24,7 +24,7 @@ class Finding:
 
     signal: Signal
     channel: str
-    side: Side
+    side: Direction
     tier: Tier
     detector: Detector
     state: DriftState

@@ -1,6 +1,7 @@
 """The sentence: a finding in words, for the person who reads the alert."""
 
 from pipeline.detect.findings.finding import Finding
+from pipeline.wording import duration, percent, quantity
 from schemas.timestamp import clock_time
 
 DEMOTION = "pages often: proposed for a ticket and a new baseline"
@@ -45,23 +46,8 @@ def describe_end(finding: Finding) -> str:
 
 
 def number(value: float, finding: Finding) -> str:
-    """A number in the finding's unit: a rate in percent, others with three digits that matter."""
-    if finding.signal.kind == "rate":
-        return percent(value)
-    size = abs(value)
-    digits = 0 if size >= 100 or size == 0 else 1 if size >= 10 else 2 if size >= 1 else 3
-    return f"{value:,.{digits}f} {finding.signal.unit}".rstrip()
-
-
-def percent(share: float) -> str:
-    """A share in percent, with digits enough to tell it from 0.
-
-    >>> percent(0.0914), percent(0.00021), percent(0.0)
-    ('9.1 %', '0.021 %', '0 %')
-    """
-    if share in (0.0, 1.0):
-        return f"{share * 100:.0f} %"
-    return f"{share * 100:.1f} %" if share >= 0.001 else f"{share * 100:.2g} %"
+    """Format a number in the unit of the finding's signal."""
+    return quantity(value, finding.signal.unit, "rate" if finding.signal.kind == "rate" else finding.channel)
 
 
 def _name(finding: Finding) -> str:
@@ -93,7 +79,4 @@ def _change(finding: Finding, usual: float, mean: float, *, verb: bool = False) 
 
 
 def _since_words(finding: Finding) -> str:
-    seconds = max(0, finding.updated_at - finding.started_at) // 1000
-    if seconds < 120:
-        return f"{seconds} s"
-    return f"{seconds // 60} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    return duration(max(0, finding.updated_at - finding.started_at) / 1000)

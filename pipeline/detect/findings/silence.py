@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from pipeline.detect.findings.finding import Finding
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, catalogue
+from pipeline.wording import duration
 from schemas.baseline import Baseline
 from schemas.drift import DriftState
 
@@ -102,19 +103,8 @@ class Silence:
             evidence=seconds,
             threshold=after_s,
             sentence=(
-                f"no record came for {_words(seconds)}, which is unusual from {_words(after_s)} on; page"
+                f"no record came for {duration(seconds)}, which is unusual from {duration(after_s)} on; page"
                 if state == "firing"
-                else f"records come again after {_words(seconds)}"
+                else f"records come again after {duration(seconds)}"
             ),
         )
-
-
-def _words(seconds: float) -> str:
-    """Seconds as people say them.
-
-    >>> _words(90), _words(5400), _words(100_000)
-    ('90 s', '90 min', '27.8 h')
-    """
-    if seconds < 120:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from schemas.dead_letter import DeadLetterReason
-from schemas.timestamp import LATEST_MS, SECONDS_BY_MISTAKE_BELOW, parse_timestamp
+from schemas.timestamp import EARLIEST_MS, LATEST_MS, parse_timestamp
 
 ALIKE_MIN = 16
 """Times; fewer are read one by one, because an array costs more than it saves."""
@@ -75,7 +75,7 @@ def _alike(values: Sequence[Any]) -> NDArray[np.int64] | None:
 
 
 def _integers(values: Sequence[int]) -> NDArray[np.int64] | None:
-    if min(values) < SECONDS_BY_MISTAKE_BELOW or max(values) > LATEST_MS:
+    if min(values) < EARLIEST_MS or max(values) > LATEST_MS:
         return None
     return np.fromiter(values, dtype=np.int64, count=len(values))
 
@@ -110,4 +110,4 @@ def _texts(values: Sequence[str]) -> NDArray[np.int64] | None:
         return None
     # With an offset from UTC the date of a time can differ from the first's, but not by what was written: the
     # distance holds. Only the ends of what a timestamp may be are left to check.
-    return times if times.min() >= SECONDS_BY_MISTAKE_BELOW and times.max() <= LATEST_MS else None
+    return times if times.min() >= EARLIEST_MS and times.max() <= LATEST_MS else None

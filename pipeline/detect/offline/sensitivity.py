@@ -9,7 +9,7 @@ from pipeline.detect.baselines import RankTable
 from pipeline.detect.one_sided_tests import derive_tests
 from pipeline.detect.settings import DetectSettings
 from schemas.baseline import Baseline
-from schemas.drift import Side, Tier
+from schemas.drift import Direction, Tier
 
 BISECTIONS = 60
 """Halvings of the range in which a shift is sought: more than a double has digits."""
@@ -29,7 +29,7 @@ class SmallestChange:
     """
 
     signal: str
-    side: Side
+    side: Direction
     tier: Tier
     by: float | None
     reason: str = ""

@@ -12,8 +12,7 @@ from pipeline.detect.one_sided_tests.bets import BETS, departure_bets, interpola
 from pipeline.detect.settings import DAY_S, DetectSettings
 from pipeline.detect.signals import ChannelName, Signal, channels
 from schemas.baseline import Baseline, Channel
-from schemas.drift import Side as Direction
-from schemas.drift import Tier
+from schemas.drift import Direction, Tier
 
 YEAR_S = 365.25 * DAY_S
 WEEK_S = 7 * DAY_S

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from pipeline.detect.signals.catalogue import CATEGORIES, SIGNALS, Signal, custom_signal
 from schemas.baseline import SignalKind
-from schemas.drift import Side, Tier
+from schemas.drift import Direction, Tier
 
 ChannelName = Literal["rate", "location", "high_tail", "low_tail", "dispersion"]
 
@@ -58,7 +58,7 @@ def from_rank(channel: ChannelName, rank: NDArray[np.float64]) -> NDArray[np.flo
     return np.where(np.isnan(rank), np.nan, beyond)
 
 
-def bad_directions(signal: Signal) -> list[tuple[ChannelName, Side]]:
+def bad_directions(signal: Signal) -> list[tuple[ChannelName, Direction]]:
     """Which way each channel of a signal is bad, in the signal's own direction (a heavier low tail is ``down``).
 
     Values that are all alike are bad where a model or its data speaks, not where a machine merely runs evenly.
@@ -66,7 +66,7 @@ def bad_directions(signal: Signal) -> list[tuple[ChannelName, Side]]:
     >>> [name for name, _ in bad_sides(signal_named("latency_ms", "amount"))]
     ['location', 'high_tail']
     """
-    sides: list[tuple[ChannelName, Side]] = []
+    sides: list[tuple[ChannelName, Direction]] = []
     up, down = signal.direction in ("up", "both"), signal.direction in ("down", "both")
     if signal.kind == "category":
         return sides
@@ -95,7 +95,7 @@ def tiers(signal: Signal, channel: ChannelName) -> tuple[Tier, ...]:
     return ("page", "ticket") if signal.role == "pages" and not either_way else ("ticket",)
 
 
-def mean_rises(channel: ChannelName, side: Side) -> bool:
+def mean_rises(channel: ChannelName, side: Direction) -> bool:
     """Whether the channel's mean grows when the signal moves to this side: a low tail grows when it goes down."""
     return side == "up" or channel == "low_tail"
 

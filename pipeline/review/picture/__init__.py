@@ -1,8 +1,8 @@
 """The picture of the evidence, drawn with matplotlib.
 
-May import the material, minutes and Markdown of the review.
+May import the material, drift histories and Markdown of the review.
 """
 
-from pipeline.review.picture.plot import plot
+from pipeline.review.picture.plot import draw_picture
 
-__all__ = ["plot"]
+__all__ = ["draw_picture"]

@@ -1,67 +1,67 @@
-"""Marks: the moments of an incident that a picture shows as upright lines, each with its label."""
+"""Marks: the moments of an incident that the picture shows as vertical lines with labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.correlate.deployments import describe_change
-from pipeline.review.markdown import plain
+from pipeline.review.markdown import plain_text
 from pipeline.review.material import Material
 from schemas.deployment import Deployment
 from schemas.timestamp import clock_time
 
-Kind = Literal["start", "detected", "deployment", "rollback", "back", "resolved"]
+MarkKind = Literal["start", "detected", "deployment", "rollback", "recovered", "resolved"]
 
 LABEL_LENGTH_MAX = 44
-"""Characters of a label; the rest of a longer one is cut."""
+"""Maximum characters of a label, without its time. The rest is cut off."""
 
 DEPLOYMENTS_MAX = 6
-"""Deployments that a picture marks: rollbacks and suspects first, then the nearest to the start."""
+"""Maximum marked deployments: rollbacks and suspects first, then those nearest to the start."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One moment, Unix ms."""
+    """One moment, in Unix ms."""
 
     at: int
-    kind: Kind
+    kind: MarkKind
     label: str
 
 
-def marks(material: Material) -> list[Mark]:
-    """The moments of an incident, in order of time."""
-    incident, back = material.incident, material.recovered_at
-    found = [
-        _mark(incident.started_at, "start", "began"),
-        _mark(incident.detected_at, "detected", "detected"),
-        *(_deployment(each, material) for each in _shown(material)),
+def find_marks(material: Material) -> list[Mark]:
+    """Return the marks of an incident, in order of time."""
+    incident, recovered_at = material.incident, material.recovered_at
+    marks = [
+        _build_mark(incident.started_at, "start", "started"),
+        _build_mark(incident.detected_at, "detected", "detected"),
+        *(_mark_deployment(deployment, material) for deployment in _select_deployments(material)),
     ]
-    if back is not None:
-        found.append(_mark(back, "back", "signals back"))
+    if recovered_at is not None:
+        marks.append(_build_mark(recovered_at, "recovered", "recovered"))
     if incident.resolved_at is not None:
-        found.append(_mark(incident.resolved_at, "resolved", "resolved"))
-    return sorted(found, key=lambda mark: (mark.at, mark.kind, mark.label))
+        marks.append(_build_mark(incident.resolved_at, "resolved", "resolved"))
+    return sorted(marks, key=lambda mark: (mark.at, mark.kind, mark.label))
 
 
-def _shown(material: Material) -> Sequence[Deployment]:
+def _select_deployments(material: Material) -> Sequence[Deployment]:
     started_at = material.incident.started_at
-    suspected = {suspect.deployment_id for suspect in material.incident.suspects}
-    back = {each.deployment_id for each in material.rollbacks}
+    suspects = {suspect.deployment_id for suspect in material.incident.suspects}
+    rollbacks = {rollback.deployment_id for rollback in material.rollbacks}
 
-    def order(each: Deployment) -> tuple[bool, bool, int, str]:
-        away = abs(each.timestamp - started_at)
-        return each.deployment_id not in back, each.deployment_id not in suspected, away, each.deployment_id
+    def order(deployment: Deployment) -> tuple[bool, bool, int, str]:
+        name = deployment.deployment_id
+        return name not in rollbacks, name not in suspects, abs(deployment.timestamp - started_at), name
 
     return sorted(material.deployments, key=order)[:DEPLOYMENTS_MAX]
 
 
-def _deployment(deployment: Deployment, material: Material) -> Mark:
-    back = deployment in material.rollbacks
-    kind: Kind = "rollback" if back else "deployment"
-    return _mark(deployment.timestamp, kind, f"{'rollback: ' if back else ''}{describe_change(deployment)}")
+def _mark_deployment(deployment: Deployment, material: Material) -> Mark:
+    if deployment in material.rollbacks:
+        return _build_mark(deployment.timestamp, "rollback", f"rollback: {describe_change(deployment)}")
+    return _build_mark(deployment.timestamp, "deployment", describe_change(deployment))
 
 
-def _mark(at: int, kind: Kind, what: str) -> Mark:
-    text = plain(what)
-    cut = text if len(text) <= LABEL_LENGTH_MAX else text[: LABEL_LENGTH_MAX - 1] + "…"
-    return Mark(at, kind, f"{cut}, {clock_time(at)[:8]}")
+def _build_mark(at: int, kind: MarkKind, label: str) -> Mark:
+    text = plain_text(label)
+    shortened = text if len(text) <= LABEL_LENGTH_MAX else text[: LABEL_LENGTH_MAX - 1] + "…"
+    return Mark(at, kind, f"{shortened}, {clock_time(at)[:8]}")

@@ -1,57 +1,57 @@
-"""Root cause: the machine's view of it, for people to confirm, and what they alone can add."""
+"""Root cause: driftwire's view of it for people to confirm, and what only people can add."""
 
 from pipeline.correlate.causes import clear_suspect
-from pipeline.review.markdown import code, escaped, moment
+from pipeline.review.markdown import code, escape
 from pipeline.review.material import Material
 from pipeline.wording import duration
 from schemas.incident import Suspect
+from schemas.timestamp import date_time
 
-FURTHER_MAX = 4
-"""Suspects that are named beside the first."""
+OTHERS_MAX = 4
+"""Maximum suspects that are named beside the leading one."""
+
+_ORGANISATION = (
+    "**Contributing causes in the organisation.** To be filled in: what let the change through, what delayed the "
+    "detection, and what delayed the containment. Ask about systems, habits and gaps, not about a person. "
+    "[incident commander]"
+)
 
 
-def cause(material: Material) -> list[str]:
-    """The lines of the section."""
+def write_cause(material: Material) -> list[str]:
+    """Write the lines of the section."""
     suspects = material.incident.suspects
     leading = clear_suspect(suspects)
-    lines = ["**Technical cause.** This is the machine's view, to be confirmed or corrected. [technical lead]", ""]
+    lines = ["**Technical cause.** Driftwire's view, to be confirmed or corrected. [technical lead]", ""]
     if leading is None:
-        lines.append("- Inconclusive: no suspect stands out, and none is guessed.")
+        lines.append("- Inconclusive: no suspect stands out.")
     else:
-        lines += [
-            f"- Leading suspect: **{escaped(leading.name)}**, score {leading.score:.2f}: {escaped(leading.reason)}."
-        ]
-        lines += [f"- {text}" for text in after_rollback(leading, material)]
-    further = [suspect for suspect in suspects if suspect is not leading]
-    lines += [
-        f"- {'Also looked at' if leading else 'Nearest'}: {escaped(each.name)}, score {each.score:.2f}: {escaped(each.reason)}."
-        for each in further[:FURTHER_MAX]
-    ]
-    if len(further) > FURTHER_MAX:
-        lines.append(f"- and {len(further) - FURTHER_MAX} more.")
-    return [
-        *lines,
-        "",
-        (
-            "**Contributing causes in the organisation.** To be filled in: what let the change through, what delayed seeing it, "
-            "and what delayed containing it. Ask for systems, habits and gaps, not for a person. [incident commander]"
-        ),
-    ]
+        lines.append(f"- Leading suspect: **{escape(leading.name)}**, {_score(leading)}.")
+        lines += [f"- {text}" for text in _effect_of_rollback(leading, material)]
+    others = [suspect for suspect in suspects if suspect is not leading]
+    label = "Also considered" if leading else "Considered"
+    lines += [f"- {label}: {escape(suspect.name)}, {_score(suspect)}." for suspect in others[:OTHERS_MAX]]
+    if len(others) > OTHERS_MAX:
+        lines.append(f"- and {len(others) - OTHERS_MAX} more.")
+    return [*lines, "", _ORGANISATION]
 
 
-def after_rollback(suspect: Suspect, material: Material) -> list[str]:
-    """What the rollback of a suspect says of it."""
+def _score(suspect: Suspect) -> str:
+    return f"score {suspect.score:.2f}: {escape(suspect.reason)}"
+
+
+def _effect_of_rollback(suspect: Suspect, material: Material) -> list[str]:
+    """Return whether the rollback of a suspect supports it as the cause."""
     if suspect.deployment_id is None:
         return []
-    rolled, back = material.rollback_of(suspect), material.recovered_at
-    if rolled is None:
-        if back is None:
+    rollback, recovered_at = material.find_rollback(suspect), material.recovered_at
+    if rollback is None:
+        if recovered_at is None:
             return []
-        return [f"The signals came back at {moment(back)} and no rollback of it is at hand: what else ended it?"]
-    what = f"It was taken back by {code(rolled.deployment_id)} at {moment(rolled.timestamp)}"
-    if back is None:
-        return [f"{what}, and not all signals are back: so far this does not confirm it."]
-    if back < rolled.timestamp:
-        return [f"{what}, after the signals had come back at {moment(back)}: this does not confirm it."]
-    later = duration((back - rolled.timestamp) / 1000)
-    return [f"{what}, and the last signal was back {later} later, which supports it."]
+        return [f"The signals recovered at {date_time(recovered_at)} without a known rollback of it. What ended it?"]
+    reverted = f"{code(rollback.deployment_id)} reverted it at {date_time(rollback.timestamp)}"
+    if recovered_at is None:
+        return [f"{reverted}. Not all signals have recovered, so this does not confirm it yet."]
+    if recovered_at < rollback.timestamp:
+        return [f"{reverted}, after the signals had recovered at {date_time(recovered_at)}. This does not confirm it."]
+    later = duration((recovered_at - rollback.timestamp) / 1000)
+    return [f"{reverted}, and the last signal recovered {later} later, which supports it."]

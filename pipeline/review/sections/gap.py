@@ -1,74 +1,66 @@
-"""Detection gap: how long nobody knew, what saw it in the end, and what could have seen it sooner."""
+"""Detection gap: how long nobody knew, what detected it, and what could have detected it sooner."""
 
 from pipeline.correlate.playbook import failure_modes
-from pipeline.review.markdown import code, codes, moment
+from pipeline.review.markdown import code, code_list
 from pipeline.review.material import Material
-from pipeline.review.watched import unwatched
+from pipeline.review.sections.monitoring import unmonitored_signals
 from pipeline.wording import duration
+from schemas.timestamp import date_time
 
 LONG_GAP_S = 600
-"""Seconds: a longer gap asks for something that sees it sooner."""
+"""Seconds. A longer gap leads to an action item."""
 
 
-def gap(material: Material) -> list[str]:
-    """The lines of the section."""
+def write_gap(material: Material) -> list[str]:
+    """Write the lines of the section."""
     incident = material.incident
-    lines = [
-        (
-            f"- Began {moment(incident.started_at)} (estimate), detected {moment(incident.detected_at)}: "
-            f"**{duration(incident.detection_gap_s)}**."
-        )
-    ]
+    times = f"Started {date_time(incident.started_at)} (estimate), detected {date_time(incident.detected_at)}"
+    lines = [f"{times}: **{duration(incident.detection_gap_s)}**."]
     first = min(incident.evidence, key=lambda line: (line.detected_at, line.drift_id), default=None)
     if first is not None:
-        own = duration((first.detected_at - first.started_at) / 1000)
+        delay = duration((first.detected_at - first.started_at) / 1000)
         lines.append(
-            f"- Seen by {code(first.detector)} in {code(first.signal)} ({first.tier} tier), {own} after that signal left its "
-            "baseline."
+            f"Detected by {code(first.detector)} on {code(first.signal)} ({first.tier} tier), {delay} after that signal left "
+            "its baseline."
         )
-    shown = [*_tiers(material), *_sooner(material)]
-    if not shown:
-        shown = ["What could have seen it sooner no message shows. To be filled in. [technical lead]"]
-    return [*lines, *(f"- {text}" for text in (*_people(material), *shown))]
+    lines.append(_acknowledgement(material))
+    clues = _clues(material) or ["To be filled in: what could have detected it sooner. [technical lead]"]
+    return [f"- {text}" for text in (*lines, *clues)]
 
 
-def only_tickets(material: Material) -> bool:
-    """Whether nothing of an incident could page anybody."""
+def has_only_tickets(material: Material) -> bool:
+    """Whether no signal of the incident could page."""
     return bool(material.incident.evidence) and all(line.tier != "page" for line in material.incident.evidence)
 
 
-def _people(material: Material) -> list[str]:
-    taken = material.logged("acknowledge")
-    if taken is None:
-        return ["No command acknowledges it, so when a person first looked is to be filled in. [person on call]"]
-    late = duration((taken - material.incident.detected_at) / 1000)
-    return [f"A person acknowledged it at {moment(taken)}, {late} after the detection."]
+def _acknowledgement(material: Material) -> str:
+    acknowledged_at = material.first_logged_at("acknowledge")
+    if acknowledged_at is None:
+        return "No command acknowledged it. To be filled in: when a person first looked at it. [person on call]"
+    delay = duration((acknowledged_at - material.incident.detected_at) / 1000)
+    return f"A person acknowledged it at {date_time(acknowledged_at)}, {delay} after the detection."
 
 
-def _tiers(material: Material) -> list[str]:
-    if only_tickets(material):
-        return ["All of its signals are of the ticket tier: it paged nobody, by what they may do at most."]
-    return []
-
-
-def _sooner(material: Material) -> list[str]:
-    """What else moved first, and what is not watched."""
+def _clues(material: Material) -> list[str]:
+    """Return what else moved earlier, and what is not monitored."""
     incident = material.incident
-    ids = {line.drift_id for line in incident.evidence}
+    drift_ids = {line.drift_id for line in incident.evidence}
     earlier = sorted(
         {
             drift.signal
             for drift in material.drifts
-            if drift.drift_id not in ids
+            if drift.drift_id not in drift_ids
             and drift.subject == incident.subject
             and drift.detected_at < incident.detected_at
         }
     )
-    found = []
+    clues = []
+    if has_only_tickets(material):
+        clues.append("All its signals are in the ticket tier, so it paged nobody.")
     if earlier:
-        found.append(f"Detected before it, and not part of it: {codes(earlier)}. A sign that could have been acted on?")
+        clues.append(f"Detected earlier, but not part of the incident: {code_list(earlier)}. Was it an early warning?")
     mode = failure_modes.MODES.get(incident.failure_mode)
-    missing = unwatched(mode.layer, material) if mode else []
-    if missing:
-        found.append(f"Of the same layer ({mode.layer if mode else ''}) nothing watches {codes(missing)}.")
-    return found
+    missing = unmonitored_signals(mode.layer, material) if mode else []
+    if mode and missing:
+        clues.append(f"Not monitored in the same layer ({mode.layer}): {code_list(missing)}.")
+    return clues

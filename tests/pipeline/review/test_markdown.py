@@ -1,7 +1,7 @@
 import pytest
 from markdown_it import MarkdownIt
 
-from pipeline.review.markdown import code, escaped, plain, table
+from pipeline.review.markdown import code, escape, plain_text, table
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -22,29 +22,29 @@ HOSTILE = (
 )
 
 
-def shown(source):
-    """What a reader of a Markdown text sees, and the kinds of what it is made of."""
+def render(source):
+    """The text that a reader of Markdown sees, and the kinds of its tokens."""
     tokens = list(MarkdownIt("gfm-like", {"linkify": False}).parse(source))
     inner = [child for token in tokens for child in token.children or ()]
-    return "".join(each.content for each in inner), {each.type for each in (*tokens, *inner)}
+    return "".join(token.content for token in inner), {token.type for token in (*tokens, *inner)}
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_whatever_a_sender_wrote_is_shown_as_text(text):
-    content, kinds = shown(escaped(text))
-    assert content == plain(text).strip()
+def test_text_from_senders_is_shown_as_text(text):
+    content, kinds = render(escape(text))
+    assert content == plain_text(text).strip()
     assert kinds <= {"paragraph_open", "paragraph_close", "inline", "text", "text_special"}
 
 
 @pytest.mark.parametrize("text", HOSTILE)
-def test_a_cell_stays_one_cell(text):
-    content, kinds = shown("\n".join(table(("a", "b"), [(escaped(text), code(text))])))
+def test_a_cell_remains_one_cell(text):
+    content, kinds = render("\n".join(table(("a", "b"), [(escape(text), code(text))])))
     assert kinds <= {
         *(f"{part}_{side}" for part in ("table", "thead", "tbody", "tr", "th", "td") for side in ("open", "close")),
         "inline", "text", "text_special", "code_inline",
     }  # fmt: skip
-    assert content.startswith("ab" + plain(text).strip())
+    assert content.startswith("ab" + plain_text(text).strip())
 
 
-def test_a_name_with_an_underscore_reads_as_it_is():
-    assert escaped("latency_ms of prompt v41 -> v42") == "latency_ms of prompt v41 -> v42"
+def test_a_name_with_an_underscore_is_unchanged():
+    assert escape("latency_ms of prompt v41 -> v42") == "latency_ms of prompt v41 -> v42"

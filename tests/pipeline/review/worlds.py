@@ -1,10 +1,10 @@
-"""Histories to review: a bad prompt that a rollback ended, told by correlate itself."""
+"""Histories to review: a bad prompt that a rollback ended. Correlate writes the incident."""
 
 import random
 
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.step import CorrelateStep
-from pipeline.review.material import Material, material
+from pipeline.review.material import Material
 from schemas.baseline import Baseline, Channel, SignalBaseline
 from schemas.deployment import Deployment
 from schemas.drift import Drift, Series
@@ -27,12 +27,12 @@ BEFORE = 10
 BAD = 10
 """Minutes until the prompt is rolled back."""
 
-WATCHED = ("refused", "latency_ms", "input_tokens", "null_fraction", "index_age_s")
+MONITORED = ("refused", "latency_ms", "input_tokens", "null_fraction", "index_age_s")
 """Signals of the baseline."""
 
 
 def series(seed: int = 3) -> list[Series]:
-    """Refusals of all records, of the old prompt, and of the new one at a tenth of the traffic, by minute."""
+    """Refusals per minute: of all records, of the old prompt, and of the new one with a tenth of the traffic."""
     world = random.Random(seed)
     old, new = [], []
     for minute in range(BEFORE + BAD + 6):
@@ -49,7 +49,7 @@ def series(seed: int = 3) -> list[Series]:
 
 
 def latency_series() -> list[Series]:
-    """Latencies of all records by minute, up while the prompt serves."""
+    """Latencies of all records per minute, higher while the prompt serves."""
     count = BEFORE + BAD + 6
     values = [1120.0 if BEFORE <= minute < BEFORE + BAD else 800.0 for minute in range(count)]
     begins_at = START - BEFORE * MINUTE
@@ -57,7 +57,7 @@ def latency_series() -> list[Series]:
 
 
 def baseline(*signals: str, subject: str = "support-bot", version: str = "b-1") -> Baseline:
-    """A baseline that holds some signals."""
+    """A baseline with some signals."""
     channel = Channel(mean=0.01, variance=0.01, autocorrelation_time=1, slice_deviation=0, count=5000)
     return Baseline(
         subject=subject,
@@ -75,11 +75,11 @@ DEPLOYMENTS = (
     deployment("d-42", author="carla"),
     deployment("d-43", before_s=-BAD * 60, from_version="v42", to_version="v41", rollback_of="d-42"),
 )
-"""A config that has nothing to do with it, the bad prompt, and its rollback."""
+"""An unrelated config, the bad prompt, and its rollback."""
 
 
 def drifts(*, by_minute: bool = True) -> list[Drift]:
-    """Refusals and latency, off and back; with series or without."""
+    """Drifts of refusals and latency until their recovery, with or without series."""
     refusals = drift(environment="production", series=series() if by_minute else [])
     slow = drift("latency_ms", after_s=100, environment="production", series=latency_series() if by_minute else [])
     return [
@@ -92,34 +92,34 @@ def drifts(*, by_minute: bool = True) -> list[Drift]:
 
 
 def revisions(*, until: int = START + 40 * MINUTE) -> list[Incident]:
-    """What correlate tells of it: ann acknowledges and classifies it, ben takes it."""
+    """The revisions that correlate writes: ann acknowledges the incident and assigns it to ben."""
     step = CorrelateStep(CorrelateSettings())
-    told = drifts()
-    out = step.step(kafka([*DEPLOYMENTS[:2], told[0]]))
+    messages = drifts()
+    out = step.step(kafka([*DEPLOYMENTS[:2], messages[0]]))
     incident_id = incidents(out)[0].incident_id
     after = [
         command("acknowledge", incident_id, at=START + 2 * MINUTE),
         command("assign", incident_id, at=START + 3 * MINUTE, assignee="ben"),
         DEPLOYMENTS[2],
-        *told[1:],
+        *messages[1:],
     ]
-    happened = [each for each in after if _at(each) <= until]
-    return incidents([*out, *step.step(kafka([*happened, tick(until)]))])
+    before = [message for message in after if _at(message) <= until]
+    return incidents([*out, *step.step(kafka([*before, tick(until)]))])
 
 
 def world(**parts: object) -> Material:
-    """The whole of it, with parts said otherwise: revisions, drifts, deployments, baselines."""
+    """The material of the incident, with other revisions, drifts, deployments or baselines."""
     given = {
         "revisions": revisions(),
         "drifts": drifts(),
         "deployments": DEPLOYMENTS,
-        "baselines": [baseline(*WATCHED)],
+        "baselines": [baseline(*MONITORED)],
     } | parts
-    return material(**given)
+    return Material.select(**given)
 
 
 def with_changes(changes: dict[str, object], **parts: object) -> Material:
-    """The same with fields of the newest revision said otherwise."""
+    """The same with changed fields of the newest revision."""
     *earlier, newest = revisions()
     return world(revisions=[*earlier, newest.model_copy(update=changes)], **parts)
 

@@ -1,11 +1,11 @@
 import pytest
 
-from pipeline.route.matchers import LABELS, labels_of, match_all, parse_matchers
+from pipeline.route.matchers import LABELS, incident_labels, matches_all, parse_matchers
 from tests.pipeline.route.samples import incident
 
 
 def holds(text: str, **labels: str) -> bool:
-    return match_all(parse_matchers(text), labels)
+    return matches_all(parse_matchers(text), labels)
 
 
 @pytest.mark.parametrize(
@@ -27,24 +27,24 @@ def test_every_operator_matches_as_in_alertmanager(text, severity, expected):
     assert holds(text, severity=severity) is expected
 
 
-def test_a_regular_expression_matches_the_whole_value():
+def test_a_regular_expression_must_match_the_full_value():
     assert not holds('subject=~"bot"', subject="support-bot")
     assert holds('subject=~".*bot"', subject="support-bot")
     assert not holds('subject=~"support|search"', subject="support-bot")
 
 
-def test_a_plain_value_is_no_regular_expression():
+def test_a_plain_value_is_not_a_regular_expression():
     assert not holds('subject="a.c"', subject="abc")
     assert holds('subject="a.c"', subject="a.c")
 
 
-def test_a_label_that_is_not_there_is_empty():
+def test_a_missing_label_is_empty():
     assert holds('environment=""')
     assert holds('environment!="production"')
     assert not holds('environment=~".+"')
 
 
-def test_several_matchers_must_all_hold():
+def test_all_matchers_must_hold():
     text = '{subject="support-bot", severity=~"P1|P2"}'
     assert holds(text, subject="support-bot", severity="P1")
     assert not holds(text, subject="support-bot", severity="P3")
@@ -55,7 +55,7 @@ def test_quotes_protect_commas_braces_and_operators():
     assert holds('subject="a, b}=~c", severity="P1"', subject="a, b}=~c", severity="P1")
 
 
-def test_escapes_in_quotes_are_quote_backslash_and_line_break_alone():
+def test_only_quote_backslash_and_line_break_are_escapes_in_quotes():
     assert holds(r'subject="say \"hi\""', subject='say "hi"')
     assert holds(r'subject="a\\b"', subject="a\\b")
     assert holds(r'subject=~"bot-\d+"', subject="bot-42")
@@ -84,12 +84,12 @@ def test_escapes_in_quotes_are_quote_backslash_and_line_break_alone():
         (f'subject=~"{"a" * 501}"', "at most 500 characters"),
     ],
 )
-def test_what_is_no_matcher_is_refused_with_what_is_wrong(text, complaint):
+def test_an_invalid_matcher_is_refused_with_the_reason(text, complaint):
     with pytest.raises(ValueError, match=complaint.replace("(", r"\(")):
         parse_matchers(text)
 
 
-def test_the_limits_of_regular_expressions_leave_the_usual_ones():
+def test_usual_regular_expressions_are_within_the_limits():
     for pattern in (
         "support-.*|search-.*|billing-.*|rank-.*",
         "(eu|us)-.*-bot",
@@ -100,8 +100,8 @@ def test_the_limits_of_regular_expressions_leave_the_usual_ones():
         parse_matchers(f'subject=~"{pattern}"')
 
 
-def test_every_label_is_one_that_incidents_have():
-    labels = labels_of(incident(environment=None, provider="openai"))
+def test_every_label_is_a_field_of_incidents():
+    labels = incident_labels(incident(environment=None, provider="openai"))
     assert tuple(labels) == LABELS
     assert labels["subject"] == "support-bot"
     assert labels["environment"] == ""

@@ -18,7 +18,7 @@ def test_without_settings_everything_goes_to_the_console():
     assert defaults.routes == ()
 
 
-def test_a_tree_of_routes_is_read():
+def test_nested_routes_are_read():
     read = settings(
         routes=[
             {
@@ -54,18 +54,18 @@ def test_a_tree_of_routes_is_read():
         ({"repeat_interval": 3}, "Extra inputs are not permitted"),
     ],
 )
-def test_wrong_settings_are_refused_with_what_is_wrong(fields, complaint):
+def test_invalid_settings_are_refused_with_the_reason(fields, complaint):
     with pytest.raises(ValidationError, match=complaint):
         settings(**fields)
 
 
-def test_two_routes_of_one_name_are_refused_wherever_they_stand_in_the_tree():
+def test_two_routes_with_the_same_name_are_refused_at_any_depth():
     inner = {"name": "a", "receivers": ["hook"]}
     with pytest.raises(ValidationError, match="two routes have the name 'a'"):
         settings(routes=[{"name": "b", "receivers": ["hook"], "routes": [inner]}, inner])
 
 
-def test_the_secret_parts_of_an_address_appear_nowhere():
+def test_the_secret_parts_of_an_address_never_appear():
     read = settings()
     assert "secret" not in repr(read)
     assert "secret" not in str(read)

@@ -20,11 +20,11 @@ def silence(**changes) -> Silence:
 
 
 def test_a_silence_covers_from_its_beginning_until_just_before_its_end():
-    one = silence()
-    assert [one.covers(BOT, STARTED + offset) for offset in (-1, 0, 999, 1000)] == [False, True, True, False]
+    covered = silence()
+    assert [covered.covers(BOT, STARTED + offset) for offset in (-1, 0, 999, 1000)] == [False, True, True, False]
 
 
-def test_a_silence_covers_nothing_else():
+def test_a_silence_does_not_cover_other_subjects():
     assert not silence().covers({"subject": "search"}, STARTED)
 
 
@@ -32,28 +32,28 @@ def test_a_silence_covers_nothing_else():
     ("changes", "complaint"),
     [
         ({"until": None}, "needs an end"),
-        ({"until": STARTED}, "ends after it begins"),
-        ({"matchers": []}, "it would silence everything"),
+        ({"until": STARTED}, "must end after it begins"),
+        ({"matchers": []}, "would silence everything"),
         ({"matchers": ["nonsense"]}, "invalid matcher"),
     ],
 )
-def test_a_silence_that_cannot_be_meant_is_refused(changes, complaint):
+def test_an_invalid_silence_is_refused_with_the_reason(changes, complaint):
     with pytest.raises(ValueError, match=complaint):
         silence(**changes)
 
 
-def test_of_several_the_one_that_lasts_longest_is_named():
+def test_of_several_silences_the_one_that_ends_last_is_found():
     silences = Silences(limit=10)
     silences.add(silence(command_id="short"))
     silences.add(silence(command_id="long", until=STARTED + 5000))
     silences.add(silence(command_id="other", until=STARTED + 9000, matchers=['subject="search"']))
-    covering = silences.covering(BOT, STARTED + 10)
+    covering = silences.find(BOT, STARTED + 10)
     assert covering is not None
     assert covering.silence_id == "long"
-    assert silences.covering(BOT, STARTED + 5000) is None
+    assert silences.find(BOT, STARTED + 5000) is None
 
 
-def test_beyond_the_limit_the_one_that_ends_first_goes():
+def test_beyond_the_limit_the_silence_that_ends_first_is_dropped():
     silences = Silences(limit=2)
     for number, length in enumerate((3000, 1000, 2000)):
         silences.add(silence(command_id=f"silence-{number}", until=STARTED + length))
@@ -64,8 +64,8 @@ def test_beyond_the_limit_the_one_that_ends_first_goes():
     assert list(silences.changed()) == []
 
 
-def test_a_silence_of_the_same_id_is_replaced():
+def test_a_silence_with_the_same_id_is_replaced():
     silences = Silences(limit=2)
     silences.add(silence())
     silences.add(silence(until=STARTED + 10))
-    assert silences.covering(BOT, STARTED + 500) is None
+    assert silences.find(BOT, STARTED + 500) is None

@@ -31,19 +31,19 @@ SETTINGS = RouteSettings.model_validate(
 
 
 def settle(step: RouteStep, failing: str = "") -> list[Output]:
-    """Deliver all that is pending, in vain to the receiver ``failing``."""
+    """Deliver everything that is pending; the receiver ``failing`` refuses."""
     outputs = []
-    for dispatch in step.pending():
+    for dispatch in step.take_pending():
         if dispatch.receiver == failing:
             delivery = Delivery("failed", "answered 400", attempts=1)
         else:
-            delivery = Delivery("sent", "taken", attempts=2, sent_at=SENT_AT)
-        outputs += step.conclude(dispatch, delivery)
+            delivery = Delivery("sent", "accepted", attempts=2, sent_at=SENT_AT)
+        outputs += step.record_delivery(dispatch, delivery)
     return outputs
 
 
 def run(step: RouteStep, *messages: Input, failing: str = "") -> list[tuple[str, int, str, str]]:
-    """Give messages one by one; receiver, revision, outcome and reason of each notification."""
+    """Step through messages one by one, and return receiver, revision, outcome and reason of every notification."""
     notes = []
     for message in messages:
         for output in step.step([message]) + settle(step, failing):
@@ -57,18 +57,18 @@ def dead_letters(outputs: list[Output]) -> list[DeadLetter]:
     return [DeadLetter.from_json(output.value or b"") for output in outputs if output.topic == DEAD_LETTERS]
 
 
-def test_a_new_incident_is_pending_for_the_console_and_not_yet_written_down():
+def test_a_new_incident_is_pending_before_a_notification_is_written():
     step = RouteStep(RouteSettings())
     assert step.step([alert(incident(), offset=7)]) == []
-    (dispatch,) = step.pending()
+    (dispatch,) = step.take_pending()
     assert dispatch.notification_id == "inc-3f9a21c0b7:1:console"
     assert (dispatch.receiver, dispatch.route) == ("console", "default")
     assert dispatch.incident == incident()
     assert dispatch.source.offset == 7
-    assert step.pending() == []
+    assert step.take_pending() == []
 
 
-def test_a_delivery_becomes_an_audit_record_with_all_that_is_known():
+def test_a_delivery_becomes_a_notification():
     step = RouteStep(RouteSettings())
     step.step([alert(incident())])
     (output,) = settle(step)
@@ -93,12 +93,12 @@ def test_a_delivery_becomes_an_audit_record_with_all_that_is_known():
 def test_every_receiver_of_the_routes_gets_a_decision():
     step = RouteStep(SETTINGS)
     assert run(step, alert(incident(severity="P4"))) == [
-        ("chat", 1, "suppressed", "the receiver takes P1, P2, P3 only"),
+        ("chat", 1, "suppressed", "the receiver accepts only P1, P2, P3"),
         ("console", 1, "sent", "new to the receiver: P4 open"),
     ]
 
 
-def test_a_revision_that_brings_nothing_new_is_suppressed_with_the_reason():
+def test_an_unchanged_revision_is_suppressed_with_the_reason():
     step = RouteStep(RouteSettings())
     notes = run(step, alert(incident()), alert(incident(revision=2, change="more evidence"), offset=1))
     assert notes[1:] == [("console", 2, "suppressed", "nothing new since revision 1: P3 open")]
@@ -111,32 +111,32 @@ def test_old_and_repeated_revisions_are_ignored():
         assert run(step, alert(incident(revision=revision, severity="P1"), offset=1)) == []
 
 
-def test_several_revisions_in_one_batch_are_decided_on_what_is_on_its_way():
+def test_revisions_in_one_batch_are_compared_with_those_in_flight():
     step = RouteStep(RouteSettings())
     outputs = step.step([alert(incident(revision=number), offset=number) for number in (1, 2, 3)])
-    assert [dispatch.incident.revision for dispatch in step.pending()] == [1]
+    assert [dispatch.incident.revision for dispatch in step.take_pending()] == [1]
     assert [orjson.loads(output.value or b"")["outcome"] for output in outputs] == ["suppressed", "suppressed"]
 
 
-def test_who_was_told_is_told_the_end_though_the_routes_lead_elsewhere_by_then():
+def test_a_notified_receiver_is_sent_the_end_even_if_the_routes_no_longer_match():
     step = RouteStep(SETTINGS)
     run(step, alert(incident(severity="P1")))
     lowered = run(step, alert(incident(revision=2, severity="P3"), offset=1))
     assert ("pager", 2, "sent", "severity P1 -> P3") in lowered
     ended = run(step, alert(incident(revision=3, status="resolved"), offset=2))
     assert ("pager", 3, "sent", "status open -> resolved") in ended
-    assert ("chat", 3, "suppressed", "the receiver does not want to know of the end") in ended
+    assert ("chat", 3, "suppressed", "the receiver does not accept the end of incidents") in ended
     after = run(step, alert(incident(revision=4, status="resolved", change="note"), offset=3))
     assert "pager" not in {receiver for receiver, *_ in after}
 
 
-def test_who_was_never_told_is_not_told_the_end():
+def test_a_receiver_that_was_never_notified_is_not_sent_the_end():
     step = RouteStep(RouteSettings())
     notes = run(step, alert(incident(status="resolved")))
-    assert notes == [("console", 1, "suppressed", "resolved before the receiver was told of it")]
+    assert notes == [("console", 1, "suppressed", "resolved before the receiver was notified")]
 
 
-def test_a_failed_delivery_is_written_down_with_a_dead_letter_that_holds_the_alert():
+def test_a_failed_delivery_becomes_a_notification_and_a_dead_letter_with_the_alert():
     step = RouteStep(RouteSettings())
     message = alert(incident(), offset=12)
     step.step([message])
@@ -149,31 +149,31 @@ def test_a_failed_delivery_is_written_down_with_a_dead_letter_that_holds_the_ale
     assert base64.b64decode(letter.value_base64 or "") == message.value
 
 
-def test_two_receivers_that_fail_leave_two_different_dead_letters():
+def test_two_failed_receivers_make_two_dead_letters():
     step = RouteStep(SETTINGS)
     step.step([alert(incident())])
     letters = []
-    for dispatch in step.pending():
-        letters += dead_letters(step.conclude(dispatch, Delivery("failed", "answered 400", 1)))
+    for dispatch in step.take_pending():
+        letters += dead_letters(step.record_delivery(dispatch, Delivery("failed", "answered 400", 1)))
     assert len({letter.dead_letter_id for letter in letters}) == 2
 
 
-def test_after_a_failure_the_next_revision_is_sent_though_it_brings_nothing_new():
+def test_after_a_failure_the_next_revision_is_sent_even_if_nothing_changed():
     step = RouteStep(RouteSettings())
     run(step, alert(incident()), failing="console")
     assert run(step, alert(incident(revision=2), offset=1)) == [("console", 2, "sent", "new to the receiver: P3 open")]
 
 
-def test_a_failure_of_an_older_revision_does_not_forget_a_newer_delivery():
+def test_a_failure_of_an_older_revision_keeps_a_newer_delivery():
     step = RouteStep(RouteSettings())
     step.step([alert(incident()), alert(incident(revision=2, severity="P2"), offset=1)])
-    first, second = step.pending()
-    step.conclude(second, Delivery("sent", "", 1, SENT_AT))
-    step.conclude(first, Delivery("failed", "", 1))
+    first, second = step.take_pending()
+    step.record_delivery(second, Delivery("sent", "", 1, SENT_AT))
+    step.record_delivery(first, Delivery("failed", "", 1))
     assert run(step, alert(incident(revision=3, severity="P2"), offset=2))[0][2] == "suppressed"
 
 
-def test_a_silence_holds_back_and_when_it_is_over_the_next_revision_is_sent():
+def test_the_first_revision_after_a_silence_is_sent():
     step = RouteStep(RouteSettings())
     held = run(step, silence(), alert(incident()))
     assert held == [("console", 1, "suppressed", "silenced by ana until 2026-11-24T04:12:00.000Z (silence-1)")]
@@ -181,7 +181,7 @@ def test_a_silence_holds_back_and_when_it_is_over_the_next_revision_is_sent():
     assert over == [("console", 2, "sent", "new to the receiver: P3 open")]
 
 
-def test_a_silence_of_another_subject_holds_nothing_back():
+def test_a_silence_of_another_subject_suppresses_nothing():
     step = RouteStep(RouteSettings())
     assert run(step, silence(matchers=['subject="search"']), alert(incident()))[0][2] == "sent"
 
@@ -189,15 +189,15 @@ def test_a_silence_of_another_subject_holds_nothing_back():
 @pytest.mark.parametrize(
     "changes", [{"matchers": []}, {"matchers": ["nonsense"]}, {"until": None}, {"matchers": ['subject=~"(a+)+"']}]
 )
-def test_a_silence_that_cannot_be_used_becomes_a_dead_letter_and_holds_nothing_back(changes):
+def test_an_invalid_silence_becomes_a_dead_letter_and_suppresses_nothing(changes):
     step = RouteStep(RouteSettings())
     (letter,) = dead_letters(step.step([silence(offset=4, **changes)]))
     assert (letter.reason, letter.topic, letter.offset) == ("contract", COMMANDS, 4)
-    assert letter.detail.startswith("the silence silence-1 is not used: ")
+    assert letter.detail.startswith("the silence silence-1 is invalid: ")
     assert run(step, alert(incident()))[0][2] == "sent"
 
 
-def test_other_commands_and_what_is_no_command_are_left_to_correlate():
+def test_other_commands_and_invalid_ones_are_left_to_correlate():
     step = RouteStep(RouteSettings())
     acknowledge = {"command_id": "c", "at": STARTED, "author": "ana", "action": "acknowledge", "incident_id": "inc"}
     for value in (orjson.dumps(acknowledge), b"nonsense", b"", None):
@@ -220,13 +220,13 @@ def test_other_commands_and_what_is_no_command_are_left_to_correlate():
         (b'{"a":' * 10_000, "not_json"),
     ],
 )
-def test_an_alert_that_cannot_be_read_becomes_a_dead_letter_with_its_bytes(value, reason):
+def test_an_unreadable_alert_becomes_a_dead_letter_with_its_bytes(value, reason):
     step = RouteStep(RouteSettings())
     outputs = step.step([RawMessage(ALERTS, 0, 5, STARTED, b"key", value), alert(incident(), offset=6)])
     (letter,) = dead_letters(outputs)
     assert letter.reason == reason
     assert letter.value_base64 == (None if value is None else base64.b64encode(value).decode())
-    assert len(step.pending()) == 1
+    assert len(step.take_pending()) == 1
 
 
 def test_an_incident_with_the_longest_id_that_the_contract_allows_is_sent():
@@ -235,17 +235,17 @@ def test_an_incident_with_the_longest_id_that_the_contract_allows_is_sent():
     assert (receiver, outcome) == ("console", "sent")
 
 
-def test_a_checkpoint_before_everything_is_concluded_is_refused():
+def test_a_checkpoint_with_pending_notifications_is_refused():
     step = RouteStep(RouteSettings())
     step.step([alert(incident())])
-    with pytest.raises(RuntimeError, match="1 notifications are not concluded"):
+    with pytest.raises(RuntimeError, match="1 notifications have no outcome"):
         list(step.changed())
     settle(step)
     assert [key for key, _ in step.changed()] == [b"incident/inc-3f9a21c0b7"]
     assert list(step.changed()) == []
 
 
-def test_beyond_the_limit_closed_incidents_are_forgotten_before_open_ones_and_quiet_ones_first():
+def test_beyond_the_limit_closed_and_then_quiet_incidents_are_dropped_first():
     step = RouteStep(RouteSettings(incidents_max=2))
     state: dict[bytes, bytes] = {}
     revisions = (
@@ -255,15 +255,15 @@ def test_beyond_the_limit_closed_incidents_are_forgotten_before_open_ones_and_qu
         incident(incident_id="c"),
         incident(incident_id="d"),
     )
-    kept = []
+    stored = []
     for offset, revision in enumerate(revisions):
         run(step, alert(revision, offset))
-        take(state, step)
-        kept.append("".join(sorted(key.decode().removeprefix("incident/") for key in state)))
-    assert kept == ["a", "ab", "ab", "ac", "cd"]
+        apply_changes(state, step)
+        stored.append("".join(sorted(key.decode().removeprefix("incident/") for key in state)))
+    assert stored == ["a", "ab", "ab", "ac", "cd"]
 
 
-def test_damaged_state_is_set_aside_with_a_line_and_the_rest_is_used():
+def test_damaged_state_is_discarded_with_a_line_and_the_rest_is_restored():
     step = RouteStep(RouteSettings())
     run(step, alert(incident()), silence())
     parts = dict(step.changed())
@@ -271,11 +271,11 @@ def test_damaged_state_is_set_aside_with_a_line_and_the_rest_is_used():
     damaged = [(b"incident/other", b"{"), (b"\xff", b""), (b"silence/x", parts[b"incident/inc-3f9a21c0b7"] or b"")]
     lines = list(restored.restore(damaged + [(key, value) for key, value in parts.items() if value]))
     assert len(lines) == 3
-    assert all(line.startswith("route: the state of ") for line in lines)
+    assert all(line.startswith("route: discarded the state of ") for line in lines)
     assert run(restored, alert(incident())) == []
 
 
-def test_state_is_taken_up_under_other_settings_so_that_nobody_is_told_twice():
+def test_state_is_restored_under_other_settings_so_that_nobody_is_notified_twice():
     step = RouteStep(SETTINGS)
     run(step, alert(incident()))
     restored = RouteStep(RouteSettings())
@@ -285,7 +285,7 @@ def test_state_is_taken_up_under_other_settings_so_that_nobody_is_told_twice():
     ]
 
 
-def take(state: dict[bytes, bytes], step: RouteStep) -> None:
+def apply_changes(state: dict[bytes, bytes], step: RouteStep) -> None:
     for key, value in step.changed():
         if value is None:
             state.pop(key, None)
@@ -294,7 +294,7 @@ def take(state: dict[bytes, bytes], step: RouteStep) -> None:
 
 
 def scenario(seed: int) -> list[RawMessage]:
-    """Incidents that open, change and close among silences, repetitions and rubbish."""
+    """IncidentStore that open, change and close among silences, repetitions and invalid messages."""
     chance = random.Random(seed)
     messages: list[RawMessage] = []
     revisions: dict[str, int] = {}
@@ -334,7 +334,7 @@ def scenario(seed: int) -> list[RawMessage]:
 def play(
     messages: list[RawMessage], cuts: set[int], restores: set[int], failing: str = ""
 ) -> tuple[dict[bytes, list[bytes]], dict[bytes, bytes]]:
-    """All outputs by key, and the final state, with batches and restarts where they are said to be."""
+    """Return all outputs by key and the final state. Batches end at ``cuts``, restarts follow ``restores``."""
     settings = SETTINGS.model_copy(update={"incidents_max": 5, "silences_max": 3})
     step = RouteStep(settings)
     state: dict[bytes, bytes] = {}
@@ -344,11 +344,11 @@ def play(
         batch.append(message)
         last = index + 1 == len(messages)
         if not (last or index in cuts or messages[index + 1].topic != message.topic):
-            continue  # a batch is of one topic
+            continue  # a batch has messages of one topic
         for output in step.step(batch) + settle(step, failing):
             written.setdefault(output.key or b"", []).append(output.value or b"")
         batch = []
-        take(state, step)
+        apply_changes(state, step)
         if index in restores:
             step = RouteStep(settings)
             parts = list(state.items())
@@ -358,7 +358,7 @@ def play(
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_restarts_anywhere_change_neither_outputs_nor_state(seed):
+def test_restarts_change_neither_outputs_nor_state(seed):
     messages = scenario(seed)
     chance = random.Random(seed)
     every = set(range(len(messages)))
@@ -370,7 +370,7 @@ def test_restarts_anywhere_change_neither_outputs_nor_state(seed):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_where_a_batch_ends_changes_nothing_while_receivers_take_what_they_are_sent(seed):
+def test_batch_boundaries_change_nothing_while_receivers_accept(seed):
     messages = scenario(seed)
     chance = random.Random(seed)
     expected = play(messages, set(range(len(messages))), set())
@@ -379,7 +379,7 @@ def test_where_a_batch_ends_changes_nothing_while_receivers_take_what_they_are_s
         assert play(messages, cuts, cuts) == expected, f"seed {seed}"
 
 
-def test_clocks_controls_and_holes_mean_nothing_to_route():
+def test_ticks_control_messages_and_gaps_change_nothing():
     step = RouteStep(RouteSettings())
     assert step.tick(STARTED) == []
     assert step.control(alert(incident())) == []

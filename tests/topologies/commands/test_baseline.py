@@ -83,7 +83,7 @@ def test_lines_that_cannot_be_used_are_counted_by_reason_and_cost_nothing_else(f
 
 
 def test_too_short_a_time_is_refused_with_both_durations(file, tmp_path):
-    with pytest.raises(Failure, match=r"span 50 min and a baseline needs 24 h"):
+    with pytest.raises(Failure, match=r"span 50 min and a baseline needs 1 d"):
         baseline("learn", file, "-o", tmp_path / "out.json")
     assert not (tmp_path / "out.json").exists()
 
@@ -114,13 +114,13 @@ def test_show_lists_each_signal_with_what_is_normal_and_what_would_be_seen(file,
     rows = {line.split()[0]: line for line in shown.splitlines() if line.strip()}
     assert " ms" in rows["latency_ms"]
     assert "above" in rows["refused"]
-    assert "stop 100%" in rows["finish_reason"]
+    assert "stop 100 %" in rows["finish_reason"]
 
 
 def test_show_refuses_what_is_no_baseline(tmp_path):
     path = tmp_path / "baseline.json"
     path.write_text('{"subject": "support-bot"}')
-    with pytest.raises(Failure, match=r"baseline\.json is no baseline: baseline_version: Field required"):
+    with pytest.raises(Failure, match=r"baseline\.json is not a baseline: baseline_version: Field required"):
         baseline("show", path)
 
 
@@ -140,7 +140,7 @@ def test_an_accepted_normal_is_asked_for_once_and_only_of_what_is_known(file, tm
     baseline("publish", output, "--bootstrap", broker.bootstrap)
     where = ("--bootstrap", broker.bootstrap, "--author", "jo", "--from", START_MS)
     said = baseline("accept", "support-bot", "--signal", "refused", *where)
-    assert "relearns refused of support-bot over 60 min" in said
+    assert "relearns refused of support-bot over 1 h" in said
     with pytest.raises(Failure, match=r"knows no length: it has"):
         baseline("accept", "support-bot", "--signal", "length", *where)
     with pytest.raises(Failure, match=r"no baseline of stranger"):

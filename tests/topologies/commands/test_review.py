@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 from schemas.topics import ALERTS, BASELINES, DEPLOYMENTS, DRIFTS
 from tests.pipeline.correlate.builders import MINUTE, START
 from tests.pipeline.review.worlds import DEPLOYMENTS as CHANGES
-from tests.pipeline.review.worlds import WATCHED, baseline, drifts, revisions
+from tests.pipeline.review.worlds import MONITORED, baseline, drifts, revisions
 from topologies.commands.incident import command
 from topologies.errors import Failure
 from topologies.kafka.client import BrokerUnreachable, write
@@ -32,7 +32,7 @@ def publish(bootstrap: str, subject: str, *, until: int = START + 40 * MINUTE) -
             await write(bootstrap, DRIFTS, each.drift_id.encode(), each.model_copy(update=mine).to_json())
         for each in CHANGES:
             await write(bootstrap, DEPLOYMENTS, each.deployment_id.encode(), each.model_copy(update=mine).to_json())
-        learned = baseline(*WATCHED, subject=subject)
+        learned = baseline(*MONITORED, subject=subject)
         await write(bootstrap, BASELINES, f"{subject}/b-1".encode(), learned.to_json())
 
     asyncio.run(run())
@@ -57,8 +57,8 @@ def test_the_draft_and_its_picture_are_written_from_what_the_topics_hold(broker,
     text = draft.read_text()
     assert "7 of 7 revisions of the incident." in text
     assert "messages of 2 of 2 drifts of the evidence." in text
-    assert f"3 that touch `{subject}`" in text
-    assert f"`b-1` of `{subject}` with 5 signals, by which it was judged." in text
+    assert f"3 that affect `{subject}`" in text
+    assert f"`b-1` of `{subject}` with 5 signals, which the drifts were measured against." in text
     assert f"](review-{incident_id}.svg)" in text
     assert b"prompt=v42" in picture.read_bytes()
 

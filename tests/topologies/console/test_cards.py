@@ -35,7 +35,7 @@ severity  P3 by rule quality_loss: users see the loss of quality, and the
 where     production
 
 signal   normal    now      effect  since      detector
-refused     1 %  9.1 %  odds x9.91  03:12:00Z  page_hinkley
+refused   1.0 %  9.1 %  odds x9.91  03:12:00Z  page_hinkley
 
 runbook   docs/runbooks/refusal_spike.md
 incident  inc-3f9a21c0b7  revision 1: opened
@@ -118,8 +118,8 @@ def test_units_read_as_a_person_says_them():
         evidence("throughput", channel="location", effect_kind="ratio", effect=0.5, normal=50.0, now=25.0),
     ]
     text = " ".join(plain_card(incident(evidence=rows)).split())
-    assert "index_age_s 1 h 25 h rank +0.49 03:12:00Z" in text
-    assert "latency_ms high_tail 812 ms 2.4 s odds x15 03:12:00Z" in text
+    assert "index_age_s 1 h 1 d 1 h rank +0.49 03:12:00Z" in text
+    assert "latency_ms high_tail 812 ms 2,400 ms odds x15 03:12:00Z" in text
     assert "throughput 50 25 x0.5 03:12:00Z" in text
 
 

@@ -72,7 +72,7 @@ async def test_a_slow_receiver_holds_up_no_other_and_each_gets_them_in_order():
 async def test_afterwards_nothing_is_pending_and_a_checkpoint_is_possible():
     step = decided()
     await deliver_pending(step, {"slow": Recorder([]), "fast": Recorder([])})
-    assert step.pending() == []
+    assert step.take_pending() == []
     assert [key for key, _ in step.changed()] == [b"incident/a", b"incident/b"]
 
 

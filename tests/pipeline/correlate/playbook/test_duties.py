@@ -127,7 +127,7 @@ def test_every_row_says_what_to_do_and_was_read(row):
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"failure_modes": ("pii",)}, 'did you mean "pii_exposure"?'),
+        ({"failure_modes": ("pii_exposed",)}, 'did you mean "pii_exposure"?'),
         ({"failure_modes": ()}, "needs failure_modes, severities or both"),
         ({"hours": 1, "days": 1}, "in hours or in days"),
         ({"hours": 0}, "greater than or equal to 1"),

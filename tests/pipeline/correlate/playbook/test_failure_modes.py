@@ -2,7 +2,7 @@ import pytest
 
 from pipeline.correlate.playbook.failure_modes import DOWNSTREAM, MODES, failure_mode_of, naming_rank
 from pipeline.detect.signals.catalogue import CATEGORIES, EVENTS, SIGNALS, custom_signal
-from pipeline.wording import nearest
+from pipeline.wording import similar_name
 from tests.pipeline.correlate.builders import drift
 
 FROM_THE_CATALOGUE = sorted(
@@ -65,4 +65,4 @@ def test_outputs_are_downstream_and_spoil_nothing():
 
 
 def test_the_nearest_name_is_the_one_that_looks_alike():
-    assert nearest("refusal_spke", MODES) == "refusal_spike"
+    assert similar_name("refusal_spke", MODES) == "refusal_spike"

@@ -1,5 +1,5 @@
+from pipeline.route.route_tree import RouteTree
 from pipeline.route.settings import RouteSettings
-from pipeline.route.tree import RouteTree
 
 RECEIVERS = [{"name": name, "kind": "console"} for name in ("console", "pager", "chat", "log")]
 
@@ -9,12 +9,12 @@ def recipients(*routes, **labels):
     return tree.recipients(labels)
 
 
-def route(name, *receivers, matchers=(), then=False, routes=()):
+def route(name, *receivers, matchers=(), continues=False, routes=()):
     return {
         "name": name,
         "receivers": list(receivers),
         "matchers": list(matchers),
-        "continue": then,
+        "continue": continues,
         "routes": list(routes),
     }
 
@@ -27,7 +27,7 @@ def test_without_routes_everything_goes_to_the_default_receivers():
     assert recipients(severity="P1") == {"console": "default"}
 
 
-def test_what_no_route_takes_goes_to_the_default_receivers():
+def test_an_incident_that_no_route_matches_goes_to_the_default_receivers():
     assert recipients(route("urgent", "pager", matchers=URGENT), severity="P3") == {"console": "default"}
 
 
@@ -37,10 +37,10 @@ def test_the_first_route_that_matches_takes_the_incident():
     assert recipients(*routes, severity="P3", subject="support-bot") == {"chat": "bot"}
 
 
-def test_continue_lets_the_next_routes_see_it_too():
+def test_with_continue_the_next_routes_are_tried_too():
     routes = (
-        route("log", "log", then=True),
-        route("urgent", "pager", matchers=URGENT, then=True),
+        route("log", "log", continues=True),
+        route("urgent", "pager", matchers=URGENT, continues=True),
         route("bot", "chat", matchers=BOT),
         route("rest", "console"),
     )
@@ -48,13 +48,13 @@ def test_continue_lets_the_next_routes_see_it_too():
     assert recipients(*routes, severity="P4", subject="search") == {"log": "log", "console": "rest"}
 
 
-def test_a_route_below_another_takes_its_part_and_leaves_the_rest():
+def test_a_nested_route_takes_what_it_matches_and_leaves_the_rest():
     outer = route("urgent", "pager", matchers=URGENT, routes=[route("bot", "chat", matchers=BOT)])
     assert recipients(outer, severity="P1", subject="support-bot") == {"chat": "bot"}
     assert recipients(outer, severity="P1", subject="search") == {"pager": "urgent"}
     assert recipients(outer, severity="P4", subject="support-bot") == {"console": "default"}
 
 
-def test_a_receiver_that_two_routes_name_is_sent_once():
-    routes = (route("a", "pager", "chat", then=True), route("b", "chat"))
+def test_a_receiver_that_two_routes_name_is_listed_once():
+    routes = (route("a", "pager", "chat", continues=True), route("b", "chat"))
     assert recipients(*routes) == {"pager": "a", "chat": "a"}

@@ -1,0 +1,163 @@
+"""The history of one drift: its worst state, its values over time, and how many records it affected."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from pipeline.correlate.causes import MINUTES_MIN, shared_minutes
+from schemas.drift import MINUTE_MS, Drift
+
+
+@dataclass(frozen=True, slots=True)
+class DriftLine:
+    """One line of a picture: times in Unix ms, values in the signal's unit, NaN for a minute without records.
+
+    ``version`` is such as ``prompt=v42``, and empty for all records. ``is_by_minute`` is False if the values are those
+    of messages, each for the time since the start.
+    """
+
+    version: str
+    times: tuple[int, ...]
+    values: tuple[float, ...]
+    is_by_minute: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class VersionSeries:
+    """All minutes of one version in a drift. The fields are those of ``schemas.drift.Series``."""
+
+    version: str
+    begins_at: int
+    records: tuple[int, ...]
+    means: tuple[float, ...]
+    values: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AffectedRecords:
+    """Records that reported the signal of a rate from its start to its end: all, those with it, and normally with it."""
+
+    begins_at: int
+    ends_at: int
+    records: int
+    affected: float
+    expected: float
+
+
+@dataclass(frozen=True, slots=True)
+class DriftHistory:
+    """The messages of one drift, the oldest first. There may be none."""
+
+    messages: tuple[Drift, ...]
+
+    @property
+    def recovered_at(self) -> int | None:
+        """Time of the newest recovery. None without one."""
+        return next((drift.updated_at for drift in reversed(self.messages) if drift.state == "recovered"), None)
+
+    @property
+    def worst(self) -> Drift | None:
+        """The state furthest from normal, without recoveries. None without any."""
+        off = [drift for drift in self.messages if drift.state != "recovered"]
+        return max(off, key=lambda drift: abs(drift.now - drift.normal), default=None)
+
+    @property
+    def series(self) -> list[VersionSeries]:
+        """The merged series of all messages, by version. A message has half an hour at most.
+
+        If several messages have a minute, the newest counts, because the minute was not over in the older ones. Minutes
+        that no message has are without records.
+        """
+        known: dict[str, dict[int, tuple[int, float, float | None]]] = {}
+        for drift in self.messages:
+            for series in drift.series:
+                values: Sequence[float | None] = series.values or [None] * len(series.records)
+                for index, minute in enumerate(zip(series.records, series.means, values, strict=False)):
+                    known.setdefault(series.version, {})[series.begins_at + index * MINUTE_MS] = minute
+        times = [at for minutes in known.values() for at in minutes]
+        if not times:
+            return []
+        every_minute = range(min(times), max(times) + 1, MINUTE_MS)
+        merged = []
+        for version, minutes in known.items():
+            rows = [minutes.get(at, (0, 0.0, None)) for at in every_minute]
+            has_values = any(value is not None for _, _, value in rows)
+            known_values = tuple(value or 0.0 for _, _, value in rows) if has_values else ()
+            records, means = tuple(row[0] for row in rows), tuple(row[1] for row in rows)
+            merged.append(VersionSeries(version, every_minute[0], records, means, known_values))
+        return merged
+
+    @property
+    def lines(self) -> list[DriftLine]:
+        """The lines to draw: all records first, then versions that served beside another of their kind."""
+        if not self.messages:
+            return []
+        every_series = self.series
+        drift = self.messages[-1]
+        shown = [
+            series for series in every_series if not series.version or _served_beside_another(series, every_series)
+        ]
+        by_minute = [line for series in shown if (line := _build_line(series, drift)) is not None]
+        if by_minute:
+            return sorted(by_minute, key=lambda line: line.version)
+        if drift.channel in ("silence", "first_seen"):
+            return []
+        times = (drift.started_at, *(message.updated_at for message in self.messages))
+        values = (drift.normal, *(message.now for message in self.messages))
+        return [DriftLine("", times, values, is_by_minute=False)]
+
+    def affected_records(self) -> AffectedRecords | None:
+        """Count the records that a rate's drift affected: by minute from its series, or else by its last message.
+
+        Returns None if the signal is not a rate or nothing counts its records.
+        """
+        if not self.messages or self.messages[-1].channel != "rate":
+            return None
+        drift = self.messages[-1]
+        ends_at = drift.updated_at
+        full = next((series for series in self.series if not series.version), None)
+        reported = max((message.records for message in self.messages), default=0)
+        if full is not None:
+            minutes = [
+                (records, mean)
+                for index, (records, mean) in enumerate(zip(full.records, full.means, strict=False))
+                if drift.started_at < full.begins_at + (index + 1) * MINUTE_MS
+                and full.begins_at + index * MINUTE_MS < ends_at
+            ]
+            records = sum(records for records, _ in minutes)
+            affected = math.fsum(records * mean for records, mean in minutes)
+            if records:
+                # Between two messages more than half an hour apart, only the number of records is known.
+                total = max(records, reported)
+                return AffectedRecords(
+                    drift.started_at, ends_at, total, affected / records * total, total * drift.normal
+                )
+        last = next((message for message in reversed(self.messages) if message.state != "recovered"), None)
+        if last is None or not last.records:
+            return None
+        return AffectedRecords(
+            last.started_at, last.updated_at, last.records, last.records * last.now, last.records * last.normal
+        )
+
+
+def _served_beside_another(series: VersionSeries, every_series: Sequence[VersionSeries]) -> bool:
+    """Whether another version of the same kind served in several of the same minutes, and did not just take over."""
+    kind = series.version.partition("=")[0]
+    others = [other for other in every_series if other.version.partition("=")[0] == kind and other is not series]
+    return any(len(shared_minutes(series.records, other.records)) >= MINUTES_MIN for other in others)
+
+
+def _build_line(series: VersionSeries, drift: Drift) -> DriftLine | None:
+    """Return a series in the signal's unit, or the records of a silence. None if the series has no such values."""
+    if drift.channel == "silence":
+        values: Sequence[float] = [float(records) for records in series.records]
+    elif drift.channel == "rate":
+        values = series.means
+    else:
+        values = series.values
+    minutes = list(zip(series.records, values, strict=False))
+    shown = [value if records or drift.channel == "silence" else math.nan for records, value in minutes]
+    if all(math.isnan(value) for value in shown):
+        return None
+    times = tuple(series.begins_at + index * MINUTE_MS + MINUTE_MS // 2 for index in range(len(shown)))
+    return DriftLine(series.version, times, tuple(shown))

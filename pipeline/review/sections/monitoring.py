@@ -1,0 +1,59 @@
+"""Monitoring: which signals the subject's baseline has, and which of them moved."""
+
+from collections.abc import Iterable, Mapping
+from typing import Literal
+
+from pipeline.detect.signals import catalogue
+from pipeline.review.markdown import code_list
+from pipeline.review.material import Material
+from schemas.drift import Layer
+
+MonitoringState = Literal["moved", "steady", "monitored", "not testable", "not reported", "unknown"]
+"""State of a signal during the incident. ``monitored``: no message shows any more whether it moved."""
+
+_TEXTS: Mapping[MonitoringState, str] = {
+    "moved": "Moved",
+    "steady": "Monitored, and stayed within the baseline",
+    "monitored": "Monitored, but no drift messages are left to show whether it moved",
+    "not testable": "Reported but not monitored, because it was still moving while its baseline was learned",
+    "not reported": "Not in the baseline, so not monitored",
+    "unknown": "Unknown, because there is no baseline",
+}
+
+
+def monitoring_state(signal: str, material: Material) -> MonitoringState:
+    """Return the state of a signal during the incident."""
+    incident, baseline = material.incident, material.baseline
+    if any(line.signal == signal for line in incident.evidence):
+        return "moved"
+    if any(drift.signal == signal and drift.subject == incident.subject for drift in material.drifts):
+        return "moved"
+    if baseline is None:
+        return "unknown"
+    known = baseline.signals.get(signal)
+    if known is None:
+        return "not reported"
+    if known.channels and all(channel.moving or not channel.count for channel in known.channels.values()):
+        return "not testable"
+    return "steady" if material.drifts else "monitored"
+
+
+def describe_monitoring(signals: Iterable[str], material: Material) -> str:
+    """Describe the states of signals of the catalogue, in sentences."""
+    by_state: dict[MonitoringState, list[str]] = {}
+    for signal in signals:
+        by_state.setdefault(monitoring_state(signal, material), []).append(signal)
+    return " ".join(f"{text}: {code_list(by_state[state])}." for state, text in _TEXTS.items() if state in by_state)
+
+
+def unmonitored_signals(layer: Layer, material: Material, *, mode: str | None = None) -> list[str]:
+    """Return the signals of a layer that records can report and the baseline lacks; of one failure mode if given."""
+    return [
+        signal.name
+        for signal in catalogue.SIGNALS
+        if signal.layer == layer
+        and signal.section != "derived"
+        and signal.role != "cause"
+        and mode in (None, signal.failure_mode)
+        and monitoring_state(signal.name, material) == "not reported"
+    ]

@@ -1,0 +1,106 @@
+"""The notification log: per incident, the newest revision seen and what each receiver was last sent."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from pipeline.route.decision import LastSent
+from schemas.incident import CLOSED
+
+
+@dataclass(slots=True)
+class NotifiedIncident:
+    """One incident.
+
+    ``last_offset`` is the offset of its newest alert, which orders the incidents that are dropped beyond the limit.
+    ``in_flight`` holds decisions to send without an outcome yet, by receiver and revision. It is empty at every
+    checkpoint.
+    """
+
+    revision: int = 0
+    is_closed: bool = False
+    last_offset: int = -1
+    last_sent: dict[str, LastSent] = field(default_factory=dict)
+    in_flight: dict[tuple[str, int], LastSent] = field(default_factory=dict)
+
+    def newest_sent(self) -> dict[str, LastSent]:
+        """Return the newest revision per receiver, sent or in flight."""
+        newest = dict(self.last_sent)
+        for (receiver, _), sent in self.in_flight.items():
+            if receiver not in newest or newest[receiver].revision < sent.revision:
+                newest[receiver] = sent
+        return newest
+
+    def dump(self) -> dict[str, Any]:
+        """Return the state that :meth:`load` reads."""
+        last_sent = {receiver: asdict(self.last_sent[receiver]) for receiver in sorted(self.last_sent)}
+        return {
+            "revision": self.revision,
+            "closed": self.is_closed,
+            "touched": self.last_offset,
+            "told": last_sent,
+        }
+
+    @classmethod
+    def load(cls, state: Mapping[str, Any]) -> "NotifiedIncident":
+        """Restore an incident from :meth:`dump`."""
+        last_sent = {receiver: LastSent(**sent) for receiver, sent in state["told"].items()}
+        return cls(state["revision"], state["closed"], state["touched"], last_sent)
+
+
+class NotificationLog:
+    """The incidents whose notifications are remembered.
+
+    Parameters
+    ----------
+    limit
+        Maximum incidents. Beyond it the one without alerts for longest is dropped, closed ones before open ones. If a
+        dropped incident is revised again, it is new to every receiver.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._incidents: dict[str, NotifiedIncident] = {}
+        self._changed: set[str] = set()
+
+    def get(self, incident_id: str) -> NotifiedIncident | None:
+        """Return the entry of an incident, None if there is none."""
+        return self._incidents.get(incident_id)
+
+    def add_revision(self, incident_id: str, revision: int, status: str, offset: int) -> NotifiedIncident:
+        """Record a revision, which was read at an offset of the alerts."""
+        incident = self._incidents.setdefault(incident_id, NotifiedIncident())
+        incident.revision = revision
+        incident.is_closed = status in CLOSED
+        incident.last_offset = offset
+        self._changed.add(incident_id)
+        while len(self._incidents) > self._limit:
+            quietest = min(
+                self._incidents,
+                key=lambda name: (not self._incidents[name].is_closed, self._incidents[name].last_offset),
+            )
+            del self._incidents[quietest]
+            self._changed.add(quietest)
+        return incident
+
+    def record_outcome(self, incident_id: str, receiver: str, revision: int, *, sent: bool) -> None:
+        """Record whether a revision in flight was sent. If the incident was dropped meanwhile, it stays dropped."""
+        incident = self._incidents.get(incident_id)
+        in_flight = None if incident is None else incident.in_flight.pop((receiver, revision), None)
+        if incident is None or in_flight is None or not sent:
+            return
+        last = incident.last_sent.get(receiver)
+        if last is None or last.revision < revision:
+            incident.last_sent[receiver] = in_flight
+            self._changed.add(incident_id)
+
+    def changed(self) -> Iterator[tuple[str, dict[str, Any] | None]]:
+        """Return the incidents that changed since the last call, by id; None for a dropped one."""
+        changed, self._changed = sorted(self._changed), set()
+        for incident_id in changed:
+            incident = self._incidents.get(incident_id)
+            yield incident_id, None if incident is None else incident.dump()
+
+    def load(self, incident_id: str, state: Mapping[str, Any]) -> None:
+        """Restore one incident from :meth:`changed`."""
+        self._incidents[incident_id] = NotifiedIncident.load(state)
