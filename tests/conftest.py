@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
-from topologies.broker.embedded_broker import EmbeddedBroker, create_topics
+from topologies.broker import EmbeddedBroker, create_topics
 
 RECORDS_PARTITIONS = 4
 

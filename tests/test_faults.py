@@ -31,10 +31,9 @@ from pipeline.detect.offline.history import learn_history
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
 from schemas.topics import ALERTS, DEPLOYMENTS, DRIFTS, RECORDS
-from tests.topologies.workers import SESSION_TIMEOUT_S, Worker
-from topologies.configuration.configuration import Configuration
-from topologies.configuration.configuration import write as write_configuration
-from topologies.kafka.client import read_all, write
+from tests.topologies.worker_under_test import SESSION_TIMEOUT_S, WorkerUnderTest
+from topologies.configuration.configuration import Configuration, write_configuration
+from topologies.kafka.client import read_topic, write_message
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(580)]
 
@@ -112,11 +111,11 @@ def deployments() -> list[Deployment]:
 
 async def deploy(bootstrap: str) -> None:
     for each in deployments():
-        await write(bootstrap, DEPLOYMENTS, b"production", each.to_json())
+        await write_message(bootstrap, DEPLOYMENTS, b"production", each.to_json())
 
 
 async def contents(bootstrap: str, name: str) -> list[dict[str, Any]]:
-    return [orjson.loads(message.value or b"null") async for message in read_all(bootstrap, name)]
+    return [orjson.loads(message.value or b"null") async for message in read_topic(bootstrap, name)]
 
 
 async def found(bootstrap: str) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
@@ -135,7 +134,7 @@ async def committed(bootstrap: str, group: str) -> dict[TopicPartition, int]:
         await admin.close()
 
 
-async def kill_often(worker: Worker, chance: random.Random, until: asyncio.Task[None]) -> int:
+async def kill_often(worker: WorkerUnderTest, chance: random.Random, until: asyncio.Task[None]) -> int:
     """Kill a worker and start it again, every few seconds until something is done; how often that was."""
     times = 0
     while not until.done():
@@ -153,7 +152,7 @@ def faults(chance: random.Random) -> Iterator[str]:
     yield from kinds[:FAULTS]
 
 
-async def disturb(workers: list[Worker], chance: random.Random) -> Counter[str]:
+async def disturb(workers: list[WorkerUnderTest], chance: random.Random) -> Counter[str]:
     """Bring the faults upon the workers, one after the other, and leave both running."""
     happened: Counter[str] = Counter()
     for kind in faults(chance):
@@ -177,9 +176,9 @@ async def disturb(workers: list[Worker], chance: random.Random) -> Counter[str]:
     return happened
 
 
-def ends_by_itself(worker: Worker) -> bool:
+def ends_by_itself(worker: WorkerUnderTest) -> bool:
     try:
-        return worker.wait_until_it_ends(20) == -signal.SIGKILL
+        return worker.wait_for_exit(20) == -signal.SIGKILL
     except subprocess.TimeoutExpired:
         return False
 
@@ -211,7 +210,7 @@ async def test_killed_and_paused_workers_find_what_undisturbed_ones_find(
         file = tmp_path / "configuration.json"
         write_configuration(topology.configuration, file)
         *workers, correlate = [
-            Worker(["-m", "tests.topologies.worker", step, str(file)], tmp_path / f"worker-{number}.log")
+            WorkerUnderTest(["-m", "tests.topologies.step_worker", step, str(file)], tmp_path / f"worker-{number}.log")
             for number, step in enumerate(("detect", "detect", "correlate"))
         ]
         try:
@@ -242,4 +241,4 @@ async def test_killed_and_paused_workers_find_what_undisturbed_ones_find(
     assert final(incidents) == final(expected_incidents)
     assert killed >= FAULTS
     assert sum(offsets.values()) == len(records)
-    assert not any("Traceback" in worker.said for worker in (*workers, correlate))
+    assert not any("Traceback" in worker.output for worker in (*workers, correlate))

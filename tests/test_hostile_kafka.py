@@ -27,7 +27,7 @@ from tests.detect_state import dead_letters, restored
 from tests.hostile import SUBJECT, SUBJECTS, Kind, kinds, many_subjects
 from tests.pipeline.detect.streams import as_json, record
 from topologies.configuration.configuration import Configuration
-from topologies.kafka.client import WriteRefused, write
+from topologies.kafka.client import WriteRefused, write_message
 from topologies.processes.topology import Topology
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(120)]
@@ -112,7 +112,9 @@ async def add(producer: AIOKafkaProducer, sent: Sent) -> asyncio.Future[Any]:
 async def run(folder: Path, messages: list[Sent], last: list[Sent]) -> Left:
     """Give the messages to a live worker on a broker of its own, and then a last one to each partition."""
     left, configuration = Left(), Configuration()
-    async with Topology(configuration, data=folder, port=0, workers=("detect",), say=left.said.append) as topology:
+    async with Topology(
+        configuration, data_folder=folder, port=0, steps=("detect",), on_line=left.said.append
+    ) as topology:
         for part in (messages, last):
             await send(topology.bootstrap, part, left)
             await wait_until_settled(topology.bootstrap, configuration.kafka.app_id, steps=("detect",))
@@ -227,7 +229,7 @@ async def test_what_is_larger_than_the_topic_takes_is_refused_where_it_is_sent(b
         f"did not take the message for driftwire.records: its {TOPIC_BYTES_MAX + 1} bytes are more than the topic takes"
     )
     with pytest.raises(WriteRefused, match=re.escape(refusal)):
-        await write(broker.bootstrap, RECORDS, None, value)
+        await write_message(broker.bootstrap, RECORDS, None, value)
     async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap, max_request_size=2 * TOPIC_BYTES_MAX) as producer:
         with pytest.raises(MessageSizeTooLargeError):
             await producer.send_and_wait(RECORDS, value)

@@ -19,7 +19,7 @@ from load.stage.settle import wait_until_settled
 from schemas.timestamp import format_timestamp, parse_timestamp
 from schemas.topics import ALERTS, DEAD_LETTERS, DEPLOYMENTS, RECORDS, topic
 from tests.detect_state import restored
-from tests.topologies.workers import Worker
+from tests.topologies.worker_under_test import WorkerUnderTest
 from topologies.configuration.configuration import Configuration
 
 pytestmark = [
@@ -76,13 +76,15 @@ def taken(done: subprocess.CompletedProcess[bytes]) -> None:
 def kcat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kcat]:
     """kcat at a ``driftwire up`` that was just started, live, with everything as a newcomer has it."""
     folder = tmp_path_factory.mktemp("up")
-    with Worker(["-m", "topologies.cli", "up", "--port", "0", "--data", str(folder / "data")], folder / "log") as up:
+    with WorkerUnderTest(
+        ["-m", "topologies.cli", "up", "--port", "0", "--data", str(folder / "data")], folder / "log"
+    ) as up:
         up.start()
-        up.wait_until_it_says("Ctrl-C stops it.")
-        yield Kcat(up.said.split("driftwire is up: Kafka at ")[1].split(",")[0])
+        up.wait_for_output("Ctrl-C stops it.")
+        yield Kcat(up.output.split("driftwire is up: Kafka at ")[1].split(",")[0])
         assert up.stop() == 0
-        assert "Traceback" not in up.said
-        assert "driftwire has stopped." in up.said
+        assert "Traceback" not in up.output
+        assert "driftwire has stopped." in up.output
 
 
 @pytest.fixture(scope="module")

@@ -51,7 +51,7 @@ def now_ms() -> int:
     return int(time.time() * 1000)
 
 
-def wrong_use(error: ValidationError) -> click.UsageError:
+def usage_error(error: ValidationError) -> click.UsageError:
     """Turn a contract violation into a usage error that lists every invalid field in one line."""
     details = error.errors(include_url=False, include_input=False)
     return click.UsageError("; ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in details))

@@ -13,14 +13,14 @@ _NAMES = [signal.name for signal in (*catalogue.SIGNALS, *catalogue.EVENTS)]
 
 
 def unknown_signals(promises: Iterable[Promise]) -> list[str]:
-    """One line per SLA whose signal is not in the catalogue, with the nearest known signal.
+    """Return one line per SLA whose signal is not in the catalogue, with the nearest known signal.
 
     >>> unknown_signals([Promise(subject="support-bot", signal="latncy_ms", maximum=2000)])
     ['correlate.sla[0].signal: unknown signal "latncy_ms"; did you mean "latency_ms"? A custom signal is named "custom.latncy_ms"']
     """
     return [
-        f'correlate.sla[{place}].signal: unknown signal "{promise.signal}"; did you mean '
+        f'correlate.sla[{index}].signal: unknown signal "{promise.signal}"; did you mean '
         f'"{nearest(promise.signal, _NAMES)}"? A custom signal is named "{CUSTOM_PREFIX}{promise.signal}"'
-        for place, promise in enumerate(promises)
+        for index, promise in enumerate(promises)
         if promise.signal not in _NAMES and not promise.signal.startswith(CUSTOM_PREFIX)
     ]

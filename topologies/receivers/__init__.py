@@ -1,7 +1,9 @@
-"""The receivers: where notifications leave for. A kind of receiver is one file here.
+"""The receivers of notifications, with one file per kind.
 
-Sending is the one thing that no Kafka transaction can hold, so it is at least once: the idempotency key of a
-notification tells a repetition from a new one.
+A Kafka transaction cannot contain what is sent elsewhere, so notifications are sent at least once. A receiver
+recognises a repeat by the idempotency key.
+
+May import console.
 """
 
 import asyncio
@@ -21,43 +23,43 @@ logger = logging.getLogger("driftwire")
 
 
 class Receiver(Protocol):
-    """One place that takes notifications."""
+    """A receiver of notifications."""
 
     async def deliver(self, dispatch: Dispatch) -> Delivery:
-        """Send one incident revision, within a time limit of its own, and say how it went; it does not raise."""
+        """Send one revision of an incident within the time limit of the receiver. Return the outcome, and never raise."""
         ...
 
 
-def build(settings: RouteSettings, *, replay: bool) -> dict[str, Receiver]:
-    """The receivers of the settings, by name. In a replay all are consoles: nobody is to be told of the past."""
-    return {one.name: _build(one, replay=replay) for one in settings.receivers}
+def build_receivers(settings: RouteSettings, *, replay: bool) -> dict[str, Receiver]:
+    """Build the receivers of the settings, by name. In a replay all are consoles, because nobody should be notified."""
+    return {receiver.name: _build_receiver(receiver, replay=replay) for receiver in settings.receivers}
 
 
 async def deliver_pending(step: RouteStep, receivers: Mapping[str, Receiver]) -> list[Output]:
-    """Send all that a step wants sent, and conclude it.
+    """Send all pending dispatches of a step and record their outcome.
 
-    Receivers work side by side, each in the order of the decisions, so that a slow one delays no other's
-    notifications.
+    Receivers work concurrently, so a slow one does not delay the others. A receiver gets its dispatches in the order
+    of the decisions.
 
     Parameters
     ----------
     step
-        What decided. Nothing of it is pending or unconcluded afterwards.
+        The step. It has no pending dispatch afterwards.
     receivers
-        By name, as :func:`build` gives them.
+        The receivers by name, as :func:`build_receivers` returns them.
 
     Returns
     -------
     list of Output
-        A notification for each, and a dead letter for each that failed: for the transaction that holds the state.
+        A notification per dispatch and a dead letter per failure, for the transaction that contains the state.
     """
     pending = step.pending()
     queues: dict[str, list[Dispatch]] = {}
     for dispatch in pending:
         queues.setdefault(dispatch.receiver, []).append(dispatch)
     sent = await asyncio.gather(*(_deliver_all(receivers[name], queue) for name, queue in queues.items()))
-    deliveries = {dispatch.notification_id: how for results in sent for dispatch, how in results}
-    return [output for one in pending for output in step.conclude(one, deliveries[one.notification_id])]
+    deliveries = {dispatch.notification_id: delivery for results in sent for dispatch, delivery in results}
+    return [output for dispatch in pending for output in step.conclude(dispatch, deliveries[dispatch.notification_id])]
 
 
 async def _deliver_all(receiver: Receiver, queue: Sequence[Dispatch]) -> list[tuple[Dispatch, Delivery]]:
@@ -66,15 +68,17 @@ async def _deliver_all(receiver: Receiver, queue: Sequence[Dispatch]) -> list[tu
         try:
             delivery = await receiver.deliver(dispatch)
         except Exception as error:
-            logger.exception("route: receiver %s failed on %s", dispatch.receiver, dispatch.notification_id)
-            delivery = Delivery("failed", f"the receiver failed in itself ({type(error).__name__})", 1)
+            logger.exception(
+                "route: receiver %s raised an error on notification %s", dispatch.receiver, dispatch.notification_id
+            )
+            delivery = Delivery("failed", f"the receiver raised an internal error ({type(error).__name__})", 1)
         if delivery.outcome == "failed":
-            logger.warning("route: %s was not sent: %s", dispatch.notification_id, delivery.reason)
+            logger.warning("route: notification %s was not sent: %s", dispatch.notification_id, delivery.reason)
         results.append((dispatch, delivery))
     return results
 
 
-def _build(settings: ReceiverSettings, *, replay: bool) -> Receiver:
+def _build_receiver(settings: ReceiverSettings, *, replay: bool) -> Receiver:
     if replay or settings.kind == "console":
         return ConsoleReceiver(sys.stdout, clock=time.time)
     return WebhookReceiver(settings, clock=time.time, sleep=asyncio.sleep, jitter=random.random)
