@@ -26,7 +26,6 @@ from topologies.broker.jars import fetch_jars
 from topologies.errors import BrokerError
 
 HOST = "127.0.0.1"
-DEFAULT_PORT = 9092
 DEFAULT_HEAP_MIB = 512
 
 START_TIMEOUT_S = 60.0
