@@ -10,8 +10,8 @@ from pipeline.route.step import RouteStep
 from schemas.notification import Notification
 from schemas.topics import DEAD_LETTERS, NOTIFICATIONS
 from tests.pipeline.route.samples import alert, incident
-from topologies.receivers import build_receivers, deliver_pending
 from topologies.receivers.console import ConsoleReceiver
+from topologies.receivers.delivery import build_receivers, deliver_pending
 from topologies.receivers.webhook import WebhookReceiver
 
 SETTINGS = RouteSettings.model_validate(
