@@ -81,7 +81,7 @@ async def play(seed: int, console: Console, folder: Path | None = None) -> Playe
 
     Raises
     ------
-    Failure
+    DriftwireError
         In one line, if broker or workers fail.
     """
     started = time.monotonic()

@@ -70,7 +70,7 @@ async def walk(seed: int, folder: Path, console: Console) -> Walked:
 
     Raises
     ------
-    Failure
+    DriftwireError
         In one line, if broker, workers or a command fail, or if no incident opens.
     """
     configuration = Configuration()

@@ -53,7 +53,7 @@ async def stage(
 
     Raises
     ------
-    Failure
+    DriftwireError
         In one line, if it cannot be started.
     """
     tell = say or (lambda _: None)

@@ -159,7 +159,7 @@ async def run(replay: Replay, configuration: Configuration, console: Console) ->
 
     Raises
     ------
-    Failure
+    DriftwireError
         In one line: a file, the cluster or the topology is not as it must be.
     """
     span = measure(replay)

@@ -94,7 +94,7 @@ class Topology:
 
         Raises
         ------
-        Failure
+        DriftwireError
             In one line: what could not be started, and why. Everything else is stopped.
         """
         try:
@@ -126,7 +126,7 @@ class Topology:
 
         Raises
         ------
-        Failure
+        DriftwireError
             With the last lines of the worker, or the last line of the broker's log.
         """
         if not self._tasks:
