@@ -2,7 +2,7 @@
 
 import click
 
-from topologies.command_line import LazyGroup, run
+from topologies.command_line import LazyGroup, run_command_line
 
 COMMANDS = {
     "demo": "Play a demo with three deployments, two of which cause a failure.",
@@ -17,7 +17,10 @@ COMMANDS = {
 
 
 @click.group(
-    cls=LazyGroup, package="load.commands", lines=COMMANDS, context_settings={"help_option_names": ["-h", "--help"]}
+    cls=LazyGroup,
+    package="load.commands",
+    help_lines=COMMANDS,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="driftwire", message="%(prog)s %(version)s")
 def command() -> None:
@@ -26,7 +29,7 @@ def command() -> None:
 
 def main() -> None:
     """Run the command line."""
-    run(command, "driftwire-load")
+    run_command_line(command, "driftwire-load")
 
 
 if __name__ == "__main__":

@@ -1,32 +1,28 @@
-"""What a detect worker on real Kafka knows, as it left it in its last checkpoints."""
-
-from aiokafka import TopicPartition
+"""The state of a detect worker on real Kafka, read from its last checkpoints."""
 
 from pipeline.detect.step import DetectStep
-from pipeline.detect.stream.parts import PARTITION_KEY
 from pipeline.step import RawMessage
 from schemas.dead_letter import DeadLetter
-from schemas.topics import BASELINES, DEAD_LETTERS, checkpoints_topic
+from schemas.topics import BASELINES, DEAD_LETTERS
 from topologies.configuration.configuration import Configuration
-from topologies.kafka.client import read_all
-from topologies.runtime.checkpoint import read_to_end
+from topologies.kafka.client import read_topic
+from topologies.runtime.checkpoint import read_checkpoint
 
 
 async def restored(bootstrap: str, configuration: Configuration, *, replay: bool = False) -> list[DetectStep]:
-    """A step for each partition of the records, as its next owner would take it up, with all that it had buffered."""
-    baselines: list[RawMessage] = [message async for message in read_all(bootstrap, BASELINES)]
+    """A step per partition of the records, as its next owner would restore it, with all that it had buffered."""
+    baselines: list[RawMessage] = [message async for message in read_topic(bootstrap, BASELINES)]
     steps = []
     for partition in range(configuration.kafka.records_partitions):
         step = DetectStep(partition, configuration.detect, replay=replay)
         for baseline in baselines:
             step.control(baseline)
-        parts = await read_to_end(bootstrap, TopicPartition(checkpoints_topic("detect"), partition))
-        own = {key: value for key, value in parts.items() if key == PARTITION_KEY or not key.startswith(b"\x00")}
-        assert list(step.restore(own.items())) == []
+        parts, _ = await read_checkpoint(bootstrap, "detect", partition)
+        assert list(step.restore(parts.items())) == []
         steps.append(step)
     return steps
 
 
 async def dead_letters(bootstrap: str) -> list[DeadLetter]:
-    """All that were written and committed."""
-    return [DeadLetter.from_json(message.value or b"") async for message in read_all(bootstrap, DEAD_LETTERS)]
+    """All committed dead letters."""
+    return [DeadLetter.from_json(message.value or b"") async for message in read_topic(bootstrap, DEAD_LETTERS)]

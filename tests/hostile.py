@@ -1,4 +1,4 @@
-"""Hostile input: kinds of bad messages, and what must become of each. One table for the pure step and for real Kafka."""
+"""Hostile input: kinds of bad messages with the expected result. One table for the pure step and for real Kafka."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -10,21 +10,21 @@ from schemas.dead_letter import DeadLetterReason
 from schemas.timestamp import format_timestamp
 
 SUBJECT = "hostile-bot"
-"""The subject of bad records that name one at all: never the good one's."""
+"""Subject of bad records that have a valid one. Good records have another subject."""
 
 SUBJECTS = 10_000
-"""Of :func:`many_subjects`."""
+"""Number of subjects of :func:`many_subjects`."""
 
 DAY_MS = 86_400_000
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class HostileKind:
     """One kind of bad input.
 
-    ``expected`` is the dead letter's reason, ``used`` (the record counts, without its ``dropped`` fields), or
-    ``nothing`` (an array without a record). ``letters`` is how many dead letters it gives, ``records`` how many
-    records it holds in all. ``needs_live`` marks what only a live step can tell, by the time of arrival.
+    ``expected`` is the reason of the dead letter, ``used`` (the record counts, without its ``dropped`` fields), or
+    ``nothing`` (an array without a record). ``letters`` is the number of its dead letters, ``records`` the number of
+    its records. ``needs_live`` marks a kind that only a live step detects, by the time of arrival.
     """
 
     name: str
@@ -37,105 +37,105 @@ class Kind:
 
 
 def record(now_ms: int, **fields: Any) -> dict[str, Any]:
-    """A bad record's good part."""
+    """The valid part of a bad record."""
     return {"subject": SUBJECT, "timestamp": format_timestamp(now_ms), **fields}
 
 
 def _text(now_ms: int, tail: str) -> bytes:
-    """A record whose last fields are written by hand, because no library would write them."""
+    """A record whose last fields are written by hand, because no library writes them."""
     return orjson.dumps(record(now_ms))[:-1] + b"," + tail.encode() + b"}"
 
 
-def _used(now_ms: int, name: str, *dropped: tuple[str, str], **fields: Any) -> Kind:
-    return Kind(name, orjson.dumps(record(now_ms, **fields)), "used", dropped, letters=0)
+def _used(now_ms: int, name: str, *dropped: tuple[str, str], **fields: Any) -> HostileKind:
+    return HostileKind(name, orjson.dumps(record(now_ms, **fields)), "used", dropped, letters=0)
 
 
-def kinds(now_ms: int, *, record_bytes_max: int = 1024 * 1024) -> list[Kind]:
-    """The table.
+def kinds(now_ms: int, *, record_bytes_max: int = 1024 * 1024) -> list[HostileKind]:
+    """Return the table.
 
     Parameters
     ----------
     now_ms
-        When the messages will be appended, Unix milliseconds.
+        Time at which the messages are appended, Unix milliseconds.
     record_bytes_max
-        The setting that the step under test has.
+        The setting of the step under test.
     """
     return [
-        *_no_json(now_ms),
-        Kind("a value of 5 MB", b'{"subject":"' + b"x" * (5 * 1024 * 1024) + b'"}', "too_large"),
-        Kind("one byte too many", b" " * (record_bytes_max + 1), "too_large"),
-        *_no_record(now_ms),
-        *_no_subject_or_time(now_ms),
+        *_not_json(now_ms),
+        HostileKind("a value of 5 MB", b'{"subject":"' + b"x" * (5 * 1024 * 1024) + b'"}', "too_large"),
+        HostileKind("one byte too many", b" " * (record_bytes_max + 1), "too_large"),
+        *_not_records(now_ms),
+        *_bad_subjects_and_times(now_ms),
         *_bad_fields(now_ms),
-        *_odd_but_good(now_ms),
+        *_unusual_but_valid(now_ms),
     ]
 
 
-def _no_json(now_ms: int) -> list[Kind]:
+def _not_json(now_ms: int) -> list[HostileKind]:
     return [
-        Kind("tombstone", None, "tombstone"),
-        Kind("no bytes", b"", "empty"),
-        Kind("blanks", b" \r\n\t ", "empty"),
-        Kind("not JSON", b"subject=bot latency=12", "not_json"),
-        Kind("half a record", orjson.dumps(record(now_ms))[:-9], "not_json"),
-        Kind("two records in one message", b"{} {}", "not_json"),
-        Kind("two records with a comma", b'{"subject":"a"},{"subject":"b"}', "not_json"),
-        Kind("a record and a forged boundary", b'{"subject":"a"},9007199254740993,{"subject":"b"}', "not_json"),
-        Kind("an opening bracket", b"[", "not_json"),
-        Kind("a closing bracket", b"]", "not_json"),
-        Kind("an open text", b'{"subject":"', "not_json"),
-        Kind("the end of a text", b'"}', "not_json"),
-        Kind("a comment", b"// a record\n{}", "not_json"),
-        Kind("trailing comma", b'{"subject":"a",}', "not_json"),
-        Kind("single quotes", b"{'subject':'a'}", "not_json"),
-        Kind("NUL at the end", b"{}\x00", "not_json"),
-        Kind("byte order mark", b"\xef\xbb\xbf" + orjson.dumps(record(now_ms)), "not_json"),
-        Kind("bad UTF-8", b'{"subject":"\xff\xfe"}', "not_utf8"),
-        Kind("a surrogate in UTF-8", b'{"subject":"\xed\xa0\x80"}', "not_utf8"),
-        Kind("UTF-16", '{"subject":"a"}'.encode("utf-16"), "not_utf8"),
-        Kind("Latin-1", '{"subject":"café"}'.encode("latin-1"), "not_utf8"),
-        Kind("a lone surrogate, escaped", b'{"subject":"\\ud800"}', "not_json"),
-        Kind("NaN", _text(now_ms, '"output":{"length":NaN}'), "not_json"),
-        Kind("Infinity", _text(now_ms, '"output":{"length":Infinity}'), "not_json"),
-        Kind("1e400", _text(now_ms, '"output":{"length":1e400}'), "not_json"),
-        Kind("100,000 brackets", b"[" * 100_000, "not_json"),
-        Kind("nested 100,000 deep", _text(now_ms, '"note":' + "[" * 100_000 + "]" * 100_000), "not_json"),
-        Kind("gzip", bytes.fromhex("1f8b080000000000000303000000000000000000"), "not_utf8"),
+        HostileKind("tombstone", None, "tombstone"),
+        HostileKind("no bytes", b"", "empty"),
+        HostileKind("blanks", b" \r\n\t ", "empty"),
+        HostileKind("not JSON", b"subject=bot latency=12", "not_json"),
+        HostileKind("half a record", orjson.dumps(record(now_ms))[:-9], "not_json"),
+        HostileKind("two records in one message", b"{} {}", "not_json"),
+        HostileKind("two records with a comma", b'{"subject":"a"},{"subject":"b"}', "not_json"),
+        HostileKind("a record and a forged boundary", b'{"subject":"a"},9007199254740993,{"subject":"b"}', "not_json"),
+        HostileKind("an opening bracket", b"[", "not_json"),
+        HostileKind("a closing bracket", b"]", "not_json"),
+        HostileKind("an open text", b'{"subject":"', "not_json"),
+        HostileKind("the end of a text", b'"}', "not_json"),
+        HostileKind("a comment", b"// a record\n{}", "not_json"),
+        HostileKind("trailing comma", b'{"subject":"a",}', "not_json"),
+        HostileKind("single quotes", b"{'subject':'a'}", "not_json"),
+        HostileKind("NUL at the end", b"{}\x00", "not_json"),
+        HostileKind("byte order mark", b"\xef\xbb\xbf" + orjson.dumps(record(now_ms)), "not_json"),
+        HostileKind("bad UTF-8", b'{"subject":"\xff\xfe"}', "not_utf8"),
+        HostileKind("a surrogate in UTF-8", b'{"subject":"\xed\xa0\x80"}', "not_utf8"),
+        HostileKind("UTF-16", '{"subject":"a"}'.encode("utf-16"), "not_utf8"),
+        HostileKind("Latin-1", '{"subject":"café"}'.encode("latin-1"), "not_utf8"),
+        HostileKind("a lone surrogate, escaped", b'{"subject":"\\ud800"}', "not_json"),
+        HostileKind("NaN", _text(now_ms, '"output":{"length":NaN}'), "not_json"),
+        HostileKind("Infinity", _text(now_ms, '"output":{"length":Infinity}'), "not_json"),
+        HostileKind("1e400", _text(now_ms, '"output":{"length":1e400}'), "not_json"),
+        HostileKind("100,000 brackets", b"[" * 100_000, "not_json"),
+        HostileKind("nested 100,000 deep", _text(now_ms, '"note":' + "[" * 100_000 + "]" * 100_000), "not_json"),
+        HostileKind("gzip", bytes.fromhex("1f8b080000000000000303000000000000000000"), "not_utf8"),
     ]
 
 
-def _no_record(now_ms: int) -> list[Kind]:
-    good = record(now_ms)
-    mixed = orjson.dumps([good, [good], 5, good, {"timestamp": now_ms}])
+def _not_records(now_ms: int) -> list[HostileKind]:
+    valid = record(now_ms)
+    mixed = orjson.dumps([valid, [valid], 5, valid, {"timestamp": now_ms}])
     return [
-        Kind("null", b"null", "not_an_object"),
-        Kind("a number", b"42", "not_an_object"),
-        Kind("the sentinel itself", b"9007199254740993", "not_an_object"),
-        Kind("a text", b'"subject"', "not_an_object"),
-        Kind("true", b"true", "not_an_object"),
-        Kind("an empty array", b"[]", "nothing", letters=0, records=0),
-        Kind("arrays in an array", b"[[{}],[]]", "array_in_array", letters=2, records=2),
-        Kind("numbers in an array", b"[1,null]", "not_an_object", letters=2, records=2),
-        Kind("a flood in one array", b"[" + b"1," * ELEMENTS_MAX + b"1]", "too_large"),
-        Kind("good and bad in one array", mixed, "used", letters=3, records=5),
+        HostileKind("null", b"null", "not_an_object"),
+        HostileKind("a number", b"42", "not_an_object"),
+        HostileKind("the sentinel itself", b"9007199254740993", "not_an_object"),
+        HostileKind("a text", b'"subject"', "not_an_object"),
+        HostileKind("true", b"true", "not_an_object"),
+        HostileKind("an empty array", b"[]", "nothing", letters=0, records=0),
+        HostileKind("arrays in an array", b"[[{}],[]]", "array_in_array", letters=2, records=2),
+        HostileKind("numbers in an array", b"[1,null]", "not_an_object", letters=2, records=2),
+        HostileKind("a flood in one array", b"[" + b"1," * ELEMENTS_MAX + b"1]", "too_large"),
+        HostileKind("good and bad in one array", mixed, "used", letters=3, records=5),
     ]
 
 
-def _no_subject_or_time(now_ms: int) -> list[Kind]:
-    def with_subject(name: str, subject: Any) -> Kind:
-        return Kind(name, orjson.dumps({"subject": subject, "timestamp": now_ms}), "subject_invalid")
+def _bad_subjects_and_times(now_ms: int) -> list[HostileKind]:
+    def with_subject(name: str, subject: Any) -> HostileKind:
+        return HostileKind(name, orjson.dumps({"subject": subject, "timestamp": now_ms}), "subject_invalid")
 
-    def with_time(name: str, timestamp: Any) -> Kind:
-        return Kind(name, orjson.dumps({"subject": SUBJECT, "timestamp": timestamp}), "timestamp_invalid")
+    def with_time(name: str, timestamp: Any) -> HostileKind:
+        return HostileKind(name, orjson.dumps({"subject": SUBJECT, "timestamp": timestamp}), "timestamp_invalid")
 
-    def out_of_range(name: str, time_ms: int) -> Kind:
+    def out_of_range(name: str, time_ms: int) -> HostileKind:
         value = orjson.dumps(record(time_ms))
-        return Kind(name, value, "timestamp_out_of_range", needs_live=True)
+        return HostileKind(name, value, "timestamp_out_of_range", needs_live=True)
 
     return [
-        Kind("no subject", orjson.dumps({"timestamp": now_ms}), "subject_missing"),
-        Kind("subject null", orjson.dumps({"subject": None, "timestamp": now_ms}), "subject_missing"),
-        Kind("an empty object", b"{}", "subject_missing"),
+        HostileKind("no subject", orjson.dumps({"timestamp": now_ms}), "subject_missing"),
+        HostileKind("subject null", orjson.dumps({"subject": None, "timestamp": now_ms}), "subject_missing"),
+        HostileKind("an empty object", b"{}", "subject_missing"),
         with_subject("an empty subject", ""),
         with_subject("a number as subject", 7),
         with_subject("a list as subject", ["a"]),
@@ -143,8 +143,8 @@ def _no_subject_or_time(now_ms: int) -> list[Kind]:
         with_subject("a subject of 201 characters", "s" * 201),
         with_subject("a control character in the subject", "a\nb"),
         with_subject("NUL in the subject", "a\x00b"),
-        Kind("no time", orjson.dumps({"subject": SUBJECT}), "timestamp_missing"),
-        Kind("time null", orjson.dumps({"subject": SUBJECT, "timestamp": None}), "timestamp_missing"),
+        HostileKind("no time", orjson.dumps({"subject": SUBJECT}), "timestamp_missing"),
+        HostileKind("time null", orjson.dumps({"subject": SUBJECT, "timestamp": None}), "timestamp_missing"),
         with_time("a time in 1970", "1970-01-01T00:00:01Z"),
         with_time("seconds", now_ms // 1000),
         with_time("time zero", 0),
@@ -166,7 +166,7 @@ def _no_subject_or_time(now_ms: int) -> list[Kind]:
     ]
 
 
-def _bad_fields(now_ms: int) -> list[Kind]:
+def _bad_fields(now_ms: int) -> list[HostileKind]:
     length = ("output.length", "wrong_type")
     return [
         _used(now_ms, "a number as text", length, output={"length": "911"}),
@@ -178,47 +178,62 @@ def _bad_fields(now_ms: int) -> list[Kind]:
         _used(now_ms, "below zero", ("infrastructure.latency_ms", "out_of_bounds"), infrastructure={"latency_ms": -1}),
         _used(now_ms, "a ratio above 1", ("output.confidence", "out_of_bounds"), output={"confidence": 1.01}),
         _used(now_ms, "1e300", ("output.length", "out_of_bounds"), output={"length": 1e300}),
-        Kind("2^70", _text(now_ms, f'"output":{{"length":{2**70}}}'), "used",
-             (("output.length", "out_of_bounds"),), letters=0),
+        HostileKind(
+            "2^70",
+            _text(now_ms, f'"output":{{"length":{2**70}}}'),
+            "used",
+            (("output.length", "out_of_bounds"),),
+            letters=0,
+        ),
         _used(now_ms, "a section that is a list", ("output", "not_an_object"), output=[1]),
         _used(now_ms, "a section that is a text", ("data", "not_an_object"), data="none"),
         _used(now_ms, "custom that is a number", ("custom", "not_an_object"), custom=5),
-        _used(now_ms, "custom with 1,000 fields", ("custom", "too_many_fields"),
-              custom={f"c{number}": number for number in range(1000)}),
+        _used(
+            now_ms,
+            "custom with 1,000 fields",
+            ("custom", "too_many_fields"),
+            custom={f"c{number}": number for number in range(1000)},
+        ),
         _used(now_ms, "a text in custom", ("custom", "wrong_type"), custom={"toxicity": "low"}),
         _used(now_ms, "a custom name of 500 characters", ("custom", "bad_name"), custom={"x" * 500: 1.0}),
         _used(now_ms, "a number as label", ("output.finish_reason", "wrong_type"), output={"finish_reason": 5}),
-        _used(now_ms, "a label of 1,000 characters", ("output.fingerprint", "too_long"),
-              output={"fingerprint": "f" * 1000}),
+        _used(
+            now_ms,
+            "a label of 1,000 characters",
+            ("output.fingerprint", "too_long"),
+            output={"fingerprint": "f" * 1000},
+        ),
         _used(now_ms, "a number as environment", ("environment", "wrong_type"), environment=7),
         _used(now_ms, "a number as request id", ("request_id", "wrong_type"), request_id=81),
         _used(now_ms, "a request id of 10,000 characters", ("request_id", "too_long"), request_id="r" * 10_000),
-    ]  # fmt: skip
+    ]
 
 
-def _odd_but_good(now_ms: int) -> list[Kind]:
+def _unusual_but_valid(now_ms: int) -> list[HostileKind]:
     deep = '"note":' + "[" * 900 + "]" * 900
     return [
         _used(now_ms, "unknown fields", note={"a": [1, {"b": None}]}, output={"weather": "fine"}),
         _used(now_ms, "nulls", output={"length": None, "refused": None, "finish_reason": None}, data=None),
         _used(now_ms, "names with a dollar", custom={"$array": 1.0}, output={"finish_reason": "$dict"}),
-        _used(now_ms, "a large field that nobody reads", note="x" * 500_000),
-        Kind("the same field twice", _text(now_ms, '"output":{"length":1,"length":2}'), "used", letters=0),
-        Kind("the smallest numbers", _text(now_ms, '"output":{"length":1e-400,"confidence":-0.0}'), "used", letters=0),
-        Kind("nested 900 deep", _text(now_ms, deep), "used", letters=0),
-        Kind("in an array, nested 900 deep", b"[" + _text(now_ms, deep) + b"]", "used", letters=0),
-        Kind(
+        _used(now_ms, "a large unknown field", note="x" * 500_000),
+        HostileKind("the same field twice", _text(now_ms, '"output":{"length":1,"length":2}'), "used", letters=0),
+        HostileKind(
+            "the smallest numbers", _text(now_ms, '"output":{"length":1e-400,"confidence":-0.0}'), "used", letters=0
+        ),
+        HostileKind("nested 900 deep", _text(now_ms, deep), "used", letters=0),
+        HostileKind("in an array, nested 900 deep", b"[" + _text(now_ms, deep) + b"]", "used", letters=0),
+        HostileKind(
             "in a large array, nested 900 deep",
             b"[" + _text(now_ms, deep + ',"more":"' + "x" * 9000 + '"') + b"]",
             "used",
             letters=0,
         ),
-        Kind("in an array, bad and nested 900 deep", b"[{" + deep.encode() + b"}]", "subject_missing"),
+        HostileKind("in an array, bad and nested 900 deep", b"[{" + deep.encode() + b"}]", "subject_missing"),
     ]
 
 
 def many_subjects(now_ms: int) -> list[bytes]:
-    """A record each of 10,000 subjects: those beyond ``subjects_max`` must be dead letters ``subject_limit``."""
+    """One record per subject of 10,000: those beyond ``subjects_max`` must be dead letters with ``subject_limit``."""
     return [
         orjson.dumps({"subject": f"crowd-{number}", "timestamp": now_ms, "output": {"length": number}})
         for number in range(SUBJECTS)

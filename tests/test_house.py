@@ -15,7 +15,7 @@ from click import Context
 from tests.import_contracts import face, rooms
 from topologies.cli import COMMANDS as DRIFTWIRE
 from topologies.cli import command
-from topologies.configuration.configuration import load
+from topologies.configuration.configuration import load_configuration
 
 ROOT = Path(__file__).parents[1]
 ROOTS = ("schemas", "pipeline", "topologies", "load")
@@ -206,7 +206,7 @@ def test_compose_mounts_a_configuration_that_is_right_and_has_twelve_partitions(
     (mount,) = COMPOSE["services"]["detect"]["volumes"]
     source, target, _ = mount.split(":")
     assert target in COMPOSE["services"]["detect"]["command"]
-    kafka = load(ROOT / source).kafka
+    kafka = load_configuration(ROOT / source).kafka
     assert kafka.records_partitions == 12
     assert kafka.bootstrap == "kafka:9092"
     assert COMPOSE["services"]["detect"]["deploy"]["replicas"] <= kafka.records_partitions

@@ -1,4 +1,4 @@
-"""A client that nobody here wrote, kcat, writes to a running ``driftwire up`` and reads what it finds."""
+"""An independent client, kcat, writes to a running ``driftwire up`` and reads its output."""
 
 import asyncio
 import json
@@ -8,7 +8,6 @@ import sys
 import time
 from base64 import b64decode
 from collections.abc import Iterator
-from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,7 @@ from load.stage.settle import wait_until_settled
 from schemas.timestamp import format_timestamp, parse_timestamp
 from schemas.topics import ALERTS, DEAD_LETTERS, DEPLOYMENTS, RECORDS, topic
 from tests.detect_state import restored
-from tests.topologies.workers import Worker
+from tests.topologies.worker_under_test import WorkerUnderTest
 from topologies.configuration.configuration import Configuration
 
 pytestmark = [
@@ -42,7 +41,7 @@ def now_ms() -> int:
     return int(time.time() * 1000)
 
 
-def command(module: str, *arguments: object) -> str:
+def run_command(module: str, *arguments: object) -> str:
     done = subprocess.run(
         [sys.executable, "-m", module, *map(str, arguments)], check=False, capture_output=True, text=True, timeout=60
     )
@@ -51,74 +50,76 @@ def command(module: str, *arguments: object) -> str:
 
 
 class Kcat:
-    """kcat at one broker."""
+    """kcat with one broker."""
 
     def __init__(self, bootstrap: str) -> None:
         self.bootstrap = bootstrap
 
     def write(self, name: str, *arguments: object, lines: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
-        """Write lines of standard input, or files as a message each."""
-        words = ["kcat", "-P", "-b", self.bootstrap, "-t", name, *map(str, arguments)]
-        return subprocess.run(words, input=lines, check=False, capture_output=True, timeout=30)
+        """Write one message per line of standard input, or one message per file."""
+        call = ["kcat", "-P", "-b", self.bootstrap, "-t", name, *map(str, arguments)]
+        return subprocess.run(call, input=lines, check=False, capture_output=True, timeout=30)
 
     def read(self, name: str) -> list[dict[str, Any]]:
-        """All messages of a topic; librdkafka reads committed ones only unless told otherwise."""
-        words = ["kcat", "-C", "-b", self.bootstrap, "-t", name, "-o", "beginning", "-e", "-q"]
-        done = subprocess.run(words, check=True, capture_output=True, timeout=30)
+        """Read all messages of a topic. By default librdkafka reads committed messages only."""
+        call = ["kcat", "-C", "-b", self.bootstrap, "-t", name, "-o", "beginning", "-e", "-q"]
+        done = subprocess.run(call, check=True, capture_output=True, timeout=30)
         return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def taken(done: subprocess.CompletedProcess[bytes]) -> None:
+def assert_accepted(done: subprocess.CompletedProcess[bytes]) -> None:
     assert (done.returncode, done.stderr) == (0, b"")
 
 
 @pytest.fixture(scope="module")
 def kcat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kcat]:
-    """kcat at a ``driftwire up`` that was just started, live, with everything as a newcomer has it."""
+    """kcat with a ``driftwire up`` that has just been started, live and with the default settings."""
     folder = tmp_path_factory.mktemp("up")
-    with Worker(["-m", "topologies.cli", "up", "--port", "0", "--data", str(folder / "data")], folder / "log") as up:
+    with WorkerUnderTest(
+        ["-m", "topologies.cli", "up", "--port", "0", "--data", str(folder / "data")], folder / "log"
+    ) as up:
         up.start()
-        up.wait_until_it_says("Ctrl-C stops it.")
-        yield Kcat(up.said.split("driftwire is up: Kafka at ")[1].split(",")[0])
+        up.wait_for_output("Ctrl-C stops it.")
+        yield Kcat(up.output.split("driftwire is up: Kafka at ")[1].split(",")[0])
         assert up.stop() == 0
-        assert "Traceback" not in up.said
-        assert "driftwire has stopped." in up.said
+        assert "Traceback" not in up.output
+        assert "driftwire has stopped." in up.output
 
 
 @pytest.fixture(scope="module")
 def validators(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Draft202012Validator]:
-    """A standard validator for each schema that ``driftwire schema export`` writes; it checks formats too."""
+    """A standard validator per schema of ``driftwire schema export``, which also checks formats."""
     folder = tmp_path_factory.mktemp("schemas")
-    command("topologies.cli", "schema", "export", folder)
-    found = {}
+    run_command("topologies.cli", "schema", "export", folder)
+    by_message = {}
     for file in folder.iterdir():
         schema = json.loads(file.read_text())
         Draft202012Validator.check_schema(schema)
-        found[file.name.split(".")[0]] = Draft202012Validator(
+        by_message[file.name.split(".")[0]] = Draft202012Validator(
             schema, format_checker=Draft202012Validator.FORMAT_CHECKER
         )
-    return found
+    return by_message
 
 
-def settle(kcat: Kcat, *steps: str) -> None:
+def wait_for_steps(kcat: Kcat, *steps: str) -> None:
     asyncio.run(wait_until_settled(kcat.bootstrap, CONFIGURATION.kafka.app_id, steps=steps))
 
 
-def generated(*options: object) -> bytes:
-    return command("load.cli", "generate", "--seed", SEED, "--subject", SUBJECT, *options).encode()
+def generate(*options: object) -> bytes:
+    return run_command("load.cli", "generate", "--seed", SEED, "--subject", SUBJECT, *options).encode()
 
 
 def publish_baseline(kcat: Kcat, folder: Path, begin_ms: int) -> None:
-    """Learn the day before as one would before a go-live."""
+    """Learn and publish the baseline of the day before, as before a go-live."""
     records, baseline = folder / "records.ndjson", folder / "baseline.json"
     start = format_timestamp(begin_ms - 2 * DAY_MS)
-    records.write_bytes(generated("--start", start, "--rate", 0.25, "--records", 24_000))
-    command("topologies.cli", "baseline", "learn", records, "-o", baseline)
-    command("topologies.cli", "baseline", "publish", baseline, "--bootstrap", kcat.bootstrap)
+    records.write_bytes(generate("--start", start, "--rate", 0.25, "--records", 24_000))
+    run_command("topologies.cli", "baseline", "learn", records, "-o", baseline)
+    run_command("topologies.cli", "baseline", "publish", baseline, "--bootstrap", kcat.bootstrap)
 
 
-def wait_for_an_incident(kcat: Kcat) -> list[dict[str, Any]]:
-    """The revisions of what was found, up to one that has a suspect."""
+def wait_for_suspect(kcat: Kcat) -> list[dict[str, Any]]:
+    """Return the revisions of the incident once the last one has a suspect."""
     deadline = time.monotonic() + INCIDENT_TIMEOUT_S
     while not (incidents := kcat.read(ALERTS)) or not incidents[-1]["suspects"]:
         assert time.monotonic() < deadline, f"no incident with a suspect: {incidents}"
@@ -126,29 +127,29 @@ def wait_for_an_incident(kcat: Kcat) -> list[dict[str, Any]]:
     return incidents
 
 
-def test_what_kcat_writes_becomes_an_incident_that_kcat_reads_and_a_standard_validator_accepts(
+def test_records_from_kcat_become_an_incident_that_kcat_reads_and_a_standard_validator_accepts(
     kcat, validators, tmp_path
 ):
     begin_ms = now_ms() - (HEALTHY_S + FAILING_S) * 1000
     deployed_ms = begin_ms + HEALTHY_S * 1000
     publish_baseline(kcat, tmp_path, begin_ms)
-    lines = generated(
-        "--start", format_timestamp(begin_ms), "--rate", RECORDS_PER_SECOND,
-        "--records", (HEALTHY_S + FAILING_S) * RECORDS_PER_SECOND, "--failure", f"refusal_spike@{HEALTHY_S}",
-    ).splitlines(keepends=True)  # fmt: skip
+    options = ("--start", format_timestamp(begin_ms), "--rate", RECORDS_PER_SECOND)
+    count = (HEALTHY_S + FAILING_S) * RECORDS_PER_SECOND
+    failing = generate(*options, "--records", count, "--failure", f"refusal_spike@{HEALTHY_S}")
+    lines = failing.splitlines(keepends=True)
     times = [parse_timestamp(json.loads(line)["timestamp"]) for line in lines]
-    healthy = next(number for number in count() if times[number] >= deployed_ms)
+    healthy_count = next(index for index, time_ms in enumerate(times) if time_ms >= deployed_ms)
     deployment = json.loads((EXAMPLES / "deployment" / "prompt.json").read_text())
     deployment |= {"subject": SUBJECT, "timestamp": format_timestamp(deployed_ms)}
     validators["deployment"].validate(deployment)
     validators["record"].validate(json.loads(lines[-1]))
 
-    taken(kcat.write(RECORDS, "-k", SUBJECT, lines=b"".join(lines[:healthy])))
-    settle(kcat, "detect", "correlate")
+    assert_accepted(kcat.write(RECORDS, "-k", SUBJECT, lines=b"".join(lines[:healthy_count])))
+    wait_for_steps(kcat, "detect", "correlate")
     assert kcat.read(ALERTS) == []
-    taken(kcat.write(DEPLOYMENTS, "-k", deployment["deployment_id"], lines=json.dumps(deployment).encode()))
-    taken(kcat.write(RECORDS, "-k", SUBJECT, lines=b"".join(lines[healthy:])))
-    incidents = wait_for_an_incident(kcat)
+    assert_accepted(kcat.write(DEPLOYMENTS, "-k", deployment["deployment_id"], lines=json.dumps(deployment).encode()))
+    assert_accepted(kcat.write(RECORDS, "-k", SUBJECT, lines=b"".join(lines[healthy_count:])))
+    incidents = wait_for_suspect(kcat)
 
     print(f"\n{incidents[-1]['severity']} {incidents[-1]['summary']}")
     for incident in incidents:
@@ -160,30 +161,30 @@ def test_what_kcat_writes_becomes_an_incident_that_kcat_reads_and_a_standard_val
         assert not validators["incident"].is_valid(incidents[-1] | {field: wrong})
 
 
-def test_the_example_records_are_used_and_only_a_time_out_of_range_makes_one_a_dead_letter(kcat, validators, tmp_path):
+def test_the_example_records_are_used_unless_their_time_is_out_of_range(kcat, validators, tmp_path):
     files = sorted((EXAMPLES / "record").glob("*.json"))
-    before = len(kcat.read(DEAD_LETTERS))
-    taken(kcat.write(RECORDS, *files))
+    letters_before = len(kcat.read(DEAD_LETTERS))
+    assert_accepted(kcat.write(RECORDS, *files))
     now = now_ms()
-    settle(kcat, "detect")
-    letters = kcat.read(DEAD_LETTERS)[before:]
-    found = [(letter["reason"], json.loads(b64decode(letter["value_base64"]))) for letter in letters]
-    records = [record for file in files for record in each(json.loads(file.read_text()))]
-    old = [record for record in records if not in_range(parse_timestamp(record["timestamp"]), now)]
-    print("\nout of range:", ", ".join(f"{record['subject']} at {record['timestamp']}" for record in old))
-    assert sorted(found, key=str) == sorted((("timestamp_out_of_range", record) for record in old), key=str)
+    wait_for_steps(kcat, "detect")
+    letters = kcat.read(DEAD_LETTERS)[letters_before:]
+    reasons = [(letter["reason"], json.loads(b64decode(letter["value_base64"]))) for letter in letters]
+    records = [record for file in files for record in as_list(json.loads(file.read_text()))]
+    out_of_range = [record for record in records if not is_in_range(parse_timestamp(record["timestamp"]), now)]
+    print("\nout of range:", ", ".join(f"{record['subject']} at {record['timestamp']}" for record in out_of_range))
+    assert sorted(reasons, key=str) == sorted((("timestamp_out_of_range", record) for record in out_of_range), key=str)
 
     today = tmp_path / "today"
     today.mkdir()
     for file in files:
         content = json.loads(file.read_text())
-        for record in each(content):
+        for record in as_list(content):
             validators["record"].validate(record)
             record |= {"timestamp": format_timestamp(now), "subject": f"today-{record['subject']}"}
         (today / file.name).write_text(json.dumps(content, indent=2))
-    taken(kcat.write(RECORDS, *sorted(today.iterdir())))
-    settle(kcat, "detect")
-    assert len(kcat.read(DEAD_LETTERS)) == before + len(letters)
+    assert_accepted(kcat.write(RECORDS, *sorted(today.iterdir())))
+    wait_for_steps(kcat, "detect")
+    assert len(kcat.read(DEAD_LETTERS)) == letters_before + len(letters)
     steps = asyncio.run(restored(kcat.bootstrap, CONFIGURATION))
     units = [unit for step in steps for subject, unit in step.streams.items() if subject.startswith("today-")]
     assert sum(unit.counts["used"] for unit in units) == len(records)
@@ -192,7 +193,7 @@ def test_the_example_records_are_used_and_only_a_time_out_of_range_makes_one_a_d
         assert unit.columns.bad_fields.total() == 0
 
 
-def test_a_message_larger_than_the_topic_takes_is_refused_where_it_is_sent(kcat, tmp_path):
+def test_a_message_above_the_limit_of_the_topic_is_refused_by_the_broker(kcat, tmp_path):
     file = tmp_path / "large.json"
     file.write_bytes(b" " * (topic(RECORDS).message_bytes_max + 1))
     done = kcat.write(RECORDS, "-X", f"message.max.bytes={2 * topic(RECORDS).message_bytes_max}", file)
@@ -200,10 +201,10 @@ def test_a_message_larger_than_the_topic_takes_is_refused_where_it_is_sent(kcat,
     assert b"Message size too large" in done.stderr
 
 
-def each(content: Any) -> list[dict[str, Any]]:
+def as_list(content: Any) -> list[dict[str, Any]]:
     return content if isinstance(content, list) else [content]
 
 
-def in_range(time_ms: int, now: int) -> bool:
+def is_in_range(time_ms: int, now: int) -> bool:
     settings = CONFIGURATION.detect
     return -settings.late_max_s * 1000 <= time_ms - now <= settings.early_max_s * 1000

@@ -1,1 +1,1 @@
-"""The wiring: the pure steps on Kafka, and the commands that people run."""
+"""The steps on Kafka, and the commands that people run."""

@@ -2,7 +2,7 @@
 
 import click
 
-from topologies.command_line import LazyGroup, run
+from topologies.command_line import LazyGroup, run_command_line
 
 COMMANDS = {
     "up": "Run Kafka and all steps on this machine until Ctrl-C.",
@@ -22,7 +22,7 @@ COMMANDS = {
 @click.group(
     cls=LazyGroup,
     package="topologies.commands",
-    lines=COMMANDS,
+    help_lines=COMMANDS,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.version_option(package_name="driftwire", message="%(prog)s %(version)s")
@@ -35,7 +35,7 @@ def command() -> None:
 
 def main() -> None:
     """Run the command line."""
-    run(command, "driftwire")
+    run_command_line(command, "driftwire")
 
 
 if __name__ == "__main__":

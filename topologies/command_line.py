@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from topologies.errors import Failure
+from topologies.errors import DriftwireError
 
 EXIT_FAILURE = 1
 EXIT_INTERRUPTED = 130
@@ -21,37 +21,37 @@ class LazyGroup(click.Group):
     ----------
     package
         Package with one file per command. The file has the command's name and exposes ``command``.
-    lines
+    help_lines
         One line of help per command name.
     """
 
-    def __init__(self, *arguments: Any, package: str, lines: Mapping[str, str], **options: Any) -> None:
+    def __init__(self, *arguments: Any, package: str, help_lines: Mapping[str, str], **options: Any) -> None:
         super().__init__(*arguments, **options)
         self._package = package
-        self._lines = lines
+        self._help_lines = help_lines
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002  click's signature
-        return list(self._lines)
+        return list(self._help_lines)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
-        if cmd_name not in self._lines:
+        if cmd_name not in self._help_lines:
             return None
         command: click.Command = importlib.import_module(f"{self._package}.{cmd_name}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
-            formatter.write_dl(list(self._lines.items()))
+            formatter.write_dl(list(self._help_lines.items()))
 
 
-def run(command: click.Command, name: str) -> None:
+def run_command_line(command: click.Command, name: str) -> None:
     """Run a command line. The status is 1 after a failure, 2 after wrong use, and 130 after Ctrl-C."""
-    # The failure of the command already reports what the Kafka client would log.
+    # The error of the command already reports what the Kafka client would log.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
         command(prog_name=name)
-    except Failure as failure:
-        for line in str(failure).splitlines():
+    except DriftwireError as error:
+        for line in str(error).splitlines():
             click.echo(f"{name}: {line}", err=True)
         sys.exit(EXIT_FAILURE)
     except KeyboardInterrupt:

@@ -5,17 +5,14 @@ import faust
 from pipeline.correlate.step import CorrelateStep
 from schemas.topics import COMMANDS, DEPLOYMENTS, DRIFTS
 from topologies.configuration import Configuration
-from topologies.runtime import Wiring, application
+from topologies.runtime import TopologySpec, build_application
 
 
 def build(configuration: Configuration, *, replay: bool) -> faust.App:
-    """The application of ``driftwire worker correlate``."""
-    return application(
-        Wiring(
-            name="correlate",
-            topics=(DRIFTS, DEPLOYMENTS, COMMANDS),
-            make=lambda _: CorrelateStep(configuration.correlate),
-        ),
-        configuration.kafka,
-        replay=replay,
+    """Build the application of ``driftwire worker correlate``."""
+    spec = TopologySpec(
+        name="correlate",
+        topics=(DRIFTS, DEPLOYMENTS, COMMANDS),
+        make_step=lambda _: CorrelateStep(configuration.correlate),
     )
+    return build_application(spec, configuration.kafka, replay=replay)

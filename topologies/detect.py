@@ -1,22 +1,19 @@
-"""detect on Kafka: records in, drifts out, with the baselines as its control input."""
+"""detect on Kafka: records in, drifts out. The baselines are its control topic."""
 
 import faust
 
 from pipeline.detect.step import DetectStep
 from schemas.topics import BASELINES, RECORDS
 from topologies.configuration import Configuration
-from topologies.runtime import Wiring, application
+from topologies.runtime import TopologySpec, build_application
 
 
 def build(configuration: Configuration, *, replay: bool) -> faust.App:
-    """The application of ``driftwire worker detect``."""
-    return application(
-        Wiring(
-            name="detect",
-            topics=(RECORDS,),
-            control_topic=BASELINES,
-            make=lambda partition: DetectStep(partition, configuration.detect, replay=replay),
-        ),
-        configuration.kafka,
-        replay=replay,
+    """Build the application of ``driftwire worker detect``."""
+    spec = TopologySpec(
+        name="detect",
+        topics=(RECORDS,),
+        control_topic=BASELINES,
+        make_step=lambda partition: DetectStep(partition, configuration.detect, replay=replay),
     )
+    return build_application(spec, configuration.kafka, replay=replay)

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM for commands that run until they are told to stop: the first one stops cleanly."""
+"""Ctrl-C and SIGTERM for commands that run until they are stopped."""
 
 import asyncio
 import signal
@@ -7,7 +7,7 @@ from typing import Any
 
 
 def run_until_interrupted(work: Coroutine[Any, Any, None]) -> bool:
-    """Run ``work`` to its end, cancelling it at the first SIGINT or SIGTERM; later ones do not disturb its clean-up.
+    """Run ``work`` to its end. Cancel it at the first SIGINT or SIGTERM, and ignore later ones during its clean-up.
 
     Returns
     -------

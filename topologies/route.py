@@ -1,4 +1,4 @@
-"""route on Kafka: incidents and silences in, notifications out. What is sent is sent just before its checkpoint."""
+"""route on Kafka: incidents and silences in, notifications out. Notifications are sent just before their checkpoint."""
 
 from typing import cast
 
@@ -8,25 +8,21 @@ from pipeline.route import RouteStep
 from pipeline.step import Output, Step
 from schemas.topics import ALERTS, COMMANDS
 from topologies.configuration import Configuration
-from topologies.receivers import build as build_receivers
-from topologies.receivers import deliver_pending
-from topologies.runtime import Wiring, application
+from topologies.receivers import build_receivers, deliver_pending
+from topologies.runtime import TopologySpec, build_application
 
 
 def build(configuration: Configuration, *, replay: bool) -> faust.App:
-    """The application of ``driftwire worker route``."""
+    """Build the application of ``driftwire worker route``."""
     receivers = build_receivers(configuration.route, replay=replay)
 
     async def deliver(step: Step) -> list[Output]:
         return await deliver_pending(cast(RouteStep, step), receivers)
 
-    return application(
-        Wiring(
-            name="route",
-            topics=(ALERTS, COMMANDS),
-            make=lambda _: RouteStep(configuration.route),
-            deliver=deliver,
-        ),
-        configuration.kafka,
-        replay=replay,
+    spec = TopologySpec(
+        name="route",
+        topics=(ALERTS, COMMANDS),
+        make_step=lambda _: RouteStep(configuration.route),
+        deliver=deliver,
     )
+    return build_application(spec, configuration.kafka, replay=replay)

@@ -150,7 +150,7 @@ async def bench(seed: int, records: int, end_ms: int, console: Console) -> Measu
 
     Raises
     ------
-    Failure
+    DriftwireError
         In one line, if something cannot be run at all.
     """
     configuration = Configuration()

@@ -6,7 +6,6 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 
-from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
 from load.errors import LoadError
@@ -20,9 +19,9 @@ from schemas.drift import Drift
 from schemas.topics import BASELINES, DEAD_LETTERS, DRIFTS, RECORDS, checkpoints_topic
 from topologies.broker import create_topics
 from topologies.configuration import Configuration
-from topologies.kafka import read_all
+from topologies.kafka import read_topic
 from topologies.processes import Topology
-from topologies.runtime import read_to_end
+from topologies.runtime import read_checkpoint
 
 SAMPLE_S = 0.1
 """Seconds between two looks at the committed offsets."""
@@ -65,7 +64,7 @@ async def run_timed(configuration: Configuration, *, folder: Path, records: int,
     configuration = configuration.model_copy(update={"kafka": kafka})
     await _forget_earlier_runs(configuration)
     sampling = asyncio.create_task(_sample(kafka.bootstrap, f"{kafka.app_id}-detect", records))
-    topology = Topology(configuration, data=folder, bootstrap=kafka.bootstrap, workers=("detect",))
+    topology = Topology(configuration, data_folder=folder, bootstrap=kafka.bootstrap, steps=("detect",))
     try:
         async with topology:
             samples = await unless_it_fails(topology, sampling)
@@ -94,7 +93,7 @@ async def judged_share(bootstrap: str, settings: DetectSettings, baseline: Basel
     for partition in range(partitions):
         step = DetectStep(partition, settings, replay=False)
         step.control(RawMessage(BASELINES, 0, 0, 0, None, baseline.to_json()))
-        parts = await read_to_end(bootstrap, TopicPartition(checkpoints_topic("detect"), partition))
+        parts, _ = await read_checkpoint(bootstrap, "detect", partition)
         problems = list(step.restore((key, value) for key, value in parts.items() if not key.startswith(b"\x00")))
         if problems:
             raise LoadError(f"the checkpoint of partition {partition} cannot be taken up: {problems[0]}")
@@ -137,11 +136,11 @@ async def _forget_earlier_runs(configuration: Configuration) -> None:
 
 
 async def _drifts(bootstrap: str) -> list[Drift]:
-    async with aclosing(read_all(bootstrap, DRIFTS)) as messages:
+    async with aclosing(read_topic(bootstrap, DRIFTS)) as messages:
         values = [message.value async for message in messages if message.value is not None]
     return [drift for drift in map(read_drift, values) if drift is not None]
 
 
 async def _count(bootstrap: str, name: str) -> int:
-    async with aclosing(read_all(bootstrap, name)) as messages:
+    async with aclosing(read_topic(bootstrap, name)) as messages:
         return len([None async for _ in messages])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from load.errors import LoadError
 from schemas.topics import RECORDS
-from topologies.broker import dies_with_parent
+from topologies.broker import exit_with_parent
 
 SCRIPT = Path(__file__).parent / "yardstick" / "obvious.py"
 COMMAND = ("python", "load/bench/yardstick/obvious.py", "worker", "-l", "error", "--without-web")
@@ -53,7 +53,7 @@ async def run_obvious(bootstrap: str, *, partitions: int, records: int, detect: 
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            preexec_fn=dies_with_parent(),
+            preexec_fn=exit_with_parent(),
         )  # fmt: skip
         try:
             async with asyncio.timeout(TIME_LIMIT_S):

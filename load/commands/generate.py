@@ -9,7 +9,7 @@ import click
 
 from load.errors import LoadError
 from load.world import FAILURES, SUBJECT, Change, Plan, World, generate, json_lines
-from topologies.commands.values import PointInTime
+from topologies.commands.parameter_types import PointInTime
 
 START = "2026-11-24T00:00:00Z"
 

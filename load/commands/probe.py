@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from load.traffic import probes
 from load.world import SUBJECT
-from topologies.commands.options import bootstrap_option, wrong_use
-from topologies.commands.values import Duration
+from topologies.commands.options import bootstrap_option, usage_error
+from topologies.commands.parameter_types import Duration
 
 
 @click.command("probe")
@@ -44,5 +44,5 @@ def command(
     try:
         produced = asyncio.run(produce(bootstrap, lines, speed=1.0))
     except ValidationError as error:
-        raise wrong_use(error) from error
+        raise usage_error(error) from error
     click.echo(f"sent {produced.messages} probes of {subject}, {'blocked' if blocked else 'not blocked'}")

@@ -11,7 +11,7 @@ from rich.console import Console
 from load.commands.options import Speed, json_option, write_json
 from load.errors import LoadError
 from load.inputs import START_MS, CsvMapping, parse_mapping
-from topologies.commands.values import Duration, PointInTime
+from topologies.commands.parameter_types import Duration, PointInTime
 
 EXISTING = click.Path(path_type=Path)
 
@@ -86,7 +86,7 @@ def command(
     subject: that subject was never monitored, so finding nothing proves nothing.
     """
     from load.traffic import Replay, run, show  # noqa: PLC0415  slow to import, and --help needs none of it
-    from topologies.configuration import load  # noqa: PLC0415
+    from topologies.configuration import load_configuration  # noqa: PLC0415
 
     if bootstrap is not None and (ready_after is not None or ready_records is not None):
         raise click.UsageError(
@@ -101,7 +101,7 @@ def command(
         now_ms=wall_ms if now else None, wall_ms=wall_ms,
     )  # fmt: skip
     console = Console()
-    report = asyncio.run(run(replay, load(config), console))
+    report = asyncio.run(run(replay, load_configuration(config), console))
     show(report, console)
     write_json(json_file, report.to_json())
     if report.span.subjects - set(report.judged_subjects):

@@ -25,8 +25,8 @@ from schemas.incident import Incident
 from schemas.timestamp import clock_time
 from schemas.topics import ALERTS, DEPLOYMENTS
 from topologies.configuration import Configuration
-from topologies.console import card
-from topologies.kafka import follow, write
+from topologies.console import render_card
+from topologies.kafka import follow_topic, write_message
 from topologies.processes import Topology
 
 SPEED = 200.0
@@ -81,7 +81,7 @@ async def play(seed: int, console: Console, folder: Path | None = None) -> Playe
 
     Raises
     ------
-    Failure
+    DriftwireError
         In one line, if broker or workers fail.
     """
     started = time.monotonic()
@@ -131,7 +131,7 @@ async def _play(told: Story, seed: int, bootstrap: str, progress: Progress, cons
         advance = partial(_advance, progress, task, sent)
         sent += (await produce(bootstrap, lines[sent:stop], speed=SPEED, on_progress=advance)).messages
         if deployment is not None:
-            await write(bootstrap, DEPLOYMENTS, deployment.deployment_id.encode(), deployment.to_json())
+            await write_message(bootstrap, DEPLOYMENTS, deployment.deployment_id.encode(), deployment.to_json())
             name = f" {deployment.name}" if deployment.name else ""
             console.print(
                 f"  {clock_time(deployment.timestamp)}  [cyan]deployed[/] {deployment.kind}{name} "
@@ -154,7 +154,7 @@ async def _show_incidents(bootstrap: str, console: Console) -> None:
             await asyncio.sleep(LOOK_S)
             for incident_id, incident in list(newest.items()):
                 if incident_id not in shown:
-                    console.print(card(incident))
+                    console.print(render_card(incident))
                 elif incident.revision > shown[incident_id]:
                     console.print(
                         f"  {clock_time(incident.updated_at)}  [bold]{incident.severity} {incident.status}[/] "
@@ -167,7 +167,7 @@ async def _show_incidents(bootstrap: str, console: Console) -> None:
 
 
 async def _listen(bootstrap: str, newest: dict[str, Incident]) -> None:
-    async with aclosing(follow(bootstrap, ALERTS, from_start=True)) as messages:
+    async with aclosing(follow_topic(bootstrap, ALERTS, from_start=True)) as messages:
         async for message in messages:
             incident = Incident.from_json(message.value or b"")
             newest[incident.incident_id] = incident

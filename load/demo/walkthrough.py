@@ -22,9 +22,9 @@ from schemas.incident import Incident
 from schemas.timestamp import format_timestamp
 from schemas.topics import ALERTS
 from topologies.configuration import Configuration
-from topologies.console import card
-from topologies.errors import Failure
-from topologies.kafka import incidents_in, read_all
+from topologies.console import render_card
+from topologies.errors import DriftwireError
+from topologies.kafka import parse_incidents, read_topic
 from topologies.processes import Topology
 
 FAILURE = "pii_exposure"
@@ -70,7 +70,7 @@ async def walk(seed: int, folder: Path, console: Console) -> Walked:
 
     Raises
     ------
-    Failure
+    DriftwireError
         In one line, if broker, workers or a command fail, or if no incident opens.
     """
     configuration = Configuration()
@@ -102,8 +102,8 @@ async def _walk(seed: int, folder: Path, topology: Topology, console: Console) -
     await _play(topology, lines[:seen])
     opened = (await collect(bootstrap)).incidents
     if len(opened) != 1:
-        raise Failure(f"{len(opened)} incidents opened where one should: try another seed")
-    console.print(card(opened[0]))
+        raise DriftwireError(f"{len(opened)} incidents opened where one should: try another seed")
+    console.print(render_card(opened[0]))
     named = opened[0].incident_id
     await driftwire("incident", "ack", named, *_at(13), "--author", "jonas")
     await driftwire("incident", "assign", named, "jonas", *_at(13.5), "--author", "jonas")
@@ -122,7 +122,7 @@ async def _walk(seed: int, folder: Path, topology: Topology, console: Console) -
     await driftwire("incident", "show", named)
     await driftwire("incident", "review", named, "--output", str(folder), "--force")
     draft, picture = await asyncio.to_thread(_renamed, folder, named)
-    revisions = [each async for each in incidents_in(read_all(bootstrap, ALERTS)) if each.incident_id == named]
+    revisions = [each async for each in parse_incidents(read_topic(bootstrap, ALERTS)) if each.incident_id == named]
     return Walked(revisions, draft, picture)
 
 
@@ -168,4 +168,4 @@ def _driftwire(bootstrap: str, arguments: tuple[str, ...], console: Console) -> 
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     console.print(done.stdout.rstrip(), markup=False, highlight=False, soft_wrap=True)
     if done.returncode:
-        raise Failure(f"driftwire {arguments[0]} ended with status {done.returncode}: {done.stderr.strip()}")
+        raise DriftwireError(f"driftwire {arguments[0]} ended with status {done.returncode}: {done.stderr.strip()}")

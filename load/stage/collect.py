@@ -20,7 +20,7 @@ from schemas.incident import Incident
 from schemas.message import Message
 from schemas.timestamp import format_timestamp
 from schemas.topics import ALERTS, BASELINES, DEAD_LETTERS, DRIFTS
-from topologies.kafka import read_all
+from topologies.kafka import read_topic
 
 ContractType = TypeVar("ContractType", bound=Message)
 
@@ -110,7 +110,7 @@ async def collect(bootstrap: str, since: Places | None = None) -> Outcome:
 
 async def _messages(bootstrap: str, name: str, since: Places | None) -> AsyncGenerator[bytes]:
     starts = (since or {}).get(name, {})
-    async with aclosing(read_all(bootstrap, name)) as messages:
+    async with aclosing(read_topic(bootstrap, name)) as messages:
         async for message in messages:
             if message.value is not None and message.offset >= starts.get(message.partition, 0):
                 yield message.value

@@ -11,7 +11,7 @@ from typing import TypeVar
 from rich.console import Console
 
 from schemas.baseline import Baseline
-from topologies.baselines import publish
+from topologies.baselines import publish_baseline
 from topologies.configuration import Configuration
 from topologies.processes import STEPS, Topology
 
@@ -53,7 +53,7 @@ async def stage(
 
     Raises
     ------
-    Failure
+    DriftwireError
         In one line, if it cannot be started.
     """
     tell = say or (lambda _: None)
@@ -64,16 +64,16 @@ async def stage(
 
     with tempfile.TemporaryDirectory(prefix="driftwire-") as temporary:
         data = folder or Path(temporary)
-        async with Topology(configuration, data=data, port=0, replay=replay, workers=(), say=tell) as broker:
+        async with Topology(configuration, data_folder=data, port=0, replay=replay, steps=(), on_line=tell) as broker:
             for baseline in baselines:
-                await publish(broker.bootstrap, baseline)
+                await publish_baseline(broker.bootstrap, baseline)
             steps = Topology(
                 broker.configuration,
-                data=data,
+                data_folder=data,
                 bootstrap=broker.bootstrap,
                 replay=replay,
-                workers=workers,
-                say=only_trouble,
+                steps=workers,
+                on_line=only_trouble,
             )
             async with steps:
                 yield steps
@@ -87,7 +87,7 @@ def plainly(console: Console) -> Callable[[str], None]:
 async def unless_it_fails(topology: Topology, work: Awaitable[Result]) -> Result:
     """Do the work; if the topology dies before it is done, raise what it died of."""
     working = asyncio.ensure_future(work)
-    failing = asyncio.ensure_future(topology.failed())
+    failing = asyncio.ensure_future(topology.wait_for_failure())
     try:
         await asyncio.wait({working, failing}, return_when=asyncio.FIRST_COMPLETED)
         if not working.done():

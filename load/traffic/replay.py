@@ -36,7 +36,7 @@ from schemas.baseline import Baseline
 from schemas.deployment import Deployment
 from schemas.timestamp import format_timestamp
 from schemas.topics import DAY_MS, DEPLOYMENTS
-from topologies.baselines import publish, read_baseline
+from topologies.baselines import publish_baseline, read_baseline_file
 from topologies.configuration import Configuration
 
 LIVE_LATE_MAX_MS = 7 * DAY_MS
@@ -160,21 +160,21 @@ async def run(replay: Replay, configuration: Configuration, console: Console) ->
 
     Raises
     ------
-    Failure
+    DriftwireError
         In one line: a file, the cluster or the topology is not as it must be.
     """
     span = measure(replay)
     deployments = [each for path in replay.deployments for each in read_deployments(path)]
-    published = [read_baseline(path) for path in replay.baselines]
+    published = [read_baseline_file(path) for path in replay.baselines]
     by_ms = 0 if replay.now_ms is None else replay.now_ms - span.last_ms
     span.first_ms, span.last_ms = span.first_ms + by_ms, span.last_ms + by_ms
     cargo = _Cargo(replay, span, deployments, published, by_ms)
     if replay.bootstrap is not None:
         await _refuse_old_times_live(replay.bootstrap, span.last_ms, replay.wall_ms)
         for baseline in published:
-            await publish(replay.bootstrap, baseline)
+            await publish_baseline(replay.bootstrap, baseline)
         await asyncio.sleep(BASELINE_PAUSE_S if published else 0)
-        return await _send(cargo, configuration.at(replay.bootstrap), console)
+        return await _send(cargo, configuration.with_bootstrap(replay.bootstrap), console)
     console.print("starting Kafka and the three steps for this replay ...")
     own = _ready_as_asked(configuration, replay)
     async with stage(own, baselines=published, say=plainly(console)) as topology:

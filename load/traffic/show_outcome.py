@@ -12,7 +12,7 @@ from rich.text import Text
 from load.stage import Outcome
 from schemas.drift import Tier
 from schemas.timestamp import format_timestamp
-from topologies.console import card
+from topologies.console import render_card
 
 INCIDENT_CARDS_MAX = 20
 """Cards that are shown in full; further incidents are counted."""
@@ -39,7 +39,7 @@ def show_incidents(console: Console, outcome: Outcome) -> None:
     counts = ", ".join(f"{count} {severity}" for severity, count in sorted(by_severity.items()))
     console.print(f"[bold]Incidents: {len(outcome.incidents)}[/] ({counts})")
     for incident in outcome.incidents[:INCIDENT_CARDS_MAX]:
-        console.print(card(incident))
+        console.print(render_card(incident))
     if len(outcome.incidents) > INCIDENT_CARDS_MAX:
         console.print(f"... and {len(outcome.incidents) - INCIDENT_CARDS_MAX} more: see driftwire incidents, or --json")
 

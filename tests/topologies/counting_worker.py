@@ -1,4 +1,4 @@
-"""A worker for tests of the runtime: its step counts records, and hashes the offsets it was given in their order."""
+"""A worker for tests of the runtime. Its step counts records and hashes their offsets in order."""
 
 import argparse
 import hashlib
@@ -13,19 +13,19 @@ from pipeline.step import Input, Output
 from schemas.topics import BASELINES, DRIFTS, RECORDS
 from tests.topologies.faults import install_from_environment
 from topologies.configuration.configuration import KafkaSettings
-from topologies.runtime.application import application
-from topologies.runtime.wiring import Wiring
+from topologies.runtime.application import build_application
+from topologies.runtime.topology_spec import TopologySpec
 
 OUTPUT_EVERY = 500
 
 SESSION_TIMEOUT_S = 3.0
-"""Seconds after which the broker takes a dead or paused worker's partitions away: shorter than usual, for quick tests."""
+"""Seconds after which the partitions of a dead or suspended worker move: shorter than usual, for quick tests."""
 
 POISON = b"poison"
 
 
 class CountingStep:
-    """One output every 500 records, with the count and the hash: wrong if a record is lost, doubled or misplaced."""
+    """Writes an output every 500 records, with a count and a hash that reveal a lost, repeated or misplaced record."""
 
     def __init__(self, partition: int) -> None:
         self._partition = partition
@@ -60,10 +60,10 @@ class CountingStep:
         yield b"count", json.dumps([self._count, self._hash]).encode()
 
     def restart_walks(self) -> None:
-        print(f"walks of partition {self._partition} restarted", flush=True)
+        print(f"partition {self._partition}: gap", flush=True)
 
-    def _output(self, what: str, value: int | str) -> Output:
-        content = {"what": what, "partition": self._partition, "value": value, "hash": self._hash}
+    def _output(self, kind: str, value: int | str) -> Output:
+        content = {"kind": kind, "partition": self._partition, "value": value, "hash": self._hash}
         return Output(DRIFTS, b"key", json.dumps(content).encode())
 
 
@@ -73,8 +73,8 @@ def main() -> None:
     bootstrap = parser.parse_args().bootstrap
     install_from_environment()
     logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
-    app = application(
-        Wiring(name="detect", topics=(RECORDS,), make=CountingStep, control_topic=BASELINES),
+    app = build_application(
+        TopologySpec(name="detect", topics=(RECORDS,), make_step=CountingStep, control_topic=BASELINES),
         KafkaSettings(
             bootstrap=bootstrap, app_id="counting", checkpoint_interval_s=0.5, session_timeout_s=SESSION_TIMEOUT_S
         ),

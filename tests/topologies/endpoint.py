@@ -13,7 +13,7 @@ Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 class Endpoint:
-    """A real HTTP server: it gives the planned answers in order, the last one for ever, and keeps what it was sent."""
+    """A real HTTP server that gives planned answers in order, repeats the last one, and stores the requests."""
 
     def __init__(self) -> None:
         self.answers: list[int | Answer] = [200]
@@ -21,24 +21,24 @@ class Endpoint:
         self.reached = asyncio.Event()
         self.url = ""
 
-    async def answer(self, request: web.Request) -> web.StreamResponse:
+    async def respond(self, request: web.Request) -> web.StreamResponse:
         self.requests.append((request.headers.copy(), orjson.loads(await request.read())))
         self.reached.set()
-        planned = self.answers[min(len(self.requests), len(self.answers)) - 1]
-        return web.Response(status=planned) if isinstance(planned, int) else await planned(request)
+        planned_answer = self.answers[min(len(self.requests), len(self.answers)) - 1]
+        return web.Response(status=planned_answer) if isinstance(planned_answer, int) else await planned_answer(request)
 
 
 @asynccontextmanager
-async def serving() -> AsyncIterator[Endpoint]:
-    """An endpoint that listens on a free port."""
-    served = Endpoint()
+async def run_endpoint() -> AsyncIterator[Endpoint]:
+    """Run an endpoint on a free port."""
+    endpoint = Endpoint()
     application = web.Application()
-    application.router.add_post("/in", served.answer)
+    application.router.add_post("/in", endpoint.respond)
     runner = web.AppRunner(application, shutdown_timeout=0.1, access_log=None)
     await runner.setup()
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        await web.SockSite(runner, listening).start()
-        served.url = f"http://127.0.0.1:{listening.getsockname()[1]}/in"
-        yield served
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        await web.SockSite(runner, listener).start()
+        endpoint.url = f"http://127.0.0.1:{listener.getsockname()[1]}/in"
+        yield endpoint
         await runner.cleanup()

@@ -1,4 +1,4 @@
-"""Faults that a worker can be started with: it kills itself with SIGKILL between two writes of a checkpoint."""
+"""Faults with which a worker can be started: it kills itself with SIGKILL between two writes of a checkpoint."""
 
 import os
 import signal
@@ -8,7 +8,7 @@ from typing import Any
 from topologies.runtime.checkpoint import Checkpoints
 
 VARIABLE = "DRIFTWIRE_TEST_FAULT"
-"""The environment variable that names the fault: ``after_outputs:3`` dies in the third checkpoint with outputs."""
+"""Environment variable of the fault. ``after_outputs:3`` means: die in the third checkpoint that has outputs."""
 
 STAGES = {
     "after_outputs": "_send_outputs",
@@ -18,7 +18,7 @@ STAGES = {
 
 
 def install_from_environment() -> None:
-    """Install the fault that the environment names, if any."""
+    """Install the fault from the environment, if there is one."""
     fault = os.environ.get(VARIABLE)
     if fault:
         stage, count = fault.split(":")
@@ -26,27 +26,27 @@ def install_from_environment() -> None:
 
 
 def _install(method: str, count: int) -> None:
-    write_outputs: Callable[..., Awaitable[None]] = Checkpoints._send_outputs
+    send_outputs: Callable[..., Awaitable[None]] = Checkpoints._send_outputs
     original: Callable[..., Awaitable[None]] = getattr(Checkpoints, method)
-    left = count
-    with_outputs = False
+    checkpoints_left = count
+    has_outputs = False
 
-    async def noting(self: Checkpoints, outputs: Any) -> None:
-        nonlocal with_outputs
-        with_outputs = bool(outputs)
-        await write_outputs(self, outputs)
+    async def send_and_note_outputs(self: Checkpoints, outputs: Any) -> None:
+        nonlocal has_outputs
+        has_outputs = bool(outputs)
+        await send_outputs(self, outputs)
 
-    async def dying(self: Checkpoints, *arguments: Any) -> None:
-        nonlocal left
+    async def send_and_die(self: Checkpoints, *arguments: Any) -> None:
+        nonlocal checkpoints_left
         if method == "_send_outputs":
-            await noting(self, *arguments)
+            await send_and_note_outputs(self, *arguments)
         else:
             await original(self, *arguments)
-        if with_outputs:
-            left -= 1
-        if left <= 0:
-            await self._producer.flush()  # what was written so far must have reached the broker
+        if has_outputs:
+            checkpoints_left -= 1
+        if checkpoints_left <= 0:
+            await self._producer.flush()  # so that everything written so far reaches the broker
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Checkpoints._send_outputs = noting  # type: ignore[method-assign]
-    setattr(Checkpoints, method, dying)
+    Checkpoints._send_outputs = send_and_note_outputs  # type: ignore[method-assign]
+    setattr(Checkpoints, method, send_and_die)

@@ -1,20 +1,25 @@
-"""Baselines for commands: reading, publishing, accepting, tables, explanations.
+"""Baselines for commands: reading, publishing, relearning, tables, explanations of evidence.
 
 May import kafka.
 """
 
-from topologies.baselines.baseline_table import baseline_table
-from topologies.baselines.baselines import accept, frozen_of, known_of, publish, read_baseline, read_lines
-from topologies.baselines.explanation import explanation, to_json
+from topologies.baselines.baseline_table import render_baseline
+from topologies.baselines.baselines import (
+    publish_baseline,
+    read_baseline_file,
+    read_baseline_status,
+    read_frozen_drifts,
+    request_relearn,
+)
+from topologies.baselines.explanation import explanation_json, render_explanation
 
 __all__ = [
-    "accept",
-    "baseline_table",
-    "explanation",
-    "frozen_of",
-    "known_of",
-    "publish",
-    "read_baseline",
-    "read_lines",
-    "to_json",
+    "explanation_json",
+    "publish_baseline",
+    "read_baseline_file",
+    "read_baseline_status",
+    "read_frozen_drifts",
+    "render_baseline",
+    "render_explanation",
+    "request_relearn",
 ]

@@ -1,129 +1,100 @@
-"""Baselines as files and on their topic: read, published, and the newest of a subject found again."""
+"""Baselines in files and on their topic: read, published, relearned, and the latest one of a subject."""
 
-import gzip
-import zlib
-from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
 import orjson
 from pydantic import ValidationError
 
-from pipeline.wording import one_line
 from schemas.baseline import Baseline
 from schemas.drift import Drift
 from schemas.relearn import Relearn
 from schemas.topics import BASELINES, DRIFTS
-from topologies.errors import Failure
-from topologies.kafka import read_all, write
+from topologies.errors import DriftwireError
+from topologies.kafka import read_topic, write_message
 
 
-def read_lines(paths: tuple[Path, ...]) -> Iterator[bytes]:
-    """The lines of NDJSON files that are not blank, gzipped ones (``.gz``) unpacked, one file after the other.
-
-    Raises
-    ------
-    Failure
-        If a file cannot be read, or not to its end.
-    """
-    for path in paths:
-        try:
-            with gzip.open(path, "rb") if path.suffix == ".gz" else path.open("rb") as file:
-                for line in file:
-                    if line.strip():
-                        yield line.rstrip(b"\r\n")
-        except (OSError, EOFError, zlib.error) as error:
-            raise Failure(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-
-
-def read_baseline(path: Path) -> Baseline:
-    """The baseline of a file.
+def read_baseline_file(path: Path) -> Baseline:
+    """Read a baseline from a file.
 
     Raises
     ------
-    Failure
-        If it cannot be read, or is none.
+    DriftwireError
+        If the file cannot be read or does not contain a baseline.
     """
     try:
         return Baseline.from_json(path.read_bytes())
     except OSError as error:
-        raise Failure(f"{path} cannot be read: {error.strerror}") from error
+        raise DriftwireError(f"{path} cannot be read: {error.strerror}") from error
     except ValidationError as error:
-        raise Failure(f"{path} is not a baseline: {one_line(error)}") from error
+        detail = error.errors(include_url=False)[0]
+        field = ".".join(map(str, detail["loc"])) or "the file"
+        raise DriftwireError(f"{path} is not a baseline: {field}: {detail['msg']}") from error
 
 
-async def publish(bootstrap: str, baseline: Baseline) -> None:
-    """Write a baseline to its topic: detect judges the subject by it from the next record on."""
+async def publish_baseline(bootstrap: str, baseline: Baseline) -> None:
+    """Write a baseline to its topic. Detect applies it from the next record on."""
     key = f"{baseline.subject}/{baseline.baseline_version}"
-    await write(bootstrap, BASELINES, key.encode(), baseline.to_json())
+    await write_message(bootstrap, BASELINES, key.encode(), baseline.to_json())
 
 
-async def accept(bootstrap: str, relearn: Relearn) -> None:
-    """Have detect learn the new normal of a subject that has a baseline.
+async def request_relearn(bootstrap: str, relearn: Relearn) -> None:
+    """Request that detect relearns the baseline of a subject.
 
     Raises
     ------
-    Failure
-        If it has none, or the baseline knows no signal of a name.
+    DriftwireError
+        If the subject has no baseline, or the baseline lacks a signal of the request.
     """
-    baseline = await newest_baseline(bootstrap, relearn.subject)
+    baseline, _ = await read_baseline_status(bootstrap, relearn.subject)
     unknown = sorted(set(relearn.signals) - set(baseline.signals))
     if unknown:
-        raise Failure(
-            f"the baseline of {relearn.subject} knows no {', '.join(unknown)}: it has {', '.join(baseline.signals)}"
+        raise DriftwireError(
+            f"the baseline of {relearn.subject} has no signal {', '.join(unknown)}: "
+            f"its signals are {', '.join(baseline.signals)}"
         )
-    await write(bootstrap, BASELINES, f"{relearn.subject}/{relearn.relearn_id}".encode(), relearn.to_json())
+    await write_message(bootstrap, BASELINES, f"{relearn.subject}/{relearn.relearn_id}".encode(), relearn.to_json())
 
 
-async def newest_baseline(bootstrap: str, subject: str) -> Baseline:
-    """The baseline of a subject that was written last.
-
-    Raises
-    ------
-    Failure
-        If there is none, naming the subjects that have one.
-    """
-    return (await known_of(bootstrap, subject))[0]
-
-
-async def known_of(bootstrap: str, subject: str) -> tuple[Baseline, list[Relearn]]:
-    """The baseline of a subject that was written last, and what was asked to be learned anew since.
+async def read_baseline_status(bootstrap: str, subject: str) -> tuple[Baseline, list[Relearn]]:
+    """Read the latest baseline of a subject and the relearn requests since it was learned.
 
     Raises
     ------
-    Failure
-        If there is no baseline, naming the subjects that have one.
+    DriftwireError
+        If there is no baseline. The text lists the subjects that have one.
     """
-    newest: dict[str, Baseline] = {}
-    asked: list[Relearn] = []
-    async for message in read_all(bootstrap, BASELINES):
+    baselines: dict[str, Baseline] = {}
+    requests: list[Relearn] = []
+    async for message in read_topic(bootstrap, BASELINES):
         if message.value is None:
             continue
         with suppress(ValidationError):
             relearn = Relearn.from_json(message.value)
             if relearn.subject == subject:
-                asked.append(relearn)
+                requests.append(relearn)
             continue
         with suppress(ValidationError):
             baseline = Baseline.from_json(message.value)
-            newest[baseline.subject] = baseline
-    if subject not in newest:
-        known = ", ".join(sorted(newest)) or "none yet"
-        raise Failure(f"there is no baseline of {subject} at {bootstrap}; subjects with one: {known}")
-    return newest[subject], [relearn for relearn in asked if relearn.at > newest[subject].learned_to]
+            baselines[baseline.subject] = baseline
+    if subject not in baselines:
+        known = ", ".join(sorted(baselines)) or "none yet"
+        raise DriftwireError(f"there is no baseline of {subject} at {bootstrap}; subjects with a baseline: {known}")
+    latest = baselines[subject]
+    return latest, [relearn for relearn in requests if relearn.at > latest.learned_to]
 
 
-async def frozen_of(bootstrap: str, subject: str) -> list[Drift]:
-    """What has fired of a subject and not recovered, page tier first: these channels are frozen until they do."""
-    newest: dict[str, Drift] = {}
-    name = orjson.dumps(subject)
-    async for message in read_all(bootstrap, DRIFTS):
-        # Ticks, and what is said of others, are most of a busy topic.
-        if message.value is None or name not in message.value:
+async def read_frozen_drifts(bootstrap: str, subject: str) -> list[Drift]:
+    """Read the drifts of a subject that fired and have not recovered, page tier first. They freeze their channels."""
+    latest: dict[str, Drift] = {}
+    needle = orjson.dumps(subject)
+    async for message in read_topic(bootstrap, DRIFTS):
+        # Most of a busy topic is ticks and drifts of other subjects, and not worth parsing.
+        if message.value is None or needle not in message.value:
             continue
         with suppress(ValidationError):
             drift = Drift.from_json(message.value)
             if drift.subject == subject and drift.detector in ("page_hinkley", "adwin"):
-                newest[drift.drift_id] = drift
-    frozen = [drift for drift in newest.values() if drift.state != "recovered"]
+                latest[drift.drift_id] = drift
+    frozen = [drift for drift in latest.values() if drift.state != "recovered"]
     return sorted(frozen, key=lambda drift: (drift.tier != "page", drift.started_at))

@@ -1,4 +1,4 @@
-"""An explanation as a table for people, and as plain values for programs."""
+"""The explanation of evidence as a table, and as JSON for programs."""
 
 from typing import Any
 
@@ -12,52 +12,60 @@ from pipeline.detect.signals import channels
 from pipeline.wording import percent
 from schemas.timestamp import clock_time, format_timestamp
 
-COLUMNS = 32
-"""Characters of a picture of evidence over time."""
+SPARKLINE_WIDTH = 32
+"""Characters of a sparkline of evidence over time."""
 
-SHOWN_FROM = 0.25
-"""Share of its threshold that a channel must have reached to be shown without being asked for."""
+SHOWN_SHARE_MIN = 0.25
+"""Minimum share of the threshold that a channel must have reached to be shown without ``--signal``."""
 
 _BARS = " ▁▂▃▄▅▆▇█"
 
 
-def explanation(explained: Explanation, signals: tuple[str, ...]) -> RenderableType:
-    """What happened to each channel; those of ``signals``, or else those that something happened to."""
+def render_explanation(explained: Explanation, signals: tuple[str, ...]) -> RenderableType:
+    """Return a table with the evidence of the channels of ``signals``, by default of those that came near firing."""
     if explained.baseline is None:
         return Text(
-            f"{explained.subject}: {explained.records} records, and no baseline was ready: nothing was judged. Give one "
-            "with --baseline, or accept less with --ready-after and --ready-records"
+            f"{explained.subject}: {explained.records} records, and no baseline was ready: nothing was monitored. "
+            "Give a baseline with --baseline, or require less with --ready-after and --ready-records"
         )
+    version = explained.baseline.baseline_version
     traces = [trace for trace in explained.traces if _is_shown(trace, signals)]
-    parts: list[RenderableType] = [Text(_head(explained))]
+    parts: list[RenderableType] = [
+        Text(f"{explained.subject}: {explained.records} records, monitored against baseline {version}")
+    ]
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("channel", overflow="fold")
     table.add_column("normal, band")
     table.add_column("evidence over time", no_wrap=True)
-    table.add_column("most", justify="right")
+    table.add_column("highest", justify="right")
     table.add_column("why")
-    for trace in sorted(traces, key=lambda each: -each.highest):
+    for trace in sorted(traces, key=lambda trace: -trace.highest):
         side = trace.side
         table.add_row(
-            Text(f"{side.signal.name} {side.channel} {side.direction}"), Text(_band(trace)), Text(picture(trace)),
-            f"{trace.highest * side.threshold:.1f} of {side.threshold:g}", Text(why(trace)),
-        )  # fmt: skip
+            Text(f"{side.signal.name} {side.channel} {side.direction}"),
+            Text(_band(trace)),
+            Text(sparkline(trace)),
+            f"{trace.highest * side.threshold:.1f} of {side.threshold:g}",
+            Text(outcome(trace)),
+        )
     parts.append(table)
     quiet = len(explained.traces) - len(traces)
     if quiet:
-        parts.append(Text(f"{quiet} channels of {len(explained.traces)} never came near: --signal NAME shows one"))
-    for gap in explained.unjudged:
-        if not signals or gap.signal.name in signals:
-            words = f"{gap.signal.name} {gap.channel} {gap.direction} cannot judge ({gap.tier}): {gap.reason}"
-            parts.append(Text(words))
-    for drift in (each for each in explained.others if each.state != "evidence"):
-        where = f"{drift.segment}: " if drift.segment else ""
-        parts.append(Text(f"{format_timestamp(drift.updated_at)} {where}{drift.sentence}"))
+        parts.append(
+            Text(f"{quiet} of {len(explained.traces)} channels never came near firing: show one with --signal NAME")
+        )
+    for untestable in explained.unjudged:
+        if not signals or untestable.signal.name in signals:
+            channel = f"{untestable.signal.name} {untestable.channel} {untestable.direction}"
+            parts.append(Text(f"{channel} is not testable ({untestable.tier}): {untestable.reason}"))
+    for drift in (drift for drift in explained.others if drift.state != "evidence"):
+        segment = f"{drift.segment}: " if drift.segment else ""
+        parts.append(Text(f"{format_timestamp(drift.updated_at)} {segment}{drift.sentence}"))
     return Group(*parts)
 
 
-def to_json(explained: Explanation) -> dict[str, Any]:
-    """The same for programs: every channel, its evidence as a share of the threshold by time."""
+def explanation_json(explained: Explanation) -> dict[str, Any]:
+    """Return every channel with its evidence over time, as shares of the threshold."""
     return {
         "subject": explained.subject,
         "baseline_version": None if explained.baseline is None else explained.baseline.baseline_version,
@@ -72,7 +80,7 @@ def to_json(explained: Explanation) -> dict[str, Any]:
                 "edge": trace.side.null_boundary,
                 "threshold": trace.side.threshold,
                 "highest": round(trace.highest * trace.side.threshold, 3),
-                "why": why(trace),
+                "why": outcome(trace),
                 "evidence": [
                     [format_timestamp(at), round(share, 4)]
                     for at, share in zip(trace.times_ms, trace.evidence, strict=True)
@@ -83,63 +91,57 @@ def to_json(explained: Explanation) -> dict[str, Any]:
         ],
         "not_judged": [
             {
-                "signal": gap.signal.name,
-                "channel": gap.channel,
-                "side": gap.direction,
-                "tier": gap.tier,
-                "reason": gap.reason,
+                "signal": untestable.signal.name,
+                "channel": untestable.channel,
+                "side": untestable.direction,
+                "tier": untestable.tier,
+                "reason": untestable.reason,
             }
-            for gap in explained.unjudged
+            for untestable in explained.unjudged
         ],
         "others": [drift.model_dump(mode="json", exclude_none=True) for drift in explained.others],
     }
 
 
-def picture(trace: TestTrace) -> str:
-    """Evidence over time, the largest of each stretch; a full block is a channel that has fired.
+def sparkline(trace: TestTrace) -> str:
+    """Draw the evidence over time, the largest value per interval. A full block marks a channel that has fired.
 
     >>> from types import SimpleNamespace
-    >>> picture(SimpleNamespace(evidence=[0.0, 0.5, 1.0], times_ms=[0, 1, 2]))[-12:]
+    >>> sparkline(SimpleNamespace(evidence=[0.0, 0.5, 1.0], times_ms=[0, 1, 2]))[-12:]
     '▄▄▄▄▄▄▄▄▄▄▄█'
     """
     if not trace.evidence:
         return ""
     times = np.array(trace.times_ms, dtype=np.float64)
     shares = np.array(trace.evidence)
-    edges = np.linspace(times[0], times[-1], COLUMNS + 1)
-    places = np.clip(np.searchsorted(edges, times, side="right") - 1, 0, COLUMNS - 1)
+    edges = np.linspace(times[0], times[-1], SPARKLINE_WIDTH + 1)
+    columns = np.clip(np.searchsorted(edges, times, side="right") - 1, 0, SPARKLINE_WIDTH - 1)
     bars, last = [], 0.0
-    for column in range(COLUMNS):
-        own = shares[places == column]
-        last = float(own.max()) if own.size else last
+    for column in range(SPARKLINE_WIDTH):
+        interval_shares = shares[columns == column]
+        last = float(interval_shares.max()) if interval_shares.size else last
         full = len(_BARS) - 1
         bars.append(_BARS[full if last >= 1.0 else min(full - 1, round(last * (full - 1)))])
     return "".join(bars)
 
 
-def why(trace: TestTrace) -> str:
-    """In words, what came of a channel and why."""
+def outcome(trace: TestTrace) -> str:
+    """Describe what happened to a channel, and why."""
     fired = next((drift for drift in trace.drifts if drift.state == "firing"), None)
     if fired is not None:
         ended = next((drift for drift in trace.drifts if drift.state == "recovered"), None)
-        after = f"; back at {clock_time(ended.updated_at)}" if ended is not None else ""
-        return f"{fired.sentence}{after}"
-    if trace.highest < SHOWN_FROM:
+        recovery = f"; recovered at {clock_time(ended.updated_at)}" if ended is not None else ""
+        return f"{fired.sentence}{recovery}"
+    if trace.highest < SHOWN_SHARE_MIN:
         return "stayed within its band"
     at = trace.times_ms[int(np.argmax(trace.evidence))]
-    return f"came near at {clock_time(at)} and did not last: no {trace.side.tier}"
-
-
-def _head(explained: Explanation) -> str:
-    baseline = explained.baseline
-    version = "" if baseline is None else f"judged by baseline {baseline.baseline_version}"
-    return f"{explained.subject}: {explained.records} records, {version}"
+    return f"came near firing at {clock_time(at)} but did not last: no {trace.side.tier}"
 
 
 def _is_shown(trace: TestTrace, signals: tuple[str, ...]) -> bool:
     if signals:
         return trace.side.signal.name in signals
-    return trace.highest >= SHOWN_FROM or bool(trace.drifts)
+    return trace.highest >= SHOWN_SHARE_MIN or bool(trace.drifts)
 
 
 def _band(trace: TestTrace) -> str:

@@ -3,9 +3,9 @@
 May import errors only.
 """
 
-from topologies.broker.child import dies_with_parent
+from topologies.broker.child_process import exit_with_parent
 from topologies.broker.embedded_broker import EmbeddedBroker
 from topologies.broker.jars import KAFKA_VERSION
 from topologies.broker.topics import create_topics
 
-__all__ = ["KAFKA_VERSION", "EmbeddedBroker", "create_topics", "dies_with_parent"]
+__all__ = ["KAFKA_VERSION", "EmbeddedBroker", "create_topics", "exit_with_parent"]

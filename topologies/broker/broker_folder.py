@@ -1,4 +1,4 @@
-"""The data folder of the embedded broker: held by one broker at a time, and never one that is not ours."""
+"""The data folder of the embedded broker: locked by one broker at a time, and refused if it holds other data."""
 
 import fcntl
 import os
@@ -8,7 +8,7 @@ from typing import IO
 from topologies.errors import BrokerError
 
 CLUSTER_ID = "ZHJpZnR3aXJlLWJyb2tlcg"
-"""Kafka's form of 16 bytes, here "driftwire-broker": a data folder with another id belongs to another Kafka."""
+"""Kafka's encoding of 16 bytes, here "driftwire-broker". A data folder with another id belongs to another Kafka."""
 
 STORE_NAME = "kafka"
 TEMPORARY_NAME = "temporary"
@@ -16,12 +16,12 @@ _LOCK_NAME = "broker.lock"
 
 
 class BrokerFolder:
-    """One folder, to be taken before a broker starts on it and let go when it has stopped.
+    """The data folder of one broker. It is locked from :meth:`acquire` to :meth:`release`.
 
     Parameters
     ----------
     path
-        The folder; made where missing.
+        The folder. It is created if missing.
     """
 
     def __init__(self, path: Path) -> None:
@@ -29,35 +29,35 @@ class BrokerFolder:
         self._lock: IO[str] | None = None
 
     @property
-    def formatted(self) -> bool:
-        """Whether Kafka has laid out its store."""
+    def is_formatted(self) -> bool:
+        """Whether Kafka has formatted its store."""
         return (self.path / STORE_NAME / "meta.properties").exists()
 
-    def take(self) -> None:
-        """Hold the folder until :meth:`let_go`, or until this process ends, however it ends.
+    def acquire(self) -> None:
+        """Lock the folder until :meth:`release` or the end of this process, even if it is killed.
 
         Raises
         ------
         BrokerError
-            If it is not writable, held by another broker, or has another Kafka's data or other files in it.
+            If the folder is not writable, is locked by another broker, or contains data of another Kafka or other files.
         """
-        self._hold()
+        self._acquire_lock()
         try:
             self._check_store()
         except BaseException:
-            self.let_go()
+            self.release()
             raise
 
-    def let_go(self) -> None:
-        """Let another broker have it."""
+    def release(self) -> None:
+        """Unlock the folder for other brokers."""
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
-    def _hold(self) -> None:
+    def _acquire_lock(self) -> None:
         try:
             (self.path / TEMPORARY_NAME).mkdir(parents=True, exist_ok=True)
-            # Held open by this object: the kernel lets go of the lock when the holder dies, however it dies.
+            # This object keeps the file open: the kernel releases the lock when the process ends, however it ends.
             lock = (self.path / _LOCK_NAME).open("a+", encoding="utf-8")
         except OSError as error:
             raise BrokerError(f"cannot write to the data folder {self.path}: {error.strerror}") from error
@@ -69,7 +69,7 @@ class BrokerFolder:
             lock.close()
             raise BrokerError(
                 f"the data folder {self.path} is in use by another broker (pid {holder}): "
-                f"stop that one, or choose another folder with --data"
+                f"stop that broker, or choose another folder with --data"
             ) from error
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")
@@ -78,7 +78,7 @@ class BrokerFolder:
 
     def _check_store(self) -> None:
         store = self.path / STORE_NAME
-        advice = "choose another folder with --data, or move this one away"
+        advice = "choose another folder with --data, or move this one"
         if not store.exists():
             return
         try:

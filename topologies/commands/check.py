@@ -4,25 +4,25 @@ from pathlib import Path
 
 import click
 
-EXAMPLE_NAME = "driftwire.toml"
+DEFAULT_FILE_NAME = "driftwire.toml"
 
 
 @click.command("check", short_help="Check a configuration file.")
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default=EXAMPLE_NAME)
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default=DEFAULT_FILE_NAME)
 def command(file: Path) -> None:
     """Check a configuration file. FILE defaults to driftwire.toml.
 
     Prints "FILE: ok" with the changed settings and the receivers, or one line per problem and ends with status 1.
     """
-    from topologies.configuration import (  # noqa: PLC0415  slow to import
+    from topologies.configuration import (  # noqa: PLC0415  slow to import, and --help needs none of it
         Configuration,
         ConfigurationError,
-        changed_keys,  # noqa: PLC0415
-        load,
+        changed_keys,
+        load_configuration,
     )
 
     try:
-        configuration = load(file)
+        configuration = load_configuration(file)
     except ConfigurationError as error:
         for problem in error.problems:
             click.echo(problem)

@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from schemas.deployment import Deployment, DeploymentKind
 from schemas.timestamp import format_timestamp
 from schemas.topics import DEPLOYMENTS
-from topologies.commands.options import author_option, bootstrap_option, now_ms, wrong_use
-from topologies.commands.values import PointInTime
-from topologies.kafka import write
+from topologies.commands.options import author_option, bootstrap_option, now_ms, usage_error
+from topologies.commands.parameter_types import PointInTime
+from topologies.kafka import write_message
 
 
 @click.command("deployed", short_help="Record a deployment.")
@@ -72,8 +72,8 @@ def command(
             }
         )
     except ValidationError as error:
-        raise wrong_use(error) from error
-    asyncio.run(write(bootstrap, DEPLOYMENTS, deployment.deployment_id.encode(), deployment.to_json()))
+        raise usage_error(error) from error
+    asyncio.run(write_message(bootstrap, DEPLOYMENTS, deployment.deployment_id.encode(), deployment.to_json()))
     if report is not None:
         report.write_bytes(deployment.to_json() + b"\n")
     click.echo(_summary_line(deployment))

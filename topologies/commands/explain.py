@@ -5,8 +5,8 @@ from pathlib import Path
 
 import click
 
+from topologies.commands.parameter_types import Duration
 from topologies.commands.running_options import config_option
-from topologies.commands.values import Duration
 
 
 @click.command("explain", short_help="Show the evidence of every channel over files of records.")
@@ -62,16 +62,17 @@ def command(
     from rich.console import Console  # noqa: PLC0415  slow to import, and --help needs none of it
 
     from pipeline.detect.offline import explain  # noqa: PLC0415
-    from topologies.baselines import explanation, read_baseline, read_lines, to_json  # noqa: PLC0415  # noqa: PLC0415
-    from topologies.configuration import load  # noqa: PLC0415
-    from topologies.errors import Failure  # noqa: PLC0415
+    from topologies.baselines import explanation_json, read_baseline_file, render_explanation  # noqa: PLC0415
+    from topologies.configuration import load_configuration  # noqa: PLC0415
+    from topologies.errors import DriftwireError  # noqa: PLC0415
+    from topologies.ndjson import read_ndjson_lines  # noqa: PLC0415
 
-    settings = load(config).detect
+    settings = load_configuration(config).detect
     settings = settings.model_copy(update=settings.readiness(ready_after, ready_records))
-    baseline = None if baseline_file is None else read_baseline(baseline_file)
-    explained = explain(read_lines(files), settings, baseline=baseline, subject=subject)
+    baseline = None if baseline_file is None else read_baseline_file(baseline_file)
+    explained = explain(read_ndjson_lines(files), settings, baseline=baseline, subject=subject)
     if explained is None:
-        raise Failure(f"the files have no usable records of {subject or 'any subject'}")
+        raise DriftwireError(f"the files have no usable records of {subject or 'any subject'}")
     if report is not None:
-        report.write_text(json.dumps(to_json(explained)) + "\n")
-    Console().print(explanation(explained, signals))
+        report.write_text(json.dumps(explanation_json(explained)) + "\n")
+    Console().print(render_explanation(explained, signals))

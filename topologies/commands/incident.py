@@ -15,12 +15,12 @@ from schemas.command import Command
 from schemas.incident import Audience, Incident, Role, Severity
 from schemas.timestamp import format_timestamp
 from schemas.topics import COMMANDS
-from topologies.commands.incidents import known_id, newest_revisions
-from topologies.commands.options import author_option, bootstrap_option, now_ms, wrong_use
+from topologies.commands.incidents import find_incident_id, read_newest_revisions
+from topologies.commands.options import author_option, bootstrap_option, now_ms, usage_error
+from topologies.commands.parameter_types import PointInTime
 from topologies.commands.review import command as review
-from topologies.commands.values import PointInTime
-from topologies.console import print_card, print_drafts, print_log
-from topologies.kafka import write
+from topologies.console import print_card, print_drafts, print_running_log
+from topologies.kafka import write_message
 
 NOTE = click.option("--note", metavar="TEXT", help="Reason, for the running log.")
 INCIDENT = click.argument("incident_id", metavar="ID")
@@ -60,7 +60,7 @@ command.add_command(review)
 @bootstrap_option
 def show(incident_id: str, as_json: bool, drafts: bool, bootstrap: str) -> None:
     """Show the newest revision and the running log."""
-    incident = _find(asyncio.run(newest_revisions(bootstrap)), incident_id)
+    incident = _find_incident(asyncio.run(read_newest_revisions(bootstrap)), incident_id)
     if as_json:
         click.echo(incident.to_json())
         return
@@ -68,7 +68,7 @@ def show(incident_id: str, as_json: bool, drafts: bool, bootstrap: str) -> None:
         print_drafts(incident, sys.stdout)
         return
     print_card(incident, sys.stdout)
-    print_log(incident, sys.stdout)
+    print_running_log(incident, sys.stdout)
 
 
 @command.command("ack")
@@ -181,21 +181,21 @@ def _send(
 ) -> None:
     """Check a command against the known incidents, write it, and print a summary."""
     now = now_ms() if at is None else at
-    make = partial(Command, command_id=f"cmd-{uuid4().hex}", at=now, author=author, **fields)
+    make_command = partial(Command, command_id=f"cmd-{uuid4().hex}", at=now, author=author, **fields)
     try:
-        make(incident_id="", into=into)
+        make_command(incident_id="", into=into)
     except ValidationError as error:  # before Kafka is read
-        raise wrong_use(error) from error
+        raise usage_error(error) from error
 
     async def run() -> Command:
-        newest = await newest_revisions(bootstrap)
-        target = None if into is None else _find(newest, into).incident_id
-        request = make(incident_id=_find(newest, incident_id).incident_id, into=target)
+        newest = await read_newest_revisions(bootstrap)
+        target = None if into is None else _find_incident(newest, into).incident_id
+        request = make_command(incident_id=_find_incident(newest, incident_id).incident_id, into=target)
         known = {name: IncidentStanding.of_incident(incident) for name, incident in newest.items()}
         problem = missing_field(request) or refusal_reason(request, known)
         if problem is not None:
             raise click.UsageError(problem)
-        await write(bootstrap, COMMANDS, (request.incident_id or "").encode(), request.to_json())
+        await write_message(bootstrap, COMMANDS, (request.incident_id or "").encode(), request.to_json())
         return request
 
     sent = asyncio.run(run())
@@ -204,6 +204,6 @@ def _send(
     click.echo(f"{summary}, by {sent.author} at {format_timestamp(sent.at)} ({sent.command_id})")
 
 
-def _find(newest: Mapping[str, Incident], incident_id: str) -> Incident:
+def _find_incident(newest: Mapping[str, Incident], incident_id: str) -> Incident:
     """Return the incident with this id, or the only one whose id starts with it."""
-    return newest[known_id(newest, incident_id)]
+    return newest[find_incident_id(newest, incident_id)]

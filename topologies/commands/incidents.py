@@ -13,11 +13,11 @@ from schemas.topics import ALERTS
 from topologies.commands.options import bootstrap_option
 from topologies.console import print_card
 from topologies.interrupt import run_until_interrupted
-from topologies.kafka import follow, incidents_in, read_all
+from topologies.kafka import follow_topic, parse_incidents, read_topic
 
 
 @click.command("incidents", short_help="Show open incidents and follow their changes.")
-@click.option("--follow", "keep_following", is_flag=True, help="Show each new revision until Ctrl-C.")
+@click.option("--follow", "is_following", is_flag=True, help="Show each new revision until Ctrl-C.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object per line.")
 @click.option(
     "--severity",
@@ -31,7 +31,7 @@ from topologies.kafka import follow, incidents_in, read_all
 @bootstrap_option
 def command(
     *,
-    keep_following: bool,
+    is_following: bool,
     as_json: bool,
     severities: tuple[str, ...],
     subjects: tuple[str, ...],
@@ -47,34 +47,38 @@ def command(
         return (not severities or incident.severity in severities) and (not subjects or incident.subject in subjects)
 
     async def run() -> None:
-        newest = await newest_revisions(bootstrap)
-        shown = [found for found in newest.values() if matches(found) and (show_all or found.status not in CLOSED)]
-        for incident in sorted(shown, key=lambda found: (found.severity, found.started_at, found.incident_id)):
+        newest = await read_newest_revisions(bootstrap)
+        shown = [
+            incident
+            for incident in newest.values()
+            if matches(incident) and (show_all or incident.status not in CLOSED)
+        ]
+        for incident in sorted(shown, key=_severity_and_start):
             _print(incident, as_json=as_json)
         if not shown:
             click.echo("no incidents" if show_all else "no open incidents", err=True)
-        if keep_following:
-            async for incident in revisions_after(bootstrap, newest):
+        if is_following:
+            async for incident in follow_revisions(bootstrap, newest):
                 if matches(incident):
                     _print(incident, as_json=as_json)
 
-    if keep_following:
+    if is_following:
         run_until_interrupted(run())  # Ctrl-C is the normal way to stop following
     else:
         asyncio.run(run())
 
 
-async def newest_revisions(bootstrap: str) -> dict[str, Incident]:
+async def read_newest_revisions(bootstrap: str) -> dict[str, Incident]:
     """Return the newest revision of every incident on the alerts topic, by id."""
     newest: dict[str, Incident] = {}
-    async for incident in incidents_in(read_all(bootstrap, ALERTS)):
+    async for incident in parse_incidents(read_topic(bootstrap, ALERTS)):
         known = newest.get(incident.incident_id)
         if known is None or incident.revision > known.revision:
             newest[incident.incident_id] = incident
     return newest
 
 
-def known_id(known: Collection[str], incident_id: str) -> str:
+def find_incident_id(known: Collection[str], incident_id: str) -> str:
     """Return the incident id that equals ``incident_id``, or the only one that starts with it.
 
     Raises
@@ -94,14 +98,18 @@ def known_id(known: Collection[str], incident_id: str) -> str:
     return matches[0]
 
 
-async def revisions_after(bootstrap: str, newest: dict[str, Incident]) -> AsyncIterator[Incident]:
+async def follow_revisions(bootstrap: str, newest: dict[str, Incident]) -> AsyncIterator[Incident]:
     """Yield each revision newer than ``newest`` as it is written, without gaps and without end."""
-    seen = {incident_id: incident.revision for incident_id, incident in newest.items()}
-    async with aclosing(follow(bootstrap, ALERTS, from_start=True)) as messages:
-        async for incident in incidents_in(messages):
-            if incident.revision > seen.get(incident.incident_id, 0):
-                seen[incident.incident_id] = incident.revision
+    last_revisions = {incident_id: incident.revision for incident_id, incident in newest.items()}
+    async with aclosing(follow_topic(bootstrap, ALERTS, from_start=True)) as messages:
+        async for incident in parse_incidents(messages):
+            if incident.revision > last_revisions.get(incident.incident_id, 0):
+                last_revisions[incident.incident_id] = incident.revision
                 yield incident
+
+
+def _severity_and_start(incident: Incident) -> tuple[str, int, str]:
+    return incident.severity, incident.started_at, incident.incident_id
 
 
 def _print(incident: Incident, *, as_json: bool) -> None:

@@ -6,7 +6,6 @@ import time
 import click
 from pydantic import ValidationError
 
-from pipeline.wording import one_line
 from topologies.configuration import BOOTSTRAP_PATTERN
 
 DEFAULT_BOOTSTRAP = "127.0.0.1:9092"
@@ -52,6 +51,7 @@ def now_ms() -> int:
     return int(time.time() * 1000)
 
 
-def wrong_use(error: ValidationError) -> click.UsageError:
-    """Turn a contract violation into a usage error that names the invalid fields in one line."""
-    return click.UsageError(one_line(error))
+def usage_error(error: ValidationError) -> click.UsageError:
+    """Turn a contract violation into a usage error that lists every invalid field in one line."""
+    details = error.errors(include_url=False, include_input=False)
+    return click.UsageError("; ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in details))

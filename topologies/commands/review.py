@@ -9,10 +9,10 @@ import click
 
 from schemas.incident import Incident
 from schemas.topics import ALERTS
-from topologies.commands.incidents import known_id
+from topologies.commands.incidents import find_incident_id
 from topologies.commands.options import bootstrap_option
-from topologies.errors import Failure
-from topologies.kafka import incidents_in, read_all
+from topologies.errors import DriftwireError
+from topologies.kafka import parse_incidents, read_topic
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 """Characters that are replaced in file names."""
@@ -37,7 +37,7 @@ def command(*, incident_id: str, folder: Path, force: bool, bootstrap: str) -> N
     All content comes from the topics. The draft marks what people must fill in.
     """
     from pipeline.review import draw_picture, write_review  # noqa: PLC0415  slow to import, and --help needs none of it
-    from topologies.kafka import material_of  # noqa: PLC0415
+    from topologies.kafka import read_review_material  # noqa: PLC0415
 
     # Messages about fonts and folders do not help the reader of a review.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
@@ -46,16 +46,16 @@ def command(*, incident_id: str, folder: Path, force: bool, bootstrap: str) -> N
     draft, picture = folder / f"{name}.md", folder / f"{name}.svg"
     existing = [str(path) for path in (draft, picture) if path.exists()]
     if existing and not force:
-        raise Failure(
+        raise DriftwireError(
             f"refusing to overwrite {' and '.join(existing)}: use --force, or choose another folder with --output"
         )
-    material = asyncio.run(material_of(bootstrap, revisions))
+    material = asyncio.run(read_review_material(bootstrap, revisions))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         picture.write_bytes(draw_picture(material))
         draft.write_text(write_review(material, picture.name), "utf-8")
     except OSError as error:
-        raise Failure(f"{error.filename or folder} cannot be written: {error.strerror}") from error
+        raise DriftwireError(f"{error.filename or folder} cannot be written: {error.strerror}") from error
     click.echo(f"{draft}: draft review, from revision {material.incident.revision} of {material.incident.incident_id}")
     click.echo(f"{picture}: picture of the evidence")
     if material.is_open:
@@ -65,6 +65,6 @@ def command(*, incident_id: str, folder: Path, force: bool, bootstrap: str) -> N
 async def _revisions(bootstrap: str, incident_id: str) -> list[Incident]:
     """Return the revisions on the alerts topic of the incident with this id, or the only one whose id starts so."""
     found: dict[str, list[Incident]] = {}
-    async for incident in incidents_in(read_all(bootstrap, ALERTS)):
+    async for incident in parse_incidents(read_topic(bootstrap, ALERTS)):
         found.setdefault(incident.incident_id, []).append(incident)
-    return found[known_id(found, incident_id)]
+    return found[find_incident_id(found, incident_id)]

@@ -19,7 +19,7 @@ data_option = click.option(
     help="Folder for messages and logs.  [default: broker.data]",
 )
 
-other_kafka_option = click.option(
+bootstrap_override_option = click.option(
     "--bootstrap",
     metavar="HOST:PORT",
     envvar="DRIFTWIRE_BOOTSTRAP",

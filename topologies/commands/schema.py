@@ -15,11 +15,11 @@ def command() -> None:
 def export_command(directory: Path) -> None:
     """Write one JSON Schema (2020-12) per message into DIRECTORY."""
     from schemas.export import export_schemas  # noqa: PLC0415  slow to import, and --help needs none of it
-    from topologies.errors import Failure  # noqa: PLC0415
+    from topologies.errors import DriftwireError  # noqa: PLC0415
 
     try:
         written = export_schemas(directory)
     except OSError as error:
-        raise Failure(f"cannot write the schemas to {directory}: {error.strerror}") from error
+        raise DriftwireError(f"cannot write the schemas to {directory}: {error.strerror}") from error
     for path in written:
         click.echo(path)

@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
-from topologies.commands.running_options import config_option, data_option, other_kafka_option, replay_option
+from topologies.commands.running_options import bootstrap_override_option, config_option, data_option, replay_option
 
 
 @click.command("up", short_help="Run Kafka and all steps on this machine until Ctrl-C.")
 @config_option
-@other_kafka_option
+@bootstrap_override_option
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
@@ -23,20 +23,22 @@ def command(config: Path | None, bootstrap: str | None, port: int | None, data: 
     Starts the embedded Kafka (unless --bootstrap is given), creates the topics, and runs detect, correlate and route
     in separate processes. A step that dies is restarted up to five times in five minutes.
     """
-    from topologies.configuration import load  # noqa: PLC0415  slow to import, and --help needs none of it
+    from topologies.configuration import load_configuration  # noqa: PLC0415  slow to import, and --help needs none of it
     from topologies.interrupt import run_until_interrupted  # noqa: PLC0415
     from topologies.processes import Topology  # noqa: PLC0415
 
-    configuration = load(config)
+    configuration = load_configuration(config)
     folder = data or Path(configuration.broker.data)
 
     async def run() -> None:
-        topology = Topology(configuration, data=folder, bootstrap=bootstrap, replay=replay, say=click.echo, port=port)
+        topology = Topology(
+            configuration, data_folder=folder, bootstrap=bootstrap, replay=replay, on_line=click.echo, port=port
+        )
         click.echo("Starting Kafka and the steps ..." if bootstrap is None else "Starting the steps ...")
         async with topology:
             kind = "replay" if replay else "live"
             click.echo(f"driftwire is up: Kafka at {topology.bootstrap}, {kind}, data in {folder}; Ctrl-C stops it.")
-            await topology.failed()
+            await topology.wait_for_failure()
 
     if run_until_interrupted(run()):
         click.echo("driftwire has stopped.")

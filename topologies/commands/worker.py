@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from topologies.commands.running_options import config_option, other_kafka_option, replay_option
+from topologies.commands.running_options import bootstrap_override_option, config_option, replay_option
 
 STEPS = ("detect", "correlate", "route")
 
@@ -19,7 +19,7 @@ RETRY_S = 1.0
 @click.command("worker", short_help="Run one step against an existing Kafka.")
 @click.argument("step", type=click.Choice(STEPS))
 @config_option
-@other_kafka_option
+@bootstrap_override_option
 @replay_option
 def command(step: str, config: Path | None, bootstrap: str | None, *, replay: bool) -> None:
     """Run one step against an existing Kafka.
@@ -28,12 +28,12 @@ def command(step: str, config: Path | None, bootstrap: str | None, *, replay: bo
     checkpoint. Run at most one detect worker per partition of driftwire.records. A second correlate or route worker
     is a standby.
     """
-    from topologies.configuration import load  # noqa: PLC0415  slow to import, and --help needs none of it
+    from topologies.configuration import load_configuration  # noqa: PLC0415  slow to import, and --help needs none of it
     from topologies.runtime import run_worker  # noqa: PLC0415
 
-    configuration = load(config)
+    configuration = load_configuration(config)
     if bootstrap is not None:
-        configuration = configuration.at(bootstrap)
+        configuration = configuration.with_bootstrap(bootstrap)
     kafka = configuration.kafka
     asyncio.run(_create_topics(kafka.bootstrap, kafka.records_partitions, kafka.replication_factor))
     run_worker(importlib.import_module(f"topologies.{step}").build(configuration, replay=replay))

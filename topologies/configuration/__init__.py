@@ -8,9 +8,17 @@ from topologies.configuration.configuration import (
     Configuration,
     ConfigurationError,
     KafkaSettings,
-    load,
-    write,
+    load_configuration,
+    write_configuration,
 )
 from topologies.configuration.problems import changed_keys
 
-__all__ = ["BOOTSTRAP_PATTERN", "Configuration", "ConfigurationError", "KafkaSettings", "changed_keys", "load", "write"]
+__all__ = [
+    "BOOTSTRAP_PATTERN",
+    "Configuration",
+    "ConfigurationError",
+    "KafkaSettings",
+    "changed_keys",
+    "load_configuration",
+    "write_configuration",
+]

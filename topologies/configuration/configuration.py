@@ -15,9 +15,9 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.detect.settings import DetectSettings
 from pipeline.route import RouteSettings
-from topologies.configuration.problems import problem
+from topologies.configuration.problems import format_problem
 from topologies.configuration.sla_check import unknown_signals
-from topologies.errors import Failure
+from topologies.errors import DriftwireError
 
 BOOTSTRAP_PATTERN = re.compile(r"[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*", re.ASCII)
 APP_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -26,7 +26,7 @@ OWNER_ONLY = 0o600
 """The file mode of a written configuration: the address of a webhook may be a secret."""
 
 
-class ConfigurationError(Failure):
+class ConfigurationError(DriftwireError):
     """An invalid configuration. ``problems`` has one line per problem."""
 
     def __init__(self, problems: list[str]) -> None:
@@ -114,12 +114,12 @@ class Configuration(BaseModel):
     correlate: CorrelateSettings = Field(default_factory=CorrelateSettings)
     route: RouteSettings = Field(default_factory=RouteSettings)
 
-    def at(self, bootstrap: str) -> "Configuration":
+    def with_bootstrap(self, bootstrap: str) -> "Configuration":
         """Return a copy with another Kafka address."""
         return self.model_copy(update={"kafka": self.kafka.model_copy(update={"bootstrap": bootstrap})})
 
 
-def load(path: Path | None) -> Configuration:
+def load_configuration(path: Path | None) -> Configuration:
     """Read and check a configuration file.
 
     Parameters
@@ -152,13 +152,13 @@ def load(path: Path | None) -> Configuration:
         configuration = Configuration.model_validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
         details = error.errors(include_url=False)
-        raise ConfigurationError([f"{path}: {problem(Configuration, detail)}" for detail in details]) from error
+        raise ConfigurationError([f"{path}: {format_problem(Configuration, detail)}" for detail in details]) from error
     if unknown := unknown_signals(configuration.correlate.sla):
         raise ConfigurationError([f"{path}: {line}" for line in unknown])
     return configuration
 
 
-def write(configuration: Configuration, path: Path) -> None:
+def write_configuration(configuration: Configuration, path: Path) -> None:
     """Write a configuration, with its secrets, as JSON for :func:`load`. Only the owner can read the file."""
     text = json.dumps(configuration.model_dump(by_alias=True), default=_plain, indent=1)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY), "w", encoding="utf-8") as file:  # noqa: PTH123  only os.open sets the mode from the first moment

@@ -10,7 +10,7 @@ from pipeline.wording import similar_name
 KEYS_NAMED_MAX = 12
 """Maximum known keys that a message lists if none is similar."""
 
-_NEEDED = {
+_REQUIRED_TYPES = {
     "int_type": "a whole number",
     "int_from_float": "a whole number",
     "float_type": "a number",
@@ -37,12 +37,12 @@ _LENGTHS = {
 }
 
 
-def problem(model: type[BaseModel], detail: ErrorDetails) -> str:
+def format_problem(model: type[BaseModel], detail: ErrorDetails) -> str:
     """Format one error of pydantic as a line: the path of the key, what is wrong, what to do.
 
     The line never repeats a string value, because it may be a secret.
     """
-    path = key_path(detail["loc"])
+    path = format_key_path(detail["loc"])
     message = _message(model, detail)
     return f"{path}: {message}" if path else message
 
@@ -50,18 +50,18 @@ def problem(model: type[BaseModel], detail: ErrorDetails) -> str:
 def _message(model: type[BaseModel], detail: ErrorDetails) -> str:
     kind, context, value = detail["type"], detail.get("ctx", {}), detail["input"]
     if kind == "extra_forbidden":
-        return f"unknown key{_advice(model, detail['loc'])}"
+        return f"unknown key{_suggest_key(model, detail['loc'])}"
     if kind == "missing":
         return "required key is missing; add it"
-    if kind in _NEEDED:
-        return f"must be {_NEEDED[kind]}, not {_shape(value)}"
+    if kind in _REQUIRED_TYPES:
+        return f"must be {_REQUIRED_TYPES[kind]}, not {_describe_value(value)}"
     if kind in _BOUNDS:
-        words, name = _BOUNDS[kind]
-        return f"must be {words} {context[name]:g}, not {value}"
+        bound, name = _BOUNDS[kind]
+        return f"must be {bound} {context[name]:g}, not {value}"
     if kind in _LENGTHS:
-        words, name, noun = _LENGTHS[kind]
+        bound, name, noun = _LENGTHS[kind]
         limit, found = context[name], context.get("actual_length", len(value))
-        return f"must have {words} {limit} {noun}{'' if limit == 1 else 's'}, not {found}"
+        return f"must have {bound} {limit} {noun}{'' if limit == 1 else 's'}, not {found}"
     if kind == "literal_error":
         return f"must be one of {context['expected'].replace(' or ', ', ')}"
     if kind == "string_pattern_mismatch":
@@ -69,10 +69,10 @@ def _message(model: type[BaseModel], detail: ErrorDetails) -> str:
     return str(context["error"]) if kind == "value_error" else detail["msg"][:1].lower() + detail["msg"][1:]
 
 
-def key_path(location: tuple[int | str, ...]) -> str:
+def format_key_path(location: tuple[int | str, ...]) -> str:
     """Format the location of a key in the file.
 
-    >>> key_path(("route", "routes", 0, "name"))
+    >>> format_key_path(("route", "routes", 0, "name"))
     'route.routes[0].name'
     """
     path = ""
@@ -82,11 +82,11 @@ def key_path(location: tuple[int | str, ...]) -> str:
 
 
 def known_keys(model: type[BaseModel], prefix: str = "") -> dict[str, type[BaseModel] | None]:
-    """All keys that a file may have, by path without list positions: the model of a table, None for a value."""
+    """Return all keys that a file may have, by path without list indexes: the model of a table, None for a value."""
     keys: dict[str, type[BaseModel] | None] = {}
     for name, field in model.model_fields.items():
         path = f"{prefix}{field.alias or name}"
-        inner = _model_in(field.annotation)
+        inner = _find_model(field.annotation)
         keys[path] = inner
         # A route may contain routes with the same keys: they appear once.
         if inner is not None and inner is not model:
@@ -94,31 +94,31 @@ def known_keys(model: type[BaseModel], prefix: str = "") -> dict[str, type[BaseM
     return keys
 
 
-def _advice(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
+def _suggest_key(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
     names = [part for part in location if isinstance(part, str)]
-    here: type[BaseModel] = model
+    table: type[BaseModel] = model
     for name in names[:-1]:
-        here = known_keys(here).get(name) or here
-    siblings = [field.alias or name for name, field in here.model_fields.items()]
+        table = known_keys(table).get(name) or table
+    siblings = [field.alias or name for name, field in table.model_fields.items()]
     if near := similar_name(names[-1], siblings):
-        return f"; did you mean {key_path((*location[:-1], near))}?"
-    everywhere = {path.rpartition(".")[2]: path for path in reversed(known_keys(model))}
-    if near := similar_name(names[-1], everywhere):
-        return f"; did you mean {everywhere[near]}?"
+        return f"; did you mean {format_key_path((*location[:-1], near))}?"
+    paths_by_name = {path.rpartition(".")[2]: path for path in reversed(known_keys(model))}
+    if near := similar_name(names[-1], paths_by_name):
+        return f"; did you mean {paths_by_name[near]}?"
     shown = ", ".join(siblings[:KEYS_NAMED_MAX]) + (", ..." if len(siblings) > KEYS_NAMED_MAX else "")
     return f"; known keys are {shown}"
 
 
-def _model_in(annotation: Any) -> type[BaseModel] | None:
+def _find_model(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return annotation
     for argument in get_args(annotation):
-        if (found := _model_in(argument)) is not None:
+        if (found := _find_model(argument)) is not None:
             return found
     return None
 
 
-def _shape(value: Any) -> str:
+def _describe_value(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):

@@ -12,15 +12,15 @@ CUSTOM_PREFIX = "custom."
 _NAMES = [signal.name for signal in (*catalogue.SIGNALS, *catalogue.EVENTS)]
 
 
-def unknown_signals(promises: Iterable[SLA]) -> list[str]:
-    """One line per SLA whose signal is not in the catalogue, with the nearest known signal.
+def unknown_signals(slas: Iterable[SLA]) -> list[str]:
+    """Return one line per SLA whose signal is not in the catalogue, with the nearest known signal.
 
-    >>> unknown_signals([Promise(subject="support-bot", signal="latncy_ms", maximum=2000)])
+    >>> unknown_signals([SLA(subject="support-bot", signal="latncy_ms", maximum=2000)])
     ['correlate.sla[0].signal: unknown signal "latncy_ms"; did you mean "latency_ms"? A custom signal is named "custom.latncy_ms"']
     """
     return [
-        f'correlate.sla[{place}].signal: unknown signal "{promise.signal}"; '
-        f'{did_you_mean(promise.signal, _NAMES)} A custom signal is named "{CUSTOM_PREFIX}{promise.signal}"'
-        for place, promise in enumerate(promises)
-        if promise.signal not in _NAMES and not promise.signal.startswith(CUSTOM_PREFIX)
+        f'correlate.sla[{index}].signal: unknown signal "{sla.signal}"; '
+        f'{did_you_mean(sla.signal, _NAMES)} A custom signal is named "{CUSTOM_PREFIX}{sla.signal}"'
+        for index, sla in enumerate(slas)
+        if sla.signal not in _NAMES and not sla.signal.startswith(CUSTOM_PREFIX)
     ]

@@ -3,6 +3,6 @@
 Imports no Kafka.
 """
 
-from topologies.console.cards import card, print_card, print_drafts, print_log
+from topologies.console.cards import print_card, print_drafts, print_running_log, render_card
 
-__all__ = ["card", "print_card", "print_drafts", "print_log"]
+__all__ = ["print_card", "print_drafts", "print_running_log", "render_card"]

@@ -1,9 +1,18 @@
-"""A plain client for commands: reading a topic, writing a message, the history of an incident.
+"""A plain client: reading topics, writing a message, the history of an incident. No step writes through it.
 
 May import errors only.
 """
 
-from topologies.kafka.client import follow, read_all, write
-from topologies.kafka.incident_history import incidents_in, material_of
+from topologies.kafka.client import follow_topic, read_topic, write_message
+from topologies.kafka.committed_log import committed_consumer, read_to_end
+from topologies.kafka.incident_history import parse_incidents, read_review_material
 
-__all__ = ["follow", "incidents_in", "material_of", "read_all", "write"]
+__all__ = [
+    "committed_consumer",
+    "follow_topic",
+    "parse_incidents",
+    "read_review_material",
+    "read_to_end",
+    "read_topic",
+    "write_message",
+]

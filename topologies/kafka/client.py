@@ -1,7 +1,7 @@
-"""Plain reads and writes of single topics, for commands and tools. No step runs on it: they need transactions.
+"""Reads and writes of single topics, for commands and tools. Steps do not use it, because they need transactions.
 
-Reads see committed messages only and join no consumer group, so that looking changes nothing. Each call opens its own
-connection and closes it.
+Reads return committed messages only and join no consumer group, so they change nothing. Each call opens and closes its
+own connection.
 """
 
 import asyncio
@@ -15,112 +15,108 @@ from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLarg
 from aiokafka.structs import ConsumerRecord
 
 from pipeline.step import RawMessage
-from topologies.errors import Failure
+from topologies.errors import DriftwireError
+from topologies.kafka.committed_log import committed_consumer, read_to_end
 
 CONNECT_TIMEOUT_S = 10.0
-"""Seconds that a broker may take to answer the first question."""
+"""Maximum seconds for a broker to answer the first request."""
 
 PROGRESS_TIMEOUT_S = 30.0
-"""Seconds without a single new message after which reading to the end is given up."""
+"""Seconds without a new message after which reading to the end fails."""
 
-POLL_MS = 500
-"""Milliseconds that one look for new messages waits; an interrupted reader leaves within it."""
+FOLLOW_POLL_MS = 500
+"""Milliseconds that one fetch waits for new messages. An interrupted reader stops within this time."""
 
 WRITE_BYTES_MAX = 16 * 1024 * 1024
-"""Bytes of the largest message that any topic of the contract takes."""
+"""Maximum bytes of a message in any topic of the contract."""
 
 
-class BrokerUnreachable(Failure):
-    """Nothing that speaks Kafka answers at the address, or it stopped answering."""
+class BrokerUnreachable(DriftwireError):
+    """No Kafka answers at the address, or it stopped answering."""
 
 
-class TopicMissing(Failure):
-    """The broker answers, and has no such topic."""
+class TopicMissing(DriftwireError):
+    """The broker answers but does not have the topic."""
 
 
-class WriteRefused(Failure):
-    """The broker answers, and does not take the message."""
+class WriteRefused(DriftwireError):
+    """The broker answers but does not accept the message."""
 
 
-async def read_all(bootstrap: str, topic: str) -> AsyncGenerator[RawMessage]:
-    """All committed messages that a topic holds at the time of the call, oldest first within a partition.
+async def read_topic(bootstrap: str, topic: str) -> AsyncGenerator[RawMessage]:
+    """Yield all committed messages that a topic holds at the time of the call, oldest first within a partition.
 
     Parameters
     ----------
     bootstrap
-        ``HOST:PORT`` of a broker, or several with commas.
+        ``HOST:PORT`` of a broker, or several separated by commas.
     topic
-        Its name.
+        Name of the topic.
 
     Raises
     ------
-    BrokerUnreachable, TopicMissing
-        As their names say.
+    BrokerUnreachable
+        If no Kafka answers, or it sends nothing for :data:`PROGRESS_TIMEOUT_S`.
+    TopicMissing
+        If the topic does not exist.
     """
-    async with _consumer(bootstrap, topic) as consumer:
+    async with _assigned_consumer(bootstrap, topic) as consumer:
         partitions = list(consumer.assignment())
-        await consumer.seek_to_beginning(*partitions)
-        ends = await consumer.end_offsets(partitions)
-        # Positions, not offsets of messages, decide the end: the last thing in a partition may be a transaction's
-        # marker or a message that compaction took away.
-        behind = {partition for partition in partitions if await consumer.position(partition) < ends[partition]}
-        idle_s = 0.0
-        while behind:
-            fetched = await consumer.getmany(*behind, timeout_ms=POLL_MS)
-            idle_s = 0.0 if fetched else idle_s + POLL_MS / 1000
-            if idle_s >= PROGRESS_TIMEOUT_S:
-                raise BrokerUnreachable(
-                    f"Kafka at {bootstrap} sent nothing of {topic} for {PROGRESS_TIMEOUT_S:.0f} s: is it still up?"
-                )
-            for partition, records in fetched.items():
-                for record in records:
-                    if record.offset < ends[partition]:
-                        yield _message(record)
-            behind = {partition for partition in behind if await consumer.position(partition) < ends[partition]}
+        try:
+            async for record in read_to_end(consumer, partitions, idle_timeout_s=PROGRESS_TIMEOUT_S):
+                yield _message(record)
+        except TimeoutError as error:
+            raise BrokerUnreachable(
+                f"Kafka at {bootstrap} sent nothing of {topic} for {PROGRESS_TIMEOUT_S:.0f} s: check that it is running"
+            ) from error
 
 
-async def follow(bootstrap: str, topic: str, *, from_start: bool = False) -> AsyncGenerator[RawMessage]:
-    """Committed messages of a topic as they come, until the caller stops; outages of the broker are waited out.
+async def follow_topic(bootstrap: str, topic: str, *, from_start: bool = False) -> AsyncGenerator[RawMessage]:
+    """Yield the committed messages of a topic as they arrive, without end. Wait while the broker is unavailable.
 
     Parameters
     ----------
     bootstrap, topic
-        As for :func:`read_all`.
+        As for :func:`read_topic`.
     from_start
-        Begin with the oldest message that the topic holds rather than with the next one written.
+        Start with the oldest message of the topic instead of the next one that is written.
 
     Raises
     ------
     BrokerUnreachable, TopicMissing
-        When it begins.
+        As :func:`read_topic`, at the start only.
     """
-    async with _consumer(bootstrap, topic) as consumer:
+    async with _assigned_consumer(bootstrap, topic) as consumer:
         partitions = list(consumer.assignment())
         if from_start:
             await consumer.seek_to_beginning(*partitions)
         else:
             await consumer.seek_to_end(*partitions)
         while True:
-            fetched = await consumer.getmany(timeout_ms=POLL_MS)
+            fetched = await consumer.getmany(timeout_ms=FOLLOW_POLL_MS)
             for records in fetched.values():
                 for record in records:
                     yield _message(record)
 
 
-async def write(bootstrap: str, topic: str, key: bytes | None, value: bytes | None) -> None:
+async def write_message(bootstrap: str, topic: str, key: bytes | None, value: bytes | None) -> None:
     """Write one message and return when all in-sync replicas have it.
 
     Parameters
     ----------
     bootstrap, topic
-        As for :func:`read_all`.
+        As for :func:`read_topic`.
     key, value
-        The message's bytes.
+        The bytes of the message.
 
     Raises
     ------
-    BrokerUnreachable, TopicMissing, WriteRefused
-        As their names say.
+    BrokerUnreachable
+        If no Kafka answers.
+    TopicMissing
+        If the topic does not exist.
+    WriteRefused
+        If the broker does not accept the message, for example because it is too large.
     """
     await _partitions(bootstrap, topic)
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", max_request_size=WRITE_BYTES_MAX)
@@ -132,26 +128,20 @@ async def write(bootstrap: str, topic: str, key: bytes | None, value: bytes | No
         raise _unreachable(bootstrap) from error
     except MessageSizeTooLargeError as error:
         raise WriteRefused(
-            f"Kafka at {bootstrap} did not take the message for {topic}: "
-            f"its {len(key or b'') + len(value or b'')} bytes are more than the topic takes"
+            f"Kafka at {bootstrap} did not accept the message for {topic}: "
+            f"its {len(key or b'') + len(value or b'')} bytes exceed the limit of the topic"
         ) from error
     except KafkaError as error:
-        raise WriteRefused(f"Kafka at {bootstrap} did not take the message for {topic}: {error}") from error
+        raise WriteRefused(f"Kafka at {bootstrap} did not accept the message for {topic}: {error}") from error
     finally:
         await producer.stop()
 
 
 @asynccontextmanager
-async def _consumer(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
-    """A connected consumer that is assigned every partition of the topic."""
+async def _assigned_consumer(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
+    """Yield a connected consumer that is assigned all partitions of the topic."""
     partitions = await _partitions(bootstrap, topic)
-    consumer = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
-        group_id=None,
-        isolation_level="read_committed",
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-    )
+    consumer = committed_consumer(bootstrap)
     try:
         async with _connecting(bootstrap):
             await consumer.start()
@@ -164,7 +154,7 @@ async def _consumer(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaConsume
 
 
 async def _partitions(bootstrap: str, topic: str) -> list[TopicPartition]:
-    """The partitions of a topic. Asked first, since consumers and producers wait long for a topic that is not there."""
+    """Return the partitions of a topic. Checked first, because clients wait long for a topic that does not exist."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(CONNECT_TIMEOUT_S * 1000))
     try:
         async with _connecting(bootstrap):
@@ -174,14 +164,15 @@ async def _partitions(bootstrap: str, topic: str) -> list[TopicPartition]:
         await admin.close()
     if topic not in known:
         raise TopicMissing(
-            f"Kafka at {bootstrap} has no topic {topic}: start driftwire on it first (driftwire up), or name another broker"
+            f"Kafka at {bootstrap} has no topic {topic}: start driftwire on it first (driftwire up), "
+            "or give another address"
         )
     return [TopicPartition(topic, partition["partition"]) for partition in known[topic]]
 
 
 @asynccontextmanager
 async def _connecting(bootstrap: str) -> AsyncIterator[None]:
-    # What aiokafka logs of a connection that fails is said better by the error that follows.
+    # The error that follows is clearer than what aiokafka logs about a failed connection.
     logger = logging.getLogger("aiokafka")
     before, logger.disabled = logger.disabled, True
     try:
@@ -195,7 +186,7 @@ async def _connecting(bootstrap: str) -> AsyncIterator[None]:
 
 def _unreachable(bootstrap: str) -> BrokerUnreachable:
     return BrokerUnreachable(
-        f"no Kafka answers at {bootstrap}: start one (driftwire up), or name another (--bootstrap)"
+        f"no Kafka answers at {bootstrap}: start one (driftwire up), or give another address (--bootstrap)"
     )
 
 

@@ -1,4 +1,4 @@
-"""The material of a review, read from the topics: see ``pipeline/review``."""
+"""The history of an incident, read from the topics: the material of a review (see ``pipeline/review``)."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Collection
 from contextlib import suppress
@@ -15,61 +15,61 @@ from schemas.drift import Drift
 from schemas.incident import Incident
 from schemas.message import Message as Contract
 from schemas.topics import BASELINES, DEPLOYMENTS, DRIFTS
-from topologies.kafka.client import read_all
+from topologies.kafka.client import read_topic
 
 if TYPE_CHECKING:
     from pipeline.review import Material
 
-Kind = TypeVar("Kind", bound=Contract)
+Parsed = TypeVar("Parsed", bound=Contract)
 
 
-async def material_of(bootstrap: str, revisions: Collection[Incident]) -> "Material":
-    """What the topics hold of one incident.
+async def read_review_material(bootstrap: str, revisions: Collection[Incident]) -> "Material":
+    """Read what the topics hold about one incident.
 
     Parameters
     ----------
     bootstrap
-        ``HOST:PORT`` of a broker, or several with commas.
+        ``HOST:PORT`` of a broker, or several separated by commas.
     revisions
-        Those of the incident that ``driftwire.alerts`` holds; at least one.
+        The revisions of the incident in ``driftwire.alerts``, at least one.
 
     Raises
     ------
     BrokerUnreachable, TopicMissing
-        As their names say.
+        As :func:`read_topic`.
     """
     from pipeline.review import Material  # noqa: PLC0415  slow to import, and most commands need none of it
 
-    subjects = {each.subject for each in revisions}
-    keys = {line.drift_id.encode() for each in revisions for line in each.evidence}
+    subjects = {revision.subject for revision in revisions}
+    drift_keys = {line.drift_id.encode() for revision in revisions for line in revision.evidence}
     return Material.select(
         revisions,
-        [drift async for drift in _read(bootstrap, DRIFTS, Drift, keys=keys, holding=subjects)],
-        [deployment async for deployment in _read(bootstrap, DEPLOYMENTS, Deployment)],
-        [baseline async for baseline in _read(bootstrap, BASELINES, Baseline, holding=subjects)],
+        [drift async for drift in _read_contracts(bootstrap, DRIFTS, Drift, keys=drift_keys, texts=subjects)],
+        [deployment async for deployment in _read_contracts(bootstrap, DEPLOYMENTS, Deployment)],
+        [baseline async for baseline in _read_contracts(bootstrap, BASELINES, Baseline, texts=subjects)],
     )
 
 
-async def _read(
+async def _read_contracts(
     bootstrap: str,
     topic: str,
-    kind: type[Kind],
+    contract: type[Parsed],
     *,
     keys: Collection[bytes] = (),
-    holding: Collection[str] = (),
-) -> AsyncIterator[Kind]:
-    """The messages of one kind on a topic; only those with one of some keys or that hold one of some texts, if named."""
-    texts = [orjson.dumps(each) for each in holding]
-    async for message in read_all(bootstrap, topic):
+    texts: Collection[str] = (),
+) -> AsyncIterator[Parsed]:
+    """Yield the messages of one contract on a topic. With ``texts``, only those with one of the keys or texts."""
+    needles = [orjson.dumps(text) for text in texts]
+    async for message in read_topic(bootstrap, topic):
         value = message.value
-        # What is said of others is most of a busy topic, and is not worth to be read.
-        if value is None or (texts and message.key not in keys and not any(text in value for text in texts)):
+        # Most of a busy topic is about other subjects and not worth parsing.
+        if value is None or (needles and message.key not in keys and not any(needle in value for needle in needles)):
             continue
         with suppress(ValidationError):
-            yield kind.from_json(value)
+            yield contract.from_json(value)
 
 
-async def incidents_in(messages: AsyncIterable[RawMessage]) -> AsyncIterator[Incident]:
+async def parse_incidents(messages: AsyncIterable[RawMessage]) -> AsyncIterator[Incident]:
     """Yield the incidents in messages. Report messages that are not incidents on standard error and skip them."""
     async for message in messages:
         try:

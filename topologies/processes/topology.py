@@ -1,4 +1,4 @@
-"""The whole topology as one thing to start and stop: broker, topics and workers. Used by ``up`` and by the load tools."""
+"""The topology as one thing to start and stop: broker, topics and workers. Used by ``up`` and the load tools."""
 
 import asyncio
 import contextlib
@@ -8,96 +8,99 @@ from types import TracebackType
 from typing import Self
 
 from topologies.broker import EmbeddedBroker, create_topics
-from topologies.configuration import Configuration, write
-from topologies.errors import Failure
-from topologies.processes.worker_process import STOP_LIMIT_S, WorkerChild, worker_arguments
+from topologies.configuration import Configuration, write_configuration
+from topologies.errors import DriftwireError
+from topologies.processes.worker_process import STOP_TIMEOUT_S, WorkerProcess
 
 STEPS = ("detect", "correlate", "route")
 
 READY_TIMEOUT_S = 60.0
-"""Seconds for all workers to have their partitions."""
+"""Maximum seconds until all workers have their partitions."""
 
 STOP_WITHOUT_KAFKA_S = 1.0
-"""Seconds that workers get to stop when the broker has died."""
+"""Seconds for the workers to stop after the broker has stopped."""
 
 CONFIGURATION_NAME = "configuration.json"
 
 
 class Topology:
-    """Broker, topics and workers, as an async context manager: inside it all workers have their partitions.
+    """Broker, topics and workers, as an async context manager. Inside it all workers have their partitions.
 
-    Leaving stops the workers first, each after a last checkpoint, and the broker last. Workers that die are started
-    again; when one dies too often, or the broker does, :meth:`failed` raises.
+    The exit stops the workers first, after a last checkpoint, and then the broker. Workers that die are restarted. If
+    one dies too often or the broker stops, :meth:`wait_for_failure` raises.
 
     Parameters
     ----------
     configuration
-        Of broker and steps. With an embedded broker its port and replication factor are set to what that has.
-    data
-        The folder for the broker's messages and the workers' configuration.
+        Settings of the broker and the steps. The embedded broker overrides the address and the replication factor.
+    data_folder
+        Folder of the broker's messages and the workers' configuration.
     bootstrap
-        A Kafka that runs already; absent: the embedded one.
+        Address of an existing Kafka. Without it, the embedded broker is started.
     replay
-        Whether the only clock is that of the records.
-    workers
-        The steps to run, one worker each; a step may be named several times.
-    say
-        Is given each line of the workers and what happens to them; by default nobody is.
+        Whether the time of the records is the only clock.
+    steps
+        The steps to run, with one worker per item. A step may occur several times.
+    on_line
+        Called with each line of the workers and with what happens to them.
     port
-        Of the embedded broker; absent: the configuration's. 0 takes a free one.
+        Port of the embedded broker. 0 takes a free port. The default is that of the configuration.
     """
 
     def __init__(
         self,
         configuration: Configuration,
         *,
-        data: Path,
+        data_folder: Path,
         bootstrap: str | None = None,
         replay: bool = False,
-        workers: Sequence[str] = STEPS,
-        say: Callable[[str], None] | None = None,
+        steps: Sequence[str] = STEPS,
+        on_line: Callable[[str], None] | None = None,
         port: int | None = None,
     ) -> None:
-        self.workers: list[WorkerChild] = []
+        self.workers: list[WorkerProcess] = []
         self.broker: EmbeddedBroker | None = None
         self._configuration = configuration
-        self._data = data
+        self._data_folder = data_folder
         self._replay = replay
-        self._steps = workers
-        self._say = say or (lambda _: None)
+        self._steps = steps
+        self._on_line = on_line or (lambda _: None)
         self._tasks: list[asyncio.Task[None]] = []
         if bootstrap is None:
             settings = configuration.broker
             self.broker = EmbeddedBroker(
-                data, port=settings.port if port is None else port, heap_mib=settings.heap_mib, announce=self._say
+                data_folder,
+                port=settings.port if port is None else port,
+                heap_mib=settings.heap_mib,
+                announce=self._on_line,
             )
             kafka = configuration.kafka.model_copy(update={"replication_factor": 1})
             self._configuration = configuration.model_copy(update={"kafka": kafka})
         else:
-            self._configuration = configuration.at(bootstrap)
+            self._configuration = configuration.with_bootstrap(bootstrap)
 
     @property
     def configuration(self) -> Configuration:
-        """What the workers were given, the broker's address included."""
+        """The configuration of the workers, with the address of the broker."""
         return self._configuration
 
     @property
     def bootstrap(self) -> str:
-        """``host:port`` for clients; of an embedded broker once it has started."""
+        """``host:port`` for clients. Valid once an embedded broker has started."""
         return self._configuration.kafka.bootstrap
 
     async def start(self) -> None:
-        """Start everything, and return when every worker has its partitions.
+        """Start broker and workers, and return when all workers have their partitions.
 
         Raises
         ------
-        Failure
-            In one line: what could not be started and why. Nothing is left running.
+        DriftwireError
+            In one line: what could not be started, and why. Everything else is stopped.
         """
         try:
             if self.broker is not None:
                 await self.broker.start()
-                self._configuration = self._configuration.at(self.broker.bootstrap)
+                self._configuration = self._configuration.with_bootstrap(self.broker.bootstrap)
             kafka = self._configuration.kafka
             await create_topics(kafka.bootstrap, kafka.records_partitions, kafka.replication_factor)
             self._start_workers()
@@ -107,9 +110,9 @@ class Topology:
             raise
 
     async def stop(self) -> None:
-        """Stop the workers, then the broker; what is not running does no harm."""
-        # Without Kafka there is nothing left to finish.
-        within_s = STOP_LIMIT_S if self.broker is None or self.broker.running else STOP_WITHOUT_KAFKA_S
+        """Stop the workers, then the broker. Ignore those that do not run."""
+        # Without Kafka a last checkpoint is impossible.
+        within_s = STOP_TIMEOUT_S if self.broker is None or self.broker.is_running else STOP_WITHOUT_KAFKA_S
         await asyncio.gather(*(worker.stop(within_s) for worker in self.workers))
         for task in self._tasks:
             task.cancel()
@@ -118,20 +121,20 @@ class Topology:
         if self.broker is not None:
             await self.broker.stop()
 
-    async def failed(self) -> None:
-        """Wait until a worker is given up or the broker dies.
+    async def wait_for_failure(self) -> None:
+        """Wait until a worker has died too often or the broker stops.
 
         Raises
         ------
-        Failure
-            The worker's last words, or the broker's.
+        DriftwireError
+            With the last lines of the worker, or the last line of the broker's log.
         """
         if not self._tasks:
-            await asyncio.Event().wait()  # a Kafka of somebody else and no workers: nothing here can fail
+            await asyncio.Event().wait()  # an existing Kafka and no workers: nothing can fail
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
-        raise Failure("a worker ended although nobody stopped it")
+        raise DriftwireError("a worker ended without being stopped: see its log lines above")
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -143,38 +146,39 @@ class Topology:
         await self.stop()
 
     def _start_workers(self) -> None:
-        file = self._write_configuration()
-        arguments = worker_arguments(file, replay=self._replay)
-        for position, step in enumerate(self._steps):
-            before = self._steps[:position].count(step)
-            name = f"{step}-{before + 1}" if before else step
-            self.workers.append(WorkerChild(name, step, arguments, self._say))
+        arguments = ["--config", str(self._write_configuration()), *(["--replay"] if self._replay else [])]
+        for index, step in enumerate(self._steps):
+            earlier = self._steps[:index].count(step)
+            name = f"{step}-{earlier + 1}" if earlier else step
+            self.workers.append(WorkerProcess(name, step, arguments, self._on_line))
         self._tasks = [asyncio.create_task(worker.run()) for worker in self.workers]
         if self.broker is not None:
-            self._tasks.append(asyncio.create_task(self.broker.died()))
+            self._tasks.append(asyncio.create_task(self.broker.wait_for_failure()))
 
     def _write_configuration(self) -> Path:
-        file = self._data / CONFIGURATION_NAME
+        file = self._data_folder / CONFIGURATION_NAME
         try:
-            self._data.mkdir(parents=True, exist_ok=True)
-            write(self._configuration, file)
+            self._data_folder.mkdir(parents=True, exist_ok=True)
+            write_configuration(self._configuration, file)
         except OSError as error:
-            raise Failure(f"cannot write to the data folder {self._data}: {error.strerror}") from error
+            raise DriftwireError(f"cannot write to the data folder {self._data_folder}: {error.strerror}") from error
         return file
 
     async def _wait_until_ready(self) -> None:
         ready = asyncio.gather(*(worker.ready.wait() for worker in self.workers))
-        failed = asyncio.create_task(self.failed())
+        failure = asyncio.create_task(self.wait_for_failure())
         try:
             async with asyncio.timeout(READY_TIMEOUT_S):
-                await asyncio.wait((ready, failed), return_when=asyncio.FIRST_COMPLETED)
-            if failed.done():
-                await failed
+                await asyncio.wait((ready, failure), return_when=asyncio.FIRST_COMPLETED)
+            if failure.done():
+                await failure
         except TimeoutError as error:
             slow = ", ".join(worker.name for worker in self.workers if not worker.ready.is_set())
-            raise Failure(f"no partitions for {slow} within {READY_TIMEOUT_S:.0f} s: is Kafka healthy?") from error
+            raise DriftwireError(
+                f"no partitions for {slow} within {READY_TIMEOUT_S:.0f} s: check that Kafka is healthy"
+            ) from error
         finally:
-            for pending in (ready, failed):
+            for pending in (ready, failure):
                 pending.cancel()
-                with contextlib.suppress(asyncio.CancelledError, Failure):
+                with contextlib.suppress(asyncio.CancelledError, DriftwireError):
                     await pending

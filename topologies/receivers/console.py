@@ -1,4 +1,4 @@
-"""The console: incident cards on the standard output of the worker. What a laptop and a demo need, and nothing else."""
+"""The console receiver: incident cards on the standard output of the worker, for laptops and demos."""
 
 from collections.abc import Callable
 from typing import TextIO
@@ -8,12 +8,12 @@ from topologies.console import print_card
 
 
 class ConsoleReceiver:
-    """Prints each incident as a card: in colours on a terminal, as plain text anywhere else.
+    """Receiver that prints each incident as a card, in colours on a terminal and as plain text elsewhere.
 
     Parameters
     ----------
     stream
-        Where to.
+        The output stream.
     clock
         The wall clock, in Unix seconds.
     """
@@ -27,5 +27,5 @@ class ConsoleReceiver:
         try:
             print_card(dispatch.incident, self._stream)
         except (OSError, ValueError) as error:  # a closed pipe, or a closed file
-            return Delivery("failed", f"the console cannot be written to ({type(error).__name__})", 1)
+            return Delivery("failed", f"cannot write to the console ({type(error).__name__})", 1)
         return Delivery("sent", dispatch.reason, 1, sent_at=int(self._clock() * 1000))

@@ -1,11 +1,11 @@
-"""The exact runtime: partitions, checkpoints in transactions, Faust in batches, logs.
+"""The exactly-once runtime: partitions, checkpoints in transactions, Faust in batches, logs.
 
-The only room that imports Faust. May import configuration.
+The only room that imports Faust, besides the three topologies that it builds. May import configuration and kafka.
 """
 
-from topologies.runtime.application import application
-from topologies.runtime.checkpoint import read_to_end
-from topologies.runtime.run_worker import run_worker
-from topologies.runtime.wiring import Wiring
+from topologies.runtime.application import build_application
+from topologies.runtime.checkpoint import read_checkpoint
+from topologies.runtime.faust_worker import run_worker
+from topologies.runtime.topology_spec import TopologySpec
 
-__all__ = ["Wiring", "application", "read_to_end", "run_worker"]
+__all__ = ["TopologySpec", "build_application", "read_checkpoint", "run_worker"]

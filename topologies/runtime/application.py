@@ -1,40 +1,40 @@
-"""The Faust application of a step, with the settings that exact steps need, and the runtime attached to it."""
+"""The Faust application of a step: the settings that exactly-once processing needs, and the runtime attached to it."""
 
 import time
 
 import faust
 
 from topologies.configuration import KafkaSettings
-from topologies.runtime.faust_transport import BATCHES_BUFFERED_MAX, RECORDS_A_FETCH_MAX, ReadCommittedTransport
+from topologies.runtime.faust_transport import BATCHES_BUFFERED_MAX, RECORDS_PER_FETCH_MAX, ReadCommittedTransport
 from topologies.runtime.runtime import StepRuntime
-from topologies.runtime.wiring import Wiring
+from topologies.runtime.topology_spec import TopologySpec
 
 NEVER_S = 1e9
-"""Seconds: Faust commits nothing, the runtime's transactions do."""
+"""Commit interval of Faust in seconds. The runtime commits offsets in its own transactions."""
 
 FETCH_BYTES_MAX = 4 * 1024 * 1024
-"""Bytes of one partition that a fetch may bring; a single larger message comes all the same."""
+"""Maximum bytes of one partition in a fetch. A single larger message is fetched anyway."""
 
 
 class _Application(faust.App):
     def _create_directories(self) -> None:
-        """Nothing: a worker keeps nothing on its disk."""
+        """Create nothing: a worker stores nothing on disk."""
 
 
-def application(wiring: Wiring, kafka: KafkaSettings, *, replay: bool) -> faust.App:
-    """The application of one step.
+def build_application(spec: TopologySpec, kafka: KafkaSettings, *, replay: bool) -> faust.App:
+    """Build the application of one step.
 
     Parameters
     ----------
-    wiring
-        The step.
+    spec
+        The topology of the step.
     kafka
-        Where the cluster is, and how to be a member of it.
+        Address of the cluster, and how the step uses it.
     replay
-        Whether the only clock is that of the records.
+        Whether the time of the records is the only clock.
     """
     app = _Application(
-        f"{kafka.app_id}-{wiring.name}",
+        f"{kafka.app_id}-{spec.name}",
         broker=f"kafka://{kafka.bootstrap}",
         ConsumerScheduler="topologies.runtime.faust_transport:BatchScheduler",
         store="memory://",
@@ -48,7 +48,7 @@ def application(wiring: Wiring, kafka: KafkaSettings, *, replay: bool) -> faust.
         stream_buffer_maxsize=BATCHES_BUFFERED_MAX,
         consumer_max_fetch_size=FETCH_BYTES_MAX,
         consumer_auto_offset_reset="earliest",
-        broker_max_poll_records=RECORDS_A_FETCH_MAX,
+        broker_max_poll_records=RECORDS_PER_FETCH_MAX,
         broker_session_timeout=kafka.session_timeout_s,
         broker_heartbeat_interval=kafka.session_timeout_s / 3,
         broker_rebalance_timeout=kafka.session_timeout_s,
@@ -57,7 +57,7 @@ def application(wiring: Wiring, kafka: KafkaSettings, *, replay: bool) -> faust.
     app.transport = ReadCommittedTransport(app.conf.broker_consumer, app)
     StepRuntime(
         app,
-        wiring,
+        spec,
         bootstrap=kafka.bootstrap,
         checkpoint_interval_s=kafka.checkpoint_interval_s,
         clock=None if replay else time.time,

@@ -1,7 +1,10 @@
 """The checkpoint: outputs, changed state and input offsets of one partition, in one Kafka transaction.
 
-Either all of it happened or none of it did, whoever dies when. Opening a :class:`Checkpoints` fences any older owner
-of the partition: what that one still tries to commit is refused by the broker.
+Atomic: a crash at any point leaves either all of it or none. Opening :class:`Checkpoints` fences an older owner of the
+partition: the broker refuses what that one still tries to commit.
+
+A state is a set of parts, each a key and bytes (see ``pipeline/codec.py``). A part is one message of the compacted
+checkpoint topic, and so are the input offsets. Next: ``partition.py``, which decides what a checkpoint holds.
 """
 
 import asyncio
@@ -9,46 +12,47 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import orjson
-from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+from aiokafka import AIOKafkaProducer, TopicPartition
 
 from pipeline.step import Output
 from schemas.topics import checkpoints_topic
+from topologies.kafka import committed_consumer, read_to_end
 
 TRANSACTION_TIMEOUT_MS = 20_000
-"""Milliseconds after which the broker gives up a transaction whose owner is gone."""
+"""Milliseconds after which the broker aborts the transaction of an owner that is gone."""
 
 REQUEST_BYTES_MAX = 16 * 1024 * 1024
-"""Bytes of one message at most: the largest that a dead letter of the largest record needs."""
+"""Maximum bytes of a message: the size of a dead letter of the largest record."""
 
-STATE_BYTES_MAX = 1_000_000
-"""Bytes of one part of a state at most: under the broker's limit for the checkpoint topic."""
+PART_BYTES_MAX = 1_000_000
+"""Maximum bytes of a part of a state: below the broker's limit for the checkpoint topic."""
 
 CLOSE_TIMEOUT_S = 5.0
-"""Seconds that a producer gets to close."""
+"""Maximum seconds to close the producer."""
 
 _OFFSETS_KEY = b"\x00offsets"
-"""No part of a state has this key: a state's keys are texts without NUL."""
+"""Key of the offsets. No part of a state has it."""
 
 
 class Checkpoints:
-    """The checkpoints of one step and partition, for the time of one assignment.
+    """The checkpoints of one step and partition during one assignment.
 
     Parameters
     ----------
     bootstrap
-        ``HOST:PORT`` of the cluster, or several with commas.
+        ``HOST:PORT`` of the cluster, or several separated by commas.
     group
-        The consumer group whose offsets a checkpoint commits; also what names the transactions.
+        Consumer group whose offsets a checkpoint commits, and prefix of the transactional id.
     step
-        The step's name, which names its checkpoint topic.
+        Name of the step, which determines the checkpoint topic.
     partition
-        The partition of the input, and of the checkpoint topic.
+        Partition of the input and of the checkpoint topic.
     """
 
     def __init__(self, bootstrap: str, group: str, step: str, partition: int) -> None:
         self._bootstrap = bootstrap
         self._group = group
-        self._topic = checkpoints_topic(step)
+        self._step = step
         self._partition = partition
         self._producer = AIOKafkaProducer(
             bootstrap_servers=bootstrap,
@@ -59,17 +63,9 @@ class Checkpoints:
         )
 
     async def open(self) -> tuple[dict[bytes, bytes], dict[str, int]]:
-        """Fence any older owner, and read what the last checkpoint left.
-
-        Returns
-        -------
-        tuple
-            The state's parts by key, and the last offset used by input topic.
-        """
+        """Fence an older owner, and return its last checkpoint as :func:`read_checkpoint` does."""
         await self._producer.start()
-        parts = await read_to_end(self._bootstrap, TopicPartition(self._topic, self._partition))
-        offsets = orjson.loads(parts.pop(_OFFSETS_KEY, b"{}"))
-        return parts, offsets
+        return await read_checkpoint(self._bootstrap, self._step, self._partition)
 
     async def commit(
         self,
@@ -78,10 +74,25 @@ class Checkpoints:
         offsets: Mapping[str, int],
         inputs: Mapping[str, int],
     ) -> None:
-        """Write all in one transaction.
+        """Write a checkpoint in one transaction.
 
-        ``offsets`` are the last offsets used by topic, control topics too; ``inputs`` are those that the group
-        commits.
+        Parameters
+        ----------
+        outputs
+            Messages for other topics.
+        state
+            Changed parts by key; None deletes a part.
+        offsets
+            Last used offset by topic, control topics included.
+        inputs
+            The offsets among them that the consumer group commits.
+
+        Raises
+        ------
+        ValueError
+            If a part is larger than :data:`PART_BYTES_MAX`.
+        KafkaError
+            If the broker refuses the transaction. ``ProducerFenced``: another worker owns the partition.
         """
         await self._producer.begin_transaction()
         await self._send_outputs(outputs)
@@ -91,7 +102,7 @@ class Checkpoints:
         await self._producer.commit_transaction()
 
     async def close(self) -> None:
-        """Close the producer; what is not committed by now never happened."""
+        """Close the producer. A transaction that is not committed is discarded."""
         try:
             await asyncio.wait_for(self._producer.stop(), CLOSE_TIMEOUT_S)
         except TimeoutError:
@@ -102,16 +113,17 @@ class Checkpoints:
             await self._send(output.topic, output.key, output.value, output.partition or 0)
 
     async def _send_state(self, state: Iterable[tuple[bytes, bytes | None]], offsets: Mapping[str, int]) -> None:
+        topic = checkpoints_topic(self._step)
         for key, value in state:
-            if value is not None and len(value) > STATE_BYTES_MAX:
-                raise ValueError(f"the part {key!r} of a state has {len(value)} bytes, more than {STATE_BYTES_MAX}")
-            await self._send(self._topic, key, value, self._partition)
-        await self._send(self._topic, _OFFSETS_KEY, orjson.dumps(dict(offsets)), self._partition)
+            if value is not None and len(value) > PART_BYTES_MAX:
+                raise ValueError(f"the part {key!r} of a state has {len(value)} bytes, more than {PART_BYTES_MAX}")
+            await self._send(topic, key, value, self._partition)
+        await self._send(topic, _OFFSETS_KEY, orjson.dumps(dict(offsets)), self._partition)
 
     async def _send(self, topic: str, key: bytes | None, value: bytes | None, partition: int) -> None:
-        sent = await self._producer.send(topic, key=key, value=value, partition=partition)
-        # The transaction's end tells of a failure; what each message has to say of it would only be logged.
-        sent.add_done_callback(_hear)
+        delivery = await self._producer.send(topic, key=key, value=value, partition=partition)
+        # The end of the transaction reports a failure. Without this, asyncio would also log it for every message.
+        delivery.add_done_callback(_mark_error_retrieved)
 
     async def _send_offsets(self, inputs: Mapping[str, int]) -> None:
         await self._producer.send_offsets_to_transaction(
@@ -119,49 +131,49 @@ class Checkpoints:
         )
 
 
-def _hear(sent: asyncio.Future[Any]) -> None:
-    if not sent.cancelled():
-        sent.exception()
-
-
-async def read_to_end(bootstrap: str, partition: TopicPartition) -> dict[bytes, bytes]:
-    """The newest committed value by key of one compacted partition."""
-    found: dict[bytes, bytes] = {}
-    async with AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, isolation_level="read_committed", auto_offset_reset="earliest"
-    ) as consumer:
-        consumer.assign([partition])
-        await consumer.seek_to_beginning(partition)
-        end = (await consumer.end_offsets([partition]))[partition]
-        while await consumer.position(partition) < end:
-            for records in (await consumer.getmany(timeout_ms=200)).values():
-                for record in records:
-                    if record.value is None:
-                        found.pop(record.key, None)
-                    else:
-                        found[record.key] = record.value
-    return found
-
-
-async def first_available(bootstrap: str, partition: TopicPartition, offset: int) -> tuple[int, int | None]:
-    """What a reader that wants ``offset`` can have.
+async def read_checkpoint(bootstrap: str, step: str, partition: int) -> tuple[dict[bytes, bytes], dict[str, int]]:
+    """Read the last committed checkpoint of a partition.
 
     Returns
     -------
     tuple
-        The beginning of the partition's log, and the first offset at or after ``offset`` that holds a committed
-        message; None where there is none yet. Control records and compaction leave holes that hold nothing.
+        The parts of the state by key, and the last used offset by topic.
     """
-    async with AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, isolation_level="read_committed", auto_offset_reset="earliest"
-    ) as consumer:
+    source = TopicPartition(checkpoints_topic(step), partition)
+    parts: dict[bytes, bytes] = {}
+    async with committed_consumer(bootstrap) as consumer:
+        consumer.assign([source])
+        async for record in read_to_end(consumer, [source]):
+            if record.value is None:
+                parts.pop(record.key, None)
+            else:
+                parts[record.key] = record.value
+    offsets = orjson.loads(parts.pop(_OFFSETS_KEY, b"{}"))
+    return parts, offsets
+
+
+async def find_available_offset(bootstrap: str, partition: TopicPartition, offset: int) -> tuple[int, int | None]:
+    """Find the first committed message at or after an offset.
+
+    Returns
+    -------
+    tuple
+        The first offset of the partition's log, and the offset of the message, or None if there is none yet.
+        Transaction markers and compaction leave offsets without a message.
+    """
+    async with committed_consumer(bootstrap) as consumer:
         consumer.assign([partition])
-        beginning = (await consumer.beginning_offsets([partition]))[partition]
-        end = (await consumer.end_offsets([partition]))[partition]
-        position = max(offset, beginning)
+        log_start = (await consumer.beginning_offsets([partition]))[partition]
+        log_end = (await consumer.end_offsets([partition]))[partition]
+        position = max(offset, log_start)
         consumer.seek(partition, position)
-        while position < end:
+        while position < log_end:
             for records in (await consumer.getmany(timeout_ms=200, max_records=1)).values():
-                return beginning, int(records[0].offset)
+                return log_start, int(records[0].offset)
             position = await consumer.position(partition)
-    return beginning, None
+    return log_start, None
+
+
+def _mark_error_retrieved(delivery: asyncio.Future[Any]) -> None:
+    if not delivery.cancelled():
+        delivery.exception()

@@ -1,7 +1,7 @@
-"""Faust in whole batches: one event is everything that a fetch brought of one partition, undecoded.
+"""A Faust transport with one event per batch: the undecoded messages of one partition in one fetch.
 
-One event at a time costs Faust more than our detectors do; a batch an event costs it nothing. The consumer reads
-committed messages only, and assigns equally partitioned topics together (range), so that a step with several
+One event per message would cost more time in Faust than in the detectors. The consumer reads committed messages only.
+It assigns topics with the same number of partitions together (range assignment), so that a step with several
 one-partition inputs gets all of them or none.
 """
 
@@ -16,17 +16,17 @@ from faust.transport.utils import DefaultSchedulingStrategy, TopicIndexMap
 from faust.types import TP
 
 BATCHES_BUFFERED_MAX = 8
-"""Fetched batches that wait for the agent: what bounds the memory of a worker."""
+"""Maximum fetched batches that wait for the agent. It limits the memory of a worker."""
 
-RECORDS_A_FETCH_MAX = 2_000
-"""Records of one fetch, over all partitions."""
+RECORDS_PER_FETCH_MAX = 2_000
+"""Maximum records of one fetch over all partitions."""
 
 FETCH_WAIT_MAX_MS = 250
-"""Milliseconds that the broker may hold a fetch with nothing to give."""
+"""Maximum milliseconds for which the broker holds a fetch without messages."""
 
 
-class Batch:
-    """What a fetch brought of one partition, in the clothes of one Kafka record for Faust."""
+class FetchedBatch:
+    """The records of one partition in one fetch, presented to Faust as a single Kafka record."""
 
     __slots__ = ("offset", "partition", "timestamp", "timestamp_type", "topic", "value")
 
@@ -47,19 +47,19 @@ class Batch:
 
 
 class BatchScheduler(DefaultSchedulingStrategy):
-    """Hands every partition's records over as one :class:`Batch`."""
+    """Scheduler that passes on the records of a partition as one :class:`FetchedBatch`."""
 
     @classmethod
     def map_from_records(cls, records: Mapping[TP, list[Any]]) -> TopicIndexMap:
-        """Fold each partition's records into one."""
-        return super().map_from_records({tp: [Batch(found)] for tp, found in records.items() if found})
+        """Return one batch per partition."""
+        return super().map_from_records({tp: [FetchedBatch(fetched)] for tp, fetched in records.items() if fetched})
 
 
 class BatchSchema(faust.Schema[Any, Any]):
-    """Leaves decoding to the step: the value of an event is the list of records."""
+    """Schema without decoding, which is the business of the step. The value of an event is the list of records."""
 
     def compile(self, app: Any, **_: Any) -> Callable[..., Awaitable[Any]]:
-        """The decoder that Faust calls for each message."""
+        """Return the decoder that Faust calls per message."""
 
         async def decode(message: Any, **_: Any) -> Any:
             return app.create_event(None, message.value, {}, message)
@@ -98,6 +98,6 @@ class _ReadCommittedConsumer(Consumer):
 
 
 class ReadCommittedTransport(Transport):
-    """Faust's Kafka transport, reading committed messages only."""
+    """Kafka transport of Faust that reads committed messages only."""
 
     Consumer = _ReadCommittedConsumer

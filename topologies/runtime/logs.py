@@ -1,4 +1,4 @@
-"""The log of a worker: standard error, one line an event, times in UTC, and no flood when Kafka is away."""
+"""The log of a worker: standard error, one line per event, times in UTC, and few lines while Kafka is unavailable."""
 
 import logging
 import sys
@@ -7,28 +7,28 @@ from collections.abc import Callable
 
 from aiokafka.errors import KafkaError
 
-LIBRARIES = ("faust", "mode", "aiokafka")
-"""Loggers of which only warnings are shown, and each kind of line once an interval."""
+LIBRARY_LOGGERS = ("faust", "mode", "aiokafka")
+"""Loggers whose warnings alone are shown, and whose repeated lines are shown once per interval."""
 
-CHATTY = ("topologies.runtime.faust_transport",)
-"""Our own whose lines are Faust's: services that tell of every start and stop."""
+VERBOSE_LOGGERS = ("topologies.runtime.faust_transport",)
+"""Loggers of our modules through which Faust logs every start and stop. Only their warnings are shown."""
 
 REPEAT_INTERVAL_S = 30.0
-"""Seconds before a line of the same kind is shown again; aiokafka alone writes forty a second while Kafka is away."""
+"""Seconds until a line of the same kind is shown again. While Kafka is unavailable, aiokafka writes forty per second."""
 
-KINDS_MAX = 1_000
-"""Kinds of lines that are remembered; beyond, all are forgotten and may be shown once more."""
+LINE_KINDS_MAX = 1_000
+"""Maximum kinds of lines that are remembered. Beyond it all are forgotten, and may be shown again."""
 
 
-class Throttle(logging.Filter):
-    """Lets a library's line through once an interval, and says how many like it were left out meanwhile.
+class RepeatFilter(logging.Filter):
+    """Shows a line of a library once per interval, with the number of lines of its kind dropped since.
 
-    Lines are alike when their logger, level and text before the values are put in are the same.
+    Lines of one kind have the same logger, level and format string.
 
     >>> clock = iter([0.0, 1.0, 31.0])
-    >>> throttle = Throttle(lambda: next(clock))
+    >>> repeat_filter = RepeatFilter(lambda: next(clock))
     >>> records = [logging.LogRecord("aiokafka", 40, "", 0, "no node %s", (number,), None) for number in range(3)]
-    >>> [throttle.filter(record) for record in records], records[2].getMessage()
+    >>> [repeat_filter.filter(record) for record in records], records[2].getMessage()
     ([True, False, True], 'no node 2 (and 1 more like it)')
     """
 
@@ -38,30 +38,30 @@ class Throttle(logging.Filter):
         self._shown: dict[tuple[str, int, str], tuple[float, int]] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
-        if record.name.partition(".")[0] not in LIBRARIES:
+        if record.name.partition(".")[0] not in LIBRARY_LOGGERS:
             return True
         now = self._clock()
-        kind = (record.name, record.levelno, str(record.msg))
-        at, left_out = self._shown.get(kind, (-REPEAT_INTERVAL_S, 0))
-        if now - at < REPEAT_INTERVAL_S:
-            self._shown[kind] = (at, left_out + 1)
+        line_kind = (record.name, record.levelno, str(record.msg))
+        shown_at, dropped = self._shown.get(line_kind, (-REPEAT_INTERVAL_S, 0))
+        if now - shown_at < REPEAT_INTERVAL_S:
+            self._shown[line_kind] = (shown_at, dropped + 1)
             return False
-        if len(self._shown) >= KINDS_MAX:
+        if len(self._shown) >= LINE_KINDS_MAX:
             self._shown.clear()
-        self._shown[kind] = (now, 0)
-        if left_out:
-            record.msg, record.args = f"{record.getMessage()} (and {left_out} more like it)", None
+        self._shown[line_kind] = (now, 0)
+        if dropped:
+            record.msg, record.args = f"{record.getMessage()} (and {dropped} more like it)", None
         return True
 
 
-class TriedAgain(logging.Filter):
-    """Leaves out what aiokafka says of a write that it tries again: a checkpoint that fails for good is told by the runtime.
+class RetryFilter(logging.Filter):
+    """Drops the lines of aiokafka about a write that it retries. The runtime logs a checkpoint that fails.
 
-    Kafka answers the first writes of a transaction so, as a matter of course, while it still ends the one before.
+    The first writes of a transaction are often retried, because Kafka is still ending the transaction before.
 
-    >>> words = ("Got error produce response on topic-partition %s, retrying. Error: %s", "Could not send %s because %s")
-    >>> records = [logging.LogRecord("aiokafka.producer.sender", 30, "", 0, text, (1, 2), None) for text in words]
-    >>> [TriedAgain().filter(record) for record in records]
+    >>> formats = ("Got error produce response on topic-partition %s, retrying. Error: %s", "Could not send %s because %s")
+    >>> records = [logging.LogRecord("aiokafka.producer.sender", 30, "", 0, text, (1, 2), None) for text in formats]
+    >>> [RetryFilter().filter(record) for record in records]
     [False, True]
     """
 
@@ -69,25 +69,25 @@ class TriedAgain(logging.Filter):
         return not (record.name == "aiokafka.producer.sender" and ", retrying." in str(record.msg))
 
 
-class HeardElsewhere(logging.Filter):
-    """Leaves out what asyncio says of futures inside aiokafka that nobody asked: what failed is told by who asked for it."""
+class UnretrievedErrorFilter(logging.Filter):
+    """Drops the lines of asyncio about futures of aiokafka whose error was never retrieved. Their caller logs the error."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
         return not (record.name == "asyncio" and isinstance(error, KafkaError))
 
 
-def set_up_logging() -> None:
-    """Log to standard error from now on, replacing what was set up before."""
-    stream = logging.StreamHandler(sys.stderr)
-    form = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
-    form.converter = _utc
-    stream.setFormatter(form)
-    stream.addFilter(TriedAgain())
-    stream.addFilter(Throttle(time.monotonic))
-    stream.addFilter(HeardElsewhere())
-    logging.basicConfig(level=logging.INFO, handlers=[stream], force=True)
-    for name in (*LIBRARIES, *CHATTY):
+def configure_logging() -> None:
+    """Log to standard error, replacing any earlier configuration."""
+    handler = logging.StreamHandler(sys.stderr)
+    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
+    formatter.converter = _utc
+    handler.setFormatter(formatter)
+    handler.addFilter(RetryFilter())
+    handler.addFilter(RepeatFilter(time.monotonic))
+    handler.addFilter(UnretrievedErrorFilter())
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    for name in (*LIBRARY_LOGGERS, *VERBOSE_LOGGERS):
         logging.getLogger(name).setLevel(logging.WARNING)
 
 

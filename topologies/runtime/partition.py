@@ -1,4 +1,8 @@
-"""The owner: one partition of one step for the time of one assignment, its state and what waits to be written."""
+"""The partition worker: one partition of one step during one assignment, with its state and its pending outputs.
+
+It decides what a checkpoint holds: the outputs since the last one, the parts of the state that changed, and the last
+offset used of every topic. ``checkpoint.py`` writes it. Next: ``runtime.py``, which decides when.
+"""
 
 import asyncio
 import contextlib
@@ -10,60 +14,72 @@ from aiokafka import TopicPartition
 from pipeline.dead_letters import dead_letter
 from pipeline.step import Input, Output
 from schemas.topics import DEAD_LETTERS
-from topologies.runtime.checkpoint import Checkpoints, first_available
-from topologies.runtime.wiring import Wiring
+from topologies.runtime.checkpoint import Checkpoints, find_available_offset
+from topologies.runtime.topology_spec import TopologySpec
 
 logger = logging.getLogger("driftwire")
 
 
-class Owner:
-    """Live state is valid for one assignment: it is restored at its start and dropped at its end.
+class PartitionWorker:
+    """Runs a step on one partition. Its state is restored at the start of the assignment and dropped at its end.
 
-    ``lock`` is held by whoever touches the step; ``opened`` is set when the state is restored, or never will be.
+    Attributes
+    ----------
+    partition
+        The partition.
+    lock
+        Must be held while the step is used.
+    opened
+        Set when the state is restored, or never will be.
+    is_dirty
+        Whether something waits for a checkpoint.
+    is_urgent
+        Whether an output waits that should not wait for the checkpoint interval.
+    pending_output_bytes
+        Bytes of the outputs that wait for a checkpoint.
     """
 
-    def __init__(self, wiring: Wiring, bootstrap: str, group: str, partition: int) -> None:
+    def __init__(self, spec: TopologySpec, bootstrap: str, group: str, partition: int) -> None:
         self.partition = partition
         self.lock = asyncio.Lock()
         self.opened = asyncio.Event()
-        self._closed = False
-        self.dirty = False
-        self.urgent = False
-        self.output_bytes = 0
-        self._wiring = wiring
+        self.is_dirty = False
+        self.is_urgent = False
+        self.pending_output_bytes = 0
+        self._spec = spec
         self._bootstrap = bootstrap
-        self._step = wiring.make(partition)
-        self._checkpoints = Checkpoints(bootstrap, group, wiring.name, partition)
+        self._step = spec.make_step(partition)
+        self._checkpoints = Checkpoints(bootstrap, group, spec.name, partition)
         self._offsets: dict[str, int] = {}
-        self._following: set[str] = set()
+        self._continued_topics: set[str] = set()
         self._outputs: list[Output] = []
+        self._closed = False
 
     def is_closed(self) -> bool:
-        """Whether the partition was let go of."""
+        """Whether the partition was closed or abandoned."""
         return self._closed
 
-    @property
     def is_open(self) -> bool:
-        """Whether the state is restored and the partition still ours."""
+        """Whether the state is restored and the partition is not closed."""
         return self.opened.is_set() and not self._closed
 
     async def open(self, controls: Sequence[Input]) -> None:
-        """Fence older owners and restore.
+        """Fence an older owner and restore the state.
 
-        The step is told all control messages first, because its state may name them; what comes out of those that it
-        was told before the checkpoint is known already.
+        The step gets all control messages first, because its state may refer to them. Outputs of those that the
+        checkpoint already covers are dropped, because they were written before.
         """
         try:
             async with self.lock:
                 parts, self._offsets = await self._checkpoints.open()
-                known = self._offsets.get(self._wiring.control_topic or "", -1)
+                covered = self._offsets.get(self._spec.control_topic or "", -1)
                 for message in controls:
-                    if message.offset > known:
+                    if message.offset > covered:
                         self.control(message)
                     else:
-                        self._told(message)
+                        self._apply_control(message)
                 for line in self._step.restore(parts.items()):
-                    logger.warning("%s: partition %d: %s", self._wiring.name, self.partition, line)
+                    logger.warning("%s: partition %d: %s", self._spec.name, self.partition, line)
         except BaseException:
             self._closed = True
             raise
@@ -71,86 +87,89 @@ class Owner:
             self.opened.set()
 
     def next_offset(self, topic: str) -> int:
-        """The offset that the next message of an input topic has, or a smaller one than it."""
+        """Return the smallest offset that the next message of an input topic can have."""
         return self._offsets.get(topic, -1) + 1
 
-    async def follows(self, topic: str, offset: int) -> bool:
-        """Whether a batch that begins at ``offset`` is what comes after the state, with nothing between them.
+    async def continues_at(self, topic: str, offset: int) -> bool:
+        """Whether a batch that begins at ``offset`` follows the state without a message in between.
 
-        Only the first batch of an assignment can be another: one that was fetched for an older assignment.
+        Only the first batch of an assignment can be a wrong one: it was fetched for an older assignment. If retention
+        deleted the messages in between, log how many, and have the step forget the evidence before the gap.
         """
         expected = self.next_offset(topic)
-        if topic not in self._following and offset > expected:
-            place = TopicPartition(topic, self.partition)
-            beginning, available = await first_available(self._bootstrap, place, expected)
+        if topic not in self._continued_topics and offset > expected:
+            source = TopicPartition(topic, self.partition)
+            log_start, available = await find_available_offset(self._bootstrap, source, expected)
             if available is not None and available < offset:
                 return False
-            if beginning > expected > 0:
+            if log_start > expected > 0:
                 logger.error(
-                    "%s: %s partition %d: retention has taken %d messages that were not read yet (offsets %d to %d); "
-                    "evidence starts anew behind them",
-                    self._wiring.name, topic, self.partition, beginning - expected, expected, beginning - 1,
-                )  # fmt: skip
+                    "%s: %s partition %d: retention deleted %d messages before they were read (offsets %d to %d); "
+                    "evidence is reset after the gap",
+                    self._spec.name,
+                    topic,
+                    self.partition,
+                    log_start - expected,
+                    expected,
+                    log_start - 1,
+                )
                 self._step.on_gap()
-        self._following.add(topic)
+        self._continued_topics.add(topic)
         return True
 
-    def unseen(self, topic: str, records: Sequence[Input]) -> Sequence[Input]:
-        """The records beyond the state."""
+    def new_records(self, topic: str, records: Sequence[Input]) -> Sequence[Input]:
+        """Return the records that the state does not contain yet."""
         last = self._offsets.get(topic, -1)
         if records[0].offset > last:
             return records
         return [record for record in records if record.offset > last]
 
-    def use(self, topic: str, records: Sequence[Input]) -> None:
-        """Give records of one input topic to the step."""
-        self._write(self._step.step(records))
+    def step(self, topic: str, records: Sequence[Input]) -> None:
+        """Give records of an input topic to the step."""
+        self._add_outputs(self._step.step(records))
         self._offsets[topic] = records[-1].offset
-        self.dirty = True
-        self.urgent |= self._wiring.deliver is not None
+        self.is_dirty = True
+        self.is_urgent |= self._spec.deliver is not None
 
-    def set_aside(self, topic: str, record: Input) -> None:
-        """Write a message that the step fails on to the dead letters, and go on behind it."""
-        self._write([dead_letter(self._wiring.name, record, "internal_error", "the step failed on this message")])
+    def skip(self, topic: str, record: Input) -> None:
+        """Dead-letter a message on which the step fails, and continue after it."""
+        self._add_outputs([self._internal_error(record)])
         self._offsets[topic] = record.offset
-        self.dirty = True
+        self.is_dirty = True
 
     def control(self, message: Input) -> None:
-        """Give a control message to the step, once. What is wrong with it is said by partition 0 alone."""
+        """Give a control message to the step, once. Only partition 0 writes its dead letters."""
         if message.offset <= self._offsets.get(message.topic, -1):
             return
-        outputs = self._told(message)
-        self._write([output for output in outputs if output.topic != DEAD_LETTERS or self.partition == 0])
+        outputs = self._apply_control(message)
+        self._add_outputs([output for output in outputs if output.topic != DEAD_LETTERS or self.partition == 0])
         self._offsets[message.topic] = message.offset
-        self.dirty = True
-
-    def _told(self, message: Input) -> list[Output]:
-        """What the step says to a control message. One that it fails on would fail for ever: it is set aside."""
-        try:
-            return self._step.control(message)
-        except Exception:
-            name = self._wiring.name
-            logger.exception("%s: a message of %s at offset %d is set aside", name, message.topic, message.offset)
-            return [dead_letter(name, message, "internal_error", "the step failed on this message")]
+        self.is_dirty = True
 
     def tick(self, wall_ms: int) -> None:
-        """Tell the step the wall clock."""
-        self._write(self._step.tick(wall_ms))
+        """Give the wall-clock time to the step."""
+        self._add_outputs(self._step.tick(wall_ms))
 
     async def commit(self) -> None:
         """Deliver what must be delivered, then write outputs, state and offsets in one transaction."""
-        if not self.dirty:
+        if not self.is_dirty:
             return
-        if self._wiring.deliver is not None:
-            self._write(await self._wiring.deliver(self._step))
-        inputs = {topic: offset for topic, offset in self._offsets.items() if topic in self._wiring.topics}
+        if self._spec.deliver is not None:
+            self._add_outputs(await self._spec.deliver(self._step))
+        inputs = {topic: offset for topic, offset in self._offsets.items() if topic in self._spec.topics}
         await self._checkpoints.commit(self._outputs, self._step.changed(), self._offsets, inputs)
         self._outputs = []
-        self.output_bytes = 0
-        self.dirty = self.urgent = False
+        self.pending_output_bytes = 0
+        self.is_dirty = self.is_urgent = False
 
     async def close(self, *, within_s: float) -> None:
-        """Write a last checkpoint if that can be done in time, and let go of the partition."""
+        """Write a last checkpoint if there is time for it, and close the partition.
+
+        Raises
+        ------
+        TimeoutError
+            If the checkpoint takes longer than ``within_s``.
+        """
         try:
             async with asyncio.timeout(within_s):
                 await self.opened.wait()
@@ -163,21 +182,37 @@ class Owner:
             await self._checkpoints.close()
 
     def abandon(self) -> None:
-        """Let go without a checkpoint: what is not committed never happened."""
+        """Close the partition without a checkpoint. What is not committed is discarded."""
         self._closed = True
         self.opened.set()
 
-    async def release(self) -> None:
-        """Close the connection of an abandoned partition, whatever state it is in."""
+    async def disconnect(self) -> None:
+        """Close the connection of an abandoned partition, and ignore errors."""
         with contextlib.suppress(Exception):
             await self._checkpoints.close()
 
-    def _write(self, outputs: Sequence[Output]) -> None:
+    def _apply_control(self, message: Input) -> list[Output]:
+        """Give a control message to the step. A message on which the step fails would fail again: dead-letter it."""
+        try:
+            return self._step.control(message)
+        except Exception:
+            logger.exception(
+                "%s: failed on the message of %s at offset %d; it goes to the dead letters",
+                self._spec.name,
+                message.topic,
+                message.offset,
+            )
+            return [self._internal_error(message)]
+
+    def _internal_error(self, message: Input) -> Output:
+        return dead_letter(self._spec.name, message, "internal_error", "the step failed on this message")
+
+    def _add_outputs(self, outputs: Sequence[Output]) -> None:
         if not outputs:
             return
-        self.dirty = True
+        self.is_dirty = True
         self._outputs.extend(outputs)
         for output in outputs:
-            self.output_bytes += len(output.value or b"")
-            # Ticks have no key. Neither they nor dead letters are findings that somebody waits for.
-            self.urgent |= output.key is not None and output.topic != DEAD_LETTERS
+            self.pending_output_bytes += len(output.value or b"")
+            # Nobody waits for ticks, which have no key, nor for dead letters.
+            self.is_urgent |= output.key is not None and output.topic != DEAD_LETTERS

@@ -1,8 +1,16 @@
-"""The runtime of every step: a pure step on Kafka, exactly once.
+"""The runtime of every step: it runs a pure step on Kafka, exactly once.
 
-Each assigned partition has an owner: the step's state, and the transactions that write it. Batches go into the step;
-its outputs, its changed state and the input offsets come out in one transaction: soon after a finding, otherwise
-every few seconds. Whatever goes wrong in between, the partition is taken up again from its last checkpoint.
+Each assigned partition has a partition worker with the state of the step. Batches of messages go into the step. Its
+outputs, its changed state and the input offsets are written in one transaction: soon after a finding, otherwise every
+few seconds. After any failure the partition is restored from its last checkpoint.
+
+Where to read how a checkpoint is written and read, in this order:
+
+1. ``pipeline/step.py``: a step returns its changed parts (``changed``) and restores them (``restore``).
+2. ``pipeline/codec.py``: a part as bytes.
+3. ``checkpoint.py``: the transaction that writes parts, outputs and offsets, and the reader of the last one.
+4. ``partition.py``: what a checkpoint holds.
+5. This file: when one is written, and what happens after a failure.
 """
 
 import asyncio
@@ -19,259 +27,275 @@ from faust.types import TP
 from pipeline.step import Input
 from topologies.runtime.control import ControlReader
 from topologies.runtime.faust_transport import BatchSchema
-from topologies.runtime.partition import Owner
-from topologies.runtime.wiring import Wiring
+from topologies.runtime.partition import PartitionWorker
+from topologies.runtime.topology_spec import TopologySpec
 
-PACE_S = 0.1
-"""Seconds between looks at whether a checkpoint is due: the most that a finding waits for one."""
+CHECK_INTERVAL_S = 0.1
+"""Seconds between checks whether a checkpoint is due: the longest time that a finding waits for one."""
 
-TICK_S = 1.0
-"""Seconds between two tellings of the wall clock."""
+TICK_INTERVAL_S = 1.0
+"""Seconds between ticks of the wall clock."""
 
-OUTPUT_BYTES_MAX = 4 * 1024 * 1024
-"""Bytes of outputs that wait for a checkpoint; more force one."""
+PENDING_OUTPUT_BYTES_MAX = 4 * 1024 * 1024
+"""Maximum bytes of outputs that wait for a checkpoint. More force one."""
 
-REOPEN_PAUSE_S = 1.0
-"""Seconds before a partition is taken up again after a failure."""
+RESTORE_DELAY_S = 1.0
+"""Seconds from a failure until a partition is restored."""
 
-FENCED_PAUSE_S = 20.0
-"""Seconds before a partition that another worker took is taken up again if it is still assigned to this one: by then
-a worker that slept through its session has been told that nothing is."""
+FENCED_RESTORE_DELAY_S = 20.0
+"""Seconds until a partition that another worker took over is restored, if it is still assigned to this worker. By then
+a worker that was suspended longer than its session has received its new assignment."""
 
-LAST_CHECKPOINT_S = 3.0
-"""Seconds that the last checkpoint before a revocation or a stop may take."""
+LAST_CHECKPOINT_TIMEOUT_S = 3.0
+"""Maximum seconds for the last checkpoint before a revocation or a stop."""
 
 logger = logging.getLogger("driftwire")
 
 
 class StepRuntime:
-    """Drives one step in one worker.
+    """Runs one step in one worker process.
 
     Parameters
     ----------
     app
-        The Faust application; its id is the consumer group.
+        The Faust application. Its id is the consumer group.
+    spec
+        The topology of the step.
     bootstrap
         ``HOST:PORT`` of the cluster.
     checkpoint_interval_s
-        Seconds between checkpoints when there is no finding. A bigger value writes less and reads more again after
-        a crash.
+        Seconds between checkpoints while there is no finding. Higher values need fewer transactions but reread more
+        after a crash.
     clock
-        The wall clock in seconds, for ticks; None in a replay, whose only clock is the records'.
+        The wall clock in Unix seconds, for ticks. None in a replay, where the time of the records is the only clock.
     """
 
     def __init__(
         self,
         app: faust.App,
-        wiring: Wiring,
+        spec: TopologySpec,
         *,
         bootstrap: str,
         checkpoint_interval_s: float,
         clock: Callable[[], float] | None,
     ) -> None:
         self._app = app
-        self._wiring = wiring
+        self._spec = spec
         self._bootstrap = bootstrap
-        self._interval_s = checkpoint_interval_s
+        self._checkpoint_interval_s = checkpoint_interval_s
         self._clock = clock
-        self._owners: dict[int, Owner] = {}
+        self._partition_workers: dict[int, PartitionWorker] = {}
         self._assigned: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._careful_until: dict[tuple[str, int], int] = {}
-        self._poisoned: set[tuple[str, int, int]] = set()
-        self._control: ControlReader | None = None
-        self._said_ready = False
+        self._failed_until: dict[tuple[str, int], int] = {}
+        """Last offset of a batch on which the step failed, by topic and partition."""
+        self._failed_messages: set[tuple[str, int, int]] = set()
+        """Topic, partition and offset of messages on which the step failed alone."""
+        self._control_reader: ControlReader | None = None
+        self._is_ready_printed = False
 
     def attach(self) -> None:
-        """Register the agent and the life of partitions with the application."""
+        """Register the agent and the callbacks of assignments with the application."""
         self._app.on_partitions_assigned.connect(self._on_assigned)
         self._app.on_partitions_revoked.connect(self._on_revoked)
         self._app.on_before_shutdown.connect(self._on_shutdown)
-        topic = self._app.topic(*self._wiring.topics, schema=BatchSchema(), acks=False)
+        topic = self._app.topic(*self._spec.topics, schema=BatchSchema(), acks=False)
 
         async def agent(stream: Any) -> None:
             async for event in stream.noack().events():
-                await self._take(event.message.topic, event.message.partition, event.value)
+                await self._on_batch(event.message.topic, event.message.partition, event.value)
 
-        self._app.agent(topic, name=f"driftwire.{self._wiring.name}")(agent)
+        self._app.agent(topic, name=f"driftwire.{self._spec.name}")(agent)
 
     async def _on_assigned(self, _: Any, /, *changes: Any, **__: Any) -> None:
         assigned: set[TP] = changes[0]
-        if self._wiring.control_topic is not None and self._control is None:
-            self._control = ControlReader(self._bootstrap, self._wiring.control_topic, self._tell)
-            self._control.start()
-        partitions = {tp.partition for tp in assigned if tp.topic in self._wiring.topics}
+        if self._spec.control_topic is not None and self._control_reader is None:
+            self._control_reader = ControlReader(self._bootstrap, self._spec.control_topic, self._on_control)
+            self._control_reader.start()
+        partitions = {tp.partition for tp in assigned if tp.topic in self._spec.topics}
         self._assigned = partitions
-        for partition in sorted(partitions - self._owners.keys()):
-            self._own(partition)
+        for partition in sorted(partitions - self._partition_workers.keys()):
+            self._start_partition(partition)
         if not partitions:
-            self._say_ready("standby")
+            self._print_ready("standby")
 
     async def _on_revoked(self, _: Any, /, *changes: Any, **__: Any) -> None:
         revoked: set[TP] = changes[0]
-        partitions = {tp.partition for tp in revoked if tp.topic in self._wiring.topics}
+        partitions = {tp.partition for tp in revoked if tp.topic in self._spec.topics}
         self._assigned -= partitions
-        await self._let_go(partitions)
+        await self._close_partitions(partitions)
 
     async def _on_shutdown(self, *_: Any, **__: Any) -> None:
         self._assigned = set()
-        await self._let_go(set(self._owners))
-        if self._control is not None:
-            await self._control.stop()
+        await self._close_partitions(set(self._partition_workers))
+        if self._control_reader is not None:
+            await self._control_reader.stop()
 
-    async def _let_go(self, partitions: set[int]) -> None:
-        """Checkpoint what there is, within a limit, and forget it: live state is valid for one assignment."""
-        owners = [owner for partition in partitions if (owner := self._owners.pop(partition, None))]
-        closing = [owner.close(within_s=LAST_CHECKPOINT_S) for owner in owners]
-        for result in await asyncio.gather(*closing, return_exceptions=True):
+    async def _close_partitions(self, partitions: set[int]) -> None:
+        """Write a last checkpoint of each partition, within a limit, and drop its state."""
+        workers = [worker for partition in partitions if (worker := self._partition_workers.pop(partition, None))]
+        closing = [worker.close(within_s=LAST_CHECKPOINT_TIMEOUT_S) for worker in workers]
+        results = await asyncio.gather(*closing, return_exceptions=True)
+        for worker, result in zip(workers, results, strict=True):
             if isinstance(result, BaseException):
                 logger.warning(
-                    "%s: the last checkpoint of a partition did not happen (%s); its next owner takes it up from the one before",
-                    self._wiring.name, result,
-                )  # fmt: skip
+                    "%s: partition %d: the last checkpoint failed (%r); the next owner restores the one before",
+                    self._spec.name,
+                    worker.partition,
+                    result,
+                )
 
-    def _own(self, partition: int, *, after_s: float = 0.0, seek: bool = False) -> None:
-        owner = Owner(self._wiring, self._bootstrap, self._app.conf.id, partition)
-        self._owners[partition] = owner
-        self._spawn(self._live(owner, after_s, seek=seek))
+    def _start_partition(self, partition: int, *, delay_s: float = 0.0, seek: bool = False) -> None:
+        worker = PartitionWorker(self._spec, self._bootstrap, self._app.conf.id, partition)
+        self._partition_workers[partition] = worker
+        self._start_task(self._run_partition(worker, delay_s, seek=seek))
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start_task(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _live(self, owner: Owner, after_s: float, *, seek: bool) -> None:
-        """Open a partition, then pace its ticks and checkpoints until it is closed."""
-        await asyncio.sleep(after_s)
+    async def _run_partition(self, worker: PartitionWorker, delay_s: float, *, seek: bool) -> None:
+        """Open a partition, then tick and write checkpoints until it is closed."""
+        await asyncio.sleep(delay_s)
         try:
-            if not owner.is_closed():
-                await self._open(owner, seek=seek)
-                await self._pace(owner)
+            if not worker.is_closed():
+                await self._open_partition(worker, seek=seek)
+                await self._run_timers(worker)
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # noqa: BLE001 - whatever it was, the partition is taken up again or left
-            await self._fail(owner, error)
+        except Exception as error:  # noqa: BLE001 - after any error the partition is restored or left
+            self._on_failure(worker, error)
 
-    async def _open(self, owner: Owner, *, seek: bool) -> None:
-        await owner.open(await self._control.messages() if self._control else [])
-        if owner.is_closed():
-            await owner.release()
+    async def _open_partition(self, worker: PartitionWorker, *, seek: bool) -> None:
+        await worker.open(await self._control_reader.latest_messages() if self._control_reader else [])
+        if worker.is_closed():
+            await worker.disconnect()
             return
         if seek:
-            for topic in self._wiring.topics:
-                await self._seek(topic, owner)
-        if all(other.is_open for other in self._owners.values()):
-            self._say_ready("ready")
+            for topic in self._spec.topics:
+                await self._seek(topic, worker)
+        if all(other.is_open() for other in self._partition_workers.values()):
+            self._print_ready("ready")
 
-    async def _pace(self, owner: Owner) -> None:
+    async def _run_timers(self, worker: PartitionWorker) -> None:
         loop = asyncio.get_running_loop()
-        ticked = committed = loop.time()
-        while not owner.is_closed():
-            await asyncio.sleep(PACE_S)
-            async with owner.lock:
-                if owner.is_closed():
+        last_tick = last_checkpoint = loop.time()
+        while not worker.is_closed():
+            await asyncio.sleep(CHECK_INTERVAL_S)
+            async with worker.lock:
+                if worker.is_closed():
                     return
                 now = loop.time()
-                if self._clock is not None and now - ticked >= TICK_S:
-                    owner.tick(int(self._clock() * 1000))
-                    ticked = now
-                if owner.urgent or (owner.dirty and now - committed >= self._interval_s):
-                    await owner.commit()
-                    committed = loop.time()
+                if self._clock is not None and now - last_tick >= TICK_INTERVAL_S:
+                    worker.tick(int(self._clock() * 1000))
+                    last_tick = now
+                is_due = now - last_checkpoint >= self._checkpoint_interval_s
+                if worker.is_urgent or (worker.is_dirty and is_due):
+                    await worker.commit()
+                    last_checkpoint = loop.time()
 
-    async def _take(self, topic: str, partition: int, records: Sequence[Input]) -> None:
-        """Give one batch to its partition's owner. A batch without an owner is read again by the next one."""
-        owner = self._owners.get(partition)
-        if owner is None:
+    async def _on_batch(self, topic: str, partition: int, records: Sequence[Input]) -> None:
+        """Give a batch to the worker of its partition. Without one it is dropped: the next owner reads it again."""
+        worker = self._partition_workers.get(partition)
+        if worker is None:
             return
-        await owner.opened.wait()
-        async with owner.lock:
-            if owner.is_closed():
+        await worker.opened.wait()
+        async with worker.lock:
+            if worker.is_closed():
                 return
             try:
-                if not await owner.follows(topic, records[0].offset):
-                    await self._seek(topic, owner)
+                if not await worker.continues_at(topic, records[0].offset):
+                    await self._seek(topic, worker)
                     return
-                unseen = owner.unseen(topic, records)
-                if unseen:
-                    await self._use(owner, topic, unseen)
-                if owner.output_bytes > OUTPUT_BYTES_MAX:
-                    await owner.commit()
+                new_records = worker.new_records(topic, records)
+                if new_records:
+                    await self._run_step(worker, topic, new_records)
+                if worker.pending_output_bytes > PENDING_OUTPUT_BYTES_MAX:
+                    await worker.commit()
             except Exception as error:  # noqa: BLE001 - as above
-                await self._fail(owner, error)
+                self._on_failure(worker, error)
 
-    async def _use(self, owner: Owner, topic: str, records: Sequence[Input]) -> None:
-        """Run the step. After a failure of ours, one message at a time, so that the one it fails on can be set aside."""
-        place = (topic, owner.partition)
-        if records[0].offset > self._careful_until.get(place, -1):
+    async def _run_step(self, worker: PartitionWorker, topic: str, records: Sequence[Input]) -> None:
+        """Run the step. After an internal error, retry message by message so the failing one can be dead-lettered."""
+        source = (topic, worker.partition)
+        if records[0].offset > self._failed_until.get(source, -1):
             try:
-                owner.use(topic, records)
+                worker.step(topic, records)
             except Exception:
-                self._careful_until[place] = records[-1].offset
+                self._failed_until[source] = records[-1].offset
                 raise
             return
         for record in records:
             await asyncio.sleep(0)
-            if (*place, record.offset) in self._poisoned:
-                owner.set_aside(topic, record)
+            if (*source, record.offset) in self._failed_messages:
+                worker.skip(topic, record)
                 continue
             try:
-                owner.use(topic, [record])
+                worker.step(topic, [record])
             except Exception:
-                self._poisoned.add((*place, record.offset))
+                self._failed_messages.add((*source, record.offset))
                 raise
 
-    async def _tell(self, message: Input) -> None:
-        """A control message is a barrier: checkpoint, apply, checkpoint."""
-        for owner in list(self._owners.values()):
-            await owner.opened.wait()
-            async with owner.lock:
-                if owner.is_closed():
+    async def _on_control(self, message: Input) -> None:
+        """Give a control message to every partition, with a checkpoint before and after it."""
+        for worker in list(self._partition_workers.values()):
+            await worker.opened.wait()
+            async with worker.lock:
+                if worker.is_closed():
                     continue
                 try:
-                    await owner.commit()
-                    owner.control(message)
-                    await owner.commit()
+                    await worker.commit()
+                    worker.control(message)
+                    await worker.commit()
                 except Exception as error:  # noqa: BLE001 - as above
-                    await self._fail(owner, error)
+                    self._on_failure(worker, error)
 
-    async def _fail(self, owner: Owner, error: Exception) -> None:
-        name, partition = self._wiring.name, owner.partition
-        owner.abandon()
-        self._spawn(owner.release())
-        if self._owners.get(partition) is not owner:
+    def _on_failure(self, worker: PartitionWorker, error: Exception) -> None:
+        name, partition = self._spec.name, worker.partition
+        worker.abandon()
+        self._start_task(worker.disconnect())
+        if self._partition_workers.get(partition) is not worker:
             return
         if isinstance(error, ProducerFenced):
-            del self._owners[partition]
-            logger.warning("%s: another worker has taken partition %d over; it is left to that one", name, partition)
-            self._spawn(self._own_again(partition))
+            del self._partition_workers[partition]
+            logger.warning(
+                "%s: partition %d: another worker has taken it over; this one stops using it", name, partition
+            )
+            self._start_task(self._restore_if_assigned(partition))
             return
         if isinstance(error, KafkaError):
             logger.warning(
-                "%s: partition %d: %s; it is taken up again from its last checkpoint", name, partition, error
+                "%s: partition %d: %s; restoring it from its last checkpoint in %g s",
+                name,
+                partition,
+                error,
+                RESTORE_DELAY_S,
             )
         else:
             logger.error(
-                "%s: partition %d failed; it is taken up again from its last checkpoint",
+                "%s: partition %d failed; restoring it from its last checkpoint in %g s",
                 name,
                 partition,
+                RESTORE_DELAY_S,
                 exc_info=error,
             )
-        self._own(partition, after_s=REOPEN_PAUSE_S, seek=True)
+        self._start_partition(partition, delay_s=RESTORE_DELAY_S, seek=True)
 
-    async def _own_again(self, partition: int) -> None:
-        """Take a partition up that was taken by a worker which had no right to it any more."""
-        await asyncio.sleep(FENCED_PAUSE_S)
-        if partition in self._assigned and partition not in self._owners:
-            self._own(partition, seek=True)
+    async def _restore_if_assigned(self, partition: int) -> None:
+        """Restore a partition that was taken over by a worker to which it is no longer assigned."""
+        await asyncio.sleep(FENCED_RESTORE_DELAY_S)
+        if partition in self._assigned and partition not in self._partition_workers:
+            self._start_partition(partition, seek=True)
 
-    async def _seek(self, topic: str, owner: Owner) -> None:
-        """Read on behind the state. The consumer lives in a thread of its own, and only there may it be moved."""
-        place = TopicPartition(topic, owner.partition)
+    async def _seek(self, topic: str, worker: PartitionWorker) -> None:
+        """Continue to read after the state. The consumer has a thread of its own, and only that thread may seek."""
+        source = TopicPartition(topic, worker.partition)
         with contextlib.suppress(IllegalStateError, TimeoutError):  # the partition is being revoked at this moment
-            await self._app.consumer.seek_wait({place: owner.next_offset(topic)})
+            await self._app.consumer.seek_wait({source: worker.next_offset(topic)})
 
-    def _say_ready(self, word: str) -> None:
-        if not self._said_ready:
-            self._said_ready = True
-            print(f"{self._wiring.name}: {word}", flush=True)  # noqa: T201 - what starts workers waits for this line
+    def _print_ready(self, state: str) -> None:
+        """Print the line for which the parent process waits, once."""
+        if not self._is_ready_printed:
+            self._is_ready_printed = True
+            print(f"{self._spec.name}: {state}", flush=True)  # noqa: T201

@@ -18,7 +18,7 @@ from schemas.timestamp import parse_timestamp
 from schemas.topics import DRIFTS
 from topologies.broker.embedded_broker import EmbeddedBroker
 from topologies.configuration.configuration import Configuration
-from topologies.kafka.client import write
+from topologies.kafka.client import write_message
 
 START = parse_timestamp("2024-05-01T12:00:00Z")
 MINUTE_MS = 60_000
@@ -66,7 +66,9 @@ async def test_old_records_are_refused_by_a_topology_that_runs_live(
 ) -> None:
     path = written(tmp_path / "a.ndjson", subject="bot", minutes=1)
     wall_ms = START + 30 * 86_400_000
-    await write(empty_broker.bootstrap, DRIFTS, None, Tick(partition=0, watermark=wall_ms, wall=wall_ms).to_json())
+    await write_message(
+        empty_broker.bootstrap, DRIFTS, None, Tick(partition=0, watermark=wall_ms, wall=wall_ms).to_json()
+    )
     with pytest.raises(LoadError, match=r"older than 7 days .*driftwire up --replay"):
         await run(Replay((path,), bootstrap=empty_broker.bootstrap, wall_ms=wall_ms), Configuration(), quiet())
 

@@ -9,7 +9,7 @@ from pipeline.detect.step import DetectStep
 from pipeline.step import RawMessage
 from schemas.dead_letter import DeadLetter
 from schemas.topics import DEAD_LETTERS
-from tests.hostile import SUBJECT, SUBJECTS, Kind, kinds, many_subjects
+from tests.hostile import SUBJECT, SUBJECTS, HostileKind, kinds, many_subjects
 from tests.pipeline.detect.streams import START_MS, as_json, drive, message, record
 
 SEED = 7
@@ -38,7 +38,7 @@ def test_the_table_has_at_least_25_kinds_and_no_name_twice():
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_each_kind_is_accounted_for_with_its_reason_or_its_dropped_fields(kind: Kind):
+def test_each_kind_is_accounted_for_with_its_reason_or_its_dropped_fields(kind: HostileKind):
     step = DetectStep(0, DetectSettings(), replay=False)
     outputs = step.step([message(3, kind.value)])
     letters = dead_letters(outputs)
@@ -54,7 +54,7 @@ def test_each_kind_is_accounted_for_with_its_reason_or_its_dropped_fields(kind: 
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.letters == 1], ids=lambda kind: kind.name)
-def test_a_dead_letter_holds_the_original_bytes_and_where_they_lay(kind: Kind):
+def test_a_dead_letter_holds_the_original_bytes_and_where_they_lay(kind: HostileKind):
     step = DetectStep(0, DetectSettings(), replay=False)
     (letter,) = dead_letters(step.step([message(3, kind.value)]))
     assert (letter.topic, letter.partition, letter.offset) == ("driftwire.records", 0, 3)

@@ -1,4 +1,4 @@
-"""``driftwire check`` says whether a configuration will do, and what it changes."""
+"""``driftwire check`` reports whether a configuration is valid, and what it changes."""
 
 from click.testing import CliRunner
 
@@ -9,7 +9,7 @@ def check(*arguments):
     return CliRunner().invoke(command, [str(argument) for argument in arguments])
 
 
-def test_a_good_file_is_ok_and_its_changes_are_named(tmp_path):
+def test_a_valid_file_is_ok_and_its_changes_are_listed(tmp_path):
     path = tmp_path / "driftwire.toml"
     path.write_text("[detect]\nslices = 96\n[broker]\nport = 9999\n")
     result = check(path)
@@ -21,7 +21,7 @@ def test_a_good_file_is_ok_and_its_changes_are_named(tmp_path):
     ]
 
 
-def test_a_bad_file_is_a_line_for_each_problem_and_status_1(tmp_path):
+def test_an_invalid_file_prints_one_line_per_problem_and_ends_with_status_1(tmp_path):
     path = tmp_path / "driftwire.toml"
     path.write_text("[detect]\nslicse = 96\n[broker]\nport = -1\n")
     result = check(path)
@@ -32,7 +32,7 @@ def test_a_bad_file_is_a_line_for_each_problem_and_status_1(tmp_path):
     ]
 
 
-def test_without_a_name_it_looks_for_driftwire_toml(tmp_path, monkeypatch):
+def test_without_an_argument_it_checks_driftwire_toml(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     result = check()
     assert result.exit_code == 1

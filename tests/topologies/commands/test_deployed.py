@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 from schemas.deployment import Deployment
 from schemas.topics import DEPLOYMENTS
 from topologies.commands.deployed import command
-from topologies.kafka.client import BrokerUnreachable, read_all
+from topologies.kafka.client import BrokerUnreachable, read_topic
 
 AT = "2026-11-24T03:11:40Z"
 
@@ -20,7 +20,7 @@ def written(bootstrap: str, deployment_id: str) -> list[Deployment]:
     async def read() -> list[Deployment]:
         return [
             Deployment.from_json(message.value or b"")
-            async for message in read_all(bootstrap, DEPLOYMENTS)
+            async for message in read_topic(bootstrap, DEPLOYMENTS)
             if message.key == deployment_id.encode()
         ]
 
@@ -28,7 +28,7 @@ def written(bootstrap: str, deployment_id: str) -> list[Deployment]:
 
 
 @pytest.mark.kafka
-def test_everything_that_is_told_is_written_and_printed(broker, tmp_path):
+def test_every_option_is_written_and_printed(broker, tmp_path):
     name = f"deploy-{uuid4().hex}"
     report = tmp_path / "deployment.json"
     result = run(
@@ -62,18 +62,18 @@ def test_everything_that_is_told_is_written_and_printed(broker, tmp_path):
 
 
 @pytest.mark.kafka
-def test_two_deployments_without_an_id_are_two(broker):
+def test_deployments_without_an_id_get_different_ids(broker):
     ids = set()
     for _ in range(2):
         result = run(broker.bootstrap, "--provider", "openai", "--kind", "provider_status")
         assert result.exit_code == 0
         ids.add(result.stdout.rsplit("(", 1)[1].rstrip(")\n"))
     assert len(ids) == 2
-    assert all(len(written(broker.bootstrap, one)) == 1 for one in ids)
+    assert all(len(written(broker.bootstrap, deployment_id)) == 1 for deployment_id in ids)
 
 
 @pytest.mark.parametrize(
-    ("arguments", "complaint"),
+    ("arguments", "problem"),
     [
         (("--subject", "bot"), "Missing option '--kind'"),
         (("--subject", "bot", "--kind", "prompts"), "'prompts' is not one of"),
@@ -85,13 +85,13 @@ def test_two_deployments_without_an_id_are_two(broker):
         (("--kind", "prompt", "--subject", "bot", "--summary", "x" * 501), "summary: String should have at most 500"),
     ],
 )
-def test_wrong_use_is_status_2_and_says_what_is_wrong_before_kafka_is_asked(arguments, complaint):
+def test_wrong_use_is_reported_with_status_2_before_kafka_is_contacted(arguments, problem):
     result = run("127.0.0.1:1", *arguments)
     assert result.exit_code == 2
-    assert complaint in " ".join(result.stderr.split())
+    assert problem in " ".join(result.stderr.split())
 
 
-def test_milliseconds_are_a_time_too():
+def test_a_time_may_be_in_milliseconds():
     result = run("127.0.0.1:1", "--kind", "prompt", "--subject", "bot", "--at", "1795489900000")
     assert isinstance(result.exception, BrokerUnreachable)
     assert result.output == ""

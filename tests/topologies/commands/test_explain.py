@@ -1,4 +1,4 @@
-"""``driftwire explain``: what fired says why, what did not says so, and nothing ready is said loudly."""
+"""``driftwire explain``: the evidence of what fired, of what did not, and of records without a baseline."""
 
 import json
 import random
@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from topologies.commands.explain import command
-from topologies.errors import Failure
+from topologies.errors import DriftwireError
 
 START_MS = 1_795_000_000_000
 
@@ -31,7 +31,7 @@ def write(path, *, refused=0.01, count=6000, change=4500, subject="bot"):
 
 def explain(*arguments):
     result = CliRunner().invoke(
-        command, [str(each) for each in arguments], catch_exceptions=False, env={"COLUMNS": "200"}
+        command, [str(argument) for argument in arguments], catch_exceptions=False, env={"COLUMNS": "200"}
     )
     assert result.exit_code == 0, result.output
     return result.output
@@ -42,34 +42,34 @@ READY = ("--ready-after", "30m", "--ready-records", "1000")
 
 def test_a_failure_is_explained_with_its_evidence(tmp_path):
     report = tmp_path / "report.json"
-    said = explain(write(tmp_path / "r.ndjson", refused=0.5), *READY, "--json", report)
-    assert "refused rate up" in said
-    assert "refused rose from" in said
-    assert "█" in said
-    assert "never came near" in said
+    output = explain(write(tmp_path / "r.ndjson", refused=0.5), *READY, "--json", report)
+    assert "refused rate up" in output
+    assert "refused rose from" in output
+    assert "█" in output
+    assert "never came near" in output
     content = json.loads(report.read_text())
-    fired = [each for each in content["channels"] if each["drifts"]]
-    assert {(each["signal"], each["tier"]) for each in fired} == {("refused", "page"), ("refused", "ticket")}
-    page = next(each for each in fired if each["tier"] == "page")
+    fired = [channel for channel in content["channels"] if channel["drifts"]]
+    assert {(channel["signal"], channel["tier"]) for channel in fired} == {("refused", "page"), ("refused", "ticket")}
+    page = next(channel for channel in fired if channel["tier"] == "page")
     assert page["highest"] == pytest.approx(page["threshold"])
     shares = [share for _, share in page["evidence"]]
     assert min(shares) < 0.2
     assert shares[-1] == 1.0
 
 
-def test_a_quiet_stream_shows_nothing_until_a_signal_is_asked_for(tmp_path):
+def test_a_quiet_stream_shows_no_channel_unless_one_is_named(tmp_path):
     file = write(tmp_path / "r.ndjson")
     assert "█" not in explain(file, *READY)
-    said = explain(file, *READY, "--signal", "latency_ms")
-    assert "latency_ms location up" in said
-    assert "stayed within its band" in said
+    output = explain(file, *READY, "--signal", "latency_ms")
+    assert "latency_ms location up" in output
+    assert "stayed within its band" in output
 
 
-def test_records_of_which_nothing_was_judged_say_so(tmp_path):
-    said = explain(write(tmp_path / "r.ndjson", refused=0.5))
-    assert "6000 records, and no baseline was ready: nothing was judged" in said
+def test_records_without_a_baseline_are_reported_as_not_monitored(tmp_path):
+    output = explain(write(tmp_path / "r.ndjson", refused=0.5))
+    assert "6000 records, and no baseline was ready: nothing was monitored" in output
 
 
-def test_a_subject_that_is_not_there_is_an_error(tmp_path):
-    with pytest.raises(Failure, match="have no usable records of stranger"):
+def test_an_unknown_subject_is_an_error(tmp_path):
+    with pytest.raises(DriftwireError, match="have no usable records of stranger"):
         explain(write(tmp_path / "r.ndjson"), *READY, "--subject", "stranger")

@@ -14,21 +14,21 @@ from pipeline.step import RawMessage
 from schemas.incident import Incident
 from schemas.topics import ALERTS
 from tests.pipeline.route.samples import STARTED, alert, incident
-from topologies.commands.incidents import command, newest_revisions, revisions_after
-from topologies.kafka.client import BrokerUnreachable, write
-from topologies.kafka.incident_history import incidents_in
+from topologies.commands.incidents import command, follow_revisions, read_newest_revisions
+from topologies.kafka.client import BrokerUnreachable, write_message
+from topologies.kafka.incident_history import parse_incidents
 
 
 @pytest.fixture
 def subject() -> str:
-    """A subject of the test's own: other tests write alerts too."""
+    """A subject for one test, because other tests write alerts too."""
     return f"subject-{uuid4().hex}"
 
 
 def publish(bootstrap: str, *revisions: Incident) -> None:
     async def run() -> None:
         for revision in revisions:
-            await write(bootstrap, ALERTS, revision.incident_id.encode(), revision.to_json())
+            await write_message(bootstrap, ALERTS, revision.incident_id.encode(), revision.to_json())
 
     asyncio.run(run())
 
@@ -40,11 +40,11 @@ def run(*arguments: str) -> Result:
 def shown(*arguments: str) -> list[tuple[str, int]]:
     result = run("--json", *arguments)
     assert result.exit_code == 0, result.output
-    return [(one["incident_id"], one["revision"]) for one in map(orjson.loads, result.stdout.splitlines())]
+    return [(line["incident_id"], line["revision"]) for line in map(orjson.loads, result.stdout.splitlines())]
 
 
 @pytest.mark.kafka
-def test_the_newest_revision_of_every_open_incident_is_shown_the_worst_first(broker, subject):
+def test_open_incidents_are_shown_in_their_newest_revision_by_severity(broker, subject):
     publish(
         broker.bootstrap,
         incident(subject=subject, incident_id=f"{subject}-young", started_at=STARTED + 1),
@@ -64,7 +64,7 @@ def test_the_newest_revision_of_every_open_incident_is_shown_the_worst_first(bro
 
 
 @pytest.mark.kafka
-def test_people_get_cards(broker, subject):
+def test_incidents_are_printed_as_cards(broker, subject):
     publish(broker.bootstrap, incident(subject=subject, incident_id=f"{subject}-a", title="it refuses"))
     result = run("--subject", subject, "--bootstrap", broker.bootstrap)
     assert result.exit_code == 0
@@ -73,36 +73,36 @@ def test_people_get_cards(broker, subject):
 
 
 @pytest.mark.kafka
-def test_that_nothing_is_open_is_said_on_the_standard_error(broker, subject):
+def test_no_open_incidents_is_reported_on_standard_error(broker, subject):
     result = run("--subject", subject, "--json", "--bootstrap", broker.bootstrap)
     assert (result.exit_code, result.stdout, result.stderr) == (0, "", "no open incidents\n")
 
 
 @pytest.mark.kafka
-async def test_a_follower_gets_each_newer_revision_once_and_none_between_is_lost(broker, subject):
-    async def say(revision: int) -> None:
-        one = incident(incident_id=subject, revision=revision)
-        await write(broker.bootstrap, ALERTS, one.incident_id.encode(), one.to_json())
+async def test_following_yields_each_newer_revision_once_without_a_gap(broker, subject):
+    async def publish_revision(revision: int) -> None:
+        content = incident(incident_id=subject, revision=revision)
+        await write_message(broker.bootstrap, ALERTS, content.incident_id.encode(), content.to_json())
 
-    await say(1)
-    newest = await newest_revisions(broker.bootstrap)
-    await say(2)
+    await publish_revision(1)
+    newest = await read_newest_revisions(broker.bootstrap)
+    await publish_revision(2)
     seen = []
-    async with aclosing(revisions_after(broker.bootstrap, newest)) as revisions:
+    async with aclosing(follow_revisions(broker.bootstrap, newest)) as revisions:
         async for revision in revisions:
             if revision.incident_id != subject:
                 continue
             seen.append(revision.revision)
             if seen == [2]:
-                await say(2)
-                await say(3)
+                await publish_revision(2)
+                await publish_revision(3)
             elif len(seen) == 2:
                 break
     assert seen == [2, 3]
 
 
 @pytest.mark.kafka
-def test_following_ends_with_ctrl_c_and_status_0(broker, subject):
+def test_ctrl_c_ends_following_with_status_0(broker, subject):
     publish(broker.bootstrap, incident(subject=subject, incident_id=subject))
     following = subprocess.Popen(
         [sys.executable, "-m", "topologies.cli", "incidents", "--follow", "--json", "--subject", subject],
@@ -119,16 +119,16 @@ def test_following_ends_with_ctrl_c_and_status_0(broker, subject):
     assert (following.returncode, out, err) == (0, b"", b"")
 
 
-async def test_what_is_no_incident_is_said_and_left_out(capsys):
+async def test_messages_that_are_not_incidents_are_reported_and_skipped(capsys):
     async def messages() -> AsyncIterator[RawMessage]:
         for value in (None, b"nonsense", incident().to_json()):
             yield RawMessage(ALERTS, 0, 7, STARTED, None, value)
 
-    assert [one.incident_id async for one in incidents_in(messages())] == [alert(incident()).key.decode()]
+    assert [parsed.incident_id async for parsed in parse_incidents(messages())] == [alert(incident()).key.decode()]
     assert capsys.readouterr().err == "skipped the alert at offset 7: it is not an incident\n" * 2
 
 
-def test_a_broker_that_is_not_there_is_one_line():
+def test_a_missing_broker_is_one_line():
     result = run("--bootstrap", "127.0.0.1:1")
     assert isinstance(result.exception, BrokerUnreachable)
     assert (result.stdout, result.stderr) == ("", "")

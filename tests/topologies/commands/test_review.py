@@ -7,33 +7,35 @@ from click.testing import CliRunner, Result
 from schemas.topics import ALERTS, BASELINES, DEPLOYMENTS, DRIFTS
 from tests.pipeline.correlate.builders import MINUTE, START
 from tests.pipeline.review.worlds import DEPLOYMENTS as CHANGES
-from tests.pipeline.review.worlds import MONITORED, baseline, drifts, revisions
+from tests.pipeline.review.worlds import baseline, drifts, revisions
 from topologies.commands.incident import command
-from topologies.errors import Failure
-from topologies.kafka.client import BrokerUnreachable, write
+from topologies.errors import DriftwireError
+from topologies.kafka.client import BrokerUnreachable, write_message
 
 
 @pytest.fixture
 def subject() -> str:
-    """A subject of the test's own: other tests write to the topics too."""
+    """A subject for one test, because other tests write to the topics too."""
     return f"bot-{uuid4().hex}"
 
 
 def publish(bootstrap: str, subject: str, *, until: int = START + 40 * MINUTE) -> str:
-    """Write all of an incident to its topics; its id."""
+    """Write the messages of an incident to their topics, and return its id."""
     incident_id = f"inc-{subject}"
-    mine = {"subject": subject}
+    of_subject = {"subject": subject}
 
     async def run() -> None:
-        for each in revisions(until=until):
-            one = each.model_copy(update=mine | {"incident_id": incident_id})
-            await write(bootstrap, ALERTS, incident_id.encode(), one.to_json())
-        for each in drifts():
-            await write(bootstrap, DRIFTS, each.drift_id.encode(), each.model_copy(update=mine).to_json())
-        for each in CHANGES:
-            await write(bootstrap, DEPLOYMENTS, each.deployment_id.encode(), each.model_copy(update=mine).to_json())
+        for revision in revisions(until=until):
+            copy = revision.model_copy(update=of_subject | {"incident_id": incident_id})
+            await write_message(bootstrap, ALERTS, incident_id.encode(), copy.to_json())
+        for drift in drifts():
+            copy = drift.model_copy(update=of_subject)
+            await write_message(bootstrap, DRIFTS, drift.drift_id.encode(), copy.to_json())
+        for deployment in CHANGES:
+            copy = deployment.model_copy(update=of_subject)
+            await write_message(bootstrap, DEPLOYMENTS, deployment.deployment_id.encode(), copy.to_json())
         learned = baseline(*MONITORED, subject=subject)
-        await write(bootstrap, BASELINES, f"{subject}/b-1".encode(), learned.to_json())
+        await write_message(bootstrap, BASELINES, f"{subject}/b-1".encode(), learned.to_json())
 
     asyncio.run(run())
     return incident_id
@@ -44,7 +46,7 @@ def run(bootstrap: str, *arguments: object) -> Result:
 
 
 @pytest.mark.kafka
-def test_the_draft_and_its_picture_are_written_from_what_the_topics_hold(broker, subject, tmp_path):
+def test_the_draft_and_its_picture_are_written_from_the_topics(broker, subject, tmp_path):
     incident_id = publish(broker.bootstrap, subject)
     result = run(broker.bootstrap, incident_id[:-1], "--output", tmp_path / "reviews")
     assert result.exit_code == 0, result.output
@@ -64,12 +66,12 @@ def test_the_draft_and_its_picture_are_written_from_what_the_topics_hold(broker,
 
 
 @pytest.mark.kafka
-def test_a_draft_that_is_there_is_written_over_only_by_force(broker, subject, tmp_path):
+def test_an_existing_draft_is_overwritten_only_with_force(broker, subject, tmp_path):
     incident_id = publish(broker.bootstrap, subject)
     draft = tmp_path / f"review-{incident_id}.md"
     draft.write_text("what people added")
     refused = run(broker.bootstrap, incident_id, "--output", tmp_path)
-    assert isinstance(refused.exception, Failure)
+    assert isinstance(refused.exception, DriftwireError)
     assert str(refused.exception) == (
         f"refusing to overwrite {draft}: use --force, or choose another folder with --output"
     )
@@ -80,7 +82,7 @@ def test_a_draft_that_is_there_is_written_over_only_by_force(broker, subject, tm
 
 
 @pytest.mark.kafka
-def test_an_open_incident_is_written_as_far_as_it_goes_and_that_is_said(broker, subject, tmp_path):
+def test_the_draft_of_an_open_incident_names_its_end(broker, subject, tmp_path):
     incident_id = publish(broker.bootstrap, subject, until=START + 4 * MINUTE)
     result = run(broker.bootstrap, incident_id, "--output", tmp_path)
     assert result.exit_code == 0, result.output
@@ -89,7 +91,7 @@ def test_an_open_incident_is_written_as_far_as_it_goes_and_that_is_said(broker, 
 
 
 @pytest.mark.kafka
-def test_an_incident_that_nobody_knows_is_wrong_use_and_writes_nothing(broker, tmp_path):
+def test_an_unknown_incident_is_a_usage_error_and_writes_nothing(broker, tmp_path):
     result = run(broker.bootstrap, "inc-nothing", "--output", tmp_path)
     assert result.exit_code == 2
     assert "there is no incident 'inc-nothing': list the ids with driftwire incidents --all" in result.stderr
@@ -97,15 +99,15 @@ def test_an_incident_that_nobody_knows_is_wrong_use_and_writes_nothing(broker, t
 
 
 @pytest.mark.kafka
-def test_a_folder_that_cannot_be_made_is_said(broker, subject, tmp_path):
+def test_a_folder_that_cannot_be_created_is_an_error(broker, subject, tmp_path):
     incident_id = publish(broker.bootstrap, subject)
     (tmp_path / "file").write_text("")
     result = run(broker.bootstrap, incident_id, "--output", tmp_path / "file" / "inside")
-    assert isinstance(result.exception, Failure)
+    assert isinstance(result.exception, DriftwireError)
     assert "cannot be written: Not a directory" in str(result.exception)
 
 
-def test_a_broker_that_is_not_there_is_one_line(tmp_path):
+def test_a_missing_broker_is_one_line(tmp_path):
     result = run("127.0.0.1:1", "inc-1", "--output", tmp_path)
     assert isinstance(result.exception, BrokerUnreachable)
     assert result.output == ""

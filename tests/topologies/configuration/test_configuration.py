@@ -1,4 +1,4 @@
-"""A configuration is taken whole or refused whole, with one line for each thing that is wrong."""
+"""A configuration is loaded in full or rejected, with one line per problem."""
 
 import stat
 import tomllib
@@ -6,12 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from topologies.configuration.configuration import Configuration, ConfigurationError, load, write
+from topologies.configuration.configuration import (
+    Configuration,
+    ConfigurationError,
+    load_configuration,
+    write_configuration,
+)
 from topologies.configuration.problems import known_keys
 
 REJECTED = sorted((Path(__file__).parent).glob("*.toml"))
 EXAMPLE = Path(__file__).parents[3] / "driftwire.example.toml"
-WRITTEN_AS_COMMENTS = (
+COMMENTED_KEYS = (
     "route.routes.",
     "correlate.severity_rules.",
     "correlate.severity_adjustments.",
@@ -22,14 +27,14 @@ WRITTEN_AS_COMMENTS = (
 
 
 def problems(path):
-    with pytest.raises(ConfigurationError) as caught:
-        load(path)
-    assert all("\n" not in line for line in caught.value.problems)
-    return caught.value.problems
+    with pytest.raises(ConfigurationError) as error:
+        load_configuration(path)
+    assert all("\n" not in line for line in error.value.problems)
+    return error.value.problems
 
 
 @pytest.mark.parametrize("path", REJECTED, ids=lambda path: path.stem)
-def test_a_broken_file_is_refused_with_the_one_line_that_it_names(path):
+def test_a_broken_file_is_rejected_with_the_line_in_its_first_comment(path):
     expected = path.read_text().splitlines()[0].removeprefix("# rejects: ")
     (line,) = problems(path)
     assert line.startswith(f"{path}: ")
@@ -42,7 +47,7 @@ def test_all_problems_of_a_file_are_reported_at_once(tmp_path):
     assert len(problems(path)) == 3
 
 
-def test_a_secret_in_a_wrong_place_is_not_repeated(tmp_path):
+def test_a_secret_of_the_wrong_type_is_not_repeated(tmp_path):
     path = tmp_path / "secret.toml"
     path.write_text(
         '[[route.receivers]]\nname = "hook"\nkind = "webhook"\nurl = "ftp://host/s3cret"\ntimeout_s = "s3cret"\n'
@@ -51,26 +56,26 @@ def test_a_secret_in_a_wrong_place_is_not_repeated(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("make", "words"),
+    ("make", "problem"),
     [
         (str, "cannot be read (No such file or directory); check the path and its permissions"),
         (lambda path: path.mkdir(), "cannot be read (Is a directory); check the path and its permissions"),
         (lambda path: path.write_bytes(b'[broker]\ndata = "\xff"'), "is not UTF-8 (byte 17); save it as UTF-8"),
     ],
 )
-def test_a_file_that_cannot_be_read_says_why(tmp_path, make, words):
+def test_a_file_that_cannot_be_read_is_reported_with_the_reason(tmp_path, make, problem):
     path = tmp_path / "driftwire.toml"
     make(path)
-    assert problems(path) == [f"{path}: {words}"]
+    assert problems(path) == [f"{path}: {problem}"]
 
 
-def test_no_file_and_an_empty_one_both_give_the_defaults(tmp_path):
+def test_no_file_and_an_empty_file_give_the_defaults(tmp_path):
     (tmp_path / "empty.toml").touch()
-    assert load(None) == load(tmp_path / "empty.toml") == Configuration()
+    assert load_configuration(None) == load_configuration(tmp_path / "empty.toml") == Configuration()
 
 
 def test_the_example_has_exactly_the_defaults():
-    assert load(EXAMPLE) == Configuration()
+    assert load_configuration(EXAMPLE) == Configuration()
 
 
 def keys_in(table, prefix=""):
@@ -81,50 +86,50 @@ def keys_in(table, prefix=""):
                 yield from keys_in(inner, f"{prefix}{name}.")
 
 
-def test_the_example_names_every_key_there_is():
-    written = set(keys_in(tomllib.loads(EXAMPLE.read_text())))
-    wanted = {key for key in known_keys(Configuration) if not key.startswith(WRITTEN_AS_COMMENTS)}
-    assert wanted - written == set()
+def test_the_example_contains_every_key():
+    example_keys = set(keys_in(tomllib.loads(EXAMPLE.read_text())))
+    expected = {key for key in known_keys(Configuration) if not key.startswith(COMMENTED_KEYS)}
+    assert expected - example_keys == set()
     comments = "\n".join(line for line in EXAMPLE.read_text().splitlines() if line.startswith("#"))
     for key in known_keys(Configuration):
-        if key.startswith(WRITTEN_AS_COMMENTS):
+        if key.startswith(COMMENTED_KEYS):
             assert key.rpartition(".")[2] in comments, key
 
 
-def test_what_is_written_for_workers_reads_back_the_same_secrets_included(tmp_path):
+def test_a_written_configuration_reads_back_equal_with_its_secrets(tmp_path):
     source = tmp_path / "driftwire.toml"
     source.write_text(
         '[[route.receivers]]\nname = "console"\nkind = "console"\n[[route.receivers]]\nname = "hook"\nkind = "webhook"\n'
         'url = "https://host/s3cret"\n[[route.routes]]\nname = "pages"\nreceivers = ["hook"]\ncontinue = true\n'
         '[[correlate.severity_rules]]\nname = "mine"\nseverity = "P2"\nreason = "so"\n'
     )
-    given = load(source)
+    configuration = load_configuration(source)
     path = tmp_path / "configuration.json"
-    write(given, path)
-    assert load(path) == given
-    assert load(path).route.receivers[1].url.get_secret_value() == "https://host/s3cret"
+    write_configuration(configuration, path)
+    assert load_configuration(path) == configuration
+    assert load_configuration(path).route.receivers[1].url.get_secret_value() == "https://host/s3cret"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
 def test_another_address_changes_nothing_else():
-    moved = Configuration().at("elsewhere:9092")
+    moved = Configuration().with_bootstrap("elsewhere:9092")
     assert moved.kafka.bootstrap == "elsewhere:9092"
-    assert moved.at("127.0.0.1:9092") == Configuration()
+    assert moved.with_bootstrap("127.0.0.1:9092") == Configuration()
 
 
-def test_a_promise_may_be_about_a_signal_of_ones_own(tmp_path):
-    path = tmp_path / "promises.toml"
+def test_an_sla_may_name_a_custom_signal(tmp_path):
+    path = tmp_path / "sla.toml"
     path.write_text(
         '[[correlate.sla]]\nsubject = "support-bot"\nsignal = "custom.toxicity"\nmaximum = 0.1\n'
         '[[correlate.sla]]\nsubject = "support-bot"\nsignal = "error"\nmaximum = 0.01\n'
     )
-    assert len(load(path).correlate.sla) == 2
+    assert len(load_configuration(path).correlate.sla) == 2
 
 
-def test_every_promise_about_an_unknown_signal_is_reported(tmp_path):
-    path = tmp_path / "promises.toml"
-    promise = '[[correlate.sla]]\nsubject = "support-bot"\nsignal = "{}"\nmaximum = 0.1\n'
-    path.write_text("".join(promise.format(name) for name in ("eror", "error", "refusd")))
+def test_every_sla_with_an_unknown_signal_is_reported(tmp_path):
+    path = tmp_path / "sla.toml"
+    sla = '[[correlate.sla]]\nsubject = "support-bot"\nsignal = "{}"\nmaximum = 0.1\n'
+    path.write_text("".join(sla.format(name) for name in ("eror", "error", "refusd")))
     first, second = problems(path)
     assert "sla[0].signal" in first
     assert "sla[2].signal" in second

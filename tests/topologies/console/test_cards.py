@@ -10,29 +10,29 @@ from topologies.console.cards import (
     EVIDENCE_ROWS_MAX,
     SUSPECTS_MAX,
     WIDTH,
-    card,
     plain_card,
     print_card,
     print_drafts,
-    print_log,
+    print_running_log,
+    render_card,
 )
 
-REFUSALS = """\
+EXPECTED_CARD = """\
  P3 OPEN  ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
 support-bot refuses 9.1 % of requests
 support-bot refuses 9.1 % of requests, normally 1.0 %, since 03:12:00Z. Most
 likely cause: prompt v41 -> v42, deployed 03:11:40Z, 20 s before the start.
 First: roll back prompt to v41.
 
-since     2026-11-24 03:12:00Z, detected 03:12:41Z (41 s later)
-do        1. rollback: prompt v42 -> v41 (the newest change before the start)
+started   2026-11-24 03:12:00Z, detected 03:12:41Z (41 s later)
+actions   1. rollback: prompt v42 -> v41 (the newest change before the start)
           2. kill switch: support-bot (off in five minutes, without a
           deployment)
-cause     1. prompt v41 -> v42, score 0.93: deployed 20 s before the start
+suspects  1. prompt v41 -> v42, score 0.93: deployed 20 s before the start
 due       classify 03:27:41Z, fix 2026-11-25 03:12:41Z
 severity  P3 by rule quality_loss: users see the loss of quality, and the
           feature works
-where     production
+scope     production
 
 signal   normal    now      effect  since      detector
 refused   1.0 %  9.1 %  odds x9.91  03:12:00Z  page_hinkley
@@ -47,7 +47,7 @@ class Terminal(io.StringIO):
         return True
 
 
-def worst_case():
+def longest_incident():
     return incident(
         severity="P1",
         segments=[f"tenant=customer-{number}" for number in range(5)],
@@ -59,28 +59,28 @@ def worst_case():
     )
 
 
-def test_the_card_reads_like_this():
-    assert plain_card(incident()) == REFUSALS
+def test_the_card_of_a_refusal_spike():
+    assert plain_card(incident()) == EXPECTED_CARD
 
 
 @pytest.mark.parametrize("width", [80, 100, 200])
-def test_no_line_of_a_card_is_wider_than_it_may_be(width):
-    assert max(len(line) for line in plain_card(worst_case(), width=width).splitlines()) <= width
+def test_no_line_of_a_card_is_wider_than_the_width(width):
+    assert max(len(line) for line in plain_card(longest_incident(), width=width).splitlines()) <= width
 
 
-def test_a_card_fits_one_screen_even_when_much_is_wrong():
-    text = plain_card(worst_case())
+def test_the_card_of_the_longest_incident_fits_one_screen():
+    text = plain_card(longest_incident())
     assert len(text.splitlines()) <= 50
     assert f"and {40 - EVIDENCE_ROWS_MAX} more" in text
     assert text.count("dependency") + text.count("package-") == SUSPECTS_MAX
 
 
-def test_what_to_do_comes_before_the_cause_and_the_cause_before_the_evidence():
+def test_actions_come_before_suspects_and_suspects_before_evidence():
     text = plain_card(incident())
     assert text.index("1. rollback") < text.index("1. prompt v41") < text.index("page_hinkley")
 
 
-def test_ranks_decide_the_order_not_the_place_in_the_message():
+def test_suspects_are_sorted_by_rank():
     swapped = incident(suspects=[suspect(rank=2, name="second", kind="flag"), suspect(rank=1)])
     assert "1. prompt v41 -> v42" in plain_card(swapped)
     assert "2. flag second" in plain_card(swapped)
@@ -99,11 +99,11 @@ def test_ranks_decide_the_order_not_the_place_in_the_message():
         ),
     ],
 )
-def test_a_suspect_is_named_by_kind_name_and_versions_each_once(changes, shown):
+def test_a_suspect_is_named_by_kind_name_and_versions_without_repetition(changes, shown):
     assert shown in plain_card(incident(suspects=[suspect(**changes)]))
 
 
-def test_units_read_as_a_person_says_them():
+def test_values_have_readable_units():
     rows = [
         evidence(
             "index_age_s",
@@ -123,7 +123,7 @@ def test_units_read_as_a_person_says_them():
     assert "throughput 50 25 x0.5 03:12:00Z" in text
 
 
-def test_a_resolved_incident_says_when_and_asks_for_nothing():
+def test_a_resolved_incident_has_its_time_and_no_actions():
     ended = incident(revision=4, status="resolved", resolved_at=STARTED + 3_000_000, change="resolved")
     text = " ".join(plain_card(ended).split())
     assert text.startswith("P3 RESOLVED ")
@@ -137,7 +137,7 @@ def target(name, minutes, done=None):
     return ResponseTarget(name=name, due_at=STARTED + minutes * 60_000, done_at=done_at, source="playbook")
 
 
-def test_what_is_overdue_comes_before_what_is_due_and_what_is_done_comes_last():
+def test_response_targets_are_listed_as_overdue_due_and_done():
     targets = [target("review", 90), target("commander", 15), target("classify", 15, done=3), target("contain", 1)]
     text = plain_card(incident(response_targets=targets, updated_at=STARTED + 20 * 60_000))
     [rows] = re.findall(r"^(overdue .*)\n(due .*)\n(done .*)\n", text, re.MULTILINE)
@@ -148,7 +148,7 @@ def test_what_is_overdue_comes_before_what_is_due_and_what_is_done_comes_last():
     ]
 
 
-def test_after_the_resolution_the_review_alone_is_due():
+def test_after_the_resolution_only_the_review_is_due():
     targets = [target("review", 90), target("contain", 1), target("classify", 15, done=3)]
     ended = incident(status="resolved", resolved_at=STARTED + 60_000, response_targets=targets)
     text = plain_card(ended)
@@ -157,15 +157,15 @@ def test_after_the_resolution_the_review_alone_is_due():
     assert "classify" not in text
 
 
-def test_duties_that_may_apply_are_named_with_their_deadline():
+def test_duties_that_may_apply_are_listed_with_their_deadline():
     fields = {"regime": "gdpr", "to": "them", "text": "May apply: decide.", "source": "there"}
     duties = [Duty(name="Article 33", due_at=STARTED + 259_200_000, **fields), Duty(name="Article 34", **fields)]
     text = " ".join(plain_card(incident(duties=duties)).split())
-    assert "decide may apply: Article 33 by 2026-11-27 03:12:00Z, Article 34 as soon as practicable" in text
-    assert "decide" not in plain_card(incident())
+    assert "duties may apply: Article 33 by 2026-11-27 03:12:00Z, Article 34 as soon as practicable" in text
+    assert "duties" not in plain_card(incident())
 
 
-def test_what_recovered_is_marked_and_stands_last():
+def test_recovered_drifts_are_marked_and_come_last():
     rows = [
         evidence("thumbs_down", state="recovered"),
         evidence("input_length", tier="cause"),
@@ -181,9 +181,9 @@ def test_what_recovered_is_marked_and_stands_last():
     ]
 
 
-def test_an_incident_without_suspects_people_or_evidence_still_reads():
+def test_an_incident_without_suspects_people_or_evidence_has_a_card():
     text = plain_card(incident(suspects=[], containment=[], evidence=[], response_targets=[], environment=None))
-    assert "cause" not in text.replace("cause: prompt", "")
+    assert "suspects" not in text
     assert "people" not in text
     assert "runbook" in text
 
@@ -191,29 +191,32 @@ def test_an_incident_without_suspects_people_or_evidence_still_reads():
 @pytest.mark.parametrize(
     "hostile", ["\x1b[31mred\x1b[0m", "\x1b]8;;http://evil\x07link", "a\x9bb", "a\u202eb", "a\x00b"]
 )
-def test_what_a_sender_put_into_a_label_cannot_steer_the_terminal(hostile):
-    shown = incident(
-        title=hostile, summary=hostile, technical_lead=hostile, segments=[hostile], provider=hostile, change=hostile,
-        evidence=[evidence(hostile)], suspects=[suspect(name=hostile, from_version=hostile)],
-    )  # fmt: skip
-    text = plain_card(shown)
+def test_a_label_cannot_control_the_terminal(hostile):
+    fields = ("title", "summary", "technical_lead", "provider", "change")
+    hostile_incident = incident(
+        **dict.fromkeys(fields, hostile),
+        segments=[hostile],
+        evidence=[evidence(hostile)],
+        suspects=[suspect(name=hostile, from_version=hostile)],
+    )
+    text = plain_card(hostile_incident)
     assert not set(text) & set("\x1b\x07\x9b\u202e\x00")
     assert text.count("\ufffd") >= 8
-    coloured = Terminal()
-    print_card(shown, coloured)
-    assert "\x1b]8" not in coloured.getvalue()
-    assert "\x1b[31m" not in coloured.getvalue()
+    terminal = Terminal()
+    print_card(hostile_incident, terminal)
+    assert "\x1b]8" not in terminal.getvalue()
+    assert "\x1b[31m" not in terminal.getvalue()
 
 
 def test_markup_in_a_label_is_text():
     assert "[bold red]x[/]" in plain_card(incident(title="[bold red]x[/]"))
 
 
-def test_a_line_break_in_a_sentence_does_not_forge_a_line():
+def test_a_line_break_in_a_label_does_not_start_a_line():
     assert "one two" in plain_card(incident(title="one\ntwo"))
 
 
-def test_a_terminal_gets_colour_by_severity_and_everything_else_plain_text():
+def test_a_terminal_gets_colours_and_a_pipe_gets_plain_text():
     terminal, pipe = Terminal(), io.StringIO()
     print_card(incident(severity="P1"), terminal)
     print_card(incident(severity="P1"), pipe)
@@ -224,29 +227,29 @@ def test_a_terminal_gets_colour_by_severity_and_everything_else_plain_text():
 @pytest.mark.parametrize("severity", ["P1", "P2", "P3", "P4"])
 def test_every_severity_has_a_card(severity):
     console = Console(file=io.StringIO(), width=WIDTH, record=True)
-    console.print(card(incident(severity=severity)))
+    console.print(render_card(incident(severity=severity)))
     assert console.export_text().startswith(f" {severity} OPEN ")
 
 
-def test_the_running_log_is_told_with_its_times():
+def test_the_running_log_has_times():
     stream = io.StringIO()
-    print_log(incident(), stream)
+    print_running_log(incident(), stream)
     assert stream.getvalue().split() == ["03:12:41Z", "opened:", "refused", "left", "its", "baseline"]
 
 
-def test_drafts_are_told_whole_to_be_pasted():
+def test_drafts_are_printed_in_full():
     stream = io.StringIO()
     print_drafts(incident(drafts=[Draft(audience="internal", subject="P1", text=f"DRAFT.\n\n{'long ' * 40}")]), stream)
     assert stream.getvalue() == f"--- internal ---\n\nP1\n\nDRAFT.\n\n{'long ' * 40}\n\n"
 
 
-def test_a_draft_cannot_steer_the_terminal():
+def test_a_draft_cannot_control_the_terminal():
     stream = io.StringIO()
     print_drafts(incident(drafts=[Draft(audience="external", subject="\x1b[31m", text="a\x9bb")]), stream)
     assert not set(stream.getvalue()) & set("\x1b\x9b")
 
 
-def test_an_incident_that_needs_no_message_says_so():
+def test_an_incident_without_drafts_prints_one_line():
     stream = io.StringIO()
     print_drafts(incident(severity="P4"), stream)
     assert stream.getvalue() == "no drafts: a P4 that is open needs no message\n"

@@ -9,26 +9,33 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient, NewTopic
 
 from topologies.broker.embedded_broker import EmbeddedBroker
-from topologies.kafka.client import BrokerUnreachable, TopicMissing, WriteRefused, follow, read_all, write
+from topologies.kafka.client import (
+    BrokerUnreachable,
+    TopicMissing,
+    WriteRefused,
+    follow_topic,
+    read_topic,
+    write_message,
+)
 
-NOBODY = "127.0.0.1:1"
+NO_BROKER = "127.0.0.1:1"
 
 
 @pytest_asyncio.fixture
 async def topic(broker: EmbeddedBroker) -> AsyncIterator[str]:
-    """A topic of three partitions that nobody else writes to."""
+    """A topic of three partitions for one test."""
     name = f"test-{uuid4().hex}"
     admin = AIOKafkaAdminClient(bootstrap_servers=broker.bootstrap)
     await admin.start()
     await admin.create_topics([NewTopic(name, 3, 1)])
-    while name not in await admin.list_topics():  # noqa: ASYNC110 - only the broker knows
+    while name not in await admin.list_topics():  # noqa: ASYNC110  the broker can only be polled
         await asyncio.sleep(0.05)
     yield name
     await admin.delete_topics([name])
     await admin.close()
 
 
-async def transaction(bootstrap: str, topic: str, value: bytes, *, commit: bool) -> None:
+async def write_transaction(bootstrap: str, topic: str, value: bytes, *, commit: bool) -> None:
     producer = AIOKafkaProducer(bootstrap_servers=bootstrap, transactional_id=f"test-{uuid4().hex}")
     await producer.start()
     await producer.begin_transaction()
@@ -38,72 +45,72 @@ async def transaction(bootstrap: str, topic: str, value: bytes, *, commit: bool)
 
 
 @pytest.mark.kafka
-async def test_what_was_written_is_read_from_every_partition(broker, topic):
+async def test_messages_are_read_from_every_partition(broker, topic):
     for number in range(9):
-        await write(broker.bootstrap, topic, f"key-{number}".encode(), f"value-{number}".encode())
-    read = [message async for message in read_all(broker.bootstrap, topic)]
-    assert sorted(message.value for message in read) == [f"value-{number}".encode() for number in range(9)]
-    assert len({message.partition for message in read}) > 1
+        await write_message(broker.bootstrap, topic, f"key-{number}".encode(), f"value-{number}".encode())
+    messages = [message async for message in read_topic(broker.bootstrap, topic)]
+    assert sorted(message.value for message in messages) == [f"value-{number}".encode() for number in range(9)]
+    assert len({message.partition for message in messages}) > 1
 
 
 @pytest.mark.kafka
 async def test_an_empty_topic_is_read_to_its_end(broker, topic):
-    assert [message async for message in read_all(broker.bootstrap, topic)] == []
+    assert [message async for message in read_topic(broker.bootstrap, topic)] == []
 
 
 @pytest.mark.kafka
-async def test_only_committed_messages_are_read_and_a_marker_at_the_end_does_not_stop_the_reader(broker, topic):
-    await transaction(broker.bootstrap, topic, b"kept", commit=True)
-    await transaction(broker.bootstrap, topic, b"taken back", commit=False)
-    assert [message.value async for message in read_all(broker.bootstrap, topic)] == [b"kept"]
+async def test_only_committed_messages_are_read_even_with_a_transaction_marker_at_the_end(broker, topic):
+    await write_transaction(broker.bootstrap, topic, b"committed", commit=True)
+    await write_transaction(broker.bootstrap, topic, b"aborted", commit=False)
+    assert [message.value async for message in read_topic(broker.bootstrap, topic)] == [b"committed"]
 
 
 @pytest.mark.kafka
-async def test_a_follower_gets_what_is_there_and_what_comes(broker, topic):
-    await write(broker.bootstrap, topic, None, b"before")
-    seen = []
-    async with aclosing(follow(broker.bootstrap, topic, from_start=True)) as messages:
+async def test_following_from_the_start_yields_old_and_new_messages(broker, topic):
+    await write_message(broker.bootstrap, topic, None, b"before")
+    values = []
+    async with aclosing(follow_topic(broker.bootstrap, topic, from_start=True)) as messages:
         async for message in messages:
-            seen.append(message.value)
-            if len(seen) == 1:
-                await write(broker.bootstrap, topic, None, b"after")
+            values.append(message.value)
+            if len(values) == 1:
+                await write_message(broker.bootstrap, topic, None, b"after")
             else:
                 break
-    assert seen == [b"before", b"after"]
+    assert values == [b"before", b"after"]
 
 
 @pytest.mark.kafka
-async def test_a_follower_from_now_on_does_not_get_what_is_there(broker, topic):
-    await write(broker.bootstrap, topic, b"same", b"before")
-    messages = follow(broker.bootstrap, topic)
-    waiting = asyncio.ensure_future(anext(messages))
-    value = 0
-    while not waiting.done():
-        await write(broker.bootstrap, topic, b"same", f"after-{value}".encode())
-        value += 1
-    assert (await waiting).value.startswith(b"after-")
+async def test_following_from_now_on_yields_new_messages_only(broker, topic):
+    await write_message(broker.bootstrap, topic, b"same", b"before")
+    messages = follow_topic(broker.bootstrap, topic)
+    first_message = asyncio.ensure_future(anext(messages))
+    count = 0
+    while not first_message.done():
+        await write_message(broker.bootstrap, topic, b"same", f"after-{count}".encode())
+        count += 1
+    assert (await first_message).value.startswith(b"after-")
     await messages.aclose()
 
 
 @pytest.mark.kafka
-async def test_a_topic_that_is_not_there_is_named(broker):
+async def test_a_missing_topic_is_named(broker):
     with pytest.raises(TopicMissing, match=r"has no topic driftwire\.nothing"):
-        await write(broker.bootstrap, "driftwire.nothing", None, b"")
+        await write_message(broker.bootstrap, "driftwire.nothing", None, b"")
     with pytest.raises(TopicMissing, match=r"has no topic driftwire\.nothing"):
-        [message async for message in read_all(broker.bootstrap, "driftwire.nothing")]
+        [message async for message in read_topic(broker.bootstrap, "driftwire.nothing")]
 
 
 @pytest.mark.kafka
 async def test_a_message_that_is_too_large_is_refused(broker, topic):
-    with pytest.raises(WriteRefused, match=r"did not take the message"):
-        await write(broker.bootstrap, topic, None, bytes(18_000_000))
+    with pytest.raises(WriteRefused, match=r"did not accept the message"):
+        await write_message(broker.bootstrap, topic, None, bytes(18_000_000))
 
 
-async def test_a_broker_that_is_not_there_is_named_and_nothing_is_logged(caplog):
+async def test_a_missing_broker_is_named_and_nothing_is_logged(caplog):
     for attempt in (
-        write(NOBODY, "topic", None, b""),
-        anext(read_all(NOBODY, "topic")),
-        anext(follow(NOBODY, "topic")),
+        write_message(NO_BROKER, "topic", None, b""),
+        anext(read_topic(NO_BROKER, "topic")),
+        anext(follow_topic(NO_BROKER, "topic")),
     ):
         with pytest.raises(BrokerUnreachable, match=r"no Kafka answers at 127\.0\.0\.1:1: start one"):
             await attempt

@@ -8,16 +8,16 @@ from topologies.receivers.console import ConsoleReceiver
 DISPATCH = Dispatch(incident(), "console", "default", "new to the receiver: P3 open", alert(incident()))
 
 
-async def test_the_console_prints_the_card_and_says_when():
+async def test_the_console_prints_the_card_and_returns_the_time():
     stream = io.StringIO()
     delivery = await ConsoleReceiver(stream, clock=lambda: 12.5).deliver(DISPATCH)
     assert stream.getvalue() == plain_card(incident()) + "\n"
     assert (delivery.outcome, delivery.attempts, delivery.sent_at) == ("sent", 1, 12_500)
 
 
-async def test_a_console_that_is_gone_is_a_failed_delivery_and_no_crash():
+async def test_a_closed_console_is_a_failed_delivery():
     stream = io.StringIO()
     stream.close()
     delivery = await ConsoleReceiver(stream, clock=lambda: 12.5).deliver(DISPATCH)
     assert (delivery.outcome, delivery.sent_at) == ("failed", None)
-    assert delivery.reason == "the console cannot be written to (ValueError)"
+    assert delivery.reason == "cannot write to the console (ValueError)"

@@ -1,8 +1,8 @@
-"""What a worker logs: its own lines always, a library's repeated ones once an interval."""
+"""The log of a worker: its own lines always, repeated lines of a library once per interval."""
 
 import logging
 
-from topologies.runtime.logs import KINDS_MAX, REPEAT_INTERVAL_S, Throttle, TriedAgain
+from topologies.runtime.logs import LINE_KINDS_MAX, REPEAT_INTERVAL_S, RepeatFilter, RetryFilter
 
 
 class Clock:
@@ -12,48 +12,48 @@ class Clock:
         return self.now
 
 
-def record(name, text, *values, level=logging.ERROR):
+def log_record(name, text, *values, level=logging.ERROR):
     return logging.LogRecord(name, level, "", 0, text, values, None)
 
 
-def test_our_own_lines_always_pass():
-    throttle = Throttle(Clock())
-    assert all(throttle.filter(record("topologies.runtime.runtime", "same")) for _ in range(3))
+def test_own_lines_always_pass():
+    repeat_filter = RepeatFilter(Clock())
+    assert all(repeat_filter.filter(log_record("topologies.runtime.runtime", "same")) for _ in range(3))
 
 
-def test_a_librarys_line_passes_once_an_interval_whatever_its_values():
+def test_a_line_of_a_library_passes_once_per_interval_whatever_its_values():
     clock = Clock()
-    throttle = Throttle(clock)
-    assert throttle.filter(record("aiokafka.consumer", "no node %s", 1))
-    assert not throttle.filter(record("aiokafka.consumer", "no node %s", 2))
+    repeat_filter = RepeatFilter(clock)
+    assert repeat_filter.filter(log_record("aiokafka.consumer", "no node %s", 1))
+    assert not repeat_filter.filter(log_record("aiokafka.consumer", "no node %s", 2))
     clock.now += REPEAT_INTERVAL_S
-    late = record("aiokafka.consumer", "no node %s", 3)
-    assert throttle.filter(late)
+    late = log_record("aiokafka.consumer", "no node %s", 3)
+    assert repeat_filter.filter(late)
     assert late.getMessage() == "no node 3 (and 1 more like it)"
 
 
 def test_another_level_or_text_is_another_kind():
-    throttle = Throttle(Clock())
-    assert throttle.filter(record("faust", "one"))
-    assert throttle.filter(record("faust", "two"))
-    assert throttle.filter(record("faust", "one", level=logging.WARNING))
+    repeat_filter = RepeatFilter(Clock())
+    assert repeat_filter.filter(log_record("faust", "one"))
+    assert repeat_filter.filter(log_record("faust", "two"))
+    assert repeat_filter.filter(log_record("faust", "one", level=logging.WARNING))
 
 
-def test_a_library_whose_name_merely_begins_alike_is_not_held_back():
-    throttle = Throttle(Clock())
-    assert all(throttle.filter(record("modern", "same")) for _ in range(2))
+def test_a_library_whose_name_only_begins_like_a_known_one_is_not_filtered():
+    repeat_filter = RepeatFilter(Clock())
+    assert all(repeat_filter.filter(log_record("modern", "same")) for _ in range(2))
 
 
-def test_a_write_that_is_tried_again_is_no_news_and_one_that_is_given_up_is():
-    again = "Got error produce response on topic-partition %s, retrying. Error: %s"
+def test_a_retried_write_is_dropped_and_a_failed_write_is_shown():
+    retry = "Got error produce response on topic-partition %s, retrying. Error: %s"
     name = "aiokafka.producer.sender"
-    assert not TriedAgain().filter(record(name, again, "driftwire.drifts", "NotEnoughReplicasError"))
-    assert TriedAgain().filter(record(name, "Could not send %r: %r", "request", "error"))
-    assert TriedAgain().filter(record("driftwire", again, "driftwire.drifts", "NotEnoughReplicasError"))
+    assert not RetryFilter().filter(log_record(name, retry, "driftwire.drifts", "NotEnoughReplicasError"))
+    assert RetryFilter().filter(log_record(name, "Could not send %r: %r", "request", "error"))
+    assert RetryFilter().filter(log_record("driftwire", retry, "driftwire.drifts", "NotEnoughReplicasError"))
 
 
-def test_the_memory_of_kinds_is_bounded():
-    throttle = Throttle(Clock())
-    for number in range(3 * KINDS_MAX):
-        throttle.filter(record("aiokafka", f"line {number}"))
-    assert len(throttle._shown) <= KINDS_MAX
+def test_the_number_of_remembered_kinds_is_limited():
+    repeat_filter = RepeatFilter(Clock())
+    for number in range(3 * LINE_KINDS_MAX):
+        repeat_filter.filter(log_record("aiokafka", f"line {number}"))
+    assert len(repeat_filter._shown) <= LINE_KINDS_MAX

@@ -1,4 +1,4 @@
-"""The runtime of exact steps, on real Kafka, with a step whose every output would betray a lost or doubled record."""
+"""The exactly-once runtime on real Kafka, with a step whose outputs reveal any lost or repeated record."""
 
 import asyncio
 import hashlib
@@ -17,17 +17,17 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 from schemas.dead_letter import DeadLetter
 from schemas.topics import BASELINES, DEAD_LETTERS, DRIFTS, RECORDS
 from tests.topologies.counting_worker import OUTPUT_EVERY, POISON, SESSION_TIMEOUT_S
-from tests.topologies.workers import Worker
+from tests.topologies.worker_under_test import WorkerUnderTest
 from topologies.broker.embedded_broker import EmbeddedBroker
-from topologies.kafka.client import read_all, write
+from topologies.kafka.client import read_topic, write_message
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
 PARTITIONS = 4
 
 
-def counting_worker(broker: EmbeddedBroker, log: Path) -> Worker:
-    return Worker(["-m", "tests.topologies.counting_worker", broker.bootstrap], log)
+def counting_worker(broker: EmbeddedBroker, log: Path) -> WorkerUnderTest:
+    return WorkerUnderTest(["-m", "tests.topologies.counting_worker", broker.bootstrap], log)
 
 
 async def produce(
@@ -38,77 +38,75 @@ async def produce(
             await producer.send(RECORDS, value, partition=number % PARTITIONS if partition is None else partition)
 
 
-async def outputs(broker: EmbeddedBroker, what: str = "count") -> list[dict[str, Any]]:
-    found = [json.loads(message.value or b"") async for message in read_all(broker.bootstrap, DRIFTS)]
-    return [content for content in found if content["what"] == what]
+async def read_outputs(broker: EmbeddedBroker, kind: str = "count") -> list[dict[str, Any]]:
+    contents = [json.loads(message.value or b"") async for message in read_topic(broker.bootstrap, DRIFTS)]
+    return [content for content in contents if content["kind"] == kind]
 
 
-async def settle(
-    broker: EmbeddedBroker, worker: Worker, expected: int, timeout_s: float = 60.0
+async def wait_for_outputs(
+    broker: EmbeddedBroker, worker: WorkerUnderTest, expected: int, timeout_s: float = 60.0
 ) -> list[dict[str, Any]]:
-    """Wait until so many outputs are there."""
+    """Wait until there are ``expected`` outputs."""
     deadline = time.monotonic() + timeout_s
-    while len(found := await outputs(broker)) < expected:
-        assert time.monotonic() < deadline, f"{len(found)} outputs of {expected}: {worker.said[-3000:]}"
+    while len(contents := await read_outputs(broker)) < expected:
+        assert time.monotonic() < deadline, f"{len(contents)} outputs of {expected}: {worker.output[-3000:]}"
         await asyncio.sleep(0.3)
-    return found
+    return contents
 
 
-def assert_exact(found: list[dict[str, Any]], records_a_partition: int) -> None:
-    """Every output once, each with the hash of all offsets up to it, in order."""
-    places = Counter((content["partition"], content["value"]) for content in found)
-    assert set(places.values()) == {1}
-    assert len(found) == PARTITIONS * (records_a_partition // OUTPUT_EVERY)
-    expected = ""
-    by_count = {}
-    for offset in range(records_a_partition):
-        expected = hashlib.sha256(f"{expected}{offset}".encode()).hexdigest()
-        by_count[offset + 1] = expected
-    assert all(content["hash"] == by_count[content["value"]] for content in found)
+def assert_exactly_once(contents: list[dict[str, Any]], records_per_partition: int) -> None:
+    """Assert that every output occurs once, with the hash of all offsets up to it in order."""
+    counts = Counter((content["partition"], content["value"]) for content in contents)
+    assert set(counts.values()) == {1}
+    assert len(contents) == PARTITIONS * (records_per_partition // OUTPUT_EVERY)
+    expected_hash = ""
+    hash_by_count = {}
+    for offset in range(records_per_partition):
+        expected_hash = hashlib.sha256(f"{expected_hash}{offset}".encode()).hexdigest()
+        hash_by_count[offset + 1] = expected_hash
+    assert all(content["hash"] == hash_by_count[content["value"]] for content in contents)
 
 
 @pytest.mark.parametrize("stage", ["after_outputs", "after_state", "after_offsets"])
-async def test_a_worker_killed_inside_a_checkpoint_leaves_neither_half(
+async def test_a_worker_killed_during_a_checkpoint_writes_all_of_it_or_nothing(
     stage: str, empty_broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
     await produce(empty_broker, 20_000)
     with counting_worker(empty_broker, tmp_path / "log") as worker:
         worker.start(fault=f"{stage}:3")
-        assert worker.wait_until_it_ends(60) == -signal.SIGKILL
-        before = await outputs(empty_broker)
+        assert worker.wait_for_exit(60) == -signal.SIGKILL
+        before = await read_outputs(empty_broker)
         worker.start()
-        found = await settle(empty_broker, worker, 40)
-        assert len(before) < len(found)
-        assert_exact(found, 5_000)
+        contents = await wait_for_outputs(empty_broker, worker, 40)
+        assert len(before) < len(contents)
+        assert_exactly_once(contents, 5_000)
         assert worker.stop() == 0
 
 
-async def test_a_paused_worker_that_wakes_up_as_a_zombie_writes_nothing(
-    empty_broker: EmbeddedBroker, tmp_path: Path
-) -> None:
+async def test_a_worker_suspended_beyond_its_session_is_fenced(empty_broker: EmbeddedBroker, tmp_path: Path) -> None:
     with (
         counting_worker(empty_broker, tmp_path / "a") as first,
         counting_worker(empty_broker, tmp_path / "b") as second,
     ):
         first.start()
-        first.wait_until_it_says("detect: ready")
+        first.wait_for_output("detect: ready")
         second.start()
-        second.wait_until_it_says("detect: ready")
+        second.wait_for_output("detect: ready")
         await produce(empty_broker, 8_000)
         first.signal(signal.SIGSTOP)
         await produce(empty_broker, 8_000)
         await asyncio.sleep(SESSION_TIMEOUT_S + 2)
-        await settle(empty_broker, second, 32)
+        await wait_for_outputs(empty_broker, second, 32)
         first.signal(signal.SIGCONT)
         await produce(empty_broker, 8_000)
-        found = await settle(empty_broker, second, 48)
-        assert_exact(found, 6_000)
+        contents = await wait_for_outputs(empty_broker, second, 48)
+        assert_exactly_once(contents, 6_000)
         assert first.stop() == 0
         assert second.stop() == 0
-        assert_exact(await outputs(empty_broker), 6_000)
+        assert_exactly_once(await read_outputs(empty_broker), 6_000)
 
 
-async def test_a_message_that_the_step_fails_on_is_set_aside_alone(
+async def test_only_the_message_on_which_the_step_fails_is_dead_lettered(
     empty_broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
     await produce(empty_broker, 1_250, partition=2)
@@ -116,11 +114,11 @@ async def test_a_message_that_the_step_fails_on_is_set_aside_alone(
     await produce(empty_broker, 1_250, partition=2)
     with counting_worker(empty_broker, tmp_path / "log") as worker:
         worker.start()
-        found = await settle(empty_broker, worker, 5)
-        assert [content["value"] for content in found] == [500, 1000, 1500, 2000, 2500]
+        contents = await wait_for_outputs(empty_broker, worker, 5)
+        assert [content["value"] for content in contents] == [500, 1000, 1500, 2000, 2500]
         letters = [
             DeadLetter.from_json(message.value or b"")
-            async for message in read_all(empty_broker.bootstrap, DEAD_LETTERS)
+            async for message in read_topic(empty_broker.bootstrap, DEAD_LETTERS)
         ]
         assert [(letter.reason, letter.partition, letter.offset) for letter in letters] == [
             ("internal_error", 2, 1_250)
@@ -128,13 +126,13 @@ async def test_a_message_that_the_step_fails_on_is_set_aside_alone(
         assert worker.stop() == 0
 
 
-async def test_what_retention_took_before_it_was_read_is_said_and_restarts_the_walks(
+async def test_records_deleted_before_they_were_read_are_logged_and_reset_the_evidence(
     empty_broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
     with counting_worker(empty_broker, tmp_path / "log") as worker:
         await produce(empty_broker, 1_000, partition=0)
         worker.start()
-        await settle(empty_broker, worker, 2)
+        await wait_for_outputs(empty_broker, worker, 2)
         assert worker.stop() == 0
         await produce(empty_broker, 1_000, partition=0)
         admin = AIOKafkaAdminClient(bootstrap_servers=empty_broker.bootstrap)
@@ -142,34 +140,36 @@ async def test_what_retention_took_before_it_was_read_is_said_and_restarts_the_w
         await admin.delete_records({TopicPartition(RECORDS, 0): RecordsToDelete(before_offset=1_500)})
         await admin.close()
         worker.start()
-        await settle(empty_broker, worker, 3)
-        assert "walks of partition 0 restarted" in worker.said
-        assert "retention has taken 500 messages that were not read yet (offsets 1000 to 1499)" in worker.said
+        await wait_for_outputs(empty_broker, worker, 3)
+        assert "partition 0: gap" in worker.output
+        assert "deleted 500 messages before they were read (offsets 1000 to 1499)" in worker.output
         assert worker.stop() == 0
 
 
-async def test_a_control_message_reaches_every_partition_once_even_over_a_restart_and_a_bad_one_stops_nobody(
+async def test_a_control_message_reaches_every_partition_once_and_a_bad_one_is_dead_lettered(
     empty_broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
-    await write(empty_broker.bootstrap, BASELINES, b"before", b"before")
+    await write_message(empty_broker.bootstrap, BASELINES, b"before", b"before")
     with counting_worker(empty_broker, tmp_path / "log") as worker:
         worker.start()
-        worker.wait_until_it_says("detect: ready")
-        await write(empty_broker.bootstrap, BASELINES, b"bad", POISON)
-        await write(empty_broker.bootstrap, BASELINES, b"after", b"after")
+        worker.wait_for_output("detect: ready")
+        await write_message(empty_broker.bootstrap, BASELINES, b"bad", POISON)
+        await write_message(empty_broker.bootstrap, BASELINES, b"after", b"after")
         await produce(empty_broker, 2_000)
-        await settle(empty_broker, worker, 4)
+        await wait_for_outputs(empty_broker, worker, 4)
         assert worker.stop() == 0
-        await write(empty_broker.bootstrap, BASELINES, b"while away", b"while away")
+        await write_message(empty_broker.bootstrap, BASELINES, b"while away", b"while away")
         worker.start()
         await produce(empty_broker, 2_000)
-        await settle(empty_broker, worker, 8)
+        await wait_for_outputs(empty_broker, worker, 8)
         assert worker.stop() == 0
-    told = Counter((content["partition"], content["value"]) for content in await outputs(empty_broker, "control"))
-    assert told == {
+    counts = Counter(
+        (content["partition"], content["value"]) for content in await read_outputs(empty_broker, "control")
+    )
+    assert counts == {
         (partition, text): 1 for partition in range(PARTITIONS) for text in ("before", "after", "while away")
     }
     letters = [
-        DeadLetter.from_json(message.value or b"") async for message in read_all(empty_broker.bootstrap, DEAD_LETTERS)
+        DeadLetter.from_json(message.value or b"") async for message in read_topic(empty_broker.bootstrap, DEAD_LETTERS)
     ]
     assert [(letter.topic, letter.reason) for letter in letters] == [(BASELINES, "internal_error")]

@@ -1,4 +1,4 @@
-"""Worker processes that tests start, kill, pause and continue."""
+"""Worker processes that tests start, kill, suspend and continue."""
 
 import os
 import signal
@@ -12,11 +12,11 @@ from typing import Self
 from tests.topologies.faults import VARIABLE
 
 SESSION_TIMEOUT_S = 6.0
-"""Seconds after which the broker takes a paused worker's partitions away."""
+"""Seconds after which the partitions of a suspended worker move to another worker."""
 
 
-class Worker:
-    """One worker process, whose words go to a file. A dead one can be started again."""
+class WorkerUnderTest:
+    """One worker process whose output goes to a file. It can be started again after it died."""
 
     def __init__(self, arguments: list[str], log: Path) -> None:
         self._arguments = arguments
@@ -24,7 +24,7 @@ class Worker:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self, fault: str | None = None) -> None:
-        """Start it, with a fault that it will run into."""
+        """Start the process, optionally with a fault."""
         environment = os.environ | ({VARIABLE: fault} if fault else {})
         if not fault:
             environment.pop(VARIABLE, None)
@@ -34,36 +34,36 @@ class Worker:
             )
 
     @property
-    def running(self) -> bool:
+    def is_running(self) -> bool:
         return self._process is not None and self._process.poll() is None
 
     @property
-    def said(self) -> str:
+    def output(self) -> str:
         return self._log.read_text(errors="replace") if self._log.exists() else ""
 
-    def wait_until_it_says(self, words: str, timeout_s: float = 60.0) -> None:
+    def wait_for_output(self, text: str, timeout_s: float = 60.0) -> None:
         deadline = time.monotonic() + timeout_s
-        while words not in self.said:
-            assert self.running, f"the worker ended: {self.said[-3000:]}"
-            assert time.monotonic() < deadline, f"the worker never said {words!r}: {self.said[-3000:]}"
+        while text not in self.output:
+            assert self.is_running, f"the worker ended: {self.output[-3000:]}"
+            assert time.monotonic() < deadline, f"the worker never printed {text!r}: {self.output[-3000:]}"
             time.sleep(0.1)
 
     def signal(self, number: signal.Signals) -> None:
         assert self._process is not None
         self._process.send_signal(number)
 
-    def wait_until_it_ends(self, timeout_s: float) -> int:
+    def wait_for_exit(self, timeout_s: float) -> int:
         assert self._process is not None
         return self._process.wait(timeout_s)
 
     def kill(self) -> None:
-        if self.running:
+        if self.is_running:
             self.signal(signal.SIGKILL)
-            self.wait_until_it_ends(10)
+            self.wait_for_exit(10)
 
     def stop(self) -> int:
         self.signal(signal.SIGTERM)
-        return self.wait_until_it_ends(20)
+        return self.wait_for_exit(20)
 
     def __enter__(self) -> Self:
         return self

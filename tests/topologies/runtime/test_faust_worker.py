@@ -1,4 +1,4 @@
-"""A worker in a process of its own: it stops when told to, also when its event loop hangs."""
+"""A worker in its own process: it stops on a signal, even if its event loop hangs."""
 
 import signal
 import subprocess
@@ -13,8 +13,8 @@ pytestmark = [pytest.mark.kafka, pytest.mark.timeout(90)]
 PROGRAM = textwrap.dedent("""
     import os, sys, time
     import faust
-    from topologies import run
-    run.STOP_LIMIT_S = float(sys.argv[2])
+    from topologies.runtime import faust_worker
+    faust_worker.STOP_TIMEOUT_S = float(sys.argv[2])
     app = faust.App(f"run-{os.getpid()}", broker=f"kafka://{sys.argv[1]}", store="memory://", web_enabled=False,
                     datadir=sys.argv[4], topic_allow_declare=False, topic_disable_leader=True)
 
@@ -30,7 +30,7 @@ PROGRAM = textwrap.dedent("""
         if sys.argv[3] == "hangs":
             time.sleep(60)
 
-    run.run_worker(app)
+    faust_worker.run_worker(app)
 """)
 
 
@@ -38,9 +38,9 @@ PROGRAM = textwrap.dedent("""
 def worker(broker, tmp_path):
     started = []
 
-    def start(behaviour, stop_limit_s=8.0):
+    def start(behaviour, stop_timeout_s=8.0):
         child = subprocess.Popen(
-            [sys.executable, "-c", PROGRAM, broker.bootstrap, str(stop_limit_s), behaviour, str(tmp_path)],
+            [sys.executable, "-c", PROGRAM, broker.bootstrap, str(stop_timeout_s), behaviour, str(tmp_path)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -56,7 +56,7 @@ def worker(broker, tmp_path):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_it_leaves_with_status_0_and_without_a_word(worker, number):
+def test_a_signal_ends_it_with_status_0_and_no_output(worker, number):
     child = worker("works")
     child.send_signal(number)
     out, errors = child.communicate(timeout=20)
@@ -65,17 +65,19 @@ def test_it_leaves_with_status_0_and_without_a_word(worker, number):
 
 def test_it_opens_no_port(worker):
     child = worker("works")
-    listening = subprocess.run(["cat", f"/proc/{child.pid}/net/tcp"], capture_output=True, text=True, check=True).stdout
-    inodes = {line.split()[9] for line in listening.splitlines()[1:] if line.split()[3] == "0A"}
-    opened = subprocess.run(["ls", "-l", f"/proc/{child.pid}/fd"], capture_output=True, text=True, check=True).stdout
-    assert not [inode for inode in inodes if f"socket:[{inode}]" in opened]
+    sockets = subprocess.run(["cat", f"/proc/{child.pid}/net/tcp"], capture_output=True, text=True, check=True).stdout
+    listening_inodes = {line.split()[9] for line in sockets.splitlines()[1:] if line.split()[3] == "0A"}
+    open_files = subprocess.run(
+        ["ls", "-l", f"/proc/{child.pid}/fd"], capture_output=True, text=True, check=True
+    ).stdout
+    assert not [inode for inode in listening_inodes if f"socket:[{inode}]" in open_files]
 
 
-def test_one_whose_event_loop_hangs_is_gone_after_the_limit(worker):
-    child = worker("hangs", stop_limit_s=1.0)
-    before = time.monotonic()
+def test_a_worker_whose_event_loop_hangs_is_ended_after_the_timeout(worker):
+    child = worker("hangs", stop_timeout_s=1.0)
+    signalled_at = time.monotonic()
     child.send_signal(signal.SIGTERM)
     _, errors = child.communicate(timeout=20)
-    assert time.monotonic() - before < 10
+    assert time.monotonic() - signalled_at < 10
     assert child.returncode == 3
     assert "did not stop within 1 s" in errors

@@ -10,8 +10,8 @@ from pipeline.route.step import RouteStep
 from schemas.notification import Notification
 from schemas.topics import DEAD_LETTERS, NOTIFICATIONS
 from tests.pipeline.route.samples import alert, incident
-from topologies.receivers import build, deliver_pending
 from topologies.receivers.console import ConsoleReceiver
+from topologies.receivers.delivery import build_receivers, deliver_pending
 from topologies.receivers.webhook import WebhookReceiver
 
 SETTINGS = RouteSettings.model_validate(
@@ -27,71 +27,73 @@ SETTINGS = RouteSettings.model_validate(
 
 class Recorder:
     def __init__(
-        self, arrived: list[str], gate: asyncio.Event | None = None, opens: asyncio.Event | None = None
+        self, arrived: list[str], waits_for: asyncio.Event | None = None, sets: asyncio.Event | None = None
     ) -> None:
-        self.arrived, self.gate, self.opens = arrived, gate, opens
+        self.arrived, self.waits_for, self.sets = arrived, waits_for, sets
 
     async def deliver(self, dispatch: Dispatch) -> Delivery:
-        if self.gate is not None:
-            await self.gate.wait()
+        if self.waits_for is not None:
+            await self.waits_for.wait()
         self.arrived.append(dispatch.notification_id)
-        if self.opens is not None and len(self.arrived) == 2:
-            self.opens.set()
+        if self.sets is not None and len(self.arrived) == 2:
+            self.sets.set()
         return Delivery("sent", "", 1, 1_795_489_999_000)
 
 
-class Broken:
+class BrokenReceiver:
     async def deliver(self, dispatch: Dispatch) -> Delivery:
         raise RuntimeError(dispatch.notification_id)
 
 
-def decided() -> RouteStep:
+def step_with_pending_dispatches() -> RouteStep:
     step = RouteStep(SETTINGS)
     step.step([alert(incident(incident_id=name), offset) for offset, name in enumerate("ab")])
     return step
 
 
-def test_every_kind_of_receiver_is_built_under_its_name():
-    built = build(SETTINGS, replay=False)
-    assert isinstance(built["fast"], ConsoleReceiver)
-    assert isinstance(built["slow"], WebhookReceiver)
+def test_every_kind_of_receiver_is_built_by_name():
+    receivers = build_receivers(SETTINGS, replay=False)
+    assert isinstance(receivers["fast"], ConsoleReceiver)
+    assert isinstance(receivers["slow"], WebhookReceiver)
 
 
-async def test_a_slow_receiver_holds_up_no_other_and_each_gets_them_in_order():
+async def test_a_slow_receiver_does_not_delay_another_and_each_keeps_the_order():
     arrived: list[str] = []
-    gate = asyncio.Event()
-    step = decided()
-    # The slow one moves only when the fast one has got both: one after the other, this would never end.
-    outputs = await deliver_pending(step, {"slow": Recorder(arrived, gate), "fast": Recorder(arrived, opens=gate)})
+    fast_is_done = asyncio.Event()
+    step = step_with_pending_dispatches()
+    # The slow receiver waits until the fast one has both. If they worked one after the other, this would never end.
+    outputs = await deliver_pending(
+        step, {"slow": Recorder(arrived, fast_is_done), "fast": Recorder(arrived, sets=fast_is_done)}
+    )
     assert arrived == ["a:1:fast", "b:1:fast", "a:1:slow", "b:1:slow"]
     notes = [Notification.from_json(output.value or b"") for output in outputs]
     assert [note.notification_id for note in notes] == ["a:1:slow", "a:1:fast", "b:1:slow", "b:1:fast"]
     assert {note.outcome for note in notes} == {"sent"}
 
 
-async def test_afterwards_nothing_is_pending_and_a_checkpoint_is_possible():
-    step = decided()
+async def test_nothing_is_pending_afterwards_and_the_state_can_be_written():
+    step = step_with_pending_dispatches()
     await deliver_pending(step, {"slow": Recorder([]), "fast": Recorder([])})
     assert step.take_pending() == []
     assert [key for key, _ in step.changed()] == [b"incident/a", b"incident/b"]
 
 
-async def test_a_receiver_that_fails_in_itself_is_a_failed_delivery_and_the_others_go_on(caplog):
-    step = decided()
+async def test_an_internal_error_of_a_receiver_is_a_failed_delivery_and_the_others_continue(caplog):
+    step = step_with_pending_dispatches()
     with caplog.at_level(logging.WARNING, "driftwire"):
-        outputs = await deliver_pending(step, {"slow": Broken(), "fast": Recorder([])})
+        outputs = await deliver_pending(step, {"slow": BrokenReceiver(), "fast": Recorder([])})
     assert [output.topic for output in outputs].count(DEAD_LETTERS) == 2
     notes = [Notification.from_json(output.value or b"") for output in outputs if output.topic == NOTIFICATIONS]
     assert [(note.receiver, note.outcome) for note in notes[:2]] == [("slow", "failed"), ("fast", "sent")]
-    assert notes[0].reason == "the receiver failed in itself (RuntimeError)"
+    assert notes[0].reason == "the receiver raised an internal error (RuntimeError)"
     assert "a:1:slow was not sent" in caplog.text
 
 
-async def test_nothing_pending_is_nothing_to_do():
+async def test_without_pending_dispatches_nothing_is_sent():
     assert await deliver_pending(RouteStep(SETTINGS), {}) == []
 
 
-def test_the_settings_in_the_documentation_are_right_and_show_every_key():
+def test_the_settings_in_the_documentation_are_valid_and_contain_every_key():
     text = (Path(__file__).parents[3] / "docs" / "receivers.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
     settings = RouteSettings.model_validate(tomllib.loads(example)["route"])
@@ -101,5 +103,5 @@ def test_the_settings_in_the_documentation_are_right_and_show_every_key():
             assert (field.alias or name) in example or name == "routes"
 
 
-def test_a_replay_tells_nobody_outside():
-    assert {type(one) for one in build(SETTINGS, replay=True).values()} == {ConsoleReceiver}
+def test_a_replay_has_console_receivers_only():
+    assert {type(receiver) for receiver in build_receivers(SETTINGS, replay=True).values()} == {ConsoleReceiver}

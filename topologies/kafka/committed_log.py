@@ -1,0 +1,61 @@
+"""Committed messages of partitions: a consumer that reads nothing else, and a reader that stops at the end.
+
+The checkpoints, the control reader and the commands all read with these two functions.
+"""
+
+import math
+from collections.abc import AsyncGenerator, Sequence
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.structs import ConsumerRecord
+
+POLL_MS = 200
+"""Milliseconds that one fetch waits for messages."""
+
+
+def committed_consumer(bootstrap: str) -> AIOKafkaConsumer:
+    """Return a consumer of committed messages that joins no group and starts at the oldest message."""
+    return AIOKafkaConsumer(
+        bootstrap_servers=bootstrap,
+        group_id=None,
+        isolation_level="read_committed",
+        enable_auto_commit=False,
+        auto_offset_reset="earliest",
+    )
+
+
+async def read_to_end(
+    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], *, idle_timeout_s: float = math.inf
+) -> AsyncGenerator[ConsumerRecord]:
+    """Yield the messages that partitions hold at the time of the call, oldest first within a partition.
+
+    Afterwards the position of the consumer can be beyond that end, because a fetch may return newer messages too.
+
+    Parameters
+    ----------
+    consumer
+        A started consumer that is assigned the partitions.
+    partitions
+        The partitions to read.
+    idle_timeout_s
+        Maximum seconds without a new message.
+
+    Raises
+    ------
+    TimeoutError
+        If no message arrives for ``idle_timeout_s``.
+    """
+    await consumer.seek_to_beginning(*partitions)
+    ends = await consumer.end_offsets(partitions)
+    idle_s = 0.0
+    # Positions decide, not the offsets of messages: the last entry of a partition may be a transaction marker or a
+    # message that compaction removed.
+    while behind := [partition for partition in partitions if await consumer.position(partition) < ends[partition]]:
+        fetched = await consumer.getmany(*behind, timeout_ms=POLL_MS)
+        idle_s = 0.0 if fetched else idle_s + POLL_MS / 1000
+        if idle_s >= idle_timeout_s:
+            raise TimeoutError
+        for partition, records in fetched.items():
+            for record in records:
+                if record.offset < ends[partition]:
+                    yield record

@@ -1,0 +1,61 @@
+"""Faust's worker without banner, web server and spinner, which stops within a time limit."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+from types import FrameType
+
+import faust
+
+from topologies.runtime.logs import configure_logging
+
+STOP_TIMEOUT_S = 10.0
+"""Seconds after SIGTERM or Ctrl-C until a worker that hangs is ended. Its state is in Kafka."""
+
+EXIT_HUNG = 3
+
+logger = logging.getLogger(__name__)
+
+
+class _FaustWorker(faust.Worker):
+    def _install_signal_handlers_unix(self) -> None:
+        # Not as handlers of the event loop, because the loop may hang.
+        signal.signal(signal.SIGINT, self._stop)
+        signal.signal(signal.SIGTERM, self._stop)
+
+    def _stop(self, number: int, _: FrameType | None) -> None:
+        timer = threading.Timer(STOP_TIMEOUT_S, _exit_hung)
+        timer.daemon = True
+        timer.start()
+        self.loop.call_soon_threadsafe(self._schedule_shutdown, signal.Signals(number))
+
+
+def run_worker(app: faust.App) -> None:
+    """Run an application until SIGTERM or Ctrl-C, then exit this process with status 0, or 1 if it failed.
+
+    Raises
+    ------
+    SystemExit
+        Always, with the status.
+    """
+    configure_logging()
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    worker = _FaustWorker(app, loop=loop, quiet=True, redirect_stdouts=False, override_logging=False)
+    worker.spinner = None
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as error:
+        # After a crash the code is a text of Faust, which the log contains already.
+        sys.exit(0 if error.code in (0, None) else 1)
+
+
+def _exit_hung() -> None:
+    logger.error(
+        "the worker did not stop within %.0f s and is ended; the next owner continues from its last checkpoint",
+        STOP_TIMEOUT_S,
+    )
+    os._exit(EXIT_HUNG)
