@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.correlate.deployments import KnownGood, ServedTraffic, affects, find_rollback, reverts
+from pipeline.correlate.deployments import KnownGood, RollbackIndex, ServedTraffic, find_rollback
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
 from schemas.drift import Drift
@@ -84,7 +84,7 @@ class Material:
         """The first deployment that takes a suspect back, or brings the version that the incident said to go back to."""
         steps = [step for each in self.revisions for step in each.containment if step.action == "rollback"]
         good = next((KnownGood(step.to_version) for step in reversed(steps) if step.to_version is not None), None)
-        return find_rollback(self.deployment_of(suspect), good, list(self.deployments))
+        return find_rollback(self.deployment_of(suspect), good, self.deployments)
 
     @property
     def rollbacks(self) -> list[Deployment]:
@@ -93,7 +93,7 @@ class Material:
             each
             for each in self.deployments
             if each.timestamp >= self.incident.detected_at
-            and (each.rollback_of is not None or any(reverts(each, other) for other in self.deployments))
+            and (each.rollback_of is not None or any(RollbackIndex.reverts(each, other) for other in self.deployments))
         ]
 
 
@@ -141,7 +141,7 @@ def material(
         tuple(sorted(states.values(), key=lambda each: (each.updated_at, each.drift_id, each.sequence))),
         tuple(
             sorted(
-                (each for each in told.values() if affects(each, served) and first <= each.timestamp <= last),
+                (each for each in told.values() if served.is_affected_by(each) and first <= each.timestamp <= last),
                 key=lambda each: (each.timestamp, each.deployment_id),
             )
         ),

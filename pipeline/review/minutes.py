@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.correlate.causes import MINUTES_MIN, shared_minutes
+from pipeline.correlate.causes import serve_together
 from schemas.drift import MINUTE_MS, Drift
 
 
@@ -130,7 +130,7 @@ def _is_beside_another(version: Course, series: Sequence[Course]) -> bool:
     """Whether another version of its kind served in several of the same minutes: one that took over from it did not."""
     kind = version.version.partition("=")[0]
     others = [each for each in series if each.version.partition("=")[0] == kind and each is not version]
-    return any(len(shared_minutes(version.records, each.records)) >= MINUTES_MIN for each in others)
+    return any(serve_together(version.records, each.records) for each in others)
 
 
 def _line(series: Course, drift: Drift) -> Line | None:

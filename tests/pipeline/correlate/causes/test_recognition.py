@@ -10,7 +10,7 @@ from pipeline.detect.signals.catalogue import CATEGORIES, EVENTS, SIGNALS
 from schemas.deployment import DeploymentKind
 from tests.pipeline.correlate.builders import MINUTE, START, deployment, drift, later, newest, only, tick
 
-COMPOSED = [name for name, mode in MODES.items() if mode.together]
+COMPOSED = [name for name, mode in MODES.items() if mode.signatures]
 
 
 def slow(**fields):
@@ -37,8 +37,8 @@ def mode(*contracts):
 def test_what_moves_together_is_named_as_drifts_name_it(name):
     signals = {row.name for row in (*SIGNALS, *CATEGORIES, *EVENTS)}
     kinds = set(DeploymentKind.__args__)
-    for each in MODES[name].together:
-        for part in (*each.moved, *each.still):
+    for each in MODES[name].signatures:
+        for part in (*each.moving, *each.unmoved):
             first, _, rest = part.partition(" ")
             known = part in MODES or part in kinds or (first == "of" and rest.startswith("one "))
             assert known or (first in signals and rest in ("", "up", "down")), part

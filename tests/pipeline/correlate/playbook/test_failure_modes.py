@@ -36,7 +36,7 @@ def test_no_kind_of_change_is_both_a_usual_and_a_possible_cause(mode):
 
 def test_modes_that_can_harm_people_switch_off_or_filter_first():
     safety = [mode for mode in MODES.values() if mode.family == "safety" and mode.name != "filter_over_blocking"]
-    assert {mode.contain[0] for mode in safety} == {"kill_switch", "filter"}
+    assert {mode.containment[0] for mode in safety} == {"kill_switch", "filter"}
 
 
 def test_a_filter_that_triggers_less_is_disabled_and_not_over_blocking():

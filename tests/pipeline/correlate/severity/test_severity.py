@@ -66,7 +66,7 @@ def test_every_failure_mode_is_decided_by_a_rule_of_the_table():
 
 def moved(*drifts):
     decision = decided(*drifts)
-    return decision.severity, decision.rule, decision.moved_by
+    return decision.severity, decision.rule, decision.adjusted_by
 
 
 SMALL = {"segment": "prompt=v42", "traffic_share": 0.05}
@@ -95,17 +95,17 @@ def test_what_hits_a_small_part_of_the_requests_alone_is_one_step_milder():
 
 
 def test_why_it_was_moved_is_said_with_the_numbers():
-    assert decided(drift("refused", **SMALL)).because == (
+    assert decided(drift("refused", **SMALL)).full_reason == (
         "users see worse quality, and the feature still works (refused 9.1 %, normally 1.0 %); one step milder by "
         "small_part: only a small part of the requests is hit (5.0 % of the requests)"
     )
-    assert decided(*BREADTH).because.endswith("one quality getting worse (data, infrastructure, output)")
-    assert "one step" not in decided(drift("refused")).because
+    assert decided(*BREADTH).full_reason.endswith("one quality getting worse (data, infrastructure, output)")
+    assert "one step" not in decided(drift("refused")).full_reason
 
 
 @pytest.mark.parametrize("signal", ["pii_detected", "policy_violation", "jailbreak_suspected", "probe_blocked"])
 def test_what_can_harm_people_is_as_bad_in_a_small_part(signal):
-    assert (decided(drift(signal, **SMALL)).severity, decided(drift(signal, **SMALL)).moved_by) == ("P1", None)
+    assert (decided(drift(signal, **SMALL)).severity, decided(drift(signal, **SMALL)).adjusted_by) == ("P1", None)
 
 
 def test_an_attack_on_a_small_part_is_not_made_milder_either():
@@ -202,8 +202,8 @@ def test_a_promise_of_nothing_and_one_made_twice_are_refused():
 def test_a_rule_of_ones_own_can_ask_for_a_promise_that_is_kept():
     mine = read_table(_RULE + 'when = { sla = "kept" }\n', "mine.toml").rules
     slow = drift("latency_ms", normal=800.0, now=2400.0)
-    assert decide_severity(TABLE.extended(mine, ()), [slow], promised("latency_ms", maximum=5000.0)).rule == "mine"
-    assert decide_severity(TABLE.extended(mine, ()), [slow]).rule == "quality_loss"
+    assert decide_severity(TABLE.extend(mine, ()), [slow], promised("latency_ms", maximum=5000.0)).rule == "mine"
+    assert decide_severity(TABLE.extend(mine, ()), [slow]).rule == "quality_loss"
 
 
 def test_worse_is_strict():

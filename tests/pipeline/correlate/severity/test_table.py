@@ -55,10 +55,10 @@ def test_a_move_of_ones_own_is_one_more_and_one_of_the_same_name_takes_the_place
     stricter = SeverityAdjustment(
         name="small_part", to="milder", severities=("P3",), reason="hardly anybody is hit", when=tiny
     )
-    table = default_table().extended((), (stricter,))
-    assert len(table.moves) == len(default_table().moves)
+    table = default_table().extend((), (stricter,))
+    assert len(table.adjustments) == len(default_table().adjustments)
     assert decide_severity(table, [canary]).severity == "P3"
-    assert decide_severity(table, [canary.model_copy(update={"traffic_share": 0.005})]).moved.startswith(
+    assert decide_severity(table, [canary.model_copy(update={"traffic_share": 0.005})]).adjustment_reason.startswith(
         "one step milder by small_part: hardly anybody is hit"
     )
 
@@ -68,7 +68,7 @@ def test_a_move_of_ones_own_takes_no_harm_down():
         name="mine", to="milder", severities=("P1", "P2"), reason="few", when=BlastRadius(below_traffic_share=1.0)
     )
     leak = drift("pii_detected", segment="prompt=v42", traffic_share=0.01)
-    assert decide_severity(default_table().extended((), (milder,)), [leak]).severity == "P1"
+    assert decide_severity(default_table().extend((), (milder,)), [leak]).severity == "P1"
 
 
 def test_a_move_neither_leaves_the_ladder_nor_adds_up_to_two_steps():
@@ -88,4 +88,4 @@ def test_a_move_neither_leaves_the_ladder_nor_adds_up_to_two_steps():
     assert decide_severity(SeverityTable((rule,), tuple(down)), [small]).severity == "P3"
     lowest = rule.model_copy(update={"severity": "P4"})
     decision = decide_severity(SeverityTable((lowest,), tuple(down)), [small])
-    assert (decision.severity, decision.moved_by) == ("P4", None)
+    assert (decision.severity, decision.adjusted_by) == ("P4", None)
