@@ -178,7 +178,7 @@ def test_the_five_questions_are_answered_from_data_where_it_answers_them():
     assert "prompt v41 -> v42 (`d-42`, 2026-11-24 03:11:40Z) names both versions." in text
     assert "[the author of `d-42`, carla]" in text
     assert "nothing watches: `retrieval_score`, `retrieved_documents`." in text
-    assert "driftwire proposed to switch off the feature flag of support-bot (name it in correlate" in text
+    assert "driftwire proposed to switch off the feature flag of support-bot (set its name in correlate" in text
     assert "as far as messages tell it was not used" in text
 
 
