@@ -20,7 +20,7 @@ CANARY_BELOW = 0.5
 
 @dataclass(frozen=True, slots=True)
 class TrafficSplit:
-    """Traffic shared between versions: the new version's ``share``, None if unknown, and the ``others`` that serve too."""
+    """Traffic shared between versions: the new version's ``share``, None if unknown, and the ``others``."""
 
     share: float | None
     others: frozenset[str]

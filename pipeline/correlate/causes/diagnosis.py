@@ -33,8 +33,9 @@ _OFF_VERSIONS = ("off", "false", "disabled", "0", "0%")
 class DiagnosisContext:
     """What correlate knows besides an incident's own incident.
 
-    ``workload_shifts`` are the workload drifts of its subject. ``other_incidents`` are the subject's other incidents, which
-    count against the versions that were live. ``clock`` (Unix ms) is the incident's: later deployments are ignored.
+    ``workload_shifts`` are the workload drifts of its subject. ``other_incidents`` are the subject's other incidents,
+    which count against the versions that were live. ``clock`` (Unix ms) is the incident's: later deployments are
+    ignored.
     """
 
     deployments: DeploymentHistory
@@ -47,10 +48,10 @@ class DiagnosisContext:
 class Diagnosis:
     """The diagnosis of an incident.
 
-    ``earlier_deployments`` are those from the look-back to the detection, ``later_deployments`` those until the resolution
-    or now. ``reverted_ids`` maps the ids of later deployments that are rollbacks to the ids of what they revert.
-    ``known_good`` is the version to return to and ``traffic_split`` the traffic between versions. ``rollback`` and
-    ``kill_switch_use`` are the deployments that contained the incident, if any.
+    ``earlier_deployments`` are those from the look-back to the detection, ``later_deployments`` those until the
+    resolution or now. ``reverted_ids`` maps the ids of later deployments that are rollbacks to the ids of what they
+    revert. ``known_good`` is the version to return to and ``traffic_split`` the traffic between versions. ``rollback``
+    and ``kill_switch_use`` are the deployments that contained the incident, if any.
     """
 
     failure_mode: FailureMode

@@ -1,7 +1,7 @@
 """Causes other than deployments: shifted inputs, undeclared changes, retrieval, upstream data, shared providers.
 
-Where no deployment explains a failure, a signal that moved with it may. What feeds an answer breaks before the answer does.
-So a signal of retrieval or upstream data is a suspect if it moved no later than the failure began.
+Where no deployment explains a failure, a signal that moved with it may. What feeds an answer breaks before the answer
+does. So a signal of retrieval or upstream data is a suspect if it moved no later than the failure began.
 """
 
 from collections.abc import Iterable, Sequence

@@ -1,10 +1,10 @@
 """Suspects: what probably caused an incident, best first, each with a score and a reason.
 
 score = proximity x fit x scope, unless versions served side by side. Proximity is that of
-``pipeline/correlate/causes/proximity.py``. Fit is that of the failure mode: 1 for a usual cause, 0.6 for a possible one, 0.2
-otherwise. Scope is 1 for a change of the subject itself, 0.8 for one of its environment or provider. A version that is bad
-while others are good in the same minutes is the cause, whatever its proximity. One that does the same as others is unlikely
-to be. A score is an order for checking, not a probability.
+``pipeline/correlate/causes/proximity.py``. Fit is that of the failure mode: 1 for a usual cause, 0.6 for a possible
+one, 0.2 otherwise. Scope is 1 for a change of the subject itself, 0.8 for one of its environment or provider. A version
+that is bad while others are good in the same minutes is the cause, whatever its proximity. One that does the same as
+others is unlikely to be. A score is an order for checking, not a probability.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -55,9 +55,9 @@ EXTERNAL_KINDS = (
 class SuspectEvidence:
     """The drifts that suspects are ranked by.
 
-    ``drifts`` are the incident's own at their newest state, ``published`` the same as last published: reasons with numbers
-    must not change with every message. ``workload_shifts`` are workload drifts and undeclared first uses of the subject.
-    ``scope`` is what the subjects share, if the incident is of many.
+    ``drifts`` are the incident's own at their newest state, ``published`` the same as last published: reasons with
+    numbers must not change with every message. ``workload_shifts`` are workload drifts and undeclared first uses of the
+    subject. ``scope`` is what the subjects share, if the incident is of many.
     """
 
     drifts: Sequence[Drift]
@@ -100,7 +100,7 @@ def rank_suspects(
 
 
 def clear_suspect(suspects: Sequence[Suspect]) -> Suspect | None:
-    """Return the first suspect if it stands out enough to be called the most likely cause; None if it is inconclusive."""
+    """Return the first suspect if it stands out enough to be called the most likely cause; else None."""
     if not suspects or suspects[0].score < CLEAR_SCORE:
         return None
     first = suspects[0]

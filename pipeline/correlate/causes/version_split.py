@@ -1,8 +1,9 @@
 """Version split: whether records of a new version are bad while those of others, in the same minutes, are good.
 
-Time of day, load and the requests of users are the same for both, so it decides where proximity in time cannot. The test is
-the one of Cochran, Mantel and Haenszel (Mantel & Haenszel 1959, doi 10.1093/jnci/22.4.719): per minute it computes what the
-new version would show if the version made no difference, and sums the distance from that over all minutes.
+Time of day, load and the requests of users are the same for both, so it decides where proximity in time cannot. The
+test is the one of Cochran, Mantel and Haenszel (Mantel & Haenszel 1959, doi 10.1093/jnci/22.4.719): per minute it
+computes what the new version would show if the version made no difference, and sums the distance from that over all
+minutes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -54,8 +55,8 @@ class VersionComparison:
 def compare_versions(drift: Drift, version: str) -> VersionComparison | None:
     """Compare a version with the others of its kind since the start of a drift.
 
-    Any other version can show that it is worse. Only older versions can show that it is not: a later one may include its
-    changes.
+    Any other version can show that it is worse. Only older versions can show that it is not: a later one may include
+    its changes.
 
     Parameters
     ----------

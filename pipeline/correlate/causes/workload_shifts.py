@@ -17,7 +17,8 @@ class WorkloadShifts:
     def can_explain(drift: Drift) -> bool:
         """Whether a cause-tier drift can be a cause: a change of what users send, or an undeclared change.
 
-        Others of that tier, such as the length of answers in tokens, follow from a failure more often than they cause it.
+        Others of that tier, such as the length of answers in tokens, follow from a failure more often than they cause
+        it.
         """
         return drift.tier == "cause" and failure_modes.failure_mode_of(drift).family == "workload"
 

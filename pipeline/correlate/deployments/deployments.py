@@ -17,7 +17,7 @@ LABEL_LENGTH_MAX = 200
 """Maximum characters of a label in records. Longer labels are cut."""
 
 DECLARED_WITHIN_MS = 600_000
-"""Milliseconds between a deployment and a first use of the same kind within which it declares it, whatever its version."""
+"""Milliseconds within which a deployment declares a first use of the same kind, whatever version it names."""
 
 _KINDS_BY_LABEL = {"provider_model": ("model", "provider_status"), "schema_id": ("data",)}
 """Kinds of deployment that change a label. The label of a version is changed by deployments of its own kind."""
@@ -28,7 +28,7 @@ Component = tuple[str, str | None, str | None]
 
 @dataclass(frozen=True, slots=True)
 class ServedTraffic:
-    """The traffic of an incident, for matching deployments: its subject, and the environment and provider that served it."""
+    """The traffic of an incident: its subject, and the environment and provider that served it."""
 
     subject: str
     environment: str | None

@@ -20,9 +20,9 @@ from schemas.timestamp import date_minute
 class KnownGood:
     """The version to return to.
 
-    ``live_ms`` and ``live_until`` state for how long and until when it was live without an incident; they are None if it
-    is only assumed to be good. ``passed_over`` has a line for each newer version that was not taken, with the reason.
-    ``is_bad`` means that this version is bad too, but none is better.
+    ``live_ms`` and ``live_until`` state for how long and until when it was live without an incident; they are None if
+    it is only assumed to be good. ``passed_over`` has a line for each newer version that was not taken, with the
+    reason. ``is_bad`` means that this version is bad too, but none is better.
     """
 
     PROVEN_MS: ClassVar[int] = 600_000
@@ -100,7 +100,7 @@ class KnownGood:
 def find_rollback(
     cause: Deployment | None, known_good: KnownGood | None, deployments: Iterable[Deployment]
 ) -> Deployment | None:
-    """Return the first deployment after the cause that reverts it or restores the known good version; None if not yet."""
+    """Return the first deployment that reverts the cause or restores the known good version; None if not yet."""
     if cause is None:
         return None
     for deployment in deployments:
@@ -120,7 +120,7 @@ def _describe_short_life(live_ms: int) -> str:
 
 
 def _live_periods(cause: Deployment, line: Sequence[Deployment]) -> Iterator[tuple[str, tuple[int, int] | None]]:
-    """Yield the versions before the cause, newest first, each with begin and end of its life; None if these are unknown."""
+    """Yield the versions before the cause, newest first, with begin and end of their life; None if unknown."""
     position = (cause.timestamp, cause.deployment_id)
     before = [deployment for deployment in line if (deployment.timestamp, deployment.deployment_id) < position]
     later = cause
@@ -139,7 +139,7 @@ def _live_periods(cause: Deployment, line: Sequence[Deployment]) -> Iterator[tup
 
 
 def _reverted_versions(line: Sequence[Deployment]) -> Iterator[tuple[str, str]]:
-    """Yield the versions that were rolled back. A second attempt at a version does not revert the rollback of the first."""
+    """Yield the versions that were rolled back. A second attempt does not revert the rollback of the first."""
     for index, deployment in enumerate(line):
         version = _deployed_version(deployment, line)
         is_rollback = any(RollbackIndex.reverts(deployment, earlier) for earlier in line[:index])
@@ -161,7 +161,7 @@ def _failed_versions(
 
 
 def _deployed_version(deployment: Deployment, line: Sequence[Deployment]) -> str | None:
-    """Return the version that a deployment installs; for a rollback that names none, the version before what it reverts."""
+    """Return the version that a deployment installs. A rollback may name none: then it is the one it restores."""
     if deployment.to_version is not None or deployment.rollback_of is None:
         return deployment.to_version
     return next((other.from_version for other in line if other.deployment_id == deployment.rollback_of), None)

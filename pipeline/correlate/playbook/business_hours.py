@@ -74,13 +74,14 @@ class BusinessHours(BaseModel):
         """Return the time (Unix ms) a number of business days after ``at`` (Unix ms).
 
         A business day is the time from ``begins`` to ``ends``; nights, other days and holidays do not count. A time
-        outside business hours counts from the next start of a working day. The result is never later than the year 9999.
+        outside business hours counts from the next start of a working day. The result is never later than the year
+        9999.
 
         >>> from schemas.timestamp import format_timestamp, parse_timestamp
         >>> format_timestamp(BusinessHours().add_business_time(parse_timestamp("2026-11-27T15:00:00Z"), 1))  # a Friday
         '2026-11-30T15:00:00.000Z'
-        >>> sydney = BusinessHours(time_zone="Australia/Sydney")
-        >>> format_timestamp(sydney.add_business_time(parse_timestamp("2026-11-24T16:12:00Z"), 1))  # 03:12 there, on the 25th
+        >>> sydney = BusinessHours(time_zone="Australia/Sydney")  # where the next line is 03:12 on the 25th
+        >>> format_timestamp(sydney.add_business_time(parse_timestamp("2026-11-24T16:12:00Z"), 1))
         '2026-11-25T06:00:00.000Z'
         """
         try:

@@ -1,13 +1,13 @@
 """The failure modes: what can fail, what to do first, and which kinds of change cause it.
 
-A signal of the catalogue names its failure mode, and a drift carries the name. The order of the rows matters: if several
-modes of one incident are equally bad, the earlier row names the incident, so causes come before symptoms. The signatures of
-a row list drifts that together are this mode, although each of them has a mode of its own. Containment follows the
-playbook: a kill switch first where harm is possible, a rollback first where a change is the likely cause, throttling where
-load is.
+A signal of the catalogue names its failure mode, and a drift carries the name. The order of the rows matters: if
+several modes of one incident are equally bad, the earlier row names the incident, so causes come before symptoms. The
+signatures of a row list drifts that together are this mode, although each of them has a mode of its own. Containment
+follows the playbook: a kill switch first where harm is possible, a rollback first where a change is the likely cause,
+throttling where load is.
 
-A new failure mode is one row here, one page in ``docs/runbooks`` and, if it is more or less severe than a loss of quality,
-one rule in ``rules.toml``.
+A new failure mode is one row here, one page in ``docs/runbooks`` and, if it is more or less severe than a loss of
+quality, one rule in ``rules.toml``.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -35,8 +35,8 @@ class Signature:
     Parameters
     ----------
     moving
-        All of these moved. Each is the name of a failure mode or signal, a signal with its direction (``input_tokens up``),
-        the dimension of a segment (``of one provider``), or the kind of the most likely cause.
+        All of these moved. Each is the name of a failure mode or signal, a signal with its direction
+        (``input_tokens up``), the dimension of a segment (``of one provider``), or the kind of the most likely cause.
     steady
         None of these moved.
     external
@@ -197,8 +197,8 @@ _RANKS: Mapping[str, int] = {mode.name: rank for rank, mode in enumerate(_ROWS)}
 def failure_mode_of(drift: Drift) -> FailureMode:
     """Return the failure mode of one drift.
 
-    A filter that triggers less often than normal is not over-blocking: it no longer blocks. A name that the table lacks,
-    from a newer version of detect, is ``unknown``.
+    A filter that triggers less often than normal is not over-blocking: it no longer blocks. A name that the table
+    lacks, from a newer version of detect, is ``unknown``.
     """
     if drift.failure_mode == "filter_over_blocking" and drift.side == "down":
         return MODES["filter_disabled"]
@@ -219,7 +219,8 @@ def recognise_failure_mode(
     cause_kind
         The kind of the most likely cause, if one stands out. It can be part of a signature.
     window_ms
-        Maximum time between the start of the lead and of another drift that moved with it. Higher values recognise more.
+        Maximum time between the start of the lead and of another drift that moved with it. Higher values recognise
+        more.
     may_be_external
         Whether the cause may be external: a provider serves the subject, and no own change explains the incident.
 

@@ -13,7 +13,7 @@ from schemas.timestamp import clock_time
 
 @dataclass(frozen=True, slots=True)
 class ContainmentContext:
-    """What containment depends on. ``drift`` is the leading drift, ``kill_switch`` the flag of the subject, if it has one."""
+    """What containment depends on. ``drift`` is the leading drift, ``kill_switch`` the subject's flag, if any."""
 
     diagnosis: Diagnosis
     severity: Severity
@@ -25,8 +25,8 @@ class ContainmentContext:
 def rank_containment(context: ContainmentContext) -> list[Containment]:
     """Return the containment steps, in order.
 
-    The failure mode gives the order. A rollback is proposed only for a clear suspect that can be rolled back and has not
-    been. For P3 and P4, a working feature is switched off last. Completed steps come last.
+    The failure mode gives the order. A rollback is proposed only for a clear suspect that can be rolled back and has
+    not been. For P3 and P4, a working feature is switched off last. Completed steps come last.
     """
     order = list(context.diagnosis.failure_mode.containment)
     if context.severity in ("P3", "P4"):

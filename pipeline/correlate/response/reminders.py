@@ -1,9 +1,9 @@
 """Reminders: lines of an incident's log for what is overdue by the incident's clock, once each.
 
 A reminder is dated to the time at which its target became overdue, however late the tick that adds it, so that the same
-history gives the same log. Only a duty to notify also has a reminder before its deadline, because afterwards it is too late.
-A target that was met in time has none. Nobody is woken for a P3 or P4: of their targets, the classification has no reminder.
-A resolved incident has reminders only for its review and for duties to notify.
+history gives the same log. Only a duty to notify also has a reminder before its deadline, because afterwards it is too
+late. A target that was met in time has none. Nobody is woken for a P3 or P4: of their targets, the classification has
+no reminder. A resolved incident has reminders only for its review and for duties to notify.
 """
 
 from collections.abc import Iterator
@@ -34,9 +34,10 @@ TARGETS_AFTER_RESOLUTION = ("review",)
 _SENTENCES = {
     "classify": "classification was due at {due} and nobody has acknowledged or classified the incident: run "
     "`driftwire incident ack {id}` or `driftwire incident classify {id}`",
-    "commander": "an incident commander was due at {due} and none is assigned: run `driftwire incident assign {id} NAME`",
-    "contain": "containment was due at {due} and no mitigation, rollback or kill switch is recorded: switch the feature off "
-    "or roll back",
+    "commander": "an incident commander was due at {due} and none is assigned: run "
+    "`driftwire incident assign {id} NAME`",
+    "contain": "containment was due at {due} and no mitigation, rollback or kill switch is recorded: "
+    "switch the feature off or roll back",
     "first_communication": "the first communication was due at {due} and is not recorded: inform leadership, then run "
     "`driftwire incident note {id} --communicated internal`",
     "next_communication": "the next communication was due at {due} and is not recorded: inform leadership, then run "

@@ -1,8 +1,8 @@
 """Response targets: what is due by when, by severity, and whether it is done.
 
-P1 and P2 run by the clock, day and night; the fix of a P3 or P4 counts in business days. The time to classify counts from
-the detection. Everything that a severity requires counts from when the incident got that severity, so that an incident that
-is raised after an hour is not late at once.
+P1 and P2 run by the clock, day and night; the fix of a P3 or P4 counts in business days. The time to classify counts
+from the detection. Everything that a severity requires counts from when the incident got that severity, so that an
+incident that is raised after an hour is not late at once.
 """
 
 from dataclasses import dataclass
@@ -69,7 +69,8 @@ class ResponseProgress:
 def response_progress(incident: IncidentState, containing_deployment_at: int | None = None) -> ResponseProgress:
     """Return the progress of an incident, given the time of a rollback or kill switch among the deployments.
 
-    Only containment that holds now counts, not a mitigation that was undone or signals that have left their baseline again.
+    Only containment that holds now counts, not a mitigation that was undone or signals that have left their baseline
+    again.
     """
     return ResponseProgress(
         severity=incident.severity,
@@ -87,8 +88,8 @@ def response_progress(incident: IncidentState, containing_deployment_at: int | N
 def response_targets(progress: ResponseProgress, plan: ResponseTimes, hours: BusinessHours) -> list[ResponseTarget]:
     """Return what is due by when, most urgent first.
 
-    The next communication counts from the last one, or from when the first is due, and ends with the resolution. The review
-    counts from the resolution.
+    The next communication counts from the last one, or from when the first is due, and ends with the resolution. The
+    review counts from the resolution.
     """
     since, resolved_at = progress.severity_since, progress.resolved_at
     targets = [

@@ -1,8 +1,8 @@
 """Drafts: what to tell leadership and users, by the playbook's principles, for a person to check and send.
 
-They are honest: an AI system failed. They are specific: what, since when, until when, how much. They blame nobody else: we
-are responsible for what we chose. They state what is being done. What driftwire does not know is in [brackets]. A draft to
-users names no person, tenant or version, and contains no text that a user wrote.
+They are honest: an AI system failed. They are specific: what, since when, until when, how much. They blame nobody else:
+we are responsible for what we chose. They state what is being done. What driftwire does not know is in [brackets]. A
+draft to users names no person, tenant or version, and contains no text that a user wrote.
 """
 
 from collections.abc import Mapping, Sequence
@@ -197,13 +197,14 @@ def _cause_for_users(context: DraftContext) -> str:
         return "we do not know the cause yet. [Say what is known so far.]"
     if first.kind in SUPPLIED:
         return (
-            f"most likely a service behind {system} did not work as it should. We chose and integrated that service, and we "
-            "are responsible for putting this right."
+            f"most likely a service behind {system} did not work as it should. We chose and integrated that service, "
+            "and we are responsible for putting this right."
         )
     if first.deployment_id is not None and first.at is not None:
         return f"most likely a change that we made to {system} at {_moment(first.at)}."
     if first.kind == "undeclared_change":
-        return f"most likely a change to {system} that we did not expect and should have noticed. [Say what is known so far.]"
+        unexpected = f"most likely a change to {system} that we did not expect and should have noticed."
+        return f"{unexpected} [Say what is known so far.]"
     return _OUR_CAUSES.get(first.kind, _OUR_CAUSES["input_shift"])
 
 

@@ -41,12 +41,12 @@ _PERSONAL_DATA = (
     "what people should do. If this is not known yet, say so.]"
 )
 _DECISIONS = (
-    "Its answers may have misled or harmed people. [Say which decisions may be compromised and what people should do. If "
-    "this is not known yet, say so.]"
+    "Its answers may have misled or harmed people. [Say which decisions may be compromised and what people should do. "
+    "If this is not known yet, say so.]"
 )
 _UNKNOWN = (
-    "[Say whether data or decisions may be compromised: if so, what people should do; if not, how you know. If this is not "
-    "known yet, say so.]"
+    "[Say whether data or decisions may be compromised: if so, what people should do; if not, how you know. If this is "
+    "not known yet, say so.]"
 )
 
 

@@ -1,7 +1,7 @@
 """Severity adjustments: they make an incident one step milder or worse, by its blast radius.
 
-Severity rules apply to single drifts, adjustments to all firing drifts of an incident. Those that apply are weighed against
-each other, and the severity changes by at most one step.
+Severity rules apply to single drifts, adjustments to all firing drifts of an incident. Those that apply are weighed
+against each other, and the severity changes by at most one step.
 """
 
 from typing import Literal

@@ -133,9 +133,12 @@ def test_the_comparison_is_published_again_when_more_minutes_make_it_clear():
     )
     again = first.model_copy(
         update={
-            "state": "evidence", "sequence": 1, "series": [OLD_GOOD, NEW_BAD], "updated_at": START + 65 * SECOND,
+            "state": "evidence",
+            "sequence": 1,
+            "series": [OLD_GOOD, NEW_BAD],
+            "updated_at": START + 65 * SECOND,
         }
-    )  # fmt: skip
+    )
     assert only(deployment(before_s=200), first).suspects[0].split is None
     assert only(deployment(before_s=200), first, again).suspects[0].split == "bad"
 
