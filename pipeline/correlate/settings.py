@@ -6,11 +6,12 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from pipeline.correlate.playbook import BusinessHours, ResponseTimes, known_regimes
-from pipeline.correlate.severity import SLA, RuleName, SeverityAdjustment, SeverityRule
+from pipeline.correlate.severity import SLA, SeverityAdjustment, SeverityRule
 from pipeline.wording import did_you_mean
 from schemas.incident import Severity
 
 PublicName = Annotated[str, Field(min_length=1, max_length=100)]
+FlagName = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class CorrelateSettings(BaseModel):
@@ -120,7 +121,7 @@ class CorrelateSettings(BaseModel):
         description="Limits that were promised for the signals of a subject. A change that breaks a limit is more severe "
         "than the same change within it.",
     )
-    kill_switches: dict[RuleName, RuleName] = Field(
+    kill_switches: dict[FlagName, FlagName] = Field(
         default_factory=dict,
         max_length=10_000,
         description="Feature flag that switches off each subject (its kill switch), such as { support-bot = "

@@ -3,17 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
-from pipeline.correlate.causes import DiagnosisContext, WorkloadShifts, can_explain
+from pipeline.correlate.causes import DiagnosisContext, WorkloadShifts
 from pipeline.correlate.checkpoint import CheckpointParts
 from pipeline.correlate.decode import Unreadable, decode_message
-from pipeline.correlate.deployments import (
-    DeploymentHistory,
-    ServedTraffic,
-    affects,
-    has_scope,
-    is_declared,
-    relearn_output,
-)
+from pipeline.correlate.deployments import DeploymentHistory, ServedTraffic, relearn_output
 from pipeline.correlate.incidents import (
     IncidentClocks,
     IncidentGrouping,
@@ -28,7 +21,7 @@ from pipeline.correlate.incidents import (
 from pipeline.correlate.response import NEVER, add_due_reminders
 from pipeline.correlate.revision import build_revision
 from pipeline.correlate.settings import CorrelateSettings
-from pipeline.correlate.severity import default_table
+from pipeline.correlate.severity import SeverityTable
 from pipeline.dead_letters import dead_letter
 from pipeline.step import Input, Output
 from schemas.command import Command
@@ -65,7 +58,7 @@ class CorrelateStep:
         self._clocks = IncidentClocks()
         self._deployments = DeploymentHistory(settings.deployments_max)
         self._shifts = WorkloadShifts(settings.workload_shifts_max)
-        table = default_table().extended(settings.severity_rules, settings.severity_adjustments)
+        table = SeverityTable.default().extend(settings.severity_rules, settings.severity_adjustments)
         self._incidents = IncidentStore(settings, table)
         self._grouping = IncidentGrouping(settings, self._incidents)
         self._parts = CheckpointParts(self._clocks, self._deployments, self._shifts, self._incidents)
@@ -139,7 +132,7 @@ class CorrelateStep:
         if drift.tier != "cause":
             about = None if self._is_declared(drift) else self._incidents.apply_drift(drift)
             touched |= set() if about is None else {about.incident_id}
-        elif can_explain(drift) and drift.state != "recovered":
+        elif self._shifts.can_explain(drift) and drift.state != "recovered":
             touched |= self._shift(drift)
         moved = [facts for facts in self._incidents.of_subject(subject) if facts.incident_id in touched]
         for facts in moved:
@@ -152,7 +145,7 @@ class CorrelateStep:
 
     def _is_declared(self, drift: Drift) -> bool:
         served = ServedTraffic(subject=drift.subject, environment=drift.environment, provider=drift.provider)
-        return is_declared(drift, self._deployments.affecting(served, 0, drift.updated_at))
+        return self._deployments.declares(drift, served, drift.updated_at)
 
     def _shift(self, drift: Drift) -> set[str]:
         gone = self._shifts.add(drift)
@@ -163,7 +156,7 @@ class CorrelateStep:
         return {facts.incident_id for facts in self._incidents.of_subject(drift.subject)}
 
     def _deployment(self, deployment: Deployment, message: Input) -> Iterator[Output]:
-        if not has_scope(deployment):
+        if not self._deployments.has_scope(deployment):
             detail = "the deployment names no subject, environment or provider: say what it changed"
             yield dead_letter("correlate", message, "contract", detail)
             return
@@ -176,7 +169,7 @@ class CorrelateStep:
         if relearn is not None:
             yield relearn
         for facts in list(self._incidents):
-            if affects(deployment, _served(self._incidents.merged.merged_view(facts))):
+            if _served(self._incidents.merged.merged_view(facts)).is_affected_by(deployment):
                 yield from self._tell(facts)
 
     def _command(self, command: Command, message: Input) -> Iterator[Output]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from pipeline.correlate.causes import MINUTES_MIN, shared_minutes
+from pipeline.correlate.causes import serve_together
 from schemas.drift import MINUTE_MS, Drift
 
 
@@ -144,7 +144,7 @@ def _served_beside_another(series: VersionSeries, every_series: Sequence[Version
     """Whether another version of the same kind served in several of the same minutes, and did not just take over."""
     kind = series.version.partition("=")[0]
     others = [other for other in every_series if other.version.partition("=")[0] == kind and other is not series]
-    return any(len(shared_minutes(series.records, other.records)) >= MINUTES_MIN for other in others)
+    return any(serve_together(series.records, other.records) for other in others)
 
 
 def _build_line(series: VersionSeries, drift: Drift) -> DriftLine | None:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pipeline.correlate.deployments import KnownGood, ServedTraffic, affects, find_rollback, reverts
+from pipeline.correlate.deployments import KnownGood, RollbackIndex, ServedTraffic, find_rollback
 from pipeline.review.drift_history import DriftHistory
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
@@ -74,7 +74,7 @@ class Material:
         affecting = [
             deployment
             for deployment in by_id.values()
-            if affects(deployment, served) and begin <= deployment.timestamp <= end
+            if served.is_affected_by(deployment) and begin <= deployment.timestamp <= end
         ]
         evidence = [drift for drift in states.values() if drift.drift_id in drift_ids]
         return cls(
@@ -130,7 +130,10 @@ class Material:
             deployment
             for deployment in self.deployments
             if deployment.timestamp >= self.incident.detected_at
-            and (deployment.rollback_of is not None or any(reverts(deployment, other) for other in self.deployments))
+            and (
+                deployment.rollback_of is not None
+                or any(RollbackIndex.reverts(deployment, other) for other in self.deployments)
+            )
         ]
 
     @property

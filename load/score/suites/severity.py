@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from load.score.suites.cases import read_cases
 from load.world import SUBJECT
-from pipeline.correlate.severity import SLA, decide_severity, default_table
+from pipeline.correlate.severity import SLA, SeverityTable, decide_severity
 from pipeline.detect.findings import effect_size
 from pipeline.detect.signals import catalogue
 from schemas.drift import Direction, Drift, Tier
@@ -84,14 +84,14 @@ def cases(file: Path = FILE) -> list[Case]:
 
 def judge(found: Iterable[Case]) -> list[Judged]:
     """Ask the rules that come with the product."""
-    table = default_table()
+    table = SeverityTable.default()
     judged = []
     for case in found:
         promises = {
             (SUBJECT, name): SLA(subject=SUBJECT, signal=name, maximum=limit) for name, limit in case.sla.items()
         }
         decision = decide_severity(table, [drift_of(each) for each in case.drifts], promises)
-        judged.append(Judged(case.says, case.severity, decision.severity, decision.rule, decision.moved_by))
+        judged.append(Judged(case.says, case.severity, decision.severity, decision.rule, decision.adjusted_by))
     return judged
 
 

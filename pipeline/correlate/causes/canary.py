@@ -1,18 +1,18 @@
-"""The canary: whether the version that a deployment brought serves beside others, and which those are."""
+"""Canaries: whether a newly deployed version serves beside others, and which those are."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from pipeline.correlate.causes.version_split import MINUTES_MIN, shared_minutes
+from pipeline.correlate.causes.version_split import serve_together, shared_minutes
 from pipeline.correlate.deployments import version_labels
 from schemas.deployment import Deployment
 from schemas.drift import Drift
 
 RECENT_MINUTES = 3
-"""Minutes at the end of what is known of the new version: another that served in them still does."""
+"""Minutes at the end of the new version's series. Another version that served in them still serves."""
 
 FULL_TRAFFIC = 0.95
-"""Share of the traffic from which on a version is the only one that counts: the rest are stragglers."""
+"""Share of the traffic from which a version counts as the only one. The rest are stragglers."""
 
 CANARY_BELOW = 0.5
 """Share of the traffic below which a new version is called a canary."""
@@ -20,45 +20,46 @@ CANARY_BELOW = 0.5
 
 @dataclass(frozen=True, slots=True)
 class TrafficSplit:
-    """``share`` is the new version's share of the traffic, None if unknown; ``others`` are the versions beside it."""
+    """Traffic shared between versions: the new version's ``share``, None if unknown, and the ``others``."""
 
     share: float | None
     others: frozenset[str]
 
     @property
     def is_canary(self) -> bool:
-        """Whether the new version serves the lesser part, as far as is known."""
+        """Whether the new version serves less than half of the traffic, or an unknown share."""
         return self.share is None or self.share < CANARY_BELOW
 
 
-def traffic_split(cause: Deployment, drifts: Collection[Drift]) -> TrafficSplit | None:
-    """How the traffic is split between what a deployment brought and other versions; None if nothing says that it is.
+def find_traffic_split(cause: Deployment, drifts: Collection[Drift]) -> TrafficSplit | None:
+    """Return the split of the traffic between a deployed version and others; None if nothing shows one.
 
     Parameters
     ----------
     cause
         The deployment.
     drifts
-        Of the incident: one in the segment of the new version says its share, one with the minutes of several versions
-        says which serve at the same time.
+        The drifts of the incident. One in the segment of the new version has its share. One with the minutes of several
+        versions shows which serve at the same time.
     """
     labels = version_labels(cause)
     share = max((drift.traffic_share for drift in drifts if drift.segment in labels), default=None)
-    others = {version for drift in drifts for version in _beside(drift, labels)}
+    others = {version for drift in drifts for version in _concurrent_versions(drift, labels)}
     if not others and (share is None or share >= FULL_TRAFFIC):
         return None
     return TrafficSplit(share if share is not None and share < FULL_TRAFFIC else None, frozenset(others))
 
 
-def _beside(drift: Drift, labels: Collection[str]) -> set[str]:
-    own = next((each for each in drift.series if each.version in labels), None)
-    if own is None:
+def _concurrent_versions(drift: Drift, labels: Collection[str]) -> set[str]:
+    new = next((series for series in drift.series if series.version in labels), None)
+    if new is None:
         return set()
-    found = set()
-    for each in drift.series:
-        both = shared_minutes(own.records, each.records)
-        is_other = each is not own and each.version.partition("=")[0] == own.version.partition("=")[0]
-        # Where one takes over from the other at once they share a minute, and served one after the other.
-        if is_other and len(both) >= MINUTES_MIN and both[-1] >= len(own.records) - RECENT_MINUTES:
-            found.add(each.version.partition("=")[2])
-    return found
+    kind = new.version.partition("=")[0]
+    versions = set()
+    for other in drift.series:
+        other_kind, _, version = other.version.partition("=")
+        if other is new or other_kind != kind or not serve_together(new.records, other.records):
+            continue
+        if shared_minutes(new.records, other.records)[-1] >= len(new.records) - RECENT_MINUTES:
+            versions.add(version)
+    return versions

@@ -1,29 +1,23 @@
-"""Diagnosis: what failed, because of what, and what has been done about it, from all that is known of an incident."""
+"""Diagnosis: what failed, because of what, and what has been done about it.
+
+Start here to learn how a suspect is ranked, and read on in this order:
+
+1. ``causes/diagnosis.py`` selects the deployments and drifts that can explain the incident.
+2. ``deployments/deployments.py``: which deployments affect a subject, are reverted, or declare a version.
+3. ``playbook/failure_modes.py``: which failure mode the incident has, and how well a kind of change explains it.
+4. ``causes/suspects.py`` scores, sorts and limits the suspects.
+5. ``causes/proximity.py``: how near to the start a suspect is.
+6. ``causes/version_split.py``: whether a version is worse than others in the same minutes.
+7. ``causes/other_causes.py``: suspects that are not deployments.
+"""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from pipeline.correlate.causes.canary import TrafficSplit, traffic_split
+from pipeline.correlate.causes.canary import TrafficSplit, find_traffic_split
 from pipeline.correlate.causes.proximity import Onset
-from pipeline.correlate.causes.recognition import recognise_failure_mode
-from pipeline.correlate.causes.suspects import (
-    EXTERNAL_KINDS,
-    SuspectEvidence,
-    clear_suspect,
-    find_deployment,
-    rank_suspects,
-)
-from pipeline.correlate.deployments import (
-    DeploymentHistory,
-    KnownGood,
-    PastIncident,
-    RollbackIndex,
-    ServedTraffic,
-    find_kill_switch_use,
-    find_rollback,
-    is_declared,
-    last_known_good,
-)
+from pipeline.correlate.causes.suspects import EXTERNAL_KINDS, SuspectEvidence, clear_suspect, rank_suspects
+from pipeline.correlate.deployments import DeploymentHistory, KnownGood, RollbackIndex, ServedTraffic, find_rollback
 from pipeline.correlate.incidents import IncidentState
 from pipeline.correlate.playbook import FailureMode, failure_modes
 from pipeline.correlate.settings import CorrelateSettings
@@ -31,99 +25,131 @@ from schemas.deployment import Deployment
 from schemas.drift import Drift
 from schemas.incident import Suspect
 
+_OFF_VERSIONS = ("off", "false", "disabled", "0", "0%")
+"""Versions of a flag that switch a feature off."""
+
 
 @dataclass(frozen=True, slots=True)
 class DiagnosisContext:
-    """What correlate knows beside an incident's own facts.
+    """What correlate knows besides an incident's own incident.
 
-    ``shifts`` are the workload drifts of its subject, ``others`` the other incidents of it: when they began, and how bad
-    they are, speaks against versions. ``clock`` is the incident's, Unix ms: what is deployed later has not happened yet.
+    ``workload_shifts`` are the workload drifts of its subject. ``other_incidents`` are the subject's other incidents,
+    which count against the versions that were live. ``clock`` (Unix ms) is the incident's: later deployments are
+    ignored.
     """
 
     deployments: DeploymentHistory
     workload_shifts: Sequence[Drift]
-    others: Sequence[IncidentState]
+    other_incidents: Sequence[IncidentState]
     clock: int
 
 
 @dataclass(frozen=True, slots=True)
 class Diagnosis:
-    """``earlier`` are the deployments up to the detection, within the look-back; ``later`` those until the end or now.
+    """The diagnosis of an incident.
 
-    ``taken_back`` has by the ids of later ones that are rollbacks what they take back. ``back`` is the version that a
-    rollback brings back, ``split`` the traffic between versions, ``rollback`` and ``switched_off`` the deployments that
-    contained it, where there are any.
+    ``earlier_deployments`` are those from the look-back to the detection, ``later_deployments`` those until the
+    resolution or now. ``reverted_ids`` maps the ids of later deployments that are rollbacks to the ids of what they
+    revert. ``known_good`` is the version to return to and ``traffic_split`` the traffic between versions. ``rollback``
+    and ``kill_switch_use`` are the deployments that contained the incident, if any.
     """
 
-    mode: FailureMode
+    failure_mode: FailureMode
     suspects: list[Suspect]
-    earlier: list[Deployment]
-    later: list[Deployment]
-    taken_back: dict[str, str]
-    back: KnownGood | None
-    split: TrafficSplit | None
+    earlier_deployments: list[Deployment]
+    later_deployments: list[Deployment]
+    reverted_ids: dict[str, str]
+    known_good: KnownGood | None
+    traffic_split: TrafficSplit | None
     rollback: Deployment | None
-    switched_off: Deployment | None
+    kill_switch_use: Deployment | None
 
 
 def diagnose(
-    facts: IncidentState, served: ServedTraffic, known: DiagnosisContext, settings: CorrelateSettings
+    incident: IncidentState, served: ServedTraffic, context: DiagnosisContext, settings: CorrelateSettings
 ) -> Diagnosis:
-    """Diagnose an incident; ``served`` says which deployments touch it."""
-    until = known.clock if facts.resolved_at is None else min(known.clock, facts.resolved_at)
-    earliest = facts.started_at - round(settings.lookback_s * 1000)
-    earlier = list(known.deployments.affecting(served, earliest, facts.start_seen_at))
-    later = list(known.deployments.affecting(served, facts.start_seen_at + 1, until))
-    lead, shown = facts.decision.drift, [each.published for each in facts.tracked.values()]
-    first_uses = [each for each in facts.drifts if each.detector == "first_seen"]
+    """Diagnose an incident. ``served`` selects the deployments that affect it."""
+    until = context.clock if incident.resolved_at is None else min(context.clock, incident.resolved_at)
+    earliest = incident.started_at - round(settings.lookback_s * 1000)
+    earlier = list(context.deployments.affecting(served, earliest, incident.start_seen_at))
+    later = list(context.deployments.affecting(served, incident.start_seen_at + 1, until))
+    lead, published = incident.decision.drift, [tracked.published for tracked in incident.tracked.values()]
+    first_uses = [drift for drift in incident.drifts if drift.detector == "first_seen"]
     undeclared = [
-        each
-        for each in (*known.workload_shifts, *first_uses)
-        if not is_declared(each, known.deployments.affecting(served, 0, until))
-    ]  # fmt: skip
+        drift
+        for drift in (*context.workload_shifts, *first_uses)
+        if not context.deployments.declares(drift, served, until)
+    ]
+    evidence = SuspectEvidence(
+        incident.drifts, published, undeclared, incident.membership.scope, len(incident.subjects)
+    )
 
-    moves = SuspectEvidence(facts.drifts, shown, undeclared, facts.membership.scope, len(facts.subjects))
+    def suspects_for(mode: FailureMode) -> list[Suspect]:
+        onset = Onset(incident.started_at, incident.start_seen_at, mode, settings.start_error_s)
+        return rank_suspects(onset, _in_effect(earlier, incident.started_at), evidence, settings)
 
-    def suspected(mode: FailureMode) -> list[Suspect]:
-        onset = Onset(facts.started_at, facts.start_seen_at, mode, settings.start_error_s)
-        return rank_suspects(onset, _in_effect(earlier, facts.started_at), moves, settings)
-
-    found = suspected(failure_modes.failure_mode_of(lead))
-    clear = clear_suspect(found)
-    outside = served.provider is not None and (clear is None or clear.kind in EXTERNAL_KINDS)
-    mode = recognise_failure_mode(
-        lead, [*shown, *known.workload_shifts], clear, settings.join_window_s * 1000, outside=outside
+    # The suspects depend on the failure mode, and the failure mode on the first suspect.
+    suspects = suspects_for(failure_modes.failure_mode_of(lead))
+    clear = clear_suspect(suspects)
+    mode = failure_modes.recognise_failure_mode(
+        lead,
+        [*published, *context.workload_shifts],
+        None if clear is None else clear.kind,
+        settings.join_window_s * 1000,
+        may_be_external=served.provider is not None and (clear is None or clear.kind in EXTERNAL_KINDS),
     )
     if mode != failure_modes.failure_mode_of(lead):
-        found = suspected(mode)
-    cause, back, split = find_deployment(clear_suspect(found), earlier), None, None
+        suspects = suspects_for(mode)
+
+    cause, known_good, split = _find_cause(suspects, earlier), None, None
     if cause is not None and cause.kind not in EXTERNAL_KINDS:
-        past = [PastIncident(each.started_at, each.severity) for each in known.others]
-        line = known.deployments.affecting(served, 0, until)
-        back = last_known_good(cause, line, past, round(settings.start_error_s * 1000))
-        split = traffic_split(cause, shown)
-    rollback = find_rollback(cause, back, [*earlier, *later])
-    off = find_kill_switch_use(settings.kill_switches.get(facts.subject), later)
-    return Diagnosis(mode, found, earlier, later, _taken_back(earlier, later), back, split, rollback, off)
-
-
-def _taken_back(earlier: Iterable[Deployment], later: Sequence[Deployment]) -> dict[str, str]:
-    rollbacks, found = RollbackIndex([*earlier, *later]), {}
-    for each in later:
-        taken = rollbacks.reverted(each)
-        # A rollback may be of something older than what is kept.
-        name = each.rollback_of or (None if taken is None else taken.deployment_id)
-        if name is not None:
-            found[each.deployment_id] = name
-    return found
+        past_incidents = [(other.started_at, other.severity) for other in context.other_incidents]
+        history = context.deployments.affecting(served, 0, until)
+        known_good = KnownGood.find(cause, history, past_incidents, round(settings.start_error_s * 1000))
+        split = find_traffic_split(cause, published)
+    return Diagnosis(
+        failure_mode=mode,
+        suspects=suspects,
+        earlier_deployments=earlier,
+        later_deployments=later,
+        reverted_ids=_reverted_ids(earlier, later),
+        known_good=known_good,
+        traffic_split=split,
+        rollback=find_rollback(cause, known_good, [*earlier, *later]),
+        kill_switch_use=_find_kill_switch_use(settings.kill_switches.get(incident.subject), later),
+    )
 
 
 def _in_effect(deployments: Sequence[Deployment], started_at: int) -> list[Deployment]:
-    """Those that can have caused it: not taken back before the start, and no rollback made because of it."""
-    before = RollbackIndex(each for each in deployments if each.timestamp <= started_at)
-    every = RollbackIndex(deployments)
+    """Return the deployments that can be the cause: not reverted before the start, and no rollback after it."""
+    before = RollbackIndex(deployment for deployment in deployments if deployment.timestamp <= started_at)
+    index = RollbackIndex(deployments)
     return [
-        each
-        for each in deployments
-        if not before.is_reverted(each) and (each.timestamp <= started_at or every.reverted(each) is None)
+        deployment
+        for deployment in deployments
+        if not before.is_reverted(deployment)
+        and (deployment.timestamp <= started_at or index.find_reverted(deployment) is None)
     ]
+
+
+def _find_cause(suspects: Sequence[Suspect], deployments: Iterable[Deployment]) -> Deployment | None:
+    """Return the deployment that is the clear suspect; None if there is no clear suspect, or it is not a deployment."""
+    clear = clear_suspect(suspects)
+    return next((change for change in deployments if clear and change.deployment_id == clear.deployment_id), None)
+
+
+def _reverted_ids(earlier: Iterable[Deployment], later: Sequence[Deployment]) -> dict[str, str]:
+    index, reverted_ids = RollbackIndex([*earlier, *later]), {}
+    for deployment in later:
+        reverted = index.find_reverted(deployment)
+        # A rollback can name a deployment that is no longer stored.
+        reverted_id = deployment.rollback_of or (None if reverted is None else reverted.deployment_id)
+        if reverted_id is not None:
+            reverted_ids[deployment.deployment_id] = reverted_id
+    return reverted_ids
+
+
+def _find_kill_switch_use(flag: str | None, deployments: Iterable[Deployment]) -> Deployment | None:
+    """Return the newest change of a flag if it switched the feature off; None otherwise."""
+    changes = [change for change in deployments if flag is not None and (change.kind, change.name) == ("flag", flag)]
+    return changes[-1] if changes and (changes[-1].to_version or "").lower() in _OFF_VERSIONS else None

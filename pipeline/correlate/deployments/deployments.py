@@ -1,135 +1,216 @@
-"""The deployments kept to be suspects: bounded, in order of event time, and whom each one touches."""
+"""Deployments: which of them affect a subject, revert each other, or declare a version that first served.
+
+Deployments are stored as possible suspects, in order of event time, up to a limit.
+"""
 
 from bisect import bisect_left, insort
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.correlate.bounded_store import BoundedStore
 from schemas.deployment import Deployment
+from schemas.drift import Drift
 
 LABEL_LENGTH_MAX = 200
-"""Characters of a label in records; what is longer is cut."""
+"""Maximum characters of a label in records. Longer labels are cut."""
+
+DECLARED_WITHIN_MS = 600_000
+"""Milliseconds within which a deployment declares a first use of the same kind, whatever version it names."""
+
+_KINDS_BY_LABEL = {"provider_model": ("model", "provider_status"), "schema_id": ("data",)}
+"""Kinds of deployment that change a label. The label of a version is changed by deployments of its own kind."""
+
+Component = tuple[str, str | None, str | None]
+"""What consecutive versions belong to: the kind, the name among several of that kind, and the owning subject."""
 
 
 @dataclass(frozen=True, slots=True)
 class ServedTraffic:
-    """What an incident is about, for a deployment to match."""
+    """The traffic of an incident: its subject, and the environment and provider that served it."""
 
     subject: str
     environment: str | None
     provider: str | None
 
+    def is_affected_by(self, deployment: Deployment) -> bool:
+        """Whether a deployment changes what serves this traffic.
+
+        A deployment that names a subject affects only that subject. One that names an environment, a provider or both
+        affects all traffic that matches what it names.
+        """
+        if deployment.subject is not None:
+            return deployment.subject == self.subject
+        return (
+            DeploymentHistory.has_scope(deployment)
+            and deployment.environment in (None, self.environment)
+            and deployment.provider in (None, self.provider)
+        )
+
 
 class DeploymentHistory:
-    """The deployments that arrived last, at most ``limit`` of them, found by event time."""
+    """The deployments that arrived last, at most ``limit``, in order of event time."""
 
     def __init__(self, limit: int) -> None:
-        self._kept = BoundedStore[Deployment](limit)
+        self._deployments = BoundedStore[Deployment](limit)
         self._times: list[tuple[int, str]] = []
 
     def __len__(self) -> int:
-        return len(self._kept)
+        return len(self._deployments)
+
+    @staticmethod
+    def has_scope(deployment: Deployment) -> bool:
+        """Whether a deployment names a subject, environment or provider. One that names none matches nothing."""
+        return any(scope is not None for scope in (deployment.subject, deployment.environment, deployment.provider))
 
     def add(self, deployment: Deployment) -> list[str] | None:
-        """Keep a deployment; the ids of those that made room, or None if it is known already.
+        """Store a deployment. Return the ids that were dropped for it, or None if it is stored already.
 
-        The same id with other content is a correction and takes the place of the first.
+        The same id with other content is a correction and replaces the first.
         """
-        known = self._kept.get(deployment.deployment_id)
-        if known == deployment:
+        stored = self._deployments.get(deployment.deployment_id)
+        if stored == deployment:
             return None
-        if known is not None:
-            self._times.remove((known.timestamp, known.deployment_id))
+        if stored is not None:
+            self._times.remove((stored.timestamp, stored.deployment_id))
         insort(self._times, (deployment.timestamp, deployment.deployment_id))
-        gone = self._kept.add(deployment.deployment_id, deployment)
-        for key, dropped in gone:
-            self._times.remove((dropped.timestamp, key))
-        return [key for key, _ in gone]
+        dropped = self._deployments.add(deployment.deployment_id, deployment)
+        for deployment_id, old in dropped:
+            self._times.remove((old.timestamp, deployment_id))
+        return [deployment_id for deployment_id, _ in dropped]
 
     def affecting(self, served: ServedTraffic, first_ms: int, last_ms: int) -> Iterator[Deployment]:
-        """The deployments that touch it with event times from first to last, both included, in order of time."""
-        for place in range(bisect_left(self._times, (first_ms, "")), bisect_left(self._times, (last_ms + 1, ""))):
-            deployment = self._kept.get(self._times[place][1])
-            if deployment is not None and affects(deployment, served):
+        """Yield the deployments that affect some traffic, from first to last event time inclusive, in order of time."""
+        first, end = bisect_left(self._times, (first_ms, "")), bisect_left(self._times, (last_ms + 1, ""))
+        for index in range(first, end):
+            deployment = self._deployments.get(self._times[index][1])
+            if deployment is not None and served.is_affected_by(deployment):
                 yield deployment
 
+    def declares(self, drift: Drift, served: ServedTraffic, until_ms: int) -> bool:
+        """Whether a drift is a first use that a deployment up to ``until_ms`` declared.
+
+        The deployment names the version that first served, or is of the same kind and within ten minutes of it.
+        """
+        if drift.detector != "first_seen":
+            return False
+        return any(_declares(deployment, drift) for deployment in self.affecting(served, 0, until_ms))
+
     def dump(self, deployment_id: str) -> dict[str, Any] | None:
-        """The state of one, for JSON; None if it is not kept."""
-        deployment = self._kept.get(deployment_id)
+        """Return the state of one deployment, for JSON; None if it is not stored."""
+        deployment = self._deployments.get(deployment_id)
         if deployment is None:
             return None
-        return {"arrival": self._kept.arrival(deployment_id), "deployment": deployment.model_dump(exclude_none=True)}
+        arrival = self._deployments.arrival(deployment_id)
+        return {"arrival": arrival, "deployment": deployment.model_dump(exclude_none=True)}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take up one that :meth:`dump` gave out."""
+        """Restore one deployment from the state that :meth:`dump` returned."""
         deployment = Deployment.model_validate(state["deployment"])
-        self._kept.take_up(int(state["arrival"]), deployment.deployment_id, deployment)
+        self._deployments.take_up(int(state["arrival"]), deployment.deployment_id, deployment)
         insort(self._times, (deployment.timestamp, deployment.deployment_id))
 
 
-def has_scope(deployment: Deployment) -> bool:
-    """Whether it names a subject, an environment or a provider; one that names none can never be matched."""
-    return any(scope is not None for scope in (deployment.subject, deployment.environment, deployment.provider))
+class RollbackIndex:
+    """Which of many deployments revert each other, as :meth:`reverts` decides for two, without comparing all pairs.
 
-
-def affects(deployment: Deployment, served: ServedTraffic) -> bool:
-    """Whether a deployment changes what serves a subject.
-
-    A deployment that names a subject touches that one alone; one that names an environment, a provider, or both,
-    touches all that are served in and by them.
+    Parameters
+    ----------
+    deployments
+        In order of time.
     """
-    if deployment.subject is not None:
-        return deployment.subject == served.subject
-    return (
-        has_scope(deployment)
-        and deployment.environment in (None, served.environment)
-        and deployment.provider in (None, served.provider)
-    )
+
+    def __init__(self, deployments: Iterable[Deployment]) -> None:
+        self._by_id: dict[str, Deployment] = {}
+        self._by_rollback_of: dict[str, list[Deployment]] = defaultdict(list)
+        # By component, from_version and to_version. A to_version of None matches any.
+        self._forwards: dict[tuple[Component, str | None, str | None], list[Deployment]] = defaultdict(list)
+        # By component, to_version and from_version: a rollback is found by the change that it reverts.
+        self._backwards: dict[tuple[Component, str | None, str | None], list[Deployment]] = defaultdict(list)
+        for deployment in deployments:
+            self._by_id[deployment.deployment_id] = deployment
+            component = component_of(deployment)
+            for version in {deployment.to_version, None}:
+                self._forwards[component, deployment.from_version, version].append(deployment)
+            if deployment.rollback_of is not None:
+                self._by_rollback_of[deployment.rollback_of].append(deployment)
+            else:
+                self._backwards[component, deployment.to_version, deployment.from_version].append(deployment)
+
+    @staticmethod
+    def reverts(later: Deployment, earlier: Deployment) -> bool:
+        """Whether the later deployment is the rollback of the earlier: it names it, or it restores the old version."""
+        if later.deployment_id == earlier.deployment_id or later.timestamp < earlier.timestamp:
+            return False
+        if later.rollback_of is not None:
+            return later.rollback_of == earlier.deployment_id
+        return (
+            component_of(later) == component_of(earlier)
+            and later.to_version is not None
+            and later.to_version == earlier.from_version
+            and later.from_version in (None, earlier.to_version)
+        )
+
+    def find_reverted(self, later: Deployment) -> Deployment | None:
+        """Return the first deployment that a later one reverts; None if there is none."""
+        if later.rollback_of is not None:
+            found = [self._by_id[later.rollback_of]] if later.rollback_of in self._by_id else []
+        else:
+            found = self._forwards.get((component_of(later), later.to_version, later.from_version), [])
+        # The first matches unless it is the deployment itself, so two are enough.
+        return next((earlier for earlier in found[:2] if self.reverts(later, earlier)), None)
+
+    def is_reverted(self, earlier: Deployment) -> bool:
+        """Whether any deployment reverts an earlier one."""
+        component, before, after = component_of(earlier), earlier.from_version, earlier.to_version
+        candidates = (
+            self._by_rollback_of.get(earlier.deployment_id, []),
+            self._backwards.get((component, before, after), []),
+            self._backwards.get((component, before, None), []),
+        )
+        # The last of each matches unless it is the deployment itself, so two are enough.
+        return any(self.reverts(later, earlier) for found in candidates for later in found[-2:])
 
 
-def reverts(later: Deployment, earlier: Deployment) -> bool:
-    """Whether the later deployment is the rollback of the earlier one: it says so, or it brings the old version back."""
-    if later.deployment_id == earlier.deployment_id or later.timestamp < earlier.timestamp:
-        return False
-    if later.rollback_of is not None:
-        return later.rollback_of == earlier.deployment_id
-    return (
-        component_of(later) == component_of(earlier)
-        and later.to_version is not None
-        and later.to_version == earlier.from_version
-        and later.from_version in (None, earlier.to_version)
-    )
-
-
-def component_of(deployment: Deployment) -> tuple[str, str | None, str | None]:
-    """What versions follow each other in: the kind, which one of it, and the subject whose own it is, if it is one's own."""
+def component_of(deployment: Deployment) -> Component:
+    """Return the component that a deployment's versions belong to: kind, name and owning subject."""
     return (deployment.kind, deployment.name, deployment.subject)
 
 
 def version_labels(deployment: Deployment) -> list[str]:
-    """The labels by which records may tell that a deployment's version served them; none if it names no version.
+    """Return the labels with which records may name a deployment's version; none if it names no version.
 
-    >>> labels_of(Deployment(deployment_id="d-1", timestamp=1795489900000, kind="flag", name="rerank", to_version="on"))
+    >>> version_labels(
+    ...     Deployment(deployment_id="d-1", timestamp=1795489900000, kind="flag", name="rerank", to_version="on")
+    ... )
     ['flag:rerank=on', 'rerank=on', 'flag=on']
     """
     if deployment.to_version is None:
         return []
     kind, name = deployment.kind, deployment.name
-    kinds = [kind] if name is None else [f"{kind}:{name}", name, kind]
-    return [f"{each}={deployment.to_version}"[:LABEL_LENGTH_MAX] for each in kinds]
+    labels = [kind] if name is None else [f"{kind}:{name}", name, kind]
+    return [f"{label}={deployment.to_version}"[:LABEL_LENGTH_MAX] for label in labels]
 
 
 def describe_change(deployment: Deployment) -> str:
-    """What a deployment changed, in words.
+    """Return what a deployment changed, in words.
 
-    >>> change(Deployment(deployment_id="d-1", timestamp=1795489900000, kind="prompt", from_version="v41",
-    ...                   to_version="v42", subject="support-bot"))
+    >>> describe_change(Deployment(deployment_id="d-1", timestamp=1795489900000, kind="prompt", from_version="v41",
+    ...                            to_version="v42", subject="support-bot"))
     'prompt v41 -> v42'
     """
-    what = deployment.kind.replace("_", " ") + (f" {deployment.name}" if deployment.name else "")
+    component = deployment.kind.replace("_", " ") + (f" {deployment.name}" if deployment.name else "")
     if deployment.from_version and deployment.to_version:
-        return f"{what} {deployment.from_version} -> {deployment.to_version}"
+        return f"{component} {deployment.from_version} -> {deployment.to_version}"
     if deployment.to_version:
-        return f"{what} {deployment.to_version}"
-    return f"{what} ({deployment.deployment_id})"
+        return f"{component} {deployment.to_version}"
+    return f"{component} ({deployment.deployment_id})"
+
+
+def _declares(deployment: Deployment, drift: Drift) -> bool:
+    label, _, version = drift.segment.partition("=")
+    names = (deployment.name, f"{deployment.kind}:{deployment.name}")
+    if deployment.kind not in _KINDS_BY_LABEL.get(label, (label,)) and label not in names:
+        return False
+    return deployment.to_version == version or abs(deployment.timestamp - drift.started_at) <= DECLARED_WITHIN_MS

@@ -96,7 +96,7 @@ def load(state: dict[str, Any], drifts: Iterable[dict[str, Any]], told: dict[str
 
 def _dumped(decision: SeverityDecision) -> list[Any]:
     drift = decision.drift.model_dump(exclude_none=True)
-    return [decision.severity, decision.rule, decision.reason, drift, decision.moved_by, decision.moved]
+    return [decision.severity, decision.rule, decision.reason, drift, decision.adjusted_by, decision.adjustment_reason]
 
 
 def _loaded(state: list[Any]) -> SeverityDecision:

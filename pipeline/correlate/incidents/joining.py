@@ -56,10 +56,10 @@ def can_share_cause(one: FailureMode, other: FailureMode) -> bool:
     """
     if one.family == other.family or _spoils(one, other) or _spoils(other, one):
         return True
-    if set(one.strong) & set(other.strong):
+    if set(one.usual_causes) & set(other.usual_causes):
         return True
     pairs = [(this, that) for this, that in ((one, other), (other, one)) if that.family == "output"]
-    return any(set(this.strong) & set(that.possible) for this, that in pairs)
+    return any(set(this.usual_causes) & set(that.possible_causes) for this, that in pairs)
 
 
 def reason_to_join(drift: Drift, facts: IncidentState, settings: CorrelateSettings) -> str | None:

@@ -283,7 +283,7 @@ def _said(facts: IncidentState, drift: Drift) -> bool:
 
 
 def _by_rule(decision: SeverityDecision) -> str:
-    return f"{decision.severity} by the rule {decision.rule}: {decision.because}"
+    return f"{decision.severity} by the rule {decision.rule}: {decision.full_reason}"
 
 
 def _line(drift: Drift) -> str:

@@ -1,4 +1,4 @@
-"""Business hours: working days and hours in a time zone. The time to fix a P3 or P4 is counted in them."""
+"""Business hours: working days and hours in a time zone. The time to fix a P3 or P4 counts in them."""
 
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -14,7 +14,7 @@ Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
 
 _WEEK: tuple[Day, ...] = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 _TIME = re.compile(r"(?:([01]\d|2[0-3]):([0-5]\d))|24:00", re.ASCII)
-_MIDNIGHT = timedelta(days=1)
+_DAY = timedelta(days=1)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -46,7 +46,7 @@ class BusinessHours(BaseModel):
 
     @field_validator("begins", "ends")
     @classmethod
-    def _is_a_time(cls, text: str) -> str:
+    def _is_time_of_day(cls, text: str) -> str:
         if not _TIME.fullmatch(text):
             raise ValueError(f'"{text}" is not a time of day; use HH:MM, such as 09:00')
         return text
@@ -70,39 +70,40 @@ class BusinessHours(BaseModel):
         return self
 
     def add_business_time(self, at: int, days: float) -> int:
-        """The moment a number of business days later. Both are Unix ms.
+        """Return the time (Unix ms) a number of business days after ``at`` (Unix ms).
 
-        A business day is the time from ``begins`` to ``ends``; nights, other days and holidays do not count. A moment
-        outside business hours counts from the next start of a working day. The result is never later than the year 9999.
+        A business day is the time from ``begins`` to ``ends``; nights, other days and holidays do not count. A time
+        outside business hours counts from the next start of a working day. The result is never later than the year
+        9999.
 
         >>> from schemas.timestamp import format_timestamp, parse_timestamp
-        >>> format_timestamp(BusinessHours().after(parse_timestamp("2026-11-27T15:00:00Z"), 1))  # a Friday
+        >>> format_timestamp(BusinessHours().add_business_time(parse_timestamp("2026-11-27T15:00:00Z"), 1))  # a Friday
         '2026-11-30T15:00:00.000Z'
-        >>> sydney = BusinessHours(time_zone="Australia/Sydney")
-        >>> format_timestamp(sydney.after(parse_timestamp("2026-11-24T16:12:00Z"), 1))  # 03:12 there, on the 25th
+        >>> sydney = BusinessHours(time_zone="Australia/Sydney")  # where the next line is 03:12 on the 25th
+        >>> format_timestamp(sydney.add_business_time(parse_timestamp("2026-11-24T16:12:00Z"), 1))
         '2026-11-25T06:00:00.000Z'
         """
         try:
-            return max(at, self._after(at, days))
+            return max(at, self._add_business_time(at, days))
         except OverflowError:
             return LATEST_MS
 
-    def _after(self, at: int, days: float) -> int:
+    def _add_business_time(self, at: int, days: float) -> int:
         zone = ZoneInfo(self.time_zone)
         begins, ends = _time_of_day(self.begins), _time_of_day(self.ends)
-        here = (_EPOCH + timedelta(milliseconds=at)).astimezone(zone).replace(tzinfo=None)
+        local = (_EPOCH + timedelta(milliseconds=at)).astimezone(zone).replace(tzinfo=None)
         left = (ends - begins) * days
-        midnight = here.replace(hour=0, minute=0, second=0, microsecond=0)
+        midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
         while True:
-            begun = max(here, midnight + begins)
-            if self._is_worked(midnight) and begun < midnight + ends:
-                if begun + left <= midnight + ends:
-                    due = (begun + left).replace(tzinfo=zone)
+            start = max(local, midnight + begins)
+            if self._is_working_day(midnight) and start < midnight + ends:
+                if start + left <= midnight + ends:
+                    due = (start + left).replace(tzinfo=zone)
                     return (due.astimezone(UTC) - _EPOCH) // timedelta(milliseconds=1)
-                left -= midnight + ends - begun
-            midnight += _MIDNIGHT
+                left -= midnight + ends - start
+            midnight += _DAY
 
-    def _is_worked(self, midnight: datetime) -> bool:
+    def _is_working_day(self, midnight: datetime) -> bool:
         return _WEEK[midnight.weekday()] in self.days and midnight.date().isoformat() not in self.holidays
 
 

@@ -1,13 +1,16 @@
-"""The failure modes: what can fail, what to do first about it, and which kinds of change cause it.
+"""The failure modes: what can fail, what to do first, and which kinds of change cause it.
 
-A signal of the catalogue names its failure mode, and a drift carries the name. The order of the rows matters: where
-several modes of one incident are equally bad, the earlier row gives the incident its name, so causes stand before
-symptoms. Adding one is one row here, one page in ``docs/runbooks`` and, if it is worse or milder than quality loss,
-one rule in ``rules.toml``. A row whose drifts have modes of their own says in ``together`` which of them it is. The orders of containment follow the playbook: a kill switch first where harm is possible,
-a rollback first where a change is the likely cause, throttling where load is.
+A signal of the catalogue names its failure mode, and a drift carries the name. The order of the rows matters: if
+several modes of one incident are equally bad, the earlier row names the incident, so causes come before symptoms. The
+signatures of a row list drifts that together are this mode, although each of them has a mode of its own. Containment
+follows the playbook: a kill switch first where harm is possible, a rollback first where a change is the likely cause,
+throttling where load is.
+
+A new failure mode is one row here, one page in ``docs/runbooks`` and, if it is more or less severe than a loss of
+quality, one rule in ``rules.toml``.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -15,79 +18,95 @@ from schemas.deployment import DeploymentKind
 from schemas.drift import Drift, Layer
 
 Family = Literal["safety", "serving", "data", "output", "workload", "other"]
-Action = Literal["kill_switch", "throttle", "rollback", "filter", "investigate"]
-Cause = DeploymentKind | Literal["input_shift"]
+ContainmentAction = Literal["kill_switch", "throttle", "rollback", "filter", "investigate"]
+ChangeKind = DeploymentKind | Literal["input_shift"]
 
 DOWNSTREAM: Mapping[Family, tuple[Family, ...]] = {"serving": ("output",), "data": ("output",)}
-"""What a failure of one family does to others a little later: broken serving or data spoils outputs."""
+"""Families that a failure of one family affects a little later: broken serving or data spoils outputs."""
 
 STRONG, POSSIBLE, WEAK = 1.0, 0.6, 0.2
-"""How well a kind of change fits a failure mode: it is a usual cause, it can be one, it hardly ever is."""
+"""How well a kind of change fits a failure mode: a usual cause, a possible cause, rarely a cause."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What moves together when a mode is at work, and what stands still.
+    """What moves when a mode is at work, and what stays steady.
 
-    Each is the name of a failure mode, of a signal, of a signal with its side (``input_tokens up``), or the dimension of a
-    segment (``of one provider``); in ``moved`` also the kind of the most likely cause. ``outside``: only where the cause may lie outside.
+    Parameters
+    ----------
+    moving
+        All of these moved. Each is the name of a failure mode or signal, a signal with its direction
+        (``input_tokens up``), the dimension of a segment (``of one provider``), or the kind of the most likely cause.
+    steady
+        None of these moved.
+    external
+        Applies only if the cause may be external.
     """
 
-    moved: tuple[str, ...]
-    still: tuple[str, ...] = ()
-    outside: bool = False
+    moving: tuple[str, ...]
+    steady: tuple[str, ...] = ()
+    external: bool = False
+
+    def matches(self, lead: Collection[str], moved: Collection[str], *, may_be_external: bool) -> bool:
+        """Whether drifts match, given the names of the lead drift and of everything that moved."""
+        return (
+            any(name in lead for name in self.moving)
+            and all(name in moved for name in self.moving)
+            and not any(name in moved for name in self.steady)
+            and (may_be_external or not self.external)
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class FailureMode:
-    """One failure mode. ``contain`` is in the order to do it; ``strong`` and ``possible`` are kinds of cause."""
+    """One failure mode. ``containment`` is in order of execution."""
 
     name: str
     title: str
     layer: Layer
     family: Family
-    contain: tuple[Action, ...]
-    strong: tuple[Cause, ...]
-    possible: tuple[Cause, ...] = ()
-    together: tuple[Signature, ...] = ()
+    containment: tuple[ContainmentAction, ...]
+    usual_causes: tuple[ChangeKind, ...]
+    possible_causes: tuple[ChangeKind, ...] = ()
+    signatures: tuple[Signature, ...] = ()
 
     @property
     def is_composed(self) -> bool:
-        """Whether no signal names it: it is recognised from others alone.
+        """Whether no signal names it: it is recognised only from several drifts.
 
         >>> MODES["provider_degradation"].is_composed, MODES["stale_index"].is_composed
         (True, False)
         """
-        return bool(self.together) and not any(self.name in each.moved for each in self.together)
+        return bool(self.signatures) and not any(self.name in signature.moving for signature in self.signatures)
 
     @property
     def is_harmful(self) -> bool:
-        """Whether it can harm people, and not only disappoint them: then switching off, or a filter, comes first.
+        """Whether it can harm people rather than only disappoint them. Then a kill switch or a filter comes first.
 
         >>> MODES["pii_exposure"].is_harmful, MODES["filter_over_blocking"].is_harmful
         (True, False)
         """
-        return self.family == "safety" and self.contain[0] != "rollback"
+        return self.family == "safety" and self.containment[0] != "rollback"
 
     def fit(self, kind: str) -> float:
-        """How well a kind of change explains this mode: 1.0, 0.6 or 0.2.
+        """Return how well a kind of change explains this mode: 1.0, 0.6 or 0.2.
 
         >>> MODES["refusal_spike"].fit("prompt"), MODES["refusal_spike"].fit("index")
         (1.0, 0.2)
         """
-        if kind in self.strong:
+        if kind in self.usual_causes:
             return STRONG
-        return POSSIBLE if kind in self.possible else WEAK
+        return POSSIBLE if kind in self.possible_causes else WEAK
 
 
-_HARM: tuple[Action, ...] = ("kill_switch", "rollback", "filter", "investigate")
-_ATTACK: tuple[Action, ...] = ("filter", "throttle", "kill_switch", "investigate")
-_CHANGE: tuple[Action, ...] = ("rollback", "kill_switch", "investigate")
-_LOAD: tuple[Action, ...] = ("rollback", "throttle", "kill_switch", "investigate")
-_MILD: tuple[Action, ...] = ("rollback", "investigate")
-_LOOK: tuple[Action, ...] = ("investigate",)
-_OUTSIDE: tuple[Action, ...] = ("throttle", "kill_switch", "investigate")
-_OUR_LOAD = ("queue_depth", "gpu_utilization", "cpu_utilization")
+_HARM: tuple[ContainmentAction, ...] = ("kill_switch", "rollback", "filter", "investigate")
+_ATTACK: tuple[ContainmentAction, ...] = ("filter", "throttle", "kill_switch", "investigate")
+_CHANGE: tuple[ContainmentAction, ...] = ("rollback", "kill_switch", "investigate")
+_LOAD: tuple[ContainmentAction, ...] = ("rollback", "throttle", "kill_switch", "investigate")
+_MILD: tuple[ContainmentAction, ...] = ("rollback", "investigate")
+_INVESTIGATE: tuple[ContainmentAction, ...] = ("investigate",)
+_EXTERNAL: tuple[ContainmentAction, ...] = ("throttle", "kill_switch", "investigate")
+_OWN_LOAD = ("queue_depth", "gpu_utilization", "cpu_utilization")
 
 _ROWS: tuple[FailureMode, ...] = (
     # harm first
@@ -99,21 +118,21 @@ _ROWS: tuple[FailureMode, ...] = (
          ("prompt", "model"), ("config", "flag", "index", "input_shift", "provider_status")),
     FailureMode("jailbreak_wave", "Wave of jailbreak attempts", "safety", "safety", _ATTACK,
          ("input_shift",), ("prompt", "model", "config")),
-    FailureMode("prompt_injection_wave", "Wave of prompt injection", "safety", "safety", _ATTACK,
+    FailureMode("prompt_injection_wave", "Wave of prompt injection attempts", "safety", "safety", _ATTACK,
          ("input_shift", "data", "index"), ("prompt", "config")),
     # the core does not work
     FailureMode("token_budget_exhaustion", "Token budget exhausted", "infrastructure", "serving", _LOAD,
          ("prompt", "index", "input_shift"), ("model", "config", "dependency", "data", "flag", "provider_status"),
          (Signature(("context_window_misuse", "input_tokens up")), Signature(("context_window_misuse", "length up")),
           Signature(("outage", "input_tokens up")))),
-    FailureMode("provider_degradation", "Provider degraded", "infrastructure", "serving", _OUTSIDE,
+    FailureMode("provider_degradation", "Provider degraded", "infrastructure", "serving", _EXTERNAL,
          ("provider_status",), ("dependency", "config", "model"),
-         (Signature(("outage", "latency_degradation"), still=_OUR_LOAD, outside=True),
+         (Signature(("outage", "latency_degradation"), steady=_OWN_LOAD, external=True),
           Signature(("outage", "provider_status")), Signature(("latency_degradation", "provider_status")),
           Signature(("outage", "of one provider")), Signature(("latency_degradation", "of one provider")))),
     FailureMode("outage", "Errors", "infrastructure", "serving", _LOAD,
          ("dependency", "config", "provider_status", "model"), ("flag", "prompt", "input_shift", "index", "data")),
-    FailureMode("schema_change", "Inputs no longer fit their schema", "data", "data", _CHANGE,
+    FailureMode("schema_change", "Inputs no longer match their schema", "data", "data", _CHANGE,
          ("data", "dependency"), ("config", "flag"),
          (Signature(("schema_change", "null_values")),)),
     FailureMode("null_values", "Missing input values", "data", "data", _CHANGE,
@@ -139,18 +158,18 @@ _ROWS: tuple[FailureMode, ...] = (
     FailureMode("filter_over_blocking", "Safety filter over-blocking", "safety", "safety", _CHANGE,
          ("config", "flag", "model"), ("prompt", "dependency", "provider_status", "input_shift"),
          (Signature(("filter_over_blocking", "refusal_spike")),)),
-    FailureMode("embedding_drift", "Embeddings differ", "data", "data", _CHANGE,
+    FailureMode("embedding_drift", "Embedding drift", "data", "data", _CHANGE,
          ("index", "data", "model"), ("dependency", "config", "input_shift"),
          (Signature(("embedding_drift", "retrieval_quality")),)),
     FailureMode("context_window_misuse", "Answers cut off", "output", "output", _MILD,
          ("prompt", "model", "config"), ("input_shift", "provider_status", "flag")),
-    FailureMode("throughput_loss", "Requests missing", "derived", "serving", _LOOK,
+    FailureMode("throughput_loss", "Throughput loss", "derived", "serving", _INVESTIGATE,
          ("config", "dependency", "flag"), ("provider_status", "input_shift")),
     FailureMode("hallucination_spike", "Hallucination spike", "output", "output", _CHANGE,
          ("model", "prompt", "index"), ("data", "config", "provider_status", "input_shift", "flag")),
     FailureMode("refusal_spike", "Refusal spike", "output", "output", _CHANGE,
          ("prompt", "model"), ("config", "flag", "provider_status", "input_shift")),
-    FailureMode("semantic_drift", "Outputs mean something else", "output", "output", _CHANGE,
+    FailureMode("semantic_drift", "Semantic drift", "output", "output", _CHANGE,
          ("model", "prompt"), ("index", "config", "provider_status", "input_shift", "flag")),
     FailureMode("confidence_drift", "Confidence drift", "output", "output", _MILD,
          ("model", "input_shift"), ("prompt", "data", "index", "config")),
@@ -160,36 +179,76 @@ _ROWS: tuple[FailureMode, ...] = (
          ("prompt", "model"), ("index", "data", "flag", "config", "input_shift")),
     FailureMode("engagement_drop", "Engagement drop", "output", "output", _CHANGE,
          ("model", "flag"), ("data", "prompt", "index", "config", "input_shift")),
-    # what explains rather than fails
-    FailureMode("undeclared_change", "Change that nobody declared", "derived", "workload", _LOOK,
+    # causes rather than failures
+    FailureMode("undeclared_change", "Undeclared change", "derived", "workload", _INVESTIGATE,
          ("model", "provider_status", "dependency")),
-    FailureMode("input_shift", "Inputs shifted", "derived", "workload", _LOOK, ("data", "input_shift"), ("flag",)),
-    FailureMode("custom_signal", "Custom signal moved", "custom", "other", _MILD,
+    FailureMode("input_shift", "Input shift", "derived", "workload", _INVESTIGATE, ("data", "input_shift"), ("flag",)),
+    FailureMode("custom_signal", "Custom signal drift", "custom", "other", _MILD,
          ("prompt", "model"), ("index", "flag", "dependency", "config", "data", "provider_status", "input_shift")),
-    FailureMode("unknown", "Unnamed failure", "derived", "other", _MILD,
+    FailureMode("unknown", "Unclassified failure", "derived", "other", _MILD,
          ("prompt", "model"), ("index", "flag", "dependency", "config", "data", "provider_status", "input_shift")),
 )  # fmt: skip
 
 MODES: Mapping[str, FailureMode] = {mode.name: mode for mode in _ROWS}
 
-_RANK: Mapping[str, int] = {mode.name: place for place, mode in enumerate(_ROWS)}
+_RANKS: Mapping[str, int] = {mode.name: rank for rank, mode in enumerate(_ROWS)}
 
 
 def failure_mode_of(drift: Drift) -> FailureMode:
-    """The failure mode of a drift.
+    """Return the failure mode of one drift.
 
-    A filter that triggers less than it did is not over-blocking: it has stopped to block. A name that the table lacks,
-    from a newer detect, is ``unknown``.
+    A filter that triggers less often than normal is not over-blocking: it no longer blocks. A name that the table
+    lacks, from a newer version of detect, is ``unknown``.
     """
     if drift.failure_mode == "filter_over_blocking" and drift.side == "down":
         return MODES["filter_disabled"]
     return MODES.get(drift.failure_mode, MODES["unknown"])
 
 
-def naming_rank(mode: FailureMode) -> int:
-    """The place of a mode in the table: the smallest names the incident.
+def recognise_failure_mode(
+    lead: Drift, drifts: Iterable[Drift], cause_kind: str | None, window_ms: float, *, may_be_external: bool
+) -> FailureMode:
+    """Return the failure mode of an incident, recognised from the drifts that moved together.
 
-    >>> rank(MODES["stale_index"]) < rank(MODES["retrieval_quality"])
+    Parameters
+    ----------
+    lead
+        The drift that names the incident. It must be part of the signature.
+    drifts
+        All drifts of the incident, and the workload drifts of its subject.
+    cause_kind
+        The kind of the most likely cause, if one stands out. It can be part of a signature.
+    window_ms
+        Maximum time between the start of the lead and of another drift that moved with it. Higher values recognise
+        more.
+    may_be_external
+        Whether the cause may be external: a provider serves the subject, and no own change explains the incident.
+
+    Returns
+    -------
+    FailureMode
+        The first of the table with a signature that matches; otherwise the mode of the lead.
+    """
+    near = (drift for drift in drifts if abs(drift.started_at - lead.started_at) <= window_ms)
+    lead_names = _signature_names(lead)
+    moved = {name for drift in near for name in _signature_names(drift)} | lead_names
+    if cause_kind is not None:
+        moved.add(cause_kind)
+    for mode in MODES.values():
+        if any(signature.matches(lead_names, moved, may_be_external=may_be_external) for signature in mode.signatures):
+            return mode
+    return failure_mode_of(lead)
+
+
+def naming_rank(mode: FailureMode) -> int:
+    """Return the rank of a mode in the table. The smallest names the incident.
+
+    >>> naming_rank(MODES["stale_index"]) < naming_rank(MODES["retrieval_quality"])
     True
     """
-    return _RANK[mode.name]
+    return _RANKS[mode.name]
+
+
+def _signature_names(drift: Drift) -> set[str]:
+    names = {failure_mode_of(drift).name, drift.signal, f"{drift.signal} {drift.side}"}
+    return names | {f"of one {drift.segment.partition('=')[0]}"} if drift.segment else names

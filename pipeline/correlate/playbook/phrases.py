@@ -1,42 +1,42 @@
-"""Numbers, times and signals in words: what the titles, summaries and reasons are made of."""
+"""Drifts and times in words: parts of titles, summaries, reasons and log lines."""
 
 from pipeline.wording import duration, quantity
 from schemas.drift import Drift
 
 _PHRASES: dict[str, tuple[str, str, str]] = {
     "refused": ("refuses", "refused", "{} of requests"),
-    "empty": ("answers", "answered", "{} of requests with nothing"),
+    "empty": ("returns", "returned", "empty answers to {} of requests"),
     "error": ("fails", "failed", "{} of requests"),
     "hallucinated": ("hallucinates in", "hallucinated in", "{} of answers"),
-    "thumbs_down": ("gets", "got", "{} thumbs down"),
-    "corrected": ("is", "was", "corrected by users in {} of answers"),
-    "clicked": ("is", "was", "clicked in {} of answers"),
+    "thumbs_down": ("gets", "got", "thumbs down for {} of answers"),
+    "corrected": ("gets", "got", "user corrections for {} of answers"),
+    "clicked": ("gets", "got", "clicks on {} of answers"),
     "converted": ("converts", "converted", "{} of requests"),
     "index_age_s": ("answers from", "answered from", "an index {} old"),
     "feature_age_s": ("answers from", "answered from", "features {} old"),
-    "schema_valid": ("gets", "got", "{} of inputs in the right schema"),
+    "schema_valid": ("gets", "got", "{} of inputs in the correct schema"),
     "latency_ms": ("takes", "took", "{} to answer"),
     "time_to_first_token_ms": ("takes", "took", "{} to begin an answer"),
     "pii_detected": ("shows", "showed", "personal data in {} of outputs"),
-    "policy_violation": ("breaks", "broke", "policy in {} of outputs"),
-    "jailbreak_suspected": ("meets", "met", "jailbreak attempts in {} of requests"),
-    "filter_triggered": ("sets off", "set off", "its safety filter in {} of requests"),
+    "policy_violation": ("violates", "violated", "policy in {} of outputs"),
+    "jailbreak_suspected": ("receives", "received", "jailbreak attempts in {} of requests"),
+    "filter_triggered": ("triggers", "triggered", "its safety filter in {} of requests"),
     "repeated": ("repeats", "repeated", "itself in {} of answers"),
-    "finish_reason_usual": ("ends", "ended", "{} of answers as usual"),
-    "throughput_ratio": ("gets", "got", "{} times the requests of just before"),
+    "finish_reason_usual": ("ends", "ended", "{} of answers with a usual finish reason"),
+    "throughput_ratio": ("receives", "received", "{} times as many requests as shortly before"),
     "probe_blocked": ("blocks", "blocked", "{} of the known-bad probes"),
 }
-"""For a signal of one meaning: the verb now, the verb of the past, the rest with the number."""
+"""By signal: the verb in the present, the verb in the past, and the rest with the number."""
 
-_CHANNELS = {"high_tail": "high values", "low_tail": "low values", "dispersion": "spread"}
-_FAR = 1.5
-"""Times: a value this far from normal, either way, is told as the value that it is."""
+_ASPECTS = {"high_tail": "high values of ", "low_tail": "low values of ", "dispersion": "spread of "}
+_FAR_FACTOR = 1.5
+"""Factor between current and normal value from which a drift of a tail or the spread is described by its value."""
 
 
 def describe_distance(at: int, started_at: int) -> str:
-    """How far from a start something was, both in Unix ms.
+    """Return the distance of a time from a start, both Unix ms, in words.
 
-    >>> distance(1795489900123, 1795489920123), distance(1795489920500, 1795489920123)
+    >>> describe_distance(1795489900123, 1795489920123), describe_distance(1795489920500, 1795489920123)
     ('20 s before the start', 'at the start')
     """
     seconds = (started_at - at) / 1000
@@ -46,27 +46,26 @@ def describe_distance(at: int, started_at: int) -> str:
 
 
 def describe_drift(drift: Drift, *, past: bool = False) -> str:
-    """What a drift says of its subject: a verb and a number, without the subject.
+    """Return what a drift means for its subject: a verb and the drift's numbers, without the subject.
 
-    The number is the one that the drift gives; ``past`` puts it into the past. A drift of the high values, the low ones
-    or the spread is named so, unless the usual value itself has moved by half.
+    ``past`` selects the past tense. A drift of the high values, low values or spread is named so, unless its value is
+    at least 1.5 times normal, or normal at least 1.5 times its value.
     """
     if drift.channel == "silence":
         return f"{'sent' if past else 'sends'} no records"
     if drift.channel == "first_seen":
-        return f"{'was' if past else 'is'} served by {drift.segment.replace('=', ' ', 1)}, never seen before"
+        return f"{'was' if past else 'is'} served by {drift.segment.replace('=', ' ', 1)} for the first time"
     now = quantity(drift.now, drift.unit, drift.channel)
     normal = quantity(drift.normal, drift.unit, drift.channel)
-    where = f" ({drift.segment})" if drift.segment else ""
+    segment = f" ({drift.segment})" if drift.segment else ""
     phrase = _PHRASES.get(drift.signal)
-    if phrase is not None and (drift.channel in ("rate", "location") or _far(drift)):
-        verb, rest = phrase[past], phrase[2].format(now)
-        return f"{verb} {rest}{where}, normally {normal}"
-    aspect = _CHANNELS.get(drift.channel)
-    measure = drift.signal if aspect is None else f"the {aspect} of {drift.signal}"
-    return f"{'had' if past else 'has'} {measure} {drift.side}{where}: {now}, normally {normal}"
+    if phrase is not None and (drift.channel in ("rate", "location") or _is_far(drift)):
+        present_verb, past_verb, rest = phrase
+        return f"{past_verb if past else present_verb} {rest.format(now)}{segment}, normally {normal}"
+    verb, change = "showed" if past else "shows", "a rise" if drift.side == "up" else "a fall"
+    return f"{verb} {change} in {_ASPECTS.get(drift.channel, '')}{drift.signal}{segment}: {now}, normally {normal}"
 
 
-def _far(drift: Drift) -> bool:
+def _is_far(drift: Drift) -> bool:
     low, high = sorted((abs(drift.now), abs(drift.normal)))
-    return high >= _FAR * low
+    return high >= _FAR_FACTOR * low

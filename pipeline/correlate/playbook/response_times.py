@@ -1,4 +1,4 @@
-"""Response times by severity: the defaults of the playbook, and the changes of the configuration."""
+"""Response times by severity: the defaults of the playbook, and the overrides of the configuration."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -40,8 +40,30 @@ class ResponseTimes(BaseModel):
     )
     review_s: float | None = _seconds("Seconds from the resolution until the review.")
 
+    @classmethod
+    def from_playbook(cls, severity: Severity) -> "ResponseTimes":
+        """Return the response times of the playbook for a severity."""
+        return _PLAYBOOK[severity]
 
-PLAYBOOK_TIMES: Mapping[Severity, ResponseTimes] = {
+    @classmethod
+    def from_configuration(cls, severity: Severity, configured: Iterable["ResponseTimes"]) -> "ResponseTimes":
+        """Return the response times of the playbook for a severity, overridden by the configuration.
+
+        >>> own = ResponseTimes(severity="P1", first_communication_s=900)
+        >>> ResponseTimes.from_configuration("P1", [own]).first_communication_s
+        900.0
+        """
+        overrides = {
+            name: value
+            for times in configured
+            if times.severity == severity
+            for name, value in times
+            if value is not None
+        }
+        return _PLAYBOOK[severity].model_copy(update=overrides)
+
+
+_PLAYBOOK: Mapping[Severity, ResponseTimes] = {
     "P1": ResponseTimes(
         severity="P1",
         classify_s=15 * _MINUTE_S,
@@ -63,16 +85,4 @@ PLAYBOOK_TIMES: Mapping[Severity, ResponseTimes] = {
     "P3": ResponseTimes(severity="P3", classify_s=15 * _MINUTE_S, fix_business_days=1),
     "P4": ResponseTimes(severity="P4", classify_s=15 * _MINUTE_S, fix_business_days=10),
 }
-"""The response times of the playbook. A sprint of 14 days has 10 business days."""
-
-
-def response_times_for(severity: Severity, configured: Iterable[ResponseTimes]) -> ResponseTimes:
-    """The response times of a severity: those of the playbook, overridden by the configuration.
-
-    >>> response_of("P1", [Response(severity="P1", first_communication_s=900)]).first_communication_s
-    900.0
-    """
-    overrides = {
-        name: value for each in configured if each.severity == severity for name, value in each if value is not None
-    }
-    return PLAYBOOK_TIMES[severity].model_copy(update=overrides)
+"""By severity. A sprint of 14 days has 10 business days."""

@@ -3,7 +3,7 @@
 May import causes, deployments, incidents and playbook.
 """
 
-from pipeline.correlate.response.change_freeze import decide_freeze, deployment_log_line
+from pipeline.correlate.response.change_freeze import ChangeFreeze
 from pipeline.correlate.response.containment import ContainmentContext, rank_containment
 from pipeline.correlate.response.notifications_due import notifications_due
 from pipeline.correlate.response.reminders import NEVER, add_due_reminders
@@ -11,10 +11,9 @@ from pipeline.correlate.response.targets import response_progress, response_targ
 
 __all__ = [
     "NEVER",
+    "ChangeFreeze",
     "ContainmentContext",
     "add_due_reminders",
-    "decide_freeze",
-    "deployment_log_line",
     "notifications_due",
     "rank_containment",
     "response_progress",

@@ -1,9 +1,9 @@
-"""The change freeze: during an incident nothing is to be deployed to what it is about but its rollback."""
+"""The change freeze: during an incident, nothing but its rollback is deployed to what it affects."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pipeline.correlate.causes import Diagnosis
 from pipeline.correlate.deployments import describe_change
@@ -12,74 +12,71 @@ from schemas.deployment import Deployment
 from schemas.incident import LogEntry, Severity
 from schemas.timestamp import clock_time
 
-BREAKS_MAX = 20
-"""Deployments that an incident names as breaking its freeze, the newest."""
-
 
 @dataclass(frozen=True, slots=True)
 class ChangeFreeze:
-    """Whether changes are to wait, and which did not."""
+    """Whether changes must wait, and the deployments that did not."""
+
+    BREAKS_MAX: ClassVar[int] = 20
+    """Maximum deployments that an incident names as breaking its freeze, the newest."""
 
     state: Literal["on", "broken", "off"]
     broken_by: list[Deployment]
 
+    @classmethod
+    def decide(
+        cls, incident: IncidentState, severity: Severity, diagnosis: Diagnosis, frozen: Sequence[str]
+    ) -> "ChangeFreeze":
+        """Return the freeze of an incident. ``frozen`` are the severities that freeze changes."""
+        if severity not in frozen:
+            return cls("off", [])
+        newest_first = reversed(diagnosis.later_deployments)
+        breaks = (deployment for deployment in newest_first if breaks_freeze(deployment, incident, diagnosis))
+        broken_by = list(islice(breaks, cls.BREAKS_MAX))[::-1]
+        if incident.status not in ("open", "acknowledged"):
+            return cls("off", broken_by)
+        return cls("broken" if broken_by else "on", broken_by)
+
     @property
     def sentence(self) -> str:
-        """The newest break, for a summary; empty if there is none, or if nothing is frozen any more."""
+        """The newest break, for a summary; empty without a break or without a freeze."""
         if self.state != "broken":
             return ""
         newest = self.broken_by[-1]
         rest = len(self.broken_by) - 1
         more = f", and {rest} more before it" if rest else ""
-        return f"Change freeze broken: {_named(newest)} was deployed at {clock_time(newest.timestamp)}{more}."
+        return f"Change freeze broken: {_describe(newest)} was deployed at {clock_time(newest.timestamp)}{more}."
+
+    def log_line(self, deployment: Deployment, diagnosis: Diagnosis) -> LogEntry:
+        """Return the line of the running log for a deployment after the detection."""
+        at, change = deployment.timestamp, _describe(deployment)
+        reverted_id = diagnosis.reverted_ids.get(deployment.deployment_id)
+        if reverted_id is not None:
+            return LogEntry(at=at, event="rollback", text=f"rolled back: {change} reverts {reverted_id}")
+        if deployment == diagnosis.rollback:
+            return LogEntry(at=at, event="rollback", text=f"rolled back: {change}")
+        if deployment == diagnosis.kill_switch_use:
+            return LogEntry(at=at, event="kill_switch", text=f"switched off: {change}")
+        if deployment in self.broken_by:
+            text = (
+                f"{change} was deployed during the open incident and is not its rollback: hold other changes until the "
+            )
+            return LogEntry(at=at, event="deployment", text=f"{text}incident is resolved")
+        verb = "was reported" if deployment.kind == "provider_status" else "was deployed"
+        return LogEntry(at=at, event="deployed", text=f"{change} {verb}")
 
 
-def decide_freeze(facts: IncidentState, severity: Severity, found: Diagnosis, frozen: Sequence[str]) -> ChangeFreeze:
-    """The freeze of an incident.
+def breaks_freeze(deployment: Deployment, incident: IncidentState, diagnosis: Diagnosis) -> bool:
+    """Whether a deployment after the detection should have waited.
 
-    Parameters
-    ----------
-    facts, severity, found
-        Of the incident.
-    frozen
-        The severities at which changes are to wait.
+    Rollbacks, the kill switch and deployments after the harm is contained need not wait. A provider's status is not a
+    deployment of ours.
     """
-    if severity not in frozen:
-        return ChangeFreeze("off", [])
-    newest = islice((each for each in reversed(found.later) if breaks_freeze(each, facts, found)), BREAKS_MAX)
-    broken_by = list(newest)[::-1]
-    if facts.status not in ("open", "acknowledged"):
-        return ChangeFreeze("off", broken_by)
-    return ChangeFreeze("broken" if broken_by else "on", broken_by)
-
-
-def breaks_freeze(deployment: Deployment, facts: IncidentState, found: Diagnosis) -> bool:
-    """Whether a deployment since the detection should have waited.
-
-    A rollback need not wait, nor the kill switch, nor what is deployed once the harm is contained; and a provider's status
-    is nothing that anybody here deployed.
-    """
-    if deployment.kind == "provider_status" or deployment in (found.rollback, found.switched_off):
+    if deployment.kind == "provider_status" or deployment in (diagnosis.rollback, diagnosis.kill_switch_use):
         return False
-    return not facts.was_contained(deployment.timestamp) and deployment.deployment_id not in found.taken_back
+    return not incident.was_contained(deployment.timestamp) and deployment.deployment_id not in diagnosis.reverted_ids
 
 
-def deployment_log_line(deployment: Deployment, found: Diagnosis, frozen: ChangeFreeze) -> LogEntry:
-    """The line of the running log that tells of a deployment since the detection."""
-    at, back, named = deployment.timestamp, found.taken_back.get(deployment.deployment_id), _named(deployment)
-    if back is not None:
-        return LogEntry(at=at, event="rollback", text=f"rolled back: {named} takes back {back}")
-    if deployment == found.rollback:
-        return LogEntry(at=at, event="rollback", text=f"rolled back: {named}")
-    if deployment == found.switched_off:
-        return LogEntry(at=at, event="kill_switch", text=f"switched off: {named}")
-    if deployment in frozen.broken_by:
-        text = "was deployed into the open incident and is not its rollback: hold other changes until it is resolved"
-        return LogEntry(at=at, event="deployment", text=f"{named} {text}")
-    text = "was told" if deployment.kind == "provider_status" else "was deployed"
-    return LogEntry(at=at, event="deployed", text=f"{named} {text}")
-
-
-def _named(deployment: Deployment) -> str:
-    changed, name = describe_change(deployment), deployment.deployment_id
-    return changed if f"({name})" in changed else f"{changed} ({name})"
+def _describe(deployment: Deployment) -> str:
+    change, deployment_id = describe_change(deployment), deployment.deployment_id
+    return change if f"({deployment_id})" in change else f"{change} ({deployment_id})"

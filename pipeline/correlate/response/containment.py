@@ -1,12 +1,11 @@
-"""Containment: what to do now, in order, with real targets. Contain first, diagnose second."""
+"""Containment: what to do now, in order, with concrete targets. Contain first, diagnose second."""
 
 from dataclasses import dataclass
 
-from pipeline.correlate.causes import EXTERNAL_KINDS, TrafficSplit, clear_suspect
+from pipeline.correlate.causes import EXTERNAL_KINDS, Diagnosis, TrafficSplit, clear_suspect
 from pipeline.correlate.deployments import KnownGood
-from pipeline.correlate.playbook import Action, FailureMode
+from pipeline.correlate.playbook import failure_modes
 from pipeline.wording import quantity
-from schemas.deployment import Deployment
 from schemas.drift import Drift
 from schemas.incident import Containment, Severity, Suspect
 from schemas.timestamp import clock_time
@@ -14,132 +13,124 @@ from schemas.timestamp import clock_time
 
 @dataclass(frozen=True, slots=True)
 class ContainmentContext:
-    """What containment is decided by.
+    """What containment depends on. ``drift`` is the leading drift, ``kill_switch`` the subject's flag, if any."""
 
-    What fails and how badly, who is suspected, what has been rolled back already; ``back`` is where a rollback leads, and
-    ``split`` how the traffic is shared between versions; ``flag`` is the subject's kill switch, and ``switched_off`` the
-    deployment that used it.
-    """
-
-    mode: FailureMode
+    diagnosis: Diagnosis
     severity: Severity
     drift: Drift
-    suspects: list[Suspect]
-    rollback: Deployment | None
     runbook: str
-    back: KnownGood | None = None
-    split: TrafficSplit | None = None
-    flag: str | None = None
-    switched_off: Deployment | None = None
+    kill_switch: str | None = None
 
 
-def rollback_target(suspect: Suspect, back: KnownGood | None = None, split: TrafficSplit | None = None) -> str:
-    """What a rollback of a suspect brings back.
+def rank_containment(context: ContainmentContext) -> list[Containment]:
+    """Return the containment steps, in order.
+
+    The failure mode gives the order. A rollback is proposed only for a clear suspect that can be rolled back and has
+    not been. For P3 and P4, a working feature is switched off last. Completed steps come last.
+    """
+    order = list(context.diagnosis.failure_mode.containment)
+    if context.severity in ("P3", "P4"):
+        order.sort(key=lambda action: action == "kill_switch")
+    steps = [step for action in order if (step := _build_step(action, context)) is not None]
+    steps.sort(key=lambda step: step.done_at is not None)
+    return [step.model_copy(update={"rank": rank}) for rank, step in enumerate(steps, 1)]
+
+
+def describe_rollback(suspect: Suspect, known_good: KnownGood | None = None, split: TrafficSplit | None = None) -> str:
+    """Return what to roll back to which version, in words.
 
     >>> suspect = Suspect(rank=1, kind="prompt", name="prompt v41 -> v42", score=1, reason="", from_version="v41",
     ...                   to_version="v42")
-    >>> rollback_target(suspect)
+    >>> describe_rollback(suspect)
     'prompt to v41'
-    >>> rollback_target(suspect, Good("v41"), Split(0.05, frozenset({"v41"})))
+    >>> describe_rollback(suspect, KnownGood("v41"), TrafficSplit(0.05, frozenset({"v41"})))
     'prompt: stop the canary v42 (5.0 % of the traffic) and send all traffic to v41'
     """
-    what = suspect.kind.replace("_", " ")
-    beside_it = good_concurrent_version(suspect, split)
-    if beside_it is not None and (back is None or back.version != beside_it):
-        back = KnownGood(beside_it)
-    version = back.description if back is not None else suspect.from_version
+    kind = suspect.kind.replace("_", " ")
+    concurrent = good_concurrent_version(suspect, split)
+    if concurrent is not None and (known_good is None or known_good.version != concurrent):
+        known_good = KnownGood(concurrent)
+    version = known_good.description if known_good is not None else suspect.from_version
     if version is None:
-        return f"{what} to the version before {suspect.name}"
-    beside = split is not None and (not split.others or back is None or back.version in split.others)
-    if split is None or not beside or suspect.to_version is None:
-        return f"{what} to {version}"
+        return f"{kind} to the version before {suspect.name}"
+    still_serves = split is not None and (not split.others or known_good is None or known_good.version in split.others)
+    if split is None or not still_serves or suspect.to_version is None:
+        return f"{kind} to {version}"
     share = "" if split.share is None else f" ({quantity(split.share, '', 'rate')} of the traffic)"
     canary = "the canary " if split.is_canary else ""
-    return f"{what}: stop {canary}{suspect.to_version}{share} and send all traffic to {version}"
+    return f"{kind}: stop {canary}{suspect.to_version}{share} and send all traffic to {version}"
 
 
 def good_concurrent_version(suspect: Suspect, split: TrafficSplit | None) -> str | None:
-    """The one version that serves beside a suspect and is good in the same minutes; None without one."""
+    """Return the only version that serves beside a bad one, which is good in the same minutes; None without one."""
     if suspect.split != "bad" or split is None or len(split.others) != 1:
         return None
     return next(iter(split.others))
 
 
-def rank_containment(situation: ContainmentContext) -> list[Containment]:
-    """The things to do, in order.
-
-    The failure mode gives the order. A rollback is proposed only of a clear suspect that can be rolled back and has not
-    been. From P3 down people investigate before they switch a working feature off. What is done already stands last.
-    """
-    order = list(situation.mode.contain)
-    if situation.severity in ("P3", "P4"):
-        order.sort(key=lambda action: action == "kill_switch")
-    steps = [step for action in order if (step := _step(action, situation)) is not None]
-    steps.sort(key=lambda step: step.done_at is not None)
-    return [step.model_copy(update={"rank": place}) for place, step in enumerate(steps, 1)]
-
-
-def _step(action: Action, situation: ContainmentContext) -> Containment | None:
-    subject, suspect = situation.drift.subject, clear_suspect(situation.suspects)
+def _build_step(action: failure_modes.ContainmentAction, context: ContainmentContext) -> Containment | None:
     match action:
         case "rollback":
-            if suspect is None or suspect.kind in EXTERNAL_KINDS or situation.rollback is not None:
-                return None
-            return _rollback(suspect, situation)
+            return _rollback(context)
         case "kill_switch":
-            return _kill_switch(situation)
+            return _kill_switch(context)
         case "throttle":
-            reason = "send a part of the requests to the fallback while load is part of the failure"
-            return _do(action, f"traffic to {subject}", reason)
+            reason = "load is part of the failure: send part of the requests to the fallback"
+            return _step(action, f"traffic to {context.drift.subject}", reason)
         case "filter":
             reason = "a temporary filter on the pattern limits the harm while a fix is prepared"
-            return _do(action, f"inputs of {subject} that set off {situation.drift.signal}", reason)
+            return _step(action, f"inputs of {context.drift.subject} that trigger {context.drift.signal}", reason)
         case "investigate":
-            return _do(action, situation.runbook, _where_to_look(situation.mode, situation.rollback))
+            return _step(action, context.runbook, _what_to_check(context.diagnosis))
 
 
-def _rollback(suspect: Suspect, situation: ContainmentContext) -> Containment:
-    back, beside_it = situation.back, good_concurrent_version(suspect, situation.split)
-    where, version = _where(back), suspect.from_version if back is None else back.version
-    if beside_it is not None and version != beside_it:
-        where, version = f"{beside_it}, which is good in the same minutes", beside_it
-    reason = f"{suspect.name} is the most likely cause: return to {where}"
-    step = _do("rollback", rollback_target(suspect, back, situation.split), reason)
+def _rollback(context: ContainmentContext) -> Containment | None:
+    diagnosis, suspect = context.diagnosis, clear_suspect(context.diagnosis.suspects)
+    if suspect is None or suspect.kind in EXTERNAL_KINDS or diagnosis.rollback is not None:
+        return None
+    known_good, split = diagnosis.known_good, diagnosis.traffic_split
+    concurrent = good_concurrent_version(suspect, split)
+    version = suspect.from_version if known_good is None else known_good.version
+    described = _describe_version(known_good)
+    if concurrent is not None and version != concurrent:
+        version, described = concurrent, f"{concurrent}, which is good in the same minutes"
+    reason = f"{suspect.name} is the most likely cause: return to {described}"
+    step = _step("rollback", describe_rollback(suspect, known_good, split), reason)
     return step.model_copy(update={"to_version": version})
 
 
-def _where(back: KnownGood | None) -> str:
-    if back is None:
-        return "the version before"
-    why = f" ({'; '.join(back.passed_over)})" if back.passed_over else ""
-    if back.live_ms is not None:
-        return f"the last version that is known to have worked{why}"
-    if back.is_bad:
-        return f"the version before, for want of one that is known to have worked{why}"
-    return f"{back.version}, of which nothing is known{why}"
+def _describe_version(known_good: KnownGood | None) -> str:
+    if known_good is None:
+        return "the previous version"
+    why = f" ({'; '.join(known_good.passed_over)})" if known_good.passed_over else ""
+    if known_good.live_ms is not None:
+        return f"the last known good version{why}"
+    if known_good.is_bad:
+        return f"the previous version, because no version is known to be good{why}"
+    return f"{known_good.version}, which is not known to be good or bad{why}"
 
 
-def _kill_switch(situation: ContainmentContext) -> Containment:
-    subject, flag, off = situation.drift.subject, situation.flag, situation.switched_off
+def _kill_switch(context: ContainmentContext) -> Containment:
+    flag, use = context.kill_switch, context.diagnosis.kill_switch_use
     if flag is None:
-        target = f"the feature flag of {subject} (name it in correlate.kill_switches)"
+        target = f"the feature flag of {context.drift.subject} (set its name in correlate.kill_switches)"
     else:
         target = f"the feature flag {flag}"
-    if off is None:
-        return _do("kill_switch", target, "the fastest containment: users get the fallback, without a deployment")
-    reason = f"done at {clock_time(off.timestamp)} by {off.deployment_id}: users get the fallback"
-    return _do("kill_switch", target, reason).model_copy(update={"done_at": off.timestamp})
+    if use is None:
+        return _step("kill_switch", target, "the fastest containment: users get the fallback without a deployment")
+    reason = f"done at {clock_time(use.timestamp)} by {use.deployment_id}: users get the fallback"
+    return _step("kill_switch", target, reason).model_copy(update={"done_at": use.timestamp})
 
 
-def _where_to_look(mode: FailureMode, rollback: Deployment | None) -> str:
-    if rollback is not None:
-        return f"the rollback {rollback.deployment_id} is deployed: watch whether the signals come back"
-    if mode.family == "data":
+def _what_to_check(diagnosis: Diagnosis) -> str:
+    if diagnosis.rollback is not None:
+        return f"the rollback {diagnosis.rollback.deployment_id} is deployed: check that the signals recover"
+    if diagnosis.failure_mode.family == "data":
         return "check the index, the upstream data and its schema, then the deployment log"
-    if mode.family == "safety":
-        return "check the filters and what users send, then the deployment log"
+    if diagnosis.failure_mode.family == "safety":
+        return "check the filters and the inputs of users, then the deployment log"
     return "check the deployment log, the inputs, retrieval, upstream data, and the provider's status page"
 
 
-def _do(action: Action, target: str, reason: str) -> Containment:
+def _step(action: failure_modes.ContainmentAction, target: str, reason: str) -> Containment:
     return Containment(rank=1, action=action, target=target, reason=reason)

@@ -3,28 +3,28 @@
 from collections.abc import Iterable
 
 from pipeline.correlate.incidents import IncidentState
-from pipeline.correlate.playbook import DutyRow, duty_rows, failure_modes
+from pipeline.correlate.playbook import DutyRow, failure_modes
 from schemas.incident import Duty
 from schemas.timestamp import LATEST_MS
 
 
-def notifications_due(facts: IncidentState, regimes: Iterable[str]) -> list[Duty]:
-    """What may have to be notified because of an incident, by the regimes given; the most urgent first, then by name.
+def notifications_due(incident: IncidentState, regimes: Iterable[str]) -> list[Duty]:
+    """Return the duties to notify that some regimes may impose because of an incident, most urgent first, then by name.
 
-    A row applies by the failure modes that the incident has met at any time, and by its severity now.
+    A row applies by the failure modes that the incident has had at any time, and by its current severity.
     """
     enabled = set(regimes)
     if not enabled:
         return []
-    met = {failure_modes.failure_mode_of(drift).name for drift in facts.drifts}
-    found = [
-        _duty(row, facts.detected_at)
-        for row in duty_rows()
+    modes = {failure_modes.failure_mode_of(drift).name for drift in incident.drifts}
+    duties = [
+        _duty(row, incident.detected_at)
+        for row in DutyRow.table()
         if row.regime in enabled
-        and (not row.failure_modes or met.intersection(row.failure_modes))
-        and (not row.severities or facts.severity in row.severities)
+        and (not row.failure_modes or modes.intersection(row.failure_modes))
+        and (not row.severities or incident.severity in row.severities)
     ]
-    return sorted(found, key=lambda duty: (duty.due_at is None, duty.due_at or 0, duty.name))
+    return sorted(duties, key=lambda duty: (duty.due_at is None, duty.due_at or 0, duty.name))
 
 
 def _duty(row: DutyRow, detected_at: int) -> Duty:
@@ -34,6 +34,6 @@ def _duty(row: DutyRow, detected_at: int) -> Duty:
         name=row.name,
         due_at=None if deadline is None else min(detected_at + deadline, LATEST_MS),
         to=row.to,
-        text=f"May apply: decide. {row.text}",
+        text=f"May apply: decide whether it does. {row.text}",
         source=f"{row.source} (read {row.read.isoformat()})",
     )

@@ -1,8 +1,8 @@
 """Drafts: what to tell leadership and users, by the playbook's principles, for a person to check and send.
 
-Honest: an AI system did it. Specific: what, since when, until when, how much of it. Nobody else is blamed: whom we chose
-is ours to answer for. And what is being done. What driftwire does not know stands in [brackets]. A draft to users names
-no person, no tenant and no version, and never a text of theirs.
+They are honest: an AI system failed. They are specific: what, since when, until when, how much. They blame nobody else:
+we are responsible for what we chose. They state what is being done. What driftwire does not know is in [brackets]. A
+draft to users names no person, tenant or version, and contains no text that a user wrote.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,25 +16,25 @@ from schemas.drift import Drift
 from schemas.incident import Draft, Incident, Suspect
 from schemas.timestamp import date_minute
 
-CHECK = "DRAFT. Check every sentence, fill in what is in [brackets], and let a person send it."
+CHECK = "DRAFT. Before a person sends this, check every sentence and fill in what is in [brackets]."
 PUBLIC_SEGMENTS = ("region=",)
-"""The beginnings of segments that users may be told; others are counted, for a tenant's name is nobody's business."""
+"""Prefixes of segments that users may see. Others are only counted, because they may name a tenant."""
 
 SUPPLIED = ("provider_status", "provider")
 """Kinds of suspects that somebody else operates for us."""
 
 NAMED_MAX = 3
-"""Products that a draft to users names; it counts the rest."""
+"""Maximum products that a draft to users names. It counts the rest."""
 
 _OUR_CAUSES: Mapping[str, str] = {
-    "environment": "most likely something that they share in our own systems. [Say what is known by now.]",
-    "retrieval": "most likely the search behind it did not find the information that it answers from. That is ours to "
-    "keep working. [Say what is known by now.]",
+    "environment": "most likely something in our own systems that they share. [Say what is known so far.]",
+    "retrieval": "most likely the search behind it did not find the information that its answers are based on. We are "
+    "responsible for that search. [Say what is known so far.]",
     "upstream_data": "most likely the data that we give it was not as it should be, and we did not notice in time. "
     "[Say how.]",
-    "input_shift": "most likely what it is asked has changed, and we were not prepared for that. [Say how.]",
+    "input_shift": "most likely the requests to it have changed, and we were not prepared for that. [Say how.]",
 }
-"""By the kind of a suspect, the cause in words for users."""
+"""The cause in words for users, by kind of suspect."""
 
 _TO_LEADERSHIP = ("P1", "P2", "P3")
 _TO_USERS = ("P1", "P2")
@@ -42,9 +42,9 @@ _TO_USERS = ("P1", "P2")
 
 @dataclass(frozen=True, slots=True)
 class DraftContext:
-    """What drafts are made from: the incident, its leading drift, and when what was done about it (Unix ms, None: not).
+    """What drafts are made from: the incident, its leading drift, and the times (Unix ms) at which something was done.
 
-    ``subjects`` are those that it is about, by name; of one of many the leading drift says nothing of the others.
+    ``subjects`` are the names of its subjects. If there are many, the leading drift applies to only one of them.
     """
 
     incident: Incident
@@ -56,174 +56,179 @@ class DraftContext:
     mitigated_at: int | None = None
 
     @property
-    def is_of_many(self) -> bool:
-        """Whether it is about more subjects than one."""
+    def has_many_subjects(self) -> bool:
+        """Whether the incident has more than one subject."""
         return len(self.subjects) > 1
 
 
-def build_drafts(matter: DraftContext, public_names: Mapping[str, str]) -> list[Draft]:
-    """The drafts for an incident as it is now: to leadership from P3 up, to users from P2 up; none of a merged one."""
-    incident = matter.incident
+def build_drafts(context: DraftContext, public_names: Mapping[str, str]) -> list[Draft]:
+    """Return the drafts for an incident as it is now: to leadership from P3, to users from P2; none if it is merged."""
+    incident = context.incident
     if incident.status == "merged":
         return []
-    found = []
+    drafts = []
     if incident.severity in _TO_LEADERSHIP:
-        found.append(_to_leadership(matter))
+        drafts.append(_to_leadership(context))
     if incident.severity in _TO_USERS:
-        found.append(_to_users(matter, _named(matter.subjects, public_names)))
-    return found
+        drafts.append(_to_users(context, _products(context.subjects, public_names)))
+    return drafts
 
 
-def _to_leadership(matter: DraftContext) -> Draft:
-    incident = matter.incident
+def _to_leadership(context: DraftContext) -> Draft:
+    incident = context.incident
     open_steps = [step for step in incident.containment if step.done_at is None]
     first = min(open_steps, key=lambda step: step.rank, default=None)
     todo = "" if first is None or incident.resolved_at else f"{first.action.replace('_', ' ')}: {first.target}. "
-    where = f"in {', '.join(incident.segments)}" if incident.segments else "no part of the users stands out"
-    what = "AI systems" if matter.is_of_many else "an AI system"
+    where = f"in {', '.join(incident.segments)}" if incident.segments else "no segment stands out"
+    system = "AI systems" if context.has_many_subjects else "an AI system"
     paragraphs = [
         CHECK,
-        f"{incident.severity} {incident.status}: {incident.title}, {what}. {_sentence(incident.severity_reason)}",
+        f"{incident.severity} {incident.status}: {incident.title}, {system}. {_sentence(incident.severity_reason)}",
         f"What: {incident.summary}",
-        f"Impact: {_when(matter)}; {_share(matter)}; {where}. [Say how many people, and what it costs them.]",
-        f"Cause: {_cause_for_us(incident.suspects)}",
-        f"Done: {_done(matter)}",
-        f"Now: {todo}[Say who does what until when.] {_who(incident)}",
+        f"Impact: {_time_span(context)}; {_share(context)}; {where}. [Say how many people, and what it costs them.]",
+        f"Cause: {_cause_for_leadership(incident.suspects)}",
+        f"Done: {_done(context)}",
+        f"Now: {todo}[Say who does what by when.] {_responders(incident)}",
     ]
     if incident.duties:
         names = "; ".join(duty.name for duty in incident.duties)
-        paragraphs.append(f"To decide, with counsel: whether there is a duty to notify ({names}).")
-    paragraphs.append(f"Next: {_next(incident)} This is incident {incident.incident_id}.")
+        paragraphs.append(f"To decide with counsel: whether there is a duty to notify ({names}).")
+    paragraphs.append(f"Next: {_next_message(incident)} This is incident {incident.incident_id}.")
     subject = f"{incident.severity} {incident.status}: {incident.title}"
     return Draft(audience="internal", subject=subject, text="\n\n".join(paragraphs))
 
 
-def _to_users(matter: DraftContext, name: str) -> Draft:
-    incident, mode = matter.incident, failure_modes.failure_mode_of(matter.drift)
-    happened = f"{name[:1].upper() + name[1:]}, which is an AI system, {describe_impact(mode)}."
-    if matter.is_of_many:
+def _to_users(context: DraftContext, products: str) -> Draft:
+    incident, mode = context.incident, failure_modes.failure_mode_of(context.drift)
+    shown = products[:1].upper() + products[1:]
+    happened = f"{shown}, which is an AI system, {describe_impact(mode)}."
+    if context.has_many_subjects:
         happened = (
-            f"these AI systems of ours failed at the same time: {name}. The one that was hit worst {describe_impact(mode)}. "
-            "[Say what people met in the others.]"
+            f"several of our AI systems failed at the same time: {products}. The most affected of them "
+            f"{describe_impact(mode)}. [Say how the others were affected.]"
         )
-    shown = name[:1].upper() + name[1:]
-    public = [each.partition("=")[2] for each in incident.segments if each.startswith(PUBLIC_SEGMENTS)]
+    public = [segment.partition("=")[2] for segment in incident.segments if segment.startswith(PUBLIC_SEGMENTS)]
     where = f" in {', '.join(public)}" if public else ""
-    some = " Not everybody met it: [say who did, if they may know]." if len(public) < len(incident.segments) else ""
-    ahead = "[say what, and by when]."
+    is_partial = len(public) < len(incident.segments)
+    partial = " Not everyone was affected: [say who was, if that may be disclosed]." if is_partial else ""
+    next_steps = "What we are doing to prevent this in future: [say what, and by when]."
     if incident.resolved_at is None:
-        ahead = "[say what is being done now, and what is changed so that it does not happen again]."
+        next_steps = "What we are doing: [say what is being done now, and what will change so that it does not recur]."
     paragraphs = [
         CHECK,
         f"What happened: {happened} We are sorry.",
-        f"When, and how much: {_when(matter)}; {_share(matter)}{where}.{some} [Say how many people.]",
+        f"When, and how much: {_time_span(context)}; {_share(context)}{where}.{partial} [Say how many people.]",
         f"What it means for you: {describe_compromised_data(mode)}",
-        f"Why: {_cause_for_users(matter)}",
-        f"What we have done: {_done(matter)}",
-        f"What we are doing{' so that it does not happen again' if incident.resolved_at else ''}: {ahead}",
-        f"Next: {_next(incident)} [Say where to ask.]",
+        f"Why: {_cause_for_users(context)}",
+        f"What we have done: {_done(context)}",
+        next_steps,
+        f"Next: {_next_message(incident)} [Say where to ask.]",
     ]
-    return Draft(audience="external", subject=f"{shown}: {_state(matter)}", text="\n\n".join(paragraphs))
+    return Draft(audience="external", subject=f"{shown}: {_state(context)}", text="\n\n".join(paragraphs))
 
 
-def _state(matter: DraftContext) -> str:
-    if matter.incident.resolved_at is not None:
+def _state(context: DraftContext) -> str:
+    if context.incident.resolved_at is not None:
         return "a problem is resolved"
-    if matter.recovered_at is not None:
-        return "a problem has stopped, and we are watching it"
-    if matter.incident.status == "mitigated":
+    if context.recovered_at is not None:
+        return "a problem has stopped, and we are monitoring it"
+    if context.incident.status == "mitigated":
         return "a problem is contained, and we are working on it"
-    return "a problem, and we are working on it"
+    return "we are working on a problem"
 
 
-def _when(matter: DraftContext) -> str:
-    incident = matter.incident
+def _time_span(context: DraftContext) -> str:
+    incident = context.incident
     since = f"since about {_moment(incident.started_at)}"
-    if matter.recovered_at is not None:
-        return f"from about {_moment(incident.started_at)} to {_moment(matter.recovered_at)}"
+    if context.recovered_at is not None:
+        return f"from about {_moment(incident.started_at)} to {_moment(context.recovered_at)}"
     if incident.resolved_at is not None:
         return f"{since}; closed by a person at {_moment(incident.resolved_at)}, [say whether it has stopped]"
-    return f"{since}, and it is not over"
+    return f"{since}, and it continues"
 
 
-def _named(subjects: Sequence[str], public_names: Mapping[str, str]) -> str:
-    """What users know the subjects as. A single one without a public name is called by its own."""
+def _products(subjects: Sequence[str], public_names: Mapping[str, str]) -> str:
+    """Return the names by which users know the subjects. A single subject without a public name has its own name."""
     if len(subjects) == 1:
         return public_names.get(subjects[0], subjects[0])
-    known = list(dict.fromkeys(public_names[each] for each in subjects if each in public_names))[:NAMED_MAX]
-    if not known:
+    names = [public_names[subject] for subject in subjects if subject in public_names]
+    shown = list(dict.fromkeys(names))[:NAMED_MAX]
+    if not shown:
         return "[name the products]"
-    rest = sum(public_names.get(each) not in known for each in subjects)
-    return f"{', '.join(known)}{f' and {rest} more [name them]' if rest else ''}"
+    rest = sum(public_names.get(subject) not in shown for subject in subjects)
+    return f"{', '.join(shown)}{f' and {rest} more [name them]' if rest else ''}"
 
 
-def _who(incident: Incident) -> str:
-    """Who is on it, as far as anybody said so."""
+def _responders(incident: Incident) -> str:
     acknowledged = f"Acknowledged by {incident.acknowledged_by}." if incident.acknowledged_by else ""
     led = f"Led by {incident.commander}." if incident.commander else ""
     if acknowledged or led:
         return " ".join(part for part in (acknowledged, led) if part)
-    classified = next((each.done_at for each in incident.response_targets if each.name == "classify"), None)
+    classified_at = next((target.done_at for target in incident.response_targets if target.name == "classify"), None)
     return (
-        "Nobody has acknowledged it." if classified is None else "Somebody has looked at it, and nobody leads it yet."
+        "Nobody has acknowledged it."
+        if classified_at is None
+        else "Somebody has looked at it, but nobody leads it yet."
     )
 
 
-def _share(matter: DraftContext) -> str:
-    drift = matter.drift
-    if matter.is_of_many:
+def _share(context: DraftContext) -> str:
+    drift = context.drift
+    if context.has_many_subjects:
         return "[say which share of the requests, in each of them]"
     if drift.channel != "rate" or drift.side == "down":
-        return "[say which share of the requests]"  # a rate that fell says how many are well, not how many are not
+        return "[say which share of the requests]"  # A rate that fell is a share of good requests.
     now, normal = (quantity(value, drift.unit, drift.channel) for value in (drift.now, drift.normal))
-    return f"{now} of the requests that were looked at, normally {normal}"
+    return f"{now} of the monitored requests, normally {normal}"
 
 
-def _cause_for_us(suspects: list[Suspect]) -> str:
+def _cause_for_leadership(suspects: list[Suspect]) -> str:
     first = clear_suspect(suspects)
     if first is None:
         return "not known yet."
-    ours = " We chose it and integrate it: it is ours to answer for." if first.kind in SUPPLIED else ""
+    ours = " We chose and integrated it, so we are responsible for it." if first.kind in SUPPLIED else ""
     return f"most likely {first.name} ({first.reason}).{ours}"
 
 
-def _cause_for_users(matter: DraftContext) -> str:
-    """The most likely cause as ours to answer for, whatever it is: of no supplier more than that we chose it."""
-    first, them = clear_suspect(matter.incident.suspects), "them" if matter.is_of_many else "it"
+def _cause_for_users(context: DraftContext) -> str:
+    """Return the most likely cause as our responsibility. A supplier is not named: we chose it."""
+    first, system = clear_suspect(context.incident.suspects), "them" if context.has_many_subjects else "it"
     if first is None:
-        return "we do not know the cause yet. [Say what is known by now.]"
+        return "we do not know the cause yet. [Say what is known so far.]"
     if first.kind in SUPPLIED:
-        return f"most likely a service behind {them} did not work as it should. We chose it and integrate it: it is ours to put right."
-    if first.deployment_id is not None and first.at is not None:
-        return f"most likely a change that we made to {them} at {_moment(first.at)}."
-    if first.kind == "undeclared_change":
         return (
-            f"most likely a change to {them} that we did not expect. It was ours to notice. [Say what is known by now.]"
+            f"most likely a service behind {system} did not work as it should. We chose and integrated that service, "
+            "and we are responsible for putting this right."
         )
+    if first.deployment_id is not None and first.at is not None:
+        return f"most likely a change that we made to {system} at {_moment(first.at)}."
+    if first.kind == "undeclared_change":
+        unexpected = f"most likely a change to {system} that we did not expect and should have noticed."
+        return f"{unexpected} [Say what is known so far.]"
     return _OUR_CAUSES.get(first.kind, _OUR_CAUSES["input_shift"])
 
 
-def _done(matter: DraftContext) -> str:
-    said = []
-    if matter.rolled_back_at is not None:
-        said.append(f"we took a change back at {_moment(matter.rolled_back_at)}")
-    if matter.switched_off_at is not None:
-        said.append(f"we switched it off at {_moment(matter.switched_off_at)}")
-    if matter.mitigated_at is not None:
-        said.append(f"we contained it at {_moment(matter.mitigated_at)}")
-    if matter.recovered_at is not None:
-        said.append(f"what we measure is back to normal since {_moment(matter.recovered_at)}")
-    if not said:
+def _done(context: DraftContext) -> str:
+    parts = []
+    if context.rolled_back_at is not None:
+        parts.append(f"we reverted a change at {_moment(context.rolled_back_at)}")
+    if context.switched_off_at is not None:
+        parts.append(f"we switched it off at {_moment(context.switched_off_at)}")
+    if context.mitigated_at is not None:
+        parts.append(f"we contained it at {_moment(context.mitigated_at)}")
+    if context.recovered_at is not None:
+        parts.append(f"our measurements have been back to normal since {_moment(context.recovered_at)}")
+    if not parts:
         return "[nothing is recorded: say what was switched off, rolled back or filtered, and when]."
-    return f"{'; '.join(said)}. [Say what else was done.]"
+    return f"{'; '.join(parts)}. [Say what else was done.]"
 
 
-def _next(incident: Incident) -> str:
+def _next_message(incident: Incident) -> str:
     if incident.resolved_at is not None:
         return "this is the last message unless something new turns up; [say when the review will be shared]."
-    by_name = {each.name: each for each in incident.response_targets}
-    later = by_name.get("next_communication")
-    return f"the next message comes by {_moment(later.due_at)}." if later else "[say when the next message comes]."
+    targets = {target.name: target for target in incident.response_targets}
+    target = targets.get("next_communication")
+    return f"the next message comes by {_moment(target.due_at)}." if target else "[say when the next message comes]."
 
 
 def _moment(at: int) -> str:

@@ -1,4 +1,4 @@
-"""Evidence: the drifts of an incident as lines that a person reads, one a finding."""
+"""Evidence: the drifts of an incident as lines for a reader, one per finding."""
 
 from collections.abc import Iterable
 
@@ -7,59 +7,59 @@ from schemas.drift import Drift
 from schemas.incident import SignalEvidence
 
 LINE_SEGMENTS_MAX = 5
-"""Segments that a line of evidence names."""
+"""Maximum segments that a line of evidence names."""
 
 SEGMENTS_MAX = 20
-"""Segments that an incident names."""
+"""Maximum segments that an incident names."""
 
 
 def evidence_lines(drifts: Iterable[Drift], dedup_window_s: float, limit: int) -> list[SignalEvidence]:
-    """The lines of evidence: firing before recovered, page tier before ticket tier, the earliest first.
+    """Return the lines of evidence: firing before recovered, page tier before ticket tier, earliest first.
 
-    The same signal, channel, side and tier from several partitions or segments, fired within ``dedup_window_s`` of the
-    first, is one finding and one line. The numbers are those of the whole subject where it is among them, and of the
-    first to fire; the line is recovered only when all of its drifts are. A ticket-tier line of what a page-tier line says
-    already is left out, unless it still fires when the other has recovered.
+    Drifts of the same signal, channel, side and tier from several partitions or segments that fired within
+    ``dedup_window_s`` of the first are one finding and one line. The numbers are those of the full subject if it is
+    among them, else those of the first to fire. The line is recovered when all its drifts are. A ticket-tier line that
+    repeats a page-tier line is left out, unless it still fires after the other has recovered.
     """
-    return _first([_line(finding) for finding in _findings(drifts, dedup_window_s * 1000)], limit)
+    return _sort_lines([_line(finding) for finding in _findings(drifts, dedup_window_s * 1000)], limit)
 
 
 def parent_evidence_lines(drifts: Iterable[Drift], limit: int) -> list[SignalEvidence]:
-    """The lines of evidence of a parent: one for each signal, channel, side and tier, whatever the subject.
+    """Return the lines of evidence of a parent: one per signal, channel, side and tier, over all subjects.
 
-    The numbers are those of the first subject to fire; the sentence says in how many it moved.
+    The numbers are those of the first subject to fire. The sentence states the number of subjects.
     """
     groups: dict[tuple[str, ...], list[Drift]] = {}
-    for drift in sorted(drifts, key=lambda each: (each.detected_at, each.drift_id)):
-        groups.setdefault((drift.signal, drift.channel, drift.side, drift.tier), []).append(drift)
+    for drift in sorted(drifts, key=lambda drift: (drift.detected_at, drift.drift_id)):
+        groups.setdefault(_finding_key(drift), []).append(drift)
     lines = []
     for group in groups.values():
         line, count = _line(group), len({drift.subject for drift in group})
-        of = next(drift.subject for drift in group if drift.drift_id == line.drift_id)
-        where = f"in {count} subjects, first in {of}" if count > 1 else f"in {of}"
+        subject = next(drift.subject for drift in group if drift.drift_id == line.drift_id)
+        where = f"in {count} subjects, first in {subject}" if count > 1 else f"in {subject}"
         lines.append(line.model_copy(update={"sentence": shorten(f"{where}: {line.sentence}")}))
-    return _first(lines, limit)
+    return _sort_lines(lines, limit)
 
 
 def segment_names(drifts: Iterable[Drift], limit: int = SEGMENTS_MAX) -> list[str]:
-    """The segments that drifts name, in order of name, at most so many."""
+    """Return the segments of some drifts, sorted, at most ``limit``."""
     return sorted({drift.segment for drift in drifts if drift.segment})[:limit]
 
 
-def _first(lines: list[SignalEvidence], limit: int) -> list[SignalEvidence]:
+def _sort_lines(lines: list[SignalEvidence], limit: int) -> list[SignalEvidence]:
     lines = _without_repetition(lines)
     lines.sort(key=lambda line: (line.state != "firing", line.tier != "page", line.detected_at, line.drift_id))
     return lines[:limit]
 
 
 def _without_repetition(lines: list[SignalEvidence]) -> list[SignalEvidence]:
-    paging = [line for line in lines if line.tier == "page"]
-    said = {(line.signal, line.channel, line.side) for line in paging}
-    firing = {(line.signal, line.channel, line.side) for line in paging if line.state == "firing"}
+    page_lines = [line for line in lines if line.tier == "page"]
+    paged = {(line.signal, line.channel, line.side) for line in page_lines}
+    firing = {(line.signal, line.channel, line.side) for line in page_lines if line.state == "firing"}
     return [
         line
         for line in lines
-        if (key := (line.signal, line.channel, line.side)) not in said
+        if (key := (line.signal, line.channel, line.side)) not in paged
         or line.tier == "page"
         or (line.state == "firing" and key not in firing)
     ]
@@ -68,21 +68,25 @@ def _without_repetition(lines: list[SignalEvidence]) -> list[SignalEvidence]:
 def _findings(drifts: Iterable[Drift], window_ms: float) -> list[list[Drift]]:
     findings: list[list[Drift]] = []
     newest: dict[tuple[str, ...], list[Drift]] = {}
-    for drift in sorted(drifts, key=lambda each: (each.detected_at, each.drift_id)):
-        key = (drift.signal, drift.channel, drift.side, drift.tier)
-        open_finding = newest.get(key)
-        if open_finding is not None and _belongs(drift, open_finding, window_ms):
-            open_finding.append(drift)
+    for drift in sorted(drifts, key=lambda drift: (drift.detected_at, drift.drift_id)):
+        key = _finding_key(drift)
+        finding = newest.get(key)
+        if finding is not None and _belongs_to(drift, finding, window_ms):
+            finding.append(drift)
         else:
             newest[key] = [drift]
             findings.append(newest[key])
     return findings
 
 
-def _belongs(drift: Drift, finding: list[Drift], window_ms: float) -> bool:
-    """Whether it is from another unit than all of the finding's: a unit's own second drift is a finding of its own."""
-    elsewhere = all((each.partition, each.segment) != (drift.partition, drift.segment) for each in finding)
-    return elsewhere and drift.detected_at - finding[0].detected_at <= window_ms
+def _finding_key(drift: Drift) -> tuple[str, ...]:
+    return (drift.signal, drift.channel, drift.side, drift.tier)
+
+
+def _belongs_to(drift: Drift, finding: list[Drift], window_ms: float) -> bool:
+    """Whether a drift is from another stream than those of a finding. A second drift of one stream is a new finding."""
+    is_other_stream = all((known.partition, known.segment) != (drift.partition, drift.segment) for known in finding)
+    return is_other_stream and drift.detected_at - finding[0].detected_at <= window_ms
 
 
 def _line(finding: list[Drift]) -> SignalEvidence:

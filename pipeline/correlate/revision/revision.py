@@ -1,17 +1,16 @@
-"""From facts to an incident: what readers see, computed afresh each time from what is known.
+"""Revisions: the message of an incident, computed from its state each time.
 
-Nothing here remembers: the same facts, deployments and clock give the same incident, whichever arrived first. All but
-``revision`` and ``change``, which say how often and why readers were told, is independent of the order of arrival.
+The same state, deployments and clock give the same message, in whatever order they arrived. Only ``revision`` and
+``change``, which depend on what was published before, depend on the order of arrival.
 """
 
 from pipeline.correlate.causes import Diagnosis, DiagnosisContext, diagnose
 from pipeline.correlate.deployments import ServedTraffic
 from pipeline.correlate.incidents import IncidentState, newest_lines, shorten
-from pipeline.correlate.playbook import FailureMode, response_times_for
+from pipeline.correlate.playbook import FailureMode, ResponseTimes
 from pipeline.correlate.response import (
+    ChangeFreeze,
     ContainmentContext,
-    decide_freeze,
-    deployment_log_line,
     notifications_due,
     rank_containment,
     response_progress,
@@ -22,151 +21,167 @@ from pipeline.correlate.revision.drafts import DraftContext, build_drafts
 from pipeline.correlate.revision.evidence import evidence_lines, parent_evidence_lines, segment_names
 from pipeline.correlate.revision.summary import write_summary
 from pipeline.correlate.settings import CorrelateSettings
+from schemas.deployment import Deployment
+from schemas.drift import Drift
 from schemas.incident import Incident, LogEntry, SignalEvidence
 
 
-def build_revision(facts: IncidentState, known: DiagnosisContext, settings: CorrelateSettings) -> Incident | None:
-    """The next revision of an incident; None if readers know all of it already.
+def build_revision(incident: IncidentState, context: DiagnosisContext, settings: CorrelateSettings) -> Incident | None:
+    """Return the next revision of an incident; None if nothing changed since the last one.
 
     Parameters
     ----------
-    facts
-        Of the incident; not changed.
-    known
-        What is known beside it.
+    incident
+        The state of the incident. It is not changed.
+    context
+        What is known besides it.
     settings
         Windows and limits.
     """
-    before = facts.last_published
-    incident = _content(facts, known, settings) if before is None or facts.tracked else _emptied(facts, before)
+    before = incident.last_published
+    if before is None or incident.tracked:
+        revision = _build_content(incident, context, settings)
+    else:
+        revision = _build_empty_parent(incident, before)
     if before is not None:
-        if incident.model_copy(update={"revision": before.revision, "change": before.change}) == before:
+        if revision.model_copy(update={"revision": before.revision, "change": before.change}) == before:
             return None
-        incident = incident.model_copy(update={"revision": before.revision + 1})
-    return incident.model_copy(update={"change": describe_changes(before, incident)})
+        revision = revision.model_copy(update={"revision": before.revision + 1})
+    return revision.model_copy(update={"change": describe_changes(before, revision)})
 
 
-def _content(facts: IncidentState, known: DiagnosisContext, settings: CorrelateSettings) -> Incident:
-    severity = facts.severity
-    served = ServedTraffic(facts.subject, facts.common_label("environment"), facts.common_label("provider"))
-    found = diagnose(facts, served, known, settings)
-    runbook = f"{settings.runbooks}{found.mode.name}.md"
-    steps = rank_containment(_situation(facts, found, runbook, settings))
-    frozen = decide_freeze(facts, severity, found, settings.freeze_severities)
-    deployed = [deployment_log_line(each, found, frozen) for each in found.later[-settings.log_entries_max :]]
-    rolled_back_at, switched_off_at = (
-        None if each is None else each.timestamp for each in (found.rollback, found.switched_off)
-    )
-    contained_at = min((each for each in (rolled_back_at, switched_off_at) if each is not None), default=None)
-    log = newest_lines([*facts.log, *deployed, *_reminders(facts, contained_at)], settings.log_entries_max)
-    reached, plan = response_progress(facts, contained_at), response_times_for(severity, settings.response)
-    incident = Incident(
-        incident_id=facts.incident_id,
+def _build_content(incident: IncidentState, context: DiagnosisContext, settings: CorrelateSettings) -> Incident:
+    severity = incident.severity
+    served = ServedTraffic(incident.subject, incident.common_label("environment"), incident.common_label("provider"))
+    diagnosis = diagnose(incident, served, context, settings)
+    runbook = f"{settings.runbooks}{diagnosis.failure_mode.name}.md"
+    flag = settings.kill_switches.get(incident.subject)
+    steps = rank_containment(ContainmentContext(diagnosis, severity, _containment_drift(incident), runbook, flag))
+    freeze = ChangeFreeze.decide(incident, severity, diagnosis, settings.freeze_severities)
+    rolled_back_at, switched_off_at = _time_of(diagnosis.rollback), _time_of(diagnosis.kill_switch_use)
+    contained_at = min((at for at in (rolled_back_at, switched_off_at) if at is not None), default=None)
+    log = _build_log(incident, diagnosis, freeze, contained_at, settings.log_entries_max)
+    plan = ResponseTimes.from_configuration(severity, settings.response)
+    summary = [write_summary(incident, diagnosis.suspects, steps, diagnosis.rollback), freeze.sentence]
+    revision = Incident(
+        incident_id=incident.incident_id,
         revision=1,
-        status=facts.status,
+        status=incident.status,
         severity=severity,
-        severity_rule=_rule(facts),
-        severity_reason=_reason(facts),
-        severity_moved_by=facts.decision.moved_by if severity == facts.decision.severity else None,
-        failure_mode=found.mode.name,
-        subject=facts.subject,
+        severity_rule=_severity_rule(incident),
+        severity_reason=_severity_reason(incident),
+        severity_moved_by=incident.decision.adjusted_by if severity == incident.decision.severity else None,
+        failure_mode=diagnosis.failure_mode.name,
+        subject=incident.subject,
         environment=served.environment,
         provider=served.provider,
-        segments=segment_names([each.published for each in facts.tracked.values()]),
-        title=_title(facts, found.mode),
-        summary=" ".join(
-            part for part in (write_summary(facts, found.suspects, steps, found.rollback), frozen.sentence) if part
-        ),
-        started_at=facts.started_at,
-        detected_at=facts.detected_at,
-        detection_gap_s=max(0, facts.detected_at - facts.started_at) / 1000,
+        segments=segment_names(_published_drifts(incident)),
+        title=_title(incident, diagnosis.failure_mode),
+        summary=" ".join(sentence for sentence in summary if sentence),
+        started_at=incident.started_at,
+        detected_at=incident.detected_at,
+        detection_gap_s=max(0, incident.detected_at - incident.started_at) / 1000,
         updated_at=max(entry.at for entry in log),
-        resolved_at=facts.resolved_at,
-        evidence=_evidence(facts, settings),
-        suspects=found.suspects,
+        resolved_at=incident.resolved_at,
+        evidence=_evidence(incident, settings),
+        suspects=diagnosis.suspects,
         containment=steps,
-        response_targets=response_targets(reached, plan, settings.business_hours),
-        duties=notifications_due(facts, settings.regimes),
+        response_targets=response_targets(response_progress(incident, contained_at), plan, settings.business_hours),
+        duties=notifications_due(incident, settings.regimes),
         runbook=runbook,
-        acknowledged_by=facts.acknowledged_by,
-        commander=facts.roles.get("commander"),
-        technical_lead=facts.roles.get("technical_lead"),
-        communications_lead=facts.roles.get("communications_lead"),
-        communicated=facts.communicated,
-        change_freeze=frozen.state,
-        freeze_broken_by=[each.deployment_id for each in frozen.broken_by],
-        merged_into=facts.membership.into,
-        parent=facts.membership.into if facts.membership.by is None else None,
-        children=facts.children,
-        subject_count=len(facts.subjects),
+        acknowledged_by=incident.acknowledged_by,
+        commander=incident.roles.get("commander"),
+        technical_lead=incident.roles.get("technical_lead"),
+        communications_lead=incident.roles.get("communications_lead"),
+        communicated=incident.communicated,
+        change_freeze=freeze.state,
+        freeze_broken_by=[deployment.deployment_id for deployment in freeze.broken_by],
+        merged_into=incident.membership.into,
+        parent=incident.membership.into if incident.membership.by is None else None,
+        children=incident.children,
+        subject_count=len(incident.subjects),
         change="",
         log=log,
     )
-    matter = DraftContext(
-        incident, facts.decision.drift, facts.subjects, facts.recovered_at, rolled_back_at, switched_off_at,
-        facts.mitigated_at,
-    )  # fmt: skip
-    return incident.model_copy(update={"drafts": build_drafts(matter, settings.public_names)})
+    draft_context = DraftContext(
+        revision,
+        incident.decision.drift,
+        incident.subjects,
+        recovered_at=incident.recovered_at,
+        rolled_back_at=rolled_back_at,
+        switched_off_at=switched_off_at,
+        mitigated_at=incident.mitigated_at,
+    )
+    return revision.model_copy(update={"drafts": build_drafts(draft_context, settings.public_names)})
 
 
-def _evidence(facts: IncidentState, settings: CorrelateSettings) -> list[SignalEvidence]:
-    shown = [each.published for each in facts.tracked.values()]
-    if facts.membership.scope is not None:
-        return parent_evidence_lines(shown, settings.evidence_max)
-    return evidence_lines(shown, settings.dedup_window_s, settings.evidence_max)
-
-
-def _emptied(facts: IncidentState, before: Incident) -> Incident:
-    """A parent that has no children any more: another parent has taken them, or people have taken them out."""
+def _build_empty_parent(incident: IncidentState, before: Incident) -> Incident:
+    """Return the revision of a parent without children: another parent took them, or people removed them."""
     return before.model_copy(
         update={
-            "status": facts.status,
-            "resolved_at": facts.resolved_at,
-            "merged_into": facts.membership.into,
+            "status": incident.status,
+            "resolved_at": incident.resolved_at,
+            "merged_into": incident.membership.into,
             "children": [],
             "subject_count": 0,
         }
     )
 
 
-def _title(facts: IncidentState, mode: FailureMode) -> str:
-    scope = facts.membership.scope
-    if scope is None:
-        return f"{mode.title} in {facts.subject}"
-    where = "at" if scope.kind == "provider" else "across"
-    return f"{mode.title} {where} {scope} in {len(facts.subjects)} subjects"
-
-
-def _situation(facts: IncidentState, found: Diagnosis, runbook: str, settings: CorrelateSettings) -> ContainmentContext:
-    drift, scope = facts.decision.drift, facts.membership.scope
-    if scope is not None:
-        # Of a parent it stands for all subjects.
-        drift = drift.model_copy(update={"subject": f"all {len(facts.subjects)} subjects of {scope}"})
-    flag = settings.kill_switches.get(facts.subject)
-    return ContainmentContext(
-        found.mode, facts.severity, drift, found.suspects, found.rollback, runbook, found.back, found.split, flag,
-        found.switched_off,
-    )  # fmt: skip
-
-
-def _rule(facts: IncidentState) -> str:
-    return facts.decision.rule if facts.severity == facts.decision.severity else "classified_by_a_person"
-
-
-def _reason(facts: IncidentState) -> str:
-    said = facts.classification
-    if said is not None and facts.severity != facts.decision.severity:
-        note = f": {said.note}" if said.note else ""
-        return (
-            f"{said.author} says {said.severity}{note} (the rule {facts.decision.rule} said {facts.decision.severity})"
-        )
-    return facts.decision.because
-
-
-def _reminders(facts: IncidentState, contained_at: int | None) -> list[LogEntry]:
-    """The reminders given, but for one of containment if a rollback or the kill switch was in time: that may be told late."""
-    return [
-        LogEntry(at=each.at, event="reminder", text=shorten(each.text))
-        for each in facts.reminders
-        if each.name != "contain" or contained_at is None or contained_at > each.at
+def _build_log(
+    incident: IncidentState, diagnosis: Diagnosis, freeze: ChangeFreeze, contained_at: int | None, entries_max: int
+) -> list[LogEntry]:
+    deployments = diagnosis.later_deployments[-entries_max:]
+    deployment_lines = [freeze.log_line(deployment, diagnosis) for deployment in deployments]
+    # A rollback or kill switch can be reported late. If it was in time, the reminder to contain is withdrawn.
+    reminder_lines = [
+        LogEntry(at=reminder.at, event="reminder", text=shorten(reminder.text))
+        for reminder in incident.reminders
+        if reminder.name != "contain" or contained_at is None or contained_at > reminder.at
     ]
+    return newest_lines([*incident.log, *deployment_lines, *reminder_lines], entries_max)
+
+
+def _published_drifts(incident: IncidentState) -> list[Drift]:
+    return [tracked.published for tracked in incident.tracked.values()]
+
+
+def _evidence(incident: IncidentState, settings: CorrelateSettings) -> list[SignalEvidence]:
+    drifts = _published_drifts(incident)
+    if incident.membership.scope is not None:
+        return parent_evidence_lines(drifts, settings.evidence_max)
+    return evidence_lines(drifts, settings.dedup_window_s, settings.evidence_max)
+
+
+def _title(incident: IncidentState, mode: FailureMode) -> str:
+    scope = incident.membership.scope
+    if scope is None:
+        return f"{mode.title} in {incident.subject}"
+    preposition = "at" if scope.kind == "provider" else "across"
+    return f"{mode.title} {preposition} {scope} in {len(incident.subjects)} subjects"
+
+
+def _containment_drift(incident: IncidentState) -> Drift:
+    """Return the leading drift. For a parent, its subject names all subjects."""
+    drift, scope = incident.decision.drift, incident.membership.scope
+    if scope is None:
+        return drift
+    return drift.model_copy(update={"subject": f"all {len(incident.subjects)} subjects of {scope}"})
+
+
+def _severity_rule(incident: IncidentState) -> str:
+    is_by_rule = incident.severity == incident.decision.severity
+    return incident.decision.rule if is_by_rule else "classified_by_a_person"
+
+
+def _severity_reason(incident: IncidentState) -> str:
+    classification, decision = incident.classification, incident.decision
+    if classification is None or incident.severity == decision.severity:
+        return decision.full_reason
+    note = f": {classification.note}" if classification.note else ""
+    by_rule = f"rule {decision.rule}: {decision.severity}"
+    return f"{classification.author} classified it as {classification.severity}{note} ({by_rule})"
+
+
+def _time_of(deployment: Deployment | None) -> int | None:
+    return None if deployment is None else deployment.timestamp

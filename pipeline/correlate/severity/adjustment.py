@@ -1,6 +1,6 @@
-"""Severity adjustments: they make an incident one step milder or worse by its blast radius.
+"""Severity adjustments: they make an incident one step milder or worse, by its blast radius.
 
-Severity rules look at single drifts; adjustments look at all failing drifts together. Adjustments that apply are weighed
+Severity rules apply to single drifts, adjustments to all firing drifts of an incident. Those that apply are weighed
 against each other, and the severity changes by at most one step.
 """
 
@@ -12,7 +12,7 @@ from schemas.incident import Severity
 
 
 class BlastRadius(BaseModel):
-    """Conditions on the blast radius of an incident: its failing drifts together. All must hold."""
+    """Conditions on the blast radius of an incident. All must hold."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -28,15 +28,15 @@ class BlastRadius(BaseModel):
     )
 
     @model_validator(mode="after")
-    def _asks_something(self) -> "BlastRadius":
+    def _has_a_condition(self) -> "BlastRadius":
         if self.below_traffic_share is None and self.minimum_layers is None:
             raise ValueError('sets no condition; set "below_traffic_share", "minimum_layers" or both')
         return self
 
-    def holds(self, traffic_share: float, layers: int) -> bool:
-        """Return whether an incident with this share of the requests and this number of layers matches."""
-        small = self.below_traffic_share is None or traffic_share < self.below_traffic_share
-        return small and (self.minimum_layers is None or layers >= self.minimum_layers)
+    def matches(self, traffic_share: float, layers: int) -> bool:
+        """Whether an incident that affects this share of the requests and this number of layers matches."""
+        is_small = self.below_traffic_share is None or traffic_share < self.below_traffic_share
+        return is_small and (self.minimum_layers is None or layers >= self.minimum_layers)
 
 
 class SeverityAdjustment(BaseModel):

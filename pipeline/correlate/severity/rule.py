@@ -11,7 +11,6 @@ from schemas.incident import Severity
 
 RuleTier = Literal["page", "ticket"]
 EffectKind = Literal["odds_ratio", "rank_shift", "ratio"]
-RuleName = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class DriftConditions(BaseModel):
@@ -44,18 +43,14 @@ class DriftConditions(BaseModel):
 
     @field_validator("failure_modes")
     @classmethod
-    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+    def _are_known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         for name in names:
             if name not in failure_modes.MODES:
                 raise ValueError(f'unknown failure mode "{name}"; {did_you_mean(name, failure_modes.MODES)}')
             if failure_modes.MODES[name].is_composed:
+                signatures = failure_modes.MODES[name].signatures
                 parts = sorted(
-                    {
-                        part
-                        for each in failure_modes.MODES[name].together
-                        for part in each.moved
-                        if part in failure_modes.MODES
-                    }
+                    {part for signature in signatures for part in signature.moving} & set(failure_modes.MODES)
                 )
                 raise ValueError(
                     f'"{name}" is recognised from several drifts, but a rule looks at one; use {", ".join(parts)}'
@@ -76,13 +71,13 @@ class SLA(BaseModel):
     minimum: float | None = Field(default=None, description="Smallest value within the SLA, in the unit of the signal.")
 
     @model_validator(mode="after")
-    def _promises_something(self) -> "SLA":
+    def _has_a_limit(self) -> "SLA":
         if self.maximum is None and self.minimum is None:
             raise ValueError('sets no limit; set "maximum", "minimum" or both')
         return self
 
     def is_broken(self, now: float) -> bool:
-        """Return whether this value of the signal breaks the SLA."""
+        """Whether a value of the signal breaks the SLA."""
         return (self.maximum is not None and now > self.maximum) or (self.minimum is not None and now < self.minimum)
 
 
@@ -91,7 +86,7 @@ class SeverityRule(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: RuleName = Field(description="Name of the rule.")
+    name: str = Field(min_length=1, max_length=100, description="Name of the rule.")
     severity: Severity = Field(description="Severity that the rule assigns.")
     reason: str = Field(min_length=1, max_length=500, description="Reason that is shown for the severity.")
     when: DriftConditions = Field(

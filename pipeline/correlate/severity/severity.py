@@ -1,4 +1,4 @@
-"""Severity: how bad an incident is, by a table of rules and moves as data, with their names and reasons."""
+"""Severity: how bad an incident is, by a table of rules and adjustments, with their names and reasons."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,66 +15,69 @@ SEVERITIES: tuple[Severity, ...] = ("P1", "P2", "P3", "P4")
 """Worst first."""
 
 SLAs = Mapping[tuple[str, str], SLA]
-"""By subject and signal, what was promised."""
+"""By subject and signal."""
 
-NOTHING_APPLIES = SeverityRule(
-    name="no_rule", severity="P4", reason="no severity rule applies: the least is assumed, please classify"
+NO_RULE = SeverityRule(
+    name="no_rule",
+    severity="P4",
+    reason="no severity rule applies, so the lowest severity is assumed: classify the incident",
 )
-"""What decides when the rules given leave a gap."""
+"""The rule that decides if no other applies."""
 
 
 @dataclass(frozen=True, slots=True)
 class SeverityDecision:
-    """A severity with what gave it. ``drift`` is the one that the incident is named after.
+    """A severity, the rule that decided it, and the drift that names the incident.
 
-    ``moved_by`` names the move that made it a step worse or milder than the rule says, and ``moved`` says why.
+    ``adjusted_by`` names the adjustment that changed the rule's severity by one step, if any.
     """
 
     severity: Severity
     rule: str
     reason: str
     drift: Drift
-    moved_by: str | None = None
-    moved: str = ""
+    adjusted_by: str | None = None
+    adjustment_reason: str = ""
 
     @property
-    def because(self) -> str:
-        """The reason with the numbers behind it, and with that of a move."""
+    def full_reason(self) -> str:
+        """The reason with the drift's numbers, and the reason of the adjustment."""
         drift = self.drift
         now, normal = (quantity(value, drift.unit, drift.channel) for value in (drift.now, drift.normal))
-        moved = f"; {self.moved}" if self.moved else ""
-        return f"{self.reason} ({drift.signal} {now}, normally {normal}){moved}"
+        adjustment = f"; {self.adjustment_reason}" if self.adjustment_reason else ""
+        return f"{self.reason} ({drift.signal} {now}, normally {normal}){adjustment}"
 
 
-def decide_severity(table: SeverityTable, drifts: Sequence[Drift], promises: SLAs | None = None) -> SeverityDecision:
-    """The severity of an incident.
+def decide_severity(table: SeverityTable, drifts: Sequence[Drift], slas: SLAs | None = None) -> SeverityDecision:
+    """Decide the severity of an incident.
 
     Parameters
     ----------
     table
-        Its rules are asked in order, and the first that applies decides. Its moves then shift that by one step at most: all
-        that apply are weighed against each other. What can harm people is never made milder, nor is what is small while
-        the rest of the incident is worse than that.
+        Its rules are evaluated in order, and the first that applies decides. The adjustments that apply are weighed
+        against each other and change that severity by at most one step. A failure that can harm people is never made
+        milder, nor is a small failure while the rest of the incident is worse than the milder severity.
     drifts
         The firing drifts of the incident, at least one.
-    promises
-        By subject and signal, what was promised.
+    slas
+        The SLAs of the subjects.
 
     Returns
     -------
-    Decision
-        Of the drifts that fit the rule, the one whose failure mode stands first in the table gives the name; then
-        page tier before ticket tier, the whole subject before a segment, the usual value before its tails, the
+    SeverityDecision
+        Of the drifts that match the rule, the one whose failure mode comes first in the table names the incident; then
+        page tier before ticket tier, the full subject before a segment, the typical value before its tails, the
         earliest start.
     """
     layers = sorted({drift.layer for drift in drifts if drift.tier == "page"})
-    return _decided(table, drifts, promises or {}, layers)
+    return _decide(table, drifts, slas or {}, layers)
 
 
 def traffic_share(drifts: Iterable[Drift]) -> float:
-    """The share of a subject's requests that some drifts are about, 0 to 1.
+    """Return the share of a subject's requests that some drifts affect, 0 to 1.
 
-    Segments of one dimension share no request and add up; those of different dimensions may be the same requests.
+    Segments of one dimension have no request in common, so their shares add up. Segments of different dimensions may
+    contain the same requests.
     """
     shares: dict[str, dict[str, float]] = {}
     for drift in drifts:
@@ -84,107 +87,117 @@ def traffic_share(drifts: Iterable[Drift]) -> float:
     return min(1.0, max((sum(segments.values()) for segments in shares.values()), default=0.0))
 
 
-def matches_rule(when: DriftConditions, drift: Drift, promises: SLAs) -> bool:
-    """Whether one drift is what a rule asks for."""
-    if when.failure_modes and failure_modes.failure_mode_of(drift).name not in when.failure_modes:
+def matches_conditions(conditions: DriftConditions, drift: Drift, slas: SLAs) -> bool:
+    """Whether one drift meets the conditions of a rule."""
+    if conditions.failure_modes and failure_modes.failure_mode_of(drift).name not in conditions.failure_modes:
         return False
-    if when.layers and drift.layer not in when.layers:
+    if conditions.layers and drift.layer not in conditions.layers:
         return False
-    if when.tier is not None and drift.tier != when.tier:
+    if conditions.tier is not None and drift.tier != conditions.tier:
         return False
-    if when.minimum_now is not None and drift.now < when.minimum_now:
+    if conditions.minimum_now is not None and drift.now < conditions.minimum_now:
         return False
-    return _far_enough(when, drift) and _ratio_fits(when, drift) and _promise_fits(when, drift, promises)
+    return (
+        _matches_effect(conditions, drift)
+        and _matches_ratio(conditions, drift)
+        and _matches_sla(conditions, drift, slas)
+    )
 
 
 def is_worse(one: Severity, other: Severity) -> bool:
-    """Whether the one severity is worse than the other.
+    """Whether one severity is worse than another.
 
-    >>> worse("P1", "P3"), worse("P3", "P3")
+    >>> is_worse("P1", "P3"), is_worse("P3", "P3")
     (True, False)
     """
     return SEVERITIES.index(one) < SEVERITIES.index(other)
 
 
 def adjust_severity(severity: Severity, steps: int) -> Severity:
-    """A severity so many steps worse; milder where they are negative. It ends at P1 and P4.
+    """Return a severity ``steps`` steps worse, or milder if negative, within P1 and P4.
 
-    >>> shifted("P3", 1), shifted("P3", -1), shifted("P4", -1)
+    >>> adjust_severity("P3", 1), adjust_severity("P3", -1), adjust_severity("P4", -1)
     ('P2', 'P4', 'P4')
     """
     return SEVERITIES[min(max(SEVERITIES.index(severity) - steps, 0), len(SEVERITIES) - 1)]
 
 
-def _decided(table: SeverityTable, drifts: Sequence[Drift], promises: SLAs, layers: Sequence[str]) -> SeverityDecision:
-    rule, fitting = NOTHING_APPLIES, list(drifts)
-    for each in table.rules:
-        if found := [drift for drift in drifts if matches_rule(each.when, drift, promises)]:
-            rule, fitting = each, found
+def _decide(table: SeverityTable, drifts: Sequence[Drift], slas: SLAs, layers: Sequence[str]) -> SeverityDecision:
+    rule, matching = NO_RULE, list(drifts)
+    for candidate in table.rules:
+        if found := [drift for drift in drifts if matches_conditions(candidate.when, drift, slas)]:
+            rule, matching = candidate, found
             break
-    drift, share = min(fitting, key=_naming), traffic_share(fitting)
-    moves = [move for move in table.moves if rule.severity in move.severities and move.when.holds(share, len(layers))]
-    if any(move.steps < 0 for move in moves):
-        fitted = {id(each) for each in fitting}
-        rest = [each for each in drifts if id(each) not in fitted]
-        is_harmful = any(failure_modes.failure_mode_of(each).is_harmful for each in fitting)
+    drift, share = min(matching, key=_naming_key), traffic_share(matching)
+    adjustments = [
+        adjustment
+        for adjustment in table.adjustments
+        if rule.severity in adjustment.severities and adjustment.when.matches(share, len(layers))
+    ]
+    if any(adjustment.steps < 0 for adjustment in adjustments):
+        matching_ids = {id(match) for match in matching}
+        rest = [other for other in drifts if id(other) not in matching_ids]
+        is_harmful = any(failure_modes.failure_mode_of(match).is_harmful for match in matching)
         if is_harmful or (
-            rest and is_worse(_decided(table, rest, promises, layers).severity, adjust_severity(rule.severity, -1))
+            rest and is_worse(_decide(table, rest, slas, layers).severity, adjust_severity(rule.severity, -1))
         ):
-            moves = [move for move in moves if move.steps > 0]
-    steps = min(max(sum(move.steps for move in moves), -1), 1)
+            adjustments = [adjustment for adjustment in adjustments if adjustment.steps > 0]
+    steps = min(max(sum(adjustment.steps for adjustment in adjustments), -1), 1)
     severity = adjust_severity(rule.severity, steps)
     if severity == rule.severity:
         return SeverityDecision(severity, rule.name, rule.reason, drift)
-    move = next(move for move in moves if move.steps == steps)
-    return SeverityDecision(severity, rule.name, rule.reason, drift, move.name, _moved(move, share, layers))
+    adjustment = next(adjustment for adjustment in adjustments if adjustment.steps == steps)
+    why = _describe_adjustment(adjustment, share, layers)
+    return SeverityDecision(severity, rule.name, rule.reason, drift, adjustment.name, why)
 
 
-def _moved(move: SeverityAdjustment, share: float, layers: Sequence[str]) -> str:
+def _describe_adjustment(adjustment: SeverityAdjustment, share: float, layers: Sequence[str]) -> str:
     numbers = []
-    if move.when.below_traffic_share is not None:
+    if adjustment.when.below_traffic_share is not None:
         numbers.append(f"{quantity(share, '', 'rate')} of the requests")
-    if move.when.minimum_layers is not None:
+    if adjustment.when.minimum_layers is not None:
         numbers.append(", ".join(layers))
-    return f"one step {move.to} by {move.name}: {move.reason} ({'; '.join(numbers)})"
+    verb = "lowered" if adjustment.to == "milder" else "raised"
+    return f"{verb} one step by {adjustment.name}: {adjustment.reason} ({'; '.join(numbers)})"
 
 
-def _naming(drift: Drift) -> tuple[int, bool, bool, bool, int, str]:
-    plain = drift.channel in ("rate", "location")
+def _naming_key(drift: Drift) -> tuple[int, bool, bool, bool, int, str]:
+    is_typical_value = drift.channel in ("rate", "location")
     return (
         failure_modes.naming_rank(failure_modes.failure_mode_of(drift)),
         drift.tier != "page",
         bool(drift.segment),
-        not plain,
+        not is_typical_value,
         drift.started_at,
         drift.drift_id,
     )
 
 
-def _far_enough(when: DriftConditions, drift: Drift) -> bool:
-    if not when.minimum_effect:
+def _matches_effect(conditions: DriftConditions, drift: Drift) -> bool:
+    if not conditions.minimum_effect:
         return True
-    least = when.minimum_effect.get(drift.effect_kind)
-    if least is None:
+    minimum = conditions.minimum_effect.get(drift.effect_kind)
+    if minimum is None:
         return False
     if drift.effect_kind == "rank_shift":
-        return abs(drift.effect) >= least
+        return abs(drift.effect) >= minimum
     # Ratios are symmetric in their logarithm: a third is as far from one as three is.
-    return drift.effect >= least or (0 <= drift.effect <= 1 / least if least > 0 else True)
+    return drift.effect >= minimum or (0 <= drift.effect <= 1 / minimum if minimum > 0 else True)
 
 
-def _ratio_fits(when: DriftConditions, drift: Drift) -> bool:
-    if when.minimum_ratio is None and when.maximum_ratio is None:
+def _matches_ratio(conditions: DriftConditions, drift: Drift) -> bool:
+    if conditions.minimum_ratio is None and conditions.maximum_ratio is None:
         return True
     if drift.normal <= 0:
-        return False  # A multiple of nothing, or of a negative score, says nothing.
+        return False  # A ratio to zero or to a negative score has no meaning.
     ratio = drift.now / drift.normal
-    return (when.minimum_ratio is None or ratio >= when.minimum_ratio) and (
-        when.maximum_ratio is None or ratio <= when.maximum_ratio
+    return (conditions.minimum_ratio is None or ratio >= conditions.minimum_ratio) and (
+        conditions.maximum_ratio is None or ratio <= conditions.maximum_ratio
     )
 
 
-def _promise_fits(when: DriftConditions, drift: Drift, promises: SLAs) -> bool:
-    if when.sla is None:
+def _matches_sla(conditions: DriftConditions, drift: Drift, slas: SLAs) -> bool:
+    if conditions.sla is None:
         return True
-    promise = promises.get((drift.subject, drift.signal))
-    return promise is not None and promise.is_broken(drift.now) == (when.sla == "broken")
+    sla = slas.get((drift.subject, drift.signal))
+    return sla is not None and sla.is_broken(drift.now) == (conditions.sla == "broken")

@@ -43,7 +43,7 @@ def test_it_falls_when_the_rules_have_said_less_for_ten_minutes_and_says_why():
     assert (incident.severity, incident.severity_rule, incident.failure_mode) == ("P3", "quality_loss", "refusal_spike")
     [line] = severities(incident)
     assert line.text == (
-        "severity P2 -> P3 by the rule quality_loss: users see worse quality, and the feature still works "
+        "severity P2 -> P3 by the rule quality_loss: users see lower quality, but the feature still works "
         "(refused 9.1 %, normally 1.0 %), so since 03:14:05Z (10 min)"
     )
     assert "severity P2 -> P3" in incident.change

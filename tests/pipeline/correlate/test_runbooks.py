@@ -31,7 +31,7 @@ def test_no_runbook_is_left_over_and_all_are_in_the_index():
     assert all(f"({name}.md)" in index for name in MODES)
 
 
-@pytest.mark.parametrize("name", [name for name, mode in MODES.items() if mode.contain[0] == "kill_switch"])
+@pytest.mark.parametrize("name", [name for name, mode in MODES.items() if mode.containment[0] == "kill_switch"])
 def test_a_runbook_of_harm_begins_with_the_switch(name):
     text = (RUNBOOKS / f"{name}.md").read_text("utf-8")
     first = text.split("## Contain\n\n1. ")[1].split("\n")[0]

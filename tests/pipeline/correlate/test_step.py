@@ -87,14 +87,14 @@ def test_a_change_into_an_open_incident_is_flagged_once_its_time_has_come():
     assert len(revisions(change, REFUSED)) == 1
     told = revisions(change, REFUSED, tick(START + 119 * SECOND), tick(START + 2 * MINUTE), tick(START + 3 * MINUTE))
     assert len(told) == 2
-    assert "was deployed into the open incident and is not its rollback" in told[-1].change
+    assert "was deployed during the open incident and is not its rollback" in told[-1].change
     assert told[-1].updated_at == START + 2 * MINUTE
 
 
 def test_a_rollback_into_an_open_incident_is_not_flagged_but_logged():
     back = deployment("d-43", before_s=-120, from_version="v42", to_version="v41")
     incident = only(deployment(), back, REFUSED, tick(START + 3 * MINUTE))
-    assert incident.log[-1].text == "rolled back: prompt v42 -> v41 (d-43) takes back d-42"
+    assert incident.log[-1].text == "rolled back: prompt v42 -> v41 (d-43) reverts d-42"
 
 
 def test_the_running_log_is_in_order_of_time_whatever_arrived_first():
@@ -122,7 +122,7 @@ def test_a_change_before_a_persons_resolution_is_flagged_when_the_records_get_th
     change = deployment("d-9", before_s=-10 * 60)
     told = revisions(change, REFUSED, closed, tick(START + 5 * MINUTE), tick(START + 15 * MINUTE))
     assert [each.status for each in told] == ["open", "resolved", "resolved"]
-    assert "was deployed into the open incident" in told[-1].change
+    assert "was deployed during the open incident" in told[-1].change
 
 
 def test_an_incident_opened_late_knows_what_time_it_is_from_its_subjects_other_drifts():

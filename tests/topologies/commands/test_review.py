@@ -7,7 +7,7 @@ from click.testing import CliRunner, Result
 from schemas.topics import ALERTS, BASELINES, DEPLOYMENTS, DRIFTS
 from tests.pipeline.correlate.builders import MINUTE, START
 from tests.pipeline.review.worlds import DEPLOYMENTS as CHANGES
-from tests.pipeline.review.worlds import baseline, drifts, revisions
+from tests.pipeline.review.worlds import MONITORED, baseline, drifts, revisions
 from topologies.commands.incident import command
 from topologies.errors import DriftwireError
 from topologies.kafka.client import BrokerUnreachable, write_message

@@ -1,56 +1,73 @@
+"""Deployments: stored within a limit, matched with what they affect, revert and declare."""
+
+import random
+
 import pytest
 
-from pipeline.correlate.deployments.deployments import DeploymentHistory, ServedTraffic, describe_change, reverts
-from tests.pipeline.correlate.builders import START, deployment
+from pipeline.correlate.deployments.deployments import DeploymentHistory, RollbackIndex, ServedTraffic, describe_change
+from pipeline.correlate.settings import CorrelateSettings
+from tests.pipeline.correlate.builders import (
+    MINUTE,
+    SECOND,
+    START,
+    deployment,
+    drift,
+    kafka,
+    newest,
+    only,
+    revisions,
+    started,
+    tick,
+)
 
 BOT = ServedTraffic("support-bot", "production", None)
 
 
-def ids(deployments, first=0, last=2 * START):
-    return [each.deployment_id for each in deployments.of(BOT, first, last)]
+def ids(history, first=0, last=2 * START):
+    return [found.deployment_id for found in history.affecting(BOT, first, last)]
 
 
 def test_deployments_come_in_order_of_time_whichever_arrived_first():
-    kept = DeploymentHistory(10)
+    history = DeploymentHistory(10)
     for name, before in (("b", 20), ("c", 10), ("a", 30)):
-        assert kept.add(deployment(name, before_s=before)) == []
-    assert ids(kept) == ["a", "b", "c"]
+        assert history.add(deployment(name, before_s=before)) == []
+    assert ids(history) == ["a", "b", "c"]
 
 
-def test_both_ends_of_a_span_belong_to_it():
-    kept = DeploymentHistory(10)
-    kept.add(deployment("a", before_s=0))
-    assert ids(kept, START, START) == ["a"]
-    assert ids(kept, START + 1) == []
-    assert ids(kept, last=START - 1) == []
+def test_a_time_span_includes_both_ends():
+    history = DeploymentHistory(10)
+    history.add(deployment("a", before_s=0))
+    assert ids(history, START, START) == ["a"]
+    assert ids(history, START + 1) == []
+    assert ids(history, last=START - 1) == []
 
 
-def test_the_oldest_to_arrive_makes_room_and_not_the_oldest_by_time():
-    kept = DeploymentHistory(2)
-    kept.add(deployment("from-the-future", before_s=-10_000_000))
-    kept.add(deployment("b", before_s=20))
-    assert kept.add(deployment("a", before_s=30)) == ["from-the-future"]
-    assert ids(kept) == ["a", "b"]
-    assert len(kept) == 2
+def test_the_deployment_that_arrived_first_is_dropped_not_the_oldest_by_time():
+    history = DeploymentHistory(2)
+    history.add(deployment("from-the-future", before_s=-10_000_000))
+    history.add(deployment("b", before_s=20))
+    assert history.add(deployment("a", before_s=30)) == ["from-the-future"]
+    assert ids(history) == ["a", "b"]
+    assert len(history) == 2
 
 
-def test_the_same_deployment_again_is_nothing_new_and_a_correction_replaces_it():
-    kept = DeploymentHistory(10)
-    kept.add(deployment("a", before_s=20))
-    assert kept.add(deployment("a", before_s=20)) is None
-    assert kept.add(deployment("a", before_s=40)) == []
-    assert ids(kept, last=START - 30_000) == ["a"]
-    assert ids(kept, START - 30_000) == []
+def test_a_repeated_deployment_is_ignored_and_a_correction_replaces_it():
+    history = DeploymentHistory(10)
+    history.add(deployment("a", before_s=20))
+    assert history.add(deployment("a", before_s=20)) is None
+    assert history.add(deployment("a", before_s=40)) == []
+    assert ids(history, last=START - 30_000) == ["a"]
+    assert ids(history, START - 30_000) == []
 
 
-def test_state_taken_up_in_any_order_makes_room_in_the_same_order():
-    kept, other = DeploymentHistory(2), DeploymentHistory(2)
+def test_state_restored_in_any_order_drops_in_the_same_order():
+    history, restored = DeploymentHistory(2), DeploymentHistory(2)
     for name in ("b", "a"):
-        kept.add(deployment(name))
+        history.add(deployment(name))
     for name in ("a", "b"):
-        other.load(kept.dump(name))
-    assert other.add(deployment("c")) == kept.add(deployment("c")) == ["b"]
-    assert other.dump("b") is None
+        restored.load(history.dump(name))
+    assert restored.add(deployment("c")) == history.add(deployment("c")) == ["b"]
+    assert restored.dump("b") is None
 
 
 @pytest.mark.parametrize(
@@ -68,12 +85,13 @@ def test_state_taken_up_in_any_order_makes_room_in_the_same_order():
         ({"from_version": "v42", "to_version": "v41", "before_s": 30}, False),
     ],
 )
-def test_a_rollback_says_so_or_brings_the_old_version_back(fields, expected):
-    assert reverts(deployment("d-43", **({"before_s": 0} | fields)), deployment("d-42")) is expected
+def test_a_rollback_names_what_it_reverts_or_restores_the_old_version(fields, expected):
+    assert RollbackIndex.reverts(deployment("d-43", **({"before_s": 0} | fields)), deployment("d-42")) is expected
 
 
-def test_nothing_takes_itself_back():
-    assert not reverts(deployment(from_version="v1", to_version="v1"), deployment(from_version="v1", to_version="v1"))
+def test_no_deployment_reverts_itself():
+    same = deployment(from_version="v1", to_version="v1")
+    assert not RollbackIndex.reverts(same, same)
 
 
 @pytest.mark.parametrize(
@@ -85,5 +103,152 @@ def test_nothing_takes_itself_back():
         ({"kind": "provider_status", "from_version": None, "to_version": None}, "provider status (d-42)"),
     ],
 )
-def test_a_change_in_words(fields, words):
+def test_a_change_is_described_in_words(fields, words):
     assert describe_change(deployment(**fields)) == words
+
+
+# rollbacks among many deployments
+
+
+def some_deployments(seed):
+    random_ = random.Random(seed)
+    found = [
+        deployment(
+            f"d-{number}",
+            before_s=random_.randrange(12),
+            kind=random_.choice(("prompt", "index")),
+            name=random_.choice((None, None, "faq")),
+            subject=random_.choice(("support-bot", "support-bot", None)),
+            environment="production",
+            from_version=random_.choice((None, "v1", "v2", "v3")),
+            to_version=random_.choice((None, "v1", "v2", "v3")),
+            rollback_of=random_.choice((None, None, None, f"d-{random_.randrange(60)}")),
+        )
+        for number in range(random_.randrange(1, 60))
+    ]
+    return sorted(found, key=lambda found: (found.timestamp, found.deployment_id))
+
+
+@pytest.mark.parametrize("seed", range(50))
+def test_the_index_finds_what_comparing_all_pairs_would_find(seed):
+    deployments = some_deployments(seed)
+    index, reverts = RollbackIndex(deployments), RollbackIndex.reverts
+    for one in deployments:
+        expected = next((other for other in deployments if reverts(one, other)), None)
+        assert index.find_reverted(one) == expected
+        assert index.is_reverted(one) == any(reverts(other, one) for other in deployments)
+
+
+def test_many_deployments_during_an_incident_do_not_make_it_slow(monkeypatch):
+    compared, reverts = 0, RollbackIndex.reverts
+
+    def counting(later, earlier):
+        nonlocal compared
+        compared += 1
+        return reverts(later, earlier)
+
+    step = started(CorrelateSettings(), drift())
+    versions = ("1", "2")
+    deployed = [
+        deployment(
+            f"l-{number}",
+            before_s=-60 * (number + 1),
+            kind="dependency",
+            name=f"library-{number % 31}",
+            from_version=versions[number % 2],
+            to_version=versions[1 - number % 2],
+        )
+        for number in range(1_000)
+    ]
+    step.step(kafka(deployed))
+    monkeypatch.setattr(RollbackIndex, "reverts", staticmethod(counting))
+    [output] = step.step(kafka([tick(START + 1_001 * MINUTE)]))
+    assert output.value is not None
+    # Comparing all pairs would take a million.
+    assert 0 < compared < 10_000
+
+
+# first uses that a deployment declared
+
+
+REFUSED = drift("refused", after_s=300)
+
+
+def first_use(segment, *, before_s=20, **fields):
+    """A first use of a version, a provider's model or a schema, ``before_s`` seconds before the start."""
+    name = segment.partition("=")[0]
+    signal = name if name in ("provider_model", "schema_id") else "versions"
+    defaults = {
+        "start": START - before_s * SECOND,
+        "segment": segment,
+        "detector": "first_seen",
+        "channel": "first_seen",
+        "tier": "cause" if signal == "versions" else "ticket",
+        "effect": 20,
+        "effect_kind": "ratio",
+    }
+    return drift(signal, **(defaults | fields))
+
+
+def kinds(*contracts):
+    return [suspect.kind for suspect in only(*contracts, REFUSED).suspects]
+
+
+def test_a_version_that_nobody_deployed_is_a_suspect():
+    [suspect] = only(first_use("model=m-2"), REFUSED).suspects
+    assert (suspect.kind, suspect.name) == ("undeclared_change", "model=m-2")
+    assert "served by model m-2 for the first time" in suspect.reason
+
+
+@pytest.mark.parametrize("first", [True, False], ids=["deployment first", "deployment late"])
+def test_a_version_that_was_deployed_is_not_a_suspect_beside_its_deployment(first):
+    declared, seen = deployment(), first_use("prompt=v42")
+    assert kinds(*((declared, seen) if first else (seen, declared))) == ["prompt"]
+
+
+def test_a_version_deployed_hours_before_it_first_serves_is_declared():
+    assert kinds(deployment(before_s=5 * 3600), first_use("prompt=v42")) == []
+
+
+@pytest.mark.parametrize(
+    ("before_s", "expected"), [(60, ["prompt"]), (3000, ["undeclared_change", "prompt"])], ids=["near", "far"]
+)
+def test_a_deployment_of_the_same_kind_within_ten_minutes_declares_a_first_use(before_s, expected):
+    assert kinds(deployment(before_s=before_s, to_version="build-9"), first_use("prompt=v42")) == expected
+
+
+def test_a_deployment_of_another_kind_or_subject_declares_nothing():
+    other = deployment("d-1", kind="index", to_version="v42")
+    another = deployment("d-2", subject="search")
+    assert "undeclared_change" in kinds(other, another, first_use("prompt=v42"))
+
+
+def test_an_undeclared_provider_model_is_a_p4():
+    incident = only(first_use("provider_model=gpt-2027"))
+    assert (incident.severity, incident.failure_mode) == ("P4", "undeclared_change")
+    assert "served by provider_model gpt-2027 for the first time" in incident.summary
+
+
+def test_an_unknown_schema_is_a_p4():
+    incident = only(first_use("schema_id=orders-9"))
+    assert (incident.severity, incident.failure_mode) == ("P4", "schema_change")
+
+
+@pytest.mark.parametrize("kind", ["model", "provider_status"])
+def test_a_declared_provider_model_opens_no_incident(kind):
+    declared = deployment(kind=kind, from_version=None, to_version="gpt-2027")
+    assert revisions(declared, first_use("provider_model=gpt-2027")) == []
+
+
+def test_a_first_use_does_not_keep_an_incident_open():
+    seen = first_use("provider_model=gpt-2027")
+    assert only(seen).status == "mitigated"
+    assert only(seen, tick(START + 10 * MINUTE)).status == "resolved"
+
+
+def test_an_incident_with_a_first_use_resolves_when_its_signals_recover():
+    seen = first_use("provider_model=gpt-2027", before_s=-30)
+    refused = drift("refused", after_s=10)
+    back = refused.model_copy(update={"state": "recovered", "sequence": 1, "updated_at": START + MINUTE, "now": 0.01})
+    found = newest(refused, seen, back, tick(START + 10 * MINUTE)).values()
+    assert {incident.status for incident in found} == {"resolved"}

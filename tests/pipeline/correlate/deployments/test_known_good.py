@@ -1,10 +1,10 @@
-"""Where a rollback leads: the newest version before the cause that was live for a while without an incident."""
+"""The target of a rollback: the newest version before the cause that was live for a while without an incident."""
 
 import itertools
 
 import pytest
 
-from pipeline.correlate.deployments.known_good import PastIncident, last_known_good
+from pipeline.correlate.deployments.known_good import KnownGood
 from pipeline.correlate.settings import CorrelateSettings
 from tests.pipeline.correlate.builders import MINUTE, START, deployment, drift, later, newest, only, tick
 
@@ -13,121 +13,121 @@ CAUSE = deployment("d-42", before_s=20)
 """prompt v41 -> v42, just before the start."""
 
 
-def brought(version, hours_before, before=None, **fields):
-    """A prompt that went live so many hours before the start."""
+def deployed(version, hours_before, before=None, **fields):
+    """A prompt that went live ``hours_before`` hours before the start."""
     fields = {"from_version": before, "to_version": version} | fields
     return deployment(f"d-{version}-{hours_before}", before_s=hours_before * 3600, **fields)
 
 
 def good(*deployments, cause=CAUSE, incidents=()):
-    line = sorted((*deployments, cause), key=lambda each: each.timestamp)
-    return last_known_good(cause, line, incidents, 60_000)
+    line = sorted((*deployments, cause), key=lambda found: found.timestamp)
+    return KnownGood.find(cause, line, incidents, 60_000)
 
 
 def failed(hours_before, severity="P3"):
-    return PastIncident(START - round(hours_before * HOUR), severity)
+    return START - round(hours_before * HOUR), severity
 
 
 def test_the_version_before_is_taken_if_it_was_live_without_an_incident():
-    found = good(brought("v41", 76, "v40"))
+    found = good(deployed("v41", 76, "v40"))
     assert (found.version, found.passed_over) == ("v41", ())
     assert found.description == "v41 (last known good: live 3 d 3 h without an incident until 2026-11-24 03:11Z)"
 
 
-def test_of_the_version_before_nothing_is_known_if_its_deployment_is_not():
+def test_nothing_is_known_about_a_previous_version_without_its_deployment():
     found = good()
     assert (found.version, found.live_ms, found.description) == ("v41", None, "v41")
 
 
-def test_without_any_version_before_there_is_none():
+def test_without_a_previous_version_there_is_none():
     assert good(cause=deployment(from_version=None)) is None
 
 
 def test_two_bad_versions_in_a_row_are_both_passed_over():
-    found = good(brought("v40", 50), brought("v41", 5, "v40"), incidents=[failed(4)])
+    found = good(deployed("v40", 50), deployed("v41", 5, "v40"), incidents=[failed(4)])
     assert (found.version, found.live_ms) == ("v40", 45 * HOUR)
     assert found.passed_over == ("v41 had an incident at 2026-11-23 23:12Z",)
 
 
-def test_a_version_that_was_rolled_back_is_passed_over_and_the_one_that_it_gave_way_to_is_not():
-    back = brought("v40", 4, "v41")
-    found = good(brought("v40", 50), brought("v41", 5, "v40"), back, cause=deployment(from_version="v40"))
+def test_a_version_that_was_rolled_back_is_passed_over_but_the_restored_one_is_not():
+    back = deployed("v40", 4, "v41")
+    found = good(deployed("v40", 50), deployed("v41", 5, "v40"), back, cause=deployment(from_version="v40"))
     assert (found.version, found.live_ms) == ("v40", 49 * HOUR - 20_000)
     named = deployment("r", before_s=4 * 3600, from_version=None, to_version=None, rollback_of="d-v41-5")
-    assert good(brought("v40", 50), brought("v41", 5, "v40"), named).version == "v40"
+    assert good(deployed("v40", 50), deployed("v41", 5, "v40"), named).version == "v40"
 
 
-def test_a_second_attempt_does_not_speak_against_the_version_that_it_replaces():
-    first, back = brought("v42", 9, "v41"), brought("v41", 8, "v42")
-    found = good(brought("v41", 50), first, back)
+def test_a_second_attempt_does_not_count_against_the_version_that_it_replaces():
+    first, back = deployed("v42", 9, "v41"), deployed("v41", 8, "v42")
+    found = good(deployed("v41", 50), first, back)
     assert (found.version, found.passed_over) == ("v41", ())
 
 
-def test_an_incident_that_a_version_inherited_does_not_speak_against_it():
-    found = good(brought("v40", 50), brought("v41", 5, "v40"), brought("v40", 3, "v41"), incidents=[failed(4.5)])
+def test_an_incident_that_began_before_a_version_does_not_count_against_it():
+    found = good(deployed("v40", 50), deployed("v41", 5, "v40"), deployed("v40", 3, "v41"), incidents=[failed(4.5)])
     assert found.version == "v40"
 
 
-def test_an_incident_that_seems_to_begin_a_little_before_a_deployment_speaks_against_that():
-    incidents = [PastIncident(START - 5 * HOUR - 30_000, "P2")]
-    found = good(brought("v40", 50), brought("v41", 5, "v40"), incidents=incidents)
+def test_an_incident_just_before_a_deployment_counts_against_that_version():
+    incidents = [(START - 5 * HOUR - 30_000, "P2")]
+    found = good(deployed("v40", 50), deployed("v41", 5, "v40"), incidents=incidents)
     assert found.version == "v40"
 
 
-def test_an_incident_before_all_that_is_known_speaks_against_nothing():
-    assert good(brought("v41", 5, "v40"), incidents=[failed(6)]).version == "v41"
+def test_an_incident_before_all_known_deployments_counts_against_no_version():
+    assert good(deployed("v41", 5, "v40"), incidents=[failed(6)]).version == "v41"
 
 
 @pytest.mark.parametrize(("severity", "version"), [("P1", "v40"), ("P2", "v40"), ("P3", "v40"), ("P4", "v41")])
-def test_what_users_do_not_see_speaks_against_no_version(severity, version):
-    found = good(brought("v40", 50), brought("v41", 5, "v40"), incidents=[failed(4, severity)])
+def test_a_p4_counts_against_no_version(severity, version):
+    found = good(deployed("v40", 50), deployed("v41", 5, "v40"), incidents=[failed(4, severity)])
     assert found.version == version
 
 
-def test_a_version_that_was_live_for_minutes_has_shown_nothing():
-    found = good(brought("v40", 50), brought("v41", 0.1, "v40"))
-    assert (found.version, found.passed_over) == ("v40", ("v41 was live for 5 min 40 s only",))
-    found = good(brought("v41", 0.1, "v40"))
+def test_a_version_that_was_live_for_minutes_is_not_known_good():
+    found = good(deployed("v40", 50), deployed("v41", 0.1, "v40"))
+    assert (found.version, found.passed_over) == ("v40", ("v41 was live for only 5 min 40 s",))
+    found = good(deployed("v41", 0.1, "v40"))
     assert (found.version, found.live_ms) == ("v41", None)
 
 
-def test_where_all_that_is_known_is_bad_the_one_before_it_is_assumed():
-    found = good(brought("v41", 5, "v40"), incidents=[failed(4)])
+def test_the_version_before_all_bad_ones_is_assumed_to_be_good():
+    found = good(deployed("v41", 5, "v40"), incidents=[failed(4)])
     assert (found.version, found.live_ms, found.is_bad) == ("v40", None, False)
     assert found.passed_over[0].startswith("v41 had an incident")
 
 
-def test_where_no_version_is_free_of_blame_the_nearest_is_named_with_it():
-    found = good(brought("v41", 5), incidents=[failed(4)])
+def test_if_every_version_is_bad_the_nearest_is_taken():
+    found = good(deployed("v41", 5), incidents=[failed(4)])
     assert (found.version, found.is_bad) == ("v41", True)
 
 
-def test_a_deployment_of_which_nobody_told_leaves_the_end_of_the_one_before_unknown():
-    found = good(brought("v38", 50))
+def test_an_unreported_deployment_leaves_the_end_of_the_previous_version_unknown():
+    found = good(deployed("v38", 50))
     assert (found.version, found.live_ms) == ("v41", None)
-    found = good(brought("v37", 90), brought("v38", 50, "v37"))
+    found = good(deployed("v37", 90), deployed("v38", 50, "v37"))
     assert (found.version, found.live_ms) == ("v37", 40 * HOUR)
     assert found.passed_over[0] == "v41 is not known to have been live"
 
 
 def test_other_kinds_and_names_do_not_count():
     others = [
-        brought("v40", 50, kind="model"),
-        brought("v40", 40, name="greeting"),
-        brought("v40", 30, subject=None, environment="production", kind="index"),
+        deployed("v40", 50, kind="model"),
+        deployed("v40", 40, name="greeting"),
+        deployed("v40", 30, subject=None, environment="production", kind="index"),
     ]
     assert good(*others).live_ms is None
 
 
-def test_what_the_cause_brought_is_never_where_to_go_back_to():
-    found = good(brought("v42", 50), cause=deployment(from_version=None))
+def test_the_version_of_the_cause_is_never_the_target():
+    found = good(deployed("v42", 50), cause=deployment(from_version=None))
     assert found is None
 
 
 # through the step
 
 
-LINE = (brought("v40", 50), brought("v41", 5, "v40"), CAUSE)
+LINE = (deployed("v40", 50), deployed("v41", 5, "v40"), CAUSE)
 BEFORE = drift("index_age_s", start=START - 4 * HOUR, now=90_000.0)
 
 
@@ -138,14 +138,14 @@ def rollback(incident):
 def test_the_rollback_names_the_version_and_why():
     step = rollback(only(*LINE, drift("refused")))
     assert step.target == "prompt to v41 (last known good: live 4 h 59 min without an incident until 2026-11-24 03:11Z)"
-    assert (step.to_version, "known to have worked" in step.reason) == ("v41", True)
+    assert (step.to_version, "last known good version" in step.reason) == ("v41", True)
 
 
-def test_an_incident_of_the_version_before_leads_one_further_back():
+def test_an_incident_of_the_previous_version_moves_the_target_one_further_back():
     history = [*LINE, BEFORE, later(BEFORE, 600), tick(START - HOUR), drift("refused")]
     step = rollback(list(newest(*history).values())[-1])
     assert step.to_version == "v40"
-    assert step.reason.endswith("known to have worked (v41 had an incident at 2026-11-23 23:12Z)")
+    assert step.reason.endswith("last known good version (v41 had an incident at 2026-11-23 23:12Z)")
 
 
 def test_the_order_of_arrival_does_not_matter():
@@ -156,11 +156,12 @@ def test_the_order_of_arrival_does_not_matter():
     first, second = expected.values()
     assert (first.failure_mode, rollback(second).to_version) == ("stale_index", "v40")
     for order in itertools.permutations(LINE):
-        told = newest(*messages, *order)
-        assert [rollback(each) for each in told.values() if each.failure_mode == "refusal_spike"] == [rollback(second)]
+        found = newest(*messages, *order).values()
+        refusals = [incident for incident in found if incident.failure_mode == "refusal_spike"]
+        assert [rollback(incident) for incident in refusals] == [rollback(second)]
 
 
-def test_a_deployment_of_the_version_to_go_back_to_is_the_rollback():
+def test_a_deployment_of_the_known_good_version_is_the_rollback():
     back = deployment("d-43", before_s=-600, from_version="v42", to_version="v40")
     history = [*LINE, BEFORE, later(BEFORE, 600), tick(START - HOUR), drift("refused"), back, tick(START + HOUR)]
     incident = list(newest(*history).values())[-1]
@@ -170,21 +171,21 @@ def test_a_deployment_of_the_version_to_go_back_to_is_the_rollback():
     ]
 
 
-def test_a_dropped_deployment_is_no_longer_known_of():
+def test_a_dropped_deployment_is_no_longer_known():
     settings = CorrelateSettings(deployments_max=1)
     step = rollback(only(*LINE, drift("refused"), settings=settings))
     assert step.target == "prompt to v41"
-    assert step.reason.endswith("return to v41, of which nothing is known")
+    assert step.reason.endswith("return to v41, which is not known to be good or bad")
 
 
-def test_the_deployment_of_the_version_before_is_not_the_rollback():
+def test_the_deployment_of_the_previous_version_is_not_the_rollback():
     earlier = deployment("d-41", before_s=1_800, from_version="v40", to_version="v41")
     incident = only(earlier, deployment(), drift("refused"))
     assert "rolled back" not in incident.summary
     assert rollback(incident).to_version == "v41"
 
 
-def test_a_version_of_something_that_all_subjects_share_is_none_of_the_subject_s_own():
+def test_a_version_of_a_shared_component_is_not_one_of_the_subject():
     shared = deployment(
         "d-7", subject=None, environment="production", before_s=86_400, from_version=None, to_version="guardrail-7"
     )

@@ -37,7 +37,7 @@ def test_an_assigned_incident_says_to_whom():
 def test_a_persons_severity_counts_and_is_reasoned():
     incident = only(OPENED, command("classify", ID, severity="P2", note="checkout"))
     assert (incident.severity, incident.severity_rule) == ("P2", "classified_by_a_person")
-    assert incident.severity_reason == "ann says P2: checkout (the rule quality_loss said P3)"
+    assert incident.severity_reason == "ann classified it as P2: checkout (rule quality_loss: P3)"
     assert any(target.name == "contain" for target in incident.response_targets)
 
 

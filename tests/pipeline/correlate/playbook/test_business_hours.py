@@ -1,4 +1,4 @@
-"""Business time: what counts, what does not, and what a change of the clock does to it."""
+"""Business time: what counts, what does not, and the effect of daylight saving."""
 
 import pytest
 from pydantic import ValidationError
@@ -11,7 +11,7 @@ BERLIN = BusinessHours(time_zone="Europe/Berlin")
 
 
 def after(hours, at, days=1.0):
-    return format_timestamp(hours.after(parse_timestamp(at), days)).removesuffix(":00.000Z")
+    return format_timestamp(hours.add_business_time(parse_timestamp(at), days)).removesuffix(":00.000Z")
 
 
 @pytest.mark.parametrize(
@@ -23,11 +23,11 @@ def after(hours, at, days=1.0):
         ("2026-11-27T15:00:00Z", "2026-11-30T15:00"),  # a Friday
         ("2026-11-28T15:00:00Z", "2026-11-30T17:00"),  # a Saturday
         ("2026-11-29T23:59:59Z", "2026-11-30T17:00"),
-        ("2026-11-24T17:00:00Z", "2026-11-25T17:00"),  # at the end of a day nothing of it is left
+        ("2026-11-24T17:00:00Z", "2026-11-25T17:00"),  # at the end of a working day
         ("2026-11-24T09:00:00Z", "2026-11-24T17:00"),
     ],
 )
-def test_a_business_day_leaves_out_nights_and_weekends(at, due):
+def test_a_business_day_excludes_nights_and_weekends(at, due):
     assert after(BusinessHours(), at) == due
 
 
@@ -35,7 +35,7 @@ def test_a_sprint_of_ten_business_days_is_two_weeks():
     assert after(BusinessHours(), "2026-11-24T11:00:00Z", 10) == "2026-12-08T11:00"
 
 
-def test_a_part_of_a_business_day_is_its_part_of_the_hours():
+def test_a_fraction_of_a_business_day_is_that_fraction_of_its_hours():
     assert after(BusinessHours(), "2026-11-24T16:00:00Z", 0.25) == "2026-11-25T10:00"
 
 
@@ -58,11 +58,11 @@ def test_a_holiday_does_not_count():
         (BERLIN, "2026-10-25T02:30:00+02:00", "2026-10-26T17:00:00+01:00"),
     ],
 )
-def test_people_begin_by_the_clock_on_the_wall_whatever_is_done_to_it(hours, at, due):
+def test_daylight_saving_does_not_shift_the_working_day(hours, at, due):
     assert after(hours, at) == format_timestamp(parse_timestamp(due)).removesuffix(":00.000Z")
 
 
-def test_who_works_round_the_clock_has_a_day_of_24_hours_and_the_same_time_on_the_wall_after_a_change():
+def test_a_business_day_round_the_clock_ends_at_the_same_local_time():
     always = BusinessHours(
         time_zone="Europe/Berlin", days=("mon", "tue", "wed", "thu", "fri", "sat", "sun"), begins="00:00", ends="24:00"
     )
@@ -71,12 +71,12 @@ def test_who_works_round_the_clock_has_a_day_of_24_hours_and_the_same_time_on_th
     assert after(always, "2026-03-28T02:30:00+01:00") == "2026-03-29T01:30"  # a time that the clock skips
 
 
-def test_other_days_of_work_count_where_those_are_set():
+def test_other_working_days_can_be_set():
     gulf = BusinessHours(time_zone="Asia/Riyadh", days=("sun", "mon", "tue", "wed", "thu"))
     assert after(gulf, "2026-11-26T15:00:00+03:00") == "2026-11-29T12:00"  # Thursday to Sunday
 
 
-def test_the_result_is_never_before_its_start_nor_later_than_a_timestamp_can_be():
+def test_the_result_is_never_before_its_start_or_after_the_latest_timestamp():
     at = parse_timestamp("2026-10-25T01:30:00Z")  # the second 02:30 of that night in Berlin
     always = BusinessHours(time_zone="Europe/Berlin", days=("sun",), begins="00:00", ends="24:00")
     assert always.add_business_time(at, 0.0) >= at
@@ -98,7 +98,7 @@ def test_the_result_is_never_before_its_start_nor_later_than_a_timestamp_can_be(
         ({"days": ("monday",)}, "Input should be"),
     ],
 )
-def test_business_hours_that_nobody_can_keep_are_refused_with_the_reason(settings, complaint):
+def test_invalid_business_hours_are_refused_with_the_reason(settings, complaint):
     with pytest.raises(ValidationError) as caught:
         BusinessHours(**settings)
     assert complaint in str(caught.value)

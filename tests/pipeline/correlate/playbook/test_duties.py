@@ -1,4 +1,4 @@
-"""The duties that may apply: shown where a person has to decide, with the deadline and the place where it is written."""
+"""Duties to notify that may apply, with their deadline and source, for a person to decide."""
 
 import re
 from datetime import date
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from pipeline.correlate.playbook.duties import DutyRow, duty_rows, known_regimes
+from pipeline.correlate.playbook.duties import DutyRow, known_regimes
 from pipeline.correlate.settings import CorrelateSettings
 from tests.pipeline.correlate.builders import MINUTE, START, command, drift, later, only, revisions, tick
 
@@ -54,40 +54,40 @@ def test_a_compromise_of_information_may_be_an_information_security_incident():
     assert duties(EXPOSED, regimes=("apra_cps_234",)) == {"CPS 234 paragraph 35 (information security incident)": 72}
 
 
-def test_a_failure_without_personal_data_brings_no_duty_of_privacy():
+def test_a_failure_without_personal_data_has_no_privacy_duty():
     assert duties(EMPTY, regimes=("gdpr", "au_privacy", "apra_cps_234")) == {}
 
 
-def test_a_p3_brings_no_duty_of_operational_risk():
+def test_a_p3_has_no_operational_risk_duty():
     assert duties(drift(), regimes=("apra_cps_230",)) == {}
 
 
-def test_a_severity_that_falls_takes_its_duties_with_it_and_a_failure_mode_stays():
-    said = command("classify", only(EXPOSED).incident_id, severity="P3")
-    assert duties(EXPOSED, said, regimes=("apra_cps_230", "apra_cps_234")) == {
+def test_a_lower_severity_removes_its_duties_but_those_of_failure_modes_stay():
+    classified = command("classify", only(EXPOSED).incident_id, severity="P3")
+    assert duties(EXPOSED, classified, regimes=("apra_cps_230", "apra_cps_234")) == {
         "CPS 234 paragraph 35 (information security incident)": 72
     }
 
 
-def test_no_duty_is_claimed_to_exist_and_each_says_where_it_is_written_and_when_that_was_read():
+def test_every_duty_only_may_apply_and_has_its_source_and_the_day_it_was_read():
     for duty in only(EXPOSED, settings=ALL).duties:
-        assert duty.text.startswith("May apply: decide. ")
+        assert duty.text.startswith("May apply: decide whether it does. ")
         assert "https://" in duty.source
         assert "(read 2026-11-24)" in duty.source
 
 
-def test_a_deadline_that_passes_is_reminded_of_once_even_after_the_resolution():
-    story = [EXPOSED, later(EXPOSED, 60), *(tick(START + each * HOUR) for each in range(100))]
-    told = revisions(*story, settings=CorrelateSettings(regimes=("gdpr",)))
-    lines = [entry for entry in told[-1].log if entry.event == "reminder" and "its time ended" in entry.text]
+def test_a_missed_deadline_has_one_reminder_even_after_the_resolution():
+    story = [EXPOSED, later(EXPOSED, 60), *(tick(START + hours * HOUR) for hours in range(100))]
+    published = revisions(*story, settings=CorrelateSettings(regimes=("gdpr",)))
+    lines = [entry for entry in published[-1].log if entry.event == "reminder" and "its deadline passed" in entry.text]
     [line] = [entry for entry in lines if "GDPR" in entry.text]
-    assert told[-1].status == "resolved"
+    assert published[-1].status == "resolved"
     assert line.at == FIRED + 72 * HOUR
     assert line.text == (
-        "GDPR article 33 (supervisory authority) may apply, and its time ended at 2026-11-27 03:12Z: decide whether it "
-        "does, and record what was decided"
+        "GDPR article 33 (supervisory authority) may apply and its deadline passed at 2026-11-27 03:12Z: decide whether "
+        "it applies, and record the decision"
     )
-    assert sum("GDPR" in each.change and "its time ended" in each.change for each in told) == 1
+    assert sum("GDPR" in revision.change and "its deadline passed" in revision.change for revision in published) == 1
 
 
 @pytest.mark.parametrize(
@@ -98,28 +98,28 @@ def test_a_deadline_that_passes_is_reminded_of_once_even_after_the_resolution():
         ("au_privacy", 29 * 24, 30 * 24, "26WH"),
     ],
 )
-def test_one_is_reminded_of_a_duty_a_day_before_its_deadline_or_at_half_of_a_shorter_time(regime, ahead, due, section):
+def test_a_duty_has_a_reminder_a_day_before_its_deadline_or_at_half_of_a_shorter_time(regime, ahead, due, section):
     settings = CorrelateSettings(regimes=(regime,))
-    fine = [tick(START + each * HOUR) for each in range(due + 2)]
+    fine = [tick(START + hours * HOUR) for hours in range(due + 2)]
     for story in (fine, [tick(START + (due + 1) * HOUR)]):
         lines = [entry for entry in only(EXPOSED, *story, settings=settings).log if section in entry.text]
         assert [line.at - FIRED for line in lines] == [ahead * HOUR, due * HOUR]
-        assert "may apply, and is due at" in lines[0].text
-        assert lines[0].text.endswith("decide whether it does, and record what was decided")
+        assert "may apply and is due at" in lines[0].text
+        assert lines[0].text.endswith("decide whether it applies, and record the decision")
 
 
-@pytest.mark.parametrize("row", duty_rows(), ids=lambda row: row.name)
+@pytest.mark.parametrize("row", DutyRow.table(), ids=lambda row: row.name)
 def test_every_row_is_in_the_documentation_with_its_deadline(row):
     section = re.search(r"(s 26W.|paragraph \d+|article \d+)", row.name)[0]
-    [line] = [each for each in PAGE.splitlines() if each.startswith(f"| `{row.regime}` |") and section in each]
+    [line] = [line for line in PAGE.splitlines() if line.startswith(f"| `{row.regime}` |") and section in line]
     deadline = (
         f"{row.hours} hours" if row.hours else f"{row.days} days" if row.days else "as soon as|without undue delay"
     )
     assert re.search(deadline, line)
 
 
-@pytest.mark.parametrize("row", duty_rows(), ids=lambda row: row.name)
-def test_every_row_says_what_to_do_and_was_read(row):
+@pytest.mark.parametrize("row", DutyRow.table(), ids=lambda row: row.name)
+def test_every_row_states_what_to_do_and_when_it_was_read(row):
     assert row.text.endswith(".")
     assert row.read <= date(2026, 11, 24)
 
@@ -127,18 +127,23 @@ def test_every_row_says_what_to_do_and_was_read(row):
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"failure_modes": ("pii_exposed",)}, 'did you mean "pii_exposure"?'),
-        ({"failure_modes": ()}, "needs failure_modes, severities or both"),
-        ({"hours": 1, "days": 1}, "in hours or in days"),
+        ({"failure_modes": ("pii",)}, 'did you mean "pii_exposure"?'),
+        ({"failure_modes": ()}, "sets no condition"),
+        ({"hours": 1, "days": 1}, "sets two deadlines"),
         ({"hours": 0}, "greater than or equal to 1"),
         ({"note": "x"}, "Extra inputs are not permitted"),
     ],
 )
-def test_a_row_that_cannot_be_kept_is_refused(change, complaint):
+def test_an_invalid_row_is_refused(change, complaint):
     row = {
-        "regime": "gdpr", "name": "n", "failure_modes": ("pii_exposure",), "to": "t", "text": "t.", "source": "s",
+        "regime": "gdpr",
+        "name": "n",
+        "failure_modes": ("pii_exposure",),
+        "to": "t",
+        "text": "t.",
+        "source": "s",
         "read": date(2026, 11, 24),
-    }  # fmt: skip
+    }
     assert DutyRow(**row).deadline_ms is None
     with pytest.raises(ValidationError) as caught:
         DutyRow(**(row | change))

@@ -17,7 +17,7 @@ def test_without_a_clear_suspect_there_is_no_rollback():
     assert "rollback" not in actions(deployment(before_s=1_800), drift("refused"))
 
 
-def test_a_suspect_without_a_version_before_is_rolled_back_to_the_one_before_it():
+def test_a_suspect_without_a_previous_version_is_rolled_back_to_the_one_before_it():
     first = only(deployment(from_version=None), drift("refused")).containment[0]
     assert first.target == "prompt to the version before prompt v42"
 
@@ -35,17 +35,17 @@ def test_load_is_throttled():
     assert actions(drift("latency_ms", now=20_000.0)) == ["throttle", "kill_switch", "investigate"]
 
 
-def test_what_works_is_investigated_before_it_is_switched_off():
+def test_a_feature_that_works_is_investigated_before_it_is_switched_off():
     assert actions(drift("refused")) == ["investigate", "kill_switch"]
     assert actions(drift("empty", now=1.0)) == ["kill_switch", "investigate"]
 
 
-def test_a_providers_trouble_cannot_be_rolled_back():
+def test_a_provider_failure_cannot_be_rolled_back():
     status = deployment(kind="provider_status", subject=None, provider="openai")
     assert "rollback" not in actions(status, drift("latency_ms", provider="openai"))
 
 
-def test_what_was_rolled_back_is_not_proposed_again():
+def test_a_completed_rollback_is_not_proposed_again():
     back = deployment("d-43", before_s=-120, from_version="v42", to_version="v41")
     incident = only(deployment(), drift("refused"), back, tick(START + 3 * MINUTE))
     assert [step.action for step in incident.containment] == ["investigate", "kill_switch"]
@@ -53,13 +53,13 @@ def test_what_was_rolled_back_is_not_proposed_again():
     assert "rolled back at 03:14:00Z" in incident.summary
 
 
-def test_the_order_follows_a_severity_that_a_person_gave():
+def test_the_order_follows_the_severity_that_a_person_set():
     opened = drift("refused")
     raised = command("classify", only(opened).incident_id, severity="P2")
     assert actions(opened, raised) == ["kill_switch", "investigate"]
 
 
-def test_every_mode_names_its_runbook_as_the_place_to_look():
+def test_every_mode_names_its_runbook_for_the_investigation():
     for mode in MODES:
         incident = only(drift("refused", failure_mode=mode))
         assert incident.runbook == f"docs/runbooks/{mode}.md"
@@ -79,15 +79,15 @@ def kill_switch(*contracts, settings=SWITCHES):
     return step
 
 
-def test_the_kill_switch_is_the_flag_that_the_configuration_names():
+def test_the_kill_switch_is_the_configured_flag():
     assert kill_switch(drift("pii_detected")).target == "the feature flag support_bot_enabled"
     assert kill_switch(drift("pii_detected"), settings=CorrelateSettings()).target == (
-        "the feature flag of support-bot (name it in correlate.kill_switches)"
+        "the feature flag of support-bot (set its name in correlate.kill_switches)"
     )
     assert "switch off the feature flag support_bot_enabled" in only(drift("pii_detected"), settings=SWITCHES).summary
 
 
-def test_a_kill_switch_that_was_used_is_done_and_stands_last():
+def test_a_used_kill_switch_is_done_and_comes_last():
     incident = only(drift("pii_detected"), off(), tick(START + 3 * MINUTE), settings=SWITCHES)
     last = incident.containment[-1]
     assert (last.action, last.done_at) == ("kill_switch", START + 2 * MINUTE)
@@ -99,7 +99,7 @@ def test_a_kill_switch_that_was_used_is_done_and_stands_last():
     assert "switched off" in incident.change
 
 
-def test_a_flag_that_is_on_again_or_another_flag_or_one_before_is_not_done():
+def test_a_flag_that_is_on_again_or_another_or_earlier_flag_is_not_a_use():
     clock = tick(START + 9 * MINUTE)
     on = off("f-2", before_s=-180, from_version="off", to_version="on")
     assert kill_switch(drift("pii_detected"), off(), on, clock).done_at is None
@@ -111,5 +111,5 @@ def test_a_flag_that_is_on_again_or_another_flag_or_one_before_is_not_done():
     assert kill_switch(drift("pii_detected"), off(to_version=None), clock).done_at is None
 
 
-def test_a_flag_of_the_future_has_not_been_used_yet():
+def test_a_flag_of_the_future_is_not_a_use_yet():
     assert kill_switch(drift("pii_detected"), off(before_s=-600), tick(START + MINUTE)).done_at is None

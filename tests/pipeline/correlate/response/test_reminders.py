@@ -1,4 +1,4 @@
-"""Reminders: what is overdue is said once, dated to when it was due, and silence is kept where nothing is."""
+"""Reminders: one for what is overdue, dated to when it was due, and none for anything else."""
 
 import random
 
@@ -42,145 +42,133 @@ def heads(incident):
     return [text.split(" was due")[0].split(" is due")[0] for _, text in reminders(incident)]
 
 
-def told_leadership(step, at):
-    """What `note --communicated internal` does to an incident's facts."""
-    [facts] = step._incidents
-    facts.note(at, "note", "told leadership", entries_max=100)
-    facts.communicated["internal"] = at
+def record_communication(step, at):
+    """Do what `note --communicated internal` does to the state of an incident."""
+    [incident] = step._incidents
+    incident.add_log_entry(at, "note", "informed leadership", entries_max=100)
+    incident.communicated["internal"] = at
 
 
-def test_before_anything_is_due_nothing_is_said():
+def test_before_anything_is_due_there_is_no_reminder():
     assert len(revisions(EXPOSED, tick(START + 4 * MINUTE))) == 1
 
 
-def test_a_p1_that_nobody_touches_is_reminded_of_each_thing_when_it_is_due():
-    incident = only(EXPOSED, *ticks(0.6))
-    assert reminders(incident) == [
-        (
-            FIRED + AT_ONCE_MS,
-            (
-                "containment was due at 03:12Z and no mitigation, rollback or kill switch is known: switch the feature off or "
-                "roll back"
-            ),
-        ),
+def test_a_p1_without_any_action_has_a_reminder_for_each_target_when_it_is_due():
+    contain = "no mitigation, rollback or kill switch is recorded: switch the feature off or roll back"
+    classify = f"run `driftwire incident ack {ID}` or `driftwire incident classify {ID}`"
+    assign = f"run `driftwire incident assign {ID} NAME`"
+    note = f"run `driftwire incident note {ID} --communicated internal`"
+    assert reminders(only(EXPOSED, *ticks(0.6))) == [
+        (FIRED + AT_ONCE_MS, f"containment was due at 03:12Z and {contain}"),
         (
             FIRED + 15 * MINUTE,
-            (
-                f"classification was due at 03:27Z and nobody has acknowledged or classified it: `driftwire incident ack {ID}` "
-                f"or `classify {ID}`"
-            ),
+            f"classification was due at 03:27Z and nobody has acknowledged or classified the incident: {classify}",
         ),
-        (
-            FIRED + 15 * MINUTE,
-            f"an incident commander was due at 03:27Z and nobody is named: `driftwire incident assign {ID} NAME`",
-        ),
+        (FIRED + 15 * MINUTE, f"an incident commander was due at 03:27Z and none is assigned: {assign}"),
         (
             FIRED + 30 * MINUTE,
-            (
-                "the first communication was due at 03:42Z and is not recorded: tell leadership, then "
-                f"`driftwire incident note {ID} --communicated internal`"
-            ),
+            f"the first communication was due at 03:42Z and is not recorded: inform leadership, then {note}",
         ),
     ]
 
 
-def test_a_reminder_is_a_revision_that_says_what_is_overdue():
-    told = revisions(EXPOSED, *ticks(0.5))
-    assert [each.revision for each in told] == [1, 2, 3]
-    assert told[1].change.startswith("containment was due at 03:12Z")
-    assert told[1].updated_at == FIRED + AT_ONCE_MS
-    assert told[2].change.count("was due at 03:27Z") == 2
+def test_a_reminder_is_a_revision_that_states_what_is_overdue():
+    published = revisions(EXPOSED, *ticks(0.5))
+    assert [revision.revision for revision in published] == [1, 2, 3]
+    assert published[1].change.startswith("containment was due at 03:12Z")
+    assert published[1].updated_at == FIRED + AT_ONCE_MS
+    assert published[2].change.count("was due at 03:27Z") == 2
 
 
-def test_however_coarse_the_ticks_the_reminders_are_the_same():
+def test_the_reminders_do_not_depend_on_the_interval_of_the_ticks():
     fine, coarse = only(EXPOSED, *ticks(5, every=SECOND)), only(EXPOSED, tick(START + 5 * HOUR))
     same = {"revision": 1, "change": ""}
     assert fine.model_copy(update=same) == coarse.model_copy(update=same)
 
 
-def test_what_was_done_in_time_is_not_reminded_of():
-    said = [command("acknowledge", ID), command("assign", ID, assignee="ben")]
+def test_a_target_that_was_met_in_time_has_no_reminder():
+    commands = [command("acknowledge", ID), command("assign", ID, assignee="ben")]
     back = later(EXPOSED, 4 * 60)
-    incident = only(EXPOSED, *said, back, *ticks(0.08))
+    incident = only(EXPOSED, *commands, back, *ticks(0.08))
     assert reminders(incident) == []
 
 
-def test_what_is_done_late_was_reminded_of_once_and_stays_in_the_log():
+def test_a_target_that_was_met_late_has_one_reminder_which_stays_in_the_log():
     late = command("acknowledge", ID, at=START + 20 * MINUTE)
     incident = only(EXPOSED, tick(START + 19 * MINUTE), late, *ticks(0.6, every=5 * MINUTE))
     assert heads(incident).count("classification") == 1
 
 
-def test_what_was_done_in_time_is_not_reminded_of_though_its_clock_runs_ahead():
-    said = command("acknowledge", ID)
-    assert "classification" not in heads(only(EXPOSED, said, tick(START + HOUR)))
+def test_a_target_that_was_met_in_time_has_no_reminder_when_the_clock_jumps():
+    assert "classification" not in heads(only(EXPOSED, command("acknowledge", ID), tick(START + HOUR)))
 
 
-def test_a_week_of_nobody_doing_anything_gives_five_missed_communications_and_says_that_it_is_silent_then():
+def test_a_week_without_action_has_five_reminders_of_communications_and_the_last_announces_the_end():
     incident = only(EXPOSED, *ticks(7 * 24, every=10 * MINUTE))
     missed = [(at, text) for at, text in reminders(incident) if text.startswith("the next communication")]
-    assert [at for at, _ in missed] == [FIRED + (60 + 30 * each) * MINUTE for each in range(5)]
-    assert missed[-1][1].endswith("5 in a row without anybody doing anything: no more of these until somebody does")
+    assert [at for at, _ in missed] == [FIRED + (60 + 30 * number) * MINUTE for number in range(5)]
+    assert missed[-1][1].endswith("; 5 reminders in a row without any action: no more follow until somebody acts")
     assert not any("in a row" in text for _, text in missed[:-1])
 
 
-def test_fewer_in_a_row_can_be_asked_for():
+def test_the_number_in_a_row_can_be_set():
     few = CorrelateSettings(reminders_max=2)
     assert heads(only(EXPOSED, *ticks(24, every=10 * MINUTE), settings=few)).count("the next communication") == 2
 
 
-def test_whoever_does_something_is_reminded_again():
-    said = command("acknowledge", ID, at=START + 10 * HOUR)
-    incident = only(EXPOSED, tick(START + 10 * HOUR - SECOND), said, tick(START + 24 * HOUR))
+def test_reminders_start_again_after_an_action():
+    acknowledged = command("acknowledge", ID, at=START + 10 * HOUR)
+    incident = only(EXPOSED, tick(START + 10 * HOUR - SECOND), acknowledged, tick(START + 24 * HOUR))
     missed = [at for at, text in reminders(incident) if text.startswith("the next communication")]
     assert len(missed) == 10
-    assert [at for at in missed if at > said.at] == [FIRED + 10 * HOUR + each * 30 * MINUTE for each in range(5)]
+    after = [FIRED + 10 * HOUR + number * 30 * MINUTE for number in range(5)]
+    assert [at for at in missed if at > acknowledged.at] == after
 
 
-def test_who_tells_leadership_is_reminded_half_an_hour_after_that():
+def test_the_next_communication_is_due_half_an_hour_after_the_last():
     step = CorrelateStep(CorrelateSettings())
     step.step(kafka([EXPOSED]))
-    told_leadership(step, START + 20 * MINUTE)
+    record_communication(step, START + 20 * MINUTE)
     [*_, incident] = incidents(step.step(kafka([command("acknowledge", ID), *ticks(0.9)])))
     done = {target.name: target.done_at for target in incident.response_targets}
     assert done["first_communication"] == START + 20 * MINUTE
-    assert not any("communication" in each for each in heads(incident)[:-1])
+    assert not any("communication" in head for head in heads(incident)[:-1])
     assert reminders(incident)[-1][0] == START + 50 * MINUTE
-    told_leadership(step, START + 55 * MINUTE)
+    record_communication(step, START + 55 * MINUTE)
     [*_, incident] = incidents(step.step(kafka([command("classify", ID, severity="P1"), *ticks(1.5)])))
     done = {target.name: target.done_at for target in incident.response_targets}
     assert done["first_communication"] == START + 20 * MINUTE  # the first stays the first
     assert reminders(incident)[-1][0] == START + 85 * MINUTE
 
 
-def test_a_rollback_in_time_answers_containment_even_if_it_is_told_late():
+def test_a_rollback_in_time_withdraws_the_reminder_even_if_it_is_reported_late():
     change = deployment()
     back = deployment("d-43", before_s=-120, from_version="v42", to_version="v41")
-    known = only(change, EXPOSED, back, *ticks(0.2))
+    in_time = only(change, EXPOSED, back, *ticks(0.2))
     late = revisions(change, EXPOSED, *ticks(0.2), back)
     assert "containment" in heads(late[-2])
-    assert "containment" not in heads(known)
+    assert "containment" not in heads(in_time)
     same = {"revision": 1, "change": ""}
-    assert late[-1].model_copy(update=same) == known.model_copy(update=same)
+    assert late[-1].model_copy(update=same) == in_time.model_copy(update=same)
 
 
-def test_a_p3_is_reminded_of_its_fix_alone_and_in_business_hours():
+def test_a_p3_has_a_reminder_only_for_its_fix_in_business_hours():
     incident = only(REFUSED, *ticks(24))
     assert reminders(incident) == [
         (
             START + 13 * HOUR + 48 * MINUTE,
-            "the fix was due at 17:00Z and the incident is open: fix it, or classify it anew",
+            "the fix was due at 17:00Z and the incident is open: fix it or reclassify it",
         )
     ]
 
 
-def test_a_p4_is_left_in_peace_until_its_sprint_is_over():
+def test_a_p4_has_no_reminder_until_its_sprint_is_over():
     p4 = drift("length", tier="ticket")
     assert len(revisions(p4, *ticks(10 * 24, every=HOUR))) == 1
     assert heads(only(p4, *ticks(15 * 24, every=HOUR))) == ["the fix"]
 
 
-def test_a_resolved_incident_is_reminded_of_its_review_alone():
+def test_a_resolved_incident_has_a_reminder_only_for_its_review():
     back = later(EXPOSED, 60)
     resolved = only(EXPOSED, back, *ticks(71, every=10 * MINUTE))
     assert (resolved.status, reminders(resolved)) == ("resolved", [])
@@ -190,11 +178,11 @@ def test_a_resolved_incident_is_reminded_of_its_review_alone():
     assert later_on.status == "resolved"
 
 
-def test_a_resolved_p3_is_left_in_peace():
+def test_a_resolved_p3_has_no_reminder():
     assert reminders(only(REFUSED, later(REFUSED, 60), *ticks(80, every=10 * MINUTE))) == []
 
 
-def test_a_resolution_that_is_given_up_brings_no_reminders_of_the_time_it_lasted():
+def test_a_reopened_incident_has_no_reminders_of_the_time_it_was_resolved():
     again = drift("pii_detected", start=START + 25 * MINUTE, drift_id="again")
     quick = CorrelateSettings(resolve_after_s=60)
     incident = only(EXPOSED, later(EXPOSED, 60), *ticks(0.4), again, *ticks(1.2), settings=quick)
@@ -203,7 +191,7 @@ def test_a_resolution_that_is_given_up_brings_no_reminders_of_the_time_it_lasted
     assert missed == [FIRED + HOUR]
 
 
-def test_an_incident_that_is_off_again_hours_later_starts_its_row_anew():
+def test_an_incident_that_reopens_hours_later_starts_a_new_row_of_reminders():
     back, patient = later(EXPOSED, 60), CorrelateSettings(reopen_window_s=36_000)
     again = drift("pii_detected", start=START + 5 * HOUR, drift_id="again")
     incident = only(EXPOSED, back, *ticks(4, every=10 * MINUTE), again, *ticks(6, every=10 * MINUTE), settings=patient)
@@ -212,7 +200,7 @@ def test_an_incident_that_is_off_again_hours_later_starts_its_row_anew():
     assert missed == [FIRED + 5 * HOUR + 30 * MINUTE]
 
 
-def test_a_merged_incident_is_never_reminded(monkeypatch):
+def test_a_merged_incident_has_no_reminders(monkeypatch):
     monkeypatch.setattr(IncidentState, "status", "merged")
     assert reminders(only(EXPOSED, *ticks(24, every=10 * MINUTE))) == []
 
@@ -238,7 +226,7 @@ def test_reminders_do_not_depend_on_how_ticks_and_deployments_interleave(seed):
 
 
 @pytest.mark.parametrize("minutes", [1, 20, 45, 200])
-def test_a_restart_in_between_gives_the_same_reminders_once_each(minutes):
+def test_a_restart_does_not_change_or_repeat_reminders(minutes):
     messages = [EXPOSED, *ticks(5)]
     expected = incidents(CorrelateStep(CorrelateSettings()).step(kafka(messages)))
     first, second = CorrelateStep(CorrelateSettings()), CorrelateStep(CorrelateSettings())

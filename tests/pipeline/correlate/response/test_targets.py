@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.correlate.playbook.business_hours import BusinessHours
-from pipeline.correlate.playbook.response_times import ResponseTimes, response_times_for
+from pipeline.correlate.playbook.response_times import ResponseTimes
 from pipeline.correlate.response.targets import ResponseProgress, response_targets
 from pipeline.correlate.settings import CorrelateSettings
 from schemas.timestamp import parse_timestamp
@@ -16,13 +16,13 @@ FIRED = EXPOSED.detected_at
 P1_ID, P3_ID = only(EXPOSED).incident_id, only(REFUSED).incident_id
 
 
-def targets(severity, *, response=(), hours=None, **reached):
-    plan = response_times_for(severity, response)
-    return response_targets(ResponseProgress(severity, AT, AT, **reached), plan, hours or BusinessHours())
+def targets(severity, *, response=(), hours=None, **progress):
+    plan = ResponseTimes.from_configuration(severity, response)
+    return response_targets(ResponseProgress(severity, AT, AT, **progress), plan, hours or BusinessHours())
 
 
-def due(severity, **more):
-    return {target.name: target.due_at - AT for target in targets(severity, **more)}
+def due(severity, **fields):
+    return {target.name: target.due_at - AT for target in targets(severity, **fields)}
 
 
 def done(incident):
@@ -35,17 +35,17 @@ def test_every_incident_is_classified_within_15_minutes(severity):
 
 
 @pytest.mark.parametrize("severity", ["P1", "P2"])
-def test_a_commander_is_named_with_the_class(severity):
+def test_a_commander_is_due_with_the_classification(severity):
     assert due(severity)["commander"] == 15 * MINUTE
 
 
-def test_p1_is_contained_at_once_and_told_of_within_30_minutes_and_every_30_after_that():
+def test_p1_is_contained_at_once_and_communicated_within_30_minutes_and_every_30_after():
     assert due("P1")["contain"] == 0
     assert due("P1")["first_communication"] == 30 * MINUTE
     assert due("P1")["next_communication"] == 60 * MINUTE
 
 
-def test_p2_is_rolled_back_within_2_hours_and_told_of_within_one_and_every_30_minutes_after_that():
+def test_p2_is_rolled_back_within_2_hours_and_communicated_within_1_and_every_30_minutes_after():
     assert due("P2")["contain"] == 2 * HOUR
     assert due("P2")["first_communication"] == HOUR
     assert due("P2")["next_communication"] == 90 * MINUTE
@@ -62,15 +62,18 @@ def test_the_business_hours_are_those_of_the_configured_time_zone():
 
 
 @pytest.mark.parametrize("severity", ["P1", "P2"])
-def test_the_review_is_due_72_hours_after_the_resolution_and_not_before_there_is_one(severity):
+def test_the_review_is_due_72_hours_after_the_resolution_and_not_before(severity):
     assert "review" not in due(severity)
     assert due(severity, resolved_at=AT + HOUR)["review"] == 73 * HOUR
-    [review] = [each for each in targets(severity, resolved_at=AT) if each.name == "review"]
-    assert review.source == f"playbook: {severity}, review 48 to 72 hours after the resolution: due at 72 h"
+    [review] = [target for target in targets(severity, resolved_at=AT) if target.name == "review"]
+    assert review.source == f"playbook: {severity}, review 48 to 72 hours after the resolution (due after 72 h)"
 
 
 def test_the_next_communication_counts_from_the_last_one_and_ends_with_the_incident():
-    assert due("P1", told_at=AT + MINUTE, last_told_at=AT + 40 * MINUTE)["next_communication"] == 70 * MINUTE
+    assert (
+        due("P1", first_communicated_at=AT + MINUTE, last_communicated_at=AT + 40 * MINUTE)["next_communication"]
+        == 70 * MINUTE
+    )
     assert "next_communication" not in due("P1", resolved_at=AT + HOUR)
 
 
@@ -79,84 +82,84 @@ def test_the_most_urgent_comes_first():
     assert order == sorted(order)
 
 
-def test_the_configuration_can_say_otherwise_of_one_thing_and_the_source_says_so():
-    mine = [ResponseTimes(severity="P1", first_communication_s=900), ResponseTimes(severity="P3", fix_business_days=2)]
-    assert due("P1", response=mine) == due("P1") | {
+def test_the_configuration_can_override_one_target_and_the_source_names_it():
+    own = [ResponseTimes(severity="P1", first_communication_s=900), ResponseTimes(severity="P3", fix_business_days=2)]
+    assert due("P1", response=own) == due("P1") | {
         "first_communication": 15 * MINUTE,
         "next_communication": 45 * MINUTE,
     }
-    assert due("P3", response=mine)["fix"] == 2 * DAY
-    sources = {target.name: target.source for target in targets("P1", response=mine)}
+    assert due("P3", response=own)["fix"] == 2 * DAY
+    sources = {target.name: target.source for target in targets("P1", response=own)}
     assert sources["first_communication"] == "configuration: P1, first communication within 15 min"
     assert sources["contain"] == "playbook: P1, contain at once, by rollback or kill switch"
 
 
-def test_the_configuration_can_ask_more_of_a_p3():
-    mine = [ResponseTimes(severity="P3", first_communication_s=7_200)]
-    assert due("P3", response=mine)["first_communication"] == 2 * HOUR
+def test_the_configuration_can_add_a_target_to_a_p3():
+    own = [ResponseTimes(severity="P3", first_communication_s=7_200)]
+    assert due("P3", response=own)["first_communication"] == 2 * HOUR
 
 
 # what is done
 
 
-def test_what_nobody_has_done_is_not_done():
+def test_without_any_action_nothing_is_done():
     assert set(done(only(EXPOSED)).values()) == {None}
 
 
 @pytest.mark.parametrize("action", ["acknowledge", "classify", "assign", "mitigate", "note"])
-def test_it_is_classified_once_a_person_has_looked_at_it(action):
+def test_any_action_of_a_person_counts_as_classified(action):
     needed = {"classify": {"severity": "P1"}, "assign": {"assignee": "ben"}, "note": {"note": "seen"}}
-    said = command(action, P1_ID, **needed.get(action, {}))
-    assert done(only(EXPOSED, said))["classify"] == START + MINUTE
+    sent = command(action, P1_ID, **needed.get(action, {}))
+    assert done(only(EXPOSED, sent))["classify"] == START + MINUTE
 
 
-def test_the_first_word_counts_even_when_the_log_has_no_room_for_it_any_more():
-    said = [command("acknowledge", P1_ID, at=START + each * MINUTE) for each in range(1, 12)]
-    incident = only(EXPOSED, *said, settings=CorrelateSettings(log_entries_max=4))
+def test_the_first_action_counts_even_after_it_has_left_the_log():
+    commands = [command("acknowledge", P1_ID, at=START + minutes * MINUTE) for minutes in range(1, 12)]
+    incident = only(EXPOSED, *commands, settings=CorrelateSettings(log_entries_max=4))
     assert START + MINUTE not in {entry.at for entry in incident.log}
     assert done(incident)["classify"] == START + MINUTE
 
 
-def test_it_has_a_commander_once_it_is_assigned():
+def test_an_assigned_incident_has_a_commander():
     assert done(only(EXPOSED, command("assign", P1_ID, assignee="ben")))["commander"] == START + MINUTE
 
 
-def test_it_is_contained_once_its_signals_are_back():
+def test_an_incident_is_contained_when_its_signals_recover():
     back = later(EXPOSED, 120)
     assert done(only(EXPOSED, back))["contain"] == back.updated_at
     again = drift("pii_detected", start=START + 4 * MINUTE, drift_id="again")
     assert done(only(EXPOSED, back, again))["contain"] is None
 
 
-def test_it_is_contained_once_something_is_rolled_back():
+def test_an_incident_is_contained_when_its_cause_is_rolled_back():
     back = deployment("d-43", before_s=-120, from_version="v42", to_version="v41")
     assert done(only(deployment(), EXPOSED, back, tick(START + 3 * MINUTE)))["contain"] == back.timestamp
     other = deployment("d-44", before_s=-120, from_version="v42", to_version="v43")
     assert done(only(deployment(), EXPOSED, other, tick(START + 3 * MINUTE)))["contain"] is None
 
 
-def test_it_is_fixed_once_it_is_resolved():
+def test_an_incident_is_fixed_when_it_is_resolved():
     assert done(only(REFUSED))["fix"] is None
     assert done(only(REFUSED, command("resolve", P3_ID)))["fix"] == START + MINUTE
 
 
-# what counts from when
+# from when targets count
 
 
-def test_what_a_worse_severity_asks_for_counts_from_when_it_was_found():
+def test_targets_of_a_worse_severity_count_from_when_it_was_decided():
     worse = drift("pii_detected", start=START + SECOND, after_s=40 * 60)
     by_name = {target.name: target.due_at for target in only(REFUSED, worse).response_targets}
     assert by_name["classify"] == REFUSED.detected_at + 15 * MINUTE
     assert by_name["first_communication"] == worse.updated_at + 30 * MINUTE
 
 
-def test_what_a_persons_severity_asks_for_counts_from_their_word():
-    said = command("classify", P3_ID, severity="P2", at=START + 20 * MINUTE)
-    by_name = {target.name: target.due_at for target in only(REFUSED, said).response_targets}
+def test_targets_of_a_persons_severity_count_from_their_command():
+    classified = command("classify", P3_ID, severity="P2", at=START + 20 * MINUTE)
+    by_name = {target.name: target.due_at for target in only(REFUSED, classified).response_targets}
     assert by_name["first_communication"] == START + 80 * MINUTE
 
 
-def test_a_severity_that_a_person_confirms_counts_from_when_it_was_found():
-    said = command("classify", P1_ID, severity="P1", at=START + 20 * MINUTE)
-    by_name = {target.name: target.due_at for target in only(EXPOSED, said).response_targets}
+def test_targets_of_a_confirmed_severity_count_from_when_it_was_decided():
+    classified = command("classify", P1_ID, severity="P1", at=START + 20 * MINUTE)
+    by_name = {target.name: target.due_at for target in only(EXPOSED, classified).response_targets}
     assert by_name["first_communication"] == FIRED + 30 * MINUTE

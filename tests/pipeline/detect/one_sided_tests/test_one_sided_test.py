@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from pipeline.correlate.severity.table import default_table
+from pipeline.correlate.severity.table import SeverityTable
 from pipeline.detect.one_sided_tests.one_sided_test import NEVER_DEMOTED, YEAR_S, derive_tests, fleet_updates, threshold
 from pipeline.detect.settings import DetectSettings
 from tests.pipeline.detect.worlds import learned, normal_world
@@ -44,7 +44,10 @@ def test_a_fleet_and_its_segments_share_the_false_alarms_wished(baseline):
 
 def test_what_is_never_demoted_is_what_can_be_a_p1_or_p2():
     grave = {
-        mode for rule in default_table().rules if rule.severity in ("P1", "P2") for mode in rule.when.failure_modes
+        mode
+        for rule in SeverityTable.default().rules
+        if rule.severity in ("P1", "P2")
+        for mode in rule.when.failure_modes
     }
     assert grave
     assert grave | {"filter_over_blocking"} == NEVER_DEMOTED

@@ -1,4 +1,4 @@
-"""A deployment that declares a shift has its new normal learned, once."""
+"""A deployment that declares a shift requests to relearn its signals, once."""
 
 from schemas.relearn import Relearn
 from schemas.topics import BASELINES
@@ -10,7 +10,7 @@ def relearns(*contracts):
     return [(output.key, Relearn.from_json(output.value or b"")) for output in outputs if output.topic == BASELINES]
 
 
-def test_a_declared_shift_is_to_be_learned_from_the_deployment_on():
+def test_a_declared_shift_is_relearned_from_the_time_of_the_deployment():
     declared = deployment(expect_shift=["output_tokens", "length", "length"])
     [(key, relearn)] = relearns(declared)
     assert relearn.subject == "support-bot"
@@ -20,14 +20,13 @@ def test_a_declared_shift_is_to_be_learned_from_the_deployment_on():
     assert key == f"support-bot/{relearn.relearn_id}".encode()
 
 
-def test_written_twice_it_is_learned_once_and_another_is_another():
+def test_a_repeated_deployment_is_relearned_once_and_another_deployment_again():
     declared = deployment(expect_shift=["length"])
     assert len(relearns(declared, declared)) == 1
     both = relearns(declared, deployment("d-43", expect_shift=["length"]))
     assert len({relearn.relearn_id for _, relearn in both}) == 2
 
 
-def test_a_deployment_that_declares_nothing_or_touches_many_subjects_has_nothing_learned():
-    assert (
-        relearns(deployment(), deployment("all", subject=None, environment="production", expect_shift=["length"])) == []
-    )
+def test_a_deployment_without_a_shift_or_without_a_subject_relearns_nothing():
+    shared = deployment("all", subject=None, environment="production", expect_shift=["length"])
+    assert relearns(deployment(), shared) == []
