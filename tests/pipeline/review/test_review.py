@@ -187,7 +187,7 @@ def test_the_five_questions_are_answered_from_data():
     assert "prompt v41 -> v42 (`d-42`, 2026-11-24 03:11:40Z) names both versions." in text
     assert "[the author of `d-42`, carla]" in text
     assert "not monitored: `retrieval_score`, `retrieved_documents`." in text
-    assert "driftwire proposed to switch off the feature flag of support-bot (name it in correlate" in text
+    assert "driftwire proposed to switch off the feature flag of support-bot (set its name in correlate" in text
     assert "so it was not used as far as the messages show" in text
 
 
