@@ -36,9 +36,9 @@ class WorkloadShifts:
         drift = self._kept.get(drift_id)
         if drift is None:
             return None
-        return {"arrival": self._kept.arrival(drift_id), "drift": drift.model_dump(exclude_none=True)}
+        return {"arrival": self._kept.arrival_number(drift_id), "drift": drift.model_dump(exclude_none=True)}
 
     def load(self, state: dict[str, Any]) -> None:
         """Take up one that :meth:`dump` gave out."""
         drift = Drift.model_validate(state["drift"])
-        self._kept.take_up(int(state["arrival"]), drift.drift_id, drift)
+        self._kept.restore(int(state["arrival"]), drift.drift_id, drift)

@@ -59,12 +59,15 @@ class DeploymentHistory:
         deployment = self._kept.get(deployment_id)
         if deployment is None:
             return None
-        return {"arrival": self._kept.arrival(deployment_id), "deployment": deployment.model_dump(exclude_none=True)}
+        return {
+            "arrival": self._kept.arrival_number(deployment_id),
+            "deployment": deployment.model_dump(exclude_none=True),
+        }
 
     def load(self, state: dict[str, Any]) -> None:
         """Take up one that :meth:`dump` gave out."""
         deployment = Deployment.model_validate(state["deployment"])
-        self._kept.take_up(int(state["arrival"]), deployment.deployment_id, deployment)
+        self._kept.restore(int(state["arrival"]), deployment.deployment_id, deployment)
         insort(self._times, (deployment.timestamp, deployment.deployment_id))
 
 

@@ -50,8 +50,8 @@ def add_due_reminders(facts: IncidentState, now: int, settings: CorrelateSetting
 
     It also notes when the first communication was, and until when there is nothing to remind of.
     """
-    if facts.first_told_at is None:
-        facts.first_told_at = facts.communicated.get(LEADERSHIP)
+    if facts.first_communicated_at is None:
+        facts.first_communicated_at = facts.communicated.get(LEADERSHIP)
     given = {(each.name, each.due_at) for each in facts.reminders}
     coming = sorted(
         (each for each in _coming(facts, settings) if (each.name, each.due_at) not in given),
@@ -59,7 +59,7 @@ def add_due_reminders(facts: IncidentState, now: int, settings: CorrelateSetting
     )
     due = [each for each in coming if each.at <= now][: REMINDERS_KEPT_MAX - len(facts.reminders)]
     facts.reminders = [*facts.reminders, *due]
-    facts.quiet_until = next((each.at for each in coming if each.at > now), NEVER)
+    facts.next_reminder_at = next((each.at for each in coming if each.at > now), NEVER)
     return bool(due)
 
 
@@ -86,7 +86,7 @@ def _coming(facts: IncidentState, settings: CorrelateSettings) -> Iterator[Remin
 
 def _next(facts: IncidentState, target: ResponseTarget, interval: int, reminders_max: int) -> Iterator[Reminder]:
     """One for each communication missed, until so many in a row were and nobody did anything."""
-    awake = max(facts.acted_at, facts.last_at.get("reopened", 0))
+    awake = max(facts.last_action_at, facts.last_logged_at.get("reopened", 0))
     first = target.due_at + max(0, (awake - target.due_at) // interval + 1) * interval
     for number in range(1, reminders_max + 1):
         at = first + (number - 1) * interval

@@ -65,16 +65,16 @@ def response_progress(facts: IncidentState, deployed_at: int | None = None) -> R
     Contained is what is contained now: a mitigation that was
     undone, or signals that were back for a while, do not count.
     """
-    looked_at = (facts.first_at.get(action) for action in LOOKED_AT)
+    looked_at = (facts.first_logged_at.get(action) for action in LOOKED_AT)
     return ResponseProgress(
         severity=facts.severity,
         detected_at=facts.detected_at,
         since=_since(facts),
         resolved_at=facts.resolved_at,
         classified_at=_earliest(*looked_at),
-        commander_at=facts.commander_at,
+        commander_at=facts.commander_named_at,
         contained_at=_earliest(deployed_at, facts.contained_since, facts.resolved_at),
-        told_at=facts.first_told_at,
+        told_at=facts.first_communicated_at,
         last_told_at=facts.communicated.get(LEADERSHIP),
     )
 

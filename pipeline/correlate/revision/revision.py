@@ -6,7 +6,7 @@ Nothing here remembers: the same facts, deployments and clock give the same inci
 
 from pipeline.correlate.causes import Diagnosis, DiagnosisContext, diagnose
 from pipeline.correlate.deployments import ServedTraffic
-from pipeline.correlate.incidents import IncidentState, newest_lines, shorten
+from pipeline.correlate.incidents import IncidentState, running_log
 from pipeline.correlate.playbook import FailureMode, response_times_for
 from pipeline.correlate.response import (
     ContainmentContext,
@@ -58,7 +58,7 @@ def _content(facts: IncidentState, known: DiagnosisContext, settings: CorrelateS
         None if each is None else each.timestamp for each in (found.rollback, found.switched_off)
     )
     contained_at = min((each for each in (rolled_back_at, switched_off_at) if each is not None), default=None)
-    log = newest_lines([*facts.log, *deployed, *_reminders(facts, contained_at)], settings.log_entries_max)
+    log = running_log.newest_lines([*facts.log, *deployed, *_reminders(facts, contained_at)], settings.log_entries_max)
     reached, plan = response_progress(facts, contained_at), response_times_for(severity, settings.response)
     incident = Incident(
         incident_id=facts.incident_id,
@@ -95,8 +95,8 @@ def _content(facts: IncidentState, known: DiagnosisContext, settings: CorrelateS
         communicated=facts.communicated,
         change_freeze=frozen.state,
         freeze_broken_by=[each.deployment_id for each in frozen.broken_by],
-        merged_into=facts.membership.into,
-        parent=facts.membership.into if facts.membership.by is None else None,
+        merged_into=facts.membership.merged_into,
+        parent=facts.membership.merged_into if facts.membership.merged_by is None else None,
         children=facts.children,
         subject_count=len(facts.subjects),
         change="",
@@ -122,7 +122,7 @@ def _emptied(facts: IncidentState, before: Incident) -> Incident:
         update={
             "status": facts.status,
             "resolved_at": facts.resolved_at,
-            "merged_into": facts.membership.into,
+            "merged_into": facts.membership.merged_into,
             "children": [],
             "subject_count": 0,
         }
@@ -166,7 +166,7 @@ def _reason(facts: IncidentState) -> str:
 def _reminders(facts: IncidentState, contained_at: int | None) -> list[LogEntry]:
     """The reminders given, but for one of containment if a rollback or the kill switch was in time: that may be told late."""
     return [
-        LogEntry(at=each.at, event="reminder", text=shorten(each.text))
+        LogEntry(at=each.at, event="reminder", text=running_log.shorten(each.text))
         for each in facts.reminders
         if each.name != "contain" or contained_at is None or contained_at > each.at
     ]

@@ -71,7 +71,7 @@ def test_incidents_of_one_subject_are_merged_and_what_makes_no_sense_is_refused_
     twin = f"inc-twin-{uuid4().hex}"
     asyncio.run(write(broker.bootstrap, ALERTS, twin.encode(), incident(incident_id=twin).to_json()))
     for arguments, why in (
-        (("reopen", known), "only what is mitigated or resolved can be reopened"),
+        (("reopen", known), "only a mitigated or resolved incident can be reopened"),
         (("unmerge", known), "is not merged into any"),
         (("merge", known, known), "cannot be merged into itself"),
     ):

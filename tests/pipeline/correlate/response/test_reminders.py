@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from pipeline.correlate.incidents.facts import IncidentState
+from pipeline.correlate.incidents.incident_state import IncidentState
 from pipeline.correlate.response.reminders import AT_ONCE_MS
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.step import CorrelateStep
@@ -44,7 +44,7 @@ def heads(incident):
 
 def told_leadership(step, at):
     """What `note --communicated internal` does to an incident's facts."""
-    [facts] = step._incidents
+    [facts] = step._table.incidents
     facts.note(at, "note", "told leadership", entries_max=100)
     facts.communicated["internal"] = at
 
