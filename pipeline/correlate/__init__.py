@@ -1,1 +1,1 @@
-"""Correlate: joins what moved with what was deployed, into incidents that a person can act on."""
+"""Correlate: combines drifts and deployments into incidents that a person can act on."""

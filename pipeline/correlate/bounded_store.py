@@ -1,4 +1,4 @@
-"""A bounded store: the things that arrived last, by id. What correlate remembers of deployments and workload drifts."""
+"""Bounded store: the items that arrived last, by id. Holds deployments and workload drifts."""
 
 from collections.abc import Iterator
 from typing import Generic, TypeVar
@@ -7,9 +7,9 @@ Item = TypeVar("Item")
 
 
 class BoundedStore(Generic[Item]):
-    """At most ``limit`` items; the oldest to *arrive* makes room.
+    """Store of at most ``limit`` items by id. Beyond it, the item that *arrived* first is dropped.
 
-    Not the one of the oldest event time: otherwise a few dated far ahead would occupy their places for ever.
+    Items are not dropped by event time: a few dated far in the future would otherwise stay forever.
     """
 
     def __init__(self, limit: int) -> None:
@@ -24,24 +24,24 @@ class BoundedStore(Generic[Item]):
         return (item for _, item in self._items.values())
 
     def get(self, key: str) -> Item | None:
-        """The item of an id, if it is kept."""
+        """Return an item, or None if it is not stored."""
         found = self._items.get(key)
         return None if found is None else found[1]
 
-    def arrival(self, key: str) -> int:
-        """The number of arrival of an item; ``KeyError`` if it is not kept."""
+    def arrival_number(self, key: str) -> int:
+        """Return the number of an item in the order of arrival. Raises ``KeyError`` if it is not stored."""
         return self._items[key][0]
 
     def add(self, key: str, item: Item) -> list[tuple[str, Item]]:
-        """Keep an item in the place of any other of its id; what had to make room is returned."""
-        self.take_up(self._arrivals, key, item)
-        gone = []
+        """Store an item, replacing the one of the same id. Returns the items that were dropped."""
+        self.restore(self._arrivals, key, item)
+        dropped = []
         while len(self._items) > self._limit:
-            oldest = min(self._items, key=lambda each: self._items[each][0])
-            gone.append((oldest, self._items.pop(oldest)[1]))
-        return gone
+            oldest = min(self._items, key=lambda stored: self._items[stored][0])
+            dropped.append((oldest, self._items.pop(oldest)[1]))
+        return dropped
 
-    def take_up(self, arrival: int, key: str, item: Item) -> None:
-        """Keep an item under a number of arrival that a checkpoint gives back."""
-        self._items[key] = (arrival, item)
-        self._arrivals = max(self._arrivals, arrival + 1)
+    def restore(self, arrival_number: int, key: str, item: Item) -> None:
+        """Store an item from a checkpoint under its arrival number."""
+        self._items[key] = (arrival_number, item)
+        self._arrivals = max(self._arrivals, arrival_number + 1)

@@ -110,7 +110,9 @@ def _part(kind: str, name: str, state: dict[str, Any] | None) -> tuple[bytes, by
 
 
 def _copy(facts: IncidentState) -> dict[str, TrackedDrift]:
-    return {drift_id: TrackedDrift(each.place, each.published, each.newest) for drift_id, each in facts.tracked.items()}
+    return {
+        drift_id: TrackedDrift(each.join_order, each.published, each.newest) for drift_id, each in facts.tracked.items()
+    }
 
 
 def _left_out(kind: str, name: str, problem: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Reading: a Kafka message as the message of the contract that it is, or the reason why it is none."""
+"""Decoding: the value of a Kafka message as a message of its contract, or the reason why it cannot be used."""
 
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,10 +16,10 @@ from schemas.tick import Tick
 from schemas.topics import COMMANDS, DEPLOYMENTS, DRIFTS
 
 MESSAGE_BYTES_MAX = 65_536
-"""Bytes of a drift, tick, deployment or command; a real one has a few hundred."""
+"""Maximum bytes of a drift, tick, deployment or command; a real one has a few hundred."""
 
 INTEGER_MAX = 2**63 - 1
-"""The largest integer that a checkpoint can hold; no real number of a message comes near it."""
+"""Largest integer that a checkpoint can store; no real number in a message comes near it."""
 
 Contract = TypeVar("Contract", bound=Message)
 
@@ -33,36 +33,36 @@ class Unreadable:
 
 
 def decode_message(topic: str, value: bytes | None) -> Drift | Tick | Deployment | Command | Unreadable:
-    """The message in some bytes of a topic.
+    """Decode the value of a message.
 
     Raises
     ------
     ValueError
-        Wrong use: if correlate does not read that topic.
+        Wrong use: correlate does not read that topic.
     """
     if topic not in (DRIFTS, DEPLOYMENTS, COMMANDS):
-        raise ValueError(f"correlate does not read the topic {topic}: it reads {DRIFTS}, {DEPLOYMENTS} and {COMMANDS}")
+        raise ValueError(f"correlate does not read the topic {topic}; it reads {DRIFTS}, {DEPLOYMENTS} and {COMMANDS}")
     if value is None:
-        return Unreadable("tombstone", f"a tombstone on {topic}: there is no message to read")
+        return Unreadable("tombstone", f"a message on {topic} without a value (a tombstone)")
     if len(value) > MESSAGE_BYTES_MAX:
         return Unreadable("too_large", f"{len(value):,} bytes; a message on {topic} has {MESSAGE_BYTES_MAX:,} at most")
-    content = _object(topic, value)
+    content = _decode_object(topic, value)
     if isinstance(content, Unreadable):
         return content
     if topic == DEPLOYMENTS:
-        return _fit(Deployment, value)
+        return _validate(Deployment, value)
     if topic == COMMANDS:
-        return _fit(Command, value)
+        return _validate(Command, value)
     match content.get("type", "drift"):
         case "drift":
-            return _fit(Drift, value)
+            return _validate(Drift, value)
         case "tick":
-            return _fit(Tick, value)
+            return _validate(Tick, value)
         case _:
-            return Unreadable("contract", f'a message on {topic} has "type" drift or tick')
+            return Unreadable("contract", f'the "type" of a message on {topic} must be drift or tick')
 
 
-def _object(topic: str, value: bytes) -> dict[str, Any] | Unreadable:
+def _decode_object(topic: str, value: bytes) -> dict[str, Any] | Unreadable:
     if not value.strip():
         return Unreadable("empty", f"an empty message on {topic}")
     try:
@@ -73,11 +73,12 @@ def _object(topic: str, value: bytes) -> dict[str, Any] | Unreadable:
     except orjson.JSONDecodeError as problem:
         return Unreadable("not_json", f"not JSON: {problem}")
     if not isinstance(content, dict):
-        return Unreadable("not_an_object", f"a message on {topic} is a JSON object, this is a {type(content).__name__}")
+        found = type(content).__name__
+        return Unreadable("not_an_object", f"a message on {topic} must be a JSON object, but this is a {found}")
     return content
 
 
-def _fit(contract: type[Contract], value: bytes) -> Contract | Unreadable:
+def _validate(contract: type[Contract], value: bytes) -> Contract | Unreadable:
     name = contract.__name__.lower()
     try:
         content = contract.from_json(value)
@@ -85,5 +86,5 @@ def _fit(contract: type[Contract], value: bytes) -> Contract | Unreadable:
         return Unreadable("contract", f"not a {name}: {one_line(problem)}")
     too_large = [field for field, each in content if isinstance(each, int) and abs(each) > INTEGER_MAX]
     if too_large:
-        return Unreadable("contract", f"not a {name}: {too_large[0]} is too large an integer")
+        return Unreadable("contract", f"not a valid {name}: the integer {too_large[0]} is too large")
     return content

@@ -175,7 +175,6 @@ class CorrelateSettings(BaseModel):
         description="Maximum workload drifts stored as possible suspects. Beyond it, those that arrived first are "
         "dropped.",
     )
-
     business_hours: BusinessHours = Field(
         default_factory=BusinessHours,
         description="Working days and hours. The time to fix a P3 or P4 is counted in them.",
@@ -183,7 +182,7 @@ class CorrelateSettings(BaseModel):
 
     @field_validator("regimes")
     @classmethod
-    def _are_known(cls, regimes: tuple[str, ...]) -> tuple[str, ...]:
+    def _check_regimes(cls, regimes: tuple[str, ...]) -> tuple[str, ...]:
         for name in regimes:
             if name not in known_regimes():
                 raise ValueError(f'unknown regime "{name}"; {did_you_mean(name, known_regimes())}')
@@ -191,16 +190,16 @@ class CorrelateSettings(BaseModel):
 
     @field_validator("response")
     @classmethod
-    def _have_one_table_per_severity(cls, response: tuple[ResponseTimes, ...]) -> tuple[ResponseTimes, ...]:
-        for severity, count in Counter(each.severity for each in response).items():
+    def _check_response(cls, response: tuple[ResponseTimes, ...]) -> tuple[ResponseTimes, ...]:
+        for severity, count in Counter(times.severity for times in response).items():
             if count > 1:
                 raise ValueError(f"severity {severity} appears {count} times; put all its times in one table")
         return response
 
     @field_validator("sla")
     @classmethod
-    def _have_one_table_per_signal(cls, sla: tuple[SLA, ...]) -> tuple[SLA, ...]:
-        counts = Counter((promise.subject, promise.signal) for promise in sla)
+    def _check_sla(cls, sla: tuple[SLA, ...]) -> tuple[SLA, ...]:
+        counts = Counter((limits.subject, limits.signal) for limits in sla)
         for (subject, signal), count in counts.items():
             if count > 1:
                 raise ValueError(f"{signal} of {subject} appears {count} times; put maximum and minimum in one table")

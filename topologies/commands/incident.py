@@ -10,7 +10,7 @@ from uuid import uuid4
 import click
 from pydantic import ValidationError
 
-from pipeline.correlate.incidents import IncidentStanding, missing_field, refusal_reason
+from pipeline.correlate.incidents import IncidentStanding, refusal_reason
 from schemas.command import Command
 from schemas.incident import Audience, Incident, Role, Severity
 from schemas.timestamp import format_timestamp
@@ -191,8 +191,8 @@ def _send(
         newest = await read_newest_revisions(bootstrap)
         target = None if into is None else _find_incident(newest, into).incident_id
         request = make_command(incident_id=_find_incident(newest, incident_id).incident_id, into=target)
-        known = {name: IncidentStanding.of_incident(incident) for name, incident in newest.items()}
-        problem = missing_field(request) or refusal_reason(request, known)
+        known = {name: IncidentStanding.from_revision(incident) for name, incident in newest.items()}
+        problem = refusal_reason(request, known)
         if problem is not None:
             raise click.UsageError(problem)
         await write_message(bootstrap, COMMANDS, (request.incident_id or "").encode(), request.to_json())

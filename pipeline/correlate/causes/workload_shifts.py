@@ -37,9 +37,9 @@ class WorkloadShifts:
         drift = self._drifts.get(drift_id)
         if drift is None:
             return None
-        return {"arrival": self._drifts.arrival(drift_id), "drift": drift.model_dump(exclude_none=True)}
+        return {"arrival": self._drifts.arrival_number(drift_id), "drift": drift.model_dump(exclude_none=True)}
 
     def load(self, state: dict[str, Any]) -> None:
         """Restore one drift from the state that :meth:`dump` returned."""
         drift = Drift.model_validate(state["drift"])
-        self._drifts.take_up(int(state["arrival"]), drift.drift_id, drift)
+        self._drifts.restore(int(state["arrival"]), drift.drift_id, drift)

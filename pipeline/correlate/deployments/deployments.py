@@ -102,13 +102,13 @@ class DeploymentHistory:
         deployment = self._deployments.get(deployment_id)
         if deployment is None:
             return None
-        arrival = self._deployments.arrival(deployment_id)
+        arrival = self._deployments.arrival_number(deployment_id)
         return {"arrival": arrival, "deployment": deployment.model_dump(exclude_none=True)}
 
     def load(self, state: dict[str, Any]) -> None:
         """Restore one deployment from the state that :meth:`dump` returned."""
         deployment = Deployment.model_validate(state["deployment"])
-        self._deployments.take_up(int(state["arrival"]), deployment.deployment_id, deployment)
+        self._deployments.restore(int(state["arrival"]), deployment.deployment_id, deployment)
         insort(self._times, (deployment.timestamp, deployment.deployment_id))
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from pipeline.correlate.incidents.facts import Classification, IncidentState, Reminder
+from pipeline.correlate.incidents.incident_state import Classification, IncidentState, Reminder
 from pipeline.correlate.incidents.membership import Membership
 from pipeline.correlate.incidents.tracked import TrackedDrift
 from pipeline.correlate.severity import SeverityDecision
@@ -36,11 +36,11 @@ def dump(facts: IncidentState) -> dict[str, Any]:
         "calm": [list(span) for span in facts.contained_periods],
         "resolved_at": facts.resolved_at,
         "closed_by": facts.closed_by,
-        "commands": list(facts.commands),
-        "commander_at": facts.commander_at,
-        "first_told_at": facts.first_told_at,
-        "first_at": dict(facts.first_at),
-        "last_at": dict(facts.last_at),
+        "commands": list(facts.command_ids),
+        "commander_at": facts.commander_named_at,
+        "first_told_at": facts.first_communicated_at,
+        "first_at": dict(facts.first_logged_at),
+        "last_at": dict(facts.last_logged_at),
         "reminders": [[each.name, each.due_at, each.at, each.text] for each in facts.reminders],
         "membership": facts.membership.dump(),
     }
@@ -54,7 +54,7 @@ def load(state: dict[str, Any], drifts: Iterable[dict[str, Any]], told: dict[str
     KeyError, TypeError, ValueError
         If it does not fit.
     """
-    tracked = sorted((TrackedDrift.load(each) for each in drifts), key=lambda each: each.place)
+    tracked = sorted((TrackedDrift.load(each) for each in drifts), key=lambda each: each.join_order)
     membership = Membership.load(state["membership"])
     if not tracked and membership.scope is None:
         raise ValueError("none of its drifts is in the checkpoint")
@@ -83,11 +83,11 @@ def load(state: dict[str, Any], drifts: Iterable[dict[str, Any]], told: dict[str
         contained_periods=[(first, last) for first, last in state["calm"]],
         resolved_at=state["resolved_at"],
         closed_by=state["closed_by"],
-        commands=list(state["commands"]),
-        commander_at=state["commander_at"],
-        first_told_at=state["first_told_at"],
-        first_at=dict(state["first_at"]),
-        last_at=dict(state["last_at"]),
+        command_ids=list(state["commands"]),
+        commander_named_at=state["commander_at"],
+        first_communicated_at=state["first_told_at"],
+        first_logged_at=dict(state["first_at"]),
+        last_logged_at=dict(state["last_at"]),
         reminders=[Reminder(*each) for each in state["reminders"]],
         membership=membership,
         last_published=Incident.model_validate(told),

@@ -1,7 +1,7 @@
-"""Membership: where an incident stands among others. Merged into one, the parent of many, or on its own.
+"""Membership: whether an incident stands alone, is merged into another one, or is the parent of many subjects.
 
-The drifts of a merged incident stay where they are: what the other one says is computed from both, so that to take a
-merge back is to forget that it was made.
+A merged incident keeps its own drifts. What the other incident shows is computed from both, so undoing a merge only
+means forgetting it.
 """
 
 from dataclasses import dataclass
@@ -18,38 +18,52 @@ class SharedScope:
     name: str
 
     def __str__(self) -> str:
-        """As a person says it: ``provider openai``."""
+        """The scope as text, such as ``provider openai``."""
         return f"{self.kind} {self.name}"
 
 
 @dataclass(slots=True)
 class Membership:
-    """Where one incident stands.
+    """Relation of one incident to others.
 
-    ``into`` is the incident that it is merged into, ``by`` the person who said so; without a person it is a child of a
-    parent. ``apart`` is a child that a person took out: it stays out. A parent has a ``scope``, ``formed_at`` (Unix ms:
-    when enough subjects were detected), and no drifts of its own.
+    Attributes
+    ----------
+    merged_into
+        Id of the incident that it is merged into.
+    merged_by
+        Person who merged it; None for a child that correlate merged into its parent.
+    is_excluded
+        Whether a person removed it from its parent. It is not merged into a parent again.
+    scope
+        What its subjects share, if it is a parent. A parent has no drifts of its own.
+    formed_at
+        When enough subjects of a parent had been detected, Unix ms.
     """
 
-    into: str | None = None
-    by: str | None = None
-    kept_apart: bool = False
+    merged_into: str | None = None
+    merged_by: str | None = None
+    is_excluded: bool = False
     scope: SharedScope | None = None
     formed_at: int = 0
 
     def dump(self) -> dict[str, Any]:
-        """The state, for JSON."""
-        scope = None if self.scope is None else [self.scope.kind, self.scope.name]
-        return {"into": self.into, "by": self.by, "apart": self.kept_apart, "scope": scope, "formed_at": self.formed_at}
+        """Return the state, for JSON."""
+        return {
+            "merged_into": self.merged_into,
+            "merged_by": self.merged_by,
+            "is_excluded": self.is_excluded,
+            "scope": None if self.scope is None else [self.scope.kind, self.scope.name],
+            "formed_at": self.formed_at,
+        }
 
     @classmethod
     def load(cls, state: dict[str, Any]) -> "Membership":
-        """Take up a state that :meth:`dump` gave out."""
+        """Restore a state that :meth:`dump` returned."""
         scope = state["scope"]
         return cls(
-            state["into"],
-            state["by"],
-            bool(state["apart"]),
-            None if scope is None else SharedScope(*scope),
-            int(state["formed_at"]),
+            merged_into=state["merged_into"],
+            merged_by=state["merged_by"],
+            is_excluded=bool(state["is_excluded"]),
+            scope=None if scope is None else SharedScope(*scope),
+            formed_at=int(state["formed_at"]),
         )

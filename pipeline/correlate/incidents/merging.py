@@ -1,87 +1,125 @@
-"""Merged: which incidents are told as one, and what they are together."""
+"""Merges: which incidents are merged into which, and the state of an incident together with its members.
 
-from collections.abc import Iterator, Mapping
+The merged state is computed on each use and never stored: a merged incident keeps its own state. All of a parent but
+people's commands comes from its children.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from pipeline.correlate.incidents.facts import IncidentState
-from pipeline.correlate.incidents.merged_view import merge_states, merged_line, parent_log
+from pipeline.correlate.incidents.incident_state import Classification, IncidentState
+from pipeline.correlate.playbook import failure_modes
+from pipeline.correlate.severity import SEVERITIES, is_worse
+from schemas.incident import CHILDREN_MAX
 
 
 class MergeIndex:
-    """Which of the incidents kept are merged into which. None is merged into itself, however many steps between.
+    """Index of merges among the stored incidents. It has no cycles.
 
     Parameters
     ----------
-    kept
-        All of them by id, also those that come and go later.
+    incidents
+        The stored incidents by id. The index reads this mapping on each use, so it may change.
     """
 
-    def __init__(self, kept: Mapping[str, IncidentState]) -> None:
-        self._kept = kept
-        self._members: dict[str, set[str]] = {}
-        self._into: dict[str, str] = {}
+    def __init__(self, incidents: Mapping[str, IncidentState]) -> None:
+        self._incidents = incidents
+        self._member_ids: dict[str, set[str]] = {}
+        self._target_ids: dict[str, str] = {}
 
-    def merge_into(self, facts: IncidentState, into: str | None) -> None:
-        """Merge an incident into another, or take it out of the one that it is in."""
-        before = self._into.pop(facts.incident_id, None)
-        if before is not None:
-            self._members[before].discard(facts.incident_id)
-            if not self._members[before]:
-                del self._members[before]
-        facts.membership.into = into
-        if into is not None:
-            self._into[facts.incident_id] = into
-            self._members.setdefault(into, set()).add(facts.incident_id)
+    def merge(self, incident: IncidentState, target_id: str | None) -> None:
+        """Merge an incident into another, or remove it from the one that it is in (None)."""
+        previous_id = self._target_ids.pop(incident.incident_id, None)
+        if previous_id is not None:
+            self._member_ids[previous_id].discard(incident.incident_id)
+            if not self._member_ids[previous_id]:
+                del self._member_ids[previous_id]
+        incident.membership.merged_into = target_id
+        if target_id is not None:
+            self._target_ids[incident.incident_id] = target_id
+            self._member_ids.setdefault(target_id, set()).add(incident.incident_id)
 
-    def members(self, facts: IncidentState) -> list[IncidentState]:
-        """What is merged into an incident, in order of id."""
-        return [self._kept[each] for each in sorted(self._members.get(facts.incident_id, ())) if each in self._kept]
+    def members(self, incident: IncidentState) -> list[IncidentState]:
+        """Return the incidents that are merged into an incident, in order of id."""
+        member_ids = sorted(self._member_ids.get(incident.incident_id, ()))
+        return [self._incidents[member_id] for member_id in member_ids if member_id in self._incidents]
 
-    def targets(self, facts: IncidentState) -> Iterator[IncidentState]:
-        """What an incident is merged into, and what that is merged into in turn."""
-        target = self._kept.get(facts.membership.into or "")
+    def targets(self, incident: IncidentState) -> Iterator[IncidentState]:
+        """Yield the incident that an incident is merged into, the one that this is merged into, and so on."""
+        target = self._incidents.get(incident.membership.merged_into or "")
         while target is not None:
             yield target
-            target = self._kept.get(target.membership.into or "")
+            target = self._incidents.get(target.membership.merged_into or "")
 
-    def merged_view(self, facts: IncidentState) -> IncidentState:
-        """An incident's facts with those of all that is merged into it."""
-        return merge_states(facts, [self.merged_view(each) for each in self.members(facts)])
+    def merged_view(self, incident: IncidentState) -> IncidentState:
+        """Return an incident's state combined with that of its members and of theirs."""
+        return merge_states(incident, [self.merged_view(member) for member in self.members(incident)])
 
-    def timing(self, facts: IncidentState) -> tuple[int, set[int]]:
-        """The clock and the partitions of the whole of an incident: by these it knows what time it is."""
-        clock, partitions = facts.clock, facts.partitions
-        for each in self.members(facts):
-            its_clock, its_partitions = self.timing(each)
-            clock, partitions = max(clock, its_clock), partitions | its_partitions
+    def clock_inputs(self, incident: IncidentState) -> tuple[int, set[int]]:
+        """Return the newest report and the partitions of an incident and its members: the inputs of its clock."""
+        clock, partitions = incident.clock, incident.partitions
+        for member in self.members(incident):
+            member_clock, member_partitions = self.clock_inputs(member)
+            clock, partitions = max(clock, member_clock), partitions | member_partitions
         return clock, partitions
 
-    def publishable(self, facts: IncidentState) -> IncidentState:
-        """The whole of an incident with its log: a parent's own, and in a child's the line that says where it went."""
-        members = [self.merged_view(each) for each in self.members(facts)]
-        whole, membership = merge_states(facts, members), facts.membership
-        if membership.scope is not None and whole.tracked:
-            return replace(whole, log=[*parent_log(whole, members), *facts.log])
-        parent = self._kept.get(membership.into or "")
-        if parent is None or membership.by is not None or membership.scope is not None:
-            return whole
-        # What was still open of it then is open of the parent, and only what a person has seen is left to tell.
-        reminders = [each for each in whole.reminders if each.at <= whole.acted_at]
-        return replace(whole, log=[*whole.log, merged_line(whole, parent)], reminders=reminders)
+    def eviction_rank(self, incident: IncidentState) -> tuple[int, int, str]:
+        """Return the rank of an incident when too many are stored: the smallest is removed first. Ends with its id.
 
-    def remaining_members(self, facts: IncidentState) -> tuple[int, int, str]:
-        """How long an incident stays when there are too many, the smallest goes first; with the id of the one to drop.
-
-        The oldest resolved goes, and then what has not moved for longest, parents last. What is merged is over when that
-        is which it is merged into, and goes with it. A parent that has no subjects any more goes like one resolved, by its own end.
+        The oldest resolved incident is removed first, then the one that has not changed for longest; parents last. A
+        merged incident counts as resolved when the one that it is merged into does. A parent that lost all its
+        subjects ranks like a resolved incident, by its own end.
         """
-        if self._is_empty(facts):
-            return (0, facts.resolved_at or 0, facts.incident_id)
-        [*_, last] = [facts, *self.targets(facts)]
+        if self._is_empty(incident):
+            return (0, incident.resolved_at or 0, incident.incident_id)
+        [*_, last] = [incident, *self.targets(incident)]
         if last.resolved_at is not None:
             return (0, last.resolved_at, last.incident_id)
-        return (1 if facts.membership.scope is None else 2, self.merged_view(facts).last_change_at, facts.incident_id)
+        is_parent = incident.membership.scope is not None
+        return (2 if is_parent else 1, self.merged_view(incident).last_change_at, incident.incident_id)
 
-    def _is_empty(self, facts: IncidentState) -> bool:
-        members = self._members.get(facts.incident_id, ())
-        return not facts.tracked and all(self._is_empty(self._kept[each]) for each in members if each in self._kept)
+    def _is_empty(self, incident: IncidentState) -> bool:
+        return not incident.tracked and all(self._is_empty(member) for member in self.members(incident))
+
+
+def merge_states(incident: IncidentState, members: Sequence[IncidentState]) -> IncidentState:
+    """Return an incident's state combined with that of its members; the same object if no member has a drift.
+
+    Severity and failure mode are those of the worst. A person's severity for a member counts if it is worse than the
+    rules'. The log of a parent is its own: see :mod:`pipeline.correlate.phases.published_view`.
+    """
+    others = sorted((one for one in members if one.tracked), key=lambda one: (one.started_at, one.incident_id))
+    if not others:
+        return incident
+    everyone = [*([incident] if incident.tracked else []), *others]
+    lead = min(everyone, key=_lead_rank)
+    merged = replace(
+        incident,
+        decision=lead.decision,
+        decided_at=lead.decided_at,
+        clock=max(one.clock for one in everyone),
+        partitions=set().union(*(one.partitions for one in everyone)),
+        tracked={drift_id: tracked for one in everyone for drift_id, tracked in one.tracked.items()},
+        classification=incident.classification or _worst_classification(others, lead),
+    )
+    if incident.membership.scope is None:
+        merged.log = [entry for one in everyone for entry in one.log]
+    else:
+        merged.children = [one.incident_id for one in others][:CHILDREN_MAX]
+    return merged
+
+
+def _worst_classification(members: Sequence[IncidentState], lead: IncidentState) -> Classification | None:
+    given = [one.classification for one in members if one.classification is not None]
+    worst = min(given, key=lambda one: (one.severity, one.at, one.author), default=None)
+    return worst if worst is not None and is_worse(worst.severity, lead.decision.severity) else None
+
+
+def _lead_rank(incident: IncidentState) -> tuple[int, int, int, str]:
+    decision = incident.decision
+    return (
+        SEVERITIES.index(decision.severity),
+        failure_modes.naming_rank(failure_modes.failure_mode_of(decision.drift)),
+        incident.decided_at,
+        incident.incident_id,
+    )

@@ -1,4 +1,4 @@
-"""A drift of an incident: as readers know it, and as detect last reported it."""
+"""A drift of an incident: as last published, and as last reported by detect."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,25 +8,34 @@ from schemas.drift import Drift
 
 @dataclass(slots=True)
 class TrackedDrift:
-    """One drift: as readers know it, and as it was last reported.
+    """One drift of an incident: as last published, and as last reported by detect.
 
-    The two differ while only the numbers changed. Evidence that no one needs to act on waits here, and is told with the
-    next thing that matters; so what readers see does not depend on when a late deployment made the incident be told again.
-    ``place`` counts the drifts of an incident in the order in which they joined.
+    The two differ while only numbers have changed. Evidence that nobody needs to act on is published with the next
+    change that matters. So what readers see does not depend on when a late deployment caused another revision.
+
+    Attributes
+    ----------
+    join_order
+        Number of the drift in the order in which the drifts of its incident joined, from 1.
+    published
+        The drift as last published.
+    newest
+        The drift as last reported.
     """
 
-    place: int
+    join_order: int
     published: Drift
     newest: Drift
 
     def dump(self) -> dict[str, Any]:
-        """The state, for JSON."""
+        """Return the state, for JSON."""
         newest = None if self.newest is self.published else self.newest.model_dump(exclude_none=True)
-        return {"place": self.place, "shown": self.published.model_dump(exclude_none=True), "newest": newest}
+        published = self.published.model_dump(exclude_none=True)
+        return {"join_order": self.join_order, "published": published, "newest": newest}
 
     @classmethod
     def load(cls, state: dict[str, Any]) -> "TrackedDrift":
-        """Take up a state that :meth:`dump` gave out."""
-        shown = Drift.model_validate(state["shown"])
-        newest = shown if state["newest"] is None else Drift.model_validate(state["newest"])
-        return cls(int(state["place"]), shown, newest)
+        """Restore a state that :meth:`dump` returned."""
+        published = Drift.model_validate(state["published"])
+        newest = published if state["newest"] is None else Drift.model_validate(state["newest"])
+        return cls(int(state["join_order"]), published, newest)

@@ -52,8 +52,8 @@ def add_due_reminders(incident: IncidentState, now: int, settings: CorrelateSett
 
     This also records the first communication, and the time until which no reminder is due.
     """
-    if incident.first_told_at is None:
-        incident.first_told_at = incident.communicated.get(LEADERSHIP)
+    if incident.first_communicated_at is None:
+        incident.first_communicated_at = incident.communicated.get(LEADERSHIP)
     given = {(reminder.name, reminder.due_at) for reminder in incident.reminders}
     pending = sorted(
         (reminder for reminder in _all_reminders(incident, settings) if (reminder.name, reminder.due_at) not in given),
@@ -61,7 +61,7 @@ def add_due_reminders(incident: IncidentState, now: int, settings: CorrelateSett
     )
     due = [reminder for reminder in pending if reminder.at <= now][: REMINDERS_MAX - len(incident.reminders)]
     incident.reminders = [*incident.reminders, *due]
-    incident.quiet_until = next((reminder.at for reminder in pending if reminder.at > now), NEVER)
+    incident.next_reminder_at = next((reminder.at for reminder in pending if reminder.at > now), NEVER)
     return bool(due)
 
 
@@ -105,7 +105,7 @@ def _communication_reminders(
     incident: IncidentState, target: ResponseTarget, interval: int, reminders_max: int
 ) -> Iterator[Reminder]:
     """Yield a reminder per missed communication, at most ``reminders_max`` in a row while nobody acts."""
-    active_since = max(incident.acted_at, incident.last_at.get("reopened", 0))
+    active_since = max(incident.last_action_at, incident.last_logged_at.get("reopened", 0))
     first = target.due_at + max(0, (active_since - target.due_at) // interval + 1) * interval
     for number in range(1, reminders_max + 1):
         at = first + (number - 1) * interval

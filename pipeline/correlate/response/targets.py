@@ -77,10 +77,10 @@ def response_progress(incident: IncidentState, containing_deployment_at: int | N
         detected_at=incident.detected_at,
         severity_since=_severity_since(incident),
         resolved_at=incident.resolved_at,
-        classified_at=_earliest(*(incident.first_at.get(action) for action in CLASSIFYING_ACTIONS)),
-        commander_at=incident.commander_at,
+        classified_at=_earliest(*(incident.first_logged_at.get(action) for action in CLASSIFYING_ACTIONS)),
+        commander_at=incident.commander_named_at,
         contained_at=_earliest(containing_deployment_at, incident.contained_since, incident.resolved_at),
-        first_communicated_at=incident.first_told_at,
+        first_communicated_at=incident.first_communicated_at,
         last_communicated_at=incident.communicated.get(LEADERSHIP),
     )
 

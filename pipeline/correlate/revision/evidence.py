@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from pipeline.correlate.incidents import shorten
+from pipeline.correlate.incidents import running_log
 from schemas.drift import Drift
 from schemas.incident import SignalEvidence
 
@@ -37,7 +37,7 @@ def parent_evidence_lines(drifts: Iterable[Drift], limit: int) -> list[SignalEvi
         line, count = _line(group), len({drift.subject for drift in group})
         subject = next(drift.subject for drift in group if drift.drift_id == line.drift_id)
         where = f"in {count} subjects, first in {subject}" if count > 1 else f"in {subject}"
-        lines.append(line.model_copy(update={"sentence": shorten(f"{where}: {line.sentence}")}))
+        lines.append(line.model_copy(update={"sentence": running_log.shorten(f"{where}: {line.sentence}")}))
     return _sort_lines(lines, limit)
 
 
@@ -109,5 +109,5 @@ def _line(finding: list[Drift]) -> SignalEvidence:
         records=lead.records,
         started_at=min(drift.started_at for drift in finding),
         detected_at=finding[0].detected_at,
-        sentence=shorten(lead.sentence),
+        sentence=running_log.shorten(lead.sentence),
     )

@@ -6,7 +6,7 @@ The same state, deployments and clock give the same message, in whatever order t
 
 from pipeline.correlate.causes import Diagnosis, DiagnosisContext, diagnose
 from pipeline.correlate.deployments import ServedTraffic
-from pipeline.correlate.incidents import IncidentState, newest_lines, shorten
+from pipeline.correlate.incidents import IncidentState, running_log
 from pipeline.correlate.playbook import FailureMode, ResponseTimes
 from pipeline.correlate.response import (
     ChangeFreeze,
@@ -96,8 +96,8 @@ def _build_content(incident: IncidentState, context: DiagnosisContext, settings:
         communicated=incident.communicated,
         change_freeze=freeze.state,
         freeze_broken_by=[deployment.deployment_id for deployment in freeze.broken_by],
-        merged_into=incident.membership.into,
-        parent=incident.membership.into if incident.membership.by is None else None,
+        merged_into=incident.membership.merged_into,
+        parent=incident.membership.merged_into if incident.membership.merged_by is None else None,
         children=incident.children,
         subject_count=len(incident.subjects),
         change="",
@@ -121,7 +121,7 @@ def _build_empty_parent(incident: IncidentState, before: Incident) -> Incident:
         update={
             "status": incident.status,
             "resolved_at": incident.resolved_at,
-            "merged_into": incident.membership.into,
+            "merged_into": incident.membership.merged_into,
             "children": [],
             "subject_count": 0,
         }
@@ -135,11 +135,11 @@ def _build_log(
     deployment_lines = [freeze.log_line(deployment, diagnosis) for deployment in deployments]
     # A rollback or kill switch can be reported late. If it was in time, the reminder to contain is withdrawn.
     reminder_lines = [
-        LogEntry(at=reminder.at, event="reminder", text=shorten(reminder.text))
+        LogEntry(at=reminder.at, event="reminder", text=running_log.shorten(reminder.text))
         for reminder in incident.reminders
         if reminder.name != "contain" or contained_at is None or contained_at > reminder.at
     ]
-    return newest_lines([*incident.log, *deployment_lines, *reminder_lines], entries_max)
+    return running_log.newest_lines([*incident.log, *deployment_lines, *reminder_lines], entries_max)
 
 
 def _published_drifts(incident: IncidentState) -> list[Drift]:

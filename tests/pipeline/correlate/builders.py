@@ -1,4 +1,4 @@
-"""Messages for the tests of correlate: each with sensible fields, each field to be said otherwise."""
+"""Messages for the tests of correlate, with default fields that a test can override."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -64,14 +64,14 @@ def drift(signal: str = "refused", *, start: int = START, after_s: float = 5, **
 
 
 def later(first: Drift, after_s: float, state: str = "recovered", **fields: Any) -> Drift:
-    """A further message of a drift, so many seconds after it fired; by itself that it has recovered."""
+    """A further report of a drift, some seconds after it fired; its recovery by default."""
     now = {"now": first.normal} if state == "recovered" else {}
     moved = {"state": state, "sequence": first.sequence + 1, "updated_at": first.detected_at + round(after_s * SECOND)}
     return first.model_copy(update=moved | now | fields)
 
 
 def deployment(deployment_id: str = "d-42", *, before_s: float = 20, **fields: Any) -> Deployment:
-    """A prompt deployment to support-bot, so many seconds before things go wrong."""
+    """A prompt deployment to support-bot, some seconds before things go wrong."""
     values: dict[str, Any] = {"kind": "prompt", "subject": "support-bot", "from_version": "v41", "to_version": "v42"}
     at = START - round(before_s * SECOND)
     return Deployment(deployment_id=deployment_id, timestamp=at, **(values | fields))
@@ -83,7 +83,7 @@ def tick(at: int, partition: int = 0, wall: int | None = None) -> Tick:
 
 
 def command(action: str, incident_id: str | None, *, at: int = START + MINUTE, **fields: Any) -> Command:
-    """A command of ann's."""
+    """A command sent by ann."""
     values = {"command_id": f"c-{action}-{at}", "author": "ann"} | fields
     return Command.model_validate({"at": at, "action": action, "incident_id": incident_id} | values)
 
@@ -92,33 +92,33 @@ _TOPICS: dict[type[Contract], str] = {Drift: DRIFTS, Tick: DRIFTS, Deployment: D
 
 
 def kafka(contracts: Iterable[Contract | bytes], *, first_offset: int = 0, topic: str = DRIFTS) -> list[RawMessage]:
-    """Contracts as Kafka messages of their topics; bytes of the topic named."""
+    """Contracts as Kafka messages of their topics; bytes as messages of the given topic."""
     return [
-        RawMessage(topic, 0, offset, START, None, each)
-        if isinstance(each, bytes)
-        else RawMessage(_TOPICS[type(each)], 0, offset, START, None, each.to_json())
-        for offset, each in enumerate(contracts, first_offset)
+        RawMessage(topic, 0, offset, START, None, contract)
+        if isinstance(contract, bytes)
+        else RawMessage(_TOPICS[type(contract)], 0, offset, START, None, contract.to_json())
+        for offset, contract in enumerate(contracts, first_offset)
     ]
 
 
 def incidents(outputs: Iterable[Output]) -> list[Incident]:
     """The revisions in some outputs."""
-    return [Incident.from_json(each.value or b"") for each in outputs if each.topic == ALERTS]
+    return [Incident.from_json(output.value or b"") for output in outputs if output.topic == ALERTS]
 
 
 def dead_letters(outputs: Iterable[Output]) -> list[DeadLetter]:
     """The dead letters in some outputs."""
-    return [DeadLetter.from_json(each.value or b"") for each in outputs if each.topic == DEAD_LETTERS]
+    return [DeadLetter.from_json(output.value or b"") for output in outputs if output.topic == DEAD_LETTERS]
 
 
 def revisions(*contracts: Contract, settings: CorrelateSettings | None = None) -> list[Incident]:
-    """All revisions that a new step writes for some messages."""
+    """All revisions that a new step publishes for some messages."""
     return incidents(CorrelateStep(settings or CorrelateSettings()).step(kafka(contracts)))
 
 
 def newest(*contracts: Contract, settings: CorrelateSettings | None = None) -> dict[str, Incident]:
     """The newest revision of each incident, by its id, in order of start."""
-    final = {each.incident_id: each for each in revisions(*contracts, settings=settings)}
+    final = {incident.incident_id: incident for incident in revisions(*contracts, settings=settings)}
     return dict(sorted(final.items(), key=lambda item: item[1].started_at))
 
 
@@ -129,7 +129,7 @@ def only(*contracts: Contract, settings: CorrelateSettings | None = None) -> Inc
 
 
 def started(settings: CorrelateSettings | None = None, *contracts: Contract) -> CorrelateStep:
-    """A step that has taken some messages."""
+    """A step that has processed some messages."""
     step = CorrelateStep(settings or CorrelateSettings())
     step.step(kafka(contracts))
     return step

@@ -1,4 +1,4 @@
-"""A provider that fails in many subjects, and what correlate makes of it."""
+"""A provider that fails in many subjects, and the incidents that result."""
 
 import random
 
@@ -8,13 +8,13 @@ SUBJECTS = [f"bot-{number:02}" for number in range(50)]
 
 
 def failing(subject, *, signal="error", after_s=0, **fields):
-    """One subject of openai that fails, so many seconds after the first."""
+    """One subject of openai that fails, some seconds after the first."""
     shared = {"provider": "openai", "environment": "production"}
     return drift(signal, subject=subject, start=START + round(after_s * SECOND), **(shared | fields))
 
 
 def outage(subjects=SUBJECTS, seed=1):
-    """What detect says of a provider's outage, a list a subject: errors everywhere, some slow or empty answers."""
+    """Drifts of a provider's outage, one list per subject: errors everywhere, some slow or empty answers."""
     random_ = random.Random(seed)
     found = []
     for subject in subjects:
@@ -28,18 +28,18 @@ def outage(subjects=SUBJECTS, seed=1):
     return found
 
 
-THREE = [failing(subject, after_s=place) for place, subject in enumerate(("a", "b", "c"))]
+THREE = [failing(subject, after_s=number) for number, subject in enumerate(("a", "b", "c"))]
 
 
-def alone(final):
-    return [each for each in final.values() if each.status != "merged"]
+def unmerged_incidents(final):
+    return [incident for incident in final.values() if incident.status != "merged"]
 
 
 def the_parent(*contracts, settings=None):
-    [parent] = alone(newest(*contracts, settings=settings))
+    [parent] = unmerged_incidents(newest(*contracts, settings=settings))
     assert parent.children
     return parent
 
 
 def child_of(*contracts, subject="a"):
-    return next(each for each in newest(*contracts).values() if each.subject == subject)
+    return next(incident for incident in newest(*contracts).values() if incident.subject == subject)

@@ -59,7 +59,7 @@ def message(topic, value, offset=7):
 
 
 @pytest.mark.parametrize(("topic", "value", "reason"), BAD)
-def test_what_cannot_be_read_is_a_dead_letter_with_its_reason_and_bytes(topic, value, reason):
+def test_an_unreadable_message_is_a_dead_letter_with_its_reason_and_bytes(topic, value, reason):
     [output] = CorrelateStep(CorrelateSettings()).step([message(topic, value)])
     [letter] = dead_letters([output])
     assert (letter.step, letter.reason, letter.topic, letter.offset) == ("correlate", reason, topic, 7)
@@ -73,20 +73,20 @@ def test_bad_messages_between_good_ones_change_nothing():
     expected = clean.step(kafka(good))
     mixed = CorrelateStep(CorrelateSettings())
     outputs = []
-    for place, each in enumerate(kafka(good)):
-        bad = [message(topic, value, 100 * place + number) for number, (topic, value, _) in enumerate(BAD)]
+    for index, good_message in enumerate(kafka(good)):
+        bad = [message(topic, value, 100 * index + number) for number, (topic, value, _) in enumerate(BAD)]
         outputs += mixed.step(bad)
-        outputs += mixed.step([each])
+        outputs += mixed.step([good_message])
     assert incidents(outputs) == incidents(expected)
     assert list(mixed.changed()) == list(clean.changed())
 
 
-def test_a_dead_letter_has_the_same_id_when_it_is_met_again():
+def test_the_same_message_gives_the_same_dead_letter():
     twice = [CorrelateStep(CorrelateSettings()).step([message(DRIFTS, b"{")]) for _ in range(2)]
     assert twice[0] == twice[1]
 
 
-def test_every_problem_of_a_message_is_named_up_to_a_few():
+def test_the_detail_names_five_problems_at_most():
     content = decode_message(DRIFTS, b'{"type": "drift"}')
     assert isinstance(content, Unreadable)
     assert content.detail.count("Field required") == 5
@@ -105,7 +105,7 @@ def test_fields_of_a_newer_writer_are_ignored():
     assert decode_message(COMMANDS, orjson.dumps(newer)) == command("silence", None)
 
 
-def test_a_topic_of_others_is_wrong_use():
+def test_a_topic_that_correlate_does_not_read_is_wrong_use():
     with pytest.raises(ValueError, match=RECORDS):
         decode_message(RECORDS, b"{}")
 
@@ -124,7 +124,7 @@ SERIES = {"begins_at": "2026-11-24T03:00:00Z", "records": [10, 10], "means": [0.
         [SERIES, SERIES | {"version": "prompt=v2", "begins_at": "2026-11-24T03:01:00Z"}],
     ],
 )
-def test_minutes_that_do_not_belong_together_are_no_drift(series):
+def test_a_drift_with_inconsistent_minutes_is_unreadable(series):
     assert isinstance(
         decode_message(DRIFTS, orjson.dumps(orjson.loads(drift().to_json()) | {"series": [SERIES]})), Drift
     )
@@ -133,5 +133,5 @@ def test_minutes_that_do_not_belong_together_are_no_drift(series):
     )
 
 
-def test_a_drift_that_was_seen_before_it_began_is_an_incident_like_any():
+def test_a_drift_detected_before_its_start_opens_an_incident():
     assert only(drift().model_copy(update={"started_at": START + MINUTE})).status == "open"

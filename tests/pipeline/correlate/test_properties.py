@@ -1,4 +1,4 @@
-"""What must hold of every history: order of arrival, batching and restarts change nothing that matters."""
+"""Properties of every history: order of arrival, batching and restarts do not change the result."""
 
 import random
 
@@ -22,11 +22,11 @@ SEEDS = range(8)
 
 
 WORLDS = [*((partition_history, seed) for seed in SEEDS), *((outage_history, seed) for seed in SEEDS)]
-"""Subjects that fail each on its own, and a provider that fails in all of them."""
+"""Subjects that fail separately, and a provider that fails in all of them."""
 
 
 def history(world):
-    """The streams of one world: a list for each partition, and the deployments."""
+    """The streams of one world: one list per partition, and the deployments."""
     of_partition, seed = world
     random_ = random.Random(seed)
     streams = [of_partition(random_, partition) for partition in range(PARTITIONS)]
@@ -52,32 +52,32 @@ def test_batches_and_restarts_change_no_byte(world):
     messages = kafka(interleaved(random_, *streams, deployments))
     undisturbed = CorrelateStep(CorrelateSettings())
     expected = [output for message in messages for output in undisturbed.step([message])]
-    kept = {}
+    stored = {}
     step, outputs = CorrelateStep(CorrelateSettings()), []
     for batch in batches(random_, messages):
         outputs += step.step(batch)
         if random_.random() < 0.05:
-            kept = after(kept, step)
-            parts = list(kept.items())
+            stored = after(stored, step)
+            parts = list(stored.items())
             random_.shuffle(parts)
             step = CorrelateStep(CorrelateSettings())
             assert list(step.restore(parts)) == []
     assert outputs == expected
-    assert after(kept, step) == after({}, undisturbed)
+    assert after(stored, step) == after({}, undisturbed)
 
 
 @pytest.mark.parametrize("world", WORLDS)
-def test_revisions_count_up_by_one_and_each_says_something_new(world):
+def test_every_revision_has_the_next_number_and_a_change(world):
     streams, deployments = history(world)
     before = {}
     for incident in incidents(run(interleaved(random.Random(world[1]), *streams, deployments))):
-        known = before.get(incident.incident_id)
-        assert incident.revision == (1 if known is None else known.revision + 1)
-        if known is not None:
-            same = {"revision": known.revision, "change": known.change}
-            assert incident.model_copy(update=same) != known
-            # Of a parent, the first of its subjects to be detected may arrive after others.
-            assert incident.children or incident.detected_at == known.detected_at
+        previous = before.get(incident.incident_id)
+        assert incident.revision == (1 if previous is None else previous.revision + 1)
+        if previous is not None:
+            same = {"revision": previous.revision, "change": previous.change}
+            assert incident.model_copy(update=same) != previous
+            # The first subject of a parent to be detected may arrive after others.
+            assert incident.children or incident.detected_at == previous.detected_at
         before[incident.incident_id] = incident
 
 
@@ -85,29 +85,29 @@ def test_revisions_count_up_by_one_and_each_says_something_new(world):
 def test_every_drift_that_may_alert_ends_in_exactly_one_incident(world):
     streams, deployments = history(world)
     final = content(run([*deployments, *(message for stream in streams for message in stream)]))
-    told = [line.drift_id for incident in final.values() if not incident.children for line in incident.evidence]
-    drifts = [each for stream in streams for each in stream if each.type == "drift" and each.tier != "cause"]
-    assert len(told) == len(set(told))
-    assert set(told) <= {each.drift_id for each in drifts}
-    # A ticket can be said by a page of the same signal, all others are lines of their own.
-    assert {each.drift_id for each in drifts if each.tier == "page"} <= set(told)
+    reported = [line.drift_id for incident in final.values() if not incident.children for line in incident.evidence]
+    drifts = [one for stream in streams for one in stream if one.type == "drift" and one.tier != "cause"]
+    assert len(reported) == len(set(reported))
+    assert set(reported) <= {one.drift_id for one in drifts}
+    # A page of the same signal can cover a ticket. All others have a line of evidence.
+    assert {one.drift_id for one in drifts if one.tier == "page"} <= set(reported)
 
 
 @pytest.mark.parametrize("world", WORLDS)
-def test_what_has_recovered_is_resolved_and_what_fires_is_not(world):
+def test_an_incident_is_resolved_if_and_only_if_all_its_signals_recovered(world):
     streams, _ = history(world)
     for incident in content(run([message for stream in streams for message in stream])).values():
-        back = all(line.state == "recovered" for line in incident.evidence)
-        assert incident.status == "merged" or (incident.status == "resolved") == back
-        assert (incident.resolved_at is not None) == back
+        is_recovered = all(line.state == "recovered" for line in incident.evidence)
+        assert incident.status == "merged" or (incident.status == "resolved") == is_recovered
+        assert (incident.resolved_at is not None) == is_recovered
 
 
-def after(kept, step):
+def after(stored, step):
     """A compacted topic, once a step has written what changed."""
-    kept = dict(kept)
+    stored = dict(stored)
     for key, value in step.changed():
         if value is None:
-            kept.pop(key, None)
+            stored.pop(key, None)
         else:
-            kept[key] = value
-    return kept
+            stored[key] = value
+    return stored

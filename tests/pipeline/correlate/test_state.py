@@ -1,4 +1,4 @@
-"""What a checkpoint holds, and what a step makes of one."""
+"""What a checkpoint stores, and how a step restores it."""
 
 from pipeline.codec import encode
 from pipeline.correlate.settings import CorrelateSettings
@@ -35,7 +35,7 @@ def test_only_what_changed_is_written():
     assert [key for key, _ in step.changed()] == [b"clocks/"]
 
 
-def test_state_that_does_not_fit_is_left_out_with_a_line_each_and_the_rest_taken_up():
+def test_parts_that_do_not_fit_are_discarded_with_one_line_per_part():
     parts = dict(started(None, deployment(), REFUSED).changed())
     [incident] = [key for key in parts if key.startswith(b"incident/")]
     bad = {
@@ -43,7 +43,7 @@ def test_state_that_does_not_fit_is_left_out_with_a_line_each_and_the_rest_taken
         b"incident/inc-2": encode({"incident_id": "inc-2"}, kind="incident", settings_hash=""),
         b"deployment/d-1": encode({"arrival": 0, "deployment": {}}, kind="deployment", settings_hash=""),
         b"incident/inc-3": parts[incident],
-        b"drift/lost": encode({"incident_id": "inc-3", "place": 1}, kind="drift", settings_hash=""),
+        b"drift/lost": encode({"incident_id": "inc-3", "join_order": 1}, kind="drift", settings_hash=""),
         b"rumour/1": encode({}, kind="rumour", settings_hash=""),
         b"\xff\xfe": b"",
     }
@@ -51,24 +51,24 @@ def test_state_that_does_not_fit_is_left_out_with_a_line_each_and_the_rest_taken
     lines = list(step.restore((bad | parts).items()))
     assert len(lines) == len(bad) - 1  # a drift that does not fit takes its incident with it
     assert all("is left out" in line for line in lines)
-    [told] = incidents(step.step(kafka([BACK])))
-    assert (told.incident_id, told.revision) == (incident.decode().split("/")[1], 2)
+    [published] = incidents(step.step(kafka([BACK])))
+    assert (published.incident_id, published.revision) == (incident.decode().split("/")[1], 2)
 
 
-def test_an_incident_whose_told_revision_is_lost_is_left_out_and_not_counted_from_one_again():
+def test_an_incident_without_its_published_revision_is_discarded():
     parts = {key: value for key, value in started(None, REFUSED).changed() if not key.startswith(b"told/")}
     [line] = CorrelateStep(CorrelateSettings()).restore(parts.items())
     assert "the revision that readers know is not in the checkpoint" in line
 
 
-def test_other_settings_forget_no_open_incident():
+def test_changed_settings_keep_open_incidents():
     parts = dict(started(None, REFUSED).changed())
     step = CorrelateStep(CorrelateSettings(join_window_s=5, resolve_after_s=1))
     assert list(step.restore(parts.items())) == []
-    assert [each.revision for each in incidents(step.step(kafka([BACK, tick(START + 20 * MINUTE)])))] == [2, 3]
+    assert [incident.revision for incident in incidents(step.step(kafka([BACK, tick(START + 20 * MINUTE)])))] == [2, 3]
 
 
-def test_only_the_drifts_that_moved_are_written_again():
+def test_only_the_drifts_that_changed_are_written_again():
     empty = drift("empty", now=0.02)
     topic = dict(started(None, REFUSED, empty).changed())
     step = CorrelateStep(CorrelateSettings())

@@ -28,28 +28,34 @@ SPAN = 2 * HOUR
 
 
 def partition_history(random_: random.Random, partition: int) -> list[Drift | Tick]:
-    """What detect writes for one partition with two subjects, in its order: drifts with all their states, and ticks."""
+    """What detect publishes for one partition with two subjects, in order: drifts in all states, and ticks."""
     messages: list[tuple[int, int, Drift | Tick]] = []
     for subject in (f"bot-{partition}", f"search-{partition}"):
         for number in range(random_.randint(1, 6)):
             signal = random_.choice(SIGNALS)
             start = START + random_.randrange(SPAN)
             opened = drift(
-                signal, start=start, after_s=random_.choice((5, 60, 900)), subject=subject, partition=partition,
-                drift_id=f"{subject}-{number}", environment="production", provider=random_.choice(("openai", None)),
+                signal,
+                start=start,
+                after_s=random_.choice((5, 60, 900)),
+                subject=subject,
+                partition=partition,
+                drift_id=f"{subject}-{number}",
+                environment="production",
+                provider=random_.choice(("openai", None)),
                 **({"tier": "ticket"} if random_.random() < 0.2 and signal != "input_tokens" else {}),
                 **({"segment": "prompt=v42", "traffic_share": 0.05} if random_.random() < 0.2 else {}),
-            )  # fmt: skip
+            )
             states: list[Drift] = [opened]
-            for place, after in enumerate((10, 60, 600), 1):
+            for sequence, after in enumerate((10, 60, 600), 1):
                 grown = opened.now * random_.choice((1, 1, 1.1, 4))
-                states.append(later(opened, after, "evidence", sequence=place, now=grown))
+                states.append(later(opened, after, "evidence", sequence=sequence, now=grown))
             if random_.random() < 0.8:
                 states.append(later(opened, random_.randint(620, 3_000), sequence=4))
-            messages += [(each.updated_at, 0, each) for each in states]
+            messages += [(state.updated_at, 0, state) for state in states]
     for at in range(START, START + SPAN + 2 * HOUR, random_.choice((30, 60, 120)) * SECOND):
         messages.append((at, 1, tick(at, partition)))
-    return [message for _, _, message in sorted(messages, key=lambda each: each[:2])]
+    return [message for _, _, message in sorted(messages, key=lambda entry: entry[:2])]
 
 
 def outage_history(random_: random.Random, partition: int) -> list[Drift | Tick]:
@@ -60,23 +66,29 @@ def outage_history(random_: random.Random, partition: int) -> list[Drift | Tick]
         for outage, begins in enumerate((START + 20 * MINUTE, START + HOUR)):
             if outage and random_.random() < 0.3:
                 continue
-            for place, signal in enumerate(random_.sample(("error", "latency_ms", "empty"), random_.choice((1, 1, 2)))):
+            for index, signal in enumerate(random_.sample(("error", "latency_ms", "empty"), random_.choice((1, 1, 2)))):
                 opened = drift(
-                    signal, start=begins + random_.randrange(100) * SECOND, after_s=random_.choice((5, 60, 400)),
-                    subject=subject, partition=partition, drift_id=f"{subject}-{outage}-{place}", provider="openai",
-                    environment=random_.choice(("production", "staging")), now=random_.choice((0.1, 0.6)),
-                )  # fmt: skip
+                    signal,
+                    start=begins + random_.randrange(100) * SECOND,
+                    after_s=random_.choice((5, 60, 400)),
+                    subject=subject,
+                    partition=partition,
+                    drift_id=f"{subject}-{outage}-{index}",
+                    provider="openai",
+                    environment=random_.choice(("production", "staging")),
+                    now=random_.choice((0.1, 0.6)),
+                )
                 states = [opened, later(opened, 30, "evidence", now=opened.now * random_.choice((1, 4)))]
                 if random_.random() < 0.9:
                     states.append(later(opened, random_.randint(60, 900), sequence=2))
-                messages += [(each.updated_at, 0, each) for each in states]
+                messages += [(state.updated_at, 0, state) for state in states]
     for at in range(START, START + 4 * HOUR, random_.choice((30, 60)) * SECOND):
         messages.append((at, 1, tick(at, partition)))
-    return [message for _, _, message in sorted(messages, key=lambda each: each[:2])]
+    return [message for _, _, message in sorted(messages, key=lambda entry: entry[:2])]
 
 
 def deployments_of(random_: random.Random, partitions: int) -> list[Deployment]:
-    """Deployments to some subjects, to their environment and provider, and a rollback of each second one."""
+    """Deployments to some subjects, to their environment and provider, and a rollback of every second one."""
     found = []
     for number in range(random_.randint(6, 24)):
         scope = random_.choice(
@@ -88,29 +100,29 @@ def deployments_of(random_: random.Random, partitions: int) -> list[Deployment]:
         versions = {"from_version": random_.choice(("v1", None, None)), "to_version": f"v{random_.randint(2, 6)}"}
         found.append(deployment(f"d-{number}", before_s=before_s, **(fields | versions)))
         if number % 2:
-            back = {"from_version": None, "to_version": None, "rollback_of": f"d-{number}"}
-            found.append(deployment(f"r-{number}", before_s=before_s - 600, **(fields | back)))
+            rollback = {"from_version": None, "to_version": None, "rollback_of": f"d-{number}"}
+            found.append(deployment(f"r-{number}", before_s=before_s - 600, **(fields | rollback)))
     return found
 
 
 def interleaved(random_: random.Random, *streams: list[Message]) -> list[Message]:
-    """The streams merged at random, each in its own order."""
+    """The streams merged at random; every stream stays in order."""
     waiting = [list(reversed(stream)) for stream in streams if stream]
     merged = []
     while waiting:
         stream = random_.choice(waiting)
         merged.append(stream.pop())
-        waiting = [each for each in waiting if each]
+        waiting = [rest for rest in waiting if rest]
     return merged
 
 
 def content(outputs: list[Output]) -> dict[str, Incident]:
-    """The final incidents by id, without what says how often and why readers were told.
+    """The final incidents by id, without the number and the reason of the revision.
 
-    A parent that another one took over is left out: whether there was one depends on which subject was seen first.
+    A parent that was merged into another one is left out: whether there was one depends on which subject came first.
     """
-    newest = {each.incident_id: each for each in incidents(outputs)}
-    final = {key: each for key, each in newest.items() if each.subject_count}
+    newest = {incident.incident_id: incident for incident in incidents(outputs)}
+    final = {key: incident for key, incident in newest.items() if incident.subject_count}
     return {key: value.model_copy(update={"revision": 1, "change": ""}) for key, value in final.items()}
 
 

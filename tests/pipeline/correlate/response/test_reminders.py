@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from pipeline.correlate.incidents.facts import IncidentState
+from pipeline.correlate.incidents.incident_state import IncidentState
 from pipeline.correlate.response.reminders import AT_ONCE_MS
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.step import CorrelateStep

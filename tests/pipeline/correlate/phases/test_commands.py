@@ -24,24 +24,24 @@ def refused(*contracts):
     return dead_letters(CorrelateStep(CorrelateSettings()).step(kafka([OPENED, *contracts])))
 
 
-def test_an_acknowledged_incident_says_by_whom():
+def test_an_acknowledged_incident_names_the_person():
     incident = only(OPENED, command("acknowledge", ID))
     assert (incident.status, incident.acknowledged_by) == ("acknowledged", "ann")
     assert incident.change == "status open -> acknowledged; acknowledged by ann"
 
 
-def test_an_assigned_incident_says_to_whom():
+def test_an_assigned_incident_names_its_commander():
     assert only(OPENED, command("assign", ID, assignee="ben")).commander == "ben"
 
 
-def test_a_persons_severity_counts_and_is_reasoned():
+def test_a_persons_severity_counts_with_its_reason():
     incident = only(OPENED, command("classify", ID, severity="P2", note="checkout"))
     assert (incident.severity, incident.severity_rule) == ("P2", "classified_by_a_person")
     assert incident.severity_reason == "ann classified it as P2: checkout (rule quality_loss: P3)"
     assert any(target.name == "contain" for target in incident.response_targets)
 
 
-def test_a_person_can_take_severity_down():
+def test_a_person_can_lower_the_severity():
     assert only(OPENED, command("classify", ID, severity="P4")).severity == "P4"
 
 
@@ -61,28 +61,28 @@ def test_a_persons_severity_holds_against_what_was_worse_before_it():
     assert only(OPENED, worse, classified).severity == "P3"
 
 
-def test_a_person_resolves_what_still_fires():
+def test_a_person_resolves_an_incident_that_still_fires():
     incident = only(OPENED, command("resolve", ID, note="known"))
     assert (incident.status, incident.resolved_at) == ("resolved", START + MINUTE)
     assert incident.log[-1].text == "resolved by ann: known"
 
 
-def test_an_accepted_incident_is_resolved_and_says_so():
+def test_an_accepted_incident_is_resolved():
     incident = only(OPENED, command("accept", ID))
     assert incident.status == "resolved"
     assert "accepted as the new normal by ann" in incident.change
 
 
-def test_a_closed_incident_stays_closed_by_whatever_its_signals_do():
-    back = later(OPENED, 600)
-    incident = only(OPENED, command("resolve", ID), back, tick(START + 30 * MINUTE))
+def test_a_closed_incident_stays_closed_whatever_its_signals_do():
+    recovery = later(OPENED, 600)
+    incident = only(OPENED, command("resolve", ID), recovery, tick(START + 30 * MINUTE))
     assert (incident.status, incident.resolved_at) == ("resolved", START + MINUTE)
 
 
-def test_accepting_what_has_resolved_by_itself_keeps_its_time():
-    gone = [OPENED, later(OPENED, 60), tick(START + 30 * MINUTE)]
-    resolved = only(*gone)
-    accepted = only(*gone, command("accept", ID, at=START + 40 * MINUTE))
+def test_accepting_a_resolved_incident_keeps_its_time_of_resolution():
+    history = [OPENED, later(OPENED, 60), tick(START + 30 * MINUTE)]
+    resolved = only(*history)
+    accepted = only(*history, command("accept", ID, at=START + 40 * MINUTE))
     assert accepted.resolved_at == resolved.resolved_at
 
 
@@ -91,9 +91,9 @@ def test_a_command_sent_twice_counts_once():
     assert len(revisions(OPENED, once, once)) == 2
 
 
-def test_the_last_word_counts():
-    said = [command("classify", ID, severity=severity, command_id=severity) for severity in ("P2", "P4")]
-    assert only(OPENED, *said).severity == "P4"
+def test_the_last_classification_counts():
+    sent = [command("classify", ID, severity=severity, command_id=severity) for severity in ("P2", "P4")]
+    assert only(OPENED, *sent).severity == "P4"
 
 
 @pytest.mark.parametrize(
@@ -102,16 +102,16 @@ def test_the_last_word_counts():
         (command("acknowledge", None), "needs an incident_id"),
         (command("classify", ID), "needs a severity"),
         (command("assign", ID), "needs an assignee"),
-        (command("resolve", "inc-000000000000"), "no incident inc-000000000000 is known"),
+        (command("resolve", "inc-000000000000"), "unknown incident inc-000000000000"),
     ],
 )
-def test_a_command_that_cannot_be_followed_is_a_dead_letter_that_says_why(bad, complaint):
+def test_an_invalid_command_is_a_dead_letter_with_a_reason(bad, complaint):
     [letter] = refused(bad)
     assert letter.reason == "contract"
     assert complaint in letter.detail
 
 
-def test_a_silence_is_none_of_correlates_business():
+def test_correlate_ignores_silences():
     silence = command("silence", None, matchers=['severity="P4"'], until=START + MINUTE)
     assert refused(silence) == []
     assert len(incidents(CorrelateStep(CorrelateSettings()).step(kafka([OPENED, silence])))) == 1

@@ -1,4 +1,4 @@
-"""What counts as contained: what was done about this incident and still holds. And what the texts say of it."""
+"""When an incident counts as contained, and what its drafts and reminders then say."""
 
 import pytest
 
@@ -14,7 +14,7 @@ LATER = tick(START + 20 * MINUTE)
 
 
 def contained_at(incident):
-    [target] = [each for each in incident.response_targets if each.name == "contain"]
+    [target] = [one for one in incident.response_targets if one.name == "contain"]
     return target.done_at
 
 
@@ -29,7 +29,7 @@ def texts(incident):
 # the kill switch
 
 
-def test_the_kill_switch_contains_and_nobody_is_reminded_to_use_it():
+def test_the_kill_switch_contains_and_there_is_no_reminder():
     incident = only(EXPOSED, OFF, LATER, settings=SWITCHES)
     assert contained_at(incident) == OFF.timestamp
     assert not reminded(incident)
@@ -42,7 +42,7 @@ def test_the_drafts_say_that_it_was_switched_off_and_do_not_ask_for_it_again():
     assert "Now: filter:" in drafts["internal"]
 
 
-def test_what_is_on_again_is_contained_no_more():
+def test_a_feature_that_is_on_again_is_no_longer_contained():
     incident = only(EXPOSED, OFF, ON, LATER, settings=SWITCHES)
     assert contained_at(incident) is None
     assert "[nothing is recorded" in texts(incident)["external"]
@@ -51,12 +51,12 @@ def test_what_is_on_again_is_contained_no_more():
 # rollbacks
 
 
-def test_a_rollback_of_something_else_contains_nothing_and_stays_in_the_log():
+def test_an_unrelated_rollback_contains_nothing_and_is_logged():
     library = {"kind": "dependency", "name": "library", "subject": None, "environment": "production"}
     change = deployment("l-1", before_s=1_800, from_version="1", to_version="2", **library)
-    back = deployment("l-2", before_s=-60, from_version="2", to_version="1", **library)
+    rollback = deployment("l-2", before_s=-60, from_version="2", to_version="1", **library)
     exposed = EXPOSED.model_copy(update={"environment": "production"})
-    incident = only(change, deployment(), exposed, back, LATER)
+    incident = only(change, deployment(), exposed, rollback, LATER)
     assert contained_at(incident) is None
     assert reminded(incident)
     assert "[nothing is recorded" in texts(incident)["external"]
@@ -64,39 +64,39 @@ def test_a_rollback_of_something_else_contains_nothing_and_stays_in_the_log():
 
 
 def test_the_rollback_of_the_cause_contains():
-    back = deployment("d-43", before_s=-60, from_version="v42", to_version="v41")
-    incident = only(deployment(), EXPOSED, back, LATER)
-    assert (contained_at(incident), reminded(incident)) == (back.timestamp, False)
+    rollback = deployment("d-43", before_s=-60, from_version="v42", to_version="v41")
+    incident = only(deployment(), EXPOSED, rollback, LATER)
+    assert (contained_at(incident), reminded(incident)) == (rollback.timestamp, False)
 
 
 # mitigations
 
 
-def test_a_mitigation_counts_while_it_stands():
-    said = command("mitigate", P1_ID, at=START + 2 * MINUTE)
-    incident = only(EXPOSED, said, LATER)
-    assert (contained_at(incident), reminded(incident)) == (said.at, False)
+def test_a_mitigation_contains():
+    mitigation = command("mitigate", P1_ID, at=START + 2 * MINUTE)
+    incident = only(EXPOSED, mitigation, LATER)
+    assert (contained_at(incident), reminded(incident)) == (mitigation.at, False)
 
 
-def test_a_mitigation_that_ended_when_it_got_worse_says_nothing_of_what_came_then():
-    said = command("mitigate", P3_ID, at=START + 2 * MINUTE)
+def test_a_mitigation_does_not_cover_what_gets_worse_later():
+    mitigation = command("mitigate", P3_ID, at=START + 2 * MINUTE)
     worse = drift("pii_detected", start=START + SECOND, after_s=180)
-    incident = only(REFUSED, said, worse, LATER)
+    incident = only(REFUSED, mitigation, worse, LATER)
     assert incident.severity == "P1"
     assert contained_at(incident) is None
     assert reminded(incident)
 
 
 @pytest.mark.parametrize("undo", ["a person", "a signal"])
-def test_a_mitigation_that_is_undone_leaves_it_uncontained_without_a_reminder_of_the_time_it_held(undo):
-    said, at = command("mitigate", P1_ID, at=START + 2 * MINUTE), START + 15 * MINUTE
+def test_an_undone_mitigation_gives_no_reminder_for_the_time_while_it_held(undo):
+    mitigation, at = command("mitigate", P1_ID, at=START + 2 * MINUTE), START + 15 * MINUTE
     worse = later(EXPOSED, 15 * 60, "evidence", now=0.6)
-    incident = only(EXPOSED, said, command("reopen", P1_ID, at=at) if undo == "a person" else worse, LATER)
+    incident = only(EXPOSED, mitigation, command("reopen", P1_ID, at=at) if undo == "a person" else worse, LATER)
     assert contained_at(incident) is None
     assert not reminded(incident)
 
 
-def test_signals_that_were_back_when_containment_was_due_give_no_reminder_when_they_are_off_again():
+def test_signals_that_were_back_when_containment_was_due_give_no_reminder_later():
     again = drift("pii_detected", start=START + 15 * MINUTE, drift_id="again")
     incident = only(EXPOSED, later(EXPOSED, 60), tick(START + 10 * MINUTE - SECOND), again, LATER)
     assert (incident.status, contained_at(incident), reminded(incident)) == ("open", None, False)

@@ -1,4 +1,4 @@
-"""Which drifts are one incident and which are two."""
+"""Which drifts form one incident and which form two."""
 
 import itertools
 
@@ -29,41 +29,41 @@ def test_signals_of_one_family_beyond_the_window_are_two():
 def test_an_index_that_goes_stale_while_refusals_are_high_is_a_second_incident():
     stale = [drift(signal, start=START + 11 * MINUTE) for signal in ("index_age_s", "retrieval_score")]
     both = newest(REFUSED, *stale)
-    assert [each.failure_mode for each in both.values()] == ["refusal_spike", "stale_index"]
-    assert [each.status for each in both.values()] == ["open", "open"]
+    assert [incident.failure_mode for incident in both.values()] == ["refusal_spike", "stale_index"]
+    assert [incident.status for incident in both.values()] == ["open", "open"]
 
 
 def test_an_index_that_goes_stale_soon_after_refusals_is_a_second_incident_too():
     assert count(REFUSED, drift("index_age_s", start=START + 5 * MINUTE)) == 2
 
 
-def test_outputs_spoiled_a_little_after_the_data_belong_to_the_data():
+def test_outputs_that_fail_soon_after_the_data_join_the_incident_of_the_data():
     incident = only(drift("index_age_s"), drift("hallucinated", start=START + 5 * MINUTE))
     assert incident.failure_mode == "stale_index"
     assert any("downstream" in entry.text for entry in incident.log)
 
 
-def test_of_two_open_incidents_the_one_with_the_nearest_start_is_joined():
+def test_a_drift_joins_the_open_incident_with_the_nearest_start():
     stale = drift("index_age_s", start=START + 9 * MINUTE)
     both = newest(REFUSED, stale, drift("confidence", start=START + 9 * MINUTE + 30 * SECOND))
-    assert [{line.signal for line in each.evidence} for each in both.values()] == [
+    assert [{line.signal for line in incident.evidence} for incident in both.values()] == [
         {"refused"},
         {"index_age_s", "confidence"},
     ]
 
 
-def test_a_signal_goes_to_the_incident_that_has_it_already_even_if_another_is_nearer():
+def test_a_signal_joins_the_incident_that_already_has_it_even_if_another_is_nearer():
     stale = drift("index_age_s", start=START + 9 * MINUTE)
     again = drift("refused", start=START + 9 * MINUTE, drift_id="again")
     both = newest(REFUSED, stale, again)
-    assert [len(each.evidence) for each in both.values()] == [2, 1]
+    assert [len(incident.evidence) for incident in both.values()] == [2, 1]
 
 
 def test_a_signal_detected_late_joins_by_its_start_and_not_by_its_detection():
     assert count(REFUSED, drift("thumbs_down", after_s=3_000)) == 1
 
 
-def test_a_recovery_counts_as_the_incident_moving():
+def test_a_recovery_counts_as_a_change_of_the_incident():
     recovered = later(REFUSED, 10 * 60)
     again = drift("refused", start=START + 14 * MINUTE)
     assert count(REFUSED, recovered, again) == 1
@@ -74,52 +74,54 @@ def test_other_subjects_never_join():
     assert count(REFUSED, drift("refused", subject="search")) == 2
 
 
-def test_what_began_before_an_incident_resolved_reopens_it():
-    gone = [REFUSED, later(REFUSED, 60), tick(START + 8 * MINUTE)]
-    assert only(*gone).status == "resolved"
-    incident = only(*gone, drift("hallucinated", after_s=600))
+def test_a_drift_that_began_before_the_resolution_reopens_the_incident():
+    history = [REFUSED, later(REFUSED, 60), tick(START + 8 * MINUTE)]
+    assert only(*history).status == "resolved"
+    incident = only(*history, drift("hallucinated", after_s=600))
     assert incident.status == "open"
     assert incident.resolved_at is None
     assert any(entry.event == "reopened" for entry in incident.log)
 
 
-def test_what_begins_after_an_incident_resolved_is_another():
+def test_a_drift_that_begins_after_the_resolution_opens_another_incident():
     assert count(REFUSED, later(REFUSED, 60), tick(START + 8 * MINUTE), drift("empty", start=START + 9 * MINUTE)) == 2
 
 
 def flapping(times, every_s):
-    """A signal that is off for a minute and back, so many times."""
+    """A signal that fires for a minute and recovers, several times."""
     found = []
     for number in range(times):
         start = START + number * every_s * SECOND
-        off = drift("refused", start=start, drift_id=f"refused-{number}")
-        found += [off, later(off, 60), tick(start + 8 * MINUTE)]
+        firing = drift("refused", start=start, drift_id=f"refused-{number}")
+        found += [firing, later(firing, 60), tick(start + 8 * MINUTE)]
     return found
 
 
-def test_a_signal_that_flaps_is_one_incident_that_opens_again():
+def test_a_flapping_signal_is_one_incident_that_reopens():
     incident = only(*flapping(6, every_s=15 * 60))
     assert incident.status == "resolved"
-    assert [entry.text for entry in incident.log if entry.event == "reopened"] == ["reopened: refused is off again"] * 5
+    assert [entry.text for entry in incident.log if entry.event == "reopened"] == [
+        "reopened: refused left its baseline again"
+    ] * 5
     assert len(incident.evidence) >= 1
 
 
-def test_a_signal_that_is_off_again_much_later_is_another_incident():
+def test_a_signal_that_fires_again_much_later_opens_another_incident():
     assert count(*flapping(2, every_s=60 * 60)) == 2
     assert count(*flapping(2, every_s=15 * 60), settings=CorrelateSettings(reopen_window_s=0)) == 2
 
 
-def test_a_person_who_resolved_it_is_told_anew():
-    off = drift("refused")
-    closed = command("resolve", only(off).incident_id)
-    assert count(off, later(off, 60), closed, drift("refused", start=START + 10 * MINUTE, drift_id="again")) == 2
+def test_a_signal_that_fires_again_after_a_person_resolved_it_opens_another_incident():
+    firing = drift("refused")
+    closed = command("resolve", only(firing).incident_id)
+    assert count(firing, later(firing, 60), closed, drift("refused", start=START + 10 * MINUTE, drift_id="again")) == 2
 
 
 @pytest.mark.parametrize("action", ["resolve", "accept"])
 def test_nothing_joins_an_incident_that_a_person_closed(action):
     closed = command(action, only(REFUSED).incident_id)
     both = newest(REFUSED, closed, drift("pii_detected", start=START + SECOND))
-    assert [(each.severity, each.status) for each in both.values()] == [("P3", "resolved"), ("P1", "open")]
+    assert [(incident.severity, incident.status) for incident in both.values()] == [("P3", "resolved"), ("P1", "open")]
 
 
 def test_a_cause_never_opens_an_incident():
@@ -136,7 +138,7 @@ def test_a_wider_window_joins_more():
     assert count(*pair, settings=CorrelateSettings(join_window_s=1_200)) == 1
 
 
-def test_what_began_long_before_an_incident_is_not_of_its_family():
+def test_a_drift_that_began_long_before_an_incident_does_not_join_it():
     assert count(REFUSED, drift("hallucinated", start=START - 20 * MINUTE, after_s=1_300)) == 2
 
 
@@ -146,7 +148,7 @@ ATTACK, STALE, POOR = drift("jailbreak_suspected"), drift("index_age_s"), drift(
 @pytest.mark.parametrize("order", list(itertools.permutations([ATTACK, STALE, POOR])))
 def test_unrelated_failures_that_begin_in_the_same_second_are_two_incidents_whichever_is_seen_first(order):
     both = newest(*order)
-    assert {frozenset(line.signal for line in each.evidence) for each in both.values()} == {
+    assert {frozenset(line.signal for line in incident.evidence) for incident in both.values()} == {
         frozenset({"jailbreak_suspected"}),
         frozenset({"index_age_s", "retrieval_score"}),
     }
@@ -154,7 +156,7 @@ def test_unrelated_failures_that_begin_in_the_same_second_are_two_incidents_whic
 
 @pytest.mark.parametrize("order", list(itertools.permutations(["pii_detected", "refused", "latency_ms", "length"])))
 def test_one_deployment_that_moves_many_signals_at_once_is_one_incident(order):
-    assert count(*(drift(signal, start=START + place * SECOND) for place, signal in enumerate(order))) == 1
+    assert count(*(drift(signal, start=START + second * SECOND) for second, signal in enumerate(order))) == 1
 
 
 @pytest.mark.parametrize("pair", [("jailbreak_suspected", "refused"), ("jailbreak_suspected", "policy_violation")])

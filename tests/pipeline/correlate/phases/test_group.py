@@ -1,4 +1,4 @@
-"""Parents that lose all of their subjects, by people or to another parent: nothing breaks, and nobody is asked about them."""
+"""Parents that lose all their subjects, to people or to another parent."""
 
 import random
 
@@ -22,21 +22,21 @@ from tests.pipeline.correlate.outages import THREE, failing
 ACTIONS = ("acknowledge", "assign", "classify", "note", "mitigate", "resolve", "reopen", "accept", "merge", "unmerge")
 
 
-def known(outputs):
-    return {each.incident_id: each for each in incidents(outputs)}
+def by_id(outputs):
+    return {incident.incident_id: incident for incident in incidents(outputs)}
 
 
 def emptied():
-    """A step with three incidents that a person took out of their parent, and the id of that."""
+    """A step with three incidents that a person removed from their parent, and that parent."""
     step = CorrelateStep(CorrelateSettings())
-    everyone = known(step.step(kafka(THREE)))
-    [parent] = [each for each in everyone.values() if each.children]
-    step.step(kafka([command("unmerge", each, command_id=f"c-{each}") for each in parent.children]))
+    everyone = by_id(step.step(kafka(THREE)))
+    [parent] = [incident for incident in everyone.values() if incident.children]
+    step.step(kafka([command("unmerge", child, command_id=f"c-{child}") for child in parent.children]))
     return step, parent
 
 
 @pytest.mark.parametrize("action", ACTIONS)
-def test_a_command_about_a_parent_without_subjects_is_refused_and_says_why(action):
+def test_a_command_about_a_parent_without_subjects_is_refused_with_a_reason(action):
     step, parent = emptied()
     needed = {"severity": "P1", "assignee": "ben", "note": "seen", "into": parent.children[0]}
     [letter] = dead_letters(step.step(kafka([command(action, parent.incident_id, at=START + 5 * MINUTE, **needed)])))
@@ -50,29 +50,29 @@ def test_nothing_is_merged_into_a_parent_without_subjects():
     assert "has no subjects any more" in letter.detail
 
 
-def test_a_parent_that_another_one_took_over_makes_room_when_there_are_too_many():
+def test_a_parent_merged_into_another_one_is_dropped_first():
     # The first starts lie on both sides of a full hour and are seen in the wrong order.
     first, second = (
         [failing(f"{name}{number}", after_s=after - 12 * 60) for number in range(3)]
         for name, after in (("late", 30), ("early", -30))
     )
     step = CorrelateStep(CorrelateSettings(incidents_max=8))
-    told = known(step.step(kafka([*first, *second])))
-    [gone] = [each.incident_id for each in told.values() if not each.subject_count]
-    step.step(kafka([failing("alone", after_s=3 * 3_600)]))
+    published = by_id(step.step(kafka([*first, *second])))
+    [empty_id] = [incident.incident_id for incident in published.values() if not incident.subject_count]
+    step.step(kafka([failing("single", after_s=3 * 3_600)]))
     assert step.limits_hit["incidents_max"] == 1
-    assert step._incidents.get(gone) is None
+    assert step._table.incidents.get(empty_id) is None
 
 
-def test_a_parent_one_of_whose_children_makes_room_is_told_without_it():
+def test_a_parent_is_published_again_when_a_child_is_dropped():
     step = CorrelateStep(CorrelateSettings(incidents_max=4))
-    [parent] = [each for each in known(step.step(kafka(THREE))).values() if each.children]
-    told = known(step.step(kafka([failing("alone", after_s=3 * 3_600)])))
-    assert told[parent.incident_id].subject_count == 2
+    [parent] = [incident for incident in by_id(step.step(kafka(THREE))).values() if incident.children]
+    published = by_id(step.step(kafka([failing("single", after_s=3 * 3_600)])))
+    assert published[parent.incident_id].subject_count == 2
 
 
 def history(random_):
-    """What detect and people say of an outage, with commands that name an incident by its place among those told."""
+    """Drifts, ticks and commands of an outage. A command names its incident by a fraction of the published ids."""
     found, at = [], START
     drifts = []
     for number in range(60):
@@ -93,32 +93,32 @@ def history(random_):
     return found
 
 
-def said(entry, number, told):
-    """A command of a history about one of the incidents told, most often one that is or was merged or a parent."""
+def to_command(entry, number, published):
+    """A command of a history about a published incident, most often one that was merged or a parent."""
     action, at, which, other = entry
-    ids = sorted(told)
-    ids += [each for each in ids if told[each].merged_into or ":" in told[each].subject] * 3
+    ids = sorted(published)
+    ids += [one for one in ids if published[one].merged_into or ":" in published[one].subject] * 3
     needed = {"severity": "P2", "assignee": "ben", "note": "seen", "into": ids[int(other * len(ids))]}
     return command(action, ids[int(which * len(ids))], at=at, command_id=f"c-{number}", **needed)
 
 
-def restarted(step, kept, settings):
-    kept |= dict(step.changed())
+def restarted(step, stored, settings):
+    stored |= dict(step.changed())
     fresh = CorrelateStep(settings)
-    assert list(fresh.restore([(key, value) for key, value in kept.items() if value is not None])) == []
+    assert list(fresh.restore([(key, value) for key, value in stored.items() if value is not None])) == []
     return fresh
 
 
 @pytest.mark.parametrize("seed", range(25))
-def test_whatever_people_say_of_parents_nothing_breaks_and_a_restart_changes_nothing(seed):
+def test_any_commands_about_parents_are_safe_and_a_restart_changes_nothing(seed):
     random_ = random.Random(seed)
     entries, settings = history(random_), CorrelateSettings(incidents_max=random_.choice((6, 500)))
-    steady, shaky, kept, told = CorrelateStep(settings), CorrelateStep(settings), {}, {}
+    steady, shaky, stored, published = CorrelateStep(settings), CorrelateStep(settings), {}, {}
     for number, entry in enumerate(entries):
-        if isinstance(entry, tuple) and not told:
+        if isinstance(entry, tuple) and not published:
             continue
-        [message] = kafka([said(entry, number, told) if isinstance(entry, tuple) else entry])
+        [message] = kafka([to_command(entry, number, published) if isinstance(entry, tuple) else entry])
         outputs = steady.step([message])
         assert shaky.step([message]) == outputs
-        shaky = restarted(shaky, kept, settings)
-        told |= known(outputs)
+        shaky = restarted(shaky, stored, settings)
+        published |= by_id(outputs)

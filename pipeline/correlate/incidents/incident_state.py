@@ -1,0 +1,268 @@
+"""State of an incident: its drifts, and what people did. Everything that a reader sees is computed from it."""
+
+from dataclasses import dataclass, field
+from typing import get_args
+
+from pipeline.correlate.incidents.membership import Membership, SharedScope
+from pipeline.correlate.incidents.running_log import newest_lines, shorten
+from pipeline.correlate.incidents.tracked import TrackedDrift
+from pipeline.correlate.playbook import Family, failure_modes
+from pipeline.correlate.severity import SeverityDecision, is_worse
+from schemas.command import Action
+from schemas.drift import Drift
+from schemas.incident import Audience, Incident, IncidentStatus, LogEntry, Role, Severity
+from schemas.record import SUBJECT_LENGTH_MAX
+
+CONTAINED_PERIODS_MAX = 20
+"""Maximum past periods of containment that an incident stores; the newest are kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """Severity that a person gave."""
+
+    severity: Severity
+    at: int
+    author: str
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reminder:
+    """Line of the log about something overdue: since when it is due, and when and in which words the line was added."""
+
+    name: str
+    due_at: int
+    at: int
+    text: str
+
+
+@dataclass(slots=True)
+class IncidentState:
+    """State of one incident. Times are event time, Unix ms.
+
+    Attributes
+    ----------
+    opened_by
+        Id of the drift that opened it.
+    decision, decided_at
+        What the severity rules decided, and when the severity last rose to this level or above it.
+    clock
+        Newest report of any drift of the subject.
+    first_started_at, family
+        Start and failure family of its first page-tier drift.
+    partitions
+        Partitions of records that its drifts came from.
+    tracked
+        Its drifts by id.
+    pending_downgrade
+        Since when the rules have asked for less than the decision, and the worst that they have asked for since.
+    log
+        Running log, without deployments and reminders.
+    communicated, first_communicated_at
+        Newest communication by audience, and the first one to leadership.
+    mitigated_at, reopened_at
+        When a person last mitigated or reopened it.
+    contained_periods
+        Past periods in which the harm was contained.
+    closed_by
+        Who ended it. No drift joins it afterwards.
+    children
+        Ids of the members of a parent; set in a merged view alone.
+    command_ids
+        Ids of the commands applied last.
+    commander_named_at
+        When the first commander was named.
+    first_logged_at, last_logged_at
+        By event, the earliest and the latest line of the log, including lines that the log has dropped.
+    next_reminder_at
+        Earliest time of the next reminder. It is not stored in a checkpoint, but computed again after a restart.
+    last_published
+        Newest revision that readers have.
+    """
+
+    incident_id: str
+    subject: str
+    opened_by: str
+    decision: SeverityDecision
+    decided_at: int
+    clock: int
+    first_started_at: int | None = None
+    family: Family = "other"
+    partitions: set[int] = field(default_factory=set)
+    tracked: dict[str, TrackedDrift] = field(default_factory=dict)
+    pending_downgrade: tuple[int, SeverityDecision] | None = None
+    log: list[LogEntry] = field(default_factory=list)
+    acknowledged_by: str | None = None
+    roles: dict[Role, str] = field(default_factory=dict)
+    communicated: dict[Audience, int] = field(default_factory=dict)
+    classification: Classification | None = None
+    mitigated_at: int | None = None
+    reopened_at: int | None = None
+    contained_periods: list[tuple[int, int]] = field(default_factory=list)
+    resolved_at: int | None = None
+    closed_by: str | None = None
+    membership: Membership = field(default_factory=Membership)
+    children: list[str] = field(default_factory=list)
+    command_ids: list[str] = field(default_factory=list)
+    commander_named_at: int | None = None
+    first_communicated_at: int | None = None
+    first_logged_at: dict[str, int] = field(default_factory=dict)
+    last_logged_at: dict[str, int] = field(default_factory=dict)
+    reminders: list[Reminder] = field(default_factory=list)
+    next_reminder_at: int = 0
+    last_published: Incident | None = None
+
+    @classmethod
+    def open_parent(cls, incident_id: str, scope: SharedScope, first_child: "IncidentState") -> "IncidentState":
+        """Build a parent of incidents that share a scope. Its subject names the scope: ``provider:openai``."""
+        name = "".join(character if character.isprintable() else "?" for character in scope.name)
+        return cls(
+            incident_id=incident_id,
+            subject=f"{scope.kind}:{name}"[:SUBJECT_LENGTH_MAX],
+            opened_by=first_child.opened_by,
+            decision=first_child.decision,
+            decided_at=first_child.decided_at,
+            clock=first_child.clock,
+            membership=Membership(scope=scope),
+        )
+
+    @property
+    def drifts(self) -> list[Drift]:
+        """Its drifts, as last reported."""
+        return [tracked.newest for tracked in self.tracked.values()]
+
+    @property
+    def firing(self) -> list[Drift]:
+        """Its drifts that have not recovered."""
+        return [drift for drift in self.drifts if drift.state != "recovered"]
+
+    @property
+    def subjects(self) -> list[str]:
+        """Subjects of its drifts, sorted: one, or many of a parent."""
+        return sorted({drift.subject for drift in self.drifts})
+
+    @property
+    def families(self) -> set[Family]:
+        """Failure families of its drifts."""
+        return {failure_modes.failure_mode_of(drift).family for drift in self.drifts}
+
+    @property
+    def started_at(self) -> int:
+        """Earliest estimated start, of page-tier drifts if there are any: their estimates are sharper."""
+        drifts = self.drifts
+        paging = [drift for drift in drifts if drift.tier == "page"]
+        return min(drift.started_at for drift in paging or drifts)
+
+    @property
+    def detected_at(self) -> int:
+        """When the first drift fired."""
+        return min(drift.detected_at for drift in self.drifts)
+
+    @property
+    def start_seen_at(self) -> int:
+        """When the first drift fired after the start. One that fired before it had another reason."""
+        started_at = self.started_at
+        times = (drift.detected_at for drift in self.drifts if drift.detected_at >= started_at)
+        return min(times, default=self.detected_at)
+
+    @property
+    def last_change_at(self) -> int:
+        """When a drift last fired or recovered."""
+        return max(drift.updated_at if drift.state == "recovered" else drift.detected_at for drift in self.drifts)
+
+    @property
+    def recovered_at(self) -> int | None:
+        """When the last of its drifts recovered; None while one is firing. A first use is an event and does not last."""
+        is_firing = any(drift.detector != "first_seen" for drift in self.firing)
+        return None if is_firing else max((drift.updated_at for drift in self.drifts), default=None)
+
+    @property
+    def severity(self) -> Severity:
+        """A person's severity if there is one, until the rules find something worse afterwards; else the rules'."""
+        given = self.classification
+        if given is None:
+            return self.decision.severity
+        is_overruled = is_worse(self.decision.severity, given.severity) and self.decided_at > given.at
+        return self.decision.severity if is_overruled else given.severity
+
+    @property
+    def status(self) -> IncidentStatus:
+        """Merged, else resolved, else mitigated (the harm is contained), else acknowledged, else open."""
+        if self.membership.merged_into is not None:
+            return "merged"
+        if self.resolved_at is not None:
+            return "resolved"
+        if self.contained_since is not None:
+            return "mitigated"
+        return "open" if self.acknowledged_by is None else "acknowledged"
+
+    @property
+    def last_action_at(self) -> int:
+        """When a person last sent a command about it; 0 if nobody has."""
+        return max((self.last_logged_at.get(action, 0) for action in get_args(Action)), default=0)
+
+    @property
+    def contained_since(self) -> int | None:
+        """Since when the harm is contained: all signals are back, or a person mitigated it, and nobody reopened it since."""
+        recovered_at = self.recovered_at
+        if recovered_at is not None and self.reopened_at is not None and self.reopened_at >= recovered_at:
+            recovered_at = None
+        return min((at for at in (recovered_at, self.mitigated_at) if at is not None), default=None)
+
+    def classify(self, severity: Severity, at: int, author: str, note: str | None) -> None:
+        """Set the severity that a person gives."""
+        self.classification = Classification(severity, at, author, note)
+
+    def was_contained(self, at: int) -> bool:
+        """Whether its harm was contained at a time, Unix ms."""
+        since = self.contained_since
+        if self.membership.scope is not None and all(
+            drift.detected_at > at or (drift.state == "recovered" and drift.updated_at <= at) for drift in self.drifts
+        ):
+            return True
+        return (since is not None and at >= since) or any(first <= at <= last for first, last in self.contained_periods)
+
+    def mark_active(self, at: int) -> None:
+        """Record that the harm is no longer contained from a time on, Unix ms, and store the period until then."""
+        since = self.resolved_at if self.contained_since is None else self.contained_since
+        if self.membership.scope is not None:
+            # The subjects of a parent arrive in any order; its drifts show themselves when they had recovered.
+            since = self.mitigated_at
+        if since is not None and since <= at:
+            self.contained_periods = [*self.contained_periods, (since, at)][-CONTAINED_PERIODS_MAX:]
+        self.mitigated_at = None
+
+    def common_label(self, field_name: str) -> str | None:
+        """Return the environment or provider of the first published drift that has one.
+
+        For a parent, return the one that all its subjects share, else None.
+        """
+        scope = self.membership.scope
+        if scope is not None and scope.kind == field_name:
+            return scope.name
+        labels = (getattr(tracked.published, field_name) for tracked in self.tracked.values())
+        if scope is not None:
+            shared = set(labels)
+            return shared.pop() if len(shared) == 1 else None
+        return next((label for label in labels if label is not None), None)
+
+    def add_log_entry(self, at: int, event: str, text: str, *, entries_max: int) -> None:
+        """Add a line to the running log, which keeps the opening and the newest lines."""
+        self.first_logged_at[event] = min(at, self.first_logged_at.get(event, at))
+        self.last_logged_at[event] = max(at, self.last_logged_at.get(event, at))
+        self.log.append(LogEntry(at=at, event=event, text=shorten(text)))
+        self.log = newest_lines(self.log, entries_max)
+
+    def track(self, drift: Drift) -> None:
+        """Add a firing drift."""
+        join_order = 1 + max((tracked.join_order for tracked in self.tracked.values()), default=0)
+        self.tracked[drift.drift_id] = TrackedDrift(join_order, drift, drift)
+        self.partitions.add(drift.partition)
+        if self.first_started_at is None and drift.tier == "page":
+            self.first_started_at, self.family = drift.started_at, failure_modes.failure_mode_of(drift).family
+
+    def publish_newest(self) -> None:
+        """Publish the newest numbers of all drifts with the next revision."""
+        for tracked in self.tracked.values():
+            tracked.published = tracked.newest

@@ -1,0 +1,140 @@
+"""First phase: apply a message to the table, and list the incidents that it touches."""
+
+from pipeline.correlate.decode import Unreadable
+from pipeline.correlate.deployments import ServedTraffic, relearn_output
+from pipeline.correlate.incidents import IncidentStanding, IncidentState, refusal_reason
+from pipeline.correlate.phases.commands import apply_command
+from pipeline.correlate.phases.drift_reports import join_incident, open_incident, update_incident
+from pipeline.correlate.phases.incident_table import ClockReading, IncidentTable, Touched
+from pipeline.correlate.phases.joining import find_incident
+from pipeline.correlate.response import NEVER
+from pipeline.dead_letters import dead_letter
+from pipeline.step import Input
+from schemas.command import Command
+from schemas.deployment import Deployment
+from schemas.drift import Drift
+from schemas.tick import Tick
+
+
+def apply_message(
+    table: IncidentTable, content: Drift | Tick | Deployment | Command | Unreadable, message: Input
+) -> Touched:
+    """Apply the content of a Kafka message; one that cannot be used becomes a dead letter."""
+    match content:
+        case Drift():
+            return _apply_drift(table, content)
+        case Tick():
+            return _apply_tick(table, content)
+        case Deployment():
+            return _apply_deployment(table, content, message)
+        case Command():
+            return _apply_command(table, content, message)
+        case Unreadable(reason, detail):
+            return Touched(outputs=[dead_letter("correlate", message, reason, detail)])
+
+
+def _apply_drift(table: IncidentTable, drift: Drift) -> Touched:
+    incidents = table.incidents
+    known, siblings = incidents.find_by_drift(drift.drift_id), incidents.find_by_subject(drift.subject)
+    # A report moves the clock of its subject, and so every incident of it that time can still change.
+    touched_ids = {sibling.incident_id for sibling in siblings if table.is_unfinished(sibling)}
+    if drift.tier == "cause":
+        if table.shifts.can_explain(drift) and drift.state != "recovered" and _add_shift(table, drift):
+            touched_ids |= {sibling.incident_id for sibling in siblings}
+    else:
+        served = ServedTraffic(subject=drift.subject, environment=drift.environment, provider=drift.provider)
+        if not table.deployments.declares(drift, served, drift.updated_at):
+            if known is not None:
+                update_incident(table, known, drift)
+                touched_ids.add(known.incident_id)
+            # A firing drift counts even if its first message was lost.
+            elif drift.state != "recovered":
+                accepting = [sibling for sibling in siblings if not _is_closed(table, sibling)]
+                found = find_incident(drift, accepting, table.settings)
+                if found is None:
+                    touched_ids.add(open_incident(table, drift, siblings).incident_id)
+                else:
+                    join_incident(table, drift, *found)
+                    touched_ids.add(found[0].incident_id)
+    moved = [sibling for sibling in incidents.find_by_subject(drift.subject) if sibling.incident_id in touched_ids]
+    for incident in moved:
+        incident.clock = max(incident.clock, drift.updated_at)
+    return Touched(
+        changed={incident.incident_id: incident for incident in moved},
+        readings=[ClockReading(incident, incident.clock, was_unfinished=True) for incident in moved],
+        to_group=moved,
+        may_exceed_limit=True,
+    )
+
+
+def _apply_tick(table: IncidentTable, tick: Tick) -> Touched:
+    readings = []
+    for incident in table.incidents:
+        is_unfinished = table.is_unfinished(incident)
+        if is_unfinished or incident.next_reminder_at < NEVER:
+            readings.append(ClockReading(incident, table.now(incident), is_unfinished))
+    if not table.clocks.advance(tick):
+        return Touched()
+    table.parts.mark("clocks", "")
+    return Touched(readings=readings)
+
+
+def _apply_deployment(table: IncidentTable, deployment: Deployment, message: Input) -> Touched:
+    if not table.deployments.has_scope(deployment):
+        detail = "the deployment names no subject, environment or provider: set at least one of them"
+        return Touched(outputs=[dead_letter("correlate", message, "contract", detail)])
+    dropped_ids = table.deployments.add(deployment)
+    if dropped_ids is None:
+        return Touched()
+    table.parts.mark("deployment", deployment.deployment_id, *dropped_ids)
+    table.limits_hit["deployments_max"] += len(dropped_ids)
+    relearn = relearn_output(deployment)
+    return Touched(
+        outputs=[] if relearn is None else [relearn],
+        affected=[
+            incident for incident in table.incidents if table.served_traffic(incident).is_affected_by(deployment)
+        ],
+    )
+
+
+def _apply_command(table: IncidentTable, command: Command, message: Input) -> Touched:
+    if command.action == "silence":
+        return Touched()
+    incident = table.incidents.get(command.incident_id or "")
+    if incident is not None and command.command_id in incident.command_ids:
+        return Touched()  # One sent twice counts once.
+    problem = refusal_reason(command, _standings(table, command))
+    if problem is not None or incident is None:
+        return Touched(outputs=[dead_letter("correlate", message, "contract", problem or "")])
+    former_targets = list(table.merges.targets(incident))
+    detected_at = table.merges.merged_view(incident).detected_at
+    apply_command(command, incident, detected_at, entries_max=table.settings.log_entries_max)
+    table.merges.merge(incident, incident.membership.merged_into)
+    touched = Touched(to_group=[*former_targets, incident])
+    touched.add([*former_targets, incident, *table.merges.members(incident)])
+    return touched
+
+
+def _add_shift(table: IncidentTable, drift: Drift) -> bool:
+    dropped_ids = table.shifts.add(drift)
+    if dropped_ids is None:
+        return False
+    table.parts.mark("shift", drift.drift_id, *dropped_ids)
+    table.limits_hit["workload_shifts_max"] += len(dropped_ids)
+    return True
+
+
+def _is_closed(table: IncidentTable, incident: IncidentState) -> bool:
+    """Whether an incident that it is merged into was closed by a person and accepts no more drifts."""
+    return any(target.closed_by for target in table.merges.targets(incident))
+
+
+def _standings(table: IncidentTable, command: Command) -> dict[str, IncidentStanding]:
+    """Return the standing of the incidents that a command names, and of the members of the one that it is about."""
+    named = [table.incidents.get(incident_id) for incident_id in (command.incident_id, command.into) if incident_id]
+    found = [incident for incident in named if incident is not None]
+    members = [member for incident in found[:1] for member in table.merges.members(incident)]
+    return {
+        incident.incident_id: IncidentStanding.from_state(table.merges.merged_view(incident))
+        for incident in [*found, *members]
+    }

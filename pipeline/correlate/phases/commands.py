@@ -1,0 +1,92 @@
+"""Commands: what a valid command changes in an incident.
+
+:mod:`pipeline.correlate.incidents.refusals` decides whether a command is valid. Commands about a resolved incident are
+applied as well. Except for ``accept``, ``resolve``, ``reopen`` and ``merge`` they do not change its status.
+"""
+
+from pipeline.correlate.incidents import IncidentState
+from schemas.command import Command
+from schemas.incident import Role
+
+COMMANDS_SEEN_MAX = 200
+"""Maximum command ids that an incident stores, so that a command sent twice counts once."""
+
+_INFORMED = {"internal": "people inside were informed", "external": "users and customers were informed"}
+
+
+def apply_command(command: Command, incident: IncidentState, detected_at: int, *, entries_max: int) -> None:
+    """Apply a valid command to an incident.
+
+    Parameters
+    ----------
+    command
+        The command.
+    incident
+        The incident that it is about; changed in place.
+    detected_at
+        When the incident and its members were first detected, Unix ms: no action dates before it.
+    entries_max
+        Maximum lines of the running log.
+    """
+    incident.command_ids = [*incident.command_ids, command.command_id][-COMMANDS_SEEN_MAX:]
+    text = _apply(command, incident, detected_at)
+    if command.communicated is not None:
+        text = "; ".join(part for part in (text, _INFORMED[command.communicated]) if part)
+        known_at = incident.communicated.get(command.communicated, command.at)
+        incident.communicated[command.communicated] = max(known_at, command.at)
+    note = f": {command.note}" if command.note else ""
+    incident.add_log_entry(command.at, command.action, f"{text} by {command.author}{note}", entries_max=entries_max)
+
+
+def _apply(command: Command, incident: IncidentState, detected_at: int) -> str:
+    """Apply the action, and return it in words that ``by NAME`` can follow."""
+    match command.action:
+        case "acknowledge":
+            incident.acknowledged_by = command.author
+            return "acknowledged"
+        case "assign" if command.assignee is not None:
+            return _assign(incident, command.role or "commander", command.assignee, command.at)
+        case "classify" if command.severity is not None:
+            incident.classify(command.severity, command.at, command.author, command.note)
+            return f"classified {command.severity}"
+        case "note":
+            return "" if command.communicated else "noted"
+        case "mitigate":
+            incident.mitigated_at = max(command.at, detected_at)
+            return "mitigated"
+        case "reopen":
+            return _reopen(incident, command.at)
+        case "merge":
+            incident.membership.merged_into, incident.membership.merged_by = command.into, command.author
+            return f"merged into {command.into}"
+        case "unmerge":
+            return _unmerge(incident)
+    incident.closed_by = command.author
+    if incident.resolved_at is None:
+        incident.resolved_at = max(command.at, detected_at)
+    return "accepted as the new normal" if command.action == "accept" else "resolved"
+
+
+def _assign(incident: IncidentState, role: Role, name: str, at: int) -> str:
+    before = incident.roles.get(role)
+    if role == "commander":
+        incident.commander_named_at = min(at, incident.commander_named_at or at)
+    incident.roles[role] = name
+    replaced = f", replacing {before}," if before not in (None, name) else ""
+    return f"{role.replace('_', ' ')} assigned to {name}{replaced}"
+
+
+def _reopen(incident: IncidentState, at: int) -> str:
+    incident.mark_active(at)
+    incident.resolved_at = incident.closed_by = None
+    incident.reopened_at = at
+    return "reopened"
+
+
+def _unmerge(incident: IncidentState) -> str:
+    membership = incident.membership
+    target_id, membership.merged_into = membership.merged_into, None
+    # A child that a person removes from its parent stays out. One that a person had merged may be merged again.
+    membership.is_excluded = membership.is_excluded or membership.merged_by is None
+    membership.merged_by = None
+    return f"unmerged from {target_id}"

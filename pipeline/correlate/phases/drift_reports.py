@@ -1,0 +1,147 @@
+"""What a report of a drift does to an incident: it opens one, joins one, or updates the one that tracks it."""
+
+from collections.abc import Sequence
+from hashlib import blake2b
+
+from pipeline.correlate.incidents import IncidentState, TrackedDrift
+from pipeline.correlate.phases.incident_table import IncidentTable
+from pipeline.correlate.phases.settle import describe_decision, downgrade_if_due, track_downgrade
+from pipeline.correlate.playbook import failure_modes, phrases
+from pipeline.correlate.severity import decide_severity, is_worse
+from pipeline.wording import quantity
+from schemas.drift import Drift
+
+WORSENING_RECORDS_MIN = 20
+"""Minimum records behind a number before it can show that things got worse."""
+
+
+def open_incident(table: IncidentTable, drift: Drift, siblings: Sequence[IncidentState]) -> IncidentState:
+    """Open an incident for a firing drift. ``siblings`` are the other incidents of its subject."""
+    incident_id, description = _incident_id(drift), _describe(drift)
+    decision = decide_severity(table.severity_table, [drift], table.slas)
+    incident = IncidentState(
+        incident_id=incident_id,
+        subject=drift.subject,
+        opened_by=drift.drift_id,
+        decision=decision,
+        decided_at=drift.updated_at,
+        clock=max([drift.updated_at, *(sibling.clock for sibling in siblings)]),
+    )
+    incident.track(drift)
+    text = f"opened by {description}; {decision.severity}: {decision.reason}"
+    incident.add_log_entry(drift.detected_at, "opened", text, entries_max=table.settings.log_entries_max)
+    table.incidents.add(incident)
+    return incident
+
+
+def join_incident(table: IncidentTable, drift: Drift, incident: IncidentState, reason: str) -> None:
+    """Add a firing drift to an incident, and reopen it if it was resolved. ``reason`` says why it belongs there."""
+    downgrade_if_due(table, incident, drift.updated_at)
+    _end_containment(table, incident, drift)
+    if incident.resolved_at is not None:
+        is_back = drift.started_at > incident.resolved_at
+        incident.resolved_at = None
+        what = "left its baseline again" if is_back else "left its baseline before the incident was resolved"
+        _log(table, incident, drift.detected_at, "reopened", f"reopened: {drift.signal} {what}")
+    if not _make_room(table, incident):
+        return
+    table.incidents.track(incident, drift)
+    if not _is_covered(incident, drift):
+        incident.publish_newest()
+        _log(table, incident, drift.detected_at, "signal", f"{_describe(drift)}; joined: {reason}")
+        _raise_severity(table, incident, drift)
+    track_downgrade(table, incident, drift.updated_at)
+
+
+def update_incident(table: IncidentTable, incident: IncidentState, drift: Drift) -> None:
+    """Apply a further report of a drift that an incident tracks; an older one changes nothing."""
+    tracked = incident.tracked[drift.drift_id]
+    if drift.sequence <= tracked.newest.sequence:
+        return
+    downgrade_if_due(table, incident, drift.updated_at)
+    tracked.newest = drift
+    if not _is_covered(incident, drift):
+        _publish_if_actionable(table, incident, tracked)
+    track_downgrade(table, incident, drift.updated_at)
+
+
+def _publish_if_actionable(table: IncidentTable, incident: IncidentState, tracked: TrackedDrift) -> None:
+    """Publish the newest report of a drift if somebody needs to act on it: it recovered, or it got worse."""
+    drift = tracked.newest
+    if drift.state == "recovered":
+        incident.publish_newest()
+        now, normal = (quantity(value, drift.unit, drift.channel) for value in (drift.now, drift.normal))
+        text = f"{drift.signal} ({drift.channel}) is back: {now}, normally {normal}"
+        _log(table, incident, drift.updated_at, "recovered", text)
+        return
+    if drift.records < WORSENING_RECORDS_MIN:
+        return
+    decision = decide_severity(table.severity_table, incident.firing, table.slas)
+    if is_worse(decision.severity, incident.decision.severity) or _has_worsened(table, tracked):
+        _end_containment(table, incident, drift)
+        incident.publish_newest()
+        _log(table, incident, drift.updated_at, "worse", f"worse: {_describe(drift)}")
+        _raise_severity(table, incident, drift)
+
+
+def _raise_severity(table: IncidentTable, incident: IncidentState, cause: Drift) -> None:
+    """Decide severity and failure mode again. Severity rises at once; :func:`downgrade_if_due` lowers it."""
+    new, old = decide_severity(table.severity_table, incident.firing, table.slas), incident.decision
+    if is_worse(new.severity, old.severity):
+        incident.decision, incident.decided_at = new, cause.updated_at
+        _log(table, incident, cause.updated_at, "severity", f"severity {old.severity} -> {describe_decision(new)}")
+    elif new.severity == old.severity and failure_modes.naming_rank(
+        failure_modes.failure_mode_of(new.drift)
+    ) <= failure_modes.naming_rank(failure_modes.failure_mode_of(old.drift)):
+        incident.decision = new
+
+
+def _end_containment(table: IncidentTable, incident: IncidentState, drift: Drift) -> None:
+    """End the mitigation of an incident and of those that it is merged into: a drift joined it or got worse."""
+    for one in (incident, *table.merges.targets(incident)):
+        at = drift.detected_at if one.resolved_at is not None or drift.state == "firing" else drift.updated_at
+        if one.mitigated_at is not None:
+            _log(table, one, drift.updated_at, "unmitigated", f"no longer mitigated: {_describe(drift)}")
+        one.mark_active(at)
+
+
+def _has_worsened(table: IncidentTable, tracked: TrackedDrift) -> bool:
+    published, newest = (abs(drift.now - drift.normal) for drift in (tracked.published, tracked.newest))
+    return newest > 0 and newest >= table.settings.worsening_factor * published
+
+
+def _make_room(table: IncidentTable, incident: IncidentState) -> bool:
+    """Make room for one more drift by dropping the one that recovered first. Returns False if all are firing."""
+    if len(incident.tracked) < table.settings.drifts_max:
+        return True
+    recovered = [drift for drift in incident.drifts if drift.state == "recovered"]
+    if not recovered:
+        return False
+    oldest = min(recovered, key=lambda drift: (drift.updated_at, drift.drift_id))
+    table.incidents.untrack(incident, oldest.drift_id)
+    return True
+
+
+def _is_covered(incident: IncidentState, drift: Drift) -> bool:
+    """Whether a firing page-tier drift already reports what a ticket-tier drift does."""
+    key = (drift.signal, drift.channel, drift.side)
+    paging = (other for other in incident.firing if other.tier == "page")
+    return drift.tier == "ticket" and any((other.signal, other.channel, other.side) == key for other in paging)
+
+
+def _log(table: IncidentTable, incident: IncidentState, at: int, event: str, text: str) -> None:
+    incident.add_log_entry(at, event, text, entries_max=table.settings.log_entries_max)
+
+
+def _incident_id(drift: Drift) -> str:
+    """Return the id of the incident that a drift opens: the same in every replay.
+
+    One opened by a later report, because the first was lost, has another id.
+    """
+    late = f"/{drift.sequence}" if drift.sequence else ""
+    return "inc-" + blake2b(f"{drift.subject}/{drift.drift_id}{late}".encode(), digest_size=6).hexdigest()
+
+
+def _describe(drift: Drift) -> str:
+    channel = f"{drift.channel}, {drift.tier} tier"
+    return f"{drift.signal} {drift.side} ({channel}): {drift.subject} {phrases.describe_drift(drift)}"

@@ -1,0 +1,117 @@
+"""The table that the phases share: all that correlate knows, and what the current message has touched."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from pipeline.correlate.causes import WorkloadShifts
+from pipeline.correlate.checkpoint import CheckpointParts
+from pipeline.correlate.deployments import DeploymentHistory, ServedTraffic
+from pipeline.correlate.incidents import IncidentClocks, IncidentState, IncidentStore
+from pipeline.correlate.phases.parents import ChildCandidate
+from pipeline.correlate.response import add_due_reminders
+from pipeline.correlate.settings import CorrelateSettings
+from pipeline.correlate.severity import SeverityTable
+from pipeline.step import Output
+
+
+class IncidentTable:
+    """Incidents, deployments, workload shifts and clocks, with the index of what changed since the last checkpoint.
+
+    Attributes
+    ----------
+    severity_table, slas
+        The rules of severity, and the promised limits by subject and signal.
+    merges
+        Which incidents are merged into which.
+    candidates
+        Incidents that can be children of a parent, by id; computed again after a restart.
+    parts
+        The parts of the state for the checkpoint, and which of them changed.
+    limits_hit
+        How often each limit has been hit since the start, by the name of its setting.
+    """
+
+    def __init__(self, settings: CorrelateSettings) -> None:
+        self.settings = settings
+        self.severity_table = SeverityTable.default().extend(settings.severity_rules, settings.severity_adjustments)
+        self.slas = {(sla.subject, sla.signal): sla for sla in settings.sla}
+        self.clocks = IncidentClocks()
+        self.deployments = DeploymentHistory(settings.deployments_max)
+        self.shifts = WorkloadShifts(settings.workload_shifts_max)
+        self.incidents = IncidentStore(settings.incidents_max)
+        self.merges = self.incidents.merges
+        self.candidates: dict[str, ChildCandidate] = {}
+        self.parts = CheckpointParts(self.clocks, self.deployments, self.shifts, self.incidents)
+        self.limits_hit: Counter[str] = Counter()
+
+    def now(self, incident: IncidentState) -> int:
+        """Return the clock of an incident, Unix ms."""
+        return self.clocks.now(*self.merges.clock_inputs(incident))
+
+    def is_unfinished(self, incident: IncidentState) -> bool:
+        """Whether time can still change it. A person may have resolved it at a time that its clock has yet to reach."""
+        return incident.resolved_at is None or incident.resolved_at > self.now(incident)
+
+    def served_traffic(self, incident: IncidentState) -> ServedTraffic:
+        """Return what an incident is about, for deployments to match."""
+        merged = self.merges.merged_view(incident)
+        return ServedTraffic(merged.subject, merged.common_label("environment"), merged.common_label("provider"))
+
+    def add_reminders(self, incident: IncidentState) -> bool:
+        """Add the reminders that are due by its clock. Returns True if there are new ones.
+
+        What is due depends on the incident combined with its members. The reminders of a parent are computed again from
+        the last action of a person on, because the reports of its subjects arrive in any order.
+        """
+        now, merged, before = self.now(incident), self.merges.merged_view(incident), incident.reminders
+        if not merged.tracked:
+            return False
+        if incident.membership.scope is not None:
+            merged.reminders = [reminder for reminder in before if reminder.at <= incident.last_action_at]
+        add_due_reminders(merged, now, self.settings)
+        incident.reminders = merged.reminders
+        incident.next_reminder_at = merged.next_reminder_at
+        incident.first_communicated_at = merged.first_communicated_at
+        return incident.reminders != before
+
+
+@dataclass(frozen=True, slots=True)
+class ClockReading:
+    """Clock of an incident before the current message, Unix ms, and whether time could change it then."""
+
+    incident: IncidentState
+    at: int
+    was_unfinished: bool
+
+
+@dataclass(slots=True)
+class Touched:
+    """What the current message has touched so far.
+
+    Attributes
+    ----------
+    outputs
+        Messages to write before the revisions: dead letters, and requests to learn a baseline again.
+    changed
+        Incidents that changed, by id. They are published together with those that they are merged into.
+    affected
+        Incidents that a new deployment affects, in order of id. They are published as they are.
+    readings
+        Clocks that may have advanced.
+    to_group
+        Incidents whose parent may have changed.
+    may_exceed_limit
+        Whether the message may have opened an incident too many.
+    """
+
+    outputs: list[Output] = field(default_factory=list)
+    changed: dict[str, IncidentState] = field(default_factory=dict)
+    affected: list[IncidentState] = field(default_factory=list)
+    readings: list[ClockReading] = field(default_factory=list)
+    to_group: list[IncidentState] = field(default_factory=list)
+    may_exceed_limit: bool = False
+
+    def add(self, incidents: Iterable[IncidentState]) -> None:
+        """Add incidents that changed."""
+        self.changed |= {incident.incident_id: incident for incident in incidents}

@@ -1,0 +1,91 @@
+"""Fourth phase: write the revisions of the incidents that a message touched, and remove incidents beyond the limit."""
+
+from collections.abc import Iterable
+
+from pipeline.correlate.causes import DiagnosisContext
+from pipeline.correlate.incidents import IncidentState
+from pipeline.correlate.phases.incident_table import IncidentTable, Touched
+from pipeline.correlate.phases.published_view import published_view
+from pipeline.correlate.phases.settle import resolve_if_quiet
+from pipeline.correlate.revision import build_revision
+from pipeline.step import Output
+from schemas.incident import Incident, Severity
+from schemas.topics import ALERTS
+
+
+def publish_revisions(table: IncidentTable, touched: Touched) -> list[Output]:
+    """Return all outputs of a message: dead letters and relearn requests, then the revisions that say something new."""
+    outputs = [*touched.outputs, *_publish_changed(table, touched.changed.values())]
+    for incident in touched.affected:
+        outputs += _publish_with_siblings(table, incident)
+    while touched.may_exceed_limit and (oldest := table.incidents.next_eviction()) is not None:
+        outputs += _evict(table, oldest)
+    return outputs
+
+
+def _publish_changed(table: IncidentTable, incidents: Iterable[IncidentState]) -> list[Output]:
+    """Publish incidents and those that they are merged into. Parents come first, so readers know why a child closes."""
+    everyone = {one.incident_id: one for incident in incidents for one in (incident, *table.merges.targets(incident))}
+    outputs = []
+    for incident in sorted(everyone.values(), key=lambda one: (one.membership.scope is None, one.incident_id)):
+        if table.merges.members(incident):
+            resolve_if_quiet(table, incident)
+        outputs += _publish_with_siblings(table, incident)
+    return outputs
+
+
+def _publish_with_siblings(table: IncidentTable, incident: IncidentState) -> list[Output]:
+    """Publish an incident.
+
+    If its start or severity changed, publish the other incidents of its subject too: both decide which versions count
+    as good.
+    """
+    before = incident.last_published
+    outputs = _publish(table, incident)
+    after = incident.last_published
+    if before is not None and after is not None and _start_and_severity(before) == _start_and_severity(after):
+        return outputs
+    for sibling in table.incidents.find_by_subject(incident.subject):
+        if sibling is not incident and sibling.last_published is not None:
+            outputs += _publish(table, sibling)
+    return outputs
+
+
+def _publish(table: IncidentTable, incident: IncidentState) -> list[Output]:
+    table.add_reminders(incident)
+    table.parts.mark("incident", incident.incident_id)
+    siblings = [one for one in table.incidents.find_by_subject(incident.subject) if one is not incident]
+    shifts = table.shifts.shifts_of(incident.subject)
+    known = DiagnosisContext(table.deployments, shifts, siblings, table.now(incident))
+    revision = build_revision(published_view(table, incident), known, table.settings)
+    if revision is None:
+        return []
+    incident.last_published = revision
+    return [Output(ALERTS, revision.incident_id.encode(), revision.to_json())]
+
+
+def _evict(table: IncidentTable, incident: IncidentState) -> list[Output]:
+    """Remove an incident, closing it first if it is open, and publish those that it was merged into."""
+    table.limits_hit["incidents_max"] += 1
+    outputs = []
+    if incident.resolved_at is None and incident.membership.merged_into is None:
+        _close(table, incident)
+        outputs += _publish_with_siblings(table, incident)
+    targets = list(table.merges.targets(incident))
+    for incident_id in list(table.incidents.remove(incident)):
+        table.candidates.pop(incident_id, None)
+        table.parts.mark("incident", incident_id)
+    return outputs + _publish_changed(table, targets)
+
+
+def _close(table: IncidentTable, incident: IncidentState) -> None:
+    """Close an incident because too many are stored. Without this, it would stay open for readers."""
+    merged, last = table.merges.merged_view(incident), incident.last_published
+    at = merged.last_change_at if merged.tracked or last is None else last.updated_at
+    incident.resolved_at, incident.closed_by = at, "driftwire"
+    limit = f"more than {table.settings.incidents_max} incidents are stored; raise correlate.incidents_max"
+    incident.add_log_entry(at, "limit", f"closed: {limit}", entries_max=table.settings.log_entries_max)
+
+
+def _start_and_severity(revision: Incident) -> tuple[int, Severity]:
+    return revision.started_at, revision.severity

@@ -1,0 +1,108 @@
+"""Second phase: apply what time alone changes. Severity falls, incidents resolve, reminders become due."""
+
+from pipeline.correlate.incidents import IncidentState
+from pipeline.correlate.phases.incident_table import IncidentTable, Touched
+from pipeline.correlate.playbook import failure_modes
+from pipeline.correlate.severity import SeverityDecision, decide_severity, is_worse
+from pipeline.wording import duration
+from schemas.timestamp import clock_time
+
+
+def settle_clocks(table: IncidentTable, touched: Touched) -> Touched:
+    """Settle the incidents whose clock may have advanced, and add those that this changes."""
+    for reading in touched.readings:
+        incident = reading.incident
+        if incident.incident_id in touched.changed:  # A drift: it is published in any case.
+            _settle(table, incident)
+            continue
+        now = table.now(incident)
+        if now == reading.at:
+            continue
+        is_changed = reading.was_unfinished and any(
+            [_settle(table, incident), _was_deployed(table, incident, reading.at + 1, now)]
+        )
+        if is_changed or (now >= incident.next_reminder_at and table.add_reminders(incident)):
+            touched.add([incident])
+    return touched
+
+
+def resolve_if_quiet(table: IncidentTable, incident: IncidentState) -> bool:
+    """Resolve an incident if all its signals have been back for long enough by its clock. Returns True if it changed.
+
+    The resolution is dated to the moment when the quiet period ended, however late the clock reaches it. An incident
+    with members is open again while a signal of theirs is firing.
+    """
+    if incident.closed_by is not None or (incident.resolved_at is not None and not table.merges.members(incident)):
+        return False
+    merged = table.merges.merged_view(incident)
+    now = table.clocks.now(*table.merges.clock_inputs(incident))
+    resolved_at, quiet_since = None, merged.recovered_at
+    if quiet_since is not None:
+        end = max(quiet_since, incident.reopened_at or 0) + round(table.settings.resolve_after_s * 1000)
+        resolved_at = end if now >= end else None
+    if resolved_at == incident.resolved_at:
+        return False
+    incident.resolved_at = resolved_at
+    if incident.membership.scope is not None:
+        return True  # The log of a parent is computed from its state.
+    incident.publish_newest()
+    if resolved_at is not None:
+        text, entries_max = "resolved: all signals have stayed back", table.settings.log_entries_max
+        incident.add_log_entry(resolved_at, "resolved", text, entries_max=entries_max)
+    return True
+
+
+def downgrade_if_due(table: IncidentTable, incident: IncidentState, now: int) -> bool:
+    """Lower the severity if the rules have asked for less for long enough by a clock, Unix ms. Returns True if it fell.
+
+    It falls as of the moment when the wait ended, however late the clock reaches it, to the worst severity that the
+    rules asked for during the wait.
+    """
+    if incident.pending_downgrade is None:
+        return False
+    since, decision = incident.pending_downgrade
+    at = since + round(table.settings.deescalate_after_s * 1000)
+    if incident.resolved_at is not None or now < at:
+        return False
+    old, severity_before = incident.decision, incident.severity
+    incident.decision, incident.pending_downgrade = decision, None
+    incident.publish_newest()
+    if incident.severity != severity_before:
+        lower_since = f"lower since {clock_time(since)} ({duration((at - since) / 1000)})"
+        text = f"severity {old.severity} -> {describe_decision(decision)}, {lower_since}"
+        incident.add_log_entry(at, "severity", text, entries_max=table.settings.log_entries_max)
+    track_downgrade(table, incident, at)
+    return True
+
+
+def track_downgrade(table: IncidentTable, incident: IncidentState, at: int) -> None:
+    """Record since when the rules ask for less than the decision, Unix ms, and the worst that they have asked for since.
+
+    Severity does not fall while nothing fires. A P1 that can harm people never falls: only a person lowers it.
+    """
+    held, firing = incident.decision, incident.firing
+    is_harmful = held.severity == "P1" and failure_modes.failure_mode_of(held.drift).is_harmful
+    if is_harmful or incident.recovered_at is not None:
+        incident.pending_downgrade = None
+        return
+    new = decide_severity(table.severity_table, firing, table.slas)
+    if not is_worse(held.severity, new.severity):
+        incident.pending_downgrade = None
+    elif incident.pending_downgrade is None:
+        incident.pending_downgrade = (at, new)
+    elif not is_worse(incident.pending_downgrade[1].severity, new.severity):
+        incident.pending_downgrade = (incident.pending_downgrade[0], new)
+
+
+def describe_decision(decision: SeverityDecision) -> str:
+    """Describe a severity with the rule that decided it and its reason."""
+    return f"{decision.severity} by the rule {decision.rule}: {decision.full_reason}"
+
+
+def _settle(table: IncidentTable, incident: IncidentState) -> bool:
+    is_lower = incident.pending_downgrade is not None and downgrade_if_due(table, incident, table.now(incident))
+    return resolve_if_quiet(table, incident) or is_lower
+
+
+def _was_deployed(table: IncidentTable, incident: IncidentState, first_ms: int, last_ms: int) -> bool:
+    return any(True for _ in table.deployments.affecting(table.served_traffic(incident), first_ms, last_ms))
