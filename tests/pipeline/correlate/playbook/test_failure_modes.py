@@ -7,7 +7,6 @@ import pytest
 from pipeline.correlate.playbook.failure_modes import DOWNSTREAM, MODES, failure_mode_of, naming_rank
 from pipeline.correlate.severity.rule import DriftConditions
 from pipeline.detect.signals.catalogue import CATEGORIES, EVENTS, SIGNALS, custom_signal
-from pipeline.wording import nearest
 from schemas.deployment import DeploymentKind
 from tests.pipeline.correlate.builders import MINUTE, START, deployment, drift, later, newest, only, tick
 
