@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from pipeline.detect.baselines.rank import RankTable
+from pipeline.detect.layout.grid import Samples
 from pipeline.detect.layout.layout import Layout
-from pipeline.detect.layout.samples import cut_samples
 from pipeline.detect.one_sided_tests.one_sided_test import derive_tests
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals.channels import VALUE_CHANNELS, from_rank
@@ -33,48 +33,49 @@ def broken_world(rows=200):
     return world
 
 
-def test_a_grid_holds_every_channel_and_where_its_signal_is_carried(baseline, layout):
+def test_a_grid_has_every_channel_and_the_presence_of_every_signal(baseline, layout):
     part = block(broken_world())
-    samples = cut_samples(part.panes)
-    grid = layout.grid(samples, layout.values(part))
+    view = layout.view(part)
+    samples, grid = view.grid.samples, view.grid
+    assert samples.rows.tolist() == Samples.cut(part.panes).rows.tolist()
     inside = samples.rows < part.panes.size
     assert not grid.numbers[~inside].any()
-    for place, signal in enumerate(layout.signals):
+    for index, signal in enumerate(layout.signals):
         values = part.values[:, list(part.signals).index(signal)]
         values[np.isinf(values)] = np.nan
-        carried = grid.numbers[:, :, place][inside]
-        np.testing.assert_array_equal(carried, (~np.isnan(values))[samples.rows[inside]])
+        presence = grid.numbers[:, :, index][inside]
+        np.testing.assert_array_equal(presence, (~np.isnan(values))[samples.rows[inside]])
         knots = baseline.signals[signal.name].knots
         ranks = values if knots is None else RankTable(knots).ranks(values)
         for channel in ("rate",) if knots is None else VALUE_CHANNELS:
             expected = np.nan_to_num(from_rank(channel, ranks))[samples.rows[inside]]
-            np.testing.assert_array_equal(grid.numbers[:, :, layout.column(signal, channel)][inside], expected)
+            np.testing.assert_array_equal(grid.numbers[:, :, layout.channel_column(signal, channel)][inside], expected)
 
 
-def test_every_side_finds_its_own_columns(baseline, layout):
-    sides, _ = derive_tests(baseline, REPLAY)
-    for index, side in enumerate(sides):
-        assert layout.signals[layout.side_signals[index]] is side.signal
-        assert layout.side_channels[index] == layout.column(side.signal, side.channel)
-        assert (layout.normal(index) is None) == (side.channel == "rate")
-    columns = {(side.signal.name, side.channel): layout.column(side.signal, side.channel) for side in sides}
+def test_every_test_has_its_columns(baseline, layout):
+    tests, _ = derive_tests(baseline, REPLAY)
+    for index, test in enumerate(tests):
+        assert layout.signals[layout.signal_indexes[index]] is test.signal
+        assert layout.channel_columns[index] == layout.channel_column(test.signal, test.channel)
+        assert (layout.baseline_median(index) is None) == (test.channel == "rate")
+    columns = {(test.signal.name, test.channel): layout.channel_column(test.signal, test.channel) for test in tests}
     assert len(set(columns.values())) == len(columns)
 
 
-def test_signals_that_a_block_has_not_are_carried_by_no_record(baseline):
+def test_signals_that_a_block_lacks_are_absent_from_all_records(baseline):
     layout = Layout(baseline, derive_tests(baseline, REPLAY)[0])
     part = block({"refused": np.ones(10)})
-    values = layout.values(part)
+    values = layout.monitored_values(part)
     assert values.shape == (11, len(layout.signals))
-    place = layout.signals.index(BY_NAME["refused"])
-    assert values[:-1, place].tolist() == [1.0] * 10
-    assert np.isnan(np.delete(values, place, axis=1)).all()
+    index = layout.signals.index(BY_NAME["refused"])
+    assert values[:-1, index].tolist() == [1.0] * 10
+    assert np.isnan(np.delete(values, index, axis=1)).all()
     assert np.isnan(values[-1]).all()
 
 
-def test_a_block_without_any_watched_signal_carries_nothing(baseline):
+def test_a_block_without_monitored_signals_has_no_values(baseline):
     layout = Layout(baseline, derive_tests(baseline, REPLAY)[0])
-    assert np.isnan(layout.values(block({"thumbs_down": np.ones(10)}))).all()
+    assert np.isnan(layout.monitored_values(block({"thumbs_down": np.ones(10)}))).all()
 
 
 def with_profile(baseline, medians, transform="log"):
@@ -83,7 +84,7 @@ def with_profile(baseline, medians, transform="log"):
     return baseline.model_copy(update={"signals": baseline.signals | {"latency_ms": latency}})
 
 
-def test_a_value_is_freed_of_its_hour_and_its_neighbours_are_not(baseline):
+def test_only_the_value_with_a_profile_is_corrected_for_the_hour(baseline):
     hour = START_MS // 3_600_000 % 24
     medians = [100.0] * 24
     medians[hour] = 200.0
@@ -91,26 +92,26 @@ def test_a_value_is_freed_of_its_hour_and_its_neighbours_are_not(baseline):
     layout = Layout(cyclic, derive_tests(cyclic, REPLAY)[0])
     world = broken_world()
     part = block(world)
-    values = layout.values(part)
+    values = layout.monitored_values(part)
     for name in world:
-        own = values[:-1, layout.signals.index(BY_NAME[name])]
+        corrected = values[:-1, layout.signals.index(BY_NAME[name])]
         expected = np.where(np.isinf(world[name]), np.nan, world[name]) * (0.5 if name == "latency_ms" else 1.0)
-        np.testing.assert_array_equal(own, expected)
+        np.testing.assert_array_equal(corrected, expected)
     assert np.isnan(values[-1]).all()
     later = block({"latency_ms": np.full(3, 70.0)}, start_ms=START_MS + 3_600_000)
-    assert layout.values(later)[:-1, layout.signals.index(BY_NAME["latency_ms"])].tolist() == [70.0] * 3
+    assert layout.monitored_values(later)[:-1, layout.signals.index(BY_NAME["latency_ms"])].tolist() == [70.0] * 3
 
 
-def test_a_value_too_large_to_be_freed_is_no_value(baseline):
+def test_a_value_too_large_to_be_corrected_is_absent(baseline):
     cyclic = with_profile(baseline, [1.0] + [1e10] * 23)
     layout = Layout(cyclic, derive_tests(cyclic, REPLAY)[0])
     midnight = START_MS - START_MS % 86_400_000
-    values = layout.values(block({"latency_ms": np.array([1e300, np.nan, np.inf, 5.0])}, start_ms=midnight))
-    own = values[:-1, layout.signals.index(BY_NAME["latency_ms"])]
-    np.testing.assert_array_equal(own, [np.nan, np.nan, np.nan, 5e10])
+    values = layout.monitored_values(block({"latency_ms": np.array([1e300, np.nan, np.inf, 5.0])}, start_ms=midnight))
+    corrected = values[:-1, layout.signals.index(BY_NAME["latency_ms"])]
+    np.testing.assert_array_equal(corrected, [np.nan, np.nan, np.nan, 5e10])
 
 
-def test_a_profile_that_cannot_be_applied_is_refused(baseline):
+def test_a_profile_that_cannot_be_applied_is_rejected(baseline):
     cyclic = with_profile(baseline, [0.0] * 24)
     with pytest.raises(ValueError, match="medians above 0"):
         Layout(cyclic, derive_tests(cyclic, REPLAY)[0])
