@@ -15,7 +15,7 @@ Tickets also come from ADWIN. The same tests run for each segment value (``segme
 The decision to page is in these files, in reading order:
 
 - ``monitor.py``
-- ``layout/layout.py``, ``layout/grid.py``: signals and samples
+- ``layout/grid_layout.py``, ``layout/grid.py``: signals and samples
 - ``one_sided_tests/one_sided_test.py``, ``one_sided_tests/band.py``, ``one_sided_tests/bets.py``: tests, null boundaries
   and bets
 - ``detectors/page_hinkley.py``, ``detectors/cusum.py``: statistics and crossings
@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 
 from pipeline.detect.detectors import AdwinBank, Crossing, Demotion, LateBursts, PageHinkleyBank
 from pipeline.detect.findings import Finding, Latch, MinuteSeries, RecentValues, build_end, build_finding
-from pipeline.detect.layout import BlockView, Layout
+from pipeline.detect.layout import BlockView, GridLayout
 from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBE_SIGNALS, Moved, OneSidedTest, derive_tests
 from pipeline.detect.segments import SegmentDrifts, SegmentObservation, Segments, is_single_small_tenant
 from pipeline.detect.settings import DetectSettings
@@ -81,7 +81,7 @@ class Monitor:
     def __init__(self, baseline: Baseline, settings: DetectSettings) -> None:
         self.baseline, self._settings = baseline, settings
         self._tests, self.not_testable = derive_tests(baseline, settings)
-        self._layout = Layout(baseline, self._tests)
+        self._layout = GridLayout(baseline, self._tests)
         self._bank = PageHinkleyBank(
             self._tests, self._layout.channel_columns, self._layout.presence_columns, settings.recovery_evidence
         )

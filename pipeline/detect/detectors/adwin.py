@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.detectors.river_adwin import dump_window, load_window, new_window
-from pipeline.detect.layout import Grid, Layout
+from pipeline.detect.layout import Grid, GridLayout
 from pipeline.detect.one_sided_tests import OneSidedTest
 from pipeline.detect.settings import DetectSettings
 
@@ -113,7 +113,7 @@ class AdwinBank:
         self.reset()
 
     @classmethod
-    def for_tests(cls, tests: Sequence[OneSidedTest], layout: Layout, settings: DetectSettings) -> Self:
+    def for_tests(cls, tests: Sequence[OneSidedTest], layout: GridLayout, settings: DetectSettings) -> Self:
         """Return the bank of the rates and locations that have a ticket test."""
         by_column: dict[int, dict[bool, int]] = {}
         for index, test in enumerate(tests):

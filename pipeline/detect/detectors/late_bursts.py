@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.detect.detectors.cusum import NO_PANE, Crossing
 from pipeline.detect.detectors.page_hinkley import CAP_SHARE, PageHinkleyBank
-from pipeline.detect.layout import BlockView, Layout
+from pipeline.detect.layout import BlockView, GridLayout
 from pipeline.detect.one_sided_tests import OneSidedTest, rate_evidence
 from pipeline.detect.signals import PANE_MS, Block, channels
 
@@ -39,7 +39,7 @@ class LateBursts:
         Those of the monitor.
     """
 
-    def __init__(self, tests: Sequence[OneSidedTest], layout: Layout, bank: PageHinkleyBank) -> None:
+    def __init__(self, tests: Sequence[OneSidedTest], layout: GridLayout, bank: PageHinkleyBank) -> None:
         self._tests, self._bank = tests, bank
         self._thresholds = np.array([test.threshold for test in tests])
         self._columns = np.stack([layout.presence_columns, layout.channel_columns], axis=1)

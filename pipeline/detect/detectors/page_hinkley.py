@@ -67,7 +67,8 @@ class PageHinkleyBank:
     @property
     def latched(self) -> NDArray[np.bool_]:
         """Shape ``(S,)``: which tests have fired and not recovered."""
-        return self._state.latched[_SLOT, self._positions]
+        latched: NDArray[np.bool_] = self._state.latched[_SLOT, self._positions]
+        return latched
 
     @property
     def test_statistics(self) -> NDArray[np.float64]:

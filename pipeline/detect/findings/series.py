@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.detect.baselines import restore_hour
 from pipeline.detect.findings.finding import Finding
 from pipeline.detect.findings.statement import round_significant, segment_name, value_at_rank
-from pipeline.detect.layout import BlockView, Layout
+from pipeline.detect.layout import BlockView, GridLayout
 from pipeline.detect.signals import PANE_MS, label_indexes
 from schemas.baseline import SignalBaseline
 from schemas.drift import MINUTE_MS, SERIES_MAX, Series
@@ -71,7 +71,7 @@ class MinuteSeries:
         The judge's.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: GridLayout) -> None:
         self._places = {signal.name: place for place, signal in enumerate(layout.signals)}
         self._count = len(layout.signals)
         channels = [layout.channel_column(signal, layout.main_channel(signal)) for signal in layout.signals]

@@ -4,6 +4,6 @@ May import one-sided tests, baselines and signals.
 """
 
 from pipeline.detect.layout.grid import BlockView, Grid, Samples
-from pipeline.detect.layout.layout import Layout
+from pipeline.detect.layout.grid_layout import GridLayout
 
-__all__ = ["BlockView", "Grid", "Layout", "Samples"]
+__all__ = ["BlockView", "Grid", "GridLayout", "Samples"]

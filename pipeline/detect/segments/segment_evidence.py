@@ -43,20 +43,22 @@ class SegmentEvidence:
         self.update_bets(nothing.astype(bool), nothing.astype(bool), nothing)
 
     def update_bets(self, latched: NDArray[np.bool_], excluded: NDArray[np.bool_], worst: NDArray[np.float64]) -> None:
-        """Set the bets of the tests that differ from the shared ones, from the state of the bank, shapes ``(n, S)``.
+        """Override the shared bets of latched and excluded tests, given the state of the bank, shapes ``(n, S)``.
 
         A latched test bets on the return from ``worst``. For an excluded test, no record is evidence.
         """
-        self._own_slots, self._own_tests = np.nonzero(latched | excluded)
-        nulls, stakes = np.zeros(self._own_slots.size), np.zeros((SEGMENT_BETS, self._own_slots.size))
-        for index, (slot, test) in enumerate(zip(self._own_slots.tolist(), self._own_tests.tolist(), strict=True)):
+        self._override_slots, self._override_tests = np.nonzero(latched | excluded)
+        nulls, stakes = np.zeros(self._override_slots.size), np.zeros((SEGMENT_BETS, self._override_slots.size))
+        for index, (slot, test) in enumerate(
+            zip(self._override_slots.tolist(), self._override_tests.tolist(), strict=True)
+        ):
             if not excluded[slot, test]:
                 nulls[index], bets = self._tests[test].recovery_test(float(worst[slot, test]))
                 stakes[:, index] = bets[EVERY_SECOND_BET]
-        self._own_nulls, self._own_stakes = nulls, stakes
-        self._own_excluded = excluded[self._own_slots, self._own_tests]
-        self._own_record_evidence, self._own_event_evidence = rate_evidence(
-            stakes, nulls, self._weights[self._own_tests]
+        self._override_nulls, self._override_stakes = nulls, stakes
+        self._override_excluded = excluded[self._override_slots, self._override_tests]
+        self._override_record_evidence, self._override_event_evidence = rate_evidence(
+            stakes, nulls, self._weights[self._override_tests]
         )
 
     def log_bets(self, numbers: NDArray[np.float64]) -> NDArray[np.float32]:
@@ -77,7 +79,7 @@ class SegmentEvidence:
         surprise -= self._nulls[others]
         surprise *= numbers.take(self._presence_columns[others], axis=1)
         # Single precision is enough for the evidence of one record, in half the time.
-        factors = surprise.astype(np.float32).take(self._repeated, axis=1)
+        factors: NDArray[np.float32] = surprise.astype(np.float32).take(self._repeated, axis=1)
         factors *= self._stakes
         factors += np.float32(1.0)
         np.log(factors, out=factors)
@@ -106,33 +108,34 @@ class SegmentEvidence:
         evidence[..., :binary] += events * self._event_evidence
         log_bets = sums.log_bets.reshape(*shape, SEGMENT_BETS, len(self._tests) - binary)
         np.multiply(log_bets, self._weights[binary:], out=evidence[..., binary:])
-        if self._own_slots.size:
-            self._replace_own(slots, sums, evidence)
+        if self._override_slots.size:
+            self._apply_overrides(slots, sums, evidence)
         # Weights are 1 / t: this turns them into 1 / (1 + (t - 1) * density).
         evidence /= (self._weights + (1.0 - self._weights) * densities[:, None])[:, None]
         return evidence
 
-    def _replace_own(self, slots: NDArray[np.intp], sums: SegmentSums, evidence: NDArray[np.float64]) -> None:
+    def _apply_overrides(self, slots: NDArray[np.intp], sums: SegmentSums, evidence: NDArray[np.float64]) -> None:
         """Replace, in place, the evidence of tests that are latched or excluded."""
-        value_of_slot = np.full(max(int(slots.max()), int(self._own_slots.max())) + 1, -1)
+        value_of_slot = np.full(max(int(slots.max()), int(self._override_slots.max())) + 1, -1)
         value_of_slot[slots] = np.arange(slots.size)
-        values = value_of_slot[self._own_slots]
-        from_sums = (self._own_tests < self._binary_count) | self._own_excluded
-        own = np.flatnonzero((values >= 0) & from_sums)
-        own_values, tests = values[own], self._own_tests[own]
-        records = sums.sums[:, own_values, self._presence_columns[tests]].T[:, :, None]
-        events = sums.sums[:, own_values, self._channel_columns[tests]].T[:, :, None]
-        evidence[:, own_values, :, tests] = (
-            records * self._own_record_evidence.T[own, None] + events * self._own_event_evidence.T[own, None]
+        values = value_of_slot[self._override_slots]
+        from_sums = (self._override_tests < self._binary_count) | self._override_excluded
+        selected = np.flatnonzero((values >= 0) & from_sums)
+        sum_values, tests = values[selected], self._override_tests[selected]
+        records = sums.sums[:, sum_values, self._presence_columns[tests]].T[:, :, None]
+        events = sums.sums[:, sum_values, self._channel_columns[tests]].T[:, :, None]
+        evidence[:, sum_values, :, tests] = (
+            records * self._override_record_evidence.T[selected, None]
+            + events * self._override_event_evidence.T[selected, None]
         )
         for value in np.unique(values[(values >= 0) & ~from_sums]).tolist():
-            own = np.flatnonzero((values == value) & ~from_sums)
-            tests = self._own_tests[own]
+            selected = np.flatnonzero((values == value) & ~from_sums)
+            tests = self._override_tests[selected]
             panes, rows, starts = sums.groups.value_rows(value)
             numbers = sums.numbers.take(rows, axis=0)
-            surprise = numbers.take(self._channel_columns[tests], axis=1) - self._own_nulls[own]
+            surprise = numbers.take(self._channel_columns[tests], axis=1) - self._override_nulls[selected]
             surprise *= numbers.take(self._presence_columns[tests], axis=1)
-            log_bets = np.log1p(surprise[:, None] * self._own_stakes[:, own])
+            log_bets = np.log1p(surprise[:, None] * self._override_stakes[:, selected])
             by_pane = np.zeros((evidence.shape[0], SEGMENT_BETS, tests.size))
             by_pane[panes] = np.add.reduceat(log_bets, starts, axis=0) * self._weights[tests]
             evidence[:, value, :, tests] = by_pane.transpose(2, 0, 1)

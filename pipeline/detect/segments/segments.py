@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.detect.detectors import Crossing
 from pipeline.detect.findings import segment_name
-from pipeline.detect.layout import BlockView, Layout
+from pipeline.detect.layout import BlockView, GridLayout
 from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBE_SIGNALS, Moved, OneSidedTest
 from pipeline.detect.segments.segment_bank import SegmentBank
 from pipeline.detect.segments.segment_sums import SegmentSums, group_rows, sum_groups
@@ -99,7 +99,7 @@ class Segments:
         The values, by dimension.
     """
 
-    def __init__(self, tests: Sequence[OneSidedTest], layout: Layout, settings: DetectSettings) -> None:
+    def __init__(self, tests: Sequence[OneSidedTest], layout: GridLayout, settings: DetectSettings) -> None:
         selected = [
             index for index, test in enumerate(tests) if test.tier == "page" and test.channel in SEGMENT_CHANNELS
         ]
@@ -131,7 +131,9 @@ class Segments:
         for dimension, labels in segments.items() if self.tests else ():
             present = self._monitored_in_block(dimension, labels, view, is_version=dimension in versions)
             if present:
-                indexes = {value.label: len(values) + index for index, value in enumerate(present)}
+                indexes: dict[str | None, int] = {
+                    value.label: len(values) + index for index, value in enumerate(present)
+                }
                 value_indexes.append(label_indexes(labels, indexes))
                 values += [(dimension, value) for value in present]
         groups = group_rows(block.panes, value_indexes, len(values)) if values else None

@@ -19,7 +19,7 @@ from pipeline.detect.detectors.page_hinkley import PageHinkleyBank
 from pipeline.detect.findings.first_seen import FirstSeen
 from pipeline.detect.findings.recent_values import RecentValues
 from pipeline.detect.findings.series import MinuteSeries
-from pipeline.detect.layout.layout import Layout
+from pipeline.detect.layout.grid_layout import GridLayout
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.one_sided_tests.one_sided_test import derive_tests
 from pipeline.detect.segments.segment_bank import SegmentBank
@@ -117,7 +117,7 @@ def test_values_that_are_not_finite_do_not_prevent_detection(signal, baselines):
 
 BASELINE = learned(normal_world(1, 40_000), SETTINGS)
 TESTS = derive_tests(BASELINE, SETTINGS)[0]
-LAYOUT = Layout(BASELINE, TESTS)
+LAYOUT = GridLayout(BASELINE, TESTS)
 
 
 def block_inputs(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.detect.detectors.adwin import AdwinBank, AdwinChannel, TicketBoundary
-from pipeline.detect.layout.layout import Layout
+from pipeline.detect.layout.grid_layout import GridLayout
 from pipeline.detect.one_sided_tests.one_sided_test import derive_tests
 from pipeline.detect.settings import DetectSettings
 from tests.pipeline.detect.grids import grid_of_channels
@@ -128,7 +128,7 @@ def test_the_bank_of_the_tests_monitors_each_rate_and_location_with_a_ticket():
     settings = DetectSettings(ready_after_s=600)
     baseline = learned(normal_world(1, 40_000), settings)
     tests, _ = derive_tests(baseline, settings)
-    bank = AdwinBank.for_tests(tests, Layout(baseline, tests), settings)
+    bank = AdwinBank.for_tests(tests, GridLayout(baseline, tests), settings)
     boundaries = [
         boundary for monitored in bank._channels for boundary in (monitored.low, monitored.high) if boundary is not None
     ]

@@ -3,7 +3,7 @@ import pytest
 
 from pipeline.detect.baselines.rank import RankTable
 from pipeline.detect.layout.grid import Samples
-from pipeline.detect.layout.layout import Layout
+from pipeline.detect.layout.grid_layout import GridLayout
 from pipeline.detect.one_sided_tests.one_sided_test import derive_tests
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals.channels import VALUE_CHANNELS, from_rank
@@ -20,7 +20,7 @@ def baseline():
 
 @pytest.fixture(scope="module")
 def layout(baseline):
-    return Layout(baseline, derive_tests(baseline, REPLAY)[0])
+    return GridLayout(baseline, derive_tests(baseline, REPLAY)[0])
 
 
 def broken_world(rows=200):
@@ -63,7 +63,7 @@ def test_every_test_has_its_columns(baseline, layout):
 
 
 def test_signals_that_a_block_lacks_are_absent_from_all_records(baseline):
-    layout = Layout(baseline, derive_tests(baseline, REPLAY)[0])
+    layout = GridLayout(baseline, derive_tests(baseline, REPLAY)[0])
     part = block({"refused": np.ones(10)})
     values = layout.monitored_values(part)
     assert values.shape == (11, len(layout.signals))
@@ -74,7 +74,7 @@ def test_signals_that_a_block_lacks_are_absent_from_all_records(baseline):
 
 
 def test_a_block_without_monitored_signals_has_no_values(baseline):
-    layout = Layout(baseline, derive_tests(baseline, REPLAY)[0])
+    layout = GridLayout(baseline, derive_tests(baseline, REPLAY)[0])
     assert np.isnan(layout.monitored_values(block({"thumbs_down": np.ones(10)}))).all()
 
 
@@ -89,7 +89,7 @@ def test_only_the_value_with_a_profile_is_corrected_for_the_hour(baseline):
     medians = [100.0] * 24
     medians[hour] = 200.0
     cyclic = with_profile(baseline, medians)
-    layout = Layout(cyclic, derive_tests(cyclic, REPLAY)[0])
+    layout = GridLayout(cyclic, derive_tests(cyclic, REPLAY)[0])
     world = broken_world()
     part = block(world)
     values = layout.monitored_values(part)
@@ -104,7 +104,7 @@ def test_only_the_value_with_a_profile_is_corrected_for_the_hour(baseline):
 
 def test_a_value_too_large_to_be_corrected_is_absent(baseline):
     cyclic = with_profile(baseline, [1.0] + [1e10] * 23)
-    layout = Layout(cyclic, derive_tests(cyclic, REPLAY)[0])
+    layout = GridLayout(cyclic, derive_tests(cyclic, REPLAY)[0])
     midnight = START_MS - START_MS % 86_400_000
     values = layout.monitored_values(block({"latency_ms": np.array([1e300, np.nan, np.inf, 5.0])}, start_ms=midnight))
     corrected = values[:-1, layout.signals.index(BY_NAME["latency_ms"])]
@@ -114,4 +114,4 @@ def test_a_value_too_large_to_be_corrected_is_absent(baseline):
 def test_a_profile_that_cannot_be_applied_is_rejected(baseline):
     cyclic = with_profile(baseline, [0.0] * 24)
     with pytest.raises(ValueError, match="medians above 0"):
-        Layout(cyclic, derive_tests(cyclic, REPLAY)[0])
+        GridLayout(cyclic, derive_tests(cyclic, REPLAY)[0])

@@ -12,7 +12,7 @@ from pipeline.detect.signals import Block, ChannelName, Signal, channels
 from schemas.baseline import Baseline
 
 
-class Layout:
+class GridLayout:
     """The columns of a :class:`Grid` for ``S`` one-sided tests.
 
     The columns are the presence of each monitored signal, then the rate of each rate, then the channels of the values,
