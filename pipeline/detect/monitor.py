@@ -1,269 +1,304 @@
-"""The judge: everything that looks at the blocks of one unit against one baseline, and says what has left it."""
+"""The monitor: how it is decided that a stream has left its baseline.
 
-from collections.abc import Sequence
+For each block of records, in this order:
+
+1. **Layout**: the monitored signals become a grid of numbers, cut into samples of eight records.
+2. **Bank**: each one-sided test adds the evidence of each sample to its test statistics (Page-Hinkley).
+3. **Crossing**: a statistic at its threshold is a candidate to fire; if the test has fired before, to recover.
+4. **Late-burst check**: a test does not fire if late records of one burst carried it over the threshold.
+5. **Tenant check**: a page does not fire for one small tenant alone, nor for fewer than 20 records of one tenant.
+6. **Latch**: a test that fires is latched, and tests its recovery from the next block on.
+7. **Finding**: firing, repeated evidence and recovery become findings, which the stream publishes as drifts.
+
+Tickets also come from ADWIN. The same tests run for each segment value (``segments/``).
+
+The decision to page is in these files, in reading order:
+
+- ``monitor.py``
+- ``layout/grid_layout.py``, ``layout/grid.py``: signals and samples
+- ``one_sided_tests/one_sided_test.py``, ``one_sided_tests/band.py``, ``one_sided_tests/bets.py``: tests, null boundaries
+  and bets
+- ``detectors/page_hinkley.py``, ``detectors/cusum.py``: statistics and crossings
+- ``detectors/late_bursts.py``, ``segments/single_tenant.py``: the two checks
+- ``findings/latch.py``: what is stored of a test that fired
+
+The formulas and a worked example are in ``docs/how-detection-works.md``.
+"""
+
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.detectors import AdwinBank, Crossing, Demotion, LateBursts, PageHinkleyBank, adwin_channels
+from pipeline.detect.detectors import AdwinBank, Crossing, Demotion, LateBursts, PageHinkleyBank
 from pipeline.detect.findings import Finding, Latch, MinuteSeries, RecentValues, build_end, build_finding
-from pipeline.detect.layout import BlockView, Layout, cut_samples
+from pipeline.detect.layout import BlockView, GridLayout
 from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBE_SIGNALS, Moved, OneSidedTest, derive_tests
 from pipeline.detect.segments import SegmentDrifts, SegmentObservation, Segments, is_single_small_tenant
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import Block
 from schemas.baseline import Baseline
-from schemas.drift import DriftState
+from schemas.drift import Detector, DriftState
 
-_KEPT = ("bank", "late_bursts", "means", "recent", "demotion", "segments", "segment_drifts", "minutes")
-"""The parts that have a state of their own."""
+
+class _StatefulPart(Protocol):
+    def dump(self) -> Any: ...
+
+    def load(self, state: Any, /) -> None: ...
 
 
 class Monitor:
-    """The Page-Hinkley bank and ADWIN over one unit, with what is latched and whose evidence is due.
+    """The tests of one stream against one baseline, and the tests that have fired.
 
-    The same blocks give the same findings and, after a :meth:`dump` and :meth:`load` anywhere between two, the same
-    state to the bit.
+    The same blocks give the same findings and, with a :meth:`dump` and :meth:`load` between any two, the same state to
+    the bit.
 
     Parameters
     ----------
     baseline
-        What is normal. Signals that it does not know are not judged.
+        What is normal. Signals that it lacks are not monitored.
     settings
-        Tolerances, false alarms, and when evidence is sent again.
+        Tolerances, false-alarm budget, and when evidence is repeated.
 
     Attributes
     ----------
     baseline
-        What it was made with.
-    judged_values, seen_values
-        Finite signal values that arrived, and those of them that some side watched.
-    unjudged
-        The sides that are not watched, with the reason.
+        The baseline.
+    finite_values, monitored_values
+        Finite signal values that arrived, and those among them that have a test.
+    not_testable
+        The tests that the baseline does not allow, with the reason.
 
     Raises
     ------
     ValueError
-        If the baseline's knots are no quantiles: fewer than two, or falling.
+        If the baseline's knots are not quantiles: fewer than two, or decreasing.
     """
 
     def __init__(self, baseline: Baseline, settings: DetectSettings) -> None:
         self.baseline, self._settings = baseline, settings
-        self._sides, self.unjudged = derive_tests(baseline, settings)
-        self._layout = Layout(baseline, self._sides)
+        self._tests, self.not_testable = derive_tests(baseline, settings)
+        self._layout = GridLayout(baseline, self._tests)
         self._bank = PageHinkleyBank(
-            self._sides, self._layout.side_channels, self._layout.side_carried, settings.recovery_evidence
+            self._tests, self._layout.channel_columns, self._layout.presence_columns, settings.recovery_evidence
         )
-        self._late_bursts = LateBursts(self._sides, self._layout, self._bank)
-        self._watched, self._tickets = adwin_channels(self._sides, self._layout)
-        self._means = AdwinBank(self._watched, settings.adwin_delta, settings.adwin_records)
-        self._recent = RecentValues(self._layout.valued)
-        self._segments = Segments(self._sides, self._layout, settings)
+        self._late_bursts = LateBursts(self._tests, self._layout, self._bank)
+        self._adwin = AdwinBank.for_tests(self._tests, self._layout, settings)
+        self._recent_values = RecentValues(self._layout.value_indexes)
+        self._demotion = Demotion(self._tests)
+        self._segments = Segments(self._tests, self._layout, settings)
         self._segment_drifts = SegmentDrifts(self._segments, baseline, settings)
-        self._minutes = MinuteSeries(self._layout)
+        self._minute_series = MinuteSeries(self._layout)
+        self._parts: Mapping[str, _StatefulPart] = {
+            "bank": self._bank,
+            "late_bursts": self._late_bursts,
+            "adwin": self._adwin,
+            "recent_values": self._recent_values,
+            "demotion": self._demotion,
+            "segments": self._segments,
+            "segment_drifts": self._segment_drifts,
+            "minute_series": self._minute_series,
+        }
         self._latches: dict[int, Latch] = {}
-        self._demotion = Demotion(self._sides)
-        self.judged_values = self.seen_values = 0
+        self.finite_values = self.monitored_values = 0
 
     @property
     def tests(self) -> Sequence[OneSidedTest]:
-        """What is watched of the whole subject."""
-        return self._sides
+        """The one-sided tests of the whole subject."""
+        return self._tests
 
     @property
     def test_statistics(self) -> NDArray[np.float64]:
-        """Shape ``(S, 8)``: the evidence of each side now, for each of its bets."""
+        """Shape ``(S, 8)``: the statistic of each test now, for each of its bets."""
         return self._bank.test_statistics
 
     @property
     def latched(self) -> NDArray[np.bool_]:
-        """Shape ``(S,)``: which sides have fired and not recovered, and so walk back."""
+        """Shape ``(S,)``: which tests have fired and not recovered; their statistics are those of the recovery."""
         return self._bank.latched
 
     def observe(self, block: Block) -> list[Finding]:
-        """Judge one block; findings in the order of the records that gave them."""
+        """Decide about one block; return the findings in the order of the records that caused them."""
         if not block.panes.size:
             return []
-        values = self._layout.values(block)
-        self.seen_values += int(np.count_nonzero(np.isfinite(block.values)))
-        self.judged_values += values.size - int(np.count_nonzero(np.isnan(values)))
-        if not self._sides:
+        self.finite_values += int(np.count_nonzero(np.isfinite(block.values)))
+        if not self._tests:
             return []
-        view = BlockView(block, values, self._layout.grid(cut_samples(block.panes), values))
-        seen = self._segments.observe(view, block.segments, block.versions)
+        view = self._layout.view(block)
+        self.monitored_values += view.values.size - int(np.count_nonzero(np.isnan(view.values)))
+        observation = self._segments.update(view, block.segments, block.versions)
         withheld: set[int] = set()
-        crossings = self._bank.observe(view.grid, block.times_ms, partial(self._may_fire, view, seen, withheld))
-        self._late_bursts.settle(view)
-        for side in withheld:
-            self._bank.rearm(side)
-        crossed = {crossing.side for crossing in crossings}
-        for side, latch in self._latches.items():
-            if side not in crossed:
-                latch.add(self._tally(view, -1, side))
-        found = [self._crossed(view, crossing) for crossing in crossings]
-        found += self._changes(view)
-        found += self._evidence_due(view)
-        found += self._segment_drifts.findings(view, seen, {self._sides[side].crossing_key for side in self._latches})
-        self._recent.observe(values)
-        self._minutes.observe(view)
-        return [self._told(finding, view) for _, finding in sorted(found, key=lambda pair: pair[0])]
+        may_fire = partial(self._may_fire, view, observation, withheld)
+        crossings = self._bank.observe(view.grid, block.times_ms, may_fire)
+        self._late_bursts.update(view)
+        for test in withheld:
+            self._bank.rearm(test)
+        crossed = {crossing.test for crossing in crossings}
+        for test, latch in self._latches.items():
+            if test not in crossed:
+                latch.add(self._tally(view, -1, test))
+        findings = [self._fire_or_recover(view, crossing) for crossing in crossings]
+        findings += self._mean_changes(view)
+        findings += self._evidence_due(view)
+        latched = {self._tests[test].crossing_key for test in self._latches}
+        findings += self._segment_drifts.find_drifts(view, observation, latched)
+        self._recent_values.observe(view.values)
+        self._minute_series.observe(view)
+        return [self._with_series(finding, view) for _, finding in sorted(findings, key=lambda pair: pair[0])]
 
     def excluded_tests(self) -> list[tuple[str, str, Moved]]:
-        """Segment values with a normal of their own: dimension, value, and the side that is not judged there."""
+        """Return the tests excluded for segment values with a normal of their own: dimension, value, and key."""
         return self._segments.excluded_tests()
 
-    def close(self, now_ms: int) -> list[Finding]:
-        """What is to be said of all that was said to be off, when another baseline judges from now on."""
-        latches, self._latches = list(self._latches.values()), {}
-        found = [
+    def close_drifts(self, now_ms: int) -> list[Finding]:
+        """Close every open drift because a new baseline takes over."""
+        latches, self._latches = self._latches, {}
+        findings = [
             build_end(
-                self._sides[latch.side],
-                self.baseline.signals[self._sides[latch.side].signal.name],
+                self._tests[test],
+                self.baseline.signals[self._tests[test].signal.name],
                 latch,
                 now_ms=now_ms,
                 recovery=self._settings.recovery_evidence,
             )
-            for latch in latches
+            for test, latch in latches.items()
         ]
-        return found + self._segment_drifts.close(now_ms)
+        return findings + self._segment_drifts.close_drifts(now_ms)
 
     def reset_evidence(self) -> None:
-        """All walks and windows to their beginning, latches kept: the records to come do not follow the last."""
+        """Reset all statistics and windows, because the next record does not follow the last. Latches remain."""
         self._bank.reset()
         self._late_bursts.reset()
-        self._means.reset()
+        self._adwin.reset()
         self._segments.bank.reset()
 
     def dump(self) -> dict[str, Any]:
-        """The state: plain values, arrays and bytes."""
+        """Return the state: plain values, arrays and bytes."""
         return {
             "baseline_version": self.baseline.baseline_version,
             "latches": [latch.dump() for latch in self._latches.values()],
-            **{name: getattr(self, f"_{name}").dump() for name in _KEPT},
-            "judged_values": self.judged_values,
-            "seen_values": self.seen_values,
+            **{name: part.dump() for name, part in self._parts.items()},
+            "monitored_values": self.monitored_values,
+            "finite_values": self.finite_values,
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take up what :meth:`dump` gave.
+        """Restore the state that :meth:`dump` returned.
 
         Raises
         ------
         ValueError
-            If it was kept against another baseline, or other sides.
+            If it belongs to another baseline, or to other tests.
         """
         if state["baseline_version"] != self.baseline.baseline_version:
             raise ValueError(
-                f"state kept against baseline {state['baseline_version']} does not fit "
-                f"{self.baseline.baseline_version} of {self.baseline.subject}: its walks start anew"
+                f"the state of baseline {state['baseline_version']} does not fit baseline "
+                f"{self.baseline.baseline_version} of {self.baseline.subject}: evidence is reset"
             )
-        for name in _KEPT:
-            getattr(self, f"_{name}").load(state[name])
-        self._latches = {kept["side"]: Latch(**kept) for kept in state["latches"]}
-        self.judged_values = int(state["judged_values"])
-        self.seen_values = int(state["seen_values"])
-
-    def _told(self, finding: Finding, view: BlockView) -> Finding:
-        told, pane = self._minutes.series(finding, self.baseline.signals[finding.signal.name]), view.block.panes[-1]
-        share = self._minutes.traffic_share(finding, view) or self._segments.traffic_share(finding.segment, int(pane))
-        return replace(told, traffic_share=share)
+        for name, part in self._parts.items():
+            part.load(state[name])
+        self._latches = {latch["side"]: Latch(**latch) for latch in state["latches"]}
+        self.monitored_values = int(state["monitored_values"])
+        self.finite_values = int(state["finite_values"])
 
     def _may_fire(
-        self, view: BlockView, seen: SegmentObservation | None, withheld: set[int], crossing: Crossing
+        self, view: BlockView, observation: SegmentObservation | None, withheld: set[int], crossing: Crossing
     ) -> bool:
-        """Whether it is no burst that came late, and no bad minute of one user; what one small tenant does is withheld.
+        """Whether a test may fire at a crossing: the late-burst check and the tenant check.
 
-        Harm is never withheld: that it comes of one tenant, as an attack mostly does, makes it no smaller.
+        A test of one small tenant alone is withheld, and set to 0 after the block. Safety signals are never withheld:
+        an attack mostly comes from one tenant, and is no less harmful for that.
         """
-        side = self._sides[crossing.side]
-        if crossing.side in withheld or self._late_bursts.remove_excess(crossing, view):
+        test = self._tests[crossing.test]
+        if crossing.test in withheld or self._late_bursts.is_late_burst(crossing, view):
             return False
-        if side.tier != "page" or side.signal.name in PROBE_SIGNALS:
+        if test.tier != "page" or test.signal.name in PROBE_SIGNALS:
             return True
-        if side.signal.layer != "safety" and is_single_small_tenant(self._segments, side.crossing_key, view, seen):
-            withheld.add(crossing.side)
+        if test.signal.layer != "safety" and is_single_small_tenant(
+            self._segments, test.crossing_key, view, observation
+        ):
+            withheld.add(crossing.test)
             return False
-        return crossing.tally[0] >= PAGE_RECORDS or self._segments.tenants(side.crossing_key) > 1
+        return crossing.tally[0] >= PAGE_RECORDS or self._segments.affected_tenants(test.crossing_key) > 1
 
-    def _crossed(self, view: BlockView, crossing: Crossing) -> tuple[int, Finding]:
-        """A side that fired, or recovered: then ``now`` looks at the records since the recovery began."""
-        row = view.last_carrying_row(crossing.sample, int(self._layout.side_signals[crossing.side]))
-        at_crossing = self._tally(view, crossing.sample + 1, crossing.side)
-        if crossing.side not in self._latches:
-            latch = self._latch(view.block, row, crossing)
-            finding = self._finding(latch, "firing", view, row, crossing.tally)
-            latch.add(self._tally(view, -1, crossing.side) - at_crossing)
+    def _fire_or_recover(self, view: BlockView, crossing: Crossing) -> tuple[int, Finding]:
+        """Latch a test that fires, or release one that has recovered."""
+        test = crossing.test
+        row = view.last_carrying_row(crossing.step, int(self._layout.signal_indexes[test]))
+        at_crossing = self._tally(view, crossing.step + 1, test)
+        if test not in self._latches:
+            latch = self._latch(view.block, row, crossing, "page_hinkley")
+            finding = self._finding(test, latch, "firing", view, row, crossing.tally)
+            latch.add(self._tally(view, -1, test) - at_crossing)
             return row, finding
-        latch = self._latches.pop(crossing.side)
+        latch = self._latches.pop(test)
         latch.add(at_crossing)
-        self._bank.rearm(crossing.side)
-        if not self._is_latched(crossing.side):
-            self._segment_drifts.rearm(self._sides[crossing.side].crossing_key)
-        column = int(self._layout.side_channels[crossing.side])
-        for index, watched in enumerate(self._watched):
-            if watched.column == column:
-                self._means.forget(index)
-        return row, self._finding(latch, "recovered", view, row, crossing.tally, evidence=crossing.evidence)
+        self._bank.rearm(test)
+        if not self._is_latched(test):
+            self._segment_drifts.rearm_quiet(self._tests[test].crossing_key)
+        self._adwin.forget(int(self._layout.channel_columns[test]))
+        return row, self._finding(test, latch, "recovered", view, row, crossing.tally, evidence=crossing.evidence)
 
-    def _latch(self, block: Block, row: int, crossing: Crossing, *, adwin: bool = False) -> Latch:
+    def _latch(self, block: Block, row: int, crossing: Crossing, detector: Detector) -> Latch:
         detected_at = int(block.times_ms[row])
         started_at = crossing.started_at if crossing.started_at >= 0 else detected_at
         latch = Latch(
-            side=crossing.side,
-            detector="adwin" if adwin else "page_hinkley",
+            side=crossing.test,
+            detector=detector,
             started_at=min(started_at, detected_at),
             detected_at=detected_at,
             pane=int(block.panes[row]),
             request_id=block.request_ids[row],
             evidence=crossing.evidence,
             records=int(crossing.tally[0]),
-            demote=self._demotion.proposed(crossing.side, detected_at),
+            demote=self._demotion.record_firing(crossing.test, detected_at),
         )
-        self._latches[crossing.side] = latch
-        self._bank.latch(crossing.side, crossing.tally[1] / max(crossing.tally[0], 1.0))
+        self._latches[crossing.test] = latch
+        self._bank.latch(crossing.test, crossing.mean)
         return latch
 
-    def _changes(self, view: BlockView) -> list[tuple[int, Finding]]:
-        """Tickets for the changes that ADWIN saw, unless the side or the page beside it has fired already."""
-        found = []
-        for change in self._means.observe(view.grid):
-            index = self._tickets[change.index].get(change.rises)
-            if index is None or self._is_latched(index):
+    def _mean_changes(self, view: BlockView) -> list[tuple[int, Finding]]:
+        """Fire the ticket tests of changes that ADWIN found, unless a test with the same key has fired already."""
+        findings = []
+        for change in self._adwin.observe(view.grid):
+            if self._is_latched(change.test):
                 continue
-            crossing = self._bank.since(index)
+            crossing = self._bank.strongest(change.test)
             if crossing.tally[0] < self._settings.adwin_records:
-                count, total = self._tally(view, -1, index).tolist()
-                crossing = replace(crossing, started_at=int(view.block.times_ms[0]), tally=(count, total))
-            latch = self._latch(view.block, change.row, crossing, adwin=True)
-            found.append((change.row, self._finding(latch, "firing", view, change.row, crossing.tally)))
-        return found
-
-    def _tally(self, view: BlockView, sample: int, side: int) -> NDArray[np.float64]:
-        """Before a sample of a block: the records that carry a side's signal, and the sum of its channel."""
-        tally: NDArray[np.float64] = view.grid.totals[sample].take(
-            [self._layout.side_carried[side], self._layout.side_channels[side]]
-        )
-        return tally
-
-    def _is_latched(self, index: int) -> bool:
-        what = self._sides[index].crossing_key
-        return any(self._sides[other].crossing_key == what for other in self._latches)
+                records, total = self._tally(view, -1, change.test).tolist()
+                crossing = replace(crossing, started_at=int(view.block.times_ms[0]), tally=(records, total))
+            latch = self._latch(view.block, change.row, crossing, "adwin")
+            finding = self._finding(change.test, latch, "firing", view, change.row, crossing.tally)
+            findings.append((change.row, finding))
+        return findings
 
     def _evidence_due(self, view: BlockView) -> list[tuple[int, Finding]]:
-        """Evidence again of what fired some time ago; what no record carried since the last message is not repeated."""
-        last = view.block.panes.size - 1
-        found = []
-        for latch in self._latches.values():
-            if latch.next_due(int(view.block.panes[last]), self._settings.evidence_after_s):
-                count, total = latch.recent
-                found.append((last, self._finding(latch, "evidence", view, last, (count, total))))
-        return found
+        """Repeat the evidence of drifts whose next time has come, if records carried the signal since the last message."""
+        last_row = view.block.panes.size - 1
+        findings = []
+        for test, latch in self._latches.items():
+            if latch.next_due(int(view.block.panes[last_row]), self._settings.evidence_after_s):
+                records, total = latch.recent
+                findings.append((last_row, self._finding(test, latch, "evidence", view, last_row, (records, total))))
+        return findings
+
+    def _tally(self, view: BlockView, sample: int, test: int) -> NDArray[np.float64]:
+        """Return the records before a sample that carry the signal of a test, and the sum of its channel."""
+        columns = [self._layout.presence_columns[test], self._layout.channel_columns[test]]
+        tally: NDArray[np.float64] = view.grid.prefix_sums[sample].take(columns)
+        return tally
+
+    def _is_latched(self, test: int) -> bool:
+        """Whether a test with the same key, at any tier, has fired."""
+        key = self._tests[test].crossing_key
+        return any(self._tests[other].crossing_key == key for other in self._latches)
 
     def _finding(
         self,
+        index: int,
         latch: Latch,
         state: DriftState,
         view: BlockView,
@@ -272,20 +307,25 @@ class Monitor:
         *,
         evidence: float | None = None,
     ) -> Finding:
-        side = self._sides[latch.side]
-        now = None
-        if self._layout.baseline_median(latch.side) is not None:
-            place, count = int(self._layout.side_signals[latch.side]), max(1.0, tally[0])
-            now = self._recent.median(place, view.values, rows=row + 1, count=count)
+        test, now = self._tests[index], None
+        if self._layout.baseline_median(index) is not None:
+            signal, count = int(self._layout.signal_indexes[index]), max(1.0, tally[0])
+            now = self._recent_values.median(signal, view.values, rows=row + 1, count=count)
         recovered = (evidence or 0.0, self._settings.recovery_evidence)
         return build_finding(
-            side,
-            self.baseline.signals[side.signal.name],
+            test,
+            self.baseline.signals[test.signal.name],
             latch,
             state,
             updated_at=int(view.block.times_ms[row]),
             tally=tally,
             now=now,
-            weighed=recovered if state == "recovered" else (latch.evidence, side.threshold),
-            where=self._segments.carrying(side.crossing_key),
+            weighed=recovered if state == "recovered" else (latch.evidence, test.threshold),
+            where=self._segments.describe_affected(test.crossing_key),
         )
+
+    def _with_series(self, finding: Finding, view: BlockView) -> Finding:
+        """Add the series by minute, and the share of the traffic."""
+        learned, pane = self.baseline.signals[finding.signal.name], int(view.block.panes[-1])
+        share = self._minute_series.traffic_share(finding, view) or self._segments.traffic_share(finding.segment, pane)
+        return replace(self._minute_series.series(finding, learned), traffic_share=share)

@@ -1,22 +1,38 @@
-"""The walks themselves: evidence of the records of a block, and Page's recursion over it with a cap for each pane."""
+"""CUSUM statistics: the evidence of samples, Page's recursion over it with a cap per pane, and crossings of a threshold.
+
+W <- max(0, W + evidence of a sample)        (Page 1954, "Continuous inspection schemes")
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.layout import Samples
+from pipeline.detect.one_sided_tests import OneSidedTest
+
+NEXT_RECORD = -1
+"""Start of a statistic that is at 0: the time of the next record."""
+
+NO_PANE = -1
+"""Pane of a slot that has no record yet."""
+
+_TALLIES = 2
 
 
-def evidence(surprise: NDArray[np.float64], stakes: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The evidence of each sample: the sum of ln(1 + stake * surprise) over its records.
+def sample_evidence(surprise: NDArray[np.float64], stakes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum ln(1 + stake * surprise) over the records of each sample.
 
-    It is taken as one logarithm of a product, which costs an eighth. A record that takes away most leaves a factor of
+    The sum is computed as the logarithm of a product, at an eighth of the cost. A record leaves a factor of at least
     0.05, so a product of eight stays far from 0.
 
     Parameters
     ----------
     surprise
-        Shape ``(H, T, S)``: of T samples the records one below the other, how far each lies from the side's null; 0
-        where it does not carry the signal.
+        Shape ``(H, T, S)``: the distance of each record from the test's null boundary; 0 where it does not carry the
+        signal.
     stakes
         Shape ``(K, S)``.
 
@@ -24,10 +40,13 @@ def evidence(surprise: NDArray[np.float64], stakes: NDArray[np.float64]) -> NDAr
     -------
     numpy.ndarray
         Shape ``(K, T, S)``.
+
+    >>> sample_evidence(np.array([[[0.5]], [[0.25]]]), np.array([[1.0]])).round(4).tolist()  # ln(1.5 * 1.25)
+    [[[0.6286]]]
     """
-    height, count, sides = surprise.shape
-    # As often as there are samples, so that the innermost loops are long.
-    repeated = np.empty((stakes.shape[0], count, sides))
+    height, count, tests = surprise.shape
+    # Repeated per sample, so that the innermost loops are long.
+    repeated = np.empty((stakes.shape[0], count, tests))
     repeated[:] = stakes[:, None]
     products: NDArray[np.float64] = surprise[0] * repeated
     products += 1.0
@@ -42,72 +61,291 @@ def evidence(surprise: NDArray[np.float64], stakes: NDArray[np.float64]) -> NDAr
 
 def run_cusum(
     samples: Samples,
-    steps: NDArray[np.float64],
+    evidence: NDArray[np.float64],
     before: NDArray[np.float64],
     bases: NDArray[np.float64],
     caps: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Where each walk stands after each sample: W <- max(0, W + step), of which a pane counts its beginning + cap at most.
+    """Run the recursion over a block. Within a pane, a statistic counts at most its value at the pane's start + cap.
 
-    Within a pane a walk goes on above what counts, so that what follows a burst in the same pane takes nothing from it;
-    into the next pane it takes what counts.
+    The uncapped statistic runs on within the pane, so records after a burst in the same pane first reduce the part
+    above the cap. The next pane starts from what counts.
 
     Parameters
     ----------
-    steps
+    evidence
         Shape ``(T, W)``.
     before, bases
-        Shape ``(W,)``: where the walks stand now, and what counted at the start of the first sample's pane.
+        Shape ``(W,)``: the statistics now, and at the start of the first sample's pane.
     caps
-        Shape ``(W,)``: what one pane may add.
+        Shape ``(W,)``: the most that one pane may add.
 
     Returns
     -------
-    paths, peaks, after
-        Shapes ``(T, W)``, ``(W,)`` and ``(W,)``: what counts of the walks, at their lowest exactly 0; the highest of it;
-        and where the walks stand after the last sample.
+    path, peaks, after
+        Shapes ``(T, W)``, ``(W,)`` and ``(W,)``: what counts after each sample, exactly 0 at the minimum; its maximum;
+        and the uncapped statistics after the last sample.
     """
-    paths = np.empty_like(steps)
-    zero, walk = np.zeros(steps.shape[1]), before
-    for step, path in zip(steps, paths, strict=True):
-        np.add(walk, step, out=path)
-        walk = np.maximum(path, zero, out=path)
-    peaks = paths.max(axis=0)
-    after = paths[-1]
+    path = np.empty_like(evidence)
+    zero, statistic = np.zeros(evidence.shape[1]), before
+    for increment, row in zip(evidence, path, strict=True):
+        np.add(statistic, increment, out=row)
+        statistic = np.maximum(row, zero, out=row)
+    peaks = path.max(axis=0)
+    after = path[-1]
     high = (peaks > caps).nonzero()[0]
     if high.size:
         after = after.copy()
-        if _apply_cap(samples, steps, paths, after, before=before, bases=bases, caps=caps, walks=high):
-            peaks = paths.max(axis=0)
-    return paths, peaks, after
+        if _apply_cap(samples, evidence, path, after, before=before, bases=bases, caps=caps, columns=high):
+            peaks = path.max(axis=0)
+    return path, peaks, after
 
 
 def _apply_cap(
     samples: Samples,
-    steps: NDArray[np.float64],
-    paths: NDArray[np.float64],
+    evidence: NDArray[np.float64],
+    path: NDArray[np.float64],
     after: NDArray[np.float64],
     *,
     before: NDArray[np.float64],
     bases: NDArray[np.float64],
     caps: NDArray[np.float64],
-    walks: NDArray[np.intp],
+    columns: NDArray[np.intp],
 ) -> bool:
-    """Step through the walks that rose by more than the cap within a pane; the others are right as they are."""
-    high, heads = paths[:, walks], samples.pane_starts
-    floors = np.concatenate([bases[walks][None], high[heads[1:] - 1]])
-    bound = (np.maximum.reduceat(high, heads, axis=0) > floors + caps[walks]).any(axis=0)
-    walks = walks[bound]
-    if not walks.size:
+    """Recompute, in place, the statistics that rose by more than the cap within a pane; return whether any did."""
+    high, pane_starts = path[:, columns], samples.pane_starts
+    floors = np.concatenate([bases[columns][None], high[pane_starts[1:] - 1]])
+    exceeds = (np.maximum.reduceat(high, pane_starts, axis=0) > floors + caps[columns]).any(axis=0)
+    columns = columns[exceeds]
+    if not columns.size:
         return False
-    walk, base, cap, step = before[walks], bases[walks], caps[walks], steps[:, walks]
-    begins = set(heads[1:].tolist())
-    counted = np.empty_like(step)
-    for sample in range(step.shape[0]):
-        if sample in begins:
-            base = walk = np.minimum(walk, base + cap)
-        walk = np.maximum(walk + step[sample], 0.0)
-        counted[sample] = np.minimum(walk, base + cap)
-    paths[:, walks] = counted
-    after[walks] = walk
+    statistic, base, cap, increments = before[columns], bases[columns], caps[columns], evidence[:, columns]
+    later_pane_starts = set(pane_starts[1:].tolist())
+    capped = np.empty_like(increments)
+    for sample in range(increments.shape[0]):
+        if sample in later_pane_starts:
+            base = statistic = np.minimum(statistic, base + cap)
+        statistic = np.maximum(statistic + increments[sample], 0.0)
+        capped[sample] = np.minimum(statistic, base + cap)
+    path[:, columns] = capped
+    after[columns] = statistic
     return True
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """A test statistic that reached its threshold.
+
+    Attributes
+    ----------
+    test, bet
+        The one-sided test, and its strongest bet.
+    step
+        The step of the block at whose end the statistic reached the threshold: a sample of the subject, or a pane of a
+        segment value.
+    evidence
+        The statistic.
+    started_at
+        The estimated start: the time of the first record after the statistic's last zero, Unix milliseconds.
+    tally
+        Since then: the records that carry the signal, and the sum of its channel.
+    is_recovery
+        Whether the test had fired, and has now recovered.
+    value
+        The segment value, by its index in the block; 0 for the whole subject.
+    """
+
+    test: int
+    bet: int
+    step: int
+    evidence: float
+    started_at: int
+    tally: tuple[float, float]
+    is_recovery: bool = False
+    value: int = 0
+
+    @property
+    def mean(self) -> float:
+        """The channel's mean since the start."""
+        return self.tally[1] / max(self.tally[0], 1.0)
+
+    def is_within_band(self, test: OneSidedTest) -> bool:
+        """Whether that mean is within the band of the test."""
+        return self.mean <= test.null_boundary if test.rising else self.mean >= test.null_boundary
+
+
+@dataclass(frozen=True, slots=True)
+class StepSums:
+    """The records of ``V`` values in the ``T`` steps of a block.
+
+    Attributes
+    ----------
+    prefix_sums
+        Shape ``(T + 1, V, N)``, contiguous: the numbers summed over the records before each step, and over all.
+    times_ms
+        Shape ``(T + 1, V)``: the time of the first record in each step or after; ``NEXT_RECORD`` if there is none.
+    columns
+        Shape ``(2, S)``: the numbers that are the presence and the channel of each test.
+    """
+
+    prefix_sums: NDArray[np.float64]
+    times_ms: NDArray[np.int64]
+    columns: NDArray[np.intp]
+
+
+@dataclass(slots=True)
+class CusumState:
+    """The test statistics of ``S`` tests with ``K`` bets each, in ``V`` slots: one for a subject, one per segment value.
+
+    Attributes
+    ----------
+    statistics, bases
+        Shape ``(V, K, S)``: the statistics now, and at the start of the current pane.
+    started
+        Shape ``(V, K, S)``: the time of the first record after the last zero; ``NEXT_RECORD`` at 0.
+    tallies
+        Shape ``(V, 2, K, S)``: since the last zero, the records that carry the signal, and the sum of its channel.
+    latched, worst
+        Shape ``(V, S)``: whether the test has fired and not recovered, and the channel's mean when it fired.
+    panes
+        Shape ``(V,)``: the current pane.
+    """
+
+    statistics: NDArray[np.float64]
+    bases: NDArray[np.float64]
+    started: NDArray[np.int64]
+    tallies: NDArray[np.float64]
+    latched: NDArray[np.bool_]
+    worst: NDArray[np.float64]
+    panes: NDArray[np.int64]
+
+    @classmethod
+    def of_size(cls, slots: int, bets: int, tests: int) -> Self:
+        """Return the state before any record."""
+        return cls(
+            statistics=np.zeros((slots, bets, tests)),
+            bases=np.zeros((slots, bets, tests)),
+            started=np.full((slots, bets, tests), NEXT_RECORD, dtype=np.int64),
+            tallies=np.zeros((slots, _TALLIES, bets, tests)),
+            latched=np.zeros((slots, tests), dtype=bool),
+            worst=np.zeros((slots, tests)),
+            panes=np.full(slots, NO_PANE, dtype=np.int64),
+        )
+
+    def reset(self, slots: int | slice = slice(None), tests: int | slice = slice(None)) -> None:
+        """Set some statistics to 0. Latches remain."""
+        self.statistics[slots, :, tests] = 0.0
+        self.bases[slots, :, tests] = 0.0
+        self.started[slots, :, tests] = NEXT_RECORD
+        self.tallies[slots, :, :, tests] = 0.0
+
+    def clear_panes(self, slots: int | slice = slice(None)) -> None:
+        """Forget the current pane of some slots."""
+        self.panes[slots] = NO_PANE
+
+    def latch(self, slot: int, test: int, worst: float) -> None:
+        """Mark a test as fired, with the channel's mean at that time, and set its statistics to 0."""
+        self.latched[slot, test], self.worst[slot, test] = True, worst
+        self.reset(slot, test)
+
+    def rearm(self, slot: int, test: int) -> None:
+        """Mark a test as not fired, and set its statistics to 0."""
+        self.latched[slot, test] = False
+        self.reset(slot, test)
+
+    def set_starts(self, sums: StepSums) -> None:
+        """Set the start of statistics that are at 0 to the first record of a block."""
+        np.copyto(self.started, sums.times_ms[0][:, None, None], where=self.started == NEXT_RECORD)
+
+    def find_crossings(
+        self, path: NDArray[np.float64], threshold: float, sums: StepSums, *, slot: int, test: int
+    ) -> Iterator[Crossing]:
+        """Find the steps of a block at which one test is at its threshold or above, before :meth:`advance`.
+
+        Parameters
+        ----------
+        path
+            Shape ``(T, K)``: the statistics of the test after each step.
+        """
+        prefix_sums, columns = sums.prefix_sums[:, slot], sums.columns[:, test]
+        for step in np.flatnonzero(path.max(axis=1) >= threshold).tolist():
+            bet = int(np.argmax(path[step]))
+            zeros = np.flatnonzero(path[:step, bet] == 0.0)
+            first = int(zeros[-1]) + 1 if zeros.size else 0
+            tally = prefix_sums[step + 1, columns] - prefix_sums[first, columns]
+            if zeros.size:
+                started_at = int(sums.times_ms[first, slot])
+            else:
+                tally = tally + self.tallies[slot, :, bet, test]
+                started_at = int(self.started[slot, bet, test])
+            count, total = tally.tolist()
+            is_recovery = bool(self.latched[slot, test])
+            yield Crossing(test, bet, step, float(path[step, bet]), started_at, (count, total), is_recovery, slot)
+
+    def advance(self, path: NDArray[np.float64], sums: StepSums) -> None:
+        """Update starts and tallies after a block.
+
+        Parameters
+        ----------
+        path
+            Shape ``(T, V, K, S)``: the statistics after each step.
+        """
+        count, slots = path.shape[:2]
+        width = sums.prefix_sums.shape[2]
+        # The steps up to the last zero: the largest number of a step after which the statistic was 0.
+        numbers = np.arange(1, count + 1, dtype=np.min_scalar_type(count))
+        zeros = ((path == 0.0) * numbers[:, None, None, None]).max(axis=0).astype(np.intp)
+        restarted = zeros > 0
+        positions = zeros * slots + np.arange(slots)[:, None, None]
+        np.copyto(self.started, sums.times_ms.take(positions), where=restarted)
+        self.tallies *= ~restarted[:, None]
+        self.tallies += sums.prefix_sums[-1].take(sums.columns, axis=1)[:, :, None]
+        self.tallies -= sums.prefix_sums.take(positions[:, None] * width + sums.columns[:, None])
+
+    def take(self, slots: NDArray[np.intp]) -> Self:
+        """Return a copy of some slots."""
+        return type(self)(*(array[slots] for _, array in self._arrays()))
+
+    def put(self, slots: NDArray[np.intp], part: Self) -> None:
+        """Replace some slots, none twice."""
+        for (_, array), (_, replacement) in zip(self._arrays(), part._arrays(), strict=True):
+            array[slots] = replacement
+
+    def append_slot(self) -> None:
+        """Append a slot of zeros."""
+        self._replace(
+            {
+                name: np.concatenate([array, np.zeros((1, *array.shape[1:]), dtype=array.dtype)])
+                for name, array in self._arrays()
+            }
+        )
+
+    def dump(self) -> dict[str, Any]:
+        """Return the state: an array per field."""
+        return {name: array.copy() for name, array in self._arrays()}
+
+    def load(self, state: dict[str, Any], *, slots: int | None = None) -> None:
+        """Restore the state that :meth:`dump` returned, of any number of slots unless one is given.
+
+        Raises
+        ------
+        ValueError
+            If it belongs to other tests.
+        """
+        slots = len(state["panes"]) if slots is None else slots
+        arrays = {}
+        for name, array in self._arrays():
+            stored, shape = np.array(state[name]), (slots, *array.shape[1:])
+            if stored.shape != shape:
+                raise ValueError(
+                    f"stored {name} have shape {stored.shape}, expected {shape}: the one-sided tests have changed"
+                )
+            arrays[name] = stored.astype(array.dtype, order="C")
+        self._replace(arrays)
+
+    def _arrays(self) -> list[tuple[str, NDArray[Any]]]:
+        return [(field.name, getattr(self, field.name)) for field in fields(self)]
+
+    def _replace(self, arrays: dict[str, NDArray[Any]]) -> None:
+        for name, array in arrays.items():
+            setattr(self, name, array)

@@ -1,4 +1,4 @@
-"""Demotion: a side that pages often is proposed for a ticket and a new baseline, for alert fatigue is a defect."""
+"""Demotion: a test that pages often is proposed for a ticket and a new baseline, to avoid alert fatigue."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,37 +6,37 @@ from typing import Any
 from pipeline.detect.one_sided_tests import NEVER_DEMOTED, OneSidedTest
 from pipeline.detect.settings import DAY_S
 
-PAGES_A_DAY_MAX = 2
-"""Pages of one side within a day of event time that nobody is asked about."""
+PAGES_PER_DAY_MAX = 2
+"""Pages of one test within a day of event time before it is proposed."""
 
 DAY_MS = DAY_S * 1000
 
 
 class Demotion:
-    """When each page side last fired.
+    """The last firings of each page test.
 
     Parameters
     ----------
-    sides
-        All that may page; those of failure modes that can be a P1 or P2 are never proposed.
+    tests
+        All one-sided tests. Those of failure modes that can be a P1 or P2 are never proposed.
     """
 
-    def __init__(self, sides: Sequence[OneSidedTest]) -> None:
-        self._sides = sides
-        self._fired: dict[int, list[int]] = {}
+    def __init__(self, tests: Sequence[OneSidedTest]) -> None:
+        self._tests = tests
+        self._fired_ms: dict[int, list[int]] = {}
 
-    def proposed(self, side: int, time_ms: int) -> bool:
-        """Count a firing of a side, at an event time in Unix milliseconds, and say whether it is one too many."""
-        own = self._sides[side]
-        if own.tier != "page" or own.signal.failure_mode in NEVER_DEMOTED:
+    def record_firing(self, test: int, time_ms: int) -> bool:
+        """Record a firing at an event time, Unix milliseconds; return whether to propose a demotion."""
+        fired = self._tests[test]
+        if fired.tier != "page" or fired.signal.failure_mode in NEVER_DEMOTED:
             return False
-        times = self._fired[side] = [*self._fired.get(side, []), time_ms][-PAGES_A_DAY_MAX - 1 :]
-        return len(times) > PAGES_A_DAY_MAX and times[-1] - times[0] <= DAY_MS
+        times = self._fired_ms[test] = [*self._fired_ms.get(test, []), time_ms][-PAGES_PER_DAY_MAX - 1 :]
+        return len(times) > PAGES_PER_DAY_MAX and times[-1] - times[0] <= DAY_MS
 
     def dump(self) -> list[Any]:
-        """The state: of each side that fired its number and times."""
-        return [[side, times] for side, times in self._fired.items()]
+        """Return the state: each test that fired, and when."""
+        return [[test, times] for test, times in self._fired_ms.items()]
 
     def load(self, state: list[Any]) -> None:
-        """Take up what :meth:`dump` gave."""
-        self._fired = {side: list(times) for side, times in state}
+        """Restore the state that :meth:`dump` returned."""
+        self._fired_ms = {test: list(times) for test, times in state}

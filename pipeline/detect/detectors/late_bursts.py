@@ -1,4 +1,4 @@
-"""Late bursts: a burst whose records come late, and so spread over panes, is still one event."""
+"""Late bursts: a burst whose records arrive late spreads over several panes, but is still one event."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -6,190 +6,207 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.detectors.page_hinkley import CAP_SHARE, Crossing, PageHinkleyBank
-from pipeline.detect.layout import BlockView, Layout, numbers_by_row
+from pipeline.detect.detectors.cusum import NO_PANE, Crossing
+from pipeline.detect.detectors.page_hinkley import CAP_SHARE, PageHinkleyBank
+from pipeline.detect.layout import BlockView, GridLayout
 from pipeline.detect.one_sided_tests import OneSidedTest, rate_evidence
 from pipeline.detect.signals import PANE_MS, Block, channels
 
-KEPT_PANES = 8
-"""Panes that are counted again."""
+RECOUNTED_PANES = 8
+"""The latest panes, which are counted again by event time."""
 
-LATE_PANES = 4
-"""A record that is later than this counts to the pane in which it came."""
+LATE_PANES_MAX = 4
+"""Records later than this count in the pane in which they arrived."""
 
 HIGH_CAPS = 2
-"""A walk that is higher than one burst can lift it, over the edge of a second."""
+"""Caps that one burst can add to a statistic, because it can span two seconds. Excess is removed above this."""
 
-ROUNDING = 1e-9
-"""Evidence that is only rounding."""
-
-_NONE = -1
+ROUNDING_ERROR = 1e-9
+"""Evidence up to this is a rounding error."""
 
 
 class LateBursts:
-    """What late bursts have given to the walks of a bank, and taking it from them.
+    """The evidence that late bursts added to the statistics of a bank, and its removal.
 
-    Panes go by the watermark, since requests come in the order in which they end, not in which they began. So the records
-    of one second that come up to two seconds late lie in four panes, and each pane may add its share. The last eight
-    panes are therefore counted once more by the records' own seconds, with the same cap: what is less so is the
-    burst's, and does not count. In a stream without late records nothing is.
+    A record counts in the pane of the watermark at its arrival, because requests arrive in the order in which they end.
+    The records of one second, up to two seconds late, therefore lie in four panes, and each pane may add its cap. So
+    the last eight panes are counted again by the records' own seconds, with the same cap. The difference is the excess
+    of the burst. It is 0 in a stream without late records.
 
     Parameters
     ----------
-    sides, layout, bank
-        Those of a judge.
+    tests, layout, bank
+        Those of the monitor.
     """
 
-    def __init__(self, sides: Sequence[OneSidedTest], layout: Layout, bank: PageHinkleyBank) -> None:
-        self._sides, self._bank = sides, bank
-        self._thresholds = np.array([side.threshold for side in sides])
-        self._columns = np.stack([layout.side_carried, layout.side_channels], axis=1)
-        self._panes = np.full(KEPT_PANES, _NONE, dtype=np.int64)
-        self._sums = np.zeros((KEPT_PANES, LATE_PANES + 1, layout.width))
-        self._late_pane = _NONE
-        self._burst: set[int] = set()
+    def __init__(self, tests: Sequence[OneSidedTest], layout: GridLayout, bank: PageHinkleyBank) -> None:
+        self._tests, self._bank = tests, bank
+        self._thresholds = np.array([test.threshold for test in tests])
+        self._columns = np.stack([layout.presence_columns, layout.channel_columns], axis=1)
+        self._panes = np.full(RECOUNTED_PANES, NO_PANE, dtype=np.int64)
+        self._sums = np.zeros((RECOUNTED_PANES, LATE_PANES_MAX + 1, layout.width))
+        self._late_pane = NO_PANE
+        self._burst_tests: set[int] = set()
 
-    def remove_excess(self, crossing: Crossing, view: BlockView) -> bool:
-        """Whether a side would not have fired in a block without what late bursts gave it."""
-        panes, late = view.block.panes, lateness(view.block)
-        if self._late_pane <= panes[0] - KEPT_PANES and not late.any():
+    def is_late_burst(self, crossing: Crossing, view: BlockView) -> bool:
+        """Whether a test is at its threshold only because of late bursts. To be called before :meth:`update`."""
+        panes, late_panes = view.block.panes, compute_lateness(view.block)
+        if self._late_pane <= panes[0] - RECOUNTED_PANES and not late_panes.any():
             return False
-        side, samples = self._sides[crossing.side], view.grid.samples
-        rows = int(samples.starts[crossing.sample] + samples.lengths[crossing.sample])
-        numbers = numbers_by_row(view.grid, self._columns[crossing.side])[:rows]
-        held = self._held(int(panes[rows - 1]), self._columns[crossing.side])
-        kept_panes, kept_late = np.nonzero(held.any(axis=2))
-        given = self._given(
-            side,
-            np.concatenate([self._panes[kept_panes], panes[:rows]]),
-            np.concatenate([kept_late, late[:rows]]),
-            np.concatenate([held[kept_panes, kept_late], numbers]),
+        test, columns, samples = self._tests[crossing.test], self._columns[crossing.test], view.grid.samples
+        rows = int(samples.starts[crossing.step] + samples.lengths[crossing.step])
+        numbers = view.grid.numbers_by_row(columns)[:rows]
+        sums = self._recent_sums(int(panes[rows - 1]), columns)
+        stored_panes, stored_late_panes = np.nonzero(sums.any(axis=2))
+        excess = self._excess(
+            test,
+            np.concatenate([self._panes[stored_panes], panes[:rows]]),
+            np.concatenate([stored_late_panes, late_panes[:rows]]),
+            np.concatenate([sums[stored_panes, stored_late_panes], numbers]),
         )
-        lifted = bool(crossing.evidence - given[crossing.bet] < side.threshold)
-        if lifted:
-            self._burst.add(crossing.side)
-        return lifted
+        is_burst = bool(crossing.evidence - excess[crossing.bet] < test.threshold)
+        if is_burst:
+            self._burst_tests.add(crossing.test)
+        return is_burst
 
-    def settle(self, view: BlockView) -> None:
-        """Take a block in, and from the walks what late bursts gave them, if it matters; after the bank."""
-        grid, panes, late = view.grid, view.block.panes, lateness(view.block)
-        heads = grid.samples.pane_starts
-        own_panes = panes[grid.samples.starts[heads]]
-        if late.any():
+    def update(self, view: BlockView) -> None:
+        """Count a block that the bank has observed, and subtract the excess from high statistics of the bank."""
+        grid, panes, late_panes = view.grid, view.block.panes, compute_lateness(view.block)
+        pane_starts = grid.samples.pane_starts
+        distinct_panes = panes[grid.samples.starts[pane_starts]]
+        if late_panes.any():
             self._late_pane = int(panes[-1])
-            keys = np.searchsorted(own_panes, panes) * (LATE_PANES + 1) + late
-            found, places = np.unique(keys, return_inverse=True)
-            numbers = numbers_by_row(grid, np.arange(grid.sums.shape[1]))
-            sums = np.zeros((own_panes.size * (LATE_PANES + 1), numbers.shape[1]))
-            sums[found] = (places == np.arange(found.size)[:, None]) @ numbers
-            self._add(own_panes, sums.reshape(own_panes.size, LATE_PANES + 1, -1))
+            keys = np.searchsorted(distinct_panes, panes) * (LATE_PANES_MAX + 1) + late_panes
+            distinct_keys, positions = np.unique(keys, return_inverse=True)
+            numbers = grid.numbers_by_row(np.arange(grid.sample_sums.shape[1]))
+            sums = np.zeros((distinct_panes.size * (LATE_PANES_MAX + 1), numbers.shape[1]))
+            sums[distinct_keys] = (positions == np.arange(distinct_keys.size)[:, None]) @ numbers
+            self._add(distinct_panes, sums.reshape(distinct_panes.size, LATE_PANES_MAX + 1, -1))
         else:
-            self._add(own_panes, np.add.reduceat(grid.sums, heads, axis=0)[:, None])
-        if self._late_pane > panes[-1] - KEPT_PANES and (self._burst or self._is_any_high()):
-            self._lower(int(panes[-1]))
+            self._add(distinct_panes, np.add.reduceat(grid.sample_sums, pane_starts, axis=0)[:, None])
+        if self._late_pane > panes[-1] - RECOUNTED_PANES and (self._burst_tests or self._has_high_statistic()):
+            self._subtract_excess(int(panes[-1]))
 
     def reset(self) -> None:
-        """Forget all: the records to come do not follow the last."""
-        self._panes[:], self._sums[:] = _NONE, 0.0
-        self._late_pane = _NONE
+        """Forget all panes, because the next record does not follow the last."""
+        self._panes[:], self._sums[:] = NO_PANE, 0.0
+        self._late_pane = NO_PANE
 
     def dump(self) -> dict[str, Any]:
-        """The state: arrays and plain values."""
+        """Return the state: arrays and plain values."""
         return {"panes": self._panes.copy(), "sums": self._sums.copy(), "late_pane": self._late_pane}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take up what :meth:`dump` gave.
+        """Restore the state that :meth:`dump` returned.
 
         Raises
         ------
         ValueError
-            If it is of other sides.
+            If it belongs to other tests.
         """
         sums = np.array(state["sums"], dtype=np.float64)
         if sums.shape != self._sums.shape:
-            raise ValueError(f"kept sums of shape {sums.shape} do not fit {self._sums.shape}: the sides have changed")
+            raise ValueError(
+                f"stored sums have shape {sums.shape}, expected {self._sums.shape}: the one-sided tests have changed"
+            )
         self._panes, self._sums = np.array(state["panes"], dtype=np.int64), sums
         self._late_pane = int(state["late_pane"])
 
     def _add(self, panes: NDArray[np.int64], sums: NDArray[np.float64]) -> None:
-        """Panes, rising, and what came in each: shapes ``(P,)`` and ``(P, L, N)``, the on-time first."""
-        for pane, held in zip(panes[-KEPT_PANES:].tolist(), sums[-KEPT_PANES:], strict=True):
-            place = pane % KEPT_PANES
-            if self._panes[place] != pane:
-                self._panes[place], self._sums[place] = pane, 0.0
-            self._sums[place, : held.shape[0]] += held
+        """Add the sums of ascending panes by lateness, on time first: shapes ``(P,)`` and ``(P, L, N)``."""
+        for pane, pane_sums in zip(panes[-RECOUNTED_PANES:].tolist(), sums[-RECOUNTED_PANES:], strict=True):
+            slot = pane % RECOUNTED_PANES
+            if self._panes[slot] != pane:
+                self._panes[slot], self._sums[slot] = pane, 0.0
+            self._sums[slot, : pane_sums.shape[0]] += pane_sums
 
-    def _held(self, newest: int, columns: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Some columns of the sums, shape ``(8, 5, 2)``; 0 of what is too old by now."""
-        recent = self._panes > newest - KEPT_PANES
-        return self._sums[:, :, columns] * recent[:, None, None]
+    def _recent_sums(self, newest_pane: int, columns: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return two columns of the sums, shape ``(8, 5, 2)``; 0 for panes that are too old."""
+        is_recent = self._panes > newest_pane - RECOUNTED_PANES
+        return self._sums[:, :, columns] * is_recent[:, None, None]
 
-    def _is_any_high(self) -> bool:
+    def _has_high_statistic(self) -> bool:
         high = self._bank.highest_statistics >= HIGH_CAPS * CAP_SHARE * self._thresholds
         return bool((high & ~self._bank.latched).any())
 
-    def _lower(self, newest: int) -> None:
-        panes, late = np.repeat(self._panes, LATE_PANES + 1), np.tile(np.arange(LATE_PANES + 1), KEPT_PANES)
-        for side in np.flatnonzero(~self._bank.latched).tolist():
-            sums = self._held(newest, self._columns[side]).reshape(-1, 2)
-            given = self._given(self._sides[side], panes, late, sums, whole=side in self._burst)
-            if given.any():
-                self._bank.lower(side, given)
-        self._burst = set()
-        self._be_on_time()
+    def _subtract_excess(self, newest_pane: int) -> None:
+        panes = np.repeat(self._panes, LATE_PANES_MAX + 1)
+        late_panes = np.tile(np.arange(LATE_PANES_MAX + 1), RECOUNTED_PANES)
+        for index in np.flatnonzero(~self._bank.latched).tolist():
+            sums = self._recent_sums(newest_pane, self._columns[index]).reshape(-1, 2)
+            excess = self._excess(self._tests[index], panes, late_panes, sums, is_burst=index in self._burst_tests)
+            if excess.any():
+                self._bank.subtract(index, excess)
+        self._burst_tests = set()
+        self._move_late_to_own_second()
 
-    def _be_on_time(self) -> None:
-        """From now on all that is known counts to its own second: what is so counted twice, is counted once."""
-        own = self._sums.copy()
+    def _move_late_to_own_second(self) -> None:
+        """Count all late records as on time in their own second, so that no excess is subtracted twice."""
+        sums = self._sums.copy()
         self._sums[:, 1:] = 0.0
-        for place, pane in enumerate(self._panes.tolist()):
-            for late in range(1, LATE_PANES + 1):
-                at = (pane - late) % KEPT_PANES
-                if self._panes[at] == pane - late:
-                    self._sums[at, 0] += own[place, late]
+        for slot, pane in enumerate(self._panes.tolist()):
+            for late_panes in range(1, LATE_PANES_MAX + 1):
+                own_slot = (pane - late_panes) % RECOUNTED_PANES
+                if self._panes[own_slot] == pane - late_panes:
+                    self._sums[own_slot, 0] += sums[slot, late_panes]
 
-    def _given(
+    def _excess(
         self,
-        side: OneSidedTest,
+        test: OneSidedTest,
         panes: NDArray[np.int64],
-        late: NDArray[np.int64],
+        late_panes: NDArray[np.int64],
         sums: NDArray[np.float64],
         *,
-        whole: bool = False,
+        is_burst: bool = False,
     ) -> NDArray[np.float64]:
-        """What bursts gave each bet of a side, shape ``(8,)``, of sums by pane and lateness: each ``(E,)`` and ``(E, 2)``.
+        """Compute the evidence that late bursts added, per bet.
 
-        Of a burst that would have fired the whole: bets on small changes would keep what is left of it for long.
+        For a burst that would have fired, all evidence of the panes counts as excess: bets on small changes would
+        retain the remainder for a long time.
+
+        Parameters
+        ----------
+        panes, late_panes, sums
+            Shapes ``(E,)``, ``(E,)`` and ``(E, 2)``: panes, lateness, and the sums of presence and channel there.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape ``(8,)``.
         """
-        by_pane = _counted(side, _grouped(panes, sums))
-        by_second = np.zeros_like(by_pane) if whole else _counted(side, _grouped(panes - late, sums))
-        given = by_pane - by_second
-        return np.where(given > ROUNDING, given, 0.0)
+        by_pane = _capped_evidence(test, _sum_by_key(panes, sums))
+        by_second = (
+            np.zeros_like(by_pane) if is_burst else _capped_evidence(test, _sum_by_key(panes - late_panes, sums))
+        )
+        excess = by_pane - by_second
+        return np.where(excess > ROUNDING_ERROR, excess, 0.0)
 
 
-def lateness(block: Block) -> NDArray[np.int64]:
-    """Shape ``(R,)``: how many seconds behind its pane each record is by its own clock; 0 if that is more than four."""
-    late = block.panes - block.times_ms // PANE_MS
-    late[late > LATE_PANES] = 0
-    return late
+def compute_lateness(block: Block) -> NDArray[np.int64]:
+    """Return how many seconds each record's event time is behind its pane, shape ``(R,)``; 0 if more than four."""
+    late_panes = block.panes - block.times_ms // PANE_MS
+    late_panes[late_panes > LATE_PANES_MAX] = 0
+    return late_panes
 
 
-def _grouped(keys: NDArray[np.int64], sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    _, places = np.unique(keys, return_inverse=True)
-    grouped = np.zeros((int(places.max()) + 1, sums.shape[1]))
-    np.add.at(grouped, places, sums)
+def _sum_by_key(keys: NDArray[np.int64], sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    _, positions = np.unique(keys, return_inverse=True)
+    grouped = np.zeros((int(positions.max()) + 1, sums.shape[1]))
+    np.add.at(grouped, positions, sums)
     return grouped
 
 
-def _counted(side: OneSidedTest, sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What some seconds count together for each bet, shape ``(8,)``, of the counts and totals in each, ``(P, 2)``."""
-    counts, totals = sums.T[:, :, None]
-    if side.channel in channels.BINARY:
-        none, event = rate_evidence(side.stakes, np.array(side.null_boundary), np.array(side.weight))
-        found = counts * none + totals * event
+def _capped_evidence(test: OneSidedTest, sums: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the evidence of some seconds per bet, shape ``(8,)``, from their sums, shape ``(P, 2)``; each is capped."""
+    records, totals = sums.T[:, :, None]
+    if test.channel in channels.BINARY:
+        record_evidence, event_evidence = rate_evidence(
+            test.stakes, np.array(test.null_boundary), np.array(test.weight)
+        )
+        evidence = records * record_evidence + totals * event_evidence
     else:
-        # What the mean of some records says as often as there are records is nearly what they say.
-        surprise = totals / np.maximum(counts, 1.0) - side.null_boundary
-        found = counts * np.log1p(surprise * side.stakes) * side.weight
-    counted: NDArray[np.float64] = np.clip(found, 0.0, CAP_SHARE * side.threshold).sum(axis=0)
-    return counted
+        # The evidence of the mean, times the records, is close to the evidence of the records.
+        surprise = totals / np.maximum(records, 1.0) - test.null_boundary
+        evidence = records * np.log1p(surprise * test.stakes) * test.weight
+    capped: NDArray[np.float64] = np.clip(evidence, 0.0, CAP_SHARE * test.threshold).sum(axis=0)
+    return capped

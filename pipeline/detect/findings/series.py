@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.detect.baselines import restore_hour
 from pipeline.detect.findings.finding import Finding
 from pipeline.detect.findings.statement import round_significant, segment_name, value_at_rank
-from pipeline.detect.layout import BlockView, Layout, numbers_by_row
+from pipeline.detect.layout import BlockView, GridLayout
 from pipeline.detect.signals import PANE_MS, label_indexes
 from schemas.baseline import SignalBaseline
 from schemas.drift import MINUTE_MS, SERIES_MAX, Series
@@ -71,10 +71,10 @@ class MinuteSeries:
         The judge's.
     """
 
-    def __init__(self, layout: Layout) -> None:
+    def __init__(self, layout: GridLayout) -> None:
         self._places = {signal.name: place for place, signal in enumerate(layout.signals)}
         self._count = len(layout.signals)
-        channels = [layout.column(signal, layout.usual_channel(signal)) for signal in layout.signals]
+        channels = [layout.channel_column(signal, layout.main_channel(signal)) for signal in layout.signals]
         self._columns = np.array([*range(self._count), *channels], dtype=np.intp)
         self._whole: Ring = {}
         self._kinds: dict[str, VersionKind] = {}
@@ -86,9 +86,9 @@ class MinuteSeries:
         starts = np.concatenate([[0], np.flatnonzero(minutes[1:] != minutes[:-1]) + 1])
         ends = np.append(starts[1:], panes.size)
         if starts.size == 1:
-            sums = view.grid.totals[-1:].take(self._columns, axis=1)
+            sums = view.grid.prefix_sums[-1:].take(self._columns, axis=1)
         else:
-            sums = np.diff(view.grid.before(ends, self._columns), axis=0, prepend=0.0)
+            sums = np.diff(view.grid.sums_before(ends, self._columns), axis=0, prepend=0.0)
         own = list(zip(minutes[starts].tolist(), sums, strict=True))
         numbers: NDArray[np.float64] | None = None
         for name, labels in sorted(view.block.versions.items()):
@@ -98,7 +98,7 @@ class MinuteSeries:
             if kind.uniform is not None:
                 _add(kind.rings.setdefault(kind.uniform, {}), own)
                 continue
-            numbers = numbers_by_row(view.grid, self._columns) if numbers is None else numbers
+            numbers = view.grid.numbers_by_row(self._columns) if numbers is None else numbers
             places = label_indexes(labels, {label: place for place, label in enumerate(kind.rings)})
             is_of = (places == np.arange(len(kind.rings))[:, None]).astype(np.float64)
             for (minute, _), start, end in zip(own, starts.tolist(), ends.tolist(), strict=True):

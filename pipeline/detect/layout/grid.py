@@ -1,60 +1,157 @@
-"""The grid: what detectors see of a block, its numbers by sample, and their sums."""
+"""The grid of a block: its numbers by sample, and their sums. Detectors read nothing else of the records."""
 
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.layout.samples import OFFSETS, Samples
+from pipeline.detect.signals import Block
+
+SAMPLE_RECORDS = 8
+"""Records after which test statistics are evaluated; the end of a pane or block comes sooner.
+
+The false-alarm guarantee does not depend on it.
+"""
+
+_OFFSETS = np.arange(SAMPLE_RECORDS)[:, None]
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """``T`` samples: runs of at most eight of the ``R`` rows of a block. No sample spans two panes.
+
+    Attributes
+    ----------
+    starts, lengths
+        Shape ``(T,)``: the first row of each sample, and its number of rows.
+    rows
+        Shape ``(H, T)`` with ``H`` the longest length: the rows of each sample, padded with ``R``.
+    pane_starts
+        The samples that begin a pane of the block.
+    first_pane, last_pane
+        The panes of the first and the last row.
+    """
+
+    starts: NDArray[np.intp]
+    lengths: NDArray[np.intp]
+    rows: NDArray[np.intp]
+    pane_starts: NDArray[np.intp]
+    first_pane: int
+    last_pane: int
+
+    @classmethod
+    def cut(cls, panes: NDArray[np.int64]) -> Self:
+        """Cut the rows of a block into samples.
+
+        Parameters
+        ----------
+        panes
+            Shape ``(R,)``, at least one row, non-decreasing.
+
+        >>> Samples.cut(np.array([5] * 10 + [6] * 3)).rows.T.tolist()
+        [[0, 1, 2, 3, 4, 5, 6, 7], [8, 9, 13, 13, 13, 13, 13, 13], [10, 11, 12, 13, 13, 13, 13, 13]]
+        """
+        count = panes.size
+        first_pane, last_pane = int(panes[0]), int(panes[-1])
+        first_rows = [0]
+        if first_pane != last_pane:
+            first_rows += ((panes[1:] != panes[:-1]).nonzero()[0] + 1).tolist()
+        begins: list[int] = []
+        pane_starts: list[int] = []
+        for begin, end in zip(first_rows, [*first_rows[1:], count], strict=True):
+            pane_starts.append(len(begins))
+            begins.extend(range(begin, end, SAMPLE_RECORDS))
+        starts = np.array([*begins, count], dtype=np.intp)
+        lengths = starts[1:] - starts[:-1]
+        starts = starts[:-1]
+        offsets = _OFFSETS[: int(lengths.max())]
+        rows = starts + offsets
+        rows[offsets >= lengths] = count
+        return cls(starts, lengths, rows, np.array(pane_starts, dtype=np.intp), first_pane, last_pane)
 
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """The ``N`` numbers of the records of a block: which signals each carries, and their channels.
+    """``N`` numbers per record of a block: for each signal its presence, for each channel its value.
 
     Attributes
     ----------
     samples
-        T of them, H rows at most.
+        ``T`` samples of at most ``H`` rows.
     numbers
-        Shape ``(H, T, N)``. For each signal there is a number that is 1 where a record carries it; for each channel
-        its number between 0 and 1. All are 0 where a record does not carry the signal, and where a sample has no more
-        rows.
-    sums
-        Shape ``(T, N)``: of each sample.
-    totals
-        Shape ``(T + 1, N)``: of the rows before each sample, and of all.
+        Shape ``(H, T, N)``. A presence is 1 where the record carries the signal; a channel is between 0 and 1. All are
+        0 where a record does not carry the signal, and in the padding.
+    sample_sums
+        Shape ``(T, N)``: the sum over each sample.
+    prefix_sums
+        Shape ``(T + 1, N)``: the sum over the rows before each sample, and over all rows.
     """
 
     samples: Samples
     numbers: NDArray[np.float64]
-    sums: NDArray[np.float64]
-    totals: NDArray[np.float64]
+    sample_sums: NDArray[np.float64]
+    prefix_sums: NDArray[np.float64]
 
-    def before(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
-        """The sums of the records before some rows, each 1 to R: ``(E,)`` rows and ``(W,)`` columns to ``(E, W)``."""
+    @classmethod
+    def from_numbers(cls, samples: Samples, numbers: NDArray[np.float64]) -> Self:
+        """Build the grid of numbers of shape ``(H, T, N)``."""
+        sample_sums = numbers.sum(axis=0)
+        prefix_sums = np.zeros((sample_sums.shape[0] + 1, sample_sums.shape[1]))
+        sample_sums.cumsum(axis=0, out=prefix_sums[1:])
+        return cls(samples, numbers, sample_sums, prefix_sums)
+
+    def sums_before(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Sum some columns over the records before each of some rows.
+
+        Parameters
+        ----------
+        rows
+            Shape ``(E,)``, each from 1 to ``R``.
+        columns
+            Shape ``(W,)``.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape ``(E, W)``.
+        """
         sample = self.samples.starts.searchsorted(rows, side="left") - 1
-        own = self.numbers[:, sample].take(columns, axis=2)
-        own *= (OFFSETS[: own.shape[0]] < rows - self.samples.starts[sample])[:, :, None]
-        found: NDArray[np.float64] = own.sum(axis=0)
-        found += self.totals[sample].take(columns, axis=1)
-        return found
+        within = self.numbers[:, sample].take(columns, axis=2)
+        within *= (_OFFSETS[: within.shape[0]] < rows - self.samples.starts[sample])[:, :, None]
+        sums: NDArray[np.float64] = within.sum(axis=0)
+        sums += self.prefix_sums[sample].take(columns, axis=1)
+        return sums
+
+    def numbers_by_row(self, columns: NDArray[np.intp]) -> NDArray[np.float64]:
+        """Return some columns row by row, shape ``(R, len(columns))``."""
+        height, count, width = self.numbers.shape
+        sample = np.repeat(np.arange(count), self.samples.lengths)
+        row = np.arange(sample.size)
+        positions = (row - self.samples.starts[sample]) * count + sample
+        numbers: NDArray[np.float64] = (
+            self.numbers.reshape(height * count, width).take(positions, axis=0).take(columns, axis=1)
+        )
+        return numbers
 
 
-def build_grid(samples: Samples, numbers: NDArray[np.float64]) -> Grid:
-    """Sum up the numbers of samples, shape ``(H, T, N)``."""
-    sums = numbers.sum(axis=0)
-    totals = np.zeros((sums.shape[0] + 1, sums.shape[1]))
-    sums.cumsum(axis=0, out=totals[1:])
-    return Grid(samples, numbers, sums, totals)
+@dataclass(frozen=True, slots=True)
+class BlockView:
+    """A block with its monitored values and its grid.
 
+    Attributes
+    ----------
+    values
+        Shape ``(R + 1, signals)``: NaN where a record does not carry the signal, and in the last row.
+    """
 
-def numbers_by_row(grid: Grid, columns: NDArray[np.intp]) -> NDArray[np.float64]:
-    """Some numbers of a grid row by row of the block: shape ``(R, len(columns))``."""
-    samples = grid.samples
-    height, count, width = grid.numbers.shape
-    sample = np.repeat(np.arange(count), samples.lengths)
-    row = np.arange(sample.size)
-    places = (row - samples.starts[sample]) * count + sample
-    found: NDArray[np.float64] = grid.numbers.reshape(height * count, width).take(places, axis=0).take(columns, axis=1)
-    return found
+    block: Block
+    values: NDArray[np.float64]
+    grid: Grid
+
+    def last_carrying_row(self, sample: int, signal: int) -> int:
+        """Return the last row of a sample that carries a signal; its last row if none does."""
+        start = int(self.grid.samples.starts[sample])
+        end = start + int(self.grid.samples.lengths[sample])
+        carrying = np.flatnonzero(~np.isnan(self.values[start:end, signal]))
+        return start + int(carrying[-1]) if carrying.size else end - 1

@@ -99,7 +99,7 @@ def explain(
         explained.records = unit.counts["used"]
         if unit.monitor is not None and unit.monitor is not judge:
             judge = unit.monitor
-            explained.baseline, explained.unjudged = judge.baseline, list(judge.unjudged)
+            explained.baseline, explained.unjudged = judge.baseline, list(judge.not_testable)
             explained.traces = [TestTrace(side, _normal(side, judge.baseline)) for side in judge.tests]
         _tell(explained, [drift for drift in read_drifts(outputs) if drift.subject == subject])
         if judge is not None:

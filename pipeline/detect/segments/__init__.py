@@ -1,4 +1,4 @@
-"""The same tests for each value of a segment: versions, regions, tenants.
+"""The same tests for each segment value: versions, regions, tenants, and the check for a single small tenant.
 
 May import findings, detectors, layout, one-sided tests and signals.
 """

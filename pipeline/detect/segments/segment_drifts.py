@@ -1,184 +1,195 @@
-"""Segment drifts: which sides of which segment values have fired, and what is said of them until they recover."""
+"""Segment drifts: the tests of segment values that have fired, and their findings until they recover."""
 
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.detect.detectors import Crossing
 from pipeline.detect.findings import Finding, Latch, build_end, build_finding, value_at_rank
 from pipeline.detect.layout import BlockView
 from pipeline.detect.one_sided_tests import Moved
-from pipeline.detect.segments.segment_bank import SegmentCrossing
 from pipeline.detect.segments.segment_values import LIVE_S, SegmentValue
 from pipeline.detect.segments.segments import SegmentObservation, Segments
 from pipeline.detect.settings import DetectSettings
 from schemas.baseline import Baseline
-from schemas.drift import DriftState
+from schemas.drift import DriftState, Tier
 
 GONE_PANES = 600
-"""Panes (seconds) without a record after which a value that had fired is over: a version that was rolled back sends
-none by which it could recover."""
+"""Panes (seconds) without a record after which the drift of a value ends: a version that was rolled back sends none by
+which it could recover."""
 
 MISSED_PANES, MISSED_RECORDS = 60, 30.0
-"""It is over sooner if none of so many records came that it would have sent at its pace of about the last hour, which a
-young version has sent in less."""
+"""The drift ends after fewer panes without a record if as many records are missing at the value's pace of about the
+last hour. A young version has sent fewer in that hour."""
 
-WHOLE_SHARE = 0.95
-"""Share of a block's records from which on a version is the whole subject, of which the same need not be said again."""
+SUBJECT_SHARE = 0.95
+"""Share of a block's records from which a version counts as the whole subject, whose drift is not repeated."""
 
-Key = tuple[str, str, int]
-"""A dimension, a value of it, and the place of a side."""
+
+class SegmentKey(NamedTuple):
+    """A test of a segment value."""
+
+    dimension: str
+    label: str
+    test: int
 
 
 class SegmentDrifts:
-    """The latches of segments. A version pages; a region or tenant only tickets, for one that is odd is no incident.
+    """The latches of segments. Versions page; regions and tenants only make tickets.
+
+    A *quiet* latch publishes nothing, because the same drift is published for the whole subject.
 
     Parameters
     ----------
     segments
-        Their walks.
+        Their tests.
     baseline, settings
-        Those of the judge.
+        Those of the monitor.
     """
 
     def __init__(self, segments: Segments, baseline: Baseline, settings: DetectSettings) -> None:
         self._segments, self._baseline, self._settings = segments, baseline, settings
-        self._latches: dict[Key, Latch] = {}
-        self._until = self._resumed = 0
+        self._latches: dict[SegmentKey, Latch] = {}
+        self._last_pane = self._resumed_pane = 0
 
-    def findings(
-        self, view: BlockView, seen: SegmentObservation | None, latched: set[Moved]
+    def find_drifts(
+        self, view: BlockView, observation: SegmentObservation | None, latched: set[Moved]
     ) -> list[tuple[int, Finding]]:
-        """What there is to say after a block, each with the row that gave rise to it.
+        """Return the findings of a block, each with its row.
 
         Parameters
         ----------
-        seen
-            What the block was to the segments.
+        observation
+            The block by segment value.
         latched
-            What has fired for the whole subject: the same is not said again of a region or tenant, nor of a version that
-            serves nearly all of it.
+            The keys of the subject's latched tests. The same drift is not repeated for a region or tenant, nor for a
+            version that serves nearly all records.
         """
         panes = view.block.panes
-        if int(panes[0]) - self._until > GONE_PANES:
-            # Nobody sent anything: no value is gone that had no chance to come back.
-            self._resumed = int(panes[0])
-        self._until = int(panes[-1])
-        found: list[tuple[int, Finding]] = []
-        if seen is not None:
-            crossed = {self._key(seen, crossing) for crossing in seen.crossings}
-            places = {(dimension, value.label): place for place, (dimension, value) in enumerate(seen.values)}
-            tallies = self._tallies(seen)
+        if int(panes[0]) - self._last_pane > GONE_PANES:
+            # The whole subject was silent: no value is gone that had no chance to send.
+            self._resumed_pane = int(panes[0])
+        self._last_pane = int(panes[-1])
+        findings: list[tuple[int, Finding]] = []
+        if observation is not None:
+            crossed = {self._key(observation, crossing) for crossing in observation.crossings}
+            indexes = observation.indexes
+            tallies = self._tallies(observation)
             for key, latch in self._latches.items():
-                if key[:2] in places and key not in crossed:
-                    latch.add(tallies[places[key[:2]], latch.side])
-            for crossing in seen.crossings:
-                found += self._crossed(view, seen, crossing, latched)
-            self._segments.end_settling(seen)
-        found += self._gone(view)
-        found += self._evidence_due(view, seen)
-        return found
+                if key[:2] in indexes and key not in crossed:
+                    latch.add(tallies[indexes[key[:2]], key.test])
+            for crossing in observation.crossings:
+                findings += self._fire_or_recover(view, observation, crossing, latched)
+            self._segments.end_settling(observation)
+        findings += self._end_gone(view)
+        findings += self._evidence_due(view, observation)
+        return findings
 
-    def rearm(self, what: Moved) -> None:
-        """Watch again for what was not said of regions and tenants, since the whole subject has recovered from it."""
-        for key, latch in list(self._latches.items()):
-            if latch.quiet and self._segments.sides[latch.side].crossing_key == what:
-                self._release(key)
+    def rearm_quiet(self, key: Moved) -> None:
+        """Return the quiet tests of a key to their normal bets, because the whole subject has recovered."""
+        for segment_key, latch in list(self._latches.items()):
+            if latch.quiet and self._segments.tests[segment_key.test].crossing_key == key:
+                self._release(segment_key)
 
-    def close(self, now_ms: int) -> list[Finding]:
-        """What is to be said of all that was said to be off, when another baseline judges from now on."""
-        told = [latch for latch in self._latches.values() if not latch.quiet]
-        self._latches = {}
-        found = []
-        for latch in told:
-            side = self._segments.sides[latch.side]
-            is_version = self._is_version((latch.dimension, latch.label, latch.side))
-            found.append(
-                build_end(
-                    side,
-                    self._baseline.signals[side.signal.name],
-                    latch,
-                    now_ms=now_ms,
-                    recovery=self._settings.recovery_evidence,
-                    tier=None if is_version else "ticket",
-                )
+    def close_drifts(self, now_ms: int) -> list[Finding]:
+        """Close every open drift because a new baseline takes over."""
+        latches, self._latches = self._latches, {}
+        return [
+            build_end(
+                self._segments.tests[key.test],
+                self._baseline.signals[self._segments.tests[key.test].signal.name],
+                latch,
+                now_ms=now_ms,
+                recovery=self._settings.recovery_evidence,
+                tier=self._tier(key),
             )
-        return found
+            for key, latch in latches.items()
+            if not latch.quiet
+        ]
 
     def dump(self) -> dict[str, Any]:
-        """The state, as plain values."""
+        """Return the state, as plain values."""
         latches = [latch.dump() for latch in self._latches.values()]
-        return {"latches": latches, "until": self._until, "resumed": self._resumed}
+        return {"latches": latches, "last_pane": self._last_pane, "resumed_pane": self._resumed_pane}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take up what :meth:`dump` gave."""
-        self._until, self._resumed = state["until"], state["resumed"]
-        latches = [Latch(**kept) for kept in state["latches"]]
-        self._latches = {(latch.dimension, latch.label, latch.side): latch for latch in latches}
+        """Restore the state that :meth:`dump` returned."""
+        self._last_pane, self._resumed_pane = state["last_pane"], state["resumed_pane"]
+        latches = [Latch(**latch) for latch in state["latches"]]
+        self._latches = {SegmentKey(latch.dimension, latch.label, latch.side): latch for latch in latches}
 
-    def _key(self, seen: SegmentObservation, crossing: SegmentCrossing) -> Key:
-        dimension, value = seen.values[crossing.value]
-        return dimension, value.label, crossing.side
+    def _key(self, observation: SegmentObservation, crossing: Crossing) -> SegmentKey:
+        dimension, value = observation.values[crossing.value]
+        return SegmentKey(dimension, value.label, crossing.test)
 
-    def _value(self, key: Key) -> SegmentValue | None:
-        return self._segments.dimensions[key[0]].values.get(key[1])
+    def _value(self, key: SegmentKey) -> SegmentValue | None:
+        return self._segments.dimensions[key.dimension].values.get(key.label)
 
-    def _release(self, key: Key) -> Latch:
+    def _is_version(self, key: SegmentKey) -> bool:
+        return self._segments.dimensions[key.dimension].is_version
+
+    def _tier(self, key: SegmentKey) -> Tier | None:
+        """Return the tier of a finding; None for that of the test."""
+        return None if self._is_version(key) else "ticket"
+
+    def _release(self, key: SegmentKey) -> Latch:
         value = self._value(key)
         if value is not None:
-            self._segments.bank.rearm(value.slot, key[2])
+            self._segments.bank.rearm(value.slot, key.test)
         return self._latches.pop(key)
 
-    def _tallies(self, seen: SegmentObservation) -> NDArray[np.float64]:
-        """Of the block, by value and side: the records that carry the signal, and the sum of the channel."""
-        totals = seen.sums.sums.sum(axis=0)
-        return np.stack([totals[:, self._segments.carried], totals[:, self._segments.channels]], axis=-1)
+    def _tallies(self, observation: SegmentObservation) -> NDArray[np.float64]:
+        """Return, by value and test, the records of the block that carry the signal, and the sum of the channel."""
+        totals = observation.sums.sums.sum(axis=0)
+        columns = (self._segments.presence_columns, self._segments.channel_columns)
+        return np.stack([totals[:, column] for column in columns], axis=-1)
 
-    def _tally(self, seen: SegmentObservation, value: int, side: int, *, after: int = -1) -> NDArray[np.float64]:
-        """Of the panes of a block after one: the records that carry a side's signal, and the sum of its channel."""
-        own = [int(self._segments.carried[side]), int(self._segments.channels[side])]
-        tally: NDArray[np.float64] = seen.sums.sums[after + 1 :, value, own].sum(axis=0)
+    def _tally(self, observation: SegmentObservation, crossing: Crossing, *, after: int = -1) -> NDArray[np.float64]:
+        """Return the records with the signal of a crossing in the panes after one, and the sum of its channel."""
+        columns = [
+            int(self._segments.presence_columns[crossing.test]),
+            int(self._segments.channel_columns[crossing.test]),
+        ]
+        tally: NDArray[np.float64] = observation.sums.sums[after + 1 :, crossing.value, columns].sum(axis=0)
         return tally
 
-    def _crossed(
-        self, view: BlockView, seen: SegmentObservation, crossing: SegmentCrossing, latched: set[Moved]
+    def _fire_or_recover(
+        self, view: BlockView, observation: SegmentObservation, crossing: Crossing, latched: set[Moved]
     ) -> Iterator[tuple[int, Finding]]:
-        """A side of a value that fired, or recovered."""
-        key, bank = self._key(seen, crossing), self._segments.bank
-        value = seen.values[crossing.value][1]
-        rows = self._rows(view, seen, crossing.value, crossing.side, pane=crossing.pane)
+        key, bank = self._key(observation, crossing), self._segments.bank
+        value = observation.values[crossing.value][1]
+        rows = self._rows(view, observation, crossing.value, crossing.test, pane=crossing.step)
         row = int(rows[-1])
-        rest = self._tally(seen, crossing.value, crossing.side, after=crossing.pane)
-        if crossing.is_back:
-            # Of what was not said, the subject's own recovery may have been the end already, in this very block.
+        remainder = self._tally(observation, crossing, after=crossing.step)
+        if crossing.is_recovery:
+            # The recovery of the subject may have released a quiet latch in this very block.
             if key not in self._latches:
                 return
             latch = self._release(key)
-            latch.add(self._tally(seen, crossing.value, crossing.side) - rest)
+            latch.add(self._tally(observation, crossing) - remainder)
             weighed = (crossing.evidence, self._settings.recovery_evidence)
             if not latch.quiet:
-                yield row, self._say(latch, "recovered", view, rows, tally=crossing.tally, weighed=weighed)
+                yield row, self._finding(key, latch, "recovered", view, rows, tally=crossing.tally, weighed=weighed)
             return
-        if self._segments.is_excluded(seen, crossing):
-            bank.exclude(value.slot, crossing.side)
+        if self._segments.should_exclude(observation, crossing):
+            bank.exclude(value.slot, crossing.test)
             return
         latch = self._latch(view, row, crossing, key)
-        said = self._segments.sides[crossing.side].crossing_key in latched
-        whole = int(seen.sums.parts.counts[crossing.value]) >= WHOLE_SHARE * view.block.panes.size
-        latch.quiet = said and (whole or not self._is_version(key))
-        bank.latch(value.slot, crossing.side, crossing.tally[1] / max(crossing.tally[0], 1.0))
+        is_published = self._segments.tests[crossing.test].crossing_key in latched
+        value_records = int(observation.sums.groups.value_records[crossing.value])
+        is_subject = value_records >= SUBJECT_SHARE * view.block.panes.size
+        latch.quiet = is_published and (is_subject or not self._is_version(key))
+        bank.latch(value.slot, crossing.test, crossing.mean)
         if not latch.quiet:
-            yield row, self._say(latch, "firing", view, rows, tally=crossing.tally)
-        latch.add(rest)
+            yield row, self._finding(key, latch, "firing", view, rows, tally=crossing.tally)
+        latch.add(remainder)
 
-    def _is_version(self, key: Key) -> bool:
-        return self._segments.dimensions[key[0]].is_version
-
-    def _latch(self, view: BlockView, row: int, crossing: SegmentCrossing, key: Key) -> Latch:
+    def _latch(self, view: BlockView, row: int, crossing: Crossing, key: SegmentKey) -> Latch:
         detected_at = int(view.block.times_ms[row])
         latch = Latch(
-            side=crossing.side,
+            side=crossing.test,
             detector="page_hinkley",
             started_at=min(crossing.started_at, detected_at),
             detected_at=detected_at,
@@ -186,56 +197,60 @@ class SegmentDrifts:
             request_id=view.block.request_ids[row],
             evidence=crossing.evidence,
             records=int(crossing.tally[0]),
-            dimension=key[0],
-            label=key[1],
+            dimension=key.dimension,
+            label=key.label,
         )
         self._latches[key] = latch
         return latch
 
-    def _rows(self, view: BlockView, seen: SegmentObservation, value: int, side: int, *, pane: int) -> NDArray[np.intp]:
-        """The rows of a value that carry a side's signal, up to a pane; all of the value's if none does."""
-        panes, rows, starts = seen.sums.parts.of_value(value)
+    def _rows(
+        self, view: BlockView, observation: SegmentObservation, value: int, test: int, *, pane: int
+    ) -> NDArray[np.intp]:
+        """Return the rows of a value that carry a test's signal, up to a pane; all its rows if none does."""
+        panes, rows, starts = observation.sums.groups.value_rows(value)
         ends = np.append(starts[1:], rows.size)
         rows = rows[: int(ends[np.flatnonzero(panes <= pane)[-1]])]
-        carrying = rows[~np.isnan(view.values[rows, self._segments.signals[side]])]
+        carrying = rows[~np.isnan(view.values[rows, self._segments.signal_indexes[test]])]
         return carrying if carrying.size else rows
 
-    def _gone(self, view: BlockView) -> Iterator[tuple[int, Finding]]:
-        """What had fired, of values that send no records any more."""
-        last = view.block.panes.size - 1
-        last_pane = int(view.block.panes[last])
+    def _end_gone(self, view: BlockView) -> Iterator[tuple[int, Finding]]:
+        """End the drifts of values that send no records any more."""
+        last_row = view.block.panes.size - 1
+        last_pane = int(view.block.panes[last_row])
         for key in list(self._latches):
             value = self._value(key)
-            if value is not None and not self._has_gone(value, last_pane):
+            if value is not None and not self._is_gone(value, last_pane):
                 continue
             latch = self._release(key)
             if not latch.quiet:
-                nothing = np.zeros(0, dtype=np.intp)
-                yield last, self._say(latch, "recovered", view, nothing, tally=(0.0, 0.0), weighed=(0.0, 0.0))
+                no_rows, nothing = np.zeros(0, dtype=np.intp), (0.0, 0.0)
+                finding = self._finding(key, latch, "recovered", view, no_rows, tally=nothing, weighed=nothing)
+                yield last_row, finding
 
-    def _has_gone(self, value: SegmentValue, pane: int) -> bool:
-        silent = pane - max(value.last, self._resumed)
-        missed = value.recent_at(value.last) / LIVE_S * silent
-        return silent > GONE_PANES or (silent >= MISSED_PANES and missed >= MISSED_RECORDS)
+    def _is_gone(self, value: SegmentValue, pane: int) -> bool:
+        silent_panes = pane - max(value.last_pane, self._resumed_pane)
+        missed = value.recent_records_at(value.last_pane) / LIVE_S * silent_panes
+        return silent_panes > GONE_PANES or (silent_panes >= MISSED_PANES and missed >= MISSED_RECORDS)
 
-    def _evidence_due(self, view: BlockView, seen: SegmentObservation | None) -> Iterator[tuple[int, Finding]]:
-        """Evidence again of what fired some time ago, from values that the block holds."""
-        if seen is None:
+    def _evidence_due(self, view: BlockView, observation: SegmentObservation | None) -> Iterator[tuple[int, Finding]]:
+        """Repeat the evidence of drifts whose next time has come, for the values in the block."""
+        if observation is None:
             return
-        last = view.block.panes.size - 1
-        last_pane = int(view.block.panes[last])
-        places = {(dimension, value.label): place for place, (dimension, value) in enumerate(seen.values)}
+        last_row = view.block.panes.size - 1
+        last_pane = int(view.block.panes[last_row])
+        indexes = observation.indexes
         for key, latch in self._latches.items():
-            if latch.quiet or key[:2] not in places:
+            if latch.quiet or key[:2] not in indexes:
                 continue
             if not latch.next_due(last_pane, self._settings.evidence_after_s):
                 continue
-            rows = self._rows(view, seen, places[key[:2]], latch.side, pane=seen.sums.parts.shape[0])
-            count, total = latch.recent
-            yield last, self._say(latch, "evidence", view, rows, tally=(count, total))
+            rows = self._rows(view, observation, indexes[key[:2]], key.test, pane=observation.sums.groups.shape[0])
+            records, total = latch.recent
+            yield last_row, self._finding(key, latch, "evidence", view, rows, tally=(records, total))
 
-    def _say(
+    def _finding(
         self,
+        key: SegmentKey,
         latch: Latch,
         state: DriftState,
         view: BlockView,
@@ -244,24 +259,24 @@ class SegmentDrifts:
         tally: tuple[float, float],
         weighed: tuple[float, float] | None = None,
     ) -> Finding:
-        side = self._segments.sides[latch.side]
-        learned = self._baseline.signals[side.signal.name]
+        test = self._segments.tests[key.test]
+        learned = self._baseline.signals[test.signal.name]
         now = None
-        if side.channel == "location" and tally[0]:
+        if test.channel == "location" and tally[0]:
             now = value_at_rank(learned, tally[1] / tally[0])
         else:
-            # A rank says where a location lies; of a tail only the last records tell what is typical.
-            last = view.values[rows, self._segments.signals[latch.side]]
-            now = float(np.nanmedian(last)) if (last == last).any() else None  # noqa: PLR0124 - NaN is not itself
+            # The mean rank gives the typical value of a location; for a tail only the last records do.
+            values = view.values[rows, self._segments.signal_indexes[key.test]]
+            now = float(np.nanmedian(values)) if (values == values).any() else None  # noqa: PLR0124 - NaN differs
         return build_finding(
-            side,
+            test,
             learned,
             latch,
             state,
             updated_at=int(view.block.times_ms[rows[-1] if rows.size and state != "evidence" else -1]),
             tally=tally,
             now=now,
-            weighed=weighed or (latch.evidence, side.threshold),
-            tier=None if self._is_version((latch.dimension, latch.label, latch.side)) else "ticket",
+            weighed=weighed or (latch.evidence, test.threshold),
+            tier=self._tier(key),
             is_gone=state == "recovered" and not rows.size,
         )

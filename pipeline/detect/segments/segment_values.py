@@ -1,4 +1,4 @@
-"""The values of one segment dimension, such as the tenants: which are live, and which are watched one by one."""
+"""The values of one segment dimension, such as the tenants: which are live, and which are monitored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from pipeline.detect.settings import DAY_S
 
 LIVE_S = 3600
-"""Seconds of event time for which a value counts as live after its last record."""
+"""Seconds of event time for which a value is live after its last record."""
 
 FOUNDING_S = 600
-"""Seconds of event time after which a version is new, however few records there were before it."""
+"""Seconds of event time after which a version counts as new, however few records came before it."""
 
-NOT_WATCHED = -1
-"""The slot of a value that has no walks of its own."""
+NOT_MONITORED = -1
+"""The slot of a value that is not monitored."""
 
 
 @dataclass(slots=True)
@@ -26,174 +26,189 @@ class SegmentValue:
     Attributes
     ----------
     slot
-        Where its walks lie in the bank, or ``NOT_WATCHED``.
-    begun, last
-        The panes in which it was first and last seen.
-    settling
-        Whether what is odd of it may be its own normal, because it was there when judging began, or is no version.
-    carried
-        Shape ``(N,)``: how many of its records carried each watched signal.
-    recent, counted
-        Its records of about the last hour, an older one counting half each hour, as of the pane ``counted``.
+        Its slot in the bank, or ``NOT_MONITORED``.
+    first_pane, last_pane
+        The panes of its first and last record.
+    is_settling
+        Whether a deviation may be its own normal, because it was there when monitoring began or is not a version.
+    signal_records
+        Shape ``(S,)``: its records that carry the signal of each test.
+    recent_records, counted_pane
+        Its records of about the last hour, as of the pane ``counted_pane``: the weight of a record halves every hour.
     """
 
     label: str
     slot: int
-    begun: int
-    last: int
-    settling: bool
-    carried: NDArray[np.float64]
-    recent: float = 0.0
-    counted: int = 0
+    first_pane: int
+    last_pane: int
+    is_settling: bool
+    signal_records: NDArray[np.float64]
+    recent_records: float = 0.0
+    counted_pane: int = 0
 
-    def recent_at(self, pane: int) -> float:
-        """Its records of about the last hour before a pane."""
-        return self.recent * float(0.5 ** ((pane - self.counted) / LIVE_S))
+    def recent_records_at(self, pane: int) -> float:
+        """Return its records of about the last hour before a pane."""
+        return self.recent_records * float(0.5 ** ((pane - self.counted_pane) / LIVE_S))
 
-    def count(self, pane: int, records: int) -> None:
-        """Count some records, up to a pane."""
-        self.recent, self.counted = self.recent_at(pane) + records, pane
+    def count_records(self, pane: int, records: int) -> None:
+        """Count records up to a pane."""
+        self.recent_records, self.counted_pane = self.recent_records_at(pane) + records, pane
 
 
 class SegmentValues:
-    """One dimension. A dimension of which one value is live is the whole subject, and is not watched.
+    """The values of one dimension.
 
     Parameters
     ----------
     limit
-        Values kept. At the limit the value unseen for longest makes room, if it was not seen for a day; else a new
-        value is among the others.
-    signals
-        N, the watched signals.
+        Values stored. At the limit, a new value replaces the one not seen for longest, if that is more than a day;
+        otherwise it counts as other.
+    tests
+        ``S``, the number of tests that run per value.
     founding_records
-        Records of blocks that hold the dimension within which a version is taken to have been there before judging
-        began, if it comes in the first ten minutes.
+        Records of blocks with the dimension within which a version counts as there from the beginning, if it also comes
+        in the first ten minutes.
 
     Attributes
     ----------
     is_version
-        Whether the values are versions of something: then one that is new has to be judged at once.
+        Whether the values are versions of something: a new one is then monitored from its first record.
     values
         By label, in the order of their first record.
-    others
+    other_records
         Records of values for which there was no room.
     """
 
-    def __init__(self, limit: int, signals: int, founding_records: int) -> None:
-        self._limit, self._signals, self._founding = limit, signals, founding_records
+    def __init__(self, limit: int, tests: int, founding_records: int) -> None:
+        self._limit, self._tests, self._founding_records = limit, tests, founding_records
         self.is_version = False
         self.values: dict[str, SegmentValue] = {}
-        self.others = 0
+        self.other_records = 0
         self._records = 0
-        self._begun: int | None = None
+        self._first_pane: int | None = None
 
-    def observe(
+    def update(
         self, labels: Sequence[str | None], first_pane: int, last_pane: int
     ) -> tuple[list[SegmentValue], list[SegmentValue]]:
-        """Take in the labels of a block.
+        """Count the labels of a block.
 
         Returns
         -------
-        present, gone
-            The values that it holds, in the order of their first record, and those that had to make room.
+        present, replaced
+            The values in the block, in the order of their first record, and the values that were replaced.
         """
         present: list[SegmentValue] = []
-        gone: list[SegmentValue] = []
+        replaced: list[SegmentValue] = []
         without_room: set[str] = set()
-        self._begun = first_pane if self._begun is None else self._begun
-        is_founding = self._records < self._founding and first_pane - self._begun < FOUNDING_S
+        self._first_pane = first_pane if self._first_pane is None else self._first_pane
+        is_founding = self._records < self._founding_records and first_pane - self._first_pane < FOUNDING_S
         for label in dict.fromkeys(labels):
             if label is None:
                 continue
             value = self.values.get(label)
             if value is None:
                 # If one had no room, the next has none either.
-                if len(self.values) >= self._limit and (without_room or not self._make_room(first_pane, gone)):
+                if len(self.values) >= self._limit and (without_room or not self._make_room(first_pane, replaced)):
                     without_room.add(label)
                     continue
-                settling = not self.is_version or is_founding
-                carried = np.zeros(self._signals)
-                value = SegmentValue(label, NOT_WATCHED, first_pane, last_pane, settling, carried)
+                is_settling = not self.is_version or is_founding
+                signal_records = np.zeros(self._tests)
+                value = SegmentValue(label, NOT_MONITORED, first_pane, last_pane, is_settling, signal_records)
                 self.values[label] = value
-            value.last = last_pane
+            value.last_pane = last_pane
             present.append(value)
         if without_room:
-            self.others += sum(1 for label in labels if label in without_room)
+            self.other_records += sum(1 for label in labels if label in without_room)
         self._records += len(labels)
-        return present, gone
+        return present, replaced
 
-    def live(self, pane: int) -> list[SegmentValue]:
-        """The values of which there was a record within the last hour."""
-        return [value for value in self.values.values() if pane - value.last <= LIVE_S]
+    def live_values(self, pane: int) -> list[SegmentValue]:
+        """Return the values with a record within the last hour."""
+        return [value for value in self.values.values() if pane - value.last_pane <= LIVE_S]
 
-    def share(self, value: SegmentValue, pane: int) -> float:
-        """A value's share of the records of all values in about the last hour."""
-        everyone = sum(each.recent_at(pane) for each in self.values.values())
-        return value.recent_at(pane) / everyone if everyone else 0.0
+    def traffic_share(self, value: SegmentValue, pane: int) -> float:
+        """Return a value's share of the records of all values in about the last hour."""
+        total = sum(other.recent_records_at(pane) for other in self.values.values())
+        return value.recent_records_at(pane) / total if total else 0.0
 
     def dump(self) -> dict[str, Any]:
-        """The state: plain values and arrays."""
+        """Return the state: plain values and arrays."""
         return {
             "is_version": self.is_version,
-            "others": self.others,
+            "other_records": self.other_records,
             "records": self._records,
-            "begun": self._begun,
+            "first_pane": self._first_pane,
             "values": [
-                [value.label, value.slot, value.begun, value.last, value.settling, value.recent, value.counted]
+                [
+                    value.label,
+                    value.slot,
+                    value.first_pane,
+                    value.last_pane,
+                    value.is_settling,
+                    value.recent_records,
+                    value.counted_pane,
+                ]
                 for value in self.values.values()
             ],
-            "carried": np.array([value.carried for value in self.values.values()]).reshape(-1, self._signals),
+            "signal_records": np.array([value.signal_records for value in self.values.values()]).reshape(
+                -1, self._tests
+            ),
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take up what :meth:`dump` gave.
+        """Restore the state that :meth:`dump` returned.
 
         Raises
         ------
         ValueError
-            If it is of other signals.
+            If it belongs to other tests.
         """
-        carried = np.array(state["carried"], dtype=np.float64)
-        if carried.shape != (len(state["values"]), self._signals):
-            raise ValueError(f"kept counts of shape {carried.shape} do not fit {self._signals} watched signals")
-        self.is_version, self.others, self._records = state["is_version"], state["others"], state["records"]
-        self._begun = state["begun"]
+        signal_records = np.array(state["signal_records"], dtype=np.float64)
+        if signal_records.shape != (len(state["values"]), self._tests):
+            raise ValueError(
+                f"stored records per signal have shape {signal_records.shape}, expected {self._tests} columns: "
+                "the one-sided tests have changed"
+            )
+        self.is_version, self.other_records = state["is_version"], state["other_records"]
+        self._records, self._first_pane = state["records"], state["first_pane"]
         self.values = {
-            label: SegmentValue(label, slot, begun, last, settling, carried[place].copy(), recent, counted)
-            for place, (label, slot, begun, last, settling, recent, counted) in enumerate(state["values"])
+            label: SegmentValue(label, slot, first, last, is_settling, signal_records[row].copy(), recent, counted)
+            for row, (label, slot, first, last, is_settling, recent, counted) in enumerate(state["values"])
         }
 
-    def _make_room(self, pane: int, gone: list[SegmentValue]) -> bool:
-        oldest = min(self.values.values(), key=lambda value: value.last)
-        if pane - oldest.last <= DAY_S:
+    def _make_room(self, pane: int, replaced: list[SegmentValue]) -> bool:
+        oldest = min(self.values.values(), key=lambda value: value.last_pane)
+        if pane - oldest.last_pane <= DAY_S:
             return False
-        gone.append(self.values.pop(oldest.label))
+        replaced.append(self.values.pop(oldest.label))
         return True
 
 
-def densities(places: Sequence[NDArray[np.int64]], values: int) -> NDArray[np.float64]:
-    """How close together the records of each value lie: the share of its records that follow one of its own.
+def compute_densities(value_indexes: Sequence[NDArray[np.int64]], values: int) -> NDArray[np.float64]:
+    """Compute how close together the records of each value lie: the share that directly follow one of the same value.
 
-    Of records that come at random it is the value's share; of those that come in a row, 1. Where a block has too few
-    records of a value to say, it is its share.
+    This is the value's share of the records if they arrive at random, and 1 if they arrive in a row. It is at least that
+    share, so a value with few records in a block has its share.
 
     Parameters
     ----------
-    places
-        As of :func:`pipeline.detect.segments.segment_sums.parts_of`.
+    value_indexes
+        See :func:`pipeline.detect.segments.segment_sums.group_rows`.
 
     Returns
     -------
     numpy.ndarray
         Shape ``(values,)``.
 
-    >>> densities([np.array([0, 0, 0, 1, 0, 1])], 2).tolist()
+    >>> compute_densities([np.array([0, 0, 0, 1, 0, 1])], 2).tolist()
     [0.6666666666666666, 0.3333333333333333]
     """
-    counts, following = np.zeros(values), np.zeros(values)
-    for own in places:
-        counts += np.bincount(own[own >= 0], minlength=values)
-        after = own[1:][(own[1:] == own[:-1]) & (own[1:] >= 0)]
-        following += np.bincount(after, minlength=values)
-    found: NDArray[np.float64] = np.maximum(following / np.maximum(counts - 1.0, 1.0), counts / max(1, places[0].size))
-    return np.minimum(found, 1.0)
+    records, following = np.zeros(values), np.zeros(values)
+    for indexes in value_indexes:
+        records += np.bincount(indexes[indexes >= 0], minlength=values)
+        repeated = indexes[1:][(indexes[1:] == indexes[:-1]) & (indexes[1:] >= 0)]
+        following += np.bincount(repeated, minlength=values)
+    densities: NDArray[np.float64] = np.maximum(
+        following / np.maximum(records - 1.0, 1.0), records / max(1, value_indexes[0].size)
+    )
+    return np.minimum(densities, 1.0)

@@ -1,4 +1,4 @@
-"""Segments: the walks of each version, region and tenant of a subject, by the subject's bands and bets."""
+"""Segments: the page tests of a subject, run for each version, region and tenant with the subject's bands and bets."""
 
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,35 +7,36 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.detect.detectors import Crossing
 from pipeline.detect.findings import segment_name
-from pipeline.detect.layout import BlockView, Layout, numbers_by_row
+from pipeline.detect.layout import BlockView, GridLayout
 from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBE_SIGNALS, Moved, OneSidedTest
-from pipeline.detect.segments.segment_bank import SegmentBank, SegmentCrossing
+from pipeline.detect.segments.segment_bank import SegmentBank
 from pipeline.detect.segments.segment_sums import SegmentSums, group_rows, sum_groups
-from pipeline.detect.segments.segment_values import NOT_WATCHED, SegmentValue, SegmentValues, densities
+from pipeline.detect.segments.segment_values import NOT_MONITORED, SegmentValue, SegmentValues, compute_densities
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import channels, label_indexes
 
 SETTLING_PANES = 3600
-"""Panes (seconds): after an hour no value is new any more."""
+"""Panes (seconds) after which no value is settling any more."""
 
-OFF_SHARE = 0.5
-"""Share of a value's records over which it must have been off, for that to be its own normal and not a failure."""
+DEVIATING_SHARE = 0.5
+"""Share of a value's records over which a test must have deviated, for that to be the value's own normal."""
 
-SETTLED_EVIDENCE = 4.0
-"""Evidence with which a value has been off all the while: by itself it would hardly have so much."""
+DEVIATING_EVIDENCE = 4.0
+"""Minimum evidence of such a deviation: it hardly reaches that by chance."""
 
-CARRYING_EVIDENCE = 4.0
-"""Evidence from which on a value is said to carry what the whole subject fired for."""
+AFFECTED_EVIDENCE = 4.0
+"""Minimum evidence of a value that is named as affected by what the whole subject fired for."""
 
-CARRIED_SHARE = 0.5
-"""Share of a threshold that the values which carry it must have together, to be named."""
+AFFECTED_SHARE = 0.5
+"""Share of a threshold that the affected values must have in total, to be named."""
 
 TENANT_EVIDENCE = 1.0
-"""Evidence that a value shares in what happens, if it does: from it on a tenant counts as hit."""
+"""Minimum evidence of a tenant that counts as affected."""
 
-CHANNELS = ("rate", "location")
-"""The channels that are watched by segment: what moves a tail or a spread alone is left to the whole subject."""
+SEGMENT_CHANNELS = ("rate", "location")
+"""The channels that are tested per segment; tails and dispersion are tested for the whole subject only."""
 
 TENANT, PROVIDER = "tenant", "provider"
 
@@ -44,249 +45,261 @@ Labels = Mapping[str, Sequence[str | None]]
 
 @dataclass(frozen=True, slots=True)
 class SegmentObservation:
-    """What a block was to the values that it holds.
+    """A block by segment value.
 
     Attributes
     ----------
     values
-        The V values that it holds, each with its dimension.
-    carried_before
-        Shape ``(V, S)``: the records that carried each side's signal, before the block.
+        The ``V`` values in the block, each with its dimension.
+    sums
+        Their sums.
+    signal_records_before
+        Shape ``(V, S)``: the records that carried each test's signal before the block.
     crossings
-        The walks that reached their thresholds.
+        The crossings of their tests.
     """
 
     values: list[tuple[str, SegmentValue]]
     sums: SegmentSums
-    carried_before: NDArray[np.float64]
-    crossings: list[SegmentCrossing]
+    signal_records_before: NDArray[np.float64]
+    crossings: list[Crossing]
+
+    @property
+    def indexes(self) -> dict[tuple[str, str], int]:
+        """The index of each value, by dimension and label."""
+        return {(dimension, value.label): index for index, (dimension, value) in enumerate(self.values)}
 
 
 class Segments:
-    """The page sides of a subject, rates and locations, walked by each value of its segments.
+    """The values of all dimensions, and their tests.
 
-    A dimension is watched while two of its values are live, or one that fired has not recovered. New versions are
-    judged at once. Regions, tenants, and versions that were there when judging began, may have a normal of their own
-    outside the subject's band: what is off for most of a value's first records is set aside until the next baseline.
+    A dimension is monitored while two of its values are live, or one that fired has not recovered. A new version is
+    monitored from its first record. Regions, tenants, and versions that were there when monitoring began may have a
+    normal of their own outside the subject's band: a test that deviates for most of such a value's first records is
+    excluded until the next baseline.
 
     Parameters
     ----------
-    settings, layout
-        Those of the judge.
-    sides
-        The judge's sides.
+    tests, layout, settings
+        Those of the monitor.
 
     Attributes
     ----------
-    sides
-        Those of them that are watched, S.
-    signals
-        Shape ``(S,)``: the places of their signals in a view's values.
-    used
-        The columns of a grid that they need.
-    carried, channels
-        Shape ``(S,)``: of each side where among these it is told whether its signal is carried, and where its channel
-        lies.
+    tests
+        The ``S`` tests that run per value, those of rates first.
+    signal_indexes
+        Shape ``(S,)``: the index of each test's signal in the values of a view.
+    grid_columns
+        The columns of a grid that the tests need.
+    presence_columns, channel_columns
+        Shape ``(S,)``: for each test the positions of its signal's presence and of its channel in ``grid_columns``.
     bank
-        Their walks.
+        The test statistics.
     dimensions
-        By name, their values.
+        The values, by dimension.
     """
 
-    def __init__(self, sides: Sequence[OneSidedTest], layout: Layout, settings: DetectSettings) -> None:
-        watched = [index for index, side in enumerate(sides) if side.tier == "page" and side.channel in CHANNELS]
-        watched.sort(key=lambda index: sides[index].channel not in channels.BINARY)
-        self.sides = [sides[index] for index in watched]
-        self.signals = layout.side_signals[watched]
+    def __init__(self, tests: Sequence[OneSidedTest], layout: GridLayout, settings: DetectSettings) -> None:
+        selected = [
+            index for index, test in enumerate(tests) if test.tier == "page" and test.channel in SEGMENT_CHANNELS
+        ]
+        selected.sort(key=lambda index: tests[index].channel not in channels.BINARY)
+        self.tests = [tests[index] for index in selected]
+        self.signal_indexes = layout.signal_indexes[selected]
         self._settings = settings
-        carried, columns = layout.side_carried[watched], layout.side_channels[watched]
-        self.used: NDArray[np.intp] = np.unique(np.concatenate([carried, columns]))
-        self.carried, self.channels = self.used.searchsorted(carried), self.used.searchsorted(columns)
-        self.bank = SegmentBank(self.sides, self.channels, self.carried, settings.recovery_evidence)
+        presence_columns, channel_columns = layout.presence_columns[selected], layout.channel_columns[selected]
+        self.grid_columns: NDArray[np.intp] = np.unique(np.concatenate([presence_columns, channel_columns]))
+        self.presence_columns = self.grid_columns.searchsorted(presence_columns)
+        self.channel_columns = self.grid_columns.searchsorted(channel_columns)
+        self.bank = SegmentBank(self.tests, self.channel_columns, self.presence_columns, settings.recovery_evidence)
         self.dimensions: dict[str, SegmentValues] = {}
-        self._places = {side.crossing_key: place for place, side in enumerate(self.sides)}
+        self._indexes = {test.crossing_key: index for index, test in enumerate(self.tests)}
 
-    def observe(self, view: BlockView, segments: Labels, versions: Container[str]) -> SegmentObservation | None:
-        """Let the records of a block walk; None if no dimension is watched.
+    def update(self, view: BlockView, segments: Labels, versions: Container[str]) -> SegmentObservation | None:
+        """Update the statistics with one block; return None if no dimension is monitored.
 
         Parameters
         ----------
         segments
-            By dimension the ``R`` labels of the block.
+            By dimension, the ``R`` labels of the block.
         versions
-            Those of the dimensions whose labels are versions.
+            The dimensions whose labels are versions.
         """
         block = view.block
         values: list[tuple[str, SegmentValue]] = []
-        places: list[NDArray[np.int64]] = []
-        for dimension, labels in segments.items() if self.sides else ():
-            present = self._present(dimension, labels, view, is_version=dimension in versions)
+        value_indexes: list[NDArray[np.int64]] = []
+        for dimension, labels in segments.items() if self.tests else ():
+            present = self._monitored_in_block(dimension, labels, view, is_version=dimension in versions)
             if present:
-                places.append(
-                    label_indexes(labels, {value.label: len(values) + own for own, value in enumerate(present)})
-                )
+                indexes: dict[str | None, int] = {
+                    value.label: len(values) + index for index, value in enumerate(present)
+                }
+                value_indexes.append(label_indexes(labels, indexes))
                 values += [(dimension, value) for value in present]
-        parts = group_rows(block.panes, places, len(values)) if values else None
-        if parts is None:
+        groups = group_rows(block.panes, value_indexes, len(values)) if values else None
+        if groups is None:
             return None
-        numbers = numbers_by_row(view.grid, self.used)
-        sums = sum_groups(parts, numbers, self.bank.steps.scores(numbers))
+        numbers = view.grid.numbers_by_row(self.grid_columns)
+        sums = sum_groups(groups, numbers, self.bank.segment_evidence.log_bets(numbers))
         slots = np.array([value.slot for _, value in values], dtype=np.intp)
-        before = np.array([value.carried for _, value in values])
-        crossings = self.bank.observe(slots, sums, block.times_ms, self._may_fire, densities(places, len(values)))
-        counted = zip(values, sums.sums.sum(axis=0)[:, self.carried], parts.counts.tolist(), strict=True)
-        for (_, value), carried, records in counted:
-            value.carried += carried
-            value.count(parts.last_pane, records)
+        before = np.array([value.signal_records for _, value in values])
+        densities = compute_densities(value_indexes, len(values))
+        crossings = self.bank.observe(slots, sums, block.times_ms, self._may_fire, densities)
+        signal_records = sums.sums.sum(axis=0)[:, self.presence_columns]
+        for (_, value), by_signal, records in zip(values, signal_records, groups.value_records.tolist(), strict=True):
+            value.signal_records += by_signal
+            value.count_records(groups.last_pane, records)
         return SegmentObservation(values, sums, before, crossings)
 
-    def end_settling(self, seen: SegmentObservation) -> None:
-        """Let values grow old, and set aside what was off in all their youth without having crossed."""
-        if not any(value.settling for _, value in seen.values):
+    def end_settling(self, observation: SegmentObservation) -> None:
+        """End the settling period of values, and exclude the tests that deviated throughout it without firing."""
+        if not any(value.is_settling for _, value in observation.values):
             return
-        values = [value for _, value in seen.values]
-        young = np.array([seen.sums.parts.last_pane - value.begun < SETTLING_PANES for value in values])
+        values = [value for _, value in observation.values]
+        last_pane = observation.sums.groups.last_pane
+        is_young = np.array([last_pane - value.first_pane < SETTLING_PANES for value in values])
         records_max = self._settings.segment_settle_records
-        settling = (np.array([value.carried for value in values]) < records_max) & young[:, None]
-        for place, side in np.argwhere((seen.carried_before < records_max) & ~settling).tolist():
-            value = values[place]
-            if value.settling and not self.bank.latched[value.slot, side] and self._was_always_off(value, side):
-                self.bank.exclude(value.slot, side)
-        for value, still in zip(values, settling.any(axis=1).tolist(), strict=True):
-            value.settling = value.settling and still
+        is_settling = (np.array([value.signal_records for value in values]) < records_max) & is_young[:, None]
+        for index, test in np.argwhere((observation.signal_records_before < records_max) & ~is_settling).tolist():
+            value = values[index]
+            if value.is_settling and not self.bank.latched[value.slot, test] and self._deviates_throughout(value, test):
+                self.bank.exclude(value.slot, test)
+        for value, is_still_settling in zip(values, is_settling.any(axis=1).tolist(), strict=True):
+            value.is_settling = value.is_settling and is_still_settling
 
-    def is_excluded(self, seen: SegmentObservation, crossing: SegmentCrossing) -> bool:
-        """Whether a side that crossed has been off for most of the life of a value that may have its own normal."""
-        value, before = seen.values[crossing.value][1], seen.carried_before[crossing.value, crossing.side]
-        if not value.settling or before >= self._settings.segment_settle_records:
+    def should_exclude(self, observation: SegmentObservation, crossing: Crossing) -> bool:
+        """Whether a test that crossed has deviated for most of the life of a value that is still settling."""
+        value = observation.values[crossing.value][1]
+        records = observation.signal_records_before[crossing.value, crossing.test]
+        if not value.is_settling or records >= self._settings.segment_settle_records:
             return False
-        return self._was_always_off(value, crossing.side)
+        return self._deviates_throughout(value, crossing.test)
 
-    def carrying(self, what: Moved) -> str:
-        """In words, in which segments the records lie that moved a side of the whole subject; empty if in none."""
-        side, words = self._places.get(what), []
-        if side is not None:
+    def describe_affected(self, key: Moved) -> str:
+        """Name the segments affected by what the whole subject fired for, as ``all in prompt=v42``; empty if none is."""
+        test, descriptions = self._indexes.get(key), []
+        if test is not None:
             for dimension in self.dimensions:
-                shares = [(value.label, self.evidence(value, side)) for value in self.watched(dimension)]
-                hit = [label for label, evidence in shares if evidence >= CARRYING_EVIDENCE]
-                carried = sum(evidence for _, evidence in shares if evidence >= CARRYING_EVIDENCE)
-                rest = sum(evidence for _, evidence in shares) - carried
-                # Where many values carry a little each, those that stand out by chance are not where it lies.
-                if len(shares) > 1 and carried > max(rest, CARRIED_SHARE * self.sides[side].threshold):
-                    words.append(_carriers(dimension, hit, len(shares)))
-        return " and ".join(words[:2])
+                evidences = [(value.label, self.evidence(value, test)) for value in self.monitored_values(dimension)]
+                affected = [label for label, evidence in evidences if evidence >= AFFECTED_EVIDENCE]
+                total = sum(evidence for _, evidence in evidences if evidence >= AFFECTED_EVIDENCE)
+                remainder = sum(evidence for _, evidence in evidences) - total
+                # Where many values deviate a little, the few that stand out by chance are not the cause.
+                if len(evidences) > 1 and total > max(remainder, AFFECTED_SHARE * self.tests[test].threshold):
+                    descriptions.append(_describe_values(dimension, affected, len(evidences)))
+        return " and ".join(descriptions[:2])
 
-    def tenants(self, what: Moved) -> int:
-        """How many tenants show that a side moved."""
-        side = self._places.get(what)
-        if side is None or TENANT not in self.dimensions:
+    def affected_tenants(self, key: Moved) -> int:
+        """Return how many tenants are affected by what a test fired for."""
+        test = self._indexes.get(key)
+        if test is None or TENANT not in self.dimensions:
             return 0
-        return sum(1 for value in self.watched(TENANT) if self.evidence(value, side) >= TENANT_EVIDENCE)
+        return sum(1 for value in self.monitored_values(TENANT) if self.evidence(value, test) >= TENANT_EVIDENCE)
 
-    def place(self, what: Moved) -> int | None:
-        """The side that watches something, or the location of the same signal the same way; None if there is none."""
-        signal, _, direction = what
-        return self._places.get(what, self._places.get((signal, "location", direction)))
+    def find_test(self, key: Moved) -> int | None:
+        """Return the test of a key, or else the location test of the same signal and direction; None if there is none."""
+        signal, _, direction = key
+        return self._indexes.get(key, self._indexes.get((signal, "location", direction)))
 
     def excluded_tests(self) -> list[tuple[str, str, Moved]]:
-        """What is set aside: dimension, value, and the side that is off without being a failure."""
+        """Return the excluded tests: dimension, value, and the test's key."""
         return [
-            (dimension, value.label, self.sides[side].crossing_key)
+            (dimension, value.label, self.tests[test].crossing_key)
             for dimension in self.dimensions
-            for value in self.watched(dimension)
-            for side in np.flatnonzero(self.bank.aside[value.slot]).tolist()
+            for value in self.monitored_values(dimension)
+            for test in np.flatnonzero(self.bank.excluded[value.slot]).tolist()
         ]
 
     def traffic_share(self, segment: str, pane: int) -> float:
-        """The share of the subject's records of late that a segment has, as drifts name it; 1 of what is not known."""
+        """Return a segment's share of the subject's records of about the last hour; 1 if the segment is not known."""
         for dimension, values in self.dimensions.items():
             for label, value in values.values.items():
                 if segment == segment_name(dimension, label):
-                    return values.share(value, pane)
+                    return values.traffic_share(value, pane)
         return 1.0
 
+    def monitored_values(self, dimension: str) -> Iterator[SegmentValue]:
+        """Return the values of a dimension that are monitored."""
+        return (value for value in self.dimensions[dimension].values.values() if value.slot != NOT_MONITORED)
+
+    def evidence(self, value: SegmentValue, test: int) -> float:
+        """Return the evidence of a test for a value: its threshold if it is latched, 0 if it is excluded."""
+        if self.bank.excluded[value.slot, test]:
+            return 0.0
+        if self.bank.latched[value.slot, test]:
+            return self.tests[test].threshold
+        return self.bank.evidence(value.slot, test)
+
     def dump(self) -> dict[str, Any]:
-        """The state: plain values and arrays."""
+        """Return the state: plain values and arrays."""
         return {
             "dimensions": [[dimension, values.dump()] for dimension, values in self.dimensions.items()],
             "bank": self.bank.dump(),
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take up what :meth:`dump` gave.
+        """Restore the state that :meth:`dump` returned.
 
         Raises
         ------
         ValueError
-            If it is of other sides.
+            If it belongs to other tests.
         """
         self.bank.load(state["bank"])
         self.dimensions = {}
-        for dimension, kept in state["dimensions"]:
-            self._dimension(dimension).load(kept)
+        for dimension, values in state["dimensions"]:
+            self._dimension(dimension).load(values)
 
     def _dimension(self, name: str) -> SegmentValues:
         if name not in self.dimensions:
             settings = self._settings
             self.dimensions[name] = SegmentValues(
-                settings.segment_values_max, len(self.sides), settings.segment_settle_records
+                settings.segment_values_max, len(self.tests), settings.segment_settle_records
             )
         return self.dimensions[name]
 
-    def _present(
-        self, dimension: str, labels: Sequence[str | None], view: BlockView, *, is_version: bool
+    def _monitored_in_block(
+        self, name: str, labels: Sequence[str | None], view: BlockView, *, is_version: bool
     ) -> list[SegmentValue]:
-        """The values of a block that have walks; none if their dimension is not watched."""
-        panes, own = view.block.panes, self._dimension(dimension)
-        own.is_version = own.is_version or is_version or dimension == PROVIDER
-        present, gone = own.observe(labels, int(panes[0]), int(panes[-1]))
-        for value in gone:
-            value.slot = NOT_WATCHED
-        fired = any(self.bank.latched[value.slot].any() for value in self.watched(dimension))
-        if len(own.live(int(panes[-1]))) < 2 and not fired:
-            for value in self.watched(dimension):
-                self._rest(value)
+        """Return the values of a block that are monitored; none if their dimension is not."""
+        panes, dimension = view.block.panes, self._dimension(name)
+        dimension.is_version = dimension.is_version or is_version or name == PROVIDER
+        present, replaced = dimension.update(labels, int(panes[0]), int(panes[-1]))
+        for value in replaced:
+            value.slot = NOT_MONITORED
+        has_fired = any(self.bank.latched[value.slot].any() for value in self.monitored_values(name))
+        if len(dimension.live_values(int(panes[-1]))) < 2 and not has_fired:
+            for value in self.monitored_values(name):
+                self._release_slot(value)
             for value in present:
-                value.carried += view.grid.totals[-1].take(self.used).take(self.carried)
+                value.signal_records += view.grid.prefix_sums[-1].take(self.grid_columns).take(self.presence_columns)
             return []
         for value in present:
-            if value.slot == NOT_WATCHED:
+            if value.slot == NOT_MONITORED:
                 value.slot = self._free_slot()
-                self.bank.clear(value.slot)
+                self.bank.open_slot(value.slot)
         return present
 
-    def _rest(self, value: SegmentValue) -> None:
-        """Give back the slot of a value that is not watched for now, unless it tells what is set aside."""
-        if not self.bank.aside[value.slot].any():
-            value.slot = NOT_WATCHED
+    def _release_slot(self, value: SegmentValue) -> None:
+        """Release the slot of a value that is not monitored now, unless it has excluded tests."""
+        if not self.bank.excluded[value.slot].any():
+            value.slot = NOT_MONITORED
         elif self.bank.test_statistics[value.slot].any():
-            self.bank.stop_slot(value.slot)
+            self.bank.reset_slot(value.slot)
 
     def _free_slot(self) -> int:
         taken = {value.slot for values in self.dimensions.values() for value in values.values.values()}
         return next(slot for slot in range(len(self.bank) + 1) if slot not in taken)
 
-    def watched(self, dimension: str) -> Iterator[SegmentValue]:
-        """The values of a dimension that have walks."""
-        return (value for value in self.dimensions[dimension].values.values() if value.slot != NOT_WATCHED)
+    def _may_fire(self, crossing: Crossing) -> bool:
+        return crossing.tally[0] >= PAGE_RECORDS or self.tests[crossing.test].signal.name in PROBE_SIGNALS
 
-    def _may_fire(self, side: int, records: float) -> bool:
-        return records >= PAGE_RECORDS or self.sides[side].signal.name in PROBE_SIGNALS
-
-    def _was_always_off(self, value: SegmentValue, side: int) -> bool:
-        off = self.bank.records_with(SETTLED_EVIDENCE, value.slot, side)
-        return off >= OFF_SHARE * float(value.carried[side]) and off > 0
-
-    def evidence(self, value: SegmentValue, side: int) -> float:
-        """How sure it is that a side moved in a value: its threshold once it has fired."""
-        if self.bank.aside[value.slot, side]:
-            return 0.0
-        if self.bank.latched[value.slot, side]:
-            return self.sides[side].threshold
-        return self.bank.evidence(value.slot, side)
+    def _deviates_throughout(self, value: SegmentValue, test: int) -> bool:
+        records = self.bank.records_since_zero(value.slot, test, evidence_min=DEVIATING_EVIDENCE)
+        return records >= DEVIATING_SHARE * float(value.signal_records[test]) and records > 0
 
 
-def _carriers(dimension: str, hit: Sequence[str], known: int) -> str:
-    if len(hit) == 1:
-        return f"all in {dimension}={hit[0]}"
-    return f"in every {dimension}" if len(hit) == known else f"in {len(hit)} of {known} {dimension}s"
+def _describe_values(dimension: str, affected: Sequence[str], count: int) -> str:
+    if len(affected) == 1:
+        return f"all in {dimension}={affected[0]}"
+    return f"in every {dimension}" if len(affected) == count else f"in {len(affected)} of {count} {dimension}s"

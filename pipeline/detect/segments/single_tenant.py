@@ -1,59 +1,66 @@
-"""Alone: whether what moves a side does so for one small tenant, whose bad minute is no failure of the service."""
+"""The tenant check: whether one small tenant alone moves a test. Its bad minute is not a failure of the service."""
 
 import numpy as np
 
 from pipeline.detect.layout import BlockView
 from pipeline.detect.one_sided_tests import Moved
 from pipeline.detect.segments.segment_values import SegmentValue
-from pipeline.detect.segments.segments import CARRIED_SHARE, TENANT, SegmentObservation, Segments
+from pipeline.detect.segments.segments import AFFECTED_SHARE, TENANT, SegmentObservation, Segments
 
-SMALL_TENANT = 0.1
-"""Share of the records below which one tenant alone is not the service."""
+SMALL_TENANT_SHARE = 0.1
+"""Share of the records below which a tenant is small."""
 
-ALONE_SHARE = 0.6
-"""Share of what is too much in a block that is one tenant's, if it is alone: of the others a few are off by chance."""
+EXCESS_SHARE = 0.6
+"""Share of a block's excess that one tenant must have, to be alone: a few others deviate by chance."""
 
 CLEAR_EXCESS = 3.0
-"""Records too many in a block from which on it is told by them whose they are; fewer may be anybody's, by chance."""
+"""Records of excess in a block from which it shows which tenant they belong to; fewer can be chance."""
 
 
-def is_single_small_tenant(segments: Segments, what: Moved, view: BlockView, seen: SegmentObservation | None) -> bool:
-    """Whether what moves a side does so for one tenant alone, of which few records are.
+def is_single_small_tenant(
+    segments: Segments, key: Moved, view: BlockView, observation: SegmentObservation | None
+) -> bool:
+    """Whether one tenant with few of the records alone moves a test.
 
-    That tenant stands out by itself, and holds most of what is too much in the block: also of what records without a
-    tenant, and tenants that are not watched, have too much. Where a block has hardly too much, and a walk crosses by
-    what came before, it must stand out more than all others together.
+    That tenant must stand out by itself and have most of the block's excess, which includes the excess of records
+    without a tenant and of tenants that are not monitored. If the block has hardly any excess, so that the test crosses
+    because of earlier records, the tenant must have more evidence than all others in total.
 
     Parameters
     ----------
-    what
+    key
         The signal, channel and direction that would page.
-    seen
-        What the block was to the segments.
+    observation
+        The block by segment value.
     """
-    side = segments.place(what)
-    if side is None or seen is None or TENANT not in segments.dimensions:
+    test = segments.find_test(key)
+    if test is None or observation is None or TENANT not in segments.dimensions:
         return False
-    value = _most(segments, side, view, seen)
-    if value is None or segments.evidence(value, side) < CARRIED_SHARE * segments.sides[side].threshold:
+    tenant = _find_single_tenant(segments, test, view, observation)
+    if tenant is None or segments.evidence(tenant, test) < AFFECTED_SHARE * segments.tests[test].threshold:
         return False
-    return segments.dimensions[TENANT].share(value, int(view.block.panes[-1])) < SMALL_TENANT
+    share = segments.dimensions[TENANT].traffic_share(tenant, int(view.block.panes[-1]))
+    return share < SMALL_TENANT_SHARE
 
 
-def _most(segments: Segments, side: int, view: BlockView, seen: SegmentObservation) -> SegmentValue | None:
-    """The tenant that moves a side, if it is one."""
-    places = [place for place, (name, _) in enumerate(seen.values) if name == TENANT]
-    columns = [segments.carried[side], segments.channels[side]]
-    own = seen.sums.sums[:, places].sum(axis=0)[:, columns]
-    everyone = view.grid.totals[-1].take(segments.used)[columns]
-    watched = segments.sides[side]
-    excess, all_excess = (
-        (1.0 if watched.rising else -1.0) * (sums[..., 1] - watched.null_boundary * sums[..., 0])
-        for sums in (own, everyone)
+def _find_single_tenant(
+    segments: Segments, test: int, view: BlockView, observation: SegmentObservation
+) -> SegmentValue | None:
+    indexes = [index for index, (dimension, _) in enumerate(observation.values) if dimension == TENANT]
+    columns = [segments.presence_columns[test], segments.channel_columns[test]]
+    tenant_sums = observation.sums.sums[:, indexes].sum(axis=0)[:, columns]
+    all_sums = view.grid.prefix_sums[-1].take(segments.grid_columns)[columns]
+    monitored = segments.tests[test]
+    tenant_excess, all_excess = (
+        (1.0 if monitored.rising else -1.0) * (sums[..., 1] - monitored.null_boundary * sums[..., 0])
+        for sums in (tenant_sums, all_sums)
     )
-    if places and all_excess >= CLEAR_EXCESS:
-        most = int(np.argmax(excess))
-        return seen.values[places[most]][1] if excess[most] >= ALONE_SHARE * all_excess else None
-    shares = [(min(segments.evidence(value, side), watched.threshold), value) for value in segments.watched(TENANT)]
-    highest, value = max(shares, key=lambda pair: pair[0], default=(0.0, None))
-    return value if highest > sum(evidence for evidence, _ in shares) - highest else None
+    if indexes and all_excess >= CLEAR_EXCESS:
+        largest = int(np.argmax(tenant_excess))
+        has_most = tenant_excess[largest] >= EXCESS_SHARE * all_excess
+        return observation.values[indexes[largest]][1] if has_most else None
+    evidences = [
+        (min(segments.evidence(value, test), monitored.threshold), value) for value in segments.monitored_values(TENANT)
+    ]
+    highest, tenant = max(evidences, key=lambda pair: pair[0], default=(0.0, None))
+    return tenant if highest > sum(evidence for evidence, _ in evidences) - highest else None

@@ -95,7 +95,7 @@ class Stream:
         if judge is None:
             return self.judged_before
         return MonitoredCount(
-            self.judged_before.seen + judge.seen_values, self.judged_before.monitored + judge.judged_values
+            self.judged_before.seen + judge.finite_values, self.judged_before.monitored + judge.monitored_values
         )
 
     def push(self, run: Run) -> list[PositionedOutput]:
@@ -270,7 +270,7 @@ class Stream:
         """End all drifts that were told: another baseline judges from now on."""
         if self.monitor is None:
             return []
-        found = self.monitor.close(now_ms)
+        found = self.monitor.close_drifts(now_ms)
         return [self._drift(each) for each in found if self.relearning is None or self.relearning.has_relearn(each)]
 
     def _relearn(self, block: Block, baseline: Baseline) -> list[Output]:

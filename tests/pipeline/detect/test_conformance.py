@@ -1,4 +1,4 @@
-"""Every signal, statistic and detector is found by itself and held to the same promises: a new one joins by existing."""
+"""Every signal, statistic and detector is discovered and held to the same promises: a new one is included by itself."""
 
 import importlib
 import inspect
@@ -13,15 +13,13 @@ import pytest
 import pipeline.detect
 from pipeline.codec import decode, encode
 from pipeline.detect.baselines.learner import Learner
-from pipeline.detect.detectors.adwin import AdwinBank, AdwinChannel
+from pipeline.detect.detectors.adwin import AdwinBank, AdwinChannel, TicketBoundary
+from pipeline.detect.detectors.cusum import Crossing
 from pipeline.detect.detectors.page_hinkley import PageHinkleyBank
 from pipeline.detect.findings.first_seen import FirstSeen
 from pipeline.detect.findings.recent_values import RecentValues
 from pipeline.detect.findings.series import MinuteSeries
-from pipeline.detect.layout.grid import numbers_by_row
-from pipeline.detect.layout.layout import Layout
-from pipeline.detect.layout.samples import cut_samples
-from pipeline.detect.layout.view import BlockView
+from pipeline.detect.layout.grid_layout import GridLayout
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.one_sided_tests.one_sided_test import derive_tests
 from pipeline.detect.segments.segment_bank import SegmentBank
@@ -38,34 +36,34 @@ ROWS = 6000
 
 
 def healthy(signal: Signal, random: np.random.Generator, rows: int) -> np.ndarray:
-    """Values of a signal of any kind, within its bounds, with room to move either way."""
+    """Normal values of a signal of any kind, within its bounds, that can move in both directions."""
     if signal.kind == "rate":
-        usual = {"up": 0.02, "down": 0.98, "both": 0.2}[signal.direction]
-        return (random.random(rows) < usual).astype(float)
+        mean = {"up": 0.02, "down": 0.98, "both": 0.2}[signal.direction]
+        return (random.random(rows) < mean).astype(float)
     if signal.kind == "ratio":
         return np.clip(random.beta(8, 8, rows), signal.low, signal.high)
     return random.lognormal(5.0, 0.5, rows)
 
 
-def moved(signal: Signal, side: str, random: np.random.Generator, rows: int) -> np.ndarray:
-    """The same signal, gone far to one side."""
+def moved(signal: Signal, direction: str, random: np.random.Generator, rows: int) -> np.ndarray:
+    """The same signal after a large change in one direction."""
     if signal.kind == "rate":
-        return (random.random(rows) < {"up": 1.0, "down": 0.01}[side]).astype(float)
+        return (random.random(rows) < {"up": 1.0, "down": 0.01}[direction]).astype(float)
     values = healthy(signal, random, rows)
     if signal.kind == "ratio":
-        return np.clip(values + (0.3 if side == "up" else -0.3), 0.0, 1.0)
-    return values * (4.0 if side == "up" else 0.25)
+        return np.clip(values + (0.3 if direction == "up" else -0.3), 0.0, 1.0)
+    return values * (4.0 if direction == "up" else 0.25)
 
 
-def worse(signal: Signal) -> str:
+def bad_direction(signal: Signal) -> str:
     return "up" if signal.direction in ("up", "both") else "down"
 
 
-def named(signal: Signal) -> Any:
+def signal_param(signal: Signal) -> Any:
     return pytest.param(signal, id=signal.name)
 
 
-EACH = [named(signal) for signal in SIGNALS]
+ALL_SIGNALS = [signal_param(signal) for signal in SIGNALS]
 
 
 @pytest.fixture(scope="module")
@@ -75,53 +73,55 @@ def baselines() -> dict[str, Baseline]:
 
 
 def fired(baseline: Baseline, name: str, values: np.ndarray) -> list[Any]:
-    judge = Monitor(baseline, SETTINGS)
-    return [each for part in blocks({name: values}) for each in judge.observe(part) if each.state == "firing"]
+    monitor = Monitor(baseline, SETTINGS)
+    findings = [finding for part in blocks({name: values}) for finding in monitor.observe(part)]
+    return [finding for finding in findings if finding.state == "firing"]
 
 
-@pytest.mark.parametrize("signal", EACH)
-def test_a_signal_that_is_as_it_was_is_silent(signal, baselines):
+@pytest.mark.parametrize("signal", ALL_SIGNALS)
+def test_an_unchanged_signal_is_silent(signal, baselines):
     assert fired(baselines[signal.name], signal.name, healthy(signal, np.random.default_rng(2), 20_000)) == []
 
 
-@pytest.mark.parametrize("signal", EACH)
-def test_a_signal_that_gets_worse_is_found_at_the_tier_of_its_role(signal, baselines):
+@pytest.mark.parametrize("signal", ALL_SIGNALS)
+def test_a_signal_that_gets_worse_fires_at_the_tier_of_its_role(signal, baselines):
     random = np.random.default_rng(3)
-    values = np.concatenate([healthy(signal, random, 2000), moved(signal, worse(signal), random, 2000)])
-    found = fired(baselines[signal.name], signal.name, values)
+    values = np.concatenate([healthy(signal, random, 2000), moved(signal, bad_direction(signal), random, 2000)])
+    findings = fired(baselines[signal.name], signal.name, values)
     wanted = {"pages": "page", "tickets": "ticket", "cause": "cause"}[signal.role]
-    assert wanted in {each.tier for each in found}
-    assert {each.tier for each in found} <= ({"page", "ticket"} if wanted == "page" else {wanted})
-    assert {each.side for each in found if each.channel in ("rate", "location")} == {worse(signal)}
+    assert wanted in {finding.tier for finding in findings}
+    assert {finding.tier for finding in findings} <= ({"page", "ticket"} if wanted == "page" else {wanted})
+    assert {finding.side for finding in findings if finding.channel in ("rate", "location")} == {bad_direction(signal)}
 
 
-@pytest.mark.parametrize("signal", [named(signal) for signal in SIGNALS if signal.direction != "both"])
-def test_a_signal_that_gets_better_is_no_news(signal, baselines):
+@pytest.mark.parametrize("signal", [signal_param(signal) for signal in SIGNALS if signal.direction != "both"])
+def test_a_signal_that_gets_better_is_silent(signal, baselines):
     random = np.random.default_rng(4)
-    better = "down" if signal.direction == "up" else "up"
-    values = np.concatenate([healthy(signal, random, 2000), moved(signal, better, random, 2000)])
+    good_direction = "down" if signal.direction == "up" else "up"
+    values = np.concatenate([healthy(signal, random, 2000), moved(signal, good_direction, random, 2000)])
     assert fired(baselines[signal.name], signal.name, values) == []
 
 
-@pytest.mark.parametrize("signal", EACH)
-def test_what_is_no_number_never_blinds_a_signal(signal, baselines):
+@pytest.mark.parametrize("signal", ALL_SIGNALS)
+def test_values_that_are_not_finite_do_not_prevent_detection(signal, baselines):
     random = np.random.default_rng(5)
-    values = np.concatenate([healthy(signal, random, 2000), moved(signal, worse(signal), random, 2000)])
+    values = np.concatenate([healthy(signal, random, 2000), moved(signal, bad_direction(signal), random, 2000)])
     spoiled = np.insert(values, range(0, 4000, 10), random.choice([np.nan, np.inf, -np.inf], 400))
-    assert {(each.tier, each.channel) for each in fired(baselines[signal.name], signal.name, spoiled)} >= {
-        (each.tier, each.channel)
-        for each in fired(baselines[signal.name], signal.name, values)
-        if each.channel in ("rate", "location")
+    found_in_spoiled = fired(baselines[signal.name], signal.name, spoiled)
+    assert {(finding.tier, finding.channel) for finding in found_in_spoiled} >= {
+        (finding.tier, finding.channel)
+        for finding in fired(baselines[signal.name], signal.name, values)
+        if finding.channel in ("rate", "location")
     }
 
 
 BASELINE = learned(normal_world(1, 40_000), SETTINGS)
-SIDES = derive_tests(BASELINE, SETTINGS)[0]
-LAYOUT = Layout(BASELINE, SIDES)
+TESTS = derive_tests(BASELINE, SETTINGS)[0]
+LAYOUT = GridLayout(BASELINE, TESTS)
 
 
-def of_blocks(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
-    """Blocks of a world that breaks half-way, in which records lack some signals."""
+def block_inputs(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
+    """Blocks of a world that breaks half-way, and whose records lack some signals."""
     random = np.random.default_rng(seed)
     world = normal_world(seed, rows)
     for column in world.values():
@@ -143,142 +143,151 @@ def of_blocks(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
         )
 
 
-def of_grids(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
-    for (part,) in of_blocks(seed, rows):
-        yield (LAYOUT.grid(cut_samples(part.panes), LAYOUT.values(part)),)
+def grid_inputs(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
+    for (part,) in block_inputs(seed, rows):
+        yield (LAYOUT.view(part).grid,)
 
 
-def of_views(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
-    for (part,), (grid,) in zip(of_blocks(seed, rows), of_grids(seed, rows), strict=True):
-        yield (BlockView(part, LAYOUT.values(part), grid),)
+def view_inputs(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
+    for (part,) in block_inputs(seed, rows):
+        yield (LAYOUT.view(part),)
 
 
-def of_grids_and_times(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
-    for (part,), (grid,) in zip(of_blocks(seed, rows), of_grids(seed, rows), strict=True):
+def grid_and_time_inputs(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
+    for (part,), (grid,) in zip(block_inputs(seed, rows), grid_inputs(seed, rows), strict=True):
         yield grid, part.times_ms
 
 
-def of_sums_and_times(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
-    """Rows of two values by turns, as the segment bank gets them."""
-    segments = Segments(SIDES, LAYOUT, SETTINGS)
-    for (part,), (grid,) in zip(of_blocks(seed, rows), of_grids(seed, rows), strict=True):
-        parts = group_rows(part.panes, [np.arange(part.panes.size) % 2], 2)
-        assert parts is not None
-        numbers = numbers_by_row(grid, segments.used)
-        yield np.arange(2), sum_groups(parts, numbers, segments.bank.steps.scores(numbers)), part.times_ms, always
+def segment_inputs(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
+    """Rows of two alternating values, as the segment bank receives them."""
+    segments = Segments(TESTS, LAYOUT, SETTINGS)
+    for (part,), (grid,) in zip(block_inputs(seed, rows), grid_inputs(seed, rows), strict=True):
+        groups = group_rows(part.panes, [np.arange(part.panes.size) % 2], 2)
+        assert groups is not None
+        numbers = grid.numbers_by_row(segments.grid_columns)
+        sums = sum_groups(groups, numbers, segments.bank.segment_evidence.log_bets(numbers))
+        yield np.arange(2), sums, part.times_ms, always
 
 
-def always(_side: int, _records: float) -> bool:
+def always(_crossing: Crossing) -> bool:
     return True
 
 
 def segment_bank() -> SegmentBank:
-    bank = Segments(SIDES, LAYOUT, SETTINGS).bank
+    bank = Segments(TESTS, LAYOUT, SETTINGS).bank
     for slot in range(2):
-        bank.clear(slot)
+        bank.open_slot(slot)
     return bank
 
 
-def of_values(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
-    for (part,) in of_blocks(seed, rows):
-        yield (LAYOUT.values(part)[:-1],)
+def value_inputs(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
+    for (part,) in block_inputs(seed, rows):
+        yield (LAYOUT.monitored_values(part)[:-1],)
 
 
 @dataclass(frozen=True)
 class Case:
-    """How one class that keeps state is made, and what it is given."""
+    """How to make an object of a class with state, and its inputs."""
 
     make: Callable[[], Any]
-    given: Callable[..., Iterator[tuple[Any, ...]]]
+    inputs: Callable[..., Iterator[tuple[Any, ...]]]
 
 
-REFUSED = next(index for index, side in enumerate(SIDES) if side.signal.name == "refused")
-WATCHED = AdwinChannel(
-    int(LAYOUT.side_channels[REFUSED]), int(LAYOUT.side_carried[REFUSED]), rate=True, usual=0.01, low=None, high=0.02
+REFUSED = next(index for index, test in enumerate(TESTS) if test.signal.name == "refused")
+MONITORED = AdwinChannel(
+    int(LAYOUT.channel_columns[REFUSED]),
+    int(LAYOUT.presence_columns[REFUSED]),
+    is_rate=True,
+    mean=0.01,
+    low=None,
+    high=TicketBoundary(0.02, test=REFUSED),
 )
 
 
 def first_seen() -> FirstSeen:
-    made = FirstSeen()
-    made.follow(BASELINE)
-    return made
+    found = FirstSeen()
+    found.follow(BASELINE)
+    return found
 
 
 CASES: dict[type, Case] = {
     PageHinkleyBank: Case(
-        lambda: PageHinkleyBank(SIDES, LAYOUT.side_channels, LAYOUT.side_carried, 8.0), of_grids_and_times
+        lambda: PageHinkleyBank(TESTS, LAYOUT.channel_columns, LAYOUT.presence_columns, 8.0), grid_and_time_inputs
     ),
-    Monitor: Case(lambda: Monitor(BASELINE, SETTINGS), of_blocks),
-    FirstSeen: Case(first_seen, of_blocks),
-    MinuteSeries: Case(lambda: MinuteSeries(LAYOUT), of_views),
-    AdwinBank: Case(lambda: AdwinBank([WATCHED], SETTINGS.adwin_delta, SETTINGS.adwin_records), of_grids),
-    RecentValues: Case(lambda: RecentValues(LAYOUT.valued), of_values),
-    SegmentBank: Case(segment_bank, of_sums_and_times),
-    Statistics: Case(lambda: Statistics(SETTINGS), of_blocks),
+    Monitor: Case(lambda: Monitor(BASELINE, SETTINGS), block_inputs),
+    FirstSeen: Case(first_seen, block_inputs),
+    MinuteSeries: Case(lambda: MinuteSeries(LAYOUT), view_inputs),
+    AdwinBank: Case(lambda: AdwinBank([MONITORED], SETTINGS.adwin_delta, SETTINGS.adwin_records), grid_inputs),
+    RecentValues: Case(lambda: RecentValues(LAYOUT.value_indexes), value_inputs),
+    SegmentBank: Case(segment_bank, segment_inputs),
+    Statistics: Case(lambda: Statistics(SETTINGS), block_inputs),
 }
 
 
-def found() -> set[type]:
-    """Every class of detect that observes and keeps state."""
+def discovered_classes() -> set[type]:
+    """Every class of detect with observe, dump and load."""
     modules = (
         importlib.import_module(module.name)
         for module in pkgutil.walk_packages(pipeline.detect.__path__, "pipeline.detect.")
     )
     return {
-        own
+        member
         for module in modules
-        for _, own in inspect.getmembers(module, inspect.isclass)
-        if own.__module__ == module.__name__ and all(hasattr(own, verb) for verb in ("observe", "dump", "load"))
+        for _, member in inspect.getmembers(module, inspect.isclass)
+        if member.__module__ == module.__name__ and all(hasattr(member, verb) for verb in ("observe", "dump", "load"))
     }
 
 
-def each_class() -> Any:
-    return pytest.mark.parametrize("case", [pytest.param(case, id=own.__name__) for own, case in CASES.items()])
+def for_every_class() -> Any:
+    cases = [pytest.param(case, id=stateful.__name__) for stateful, case in CASES.items()]
+    return pytest.mark.parametrize("case", cases)
 
 
-def written(kept: Any) -> bytes:
-    return encode(kept.dump(), kind="test", settings_hash="test")
+def encoded_state(stateful: Any) -> bytes:
+    return encode(stateful.dump(), kind="test", settings_hash="test")
 
 
-def test_every_detector_and_statistic_is_held_to_these_promises():
-    assert found() == set(CASES)
+def test_every_detector_and_statistic_has_a_case():
+    assert discovered_classes() == set(CASES)
 
 
-@each_class()
+@for_every_class()
 def test_the_same_input_gives_the_same_output_and_state_to_the_bit(case):
     first, second = case.make(), case.make()
-    assert [first.observe(*given) for given in case.given(7)] == [second.observe(*given) for given in case.given(7)]
-    assert written(first) == written(second)
+    assert [first.observe(*values) for values in case.inputs(7)] == [
+        second.observe(*values) for values in case.inputs(7)
+    ]
+    assert encoded_state(first) == encoded_state(second)
 
 
-@each_class()
-def test_a_state_taken_up_between_any_two_blocks_goes_on_to_the_bit(case):
-    whole, carried = case.make(), case.make()
-    for given in case.given(8):
-        state = decode(written(carried), kind="test", settings_hash="test")
-        carried = case.make()
-        carried.load(state)
-        assert whole.observe(*given) == carried.observe(*given)
-        assert written(whole) == written(carried)
+@for_every_class()
+def test_a_state_restored_between_any_two_blocks_continues_to_the_bit(case):
+    uninterrupted, restored = case.make(), case.make()
+    for values in case.inputs(8):
+        state = decode(encoded_state(restored), kind="test", settings_hash="test")
+        restored = case.make()
+        restored.load(state)
+        assert uninterrupted.observe(*values) == restored.observe(*values)
+        assert encoded_state(uninterrupted) == encoded_state(restored)
 
 
-@each_class()
+@for_every_class()
 def test_a_state_does_not_grow_with_time(case):
-    kept = case.make()
+    stateful = case.make()
     sizes = []
     for seed in (9, 9, 9):
-        for given in case.given(seed, 4 * ROWS):
-            kept.observe(*given)
-        sizes.append(len(written(kept)))
+        for values in case.inputs(seed, 4 * ROWS):
+            stateful.observe(*values)
+        sizes.append(len(encoded_state(stateful)))
     assert sizes[2] < 1.2 * sizes[0] + 1000
 
 
-@each_class()
-def test_nothing_that_is_no_number_gets_into_a_state(case):
-    kept = case.make()
-    for given in case.given(10):
-        kept.observe(*given)
-    assert all(np.isfinite(array).all() for array in arrays(kept.dump()))
+@for_every_class()
+def test_a_state_contains_only_finite_numbers(case):
+    stateful = case.make()
+    for values in case.inputs(10):
+        stateful.observe(*values)
+    assert all(np.isfinite(array).all() for array in arrays(stateful.dump()))
 
 
 def arrays(state: Any) -> Iterator[np.ndarray]:
@@ -292,30 +301,30 @@ def arrays(state: Any) -> Iterator[np.ndarray]:
         yield np.asarray(state, dtype=np.float64)
 
 
-def test_records_of_one_pane_may_come_in_any_order():
-    """The evidence of a pane is the same to rounding however its records are ordered, as long as no walk is at 0 within."""
+def test_records_of_one_pane_may_arrive_in_any_order():
+    """The evidence of a pane does not depend on the order of its records, while no statistic is at 0 within it."""
     random = np.random.default_rng(11)
     world = {"refused": (random.random(8) < 0.5).astype(float)}
     shuffled = {"refused": world["refused"][random.permutation(8)]}
-    walks = []
+    statistics = []
     for columns in (world, shuffled):
         bank = CASES[PageHinkleyBank].make()
         for part in blocks(columns):
-            bank.observe(LAYOUT.grid(cut_samples(part.panes), LAYOUT.values(part)), part.times_ms)
-        walks.append(bank.walks)
-    np.testing.assert_allclose(walks[0], walks[1], atol=1e-12)
-    assert walks[0].max() > 0
+            bank.observe(LAYOUT.view(part).grid, part.times_ms)
+        statistics.append(bank.test_statistics)
+    np.testing.assert_allclose(statistics[0], statistics[1], atol=1e-12)
+    assert statistics[0].max() > 0
 
 
-def test_a_learner_taken_up_at_any_time_learns_the_same_baseline():
-    whole, parts = Learner("bot", SETTINGS), {}
-    for (part,) in of_blocks(12):
-        taken_up = Learner("bot", SETTINGS)
+def test_a_learner_restored_at_any_time_learns_the_same_baseline():
+    uninterrupted, parts = Learner("bot", SETTINGS), {}
+    for (part,) in block_inputs(12):
+        restored = Learner("bot", SETTINGS)
         for name, state in parts.items():
-            taken_up.load_part(name, decode(state, kind="test", settings_hash="test"))
-        taken_up.dump_parts()
-        taken_up.observe(part)
-        whole.observe(part)
-        for name, state in taken_up.dump_parts().items():
+            restored.load_part(name, decode(state, kind="test", settings_hash="test"))
+        restored.dump_parts()
+        restored.observe(part)
+        uninterrupted.observe(part)
+        for name, state in restored.dump_parts().items():
             parts[name] = encode(state, kind="test", settings_hash="test")
-    assert taken_up.baseline("file") == whole.baseline("file")
+    assert restored.baseline("file") == uninterrupted.baseline("file")

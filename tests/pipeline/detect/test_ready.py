@@ -62,7 +62,7 @@ def test_what_still_moves_after_twice_the_time_is_not_judged_and_all_else_is():
     [(days, _)] = ready_after_days(step, stream(2.2, factor=lambda day: 1.0 + 0.8 * day))
     assert 2.0 <= days < 2.06
     judge = step.streams["bot"].monitor
-    assert {gap.signal.name for gap in judge.unjudged if gap.reason == NONSTATIONARY} == {"latency_ms"}
+    assert {gap.signal.name for gap in judge.not_testable if gap.reason == NONSTATIONARY} == {"latency_ms"}
     assert "refused" in {side.signal.name for side in judge.tests}
 
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from scipy.special import betaincinv
 
-from pipeline.detect.monitor import Monitor as Monitor
+from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from tests.pipeline.detect.worlds import START_MS, blocks, learned
 
@@ -37,7 +37,7 @@ SERIES_S = 10
 
 
 class Run(NamedTuple):
-    """A seeded stream, and what the monitor made of it. ``looks`` holds, by tier, (seconds, statistic) per block."""
+    """A seeded stream and its findings. ``looks`` holds, by tier, (seconds, statistic) per block."""
 
     refused: np.ndarray
     findings: list
@@ -54,7 +54,7 @@ def baseline():
 @cache
 def one_sided_tests():
     """The one-sided tests by tier."""
-    return {side.tier: side for side in Monitor(baseline(), SETTINGS).tests}
+    return {test.tier: test for test in Monitor(baseline(), SETTINGS).tests}
 
 
 def live_blocks(refused):
@@ -68,14 +68,14 @@ def seconds(time_ms):
 
 
 def observed(refused):
-    """What the monitor makes of a stream that follows the baseline."""
+    """The run of a stream that follows the baseline."""
     monitor = Monitor(baseline(), SETTINGS)
     findings, looks = [], {tier: [] for tier in one_sided_tests()}
     for block in live_blocks(refused):
         findings += monitor.observe(block)
         ends_at = seconds(int(block.times_ms[-1]))
-        for side, statistics in zip(monitor.tests, monitor.test_statistics, strict=True):
-            looks[side.tier].append((ends_at, float(statistics.max())))
+        for test, statistics in zip(monitor.tests, monitor.test_statistics, strict=True):
+            looks[test.tier].append((ends_at, float(statistics.max())))
     return Run(refused, findings, looks)
 
 
@@ -90,11 +90,11 @@ def run(seed=SEEDS[0]):
 
 def found(tier, state, seed=SEEDS[0]):
     """The finding of a tier in a state."""
-    return next(each for each in run(seed).findings if (each.tier, each.state) == (tier, state))
+    return next(finding for finding in run(seed).findings if (finding.tier, finding.state) == (tier, state))
 
 
 def records_to_page(seed):
-    """From the first record of the failure up to the one that pages."""
+    """The records from the first of the failure to the one that pages."""
     return round((seconds(found("page", "firing", seed).detected_at) - FAILS_AT_S) * PER_S) + 1
 
 
@@ -124,7 +124,7 @@ def budgets():
 
 
 def bets():
-    """Of the page's test: guess, bet, evidence of a refused record, and of one that is not refused."""
+    """By bet of the page test: the guess, the bet, and the evidence of a refused and of another record."""
     test = one_sided_tests()["page"]
     null = test.null_boundary
     guesses = null + test.stakes * null * (1 - null)
@@ -136,7 +136,7 @@ def _percent(share, digits=2):
 
 
 def tables():
-    """The tables of the page, by their first header: rows of cells."""
+    """The rows of the tables of the page, by the first header."""
     channel = baseline().signals["refused"].channels["rate"]
     rows = {"Null boundary": [], "Bet": [], "Run": _events(), "Seeds": _seeds()}
     rows["Baseline"] = [
@@ -147,10 +147,10 @@ def tables():
         ("one-sided tests", f"{len(one_sided_tests())}"),
     ]
     by_tier = band()
-    for place, name in enumerate(("confidence limit", "spread (here the day floor)", "tolerance")):
-        rows["Null boundary"].append((name, *(_percent(by_tier[tier][place], 3) for tier in ("page", "ticket"))))
+    for index, name in enumerate(("confidence limit", "spread (here the day floor)", "tolerance")):
+        rows["Null boundary"].append((name, *(_percent(by_tier[tier][index], 3) for tier in ("page", "ticket"))))
     largest = (_percent(one_sided_tests()[tier].null_boundary, 3) for tier in ("page", "ticket"))
-    rows["Null boundary"].append(("**upper null boundary `b`**", *(f"**{each}**" for each in largest)))
+    rows["Null boundary"].append(("**upper null boundary `b`**", *(f"**{boundary}**" for boundary in largest)))
     budget = budgets()
     rows["Threshold"] = [
         ("updates per second `u`", *(f"{budget[tier][0]:g}" for tier in ("page", "ticket"))),
@@ -158,10 +158,10 @@ def tables():
         ("**threshold `h`**", *(f"**{one_sided_tests()[tier].threshold:g}**" for tier in ("page", "ticket"))),
     ]
     means = FAILING * bets()[2] + (1 - FAILING) * bets()[3]
-    for place, (guess, bet, event, none, mean) in enumerate(zip(*bets(), means, strict=True), start=1):
+    for number, (guess, bet, refused, other, mean) in enumerate(zip(*bets(), means, strict=True), start=1):
         records = f"{one_sided_tests()['page'].threshold / mean:.0f}" if mean > 0 else "never"
         rows["Bet"].append(
-            (f"{place}", _percent(guess), f"{bet:.2f}", f"{event:+.3f}", f"{none:+.4f}", f"{mean:+.4f}", records)
+            (f"{number}", _percent(guess), f"{bet:.2f}", f"{refused:+.3f}", f"{other:+.4f}", f"{mean:+.4f}", records)
         )
     return rows
 
@@ -192,7 +192,7 @@ def _seeds():
 
 
 def page_tables():
-    """The tables as they stand on the page, by their first header."""
+    """The rows of the tables as written on the page, by the first header."""
     return {head: [_cells(row) for row in rows] for head, _, rows in _page_tables(PAGE.read_text(encoding="utf-8"))}
 
 
@@ -212,7 +212,7 @@ def page_with_tables():
 
 
 def _page_tables(text):
-    """Of each table its first header, its text, and its rows."""
+    """The first header, the text and the rows of each table."""
     for table in re.findall(r"(?:^\|.*\n)+", text, re.MULTILINE):
         head, _, *rows = table.splitlines()
         yield _cells(head)[0], table, rows
@@ -300,12 +300,12 @@ def _draw_marks(rate, statistic):
     ):
         for axes in (rate, statistic):
             axes.axvline(at, color=colour, lw=1.3)
-        place = (at, 1.17 + 0.13 * level)
+        position = (at, 1.17 + 0.13 * level)
         rate.annotate(
-            label, place, (4, 0), xycoords=rate.get_xaxis_transform(), textcoords="offset points", color=colour
+            label, position, (4, 0), xycoords=rate.get_xaxis_transform(), textcoords="offset points", color=colour
         )
         top = {"transform": rate.get_xaxis_transform(), "clip_on": False}
-        rate.plot([at, at], [1.0, place[1] + 0.08], color=colour, lw=1.3, **top)
+        rate.plot([at, at], [1.0, position[1] + 0.08], color=colour, lw=1.3, **top)
     for axes in (rate, statistic):
         axes.axvspan(FAILS_AT_S, ENDS_AT_S, color=_FAILS, alpha=0.08, lw=0)
 

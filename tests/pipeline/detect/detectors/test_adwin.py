@@ -1,64 +1,76 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from pipeline.detect.detectors.adwin import AdwinBank, AdwinChannel
+from pipeline.detect.detectors.adwin import AdwinBank, AdwinChannel, TicketBoundary
+from pipeline.detect.layout.grid_layout import GridLayout
+from pipeline.detect.one_sided_tests.one_sided_test import derive_tests
+from pipeline.detect.settings import DetectSettings
 from tests.pipeline.detect.grids import grid_of_channels
+from tests.pipeline.detect.worlds import learned, normal_world
 
-VALUE = AdwinChannel(column=1, carried=0, rate=False, usual=0.5, low=0.47, high=0.53)
+LOW_TEST, HIGH_TEST = 3, 5
 DELTA, RECORDS = 1e-5, 50
 
 
-def observe(means: AdwinBank, channels: np.ndarray) -> list:
-    return means.observe(grid_of_channels(channels, np.arange(channels.shape[0]) // 21))
+def channel(low: float, high: float | None, *, mean: float = 0.5, is_rate: bool = False) -> AdwinChannel:
+    above = None if high is None else TicketBoundary(high, HIGH_TEST)
+    return AdwinChannel(1, 0, is_rate, mean, TicketBoundary(low, LOW_TEST), above)
 
 
-def feed(means: AdwinBank, channels: np.ndarray, size: int = 200) -> list:
+VALUE = channel(0.47, 0.53)
+
+
+def observe(bank: AdwinBank, channels: np.ndarray) -> list:
+    return bank.observe(grid_of_channels(channels, np.arange(channels.shape[0]) // 21))
+
+
+def feed(bank: AdwinBank, channels: np.ndarray, size: int = 200) -> list:
     channels = channels.reshape(channels.shape[0], -1)
-    found = []
+    changes = []
     for begin in range(0, channels.shape[0], size):
-        found += [(begin + change.row, change.rises) for change in observe(means, channels[begin : begin + size])]
-    return found
+        changes += [(begin + change.row, change.is_rise) for change in observe(bank, channels[begin : begin + size])]
+    return changes
 
 
-def test_a_quiet_value_is_silent():
+def test_a_value_without_a_change_is_silent():
     assert feed(AdwinBank([VALUE], DELTA, RECORDS), np.random.default_rng(1).random(200_000)) == []
 
 
-def test_a_slow_sinking_is_found_and_its_direction_told():
+def test_a_slow_decline_is_found_with_its_direction_and_test():
     random = np.random.default_rng(2)
     ranks = np.clip(random.random(100_000) - np.linspace(0, 0.25, 100_000), 0, 1)
-    found = feed(AdwinBank([VALUE], DELTA, RECORDS), ranks)
-    assert found
-    assert {rises for _, rises in found} == {False}
+    bank = AdwinBank([VALUE], DELTA, RECORDS)
+    changes = [change for begin in range(0, 100_000, 200) for change in observe(bank, ranks[begin : begin + 200, None])]
+    assert {(change.is_rise, change.test) for change in changes} == {(False, LOW_TEST)}
 
 
-def test_a_change_within_the_band_is_no_news():
+def test_a_change_within_the_band_is_ignored():
     random = np.random.default_rng(3)
     ranks = random.normal(0.45, 0.01, 60_000)
     ranks[30_000:] += 0.2
-    wide, narrow = (AdwinChannel(1, 0, rate=False, usual=0.5, low=0.4, high=high) for high in (0.7, 0.6))
+    wide, narrow = (channel(0.4, high) for high in (0.7, 0.6))
     assert feed(AdwinBank([wide], DELTA, RECORDS), ranks) == []
     assert feed(AdwinBank([narrow], DELTA, RECORDS), ranks)
 
 
-def test_a_change_to_the_better_is_no_news():
+def test_a_change_in_the_good_direction_is_ignored():
     ranks = np.concatenate([np.full(5000, 0.5), np.full(5000, 0.9)])
-    assert (
-        feed(AdwinBank([AdwinChannel(1, 0, rate=False, usual=0.5, low=0.47, high=None)], DELTA, RECORDS), ranks) == []
-    )
+    assert feed(AdwinBank([channel(0.47, None)], DELTA, RECORDS), ranks) == []
 
 
-@pytest.mark.parametrize(("usual", "now", "rises"), [(0.05, 0.15, True), (0.95, 0.8, False)])
-def test_a_rate_is_watched_by_its_rarer_outcome(usual, now, rises):
+@pytest.mark.parametrize(("mean", "now", "is_rise"), [(0.05, 0.15, True), (0.95, 0.8, False)])
+def test_a_rate_is_monitored_by_its_rarer_outcome(mean, now, is_rise):
     random = np.random.default_rng(4)
-    rates = np.concatenate([random.random(20_000) < usual, random.random(20_000) < now]).astype(float)
-    watched = AdwinChannel(1, 0, rate=True, usual=usual, low=usual - 0.02, high=usual + 0.02)
-    found = feed(AdwinBank([watched], DELTA, RECORDS), rates)
-    assert found[0][0] >= 20_000
-    assert {direction for _, direction in found} == {rises}
+    rates = np.concatenate([random.random(20_000) < mean, random.random(20_000) < now]).astype(float)
+    monitored = channel(mean - 0.02, mean + 0.02, mean=mean, is_rate=True)
+    changes = feed(AdwinBank([monitored], DELTA, RECORDS), rates)
+    assert changes[0][0] >= 20_000
+    assert {direction for _, direction in changes} == {is_rise}
 
 
-def test_records_without_the_signal_do_not_blind_it():
+def test_records_without_the_signal_do_not_prevent_detection():
     random = np.random.default_rng(5)
     ranks = np.concatenate([random.random(100_000) * 0.2 + 0.4, random.random(100_000) * 0.2 + 0.7])
     ranks[random.random(200_000) < 0.9] = np.nan
@@ -69,39 +81,63 @@ def test_where_blocks_end_does_not_matter():
     random = np.random.default_rng(6)
     ranks = np.concatenate([random.random(15_000), random.random(15_000) * 0.5 + 0.5])
     ranks[random.random(30_000) < 0.2] = np.nan
-    whole = feed(AdwinBank([VALUE], DELTA, RECORDS), ranks, size=30_000)
-    assert whole
+    in_one_block = feed(AdwinBank([VALUE], DELTA, RECORDS), ranks, size=30_000)
+    assert in_one_block
     for size in (7, 50, 333):
-        assert feed(AdwinBank([VALUE], DELTA, RECORDS), ranks, size=size) == whole
+        assert feed(AdwinBank([VALUE], DELTA, RECORDS), ranks, size=size) == in_one_block
 
 
-def test_state_put_down_and_taken_up_changes_nothing():
+def test_a_restored_state_changes_nothing():
     random = np.random.default_rng(7)
     ranks = np.concatenate([random.random(15_000), random.random(15_000) * 0.5 + 0.5])
-    whole, first, second = (AdwinBank([VALUE], DELTA, 60) for _ in range(3))
-    expected = feed(whole, ranks)
+    uninterrupted, first, second = (AdwinBank([VALUE], DELTA, 60) for _ in range(3))
+    expected = feed(uninterrupted, ranks)
     before = feed(first, ranks[:5000])
     second.load(first.dump())
-    assert before + [(row + 5000, rises) for row, rises in feed(second, ranks[5000:])] == expected
+    assert before + [(row + 5000, is_rise) for row, is_rise in feed(second, ranks[5000:])] == expected
     assert expected
-    assert second.dump()["windows"] == whole.dump()["windows"]
+    assert second.dump()["windows"] == uninterrupted.dump()["windows"]
 
 
-def test_state_of_other_channels_or_unreadable_bytes_is_refused():
-    means = AdwinBank([VALUE], DELTA, RECORDS)
-    state = means.dump()
+def test_state_of_other_channels_or_unreadable_bytes_is_rejected():
+    bank = AdwinBank([VALUE], DELTA, RECORDS)
+    state = bank.dump()
     with pytest.raises(ValueError, match="do not fit 2 channels"):
         AdwinBank([VALUE, VALUE], DELTA, RECORDS).load(state)
     with pytest.raises(ValueError, match="river cannot read"):
-        means.load(state | {"windows": [b"\x00"]})
+        bank.load(state | {"windows": [b"\x00"]})
 
 
-def test_restart_forgets_the_window():
-    means = AdwinBank([VALUE], DELTA, RECORDS)
-    feed(means, np.full(5020, 0.5))
-    means.reset()
-    assert feed(means, np.full(5000, 0.9)) == []
+def test_a_reset_empties_the_window():
+    bank = AdwinBank([VALUE], DELTA, RECORDS)
+    feed(bank, np.full(5020, 0.5))
+    bank.reset()
+    assert feed(bank, np.full(5000, 0.9)) == []
 
 
-def test_nothing_watched_is_silent():
+def test_a_forgotten_channel_has_an_empty_window_and_the_others_keep_theirs():
+    bank = AdwinBank([VALUE, replace(VALUE, channel_column=0)], DELTA, RECORDS)
+    empty = bank.dump()["windows"][0]
+    feed(bank, np.full(5020, 0.5))
+    bank.forget(VALUE.channel_column)
+    windows = bank.dump()["windows"]
+    assert windows[0] == empty != windows[1]
+
+
+def test_the_bank_of_the_tests_monitors_each_rate_and_location_with_a_ticket():
+    settings = DetectSettings(ready_after_s=600)
+    baseline = learned(normal_world(1, 40_000), settings)
+    tests, _ = derive_tests(baseline, settings)
+    bank = AdwinBank.for_tests(tests, GridLayout(baseline, tests), settings)
+    boundaries = [
+        boundary for monitored in bank._channels for boundary in (monitored.low, monitored.high) if boundary is not None
+    ]
+    tickets = {
+        index for index, test in enumerate(tests) if test.tier == "ticket" and test.channel in ("rate", "location")
+    }
+    assert {boundary.test for boundary in boundaries} == tickets
+    assert all(boundary.mean == tests[boundary.test].null_boundary for boundary in boundaries)
+
+
+def test_a_bank_without_channels_is_silent():
     assert observe(AdwinBank([], DELTA, RECORDS), np.zeros((10, 3))) == []

@@ -1,4 +1,4 @@
-"""A burst is one event however late its records come; a failure is none, however late its records come."""
+"""A burst is one event however late its records arrive; a failure pages however late its records arrive."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def baseline():
 
 
 def arrived(world: dict[str, np.ndarray], times_ms: np.ndarray, seed: int, *, late_s: float, size: int = 100):
-    """Blocks of records in the order of arrival, each up to so many seconds late; panes go by the watermark."""
+    """Blocks of records in the order of arrival, each up to ``late_s`` late; panes follow the watermark."""
     order = np.argsort(times_ms + np.random.default_rng(seed).uniform(0, late_s * 1000, times_ms.size), kind="stable")
     times_ms = times_ms[order]
     panes = np.maximum.accumulate(times_ms) // PANE_MS
@@ -40,36 +40,36 @@ def arrived(world: dict[str, np.ndarray], times_ms: np.ndarray, seed: int, *, la
 
 
 def with_burst(seed: int, count: int = BURST) -> tuple[dict[str, np.ndarray], np.ndarray]:
-    """A quiet world, and within one second of it so many failed records more."""
+    """A normal world with further failed records within one second."""
     world = normal_world(seed, ROWS)
     times_ms = START_MS + np.arange(ROWS) * 20
-    more = {"latency_ms": 30_000.0, "error": 1.0}
-    wide = {name: np.append(column, np.full(count, more.get(name, np.nan))) for name, column in world.items()}
-    return wide, np.append(times_ms, AT_MS + np.arange(count) * PANE_MS // count)
+    failed = {"latency_ms": 30_000.0, "error": 1.0}
+    world = {name: np.append(column, np.full(count, failed.get(name, np.nan))) for name, column in world.items()}
+    return world, np.append(times_ms, AT_MS + np.arange(count) * PANE_MS // count)
 
 
-def pages(judge: Monitor, parts) -> list:
-    found = [each for part in parts for each in judge.observe(part)]
-    return [each for each in found if each.tier == "page" and each.state == "firing"]
+def pages(monitor: Monitor, parts) -> list:
+    findings = [finding for part in parts for finding in monitor.observe(part)]
+    return [finding for finding in findings if finding.tier == "page" and finding.state == "firing"]
 
 
 @pytest.mark.parametrize("count", [50, 200])
 @pytest.mark.parametrize("late_s", [0.0, 1.0, 2.0])
-def test_a_burst_within_a_second_pages_nobody_however_late_it_comes(baseline, late_s, count):
+def test_a_burst_within_a_second_does_not_page_however_late_it_arrives(baseline, late_s, count):
     found = [
         pages(Monitor(baseline, REPLAY), arrived(*with_burst(seed, count), seed, late_s=late_s)) for seed in range(15)
     ]
     assert not any(found)
 
 
-def test_without_its_seconds_such_a_burst_would_page(baseline, monkeypatch):
-    monkeypatch.setattr("pipeline.detect.detectors.late_bursts.LateBursts.lifted", lambda *_: False)
+def test_without_the_check_such_a_burst_would_page(baseline, monkeypatch):
+    monkeypatch.setattr("pipeline.detect.detectors.late_bursts.LateBursts.is_late_burst", lambda *_: False)
     found = [pages(Monitor(baseline, REPLAY), arrived(*with_burst(seed), seed, late_s=2.0)) for seed in range(15)]
     assert sum(map(bool, found)) > 3
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_a_failure_pages_as_soon_when_its_records_come_late(baseline, seed):
+def test_a_failure_pages_as_soon_when_its_records_arrive_late(baseline, seed):
     world = normal_world(seed, ROWS)
     world["error"][3000:] = np.random.default_rng(seed).random(ROWS - 3000) < 0.3
     times_ms = START_MS + np.arange(ROWS) * 20
@@ -80,33 +80,33 @@ def test_a_failure_pages_as_soon_when_its_records_come_late(baseline, seed):
     assert late[0].detected_at - in_order[0].detected_at < 3000
 
 
-def test_what_a_burst_gave_is_taken_away_and_does_not_page_later(baseline):
-    """Bets on small changes forget slowly: without it a few errors more would be enough."""
+def test_the_excess_of_a_burst_is_subtracted_and_does_not_page_later(baseline):
+    """Bets on small changes forget slowly: otherwise a few further errors would be enough."""
     world, times_ms = with_burst(3, 200)
-    judge = Monitor(baseline, REPLAY)
-    threshold = judge.tests[0].threshold
-    assert pages(judge, arrived(world, times_ms, 3, late_s=2.0)) == []
-    errors = [row for row, side in enumerate(judge.tests) if side.signal.name == "error" and side.tier == "page"]
-    assert judge.test_statistics[errors].max() < 0.7 * threshold
+    monitor = Monitor(baseline, REPLAY)
+    threshold = monitor.tests[0].threshold
+    assert pages(monitor, arrived(world, times_ms, 3, late_s=2.0)) == []
+    errors = [row for row, test in enumerate(monitor.tests) if test.signal.name == "error" and test.tier == "page"]
+    assert monitor.test_statistics[errors].max() < 0.7 * threshold
 
 
 @pytest.mark.parametrize("cut", [2990, 3050, 3120, 3200])
-def test_state_put_down_within_a_burst_and_taken_up_changes_nothing(baseline, cut):
+def test_state_restored_within_a_burst_changes_nothing(baseline, cut):
     parts = list(arrived(*with_burst(4, 200), 4, late_s=2.0, size=10))
-    whole, first, second = (Monitor(baseline, REPLAY) for _ in range(3))
+    uninterrupted, first, second = (Monitor(baseline, REPLAY) for _ in range(3))
     for part in parts:
-        whole.observe(part)
+        uninterrupted.observe(part)
     for part in parts[: cut // 10]:
         first.observe(part)
     second.load(first.dump())
     for part in parts[cut // 10 :]:
         second.observe(part)
-    np.testing.assert_array_equal(second.test_statistics, whole.test_statistics)
+    np.testing.assert_array_equal(second.test_statistics, uninterrupted.test_statistics)
 
 
-def test_state_of_other_sides_is_refused(baseline):
-    judge = Monitor(baseline, REPLAY)
-    kept = judge.dump()["late_bursts"]
-    kept["sums"] = kept["sums"][:, :, 1:]
-    with pytest.raises(ValueError, match="the sides have changed"):
-        judge._late_bursts.load(kept)
+def test_state_of_other_tests_is_rejected(baseline):
+    monitor = Monitor(baseline, REPLAY)
+    state = monitor.dump()["late_bursts"]
+    state["sums"] = state["sums"][:, :, 1:]
+    with pytest.raises(ValueError, match="the one-sided tests have changed"):
+        monitor._late_bursts.load(state)

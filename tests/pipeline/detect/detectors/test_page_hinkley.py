@@ -5,29 +5,28 @@ import pytest
 from river.drift import PageHinkley
 
 from pipeline.detect.detectors.page_hinkley import CAP_SHARE, PageHinkleyBank
-from pipeline.detect.layout.samples import cut_samples
+from pipeline.detect.layout.grid import Samples
 from pipeline.detect.one_sided_tests.bets import BETS
 from tests.pipeline.detect.grids import grid_of_channels
-from tests.pipeline.detect.sides import side
+from tests.pipeline.detect.simple_tests import simple_test
 
 RECOVERY = 8.0
 
-
-SIDES = [
-    side(0.015, 0.01),
-    side(0.02, 0.01, weight=0.2, threshold=15.0),
-    side(0.58, 0.5, binary=False),
-    side(0.42, 0.5, binary=False, rising=False),
-    side(0.001, 0.0),
+TESTS = [
+    simple_test(0.015, 0.01),
+    simple_test(0.02, 0.01, weight=0.2, threshold=15.0),
+    simple_test(0.58, 0.5, binary=False),
+    simple_test(0.42, 0.5, binary=False, rising=False),
+    simple_test(0.001, 0.0),
 ]
 COLUMNS = np.array([0, 0, 1, 1, 2])
 
 
-def bank_of(sides=SIDES, columns=COLUMNS) -> PageHinkleyBank:
-    return PageHinkleyBank(sides, columns.max() + 1 + columns, columns, RECOVERY)
+def bank_of(tests=TESTS, columns=COLUMNS) -> PageHinkleyBank:
+    return PageHinkleyBank(tests, columns.max() + 1 + columns, columns, RECOVERY)
 
 
-def walk(bank, channels, panes, times=None):
+def observe(bank, channels, panes, times=None):
     return bank.observe(grid_of_channels(channels, panes), panes * 1000 if times is None else times)
 
 
@@ -49,57 +48,57 @@ def stream(seed: int, rows: int, *, burst: bool = True):
 
 
 class Oracle:
-    """The recursion record by record, as plainly as it can be said; looked at after every eight records of a pane."""
+    """The recursion record by record, evaluated after every eight records of a pane."""
 
-    def __init__(self, sides, columns):
-        self.sides, self.columns = sides, columns
-        self.walks = np.zeros((len(sides), BETS))
-        self.bases = np.zeros((len(sides), BETS))
+    def __init__(self, tests, columns):
+        self.tests, self.columns = tests, columns
+        self.statistics = np.zeros((len(tests), BETS))
+        self.bases = np.zeros((len(tests), BETS))
         self.pane = None
 
     def block(self, channels, panes):
-        seen = []
-        pending = np.zeros_like(self.walks)
+        evaluated = []
+        pending = np.zeros_like(self.statistics)
         in_sample = 0
         for row in range(len(panes)):
             if panes[row] != self.pane:
                 self.pane = panes[row]
-                self.walks = self.counted()
-                self.bases = self.walks.copy()
-            for index, own in enumerate(self.sides):
+                self.statistics = self.capped()
+                self.bases = self.statistics.copy()
+            for index, test in enumerate(self.tests):
                 x = channels[row, self.columns[index]]
                 if not math.isnan(x):
                     for bet in range(BETS):
-                        pending[index, bet] += math.log(1 + own.stakes[bet] * (x - own.edge)) * own.weight
+                        pending[index, bet] += math.log(1 + test.stakes[bet] * (x - test.null_boundary)) * test.weight
             in_sample += 1
             last = row + 1 == len(panes)
             if in_sample == 8 or last or panes[row + 1] != panes[row]:
-                self.walks = np.maximum(self.walks + pending, 0.0)
+                self.statistics = np.maximum(self.statistics + pending, 0.0)
                 pending[:] = 0.0
                 in_sample = 0
-                seen.append(self.counted())
-        return seen
+                evaluated.append(self.capped())
+        return evaluated
 
-    def counted(self):
-        """What counts of the walks: a pane's beginning and the cap at most."""
-        caps = np.array([own.threshold for own in self.sides])[:, None] * CAP_SHARE
-        return np.minimum(self.walks, self.bases + caps)
+    def capped(self):
+        """What counts of the statistics: at most their value at the pane's start + cap."""
+        caps = np.array([test.threshold for test in self.tests])[:, None] * CAP_SHARE
+        return np.minimum(self.statistics, self.bases + caps)
 
 
 @pytest.mark.parametrize("seed", range(12))
-def test_walks_equal_a_plain_recursion_with_the_cap_and_missing_values(seed):
-    # No side is turned round when it fires: thresholds decide the cap only.
-    bank, oracle = bank_of(), Oracle(SIDES, COLUMNS)
+def test_statistics_equal_a_plain_recursion_with_the_cap_and_missing_values(seed):
+    # No test is latched when it fires: thresholds only determine the cap.
+    bank, oracle = bank_of(), Oracle(TESTS, COLUMNS)
     channels, panes = stream(seed, 700)
     random = np.random.default_rng(seed)
     begin, capped = 0, False
     while begin < len(panes):
         end = begin + int(random.integers(1, 130))
-        walk(bank, channels[begin:end], panes[begin:end])
-        seen = oracle.block(channels[begin:end], panes[begin:end])
-        np.testing.assert_allclose(bank.test_statistics, seen[-1], rtol=0, atol=1e-9)
-        thresholds = np.array([own.threshold for own in SIDES])
-        capped |= bool((np.abs(seen[-1] - oracle.bases - thresholds[:, None] * CAP_SHARE) < 1e-12).any())
+        observe(bank, channels[begin:end], panes[begin:end])
+        evaluated = oracle.block(channels[begin:end], panes[begin:end])
+        np.testing.assert_allclose(bank.test_statistics, evaluated[-1], rtol=0, atol=1e-9)
+        thresholds = np.array([test.threshold for test in TESTS])
+        capped |= bool((np.abs(evaluated[-1] - oracle.bases - thresholds[:, None] * CAP_SHARE) < 1e-12).any())
         begin = end
     assert capped or seed > 0, "the cap never bound: the stream does not test it"
 
@@ -133,92 +132,92 @@ def test_without_a_cap_it_is_rivers_page_hinkley(seed, monkeypatch):
     rows = 2400
     x = (random.random(rows) < np.where(np.arange(rows) < 1200, 0.01, 0.08)).astype(float)
     panes = np.repeat(np.arange(rows // 25), 25)
-    own = SIDES[0]
-    samples = cut_samples(panes)
+    test = TESTS[0]
+    samples = Samples.cut(panes)
     monkeypatch.setattr("pipeline.detect.detectors.page_hinkley.CAP_SHARE", math.inf)
-    bank = bank_of([own], np.array([0]))
-    found = walk(bank, x[:, None], panes)
-    evidence = np.log1p(own.stakes[None, :] * (x[:, None] - own.null_boundary))
+    bank = bank_of([test], np.array([0]))
+    found = observe(bank, x[:, None], panes)
+    evidence = np.log1p(test.stakes[None, :] * (x[:, None] - test.null_boundary))
     sums = np.add.reduceat(evidence, samples.starts, axis=0)
-    alarms = [river_alarm(sums[:, bet], own.threshold) for bet in range(BETS)]
+    alarms = [river_alarm(sums[:, bet], test.threshold) for bet in range(BETS)]
     expected = min(alarm for alarm in alarms if alarm is not None)
-    assert [crossing.sample for crossing in found] == [expected]
+    assert [crossing.step for crossing in found] == [expected]
 
 
-def test_a_quiet_stream_does_not_fire():
+def test_a_stream_without_a_change_does_not_fire():
     random = np.random.default_rng(3)
     bank = bank_of()
     for begin in range(0, 100_000, 500):
         channels = np.column_stack([random.random(500) < 0.01, random.random(500), np.zeros(500)]).astype(float)
-        assert walk(bank, channels, (begin + np.arange(500)) // 50) == []
+        assert observe(bank, channels, (begin + np.arange(500)) // 50) == []
 
 
-def test_a_storm_within_one_pane_is_one_event_and_four_panes_fire():
-    bank = bank_of([SIDES[0]], np.array([0]))
+def test_a_storm_within_one_pane_does_not_fire_and_four_panes_do():
+    bank = bank_of([TESTS[0]], np.array([0]))
     fired_in = []
     for pane in range(6):
         channels = np.ones((400, 1))
-        if walk(bank, channels, np.full(400, pane)):
+        if observe(bank, channels, np.full(400, pane)):
             fired_in.append(pane)
-        assert bank.test_statistics.max() <= (pane + 1) * SIDES[0].threshold * CAP_SHARE + 1e-9
+        assert bank.test_statistics.max() <= (pane + 1) * TESTS[0].threshold * CAP_SHARE + 1e-9
     assert fired_in[0] == 3
 
 
-def test_the_cap_holds_across_the_blocks_of_one_pane():
-    bank = bank_of([SIDES[0]], np.array([0]))
+def test_the_cap_applies_across_the_blocks_of_one_pane():
+    bank = bank_of([TESTS[0]], np.array([0]))
     for _ in range(10):
-        assert walk(bank, np.ones((400, 1)), np.full(400, 7)) == []
-    assert bank.test_statistics.max() == pytest.approx(SIDES[0].threshold * CAP_SHARE)
+        assert observe(bank, np.ones((400, 1)), np.full(400, 7)) == []
+    assert bank.test_statistics.max() == pytest.approx(TESTS[0].threshold * CAP_SHARE)
 
 
 def test_the_start_is_the_first_record_after_the_last_zero_and_the_tally_counts_from_there():
-    bank = bank_of([SIDES[0]], np.array([0]))
+    bank = bank_of([TESTS[0]], np.array([0]))
     quiet, bad = np.zeros((160, 1)), np.ones((160, 1))
     panes = np.arange(320) // 8
-    assert walk(bank, quiet, panes[:160]) == []
-    (crossing,) = walk(bank, bad, panes[160:])
-    rows = (crossing.sample + 1) * 8
+    assert observe(bank, quiet, panes[:160]) == []
+    (crossing,) = observe(bank, bad, panes[160:])
+    rows = (crossing.step + 1) * 8
     assert crossing.started_at == panes[160] * 1000
     assert crossing.tally == (rows, rows)
-    within_one = bank_of([SIDES[0]], np.array([0]))
-    (same,) = walk(within_one, np.vstack([quiet, bad]), panes)
-    assert (same.started_at, same.tally, same.sample) == (crossing.started_at, crossing.tally, crossing.sample + 20)
+    within_one = bank_of([TESTS[0]], np.array([0]))
+    (same,) = observe(within_one, np.vstack([quiet, bad]), panes)
+    assert (same.started_at, same.tally, same.step) == (crossing.started_at, crossing.tally, crossing.step + 20)
 
 
 def test_records_without_the_signal_are_no_evidence():
     bank = bank_of()
-    assert walk(bank, np.full((64, 3), np.nan), np.arange(64)) == []
+    assert observe(bank, np.full((64, 3), np.nan), np.arange(64)) == []
     assert not bank.test_statistics.any()
 
 
-def test_a_latched_side_says_once_that_it_recovered_and_fires_again():
-    bank = bank_of([SIDES[0]], np.array([0]))
+def test_a_latched_test_recovers_once_and_fires_again():
+    bank = bank_of([TESTS[0]], np.array([0]))
     random = np.random.default_rng(5)
     events = []
     for index in range(120):
         bad = index < 10 or index >= 80
         channels = (random.random((400, 1)) < (0.2 if bad else 0.01)).astype(float)
-        for crossing in walk(bank, channels, np.arange(index * 400, index * 400 + 400) // 50):
-            latched = bool(bank.latched[crossing.side])
+        for crossing in observe(bank, channels, np.arange(index * 400, index * 400 + 400) // 50):
+            latched = bool(bank.latched[crossing.test])
             events.append((index, "recovered" if latched else "fired"))
             if latched:
-                bank.rearm(crossing.side)
+                bank.rearm(crossing.test)
             else:
-                bank.latch(crossing.side, crossing.tally[1] / crossing.tally[0])
+                bank.latch(crossing.test, crossing.tally[1] / crossing.tally[0])
     assert [event for _, event in events] == ["fired", "recovered", "fired"]
     assert events[0][0] < 10 <= events[1][0] < 80 <= events[2][0]
 
 
 @pytest.mark.parametrize(("rate", "recovers"), [(0.01, True), (0.022, False)])
-def test_most_of_the_way_back_is_sure_soon_but_only_the_band_is_a_recovery(rate, recovers):
-    bank = bank_of([SIDES[0]], np.array([0]))
+def test_a_test_recovers_only_within_the_band_though_the_evidence_suffices(rate, recovers):
+    bank = bank_of([TESTS[0]], np.array([0]))
     bank.latch(0, worst=0.3)
     random = np.random.default_rng(6)
     recovered_after = None
     for index in range(50):
         channels = (random.random((400, 1)) < rate).astype(float)
         panes = np.arange(index * 400, index * 400 + 400) // 50
-        if walk(bank, channels, panes):
+        if observe(bank, channels, panes):
             recovered_after = index * 400
             break
     assert bank.test_statistics.max() >= RECOVERY
@@ -226,42 +225,42 @@ def test_most_of_the_way_back_is_sure_soon_but_only_the_band_is_a_recovery(rate,
     assert recovered_after is None or recovered_after < 2000
 
 
-def test_state_put_down_and_taken_up_changes_nothing():
+def test_a_restored_state_changes_nothing():
     channels, panes = stream(4, 900)
-    whole, first = bank_of(), bank_of()
-    for bank, end in ((whole, 900), (first, 450)):
+    uninterrupted, first = bank_of(), bank_of()
+    for bank, end in ((uninterrupted, 900), (first, 450)):
         for begin in range(0, end, 150):
-            for crossing in walk(bank, channels[begin : begin + 150], panes[begin : begin + 150]):
-                bank.latch(crossing.side, 0.5)
+            for crossing in observe(bank, channels[begin : begin + 150], panes[begin : begin + 150]):
+                bank.latch(crossing.test, 0.5)
     second = bank_of()
     second.load(first.dump())
     for begin in range(450, 900, 150):
-        for crossing in walk(second, channels[begin : begin + 150], panes[begin : begin + 150]):
-            second.latch(crossing.side, 0.5)
-    for name, kept in whole.dump().items():
-        np.testing.assert_array_equal(second.dump()[name], kept)
-    assert whole.latched.any()
+        for crossing in observe(second, channels[begin : begin + 150], panes[begin : begin + 150]):
+            second.latch(crossing.test, 0.5)
+    for name, stored in uninterrupted.dump().items():
+        np.testing.assert_array_equal(second.dump()[name], stored)
+    assert uninterrupted.latched.any()
 
 
-def test_a_dump_is_not_changed_by_what_follows():
+def test_a_dump_is_not_changed_by_later_blocks():
     bank = bank_of()
     channels, panes = stream(4, 300)
     state = bank.dump()
-    walk(bank, channels, panes)
-    assert not state["walks"].any()
+    observe(bank, channels, panes)
+    assert not state["statistics"].any()
 
 
-def test_state_of_other_sides_is_refused():
-    with pytest.raises(ValueError, match="the sides have changed"):
-        bank_of(SIDES[:2], COLUMNS[:2]).load(bank_of().dump())
+def test_state_of_other_tests_is_rejected():
+    with pytest.raises(ValueError, match="the one-sided tests have changed"):
+        bank_of(TESTS[:2], COLUMNS[:2]).load(bank_of().dump())
 
 
-def test_restart_forgets_walks_and_keeps_latches():
+def test_a_reset_clears_the_statistics_and_keeps_latches():
     bank = bank_of()
     channels, panes = stream(1, 300)
-    walk(bank, channels, panes)
+    observe(bank, channels, panes)
     bank.latch(2, 0.9)
     bank.reset()
     assert not bank.test_statistics.any()
     assert bank.latched.tolist() == [False, False, True, False, False]
-    assert bank.since(0).tally == (0.0, 0.0)
+    assert bank.strongest(0).tally == (0.0, 0.0)

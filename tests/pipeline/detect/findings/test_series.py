@@ -6,7 +6,7 @@ import pytest
 from pipeline.detect.findings.series import KINDS_MAX, MINUTE_MS, MINUTES_KEPT, VERSIONS_MAX
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
-from tests.pipeline.detect.segments.test_segments import ROWS, fired, judged, mix, refusing
+from tests.pipeline.detect.segments.test_segments import ROWS, fired, mix, observe_world, refusing
 from tests.pipeline.detect.worlds import START_MS, blocks, learned, normal_world
 
 REPLAY = DetectSettings(ready_after_s=600)
@@ -29,7 +29,7 @@ def by_version(finding):
 def test_a_drift_brings_its_signal_minute_by_minute_from_ten_minutes_before_its_start(baseline):
     world = normal_world(2, 40_000)
     refusing(world, np.arange(40_000) >= 36_000, 0.3)
-    found = first(judged(Monitor(baseline, REPLAY), world), "refused")
+    found = first(observe_world(Monitor(baseline, REPLAY), world), "refused")
     (whole,) = found.series
     assert whole.version == ""
     assert whole.begins_at <= found.started_at - 10 * MINUTE_MS < whole.begins_at + MINUTE_MS
@@ -44,7 +44,7 @@ def test_a_drift_brings_its_signal_minute_by_minute_from_ten_minutes_before_its_
 def test_of_a_value_they_tell_the_rank_and_what_is_typical_in_its_unit(baseline):
     world = normal_world(3, ROWS)
     world["latency_ms"][BAD_FROM:] *= 3.0
-    found = first(judged(Monitor(baseline, REPLAY), world), "latency_ms")
+    found = first(observe_world(Monitor(baseline, REPLAY), world), "latency_ms")
     whole = found.series[0]
     assert whole.means[0] == pytest.approx(0.5, abs=0.05)
     assert whole.means[-1] > whole.means[0] + 0.05
@@ -56,7 +56,7 @@ def test_a_new_version_has_minutes_of_its_own_beside_those_of_the_old_one(baseli
     world = normal_world(4, ROWS)
     prompts = ["v1"] * BAD_FROM + mix(4, ROWS - BAD_FROM, v1=0.8, v2=0.2)
     refusing(world, np.array(prompts) == "v2", 0.3)
-    found = first(judged(Monitor(baseline, REPLAY), world, prompt=prompts), "refused", "prompt=v2")
+    found = first(observe_world(Monitor(baseline, REPLAY), world, prompt=prompts), "refused", "prompt=v2")
     series = by_version(found)
     old, new, whole = series["prompt=v1"], series["prompt=v2"], series[""]
     assert [own + other for own, other in zip(old.records, new.records, strict=True)] == whole.records
@@ -71,7 +71,7 @@ def test_the_share_of_a_young_version_is_what_it_serves_now_and_not_of_the_last_
     world = normal_world(13, rows)
     prompts = ["v1"] * 50_000 + mix(13, 10_000, v1=0.7, v2=0.3)
     refusing(world, np.array(prompts) == "v2", 0.2)
-    findings = judged(Monitor(baseline, REPLAY), world, prompt=prompts)
+    findings = observe_world(Monitor(baseline, REPLAY), world, prompt=prompts)
     shares = [each.traffic_share for each in findings if each.segment == "prompt=v2"]
     assert shares[-1] == pytest.approx(0.3, abs=0.03)
     assert min(shares) > 0.1
@@ -80,7 +80,7 @@ def test_the_share_of_a_young_version_is_what_it_serves_now_and_not_of_the_last_
 def test_a_version_that_serves_all_is_named_without_numbers(baseline):
     world = normal_world(5, ROWS)
     refusing(world, np.arange(ROWS) >= BAD_FROM, 0.3)
-    found = first(judged(Monitor(baseline, REPLAY), world, prompt=["v1"] * ROWS, model=["m1"] * ROWS), "refused")
+    found = first(observe_world(Monitor(baseline, REPLAY), world, prompt=["v1"] * ROWS, model=["m1"] * ROWS), "refused")
     assert [(each.version, each.records) for each in found.series[1:]] == [("model=m1", []), ("prompt=v1", [])]
     assert found.traffic_share == 1.0
 
@@ -91,7 +91,7 @@ def test_half_an_hour_after_the_last_record_of_the_old_version_the_new_one_is_al
     world, bad_from = normal_world(6, rows), (MINUTES_KEPT + 4) * minute_rows
     refusing(world, np.arange(rows) >= bad_from, 0.3)
     prompts = ["v1"] * minute_rows + ["v2"] * (rows - minute_rows)
-    found = first(judged(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
+    found = first(observe_world(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
     assert [each.version for each in found.series] == ["", "prompt=v2"]
 
 
@@ -99,7 +99,7 @@ def test_a_kind_with_too_many_versions_at_once_is_not_told_apart(baseline):
     world = normal_world(7, ROWS)
     refusing(world, np.arange(ROWS) >= BAD_FROM, 0.3)
     prompts = [f"v{row % (VERSIONS_MAX + 1)}" for row in range(ROWS)]
-    found = first(judged(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
+    found = first(observe_world(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
     assert [each.version for each in found.series] == [""]
 
 
@@ -107,7 +107,7 @@ def test_the_same_number_of_versions_in_long_runs_is_too_many_as_well(baseline):
     world = normal_world(8, ROWS)
     refusing(world, np.arange(ROWS) >= BAD_FROM, 0.3)
     prompts = [f"v{row // 50 % (VERSIONS_MAX + 1)}" for row in range(ROWS)]
-    found = first(judged(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
+    found = first(observe_world(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
     assert [each.version for each in found.series] == [""]
 
 
@@ -118,7 +118,7 @@ def test_a_version_that_no_record_names_any_more_is_forgotten(baseline):
     refusing(world, np.arange(rows) >= rows - 3 * minute_rows, 0.3)
     for before in (["old"] * minute_rows, mix(9, minute_rows, old=0.5, new=0.5)):
         prompts = before + [None] * (rows - minute_rows)
-        found = first(judged(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
+        found = first(observe_world(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
         assert [each.version for each in found.series] == [""]
 
 
@@ -126,7 +126,7 @@ def test_records_that_name_no_version_are_no_version_s(baseline):
     world = normal_world(10, ROWS)
     refusing(world, np.arange(ROWS) >= BAD_FROM, 0.3)
     prompts = ["v1" if row % 2 else None for row in range(ROWS)]
-    found = first(judged(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
+    found = first(observe_world(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
     series = by_version(found)
     assert set(series) == {"", "prompt=v1"}
     halves = [2 * own for own in series["prompt=v1"].records]
@@ -138,7 +138,7 @@ def test_names_that_senders_make_up_take_no_more_room():
     for number, part in enumerate(blocks(normal_world(11, ROWS), size=128)):
         labels = ["on"] * len(part.panes)
         judge.observe(replace(part, versions={f"flag:{number}-{each}": labels for each in range(KINDS_MAX)}))
-    assert len(judge._minutes._kinds) == KINDS_MAX
+    assert len(judge._minute_series._kinds) == KINDS_MAX
 
 
 def test_the_order_in_which_a_sender_names_kinds_does_not_matter():

@@ -1,0 +1,126 @@
+"""The layout of a monitor: which signals and channels its tests need, and how a block's columns become a grid."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.detect.baselines import RankTable, RankTables, hour_of_day, hourly_factors
+from pipeline.detect.layout.grid import BlockView, Grid, Samples
+from pipeline.detect.one_sided_tests import OneSidedTest
+from pipeline.detect.signals import Block, ChannelName, Signal, channels
+from schemas.baseline import Baseline
+
+
+class GridLayout:
+    """The columns of a :class:`Grid` for ``S`` one-sided tests.
+
+    The columns are the presence of each monitored signal, then the rate of each rate, then the channels of the values,
+    channel by channel.
+
+    Attributes
+    ----------
+    signals
+        The monitored signals: rates first, then values, otherwise in the baseline's order.
+    signal_indexes, presence_columns, channel_columns
+        Shape ``(S,)``: for each test the index of its signal, and the grid columns of the signal's presence and of the
+        test's channel.
+    """
+
+    def __init__(self, baseline: Baseline, tests: Sequence[OneSidedTest]) -> None:
+        monitored = {test.signal.name: test.signal for test in tests}.values()
+        knots = {signal.name: baseline.signals[signal.name].knots for signal in monitored}
+        rates = [signal for signal in monitored if knots[signal.name] is None]
+        values = [(signal, quantiles) for signal in monitored if (quantiles := knots[signal.name]) is not None]
+        self.signals: list[Signal] = [*rates, *(signal for signal, _ in values)]
+        self._rate_count, self._value_count = len(rates), len(values)
+        self._indexes = {signal.name: index for index, signal in enumerate(self.signals)}
+        self._medians = [None] * len(rates) + [float(quantiles[len(quantiles) // 2]) for _, quantiles in values]
+        profiles = [(index, baseline.signals[name].profile) for name, index in self._indexes.items()]
+        self._cyclic = np.array([index for index, profile in profiles if profile is not None], dtype=np.intp)
+        self._hourly = (
+            np.array([hourly_factors(profile) for _, profile in profiles if profile is not None])
+            .reshape(-1, 2, 24)
+            .transpose(1, 2, 0)
+            .copy()
+        )
+        self._rank_tables = RankTables([RankTable(quantiles) for _, quantiles in values])
+        self.signal_indexes = np.array([self._indexes[test.signal.name] for test in tests], dtype=np.intp)
+        self.presence_columns = self.signal_indexes
+        self.channel_columns = np.array(
+            [self.channel_column(test.signal, test.channel) for test in tests], dtype=np.intp
+        )
+        self._block_signals = -1
+        self._block_columns = self._missing = np.zeros(0, dtype=np.intp)
+
+    @property
+    def width(self) -> int:
+        """The number of columns of a grid."""
+        return len(self.signals) + self._rate_count + len(channels.VALUE_CHANNELS) * self._value_count
+
+    @property
+    def value_indexes(self) -> list[int]:
+        """The indexes of the signals that are values, not rates."""
+        return list(range(self._rate_count, len(self.signals)))
+
+    def channel_column(self, signal: Signal, channel: ChannelName) -> int:
+        """Return the grid column of a channel."""
+        index = self._indexes[signal.name]
+        if index < self._rate_count:
+            return len(self.signals) + index
+        return len(self.signals) + index + channels.VALUE_CHANNELS.index(channel) * self._value_count
+
+    def main_channel(self, signal: Signal) -> ChannelName:
+        """Return the channel of a signal's typical size: the rate of a rate, the location of a value."""
+        return "rate" if self._indexes[signal.name] < self._rate_count else "location"
+
+    def baseline_median(self, test: int) -> float | None:
+        """Return the median of a test's value in the baseline; None for a rate."""
+        return self._medians[int(self.signal_indexes[test])]
+
+    def view(self, block: Block) -> BlockView:
+        """Lay out a block of at least one record."""
+        values = self.monitored_values(block)
+        return BlockView(block, values, self.build_grid(Samples.cut(block.panes), values))
+
+    def monitored_values(self, block: Block) -> NDArray[np.float64]:
+        """Return the monitored values of a block, corrected for the hour of day where the baseline has a profile.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape ``(R + 1, len(signals))``: NaN where absent or not finite. The last row is a record without signals:
+            the padding of samples.
+        """
+        if self._block_signals != len(block.signals):
+            columns = {(signal.name, signal.kind): column for column, signal in enumerate(block.signals)}
+            self._block_columns = np.array(
+                [columns.get((signal.name, signal.kind), -1) for signal in self.signals], dtype=np.intp
+            )
+            self._missing = np.flatnonzero(self._block_columns < 0)
+            self._block_signals = len(block.signals)
+        values = np.empty((block.panes.size + 1, len(self.signals)))
+        values[-1] = np.nan
+        if self._missing.size == len(self.signals):
+            values[:] = np.nan
+            return values
+        block.values.take(self._block_columns, axis=1, out=values[:-1], mode="wrap")
+        values[:, self._missing] = np.nan
+        if self._cyclic.size:
+            factors, shifts = self._hourly.take(hour_of_day(block.times_ms), axis=1)
+            with np.errstate(over="ignore", invalid="ignore"):
+                values[:-1, self._cyclic] = values[:-1].take(self._cyclic, axis=1) * factors + shifts
+        np.copyto(values, np.nan, where=np.isinf(values))
+        return values
+
+    def build_grid(self, samples: Samples, values: NDArray[np.float64]) -> Grid:
+        """Build the grid of a block from its :meth:`monitored_values`."""
+        height, count = samples.rows.shape
+        rows = values.take(samples.rows.ravel(), axis=0)
+        present = rows == rows  # noqa: PLR0124 - only NaN differs from itself
+        ranks = self._rank_tables.ranks(rows[:, self._rate_count :])
+        by_channel = [channels.from_rank(name, ranks) for name in channels.VALUE_CHANNELS]
+        numbers = np.concatenate([present, rows[:, : self._rate_count], *by_channel], axis=1)
+        if not present.all():
+            np.copyto(numbers, 0.0, where=np.isnan(numbers))
+        return Grid.from_numbers(samples, numbers.reshape(height, count, -1))

@@ -1,0 +1,141 @@
+"""The evidence of the records of a block for each segment value, pane, bet and test."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.detect.one_sided_tests import OneSidedTest, rate_evidence
+from pipeline.detect.segments.segment_sums import SegmentSums
+from pipeline.detect.signals import channels
+
+EVERY_SECOND_BET = slice(1, None, 2)
+"""Half of the eight bets of a test detect a change hardly later, at half the cost and half the state."""
+
+SEGMENT_BETS = 4
+
+
+class SegmentEvidence:
+    """Evidence per segment value. All slots share the bets of a test, except where it is latched or excluded.
+
+    Parameters
+    ----------
+    tests
+        ``S`` one-sided tests, those of binary channels first; ``L`` of them are of other channels.
+    columns
+        Shape ``(2, S)``: the numbers that are the presence and the channel of each test.
+    """
+
+    def __init__(self, tests: Sequence[OneSidedTest], columns: NDArray[np.intp]) -> None:
+        self._tests = tuple(tests)
+        self._presence_columns, self._channel_columns = columns
+        self._binary_count = sum(test.channel in channels.BINARY for test in tests)
+        self._weights = np.array([test.weight for test in tests])
+        self._nulls = np.array([test.null_boundary for test in tests])
+        stakes = np.array([test.stakes[EVERY_SECOND_BET] for test in tests]).reshape(-1, SEGMENT_BETS).T
+        binary = slice(self._binary_count)
+        self._stakes = stakes[:, self._binary_count :].astype(np.float32).ravel()
+        self._repeated = np.tile(np.arange(len(tests) - self._binary_count), SEGMENT_BETS)
+        self._record_evidence, self._event_evidence = rate_evidence(
+            stakes[:, binary], self._nulls[binary], self._weights[binary]
+        )
+        nothing = np.zeros((0, len(tests)))
+        self.update_bets(nothing.astype(bool), nothing.astype(bool), nothing)
+
+    def update_bets(self, latched: NDArray[np.bool_], excluded: NDArray[np.bool_], worst: NDArray[np.float64]) -> None:
+        """Override the shared bets of latched and excluded tests, given the state of the bank, shapes ``(n, S)``.
+
+        A latched test bets on the return from ``worst``. For an excluded test, no record is evidence.
+        """
+        self._override_slots, self._override_tests = np.nonzero(latched | excluded)
+        nulls, stakes = np.zeros(self._override_slots.size), np.zeros((SEGMENT_BETS, self._override_slots.size))
+        for index, (slot, test) in enumerate(
+            zip(self._override_slots.tolist(), self._override_tests.tolist(), strict=True)
+        ):
+            if not excluded[slot, test]:
+                nulls[index], bets = self._tests[test].recovery_test(float(worst[slot, test]))
+                stakes[:, index] = bets[EVERY_SECOND_BET]
+        self._override_nulls, self._override_stakes = nulls, stakes
+        self._override_excluded = excluded[self._override_slots, self._override_tests]
+        self._override_record_evidence, self._override_event_evidence = rate_evidence(
+            stakes, nulls, self._weights[self._override_tests]
+        )
+
+    def log_bets(self, numbers: NDArray[np.float64]) -> NDArray[np.float32]:
+        """Compute ln(1 + stake * surprise) of each row for the tests of channels that are not binary, bet by bet.
+
+        Parameters
+        ----------
+        numbers
+            Shape ``(R, N)``.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape ``(R, 4 * L)``.
+        """
+        others = slice(self._binary_count, None)
+        surprise = numbers.take(self._channel_columns[others], axis=1)
+        surprise -= self._nulls[others]
+        surprise *= numbers.take(self._presence_columns[others], axis=1)
+        # Single precision is enough for the evidence of one record, in half the time.
+        factors: NDArray[np.float32] = surprise.astype(np.float32).take(self._repeated, axis=1)
+        factors *= self._stakes
+        factors += np.float32(1.0)
+        np.log(factors, out=factors)
+        return factors
+
+    def pane_evidence(
+        self, slots: NDArray[np.intp], sums: SegmentSums, densities: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Compute the evidence of each pane, shape ``(P, V, 4, S)``.
+
+        Parameters
+        ----------
+        slots
+            Shape ``(V,)``: the slot of each value.
+        sums
+            With the sums of :meth:`log_bets`.
+        densities
+            Shape ``(V,)``, 0 to 1: how close together the records of each value lie. Records thinned to a density d
+            have the autocorrelation time 1 + (t - 1) * d, where t is that of the subject.
+        """
+        binary, shape = self._binary_count, sums.groups.shape
+        evidence = np.empty((*shape, SEGMENT_BETS, len(self._tests)))
+        records = sums.sums.take(self._presence_columns[:binary], axis=2)[:, :, None]
+        events = sums.sums.take(self._channel_columns[:binary], axis=2)[:, :, None]
+        np.multiply(records, self._record_evidence, out=evidence[..., :binary])
+        evidence[..., :binary] += events * self._event_evidence
+        log_bets = sums.log_bets.reshape(*shape, SEGMENT_BETS, len(self._tests) - binary)
+        np.multiply(log_bets, self._weights[binary:], out=evidence[..., binary:])
+        if self._override_slots.size:
+            self._apply_overrides(slots, sums, evidence)
+        # Weights are 1 / t: this turns them into 1 / (1 + (t - 1) * density).
+        evidence /= (self._weights + (1.0 - self._weights) * densities[:, None])[:, None]
+        return evidence
+
+    def _apply_overrides(self, slots: NDArray[np.intp], sums: SegmentSums, evidence: NDArray[np.float64]) -> None:
+        """Replace, in place, the evidence of tests that are latched or excluded."""
+        value_of_slot = np.full(max(int(slots.max()), int(self._override_slots.max())) + 1, -1)
+        value_of_slot[slots] = np.arange(slots.size)
+        values = value_of_slot[self._override_slots]
+        from_sums = (self._override_tests < self._binary_count) | self._override_excluded
+        selected = np.flatnonzero((values >= 0) & from_sums)
+        sum_values, tests = values[selected], self._override_tests[selected]
+        records = sums.sums[:, sum_values, self._presence_columns[tests]].T[:, :, None]
+        events = sums.sums[:, sum_values, self._channel_columns[tests]].T[:, :, None]
+        evidence[:, sum_values, :, tests] = (
+            records * self._override_record_evidence.T[selected, None]
+            + events * self._override_event_evidence.T[selected, None]
+        )
+        for value in np.unique(values[(values >= 0) & ~from_sums]).tolist():
+            selected = np.flatnonzero((values == value) & ~from_sums)
+            tests = self._override_tests[selected]
+            panes, rows, starts = sums.groups.value_rows(value)
+            numbers = sums.numbers.take(rows, axis=0)
+            surprise = numbers.take(self._channel_columns[tests], axis=1) - self._override_nulls[selected]
+            surprise *= numbers.take(self._presence_columns[tests], axis=1)
+            log_bets = np.log1p(surprise[:, None] * self._override_stakes[:, selected])
+            by_pane = np.zeros((evidence.shape[0], SEGMENT_BETS, tests.size))
+            by_pane[panes] = np.add.reduceat(log_bets, starts, axis=0) * self._weights[tests]
+            evidence[:, value, :, tests] = by_pane.transpose(2, 0, 1)
