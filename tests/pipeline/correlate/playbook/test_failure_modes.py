@@ -69,10 +69,6 @@ def test_outputs_are_downstream_and_affect_no_other_family():
     assert all(spoiled == ("output",) for spoiled in DOWNSTREAM.values())
 
 
-def test_the_nearest_name_is_the_most_similar_one():
-    assert nearest("refusal_spke", MODES) == "refusal_spike"
-
-
 # recognised from several drifts
 
 
