@@ -18,7 +18,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 
-from load.stage.settle import wait_until_settled
+from load.harness.lag import wait_for_lag
 from pipeline.detect.intake.originals import elements_of
 from pipeline.detect.step import DetectStep
 from schemas.dead_letter import DeadLetter
@@ -115,7 +115,7 @@ async def run(folder: Path, messages: list[Sent], last: list[Sent]) -> Left:
     async with Topology(configuration, data=folder, port=0, workers=("detect",), say=left.said.append) as topology:
         for part in (messages, last):
             await send(topology.bootstrap, part, left)
-            await wait_until_settled(topology.bootstrap, configuration.kafka.app_id, steps=("detect",))
+            await wait_for_lag(topology.bootstrap, configuration.kafka.app_id, steps=("detect",))
         left.letters = await dead_letters(topology.bootstrap)
         left.steps = await restored(topology.bootstrap, configuration)
         left.restarts = sum(worker.restarts for worker in topology.workers)
