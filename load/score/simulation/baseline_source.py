@@ -51,7 +51,7 @@ class BaselineSource:
     days: int = 1
 
     @classmethod
-    def of_scenario(cls, scenario: Scenario, seed: int) -> "BaselineSource":
+    def from_scenario(cls, scenario: Scenario, seed: int) -> "BaselineSource":
         """Return the source of the baseline that a scenario is monitored with."""
         return cls(
             seed=seed,

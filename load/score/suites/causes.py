@@ -240,7 +240,7 @@ def _with_subject(deployments: Sequence[Deployment]) -> list[Deployment]:
 
 def report(results: ScoreResults, /) -> SuiteReport:
     """Build the report: figures, problems, and a row per case and seed."""
-    case_results: list[CauseResult] = results.of("causes")
+    case_results: list[CauseResult] = results.select("causes")
     found = figures(case_results)
     rows = [asdict(result) | {"suite": "causes", "right": result.is_right} for result in case_results]
     return SuiteReport(found, find_problems(found), rows)

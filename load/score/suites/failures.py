@@ -71,7 +71,7 @@ def tasks(plan: ScorePlan, /) -> Iterator[ScoreTask]:
         count = SLOW_SEEDS if scenario.slow or scenario.whole_day else SEEDS
         for seed in plan.seeds(count):
             run = partial(run_failure, scenario, seed, plan.settings)
-            yield ScoreTask(("failures", scenario.name, seed), BaselineSource.of_scenario(scenario, seed), run)
+            yield ScoreTask(("failures", scenario.name, seed), BaselineSource.from_scenario(scenario, seed), run)
 
 
 def run_failure(scenario: Scenario, seed: int, settings: DetectSettings) -> FailureRun:
@@ -112,14 +112,14 @@ def run_failure(scenario: Scenario, seed: int, settings: DetectSettings) -> Fail
         false_pages=sum(drift.tier == "page" for drift in false),
         false_tickets=sum(drift.tier == "ticket" for drift in false),
         signal=found.signal if found is not None else scenario.signals[0],
-        rivers=_run_rivers(scenario, played, first),
+        rivers=_run_river_detectors(scenario, played, first),
         config_hash=settings.digest(),
     )
 
 
 def settings_at_evidence(evidence: float, scenario: Scenario, seed: int, settings: DetectSettings) -> DetectSettings:
     """Return the settings with the false pages per year at which pages of this baseline need some evidence."""
-    baseline = BaselineSource.of_scenario(scenario, seed).learn(settings)
+    baseline = BaselineSource.from_scenario(scenario, seed).learn(settings)
     threshold = next(side.threshold for side in sides_of(baseline, settings)[0] if side.tier == "page")
     false_pages = settings.false_pages_per_year * float(np.exp(threshold - evidence))
     return settings.model_copy(update={"false_pages_per_year": false_pages})
@@ -146,7 +146,7 @@ def _floor_records(scenario: Scenario, played: PlayResult, first: int, settings:
     return floor if np.isfinite(floor) else None
 
 
-def _run_rivers(scenario: Scenario, played: PlayResult, first: int) -> dict[str, tuple[int, int | None]]:
+def _run_river_detectors(scenario: Scenario, played: PlayResult, first: int) -> dict[str, tuple[int, int | None]]:
     name = next((name for name in scenario.signals if name in played.columns.values), None)
     if name is None or scenario.slow:
         return {}
@@ -203,7 +203,7 @@ def _median(values: list[Any]) -> float | None:
 
 def report(results: ScoreResults, /) -> SuiteReport:
     """Build the report: figures, problems, and a row per failure."""
-    rows = [build_row(scenario, results.of("failures", scenario.name)) for scenario in read_scenarios("failure")]
+    rows = [build_row(scenario, results.select("failures", scenario.name)) for scenario in read_scenarios("failure")]
     figures = _figures(rows)
     return SuiteReport(figures, _problems(figures, rows), rows)
 

@@ -249,7 +249,7 @@ def figures(services: list[FalseAlarmCounts]) -> dict[str, Any]:
 
 def report(results: ScoreResults, /) -> SuiteReport:
     """Build the report: figures and problems, without rows."""
-    services: list[FalseAlarmCounts] = results.of("null")
+    services: list[FalseAlarmCounts] = results.select("null")
     found = figures(services)
     problems = []
     if found["page_false_incidents"]:

@@ -39,21 +39,21 @@ def tasks(plan: ScorePlan, /) -> Iterator[ScoreTask]:
     for scenario in read_scenarios("harmless"):
         for seed in plan.seeds(SEEDS):
             run = partial(run_harmless, scenario, seed, plan.settings)
-            yield ScoreTask(("harmless", scenario.name, seed), BaselineSource.of_scenario(scenario, seed), run)
+            yield ScoreTask(("harmless", scenario.name, seed), BaselineSource.from_scenario(scenario, seed), run)
         for seed in plan.seeds(SEEDS):
             rules = partial(run_simpler_rules, scenario, seed, plan.settings)
-            yield ScoreTask(("provokes", scenario.name, seed), BaselineSource.of_scenario(scenario, seed), rules)
+            yield ScoreTask(("provokes", scenario.name, seed), BaselineSource.from_scenario(scenario, seed), rules)
         yield from _lateness_tasks(scenario, plan)
 
 
 def _lateness_tasks(scenario: Scenario, plan: ScorePlan) -> Iterator[ScoreTask]:
     if scenario.messages.storm:
         for seed in plan.seeds(STORM_SEEDS):
-            source = BaselineSource.of_scenario(scenario, storm_baseline_seed(seed))
+            source = BaselineSource.from_scenario(scenario, storm_baseline_seed(seed))
             storm = partial(run_storm, scenario, seed, plan.settings)
             yield ScoreTask(("storm", scenario.name, seed), source, storm)
     if scenario.messages.year_2200:
-        source = BaselineSource.of_scenario(scenario, plan.seed)
+        source = BaselineSource.from_scenario(scenario, plan.seed)
         year_2200 = partial(is_unchanged_by_year_2200, scenario, plan.seed, plan.settings)
         yield ScoreTask(("2200", scenario.name, plan.seed), source, year_2200)
 
@@ -72,7 +72,7 @@ def run_harmless(scenario: Scenario, seed: int, settings: DetectSettings) -> Har
 
 def run_simpler_rules(scenario: Scenario, seed: int, settings: DetectSettings) -> tuple[str, ...]:
     """Return the simpler rules that a scenario provokes."""
-    return find_provoked_rules(scenario, seed, BaselineSource.of_scenario(scenario, seed).learn(settings))
+    return find_provoked_rules(scenario, seed, BaselineSource.from_scenario(scenario, seed).learn(settings))
 
 
 def storm_baseline_seed(seed: int) -> int:
@@ -83,7 +83,7 @@ def storm_baseline_seed(seed: int) -> int:
 def run_storm(scenario: Scenario, seed: int, settings: DetectSettings) -> bool:
     """Whether a retry storm with late records pages. The stream is short, because there are many runs."""
     short = scenario.model_copy(update={"healthy_s": 20.0, "after_s": 20.0})
-    baseline = BaselineSource.of_scenario(short, storm_baseline_seed(seed)).learn(settings)
+    baseline = BaselineSource.from_scenario(short, storm_baseline_seed(seed)).learn(settings)
     played = play_stream(baseline, generate_stream(short, seed), settings)
     return any(drift.tier == "page" for drift in played.fired)
 
@@ -117,17 +117,17 @@ def build_row(scenario: Scenario, runs: list[HarmlessRun], rules_by_seed: list[t
 def report(results: ScoreResults, /) -> SuiteReport:
     """Build the report: figures, problems, and a row per scenario."""
     rows = [
-        build_row(scenario, results.of("harmless", scenario.name), results.of("provokes", scenario.name))
+        build_row(scenario, results.select("harmless", scenario.name), results.select("provokes", scenario.name))
         for scenario in read_scenarios("harmless")
     ]
-    storms = results.of("storm")
+    storms = results.select("storm")
     figures = {
         "harmless_pages": sum(row["pages"] for row in rows),
         "harmless_tickets": sum(row["tickets"] for row in rows),
         "harmless_counted": sum(row["counts"] for row in rows),
         "storm_pages_share": mean_share(storms),
         "storm_runs": len(storms),
-        "year_2200_changes_nothing": all(results.of("2200")),
+        "year_2200_changes_nothing": all(results.select("2200")),
     }
     problems = [f"{row['scenario']}: {row['pages']} pages" for row in rows if row["pages"]]
     if figures["harmless_counted"] < COUNTED_MIN:

@@ -78,5 +78,5 @@ def play_scenario(
     scenario: Scenario, seed: int, settings: DetectSettings, is_expected: Callable[[Drift], bool] | None = None
 ) -> PlayResult:
     """Play a scenario with one seed, until a minute after an expected drift."""
-    baseline = BaselineSource.of_scenario(scenario, seed).learn(settings)
+    baseline = BaselineSource.from_scenario(scenario, seed).learn(settings)
     return play_stream(baseline, generate_stream(scenario, seed), settings, is_expected)

@@ -305,7 +305,7 @@ def _parse_nab_time(text: str) -> int:
 
 def report(results: ScoreResults, /) -> SuiteReport:
     """Build the report: problems, and a row per stream."""
-    rows: list[dict[str, Any]] = results.of("real")
+    rows: list[dict[str, Any]] = results.select("real")
     problems = [f"{row['scenario']}: {problem}" for row in rows for problem in row.get("problems", [])]
     return SuiteReport({}, problems, rows)
 

@@ -144,7 +144,7 @@ def decide_cases(cases: Iterable[SeverityCase]) -> list[SeverityDecision]:
 
 def report(results: ScoreResults, /) -> SuiteReport:
     """Build the report: figures, problems, and a row per case."""
-    (decisions,) = results.of("severity")
+    (decisions,) = results.select("severity")
     figures = {
         "severity_cases": len(decisions),
         "severity_right_share": mean_share([decision.is_right for decision in decisions]),

@@ -66,7 +66,7 @@ class ScoreResults:
     processor_s: dict[str, float]
     wall_s: float
 
-    def of(self, kind: str, name: str | None = None) -> list[Any]:
+    def select(self, kind: str, name: str | None = None) -> list[Any]:
         """Return the results of a kind of task, or of one name of that kind."""
         return [result for key, result in self.by_key.items() if key[0] == kind and name in (None, key[1])]
 

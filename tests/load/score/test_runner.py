@@ -15,7 +15,7 @@ def test_a_task_gives_the_same_result_beside_any_others(monkeypatch: pytest.Monk
     plan, progress = ScorePlan(("failures", "harmless"), SEED, DATA, SETTINGS, size=0.01), []
     results = run_suites(plan, lambda count, total: progress.append((count, total)))
     assert progress == [(0, 4), (4, 4)], "tasks that share a baseline run in one process"
-    assert results.of("failures", "errors_up") == [failures.run_failure(shorten("errors_up"), SEED, SETTINGS)]
-    assert [run.scenario for run in results.of("failures")] == ["outputs_empty", "errors_up"]
+    assert results.select("failures", "errors_up") == [failures.run_failure(shorten("errors_up"), SEED, SETTINGS)]
+    assert [run.scenario for run in results.select("failures")] == ["outputs_empty", "errors_up"]
     assert set(results.processor_s) == {"failures", "harmless", "provokes"}
     assert min(results.processor_s.values()) > 0

@@ -20,7 +20,7 @@ def test_a_harmless_event_does_not_page(name: str) -> None:
 )
 def test_a_rule_is_provoked_if_it_fires_with_the_event_and_not_without_it(name: str, rule: tuple[str, ...]) -> None:
     scenario = shorten(name)
-    baseline = BaselineSource.of_scenario(scenario, SEED).learn(SETTINGS)
+    baseline = BaselineSource.from_scenario(scenario, SEED).learn(SETTINGS)
     assert find_provoked_rules(scenario, SEED, baseline) == ("always_fire", *rule)
 
 
