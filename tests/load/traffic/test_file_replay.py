@@ -74,7 +74,7 @@ async def test_a_live_topology_refuses_old_records(tmp_path: Path, empty_broker:
     path = write_records(tmp_path / "a.ndjson", subject="bot", minutes=1)
     wall_ms = START + 30 * 86_400_000
     await write(empty_broker.bootstrap, DRIFTS, None, Tick(partition=0, watermark=wall_ms, wall=wall_ms).to_json())
-    with pytest.raises(LoadError, match=r"older than 7 days .*driftwire up --replay"):
+    with pytest.raises(LoadError, match=r"older than 7 days: .*driftwire up --replay"):
         await Replay((path,), bootstrap=empty_broker.bootstrap, wall_ms=wall_ms).run(Configuration(), create_console())
 
 
