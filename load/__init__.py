@@ -1,1 +1,1 @@
-"""The load: a simulated world to send, real files to replay, a demo and a benchmark, all against the running product."""
+"""Load: a simulated world, replays of files, a demo, scores and a benchmark, all against the running product."""

@@ -1,4 +1,4 @@
-"""The command ``driftwire-load``. A command is imported only when it runs, so that help and errors appear at once."""
+"""Command line of ``driftwire-load``. A command is imported only when it runs, so help and errors appear at once."""
 
 import click
 

@@ -1,7 +1,7 @@
-"""What goes wrong for a person at the terminal: one clear line instead of a traceback."""
+"""Errors that the load commands print as one line instead of a traceback."""
 
 from topologies.errors import DriftwireError
 
 
 class LoadError(DriftwireError):
-    """Something that the user can put right; its text says what happened, to what, and what to do."""
+    """A problem that the user can fix. The text states what happened, to what, and what to do."""

@@ -20,12 +20,12 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
-from load.stage.settle import wait_until_settled
-from load.stage.stage import stage
+from load.harness.lag import wait_for_lag
+from load.harness.topology import temporary_topology
+from load.world.failure_table import SimulatedFailure
 from load.world.healthy import healthy_day
-from load.world.lines import json_lines
-from load.world.plan import Change, Plan
-from load.world.world import World, generate
+from load.world.json_writer import json_lines
+from load.world.world import World
 from pipeline.detect.offline.history import learn_history
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
@@ -67,9 +67,9 @@ def record_stream() -> PartitionedRecords:
     records: list[tuple[int, int, bytes]] = []
     for number, failure in enumerate(FAILURES):
         starts_ms = START_MS + (60 + 15 * number) * 1000
-        changes = (Change(failure, at_ms=starts_ms, until_ms=starts_ms + 90_000),) if failure else ()
-        world = World(SEED + number, START_MS, RECORDS_PER_SECOND, Plan(changes=changes))
-        for columns in generate(world, until_ms=START_MS + DURATION_S * 1000):
+        failures = (SimulatedFailure(failure, at_ms=starts_ms, until_ms=starts_ms + 90_000),) if failure else ()
+        world = World(SEED + number, START_MS, RECORDS_PER_SECOND, failures)
+        for columns in world.generate(until_ms=START_MS + DURATION_S * 1000):
             lines = json_lines(columns, subject=subject(number), seed=SEED)
             records += [(int(at), number % PARTITIONS, line) for at, line in zip(columns.times_ms, lines, strict=True)]
     records.sort(key=lambda record: record[0])
@@ -209,13 +209,15 @@ async def test_killed_and_suspended_workers_find_what_undisturbed_ones_find(
     configuration = Configuration()
     records, learned = record_stream(), baselines(configuration)
 
-    async with stage(configuration, baselines=learned, workers=("detect", "detect", "correlate")) as topology:
+    async with temporary_topology(
+        configuration, baselines=learned, workers=("detect", "detect", "correlate")
+    ) as topology:
         await deploy(topology.bootstrap)
         await send(topology.bootstrap, records, records_per_second=None)
-        await wait_until_settled(topology.bootstrap, configuration.kafka.app_id, steps=("detect", "correlate"))
+        await wait_for_lag(topology.bootstrap, configuration.kafka.app_id, steps=("detect", "correlate"))
         expected_drifts, expected_incidents = await read_findings(topology.bootstrap)
 
-    async with stage(configuration, baselines=learned, workers=()) as topology:
+    async with temporary_topology(configuration, baselines=learned, workers=()) as topology:
         file = tmp_path / "configuration.json"
         write_configuration(topology.configuration, file)
         *workers, correlate = [
@@ -233,7 +235,7 @@ async def test_killed_and_suspended_workers_find_what_undisturbed_ones_find(
             counts = await disturb(workers, generator)
             await sending
             killed = await killing
-            await wait_until_settled(topology.bootstrap, configuration.kafka.app_id, steps=("detect", "correlate"))
+            await wait_for_lag(topology.bootstrap, configuration.kafka.app_id, steps=("detect", "correlate"))
             drifts, incidents = await read_findings(topology.bootstrap)
             offsets = await committed_offsets(topology.bootstrap, f"{configuration.kafka.app_id}-detect")
         finally:

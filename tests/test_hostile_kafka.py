@@ -18,7 +18,7 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 
-from load.stage.settle import wait_until_settled
+from load.harness.lag import wait_for_lag
 from pipeline.detect.intake.originals import elements_of
 from pipeline.detect.step import DetectStep
 from schemas.dead_letter import DeadLetter
@@ -121,7 +121,7 @@ async def run(folder: Path, messages: list[Sent], last: list[Sent]) -> RunResult
     ) as topology:
         for batch in (messages, last):
             await send(topology.bootstrap, batch, result)
-            await wait_until_settled(topology.bootstrap, configuration.kafka.app_id, steps=("detect",))
+            await wait_for_lag(topology.bootstrap, configuration.kafka.app_id, steps=("detect",))
         result.letters = await dead_letters(topology.bootstrap)
         result.steps = await restored(topology.bootstrap, configuration)
         result.restarts = sum(worker.restarts for worker in topology.workers)

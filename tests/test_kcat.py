@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from load.stage.settle import wait_until_settled
+from load.harness.lag import wait_for_lag
 from schemas.timestamp import format_timestamp, parse_timestamp
 from schemas.topics import ALERTS, DEAD_LETTERS, DEPLOYMENTS, RECORDS, topic
 from tests.detect_state import restored
@@ -102,7 +102,7 @@ def validators(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Draft20201
 
 
 def wait_for_steps(kcat: Kcat, *steps: str) -> None:
-    asyncio.run(wait_until_settled(kcat.bootstrap, CONFIGURATION.kafka.app_id, steps=steps))
+    asyncio.run(wait_for_lag(kcat.bootstrap, CONFIGURATION.kafka.app_id, steps=steps))
 
 
 def generate(*options: object) -> bytes:

@@ -1,8 +1,8 @@
-"""Benchmarks beside the yardstick.
+"""Benchmarks of driftwire beside the obvious pipeline.
 
-May import world, inputs, stage and traffic.
+May import world, inputs, harness and traffic.
 """
 
-from load.bench.bench_detect import bench, show
+from load.bench.detect_benchmark import DetectBenchmark, run_benchmark
 
-__all__ = ["bench", "show"]
+__all__ = ["DetectBenchmark", "run_benchmark"]

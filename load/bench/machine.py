@@ -1,18 +1,19 @@
-"""What a measurement was made on: a figure without it says little."""
+"""The machine that a benchmark ran on, without which its figures mean little."""
 
 import os
 import platform
 from importlib.metadata import version
 from typing import Any
 
-MEASURED_WITH = ("driftwire", "faust-streaming", "aiokafka", "river", "numpy", "orjson")
+PACKAGES = ("driftwire", "faust-streaming", "aiokafka", "river", "numpy", "orjson")
+"""Packages whose versions matter for speed."""
 
 
-def machine() -> dict[str, Any]:
-    """Processors, load, and the versions of what matters for speed."""
+def describe_machine() -> dict[str, Any]:
+    """Return processors, load, platform and versions."""
     return {
         "cpu_count": os.cpu_count(),
         "load_average": [round(load, 2) for load in os.getloadavg()],
         "platform": platform.platform(),
-        "versions": {"python": platform.python_version()} | {name: version(name) for name in MEASURED_WITH},
+        "versions": {"python": platform.python_version()} | {name: version(name) for name in PACKAGES},
     }

@@ -1,4 +1,4 @@
-"""``driftwire-load bench``: measure driftwire against the obvious pipeline, and write the figures as JSON."""
+"""``driftwire-load bench``: driftwire beside the obvious pipeline."""
 
 import asyncio
 import sys
@@ -29,10 +29,10 @@ def detect(*, seed: int, records: int, json_file: Path | None) -> None:
     """
     from rich.console import Console  # noqa: PLC0415  slow to import, and --help needs none of it
 
-    from load.bench import bench, show  # noqa: PLC0415
+    from load.bench import run_benchmark  # noqa: PLC0415
 
     console = Console()
-    measured = asyncio.run(bench(seed, records, time.time_ns() // 1_000_000, console))
-    show(measured, console)
-    write_json(json_file, measured.to_json())
-    sys.exit(1 if measured.problems else 0)
+    benchmark = asyncio.run(run_benchmark(seed, records, time.time_ns() // 1_000_000, console))
+    benchmark.show(console)
+    write_json(json_file, benchmark.to_json())
+    sys.exit(1 if benchmark.problems else 0)

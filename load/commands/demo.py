@@ -21,7 +21,7 @@ def command(*, seed: int, keep: bool, json_file: Path | None) -> None:
     """
     from rich.console import Console  # noqa: PLC0415  slow to import, and --help needs none of it
 
-    from load.demo import play, show  # noqa: PLC0415
+    from load.demo import play_demo  # noqa: PLC0415
     from topologies.interrupt import run_until_interrupted  # noqa: PLC0415
 
     console = Console()
@@ -30,10 +30,10 @@ def command(*, seed: int, keep: bool, json_file: Path | None) -> None:
 
     async def run() -> None:
         nonlocal is_right
-        played = await play(seed, console, folder)
-        show(played, console)
-        write_json(json_file, played.to_json())
-        is_right = played.right
+        result = await play_demo(seed, console, folder)
+        result.show(console)
+        write_json(json_file, result.to_json())
+        is_right = result.is_right
 
     interrupted = run_until_interrupted(run())
     if folder is not None:

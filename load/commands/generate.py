@@ -8,7 +8,7 @@ from typing import IO
 import click
 
 from load.errors import LoadError
-from load.world import FAILURES, SUBJECT, Change, Plan, World, generate, json_lines
+from load.world import FAILURES, SUBJECT, SimulatedFailure, World, json_lines
 from topologies.commands.parameter_types import PointInTime
 
 START = "2026-11-24T00:00:00Z"
@@ -33,18 +33,17 @@ START = "2026-11-24T00:00:00Z"
     "failures",
     multiple=True,
     metavar="NAME@SECONDS",
-    help=f"Failure, and the seconds after the start at which it begins. Repeatable. One of: {', '.join(sorted(FAILURES))}.",
+    help=f"DriftwireError, and the seconds after the start at which it begins. Repeatable. One of: {', '.join(sorted(FAILURES))}.",
 )
 @click.option("-o", "--output", default="-", help="File to write.  [default: standard output]")
 def command(
     *, seed: int, records: int, rate: float, start: int, subject: str, failures: tuple[str, ...], output: str
 ) -> None:
     """Write records of a simulated support bot with retrieval, one JSON object per line."""
-    plan = Plan(changes=tuple(_parse_failure(text, start) for text in failures))
-    world = World(seed, start, rate, plan)
+    world = World(seed, start, rate, tuple(_parse_failure(text, start) for text in failures))
     try:
         with _open_output(output) as stream:
-            for columns in generate(world, records=records):
+            for columns in world.generate(records=records):
                 stream.write(b"".join(line + b"\n" for line in json_lines(columns, subject=subject, seed=seed)))
     except BrokenPipeError:
         # The reader closed the pipe, as head does. Python would report it again when it flushes at exit.
@@ -57,9 +56,9 @@ def _open_output(output: str) -> AbstractContextManager[IO[bytes]]:
     return nullcontext(sys.stdout.buffer) if output == "-" else Path(output).open("wb")
 
 
-def _parse_failure(text: str, start_ms: int) -> Change:
+def _parse_failure(text: str, start_ms: int) -> SimulatedFailure:
     name, _, seconds = text.partition("@")
     try:
-        return Change(name, start_ms + round(float(seconds) * 1000))
+        return SimulatedFailure(name, start_ms + round(float(seconds) * 1000))
     except ValueError as error:
         raise click.BadParameter(f"{text}: write NAME@SECONDS, such as refusal_spike@600: {error}") from error

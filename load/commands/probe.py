@@ -6,7 +6,7 @@ import time
 import click
 from pydantic import ValidationError
 
-from load.traffic import probes
+from load.traffic import generate_probes
 from load.world import SUBJECT
 from topologies.commands.options import bootstrap_option, usage_error
 from topologies.commands.parameter_types import Duration
@@ -33,7 +33,7 @@ def command(
 
     if every <= 0:
         raise click.BadParameter("must be above 0, such as 10s", param_hint="--every")
-    lines = probes(
+    messages = generate_probes(
         subject,
         start_ms=time.time_ns() // 1_000_000,
         every_ms=max(1, round(every * 1000)),
@@ -42,7 +42,7 @@ def command(
         environment=environment,
     )
     try:
-        produced = asyncio.run(produce(bootstrap, lines, speed=1.0))
+        produced = asyncio.run(produce(bootstrap, messages, speed=1.0))
     except ValidationError as error:
         raise usage_error(error) from error
     click.echo(f"sent {produced.messages} probes of {subject}, {'blocked' if blocked else 'not blocked'}")

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from load.commands.options import Speed, json_option, write_json
 from load.errors import LoadError
-from load.inputs import START_MS, CsvMapping, parse_mapping
+from load.inputs import CSV_START_MS, CsvMapping, parse_mapping
 from topologies.commands.parameter_types import Duration, PointInTime
 
 EXISTING = click.Path(path_type=Path)
@@ -55,7 +55,7 @@ EXISTING = click.Path(path_type=Path)
 @click.option(
     "--csv-start",
     type=PointInTime(),
-    default=START_MS,
+    default=CSV_START_MS,
     help="Start for CSV files whose times are seconds since a start.  [default: 2024-01-01T00:00:00Z]",
 )
 @click.option(
@@ -85,7 +85,7 @@ def command(
     The files are NDJSON, gzipped NDJSON (.gz) or CSV (.csv). Ends with status 1 if no baseline became ready for a
     subject: that subject was never monitored, so finding nothing proves nothing.
     """
-    from load.traffic import Replay, run, show  # noqa: PLC0415  slow to import, and --help needs none of it
+    from load.traffic import Replay  # noqa: PLC0415  slow to import, and --help needs none of it
     from topologies.configuration import load_configuration  # noqa: PLC0415
 
     if bootstrap is not None and (ready_after is not None or ready_records is not None):
@@ -97,12 +97,20 @@ def command(
         raise LoadError("--map and --subject are for CSV files, and none of the files is CSV")
     wall_ms = time.time_ns() // 1_000_000
     replay = Replay(
-        files, deployments, baselines, mapping, speed, ready_after, ready_records, bootstrap,
-        now_ms=wall_ms if now else None, wall_ms=wall_ms,
-    )  # fmt: skip
+        files=files,
+        deployments=deployments,
+        baselines=baselines,
+        mapping=mapping,
+        speed=speed,
+        ready_after_s=ready_after,
+        ready_records=ready_records,
+        bootstrap=bootstrap,
+        now_ms=wall_ms if now else None,
+        wall_ms=wall_ms,
+    )
     console = Console()
-    report = asyncio.run(run(replay, load_configuration(config), console))
-    show(report, console)
+    report = asyncio.run(replay.run(load_configuration(config), console))
+    report.show(console)
     write_json(json_file, report.to_json())
-    if report.span.subjects - set(report.judged_subjects):
+    if report.unmonitored_subjects:
         sys.exit(1)

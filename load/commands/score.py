@@ -42,23 +42,16 @@ def command(*, suite: str, seed: int, data: Path, json_file: Path | None) -> Non
     """
     from rich.console import Console  # noqa: PLC0415  slow to import, and --help needs none of it
 
-    from load.score import (  # noqa: PLC0415
-        SUITES,
-        Plan,
-        report,  # noqa: PLC0415
-        run,
-        show,  # noqa: PLC0415
-    )
-    from load.stage import progress_bar  # noqa: PLC0415
+    from load.harness import progress_bar  # noqa: PLC0415
+    from load.score import SUITES, ScorePlan, build_report, run_suites, show_report  # noqa: PLC0415
     from pipeline.detect.settings import DetectSettings  # noqa: PLC0415
 
     console = Console(width=max(WIDTH_MIN, Console().width))
-    plan = Plan(SUITES if suite == "all" else tuple(name for name in SUITES if name == suite), seed, data)
-    settings = DetectSettings()
+    plan = ScorePlan(tuple(name for name in SUITES if suite in (name, "all")), seed, data, DetectSettings())
     with progress_bar(console) as progress:
         task = progress.add_task(f"score, {suite}")
-        results = run(plan, settings, lambda done, total: progress.update(task, completed=done, total=total))
-    scored = report(plan, settings, results)
-    show(scored, console)
-    write_json(json_file, scored)
-    sys.exit(1 if scored["problems"] else 0)
+        results = run_suites(plan, lambda done, total: progress.update(task, completed=done, total=total))
+    report = build_report(results)
+    show_report(report, console)
+    write_json(json_file, report)
+    sys.exit(1 if report["problems"] else 0)

@@ -25,20 +25,20 @@ def command(*, seed: int, folder: Path) -> None:
     """
     from rich.console import Console  # noqa: PLC0415  slow to import, and --help needs none of it
 
-    from load.demo import Walked, walk  # noqa: PLC0415
+    from load.demo import WalkthroughResult, play_walkthrough  # noqa: PLC0415
     from topologies.interrupt import run_until_interrupted  # noqa: PLC0415
 
     console = Console()
-    results: list[Walked] = []
+    results: list[WalkthroughResult] = []
 
     async def run() -> None:
-        results.append(await walk(seed, folder, console))
+        results.append(await play_walkthrough(seed, folder, console))
 
     if run_until_interrupted(run()) or not results:
         console.print("Stopped. Nothing is left running.")
         sys.exit(130)
-    walked = results[0]
-    console.print(f"{len(walked.revisions)} revisions, {', '.join(walked.statuses)}; {walked.draft}, {walked.picture}")
-    for problem in walked.problems:
+    (result,) = results
+    console.print(f"{len(result.revisions)} revisions, {', '.join(result.statuses)}; {result.draft}, {result.picture}")
+    for problem in result.problems:
         console.print(f"problem: {problem}", markup=False)
-    sys.exit(1 if walked.problems else 0)
+    sys.exit(1 if result.problems else 0)

@@ -1,9 +1,9 @@
-"""The demo and the walkthrough: a story with known failures, played on a real Kafka.
+"""The demo and the walkthrough: a story with planted failures, played on a real Kafka.
 
-May import world, inputs, stage and traffic.
+May import world, inputs, harness and traffic.
 """
 
-from load.demo.play_demo import play, show
-from load.demo.walkthrough import Walked, walk
+from load.demo.playback import DemoResult, play_demo
+from load.demo.walkthrough import WalkthroughResult, play_walkthrough
 
-__all__ = ["Walked", "play", "show", "walk"]
+__all__ = ["DemoResult", "WalkthroughResult", "play_demo", "play_walkthrough"]

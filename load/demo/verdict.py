@@ -1,4 +1,4 @@
-"""The verdict: what was planted against what was found."""
+"""The verdict of the demo: planted failures compared with the incidents that were found."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ from schemas.incident import Incident, Severity
 from schemas.timestamp import format_timestamp
 
 START_ERROR_MAX_S = 60.0
-"""Seconds by which an estimated start may miss the true one."""
+"""Maximum seconds from the true start to the estimated one, in either direction."""
 
 DETECTION_GAP_MAX_S = 180.0
-"""Seconds from the true start to the detection."""
+"""Maximum seconds from the true start to the detection."""
 
-SAME_FAILURE_WITHIN_S = 600.0
-"""Seconds between a planted failure and an incident of its mode that can be about it at all."""
+MATCH_WITHIN_S = 600.0
+"""Maximum seconds from a planted failure to the start of an incident that can be about it."""
 
 
 @dataclass(frozen=True, slots=True)
-class Planted:
-    """A failure as it was planted, and what a right incident says of it. ``suspect`` is a deployment's id."""
+class PlantedFailure:
+    """DriftwireError that was planted, and what its incident should state. ``suspect`` is the id of a deployment."""
 
     failure: str
     mode: str
@@ -29,16 +29,16 @@ class Planted:
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One planted failure and the incident about it; ``wrong`` is empty if they agree."""
+class FailureMatch:
+    """Planted failure and the incident about it. ``wrong`` lists the differences."""
 
-    planted: Planted
+    planted: PlantedFailure
     incident: Incident | None
     wrong: tuple[str, ...]
 
     @property
     def start_error_s(self) -> float | None:
-        """Seconds by which the start was estimated late; negative is early."""
+        """Seconds from the true start to the estimated one. A negative value is too early."""
         return None if self.incident is None else (self.incident.started_at - self.planted.at_ms) / 1000
 
     @property
@@ -48,11 +48,11 @@ class Finding:
 
     @property
     def suspect(self) -> str | None:
-        """The deployment that the incident suspects first."""
+        """Deployment that is the first suspect of the incident."""
         return self.incident.suspects[0].deployment_id if self.incident and self.incident.suspects else None
 
     def to_json(self) -> dict[str, Any]:
-        """For ``--json``."""
+        """Return the match for ``--json``."""
         incident = self.incident
         return {
             "failure": self.planted.failure,
@@ -72,50 +72,50 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """All findings, and the incidents that nothing was planted for."""
+    """A match per planted failure, and the incidents that no planted failure explains."""
 
-    findings: tuple[Finding, ...]
+    matches: tuple[FailureMatch, ...]
     unplanned: tuple[Incident, ...]
 
     @property
     def agrees(self) -> bool:
-        """Whether every planted failure was found rightly, and nothing else."""
-        return not self.unplanned and not any(finding.wrong for finding in self.findings)
+        """Whether every planted failure was found without differences, and nothing else was found."""
+        return not self.unplanned and not any(match.wrong for match in self.matches)
 
 
-def judge(planted: Sequence[Planted], incidents: Sequence[Incident]) -> Verdict:
-    """Hold what was found against what was planted.
+def compare(planted: Sequence[PlantedFailure], incidents: Sequence[Incident]) -> Verdict:
+    """Compare planted failures with incidents.
 
-    An incident is about a planted failure if it names its mode and began near it; each is about one at most.
+    An incident is about a planted failure if it names its failure mode and began near it. It is about at most one.
     """
-    left = list(incidents)
-    findings = []
-    for each in planted:
-        near = [
+    remaining = list(incidents)
+    matches = []
+    for failure in planted:
+        candidates = [
             incident
-            for incident in left
-            if incident.failure_mode == each.mode
-            and abs(incident.started_at - each.at_ms) <= SAME_FAILURE_WITHIN_S * 1000
+            for incident in remaining
+            if incident.failure_mode == failure.mode
+            and abs(incident.started_at - failure.at_ms) <= MATCH_WITHIN_S * 1000
         ]
-        found = min(near, key=lambda incident: abs(incident.started_at - each.at_ms), default=None)
+        found = min(candidates, key=lambda incident: abs(incident.started_at - failure.at_ms), default=None)
         if found is not None:
-            left.remove(found)
-        findings.append(Finding(each, found, tuple(_differences(each, found))))
-    return Verdict(tuple(findings), tuple(left))
+            remaining.remove(found)
+        matches.append(FailureMatch(failure, found, tuple(_differences(failure, found))))
+    return Verdict(tuple(matches), tuple(remaining))
 
 
-def _differences(planted: Planted, incident: Incident | None) -> list[str]:
+def _differences(planted: PlantedFailure, incident: Incident | None) -> list[str]:
     if incident is None:
         return ["not found"]
-    found = Finding(planted, incident, ())
-    start_error_s, gap_s = found.start_error_s or 0.0, found.detection_gap_s or 0.0
-    wrong = []
+    match = FailureMatch(planted, incident, ())
+    start_error_s, gap_s = match.start_error_s or 0.0, match.detection_gap_s or 0.0
+    differences = []
     if incident.severity != planted.severity:
-        wrong.append(f"severity {incident.severity}, expected {planted.severity}")
+        differences.append(f"severity {incident.severity}, expected {planted.severity}")
     if abs(start_error_s) > START_ERROR_MAX_S:
-        wrong.append(f"start {abs(start_error_s):.0f} s {'late' if start_error_s > 0 else 'early'}")
+        differences.append(f"start {abs(start_error_s):.0f} s {'late' if start_error_s > 0 else 'early'}")
     if not 0 <= gap_s <= DETECTION_GAP_MAX_S:
-        wrong.append(f"detected {gap_s:.0f} s after the start")
-    if found.suspect != planted.suspect:
-        wrong.append(f"suspects {found.suspect or 'nothing'}, expected {planted.suspect}")
-    return wrong
+        differences.append(f"detected {gap_s:.0f} s after the start")
+    if match.suspect != planted.suspect:
+        differences.append(f"suspects {match.suspect or 'nothing'}, expected {planted.suspect}")
+    return differences

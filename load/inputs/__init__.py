@@ -3,16 +3,15 @@
 May import no other room of load.
 """
 
-from load.inputs.columns import START_MS, CsvMapping, parse_mapping
-from load.inputs.files import Line, in_event_time_order, read_deployments, read_records, shifted
+from load.inputs.csv_mapping import CSV_START_MS, CsvMapping, parse_mapping
+from load.inputs.message_files import OutgoingMessage, merge_by_event_time, read_deployments, read_records
 
 __all__ = [
-    "START_MS",
+    "CSV_START_MS",
     "CsvMapping",
-    "Line",
-    "in_event_time_order",
+    "OutgoingMessage",
+    "merge_by_event_time",
     "parse_mapping",
     "read_deployments",
     "read_records",
-    "shifted",
 ]

@@ -3,8 +3,8 @@
 Its rooms are simulation and suites.
 """
 
-from load.score.report import report
-from load.score.run_suites import SUITES, Plan, run
-from load.score.show import show
+from load.score.report import build_report, show_report
+from load.score.runner import run_suites
+from load.score.suites import SUITES, ScorePlan
 
-__all__ = ["SUITES", "Plan", "report", "run", "show"]
+__all__ = ["SUITES", "ScorePlan", "build_report", "run_suites", "show_report"]

@@ -1,10 +1,10 @@
-"""Sending records: producing, probes, replay.
+"""Traffic: producing messages, probes, and replays of files.
 
-May import inputs and stage.
+May import inputs and harness.
 """
 
-from load.traffic.probes import probes
-from load.traffic.produce import Produced, partition_of, produce
-from load.traffic.replay import Replay, run, show
+from load.traffic.file_replay import Replay, ReplayReport
+from load.traffic.probes import generate_probes
+from load.traffic.producer import ProduceResult, partition_for_key, produce
 
-__all__ = ["Produced", "Replay", "partition_of", "probes", "produce", "run", "show"]
+__all__ = ["ProduceResult", "Replay", "ReplayReport", "generate_probes", "partition_for_key", "produce"]

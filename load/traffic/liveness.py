@@ -1,29 +1,30 @@
-"""Whether a topology runs live or as a replay: only a live one puts the wall clock into its ticks."""
+"""Whether a topology runs live or as a replay. Only the ticks of a live one carry the wall clock."""
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.tick import Tick
 from schemas.topics import DRIFTS
 
-LOOK_BACK = 500
-"""Offsets at the end of the drifts among which the newest tick is looked for."""
+TAIL_OFFSETS = 500
+"""Offsets at the end of the drifts that are searched for the newest tick."""
 
-LOOK_MS = 1000
+FETCH_MS = 1000
+"""Milliseconds to wait for messages."""
 
 
 async def is_live(bootstrap: str) -> bool:
-    """Whether the newest tick on the drifts carries the wall clock; a topology that has never ticked is a replay's."""
+    """Whether the newest tick on the drifts carries the wall clock. Without a tick, the topology counts as a replay."""
     partition = TopicPartition(DRIFTS, 0)
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, isolation_level="read_committed")
     await consumer.start()
     try:
         consumer.assign([partition])
         end = (await consumer.end_offsets([partition]))[partition]
-        start = max((await consumer.beginning_offsets([partition]))[partition], end - LOOK_BACK)
+        start = max((await consumer.beginning_offsets([partition]))[partition], end - TAIL_OFFSETS)
         consumer.seek(partition, start)
         newest: Tick | None = None
         while await consumer.position(partition) < end:
-            fetched = await consumer.getmany(partition, timeout_ms=LOOK_MS)
+            fetched = await consumer.getmany(partition, timeout_ms=FETCH_MS)
             if not fetched:
                 break
             for records in fetched.values():

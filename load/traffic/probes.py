@@ -1,13 +1,13 @@
-"""Probes: the records that a prober sends, who asks what must be blocked and tells whether it was."""
+"""Probes: records of prompts that must be blocked, as a prober sends them, with whether they were blocked."""
 
 from collections.abc import Iterator
-from itertools import count as counted
+from itertools import count as count_from
 
-from load.inputs import Line
+from load.inputs import OutgoingMessage
 from schemas.record import Record, Safety
 
 
-def probes(
+def generate_probes(
     subject: str,
     *,
     start_ms: int,
@@ -15,31 +15,31 @@ def probes(
     blocked: bool,
     count: int | None = None,
     environment: str | None = None,
-) -> Iterator[Line]:
-    """Outcomes of known-bad prompts, as messages.
+) -> Iterator[OutgoingMessage]:
+    """Yield the outcomes of known-bad prompts as messages.
 
     Parameters
     ----------
     subject, environment
-        What was asked.
+        Service that was probed.
     start_ms, every_ms
-        When first, in Unix ms, and how long between two.
+        Time of the first probe in Unix ms, and milliseconds between two.
     blocked
-        Whether the filter held.
+        Whether the filter blocked the prompts.
     count
-        How many; None is without end.
+        Number of probes; None yields them without an end.
 
-    >>> [line] = probes("bot", start_ms=1_795_489_920_000, every_ms=10_000, blocked=False, count=1)
-    >>> Record.from_json(line.value).safety
+    >>> [message] = generate_probes("bot", start_ms=1_795_489_920_000, every_ms=10_000, blocked=False, count=1)
+    >>> Record.from_json(message.value).safety
     Safety(filter_triggered=None, policy_violation=None, injection_score=None, jailbreak_suspected=None, pii_detected=None, probe_blocked=False)
     """
-    for number in counted() if count is None else range(count):
-        at = start_ms + number * every_ms
+    for number in count_from() if count is None else range(count):
+        at_ms = start_ms + number * every_ms
         record = Record(
             subject=subject,
-            request_id=f"probe-{at}",
-            timestamp=at,
+            request_id=f"probe-{at_ms}",
+            timestamp=at_ms,
             environment=environment,
             safety=Safety(probe_blocked=blocked),
         )
-        yield Line(at, subject.encode(), record.to_json())
+        yield OutgoingMessage(at_ms, subject.encode(), record.to_json())

@@ -1,32 +1,22 @@
-"""A simulated support bot: traffic, noise, failures, and its healthy baseline.
+"""The simulated support bot: traffic, noise, failures, and its healthy baseline.
 
 May import no other room of load.
 """
 
-from load.world.failures import FAILURES
-from load.world.healthy import SAMPLE_INTERVAL_S, SAMPLE_RECORDS, healthy_baseline
-from load.world.lines import SUBJECT, json_lines
-from load.world.noise import DAY_MS, Floats, daily_cycle, weekend
-from load.world.plan import VERSIONED_KINDS, Change, Plan
-from load.world.world import BOUNDED, Columns, World, cut, generate
+from load.world import noise
+from load.world.failure_table import FAILURES, SimulatedFailure
+from load.world.healthy import healthy_baseline
+from load.world.json_writer import SUBJECT, json_lines
+from load.world.record_columns import RecordColumns
+from load.world.world import World
 
 __all__ = [
-    "BOUNDED",
-    "DAY_MS",
     "FAILURES",
-    "SAMPLE_INTERVAL_S",
-    "SAMPLE_RECORDS",
     "SUBJECT",
-    "VERSIONED_KINDS",
-    "Change",
-    "Columns",
-    "Floats",
-    "Plan",
+    "RecordColumns",
+    "SimulatedFailure",
     "World",
-    "cut",
-    "daily_cycle",
-    "generate",
     "healthy_baseline",
     "json_lines",
-    "weekend",
+    "noise",
 ]

@@ -1,37 +1,39 @@
-"""The world: a simulated support bot with retrieval, whose records are of the contract and whose truth is known.
+"""The simulated world: a support bot with retrieval that sends records of the contract, with known failures.
 
-It stands before the path: what comes out are records, as a serving system would send them. Latency, queue and
-utilisation share one load; levels follow the time of day and differ from day to day; injection attempts and filter
-hits come in bursts. The same seed gives the same world. Failures and deployments come from a :class:`load.world.plan.Plan`.
+It stands before the path and sends records as a serving system would. Latency, queue and utilisation share one load.
+Levels follow the time of day and differ from day to day. Injection attempts and filter hits come in bursts. The same
+seed gives the same records.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from load.world.failures import failure
-from load.world.noise import Autocorrelated, Bursts, Floats, daily_cycle, day_spread, weekend
-from load.world.plan import Plan
+from load.world.failure_table import SimulatedFailure
+from load.world.noise import AutocorrelatedNoise, Bursts, Floats, daily_cycle, day_level, is_weekend
+from load.world.record_columns import RecordColumns
+from schemas.deployment import Deployment
 
 CHUNK_RECORDS = 4096
-"""Records drawn at once; part of what a seed means."""
+"""Records drawn at once. The records of a seed depend on it."""
 
 TRAFFIC_AMPLITUDE = 0.2
-"""How far the number of requests follows the time of day."""
+"""Amplitude of the daily cycle of requests."""
 
 WEEKEND_TRAFFIC = 0.6
 """Requests on a weekend, as a share of those of a working day."""
 
 WEEKEND_LEVEL = 1.04
-"""Latencies and lengths on a weekend: other people ask, and other things."""
+"""Factor of latencies and lengths on a weekend: other people ask other questions."""
 
-SCALED_AMPLITUDE = 0.03
-"""How far utilisation follows the time of day: machines are added and taken away with the traffic."""
+UTILIZATION_AMPLITUDE = 0.03
+"""Amplitude of the daily cycle of utilisation, which is low because machines are added with the traffic."""
 
 RATES: dict[str, tuple[float, float]] = {
-    # signal              probability, amplitude of its daily cycle
+    # signal              probability, amplitude of the daily cycle
     "error": (0.005, 0.2),
     "empty": (0.0002, 0.0),
     "refused": (0.01, 0.2),
@@ -43,7 +45,7 @@ RATES: dict[str, tuple[float, float]] = {
 }
 
 AMOUNTS: dict[str, tuple[float, float, float, float]] = {
-    # signal                   median, spread, share of the spread that is load, amplitude of its daily cycle
+    # signal                   median, spread, share of the load in the spread, amplitude of the daily cycle
     "latency_ms": (800.0, 0.6, 0.5, 0.2),
     "time_to_first_token_ms": (200.0, 0.7, 0.5, 0.2),
     "input_tokens": (600.0, 1.0, 0.0, 0.1),
@@ -53,7 +55,7 @@ AMOUNTS: dict[str, tuple[float, float, float, float]] = {
 }
 
 RATIOS: dict[str, tuple[float, float, float]] = {
-    # signal           both parameters of a beta distribution, amplitude of its daily cycle
+    # signal           parameters of a beta distribution, amplitude of the daily cycle
     "confidence": (8.0, 2.0, 0.02),
     "similarity": (12.0, 4.0, 0.02),
     "retrieval_score": (7.0, 3.0, 0.02),
@@ -61,178 +63,203 @@ RATIOS: dict[str, tuple[float, float, float]] = {
     "null_fraction": (1.0, 60.0, 0.02),
 }
 
-OTHERS = ("queue_depth", "gpu_utilization", "cpu_utilization", "retrieved_documents", "index_age_s", "feature_age_s")
+OTHER_VALUES = (
+    "queue_depth",
+    "gpu_utilization",
+    "cpu_utilization",
+    "retrieved_documents",
+    "index_age_s",
+    "feature_age_s",
+)
 
-SIGNALS = (*RATES, *AMOUNTS, *RATIOS, *OTHERS)
-
-BOUNDED = ("confidence", "similarity", "injection_score", "null_fraction", "gpu_utilization", "cpu_utilization")
-"""Signals between 0 and 1."""
+SIGNALS = (*RATES, *AMOUNTS, *RATIOS, *OTHER_VALUES)
 
 BURST_FACTOR = 20.0
-"""How much likelier a filter's hit is inside a burst."""
+"""Factor of the probability of a filter hit inside a burst."""
 
-BURST_ATTEMPTS = 0.04
-"""The share of records inside a burst that try to inject."""
+BURST_INJECTION_SHARE = 0.04
+"""Share of the records inside a burst that try to inject."""
 
 SHARD_INTERVAL_S = 3600.0
-"""The index has many shards, each rebuilt this often: an answer's index age is anything from 0 to it."""
+"""Seconds between two builds of a shard of the index. The index age of an answer is uniform from 0 to this."""
 
-
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """``N`` records as columns: ``times_ms`` in order, ``values`` by signal (rates as 0.0 and 1.0), versions by row.
-
-    A value that is NaN is not reported. ``labels`` are by name; a name that is absent has its usual labels.
-    """
-
-    times_ms: NDArray[np.int64]
-    first_index: int
-    values: dict[str, Floats]
-    versions: list[dict[str, str]]
-    labels: dict[str, list[str | None]] = field(default_factory=dict)
+INITIAL_VERSIONS = {"model": "m-2026-10", "prompt": "v41", "index": "idx-9", "flag:rerank": "on"}
+"""Versions before the first deployment."""
 
 
 @dataclass
 class World:
-    """A service that answers ``records_per_second`` requests on average, from ``start_ms`` on, for ever.
+    """Simulated service that answers ``records_per_second`` requests on average, from ``start_ms`` on without an end.
 
     Parameters
     ----------
     seed
-        The same seed gives the same records.
+        Seed of the records and of the levels of days.
     start_ms
         Unix milliseconds of the first record.
     records_per_second
-        Mean over a day; the daily cycle and chance move it.
-    plan
-        What is deployed and what fails; an empty one is a healthy service.
-    chance
-        A seed for everything but the levels of days, so that two worlds can be of one service. Without one it is
-        ``seed``.
+        Mean over a day. The daily cycle and the noise change it.
+    failures
+        Failures that happen. Without any, the service is healthy.
+    deployments
+        Deployments whose versions the records carry from their time on.
+    noise_seed
+        Seed of everything but the levels of days; None means ``seed``. Worlds that differ in it are one service.
     """
+
+    SAMPLE_INTERVAL_MS: ClassVar = 450_000
+    """Milliseconds from one sample to the next: eight samples per hour."""
+
+    SAMPLE_RECORDS: ClassVar = 256
+    """Records of a sample: enough to show the autocorrelation."""
+
+    BOUNDED_SIGNALS: ClassVar = (
+        "confidence",
+        "similarity",
+        "injection_score",
+        "null_fraction",
+        "gpu_utilization",
+        "cpu_utilization",
+    )
+    """Signals with values from 0 to 1."""
+
+    VERSIONED_KINDS: ClassVar = ("model", "prompt", "index")
+    """Deployment kinds whose version the records carry under the name of the kind."""
 
     seed: int
     start_ms: int
     records_per_second: float = 50.0
-    plan: Plan = field(default_factory=Plan)
-    chance: int | None = None
+    failures: Sequence[SimulatedFailure] = ()
+    deployments: Sequence[Deployment] = ()
+    noise_seed: int | None = None
 
     def __post_init__(self) -> None:
         if not self.records_per_second > 0:
             raise ValueError("records_per_second must be above 0")
-        self._random = np.random.default_rng(self.seed if self.chance is None else self.chance)
+        self._random = np.random.default_rng(self.seed if self.noise_seed is None else self.noise_seed)
         self._clock_ms = float(self.start_ms)
-        self._index = 0
-        self._load = Autocorrelated(0.9)
-        self._own = {name: Autocorrelated(0.3) for name in AMOUNTS}
+        self._next_index = 0
+        self._load = AutocorrelatedNoise(0.9)
+        self._amount_noise = {name: AutocorrelatedNoise(0.3) for name in AMOUNTS}
         self._bursts = Bursts(every=2000, length=20)
-        self._timeline = self.plan.versions_by_time()
+        self._versions = self._version_timeline()
 
     def skip_to(self, time_ms: int) -> None:
-        """Let time pass without records, as when only a sample of a long time is wanted."""
+        """Let time pass without records."""
         self._clock_ms = max(self._clock_ms, float(time_ms))
 
-    def draw(self, count: int = CHUNK_RECORDS) -> Columns:
-        """The next ``count`` records."""
+    def draw(self, count: int = CHUNK_RECORDS) -> RecordColumns:
+        """Draw the next ``count`` records."""
         random = self._random
-        now = np.array([int(self._clock_ms)])
-        busy = daily_cycle(now, TRAFFIC_AMPLITUDE)[0] * (WEEKEND_TRAFFIC if weekend(now)[0] else 1.0)
-        gaps = random.exponential(1000.0 / (self.records_per_second * busy), size=count)
-        exact = self._clock_ms + np.cumsum(gaps)
-        self._clock_ms = float(exact[-1])
-        times_ms = exact.astype(np.int64)
+        now_ms = np.array([int(self._clock_ms)])
+        traffic = daily_cycle(now_ms, TRAFFIC_AMPLITUDE)[0] * (WEEKEND_TRAFFIC if is_weekend(now_ms)[0] else 1.0)
+        gaps_ms = random.exponential(1000.0 / (self.records_per_second * traffic), size=count)
+        exact_ms = self._clock_ms + np.cumsum(gaps_ms)
+        self._clock_ms = float(exact_ms[-1])
+        times_ms = exact_ms.astype(np.int64)
         load, bursts = self._load.draw(random, count), self._bursts.draw(random, count)
-        values = self._values(times_ms, load, bursts) | self._rates(times_ms, bursts)
-        first_index, self._index = self._index, self._index + count
-        return Columns(times_ms, first_index, values, self._versions(times_ms))
+        values = self._draw_values(times_ms, load, bursts) | self._draw_rates(times_ms, bursts)
+        first_index, self._next_index = self._next_index, self._next_index + count
+        return RecordColumns(times_ms, first_index, values, self._versions_at(times_ms))
+
+    def generate(self, *, until_ms: int | None = None, records: int | None = None) -> Iterator[RecordColumns]:
+        """Yield records up to a time (Unix ms), a number of records, or whichever comes first.
+
+        Raises
+        ------
+        ValueError
+            If neither is given.
+        """
+        if until_ms is None and records is None:
+            raise ValueError("a world never ends: give until_ms or records")
+        remaining = records
+        while remaining is None or remaining > 0:
+            columns = self.draw()
+            count = len(columns.times_ms) if remaining is None else min(remaining, len(columns.times_ms))
+            if until_ms is not None:
+                count = min(count, int(np.searchsorted(columns.times_ms, until_ms)))
+            if count:
+                yield columns.head(count)
+            if count < len(columns.times_ms):
+                return
+            remaining = None if remaining is None else remaining - count
+
+    def sample(self, until_ms: int) -> Iterator[tuple[int, RecordColumns]]:
+        """Yield a sample of records at regular times from the start up to ``until_ms``, as (Unix ms, records)."""
+        for at_ms in range(self.start_ms, until_ms, self.SAMPLE_INTERVAL_MS):
+            self.skip_to(at_ms)
+            yield at_ms, self.draw(self.SAMPLE_RECORDS)
 
     def _level(self, name: str, times_ms: NDArray[np.int64], amplitude: float) -> Floats:
-        return daily_cycle(times_ms, amplitude) * day_spread(self.seed, SIGNALS.index(name), times_ms)
+        return daily_cycle(times_ms, amplitude) * day_level(self.seed, SIGNALS.index(name), times_ms)
 
-    def _rates(self, times_ms: NDArray[np.int64], bursts: NDArray[np.bool_]) -> dict[str, Floats]:
+    def _draw_rates(self, times_ms: NDArray[np.int64], bursts: NDArray[np.bool_]) -> dict[str, Floats]:
         rates = {}
-        for name, (probability, amplitude) in RATES.items():
-            chance = np.full(len(times_ms), probability)
+        for name, (base, amplitude) in RATES.items():
+            probability = np.full(len(times_ms), base)
             if amplitude:
-                chance = chance * self._level(name, times_ms, amplitude)
+                probability = probability * self._level(name, times_ms, amplitude)
             if name == "filter_triggered":
-                chance = np.where(bursts, chance * BURST_FACTOR, chance)
-            for change in self.plan.changes:
-                for effect in failure(change.failure).effects:
+                probability = np.where(bursts, probability * BURST_FACTOR, probability)
+            for failure in self.failures:
+                for effect in failure.effects:
                     if effect.signal == name and effect.how == "probability":
-                        chance = chance + (effect.amount - chance) * np.minimum(change.strength(times_ms), 1.0)
-            rates[name] = (self._random.random(len(times_ms)) < chance).astype(np.float64)
+                        strength = np.minimum(failure.strength(times_ms), 1.0)
+                        probability = probability + (effect.amount - probability) * strength
+            rates[name] = (self._random.random(len(times_ms)) < probability).astype(np.float64)
         return rates
 
-    def _values(self, times_ms: NDArray[np.int64], load: Floats, bursts: NDArray[np.bool_]) -> dict[str, Floats]:
+    def _draw_values(self, times_ms: NDArray[np.int64], load: Floats, bursts: NDArray[np.bool_]) -> dict[str, Floats]:
         random, count = self._random, len(times_ms)
         values: dict[str, Floats] = {}
-        for name, (median, spread, shared, amplitude) in AMOUNTS.items():
-            noise = np.sqrt(shared) * load + np.sqrt(1.0 - shared) * self._own[name].draw(random, count)
-            level = self._level(name, times_ms, amplitude) * np.where(weekend(times_ms), WEEKEND_LEVEL, 1.0)
+        for name, (median, spread, load_share, amplitude) in AMOUNTS.items():
+            own_noise = self._amount_noise[name].draw(random, count)
+            noise = np.sqrt(load_share) * load + np.sqrt(1.0 - load_share) * own_noise
+            level = self._level(name, times_ms, amplitude) * np.where(is_weekend(times_ms), WEEKEND_LEVEL, 1.0)
             values[name] = median * level * np.exp(spread * noise)
         for name, (a, b, amplitude) in RATIOS.items():
             values[name] = random.beta(a, b, count) * daily_cycle(times_ms, amplitude)
-        attempts = np.where(bursts & (random.random(count) < BURST_ATTEMPTS), random.beta(8.0, 2.0, count), 0.0)
+        is_attempt = bursts & (random.random(count) < BURST_INJECTION_SHARE)
+        attempts = np.where(is_attempt, random.beta(8.0, 2.0, count), 0.0)
         values["injection_score"] = np.maximum(values["injection_score"], attempts)
         values["queue_depth"] = random.poisson(4.0 * daily_cycle(times_ms, 0.2) * np.exp(0.5 * load)).astype(np.float64)
-        values["gpu_utilization"] = 0.5 * daily_cycle(times_ms, SCALED_AMPLITUDE) + 0.08 * load
+        values["gpu_utilization"] = 0.5 * daily_cycle(times_ms, UTILIZATION_AMPLITUDE) + 0.08 * load
         values["cpu_utilization"] = (
-            0.35 * daily_cycle(times_ms, SCALED_AMPLITUDE) + 0.05 * load + random.normal(0.0, 0.03, count)
+            0.35 * daily_cycle(times_ms, UTILIZATION_AMPLITUDE) + 0.05 * load + random.normal(0.0, 0.03, count)
         )
         values["retrieved_documents"] = random.binomial(8, 0.8, count).astype(np.float64)
         values["index_age_s"] = random.uniform(0.0, SHARD_INTERVAL_S, count)
         values["feature_age_s"] = random.uniform(0.0, 60.0, count) + random.exponential(3.0, count)
-        self._fail(values, times_ms)
-        for name in BOUNDED:
+        self._apply_failures(values, times_ms)
+        for name in self.BOUNDED_SIGNALS:
             values[name] = np.clip(values[name], 0.0, 1.0)
         return values
 
-    def _fail(self, values: dict[str, Floats], times_ms: NDArray[np.int64]) -> None:
-        for change in self.plan.changes:
-            strength = change.strength(times_ms)
+    def _apply_failures(self, values: dict[str, Floats], times_ms: NDArray[np.int64]) -> None:
+        for failure in self.failures:
+            strength = failure.strength(times_ms)
             if not strength.any():
                 continue
-            for effect in failure(change.failure).effects:
+            for effect in failure.effects:
                 if effect.how == "factor":
                     values[effect.signal] = values[effect.signal] * (1.0 + (effect.amount - 1.0) * strength)
                 elif effect.how == "offset":
                     values[effect.signal] = values[effect.signal] + effect.amount * strength
                 elif effect.how == "growth":
-                    since_s = np.maximum(times_ms - change.at_ms, 0) / 1000.0
+                    since_s = np.maximum(times_ms - failure.at_ms, 0) / 1000.0
                     values[effect.signal] = values[effect.signal] + effect.amount * strength * since_s
 
-    def _versions(self, times_ms: NDArray[np.int64]) -> list[dict[str, str]]:
-        starts = np.array([at for at, _ in self._timeline])
-        rows = np.searchsorted(starts, times_ms, side="right") - 1
-        return [self._timeline[row][1] for row in rows.tolist()]
+    def _version_timeline(self) -> list[tuple[int, dict[str, str]]]:
+        """Return the versions that serve, as ``(start in Unix ms, versions)`` in order. The first starts at 0."""
+        timeline = [(0, dict(INITIAL_VERSIONS))]
+        for deployment in sorted(self.deployments, key=lambda deployment: deployment.timestamp):
+            kind = deployment.kind
+            name = kind if kind in self.VERSIONED_KINDS else f"{kind}:{deployment.name}"
+            if deployment.to_version is not None and name in timeline[-1][1]:
+                timeline.append((deployment.timestamp, timeline[-1][1] | {name: deployment.to_version}))
+        return timeline
 
-
-def generate(world: World, *, until_ms: int | None = None, records: int | None = None) -> Iterator[Columns]:
-    """Draw a world's records up to a time, a number, or whichever comes first.
-
-    Raises
-    ------
-    ValueError
-        If neither is given: a world never ends by itself.
-    """
-    if until_ms is None and records is None:
-        raise ValueError("say until when, or how many records: a world never ends by itself")
-    left = records
-    while left is None or left > 0:
-        columns = world.draw()
-        keep = len(columns.times_ms) if left is None else min(left, len(columns.times_ms))
-        if until_ms is not None:
-            keep = min(keep, int(np.searchsorted(columns.times_ms, until_ms)))
-        if keep:
-            yield cut(columns, keep)
-        if keep < len(columns.times_ms):
-            return
-        left = None if left is None else left - keep
-
-
-def cut(columns: Columns, keep: int) -> Columns:
-    """The first ``keep`` records."""
-    values = {name: column[:keep] for name, column in columns.values.items()}
-    labels = {name: column[:keep] for name, column in columns.labels.items()}
-    return Columns(columns.times_ms[:keep], columns.first_index, values, columns.versions[:keep], labels)
+    def _versions_at(self, times_ms: NDArray[np.int64]) -> list[dict[str, str]]:
+        starts_ms = np.array([start_ms for start_ms, _ in self._versions])
+        rows = np.searchsorted(starts_ms, times_ms, side="right") - 1
+        return [self._versions[row][1] for row in rows.tolist()]

@@ -1,4 +1,4 @@
-"""The commands at the terminal: what wrong use says, and what `generate` writes."""
+"""The commands at the terminal: wrong use, errors, and the output of `generate`."""
 
 import sys
 from pathlib import Path
@@ -45,7 +45,7 @@ def test_generate_writes_records_of_the_contract(tmp_path: Path) -> None:
     assert [record.subject for record in records] == ["bot"] * 50
 
 
-def test_generate_breaks_what_it_is_told_to_break(tmp_path: Path) -> None:
+def test_generate_plants_a_failure(tmp_path: Path) -> None:
     path = tmp_path / "records.ndjson"
     invoke("generate", "--records", "2000", "--failure", "empty_output@10", "-o", str(path))
     empty = [orjson.loads(line)["output"]["empty"] for line in path.read_bytes().splitlines()]
@@ -54,7 +54,7 @@ def test_generate_breaks_what_it_is_told_to_break(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["refusals@10", "refusal_spike", "refusal_spike@soon"])
-def test_a_failure_that_cannot_be_is_wrong_use(text: str) -> None:
+def test_an_invalid_failure_is_wrong_use(text: str) -> None:
     status, output = invoke("generate", "--failure", text)
     assert status == 2
     assert "NAME@SECONDS" in output
@@ -63,31 +63,31 @@ def test_a_failure_that_cannot_be_is_wrong_use(text: str) -> None:
 @pytest.mark.parametrize(
     ("option", "value"), [("--speed", "fast"), ("--speed", "-1"), ("--ready-after", "soon"), ("--ready-records", "9")]
 )
-def test_options_of_replay_that_mean_nothing_are_wrong_use(option: str, value: str) -> None:
+def test_invalid_options_of_replay_are_wrong_use(option: str, value: str) -> None:
     status, output = invoke("replay", "x.ndjson", option, value)
     assert status == 2
     assert option in output
 
 
-def test_readiness_is_not_for_a_topology_that_runs_already() -> None:
+def test_readiness_is_not_an_option_for_a_running_topology() -> None:
     status, output = invoke("replay", "x.ndjson", "--bootstrap", "127.0.0.1:1", "--ready-after", "30m")
     assert status == 2
     assert "settings of the topology" in output
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "problem"),
     [
         (["replay", "absent.ndjson"], "absent.ndjson: cannot be opened"),
-        (["replay", "absent.csv"], "absent.csv: a CSV needs --subject NAME and a --map COLUMN=timestamp"),
+        (["replay", "absent.csv"], "absent.csv: a CSV file needs --subject NAME and --map COLUMN=timestamp"),
         (["replay", "absent.ndjson", "--subject", "bot"], "--map and --subject are for CSV"),
         (["generate", "-o", "absent/records.ndjson"], "absent/records.ndjson: cannot be written"),
     ],
 )
-def test_what_cannot_be_done_is_one_line_and_status_1(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], said: str
+def test_an_error_is_one_line_and_status_1(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], arguments: list[str], problem: str
 ) -> None:
     status, error = run_main(monkeypatch, capsys, *arguments)
     assert status == 1
-    assert error.startswith(f"driftwire-load: {said}")
+    assert error.startswith(f"driftwire-load: {problem}")
     assert error.count("\n") == 1

@@ -1,9 +1,9 @@
-"""The page about load names everything that it should."""
+"""The page about load names every command and every failure."""
 
 from pathlib import Path
 
 from load.cli import COMMANDS
-from load.world.failures import FAILURES
+from load.world.failure_table import FAILURES
 
 PAGE = (Path(__file__).parents[2] / "docs" / "load.md").read_text(encoding="utf-8")
 

@@ -1,27 +1,19 @@
-"""The streams that detection is scored on: scenarios, effects, disturbances.
+"""The streams that detection is scored on: scenarios, effects and disturbances.
 
 May import world.
 """
 
-from load.score.simulation.extra_signals import widened
-from load.score.simulation.normal_day import BASELINE_END_MS, Normal, baseline_of, normal_of
-from load.score.simulation.scenario import Disturbance, Scenario, Touch, Where, scenarios
-from load.score.simulation.stream import OTHER_CHANCE, Told, begins_ms, joined, stream
+from load.score.simulation.baseline_source import BaselineSource
+from load.score.simulation.quiet_stream import generate_quiet_stream
+from load.score.simulation.scenario import Scenario, Touch, read_scenarios
+from load.score.simulation.stream import StreamPart, generate_stream
 
 __all__ = [
-    "BASELINE_END_MS",
-    "OTHER_CHANCE",
-    "Disturbance",
-    "Normal",
+    "BaselineSource",
     "Scenario",
-    "Told",
+    "StreamPart",
     "Touch",
-    "Where",
-    "baseline_of",
-    "begins_ms",
-    "joined",
-    "normal_of",
-    "scenarios",
-    "stream",
-    "widened",
+    "generate_quiet_stream",
+    "generate_stream",
+    "read_scenarios",
 ]

@@ -1,78 +1,92 @@
-"""Disturbances: what happens to the messages of a scenario on their way, while the service itself is well."""
+"""Disturbances of messages in transit, while the service itself is healthy."""
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from load.score.simulation.extra_signals import RATES
-from load.score.simulation.scenario import Probes, Scenario
-from load.world import SUBJECT, Columns
+from load.score.simulation.scenario import ProbeSchedule, Scenario
+from load.world import SUBJECT, RecordColumns
 from schemas.timestamp import format_timestamp, parse_timestamp
 
 SERVERS = 10
-"""Every tenth record is of the server whose clock is wrong."""
+"""Number of servers. The clock of one is wrong, so every tenth record is affected."""
 
 YEAR_2200_MS = parse_timestamp("2199-12-31T00:00:00Z")
 
 
-def disturbed(
-    lines: list[bytes], columns: Columns, scenario: Scenario, at_ms: int, random: np.random.Generator, *, before_ms: int
+def disturb(
+    lines: list[bytes],
+    columns: RecordColumns,
+    scenario: Scenario,
+    at_ms: int,
+    random: np.random.Generator,
+    *,
+    before_ms: int,
 ) -> list[bytes]:
-    """The lines of some columns with what comes twice, from a wrong clock, from probes, or once, at the change.
+    """Return the lines of some columns after the disturbances of a scenario, with its probes.
 
     Parameters
     ----------
     lines
-        As many as the columns have records; changed in place.
+        One line per record of the columns. The list is changed in place.
+    columns
+        Records of the lines, in order of time.
+    scenario
+        Scenario with the disturbances.
     at_ms
-        When it happens, Unix milliseconds.
+        Time of the change, in Unix milliseconds.
+    random
+        Source of randomness.
     before_ms
-        Time of the last record before these: what happens from then on happens here, and nowhere else.
+        Time of the last record before these. Single messages after it and up to the last record are inserted here.
     """
     if not columns.times_ms.size:
         return lines
-    messages, times_ms = scenario.messages, columns.times_ms
+    disturbance, times_ms = scenario.messages, columns.times_ms
     after = times_ms >= at_ms
-    if messages.skew_s:
+    if disturbance.skew_s:
         rows = after & (np.arange(times_ms.size) % SERVERS == 0)
         for row in np.flatnonzero(rows).tolist():
-            lines[row] = _with(lines[row], timestamp=int(times_ms[row] + messages.skew_s * 1000))
-    lines = _twice(lines, after & (random.random(times_ms.size) < messages.twice))
+            lines[row] = _replace(lines[row], timestamp=int(times_ms[row] + disturbance.skew_s * 1000))
+    lines = _duplicate(lines, after & (random.random(times_ms.size) < disturbance.twice))
     if before_ms < at_ms <= int(times_ms[-1]):
         row = int(np.searchsorted(times_ms, at_ms))
-        once = storm_lines(scenario, at_ms) + _evaluations(scenario, at_ms, random)
-        if messages.absurd:
+        inserted = storm_lines(scenario, at_ms) + _evaluation_lines(scenario, at_ms, random)
+        if disturbance.absurd:
             record = orjson.loads(lines[row])
             for section in ("infrastructure", "output", "data", "safety"):
-                record[section] |= {name: value for name, value in messages.absurd.items() if name in record[section]}
-            once.append(orjson.dumps(record | {"request_id": "absurd"}))
-        if messages.year_2200:
-            once.append(_with(lines[row], timestamp=YEAR_2200_MS, request_id="from-2200"))
-        lines[row:row] = once
+                absurd = {name: value for name, value in disturbance.absurd.items() if name in record[section]}
+                record[section] |= absurd
+            inserted.append(orjson.dumps(record | {"request_id": "absurd"}))
+        if disturbance.year_2200:
+            inserted.append(_replace(lines[row], timestamp=YEAR_2200_MS, request_id="from-2200"))
+        lines[row:row] = inserted
     if scenario.probes is not None:
-        _probe(lines, times_ms, scenario.probes, at_ms, before_ms)
+        _insert_probes(lines, times_ms, scenario.probes, at_ms, before_ms)
     return lines
 
 
-def _twice(lines: list[bytes], rows: NDArray[np.bool_]) -> list[bytes]:
+def _duplicate(lines: list[bytes], rows: NDArray[np.bool_]) -> list[bytes]:
     if not rows.any():
         return lines
-    return [line for line, again in zip(lines, rows.tolist(), strict=True) for line in [line] * (1 + again)]
+    return [line for line, twice in zip(lines, rows.tolist(), strict=True) for line in [line] * (1 + twice)]
 
 
-def _probe(lines: list[bytes], times_ms: NDArray[np.int64], probes: Probes, at_ms: int, before_ms: int) -> None:
-    """Put the records of probes between others."""
+def _insert_probes(
+    lines: list[bytes], times_ms: NDArray[np.int64], probes: ProbeSchedule, at_ms: int, before_ms: int
+) -> None:
     every_ms = round(probes.every_s * 1000)
     for time_ms in reversed(range((before_ms // every_ms + 1) * every_ms, int(times_ms[-1]) + 1, every_ms)):
         blocked = probes.blocked if time_ms >= at_ms else True
         lines.insert(int(np.searchsorted(times_ms, time_ms)), probe_line(time_ms, blocked=blocked))
 
 
-def probe_line(time_ms: int, *, blocked: bool, subject: str = SUBJECT) -> bytes:
-    """The record of a known-bad prompt that was sent on purpose."""
+def probe_line(time_ms: int, *, blocked: bool) -> bytes:
+    """Return the record of a probe, a known-bad prompt that is sent on purpose."""
     return orjson.dumps(
         {
-            "subject": subject,
+            "subject": SUBJECT,
             "request_id": f"probe-{time_ms}",
             "timestamp": format_timestamp(time_ms),
             "safety": {"probe_blocked": blocked},
@@ -81,13 +95,13 @@ def probe_line(time_ms: int, *, blocked: bool, subject: str = SUBJECT) -> bytes:
 
 
 def storm_times_ms(scenario: Scenario, at_ms: int) -> NDArray[np.int64]:
-    """When the failed retries of one client were made: evenly within a second."""
+    """Return the times of the failed retries of one client, evenly spaced within a second."""
     storm = scenario.messages.storm
     return at_ms + np.arange(storm) * 1000 // max(1, storm)
 
 
 def storm_lines(scenario: Scenario, at_ms: int) -> list[bytes]:
-    """The failed retries of one client within a second; it names no tenant, by which it could be known."""
+    """Return the failed retries of one client within a second. They name no tenant that would identify the client."""
     return [
         orjson.dumps(
             {
@@ -101,21 +115,21 @@ def storm_lines(scenario: Scenario, at_ms: int) -> list[bytes]:
     ]
 
 
-def _evaluations(scenario: Scenario, at_ms: int, random: np.random.Generator) -> list[bytes]:
+def _evaluation_lines(scenario: Scenario, at_ms: int, random: np.random.Generator) -> list[bytes]:
     count = scenario.messages.evaluations
-    bad = random.random(count) < RATES["hallucinated"][0] if count else ()
+    hallucinated = random.random(count) < RATES["hallucinated"][0] if count else ()
     return [
         orjson.dumps(
             {
                 "subject": SUBJECT,
                 "request_id": f"evaluated-{number}",
                 "timestamp": format_timestamp(at_ms + number * 1000 // count),
-                "output": {"hallucinated": bool(each)},
+                "output": {"hallucinated": bool(outcome)},
             }
         )
-        for number, each in enumerate(bad)
+        for number, outcome in enumerate(hallucinated)
     ]
 
 
-def _with(line: bytes, **fields: object) -> bytes:
+def _replace(line: bytes, **fields: object) -> bytes:
     return orjson.dumps(orjson.loads(line) | fields)

@@ -1,153 +1,184 @@
-"""The scenario: one thing that happens to the simulated service, as a file that says beforehand what should be found."""
+"""Scenarios: one event in the simulated service per file, which states in advance what should be found."""
 
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from load.errors import LoadError
-from pipeline.wording import did_you_mean, one_line
+from pipeline.wording import did_you_mean
+from schemas.timestamp import parse_timestamp
+from schemas.topics import DAY_MS, HOUR_MS
 
 FOLDER = Path(__file__).parents[2] / "scenarios"
 
-Kind = Literal["failure", "harmless"]
-How = Literal["probability", "factor", "offset", "growth", "constant", "label", "absent"]
+MONDAY_MS = parse_timestamp("2026-11-02T00:00:00Z")
+"""Start of the day of the baseline, in Unix milliseconds."""
+
+MEAN_HOUR = 9.0
+"""Hour at which levels are at their mean over the day."""
+
+ScenarioKind = Literal["failure", "harmless"]
 
 
-class _Strict(BaseModel):
+class _ScenarioModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Touch(_Strict):
-    """What is done to one signal of some records.
+class Touch(_ScenarioModel):
+    """Change of one signal or label of the affected records.
 
-    ``probability`` is the new chance of a rate; ``factor`` multiplies a value; ``offset`` is added to it; ``growth``
-    is added for each second; ``constant`` replaces it; ``label`` gives a label; ``absent`` takes it away.
+    ``probability`` is the new probability of a rate. ``factor`` multiplies a value. ``offset`` is added to it.
+    ``growth`` is added per second. ``constant`` replaces it. ``label`` replaces a label. ``absent`` removes the value.
     """
 
     signal: str
-    how: How
+    how: Literal["probability", "factor", "offset", "growth", "constant", "label", "absent"]
     amount: float = 0.0
     label: str | None = None
-    ramp_s: float = Field(default=0.0, ge=0, description="seconds until it is whole")
-    for_s: float | None = Field(default=None, gt=0, description="seconds after which it is over")
-    share: float = Field(default=1.0, gt=0, le=1, description="of the records, by chance")
+    ramp_s: float = Field(default=0.0, ge=0, description="Seconds until the full change.")
+    for_s: float | None = Field(default=None, gt=0, description="Seconds after which the change ends.")
+    share: float = Field(default=1.0, gt=0, le=1, description="Share of the affected records, at random.")
 
 
-class Where(_Strict):
-    """Which records the touches are about: of one label of each name, or a share that carries other versions."""
+class AffectedRecords(_ScenarioModel):
+    """Records that the touches change: those with some labels, or a random share with the versions of a canary."""
 
-    labels: dict[str, str] = Field(default_factory=dict, description="such as tenant = 'acme'")
-    canary: dict[str, str] = Field(default_factory=dict, description="the versions that these records carry")
-    share: float = Field(default=1.0, gt=0, le=1, description="of the records that carry the canary's versions")
-    early_s: float = Field(default=0.0, ge=0, description="seconds before the change from which the canary serves")
+    labels: dict[str, str] = Field(default_factory=dict, description="Required labels, such as tenant = 'acme'.")
+    canary: dict[str, str] = Field(default_factory=dict, description="Versions that these records carry.")
+    share: float = Field(default=1.0, gt=0, le=1, description="Share of the records that the canary serves.")
+    early_s: float = Field(default=0.0, ge=0, description="Seconds before the change from which the canary serves.")
 
 
-class Traffic(_Strict):
-    """From ``after_s`` on, for ``for_s`` seconds, there are ``factor`` times as many requests."""
+class TrafficChange(_ScenarioModel):
+    """Factor of the number of requests, from ``after_s`` seconds after the change on, for ``for_s`` seconds."""
 
     after_s: float = Field(default=0.0, ge=0)
     for_s: float = Field(gt=0)
     factor: float = Field(ge=0, le=10)
 
 
-class Disturbance(_Strict):
-    """What happens to the messages on their way, from the change on."""
+class Disturbance(_ScenarioModel):
+    """Disturbance of messages in transit, from the change on."""
 
-    late_s: float = Field(default=0.0, ge=0, description="seconds a record may be late, by chance")
-    twice: float = Field(default=0.0, ge=0, le=1, description="share of records that come twice")
-    skew_s: float = Field(default=0.0, description="seconds by which the clock of every tenth server is wrong")
-    storm: int = Field(default=0, ge=0, description="failed retries of one client within a second, at the change")
-    evaluations: int = Field(default=0, ge=0, description="healthy ones that arrive within a second, at the change")
-    absurd: dict[str, float] = Field(default_factory=dict, description="values of one record, at the change")
-    year_2200: bool = Field(default=False, description="one record from the year 2200, at the change")
+    late_s: float = Field(default=0.0, ge=0, description="Maximum seconds by which a record is late, at random.")
+    twice: float = Field(default=0.0, ge=0, le=1, description="Share of the records that are sent twice.")
+    skew_s: float = Field(default=0.0, description="Seconds by which the clock of every tenth server is wrong.")
+    storm: int = Field(default=0, ge=0, description="Failed retries of one client within a second, at the change.")
+    evaluations: int = Field(default=0, ge=0, description="Healthy evaluations within a second, at the change.")
+    absurd: dict[str, float] = Field(default_factory=dict, description="Values of one record, at the change.")
+    year_2200: bool = Field(default=False, description="One record from the year 2200, at the change.")
 
 
-class Probes(_Strict):
-    """A known-bad prompt every so often; from the change on it is blocked or not."""
+class ProbeSchedule(_ScenarioModel):
+    """Probes at regular times, and whether they are blocked from the change on."""
 
     every_s: float = Field(gt=0)
     blocked: bool
 
 
-class Scenario(_Strict):
-    """One file. ``name`` is the file's; times are seconds from the change."""
+class Scenario(_ScenarioModel):
+    """One file. ``name`` is the name of the file, and times are seconds from the change."""
 
     name: str
     title: str
-    why: str = Field(description="where it comes from, and why what is expected is right")
-    kind: Kind
+    why: str = Field(description="Origin of the scenario, and why the expectation is right.")
+    kind: ScenarioKind
     world: Literal["bot", "design"] = "bot"
-    tier: Literal["page", "ticket"] | None = Field(default=None, description="of a failure: what should be found")
-    signals: tuple[str, ...] = Field(default=(), description="of a failure: any of them found is found")
-    also: tuple[str, ...] = Field(default=(), description="other signals that move with it")
-    clear: bool = Field(default=False, description="a step whose size stands out: its delay is held against the floor")
-    slow: bool = Field(default=False, description="a slow drift, which the ticket tier should find first")
-    design_delay: int | None = Field(default=None, description="records, at evidence 25, of the design's table")
-    hour: float = Field(default=10.0, ge=0, lt=24, description="of the day, at the change")
-    day: int = Field(default=1, ge=1, le=7, description="days after the baseline's")
-    embeddings: bool = Field(default=False, description="whether records carry one: sixteen numbers")
-    baseline_days: int = Field(default=1, ge=1, le=14, description="how long the baseline was learned, to that Monday")
-    whole_day: bool = Field(default=False, description="whether the baseline saw every record of its day")
+    tier: Literal["page", "ticket"] | None = Field(default=None, description="Expected tier of a failure.")
+    signals: tuple[str, ...] = Field(default=(), description="Signals of a failure. Finding any of them is enough.")
+    also: tuple[str, ...] = Field(default=(), description="Signals that move with it and are not false alarms.")
+    clear: bool = Field(default=False, description="Whether it is a large step whose delay has a floor.")
+    slow: bool = Field(default=False, description="Whether it is a slow drift, to be found by the ticket tier first.")
+    design_delay: int | None = Field(default=None, description="Records at evidence 25 in the design's table.")
+    hour: float = Field(default=10.0, ge=0, lt=24, description="Hour of the day of the change.")
+    day: int = Field(default=1, ge=1, le=7, description="Days from the baseline's Monday to the change.")
+    embeddings: bool = Field(default=False, description="Whether records have an embedding of sixteen numbers.")
+    baseline_days: int = Field(default=1, ge=1, le=14, description="Days of the baseline, up to the Monday.")
+    whole_day: bool = Field(default=False, description="Whether the baseline sees every record of its day.")
     records_per_second: float = Field(default=50.0, gt=0, le=1000)
     healthy_s: float = Field(default=100.0, gt=0)
     after_s: float = Field(default=200.0, gt=0)
     touch: tuple[Touch, ...] = ()
-    where: Where = Where()
-    traffic: tuple[Traffic, ...] = ()
+    where: AffectedRecords = AffectedRecords()
+    traffic: tuple[TrafficChange, ...] = ()
     messages: Disturbance = Disturbance()
-    probes: Probes | None = None
+    probes: ProbeSchedule | None = None
 
     @model_validator(mode="after")
-    def _says_what_is_expected(self) -> "Scenario":
+    def _has_expectation(self) -> "Scenario":
         if (self.kind == "failure") != (self.tier is not None and bool(self.signals)):
-            raise ValueError("a failure says its tier and signals, and a harmless scenario has neither")
+            raise ValueError("a failure needs a tier and signals, and a harmless scenario must have neither")
         return self
 
     @property
-    def moved(self) -> frozenset[str]:
-        """The signals that may be found without a false alarm."""
+    def affected_signals(self) -> frozenset[str]:
+        """Signals that are not false alarms when they are found."""
         return frozenset((*self.signals, *self.also, *(touch.signal for touch in self.touch)))
 
+    @property
+    def nominal_change_ms(self) -> int:
+        """Time of the change in Unix milliseconds, without the phase of a seed."""
+        return MONDAY_MS + self.day * DAY_MS + round(self.hour * HOUR_MS)
 
-def scenarios(kind: Kind | None = None, folder: Path = FOLDER) -> list[Scenario]:
-    """All scenarios, or those of a kind, by name.
+    def create_generator(self, seed: int) -> np.random.Generator:
+        """Create the source of randomness of a stream, whose first number is the phase of the change."""
+        return np.random.default_rng((seed, *self.name.encode()))
+
+    def draw_change_ms(self, random: np.random.Generator) -> int:
+        """Draw the time of the change in Unix milliseconds, at any phase within a second."""
+        return self.nominal_change_ms + int(random.integers(1000))
+
+    def change_ms(self, seed: int) -> int:
+        """Return the time of the change in the stream of a seed, in Unix milliseconds."""
+        return self.draw_change_ms(self.create_generator(seed))
+
+    def without_event(self) -> "Scenario":
+        """Return the scenario without its event. If the event is the hour itself, move it to an average hour."""
+        is_hour = not self.touch and not self.traffic and self.messages == Disturbance()
+        average = {"hour": MEAN_HOUR, "day": 1} if is_hour else {}
+        nothing = {"touch": (), "traffic": (), "messages": Disturbance(), "where": AffectedRecords()}
+        return self.model_copy(update=nothing | average)
+
+
+def read_scenarios(kind: ScenarioKind | None = None, folder: Path = FOLDER) -> list[Scenario]:
+    """Read all scenarios, or those of a kind, by name.
 
     Raises
     ------
     LoadError
-        If a file cannot be read as one.
+        If a file is not a scenario.
     """
-    found = [read(path) for path in sorted(folder.glob("*.toml"))]
-    return [scenario for scenario in found if kind in (None, scenario.kind)]
+    scenarios = [read_scenario(path) for path in sorted(folder.glob("*.toml"))]
+    return [scenario for scenario in scenarios if kind in (None, scenario.kind)]
 
 
-def read(path: Path) -> Scenario:
-    """The scenario of one file.
+def read_scenario(path: Path) -> Scenario:
+    """Read the scenario of one file.
 
     Raises
     ------
     LoadError
-        Naming the file and what is wrong in it.
+        Naming the file and its problems, if it is not a scenario.
     """
     try:
         return Scenario(name=path.stem, **tomllib.loads(path.read_text("utf-8")))
     except (ValidationError, tomllib.TOMLDecodeError, TypeError, UnicodeDecodeError) as error:
-        raise LoadError(f"{path} is no scenario: {'; '.join(_problems(error))}") from error
+        raise LoadError(f"{path} is not a scenario: {'; '.join(_describe_problems(error))}") from error
 
 
-_KEYS = {name for model in (Scenario, Touch, Where, Traffic, Disturbance, Probes) for name in model.model_fields}
-
-
-def _problems(error: Exception) -> Iterator[str]:
+def _describe_problems(error: Exception) -> Iterator[str]:
     if not isinstance(error, ValidationError):
-        yield one_line(error)
+        yield str(error)
         return
+    models = (Scenario, Touch, AffectedRecords, TrafficChange, Disturbance, ProbeSchedule)
+    known = {name for model in models for name in model.model_fields}
     for problem in error.errors(include_url=False):
-        place = ".".join(map(str, problem["loc"])) or "the whole"
+        path = ".".join(map(str, problem["loc"])) or "the file"
         if problem["type"] == "extra_forbidden":
-            yield f"{place} is not a key: {did_you_mean(str(problem['loc'][-1]), _KEYS)}"
+            yield f"unknown key {path}; {did_you_mean(str(problem['loc'][-1]), known)}"
         else:
-            yield f"{place}: {problem['msg']}"
+            yield f"{path}: {problem['msg']}"

@@ -1,22 +1,19 @@
-"""The suites of the score.
+"""The suites of the score, one module per suite.
 
 May import simulation and world.
 """
 
-from load.score.suites import causes, failures, harmless, severity
-from load.score.suites.false_alarms import SIGNAL_RECORDS, Silence, listen, null_report, quiet_services
-from load.score.suites.recorded import ROWS, run_real
+from load.score.suites import causes, failures, false_alarms, harmless, recorded, severity
+from load.score.suites.suite import ScorePlan, ScoreResults, ScoreTask, Suite, SuiteName, TaskKey
 
-__all__ = [
-    "ROWS",
-    "SIGNAL_RECORDS",
-    "Silence",
-    "causes",
-    "failures",
-    "harmless",
-    "listen",
-    "null_report",
-    "quiet_services",
-    "run_real",
-    "severity",
-]
+SUITES: dict[SuiteName, Suite] = {
+    "null": false_alarms,
+    "failures": failures,
+    "harmless": harmless,
+    "real": recorded,
+    "severity": severity,
+    "causes": causes,
+}
+"""Suites by name, in the order of the report."""
+
+__all__ = ["SUITES", "ScorePlan", "ScoreResults", "ScoreTask", "SuiteName", "TaskKey"]

@@ -1,28 +1,35 @@
-"""Cases: a table of them as a file, each a row ``[[case]]`` that says what happens and what is right."""
+"""Files of cases: a table ``[[case]]`` per case, with what happens and what is right."""
 
 import tomllib
 from pathlib import Path
 from typing import TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from load.errors import LoadError
-from pipeline.wording import one_line
-
-Case = TypeVar("Case", bound=BaseModel)
 
 
-def read_cases(file: Path, model: type[Case], what: str) -> list[Case]:
-    """The cases of a file, which holds ``what``.
+class CaseModel(BaseModel):
+    """Base of the models of cases: unknown keys are errors, and instances are frozen."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+Case = TypeVar("Case", bound=CaseModel)
+
+
+def read_cases(path: Path, model: type[Case]) -> list[Case]:
+    """Read the cases of a file.
 
     Raises
     ------
     LoadError
-        Naming the file and what is wrong in it.
+        Naming the file and its problems.
     """
     try:
-        return [model.model_validate(row) for row in tomllib.loads(file.read_text("utf-8")).get("case", [])]
+        return [model.model_validate(row) for row in tomllib.loads(path.read_text("utf-8")).get("case", [])]
     except tomllib.TOMLDecodeError as error:
-        raise LoadError(f"{file} holds no {what}: {error}") from error
+        raise LoadError(f"{path} is not TOML: {error}") from error
     except ValidationError as error:
-        raise LoadError(f"{file} has an invalid case: {one_line(error)}") from error
+        problems = "; ".join(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}" for problem in error.errors())
+        raise LoadError(f"{path} has an invalid case: {problems}") from error

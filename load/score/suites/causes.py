@@ -1,17 +1,21 @@
-"""The causes: whether the incident that a failure opens names what caused it first, among decoys, and never guesses."""
+"""The causes suite: whether the incident of a failure names the planted cause first, among decoys, without guessing."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import orjson
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
+from rich.console import Console
+from rich.table import Table
 
-from load.score.simulation import Normal, Scenario, Touch, Where, baseline_of, begins_ms, stream
-from load.score.suites.cases import read_cases
-from load.score.suites.decoys import DECOYS, Deployed, Planted, deployments, lag_s
+from load.score.simulation import BaselineSource, Scenario, Touch, generate_stream
+from load.score.suites.cases import CaseModel, read_cases
+from load.score.suites.decoys import DECOYS_MIN, CaseDeployments, PlantedCause, draw_lag_s, make_deployments
+from load.score.suites.suite import ScorePlan, ScoreResults, ScoreTask, SuiteReport, mean_share
 from load.world import SUBJECT
 from pipeline.correlate.causes import clear_suspect
 from pipeline.correlate.settings import CorrelateSettings
@@ -25,51 +29,70 @@ from schemas.topics import ALERTS, BASELINES, DEPLOYMENTS, DRIFTS, RECORDS
 
 FILE = Path(__file__).parents[2] / "cases" / "causes.toml"
 SEEDS = 6
-SUSPECT_FIRST, CAUSE_FIRST, CANARY_SPLIT, CLEAR = 0.95, 0.85, 0.95, 0.7
+SUSPECT_FIRST_MIN, CAUSE_FIRST_MIN, CANARY_SPLIT_MIN, CLEAR_MIN = 0.95, 0.85, 0.95, 0.7
 HEALTHY_S = 100.0
 LATE_SHARE = 0.2
-"""Of the deployments: told only after the incident was opened."""
+"""Share of the runs whose deployments are reported only after the incident opened."""
 
 NO_INCIDENT = "no incident"
+NO_SUSPECT = "nothing"
+WRONG_SHOWN_MAX = 4
+"""Maximum wrong answers per case that are printed."""
 
 CauseKind = Literal[
     "deployment", "input_shift", "undeclared_change", "retrieval", "upstream_data", "provider", "inconclusive"
 ]
 
 
-class Case(BaseModel):
-    """One row of the table, as the file says."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
+class CauseCase(CaseModel):
+    """Case of the file."""
 
     name: str
     says: str
     cause: CauseKind
     kind: DeploymentKind | None = None
-    deployed: str | None = Field(default=None, description="the name of the planted deployment")
+    deployed: str | None = Field(default=None, description="Name of the planted deployment.")
     canary: float | None = Field(default=None, gt=0, lt=1)
     others: dict[DeploymentKind, float] = Field(default_factory=dict, alias="with")
-    subjects: int = Field(default=1, ge=1, le=10, description="services to which it happens, the bot among them")
+    subjects: int = Field(default=1, ge=1, le=10, description="Affected services, the bot among them.")
     after_s: float = Field(default=200.0, gt=0)
     touch: tuple[Touch, ...]
 
-    def scenario(self, lag_s: float = 0.0) -> Scenario:
-        """What happens; a canary has served for ``lag_s`` seconds by then."""
-        share = {"canary": {self.kind or "": "canary"}, "share": self.canary, "early_s": lag_s} if self.canary else {}
-        return Scenario(
-            name=f"cause_{self.name}", title=self.says, why=self.says, kind="failure", tier="page",
-            signals=tuple(touch.signal for touch in self.touch), after_s=self.after_s, touch=self.touch,
-            healthy_s=HEALTHY_S + (lag_s if self.canary else 0.0), where=Where.model_validate(share),
-        )  # fmt: skip
+    def build_scenario(self, lag_s: float = 0.0) -> Scenario:
+        """Build the scenario of the case, in which a canary has served for ``lag_s`` seconds at the change."""
+        canary = {"canary": {self.kind or "": "canary"}, "share": self.canary, "early_s": lag_s}
+        return Scenario.model_validate(
+            {
+                "name": f"cause_{self.name}",
+                "title": self.says,
+                "why": self.says,
+                "kind": "failure",
+                "tier": "page",
+                "signals": tuple(touch.signal for touch in self.touch),
+                "after_s": self.after_s,
+                "touch": self.touch,
+                "healthy_s": HEALTHY_S + (lag_s if self.canary else 0.0),
+                "where": canary if self.canary else {},
+            }
+        )
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """What an incident said of one case with one seed.
+class CauseResult:
+    """What the incident of a case with one seed names. The fields are keys of the report.
 
-    ``guessed`` is what it called the most likely cause, ``without_split`` its first suspect if no drift told of versions
-    side by side; ``last`` and ``nearest`` are what simple rules name: the last deployment before the detection, and the
-    one nearest to the start as the incident has it.
+    Attributes
+    ----------
+    expected, first
+        Planted cause, and first suspect.
+    guessed
+        Cause that the incident calls the most likely one, or an empty text.
+    without_split
+        First suspect if the drifts do not compare versions that serve at the same time.
+    last, nearest
+        Answers of simpler methods: the last deployment before the detection, and the one nearest to the start.
+    split
+        Result of the comparison of versions for the first suspect.
     """
 
     scenario: str
@@ -89,168 +112,214 @@ class Judged:
 
     @property
     def is_right(self) -> bool:
-        """Whether the cause is the first suspect; where nobody can know it, whether an incident guessed nothing."""
+        """Whether the first suspect is the cause, or, if nobody can know it, whether an incident guesses nothing."""
         if self.cause == "inconclusive":
             return self.first != NO_INCIDENT and not self.guessed
         return self.first == self.expected
 
 
-def cases(file: Path = FILE) -> list[Case]:
-    """The cases of a file; :class:`load.errors.LoadError` if it holds none."""
-    return read_cases(file, Case, "cases of causes")
+def read_cause_cases(path: Path = FILE) -> list[CauseCase]:
+    """Read the cases of a file. :class:`load.errors.LoadError` if it is invalid."""
+    return read_cases(path, CauseCase)
 
 
-def normal_of(seed: int) -> Normal:
-    """By what the cases of a seed are judged."""
-    return Normal(seed)
+def tasks(plan: ScorePlan, /) -> Iterator[ScoreTask]:
+    """Yield a task per seed and case."""
+    for seed in plan.seeds(SEEDS):
+        for case in read_cause_cases():
+            run = partial(run_case, case, seed, plan.settings)
+            yield ScoreTask(("causes", case.name, seed), BaselineSource(seed), run)
 
 
-def run_cause(case: Case, seed: int, settings: DetectSettings) -> Judged:
-    """Play one case through detect and correlate."""
+def run_case(case: CauseCase, seed: int, settings: DetectSettings) -> CauseResult:
+    """Play a case through detect and correlate."""
     random = np.random.default_rng((seed, 5, *case.name.encode()))
-    lag = lag_s(case.canary, random) if case.kind is not None else 0.0
-    scenario = case.scenario(lag)
-    plan = Planted(case.kind, case.deployed, case.canary, case.others, lag, case.cause == "inconclusive")
-    planted = deployments(plan, scenario, begins_ms(scenario, seed), random)
-    moved = [value for twin in range(case.subjects) for value in _moved(scenario, seed, twin, planted, settings)]
+    lag_s = draw_lag_s(case.canary, random) if case.kind is not None else 0.0
+    scenario = case.build_scenario(lag_s)
+    planted = PlantedCause(case.kind, case.deployed, case.canary, case.others, lag_s, case.cause == "inconclusive")
+    deployments = make_deployments(planted, scenario, scenario.change_ms(seed), random)
+    drifts = [
+        drift for twin in range(case.subjects) for drift in _detect_drifts(scenario, seed, twin, deployments, settings)
+    ]
     is_late = bool(random.random() < LATE_SHARE)
-    incident = _incident(moved, planted.every, is_late=is_late)
-    plain = _incident([_without_series(value) for value in moved], planted.every, is_late=is_late)
+    incident = _find_incident(drifts, deployments.every, is_late=is_late)
+    plain = _find_incident([_without_series(drift) for drift in drifts], deployments.every, is_late=is_late)
     guess = None if incident is None else clear_suspect(incident.suspects)
     first = incident.suspects[0] if incident is not None and incident.suspects else None
-    return Judged(
+    return CauseResult(
         scenario=case.name,
         seed=seed,
         cause=case.cause,
         is_canary=case.canary is not None,
         is_late=is_late,
-        decoys=len(planted.every) - (planted.cause is not None),
-        expected=planted.cause or case.cause,
-        first=_first(incident),
+        decoys=len(deployments.every) - (deployments.cause is not None),
+        expected=deployments.cause or case.cause,
+        first=_name_first_suspect(incident),
         first_score=None if first is None else first.score,
         guessed="" if guess is None else guess.deployment_id or guess.kind,
-        without_split=_first(plain),
-        last=_last(planted.every, incident),
-        nearest=_nearest(planted.every, incident),
+        without_split=_name_first_suspect(plain),
+        last=_name_last_deployment(deployments.every, incident),
+        nearest=_name_nearest_deployment(deployments.every, incident),
         split=None if first is None else first.split,
     )
 
 
-def _first(incident: Incident | None) -> str:
+def _name_first_suspect(incident: Incident | None) -> str:
     if incident is None:
         return NO_INCIDENT
     first = incident.suspects[0] if incident.suspects else None
-    return "nothing" if first is None else first.deployment_id or first.kind
+    return NO_SUSPECT if first is None else first.deployment_id or first.kind
 
 
-def _without_series(value: bytes) -> bytes:
-    content = orjson.loads(value)
+def _without_series(drift: bytes) -> bytes:
+    content = orjson.loads(drift)
     content.pop("series", None)
     return orjson.dumps(content)
 
 
-def _moved(scenario: Scenario, seed: int, twin: int, planted: Deployed, settings: DetectSettings) -> list[bytes]:
-    """What detect says of the bot, or of a twin of it, which has a partition and a name of its own."""
-    baseline = baseline_of(normal_of(seed), settings)
+def _detect_drifts(
+    scenario: Scenario, seed: int, twin: int, deployments: CaseDeployments, settings: DetectSettings
+) -> list[bytes]:
+    """Return the drifts of the bot, or of a twin of it with its own partition and name."""
+    baseline = BaselineSource(seed).learn(settings)
     subject = f"{SUBJECT}-{twin}" if twin else SUBJECT
     step = DetectStep(twin, settings, replay=True)
     step.control(RawMessage(BASELINES, 0, 0, 0, None, baseline.model_copy(update={"subject": subject}).to_json()))
-    own, named = (b'{"subject":"%s"' % name.encode() for name in (SUBJECT, subject))
-    moved: list[bytes] = []
+    bot_field, twin_field = (b'{"subject":"%s"' % name.encode() for name in (SUBJECT, subject))
+    drifts: list[bytes] = []
     offset = 0
-    for part in stream(scenario, seed, planted.rolled_out, twin):
-        lines = [line.replace(own, named, 1) for line in part.lines]
+    for part in generate_stream(scenario, seed, deployments.rolled_out, twin):
+        lines = [line.replace(bot_field, twin_field, 1) for line in part.lines]
         messages = [RawMessage(RECORDS, twin, offset + row, 0, None, line) for row, line in enumerate(lines)]
         offset += len(messages)
-        moved += [output.value for output in step.step(messages) if output.topic == DRIFTS and output.value]
-    return moved
+        drifts += [output.value for output in step.step(messages) if output.topic == DRIFTS and output.value]
+    return drifts
 
 
-def _incident(moved: Sequence[bytes], deployed: Sequence[Deployment], *, is_late: bool) -> Incident | None:
-    """The incident as it is in the end; of several the one with the most evidence."""
+def _find_incident(drifts: Sequence[bytes], deployments: Sequence[Deployment], *, is_late: bool) -> Incident | None:
+    """Return the last revision of the incident. Of several, return the one with the most evidence."""
     step = CorrelateStep(CorrelateSettings())
-    early = [RawMessage(DEPLOYMENTS, 0, place, 0, None, each.to_json()) for place, each in enumerate(deployed)]
-    drifts = [RawMessage(DRIFTS, 0, place, 0, None, value) for place, value in enumerate(moved)]
+    deployment_messages = [
+        RawMessage(DEPLOYMENTS, 0, offset, 0, None, deployment.to_json())
+        for offset, deployment in enumerate(deployments)
+    ]
+    drift_messages = [RawMessage(DRIFTS, 0, offset, 0, None, drift) for offset, drift in enumerate(drifts)]
+    messages = [*drift_messages, *deployment_messages] if is_late else [*deployment_messages, *drift_messages]
     newest: dict[str, Incident] = {}
-    for output in step.step([*drifts, *early] if is_late else [*early, *drifts]):
+    for output in step.step(messages):
         if output.topic == ALERTS and output.value is not None:
             incident = Incident.from_json(output.value)
             newest[incident.incident_id] = incident
-    alone = [each for each in newest.values() if each.status != "merged"]
-    own = [each for each in alone if any(line.tier == "page" for line in each.evidence)]
-    return max(own, key=lambda each: (len(each.evidence), each.incident_id), default=None)
+    paged = [
+        incident
+        for incident in newest.values()
+        if incident.status != "merged" and any(line.tier == "page" for line in incident.evidence)
+    ]
+    return max(paged, key=lambda incident: (len(incident.evidence), incident.incident_id), default=None)
 
 
-def _last(deployed: Sequence[Deployment], incident: Incident | None) -> str:
-    """What a simple rule would name: the last deployment to the subject before the detection."""
+def _name_last_deployment(deployments: Sequence[Deployment], incident: Incident | None) -> str:
+    """Name the last deployment to the subject before the detection, as a simpler method would."""
     if incident is None:
         return ""
-    before = [each for each in _touching(deployed) if each.timestamp <= incident.detected_at]
-    return max(before, key=lambda each: each.timestamp).deployment_id if before else ""
+    before = [deployment for deployment in _with_subject(deployments) if deployment.timestamp <= incident.detected_at]
+    return max(before, key=lambda deployment: deployment.timestamp).deployment_id if before else ""
 
 
-def _nearest(deployed: Sequence[Deployment], incident: Incident | None) -> str:
-    """What another would: the deployment to the subject that is nearest to the start, on either side."""
-    touching = _touching(deployed)
-    if incident is None or not touching:
+def _name_nearest_deployment(deployments: Sequence[Deployment], incident: Incident | None) -> str:
+    """Name the deployment to the subject nearest to the start, before or after, as a simpler method would."""
+    candidates = _with_subject(deployments)
+    if incident is None or not candidates:
         return ""
-    start = incident.started_at
-    return min(touching, key=lambda each: abs(each.timestamp - start)).deployment_id
+    start_ms = incident.started_at
+    return min(candidates, key=lambda deployment: abs(deployment.timestamp - start_ms)).deployment_id
 
 
-def _touching(deployed: Sequence[Deployment]) -> list[Deployment]:
-    return [each for each in deployed if each.subject in (SUBJECT, None)]
+def _with_subject(deployments: Sequence[Deployment]) -> list[Deployment]:
+    return [deployment for deployment in deployments if deployment.subject in (SUBJECT, None)]
 
 
-def causes_report(judged: Sequence[Judged]) -> dict[str, Any]:
-    """The figures of the suite. Beside them what simple rules give, and what is left without versions side by side."""
-    by_deployment = [each for each in judged if each.cause == "deployment"]
-    canaries = [each for each in by_deployment if each.is_canary]
-    by_other = [each for each in judged if each.cause not in ("deployment", "inconclusive")]
-    inconclusive = [each for each in judged if each.cause == "inconclusive"]
+def report(results: ScoreResults, /) -> SuiteReport:
+    """Build the report: figures, problems, and a row per case and seed."""
+    case_results: list[CauseResult] = results.select("causes")
+    found = figures(case_results)
+    rows = [asdict(result) | {"suite": "causes", "right": result.is_right} for result in case_results]
+    return SuiteReport(found, find_problems(found), rows)
+
+
+def figures(results: Sequence[CauseResult]) -> dict[str, Any]:
+    """Return the figures of the suite, with those of simpler methods and without the comparison of versions."""
+    by_deployment = [result for result in results if result.cause == "deployment"]
+    canaries = [result for result in by_deployment if result.is_canary]
+    by_other = [result for result in results if result.cause not in ("deployment", "inconclusive")]
+    inconclusive = [result for result in results if result.cause == "inconclusive"]
     return {
-        "cause_cases": len(judged),
-        "suspect_first_share": _share([each.is_right for each in by_deployment]),
-        "suspect_clear_share": _share([each.guessed == each.expected for each in by_deployment]),
-        "cause_first_share": _share([each.is_right for each in by_other]),
-        "cause_clear_share": _share([each.guessed == each.expected for each in by_other]),
-        "canary_first_share": _share([each.is_right for each in canaries]),
-        "canary_split_share": _share([each.is_right and each.split == "bad" for each in canaries]),
-        "canary_first_share_without_split": _share([each.without_split == each.expected for each in canaries]),
-        "inconclusive_guessed": sum(not each.is_right for each in inconclusive),
-        "decoys_least": min((each.decoys for each in by_deployment), default=0),
-        "last_deployment": _simple([each.last == each.expected for each in by_deployment], canaries, "last"),
-        "nearest_deployment": _simple([each.nearest == each.expected for each in by_deployment], canaries, "nearest"),
+        "cause_cases": len(results),
+        "suspect_first_share": mean_share([result.is_right for result in by_deployment]),
+        "suspect_clear_share": mean_share([result.guessed == result.expected for result in by_deployment]),
+        "cause_first_share": mean_share([result.is_right for result in by_other]),
+        "cause_clear_share": mean_share([result.guessed == result.expected for result in by_other]),
+        "canary_first_share": mean_share([result.is_right for result in canaries]),
+        "canary_split_share": mean_share([result.is_right and result.split == "bad" for result in canaries]),
+        "canary_first_share_without_split": mean_share(
+            [result.without_split == result.expected for result in canaries]
+        ),
+        "inconclusive_guessed": sum(not result.is_right for result in inconclusive),
+        "decoys_least": min((result.decoys for result in by_deployment), default=0),
+        "last_deployment": {
+            "suspect_first_share": mean_share([result.last == result.expected for result in by_deployment]),
+            "canary_first_share": mean_share([result.last == result.expected for result in canaries]),
+        },
+        "nearest_deployment": {
+            "suspect_first_share": mean_share([result.nearest == result.expected for result in by_deployment]),
+            "canary_first_share": mean_share([result.nearest == result.expected for result in canaries]),
+        },
     }
 
 
-def _simple(right: Sequence[bool], canaries: Sequence[Judged], rule: str) -> dict[str, float]:
-    own = [getattr(each, rule) == each.expected for each in canaries]
-    return {"suspect_first_share": _share(right), "canary_first_share": _share(own)}
-
-
-def rows(judged: Sequence[Judged]) -> list[dict[str, Any]]:
-    """A row a case and seed."""
-    return [asdict(each) | {"suite": "causes", "right": each.is_right} for each in judged]
-
-
-def problems(found: dict[str, Any]) -> list[str]:
-    """What misses its floor."""
-    missed = []
-    if found["suspect_first_share"] < SUSPECT_FIRST:
-        missed.append(f"the deployment that did it is the first suspect in {found['suspect_first_share']:.1%} only")
-    if found["cause_first_share"] < CAUSE_FIRST:
-        missed.append(f"a cause that is no deployment is the first in {found['cause_first_share']:.1%} only")
-    if found["canary_split_share"] < CANARY_SPLIT:
-        missed.append(f"versions side by side decide {found['canary_split_share']:.1%} of canaries only")
-    if min(found["suspect_clear_share"], found["cause_clear_share"]) < CLEAR:
-        missed.append("the cause is called the most likely one too rarely")
+def find_problems(found: dict[str, Any]) -> list[str]:
+    """List the figures that miss their floor."""
+    problems = []
+    if found["suspect_first_share"] < SUSPECT_FIRST_MIN:
+        problems.append(f"the planted deployment is the first suspect in only {found['suspect_first_share']:.1%}")
+    if found["cause_first_share"] < CAUSE_FIRST_MIN:
+        problems.append(f"a cause other than a deployment comes first in only {found['cause_first_share']:.1%}")
+    if found["canary_split_share"] < CANARY_SPLIT_MIN:
+        problems.append(f"the comparison of versions identifies only {found['canary_split_share']:.1%} of canaries")
+    if min(found["suspect_clear_share"], found["cause_clear_share"]) < CLEAR_MIN:
+        problems.append("the cause is called the most likely one too rarely")
     if found["inconclusive_guessed"]:
-        missed.append(f"{found['inconclusive_guessed']} causes were guessed that nobody can know")
-    if found["decoys_least"] < DECOYS:
-        missed.append(f"only {found['decoys_least']} decoys, and {DECOYS} are needed")
-    return missed
+        problems.append(f"{found['inconclusive_guessed']} causes were guessed that nobody can know")
+    if found["decoys_least"] < DECOYS_MIN:
+        problems.append(f"only {found['decoys_least']} decoys, and {DECOYS_MIN} are needed")
+    return problems
 
 
-def _share(right: Sequence[bool]) -> float:
-    return sum(right) / max(1, len(right))
+def show(report: dict[str, Any], console: Console, /) -> None:
+    """Print a row per case, and the figures."""
+    table = Table(title="Causes", box=None)
+    for name in ("case", "cause", "named first", "wrong, with seed"):
+        table.add_column(name)
+    rows = [row for row in report["rows"] if row["suite"] == "causes"]
+    for name in dict.fromkeys(row["scenario"] for row in rows):
+        case_rows = [row for row in rows if row["scenario"] == name]
+        wrong = [f"{row['guessed'] or row['first']} ({row['seed']})" for row in case_rows if not row["right"]]
+        right = f"{sum(row['right'] for row in case_rows)} of {len(case_rows)}"
+        table.add_row(name, case_rows[0]["cause"], right, ", ".join(wrong[:WRONG_SHOWN_MAX]))
+    console.print(table)
+    last, nearest = report["last_deployment"], report["nearest_deployment"]
+    console.print(
+        f"deployments first in {report['suspect_first_share']:.1%}, called the most likely cause in "
+        f"{report['suspect_clear_share']:.1%} (last deployment before the detection: "
+        f"{last['suspect_first_share']:.1%}; nearest to the start: {nearest['suspect_first_share']:.1%})"
+    )
+    console.print(
+        f"canaries first in {report['canary_first_share']:.1%}, by their version in "
+        f"{report['canary_split_share']:.1%} (without the comparison of versions: "
+        f"{report['canary_first_share_without_split']:.1%}; last deployment: {last['canary_first_share']:.1%}; "
+        f"nearest: {nearest['canary_first_share']:.1%})"
+    )
+    console.print(
+        f"other causes first in {report['cause_first_share']:.1%}, called the most likely cause in "
+        f"{report['cause_clear_share']:.1%}; {report['inconclusive_guessed']} guesses where nobody can know"
+    )

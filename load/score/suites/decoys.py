@@ -1,4 +1,4 @@
-"""The decoys: deployments around a planted cause that did not do it, and the cause itself among them."""
+"""Decoys: deployments around a planted cause that did not cause the failure, and the cause among them."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,40 +6,53 @@ from dataclasses import dataclass
 import numpy as np
 
 from load.score.simulation import Scenario
-from load.world import SUBJECT, VERSIONED_KINDS
+from load.world import SUBJECT, World
 from pipeline.correlate.playbook import failure_modes
 from pipeline.detect.signals import catalogue
 from schemas.deployment import Deployment, DeploymentKind
 
-DECOYS = 3
-"""Decoys that a planted deployment has at least."""
+DECOYS_MIN = 3
+"""Minimum decoys of a planted deployment."""
 
 WITHIN_S = 600.0
-"""Seconds: decoys lie so near to the start."""
+"""Maximum seconds from a decoy to the start."""
 
 APART_S = 20.0
-"""Seconds: no decoy is so near to the cause that nobody could tell them apart. Nearer ones are likelier than far ones."""
+"""Minimum seconds from a decoy to the start, so that it can be told from the cause. Near decoys are more likely."""
 
-LAG_S = 10.0
-"""Seconds at most from a deployment to what it breaks; of a canary far more, and a rival is nearer."""
+LAG_MAX_S = 10.0
+"""Maximum seconds from a deployment to its effect. A canary has a much longer lag, and a rival that is nearer."""
 
 CANARY_LAG_S = (40.0, 300.0)
-RIVAL_S = (2.0, 15.0)
-"""Seconds before the start at which everything but the canary is deployed anew: the same kind on the same subject."""
+"""Range of seconds from a canary deployment to its effect."""
 
-FAR_S = 300.0
-"""Seconds before the start, at least, of a change that could have caused it and did not."""
+RIVAL_LAG_S = (2.0, 15.0)
+"""Range of seconds before the start at which a canary's rival is deployed: the same kind to the other traffic."""
+
+POSSIBLE_CAUSE_LAG_MIN_S = 300.0
+"""Minimum seconds before the start of a deployment that could have caused the failure and did not."""
 
 KINDS: tuple[DeploymentKind, ...] = ("prompt", "model", "index", "flag", "dependency", "config", "data")
-FIRST_VERSIONS = {"model": "m-2026-10", "prompt": "v41", "index": "idx-9"}
-_MODES = {signal.name: signal.failure_mode for signal in (*catalogue.SIGNALS, *catalogue.CATEGORIES)}
+INITIAL_VERSIONS = {"model": "m-2026-10", "prompt": "v41", "index": "idx-9"}
+_FAILURE_MODES = {signal.name: signal.failure_mode for signal in (*catalogue.SIGNALS, *catalogue.CATEGORIES)}
 
 
 @dataclass(frozen=True, slots=True)
-class Planted:
-    """What is deployed because the case says so: the cause, and those of which none is the cause more than another.
+class PlantedCause:
+    """What a case deploys.
 
-    ``lag_s`` is how long before the start the cause is deployed, ``is_unknown`` whether nobody can know the cause.
+    Attributes
+    ----------
+    kind, name
+        Kind and name of the deployment that is the cause; None without one.
+    canary
+        Share of the records that carry its version; None if all do.
+    others
+        Further deployments, by kind with their seconds before the start. None is more likely the cause than another.
+    lag_s
+        Seconds from the cause to the start.
+    is_unknown
+        Whether nobody can know the cause.
     """
 
     kind: DeploymentKind | None
@@ -50,111 +63,119 @@ class Planted:
     is_unknown: bool = False
 
 
-def lag_s(canary: float | None, random: np.random.Generator) -> float:
-    """Seconds from a deployment to what it breaks."""
-    low, high = (0.0, LAG_S) if canary is None else CANARY_LAG_S
+def draw_lag_s(canary: float | None, random: np.random.Generator) -> float:
+    """Draw the seconds from a deployment to its effect."""
+    low, high = (0.0, LAG_MAX_S) if canary is None else CANARY_LAG_S
     return float(random.uniform(low, high))
 
 
 @dataclass(frozen=True, slots=True)
-class Deployed:
-    """All deployments of a case; those whose version all records carry from their time on; the id of the cause."""
+class CaseDeployments:
+    """All deployments of a case, those whose version all records carry from then on, and the id of the cause."""
 
     every: list[Deployment]
     rolled_out: tuple[Deployment, ...]
     cause: str | None
 
 
-@dataclass(slots=True)
-class _Wish:
+@dataclass(frozen=True, slots=True)
+class _PlannedDeployment:
+    """Deployment to make: seconds from the start, kind, scope, and ``cause``, ``planted`` or ``decoy``."""
+
     at_s: float
     kind: DeploymentKind
     scope: str
-    what: str
+    purpose: str
 
 
-def deployments(planted: Planted, scenario: Scenario, at_ms: int, random: np.random.Generator) -> Deployed:
-    """Deploy the cause and its decoys around a start, Unix milliseconds."""
-    wishes = [_Wish(-before_s, kind, "subject", "planted") for kind, before_s in planted.others.items()]
+def make_deployments(
+    planted: PlantedCause, scenario: Scenario, at_ms: int, random: np.random.Generator
+) -> CaseDeployments:
+    """Deploy the cause and its decoys around a start in Unix milliseconds."""
+    planned = [_PlannedDeployment(-before_s, kind, "subject", "planted") for kind, before_s in planted.others.items()]
     if planted.kind is None:
-        wishes += _strangers(scenario, random, is_unknown=planted.is_unknown)
+        planned += _plan_unrelated(scenario, random, is_unknown=planted.is_unknown)
     else:
-        wishes.append(_Wish(-planted.lag_s, planted.kind, "subject", "cause"))
-        wishes += _rivals(planted, random)
-    versions: dict[str, str] = dict(FIRST_VERSIONS)
+        planned.append(_PlannedDeployment(-planted.lag_s, planted.kind, "subject", "cause"))
+        planned += _plan_rivals(planted, random)
+    versions: dict[str, str] = dict(INITIAL_VERSIONS)
     every: list[Deployment] = []
     rolled_out: list[Deployment] = []
     cause = None
-    for number, wish in enumerate(sorted(wishes, key=lambda each: each.at_s)):
-        is_canary = wish.what == "cause" and planted.canary is not None
-        is_own = wish.scope == "subject"
-        name = planted.name if wish.what == "cause" else None
-        if name is None and wish.kind not in VERSIONED_KINDS:
-            name = f"{wish.kind}-{number}"
-        before = versions.get(wish.kind, "1") if is_own else "1"
-        after = "canary" if is_canary else f"{wish.kind}-{number}"
+    for number, plan in enumerate(sorted(planned, key=lambda plan: plan.at_s)):
+        is_cause = plan.purpose == "cause"
+        is_canary = is_cause and planted.canary is not None
+        is_for_subject = plan.scope == "subject"
+        name = planted.name if is_cause else None
+        if name is None and plan.kind not in World.VERSIONED_KINDS:
+            name = f"{plan.kind}-{number}"
+        to_version = "canary" if is_canary else f"{plan.kind}-{number}"
         deployment = Deployment(
-            deployment_id=f"{wish.what}-{number}",
-            timestamp=at_ms + round(wish.at_s * 1000),
-            kind=wish.kind,
+            deployment_id=f"{plan.purpose}-{number}",
+            timestamp=at_ms + round(plan.at_s * 1000),
+            kind=plan.kind,
             name=name,
-            from_version=before,
-            to_version=after,
-            subject={"subject": SUBJECT, "other": "another-bot"}.get(wish.scope),
-            environment="production" if wish.scope == "environment" else None,
+            from_version=versions.get(plan.kind, "1") if is_for_subject else "1",
+            to_version=to_version,
+            subject={"subject": SUBJECT, "other": "another-bot"}.get(plan.scope),
+            environment="production" if plan.scope == "environment" else None,
         )
         every.append(deployment)
-        if is_own and not is_canary and wish.kind in VERSIONED_KINDS:
-            versions[wish.kind] = after
+        if is_for_subject and not is_canary and plan.kind in World.VERSIONED_KINDS:
+            versions[plan.kind] = to_version
             rolled_out.append(deployment)
-        cause = deployment.deployment_id if wish.what == "cause" else cause
-    return Deployed(every, tuple(rolled_out), cause)
+        cause = deployment.deployment_id if is_cause else cause
+    return CaseDeployments(every, tuple(rolled_out), cause)
 
 
-def _rivals(planted: Planted, random: np.random.Generator) -> list[_Wish]:
-    """Three to five: the same kind on the same subject before or after, and others on either side.
+def _plan_rivals(planted: PlantedCause, random: np.random.Generator) -> list[_PlannedDeployment]:
+    """Plan three to five decoys: one of the kind of the cause to the same subject, and others before and after.
 
-    Beside a canary there is one more, nearer to the start than the canary is: no distance in time can tell.
+    A canary gets one more that is nearer to the start, so that distance in time does not reveal the cause.
     """
     kind = planted.kind or "other"
-    sides = [-1.0, 1.0, *random.choice((-1.0, 1.0), random.integers(1, 4))]
-    same = int(random.integers(2))
-    found = []
-    for place, side in enumerate(sides):
-        kinds = [kind] if place == same else list(KINDS)
-        scope = "subject" if place == same else str(random.choice(("subject", "other", "environment")))
+    signs = [-1.0, 1.0, *random.choice((-1.0, 1.0), random.integers(1, 4))]
+    same_kind_number = int(random.integers(2))
+    planned = []
+    for number, sign in enumerate(signs):
+        is_same_kind = number == same_kind_number
+        kinds = [kind] if is_same_kind else list(KINDS)
+        scope = "subject" if is_same_kind else str(random.choice(("subject", "other", "environment")))
         if scope == "environment":
             kinds = ["dependency", "config"]
-        at_s = _at(side, random)
-        if side < 0 and planted.canary is None:
+        at_s = _draw_at_s(sign, random)
+        if sign < 0 and planted.canary is None:
             at_s = max(-WITHIN_S, at_s - planted.lag_s)
-        found.append(_Wish(at_s, kinds[int(random.integers(len(kinds)))], scope, "decoy"))
+        planned.append(_PlannedDeployment(at_s, kinds[int(random.integers(len(kinds)))], scope, "decoy"))
     if planted.canary is not None:
-        found.append(_Wish(-float(random.uniform(*RIVAL_S)), kind, "subject", "decoy"))
-    return found
+        planned.append(_PlannedDeployment(-float(random.uniform(*RIVAL_LAG_S)), kind, "subject", "decoy"))
+    return planned
 
 
-def _strangers(scenario: Scenario, random: np.random.Generator, *, is_unknown: bool) -> list[_Wish]:
-    """Four or five: whatever kind on another subject, and on the same one of kinds that hardly ever cause what fails.
+def _plan_unrelated(scenario: Scenario, random: np.random.Generator, *, is_unknown: bool) -> list[_PlannedDeployment]:
+    """Plan four or five decoys: any kind to another subject, and an unlikely cause to the same one.
 
-    Where the cause can be known, one more that could have caused it lies further away.
+    If the cause can be known, one that could have caused the failure is deployed minutes before.
     """
-    modes = [failure_modes.MODES[_MODES[touch.signal]] for touch in scenario.touch if touch.signal in _MODES]
+    touched_modes = [_FAILURE_MODES[touch.signal] for touch in scenario.touch if touch.signal in _FAILURE_MODES]
+    modes = [failure_modes.MODES[name] for name in touched_modes]
     weak = [kind for kind in KINDS if all(mode.fit(kind) <= failure_modes.WEAK for mode in modes)]
-    found = [
-        _Wish(_at(side, random), KINDS[int(random.integers(len(KINDS)))], "other", "decoy")
-        for side in (-1.0, -1.0, 1.0)
+    planned = [
+        _PlannedDeployment(_draw_at_s(sign, random), KINDS[int(random.integers(len(KINDS)))], "other", "decoy")
+        for sign in (-1.0, -1.0, 1.0)
     ]
     possible = [
         kind for kind in KINDS if kind not in weak and all(mode.fit(kind) < failure_modes.STRONG for mode in modes)
     ]
     if possible and not is_unknown:
         kind = possible[int(random.integers(len(possible)))]
-        found.append(_Wish(-float(random.uniform(FAR_S, WITHIN_S)), kind, "subject", "decoy"))
+        at_s = -float(random.uniform(POSSIBLE_CAUSE_LAG_MIN_S, WITHIN_S))
+        planned.append(_PlannedDeployment(at_s, kind, "subject", "decoy"))
     if weak:
-        found.append(_Wish(_at(-1.0, random), weak[int(random.integers(len(weak)))], "subject", "decoy"))
-    return found
+        at_s = _draw_at_s(-1.0, random)
+        planned.append(_PlannedDeployment(at_s, weak[int(random.integers(len(weak)))], "subject", "decoy"))
+    return planned
 
 
-def _at(side: float, random: np.random.Generator) -> float:
-    return side * float(np.exp(random.uniform(np.log(APART_S), np.log(WITHIN_S))))
+def _draw_at_s(sign: float, random: np.random.Generator) -> float:
+    return sign * float(np.exp(random.uniform(np.log(APART_S), np.log(WITHIN_S))))

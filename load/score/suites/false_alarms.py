@@ -1,67 +1,94 @@
-"""The quiet world: nothing fails, for days, at low, middle and high traffic. What fires is false."""
+"""The false-alarm suite (``null``): services without failures, for days, at low, medium and high traffic."""
 
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field, fields
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Table
 
-from load.score.simulation import BASELINE_END_MS, OTHER_CHANCE, Normal, baseline_of, widened
-from load.score.suites.river_detectors import DETECTORS, alarms
-from load.world import DAY_MS, SUBJECT, Columns, Floats, World, json_lines
+from load.score.simulation import BaselineSource, generate_quiet_stream
+from load.score.suites.river_detectors import DETECTORS, run_detectors
+from load.score.suites.suite import NO_VALUE, ScorePlan, ScoreResults, ScoreTask, SuiteReport
+from load.world import SUBJECT, json_lines
 from pipeline.detect.findings import read_drifts
 from pipeline.detect.one_sided_tests import BETS
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.step import RawMessage
 from schemas.drift import Drift
-from schemas.topics import BASELINES, RECORDS
+from schemas.topics import BASELINES, HOUR_MS, RECORDS
 
-SIGNAL_RECORDS = 200_000_000
-"""Signal-records that the suite judges at least."""
+SIGNAL_RECORDS_MIN = 200_000_000
+"""Minimum signal-records that the suite monitors."""
 
-DAYS = 6
-"""Tuesday to Sunday, after the baseline's Monday."""
+TICKETS_MAX_PER_10M = 2.0
+"""Maximum false tickets per 10 million signal-records."""
 
-WINDOWS_A_DAY = 4
-"""Each day is looked at in so many stretches, spread over it; between them no record is sent."""
+RIVER_MIN_PER_10M = {"river_adwin": 200.0, "river_page_hinkley": 100.0}
+"""Minimum alarms of river's detectors per 10 million signal-records. With fewer, the world would be too easy."""
 
 MERGE_RECORDS = 1000
-"""Alarms of one signal within so many records of the one before are one incident: ours and the peers' alike."""
+"""Records within which alarms of one signal are one incident, for driftwire and for river."""
 
-MERGE_MS = 3_600_000
-"""The other way to count, by event time. A signal that never stops firing is then one incident a stretch. The floors
-are held against the first way; by this one river's ADWIN misses its own. Both are in the report."""
+MERGE_MS = HOUR_MS
+"""Milliseconds of event time within which alarms of one signal are one incident, in the other count of the report.
+
+A signal that never stops firing is then one incident per window. The floors use the first count. In the second, river's
+ADWIN would miss its own floor.
+"""
 
 LEVELS = (8.0, 12.0, 16.0)
-"""Evidence at which the walks are held against their bound."""
+"""Evidence at which the test statistics are compared with their bound."""
 
-LOOK_RECORDS = 256
-"""Records between two looks at the walks."""
+SAMPLE_RECORDS = 256
+"""Records between two samples of the test statistics."""
 
-NOT_COUNTED = ("silence",)
-"""Between two stretches no record is sent: that is a silence, and rightly told."""
+IGNORED_SIGNALS = ("silence",)
+"""Signals that are not counted. No records are sent between two windows, so a silence there is correct."""
 
 
 @dataclass(frozen=True, slots=True)
-class Quiet:
-    """One service in which nothing fails: ``records`` of it in all, at a rate a second."""
+class QuietService:
+    """Service without failures: its seed, records per second, and records in total."""
 
     seed: int
     per_second: float
     records: int
 
     @property
-    def normal(self) -> Normal:
-        """By what it is judged."""
-        return Normal(self.seed, self.per_second)
+    def baseline_source(self) -> BaselineSource:
+        """Source of the baseline of the service."""
+        return BaselineSource(self.seed, self.per_second)
 
 
 @dataclass(slots=True)
-class Silence:
-    """What was said of it."""
+class FalseAlarmCounts:
+    """Counts of one service. The fields are keys of the report.
+
+    Attributes
+    ----------
+    threshold
+        Highest threshold of the page tier.
+    signal_records
+        Signal values that were monitored.
+    fired
+        Drifts by tier.
+    incidents, hourly
+        Incidents by tier, merged by records and by the hour.
+    rivers, rivers_hourly
+        Incidents by detector of river, merged by records and by the hour.
+    river_alarms
+        Alarms by detector of river.
+    looks, above
+        Samples of the test statistics, and those at or above each level.
+    which
+        Description of each drift.
+    """
 
     seed: int
     per_second: float
@@ -80,145 +107,184 @@ class Silence:
     config_hash: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """As a row of the report."""
-        # asdict would count the pairs of a Counter.
-        values = ((each.name, getattr(self, each.name)) for each in fields(self))
+        """Return the counts as a row of the report."""
+        # asdict would build each Counter from pairs, and so count the pairs.
+        values = ((column.name, getattr(self, column.name)) for column in fields(self))
         return {name: dict(value) if isinstance(value, Counter) else value for name, value in values}
 
+    def add_drifts(self, drifts: list[tuple[int, Drift]]) -> None:
+        """Count drifts, given as (number of records played, drift)."""
+        rows: dict[tuple[str, str], list[int]] = {}
+        times_ms: dict[tuple[str, str], list[int]] = {}
+        for row, drift in drifts:
+            self.fired[drift.tier] += 1
+            self.which.append(f"{drift.tier} {drift.signal} {drift.channel} {drift.segment}".rstrip())
+            key = (drift.tier, drift.signal)
+            rows.setdefault(key, []).append(row)
+            times_ms.setdefault(key, []).append(drift.detected_at)
+        for (tier, _), signal_rows in rows.items():
+            self.incidents[tier] += count_incidents(signal_rows, MERGE_RECORDS)
+        for (tier, _), signal_times_ms in times_ms.items():
+            self.hourly[tier] += count_incidents(sorted(signal_times_ms), MERGE_MS)
 
-def quiet_services(seed: int, share: float = 1.0) -> list[Quiet]:
-    """The services of the suite: ten at 50 records a second, one at 400 and one at 2; ``share`` of all records."""
-    middle = [Quiet(seed + number, 50.0, round(590_000 * share)) for number in range(10)]
-    return [*middle, Quiet(seed + 10, 400.0, round(480_000 * share)), Quiet(seed + 11, 2.0, round(40_000 * share))]
+    def add_river_alarms(self, column: NDArray[np.float64], times_ms: NDArray[np.int64]) -> None:
+        """Run river's detectors on the values of a signal, and count their alarms."""
+        reported = ~np.isnan(column)
+        times_ms = times_ms[reported]
+        for alarms in run_detectors(column[reported]):
+            self.river_alarms[alarms.detector] += len(alarms.rows)
+            self.rivers[alarms.detector] += count_incidents(alarms.rows, MERGE_RECORDS)
+            self.rivers_hourly[alarms.detector] += count_incidents(times_ms[alarms.rows].tolist(), MERGE_MS)
 
 
-def listen(quiet: Quiet, settings: DetectSettings) -> Silence:
-    """Play one service and count what is said of it, and what river says of the very same values."""
-    baseline = baseline_of(quiet.normal, settings)
+def quiet_services(seed: int, share: float = 1.0) -> list[QuietService]:
+    """Return the services: ten at 50 records per second, one at 400 and one at 2, with a share of all records."""
+    medium = [QuietService(seed + number, 50.0, round(590_000 * share)) for number in range(10)]
+    high = QuietService(seed + 10, 400.0, round(480_000 * share))
+    low = QuietService(seed + 11, 2.0, round(40_000 * share))
+    return [*medium, high, low]
+
+
+def tasks(plan: ScorePlan, /) -> Iterator[ScoreTask]:
+    """Yield a task per service."""
+    for service in quiet_services(plan.seed, plan.size):
+        key = ("null", f"{service.per_second:g}/s", service.seed)
+        yield ScoreTask(key, service.baseline_source, partial(play_service, service, plan.settings))
+
+
+def play_service(service: QuietService, settings: DetectSettings) -> FalseAlarmCounts:
+    """Play a service, and count the alarms of driftwire and of river on the same values."""
+    baseline = service.baseline_source.learn(settings)
     step = DetectStep(0, settings, replay=True)
     step.control(RawMessage(BASELINES, 0, 0, 0, None, baseline.to_json()))
-    found: list[tuple[int, Drift]] = []
-    values: dict[str, list[Floats]] = {}
+    drifts: list[tuple[int, Drift]] = []
+    values: dict[str, list[NDArray[np.float64]]] = {}
     times: list[NDArray[np.int64]] = []
-    said: Silence | None = None
+    counts: FalseAlarmCounts | None = None
     offset = 0
-    for columns in _windows(quiet):
-        lines = json_lines(columns, seed=quiet.seed)
-        for start in range(0, len(lines), LOOK_RECORDS):
+    for columns in generate_quiet_stream(service.seed, service.per_second, service.records):
+        lines = json_lines(columns, seed=service.seed)
+        for start in range(0, len(lines), SAMPLE_RECORDS):
             messages = [
                 RawMessage(RECORDS, 0, offset + row, 0, None, line)
-                for row, line in enumerate(lines[start : start + LOOK_RECORDS])
+                for row, line in enumerate(lines[start : start + SAMPLE_RECORDS])
             ]
             offset += len(messages)
-            found += [(offset, drift) for drift in _firings(step, messages)]
-            judge = step.streams[SUBJECT].monitor if SUBJECT in step.streams else None
-            if judge is not None:
-                if said is None:
-                    page = max(side.threshold for side in judge.tests if side.tier == "page")
-                    said = Silence(quiet.seed, quiet.per_second, page)
-                highest = judge.test_statistics.max(axis=1)[~judge.latched]
-                said.looks += highest.size
+            drifts += [(offset, drift) for drift in _fired(step, messages)]
+            monitor = step.streams[SUBJECT].monitor if SUBJECT in step.streams else None
+            if monitor is not None:
+                if counts is None:
+                    page = max(test.threshold for test in monitor.tests if test.tier == "page")
+                    counts = FalseAlarmCounts(service.seed, service.per_second, page)
+                highest = monitor.test_statistics.max(axis=1)[~monitor.latched]
+                counts.looks += highest.size
                 for level in LEVELS:
-                    said.above[level] += int(np.count_nonzero(highest >= level))
+                    counts.above[level] += int(np.count_nonzero(highest >= level))
         times.append(columns.times_ms)
         for name, column in columns.values.items():
             values.setdefault(name, []).append(column)
-    assert said is not None  # noqa: S101  there is a baseline, so there is a judge
-    said.records, said.config_hash = offset, settings.digest()
-    said.signal_records = step.streams[SUBJECT].monitored.monitored
-    _count_ours(said, found)
+    assert counts is not None  # noqa: S101  the step has a baseline, and therefore a monitor
+    counts.records, counts.config_hash = offset, settings.digest()
+    counts.signal_records = step.streams[SUBJECT].monitored.monitored
+    counts.add_drifts(drifts)
     times_ms = np.concatenate(times)
     for parts in values.values():
-        _count_rivers(said, np.concatenate(parts), times_ms)
-    return said
+        counts.add_river_alarms(np.concatenate(parts), times_ms)
+    return counts
 
 
-def _windows(quiet: Quiet) -> Iterator[Columns]:
-    world = World(quiet.seed, BASELINE_END_MS, quiet.per_second, chance=quiet.seed + OTHER_CHANCE)
-    windows = DAYS * WINDOWS_A_DAY
-    each = quiet.records // windows
-    for window in range(windows):
-        # Each at another time of the day.
-        world.skip_to(BASELINE_END_MS + window * DAY_MS // WINDOWS_A_DAY + window * DAY_MS // (windows * WINDOWS_A_DAY))
-        left = each
-        while left:
-            columns = world.draw(min(left, 4096))
-            left -= len(columns.times_ms)
-            yield widened(columns, quiet.seed + OTHER_CHANCE)
-
-
-def _firings(step: DetectStep, messages: list[RawMessage]) -> list[Drift]:
+def _fired(step: DetectStep, messages: list[RawMessage]) -> list[Drift]:
     return [
         drift
         for drift in read_drifts(step.step(messages))
-        if drift.state == "firing" and drift.tier != "cause" and drift.signal not in NOT_COUNTED
+        if drift.state == "firing" and drift.tier != "cause" and drift.signal not in IGNORED_SIGNALS
     ]
 
 
-def _count_ours(said: Silence, found: list[tuple[int, Drift]]) -> None:
-    rows: dict[tuple[str, str], list[int]] = {}
-    times_ms: dict[tuple[str, str], list[int]] = {}
-    for row, drift in found:
-        said.fired[drift.tier] += 1
-        said.which.append(f"{drift.tier} {drift.signal} {drift.channel} {drift.segment}".rstrip())
-        key = (drift.tier, drift.signal)
-        rows.setdefault(key, []).append(row)
-        times_ms.setdefault(key, []).append(drift.detected_at)
-    for (tier, _), own in rows.items():
-        said.incidents[tier] += merged(own, MERGE_RECORDS)
-    for (tier, _), own in times_ms.items():
-        said.hourly[tier] += merged(sorted(own), MERGE_MS)
+def count_incidents(alarms: list[int], within: int) -> int:
+    """Count the incidents of alarms in order. An alarm less than ``within`` after the last belongs to its incident.
 
-
-def _count_rivers(said: Silence, column: Floats, times_ms: NDArray[np.int64]) -> None:
-    carried = ~np.isnan(column)
-    times_ms = times_ms[carried]
-    for each in alarms(column[carried]):
-        said.river_alarms[each.detector] += len(each.rows)
-        said.rivers[each.detector] += merged(each.rows, MERGE_RECORDS)
-        said.rivers_hourly[each.detector] += merged(times_ms[each.rows].tolist(), MERGE_MS)
-
-
-def merged(places: list[int], within: int) -> int:
-    """How many incidents alarms are, those within so much of the one before being of it.
-
-    >>> merged([0, 999, 1998, 5000], 1000)
+    >>> count_incidents([0, 999, 1998, 5000], 1000)
     2
-    >>> merged([], 1000)
+    >>> count_incidents([], 1000)
     0
     """
-    return len(places) and 1 + int(np.count_nonzero(np.diff(places) >= within))
+    return len(alarms) and 1 + int(np.count_nonzero(np.diff(alarms) >= within))
 
 
-def null_report(said: list[Silence]) -> dict[str, Any]:
-    """The figures of the suite."""
-    signal_records = sum(each.signal_records for each in said)
-    looks = sum(each.looks for each in said)
+def figures(services: list[FalseAlarmCounts]) -> dict[str, Any]:
+    """Return the figures of the suite."""
+    signal_records = sum(counts.signal_records for counts in services)
+    looks = sum(counts.looks for counts in services)
     per_10m = 1e7 / max(1, signal_records)
-    rivers = {name: sum(each.rivers[name] for each in said) * per_10m for name in DETECTORS}
-    above = {level: sum(each.above[level] for each in said) / max(1, looks) for level in LEVELS}
+    rivers = {name: sum(counts.rivers[name] for counts in services) * per_10m for name in DETECTORS}
+    rivers_hourly = {name: sum(counts.rivers_hourly[name] for counts in services) * per_10m for name in DETECTORS}
+    above = {level: sum(counts.above[level] for counts in services) / max(1, looks) for level in LEVELS}
     return {
         "signal_records": signal_records,
-        "records": sum(each.records for each in said),
-        "seeds": [each.seed for each in said],
-        "page_false_incidents": sum(each.incidents["page"] for each in said),
-        "ticket_false_incidents": sum(each.incidents["ticket"] for each in said),
-        "page_firings": sum(each.fired["page"] for each in said),
-        "ticket_firings": sum(each.fired["ticket"] for each in said),
-        "ticket_per_10m": sum(each.incidents["ticket"] for each in said) * per_10m,
+        "records": sum(counts.records for counts in services),
+        "seeds": [counts.seed for counts in services],
+        "page_false_incidents": sum(counts.incidents["page"] for counts in services),
+        "ticket_false_incidents": sum(counts.incidents["ticket"] for counts in services),
+        "page_firings": sum(counts.fired["page"] for counts in services),
+        "ticket_firings": sum(counts.fired["ticket"] for counts in services),
+        "ticket_per_10m": sum(counts.incidents["ticket"] for counts in services) * per_10m,
         "river_adwin_per_10m": rivers["river_adwin"],
         "river_page_hinkley_per_10m": rivers["river_page_hinkley"],
         "merged_within_an_hour": {
-            "page_false_incidents": sum(each.hourly["page"] for each in said),
-            "ticket_false_incidents": sum(each.hourly["ticket"] for each in said),
-            **{f"{name}_per_10m": sum(each.rivers_hourly[name] for each in said) * per_10m for name in DETECTORS},
+            "page_false_incidents": sum(counts.hourly["page"] for counts in services),
+            "ticket_false_incidents": sum(counts.hourly["ticket"] for counts in services),
+            **{f"{name}_per_10m": rivers_hourly[name] for name in DETECTORS},
         },
-        "river_alarms": {name: sum(each.river_alarms[name] for each in said) for name in DETECTORS},
+        "river_alarms": {name: sum(counts.river_alarms[name] for counts in services) for name in DETECTORS},
         "always_fire_per_10m": 1e7 / MERGE_RECORDS,
         "never_fire_per_10m": 0.0,
         "exceedance": {
             f"{level:g}": {"measured": above[level], "bound": BETS * float(np.exp(-level))} for level in LEVELS
         },
-        "which": sorted(Counter(name for each in said for name in each.which).items()),
-        "services": [each.to_json() for each in said],
+        "which": sorted(Counter(drift for counts in services for drift in counts.which).items()),
+        "services": [counts.to_json() for counts in services],
     }
+
+
+def report(results: ScoreResults, /) -> SuiteReport:
+    """Build the report: figures and problems, without rows."""
+    services: list[FalseAlarmCounts] = results.select("null")
+    found = figures(services)
+    problems = []
+    if found["page_false_incidents"]:
+        problems.append(f"{found['page_false_incidents']} false pages in services without failures")
+    if found["ticket_per_10m"] > TICKETS_MAX_PER_10M:
+        problems.append(f"{found['ticket_per_10m']:.2f} false tickets per 10 million signal-records")
+    if results.plan.size >= 1 and found["signal_records"] < SIGNAL_RECORDS_MIN:
+        problems.append(f"only {found['signal_records']:,} signal-records were monitored")
+    if any(found[f"{name}_per_10m"] < floor for name, floor in RIVER_MIN_PER_10M.items()):
+        problems.append("the services are too easy: river's detectors at their defaults raise too few alarms")
+    problems += [
+        f"max W reaches {level} more often than its bound allows"
+        for level, share in found["exceedance"].items()
+        if share["measured"] > share["bound"]
+    ]
+    if {counts.config_hash for counts in services} != {results.plan.settings.digest()}:
+        problems.append("the services ran with different configurations")
+    return SuiteReport(found, problems)
+
+
+def show(report: dict[str, Any], console: Console, /) -> None:
+    """Print the false incidents of all detectors, and the exceedance."""
+    title = f"Services without failures: false incidents in {report['signal_records']:,} signal-records"
+    table = Table(title=title, box=None)
+    for name in ("detector", "incidents", "per 10 million", "merged within an hour"):
+        table.add_column(name, justify="left" if name == "detector" else "right")
+    per_10m = 1e7 / max(1, report["signal_records"])
+    hourly = report["merged_within_an_hour"]
+    for tier in ("page", "ticket"):
+        count, merged = report[f"{tier}_false_incidents"], hourly[f"{tier}_false_incidents"]
+        table.add_row(f"driftwire, {tier} tier", str(count), f"{count * per_10m:.2f}", f"{merged * per_10m:.2f}")
+    for name, key in (("ADWIN", "river_adwin_per_10m"), ("PageHinkley", "river_page_hinkley_per_10m")):
+        table.add_row(f"river {name}, defaults", NO_VALUE, f"{report[key]:.0f}", f"{hourly[key]:.0f}")
+    table.add_row("always fire", NO_VALUE, f"{report['always_fire_per_10m']:,.0f}", NO_VALUE)
+    table.add_row("never fire", "0", "0", "0")
+    console.print(table)
+    for level, share in report["exceedance"].items():
+        console.print(f"max W >= {level}: {share['measured']:.2g} of samples, bound K exp(-w) {share['bound']:.2g}")

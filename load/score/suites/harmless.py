@@ -1,25 +1,31 @@
-"""The harmless: what looks like a failure to a simple rule and is none. Nothing may page."""
+"""The harmless suite: events that look like failures to a simpler rule. None may page."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
 
-from load.score.simulation import Scenario, Touch, baseline_of, normal_of, stream
-from load.score.suites.play import play, play_scenario
-from load.score.suites.provoked import provoked
+from rich.console import Console
+from rich.table import Table
+
+from load.score.simulation import BaselineSource, Scenario, Touch, generate_stream, read_scenarios
+from load.score.suites.playing import play_scenario, play_stream
+from load.score.suites.simpler_rules import find_provoked_rules
+from load.score.suites.suite import ScorePlan, ScoreResults, ScoreTask, SuiteReport, mean_share
 from pipeline.detect.settings import DetectSettings
 
 SEEDS = 3
-COUNTED = 20
-"""Scenarios that must provoke a simpler rule: our silence about the others proves nothing."""
+COUNTED_MIN = 20
+"""Minimum scenarios that provoke a simpler rule. Silence about the others proves nothing."""
 
-STORM_RUNS = 100
-SHARED_BASELINE = 25
-"""Storms that are judged by one baseline, because learning it takes longer than they do."""
+STORM_SEEDS = 100
+STORMS_PER_BASELINE = 25
+"""Storms that share a baseline, because learning it takes longer than playing a storm."""
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One harmless scenario with one seed: what we said."""
+class HarmlessRun:
+    """Pages and tickets of a harmless scenario with one seed. The fields are keys of the report."""
 
     scenario: str
     seed: int
@@ -28,26 +34,73 @@ class Run:
     config_hash: str
 
 
-def run_harmless(scenario: Scenario, seed: int, settings: DetectSettings) -> Run:
-    """Play one and count."""
+def tasks(plan: ScorePlan, /) -> Iterator[ScoreTask]:
+    """Yield tasks per scenario and seed: one to play it, one for the simpler rules, and those of late messages."""
+    for scenario in read_scenarios("harmless"):
+        for seed in plan.seeds(SEEDS):
+            run = partial(run_harmless, scenario, seed, plan.settings)
+            yield ScoreTask(("harmless", scenario.name, seed), BaselineSource.from_scenario(scenario, seed), run)
+        for seed in plan.seeds(SEEDS):
+            rules = partial(run_simpler_rules, scenario, seed, plan.settings)
+            yield ScoreTask(("provokes", scenario.name, seed), BaselineSource.from_scenario(scenario, seed), rules)
+        yield from _lateness_tasks(scenario, plan)
+
+
+def _lateness_tasks(scenario: Scenario, plan: ScorePlan) -> Iterator[ScoreTask]:
+    if scenario.messages.storm:
+        for seed in plan.seeds(STORM_SEEDS):
+            source = BaselineSource.from_scenario(scenario, storm_baseline_seed(seed))
+            storm = partial(run_storm, scenario, seed, plan.settings)
+            yield ScoreTask(("storm", scenario.name, seed), source, storm)
+    if scenario.messages.year_2200:
+        source = BaselineSource.from_scenario(scenario, plan.seed)
+        year_2200 = partial(is_unchanged_by_year_2200, scenario, plan.seed, plan.settings)
+        yield ScoreTask(("2200", scenario.name, plan.seed), source, year_2200)
+
+
+def run_harmless(scenario: Scenario, seed: int, settings: DetectSettings) -> HarmlessRun:
+    """Play a scenario, and list its pages and tickets."""
     played = play_scenario(scenario, seed, settings)
-    return Run(
+    return HarmlessRun(
         scenario.name,
         seed,
-        tuple(f"{each.signal} {each.channel}" for each in played.fired if each.tier == "page"),
-        tuple(f"{each.signal} {each.channel}" for each in played.fired if each.tier == "ticket"),
+        tuple(f"{drift.signal} {drift.channel}" for drift in played.fired if drift.tier == "page"),
+        tuple(f"{drift.signal} {drift.channel}" for drift in played.fired if drift.tier == "ticket"),
         settings.digest(),
     )
 
 
-def provokes(scenario: Scenario, seed: int, settings: DetectSettings) -> tuple[str, ...]:
-    """The simpler rules that a scenario provokes."""
-    return provoked(scenario, seed, baseline_of(normal_of(scenario, seed), settings))
+def run_simpler_rules(scenario: Scenario, seed: int, settings: DetectSettings) -> tuple[str, ...]:
+    """Return the simpler rules that a scenario provokes."""
+    return find_provoked_rules(scenario, seed, BaselineSource.from_scenario(scenario, seed).learn(settings))
 
 
-def summary(scenario: Scenario, runs: list[Run], provoked_by_seed: list[tuple[str, ...]]) -> dict[str, Any]:
-    """The row of a scenario over its seeds."""
-    provoked = sorted({rule for rules in provoked_by_seed for rule in rules})
+def storm_baseline_seed(seed: int) -> int:
+    """Return the seed of the baseline of a storm."""
+    return seed - seed % STORMS_PER_BASELINE
+
+
+def run_storm(scenario: Scenario, seed: int, settings: DetectSettings) -> bool:
+    """Whether a retry storm with late records pages. The stream is short, because there are many runs."""
+    short = scenario.model_copy(update={"healthy_s": 20.0, "after_s": 20.0})
+    baseline = BaselineSource.from_scenario(short, storm_baseline_seed(seed)).learn(settings)
+    played = play_stream(baseline, generate_stream(short, seed), settings)
+    return any(drift.tier == "page" for drift in played.fired)
+
+
+def is_unchanged_by_year_2200(scenario: Scenario, seed: int, settings: DetectSettings) -> bool:
+    """Whether a failing stream gives the same drifts with and without the message from the year 2200."""
+    refusals = Touch(signal="refused", how="probability", amount=0.1)
+    failing = scenario.model_copy(update={"touch": (refusals,), "after_s": 60.0})
+    without = failing.model_copy(update={"messages": failing.messages.model_copy(update={"year_2200": False})})
+    played = [play_scenario(variant, seed, settings) for variant in (failing, without)]
+    ids = [[drift.drift_id for drift in result.fired] for result in played]
+    return ids[0] == ids[1] and bool(ids[0]) and played[0].dead_letters + played[0].counts["held"] == 1
+
+
+def build_row(scenario: Scenario, runs: list[HarmlessRun], rules_by_seed: list[tuple[str, ...]]) -> dict[str, Any]:
+    """Build the row of a scenario over its seeds. It counts if it provokes a rule besides always-fire."""
+    provoked = sorted({rule for rules in rules_by_seed for rule in rules})
     return {
         "scenario": scenario.name,
         "title": scenario.title,
@@ -61,24 +114,44 @@ def summary(scenario: Scenario, runs: list[Run], provoked_by_seed: list[tuple[st
     }
 
 
-def storm_baseline(seed: int) -> int:
-    """The seed of the baseline by which a storm is judged."""
-    return seed - seed % SHARED_BASELINE
+def report(results: ScoreResults, /) -> SuiteReport:
+    """Build the report: figures, problems, and a row per scenario."""
+    rows = [
+        build_row(scenario, results.select("harmless", scenario.name), results.select("provokes", scenario.name))
+        for scenario in read_scenarios("harmless")
+    ]
+    storms = results.select("storm")
+    figures = {
+        "harmless_pages": sum(row["pages"] for row in rows),
+        "harmless_tickets": sum(row["tickets"] for row in rows),
+        "harmless_counted": sum(row["counts"] for row in rows),
+        "storm_pages_share": mean_share(storms),
+        "storm_runs": len(storms),
+        "year_2200_changes_nothing": all(results.select("2200")),
+    }
+    problems = [f"{row['scenario']}: {row['pages']} pages" for row in rows if row["pages"]]
+    if figures["harmless_counted"] < COUNTED_MIN:
+        problems.append(
+            f"only {figures['harmless_counted']} harmless scenarios provoke a simpler rule, and {COUNTED_MIN} must"
+        )
+    if figures["storm_pages_share"]:
+        problems.append("a retry storm pages")
+    if not figures["year_2200_changes_nothing"]:
+        problems.append("a record from the year 2200 changes what is found")
+    return SuiteReport(figures, problems, rows)
 
 
-def run_storm(scenario: Scenario, seed: int, settings: DetectSettings) -> bool:
-    """Whether a retry storm with late records pages: a short stream, for many runs."""
-    short = scenario.model_copy(update={"healthy_s": 20.0, "after_s": 20.0})
-    baseline = baseline_of(normal_of(short, storm_baseline(seed)), settings)
-    played = play(baseline, stream(short, seed), settings, keep_columns=False)
-    return any(drift.tier == "page" for drift in played.fired)
-
-
-def changes_nothing(scenario: Scenario, seed: int, settings: DetectSettings) -> bool:
-    """Whether what is said with the one message from the year 2200 is what is said without it, on a stream that fails."""
-    refusals = Touch(signal="refused", how="probability", amount=0.1)
-    failing = scenario.model_copy(update={"touch": (refusals,), "after_s": 60.0})
-    without = failing.model_copy(update={"messages": failing.messages.model_copy(update={"year_2200": False})})
-    said = [play_scenario(each, seed, settings) for each in (failing, without)]
-    ids = [[drift.drift_id for drift in each.fired] for each in said]
-    return ids[0] == ids[1] and bool(ids[0]) and said[0].dead_letters + said[0].counts["held"] == 1
+def show(report: dict[str, Any], console: Console, /) -> None:
+    """Print a row per scenario, and the figures."""
+    table = Table(title="Harmless", box=None)
+    for name in ("scenario", "pages", "tickets", "provokes"):
+        table.add_column(name, justify="right" if name in ("pages", "tickets") else "left")
+    for row in (row for row in report["rows"] if row["suite"] == "harmless"):
+        table.add_row(row["scenario"], str(row["pages"]), str(row["tickets"]), ", ".join(row["provokes"]))
+    console.print(table)
+    year_2200 = "changes nothing" if report["year_2200_changes_nothing"] else "changes what is found"
+    console.print(
+        f"{report['harmless_counted']} scenarios provoke a simpler rule that is silent without the event, and count; "
+        f"retry storm with late records: {report['storm_pages_share']:.0%} of {report['storm_runs']} runs page; "
+        f"a record from the year 2200 {year_2200}"
+    )

@@ -1,4 +1,4 @@
-"""Real streams: what was found of failures that really happened, and what fires on traffic in which nothing failed."""
+"""The suite of recorded streams (``real``): failures that really happened, and traffic without failures."""
 
 import csv
 import gzip
@@ -6,16 +6,20 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
 import orjson
+from rich.console import Console
+from rich.table import Table
 
-from load.score.suites.river_detectors import DETECTORS, alarms
+from load.score.suites.river_detectors import DETECTORS, run_detectors
+from load.score.suites.suite import NO_VALUE, ScorePlan, ScoreResults, ScoreTask, SuiteReport
 from pipeline.detect.findings import read_drifts
 from pipeline.detect.offline import message_batches
 from pipeline.detect.settings import DetectSettings
@@ -28,14 +32,35 @@ from schemas.topics import BASELINES
 
 WEEK_S = 7 * 86_400.0
 BATCH_MESSAGES = 2000
-WORKLOAD = ("input_tokens", "output_tokens")
+WORKLOAD_SIGNALS = ("input_tokens", "output_tokens")
 
-TRAFFIC_START_MS = parse_timestamp("2026-11-02T00:00:00Z")
+SERVEGEN_START_MS = parse_timestamp("2026-11-02T00:00:00Z")
+"""Start of the ServeGen traffic, whose times are seconds since a start."""
+
+NOT_READY = "no baseline became ready, so finding nothing proves nothing"
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
-    """One real stream: where it lies, how it is read, and the readiness that fits it."""
+class RecordedStream:
+    """Recorded stream.
+
+    Attributes
+    ----------
+    name
+        Name in the report.
+    file
+        Path below the folder of the data.
+    kind
+        Format: ``records``, ``azure``, ``servegen`` or ``nab``.
+    readiness
+        Settings that fit the stream.
+    expected
+        Drifts that must fire, as signal and tier.
+    silent
+        Signals, tiers, or both that must not fire.
+    forced
+        Whether workload signals page.
+    """
 
     name: str
     file: str
@@ -46,107 +71,133 @@ class Row:
     forced: bool = False
 
 
-_MINUTES: dict[str, float] = {"ready_after_s": 1800, "ready_records": 5000, "ready_records_rate": 1000}
-_HOUR: dict[str, float] = {"ready_after_s": 1800, "ready_records": 1000, "ready_records_rate": 1000}
+_READY_IN_MINUTES: dict[str, float] = {"ready_after_s": 1800, "ready_records": 5000, "ready_records_rate": 1000}
+_READY_IN_AN_HOUR: dict[str, float] = {"ready_after_s": 1800, "ready_records": 1000, "ready_records_rate": 1000}
+_READY_IN_DAYS: dict[str, float] = {"ready_after_s": 2 * 86_400, "ready_records": 500, "ready_records_rate": 100}
 _SPARSE: dict[str, float] = {"flush_after_s": 60}
-"""One request in two seconds: looked at once a minute, which takes a tenth of the time and changes nothing else."""
+"""One request per two seconds, flushed once a minute. This takes a tenth of the time and changes nothing else."""
 
-_POINTS: dict[str, float] = {"ready_after_s": 2 * 86_400, "ready_records": 500, "ready_records_rate": 100}
+_AZURE, _SERVEGEN = "traffic/azure-llm-2023-code.csv", "traffic/servegen-m-large.csv.gz"
 
-ROWS: tuple[Row, ...] = (
-    Row("llmdrift prime", "llmdrift/llmdrift-prime-gpt-35.records.ndjson.gz", "records", _MINUTES,
-        ("latency_ms page",), ("hallucinated", "length page", "refused", "empty")),
-    Row("llmdrift happy", "llmdrift/llmdrift-happy-gpt-35.records.ndjson.gz", "records", _MINUTES,
-        ("latency_ms page", "length page"), ("refused", "empty")),
-    Row("llmdrift opinionqa", "llmdrift/llmdrift-opinionqa-gpt-35.records.ndjson.gz", "records", _MINUTES,
-        ("latency_ms page",), ("length", "output_tokens", "refused", "empty")),
-    Row("azure code", "traffic/azure-llm-2023-code.csv", "azure", _HOUR, silent=("page", "ticket")),
-    Row("azure code, paging forced", "traffic/azure-llm-2023-code.csv", "azure", _HOUR, forced=True),
-    Row("servegen", "traffic/servegen-m-large.csv.gz", "servegen", _SPARSE, silent=("page", "ticket")),
-    Row("servegen, paging forced", "traffic/servegen-m-large.csv.gz", "servegen", _SPARSE, forced=True),
-    Row("nab aws", "nab/realAWSCloudwatch", "nab", _POINTS),
-)  # fmt: skip
+RECORDED_STREAMS: tuple[RecordedStream, ...] = (
+    RecordedStream(
+        "llmdrift prime",
+        "llmdrift/llmdrift-prime-gpt-35.records.ndjson.gz",
+        "records",
+        _READY_IN_MINUTES,
+        expected=("latency_ms page",),
+        silent=("hallucinated", "length page", "refused", "empty"),
+    ),
+    RecordedStream(
+        "llmdrift happy",
+        "llmdrift/llmdrift-happy-gpt-35.records.ndjson.gz",
+        "records",
+        _READY_IN_MINUTES,
+        expected=("latency_ms page", "length page"),
+        silent=("refused", "empty"),
+    ),
+    RecordedStream(
+        "llmdrift opinionqa",
+        "llmdrift/llmdrift-opinionqa-gpt-35.records.ndjson.gz",
+        "records",
+        _READY_IN_MINUTES,
+        expected=("latency_ms page",),
+        silent=("length", "output_tokens", "refused", "empty"),
+    ),
+    RecordedStream("azure code", _AZURE, "azure", _READY_IN_AN_HOUR, silent=("page", "ticket")),
+    RecordedStream("azure code, paging forced", _AZURE, "azure", _READY_IN_AN_HOUR, forced=True),
+    RecordedStream("servegen", _SERVEGEN, "servegen", _SPARSE, silent=("page", "ticket")),
+    RecordedStream("servegen, paging forced", _SERVEGEN, "servegen", _SPARSE, forced=True),
+    RecordedStream("nab aws", "nab/realAWSCloudwatch", "nab", _READY_IN_DAYS),
+)
 
 
-def run_real(row: Row, data: Path, settings: DetectSettings) -> dict[str, Any]:
-    """Play one real stream; ``skipped`` says why if its data is not there."""
-    path = data / row.file
-    head = {"scenario": row.name, "suite": "real", "readiness": row.readiness, "config_hash": settings.digest()}
+def tasks(plan: ScorePlan, /) -> Iterator[ScoreTask]:
+    """Yield a task per stream. ServeGen comes first because it takes longest."""
+    for stream in sorted(RECORDED_STREAMS, key=lambda stream: stream.kind != "servegen"):
+        run = partial(run_recorded, stream, plan.data, plan.settings)
+        yield ScoreTask(("real", stream.name, 0), stream.name, run)
+
+
+def run_recorded(stream: RecordedStream, data: Path, settings: DetectSettings) -> dict[str, Any]:
+    """Play a stream, and return its row. Without data, ``skipped`` has the reason."""
+    path = data / stream.file
+    head = {"scenario": stream.name, "suite": "real", "readiness": stream.readiness, "config_hash": settings.digest()}
     if not path.exists():
-        return head | {"skipped": f"{path} is not there: see --data"}
-    own = settings.model_copy(update=row.readiness)
-    if row.kind == "nab":
-        return head | _nab(path, data / "nab" / "windows.json", own)
-    lines = {"records": _lines, "azure": _azure, "servegen": _servegen}[row.kind](path)
-    with _paging(row.forced):
-        told = _tell(lines, own)
-    return head | _row(row, told)
+        return head | {"skipped": f"{path} does not exist: see --data"}
+    ready_settings = settings.model_copy(update=stream.readiness)
+    if stream.kind == "nab":
+        return head | _run_nab(path, data / "nab" / "windows.json", ready_settings)
+    lines = {"records": _read_lines, "azure": _read_azure, "servegen": _read_servegen}[stream.kind](path)
+    with _paging_forced(stream.forced):
+        played = _play(lines, ready_settings)
+    return head | _build_row(stream, played)
 
 
 @dataclass(slots=True)
-class _Told:
-    """What a stream gave: when it was ready, what fired, and the values of each signal."""
+class _Played:
+    """Result of a stream: when a baseline became ready, the drifts that fired, and the values by signal."""
 
-    ready_at: int | None
-    fired: list[Drift]
-    first_ms: int
-    last_ms: int
-    values: dict[str, list[float]]
-    judged: int
+    ready_ms: int | None = None
+    fired: list[Drift] = field(default_factory=list)
+    first_ms: int = 0
+    last_ms: int = 0
+    values: dict[str, list[float]] = field(default_factory=dict)
+    monitored: int = 0
 
 
-def _tell(lines: Iterable[bytes], settings: DetectSettings) -> _Told:
+def _play(lines: Iterable[bytes], settings: DetectSettings) -> _Played:
     step = DetectStep(0, settings, replay=True)
-    told = _Told(None, [], 0, 0, {}, 0)
-    for batch in message_batches(_noted(lines, told), BATCH_MESSAGES):
+    played = _Played()
+    for batch in message_batches(_observe(lines, played), BATCH_MESSAGES):
         outputs = step.step(batch)
         learned = [output.value for output in outputs if output.topic == BASELINES]
-        if learned and told.ready_at is None:
-            told.ready_at = Baseline.from_json(learned[0] or b"").learned_to
-        told.fired += [drift for drift in read_drifts(outputs) if drift.state == "firing"]
-    told.judged = sum(unit.monitored.monitored for unit in step.streams.values())
-    return told
+        if learned and played.ready_ms is None:
+            played.ready_ms = Baseline.from_json(learned[0] or b"").learned_to
+        played.fired += [drift for drift in read_drifts(outputs) if drift.state == "firing"]
+    played.monitored = sum(stream.monitored.monitored for stream in step.streams.values())
+    return played
 
 
-def _noted(lines: Iterable[bytes], told: _Told) -> Iterator[bytes]:
-    """The lines, of which times and values are noted as they pass."""
+def _observe(lines: Iterable[bytes], played: _Played) -> Iterator[bytes]:
+    """Yield the lines, and store their times and values."""
     for line in lines:
         record = orjson.loads(line)
-        told.last_ms = parse_timestamp(record["timestamp"])
-        told.first_ms = told.first_ms or told.last_ms
-        for name, value in _signals(record):
-            told.values.setdefault(name, []).append(float(value))
+        played.last_ms = parse_timestamp(record["timestamp"])
+        played.first_ms = played.first_ms or played.last_ms
+        for name, value in _read_signals(record):
+            played.values.setdefault(name, []).append(float(value))
         yield line
 
 
-def _signals(record: dict[str, Any]) -> Iterator[tuple[str, float]]:
+def _read_signals(record: dict[str, Any]) -> Iterator[tuple[str, float]]:
     for section in ("infrastructure", "output", "custom"):
         for name, value in (record.get(section) or {}).items():
             if isinstance(value, int | float):
                 yield (f"custom.{name}" if section == "custom" else name), value
 
 
-def _row(row: Row, told: _Told) -> dict[str, Any]:
-    weeks = max(1, told.last_ms - told.first_ms) / 1000 / WEEK_S
-    fired = [(drift.signal, drift.tier) for drift in told.fired]
-    problems = [f"{want} was not found" for want in row.expected if tuple(want.split()) not in fired]
-    for quiet in row.silent:
-        words = quiet.split()
-        loud = [f"{name} {tier}" for name, tier in fired if set(words) <= {name, tier} and tier != "cause"]
-        problems += [f"{each} fired" for each in sorted(set(loud))]
-    if told.ready_at is None or not told.judged:
-        problems.append("nothing was ready: its silence proves nothing")
+def _build_row(stream: RecordedStream, played: _Played) -> dict[str, Any]:
+    weeks = max(1, played.last_ms - played.first_ms) / 1000 / WEEK_S
+    fired = [(drift.signal, drift.tier) for drift in played.fired]
+    problems = [f"{expected} was not found" for expected in stream.expected if tuple(expected.split()) not in fired]
+    for silent in stream.silent:
+        words = set(silent.split())
+        unexpected = {f"{name} {tier}" for name, tier in fired if words <= {name, tier} and tier != "cause"}
+        problems += [f"{drift} fired" for drift in sorted(unexpected)]
+    if played.ready_ms is None or not played.monitored:
+        problems.append(NOT_READY)
     rivers = dict.fromkeys(DETECTORS, 0)
-    for values in told.values.values():
-        for each in alarms(np.array(values)):
-            rivers[each.detector] += len(each.rows)
+    for values in played.values.values():
+        for alarms in run_detectors(np.array(values)):
+            rivers[alarms.detector] += len(alarms.rows)
     return {
-        "records": max(map(len, told.values.values()), default=0),
-        "ready_at": None if told.ready_at is None else format_timestamp(told.ready_at),
-        "signal_records_judged": told.judged,
+        "records": max(map(len, played.values.values()), default=0),
+        "ready_at": None if played.ready_ms is None else format_timestamp(played.ready_ms),
+        "signal_records_judged": played.monitored,
         "fired": sorted(Counter(f"{name} {tier}" for name, tier in fired).items()),
         "firings_a_week": {
-            tier: sum(each == tier for _, each in fired) / weeks for tier in ("page", "ticket", "cause")
+            tier: sum(fired_tier == tier for _, fired_tier in fired) / weeks for tier in ("page", "ticket", "cause")
         },
         "river_alarms_a_week": {name: count / weeks for name, count in rivers.items()},
         "problems": problems,
@@ -154,36 +205,36 @@ def _row(row: Row, told: _Told) -> dict[str, Any]:
 
 
 @contextmanager
-def _paging(forced: bool) -> Iterator[None]:
-    """Let workload signals page, as they never do in the product: what would fire if they could."""
+def _paging_forced(forced: bool) -> Iterator[None]:
+    """Let workload signals page inside the block. In production they never do."""
     if not forced:
         yield
         return
-    known = channels._BY_NAME  # noqa: SLF001  there is no setting for this, on purpose
-    with patch.dict(known, {name: replace(known[name], role="pages") for name in WORKLOAD}):
+    known = channels._BY_NAME  # noqa: SLF001  there is deliberately no setting for this
+    with patch.dict(known, {name: replace(known[name], role="pages") for name in WORKLOAD_SIGNALS}):
         yield
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def _read_lines(path: Path) -> Iterator[bytes]:
     with gzip.open(path, "rb") as file:
         yield from file
 
 
-def _azure(path: Path) -> Iterator[bytes]:
+def _read_azure(path: Path) -> Iterator[bytes]:
     with path.open() as file:
         for row in csv.DictReader(file):
             at = datetime.fromisoformat(row["TIMESTAMP"][:23]).replace(tzinfo=UTC)
-            yield _workload(round(at.timestamp() * 1000), row["ContextTokens"], row["GeneratedTokens"])
+            yield _workload_line(round(at.timestamp() * 1000), row["ContextTokens"], row["GeneratedTokens"])
 
 
-def _servegen(path: Path) -> Iterator[bytes]:
+def _read_servegen(path: Path) -> Iterator[bytes]:
     with gzip.open(path, "rt") as file:
         for row in csv.DictReader(file):
-            at_ms = TRAFFIC_START_MS + round(float(row["t_s"]) * 1000)
-            yield _workload(at_ms, row["input_tokens"], row["output_tokens"])
+            at_ms = SERVEGEN_START_MS + round(float(row["t_s"]) * 1000)
+            yield _workload_line(at_ms, row["input_tokens"], row["output_tokens"])
 
 
-def _workload(time_ms: int, input_tokens: str, output_tokens: str) -> bytes:
+def _workload_line(time_ms: int, input_tokens: str, output_tokens: str) -> bytes:
     return orjson.dumps(
         {
             "subject": "llm",
@@ -193,45 +244,89 @@ def _workload(time_ms: int, input_tokens: str, output_tokens: str) -> bytes:
     )
 
 
-def _nab(folder: Path, windows_file: Path, settings: DetectSettings) -> dict[str, Any]:
-    """Every series as a signal of the user's own: windows hit, and alarms outside of all windows."""
-    windows = json.loads(windows_file.read_text())
-    hit = total = false_alarms = ready = 0
-    rivers = {name: [0, 0] for name in DETECTORS}
+@dataclass(slots=True)
+class _WindowCounts:
+    """Windows with an alarm, and alarms outside all windows."""
+
+    windows_hit: int = 0
+    false_alarms: int = 0
+
+    def add(self, alarms_ms: list[int], windows: list[tuple[int, ...]]) -> None:
+        self.windows_hit += sum(any(start <= alarm <= end for alarm in alarms_ms) for start, end in windows)
+        self.false_alarms += sum(not any(start <= alarm <= end for start, end in windows) for alarm in alarms_ms)
+
+
+def _run_nab(folder: Path, windows_file: Path, settings: DetectSettings) -> dict[str, Any]:
+    """Play every series of NAB as a custom signal."""
+    windows_by_file = json.loads(windows_file.read_text())
+    total = ready = 0
+    counts = _WindowCounts()
+    rivers = {name: _WindowCounts() for name in DETECTORS}
     series = sorted(folder.glob("*.csv"))
     for path in series:
-        own = [tuple(map(_nab_ms, window)) for window in windows[f"{folder.name}/{path.name}"]]
-        times_ms, values = _nab_series(path)
+        windows = [tuple(map(_parse_nab_time, window)) for window in windows_by_file[f"{folder.name}/{path.name}"]]
+        times_ms, values = _read_nab(path)
         lines = (
             orjson.dumps({"subject": path.stem, "timestamp": time_ms, "custom": {"value": value}})
             for time_ms, value in zip(times_ms, values, strict=True)
         )
-        told = _tell(lines, settings)
-        ready += told.ready_at is not None and told.judged > 0
-        fired = [drift.detected_at for drift in told.fired if drift.tier != "cause" and drift.detector != "silence"]
-        total += len(own)
-        hit += sum(any(start <= at <= end for at in fired) for start, end in own)
-        false_alarms += sum(not any(start <= at <= end for start, end in own) for at in fired)
-        for each in alarms(np.array(values)):
-            at_river = [times_ms[row] for row in each.rows]
-            rivers[each.detector][0] += sum(any(start <= at <= end for at in at_river) for start, end in own)
-            rivers[each.detector][1] += sum(not any(start <= at <= end for start, end in own) for at in at_river)
+        played = _play(lines, settings)
+        ready += played.ready_ms is not None and played.monitored > 0
+        total += len(windows)
+        counts.add(
+            [drift.detected_at for drift in played.fired if drift.tier != "cause" and drift.detector != "silence"],
+            windows,
+        )
+        for alarms in run_detectors(np.array(values)):
+            rivers[alarms.detector].add([times_ms[row] for row in alarms.rows], windows)
     return {
         "series": len(series),
         "series_ready": ready,
         "windows": total,
-        "windows_hit": hit,
-        "false_alarms": false_alarms,
-        "rivers": {name: {"windows_hit": found[0], "false_alarms": found[1]} for name, found in rivers.items()},
-        "problems": [] if ready else ["nothing was ready: its silence proves nothing"],
+        "windows_hit": counts.windows_hit,
+        "false_alarms": counts.false_alarms,
+        "rivers": {
+            name: {"windows_hit": river.windows_hit, "false_alarms": river.false_alarms}
+            for name, river in rivers.items()
+        },
+        "problems": [] if ready else [NOT_READY],
     }
 
 
-def _nab_series(path: Path) -> tuple[list[int], list[float]]:
+def _read_nab(path: Path) -> tuple[list[int], list[float]]:
     with path.open() as file:
-        rows = [(_nab_ms(row["timestamp"]), float(row["value"])) for row in csv.DictReader(file)]
-    return [at for at, _ in rows], [value for _, value in rows]
+        rows = [(_parse_nab_time(row["timestamp"]), float(row["value"])) for row in csv.DictReader(file)]
+    return [time_ms for time_ms, _ in rows], [value for _, value in rows]
 
 
-def _nab_ms(text: str) -> int:
+def _parse_nab_time(text: str) -> int:
     return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp() * 1000)
+
+
+def report(results: ScoreResults, /) -> SuiteReport:
+    """Build the report: problems, and a row per stream."""
+    rows: list[dict[str, Any]] = results.select("real")
+    problems = [f"{row['scenario']}: {problem}" for row in rows for problem in row.get("problems", [])]
+    return SuiteReport({}, problems, rows)
+
+
+def show(report: dict[str, Any], console: Console, /) -> None:
+    """Print a row per stream."""
+    table = Table(title="Recorded streams", box=None)
+    for name in ("stream", "ready at", "what fired"):
+        table.add_column(name)
+    for row in (row for row in report["rows"] if row["suite"] == "real"):
+        if "skipped" in row:
+            table.add_row(row["scenario"], NO_VALUE, row["skipped"])
+        elif "windows" in row:
+            rivers = "; ".join(
+                f"{name} {river['windows_hit']}, {river['false_alarms']} false" for name, river in row["rivers"].items()
+            )
+            hits = f"{row['windows_hit']} of {row['windows']} windows, {row['false_alarms']} false alarms ({rivers})"
+            table.add_row(row["scenario"], f"{row['series_ready']} of {row['series']} series", hits)
+        else:
+            fired = ", ".join(f"{name} x{count}" for name, count in row["fired"]) or "nothing"
+            weekly = ", ".join(f"{name} {count:,.0f}" for name, count in row["river_alarms_a_week"].items())
+            pages = f"{row['firings_a_week']['page']:.1f} pages per week" if "forced" in row["scenario"] else ""
+            table.add_row(row["scenario"], row["ready_at"] or NO_VALUE, f"{fired} {pages} (per week: {weekly})")
+    console.print(table)

@@ -1,48 +1,44 @@
-"""What river's own detectors, and simpler rules still, say of the same records: the rows beside ours."""
+"""River's detectors and a simpler rule on the same values, for comparison."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from river import drift
 
-from load.world import Floats
-
 DETECTORS = {"river_adwin": drift.ADWIN, "river_page_hinkley": drift.PageHinkley}
-"""At their defaults, fed raw values."""
+"""Detectors at their defaults, on raw values."""
 
-SIGMAS = 3.0
+STANDARD_ERRORS = 3.0
+"""Standard errors of a minute's mean beyond which the simpler rule fires."""
+
+MINUTE_MS = 60_000
 
 
-@dataclass(slots=True)
-class Alarms:
-    """The rows of one signal at which a detector fired."""
+@dataclass(frozen=True, slots=True)
+class DetectorAlarms:
+    """Rows of a signal at which a detector fired."""
 
     detector: str
     rows: list[int]
 
-    def before(self, row: int) -> int:
-        """How many were before a row."""
-        return sum(1 for each in self.rows if each < row)
+    def count_before(self, row: int) -> int:
+        """Count the alarms before a row."""
+        return sum(1 for alarm in self.rows if alarm < row)
 
-    def after(self, row: int) -> int | None:
-        """Rows from one row to the first alarm at or after it."""
-        return next((each - row for each in self.rows if each >= row), None)
-
-
-def alarms(values: Floats) -> list[Alarms]:
-    """What each detector says of one signal.
-
-    Parameters
-    ----------
-    values
-        Shape ``(N,)``, finite.
-    """
-    return [Alarms(name, alarms_of(name, values)) for name in DETECTORS]
+    def delay_after(self, row: int) -> int | None:
+        """Return the rows from a row to the first alarm at or after it."""
+        return next((alarm - row for alarm in self.rows if alarm >= row), None)
 
 
-def alarms_of(name: str, values: Floats) -> list[int]:
-    """The rows at which one detector fires."""
+def run_detectors(values: NDArray[np.float64]) -> list[DetectorAlarms]:
+    """Run all detectors on the values of a signal, shape ``(N,)`` and finite."""
+    return [DetectorAlarms(name, run_detector(name, values)) for name in DETECTORS]
+
+
+def run_detector(name: str, values: NDArray[np.float64]) -> list[int]:
+    """Return the rows at which one detector fires."""
     detector = DETECTORS[name]()
     rows = []
     update = detector.update
@@ -53,12 +49,14 @@ def alarms_of(name: str, values: Floats) -> list[int]:
     return rows
 
 
-def three_sigma(values: Floats, times_ms: Sequence[int] | np.ndarray, mean: float, deviation: float) -> list[int]:
-    """The minutes whose mean lies three standard errors off the baseline's, as Unix milliseconds."""
-    minutes = np.asarray(times_ms) // 60_000
-    found = []
+def deviating_minutes(
+    values: NDArray[np.float64], times_ms: Sequence[int] | NDArray[np.int64], mean: float, deviation: float
+) -> list[int]:
+    """Return the minutes, in Unix ms, whose mean is more than three standard errors from the baseline's mean."""
+    minutes = np.asarray(times_ms) // MINUTE_MS
+    deviating = []
     for minute in np.unique(minutes).tolist():
-        own = values[minutes == minute]
-        if own.size > 1 and abs(own.mean() - mean) > SIGMAS * deviation / own.size**0.5:
-            found.append(minute * 60_000)
-    return found
+        in_minute = values[minutes == minute]
+        if in_minute.size > 1 and abs(in_minute.mean() - mean) > STANDARD_ERRORS * deviation / in_minute.size**0.5:
+            deviating.append(minute * MINUTE_MS)
+    return deviating

@@ -1,13 +1,17 @@
-"""The severity cases: what happened, in sentences with evidence, and how bad a person says it is. The rules are asked."""
+"""The severity suite: cases with evidence and the severity that a person gives them, decided by the rules."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
+from rich.console import Console
+from rich.table import Table
 
-from load.score.suites.cases import read_cases
+from load.score.suites.cases import CaseModel, read_cases
+from load.score.suites.suite import ScorePlan, ScoreResults, ScoreTask, SuiteReport, mean_share
 from load.world import SUBJECT
 from pipeline.correlate.severity import SLA, SeverityTable, decide_severity
 from pipeline.detect.findings import effect_size
@@ -17,22 +21,19 @@ from schemas.incident import Severity
 from schemas.timestamp import parse_timestamp
 
 FILE = Path(__file__).parents[2] / "cases" / "severity.toml"
-CASES = 60
-"""Cases that there are at least."""
+CASES_MIN = 60
 
 AT_MS = parse_timestamp("2026-11-24T03:12:00Z")
-RECORDS, LEARNED = 250, 100_000
-"""Behind what is said of now, and of what was normal."""
+"""Start of all drifts in Unix milliseconds."""
+
+RECORDS, BASELINE_RECORDS = 250, 100_000
+"""Records behind the current and the reference value of a drift."""
 
 _SIGNALS = {signal.name: signal for signal in (*catalogue.SIGNALS, *catalogue.CATEGORIES, *catalogue.EVENTS)}
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Evidence(_Strict):
-    """A drift, as far as it matters: the direction that is bad, and a clear effect, where nothing else is said."""
+class CaseDrift(CaseModel):
+    """Drift of a case. By default it is a page in the direction that is bad, with a clear effect."""
 
     signal: str
     normal: float
@@ -41,29 +42,68 @@ class Evidence(_Strict):
     side: Direction | None = None
     channel: str | None = None
     segment: str = ""
-    effect: float | None = Field(default=None, description="a shift of rank, of a value; an odds ratio, of a rate")
-    traffic_share: float = Field(default=1.0, description="of the subject's records, what the segment has")
+    effect: float | None = Field(default=None, description="Rank shift of a value, or odds ratio of a rate.")
+    traffic_share: float = Field(default=1.0, description="Share of the subject's records in the segment.")
 
     @field_validator("signal")
     @classmethod
     def _is_known(cls, signal: str) -> str:
         if signal not in _SIGNALS:
-            raise ValueError(f"no signal is called {signal}")
+            raise ValueError(f"unknown signal {signal}")
         return signal
 
+    def to_drift(self) -> Drift:
+        """Return the drift as detect would publish it."""
+        signal = _SIGNALS[self.signal]
+        is_rate = signal.kind == "rate"
+        bad: Direction = "down" if signal.direction == "down" else "up"
+        side = self.side or bad
+        effect = self.effect
+        if effect is None:
+            shift = 0.3 if side == "up" else -0.3
+            effect = effect_size("rate", self.normal, self.now, RECORDS, BASELINE_RECORDS)[0] if is_rate else shift
+        return Drift(
+            drift_id=f"{self.signal}-{self.segment}",
+            state="firing",
+            subject=SUBJECT,
+            partition=0,
+            segment=self.segment,
+            signal=self.signal,
+            layer=signal.layer,
+            unit=signal.unit,
+            failure_mode=signal.failure_mode,
+            channel=self.channel or ("rate" if is_rate else "location"),
+            side=side,
+            tier=self.tier,
+            detector="page_hinkley",
+            baseline_version="b-1",
+            started_at=AT_MS,
+            detected_at=AT_MS + 5000,
+            updated_at=AT_MS + 5000,
+            normal=self.normal,
+            now=self.now,
+            effect=effect,
+            effect_kind="odds_ratio" if is_rate else "rank_shift",
+            records=RECORDS,
+            evidence=30.0,
+            threshold=28.0,
+            sentence="",
+            traffic_share=self.traffic_share,
+        )
 
-class Case(_Strict):
-    """One case: ``sla`` is the most that was promised of the subject, by signal."""
+
+class SeverityCase(CaseModel):
+    """Case of the file. ``says`` describes it, and ``sla`` has the promised maximum by signal."""
 
     says: str
     severity: Severity
-    drifts: tuple[Evidence, ...] = Field(min_length=1)
+    drifts: tuple[CaseDrift, ...] = Field(min_length=1)
     sla: dict[str, float] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
-    """What the rules say of a case."""
+class CaseDecision:
+    """Decision of the rules about a case. The fields are keys of the report."""
 
     scenario: str
     expected: Severity
@@ -73,88 +113,64 @@ class Judged:
 
     @property
     def is_right(self) -> bool:
-        """Whether they say what a person does."""
+        """Whether the severity is that of the case."""
         return self.severity == self.expected
 
 
-def cases(file: Path = FILE) -> list[Case]:
-    """The cases of a file; :class:`load.errors.LoadError` if it holds none."""
-    return read_cases(file, Case, "severity cases")
+def read_severity_cases(path: Path = FILE) -> list[SeverityCase]:
+    """Read the cases of a file. :class:`load.errors.LoadError` if it is invalid."""
+    return read_cases(path, SeverityCase)
 
 
-def judge(found: Iterable[Case]) -> list[Judged]:
-    """Ask the rules that come with the product."""
+def tasks(_: ScorePlan, /) -> Iterator[ScoreTask]:
+    """Yield one task for all cases."""
+    yield ScoreTask(("severity", "cases", 0), "severity", partial(decide_cases, read_severity_cases()))
+
+
+def decide_cases(cases: Iterable[SeverityCase]) -> list[CaseDecision]:
+    """Decide cases by the default rules."""
     table = SeverityTable.default()
-    judged = []
-    for case in found:
+    decisions = []
+    for case in cases:
         promises = {
             (SUBJECT, name): SLA(subject=SUBJECT, signal=name, maximum=limit) for name, limit in case.sla.items()
         }
-        decision = decide_severity(table, [drift_of(each) for each in case.drifts], promises)
-        judged.append(Judged(case.says, case.severity, decision.severity, decision.rule, decision.adjusted_by))
-    return judged
+        decision = decide_severity(table, [drift.to_drift() for drift in case.drifts], promises)
+        decisions.append(CaseDecision(case.says, case.severity, decision.severity, decision.rule, decision.adjusted_by))
+    return decisions
 
 
-def drift_of(evidence: Evidence) -> Drift:
-    """The drift that detect would send."""
-    signal = _SIGNALS[evidence.signal]
-    is_rate = signal.kind == "rate"
-    bad: Direction = "down" if signal.direction == "down" else "up"
-    side = evidence.side or bad
-    effect = evidence.effect
-    if effect is None:
-        shift = 0.3 if side == "up" else -0.3
-        effect = effect_size("rate", evidence.normal, evidence.now, RECORDS, LEARNED)[0] if is_rate else shift
-    return Drift(
-        drift_id=f"{evidence.signal}-{evidence.segment}",
-        state="firing",
-        subject=SUBJECT,
-        partition=0,
-        segment=evidence.segment,
-        signal=evidence.signal,
-        layer=signal.layer,
-        unit=signal.unit,
-        failure_mode=signal.failure_mode,
-        channel=evidence.channel or ("rate" if is_rate else "location"),
-        side=side,
-        tier=evidence.tier,
-        detector="page_hinkley",
-        baseline_version="b-1",
-        started_at=AT_MS,
-        detected_at=AT_MS + 5000,
-        updated_at=AT_MS + 5000,
-        normal=evidence.normal,
-        now=evidence.now,
-        effect=effect,
-        effect_kind="odds_ratio" if is_rate else "rank_shift",
-        records=RECORDS,
-        evidence=30.0,
-        threshold=28.0,
-        sentence="",
-        traffic_share=evidence.traffic_share,
-    )
-
-
-def severity_report(judged: list[Judged]) -> dict[str, Any]:
-    """The figures of the suite."""
-    return {
-        "severity_cases": len(judged),
-        "severity_right_share": sum(each.is_right for each in judged) / max(1, len(judged)),
+def report(results: ScoreResults, /) -> SuiteReport:
+    """Build the report: figures, problems, and a row per case."""
+    (decisions,) = results.select("severity")
+    figures = {
+        "severity_cases": len(decisions),
+        "severity_right_share": mean_share([decision.is_right for decision in decisions]),
     }
+    rows = [asdict(decision) | {"suite": "severity", "right": decision.is_right} for decision in decisions]
+    return SuiteReport(figures, find_problems(decisions), rows)
 
 
-def rows(judged: list[Judged]) -> list[dict[str, Any]]:
-    """A row a case."""
-    return [asdict(each) | {"suite": "severity", "right": each.is_right} for each in judged]
-
-
-def problems(judged: list[Judged]) -> list[str]:
-    """The cases that are decided otherwise, and whether there are too few."""
-    found = [
-        f"{each.scenario}: {each.severity} by {each.rule}, and it is a {each.expected}"
-        for each in judged
-        if not each.is_right
+def find_problems(decisions: list[CaseDecision]) -> list[str]:
+    """List the cases that are decided differently, and whether there are too few."""
+    problems = [
+        f"{decision.scenario}: {decision.severity} by {decision.rule}, expected {decision.expected}"
+        for decision in decisions
+        if not decision.is_right
     ]
-    if len(judged) < CASES:
-        found.append(f"only {len(judged)} severity cases, and {CASES} are needed")
-    return found
+    if len(decisions) < CASES_MIN:
+        problems.append(f"only {len(decisions)} severity cases, and {CASES_MIN} are needed")
+    return problems
+
+
+def show(report: dict[str, Any], console: Console, /) -> None:
+    """Print a row per case, and the share of right decisions."""
+    table = Table(title="Severity", box=None)
+    for name in ("case", "severity", "rule"):
+        table.add_column(name)
+    for row in (row for row in report["rows"] if row["suite"] == "severity"):
+        table.add_row(row["scenario"], row["severity"], " and ".join(filter(None, (row["rule"], row["moved_by"]))))
+    console.print(table)
+    console.print(
+        f"{report['severity_right_share']:.1%} of {report['severity_cases']} cases are decided as a person does"
+    )

@@ -1,17 +1,17 @@
-"""The demo's story, played through the pure steps: what is planted is found, and nothing else."""
+"""The story of the demo, played through the pure steps: planted failures are found, and nothing else."""
 
 from collections.abc import Iterable
 
 import pytest
 
-from load.demo.story import RECORDS_PER_SECOND, START_MS, Story, story
-from load.demo.verdict import judge
+from load.demo.story import RECORDS_PER_SECOND, START_MS, Story, build_story
+from load.demo.verdict import compare
 from load.world.healthy import healthy_baseline
-from load.world.lines import json_lines
-from load.world.world import World, generate
+from load.world.json_writer import json_lines
+from load.world.world import World
 from pipeline.correlate.step import CorrelateStep
 from pipeline.detect.step import DetectStep
-from pipeline.step import Output, RawMessage
+from pipeline.step import Message, Output
 from schemas.incident import Incident
 from schemas.topics import ALERTS, BASELINES, DEPLOYMENTS, DRIFTS, RECORDS
 from topologies.configuration.configuration import Configuration
@@ -19,19 +19,22 @@ from topologies.configuration.configuration import Configuration
 SEED = 1
 
 
-def messages(topic: str, values: Iterable[bytes | None], first: int = 0) -> list[RawMessage]:
-    return [RawMessage(topic, 0, first + number, START_MS, None, value) for number, value in enumerate(values)]
+def messages(topic: str, values: Iterable[bytes | None], first: int = 0) -> list[Message]:
+    return [Message(topic, 0, first + number, START_MS, None, value) for number, value in enumerate(values)]
 
 
-def played(told: Story) -> list[Incident]:
+def play(story: Story) -> list[Incident]:
     """The incidents at the end, newest revisions."""
     configuration = Configuration()
     detect, correlate = DetectStep(0, configuration.detect, replay=True), CorrelateStep(configuration.correlate)
     baseline = healthy_baseline(SEED, START_MS, RECORDS_PER_SECOND, configuration.detect)
     detect.control(messages(BASELINES, [baseline.to_json()])[0])
-    alerts: list[Output] = correlate.step(messages(DEPLOYMENTS, [each.to_json() for each in told.plan.deployments]))
+    alerts: list[Output] = correlate.step(
+        messages(DEPLOYMENTS, [deployment.to_json() for deployment in story.deployments])
+    )
     records = drifts = 0
-    for columns in generate(World(SEED, START_MS, RECORDS_PER_SECOND, told.plan), until_ms=told.end_ms):
+    world = World(SEED, START_MS, RECORDS_PER_SECOND, story.failures, story.deployments)
+    for columns in world.generate(until_ms=story.end_ms):
         lines = json_lines(columns, seed=SEED)
         outputs = detect.step(messages(RECORDS, lines, records))
         found = [output.value for output in outputs if output.topic == DRIFTS]
@@ -48,12 +51,12 @@ def played(told: Story) -> list[Incident]:
 
 @pytest.fixture(scope="module")
 def incidents() -> list[Incident]:
-    return played(story())
+    return play(build_story())
 
 
-def test_what_is_planted_is_found_and_nothing_else(incidents: list[Incident]) -> None:
-    verdict = judge(story().planted, incidents)
-    assert [finding.wrong for finding in verdict.findings] == [(), ()]
+def test_planted_failures_are_found_and_nothing_else(incidents: list[Incident]) -> None:
+    verdict = compare(build_story().planted, incidents)
+    assert [match.wrong for match in verdict.matches] == [(), ()]
     assert verdict.unplanned == ()
 
 
@@ -64,8 +67,8 @@ def test_the_failure_that_was_rolled_back_ends_resolved_and_the_other_stays_open
     }
 
 
-def test_a_verdict_on_another_plan_does_not_agree(incidents: list[Incident]) -> None:
-    told = story()
-    assert not judge(told.planted[:1], incidents).agrees
-    assert not judge(told.planted, incidents[:1]).agrees
-    assert not judge(told.planted, []).agrees
+def test_a_verdict_does_not_agree_if_failures_or_incidents_are_missing(incidents: list[Incident]) -> None:
+    planted = build_story().planted
+    assert not compare(planted[:1], incidents).agrees
+    assert not compare(planted, incidents[:1]).agrees
+    assert not compare(planted, []).agrees

@@ -44,7 +44,7 @@ def heads(incident):
 
 def record_communication(step, at):
     """Do what `note --communicated internal` does to the state of an incident."""
-    [incident] = step._incidents
+    [incident] = step._table.incidents
     incident.add_log_entry(at, "note", "informed leadership", entries_max=100)
     incident.communicated["internal"] = at
 

@@ -1,0 +1,286 @@
+"""The benchmark of detect: records per second of the real worker, beside the obvious pipeline on the same topic.
+
+Both read a filled topic, one after the other, in several rounds. The medians count. Start-up is not measured: the clock
+of the obvious pipeline starts at its first record, and that of detect at the first checkpoint after the warm-up. A
+failure is planted near the end. Each timed run must report it from every partition, which proves that the work was
+done, and the signal values must be monitored by a baseline that was there before.
+"""
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from load.bench.machine import describe_machine
+from load.bench.obvious_run import COMMAND, run_obvious
+from load.bench.timed_run import TimedRun, read_monitored_share, run_timed
+from load.harness import progress_bar, temporary_topology
+from load.inputs import OutgoingMessage
+from load.traffic import ProduceResult, partition_for_key, produce
+from load.world import SUBJECT, SimulatedFailure, World, healthy_baseline, json_lines
+from topologies.configuration import Configuration
+
+RATIO_MIN = 6.0
+"""Minimum ratio to the obvious pipeline."""
+
+MONITORED_SHARE_MIN = 0.99
+"""Minimum share of signal values that a ready baseline monitored."""
+
+ROUNDS = 3
+
+OBVIOUS_RECORDS = 30_000
+"""Records that the obvious pipeline reads. More would only take longer."""
+
+RECORDS_PER_SECOND = 2000.0
+"""Records per second of event time, as for a busy service."""
+
+YARDSTICK_SIGNALS = (
+    "latency_ms",
+    "time_to_first_token_ms",
+    "error",
+    "input_tokens",
+    "output_tokens",
+    "queue_depth",
+    "gpu_utilization",
+    "cpu_utilization",
+    "length",
+    "refused",
+    "confidence",
+    "similarity",
+    "empty",
+    "thumbs_down",
+    "retrieval_score",
+    "feature_age_s",
+    "null_fraction",
+    "schema_valid",
+    "filter_triggered",
+    "policy_violation",
+    "injection_score",
+    "pii_detected",
+)
+"""Signals that the obvious pipeline monitors, which are those that the records carry."""
+
+FAILURE = "refusal_spike"
+FAILURE_SIGNAL = "refused"
+FAILURE_AFTER_SHARE = 0.85
+"""Share of the records before the failure."""
+
+START_TOLERANCE_MS = 10_000
+"""Maximum milliseconds by which an estimated start may precede the failure."""
+
+
+@dataclass(frozen=True, slots=True)
+class BenchmarkRound:
+    """Rates of one round: of the obvious pipeline with and without its detectors, and of the timed run of detect."""
+
+    obvious_records_per_s: float
+    idle_records_per_s: float
+    timed: TimedRun
+    planted_found: bool
+
+
+@dataclass(frozen=True, slots=True)
+class DetectBenchmark:
+    """Result of a benchmark of detect."""
+
+    records: int
+    record_bytes: float
+    rounds: tuple[BenchmarkRound, ...]
+    monitored_share: float
+
+    @property
+    def records_per_s(self) -> float:
+        """Median rate of the detect worker."""
+        return median(round_.timed.records_per_s for round_ in self.rounds)
+
+    @property
+    def obvious_records_per_s(self) -> float:
+        """Median rate of the obvious pipeline."""
+        return median(round_.obvious_records_per_s for round_ in self.rounds)
+
+    @property
+    def idle_records_per_s(self) -> float:
+        """Median rate of the obvious pipeline without any work per record."""
+        return median(round_.idle_records_per_s for round_ in self.rounds)
+
+    @property
+    def ratio_to_obvious(self) -> float:
+        """Rate of the detect worker divided by that of the obvious pipeline."""
+        return self.records_per_s / self.obvious_records_per_s
+
+    @property
+    def rounds_found(self) -> int:
+        """Number of rounds in which detect reported the planted failure."""
+        return sum(round_.planted_found for round_ in self.rounds)
+
+    @property
+    def problems(self) -> list[str]:
+        """Reasons why the benchmark fails."""
+        problems = []
+        if self.rounds_found < len(self.rounds):
+            problems.append(
+                f"the planted {FAILURE} was reported by {self.rounds_found} of {len(self.rounds)} timed runs"
+            )
+        if self.monitored_share < MONITORED_SHARE_MIN:
+            problems.append(
+                f"only {self.monitored_share:.4f} of the signal values were monitored, not {MONITORED_SHARE_MIN}"
+            )
+        if any(round_.timed.dead_letters for round_ in self.rounds):
+            problems.append("records became dead letters")
+        if self.ratio_to_obvious < RATIO_MIN:
+            problems.append(f"{self.ratio_to_obvious:.2f} times the obvious pipeline, below the floor {RATIO_MIN:g}")
+        return problems
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the result for ``--json``."""
+        return {
+            "ratio_to_obvious": round(self.ratio_to_obvious, 3),
+            "floor": RATIO_MIN,
+            "records_per_s": round(self.records_per_s),
+            "obvious_records_per_s": round(self.obvious_records_per_s),
+            "obvious_do_nothing_records_per_s": round(self.idle_records_per_s),
+            "judged_share": round(self.monitored_share, 5),
+            "planted_found": self.rounds_found == len(self.rounds),
+            "problems": self.problems,
+            "records": self.records,
+            "record_bytes": round(self.record_bytes),
+            "runs": [
+                {
+                    "records_per_s": round(round_.timed.records_per_s),
+                    "records_timed": round_.timed.records_timed,
+                    "seconds": round(round_.timed.seconds, 3),
+                    "obvious_records_per_s": round_.obvious_records_per_s,
+                    "obvious_do_nothing_records_per_s": round_.idle_records_per_s,
+                    "planted_found": round_.planted_found,
+                }
+                for round_ in self.rounds
+            ],
+            "commands": {
+                "detect": "python -P -m topologies.cli worker detect --config FILE",
+                "obvious": " ".join(("DETECT=1", *COMMAND)),
+                "obvious_do_nothing": " ".join(("DETECT=0", *COMMAND)),
+            },
+            "machine": describe_machine(),
+        }
+
+    def show(self, console: Console) -> None:
+        """Print the table of rates, the ratio and the problems."""
+        table = Table(title=f"Records per second, {self.records:,} records of {self.record_bytes:.0f} bytes")
+        table.add_column("pipeline")
+        table.add_column("median", justify="right")
+        table.add_column("runs", justify="right")
+        rates_by_pipeline = {
+            "detect": [round_.timed.records_per_s for round_ in self.rounds],
+            "the obvious pipeline": [round_.obvious_records_per_s for round_ in self.rounds],
+            "the same without any work": [round_.idle_records_per_s for round_ in self.rounds],
+        }
+        for name, rates in rates_by_pipeline.items():
+            table.add_row(name, f"{median(rates):,.0f}", ", ".join(f"{rate:,.0f}" for rate in rates))
+        console.print(table)
+        console.print(
+            f"[bold]{self.ratio_to_obvious:.1f} times[/] the obvious pipeline (floor {RATIO_MIN:g}); "
+            f"{self.monitored_share:.4f} of the signal values monitored; "
+            f"planted failure reported by {self.rounds_found} of {len(self.rounds)} timed runs"
+        )
+        for problem in self.problems:
+            console.print(f"[bold red]{problem}[/]")
+
+
+async def run_benchmark(seed: int, records: int, end_ms: int, console: Console) -> DetectBenchmark:
+    """Fill a topic, and let both pipelines read it in turns.
+
+    Parameters
+    ----------
+    seed
+        Seed of the simulated service.
+    records
+        Records in the topic.
+    end_ms
+        Time of the last record in Unix ms. The worker runs live and accepts no old records.
+    console
+        Console for progress.
+
+    Raises
+    ------
+    DriftwireError
+        If broker, worker or the obvious pipeline fail.
+    """
+    configuration = Configuration()
+    start_ms = end_ms - round(records / RECORDS_PER_SECOND * 1000)
+    failure_ms = _record_time_ms(round(records * FAILURE_AFTER_SHARE), World(seed, start_ms, RECORDS_PER_SECOND))
+    failure = SimulatedFailure(FAILURE, failure_ms)
+    console.print("learning a baseline from a healthy day ...")
+    baseline = healthy_baseline(seed, start_ms, RECORDS_PER_SECOND, configuration.detect)
+    partitions = configuration.kafka.records_partitions
+    rounds: list[BenchmarkRound] = []
+    with tempfile.TemporaryDirectory(prefix="driftwire-bench-") as folder:
+        async with temporary_topology(configuration, baselines=(baseline,), workers=(), console=console) as kafka:
+            world = World(seed, start_ms, RECORDS_PER_SECOND, (failure,))
+            produced = await _fill_topic(kafka.bootstrap, world, records, partitions, console)
+            for number in range(1, ROUNDS + 1):
+                count = min(records, OBVIOUS_RECORDS)
+                obvious = await run_obvious(kafka.bootstrap, partitions=partitions, records=count, detect=True)
+                idle = await run_obvious(kafka.bootstrap, partitions=partitions, records=count, detect=False)
+                timed = await run_timed(kafka.configuration, folder=Path(folder), records=records, name=str(number))
+                rounds.append(BenchmarkRound(obvious, idle, timed, _is_reported(timed, failure, partitions)))
+                console.print(
+                    f"run {number}: obvious {obvious:,.0f}, without any work {idle:,.0f}, "
+                    f"detect {timed.records_per_s:,.0f} records/s ({timed.records_timed:,} in {timed.seconds:.1f} s)"
+                )
+            monitored = await read_monitored_share(kafka.bootstrap, configuration.detect, baseline, partitions)
+    return DetectBenchmark(records, produced.bytes / records, tuple(rounds), monitored)
+
+
+def _record_time_ms(number: int, world: World) -> int:
+    """Return the time of a record by its number, in Unix ms. It depends on the traffic of the hour."""
+    time_ms = world.start_ms
+    for columns in world.generate(records=number):
+        time_ms = int(columns.times_ms[-1])
+    return time_ms
+
+
+async def _fill_topic(bootstrap: str, world: World, records: int, partitions: int, console: Console) -> ProduceResult:
+    keys = spread_keys(SUBJECT, partitions)
+
+    def build_messages() -> Iterator[OutgoingMessage]:
+        for columns in world.generate(records=records):
+            values = json_lines(columns, seed=world.seed, signals=YARDSTICK_SIGNALS)
+            for number, (time_ms, value) in enumerate(zip(columns.times_ms.tolist(), values, strict=True)):
+                yield OutgoingMessage(time_ms, keys[number % partitions], value)
+
+    with progress_bar(console) as progress:
+        task = progress.add_task("filling the topic", total=records)
+        return await produce(
+            bootstrap, build_messages(), on_progress=lambda sent: progress.update(task, completed=sent)
+        )
+
+
+def spread_keys(subject: str, partitions: int) -> list[bytes]:
+    """Return keys of one busy subject, one per partition, as a producer that spreads it would use.
+
+    >>> [partition_for_key(key, 4) for key in spread_keys("support-bot", 4)]
+    [0, 1, 2, 3]
+    """
+    keys: dict[int, bytes] = {}
+    number = 0
+    while len(keys) < partitions:
+        key = f"{subject}#{number}".encode()
+        keys.setdefault(partition_for_key(key, partitions), key)
+        number += 1
+    return [keys[partition] for partition in range(partitions)]
+
+
+def _is_reported(timed: TimedRun, failure: SimulatedFailure, partitions: int) -> bool:
+    """Whether every partition paged for the failure, and none before it."""
+    pages = [
+        drift
+        for drift in timed.drifts
+        if drift.state == "firing" and drift.signal == FAILURE_SIGNAL and drift.tier == "page"
+    ]
+    early = [drift for drift in pages if drift.started_at < failure.at_ms - START_TOLERANCE_MS]
+    return not early and {drift.partition for drift in pages} == set(range(partitions))

@@ -1,0 +1,154 @@
+"""One timed run of the real detect worker over a filled topic: its rate, its drifts, and what it monitored."""
+
+import asyncio
+import time
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiokafka.admin import AIOKafkaAdminClient
+
+from load.errors import LoadError
+from load.harness import committed_offsets, run_against
+from pipeline.detect.findings import read_drift
+from pipeline.detect.settings import DetectSettings
+from pipeline.detect.step import DetectStep
+from pipeline.step import RawMessage
+from schemas.baseline import Baseline
+from schemas.drift import Drift
+from schemas.topics import BASELINES, DEAD_LETTERS, DRIFTS, RECORDS, checkpoints_topic
+from topologies.broker import create_topics
+from topologies.configuration import Configuration
+from topologies.kafka import read_topic
+from topologies.processes import Topology
+from topologies.runtime import read_checkpoint
+
+SAMPLE_S = 0.1
+"""Seconds between two reads of the committed offsets."""
+
+WARM_UP_SHARE = 0.25
+"""Share of the records before the clock starts. It covers imports, joining the group and first fetches."""
+
+WIND_DOWN_SHARE = 0.9
+"""Share of the records after which the clock stops. A worker without more records writes its last checkpoint late."""
+
+TIME_LIMIT_S = 300.0
+"""Maximum seconds of a run."""
+
+
+@dataclass(frozen=True, slots=True)
+class TimedRun:
+    """Result of a run: the rate between two checkpoints, after the warm-up and before the end, and its drifts."""
+
+    records_per_s: float
+    records_timed: int
+    seconds: float
+    drifts: tuple[Drift, ...]
+    dead_letters: int
+
+
+async def run_timed(configuration: Configuration, *, folder: Path, records: int, name: str) -> TimedRun:
+    """Let a detect worker without a checkpoint read the full topic.
+
+    Parameters
+    ----------
+    configuration
+        Configuration with the address of the cluster. The run gets an ``app_id`` of its own.
+    folder
+        Folder for the configuration of the worker.
+    records
+        Records in the topic.
+    name
+        Name of the run.
+
+    Raises
+    ------
+    LoadError
+        If the run takes longer than :data:`TIME_LIMIT_S`, or if there are too few records to time it.
+    """
+    kafka = configuration.kafka.model_copy(update={"app_id": f"bench-{name}"})
+    configuration = configuration.model_copy(update={"kafka": kafka})
+    await _delete_outputs(configuration)
+    sampling = asyncio.create_task(_sample(kafka.bootstrap, f"{kafka.app_id}-detect", records))
+    topology = Topology(configuration, data_folder=folder, bootstrap=kafka.bootstrap, steps=("detect",))
+    try:
+        async with topology:
+            samples = await run_against(topology, sampling)
+    finally:
+        sampling.cancel()
+    start_s, first = next(sample for sample in samples if sample[1] >= records * WARM_UP_SHARE)
+    end_s, last = [sample for sample in samples if sample[1] <= records * WIND_DOWN_SHARE][-1]
+    if last <= first:
+        raise LoadError(f"all {records} records were read before the clock could start: give more --records")
+    return TimedRun(
+        (last - first) / (end_s - start_s),
+        last - first,
+        end_s - start_s,
+        tuple(await _read_drifts(kafka.bootstrap)),
+        await _count_messages(kafka.bootstrap, DEAD_LETTERS),
+    )
+
+
+async def read_monitored_share(bootstrap: str, settings: DetectSettings, baseline: Baseline, partitions: int) -> float:
+    """Return the share of signal values that a ready baseline monitored, in the partition where it is lowest.
+
+    It is read from steps that are restored from the worker's checkpoints, as when a partition is reassigned.
+
+    Raises
+    ------
+    LoadError
+        If a checkpoint cannot be restored.
+    """
+    shares = []
+    for partition in range(partitions):
+        step = DetectStep(partition, settings, replay=False)
+        step.control(RawMessage(BASELINES, 0, 0, 0, None, baseline.to_json()))
+        parts, _ = await read_checkpoint(bootstrap, "detect", partition)
+        problems = list(step.restore((key, value) for key, value in parts.items() if not key.startswith(b"\x00")))
+        if problems:
+            raise LoadError(f"the checkpoint of partition {partition} cannot be restored: {problems[0]}")
+        shares.append(step.judged_share())
+    return min(shares)
+
+
+async def _sample(bootstrap: str, group: str, records: int) -> list[tuple[float, int]]:
+    """Return when the committed records grew, as (seconds, records), until all are committed."""
+    samples: list[tuple[float, int]] = [(time.perf_counter(), 0)]
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    await admin.start()
+    try:
+        async with asyncio.timeout(TIME_LIMIT_S):
+            while samples[-1][1] < records:
+                offsets = await committed_offsets(admin, group)
+                total = sum(offset for partition, offset in offsets.items() if partition.topic == RECORDS)
+                if total > samples[-1][1]:
+                    samples.append((time.perf_counter(), total))
+                await asyncio.sleep(SAMPLE_S)
+    except TimeoutError as error:
+        raise LoadError(f"detect read only {samples[-1][1]} of {records} records in {TIME_LIMIT_S:.0f} s") from error
+    finally:
+        await admin.close()
+    return samples
+
+
+async def _delete_outputs(configuration: Configuration) -> None:
+    """Delete the output and checkpoints of earlier runs, which a worker would restore."""
+    kafka = configuration.kafka
+    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    await admin.start()
+    try:
+        await admin.delete_topics([DRIFTS, DEAD_LETTERS, checkpoints_topic("detect")])
+    finally:
+        await admin.close()
+    await create_topics(kafka.bootstrap, kafka.records_partitions, kafka.replication_factor)
+
+
+async def _read_drifts(bootstrap: str) -> list[Drift]:
+    async with aclosing(read_topic(bootstrap, DRIFTS)) as messages:
+        values = [message.value async for message in messages if message.value is not None]
+    return [drift for drift in map(read_drift, values) if drift is not None]
+
+
+async def _count_messages(bootstrap: str, topic: str) -> int:
+    async with aclosing(read_topic(bootstrap, topic)) as messages:
+        return len([None async for _ in messages])

@@ -1,0 +1,18 @@
+"""The harness of a run: a temporary topology to start, wait for and collect from.
+
+May import no other room of load.
+"""
+
+from load.harness.lag import committed_offsets, wait_for_lag
+from load.harness.outcome import Outcome
+from load.harness.progress import progress_bar
+from load.harness.topology import run_against, temporary_topology
+
+__all__ = [
+    "Outcome",
+    "committed_offsets",
+    "progress_bar",
+    "run_against",
+    "temporary_topology",
+    "wait_for_lag",
+]

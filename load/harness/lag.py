@@ -1,0 +1,151 @@
+"""Consumer lag: wait until the steps have read everything that was sent, one after the other along the path.
+
+Committed offsets show how far a step has read. They cannot be compared with the end of a topic: the steps write
+transaction markers after their messages, and no offset is committed for a marker. The offsets between the two are
+therefore fetched, and only messages count.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable, Sequence
+
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from load.errors import LoadError
+from schemas.topics import ALERTS, COMMANDS, DEPLOYMENTS, DRIFTS, RECORDS
+
+INPUT_TOPICS: dict[str, tuple[str, ...]] = {
+    "detect": (RECORDS,),
+    "correlate": (DRIFTS, DEPLOYMENTS, COMMANDS),
+    "route": (ALERTS, COMMANDS),
+}
+"""Topics that each step reads, in the order of the path. The output of a step is complete once its lag is zero."""
+
+POLL_S = 0.15
+"""Seconds between two reads of the committed offsets."""
+
+FETCH_MS = 300
+"""Milliseconds to wait for a message between a committed offset and the end."""
+
+MARKERS_MAX = 1000
+"""Maximum offsets that may be markers. A longer gap is not fetched and counts as lag."""
+
+STALL_S = 60.0
+"""Seconds without progress of a step after which waiting fails."""
+
+OnLag = Callable[[str, int, int], None]
+
+
+async def wait_for_lag(
+    bootstrap: str,
+    app_id: str,
+    *,
+    steps: Sequence[str] = tuple(INPUT_TOPICS),
+    stall_s: float = STALL_S,
+    on_progress: OnLag | None = None,
+) -> None:
+    """Wait until each step, one after the other, has no lag on its input topics.
+
+    Parameters
+    ----------
+    bootstrap
+        ``HOST:PORT`` of the cluster.
+    app_id
+        ``app_id`` of the configuration. The group of a step is ``app_id-step``.
+    steps
+        Steps to wait for, in the order of the path.
+    stall_s
+        Seconds that a step may take without progress. Higher values wait longer.
+    on_progress
+        Called with the step, the offsets that it has read, and the offsets of all its input topics.
+
+    Raises
+    ------
+    LoadError
+        If a step makes no progress for ``stall_s``, or if the cluster does not answer.
+    """
+    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    reader = AIOKafkaConsumer(
+        bootstrap_servers=bootstrap, group_id=None, isolation_level="read_committed", enable_auto_commit=False
+    )
+    try:
+        await admin.start()
+        await reader.start()
+        for step in steps:
+            await _wait_for_step(admin, reader, step, f"{app_id}-{step}", stall_s=stall_s, on_progress=on_progress)
+    except (KafkaError, OSError) as error:
+        raise LoadError(f"Kafka at {bootstrap}: {error}: is it still running?") from error
+    finally:
+        await reader.stop()
+        await admin.close()
+
+
+async def committed_offsets(admin: AIOKafkaAdminClient, group: str) -> dict[TopicPartition, int]:
+    """Read the committed offsets of a group by partition. Partitions without one are absent.
+
+    The result is empty until the cluster has elected the group coordinator.
+    """
+    try:
+        offsets = await admin.list_consumer_group_offsets(group)
+    except KafkaError as error:
+        if not error.retriable:
+            raise
+        return {}
+    return {partition: entry.offset for partition, entry in offsets.items() if entry.offset >= 0}
+
+
+async def _wait_for_step(
+    admin: AIOKafkaAdminClient,
+    reader: AIOKafkaConsumer,
+    step: str,
+    group: str,
+    *,
+    stall_s: float,
+    on_progress: OnLag | None,
+) -> None:
+    partitions = [
+        TopicPartition(entry["topic"], partition["partition"])
+        for entry in await admin.describe_topics(list(INPUT_TOPICS[step]))
+        for partition in entry["partitions"]
+    ]
+    reader.assign(partitions)
+    reader.pause(*partitions)
+    ends = {partition: end for partition, end in (await reader.end_offsets(partitions)).items() if end}
+    newest, progressed_s = -1, time.monotonic()
+    while True:
+        committed = await committed_offsets(admin, group)
+        read = sum(min(committed.get(partition, 0), end) for partition, end in ends.items())
+        if on_progress is not None:
+            on_progress(step, read, sum(ends.values()))
+        if read > newest:
+            newest, progressed_s = read, time.monotonic()
+        gaps = [(partition, committed.get(partition, 0), end) for partition, end in ends.items()]
+        if not [gap for gap in gaps if gap[1] < gap[2] and await _has_messages(reader, *gap)]:
+            return
+        if time.monotonic() - progressed_s > stall_s:
+            raise LoadError(
+                f"{step} has read {newest} of {sum(ends.values())} offsets and made no progress for {stall_s:.0f} s: "
+                f"is its worker running, and is its group {group}?"
+            )
+        await asyncio.sleep(POLL_S)
+
+
+async def _has_messages(reader: AIOKafkaConsumer, partition: TopicPartition, start: int, end: int) -> bool:
+    """Whether ``[start, end)`` has a message and not only transaction markers."""
+    if end - start > MARKERS_MAX:
+        return True
+    reader.seek(partition, start)
+    reader.resume(partition)
+    try:
+        while (position := await reader.position(partition)) < end:
+            fetched = await reader.getmany(partition, timeout_ms=FETCH_MS)
+            if any(record.offset < end for records in fetched.values() for record in records):
+                return True
+            if await reader.position(partition) == position:
+                # The end lies behind an open transaction, whose messages nobody has read.
+                return True
+    finally:
+        reader.pause(partition)
+    return False

@@ -1,0 +1,141 @@
+"""The outcome of a run: incidents, drifts, dead letters and baselines, read from the output topics."""
+
+from collections import Counter
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import orjson
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from pydantic import ValidationError
+
+from load.errors import LoadError
+from schemas.baseline import Baseline
+from schemas.dead_letter import DeadLetter
+from schemas.drift import Drift
+from schemas.incident import Incident
+from schemas.message import Message
+from schemas.timestamp import format_timestamp
+from schemas.topics import ALERTS, BASELINES, DEAD_LETTERS, DRIFTS
+from topologies.kafka import read_topic
+
+ContractType = TypeVar("ContractType", bound=Message)
+
+Offsets = dict[str, dict[int, int]]
+"""Offset of the next message, by topic and partition."""
+
+OUTPUT_TOPICS = (ALERTS, BASELINES, DEAD_LETTERS, DRIFTS)
+
+
+@dataclass(slots=True)
+class Outcome:
+    """Messages on the output topics.
+
+    Attributes
+    ----------
+    incidents
+        Newest revision of each incident, by start.
+    drifts
+        Drifts that fired, once each.
+    dead_letters
+        Number of dead letters by step and reason.
+    baselines
+        Baselines that were learned live, by the time they became ready.
+    """
+
+    incidents: list[Incident] = field(default_factory=list)
+    drifts: list[Drift] = field(default_factory=list)
+    dead_letters: Counter[tuple[str, str]] = field(default_factory=Counter)
+    baselines: list[Baseline] = field(default_factory=list)
+
+    @staticmethod
+    async def read_ends(bootstrap: str) -> Offsets:
+        """Read the ends of the output topics, from which a run that begins now is collected.
+
+        Raises
+        ------
+        LoadError
+            If the cluster does not answer.
+        """
+        consumer = AIOKafkaConsumer(*OUTPUT_TOPICS, bootstrap_servers=bootstrap, group_id=None)
+        try:
+            await consumer.start()
+            ends: dict[TopicPartition, int] = await consumer.end_offsets(consumer.assignment())
+        except (KafkaError, OSError) as error:
+            raise LoadError(
+                f"no Kafka answers at {bootstrap}: start one (driftwire up), or give another --bootstrap"
+            ) from error
+        finally:
+            await consumer.stop()
+        offsets: Offsets = {}
+        for partition, end in ends.items():
+            offsets.setdefault(partition.topic, {})[partition.partition] = end
+        return offsets
+
+    @classmethod
+    async def collect(cls, bootstrap: str, since: Offsets | None = None) -> "Outcome":
+        """Read the output topics from some offsets on, or from the beginning."""
+        outcome = cls()
+        newest: dict[str, Incident] = {}
+        async for value in _read_values(bootstrap, ALERTS, since):
+            incident = _parse(Incident, value)
+            known = newest.get(incident.incident_id)
+            if known is None or incident.revision >= known.revision:
+                newest[incident.incident_id] = incident
+        outcome.incidents = sorted(newest.values(), key=lambda incident: (incident.started_at, incident.incident_id))
+        async for value in _read_values(bootstrap, DRIFTS, since):
+            if b'"type":"tick"' in value:
+                continue
+            drift = _parse(Drift, value)
+            if drift.state == "firing":
+                outcome.drifts.append(drift)
+        async for value in _read_values(bootstrap, DEAD_LETTERS, since):
+            letter = _parse(DeadLetter, value)
+            outcome.dead_letters[letter.step, letter.reason] += 1
+        async for value in _read_values(bootstrap, BASELINES, since):
+            baseline = _parse(Baseline, value)
+            if baseline.source == "live":
+                outcome.baselines.append(baseline)
+        outcome.baselines.sort(key=lambda baseline: (baseline.learned_to, baseline.subject))
+        return outcome
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the outcome for ``--json``, with messages as they are on their topics."""
+        return {
+            "incidents": [orjson.loads(incident.to_json()) for incident in self.incidents],
+            "drifts": [orjson.loads(drift.to_json()) for drift in self.drifts],
+            "dead_letters": {f"{step}: {reason}": count for (step, reason), count in sorted(self.dead_letters.items())},
+            "baselines": [
+                {
+                    "subject": baseline.subject,
+                    "source": baseline.source,
+                    "baseline_version": baseline.baseline_version,
+                    "learned_from": format_timestamp(baseline.learned_from),
+                    "ready_at": format_timestamp(baseline.learned_to),
+                    "records": baseline.records,
+                    "signals": sorted(baseline.signals),
+                }
+                for baseline in self.baselines
+            ],
+        }
+
+
+async def _read_values(bootstrap: str, topic: str, since: Offsets | None) -> AsyncGenerator[bytes]:
+    starts = (since or {}).get(topic, {})
+    async with aclosing(read_topic(bootstrap, topic)) as messages:
+        async for message in messages:
+            if message.value is not None and message.offset >= starts.get(message.partition, 0):
+                yield message.value
+
+
+def _parse(contract: type[ContractType], value: bytes) -> ContractType:
+    try:
+        return contract.from_json(value)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise LoadError(
+            f"a message does not fit the contract {contract.__name__} ({first['loc']}: {first['msg']}): "
+            "does another program write to this topic?"
+        ) from error

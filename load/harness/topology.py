@@ -1,0 +1,97 @@
+"""A topology for one run, in a temporary folder that is removed when the run ends."""
+
+import asyncio
+import tempfile
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+
+from schemas.baseline import Baseline
+from topologies.baselines import publish_baseline
+from topologies.configuration import Configuration
+from topologies.processes import STEPS, Topology
+
+TROUBLE_MARKS = (" WARNING driftwire", " ERROR driftwire", " CRITICAL ", "Error: ", " died ", "did not stop")
+"""Texts that mark a line of a worker as a problem. Other lines, such as incident cards, are not printed."""
+
+CLIENT_LOG_MARK = " aiokafka."
+"""Text that marks a line as the log of the Kafka client. The client retries, and the worker logs what fails."""
+
+Result = TypeVar("Result")
+
+
+@asynccontextmanager
+async def temporary_topology(
+    configuration: Configuration,
+    *,
+    baselines: Sequence[Baseline] = (),
+    workers: Sequence[str] = STEPS,
+    replay: bool = True,
+    folder: Path | None = None,
+    console: Console | None = None,
+) -> AsyncIterator[Topology]:
+    """Run a topology with baselines that are published before its workers start.
+
+    Parameters
+    ----------
+    configuration
+        Configuration of broker and steps. The broker takes a free port.
+    baselines
+        Baselines that the workers have from their first record on.
+    workers
+        Steps to run.
+    replay
+        Whether the time of the records is the only clock.
+    folder
+        Folder for the data; None takes a temporary folder that is removed at the end.
+    console
+        Console for the announcements of the broker and the problems of the workers; None prints nothing.
+
+    Raises
+    ------
+    DriftwireError
+        If the topology cannot be started.
+    """
+    # Lines of other processes may contain brackets, which are not markup.
+    say: Callable[[str], None] = (
+        (lambda _: None) if console is None else partial(console.print, markup=False, highlight=False, soft_wrap=True)
+    )
+
+    def say_trouble(line: str) -> None:
+        if CLIENT_LOG_MARK not in line and any(mark in line for mark in TROUBLE_MARKS):
+            say(line)
+
+    with tempfile.TemporaryDirectory(prefix="driftwire-") as temporary:
+        data = folder or Path(temporary)
+        async with Topology(configuration, data_folder=data, port=0, replay=replay, steps=(), on_line=say) as broker:
+            for baseline in baselines:
+                await publish_baseline(broker.bootstrap, baseline)
+            steps = Topology(
+                broker.configuration,
+                data_folder=data,
+                bootstrap=broker.bootstrap,
+                replay=replay,
+                steps=workers,
+                on_line=say_trouble,
+            )
+            async with steps:
+                yield steps
+
+
+async def run_against(topology: Topology, work: Awaitable[Result]) -> Result:
+    """Run work against a topology. If the topology fails first, cancel the work and raise the failure."""
+    working = asyncio.ensure_future(work)
+    failing = asyncio.ensure_future(topology.wait_for_failure())
+    try:
+        await asyncio.wait({working, failing}, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            await failing
+        return await working
+    finally:
+        for task in (working, failing):
+            task.cancel()
+        await asyncio.gather(working, failing, return_exceptions=True)

@@ -1,0 +1,99 @@
+"""Baselines of the score: the healthy Monday of a simulated service that they are learned from."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+from load.score.simulation.design_world import DAY_RECORDS, DesignWorld
+from load.score.simulation.disturbances import probe_line
+from load.score.simulation.extra_signals import add_embeddings, add_extra_signals
+from load.score.simulation.scenario import MONDAY_MS, Scenario
+from load.world import SUBJECT, World, json_lines
+from pipeline.detect.offline import learn_history
+from pipeline.detect.settings import DetectSettings
+from schemas.baseline import Baseline
+from schemas.topics import DAY_MS, HOUR_MS
+
+BASELINE_END_MS = MONDAY_MS + 25 * HOUR_MS
+"""End of the records of a baseline in Unix ms: the Monday and one hour more."""
+
+PROBE_INTERVAL_MS = 10_000
+"""Milliseconds between two probes, all of which are blocked."""
+
+
+@dataclass(frozen=True, slots=True)
+class BaselineSource:
+    """Healthy service that a baseline is learned from. Equal sources give equal baselines.
+
+    Attributes
+    ----------
+    seed
+        Seed of the service.
+    per_second
+        Records per second.
+    world
+        ``bot`` or ``design``.
+    embeddings
+        Whether the records have embeddings.
+    every_record
+        Whether the baseline sees every record. Otherwise it sees a sample every seven and a half minutes.
+    days
+        Days of records, up to the end of the Monday.
+    """
+
+    seed: int
+    per_second: float = 50.0
+    world: str = "bot"
+    embeddings: bool = False
+    every_record: bool = False
+    days: int = 1
+
+    @classmethod
+    def from_scenario(cls, scenario: Scenario, seed: int) -> "BaselineSource":
+        """Return the source of the baseline that a scenario is monitored with."""
+        return cls(
+            seed=seed,
+            per_second=scenario.records_per_second,
+            world=scenario.world,
+            embeddings=scenario.embeddings,
+            every_record=scenario.whole_day,
+            days=scenario.baseline_days,
+        )
+
+    def learn(self, settings: DetectSettings) -> Baseline:
+        """Learn the baseline, as ``driftwire baseline learn`` learns one from a file."""
+        return _learn(self, settings)
+
+    def healthy_lines(self) -> Iterator[bytes]:
+        """Yield the records that the baseline is learned from, as JSON lines."""
+        if self.world == "design":
+            yield from self._design_lines()
+            return
+        start_ms = MONDAY_MS - (self.days - 1) * DAY_MS
+        bot = World(self.seed, start_ms, self.per_second)
+        if self.every_record:
+            for columns in bot.generate(until_ms=BASELINE_END_MS):
+                yield from json_lines(add_extra_signals(columns, self.seed), seed=self.seed)
+            return
+        unchanged = np.zeros(World.SAMPLE_RECORDS, dtype=bool)
+        for at_ms, sampled in bot.sample(BASELINE_END_MS):
+            columns = add_extra_signals(sampled, self.seed)
+            lines = json_lines(columns, seed=self.seed)
+            yield from add_embeddings(lines, columns, self.seed, model_changed=unchanged) if self.embeddings else lines
+            next_ms = at_ms + World.SAMPLE_INTERVAL_MS
+            for time_ms in range(at_ms + PROBE_INTERVAL_MS, next_ms, PROBE_INTERVAL_MS):
+                yield probe_line(time_ms, blocked=True)
+
+    def _design_lines(self) -> Iterator[bytes]:
+        design = DesignWorld(self.seed, MONDAY_MS, self.per_second, self.seed)
+        samples = DAY_RECORDS // World.SAMPLE_RECORDS
+        for at_ms in range(MONDAY_MS, MONDAY_MS + DAY_MS, DAY_MS // samples):
+            design.skip_to(at_ms)
+            yield from json_lines(design.draw(World.SAMPLE_RECORDS), seed=self.seed)
+
+
+@lru_cache(maxsize=8)
+def _learn(source: BaselineSource, settings: DetectSettings) -> Baseline:
+    return learn_history(source.healthy_lines(), settings, subject=SUBJECT).baselines[SUBJECT]

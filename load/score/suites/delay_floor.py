@@ -1,0 +1,94 @@
+"""The floor of a delay: the records that any detector with the same rate of false alarms needs on average."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.detect.baselines import RankTable, hour_of_day, remove_profile
+from pipeline.detect.one_sided_tests import OneSidedTest, derive_tests
+from pipeline.detect.settings import DetectSettings
+from pipeline.detect.signals import PANE_MS, channels
+from schemas.baseline import Baseline
+from schemas.drift import Tier
+
+PANES = 4
+"""Panes that must have begun, because the records of one second are one event."""
+
+STAKES = 400
+"""Stakes among which the best is searched."""
+
+
+@dataclass(frozen=True, slots=True)
+class DelayFloor:
+    """Records until the fourth pane begins, and threshold x autocorrelation time / growth of the best stake."""
+
+    panes: int
+    evidence: float
+
+    @property
+    def records(self) -> float:
+        """Larger of the two counts."""
+        return max(float(self.panes), self.evidence)
+
+
+def compute_floor(
+    baseline: Baseline,
+    settings: DetectSettings,
+    values: dict[str, NDArray[np.float64]],
+    times_ms: NDArray[np.int64],
+    tier: Tier,
+) -> DelayFloor:
+    """Compute the floor of the delay after a change.
+
+    The growth is the mean of ln(1 + stake x (x - null boundary)) over all records after the change, at the best stake:
+    the divergence of the changed records from the nearest that the band allows (Honda and Takemura's KL-inf). The
+    one-sided test with the lowest floor counts.
+
+    Parameters
+    ----------
+    baseline
+        Baseline before the change.
+    settings
+        Settings of detect.
+    values
+        Values of the records after the change by signal; NaN where a value is not reported. Without values, as for a
+        signal that detect derives from labels, only the panes count.
+    times_ms
+        Times of the records after the change, in order.
+    tier
+        Tier of the one-sided tests.
+    """
+    panes = np.flatnonzero(np.diff(times_ms // PANE_MS, prepend=times_ms[0] // PANE_MS - 1) > 0)
+    begun = int(panes[PANES - 1]) + 1 if panes.size >= PANES else int(times_ms.size)
+    profiles = {name: learned.profile for name, learned in baseline.signals.items()}
+    freed = {
+        name: column
+        if (profile := profiles.get(name)) is None
+        else remove_profile(profile, column, hour_of_day(times_ms))
+        for name, column in values.items()
+    }
+    counts = [
+        _evidence_records(side, baseline, freed[side.signal.name])
+        for side in derive_tests(baseline, settings)[0]
+        if side.tier == tier and side.signal.name in values
+    ]
+    return DelayFloor(begun, min(counts, default=np.inf) if values else 0.0)
+
+
+def _evidence_records(side: OneSidedTest, baseline: Baseline, values: NDArray[np.float64]) -> float:
+    """Return the records that the evidence of a one-sided test needs to reach its threshold."""
+    reported = values[~np.isnan(values)]
+    if not reported.size:
+        return float(np.inf)
+    knots = baseline.signals[side.signal.name].knots
+    channel = reported if knots is None else channels.from_rank(side.channel, RankTable(knots).ranks(reported))
+    deviations = channel - side.null_boundary if side.rising else side.null_boundary - channel
+    null = side.null_boundary if side.rising else 1.0 - side.null_boundary
+    if deviations.mean() <= 0:
+        return float(np.inf)
+    stakes = np.geomspace(1e-3, 0.999, STAKES) / null
+    numbers, counts = np.unique(deviations, return_counts=True)
+    growth = (np.log1p(np.outer(stakes, numbers)) @ (counts / reported.size)).max()
+    reported_share = reported.size / values.size
+    return side.threshold / (side.weight * float(growth) * reported_share)

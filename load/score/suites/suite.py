@@ -1,0 +1,106 @@
+"""What the suites of the score share: the plan, tasks to run, their results, and the report of a suite."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from rich.console import Console
+
+from load.score.simulation import BaselineSource
+from pipeline.detect.settings import DetectSettings
+
+SuiteName = Literal["null", "failures", "harmless", "real", "severity", "causes"]
+
+TaskKey = tuple[str, str, int]
+"""Kind, name and seed of a task."""
+
+NO_VALUE = "-"
+"""Cell of a table without a value."""
+
+
+@dataclass(frozen=True, slots=True)
+class ScorePlan:
+    """Suites to run.
+
+    Attributes
+    ----------
+    suites
+        Names of the suites.
+    seed
+        First seed.
+    data
+        Folder of the real streams.
+    settings
+        Settings of detect.
+    size
+        Share of the seeds and records; 1 is the full score. Tests use less.
+    """
+
+    suites: tuple[SuiteName, ...]
+    seed: int
+    data: Path
+    settings: DetectSettings
+    size: float = 1.0
+
+    def seeds(self, count: int) -> range:
+        """Return the seeds of a scenario that has ``count`` of them at size 1."""
+        return range(self.seed, self.seed + max(1, round(count * self.size)))
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreTask:
+    """One thing to run. Tasks of equal ``group`` share a baseline and run in one process."""
+
+    key: TaskKey
+    group: BaselineSource | str
+    run: Callable[[], Any]
+
+
+@dataclass(slots=True)
+class ScoreResults:
+    """Results of all tasks of a plan in order, processor seconds by kind, and wall-clock seconds."""
+
+    plan: ScorePlan
+    by_key: dict[TaskKey, Any]
+    processor_s: dict[str, float]
+    wall_s: float
+
+    def select(self, kind: str, name: str | None = None) -> list[Any]:
+        """Return the results of a kind of task, or of one name of that kind."""
+        return [result for key, result in self.by_key.items() if key[0] == kind and name in (None, key[1])]
+
+
+@dataclass(slots=True)
+class SuiteReport:
+    """Figures of a suite, the problems that miss a floor, and a row per scenario."""
+
+    figures: dict[str, Any] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Suite(Protocol):
+    """Module of a suite."""
+
+    def tasks(self, plan: ScorePlan, /) -> Iterator[ScoreTask]:
+        """Yield the tasks of the suite."""
+        ...
+
+    def report(self, results: ScoreResults, /) -> SuiteReport:
+        """Build the report of the suite from its results."""
+        ...
+
+    def show(self, report: dict[str, Any], console: Console, /) -> None:
+        """Print the part of the full report that is the suite's."""
+        ...
+
+
+def mean_share(flags: list[bool]) -> float:
+    """Return the share of flags that are set; 0 if there are none."""
+    return sum(flags) / max(1, len(flags))
+
+
+def format_number(value: float | None, decimals: int = 0) -> str:
+    """Format a number for a table."""
+    return NO_VALUE if value is None else f"{value:,.{decimals}f}"

@@ -1,0 +1,263 @@
+"""Replay of files through the real pipeline: what it would have found, with event time as the only clock.
+
+Without a bootstrap address, the replay starts a temporary topology and removes it afterwards.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiokafka.errors import KafkaError
+from pydantic import ValidationError
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress
+
+from load.errors import LoadError
+from load.harness import Outcome, progress_bar, run_against, temporary_topology, wait_for_lag
+from load.inputs import CsvMapping, OutgoingMessage, merge_by_event_time, read_deployments, read_records
+from load.traffic.liveness import is_live
+from load.traffic.outcome_tables import show_outcome
+from load.traffic.producer import ProduceResult, produce
+from pipeline.detect.settings import DetectSettings
+from schemas.baseline import Baseline
+from schemas.deployment import Deployment
+from schemas.timestamp import format_timestamp
+from schemas.topics import DAY_MS, DEPLOYMENTS
+from topologies.baselines import publish_baseline, read_baseline_file
+from topologies.configuration import Configuration
+
+LIVE_LATENESS_MAX_MS = 7 * DAY_MS
+"""Maximum age of a record for a live topology, in milliseconds."""
+
+BASELINE_PAUSE_S = 2.0
+"""Seconds that running workers get to apply a baseline before the first record is sent."""
+
+SUBJECTS_SHOWN_MAX = 10
+"""Maximum subjects that are listed in a message."""
+
+
+@dataclass(slots=True)
+class Span:
+    """Content of the files: messages, first and last event time in Unix ms, and subjects."""
+
+    messages: int = 0
+    unreadable: int = 0
+    first_ms: int = 0
+    last_ms: int = 0
+    subjects: set[str] = field(default_factory=set)
+
+
+@dataclass(slots=True)
+class ReplayReport:
+    """Messages that a replay sent, and its outcome."""
+
+    span: Span
+    produced: ProduceResult
+    deployments: int
+    outcome: Outcome
+    published: list[Baseline]
+
+    @property
+    def monitored_subjects(self) -> list[str]:
+        """Subjects that had a baseline before the end of the replay."""
+        return sorted(
+            {baseline.subject for baseline in (*self.published, *self.outcome.baselines)} & self.span.subjects
+        )
+
+    @property
+    def unmonitored_subjects(self) -> list[str]:
+        """Subjects that had no baseline before the end of the replay."""
+        return sorted(self.span.subjects - set(self.monitored_subjects))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report for ``--json``."""
+        return {
+            "messages": self.produced.messages,
+            "lines_that_are_no_record": self.produced.unreadable,
+            "bytes": self.produced.bytes,
+            "first": format_timestamp(self.span.first_ms),
+            "last": format_timestamp(self.span.last_ms),
+            "seconds_sending": round(self.produced.seconds, 3),
+            "deployments": self.deployments,
+            "subjects": sorted(self.span.subjects),
+            "subjects_judged": self.monitored_subjects,
+            "baselines_published": [baseline.subject for baseline in self.published],
+        } | self.outcome.to_json()
+
+    def show(self, console: Console) -> None:
+        """Print what was sent and what was found, and prominently the subjects that were not monitored."""
+        span = self.span
+        console.print(
+            f"[bold]Replayed[/] {self.produced.messages:,} messages of {len(span.subjects)} subjects, "
+            f"{format_timestamp(span.first_ms)} to {format_timestamp(span.last_ms)}, "
+            f"and {self.deployments} deployments"
+        )
+        if self.produced.unreadable:
+            console.print(f"[yellow]{self.produced.unreadable:,} lines are not records and were sent unchanged[/]")
+        show_outcome(self.outcome, console)
+        unmonitored = self.unmonitored_subjects
+        if unmonitored:
+            more = " ..." if len(unmonitored) > SUBJECTS_SHOWN_MAX else ""
+            shown = ", ".join(unmonitored[:SUBJECTS_SHOWN_MAX]) + more
+            console.print(
+                f"[bold red]NOTHING WAS MONITORED for {len(unmonitored)} of {len(span.subjects)} subjects[/] "
+                f"({escape(shown)}): no baseline was ready before the end, so finding nothing proves nothing. Choose a "
+                "readiness that fits the data (--ready-after 30m --ready-records 5000), or supply a baseline "
+                "(--baseline FILE)."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """Replay of files.
+
+    Attributes
+    ----------
+    files, deployments, baselines
+        Files of records (NDJSON, gzipped NDJSON, CSV), of deployments (NDJSON) and of baselines (JSON).
+    mapping
+        Mapping of the columns of CSV files to fields.
+    speed
+        Seconds of event time per second; 0 is as fast as possible.
+    ready_after_s, ready_records
+        Readiness of baselines in a temporary topology; None takes it from the configuration.
+    bootstrap
+        ``HOST:PORT`` of a running topology; None starts a temporary one.
+    now_ms
+        Time to which the last record is shifted, in Unix ms; None shifts nothing.
+    wall_ms
+        Wall clock in Unix ms, to refuse files that are too old for a live topology.
+    """
+
+    files: tuple[Path, ...]
+    deployments: tuple[Path, ...] = ()
+    baselines: tuple[Path, ...] = ()
+    mapping: CsvMapping | None = None
+    speed: float = 0.0
+    ready_after_s: float | None = None
+    ready_records: int | None = None
+    bootstrap: str | None = None
+    now_ms: int | None = None
+    wall_ms: int = 0
+
+    def read_messages(self) -> Iterator[OutgoingMessage]:
+        """Read the records of all files, merged by event time."""
+        return merge_by_event_time([read_records(path, self.mapping) for path in self.files])
+
+    def measure(self) -> Span:
+        """Read the files once, so that errors in them are found before anything is sent.
+
+        Raises
+        ------
+        LoadError
+            If a file cannot be read, or if the files have no record.
+        """
+        span = Span()
+        for message in self.read_messages():
+            span.messages += 1
+            if not message.readable:
+                span.unreadable += 1
+                continue
+            span.first_ms = min(span.first_ms, message.time_ms) if span.first_ms else message.time_ms
+            span.last_ms = max(span.last_ms, message.time_ms)
+            if message.key is not None:
+                span.subjects.add(message.key.decode())
+        if span.messages == span.unreadable:
+            raise LoadError(f"{', '.join(map(str, self.files))}: no line is a record with a subject and a timestamp")
+        return span
+
+    async def run(self, configuration: Configuration, console: Console) -> ReplayReport:
+        """Send the records, wait until the steps have read everything, and collect the outcome.
+
+        Raises
+        ------
+        DriftwireError
+            If a file, the cluster or the topology fails.
+        """
+        span = self.measure()
+        deployments = [deployment for path in self.deployments for deployment in read_deployments(path)]
+        baselines = [read_baseline_file(path) for path in self.baselines]
+        shift_ms = 0 if self.now_ms is None else self.now_ms - span.last_ms
+        span.first_ms, span.last_ms = span.first_ms + shift_ms, span.last_ms + shift_ms
+        shipment = _Shipment(self, span, deployments, baselines, shift_ms)
+        if self.bootstrap is not None:
+            await _refuse_old_records(self.bootstrap, span.last_ms, self.wall_ms)
+            for baseline in baselines:
+                await publish_baseline(self.bootstrap, baseline)
+            await asyncio.sleep(BASELINE_PAUSE_S if baselines else 0)
+            return await shipment.send(configuration.with_bootstrap(self.bootstrap), console)
+        console.print("starting Kafka and the three steps for this replay ...")
+        configured = self._with_readiness(configuration)
+        async with temporary_topology(configured, baselines=baselines, console=console) as topology:
+            return await run_against(topology, shipment.send(topology.configuration, console))
+
+    def _with_readiness(self, configuration: Configuration) -> Configuration:
+        readiness = configuration.detect.readiness(self.ready_after_s, self.ready_records)
+        try:
+            detect = DetectSettings.model_validate(configuration.detect.model_dump() | readiness)
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise LoadError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}") from error
+        return configuration.model_copy(update={"detect": detect})
+
+
+async def _refuse_old_records(bootstrap: str, last_ms: int, wall_ms: int) -> None:
+    try:
+        live = await is_live(bootstrap)
+    except (KafkaError, OSError) as error:
+        raise LoadError(
+            f"no Kafka answers at {bootstrap}: start one (driftwire up --replay), or give another --bootstrap"
+        ) from error
+    if live and last_ms < wall_ms - LIVE_LATENESS_MAX_MS:
+        raise LoadError(
+            f"the records end at {format_timestamp(last_ms)}, and the live topology at {bootstrap} dead-letters records "
+            "older than 7 days: start it with driftwire up --replay, or shift the times with --now"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _Shipment:
+    """Everything that a replay sends, with all times shifted by ``shift_ms`` milliseconds."""
+
+    replay: Replay
+    span: Span
+    deployments: list[Deployment]
+    baselines: list[Baseline]
+    shift_ms: int
+
+    async def send(self, configuration: Configuration, console: Console) -> ReplayReport:
+        bootstrap = configuration.kafka.bootstrap
+        before = await Outcome.read_ends(bootstrap)
+        await produce(bootstrap, self._deployment_messages(), topic=DEPLOYMENTS)
+        with progress_bar(console) as progress:
+            task = progress.add_task("sending records", total=self.span.messages)
+            produced = await produce(
+                bootstrap,
+                (message.shift(self.shift_ms) for message in self.replay.read_messages()),
+                speed=self.replay.speed,
+                on_progress=lambda sent: progress.update(task, completed=sent),
+            )
+            progress.update(task, completed=produced.messages)
+            await wait_for_lag(bootstrap, configuration.kafka.app_id, on_progress=_lag_bars(progress))
+        outcome = await Outcome.collect(bootstrap, before)
+        return ReplayReport(self.span, produced, len(self.deployments), outcome, self.baselines)
+
+    def _deployment_messages(self) -> Iterator[OutgoingMessage]:
+        for deployment in self.deployments:
+            shifted = deployment.model_copy(update={"timestamp": deployment.timestamp + self.shift_ms})
+            yield OutgoingMessage(deployment.timestamp, deployment.deployment_id.encode(), shifted.to_json())
+
+
+def _lag_bars(progress: Progress) -> Callable[[str, int, int], None]:
+    """Return a callback that shows the lag of each step as a bar."""
+    tasks = {}
+
+    def show_lag(step: str, read: int, total: int) -> None:
+        if step not in tasks:
+            tasks[step] = progress.add_task(f"{step} reads it", total=total)
+        progress.update(tasks[step], completed=read, total=total)
+
+    return show_lag

@@ -1,0 +1,196 @@
+"""Columns of the simulated service to records as JSON, about a hundred thousand per second.
+
+To be fast, each column becomes a list of JSON texts, and one template with the reported fields takes one text of each.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from itertools import repeat
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from load.world.noise import Floats
+from load.world.record_columns import RecordColumns
+from load.world.world import RATES, SIGNALS
+
+SUBJECT = "support-bot"
+REGIONS = ("ap-southeast-2", "eu-central-1", "us-east-1")
+TENANTS = ("acme", "globex", "initech", "umbrella", "hooli")
+
+OPTIONAL_RATES = ("hallucinated", "corrected", "clicked", "converted", "jailbreak_suspected")
+"""Rates that are reported only if the columns have them."""
+
+CATEGORIES = ("fingerprint", "finish_reason")
+ALL_SIGNALS = (*SIGNALS, *OPTIONAL_RATES, *CATEGORIES)
+
+DECIMALS: dict[str, int] = {
+    "latency_ms": 1,
+    "time_to_first_token_ms": 1,
+    "input_tokens": 0,
+    "output_tokens": 0,
+    "length": 0,
+    "input_length": 0,
+    "queue_depth": 0,
+    "retrieved_documents": 0,
+    "index_age_s": 1,
+    "feature_age_s": 1,
+}
+"""Decimals that a serving system would report, by signal."""
+
+RATIO_DECIMALS = 4
+"""Decimals of all other signals."""
+
+SECTION_FIELDS: dict[str, tuple[str, ...]] = {
+    "infrastructure": (
+        "latency_ms",
+        "time_to_first_token_ms",
+        "error",
+        "input_tokens",
+        "output_tokens",
+        "queue_depth",
+        "gpu_utilization",
+        "cpu_utilization",
+        "error_type",
+    ),
+    "output": (
+        "length",
+        "empty",
+        "refused",
+        "confidence",
+        "similarity",
+        "thumbs_down",
+        "hallucinated",
+        "corrected",
+        "clicked",
+        "converted",
+        "fingerprint",
+        "finish_reason",
+    ),
+    "data": (
+        "retrieval_score",
+        "retrieved_documents",
+        "index_age_s",
+        "feature_age_s",
+        "null_fraction",
+        "schema_valid",
+        "input_length",
+        "schema_id",
+    ),
+    "safety": ("filter_triggered", "policy_violation", "injection_score", "pii_detected", "jailbreak_suspected"),
+}
+"""Sections of a record and their fields, in order."""
+
+OPTIONAL_LABELS = ("error_type", "schema_id")
+"""Labels without a default. They are reported only if the columns have labels."""
+
+
+def json_lines(
+    columns: RecordColumns, *, subject: str = SUBJECT, seed: int = 0, signals: Collection[str] = ALL_SIGNALS
+) -> list[bytes]:
+    """Write records as JSON objects, one per line, without a line break.
+
+    Parameters
+    ----------
+    columns
+        Records to write. Labels that they do not have follow from the request id.
+    subject
+        Subject of the records.
+    seed
+        Seed of the world. It makes the request ids of different worlds different.
+    signals
+        Signals to report.
+    """
+    count = len(columns.times_ms)
+    numbers = np.arange(columns.first_index, columns.first_index + count, dtype=np.uint64)
+    hashes = ((numbers * np.uint64(0x9E3779B97F4A7C15) + np.uint64(seed)) >> np.uint64(16)).tolist()
+    labels = _label_texts(columns, hashes)
+    texts: list[Iterable[str]] = [
+        (f'"r{seed:x}-{number:x}"' for number in numbers.tolist()),
+        _quote(format_times(columns.times_ms)),
+        _version_texts(columns.versions),
+        labels["region"],
+        labels["tenant"],
+        labels["provider_model"],
+    ]
+    sections = []
+    for section, fields in SECTION_FIELDS.items():
+        reported = [name for name in fields if _is_reported(name, columns, signals)]
+        texts += [labels[name] if name in labels else _value_texts(name, columns.values[name]) for name in reported]
+        sections.append(f'"{section}":{{' + ",".join(f'"{name}":%s' for name in reported) + "}")
+    template = (
+        f'{{"subject":{_to_json(subject).replace("%", "%%")},"request_id":%s,"timestamp":%s,"versions":%s,'
+        '"environment":"production","segment":{"region":%s,"tenant":%s},"provider":"example-ai","provider_model":%s,'
+        + ",".join(sections)
+        + "}"
+    )
+    return [(template % row).encode() for row in zip(*texts, strict=True)]
+
+
+def format_times(times_ms: NDArray[np.int64]) -> list[str]:
+    """Format Unix milliseconds as RFC 3339 in UTC, with milliseconds.
+
+    >>> format_times(np.array([1795489920123]))
+    ['2026-11-24T03:12:00.123Z']
+    """
+    texts = np.datetime_as_string(times_ms.astype("datetime64[ms]"), unit="ms")
+    return [f"{text}Z" for text in texts.tolist()]
+
+
+def _is_reported(name: str, columns: RecordColumns, signals: Collection[str]) -> bool:
+    if name in OPTIONAL_LABELS:
+        return bool(columns.labels)
+    if name in CATEGORIES:
+        return all(category in signals for category in CATEGORIES)
+    return name in signals and name in columns.values
+
+
+def _label_texts(columns: RecordColumns, hashes: Sequence[int]) -> dict[str, Iterable[str]]:
+    """Return the JSON texts of all labels: those of the columns, or else defaults from the hash of the record."""
+    defaults: dict[str, Iterable[str]] = {
+        "region": [REGIONS[value % len(REGIONS)] for value in hashes],
+        "tenant": [TENANTS[value % len(TENANTS)] for value in hashes],
+        "provider_model": [versions["model"] for versions in columns.versions],
+        "fingerprint": [f"{value & 0xFFFFFFFF:08x}" for value in hashes],
+        "finish_reason": ["length" if value % 37 == 0 else "stop" for value in hashes],
+    }
+    texts: dict[str, Iterable[str]] = {}
+    for name, default in defaults.items():
+        given = columns.labels.get(name)
+        labels = default if given is None else (label or usual for label, usual in zip(given, default, strict=True))
+        texts[name] = _quote(labels)
+    for name in OPTIONAL_LABELS:
+        texts[name] = _quote(columns.labels.get(name, repeat(None, len(hashes))))
+    return texts
+
+
+def _quote(labels: Iterable[str | None]) -> list[str]:
+    known: dict[str | None, str] = {}
+    return [known.get(label) or known.setdefault(label, _to_json(label)) for label in labels]
+
+
+def _version_texts(versions: Iterable[dict[str, str]]) -> list[str]:
+    # Records share their dictionaries, which live as long as the columns, so the identity is a key.
+    known: dict[int, str] = {}
+    return [known.get(id(row)) or known.setdefault(id(row), _to_json(row)) for row in versions]
+
+
+def _to_json(value: Any) -> str:
+    return orjson.dumps(value).decode()
+
+
+def _value_texts(name: str, column: Floats) -> list[str]:
+    """Return the values of a signal as JSON. NaN becomes null."""
+    if not column.size:
+        return []
+    if name in RATES or name in OPTIONAL_RATES:
+        texts = np.where(column > 0, "true", "false").astype(object)
+        texts[np.isnan(column)] = "null"
+        return list(texts.tolist())
+    decimals = DECIMALS.get(name, RATIO_DECIMALS)
+    rounded = np.round(column, decimals)
+    if decimals == 0 and not np.isnan(rounded).any():
+        return orjson.dumps(rounded.astype(np.int64), option=orjson.OPT_SERIALIZE_NUMPY).decode()[1:-1].split(",")
+    numbers = orjson.dumps(np.ascontiguousarray(rounded), option=orjson.OPT_SERIALIZE_NUMPY).decode()[1:-1].split(",")
+    return [text.removesuffix(".0") for text in numbers] if decimals == 0 else numbers
