@@ -4,6 +4,8 @@ from base64 import b64encode
 from hashlib import blake2b
 from typing import Literal, cast
 
+from pydantic import ValidationError
+
 from pipeline.step import Input, Output
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.timestamp import LATEST_MS, SECONDS_BY_MISTAKE_BELOW
@@ -55,3 +57,11 @@ def dead_letter(
         value_base64=None if content is None else b64encode(content).decode(),
     )
     return Output(DEAD_LETTERS, identity.encode(), letter.to_json())
+
+
+def one_line(problem: Exception) -> str:
+    """Return an error as one line. Of a validation error it names the first field, without the field's value."""
+    if isinstance(problem, ValidationError):
+        first = problem.errors(include_input=False, include_url=False)[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'the message'}: {first['msg']}"
+    return " ".join(str(problem).split())

@@ -1,9 +1,8 @@
-"""What a detect worker on real Kafka knows, as it left it in its last checkpoints."""
+"""The state of detect workers on real Kafka, restored from their last checkpoints."""
 
 from aiokafka import TopicPartition
 
 from pipeline.detect.step import DetectStep
-from pipeline.detect.stream.parts import PARTITION_KEY
 from pipeline.step import RawMessage
 from schemas.dead_letter import DeadLetter
 from schemas.topics import BASELINES, DEAD_LETTERS, checkpoints_topic
@@ -13,7 +12,7 @@ from topologies.runtime.checkpoint import read_to_end
 
 
 async def restored(bootstrap: str, configuration: Configuration, *, replay: bool = False) -> list[DetectStep]:
-    """A step for each partition of the records, as its next owner would take it up, with all that it had buffered."""
+    """Return a step per partition of the records, restored as its next worker would, with the buffered records."""
     baselines: list[RawMessage] = [message async for message in read_all(bootstrap, BASELINES)]
     steps = []
     for partition in range(configuration.kafka.records_partitions):
@@ -21,12 +20,11 @@ async def restored(bootstrap: str, configuration: Configuration, *, replay: bool
         for baseline in baselines:
             step.control(baseline)
         parts = await read_to_end(bootstrap, TopicPartition(checkpoints_topic("detect"), partition))
-        own = {key: value for key, value in parts.items() if key == PARTITION_KEY or not key.startswith(b"\x00")}
-        assert list(step.restore(own.items())) == []
+        assert list(step.restore((key, value) for key, value in parts.items() if not key.startswith(b"\x00"))) == []
         steps.append(step)
     return steps
 
 
 async def dead_letters(bootstrap: str) -> list[DeadLetter]:
-    """All that were written and committed."""
+    """Return all dead letters that were committed."""
     return [DeadLetter.from_json(message.value or b"") async for message in read_all(bootstrap, DEAD_LETTERS)]

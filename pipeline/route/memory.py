@@ -1,10 +1,11 @@
 """What route remembers of incidents: the newest revision seen, and what each receiver was last sent."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pipeline.route.decide import CLOSED, Told
+from pipeline.state import PartStore
 
 
 @dataclass(slots=True)
@@ -38,12 +39,14 @@ class Memory:
     limit
         How many are kept; beyond it the one that has been quiet longest goes, closed ones before open ones. A forgotten
         incident is new to everybody if it is ever revised again.
+    store
+        Where changed incidents are marked.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, store: PartStore) -> None:
         self._limit = limit
+        self._store = store
         self._incidents: dict[str, Remembered] = {}
-        self._changed: set[str] = set()
 
     def get(self, incident_id: str) -> Remembered | None:
         """What is remembered of an incident; None if nothing."""
@@ -55,13 +58,13 @@ class Memory:
         remembered.revision = revision
         remembered.closed = status in CLOSED
         remembered.touched = offset
-        self._changed.add(incident_id)
+        self._store.mark("incident", incident_id)
         while len(self._incidents) > self._limit:
             quietest = min(
                 self._incidents, key=lambda one: (not self._incidents[one].closed, self._incidents[one].touched)
             )
             del self._incidents[quietest]
-            self._changed.add(quietest)
+            self._store.mark("incident", quietest)
         return remembered
 
     def conclude(self, incident_id: str, receiver: str, revision: int, *, sent: bool) -> None:
@@ -73,17 +76,15 @@ class Memory:
         last = remembered.told.get(receiver)
         if last is None or last.revision < revision:
             remembered.told[receiver] = told
-            self._changed.add(incident_id)
+            self._store.mark("incident", incident_id)
 
-    def changed(self) -> Iterator[tuple[str, dict[str, Any] | None]]:
-        """What changed since the last call, by incident; None for an incident that is forgotten."""
-        changed, self._changed = sorted(self._changed), set()
-        for incident_id in changed:
-            remembered = self._incidents.get(incident_id)
-            yield incident_id, None if remembered is None else _dump(remembered)
+    def dump(self, incident_id: str) -> dict[str, Any] | None:
+        """Return the state of one incident; None if it is forgotten."""
+        remembered = self._incidents.get(incident_id)
+        return None if remembered is None else _dump(remembered)
 
     def load(self, incident_id: str, state: Mapping[str, Any]) -> None:
-        """Take up one incident that ``changed`` gave."""
+        """Restore the state of one incident."""
         told = {receiver: Told(**last) for receiver, last in state["told"].items()}
         self._incidents[incident_id] = Remembered(state["revision"], state["closed"], state["touched"], told)
 

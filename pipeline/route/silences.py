@@ -1,10 +1,11 @@
 """Silences: for a while, incidents that match are not sent. A command brings them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.route.matchers import Matcher, match_all, parse_matchers
+from pipeline.state import PartStore
 from schemas.command import Command
 
 
@@ -66,35 +67,35 @@ class Silences:
     ----------
     limit
         How many are kept; beyond it, the one that ends first goes first.
+    store
+        Where changed silences are marked.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, store: PartStore) -> None:
         self._limit = limit
+        self._store = store
         self._silences: dict[str, Silence] = {}
-        self._changed: set[str] = set()
 
     def add(self, silence: Silence) -> None:
         """Take a silence; one with the same id is replaced."""
         self._silences[silence.silence_id] = silence
-        self._changed.add(silence.silence_id)
+        self._store.mark("silence", silence.silence_id)
         while len(self._silences) > self._limit:
             first = min(self._silences.values(), key=lambda one: (one.until, one.silence_id))
             del self._silences[first.silence_id]
-            self._changed.add(first.silence_id)
+            self._store.mark("silence", first.silence_id)
 
     def covering(self, labels: Mapping[str, str], at: int) -> Silence | None:
         """The silence that covers an incident at an event time: of several, the one that lasts longest."""
         covering = [silence for silence in self._silences.values() if silence.covers(labels, at)]
         return max(covering, key=lambda one: (one.until, one.silence_id), default=None)
 
-    def changed(self) -> Iterator[tuple[str, dict[str, Any] | None]]:
-        """What changed since the last call, by id; None for a silence that is gone."""
-        changed, self._changed = sorted(self._changed), set()
-        for silence_id in changed:
-            silence = self._silences.get(silence_id)
-            yield silence_id, None if silence is None else silence.dump()
+    def dump(self, silence_id: str) -> dict[str, Any] | None:
+        """Return the state of one silence; None if it was dropped."""
+        silence = self._silences.get(silence_id)
+        return None if silence is None else silence.dump()
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Take up one silence that ``changed`` gave."""
+        """Restore the state of one silence."""
         silence = Silence.load(state)
         self._silences[silence.silence_id] = silence

@@ -6,11 +6,10 @@ sent but not checkpointed is sent again with the same idempotency key: sending i
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal
+from functools import partial
 
 from pydantic import ValidationError
 
-from pipeline.codec import decode, encode
 from pipeline.dead_letters import dead_letter
 from pipeline.route.decide import CLOSED, Told, decide
 from pipeline.route.dispatch import Delivery, Dispatch, notification
@@ -19,6 +18,7 @@ from pipeline.route.memory import Memory, Remembered
 from pipeline.route.settings import RouteSettings
 from pipeline.route.silences import Silence, Silences
 from pipeline.route.tree import RouteTree
+from pipeline.state import Part, PartStore, State
 from pipeline.step import Input, Output
 from schemas.command import Command
 from schemas.incident import Incident
@@ -26,10 +26,7 @@ from schemas.notification import Notification
 from schemas.topics import ALERTS, COMMANDS, NOTIFICATIONS
 
 STATE_HOLDS_FOR = "any"
-"""The settings that the state depends on. What a receiver was told stays told, however the routes are changed."""
-
-_INCIDENT = "incident/"
-_SILENCE = "silence/"
+"""Settings hash of the state. What a receiver was sent does not change with the routes."""
 
 
 class RouteStep:
@@ -49,23 +46,20 @@ class RouteStep:
         self._settings = settings
         self._tree = RouteTree(settings)
         self._receivers = {receiver.name: receiver for receiver in settings.receivers}
-        self._memory = Memory(settings.incidents_max)
-        self._silences = Silences(settings.silences_max)
+        self._store = PartStore(("incident", "silence"), STATE_HOLDS_FOR)
+        self._memory = Memory(settings.incidents_max, self._store)
+        self._silences = Silences(settings.silences_max, self._store)
         self._waiting: list[Dispatch] = []
         self._unconcluded = 0
 
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
-        """Take up the state that ``changed`` once gave out, and say in one line each what could not be taken up."""
-        for key, value in parts:
-            name = key.decode(errors="replace")
-            try:
-                if name.startswith(_SILENCE):
-                    self._silences.load(decode(value, kind="silence", settings_hash=STATE_HOLDS_FOR))
-                else:
-                    state = decode(value, kind="incident", settings_hash=STATE_HOLDS_FOR)
-                    self._memory.load(name.removeprefix(_INCIDENT), state)
-            except (ValueError, KeyError, TypeError) as error:
-                yield f"route: the state of {name} is set aside: {error}"
+        """Restore the state that ``changed`` yielded, with a warning for each part that is discarded."""
+        self._store.read(parts)
+        for part in self._store.parts("incident"):
+            self._store.load(part, partial(self._memory.load, part.name))
+        for part in self._store.parts("silence"):
+            self._store.load(part, self._silences.load)
+        yield from self._store.finish_restore()
 
     def step(self, messages: Sequence[Input]) -> list[Output]:
         """Take alerts or commands, in the order of their offsets.
@@ -139,10 +133,11 @@ class RouteStep:
             raise RuntimeError(
                 f"route: {self._unconcluded} notifications are not concluded: send what is pending first"
             )
-        for incident_id, state in self._memory.changed():
-            yield f"{_INCIDENT}{incident_id}".encode(), _encoded(state, "incident")
-        for silence_id, state in self._silences.changed():
-            yield f"{_SILENCE}{silence_id}".encode(), _encoded(state, "silence")
+        yield from self._store.changed(self._dump)
+
+    def _dump(self, kind: str, name: str) -> list[tuple[Part, State | None]]:
+        state = self._memory.dump(name) if kind == "incident" else self._silences.dump(name)
+        return [(Part(kind, name), state)]
 
     def _alert(self, message: Input) -> list[Output]:
         read = _read(message)
@@ -209,7 +204,3 @@ def _read(message: Input) -> Incident | Output:
 
 def _output(decided: Notification) -> Output:
     return Output(NOTIFICATIONS, decided.notification_id.encode(), decided.to_json())
-
-
-def _encoded(state: dict[str, Any] | None, kind: Literal["incident", "silence"]) -> bytes | None:
-    return None if state is None else encode(state, kind=kind, settings_hash=STATE_HOLDS_FOR)

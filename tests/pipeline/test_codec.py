@@ -5,7 +5,7 @@ from pipeline.codec import FORMAT, decode, encode
 
 
 def there_and_back(state):
-    return decode(encode(state, kind="judge", settings_hash="a1"), kind="judge", settings_hash="a1")
+    return decode(encode(state, kind="monitor", settings_hash="a1"), kind="monitor", settings_hash="a1")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_an_array_that_is_not_contiguous_or_of_another_byte_order_comes_back():
 @pytest.mark.parametrize("value", [object(), {1, 2}, np.array(["text"]), np.array([object()]), {1: 2}])
 def test_what_a_state_cannot_hold_is_refused(value):
     with pytest.raises(TypeError, match="state"):
-        encode({"value": value}, kind="judge", settings_hash="a1")
+        encode({"value": value}, kind="monitor", settings_hash="a1")
 
 
 @pytest.mark.parametrize(
@@ -72,22 +72,21 @@ def test_what_a_state_cannot_hold_is_refused(value):
         (b"\x80\x04\x95", "not JSON"),
         (b"[]", "format None"),
         (b"{}", "format None"),
-        (b'{"format":2,"kind":"judge","settings":"a1","state":{}}', "format 2"),
-        (b'{"format":1,"kind":"walk","settings":"a1","state":{}}', "state of walk"),
-        (b'{"format":1,"kind":"judge","settings":"b2","state":{}}', "settings b2"),
-        (b'{"format":1,"kind":"judge","settings":"a1"}', "damaged"),
-        (b'{"format":1,"kind":"judge","settings":"a1","state":5}', "damaged"),
-        (b'{"format":1,"kind":"judge","settings":"a1","state":{"x":{"$array":["<f8",[3],"AAAA"]}}}', "damaged"),
-        (b'{"format":1,"kind":"judge","settings":"a1","state":{"x":{"$bytes":"?"}}}', "damaged"),
-        (b'{"format":1,"kind":"judge","settings":"a1","state":{"x":{"$float":"much"}}}', "damaged"),
+        (b'{"format":2,"kind":"monitor","settings":"a1","state":{}}', "format 2"),
+        (b'{"format":1,"kind":"learner","settings":"a1","state":{}}', "kind is learner, not monitor"),
+        (b'{"format":1,"kind":"monitor","settings":"b2","state":{}}', "settings b2"),
+        (b'{"format":1,"kind":"monitor","settings":"a1"}', "damaged"),
+        (b'{"format":1,"kind":"monitor","settings":"a1","state":5}', "damaged"),
+        (b'{"format":1,"kind":"monitor","settings":"a1","state":{"x":{"$array":["<f8",[3],"AAAA"]}}}', "damaged"),
+        (b'{"format":1,"kind":"monitor","settings":"a1","state":{"x":{"$bytes":"?"}}}', "damaged"),
+        (b'{"format":1,"kind":"monitor","settings":"a1","state":{"x":{"$float":"much"}}}', "damaged"),
     ],
 )
 def test_bytes_that_do_not_fit_are_refused_in_one_line(value, complaint):
     with pytest.raises(ValueError, match=complaint) as refusal:
-        decode(value, kind="judge", settings_hash="a1")
+        decode(value, kind="monitor", settings_hash="a1")
     assert "\n" not in str(refusal.value)
-    assert "set aside" in str(refusal.value)
 
 
 def test_the_format_is_part_of_the_bytes():
-    assert f'"format":{FORMAT}'.encode() in encode({}, kind="judge", settings_hash="a1")
+    assert f'"format":{FORMAT}'.encode() in encode({}, kind="monitor", settings_hash="a1")

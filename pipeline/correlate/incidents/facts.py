@@ -1,9 +1,10 @@
 """The facts of an incident: what its drifts and people said. Everything that a reader sees is computed from them."""
 
-from dataclasses import dataclass, field
-from typing import get_args
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, field
+from typing import Any, get_args
 
-from pipeline.correlate.incidents.membership import Membership
+from pipeline.correlate.incidents.membership import Membership, ScopeKind
 from pipeline.correlate.incidents.tracked import TrackedDrift
 from pipeline.correlate.playbook import Family, failure_modes
 from pipeline.correlate.severity import SeverityDecision, is_worse
@@ -88,6 +89,89 @@ class IncidentState:
     reminders: list[Reminder] = field(default_factory=list)
     quiet_until: int = 0
     last_published: Incident | None = None
+
+    def dump(self) -> dict[str, Any]:
+        """Return the state for a checkpoint, without the drifts and the published revision, which are parts of their own."""
+        downgrade = self.pending_downgrade
+        return {
+            "incident_id": self.incident_id,
+            "subject": self.subject,
+            "opened_by": self.opened_by,
+            "decision": _dump_decision(self.decision),
+            "decided_at": self.decided_at,
+            "clock": self.clock,
+            "first_started_at": self.first_started_at,
+            "family": self.family,
+            "partitions": sorted(self.partitions),
+            "pending_downgrade": None if downgrade is None else [downgrade[0], _dump_decision(downgrade[1])],
+            "log": [[entry.at, entry.event, entry.text] for entry in self.log],
+            "acknowledged_by": self.acknowledged_by,
+            "roles": dict(sorted(self.roles.items())),
+            "communicated": dict(sorted(self.communicated.items())),
+            "classification": None if self.classification is None else astuple(self.classification),
+            "mitigated_at": self.mitigated_at,
+            "reopened_at": self.reopened_at,
+            "contained_periods": [list(period) for period in self.contained_periods],
+            "resolved_at": self.resolved_at,
+            "closed_by": self.closed_by,
+            "membership": self.membership.dump(),
+            "commands": list(self.commands),
+            "commander_at": self.commander_at,
+            "first_told_at": self.first_told_at,
+            "first_at": dict(self.first_at),
+            "last_at": dict(self.last_at),
+            "reminders": [astuple(reminder) for reminder in self.reminders],
+        }
+
+    @classmethod
+    def load(
+        cls, state: dict[str, Any], drifts: Iterable[dict[str, Any]], published: dict[str, Any] | None
+    ) -> "IncidentState":
+        """Restore what :meth:`dump` returned, with the states of its drifts and the published revision.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If the state does not fit.
+        """
+        tracked = sorted((TrackedDrift.load(drift) for drift in drifts), key=lambda drift: drift.place)
+        membership = Membership.load(state["membership"])
+        if not tracked and membership.scope is None:
+            raise ValueError("none of its drifts is in the checkpoint")
+        if published is None:
+            raise ValueError("the revision that was last published is not in the checkpoint")
+        classification, downgrade = state["classification"], state["pending_downgrade"]
+        return cls(
+            incident_id=state["incident_id"],
+            subject=state["subject"],
+            opened_by=state["opened_by"],
+            decision=_load_decision(state["decision"]),
+            decided_at=state["decided_at"],
+            clock=state["clock"],
+            first_started_at=state["first_started_at"],
+            family=state["family"],
+            partitions=set(state["partitions"]),
+            tracked={drift.published.drift_id: drift for drift in tracked},
+            pending_downgrade=None if downgrade is None else (int(downgrade[0]), _load_decision(downgrade[1])),
+            log=[LogEntry(at=at, event=event, text=text) for at, event, text in state["log"]],
+            acknowledged_by=state["acknowledged_by"],
+            roles=dict(state["roles"]),
+            communicated=dict(state["communicated"]),
+            classification=None if classification is None else Classification(*classification),
+            mitigated_at=state["mitigated_at"],
+            reopened_at=state["reopened_at"],
+            contained_periods=[(first, last) for first, last in state["contained_periods"]],
+            resolved_at=state["resolved_at"],
+            closed_by=state["closed_by"],
+            membership=membership,
+            commands=list(state["commands"]),
+            commander_at=state["commander_at"],
+            first_told_at=state["first_told_at"],
+            first_at=dict(state["first_at"]),
+            last_at=dict(state["last_at"]),
+            reminders=[Reminder(*reminder) for reminder in state["reminders"]],
+            last_published=Incident.model_validate(published),
+        )
 
     @property
     def drifts(self) -> list[Drift]:
@@ -189,19 +273,19 @@ class IncidentState:
             self.contained_periods = [*self.contained_periods, (since, at)][-CONTAINED_PERIODS_MAX:]
         self.mitigated_at = None
 
-    def common_label(self, field_name: str) -> str | None:
-        """The environment or provider, from the first drift that names one, as readers know it.
+    def common_label(self, kind: ScopeKind) -> str | None:
+        """Return the environment or provider, from the first drift that names one, as published.
 
-        A parent has the one that its subjects share, if they do.
+        A parent has the label that its subjects share, if they do.
         """
         scope = self.membership.scope
-        if scope is not None and scope.kind == field_name:
+        if scope is not None and scope.kind == kind:
             return scope.name
-        shown = (getattr(each.published, field_name) for each in self.tracked.values())
+        drifts = (tracked.published for tracked in self.tracked.values())
+        labels = [drift.provider if kind == "provider" else drift.environment for drift in drifts]
         if scope is not None:
-            shared = set(shown)
-            return shared.pop() if len(shared) == 1 else None
-        return next((value for value in shown if value is not None), None)
+            return labels[0] if len(set(labels)) == 1 else None
+        return next((label for label in labels if label is not None), None)
 
     def add_log_entry(self, at: int, event: str, text: str, *, entries_max: int) -> None:
         """Add a line to the running log: the opening and the newest are kept."""
@@ -222,6 +306,16 @@ class IncidentState:
         """Let readers know the newest numbers of all drifts."""
         for each in self.tracked.values():
             each.published = each.newest
+
+
+def _dump_decision(decision: SeverityDecision) -> list[Any]:
+    drift = decision.drift.model_dump(exclude_none=True)
+    return [decision.severity, decision.rule, decision.reason, drift, decision.moved_by, decision.moved]
+
+
+def _load_decision(state: list[Any]) -> SeverityDecision:
+    severity, rule, reason, drift, *moved = state
+    return SeverityDecision(severity, rule, reason, Drift.model_validate(drift), *moved)
 
 
 def shorten(text: str) -> str:

@@ -10,7 +10,7 @@ from pipeline.detect.settings import DAY_S, DetectSettings
 from pipeline.detect.step import DetectStep
 from schemas.baseline import Baseline
 from schemas.topics import BASELINES
-from tests.pipeline.detect.streams import START_MS, Checkpoint, as_json, message, record, whole_state
+from tests.pipeline.detect.streams import START_MS, Checkpoint, as_json, full_state, message, record
 
 PER_DAY = 2400
 STEP_MS = DAY_S * 1000 // PER_DAY
@@ -75,7 +75,7 @@ def test_a_wait_is_kept_across_a_restart():
     checkpoint.take(cut)
     cut = checkpoint.restored(DetectStep(0, SETTINGS, replay=True), random.Random(0))
     assert ready_after_days(whole, messages[at:]) == ready_after_days(cut, messages[at:])
-    assert whole_state(whole) == whole_state(cut)
+    assert full_state(whole) == full_state(cut)
 
 
 def test_a_live_baseline_of_three_days_judges_by_the_hour():

@@ -6,7 +6,7 @@ import pytest
 from pipeline.codec import encode
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
-from pipeline.detect.stream.parts import key_of
+from pipeline.state import Part
 from pipeline.step import RawMessage
 from schemas.baseline import Baseline
 from schemas.dead_letter import DeadLetter
@@ -19,10 +19,10 @@ from tests.pipeline.detect.streams import (
     Checkpoint,
     as_json,
     drive,
+    full_state,
     message,
     outcome,
     record,
-    whole_state,
 )
 
 SETTINGS = DetectSettings(ready_after_s=60, ready_records=1000, ready_records_rate=500)
@@ -68,7 +68,7 @@ def published(baseline, **changes):
 
 
 def version_of(step, subject="bot"):
-    return step.units[subject].baseline_version
+    return step.streams[subject].baseline_version
 
 
 class TestLearningAndJudging:
@@ -265,8 +265,8 @@ class TestBaselines:
         step = new_step(settings=DetectSettings(subjects_max=2))
         for subject in ("a", "b", "c"):
             step.control(published(BASELINE, subject=subject))
-        assert step._kept.baselines_of("a") == []
-        assert len(step._kept.baselines_of("c")) == 1
+        assert step._baselines.baselines_of("a") == []
+        assert len(step._baselines.baselines_of("c")) == 1
 
 
 class TestRestoring:
@@ -282,17 +282,17 @@ class TestRestoring:
         step = new_step(replay=True)
         problems = list(step.restore(parts.items()))
         assert len(problems) == 1
-        assert "is not among those published" in problems[0]
+        assert "is not among the published baselines" in problems[0]
         assert step.streams["bot"].learner is not None
         step.step(messages_of(count=10, offset=2500, start_ms=START_MS + 2500 * 50))
 
     def test_walks_that_do_not_fit_start_anew_with_the_baseline_kept(self):
         before, parts, baseline = self.after()
-        parts[key_of("bot", "judge", 0)] = encode({"x": 1}, kind="judge", settings_hash=SETTINGS.digest())
+        parts[Part("monitor", "bot").key()] = encode({"x": 1}, kind="monitor", settings_hash=SETTINGS.digest())
         step = new_step(replay=True)
         step.control(baseline)
         problems = list(step.restore(parts.items()))
-        assert any("walks start anew" in problem for problem in problems)
+        assert any("evidence is reset" in problem for problem in problems)
         assert version_of(step) == version_of(before)
         assert step.streams["bot"].watermark == before.streams["bot"].watermark
 
@@ -302,30 +302,32 @@ class TestRestoring:
         step.control(baseline)
         problems = list(step.restore(parts.items()))
         assert problems
-        assert all("set aside" in problem for problem in problems)
+        assert all("discarded" in problem for problem in problems)
         assert step.streams == {}
-        assert {key for key, value in step.changed() if value is None} == parts.keys() - {b""}
+        assert {key for key, value in step.changed() if value is None} == parts.keys() - {b"partition/"}
         step.step(messages_of(count=20, offset=2500, start_ms=START_MS + 2500 * 50))
         assert version_of(step) is not None
 
-    @pytest.mark.parametrize("part", ["rows", "statistics", "duplicates/0"])
+    @pytest.mark.parametrize(
+        "part", [Part("rows", "bot"), Part("statistics", "bot"), Part("duplicates", "bot", "0")], ids=str
+    )
     def test_a_damaged_part_costs_that_part_only(self, part):
         before, parts, baseline = self.after(count=2510)
-        assert key_of("bot", part, 0) in parts
-        parts[key_of("bot", part, 0)] = b"?"
+        assert part.key() in parts
+        parts[part.key()] = b"?"
         step = new_step(replay=True)
         step.control(baseline)
         (problem,) = step.restore(parts.items())
-        assert problem.startswith("bot: ")
-        same = [name for name, value in whole_state(step).items() if value == whole_state(before)[name]]
-        assert len(whole_state(before)) - len(same) == 1
+        assert problem.startswith(f"the state {part} is discarded: ")
+        same = [name for name, value in full_state(step).items() if value == full_state(before)[name]]
+        assert len(full_state(before)) - len(same) == 1
 
     def test_settings_that_only_say_what_is_let_in_do_not_matter(self):
         before, parts, baseline = self.after()
         step = new_step(settings=SETTINGS.model_copy(update={"subjects_max": 7}), replay=True)
         step.control(baseline)
         assert list(step.restore(parts.items())) == []
-        assert whole_state(step) == whole_state(before)
+        assert full_state(step) == full_state(before)
 
     def test_a_deliberate_baseline_that_came_meanwhile_applies_to_the_next_record(self):
         _, parts, baseline = self.after()
@@ -363,16 +365,16 @@ class TestRestoring:
         messages = messages_of(count=512, step_ms=0)
         drive(step, messages[:300])
         checkpoint.take(step)
-        assert key_of("bot", "rows", 0) in checkpoint.parts
+        assert Part("rows", "bot").key() in checkpoint.parts
         drive(step, messages[300:])
         checkpoint.take(step)
         restored = checkpoint.restored(new_step(), random.Random(1))
         assert len(restored.streams["bot"].buffer) == 0
-        assert key_of("bot", "rows", 0) not in checkpoint.parts
+        assert Part("rows", "bot").key() not in checkpoint.parts
 
     def test_a_unit_whose_counters_are_lost_is_set_aside_whole(self):
         _, parts, _ = self.after()
-        del parts[key_of("bot", "unit", 0)]
+        del parts[Part("stream", "bot").key()]
         step = new_step(replay=True)
         (problem,) = step.restore(parts.items())
         assert "bot: " in problem
@@ -382,23 +384,23 @@ class TestRestoring:
         step, checkpoint = new_step(replay=True), Checkpoint()
         step.step(messages_of(count=500))
         checkpoint.take(step)
-        checkpoint.parts[key_of("bot", "learner/head", 0)] = b"?"
+        checkpoint.parts[Part("learner", "bot", "head").key()] = b"?"
         step = new_step(replay=True)
         problems = list(step.restore(checkpoint.parts.items()))
-        assert any("learned anew" in problem for problem in problems)
+        assert any("restarts" in problem for problem in problems)
         assert not step.streams["bot"].learner.ready()
         checkpoint.take(step)
-        assert not [key for key in checkpoint.parts if b"learner" in key]
+        assert not [key for key in checkpoint.parts if key.startswith(b"learner")]
         step.step(messages_of(count=500, offset=500, start_ms=START_MS + 25_000))
         checkpoint.take(step)
         again = checkpoint.restored(new_step(replay=True), random.Random(1))
-        assert whole_state(again) == whole_state(step)
+        assert full_state(again) == full_state(step)
 
     def test_a_hole_restarts_the_walks_and_is_written(self):
         step, _, _ = self.after()
         assert list(step.changed()) == []
         step.on_gap()
-        assert any(b"judge" in key for key, _ in step.changed())
+        assert any(key.startswith(b"monitor/") for key, _ in step.changed())
 
 
 class TestManySubjects:
@@ -430,7 +432,7 @@ class TestManySubjects:
                     checkpoint.take(step)
                     step = checkpoint.restored(new_step(settings=self.SETTINGS, replay=replay), rng)
             assert outputs == expected
-            assert whole_state(step) == whole_state(whole)
+            assert full_state(step) == full_state(whole)
             assert step.counts() == whole.counts()
         counts = whole.counts()
         assert counts["records"] == sum(counts[what] for what in ("used", "duplicates", "held", "dead_letters"))
@@ -442,7 +444,7 @@ class TestManySubjects:
             step.step(messages_of(count=1, subject=f"s{number}", start_ms=start_ms, offset=number))
             checkpoint.take(step)
         assert set(step.streams) == {"s1", "s2", "s3", "s4"}
-        assert {key.split(b"\x00")[0] for key in checkpoint.parts} == {b"", b"s1", b"s2", b"s3", b"s4"}
+        assert {Part.from_key(key)[0].name for key in checkpoint.parts} == {"", "s1", "s2", "s3", "s4"}
         assert step.counts()["used"] == 5
 
     def test_a_unit_with_a_baseline_makes_no_room(self):

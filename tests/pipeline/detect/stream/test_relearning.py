@@ -142,7 +142,7 @@ def test_a_request_that_cannot_be_read_is_a_dead_letter():
     assert letter.topic == DEAD_LETTERS
     content = DeadLetter.from_json(letter.value or b"")
     assert content.reason == "contract"
-    assert "what to learn anew" in (content.detail or "")
+    assert "not a valid relearn request" in (content.detail or "")
 
 
 def test_what_was_off_is_over_once_its_new_normal_is_judged_by():
