@@ -11,7 +11,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from load.errors import LoadError
 from load.stage import read_offsets, unless_it_fails
-from pipeline.detect.findings import read_drift
+from pipeline.detect.offline import read_drifts
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.step import RawMessage
@@ -138,8 +138,7 @@ async def _forget_earlier_runs(configuration: Configuration) -> None:
 
 async def _drifts(bootstrap: str) -> list[Drift]:
     async with aclosing(read_all(bootstrap, DRIFTS)) as messages:
-        values = [message.value async for message in messages if message.value is not None]
-    return [drift for drift in map(read_drift, values) if drift is not None]
+        return read_drifts([message async for message in messages])
 
 
 async def _count(bootstrap: str, name: str) -> int:

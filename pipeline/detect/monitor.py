@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.detectors import AdwinBank, Crossing, Demotion, LateBursts, PageHinkleyBank, adwin_channels
-from pipeline.detect.findings import Finding, Latch, MinuteSeries, RecentValues, build_end, build_finding
+from pipeline.detect.findings import Finding, Latch, MinuteSeries, RecentValues
 from pipeline.detect.layout import BlockView, Layout, cut_samples
 from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBE_SIGNALS, Moved, OneSidedTest, derive_tests
 from pipeline.detect.segments import SegmentDrifts, SegmentObservation, Segments, is_single_small_tenant
@@ -119,10 +119,9 @@ class Monitor:
         """What is to be said of all that was said to be off, when another baseline judges from now on."""
         latches, self._latches = list(self._latches.values()), {}
         found = [
-            build_end(
-                self._sides[latch.side],
-                self.baseline.signals[self._sides[latch.side].signal.name],
-                latch,
+            latch.build_end(
+                self._sides[latch.test_index],
+                self.baseline.signals[self._sides[latch.test_index].signal.name],
                 now_ms=now_ms,
                 recovery=self._settings.recovery_evidence,
             )
@@ -162,12 +161,15 @@ class Monitor:
             )
         for name in _KEPT:
             getattr(self, f"_{name}").load(state[name])
-        self._latches = {kept["side"]: Latch(**kept) for kept in state["latches"]}
+        self._latches = {latch["test_index"]: Latch(**latch) for latch in state["latches"]}
         self.judged_values = int(state["judged_values"])
         self.seen_values = int(state["seen_values"])
 
     def _told(self, finding: Finding, view: BlockView) -> Finding:
-        told, pane = self._minutes.series(finding, self.baseline.signals[finding.signal.name]), view.block.panes[-1]
+        told, pane = (
+            self._minutes.attach_series(finding, self.baseline.signals[finding.signal.name]),
+            view.block.panes[-1],
+        )
         share = self._minutes.traffic_share(finding, view) or self._segments.traffic_share(finding.segment, int(pane))
         return replace(told, traffic_share=share)
 
@@ -212,7 +214,7 @@ class Monitor:
         detected_at = int(block.times_ms[row])
         started_at = crossing.started_at if crossing.started_at >= 0 else detected_at
         latch = Latch(
-            side=crossing.side,
+            test_index=crossing.side,
             detector="adwin" if adwin else "page_hinkley",
             started_at=min(started_at, detected_at),
             detected_at=detected_at,
@@ -257,8 +259,8 @@ class Monitor:
         last = view.block.panes.size - 1
         found = []
         for latch in self._latches.values():
-            if latch.next_due(int(view.block.panes[last]), self._settings.evidence_after_s):
-                count, total = latch.recent
+            if latch.is_update_due(int(view.block.panes[last]), self._settings.evidence_after_s):
+                count, total = latch.since_message
                 found.append((last, self._finding(latch, "evidence", view, last, (count, total))))
         return found
 
@@ -272,20 +274,19 @@ class Monitor:
         *,
         evidence: float | None = None,
     ) -> Finding:
-        side = self._sides[latch.side]
+        side = self._sides[latch.test_index]
         now = None
-        if self._layout.baseline_median(latch.side) is not None:
-            place, count = int(self._layout.side_signals[latch.side]), max(1.0, tally[0])
+        if self._layout.baseline_median(latch.test_index) is not None:
+            place, count = int(self._layout.side_signals[latch.test_index]), max(1.0, tally[0])
             now = self._recent.median(place, view.values, rows=row + 1, count=count)
         recovered = (evidence or 0.0, self._settings.recovery_evidence)
-        return build_finding(
+        return latch.build_finding(
             side,
             self.baseline.signals[side.signal.name],
-            latch,
             state,
             updated_at=int(view.block.times_ms[row]),
             tally=tally,
             now=now,
-            weighed=recovered if state == "recovered" else (latch.evidence, side.threshold),
-            where=self._segments.carrying(side.crossing_key),
+            evidence_and_threshold=recovered if state == "recovered" else (latch.evidence, side.threshold),
+            carried_by=self._segments.carrying(side.crossing_key),
         )

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from load.score.simulation import BASELINE_END_MS, OTHER_CHANCE, Normal, baseline_of, widened
 from load.score.suites.river_detectors import DETECTORS, alarms
 from load.world import DAY_MS, SUBJECT, Columns, Floats, World, json_lines
-from pipeline.detect.findings import read_drifts
+from pipeline.detect.offline import read_drifts
 from pipeline.detect.one_sided_tests import BETS
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from load.score.simulation import Scenario, Told, baseline_of, joined, normal_of, stream
 from load.world import Columns
-from pipeline.detect.findings import read_drifts
+from pipeline.detect.offline import read_drifts
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.step import RawMessage

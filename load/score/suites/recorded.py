@@ -16,8 +16,7 @@ import numpy as np
 import orjson
 
 from load.score.suites.river_detectors import DETECTORS, alarms
-from pipeline.detect.findings import read_drifts
-from pipeline.detect.offline import message_batches
+from pipeline.detect.offline import message_batches, read_drifts
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import channels
 from pipeline.detect.step import DetectStep

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.findings import Finding, Latch, build_end, build_finding, value_at_rank
+from pipeline.detect.findings import Finding, Latch, value_at_rank
 from pipeline.detect.layout import BlockView
 from pipeline.detect.one_sided_tests import Moved
 from pipeline.detect.segments.segment_bank import SegmentCrossing
@@ -72,7 +72,7 @@ class SegmentDrifts:
             tallies = self._tallies(seen)
             for key, latch in self._latches.items():
                 if key[:2] in places and key not in crossed:
-                    latch.add(tallies[places[key[:2]], latch.side])
+                    latch.add(tallies[places[key[:2]], latch.test_index])
             for crossing in seen.crossings:
                 found += self._crossed(view, seen, crossing, latched)
             self._segments.end_settling(seen)
@@ -83,22 +83,21 @@ class SegmentDrifts:
     def rearm(self, what: Moved) -> None:
         """Watch again for what was not said of regions and tenants, since the whole subject has recovered from it."""
         for key, latch in list(self._latches.items()):
-            if latch.quiet and self._segments.sides[latch.side].crossing_key == what:
+            if latch.suppressed and self._segments.sides[latch.test_index].crossing_key == what:
                 self._release(key)
 
     def close(self, now_ms: int) -> list[Finding]:
         """What is to be said of all that was said to be off, when another baseline judges from now on."""
-        told = [latch for latch in self._latches.values() if not latch.quiet]
+        told = [latch for latch in self._latches.values() if not latch.suppressed]
         self._latches = {}
         found = []
         for latch in told:
-            side = self._segments.sides[latch.side]
-            is_version = self._is_version((latch.dimension, latch.label, latch.side))
+            side = self._segments.sides[latch.test_index]
+            is_version = self._is_version((latch.dimension, latch.label, latch.test_index))
             found.append(
-                build_end(
+                latch.build_end(
                     side,
                     self._baseline.signals[side.signal.name],
-                    latch,
                     now_ms=now_ms,
                     recovery=self._settings.recovery_evidence,
                     tier=None if is_version else "ticket",
@@ -115,7 +114,7 @@ class SegmentDrifts:
         """Take up what :meth:`dump` gave."""
         self._until, self._resumed = state["until"], state["resumed"]
         latches = [Latch(**kept) for kept in state["latches"]]
-        self._latches = {(latch.dimension, latch.label, latch.side): latch for latch in latches}
+        self._latches = {(latch.dimension, latch.label, latch.test_index): latch for latch in latches}
 
     def _key(self, seen: SegmentObservation, crossing: SegmentCrossing) -> Key:
         dimension, value = seen.values[crossing.value]
@@ -157,7 +156,7 @@ class SegmentDrifts:
             latch = self._release(key)
             latch.add(self._tally(seen, crossing.value, crossing.side) - rest)
             weighed = (crossing.evidence, self._settings.recovery_evidence)
-            if not latch.quiet:
+            if not latch.suppressed:
                 yield row, self._say(latch, "recovered", view, rows, tally=crossing.tally, weighed=weighed)
             return
         if self._segments.is_excluded(seen, crossing):
@@ -166,9 +165,9 @@ class SegmentDrifts:
         latch = self._latch(view, row, crossing, key)
         said = self._segments.sides[crossing.side].crossing_key in latched
         whole = int(seen.sums.parts.counts[crossing.value]) >= WHOLE_SHARE * view.block.panes.size
-        latch.quiet = said and (whole or not self._is_version(key))
+        latch.suppressed = said and (whole or not self._is_version(key))
         bank.latch(value.slot, crossing.side, crossing.tally[1] / max(crossing.tally[0], 1.0))
-        if not latch.quiet:
+        if not latch.suppressed:
             yield row, self._say(latch, "firing", view, rows, tally=crossing.tally)
         latch.add(rest)
 
@@ -178,7 +177,7 @@ class SegmentDrifts:
     def _latch(self, view: BlockView, row: int, crossing: SegmentCrossing, key: Key) -> Latch:
         detected_at = int(view.block.times_ms[row])
         latch = Latch(
-            side=crossing.side,
+            test_index=crossing.side,
             detector="page_hinkley",
             started_at=min(crossing.started_at, detected_at),
             detected_at=detected_at,
@@ -209,7 +208,7 @@ class SegmentDrifts:
             if value is not None and not self._has_gone(value, last_pane):
                 continue
             latch = self._release(key)
-            if not latch.quiet:
+            if not latch.suppressed:
                 nothing = np.zeros(0, dtype=np.intp)
                 yield last, self._say(latch, "recovered", view, nothing, tally=(0.0, 0.0), weighed=(0.0, 0.0))
 
@@ -226,12 +225,12 @@ class SegmentDrifts:
         last_pane = int(view.block.panes[last])
         places = {(dimension, value.label): place for place, (dimension, value) in enumerate(seen.values)}
         for key, latch in self._latches.items():
-            if latch.quiet or key[:2] not in places:
+            if latch.suppressed or key[:2] not in places:
                 continue
-            if not latch.next_due(last_pane, self._settings.evidence_after_s):
+            if not latch.is_update_due(last_pane, self._settings.evidence_after_s):
                 continue
-            rows = self._rows(view, seen, places[key[:2]], latch.side, pane=seen.sums.parts.shape[0])
-            count, total = latch.recent
+            rows = self._rows(view, seen, places[key[:2]], latch.test_index, pane=seen.sums.parts.shape[0])
+            count, total = latch.since_message
             yield last, self._say(latch, "evidence", view, rows, tally=(count, total))
 
     def _say(
@@ -244,24 +243,23 @@ class SegmentDrifts:
         tally: tuple[float, float],
         weighed: tuple[float, float] | None = None,
     ) -> Finding:
-        side = self._segments.sides[latch.side]
+        side = self._segments.sides[latch.test_index]
         learned = self._baseline.signals[side.signal.name]
         now = None
         if side.channel == "location" and tally[0]:
             now = value_at_rank(learned, tally[1] / tally[0])
         else:
             # A rank says where a location lies; of a tail only the last records tell what is typical.
-            last = view.values[rows, self._segments.signals[latch.side]]
+            last = view.values[rows, self._segments.signals[latch.test_index]]
             now = float(np.nanmedian(last)) if (last == last).any() else None  # noqa: PLR0124 - NaN is not itself
-        return build_finding(
+        return latch.build_finding(
             side,
             learned,
-            latch,
             state,
             updated_at=int(view.block.times_ms[rows[-1] if rows.size and state != "evidence" else -1]),
             tally=tally,
             now=now,
-            weighed=weighed or (latch.evidence, side.threshold),
-            tier=None if self._is_version((latch.dimension, latch.label, latch.side)) else "ticket",
-            is_gone=state == "recovered" and not rows.size,
+            evidence_and_threshold=weighed or (latch.evidence, side.threshold),
+            tier=None if self._is_version((latch.dimension, latch.label, latch.test_index)) else "ticket",
+            segment_gone=state == "recovered" and not rows.size,
         )

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.findings import segment_name
+from pipeline.detect.findings import Finding
 from pipeline.detect.layout import BlockView, Layout, numbers_by_row
 from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBE_SIGNALS, Moved, OneSidedTest
 from pipeline.detect.segments.segment_bank import SegmentBank, SegmentCrossing
@@ -201,7 +201,7 @@ class Segments:
         """The share of the subject's records of late that a segment has, as drifts name it; 1 of what is not known."""
         for dimension, values in self.dimensions.items():
             for label, value in values.values.items():
-                if segment == segment_name(dimension, label):
+                if segment == Finding.segment_name(dimension, label):
                     return values.share(value, pane)
         return 1.0
 

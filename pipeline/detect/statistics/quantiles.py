@@ -61,7 +61,7 @@ class Quantiles:
         if missing > 0:
             self._counts = np.vstack([self._counts, np.zeros((missing, BINS), dtype=np.int64)])
 
-    def at(self, column: int, shares: tuple[float, ...]) -> list[float | None]:
+    def estimate(self, column: int, shares: tuple[float, ...]) -> list[float | None]:
         """The values below which these shares of a column lie; None of an empty column."""
         totals = np.cumsum(self._counts[column])
         if totals[-1] == 0:

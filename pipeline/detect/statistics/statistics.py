@@ -77,7 +77,7 @@ class Statistics:
             row["rate" if kind == "rate" else "mean"] = float(mean[index]) if records else None
             row["variance"] = float(squares[index] / count[index]) if records else None
             if index in places:
-                row |= dict(zip(("p50", "p95", "p99"), self._quantiles.at(places[index], SHARES), strict=True))
+                row |= dict(zip(("p50", "p95", "p99"), self._quantiles.estimate(places[index], SHARES), strict=True))
             signals[name] = row
         throughput, tokens = self._per_second()
         return {

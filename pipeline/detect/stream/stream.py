@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.detect.baselines import Learner, nonstationary_signals
 from pipeline.detect.blocks import Buffer, Columns, Derived, Rows
-from pipeline.detect.findings import Finding, FirstSeen, Silence, drift_output, silence_threshold_s
+from pipeline.detect.findings import Finding, FirstSeen, Silence
 from pipeline.detect.intake import Duplicates, EventTimeGuard, PositionedOutput, Run
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
@@ -258,7 +258,7 @@ class Stream:
         self.baseline_version = baseline.baseline_version
         self.derived.follow(baseline)
         self.first_seen.follow(baseline)
-        self.silence_after_s = silence_threshold_s(baseline, self._settings)
+        self.silence_after_s = Silence.threshold_s(baseline, self._settings)
         self.learner = None
         self.changed = self.evidence_changed = True
 
@@ -337,11 +337,10 @@ class Stream:
         pane_before, self.last_pane = self.last_pane, int(block.panes[-1])
         if self.silence_after_s is None or pane_before is None:
             return []
-        return self.silence.find_silence(pane_before, block.panes, self.silence_after_s, self.baseline_version or "")
+        return self.silence.find_silences(pane_before, block.panes, self.silence_after_s, self.baseline_version or "")
 
     def _drift_output(self, finding: Finding) -> Output:
-        return drift_output(
-            finding,
+        return finding.to_output(
             subject=self.subject,
             partition=self._partition,
             baseline_version=self.silence.version if finding.detector == "silence" else self.baseline_version or "",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pipeline.codec import decode, encode
-from pipeline.detect.findings.first_seen import LABELS_MAX, RECORDS, TOGETHER_MS, FirstSeen
+from pipeline.detect.findings.first_seen import LABELS_MAX, RECORDS_MIN, SAME_CHANGE_MS, FirstSeen
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.step import RawMessage
@@ -45,7 +45,7 @@ def test_before_there_is_a_baseline_all_that_serves_is_known_and_nothing_told():
 
 def test_a_new_version_is_told_once_after_twenty_records():
     seen = knowing("v41")
-    assert seen.observe(of_labels(["v42"] * (RECORDS - 1))) == []
+    assert seen.observe(of_labels(["v42"] * (RECORDS_MIN - 1))) == []
     assert segments(seen.observe(of_labels(["v41"] * 30 + ["v42"] * 30))) == ["prompt=v42"]
     assert seen.observe(of_labels(["v42"] * 100)) == []
 
@@ -53,11 +53,11 @@ def test_a_new_version_is_told_once_after_twenty_records():
 def test_it_says_since_when_and_by_which_record_it_was_sure():
     [found] = knowing("v41").observe(of_labels(["v41"] * 50 + ["v41", "v42"] * 50))
     assert found.started_at == START_MS + 51 * 20
-    assert found.detected_at == START_MS + (51 + 2 * (RECORDS - 1)) * 20
-    assert found.request_id == f"r-{51 + 2 * (RECORDS - 1)}"
+    assert found.detected_at == START_MS + (51 + 2 * (RECORDS_MIN - 1)) * 20
+    assert found.request_id == f"r-{51 + 2 * (RECORDS_MIN - 1)}"
     assert (found.tier, found.detector, found.state) == ("cause", "first_seen", "firing")
     assert found.signal.name == "versions"
-    assert "prompt v42 serves since 03:12:01Z and was never seen before" in found.sentence
+    assert "prompt v42 was first seen at 03:12:01Z" in found.sentence
 
 
 def test_a_few_odd_records_are_no_version():
@@ -86,7 +86,9 @@ def test_a_baseline_says_which_models_were_seen():
     assert segments(seen.observe(of_labels(["c"] * 30, category="provider_model"))) == ["provider_model=c"]
 
 
-@pytest.mark.parametrize(("after_ms", "tier"), [(0, "cause"), (TOGETHER_MS // 2, "cause"), (2 * TOGETHER_MS, "ticket")])
+@pytest.mark.parametrize(
+    ("after_ms", "tier"), [(0, "cause"), (SAME_CHANGE_MS // 2, "cause"), (2 * SAME_CHANGE_MS, "ticket")]
+)
 def test_a_providers_model_that_came_with_a_version_of_ones_own_is_no_ticket(after_ms, tier):
     seen = FirstSeen()
     seen.observe(replace(of_labels(["v41"]), categories={"provider_model": ["a"]}))

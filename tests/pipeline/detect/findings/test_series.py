@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.detect.findings.series import KINDS_MAX, MINUTE_MS, MINUTES_KEPT, VERSIONS_MAX
+from pipeline.detect.findings.series import KINDS_MAX, MINUTE_MS, MINUTES_STORED, VERSIONS_MAX
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from tests.pipeline.detect.segments.test_segments import ROWS, fired, judged, mix, refusing
@@ -87,8 +87,8 @@ def test_a_version_that_serves_all_is_named_without_numbers(baseline):
 
 def test_half_an_hour_after_the_last_record_of_the_old_version_the_new_one_is_all(baseline):
     minute_rows = 3000
-    rows = (MINUTES_KEPT + 8) * minute_rows
-    world, bad_from = normal_world(6, rows), (MINUTES_KEPT + 4) * minute_rows
+    rows = (MINUTES_STORED + 8) * minute_rows
+    world, bad_from = normal_world(6, rows), (MINUTES_STORED + 4) * minute_rows
     refusing(world, np.arange(rows) >= bad_from, 0.3)
     prompts = ["v1"] * minute_rows + ["v2"] * (rows - minute_rows)
     found = first(judged(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
@@ -113,7 +113,7 @@ def test_the_same_number_of_versions_in_long_runs_is_too_many_as_well(baseline):
 
 def test_a_version_that_no_record_names_any_more_is_forgotten(baseline):
     minute_rows = 3000
-    rows = (MINUTES_KEPT + 8) * minute_rows
+    rows = (MINUTES_STORED + 8) * minute_rows
     world = normal_world(9, rows)
     refusing(world, np.arange(rows) >= rows - 3 * minute_rows, 0.3)
     for before in (["old"] * minute_rows, mix(9, minute_rows, old=0.5, new=0.5)):

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from pipeline.detect.findings.silence import silence_threshold_s
+from pipeline.detect.findings.silence import Silence
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.step import RawMessage
@@ -129,7 +129,7 @@ def test_the_message_says_since_when_and_how_long_is_unusual():
     (drift,) = [Drift.from_json(output.value) for output in outputs if b'"signal":"silence"' in output.value]
     assert (drift.tier, drift.detector, drift.failure_mode) == ("page", "silence", "silence")
     assert drift.threshold == 120
-    assert "no record came for 2 min" in drift.sentence
+    assert "no records for 2 min" in drift.sentence
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_the_message_says_since_when_and_how_long_is_unusual():
 )
 def test_how_long_is_unusual_depends_on_the_baseline(gap_s, quietest_per_s, expected):
     baseline = BASELINE.model_copy(update={"longest_gap_s": gap_s, "quietest_per_s": quietest_per_s})
-    assert silence_threshold_s(baseline, SETTINGS) == expected
+    assert Silence.threshold_s(baseline, SETTINGS) == expected
 
 
 class TestOfAReplay:

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from pipeline.detect.findings.message import read_drifts
+from pipeline.detect.offline.drifts import read_drifts
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.step import Output, RawMessage
@@ -152,7 +152,7 @@ def test_what_was_off_is_over_once_its_new_normal_is_judged_by():
     assert opened
     over = of_state(outputs, "recovered")
     assert {drift.drift_id for drift in over} == opened
-    assert all("what is normal was learned anew" in drift.sentence for drift in over)
+    assert all("a new baseline" in drift.sentence for drift in over)
     assert [output.topic for output in outputs].index(BASELINES) < len(outputs)
     assert baselines(outputs)[-1].source == "accepted"
 
