@@ -24,7 +24,7 @@ class CheckpointParts:
         self._deployments = deployments
         self._shifts = shifts
         self._incidents = incidents
-        self._store = PartStore(("clocks", "deployment", "shift", "drift", "told", "incident"))
+        self._store = PartStore(("clocks", "deployment", "shift", "drift", "published", "incident"))
         self._stored_drifts: dict[str, dict[str, TrackedDrift]] = {}
 
     def mark(self, kind: str, *names: str) -> None:
@@ -52,7 +52,7 @@ class CheckpointParts:
         revisions: list[State] = []
         for part in self._store.parts("incident"):
             revisions.clear()
-            self._store.load(Part("told", part.name), revisions.append)
+            self._store.load(Part("published", part.name), revisions.append)
             published = revisions[0] if revisions else None
             self._store.load(part, partial(self._load_incident, drifts.get(part.name, []), published))
 
@@ -83,11 +83,11 @@ class CheckpointParts:
             if stored.get(drift_id) != drift:
                 yield Part("drift", drift_id), {"incident_id": name, **drift.dump()}
         if incident is None:
-            yield Part("told", name), None
+            yield Part("published", name), None
             yield Part("incident", name), None
             return
         if incident.last_published is not None:
-            yield Part("told", name), incident.last_published.model_dump(exclude_none=True)
+            yield Part("published", name), incident.last_published.model_dump(exclude_none=True)
         yield Part("incident", name), incident.dump()
         self._stored_drifts[name] = _copy_drifts(incident)
 

@@ -27,7 +27,7 @@ def test_only_what_changed_is_written():
         b"clocks",
         b"deployment",
         b"drift",
-        b"told",
+        b"published",
         b"incident",
     ]
     assert list(step.changed()) == []
@@ -57,7 +57,7 @@ def test_state_that_does_not_fit_is_left_out_with_a_line_each_and_the_rest_taken
 
 
 def test_an_incident_whose_told_revision_is_lost_is_left_out_and_not_counted_from_one_again():
-    parts = {key: value for key, value in started(None, REFUSED).changed() if not key.startswith(b"told/")}
+    parts = {key: value for key, value in started(None, REFUSED).changed() if not key.startswith(b"published/")}
     [line] = CorrelateStep(CorrelateSettings()).restore(parts.items())
     assert "the revision that was last published is not in the checkpoint" in line
 

@@ -60,9 +60,9 @@ def stream(seed, count=2600):
 def test_batches_and_restarts_change_nothing(seed, replay):
     messages = stream(seed)
     rng = random.Random(1000 + seed)
-    whole = DetectStep(0, SETTINGS, replay=replay)
-    expected = whole.step(messages)
-    state = full_state(whole)
+    unbroken = DetectStep(0, SETTINGS, replay=replay)
+    expected = unbroken.step(messages)
+    state = full_state(unbroken)
     topics = {output.topic for output in expected}
     assert {BASELINES, DEAD_LETTERS, DRIFTS} <= topics
     assert any(b'"type":"drift"' in output.value for output in expected)
@@ -83,8 +83,8 @@ def test_batches_and_restarts_change_nothing(seed, replay):
                 step = restarted(checkpoint, published, rng, replay)
         assert outputs == expected
         assert full_state(step) == state
-        assert step.counts() == whole.counts()
-        assert step.judged_share() == whole.judged_share() > 0
+        assert step.counts() == unbroken.counts()
+        assert step.judged_share() == unbroken.judged_share() > 0
 
 
 def restarted(checkpoint, published, rng, replay):
