@@ -20,7 +20,8 @@ async def restored(bootstrap: str, configuration: Configuration, *, replay: bool
         for baseline in baselines:
             step.control(baseline)
         parts = await read_to_end(bootstrap, TopicPartition(checkpoints_topic("detect"), partition))
-        assert list(step.restore((key, value) for key, value in parts.items() if not key.startswith(b"\x00"))) == []
+        problems = list(step.restore((key, value) for key, value in parts.items() if not key.startswith(b"\x00")))
+        assert problems == []
         steps.append(step)
     return steps
 
