@@ -1,4 +1,8 @@
-"""What every step is to the runtime that drives it: messages in, messages and changed state out, nothing else."""
+"""The protocol of a step, as the runtime drives it: messages in, messages and changed state out.
+
+A checkpoint is written from :meth:`Step.changed` and read by :meth:`Step.restore`. All three steps implement both with
+:class:`pipeline.state.PartStore`.
+"""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -6,7 +10,7 @@ from typing import Protocol
 
 
 class Input(Protocol):
-    """A Kafka message as a step sees it. ``timestamp`` is when the broker or producer stamped it, Unix ms."""
+    """A Kafka message that a step reads. ``timestamp`` is set by the broker or the producer, in Unix ms."""
 
     @property
     def topic(self) -> str: ...
@@ -24,7 +28,7 @@ class Input(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RawMessage:
-    """An :class:`Input` made by hand: by tests and by tools that drive a step without Kafka."""
+    """An :class:`Input` built without Kafka, for tests and for tools that drive a step themselves."""
 
     topic: str
     partition: int
@@ -36,7 +40,7 @@ class RawMessage:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One message that a step writes. ``partition`` is None where the topic has one partition."""
+    """A message that a step writes. ``partition`` is None for a topic with one partition."""
 
     topic: str
     key: bytes | None
@@ -47,33 +51,33 @@ class Output:
 class Step(Protocol):
     """One step over one input partition, with its state.
 
-    The same inputs in the same order give the same outputs and the same state, wherever a batch happens to end. A
-    message that cannot be used becomes an output to the dead letters; ``step`` never raises because of a message.
+    The same inputs in the same order give the same outputs and the same state, wherever a batch ends. A message that
+    cannot be used becomes a dead letter; :meth:`step` never raises because of a message.
     """
 
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
-        """Take up the state that ``changed`` once gave out, and say in one line each what could not be taken up.
+        """Restore the state that :meth:`changed` yielded, and yield a warning for each part that is discarded.
 
-        Called once, before anything but ``control``.
+        Called once, before any other method except :meth:`control`.
         """
         ...
 
     def step(self, messages: Sequence[Input]) -> list[Output]:
-        """Take messages of one input topic, in the order of their offsets."""
+        """Process messages of one input topic, in the order of their offsets."""
         ...
 
     def control(self, message: Input) -> list[Output]:
-        """Take a message of a topic that every worker reads whole, such as a baseline."""
+        """Process a message of a topic that every worker reads in full, such as a baseline."""
         ...
 
     def tick(self, wall_ms: int) -> list[Output]:
-        """Be told the wall clock, about once a second. Never called in a replay."""
+        """Process the wall-clock time, Unix ms. Called about once a second, and never in a replay."""
         ...
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """The parts of the state that changed since the last call, by key; None for a part that is gone."""
+        """Yield the parts of the state that changed since the last call, by key. None removes a part."""
         ...
 
     def on_gap(self) -> None:
-        """Forget what must not span a hole: messages between the last and the next are lost for good."""
+        """Reset the evidence that would span a gap: messages before the next one are lost for good."""
         ...

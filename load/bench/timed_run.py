@@ -10,7 +10,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 
 from load.errors import LoadError
 from load.harness import committed_offsets, run_against
-from pipeline.detect.findings import read_drift
+from pipeline.detect.offline import read_drifts
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.step import RawMessage
@@ -145,8 +145,7 @@ async def _delete_outputs(configuration: Configuration) -> None:
 
 async def _read_drifts(bootstrap: str) -> list[Drift]:
     async with aclosing(read_topic(bootstrap, DRIFTS)) as messages:
-        values = [message.value async for message in messages if message.value is not None]
-    return [drift for drift in map(read_drift, values) if drift is not None]
+        return read_drifts([message async for message in messages])
 
 
 async def _count_messages(bootstrap: str, topic: str) -> int:

@@ -1,4 +1,4 @@
-"""What detect is told beside records: baselines, and what is to be learned anew."""
+"""Reads the control messages of detect: baselines, and requests to relearn signals."""
 
 from pydantic import ValidationError
 
@@ -13,19 +13,21 @@ from schemas.relearn import Relearn
 
 
 def read_control(message: Input, value: bytes, settings: DetectSettings) -> Baseline | Relearn | Output:
-    """Read a control message: a baseline that can be judged by, a relearn, or the dead letter of what is neither."""
+    """Return the baseline or relearn request of a control message, or the dead letter of a message that is neither.
+
+    A baseline is tried out in a :class:`Monitor`, so that one that cannot be used is refused here.
+    """
     try:
         if _is_relearn(value):
             return Relearn.from_json(value)
     except ValidationError as problem:
-        return dead_letter(
-            "detect", message, "contract", f"the message does not say what to learn anew: {one_line(problem)}"
-        )
+        detail = f"the message is not a valid relearn request: {one_line(problem)}"
+        return dead_letter("detect", message, "contract", detail)
     try:
         baseline = Baseline.from_json(value)
         Monitor(baseline, settings)
     except (ValidationError, ValueError, TypeError, KeyError, IndexError) as problem:
-        detail = f"the message is no baseline that can be judged by: {one_line(problem)}"
+        detail = f"the message is not a usable baseline: {one_line(problem)}"
         return dead_letter("detect", message, "contract", detail)
     return baseline
 

@@ -34,7 +34,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.detectors import AdwinBank, Crossing, Demotion, LateBursts, PageHinkleyBank
-from pipeline.detect.findings import Finding, Latch, MinuteSeries, RecentValues, build_end, build_finding
+from pipeline.detect.findings import Finding, Latch, MinuteSeries, RecentValues
 from pipeline.detect.layout import BlockView, GridLayout
 from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBE_SIGNALS, Moved, OneSidedTest, derive_tests
 from pipeline.detect.segments import SegmentDrifts, SegmentObservation, Segments, is_single_small_tenant
@@ -157,10 +157,9 @@ class Monitor:
         """Close every open drift because a new baseline takes over."""
         latches, self._latches = self._latches, {}
         findings = [
-            build_end(
+            latch.build_end(
                 self._tests[test],
                 self.baseline.signals[self._tests[test].signal.name],
-                latch,
                 now_ms=now_ms,
                 recovery=self._settings.recovery_evidence,
             )
@@ -200,7 +199,7 @@ class Monitor:
             )
         for name, part in self._parts.items():
             part.load(state[name])
-        self._latches = {latch["side"]: Latch(**latch) for latch in state["latches"]}
+        self._latches = {latch["test_index"]: Latch(**latch) for latch in state["latches"]}
         self.monitored_values = int(state["monitored_values"])
         self.finite_values = int(state["finite_values"])
 
@@ -246,7 +245,7 @@ class Monitor:
         detected_at = int(block.times_ms[row])
         started_at = crossing.started_at if crossing.started_at >= 0 else detected_at
         latch = Latch(
-            side=crossing.test,
+            test_index=crossing.test,
             detector=detector,
             started_at=min(started_at, detected_at),
             detected_at=detected_at,
@@ -280,8 +279,8 @@ class Monitor:
         last_row = view.block.panes.size - 1
         findings = []
         for test, latch in self._latches.items():
-            if latch.next_due(int(view.block.panes[last_row]), self._settings.evidence_after_s):
-                records, total = latch.recent
+            if latch.is_update_due(int(view.block.panes[last_row]), self._settings.evidence_after_s):
+                records, total = latch.since_message
                 findings.append((last_row, self._finding(test, latch, "evidence", view, last_row, (records, total))))
         return findings
 
@@ -312,20 +311,19 @@ class Monitor:
             signal, count = int(self._layout.signal_indexes[index]), max(1.0, tally[0])
             now = self._recent_values.median(signal, view.values, rows=row + 1, count=count)
         recovered = (evidence or 0.0, self._settings.recovery_evidence)
-        return build_finding(
+        return latch.build_finding(
             test,
             self.baseline.signals[test.signal.name],
-            latch,
             state,
             updated_at=int(view.block.times_ms[row]),
             tally=tally,
             now=now,
-            weighed=recovered if state == "recovered" else (latch.evidence, test.threshold),
-            where=self._segments.describe_affected(test.crossing_key),
+            evidence_and_threshold=recovered if state == "recovered" else (latch.evidence, test.threshold),
+            carried_by=self._segments.describe_affected(test.crossing_key),
         )
 
     def _with_series(self, finding: Finding, view: BlockView) -> Finding:
         """Add the series by minute, and the share of the traffic."""
         learned, pane = self.baseline.signals[finding.signal.name], int(view.block.panes[-1])
         share = self._minute_series.traffic_share(finding, view) or self._segments.traffic_share(finding.segment, pane)
-        return replace(self._minute_series.series(finding, learned), traffic_share=share)
+        return replace(self._minute_series.attach_series(finding, learned), traffic_share=share)

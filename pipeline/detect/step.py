@@ -1,4 +1,7 @@
-"""The detect step: records to drifts, one partition of them. The first step of the path."""
+"""The detect step: records of one partition in, drifts and baselines out. The first step of the path.
+
+A batch goes decode -> admit -> limit -> push -> order.
+"""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -6,8 +9,6 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.codec import decode as decode_state
-from pipeline.codec import encode
 from pipeline.detect.baselines import BaselineStore
 from pipeline.detect.control import read_control
 from pipeline.detect.intake import (
@@ -24,290 +25,279 @@ from pipeline.detect.intake import (
     split_by_subject,
 )
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.stream import (
-    PARTITION_KEY,
-    MonitoredCount,
-    Stream,
-    StreamRestorer,
-    Written,
-    changed_parts,
-    joined,
-    push_replayed,
-)
+from pipeline.detect.stream import PART_KINDS, MonitoredCount, Stream, StreamRestorer, push_replayed
+from pipeline.state import Part, PartStore, State
 from pipeline.step import Input, Output
-from pipeline.wording import one_line
 from schemas.relearn import Relearn
 from schemas.topics import DEAD_LETTERS
 
-SILENT_MS = 7 * 86_400_000
-"""Milliseconds of event time: a unit without a baseline and silent for longer makes room for a new subject."""
+EVICTABLE_AFTER_MS = 7 * 86_400_000
+"""Milliseconds of event time without a record after which a stream without a baseline can make room for a new subject."""
 
 CAUGHT_UP_MS = 60_000
-"""Milliseconds that the newest record may be old, for that no other waits to be read."""
+"""Age of the newest record in milliseconds up to which no other records are assumed to wait."""
 
 TICK_MS_MAX = 10_000
-"""Milliseconds that one tick adds to a silence at most: a worker that was suspended has heard nothing."""
+"""Milliseconds that one tick adds to a silence at most, because a suspended worker reads no records."""
 
-PARTITION = "partition"
-"""The kind of the state that belongs to no subject."""
+PARTITION = Part("partition", "")
+"""The part of the state that belongs to no subject."""
 
 
 class DetectStep:
     """Detect over one partition of the records; a :class:`pipeline.step.Step`.
 
-    Every record is used, held, dropped as a duplicate, or a dead letter with its reason; :meth:`counts` adds up.
+    Every record is used, held, dropped as a duplicate, or becomes a dead letter. :meth:`counts` adds up.
 
     Parameters
     ----------
     partition
-        Of the records; drifts and ticks name it.
+        Partition of the records. Drifts and ticks name it.
     settings
-        When a baseline is ready, what drifts, every limit.
+        When a baseline is ready, what counts as a drift, all limits.
     replay
-        Whether the records tell of the past: then no wall clock is known, times are believed by agreement, and ticks
-        come by event time.
+        Whether the records are from the past. In a replay there is no wall clock: records must agree on a time before
+        it is believed, and ticks follow event time.
     """
 
     def __init__(self, partition: int, settings: DetectSettings, *, replay: bool) -> None:
         self._partition = partition
         self._settings = settings
-        self._digest = settings.digest()
         self._replay = replay
-        self._admission = Admission(settings, replay=replay)
         self._reader = RecordReader()
+        self._admission = Admission(settings, replay=replay)
+        self._streams: dict[str, Stream] = {}
+        self._baselines = BaselineStore(settings.subjects_max)
         self._watermark = Watermark(partition)
-        self._kept = BaselineStore(settings.subjects_max)
-        self._units: dict[str, Stream] = {}
-        self._written: dict[str, Written] = {}
-        self._gone: list[Written] = []
         self._counts: Counter[str] = Counter()
-        self._evicted = MonitoredCount()
+        self._evicted_count = MonitoredCount()
         self._evictable_from_ms = 0
-        self._touched = False
-        self._ticked_ms = self._ticked_messages = 0
+        self._last_tick_ms = self._last_tick_messages = 0
+        self._store = PartStore((PARTITION.kind, *PART_KINDS), settings.digest())
 
     @property
     def streams(self) -> dict[str, Stream]:
-        """The units by subject, to look at."""
-        return self._units
+        """The streams by subject, for reading."""
+        return self._streams
 
     def step(self, messages: Sequence[Input]) -> list[Output]:
-        """Take records, in the order of their offsets; drifts, baselines, dead letters and ticks come out."""
-        self._touched = True
+        """Process records, in the order of their offsets. Return drifts, baselines, dead letters and ticks."""
+        self._store.mark(PARTITION.kind, PARTITION.name)
         values = [message.value for message in messages]
-        arrived = decode_batch(values, self._reader, bytes_max=self._settings.record_bytes_max)
-        originals = Originals(messages, arrived.arrays)
+        batch = decode_batch(values, self._reader, bytes_max=self._settings.record_bytes_max)
+        originals = Originals(messages, batch.arrays)
         outputs = [
             (reject.place, originals.original_at(reject.place).dead_letter(reject.reason, reject.detail))
-            for reject in arrived.rejects
+            for reject in batch.rejects
         ]
         self._counts["messages"] += len(messages)
-        self._counts["records"] += len(arrived.places) + len(arrived.rejects)
-        admitted, letters = self._admission.admit(arrived.read, arrived.places, originals)
+        self._counts["records"] += len(batch.places) + len(batch.rejects)
+        admitted, letters = self._admission.admit(batch.read, batch.places, originals)
         outputs += letters
         if admitted.subjects:
-            outputs += self._within_limit(admitted, originals)
+            if self._add_new_subjects(admitted.subjects):
+                outputs += self._push_all(admitted, originals)
+            else:
+                outputs += self._push_within_limit(admitted, originals)
         ordered = order_by_position(outputs)
         self._counts["dead_letters"] += sum(output.topic == DEAD_LETTERS for output in ordered)
         return ordered
 
     def control(self, message: Input) -> list[Output]:
-        """Take a baseline, or what is to be learned anew.
+        """Process a baseline or a relearn request.
 
-        Its unit judges by a baseline at once, or from its ``effective_at``; it is kept for a unit to come.
+        The stream of its subject applies a baseline now or at its ``effective_at``. It is also stored for a stream
+        that appears later.
         """
         if message.value is None:
             return []
         content = read_control(message, message.value, self._settings)
         if isinstance(content, Output):
             return [content]
-        unit = self._units.get(content.subject)
+        stream = self._streams.get(content.subject)
         if isinstance(content, Relearn):
-            self._kept.add_relearn(content)
-            return [] if unit is None else unit.relearn(content)
-        self._kept.add(content, message.value, self._units)
-        return [] if unit is None else unit.offer_baseline(content)
+            self._baselines.add_relearn(content)
+            return [] if stream is None else stream.relearn(content)
+        self._baselines.add(content, message.value, self._streams)
+        return [] if stream is None else stream.offer_baseline(content)
 
     def tick(self, wall_ms: int) -> list[Output]:
-        """Tell of the watermark and the wall clock, and of subjects that fell silent.
+        """Publish the watermark with the wall-clock time, and report subjects that have gone silent.
 
-        Time counts as silence only while there was nothing left to read: while no message came at all, or those that
-        came are of now.
+        Time counts as silence only while no records wait to be read: no message came since the last tick, or the
+        newest record is at most a minute old.
         """
         outputs = [self._watermark.tick(wall_ms=wall_ms)]
-        elapsed_ms = min(max(0, wall_ms - self._ticked_ms), TICK_MS_MAX) if self._ticked_ms else 0
+        elapsed_ms = min(max(0, wall_ms - self._last_tick_ms), TICK_MS_MAX) if self._last_tick_ms else 0
         messages = self._counts["messages"]
-        if messages == self._ticked_messages or wall_ms - self._watermark.at_ms <= CAUGHT_UP_MS:
-            for unit in self._units.values():
-                outputs += unit.advance_silence(elapsed_ms, wall_ms)
-        self._ticked_ms, self._ticked_messages = wall_ms, messages
+        if messages == self._last_tick_messages or wall_ms - self._watermark.at_ms <= CAUGHT_UP_MS:
+            for stream in self._streams.values():
+                outputs += stream.advance_silence(elapsed_ms, wall_ms)
+        self._last_tick_ms, self._last_tick_messages = wall_ms, messages
         return outputs
 
+    def on_gap(self) -> None:
+        """Reset the evidence of all streams."""
+        for stream in self._streams.values():
+            stream.reset_evidence()
+
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """What must be written so that :meth:`restore` brings back this state."""
-        gone, self._gone = self._gone, []
-        for written in gone:
-            yield from written.drop_all()
-        for subject, unit in self._units.items():
-            if unit.changed:
-                yield from changed_parts(unit, self._written[subject], self._digest)
-        if self._touched:
-            self._touched = False
-            state = {
-                "watermark": self._watermark.at_ms,
-                "counts": dict(sorted(self._counts.items())),
-                "seen": self._evicted.seen,
-                "judged": self._evicted.monitored,
-            }
-            yield PARTITION_KEY, encode(state, kind=PARTITION, settings_hash=self._digest)
+        """Yield the parts of the state that changed since the last call, by key. None removes a part."""
+        self._store.mark("stream", *(subject for subject, stream in self._streams.items() if stream.changed))
+        return self._store.changed(self._dump)
 
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
-        """Take up a state; the baselines that it names must have come through :meth:`control` before."""
-        units, partition, problems = joined(parts)
-        yield from problems
-        if partition is not None:
-            yield from self._restore_partition(partition)
-        for subject in sorted(units):
-            pieces = units[subject]
-            written = Written(subject, {part: len(chunks) for part, chunks in pieces.items()})
-            restorer = StreamRestorer(
+        """Restore the state that :meth:`changed` yielded, with a warning for each part that is discarded.
+
+        The baselines that the state refers to must have come through :meth:`control` before.
+        """
+        self._store.read(parts)
+        self._store.load(PARTITION, self._load)
+        for subject in self._store.names():
+            if subject == PARTITION.name:
+                continue
+            stream = StreamRestorer(
                 subject,
                 self._partition,
                 self._settings,
-                parts={part: b"".join(chunks) for part, chunks in pieces.items()},
-                kept=self._kept.baselines_of(subject),
-                relearns=self._kept.relearns_of(subject),
-            )
-            unit = restorer.restore()
-            yield from restorer.problems
-            if unit is None:
-                self._gone.append(written)
+                store=self._store,
+                baselines=self._baselines.baselines_of(subject),
+                relearns=self._baselines.relearns_of(subject),
+            ).restore()
+            if stream is None:
+                self._store.drop(subject)
             else:
-                stale = {part: written.chunks.pop(part) for part in restorer.stale}
-                self._gone.append(Written(subject, stale))
-                self._units[subject], self._written[subject] = unit, written
-        self._kept.finish_restore()
-
-    def on_gap(self) -> None:
-        """Start all evidence anew: records between the last and the next are lost for good."""
-        for unit in self._units.values():
-            unit.reset_evidence()
+                self._streams[subject] = stream
+        self._baselines.finish_restore()
+        yield from self._store.finish_restore()
 
     def judged_share(self) -> float:
-        """Of all finite signal values that arrived, the share that a ready baseline judged; 0 before any."""
-        judged = [self._evicted, *(unit.monitored for unit in self._units.values())]
-        seen = sum(each.seen for each in judged)
-        return sum(each.monitored for each in judged) / seen if seen else 0.0
+        """Return the share of all finite signal values that a monitor tested; 0 before any value."""
+        total = sum((stream.monitored for stream in self._streams.values()), self._evicted_count)
+        return total.monitored / total.seen if total.seen else 0.0
 
     def counts(self) -> dict[str, int]:
-        """What became of the records: ``records`` = ``used`` + ``duplicates`` + ``held`` + ``dead_letters``.
+        """Return what became of the records: ``records`` = ``used`` + ``duplicates`` + ``held`` + ``dead_letters``.
 
-        ``messages`` counts messages (an array is one, and an empty one holds no record), ``late`` the used records
-        behind their unit's watermark, ``bad_fields`` the values dropped from used records, ``subjects`` the units.
+        ``messages`` counts Kafka messages: an array of records is one message. ``late`` counts used records behind the
+        watermark of their stream, ``bad_fields`` the values dropped from used records, ``subjects`` the streams.
         """
         total = Counter({"used": 0, "duplicates": 0, "late": 0, "dead_letters": 0, "held": 0, "bad_fields": 0})
         total.update(self._counts)
-        for unit in self._units.values():
-            total.update(unit.counts)
-            total["held"] += unit.event_time_guard.held
-            total["bad_fields"] += unit.columns.bad_fields.total()
-        total["subjects"] = len(self._units)
+        for stream in self._streams.values():
+            total.update(stream.counts)
+            total["held"] += stream.event_time_guard.held
+            total["bad_fields"] += stream.columns.bad_fields.total()
+        total["subjects"] = len(self._streams)
         return dict(total)
 
-    def _restore_partition(self, value: bytes) -> Iterator[str]:
-        try:
-            state = decode_state(value, kind=PARTITION, settings_hash=self._digest)
-            self._watermark.at_ms = state["watermark"]
-            self._counts = Counter(state["counts"])
-            self._evicted = MonitoredCount(state["seen"], state["judged"])
-        except (ValueError, KeyError, TypeError) as problem:
-            yield one_line(problem)
+    def _dump(self, kind: str, name: str) -> Iterable[tuple[Part, State | None]]:
+        if kind == "stream":
+            return self._streams[name].dump_changed()
+        state = {
+            "watermark": self._watermark.at_ms,
+            "counts": dict(sorted(self._counts.items())),
+            "evicted_seen": self._evicted_count.seen,
+            "evicted_monitored": self._evicted_count.monitored,
+        }
+        return [(PARTITION, state)]
 
-    def _within_limit(self, admitted: Admitted, originals: Originals) -> list[PositionedOutput]:
-        """Push records into their units, as long as there may be more units."""
-        arrived = admitted.run
-        distinct = dict.fromkeys(admitted.subjects)
-        new = [subject for subject in distinct if subject not in self._units]
-        if len(self._units) + len(new) <= self._settings.subjects_max:
-            for subject in new:
-                self._add(subject)
-            if len(distinct) == 1:
-                return self._push([(admitted.subjects[0], arrived)], originals)
-            return self._push(split_by_subject(admitted.subjects, range(len(admitted.subjects)), arrived), originals)
+    def _load(self, state: State) -> None:
+        self._watermark.at_ms = state["watermark"]
+        self._counts = Counter(state["counts"])
+        self._evicted_count = MonitoredCount(state["evicted_seen"], state["evicted_monitored"])
+
+    def _add_new_subjects(self, subjects: Sequence[str]) -> bool:
+        """Add a stream for each new subject. Return False and add none if there would be too many streams."""
+        new = [subject for subject in dict.fromkeys(subjects) if subject not in self._streams]
+        if len(self._streams) + len(new) > self._settings.subjects_max:
+            return False
+        for subject in new:
+            self._add_stream(subject)
+        return True
+
+    def _push_all(self, admitted: Admitted, originals: Originals) -> list[PositionedOutput]:
+        """Push all records of a batch into their streams."""
+        subjects, run = admitted.subjects, admitted.run
+        if len(set(subjects)) == 1:
+            return self._push([(subjects[0], run)], originals)
+        return self._push(split_by_subject(subjects, range(len(subjects)), run), originals)
+
+    def _push_within_limit(self, admitted: Admitted, originals: Originals) -> list[PositionedOutput]:
+        """Push records whose subjects have a stream or find room for one; the others become dead letters."""
+        subjects, run, subjects_max = admitted.subjects, admitted.run, self._settings.subjects_max
         outputs: list[PositionedOutput] = []
-        ready: list[int] = []
-        latest_ms = max(self._watermark.at_ms, int(arrived.times_ms.max()))
-        for index, subject in enumerate(admitted.subjects):
-            if subject not in self._units:
-                place = arrived.places[index]
-                if len(self._units) >= self._settings.subjects_max and latest_ms > self._evictable_from_ms:
-                    # Who is silent is only known once all records before this one have been seen.
-                    outputs += self._push(split_by_subject(admitted.subjects, ready, arrived), originals)
-                    ready = []
-                    outputs += self._make_room(place)
-                if len(self._units) >= self._settings.subjects_max:
-                    detail = f"this partition has {self._settings.subjects_max} subjects: raise subjects_max"
-                    outputs.append((place, originals.original_at(place).dead_letter("subject_limit", detail)))
+        waiting: list[int] = []
+        latest_ms = max(self._watermark.at_ms, int(run.times_ms.max()))
+        for index, subject in enumerate(subjects):
+            if subject not in self._streams:
+                position = run.places[index]
+                if len(self._streams) >= subjects_max and latest_ms > self._evictable_from_ms:
+                    # Which stream has been silent longest depends on all records before this one.
+                    outputs += self._push(split_by_subject(subjects, waiting, run), originals)
+                    waiting = []
+                    outputs += self._evict_stream(position)
+                if len(self._streams) >= subjects_max:
+                    detail = f"this partition already has {subjects_max} subjects: raise subjects_max"
+                    outputs.append((position, originals.original_at(position).dead_letter("subject_limit", detail)))
                     continue
-                self._add(subject)
-            ready.append(index)
-        return outputs + self._push(split_by_subject(admitted.subjects, ready, arrived), originals)
+                self._add_stream(subject)
+            waiting.append(index)
+        return outputs + self._push(split_by_subject(subjects, waiting, run), originals)
 
     def _push(self, runs: Iterable[tuple[str, Run]], originals: Originals) -> list[PositionedOutput]:
-        """Push runs into their units; the ticks of a replay are among what comes out."""
+        """Push runs into their streams and advance the watermark."""
         if self._replay:
-            return self._push_replayed(runs, originals)
+            return self._push_in_replay(runs, originals)
         outputs: list[PositionedOutput] = []
         times_ms: list[NDArray[np.int64]] = []
         for subject, run in runs:
             if len(run):
-                outputs += self._units[subject].push(run)
+                outputs += self._streams[subject].push(run)
                 times_ms.append(run.times_ms)
         if times_ms:
             self._watermark.at_ms = max(self._watermark.at_ms, *(int(times.max()) for times in times_ms))
         return outputs
 
-    def _push_replayed(self, runs: Iterable[tuple[str, Run]], originals: Originals) -> list[PositionedOutput]:
-        """Push what the gates of the units let through, with the silences in between and the ticks of event time."""
+    def _push_in_replay(self, runs: Iterable[tuple[str, Run]], originals: Originals) -> list[PositionedOutput]:
+        """Push what the event-time guards let through. Return silences and ticks too."""
         outputs: list[PositionedOutput] = []
-        admitted: list[tuple[Stream, Run]] = []
-        for subject, arrived in runs:
-            unit = self._units[subject]
-            unit.changed = True
-            run, letters = unit.event_time_guard.admit(arrived, unit.watermark, originals, self._reader)
+        guarded: list[tuple[Stream, Run]] = []
+        for subject, run in runs:
+            stream = self._streams[subject]
+            stream.changed = True
+            believed, letters = stream.event_time_guard.admit(run, stream.watermark, originals, self._reader)
             outputs += letters
-            if len(run):
-                admitted.append((unit, run))
-        if not admitted:
+            if len(believed):
+                guarded.append((stream, believed))
+        if not guarded:
             return outputs
-        times_ms = np.concatenate([run.times_ms for _, run in admitted])
-        places = np.array([place for _, run in admitted for place in run.places], dtype=np.int64)
-        progress = WatermarkHistory(self._watermark.at_ms, times_ms, places)
-        least_ms = round(self._settings.silence_min_s * 1000)
-        outputs += push_replayed(admitted, self._units.values(), progress, least_ms=least_ms)
-        return outputs + self._watermark.advance(times_ms, places)
+        times_ms = np.concatenate([run.times_ms for _, run in guarded])
+        positions = np.array([position for _, run in guarded for position in run.places], dtype=np.int64)
+        history = WatermarkHistory(self._watermark.at_ms, times_ms, positions)
+        pause_min_ms = round(self._settings.silence_min_s * 1000)
+        outputs += push_replayed(guarded, self._streams.values(), history, pause_min_ms=pause_min_ms)
+        return outputs + self._watermark.advance(times_ms, positions)
 
-    def _add(self, subject: str) -> None:
-        unit = Stream(subject, self._partition, self._settings)
-        for kept in self._kept.baselines_of(subject):
-            unit.offer_baseline(kept.read())
-        self._units[subject], self._written[subject] = unit, Written(subject)
+    def _add_stream(self, subject: str) -> None:
+        stream = Stream(subject, self._partition, self._settings)
+        for published in self._baselines.baselines_of(subject):
+            stream.offer_baseline(published.read())
+        self._streams[subject] = stream
         self._evictable_from_ms = 0
 
-    def _make_room(self, place: int) -> list[PositionedOutput]:
-        """Let the unit go that has been silent longest, if it has no baseline and was silent for long enough."""
-        free = [unit for unit in self._units.values() if unit.monitor is None and not unit.pending]
-        oldest = min(free, key=lambda unit: (unit.watermark, unit.subject), default=None)
-        silent_from_ms = self._watermark.at_ms - SILENT_MS
-        if oldest is None or oldest.watermark >= silent_from_ms:
-            # Watermarks only rise: until the partition's has reached this, there is no need to look again.
-            self._evictable_from_ms = (self._watermark.at_ms if oldest is None else oldest.watermark) + SILENT_MS
+    def _evict_stream(self, position: int) -> list[PositionedOutput]:
+        """Evict the stream that has been silent longest, if it has no baseline and was silent for a week."""
+        idle = [stream for stream in self._streams.values() if stream.monitor is None and not stream.pending_baselines]
+        oldest = min(idle, key=lambda stream: (stream.watermark, stream.subject), default=None)
+        if oldest is None or oldest.watermark >= self._watermark.at_ms - EVICTABLE_AFTER_MS:
+            # Watermarks never decrease: no stream can be evicted before the partition's watermark reaches this time.
+            last_ms = self._watermark.at_ms if oldest is None else oldest.watermark
+            self._evictable_from_ms = last_ms + EVICTABLE_AFTER_MS
             return []
-        del self._units[oldest.subject]
-        self._gone.append(self._written.pop(oldest.subject))
+        del self._streams[oldest.subject]
+        self._store.drop(oldest.subject)
         self._counts.update(oldest.counts)
         self._counts["bad_fields"] += oldest.columns.bad_fields.total()
-        self._evicted = MonitoredCount(
-            self._evicted.seen + oldest.monitored.seen, self._evicted.monitored + oldest.monitored.monitored
-        )
-        return oldest.event_time_guard.release_all(place)
+        self._evicted_count += oldest.monitored
+        return oldest.event_time_guard.release_all(position)

@@ -1,10 +1,11 @@
 """The notification log: per incident, the newest revision seen and what each receiver was last sent."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pipeline.route.decision import LastSent
+from pipeline.state import PartStore
 from schemas.incident import CLOSED
 
 
@@ -56,12 +57,14 @@ class NotificationLog:
     limit
         Maximum incidents. Beyond it the one without alerts for longest is dropped, closed ones before open ones. If a
         dropped incident is revised again, it is new to every receiver.
+    store
+        Where changed incidents are marked.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, store: PartStore) -> None:
         self._limit = limit
+        self._store = store
         self._incidents: dict[str, NotifiedIncident] = {}
-        self._changed: set[str] = set()
 
     def get(self, incident_id: str) -> NotifiedIncident | None:
         """Return the entry of an incident, None if there is none."""
@@ -73,14 +76,14 @@ class NotificationLog:
         incident.revision = revision
         incident.is_closed = status in CLOSED
         incident.last_offset = offset
-        self._changed.add(incident_id)
+        self._store.mark("incident", incident_id)
         while len(self._incidents) > self._limit:
             quietest = min(
                 self._incidents,
                 key=lambda name: (not self._incidents[name].is_closed, self._incidents[name].last_offset),
             )
             del self._incidents[quietest]
-            self._changed.add(quietest)
+            self._store.mark("incident", quietest)
         return incident
 
     def record_outcome(self, incident_id: str, receiver: str, revision: int, *, sent: bool) -> None:
@@ -92,15 +95,13 @@ class NotificationLog:
         last = incident.last_sent.get(receiver)
         if last is None or last.revision < revision:
             incident.last_sent[receiver] = in_flight
-            self._changed.add(incident_id)
+            self._store.mark("incident", incident_id)
 
-    def changed(self) -> Iterator[tuple[str, dict[str, Any] | None]]:
-        """Return the incidents that changed since the last call, by id; None for a dropped one."""
-        changed, self._changed = sorted(self._changed), set()
-        for incident_id in changed:
-            incident = self._incidents.get(incident_id)
-            yield incident_id, None if incident is None else incident.dump()
+    def dump(self, incident_id: str) -> dict[str, Any] | None:
+        """Return the state of one incident; None if it was dropped."""
+        incident = self._incidents.get(incident_id)
+        return None if incident is None else incident.dump()
 
     def load(self, incident_id: str, state: Mapping[str, Any]) -> None:
-        """Restore one incident from :meth:`changed`."""
+        """Restore one incident from :meth:`dump`."""
         self._incidents[incident_id] = NotifiedIncident.load(state)

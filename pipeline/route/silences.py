@@ -1,10 +1,11 @@
 """Silences: matching incidents are not sent for some time. They arrive as commands."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pipeline.route.matchers import Matcher, matches_all, parse_matchers
+from pipeline.state import PartStore
 from schemas.command import Command
 
 
@@ -67,36 +68,36 @@ class Silences:
     ----------
     limit
         Maximum silences. Beyond it, those that end first are dropped.
+    store
+        Where changed silences are marked.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, store: PartStore) -> None:
         self._limit = limit
+        self._store = store
         self._silences: dict[str, Silence] = {}
-        self._changed: set[str] = set()
 
     def add(self, silence: Silence) -> None:
         """Add a silence. It replaces one with the same id."""
         self._silences[silence.silence_id] = silence
-        self._changed.add(silence.silence_id)
+        self._store.mark("silence", silence.silence_id)
         while len(self._silences) > self._limit:
             first = min(self._silences.values(), key=_end)
             del self._silences[first.silence_id]
-            self._changed.add(first.silence_id)
+            self._store.mark("silence", first.silence_id)
 
     def find(self, labels: Mapping[str, str], at: int) -> Silence | None:
         """Return the silence that covers an incident at an event time. Of several, the one that ends last."""
         covering = [silence for silence in self._silences.values() if silence.covers(labels, at)]
         return max(covering, key=_end, default=None)
 
-    def changed(self) -> Iterator[tuple[str, dict[str, Any] | None]]:
-        """Return the silences that changed since the last call, by id; None for a dropped one."""
-        changed, self._changed = sorted(self._changed), set()
-        for silence_id in changed:
-            silence = self._silences.get(silence_id)
-            yield silence_id, None if silence is None else silence.dump()
+    def dump(self, silence_id: str) -> dict[str, Any] | None:
+        """Return the state of one silence; None if it was dropped."""
+        silence = self._silences.get(silence_id)
+        return None if silence is None else silence.dump()
 
     def load(self, state: Mapping[str, Any]) -> None:
-        """Restore one silence from :meth:`changed`."""
+        """Restore the state of one silence."""
         silence = Silence.load(state)
         self._silences[silence.silence_id] = silence
 

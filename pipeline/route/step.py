@@ -6,11 +6,10 @@ not checkpointed is sent again with the same idempotency key: sending is at leas
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal
+from functools import partial
 
 from pydantic import ValidationError
 
-from pipeline.codec import decode, encode
 from pipeline.dead_letters import dead_letter
 from pipeline.route.decision import LastSent, decide_notification
 from pipeline.route.dispatch import Delivery, Dispatch, build_notification
@@ -19,6 +18,7 @@ from pipeline.route.notification_log import NotificationLog, NotifiedIncident
 from pipeline.route.route_tree import RouteTree
 from pipeline.route.settings import RouteSettings
 from pipeline.route.silences import Silence, Silences
+from pipeline.state import Part, PartStore, State
 from pipeline.step import Input, Output
 from pipeline.wording import one_line
 from schemas.command import Command
@@ -28,9 +28,6 @@ from schemas.topics import ALERTS, COMMANDS, NOTIFICATIONS
 
 SETTINGS_HASH = "any"
 """Settings hash of all state. The state is valid for any settings, because what was sent does not depend on them."""
-
-_INCIDENT = "incident/"
-_SILENCE = "silence/"
 
 
 class RouteStep:
@@ -50,23 +47,20 @@ class RouteStep:
         self._settings = settings
         self._tree = RouteTree(settings)
         self._receivers = {receiver.name: receiver for receiver in settings.receivers}
-        self._log = NotificationLog(settings.incidents_max)
-        self._silences = Silences(settings.silences_max)
+        self._store = PartStore(("incident", "silence"), SETTINGS_HASH)
+        self._log = NotificationLog(settings.incidents_max, self._store)
+        self._silences = Silences(settings.silences_max, self._store)
         self._pending: list[Dispatch] = []
         self._undelivered = 0
 
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
-        """Restore state from ``changed``, and return one line per part that could not be restored."""
-        for key, value in parts:
-            name = key.decode(errors="replace")
-            try:
-                if name.startswith(_SILENCE):
-                    self._silences.load(decode(value, kind="silence", settings_hash=SETTINGS_HASH))
-                else:
-                    state = decode(value, kind="incident", settings_hash=SETTINGS_HASH)
-                    self._log.load(name.removeprefix(_INCIDENT), state)
-            except (ValueError, KeyError, TypeError) as error:
-                yield f"route: discarded the state of {name}: {one_line(error)}"
+        """Restore the state that ``changed`` yielded, with a warning for each part that is discarded."""
+        self._store.read(parts)
+        for part in self._store.parts("incident"):
+            self._store.load(part, partial(self._log.load, part.name))
+        for part in self._store.parts("silence"):
+            self._store.load(part, self._silences.load)
+        yield from self._store.finish_restore()
 
     def step(self, messages: Sequence[Input]) -> list[Output]:
         """Read alerts or commands, in the order of their offsets.
@@ -141,10 +135,11 @@ class RouteStep:
         """
         if self._undelivered:
             raise RuntimeError(f"route: {self._undelivered} notifications have no outcome: send what is pending first")
-        for incident_id, state in self._log.changed():
-            yield f"{_INCIDENT}{incident_id}".encode(), _encode(state, "incident")
-        for silence_id, state in self._silences.changed():
-            yield f"{_SILENCE}{silence_id}".encode(), _encode(state, "silence")
+        yield from self._store.changed(self._dump)
+
+    def _dump(self, kind: str, name: str) -> list[tuple[Part, State | None]]:
+        state = self._log.dump(name) if kind == "incident" else self._silences.dump(name)
+        return [(Part(kind, name), state)]
 
     def _read_alert(self, message: Input) -> list[Output]:
         incident = _read_incident(message)
@@ -211,7 +206,3 @@ def _read_incident(message: Input) -> Incident | Output:
 
 def _build_output(notification: Notification) -> Output:
     return Output(NOTIFICATIONS, notification.notification_id.encode(), notification.to_json())
-
-
-def _encode(state: dict[str, Any] | None, kind: Literal["incident", "silence"]) -> bytes | None:
-    return None if state is None else encode(state, kind=kind, settings_hash=SETTINGS_HASH)

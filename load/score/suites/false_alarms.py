@@ -15,7 +15,7 @@ from load.score.simulation import BaselineSource, generate_quiet_stream
 from load.score.suites.river_detectors import DETECTORS, run_detectors
 from load.score.suites.suite import NO_VALUE, ScorePlan, ScoreResults, ScoreTask, SuiteReport
 from load.world import SUBJECT, json_lines
-from pipeline.detect.findings import read_drifts
+from pipeline.detect.offline import read_drifts
 from pipeline.detect.one_sided_tests import BETS
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep

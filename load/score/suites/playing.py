@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from load.score.simulation import BaselineSource, Scenario, StreamPart, generate_stream
 from load.world import RecordColumns
-from pipeline.detect.findings import read_drifts
+from pipeline.detect.offline import read_drifts
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.step import RawMessage

@@ -20,8 +20,7 @@ from rich.table import Table
 
 from load.score.suites.river_detectors import DETECTORS, run_detectors
 from load.score.suites.suite import NO_VALUE, ScorePlan, ScoreResults, ScoreTask, SuiteReport
-from pipeline.detect.findings import read_drifts
-from pipeline.detect.offline import message_batches
+from pipeline.detect.offline import message_batches, read_drifts
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import channels
 from pipeline.detect.step import DetectStep

@@ -1,9 +1,10 @@
 """State of an incident: its drifts, and what people did. Everything that a reader sees is computed from it."""
 
-from dataclasses import dataclass, field
-from typing import get_args
+from collections.abc import Iterable
+from dataclasses import astuple, dataclass, field
+from typing import Any, get_args
 
-from pipeline.correlate.incidents.membership import Membership, SharedScope
+from pipeline.correlate.incidents.membership import Membership, ScopeKind, SharedScope
 from pipeline.correlate.incidents.running_log import newest_lines, shorten
 from pipeline.correlate.incidents.tracked import TrackedDrift
 from pipeline.correlate.playbook import Family, failure_modes
@@ -127,6 +128,89 @@ class IncidentState:
             membership=Membership(scope=scope),
         )
 
+    def dump(self) -> dict[str, Any]:
+        """Return the state for a checkpoint, without the drifts and the published revision, which are parts of their own."""
+        downgrade = self.pending_downgrade
+        return {
+            "incident_id": self.incident_id,
+            "subject": self.subject,
+            "opened_by": self.opened_by,
+            "decision": _dump_decision(self.decision),
+            "decided_at": self.decided_at,
+            "clock": self.clock,
+            "first_started_at": self.first_started_at,
+            "family": self.family,
+            "partitions": sorted(self.partitions),
+            "pending_downgrade": None if downgrade is None else [downgrade[0], _dump_decision(downgrade[1])],
+            "log": [[entry.at, entry.event, entry.text] for entry in self.log],
+            "acknowledged_by": self.acknowledged_by,
+            "roles": dict(sorted(self.roles.items())),
+            "communicated": dict(sorted(self.communicated.items())),
+            "classification": None if self.classification is None else astuple(self.classification),
+            "mitigated_at": self.mitigated_at,
+            "reopened_at": self.reopened_at,
+            "contained_periods": [list(period) for period in self.contained_periods],
+            "resolved_at": self.resolved_at,
+            "closed_by": self.closed_by,
+            "membership": self.membership.dump(),
+            "command_ids": list(self.command_ids),
+            "commander_named_at": self.commander_named_at,
+            "first_communicated_at": self.first_communicated_at,
+            "first_logged_at": dict(self.first_logged_at),
+            "last_logged_at": dict(self.last_logged_at),
+            "reminders": [astuple(reminder) for reminder in self.reminders],
+        }
+
+    @classmethod
+    def load(
+        cls, state: dict[str, Any], drifts: Iterable[dict[str, Any]], published: dict[str, Any] | None
+    ) -> "IncidentState":
+        """Restore what :meth:`dump` returned, with the states of its drifts and the published revision.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If the state does not fit.
+        """
+        tracked = sorted((TrackedDrift.load(drift) for drift in drifts), key=lambda drift: drift.join_order)
+        membership = Membership.load(state["membership"])
+        if not tracked and membership.scope is None:
+            raise ValueError("none of its drifts is in the checkpoint")
+        if published is None:
+            raise ValueError("the revision that was last published is not in the checkpoint")
+        classification, downgrade = state["classification"], state["pending_downgrade"]
+        return cls(
+            incident_id=state["incident_id"],
+            subject=state["subject"],
+            opened_by=state["opened_by"],
+            decision=_load_decision(state["decision"]),
+            decided_at=state["decided_at"],
+            clock=state["clock"],
+            first_started_at=state["first_started_at"],
+            family=state["family"],
+            partitions=set(state["partitions"]),
+            tracked={drift.published.drift_id: drift for drift in tracked},
+            pending_downgrade=None if downgrade is None else (int(downgrade[0]), _load_decision(downgrade[1])),
+            log=[LogEntry(at=at, event=event, text=text) for at, event, text in state["log"]],
+            acknowledged_by=state["acknowledged_by"],
+            roles=dict(state["roles"]),
+            communicated=dict(state["communicated"]),
+            classification=None if classification is None else Classification(*classification),
+            mitigated_at=state["mitigated_at"],
+            reopened_at=state["reopened_at"],
+            contained_periods=[(first, last) for first, last in state["contained_periods"]],
+            resolved_at=state["resolved_at"],
+            closed_by=state["closed_by"],
+            membership=membership,
+            command_ids=list(state["command_ids"]),
+            commander_named_at=state["commander_named_at"],
+            first_communicated_at=state["first_communicated_at"],
+            first_logged_at=dict(state["first_logged_at"]),
+            last_logged_at=dict(state["last_logged_at"]),
+            reminders=[Reminder(*reminder) for reminder in state["reminders"]],
+            last_published=Incident.model_validate(published),
+        )
+
     @property
     def drifts(self) -> list[Drift]:
         """Its drifts, as last reported."""
@@ -233,18 +317,18 @@ class IncidentState:
             self.contained_periods = [*self.contained_periods, (since, at)][-CONTAINED_PERIODS_MAX:]
         self.mitigated_at = None
 
-    def common_label(self, field_name: str) -> str | None:
+    def common_label(self, kind: ScopeKind) -> str | None:
         """Return the environment or provider of the first published drift that has one.
 
         For a parent, return the one that all its subjects share, else None.
         """
         scope = self.membership.scope
-        if scope is not None and scope.kind == field_name:
+        if scope is not None and scope.kind == kind:
             return scope.name
-        labels = (getattr(tracked.published, field_name) for tracked in self.tracked.values())
+        drifts = (tracked.published for tracked in self.tracked.values())
+        labels = [drift.provider if kind == "provider" else drift.environment for drift in drifts]
         if scope is not None:
-            shared = set(labels)
-            return shared.pop() if len(shared) == 1 else None
+            return labels[0] if len(set(labels)) == 1 else None
         return next((label for label in labels if label is not None), None)
 
     def add_log_entry(self, at: int, event: str, text: str, *, entries_max: int) -> None:
@@ -266,3 +350,13 @@ class IncidentState:
         """Publish the newest numbers of all drifts with the next revision."""
         for tracked in self.tracked.values():
             tracked.published = tracked.newest
+
+
+def _dump_decision(decision: SeverityDecision) -> list[Any]:
+    drift = decision.drift.model_dump(exclude_none=True)
+    return [decision.severity, decision.rule, decision.reason, drift, decision.adjusted_by, decision.adjustment_reason]
+
+
+def _load_decision(state: list[Any]) -> SeverityDecision:
+    severity, rule, reason, drift, *adjustment = state
+    return SeverityDecision(severity, rule, reason, Drift.model_validate(drift), *adjustment)

@@ -1,30 +1,32 @@
-"""The effect: how far a channel has moved, on a scale that compares signals of every unit."""
+"""The effect size of a drift, on a scale that is comparable across signals of different units."""
 
 from pipeline.detect.findings.finding import EffectKind
 from pipeline.detect.signals import channels
 
 
-def effect_size(channel: str, usual: float, mean: float, records: float, learned: int) -> tuple[float, EffectKind]:
-    """How far the mean of a channel moved: an odds ratio of a rate or tail, else a shift.
+def effect_size(
+    channel: str, mean_before: float, mean: float, records: float, records_before: int
+) -> tuple[float, EffectKind]:
+    """Return how far the mean of a channel moved: an odds ratio for a rate or a tail, otherwise a shift of ranks.
 
-    Half an event stands for none where odds would be infinite.
+    A share of 0 or 1 counts as half a record, so that the odds stay finite.
 
     Parameters
     ----------
     channel
-        Its name.
-    usual, learned
-        The baseline's mean, and the records behind it.
+        Name of the channel.
+    mean_before, records_before
+        Mean in the baseline, and the number of its records.
     mean, records
-        The mean now, and the records behind that.
+        Current mean, and the number of its records.
 
-    >>> effect_of("rate", 0.01, 0.0914, 412, 100_000)[0].__round__(1)
+    >>> effect_size("rate", 0.01, 0.0914, 412, 100_000)[0].__round__(1)
     10.0
-    >>> effect_of("location", 0.5, 0.62, 412, 100_000)
+    >>> effect_size("location", 0.5, 0.62, 412, 100_000)
     (0.12, 'rank_shift')
     """
     if channel not in channels.BINARY:
-        return mean - usual, "rank_shift"
-    now = min(max(mean, 0.5 / records), 1.0 - 0.5 / records) if records > 1 else 0.5
-    before = min(max(usual, 0.5 / learned), 1.0 - 0.5 / learned)
-    return now / (1.0 - now) * (1.0 - before) / before, "odds_ratio"
+        return mean - mean_before, "rank_shift"
+    current = min(max(mean, 0.5 / records), 1.0 - 0.5 / records) if records > 1 else 0.5
+    before = min(max(mean_before, 0.5 / records_before), 1.0 - 0.5 / records_before)
+    return current / (1.0 - current) * (1.0 - before) / before, "odds_ratio"

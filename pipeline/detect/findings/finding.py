@@ -1,25 +1,34 @@
-"""The finding: what a judge says of one side of one signal. The step adds what only it knows and makes it a drift."""
+"""The finding: one state of one drift, as a monitor reports it, and the message that detect publishes for it."""
 
+import hashlib
+import math
 from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.detect.signals import Signal
-from schemas.drift import Detector, Direction, DriftState, Series, Tier
+from pipeline.step import Output
+from schemas.drift import Detector, Direction, Drift, DriftState, Series, Tier
+from schemas.record import SUBJECT_LENGTH_MAX
+from schemas.timestamp import format_timestamp
+from schemas.topics import DRIFTS
 
 __all__ = ["Detector", "EffectKind", "Finding"]
 
 EffectKind = Literal["odds_ratio", "rank_shift", "ratio"]
 
+NUMBER_MAX = 1e12
+"""Largest number in a message, in any unit. JSON has no infinity, and odds can be infinite."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One state of one drift, with the meanings of ``schemas.drift.Drift``. Times are Unix milliseconds.
+    """One state of one drift, with the meanings of :class:`schemas.drift.Drift`. Times are Unix milliseconds.
 
-    ``detected_at`` and ``request_id`` stay those of the record that fired, in all states, so that they identify the
-    drift. ``now`` and ``effect`` look at the records since ``started_at`` when it fires, and afterwards only at those
-    since the last message, so that a reader sees whether it still holds. ``evidence`` and ``threshold`` are those of
-    the firing, until ``recovered`` gives the evidence for the recovery and the threshold of that. ``segment`` is
-    ``dimension=value``, or empty for the whole subject; ``demote`` says that the side has paged too often to page on.
+    ``detected_at`` and ``request_id`` are those of the record that fired, in all states: they identify the drift.
+    ``now`` and ``effect`` cover the records since ``started_at`` in the state ``firing``, and the records since the
+    previous message in later states, which shows whether the drift still holds. ``evidence`` and ``threshold`` are those
+    of the firing; in the state ``recovered`` they are those of the recovery. ``segment`` is ``dimension=value``, or empty
+    for the whole subject. ``demote`` means that the test has paged too often to page on.
     """
 
     signal: Signal
@@ -45,3 +54,82 @@ class Finding:
     demote: bool = False
     traffic_share: float = 1.0
     series: tuple[Series, ...] = ()
+
+    @staticmethod
+    def segment_name(dimension: str, label: str) -> str:
+        """Return the name of a segment; empty for the whole subject.
+
+        >>> Finding.segment_name("tenant", "acme"), Finding.segment_name("", "")
+        ('tenant=acme', '')
+        """
+        return f"{dimension}={label}"[:SUBJECT_LENGTH_MAX] if dimension else ""
+
+    def to_output(
+        self,
+        *,
+        subject: str,
+        partition: int,
+        baseline_version: str,
+        environment: str | None,
+        provider: str | None,
+    ) -> Output:
+        """Return the drift message. Its id is a hash of the finding and of the record that fired, never of an offset."""
+        drift_id = _hash(
+            subject,
+            self.segment,
+            self.signal.name,
+            self.channel,
+            self.side,
+            self.tier,
+            baseline_version,
+            format_timestamp(self.detected_at),
+            self.request_id or "",
+        )
+        drift = Drift(
+            drift_id=drift_id,
+            sequence=self.sequence,
+            state=self.state,
+            subject=subject,
+            partition=partition,
+            segment=self.segment,
+            environment=environment,
+            provider=provider,
+            signal=self.signal.name,
+            layer=self.signal.layer,
+            failure_mode=self.signal.failure_mode,
+            unit=self.signal.unit,
+            channel=self.channel,
+            side=self.side,
+            tier=self.tier,
+            detector=self.detector,
+            baseline_version=baseline_version,
+            started_at=self.started_at,
+            detected_at=self.detected_at,
+            updated_at=self.updated_at,
+            request_id=self.request_id,
+            normal=_bounded(self.normal),
+            now=_bounded(self.now),
+            effect=_bounded(self.effect),
+            effect_kind=self.effect_kind,
+            records=self.records,
+            evidence=_bounded(self.evidence),
+            threshold=_bounded(self.threshold),
+            sentence=self.sentence,
+            demote=self.demote,
+            traffic_share=_bounded(self.traffic_share),
+            series=list(self.series),
+        )
+        return Output(DRIFTS, drift_id.encode(), drift.to_json())
+
+
+def round_significant(value: float) -> float:
+    """Round to six significant digits, because further digits can depend on the machine and the order of sums."""
+    return float(f"{value:.6g}")
+
+
+def _hash(*texts: str) -> str:
+    return hashlib.blake2b("\n".join(texts).encode(), digest_size=8).hexdigest()
+
+
+def _bounded(value: float) -> float:
+    return 0.0 if math.isnan(value) else round_significant(min(max(value, -NUMBER_MAX), NUMBER_MAX))

@@ -1,41 +1,52 @@
-"""The latch: what is remembered of a side that fired, until it recovers."""
+"""The latch: the record of a one-sided test that fired, until it recovers. It builds the findings of its drift."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.findings.finding import Detector
+from pipeline.detect.baselines import restore_hour
+from pipeline.detect.findings.baseline_values import baseline_median
+from pipeline.detect.findings.effect import effect_size
+from pipeline.detect.findings.finding import Detector, Finding, round_significant
+from pipeline.detect.findings.sentence import describe_finding, describe_gone_segment
+from pipeline.detect.one_sided_tests import OneSidedTest
 from pipeline.detect.signals import PANE_MS
+from schemas.baseline import SignalBaseline
+from schemas.drift import DriftState, Tier
 
 
 @dataclass(slots=True)
 class Latch:
-    """One side that fired. Times are Unix ms.
+    """A test that fired and has not recovered. Times are Unix milliseconds.
 
     Attributes
     ----------
-    evidence
-        That of the firing.
-    sequence
-        Messages sent of this drift.
-    due
-        Times that its evidence was sent again, or skipped.
+    test_index
+        Index of the test.
+    started_at, detected_at
+        Estimated start, and event time of the record that fired.
+    pane, request_id, evidence
+        Pane, request and evidence at the firing.
     records
         Records with the signal since ``started_at``.
-    recent
-        Records with the signal since the last message, and the sum of its channel.
+    sequence
+        Messages published for this drift.
+    updates_due
+        Updates that have fallen due, whether they were published or skipped.
+    since_message
+        Records with the signal since the last message, and the sum of the channel over them.
     dimension, label
-        Of a segment's side, which value of what; empty for the whole subject.
-    quiet
-        Whether nothing is said of it, because the same is said of the whole subject.
+        Segment of the test; empty for the whole subject.
+    suppressed
+        Whether nothing is published, because the whole subject has the same drift.
     demote
-        Whether its side has paged too often to page on.
+        Whether the test has paged too often to page on.
     """
 
-    side: int
+    test_index: int
     detector: Detector
     started_at: int
     detected_at: int
@@ -44,34 +55,118 @@ class Latch:
     evidence: float
     records: int
     sequence: int = 0
-    due: int = 0
-    recent: list[float] = field(default_factory=lambda: [0.0, 0.0])
+    updates_due: int = 0
+    since_message: list[float] = field(default_factory=lambda: [0.0, 0.0])
     dimension: str = ""
     label: str = ""
-    quiet: bool = False
+    suppressed: bool = False
     demote: bool = False
 
     def add(self, tally: NDArray[np.float64]) -> None:
-        """Count further records: shape ``(2,)``, as ``recent``."""
+        """Count further records. ``tally`` has shape ``(2,)``: the records, and the sum of the channel."""
         self.records += int(tally[0])
-        self.recent = [kept + new for kept, new in zip(self.recent, tally.tolist(), strict=True)]
+        self.since_message = [total + new for total, new in zip(self.since_message, tally.tolist(), strict=True)]
 
-    def next_due(self, pane: int, after_s: Sequence[float]) -> bool:
-        """Whether, at a pane, its evidence is to be sent again: a next time has come, and records since the last message.
+    def is_update_due(self, pane: int, after_s: Sequence[float]) -> bool:
+        """Whether an update is due at a pane: one of the times has passed, and records came since the last message.
 
-        It is asked once a block, and counts the times that have come.
+        Call it once per block. Each time counts once, even if it is skipped.
         """
-        due = sum((pane - self.pane) * PANE_MS / 1000 >= each for each in after_s)
-        if due <= self.due or self.recent[0] < 1:
+        updates_due = sum((pane - self.pane) * PANE_MS / 1000 >= seconds for seconds in after_s)
+        if updates_due <= self.updates_due or self.since_message[0] < 1:
             return False
-        self.due = due
+        self.updates_due = updates_due
         return True
 
-    def mark_sent(self) -> None:
-        """A message of it has been sent."""
+    def build_finding(
+        self,
+        test: OneSidedTest,
+        learned: SignalBaseline,
+        state: DriftState,
+        *,
+        updated_at: int,
+        tally: tuple[float, float],
+        now: float | None,
+        evidence_and_threshold: tuple[float, float],
+        carried_by: str = "",
+        tier: Tier | None = None,
+        segment_gone: bool = False,
+    ) -> Finding:
+        """Build the next finding of this drift, and count it as published.
+
+        Parameters
+        ----------
+        test, learned
+            The test that fired, and the baseline of its signal.
+        updated_at
+            Event time of the record that caused the finding, Unix milliseconds.
+        tally
+            Records with the signal that the finding covers, and the sum of the channel over them.
+        now
+            Typical current value, without its daily cycle; None if unknown, and for a rate.
+        evidence_and_threshold
+            The evidence, and the threshold that it is compared with.
+        carried_by
+            The segments that carry the drift, in words.
+        tier
+            Tier to publish; that of the test if None.
+        segment_gone
+            Whether the drift ends because its segment sends no more records.
+        """
+        channel = learned.channels[test.channel]
+        count = max(1.0, tally[0])
+        mean = tally[1] / count if tally[0] else channel.mean
+        effect, effect_kind = effect_size(test.channel, channel.mean, mean, count, channel.count)
+        median = baseline_median(learned)
+        normal = channel.mean if median is None else median
+        current = mean if median is None else now
+        updated_at = max(self.detected_at, updated_at)
+        evidence, threshold = evidence_and_threshold
+        finding = Finding(
+            signal=test.signal,
+            channel=test.channel,
+            side=test.direction,
+            tier=tier or test.tier,
+            detector=self.detector,
+            state=state,
+            sequence=self.sequence,
+            started_at=self.started_at,
+            detected_at=self.detected_at,
+            updated_at=updated_at,
+            request_id=self.request_id,
+            normal=round_significant(restore_hour(learned.profile, normal, updated_at)),
+            now=round_significant(restore_hour(learned.profile, normal if current is None else current, updated_at)),
+            effect=round_significant(effect),
+            effect_kind=effect_kind,
+            records=self.records,
+            evidence=round_significant(evidence),
+            threshold=threshold,
+            sentence="",
+            segment=Finding.segment_name(self.dimension, self.label),
+            demote=self.demote,
+        )
         self.sequence += 1
-        self.recent = [0.0, 0.0]
+        self.since_message = [0.0, 0.0]
+        if segment_gone:
+            return replace(finding, sentence=describe_gone_segment(finding))
+        return replace(finding, sentence=describe_finding(finding, channel.mean, mean, carried_by))
+
+    def build_end(
+        self, test: OneSidedTest, learned: SignalBaseline, *, now_ms: int, recovery: float, tier: Tier | None = None
+    ) -> Finding:
+        """Build the finding that ends this drift because another baseline takes over."""
+        finding = self.build_finding(
+            test,
+            learned,
+            "recovered",
+            updated_at=now_ms,
+            tally=(0.0, 0.0),
+            now=None,
+            evidence_and_threshold=(0.0, recovery),
+            tier=tier,
+        )
+        return replace(finding, sentence=f"{test.signal.name} has ended: a new baseline is in use")
 
     def dump(self) -> dict[str, Any]:
-        """The state, as plain values."""
+        """Return the state as plain values: the arguments of a new latch."""
         return asdict(self)

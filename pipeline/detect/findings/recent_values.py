@@ -1,4 +1,4 @@
-"""The last values of every watched signal: from them a person is told what is typical now."""
+"""The last values of every monitored signal, from which a finding takes the typical current value."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,79 +7,81 @@ import numpy as np
 from numpy.typing import NDArray
 
 RECENT_VALUES = 256
-"""Values kept of each signal; a median over more would be steadier, and later."""
-
+"""Values stored per signal. More values make the median steadier, but slower to follow a change."""
 
 WAITING_ROWS = 64
-"""Rows that wait to be taken in together: a block of few would cost as much as one of these."""
+"""Rows that are collected before they are stored, because storing one row costs about as much as storing this many."""
 
 
 class RecentValues:
     """The last 256 values of some columns, and their medians.
 
-    A mean in a signal's own unit would be no use to a person: of real latencies, of which one in a thousand takes
-    minutes, it can fall while every request takes twice as long.
+    A finding shows the median and not the mean. One real latency in a thousand takes minutes, so the mean can fall
+    while every request takes twice as long.
 
     Parameters
     ----------
     columns
-        The columns to keep values of.
+        Columns whose values are stored.
 
-    >>> recent = Recent([0])
+    >>> recent = RecentValues([0])
     >>> recent.observe(np.array([[1.0], [np.nan], [3.0]]))
     >>> recent.median(0, np.array([[100.0], [9.0]]), rows=1, count=2)
     51.5
     """
 
     def __init__(self, columns: Sequence[int]) -> None:
-        self._kept: dict[int, NDArray[np.float64]] = {column: np.zeros(0) for column in columns}
+        self._values: dict[int, NDArray[np.float64]] = {column: np.zeros(0) for column in columns}
         self._waiting: list[NDArray[np.float64]] = []
         self._waiting_rows = 0
 
     def observe(self, values: NDArray[np.float64]) -> None:
-        """Take a block's values, shape ``(R, C)``, NaN where absent; they are not to be changed after."""
+        """Add the values of a block, shape ``(R, C)``, NaN where absent. The array must not change afterwards."""
         self._waiting.append(values)
         self._waiting_rows += values.shape[0]
         if self._waiting_rows >= WAITING_ROWS:
-            self._settle()
+            self._store_waiting()
 
     def median(self, column: int, values: NDArray[np.float64], *, rows: int, count: float) -> float | None:
-        """The median of the last ``count`` values, at most 256, after so many rows of a block not yet observed."""
-        self._settle()
-        own = values[:rows, column]
-        known = np.concatenate([self._kept[column], own[~np.isnan(own)]])
+        """Return the median of the last ``count`` values of a column, at most 256; None without values.
+
+        The first ``rows`` rows of ``values``, a block that is not yet observed, count as the newest values.
+        """
+        self._store_waiting()
+        newest = values[:rows, column]
+        known = np.concatenate([self._values[column], newest[~np.isnan(newest)]])
         window = known[-min(max(1, int(count)), RECENT_VALUES) :]
         return float(np.median(window)) if window.size else None
 
     def dump(self) -> dict[str, Any]:
-        """The state, by column."""
-        self._settle()
-        return {str(column): kept.copy() for column, kept in self._kept.items()}
+        """Return the state by column."""
+        self._store_waiting()
+        return {str(column): stored.copy() for column, stored in self._values.items()}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take up what :meth:`dump` gave.
+        """Restore what :meth:`dump` returned.
 
         Raises
         ------
         ValueError
-            If it is of other columns.
+            If the state has other columns.
         """
-        if set(state) != {str(column) for column in self._kept}:
-            raise ValueError(f"kept values of columns {sorted(state)} do not fit {sorted(self._kept)}")
+        if set(state) != {str(column) for column in self._values}:
+            raise ValueError(f"recent values of columns {sorted(state)} do not fit columns {sorted(self._values)}")
         self._waiting, self._waiting_rows = [], 0
-        self._kept = {column: np.array(state[str(column)], dtype=np.float64) for column in self._kept}
+        self._values = {column: np.array(state[str(column)], dtype=np.float64) for column in self._values}
 
-    def _settle(self) -> None:
+    def _store_waiting(self) -> None:
         if not self._waiting:
             return
         values = self._waiting[0] if len(self._waiting) == 1 else np.concatenate(self._waiting)
         self._waiting, self._waiting_rows = [], 0
-        newest = values[-RECENT_VALUES:].take(list(self._kept), axis=1)
+        newest = values[-RECENT_VALUES:].take(list(self._values), axis=1)
         if newest.shape[0] == RECENT_VALUES and not np.isnan(newest).any():
-            self._kept = dict(zip(self._kept, newest.T.copy(), strict=True))
+            self._values = dict(zip(self._values, newest.T.copy(), strict=True))
             return
         absent = np.isnan(values)
-        for column, kept in self._kept.items():
-            fresh = values[~absent[:, column], column]
-            if fresh.size:
-                self._kept[column] = np.concatenate([kept, fresh])[-RECENT_VALUES:]
+        for column, stored in self._values.items():
+            present = values[~absent[:, column], column]
+            if present.size:
+                self._values[column] = np.concatenate([stored, present])[-RECENT_VALUES:]

@@ -1,6 +1,6 @@
-"""Minutes: every watched signal minute by minute, of all records and of each version that serves beside another.
+"""Minute series: every monitored signal per minute, over all records and per version that runs beside another.
 
-They are what a drift brings along, so that a new version can be held against the old one in the same minutes.
+A drift carries them, so that a new version can be compared with the old one over the same minutes.
 """
 
 from collections.abc import Sequence
@@ -11,28 +11,30 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.baselines import restore_hour
-from pipeline.detect.findings.finding import Finding
-from pipeline.detect.findings.statement import round_significant, segment_name, value_at_rank
+from pipeline.detect.findings.baseline_values import value_at_rank
+from pipeline.detect.findings.finding import Finding, round_significant
 from pipeline.detect.layout import BlockView, GridLayout
 from pipeline.detect.signals import PANE_MS, label_indexes
 from schemas.baseline import SignalBaseline
 from schemas.drift import MINUTE_MS, SERIES_MAX, Series
 
-MINUTES_KEPT = 30
-BEFORE_MS = 10 * MINUTE_MS
-"""How long before its start a drift's series begin."""
+MINUTES_STORED = 30
+"""Minutes of sums that are stored."""
+
+LEAD_MS = 10 * MINUTE_MS
+"""Milliseconds by which the series of a drift begin before its start."""
 
 SHARE_MINUTES = 10
-"""Minutes over which a version's share of the records is taken."""
+"""Minutes over which the traffic share of a version is computed."""
 
 VERSIONS_MAX = 5
-"""Versions of one kind that are told apart; where more serve within half an hour, that kind is not."""
+"""Versions of one kind that have series. A kind with more versions within half an hour has none."""
 
 KINDS_MAX = 8
-"""Kinds of versions that are told apart, those that came first."""
+"""Kinds of versions that have series: those that were seen first."""
 
-Ring = dict[int, NDArray[np.float64]]
-"""By minute, in order: of each signal the records that carry it, then of each signal the sum of its channel."""
+MinuteSums = dict[int, NDArray[np.float64]]
+"""By minute, in order: per signal the number of records with it, then per signal the sum of its channel."""
 
 
 @dataclass(slots=True)
@@ -41,46 +43,50 @@ class VersionKind:
 
     Attributes
     ----------
-    only
-        The version that every record carries, if it is one: then all records are its own, and it needs no ring.
-    rings
-        By version, otherwise.
-    since, last
-        The minute from which every record carries the version of the last, and that of the last record with any.
+    sole_version
+        The version that every record carries, if there is one. It needs no sums: they equal those of all records.
+    sums
+        Sums by version, if there are several.
+    uniform_version
+        The version that every record of the last block carries, if there is one.
+    uniform_since
+        Minute since which every record carries that version, or since which records differ.
+    last_minute
+        Minute of the last record with any version of this kind.
     crowded_until
-        The minute until which its versions are too many to be told apart; 0 if they are not.
+        Minute until which the kind has too many versions; 0 if it has not.
     """
 
-    only: str | None = None
-    rings: dict[str, Ring] = field(default_factory=dict)
-    uniform: str | None = None
-    since: int = 0
-    last: int = 0
+    sole_version: str | None = None
+    sums: dict[str, MinuteSums] = field(default_factory=dict)
+    uniform_version: str | None = None
+    uniform_since: int = 0
+    last_minute: int = 0
     crowded_until: int = 0
 
 
 class MinuteSeries:
-    """The last half hour of one unit. A rate has its own sum, a value that of its ranks.
+    """Sums per minute over the last half hour of a stream: of a rate itself, of a value its ranks.
 
-    A kind of which one version serves needs no sums of its own: it is all records. From the moment on at which a second
-    one shows up, until only one was seen for half an hour, each has its own.
+    A kind with one version shares the sums of all records. From the minute in which a second version appears until half
+    an hour with only one version has passed, each version has sums of its own.
 
     Parameters
     ----------
     layout
-        The judge's.
+        The layout of the monitor.
     """
 
     def __init__(self, layout: GridLayout) -> None:
-        self._places = {signal.name: place for place, signal in enumerate(layout.signals)}
+        self._indexes = {signal.name: index for index, signal in enumerate(layout.signals)}
         self._count = len(layout.signals)
         channels = [layout.channel_column(signal, layout.main_channel(signal)) for signal in layout.signals]
         self._columns = np.array([*range(self._count), *channels], dtype=np.intp)
-        self._whole: Ring = {}
+        self._all_records: MinuteSums = {}
         self._kinds: dict[str, VersionKind] = {}
 
     def observe(self, view: BlockView) -> None:
-        """Take in a block."""
+        """Add the records of a block."""
         panes = view.block.panes
         minutes = panes * PANE_MS // MINUTE_MS
         starts = np.concatenate([[0], np.flatnonzero(minutes[1:] != minutes[:-1]) + 1])
@@ -89,169 +95,179 @@ class MinuteSeries:
             sums = view.grid.prefix_sums[-1:].take(self._columns, axis=1)
         else:
             sums = np.diff(view.grid.sums_before(ends, self._columns), axis=0, prepend=0.0)
-        own = list(zip(minutes[starts].tolist(), sums, strict=True))
+        by_minute = list(zip(minutes[starts].tolist(), sums, strict=True))
+        first_minute, last_minute = by_minute[0][0], by_minute[-1][0]
         numbers: NDArray[np.float64] | None = None
         for name, labels in sorted(view.block.versions.items()):
-            kind = self._kind(name, labels, own[0][0], own[-1][0])
+            kind = self._find_kind(name, labels, first_minute, last_minute)
             if kind is None:
                 continue
-            if kind.uniform is not None:
-                _add(kind.rings.setdefault(kind.uniform, {}), own)
+            if kind.uniform_version is not None:
+                _add(kind.sums.setdefault(kind.uniform_version, {}), by_minute)
                 continue
             numbers = view.grid.numbers_by_row(self._columns) if numbers is None else numbers
-            places = label_indexes(labels, {label: place for place, label in enumerate(kind.rings)})
-            is_of = (places == np.arange(len(kind.rings))[:, None]).astype(np.float64)
-            for (minute, _), start, end in zip(own, starts.tolist(), ends.tolist(), strict=True):
-                for ring, row in zip(kind.rings.values(), is_of[:, start:end] @ numbers[start:end], strict=True):
-                    _add(ring, [(minute, row)])
-        _add(self._whole, own)
-        self._forget(own[-1][0] - MINUTES_KEPT)
+            versions = label_indexes(labels, {label: index for index, label in enumerate(kind.sums)})
+            has_version = (versions == np.arange(len(kind.sums))[:, None]).astype(np.float64)
+            for (minute, _), start, end in zip(by_minute, starts.tolist(), ends.tolist(), strict=True):
+                version_rows = has_version[:, start:end] @ numbers[start:end]
+                for version_sums, row in zip(kind.sums.values(), version_rows, strict=True):
+                    _add(version_sums, [(minute, row)])
+        _add(self._all_records, by_minute)
+        self._drop_before(last_minute - MINUTES_STORED)
 
-    def series(self, finding: Finding, learned: SignalBaseline) -> Finding:
-        """A finding with its signal's series, from ten minutes before its start on, as far as that is kept."""
-        place = self._places.get(finding.signal.name)
-        minutes = [minute for minute in self._whole if (minute + 1) * MINUTE_MS > finding.started_at - BEFORE_MS]
-        if place is None or not minutes:
+    def attach_series(self, finding: Finding, learned: SignalBaseline) -> Finding:
+        """Return the finding with the series of its signal, from ten minutes before its start if they are stored."""
+        index = self._indexes.get(finding.signal.name)
+        stored = [minute for minute in self._all_records if (minute + 1) * MINUTE_MS > finding.started_at - LEAD_MS]
+        if index is None or not stored:
             return finding
-        every = range(minutes[0], minutes[-1] + 1)
-        series = [self._series("", self._whole, every, place, learned)]
-        about = finding.segment.partition("=")[0]
-        for name, kind in sorted(self._kinds.items(), key=lambda each: (each[0] != about, each[0])):
-            if len(series) + max(1, len(kind.rings)) > SERIES_MAX:
+        minutes = range(stored[0], stored[-1] + 1)
+        series = [self._build_series("", self._all_records, minutes, index, learned)]
+        dimension = finding.segment.partition("=")[0]
+        for name, kind in sorted(self._kinds.items(), key=lambda item: (item[0] != dimension, item[0])):
+            if len(series) + max(1, len(kind.sums)) > SERIES_MAX:
                 continue
-            if kind.only is not None:
-                version = segment_name(name, kind.only)
+            if kind.sole_version is not None:
+                version = Finding.segment_name(name, kind.sole_version)
                 series.append(Series(version=version, begins_at=minutes[0] * MINUTE_MS, records=[], means=[]))
-            for label, ring in sorted(kind.rings.items()):
-                if any(minute in ring for minute in every):
-                    series.append(self._series(segment_name(name, label), ring, every, place, learned))
+            for label, sums in sorted(kind.sums.items()):
+                if any(minute in sums for minute in minutes):
+                    series.append(self._build_series(Finding.segment_name(name, label), sums, minutes, index, learned))
         return replace(finding, series=tuple(series))
 
     def traffic_share(self, finding: Finding, view: BlockView) -> float | None:
-        """The share of the records of the last minutes that a finding's version has; None if its segment is no version.
+        """Return the share of recent records that the version of a finding has; None if its segment is not a version.
 
-        A version is young when it fails: of about the last hour it has next to nothing, however much it serves now. In its
-        first minute, in the middle of which it came, the block ``view`` says it.
+        The share covers ten minutes and not the last hour, because a failing version is often so new that it has hardly
+        any records in an hour. In the first, incomplete minute of a version the share is that in the block ``view``.
         """
-        name, place = finding.segment.partition("=")[0], self._places.get(finding.signal.name)
+        name, index = finding.segment.partition("=")[0], self._indexes.get(finding.signal.name)
         kind = self._kinds.get(name)
-        if kind is None or place is None:
+        if kind is None or index is None:
             return None
-        if kind.only is not None:
-            return 1.0 if segment_name(name, kind.only) == finding.segment else None
-        label = next((each for each in kind.rings if segment_name(name, each) == finding.segment), None)
+        if kind.sole_version is not None:
+            return 1.0 if Finding.segment_name(name, kind.sole_version) == finding.segment else None
+        label = next((label for label in kind.sums if Finding.segment_name(name, label) == finding.segment), None)
         if label is None:
             return None
-        ring, labels = kind.rings[label], view.block.versions.get(name, ())
-        if len(ring) == 1:
+        sums, labels = kind.sums[label], view.block.versions.get(name, ())
+        if len(sums) == 1:
             return labels.count(label) / len(labels) if labels else None
-        minutes = list(ring)[1:][-SHARE_MINUTES:]
-        every = sum(self._whole[minute][place] for minute in minutes)
-        return float(sum(ring[minute][place] for minute in minutes) / every) if every else None
+        minutes = list(sums)[1:][-SHARE_MINUTES:]
+        total = sum(self._all_records[minute][index] for minute in minutes)
+        return float(sum(sums[minute][index] for minute in minutes) / total) if total else None
 
     def dump(self) -> dict[str, Any]:
-        """The state: plain values and arrays."""
-        rings = [("", "", self._whole)]
-        rings += [(name, label, ring) for name, kind in self._kinds.items() for label, ring in kind.rings.items()]
+        """Return the state: plain values and arrays."""
+        all_sums = [("", "", self._all_records)]
+        all_sums += [(name, label, sums) for name, kind in self._kinds.items() for label, sums in kind.sums.items()]
         return {
             "kinds": [
-                [name, kind.only, kind.uniform, kind.since, kind.last, kind.crowded_until]
+                [
+                    name,
+                    kind.sole_version,
+                    kind.uniform_version,
+                    kind.uniform_since,
+                    kind.last_minute,
+                    kind.crowded_until,
+                ]
                 for name, kind in self._kinds.items()
             ],
-            "rings": [
-                [name, label, list(ring), np.array(list(ring.values())).reshape(len(ring), self._columns.size)]
-                for name, label, ring in rings
+            "sums": [
+                [name, label, list(sums), np.array(list(sums.values())).reshape(len(sums), self._columns.size)]
+                for name, label, sums in all_sums
             ],
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take up what :meth:`dump` gave.
+        """Restore what :meth:`dump` returned.
 
         Raises
         ------
         ValueError
-            If it is of other signals.
+            If the state is of other signals.
         """
-        self._kinds = {
-            name: VersionKind(only, {}, uniform, since, last, crowded_until)
-            for name, only, uniform, since, last, crowded_until in state["kinds"]
-        }
-        for name, label, minutes, sums in state["rings"]:
-            if np.shape(sums)[1:] != (self._columns.size,):
-                raise ValueError(f"kept minutes of shape {np.shape(sums)} do not fit {self._columns.size} sums")
-            ring = {int(minute): np.array(row) for minute, row in zip(minutes, sums, strict=True)}
+        self._kinds = {name: VersionKind(sole_version, {}, *rest) for name, sole_version, *rest in state["kinds"]}
+        for name, label, minutes, rows in state["sums"]:
+            if np.shape(rows)[1:] != (self._columns.size,):
+                raise ValueError(f"minute sums of shape {np.shape(rows)} do not fit {self._columns.size} columns")
+            sums = {int(minute): np.array(row) for minute, row in zip(minutes, rows, strict=True)}
             if name:
-                self._kinds[name].rings[label] = ring
+                self._kinds[name].sums[label] = sums
             else:
-                self._whole = ring
+                self._all_records = sums
 
-    def _kind(self, name: str, labels: Sequence[str | None], first: int, last: int) -> VersionKind | None:
-        """The kind of a block's labels, ready to take them; None if there is nothing to take."""
+    def _find_kind(self, name: str, labels: Sequence[str | None], first: int, last: int) -> VersionKind | None:
+        """Return the kind that the labels of a block are added to; None if there is nothing to add."""
         distinct = [label for label in dict.fromkeys(labels) if label is not None]
         if not distinct or (name not in self._kinds and len(self._kinds) >= KINDS_MAX):
             return None
         is_uniform = len(distinct) == 1 and labels.count(distinct[0]) == len(labels)
-        uniform = distinct[0] if is_uniform else None
+        uniform_version = distinct[0] if is_uniform else None
         kind = self._kinds.get(name)
         if kind is None:
-            kind = self._kinds[name] = VersionKind(only=uniform)
-        span, kind.last = (kind.since, kind.last), last
-        if kind.uniform != uniform or not kind.since:
-            kind.uniform, kind.since = uniform, first
+            kind = self._kinds[name] = VersionKind(sole_version=uniform_version)
+        span, kind.last_minute = (kind.uniform_since, kind.last_minute), last
+        if kind.uniform_version != uniform_version or not kind.uniform_since:
+            kind.uniform_version, kind.uniform_since = uniform_version, first
         if kind.crowded_until:
             return None
-        if kind.only is not None:
-            if kind.only == uniform:
+        if kind.sole_version is not None:
+            if kind.sole_version == uniform_version:
                 return None
-            kind.rings = {
-                kind.only: {minute: sums for minute, sums in self._whole.items() if span[0] <= minute <= span[1]}
+            kind.sums = {
+                kind.sole_version: {
+                    minute: row for minute, row in self._all_records.items() if span[0] <= minute <= span[1]
+                }
             }
-            kind.only = None
+            kind.sole_version = None
         for label in distinct:
-            kind.rings.setdefault(label, {})
-        if len(kind.rings) > VERSIONS_MAX:
-            kind.rings, kind.crowded_until = {}, last + MINUTES_KEPT
+            kind.sums.setdefault(label, {})
+        if len(kind.sums) > VERSIONS_MAX:
+            kind.sums, kind.crowded_until = {}, last + MINUTES_STORED
             return None
         return kind
 
-    def _forget(self, before: int) -> None:
-        """Drop the minutes before one; a kind of which one version is left is all records again."""
-        _drop(self._whole, before)
+    def _drop_before(self, first: int) -> None:
+        """Drop the minutes before ``first``. A kind with one version left shares the sums of all records again."""
+        _drop_before(self._all_records, first)
         for name, kind in list(self._kinds.items()):
-            for label, ring in list(kind.rings.items()):
-                _drop(ring, before)
-                if not ring:
-                    del kind.rings[label]
-            if kind.crowded_until and kind.crowded_until < before + MINUTES_KEPT:
+            for label, sums in list(kind.sums.items()):
+                _drop_before(sums, first)
+                if not sums:
+                    del kind.sums[label]
+            if kind.crowded_until and kind.crowded_until < first + MINUTES_STORED:
                 kind.crowded_until = 0
-            if len(kind.rings) == 1 and kind.uniform in kind.rings and kind.since < before:
-                kind.only, kind.rings = kind.uniform, {}
-            if kind.last < before:
+            if len(kind.sums) == 1 and kind.uniform_version in kind.sums and kind.uniform_since < first:
+                kind.sole_version, kind.sums = kind.uniform_version, {}
+            if kind.last_minute < first:
                 del self._kinds[name]
 
-    def _series(self, version: str, ring: Ring, every: range, place: int, learned: SignalBaseline) -> Series:
-        nothing = np.zeros(self._columns.size)
-        sums = np.array([ring.get(minute, nothing) for minute in every])
-        records, means = sums[:, place], sums[:, self._count + place] / np.maximum(sums[:, place], 1.0)
+    def _build_series(
+        self, version: str, sums: MinuteSums, minutes: range, index: int, learned: SignalBaseline
+    ) -> Series:
+        no_records = np.zeros(self._columns.size)
+        rows = np.array([sums.get(minute, no_records) for minute in minutes])
+        records, means = rows[:, index], rows[:, self._count + index] / np.maximum(rows[:, index], 1.0)
         values = [value_at_rank(learned, mean) for mean in means.tolist()]
         return Series(
             version=version,
-            begins_at=every[0] * MINUTE_MS,
+            begins_at=minutes[0] * MINUTE_MS,
             records=[int(count) for count in records],
             means=[round_significant(mean) for mean in means.tolist()],
             values=[
                 round_significant(restore_hour(learned.profile, value, minute * MINUTE_MS))
-                for minute, value in zip(every, values, strict=True)
+                for minute, value in zip(minutes, values, strict=True)
                 if value is not None
             ],
         )
 
 
-def _add(ring: Ring, sums: Sequence[tuple[int, NDArray[np.float64]]]) -> None:
-    for minute, row in sums:
-        ring[minute] = ring[minute] + row if minute in ring else row
+def _add(sums: MinuteSums, by_minute: Sequence[tuple[int, NDArray[np.float64]]]) -> None:
+    for minute, row in by_minute:
+        sums[minute] = sums[minute] + row if minute in sums else row
 
 
-def _drop(ring: Ring, before: int) -> None:
-    while ring and next(iter(ring)) < before:
-        del ring[next(iter(ring))]
+def _drop_before(sums: MinuteSums, first: int) -> None:
+    while sums and next(iter(sums)) < first:
+        del sums[next(iter(sums))]

@@ -1,4 +1,4 @@
-"""Silence: a subject of which no record comes, for longer than it ever was silent. It is decided on ticks."""
+"""Silence: a subject sends no records for much longer than it ever did. It is decided on ticks."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,72 +13,72 @@ from pipeline.wording import duration
 from schemas.baseline import Baseline
 from schemas.drift import DriftState
 
-GAPS = 3.0
-"""Times the longest gap of the baseline: from there on a gap is no chance."""
+LONGEST_GAPS = 3.0
+"""A gap this many times as long as the longest gap of the baseline is a silence."""
 
-EVIDENCE = 28.0
-"""Log evidence of a silence: that many records were due of what comes by chance, in the quietest time."""
+RECORDS_DUE = 28.0
+"""Records that were due at the quietest rate of the baseline. For arrivals by chance, this is the log evidence."""
 
 SIGNAL = next(signal for signal in catalogue.EVENTS if signal.name == "silence")
 
 
-def silence_threshold_s(baseline: Baseline, settings: DetectSettings) -> float:
-    """Seconds without a record from which on a subject is silent."""
-    due = EVIDENCE / baseline.quietest_per_s if baseline.quietest_per_s > 0 else 0.0
-    return max(settings.silence_min_s, GAPS * baseline.longest_gap_s, due)
-
-
 @dataclass(slots=True)
 class Silence:
-    """Of one unit: whether it is silent, and since when. Times are Unix ms of event time.
+    """Whether a stream is silent, and since when. Times are Unix milliseconds of event time.
 
     Attributes
     ----------
     since
-        The time of its last record while it is silent; 0 while it is not.
+        Time of the last record while the stream is silent; otherwise 0.
     detected_at
-        When that was seen.
+        When the silence was detected.
     version
-        Of the baseline by which it was: the next one may be there before it ends.
+        Version of the baseline in use at that time. Another baseline may be in use when the silence ends.
     """
 
     since: int = 0
     detected_at: int = 0
     version: str = ""
 
-    def begin(self, quiet_since: int, now_ms: int, after_s: float, version: str) -> Finding:
-        """What is to be told when no record came since ``quiet_since`` and it is ``now_ms``."""
-        self.since, self.detected_at, self.version = quiet_since, now_ms, version
+    @staticmethod
+    def threshold_s(baseline: Baseline, settings: DetectSettings) -> float:
+        """Return the seconds without a record after which a subject is silent."""
+        due_s = RECORDS_DUE / baseline.quietest_per_s if baseline.quietest_per_s > 0 else 0.0
+        return max(settings.silence_min_s, LONGEST_GAPS * baseline.longest_gap_s, due_s)
+
+    def begin(self, last_record_ms: int, now_ms: int, after_s: float, version: str) -> Finding:
+        """Begin a silence after the record at ``last_record_ms``, and return its finding."""
+        self.since, self.detected_at, self.version = last_record_ms, now_ms, version
         return self._finding("firing", now_ms, after_s)
 
-    def find_silence(self, before: int, panes: NDArray[np.int64], after_s: float, version: str) -> list[Finding]:
-        """What is to be told of records at some panes, the one before them at the pane ``before``."""
-        if not self.since and int(np.diff(panes, prepend=before).max()) * PANE_MS < after_s * 1000:
+    def find_silences(self, pane_before: int, panes: NDArray[np.int64], after_s: float, version: str) -> list[Finding]:
+        """Return the findings of silences between records at some panes, and of the silence that they end."""
+        if not self.since and int(np.diff(panes, prepend=pane_before).max()) * PANE_MS < after_s * 1000:
             return []
-        found: list[Finding] = []
-        before_ms = before * PANE_MS
+        findings: list[Finding] = []
+        before_ms = pane_before * PANE_MS
         for pane_ms in (panes * PANE_MS).tolist():
             due_ms = before_ms + round(after_s * 1000)
             if pane_ms >= due_ms and not self.since:
-                found.append(self.begin(before_ms, due_ms, after_s, version))
-            # Of a block, the records before a silence come first: they were buffered when it was told.
+                findings.append(self.begin(before_ms, due_ms, after_s, version))
+            # A block can start with records from before the silence: they were buffered when it was reported.
             if self.since and pane_ms > self.since:
-                found.append(self.end(pane_ms, after_s))
+                findings.append(self.end(pane_ms, after_s))
             before_ms = pane_ms
-        return found
+        return findings
 
     def end(self, at_ms: int, after_s: float) -> Finding:
-        """What is to be told of the record that ends it."""
-        found = self._finding("recovered", max(at_ms, self.detected_at), after_s)
+        """End the silence with a record, and return its finding."""
+        finding = self._finding("recovered", max(at_ms, self.detected_at), after_s)
         self.since = 0
-        return found
+        return finding
 
     def dump(self) -> list[Any]:
-        """What :meth:`load` needs."""
+        """Return the state."""
         return [self.since, self.detected_at, self.version]
 
     def load(self, state: list[Any]) -> None:
-        """Take up what :meth:`dump` gave."""
+        """Restore what :meth:`dump` returned."""
         self.since, self.detected_at, self.version = state
 
     def _finding(self, state: DriftState, at_ms: int, after_s: float) -> Finding:
@@ -103,8 +103,8 @@ class Silence:
             evidence=seconds,
             threshold=after_s,
             sentence=(
-                f"no record came for {duration(seconds)}, which is unusual from {duration(after_s)} on; page"
+                f"no records for {duration(seconds)}, unusual after {duration(after_s)}; page"
                 if state == "firing"
-                else f"records come again after {duration(seconds)}"
+                else f"records resumed after {duration(seconds)}"
             ),
         )

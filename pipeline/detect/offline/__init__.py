@@ -3,6 +3,7 @@
 Nothing in detect imports it.
 """
 
+from pipeline.detect.offline.drifts import read_drifts
 from pipeline.detect.offline.explain import Explanation, TestTrace, explain
 from pipeline.detect.offline.history import learn_history, message_batches
 from pipeline.detect.offline.sensitivity import SmallestChange, smallest_changes
@@ -14,5 +15,6 @@ __all__ = [
     "explain",
     "learn_history",
     "message_batches",
+    "read_drifts",
     "smallest_changes",
 ]

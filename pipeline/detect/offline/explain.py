@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.findings import read_drifts
 from pipeline.detect.monitor import Monitor
+from pipeline.detect.offline.drifts import read_drifts
 from pipeline.detect.offline.history import message_batches
 from pipeline.detect.one_sided_tests import NotTestable, OneSidedTest
 from pipeline.detect.settings import DetectSettings

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.detectors import Crossing
-from pipeline.detect.findings import Finding, Latch, build_end, build_finding, value_at_rank
+from pipeline.detect.findings import Finding, Latch, value_at_rank
 from pipeline.detect.layout import BlockView
 from pipeline.detect.one_sided_tests import Moved
 from pipeline.detect.segments.segment_values import LIVE_S, SegmentValue
@@ -39,7 +39,7 @@ class SegmentKey(NamedTuple):
 class SegmentDrifts:
     """The latches of segments. Versions page; regions and tenants only make tickets.
 
-    A *quiet* latch publishes nothing, because the same drift is published for the whole subject.
+    A *suppressed* latch publishes nothing, because the same drift is published for the whole subject.
 
     Parameters
     ----------
@@ -90,23 +90,22 @@ class SegmentDrifts:
     def rearm_quiet(self, key: Moved) -> None:
         """Return the quiet tests of a key to their normal bets, because the whole subject has recovered."""
         for segment_key, latch in list(self._latches.items()):
-            if latch.quiet and self._segments.tests[segment_key.test].crossing_key == key:
+            if latch.suppressed and self._segments.tests[segment_key.test].crossing_key == key:
                 self._release(segment_key)
 
     def close_drifts(self, now_ms: int) -> list[Finding]:
         """Close every open drift because a new baseline takes over."""
         latches, self._latches = self._latches, {}
         return [
-            build_end(
+            latch.build_end(
                 self._segments.tests[key.test],
                 self._baseline.signals[self._segments.tests[key.test].signal.name],
-                latch,
                 now_ms=now_ms,
                 recovery=self._settings.recovery_evidence,
                 tier=self._tier(key),
             )
             for key, latch in latches.items()
-            if not latch.quiet
+            if not latch.suppressed
         ]
 
     def dump(self) -> dict[str, Any]:
@@ -118,7 +117,7 @@ class SegmentDrifts:
         """Restore the state that :meth:`dump` returned."""
         self._last_pane, self._resumed_pane = state["last_pane"], state["resumed_pane"]
         latches = [Latch(**latch) for latch in state["latches"]]
-        self._latches = {SegmentKey(latch.dimension, latch.label, latch.side): latch for latch in latches}
+        self._latches = {SegmentKey(latch.dimension, latch.label, latch.test_index): latch for latch in latches}
 
     def _key(self, observation: SegmentObservation, crossing: Crossing) -> SegmentKey:
         dimension, value = observation.values[crossing.value]
@@ -170,7 +169,7 @@ class SegmentDrifts:
             latch = self._release(key)
             latch.add(self._tally(observation, crossing) - remainder)
             weighed = (crossing.evidence, self._settings.recovery_evidence)
-            if not latch.quiet:
+            if not latch.suppressed:
                 yield row, self._finding(key, latch, "recovered", view, rows, tally=crossing.tally, weighed=weighed)
             return
         if self._segments.should_exclude(observation, crossing):
@@ -180,16 +179,16 @@ class SegmentDrifts:
         is_published = self._segments.tests[crossing.test].crossing_key in latched
         value_records = int(observation.sums.groups.value_records[crossing.value])
         is_subject = value_records >= SUBJECT_SHARE * view.block.panes.size
-        latch.quiet = is_published and (is_subject or not self._is_version(key))
+        latch.suppressed = is_published and (is_subject or not self._is_version(key))
         bank.latch(value.slot, crossing.test, crossing.mean)
-        if not latch.quiet:
+        if not latch.suppressed:
             yield row, self._finding(key, latch, "firing", view, rows, tally=crossing.tally)
         latch.add(remainder)
 
     def _latch(self, view: BlockView, row: int, crossing: Crossing, key: SegmentKey) -> Latch:
         detected_at = int(view.block.times_ms[row])
         latch = Latch(
-            side=crossing.test,
+            test_index=crossing.test,
             detector="page_hinkley",
             started_at=min(crossing.started_at, detected_at),
             detected_at=detected_at,
@@ -222,7 +221,7 @@ class SegmentDrifts:
             if value is not None and not self._is_gone(value, last_pane):
                 continue
             latch = self._release(key)
-            if not latch.quiet:
+            if not latch.suppressed:
                 no_rows, nothing = np.zeros(0, dtype=np.intp), (0.0, 0.0)
                 finding = self._finding(key, latch, "recovered", view, no_rows, tally=nothing, weighed=nothing)
                 yield last_row, finding
@@ -240,12 +239,12 @@ class SegmentDrifts:
         last_pane = int(view.block.panes[last_row])
         indexes = observation.indexes
         for key, latch in self._latches.items():
-            if latch.quiet or key[:2] not in indexes:
+            if latch.suppressed or key[:2] not in indexes:
                 continue
-            if not latch.next_due(last_pane, self._settings.evidence_after_s):
+            if not latch.is_update_due(last_pane, self._settings.evidence_after_s):
                 continue
             rows = self._rows(view, observation, indexes[key[:2]], key.test, pane=observation.sums.groups.shape[0])
-            records, total = latch.recent
+            records, total = latch.since_message
             yield last_row, self._finding(key, latch, "evidence", view, rows, tally=(records, total))
 
     def _finding(
@@ -268,15 +267,14 @@ class SegmentDrifts:
             # The mean rank gives the typical value of a location; for a tail only the last records do.
             values = view.values[rows, self._segments.signal_indexes[key.test]]
             now = float(np.nanmedian(values)) if (values == values).any() else None  # noqa: PLR0124 - NaN differs
-        return build_finding(
+        return latch.build_finding(
             test,
             learned,
-            latch,
             state,
             updated_at=int(view.block.times_ms[rows[-1] if rows.size and state != "evidence" else -1]),
             tally=tally,
             now=now,
-            weighed=weighed or (latch.evidence, test.threshold),
+            evidence_and_threshold=weighed or (latch.evidence, test.threshold),
             tier=self._tier(key),
-            is_gone=state == "recovered" and not rows.size,
+            segment_gone=state == "recovered" and not rows.size,
         )

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.detectors import Crossing
-from pipeline.detect.findings import segment_name
+from pipeline.detect.findings import Finding
 from pipeline.detect.layout import BlockView, GridLayout
 from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBE_SIGNALS, Moved, OneSidedTest
 from pipeline.detect.segments.segment_bank import SegmentBank
@@ -214,7 +214,7 @@ class Segments:
         """Return a segment's share of the subject's records of about the last hour; 1 if the segment is not known."""
         for dimension, values in self.dimensions.items():
             for label, value in values.values.items():
-                if segment == segment_name(dimension, label):
+                if segment == Finding.segment_name(dimension, label):
                     return values.traffic_share(value, pane)
         return 1.0
 

@@ -1,4 +1,7 @@
-"""Quantiles of many columns at once: counts in bins of equal relative width, as the bits of a number give them."""
+"""Quantiles of many columns at once, from counts in bins of equal relative width.
+
+The bin of a number is read from the bits of its exponent and fraction.
+"""
 
 from typing import Any
 
@@ -6,17 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 _FRACTION_BITS = 5
-"""Bits of a number's fraction that choose its bin: 32 bins an octave, so a quantile is right to 1.6 %."""
+"""Bits of the fraction that select a bin: 32 bins per octave, so the relative error of a quantile is at most 1.6 %."""
 
 _SHIFT = 52 - _FRACTION_BITS
 _LOWEST = (1023 - 14) << _FRACTION_BITS
-"""The bin of 2**-14, about 0.00006: what is nearer to 0 counts as 0."""
+"""The bin of 2**-14, about 0.00006. A smaller number counts as 0."""
 
 _SPAN = 48 << _FRACTION_BITS
-"""Bins of one sign: up to 2**34, about 17 thousand million. Larger values count as that."""
+"""Bins per sign, up to 2**34, about 17 thousand million. A larger number counts in the last bin."""
 
-_FEW = 8
-"""Values fewer than the bins by more than this are counted one by one: a pass over all bins would cost more."""
+_BINS_PER_VALUE_MAX = 8
+"""With more bins than this per new value, values are counted one by one: a pass over all bins would cost more."""
 
 BINS = 2 * _SPAN + 1
 RELATIVE_ERROR = 2.0 ** -(_FRACTION_BITS + 1)
@@ -25,16 +28,16 @@ RELATIVE_ERROR = 2.0 ** -(_FRACTION_BITS + 1)
 def _bin_values() -> NDArray[np.float64]:
     lower = ((np.arange(_SPAN, dtype=np.int64) + _LOWEST) << _SHIFT).view(np.float64)
     upper = ((np.arange(_SPAN, dtype=np.int64) + _LOWEST + 1) << _SHIFT).view(np.float64)
-    middle = (lower + upper) / 2
-    return np.concatenate([-middle[::-1], [0.0], middle])
+    centres = (lower + upper) / 2
+    return np.concatenate([-centres[::-1], [0.0], centres])
 
 
 class Quantiles:
-    """Quantiles of ``columns`` columns over all that was ever added, in memory that does not grow.
+    """Quantiles of ``columns`` columns over all values ever added, in constant memory.
 
     >>> sketch = Quantiles(1)
     >>> sketch.add(np.arange(1.0, 1001.0)[:, None])
-    >>> [round(float(value)) for value in sketch.at(0, (0.5, 0.99))]
+    >>> [round(float(value)) for value in sketch.estimate(0, (0.5, 0.99))]
     [500, 984]
     """
 
@@ -43,41 +46,41 @@ class Quantiles:
         self._values = _BIN_VALUES
 
     def add(self, values: NDArray[np.float64]) -> None:
-        """Count values, shape ``(R, columns)``; NaN is no value."""
+        """Add values, shape ``(R, columns)``; NaN is skipped."""
         bins = (np.ascontiguousarray(np.abs(values)).view(np.int64) >> _SHIFT) - (_LOWEST - 1)
         np.clip(bins, 0, _SPAN, out=bins)
         np.negative(bins, out=bins, where=values < 0)
         bins += _SPAN + np.arange(values.shape[1]) * BINS
         present = bins[~np.isnan(values)]
         flat = self._counts.ravel()
-        if present.size < flat.size // _FEW:
+        if present.size < flat.size // _BINS_PER_VALUE_MAX:
             np.add.at(flat, present, 1)
         else:
             flat += np.bincount(present, minlength=flat.size)
 
     def widen(self, columns: int) -> None:
-        """Have at least so many columns; new ones are empty."""
+        """Add empty columns until there are at least this many."""
         missing = columns - self._counts.shape[0]
         if missing > 0:
             self._counts = np.vstack([self._counts, np.zeros((missing, BINS), dtype=np.int64)])
 
-    def at(self, column: int, shares: tuple[float, ...]) -> list[float | None]:
-        """The values below which these shares of a column lie; None of an empty column."""
+    def estimate(self, column: int, shares: tuple[float, ...]) -> list[float | None]:
+        """Estimate the quantiles of a column at some shares from 0 to 1; None for an empty column."""
         totals = np.cumsum(self._counts[column])
         if totals[-1] == 0:
             return [None] * len(shares)
-        places = np.searchsorted(totals, np.ceil(np.array(shares) * totals[-1]).clip(1), side="left")
-        found: list[float | None] = self._values[places].tolist()
-        return found
+        bins = np.searchsorted(totals, np.ceil(np.array(shares) * totals[-1]).clip(1), side="left")
+        quantiles: list[float | None] = self._values[bins].tolist()
+        return quantiles
 
     def dump(self) -> dict[str, Any]:
-        """The state: the bins that hold anything."""
+        """Return the state: the bins that are not empty."""
         flat = self._counts.ravel()
         filled = np.flatnonzero(flat)
         return {"columns": self._counts.shape[0], "bins": filled, "counts": flat[filled]}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take up what :meth:`dump` gave."""
+        """Restore what :meth:`dump` returned."""
         self._counts = np.zeros((int(state["columns"]), BINS), dtype=np.int64)
         self._counts.ravel()[np.asarray(state["bins"])] = np.asarray(state["counts"])
 

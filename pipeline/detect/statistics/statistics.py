@@ -1,4 +1,4 @@
-"""Online statistics of a unit, with or without a baseline: what people see of a subject, and what needs no band."""
+"""Online statistics of a stream, with or without a baseline."""
 
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -12,92 +12,96 @@ from pipeline.detect.signals import PANE_MS, Block, LabelCounts, Signal
 from pipeline.detect.statistics.quantiles import Quantiles
 
 THROUGHPUT_PANES = 60
-"""Panes (seconds) over which throughput is a mean."""
+"""Panes (seconds) over which throughput is averaged."""
 
 REPETITION_RECORDS = 256
-"""Outputs among which the most common is looked for."""
+"""Outputs over which repetition is computed."""
 
-SHARES = (0.5, 0.95, 0.99)
-FINGERPRINT = "fingerprint"
-TOKENS = "output_tokens"
+QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
+"""The quantiles of a value, by their names in a snapshot."""
+
+FINGERPRINT_CATEGORY = "fingerprint"
+TOKENS_SIGNAL = "output_tokens"
 
 
 class Statistics:
-    """Count, mean, variance and quantiles of every signal, mix of every category, throughput, tokens a second, repetition.
+    """Statistics of every signal and category, throughput, tokens per second, and repetition.
 
-    Counts, means, quantiles and mixes are over all that was seen; throughput and tokens a second over the last 60
-    seconds of event time; repetition, the share of the most common fingerprint, over the last 256 outputs.
+    Count, mean, variance and quantiles of a signal and label shares of a category cover all records. Throughput and
+    tokens per second cover the last 60 seconds of event time. Repetition is the share of the most common fingerprint
+    among the last 256 outputs.
 
     Parameters
     ----------
     settings
-        The limit on labels of a category.
+        ``categories_max`` limits the labels of a category.
     """
 
     def __init__(self, settings: DetectSettings) -> None:
         self._settings = settings
         self._names: list[str] = []
         self._kinds: list[str] = []
-        self._valued = _valued(self._kinds)
+        self._value_columns = _find_value_columns(self._kinds)
         self._moments = np.zeros((3, 0))
         self._quantiles = Quantiles(0)
-        self._mixes: dict[str, LabelCounts] = {}
+        self._label_counts: dict[str, LabelCounts] = {}
         self._panes: deque[tuple[int, int, float]] = deque(maxlen=THROUGHPUT_PANES)
         self._fingerprints: deque[str] = deque(maxlen=REPETITION_RECORDS)
         self._records = 0
         self._newest_ms: int | None = None
 
     def observe(self, block: Block) -> None:
-        """Take one block."""
+        """Add one block."""
         if not block.panes.size:
             return
-        self._grow(block)
+        self._add_new_signals(block)
         self._records += block.panes.size
-        newest = int(block.times_ms.max())
-        self._newest_ms = newest if self._newest_ms is None else max(self._newest_ms, newest)
+        newest_ms = int(block.times_ms.max())
+        self._newest_ms = newest_ms if self._newest_ms is None else max(self._newest_ms, newest_ms)
         self._add_moments(block.values)
-        self._quantiles.add(block.values.take(self._valued, axis=1))
+        self._quantiles.add(block.values.take(self._value_columns, axis=1))
         self._add_panes(block)
         for name, labels in block.categories.items():
-            if name == FINGERPRINT:
+            if name == FINGERPRINT_CATEGORY:
                 self._fingerprints.extend(label for label in labels if label is not None)
                 continue
-            if name not in self._mixes:
-                self._mixes[name] = LabelCounts(self._settings.categories_max)
-            self._mixes[name].add(labels)
+            if name not in self._label_counts:
+                self._label_counts[name] = LabelCounts(self._settings.categories_max)
+            self._label_counts[name].add(labels)
 
     def snapshot(self) -> dict[str, Any]:
-        """The statistics as plain values: by signal, by category, and of the whole. None where there are no records."""
+        """Return the statistics as plain values, by signal, by category and overall. None where there are no records."""
         count, mean, squares = self._moments
         signals: dict[str, dict[str, float | int | None]] = {}
-        places = {int(column): place for place, column in enumerate(self._valued)}
+        quantile_columns = {int(column): index for index, column in enumerate(self._value_columns)}
+        shares = tuple(QUANTILES.values())
         for index, (name, kind) in enumerate(zip(self._names, self._kinds, strict=True)):
             records = int(count[index])
             row: dict[str, float | int | None] = {"count": records}
             row["rate" if kind == "rate" else "mean"] = float(mean[index]) if records else None
             row["variance"] = float(squares[index] / count[index]) if records else None
-            if index in places:
-                row |= dict(zip(("p50", "p95", "p99"), self._quantiles.at(places[index], SHARES), strict=True))
+            if index in quantile_columns:
+                row |= dict(zip(QUANTILES, self._quantiles.estimate(quantile_columns[index], shares), strict=True))
             signals[name] = row
         throughput, tokens = self._per_second()
         return {
             "records": self._records,
             "newest_ms": self._newest_ms,
             "signals": signals,
-            "categories": {name: mix.shares() for name, mix in self._mixes.items()},
+            "categories": {name: counts.shares() for name, counts in self._label_counts.items()},
             "throughput_per_s": throughput,
             "tokens_per_s": tokens,
             "repetition": self._repetition(),
         }
 
     def dump(self) -> dict[str, Any]:
-        """The state: plain values, and arrays."""
+        """Return the state: plain values and arrays."""
         return {
             "names": list(self._names),
             "kinds": list(self._kinds),
             "moments": self._moments.copy(),
             "quantiles": self._quantiles.dump(),
-            "mixes": {name: dict(mix.counts) for name, mix in self._mixes.items()},
+            "label_counts": {name: dict(counts.counts) for name, counts in self._label_counts.items()},
             "panes": [list(pane) for pane in self._panes],
             "fingerprints": list(self._fingerprints),
             "records": self._records,
@@ -105,58 +109,61 @@ class Statistics:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take up what :meth:`dump` gave."""
+        """Restore what :meth:`dump` returned."""
         self._names, self._kinds = list(state["names"]), list(state["kinds"])
-        self._valued = _valued(self._kinds)
+        self._value_columns = _find_value_columns(self._kinds)
         self._moments = np.array(state["moments"], dtype=np.float64).reshape(3, len(self._names))
         self._quantiles.load(state["quantiles"])
-        self._mixes = {
-            name: LabelCounts(self._settings.categories_max, counts) for name, counts in state["mixes"].items()
+        self._label_counts = {
+            name: LabelCounts(self._settings.categories_max, counts) for name, counts in state["label_counts"].items()
         }
         self._panes = deque(((int(p), int(n), float(t)) for p, n, t in state["panes"]), maxlen=THROUGHPUT_PANES)
         self._fingerprints = deque(state["fingerprints"], maxlen=REPETITION_RECORDS)
         self._records = int(state["records"])
         self._newest_ms = state["newest_ms"]
 
-    def _grow(self, block: Block) -> None:
-        fresh: list[Signal] = list(block.signals[len(self._names) :])
-        if not fresh:
+    def _add_new_signals(self, block: Block) -> None:
+        new: list[Signal] = list(block.signals[len(self._names) :])
+        if not new:
             return
-        self._names += [signal.name for signal in fresh]
-        self._kinds += [signal.kind for signal in fresh]
-        self._valued = _valued(self._kinds)
-        self._moments = np.hstack([self._moments, np.zeros((3, len(fresh)))])
-        self._quantiles.widen(self._valued.size)
+        self._names += [signal.name for signal in new]
+        self._kinds += [signal.kind for signal in new]
+        self._value_columns = _find_value_columns(self._kinds)
+        self._moments = np.hstack([self._moments, np.zeros((3, len(new)))])
+        self._quantiles.widen(self._value_columns.size)
 
     def _add_moments(self, values: NDArray[np.float64]) -> None:
-        """Chan's pairwise update: exact for a block of any size, and stable in the long run."""
+        """Update count, mean and sum of squared deviations per signal.
+
+        The pairwise update of Chan, Golub and LeVeque is exact for blocks of any size, and numerically stable.
+        """
         absent = np.isnan(values)
-        here = values.shape[0] - absent.sum(axis=0, dtype=np.float64)
+        present = values.shape[0] - absent.sum(axis=0, dtype=np.float64)
         numbers = values.copy()
         np.copyto(numbers, 0.0, where=absent)
-        mean = numbers.sum(axis=0) / np.maximum(here, 1.0)
+        mean = numbers.sum(axis=0) / np.maximum(present, 1.0)
         numbers -= mean
         np.copyto(numbers, 0.0, where=absent)
         numbers *= numbers
         count, old_mean, old_squares = self._moments
-        share = here / np.maximum(count + here, 1.0)
+        share = present / np.maximum(count + present, 1.0)
         difference = mean - old_mean
         old_squares += numbers.sum(axis=0) + difference * difference * count * share
         old_mean += difference * share
-        count += here
+        count += present
 
     def _add_panes(self, block: Block) -> None:
         panes = block.panes
-        heads = [0, *((panes[1:] != panes[:-1]).nonzero()[0] + 1).tolist()]
-        column = block.values[:, self._names.index(TOKENS)] if TOKENS in self._names else None
-        for begin, end in zip(heads, [*heads[1:], panes.size], strict=True):
-            pane, count = int(panes[begin]), int(np.count_nonzero(block.first[begin:end]))
-            token = 0.0 if column is None else float(np.nansum(column[begin:end]))
+        starts = [0, *((panes[1:] != panes[:-1]).nonzero()[0] + 1).tolist()]
+        column = block.values[:, self._names.index(TOKENS_SIGNAL)] if TOKENS_SIGNAL in self._names else None
+        for start, end in zip(starts, [*starts[1:], panes.size], strict=True):
+            pane, count = int(panes[start]), int(np.count_nonzero(block.first[start:end]))
+            tokens = 0.0 if column is None else float(np.nansum(column[start:end]))
             if self._panes and self._panes[-1][0] == pane:
-                _, before, tokens_before = self._panes.pop()
-                self._panes.append((pane, before + count, tokens_before + token))
+                _, count_before, tokens_before = self._panes.pop()
+                self._panes.append((pane, count_before + count, tokens_before + tokens))
             else:
-                self._panes.append((pane, count, token))
+                self._panes.append((pane, count, tokens))
 
     def _per_second(self) -> tuple[float | None, float | None]:
         if not self._panes:
@@ -172,6 +179,6 @@ class Statistics:
         return Counter(self._fingerprints).most_common(1)[0][1] / len(self._fingerprints)
 
 
-def _valued(kinds: Sequence[str]) -> NDArray[np.intp]:
-    """The columns of values, which have quantiles; rates have none."""
+def _find_value_columns(kinds: Sequence[str]) -> NDArray[np.intp]:
+    """Return the columns of value signals. Rates have no quantiles."""
     return np.array([index for index, kind in enumerate(kinds) if kind != "rate"], dtype=np.intp)

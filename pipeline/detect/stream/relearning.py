@@ -1,4 +1,4 @@
-"""Relearning: signals of a unit whose new normal is being learned beside the baseline that judges the others."""
+"""Relearning: learning new baselines for some signals of a stream while the monitor tests the others."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,21 +11,30 @@ from schemas.baseline import Baseline
 
 
 class Relearning:
-    """Some signals, or all, from a time on. They are muted: what they do is neither news nor recovery meanwhile.
+    """Relearns some signals, or all, from a time on. Until it is done, drifts of these signals are muted.
 
     Parameters
     ----------
     subject
-        Whose.
-    signals, at_ms
-        Which, all if none is named, and from when on, Unix milliseconds.
+        Whose signals they are.
+    signals
+        Names of the signals; empty for all.
     settings
-        ``relearn_after_s`` is how long; a signal that has too few records by then is waited for up to
-        ``ready_after_s``, and then keeps its old normal.
+        ``relearn_after_s`` is the time to learn. A signal that has too few records by then is waited for until
+        ``ready_after_s``, and then retains its current baseline.
+    at_ms
+        Event time to learn from, Unix milliseconds.
     since_ms
-        The unit's watermark now: what fires from here on is not told.
+        The watermark of the stream when this relearning began: drifts that fire later are not published.
     before
-        One that this takes the place of: its signals are learned too.
+        A relearning that this one replaces: its signals are relearned too.
+
+    Attributes
+    ----------
+    signals, since_ms
+        As above, including those of the replaced relearning.
+    learner
+        What it has learned so far.
     """
 
     def __init__(
@@ -39,73 +48,73 @@ class Relearning:
         before: "Relearning | None" = None,
     ) -> None:
         self._settings = settings.model_copy(update={"ready_after_s": settings.relearn_after_s})
-        self._longest_ms = int(max(settings.ready_after_s, settings.relearn_after_s) * 1000)
+        self._wait_max_ms = int(max(settings.ready_after_s, settings.relearn_after_s) * 1000)
         self._at_ms = at_ms
-        self._since_ms = since_ms
-        self._signals = set(signals)
+        self.since_ms = since_ms
+        self.signals = set(signals)
         if before is not None:
-            # No signal at all means every signal.
-            self._signals = self._signals | before._signals if self._signals and before._signals else set()  # noqa: SLF001
-            self._since_ms = min(since_ms, before._since_ms)  # noqa: SLF001
-        self._try_ms = self._at_ms + int(settings.relearn_after_s * 1000)
+            # An empty set means all signals.
+            self.signals = self.signals | before.signals if self.signals and before.signals else set()
+            self.since_ms = min(since_ms, before.since_ms)
+        self._next_try_ms = self._at_ms + int(settings.relearn_after_s * 1000)
         self.learner = Learner(subject, self._settings)
 
     def is_muted(self, finding: Finding) -> bool:
-        """Whether a finding is about a signal that is being learned."""
-        return not self._signals or finding.signal.name in self._signals
+        """Whether the signal of a finding is being relearned."""
+        return not self.signals or finding.signal.name in self.signals
 
-    def has_relearn(self, finding: Finding) -> bool:
-        """Whether a drift was told of when it fired."""
-        return not self.is_muted(finding) or finding.detected_at < self._since_ms
+    def was_published(self, finding: Finding) -> bool:
+        """Whether a drift was published when it fired."""
+        return not self.is_muted(finding) or finding.detected_at < self.since_ms
 
     def learn(self, block: Block, baseline: Baseline, *, centroid: list[float] | None = None) -> Baseline | None:
-        """Take one block; the new baseline once it is learned, with the signals that were not in question as before."""
+        """Learn from one block. Return the new baseline once it is ready: ``baseline`` with the relearned signals."""
         if not block.panes.size or int(block.panes[0]) * PANE_MS < self._at_ms:
             return None
         self.learner.observe(block)
         now_ms = (int(block.panes[-1]) + 1) * PANE_MS
-        if now_ms < self._try_ms or not self.learner.ready():
+        if now_ms < self._next_try_ms or not self.learner.ready():
             return None
-        self._try_ms = now_ms + int(self._settings.ready_after_s * 1000)
+        self._next_try_ms = now_ms + int(self._settings.ready_after_s * 1000)
         learned = self.learner.baseline("accepted", centroid=centroid)
-        wanted = self._signals or set(baseline.signals) | set(learned.signals)
-        anew = wanted & set(learned.signals)
-        if (wanted & set(baseline.signals)) - anew and now_ms < self._at_ms + self._longest_ms:
+        wanted = self.signals or set(baseline.signals) | set(learned.signals)
+        relearned = wanted & set(learned.signals)
+        if (wanted & set(baseline.signals)) - relearned and now_ms < self._at_ms + self._wait_max_ms:
             return None
-        return merge_baselines(baseline, learned, anew)
+        return merge_baselines(baseline, learned, relearned)
 
     def dump(self) -> dict[str, Any]:
-        """The state, but for the learner, whose parts are kept one by one."""
+        """Return the state without the learner, which has parts of its own."""
         return {
             "at_ms": self._at_ms,
-            "signals": sorted(self._signals),
-            "try_ms": self._try_ms,
-            "since_ms": self._since_ms,
+            "signals": sorted(self.signals),
+            "next_try_ms": self._next_try_ms,
+            "since_ms": self.since_ms,
         }
 
     @classmethod
     def load(cls, subject: str, state: dict[str, Any], settings: DetectSettings) -> "Relearning":
-        """Take up what :meth:`dump` gave; the learner's parts are for the caller."""
+        """Restore what :meth:`dump` returned. The caller restores the learner."""
         relearning = cls(subject, state["signals"], settings, at_ms=state["at_ms"], since_ms=state["since_ms"])
-        relearning._try_ms = state["try_ms"]
+        relearning._next_try_ms = state["next_try_ms"]
         return relearning
 
 
 def merge_baselines(baseline: Baseline, learned: Baseline, names: set[str]) -> Baseline:
-    """A baseline in which some signals are as they were learned last."""
-    anew = {
+    """Return a baseline with some of its signals replaced by those of another."""
+    signals = {
         name: learned.signals[name].model_copy(
             update={"learned_from": learned.learned_from, "learned_to": learned.learned_to}
         )
         for name in sorted(names)
     }
-    whole = baseline.model_copy(
+    merged = baseline.model_copy(
         update={
             "source": "accepted",
             "learned_to": learned.learned_to,
-            "signals": baseline.signals | anew,
+            "signals": baseline.signals | signals,
             "centroid": learned.centroid if "embedding_similarity" in names else baseline.centroid,
             "effective_at": None,
         }
     )
-    return whole.model_copy(update={"baseline_version": baseline_version(whole)})
+    return merged.model_copy(update={"baseline_version": baseline_version(merged)})

@@ -1,7 +1,8 @@
-"""Replayed: a batch pushed into its units while the silences of the others are told by the partition's event time.
+"""Pushes a batch in a replay, and finds silences by event time.
 
-Live, silence is decided by the wall clock. A replay has none, so a unit is silent while the watermark of its partition
-goes on without it; each is cut where that was so, so that batches make no difference.
+In live operation the wall clock decides whether a subject is silent. A replay has no wall clock: a subject is silent
+while the watermark of its partition advances without a record of it. Each run is cut where such a pause may be a
+silence, so that the result does not depend on where batches begin.
 """
 
 from collections.abc import Iterable, Sequence
@@ -9,47 +10,48 @@ from collections.abc import Iterable, Sequence
 from pipeline.detect.intake import PositionedOutput, Run, WatermarkHistory
 from pipeline.detect.stream.stream import Stream
 
-_Silences = list[tuple[str, PositionedOutput]]
+_SubjectOutputs = list[tuple[str, PositionedOutput]]
 
 
 def push_replayed(
-    admitted: Sequence[tuple[Stream, Run]], units: Iterable[Stream], progress: WatermarkHistory, *, least_ms: int
+    runs: Sequence[tuple[Stream, Run]], streams: Iterable[Stream], history: WatermarkHistory, *, pause_min_ms: int
 ) -> list[PositionedOutput]:
-    """Push runs into their units, and tell which of all units fell silent meanwhile.
+    """Push runs into their streams, and report which streams of the partition fell silent meanwhile.
 
     Parameters
     ----------
-    admitted
-        Units with records, and these; each unit once.
-    units
-        All of the partition.
-    progress
-        Of the partition, over all these records.
-    least_ms
-        Milliseconds from which on a unit can be silent at all.
+    runs
+        Streams with records, each stream once.
+    streams
+        All streams of the partition.
+    history
+        The watermark of the partition over all these records.
+    pause_min_ms
+        Shortest silence of any stream, milliseconds.
     """
     outputs: list[PositionedOutput] = []
-    silences: _Silences = []
-    for unit, run in admitted:
+    silences: _SubjectOutputs = []
+    for stream, run in runs:
         start = 0
-        for number, heard_ms, reached_ms in progress.pauses(unit.heard_ms, run.places, least_ms):
-            # What is known of the unit there must not depend on where the batch began.
+        for number, before_ms, reached_ms in history.pauses(stream.partition_ms, run.places, pause_min_ms):
+            # The records before the pause go first: otherwise the result depends on where the batch began.
             if number:
-                outputs += unit.push(run.cut(start, number))
-            silences += _quiet(unit, progress, heard_ms, reached_ms)
+                outputs += stream.push(run.cut(start, number))
+            silences += _report_pause(stream, history, before_ms, reached_ms)
             start = number
-        outputs += unit.push(run.cut(start, len(run)))
-        unit.heard_ms = progress.at(run.places[-1])
-    for unit in units:
-        silences += _quiet(unit, progress, unit.heard_ms, progress.end_ms)
-    # Several may begin at one place: in the order of subjects, whichever were in the batch.
-    return outputs + [silence for _, silence in sorted(silences, key=lambda each: each[0])]
+        outputs += stream.push(run.cut(start, len(run)))
+        stream.partition_ms = history.at(run.places[-1])
+    for stream in streams:
+        silences += _report_pause(stream, history, stream.partition_ms, history.end_ms)
+    # Silences at one position are in the order of subjects, whichever of them the batch contains.
+    return outputs + [output for _, output in sorted(silences, key=lambda silence: silence[0])]
 
 
-def _quiet(unit: Stream, progress: WatermarkHistory, heard_ms: int, reached_ms: int) -> _Silences:
-    """Let the partition go on from one watermark to another without a record of a unit."""
-    if unit.silent_after_s is None or not heard_ms or reached_ms - heard_ms < unit.silent_after_s * 1000:
+def _report_pause(stream: Stream, history: WatermarkHistory, before_ms: int, reached_ms: int) -> _SubjectOutputs:
+    """Report a silence if the watermark advanced far enough without a record of a stream."""
+    after_s = stream.silence_after_s
+    if after_s is None or not before_ms or reached_ms - before_ms < after_s * 1000:
         return []
-    due_ms = heard_ms + round(unit.silent_after_s * 1000)
-    outputs = unit.report_silence(max(due_ms, unit.watermark))
-    return [(unit.subject, (progress.place_of(due_ms), output)) for output in outputs]
+    due_ms = before_ms + round(after_s * 1000)
+    outputs = stream.report_silence(max(due_ms, stream.watermark))
+    return [(stream.subject, (history.place_of(due_ms), output)) for output in outputs]

@@ -1,39 +1,28 @@
-"""Restoring: a unit from the parts of its state. What does not fit is set aside with a line, the rest taken up."""
+"""Restoring a stream from the parts of its state and the published baselines."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
-from typing import Any
 
-from pipeline.codec import decode
 from pipeline.detect.baselines import Learner, PublishedBaseline
 from pipeline.detect.blocks import loaded
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.stream.relearning import Relearning
-from pipeline.detect.stream.state import DUPLICATES, HELD, JUDGE, LEARNER, RELEARNER, ROWS, STATISTICS, UNIT, part_kind
-from pipeline.detect.stream.stream import MonitoredCount, Stream
+from pipeline.detect.stream.stream import Stream
+from pipeline.state import Part, PartStore, State
 from schemas.relearn import Relearn
-
-_DOES_NOT_FIT = (ValueError, KeyError, TypeError, IndexError)
 
 
 class StreamRestorer:
-    """Takes up one unit.
+    """Restores one stream. What does not fit is discarded with a warning, and the rest is restored.
 
     Parameters
     ----------
     subject, partition, settings
-        As of :class:`pipeline.detect.stream.stream.Unit`.
-    parts
-        The encoded parts by name.
-    kept, relearns
-        The baselines of the subject, and what of it is to be learned anew, oldest first.
-
-    Attributes
-    ----------
-    problems
-        One line for each thing that could not be taken up.
-    stale
-        Parts that must not be found by the next one who restores: what is learned anew does not overwrite them all.
+        Those of :class:`pipeline.detect.stream.stream.Stream`.
+    store
+        The parts that were read from the checkpoint. It collects the warnings.
+    baselines, relearns
+        The published baselines and relearn requests of the subject, oldest first.
     """
 
     def __init__(
@@ -42,137 +31,108 @@ class StreamRestorer:
         partition: int,
         settings: DetectSettings,
         *,
-        parts: dict[str, bytes],
-        kept: Sequence[PublishedBaseline],
+        store: PartStore,
+        baselines: Sequence[PublishedBaseline],
         relearns: Sequence[Relearn] = (),
     ) -> None:
-        self.problems: list[str] = []
-        self.stale: list[str] = []
-        self._subject = subject
         self._settings = settings
-        self._digest = settings.digest()
-        self._parts = parts
-        self._kept, self._relearns = kept, relearns
-        self._unit = Stream(subject, partition, settings)
-        self._pending: list[str] = []
-        self._version: str | None = None
-        self._relearning: dict[str, Any] | None = None
+        self._store = store
+        self._baselines, self._relearns = baselines, relearns
+        self._stream = Stream(subject, partition, settings)
+        self._state: State = {}
 
     def restore(self) -> Stream | None:
-        """The unit as it was; None if not even its counters could be read."""
-        unit = self._unit
-        if UNIT not in self._parts:
-            self.problems.append(f"{self._subject}: the state has no {UNIT}: all of it is set aside")
+        """Return the stream as it was, or None if the part that holds its counters and references cannot be read."""
+        stream, subject = self._stream, self._stream.subject
+        if not self._store.items("stream", subject):
+            self._store.warn(f"{subject}: the checkpoint has no part stream/{subject}: its other parts are discarded")
             return None
-        if not self._take_up(UNIT, self._load_unit):
+        if not self._store.load(Part("stream", subject), self._load_stream):
             return None
-        self._take_up(ROWS, self._load_rows)
-        self._take_up(HELD, unit.event_time_guard.load)
-        self._take_up(STATISTICS, unit.statistics.load)
-        self._load_duplicates()
-        self._load_baseline()
-        unit.changed = unit.flushed = False
-        return unit
+        self._store.load(Part("rows", subject), lambda state: stream.buffer.add(loaded(state)))
+        self._store.load(Part("held", subject), stream.event_time_guard.load)
+        self._store.load(Part("statistics", subject), stream.statistics.load)
+        chunks: list[State] = []
+        for part in self._store.items("duplicates", subject):
+            self._store.load(part, chunks.append)
+        stream.duplicates.load(chunks)
+        self._restore_baseline()
+        # The checkpoint has what was restored. Only discarded parts must be removed from it.
+        stream.evidence_changed, stream.changed = False, bool(stream.discarded_kinds)
+        return stream
 
-    def _take_up(self, part: str, load: Callable[[dict[str, Any]], object]) -> bool:
-        """Whether a part was there and fits."""
-        value = self._parts.get(part)
-        if value is None:
-            return False
-        try:
-            load(decode(value, kind=part_kind(part), settings_hash=self._digest))
-        except _DOES_NOT_FIT as problem:
-            self.problems.append(f"{self._subject}: {problem}")
-            return False
-        return True
+    def _load_stream(self, state: State) -> None:
+        self._stream.load(state)
+        self._state = state
 
-    def _load_unit(self, state: dict[str, Any]) -> None:
-        unit = self._unit
-        unit.watermark = state["watermark"]
-        unit.counts.update(state["counts"])
-        unit.columns.load(state["columns"])
-        unit.derived.load(state["derived"])
-        unit.first_seen.load(state["first_seen"])
-        unit.silence.load(state["silence"])
-        unit.last_pane, unit.heard_ms = state["last_pane"], state["heard_ms"]
-        unit.offered = state["offered"]
-        self._pending, self._version = list(state["pending"]), state["baseline_version"]
-        self._relearning = state["relearning"]
-        unit.judged_before = MonitoredCount(state["seen_before"], state["judged_before"])
-
-    def _load_rows(self, state: dict[str, Any]) -> None:
-        self._unit.buffer.add(loaded(state))
-
-    def _load_duplicates(self) -> None:
-        chunks: list[dict[str, Any]] = []
-        for part in self._parts_of(DUPLICATES):
-            self._take_up(part, chunks.append)
-        self._unit.duplicates.load(chunks)
-
-    def _load_baseline(self) -> None:
-        unit = self._unit
-        active = next((kept for kept in self._kept if kept.baseline_version == self._version), None)
+    def _restore_baseline(self) -> None:
+        stream, version = self._stream, self._state["baseline_version"]
+        active = next((baseline for baseline in self._baselines if baseline.baseline_version == version), None)
         if active is not None:
-            self._judge_by(active)
-            judge = unit.monitor
-            if judge is not None and not self._take_up(JUDGE, judge.load):
-                self.problems.append(f"{self._subject}: its walks start anew")
-                self._judge_by(active)
-            self._load_relearning()
-        elif self._version is None:
-            self._load_learner()
+            self._restore_monitor(active)
+            self._restore_relearning()
+        elif version is None:
+            self._restore_learner()
         else:
-            self.problems.append(
-                f"{self._subject}: its baseline {self._version} is not among those published: publish it again, "
-                "or it judges by the next that comes"
+            self._store.warn(
+                f"{stream.subject}: its baseline {version} is not among the published baselines: publish it again, or "
+                "this subject uses the next baseline that is published or learned"
             )
-        for kept in self._newer(active):
-            if kept.source != "live" or not (unit.monitor or unit.pending):
-                unit.schedule_baseline(kept.read())
+        for baseline in self._not_offered(active):
+            if baseline.source != "live" or not (stream.monitor or stream.pending_baselines):
+                stream.schedule_baseline(baseline.read())
 
-    def _judge_by(self, active: PublishedBaseline) -> None:
-        unit = self._unit
-        before, derived, first_seen = unit.judged_before, unit.derived.dump(), unit.first_seen.dump()
-        unit.replace_monitor(active.read())
-        # What it knows by now is more than what its baseline told it.
-        unit.judged_before = before
-        unit.derived.load(derived)
-        unit.first_seen.load(first_seen)
+    def _restore_monitor(self, active: PublishedBaseline) -> None:
+        stream = self._stream
+        self._start_monitor(active)
+        if stream.monitor is not None and not self._store.load(Part("monitor", stream.subject), stream.monitor.load):
+            self._store.warn(f"{stream.subject}: its evidence is reset; the baseline stays in use")
+            self._start_monitor(active)
 
-    def _newer(self, active: PublishedBaseline | None) -> Iterator[PublishedBaseline]:
-        """The baselines that the unit waits for, and those that came while nobody was there to show them."""
-        versions = [kept.baseline_version for kept in self._kept]
-        shown = self._unit.offered if self._unit.offered in versions else self._version
-        start = versions.index(shown) + 1 if shown in versions else 0
-        for index, kept in enumerate(self._kept):
-            if kept is not active and (index >= start or kept.baseline_version in self._pending):
-                yield kept
+    def _start_monitor(self, active: PublishedBaseline) -> None:
+        stream = self._stream
+        monitored_before = stream.monitored_before
+        derived, first_seen = stream.derived.dump(), stream.first_seen.dump()
+        stream.replace_monitor(active.read())
+        # The restored state includes what the stream has seen since it got this baseline.
+        stream.monitored_before = monitored_before
+        stream.derived.load(derived)
+        stream.first_seen.load(first_seen)
 
-    def _load_learner(self) -> None:
-        learner = Learner(self._subject, self._settings)
-        if self._loaded(learner, LEARNER, "its baseline is learned anew"):
-            self._unit.learner = learner
+    def _not_offered(self, active: PublishedBaseline | None) -> Iterator[PublishedBaseline]:
+        """Yield the baselines that are scheduled, and those that were published while no worker ran."""
+        versions = [baseline.baseline_version for baseline in self._baselines]
+        last_offered = self._stream.last_offered_version
+        if last_offered not in versions:
+            last_offered = self._state["baseline_version"]
+        start = versions.index(last_offered) + 1 if last_offered in versions else 0
+        for index, baseline in enumerate(self._baselines):
+            is_scheduled = baseline.baseline_version in self._state["pending_versions"]
+            if baseline is not active and (index >= start or is_scheduled):
+                yield baseline
 
-    def _load_relearning(self) -> None:
-        unit = self._unit
-        if self._relearning is not None:
-            relearning = Relearning.load(self._subject, self._relearning, self._settings)
-            if not self._loaded(relearning.learner, RELEARNER, "its new normal is learned from here on"):
-                relearning = Relearning.load(self._subject, self._relearning, self._settings)
-            unit.relearning = relearning
+    def _restore_learner(self) -> None:
+        learner = Learner(self._stream.subject, self._settings)
+        if self._load_learner(learner, "learner", "learning of its baseline restarts"):
+            self._stream.learner = learner
+
+    def _restore_relearning(self) -> None:
+        stream, state = self._stream, self._state["relearning"]
+        if state is not None:
+            relearning = Relearning.load(stream.subject, state, self._settings)
+            if not self._load_learner(relearning.learner, "relearner", "relearning of its signals restarts"):
+                relearning = Relearning.load(stream.subject, state, self._settings)
+            stream.relearning = relearning
         for relearn in self._relearns:
-            if self._relearning is None or relearn.at > self._relearning["at_ms"]:
-                unit.relearn(relearn)
+            if state is None or relearn.at > state["at_ms"]:
+                stream.relearn(relearn)
 
-    def _loaded(self, learner: Learner, kind: str, otherwise: str) -> bool:
-        """Whether a learner could take up all its parts."""
-        for part in self._parts_of(kind):
-            name = part.partition("/")[2]
-            if not self._take_up(part, partial(learner.load_part, name)):
-                self.problems.append(f"{self._subject}: {otherwise}")
-                self.stale = self._parts_of(kind)
+    def _load_learner(self, learner: Learner, kind: str, consequence: str) -> bool:
+        """Load all parts of a learner. Return False if one of them does not fit: then all are discarded."""
+        subject = self._stream.subject
+        for part in self._store.items(kind, subject):
+            if not self._store.load(part, partial(learner.load_part, part.item)):
+                self._store.warn(f"{subject}: {consequence}")
+                self._stream.discarded_kinds.add(kind)
                 return False
         return True
-
-    def _parts_of(self, kind: str) -> list[str]:
-        return sorted(part for part in self._parts if part_kind(part) == kind)

@@ -1,6 +1,7 @@
-"""The unit: one subject in one partition, and all that detect knows of it. Its records go in, its findings come out."""
+"""The stream: one subject in one partition of the records. Records go in; drifts and baselines come out."""
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,98 +9,169 @@ from numpy.typing import NDArray
 
 from pipeline.detect.baselines import Learner, nonstationary_signals
 from pipeline.detect.blocks import Buffer, Columns, Derived, Rows
-from pipeline.detect.findings import Finding, FirstSeen, Silence, drift_output, silence_threshold_s
+from pipeline.detect.findings import Finding, FirstSeen, Silence
 from pipeline.detect.intake import Duplicates, EventTimeGuard, PositionedOutput, Run
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, Block
 from pipeline.detect.statistics import Statistics
 from pipeline.detect.stream.relearning import Relearning
+from pipeline.state import Part, State
 from pipeline.step import Output
 from schemas.baseline import Baseline
 from schemas.relearn import Relearn
 from schemas.topics import BASELINES
 
 PENDING_MAX = 4
-"""Baselines that wait for the event time from which they apply; at another one the oldest is forgotten."""
+"""Baselines that can be scheduled at once. One more drops the oldest."""
+
+PART_KINDS = ("stream", "rows", "held", "duplicates", "statistics", "monitor", "learner", "relearner")
+"""Kinds of the parts that :meth:`Stream.dump_changed` yields. A learner and the duplicates have several parts each."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class MonitoredCount:
-    """How many finite signal values arrived, and how many of them a ready baseline judged."""
+    """Number of finite signal values that arrived, and of those that a monitor tested."""
 
     seen: int = 0
     monitored: int = 0
+
+    def __add__(self, other: "MonitoredCount") -> "MonitoredCount":
+        """Return the sum of two counts."""
+        return MonitoredCount(self.seen + other.seen, self.monitored + other.monitored)
 
 
 class Stream:
     """One subject in one partition.
 
+    Until it has a baseline, a stream learns one. From then on a :class:`Monitor` tests its blocks against it.
+
     Parameters
     ----------
     subject, partition
-        Which.
+        The subject, and the partition of its records.
     settings
-        Limits, and when a baseline is ready.
+        Limits, readiness of a baseline, and what counts as a drift.
 
     Attributes
     ----------
     watermark
-        The newest event time admitted, Unix milliseconds; 0 before any. It never goes back.
-    counts
-        Records ``used``, of these ``late`` (behind the watermark), and ``duplicates``, which are not used.
-    baseline_version, pending, offered
-        The baseline it judges by, those that wait for their time, and the version of the last it was shown.
+        Newest event time of its records, Unix milliseconds; 0 before the first. It never decreases.
+    partition_ms
+        In a replay, the watermark of the partition at the last record of this stream.
     last_pane
-        That of the newest record looked at; None before any.
-    silent_after_s
-        From how many seconds without a record on it is silent; None while it has no baseline.
-    heard_ms
-        In a replay, the partition's watermark at its last record.
+        Pane of the newest record that was observed; None before the first.
+    counts
+        Records ``used``, those of them that were ``late`` (behind the watermark), and ``duplicates``, which are dropped.
+    baseline_version
+        Version of the baseline in use.
+    pending_baselines
+        Baselines that are scheduled for their ``effective_at``.
+    last_offered_version
+        Version of the last baseline that was offered.
+    silence_after_s
+        Seconds without a record after which the subject is silent; None without a baseline.
     relearning
-        The signals whose new normal is being learned, if any: they are not judged.
-    touched, flushed
-        Whether records, or a block, have changed the state since it was last dumped.
+        The signals that are being relearned, if any. Their drifts are muted.
+    monitored_before
+        Values counted before the current monitor started.
+    changed, evidence_changed
+        Whether any part of the state changed since the last :meth:`dump_changed`, and whether a block changed the
+        statistics, the monitor or a learner.
+    discarded_kinds
+        Kinds of parts that the next :meth:`dump_changed` removes before it writes them again.
     """
 
     def __init__(self, subject: str, partition: int, settings: DetectSettings) -> None:
+        self._partition, self._settings = partition, settings
         self.subject = subject
-        self.watermark = 0
+        self.watermark = self.partition_ms = 0
+        self.last_pane: int | None = None
         self.counts: Counter[str] = Counter()
+        self.monitored_before = MonitoredCount()
+        self.event_time_guard = EventTimeGuard(settings)
+        self.duplicates = Duplicates(settings.duplicate_window)
         self.columns = Columns(settings.custom_signals_max, settings.segments)
         self.derived = Derived(settings)
-        self.duplicates = Duplicates(settings.duplicate_window)
-        self.event_time_guard = EventTimeGuard(settings)
         self.buffer = Buffer(settings)
         self.statistics = Statistics(settings)
         self.first_seen = FirstSeen()
         self.silence = Silence()
+        self.silence_after_s: float | None = None
+        self._silent_ms: int | None = None
+        self.baseline_version: str | None = None
+        self.pending_baselines: list[Baseline] = []
+        self.last_offered_version: str | None = None
         self.learner: Learner | None = Learner(subject, settings)
         self.monitor: Monitor | None = None
         self.relearning: Relearning | None = None
-        self.baseline_version: str | None = None
-        self.pending: list[Baseline] = []
-        self.offered: str | None = None
-        self.changed = self.flushed = False
-        self.judged_before = MonitoredCount()
-        self._partition, self._settings = partition, settings
-        self.last_pane: int | None = None
-        self.silent_after_s: float | None = None
-        self.heard_ms = 0
-        self._quiet_ms: int | None = None
+        self.changed = self.evidence_changed = False
+        self.discarded_kinds: set[str] = set()
+
+    def dump(self) -> State:
+        """Return the part ``stream``: everything small, and references to baselines, which the restorer resolves."""
+        return {
+            "watermark": self.watermark,
+            "partition_ms": self.partition_ms,
+            "last_pane": self.last_pane,
+            "counts": dict(sorted(self.counts.items())),
+            "seen_before": self.monitored_before.seen,
+            "monitored_before": self.monitored_before.monitored,
+            "columns": self.columns.dump(),
+            "derived": self.derived.dump(),
+            "first_seen": self.first_seen.dump(),
+            "silence": self.silence.dump(),
+            "last_offered_version": self.last_offered_version,
+            "baseline_version": self.baseline_version,
+            "pending_versions": [baseline.baseline_version for baseline in self.pending_baselines],
+            "relearning": None if self.relearning is None else self.relearning.dump(),
+        }
+
+    def load(self, state: State) -> None:
+        """Restore what :meth:`dump` returned, except for the references to baselines."""
+        self.watermark, self.partition_ms = state["watermark"], state["partition_ms"]
+        self.last_pane = state["last_pane"]
+        self.counts.update(state["counts"])
+        self.monitored_before = MonitoredCount(state["seen_before"], state["monitored_before"])
+        self.columns.load(state["columns"])
+        self.derived.load(state["derived"])
+        self.first_seen.load(state["first_seen"])
+        self.silence.load(state["silence"])
+        self.last_offered_version = state["last_offered_version"]
+
+    def dump_changed(self) -> Iterator[tuple[Part, State | None]]:
+        """Yield the parts that may have changed since the last call; None for those that have no content now."""
+        subject = self.subject
+        for kind in sorted(self.discarded_kinds):
+            yield Part(kind, subject), None
+        yield Part("stream", subject), self.dump()
+        yield Part("rows", subject), self.buffer.rows.dump() if len(self.buffer) else None
+        yield Part("held", subject), self.event_time_guard.dump() if self.event_time_guard.held else None
+        for slot, chunk in self.duplicates.dump_changed():
+            yield Part("duplicates", subject, slot), chunk
+        relearner = None if self.relearning is None else self.relearning.learner
+        for kind, learner in (("learner", self.learner), ("relearner", relearner)):
+            if learner is None:
+                yield Part(kind, subject), None
+            elif self.evidence_changed:
+                for item, state in learner.dump_parts().items():
+                    yield Part(kind, subject, item), state
+        if self.evidence_changed:
+            yield Part("statistics", subject), self.statistics.dump()
+            if self.monitor is not None:
+                yield Part("monitor", subject), self.monitor.dump()
+        self.changed = self.evidence_changed = False
+        self.discarded_kinds.clear()
 
     @property
     def monitored(self) -> MonitoredCount:
-        """Over the unit's whole life, whatever baselines it had."""
-        judge = self.monitor
-        if judge is None:
-            return self.judged_before
-        return MonitoredCount(
-            self.judged_before.seen + judge.finite_values, self.judged_before.monitored + judge.monitored_values
-        )
+        """The count over all monitors that the stream has had."""
+        if self.monitor is None:
+            return self.monitored_before
+        return self.monitored_before + MonitoredCount(self.monitor.finite_values, self.monitor.monitored_values)
 
     def push(self, run: Run) -> list[PositionedOutput]:
-        """Take records that were admitted.
+        """Use admitted records.
 
         Parameters
         ----------
@@ -109,41 +181,43 @@ class Stream:
         self.changed = True
         watermarks = np.maximum.accumulate(np.maximum(run.times_ms, self.watermark))
         outputs: list[PositionedOutput] = []
-        self._quiet_ms = None
+        self._silent_ms = None
         start = 0
-        for baseline in sorted(self.pending, key=lambda each: each.effective_at or 0):
+        for baseline in sorted(self.pending_baselines, key=lambda pending: pending.effective_at or 0):
             due = int(np.searchsorted(watermarks, baseline.effective_at or 0))
             if due < len(watermarks):
-                # The record that reaches the time is the first that the new baseline judges.
-                outputs += self._take(run.cut(start, due), watermarks[start:due])
+                # The record that reaches the time is the first that the new baseline applies to.
+                outputs += self._use(run.cut(start, due), watermarks[start:due])
                 outputs += ((run.places[due], output) for output in self.apply_baseline(baseline))
                 start = due
-        outputs += self._take(run.cut(start, len(watermarks)), watermarks[start:])
+        outputs += self._use(run.cut(start, len(watermarks)), watermarks[start:])
         return outputs
 
     def advance_silence(self, elapsed_ms: int, wall_ms: int) -> list[Output]:
-        """Let wall time pass in which no record of the unit came though all that there were have been read."""
-        if self.silent_after_s is None:
+        """Count wall-clock time without a record of this stream, while no records wait to be read."""
+        if self.silence_after_s is None:
             return []
-        # Of the time in which its last record came, nobody knows how much was quiet.
-        self._quiet_ms = 0 if self._quiet_ms is None else self._quiet_ms + elapsed_ms
-        return [] if self._quiet_ms < self.silent_after_s * 1000 else self.report_silence(max(wall_ms, self.watermark))
+        # The first call after a record does not count: part of its interval lies before the record.
+        self._silent_ms = 0 if self._silent_ms is None else self._silent_ms + elapsed_ms
+        if self._silent_ms < self.silence_after_s * 1000:
+            return []
+        return self.report_silence(max(wall_ms, self.watermark))
 
     def report_silence(self, now_ms: int) -> list[Output]:
-        """Know that no record has come for long enough; told once."""
-        if self.silent_after_s is None or self.silence.since:
+        """Report that the subject has gone silent, once per silence."""
+        if self.silence_after_s is None or self.silence.since:
             return []
         self.changed = True
         version = self.baseline_version or ""
-        return [self._drift(self.silence.begin(self.watermark, now_ms, self.silent_after_s, version))]
+        return [self._drift_output(self.silence.begin(self.watermark, now_ms, self.silence_after_s, version))]
 
     def offer_baseline(self, baseline: Baseline) -> list[Output]:
-        """Be shown a baseline of the subject: take it at once, when its time comes, or not at all."""
+        """Offer a baseline: apply it now, schedule it for its ``effective_at``, or ignore it."""
         self.changed = True
-        self.offered = baseline.baseline_version
+        self.last_offered_version = baseline.baseline_version
         if baseline.baseline_version == self.baseline_version:
             return []
-        if baseline.source == "live" and (self.monitor is not None or self.pending):
+        if baseline.source == "live" and (self.monitor is not None or self.pending_baselines):
             return []
         if (baseline.effective_at or 0) <= self.watermark:
             return self.apply_baseline(baseline)
@@ -151,18 +225,18 @@ class Stream:
         return []
 
     def schedule_baseline(self, baseline: Baseline) -> None:
-        """Apply a baseline as soon as the watermark reaches the time from which it is effective."""
-        self.pending = [*self.pending, baseline][-PENDING_MAX:]
+        """Apply a baseline once the watermark reaches its ``effective_at``."""
+        self.pending_baselines = [*self.pending_baselines, baseline][-PENDING_MAX:]
 
     def apply_baseline(self, baseline: Baseline) -> list[Output]:
-        """Judge by another baseline from now on; what was buffered is still judged by the one before."""
-        outputs = self.flush() + self._close(self.watermark)
+        """Use another baseline from now on. Buffered records are still tested against the current one."""
+        outputs = self.flush() + self._close_drifts(self.watermark)
         self.replace_monitor(baseline)
-        self.pending = [other for other in self.pending if other is not baseline]
+        self.pending_baselines = [other for other in self.pending_baselines if other is not baseline]
         return outputs
 
     def relearn(self, relearn: Relearn) -> list[Output]:
-        """Learn signals anew from a time on, unless the baseline was learned after it, or none is there yet."""
+        """Relearn signals from a time on, unless there is no baseline yet or it was learned after that time."""
         if self.monitor is None or relearn.at <= self.monitor.baseline.learned_to:
             return []
         outputs = self.flush()
@@ -170,95 +244,103 @@ class Stream:
         self.relearning = Relearning(
             self.subject, relearn.signals, self._settings, at_ms=at_ms, since_ms=self.watermark, before=before
         )
+        self.discarded_kinds.add("relearner")
         if not relearn.signals or "embedding_similarity" in relearn.signals:
             self.derived.embeddings.reset_centroid()
-        self.changed = self.flushed = True
+        self.changed = self.evidence_changed = True
         return outputs
 
     def replace_monitor(self, baseline: Baseline) -> None:
-        """Start a judge with a baseline, and stop to learn one."""
+        """Start a monitor with a baseline, and stop learning."""
         self.relearning = None
-        self.judged_before = self.monitored
+        self.monitored_before = self.monitored
         self.monitor = Monitor(baseline, self._settings)
         self.baseline_version = baseline.baseline_version
         self.derived.follow(baseline)
         self.first_seen.follow(baseline)
-        self.silent_after_s = silence_threshold_s(baseline, self._settings)
+        self.silence_after_s = Silence.threshold_s(baseline, self._settings)
         self.learner = None
-        self.changed = self.flushed = True
+        self.changed = self.evidence_changed = True
 
     def flush(self) -> list[Output]:
-        """Make a block of what is buffered and look at it."""
-        return self._look(self.buffer.take()) if len(self.buffer) else []
+        """Observe the buffered records as a block."""
+        return self._observe(self.buffer.take()) if len(self.buffer) else []
 
     def reset_evidence(self) -> None:
-        """Forget what must not span a hole in the records."""
+        """Reset the evidence that would span a gap in the records."""
         if self.monitor is not None:
             self.monitor.reset_evidence()
-        self.changed = self.flushed = True
+        self.changed = self.evidence_changed = True
 
-    def _take(self, run: Run, watermarks: NDArray[np.int64]) -> list[PositionedOutput]:
+    def _use(self, run: Run, watermarks: NDArray[np.int64]) -> list[PositionedOutput]:
+        """Drop duplicates, count, and buffer the records."""
         if not len(watermarks):
             return []
         self.watermark = int(watermarks[-1])
-        new = self.duplicates.find_new(run.fields.keys)
-        if not all(new):
-            kept = [row for row, is_new in enumerate(new) if is_new]
-            self.counts["duplicates"] += len(new) - len(kept)
-            if not kept:
+        is_new = self.duplicates.find_new(run.fields.keys)
+        if not all(is_new):
+            rows = [row for row, new in enumerate(is_new) if new]
+            self.counts["duplicates"] += len(is_new) - len(rows)
+            if not rows:
                 return []
-            run, watermarks = run.pick(kept), watermarks[kept]
+            run, watermarks = run.pick(rows), watermarks[rows]
         self.counts["used"] += len(run)
         late = int(np.count_nonzero(run.times_ms < watermarks))
         if late:
             self.counts["late"] += late
         panes = watermarks // PANE_MS
         if self.learner is None and self.relearning is None:
-            return self._fill(run, panes)
-        # A block can bring a baseline, and what is told of the records after it depends on that.
+            return self._buffer_records(run, panes)
+        # Cut at block boundaries: a block can bring a baseline, and the records after it depend on that.
         outputs: list[PositionedOutput] = []
         start = 0
         for end in (*self.buffer.ends(panes), len(panes)):
             if end > start:
-                outputs += self._fill(run.cut(start, end), panes[start:end])
+                outputs += self._buffer_records(run.cut(start, end), panes[start:end])
                 start = end
         return outputs
 
-    def _fill(self, run: Run, panes: NDArray[np.int64]) -> list[PositionedOutput]:
-        """Tell the derived signals of records, and look at the blocks that they end."""
+    def _buffer_records(self, run: Run, panes: NDArray[np.int64]) -> list[PositionedOutput]:
+        """Compute derived signals, buffer the records, and observe the blocks that they complete."""
         for reason, count in self.derived.fill(run.fields.values, run.fields, panes).items():
             self.columns.bad_fields["data.embedding", reason] += count
         rows = self.columns.rows(run.fields, run.times_ms, panes)
-        return [(place, output) for place, block in self.buffer.push(rows, run.places) for output in self._look(block)]
+        return [
+            (position, output)
+            for position, block_rows in self.buffer.push(rows, run.places)
+            for output in self._observe(block_rows)
+        ]
 
-    def _look(self, rows: Rows) -> list[Output]:
-        """Let everything that watches the unit look at one block."""
+    def _observe(self, rows: Rows) -> list[Output]:
+        """Pass one block to everything that watches the stream."""
         block = self.columns.block(rows)
-        self.flushed = True
-        silences = self._silences(block)
+        self.evidence_changed = True
+        silences = self._find_silences(block)
         self.statistics.observe(block)
         if self.monitor is not None and self.baseline_version is not None:
-            judged = [
+            findings = [
                 finding
                 for finding in self.monitor.observe(block)
                 if self.relearning is None or not self.relearning.is_muted(finding)
             ]
-            drifts = [self._drift(finding) for finding in (*silences, *self.first_seen.observe(block), *judged)]
-            return drifts + self._relearn(block, self.monitor.baseline)
+            drifts = [
+                self._drift_output(finding) for finding in (*silences, *self.first_seen.observe(block), *findings)
+            ]
+            return drifts + self._relearn_from(block, self.monitor.baseline)
         self.first_seen.observe(block)
-        self.judged_before.seen += int(np.count_nonzero(np.isfinite(block.values)))
-        return self._learn(block)
+        seen = int(np.count_nonzero(np.isfinite(block.values)))
+        self.monitored_before += MonitoredCount(seen)
+        return self._learn_from(block)
 
-    def _silences(self, block: Block) -> list[Finding]:
-        """The silences that records end, seen before or only now."""
-        before, self.last_pane = self.last_pane, int(block.panes[-1])
-        if self.silent_after_s is None or before is None:
+    def _find_silences(self, block: Block) -> list[Finding]:
+        """Return the silences that the records of a block end, and those that they reveal."""
+        pane_before, self.last_pane = self.last_pane, int(block.panes[-1])
+        if self.silence_after_s is None or pane_before is None:
             return []
-        return self.silence.find_silence(before, block.panes, self.silent_after_s, self.baseline_version or "")
+        return self.silence.find_silences(pane_before, block.panes, self.silence_after_s, self.baseline_version or "")
 
-    def _drift(self, finding: Finding) -> Output:
-        return drift_output(
-            finding,
+    def _drift_output(self, finding: Finding) -> Output:
+        return finding.to_output(
             subject=self.subject,
             partition=self._partition,
             baseline_version=self.silence.version if finding.detector == "silence" else self.baseline_version or "",
@@ -266,24 +348,27 @@ class Stream:
             provider=self.columns.provider,
         )
 
-    def _close(self, now_ms: int) -> list[Output]:
-        """End all drifts that were told: another baseline judges from now on."""
+    def _close_drifts(self, now_ms: int) -> list[Output]:
+        """End all published drifts, because another baseline takes over."""
         if self.monitor is None:
             return []
-        found = self.monitor.close_drifts(now_ms)
-        return [self._drift(each) for each in found if self.relearning is None or self.relearning.has_relearn(each)]
+        return [
+            self._drift_output(finding)
+            for finding in self.monitor.close_drifts(now_ms)
+            if self.relearning is None or self.relearning.was_published(finding)
+        ]
 
-    def _relearn(self, block: Block, baseline: Baseline) -> list[Output]:
+    def _relearn_from(self, block: Block, baseline: Baseline) -> list[Output]:
         if self.relearning is None:
             return []
         merged = self.relearning.learn(block, baseline, centroid=self.derived.embeddings.centroid)
         if merged is None:
             return []
-        closed = self._close(int(block.panes[-1]) * PANE_MS)
+        closed = self._close_drifts(int(block.panes[-1]) * PANE_MS)
         self.replace_monitor(merged)
         return [*closed, baseline_output(merged)]
 
-    def _learn(self, block: Block) -> list[Output]:
+    def _learn_from(self, block: Block) -> list[Output]:
         if self.learner is None:
             return []
         self.learner.observe(block)
@@ -297,5 +382,5 @@ class Stream:
 
 
 def baseline_output(baseline: Baseline) -> Output:
-    """The message of a baseline, with the key under which only its newest copy is kept."""
+    """Return the message that publishes a baseline. Compaction retains the newest message per version."""
     return Output(BASELINES, f"{baseline.subject}/{baseline.baseline_version}".encode(), baseline.to_json())

@@ -11,7 +11,7 @@ from load.world.json_writer import json_lines
 from load.world.world import World
 from pipeline.correlate.step import CorrelateStep
 from pipeline.detect.step import DetectStep
-from pipeline.step import Message, Output
+from pipeline.step import Output, RawMessage
 from schemas.incident import Incident
 from schemas.topics import ALERTS, BASELINES, DEPLOYMENTS, DRIFTS, RECORDS
 from topologies.configuration.configuration import Configuration
@@ -19,8 +19,8 @@ from topologies.configuration.configuration import Configuration
 SEED = 1
 
 
-def messages(topic: str, values: Iterable[bytes | None], first: int = 0) -> list[Message]:
-    return [Message(topic, 0, first + number, START_MS, None, value) for number, value in enumerate(values)]
+def messages(topic: str, values: Iterable[bytes | None], first: int = 0) -> list[RawMessage]:
+    return [RawMessage(topic, 0, first + number, START_MS, None, value) for number, value in enumerate(values)]
 
 
 def play(story: Story) -> list[Incident]:

@@ -19,7 +19,6 @@ from schemas.timestamp import parse_timestamp
 from schemas.topics import DRIFTS
 from topologies.broker.embedded_broker import EmbeddedBroker
 from topologies.configuration.configuration import Configuration
-from topologies.kafka.client import write
 
 START = parse_timestamp("2024-05-01T12:00:00Z")
 MINUTE_MS = 60_000
@@ -73,7 +72,9 @@ async def test_a_readiness_out_of_bounds_is_refused_before_anything_starts(tmp_p
 async def test_a_live_topology_refuses_old_records(tmp_path: Path, empty_broker: EmbeddedBroker) -> None:
     path = write_records(tmp_path / "a.ndjson", subject="bot", minutes=1)
     wall_ms = START + 30 * 86_400_000
-    await write(empty_broker.bootstrap, DRIFTS, None, Tick(partition=0, watermark=wall_ms, wall=wall_ms).to_json())
+    await write_message(
+        empty_broker.bootstrap, DRIFTS, None, Tick(partition=0, watermark=wall_ms, wall=wall_ms).to_json()
+    )
     with pytest.raises(LoadError, match=r"older than 7 days: .*driftwire up --replay"):
         await Replay((path,), bootstrap=empty_broker.bootstrap, wall_ms=wall_ms).run(Configuration(), create_console())
 

@@ -27,7 +27,7 @@ def test_only_what_changed_is_written():
         b"clocks",
         b"deployment",
         b"drift",
-        b"told",
+        b"published",
         b"incident",
     ]
     assert list(step.changed()) == []
@@ -49,16 +49,17 @@ def test_parts_that_do_not_fit_are_discarded_with_one_line_per_part():
     }
     step = CorrelateStep(CorrelateSettings())
     lines = list(step.restore((bad | parts).items()))
-    assert len(lines) == len(bad) - 1  # a drift that does not fit takes its incident with it
-    assert all("is left out" in line for line in lines)
-    [published] = incidents(step.step(kafka([BACK])))
-    assert (published.incident_id, published.revision) == (incident.decode().split("/")[1], 2)
+    # A drift that does not fit takes its incident with it; keys that name no part share a warning.
+    assert len(lines) == len(bad) - 2
+    assert all("discarded" in line for line in lines)
+    [told] = incidents(step.step(kafka([BACK])))
+    assert (told.incident_id, told.revision) == (incident.decode().split("/")[1], 2)
 
 
-def test_an_incident_without_its_published_revision_is_discarded():
-    parts = {key: value for key, value in started(None, REFUSED).changed() if not key.startswith(b"told/")}
+def test_an_incident_whose_told_revision_is_lost_is_left_out_and_not_counted_from_one_again():
+    parts = {key: value for key, value in started(None, REFUSED).changed() if not key.startswith(b"published/")}
     [line] = CorrelateStep(CorrelateSettings()).restore(parts.items())
-    assert "the revision that readers know is not in the checkpoint" in line
+    assert "the revision that was last published is not in the checkpoint" in line
 
 
 def test_changed_settings_keep_open_incidents():

@@ -1,4 +1,4 @@
-"""Streams of records for the tests of the detect step, and ways to drive it."""
+"""Streams of records for the tests of the detect step, and functions that drive it."""
 
 import random
 from collections.abc import Iterable, Sequence
@@ -51,7 +51,7 @@ def outcome(subject: str, number: int, time_ms: int) -> dict[str, Any]:
 
 
 def drive(step: DetectStep, messages: Sequence[Input], cuts: Iterable[int] = ()) -> list[Output]:
-    """Give a step messages in batches that end at the cuts."""
+    """Push messages into a step, in batches that end at the cuts."""
     outputs: list[Output] = []
     start = 0
     for end in (*sorted(cuts), len(messages)):
@@ -61,13 +61,13 @@ def drive(step: DetectStep, messages: Sequence[Input], cuts: Iterable[int] = ())
 
 
 class Checkpoint:
-    """The compacted topic: what ``changed`` gave out, the newest of each key."""
+    """The compacted topic: the newest value per key that ``changed`` yielded."""
 
     def __init__(self) -> None:
         self.parts: dict[bytes, bytes] = {}
 
     def take(self, step: DetectStep) -> None:
-        """Write what changed."""
+        """Write the parts that changed."""
         for key, value in step.changed():
             if value is None:
                 self.parts.pop(key, None)
@@ -75,38 +75,37 @@ class Checkpoint:
                 self.parts[key] = value
 
     def restored(self, step: DetectStep, rng: random.Random) -> DetectStep:
-        """A new step with this state, its parts in another order."""
+        """Restore this state into a new step, its parts in random order."""
         parts = list(self.parts.items())
         rng.shuffle(parts)
-        problems = list(step.restore(parts))
-        assert problems == []
+        assert list(step.restore(parts)) == []
         return step
 
 
-def whole_state(step: DetectStep) -> dict[str, bytes]:
-    """All that a step knows of its units, as bytes that can be compared."""
+def full_state(step: DetectStep) -> dict[str, bytes]:
+    """Return the state of all streams as bytes that can be compared."""
     state = {}
-    for subject, unit in step.streams.items():
+    for subject, stream in step.streams.items():
         dumped = {
-            "unit": [
-                unit.watermark,
-                sorted(unit.counts.items()),
-                unit.columns.dump(),
-                unit.baseline_version,
-                unit.pending,
-                unit.last_pane,
-                unit.heard_ms,
+            "stream": [
+                stream.watermark,
+                sorted(stream.counts.items()),
+                stream.columns.dump(),
+                stream.baseline_version,
+                stream.pending_baselines,
+                stream.last_pane,
+                stream.partition_ms,
             ],
-            "derived": [unit.derived.dump(), unit.first_seen.dump(), unit.silence.dump()],
-            "rows": unit.buffer.rows.dump() if len(unit.buffer) else None,
-            "held": unit.event_time_guard.dump(),
-            "duplicates": list(unit.duplicates._chunks),
-            "statistics": unit.statistics.dump(),
-            "judge": unit.monitor and unit.monitor.dump(),
-            "learned": unit.learner
-            and unit.statistics.snapshot()["records"]
-            and unit.learner.baseline("live").to_json(),
-            "judged": [unit.monitored.seen, unit.monitored.monitored],
+            "derived": [stream.derived.dump(), stream.first_seen.dump(), stream.silence.dump()],
+            "rows": stream.buffer.rows.dump() if len(stream.buffer) else None,
+            "held": stream.event_time_guard.dump(),
+            "duplicates": list(stream.duplicates._chunks),
+            "statistics": stream.statistics.dump(),
+            "monitor": stream.monitor and stream.monitor.dump(),
+            "learned": stream.learner
+            and stream.statistics.snapshot()["records"]
+            and stream.learner.baseline("live").to_json(),
+            "monitored": [stream.monitored.seen, stream.monitored.monitored],
         }
         for part, content in dumped.items():
             state[f"{subject}/{part}"] = encode({"content": content}, kind=part, settings_hash="")
@@ -114,5 +113,5 @@ def whole_state(step: DetectStep) -> dict[str, bytes]:
 
 
 def as_json(value: object) -> bytes:
-    """JSON as a producer would write it."""
+    """Return JSON as a producer would write it."""
     return orjson.dumps(value)

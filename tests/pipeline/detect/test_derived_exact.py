@@ -14,9 +14,9 @@ from tests.pipeline.detect.streams import (
     Checkpoint,
     as_json,
     drive,
+    full_state,
     message,
     record,
-    whole_state,
 )
 
 SETTINGS = DetectSettings(ready_after_s=60, ready_records=400, ready_records_rate=300, relearn_after_s=30)
@@ -60,7 +60,7 @@ def test_what_is_usual_changes_at_the_same_record_whatever_the_batches(seed, rep
     for cuts in (range(RECORDS), rng.sample(range(RECORDS), 20)):
         step = DetectStep(0, SETTINGS, replay=replay)
         assert drive(step, messages, cuts) == expected
-        assert whole_state(step) == whole_state(whole)
+        assert full_state(step) == full_state(whole)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
@@ -74,7 +74,7 @@ def test_what_is_learned_anew_is_usual_from_the_same_record_on_whatever_the_batc
     singly = DetectStep(0, SETTINGS, replay=True)
     outputs = drive(singly, messages[:SHIFT], range(SHIFT)) + singly.control(anew)
     assert outputs + drive(singly, messages[SHIFT:], range(RECORDS - SHIFT)) == expected
-    assert whole_state(singly) == whole_state(whole)
+    assert full_state(singly) == full_state(whole)
 
     rng = random.Random(seed)
     step, checkpoint, outputs, start = DetectStep(0, SETTINGS, replay=True), Checkpoint(), [], 0
@@ -91,4 +91,4 @@ def test_what_is_learned_anew_is_usual_from_the_same_record_on_whatever_the_batc
         step = checkpoint.restored(step, rng)
         start = end
     assert outputs == expected
-    assert whole_state(step) == whole_state(whole)
+    assert full_state(step) == full_state(whole)

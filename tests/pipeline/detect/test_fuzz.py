@@ -9,7 +9,7 @@ from pipeline.detect.signals.catalogue import CATEGORIES, SIGNALS
 from pipeline.detect.step import DetectStep
 from pipeline.step import RawMessage
 from schemas.topics import BASELINES
-from tests.pipeline.detect.streams import START_MS, as_json, drive, message, record, whole_state
+from tests.pipeline.detect.streams import START_MS, as_json, drive, full_state, message, record
 from tests.pipeline.detect.test_step import BASELINE, messages_of
 
 NAMES = [row.field for row in (*SIGNALS, *CATEGORIES)] + [
@@ -74,7 +74,7 @@ def test_anything_is_accounted_for_the_same_in_any_batches(seed, replay):
         assert counts["records"] == sum(counts[what] for what in ("used", "duplicates", "held", "dead_letters"))
         assert counts["used"] > 300
         assert counts["bad_fields"] > 50
-        found.append((outputs, whole_state(step), counts))
+        found.append((outputs, full_state(step), counts))
     assert found[0] == found[1] == found[2]
 
 

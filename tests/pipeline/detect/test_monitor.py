@@ -5,7 +5,7 @@ from pipeline.detect.baselines.learner import Learner
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals.catalogue import custom_signal
-from tests.pipeline.detect.worlds import BY_NAME, START_MS, blocks, learned, normal_world, of_signals
+from tests.pipeline.detect.worlds import BY_NAME, START_MS, blocks, learned, normal_world, with_signals
 
 REPLAY = DetectSettings(ready_after_s=600)
 BAD_FROM = 5000
@@ -252,7 +252,7 @@ def test_a_custom_signal_makes_tickets_in_both_directions_and_never_pages():
     random = np.random.default_rng(4)
     learner = Learner("support-bot", REPLAY)
     for part in blocks({"confidence": random.random(40_000)}):
-        learner.observe(of_signals(part, [signal]))
+        learner.observe(with_signals(part, [signal]))
     for low, high in ((0.4, 1.4), (-0.4, 0.6)):
         monitor = Monitor(learner.baseline("file"), REPLAY)
         findings = [

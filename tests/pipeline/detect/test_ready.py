@@ -1,4 +1,4 @@
-"""When a live baseline is ready: after its time, or after twice that where something was still moving; and profiles live."""
+"""When a live baseline is ready: after its time, or after twice its time if a signal still moves."""
 
 import random
 
@@ -10,7 +10,7 @@ from pipeline.detect.settings import DAY_S, DetectSettings
 from pipeline.detect.step import DetectStep
 from schemas.baseline import Baseline
 from schemas.topics import BASELINES
-from tests.pipeline.detect.streams import START_MS, Checkpoint, as_json, message, record, whole_state
+from tests.pipeline.detect.streams import START_MS, Checkpoint, as_json, full_state, message, record
 
 PER_DAY = 2400
 STEP_MS = DAY_S * 1000 // PER_DAY
@@ -21,19 +21,19 @@ def stream(days, *, factor=lambda _: 1.0, seed=1):
     rng = random.Random(seed)
     found = []
     for number in range(round(days * PER_DAY)):
-        own = record(rng, number, START_MS + number * STEP_MS)
-        own["infrastructure"]["latency_ms"] *= factor(number / PER_DAY)
-        found.append(message(number, as_json(own)))
+        fields = record(rng, number, START_MS + number * STEP_MS)
+        fields["infrastructure"]["latency_ms"] *= factor(number / PER_DAY)
+        found.append(message(number, as_json(fields)))
     return found
 
 
 def ready_after_days(step, messages):
-    """When baselines were published, in days, and what they say."""
+    """The baselines that were published, each with its time in days."""
     found = []
     for begin in range(0, len(messages), 100):
         outputs = step.step(messages[begin : begin + 100])
         days = (begin + 100) / PER_DAY
-        found += [(days, Baseline.from_json(each.value)) for each in outputs if each.topic == BASELINES]
+        found += [(days, Baseline.from_json(output.value)) for output in outputs if output.topic == BASELINES]
     return found
 
 
@@ -48,8 +48,8 @@ def test_a_quiet_day_and_a_daily_cycle_are_ready_after_a_day(factor):
     assert not any(channel.moving for signal in baseline.signals.values() for channel in signal.channels.values())
 
 
-def test_what_moved_is_waited_for_and_judged_once_it_is_steady():
-    # The step lies so early that two days hold little of what was before.
+def test_a_signal_that_moved_is_waited_for_and_monitored_once_it_is_steady():
+    # The change comes so early that two days contain few records from before it.
     step = DetectStep(0, SETTINGS, replay=True)
     [(days, baseline)] = ready_after_days(step, stream(2.2, factor=lambda day: 1.0 if day < 0.4 else 1.6))
     assert 2.0 <= days < 2.06
@@ -57,28 +57,28 @@ def test_what_moved_is_waited_for_and_judged_once_it_is_steady():
     assert not any(channel.moving for channel in baseline.signals["latency_ms"].channels.values())
 
 
-def test_what_still_moves_after_twice_the_time_is_not_judged_and_all_else_is():
+def test_a_signal_that_still_moves_after_twice_the_time_is_not_monitored_and_others_are():
     step = DetectStep(0, SETTINGS, replay=True)
     [(days, _)] = ready_after_days(step, stream(2.2, factor=lambda day: 1.0 + 0.8 * day))
     assert 2.0 <= days < 2.06
-    judge = step.streams["bot"].monitor
-    assert {gap.signal.name for gap in judge.not_testable if gap.reason == NONSTATIONARY} == {"latency_ms"}
-    assert "refused" in {side.signal.name for side in judge.tests}
+    monitor = step.streams["bot"].monitor
+    assert {gap.signal.name for gap in monitor.unjudged if gap.reason == NONSTATIONARY} == {"latency_ms"}
+    assert "refused" in {test.signal.name for test in monitor.tests}
 
 
-def test_a_wait_is_kept_across_a_restart():
+def test_a_wait_survives_a_restart():
     messages = stream(2.2, factor=lambda day: 1.0 + 0.8 * day)
-    whole, cut = DetectStep(0, SETTINGS, replay=True), DetectStep(0, SETTINGS, replay=True)
+    unbroken, cut = DetectStep(0, SETTINGS, replay=True), DetectStep(0, SETTINGS, replay=True)
     at = round(1.5 * PER_DAY)
-    assert ready_after_days(whole, messages[:at]) == ready_after_days(cut, messages[:at]) == []
+    assert ready_after_days(unbroken, messages[:at]) == ready_after_days(cut, messages[:at]) == []
     checkpoint = Checkpoint()
     checkpoint.take(cut)
     cut = checkpoint.restored(DetectStep(0, SETTINGS, replay=True), random.Random(0))
-    assert ready_after_days(whole, messages[at:]) == ready_after_days(cut, messages[at:])
-    assert whole_state(whole) == whole_state(cut)
+    assert ready_after_days(unbroken, messages[at:]) == ready_after_days(cut, messages[at:])
+    assert full_state(unbroken) == full_state(cut)
 
 
-def test_a_live_baseline_of_three_days_judges_by_the_hour():
+def test_a_live_baseline_of_three_days_has_an_hourly_profile():
     settings = SETTINGS.model_copy(update={"ready_after_s": 3.0 * DAY_S})
     step = DetectStep(0, settings, replay=True)
     [(days, baseline)] = ready_after_days(step, stream(3.2, factor=cycle))

@@ -6,7 +6,7 @@ import pytest
 from pipeline.codec import encode
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
-from pipeline.detect.stream.parts import key_of
+from pipeline.state import Part
 from pipeline.step import RawMessage
 from schemas.baseline import Baseline
 from schemas.dead_letter import DeadLetter
@@ -19,10 +19,10 @@ from tests.pipeline.detect.streams import (
     Checkpoint,
     as_json,
     drive,
+    full_state,
     message,
     outcome,
     record,
-    whole_state,
 )
 
 SETTINGS = DetectSettings(ready_after_s=60, ready_records=1000, ready_records_rate=500)
@@ -68,11 +68,11 @@ def published(baseline, **changes):
 
 
 def version_of(step, subject="bot"):
-    return step.units[subject].baseline_version
+    return step.streams[subject].baseline_version
 
 
-class TestLearningAndJudging:
-    def test_a_quiet_stream_is_learned_once_and_then_gives_nothing(self):
+class TestLearningAndMonitoring:
+    def test_a_stream_without_change_is_learned_once_and_gives_nothing_else(self):
         outputs = new_step().step(messages_of(count=6000))
         (output,) = outputs
         baseline = Baseline.from_json(output.value)
@@ -106,12 +106,12 @@ class TestLearningAndJudging:
             ids |= {drift.drift_id for drift in drifts_of(step.step(broken)) if drift.tier == "page"}
         assert len(ids) == 2
 
-    def test_the_share_judged_counts_what_came_and_what_a_ready_baseline_judged(self):
+    def test_the_judged_share_counts_values_and_those_that_a_monitor_tested(self):
         step = new_step()
         step.control(published(BASELINE))
         assert step.judged_share() == 0
         step.step(messages_of())
-        # Custom signals are in one of ten records: too few in this short baseline to be judged.
+        # Custom signals are in one of ten records: too few in this short baseline to be monitored.
         assert 0.95 < step.judged_share() < 0.98
 
 
@@ -138,7 +138,7 @@ class TestDuplicatesAndLateRecords:
         step.step([message(n, value) for n in range(50)])
         assert step.counts()["used"] == 50
 
-    def test_the_same_request_id_of_two_subjects_is_no_duplicate(self):
+    def test_the_same_request_id_of_two_subjects_is_not_a_duplicate(self):
         values = [as_json(record(random.Random(1), 1, START_MS, subject)) for subject in ("a", "b")]
         step = new_step()
         step.step([message(n, value) for n, value in enumerate(values)])
@@ -165,7 +165,7 @@ class TestTicks:
         step.step(messages_of(count=100))
         assert len(ticks_of(step.step(messages_of(count=1, start_ms=START_MS + 600_000, offset=100)))) == 1
 
-    def test_a_tick_follows_what_the_same_record_caused(self):
+    def test_a_tick_follows_the_outputs_of_the_same_record(self):
         outputs = drive(new_step(replay=True), messages_of(count=2000), range(2000))
         at = next(index for index, output in enumerate(outputs) if output.topic == BASELINES)
         assert b'"type":"tick"' in outputs[at - 1].value or b'"type":"tick"' in outputs[at + 1].value
@@ -185,20 +185,20 @@ class TestTicks:
 
 
 class TestBaselines:
-    def test_a_published_baseline_is_applied_to_a_unit_that_learns(self):
+    def test_a_published_baseline_is_applied_to_a_stream_that_learns(self):
         step = new_step()
         step.step(messages_of(count=100))
         assert step.control(published(BASELINE)) == []
         assert version_of(step) == BASELINE.baseline_version
         assert of_topic(step.step(messages_of(count=3000, offset=100)), BASELINES) == []
 
-    def test_a_published_baseline_waits_for_a_unit_to_appear(self):
+    def test_a_published_baseline_waits_for_its_stream_to_appear(self):
         step = new_step()
         step.control(published(BASELINE, source="file"))
         step.step(messages_of(count=1))
         assert version_of(step) == BASELINE.baseline_version
 
-    def test_one_of_another_subject_changes_nothing(self):
+    def test_a_baseline_of_another_subject_changes_nothing(self):
         step = new_step()
         step.control(published(BASELINE, subject="search"))
         step.step(messages_of(count=1))
@@ -206,18 +206,18 @@ class TestBaselines:
 
     @pytest.mark.parametrize(("source", "expected"), [("live", "v1"), ("file", "v2"), ("accepted", "v2")])
     @pytest.mark.parametrize("appears", ["before", "between", "after"])
-    def test_a_live_one_never_replaces_another_and_a_deliberate_one_does(self, source, expected, appears):
+    def test_a_live_baseline_never_replaces_another_and_a_deliberate_one_does(self, source, expected, appears):
         step, first = new_step(), messages_of(count=1)
         for index, at in enumerate(("before", "between", "after")):
             if appears == at:
                 step.step(first)
             if index < 2:
-                own = "file" if index == 0 else source
-                step.control(published(BASELINE, baseline_version=f"v{index + 1}", source=own))
+                current = "file" if index == 0 else source
+                step.control(published(BASELINE, baseline_version=f"v{index + 1}", source=current))
         step.step(messages_of(count=1, offset=1))
         assert version_of(step) == expected
 
-    def test_what_was_buffered_is_judged_by_the_baseline_before(self):
+    def test_buffered_records_are_tested_against_the_baseline_before(self):
         step = new_step()
         step.control(published(BASELINE, baseline_version="v1"))
         step.step(messages_of(count=10))
@@ -229,7 +229,7 @@ class TestBaselines:
         assert step.streams["bot"].monitored.seen == before.finite_values
 
     @pytest.mark.parametrize("batch", [1, 7, 1000])
-    def test_one_for_later_applies_from_the_record_that_reaches_its_time(self, batch):
+    def test_a_scheduled_baseline_applies_from_the_record_that_reaches_its_time(self, batch):
         step = new_step()
         step.control(published(BASELINE, baseline_version="v1"))
         later = published(BASELINE, baseline_version="v2", source="accepted", effective_at=START_MS + 5000)
@@ -241,7 +241,7 @@ class TestBaselines:
         assert version_of(step) == "v2"
         assert len(step.streams["bot"].buffer) == 1
 
-    def test_two_for_later_apply_in_the_order_of_their_times(self):
+    def test_two_scheduled_baselines_apply_in_the_order_of_their_times(self):
         step = new_step()
         for version, delay in (("v2", 4000), ("v1", 2000)):
             step.control(published(BASELINE, baseline_version=version, source="file", effective_at=START_MS + delay))
@@ -251,25 +251,25 @@ class TestBaselines:
         assert version_of(step) == "v2"
 
     @pytest.mark.parametrize("value", [b"?", b"{}", b"[]", BASELINE.to_json()[:-20], b"\xff"])
-    def test_what_is_no_baseline_is_a_dead_letter(self, value):
+    def test_a_message_that_is_not_a_baseline_is_a_dead_letter(self, value):
         (output,) = new_step().control(RawMessage(BASELINES, 0, 4, START_MS, b"k", value))
         letter = DeadLetter.from_json(output.value)
         assert output.topic == DEAD_LETTERS
         assert (letter.reason, letter.topic, letter.offset) == ("contract", BASELINES, 4)
         assert "\n" not in letter.detail
 
-    def test_a_baseline_taken_back_is_nothing(self):
+    def test_a_tombstone_of_a_baseline_is_ignored(self):
         assert new_step().control(RawMessage(BASELINES, 0, 4, START_MS, b"k", None)) == []
 
-    def test_baselines_are_kept_for_so_many_subjects_only(self):
+    def test_baselines_are_stored_for_a_limited_number_of_subjects(self):
         step = new_step(settings=DetectSettings(subjects_max=2))
         for subject in ("a", "b", "c"):
             step.control(published(BASELINE, subject=subject))
-        assert step._kept.baselines_of("a") == []
-        assert len(step._kept.baselines_of("c")) == 1
+        assert step._baselines.baselines_of("a") == []
+        assert len(step._baselines.baselines_of("c")) == 1
 
 
-class TestRestoring:
+class TestRestore:
     def after(self, count=2500):
         step, checkpoint = new_step(replay=True), Checkpoint()
         outputs = step.step(messages_of(count=count))
@@ -277,55 +277,57 @@ class TestRestoring:
         (baseline,) = of_topic(outputs, BASELINES)
         return step, checkpoint.parts, RawMessage(BASELINES, 0, 0, START_MS, baseline.key, baseline.value)
 
-    def test_a_state_without_its_baseline_says_so_and_learns(self):
+    def test_a_state_whose_baseline_is_missing_warns_and_learns(self):
         _, parts, _ = self.after()
         step = new_step(replay=True)
         problems = list(step.restore(parts.items()))
         assert len(problems) == 1
-        assert "is not among those published" in problems[0]
+        assert "is not among the published baselines" in problems[0]
         assert step.streams["bot"].learner is not None
         step.step(messages_of(count=10, offset=2500, start_ms=START_MS + 2500 * 50))
 
-    def test_walks_that_do_not_fit_start_anew_with_the_baseline_kept(self):
+    def test_a_monitor_state_that_does_not_fit_resets_evidence_and_retains_the_baseline(self):
         before, parts, baseline = self.after()
-        parts[key_of("bot", "judge", 0)] = encode({"x": 1}, kind="judge", settings_hash=SETTINGS.digest())
+        parts[Part("monitor", "bot").key()] = encode({"x": 1}, kind="monitor", settings_hash=SETTINGS.digest())
         step = new_step(replay=True)
         step.control(baseline)
         problems = list(step.restore(parts.items()))
-        assert any("walks start anew" in problem for problem in problems)
+        assert any("evidence is reset" in problem for problem in problems)
         assert version_of(step) == version_of(before)
         assert step.streams["bot"].watermark == before.streams["bot"].watermark
 
-    def test_a_state_of_other_settings_is_set_aside_whole_and_the_baseline_kept(self):
+    def test_a_state_of_other_settings_is_discarded_and_the_baseline_retained(self):
         _, parts, baseline = self.after()
         step = new_step(settings=DetectSettings(ready_after_s=61), replay=True)
         step.control(baseline)
         problems = list(step.restore(parts.items()))
         assert problems
-        assert all("set aside" in problem for problem in problems)
+        assert all("discarded" in problem for problem in problems)
         assert step.streams == {}
-        assert {key for key, value in step.changed() if value is None} == parts.keys() - {b""}
+        assert {key for key, value in step.changed() if value is None} == parts.keys() - {b"partition/"}
         step.step(messages_of(count=20, offset=2500, start_ms=START_MS + 2500 * 50))
         assert version_of(step) is not None
 
-    @pytest.mark.parametrize("part", ["rows", "statistics", "duplicates/0"])
-    def test_a_damaged_part_costs_that_part_only(self, part):
+    @pytest.mark.parametrize(
+        "part", [Part("rows", "bot"), Part("statistics", "bot"), Part("duplicates", "bot", "0")], ids=str
+    )
+    def test_a_damaged_part_loses_only_itself(self, part):
         before, parts, baseline = self.after(count=2510)
-        assert key_of("bot", part, 0) in parts
-        parts[key_of("bot", part, 0)] = b"?"
+        assert part.key() in parts
+        parts[part.key()] = b"?"
         step = new_step(replay=True)
         step.control(baseline)
         (problem,) = step.restore(parts.items())
-        assert problem.startswith("bot: ")
-        same = [name for name, value in whole_state(step).items() if value == whole_state(before)[name]]
-        assert len(whole_state(before)) - len(same) == 1
+        assert problem.startswith(f"the state {part} is discarded: ")
+        same = [name for name, value in full_state(step).items() if value == full_state(before)[name]]
+        assert len(full_state(before)) - len(same) == 1
 
-    def test_settings_that_only_say_what_is_let_in_do_not_matter(self):
+    def test_settings_that_only_affect_admission_do_not_matter(self):
         before, parts, baseline = self.after()
         step = new_step(settings=SETTINGS.model_copy(update={"subjects_max": 7}), replay=True)
         step.control(baseline)
         assert list(step.restore(parts.items())) == []
-        assert whole_state(step) == whole_state(before)
+        assert full_state(step) == full_state(before)
 
     def test_a_deliberate_baseline_that_came_meanwhile_applies_to_the_next_record(self):
         _, parts, baseline = self.after()
@@ -338,7 +340,7 @@ class TestRestoring:
         step.step(messages_of(count=1, offset=2500, start_ms=START_MS + 2500 * 50))
         assert version_of(step) == "v2"
 
-    def test_a_baseline_that_was_waited_for_is_waited_for_again_and_an_old_one_is_not(self):
+    def test_a_scheduled_baseline_stays_scheduled_and_an_old_one_does_not_return(self):
         step, checkpoint = new_step(replay=True), Checkpoint()
         controls = [
             published(BASELINE, baseline_version="v2", source="file", effective_at=START_MS + 100_000),
@@ -363,42 +365,42 @@ class TestRestoring:
         messages = messages_of(count=512, step_ms=0)
         drive(step, messages[:300])
         checkpoint.take(step)
-        assert key_of("bot", "rows", 0) in checkpoint.parts
+        assert Part("rows", "bot").key() in checkpoint.parts
         drive(step, messages[300:])
         checkpoint.take(step)
         restored = checkpoint.restored(new_step(), random.Random(1))
         assert len(restored.streams["bot"].buffer) == 0
-        assert key_of("bot", "rows", 0) not in checkpoint.parts
+        assert Part("rows", "bot").key() not in checkpoint.parts
 
-    def test_a_unit_whose_counters_are_lost_is_set_aside_whole(self):
+    def test_a_stream_whose_counters_are_lost_is_discarded(self):
         _, parts, _ = self.after()
-        del parts[key_of("bot", "unit", 0)]
+        del parts[Part("stream", "bot").key()]
         step = new_step(replay=True)
         (problem,) = step.restore(parts.items())
         assert "bot: " in problem
         assert step.streams == {}
 
-    def test_a_learner_that_lost_a_part_learns_anew(self):
+    def test_a_learner_that_lost_a_part_restarts(self):
         step, checkpoint = new_step(replay=True), Checkpoint()
         step.step(messages_of(count=500))
         checkpoint.take(step)
-        checkpoint.parts[key_of("bot", "learner/head", 0)] = b"?"
+        checkpoint.parts[Part("learner", "bot", "head").key()] = b"?"
         step = new_step(replay=True)
         problems = list(step.restore(checkpoint.parts.items()))
-        assert any("learned anew" in problem for problem in problems)
+        assert any("restarts" in problem for problem in problems)
         assert not step.streams["bot"].learner.ready()
         checkpoint.take(step)
-        assert not [key for key in checkpoint.parts if b"learner" in key]
+        assert not [key for key in checkpoint.parts if key.startswith(b"learner")]
         step.step(messages_of(count=500, offset=500, start_ms=START_MS + 25_000))
         checkpoint.take(step)
         again = checkpoint.restored(new_step(replay=True), random.Random(1))
-        assert whole_state(again) == whole_state(step)
+        assert full_state(again) == full_state(step)
 
-    def test_a_hole_restarts_the_walks_and_is_written(self):
+    def test_a_gap_resets_the_evidence_and_is_written(self):
         step, _, _ = self.after()
         assert list(step.changed()) == []
         step.on_gap()
-        assert any(b"judge" in key for key, _ in step.changed())
+        assert any(key.startswith(b"monitor/") for key, _ in step.changed())
 
 
 class TestManySubjects:
@@ -415,10 +417,10 @@ class TestManySubjects:
 
     @pytest.mark.parametrize("replay", [False, True])
     @pytest.mark.parametrize("seed", range(3))
-    def test_who_makes_room_does_not_depend_on_batches_or_restarts(self, seed, replay):
+    def test_eviction_does_not_depend_on_batches_or_restarts(self, seed, replay):
         messages, rng = self.stream(seed), random.Random(seed)
-        whole = new_step(settings=self.SETTINGS, replay=replay)
-        expected = whole.step(messages)
+        unbroken = new_step(settings=self.SETTINGS, replay=replay)
+        expected = unbroken.step(messages)
         letters = [DeadLetter.from_json(output.value) for output in of_topic(expected, DEAD_LETTERS)]
         assert {"subject_limit"} <= {letter.reason for letter in letters}
         for count in (3, 60, 399):
@@ -430,22 +432,22 @@ class TestManySubjects:
                     checkpoint.take(step)
                     step = checkpoint.restored(new_step(settings=self.SETTINGS, replay=replay), rng)
             assert outputs == expected
-            assert whole_state(step) == whole_state(whole)
-            assert step.counts() == whole.counts()
-        counts = whole.counts()
+            assert full_state(step) == full_state(unbroken)
+            assert step.counts() == unbroken.counts()
+        counts = unbroken.counts()
         assert counts["records"] == sum(counts[what] for what in ("used", "duplicates", "held", "dead_letters"))
 
-    def test_a_unit_silent_for_a_week_makes_room_and_leaves_no_state(self):
+    def test_a_stream_silent_for_a_week_is_evicted_and_leaves_no_state(self):
         step, checkpoint = new_step(settings=self.SETTINGS), Checkpoint()
         for number in range(5):
             start_ms = START_MS + number * 3 * DAY_MS
             step.step(messages_of(count=1, subject=f"s{number}", start_ms=start_ms, offset=number))
             checkpoint.take(step)
         assert set(step.streams) == {"s1", "s2", "s3", "s4"}
-        assert {key.split(b"\x00")[0] for key in checkpoint.parts} == {b"", b"s1", b"s2", b"s3", b"s4"}
+        assert {Part.from_key(key)[0].name for key in checkpoint.parts} == {"", "s1", "s2", "s3", "s4"}
         assert step.counts()["used"] == 5
 
-    def test_a_unit_with_a_baseline_makes_no_room(self):
+    def test_a_stream_with_a_baseline_is_not_evicted(self):
         step = new_step(settings=DetectSettings(subjects_max=1))
         step.control(published(BASELINE))
         step.step(messages_of(count=1))

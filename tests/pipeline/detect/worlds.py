@@ -78,8 +78,8 @@ def learned(
     return learner.baseline(source)
 
 
-def of_signals(block_: Block, signals: list[Signal]) -> Block:
-    """The block with its columns said to be other signals."""
+def with_signals(block_: Block, signals: list[Signal]) -> Block:
+    """The block with its columns assigned to other signals."""
     return Block(
         signals,
         block_.values,

@@ -1,6 +1,7 @@
 import pytest
 
 from pipeline.route.silences import Silence, Silences
+from pipeline.state import PartStore
 from schemas.command import Command
 from tests.pipeline.route.samples import STARTED
 
@@ -42,8 +43,8 @@ def test_an_invalid_silence_is_refused_with_the_reason(changes, complaint):
         silence(**changes)
 
 
-def test_of_several_silences_the_one_that_ends_last_is_found():
-    silences = Silences(limit=10)
+def test_of_several_the_one_that_lasts_longest_is_named():
+    silences = Silences(limit=10, store=PartStore(["silence"]))
     silences.add(silence(command_id="short"))
     silences.add(silence(command_id="long", until=STARTED + 5000))
     silences.add(silence(command_id="other", until=STARTED + 9000, matchers=['subject="search"']))
@@ -53,19 +54,17 @@ def test_of_several_silences_the_one_that_ends_last_is_found():
     assert silences.find(BOT, STARTED + 5000) is None
 
 
-def test_beyond_the_limit_the_silence_that_ends_first_is_dropped():
-    silences = Silences(limit=2)
+def test_beyond_the_limit_the_one_that_ends_first_goes():
+    silences = Silences(limit=2, store=PartStore(["silence"]))
     for number, length in enumerate((3000, 1000, 2000)):
         silences.add(silence(command_id=f"silence-{number}", until=STARTED + length))
-    changed = dict(silences.changed())
-    assert changed["silence-1"] is None
-    assert changed["silence-0"] is not None
-    assert changed["silence-2"] is not None
-    assert list(silences.changed()) == []
+    assert silences.dump("silence-1") is None
+    assert silences.dump("silence-0") is not None
+    assert silences.dump("silence-2") is not None
 
 
-def test_a_silence_with_the_same_id_is_replaced():
-    silences = Silences(limit=2)
+def test_a_silence_of_the_same_id_is_replaced():
+    silences = Silences(limit=2, store=PartStore(["silence"]))
     silences.add(silence())
     silences.add(silence(until=STARTED + 10))
     assert silences.find(BOT, STARTED + 500) is None

@@ -5,7 +5,7 @@ from pipeline.detect.baselines.baseline import baseline_version
 from pipeline.detect.baselines.learner import Learner
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals.catalogue import custom_signal
-from tests.pipeline.detect.worlds import START_MS, block, blocks, learned, normal_world, of_signals
+from tests.pipeline.detect.worlds import START_MS, block, blocks, learned, normal_world, with_signals
 
 QUICK = DetectSettings(ready_after_s=600)
 
@@ -176,5 +176,5 @@ def test_categories_are_learned_as_shares_and_hashes_are_not():
 def test_a_signal_of_the_users_own_is_learned_by_its_name():
     learner = Learner("support-bot", QUICK)
     for part in blocks({"confidence": np.random.default_rng(1).random(6000)}):
-        learner.observe(of_signals(part, [custom_signal("toxicity", "amount")]))
+        learner.observe(with_signals(part, [custom_signal("toxicity", "amount")]))
     assert set(learner.baseline("file").signals) == {"custom.toxicity"}

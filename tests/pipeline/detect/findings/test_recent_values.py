@@ -23,7 +23,7 @@ def test_without_any_value_there_is_no_median():
     assert RecentValues([0]).median(0, np.full((3, 1), np.nan), rows=3, count=5) is None
 
 
-def test_state_is_taken_up_and_that_of_other_columns_refused():
+def test_state_is_restored_and_state_of_other_columns_is_refused():
     recent, other = RecentValues([0]), RecentValues([0])
     recent.observe(np.arange(5.0)[:, None])
     other.load(recent.dump())
@@ -32,11 +32,11 @@ def test_state_is_taken_up_and_that_of_other_columns_refused():
         RecentValues([1]).load(recent.dump())
 
 
-def test_small_blocks_are_kept_as_one_large_and_are_known_at_once():
+def test_small_blocks_are_stored_like_one_large_block_and_count_at_once():
     values = np.random.default_rng(1).random((700, 2))
     values[::3, 1] = np.nan
-    whole, small = RecentValues([0, 1]), RecentValues([0, 1])
-    whole.observe(values)
+    unbroken, small = RecentValues([0, 1]), RecentValues([0, 1])
+    unbroken.observe(values)
     for row in range(700):
         small.observe(values[row : row + 1])
         if row % 50 == 7:
@@ -45,5 +45,5 @@ def test_small_blocks_are_kept_as_one_large_and_are_known_at_once():
             again = RecentValues([0, 1])
             again.load(small.dump())
             small = again
-    for column, kept in whole.dump().items():
-        np.testing.assert_array_equal(small.dump()[column], kept)
+    for column, stored in unbroken.dump().items():
+        np.testing.assert_array_equal(small.dump()[column], stored)

@@ -38,37 +38,39 @@ LATENCY = replace(
 )
 
 
-def test_a_rate_is_told_in_percent_with_its_odds():
+def test_a_rate_is_described_in_percent_with_its_odds():
     assert describe_finding(REFUSED, 0.01, 0.0914) == (
         "refused rose from 1.0 % to 9.1 % (odds x9.9) since 03:12:00Z, 1,412 records; page: evidence 28.3 of 28"
     )
 
 
-def test_a_value_is_told_in_its_unit_with_its_shift_of_rank():
+def test_a_value_is_described_in_its_unit_with_its_shift_of_rank():
     assert describe_finding(LATENCY, 0.5, 0.81).startswith(
         "latency_ms rose from 812 ms to 2,401 ms (rank +0.31) since 03:12:00Z"
     )
 
 
-def test_a_value_that_falls_says_so():
+def test_a_value_that_falls_is_described_as_falling():
     falling = replace(LATENCY, signal=BY_NAME["confidence"], side="down", normal=0.81, now=0.62, effect=-0.3)
     assert describe_finding(falling, 0.5, 0.2).startswith("confidence fell from 0.81 to 0.62 (rank -0.30)")
 
 
-def test_a_tail_is_told_by_its_share():
+def test_a_tail_is_described_by_its_share():
     tail = replace(LATENCY, channel="high_tail", effect=10.0)
     assert "is extreme more often: unusually high in 1.0 % to 9.2 % of records (odds x10)" in describe_finding(
         tail, 0.01, 0.092
     )
 
 
-def test_values_that_are_all_alike_are_told_as_such():
+def test_values_that_hardly_vary_are_described_as_such():
     alike = replace(LATENCY, signal=BY_NAME["length"], channel="dispersion", side="down")
     assert describe_finding(alike, 0.5, 0.01).startswith("length hardly varies: spread of ranks 0.50 to 0.01")
 
 
-def test_evidence_and_recovery_are_told_apart_from_firing():
-    assert "is still off: from 1.0 % to 9.1 %" in describe_finding(replace(REFUSED, state="evidence"), 0.01, 0.09)
+def test_evidence_and_recovery_differ_from_firing():
+    assert "is still outside its baseline: from 1.0 % to 9.1 %" in describe_finding(
+        replace(REFUSED, state="evidence"), 0.01, 0.09
+    )
     back = replace(REFUSED, state="recovered", now=0.011, updated_at=START_MS + 600_000)
     assert describe_finding(back, 0.01, 0.011) == "refused came back to 1.1 % (normal 1.0 %) after 10 min"
 
@@ -79,7 +81,12 @@ def test_durations_are_readable(seconds, words):
     assert describe_finding(back, 0.01, 0.011).endswith(f"after {words}")
 
 
-def test_adwin_says_who_saw_it():
-    assert "ADWIN saw the mean change" in describe_finding(
+def test_a_change_that_adwin_detected_names_adwin():
+    assert "ADWIN detected a change of the mean" in describe_finding(
         replace(REFUSED, detector="adwin", tier="ticket"), 0.01, 0.09
     )
+
+
+@pytest.mark.parametrize(("share", "words"), [(0.0, "0 %"), (1.0, "100 %"), (0.0001, "0.01 %"), (0.456, "45.6 %")])
+def test_percentages_have_the_digits_that_matter(share, words):
+    assert percent(share) == words

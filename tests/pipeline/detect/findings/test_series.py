@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pipeline.detect.findings.series import KINDS_MAX, MINUTE_MS, MINUTES_KEPT, VERSIONS_MAX
+from pipeline.detect.findings.series import KINDS_MAX, MINUTE_MS, MINUTES_STORED, VERSIONS_MAX
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from tests.pipeline.detect.segments.test_segments import ROWS, fired, mix, observe_world, refusing
@@ -19,126 +19,128 @@ def baseline():
 
 
 def first(findings, signal, segment=""):
-    return next(each for each in fired(findings) if each.signal.name == signal and each.segment == segment)
+    return next(finding for finding in fired(findings) if finding.signal.name == signal and finding.segment == segment)
 
 
 def by_version(finding):
     return {series.version: series for series in finding.series}
 
 
-def test_a_drift_brings_its_signal_minute_by_minute_from_ten_minutes_before_its_start(baseline):
+def test_a_drift_has_its_signal_per_minute_from_ten_minutes_before_its_start(baseline):
     world = normal_world(2, 40_000)
     refusing(world, np.arange(40_000) >= 36_000, 0.3)
-    found = first(observe_world(Monitor(baseline, REPLAY), world), "refused")
-    (whole,) = found.series
-    assert whole.version == ""
-    assert whole.begins_at <= found.started_at - 10 * MINUTE_MS < whole.begins_at + MINUTE_MS
-    begins = (whole.begins_at - START_MS) // 20
-    for minute, (count, mean) in enumerate(zip(whole.records[:-1], whole.means[:-1], strict=True)):
+    found = first(judged(Monitor(baseline, REPLAY), world), "refused")
+    (overall,) = found.series
+    assert overall.version == ""
+    assert overall.begins_at <= found.started_at - 10 * MINUTE_MS < overall.begins_at + MINUTE_MS
+    begins = (overall.begins_at - START_MS) // 20
+    for minute, (count, mean) in enumerate(zip(overall.records[:-1], overall.means[:-1], strict=True)):
         rows = world["refused"][max(0, begins + 3000 * minute) : begins + 3000 * (minute + 1)]
         assert count == rows.size
         assert mean == pytest.approx(rows.mean(), rel=1e-5)
-    assert whole.values == []
+    assert overall.values == []
 
 
-def test_of_a_value_they_tell_the_rank_and_what_is_typical_in_its_unit(baseline):
+def test_the_series_of_a_value_has_ranks_and_values_in_its_unit(baseline):
     world = normal_world(3, ROWS)
     world["latency_ms"][BAD_FROM:] *= 3.0
-    found = first(observe_world(Monitor(baseline, REPLAY), world), "latency_ms")
-    whole = found.series[0]
-    assert whole.means[0] == pytest.approx(0.5, abs=0.05)
-    assert whole.means[-1] > whole.means[0] + 0.05
-    assert whole.values[0] == pytest.approx(float(np.median(world["latency_ms"][:BAD_FROM])), rel=0.1)
-    assert len(whole.values) == len(whole.means) == len(whole.records)
+    found = first(judged(Monitor(baseline, REPLAY), world), "latency_ms")
+    overall = found.series[0]
+    assert overall.means[0] == pytest.approx(0.5, abs=0.05)
+    assert overall.means[-1] > overall.means[0] + 0.05
+    assert overall.values[0] == pytest.approx(float(np.median(world["latency_ms"][:BAD_FROM])), rel=0.1)
+    assert len(overall.values) == len(overall.means) == len(overall.records)
 
 
-def test_a_new_version_has_minutes_of_its_own_beside_those_of_the_old_one(baseline):
+def test_a_new_version_has_a_series_beside_that_of_the_old_version(baseline):
     world = normal_world(4, ROWS)
     prompts = ["v1"] * BAD_FROM + mix(4, ROWS - BAD_FROM, v1=0.8, v2=0.2)
     refusing(world, np.array(prompts) == "v2", 0.3)
     found = first(observe_world(Monitor(baseline, REPLAY), world, prompt=prompts), "refused", "prompt=v2")
     series = by_version(found)
-    old, new, whole = series["prompt=v1"], series["prompt=v2"], series[""]
-    assert [own + other for own, other in zip(old.records, new.records, strict=True)] == whole.records
-    assert (new.records[0], old.records[0]) == (0, whole.records[0])
+    old, new, overall = series["prompt=v1"], series["prompt=v2"], series[""]
+    assert [
+        old_count + new_count for old_count, new_count in zip(old.records, new.records, strict=True)
+    ] == overall.records
+    assert (new.records[0], old.records[0]) == (0, overall.records[0])
     assert max(new.means) == pytest.approx(0.3, abs=0.1)
     assert max(old.means) < 0.05
     assert found.traffic_share == pytest.approx(0.2, abs=0.06)
 
 
-def test_the_share_of_a_young_version_is_what_it_serves_now_and_not_of_the_last_hour(baseline):
+def test_the_traffic_share_of_a_young_version_is_its_current_share(baseline):
     rows = 60_000
     world = normal_world(13, rows)
     prompts = ["v1"] * 50_000 + mix(13, 10_000, v1=0.7, v2=0.3)
     refusing(world, np.array(prompts) == "v2", 0.2)
-    findings = observe_world(Monitor(baseline, REPLAY), world, prompt=prompts)
-    shares = [each.traffic_share for each in findings if each.segment == "prompt=v2"]
+    findings = judged(Monitor(baseline, REPLAY), world, prompt=prompts)
+    shares = [finding.traffic_share for finding in findings if finding.segment == "prompt=v2"]
     assert shares[-1] == pytest.approx(0.3, abs=0.03)
     assert min(shares) > 0.1
 
 
-def test_a_version_that_serves_all_is_named_without_numbers(baseline):
+def test_a_version_that_serves_all_records_is_named_without_numbers(baseline):
     world = normal_world(5, ROWS)
     refusing(world, np.arange(ROWS) >= BAD_FROM, 0.3)
-    found = first(observe_world(Monitor(baseline, REPLAY), world, prompt=["v1"] * ROWS, model=["m1"] * ROWS), "refused")
-    assert [(each.version, each.records) for each in found.series[1:]] == [("model=m1", []), ("prompt=v1", [])]
+    found = first(judged(Monitor(baseline, REPLAY), world, prompt=["v1"] * ROWS, model=["m1"] * ROWS), "refused")
+    assert [(series.version, series.records) for series in found.series[1:]] == [("model=m1", []), ("prompt=v1", [])]
     assert found.traffic_share == 1.0
 
 
-def test_half_an_hour_after_the_last_record_of_the_old_version_the_new_one_is_all(baseline):
+def test_half_an_hour_after_the_last_record_of_the_old_version_only_the_new_one_is_left(baseline):
     minute_rows = 3000
-    rows = (MINUTES_KEPT + 8) * minute_rows
-    world, bad_from = normal_world(6, rows), (MINUTES_KEPT + 4) * minute_rows
+    rows = (MINUTES_STORED + 8) * minute_rows
+    world, bad_from = normal_world(6, rows), (MINUTES_STORED + 4) * minute_rows
     refusing(world, np.arange(rows) >= bad_from, 0.3)
     prompts = ["v1"] * minute_rows + ["v2"] * (rows - minute_rows)
-    found = first(observe_world(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
-    assert [each.version for each in found.series] == ["", "prompt=v2"]
+    found = first(judged(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
+    assert [series.version for series in found.series] == ["", "prompt=v2"]
 
 
-def test_a_kind_with_too_many_versions_at_once_is_not_told_apart(baseline):
+def test_a_kind_with_too_many_versions_at_once_has_no_series(baseline):
     world = normal_world(7, ROWS)
     refusing(world, np.arange(ROWS) >= BAD_FROM, 0.3)
     prompts = [f"v{row % (VERSIONS_MAX + 1)}" for row in range(ROWS)]
-    found = first(observe_world(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
-    assert [each.version for each in found.series] == [""]
+    found = first(judged(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
+    assert [series.version for series in found.series] == [""]
 
 
-def test_the_same_number_of_versions_in_long_runs_is_too_many_as_well(baseline):
+def test_a_kind_with_too_many_versions_in_long_runs_has_no_series(baseline):
     world = normal_world(8, ROWS)
     refusing(world, np.arange(ROWS) >= BAD_FROM, 0.3)
     prompts = [f"v{row // 50 % (VERSIONS_MAX + 1)}" for row in range(ROWS)]
-    found = first(observe_world(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
-    assert [each.version for each in found.series] == [""]
+    found = first(judged(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
+    assert [series.version for series in found.series] == [""]
 
 
-def test_a_version_that_no_record_names_any_more_is_forgotten(baseline):
+def test_a_version_that_no_record_names_any_more_is_dropped(baseline):
     minute_rows = 3000
-    rows = (MINUTES_KEPT + 8) * minute_rows
+    rows = (MINUTES_STORED + 8) * minute_rows
     world = normal_world(9, rows)
     refusing(world, np.arange(rows) >= rows - 3 * minute_rows, 0.3)
     for before in (["old"] * minute_rows, mix(9, minute_rows, old=0.5, new=0.5)):
         prompts = before + [None] * (rows - minute_rows)
-        found = first(observe_world(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
-        assert [each.version for each in found.series] == [""]
+        found = first(judged(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
+        assert [series.version for series in found.series] == [""]
 
 
-def test_records_that_name_no_version_are_no_version_s(baseline):
+def test_records_without_a_version_belong_to_no_version(baseline):
     world = normal_world(10, ROWS)
     refusing(world, np.arange(ROWS) >= BAD_FROM, 0.3)
     prompts = ["v1" if row % 2 else None for row in range(ROWS)]
     found = first(observe_world(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
     series = by_version(found)
     assert set(series) == {"", "prompt=v1"}
-    halves = [2 * own for own in series["prompt=v1"].records]
+    halves = [2 * count for count in series["prompt=v1"].records]
     assert halves == pytest.approx(series[""].records, abs=2)
 
 
-def test_names_that_senders_make_up_take_no_more_room():
-    judge = Monitor(learned(normal_world(1, 40_000), REPLAY), REPLAY)
+def test_the_number_of_kinds_is_limited():
+    monitor = Monitor(learned(normal_world(1, 40_000), REPLAY), REPLAY)
     for number, part in enumerate(blocks(normal_world(11, ROWS), size=128)):
         labels = ["on"] * len(part.panes)
-        judge.observe(replace(part, versions={f"flag:{number}-{each}": labels for each in range(KINDS_MAX)}))
-    assert len(judge._minute_series._kinds) == KINDS_MAX
+        monitor.observe(replace(part, versions={f"flag:{number}-{kind}": labels for kind in range(KINDS_MAX)}))
+    assert len(monitor._minutes._kinds) == KINDS_MAX
 
 
 def test_the_order_in_which_a_sender_names_kinds_does_not_matter():
@@ -146,12 +148,12 @@ def test_the_order_in_which_a_sender_names_kinds_does_not_matter():
     kinds = [f"flag:{number}" for number in range(KINDS_MAX + 3)]
     found = []
     for order in (kinds, kinds[::-1]):
-        judge, world = Monitor(known, REPLAY), normal_world(12, ROWS)
+        monitor, world = Monitor(known, REPLAY), normal_world(12, ROWS)
         refusing(world, np.arange(ROWS) >= BAD_FROM, 0.3)
         findings = [
-            each
+            finding
             for part in blocks(world, size=128)
-            for each in judge.observe(replace(part, versions={name: ["on"] * len(part.panes) for name in order}))
+            for finding in monitor.observe(replace(part, versions={name: ["on"] * len(part.panes) for name in order}))
         ]
         found.append(first(findings, "refused").series)
     assert found[0] == found[1]

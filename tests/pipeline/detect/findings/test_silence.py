@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from pipeline.detect.findings.silence import silence_threshold_s
+from pipeline.detect.findings.silence import Silence
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.step import RawMessage
@@ -29,21 +29,21 @@ def step_of(*subjects, replay=False, **changes):
 
 
 def sent(*times_s, subject="bot", seed=1):
-    """One record at each time, seconds after the beginning."""
+    """One record at each time, in seconds after the beginning."""
     rng = random.Random(seed)
     return [
         message(
             number,
-            as_json(record(rng, number, LATER_MS + round(each * SECOND), subject)),
-            LATER_MS + round(each * SECOND),
+            as_json(record(rng, number, LATER_MS + round(time_s * SECOND), subject)),
+            LATER_MS + round(time_s * SECOND),
         )
-        for number, each in enumerate(times_s)
+        for number, time_s in enumerate(times_s)
     ]
 
 
 def silences(outputs):
     drifts = [Drift.from_json(output.value) for output in outputs if b'"signal":"silence"' in output.value]
-    return [(each.subject, each.state, *(_s(at) for at in (each.started_at, each.updated_at))) for each in drifts]
+    return [(drift.subject, drift.state, *(_s(at) for at in (drift.started_at, drift.updated_at))) for drift in drifts]
 
 
 def _s(at):
@@ -51,21 +51,21 @@ def _s(at):
 
 
 def lived(step, messages, until_s, *, stopped=()):
-    """What a live worker finds that ticks every second, but for those in which it is stopped."""
+    """The silences that a live worker finds. It ticks every second except those in which it is stopped."""
     outputs = []
     waiting = list(messages)
     for second in range(until_s):
         now = LATER_MS + second * SECOND
         if second in stopped:
             continue
-        due = [each for each in waiting if each.timestamp <= now]
+        due = [message for message in waiting if message.timestamp <= now]
         waiting = waiting[len(due) :]
         outputs += step.step(due) if due else []
         outputs += step.tick(now)
     return silences(outputs)
 
 
-def test_a_subject_that_stops_is_silent_after_two_minutes_and_says_so_once():
+def test_a_subject_that_stops_is_reported_silent_after_two_minutes_and_once():
     assert lived(step_of(), sent(*range(60)), 600) == [("bot", "firing", 59.0, 179.0)]
 
 
@@ -74,13 +74,13 @@ def test_it_recovers_with_the_next_records_though_some_were_buffered_before():
     assert found == [("bot", "firing", 59.0, 179.0), ("bot", "recovered", 59.0, 400.0)]
 
 
-def test_each_silence_is_told():
+def test_every_silence_is_reported():
     found = lived(step_of(), sent(*range(10), *range(200, 210), *range(400, 420)), 500)
     assert [state for _, state, _, _ in found] == ["firing", "recovered"] * 2
 
 
 @pytest.mark.parametrize("gap_s", [60, 110])
-def test_a_restart_is_no_silence(gap_s):
+def test_a_short_gap_is_not_a_silence(gap_s):
     assert lived(step_of(), sent(*range(60), *range(60 + gap_s, 300)), 300) == []
 
 
@@ -94,22 +94,23 @@ def test_a_subject_without_a_baseline_is_never_silent():
     assert lived(DetectStep(0, SETTINGS, replay=False), sent(*range(60)), 600) == []
 
 
-def test_a_subject_of_which_no_record_ever_came_is_not_silent():
+def test_a_subject_that_never_sent_a_record_is_not_silent():
     assert lived(step_of("bot", "search"), sent(*range(300)), 300) == []
 
 
-def test_one_of_two_that_stops_is_told_while_the_other_goes_on():
+def test_a_subject_that_stops_is_reported_while_another_goes_on():
     messages = sorted(
-        [*sent(*range(400)), *sent(*range(100), subject="search")], key=lambda each: (each.timestamp, each.offset)
+        [*sent(*range(400)), *sent(*range(100), subject="search")],
+        key=lambda sent_message: (sent_message.timestamp, sent_message.offset),
     )
     assert lived(step_of("bot", "search"), messages, 400) == [("search", "firing", 99.0, 219.0)]
 
 
-def test_a_worker_that_was_stopped_has_heard_no_silence():
+def test_time_in_which_the_worker_was_stopped_is_not_silence():
     assert lived(step_of(), sent(*range(600)), 600, stopped=range(100, 500)) == []
 
 
-def test_a_backlog_is_no_silence():
+def test_a_backlog_is_not_a_silence():
     step = step_of("bot", "search")
     waiting = [*sent(*range(0, 3600, 2)), *sent(3590, subject="search")]
     outputs = []
@@ -120,7 +121,7 @@ def test_a_backlog_is_no_silence():
     assert silences(outputs) == []
 
 
-def test_the_message_says_since_when_and_how_long_is_unusual():
+def test_the_drift_has_its_threshold_and_its_length():
     outputs = []
     step = step_of()
     step.step(sent(0))
@@ -129,26 +130,27 @@ def test_the_message_says_since_when_and_how_long_is_unusual():
     (drift,) = [Drift.from_json(output.value) for output in outputs if b'"signal":"silence"' in output.value]
     assert (drift.tier, drift.detector, drift.failure_mode) == ("page", "silence", "silence")
     assert drift.threshold == 120
-    assert "no record came for 2 min" in drift.sentence
+    assert "no records for 2 min" in drift.sentence
 
 
 @pytest.mark.parametrize(
     ("gap_s", "quietest_per_s", "expected"),
     [(0, 0, 120), (10, 1, 120), (3600, 1, 10_800), (10, 0.01, 2800)],
 )
-def test_how_long_is_unusual_depends_on_the_baseline(gap_s, quietest_per_s, expected):
+def test_the_threshold_depends_on_the_baseline(gap_s, quietest_per_s, expected):
     baseline = BASELINE.model_copy(update={"longest_gap_s": gap_s, "quietest_per_s": quietest_per_s})
-    assert silence_threshold_s(baseline, SETTINGS) == expected
+    assert Silence.threshold_s(baseline, SETTINGS) == expected
 
 
 class TestOfAReplay:
     def both(self, ends_s=100, returns_s=()):
         times = [*range(ends_s), *returns_s]
         return sorted(
-            [*sent(*range(600)), *sent(*times, subject="search")], key=lambda each: (each.timestamp, each.offset)
+            [*sent(*range(600)), *sent(*times, subject="search")],
+            key=lambda sent_message: (sent_message.timestamp, sent_message.offset),
         )
 
-    def test_a_subject_that_never_comes_back_is_told_by_the_watermark_of_its_partition(self):
+    def test_a_subject_that_never_comes_back_is_reported_by_the_watermark_of_its_partition(self):
         step = step_of("bot", "search", replay=True)
         assert silences(step.step(self.both())) == [("search", "firing", 99.0, 219.0)]
 
@@ -156,7 +158,7 @@ class TestOfAReplay:
         found = silences(step_of("bot", "search", replay=True).step(self.both(returns_s=range(500, 520))))
         assert found == [("search", "firing", 99.0, 219.0), ("search", "recovered", 99.0, 500.0)]
 
-    def test_a_hole_in_all_that_there_is_is_told_once_records_come_again(self):
+    def test_a_gap_in_all_subjects_is_reported_once_records_come_again(self):
         found = silences(step_of(replay=True).step(sent(*range(60), *range(1000, 1060))))
         assert [state for _, state, _, _ in found] == ["firing", "recovered"]
 
@@ -166,7 +168,7 @@ class TestOfAReplay:
             message(number, as_json(record(rng, number, LATER_MS + (number - 600) * SECOND, "search")), LATER_MS)
             for number in range(600)
         ]
-        messages = [each for pair in zip(sent(*range(600)), slow, strict=True) for each in pair]
+        messages = [sent_message for pair in zip(sent(*range(600)), slow, strict=True) for sent_message in pair]
         assert silences(step_of("bot", "search", replay=True).step(messages)) == []
 
     @pytest.mark.parametrize("seed", range(4))
@@ -197,8 +199,8 @@ def test_a_live_silence_outlasts_a_restart():
     assert silences(outputs) == [("bot", "recovered", 9.0, 500.0)]
 
 
-def told_over_a_change(change):
-    """The drift ids of a silence in whose middle something comes through control."""
+def silence_ids_over_a_change(change):
+    """The drift ids of a silence during which a control message comes."""
     step = step_of()
     outputs = step.step(sent(*range(10)))
     for second in range(10, 200):
@@ -206,16 +208,16 @@ def told_over_a_change(change):
     outputs += step.control(change)
     outputs += step.step(sent(*range(10), *range(500, 510))[10:])
     drifts = [Drift.from_json(output.value) for output in outputs if b'"signal":"silence"' in output.value]
-    assert [each.state for each in drifts] == ["firing", "recovered"]
-    assert [each.sequence for each in drifts] == [0, 1]
-    return {each.drift_id for each in drifts}
+    assert [drift.state for drift in drifts] == ["firing", "recovered"]
+    assert [drift.sequence for drift in drifts] == [0, 1]
+    return {drift.drift_id for drift in drifts}
 
 
-def test_a_silence_ends_as_the_one_that_began_though_another_baseline_came_in_between():
+def test_a_silence_has_one_id_though_another_baseline_came_in_between():
     another = BASELINE.model_copy(update={"subject": "bot", "baseline_version": "another", "source": "file"})
-    assert len(told_over_a_change(RawMessage(BASELINES, 0, 9, START_MS, b"key", another.to_json()))) == 1
+    assert len(silence_ids_over_a_change(RawMessage(BASELINES, 0, 9, START_MS, b"key", another.to_json()))) == 1
 
 
-def test_a_silence_ends_while_all_signals_are_learned_anew():
-    anew = Relearn(relearn_id="r", subject="bot", at=LATER_MS + MINUTE, signals=[], reason="accepted")
-    assert len(told_over_a_change(RawMessage(BASELINES, 0, 9, START_MS, b"key", anew.to_json()))) == 1
+def test_a_silence_ends_while_all_signals_are_relearned():
+    relearn = Relearn(relearn_id="r", subject="bot", at=LATER_MS + MINUTE, signals=[], reason="accepted")
+    assert len(silence_ids_over_a_change(RawMessage(BASELINES, 0, 9, START_MS, b"key", relearn.to_json()))) == 1

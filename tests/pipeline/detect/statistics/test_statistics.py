@@ -68,7 +68,7 @@ def test_repetition_is_the_share_of_the_most_common_output():
     assert statistics.snapshot()["repetition"] == 1.0
 
 
-def test_the_mix_of_a_category_is_bounded():
+def test_the_labels_of_a_category_are_bounded():
     statistics = Statistics(SETTINGS)
     labels = ["a", "a", "b", "c", "d", "e", None, "a"]
     statistics.observe(block({"refused": np.zeros(8)}, categories={"finish_reason": labels}))
@@ -89,21 +89,21 @@ def test_columns_may_appear_later():
     assert signals["length"]["mean"] == pytest.approx(world["length"][1000:].mean())
 
 
-def test_state_put_down_and_taken_up_changes_nothing():
+def test_a_restore_changes_nothing():
     world = normal_world(4, 6000)
-    whole, first, second = Statistics(SETTINGS), Statistics(SETTINGS), Statistics(SETTINGS)
+    unbroken, first, second = Statistics(SETTINGS), Statistics(SETTINGS), Statistics(SETTINGS)
     parts = list(blocks(world))
     for part in parts:
-        whole.observe(part)
+        unbroken.observe(part)
     for part in parts[:5]:
         first.observe(part)
     second.load(first.dump())
     for part in parts[5:]:
         second.observe(part)
-    assert second.snapshot() == whole.snapshot()
-    np.testing.assert_array_equal(second.dump()["moments"], whole.dump()["moments"])
+    assert second.snapshot() == unbroken.snapshot()
+    np.testing.assert_array_equal(second.dump()["moments"], unbroken.dump()["moments"])
 
 
-def test_nothing_seen_gives_an_empty_snapshot():
+def test_without_records_the_snapshot_is_empty():
     snapshot = Statistics(SETTINGS).snapshot()
     assert (snapshot["records"], snapshot["signals"], snapshot["throughput_per_s"]) == (0, {}, None)

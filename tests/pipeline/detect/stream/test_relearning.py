@@ -1,10 +1,10 @@
-"""A new normal that was accepted or declared is learned, published and judged by, beside what stays as it was."""
+"""A change that was accepted or declared is relearned, published and used, and other signals stay as they were."""
 
 import random
 
 import pytest
 
-from pipeline.detect.findings.message import read_drifts
+from pipeline.detect.offline.drifts import read_drifts
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.step import Output, RawMessage
@@ -38,11 +38,11 @@ def relearn(
 
 
 def run(
-    step: DetectStep, messages: list[RawMessage], *, told: RawMessage | None = None, at: int = SHIFT
+    step: DetectStep, messages: list[RawMessage], *, request: RawMessage | None = None, at: int = SHIFT
 ) -> list[Output]:
     outputs = step.step(messages[:at])
-    if told is not None:
-        outputs += step.control(told)
+    if request is not None:
+        outputs += step.control(request)
     return outputs + step.step(messages[at:])
 
 
@@ -58,12 +58,12 @@ def baselines(outputs: list[Output]) -> list[Baseline]:
     return [Baseline.from_json(output.value or b"") for output in outputs if output.topic == BASELINES]
 
 
-def test_without_being_told_the_shift_is_news():
+def test_a_shift_that_was_not_declared_fires():
     assert {drift.signal for drift in fired(run(DetectStep(0, SETTINGS, replay=True), stream(1)))} == {"refused"}
 
 
-def test_a_declared_shift_is_no_news_and_becomes_the_normal():
-    outputs = run(DetectStep(0, SETTINGS, replay=True), stream(1), told=relearn())
+def test_a_declared_shift_does_not_fire_and_becomes_the_baseline():
+    outputs = run(DetectStep(0, SETTINGS, replay=True), stream(1), request=relearn())
     assert fired(outputs) == []
     first, accepted = baselines(outputs)
     assert (first.source, accepted.source) == ("live", "accepted")
@@ -73,18 +73,18 @@ def test_a_declared_shift_is_no_news_and_becomes_the_normal():
     assert accepted.baseline_version != first.baseline_version
 
 
-def test_what_was_not_named_is_judged_as_before():
-    outputs = run(DetectStep(0, SETTINGS, replay=True), stream(1), told=relearn(signals=("length",)))
+def test_signals_that_were_not_named_are_monitored_as_before():
+    outputs = run(DetectStep(0, SETTINGS, replay=True), stream(1), request=relearn(signals=("length",)))
     assert {drift.signal for drift in fired(outputs)} == {"refused"}
 
 
-def test_without_names_every_signal_is_learned_anew():
-    accepted = baselines(run(DetectStep(0, SETTINGS, replay=True), stream(1), told=relearn(signals=())))[-1]
-    assert {each.learned_from for each in accepted.signals.values()} != {None}
-    assert all(each.learned_from is not None for each in accepted.signals.values())
+def test_without_names_every_signal_is_relearned():
+    accepted = baselines(run(DetectStep(0, SETTINGS, replay=True), stream(1), request=relearn(signals=())))[-1]
+    assert {signal.learned_from for signal in accepted.signals.values()} != {None}
+    assert all(signal.learned_from is not None for signal in accepted.signals.values())
 
 
-def test_after_it_was_learned_another_shift_is_news_again():
+def test_after_relearning_another_shift_fires():
     messages = stream(1)
     rng = random.Random(2)
     worse = [
@@ -92,46 +92,70 @@ def test_after_it_was_learned_another_shift_is_news_again():
         for number in range(1500)
     ]
     step = DetectStep(0, SETTINGS, replay=True)
-    assert fired(run(step, messages, told=relearn())) == []
+    assert fired(run(step, messages, request=relearn())) == []
     found = fired(step.step(worse))
     assert {drift.signal for drift in found} == {"refused"}
     assert all(drift.normal == pytest.approx(0.3, abs=0.05) for drift in found)
 
 
-def test_a_request_older_than_the_baseline_has_been_met():
-    outputs = run(DetectStep(0, SETTINGS, replay=True), stream(1), told=relearn(at=START_MS + 1000))
+def test_a_request_older_than_the_baseline_is_ignored():
+    outputs = run(DetectStep(0, SETTINGS, replay=True), stream(1), request=relearn(at=START_MS + 1000))
     assert {drift.signal for drift in fired(outputs)} == {"refused"}
     assert len(baselines(outputs)) == 1
 
 
 @pytest.mark.parametrize("cut", range(SHIFT + 200, END, 1400))
-def test_a_restart_on_the_way_changes_nothing(cut):
+def test_a_restart_while_relearning_changes_nothing(cut):
     messages = stream(3)
-    whole = DetectStep(0, SETTINGS, replay=True)
-    expected = run(whole, messages, told=relearn())
+    unbroken = DetectStep(0, SETTINGS, replay=True)
+    expected = run(unbroken, messages, request=relearn())
     step, checkpoint = DetectStep(0, SETTINGS, replay=True), Checkpoint()
-    outputs = run(step, messages[:cut], told=relearn())
+    outputs = run(step, messages[:cut], request=relearn())
     checkpoint.take(step)
-    taken_up = DetectStep(0, SETTINGS, replay=True)
+    restored = DetectStep(0, SETTINGS, replay=True)
     for offset, output in enumerate(output for output in outputs if output.topic == BASELINES):
-        taken_up.control(RawMessage(BASELINES, 0, offset, START_MS, output.key, output.value))
-    taken_up.control(relearn())
-    checkpoint.restored(taken_up, random.Random(0))
-    assert outputs + taken_up.step(messages[cut:]) == expected
+        restored.control(RawMessage(BASELINES, 0, offset, START_MS, output.key, output.value))
+    restored.control(relearn())
+    checkpoint.restored(restored, random.Random(0))
+    assert outputs + restored.step(messages[cut:]) == expected
 
 
-def test_a_request_that_came_while_nobody_was_there_is_met():
+def test_a_relearning_that_replaces_another_is_restored_without_parts_of_the_first():
+    messages = stream(6)
+    later = SHIFT + 800
+    second = relearn(at=START_MS + later * STEP_MS, signals=("length",), offset=51)
+    steps, checkpoint = [DetectStep(0, SETTINGS, replay=True) for _ in range(2)], Checkpoint()
+    published = []
+    for step in steps:
+        published = run(step, messages[: later - 100], request=relearn())
+    checkpoint.take(steps[1])
+    for step in steps:
+        step.step(messages[later - 100 : later])
+        step.control(second)
+        step.step(messages[later : later + 200])
+    checkpoint.take(steps[1])
+    restored = DetectStep(0, SETTINGS, replay=True)
+    for offset, output in enumerate(output for output in published if output.topic == BASELINES):
+        restored.control(RawMessage(BASELINES, 0, offset, START_MS, output.key, output.value))
+    checkpoint.restored(restored, random.Random(0))
+    rest = messages[later + 200 :]
+    expected = steps[0].step(rest)
+    assert [baseline.source for baseline in baselines(expected)] == ["accepted"]
+    assert restored.step(rest) == expected
+
+
+def test_a_request_that_came_while_no_worker_ran_is_applied():
     messages = stream(4)
     step, checkpoint = DetectStep(0, SETTINGS, replay=True), Checkpoint()
     outputs = step.step(messages[:SHIFT])
     checkpoint.take(step)
-    taken_up = DetectStep(0, SETTINGS, replay=True)
+    restored = DetectStep(0, SETTINGS, replay=True)
     for output in outputs:
         if output.topic == BASELINES:
-            taken_up.control(RawMessage(BASELINES, 0, 0, START_MS, output.key, output.value))
-    taken_up.control(relearn())
-    checkpoint.restored(taken_up, random.Random(0))
-    later = taken_up.step(messages[SHIFT:])
+            restored.control(RawMessage(BASELINES, 0, 0, START_MS, output.key, output.value))
+    restored.control(relearn())
+    checkpoint.restored(restored, random.Random(0))
+    later = restored.step(messages[SHIFT:])
     assert fired(later) == []
     assert [baseline.source for baseline in baselines(later)] == ["accepted"]
 
@@ -142,27 +166,27 @@ def test_a_request_that_cannot_be_read_is_a_dead_letter():
     assert letter.topic == DEAD_LETTERS
     content = DeadLetter.from_json(letter.value or b"")
     assert content.reason == "contract"
-    assert "what to learn anew" in (content.detail or "")
+    assert "not a valid relearn request" in (content.detail or "")
 
 
-def test_what_was_off_is_over_once_its_new_normal_is_judged_by():
+def test_open_drifts_end_once_the_relearned_baseline_is_in_use():
     late = relearn(at=START_MS + (SHIFT + 1500) * STEP_MS)
-    outputs = run(DetectStep(0, SETTINGS, replay=True), stream(1), told=late, at=SHIFT + 1500)
+    outputs = run(DetectStep(0, SETTINGS, replay=True), stream(1), request=late, at=SHIFT + 1500)
     opened = {drift.drift_id for drift in fired(outputs)}
     assert opened
     over = of_state(outputs, "recovered")
     assert {drift.drift_id for drift in over} == opened
-    assert all("what is normal was learned anew" in drift.sentence for drift in over)
+    assert all("a new baseline" in drift.sentence for drift in over)
     assert [output.topic for output in outputs].index(BASELINES) < len(outputs)
     assert baselines(outputs)[-1].source == "accepted"
 
 
-def test_a_published_baseline_ends_what_the_one_before_said():
+def test_a_published_baseline_ends_the_drifts_of_the_one_before():
     messages = stream(5)
     step = DetectStep(0, SETTINGS, replay=True)
     outputs = step.step(messages)
     opened = {drift.drift_id for drift in fired(outputs)}
     assert opened
     newer = baselines(outputs)[0].model_copy(update={"source": "file", "baseline_version": "another"})
-    said = step.control(RawMessage(BASELINES, 0, 9, START_MS, b"k", newer.to_json()))
-    assert {drift.drift_id for drift in of_state(said, "recovered")} == opened
+    outputs_after = step.control(RawMessage(BASELINES, 0, 9, START_MS, b"k", newer.to_json()))
+    assert {drift.drift_id for drift in of_state(outputs_after, "recovered")} == opened

@@ -3,10 +3,10 @@ from dataclasses import replace
 
 import pytest
 
-from pipeline.detect.findings.finding import Finding
-from pipeline.detect.findings.message import NUMBER_MAX, drift_output
+from pipeline.detect.findings.finding import NUMBER_MAX, Finding
 from pipeline.detect.signals.catalogue import SIGNALS
 from schemas.drift import Drift
+from schemas.record import SUBJECT_LENGTH_MAX
 from schemas.topics import DRIFTS
 from tests.pipeline.detect.streams import START_MS
 
@@ -36,16 +36,20 @@ FINDING = Finding(
 
 def drift(finding=FINDING, **changes):
     fields = {
-        "subject": "bot", "partition": 3, "baseline_version": "v1", "environment": "production", "provider": None,
-    }  # fmt: skip
-    output = drift_output(finding, **{**fields, **changes})
+        "subject": "bot",
+        "partition": 3,
+        "baseline_version": "v1",
+        "environment": "production",
+        "provider": None,
+    }
+    output = finding.to_output(**{**fields, **changes})
     message = Drift.from_json(output.value)
     assert output.topic == DRIFTS
     assert output.key == message.drift_id.encode()
     return message
 
 
-def test_a_drift_says_what_the_finding_says_with_numbers_of_six_digits():
+def test_a_drift_has_the_fields_of_the_finding_with_numbers_of_six_digits():
     message = drift()
     assert (message.signal, message.layer, message.side, message.tier) == ("refused", "output", "up", "page")
     assert (message.now, message.effect, message.evidence) == (0.0912346, 9.87654, 28.3333)
@@ -53,7 +57,7 @@ def test_a_drift_says_what_the_finding_says_with_numbers_of_six_digits():
     assert (message.partition, message.environment, message.provider) == (3, "production", None)
 
 
-def test_a_drift_says_which_segment_it_is_of_and_whether_it_pages_too_often():
+def test_a_drift_has_its_segment_and_whether_its_test_pages_too_often():
     assert (drift().segment, drift().demote) == ("", False)
     other = drift(replace(FINDING, segment="prompt=v42", demote=True))
     assert (other.segment, other.demote) == ("prompt=v42", True)
@@ -91,7 +95,11 @@ def test_another_subject_or_baseline_has_another_id(other):
 
 
 @pytest.mark.parametrize(
-    ("number", "said"), [(math.inf, NUMBER_MAX), (-math.inf, -NUMBER_MAX), (math.nan, 0.0), (1e-9, 1e-9)]
+    ("number", "expected"), [(math.inf, NUMBER_MAX), (-math.inf, -NUMBER_MAX), (math.nan, 0.0), (1e-9, 1e-9)]
 )
-def test_a_number_that_json_cannot_say_is_bounded(number, said):
-    assert drift(replace(FINDING, effect=number)).effect == said
+def test_a_number_that_json_cannot_express_is_bounded(number, expected):
+    assert drift(replace(FINDING, effect=number)).effect == expected
+
+
+def test_a_segment_name_fits_a_label_however_long_the_value_is():
+    assert len(Finding.segment_name("tenant", "x" * SUBJECT_LENGTH_MAX)) == SUBJECT_LENGTH_MAX

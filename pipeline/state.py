@@ -1,0 +1,199 @@
+"""How every step writes its state to a checkpoint and restores it: in parts, each under a key of its own.
+
+A step marks what changes. With each checkpoint, :meth:`PartStore.changed` asks the step for the parts that belong to
+what it marked and yields them as keys and values of a compacted topic, with a tombstone for what is gone. After a
+restart, :meth:`PartStore.read` takes those keys and values, and :meth:`PartStore.load` passes each state back.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.codec import decode, encode
+from pipeline.wording import one_line
+
+CHUNK_BYTES_MAX = 900_000
+"""Bytes of one value. A larger part is split, because the broker accepts at most one mebibyte per message."""
+
+DOES_NOT_FIT = (ValueError, KeyError, TypeError, IndexError)
+"""Errors that mean that a state was written by another version or is damaged."""
+
+State = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Part:
+    """One part of a step's state.
+
+    Attributes
+    ----------
+    kind
+        What the part holds, such as ``monitor`` or ``incident``: letters and underscores.
+    name
+        Whose state it is: a subject, the id of an incident, or empty.
+    item
+        Which part of its kind, where a name has several: letters, digits and hyphens.
+
+    >>> Part("learner", "support-bot", "head").key(), Part("rows", "support-bot").key(chunk=1)
+    (b'learner.head/support-bot', b'rows#1/support-bot')
+    """
+
+    kind: str
+    name: str
+    item: str = ""
+
+    def __str__(self) -> str:
+        """The key of its first chunk as text."""
+        return f"{self.kind}.{self.item}/{self.name}" if self.item else f"{self.kind}/{self.name}"
+
+    def key(self, chunk: int = 0) -> bytes:
+        """Return the key of a chunk."""
+        if not chunk:
+            return str(self).encode()
+        start, _, name = str(self).partition("/")
+        return f"{start}#{chunk}/{name}".encode()
+
+    @classmethod
+    def from_key(cls, key: bytes) -> tuple["Part", int]:
+        """Return the part that a key names, and the number of the chunk.
+
+        Raises
+        ------
+        ValueError
+            If the key names no part.
+        """
+        start, slash, name = key.decode().partition("/")
+        if not slash:
+            raise ValueError(f"the key {key!r} names no part of a state")
+        kind_and_item, _, chunk = start.partition("#")
+        kind, _, item = kind_and_item.partition(".")
+        return cls(kind, name, item), int(chunk or 0)
+
+
+class PartStore:
+    """The parts of a step's state in its checkpoint: which changed, which are stored, and in how many chunks.
+
+    Parameters
+    ----------
+    kinds
+        The kinds of parts that the step has. A key of another kind is discarded.
+    settings_hash
+        Hash of the settings that decide what the state means. State with another hash is discarded.
+
+    >>> store = PartStore(["rows"])
+    >>> store.mark("rows", "bot")
+    >>> [key for key, _ in store.changed(lambda kind, name: [(Part(kind, name), {"text": "x" * 1_000_000})])]
+    [b'rows/bot', b'rows#1/bot']
+    >>> store.mark("rows", "bot")
+    >>> list(store.changed(lambda kind, name: [(Part(kind, name), None)]))
+    [(b'rows/bot', None), (b'rows#1/bot', None)]
+    """
+
+    def __init__(self, kinds: Iterable[str], settings_hash: str = "") -> None:
+        self._kinds = frozenset(kinds)
+        self._settings_hash = settings_hash
+        self._marked: set[tuple[str, str]] = set()
+        self._chunk_counts: dict[str, dict[Part, int]] = {}
+        self._tombstones: list[bytes] = []
+        self._values: dict[Part, dict[int, bytes]] = {}
+        self._warnings: list[str] = []
+
+    def mark(self, kind: str, *names: str) -> None:
+        """Remember that something changed, so that :meth:`changed` asks the step for its parts."""
+        self._marked.update((kind, name) for name in names)
+
+    def drop(self, name: str) -> None:
+        """Remove all parts of a name from the next checkpoint."""
+        for part, count in self._chunk_counts.pop(name, {}).items():
+            self._tombstones += (part.key(chunk) for chunk in range(count))
+
+    def changed(
+        self, dump: Callable[[str, str], Iterable[tuple[Part, State | None]]]
+    ) -> Iterator[tuple[bytes, bytes | None]]:
+        """Yield the keys and values that bring the checkpoint up to date; None is a tombstone.
+
+        Parameters
+        ----------
+        dump
+            Returns the parts that belong to a marked kind and name, with their states. None removes a part, and all
+            items of its kind and name.
+        """
+        for key in self._tombstones:
+            yield key, None
+        self._tombstones.clear()
+        marked, self._marked = sorted(self._marked), set()
+        for kind, name in marked:
+            for part, state in dump(kind, name):
+                yield from self._remove(part) if state is None else self._write(part, state)
+
+    def read(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
+        """Read the keys and values of a checkpoint, in any order. Keys that name no part are discarded."""
+        unknown = []
+        for key, value in entries:
+            try:
+                part, chunk = Part.from_key(key)
+            except ValueError:
+                part = None
+            if part is None or part.kind not in self._kinds:
+                unknown.append(key)
+                continue
+            self._values.setdefault(part, {})[chunk] = value
+            counts = self._chunk_counts.setdefault(part.name, {})
+            counts[part] = max(counts.get(part, 0), chunk + 1)
+        if unknown:
+            self.warn(f"{len(unknown)} keys that name no part of this state are discarded, such as {min(unknown)!r}")
+            self._tombstones += unknown
+
+    def names(self) -> list[str]:
+        """Return the names that have parts in the checkpoint."""
+        return sorted(self._chunk_counts)
+
+    def parts(self, kind: str) -> list[Part]:
+        """Return the parts of a kind that were read and not loaded yet."""
+        return sorted(part for part in self._values if part.kind == kind)
+
+    def items(self, kind: str, name: str) -> list[Part]:
+        """Return the parts of a kind and a name that are in the checkpoint."""
+        return sorted(part for part in self._chunk_counts.get(name, ()) if part.kind == kind)
+
+    def load(self, part: Part, load: Callable[[State], object]) -> bool:
+        """Pass the state of a part to ``load``. Return False if there is none, or if it does not fit and is discarded."""
+        chunks = self._values.pop(part, None)
+        if chunks is None:
+            return False
+        try:
+            value = b"".join(chunks[number] for number in sorted(chunks))
+            load(decode(value, kind=part.kind, settings_hash=self._settings_hash))
+        except DOES_NOT_FIT as problem:
+            reason = f"it has no {problem}" if isinstance(problem, KeyError) else one_line(problem)
+            self.warn(f"the state {part} is discarded: {reason}")
+            return False
+        return True
+
+    def warn(self, line: str) -> None:
+        """Add a line about something that could not be restored."""
+        self._warnings.append(line)
+
+    def finish_restore(self) -> Iterator[str]:
+        """Yield the warnings, and free what was read."""
+        self._values.clear()
+        warnings, self._warnings = self._warnings, []
+        yield from warnings
+
+    def _write(self, part: Part, state: State) -> Iterator[tuple[bytes, bytes | None]]:
+        value = encode(state, kind=part.kind, settings_hash=self._settings_hash)
+        starts = range(0, len(value), CHUNK_BYTES_MAX)
+        counts = self._chunk_counts.setdefault(part.name, {})
+        count_before, counts[part] = counts.get(part, 0), len(starts)
+        for chunk, start in enumerate(starts):
+            yield part.key(chunk), value[start : start + CHUNK_BYTES_MAX]
+        for chunk in range(len(starts), count_before):
+            yield part.key(chunk), None
+
+    def _remove(self, part: Part) -> Iterator[tuple[bytes, None]]:
+        counts = self._chunk_counts.get(part.name, {})
+        for stored in self.items(part.kind, part.name) if not part.item else [part]:
+            for chunk in range(counts.pop(stored, 0)):
+                yield stored.key(chunk), None
+        if not counts:
+            self._chunk_counts.pop(part.name, None)
