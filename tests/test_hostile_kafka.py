@@ -19,7 +19,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 
 from load.stage.settle import wait_until_settled
-from pipeline.detect.intake.originals import elements_of
+from pipeline.detect.intake.originals import split_array
 from pipeline.detect.step import DetectStep
 from schemas.dead_letter import DeadLetter
 from schemas.topics import RECORDS, topic
@@ -158,7 +158,7 @@ def check_letter(letter: DeadLetter, sent: Sent) -> None:
     if letter.index is None:
         assert value == sent.value
     else:
-        assert value == elements_of(sent.value or b"")[letter.index]
+        assert value == split_array(sent.value or b"")[letter.index]
 
 
 def check_kinds(left: Left) -> list[tuple[str, str]]:

@@ -1,9 +1,9 @@
 """What detect is told beside records: baselines, and what is to be learned anew."""
 
+import orjson
 from pydantic import ValidationError
 
 from pipeline.dead_letters import dead_letter
-from pipeline.detect.intake import parse_json
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from pipeline.step import Input, Output
@@ -39,7 +39,7 @@ def one_line(problem: Exception) -> str:
 
 def _is_relearn(value: bytes) -> bool:
     try:
-        content = parse_json(value)
+        content = orjson.loads(value)
     except ValueError:
         return False
     return isinstance(content, dict) and content.get("type") == "relearn"

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,19 +11,7 @@ from pipeline.codec import decode as decode_state
 from pipeline.codec import encode
 from pipeline.detect.baselines import BaselineStore
 from pipeline.detect.control import one_line, read_control
-from pipeline.detect.intake import (
-    Admission,
-    Admitted,
-    Originals,
-    PositionedOutput,
-    RecordReader,
-    Run,
-    Watermark,
-    WatermarkHistory,
-    decode_batch,
-    order_by_position,
-    split_by_subject,
-)
+from pipeline.detect.intake import Admission, AdmittedBatch, PositionedOutput, Records, Watermark
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.stream import (
     PARTITION_KEY,
@@ -73,7 +62,6 @@ class DetectStep:
         self._digest = settings.digest()
         self._replay = replay
         self._admission = Admission(settings, replay=replay)
-        self._reader = RecordReader()
         self._watermark = Watermark(partition)
         self._kept = BaselineStore(settings.subjects_max)
         self._units: dict[str, Stream] = {}
@@ -93,20 +81,14 @@ class DetectStep:
     def step(self, messages: Sequence[Input]) -> list[Output]:
         """Take records, in the order of their offsets; drifts, baselines, dead letters and ticks come out."""
         self._touched = True
-        values = [message.value for message in messages]
-        arrived = decode_batch(values, self._reader, bytes_max=self._settings.record_bytes_max)
-        originals = Originals(messages, arrived.arrays)
-        outputs = [
-            (reject.place, originals.original_at(reject.place).dead_letter(reject.reason, reject.detail))
-            for reject in arrived.rejects
-        ]
+        batch = self._admission.admit(messages)
+        outputs = list(batch.dead_letters)
         self._counts["messages"] += len(messages)
-        self._counts["records"] += len(arrived.places) + len(arrived.rejects)
-        admitted, letters = self._admission.admit(arrived.read, arrived.places, originals)
-        outputs += letters
-        if admitted.subjects:
-            outputs += self._within_limit(admitted, originals)
-        ordered = order_by_position(outputs)
+        self._counts["records"] += batch.record_count
+        if len(batch.records):
+            outputs += self._within_limit(batch)
+        # In the order of the records that caused the outputs, however the records were grouped.
+        ordered = [output for _, output in sorted(outputs, key=itemgetter(0))]
         self._counts["dead_letters"] += sum(output.topic == DEAD_LETTERS for output in ordered)
         return ordered
 
@@ -136,7 +118,7 @@ class DetectStep:
         outputs = [self._watermark.tick(wall_ms=wall_ms)]
         elapsed_ms = min(max(0, wall_ms - self._ticked_ms), TICK_MS_MAX) if self._ticked_ms else 0
         messages = self._counts["messages"]
-        if messages == self._ticked_messages or wall_ms - self._watermark.at_ms <= CAUGHT_UP_MS:
+        if messages == self._ticked_messages or wall_ms - self._watermark.time_ms <= CAUGHT_UP_MS:
             for unit in self._units.values():
                 outputs += unit.advance_silence(elapsed_ms, wall_ms)
         self._ticked_ms, self._ticked_messages = wall_ms, messages
@@ -153,7 +135,7 @@ class DetectStep:
         if self._touched:
             self._touched = False
             state = {
-                "watermark": self._watermark.at_ms,
+                "watermark": self._watermark.time_ms,
                 "counts": dict(sorted(self._counts.items())),
                 "seen": self._evicted.seen,
                 "judged": self._evicted.monitored,
@@ -208,7 +190,7 @@ class DetectStep:
         total.update(self._counts)
         for unit in self._units.values():
             total.update(unit.counts)
-            total["held"] += unit.event_time_guard.held
+            total["held"] += unit.event_time_guard.held_count
             total["bad_fields"] += unit.columns.bad_fields.total()
         total["subjects"] = len(self._units)
         return dict(total)
@@ -216,46 +198,46 @@ class DetectStep:
     def _restore_partition(self, value: bytes) -> Iterator[str]:
         try:
             state = decode_state(value, kind=PARTITION, settings_hash=self._digest)
-            self._watermark.at_ms = state["watermark"]
+            self._watermark.time_ms = state["watermark"]
             self._counts = Counter(state["counts"])
             self._evicted = MonitoredCount(state["seen"], state["judged"])
         except (ValueError, KeyError, TypeError) as problem:
             yield one_line(problem)
 
-    def _within_limit(self, admitted: Admitted, originals: Originals) -> list[PositionedOutput]:
+    def _within_limit(self, batch: AdmittedBatch) -> list[PositionedOutput]:
         """Push records into their units, as long as there may be more units."""
-        arrived = admitted.run
-        distinct = dict.fromkeys(admitted.subjects)
+        arrived = batch.records
+        distinct = dict.fromkeys(arrived.subjects)
         new = [subject for subject in distinct if subject not in self._units]
         if len(self._units) + len(new) <= self._settings.subjects_max:
             for subject in new:
                 self._add(subject)
             if len(distinct) == 1:
-                return self._push([(admitted.subjects[0], arrived)], originals)
-            return self._push(split_by_subject(admitted.subjects, range(len(admitted.subjects)), arrived), originals)
+                return self._push([(arrived.subjects[0], arrived)], batch)
+            return self._push(arrived.split_by_subject(range(len(arrived))), batch)
         outputs: list[PositionedOutput] = []
         ready: list[int] = []
-        latest_ms = max(self._watermark.at_ms, int(arrived.times_ms.max()))
-        for index, subject in enumerate(admitted.subjects):
+        latest_ms = max(self._watermark.time_ms, int(arrived.times_ms.max()))
+        for index, subject in enumerate(arrived.subjects):
             if subject not in self._units:
-                place = arrived.places[index]
+                place = arrived.positions[index]
                 if len(self._units) >= self._settings.subjects_max and latest_ms > self._evictable_from_ms:
                     # Who is silent is only known once all records before this one have been seen.
-                    outputs += self._push(split_by_subject(admitted.subjects, ready, arrived), originals)
+                    outputs += self._push(arrived.split_by_subject(ready), batch)
                     ready = []
                     outputs += self._make_room(place)
                 if len(self._units) >= self._settings.subjects_max:
                     detail = f"this partition has {self._settings.subjects_max} subjects: raise subjects_max"
-                    outputs.append((place, originals.original_at(place).dead_letter("subject_limit", detail)))
+                    outputs.append(batch.originals.dead_letter(place, "subject_limit", detail))
                     continue
                 self._add(subject)
             ready.append(index)
-        return outputs + self._push(split_by_subject(admitted.subjects, ready, arrived), originals)
+        return outputs + self._push(arrived.split_by_subject(ready), batch)
 
-    def _push(self, runs: Iterable[tuple[str, Run]], originals: Originals) -> list[PositionedOutput]:
+    def _push(self, runs: Iterable[tuple[str, Records]], batch: AdmittedBatch) -> list[PositionedOutput]:
         """Push runs into their units; the ticks of a replay are among what comes out."""
         if self._replay:
-            return self._push_replayed(runs, originals)
+            return self._push_replayed(runs, batch)
         outputs: list[PositionedOutput] = []
         times_ms: list[NDArray[np.int64]] = []
         for subject, run in runs:
@@ -263,28 +245,28 @@ class DetectStep:
                 outputs += self._units[subject].push(run)
                 times_ms.append(run.times_ms)
         if times_ms:
-            self._watermark.at_ms = max(self._watermark.at_ms, *(int(times.max()) for times in times_ms))
+            self._watermark.time_ms = max(self._watermark.time_ms, *(int(times.max()) for times in times_ms))
         return outputs
 
-    def _push_replayed(self, runs: Iterable[tuple[str, Run]], originals: Originals) -> list[PositionedOutput]:
+    def _push_replayed(self, runs: Iterable[tuple[str, Records]], batch: AdmittedBatch) -> list[PositionedOutput]:
         """Push what the gates of the units let through, with the silences in between and the ticks of event time."""
         outputs: list[PositionedOutput] = []
-        admitted: list[tuple[Stream, Run]] = []
+        admitted: list[tuple[Stream, Records]] = []
         for subject, arrived in runs:
             unit = self._units[subject]
             unit.changed = True
-            run, letters = unit.event_time_guard.admit(arrived, unit.watermark, originals, self._reader)
+            run, letters = unit.event_time_guard.admit(arrived, unit.watermark, batch.originals, self._admission.reader)
             outputs += letters
             if len(run):
                 admitted.append((unit, run))
         if not admitted:
             return outputs
         times_ms = np.concatenate([run.times_ms for _, run in admitted])
-        places = np.array([place for _, run in admitted for place in run.places], dtype=np.int64)
-        progress = WatermarkHistory(self._watermark.at_ms, times_ms, places)
+        places = np.array([place for _, run in admitted for place in run.positions], dtype=np.int64)
+        ticks = self._watermark.advance(times_ms, places)
         least_ms = round(self._settings.silence_min_s * 1000)
-        outputs += push_replayed(admitted, self._units.values(), progress, least_ms=least_ms)
-        return outputs + self._watermark.advance(times_ms, places)
+        outputs += push_replayed(admitted, self._units.values(), self._watermark, least_ms=least_ms)
+        return outputs + ticks
 
     def _add(self, subject: str) -> None:
         unit = Stream(subject, self._partition, self._settings)
@@ -297,10 +279,10 @@ class DetectStep:
         """Let the unit go that has been silent longest, if it has no baseline and was silent for long enough."""
         free = [unit for unit in self._units.values() if unit.monitor is None and not unit.pending]
         oldest = min(free, key=lambda unit: (unit.watermark, unit.subject), default=None)
-        silent_from_ms = self._watermark.at_ms - SILENT_MS
+        silent_from_ms = self._watermark.time_ms - SILENT_MS
         if oldest is None or oldest.watermark >= silent_from_ms:
             # Watermarks only rise: until the partition's has reached this, there is no need to look again.
-            self._evictable_from_ms = (self._watermark.at_ms if oldest is None else oldest.watermark) + SILENT_MS
+            self._evictable_from_ms = (self._watermark.time_ms if oldest is None else oldest.watermark) + SILENT_MS
             return []
         del self._units[oldest.subject]
         self._gone.append(self._written.pop(oldest.subject))
@@ -309,4 +291,4 @@ class DetectStep:
         self._evicted = MonitoredCount(
             self._evicted.seen + oldest.monitored.seen, self._evicted.monitored + oldest.monitored.monitored
         )
-        return oldest.event_time_guard.release_all(place)
+        return oldest.event_time_guard.discard_held(place)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.codec import decode
 from pipeline.detect.baselines import Learner, PublishedBaseline
-from pipeline.detect.blocks import loaded
+from pipeline.detect.intake import Records
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.stream.relearning import Relearning
 from pipeline.detect.stream.state import DUPLICATES, HELD, JUDGE, LEARNER, RELEARNER, ROWS, STATISTICS, UNIT, part_kind
@@ -101,7 +101,7 @@ class StreamRestorer:
         unit.judged_before = MonitoredCount(state["seen_before"], state["judged_before"])
 
     def _load_rows(self, state: dict[str, Any]) -> None:
-        self._unit.buffer.add(loaded(state))
+        self._unit.buffer.add(Records.load(state))
 
     def _load_duplicates(self) -> None:
         chunks: list[dict[str, Any]] = []

@@ -35,8 +35,8 @@ def changed_parts(unit: Stream, written: Written, settings_hash: str) -> Iterato
 def _changed(unit: Stream) -> Iterator[tuple[str, dict[str, Any]]]:
     yield UNIT, _dump_unit(unit)
     if len(unit.buffer):
-        yield ROWS, unit.buffer.rows.dump()
-    if unit.event_time_guard.held:
+        yield ROWS, unit.buffer.records.dump()
+    if unit.event_time_guard.held_count:
         yield HELD, unit.event_time_guard.dump()
     for name, chunk in unit.duplicates.dump_changed():
         yield f"{DUPLICATES}/{name}", chunk
@@ -56,7 +56,7 @@ def _changed(unit: Stream) -> Iterator[tuple[str, dict[str, Any]]]:
 def _is_gone(unit: Stream, part: str) -> bool:
     gone = {
         ROWS: not len(unit.buffer),
-        HELD: not unit.event_time_guard.held,
+        HELD: not unit.event_time_guard.held_count,
         JUDGE: unit.monitor is None,
         LEARNER: unit.learner is None,
         RELEARNER: unit.relearning is None,

@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.baselines import Learner, nonstationary_signals
-from pipeline.detect.blocks import Buffer, Columns, Derived, Rows
+from pipeline.detect.blocks import Buffer, DerivedSignals, SignalColumns
 from pipeline.detect.findings import Finding, FirstSeen, Silence, drift_output, silence_threshold_s
-from pipeline.detect.intake import Duplicates, EventTimeGuard, PositionedOutput, Run
+from pipeline.detect.intake import Duplicates, EventTimeGuard, PositionedOutput, Records
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, Block
@@ -66,8 +66,8 @@ class Stream:
         self.subject = subject
         self.watermark = 0
         self.counts: Counter[str] = Counter()
-        self.columns = Columns(settings.custom_signals_max, settings.segments)
-        self.derived = Derived(settings)
+        self.columns = SignalColumns(settings.custom_signals_max, settings.segments)
+        self.derived = DerivedSignals(settings)
         self.duplicates = Duplicates(settings.duplicate_window)
         self.event_time_guard = EventTimeGuard(settings)
         self.buffer = Buffer(settings)
@@ -98,7 +98,7 @@ class Stream:
             self.judged_before.seen + judge.seen_values, self.judged_before.monitored + judge.judged_values
         )
 
-    def push(self, run: Run) -> list[PositionedOutput]:
+    def push(self, run: Records) -> list[PositionedOutput]:
         """Take records that were admitted.
 
         Parameters
@@ -116,7 +116,7 @@ class Stream:
             if due < len(watermarks):
                 # The record that reaches the time is the first that the new baseline judges.
                 outputs += self._take(run.cut(start, due), watermarks[start:due])
-                outputs += ((run.places[due], output) for output in self.apply_baseline(baseline))
+                outputs += ((run.positions[due], output) for output in self.apply_baseline(baseline))
                 start = due
         outputs += self._take(run.cut(start, len(watermarks)), watermarks[start:])
         return outputs
@@ -181,7 +181,7 @@ class Stream:
         self.judged_before = self.monitored
         self.monitor = Monitor(baseline, self._settings)
         self.baseline_version = baseline.baseline_version
-        self.derived.follow(baseline)
+        self.derived.apply_baseline(baseline)
         self.first_seen.follow(baseline)
         self.silent_after_s = silence_threshold_s(baseline, self._settings)
         self.learner = None
@@ -197,11 +197,11 @@ class Stream:
             self.monitor.reset_evidence()
         self.changed = self.flushed = True
 
-    def _take(self, run: Run, watermarks: NDArray[np.int64]) -> list[PositionedOutput]:
+    def _take(self, run: Records, watermarks: NDArray[np.int64]) -> list[PositionedOutput]:
         if not len(watermarks):
             return []
         self.watermark = int(watermarks[-1])
-        new = self.duplicates.find_new(run.fields.keys)
+        new = self.duplicates.find_new(run.duplicate_keys)
         if not all(new):
             kept = [row for row, is_new in enumerate(new) if is_new]
             self.counts["duplicates"] += len(new) - len(kept)
@@ -218,22 +218,23 @@ class Stream:
         # A block can bring a baseline, and what is told of the records after it depends on that.
         outputs: list[PositionedOutput] = []
         start = 0
-        for end in (*self.buffer.ends(panes), len(panes)):
+        for end in (*self.buffer.find_ends(panes), len(panes)):
             if end > start:
                 outputs += self._fill(run.cut(start, end), panes[start:end])
                 start = end
         return outputs
 
-    def _fill(self, run: Run, panes: NDArray[np.int64]) -> list[PositionedOutput]:
+    def _fill(self, run: Records, panes: NDArray[np.int64]) -> list[PositionedOutput]:
         """Tell the derived signals of records, and look at the blocks that they end."""
-        for reason, count in self.derived.fill(run.fields.values, run.fields, panes).items():
+        run.panes = panes
+        for reason, count in self.derived.fill(run).items():
             self.columns.bad_fields["data.embedding", reason] += count
-        rows = self.columns.rows(run.fields, run.times_ms, panes)
-        return [(place, output) for place, block in self.buffer.push(rows, run.places) for output in self._look(block)]
+        self.columns.fill_custom_values(run)
+        return [(place, output) for place, block in self.buffer.push(run) for output in self._look(block)]
 
-    def _look(self, rows: Rows) -> list[Output]:
+    def _look(self, rows: Records) -> list[Output]:
         """Let everything that watches the unit look at one block."""
-        block = self.columns.block(rows)
+        block = self.columns.build_block(rows)
         self.flushed = True
         silences = self._silences(block)
         self.statistics.observe(block)

@@ -98,7 +98,7 @@ def whole_state(step: DetectStep) -> dict[str, bytes]:
                 unit.heard_ms,
             ],
             "derived": [unit.derived.dump(), unit.first_seen.dump(), unit.silence.dump()],
-            "rows": unit.buffer.rows.dump() if len(unit.buffer) else None,
+            "rows": unit.buffer.records.dump() if len(unit.buffer) else None,
             "held": unit.event_time_guard.dump(),
             "duplicates": list(unit.duplicates._chunks),
             "statistics": unit.statistics.dump(),
