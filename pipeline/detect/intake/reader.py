@@ -28,7 +28,7 @@ class RecordReader:
 
     >>> records = RecordReader().read([{"subject": "bot", "output": {"length": 3}}, {"output": {"length": "3"}}])
     >>> records.subjects, records.faults
-    (('bot', None), [(1, 'output.length', 'wrong_type')])
+    (['bot', None], [(1, 'output.length', 'wrong_type')])
     """
 
     def __init__(self) -> None:

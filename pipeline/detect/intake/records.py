@@ -128,8 +128,8 @@ class Records:
                 for row, name, reason in part.faults
             ],
             positions=_chain([part.positions for part in parts], length),
-            times_ms=np.concatenate([part.times_ms for part in parts]),
-            panes=np.concatenate([part.panes for part in parts]),
+            times_ms=_concatenate([part.times_ms for part in parts]),
+            panes=_concatenate([part.panes for part in parts]),
             custom_values=_concatenate_custom_values([part.custom_values for part in parts]),
         )
 
@@ -268,6 +268,10 @@ def _chain_some(columns: Sequence[Sequence[Any] | None], lengths: Sequence[int])
     return chained
 
 
+def _concatenate(columns: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.concatenate(columns) if any(map(len, columns)) else _NO_INTEGERS
+
+
 def _concatenate_labels(
     parts: Sequence[dict[str, Sequence[Label]]], lengths: Sequence[int]
 ) -> dict[str, Sequence[Label]]:
@@ -282,6 +286,8 @@ def _concatenate_labels(
 
 def _concatenate_custom_values(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
     """Concatenate parts of different widths, with NaN in the columns that a part does not have."""
+    if not any(map(len, parts)):
+        return _NO_VALUES
     width = max(part.shape[1] for part in parts)
     concatenated = np.full((sum(len(part) for part in parts), width), np.nan)
     if width:

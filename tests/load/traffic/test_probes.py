@@ -45,8 +45,8 @@ def test_without_a_count_there_is_no_end():
 
 
 def test_probes_are_no_requests_for_throughput():
-    fields = RecordReader().read([record.model_dump(exclude_none=True) for _, record in sent()]).fields
-    assert not fields.first.any()
+    records = RecordReader().read([record.model_dump(exclude_none=True) for _, record in sent()])
+    assert not records.is_request.any()
 
 
 @pytest.fixture

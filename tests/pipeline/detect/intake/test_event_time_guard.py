@@ -137,11 +137,11 @@ def test_a_restore_keeps_every_held_record(at):
         START_MS + 5,
         YEAR_2200,
     ]
-    whole, cut = Driver()(*times), Driver()(*times[:at])
+    uninterrupted, cut = Driver()(*times), Driver()(*times[:at])
     state = cut.guard.dump()
     cut.guard = EventTimeGuard(SETTINGS)
     cut.guard.load(state)
     cut(*times[at:])
-    assert cut.used == whole.used
-    assert cut.refused == whole.refused
-    assert cut.guard.dump() == whole.guard.dump()
+    assert cut.used == uninterrupted.used
+    assert cut.refused == uninterrupted.refused
+    assert cut.guard.dump() == uninterrupted.guard.dump()
