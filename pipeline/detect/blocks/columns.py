@@ -69,7 +69,10 @@ class SignalColumns:
         carried = np.flatnonzero(~np.isnan(values).all(axis=0)).tolist()
         for source in sorted(set(carried).difference(self._sources)):
             self._sources.append(source)
-            self.signals.append((*catalogue.SIGNALS, *self._custom_signals)[source])
+            is_custom = source >= Records.WIDTH
+            self.signals.append(
+                self._custom_signals[source - Records.WIDTH] if is_custom else catalogue.SIGNALS[source]
+            )
         missing = Records.WIDTH + len(self._custom_signals) - values.shape[1]
         if missing:
             values = np.concatenate((values, np.full((len(records), missing), np.nan)), axis=1)
