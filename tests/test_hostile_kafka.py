@@ -19,7 +19,6 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 
 from load.harness.lag import wait_for_lag
-from pipeline.detect.intake.originals import elements_of
 from pipeline.detect.step import DetectStep
 from schemas.dead_letter import DeadLetter
 from schemas.topics import RECORDS, topic
@@ -164,7 +163,7 @@ def check_letter(letter: DeadLetter, sent: Sent) -> None:
     if letter.index is None:
         assert value == sent.value
     else:
-        assert value == elements_of(sent.value or b"")[letter.index]
+        assert value == split_array(sent.value or b"")[letter.index]
 
 
 def check_kinds(result: RunResult) -> list[tuple[str, str]]:

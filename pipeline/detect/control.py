@@ -1,9 +1,9 @@
 """Reads the control messages of detect: baselines, and requests to relearn signals."""
 
+import orjson
 from pydantic import ValidationError
 
 from pipeline.dead_letters import dead_letter
-from pipeline.detect.intake import parse_json
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from pipeline.step import Input, Output
@@ -34,7 +34,7 @@ def read_control(message: Input, value: bytes, settings: DetectSettings) -> Base
 
 def _is_relearn(value: bytes) -> bool:
     try:
-        content = parse_json(value)
+        content = orjson.loads(value)
     except ValueError:
         return False
     return isinstance(content, dict) and content.get("type") == "relearn"

@@ -5,25 +5,14 @@ A batch goes decode -> admit -> limit -> push -> order.
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
+from operator import itemgetter
 
 import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.baselines import BaselineStore
 from pipeline.detect.control import read_control
-from pipeline.detect.intake import (
-    Admission,
-    Admitted,
-    Originals,
-    PositionedOutput,
-    RecordReader,
-    Run,
-    Watermark,
-    WatermarkHistory,
-    decode_batch,
-    order_by_position,
-    split_by_subject,
-)
+from pipeline.detect.intake import Admission, AdmittedBatch, PositionedOutput, Records, Watermark
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.stream import PART_KINDS, MonitoredCount, Stream, StreamRestorer, push_replayed
 from pipeline.state import Part, PartStore, State
@@ -64,7 +53,6 @@ class DetectStep:
         self._partition = partition
         self._settings = settings
         self._replay = replay
-        self._reader = RecordReader()
         self._admission = Admission(settings, replay=replay)
         self._streams: dict[str, Stream] = {}
         self._baselines = BaselineStore(settings.subjects_max)
@@ -83,23 +71,17 @@ class DetectStep:
     def step(self, messages: Sequence[Input]) -> list[Output]:
         """Process records, in the order of their offsets. Return drifts, baselines, dead letters and ticks."""
         self._store.mark(PARTITION.kind, PARTITION.name)
-        values = [message.value for message in messages]
-        batch = decode_batch(values, self._reader, bytes_max=self._settings.record_bytes_max)
-        originals = Originals(messages, batch.arrays)
-        outputs = [
-            (reject.place, originals.original_at(reject.place).dead_letter(reject.reason, reject.detail))
-            for reject in batch.rejects
-        ]
+        batch = self._admission.admit(messages)
+        outputs = list(batch.dead_letters)
         self._counts["messages"] += len(messages)
-        self._counts["records"] += len(batch.places) + len(batch.rejects)
-        admitted, letters = self._admission.admit(batch.read, batch.places, originals)
-        outputs += letters
-        if admitted.subjects:
-            if self._add_new_subjects(admitted.subjects):
-                outputs += self._push_all(admitted, originals)
+        self._counts["records"] += batch.record_count
+        if len(batch.records):
+            if self._add_new_subjects(batch.records.subjects):
+                outputs += self._push_all(batch)
             else:
-                outputs += self._push_within_limit(admitted, originals)
-        ordered = order_by_position(outputs)
+                outputs += self._push_within_limit(batch)
+        # In the order of the records that caused the outputs, however the records were grouped.
+        ordered = [output for _, output in sorted(outputs, key=itemgetter(0))]
         self._counts["dead_letters"] += sum(output.topic == DEAD_LETTERS for output in ordered)
         return ordered
 
@@ -130,7 +112,7 @@ class DetectStep:
         outputs = [self._watermark.tick(wall_ms=wall_ms)]
         elapsed_ms = min(max(0, wall_ms - self._last_tick_ms), TICK_MS_MAX) if self._last_tick_ms else 0
         messages = self._counts["messages"]
-        if messages == self._last_tick_messages or wall_ms - self._watermark.at_ms <= CAUGHT_UP_MS:
+        if messages == self._last_tick_messages or wall_ms - self._watermark.time_ms <= CAUGHT_UP_MS:
             for stream in self._streams.values():
                 outputs += stream.advance_silence(elapsed_ms, wall_ms)
         self._last_tick_ms, self._last_tick_messages = wall_ms, messages
@@ -186,7 +168,7 @@ class DetectStep:
         total.update(self._counts)
         for stream in self._streams.values():
             total.update(stream.counts)
-            total["held"] += stream.event_time_guard.held
+            total["held"] += stream.event_time_guard.held_count
             total["bad_fields"] += stream.columns.bad_fields.total()
         total["subjects"] = len(self._streams)
         return dict(total)
@@ -195,7 +177,7 @@ class DetectStep:
         if kind == "stream":
             return self._streams[name].dump_changed()
         state = {
-            "watermark": self._watermark.at_ms,
+            "watermark": self._watermark.time_ms,
             "counts": dict(sorted(self._counts.items())),
             "evicted_seen": self._evicted_count.seen,
             "evicted_monitored": self._evicted_count.monitored,
@@ -203,7 +185,7 @@ class DetectStep:
         return [(PARTITION, state)]
 
     def _load(self, state: State) -> None:
-        self._watermark.at_ms = state["watermark"]
+        self._watermark.time_ms = state["watermark"]
         self._counts = Counter(state["counts"])
         self._evicted_count = MonitoredCount(state["evicted_seen"], state["evicted_monitored"])
 
@@ -216,68 +198,72 @@ class DetectStep:
             self._add_stream(subject)
         return True
 
-    def _push_all(self, admitted: Admitted, originals: Originals) -> list[PositionedOutput]:
+    def _push_all(self, batch: AdmittedBatch) -> list[PositionedOutput]:
         """Push all records of a batch into their streams."""
-        subjects, run = admitted.subjects, admitted.run
-        if len(set(subjects)) == 1:
-            return self._push([(subjects[0], run)], originals)
-        return self._push(split_by_subject(subjects, range(len(subjects)), run), originals)
+        records = batch.records
+        if len(set(records.subjects)) == 1:
+            return self._push([(records.subjects[0], records)], batch)
+        return self._push(records.split_by_subject(range(len(records))), batch)
 
-    def _push_within_limit(self, admitted: Admitted, originals: Originals) -> list[PositionedOutput]:
+    def _push_within_limit(self, batch: AdmittedBatch) -> list[PositionedOutput]:
         """Push records whose subjects have a stream or find room for one; the others become dead letters."""
-        subjects, run, subjects_max = admitted.subjects, admitted.run, self._settings.subjects_max
+        records, subjects_max = batch.records, self._settings.subjects_max
         outputs: list[PositionedOutput] = []
         waiting: list[int] = []
-        latest_ms = max(self._watermark.at_ms, int(run.times_ms.max()))
-        for index, subject in enumerate(subjects):
+        latest_ms = max(self._watermark.time_ms, int(records.times_ms.max()))
+        for index, subject in enumerate(records.subjects):
             if subject not in self._streams:
-                position = run.places[index]
+                position = records.positions[index]
                 if len(self._streams) >= subjects_max and latest_ms > self._evictable_from_ms:
                     # Which stream has been silent longest depends on all records before this one.
-                    outputs += self._push(split_by_subject(subjects, waiting, run), originals)
+                    outputs += self._push(records.split_by_subject(waiting), batch)
                     waiting = []
                     outputs += self._evict_stream(position)
                 if len(self._streams) >= subjects_max:
                     detail = f"this partition already has {subjects_max} subjects: raise subjects_max"
-                    outputs.append((position, originals.original_at(position).dead_letter("subject_limit", detail)))
+                    outputs.append(batch.originals.dead_letter(position, "subject_limit", detail))
                     continue
                 self._add_stream(subject)
             waiting.append(index)
-        return outputs + self._push(split_by_subject(subjects, waiting, run), originals)
+        return outputs + self._push(records.split_by_subject(waiting), batch)
 
-    def _push(self, runs: Iterable[tuple[str, Run]], originals: Originals) -> list[PositionedOutput]:
-        """Push runs into their streams and advance the watermark."""
+    def _push(self, by_subject: Iterable[tuple[str, Records]], batch: AdmittedBatch) -> list[PositionedOutput]:
+        """Push records into their streams and advance the watermark."""
         if self._replay:
-            return self._push_in_replay(runs, originals)
+            return self._push_in_replay(by_subject, batch)
         outputs: list[PositionedOutput] = []
         times_ms: list[NDArray[np.int64]] = []
-        for subject, run in runs:
-            if len(run):
-                outputs += self._streams[subject].push(run)
-                times_ms.append(run.times_ms)
+        for subject, records in by_subject:
+            if len(records):
+                outputs += self._streams[subject].push(records)
+                times_ms.append(records.times_ms)
         if times_ms:
-            self._watermark.at_ms = max(self._watermark.at_ms, *(int(times.max()) for times in times_ms))
+            self._watermark.time_ms = max(self._watermark.time_ms, *(int(times.max()) for times in times_ms))
         return outputs
 
-    def _push_in_replay(self, runs: Iterable[tuple[str, Run]], originals: Originals) -> list[PositionedOutput]:
+    def _push_in_replay(
+        self, by_subject: Iterable[tuple[str, Records]], batch: AdmittedBatch
+    ) -> list[PositionedOutput]:
         """Push what the event-time guards let through. Return silences and ticks too."""
         outputs: list[PositionedOutput] = []
-        guarded: list[tuple[Stream, Run]] = []
-        for subject, run in runs:
+        guarded: list[tuple[Stream, Records]] = []
+        for subject, records in by_subject:
             stream = self._streams[subject]
             stream.changed = True
-            believed, letters = stream.event_time_guard.admit(run, stream.watermark, originals, self._reader)
+            believed, letters = stream.event_time_guard.admit(
+                records, stream.watermark, batch.originals, self._admission.reader
+            )
             outputs += letters
             if len(believed):
                 guarded.append((stream, believed))
         if not guarded:
             return outputs
-        times_ms = np.concatenate([run.times_ms for _, run in guarded])
-        positions = np.array([position for _, run in guarded for position in run.places], dtype=np.int64)
-        history = WatermarkHistory(self._watermark.at_ms, times_ms, positions)
+        times_ms = np.concatenate([records.times_ms for _, records in guarded])
+        positions = np.array([position for _, records in guarded for position in records.positions], dtype=np.int64)
+        ticks = self._watermark.advance(times_ms, positions)
         pause_min_ms = round(self._settings.silence_min_s * 1000)
-        outputs += push_replayed(guarded, self._streams.values(), history, pause_min_ms=pause_min_ms)
-        return outputs + self._watermark.advance(times_ms, positions)
+        outputs += push_replayed(guarded, self._streams.values(), self._watermark, pause_min_ms=pause_min_ms)
+        return outputs + ticks
 
     def _add_stream(self, subject: str) -> None:
         stream = Stream(subject, self._partition, self._settings)
@@ -290,9 +276,9 @@ class DetectStep:
         """Evict the stream that has been silent longest, if it has no baseline and was silent for a week."""
         idle = [stream for stream in self._streams.values() if stream.monitor is None and not stream.pending_baselines]
         oldest = min(idle, key=lambda stream: (stream.watermark, stream.subject), default=None)
-        if oldest is None or oldest.watermark >= self._watermark.at_ms - EVICTABLE_AFTER_MS:
+        if oldest is None or oldest.watermark >= self._watermark.time_ms - EVICTABLE_AFTER_MS:
             # Watermarks never decrease: no stream can be evicted before the partition's watermark reaches this time.
-            last_ms = self._watermark.at_ms if oldest is None else oldest.watermark
+            last_ms = self._watermark.time_ms if oldest is None else oldest.watermark
             self._evictable_from_ms = last_ms + EVICTABLE_AFTER_MS
             return []
         del self._streams[oldest.subject]
@@ -300,4 +286,4 @@ class DetectStep:
         self._counts.update(oldest.counts)
         self._counts["bad_fields"] += oldest.columns.bad_fields.total()
         self._evicted_count += oldest.monitored
-        return oldest.event_time_guard.release_all(position)
+        return oldest.event_time_guard.discard_held(position)

@@ -1,11 +1,10 @@
-"""From admitted records to a block of columns, with the signals that are derived record by record.
+"""From admitted records to blocks: buffer them, add the signals derived record by record, and choose the columns.
 
 May import intake and signals.
 """
 
 from pipeline.detect.blocks.buffer import Buffer
-from pipeline.detect.blocks.columns import Columns
-from pipeline.detect.blocks.derived import Derived
-from pipeline.detect.blocks.rows import Rows, loaded
+from pipeline.detect.blocks.columns import SignalColumns
+from pipeline.detect.blocks.derived import DerivedSignals
 
-__all__ = ["Buffer", "Columns", "Derived", "Rows", "loaded"]
+__all__ = ["Buffer", "DerivedSignals", "SignalColumns"]

@@ -1,4 +1,4 @@
-"""The columns of one unit: which signals it has, of the catalogue and of its own, and how its rows become a block."""
+"""Track the signals of one stream, those of the catalogue and custom ones, and turn its records into blocks."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -7,176 +7,166 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.blocks.rows import Rows
-from pipeline.detect.intake import OUT_OF_BOUNDS, WIDTH, WRONG_TYPE, Fields, Label
+from pipeline.detect.intake import FaultReason, Records
 from pipeline.detect.signals import Block, Signal, catalogue
 from schemas.record import SUBJECT_LENGTH_MAX
 
 CUSTOM_NAME_LENGTH_MAX = SUBJECT_LENGTH_MAX - len("custom.")
-"""Characters: ``custom.NAME`` is a label like any other."""
-
-BAD_NAME, TOO_MANY = "bad_name", "too_many"
-"""Why a field of the sender's own is dropped, beside the reasons for which any field is."""
+"""Maximum characters of a custom name, so that ``custom.NAME`` is no longer than any other label."""
 
 _CUSTOM_TYPES = frozenset({int, float, bool})
 _VERSIONS = "versions."
 _CATEGORY_NAMES = tuple(row.name for row in catalogue.CATEGORIES)
 
 
-class Columns:
-    """The columns of one unit, and what was dropped.
+class SignalColumns:
+    """Signal columns of one stream, and the count of dropped fields.
 
     Parameters
     ----------
     custom_signals_max
-        Signals of the unit's own; fields of further ones are dropped and counted.
+        Maximum custom signals of the stream. Fields of further ones are dropped and counted.
     dimensions
-        What may be a segment: names of labels in ``segment``, else in ``versions``, else ``provider``.
+        Names of segments: labels in ``segment``, else in ``versions``, else ``provider``.
 
     Attributes
     ----------
     signals
-        Grows at its end only, block by block: the catalogue's signals in its order, then the unit's own in the order
-        in which they appeared.
+        The signals in the order in which blocks carried them: within a block those of the catalogue in its order, then
+        custom ones in order of appearance. It only grows, at its end.
     bad_fields
         By field and reason, how many values were dropped.
     environment, provider
-        What the newest record that names one says.
+        Labels of the newest record that has one.
     """
 
     def __init__(self, custom_signals_max: int, dimensions: Sequence[str] = ()) -> None:
-        self._custom_max = custom_signals_max
-        self._sources_of = {name: (f"segment.{name}", f"versions.{name}", *_outside(name)) for name in dimensions}
+        self._custom_signals_max = custom_signals_max
+        self._label_names = {
+            name: (f"segment.{name}", f"versions.{name}", *(("provider",) if name == "provider" else ()))
+            for name in dimensions
+        }
         self.signals: list[Signal] = []
         self._sources: list[int] = []
-        self._custom: dict[str, int] = {}
+        self._custom_indexes: dict[str, int] = {}
         self._custom_signals: list[Signal] = []
         self.bad_fields: Counter[tuple[str, str]] = Counter()
         self.environment: str | None = None
         self.provider: str | None = None
 
-    def rows(self, fields: Fields, times_ms: NDArray[np.int64], panes: NDArray[np.int64]) -> Rows:
-        """Make rows of records that are used, and count what is dropped of them.
-
-        Parameters
-        ----------
-        fields, times_ms, panes
-            Alike in length.
-        """
-        for _, field, reason in fields.faults:
+    def fill_custom_values(self, records: Records) -> None:
+        """Fill the custom values of records that are used, and count the fields that are dropped."""
+        for _, field, reason in records.faults:
             self.bad_fields[field, reason] += 1
-        if fields.custom is None:
-            custom: NDArray[np.float64] = np.empty((len(fields), 0))
+        if records.custom_fields is None:
+            records.custom_values = np.empty((len(records), 0))
         else:
-            custom = self._custom_values(fields.custom)
-        return Rows(fields.values, custom, times_ms, panes, fields.first, fields.request_ids, fields.labels)
+            records.custom_values = self._read_custom_fields(records.custom_fields)
 
-    def block(self, rows: Rows) -> Block:
-        """Make a block of at least one row."""
-        wide = np.concatenate((rows.values, rows.custom), axis=1)
-        carried = np.flatnonzero(~np.isnan(wide).all(axis=0)).tolist()
+    def build_block(self, records: Records) -> Block:
+        """Build a block of at least one record."""
+        values = np.concatenate((records.values, records.custom_values), axis=1)
+        carried = np.flatnonzero(~np.isnan(values).all(axis=0)).tolist()
         for source in sorted(set(carried).difference(self._sources)):
             self._sources.append(source)
-            self.signals.append(catalogue.SIGNALS[source] if source < WIDTH else self._custom_signals[source - WIDTH])
-        missing = WIDTH + len(self._custom) - wide.shape[1]
+            is_custom = source >= Records.WIDTH
+            self.signals.append(
+                self._custom_signals[source - Records.WIDTH] if is_custom else catalogue.SIGNALS[source]
+            )
+        missing = Records.WIDTH + len(self._custom_signals) - values.shape[1]
         if missing:
-            wide = np.concatenate((wide, np.full((len(rows), missing), np.nan)), axis=1)
-        self.environment = _newest(rows.labels.get("environment")) or self.environment
-        self.provider = _newest(rows.labels.get("provider")) or self.provider
+            values = np.concatenate((values, np.full((len(records), missing), np.nan)), axis=1)
+        labels = records.labels
+        self.environment = _newest(labels.get("environment")) or self.environment
+        self.provider = _newest(labels.get("provider")) or self.provider
         return Block(
             signals=tuple(self.signals),
-            values=np.take(wide, self._sources, axis=1),
-            panes=rows.panes,
-            times_ms=rows.times_ms,
-            request_ids=rows.request_ids,
-            categories={
-                name: list(rows.labels[name]) for name in _CATEGORY_NAMES if _newest(rows.labels.get(name)) is not None
-            },
-            first=rows.first,
+            values=np.take(values, self._sources, axis=1),
+            panes=records.panes,
+            times_ms=records.times_ms,
+            request_ids=records.request_ids,
+            categories={name: list(labels[name]) for name in _CATEGORY_NAMES if _newest(labels.get(name)) is not None},
+            first=records.is_request,
             segments={
-                dimension: found[0]
-                for dimension, names in self._sources_of.items()
-                if (found := [rows.labels[name] for name in names if _newest(rows.labels.get(name)) is not None])
+                dimension: columns[0]
+                for dimension, names in self._label_names.items()
+                if (columns := [labels[name] for name in names if _newest(labels.get(name)) is not None])
             },
             versions={
                 name.removeprefix(_VERSIONS): column
-                for name, column in rows.labels.items()
+                for name, column in labels.items()
                 if name.startswith(_VERSIONS) and _newest(column) is not None
             },
         )
 
     def dump(self) -> dict[str, Any]:
-        """What :meth:`load` needs to go on as if nothing had happened."""
+        """Return the state for :meth:`load`."""
         return {
             "signals": [signal.name for signal in self.signals],
-            "custom": [[name, self._custom_signals[number].kind] for name, number in self._custom.items()],
-            "bad_fields": [[*which, count] for which, count in sorted(self.bad_fields.items())],
+            "custom": [[name, self._custom_signals[index].kind] for name, index in self._custom_indexes.items()],
+            "bad_fields": [[*field_and_reason, count] for field_and_reason, count in sorted(self.bad_fields.items())],
             "environment": self.environment,
             "provider": self.provider,
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take up a state; ``KeyError`` if it names a signal that the catalogue has not."""
+        """Restore the columns; ``KeyError`` if the state names a signal that the catalogue does not have."""
         for name, kind in state["custom"]:
-            self._add_custom(name, kind)
-        places = catalogue.SIGNAL_INDEX | {
-            signal.name: WIDTH + number for number, signal in enumerate(self._custom_signals)
+            self._add_custom_signal(name, kind)
+        indexes = catalogue.SIGNAL_INDEX | {
+            signal.name: Records.WIDTH + index for index, signal in enumerate(self._custom_signals)
         }
-        self._sources = [places[name] for name in state["signals"]]
-        every = (*catalogue.SIGNALS, *self._custom_signals)
-        self.signals = [every[source] for source in self._sources]
+        self._sources = [indexes[name] for name in state["signals"]]
+        all_signals = (*catalogue.SIGNALS, *self._custom_signals)
+        self.signals = [all_signals[source] for source in self._sources]
         self.bad_fields = Counter({(field, reason): count for field, reason, count in state["bad_fields"]})
         self.environment, self.provider = state["environment"], state["provider"]
 
-    def _custom_values(self, custom: Sequence[dict[str, Any] | None]) -> NDArray[np.float64]:
-        """Fields of the sender's own, row by row: which signals they become depends on which came first."""
+    def _read_custom_fields(self, custom_fields: Sequence[dict[str, Any] | None]) -> NDArray[np.float64]:
+        """Return the values of custom signals. Read row by row, because the signals depend on what comes first."""
         found: list[tuple[int, int, float]] = []
-        for row, content in enumerate(custom):
+        for row, content in enumerate(custom_fields):
             for name, value in (content or {}).items():
-                number = None if value is None else self._custom_number(name, value)
-                if number is not None:
-                    found.append((row, number, value))
-        values = np.full((len(custom), len(self._custom)), np.nan)
+                index = None if value is None else self._find_custom_signal(name, value)
+                if index is not None:
+                    found.append((row, index, value))
+        values = np.full((len(custom_fields), len(self._custom_signals)), np.nan)
         if found:
-            rows, numbers, numeric = zip(*found, strict=True)
-            values[rows, numbers] = numeric
+            rows, indexes, numbers = zip(*found, strict=True)
+            values[rows, indexes] = numbers
         return values
 
-    def _custom_number(self, name: str, value: Any) -> int | None:
-        """Which of the unit's own signals a value is, or None if the value is dropped."""
-        number = self._custom.get(name)
-        reason = self._custom_problem(name, value, number)
+    def _find_custom_signal(self, name: str, value: Any) -> int | None:
+        """Return the index of the custom signal of a value, adding it if new; None if the value is dropped."""
+        index = self._custom_indexes.get(name)
+        reason = self._find_custom_fault(name, value, index)
         if reason is not None:
-            self.bad_fields["custom" if number is None else f"custom.{name}", reason] += 1
+            self.bad_fields["custom" if index is None else f"custom.{name}", reason] += 1
             return None
-        return self._add_custom(name, _custom_kind(value)) if number is None else number
+        return self._add_custom_signal(name, _custom_kind(value)) if index is None else index
 
-    def _custom_problem(self, name: str, value: Any, number: int | None) -> str | None:
+    def _find_custom_fault(self, name: str, value: Any, index: int | None) -> FaultReason | None:
         if type(value) not in _CUSTOM_TYPES:
-            return WRONG_TYPE
-        if number is None:
+            return "wrong_type"
+        if index is None:
             if not name or len(name) > CUSTOM_NAME_LENGTH_MAX:
-                return BAD_NAME
-            if len(self._custom) >= self._custom_max:
-                return TOO_MANY
-        signal = catalogue.custom_signal(name, _custom_kind(value)) if number is None else self._custom_signals[number]
+                return "bad_name"
+            if len(self._custom_signals) >= self._custom_signals_max:
+                return "too_many"
+        signal = catalogue.custom_signal(name, _custom_kind(value)) if index is None else self._custom_signals[index]
         if signal.kind != _custom_kind(value):
-            return WRONG_TYPE
-        return None if catalogue.is_valid_value(signal, value) else OUT_OF_BOUNDS
+            return "wrong_type"
+        return None if catalogue.is_valid_value(signal, value) else "out_of_bounds"
 
-    def _add_custom(self, name: str, kind: Literal["rate", "amount"]) -> int:
-        number = self._custom[name] = len(self._custom_signals)
+    def _add_custom_signal(self, name: str, kind: Literal["rate", "amount"]) -> int:
+        index = self._custom_indexes[name] = len(self._custom_signals)
         self._custom_signals.append(catalogue.custom_signal(name, kind))
-        return number
-
-
-def _outside(dimension: str) -> tuple[str, ...]:
-    return (dimension,) if dimension == "provider" else ()
+        return index
 
 
 def _custom_kind(value: float) -> Literal["rate", "amount"]:
     return "rate" if type(value) is bool else "amount"
 
 
-def _newest(labels: Sequence[Label] | None) -> str | None:
+def _newest(labels: Sequence[str | None] | None) -> str | None:
     return next((label for label in reversed(labels or ()) if label is not None), None)

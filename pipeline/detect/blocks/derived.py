@@ -1,15 +1,14 @@
-"""Derived signals: what no single record says, told record by record, so that all else treats it as any other signal."""
+"""Derived signals: what one record does not show alone. They are computed per record and then treated like any signal."""
 
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from pipeline.detect.blocks.embeddings import Embeddings
-from pipeline.detect.blocks.throughput import Throughput
-from pipeline.detect.intake import Fields, Label
+from pipeline.detect.blocks.embeddings import EmbeddingSimilarity
+from pipeline.detect.blocks.throughput import ThroughputRatio
+from pipeline.detect.intake import Records
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import OTHER_LABEL, catalogue
 from schemas.baseline import Baseline
@@ -18,45 +17,44 @@ REPETITION_RECORDS = 64
 """Outputs among which an equal one makes an output a repetition."""
 
 SETTLING_RECORDS = 200
-"""Records that carry a label until it is settled which one is the usual."""
+"""Records with a label after which the usual label of a category is fixed."""
 
 WATCHED_CATEGORIES = ("finish_reason", "error_type")
-"""The categories of which every record tells whether it has the usual label, or one never seen."""
+"""Categories with a signal for the usual label and one for new labels."""
 
 FINGERPRINT = "fingerprint"
 
 
-class Derived:
-    """What a unit's records say together with those before them.
+class DerivedSignals:
+    """Derived signals of one stream.
 
-    - ``repeated``: whether an output's fingerprint is among those of the 64 outputs before it.
-    - ``finish_reason_usual`` and ``error_type_usual``: whether the label is the usual one, ``.._new`` whether it was
-      never seen. Which is usual is settled by the first 200, or by a baseline; what was ever seen, likewise.
+    - ``repeated``: whether an output has the fingerprint of one of the 64 outputs before it.
+    - ``finish_reason_usual`` and ``error_type_usual``: whether the label is the usual one. ``finish_reason_new`` and
+      ``error_type_new``: whether it was never seen before. The first 200 records, or a baseline, decide which label is
+      usual and which were seen.
     - ``embedding_similarity``: see ``pipeline/detect/blocks/embeddings.py``.
     - ``throughput_ratio``: see ``pipeline/detect/blocks/throughput.py``.
 
     Parameters
     ----------
     settings
-        The limit on labels of a category: of one with more, nothing is told.
+        ``categories_max`` limits the labels of a category. One with more labels has no derived signal.
     """
 
     def __init__(self, settings: DetectSettings) -> None:
         self._labels_max = settings.categories_max
-        self._fingerprints = _Fingerprints()
-        self._mixes: dict[str, _Labels] = {name: _Labels() for name in WATCHED_CATEGORIES}
-        self.embeddings = Embeddings()
-        self.throughput = Throughput()
+        self._repetitions = _Repetitions()
+        self._categories: dict[str, _Category] = {name: _Category() for name in WATCHED_CATEGORIES}
+        self.embeddings = EmbeddingSimilarity()
+        self.throughput = ThroughputRatio()
 
-    def fill(self, values: NDArray[np.float64], fields: Fields, panes: NDArray[np.int64]) -> Counter[str]:
-        """Write the derived signals of records into their columns.
+    def fill(self, records: Records) -> Counter[str]:
+        """Write the derived signals of records into ``values``.
 
         Parameters
         ----------
-        values
-            Shape ``(R, WIDTH)``, in the catalogue's order.
-        fields, panes
-            Of the same records, in the order of arrival.
+        records
+            With panes, in order of arrival.
 
         Returns
         -------
@@ -64,146 +62,149 @@ class Derived:
             By reason, how many embeddings are not used.
         """
         unused: Counter[str] = Counter()
-        fingerprints = fields.labels.get(FINGERPRINT)
+        values, labels = records.values, records.labels
+        fingerprints = labels.get(FINGERPRINT)
         if fingerprints is not None:
-            values[:, catalogue.SIGNAL_INDEX["repeated"]] = self._fingerprints.tell(fingerprints)
-        for name, labels in self._mixes.items():
-            column = fields.labels.get(name)
+            values[:, catalogue.SIGNAL_INDEX["repeated"]] = self._repetitions.find(fingerprints)
+        for name, category in self._categories.items():
+            column = labels.get(name)
             if column is not None:
-                usual, new = labels.tell(column, self._labels_max)
+                usual, new = category.compare(column, self._labels_max)
                 values[:, catalogue.SIGNAL_INDEX[f"{name}_usual"]] = usual
                 values[:, catalogue.SIGNAL_INDEX[f"{name}_new"]] = new
-        if fields.embeddings is not None:
-            values[:, catalogue.SIGNAL_INDEX["embedding_similarity"]], unused = self.embeddings.similarities(
-                fields.embeddings
-            )
-        self.throughput.fill(values[:, catalogue.SIGNAL_INDEX["throughput_ratio"]], panes, fields.first)
+        if records.embeddings is not None:
+            similarities, unused = self.embeddings.compare(records.embeddings)
+            values[:, catalogue.SIGNAL_INDEX["embedding_similarity"]] = similarities
+        ratios = values[:, catalogue.SIGNAL_INDEX["throughput_ratio"]]
+        self.throughput.fill(ratios, records.panes, records.is_request)
         return unused
 
-    def follow(self, baseline: Baseline) -> None:
-        """Let a baseline say what is usual and what was seen."""
-        for name, labels in self._mixes.items():
+    def apply_baseline(self, baseline: Baseline) -> None:
+        """Take the usual and seen labels, and the centroid, from a baseline."""
+        for name, category in self._categories.items():
             signal = baseline.signals.get(name)
             if signal is not None and signal.shares:
-                labels.settle(signal.shares, self._labels_max)
+                category.apply_shares(signal.shares, self._labels_max)
         if baseline.centroid is not None:
-            self.embeddings.follow(baseline.centroid)
+            self.embeddings.apply_centroid(baseline.centroid)
 
     def dump(self) -> dict[str, Any]:
-        """What :meth:`load` needs to go on as if nothing had happened."""
+        """Return the state for :meth:`load`."""
         return {
-            "fingerprints": self._fingerprints.dump(),
-            "mixes": {name: labels.dump() for name, labels in self._mixes.items()},
+            "fingerprints": self._repetitions.dump(),
+            "categories": {name: category.dump() for name, category in self._categories.items()},
             "embeddings": self.embeddings.dump(),
             "throughput": self.throughput.dump(),
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take up what :meth:`dump` gave."""
-        self._fingerprints.load(state["fingerprints"])
-        for name, labels in self._mixes.items():
-            labels.load(state["mixes"][name])
+        """Restore the signals."""
+        self._repetitions.load(state["fingerprints"])
+        for name, category in self._categories.items():
+            category.load(state["categories"][name])
         self.embeddings.load(state["embeddings"])
         self.throughput.load(state["throughput"])
 
 
-class _Fingerprints:
-    """The last outputs of a unit, and which of them were the same."""
+class _Repetitions:
+    """Fingerprints of the last outputs of a stream."""
 
     def __init__(self) -> None:
         self._count = 0
-        self._last: dict[str, int] = {}
+        self._last_index: dict[str, int] = {}
 
-    def tell(self, column: Sequence[Label]) -> list[float]:
-        """Whether each is a repetition; NaN where there is none."""
-        found: list[float] = []
-        for label in column:
-            if label is None:
-                found.append(np.nan)
+    def find(self, fingerprints: Sequence[str | None]) -> list[float]:
+        """Return whether each output is a repetition; NaN where there is no fingerprint."""
+        is_repetition: list[float] = []
+        for fingerprint in fingerprints:
+            if fingerprint is None:
+                is_repetition.append(np.nan)
                 continue
             self._count += 1
-            found.append(1.0 if self._count - self._last.get(label, -REPETITION_RECORDS) <= REPETITION_RECORDS else 0.0)
-            self._last[label] = self._count
-        if len(self._last) > 4 * REPETITION_RECORDS:
-            self._last = self._recent()
-        return found
+            distance = self._count - self._last_index.get(fingerprint, -REPETITION_RECORDS)
+            is_repetition.append(1.0 if distance <= REPETITION_RECORDS else 0.0)
+            self._last_index[fingerprint] = self._count
+        if len(self._last_index) > 4 * REPETITION_RECORDS:
+            self._last_index = self._recent()
+        return is_repetition
 
     def dump(self) -> list[list[Any]]:
-        return [[label, self._count - place] for label, place in self._recent().items()]
+        return [[fingerprint, self._count - index] for fingerprint, index in self._recent().items()]
 
     def load(self, state: list[list[Any]]) -> None:
         self._count = REPETITION_RECORDS
-        self._last = {label: self._count - ago for label, ago in state}
+        self._last_index = {fingerprint: self._count - distance for fingerprint, distance in state}
 
     def _recent(self) -> dict[str, int]:
-        """Those that the next output can repeat, the oldest first."""
-        recent = [pair for pair in self._last.items() if self._count - pair[1] < REPETITION_RECORDS]
-        return dict(sorted(recent, key=lambda pair: pair[1]))
+        """Return those that the next output can repeat, oldest first."""
+        recent = [item for item in self._last_index.items() if self._count - item[1] < REPETITION_RECORDS]
+        return dict(sorted(recent, key=lambda item: item[1]))
 
 
-class _Labels:
-    """Which label of a category is usual, and which were ever seen."""
+class _Category:
+    """Usual label of a category, and the labels seen."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
         self._known: set[str] = set()
         self._usual: str | None = None
-        self._too_many = False
-        self._is_followed = False
+        self._has_too_many = False
+        self._has_baseline = False
 
-    def settle(self, shares: dict[str, float], labels_max: int) -> None:
+    def apply_shares(self, shares: dict[str, float], labels_max: int) -> None:
         self._usual = max(shares, key=lambda label: (shares[label], label))
         self._known = set(shares)
         self._counts.clear()
-        # A label may be called other, too.
-        self._too_many = OTHER_LABEL in shares and len(shares) > labels_max
-        self._is_followed = True
+        # A sender may use the name of OTHER_LABEL as a label, so its presence alone does not mean too many.
+        self._has_too_many = OTHER_LABEL in shares and len(shares) > labels_max
+        self._has_baseline = True
 
-    def tell(self, column: Sequence[Label], labels_max: int) -> tuple[list[float], list[float]]:
-        """Whether each label is the usual one, and whether it is new; NaN where there is none, or nothing is known."""
-        start = 0 if self._usual is not None else self._settle_by(column, labels_max)
+    def compare(self, column: Sequence[str | None], labels_max: int) -> tuple[list[float], list[float]]:
+        """Return whether each label is the usual one, and whether it is new; NaN for no label or nothing to compare."""
+        start = 0 if self._usual is not None else self._settle(column, labels_max)
         nothing = [np.nan] * len(column)
-        if start == len(column) or self._too_many:
+        if start == len(column) or self._has_too_many:
             return nothing, nothing
-        told = column if not start else [None] * start + list(column[start:])
-        unknown = set(told) - self._known
+        labels = column if not start else [None] * start + list(column[start:])
+        unknown = set(labels) - self._known
         unknown.discard(None)
         end = len(column)
-        new = [np.nan if label is None else 0.0 for label in told]
+        is_new = [np.nan if label is None else 0.0 for label in labels]
         if unknown:
-            end = self._find_new(told, unknown, new, labels_max)
-        usual = [np.nan if label is None else 1.0 if label == self._usual else 0.0 for label in told]
-        return usual[:end] + nothing[end:], new[:end] + nothing[end:]
+            end = self._mark_new(labels, unknown, is_new, labels_max)
+        is_usual = [np.nan if label is None else 1.0 if label == self._usual else 0.0 for label in labels]
+        return is_usual[:end] + nothing[end:], is_new[:end] + nothing[end:]
 
-    def _find_new(self, column: Sequence[Label], unknown: set[Label], new: list[float], labels_max: int) -> int:
-        """Mark labels that are unknown; the row from which on there are too many to tell."""
-        for row, label in enumerate(column):
+    def _mark_new(
+        self, labels: Sequence[str | None], unknown: set[str | None], is_new: list[float], labels_max: int
+    ) -> int:
+        """Mark unknown labels as new; return the row from which there are too many labels."""
+        for row, label in enumerate(labels):
             if label not in unknown:
                 continue
-            new[row] = 1.0
-            if not self._is_followed:
+            is_new[row] = 1.0
+            if not self._has_baseline:
                 unknown.discard(label)
-                if self._know({label or ""}, labels_max):
+                self._add_known({label or ""}, labels_max)
+                if self._has_too_many:
                     return row
-        return len(column)
+        return len(labels)
 
-    def _know(self, labels: set[str], labels_max: int) -> bool:
-        """Know more labels; whether there are too many now."""
+    def _add_known(self, labels: set[str], labels_max: int) -> None:
         self._known |= labels
-        self._too_many = len(self._known) > labels_max
-        if self._too_many:
+        self._has_too_many = len(self._known) > labels_max
+        if self._has_too_many:
             self._known.clear()
-        return self._too_many
 
-    def _settle_by(self, column: Sequence[Label], labels_max: int) -> int:
-        """The rows that it still takes to settle what is usual."""
+    def _settle(self, column: Sequence[str | None], labels_max: int) -> int:
+        """Count labels until the usual one is fixed; return the number of rows that this took."""
         for row, label in enumerate(column):
             if label is None:
                 continue
             self._counts[label] += 1
             if self._counts.total() >= SETTLING_RECORDS:
-                self._know(set(self._counts), labels_max)
-                self._usual = max(self._counts, key=lambda each: (self._counts[each], each))
+                self._add_known(set(self._counts), labels_max)
+                self._usual = max(self._counts, key=lambda label: (self._counts[label], label))
                 self._counts.clear()
                 return row + 1
         return len(column)
@@ -213,10 +214,10 @@ class _Labels:
             "counts": dict(sorted(self._counts.items())),
             "known": sorted(self._known),
             "usual": self._usual,
-            "too_many": self._too_many,
-            "is_followed": self._is_followed,
+            "has_too_many": self._has_too_many,
+            "has_baseline": self._has_baseline,
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        self._counts, self._known = Counter(state["counts"]), set(state["known"])
-        self._usual, self._too_many, self._is_followed = state["usual"], state["too_many"], state["is_followed"]
+        self._counts, self._known, self._usual = Counter(state["counts"]), set(state["known"]), state["usual"]
+        self._has_too_many, self._has_baseline = state["has_too_many"], state["has_baseline"]

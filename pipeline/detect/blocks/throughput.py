@@ -1,4 +1,4 @@
-"""Throughput against itself: requests of ten seconds over those of the ten minutes before. A daily cycle moves it little."""
+"""Throughput ratio: the requests of ten seconds over their mean in the ten minutes before. A daily cycle barely moves it."""
 
 from collections import deque
 from typing import Any
@@ -10,15 +10,17 @@ BUCKET_PANES = 10
 """Panes (seconds) of one observation."""
 
 HISTORY = 60
-"""Observations that it is compared with; more is steadier, and takes slow changes for drops."""
+"""Observations in the reference. Higher values make the ratio steadier, but slow changes then look like drops."""
 
 HISTORY_MIN = 30
+"""Observations required before there is a ratio."""
 
 
-class Throughput:
-    """Counts a unit's requests. One observation stands on the first record after its ten seconds.
+class ThroughputRatio:
+    """Ratio of the current request rate of a stream to its recent mean.
 
-    A gap is one observation: the mean over all the seconds without a record, and those before.
+    The ratio of a bucket is written to the first record after it. A gap counts as one observation: the mean over all
+    seconds since the start of the last bucket with a record.
     """
 
     def __init__(self) -> None:
@@ -26,42 +28,42 @@ class Throughput:
         self._count = 0
         self._history: deque[float] = deque(maxlen=HISTORY)
 
-    def fill(self, column: NDArray[np.float64], panes: NDArray[np.int64], first: NDArray[np.bool_]) -> None:
-        """Write the observations into a column that is NaN elsewhere.
+    def fill(self, column: NDArray[np.float64], panes: NDArray[np.int64], is_request: NDArray[np.bool_]) -> None:
+        """Write the ratios into a column that is NaN elsewhere.
 
         Parameters
         ----------
-        column, panes, first
-            Shape ``(R,)``: where to write, the panes of the records, and which of them are requests of their own.
+        column, panes, is_request
+            Shape ``(R,)``: where to write, the panes of the records, and which records are requests.
         """
         if not panes.size:
             return
         if self._bucket == int(panes[-1]) // BUCKET_PANES:
-            self._count += int(np.count_nonzero(first))
+            self._count += int(np.count_nonzero(is_request))
             return
         buckets = panes // BUCKET_PANES
-        heads = np.flatnonzero(np.diff(buckets, prepend=buckets[0] if self._bucket is None else self._bucket))
-        counts = np.add.reduceat(first, [0, *heads.tolist()], dtype=np.int64).tolist()
-        if heads.size and heads[0] == 0:
-            # reduceat gives the element itself where a part is empty.
+        starts = np.flatnonzero(np.diff(buckets, prepend=buckets[0] if self._bucket is None else self._bucket))
+        counts = np.add.reduceat(is_request, [0, *starts.tolist()], dtype=np.int64).tolist()
+        if starts.size and starts[0] == 0:
+            # reduceat returns the element itself for an empty part.
             counts[0] = 0
         if self._bucket is None:
             self._bucket = int(buckets[0])
         self._count += counts[0]
-        for head, count in zip(heads.tolist(), counts[1:], strict=True):
-            observed = self._count / (int(buckets[head]) - self._bucket)
+        for start, count in zip(starts.tolist(), counts[1:], strict=True):
+            requests = self._count / (int(buckets[start]) - self._bucket)
             if len(self._history) >= HISTORY_MIN:
-                usual = sum(self._history) / len(self._history)
-                if usual > 0.0:
-                    column[head] = observed / usual
-            self._history.append(observed)
-            self._bucket, self._count = int(buckets[head]), count
+                mean = sum(self._history) / len(self._history)
+                if mean > 0.0:
+                    column[start] = requests / mean
+            self._history.append(requests)
+            self._bucket, self._count = int(buckets[start]), count
 
     def dump(self) -> dict[str, Any]:
-        """What :meth:`load` needs."""
+        """Return the state for :meth:`load`."""
         return {"bucket": self._bucket, "count": self._count, "history": list(self._history)}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take up what :meth:`dump` gave."""
+        """Restore the counts."""
         self._bucket, self._count = state["bucket"], state["count"]
         self._history = deque(state["history"], maxlen=HISTORY)

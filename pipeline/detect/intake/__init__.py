@@ -1,39 +1,30 @@
-"""From bytes to admitted records: decoding, event times, duplicates, and the watermark.
+"""From messages to admitted records: parse, check, and order them by event time. Knows no baseline. May import signals.
 
-Knows no baseline. May import signals.
+To follow a record, read the files in this order:
+
+1. ``batch.py`` decodes a batch of messages, with ``decode.py`` for the JSON.
+2. ``reader.py`` reads JSON objects into columns (``records.py``). ``shape.py`` finds the objects with equal fields,
+   ``projection.py`` cuts down large ones.
+3. ``admission.py`` checks subjects and event times (``times.py``). What fails becomes a dead letter with the original
+   bytes (``originals.py``).
+4. ``event_time_guard.py`` and ``watermark.py`` stand in for the wall clock in a replay.
+5. ``duplicates.py`` finds records that a producer sent again.
 """
 
-from pipeline.detect.intake.admission import Admission, Admitted
-from pipeline.detect.intake.batch import decode_batch
-from pipeline.detect.intake.decode import parse_json
+from pipeline.detect.intake.admission import Admission, AdmittedBatch
 from pipeline.detect.intake.duplicates import Duplicates
 from pipeline.detect.intake.event_time_guard import EventTimeGuard
-from pipeline.detect.intake.fields import WIDTH, Fields, Label, joined_labels
-from pipeline.detect.intake.originals import Originals
-from pipeline.detect.intake.reader import OUT_OF_BOUNDS, TOO_LONG, WRONG_TYPE, RecordReader
-from pipeline.detect.intake.run import PositionedOutput, Run, split_by_subject
-from pipeline.detect.intake.watermark import Watermark, WatermarkHistory, order_by_position
+from pipeline.detect.intake.originals import PositionedOutput
+from pipeline.detect.intake.records import FaultReason, Records
+from pipeline.detect.intake.watermark import Watermark
 
 __all__ = [
-    "OUT_OF_BOUNDS",
-    "TOO_LONG",
-    "WIDTH",
-    "WRONG_TYPE",
     "Admission",
-    "Admitted",
+    "AdmittedBatch",
     "Duplicates",
     "EventTimeGuard",
-    "Fields",
-    "Label",
-    "Originals",
+    "FaultReason",
     "PositionedOutput",
-    "RecordReader",
-    "Run",
+    "Records",
     "Watermark",
-    "WatermarkHistory",
-    "decode_batch",
-    "joined_labels",
-    "order_by_position",
-    "parse_json",
-    "split_by_subject",
 ]

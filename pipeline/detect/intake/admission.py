@@ -1,4 +1,8 @@
-"""Admission: which decoded records have a usable subject and a believable time. The others become dead letters."""
+"""Admit records that have a valid subject and a plausible event time; the others become dead letters.
+
+Admission calls ``batch.py`` and returns what it accepts. The records then go to their streams, in a replay through
+``event_time_guard.py``.
+"""
 
 import re
 from collections.abc import Sequence
@@ -8,84 +12,117 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.intake.originals import Originals
-from pipeline.detect.intake.reader import ReadBatch
-from pipeline.detect.intake.run import PositionedOutput, Run
+from pipeline.detect.intake.batch import decode_batch
+from pipeline.detect.intake.originals import Originals, PositionedOutput
+from pipeline.detect.intake.reader import RecordReader
+from pipeline.detect.intake.records import Records
 from pipeline.detect.intake.times import read_times
 from pipeline.detect.settings import DetectSettings
+from pipeline.step import Input
 from schemas.dead_letter import DeadLetterReason
 from schemas.record import SUBJECT_LENGTH_MAX
 
 _SUBJECT = re.compile(rf"[^\x00-\x1f\x7f]{{1,{SUBJECT_LENGTH_MAX}}}")
 
+_Problems = dict[int, tuple[DeadLetterReason, str]]
+"""By row, why a record is not admitted."""
+
 
 @dataclass(frozen=True, slots=True)
-class Admitted:
-    """The records of a batch that may go on, in order, and the subject of each."""
+class AdmittedBatch:
+    """A batch after admission.
 
-    subjects: Sequence[str]
-    run: Run
+    Attributes
+    ----------
+    records
+        The admitted records, in order.
+    dead_letters
+        One for each record that is not admitted.
+    originals
+        The messages of the batch.
+    record_count
+        Records in the batch, admitted or not.
+    """
+
+    records: Records
+    dead_letters: Sequence[PositionedOutput]
+    originals: Originals
+    record_count: int
 
 
 class Admission:
-    """Looks at subjects and times.
+    """Admission of records to one partition.
 
     Parameters
     ----------
     settings
-        Live, ``late_max_s`` and ``early_max_s`` say how far a record's time may lie from its arrival.
+        Live, ``late_max_s`` and ``early_max_s`` limit how far an event time may be from the time of arrival.
     replay
-        Whether the records are older than their arrival, so that only :class:`pipeline.detect.intake.event_time_guard.Gate` can judge
-        their times.
+        Whether the records are older than their arrival. Then only
+        :class:`pipeline.detect.intake.event_time_guard.EventTimeGuard` can check their event times.
+
+    Attributes
+    ----------
+    reader
+        Reads the records.
     """
 
     def __init__(self, settings: DetectSettings, *, replay: bool) -> None:
-        self._late_ms = int(settings.late_max_s * 1000)
-        self._early_ms = int(settings.early_max_s * 1000)
+        self.reader = RecordReader()
+        self._bytes_max = settings.record_bytes_max
+        self._late_max_ms = int(settings.late_max_s * 1000)
+        self._early_max_ms = int(settings.early_max_s * 1000)
         self._replay = replay
 
-    def admit(
-        self, read: ReadBatch, places: Sequence[int], originals: Originals
-    ) -> tuple[Admitted, list[PositionedOutput]]:
-        """Sort the records of a batch, read and each with its place, into those that go on and dead letters."""
-        problems = _subject_problems(read.subjects)
-        times_ms, time_problems = read_times(read.timestamps)
-        # A record has one reason: the first in the order in which a person would mend it.
+    def admit(self, messages: Sequence[Input]) -> AdmittedBatch:
+        """Decode a batch and sort its records into admitted ones and dead letters."""
+        decoded = decode_batch([message.value for message in messages], self.reader, bytes_max=self._bytes_max)
+        records, rejections = decoded.records, decoded.rejections
+        originals = Originals(messages, decoded.array_indexes)
+        dead_letters = [
+            originals.dead_letter(rejection.position, rejection.reason, rejection.detail) for rejection in rejections
+        ]
+        record_count = len(records) + len(rejections)
+        problems = self._find_problems(records, originals)
+        if problems:
+            dead_letters += [
+                originals.dead_letter(records.positions[row], reason, detail)
+                for row, (reason, detail) in sorted(problems.items())
+            ]
+            records = records.pick([row for row in range(len(records)) if row not in problems])
+        return AdmittedBatch(records, dead_letters, originals, record_count)
+
+    def _find_problems(self, records: Records, originals: Originals) -> _Problems:
+        """Replace the timestamps by event times, and return what is wrong with them and with the subjects."""
+        problems = _find_subject_problems(records.subjects)
+        records.times_ms, time_problems = read_times(records.timestamps)
+        records.timestamps = ()
+        # A record has one reason: the first in the order in which a person would fix them.
         problems = time_problems | problems
         if not self._replay:
-            problems = self._far_from_arrival(places, times_ms, originals) | problems
-        run = Run(read.fields, times_ms, places)
-        if not problems:
-            return Admitted(read.subjects, run), []
-        letters = [
-            (places[row], originals.original_at(places[row]).dead_letter(reason, detail))
-            for row, (reason, detail) in sorted(problems.items())
-        ]
-        good = [row for row in range(len(places)) if row not in problems]
-        return Admitted([read.subjects[row] for row in good], run.pick(good)), letters
+            problems = self._find_times_far_from_arrival(records, originals) | problems
+        return problems
 
-    def _far_from_arrival(
-        self, places: Sequence[int], times_ms: NDArray[np.int64], originals: Originals
-    ) -> dict[int, tuple[DeadLetterReason, str]]:
-        ahead = times_ms - originals.appended_at(places)
-        problems: dict[int, tuple[DeadLetterReason, str]] = {}
-        for index in np.flatnonzero((ahead < -self._late_ms) | (ahead > self._early_ms)).tolist():
-            limit, side = (self._early_ms, "after") if ahead[index] > 0 else (self._late_ms, "before")
-            detail = f"the time lies more than {limit // 1000} s {side} the message arrived"
-            problems[index] = ("timestamp_out_of_range", detail)
+    def _find_times_far_from_arrival(self, records: Records, originals: Originals) -> _Problems:
+        ahead_ms: NDArray[np.int64] = records.times_ms - originals.append_times_ms(records.positions)
+        problems: _Problems = {}
+        for row in np.flatnonzero((ahead_ms < -self._late_max_ms) | (ahead_ms > self._early_max_ms)).tolist():
+            limit_ms, side = (self._early_max_ms, "after") if ahead_ms[row] > 0 else (self._late_max_ms, "before")
+            detail = f"the timestamp is more than {limit_ms // 1000} s {side} the arrival of the message"
+            problems[row] = ("timestamp_out_of_range", detail)
         return problems
 
 
-def _subject_problems(subjects: Sequence[Any]) -> dict[int, tuple[DeadLetterReason, str]]:
+def _find_subject_problems(subjects: Sequence[Any]) -> _Problems:
     if set(map(type, subjects)) == {str} and all(map(_SUBJECT.fullmatch, set(subjects))):
         return {}
-    problems: dict[int, tuple[DeadLetterReason, str]] = {}
-    for index, subject in enumerate(subjects):
+    problems: _Problems = {}
+    for row, subject in enumerate(subjects):
         if subject is None:
-            problems[index] = ("subject_missing", "the record names no subject")
+            problems[row] = ("subject_missing", "the record has no subject")
         elif not isinstance(subject, str):
-            problems[index] = ("subject_invalid", f"a subject is a text, not a {type(subject).__name__}")
+            problems[row] = ("subject_invalid", f"the subject must be a string, not a {type(subject).__name__}")
         elif not _SUBJECT.fullmatch(subject):
-            detail = f"a subject has 1 to {SUBJECT_LENGTH_MAX} characters, none of them a control character"
-            problems[index] = ("subject_invalid", detail)
+            detail = f"the subject must have 1 to {SUBJECT_LENGTH_MAX} characters and no control characters"
+            problems[row] = ("subject_invalid", detail)
     return problems

@@ -1,24 +1,26 @@
-"""Duplicates: which records of a unit came before, within a bounded window. A producer that retries must not count twice."""
+"""Find records that a stream received before, within a bounded window. A producer that retries must not count twice.
+
+The last file of the intake: what passes goes to ``pipeline/detect/blocks``.
+"""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 CHUNKS = 8
-"""The window is kept in so many pieces: only the newest changes, and the oldest is forgotten whole."""
+"""Chunks of the window. Only the newest changes, and the oldest is dropped as one."""
 
 
 class Duplicates:
-    """The keys of the last records of a unit.
+    """Keys of the last records of a stream.
 
     Parameters
     ----------
     window
-        Records that are remembered at most; at least 7/8 of them are. 0 remembers none. More costs memory: about 150
-        bytes each.
+        Maximum records remembered; at least 7/8 of them are. 0 remembers none. Each takes about 150 bytes of memory.
 
     >>> duplicates = Duplicates(8)
-    >>> duplicates.new(["a", "b", "a", None, None])
+    >>> duplicates.find_new(["a", "b", "a", None, None])
     [True, True, False, True, True]
     """
 
@@ -27,15 +29,15 @@ class Duplicates:
         self._chunks: deque[list[str]] = deque([[]])
         self._seen: set[str] = set()
         self._number = 0
-        self._changed: set[int] = set()
+        self._changed_slots: set[int] = set()
 
     def find_new(self, keys: Sequence[str | None]) -> list[bool]:
-        """Whether each key is new, as one after the other is remembered. None is always new and never remembered."""
+        """Return whether each key is new, and remember the keys one by one. None is always new and never remembered."""
         if not self._chunk_records:
             return [True] * len(keys)
-        known = [key for key in keys if key is not None]
-        if len(set(known)) == len(known) and self._seen.isdisjoint(known):
-            self._remember(known)
+        present = [key for key in keys if key is not None]
+        if len(set(present)) == len(present) and self._seen.isdisjoint(present):
+            self._remember(present)
             return [True] * len(keys)
         return [key is None or self._is_new(key) for key in keys]
 
@@ -49,11 +51,11 @@ class Duplicates:
         start = 0
         while start < len(keys):
             newest = self._chunks[-1]
-            some = keys[start : start + self._chunk_records - len(newest)]
-            newest += some
-            self._seen.update(some)
-            self._changed.add(self._number % CHUNKS)
-            start += len(some)
+            added = keys[start : start + self._chunk_records - len(newest)]
+            newest += added
+            self._seen.update(added)
+            self._changed_slots.add(self._number % CHUNKS)
+            start += len(added)
             if len(newest) == self._chunk_records:
                 self._chunks.append([])
                 self._number += 1
@@ -61,23 +63,22 @@ class Duplicates:
                     self._seen.difference_update(self._chunks.popleft())
 
     def dump_changed(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """The chunks that changed since the last call, by a name that is used again when the oldest is forgotten."""
-        for slot in sorted(self._changed):
+        """Yield the chunks that changed since the last call, by slot. A chunk takes the slot of a dropped one."""
+        for slot in sorted(self._changed_slots):
             number = self._number - (self._number - slot) % CHUNKS
-            position = number - self._number - 1
-            if -position <= len(self._chunks):
-                yield str(slot), {"number": number, "keys": self._chunks[position]}
-        self._changed.clear()
+            index = number - self._number - 1
+            if -index <= len(self._chunks):
+                yield str(slot), {"number": number, "keys": self._chunks[index]}
+        self._changed_slots.clear()
 
     def load(self, chunks: Sequence[dict[str, Any]]) -> None:
-        """Take up chunks in any order; those of an older turn of the window are passed over."""
+        """Restore chunks, in any order. Chunks from before the window are ignored."""
         by_number = {chunk["number"]: list(chunk["keys"]) for chunk in chunks}
         newest = max(by_number, default=0)
         if by_number and len(by_number[newest]) == self._chunk_records:
-            # The next one was still empty and never written.
+            # The next chunk was still empty and never written.
             newest += 1
         self._number = newest
-        self._chunks = deque([[]])
         oldest = newest
         while oldest - 1 in by_number and newest - oldest + 1 < CHUNKS:
             oldest -= 1

@@ -1,8 +1,8 @@
-"""The gate: which times a replay may bring. One record from the year 2200 must not move a unit's watermark.
+"""Guard the watermark of a stream in a replay: one record from the year 2200 must not move it.
 
-Live, a record's time is held against its arrival. A replay has no such measure, so a time far ahead of the unit's
-watermark (or the first of all) must be agreed upon: records are held until enough of them, with none in between that
-fits the watermark as it is, agree with each other.
+Live, ``admission.py`` compares an event time with the time of arrival. A replay has no such reference. So a time far
+ahead of the stream's watermark, or the first time of all, needs agreement: such records are held until enough of them
+agree, with no record in between that fits the current watermark.
 """
 
 from dataclasses import dataclass, field
@@ -11,164 +11,158 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.intake.decode import parse_json
-from pipeline.detect.intake.fields import joined
-from pipeline.detect.intake.originals import Original, Originals
-from pipeline.detect.intake.projection import project
+from pipeline.detect.intake.originals import Original, Originals, PositionedOutput
 from pipeline.detect.intake.reader import RecordReader
-from pipeline.detect.intake.run import PositionedOutput, Run
+from pipeline.detect.intake.records import Records
 from pipeline.detect.settings import DetectSettings
 from schemas.dead_letter import DeadLetterReason
 
 GROUPS_MAX = 4
-"""Times that records are held for at once. At another one, those that fewest records agree on are given up."""
+"""Maximum groups of held records. At the next group, the one with the fewest records is discarded."""
 
 _REASON: DeadLetterReason = "timestamp_out_of_range"
+
+_HeldRecord = tuple[int, Original]
+"""Event time and original."""
 
 
 @dataclass(slots=True)
 class _Group:
-    """Records held that agree: each within the allowed jump of the newest time before it."""
+    """Held records that agree: the distance of each to the newest before it is at most the allowed jump."""
 
     newest_ms: int
-    held: list[tuple[int, Original]] = field(default_factory=list)
+    held: list[_HeldRecord] = field(default_factory=list)
+
+    def dead_letters(self, position: int) -> list[PositionedOutput]:
+        detail = "the timestamp is far from the others of its subject, and too few records in a row agreed with it"
+        return [(position, original.dead_letter(_REASON, detail)) for _, original in self.held]
+
+    def dump(self) -> list[Any]:
+        return [self.newest_ms, [[time_ms, original.dump()] for time_ms, original in self.held]]
+
+    @classmethod
+    def load(cls, state: list[Any]) -> "_Group":
+        newest_ms, held = state
+        return cls(newest_ms, [(time_ms, Original.load(original)) for time_ms, original in held])
 
 
 class EventTimeGuard:
-    """Admits the records of one unit in a replay.
+    """Guard of one stream in a replay.
 
     Parameters
     ----------
     settings
-        ``time_jump_max_s`` and ``time_jump_records``: more seconds let more through at once, more records make a jump
-        more certain.
-        ``late_max_s`` bounds how far a record may lie behind the watermark.
+        ``time_jump_max_s`` limits how far a record may be ahead of the watermark. ``time_jump_records`` is how many
+        records beyond it must agree. ``late_max_s`` limits how far a record may be behind the watermark.
     """
 
     def __init__(self, settings: DetectSettings) -> None:
-        self._jump_ms = int(settings.time_jump_max_s * 1000)
-        self._late_ms = int(settings.late_max_s * 1000)
-        self._records = settings.time_jump_records
+        self._jump_max_ms = int(settings.time_jump_max_s * 1000)
+        self._late_max_ms = int(settings.late_max_s * 1000)
+        self._jump_records = settings.time_jump_records
         self._groups: list[_Group] = []
 
     @property
-    def held(self) -> int:
+    def held_count(self) -> int:
         """Records that are neither used nor dead letters yet."""
         return sum(len(group.held) for group in self._groups)
 
     def admit(
-        self, run: Run, watermark: int, originals: Originals, reader: RecordReader
-    ) -> tuple[Run, list[PositionedOutput]]:
-        """Let records through, hold them, or make dead letters of them.
+        self, records: Records, watermark_ms: int, originals: Originals, reader: RecordReader
+    ) -> tuple[Records, list[PositionedOutput]]:
+        """Admit records, hold them, or make dead letters of them.
 
         Parameters
         ----------
-        run
-            Records as they came.
-        watermark
-            The unit's before the run, Unix milliseconds; 0 if it has none.
+        records
+            At least one record, in order of arrival.
+        watermark_ms
+            The stream's watermark before the records, Unix milliseconds; 0 if it has none.
         originals
-            Of the run's batch.
+            Of the batch of the records.
         reader
-            To read records that were held.
+            Reads released records again.
 
         Returns
         -------
-        run
-            What may be used now. Records that were held stand at the place of the one that made them believable.
+        records
+            The records that may be used now. Released records have the position of the record that released them.
         outputs
             Dead letters.
         """
-        if watermark and not self._groups and self._all_fit(run.times_ms, watermark):
-            return run, []
-        return self._one_by_one(run, watermark, originals, reader)
+        if watermark_ms and not self._groups and self._all_fit(records.times_ms, watermark_ms):
+            return records, []
+        return self._admit_one_by_one(records, watermark_ms, originals, reader)
 
-    def release_all(self, place: int) -> list[PositionedOutput]:
-        """Make dead letters of all that is held."""
-        outputs = [letter for group in self._groups for letter in _dead_letters(group, place)]
+    def discard_held(self, position: int) -> list[PositionedOutput]:
+        """Make dead letters of all held records."""
+        outputs = [letter for group in self._groups for letter in group.dead_letters(position)]
         self._groups = []
         return outputs
 
     def dump(self) -> dict[str, Any]:
-        """What :meth:`load` needs to go on as if nothing had happened."""
-        return {
-            "groups": [
-                [group.newest_ms, [[time_ms, original.dump()] for time_ms, original in group.held]]
-                for group in self._groups
-            ]
-        }
+        """Return the state for :meth:`load`."""
+        return {"groups": [group.dump() for group in self._groups]}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Take up a state."""
-        self._groups = [
-            _Group(newest, [(time_ms, Original(*fields)) for time_ms, fields in held])
-            for newest, held in state["groups"]
-        ]
+        """Restore the guard."""
+        self._groups = [_Group.load(group) for group in state["groups"]]
 
-    def _all_fit(self, times_ms: NDArray[np.int64], watermark: int) -> bool:
-        newest_ms = max(watermark, int(times_ms.max()))
-        if newest_ms <= watermark + self._jump_ms and times_ms.min() >= newest_ms - self._late_ms:
+    def _all_fit(self, times_ms: NDArray[np.int64], watermark_ms: int) -> bool:
+        newest_ms = max(watermark_ms, int(times_ms.max()))
+        if newest_ms <= watermark_ms + self._jump_max_ms and times_ms.min() >= newest_ms - self._late_max_ms:
             return True
-        before = np.maximum.accumulate(np.concatenate(([watermark], times_ms[:-1])))
-        return bool(((times_ms <= before + self._jump_ms) & (times_ms >= before - self._late_ms)).all())
+        before = np.maximum.accumulate(np.concatenate(([watermark_ms], times_ms[:-1])))
+        return bool(((times_ms <= before + self._jump_max_ms) & (times_ms >= before - self._late_max_ms)).all())
 
-    def _one_by_one(
-        self, run: Run, watermark: int, originals: Originals, reader: RecordReader
-    ) -> tuple[Run, list[PositionedOutput]]:
-        # By row, time and place; the rows beyond the run's are of records that were held.
-        admitted: list[tuple[int, int, int]] = []
-        held: list[dict[str, Any]] = []
+    def _admit_one_by_one(
+        self, records: Records, watermark_ms: int, originals: Originals, reader: RecordReader
+    ) -> tuple[Records, list[PositionedOutput]]:
+        admitted_rows: list[int] = []
+        released: list[_HeldRecord] = []
+        released_positions: list[int] = []
         outputs: list[PositionedOutput] = []
-        for row, (time_ms, place) in enumerate(zip(run.times_ms.tolist(), run.places, strict=True)):
-            if watermark and time_ms < watermark - self._late_ms:
-                detail = f"the time lies more than {self._late_ms // 1000} s behind the newest of its subject"
-                outputs.append((place, originals.original_at(place).dead_letter(_REASON, detail)))
-            elif watermark and time_ms <= watermark + self._jump_ms:
-                outputs += self.release_all(place)
-                admitted.append((row, time_ms, place))
-                watermark = max(watermark, time_ms)
+        for row, (time_ms, position) in enumerate(zip(records.times_ms.tolist(), records.positions, strict=True)):
+            if watermark_ms and time_ms < watermark_ms - self._late_max_ms:
+                limit_s = self._late_max_ms // 1000
+                detail = f"the timestamp is more than {limit_s} s before the newest of its subject"
+                outputs.append(originals.dead_letter(position, _REASON, detail))
+            elif watermark_ms and time_ms <= watermark_ms + self._jump_max_ms:
+                outputs += self.discard_held(position)
+                admitted_rows.append(row)
+                watermark_ms = max(watermark_ms, time_ms)
             else:
-                released, letters = self._hold(time_ms, originals.original_at(place), place)
+                newly_released, letters = self._hold(time_ms, originals.original_at(position), position)
                 outputs += letters
-                for time, original in released:
-                    admitted.append((len(run) + len(held), time, place))
-                    held.append(_record(original))
-                watermark = max([watermark, *(time for time, _ in released)])
-        fields = joined([run.fields, reader.read(held).fields]) if held else run.fields
-        return Run(
-            fields.pick([row for row, _, _ in admitted]),
-            np.array([time_ms for _, time_ms, _ in admitted], dtype=np.int64),
-            [place for _, _, place in admitted],
-        ), outputs
+                # Released records get the rows after those of the batch.
+                next_row = len(records) + len(released)
+                admitted_rows += range(next_row, next_row + len(newly_released))
+                released += newly_released
+                released_positions += [position] * len(newly_released)
+                watermark_ms = max([watermark_ms, *(held_ms for held_ms, _ in newly_released)])
+        if released:
+            reread = reader.read([original.parse() for _, original in released])
+            reread.times_ms = np.array([held_ms for held_ms, _ in released], dtype=np.int64)
+            reread.positions = released_positions
+            records = Records.concatenate([records, reread])
+        return records.pick(admitted_rows), outputs
 
     def _hold(
-        self, time_ms: int, original: Original, place: int
-    ) -> tuple[list[tuple[int, Original]], list[PositionedOutput]]:
-        """Hold a record; what its group releases, if it now has enough, and dead letters of what is given up."""
+        self, time_ms: int, original: Original, position: int
+    ) -> tuple[list[_HeldRecord], list[PositionedOutput]]:
+        """Hold a record; return the records that it releases, and dead letters of what is discarded."""
         outputs: list[PositionedOutput] = []
-        group = next((each for each in self._groups if abs(time_ms - each.newest_ms) <= self._jump_ms), None)
+        group = next((group for group in self._groups if abs(time_ms - group.newest_ms) <= self._jump_max_ms), None)
         if group is None:
             if len(self._groups) >= GROUPS_MAX:
-                fewest = min(self._groups, key=lambda each: len(each.held))
-                self._groups.remove(fewest)
-                outputs += _dead_letters(fewest, place)
+                smallest = min(self._groups, key=lambda group: len(group.held))
+                self._groups.remove(smallest)
+                outputs += smallest.dead_letters(position)
             group = _Group(time_ms)
             self._groups.append(group)
         group.held.append((time_ms, original))
         group.newest_ms = max(group.newest_ms, time_ms)
-        if len(group.held) < self._records:
+        if len(group.held) < self._jump_records:
             return [], outputs
         self._groups.remove(group)
-        return group.held, outputs + self.release_all(place)
-
-
-def _dead_letters(group: _Group, place: int) -> list[PositionedOutput]:
-    detail = "the time lies far from the others of its subject, and too few records in a row agreed with it"
-    return [(place, original.dead_letter(_REASON, detail)) for _, original in group.held]
-
-
-def _record(original: Original) -> dict[str, Any]:
-    parsed = parse_json(original.value or b"null")
-    if isinstance(parsed, list):
-        parsed = parsed[original.index or 0]
-    return project(parsed)
+        return group.held, outputs + self.discard_held(position)

@@ -1,4 +1,4 @@
-"""The originals: what a message was, exactly, for as long as it may still become a dead letter."""
+"""Keep the original bytes of a batch, so that a record that is not used becomes a dead letter with them."""
 
 import re
 from collections.abc import Sequence
@@ -6,17 +6,22 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from pipeline.dead_letters import dead_letter
-from pipeline.detect.intake.decode import element_index, message_index
+from pipeline.detect.intake.decode import BLANK, element_index, message_index
+from pipeline.detect.intake.projection import project
 from pipeline.step import Input, Output
 from schemas.dead_letter import DeadLetterReason
+
+PositionedOutput = tuple[int, Output]
+"""The position of the record that caused an output, and the output. A batch's outputs leave in this order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """One message, or one element of an array as JSON; an :class:`pipeline.step.Input` either way."""
+    """One message, or one element of an array as JSON. Either is a :class:`pipeline.step.Input`."""
 
     topic: str
     partition: int
@@ -27,68 +32,82 @@ class Original:
     value: bytes | None
 
     def dead_letter(self, reason: DeadLetterReason, detail: str) -> Output:
-        """The dead letter of it."""
+        """Build the dead letter of the original."""
         return dead_letter("detect", self, reason, detail, index=self.index, value=self.value)
 
+    def parse(self) -> dict[str, Any]:
+        """Parse an original that was a record."""
+        parsed = orjson.loads(self.value or b"null")
+        if isinstance(parsed, list):
+            parsed = parsed[self.index or 0]
+        return project(parsed)
+
     def dump(self) -> list[Any]:
-        """The fields, for a state."""
+        """Return the state for :meth:`load`."""
         return [self.topic, self.partition, self.offset, self.index, self.timestamp, self.key, self.value]
+
+    @classmethod
+    def load(cls, state: Sequence[Any]) -> "Original":
+        """Restore an original."""
+        return cls(*state)
 
 
 class Originals:
-    """The originals of one batch by place.
+    """Originals of one batch by position.
 
     Parameters
     ----------
     messages
         The batch.
-    arrays
+    array_indexes
         Indexes of the messages that are arrays.
     """
 
-    def __init__(self, messages: Sequence[Input], arrays: set[int]) -> None:
+    def __init__(self, messages: Sequence[Input], array_indexes: set[int]) -> None:
         self._messages = messages
-        self._arrays = arrays
-        self._opened: tuple[int, list[bytes]] = (-1, [])
+        self._array_indexes = array_indexes
+        self._split_index = -1
+        self._elements: list[bytes] = []
 
-    def appended_at(self, places: Sequence[int]) -> NDArray[np.int64]:
-        """When the broker took the messages at some places, Unix milliseconds."""
+    def append_times_ms(self, positions: Sequence[int]) -> NDArray[np.int64]:
+        """Return when the broker appended the messages at these positions, Unix milliseconds."""
         by_message = np.fromiter((message.timestamp for message in self._messages), np.int64, len(self._messages))
-        return by_message[message_index(np.array(places, dtype=np.int64))]
+        return by_message[message_index(np.array(positions, dtype=np.int64))]
 
-    def original_at(self, place: int) -> Original:
-        """The message, or the element of it, at a place."""
-        number = message_index(place)
+    def original_at(self, position: int) -> Original:
+        """Return the message, or the element of an array, at a position."""
+        number = message_index(position)
         message = self._messages[number]
-        index = element_index(place) if number in self._arrays else None
+        index = element_index(position) if number in self._array_indexes else None
         value = message.value if index is None else self._element(number, index)
         return Original(message.topic, message.partition, message.offset, index, message.timestamp, message.key, value)
+
+    def dead_letter(self, position: int, reason: DeadLetterReason, detail: str) -> PositionedOutput:
+        """Build the dead letter of the original at a position."""
+        return position, self.original_at(position).dead_letter(reason, detail)
 
     def _element(self, number: int, index: int) -> bytes | None:
         value = self._messages[number].value
         if value is None:
             return None
-        if self._opened[0] != number:
-            self._opened = (number, elements_of(value))
-        return self._opened[1][index]
+        if self._split_index != number:
+            self._split_index, self._elements = number, split_array(value)
+        return self._elements[index]
 
 
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]+|[\]}]+|,', re.DOTALL)
-"""What can open, close or part something. A text is one token, so that what it holds can do neither."""
+"""What can open, close or separate values. A string is one token, so that its content can do none of these."""
 
 
-_BLANK = b" \t\r\n"
-
-
-def elements_of(array: bytes) -> list[bytes]:
-    r"""Cut the text of a JSON array where its elements end.
+def split_array(array: bytes) -> list[bytes]:
+    r"""Split the text of a JSON array into the texts of its elements.
 
     Parameters
     ----------
     array
-        One array of at least one element. It must have been parsed before: what is no JSON is cut anywhere.
+        An array with at least one element that a JSON parser has accepted. Any other text is split anywhere.
 
-    >>> elements_of(b'[{"a": [1, 2]}, "],", 1e400 ]')
+    >>> split_array(b'[{"a": [1, 2]}, "],", 1e400 ]')
     [b'{"a": [1, 2]}', b'"],"', b'1e400']
     """
     elements: list[bytes] = []
@@ -102,8 +121,8 @@ def elements_of(array: bytes) -> list[bytes]:
         elif mark[0] in b"]}":
             depth -= len(mark)
             if not depth:
-                elements.append(array[start : token.end() - 1].strip(_BLANK))
+                elements.append(array[start : token.end() - 1].strip(BLANK))
         elif depth == 1 and mark == b",":
-            elements.append(array[start : token.start()].strip(_BLANK))
+            elements.append(array[start : token.start()].strip(BLANK))
             start = token.end()
     return elements

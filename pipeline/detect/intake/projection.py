@@ -1,7 +1,7 @@
-"""Projection: a large record cut down to what detect can use of it, so that nobody's extra fields fill the memory.
+"""Project a large record onto the fields that detect reads, so that other fields do not fill the memory.
 
-It changes nothing of what a record means: a field of the wrong type stays of the wrong type, a label that is too long
-stays too long, and a section with too many fields of the sender's own keeps more of them than are allowed.
+Called by ``decode.py``. A projection changes nothing that is read: a field of a wrong type keeps a wrong type, a label
+that is too long stays too long, and a section with too many custom fields still has too many.
 """
 
 from itertools import islice
@@ -11,72 +11,68 @@ from pipeline.detect.signals import catalogue
 from schemas.record import SUBJECT_LENGTH_MAX
 
 PROJECT_ABOVE_BYTES = 8192
-"""Bytes of JSON; a smaller record is kept whole, because cutting it costs more than it saves."""
+"""Bytes of JSON. A smaller record is not projected, because that costs more than it saves."""
 
 CUSTOM_FIELDS_MAX = 64
-"""Fields of ``custom`` in one record; a section with more is a bad section."""
+"""Maximum fields of ``custom`` in one record. A section with more is dropped."""
 
 SECTIONS = ("infrastructure", "output", "data", "safety")
-"""The sections whose fields the contract names. ``custom`` is the section whose fields it does not."""
+"""The sections whose fields the contract names, unlike those of ``custom``."""
 
-EMBEDDING = "embedding"
-"""The one field that is a list: in the section of data."""
+EMBEDDING_FIELD = "embedding"
+"""The only field that is a list, in the section ``data``."""
 
-FIELDS: dict[str, frozenset[str]] = {
+SECTION_FIELDS: dict[str, frozenset[str]] = {
     section: frozenset(row.field for row in (*catalogue.SIGNALS, *catalogue.CATEGORIES) if row.section == section)
     for section in SECTIONS
 }
-FIELDS["data"] |= {EMBEDDING}
+SECTION_FIELDS["data"] |= {EMBEDDING_FIELD}
 """By section, the fields that detect reads."""
 
 LABEL_SECTIONS = ("versions", "segment")
-"""The sections of labels whose names are the sender's own."""
+"""The sections of labels whose names the sender chooses."""
 
 LABEL_FIELDS_MAX = 8
-"""Labels of one such section that are read; further ones are not."""
+"""Labels read of such a section. Further ones are ignored."""
 
-LABELS = ("request_id", "environment", "provider", "provider_model")
+OUTER_LABELS = ("request_id", "environment", "provider", "provider_model")
 """The labels outside any section that detect reads."""
 
 
 def project(record: dict[str, Any]) -> dict[str, Any]:
-    """Cut a record down.
+    """Return a record with only the fields that detect reads.
 
     >>> project({"subject": "bot", "note": "x", "output": {"length": 3, "text": "x" * 9000}, "data": 5})
     {'subject': 'bot', 'output': {'length': 3}, 'data': 5}
     """
-    kept = {name: _small(record[name]) for name in ("subject", "timestamp", *LABELS) if name in record}
+    projected = {name: _shorten(record[name]) for name in ("subject", "timestamp", *OUTER_LABELS) if name in record}
     for section in SECTIONS:
         if section in record:
             content = record[section]
             if isinstance(content, dict):
                 # In the sender's order, which is the order in which a subject's signals appear.
-                kept[section] = {
-                    name: value if name == EMBEDDING else _small(value)
+                projected[section] = {
+                    name: value if name == EMBEDDING_FIELD else _shorten(value)
                     for name, value in content.items()
-                    if name in FIELDS[section]
+                    if name in SECTION_FIELDS[section]
                 }
             else:
-                kept[section] = _small(content)
+                projected[section] = _shorten(content)
     for section in LABEL_SECTIONS:
         if section in record:
-            content = record[section]
-            if isinstance(content, dict):
-                some = islice(content.items(), LABEL_FIELDS_MAX)
-                kept[section] = {_small(name): _small(value) for name, value in some}
-            else:
-                kept[section] = _small(content)
+            projected[section] = _shorten_section(record[section], LABEL_FIELDS_MAX)
     if "custom" in record:
-        content = record["custom"]
-        if isinstance(content, dict):
-            some = islice(content.items(), CUSTOM_FIELDS_MAX + 1)
-            kept["custom"] = {_small(name): _small(value) for name, value in some}
-        else:
-            kept["custom"] = _small(content)
-    return kept
+        projected["custom"] = _shorten_section(record["custom"], CUSTOM_FIELDS_MAX + 1)
+    return projected
 
 
-def _small(value: Any) -> Any:
+def _shorten_section(content: Any, fields_max: int) -> Any:
+    if not isinstance(content, dict):
+        return _shorten(content)
+    return {_shorten(name): _shorten(value) for name, value in islice(content.items(), fields_max)}
+
+
+def _shorten(value: Any) -> Any:
     if isinstance(value, str):
         return value[: SUBJECT_LENGTH_MAX + 1]
     if isinstance(value, list):

@@ -1,200 +1,178 @@
-"""The reader: records to columns, field by field checked. A bad field never costs the record.
+"""Read JSON objects into the columns of records and check every field. A bad field never costs the record.
 
-The loops over records run in C: types are looked at as sets, bounds as arrays. Only a column that holds something
-wrong is looked at value by value.
+Called by ``batch.py``, with ``shape.py`` to read objects with equal fields together. The loops over records run in C:
+types are checked as sets, bounds as arrays. Only a column with a bad value is checked value by value.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.intake.fields import WIDTH, Fault, Fields, Label, joined, no_fields
+from pipeline.detect.intake.records import Fault, Label, Records
 from pipeline.detect.intake.shape import Column, FieldGroup, Shape, ShapeCache
 from pipeline.detect.signals import catalogue
 from schemas.record import SUBJECT_LENGTH_MAX
 
-WRONG_TYPE, OUT_OF_BOUNDS, TOO_LONG = "wrong_type", "out_of_bounds", "too_long"
-"""Why a field is dropped."""
-
 _NONE = type(None)
 _TEXTS = frozenset({str, _NONE})
 _NUMBERS = frozenset({int, float})
-_SWITCHES = frozenset({int, bool})
+_INTEGERS_AND_BOOLEANS = frozenset({int, bool})
 _PATHS = {row.name: f"{row.section}.{row.field}" for row in catalogue.CATEGORIES if row.section}
 
 
-@dataclass(frozen=True, slots=True)
-class ReadBatch:
-    """What was read of records: subjects and timestamps as they stand, and all else; alike in length."""
-
-    subjects: Sequence[Any]
-    timestamps: Sequence[Any]
-    fields: Fields
-
-
 class RecordReader:
-    """Reads records of any shape.
+    """Reader of JSON objects with any fields.
 
-    >>> read = Reader().read([{"subject": "bot", "output": {"length": 3}}, {"output": {"length": "3"}}])
-    >>> read.subjects, read.fields.faults
-    (('bot', None), [(1, 'output.length', 'wrong_type')])
+    >>> records = RecordReader().read([{"subject": "bot", "output": {"length": 3}}, {"output": {"length": "3"}}])
+    >>> records.subjects, records.faults
+    (['bot', None], [(1, 'output.length', 'wrong_type')])
     """
 
     def __init__(self) -> None:
         self._shapes = ShapeCache()
 
-    def read(self, records: Sequence[dict[str, Any]]) -> ReadBatch:
-        """Read records; none of them is needed any more then."""
-        if not records:
-            return ReadBatch((), (), no_fields())
-        groups = self._shapes.groups(records)
+    def read(self, objects: Sequence[dict[str, Any]]) -> Records:
+        """Return the objects as columns. They are not needed afterwards."""
+        if not objects:
+            return Records.empty()
+        groups = self._shapes.group_by_shape(objects)
         if len(groups) == 1:
             shape, _, columns = groups[0]
-            return _read(shape, columns, len(records))
-        parts = [_read(shape, columns, len(rows or records)) for shape, rows, columns in groups]
+            return _read_shape(shape, columns, len(objects))
+        parts = [_read_shape(shape, columns, len(rows or objects)) for shape, rows, columns in groups]
         order = np.argsort(np.concatenate([rows or [] for _, rows, _ in groups])).tolist()
-        subjects = tuple(chain.from_iterable(part.subjects for part in parts))
-        timestamps = tuple(chain.from_iterable(part.timestamps for part in parts))
-        return ReadBatch(
-            tuple(subjects[row] for row in order),
-            tuple(timestamps[row] for row in order),
-            joined([part.fields for part in parts]).pick(order),
-        )
+        return Records.concatenate(parts).pick(order)
 
 
-def _read(shape: Shape, columns: list[Column], length: int) -> ReadBatch:
+def _read_shape(shape: Shape, columns: list[Column], length: int) -> Records:
     nothing: Column = (None,) * length
-    outer = {name: columns[shape.places[name]] if name in shape.places else nothing for name in _OUTER}
+    subjects, timestamps, sent_request_ids = (
+        columns[shape.outer[name]] if name in shape.outer else nothing
+        for name in ("subject", "timestamp", "request_id")
+    )
     faults: list[Fault] = []
-    request_ids = _labels(outer["request_id"], "request_id", faults)
-    values = np.full((length, WIDTH), np.nan)
-    _numbers(values, shape.numbers, columns, faults)
-    _rates(values, shape.rates, columns, faults)
-    labels = {name: _labels(columns[place], _PATHS.get(name, name), faults) for name, place in shape.labels}
-    labels |= {name: _own_labels(columns[place], name, faults) for name, place in shape.own_labels}
-    embeddings = None if shape.embedding is None else _embeddings(columns[shape.embedding], faults)
+    request_ids = _read_labels(sent_request_ids, "request_id", faults)
+    values = np.full((length, Records.WIDTH), np.nan)
+    _read_numbers(values, shape.numbers, columns, faults)
+    _read_rates(values, shape.rates, columns, faults)
+    labels = {name: _read_labels(columns[index], _PATHS.get(name, name), faults) for name, index in shape.labels}
+    labels |= {name: _read_sender_labels(columns[index], name, faults) for name, index in shape.sender_labels}
+    embeddings = None if shape.embedding is None else _read_embeddings(columns[shape.embedding], faults)
     for section, reason in shape.bad_sections:
         faults += [(row, section, reason) for row in range(length)]
-    return ReadBatch(
-        outer["subject"],
-        outer["timestamp"],
-        Fields(
-            values=values,
-            first=_first(shape, request_ids),
-            request_ids=request_ids,
-            keys=[None if each is None else f"{each}\n{shape.key}" for each in request_ids],
-            labels=labels,
-            custom=None if shape.custom is None else columns[shape.custom],
-            embeddings=embeddings,
-            faults=sorted(faults),
-        ),
+    return Records(
+        values=values,
+        is_request=_find_requests(shape, request_ids),
+        request_ids=request_ids,
+        labels=labels,
+        subjects=subjects,
+        timestamps=timestamps,
+        duplicate_keys=[None if request_id is None else f"{request_id}\n{shape.key}" for request_id in request_ids],
+        custom_fields=None if shape.custom is None else columns[shape.custom],
+        embeddings=embeddings,
+        faults=sorted(faults),
     )
 
 
-_OUTER = ("subject", "timestamp", "request_id")
-
-
-def _first(shape: Shape, request_ids: Sequence[Label]) -> NDArray[np.bool_]:
-    if shape.late_if_identified:
-        return np.array([each is None for each in request_ids], dtype=np.bool_)
+def _find_requests(shape: Shape, request_ids: Sequence[Label]) -> NDArray[np.bool_]:
+    """Return False for late outcomes."""
+    if shape.is_late_outcome_if_identified:
+        return np.array([request_id is None for request_id in request_ids], dtype=np.bool_)
     return np.ones(len(request_ids), dtype=np.bool_)
 
 
-def _numbers(values: NDArray[np.float64], part: FieldGroup, columns: list[Column], faults: list[Fault]) -> None:
-    if not part.places:
+def _read_numbers(values: NDArray[np.float64], group: FieldGroup, columns: list[Column], faults: list[Fault]) -> None:
+    if not group.columns:
         return
-    flat, types = _flat(part, columns)
+    flat, types = _flatten(group, columns)
     if not types <= _NUMBERS | {_NONE}:
-        flat = _of_types(part, columns, _NUMBERS, faults)
+        flat = _flatten_of_types(group, columns, _NUMBERS, faults)
         types.add(_NONE)
     # numpy reads None as NaN.
-    found = np.array(flat, dtype=np.float64) if _NONE in types else np.fromiter(flat, np.float64, len(flat))
-    found = found.reshape(len(part.places), len(values))
-    wrong = (found < part.low) | (found > part.high)
-    if wrong.any():
-        found[wrong] = np.nan
-        for number, row in np.argwhere(wrong).tolist():
-            faults.append((row, _path(part, number), OUT_OF_BOUNDS))
-    values[:, part.signals] = found.T
+    numbers = np.array(flat, dtype=np.float64) if _NONE in types else np.fromiter(flat, np.float64, len(flat))
+    numbers = numbers.reshape(len(group.columns), len(values))
+    is_invalid = (numbers < group.low) | (numbers > group.high)
+    if is_invalid.any():
+        numbers[is_invalid] = np.nan
+        for index, row in np.argwhere(is_invalid).tolist():
+            faults.append((row, group.path(index), "out_of_bounds"))
+    values[:, group.signals] = numbers.T
 
 
-def _rates(values: NDArray[np.float64], part: FieldGroup, columns: list[Column], faults: list[Fault]) -> None:
-    if not part.places:
+def _read_rates(values: NDArray[np.float64], group: FieldGroup, columns: list[Column], faults: list[Fault]) -> None:
+    if not group.columns:
         return
-    flat, types = _flat(part, columns)
+    flat, types = _flatten(group, columns)
     if types <= {bool}:
-        found = np.frombuffer(bytes(flat), dtype=np.uint8)
+        rates = np.frombuffer(bytes(flat), dtype=np.uint8)
     else:
-        found = np.array(_of_types(part, columns, frozenset({bool}), faults), dtype=np.float64)
-    values[:, part.signals] = found.reshape(len(part.places), len(values)).T
+        rates = np.array(_flatten_of_types(group, columns, frozenset({bool}), faults), dtype=np.float64)
+    values[:, group.signals] = rates.reshape(len(group.columns), len(values)).T
 
 
-def _flat(part: FieldGroup, columns: list[Column]) -> tuple[list[Any], set[type]]:
-    """The fields of one sort, one after the other, and which types there are."""
-    flat = list(chain.from_iterable([columns[place] for place in part.places]))
+def _flatten(group: FieldGroup, columns: list[Column]) -> tuple[list[Any], set[type]]:
+    """Return the columns of a group one after the other, and the types of their values."""
+    flat = list(chain.from_iterable([columns[index] for index in group.columns]))
     return flat, set(map(type, flat))
 
 
-def _of_types(part: FieldGroup, columns: list[Column], types: frozenset[type], faults: list[Fault]) -> list[Any]:
-    """The same, None where a value is of another type."""
+def _flatten_of_types(
+    group: FieldGroup, columns: list[Column], types: frozenset[type], faults: list[Fault]
+) -> list[Any]:
+    """Return the columns of a group one after the other, with None for a value of another type."""
     return list(
         chain.from_iterable(
-            _sound(columns[place], types, _path(part, number), faults) for number, place in enumerate(part.places)
+            _drop_wrong_types(columns[column], types, group.path(index), faults)
+            for index, column in enumerate(group.columns)
         )
     )
 
 
-def _path(part: FieldGroup, number: int) -> str:
-    signal = catalogue.SIGNALS[int(part.signals[number])]
-    return f"{signal.section}.{signal.field}"
-
-
-def _sound(column: Column, types: frozenset[type], field: str, faults: list[Fault]) -> Iterable[Any]:
+def _drop_wrong_types(column: Column, types: frozenset[type], path: str, faults: list[Fault]) -> Iterable[Any]:
     if set(map(type, column)) <= types | {_NONE}:
         return column
-    good = [value if type(value) in types else None for value in column]
+    checked = [value if type(value) in types else None for value in column]
     faults += [
-        (row, field, WRONG_TYPE)
-        for row, (value, kept) in enumerate(zip(column, good, strict=True))
-        if kept is None and value is not None
+        (row, path, "wrong_type")
+        for row, (value, checked_value) in enumerate(zip(column, checked, strict=True))
+        if checked_value is None and value is not None
     ]
-    return good
+    return checked
 
 
-def _embeddings(column: Column, faults: list[Fault]) -> Sequence[Any]:
-    return list(_sound(column, frozenset({list}), "data.embedding", faults))
+def _read_embeddings(column: Column, faults: list[Fault]) -> Sequence[Any]:
+    return list(_drop_wrong_types(column, frozenset({list}), "data.embedding", faults))
 
 
-def _own_labels(column: Column, field: str, faults: list[Fault]) -> Sequence[Label]:
-    """Labels that may be numbers or switches too, as text."""
+def _read_sender_labels(column: Column, path: str, faults: list[Fault]) -> Sequence[Label]:
+    """Return labels as text. The sender may also send them as integers or booleans."""
     try:
         types = set(map(type, set(column)))
     except TypeError:
         types = set(map(type, column))
-    if types & _SWITCHES:
-        column = [_switch(value) if type(value) in _SWITCHES else value for value in column]
-    return _labels(column, field, faults)
+    if types & _INTEGERS_AND_BOOLEANS:
+        column = [_to_text(value) if type(value) in _INTEGERS_AND_BOOLEANS else value for value in column]
+    return _read_labels(column, path, faults)
 
 
-def _switch(value: float) -> str:
+def _to_text(value: float) -> str:
     return str(value) if type(value) is int else "true" if value else "false"
 
 
-def _labels(column: Column, field: str, faults: list[Fault]) -> Sequence[Label]:
+def _read_labels(column: Column, path: str, faults: list[Fault]) -> Sequence[Label]:
     try:
         distinct = set(column)
     except TypeError:
         distinct = {0}
     if set(map(type, distinct)) <= _TEXTS and max(map(len, filter(None, distinct)), default=0) <= SUBJECT_LENGTH_MAX:
-        # Most labels are the same in every record: one copy of the text is kept then, not one for each.
+        # Most labels are the same in every record. Then one copy of the text is stored, not one per record.
         return (*distinct,) * len(column) if len(distinct) == 1 else column
-    texts = list(_sound(column, frozenset({str}), field, faults))
+    texts = list(_drop_wrong_types(column, frozenset({str}), path, faults))
     for row, text in enumerate(texts):
         if text is not None and len(text) > SUBJECT_LENGTH_MAX:
-            faults.append((row, field, TOO_LONG))
+            faults.append((row, path, "too_long"))
             texts[row] = None
     return texts

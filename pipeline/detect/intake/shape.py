@@ -1,7 +1,7 @@
-"""The shape of a record: which fields it names. Records of one shape become columns together.
+"""Find the shape of each record, which is the set of fields that it names, and read records of one shape together.
 
-A stream has few shapes, and most batches have the one that the batch before them had. That is tried first: records
-with as many fields as the shape, of which none is missing when all of them are read, have that shape and no other.
+Used by ``reader.py``. A stream has few shapes, and most batches have the shape of the batch before. That shape is
+tried first: records with as many fields as the shape, all of which can be read, have exactly that shape.
 """
 
 import hashlib
@@ -16,104 +16,116 @@ from numpy.typing import NDArray
 
 from pipeline.detect.intake.projection import (
     CUSTOM_FIELDS_MAX,
-    EMBEDDING,
-    FIELDS,
+    EMBEDDING_FIELD,
     LABEL_FIELDS_MAX,
     LABEL_SECTIONS,
-    LABELS,
+    OUTER_LABELS,
+    SECTION_FIELDS,
     SECTIONS,
 )
+from pipeline.detect.intake.records import FaultReason
 from pipeline.detect.signals import catalogue
 from schemas.record import SUBJECT_LENGTH_MAX
 
 SHAPES_MAX = 4096
-"""Shapes remembered; at the next one all are forgotten, and found anew as they come."""
+"""Maximum shapes remembered. At the next one the cache is cleared."""
 
 Column = Sequence[Any]
-"""What each record holds in one field."""
+"""The values of one field, one per record."""
 
-Records = Sequence[dict[str, Any]]
+Objects = Sequence[dict[str, Any]]
 
 _ALL_SECTIONS = (*SECTIONS, "custom", *LABEL_SECTIONS)
 
-_NOTHING: dict[Any, Any] = {}
-_NO_OBJECT: dict[Any, Any] = {None: None}
-"""Stands for a section that is no object. No JSON object has the key None."""
+_NO_FIELDS: dict[Any, Any] = {}
+_NOT_AN_OBJECT: dict[Any, Any] = {None: None}
+"""Stands for a section that is not an object. No JSON object has the key None."""
 
-_TOO_MANY = (None, False)
-"""Stands for a custom section with more fields than allowed."""
+_TOO_MANY_FIELDS = (None, False)
+"""Stands for the fields of a ``custom`` section with too many."""
 
 _EMPTY_TYPES = frozenset({dict, type(None)})
 
 
 @dataclass(frozen=True, slots=True)
 class SectionReader:
-    """A section that is an object, or null: the column of it, how many fields it has, and what reads them."""
+    """Reader of a section that is an object or null: the index of its column, its number of fields, and a function."""
 
     column: int
     size: int
-    read: Callable[[Records], list[Column]]
+    read: Callable[[Objects], list[Column]]
 
 
 @dataclass(frozen=True, slots=True)
 class FieldGroup:
-    """Fields of one sort: their places among the columns read and in the catalogue, and what is valid.
+    """Signals of one type that a shape names.
 
-    The bounds have the shape ``(len(places), 1)`` each.
+    Attributes
+    ----------
+    columns
+        Indexes of the ``N`` fields among the columns read.
+    signals
+        Shape ``(N,)``: indexes in the catalogue.
+    low, high
+        Shape ``(N, 1)``: bounds of valid values.
     """
 
-    places: tuple[int, ...]
+    columns: tuple[int, ...]
     signals: NDArray[np.intp]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
 
+    def path(self, index: int) -> str:
+        """Return section and name of a field of the group."""
+        signal = catalogue.SIGNALS[int(self.signals[index])]
+        return f"{signal.section}.{signal.field}"
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shape:
-    """What records with the same fields have in common.
+    """The fields that a record names. Columns are given as indexes into what :meth:`read_columns` returns.
 
     Attributes
     ----------
     key
-        A hash of the sections and fields named, equal in every run: two records of one request are a duplicate if
-        it is equal too.
+        Hash of the known sections and fields, equal in every run. Records of one request are duplicates if it is equal.
     numbers, rates
-        The signals named.
+        The signals.
     labels
-        The categories and labels named, and the place of each among the columns read.
-    own_labels
-        The same of labels whose names are the sender's own, as ``versions.prompt``.
+        Categories and other labels of the contract, and their columns.
+    sender_labels
+        Labels whose names the sender chooses, such as ``versions.prompt``, and their columns.
     custom, embedding
-        The place of the section of the sender's own fields, and of the embedding, if there are any.
-    places
-        Of the fields outside any section, by name.
+        The columns of the ``custom`` section and of the embedding, if the shape has them.
+    outer
+        Columns of the fields outside any section, by name.
     bad_sections
-        Pairs of a section and why it is not used.
-    late_if_identified
-        Whether nothing known is under ``infrastructure``: with a request's id, a late outcome.
+        Sections that are dropped, and why.
+    is_late_outcome_if_identified
+        Whether a record with a request id is a late outcome: it has no known field under ``infrastructure``.
     """
 
     key: str
     numbers: FieldGroup
     rates: FieldGroup
     labels: tuple[tuple[str, int], ...]
-    own_labels: tuple[tuple[str, int], ...]
+    sender_labels: tuple[tuple[str, int], ...]
     custom: int | None
     embedding: int | None
-    places: dict[str, int]
-    bad_sections: tuple[tuple[str, str], ...]
-    late_if_identified: bool
-    _read: Callable[[Records], list[Column]]
+    outer: dict[str, int]
+    bad_sections: tuple[tuple[str, FaultReason], ...]
+    is_late_outcome_if_identified: bool
+    _read_outer: Callable[[Objects], list[Column]]
     _sections: tuple[SectionReader, ...]
 
-    def columns(self, records: Records) -> list[Column]:
-        """All fields of records, each as a column; ``KeyError`` if one is surely of another shape.
+    def read_columns(self, objects: Objects) -> list[Column]:
+        """Return all fields of records as columns; ``KeyError`` if a record has another shape.
 
-        That none raised proves that all are of this shape, unless it has ``bad_sections``.
+        If none is raised, all records have this shape, unless the shape has ``bad_sections``.
         """
-        if set(map(len, records)) != {len(self.places)}:
+        if set(map(len, objects)) != {len(self.outer)}:
             raise KeyError
-        columns = self._read(records)
+        columns = self._read_outer(objects)
         for section in self._sections:
             content = columns[section.column]
             types = set(map(type, content))
@@ -128,123 +140,136 @@ class Shape:
 
 
 class ShapeCache:
-    """Finds the shapes of records. A memory only: with an empty one the answers are the same."""
+    """Cache of shapes. It changes how fast records are read, never what is read."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[Any, ...], Shape] = {}
         self._latest: Shape | None = None
 
-    def groups(self, records: Records) -> list[tuple[Shape, list[int] | None, list[Column]]]:
-        """Records by shape: the shape, the rows (None for all), and their columns. There is at least one record."""
+    def group_by_shape(self, objects: Objects) -> list[tuple[Shape, list[int] | None, list[Column]]]:
+        """Return the shapes of at least one record, with their rows (None for all) and columns."""
         if self._latest is not None:
             try:
-                return [(self._latest, None, self._latest.columns(records))]
+                return [(self._latest, None, self._latest.read_columns(objects))]
             except KeyError:
                 pass
         groups: dict[Shape, list[int]] = {}
-        for row, shape in enumerate(self.shape_of(records)):
+        for row, shape in enumerate(self._find_shapes(objects)):
             groups.setdefault(shape, []).append(row)
-        most = max(groups, key=lambda shape: len(groups[shape]))
-        self._latest = None if most.bad_sections else most
+        most_frequent = max(groups, key=lambda shape: len(groups[shape]))
+        self._latest = None if most_frequent.bad_sections else most_frequent
         if len(groups) == 1:
-            return [(most, None, most.columns(records))]
-        return [(shape, rows, shape.columns([records[row] for row in rows])) for shape, rows in groups.items()]
+            return [(most_frequent, None, most_frequent.read_columns(objects))]
+        return [(shape, rows, shape.read_columns([objects[row] for row in rows])) for shape, rows in groups.items()]
 
-    def shape_of(self, records: Records) -> list[Shape]:
-        """The shape of each record; equal shapes are mostly, not always, one object."""
-        outer = list(map(tuple, records))
-        named = set(chain.from_iterable(set(outer)))
-        names = [outer, *(_names_in(records, section, named) for section in _ALL_SECTIONS)]
-        found = list(zip(*names, strict=True))
-        shapes = list(map(self._known.get, found))
+    def _find_shapes(self, objects: Objects) -> list[Shape]:
+        """Return the shape of each record. Equal shapes are usually, but not always, one object."""
+        outer = list(map(tuple, objects))
+        outer_names = set(chain.from_iterable(set(outer)))
+        columns = [outer, *(_read_names(objects, section, outer_names) for section in _ALL_SECTIONS)]
+        names_of_records = list(zip(*columns, strict=True))
+        shapes = list(map(self._known.get, names_of_records))
         if None in shapes:
-            return [self._add(each) for each in found]
+            return [self._find_or_build(names) for names in names_of_records]
         return shapes  # type: ignore[return-value]  # there is no None among them
 
-    def _add(self, names: tuple[Any, ...]) -> Shape:
+    def _find_or_build(self, names: tuple[Any, ...]) -> Shape:
         shape = self._known.get(names)
         if shape is None:
             if len(self._known) >= SHAPES_MAX:
                 self._known.clear()
-            shape = self._known[names] = _build(names)
+            shape = self._known[names] = _build_shape(names)
         return shape
 
 
-def _names_in(records: Records, section: str, named: set[str]) -> list[tuple[Any, ...]]:
-    """What a section of each record names: nothing where it is missing or null."""
-    if section not in named:
-        return [()] * len(records)
-    found: list[Any] = [record.get(section) for record in records]
-    if set(map(type, found)) != {dict}:
-        found = [_NOTHING if each is None else each if isinstance(each, dict) else _NO_OBJECT for each in found]
-    fields = list(map(tuple, found))
-    if section == "custom" and max(map(len, fields)) > CUSTOM_FIELDS_MAX:
-        return [_TOO_MANY if len(each) > CUSTOM_FIELDS_MAX else each for each in fields]
-    return fields
+def _read_names(objects: Objects, section: str, outer_names: set[str]) -> list[tuple[Any, ...]]:
+    """Return the field names in a section of each record; none if the section is missing or null."""
+    if section not in outer_names:
+        return [()] * len(objects)
+    sections: list[Any] = [record.get(section) for record in objects]
+    if set(map(type, sections)) != {dict}:
+        sections = [
+            _NO_FIELDS if content is None else content if isinstance(content, dict) else _NOT_AN_OBJECT
+            for content in sections
+        ]
+    names = list(map(tuple, sections))
+    if section == "custom" and max(map(len, names)) > CUSTOM_FIELDS_MAX:
+        return [_TOO_MANY_FIELDS if len(fields) > CUSTOM_FIELDS_MAX else fields for fields in names]
+    return names
 
 
-def _build(names: tuple[Any, ...]) -> Shape:
+def _build_shape(names: tuple[Any, ...]) -> Shape:
     outer, *inner = names
     by_section = dict(zip(_ALL_SECTIONS, inner, strict=True))
-    bad = {
+    bad_sections: dict[str, FaultReason] = {
         section: "too_many_fields" if False in fields else "not_an_object"
         for section, fields in by_section.items()
         if None in fields
     }
-    named = {section: frozenset(fields) for section, fields in by_section.items()}
-    places: dict[tuple[str, str], int] = {("", name): place for place, name in enumerate(outer)}
-    sections = []
+    columns: dict[tuple[str, str], int] = {("", name): index for index, name in enumerate(outer)}
+    section_readers = []
     for section, fields in by_section.items():
-        if section in outer and section not in bad:
-            sections.append(SectionReader(places["", section], len(fields), _reader(fields)))
-            places |= {(section, field): len(places) + number for number, field in enumerate(fields)}
-    used = [f"{section}.{name}" for section in SECTIONS for name in named[section] & FIELDS[section]]
-    used += [f"custom.{name}" for name in named["custom"] if "custom" not in bad]
-    used += [name for name in LABELS if name in outer]
+        if section in outer and section not in bad_sections:
+            section_readers.append(SectionReader(columns["", section], len(fields), _build_reader(fields)))
+            columns |= {(section, field): len(columns) + number for number, field in enumerate(fields)}
     categories = {row.name: (row.section, row.field) for row in catalogue.CATEGORIES if row.section}
-    labels = categories | {name: ("", name) for name in LABELS if name != "request_id"}
+    labels = categories | {name: ("", name) for name in OUTER_LABELS if name != "request_id"}
+    has_custom = bool(by_section["custom"]) and "custom" not in bad_sections
+    # A section of only unknown fields says as little of how the request ran as no section.
+    is_late_outcome = not set(by_section["infrastructure"]) & (SECTION_FIELDS["infrastructure"] | {None})
     return Shape(
-        key=hashlib.blake2b("\n".join(sorted(used)).encode(), digest_size=8).hexdigest(),
-        numbers=_part(places, rates=False),
-        rates=_part(places, rates=True),
-        labels=tuple((name, places[path]) for name, path in labels.items() if path in places),
-        own_labels=tuple(
-            (f"{section}.{name}", places[section, name])
+        key=_hash_known_fields(outer, by_section, has_custom=has_custom),
+        numbers=_build_group(columns, rates=False),
+        rates=_build_group(columns, rates=True),
+        labels=tuple((name, columns[path]) for name, path in labels.items() if path in columns),
+        sender_labels=tuple(
+            (f"{section}.{name}", columns[section, name])
             for section in LABEL_SECTIONS
-            if section not in bad
+            if section not in bad_sections
             for name in by_section[section][:LABEL_FIELDS_MAX]
             if 0 < len(name) <= SUBJECT_LENGTH_MAX
         ),
-        custom=places["", "custom"] if named["custom"] and "custom" not in bad else None,
-        embedding=places.get(("data", EMBEDDING)),
-        places={name: place for place, name in enumerate(outer)},
-        bad_sections=tuple(bad.items()),
-        # A section of nothing but unknown fields says no more of how the request ran than none at all.
-        late_if_identified=not named["infrastructure"] & (FIELDS["infrastructure"] | {None}),
-        _read=_reader(outer),
-        _sections=tuple(sections),
+        custom=columns["", "custom"] if has_custom else None,
+        embedding=columns.get(("data", EMBEDDING_FIELD)),
+        outer={name: index for index, name in enumerate(outer)},
+        bad_sections=tuple(bad_sections.items()),
+        is_late_outcome_if_identified=is_late_outcome,
+        _read_outer=_build_reader(outer),
+        _sections=tuple(section_readers),
     )
 
 
-def _part(places: dict[tuple[str, str], int], *, rates: bool) -> FieldGroup:
-    rows = [
-        (number, row)
-        for number, row in enumerate(catalogue.SIGNALS)
-        if (row.kind == "rate") is rates and (row.section, row.field) in places
+def _hash_known_fields(outer: Sequence[str], by_section: dict[str, Sequence[str]], *, has_custom: bool) -> str:
+    known = [
+        f"{section}.{name}"
+        for section in SECTIONS
+        for name in SECTION_FIELDS[section].intersection(by_section[section])
+    ]
+    if has_custom:
+        known += [f"custom.{name}" for name in by_section["custom"]]
+    known += [name for name in OUTER_LABELS if name in outer]
+    return hashlib.blake2b("\n".join(sorted(known)).encode(), digest_size=8).hexdigest()
+
+
+def _build_group(columns: dict[tuple[str, str], int], *, rates: bool) -> FieldGroup:
+    signals = [
+        (index, row)
+        for index, row in enumerate(catalogue.SIGNALS)
+        if (row.kind == "rate") is rates and (row.section, row.field) in columns
     ]
     return FieldGroup(
-        places=tuple(places[row.section, row.field] for _, row in rows),
-        signals=np.array([number for number, _ in rows], dtype=np.intp),
-        low=np.array([[row.low] for _, row in rows]),
-        high=np.array([[row.high] for _, row in rows]),
+        columns=tuple(columns[row.section, row.field] for _, row in signals),
+        signals=np.array([index for index, _ in signals], dtype=np.intp),
+        low=np.array([[row.low] for _, row in signals]),
+        high=np.array([[row.high] for _, row in signals]),
     )
 
 
-def _reader(fields: Sequence[str]) -> Callable[[Records], list[Column]]:
-    """Reads fields that every record has; all its loops run in C."""
+def _build_reader(fields: Sequence[str]) -> Callable[[Objects], list[Column]]:
+    """Return a function that reads fields which every record has. All its loops run in C."""
     if not fields:
         return lambda _: []
     row = itemgetter(*fields)
     if len(fields) == 1:
-        return lambda records: [tuple(map(row, records))]
-    return lambda records: list(zip(*map(row, records), strict=True))
+        return lambda objects: [tuple(map(row, objects))]
+    return lambda objects: list(zip(*map(row, objects), strict=True))

@@ -1,4 +1,4 @@
-"""The event times of a batch of records, read at once where they are written alike."""
+"""Read the event times of a batch of records, all at once if they have one format. Called by ``admission.py``."""
 
 import re
 from collections.abc import Sequence
@@ -10,104 +10,105 @@ from numpy.typing import NDArray
 from schemas.dead_letter import DeadLetterReason
 from schemas.timestamp import EARLIEST_MS, LATEST_MS, parse_timestamp
 
-ALIKE_MIN = 16
-"""Times; fewer are read one by one, because an array costs more than it saves."""
+VECTORISED_MIN = 16
+"""Minimum times to read at once. Fewer are read one by one, because an array costs more than it saves."""
 
-_WRITTEN = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:(?!60)\d\d(?:\.(\d{1,9}))?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
+_FORMAT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:(?!60)\d\d(?:\.(\d{1,9}))?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 _CLOCK = slice(11, 19)
-_TIME_OF_DAY_MS = np.array([36_000_000, 3_600_000, 0, 600_000, 60_000, 0, 10_000, 1_000], dtype=np.int64)
+_CLOCK_MS = np.array([36_000_000, 3_600_000, 0, 600_000, 60_000, 0, 10_000, 1_000], dtype=np.int64)
 _FRACTION_MS = np.array([100, 10, 1], dtype=np.int64)
 
 
-def read_times(values: Sequence[Any]) -> tuple[NDArray[np.int64], dict[int, tuple[DeadLetterReason, str]]]:
-    """Read the ``timestamp`` fields of a batch, each as :func:`schemas.timestamp.parse_timestamp` would.
+def read_times(timestamps: Sequence[Any]) -> tuple[NDArray[np.int64], dict[int, tuple[DeadLetterReason, str]]]:
+    """Read the ``timestamp`` fields of records, as :func:`schemas.timestamp.parse_timestamp` reads each.
 
     Parameters
     ----------
-    values
-        What the records hold, None where one holds nothing.
+    timestamps
+        The fields as sent, None where a record has none.
 
     Returns
     -------
-    times
-        Shape ``(len(values),)``, Unix milliseconds; 0 where there is no time.
+    times_ms
+        Shape ``(len(timestamps),)``, Unix milliseconds; 0 where there is no valid time.
     problems
-        By index, the reason and the detail where there is none.
+        By index, the reason and the detail where there is no valid time.
 
     >>> read_times(["2026-11-24T03:12:00.123Z", None])
     (array([1795489920123,             0]), {1: ('timestamp_missing', 'the record has no timestamp')})
     """
-    times = _alike(values)
-    if times is not None:
-        return times, {}
-    times = np.zeros(len(values), dtype=np.int64)
+    read = _read_vectorised(timestamps)
+    if read is not None:
+        return read, {}
+    times_ms = np.zeros(len(timestamps), dtype=np.int64)
     problems: dict[int, tuple[DeadLetterReason, str]] = {}
     groups: dict[tuple[type, int], list[int]] = {}
-    for index, value in enumerate(values):
-        groups.setdefault((type(value), len(value) if isinstance(value, str) else 0), []).append(index)
+    for index, timestamp in enumerate(timestamps):
+        length = len(timestamp) if isinstance(timestamp, str) else 0
+        groups.setdefault((type(timestamp), length), []).append(index)
     for indexes in groups.values():
-        group = _alike([values[index] for index in indexes])
-        if group is not None:
-            times[indexes] = group
+        read = _read_vectorised([timestamps[index] for index in indexes])
+        if read is not None:
+            times_ms[indexes] = read
             continue
         for index in indexes:
             try:
-                times[index] = parse_timestamp(values[index])
-            except ValueError as problem:
-                problems[index] = _problem(values[index], problem)
-    return times, problems
+                times_ms[index] = parse_timestamp(timestamps[index])
+            except ValueError as error:
+                problems[index] = _describe_problem(timestamps[index], error)
+    return times_ms, problems
 
 
-def _problem(value: Any, problem: ValueError) -> tuple[DeadLetterReason, str]:
-    if value is None:
+def _describe_problem(timestamp: Any, error: ValueError) -> tuple[DeadLetterReason, str]:
+    if timestamp is None:
         return "timestamp_missing", "the record has no timestamp"
-    return "timestamp_invalid", str(problem)
+    return "timestamp_invalid", str(error)
 
 
-def _alike(values: Sequence[Any]) -> NDArray[np.int64] | None:
-    """All of them at once, if there are enough and they are written alike."""
-    if len(values) < ALIKE_MIN:
+def _read_vectorised(timestamps: Sequence[Any]) -> NDArray[np.int64] | None:
+    """Return all times; None if they are too few or have no common format."""
+    if len(timestamps) < VECTORISED_MIN:
         return None
-    kinds = set(map(type, values))
-    if kinds == {int}:
-        return _integers(values)
-    return _texts(values) if kinds == {str} else None
+    types = set(map(type, timestamps))
+    if types == {int}:
+        return _read_integers(timestamps)
+    return _read_texts(timestamps) if types == {str} else None
 
 
-def _integers(values: Sequence[int]) -> NDArray[np.int64] | None:
-    if min(values) < EARLIEST_MS or max(values) > LATEST_MS:
+def _read_integers(timestamps: Sequence[int]) -> NDArray[np.int64] | None:
+    if min(timestamps) < EARLIEST_MS or max(timestamps) > LATEST_MS:
         return None
-    return np.fromiter(values, dtype=np.int64, count=len(values))
+    return np.fromiter(timestamps, dtype=np.int64, count=len(timestamps))
 
 
-def _texts(values: Sequence[str]) -> NDArray[np.int64] | None:
-    """Times of one date and one form, by their distance from the first of them; None if they are not so alike."""
-    first = values[0]
-    written = _WRITTEN.fullmatch(first)
-    if written is None or set(map(len, values)) != {len(first)}:
+def _read_texts(timestamps: Sequence[str]) -> NDArray[np.int64] | None:
+    """Return times of one date and one format, by their distances from the first; None if they differ more."""
+    first = timestamps[0]
+    match = _FORMAT.fullmatch(first)
+    if match is None or set(map(len, timestamps)) != {len(first)}:
         return None
-    text = "".join(values)
+    text = "".join(timestamps)
     if not text.isascii():
         return None
-    characters = np.frombuffer(text.encode(), dtype=np.uint8).reshape(len(values), len(first))
-    fraction = slice(*written.span(1))
+    characters = np.frombuffer(text.encode(), dtype=np.uint8).reshape(len(timestamps), len(first))
+    fraction = slice(*match.span(1))
     digits = characters - np.uint8(ord("0"))
     may_differ = np.zeros(len(first), dtype=np.bool_)
     may_differ[[11, 12, 14, 15, 17, 18]] = True
-    may_differ[fraction] = written.group(1) is not None
+    may_differ[fraction] = match.group(1) is not None
     if not (characters[:, ~may_differ] == characters[0, ~may_differ]).all() or (digits[:, may_differ] > 9).any():
         return None
     clock = digits[:, _CLOCK].astype(np.int64)
     if (clock[:, [0, 3, 6]] * 10 + clock[:, [1, 4, 7]] > (23, 59, 59)).any():
         return None
-    times: NDArray[np.int64] = clock @ _TIME_OF_DAY_MS
-    if written.group(1) is not None:
+    times_ms: NDArray[np.int64] = clock @ _CLOCK_MS
+    if match.group(1) is not None:
         milliseconds = digits[:, fraction][:, :3]
-        times += milliseconds.astype(np.int64) @ _FRACTION_MS[: milliseconds.shape[1]]
+        times_ms += milliseconds.astype(np.int64) @ _FRACTION_MS[: milliseconds.shape[1]]
     try:
-        times += parse_timestamp(first) - times[0]
+        times_ms += parse_timestamp(first) - times_ms[0]
     except ValueError:
         return None
-    # With an offset from UTC the date of a time can differ from the first's, but not by what was written: the
-    # distance holds. Only the ends of what a timestamp may be are left to check.
-    return times if times.min() >= EARLIEST_MS and times.max() <= LATEST_MS else None
+    # With an offset from UTC, the UTC date of a time can differ from that of the first, but the distance between them
+    # is still the written one. Only the bounds of a timestamp remain to be checked.
+    return times_ms if times_ms.min() >= EARLIEST_MS and times_ms.max() <= LATEST_MS else None

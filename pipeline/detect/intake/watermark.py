@@ -1,140 +1,113 @@
-"""The watermark of a partition: the newest event time of any of its units, and the ticks that tell of it."""
+"""The watermark of a partition: the newest event time of any of its streams, and the ticks that publish it.
+
+In a replay it also stands in for the wall clock, so its course over the last records can be looked up by position.
+"""
 
 from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.intake.run import PositionedOutput
+from pipeline.detect.intake.originals import PositionedOutput
 from pipeline.step import Output
 from schemas.tick import Tick
 from schemas.topics import DRIFTS
 
 TICK_MS = 10_000
-"""Milliseconds of event time: a replay tells of its watermark whenever it passes a multiple."""
+"""Milliseconds of event time between two ticks of a replay."""
 
 
 class Watermark:
-    """How far a partition has come.
+    """Watermark of a partition.
 
     Parameters
     ----------
     partition
-        Which.
+        The partition.
 
     Attributes
     ----------
-    at_ms
-        Unix milliseconds; 0 before any record. It never goes back.
+    time_ms
+        Unix milliseconds; 0 before any record. It never decreases.
+
+    >>> watermark = Watermark(0)
+    >>> watermark.time_ms = 1000
+    >>> ticks = watermark.advance(np.array([4000, 2000, 9000]), np.array([5, 3, 8]))
+    >>> watermark.time_at(3), watermark.time_at(6), watermark.time_ms, watermark.position_reaching(4001)
+    (2000, 4000, 9000, 8)
     """
 
     def __init__(self, partition: int) -> None:
-        self.at_ms = 0
+        self.time_ms = 0
         self._partition = partition
+        self._start_ms = 0
+        self._positions: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+        self._times_ms: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
-    def advance(self, times_ms: NDArray[np.int64], places: NDArray[np.int64]) -> list[PositionedOutput]:
-        """Take the times of admitted records.
+    def advance(self, times_ms: NDArray[np.int64], positions: NDArray[np.int64]) -> list[PositionedOutput]:
+        """Advance over at least one admitted record of a replay, and keep the course for lookups.
 
         Parameters
         ----------
-        times_ms, places
-            Alike in length, in any order.
+        times_ms, positions
+            Of the records, in any order.
 
         Returns
         -------
         list
-            A tick at each place where a multiple of ten seconds was passed, one however many were.
+            A tick at each position where the watermark passed one or more multiples of ten seconds.
         """
-        if not times_ms.size:
+        order = np.argsort(positions, kind="stable")
+        self._start_ms = self.time_ms
+        self._positions = positions[order]
+        self._times_ms = np.maximum.accumulate(np.maximum(times_ms[order], self._start_ms))
+        self.time_ms = int(self._times_ms[-1])
+        if self.time_ms // TICK_MS == self._start_ms // TICK_MS:
             return []
-        newest_ms = max(self.at_ms, int(times_ms.max()))
-        if newest_ms // TICK_MS == self.at_ms // TICK_MS:
-            self.at_ms = newest_ms
-            return []
-        order = np.argsort(places, kind="stable")
-        newest = np.maximum.accumulate(np.maximum(times_ms[order], self.at_ms))
-        # Records that were held are let go together, at one place.
-        last = np.append(np.flatnonzero(np.diff(places[order])), newest.size - 1)
-        reached = newest[last]
-        passed = np.flatnonzero(np.diff(reached // TICK_MS, prepend=self.at_ms // TICK_MS))
-        self.at_ms = int(newest[-1])
-        return [(int(places[order[last[index]]]), self.tick(int(reached[index]))) for index in passed.tolist()]
+        # Records that were released together share a position.
+        last = np.append(np.flatnonzero(np.diff(self._positions)), self._positions.size - 1)
+        reached_ms = self._times_ms[last]
+        passed = np.flatnonzero(np.diff(reached_ms // TICK_MS, prepend=self._start_ms // TICK_MS))
+        return [(int(self._positions[last[index]]), self.tick(int(reached_ms[index]))) for index in passed.tolist()]
 
     def tick(self, watermark_ms: int | None = None, *, wall_ms: int | None = None) -> Output:
-        """The message that tells of the watermark, or of an earlier one; live, with the wall clock beside it."""
-        told = self.at_ms if watermark_ms is None else watermark_ms
-        tick = Tick(partition=self._partition, watermark=told or None, wall=wall_ms)
+        """Build the message with the watermark, or with an earlier one. Live it also has the wall-clock time."""
+        published_ms = self.time_ms if watermark_ms is None else watermark_ms
+        tick = Tick(partition=self._partition, watermark=published_ms or None, wall=wall_ms)
         return Output(DRIFTS, None, tick.to_json())
 
+    def time_at(self, position: int) -> int:
+        """Return the watermark after all records of the last advance up to and including a position."""
+        records = int(np.searchsorted(self._positions, position, side="right"))
+        return int(self._times_ms[records - 1]) if records else self._start_ms
 
-def order_by_position(outputs: Sequence[PositionedOutput]) -> list[Output]:
-    """Outputs in the order of the records that caused them, however those were grouped on the way."""
-    return [output for _, output in sorted(outputs, key=lambda placed: placed[0])]
+    def position_reaching(self, watermark_ms: int) -> int:
+        """Return the first position of the last advance at which the watermark had reached a time. It must have."""
+        return int(self._positions[np.searchsorted(self._times_ms, watermark_ms)])
 
-
-class WatermarkHistory:
-    """The partition's watermark by place.
-
-    Parameters
-    ----------
-    start_ms
-        The watermark before the batch.
-    times_ms, places
-        Alike in length, in any order: of all records of the batch that are used.
-
-    >>> progress = Progress(1000, np.array([4000, 2000, 9000]), np.array([5, 3, 8]))
-    >>> progress.before(3), progress.at(3), progress.at(6), progress.end_ms, progress.place_of(4001)
-    (1000, 2000, 4000, 9000, 8)
-    """
-
-    def __init__(self, start_ms: int, times_ms: NDArray[np.int64], places: NDArray[np.int64]) -> None:
-        order = np.argsort(places, kind="stable")
-        self._start_ms = start_ms
-        self._places = places[order]
-        self._newest = np.maximum.accumulate(np.maximum(times_ms[order], start_ms))
-
-    @property
-    def end_ms(self) -> int:
-        """The watermark after the batch."""
-        return int(self._newest[-1]) if self._newest.size else self._start_ms
-
-    def at(self, place: int) -> int:
-        """The watermark after all records of a place."""
-        return self._after(int(np.searchsorted(self._places, place, side="right")))
-
-    def before(self, place: int) -> int:
-        """The watermark before any record of a place."""
-        return self._after(int(np.searchsorted(self._places, place)))
-
-    def place_of(self, watermark_ms: int) -> int:
-        """The first place at which the watermark had come so far; it must have."""
-        return int(self._places[np.searchsorted(self._newest, watermark_ms)])
-
-    def pauses(self, heard_ms: int, places: Sequence[int], least_ms: int) -> list[tuple[int, int, int]]:
-        """Before which of a unit's records the partition had gone on by so much since the one before.
+    def find_pauses(self, heard_ms: int, positions: Sequence[int], pause_min_ms: int) -> list[tuple[int, int, int]]:
+        """Find pauses of a stream: progress of the partition between two records of the stream.
 
         Parameters
         ----------
         heard_ms
-            The watermark at the unit's last record before the batch.
-        places
-            Of its records, in order.
-        least_ms
-            Milliseconds of progress that count.
+            The watermark at the stream's last record before the last advance.
+        positions
+            Of the stream's records in the last advance, in order.
+        pause_min_ms
+            Milliseconds of progress that count as a pause.
 
         Returns
         -------
         list
-            The number of the record, the watermark at the one before it, and the watermark just before it.
+            For each pause, the index of the record that ends it, the watermark at the stream's record before it, and
+            the watermark just before the record that ends it.
         """
-        if not places or self.end_ms - heard_ms < least_ms:
+        if not positions or self.time_ms - heard_ms < pause_min_ms:
             return []
-        own = np.array(places)
-        newest = np.concatenate(([self._start_ms], self._newest))
-        reached = newest[np.searchsorted(self._places, own)]
-        heard = np.concatenate(([heard_ms], newest[np.searchsorted(self._places, own[:-1], side="right")]))
-        some = np.flatnonzero(reached - heard >= least_ms)
-        return [(number, int(heard[number]), int(reached[number])) for number in some.tolist()]
-
-    def _after(self, records: int) -> int:
-        return int(self._newest[records - 1]) if records else self._start_ms
+        ends = np.array(positions)
+        times_ms = np.concatenate(([self._start_ms], self._times_ms))
+        end_ms = times_ms[np.searchsorted(self._positions, ends)]
+        start_ms = np.concatenate(([heard_ms], times_ms[np.searchsorted(self._positions, ends[:-1], side="right")]))
+        pauses = np.flatnonzero(end_ms - start_ms >= pause_min_ms)
+        return [(index, int(start_ms[index]), int(end_ms[index])) for index in pauses.tolist()]

@@ -9,7 +9,6 @@ from typing import Any
 
 import orjson
 
-from pipeline.detect.intake import parse_json
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.step import RawMessage
@@ -87,7 +86,7 @@ def _between(values: Iterable[bytes], from_ms: float, to_ms: float) -> Iterator[
 
     for value in values:
         try:
-            content = parse_json(value)
+            content = orjson.loads(value)
         except ValueError:
             content = None
         if isinstance(content, list):

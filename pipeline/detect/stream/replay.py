@@ -7,14 +7,14 @@ silence, so that the result does not depend on where batches begin.
 
 from collections.abc import Iterable, Sequence
 
-from pipeline.detect.intake import PositionedOutput, Run, WatermarkHistory
+from pipeline.detect.intake import PositionedOutput, Records, Watermark
 from pipeline.detect.stream.stream import Stream
 
 _SubjectOutputs = list[tuple[str, PositionedOutput]]
 
 
 def push_replayed(
-    runs: Sequence[tuple[Stream, Run]], streams: Iterable[Stream], history: WatermarkHistory, *, pause_min_ms: int
+    runs: Sequence[tuple[Stream, Records]], streams: Iterable[Stream], watermark: Watermark, *, pause_min_ms: int
 ) -> list[PositionedOutput]:
     """Push runs into their streams, and report which streams of the partition fell silent meanwhile.
 
@@ -24,34 +24,36 @@ def push_replayed(
         Streams with records, each stream once.
     streams
         All streams of the partition.
-    history
-        The watermark of the partition over all these records.
+    watermark
+        The watermark of the partition, advanced over all these records.
     pause_min_ms
         Shortest silence of any stream, milliseconds.
     """
     outputs: list[PositionedOutput] = []
     silences: _SubjectOutputs = []
-    for stream, run in runs:
+    for stream, records in runs:
         start = 0
-        for number, before_ms, reached_ms in history.pauses(stream.partition_ms, run.places, pause_min_ms):
+        for number, before_ms, reached_ms in watermark.find_pauses(
+            stream.partition_ms, records.positions, pause_min_ms
+        ):
             # The records before the pause go first: otherwise the result depends on where the batch began.
             if number:
-                outputs += stream.push(run.cut(start, number))
-            silences += _report_pause(stream, history, before_ms, reached_ms)
+                outputs += stream.push(records.cut(start, number))
+            silences += _report_pause(stream, watermark, before_ms, reached_ms)
             start = number
-        outputs += stream.push(run.cut(start, len(run)))
-        stream.partition_ms = history.at(run.places[-1])
+        outputs += stream.push(records.cut(start, len(records)))
+        stream.partition_ms = watermark.time_at(records.positions[-1])
     for stream in streams:
-        silences += _report_pause(stream, history, stream.partition_ms, history.end_ms)
+        silences += _report_pause(stream, watermark, stream.partition_ms, watermark.time_ms)
     # Silences at one position are in the order of subjects, whichever of them the batch contains.
     return outputs + [output for _, output in sorted(silences, key=lambda silence: silence[0])]
 
 
-def _report_pause(stream: Stream, history: WatermarkHistory, before_ms: int, reached_ms: int) -> _SubjectOutputs:
+def _report_pause(stream: Stream, watermark: Watermark, before_ms: int, reached_ms: int) -> _SubjectOutputs:
     """Report a silence if the watermark advanced far enough without a record of a stream."""
     after_s = stream.silence_after_s
     if after_s is None or not before_ms or reached_ms - before_ms < after_s * 1000:
         return []
     due_ms = before_ms + round(after_s * 1000)
     outputs = stream.report_silence(max(due_ms, stream.watermark))
-    return [(stream.subject, (history.place_of(due_ms), output)) for output in outputs]
+    return [(stream.subject, (watermark.position_reaching(due_ms), output)) for output in outputs]

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 
 from pipeline.detect.baselines import Learner, PublishedBaseline
-from pipeline.detect.blocks import loaded
+from pipeline.detect.intake import Records
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.stream.relearning import Relearning
 from pipeline.detect.stream.stream import Stream
@@ -49,7 +49,7 @@ class StreamRestorer:
             return None
         if not self._store.load(Part("stream", subject), self._load_stream):
             return None
-        self._store.load(Part("rows", subject), lambda state: stream.buffer.add(loaded(state)))
+        self._store.load(Part("rows", subject), lambda state: stream.buffer.add(Records.load(state)))
         self._store.load(Part("held", subject), stream.event_time_guard.load)
         self._store.load(Part("statistics", subject), stream.statistics.load)
         chunks: list[State] = []

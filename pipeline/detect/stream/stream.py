@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.baselines import Learner, nonstationary_signals
-from pipeline.detect.blocks import Buffer, Columns, Derived, Rows
+from pipeline.detect.blocks import Buffer, DerivedSignals, SignalColumns
 from pipeline.detect.findings import Finding, FirstSeen, Silence
-from pipeline.detect.intake import Duplicates, EventTimeGuard, PositionedOutput, Run
+from pipeline.detect.intake import Duplicates, EventTimeGuard, PositionedOutput, Records
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, Block
@@ -91,8 +91,8 @@ class Stream:
         self.monitored_before = MonitoredCount()
         self.event_time_guard = EventTimeGuard(settings)
         self.duplicates = Duplicates(settings.duplicate_window)
-        self.columns = Columns(settings.custom_signals_max, settings.segments)
-        self.derived = Derived(settings)
+        self.columns = SignalColumns(settings.custom_signals_max, settings.segments)
+        self.derived = DerivedSignals(settings)
         self.buffer = Buffer(settings)
         self.statistics = Statistics(settings)
         self.first_seen = FirstSeen()
@@ -145,8 +145,8 @@ class Stream:
         for kind in sorted(self.discarded_kinds):
             yield Part(kind, subject), None
         yield Part("stream", subject), self.dump()
-        yield Part("rows", subject), self.buffer.rows.dump() if len(self.buffer) else None
-        yield Part("held", subject), self.event_time_guard.dump() if self.event_time_guard.held else None
+        yield Part("rows", subject), self.buffer.records.dump() if len(self.buffer) else None
+        yield Part("held", subject), self.event_time_guard.dump() if self.event_time_guard.held_count else None
         for slot, chunk in self.duplicates.dump_changed():
             yield Part("duplicates", subject, slot), chunk
         relearner = None if self.relearning is None else self.relearning.learner
@@ -170,16 +170,16 @@ class Stream:
             return self.monitored_before
         return self.monitored_before + MonitoredCount(self.monitor.finite_values, self.monitor.monitored_values)
 
-    def push(self, run: Run) -> list[PositionedOutput]:
+    def push(self, records: Records) -> list[PositionedOutput]:
         """Use admitted records.
 
         Parameters
         ----------
-        run
+        records
             At least one record, in the order of arrival.
         """
         self.changed = True
-        watermarks = np.maximum.accumulate(np.maximum(run.times_ms, self.watermark))
+        watermarks = np.maximum.accumulate(np.maximum(records.times_ms, self.watermark))
         outputs: list[PositionedOutput] = []
         self._silent_ms = None
         start = 0
@@ -187,10 +187,10 @@ class Stream:
             due = int(np.searchsorted(watermarks, baseline.effective_at or 0))
             if due < len(watermarks):
                 # The record that reaches the time is the first that the new baseline applies to.
-                outputs += self._use(run.cut(start, due), watermarks[start:due])
-                outputs += ((run.places[due], output) for output in self.apply_baseline(baseline))
+                outputs += self._use(records.cut(start, due), watermarks[start:due])
+                outputs += ((records.positions[due], output) for output in self.apply_baseline(baseline))
                 start = due
-        outputs += self._use(run.cut(start, len(watermarks)), watermarks[start:])
+        outputs += self._use(records.cut(start, len(watermarks)), watermarks[start:])
         return outputs
 
     def advance_silence(self, elapsed_ms: int, wall_ms: int) -> list[Output]:
@@ -256,7 +256,7 @@ class Stream:
         self.monitored_before = self.monitored
         self.monitor = Monitor(baseline, self._settings)
         self.baseline_version = baseline.baseline_version
-        self.derived.follow(baseline)
+        self.derived.apply_baseline(baseline)
         self.first_seen.follow(baseline)
         self.silence_after_s = Silence.threshold_s(baseline, self._settings)
         self.learner = None
@@ -272,48 +272,49 @@ class Stream:
             self.monitor.reset_evidence()
         self.changed = self.evidence_changed = True
 
-    def _use(self, run: Run, watermarks: NDArray[np.int64]) -> list[PositionedOutput]:
+    def _use(self, records: Records, watermarks: NDArray[np.int64]) -> list[PositionedOutput]:
         """Drop duplicates, count, and buffer the records."""
         if not len(watermarks):
             return []
         self.watermark = int(watermarks[-1])
-        is_new = self.duplicates.find_new(run.fields.keys)
+        is_new = self.duplicates.find_new(records.duplicate_keys)
         if not all(is_new):
             rows = [row for row, new in enumerate(is_new) if new]
             self.counts["duplicates"] += len(is_new) - len(rows)
             if not rows:
                 return []
-            run, watermarks = run.pick(rows), watermarks[rows]
-        self.counts["used"] += len(run)
-        late = int(np.count_nonzero(run.times_ms < watermarks))
+            records, watermarks = records.pick(rows), watermarks[rows]
+        self.counts["used"] += len(records)
+        late = int(np.count_nonzero(records.times_ms < watermarks))
         if late:
             self.counts["late"] += late
         panes = watermarks // PANE_MS
         if self.learner is None and self.relearning is None:
-            return self._buffer_records(run, panes)
+            return self._buffer_records(records, panes)
         # Cut at block boundaries: a block can bring a baseline, and the records after it depend on that.
         outputs: list[PositionedOutput] = []
         start = 0
-        for end in (*self.buffer.ends(panes), len(panes)):
+        for end in (*self.buffer.find_ends(panes), len(panes)):
             if end > start:
-                outputs += self._buffer_records(run.cut(start, end), panes[start:end])
+                outputs += self._buffer_records(records.cut(start, end), panes[start:end])
                 start = end
         return outputs
 
-    def _buffer_records(self, run: Run, panes: NDArray[np.int64]) -> list[PositionedOutput]:
+    def _buffer_records(self, records: Records, panes: NDArray[np.int64]) -> list[PositionedOutput]:
         """Compute derived signals, buffer the records, and observe the blocks that they complete."""
-        for reason, count in self.derived.fill(run.fields.values, run.fields, panes).items():
+        records.panes = panes
+        for reason, count in self.derived.fill(records).items():
             self.columns.bad_fields["data.embedding", reason] += count
-        rows = self.columns.rows(run.fields, run.times_ms, panes)
+        self.columns.fill_custom_values(records)
         return [
             (position, output)
-            for position, block_rows in self.buffer.push(rows, run.places)
-            for output in self._observe(block_rows)
+            for position, block_records in self.buffer.push(records)
+            for output in self._observe(block_records)
         ]
 
-    def _observe(self, rows: Rows) -> list[Output]:
+    def _observe(self, records: Records) -> list[Output]:
         """Pass one block to everything that watches the stream."""
-        block = self.columns.block(rows)
+        block = self.columns.build_block(records)
         self.evidence_changed = True
         silences = self._find_silences(block)
         self.statistics.observe(block)

@@ -12,7 +12,6 @@ from load.cli import command
 from load.traffic.probes import generate_probes
 from load.traffic.producer import ProduceResult
 from pipeline.detect.baselines.learner import Learner
-from pipeline.detect.intake.reader import Reader
 from pipeline.detect.monitor import Judge
 from pipeline.detect.settings import DetectSettings
 from schemas.record import Record
@@ -45,9 +44,9 @@ def test_without_a_count_probes_do_not_end():
     assert len(generate(count=None)) == 100
 
 
-def test_probes_do_not_count_as_requests():
-    fields = Reader().read([record.model_dump(exclude_none=True) for _, record in generate()]).fields
-    assert not fields.first.any()
+def test_probes_are_no_requests_for_throughput():
+    records = RecordReader().read([record.model_dump(exclude_none=True) for _, record in generate()])
+    assert not records.is_request.any()
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ def full_state(step: DetectStep) -> dict[str, bytes]:
                 stream.partition_ms,
             ],
             "derived": [stream.derived.dump(), stream.first_seen.dump(), stream.silence.dump()],
-            "rows": stream.buffer.rows.dump() if len(stream.buffer) else None,
+            "rows": stream.buffer.records.dump() if len(stream.buffer) else None,
             "held": stream.event_time_guard.dump(),
             "duplicates": list(stream.duplicates._chunks),
             "statistics": stream.statistics.dump(),

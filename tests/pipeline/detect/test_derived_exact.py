@@ -1,4 +1,4 @@
-"""Derived signals follow a baseline from the same record on, wherever the batch ends in which it was learned."""
+"""Derived signals use a learned baseline from the same record, wherever the batches end."""
 
 import random
 
@@ -25,25 +25,25 @@ SHIFT = 1600
 
 
 def stream(seed):
-    """A subject with outputs, labels, embeddings and versions that become others once a baseline was learned."""
+    """Return a stream whose outputs, labels, embeddings and versions change after a baseline was learned."""
     rng = random.Random(seed)
     messages, time_ms = [], START_MS
     for number in range(RECORDS):
         time_ms += rng.choice((5, 20, 60, 60, 400))
         late = number > 0.35 * RECORDS
-        each = record(rng, number, time_ms)
-        each["output"]["fingerprint"] = f"f{rng.randrange(400)}"
-        each["output"]["finish_reason"] = rng.choices(("stop", "tool", "length"), (70, 4, 30 if late else 0))[0]
+        fields = record(rng, number, time_ms)
+        fields["output"]["fingerprint"] = f"f{rng.randrange(400)}"
+        fields["output"]["finish_reason"] = rng.choices(("stop", "tool", "length"), (70, 4, 30 if late else 0))[0]
         first = 1.0 if number < SHIFT else rng.gauss(0, 1)
-        each["data"]["embedding"] = [first, *(rng.gauss(0, 0.2) for _ in range(7))]
-        each["versions"] = {"prompt": "v41" if number < SHIFT else "v42"}
-        each["provider_model"] = "gpt-a" if number < SHIFT else "gpt-b"
-        messages.append(message(number, as_json(each), time_ms))
+        fields["data"]["embedding"] = [first, *(rng.gauss(0, 0.2) for _ in range(7))]
+        fields["versions"] = {"prompt": "v41" if number < SHIFT else "v42"}
+        fields["provider_model"] = "gpt-a" if number < SHIFT else "gpt-b"
+        messages.append(message(number, as_json(fields), time_ms))
     return messages
 
 
-def relearned(messages):
-    """That all signals are to be learned anew from the shift on."""
+def relearn_message(messages):
+    """Return the message that relearns all signals from the shift."""
     at = messages[SHIFT].timestamp
     content = Relearn(relearn_id="r", subject="bot", at=at, signals=[], reason="accepted")
     return RawMessage(BASELINES, 0, 99, at, b"r", content.to_json())
@@ -51,44 +51,44 @@ def relearned(messages):
 
 @pytest.mark.parametrize("replay", [True, False])
 @pytest.mark.parametrize("seed", [1, 2])
-def test_what_is_usual_changes_at_the_same_record_whatever_the_batches(seed, replay):
+def test_a_baseline_applies_from_the_same_record_in_any_batches(seed, replay):
     messages = stream(seed)
-    whole = DetectStep(0, SETTINGS, replay=replay)
-    expected = whole.step(messages)
+    at_once = DetectStep(0, SETTINGS, replay=replay)
+    expected = at_once.step(messages)
     assert any(b'"type":"drift"' in output.value for output in expected)
     rng = random.Random(seed)
     for cuts in (range(RECORDS), rng.sample(range(RECORDS), 20)):
         step = DetectStep(0, SETTINGS, replay=replay)
         assert drive(step, messages, cuts) == expected
-        assert full_state(step) == full_state(whole)
+        assert full_state(step) == full_state(at_once)
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_what_is_learned_anew_is_usual_from_the_same_record_on_whatever_the_batches_and_restarts(seed):
+def test_a_relearned_baseline_applies_from_the_same_record_in_any_batches_and_restores(seed):
     messages = stream(seed)
-    anew = relearned(messages)
-    whole = DetectStep(0, SETTINGS, replay=True)
-    expected = whole.step(messages[:SHIFT]) + whole.control(anew) + whole.step(messages[SHIFT:])
+    relearn = relearn_message(messages)
+    at_once = DetectStep(0, SETTINGS, replay=True)
+    expected = at_once.step(messages[:SHIFT]) + at_once.control(relearn) + at_once.step(messages[SHIFT:])
     assert sum(output.topic == BASELINES for output in expected) == 2
 
-    singly = DetectStep(0, SETTINGS, replay=True)
-    outputs = drive(singly, messages[:SHIFT], range(SHIFT)) + singly.control(anew)
-    assert outputs + drive(singly, messages[SHIFT:], range(RECORDS - SHIFT)) == expected
-    assert full_state(singly) == full_state(whole)
+    one_by_one = DetectStep(0, SETTINGS, replay=True)
+    outputs = drive(one_by_one, messages[:SHIFT], range(SHIFT)) + one_by_one.control(relearn)
+    assert outputs + drive(one_by_one, messages[SHIFT:], range(RECORDS - SHIFT)) == expected
+    assert full_state(one_by_one) == full_state(at_once)
 
     rng = random.Random(seed)
     step, checkpoint, outputs, start = DetectStep(0, SETTINGS, replay=True), Checkpoint(), [], 0
     for end in sorted({*rng.sample(range(1, RECORDS), 30), SHIFT, RECORDS}):
         outputs += step.step(messages[start:end])
         if end == SHIFT:
-            outputs += step.control(anew)
+            outputs += step.control(relearn)
         checkpoint.take(step)
         step = DetectStep(0, SETTINGS, replay=True)
-        for offset, output in enumerate(each for each in outputs if each.topic == BASELINES):
+        for offset, output in enumerate(output for output in outputs if output.topic == BASELINES):
             step.control(RawMessage(BASELINES, 0, offset, START_MS, output.key, output.value))
         if end >= SHIFT:
-            step.control(anew)
+            step.control(relearn)
         step = checkpoint.restored(step, rng)
         start = end
     assert outputs == expected
-    assert full_state(step) == full_state(whole)
+    assert full_state(step) == full_state(at_once)

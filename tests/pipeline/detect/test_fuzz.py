@@ -1,4 +1,4 @@
-"""Whatever JSON there is in a message, the step takes it, accounts for it, and gives the same in any batches."""
+"""The detect step counts any JSON as a record or a dead letter, with the same results in any batches."""
 
 import random
 
@@ -32,22 +32,22 @@ def anything(rng, depth=0):
 
 
 def spoiled(rng, number):
-    """A good record with some of its fields, at any level, made anything."""
+    """Return a good record with anything in some of its fields, at any level."""
     fields = record(rng, number, START_MS + number * 50)
     for _ in range(rng.randrange(3)):
-        holder = (
+        section = (
             fields
             if rng.random() < 0.3
             else rng.choice([value for value in fields.values() if isinstance(value, dict)] or [fields])
         )
-        if rng.random() < 0.5 and holder:
-            holder[rng.choice(list(holder))] = anything(rng)
+        if rng.random() < 0.5 and section:
+            section[rng.choice(list(section))] = anything(rng)
         else:
-            holder[rng.choice(NAMES)] = anything(rng)
+            section[rng.choice(NAMES)] = anything(rng)
     return fields
 
 
-def value_of(rng, number):
+def any_value(rng, number):
     if rng.random() < 0.2:
         return as_json(anything(rng))
     if rng.random() < 0.1:
@@ -61,24 +61,24 @@ def value_of(rng, number):
 
 @pytest.mark.parametrize("replay", [False, True])
 @pytest.mark.parametrize("seed", range(4))
-def test_anything_is_accounted_for_the_same_in_any_batches(seed, replay):
+def test_anything_gives_the_same_in_any_batches(seed, replay):
     rng = random.Random(seed)
-    messages = [message(number, value_of(rng, number), START_MS + number * 50) for number in range(800)]
-    found = []
+    messages = [message(number, any_value(rng, number), START_MS + number * 50) for number in range(800)]
+    results = []
     for batch in (1, 30, 1000):
         step = DetectStep(0, DetectSettings(ready_after_s=30, ready_records=300, ready_records_rate=300), replay=replay)
         if seed % 2:
             step.control(RawMessage(BASELINES, 0, 0, START_MS, None, BASELINE.to_json()))
         outputs = drive(step, messages, range(0, len(messages), batch))
         counts = step.counts()
-        assert counts["records"] == sum(counts[what] for what in ("used", "duplicates", "held", "dead_letters"))
+        assert counts["records"] == sum(counts[name] for name in ("used", "duplicates", "held", "dead_letters"))
         assert counts["used"] > 300
         assert counts["bad_fields"] > 50
-        found.append((outputs, full_state(step), counts))
-    assert found[0] == found[1] == found[2]
+        results.append((outputs, full_state(step), counts))
+    assert results[0] == results[1] == results[2]
 
 
-def test_ordinary_records_drop_no_field_but_those_that_are_bad():
+def test_only_the_bad_fields_of_ordinary_records_are_dropped():
     step = DetectStep(0, DetectSettings(), replay=False)
     step.step(messages_of(count=1000))
     step.streams["bot"].flush()

@@ -21,10 +21,10 @@ def dead_letters(outputs):
 
 
 def flushed(step, subject):
-    """The unit with its last records looked at."""
-    unit = step.units[subject]
-    unit.flush()
-    return unit
+    """Return a stream after a block of its last records."""
+    stream = step.streams[subject]
+    stream.flush()
+    return stream
 
 
 def good_messages(count):
@@ -38,7 +38,7 @@ def test_the_table_has_at_least_25_kinds_and_no_name_twice():
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_each_kind_is_accounted_for_with_its_reason_or_its_dropped_fields(kind: HostileKind):
+def test_every_kind_is_counted_with_its_reason_or_its_dropped_fields(kind: HostileKind):
     step = DetectStep(0, DetectSettings(), replay=False)
     outputs = step.step([message(3, kind.value)])
     letters = dead_letters(outputs)
@@ -54,7 +54,7 @@ def test_each_kind_is_accounted_for_with_its_reason_or_its_dropped_fields(kind: 
 
 
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind.letters == 1], ids=lambda kind: kind.name)
-def test_a_dead_letter_holds_the_original_bytes_and_where_they_lay(kind: HostileKind):
+def test_a_dead_letter_holds_the_original_bytes_and_their_offset(kind: HostileKind):
     step = DetectStep(0, DetectSettings(), replay=False)
     (letter,) = dead_letters(step.step([message(3, kind.value)]))
     assert (letter.topic, letter.partition, letter.offset) == ("driftwire.records", 0, 3)
@@ -81,7 +81,7 @@ def test_an_element_of_an_array_is_its_own_dead_letter_with_its_index():
     assert step.counts()["used"] == 1
 
 
-def test_the_dead_letters_of_an_array_hold_its_bytes_once_however_deep_its_elements_are_nested():
+def test_every_dead_letter_of_an_array_holds_only_the_bytes_of_its_element():
     deep = b'{"note":' + b"[" * 300 + b"]" * 300 + b"}"
     array = b"[" + b",".join([deep] * 1000) + b"]"
     letters = dead_letters(DetectStep(0, DetectSettings(), replay=False).step([message(3, array)]))
@@ -91,7 +91,7 @@ def test_the_dead_letters_of_an_array_hold_its_bytes_once_however_deep_its_eleme
 
 @pytest.mark.parametrize("batch", [1, 7, 500])
 @pytest.mark.parametrize("replay", [False, True])
-def test_good_records_mixed_with_bad_ones_give_what_they_give_alone(batch, replay):
+def test_bad_records_do_not_change_what_good_ones_give(batch, replay):
     good = good_messages(2 * len(KINDS))
     mixed = [value for index, value in enumerate(good) for value in (value, KINDS[index % len(KINDS)].value)]
     settings = DetectSettings()
@@ -109,7 +109,7 @@ def test_good_records_mixed_with_bad_ones_give_what_they_give_alone(batch, repla
     assert counts["records"] == counts["used"] + counts["duplicates"] + counts["dead_letters"] + held
 
 
-def test_every_bad_message_among_good_ones_is_found_again_byte_for_byte():
+def test_every_bad_message_among_good_ones_is_a_dead_letter_with_its_bytes():
     good = good_messages(len(KINDS))
     messages = []
     for value, kind in zip(good, KINDS, strict=True):

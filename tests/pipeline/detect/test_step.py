@@ -150,7 +150,7 @@ class TestDuplicatesAndLateRecords:
         step.step([message(n, value) for n, value in enumerate(values)])
         assert (step.counts()["used"], step.counts()["late"]) == (2, 1)
         assert step.streams["bot"].watermark == START_MS
-        assert step.streams["bot"].buffer.rows.panes.tolist() == [START_MS // 1000] * 2
+        assert step.streams["bot"].buffer.records.panes.tolist() == [START_MS // 1000] * 2
 
 
 class TestTicks:

@@ -4,33 +4,33 @@ import numpy as np
 import pytest
 
 from pipeline.detect.blocks.buffer import Buffer
-from pipeline.detect.blocks.rows import Rows
-from pipeline.detect.intake.fields import WIDTH
+from pipeline.detect.intake.records import Records
 from pipeline.detect.settings import DetectSettings
 
 SETTINGS = DetectSettings(block_records=64, flush_records=16, flush_after_s=4)
 
 
-def rows(numbers, panes):
-    """Records each of whose columns holds its number; of the unit's own signals there are ever more."""
+def numbered_records(numbers, panes):
+    """Return records whose columns hold their numbers, with more custom signals the higher the numbers."""
     column = np.array(numbers, dtype=np.float64)[:, None]
-    return Rows(
-        values=np.repeat(column, WIDTH, axis=1),
-        custom=np.repeat(column, numbers[-1] // 100, axis=1),
+    return Records(
+        values=np.repeat(column, Records.WIDTH, axis=1),
+        custom_values=np.repeat(column, numbers[-1] // 100, axis=1),
         times_ms=np.array(numbers),
         panes=np.array(panes, dtype=np.int64)[numbers],
-        first=np.array([number % 2 == 0 for number in numbers]),
+        is_request=np.array([number % 2 == 0 for number in numbers]),
+        positions=numbers,
         request_ids=tuple(f"r-{number}" for number in numbers),
         labels={"provider": tuple(map(str, numbers))} if numbers[0] % 3 else {},
     )
 
 
 def numbers_of(block):
-    """The numbers of a block, whose columns must all tell of the same records."""
+    """Return the numbers of a block, and check that all its columns hold them."""
     numbers = block.times_ms.tolist()
     assert (block.values == block.times_ms[:, None]).all()
-    assert (np.isnan(block.custom) | (block.custom == block.times_ms[:, None])).all()
-    assert block.first.tolist() == [number % 2 == 0 for number in numbers]
+    assert (np.isnan(block.custom_values) | (block.custom_values == block.times_ms[:, None])).all()
+    assert block.is_request.tolist() == [number % 2 == 0 for number in numbers]
     assert list(block.request_ids) == [f"r-{number}" for number in numbers]
     for labels in block.labels.values():
         assert all(label in (None, str(number)) for label, number in zip(labels, numbers, strict=True))
@@ -38,19 +38,21 @@ def numbers_of(block):
 
 
 def blocks(panes, cuts=()):
-    """The blocks as lists of record numbers, with the number of the record that ended each."""
+    """Return the position that ended each block, and the numbers of its records."""
     buffer, found, start = Buffer(SETTINGS), [], 0
     for end in (*cuts, len(panes)):
         numbers = list(range(start, end))
         if numbers:
-            found += [(place, numbers_of(block)) for place, block in buffer.push(rows(numbers, panes), numbers)]
+            records = numbered_records(numbers, panes)
+            found += [(position, numbers_of(block)) for position, block in buffer.push(records)]
             if len(buffer):
-                assert buffer.rows.request_ids
+                assert buffer.records.request_ids
         start = end
     return found
 
 
 def obvious(panes):
+    """Apply the rule record by record."""
     buffered, found = [], []
     for number, pane in enumerate(panes):
         if buffered and pane != panes[buffered[-1]] and (len(buffered) >= 16 or pane - panes[buffered[0]] >= 4):
@@ -72,13 +74,13 @@ def test_blocks_end_where_the_rule_says_in_any_batches(seed):
     assert blocks(panes, cuts) == blocks(panes) == obvious(panes)
 
 
-def test_few_records_of_one_pane_wait():
+def test_few_records_of_one_pane_stay_in_the_buffer():
     assert blocks([7] * 63) == []
 
 
 def test_a_full_block_ends_with_the_record_that_fills_it():
-    assert [(place, len(rows)) for place, rows in blocks([7] * 130)] == [(63, 64), (127, 64)]
+    assert [(position, len(numbers)) for position, numbers in blocks([7] * 130)] == [(63, 64), (127, 64)]
 
 
-def test_a_slow_unit_is_looked_at_after_four_panes():
+def test_a_slow_stream_has_a_block_after_four_panes():
     assert blocks([1, 2, 3, 4, 5]) == [(4, [0, 1, 2, 3])]

@@ -7,7 +7,7 @@ from pipeline.detect.intake.duplicates import CHUNKS, Duplicates
 
 
 def obvious(keys, window):
-    """Chunk by chunk, the slow way."""
+    """Search every chunk."""
     size = -(-window // CHUNKS)
     chunks, found = deque([[]]), []
     for key in keys:
@@ -23,18 +23,18 @@ def obvious(keys, window):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_any_batches_and_restarts_find_what_the_obvious_way_finds(seed):
+def test_batches_and_restores_do_not_change_what_is_found(seed):
     rng = random.Random(seed)
     window = rng.choice((1, 8, 20, 64))
     keys = [None if rng.random() < 0.1 else f"k{rng.randrange(window * 3)}" for _ in range(600)]
-    duplicates, kept, found, start = Duplicates(window), {}, [], 0
+    duplicates, stored, found, start = Duplicates(window), {}, [], 0
     while start < len(keys):
         end = start + rng.randrange(1, 40)
         found += duplicates.find_new(keys[start:end])
         start = end
         if rng.random() < 0.5:
-            kept.update(duplicates.dump_changed())
-            parts = list(kept.values())
+            stored.update(duplicates.dump_changed())
+            parts = list(stored.values())
             rng.shuffle(parts)
             duplicates = Duplicates(window)
             duplicates.load(parts)
@@ -59,7 +59,7 @@ def test_a_window_of_0_remembers_nothing():
     assert list(duplicates.dump_changed()) == []
 
 
-def test_only_what_changed_is_given_out():
+def test_only_changed_chunks_are_dumped():
     duplicates = Duplicates(64)
     duplicates.find_new([f"k{number}" for number in range(20)])
     assert [name for name, _ in duplicates.dump_changed()] == ["0", "1", "2"]

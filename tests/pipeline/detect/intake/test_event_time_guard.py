@@ -3,10 +3,10 @@ import base64
 import numpy as np
 import pytest
 
+from pipeline.detect.intake.decode import record_position
 from pipeline.detect.intake.event_time_guard import GROUPS_MAX, EventTimeGuard
 from pipeline.detect.intake.originals import Originals
 from pipeline.detect.intake.reader import RecordReader
-from pipeline.detect.intake.run import Run
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals.catalogue import SIGNALS
 from schemas.dead_letter import DeadLetter
@@ -20,27 +20,28 @@ SETTINGS = DetectSettings(time_jump_records=5)
 
 
 class Driver:
-    """A gate with the watermark that its unit would have."""
+    """A guard, with the watermark that its stream would have."""
 
     def __init__(self):
-        self.gate, self.watermark, self.number = EventTimeGuard(SETTINGS), 0, 0
+        self.guard, self.watermark, self.number = EventTimeGuard(SETTINGS), 0, 0
         self.used, self.refused = [], []
 
     def __call__(self, *times):
         records = [
             {"subject": "bot", "timestamp": time, "output": {"length": self.number + n}} for n, time in enumerate(times)
         ]
-        messages = [message(self.number + n, as_json(each)) for n, each in enumerate(records)]
+        messages = [message(self.number + n, as_json(record)) for n, record in enumerate(records)]
         self.number += len(times)
-        places = [n << 20 for n in range(len(times))]
         reader = RecordReader()
-        run = Run(reader.read(records).fields, np.array(times, dtype=np.int64), places)
-        admitted, outputs = self.gate.admit(run, self.watermark, Originals(messages, set()), reader)
-        self.used += [int(length) for length in admitted.fields.values[:, LENGTH]]
+        arrived = reader.read(records)
+        arrived.times_ms = np.array(times, dtype=np.int64)
+        arrived.positions = [record_position(n) for n in range(len(times))]
+        admitted, outputs = self.guard.admit(arrived, self.watermark, Originals(messages, set()), reader)
+        self.used += [int(length) for length in admitted.values[:, LENGTH]]
         self.refused += [DeadLetter.from_json(output.value) for _, output in outputs]
         self.watermark = max([self.watermark, *admitted.times_ms.tolist()])
-        assert self.number == len(self.used) + len(self.refused) + self.gate.held
-        assert len(admitted) == len(admitted.fields) == len(admitted.times_ms)
+        assert self.number == len(self.used) + len(self.refused) + self.guard.held_count
+        assert len(admitted) == len(admitted.positions) == len(admitted.times_ms)
         return self
 
     @property
@@ -52,14 +53,14 @@ def started():
     return Driver()(*range(START_MS, START_MS + 5))
 
 
-def test_the_first_records_are_used_once_enough_agree():
+def test_the_first_records_are_used_when_enough_of_them_agree():
     drive = Driver()(*range(START_MS, START_MS + 4))
-    assert (drive.used, drive.gate.held) == ([], 4)
+    assert (drive.used, drive.guard.held_count) == ([], 4)
     drive(START_MS + 100)
-    assert (drive.used, drive.gate.held, drive.watermark) == ([0, 1, 2, 3, 4], 0, START_MS + 100)
+    assert (drive.used, drive.guard.held_count, drive.watermark) == ([0, 1, 2, 3, 4], 0, START_MS + 100)
 
 
-def test_ordinary_records_pass_with_nothing_held():
+def test_ordinary_records_are_never_held():
     drive = started()(START_MS + HOUR, START_MS, START_MS + 2 * HOUR, START_MS - 6 * DAY)
     assert drive.used == list(range(9))
     assert drive.refused == []
@@ -79,7 +80,7 @@ def test_a_single_jump_ahead_is_refused_by_the_next_ordinary_record():
     assert drive.watermark == START_MS + 6
 
 
-def test_a_jump_that_enough_records_in_a_row_make_is_believed():
+def test_a_jump_of_enough_records_in_a_row_is_accepted():
     later = START_MS + DAY
     drive = started()(*range(later, later + 4))
     assert len(drive.used) == 5
@@ -89,7 +90,7 @@ def test_a_jump_that_enough_records_in_a_row_make_is_believed():
     assert drive.watermark == later + 4
 
 
-def test_records_of_a_jump_and_absurd_ones_mixed_do_not_keep_each_other_out():
+def test_absurd_records_between_those_of_a_jump_do_not_stop_it():
     later = START_MS + DAY
     absurd = [YEAR_2200 + n * DAY for n in range(5)]
     drive = started()(*(time for n, far in enumerate(absurd) for time in (far, later + n)))
@@ -103,16 +104,16 @@ def test_a_record_too_far_behind_is_refused():
     assert drive.refused_offsets == [5, 7]
 
 
-def test_how_far_behind_a_record_lies_is_measured_from_the_newest_before_it_in_the_same_batch():
+def test_lateness_is_measured_from_the_newest_record_before_in_the_same_batch():
     drive = started()(START_MS + HOUR, START_MS + HOUR - 7 * DAY, START_MS - 7 * DAY + HOUR // 2)
     assert drive.used == [0, 1, 2, 3, 4, 5, 6]
     assert drive.refused_offsets == [7]
     assert started()(START_MS - 7 * DAY + HOUR // 2, START_MS + HOUR).used == list(range(7))
 
 
-def test_what_is_held_is_bounded():
+def test_held_records_are_bounded():
     drive = started()(*(YEAR_2200 + n * DAY for n in range(50)))
-    assert drive.gate.held == GROUPS_MAX
+    assert drive.guard.held_count == GROUPS_MAX
     assert len(drive.refused) == 50 - GROUPS_MAX
 
 
@@ -124,7 +125,7 @@ def test_a_dead_letter_of_a_held_record_holds_its_bytes_and_reason():
 
 
 @pytest.mark.parametrize("at", range(1, 9))
-def test_a_restart_forgets_nothing_that_is_held(at):
+def test_a_restore_keeps_every_held_record(at):
     times = [
         YEAR_2200,
         START_MS,
@@ -136,11 +137,11 @@ def test_a_restart_forgets_nothing_that_is_held(at):
         START_MS + 5,
         YEAR_2200,
     ]
-    whole, cut = Driver()(*times), Driver()(*times[:at])
-    state = cut.gate.dump()
-    cut.gate = EventTimeGuard(SETTINGS)
-    cut.gate.load(state)
+    uninterrupted, cut = Driver()(*times), Driver()(*times[:at])
+    state = cut.guard.dump()
+    cut.guard = EventTimeGuard(SETTINGS)
+    cut.guard.load(state)
     cut(*times[at:])
-    assert cut.used == whole.used
-    assert cut.refused == whole.refused
-    assert cut.gate.dump() == whole.gate.dump()
+    assert cut.used == uninterrupted.used
+    assert cut.refused == uninterrupted.refused
+    assert cut.guard.dump() == uninterrupted.guard.dump()

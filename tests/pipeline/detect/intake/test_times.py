@@ -2,25 +2,25 @@ import random
 
 import pytest
 
-from pipeline.detect.intake.times import ALIKE_MIN, read_times
+from pipeline.detect.intake.times import VECTORISED_MIN, read_times
 from schemas.timestamp import format_timestamp, parse_timestamp
 from tests.pipeline.detect.streams import START_MS
 
 
 def one_by_one(values):
-    times, problems = [], {}
+    times_ms, problems = [], {}
     for index, value in enumerate(values):
         try:
-            times.append(parse_timestamp(value))
+            times_ms.append(parse_timestamp(value))
         except ValueError:
-            times.append(0)
+            times_ms.append(0)
             problems[index] = "timestamp_missing" if value is None else "timestamp_invalid"
-    return times, problems
+    return times_ms, problems
 
 
-def at_once(values):
-    times, problems = read_times(values)
-    return times.tolist(), {index: reason for index, (reason, _) in problems.items()}
+def read_together(values):
+    times_ms, problems = read_times(values)
+    return times_ms.tolist(), {index: reason for index, (reason, _) in problems.items()}
 
 
 FORMS = [
@@ -48,13 +48,13 @@ FORMS = [
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("count", [1, ALIKE_MIN - 1, ALIKE_MIN, 60, 61])
-def test_times_written_alike_are_read_as_one_by_one(form, count):
+@pytest.mark.parametrize("count", [1, VECTORISED_MIN - 1, VECTORISED_MIN, 60, 61])
+def test_times_of_one_format_are_read_as_one_by_one(form, count):
     values = [form.format(second) for second in range(count)]
-    assert at_once(values) == one_by_one(values)
+    assert read_together(values) == one_by_one(values)
 
 
-def test_any_mixture_is_read_as_one_by_one():
+def test_mixed_formats_are_read_as_one_by_one():
     rng = random.Random(5)
     odd = [
         None,
@@ -76,10 +76,10 @@ def test_any_mixture_is_read_as_one_by_one():
     for _ in range(200):
         pool = [form.format(rng.randrange(61)) for form in rng.sample(FORMS, 3)] + [START_MS, rng.choice(odd)]
         values = [rng.choice(pool) for _ in range(rng.randrange(80))]
-        assert at_once(values) == one_by_one(values)
+        assert read_together(values) == one_by_one(values)
 
 
-def test_one_character_changed_anywhere_is_read_as_one_by_one():
+def test_a_time_with_one_changed_character_is_read_as_one_by_one():
     rng = random.Random(6)
     good = [format_timestamp(START_MS + 20 * number) for number in range(40)]
     for position in range(len(good[0])):
@@ -87,17 +87,17 @@ def test_one_character_changed_anywhere_is_read_as_one_by_one():
             values = list(good)
             index = rng.randrange(len(good))
             values[index] = good[index][:position] + character + good[index][position + 1 :]
-            assert at_once(values) == one_by_one(values), values[index]
+            assert read_together(values) == one_by_one(values), values[index]
 
 
 def test_dates_may_differ_in_a_batch():
     values = [format_timestamp(START_MS + number * 3_600_000) for number in range(100)]
-    assert at_once(values) == ([START_MS + number * 3_600_000 for number in range(100)], {})
+    assert read_together(values) == ([START_MS + number * 3_600_000 for number in range(100)], {})
 
 
-def test_integers_are_milliseconds_and_seconds_are_refused():
-    assert at_once([START_MS] * 20) == ([START_MS] * 20, {})
-    assert at_once([START_MS] * 20 + [START_MS // 1000])[1] == {20: "timestamp_invalid"}
+def test_integers_are_milliseconds_and_seconds_are_rejected():
+    assert read_together([START_MS] * 20) == ([START_MS] * 20, {})
+    assert read_together([START_MS] * 20 + [START_MS // 1000])[1] == {20: "timestamp_invalid"}
 
 
 def test_the_detail_says_what_to_send():

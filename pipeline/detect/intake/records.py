@@ -1,0 +1,298 @@
+"""Records as columns: the one form in which they travel from the reader to the block.
+
+Every file of the intake fills, checks or drops some of the columns.
+"""
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from operator import itemgetter
+from typing import Any, ClassVar, Literal, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.detect.signals import catalogue
+
+Label = str | None
+
+FaultReason = Literal[
+    "wrong_type",
+    "out_of_bounds",
+    "too_long",
+    "not_an_object",
+    "too_many_fields",
+    "bad_name",
+    "too_many",
+]
+"""Why a field of a record is dropped. A bad field never costs the record."""
+
+Fault = tuple[int, str, FaultReason]
+"""A dropped field: the row of its record, its name, and why."""
+
+Item = TypeVar("Item")
+
+_ROW = itemgetter(0)
+"""The row of a fault."""
+
+_NO_INTEGERS: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+_NO_VALUES: NDArray[np.float64] = np.empty((0, 0))
+
+
+# Not frozen for speed: frozen dataclasses are slow to construct, and with many subjects there are several per record.
+@dataclass(slots=True)
+class Records:
+    """Columns of ``R`` records.
+
+    A column that is not filled yet, or no longer needed, is empty.
+
+    Attributes
+    ----------
+    values
+        Shape ``(R, WIDTH)``, in the catalogue's order, NaN where a record does not carry the signal.
+    is_request
+        Shape ``(R,)``, bool: False for a late outcome.
+    request_ids
+        ``R`` request ids, None where a record has none.
+    labels
+        By name of a category or other label, ``R`` labels. Names that the sender chooses have a prefix:
+        ``versions.NAME`` and ``segment.NAME``. A name is absent if no record carries it.
+    subjects, timestamps
+        ``R`` values as sent. Admission checks the subjects and turns the timestamps into ``times_ms``.
+    duplicate_keys
+        ``R`` texts: records with equal keys are duplicates. None where a record cannot be a duplicate.
+    custom_fields
+        ``R`` ``custom`` objects as sent, None where a record has none. None if no record has one.
+    embeddings
+        ``R`` lists as sent, None where a record has none. None if no record has one.
+    faults
+        The dropped fields, sorted by row.
+    positions
+        Where each record is in its batch, from :func:`pipeline.detect.intake.decode.record_position`.
+    times_ms
+        Shape ``(R,)``, int64: event times, Unix milliseconds. Filled by admission.
+    panes
+        Shape ``(R,)``, int64: panes of the stream's watermark. Filled by the stream.
+    custom_values
+        Shape ``(R, N)``: values of the first ``N`` custom signals of the stream. Filled by the stream.
+    """
+
+    WIDTH: ClassVar[int] = len(catalogue.SIGNALS)
+    """Columns of ``values``: one for every signal of the catalogue."""
+
+    values: NDArray[np.float64]
+    is_request: NDArray[np.bool_]
+    request_ids: Sequence[Label]
+    labels: dict[str, Sequence[Label]]
+    subjects: Sequence[Any] = ()
+    timestamps: Sequence[Any] = ()
+    duplicate_keys: Sequence[Label] = ()
+    custom_fields: Sequence[dict[str, Any] | None] | None = None
+    embeddings: Sequence[Any] | None = None
+    faults: Sequence[Fault] = ()
+    positions: Sequence[int] = ()
+    times_ms: NDArray[np.int64] = field(default_factory=lambda: _NO_INTEGERS)
+    panes: NDArray[np.int64] = field(default_factory=lambda: _NO_INTEGERS)
+    custom_values: NDArray[np.float64] = field(default_factory=lambda: _NO_VALUES)
+
+    def __len__(self) -> int:
+        return len(self.request_ids)
+
+    @classmethod
+    def empty(cls) -> "Records":
+        """Return no records."""
+        return cls(np.empty((0, cls.WIDTH)), np.empty(0, dtype=np.bool_), [], {})
+
+    @classmethod
+    def concatenate(cls, parts: Sequence["Records"]) -> "Records":
+        """Return the records of at least one part, in order. A column that one part lacks is empty in the result."""
+        if len(parts) == 1:
+            return parts[0]
+        lengths = [len(part) for part in parts]
+        length = sum(lengths)
+        starts = np.cumsum([0, *lengths[:-1]]).tolist()
+        return cls(
+            values=np.concatenate([part.values for part in parts]),
+            is_request=np.concatenate([part.is_request for part in parts]),
+            request_ids=_chain([part.request_ids for part in parts], length),
+            labels=_concatenate_labels([part.labels for part in parts], lengths),
+            subjects=_chain([part.subjects for part in parts], length),
+            timestamps=_chain([part.timestamps for part in parts], length),
+            duplicate_keys=_chain([part.duplicate_keys for part in parts], length),
+            custom_fields=_chain_some([part.custom_fields for part in parts], lengths),
+            embeddings=_chain_some([part.embeddings for part in parts], lengths),
+            faults=[
+                (start + row, name, reason)
+                for start, part in zip(starts, parts, strict=True)
+                for row, name, reason in part.faults
+            ],
+            positions=_chain([part.positions for part in parts], length),
+            times_ms=_concatenate([part.times_ms for part in parts]),
+            panes=_concatenate([part.panes for part in parts]),
+            custom_values=_concatenate_custom_values([part.custom_values for part in parts]),
+        )
+
+    def pick(self, rows: Sequence[int]) -> "Records":
+        """Return the records at these rows, in their order. No row may occur twice."""
+        faults: list[Fault] = []
+        if self.faults:
+            picked = {row: number for number, row in enumerate(rows)}
+            faults = sorted((picked[row], name, reason) for row, name, reason in self.faults if row in picked)
+        index = np.array(rows, dtype=np.intp)
+        return Records(
+            values=self.values[index],
+            is_request=self.is_request[index],
+            request_ids=_pick(self.request_ids, rows),
+            labels={name: _pick(column, rows) for name, column in self.labels.items()},
+            subjects=_pick(self.subjects, rows),
+            timestamps=_pick(self.timestamps, rows),
+            duplicate_keys=_pick(self.duplicate_keys, rows),
+            custom_fields=None if self.custom_fields is None else _pick(self.custom_fields, rows),
+            embeddings=None if self.embeddings is None else _pick(self.embeddings, rows),
+            faults=faults,
+            positions=_pick(self.positions, rows),
+            times_ms=self.times_ms[index] if len(self.times_ms) else self.times_ms,
+            panes=self.panes[index] if len(self.panes) else self.panes,
+            custom_values=self.custom_values[index] if len(self.custom_values) else self.custom_values,
+        )
+
+    def cut(self, start: int, stop: int) -> "Records":
+        """Return the records from ``start`` up to ``stop``, with arrays that are views."""
+        if start == 0 and stop == len(self):
+            return self
+        part = slice(start, stop)
+        faults: Sequence[Fault] = ()
+        if self.faults:
+            first = bisect_left(self.faults, start, key=_ROW)
+            last = bisect_left(self.faults, stop, key=_ROW)
+            faults = [(row - start, name, reason) for row, name, reason in self.faults[first:last]]
+        return Records(
+            values=self.values[part],
+            is_request=self.is_request[part],
+            request_ids=self.request_ids[part],
+            labels={name: column[part] for name, column in self.labels.items()},
+            subjects=self.subjects[part],
+            timestamps=self.timestamps[part],
+            duplicate_keys=self.duplicate_keys[part],
+            custom_fields=None if self.custom_fields is None else self.custom_fields[part],
+            embeddings=None if self.embeddings is None else self.embeddings[part],
+            faults=faults,
+            positions=self.positions[part],
+            times_ms=self.times_ms[part],
+            panes=self.panes[part],
+            custom_values=self.custom_values[part],
+        )
+
+    def copy_for_block(self, start: int, stop: int) -> "Records":
+        """Copy what a block needs of the records from ``start`` up to ``stop``, so that the batch can be freed."""
+        part = slice(start, stop)
+        return Records(
+            values=self.values[part].copy(),
+            is_request=self.is_request[part].copy(),
+            request_ids=self.request_ids[part],
+            labels={name: column[part] for name, column in self.labels.items()},
+            times_ms=self.times_ms[part].copy(),
+            panes=self.panes[part].copy(),
+            custom_values=self.custom_values[part].copy(),
+        )
+
+    def split_by_subject(self, rows: Iterable[int]) -> Iterator[tuple[str, "Records"]]:
+        """Yield each subject of these rows, in the order of first appearance, and its records."""
+        rows_by_subject: dict[str, list[int]] = {}
+        for row in rows:
+            rows_by_subject.setdefault(self.subjects[row], []).append(row)
+        # Sorted once and then cut, because picking one record costs as much as picking many.
+        ordered = self.pick(list(chain.from_iterable(rows_by_subject.values())))
+        ordered.subjects = ()
+        start = 0
+        for subject, subject_rows in rows_by_subject.items():
+            yield subject, ordered.cut(start, start + len(subject_rows))
+            start += len(subject_rows)
+
+    def dump(self) -> dict[str, Any]:
+        """Return the state of records that wait for a block, for :meth:`load`. Columns without a value are left out."""
+        signals = np.flatnonzero(~np.isnan(self.values).all(axis=0))
+        custom = np.flatnonzero(~np.isnan(self.custom_values).all(axis=0))
+        return {
+            "signals": [catalogue.SIGNALS[index].name for index in signals.tolist()],
+            "values": self.values[:, signals],
+            "custom_signals": custom.tolist(),
+            "custom_values": self.custom_values[:, custom],
+            "times_ms": self.times_ms,
+            "panes": self.panes,
+            "is_request": self.is_request,
+            "request_ids": list(self.request_ids),
+            "labels": {
+                name: list(column)
+                for name, column in sorted(self.labels.items())
+                if any(label is not None for label in column)
+            },
+        }
+
+    @classmethod
+    def load(cls, state: dict[str, Any]) -> "Records":
+        """Restore records; ``KeyError`` if the state names a signal that the catalogue does not have."""
+        length = len(state["request_ids"])
+        values = np.full((length, cls.WIDTH), np.nan)
+        values[:, [catalogue.SIGNAL_INDEX[name] for name in state["signals"]]] = state["values"]
+        custom_values = np.full((length, max(state["custom_signals"], default=-1) + 1), np.nan)
+        custom_values[:, state["custom_signals"]] = state["custom_values"]
+        return cls(
+            values=values,
+            is_request=state["is_request"],
+            request_ids=state["request_ids"],
+            labels=state["labels"],
+            times_ms=state["times_ms"],
+            panes=state["panes"],
+            custom_values=custom_values,
+        )
+
+
+def _pick(column: Sequence[Item], rows: Sequence[int]) -> Sequence[Item]:
+    return [column[row] for row in rows] if column else column
+
+
+def _chain(columns: Sequence[Sequence[Item]], length: int) -> Sequence[Item]:
+    chained = tuple(chain.from_iterable(columns))
+    return chained if len(chained) == length else ()
+
+
+def _chain_some(columns: Sequence[Sequence[Any] | None], lengths: Sequence[int]) -> Sequence[Any] | None:
+    """Chain columns, with None for each record of a part without the column; None if no part has it."""
+    if all(column is None for column in columns):
+        return None
+    chained: list[Any] = []
+    for column, length in zip(columns, lengths, strict=True):
+        chained += [None] * length if column is None else column
+    return chained
+
+
+def _concatenate(columns: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
+    return np.concatenate(columns) if any(map(len, columns)) else _NO_INTEGERS
+
+
+def _concatenate_labels(
+    parts: Sequence[dict[str, Sequence[Label]]], lengths: Sequence[int]
+) -> dict[str, Sequence[Label]]:
+    concatenated: dict[str, Sequence[Label]] = {}
+    for name in dict.fromkeys(name for labels in parts for name in labels):
+        column: list[Label] = []
+        for labels, length in zip(parts, lengths, strict=True):
+            column += labels.get(name) or [None] * length
+        concatenated[name] = column
+    return concatenated
+
+
+def _concatenate_custom_values(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Concatenate parts of different widths, with NaN in the columns that a part does not have."""
+    if not any(map(len, parts)):
+        return _NO_VALUES
+    width = max(part.shape[1] for part in parts)
+    concatenated = np.full((sum(len(part) for part in parts), width), np.nan)
+    if width:
+        start = 0
+        for part in parts:
+            concatenated[start : start + len(part), : part.shape[1]] = part
+            start += len(part)
+    return concatenated
