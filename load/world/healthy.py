@@ -38,6 +38,6 @@ def healthy_baseline(seed: int, end_ms: int, records_per_second: float, settings
         If some of the day's records cannot be used, which would be a fault of the simulation.
     """
     history = learn_history(healthy_day(seed, end_ms, records_per_second), settings, subject=SUBJECT)
-    if history.refused:
-        raise LoadError(f"records of the healthy day were refused: {dict(history.refused)}")
+    if history.unusable:
+        raise LoadError(f"records of the healthy day were refused: {dict(history.unusable)}")
     return history.baselines[SUBJECT]

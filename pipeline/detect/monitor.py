@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from pipeline.detect.detectors import AdwinBank, Crossing, Demotion, LateBursts, PageHinkleyBank, adwin_channels
 from pipeline.detect.findings import Finding, Latch, MinuteSeries, RecentValues, build_end, build_finding
 from pipeline.detect.layout import BlockView, Layout, cut_samples
-from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBE_SIGNALS, Moved, OneSidedTest, derive_tests
+from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBE_SIGNALS, CrossingKey, OneSidedTest, derive_tests
 from pipeline.detect.segments import SegmentDrifts, SegmentObservation, Segments, is_single_small_tenant
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import Block
@@ -111,7 +111,7 @@ class Monitor:
         self._minutes.observe(view)
         return [self._told(finding, view) for _, finding in sorted(found, key=lambda pair: pair[0])]
 
-    def excluded_tests(self) -> list[tuple[str, str, Moved]]:
+    def excluded_tests(self) -> list[tuple[str, str, CrossingKey]]:
         """Segment values with a normal of their own: dimension, value, and the side that is not judged there."""
         return self._segments.excluded_tests()
 

@@ -109,13 +109,13 @@ def _changes(name: str, signal: SignalBaseline, changes: list[SmallestChange]) -
     known = channels.signal_by_name(name, signal.kind)
     unit = f" {known.unit}" if known is not None and known.unit else ""
     words = []
-    for change in sorted(changes, key=lambda each: each.side, reverse=True):
-        if change.by is None:
-            words.append(f"{change.side}: cannot judge, {change.reason}")
+    for change in sorted(changes, key=lambda each: each.direction, reverse=True):
+        if change.size is None:
+            words.append(f"{change.direction}: cannot judge, {change.reason}")
         elif signal.kind == "rate":
-            words.append(f"{'above' if change.side == 'up' else 'below'} {_percent(change.by)}")
+            words.append(f"{'above' if change.direction == 'up' else 'below'} {_percent(change.size)}")
         else:
-            words.append(f"{'+' if change.by >= 0 else ''}{_number(change.by)}{unit}")
+            words.append(f"{'+' if change.size >= 0 else ''}{_number(change.size)}{unit}")
     return Text(", ".join(words) or _NONE)
 
 

@@ -37,7 +37,7 @@ def explanation(explained: Explanation, signals: tuple[str, ...]) -> RenderableT
     table.add_column("most", justify="right")
     table.add_column("why")
     for trace in sorted(traces, key=lambda each: -each.highest):
-        side = trace.side
+        side = trace.test
         table.add_row(
             Text(f"{side.signal.name} {side.channel} {side.direction}"), Text(_band(trace)), Text(picture(trace)),
             f"{trace.highest * side.threshold:.1f} of {side.threshold:g}", Text(why(trace)),
@@ -46,11 +46,11 @@ def explanation(explained: Explanation, signals: tuple[str, ...]) -> RenderableT
     quiet = len(explained.traces) - len(traces)
     if quiet:
         parts.append(Text(f"{quiet} channels of {len(explained.traces)} never came near: --signal NAME shows one"))
-    for gap in explained.unjudged:
+    for gap in explained.not_testable:
         if not signals or gap.signal.name in signals:
             words = f"{gap.signal.name} {gap.channel} {gap.direction} cannot judge ({gap.tier}): {gap.reason}"
             parts.append(Text(words))
-    for drift in (each for each in explained.others if each.state != "evidence"):
+    for drift in (each for each in explained.other_drifts if each.state != "evidence"):
         where = f"{drift.segment}: " if drift.segment else ""
         parts.append(Text(f"{format_timestamp(drift.updated_at)} {where}{drift.sentence}"))
     return Group(*parts)
@@ -64,14 +64,14 @@ def to_json(explained: Explanation) -> dict[str, Any]:
         "records": explained.records,
         "channels": [
             {
-                "signal": trace.side.signal.name,
-                "channel": trace.side.channel,
-                "side": trace.side.direction,
-                "tier": trace.side.tier,
-                "normal": trace.normal,
-                "edge": trace.side.null_boundary,
-                "threshold": trace.side.threshold,
-                "highest": round(trace.highest * trace.side.threshold, 3),
+                "signal": trace.test.signal.name,
+                "channel": trace.test.channel,
+                "side": trace.test.direction,
+                "tier": trace.test.tier,
+                "normal": trace.test.mean,
+                "edge": trace.test.null_boundary,
+                "threshold": trace.test.threshold,
+                "highest": round(trace.highest * trace.test.threshold, 3),
                 "why": why(trace),
                 "evidence": [
                     [format_timestamp(at), round(share, 4)]
@@ -89,9 +89,9 @@ def to_json(explained: Explanation) -> dict[str, Any]:
                 "tier": gap.tier,
                 "reason": gap.reason,
             }
-            for gap in explained.unjudged
+            for gap in explained.not_testable
         ],
-        "others": [drift.model_dump(mode="json", exclude_none=True) for drift in explained.others],
+        "others": [drift.model_dump(mode="json", exclude_none=True) for drift in explained.other_drifts],
     }
 
 
@@ -127,7 +127,7 @@ def why(trace: TestTrace) -> str:
     if trace.highest < SHOWN_FROM:
         return "stayed within its band"
     at = trace.times_ms[int(np.argmax(trace.evidence))]
-    return f"came near at {clock_time(at)} and did not last: no {trace.side.tier}"
+    return f"came near at {clock_time(at)} and did not last: no {trace.test.tier}"
 
 
 def _head(explained: Explanation) -> str:
@@ -138,12 +138,12 @@ def _head(explained: Explanation) -> str:
 
 def _is_shown(trace: TestTrace, signals: tuple[str, ...]) -> bool:
     if signals:
-        return trace.side.signal.name in signals
+        return trace.test.signal.name in signals
     return trace.highest >= SHOWN_FROM or bool(trace.drifts)
 
 
 def _band(trace: TestTrace) -> str:
-    side = trace.side
+    side = trace.test
     if side.channel in channels.BINARY:
-        return f"{percent(trace.normal)}, {'to' if side.rising else 'from'} {percent(side.null_boundary)}"
-    return f"rank {trace.normal:.2f}, {'to' if side.rising else 'from'} {side.null_boundary:.2f}"
+        return f"{percent(trace.test.mean)}, {'to' if side.rising else 'from'} {percent(side.null_boundary)}"
+    return f"rank {trace.test.mean:.2f}, {'to' if side.rising else 'from'} {side.null_boundary:.2f}"

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from load.world import Floats
-from pipeline.detect.baselines import RankTable, hour_of_day, remove_profile
+from pipeline.detect.baselines import RankTable, hourly_profile
 from pipeline.detect.one_sided_tests import OneSidedTest, derive_tests
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, channels
@@ -54,8 +54,10 @@ def floor_of(
     begun = int(panes[PANES - 1]) + 1 if panes.size >= PANES else int(times_ms.size)
     profiles = {name: learned.profile for name, learned in baseline.signals.items()}
     freed = {
-        name: own if (profile := profiles.get(name)) is None else remove_profile(profile, own, hour_of_day(times_ms))
-        for name, own in values.items()
+        name: column
+        if (profile := profiles.get(name)) is None
+        else hourly_profile.remove_profile(profile, column, hourly_profile.hour_of_day(times_ms))
+        for name, column in values.items()
     }
     needs = [
         _records(side, baseline, freed[side.signal.name])

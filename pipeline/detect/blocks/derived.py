@@ -11,7 +11,7 @@ from pipeline.detect.blocks.embeddings import Embeddings
 from pipeline.detect.blocks.throughput import Throughput
 from pipeline.detect.intake import Fields, Label
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.signals import OTHER_LABEL, catalogue
+from pipeline.detect.signals import LabelCounts, catalogue
 from schemas.baseline import Baseline
 
 REPETITION_RECORDS = 64
@@ -156,7 +156,7 @@ class _Labels:
         self._known = set(shares)
         self._counts.clear()
         # A label may be called other, too.
-        self._too_many = OTHER_LABEL in shares and len(shares) > labels_max
+        self._too_many = LabelCounts.OTHER in shares and len(shares) > labels_max
         self._is_followed = True
 
     def tell(self, column: Sequence[Label], labels_max: int) -> tuple[list[float], list[float]]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.detect.one_sided_tests import NEVER_DEMOTED, OneSidedTest
+from pipeline.detect.one_sided_tests import OneSidedTest
 from pipeline.detect.settings import DAY_S
 
 PAGES_A_DAY_MAX = 2
@@ -28,7 +28,7 @@ class Demotion:
     def proposed(self, side: int, time_ms: int) -> bool:
         """Count a firing of a side, at an event time in Unix milliseconds, and say whether it is one too many."""
         own = self._sides[side]
-        if own.tier != "page" or own.signal.failure_mode in NEVER_DEMOTED:
+        if not own.is_demotable:
             return False
         times = self._fired[side] = [*self._fired.get(side, []), time_ms][-PAGES_A_DAY_MAX - 1 :]
         return len(times) > PAGES_A_DAY_MAX and times[-1] - times[0] <= DAY_MS

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.baselines import restore_hour
+from pipeline.detect.baselines import hourly_profile
 from pipeline.detect.findings.finding import Finding
 from pipeline.detect.findings.statement import round_significant, segment_name, value_at_rank
 from pipeline.detect.layout import BlockView, Layout, numbers_by_row
@@ -240,7 +240,7 @@ class MinuteSeries:
             records=[int(count) for count in records],
             means=[round_significant(mean) for mean in means.tolist()],
             values=[
-                round_significant(restore_hour(learned.profile, value, minute * MINUTE_MS))
+                round_significant(hourly_profile.restore_hour(learned.profile, value, minute * MINUTE_MS))
                 for minute, value in zip(every, values, strict=True)
                 if value is not None
             ],

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pipeline.detect.baselines import restore_hour
+from pipeline.detect.baselines import hourly_profile
 from pipeline.detect.findings.effect import effect_size
 from pipeline.detect.findings.finding import Finding
 from pipeline.detect.findings.latch import Latch
@@ -70,8 +70,10 @@ def build_finding(
         detected_at=latch.detected_at,
         updated_at=updated_at,
         request_id=latch.request_id,
-        normal=round_significant(restore_hour(learned.profile, normal, updated_at)),
-        now=round_significant(restore_hour(learned.profile, normal if shown is None else shown, updated_at)),
+        normal=round_significant(hourly_profile.restore_hour(learned.profile, normal, updated_at)),
+        now=round_significant(
+            hourly_profile.restore_hour(learned.profile, normal if shown is None else shown, updated_at)
+        ),
         effect=round_significant(effect),
         effect_kind=effect_kind,
         records=latch.records,

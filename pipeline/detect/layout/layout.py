@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.baselines import RankTable, RankTables, hour_of_day, hourly_factors
+from pipeline.detect.baselines import RankTable, RankTables, hourly_profile
 from pipeline.detect.layout.grid import Grid, build_grid
 from pipeline.detect.layout.samples import Samples
 from pipeline.detect.one_sided_tests import OneSidedTest
@@ -41,7 +41,7 @@ class Layout:
         profiles = [(place, baseline.signals[name].profile) for name, place in self._places.items()]
         self._cyclic = np.array([place for place, profile in profiles if profile is not None], dtype=np.intp)
         self._steps = (
-            np.array([hourly_factors(profile) for _, profile in profiles if profile is not None])
+            np.array([hourly_profile.hourly_factors(profile) for _, profile in profiles if profile is not None])
             .reshape(-1, 2, 24)
             .transpose(1, 2, 0)
             .copy()
@@ -86,7 +86,7 @@ class Layout:
         block.values.take(columns_of_signals, axis=1, out=values[:-1], mode="wrap")
         values[:, missing] = np.nan
         if self._cyclic.size:
-            factors, shifts = self._steps.take(hour_of_day(block.times_ms), axis=1)
+            factors, shifts = self._steps.take(hourly_profile.hour_of_day(block.times_ms), axis=1)
             with np.errstate(over="ignore", invalid="ignore"):
                 values[:-1, self._cyclic] = values[:-1].take(self._cyclic, axis=1) * factors + shifts
         np.copyto(values, np.nan, where=np.isinf(values))

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from pipeline.detect.findings import Finding, Latch, build_end, build_finding, value_at_rank
 from pipeline.detect.layout import BlockView
-from pipeline.detect.one_sided_tests import Moved
+from pipeline.detect.one_sided_tests import CrossingKey
 from pipeline.detect.segments.segment_bank import SegmentCrossing
 from pipeline.detect.segments.segment_values import LIVE_S, SegmentValue
 from pipeline.detect.segments.segments import SegmentObservation, Segments
@@ -48,7 +48,7 @@ class SegmentDrifts:
         self._until = self._resumed = 0
 
     def findings(
-        self, view: BlockView, seen: SegmentObservation | None, latched: set[Moved]
+        self, view: BlockView, seen: SegmentObservation | None, latched: set[CrossingKey]
     ) -> list[tuple[int, Finding]]:
         """What there is to say after a block, each with the row that gave rise to it.
 
@@ -80,7 +80,7 @@ class SegmentDrifts:
         found += self._evidence_due(view, seen)
         return found
 
-    def rearm(self, what: Moved) -> None:
+    def rearm(self, what: CrossingKey) -> None:
         """Watch again for what was not said of regions and tenants, since the whole subject has recovered from it."""
         for key, latch in list(self._latches.items()):
             if latch.quiet and self._segments.sides[latch.side].crossing_key == what:
@@ -142,7 +142,7 @@ class SegmentDrifts:
         return tally
 
     def _crossed(
-        self, view: BlockView, seen: SegmentObservation, crossing: SegmentCrossing, latched: set[Moved]
+        self, view: BlockView, seen: SegmentObservation, crossing: SegmentCrossing, latched: set[CrossingKey]
     ) -> Iterator[tuple[int, Finding]]:
         """A side of a value that fired, or recovered."""
         key, bank = self._key(seen, crossing), self._segments.bank

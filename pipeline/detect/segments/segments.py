@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.detect.findings import segment_name
 from pipeline.detect.layout import BlockView, Layout, numbers_by_row
-from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBE_SIGNALS, Moved, OneSidedTest
+from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBE_SIGNALS, CrossingKey, OneSidedTest
 from pipeline.detect.segments.segment_bank import SegmentBank, SegmentCrossing
 from pipeline.detect.segments.segment_sums import SegmentSums, group_rows, sum_groups
 from pipeline.detect.segments.segment_values import NOT_WATCHED, SegmentValue, SegmentValues, densities
@@ -162,7 +162,7 @@ class Segments:
             return False
         return self._was_always_off(value, crossing.side)
 
-    def carrying(self, what: Moved) -> str:
+    def carrying(self, what: CrossingKey) -> str:
         """In words, in which segments the records lie that moved a side of the whole subject; empty if in none."""
         side, words = self._places.get(what), []
         if side is not None:
@@ -176,19 +176,19 @@ class Segments:
                     words.append(_carriers(dimension, hit, len(shares)))
         return " and ".join(words[:2])
 
-    def tenants(self, what: Moved) -> int:
+    def tenants(self, what: CrossingKey) -> int:
         """How many tenants show that a side moved."""
         side = self._places.get(what)
         if side is None or TENANT not in self.dimensions:
             return 0
         return sum(1 for value in self.watched(TENANT) if self.evidence(value, side) >= TENANT_EVIDENCE)
 
-    def place(self, what: Moved) -> int | None:
+    def place(self, what: CrossingKey) -> int | None:
         """The side that watches something, or the location of the same signal the same way; None if there is none."""
         signal, _, direction = what
         return self._places.get(what, self._places.get((signal, "location", direction)))
 
-    def excluded_tests(self) -> list[tuple[str, str, Moved]]:
+    def excluded_tests(self) -> list[tuple[str, str, CrossingKey]]:
         """What is set aside: dimension, value, and the side that is off without being a failure."""
         return [
             (dimension, value.label, self.sides[side].crossing_key)

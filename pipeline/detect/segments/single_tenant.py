@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.detect.layout import BlockView
-from pipeline.detect.one_sided_tests import Moved
+from pipeline.detect.one_sided_tests import CrossingKey
 from pipeline.detect.segments.segment_values import SegmentValue
 from pipeline.detect.segments.segments import CARRIED_SHARE, TENANT, SegmentObservation, Segments
 
@@ -17,7 +17,9 @@ CLEAR_EXCESS = 3.0
 """Records too many in a block from which on it is told by them whose they are; fewer may be anybody's, by chance."""
 
 
-def is_single_small_tenant(segments: Segments, what: Moved, view: BlockView, seen: SegmentObservation | None) -> bool:
+def is_single_small_tenant(
+    segments: Segments, what: CrossingKey, view: BlockView, seen: SegmentObservation | None
+) -> bool:
     """Whether what moves a side does so for one tenant alone, of which few records are.
 
     That tenant stands out by itself, and holds most of what is too much in the block: also of what records without a
