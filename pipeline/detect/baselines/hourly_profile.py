@@ -97,7 +97,7 @@ def hourly_factors(profile: Profile) -> tuple[Floats, Floats]:
     """
     medians = np.asarray(profile.medians, dtype=np.float64)
     if profile.transform == "log" and medians.min() <= 0.0:
-        raise ValueError("the medians of a profile by ratio must be above 0")
+        raise ValueError("a profile by ratio needs 24 medians above 0")
     factors, shifts = np.ones(HOURS), np.zeros(HOURS)
     with np.errstate(over="ignore"):
         typical = float(np.median(medians))

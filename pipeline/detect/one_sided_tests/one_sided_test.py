@@ -30,7 +30,7 @@ suffice as well."""
 PROBE_SIGNALS = frozenset({"probe_blocked"})
 """Signals of deliberate probes. There are few of them, and each one counts."""
 
-NONSTATIONARY = "its mean was still changing while the baseline was learned"
+NONSTATIONARY = "its mean was still moving while the baseline was learned"
 """Why a channel that was not stationary in the baseline is not testable."""
 
 NEVER_DEMOTED = frozenset(

@@ -42,7 +42,7 @@ def log_bets(refused, null, stakes):
 
 
 def statistics(evidence, threshold):
-    """The CUSUM of the page over whole panes of ten records, by bet: what counts after each sample, shape (T, 8)."""
+    """The CUSUM of the page over whole panes of ten records, by bet: the limited statistic after each sample, shape (T, 8)."""
     counted, statistic = [], np.zeros(evidence.shape[1])
     for pane in range(0, len(evidence), PER_S):
         limit = statistic + PANE_SHARE * threshold
@@ -77,7 +77,7 @@ def test_the_threshold_is_the_budget_rounded_up_to_a_half():
         assert one_sided_tests()[tier].threshold == np.ceil(2 * log(max(e, 8 * updates / alarms))) / 2
 
 
-def test_the_bets_are_spaced_as_the_page_says_and_are_likelihood_ratios():
+def test_the_bets_are_spaced_as_on_the_page_and_are_likelihood_ratios():
     test = one_sided_tests()["page"]
     guesses, stakes, refused, not_refused = bets()
     null = test.null_boundary
@@ -100,8 +100,8 @@ def test_the_recursion_of_the_page_gives_the_statistics_of_the_code(tier):
     path = statistics(log_bets(run().refused, test.null_boundary, test.stakes), test.threshold).max(axis=1)
     first = int(np.argmax(path >= test.threshold))
     assert fired.evidence == pytest.approx(path[first], rel=1e-5)
-    pane, place = divmod(first, 2)
-    row = pane * PER_S + (PER_S - 1 if place else SAMPLE_ROWS - 1)
+    pane, sample = divmod(first, 2)
+    row = pane * PER_S + (PER_S - 1 if sample else SAMPLE_ROWS - 1)
     assert fired.request_id == f"r-{baseline().records + row}"
     per_batch = BLOCK_ROWS // PER_S * 2
     before = first // per_batch
@@ -114,7 +114,7 @@ def test_firing_takes_four_panes_however_clear_the_failure_is():
     test = one_sided_tests()["page"]
     path = statistics(log_bets(all_refused.refused, test.null_boundary, test.stakes), test.threshold).max(axis=1)
     first = int(np.argmax(path >= test.threshold))
-    fired = next(each for each in all_refused.findings if each.tier == "page")
+    fired = next(finding for finding in all_refused.findings if finding.tier == "page")
     assert first // 2 == 3
     assert int(seconds(fired.detected_at)) == 3
     assert fired.evidence == pytest.approx(path[first], rel=1e-5)
@@ -125,7 +125,7 @@ def test_the_recovery_is_the_statistic_of_bets_against_a_quarter_of_the_way(tier
     test = one_sided_tests()[tier]
     fired, back = found(tier, "firing"), found(tier, "recovered")
     # Until the next batch a test that fired keeps its old bets.
-    batch = next(place for place, (at, _) in enumerate(run().looks[tier]) if at >= seconds(fired.detected_at)) + 1
+    batch = next(index for index, (at, _) in enumerate(run().looks[tier]) if at >= seconds(fired.detected_at)) + 1
     null_logit = 0.75 * logit(test.null_boundary) + 0.25 * logit(fired.now)
     null = 1 / (1 + np.exp(-null_logit))
     guesses = 1 / (1 + np.exp(-(null_logit + (logit(test.mean) - null_logit) * np.linspace(0.3, 1.5, 8))))
@@ -141,6 +141,6 @@ def test_the_picture_is_that_of_the_run():
     text = re.compile(r"<(?:text|title)[^>]*>([^<]*)<")
     assert text.findall(stored) == text.findall(drawn)
     number = re.compile(r"(?<=[ \"ML])-?\d+\.\d+")
-    paths = [[float(each) for each in number.findall(svg)] for svg in (stored, drawn)]
+    paths = [[float(coordinate) for coordinate in number.findall(svg)] for svg in (stored, drawn)]
     assert len(paths[0]) > 200
     assert paths[0] == pytest.approx(paths[1], abs=0.1)
