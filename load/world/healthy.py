@@ -30,6 +30,6 @@ def healthy_baseline(seed: int, end_ms: int, records_per_second: float, settings
         If a record of the day is refused, which is a bug of the simulation.
     """
     history = learn_history(healthy_day(seed, end_ms, records_per_second), settings, subject=SUBJECT)
-    if history.refused:
-        raise LoadError(f"records of the healthy day were refused: {dict(history.refused)}. This is a bug")
+    if history.unusable:
+        raise LoadError(f"records of the healthy day were refused: {dict(history.unusable)}. This is a bug")
     return history.baselines[SUBJECT]

@@ -36,7 +36,7 @@ from numpy.typing import NDArray
 from pipeline.detect.detectors import AdwinBank, Crossing, Demotion, LateBursts, PageHinkleyBank
 from pipeline.detect.findings import Finding, Latch, MinuteSeries, RecentValues
 from pipeline.detect.layout import BlockView, GridLayout
-from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBE_SIGNALS, Moved, OneSidedTest, derive_tests
+from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBE_SIGNALS, CrossingKey, OneSidedTest, derive_tests
 from pipeline.detect.segments import SegmentDrifts, SegmentObservation, Segments, is_single_small_tenant
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import Block
@@ -149,7 +149,7 @@ class Monitor:
         self._minute_series.observe(view)
         return [self._with_series(finding, view) for _, finding in sorted(findings, key=lambda pair: pair[0])]
 
-    def excluded_tests(self) -> list[tuple[str, str, Moved]]:
+    def excluded_tests(self) -> list[tuple[str, str, CrossingKey]]:
         """Return the tests excluded for segment values with a normal of their own: dimension, value, and key."""
         return self._segments.excluded_tests()
 

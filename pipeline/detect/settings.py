@@ -254,13 +254,13 @@ class DetectSettings(BaseModel):
         >>> DetectSettings().readiness(None, 500)
         {'ready_records': 500, 'ready_records_rate': 500}
         """
-        asked: dict[str, float] = {} if ready_after_s is None else {"ready_after_s": ready_after_s}
+        updates: dict[str, float] = {} if ready_after_s is None else {"ready_after_s": ready_after_s}
         if ready_records is not None:
-            asked |= {
+            updates |= {
                 "ready_records": ready_records,
                 "ready_records_rate": min(ready_records, self.ready_records_rate),
             }
-        return asked
+        return updates
 
     def digest(self) -> str:
         """A short hash of the fields that change the meaning of state. A checkpoint with another digest is discarded.

@@ -109,13 +109,13 @@ def _changes(name: str, signal: SignalBaseline, changes: list[SmallestChange]) -
     known = channels.signal_by_name(name, signal.kind)
     unit = f" {known.unit}" if known is not None and known.unit else ""
     parts = []
-    for change in sorted(changes, key=lambda change: change.side, reverse=True):
-        if change.by is None:
-            parts.append(f"{change.side}: not testable, {change.reason}")
+    for change in sorted(changes, key=lambda change: change.direction, reverse=True):
+        if change.size is None:
+            parts.append(f"{change.direction}: not testable, {change.reason}")
         elif signal.kind == "rate":
-            parts.append(f"{'above' if change.side == 'up' else 'below'} {_percent(change.by)}")
+            parts.append(f"{'above' if change.direction == 'up' else 'below'} {_percent(change.size)}")
         else:
-            parts.append(f"{'+' if change.by >= 0 else ''}{_number(change.by)}{unit}")
+            parts.append(f"{'+' if change.size >= 0 else ''}{_number(change.size)}{unit}")
     return Text(", ".join(parts) or _NONE)
 
 

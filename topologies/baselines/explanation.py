@@ -40,7 +40,7 @@ def render_explanation(explained: Explanation, signals: tuple[str, ...]) -> Rend
     table.add_column("highest", justify="right")
     table.add_column("why")
     for trace in sorted(traces, key=lambda trace: -trace.highest):
-        side = trace.side
+        side = trace.test
         table.add_row(
             Text(f"{side.signal.name} {side.channel} {side.direction}"),
             Text(_band(trace)),
@@ -54,11 +54,11 @@ def render_explanation(explained: Explanation, signals: tuple[str, ...]) -> Rend
         parts.append(
             Text(f"{quiet} of {len(explained.traces)} channels never came near firing: show one with --signal NAME")
         )
-    for untestable in explained.unjudged:
+    for untestable in explained.not_testable:
         if not signals or untestable.signal.name in signals:
             channel = f"{untestable.signal.name} {untestable.channel} {untestable.direction}"
             parts.append(Text(f"{channel} is not testable ({untestable.tier}): {untestable.reason}"))
-    for drift in (drift for drift in explained.others if drift.state != "evidence"):
+    for drift in (drift for drift in explained.other_drifts if drift.state != "evidence"):
         segment = f"{drift.segment}: " if drift.segment else ""
         parts.append(Text(f"{format_timestamp(drift.updated_at)} {segment}{drift.sentence}"))
     return Group(*parts)
@@ -72,14 +72,14 @@ def explanation_json(explained: Explanation) -> dict[str, Any]:
         "records": explained.records,
         "channels": [
             {
-                "signal": trace.side.signal.name,
-                "channel": trace.side.channel,
-                "side": trace.side.direction,
-                "tier": trace.side.tier,
-                "normal": trace.normal,
-                "edge": trace.side.null_boundary,
-                "threshold": trace.side.threshold,
-                "highest": round(trace.highest * trace.side.threshold, 3),
+                "signal": trace.test.signal.name,
+                "channel": trace.test.channel,
+                "side": trace.test.direction,
+                "tier": trace.test.tier,
+                "normal": trace.test.mean,
+                "edge": trace.test.null_boundary,
+                "threshold": trace.test.threshold,
+                "highest": round(trace.highest * trace.test.threshold, 3),
                 "why": outcome(trace),
                 "evidence": [
                     [format_timestamp(at), round(share, 4)]
@@ -97,9 +97,9 @@ def explanation_json(explained: Explanation) -> dict[str, Any]:
                 "tier": untestable.tier,
                 "reason": untestable.reason,
             }
-            for untestable in explained.unjudged
+            for untestable in explained.not_testable
         ],
-        "others": [drift.model_dump(mode="json", exclude_none=True) for drift in explained.others],
+        "others": [drift.model_dump(mode="json", exclude_none=True) for drift in explained.other_drifts],
     }
 
 
@@ -135,17 +135,17 @@ def outcome(trace: TestTrace) -> str:
     if trace.highest < SHOWN_SHARE_MIN:
         return "stayed within its band"
     at = trace.times_ms[int(np.argmax(trace.evidence))]
-    return f"came near firing at {clock_time(at)} but did not last: no {trace.side.tier}"
+    return f"came near firing at {clock_time(at)} but did not last: no {trace.test.tier}"
 
 
 def _is_shown(trace: TestTrace, signals: tuple[str, ...]) -> bool:
     if signals:
-        return trace.side.signal.name in signals
+        return trace.test.signal.name in signals
     return trace.highest >= SHOWN_SHARE_MIN or bool(trace.drifts)
 
 
 def _band(trace: TestTrace) -> str:
-    side = trace.side
+    side = trace.test
     if side.channel in channels.BINARY:
-        return f"{percent(trace.normal)}, {'to' if side.rising else 'from'} {percent(side.null_boundary)}"
-    return f"rank {trace.normal:.2f}, {'to' if side.rising else 'from'} {side.null_boundary:.2f}"
+        return f"{percent(trace.test.mean)}, {'to' if side.rising else 'from'} {percent(side.null_boundary)}"
+    return f"rank {trace.test.mean:.2f}, {'to' if side.rising else 'from'} {side.null_boundary:.2f}"

@@ -67,7 +67,7 @@ def learn_command(
     if from_ms is not None and to_ms is not None and to_ms <= from_ms:
         raise click.UsageError("--to must be later than --from")
     history = learn_history(read_ndjson_lines(files), settings, subject=subject, from_ms=from_ms, to_ms=to_ms)
-    refused = ", ".join(f"{reason} {count}" for reason, count in history.refused.most_common()) or "none"
+    refused = ", ".join(f"{reason} {count}" for reason, count in history.unusable.most_common()) or "none"
     if len(history.baselines) != 1:
         names = ", ".join(history.baselines)
         if subject is not None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.baselines import RankTable, hour_of_day, remove_profile
+from pipeline.detect.baselines import RankTable, hourly_profile
 from pipeline.detect.one_sided_tests import OneSidedTest, derive_tests
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, channels
@@ -65,7 +65,7 @@ def compute_floor(
     freed = {
         name: column
         if (profile := profiles.get(name)) is None
-        else remove_profile(profile, column, hour_of_day(times_ms))
+        else hourly_profile.remove_profile(profile, column, hourly_profile.hour_of_day(times_ms))
         for name, column in values.items()
     }
     counts = [

@@ -1,4 +1,4 @@
-"""What is normal: a baseline from the records of a time without failure. Live learning and files come here alike."""
+"""Builds a baseline from the records of a time without failure: the same for live learning and for files."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,39 +9,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.baselines import spread
-from pipeline.detect.baselines.profile import learn_profile
-from pipeline.detect.baselines.rank import RankTable, compute_knots
+from pipeline.detect.baselines.hourly_profile import learn_profile
+from pipeline.detect.baselines.ranks import RankTable, compute_knots
 from pipeline.detect.baselines.stationarity import is_nonstationary
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import ChannelName, Signal, channels
 from schemas.baseline import Baseline, Channel, Profile, SignalBaseline
 
-Source = Literal["file", "live", "accepted"]
+BaselineSource = Literal["file", "live", "accepted"]
 
-KEPT_MIN = 100
-"""Values that a rank table needs at least, however long the baseline."""
+STORED_VALUES_MIN = 100
+"""Stored values required for a signal, whatever the settings."""
 
 DROPPED_SHARE_MAX = 0.25
-"""If more slices than this would be dropped over all signals, none is: then nobody knows which were the good ones."""
+"""Maximum share of slices dropped over all signals. If it were exceeded, none is dropped: the good ones are unknown."""
 
-TAIL_SURER = 2.0
-"""Standard errors by which a tail's autocorrelation time is taken longer than measured."""
+TAIL_STANDARD_ERRORS = 2.0
+"""Standard errors added to the autocorrelation time of a tail."""
 
 _VERSION_LENGTH = 16
 
 
 @dataclass(frozen=True, slots=True)
 class LearnedColumn:
-    """What was kept of one signal.
+    """What a learner stored of one signal.
 
     Attributes
     ----------
     values, slices, bursts
-        Shape ``(N,)``: kept values, and of each its slice (0 to S - 1) and its burst, a run of consecutive records.
+        Shape ``(N,)``: the stored values, and the slice (0 to S - 1) and the burst of each. A burst is a run of
+        consecutive records.
     counts, sums
-        Shape ``(S,)``: of all records that carried the signal, kept or not.
+        Shape ``(S,)``: number and sum of all values by slice, including those that were not stored.
     times_ms
-        Shape ``(N,)``: about when each kept value came, that is when its burst began; empty if nobody knows.
+        Shape ``(N,)``: the approximate time of each stored value, which is the start of its burst. Empty if unknown.
     """
 
     signal: Signal
@@ -52,12 +53,35 @@ class LearnedColumn:
     sums: NDArray[np.float64]
     times_ms: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
+    def without_slices(self, dropped: NDArray[np.bool_]) -> "LearnedColumn":
+        """Return the column without the slices that ``dropped``, shape ``(S,)``, marks."""
+        remaining = ~dropped[self.slices]
+        return LearnedColumn(
+            self.signal,
+            self.values[remaining],
+            self.slices[remaining],
+            self.bursts[remaining],
+            np.where(dropped, 0.0, self.counts),
+            np.where(dropped, 0.0, self.sums),
+            self.times_ms[remaining] if self.times_ms.size else self.times_ms,
+        )
+
+    def rate_means(self) -> spread.SliceMeans:
+        """Return the means by slice of all values, stored or not."""
+        return spread.SliceMeans(self.sums / np.maximum(self.counts, 1.0), self.counts)
+
+    def autocorrelation_time(self, numbers: NDArray[np.float64], *, standard_errors: float = 0.0) -> float:
+        """Return the autocorrelation time, in records, of a channel of the stored values, shape ``(N,)``."""
+        return spread.autocorrelation_time(
+            numbers, self.slices, self.bursts, float(np.var(numbers)), standard_errors=standard_errors
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class LearnedData:
-    """All that was kept of a subject: its signals, its categories' counts by label, and when. Times are Unix ms.
+    """What a learner stored of a subject: its signals, the labels of its categories, and its times in Unix ms.
 
-    ``longest_gap_s``, ``quietest_per_s`` and ``centroid`` have the meanings of ``schemas.baseline.Baseline``.
+    ``longest_gap_s``, ``quietest_per_s`` and ``centroid`` are those of ``schemas.baseline.Baseline``.
     """
 
     columns: Sequence[LearnedColumn]
@@ -70,25 +94,28 @@ class LearnedData:
     quietest_per_s: float = 0.0
     centroid: list[float] | None = None
 
+    @property
+    def slice_s(self) -> float:
+        """Seconds per slice; 0 if there is one only."""
+        starts_ms = self.slice_starts_ms
+        return (starts_ms[1] - starts_ms[0]) / 1000 if len(starts_ms) > 1 else 0.0
 
-def build_baseline(subject: str, learned: LearnedData, source: Source, settings: DetectSettings) -> Baseline:
-    """Make a baseline.
 
-    Slices in which a signal stood out are left out for all signals, and named. A signal with fewer records than
-    ``settings`` asks for is left out: it is still being learned.
+def build_baseline(subject: str, learned: LearnedData, source: BaselineSource, settings: DetectSettings) -> Baseline:
+    """Build a baseline.
+
+    Slices in which any signal is an outlier are dropped for all signals, and listed. Signals with fewer records than
+    ``settings`` requires are left out: they are still being learned.
     """
-    dropped = _dropped(learned)
+    dropped = _find_outlying_slices(learned)
     signals: dict[str, SignalBaseline] = {}
-    starts_ms = learned.slice_starts_ms
-    slice_s = (starts_ms[1] - starts_ms[0]) / 1000 if len(starts_ms) > 1 else 0.0
     for column in learned.columns:
-        needed = settings.ready_records_rate if column.signal.kind == "rate" else settings.ready_records
-        if column.counts.sum() < needed:
+        required = settings.ready_records_rate if column.signal.kind == "rate" else settings.ready_records
+        if column.counts.sum() < required:
             continue
-        own = _without(column, dropped)
-        found = _signal(_freed(own, learned), slice_s, settings)
-        if found is not None:
-            signals[column.signal.name] = found
+        signal_baseline = _build_signal(column.without_slices(dropped), learned, settings)
+        if signal_baseline is not None:
+            signals[column.signal.name] = signal_baseline
     for name, counts in learned.categories.items():
         records = sum(counts.values())
         if records >= settings.ready_records_rate:
@@ -111,41 +138,61 @@ def build_baseline(subject: str, learned: LearnedData, source: Source, settings:
 
 
 def baseline_version(baseline: Baseline) -> str:
-    """The baseline's version: a short hash of what it says, not of where it came from or when it applies."""
+    """Return a short hash of the baseline's content. Its source and the time from which it applies do not count."""
     content = baseline.model_dump_json(exclude={"baseline_version", "source", "effective_at"})
     return hashlib.sha256(content.encode()).hexdigest()[:_VERSION_LENGTH]
 
 
-def _dropped(learned: LearnedData) -> NDArray[np.bool_]:
+def _find_outlying_slices(learned: LearnedData) -> NDArray[np.bool_]:
     count = len(learned.slice_starts_ms)
-    dropped = np.zeros(count, dtype=bool)
+    outlying = np.zeros(count, dtype=bool)
     for column in learned.columns:
-        if column.values.size < KEPT_MIN:
+        if column.values.size < STORED_VALUES_MIN:
             continue
-        rate = column.signal.kind == "rate"
-        numbers = column.values if rate else RankTable(compute_knots(column.values)).ranks(column.values)
+        is_rate = column.signal.kind == "rate"
+        numbers = column.values if is_rate else RankTable(compute_knots(column.values)).ranks(column.values)
         variance = float(np.var(numbers))
-        time = _time(column, numbers)
-        means = _rate_means(column) if rate else spread.slice_means(numbers, column.slices, count)
-        dropped |= spread.outlying_slices(means, variance, time, binary=rate)
-    return dropped if np.count_nonzero(dropped) <= DROPPED_SHARE_MAX * count else np.zeros(count, dtype=bool)
+        time = column.autocorrelation_time(numbers)
+        means = column.rate_means() if is_rate else spread.slice_means(numbers, column.slices, count)
+        outlying |= spread.outlying_slices(means, variance, time, binary=is_rate)
+    return outlying if np.count_nonzero(outlying) <= DROPPED_SHARE_MAX * count else np.zeros(count, dtype=bool)
 
 
-def _without(column: LearnedColumn, dropped: NDArray[np.bool_]) -> LearnedColumn:
-    kept = ~dropped[column.slices]
-    return LearnedColumn(
-        column.signal,
-        column.values[kept],
-        column.slices[kept],
-        column.bursts[kept],
-        np.where(dropped, 0.0, column.counts),
-        np.where(dropped, 0.0, column.sums),
-        column.times_ms[kept] if column.times_ms.size else column.times_ms,
-    )
+def _build_signal(column: LearnedColumn, learned: LearnedData, settings: DetectSettings) -> SignalBaseline | None:
+    column, profile = _remove_daily_cycle(column, learned)
+    count = int(column.counts.sum())
+    if column.values.size < STORED_VALUES_MIN or count == 0:
+        return None
+    mean = float(column.sums.sum() / count)
+    if column.signal.kind == "rate":
+        time = column.autocorrelation_time(column.values)
+        means = column.rate_means()
+        rate = _build_channel("rate", column.values, means, time=time, mean=mean, count=count)
+        rate = _mark_nonstationary(column.signal, "rate", rate, means, learned.slice_s, settings)
+        return SignalBaseline(kind="rate", count=count, mean=mean, channels={"rate": rate})
+    knots = compute_knots(column.values)
+    ranks = RankTable(knots).ranks(column.values)
+    numbers = {name: channels.from_rank(name, ranks) for name in channels.VALUE_CHANNELS}
+    times = {name: column.autocorrelation_time(channel_numbers) for name, channel_numbers in numbers.items()}
+    longest = max(times.values())
+    for name in (name for name in channels.VALUE_CHANNELS if name in channels.BINARY):
+        # A baseline has few extremes, so their time is uncertain: it is taken longer than estimated, but not longer
+        # than the longest of the value's channels.
+        time = column.autocorrelation_time(numbers[name], standard_errors=TAIL_STANDARD_ERRORS)
+        times[name] = min(longest, time)
+    built: dict[str, Channel] = {}
+    for name, channel_numbers in numbers.items():
+        means = spread.slice_means(channel_numbers, column.slices, column.counts.size)
+        channel_mean = float(channel_numbers.mean())
+        channel = _build_channel(
+            name, channel_numbers, means, time=times[name], mean=channel_mean, count=channel_numbers.size
+        )
+        built[name] = _mark_nonstationary(column.signal, name, channel, means, learned.slice_s, settings)
+    return SignalBaseline(kind=column.signal.kind, count=count, mean=mean, knots=knots, channels=built, profile=profile)
 
 
-def _freed(column: LearnedColumn, learned: LearnedData) -> tuple[LearnedColumn, Profile | None]:
-    """The column freed of its daily cycle, and the profile that does it; as it is where there is none."""
+def _remove_daily_cycle(column: LearnedColumn, learned: LearnedData) -> tuple[LearnedColumn, Profile | None]:
+    """Return the column without its daily cycle, and the profile of the cycle; unchanged if there is no profile."""
     if column.signal.kind == "rate" or column.values.size != column.times_ms.size:
         return column, None
     found = learn_profile(column.values, column.times_ms, column.slices, learned.from_ms, learned.to_ms)
@@ -155,62 +202,7 @@ def _freed(column: LearnedColumn, learned: LearnedData) -> tuple[LearnedColumn, 
     return replace(column, values=values), profile
 
 
-def _signal(
-    freed: tuple[LearnedColumn, Profile | None], slice_s: float, settings: DetectSettings
-) -> SignalBaseline | None:
-    column, profile = freed
-    count = int(column.counts.sum())
-    if column.values.size < KEPT_MIN or count == 0:
-        return None
-    mean = float(column.sums.sum() / count)
-    if column.signal.kind == "rate":
-        time = _time(column, column.values)
-        means = _rate_means(column)
-        rate = _channel("rate", column.values, means, time=time, mean=mean, count=count)
-        rate = _still_moving(column.signal, "rate", rate, means, slice_s, settings)
-        return SignalBaseline(kind="rate", count=count, mean=mean, channels={"rate": rate})
-    knots = compute_knots(column.values)
-    ranks = RankTable(knots).ranks(column.values)
-    numbers = {name: channels.from_rank(name, ranks) for name in channels.VALUE_CHANNELS}
-    times = {name: _time(column, own) for name, own in numbers.items()}
-    longest = max(times.values())
-    for name in (name for name in channels.VALUE_CHANNELS if name in channels.BINARY):
-        # Of extremes, and of the runs in which they come, a baseline has few. Where it has too few to say, a tail is
-        # taken to be as sluggish as its value.
-        times[name] = min(longest, _time(column, numbers[name], surer=TAIL_SURER))
-    learned: dict[str, Channel] = {}
-    for name, own in numbers.items():
-        means = spread.slice_means(own, column.slices, column.counts.size)
-        channel = _channel(name, own, means, time=times[name], mean=float(own.mean()), count=own.size)
-        learned[name] = _still_moving(column.signal, name, channel, means, slice_s, settings)
-    return SignalBaseline(
-        kind=column.signal.kind, count=count, mean=mean, knots=knots, channels=learned, profile=profile
-    )
-
-
-def _still_moving(
-    signal: Signal, name: ChannelName, channel: Channel, means: spread.SliceMeans, slice_s: float,
-    settings: DetectSettings,
-) -> Channel:  # fmt: skip
-    """The channel, with whether it was still moving: asked only of those that page."""
-    if "page" not in channels.tiers(signal, name) or name not in {bad for bad, _ in channels.bad_directions(signal)}:
-        return channel
-    moving = is_nonstationary(
-        name, means, settings, slice_s=slice_s, variance=channel.variance, time=channel.autocorrelation_time,
-        deviation=channel.slice_deviation,
-    )  # fmt: skip
-    return channel.model_copy(update={"moving": moving})
-
-
-def _rate_means(column: LearnedColumn) -> spread.SliceMeans:
-    return spread.SliceMeans(column.sums / np.maximum(column.counts, 1.0), column.counts)
-
-
-def _time(column: LearnedColumn, numbers: NDArray[np.float64], *, surer: float = 0.0) -> float:
-    return spread.autocorrelation_time(numbers, column.slices, column.bursts, float(np.var(numbers)), surer=surer)
-
-
-def _channel(
+def _build_channel(
     name: ChannelName, numbers: NDArray[np.float64], means: spread.SliceMeans, *, time: float, mean: float, count: int
 ) -> Channel:
     variance = mean * (1.0 - mean) if name in channels.BINARY else float(np.var(numbers))
@@ -223,3 +215,26 @@ def _channel(
         half_difference=spread.half_difference(means, variance, time, deviation),
         count=count,
     )
+
+
+def _mark_nonstationary(
+    signal: Signal,
+    name: ChannelName,
+    channel: Channel,
+    means: spread.SliceMeans,
+    slice_s: float,
+    settings: DetectSettings,
+) -> Channel:
+    """Return the channel with ``moving`` set, if it is one that pages."""
+    if "page" not in channels.tiers(signal, name) or name not in {bad for bad, _ in channels.bad_directions(signal)}:
+        return channel
+    moving = is_nonstationary(
+        name,
+        means,
+        settings,
+        slice_s=slice_s,
+        variance=channel.variance,
+        time=channel.autocorrelation_time,
+        deviation=channel.slice_deviation,
+    )
+    return channel.model_copy(update={"moving": moving})

@@ -1,4 +1,4 @@
-"""The burst: the first values of every signal within a stretch of time, all that a learner keeps of it."""
+"""The burst: the first values of each signal within a quarter of a slice, the only values that a learner stores."""
 
 from dataclasses import dataclass, field
 
@@ -6,48 +6,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 BURST_VALUES = 64
-"""Values of each signal that a burst keeps; more sees longer autocorrelation, and needs memory in proportion."""
+"""Values per signal in a burst. Higher values reveal longer autocorrelation and need more memory."""
 
 
 @dataclass(slots=True)
 class Burst:
-    """By column, the first 64 values in a row that carried the signal.
+    """The first 64 values of each column, in order of arrival.
 
-    Two neighbours joined are exactly the burst of the stretch that they cover together, so that a learner can widen
-    its slices without having kept more than it keeps.
+    Merging the bursts of two neighbouring periods gives exactly the burst of the combined period. A learner can
+    therefore double the width of its slices without the values that it did not store.
     """
 
     columns: list[NDArray[np.float64]] = field(default_factory=list)
 
-    def full(self, count: int) -> bool:
-        """Whether none of ``count`` columns takes another value."""
+    def is_full(self, count: int) -> bool:
+        """Whether none of the first ``count`` columns accepts another value."""
         return len(self.columns) >= count and all(column.size >= BURST_VALUES for column in self.columns)
 
-    def take(self, values: NDArray[np.float64]) -> bool:
-        """Take rows, shape ``(R, C)``, NaN where absent, in the order of arrival; True if anything was kept."""
+    def add(self, values: NDArray[np.float64]) -> bool:
+        """Add rows in order of arrival, shape ``(R, C)``, NaN where absent. Return whether any value was stored."""
         changed = False
-        self._widen(values.shape[1])
+        self._add_columns(values.shape[1])
         for index, column in enumerate(self.columns):
             if column.size < BURST_VALUES and index < values.shape[1]:
-                own = values[:, index]
-                fresh = own[~np.isnan(own)][: BURST_VALUES - column.size]
-                if fresh.size:
-                    self.columns[index] = np.concatenate([column, fresh])
+                column_values = values[:, index]
+                added = column_values[~np.isnan(column_values)][: BURST_VALUES - column.size]
+                if added.size:
+                    self.columns[index] = np.concatenate([column, added])
                     changed = True
         return changed
 
-    def join(self, later: "Burst") -> "Burst":
-        """The burst of this stretch and the one after it.
+    def merge(self, later: "Burst") -> "Burst":
+        """Return the burst of this period and the next one together.
 
-        >>> Burst([np.array([1.0])]).join(Burst([np.array([2.0, 3.0])])).columns[0].tolist()
+        >>> Burst([np.array([1.0])]).merge(Burst([np.array([2.0, 3.0])])).columns[0].tolist()
         [1.0, 2.0, 3.0]
         """
         width = max(len(self.columns), len(later.columns))
-        self._widen(width)
-        later._widen(width)  # noqa: SLF001 - one of its own kind
+        self._add_columns(width)
+        later._add_columns(width)  # noqa: SLF001 - the same class
         pairs = zip(self.columns, later.columns, strict=True)
         return Burst([np.concatenate([first, second])[:BURST_VALUES] for first, second in pairs])
 
-    def _widen(self, width: int) -> None:
+    def _add_columns(self, width: int) -> None:
         while len(self.columns) < width:
             self.columns.append(np.zeros(0))

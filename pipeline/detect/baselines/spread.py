@@ -1,4 +1,4 @@
-"""How a channel spreads over a baseline: variance, autocorrelation time, deviation between slices, slices that stand out."""
+"""How a channel varies within a baseline: autocorrelation time, deviation between slices, outlying slices."""
 
 from dataclasses import dataclass
 
@@ -6,44 +6,46 @@ import numpy as np
 from numpy.typing import NDArray
 
 AUTOCORRELATION_MAX = 50.0
-"""Records: the longest autocorrelation time that 64 records in a row can show."""
+"""Longest autocorrelation time, in records, that bursts of 64 records can show."""
 
 AUTOCORRELATION_MIN = 1.3
-"""Records: a shorter one is not told from none."""
+"""Shortest autocorrelation time, in records. Below it the estimate does not differ from independence and counts as 1."""
 
-OUTLYING = 5.0
-"""Robust standard deviations from the median at which a slice stands out."""
+OUTLIER_DEVIATIONS = 5.0
+"""Robust standard deviations from the median beyond which a slice is an outlier."""
 
-OUTLYING_SHARE_MAX = 0.1
-"""If more of a signal's slices than this stand out, that is how the signal is, and none is dropped."""
+OUTLIER_SHARE_MAX = 0.1
+"""Maximum share of a signal's slices that may be outliers. If there are more, they are typical and none is dropped."""
 
-FULL_SLICE = 0.2
-"""A slice with fewer records than this share of the median slice's says little, and is not compared."""
+COMPARABLE_SHARE_MIN = 0.2
+"""Minimum records of a slice, as a share of the median slice, to be compared with others."""
 
 CHANCE_ERRORS = 2.0
-"""Standard errors of the variance between slices that may be chance."""
+"""Standard errors within which the variance between slices is attributed to chance."""
 
 _MAD_TO_DEVIATION = 1.4826
+"""Factor from the median absolute deviation to the standard deviation of normal values."""
 
 
 @dataclass(frozen=True, slots=True)
 class SliceMeans:
-    """Means of a channel by slice: ``(S,)`` each; ``counts`` is how many records lie behind a mean."""
+    """Mean and number of records per slice, both of shape ``(S,)``."""
 
     means: NDArray[np.float64]
     counts: NDArray[np.float64]
 
-    def pairwise_differences(self) -> NDArray[np.bool_]:
-        """Which slices hold enough records to be compared."""
-        some = self.counts > 0
-        if not some.any():
-            return some
-        enough: NDArray[np.bool_] = self.counts >= max(1.0, FULL_SLICE * float(np.median(self.counts[some])))
-        return enough
+    def comparable(self) -> NDArray[np.bool_]:
+        """Return which slices have enough records to be compared, shape ``(S,)``."""
+        nonempty = self.counts > 0
+        if not nonempty.any():
+            return nonempty
+        records_min = max(1.0, COMPARABLE_SHARE_MIN * float(np.median(self.counts[nonempty])))
+        comparable: NDArray[np.bool_] = self.counts >= records_min
+        return comparable
 
 
 def slice_means(values: NDArray[np.float64], slices: NDArray[np.intp], count: int) -> SliceMeans:
-    """Means of ``values`` by their slice, of ``count`` slices.
+    """Return the means of ``values`` for ``count`` slices.
 
     >>> slice_means(np.array([1.0, 3.0, 5.0]), np.array([0, 0, 1]), 2).means.tolist()
     [2.0, 5.0]
@@ -59,76 +61,94 @@ def autocorrelation_time(
     bursts: NDArray[np.intp],
     variance: float,
     *,
-    surer: float = 0.0,
+    standard_errors: float = 0.0,
 ) -> float:
-    """How many records in a row carry as much news as one independent record, 1 to 50.
+    """Estimate how many consecutive records carry as much information as one independent record, from 1 to 50.
 
-    By batch means: bursts are runs of consecutive records within a slice, and their means vary more than those of
-    independent records would, by this factor.
+    The method is batch means: bursts are runs of consecutive records within a slice. The variance of their means around
+    the slice mean, divided by that of independent records, is the autocorrelation time.
 
     Parameters
     ----------
     values, slices, bursts
-        Shape ``(N,)``: a channel, and of each record the slice and the burst (numbered through) that it is of.
+        Shape ``(N,)``: a channel, and the slice and the burst of each record. Bursts are numbered consecutively.
     variance
-        Of ``values``.
-    surer
-        Standard errors to add, for what a baseline has few of: it is then rather too long than too short.
+        Variance of ``values``.
+    standard_errors
+        Standard errors to add to the estimate. Higher values are for channels with few events, where a time that is too
+        long is safer than one that is too short.
+
+    References
+    ----------
+    Conway, R. W. 1963. Some tactical problems in digital simulation. Management Science 10(1).
+
+    >>> pairs = np.repeat(np.random.default_rng(1).normal(size=4096), 2)
+    >>> rows = np.arange(pairs.size)
+    >>> round(autocorrelation_time(pairs, rows // 512, rows // 64, float(np.var(pairs))), 1)
+    2.1
     """
     if variance <= 0.0 or values.size < 2:
         return 1.0
-    _, own, sizes = np.unique(bursts, return_inverse=True, return_counts=True)
-    burst_means = np.bincount(own, weights=values) / sizes
-    home = np.zeros(sizes.size, dtype=np.intp)
-    home[own] = slices
-    around = slice_means(values, slices, int(slices.max()) + 1).means[home]
-    degrees = sizes.size - np.unique(home).size
+    _, burst_indexes, sizes = np.unique(bursts, return_inverse=True, return_counts=True)
+    burst_means = np.bincount(burst_indexes, weights=values) / sizes
+    burst_slices = np.zeros(sizes.size, dtype=np.intp)
+    burst_slices[burst_indexes] = slices
+    means_around = slice_means(values, slices, int(slices.max()) + 1).means[burst_slices]
+    degrees = sizes.size - np.unique(burst_slices).size
     if degrees < 1:
         return 1.0
-    excess = sizes * (burst_means - around) ** 2 / variance
-    time = float(excess.sum() / degrees + surer * excess.std() * excess.size**0.5 / degrees)
+    ratios = sizes * (burst_means - means_around) ** 2 / variance
+    time = float(ratios.sum() / degrees + standard_errors * ratios.std() * ratios.size**0.5 / degrees)
     return 1.0 if time < AUTOCORRELATION_MIN else min(time, AUTOCORRELATION_MAX)
 
 
 def slice_deviation(slices: SliceMeans, variance: float, time: float) -> float:
-    """Standard deviation of the means of slices, less what chance alone gives them.
+    """Return the standard deviation between the slice means, without the part that chance explains.
 
-    It is 0 where chance alone might well have given as much: of rare events, a deviation taken from noise would be many
-    times the tolerance. Outlying slices should have been left out before: the estimate is then robust without losing
-    sensitivity.
+    It is ``sqrt(between - chance)``, or 0 if ``between - chance`` is within two standard errors of chance: for rare
+    events, a deviation estimated from noise would be many times the tolerance. Drop outlying slices first: the estimate
+    is then robust without losing sensitivity.
+
+    Parameters
+    ----------
+    slices
+        Means of the channel by slice.
+    variance, time
+        Variance of the channel, and its autocorrelation time in records.
     """
-    use = slices.pairwise_differences()
-    if np.count_nonzero(use) < 2:
+    comparable = slices.comparable()
+    if np.count_nonzero(comparable) < 2:
         return 0.0
-    means, counts = slices.means[use], slices.counts[use]
+    means, counts = slices.means[comparable], slices.counts[comparable]
     between, chance = float(np.var(means, ddof=1)), float(np.mean(time * variance / counts))
-    by_chance = CHANCE_ERRORS * chance * (2.0 / (means.size - 1)) ** 0.5
-    return float(np.sqrt(between - chance)) if between - chance > by_chance else 0.0
+    chance_limit = CHANCE_ERRORS * chance * (2.0 / (means.size - 1)) ** 0.5
+    return float(np.sqrt(between - chance)) if between - chance > chance_limit else 0.0
 
 
 def outlying_slices(slices: SliceMeans, variance: float, time: float, *, binary: bool) -> NDArray[np.bool_]:
-    """Which slices stand out from the others, as a failure within a baseline does; a daily cycle does not.
+    """Return which slices are outliers, shape ``(S,)``. A failure within the baseline is one, a daily cycle is not.
 
-    Rates are compared on the arcsine scale, on which chance is as large for rare events as for others.
+    Rates are compared on the arcsine scale, where the variance by chance does not depend on the rate.
     """
     none = np.zeros(slices.means.size, dtype=bool)
-    use = slices.pairwise_differences()
-    if np.count_nonzero(use) < 4:
+    comparable = slices.comparable()
+    if np.count_nonzero(comparable) < 4:
         return none
     if binary:
-        places = 2.0 * np.arcsin(np.sqrt(np.clip(slices.means, 0.0, 1.0)))
+        levels = 2.0 * np.arcsin(np.sqrt(np.clip(slices.means, 0.0, 1.0)))
         chance = time / np.maximum(slices.counts, 1.0)
     else:
-        places = slices.means
+        levels = slices.means
         chance = time * variance / np.maximum(slices.counts, 1.0)
-    distance = np.abs(places - np.median(places[use]))
-    robust = _MAD_TO_DEVIATION * float(np.median(distance[use]))
-    found: NDArray[np.bool_] = use & (distance > OUTLYING * np.sqrt(robust**2 + chance) + 1e-12)
-    return found if np.count_nonzero(found) <= max(1.0, OUTLYING_SHARE_MAX * np.count_nonzero(use)) else none
+    distance = np.abs(levels - np.median(levels[comparable]))
+    robust = _MAD_TO_DEVIATION * float(np.median(distance[comparable]))
+    outlying: NDArray[np.bool_] = comparable & (distance > OUTLIER_DEVIATIONS * np.sqrt(robust**2 + chance) + 1e-12)
+    outliers_max = max(1.0, OUTLIER_SHARE_MAX * np.count_nonzero(comparable))
+    return outlying if np.count_nonzero(outlying) <= outliers_max else none
 
 
 def half_difference(slices: SliceMeans, variance: float, time: float, deviation: float) -> float:
-    """The second half's mean less the first's, in standard errors; 0 if a half is empty."""
+    """Return the mean of the second half minus that of the first, in standard errors; 0 if a half is empty."""
     middle = slices.means.size // 2
     halves = []
     for half in (slice(None, middle), slice(middle, None)):

@@ -1,4 +1,4 @@
-"""Moving: whether a channel was still on its way somewhere while its baseline was learned, so that nothing was normal."""
+"""Stationarity: whether the mean of a channel was still changing while its baseline was learned."""
 
 import math
 
@@ -9,47 +9,52 @@ from pipeline.detect.settings import DAY_S, DetectSettings
 from pipeline.detect.signals import ChannelName, channels
 from schemas.baseline import Baseline
 
-ERRORS = 5.0
-"""Standard errors that the halves must lie apart."""
+HALF_ERRORS = 5.0
+"""Standard errors by which the halves must differ."""
 
 END_S = 3600.0
-"""Seconds of either end that are compared: the same hour of the first day and after the last."""
+"""Seconds compared at either end: the same hour of the first day and after the last."""
 
 END_SHARE = 0.5
-"""Share of the difference between the halves that the ends must show too. Of a daily cycle, which makes the halves of a
-single day differ as much as a failure does, they show a quarter at most; of a step all, of a steady move twice that."""
+"""Share of the difference between the halves by which the ends must differ too. A daily cycle lets the halves of one day
+differ as much as a failure does, but then the ends differ by a quarter at most. They differ by all of it after a step, and
+by twice as much in a steady trend."""
 
 END_ERRORS = 2.0
-"""Standard errors by which they must show more than that: an hour holds few of the values that a baseline keeps."""
-
-NONSTATIONARY = "it was still moving while its baseline was learned"
+"""Standard errors by which the ends must differ beyond that share, because a baseline stores few values per hour."""
 
 
 def nonstationary_signals(baseline: Baseline) -> list[str]:
-    """The signals of a baseline with a channel that was still moving."""
+    """Return the names of the signals with a channel that was still changing."""
     return [
         name for name, signal in baseline.signals.items() if any(channel.moving for channel in signal.channels.values())
     ]
 
 
 def is_nonstationary(
-    name: ChannelName, slices: SliceMeans, settings: DetectSettings, *, slice_s: float, variance: float, time: float,
+    name: ChannelName,
+    slices: SliceMeans,
+    settings: DetectSettings,
+    *,
+    slice_s: float,
+    variance: float,
+    time: float,
     deviation: float,
-) -> bool:  # fmt: skip
-    """Whether the second half differs from the first by more than chance, a ticket's tolerance and a daily cycle.
+) -> bool:
+    """Whether the second half differs from the first by more than chance, the ticket tolerance and a daily cycle.
 
-    Looks at the last whole days. Of less than one nothing can be said, and nothing is where ``settings.ready_after_s``
-    says that days do not matter.
+    The test covers the last whole days. It returns False if there is none, or if ``settings.ready_after_s`` is less
+    than a day and so declares that days do not matter.
 
-    The tolerance is the gate, not the whole band: that holds three standard deviations between slices, and the halves
-    of no series differ by more than two.
+    The limit is the tolerance, not the full band: the band is at least three standard deviations between slices wide,
+    and the halves of a series never differ by more than two.
 
     Parameters
     ----------
     slices
-        Means of the channel by slice, of ``slice_s`` seconds each, in order.
+        Means of the channel by slice, in order, ``slice_s`` seconds per slice.
     variance, time, deviation
-        Of the channel, its autocorrelation time in records, and its deviation between slices.
+        Of the channel: its variance, its autocorrelation time in records, and its deviation between slices.
     """
     days = int(slices.means.size * slice_s // DAY_S)
     if days < 1 or settings.ready_after_s < DAY_S:
@@ -61,13 +66,14 @@ def is_nonstationary(
     start, finish = _mean(window, 0, end), _mean(window, count - end, count)
     if first is None or second is None or start is None or finish is None:
         return False
-    if abs(half_difference(window, variance, time, deviation)) <= ERRORS or _tolerated(name, first, second, settings):
+    halves_agree = abs(half_difference(window, variance, time, deviation)) <= HALF_ERRORS
+    if halves_agree or _is_tolerated(name, first, second, settings):
         return False
     records = float(window.counts[:end].sum()), float(window.counts[-end:].sum())
     chance = END_ERRORS * (time * variance * (1.0 / records[0] + 1.0 / records[1])) ** 0.5
     difference = second - first
-    shown: float = math.copysign(1.0, difference) * (finish - start)
-    return bool(shown >= END_SHARE * abs(difference) + chance)
+    end_difference: float = math.copysign(1.0, difference) * (finish - start)
+    return bool(end_difference >= END_SHARE * abs(difference) + chance)
 
 
 def _mean(slices: SliceMeans, begin: int, end: int) -> float | None:
@@ -75,7 +81,7 @@ def _mean(slices: SliceMeans, begin: int, end: int) -> float | None:
     return float(np.average(slices.means[begin:end], weights=counts)) if counts.sum() > 0 else None
 
 
-def _tolerated(name: ChannelName, first: float, second: float, settings: DetectSettings) -> bool:
+def _is_tolerated(name: ChannelName, first: float, second: float, settings: DetectSettings) -> bool:
     if name not in channels.BINARY:
         return abs(second - first) <= settings.ticket_rank_shift
     low, high = sorted((first, second))

@@ -1,4 +1,4 @@
-"""The baselines kept of every subject, for a unit that appears later or whose state names one of them."""
+"""The store of published baselines, for streams that appear later or whose restored state refers to them."""
 
 from collections.abc import Container
 from dataclasses import dataclass
@@ -7,16 +7,15 @@ from schemas.baseline import Baseline
 from schemas.relearn import Relearn
 
 VERSIONS_MAX = 64
-"""Baselines of one subject kept while a state that may name any of them is still to come."""
-
+"""Maximum baselines per subject: all of them before the state is restored, the scheduled ones after."""
 
 RELEARNS_MAX = 16
-"""Relearns of one subject that are kept likewise."""
+"""Maximum relearns per subject before the state is restored."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedBaseline:
-    """One baseline as it came: the parsed one takes several times the memory."""
+    """A baseline as it was published. It is stored unparsed, which takes a fraction of the memory."""
 
     baseline_version: str
     source: str
@@ -24,68 +23,70 @@ class PublishedBaseline:
     value: bytes
 
     def read(self) -> Baseline:
-        """The baseline; it was read before, so it can be."""
+        """Parse the baseline. It was valid when it was stored."""
         return Baseline.from_json(self.value)
 
 
 class BaselineStore:
-    """Baselines by subject, in the order in which they came.
+    """Baselines and relearns by subject, in order of publication.
 
     Parameters
     ----------
     subjects_max
-        Subjects; at another one the first that has no unit is forgotten.
+        Maximum subjects. A further one replaces the first that has no stream.
     """
 
     def __init__(self, subjects_max: int) -> None:
         self._subjects_max = subjects_max
-        self._by_subject: dict[str, list[PublishedBaseline]] = {}
+        self._baselines: dict[str, list[PublishedBaseline]] = {}
         self._relearns: dict[str, list[Relearn]] = {}
-        self._settled = False
+        self._restored = False
 
     def add(self, baseline: Baseline, value: bytes, in_use: Container[str]) -> None:
-        """Keep one more."""
-        kept = PublishedBaseline(baseline.baseline_version, baseline.source, baseline.effective_at or 0, value)
-        if baseline.subject not in self._by_subject and len(self._by_subject) >= self._subjects_max:
-            unused = next((subject for subject in self._by_subject if subject not in in_use), None)
+        """Store a baseline; ``value`` is its message and ``in_use`` holds the subjects that have a stream."""
+        published = PublishedBaseline(baseline.baseline_version, baseline.source, baseline.effective_at or 0, value)
+        if baseline.subject not in self._baselines and len(self._baselines) >= self._subjects_max:
+            unused = next((subject for subject in self._baselines if subject not in in_use), None)
             if unused is None:
                 return
-            del self._by_subject[unused]
-        before = self._by_subject.get(baseline.subject, [])
-        self._by_subject[baseline.subject] = _with(before, kept) if self._settled else [*before, kept][-VERSIONS_MAX:]
+            del self._baselines[unused]
+        stored = self._baselines.get(baseline.subject, [])
+        self._baselines[baseline.subject] = (
+            _add_needed(stored, published) if self._restored else [*stored, published][-VERSIONS_MAX:]
+        )
 
     def add_relearn(self, relearn: Relearn) -> None:
-        """Keep one more, until the state has been taken up: who appears later has a newer normal anyway."""
-        if self._settled or (relearn.subject not in self._relearns and len(self._relearns) >= self._subjects_max):
+        """Store a relearn. Once the state is restored it is ignored: later streams learn a newer baseline."""
+        if self._restored or (relearn.subject not in self._relearns and len(self._relearns) >= self._subjects_max):
             return
-        before = self._relearns.get(relearn.subject, [])
-        self._relearns[relearn.subject] = [*before, relearn][-RELEARNS_MAX:]
+        stored = self._relearns.get(relearn.subject, [])
+        self._relearns[relearn.subject] = [*stored, relearn][-RELEARNS_MAX:]
 
     def relearns_of(self, subject: str) -> list[Relearn]:
-        """Those of a subject, oldest first."""
+        """Return the relearns of a subject, the oldest first."""
         return self._relearns.get(subject, [])
 
     def baselines_of(self, subject: str) -> list[PublishedBaseline]:
-        """Those of a subject, oldest first."""
-        return self._by_subject.get(subject, [])
+        """Return the baselines of a subject, the oldest first."""
+        return self._baselines.get(subject, [])
 
     def finish_restore(self) -> None:
-        """Forget all that no unit can need any more: the state has been taken up."""
-        if self._settled:
+        """Discard what only the restored state could have referred to."""
+        if self._restored:
             return
-        self._settled = True
+        self._restored = True
         self._relearns.clear()
-        for subject, kept in self._by_subject.items():
+        for subject, stored in self._baselines.items():
             needed: list[PublishedBaseline] = []
-            for each in kept:
-                needed = _with(needed, each)
-            self._by_subject[subject] = needed
+            for published in stored:
+                needed = _add_needed(needed, published)
+            self._baselines[subject] = needed
 
 
-def _with(before: list[PublishedBaseline], kept: PublishedBaseline) -> list[PublishedBaseline]:
-    """What a new unit needs once one more has come."""
-    if kept.source == "live" and before:
-        return before
-    if not kept.effective_at:
-        return [kept]
-    return [*before, kept][-VERSIONS_MAX:]
+def _add_needed(stored: list[PublishedBaseline], published: PublishedBaseline) -> list[PublishedBaseline]:
+    """Return the baselines that a new stream needs after another one was published."""
+    if published.source == "live" and stored:
+        return stored
+    if not published.effective_at:
+        return [published]
+    return [*stored, published][-VERSIONS_MAX:]

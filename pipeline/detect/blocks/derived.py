@@ -10,7 +10,7 @@ from pipeline.detect.blocks.embeddings import EmbeddingSimilarity
 from pipeline.detect.blocks.throughput import ThroughputRatio
 from pipeline.detect.intake import Records
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.signals import OTHER_LABEL, catalogue
+from pipeline.detect.signals import LabelCounts, catalogue
 from schemas.baseline import Baseline
 
 REPETITION_RECORDS = 64
@@ -155,8 +155,8 @@ class _Category:
         self._usual = max(shares, key=lambda label: (shares[label], label))
         self._known = set(shares)
         self._counts.clear()
-        # A sender may use the name of OTHER_LABEL as a label, so its presence alone does not mean too many.
-        self._has_too_many = OTHER_LABEL in shares and len(shares) > labels_max
+        # A sender may use the name of that label as a label, so its presence alone does not mean too many.
+        self._has_too_many = LabelCounts.OTHER in shares and len(shares) > labels_max
         self._has_baseline = True
 
     def compare(self, column: Sequence[str | None], labels_max: int) -> tuple[list[float], list[float]]:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pipeline.detect.one_sided_tests import NEVER_DEMOTED, OneSidedTest
+from pipeline.detect.one_sided_tests import OneSidedTest
 from pipeline.detect.settings import DAY_S
 
 PAGES_PER_DAY_MAX = 2
@@ -28,7 +28,7 @@ class Demotion:
     def record_firing(self, test: int, time_ms: int) -> bool:
         """Record a firing at an event time, Unix milliseconds; return whether to propose a demotion."""
         fired = self._tests[test]
-        if fired.tier != "page" or fired.signal.failure_mode in NEVER_DEMOTED:
+        if fired.tier != "page" or not fired.is_demotable:
             return False
         times = self._fired_ms[test] = [*self._fired_ms.get(test, []), time_ms][-PAGES_PER_DAY_MAX - 1 :]
         return len(times) > PAGES_PER_DAY_MAX and times[-1] - times[0] <= DAY_MS

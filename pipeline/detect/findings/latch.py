@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.baselines import restore_hour
+from pipeline.detect.baselines import hourly_profile
 from pipeline.detect.findings.baseline_values import baseline_median
 from pipeline.detect.findings.effect import effect_size
 from pipeline.detect.findings.finding import Detector, Finding, round_significant
@@ -134,8 +134,10 @@ class Latch:
             detected_at=self.detected_at,
             updated_at=updated_at,
             request_id=self.request_id,
-            normal=round_significant(restore_hour(learned.profile, normal, updated_at)),
-            now=round_significant(restore_hour(learned.profile, normal if current is None else current, updated_at)),
+            normal=round_significant(hourly_profile.restore_hour(learned.profile, normal, updated_at)),
+            now=round_significant(
+                hourly_profile.restore_hour(learned.profile, normal if current is None else current, updated_at)
+            ),
             effect=round_significant(effect),
             effect_kind=effect_kind,
             records=self.records,

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.baselines import restore_hour
+from pipeline.detect.baselines import hourly_profile
 from pipeline.detect.findings.baseline_values import value_at_rank
 from pipeline.detect.findings.finding import Finding, round_significant
 from pipeline.detect.layout import BlockView, GridLayout
@@ -256,7 +256,7 @@ class MinuteSeries:
             records=[int(count) for count in records],
             means=[round_significant(mean) for mean in means.tolist()],
             values=[
-                round_significant(restore_hour(learned.profile, value, minute * MINUTE_MS))
+                round_significant(hourly_profile.restore_hour(learned.profile, value, minute * MINUTE_MS))
                 for minute, value in zip(minutes, values, strict=True)
                 if value is not None
             ],

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.baselines import RankTable, RankTables, hour_of_day, hourly_factors
+from pipeline.detect.baselines import RankTable, RankTables, hourly_profile
 from pipeline.detect.layout.grid import BlockView, Grid, Samples
 from pipeline.detect.one_sided_tests import OneSidedTest
 from pipeline.detect.signals import Block, ChannelName, Signal, channels
@@ -39,7 +39,7 @@ class GridLayout:
         profiles = [(index, baseline.signals[name].profile) for name, index in self._indexes.items()]
         self._cyclic = np.array([index for index, profile in profiles if profile is not None], dtype=np.intp)
         self._hourly = (
-            np.array([hourly_factors(profile) for _, profile in profiles if profile is not None])
+            np.array([hourly_profile.hourly_factors(profile) for _, profile in profiles if profile is not None])
             .reshape(-1, 2, 24)
             .transpose(1, 2, 0)
             .copy()
@@ -107,7 +107,7 @@ class GridLayout:
         block.values.take(self._block_columns, axis=1, out=values[:-1], mode="wrap")
         values[:, self._missing] = np.nan
         if self._cyclic.size:
-            factors, shifts = self._hourly.take(hour_of_day(block.times_ms), axis=1)
+            factors, shifts = self._hourly.take(hourly_profile.hour_of_day(block.times_ms), axis=1)
             with np.errstate(over="ignore", invalid="ignore"):
                 values[:-1, self._cyclic] = values[:-1].take(self._cyclic, axis=1) * factors + shifts
         np.copyto(values, np.nan, where=np.isinf(values))

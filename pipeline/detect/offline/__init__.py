@@ -1,4 +1,4 @@
-"""Drives the step from outside Kafka: learning from history, explaining, sensitivity.
+"""Runs the detect step without Kafka: learn from history, explain the evidence, show the smallest detectable changes.
 
 Nothing in detect imports it.
 """

@@ -1,4 +1,4 @@
-"""Baselines from a history of records, such as a file: read exactly as the live step reads them, to the end."""
+"""Learns baselines from a history of records, such as a file, with the code of the live step."""
 
 import math
 from collections import Counter
@@ -22,18 +22,18 @@ BATCH_MESSAGES = 1000
 
 @dataclass(slots=True)
 class LearnedHistory:
-    """What a history taught.
+    """The baselines of a history.
 
     Attributes
     ----------
     baselines
-        One for each subject, by its name.
-    refused
-        By reason, how many records or messages could not be used.
+        The baseline of each subject, by its name.
+    unusable
+        Number of records or messages that could not be used, by reason.
     """
 
     baselines: dict[str, Baseline] = field(default_factory=dict)
-    refused: Counter[str] = field(default_factory=Counter)
+    unusable: Counter[str] = field(default_factory=Counter)
 
 
 def learn_history(
@@ -49,36 +49,43 @@ def learn_history(
     Parameters
     ----------
     messages
-        Values as a producer would send them, in the order of their times: a record each, or an array of records.
+        Values as a producer sends them, in order of their times: one record or an array of records each.
     settings
-        Limits, and how many records a signal needs. That the history is long enough is for the caller to see.
+        Limits, and the records that a signal requires. The caller checks that the history is long enough.
     subject
-        Learn this one alone.
+        Learn this subject only.
     from_ms, to_ms
-        Learn from records of these times alone, Unix milliseconds; the end is not part of it.
+        Learn from records of this period only, Unix milliseconds. The end is exclusive.
     """
-    # The live step stops to learn when a baseline is ready; here the end of the history says when.
+    # The live step stops learning when the baseline is ready. Here it learns to the end of the history.
     endless = settings.model_copy(update={"ready_after_s": math.inf})
     step = DetectStep(0, endless, replay=True)
     history = LearnedHistory()
     if from_ms is not None or to_ms is not None:
-        messages = _between(messages, from_ms or 0, math.inf if to_ms is None else to_ms)
+        messages = _select_period(messages, from_ms or 0, math.inf if to_ms is None else to_ms)
     for batch in message_batches(messages, BATCH_MESSAGES):
         for output in step.step(batch):
             if output.topic == DEAD_LETTERS and output.value is not None:
-                history.refused[DeadLetter.from_json(output.value).reason] += 1
-    for name, unit in sorted(step.streams.items()):
-        if subject in (None, name) and unit.counts["used"]:
-            unit.flush()
-            if unit.learner is not None:
-                history.baselines[name] = unit.learner.baseline("file", centroid=unit.derived.embeddings.centroid)
+                history.unusable[DeadLetter.from_json(output.value).reason] += 1
+    for name, stream in sorted(step.streams.items()):
+        if subject in (None, name) and stream.counts["used"]:
+            stream.flush()
+            if stream.learner is not None:
+                history.baselines[name] = stream.learner.baseline("file", centroid=stream.derived.embeddings.centroid)
     return history
 
 
-def _between(values: Iterable[bytes], from_ms: float, to_ms: float) -> Iterator[bytes]:
-    """The messages, without the records of other times; what has no time is left for the step to refuse."""
+def message_batches(values: Iterable[bytes], size: int) -> Iterator[list[RawMessage]]:
+    """Yield values as messages of the topic of records, ``size`` at a time."""
+    messages = (RawMessage(RECORDS, 0, offset, 0, None, value) for offset, value in enumerate(values))
+    while batch := list(islice(messages, size)):
+        yield batch
 
-    def is_of_another_time(record: Any) -> bool:
+
+def _select_period(values: Iterable[bytes], from_ms: float, to_ms: float) -> Iterator[bytes]:
+    """Yield the messages without the records of other times. Records without a time remain: the step rejects them."""
+
+    def is_outside(record: Any) -> bool:
         try:
             return not from_ms <= parse_timestamp(record["timestamp"]) < to_ms
         except (ValueError, TypeError, KeyError):
@@ -90,15 +97,8 @@ def _between(values: Iterable[bytes], from_ms: float, to_ms: float) -> Iterator[
         except ValueError:
             content = None
         if isinstance(content, list):
-            kept = [record for record in content if not is_of_another_time(record)]
-            if kept:
-                yield orjson.dumps(kept) if len(kept) < len(content) else value
-        elif not is_of_another_time(content):
+            selected = [record for record in content if not is_outside(record)]
+            if selected:
+                yield orjson.dumps(selected) if len(selected) < len(content) else value
+        elif not is_outside(content):
             yield value
-
-
-def message_batches(values: Iterable[bytes], size: int) -> Iterator[list[RawMessage]]:
-    """Values as messages of the records' topic, so many at a time."""
-    messages = (RawMessage(RECORDS, 0, offset, 0, None, value) for offset, value in enumerate(values))
-    while batch := list(islice(messages, size)):
-        yield batch

@@ -1,4 +1,4 @@
-"""The smallest change that a baseline lets detect see, signal by signal, in the signal's own unit. For people."""
+"""The smallest detectable change of each signal, in the signal's own unit."""
 
 from dataclasses import dataclass
 
@@ -12,62 +12,60 @@ from schemas.baseline import Baseline
 from schemas.drift import Direction, Tier
 
 BISECTIONS = 60
-"""Halvings of the range in which a shift is sought: more than a double has digits."""
+"""Bisections of the range of shifts, enough for the precision of a double."""
 
 
 @dataclass(frozen=True, slots=True)
 class SmallestChange:
-    """The smallest change to one side that is news at one tier.
+    """The smallest lasting change of a signal in one direction that is detected at one tier.
 
     Attributes
     ----------
-    by
-        Of a rate, the mean at which its band ends; of a value, how far all values together must shift, with its sign.
-        None where it cannot be judged.
+    size
+        For a rate, the mean at the null boundary. For a value, the signed shift of all values. None if not testable.
     reason
-        Why it cannot be judged; empty where it can.
+        Why it is not testable; empty if it is.
     """
 
     signal: str
-    side: Direction
+    direction: Direction
     tier: Tier
-    by: float | None
+    size: float | None
     reason: str = ""
 
 
 def smallest_changes(baseline: Baseline, settings: DetectSettings) -> list[SmallestChange]:
-    """For every signal, bad side and tier that is watched, or would be, the smallest change.
+    """Return the smallest change for every signal, bad direction and tier, testable or not.
 
-    Tails and dispersion are watched too, and may see a change that moves few values far; they are not listed.
+    Tails and dispersion are not listed. They are monitored too and can detect a large change of a few values.
     """
-    sides, unjudged = derive_tests(baseline, settings)
-    found = []
-    for side in sides:
-        name = side.signal.name
-        if side.channel == "rate":
-            found.append(SmallestChange(name, side.direction, side.tier, side.null_boundary))
-        elif side.channel == "location":
+    tests, not_testable = derive_tests(baseline, settings)
+    changes = []
+    for test in tests:
+        name = test.signal.name
+        if test.channel == "rate":
+            changes.append(SmallestChange(name, test.direction, test.tier, test.null_boundary))
+        elif test.channel == "location":
             knots = np.asarray(baseline.signals[name].knots, dtype=np.float64)
-            found.append(
-                SmallestChange(name, side.direction, side.tier, shift_for_mean_rank(knots, side.null_boundary))
-            )
-    found += [
-        SmallestChange(gap.signal.name, gap.direction, gap.tier, None, gap.reason)
-        for gap in unjudged
-        if gap.channel in ("rate", "location")
+            shift = shift_for_mean_rank(knots, test.null_boundary)
+            changes.append(SmallestChange(name, test.direction, test.tier, shift))
+    changes += [
+        SmallestChange(skipped.signal.name, skipped.direction, skipped.tier, None, skipped.reason)
+        for skipped in not_testable
+        if skipped.channel in ("rate", "location")
     ]
-    return found
+    return changes
 
 
 def shift_for_mean_rank(knots: NDArray[np.float64], mean_rank: float) -> float:
-    """How far all values of a table must shift for their mean rank to become ``mean_rank`` (0.5 is no shift).
+    """Return the shift of all values that changes their mean rank from 0.5 to ``mean_rank``.
 
     Parameters
     ----------
     knots
         Ascending quantiles, evenly spaced.
 
-    >>> round(shift_to(np.linspace(0.0, 100.0, 513), 0.58), 1)
+    >>> round(shift_for_mean_rank(np.linspace(0.0, 100.0, 513), 0.58), 1)
     8.3
     """
     table = RankTable(knots.tolist())
@@ -76,8 +74,8 @@ def shift_for_mean_rank(knots: NDArray[np.float64], mean_rank: float) -> float:
     low, high = 0.0, float(knots[-1] - knots[0]) or 1.0
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        reached = float(table.ranks(middles + sign * middle).mean())
-        if sign * (reached - mean_rank) < 0:
+        rank = float(table.ranks(middles + sign * middle).mean())
+        if sign * (rank - mean_rank) < 0:
             low = middle
         else:
             high = middle

@@ -1,14 +1,13 @@
-"""Which one-sided tests a baseline allows: the band, its null boundary, the bets and the threshold.
+"""The one-sided tests that a baseline allows: the band, its null boundaries, the bets and the thresholds.
 
 Sees no records. May import baselines and signals.
 """
 
 from pipeline.detect.one_sided_tests.bets import BETS, rate_evidence
 from pipeline.detect.one_sided_tests.one_sided_test import (
-    NEVER_DEMOTED,
     PAGE_RECORDS,
     PROBE_SIGNALS,
-    Moved,
+    CrossingKey,
     NotTestable,
     OneSidedTest,
     derive_tests,
@@ -16,10 +15,9 @@ from pipeline.detect.one_sided_tests.one_sided_test import (
 
 __all__ = [
     "BETS",
-    "NEVER_DEMOTED",
     "PAGE_RECORDS",
     "PROBE_SIGNALS",
-    "Moved",
+    "CrossingKey",
     "NotTestable",
     "OneSidedTest",
     "derive_tests",

@@ -1,4 +1,4 @@
-"""The band: how far a channel's mean may lie from its baseline's and still be no news. It is the null and the gate."""
+"""The band: the means of a channel that are consistent with its baseline. It ends at the null boundaries."""
 
 from dataclasses import dataclass
 
@@ -10,45 +10,59 @@ from schemas.baseline import Channel
 from schemas.drift import Tier
 
 DEVIATIONS = 3.0
-"""Standard deviations between slices that the band is at least wide."""
+"""Minimum half-width of the band, in standard deviations between slices."""
 
-MISTAKEN_BANDS_PER_SIDE = 1e-3
-"""Bands too narrow by chance that all sides of a subject together may have: one in a thousand baselines."""
+BAND_ERROR = 1e-3
+"""Probability that any band of a subject is too narrow by chance: one in a thousand baselines, over all its tests."""
 
 FLOOR_DAYS = 3
-"""Whole days from which on a baseline has seen for itself how much days differ."""
+"""Whole days after which a baseline has seen for itself how much days differ, and the day floor no longer applies."""
 
 FLOOR_RELATIVE = 0.10
-"""Day-to-day standard deviation of a rate, relative to the rarer outcome, until then."""
+"""Day floor of a rate: standard deviation from day to day, relative to the rarer outcome."""
 
 FLOOR_RANK = 0.05
-"""Day-to-day standard deviation of a mean rank, until then. A tail's band takes in what three of it do to a tail: half an
-hour holds too few extremes to show how they follow the time of day, and with the value they move a lot."""
+"""Day floor of a mean rank: standard deviation from day to day. The floor of a tail is what three of them do to the tail:
+half an hour has too few extremes to show how they follow the time of day, and they move much more than the value does."""
 
 NARROW_BELOW = 0.02
-"""Rate of the rarer outcome: a band that ends below it can be judged however wide it is in odds, since a failure of a
-few percent lies far outside of it."""
+"""Rate of the rarer outcome. A band that ends below it is testable however wide it is in odds, because a failure of a few
+percent lies far outside."""
 
 BOUNDARY_MIN = 1e-5
 BOUNDARY_MAX = 0.999
-"""Edges nearer to 0 and 1 than these cannot be crossed in any useful time."""
-
+"""Null boundaries closer to 0 or 1 than these could not be crossed in any useful time."""
 
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """The edges of the mean, and for each side either None or why it cannot be judged."""
+    """The null boundaries of a mean, and for each direction None or the reason why it is not testable."""
 
     low: float
     high: float
-    low_refusal: str | None
-    high_refusal: str | None
+    low_not_testable: str | None
+    high_not_testable: str | None
 
 
 def confidence_high(events: float, records: float, error: float) -> float:
-    """The upper Clopper-Pearson limit of a rate; 1 - error**(1/records) if there was no event at all.
+    """Return the upper Clopper-Pearson limit of a rate.
+
+    It is the ``1 - error`` quantile of ``Beta(events + 1, records - events)``. Without events, that is
+    ``1 - error**(1/records)``.
+
+    Parameters
+    ----------
+    events, records
+        Events among independent records. They may be fractions.
+    error
+        Probability that the true rate is above the limit. Lower values give a higher limit.
+
+    References
+    ----------
+    Clopper, C. J., and Pearson, E. S. 1934. The use of confidence or fiducial limits illustrated in the case of the
+    binomial. Biometrika 26(4).
 
     >>> round(confidence_high(0, 5000, 1e-5), 5)
     0.0023
@@ -57,54 +71,64 @@ def confidence_high(events: float, records: float, error: float) -> float:
 
 
 def compute_band(
-    channel: Channel, name: str, tier: Tier, settings: DetectSettings, *, sides: int, span_s: float
+    channel: Channel, name: str, tier: Tier, settings: DetectSettings, *, test_count: int, span_s: float
 ) -> Band:
-    """The band of one channel at one tier.
+    """Return the band of a channel at a tier.
 
-    Each edge is the farthest of three: a confidence limit of the baseline's mean at 1 - 1/(1000 sides), three robust
-    standard deviations between its slices, and a tolerance below which nobody wants to hear of it.
+    Each null boundary is the farthest of three: the confidence limit of the baseline's mean at
+    ``1 - 1 / (1000 * test_count)``, three robust standard deviations between slices or the day floor, and the tolerance
+    of the tier. The formulas are in ``docs/how-detection-works.md``.
 
     Parameters
     ----------
-    sides
-        Sides of the subject that are watched in all: the more, the wider each band.
+    channel, name
+        The channel in the baseline, and its name.
+    tier
+        Tickets have narrower tolerances than pages. A cause has those of a page.
+    test_count
+        One-sided tests of the subject. Higher values widen the band.
     span_s
-        Seconds of event time that the baseline saw. Below three whole days, days may differ more than it shows; the
-        floor for that is left out where ``settings.ready_after_s`` says that days do not matter.
+        Seconds of event time that the baseline covers. The day floor applies below three whole days, unless
+        ``settings.ready_after_s`` is less than a day.
 
-    >>> usual = Channel(mean=0.01, variance=0.0099, autocorrelation_time=1.0, slice_deviation=0.0, count=100_000)
-    >>> round(band(usual, "rate", "page", DetectSettings(), sides=90, span_s=86_400).high, 5)
+    >>> learned = Channel(mean=0.01, variance=0.0099, autocorrelation_time=1.0, slice_deviation=0.0, count=100_000)
+    >>> round(compute_band(learned, "rate", "page", DetectSettings(), test_count=90, span_s=86_400).high, 5)
     0.01493
     """
     if channel.count < 1:
-        return Band(0.0, 1.0, "no records behind its mean", "no records behind its mean")
+        no_records = "the baseline has no records of it"
+        return Band(0.0, 1.0, no_records, no_records)
     binary = name in channels.BINARY
     independent = channel.count / channel.autocorrelation_time
-    error = MISTAKEN_BANDS_PER_SIDE / max(1, sides)
+    error = BAND_ERROR / max(1, test_count)
     spread = max(DEVIATIONS * channel.slice_deviation, _day_floor(channel, name, settings, span_s))
     mean = min(max(channel.mean, 0.0), 1.0)
     if not binary:
         tolerance = settings.ticket_rank_shift if tier == "ticket" else settings.page_rank_shift
         half = max(tolerance, spread, -float(ndtri(error)) * (max(channel.variance, 0.0) / independent) ** 0.5)
-        width = f"its mean rank may move by {half:.2f} by itself, more than {settings.band_rank_max:g}"
-        refusal = width if half > settings.band_rank_max else None
+        too_wide = None
+        if half > settings.band_rank_max:
+            too_wide = f"its mean rank can move by {half:.2f} without a failure, more than {settings.band_rank_max:g}"
         low, high = mean - half, mean + half
-        return Band(low, high, refusal or _reach(1.0 - low), refusal or _reach(high))
+        return Band(low, high, too_wide or _out_of_reach(1.0 - low), too_wide or _out_of_reach(high))
     if tier == "ticket":
         tolerance = settings.ticket_rate_odds
     else:
         tolerance = settings.page_rate_odds if name == "rate" else settings.page_tail_odds
-    widest = settings.band_odds_max
-    high, high_refusal = _rate_edge(mean, independent, error, spread=spread, tolerance=tolerance, odds_max=widest)
-    mirrored, low_refusal = _rate_edge(
-        1.0 - mean, independent, error, spread=spread, tolerance=tolerance, odds_max=widest
+    odds_max = settings.band_odds_max
+    high, high_not_testable = _rate_boundary(
+        mean, independent, error, spread=spread, tolerance=tolerance, odds_max=odds_max
     )
-    return Band(1.0 - mirrored, high, low_refusal, high_refusal)
+    mirrored, low_not_testable = _rate_boundary(
+        1.0 - mean, independent, error, spread=spread, tolerance=tolerance, odds_max=odds_max
+    )
+    return Band(1.0 - mirrored, high, low_not_testable, high_not_testable)
 
 
-def _rate_edge(
+def _rate_boundary(
     mean: float, independent: float, error: float, *, spread: float, tolerance: float, odds_max: float
 ) -> tuple[float, str | None]:
+    """Return the upper null boundary of a rate or tail, and None or the reason why it is not testable."""
     high = max(
         confidence_high(mean * independent, independent, error),
         mean + spread,
@@ -112,21 +136,23 @@ def _rate_edge(
         BOUNDARY_MIN,
     )
     if high > BOUNDARY_MAX:
-        return BOUNDARY_MAX, _reach(high)
-    # A rate seen never or a few times is wide in odds though narrow in itself: it is measured from the edge that a rate
-    # never seen would have.
+        return BOUNDARY_MAX, _out_of_reach(high)
+    # The band of a rate with few or no events is wide in odds although it is narrow. Its width is therefore measured
+    # from the boundary that a rate without events would have.
     origin = max(mean, confidence_high(0.0, independent, error))
     ratio = high * (1.0 - origin) / (origin * (1.0 - high)) if origin < 1.0 else 1.0
     if ratio > odds_max * (1.0 + _ROUNDING) and high > NARROW_BELOW:
-        return high, f"its odds may change {ratio:.1f}-fold by themselves, more than {odds_max:g}"
+        return high, f"its odds can change {ratio:.1f}-fold without a failure, more than {odds_max:g}-fold"
     return high, None
 
 
-def shifted_tail(mean: float, shift: float) -> float:
-    """What becomes of a tail that holds a share ``mean`` of a value when its mean rank shifts, as of a normal value.
+def shift_tail(mean: float, shift: float) -> float:
+    """Return the share of a tail after the mean rank of its value shifted, for a normally distributed value.
 
-    >>> round(tail_after(0.01, 0.1), 4)
-    0.0247
+    With the share ``m0`` and the shift ``t`` it is ``Φ(Φ⁻¹(m0) + √2·Φ⁻¹(0.5 + t))``.
+
+    >>> round(shift_tail(0.01, 0.1), 4)
+    0.0245
     """
     inside = min(max(mean, 1e-9), 1.0 - 1e-9)
     return float(ndtr(ndtri(inside) + 2.0**0.5 * ndtri(0.5 + shift)))
@@ -140,11 +166,10 @@ def _day_floor(channel: Channel, name: str, settings: DetectSettings, span_s: fl
     shift = DEVIATIONS * FLOOR_RANK
     if name not in channels.BINARY:
         return shift
-    # It is meant to widen a band, not to make it too wide to be judged.
-    return (
-        min(shifted_tail(channel.mean, shift), channels.scale_odds(channel.mean, settings.band_odds_max)) - channel.mean
-    )
+    # The floor widens the band of a tail, but never beyond what is testable.
+    shifted = min(shift_tail(channel.mean, shift), channels.scale_odds(channel.mean, settings.band_odds_max))
+    return shifted - channel.mean
 
 
-def _reach(high: float) -> str | None:
-    return "it cannot move that way" if high > BOUNDARY_MAX else None
+def _out_of_reach(boundary: float) -> str | None:
+    return "its mean is already at that end of its range" if boundary > BOUNDARY_MAX else None

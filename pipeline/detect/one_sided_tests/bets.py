@@ -1,4 +1,4 @@
-"""The bets of a side: how much evidence one record is, for each of eight guesses of how far the mean has moved."""
+"""The bets of a one-sided test: the evidence of one record, for each of eight guesses of the mean after a change."""
 
 import math
 
@@ -6,23 +6,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 BETS = 8
-"""Guesses a side; more see more sizes of a change well, and cost in proportion."""
+"""Bets per test. More bets detect more sizes of change early, and cost in proportion."""
 
 STAKE_MAX = 0.95
-"""Share of the evidence that one record may take away at most."""
+"""Maximum share of the wealth that a bet can lose with one record."""
 
 VARIANCE_MIN = 1e-4
-"""A channel's variance counts as this at least, so that a constant baseline gives finite bets."""
+"""Minimum variance assumed for a channel, so that a constant baseline gives finite bets."""
 
-FARTHEST = 2.0
-"""Log-odds of the farthest guess for a rate: what is more would fire no sooner, since a pane is capped."""
+GUESS_LOG_ODDS_MAX = 2.0
+"""Log-odds of the farthest guess for a rate. A farther guess would fire no earlier, since evidence per pane is limited."""
 
-_NEVER = 1e-6
-"""A mean of exactly 0 or 1 counts as this near to it, where its log-odds are needed."""
+_MEAN_MIN = 1e-6
+"""Distance from 0 and 1 at which the log-odds of a mean are taken at the earliest."""
 
 
 def _log_odds(mean: float) -> float:
-    inside = min(max(mean, _NEVER), 1.0 - _NEVER)
+    inside = min(max(mean, _MEAN_MIN), 1.0 - _MEAN_MIN)
     return math.log(inside / (1.0 - inside))
 
 
@@ -34,47 +34,61 @@ def _stakes(null: float, guesses: NDArray[np.float64], variance: float, *, binar
 
 
 def interpolate_odds(mean: float, other: float, share: float) -> float:
-    """The mean that lies a share of the way from one to another, in log-odds.
+    """Return the mean that lies a share of the way from one mean to another, in log-odds.
 
-    >>> round(between(0.01, 0.5, 0.5), 3)
+    >>> round(interpolate_odds(0.01, 0.5, 0.5), 3)
     0.091
     """
-    place = (1.0 - share) * _log_odds(mean) + share * _log_odds(other)
-    return 1.0 / (1.0 + math.exp(-place))
+    log_odds = (1.0 - share) * _log_odds(mean) + share * _log_odds(other)
+    return 1.0 / (1.0 + math.exp(-log_odds))
 
 
 def departure_bets(null: float, variance: float, *, binary: bool) -> NDArray[np.float64]:
-    """Bets that a mean is above ``null``: the evidence of a record x is ln(1 + bet * (x - null)).
+    """Return the stakes of eight bets that a mean is above the null boundary, shape ``(8,)``.
 
-    For every stream whose mean given the past is at most ``null``, exp(evidence) is expected not to grow, whatever
-    its shape (betting scores: Waudby-Smith and Ramdas 2024, "Estimating means of bounded random variables by
-    betting"). The guesses are spaced geometrically in log-odds beyond the edge, so that a change of any size lies near
-    one: those of a rate from 0.45, those of a value from 0.1, since a mean of ranks can move by little and be sure.
+    The evidence of a record ``x`` for the stake ``λ`` is ``ln(1 + λ·(x - null))``. If the mean given the past is at most
+    ``null``, the expected product of these factors never grows, whatever the distribution: it is an e-process. The
+    stake for the guess ``m`` is ``min((m - null) / w, 0.95 / null)``, where ``w`` is ``null·(1 - null)`` for a binary
+    channel and the variance otherwise. For a binary channel the evidence is the log-likelihood ratio of ``m`` against
+    ``null``.
+
+    The guesses are spaced geometrically in log-odds beyond the null boundary, so that one lies near a change of any
+    size: from 0.45 for a binary channel, and from 0.1 otherwise, because mean ranks show small shifts reliably.
 
     Parameters
     ----------
     null
-        The largest mean that is no news, between 0 and 1. For a side that falls: one less the smallest.
+        The null boundary, between 0 and 1. For a falling test, 1 minus the boundary.
     variance
-        Of the channel in its baseline; ignored where ``binary``.
+        Variance of the channel in its baseline. Ignored if ``binary``.
 
-    >>> bets_beyond(0.015, 0.0, binary=True).round(1).tolist()
+    References
+    ----------
+    Waudby-Smith, I., and Ramdas, A. 2024. Estimating means of bounded random variables by betting. Journal of the Royal
+    Statistical Society B 86(1).
+
+    >>> departure_bets(0.015, 0.0, binary=True).round(1).tolist()
     [0.6, 0.9, 1.6, 2.9, 5.9, 13.9, 34.0, 58.6]
     """
     start = _log_odds(null)
-    beyond = np.geomspace(0.45, max(0.9, FARTHEST - start), BETS) if binary else np.geomspace(0.1, 4.0, BETS)
-    return _stakes(null, start + beyond, variance, binary=binary)
+    if binary:
+        distances = np.geomspace(0.45, max(0.9, GUESS_LOG_ODDS_MAX - start), BETS)
+    else:
+        distances = np.geomspace(0.1, 4.0, BETS)
+    return _stakes(null, start + distances, variance, binary=binary)
 
 
 def recovery_bets(null: float, mean: float, variance: float, *, binary: bool) -> NDArray[np.float64]:
-    """Bets that a mean which had left its band is back: the guesses lie near ``mean``.
+    """Return the stakes of eight bets that a mean has recovered, shape ``(8,)``. The guesses lie around ``mean``.
 
     Parameters
     ----------
     null
-        The mean that is no recovery yet; of a side that had risen, one less it.
+        The null boundary of the recovery. After a rise, 1 minus the boundary.
     mean
-        The baseline's mean, mirrored likewise: it lies above ``null``.
+        The baseline's mean, above ``null``. After a rise, 1 minus the mean.
+    variance
+        Variance of the channel in its baseline. Ignored if ``binary``.
     """
     start = _log_odds(null)
     guesses = start + (_log_odds(mean) - start) * np.linspace(0.3, 1.5, BETS)
@@ -84,11 +98,11 @@ def recovery_bets(null: float, mean: float, variance: float, *, binary: bool) ->
 def rate_evidence(
     stakes: NDArray[np.float64], nulls: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The evidence of a record that is no event, and what it is more if it is one; shapes as ``stakes``.
+    """Return the evidence of a record without the event, and what the event adds to it; both in the shape of ``stakes``.
 
-    What is no rate has no use for them, and where its stake could lose more than there is they are those of no bet.
+    Only meaningful for rates. Stakes that could lose more than the whole wealth are set to zero.
     """
-    fits = (stakes * nulls < 1.0) & (stakes * (nulls - 1.0) < 1.0)
-    stakes = np.where(fits, stakes, 0.0)
-    none = np.log(1.0 - stakes * nulls) * weights
-    return none, np.log(1.0 + stakes * (1.0 - nulls)) * weights - none
+    valid = (stakes * nulls < 1.0) & (stakes * (nulls - 1.0) < 1.0)
+    stakes = np.where(valid, stakes, 0.0)
+    without_event = np.log(1.0 - stakes * nulls) * weights
+    return without_event, np.log(1.0 + stakes * (1.0 - nulls)) * weights - without_event

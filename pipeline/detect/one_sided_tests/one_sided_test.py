@@ -1,12 +1,12 @@
-"""The sides that a baseline has watched: signal, channel, direction and tier, each with its edge, bets and threshold."""
+"""The one-sided tests of a baseline: signal, channel, direction and tier, with null boundary, bets and threshold."""
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.baselines import NONSTATIONARY
 from pipeline.detect.one_sided_tests.band import compute_band
 from pipeline.detect.one_sided_tests.bets import BETS, departure_bets, interpolate_odds, recovery_bets
 from pipeline.detect.settings import DAY_S, DetectSettings
@@ -18,16 +18,20 @@ YEAR_S = 365.25 * DAY_S
 WEEK_S = 7 * DAY_S
 
 THRESHOLD_STEP = 0.5
-"""Thresholds are rounded up to this, so that equal subjects have equal ones."""
+"""Step to which thresholds are rounded up, so that similar subjects have equal thresholds."""
 
-DIMENSIONS_RECKONED = 2
-"""Segment dimensions with more than one value that thresholds reckon with: a baseline does not tell how many there are."""
+BUDGET_DIMENSIONS_MAX = 2
+"""Maximum segment dimensions with several values that the false-alarm budget assumes. A baseline does not list them."""
 
 PAGE_RECORDS = 20
-"""Records since its start that a page needs: fewer are one user's bad minute. Two tenants that show it are as good."""
+"""Records since the estimated start that a page requires: fewer may be one user's bad minute. Two affected tenants
+suffice as well."""
 
 PROBE_SIGNALS = frozenset({"probe_blocked"})
-"""Signals whose every record is a trial made on purpose: there are few, and each is meant to count."""
+"""Signals of deliberate probes. There are few of them, and each one counts."""
+
+NONSTATIONARY = "its mean was still moving while the baseline was learned"
+"""Why a channel that was not stationary in the baseline is not testable."""
 
 NEVER_DEMOTED = frozenset(
     {
@@ -49,32 +53,47 @@ NEVER_DEMOTED = frozenset(
         "null_values",
     }
 )
-"""Failure modes that can be a P1 or P2 by what they are: that they page often is no reason to page less. (A filter that
-triggers less is one that was disabled.)"""
+"""Failure modes that can be a P1 or P2, so that frequent pages are no reason to demote them to tickets. A filter that
+triggers less often may be disabled."""
 
-Moved = tuple[str, str, str]
-"""What moved where, at whatever tier: signal, channel and direction."""
+CrossingKey = tuple[str, str, str]
+"""Signal, channel and direction of a test: what has moved, at any tier."""
 
-BACK_SHARE = 0.25
-"""Share of the way from the edge to the worst that is surely no recovery; more is sooner, and wrong more often."""
+RECOVERY_SHARE = 0.25
+"""Share of the way from the null boundary to the mean at firing that is not yet a recovery. Higher values recover earlier
+and are wrong more often."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OneSidedTest:
-    """One walk to be. A record x (the channel's number) is ln(1 + stake * (x - edge)) * weight of evidence.
+    """One-sided CUSUM test of a channel with eight bets.
+
+    The null hypothesis is that the mean of the channel, given the past, is at most ``null_boundary`` (at least, if the
+    test is falling). With ``λ`` from ``stakes`` and ``b`` the boundary, the evidence of a record ``x`` is
+    ``ln(1 + λ·(x - b)) * weight``. The test statistic is Page's CUSUM of the evidence, one per bet; the test fires when
+    the largest one reaches the threshold. The CUSUM of an e-process is an e-detector: with ``weight`` 1, on average at
+    least ``exp(threshold) / 8`` records pass between false alarms.
 
     Attributes
     ----------
-    edge
-        The band's edge: the mean beyond which it is news.
+    null_boundary
+        End of the band in this direction.
     stakes
-        Shape ``(8,)``: bets that the mean is beyond the edge; negative where the mean falls.
+        Shape ``(8,)``: bets that the mean is beyond the null boundary; negative if the test is falling.
     mean, variance
         Of the channel in the baseline.
     weight
-        What one record counts, 1 / autocorrelation time.
+        Weight of one record: 1 / autocorrelation time.
     threshold
-        Evidence at which it fires.
+        Value of the test statistic at which the test fires.
+
+    References
+    ----------
+    Page, E. S. 1954. Continuous inspection schemes. Biometrika 41(1/2).
+
+    Hinkley, D. V. 1971. Inference about the change-point from cumulative sum tests. Biometrika 58(3).
+
+    Shin, J., Ramdas, A., and Rinaldo, A. 2022. E-detectors: a nonparametric framework for sequential change detection.
     """
 
     signal: Signal
@@ -89,29 +108,34 @@ class OneSidedTest:
     threshold: float
 
     @property
-    def crossing_key(self) -> Moved:
-        """What would have moved where, if it fired."""
+    def crossing_key(self) -> CrossingKey:
+        """Signal, channel and direction."""
         return self.signal.name, self.channel, self.direction
 
     @property
     def rising(self) -> bool:
-        """Whether the channel's mean grows on this side."""
+        """Whether the test is for a rise of the channel's mean."""
         return channels.mean_rises(self.channel, self.direction)
 
-    def recovery_test(self, worst: float) -> tuple[float, NDArray[np.float64]]:
-        """The null of a recovery, and the bets against it, shape ``(8,)``.
+    @property
+    def is_demotable(self) -> bool:
+        """Whether it pages, and may be demoted to a ticket if it pages too often."""
+        return self.tier == "page" and self.signal.failure_mode not in NEVER_DEMOTED
 
-        The null is that the mean is still at least a quarter of the way, in log-odds, from the edge to ``worst``, the
-        mean with which the side fired. Against the edge itself, a rate of 1 in 1,000 would need 70,000 records to be called back.
+    def recovery_test(self, firing_mean: float) -> tuple[float, NDArray[np.float64]]:
+        """Return the null boundary of the recovery and the bets against it, shape ``(8,)``.
+
+        It lies a quarter of the way, in log-odds, from the test's null boundary to the mean at firing. With the null
+        boundary itself, a rate of 1 in 1,000 would need 70,000 records to recover.
 
         >>> import numpy as np
         >>> from pipeline.detect.signals.catalogue import SIGNALS
-        >>> side = Side(SIGNALS[2], "rate", "up", "page", 0.015, np.zeros(8), 0.01, 0.01, 1.0, 28.0)
-        >>> round(side.way_back(0.2)[0], 4), side.way_back(0.012)[0]
+        >>> test = OneSidedTest(SIGNALS[2], "rate", "up", "page", 0.015, np.zeros(8), 0.01, 0.01, 1.0, 28.0)
+        >>> round(test.recovery_test(0.2)[0], 4), test.recovery_test(0.012)[0]
         (0.0297, 0.015)
         """
-        beyond = worst > self.null_boundary if self.rising else worst < self.null_boundary
-        null = interpolate_odds(self.null_boundary, worst, BACK_SHARE) if beyond else self.null_boundary
+        outside = firing_mean > self.null_boundary if self.rising else firing_mean < self.null_boundary
+        null = interpolate_odds(self.null_boundary, firing_mean, RECOVERY_SHARE) if outside else self.null_boundary
         binary = self.channel in channels.BINARY
         if self.rising:
             return null, -recovery_bets(1.0 - null, 1.0 - self.mean, self.variance, binary=binary)
@@ -120,7 +144,7 @@ class OneSidedTest:
 
 @dataclass(frozen=True, slots=True)
 class NotTestable:
-    """A side that is not watched, and why."""
+    """A test that is not run, and why."""
 
     signal: Signal
     channel: ChannelName
@@ -129,91 +153,115 @@ class NotTestable:
     reason: str
 
 
+class _Candidate(NamedTuple):
+    signal: Signal
+    channel: ChannelName
+    direction: Direction
+    tier: Tier
+    learned: Channel
+
+
 def derive_tests(baseline: Baseline, settings: DetectSettings) -> tuple[list[OneSidedTest], list[NotTestable]]:
-    """The sides to watch against a baseline, in the catalogue's order of channels, and those that cannot be judged."""
-    wanted: list[tuple[Signal, ChannelName, Direction, Tier, Channel]] = []
+    """Derive the tests to run against a baseline, and those that are not testable.
+
+    Both are in the order of the baseline's signals, then of the channels. Signals that the catalogue does not have, and
+    values without knots, are skipped.
+    """
+    candidates = _list_candidates(baseline)
+    thresholds = _tier_thresholds(baseline, settings, candidates)
+    span_s = (baseline.learned_to - baseline.learned_from) / 1000
+    tests: list[OneSidedTest] = []
+    not_testable: list[NotTestable] = []
+    for signal, channel, direction, tier, learned in candidates:
+        band = compute_band(learned, channel, tier, settings, test_count=len(candidates), span_s=span_s)
+        rising = channels.mean_rises(channel, direction)
+        if learned.moving:
+            reason: str | None = NONSTATIONARY
+        else:
+            reason = band.high_not_testable if rising else band.low_not_testable
+        if reason is not None:
+            not_testable.append(NotTestable(signal, channel, direction, tier, reason))
+            continue
+        boundary = band.high if rising else band.low
+        null = boundary if rising else 1.0 - boundary
+        stakes = departure_bets(null, learned.variance, binary=channel in channels.BINARY)
+        tests.append(
+            OneSidedTest(
+                signal=signal,
+                channel=channel,
+                direction=direction,
+                tier=tier,
+                null_boundary=boundary,
+                stakes=stakes if rising else -stakes,
+                mean=learned.mean,
+                variance=learned.variance,
+                weight=1.0 / learned.autocorrelation_time,
+                threshold=thresholds[tier],
+            )
+        )
+    return tests, not_testable
+
+
+def _list_candidates(baseline: Baseline) -> list[_Candidate]:
+    candidates: list[_Candidate] = []
     for name, learned in baseline.signals.items():
         signal = channels.signal_by_name(name, learned.kind)
         if signal is None or (learned.kind != "rate" and learned.knots is None):
             continue
         for channel, direction in channels.bad_directions(signal):
             if channel in learned.channels:
-                wanted += [
-                    (signal, channel, direction, tier, learned.channels[channel])
+                candidates += [
+                    _Candidate(signal, channel, direction, tier, learned.channels[channel])
                     for tier in channels.tiers(signal, channel)
                 ]
-    thresholds = _thresholds(baseline, settings, [(signal.name, tier) for signal, _, _, tier, _ in wanted])
-    span_s = (baseline.learned_to - baseline.learned_from) / 1000
-    sides: list[OneSidedTest] = []
-    unjudged: list[NotTestable] = []
-    for signal, channel, direction, tier, learned_channel in wanted:
-        edges = compute_band(learned_channel, channel, tier, settings, sides=len(wanted), span_s=span_s)
-        rising = channels.mean_rises(channel, direction)
-        refusal = NONSTATIONARY if learned_channel.moving else edges.high_refusal if rising else edges.low_refusal
-        if refusal is not None:
-            unjudged.append(NotTestable(signal, channel, direction, tier, refusal))
-            continue
-        edge = edges.high if rising else edges.low
-        null = edge if rising else 1.0 - edge
-        beyond = departure_bets(null, learned_channel.variance, binary=channel in channels.BINARY)
-        sides.append(
-            OneSidedTest(
-                signal=signal,
-                channel=channel,
-                direction=direction,
-                tier=tier,
-                null_boundary=edge,
-                stakes=beyond if rising else -beyond,
-                mean=learned_channel.mean,
-                variance=learned_channel.variance,
-                weight=1.0 / learned_channel.autocorrelation_time,
-                threshold=thresholds[tier],
-            )
-        )
-    return sides, unjudged
+    return candidates
 
 
-def _thresholds(baseline: Baseline, settings: DetectSettings, sides: list[tuple[str, Tier]]) -> dict[Tier, float]:
-    """Evidence for each tier at which false alarms are as rare as wished: ln(bets x updates / false alarms).
+def _tier_thresholds(baseline: Baseline, settings: DetectSettings, candidates: list[_Candidate]) -> dict[Tier, float]:
+    """Return the threshold of each tier from its false-alarm budget, which the whole fleet shares.
 
-    Wished of the whole fleet, so all its subjects are taken to be like this one. Only page sides are watched by segment.
-    A cause is held to the standard of a page.
+    The fleet is assumed to consist of subjects like this one. Only page tests are run per segment value. A cause has the
+    budget of a page.
     """
     seconds = max(1.0, (baseline.learned_to - baseline.learned_from) / 1000)
     updates_per_s: dict[Tier, float] = {"page": 0.0, "ticket": 0.0, "cause": 0.0}
-    for name, tier in sides:
-        updates_per_s[tier] += baseline.signals[name].count / seconds
-    page = settings.false_pages_per_year / YEAR_S
-    ticket = settings.false_tickets_per_week / WEEK_S
-    dimensions, subjects = min(len(settings.segments), DIMENSIONS_RECKONED), settings.fleet_subjects
+    for candidate in candidates:
+        updates_per_s[candidate.tier] += baseline.signals[candidate.signal.name].count / seconds
+    pages_per_s = settings.false_pages_per_year / YEAR_S
+    tickets_per_s = settings.false_tickets_per_week / WEEK_S
+    dimensions, subjects = min(len(settings.segments), BUDGET_DIMENSIONS_MAX), settings.fleet_subjects
     return {
-        "page": threshold(fleet_updates(updates_per_s["page"], dimensions, subjects), page),
-        "ticket": threshold(fleet_updates(updates_per_s["ticket"], 0, subjects), ticket),
-        "cause": threshold(fleet_updates(updates_per_s["cause"], 0, subjects), page),
+        "page": compute_threshold(fleet_updates_per_s(updates_per_s["page"], dimensions, subjects), pages_per_s),
+        "ticket": compute_threshold(fleet_updates_per_s(updates_per_s["ticket"], 0, subjects), tickets_per_s),
+        "cause": compute_threshold(fleet_updates_per_s(updates_per_s["cause"], 0, subjects), pages_per_s),
     }
 
 
-def fleet_updates(updates_per_s: float, dimensions: int, subjects: int) -> float:
-    """Walks that a fleet takes on each second: a record moves its subject's, and those of one value of each dimension.
+def fleet_updates_per_s(updates_per_s: float, dimensions: int, subjects: int) -> float:
+    """Return the test updates per second of a fleet.
+
+    A record updates the tests of its subject, and those of one value per segment dimension.
 
     Parameters
     ----------
     updates_per_s
-        Of one subject: over its sides, the records a second that carry their signals.
+        Updates of one subject: records per second that carry the signal, summed over its tests.
     dimensions
-        Segment dimensions that are watched.
+        Monitored segment dimensions.
+    subjects
+        Subjects of the fleet.
 
-    >>> threshold(fleet_updates(100 * 50, 2, 10), 1 / YEAR_S)
+    >>> compute_threshold(fleet_updates_per_s(100 * 50, 2, 10), 1 / YEAR_S)
     31.5
     """
     return updates_per_s * (1 + dimensions) * subjects
 
 
-def threshold(updates_per_s: float, false_alarms_per_s: float) -> float:
-    """The evidence at which walks fire, rounded up to a half.
+def compute_threshold(updates_per_s: float, false_alarms_per_s: float) -> float:
+    """Return the threshold of a false-alarm budget: ``ln(max(e, 8 * updates / false alarms))``, rounded up to 0.5.
 
-    >>> threshold(100 * 50, 1 / YEAR_S)
+    >>> compute_threshold(100 * 50, 1 / YEAR_S)
     28.0
     """
-    needed = math.log(max(math.e, BETS * updates_per_s / false_alarms_per_s))
-    return math.ceil(needed / THRESHOLD_STEP) * THRESHOLD_STEP
+    exact = math.log(max(math.e, BETS * updates_per_s / false_alarms_per_s))
+    return math.ceil(exact / THRESHOLD_STEP) * THRESHOLD_STEP

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.detect.detectors import Crossing
 from pipeline.detect.findings import Finding, Latch, value_at_rank
 from pipeline.detect.layout import BlockView
-from pipeline.detect.one_sided_tests import Moved
+from pipeline.detect.one_sided_tests import CrossingKey
 from pipeline.detect.segments.segment_values import LIVE_S, SegmentValue
 from pipeline.detect.segments.segments import SegmentObservation, Segments
 from pipeline.detect.settings import DetectSettings
@@ -55,7 +55,7 @@ class SegmentDrifts:
         self._last_pane = self._resumed_pane = 0
 
     def find_drifts(
-        self, view: BlockView, observation: SegmentObservation | None, latched: set[Moved]
+        self, view: BlockView, observation: SegmentObservation | None, latched: set[CrossingKey]
     ) -> list[tuple[int, Finding]]:
         """Return the findings of a block, each with its row.
 
@@ -87,7 +87,7 @@ class SegmentDrifts:
         findings += self._evidence_due(view, observation)
         return findings
 
-    def rearm_quiet(self, key: Moved) -> None:
+    def rearm_quiet(self, key: CrossingKey) -> None:
         """Return the quiet tests of a key to their normal bets, because the whole subject has recovered."""
         for segment_key, latch in list(self._latches.items()):
             if latch.suppressed and self._segments.tests[segment_key.test].crossing_key == key:
@@ -155,7 +155,7 @@ class SegmentDrifts:
         return tally
 
     def _fire_or_recover(
-        self, view: BlockView, observation: SegmentObservation, crossing: Crossing, latched: set[Moved]
+        self, view: BlockView, observation: SegmentObservation, crossing: Crossing, latched: set[CrossingKey]
     ) -> Iterator[tuple[int, Finding]]:
         key, bank = self._key(observation, crossing), self._segments.bank
         value = observation.values[crossing.value][1]

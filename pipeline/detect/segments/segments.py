@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pipeline.detect.detectors import Crossing
 from pipeline.detect.findings import Finding
 from pipeline.detect.layout import BlockView, GridLayout
-from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBE_SIGNALS, Moved, OneSidedTest
+from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBE_SIGNALS, CrossingKey, OneSidedTest
 from pipeline.detect.segments.segment_bank import SegmentBank
 from pipeline.detect.segments.segment_sums import SegmentSums, group_rows, sum_groups
 from pipeline.detect.segments.segment_values import NOT_MONITORED, SegmentValue, SegmentValues, compute_densities
@@ -175,7 +175,7 @@ class Segments:
             return False
         return self._deviates_throughout(value, crossing.test)
 
-    def describe_affected(self, key: Moved) -> str:
+    def describe_affected(self, key: CrossingKey) -> str:
         """Name the segments affected by what the whole subject fired for, as ``all in prompt=v42``; empty if none is."""
         test, descriptions = self._indexes.get(key), []
         if test is not None:
@@ -189,19 +189,19 @@ class Segments:
                     descriptions.append(_describe_values(dimension, affected, len(evidences)))
         return " and ".join(descriptions[:2])
 
-    def affected_tenants(self, key: Moved) -> int:
+    def affected_tenants(self, key: CrossingKey) -> int:
         """Return how many tenants are affected by what a test fired for."""
         test = self._indexes.get(key)
         if test is None or TENANT not in self.dimensions:
             return 0
         return sum(1 for value in self.monitored_values(TENANT) if self.evidence(value, test) >= TENANT_EVIDENCE)
 
-    def find_test(self, key: Moved) -> int | None:
+    def find_test(self, key: CrossingKey) -> int | None:
         """Return the test of a key, or else the location test of the same signal and direction; None if there is none."""
         signal, _, direction = key
         return self._indexes.get(key, self._indexes.get((signal, "location", direction)))
 
-    def excluded_tests(self) -> list[tuple[str, str, Moved]]:
+    def excluded_tests(self) -> list[tuple[str, str, CrossingKey]]:
         """Return the excluded tests: dimension, value, and the test's key."""
         return [
             (dimension, value.label, self.tests[test].crossing_key)

@@ -3,7 +3,7 @@
 import numpy as np
 
 from pipeline.detect.layout import BlockView
-from pipeline.detect.one_sided_tests import Moved
+from pipeline.detect.one_sided_tests import CrossingKey
 from pipeline.detect.segments.segment_values import SegmentValue
 from pipeline.detect.segments.segments import AFFECTED_SHARE, TENANT, SegmentObservation, Segments
 
@@ -18,7 +18,7 @@ CLEAR_EXCESS = 3.0
 
 
 def is_single_small_tenant(
-    segments: Segments, key: Moved, view: BlockView, observation: SegmentObservation | None
+    segments: Segments, key: CrossingKey, view: BlockView, observation: SegmentObservation | None
 ) -> bool:
     """Whether one tenant with few of the records alone moves a test.
 

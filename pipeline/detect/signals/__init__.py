@@ -1,4 +1,4 @@
-"""What can be watched: the catalogue of signals, the channels of each, and the block of records that carries them.
+"""What can be monitored: the catalogue of signals, the channels of a signal, and the block of records.
 
 May import the settings only.
 """
@@ -7,16 +7,6 @@ from pipeline.detect.signals import catalogue, channels
 from pipeline.detect.signals.block import PANE_MS, Block, label_indexes
 from pipeline.detect.signals.catalogue import Signal
 from pipeline.detect.signals.channels import ChannelName
-from pipeline.detect.signals.label_counts import OTHER_LABEL, LabelCounts
+from pipeline.detect.signals.label_counts import LabelCounts
 
-__all__ = [
-    "OTHER_LABEL",
-    "PANE_MS",
-    "Block",
-    "ChannelName",
-    "LabelCounts",
-    "Signal",
-    "catalogue",
-    "channels",
-    "label_indexes",
-]
+__all__ = ["PANE_MS", "Block", "ChannelName", "LabelCounts", "Signal", "catalogue", "channels", "label_indexes"]

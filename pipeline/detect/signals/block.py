@@ -1,4 +1,4 @@
-"""The block: consecutive records of one unit as columns, the form in which detectors take them."""
+"""The block: consecutive records of one stream as columns, the input of learners and detectors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -9,33 +9,33 @@ from numpy.typing import NDArray
 from pipeline.detect.signals.catalogue import Signal
 
 PANE_MS = 1000
-"""Milliseconds: what falls into one pane counts as one event for the cap on evidence."""
+"""Milliseconds per pane. The evidence that one pane can add to a test is limited."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """``R`` records of one unit in the order of their arrival, cut where the unit's own counts say, not at a fetch.
+    """``R`` records of one stream in order of arrival. Counts of the stream decide where it ends, never a Kafka fetch.
 
     Attributes
     ----------
     signals
-        The ``C`` columns of ``values``; the list of a unit only grows, at its end.
+        The ``C`` columns of ``values``. Later blocks of a stream may append signals and never remove any.
     values
         Shape ``(R, C)``, float64, NaN where a record does not carry the signal.
     panes
-        Shape ``(R,)``, int64, never falling: the unit's watermark // PANE_MS when the record arrived.
+        Shape ``(R,)``, int64, non-decreasing: the stream's watermark // PANE_MS when the record arrived.
     times_ms
-        Shape ``(R,)``, int64: the records' own event times, Unix milliseconds.
+        Shape ``(R,)``, int64: the event times of the records, Unix milliseconds.
     request_ids
         ``R`` request ids, None where a record has none.
     categories
-        By the category's name, ``R`` labels, None where a record does not carry it. A name is absent if none does.
+        ``R`` labels per category, None where a record does not carry it. Categories without a label are absent.
     segments
-        By dimension, ``R`` labels likewise: where each record belongs.
+        ``R`` labels per dimension, None where a record has none.
     versions
-        By kind, ``R`` labels likewise: what served each record.
+        ``R`` versions per kind, None where a record has none.
     first
-        Shape ``(R,)``, bool: False for a late outcome, which does not count for throughput.
+        Shape ``(R,)``, bool: False for a late outcome, which does not count as throughput.
     """
 
     signals: Sequence[Signal]
@@ -49,12 +49,12 @@ class Block:
     versions: dict[str, Sequence[str | None]] = field(default_factory=dict)
 
 
-def label_indexes(labels: Sequence[str | None], places: dict[str | None, int]) -> NDArray[np.int64]:
-    """The place of each label, -1 where it has none; shape ``(R,)``.
+def label_indexes(labels: Sequence[str | None], indexes: dict[str | None, int]) -> NDArray[np.int64]:
+    """Return the index of each label, -1 where it has none; shape ``(R,)``.
 
-    >>> codes(["a", None, "b", "a"], {"a": 0}).tolist()
+    >>> label_indexes(["a", None, "b", "a"], {"a": 0}).tolist()
     [0, -1, -1, 0]
     """
-    if len(places) < len(set(labels)):
-        places = dict.fromkeys(labels, -1) | places
-    return np.fromiter(map(places.__getitem__, labels), dtype=np.int64, count=len(labels))
+    if len(indexes) < len(set(labels)):
+        indexes = dict.fromkeys(labels, -1) | indexes
+    return np.fromiter(map(indexes.__getitem__, labels), dtype=np.int64, count=len(labels))

@@ -1,4 +1,4 @@
-"""The signal catalogue: every signal that a record can carry, what it means, and whether it may page.
+"""The signal catalogue: every signal, where a record carries it, which direction is bad, and whether it may page.
 
 Adding a signal is one row here, one field in ``schemas/record.py`` and one line in ``docs/signals.md``.
 """
@@ -11,21 +11,21 @@ from schemas.baseline import SignalKind
 from schemas.drift import Layer
 
 Direction = Literal["up", "down", "both"]
-"""The bad direction; a signal that moves the other way only improves."""
+"""The bad direction. A signal that moves the other way only improves."""
 
 Role = Literal["pages", "tickets", "cause"]
-"""What a drift of it may be at most. A cause (workload) never pages or tickets: it helps to explain."""
+"""The highest tier of its drifts. A cause (workload) never pages or raises a ticket: it only supports a diagnosis."""
 
 DERIVED = "derived"
-"""The section of what no record carries."""
+"""The section of signals that no record carries."""
 
 AMOUNT_MAX = 1e15
-"""Any unit: a larger number is a fault of the sender and counts as a bad field."""
+"""Largest valid amount, in any unit. A larger number is an error of the sender and counts as a bad field."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One row. ``section`` and ``field`` say where a record carries it; ``low`` and ``high`` bound what is valid."""
+    """One signal. A record carries it in ``section`` and ``field``; valid values lie between ``low`` and ``high``."""
 
     name: str
     section: str
@@ -51,23 +51,21 @@ def _row(
     low: float = 0.0,
     high: float | None = None,
 ) -> Signal:
-    bounded = kind in ("rate", "ratio")
-    return Signal(
-        name, layer, name, layer, kind, direction, unit, failure_mode, role, low,
-        (1.0 if bounded else AMOUNT_MAX) if high is None else high,
-    )  # fmt: skip
+    if high is None:
+        high = 1.0 if kind in ("rate", "ratio") else AMOUNT_MAX
+    return Signal(name, layer, name, layer, kind, direction, unit, failure_mode, role, low, high)
 
 
-def _derived(
+def _derived_row(
     name: str, layer: Layer, kind: SignalKind, direction: Direction, unit: str, failure_mode: str, role: Role
 ) -> Signal:
-    """A signal that no record carries; see ``pipeline/detect/blocks/derived.py``."""
+    """A signal that is computed from records; see ``pipeline/detect/blocks/derived.py``."""
     low, high = (-1.0 if name == "embedding_similarity" else 0.0), 1.0 if kind != "amount" else AMOUNT_MAX
     return Signal(name, DERIVED, name, layer, kind, direction, unit, failure_mode, role, low, high)
 
 
 SIGNALS: tuple[Signal, ...] = (
-    #     name                layer             kind      bad     unit         failure mode           role
+    # name, layer, kind, bad direction, unit, failure mode, role
     _row("latency_ms", "infrastructure", "amount", "up", "ms", "latency_degradation", "pages"),
     _row("time_to_first_token_ms", "infrastructure", "amount", "up", "ms", "latency_degradation", "pages"),
     _row("error", "infrastructure", "rate", "up", "", "outage", "pages"),
@@ -99,18 +97,18 @@ SIGNALS: tuple[Signal, ...] = (
     _row("jailbreak_suspected", "safety", "rate", "up", "", "jailbreak_wave", "pages"),
     _row("pii_detected", "safety", "rate", "up", "", "pii_exposure", "pages"),
     _row("probe_blocked", "safety", "rate", "down", "", "filter_disabled", "pages"),
-    # derived from records together with those before them
-    _derived("repeated", "output", "rate", "up", "", "identical_output", "pages"),
-    _derived("finish_reason_usual", "output", "rate", "down", "", "context_window_misuse", "tickets"),
-    _derived("finish_reason_new", "output", "rate", "up", "", "context_window_misuse", "tickets"),
-    _derived("error_type_usual", "infrastructure", "rate", "down", "", "outage", "cause"),
-    _derived("error_type_new", "infrastructure", "rate", "up", "", "outage", "cause"),
-    _derived("embedding_similarity", "data", "ratio", "down", "", "embedding_drift", "pages"),
-    _derived("throughput_ratio", "derived", "amount", "down", "", "throughput_loss", "tickets"),
+    # computed from a record and those before it
+    _derived_row("repeated", "output", "rate", "up", "", "identical_output", "pages"),
+    _derived_row("finish_reason_usual", "output", "rate", "down", "", "context_window_misuse", "tickets"),
+    _derived_row("finish_reason_new", "output", "rate", "up", "", "context_window_misuse", "tickets"),
+    _derived_row("error_type_usual", "infrastructure", "rate", "down", "", "outage", "cause"),
+    _derived_row("error_type_new", "infrastructure", "rate", "up", "", "outage", "cause"),
+    _derived_row("embedding_similarity", "data", "ratio", "down", "", "embedding_drift", "pages"),
+    _derived_row("throughput_ratio", "derived", "amount", "down", "", "throughput_loss", "tickets"),
 )
 
-SIGNAL_INDEX = {row.name: place for place, row in enumerate(SIGNALS)}
-"""Where each signal stands in the table: its column in what is read of records."""
+SIGNAL_INDEX = {signal.name: index for index, signal in enumerate(SIGNALS)}
+"""The index of each signal in the table: its column in the fields read from records."""
 
 CATEGORIES: tuple[Signal, ...] = (
     Signal("error_type", "infrastructure", "error_type", "infrastructure", "category", "both", "", "outage", "cause"),
@@ -120,20 +118,19 @@ CATEGORIES: tuple[Signal, ...] = (
     Signal("provider_model", "", "provider_model", "derived", "category", "both", "", "undeclared_change", "cause"),
 )
 
-
 EVENTS: tuple[Signal, ...] = (
     Signal("silence", DERIVED, "silence", "derived", "rate", "up", "", "silence", "pages"),
     Signal("versions", DERIVED, "versions", "derived", "category", "both", "", "undeclared_change", "cause"),
 )
-"""What is told of a subject once, when it happens: it is silent, or a version served that was never seen."""
+"""Events of a subject that are reported once: it went silent, or a version was seen for the first time."""
 
 
 def custom_signal(name: str, kind: SignalKind) -> Signal:
-    """A signal of the user's own, from ``custom``: nobody said which way is bad, so it tickets either way."""
+    """Return a user-defined signal of the section ``custom``. Its bad direction is unknown: both raise tickets."""
     low, high = (0.0, 1.0) if kind == "rate" else (-AMOUNT_MAX, AMOUNT_MAX)
     return Signal(f"custom.{name}", "custom", name, "custom", kind, "both", "", "custom_signal", "tickets", low, high)
 
 
 def is_valid_value(signal: Signal, value: float) -> bool:
-    """Whether a number can be this signal at all: finite and within its bounds."""
+    """Whether a number is valid for this signal: finite and within its bounds."""
     return math.isfinite(value) and signal.low <= value <= signal.high

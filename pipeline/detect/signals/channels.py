@@ -1,4 +1,4 @@
-"""The channels of a signal: numbers between 0 and 1, one a record, that a detector can watch."""
+"""The channels of a signal: numbers between 0 and 1, one per record, that a detector can monitor."""
 
 from typing import Literal
 
@@ -12,23 +12,23 @@ from schemas.drift import Direction, Tier
 ChannelName = Literal["rate", "location", "high_tail", "low_tail", "dispersion"]
 
 VALUE_CHANNELS: tuple[ChannelName, ...] = ("location", "high_tail", "low_tail", "dispersion")
-"""Of a value's rank u: u itself, whether u > 0.99, whether u < 0.01, and abs(2u - 1), which falls if all are alike."""
+"""Of a value's rank u: u, whether u > 0.99, whether u < 0.01, and abs(2u - 1), which falls if all values are alike."""
 
 BINARY: frozenset[str] = frozenset({"rate", "high_tail", "low_tail"})
-"""Channels that are 0 or 1."""
+"""Channels that are either 0 or 1."""
 
-TAIL = 0.01
-"""The share of a baseline that counts as its tail, on either end."""
+TAIL_SHARE = 0.01
+"""Share of the baseline's values in each tail."""
 
 _BY_NAME = {signal.name: signal for signal in (*SIGNALS, *CATEGORIES)}
 
 
 def signal_by_name(name: str, kind: SignalKind) -> Signal | None:
-    """The signal that a baseline calls ``name``: of the catalogue, or custom; None if there is no such signal.
+    """Return the catalogue or custom signal of a name and kind, or None if there is none.
 
-    >>> signal_named("refused", "rate").failure_mode
+    >>> signal_by_name("refused", "rate").failure_mode
     'refusal_spike'
-    >>> signal_named("custom.toxicity", "amount").role
+    >>> signal_by_name("custom.toxicity", "amount").role
     'tickets'
     """
     if name.startswith("custom."):
@@ -38,72 +38,73 @@ def signal_by_name(name: str, kind: SignalKind) -> Signal | None:
 
 
 def channel_names(kind: SignalKind) -> tuple[ChannelName, ...]:
-    """The channels of a kind of signal; none for a category."""
+    """Return the channels of a kind of signal; none for a category."""
     if kind == "category":
         return ()
     return ("rate",) if kind == "rate" else VALUE_CHANNELS
 
 
 def from_rank(channel: ChannelName, rank: NDArray[np.float64]) -> NDArray[np.float64]:
-    """One channel of a value, from its rank; of a rate it is the rate. NaN stays NaN.
+    """Return a channel of a value from its rank. For a rate, pass the rate itself. NaN stays NaN.
 
-    >>> of_rank("high_tail", np.array([0.5, 0.995, np.nan])).tolist()
+    >>> from_rank("high_tail", np.array([0.5, 0.995, np.nan])).tolist()
     [0.0, 1.0, nan]
     """
     if channel in ("rate", "location"):
         return rank
     if channel == "dispersion":
         return np.abs(2.0 * rank - 1.0)
-    beyond = rank > 1.0 - TAIL if channel == "high_tail" else rank < TAIL
-    return np.where(np.isnan(rank), np.nan, beyond)
+    in_tail = rank > 1.0 - TAIL_SHARE if channel == "high_tail" else rank < TAIL_SHARE
+    return np.where(np.isnan(rank), np.nan, in_tail)
 
 
 def bad_directions(signal: Signal) -> list[tuple[ChannelName, Direction]]:
-    """Which way each channel of a signal is bad, in the signal's own direction (a heavier low tail is ``down``).
+    """Return the bad directions of each channel, as directions of the signal: a heavier low tail is ``down``.
 
-    Values that are all alike are bad where a model or its data speaks, not where a machine merely runs evenly.
+    Values that become all alike are bad for outputs and data, but not for infrastructure, which may just run evenly.
 
-    >>> [name for name, _ in bad_sides(signal_named("latency_ms", "amount"))]
+    >>> [name for name, _ in bad_directions(signal_by_name("latency_ms", "amount"))]
     ['location', 'high_tail']
     """
-    sides: list[tuple[ChannelName, Direction]] = []
+    directions: list[tuple[ChannelName, Direction]] = []
     up, down = signal.direction in ("up", "both"), signal.direction in ("down", "both")
     if signal.kind == "category":
-        return sides
+        return directions
     if signal.kind == "rate":
-        return [("rate", side) for side, bad in (("up", up), ("down", down)) if bad]  # type: ignore[misc]
+        return [("rate", direction) for direction, bad in (("up", up), ("down", down)) if bad]  # type: ignore[misc]
     if up:
-        sides += [("location", "up"), ("high_tail", "up")]
+        directions += [("location", "up"), ("high_tail", "up")]
     if down:
-        sides += [("location", "down"), ("low_tail", "down")]
+        directions += [("location", "down"), ("low_tail", "down")]
     if signal.layer != "infrastructure" and signal.kind != "age" and signal.role != "cause":
-        sides.append(("dispersion", "down"))
-    return sides
+        directions.append(("dispersion", "down"))
+    return directions
 
 
 def tiers(signal: Signal, channel: ChannelName) -> tuple[Tier, ...]:
-    """At which tiers a channel is watched, by its signal's role in the catalogue.
+    """Return the tiers at which a channel is monitored, by the role of its signal.
 
-    Where either way is bad, nobody said what an extreme value means: a heavier tail alone is then for a ticket.
+    If both directions of a signal are bad, the meaning of its extreme values is unknown, so its tails do not page.
 
-    >>> tiers(signal_named("length", "amount"), "location"), tiers(signal_named("length", "amount"), "low_tail")
+    >>> length = signal_by_name("length", "amount")
+    >>> tiers(length, "location"), tiers(length, "low_tail")
     (('page', 'ticket'), ('ticket',))
     """
     if signal.role == "cause":
         return ("cause",)
-    either_way = signal.direction == "both" and channel in ("high_tail", "low_tail")
-    return ("page", "ticket") if signal.role == "pages" and not either_way else ("ticket",)
+    tail_of_both = signal.direction == "both" and channel in ("high_tail", "low_tail")
+    return ("page", "ticket") if signal.role == "pages" and not tail_of_both else ("ticket",)
 
 
-def mean_rises(channel: ChannelName, side: Direction) -> bool:
-    """Whether the channel's mean grows when the signal moves to this side: a low tail grows when it goes down."""
-    return side == "up" or channel == "low_tail"
+def mean_rises(channel: ChannelName, direction: Direction) -> bool:
+    """Whether the channel's mean rises when the signal moves in this direction. A low tail grows when it falls."""
+    return direction == "up" or channel == "low_tail"
 
 
 def scale_odds(mean: float, ratio: float) -> float:
-    """The mean whose odds are ``ratio`` times those of ``mean``.
+    """Return the mean whose odds are ``ratio`` times those of ``mean``.
 
-    >>> round(odds_times(0.01, 1.5), 5)
+    >>> round(scale_odds(0.01, 1.5), 5)
     0.01493
     """
     return ratio * mean / (1.0 - mean + ratio * mean)

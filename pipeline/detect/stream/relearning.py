@@ -73,7 +73,7 @@ class Relearning:
             return None
         self.learner.observe(block)
         now_ms = (int(block.panes[-1]) + 1) * PANE_MS
-        if now_ms < self._next_try_ms or not self.learner.ready():
+        if now_ms < self._next_try_ms or not self.learner.is_ready():
             return None
         self._next_try_ms = now_ms + int(self._settings.ready_after_s * 1000)
         learned = self.learner.baseline("accepted", centroid=centroid)

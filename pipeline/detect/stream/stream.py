@@ -373,10 +373,10 @@ class Stream:
         if self.learner is None:
             return []
         self.learner.observe(block)
-        if not self.learner.ready():
+        if not self.learner.is_ready():
             return []
         baseline = self.learner.baseline("live", centroid=self.derived.embeddings.centroid)
-        if nonstationary_signals(baseline) and self.learner.wait_longer():
+        if nonstationary_signals(baseline) and self.learner.extend_learning():
             return []
         self.replace_monitor(baseline)
         return [baseline_output(baseline)]

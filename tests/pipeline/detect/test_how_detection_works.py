@@ -77,7 +77,7 @@ def test_the_threshold_is_the_budget_rounded_up_to_a_half():
         assert one_sided_tests()[tier].threshold == np.ceil(2 * log(max(e, 8 * updates / alarms))) / 2
 
 
-def test_the_bets_are_spaced_as_the_page_says_and_are_likelihood_ratios():
+def test_the_bets_are_spaced_as_on_the_page_and_are_likelihood_ratios():
     test = one_sided_tests()["page"]
     guesses, stakes, refused, not_refused = bets()
     null = test.null_boundary

@@ -5,7 +5,7 @@ import random
 import numpy as np
 import pytest
 
-from pipeline.detect.baselines.stationarity import NONSTATIONARY
+from pipeline.detect.one_sided_tests.one_sided_test import NONSTATIONARY
 from pipeline.detect.settings import DAY_S, DetectSettings
 from pipeline.detect.step import DetectStep
 from schemas.baseline import Baseline

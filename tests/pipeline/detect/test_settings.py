@@ -4,7 +4,7 @@ from pydantic import ValidationError
 from pipeline.detect.settings import DetectSettings
 
 
-def test_every_setting_says_what_it_is():
+def test_every_setting_has_a_description():
     for name, field in DetectSettings.model_fields.items():
         assert field.description, name
 
@@ -22,8 +22,8 @@ def test_a_value_out_of_its_limits_is_an_error(wrong):
         DetectSettings(**wrong)
 
 
-def test_what_state_means_has_another_digest_and_what_is_let_in_has_not():
-    usual = DetectSettings().digest()
-    assert DetectSettings(record_bytes_max=2048, subjects_max=3, late_max_s=5).digest() == usual
-    assert DetectSettings(ready_after_s=60).digest() != usual
-    assert DetectSettings(page_rank_shift=0.1).digest() != usual
+def test_settings_that_change_the_meaning_of_state_change_the_digest():
+    default = DetectSettings().digest()
+    assert DetectSettings(record_bytes_max=2048, subjects_max=3, late_max_s=5).digest() == default
+    assert DetectSettings(ready_after_s=60).digest() != default
+    assert DetectSettings(page_rank_shift=0.1).digest() != default

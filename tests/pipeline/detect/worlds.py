@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from pipeline.detect.baselines.baseline import Source
+from pipeline.detect.baselines.baseline import BaselineSource
 from pipeline.detect.baselines.learner import Learner
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals.block import PANE_MS, Block
@@ -69,7 +69,7 @@ def normal_world(seed: int, rows: int) -> dict[str, np.ndarray]:
 
 
 def learned(
-    columns: dict[str, np.ndarray], settings: DetectSettings, *, source: Source = "file", per_s: float = 50.0
+    columns: dict[str, np.ndarray], settings: DetectSettings, *, source: BaselineSource = "file", per_s: float = 50.0
 ) -> Baseline:
     """The baseline that a learner makes of columns."""
     learner = Learner("support-bot", settings)

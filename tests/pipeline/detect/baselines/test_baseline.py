@@ -22,29 +22,29 @@ def column(name: str, values: np.ndarray) -> LearnedColumn:
     )
 
 
-def of_columns(*columns: LearnedColumn, categories=None) -> LearnedData:
+def learned_data(*columns: LearnedColumn, categories=None) -> LearnedData:
     starts = [START_MS + index * 1000 for index in range(SLICES)]
     return LearnedData(columns, categories or {}, starts, START_MS, START_MS + SLICES * 1000, SLICES * PER_SLICE)
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_a_tail_that_comes_in_runs_is_as_sluggish_as_its_value(seed):
+def test_a_tail_in_runs_has_the_autocorrelation_time_of_its_value(seed):
     values = np.repeat(np.random.default_rng(seed).lognormal(size=SLICES * PER_SLICE // 16), 16)
     channels = (
-        build_baseline("s", of_columns(column("latency_ms", values)), "file", SETTINGS).signals["latency_ms"].channels
+        build_baseline("s", learned_data(column("latency_ms", values)), "file", SETTINGS).signals["latency_ms"].channels
     )
     times = {name: channel.autocorrelation_time for name, channel in channels.items()}
     assert times["location"] == pytest.approx(16, rel=0.3)
     assert 10 < times["high_tail"] < 25
 
 
-def test_a_tail_that_does_not_come_in_runs_is_not_slowed_by_a_value_that_does():
+def test_an_independent_tail_has_a_short_time_beside_an_autocorrelated_value():
     random = np.random.default_rng(3)
     level = np.repeat(random.normal(size=SLICES * PER_SLICE // 16), 16)
     extreme = random.random(level.size) < 0.01
     values = np.exp(np.where(extreme, 9.0 + random.random(level.size), level))
     channels = (
-        build_baseline("s", of_columns(column("latency_ms", values)), "file", SETTINGS).signals["latency_ms"].channels
+        build_baseline("s", learned_data(column("latency_ms", values)), "file", SETTINGS).signals["latency_ms"].channels
     )
     assert channels["location"].autocorrelation_time > 8
     assert channels["high_tail"].autocorrelation_time < 2
@@ -54,7 +54,7 @@ def test_a_daily_cycle_shows_as_deviation_between_slices_and_drops_none():
     random = np.random.default_rng(2)
     hour = np.arange(SLICES * PER_SLICE) // PER_SLICE
     values = random.lognormal(size=hour.size) * (1 + 0.4 * np.sin(2 * np.pi * hour / SLICES))
-    baseline = build_baseline("s", of_columns(column("latency_ms", values)), "file", SETTINGS)
+    baseline = build_baseline("s", learned_data(column("latency_ms", values)), "file", SETTINGS)
     assert baseline.dropped_slices == []
     assert baseline.signals["latency_ms"].channels["location"].slice_deviation > 0.04
 
@@ -64,32 +64,36 @@ def test_outlying_slices_are_dropped_for_all_signals():
     error = (random.random(SLICES * PER_SLICE) < 0.01).astype(float)
     error[PER_SLICE * 9 : PER_SLICE * 11] = 1.0
     latency = random.lognormal(size=error.size)
-    baseline = build_baseline("s", of_columns(column("error", error), column("latency_ms", latency)), "file", SETTINGS)
+    baseline = build_baseline(
+        "s", learned_data(column("error", error), column("latency_ms", latency)), "file", SETTINGS
+    )
     assert baseline.dropped_slices == [START_MS + 9000, START_MS + 10_000]
     assert baseline.signals["error"].channels["rate"].mean == pytest.approx(0.01, abs=0.004)
     assert baseline.signals["latency_ms"].count == error.size - 2 * PER_SLICE
 
 
 def test_a_constant_signal_has_a_baseline():
-    baseline = build_baseline("s", of_columns(column("null_fraction", np.zeros(SLICES * PER_SLICE))), "file", SETTINGS)
+    baseline = build_baseline(
+        "s", learned_data(column("null_fraction", np.zeros(SLICES * PER_SLICE))), "file", SETTINGS
+    )
     channels = baseline.signals["null_fraction"].channels
     assert (channels["location"].mean, channels["high_tail"].mean, channels["dispersion"].mean) == (0.5, 0.0, 0.0)
     assert all(channel.variance == 0.0 for channel in channels.values())
 
 
-def test_a_few_records_are_no_baseline():
+def test_a_signal_with_too_few_values_is_left_out():
     short = column("latency_ms", np.arange(90.0))
     settings = SETTINGS.model_copy(update={"ready_records": 50})
-    assert build_baseline("s", of_columns(short), "file", settings).signals == {}
+    assert build_baseline("s", learned_data(short), "file", settings).signals == {}
 
 
-def test_the_message_survives_its_journey():
+def test_a_baseline_survives_a_round_trip_through_json():
     baseline = learned(normal_world(4, 8000), DetectSettings())
     assert Baseline.from_json(baseline.to_json()) == baseline
 
 
-def test_a_mix_with_too_few_records_is_left_out():
-    mixes = {"finish_reason": {"stop": 900, "length": 100}, "schema_id": {"a": 20}}
-    baseline = build_baseline("s", of_columns(categories=mixes), "file", SETTINGS)
+def test_a_category_with_too_few_records_is_left_out():
+    categories = {"finish_reason": {"stop": 900, "length": 100}, "schema_id": {"a": 20}}
+    baseline = build_baseline("s", learned_data(categories=categories), "file", SETTINGS)
     assert baseline.signals["finish_reason"].shares == {"length": 0.1, "stop": 0.9}
     assert "schema_id" not in baseline.signals

@@ -4,32 +4,32 @@ import pytest
 from pipeline.detect.baselines.burst import BURST_VALUES, Burst
 
 
-def test_it_keeps_the_first_values_of_every_column_and_no_more():
+def test_it_stores_the_first_values_of_every_column_and_no_more():
     burst = Burst()
     values = np.column_stack([np.arange(100.0), np.where(np.arange(100) % 10, np.nan, np.arange(100.0))])
-    assert burst.take(values)
+    assert burst.add(values)
     assert burst.columns[0].tolist() == list(range(BURST_VALUES))
     assert burst.columns[1].tolist() == list(range(0, 100, 10))
-    assert not burst.full(2)
-    assert not burst.take(np.full((5, 2), np.nan))
+    assert not burst.is_full(2)
+    assert not burst.add(np.full((5, 2), np.nan))
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_two_joined_are_the_burst_of_both_stretches(seed):
+def test_merged_bursts_equal_the_burst_of_both_periods(seed):
     random = np.random.default_rng(seed)
     values = random.random((int(random.integers(40, 200)), 3))
     values[random.random(values.shape) < 0.3] = np.nan
     cut = int(random.integers(len(values)))
     first, second, both = Burst(), Burst(), Burst()
-    first.take(values[:cut])
-    second.take(values[cut:])
-    both.take(values)
-    for joined, direct in zip(first.join(second).columns, both.columns, strict=True):
-        np.testing.assert_array_equal(joined, direct)
+    first.add(values[:cut])
+    second.add(values[cut:])
+    both.add(values)
+    for merged, direct in zip(first.merge(second).columns, both.columns, strict=True):
+        np.testing.assert_array_equal(merged, direct)
 
 
-def test_a_column_that_appears_later_is_kept_from_then_on():
+def test_a_column_that_appears_later_is_stored_from_then_on():
     burst = Burst()
-    burst.take(np.ones((3, 1)))
-    burst.take(np.ones((2, 2)))
+    burst.add(np.ones((3, 1)))
+    burst.add(np.ones((2, 2)))
     assert [column.size for column in burst.columns] == [5, 2]

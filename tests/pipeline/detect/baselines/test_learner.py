@@ -10,21 +10,21 @@ from tests.pipeline.detect.worlds import START_MS, block, blocks, learned, norma
 QUICK = DetectSettings(ready_after_s=600)
 
 
-def test_it_is_ready_after_its_time_and_records_and_not_before():
+def test_it_is_ready_only_after_enough_time_and_records():
     learner = Learner("support-bot", QUICK)
-    assert not learner.ready()
+    assert not learner.is_ready()
     readiness = []
     for part in blocks(normal_world(1, 32_000)):
         learner.observe(part)
-        readiness.append(learner.ready())
+        readiness.append(learner.is_ready())
     assert readiness.index(True) == 30_000 // 512
     slow = Learner("support-bot", QUICK)
     for part in blocks(normal_world(1, 1000), per_s=1.0, size=100):
         slow.observe(part)
-    assert not slow.ready()
+    assert not slow.is_ready()
 
 
-def test_a_baseline_says_what_was_normal():
+def test_a_baseline_describes_its_records():
     world = normal_world(2, 40_000)
     baseline = learned(world, QUICK)
     refused, latency = baseline.signals["refused"], baseline.signals["latency_ms"]
@@ -59,7 +59,7 @@ def test_a_signal_that_few_records_carry_is_learned_from_all_of_them():
     assert confidence.channels["location"].count == 6000
 
 
-def test_a_failure_within_the_baseline_is_left_out_and_named():
+def test_a_failure_within_the_baseline_is_dropped_and_listed():
     world = normal_world(5, 48_000)
     world["latency_ms"][20_000:21_500] *= 20
     baseline = learned(world, QUICK)
@@ -67,11 +67,11 @@ def test_a_failure_within_the_baseline_is_left_out_and_named():
     assert baseline.dropped_slices
     width = baseline.dropped_slices[-1] - baseline.dropped_slices[0]
     assert all(START_MS + 384_000 <= start <= START_MS + 432_000 for start in baseline.dropped_slices), width
-    found, expected = (each.signals["latency_ms"].knots[500] for each in (baseline, clean))
+    found, expected = (learned_from.signals["latency_ms"].knots[500] for learned_from in (baseline, clean))
     assert found == pytest.approx(expected, rel=0.1)
 
 
-def test_equal_records_give_equal_versions_and_others_another():
+def test_equal_records_give_equal_versions_and_different_records_do_not():
     world = normal_world(6, 8000)
     one, other = learned(world, QUICK, source="file"), learned(world, QUICK, source="live")
     assert one.baseline_version == other.baseline_version == baseline_version(one)
@@ -112,27 +112,27 @@ def test_columns_may_appear_later():
     assert baseline.signals["refused"].count == 12_000
 
 
-def test_state_put_down_in_parts_and_taken_up_in_any_order_gives_the_same_baseline():
+def test_parts_restored_in_any_order_give_the_same_baseline():
     world = normal_world(9, 30_000)
-    whole, kept = Learner("support-bot", QUICK), {}
+    learner, dumped = Learner("support-bot", QUICK), {}
     parts = list(blocks(world))
     for index, part in enumerate(parts[:40]):
-        whole.observe(part)
+        learner.observe(part)
         if index % 3 == 0:
-            kept |= whole.dump_parts()
-    kept |= whole.dump_parts()
-    taken_up = Learner("support-bot", QUICK)
-    for name in sorted(kept, reverse=True):
-        taken_up.load_part(name, kept[name])
-    assert taken_up.ready() == whole.ready()
-    assert taken_up.baseline("live") == whole.baseline("live")
+            dumped |= learner.dump_parts()
+    dumped |= learner.dump_parts()
+    restored = Learner("support-bot", QUICK)
+    for name in sorted(dumped, reverse=True):
+        restored.load_part(name, dumped[name])
+    assert restored.is_ready() == learner.is_ready()
+    assert restored.baseline("live") == learner.baseline("live")
     for part in parts[40:]:
-        whole.observe(part)
-        taken_up.observe(part)
-    assert taken_up.baseline("live") == whole.baseline("live")
+        learner.observe(part)
+        restored.observe(part)
+    assert restored.baseline("live") == learner.baseline("live")
 
 
-def test_what_is_finished_is_given_once():
+def test_a_finished_part_is_dumped_once():
     learner = Learner("support-bot", QUICK)
     for part in blocks(normal_world(10, 9000)):
         learner.observe(part)
@@ -142,16 +142,16 @@ def test_what_is_finished_is_given_once():
     assert 2 <= len(learner.dump_parts()) <= 4
 
 
-def test_a_part_of_no_known_name_is_refused():
+def test_an_unknown_part_is_rejected():
     with pytest.raises(ValueError, match="no part 'nonsense'"):
         Learner("support-bot", QUICK).load_part("nonsense", {})
 
 
-def test_state_of_a_signal_that_is_gone_is_refused():
+def test_state_with_a_signal_that_the_catalogue_lost_is_rejected():
     learner = Learner("support-bot", QUICK)
     learner.observe(block({"refused": np.zeros(10)}))
     head = learner.dump_parts()["head"] | {"signals": [["gone", "rate"]]}
-    with pytest.raises(ValueError, match="no gone any more"):
+    with pytest.raises(ValueError, match="no longer in the catalogue: gone"):
         Learner("support-bot", QUICK).load_part("head", head)
 
 
@@ -173,7 +173,7 @@ def test_categories_are_learned_as_shares_and_hashes_are_not():
     assert "fingerprint" not in signals
 
 
-def test_a_signal_of_the_users_own_is_learned_by_its_name():
+def test_a_custom_signal_is_learned_by_its_name():
     learner = Learner("support-bot", QUICK)
     for part in blocks({"confidence": np.random.default_rng(1).random(6000)}):
         learner.observe(with_signals(part, [custom_signal("toxicity", "amount")]))

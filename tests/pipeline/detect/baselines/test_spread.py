@@ -13,7 +13,7 @@ from pipeline.detect.baselines.spread import (
 SLICES, PER_SLICE = 48, 256
 
 
-def places():
+def slices_and_bursts():
     rows = SLICES * PER_SLICE
     return np.arange(rows) // PER_SLICE, np.arange(rows) // 64
 
@@ -21,55 +21,58 @@ def places():
 def autoregressive(seed, factor):
     noise = np.random.default_rng(seed).normal(size=SLICES * PER_SLICE) * np.sqrt(1 - factor**2)
     values, last = np.empty_like(noise), 0.0
-    for row, fresh in enumerate(noise.tolist()):
-        last = factor * last + fresh
+    for row, shock in enumerate(noise.tolist()):
+        last = factor * last + shock
         values[row] = last
     return values
 
 
 def test_independent_records_have_an_autocorrelation_time_of_one():
-    slices, bursts = places()
+    slices, bursts = slices_and_bursts()
     found = [autocorrelation_time(autoregressive(seed, 0.0), slices, bursts, 1.0) for seed in range(9)]
     assert np.median(found) == 1.0
     assert max(found) < 1.6
 
 
 @pytest.mark.parametrize(("factor", "expected"), [(0.5, 3.0), (0.8, 9.0)])
-def test_autocorrelation_time_is_that_of_its_series(factor, expected):
-    slices, bursts = places()
+def test_the_autocorrelation_time_of_an_ar1_series_is_estimated(factor, expected):
+    slices, bursts = slices_and_bursts()
     found = np.mean([autocorrelation_time(autoregressive(seed, factor), slices, bursts, 1.0) for seed in range(8)])
     assert found == pytest.approx(expected, rel=0.2)
 
 
-def test_of_few_records_an_autocorrelation_time_is_rather_taken_too_long():
-    slices, bursts = places()
+def test_standard_errors_lengthen_the_time_more_with_few_records():
+    slices, bursts = slices_and_bursts()
     values = autoregressive(1, 0.8)
     few = slice(0, 8 * PER_SLICE)
-    whole, part = (
-        [autocorrelation_time(values[of], slices[of], bursts[of], 1.0, surer=surer) for surer in (0.0, 2.0)]
-        for of in (slice(None), few)
+    all_times, few_times = (
+        [
+            autocorrelation_time(values[rows], slices[rows], bursts[rows], 1.0, standard_errors=errors)
+            for errors in (0.0, 2.0)
+        ]
+        for rows in (slice(None), few)
     )
-    assert whole[0] < whole[1] < 1.3 * whole[0]
-    assert part[1] / part[0] > 1.2 * whole[1] / whole[0]
+    assert all_times[0] < all_times[1] < 1.3 * all_times[0]
+    assert few_times[1] / few_times[0] > 1.2 * all_times[1] / all_times[0]
 
 
-def test_autocorrelation_time_stays_within_its_limits():
-    slices, bursts = places()
+def test_the_autocorrelation_time_stays_within_its_limits():
+    slices, bursts = slices_and_bursts()
     assert autocorrelation_time(bursts % 2 * 1.0, slices, bursts, 0.25) == 50.0
     assert autocorrelation_time(np.zeros(10), np.zeros(10, dtype=int), np.zeros(10, dtype=int), 0.0) == 1.0
     assert autocorrelation_time(np.arange(3.0), np.zeros(3, dtype=int), np.zeros(3, dtype=int), 1.0) == 1.0
 
 
-def test_chance_alone_is_no_deviation_between_slices_and_a_cycle_is():
-    slices, _ = places()
-    quiet = np.random.default_rng(1).normal(size=slices.size)
-    cycle = quiet + 0.5 * np.sin(2 * np.pi * slices / SLICES)
-    assert slice_deviation(slice_means(quiet, slices, SLICES), 1.0, 1.0) < 0.03
+def test_a_cycle_gives_a_deviation_between_slices_and_chance_does_not():
+    slices, _ = slices_and_bursts()
+    noise = np.random.default_rng(1).normal(size=slices.size)
+    cycle = noise + 0.5 * np.sin(2 * np.pi * slices / SLICES)
+    assert slice_deviation(slice_means(noise, slices, SLICES), 1.0, 1.0) < 0.03
     assert slice_deviation(slice_means(cycle, slices, SLICES), 1.0, 1.0) == pytest.approx(0.5 / np.sqrt(2), rel=0.1)
 
 
-def test_a_failure_within_a_baseline_stands_out_and_a_cycle_does_not():
-    slices, _ = places()
+def test_a_failure_within_a_baseline_is_an_outlier_and_a_cycle_is_not():
+    slices, _ = slices_and_bursts()
     values = np.random.default_rng(2).normal(size=slices.size) + 0.5 * np.sin(2 * np.pi * slices / SLICES)
     assert not outlying_slices(slice_means(values, slices, SLICES), 1.0, 1.0, binary=False).any()
     values[np.isin(slices, [30, 31])] += 6
@@ -78,7 +81,7 @@ def test_a_failure_within_a_baseline_stands_out_and_a_cycle_does_not():
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_slices_with_a_rare_event_do_not_stand_out_and_an_outage_does(seed):
+def test_an_outage_is_an_outlier_and_a_rare_event_is_not(seed):
     counts = np.full(SLICES, 250.0)
     events = np.random.default_rng(seed).binomial(250, 0.001, SLICES).astype(float)
     assert not outlying_slices(SliceMeans(events / counts, counts), 0.001, 1.0, binary=True).any()
@@ -86,14 +89,14 @@ def test_slices_with_a_rare_event_do_not_stand_out_and_an_outage_does(seed):
     assert np.flatnonzero(outlying_slices(SliceMeans(events / counts, counts), 0.001, 1.0, binary=True)).tolist() == [7]
 
 
-def test_if_many_slices_stand_out_that_is_how_the_signal_is():
+def test_if_many_slices_would_be_outliers_none_is():
     counts = np.full(SLICES, 250.0)
     means = np.where(np.arange(SLICES) % 5 == 0, 0.5, 0.01)
     assert not outlying_slices(SliceMeans(means, counts), 0.01, 1.0, binary=True).any()
 
 
 def test_a_step_in_the_middle_separates_the_halves():
-    slices, _ = places()
+    slices, _ = slices_and_bursts()
     values = np.random.default_rng(3).normal(size=slices.size)
     assert abs(half_difference(slice_means(values, slices, SLICES), 1.0, 1.0, 0.0)) < 4
     step = values + (slices >= SLICES // 2)
@@ -102,5 +105,5 @@ def test_a_step_in_the_middle_separates_the_halves():
 
 def test_a_nearly_empty_slice_is_not_compared():
     means = SliceMeans(np.array([0.5, 0.5, 0.5, 0.9]), np.array([100.0, 100.0, 100.0, 2.0]))
-    assert means.pairwise_differences().tolist() == [True, True, True, False]
+    assert means.comparable().tolist() == [True, True, True, False]
     assert slice_deviation(means, 0.01, 1.0) == 0.0

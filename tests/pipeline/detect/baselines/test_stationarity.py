@@ -1,22 +1,22 @@
-"""What was on its way somewhere is no normal; a daily cycle, a quiet day and a replay of minutes are."""
+"""A step or a trend is not stationary. A daily cycle, a steady day and a short replay are."""
 
 import numpy as np
 import pytest
 
 from pipeline.detect.baselines import spread
 from pipeline.detect.baselines.learner import Learner
-from pipeline.detect.baselines.stationarity import NONSTATIONARY, is_nonstationary, nonstationary_signals
-from pipeline.detect.one_sided_tests.one_sided_test import derive_tests
+from pipeline.detect.baselines.stationarity import is_nonstationary, nonstationary_signals
+from pipeline.detect.one_sided_tests.one_sided_test import NONSTATIONARY, derive_tests
 from pipeline.detect.settings import DAY_S, DetectSettings
 from tests.pipeline.detect.worlds import blocks
 
 SETTINGS = DetectSettings()
 SLICES, COUNT = 84, 500
 SLICE_S = DAY_S / SLICES
-PLACES = (np.arange(SLICES) + 0.5) / SLICES
+POSITIONS = (np.arange(SLICES) + 0.5) / SLICES
 
 
-def moving(shape, *, seed=1, name="location", settings=SETTINGS, slice_s=SLICE_S, variance=1 / 12):
+def nonstationary(shape, *, seed=1, name="location", settings=SETTINGS, slice_s=SLICE_S, variance=1 / 12):
     means = shape + np.random.default_rng(seed).normal(0, (variance / COUNT) ** 0.5, shape.size)
     slices = spread.SliceMeans(means, np.full(shape.size, float(COUNT)))
     deviation = spread.slice_deviation(slices, variance, 1.0)
@@ -24,35 +24,35 @@ def moving(shape, *, seed=1, name="location", settings=SETTINGS, slice_s=SLICE_S
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_a_step_and_a_steady_move_are_seen_and_a_quiet_day_is_not(seed):
-    assert moving(np.where(PLACES < 0.5, 0.45, 0.55), seed=seed)
-    assert moving(0.4 + 0.2 * PLACES, seed=seed)
-    assert not moving(np.full(SLICES, 0.5), seed=seed)
+def test_a_step_and_a_trend_are_detected_and_a_steady_day_is_not(seed):
+    assert nonstationary(np.where(POSITIONS < 0.5, 0.45, 0.55), seed=seed)
+    assert nonstationary(0.4 + 0.2 * POSITIONS, seed=seed)
+    assert not nonstationary(np.full(SLICES, 0.5), seed=seed)
 
 
 @pytest.mark.parametrize("phase", np.arange(0, 1, 1 / 12))
-def test_a_daily_cycle_is_no_move_at_whatever_hour_the_day_begins(phase):
+def test_a_daily_cycle_is_stationary_at_any_phase(phase):
     for amplitude in (0.05, 0.1, 0.2):
-        assert not moving(0.5 + amplitude * np.sin(2 * np.pi * (PLACES + phase)))
-        two_days = 0.5 + amplitude * np.sin(2 * np.pi * (2 * PLACES + phase))
-        assert not moving(two_days, slice_s=2 * SLICE_S)
+        assert not nonstationary(0.5 + amplitude * np.sin(2 * np.pi * (POSITIONS + phase)))
+        two_days = 0.5 + amplitude * np.sin(2 * np.pi * (2 * POSITIONS + phase))
+        assert not nonstationary(two_days, slice_s=2 * SLICE_S)
 
 
-def test_a_step_beneath_a_daily_cycle_is_seen():
-    cycle = 0.02 * np.sin(2 * np.pi * PLACES)
-    assert moving(np.where(PLACES < 0.5, 0.43, 0.57) + cycle)
+def test_a_step_beneath_a_daily_cycle_is_detected():
+    cycle = 0.02 * np.sin(2 * np.pi * POSITIONS)
+    assert nonstationary(np.where(POSITIONS < 0.5, 0.43, 0.57) + cycle)
 
 
-def test_what_no_ticket_is_for_is_no_move():
-    assert not moving(np.where(PLACES < 0.5, 0.49, 0.51), variance=1e-6)
-    assert not moving(np.where(PLACES < 0.5, 0.010, 0.012), name="rate", variance=1e-8)
-    assert moving(np.where(PLACES < 0.5, 0.010, 0.013), name="rate", variance=1e-8)
+def test_a_step_within_the_ticket_tolerance_is_stationary():
+    assert not nonstationary(np.where(POSITIONS < 0.5, 0.49, 0.51), variance=1e-6)
+    assert not nonstationary(np.where(POSITIONS < 0.5, 0.010, 0.012), name="rate", variance=1e-8)
+    assert nonstationary(np.where(POSITIONS < 0.5, 0.010, 0.013), name="rate", variance=1e-8)
 
 
-def test_minutes_and_replays_that_say_so_are_never_moving():
-    step = np.where(PLACES < 0.5, 0.4, 0.6)
-    assert not moving(step, slice_s=SLICE_S / 2)
-    assert not moving(step, settings=DetectSettings(ready_after_s=1800))
+def test_less_than_a_day_and_short_replays_count_as_stationary():
+    step = np.where(POSITIONS < 0.5, 0.4, 0.6)
+    assert not nonstationary(step, slice_s=SLICE_S / 2)
+    assert not nonstationary(step, settings=DetectSettings(ready_after_s=1800))
 
 
 def day(seed, days=1.02, per_s=0.2, *, step_at=None):
@@ -71,29 +71,31 @@ def learn(columns, per_s, settings=SETTINGS):
     return learner
 
 
-def test_a_baseline_names_what_moved_and_does_not_judge_it():
+def test_a_nonstationary_signal_is_listed_and_not_testable():
     baseline = learn(*day(1, step_at=0.5)).baseline("live")
     assert nonstationary_signals(baseline) == ["confidence"]
-    sides, unjudged = derive_tests(baseline, SETTINGS)
-    moved = {(gap.signal.name, gap.channel) for gap in unjudged if gap.reason == NONSTATIONARY}
-    assert ("confidence", "location") in moved
-    assert ("confidence", "location") not in {(side.signal.name, side.channel) for side in sides}
-    assert "refused" in {side.signal.name for side in sides}
+    tests, not_testable = derive_tests(baseline, SETTINGS)
+    nonstationary_channels = {
+        (skipped.signal.name, skipped.channel) for skipped in not_testable if skipped.reason == NONSTATIONARY
+    }
+    assert ("confidence", "location") in nonstationary_channels
+    assert ("confidence", "location") not in {(test.signal.name, test.channel) for test in tests}
+    assert "refused" in {test.signal.name for test in tests}
     assert nonstationary_signals(learn(*day(1)).baseline("live")) == []
 
 
-def test_a_learner_waits_longer_once_and_remembers_it():
+def test_a_learner_extends_its_learning_once_and_restores_that():
     learner = learn(*day(2))
-    assert learner.ready()
-    assert learner.wait_longer()
-    assert not learner.ready()
-    kept = learner.dump_parts()
-    taken_up = Learner("support-bot", SETTINGS)
-    for name, part in kept.items():
-        taken_up.load_part(name, part)
-    for each in (learner, taken_up):
-        assert not each.ready()
-        assert not each.wait_longer()
+    assert learner.is_ready()
+    assert learner.extend_learning()
+    assert not learner.is_ready()
+    dumped = learner.dump_parts()
+    restored = Learner("support-bot", SETTINGS)
+    for name, part in dumped.items():
+        restored.load_part(name, part)
+    for extended in (learner, restored):
+        assert not extended.is_ready()
+        assert not extended.extend_learning()
     longer = learn(*day(2, days=2.02))
-    longer.wait_longer()
-    assert longer.ready()
+    longer.extend_learning()
+    assert longer.is_ready()

@@ -1,4 +1,4 @@
-"""A baseline from a history is the one that the same records would have given live."""
+"""A baseline learned from a history equals the one that the same records give live."""
 
 import json
 
@@ -32,35 +32,35 @@ def test_every_record_of_the_history_counts():
     history = learn_history(lines("bot", 5000), SETTINGS)
     assert history.baselines["bot"].records == 5000
     assert history.baselines["bot"].signals["refused"].count == 5000
-    assert history.refused.total() == 0
+    assert history.unusable.total() == 0
 
 
-def test_arrays_and_single_records_teach_the_same():
+def test_arrays_and_single_records_give_the_same_baseline():
     single = list(lines("bot", 2000))
     arrays = [b"[" + b",".join(single[start : start + 50]) + b"]" for start in range(0, 2000, 50)]
     assert learn_history(arrays, SETTINGS) == learn_history(single, SETTINGS)
 
 
-def test_each_subject_has_its_own_and_one_alone_can_be_asked_for():
+def test_each_subject_has_a_baseline_and_one_can_be_selected():
     mixed = [line for pair in zip(lines("a", 1000), lines("b", 1000, seed=4), strict=True) for line in pair]
     both = learn_history(mixed, SETTINGS).baselines
     assert list(both) == ["a", "b"]
     assert learn_history(mixed, SETTINGS, subject="b").baselines == {"b": both["b"]}
 
 
-def test_what_is_no_record_is_counted_and_changes_nothing():
+def test_unusable_messages_are_counted_and_change_nothing():
     good = list(lines("bot", 1000))
-    spoiled = [*good[:500], b"{", b"", b'{"subject": 3}', *good[500:]]
-    history = learn_history(spoiled, SETTINGS)
+    mixed = [*good[:500], b"{", b"", b'{"subject": 3}', *good[500:]]
+    history = learn_history(mixed, SETTINGS)
     assert history.baselines == learn_history(good, SETTINGS).baselines
-    assert history.refused.total() == 3
+    assert history.unusable.total() == 3
 
 
-def test_nothing_teaches_nothing():
+def test_an_empty_history_gives_no_baseline():
     assert learn_history([], SETTINGS).baselines == {}
 
 
-def test_the_live_step_would_have_learned_the_same():
+def test_the_live_step_learns_the_same_baseline():
     values = list(lines("bot", 5000))
     step = DetectStep(0, SETTINGS, replay=True)
     outputs = step.step([RawMessage(RECORDS, 0, offset, 0, None, value) for offset, value in enumerate(values)])
@@ -71,7 +71,7 @@ def test_the_live_step_would_have_learned_the_same():
     assert learned.signals["refused"].mean == pytest.approx(0.05, abs=0.02)
 
 
-def test_only_the_records_of_the_times_asked_for_teach():
+def test_only_records_of_the_selected_period_count():
     single = list(lines("bot", 4000))
     arrays = [b"[" + b",".join(single[start : start + 64]) + b"]" for start in range(0, 4000, 64)]
     times = {"from_ms": START_MS + 500_000, "to_ms": START_MS + 1_500_000}
@@ -80,7 +80,7 @@ def test_only_the_records_of_the_times_asked_for_teach():
     assert learn_history(arrays, SETTINGS, **times).baselines["bot"] == expected
 
 
-def test_what_has_no_time_is_refused_whatever_times_were_asked_for():
+def test_messages_without_a_time_are_unusable_in_any_period():
     history = learn_history([b'{"subject":"bot"}', b"{", *lines("bot", 500)], SETTINGS, from_ms=START_MS)
-    assert history.refused == {"timestamp_missing": 1, "not_json": 1}
+    assert history.unusable == {"timestamp_missing": 1, "not_json": 1}
     assert history.baselines["bot"].records == 500

@@ -6,7 +6,7 @@ from pipeline.detect.one_sided_tests.bets import BETS, STAKE_MAX, departure_bets
 
 @pytest.mark.parametrize("binary", [True, False])
 @pytest.mark.parametrize("null", [1e-5, 0.001, 0.3, 0.58, 0.9, 0.999])
-def test_no_record_can_lose_all_the_evidence(null, binary):
+def test_no_record_can_lose_the_whole_wealth(null, binary):
     stakes = departure_bets(null, 1 / 12, binary=binary)
     assert stakes.shape == (BETS,)
     assert (stakes > 0).all()
@@ -15,7 +15,7 @@ def test_no_record_can_lose_all_the_evidence(null, binary):
 
 
 @pytest.mark.parametrize("null", [0.001, 0.02, 0.58])
-def test_evidence_is_not_expected_to_grow_at_the_edge(null):
+def test_wealth_is_not_expected_to_grow_at_the_null_boundary(null):
     stakes = departure_bets(null, 1 / 12, binary=True)
     expected = null * (1 + stakes * (1 - null)) + (1 - null) * (1 + stakes * (0 - null))
     np.testing.assert_allclose(expected, 1.0)
@@ -25,12 +25,12 @@ def test_a_constant_baseline_gives_finite_bets():
     assert np.isfinite(departure_bets(0.08, 0.0, binary=False)).all()
 
 
-def test_larger_moves_have_larger_stakes():
+def test_farther_guesses_have_larger_stakes():
     assert (np.diff(departure_bets(0.015, 0.0, binary=True)) > 0).all()
 
 
 @pytest.mark.parametrize("mean", [0.0, 0.005, 0.01])
-def test_a_rate_that_is_back_gains_evidence_and_one_at_the_edge_does_not(mean):
+def test_a_recovered_rate_gains_evidence_and_one_at_the_null_boundary_does_not(mean):
     null = 1 - 0.015
     stakes = recovery_bets(null, 1 - mean, 0.0, binary=True)
 

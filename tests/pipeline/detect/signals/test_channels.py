@@ -7,14 +7,14 @@ from tests.pipeline.detect.worlds import BY_NAME
 
 
 @pytest.mark.parametrize("signal", SIGNALS, ids=lambda signal: signal.name)
-def test_every_signal_is_watched_on_its_bad_side_and_no_other(signal):
+def test_every_signal_is_monitored_in_its_bad_direction_only(signal):
     directions = {direction for channel, direction in bad_directions(signal) if channel != "dispersion"}
     assert directions == ({"up", "down"} if signal.direction == "both" else {signal.direction})
     assert {channel for channel, _ in bad_directions(signal)} <= set(channel_names(signal.kind))
     assert all(tiers(signal, channel) for channel, _ in bad_directions(signal))
 
 
-def test_a_category_has_no_side():
+def test_a_category_has_no_bad_direction():
     assert [bad_directions(category) for category in CATEGORIES] == [[]] * len(CATEGORIES)
 
 
@@ -24,13 +24,13 @@ def test_a_cause_never_pages_or_tickets():
             assert {tier for channel, _ in bad_directions(signal) for tier in tiers(signal, channel)} == {"cause"}
 
 
-def test_values_that_are_all_alike_are_bad_of_outputs_but_not_of_machines():
+def test_identical_values_are_bad_for_outputs_but_not_for_infrastructure():
     assert ("dispersion", "down") in bad_directions(BY_NAME["length"])
     assert ("dispersion", "down") not in bad_directions(BY_NAME["latency_ms"])
     assert ("dispersion", "down") not in bad_directions(BY_NAME["index_age_s"])
 
 
-def test_channels_lie_between_0_and_1_and_absent_stays_absent():
+def test_channels_lie_between_0_and_1_and_absent_values_stay_absent():
     rank = np.array([0.0, 0.005, 0.5, 0.995, 1.0, np.nan])
     assert from_rank("low_tail", rank)[:5].tolist() == [1, 1, 0, 0, 0]
     assert from_rank("high_tail", rank)[:5].tolist() == [0, 0, 0, 1, 1]
@@ -44,7 +44,7 @@ def test_a_low_tail_grows_when_its_signal_falls():
     assert not mean_rises("location", "down")
 
 
-def test_a_name_that_the_catalogue_does_not_know_is_no_signal():
+def test_an_unknown_name_or_another_kind_gives_no_signal():
     assert signal_by_name("nonsense", "rate") is None
     assert signal_by_name("refused", "amount") is None
     assert signal_by_name("custom.toxicity", "rate").kind == "rate"

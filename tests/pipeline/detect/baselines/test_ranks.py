@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.detect.baselines.rank import KNOTS, RankTable, compute_knots
+from pipeline.detect.baselines.ranks import KNOTS, RankTable, RankTables, compute_knots
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -31,6 +31,25 @@ def test_an_absent_value_has_no_rank():
 
 
 @pytest.mark.parametrize("knots", [[], [1.0], [2.0, 1.0], [0.0, np.nan], [0.0, np.inf]])
-def test_knots_that_are_no_quantiles_are_refused(knots):
-    with pytest.raises(ValueError, match="knots are"):
+def test_invalid_knots_are_rejected(knots):
+    with pytest.raises(ValueError, match="knots must be"):
         RankTable(knots)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_tables_searched_together_give_the_ranks_of_each_table(seed):
+    random = np.random.default_rng(seed)
+    streams = [random.lognormal(size=3000), random.normal(size=3000).round(1), np.full(3000, 7.0)]
+    tables = [RankTable(compute_knots(stream)) for stream in streams]
+    tables += [RankTable([0.0, 1.0]), RankTable([-1.0, 0.0, 0.0, 2.0]), RankTable([-1e300, 1e300])]
+    edges = np.concatenate([table.edges for table in tables])
+    values = np.concatenate(
+        [edges, np.nextafter(edges, -np.inf), random.normal(size=500), [-1e308, 1e308, -0.0, np.nan]]
+    )
+    found = RankTables(tables).ranks(np.tile(values[:, None], (1, len(tables))))
+    for column, table in enumerate(tables):
+        np.testing.assert_array_equal(found[:, column], table.ranks(values))
+
+
+def test_no_tables_give_no_ranks():
+    assert RankTables([]).ranks(np.zeros((5, 0))).shape == (5, 0)

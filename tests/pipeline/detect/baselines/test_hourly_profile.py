@@ -1,10 +1,10 @@
-"""A daily cycle that a baseline has seen three times is no news; what is no cycle is left as it is."""
+"""A daily cycle seen on three days becomes a profile. Other variation does not."""
 
 import numpy as np
 import pytest
 
+from pipeline.detect.baselines.hourly_profile import HOUR_MS, HOURS, hourly_factors, learn_profile, restore_hour
 from pipeline.detect.baselines.learner import Learner
-from pipeline.detect.baselines.profile import HOUR_MS, HOURS, hourly_factors, learn_profile, restore_hour
 from pipeline.detect.settings import DAY_S, DetectSettings
 from schemas.baseline import Profile
 from tests.pipeline.detect.worlds import START_MS, blocks
@@ -44,16 +44,16 @@ def test_a_signal_without_a_cycle_has_no_profile():
         assert learned(latency_ms=latencies(seed, 4, amplitude=0.0)).signals["latency_ms"].profile is None
 
 
-def test_days_that_differ_without_an_hour_to_blame_have_no_profile():
+def test_days_that_differ_at_random_hours_have_no_profile():
     for seed in range(5):
         values = latencies(seed, 5, amplitude=0.0)
-        # A level of its own every six hours, at other hours on other days.
+        # A new level every six hours, at random.
         levels = np.random.default_rng(seed + 100).normal(0, 0.4, values.size // (DAY_RECORDS // 4) + 1)
         values *= np.exp(np.repeat(levels, DAY_RECORDS // 4)[: values.size])
         assert learned(latency_ms=values).signals["latency_ms"].profile is None
 
 
-def test_a_value_that_may_be_negative_or_is_even_is_freed_by_difference():
+def test_a_symmetric_value_is_corrected_by_difference():
     rows = 4 * DAY_RECORDS
     confidence = np.random.default_rng(3).normal(0.7, 0.05, rows) + 0.1 * np.sin(turns(rows))
     profile = learned(confidence=confidence).signals["confidence"].profile
@@ -61,8 +61,8 @@ def test_a_value_that_may_be_negative_or_is_even_is_freed_by_difference():
     assert max(profile.medians) - min(profile.medians) == pytest.approx(0.2, abs=0.03)
 
 
-def test_hours_of_days_that_differ_still_show_in_the_band():
-    # Each hour of each day has a level of its own, beneath the cycle: a profile of those very days would hide it.
+def test_random_levels_beneath_the_cycle_still_widen_the_band():
+    # Each hour of each day has a random level beneath the cycle. A profile that includes the same day would hide it.
     rows = 4 * DAY_RECORDS
     level = np.repeat(np.random.default_rng(6).normal(0, 0.2, 4 * HOURS), DAY_RECORDS // HOURS)
     noise = np.random.default_rng(7).lognormal(6.5, 0.4, rows) * np.exp(level)
@@ -79,25 +79,25 @@ def test_rates_have_no_profile():
     assert learned(refused=refused.astype(float)).signals["refused"].profile is None
 
 
-def test_hours_that_nobody_saw_take_what_their_neighbours_lead_to():
+def test_hours_without_values_are_interpolated():
     times = START_MS + np.arange(8 * DAY_RECORDS) * round(1000 / PER_S)
     hours = times // 3_600_000 % HOURS
     values = latencies(5, 8)
     seen = (hours >= 2) & (hours < 22)
     days = (times - START_MS) // (DAY_S * 1000)
-    profile, freed = learn_profile(
+    profile, corrected = learn_profile(
         values[seen], times[seen], (days * 24 + hours)[seen].astype(np.intp), START_MS, START_MS + 8 * DAY_S * 1000
     )
     assert len(profile.medians) == HOURS
-    assert np.isfinite(freed).all()
+    assert np.isfinite(corrected).all()
     missing = [profile.medians[hour] for hour in (22, 23, 0, 1)]
     low, high = sorted((profile.medians[21], profile.medians[2]))
-    assert all(0.999 * low <= each <= 1.001 * high for each in missing)
+    assert all(0.999 * low <= median <= 1.001 * high for median in missing)
     assert len(set(missing)) == 4
 
 
 @pytest.mark.parametrize("transform", ["log", "none"])
-def test_a_value_at_its_hours_median_is_at_the_days_typical_level(transform):
+def test_the_median_of_an_hour_is_corrected_to_the_typical_level(transform):
     medians = np.linspace(100.0, 300.0, HOURS)
     factors, shifts = hourly_factors(Profile(transform=transform, medians=medians.tolist()))
     np.testing.assert_allclose(medians * factors + shifts, np.median(medians))
@@ -112,16 +112,16 @@ def test_a_value_at_its_hours_median_is_at_the_days_typical_level(transform):
         Profile(transform="none", medians=[-1e308] + [1.7e308] * 23),
     ],
 )
-def test_a_profile_that_cannot_be_applied_is_refused(profile):
+def test_a_profile_that_cannot_be_applied_is_rejected(profile):
     with pytest.raises(ValueError, match="medians"):
         hourly_factors(profile)
 
 
-@pytest.mark.parametrize("absurd", [1e300, 1e-300, 1.7e308])
-def test_absurd_hours_give_no_profile_and_no_error(absurd):
+@pytest.mark.parametrize("extreme", [1e300, 1e-300, 1.7e308])
+def test_extreme_values_give_no_profile_or_a_finite_one(extreme):
     rows = 4 * DAY_RECORDS
     values = latencies(8, 4)
-    values[round(rows * 0.3) : round(rows * 0.35)] = absurd
+    values[round(rows * 0.3) : round(rows * 0.35)] = extreme
     times = START_MS + np.arange(rows) * round(1000 / PER_S)
     slices = (np.arange(rows) // (DAY_RECORDS // HOURS)).astype(np.intp)
     for sign in (1.0, -1.0):
@@ -129,7 +129,7 @@ def test_absurd_hours_give_no_profile_and_no_error(absurd):
         assert found is None or np.isfinite(found[1]).all()
 
 
-def test_hours_too_far_apart_for_numbers_give_no_profile():
+def test_medians_too_far_apart_give_no_profile():
     rows = 4 * DAY_RECORDS
     times = START_MS + np.arange(rows) * round(1000 / PER_S)
     slices = (np.arange(rows) // (DAY_RECORDS // HOURS)).astype(np.intp)
@@ -138,7 +138,7 @@ def test_hours_too_far_apart_for_numbers_give_no_profile():
 
 
 @pytest.mark.parametrize("transform", ["log", "none"])
-def test_a_level_is_told_as_it_is_at_an_hour(transform):
+def test_the_level_at_an_hour_is_restored(transform):
     profile = Profile(transform=transform, medians=[100.0 + hour for hour in range(24)])
     factors, shifts = hourly_factors(profile)
     for hour in (0, 9, 23):
