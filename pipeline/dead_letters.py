@@ -4,7 +4,7 @@ from base64 import b64encode
 from hashlib import blake2b
 from typing import Literal, cast
 
-from pipeline.step import Input, Output
+from pipeline.step import InputMessage, OutputMessage
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.timestamp import EARLIEST_MS, LATEST_MS
 from schemas.topics import DEAD_LETTERS
@@ -15,14 +15,14 @@ DETAIL_LENGTH_MAX = 500
 
 def dead_letter(
     step: str,
-    message: Input,
+    message: InputMessage,
     reason: DeadLetterReason,
     detail: str,
     *,
     index: int | None = None,
     value: bytes | None = None,
     receiver: str = "",
-) -> Output:
+) -> OutputMessage:
     """Build the dead letter of a message, or of one element of an array in it.
 
     Parameters
@@ -54,4 +54,4 @@ def dead_letter(
         key_base64=None if message.key is None else b64encode(message.key).decode(),
         value_base64=None if content is None else b64encode(content).decode(),
     )
-    return Output(DEAD_LETTERS, dead_letter_id.encode(), letter.to_json())
+    return OutputMessage(DEAD_LETTERS, dead_letter_id.encode(), letter.to_json())

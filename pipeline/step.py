@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
-class Input(Protocol):
+class InputMessage(Protocol):
     """A Kafka message that a step reads. ``timestamp`` is set by the broker or the producer, in Unix ms."""
 
     @property
@@ -39,7 +39,7 @@ class RawMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Output:
+class OutputMessage:
     """A message that a step writes. ``partition`` is None for a topic with one partition."""
 
     topic: str
@@ -62,15 +62,15 @@ class Step(Protocol):
         """
         ...
 
-    def step(self, messages: Sequence[Input]) -> list[Output]:
+    def step(self, messages: Sequence[InputMessage]) -> list[OutputMessage]:
         """Process messages of one input topic, in the order of their offsets."""
         ...
 
-    def control(self, message: Input) -> list[Output]:
+    def control(self, message: InputMessage) -> list[OutputMessage]:
         """Process a message of a topic that every worker reads in full, such as a baseline."""
         ...
 
-    def tick(self, wall_ms: int) -> list[Output]:
+    def tick(self, wall_ms: int) -> list[OutputMessage]:
         """Process the wall-clock time, Unix ms. Called about once a second, and never in a replay."""
         ...
 

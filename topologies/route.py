@@ -5,7 +5,7 @@ from typing import cast
 import faust
 
 from pipeline.route import RouteStep
-from pipeline.step import Output, Step
+from pipeline.step import OutputMessage, Step
 from schemas.topics import ALERTS, COMMANDS
 from topologies.configuration import Configuration
 from topologies.receivers import build_receivers, deliver_pending
@@ -16,7 +16,7 @@ def build(configuration: Configuration, *, replay: bool) -> faust.App:
     """Build the application of ``driftwire worker route``."""
     receivers = build_receivers(configuration.route, replay=replay)
 
-    async def deliver(step: Step) -> list[Output]:
+    async def deliver(step: Step) -> list[OutputMessage]:
         return await deliver_pending(cast(RouteStep, step), receivers)
 
     spec = TopologySpec(

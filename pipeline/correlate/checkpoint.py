@@ -10,7 +10,7 @@ from functools import partial
 
 from pipeline.correlate.causes import WorkloadShifts
 from pipeline.correlate.deployments import DeploymentHistory
-from pipeline.correlate.incidents import IncidentClocks, IncidentState, IncidentStore, TrackedDrift
+from pipeline.correlate.incidents import IncidentClocks, IncidentState, IncidentStore
 from pipeline.state import Part, PartStore, State
 
 
@@ -25,7 +25,7 @@ class CheckpointParts:
         self._shifts = shifts
         self._incidents = incidents
         self._store = PartStore(("clocks", "deployment", "shift", "drift", "published", "incident"))
-        self._stored_drifts: dict[str, dict[str, TrackedDrift]] = {}
+        self._stored_drifts: dict[str, dict[str, object]] = {}
 
     def mark(self, kind: str, *names: str) -> None:
         """Mark names as changed: an ``incident`` with its drifts and published revision, or another kind."""
@@ -92,5 +92,5 @@ class CheckpointParts:
         self._stored_drifts[name] = _copy_drifts(incident)
 
 
-def _copy_drifts(incident: IncidentState) -> dict[str, TrackedDrift]:
+def _copy_drifts(incident: IncidentState) -> dict[str, object]:
     return {drift_id: copy(drift) for drift_id, drift in incident.tracked.items()}

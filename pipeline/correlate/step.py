@@ -12,7 +12,7 @@ from pipeline.correlate.phases import (
     settle_clocks,
 )
 from pipeline.correlate.settings import CorrelateSettings
-from pipeline.step import Input, Output
+from pipeline.step import InputMessage, OutputMessage
 
 
 class CorrelateStep:
@@ -43,23 +43,23 @@ class CorrelateStep:
         self._table = IncidentTable(settings)
         self.limits_hit = self._table.limits_hit
 
-    def step(self, messages: Sequence[Input]) -> list[Output]:
+    def step(self, messages: Sequence[InputMessage]) -> list[OutputMessage]:
         """Process messages. Returns revisions of incidents, requests to relearn baselines, and dead letters."""
         return [output for message in messages for output in self._pass_phases(message)]
 
-    def _pass_phases(self, message: Input) -> list[Output]:
+    def _pass_phases(self, message: InputMessage) -> list[OutputMessage]:
         content = decode_message(message.topic, message.value)
         touched = apply_message(self._table, content, message)
         touched = settle_clocks(self._table, touched)
         touched = group_incidents(self._table, touched)
         return publish_revisions(self._table, touched)
 
-    def control(self, message: Input) -> list[Output]:
+    def control(self, message: InputMessage) -> list[OutputMessage]:
         """Do nothing: correlate reads no control topic."""
         del message
         return []
 
-    def tick(self, wall_ms: int) -> list[Output]:
+    def tick(self, wall_ms: int) -> list[OutputMessage]:
         """Do nothing: time arrives as ticks in ``drifts``, in order with the drifts, so that a restart repeats it."""
         del wall_ms
         return []

@@ -6,13 +6,13 @@ from pydantic import ValidationError
 from pipeline.dead_letters import dead_letter
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
-from pipeline.step import Input, Output
+from pipeline.step import InputMessage, OutputMessage
 from pipeline.wording import one_line
 from schemas.baseline import Baseline
 from schemas.relearn import Relearn
 
 
-def read_control(message: Input, value: bytes, settings: DetectSettings) -> Baseline | Relearn | Output:
+def read_control(message: InputMessage, value: bytes, settings: DetectSettings) -> Baseline | Relearn | OutputMessage:
     """Return the baseline or relearn request of a control message, or the dead letter of a message that is neither.
 
     A baseline is tried out in a :class:`Monitor`, so that one that cannot be used is refused here.

@@ -16,7 +16,7 @@ from pipeline.detect.intake import Admission, AdmittedBatch, PositionedOutput, R
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.stream import PART_KINDS, MonitoredCount, Stream, StreamRestorer, push_replayed
 from pipeline.state import Part, PartStore, State
-from pipeline.step import Input, Output
+from pipeline.step import InputMessage, OutputMessage
 from schemas.relearn import Relearn
 from schemas.topics import DEAD_LETTERS
 
@@ -68,7 +68,7 @@ class DetectStep:
         """The streams by subject, for reading."""
         return self._streams
 
-    def step(self, messages: Sequence[Input]) -> list[Output]:
+    def step(self, messages: Sequence[InputMessage]) -> list[OutputMessage]:
         """Process records, in the order of their offsets. Return drifts, baselines, dead letters and ticks."""
         self._store.mark(PARTITION.kind, PARTITION.name)
         batch = self._admission.admit(messages)
@@ -85,7 +85,7 @@ class DetectStep:
         self._counts["dead_letters"] += sum(output.topic == DEAD_LETTERS for output in ordered)
         return ordered
 
-    def control(self, message: Input) -> list[Output]:
+    def control(self, message: InputMessage) -> list[OutputMessage]:
         """Process a baseline or a relearn request.
 
         The stream of its subject applies a baseline now or at its ``effective_at``. It is also stored for a stream
@@ -94,7 +94,7 @@ class DetectStep:
         if message.value is None:
             return []
         content = read_control(message, message.value, self._settings)
-        if isinstance(content, Output):
+        if isinstance(content, OutputMessage):
             return [content]
         stream = self._streams.get(content.subject)
         if isinstance(content, Relearn):
@@ -103,7 +103,7 @@ class DetectStep:
         self._baselines.add(content, message.value, self._streams)
         return [] if stream is None else stream.offer_baseline(content)
 
-    def tick(self, wall_ms: int) -> list[Output]:
+    def tick(self, wall_ms: int) -> list[OutputMessage]:
         """Publish the watermark with the wall-clock time, and report subjects that have gone silent.
 
         Time counts as silence only while no records wait to be read: no message came since the last tick, or the

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
 
-from pipeline.step import Input
+from pipeline.step import InputMessage
 from schemas.incident import Incident
 from schemas.notification import Notification
 from schemas.record import SUBJECT_LENGTH_MAX
@@ -21,7 +21,7 @@ class Dispatch:
     receiver: str
     route: str
     reason: str
-    source: Input
+    source: InputMessage
 
     @property
     def notification_id(self) -> str:

@@ -19,7 +19,7 @@ from pipeline.route.route_tree import RouteTree
 from pipeline.route.settings import RouteSettings
 from pipeline.route.silences import Silence, Silences
 from pipeline.state import Part, PartStore, State
-from pipeline.step import Input, Output
+from pipeline.step import InputMessage, OutputMessage
 from pipeline.wording import one_line
 from schemas.command import Command
 from schemas.incident import CLOSED, Incident
@@ -62,7 +62,7 @@ class RouteStep:
             self._store.load(part, self._silences.load)
         yield from self._store.finish_restore()
 
-    def step(self, messages: Sequence[Input]) -> list[Output]:
+    def step(self, messages: Sequence[InputMessage]) -> list[OutputMessage]:
         """Read alerts or commands, in the order of their offsets.
 
         Returns
@@ -71,7 +71,7 @@ class RouteStep:
             Suppressed notifications with their reasons, and dead letters. What is to be sent is not among them:
             see :meth:`take_pending`.
         """
-        outputs: list[Output] = []
+        outputs: list[OutputMessage] = []
         for message in messages:
             if message.topic == ALERTS:
                 outputs.extend(self._read_alert(message))
@@ -79,11 +79,11 @@ class RouteStep:
                 outputs.extend(self._read_command(message))
         return outputs
 
-    def control(self, message: Input) -> list[Output]:  # noqa: ARG002 - the protocol's
+    def control(self, message: InputMessage) -> list[OutputMessage]:  # noqa: ARG002 - the protocol's
         """Do nothing. Route has no control topic."""
         return []
 
-    def tick(self, wall_ms: int) -> list[Output]:  # noqa: ARG002 - the protocol's
+    def tick(self, wall_ms: int) -> list[OutputMessage]:  # noqa: ARG002 - the protocol's
         """Do nothing. Every decision is made when a revision arrives."""
         return []
 
@@ -95,7 +95,7 @@ class RouteStep:
         pending, self._pending = self._pending, []
         return pending
 
-    def record_delivery(self, dispatch: Dispatch, delivery: Delivery) -> list[Output]:
+    def record_delivery(self, dispatch: Dispatch, delivery: Delivery) -> list[OutputMessage]:
         """Record the outcome of sending.
 
         Parameters
@@ -141,9 +141,9 @@ class RouteStep:
         state = self._log.dump(name) if kind == "incident" else self._silences.dump(name)
         return [(Part(kind, name), state)]
 
-    def _read_alert(self, message: Input) -> list[Output]:
+    def _read_alert(self, message: InputMessage) -> list[OutputMessage]:
         incident = _read_incident(message)
-        if isinstance(incident, Output):
+        if isinstance(incident, OutputMessage):
             return [incident]
         before = self._log.get(incident.incident_id)
         if before is not None and incident.revision <= before.revision:
@@ -174,7 +174,7 @@ class RouteStep:
                 recipients[receiver] = (last.route, last)
         return recipients
 
-    def _read_command(self, message: Input) -> list[Output]:
+    def _read_command(self, message: InputMessage) -> list[OutputMessage]:
         """Add a silence. Correlate handles other commands and reports invalid ones."""
         try:
             command = Command.from_json(message.value or b"")
@@ -190,7 +190,7 @@ class RouteStep:
         return []
 
 
-def _read_incident(message: Input) -> Incident | Output:
+def _read_incident(message: InputMessage) -> Incident | OutputMessage:
     """Return the incident of an alert, or a dead letter."""
     if message.value is None:
         return dead_letter("route", message, "tombstone", "the alert has no value")
@@ -204,5 +204,5 @@ def _read_incident(message: Input) -> Incident | Output:
         return dead_letter("route", message, "contract", f"the alert is not an incident: {one_line(error)}")
 
 
-def _build_output(notification: Notification) -> Output:
-    return Output(NOTIFICATIONS, notification.notification_id.encode(), notification.to_json())
+def _build_output(notification: Notification) -> OutputMessage:
+    return OutputMessage(NOTIFICATIONS, notification.notification_id.encode(), notification.to_json())

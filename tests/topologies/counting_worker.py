@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import faust
 
-from pipeline.step import Input, Output
+from pipeline.step import InputMessage, OutputMessage
 from schemas.topics import BASELINES, DRIFTS, RECORDS
 from tests.topologies.faults import install_from_environment
 from topologies.configuration.configuration import KafkaSettings
@@ -37,7 +37,7 @@ class CountingStep:
             self._count, self._hash = json.loads(value)
         return iter(())
 
-    def step(self, messages: Sequence[Input]) -> list[Output]:
+    def step(self, messages: Sequence[InputMessage]) -> list[OutputMessage]:
         outputs = []
         for message in messages:
             self._count += 1
@@ -48,12 +48,12 @@ class CountingStep:
                 outputs.append(self._output("count", self._count))
         return outputs
 
-    def control(self, message: Input) -> list[Output]:
+    def control(self, message: InputMessage) -> list[OutputMessage]:
         if message.value == POISON:
             raise RuntimeError("this control message is poison")
         return [self._output("control", (message.value or b"").decode())]
 
-    def tick(self, wall_ms: int) -> list[Output]:
+    def tick(self, wall_ms: int) -> list[OutputMessage]:
         return []
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
@@ -62,9 +62,9 @@ class CountingStep:
     def restart_walks(self) -> None:
         print(f"partition {self._partition}: gap", flush=True)
 
-    def _output(self, kind: str, value: int | str) -> Output:
+    def _output(self, kind: str, value: int | str) -> OutputMessage:
         content = {"kind": kind, "partition": self._partition, "value": value, "hash": self._hash}
-        return Output(DRIFTS, b"key", json.dumps(content).encode())
+        return OutputMessage(DRIFTS, b"key", json.dumps(content).encode())
 
 
 def main() -> None:

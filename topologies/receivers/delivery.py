@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from pipeline.route import Delivery, Dispatch, ReceiverSettings, RouteSettings, RouteStep
-from pipeline.step import Output
+from pipeline.step import OutputMessage
 from topologies.receivers.console import ConsoleReceiver
 from topologies.receivers.webhook import WebhookReceiver
 
@@ -33,7 +33,7 @@ def build_receivers(settings: RouteSettings, *, replay: bool) -> dict[str, Recei
     return {receiver.name: _build_receiver(receiver, replay=replay) for receiver in settings.receivers}
 
 
-async def deliver_pending(step: RouteStep, receivers: Mapping[str, Receiver]) -> list[Output]:
+async def deliver_pending(step: RouteStep, receivers: Mapping[str, Receiver]) -> list[OutputMessage]:
     """Send all pending dispatches of a step and record their outcome.
 
     Receivers work concurrently, so a slow one does not delay the others. A receiver gets its dispatches in the order

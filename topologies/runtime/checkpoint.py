@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 from aiokafka import AIOKafkaProducer, TopicPartition
 
-from pipeline.step import Output
+from pipeline.step import OutputMessage
 from schemas.topics import checkpoints_topic
 from topologies.kafka import committed_consumer, read_to_end
 
@@ -69,7 +69,7 @@ class Checkpoints:
 
     async def commit(
         self,
-        outputs: Sequence[Output],
+        outputs: Sequence[OutputMessage],
         state: Iterable[tuple[bytes, bytes | None]],
         offsets: Mapping[str, int],
         inputs: Mapping[str, int],
@@ -108,7 +108,7 @@ class Checkpoints:
         except TimeoutError:
             return
 
-    async def _send_outputs(self, outputs: Sequence[Output]) -> None:
+    async def _send_outputs(self, outputs: Sequence[OutputMessage]) -> None:
         for output in outputs:
             await self._send(output.topic, output.key, output.value, output.partition or 0)
 

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 from aiokafka import TopicPartition
 
-from pipeline.step import Input
+from pipeline.step import InputMessage
 from topologies.kafka import committed_consumer, read_to_end
 
 FETCH_WAIT_S = 0.5
@@ -25,11 +25,11 @@ class ControlReader:
         Called with each message that arrives after the reader has caught up, one at a time, in order.
     """
 
-    def __init__(self, bootstrap: str, topic: str, on_message: Callable[[Input], Awaitable[None]]) -> None:
+    def __init__(self, bootstrap: str, topic: str, on_message: Callable[[InputMessage], Awaitable[None]]) -> None:
         self._bootstrap = bootstrap
         self._partition = TopicPartition(topic, 0)
         self._on_message = on_message
-        self._latest: dict[bytes, Input] = {}
+        self._latest: dict[bytes, InputMessage] = {}
         self._task: asyncio.Task[None] | None = None
         self._caught_up = asyncio.Event()
 
@@ -37,7 +37,7 @@ class ControlReader:
         """Start to read in a task."""
         self._task = asyncio.create_task(self._run())
 
-    async def latest_messages(self) -> list[Input]:
+    async def latest_messages(self) -> list[InputMessage]:
         """Return the latest message of every key in the order of offsets, once the reader has caught up.
 
         Raises
@@ -78,7 +78,7 @@ class ControlReader:
                         self._store(record)
                         await self._on_message(record)
 
-    def _store(self, record: Input) -> None:
+    def _store(self, record: InputMessage) -> None:
         key = record.key or b""
         if record.value is None:
             self._latest.pop(key, None)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from aiokafka import TopicPartition
 
 from pipeline.dead_letters import dead_letter
-from pipeline.step import Input, Output
+from pipeline.step import InputMessage, OutputMessage
 from schemas.topics import DEAD_LETTERS
 from topologies.runtime.checkpoint import Checkpoints, find_available_offset
 from topologies.runtime.topology_spec import TopologySpec
@@ -52,7 +52,7 @@ class PartitionWorker:
         self._checkpoints = Checkpoints(bootstrap, group, spec.name, partition)
         self._offsets: dict[str, int] = {}
         self._continued_topics: set[str] = set()
-        self._outputs: list[Output] = []
+        self._outputs: list[OutputMessage] = []
         self._closed = False
 
     def is_closed(self) -> bool:
@@ -63,7 +63,7 @@ class PartitionWorker:
         """Whether the state is restored and the partition is not closed."""
         return self.opened.is_set() and not self._closed
 
-    async def open(self, controls: Sequence[Input]) -> None:
+    async def open(self, controls: Sequence[InputMessage]) -> None:
         """Fence an older owner and restore the state.
 
         The step gets all control messages first, because its state may refer to them. Outputs of those that the
@@ -117,27 +117,27 @@ class PartitionWorker:
         self._continued_topics.add(topic)
         return True
 
-    def new_records(self, topic: str, records: Sequence[Input]) -> Sequence[Input]:
+    def new_records(self, topic: str, records: Sequence[InputMessage]) -> Sequence[InputMessage]:
         """Return the records that the state does not contain yet."""
         last = self._offsets.get(topic, -1)
         if records[0].offset > last:
             return records
         return [record for record in records if record.offset > last]
 
-    def step(self, topic: str, records: Sequence[Input]) -> None:
+    def step(self, topic: str, records: Sequence[InputMessage]) -> None:
         """Give records of an input topic to the step."""
         self._add_outputs(self._step.step(records))
         self._offsets[topic] = records[-1].offset
         self.is_dirty = True
         self.is_urgent |= self._spec.deliver is not None
 
-    def skip(self, topic: str, record: Input) -> None:
+    def skip(self, topic: str, record: InputMessage) -> None:
         """Dead-letter a message on which the step fails, and continue after it."""
         self._add_outputs([self._internal_error(record)])
         self._offsets[topic] = record.offset
         self.is_dirty = True
 
-    def control(self, message: Input) -> None:
+    def control(self, message: InputMessage) -> None:
         """Give a control message to the step, once. Only partition 0 writes its dead letters."""
         if message.offset <= self._offsets.get(message.topic, -1):
             return
@@ -191,7 +191,7 @@ class PartitionWorker:
         with contextlib.suppress(Exception):
             await self._checkpoints.close()
 
-    def _apply_control(self, message: Input) -> list[Output]:
+    def _apply_control(self, message: InputMessage) -> list[OutputMessage]:
         """Give a control message to the step. A message on which the step fails would fail again: dead-letter it."""
         try:
             return self._step.control(message)
@@ -204,10 +204,10 @@ class PartitionWorker:
             )
             return [self._internal_error(message)]
 
-    def _internal_error(self, message: Input) -> Output:
+    def _internal_error(self, message: InputMessage) -> OutputMessage:
         return dead_letter(self._spec.name, message, "internal_error", "the step failed on this message")
 
-    def _add_outputs(self, outputs: Sequence[Output]) -> None:
+    def _add_outputs(self, outputs: Sequence[OutputMessage]) -> None:
         if not outputs:
             return
         self.is_dirty = True

@@ -24,7 +24,7 @@ from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, ProducerFenced
 from faust.types import TP
 
-from pipeline.step import Input
+from pipeline.step import InputMessage
 from topologies.runtime.control import ControlReader
 from topologies.runtime.faust_transport import BatchSchema
 from topologies.runtime.partition import PartitionWorker
@@ -195,7 +195,7 @@ class StepRuntime:
                     await worker.commit()
                     last_checkpoint = loop.time()
 
-    async def _on_batch(self, topic: str, partition: int, records: Sequence[Input]) -> None:
+    async def _on_batch(self, topic: str, partition: int, records: Sequence[InputMessage]) -> None:
         """Give a batch to the worker of its partition. Without one it is dropped: the next owner reads it again."""
         worker = self._partition_workers.get(partition)
         if worker is None:
@@ -216,7 +216,7 @@ class StepRuntime:
             except Exception as error:  # noqa: BLE001 - as above
                 self._on_failure(worker, error)
 
-    async def _run_step(self, worker: PartitionWorker, topic: str, records: Sequence[Input]) -> None:
+    async def _run_step(self, worker: PartitionWorker, topic: str, records: Sequence[InputMessage]) -> None:
         """Run the step. After an internal error, retry message by message so the failing one can be dead-lettered."""
         source = (topic, worker.partition)
         if records[0].offset > self._failed_until.get(source, -1):
@@ -237,7 +237,7 @@ class StepRuntime:
                 self._failed_messages.add((*source, record.offset))
                 raise
 
-    async def _on_control(self, message: Input) -> None:
+    async def _on_control(self, message: InputMessage) -> None:
         """Give a control message to every partition, with a checkpoint before and after it."""
         for worker in list(self._partition_workers.values()):
             await worker.opened.wait()

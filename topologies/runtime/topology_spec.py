@@ -3,7 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from pipeline.step import Output, Step
+from pipeline.step import OutputMessage, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,4 +28,4 @@ class TopologySpec:
     topics: tuple[str, ...]
     make_step: Callable[[int], Step]
     control_topic: str | None = None
-    deliver: Callable[[Step], Awaitable[list[Output]]] | None = None
+    deliver: Callable[[Step], Awaitable[list[OutputMessage]]] | None = None

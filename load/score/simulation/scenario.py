@@ -44,7 +44,7 @@ class Touch(_ScenarioModel):
     share: float = Field(default=1.0, gt=0, le=1, description="Share of the affected records, at random.")
 
 
-class AffectedRecords(_ScenarioModel):
+class RecordSelection(_ScenarioModel):
     """Records that the touches change: those with some labels, or a random share with the versions of a canary."""
 
     labels: dict[str, str] = Field(default_factory=dict, description="Required labels, such as tenant = 'acme'.")
@@ -103,7 +103,7 @@ class Scenario(_ScenarioModel):
     healthy_s: float = Field(default=100.0, gt=0)
     after_s: float = Field(default=200.0, gt=0)
     touch: tuple[Touch, ...] = ()
-    where: AffectedRecords = AffectedRecords()
+    where: RecordSelection = RecordSelection()
     traffic: tuple[TrafficChange, ...] = ()
     messages: Disturbance = Disturbance()
     probes: ProbeSchedule | None = None
@@ -140,7 +140,7 @@ class Scenario(_ScenarioModel):
         """Return the scenario without its event. If the event is the hour itself, move it to an average hour."""
         is_hour = not self.touch and not self.traffic and self.messages == Disturbance()
         average = {"hour": MEAN_HOUR, "day": 1} if is_hour else {}
-        nothing = {"touch": (), "traffic": (), "messages": Disturbance(), "where": AffectedRecords()}
+        nothing = {"touch": (), "traffic": (), "messages": Disturbance(), "where": RecordSelection()}
         return self.model_copy(update=nothing | average)
 
 
@@ -174,7 +174,7 @@ def _describe_problems(error: Exception) -> Iterator[str]:
     if not isinstance(error, ValidationError):
         yield str(error)
         return
-    models = (Scenario, Touch, AffectedRecords, TrafficChange, Disturbance, ProbeSchedule)
+    models = (Scenario, Touch, RecordSelection, TrafficChange, Disturbance, ProbeSchedule)
     known = {name for model in models for name in model.model_fields}
     for problem in error.errors(include_url=False):
         path = ".".join(map(str, problem["loc"])) or "the file"

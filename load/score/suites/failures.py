@@ -10,10 +10,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
+from load.score.comparison import run_detectors
 from load.score.simulation import BaselineSource, Scenario, read_scenarios
 from load.score.suites.delay_floor import compute_floor
 from load.score.suites.playing import PlayResult, play_scenario
-from load.score.suites.river_detectors import run_detectors
 from load.score.suites.suite import NO_VALUE, ScorePlan, ScoreResults, ScoreTask, SuiteReport, format_number
 from pipeline.detect.one_sided_tests import derive_tests
 from pipeline.detect.settings import DetectSettings

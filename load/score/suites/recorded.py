@@ -18,7 +18,7 @@ import orjson
 from rich.console import Console
 from rich.table import Table
 
-from load.score.suites.river_detectors import DETECTORS, run_detectors
+from load.score.comparison import DETECTORS, run_detectors
 from load.score.suites.suite import NO_VALUE, ScorePlan, ScoreResults, ScoreTask, SuiteReport
 from pipeline.detect.offline import message_batches, read_drifts
 from pipeline.detect.settings import DetectSettings

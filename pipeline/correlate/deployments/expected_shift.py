@@ -2,13 +2,13 @@
 
 import hashlib
 
-from pipeline.step import Output
+from pipeline.step import OutputMessage
 from schemas.deployment import Deployment
 from schemas.relearn import Relearn
 from schemas.topics import BASELINES
 
 
-def relearn_output(deployment: Deployment) -> Output | None:
+def relearn_output(deployment: Deployment) -> OutputMessage | None:
     """Return the request to relearn the signals of ``expect_shift``; None without such signals or without a subject."""
     if not deployment.expect_shift or deployment.subject is None:
         return None
@@ -22,4 +22,4 @@ def relearn_output(deployment: Deployment) -> Output | None:
         reason="expected_shift",
         requested_by=deployment.deployment_id,
     )
-    return Output(BASELINES, f"{relearn.subject}/{relearn.relearn_id}".encode(), relearn.to_json())
+    return OutputMessage(BASELINES, f"{relearn.subject}/{relearn.relearn_id}".encode(), relearn.to_json())

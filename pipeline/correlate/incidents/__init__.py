@@ -9,7 +9,6 @@ from pipeline.correlate.incidents.incident_state import IncidentState, Reminder
 from pipeline.correlate.incidents.membership import SharedScope
 from pipeline.correlate.incidents.refusals import IncidentStanding, refusal_reason
 from pipeline.correlate.incidents.store import IncidentStore
-from pipeline.correlate.incidents.tracked import TrackedDrift
 
 __all__ = [
     "IncidentClocks",
@@ -18,7 +17,6 @@ __all__ = [
     "IncidentStore",
     "Reminder",
     "SharedScope",
-    "TrackedDrift",
     "refusal_reason",
     "running_log",
 ]

@@ -9,7 +9,7 @@ from pipeline.correlate.phases.incident_table import ClockReading, IncidentTable
 from pipeline.correlate.phases.joining import find_incident
 from pipeline.correlate.response import NEVER
 from pipeline.dead_letters import dead_letter
-from pipeline.step import Input
+from pipeline.step import InputMessage
 from schemas.command import Command
 from schemas.deployment import Deployment
 from schemas.drift import Drift
@@ -17,7 +17,7 @@ from schemas.tick import Tick
 
 
 def apply_message(
-    table: IncidentTable, content: Drift | Tick | Deployment | Command | Unreadable, message: Input
+    table: IncidentTable, content: Drift | Tick | Deployment | Command | Unreadable, message: InputMessage
 ) -> Touched:
     """Apply the content of a Kafka message; one that cannot be used becomes a dead letter."""
     match content:
@@ -79,7 +79,7 @@ def _apply_tick(table: IncidentTable, tick: Tick) -> Touched:
     return Touched(readings=readings)
 
 
-def _apply_deployment(table: IncidentTable, deployment: Deployment, message: Input) -> Touched:
+def _apply_deployment(table: IncidentTable, deployment: Deployment, message: InputMessage) -> Touched:
     if not table.deployments.has_scope(deployment):
         detail = "the deployment names no subject, environment or provider: set at least one of them"
         return Touched(outputs=[dead_letter("correlate", message, "contract", detail)])
@@ -97,7 +97,7 @@ def _apply_deployment(table: IncidentTable, deployment: Deployment, message: Inp
     )
 
 
-def _apply_command(table: IncidentTable, command: Command, message: Input) -> Touched:
+def _apply_command(table: IncidentTable, command: Command, message: InputMessage) -> Touched:
     if command.action == "silence":
         return Touched()
     incident = table.incidents.get(command.incident_id or "")

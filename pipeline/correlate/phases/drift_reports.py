@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from hashlib import blake2b
 
-from pipeline.correlate.incidents import IncidentState, TrackedDrift
+from pipeline.correlate.incidents import IncidentState
 from pipeline.correlate.phases.incident_table import IncidentTable
 from pipeline.correlate.phases.settle import describe_decision, downgrade_if_due, track_downgrade
 from pipeline.correlate.playbook import failure_modes, phrases
@@ -61,13 +61,12 @@ def update_incident(table: IncidentTable, incident: IncidentState, drift: Drift)
     downgrade_if_due(table, incident, drift.updated_at)
     tracked.newest = drift
     if not _is_covered(incident, drift):
-        _publish_if_actionable(table, incident, tracked)
+        _publish_if_actionable(table, incident, drift, tracked.published)
     track_downgrade(table, incident, drift.updated_at)
 
 
-def _publish_if_actionable(table: IncidentTable, incident: IncidentState, tracked: TrackedDrift) -> None:
-    """Publish the newest report of a drift if somebody needs to act on it: it recovered, or it got worse."""
-    drift = tracked.newest
+def _publish_if_actionable(table: IncidentTable, incident: IncidentState, drift: Drift, published: Drift) -> None:
+    """Publish a report of a drift if somebody needs to act on it: it recovered, or it is worse than published."""
     if drift.state == "recovered":
         incident.publish_newest()
         now, normal = (quantity(value, drift.unit, drift.channel) for value in (drift.now, drift.normal))
@@ -77,7 +76,7 @@ def _publish_if_actionable(table: IncidentTable, incident: IncidentState, tracke
     if drift.records < WORSENING_RECORDS_MIN:
         return
     decision = decide_severity(table.severity_table, incident.firing, table.slas)
-    if is_worse(decision.severity, incident.decision.severity) or _has_worsened(table, tracked):
+    if is_worse(decision.severity, incident.decision.severity) or _has_worsened(table, drift, published):
         _end_containment(table, incident, drift)
         incident.publish_newest()
         _log(table, incident, drift.updated_at, "worse", f"worse: {_describe(drift)}")
@@ -105,9 +104,9 @@ def _end_containment(table: IncidentTable, incident: IncidentState, drift: Drift
         one.mark_active(at)
 
 
-def _has_worsened(table: IncidentTable, tracked: TrackedDrift) -> bool:
-    published, newest = (abs(drift.now - drift.normal) for drift in (tracked.published, tracked.newest))
-    return newest > 0 and newest >= table.settings.worsening_factor * published
+def _has_worsened(table: IncidentTable, drift: Drift, published: Drift) -> bool:
+    deviation = abs(drift.now - drift.normal)
+    return deviation > 0 and deviation >= table.settings.worsening_factor * abs(published.now - published.normal)
 
 
 def _make_room(table: IncidentTable, incident: IncidentState) -> bool:

@@ -12,7 +12,7 @@ from pipeline.correlate.phases.parents import ChildCandidate
 from pipeline.correlate.response import add_due_reminders
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.severity import SeverityTable
-from pipeline.step import Output
+from pipeline.step import OutputMessage
 
 
 class IncidentTable:
@@ -105,7 +105,7 @@ class Touched:
         Whether the message may have opened an incident too many.
     """
 
-    outputs: list[Output] = field(default_factory=list)
+    outputs: list[OutputMessage] = field(default_factory=list)
     changed: dict[str, IncidentState] = field(default_factory=dict)
     affected: list[IncidentState] = field(default_factory=list)
     readings: list[ClockReading] = field(default_factory=list)

@@ -8,12 +8,12 @@ from pipeline.correlate.phases.incident_table import IncidentTable, Touched
 from pipeline.correlate.phases.published_view import published_view
 from pipeline.correlate.phases.settle import resolve_if_quiet
 from pipeline.correlate.revision import build_revision
-from pipeline.step import Output
+from pipeline.step import OutputMessage
 from schemas.incident import Incident, Severity
 from schemas.topics import ALERTS
 
 
-def publish_revisions(table: IncidentTable, touched: Touched) -> list[Output]:
+def publish_revisions(table: IncidentTable, touched: Touched) -> list[OutputMessage]:
     """Return all outputs of a message: dead letters and relearn requests, then the revisions that say something new."""
     outputs = [*touched.outputs, *_publish_changed(table, touched.changed.values())]
     for incident in touched.affected:
@@ -23,7 +23,7 @@ def publish_revisions(table: IncidentTable, touched: Touched) -> list[Output]:
     return outputs
 
 
-def _publish_changed(table: IncidentTable, incidents: Iterable[IncidentState]) -> list[Output]:
+def _publish_changed(table: IncidentTable, incidents: Iterable[IncidentState]) -> list[OutputMessage]:
     """Publish incidents and those that they are merged into. Parents come first, so readers know why a child closes."""
     everyone = {one.incident_id: one for incident in incidents for one in (incident, *table.merges.targets(incident))}
     outputs = []
@@ -34,7 +34,7 @@ def _publish_changed(table: IncidentTable, incidents: Iterable[IncidentState]) -
     return outputs
 
 
-def _publish_with_siblings(table: IncidentTable, incident: IncidentState) -> list[Output]:
+def _publish_with_siblings(table: IncidentTable, incident: IncidentState) -> list[OutputMessage]:
     """Publish an incident.
 
     If its start or severity changed, publish the other incidents of its subject too: both decide which versions count
@@ -51,7 +51,7 @@ def _publish_with_siblings(table: IncidentTable, incident: IncidentState) -> lis
     return outputs
 
 
-def _publish(table: IncidentTable, incident: IncidentState) -> list[Output]:
+def _publish(table: IncidentTable, incident: IncidentState) -> list[OutputMessage]:
     table.add_reminders(incident)
     table.parts.mark("incident", incident.incident_id)
     siblings = [one for one in table.incidents.find_by_subject(incident.subject) if one is not incident]
@@ -61,10 +61,10 @@ def _publish(table: IncidentTable, incident: IncidentState) -> list[Output]:
     if revision is None:
         return []
     incident.last_published = revision
-    return [Output(ALERTS, revision.incident_id.encode(), revision.to_json())]
+    return [OutputMessage(ALERTS, revision.incident_id.encode(), revision.to_json())]
 
 
-def _evict(table: IncidentTable, incident: IncidentState) -> list[Output]:
+def _evict(table: IncidentTable, incident: IncidentState) -> list[OutputMessage]:
     """Remove an incident, closing it first if it is open, and publish those that it was merged into."""
     table.limits_hit["incidents_max"] += 1
     outputs = []

@@ -10,7 +10,7 @@ from pipeline.detect.findings.first_seen import FirstSeen
 from pipeline.detect.findings.latch import Latch
 from pipeline.detect.findings.recent_values import RecentValues
 from pipeline.detect.findings.series import MinuteSeries
-from pipeline.detect.findings.silence import Silence
+from pipeline.detect.findings.silence import SilenceTracker
 
 __all__ = [
     "Finding",
@@ -18,7 +18,7 @@ __all__ = [
     "Latch",
     "MinuteSeries",
     "RecentValues",
-    "Silence",
+    "SilenceTracker",
     "effect_size",
     "value_at_rank",
 ]

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.detect.signals import Signal
-from pipeline.step import Output
+from pipeline.step import OutputMessage
 from schemas.drift import Detector, Direction, Drift, DriftState, Series, Tier
 from schemas.record import SUBJECT_LENGTH_MAX
 from schemas.timestamp import format_timestamp
@@ -72,7 +72,7 @@ class Finding:
         baseline_version: str,
         environment: str | None,
         provider: str | None,
-    ) -> Output:
+    ) -> OutputMessage:
         """Return the drift message. Its id is a hash of the finding and of the record that fired, never of an offset."""
         drift_id = _hash(
             subject,
@@ -119,7 +119,7 @@ class Finding:
             traffic_share=_bounded(self.traffic_share),
             series=list(self.series),
         )
-        return Output(DRIFTS, drift_id.encode(), drift.to_json())
+        return OutputMessage(DRIFTS, drift_id.encode(), drift.to_json())
 
 
 def round_significant(value: float) -> float:

@@ -23,7 +23,7 @@ SIGNAL = next(signal for signal in catalogue.EVENTS if signal.name == "silence")
 
 
 @dataclass(slots=True)
-class Silence:
+class SilenceTracker:
     """Whether a stream is silent, and since when. Times are Unix milliseconds of event time.
 
     Attributes

@@ -18,7 +18,7 @@ from pipeline.detect.intake.reader import RecordReader
 from pipeline.detect.intake.records import Records
 from pipeline.detect.intake.times import read_times
 from pipeline.detect.settings import DetectSettings
-from pipeline.step import Input
+from pipeline.step import InputMessage
 from schemas.dead_letter import DeadLetterReason
 from schemas.record import SUBJECT_LENGTH_MAX
 
@@ -74,7 +74,7 @@ class Admission:
         self._early_max_ms = int(settings.early_max_s * 1000)
         self._replay = replay
 
-    def admit(self, messages: Sequence[Input]) -> AdmittedBatch:
+    def admit(self, messages: Sequence[InputMessage]) -> AdmittedBatch:
         """Decode a batch and sort its records into admitted ones and dead letters."""
         decoded = decode_batch([message.value for message in messages], self.reader, bytes_max=self._bytes_max)
         records, rejections = decoded.records, decoded.rejections

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from pipeline.dead_letters import dead_letter
 from pipeline.detect.intake.decode import BLANK, element_index, message_index
 from pipeline.detect.intake.projection import project
-from pipeline.step import Input, Output
+from pipeline.step import InputMessage, OutputMessage
 from schemas.dead_letter import DeadLetterReason
 
-PositionedOutput = tuple[int, Output]
+PositionedOutput = tuple[int, OutputMessage]
 """The position of the record that caused an output, and the output. A batch's outputs leave in this order."""
 
 
@@ -31,7 +31,7 @@ class Original:
     key: bytes | None
     value: bytes | None
 
-    def dead_letter(self, reason: DeadLetterReason, detail: str) -> Output:
+    def dead_letter(self, reason: DeadLetterReason, detail: str) -> OutputMessage:
         """Build the dead letter of the original."""
         return dead_letter("detect", self, reason, detail, index=self.index, value=self.value)
 
@@ -63,7 +63,7 @@ class Originals:
         Indexes of the messages that are arrays.
     """
 
-    def __init__(self, messages: Sequence[Input], array_indexes: set[int]) -> None:
+    def __init__(self, messages: Sequence[InputMessage], array_indexes: set[int]) -> None:
         self._messages = messages
         self._array_indexes = array_indexes
         self._split_index = -1

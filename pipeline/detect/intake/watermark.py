@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.detect.intake.originals import PositionedOutput
-from pipeline.step import Output
+from pipeline.step import OutputMessage
 from schemas.tick import Tick
 from schemas.topics import DRIFTS
 
@@ -70,11 +70,11 @@ class Watermark:
         passed = np.flatnonzero(np.diff(reached_ms // TICK_MS, prepend=self._start_ms // TICK_MS))
         return [(int(self._positions[last[index]]), self.tick(int(reached_ms[index]))) for index in passed.tolist()]
 
-    def tick(self, watermark_ms: int | None = None, *, wall_ms: int | None = None) -> Output:
+    def tick(self, watermark_ms: int | None = None, *, wall_ms: int | None = None) -> OutputMessage:
         """Build the message with the watermark, or with an earlier one. Live it also has the wall-clock time."""
         published_ms = self.time_ms if watermark_ms is None else watermark_ms
         tick = Tick(partition=self._partition, watermark=published_ms or None, wall=wall_ms)
-        return Output(DRIFTS, None, tick.to_json())
+        return OutputMessage(DRIFTS, None, tick.to_json())
 
     def time_at(self, position: int) -> int:
         """Return the watermark after all records of the last advance up to and including a position."""

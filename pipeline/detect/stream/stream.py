@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from pipeline.detect.baselines import Learner, nonstationary_signals
 from pipeline.detect.blocks import Buffer, DerivedSignals, SignalColumns
-from pipeline.detect.findings import Finding, FirstSeen, Silence
+from pipeline.detect.findings import Finding, FirstSeen, SilenceTracker
 from pipeline.detect.intake import Duplicates, EventTimeGuard, PositionedOutput, Records
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
@@ -17,7 +17,7 @@ from pipeline.detect.signals import PANE_MS, Block
 from pipeline.detect.statistics import Statistics
 from pipeline.detect.stream.relearning import Relearning
 from pipeline.state import Part, State
-from pipeline.step import Output
+from pipeline.step import OutputMessage
 from schemas.baseline import Baseline
 from schemas.relearn import Relearn
 from schemas.topics import BASELINES
@@ -96,7 +96,7 @@ class Stream:
         self.buffer = Buffer(settings)
         self.statistics = Statistics(settings)
         self.first_seen = FirstSeen()
-        self.silence = Silence()
+        self.silence = SilenceTracker()
         self.silence_after_s: float | None = None
         self._silent_ms: int | None = None
         self.baseline_version: str | None = None
@@ -193,7 +193,7 @@ class Stream:
         outputs += self._use(records.cut(start, len(watermarks)), watermarks[start:])
         return outputs
 
-    def advance_silence(self, elapsed_ms: int, wall_ms: int) -> list[Output]:
+    def advance_silence(self, elapsed_ms: int, wall_ms: int) -> list[OutputMessage]:
         """Count wall-clock time without a record of this stream, while no records wait to be read."""
         if self.silence_after_s is None:
             return []
@@ -203,7 +203,7 @@ class Stream:
             return []
         return self.report_silence(max(wall_ms, self.watermark))
 
-    def report_silence(self, now_ms: int) -> list[Output]:
+    def report_silence(self, now_ms: int) -> list[OutputMessage]:
         """Report that the subject has gone silent, once per silence."""
         if self.silence_after_s is None or self.silence.since:
             return []
@@ -211,7 +211,7 @@ class Stream:
         version = self.baseline_version or ""
         return [self._drift_output(self.silence.begin(self.watermark, now_ms, self.silence_after_s, version))]
 
-    def offer_baseline(self, baseline: Baseline) -> list[Output]:
+    def offer_baseline(self, baseline: Baseline) -> list[OutputMessage]:
         """Offer a baseline: apply it now, schedule it for its ``effective_at``, or ignore it."""
         self.changed = True
         self.last_offered_version = baseline.baseline_version
@@ -228,14 +228,14 @@ class Stream:
         """Apply a baseline once the watermark reaches its ``effective_at``."""
         self.pending_baselines = [*self.pending_baselines, baseline][-PENDING_MAX:]
 
-    def apply_baseline(self, baseline: Baseline) -> list[Output]:
+    def apply_baseline(self, baseline: Baseline) -> list[OutputMessage]:
         """Use another baseline from now on. Buffered records are still tested against the current one."""
         outputs = self.flush() + self._close_drifts(self.watermark)
         self.replace_monitor(baseline)
         self.pending_baselines = [other for other in self.pending_baselines if other is not baseline]
         return outputs
 
-    def relearn(self, relearn: Relearn) -> list[Output]:
+    def relearn(self, relearn: Relearn) -> list[OutputMessage]:
         """Relearn signals from a time on, unless there is no baseline yet or it was learned after that time."""
         if self.monitor is None or relearn.at <= self.monitor.baseline.learned_to:
             return []
@@ -258,11 +258,11 @@ class Stream:
         self.baseline_version = baseline.baseline_version
         self.derived.apply_baseline(baseline)
         self.first_seen.follow(baseline)
-        self.silence_after_s = Silence.threshold_s(baseline, self._settings)
+        self.silence_after_s = SilenceTracker.threshold_s(baseline, self._settings)
         self.learner = None
         self.changed = self.evidence_changed = True
 
-    def flush(self) -> list[Output]:
+    def flush(self) -> list[OutputMessage]:
         """Observe the buffered records as a block."""
         return self._observe(self.buffer.take()) if len(self.buffer) else []
 
@@ -312,7 +312,7 @@ class Stream:
             for output in self._observe(block_records)
         ]
 
-    def _observe(self, records: Records) -> list[Output]:
+    def _observe(self, records: Records) -> list[OutputMessage]:
         """Pass one block to everything that watches the stream."""
         block = self.columns.build_block(records)
         self.evidence_changed = True
@@ -340,7 +340,7 @@ class Stream:
             return []
         return self.silence.find_silences(pane_before, block.panes, self.silence_after_s, self.baseline_version or "")
 
-    def _drift_output(self, finding: Finding) -> Output:
+    def _drift_output(self, finding: Finding) -> OutputMessage:
         return finding.to_output(
             subject=self.subject,
             partition=self._partition,
@@ -349,7 +349,7 @@ class Stream:
             provider=self.columns.provider,
         )
 
-    def _close_drifts(self, now_ms: int) -> list[Output]:
+    def _close_drifts(self, now_ms: int) -> list[OutputMessage]:
         """End all published drifts, because another baseline takes over."""
         if self.monitor is None:
             return []
@@ -359,7 +359,7 @@ class Stream:
             if self.relearning is None or self.relearning.was_published(finding)
         ]
 
-    def _relearn_from(self, block: Block, baseline: Baseline) -> list[Output]:
+    def _relearn_from(self, block: Block, baseline: Baseline) -> list[OutputMessage]:
         if self.relearning is None:
             return []
         merged = self.relearning.learn(block, baseline, centroid=self.derived.embeddings.centroid)
@@ -369,7 +369,7 @@ class Stream:
         self.replace_monitor(merged)
         return [*closed, baseline_output(merged)]
 
-    def _learn_from(self, block: Block) -> list[Output]:
+    def _learn_from(self, block: Block) -> list[OutputMessage]:
         if self.learner is None:
             return []
         self.learner.observe(block)
@@ -382,6 +382,6 @@ class Stream:
         return [baseline_output(baseline)]
 
 
-def baseline_output(baseline: Baseline) -> Output:
+def baseline_output(baseline: Baseline) -> OutputMessage:
     """Return the message that publishes a baseline. Compaction retains the newest message per version."""
-    return Output(BASELINES, f"{baseline.subject}/{baseline.baseline_version}".encode(), baseline.to_json())
+    return OutputMessage(BASELINES, f"{baseline.subject}/{baseline.baseline_version}".encode(), baseline.to_json())

@@ -11,7 +11,7 @@ from load.world.json_writer import json_lines
 from load.world.world import World
 from pipeline.correlate.step import CorrelateStep
 from pipeline.detect.step import DetectStep
-from pipeline.step import Output, RawMessage
+from pipeline.step import OutputMessage, RawMessage
 from schemas.incident import Incident
 from schemas.topics import ALERTS, BASELINES, DEPLOYMENTS, DRIFTS, RECORDS
 from topologies.configuration.configuration import Configuration
@@ -29,7 +29,7 @@ def play(story: Story) -> list[Incident]:
     detect, correlate = DetectStep(0, configuration.detect, replay=True), CorrelateStep(configuration.correlate)
     baseline = healthy_baseline(SEED, START_MS, RECORDS_PER_SECOND, configuration.detect)
     detect.control(messages(BASELINES, [baseline.to_json()])[0])
-    alerts: list[Output] = correlate.step(
+    alerts: list[OutputMessage] = correlate.step(
         messages(DEPLOYMENTS, [deployment.to_json() for deployment in story.deployments])
     )
     records = drifts = 0

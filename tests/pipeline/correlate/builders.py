@@ -6,7 +6,7 @@ from typing import Any
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.step import CorrelateStep
 from pipeline.detect.signals.catalogue import CATEGORIES, EVENTS, SIGNALS
-from pipeline.step import Output, RawMessage
+from pipeline.step import OutputMessage, RawMessage
 from schemas.command import Command
 from schemas.dead_letter import DeadLetter
 from schemas.deployment import Deployment
@@ -101,12 +101,12 @@ def kafka(contracts: Iterable[Contract | bytes], *, first_offset: int = 0, topic
     ]
 
 
-def incidents(outputs: Iterable[Output]) -> list[Incident]:
+def incidents(outputs: Iterable[OutputMessage]) -> list[Incident]:
     """The revisions in some outputs."""
     return [Incident.from_json(output.value or b"") for output in outputs if output.topic == ALERTS]
 
 
-def dead_letters(outputs: Iterable[Output]) -> list[DeadLetter]:
+def dead_letters(outputs: Iterable[OutputMessage]) -> list[DeadLetter]:
     """The dead letters in some outputs."""
     return [DeadLetter.from_json(output.value or b"") for output in outputs if output.topic == DEAD_LETTERS]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.step import CorrelateStep
-from pipeline.step import Input, Output
+from pipeline.step import InputMessage, OutputMessage
 from schemas.deployment import Deployment
 from schemas.drift import Drift
 from schemas.incident import Incident
@@ -116,7 +116,7 @@ def interleaved(random_: random.Random, *streams: list[Message]) -> list[Message
     return merged
 
 
-def content(outputs: list[Output]) -> dict[str, Incident]:
+def content(outputs: list[OutputMessage]) -> dict[str, Incident]:
     """The final incidents by id, without the number and the reason of the revision.
 
     A parent that was merged into another one is left out: whether there was one depends on which subject came first.
@@ -126,9 +126,9 @@ def content(outputs: list[Output]) -> dict[str, Incident]:
     return {key: value.model_copy(update={"revision": 1, "change": ""}) for key, value in final.items()}
 
 
-def batches(random_: random.Random, messages: list[Input]) -> Iterator[list[Input]]:
+def batches(random_: random.Random, messages: list[InputMessage]) -> Iterator[list[InputMessage]]:
     """Consecutive messages of one topic, cut at random as well."""
-    batch: list[Input] = []
+    batch: list[InputMessage] = []
     for message in messages:
         if batch and (batch[0].topic != message.topic or random_.random() < 0.2):
             yield batch
@@ -138,6 +138,6 @@ def batches(random_: random.Random, messages: list[Input]) -> Iterator[list[Inpu
         yield batch
 
 
-def run(messages: list[Message]) -> list[Output]:
+def run(messages: list[Message]) -> list[OutputMessage]:
     """All outputs of one undisturbed step."""
     return CorrelateStep(CorrelateSettings()).step(kafka(messages))

@@ -8,7 +8,7 @@ import orjson
 
 from pipeline.codec import encode
 from pipeline.detect.step import DetectStep
-from pipeline.step import Input, Output, RawMessage
+from pipeline.step import InputMessage, OutputMessage, RawMessage
 from schemas.timestamp import format_timestamp
 from schemas.topics import RECORDS
 
@@ -50,9 +50,9 @@ def outcome(subject: str, number: int, time_ms: int) -> dict[str, Any]:
     return {**fields, "output": {"thumbs_down": True}}
 
 
-def drive(step: DetectStep, messages: Sequence[Input], cuts: Iterable[int] = ()) -> list[Output]:
+def drive(step: DetectStep, messages: Sequence[InputMessage], cuts: Iterable[int] = ()) -> list[OutputMessage]:
     """Push messages into a step, in batches that end at the cuts."""
-    outputs: list[Output] = []
+    outputs: list[OutputMessage] = []
     start = 0
     for end in (*sorted(cuts), len(messages)):
         outputs += step.step(messages[start:end])

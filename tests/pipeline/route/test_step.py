@@ -8,7 +8,7 @@ import pytest
 from pipeline.route.dispatch import Delivery
 from pipeline.route.settings import RouteSettings
 from pipeline.route.step import RouteStep
-from pipeline.step import Input, Output, RawMessage
+from pipeline.step import InputMessage, OutputMessage, RawMessage
 from schemas.dead_letter import DeadLetter
 from schemas.notification import Notification
 from schemas.topics import ALERTS, COMMANDS, DEAD_LETTERS, NOTIFICATIONS
@@ -30,7 +30,7 @@ SETTINGS = RouteSettings.model_validate(
 )
 
 
-def settle(step: RouteStep, failing: str = "") -> list[Output]:
+def settle(step: RouteStep, failing: str = "") -> list[OutputMessage]:
     """Deliver everything that is pending; the receiver ``failing`` refuses."""
     outputs = []
     for dispatch in step.take_pending():
@@ -42,7 +42,7 @@ def settle(step: RouteStep, failing: str = "") -> list[Output]:
     return outputs
 
 
-def run(step: RouteStep, *messages: Input, failing: str = "") -> list[tuple[str, int, str, str]]:
+def run(step: RouteStep, *messages: InputMessage, failing: str = "") -> list[tuple[str, int, str, str]]:
     """Step through messages one by one, and return receiver, revision, outcome and reason of every notification."""
     notes = []
     for message in messages:
@@ -53,7 +53,7 @@ def run(step: RouteStep, *messages: Input, failing: str = "") -> list[tuple[str,
     return notes
 
 
-def dead_letters(outputs: list[Output]) -> list[DeadLetter]:
+def dead_letters(outputs: list[OutputMessage]) -> list[DeadLetter]:
     return [DeadLetter.from_json(output.value or b"") for output in outputs if output.topic == DEAD_LETTERS]
 
 

@@ -5,7 +5,7 @@ import pytest
 from load.score.simulation.baseline_source import BaselineSource
 from load.score.suites import harmless
 from load.score.suites.playing import play_scenario
-from load.score.suites.simpler_rules import find_provoked_rules
+from load.score.comparison.simpler_rules import find_provoked_rules
 from tests.load.score.scenarios import SEED, SETTINGS, find_scenario, shorten
 
 

@@ -3,7 +3,7 @@ from itertools import pairwise
 
 import pytest
 
-from pipeline.detect.findings.silence import Silence
+from pipeline.detect.findings.silence import SilenceTracker
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.step import RawMessage
@@ -139,7 +139,7 @@ def test_the_drift_has_its_threshold_and_its_length():
 )
 def test_the_threshold_depends_on_the_baseline(gap_s, quietest_per_s, expected):
     baseline = BASELINE.model_copy(update={"longest_gap_s": gap_s, "quietest_per_s": quietest_per_s})
-    assert Silence.threshold_s(baseline, SETTINGS) == expected
+    assert SilenceTracker.threshold_s(baseline, SETTINGS) == expected
 
 
 class TestOfAReplay:

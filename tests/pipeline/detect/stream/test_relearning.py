@@ -7,7 +7,7 @@ import pytest
 from pipeline.detect.offline.drifts import read_drifts
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
-from pipeline.step import Output, RawMessage
+from pipeline.step import OutputMessage, RawMessage
 from schemas.baseline import Baseline
 from schemas.dead_letter import DeadLetter
 from schemas.drift import Drift
@@ -39,22 +39,22 @@ def relearn(
 
 def run(
     step: DetectStep, messages: list[RawMessage], *, request: RawMessage | None = None, at: int = SHIFT
-) -> list[Output]:
+) -> list[OutputMessage]:
     outputs = step.step(messages[:at])
     if request is not None:
         outputs += step.control(request)
     return outputs + step.step(messages[at:])
 
 
-def of_state(outputs: list[Output], state: str) -> list[Drift]:
+def of_state(outputs: list[OutputMessage], state: str) -> list[Drift]:
     return [drift for drift in read_drifts(outputs) if drift.state == state]
 
 
-def fired(outputs: list[Output]) -> list[Drift]:
+def fired(outputs: list[OutputMessage]) -> list[Drift]:
     return of_state(outputs, "firing")
 
 
-def baselines(outputs: list[Output]) -> list[Baseline]:
+def baselines(outputs: list[OutputMessage]) -> list[Baseline]:
     return [Baseline.from_json(output.value or b"") for output in outputs if output.topic == BASELINES]
 
 

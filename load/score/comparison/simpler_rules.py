@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import orjson
 
+from load.score.comparison.river_detectors import DETECTORS, MINUTE_MS, deviating_minutes, run_detector
 from load.score.simulation import Scenario, generate_stream
-from load.score.suites.river_detectors import DETECTORS, MINUTE_MS, deviating_minutes, run_detector
 from schemas.baseline import Baseline
 from schemas.timestamp import parse_timestamp
 

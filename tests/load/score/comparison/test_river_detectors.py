@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from load.score.suites.river_detectors import deviating_minutes, run_detectors
+from load.score.comparison.river_detectors import deviating_minutes, run_detectors
 
 
 def test_alarms_of_river_are_counted_before_and_after_a_row() -> None:
