@@ -19,7 +19,7 @@ MATCH_WITHIN_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class PlantedFailure:
-    """DriftwireError that was planted, and what its incident should state. ``suspect`` is the id of a deployment."""
+    """Failure that was planted, and what its incident should state. ``suspect`` is the id of a deployment."""
 
     failure: str
     mode: str
