@@ -258,7 +258,7 @@ def test_a_custom_signal_makes_tickets_in_both_directions_and_never_pages():
         findings = [
             finding
             for part in blocks({"confidence": random.uniform(low, high, 4000)})
-            for finding in monitor.observe(of_signals(part, [signal]))
+            for finding in monitor.observe(with_signals(part, [signal]))
         ]
         assert {finding.tier for finding in fired(findings)} == {"ticket"}
 

@@ -29,7 +29,7 @@ def by_version(finding):
 def test_a_drift_has_its_signal_per_minute_from_ten_minutes_before_its_start(baseline):
     world = normal_world(2, 40_000)
     refusing(world, np.arange(40_000) >= 36_000, 0.3)
-    found = first(judged(Monitor(baseline, REPLAY), world), "refused")
+    found = first(observe_world(Monitor(baseline, REPLAY), world), "refused")
     (overall,) = found.series
     assert overall.version == ""
     assert overall.begins_at <= found.started_at - 10 * MINUTE_MS < overall.begins_at + MINUTE_MS
@@ -44,7 +44,7 @@ def test_a_drift_has_its_signal_per_minute_from_ten_minutes_before_its_start(bas
 def test_the_series_of_a_value_has_ranks_and_values_in_its_unit(baseline):
     world = normal_world(3, ROWS)
     world["latency_ms"][BAD_FROM:] *= 3.0
-    found = first(judged(Monitor(baseline, REPLAY), world), "latency_ms")
+    found = first(observe_world(Monitor(baseline, REPLAY), world), "latency_ms")
     overall = found.series[0]
     assert overall.means[0] == pytest.approx(0.5, abs=0.05)
     assert overall.means[-1] > overall.means[0] + 0.05
@@ -73,7 +73,7 @@ def test_the_traffic_share_of_a_young_version_is_its_current_share(baseline):
     world = normal_world(13, rows)
     prompts = ["v1"] * 50_000 + mix(13, 10_000, v1=0.7, v2=0.3)
     refusing(world, np.array(prompts) == "v2", 0.2)
-    findings = judged(Monitor(baseline, REPLAY), world, prompt=prompts)
+    findings = observe_world(Monitor(baseline, REPLAY), world, prompt=prompts)
     shares = [finding.traffic_share for finding in findings if finding.segment == "prompt=v2"]
     assert shares[-1] == pytest.approx(0.3, abs=0.03)
     assert min(shares) > 0.1
@@ -82,7 +82,7 @@ def test_the_traffic_share_of_a_young_version_is_its_current_share(baseline):
 def test_a_version_that_serves_all_records_is_named_without_numbers(baseline):
     world = normal_world(5, ROWS)
     refusing(world, np.arange(ROWS) >= BAD_FROM, 0.3)
-    found = first(judged(Monitor(baseline, REPLAY), world, prompt=["v1"] * ROWS, model=["m1"] * ROWS), "refused")
+    found = first(observe_world(Monitor(baseline, REPLAY), world, prompt=["v1"] * ROWS, model=["m1"] * ROWS), "refused")
     assert [(series.version, series.records) for series in found.series[1:]] == [("model=m1", []), ("prompt=v1", [])]
     assert found.traffic_share == 1.0
 
@@ -93,7 +93,7 @@ def test_half_an_hour_after_the_last_record_of_the_old_version_only_the_new_one_
     world, bad_from = normal_world(6, rows), (MINUTES_STORED + 4) * minute_rows
     refusing(world, np.arange(rows) >= bad_from, 0.3)
     prompts = ["v1"] * minute_rows + ["v2"] * (rows - minute_rows)
-    found = first(judged(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
+    found = first(observe_world(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
     assert [series.version for series in found.series] == ["", "prompt=v2"]
 
 
@@ -101,7 +101,7 @@ def test_a_kind_with_too_many_versions_at_once_has_no_series(baseline):
     world = normal_world(7, ROWS)
     refusing(world, np.arange(ROWS) >= BAD_FROM, 0.3)
     prompts = [f"v{row % (VERSIONS_MAX + 1)}" for row in range(ROWS)]
-    found = first(judged(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
+    found = first(observe_world(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
     assert [series.version for series in found.series] == [""]
 
 
@@ -109,7 +109,7 @@ def test_a_kind_with_too_many_versions_in_long_runs_has_no_series(baseline):
     world = normal_world(8, ROWS)
     refusing(world, np.arange(ROWS) >= BAD_FROM, 0.3)
     prompts = [f"v{row // 50 % (VERSIONS_MAX + 1)}" for row in range(ROWS)]
-    found = first(judged(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
+    found = first(observe_world(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
     assert [series.version for series in found.series] == [""]
 
 
@@ -120,7 +120,7 @@ def test_a_version_that_no_record_names_any_more_is_dropped(baseline):
     refusing(world, np.arange(rows) >= rows - 3 * minute_rows, 0.3)
     for before in (["old"] * minute_rows, mix(9, minute_rows, old=0.5, new=0.5)):
         prompts = before + [None] * (rows - minute_rows)
-        found = first(judged(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
+        found = first(observe_world(Monitor(baseline, REPLAY), world, prompt=prompts), "refused")
         assert [series.version for series in found.series] == [""]
 
 
