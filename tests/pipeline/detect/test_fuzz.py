@@ -31,7 +31,7 @@ def anything(rng, depth=0):
     return {rng.choice(NAMES): anything(rng, depth + 1) for _ in range(rng.randrange(6))}
 
 
-def spoiled(rng, number):
+def broken_record(rng, number):
     """Return a good record with anything in some of its fields, at any level."""
     fields = record(rng, number, START_MS + number * 50)
     for _ in range(rng.randrange(3)):
@@ -51,8 +51,8 @@ def any_value(rng, number):
     if rng.random() < 0.2:
         return as_json(anything(rng))
     if rng.random() < 0.1:
-        return as_json([spoiled(rng, 10**6 + 10 * number + n) for n in range(3)])
-    value = as_json(spoiled(rng, number))
+        return as_json([broken_record(rng, 10**6 + 10 * number + n) for n in range(3)])
+    value = as_json(broken_record(rng, number))
     if rng.random() < 0.1:
         at = rng.randrange(len(value))
         value = value[:at] + bytes([rng.randrange(256)]) + value[at + 1 :]
@@ -61,7 +61,7 @@ def any_value(rng, number):
 
 @pytest.mark.parametrize("replay", [False, True])
 @pytest.mark.parametrize("seed", range(4))
-def test_anything_gives_the_same_in_any_batches(seed, replay):
+def test_any_input_gives_the_same_output_in_any_batches(seed, replay):
     rng = random.Random(seed)
     messages = [message(number, any_value(rng, number), START_MS + number * 50) for number in range(800)]
     results = []

@@ -107,8 +107,8 @@ def test_every_object_has_its_position():
     objects, rejections, array_indexes = parse(values)
     assert rejections == [(record_position(70), "not_json")]
     assert array_indexes == {100}
-    found = [(message_index(position), element_index(position), fields["n"]) for position, fields in objects]
-    assert found == [
+    positions = [(message_index(position), element_index(position), fields["n"]) for position, fields in objects]
+    assert positions == [
         (number, element, -1 - element if number == 100 else number)
         for number in range(len(values))
         if number != 70
