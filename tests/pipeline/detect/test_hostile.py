@@ -101,11 +101,11 @@ def test_bad_records_do_not_change_what_good_ones_give(batch, replay):
     drive(alone, [message(offset, value) for offset, value in enumerate(good)], range(0, len(good), batch))
     messages = [message(offset, value) for offset, value in enumerate(mixed)]
     drive(among, messages, range(0, len(messages), batch))
-    expected, mixed = flushed(alone, "good-bot"), flushed(among, "good-bot")
+    expected, beside_bad = flushed(alone, "good-bot"), flushed(among, "good-bot")
     assert expected.counts["used"] == len(good)
-    assert mixed.counts == expected.counts
-    assert mixed.statistics.snapshot() == expected.statistics.snapshot()
-    assert mixed.columns.dump() == expected.columns.dump()
+    assert beside_bad.counts == expected.counts
+    assert beside_bad.statistics.snapshot() == expected.statistics.snapshot()
+    assert beside_bad.columns.dump() == expected.columns.dump()
     counts = among.counts()
     held = counts["held"] if replay else 0
     assert counts["records"] == counts["used"] + counts["duplicates"] + counts["dead_letters"] + held

@@ -62,7 +62,9 @@ def test_a_signal_that_still_changes_after_twice_the_time_is_not_monitored_and_o
     [(days, _)] = ready_after_days(step, stream(2.2, factor=lambda day: 1.0 + 0.8 * day))
     assert 2.0 <= days < 2.06
     monitor = step.streams["bot"].monitor
-    assert {gap.signal.name for gap in monitor.unjudged if gap.reason == NONSTATIONARY} == {"latency_ms"}
+    assert {channel.signal.name for channel in monitor.not_testable if channel.reason == NONSTATIONARY} == {
+        "latency_ms"
+    }
     assert "refused" in {test.signal.name for test in monitor.tests}
 
 

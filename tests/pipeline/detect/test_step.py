@@ -394,7 +394,7 @@ class TestRestore:
         step = new_step(replay=True)
         problems = list(step.restore(checkpoint.parts.items()))
         assert any("restarts" in problem for problem in problems)
-        assert not step.streams["bot"].learner.ready()
+        assert not step.streams["bot"].learner.is_ready()
         checkpoint.take(step)
         assert not [key for key in checkpoint.parts if key.startswith(b"learner")]
         step.step(messages_of(count=500, offset=500, start_ms=START_MS + 25_000))
