@@ -13,13 +13,47 @@ from tests.pipeline.detect.streams import START_MS, as_json, drive, full_state, 
 from tests.pipeline.detect.test_step import BASELINE, messages_of
 
 NAMES = [row.field for row in (*SIGNALS, *CATEGORIES)] + [
-    "subject", "timestamp", "request_id", "environment", "provider", "provider_model",
-    "infrastructure", "output", "data", "safety", "custom", "versions", "segment", "embedding", "", "$array", "é",
-]  # fmt: skip
+    "subject",
+    "timestamp",
+    "request_id",
+    "environment",
+    "provider",
+    "provider_model",
+    "infrastructure",
+    "output",
+    "data",
+    "safety",
+    "custom",
+    "versions",
+    "segment",
+    "embedding",
+    "",
+    "$array",
+    "é",
+]
 SCALARS = [
-    None, True, False, 0, 1, -1, 0.5, 1e15, 1e16, -1e300, 2**63, 5e-324, -0.0,
-    "", "bot", "x" * 201, "a\nb", "2026-11-24T03:12:00Z", "1e5", "\x00", "\U0001f600",
-]  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    1,
+    -1,
+    0.5,
+    1e15,
+    1e16,
+    -1e300,
+    2**63,
+    5e-324,
+    -0.0,
+    "",
+    "bot",
+    "x" * 201,
+    "a\nb",
+    "2026-11-24T03:12:00Z",
+    "1e5",
+    "\x00",
+    "\U0001f600",
+]
 
 
 def anything(rng, depth=0):

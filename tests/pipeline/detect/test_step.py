@@ -103,7 +103,7 @@ class TestLearningAndMonitoring:
         assert [drift.sequence for drift in later] == list(range(len(later)))
         assert len(later) > 1
 
-    def test_two_subjects_that_break_alike_are_two_drifts(self):
+    def test_two_subjects_with_the_same_failure_have_two_drifts(self):
         ids = set()
         for subject in ("bot", "search"):
             step = new_step()
