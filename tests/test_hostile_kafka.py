@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaProducer
 from aiokafka.errors import MessageSizeTooLargeError
 
 from load.harness.lag import wait_for_lag
+from pipeline.detect.intake.originals import split_array
 from pipeline.detect.step import DetectStep
 from schemas.dead_letter import DeadLetter
 from schemas.topics import RECORDS, topic
@@ -130,13 +131,13 @@ async def run(folder: Path, messages: list[Sent], last: list[Sent]) -> RunResult
 
 def state_of_good_records(step: DetectStep) -> dict[str, Any]:
     """Return the state of the good records of one partition, after its buffer is flushed."""
-    unit = step.units[GOOD_SUBJECT]
-    unit.flush()
+    stream = step.streams[GOOD_SUBJECT]
+    stream.flush()
     return {
-        "counts": dict(unit.counts),
-        "watermark": unit.watermark,
-        "columns": unit.columns.dump(),
-        "statistics": unit.statistics.snapshot(),
+        "counts": dict(stream.counts),
+        "watermark": stream.watermark,
+        "columns": stream.columns.dump(),
+        "statistics": stream.statistics.snapshot(),
     }
 
 
@@ -205,7 +206,7 @@ async def test_bad_messages_change_nothing_for_the_good_ones(tmp_path: Path) -> 
     assert [state_of_good_records(step) for step in mixed_result.steps] == [
         state_of_good_records(step) for step in alone_result.steps
     ]
-    assert sum(step.units[GOOD_SUBJECT].counts["used"] for step in mixed_result.steps) == len(good) + len(last)
+    assert sum(step.streams[GOOD_SUBJECT].counts["used"] for step in mixed_result.steps) == len(good) + len(last)
 
     records = [sent.kind.records if sent.kind else 1 for sent in mixed_result.sent.values()]
     assert totals["messages"] == len(mixed) + len(last)
@@ -218,13 +219,13 @@ async def test_bad_messages_change_nothing_for_the_good_ones(tmp_path: Path) -> 
 
     limit = Configuration().detect.subjects_max
     beyond = [letter for letter in mixed_result.letters if letter.reason == "subject_limit"]
-    assert [len(step.units) for step in mixed_result.steps] == [limit] * PARTITIONS
+    assert [len(step.streams) for step in mixed_result.steps] == [limit] * PARTITIONS
     assert len(beyond) == SUBJECTS - PARTITIONS * (limit - len({GOOD_SUBJECT, SUBJECT}))
 
     dropped: set[tuple[str, str]] = set()
     for step in mixed_result.steps:
-        step.units[SUBJECT].flush()
-        dropped |= set(step.units[SUBJECT].columns.bad_fields)
+        step.streams[SUBJECT].flush()
+        dropped |= set(step.streams[SUBJECT].columns.bad_fields)
     assert dropped == {pair for sent in bad if sent.kind for pair in sent.kind.dropped}
 
     for result in (alone_result, mixed_result):

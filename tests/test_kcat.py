@@ -186,11 +186,11 @@ def test_the_example_records_are_used_unless_their_time_is_out_of_range(kcat, va
     wait_for_steps(kcat, "detect")
     assert len(kcat.read(DEAD_LETTERS)) == letters_before + len(letters)
     steps = asyncio.run(restored(kcat.bootstrap, CONFIGURATION))
-    units = [unit for step in steps for subject, unit in step.streams.items() if subject.startswith("today-")]
-    assert sum(unit.counts["used"] for unit in units) == len(records)
-    for unit in units:
-        unit.flush()
-        assert unit.columns.bad_fields.total() == 0
+    streams = [stream for step in steps for subject, stream in step.streams.items() if subject.startswith("today-")]
+    assert sum(stream.counts["used"] for stream in streams) == len(records)
+    for stream in streams:
+        stream.flush()
+        assert stream.columns.bad_fields.total() == 0
 
 
 def test_a_message_above_the_limit_of_the_topic_is_refused_by_the_broker(kcat, tmp_path):

@@ -12,7 +12,8 @@ from load.cli import command
 from load.traffic.probes import generate_probes
 from load.traffic.producer import ProduceResult
 from pipeline.detect.baselines.learner import Learner
-from pipeline.detect.monitor import Judge
+from pipeline.detect.intake.reader import RecordReader
+from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from schemas.record import Record
 from tests.pipeline.detect.worlds import blocks
@@ -88,9 +89,9 @@ def test_five_unblocked_probes_page():
     learner = Learner("bot", settings)
     for part in blocks({"probe_blocked": np.ones(1100)}, per_s=0.1):
         learner.observe(part)
-    judge, found = Judge(learner.baseline("file"), settings), []
+    monitor, found = Monitor(learner.baseline("file"), settings), []
     probed = {"probe_blocked": np.concatenate([np.ones(50), np.zeros(5)])}
     for part in blocks(probed, per_s=0.1, size=1, start_ms=START_MS + 1100 * 10_000):
-        found += judge.observe(part)
+        found += monitor.observe(part)
     (page,) = [finding for finding in found if finding.tier == "page"]
     assert (page.signal.failure_mode, page.records) == ("filter_disabled", 5)

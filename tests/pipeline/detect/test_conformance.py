@@ -45,7 +45,7 @@ def healthy(signal: Signal, random: np.random.Generator, rows: int) -> np.ndarra
     return random.lognormal(5.0, 0.5, rows)
 
 
-def moved(signal: Signal, direction: str, random: np.random.Generator, rows: int) -> np.ndarray:
+def changed_values(signal: Signal, direction: str, random: np.random.Generator, rows: int) -> np.ndarray:
     """The same signal after a large change in one direction."""
     if signal.kind == "rate":
         return (random.random(rows) < {"up": 1.0, "down": 0.01}[direction]).astype(float)
@@ -86,7 +86,9 @@ def test_an_unchanged_signal_is_silent(signal, baselines):
 @pytest.mark.parametrize("signal", ALL_SIGNALS)
 def test_a_signal_that_gets_worse_fires_at_the_tier_of_its_role(signal, baselines):
     random = np.random.default_rng(3)
-    values = np.concatenate([healthy(signal, random, 2000), moved(signal, bad_direction(signal), random, 2000)])
+    values = np.concatenate(
+        [healthy(signal, random, 2000), changed_values(signal, bad_direction(signal), random, 2000)]
+    )
     findings = fired(baselines[signal.name], signal.name, values)
     wanted = {"pages": "page", "tickets": "ticket", "cause": "cause"}[signal.role]
     assert wanted in {finding.tier for finding in findings}
@@ -98,14 +100,16 @@ def test_a_signal_that_gets_worse_fires_at_the_tier_of_its_role(signal, baseline
 def test_a_signal_that_gets_better_is_silent(signal, baselines):
     random = np.random.default_rng(4)
     good_direction = "down" if signal.direction == "up" else "up"
-    values = np.concatenate([healthy(signal, random, 2000), moved(signal, good_direction, random, 2000)])
+    values = np.concatenate([healthy(signal, random, 2000), changed_values(signal, good_direction, random, 2000)])
     assert fired(baselines[signal.name], signal.name, values) == []
 
 
 @pytest.mark.parametrize("signal", ALL_SIGNALS)
 def test_values_that_are_not_finite_do_not_prevent_detection(signal, baselines):
     random = np.random.default_rng(5)
-    values = np.concatenate([healthy(signal, random, 2000), moved(signal, bad_direction(signal), random, 2000)])
+    values = np.concatenate(
+        [healthy(signal, random, 2000), changed_values(signal, bad_direction(signal), random, 2000)]
+    )
     spoiled = np.insert(values, range(0, 4000, 10), random.choice([np.nan, np.inf, -np.inf], 400))
     found_in_spoiled = fired(baselines[signal.name], signal.name, spoiled)
     assert {(finding.tier, finding.channel) for finding in found_in_spoiled} >= {
@@ -205,9 +209,9 @@ MONITORED = AdwinChannel(
 
 
 def first_seen() -> FirstSeen:
-    found = FirstSeen()
-    found.follow(BASELINE)
-    return found
+    tracker = FirstSeen()
+    tracker.follow(BASELINE)
+    return tracker
 
 
 CASES: dict[type, Case] = {

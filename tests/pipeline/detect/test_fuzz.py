@@ -13,13 +13,47 @@ from tests.pipeline.detect.streams import START_MS, as_json, drive, full_state, 
 from tests.pipeline.detect.test_step import BASELINE, messages_of
 
 NAMES = [row.field for row in (*SIGNALS, *CATEGORIES)] + [
-    "subject", "timestamp", "request_id", "environment", "provider", "provider_model",
-    "infrastructure", "output", "data", "safety", "custom", "versions", "segment", "embedding", "", "$array", "é",
-]  # fmt: skip
+    "subject",
+    "timestamp",
+    "request_id",
+    "environment",
+    "provider",
+    "provider_model",
+    "infrastructure",
+    "output",
+    "data",
+    "safety",
+    "custom",
+    "versions",
+    "segment",
+    "embedding",
+    "",
+    "$array",
+    "é",
+]
 SCALARS = [
-    None, True, False, 0, 1, -1, 0.5, 1e15, 1e16, -1e300, 2**63, 5e-324, -0.0,
-    "", "bot", "x" * 201, "a\nb", "2026-11-24T03:12:00Z", "1e5", "\x00", "\U0001f600",
-]  # fmt: skip
+    None,
+    True,
+    False,
+    0,
+    1,
+    -1,
+    0.5,
+    1e15,
+    1e16,
+    -1e300,
+    2**63,
+    5e-324,
+    -0.0,
+    "",
+    "bot",
+    "x" * 201,
+    "a\nb",
+    "2026-11-24T03:12:00Z",
+    "1e5",
+    "\x00",
+    "\U0001f600",
+]
 
 
 def anything(rng, depth=0):
@@ -31,7 +65,7 @@ def anything(rng, depth=0):
     return {rng.choice(NAMES): anything(rng, depth + 1) for _ in range(rng.randrange(6))}
 
 
-def spoiled(rng, number):
+def broken_record(rng, number):
     """Return a good record with anything in some of its fields, at any level."""
     fields = record(rng, number, START_MS + number * 50)
     for _ in range(rng.randrange(3)):
@@ -51,8 +85,8 @@ def any_value(rng, number):
     if rng.random() < 0.2:
         return as_json(anything(rng))
     if rng.random() < 0.1:
-        return as_json([spoiled(rng, 10**6 + 10 * number + n) for n in range(3)])
-    value = as_json(spoiled(rng, number))
+        return as_json([broken_record(rng, 10**6 + 10 * number + n) for n in range(3)])
+    value = as_json(broken_record(rng, number))
     if rng.random() < 0.1:
         at = rng.randrange(len(value))
         value = value[:at] + bytes([rng.randrange(256)]) + value[at + 1 :]
@@ -61,7 +95,7 @@ def any_value(rng, number):
 
 @pytest.mark.parametrize("replay", [False, True])
 @pytest.mark.parametrize("seed", range(4))
-def test_anything_gives_the_same_in_any_batches(seed, replay):
+def test_any_input_gives_the_same_output_in_any_batches(seed, replay):
     rng = random.Random(seed)
     messages = [message(number, any_value(rng, number), START_MS + number * 50) for number in range(800)]
     results = []

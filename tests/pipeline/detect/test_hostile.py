@@ -71,8 +71,10 @@ def test_an_element_of_an_array_is_its_own_dead_letter_with_its_index():
     step = DetectStep(0, DetectSettings(), replay=False)
     good = {"subject": "bot", "timestamp": START_MS}
     letters = dead_letters(step.step([message(0, as_json([good, 5, [good], {"subject": "bot"}]))]))
-    found = [(letter.index, letter.reason, orjson.loads(base64.b64decode(letter.value_base64))) for letter in letters]
-    assert found == [
+    elements = [
+        (letter.index, letter.reason, orjson.loads(base64.b64decode(letter.value_base64))) for letter in letters
+    ]
+    assert elements == [
         (1, "not_an_object", 5),
         (2, "array_in_array", [good]),
         (3, "timestamp_missing", {"subject": "bot"}),
@@ -99,11 +101,11 @@ def test_bad_records_do_not_change_what_good_ones_give(batch, replay):
     drive(alone, [message(offset, value) for offset, value in enumerate(good)], range(0, len(good), batch))
     messages = [message(offset, value) for offset, value in enumerate(mixed)]
     drive(among, messages, range(0, len(messages), batch))
-    expected, found = flushed(alone, "good-bot"), flushed(among, "good-bot")
+    expected, beside_bad = flushed(alone, "good-bot"), flushed(among, "good-bot")
     assert expected.counts["used"] == len(good)
-    assert found.counts == expected.counts
-    assert found.statistics.snapshot() == expected.statistics.snapshot()
-    assert found.columns.dump() == expected.columns.dump()
+    assert beside_bad.counts == expected.counts
+    assert beside_bad.statistics.snapshot() == expected.statistics.snapshot()
+    assert beside_bad.columns.dump() == expected.columns.dump()
     counts = among.counts()
     held = counts["held"] if replay else 0
     assert counts["records"] == counts["used"] + counts["duplicates"] + counts["dead_letters"] + held

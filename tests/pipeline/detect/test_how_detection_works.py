@@ -17,7 +17,7 @@ from tests.pipeline.detect.worked_example import (
     baseline,
     bets,
     budgets,
-    found,
+    finding_in_state,
     observed,
     one_sided_tests,
     page_tables,
@@ -96,7 +96,7 @@ def test_the_page_names_the_bet_that_grows_fastest_in_the_failure():
 @pytest.mark.parametrize("tier", TIERS)
 def test_the_recursion_of_the_page_gives_the_statistics_of_the_code(tier):
     test = one_sided_tests()[tier]
-    fired = found(tier, "firing")
+    fired = finding_in_state(tier, "firing")
     path = statistics(log_bets(run().refused, test.null_boundary, test.stakes), test.threshold).max(axis=1)
     first = int(np.argmax(path >= test.threshold))
     assert fired.evidence == pytest.approx(path[first], rel=1e-5)
@@ -123,7 +123,7 @@ def test_firing_takes_four_panes_however_clear_the_failure_is():
 @pytest.mark.parametrize("tier", TIERS)
 def test_the_recovery_is_the_statistic_of_bets_against_a_quarter_of_the_way(tier):
     test = one_sided_tests()[tier]
-    fired, back = found(tier, "firing"), found(tier, "recovered")
+    fired, back = finding_in_state(tier, "firing"), finding_in_state(tier, "recovered")
     # Until the next batch a test that fired keeps its old bets.
     batch = next(index for index, (at, _) in enumerate(run().looks[tier]) if at >= seconds(fired.detected_at)) + 1
     null_logit = 0.75 * logit(test.null_boundary) + 0.25 * logit(fired.now)

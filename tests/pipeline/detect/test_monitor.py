@@ -191,10 +191,10 @@ def test_a_state_restored_anywhere_changes_nothing(baseline):
     assert expected
     for cut in (10, 41, 44, 60):
         first, second = Monitor(baseline, REPLAY), Monitor(baseline, REPLAY)
-        found = [finding for part in parts[:cut] for finding in first.observe(part)]
+        findings = [finding for part in parts[:cut] for finding in first.observe(part)]
         second.load(first.dump())
-        found += [finding for part in parts[cut:] for finding in second.observe(part)]
-        assert found == expected
+        findings += [finding for part in parts[cut:] for finding in second.observe(part)]
+        assert findings == expected
         assert second.monitored_values == uninterrupted.monitored_values
         for name, stored in uninterrupted.dump()["bank"].items():
             np.testing.assert_array_equal(second.dump()["bank"][name], stored)
@@ -211,10 +211,10 @@ def test_state_of_another_baseline_is_rejected(baseline):
 def test_a_reset_keeps_latches(baseline):
     monitor = Monitor(baseline, REPLAY)
     world = world_with(16, set_rate("refused", 0.1))
-    found = fired(observe_world(monitor, {name: column[:7000] for name, column in world.items()}))
+    findings = fired(observe_world(monitor, {name: column[:7000] for name, column in world.items()}))
     monitor.reset_evidence()
     again = observe_world(monitor, {name: column[7000:] for name, column in world.items()}, first_row=7000)
-    assert found
+    assert findings
     assert fired(again) == []
 
 
@@ -258,7 +258,7 @@ def test_a_custom_signal_makes_tickets_in_both_directions_and_never_pages():
         findings = [
             finding
             for part in blocks({"confidence": random.uniform(low, high, 4000)})
-            for finding in monitor.observe(of_signals(part, [signal]))
+            for finding in monitor.observe(with_signals(part, [signal]))
         ]
         assert {finding.tier for finding in fired(findings)} == {"ticket"}
 
@@ -271,7 +271,7 @@ def test_a_baseline_without_signals_monitors_nothing_and_can_be_restored(baselin
     monitor.reset_evidence()
 
 
-def test_a_cause_is_found_only_as_a_cause():
+def test_a_cause_signal_fires_at_the_cause_tier_only():
     random = np.random.default_rng(5)
     settings = REPLAY
     baseline = learned({"input_tokens": random.lognormal(6, 1, 40_000)}, settings)

@@ -19,22 +19,22 @@ SETTINGS = DetectSettings(ready_records=1000, ready_records_rate=500)
 
 def stream(days, *, factor=lambda _: 1.0, seed=1):
     rng = random.Random(seed)
-    found = []
+    messages = []
     for number in range(round(days * PER_DAY)):
         fields = record(rng, number, START_MS + number * STEP_MS)
         fields["infrastructure"]["latency_ms"] *= factor(number / PER_DAY)
-        found.append(message(number, as_json(fields)))
-    return found
+        messages.append(message(number, as_json(fields)))
+    return messages
 
 
 def ready_after_days(step, messages):
     """The baselines that were published, each with its time in days."""
-    found = []
+    baselines = []
     for begin in range(0, len(messages), 100):
         outputs = step.step(messages[begin : begin + 100])
         days = (begin + 100) / PER_DAY
-        found += [(days, Baseline.from_json(output.value)) for output in outputs if output.topic == BASELINES]
-    return found
+        baselines += [(days, Baseline.from_json(output.value)) for output in outputs if output.topic == BASELINES]
+    return baselines
 
 
 def cycle(day):
@@ -48,7 +48,7 @@ def test_a_quiet_day_and_a_daily_cycle_are_ready_after_a_day(factor):
     assert not any(channel.moving for signal in baseline.signals.values() for channel in signal.channels.values())
 
 
-def test_a_signal_that_moved_is_waited_for_and_monitored_once_it_is_steady():
+def test_a_signal_that_changes_while_learning_is_monitored_once_it_is_steady():
     # The change comes so early that two days contain few records from before it.
     step = DetectStep(0, SETTINGS, replay=True)
     [(days, baseline)] = ready_after_days(step, stream(2.2, factor=lambda day: 1.0 if day < 0.4 else 1.6))
@@ -57,12 +57,14 @@ def test_a_signal_that_moved_is_waited_for_and_monitored_once_it_is_steady():
     assert not any(channel.moving for channel in baseline.signals["latency_ms"].channels.values())
 
 
-def test_a_signal_that_still_moves_after_twice_the_time_is_not_monitored_and_others_are():
+def test_a_signal_that_still_changes_after_twice_the_time_is_not_monitored_and_others_are():
     step = DetectStep(0, SETTINGS, replay=True)
     [(days, _)] = ready_after_days(step, stream(2.2, factor=lambda day: 1.0 + 0.8 * day))
     assert 2.0 <= days < 2.06
     monitor = step.streams["bot"].monitor
-    assert {gap.signal.name for gap in monitor.unjudged if gap.reason == NONSTATIONARY} == {"latency_ms"}
+    assert {channel.signal.name for channel in monitor.not_testable if channel.reason == NONSTATIONARY} == {
+        "latency_ms"
+    }
     assert "refused" in {test.signal.name for test in monitor.tests}
 
 

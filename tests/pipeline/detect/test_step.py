@@ -41,21 +41,27 @@ def new_step(**fields):
     return DetectStep(0, fields.pop("settings", SETTINGS), replay=fields.pop("replay", False))
 
 
-def of_topic(outputs, topic):
+def outputs_of_topic(outputs, topic):
     return [output for output in outputs if output.topic == topic]
 
 
 def drifts_of(outputs):
-    return [Drift.from_json(output.value) for output in of_topic(outputs, DRIFTS) if b'"type":"drift"' in output.value]
+    return [
+        Drift.from_json(output.value)
+        for output in outputs_of_topic(outputs, DRIFTS)
+        if b'"type":"drift"' in output.value
+    ]
 
 
 def ticks_of(outputs):
-    return [Tick.from_json(output.value) for output in of_topic(outputs, DRIFTS) if b'"type":"tick"' in output.value]
+    return [
+        Tick.from_json(output.value) for output in outputs_of_topic(outputs, DRIFTS) if b'"type":"tick"' in output.value
+    ]
 
 
 def learned(**fields):
     """A baseline, learned from an ordinary stream."""
-    (output,) = of_topic(new_step().step(messages_of(**fields)), BASELINES)
+    (output,) = outputs_of_topic(new_step().step(messages_of(**fields)), BASELINES)
     return Baseline.from_json(output.value)
 
 
@@ -97,7 +103,7 @@ class TestLearningAndMonitoring:
         assert [drift.sequence for drift in later] == list(range(len(later)))
         assert len(later) > 1
 
-    def test_two_subjects_that_break_alike_are_two_drifts(self):
+    def test_two_subjects_with_the_same_failure_have_two_drifts(self):
         ids = set()
         for subject in ("bot", "search"):
             step = new_step()
@@ -190,7 +196,7 @@ class TestBaselines:
         step.step(messages_of(count=100))
         assert step.control(published(BASELINE)) == []
         assert version_of(step) == BASELINE.baseline_version
-        assert of_topic(step.step(messages_of(count=3000, offset=100)), BASELINES) == []
+        assert outputs_of_topic(step.step(messages_of(count=3000, offset=100)), BASELINES) == []
 
     def test_a_published_baseline_waits_for_its_stream_to_appear(self):
         step = new_step()
@@ -274,7 +280,7 @@ class TestRestore:
         step, checkpoint = new_step(replay=True), Checkpoint()
         outputs = step.step(messages_of(count=count))
         checkpoint.take(step)
-        (baseline,) = of_topic(outputs, BASELINES)
+        (baseline,) = outputs_of_topic(outputs, BASELINES)
         return step, checkpoint.parts, RawMessage(BASELINES, 0, 0, START_MS, baseline.key, baseline.value)
 
     def test_a_state_whose_baseline_is_missing_warns_and_learns(self):
@@ -388,7 +394,7 @@ class TestRestore:
         step = new_step(replay=True)
         problems = list(step.restore(checkpoint.parts.items()))
         assert any("restarts" in problem for problem in problems)
-        assert not step.streams["bot"].learner.ready()
+        assert not step.streams["bot"].learner.is_ready()
         checkpoint.take(step)
         assert not [key for key in checkpoint.parts if key.startswith(b"learner")]
         step.step(messages_of(count=500, offset=500, start_ms=START_MS + 25_000))
@@ -421,7 +427,7 @@ class TestManySubjects:
         messages, rng = self.stream(seed), random.Random(seed)
         unbroken = new_step(settings=self.SETTINGS, replay=replay)
         expected = unbroken.step(messages)
-        letters = [DeadLetter.from_json(output.value) for output in of_topic(expected, DEAD_LETTERS)]
+        letters = [DeadLetter.from_json(output.value) for output in outputs_of_topic(expected, DEAD_LETTERS)]
         assert {"subject_limit"} <= {letter.reason for letter in letters}
         for count in (3, 60, 399):
             cuts = [0, *sorted(rng.sample(range(1, 400), count)), 400]

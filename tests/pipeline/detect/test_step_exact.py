@@ -125,7 +125,7 @@ def test_parts_that_are_no_longer_needed_are_removed_from_the_checkpoint():
     assert "monitor" in kinds_of(checkpoint, "bot")
 
 
-def test_nothing_changed_writes_nothing():
+def test_an_unchanged_state_writes_nothing():
     step = DetectStep(0, SETTINGS, replay=True)
     step.step(stream(5)[:200])
     assert list(step.changed())

@@ -88,14 +88,14 @@ def run(seed=SEEDS[0]):
     return observed((random.random(rates.size) < rates).astype(float))
 
 
-def found(tier, state, seed=SEEDS[0]):
+def finding_in_state(tier, state, seed=SEEDS[0]):
     """The finding of a tier in a state."""
     return next(finding for finding in run(seed).findings if (finding.tier, finding.state) == (tier, state))
 
 
 def records_to_page(seed):
     """The records from the first of the failure to the one that pages."""
-    return round((seconds(found("page", "firing", seed).detected_at) - FAILS_AT_S) * PER_S) + 1
+    return round((seconds(finding_in_state("page", "firing", seed).detected_at) - FAILS_AT_S) * PER_S) + 1
 
 
 def _odds_times(mean, ratio):
@@ -169,14 +169,21 @@ def tables():
 def _events():
     rows = [("failure begins", f"{FAILS_AT_S} s", "", "")]
     for tier in ("ticket", "page"):
-        fired = found(tier, "firing")
+        fired = finding_in_state(tier, "firing")
         at = f"{seconds(fired.detected_at):.1f} s"
         statistic = f"{fired.evidence:.2f} of {fired.threshold:g}"
         rows.append((f"{tier} fires", at, f"{fired.records}, of which {_percent(fired.now, 1)} refused", statistic))
-    rows.append(("start as the page test estimates it", f"{seconds(found('page', 'firing').started_at):.1f} s", "", ""))
+    rows.append(
+        (
+            "start as the page test estimates it",
+            f"{seconds(finding_in_state('page', 'firing').started_at):.1f} s",
+            "",
+            "",
+        )
+    )
     rows.append(("failure ends", f"{ENDS_AT_S} s", "", ""))
     for tier in ("page", "ticket"):
-        back = found(tier, "recovered")
+        back = finding_in_state(tier, "recovered")
         statistic = f"{back.evidence:.2f} of {back.threshold:g}"
         rows.append((f"{tier} recovers", f"{seconds(back.updated_at):.1f} s", f"{back.records}", statistic))
     return rows
@@ -270,7 +277,7 @@ def _draw_rate(axes):
 
 
 def _draw_statistic(axes):
-    fired, back = found("page", "firing"), found("page", "recovered")
+    fired, back = finding_in_state("page", "firing"), finding_in_state("page", "recovered")
     fired_at, back_at = seconds(fired.detected_at), seconds(back.updated_at)
     looks = run().looks["page"]
     before = [(0.0, 0.0), *(look for look in looks if look[0] < fired_at), (fired_at, fired.evidence)]
@@ -291,7 +298,10 @@ def _draw_statistic(axes):
 
 
 def _draw_marks(rate, statistic):
-    fired, back = seconds(found("page", "firing").detected_at), seconds(found("page", "recovered").updated_at)
+    fired, back = (
+        seconds(finding_in_state("page", "firing").detected_at),
+        seconds(finding_in_state("page", "recovered").updated_at),
+    )
     for at, label, colour, level in (
         (FAILS_AT_S, "failure begins", _FAILS, 1),
         (fired, f"page, after {fired - FAILS_AT_S:.0f} s", _DETECTED, 0),

@@ -81,7 +81,7 @@ def test_a_constant_signal_has_a_baseline():
     assert all(channel.variance == 0.0 for channel in channels.values())
 
 
-def test_a_signal_with_too_few_values_is_left_out():
+def test_a_signal_with_too_few_values_is_omitted():
     short = column("latency_ms", np.arange(90.0))
     settings = SETTINGS.model_copy(update={"ready_records": 50})
     assert build_baseline("s", learned_data(short), "file", settings).signals == {}
@@ -92,7 +92,7 @@ def test_a_baseline_survives_a_round_trip_through_json():
     assert Baseline.from_json(baseline.to_json()) == baseline
 
 
-def test_a_category_with_too_few_records_is_left_out():
+def test_a_category_with_too_few_records_is_omitted():
     categories = {"finish_reason": {"stop": 900, "length": 100}, "schema_id": {"a": 20}}
     baseline = build_baseline("s", learned_data(categories=categories), "file", SETTINGS)
     assert baseline.signals["finish_reason"].shares == {"length": 0.1, "stop": 0.9}

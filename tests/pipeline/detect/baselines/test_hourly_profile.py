@@ -14,13 +14,13 @@ PER_S = 0.1
 DAY_RECORDS = round(DAY_S * PER_S)
 
 
-def turns(rows, first=0):
+def hour_angles(rows, first=0):
     return 2 * np.pi * (START_MS / 1000 + (first + np.arange(rows)) / PER_S) / DAY_S
 
 
 def latencies(seed, days, amplitude=0.5):
     rows = round(days * DAY_RECORDS)
-    return np.random.default_rng(seed).lognormal(6.5, 0.4, rows) * np.exp(amplitude * np.sin(turns(rows)))
+    return np.random.default_rng(seed).lognormal(6.5, 0.4, rows) * np.exp(amplitude * np.sin(hour_angles(rows)))
 
 
 def learned(**columns):
@@ -55,7 +55,7 @@ def test_days_that_differ_at_random_hours_have_no_profile():
 
 def test_a_symmetric_value_is_corrected_by_difference():
     rows = 4 * DAY_RECORDS
-    confidence = np.random.default_rng(3).normal(0.7, 0.05, rows) + 0.1 * np.sin(turns(rows))
+    confidence = np.random.default_rng(3).normal(0.7, 0.05, rows) + 0.1 * np.sin(hour_angles(rows))
     profile = learned(confidence=confidence).signals["confidence"].profile
     assert profile.transform == "none"
     assert max(profile.medians) - min(profile.medians) == pytest.approx(0.2, abs=0.03)
@@ -67,7 +67,7 @@ def test_random_levels_beneath_the_cycle_still_widen_the_band():
     level = np.repeat(np.random.default_rng(6).normal(0, 0.2, 4 * HOURS), DAY_RECORDS // HOURS)
     noise = np.random.default_rng(7).lognormal(6.5, 0.4, rows) * np.exp(level)
     plain = learned(latency_ms=noise).signals["latency_ms"]
-    cyclic = learned(latency_ms=noise * np.exp(0.8 * np.sin(turns(rows)))).signals["latency_ms"]
+    cyclic = learned(latency_ms=noise * np.exp(0.8 * np.sin(hour_angles(rows)))).signals["latency_ms"]
     assert plain.profile is None
     assert cyclic.profile is not None
     assert cyclic.channels["location"].slice_deviation >= plain.channels["location"].slice_deviation
@@ -75,7 +75,7 @@ def test_random_levels_beneath_the_cycle_still_widen_the_band():
 
 def test_rates_have_no_profile():
     rows = 4 * DAY_RECORDS
-    refused = np.random.default_rng(4).random(rows) < 0.1 * (1 + 0.9 * np.sin(turns(rows)))
+    refused = np.random.default_rng(4).random(rows) < 0.1 * (1 + 0.9 * np.sin(hour_angles(rows)))
     assert learned(refused=refused.astype(float)).signals["refused"].profile is None
 
 
@@ -125,8 +125,8 @@ def test_extreme_values_give_no_profile_or_a_finite_one(extreme):
     times = START_MS + np.arange(rows) * round(1000 / PER_S)
     slices = (np.arange(rows) // (DAY_RECORDS // HOURS)).astype(np.intp)
     for sign in (1.0, -1.0):
-        found = learn_profile(sign * values, times, slices, START_MS, START_MS + 4 * DAY_S * 1000)
-        assert found is None or np.isfinite(found[1]).all()
+        profile = learn_profile(sign * values, times, slices, START_MS, START_MS + 4 * DAY_S * 1000)
+        assert profile is None or np.isfinite(profile[1]).all()
 
 
 def test_medians_too_far_apart_give_no_profile():

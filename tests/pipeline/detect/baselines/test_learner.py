@@ -67,8 +67,8 @@ def test_a_failure_within_the_baseline_is_dropped_and_listed():
     assert baseline.dropped_slices
     width = baseline.dropped_slices[-1] - baseline.dropped_slices[0]
     assert all(START_MS + 384_000 <= start <= START_MS + 432_000 for start in baseline.dropped_slices), width
-    found, expected = (learned_from.signals["latency_ms"].knots[500] for learned_from in (baseline, clean))
-    assert found == pytest.approx(expected, rel=0.1)
+    median, expected = (learned_from.signals["latency_ms"].knots[500] for learned_from in (baseline, clean))
+    assert median == pytest.approx(expected, rel=0.1)
 
 
 def test_equal_records_give_equal_versions_and_different_records_do_not():

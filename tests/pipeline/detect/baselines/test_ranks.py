@@ -17,7 +17,7 @@ def test_ranks_never_fall_with_the_value():
     assert (np.diff(table.ranks(np.linspace(-5, 5, 999))) >= 0).all()
 
 
-def test_a_value_beyond_all_has_rank_0_or_1():
+def test_a_value_beyond_all_knots_has_rank_0_or_1():
     table = RankTable(np.full(KNOTS, 3.0).tolist())
     assert table.ranks([2.9, 3.0, 3.1]).tolist() == [0.0, 0.5, 1.0]
 
@@ -46,9 +46,9 @@ def test_tables_searched_together_give_the_ranks_of_each_table(seed):
     values = np.concatenate(
         [edges, np.nextafter(edges, -np.inf), random.normal(size=500), [-1e308, 1e308, -0.0, np.nan]]
     )
-    found = RankTables(tables).ranks(np.tile(values[:, None], (1, len(tables))))
+    ranks = RankTables(tables).ranks(np.tile(values[:, None], (1, len(tables))))
     for column, table in enumerate(tables):
-        np.testing.assert_array_equal(found[:, column], table.ranks(values))
+        np.testing.assert_array_equal(ranks[:, column], table.ranks(values))
 
 
 def test_no_tables_give_no_ranks():

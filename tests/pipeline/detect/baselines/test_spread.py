@@ -29,16 +29,16 @@ def autoregressive(seed, factor):
 
 def test_independent_records_have_an_autocorrelation_time_of_one():
     slices, bursts = slices_and_bursts()
-    found = [autocorrelation_time(autoregressive(seed, 0.0), slices, bursts, 1.0) for seed in range(9)]
-    assert np.median(found) == 1.0
-    assert max(found) < 1.6
+    estimates = [autocorrelation_time(autoregressive(seed, 0.0), slices, bursts, 1.0) for seed in range(9)]
+    assert np.median(estimates) == 1.0
+    assert max(estimates) < 1.6
 
 
 @pytest.mark.parametrize(("factor", "expected"), [(0.5, 3.0), (0.8, 9.0)])
 def test_the_autocorrelation_time_of_an_ar1_series_is_estimated(factor, expected):
     slices, bursts = slices_and_bursts()
-    found = np.mean([autocorrelation_time(autoregressive(seed, factor), slices, bursts, 1.0) for seed in range(8)])
-    assert found == pytest.approx(expected, rel=0.2)
+    estimate = np.mean([autocorrelation_time(autoregressive(seed, factor), slices, bursts, 1.0) for seed in range(8)])
+    assert estimate == pytest.approx(expected, rel=0.2)
 
 
 def test_standard_errors_lengthen_the_time_more_with_few_records():
@@ -76,8 +76,8 @@ def test_a_failure_within_a_baseline_is_an_outlier_and_a_cycle_is_not():
     values = np.random.default_rng(2).normal(size=slices.size) + 0.5 * np.sin(2 * np.pi * slices / SLICES)
     assert not outlying_slices(slice_means(values, slices, SLICES), 1.0, 1.0, binary=False).any()
     values[np.isin(slices, [30, 31])] += 6
-    found = outlying_slices(slice_means(values, slices, SLICES), 1.0, 1.0, binary=False)
-    assert np.flatnonzero(found).tolist() == [30, 31]
+    outlying = outlying_slices(slice_means(values, slices, SLICES), 1.0, 1.0, binary=False)
+    assert np.flatnonzero(outlying).tolist() == [30, 31]
 
 
 @pytest.mark.parametrize("seed", range(10))

@@ -39,30 +39,30 @@ def numbers_of(block):
 
 def blocks(panes, cuts=()):
     """Return the position that ended each block, and the numbers of its records."""
-    buffer, found, start = Buffer(SETTINGS), [], 0
+    buffer, ended, start = Buffer(SETTINGS), [], 0
     for end in (*cuts, len(panes)):
         numbers = list(range(start, end))
         if numbers:
             records = numbered_records(numbers, panes)
-            found += [(position, numbers_of(block)) for position, block in buffer.push(records)]
+            ended += [(position, numbers_of(block)) for position, block in buffer.push(records)]
             if len(buffer):
                 assert buffer.records.request_ids
         start = end
-    return found
+    return ended
 
 
-def obvious(panes):
+def end_record_by_record(panes):
     """Apply the rule record by record."""
-    buffered, found = [], []
+    buffered, ended = [], []
     for number, pane in enumerate(panes):
         if buffered and pane != panes[buffered[-1]] and (len(buffered) >= 16 or pane - panes[buffered[0]] >= 4):
-            found.append((number, buffered))
+            ended.append((number, buffered))
             buffered = []
         buffered.append(number)
         if len(buffered) == 64:
-            found.append((number, buffered))
+            ended.append((number, buffered))
             buffered = []
-    return found
+    return ended
 
 
 @pytest.mark.parametrize("seed", range(40))
@@ -71,7 +71,7 @@ def test_blocks_end_where_the_rule_says_in_any_batches(seed):
     steps = rng.choice(((0,), (0, 0, 0, 1), (0, 1, 9), (0,) * 50 + (1,), (4, 5)))
     panes = np.cumsum([rng.choice(steps) for _ in range(500)]).tolist()
     cuts = sorted(rng.sample(range(501), rng.randrange(200)))
-    assert blocks(panes, cuts) == blocks(panes) == obvious(panes)
+    assert blocks(panes, cuts) == blocks(panes) == end_record_by_record(panes)
 
 
 def test_few_records_of_one_pane_stay_in_the_buffer():

@@ -29,10 +29,10 @@ def by_name(block):
     return {signal.name: block.values[:, index].tolist() for index, signal in enumerate(block.signals)}
 
 
-def plain(records, custom_max=16):
+def read_field_by_field(records, custom_max=16):
     """Read record by record and field by field, as the contract says."""
-    found, custom = [{} for _ in records], {}
-    for values, fields in zip(found, records, strict=True):
+    values_by_record, custom = [{} for _ in records], {}
+    for values, fields in zip(values_by_record, records, strict=True):
         for row in SIGNALS:
             section = fields.get(row.section)
             value = section.get(row.field) if isinstance(section, dict) else None
@@ -49,7 +49,7 @@ def plain(records, custom_max=16):
                 continue
             if custom.setdefault(name, type(value) is bool) == (type(value) is bool):
                 values[f"custom.{name}"] = float(value)
-    return found
+    return values_by_record
 
 
 def as_dicts(block):
@@ -66,7 +66,7 @@ def test_values_are_the_same_as_read_record_by_record(seed):
         junk_record(rng) if rng.random() < 0.7 else record(rng, 1, START_MS) for _ in range(rng.randrange(1, 60))
     ]
     _, block = block_of(records, SignalColumns(4))
-    assert as_dicts(block) == plain(records, custom_max=4)
+    assert as_dicts(block) == read_field_by_field(records, custom_max=4)
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -86,10 +86,10 @@ def test_clearing_the_shape_cache_changes_nothing(seed, monkeypatch):
     records = [junk_record(rng) for _ in range(60)]
     expected = block_of(records)
     monkeypatch.setattr("pipeline.detect.intake.shape.SHAPES_MAX", 1)
-    found = block_of(records)
-    assert np.array_equal(found[1].values, expected[1].values, equal_nan=True)
-    assert found[1].signals == expected[1].signals
-    assert found[0].dump() == expected[0].dump()
+    repeated = block_of(records)
+    assert np.array_equal(repeated[1].values, expected[1].values, equal_nan=True)
+    assert repeated[1].signals == expected[1].signals
+    assert repeated[0].dump() == expected[0].dump()
 
 
 def test_signals_are_added_at_the_end_only():
@@ -196,10 +196,10 @@ def test_the_order_of_columns_does_not_depend_on_batches(seed):
         stop = min(40, start + rng.randrange(1, 9))
         parts.append(read(records[start:stop], columns))
         start = stop
-    found = columns.build_block(Records.concatenate(parts))
-    assert found.signals == expected.signals
-    assert found.values.tobytes() == expected.values.tobytes()
-    assert found.categories == expected.categories
+    block = columns.build_block(Records.concatenate(parts))
+    assert block.signals == expected.signals
+    assert block.values.tobytes() == expected.values.tobytes()
+    assert block.categories == expected.categories
     assert columns.dump() == at_once.dump()
 
 

@@ -46,9 +46,9 @@ class TestRepeated:
 
     def test_a_record_without_a_fingerprint_has_no_value_and_is_not_counted(self):
         others = [f"f{number}" for number in range(REPETITION_RECORDS - 1)]
-        found = derive(DerivedSignals(SETTINGS), "repeated", fingerprint=["a", None, *others, None, "a"])
-        assert np.isnan(found[[1, -2]]).all()
-        assert found[-1] == 1
+        values = derive(DerivedSignals(SETTINGS), "repeated", fingerprint=["a", None, *others, None, "a"])
+        assert np.isnan(values[[1, -2]]).all()
+        assert values[-1] == 1
 
     def test_a_repetition_can_itself_be_repeated(self):
         others = [f"f{number}" for number in range(40)]
@@ -65,17 +65,19 @@ class TestLabels:
         return derived
 
     def test_there_is_no_value_before_the_usual_label_is_fixed(self):
-        found = derive(DerivedSignals(SETTINGS), "finish_reason_usual", finish_reason=["stop"] * (SETTLING_RECORDS + 1))
-        assert np.isnan(found[:-1]).all()
-        assert found[-1] == 1
+        values = derive(
+            DerivedSignals(SETTINGS), "finish_reason_usual", finish_reason=["stop"] * (SETTLING_RECORDS + 1)
+        )
+        assert np.isnan(values[:-1]).all()
+        assert values[-1] == 1
 
     def test_the_most_frequent_label_is_the_usual_one(self):
-        found = derive(self.settled(), "finish_reason_usual", finish_reason=["stop", "length", None, "tool"])
-        np.testing.assert_array_equal(found, [1, 0, np.nan, 0])
+        values = derive(self.settled(), "finish_reason_usual", finish_reason=["stop", "length", None, "tool"])
+        np.testing.assert_array_equal(values, [1, 0, np.nan, 0])
 
     def test_while_learning_a_label_is_new_once(self):
-        found = derive(self.settled(), "finish_reason_new", finish_reason=["stop", "tool", "tool", None, "filter"])
-        np.testing.assert_array_equal(found, [0, 1, 0, np.nan, 1])
+        values = derive(self.settled(), "finish_reason_new", finish_reason=["stop", "tool", "tool", None, "filter"])
+        np.testing.assert_array_equal(values, [0, 1, 0, np.nan, 1])
 
     def test_a_label_that_the_baseline_does_not_have_stays_new(self):
         derived = DerivedSignals(SETTINGS)
@@ -150,7 +152,7 @@ def test_batches_and_restores_change_nothing(seed):
 class TestInTheStep:
     """Streams that learn for two minutes and then break."""
 
-    def found(self, break_record, *, seed=1, count=9000):
+    def firing_drifts(self, break_record, *, seed=1, count=9000):
         rng = random.Random(seed)
         messages = []
         for number in range(count):
@@ -173,13 +175,13 @@ class TestInTheStep:
 
     @pytest.mark.parametrize("seed", [1, 2, 3])
     def test_a_stream_that_does_not_change_has_no_drift(self, seed):
-        assert self.found(lambda *_: None, seed=seed)[1] == set()
+        assert self.firing_drifts(lambda *_: None, seed=seed)[1] == set()
 
     def test_one_answer_for_everybody_pages(self):
         def break_record(fields, *_):
             fields["output"]["fingerprint"] = "same"
 
-        assert self.found(break_record)[1] == {("repeated", "up", "page", "identical_output")} | {
+        assert self.firing_drifts(break_record)[1] == {("repeated", "up", "page", "identical_output")} | {
             ("repeated", "up", "ticket", "identical_output")
         }
 
@@ -187,32 +189,34 @@ class TestInTheStep:
         def break_record(fields, number, rng):
             fields["output"]["finish_reason"] = "length" if rng.random() < 0.3 else "stop"
 
-        assert self.found(break_record)[1] == {("finish_reason_usual", "down", "ticket", "context_window_misuse")}
+        assert self.firing_drifts(break_record)[1] == {
+            ("finish_reason_usual", "down", "ticket", "context_window_misuse")
+        }
 
     def test_a_reason_never_seen_is_a_ticket(self):
         def break_record(fields, number, rng):
             fields["output"]["finish_reason"] = "content_filter" if rng.random() < 0.1 else "stop"
 
-        assert ("finish_reason_new", "up", "ticket", "context_window_misuse") in self.found(break_record)[1]
+        assert ("finish_reason_new", "up", "ticket", "context_window_misuse") in self.firing_drifts(break_record)[1]
 
     def test_another_embedding_model_pages(self):
         def break_record(fields, *_):
             fields["data"]["embedding"] = fields["data"]["embedding"][::-1]
 
-        assert ("embedding_similarity", "down", "page", "embedding_drift") in self.found(break_record)[1]
+        assert ("embedding_similarity", "down", "page", "embedding_drift") in self.firing_drifts(break_record)[1]
 
     def test_an_embedding_model_of_another_length_pages(self):
         def break_record(fields, *_):
             fields["data"]["embedding"] = fields["data"]["embedding"] * 2
 
-        assert ("embedding_similarity", "down", "page", "embedding_drift") in self.found(break_record)[1]
+        assert ("embedding_similarity", "down", "page", "embedding_drift") in self.firing_drifts(break_record)[1]
 
     def test_bad_embeddings_are_bad_fields_and_no_drift(self):
         def break_record(fields, *_):
             fields["data"]["embedding"] = [0] * 8
 
-        step, found = self.found(break_record)
-        assert found == set()
+        step, drifts = self.firing_drifts(break_record)
+        assert drifts == set()
         assert step.counts()["bad_fields"] >= 2499
 
 

@@ -20,9 +20,9 @@ def settled():
 
 def test_there_is_no_value_before_the_centroid_is_fixed():
     embeddings = EmbeddingSimilarity()
-    found, unused = embeddings.compare(around([1, 0, 0, 0], SETTLING_EMBEDDINGS + 1, 1))
-    assert np.isnan(found[:-1]).all()
-    assert found[-1] > 0.9
+    similarities, unused = embeddings.compare(around([1, 0, 0, 0], SETTLING_EMBEDDINGS + 1, 1))
+    assert np.isnan(similarities[:-1]).all()
+    assert similarities[-1] > 0.9
     assert not unused
 
 
@@ -36,8 +36,8 @@ def test_the_similarity_depends_on_the_direction_and_not_on_the_length():
 
 
 def test_an_embedding_of_another_length_has_the_similarity_0():
-    found, unused = settled().compare([[1, 0, 0], [1, 0, 0, 0, 0]])
-    assert found.tolist() == [0, 0]
+    similarities, unused = settled().compare([[1, 0, 0], [1, 0, 0, 0, 0]])
+    assert similarities.tolist() == [0, 0]
     assert not unused
 
 
@@ -60,8 +60,8 @@ def test_an_embedding_of_another_length_has_the_similarity_0():
 def test_an_embedding_without_a_direction_is_counted_and_not_used(bad, reason):
     embeddings = settled()
     before = embeddings.centroid
-    (found, good), unused = embeddings.compare([bad, [1, 0, 0, 0]])
-    assert np.isnan(found)
+    (undefined, good), unused = embeddings.compare([bad, [1, 0, 0, 0]])
+    assert np.isnan(undefined)
     assert good > 0.9
     assert unused == {reason: 1}
     assert embeddings.centroid == before
@@ -70,8 +70,8 @@ def test_an_embedding_without_a_direction_is_counted_and_not_used(bad, reason):
 def test_a_baseline_sets_the_centroid():
     embeddings = EmbeddingSimilarity()
     embeddings.apply_centroid(settled().centroid)
-    found, _ = embeddings.compare(around([1, 0, 0, 0], 100, 2))
-    assert found.min() > 0.7
+    similarities, _ = embeddings.compare(around([1, 0, 0, 0], 100, 2))
+    assert similarities.min() > 0.7
 
 
 @pytest.mark.parametrize("cut", [1, 150, 199, 200, 201, 299])

@@ -16,15 +16,15 @@ def fill(throughput, panes, is_request=None):
     return column
 
 
-def known(column):
+def ratios_of(column):
     return column[~np.isnan(column)]
 
 
 def test_steady_traffic_has_a_ratio_of_about_one_every_ten_seconds():
-    found = known(fill(ThroughputRatio(), panes_of(20, 3600)))
-    assert found.size == 3600 // 10 - 1 - HISTORY_MIN
-    assert found.mean() == pytest.approx(1, abs=0.01)
-    assert found.std() < 0.1
+    ratios = ratios_of(fill(ThroughputRatio(), panes_of(20, 3600)))
+    assert ratios.size == 3600 // 10 - 1 - HISTORY_MIN
+    assert ratios.mean() == pytest.approx(1, abs=0.01)
+    assert ratios.std() < 0.1
 
 
 def test_the_ratio_is_written_to_the_first_record_after_its_ten_seconds():
@@ -36,36 +36,36 @@ def test_the_ratio_is_written_to_the_first_record_after_its_ten_seconds():
 
 def test_half_the_traffic_has_a_ratio_of_one_half_and_of_one_ten_minutes_later():
     panes = np.concatenate([panes_of(20, 1200), panes_of(10, 1200, start=2200)])
-    found = known(fill(ThroughputRatio(), panes))
-    assert found[90:95].mean() == pytest.approx(0.5, abs=0.1)
-    assert found[-20:].mean() == pytest.approx(1, abs=0.1)
+    ratios = ratios_of(fill(ThroughputRatio(), panes))
+    assert ratios[90:95].mean() == pytest.approx(0.5, abs=0.1)
+    assert ratios[-20:].mean() == pytest.approx(1, abs=0.1)
 
 
 def test_a_daily_cycle_barely_moves_the_ratio():
     seconds = np.arange(86_400)
-    found = known(fill(ThroughputRatio(), panes_of(20 * (1 + 0.6 * np.sin(seconds * 2 * np.pi / 86_400)), 86_400)))
-    assert np.quantile(found, 0.001) > 0.6
-    hourly = np.array([part.mean() for part in np.array_split(found, 48)])
+    ratios = ratios_of(fill(ThroughputRatio(), panes_of(20 * (1 + 0.6 * np.sin(seconds * 2 * np.pi / 86_400)), 86_400)))
+    assert np.quantile(ratios, 0.001) > 0.6
+    hourly = np.array([part.mean() for part in np.array_split(ratios, 48)])
     assert hourly.min() > 0.95
 
 
 def test_a_gap_is_one_observation():
     panes = np.concatenate([panes_of(20, 1000), panes_of(20, 1000, start=2600)])
-    found = known(fill(ThroughputRatio(), panes))
-    assert np.count_nonzero(found < 0.6) == 1
+    ratios = ratios_of(fill(ThroughputRatio(), panes))
+    assert np.count_nonzero(ratios < 0.6) == 1
 
 
 def test_late_outcomes_do_not_count_as_requests():
     panes = panes_of(20, 1000)
     doubled, is_request = np.repeat(panes, 2), np.tile([True, False], panes.size)
     np.testing.assert_array_equal(
-        known(fill(ThroughputRatio(), doubled, is_request)), known(fill(ThroughputRatio(), panes))
+        ratios_of(fill(ThroughputRatio(), doubled, is_request)), ratios_of(fill(ThroughputRatio(), panes))
     )
 
 
 def test_a_slow_stream_has_a_ratio_of_one():
-    found = known(fill(ThroughputRatio(), np.arange(0, 400 * 3600, 3600)))
-    assert np.allclose(found, 1)
+    ratios = ratios_of(fill(ThroughputRatio(), np.arange(0, 400 * 3600, 3600)))
+    assert np.allclose(ratios, 1)
 
 
 def test_no_records_have_no_ratio():

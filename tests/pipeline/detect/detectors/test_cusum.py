@@ -11,8 +11,8 @@ def test_evidence_is_the_sum_of_logarithms_over_a_sample(seed):
     samples = Samples.cut(np.cumsum(random.random(200) < 0.15))
     surprise, stakes = random.uniform(-0.5, 0.5, (200, 3)), random.uniform(-1.9, 1.9, (8, 3))
     single = np.log1p(surprise[:, None] * stakes)
-    found = sample_evidence(np.vstack([surprise, np.zeros((1, 3))])[samples.rows], stakes)
-    np.testing.assert_allclose(found.transpose(1, 0, 2), np.add.reduceat(single, samples.starts), atol=1e-12)
+    evidence = sample_evidence(np.vstack([surprise, np.zeros((1, 3))])[samples.rows], stakes)
+    np.testing.assert_allclose(evidence.transpose(1, 0, 2), np.add.reduceat(single, samples.starts), atol=1e-12)
 
 
 def run(evidence, panes, *, before, bases, caps):

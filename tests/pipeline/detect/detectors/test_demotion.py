@@ -58,6 +58,6 @@ def test_the_third_page_of_a_day_names_the_proposal():
     pages = [finding for finding in pages if finding.channel == "location"]
     fired = [finding for finding in pages if finding.state == "firing"]
     assert [finding.demote for finding in fired] == [False, False, True]
-    assert "proposed for a ticket and a new baseline" in fired[2].sentence
+    assert fired[2].sentence.endswith("a ticket and a new baseline are proposed")
     assert not any("proposed" in finding.sentence for finding in pages if finding.detected_at != fired[2].detected_at)
     assert all("proposed" in finding.sentence for finding in pages if finding.state == "evidence" and finding.demote)

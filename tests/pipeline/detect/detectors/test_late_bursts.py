@@ -19,7 +19,7 @@ def baseline():
     return learned(normal_world(1, 40_000), REPLAY)
 
 
-def arrived(world: dict[str, np.ndarray], times_ms: np.ndarray, seed: int, *, late_s: float, size: int = 100):
+def late_blocks(world: dict[str, np.ndarray], times_ms: np.ndarray, seed: int, *, late_s: float, size: int = 100):
     """Blocks of records in the order of arrival, each up to ``late_s`` late; panes follow the watermark."""
     order = np.argsort(times_ms + np.random.default_rng(seed).uniform(0, late_s * 1000, times_ms.size), kind="stable")
     times_ms = times_ms[order]
@@ -56,16 +56,19 @@ def pages(monitor: Monitor, parts) -> list:
 @pytest.mark.parametrize("count", [50, 200])
 @pytest.mark.parametrize("late_s", [0.0, 1.0, 2.0])
 def test_a_burst_within_a_second_does_not_page_however_late_it_arrives(baseline, late_s, count):
-    found = [
-        pages(Monitor(baseline, REPLAY), arrived(*with_burst(seed, count), seed, late_s=late_s)) for seed in range(15)
+    pages_by_seed = [
+        pages(Monitor(baseline, REPLAY), late_blocks(*with_burst(seed, count), seed, late_s=late_s))
+        for seed in range(15)
     ]
-    assert not any(found)
+    assert not any(pages_by_seed)
 
 
 def test_without_the_check_such_a_burst_would_page(baseline, monkeypatch):
     monkeypatch.setattr("pipeline.detect.detectors.late_bursts.LateBursts.is_late_burst", lambda *_: False)
-    found = [pages(Monitor(baseline, REPLAY), arrived(*with_burst(seed), seed, late_s=2.0)) for seed in range(15)]
-    assert sum(map(bool, found)) > 3
+    pages_by_seed = [
+        pages(Monitor(baseline, REPLAY), late_blocks(*with_burst(seed), seed, late_s=2.0)) for seed in range(15)
+    ]
+    assert sum(map(bool, pages_by_seed)) > 3
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -74,7 +77,7 @@ def test_a_failure_pages_as_soon_when_its_records_arrive_late(baseline, seed):
     world["error"][3000:] = np.random.default_rng(seed).random(ROWS - 3000) < 0.3
     times_ms = START_MS + np.arange(ROWS) * 20
     in_order, late = (
-        pages(Monitor(baseline, REPLAY), arrived(world, times_ms, seed, late_s=late)) for late in (0.0, 2.0)
+        pages(Monitor(baseline, REPLAY), late_blocks(world, times_ms, seed, late_s=late)) for late in (0.0, 2.0)
     )
     assert in_order[0].signal.name == late[0].signal.name == "error"
     assert late[0].detected_at - in_order[0].detected_at < 3000
@@ -85,14 +88,14 @@ def test_the_excess_of_a_burst_is_subtracted_and_does_not_page_later(baseline):
     world, times_ms = with_burst(3, 200)
     monitor = Monitor(baseline, REPLAY)
     threshold = monitor.tests[0].threshold
-    assert pages(monitor, arrived(world, times_ms, 3, late_s=2.0)) == []
+    assert pages(monitor, late_blocks(world, times_ms, 3, late_s=2.0)) == []
     errors = [row for row, test in enumerate(monitor.tests) if test.signal.name == "error" and test.tier == "page"]
     assert monitor.test_statistics[errors].max() < 0.7 * threshold
 
 
 @pytest.mark.parametrize("cut", [2990, 3050, 3120, 3200])
 def test_state_restored_within_a_burst_changes_nothing(baseline, cut):
-    parts = list(arrived(*with_burst(4, 200), 4, late_s=2.0, size=10))
+    parts = list(late_blocks(*with_burst(4, 200), 4, late_s=2.0, size=10))
     uninterrupted, first, second = (Monitor(baseline, REPLAY) for _ in range(3))
     for part in parts:
         uninterrupted.observe(part)

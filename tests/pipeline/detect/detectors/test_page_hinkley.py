@@ -136,12 +136,12 @@ def test_without_a_cap_it_is_rivers_page_hinkley(seed, monkeypatch):
     samples = Samples.cut(panes)
     monkeypatch.setattr("pipeline.detect.detectors.page_hinkley.CAP_SHARE", math.inf)
     bank = bank_of([test], np.array([0]))
-    found = observe(bank, x[:, None], panes)
+    crossings = observe(bank, x[:, None], panes)
     evidence = np.log1p(test.stakes[None, :] * (x[:, None] - test.null_boundary))
     sums = np.add.reduceat(evidence, samples.starts, axis=0)
     alarms = [river_alarm(sums[:, bet], test.threshold) for bet in range(BETS)]
     expected = min(alarm for alarm in alarms if alarm is not None)
-    assert [crossing.step for crossing in found] == [expected]
+    assert [crossing.step for crossing in crossings] == [expected]
 
 
 def test_a_stream_without_a_change_does_not_fire():

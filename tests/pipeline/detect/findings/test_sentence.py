@@ -85,8 +85,3 @@ def test_a_change_that_adwin_detected_names_adwin():
     assert "ADWIN detected a change of the mean" in describe_finding(
         replace(REFUSED, detector="adwin", tier="ticket"), 0.01, 0.09
     )
-
-
-@pytest.mark.parametrize(("share", "words"), [(0.0, "0 %"), (1.0, "100 %"), (0.0001, "0.01 %"), (0.456, "45.6 %")])
-def test_percentages_have_the_digits_that_matter(share, words):
-    assert percent(share) == words

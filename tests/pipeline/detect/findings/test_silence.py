@@ -28,7 +28,7 @@ def step_of(*subjects, replay=False, **changes):
     return step
 
 
-def sent(*times_s, subject="bot", seed=1):
+def records_at(*times_s, subject="bot", seed=1):
     """One record at each time, in seconds after the beginning."""
     rng = random.Random(seed)
     return [
@@ -50,7 +50,7 @@ def _s(at):
     return (at - LATER_MS) / SECOND
 
 
-def lived(step, messages, until_s, *, stopped=()):
+def run_live(step, messages, until_s, *, stopped=()):
     """The silences that a live worker finds. It ticks every second except those in which it is stopped."""
     outputs = []
     waiting = list(messages)
@@ -66,55 +66,55 @@ def lived(step, messages, until_s, *, stopped=()):
 
 
 def test_a_subject_that_stops_is_reported_silent_after_two_minutes_and_once():
-    assert lived(step_of(), sent(*range(60)), 600) == [("bot", "firing", 59.0, 179.0)]
+    assert run_live(step_of(), records_at(*range(60)), 600) == [("bot", "firing", 59.0, 179.0)]
 
 
 def test_it_recovers_with_the_next_records_though_some_were_buffered_before():
-    found = lived(step_of(), sent(*range(60), *range(400, 420)), 500)
-    assert found == [("bot", "firing", 59.0, 179.0), ("bot", "recovered", 59.0, 400.0)]
+    drifts = run_live(step_of(), records_at(*range(60), *range(400, 420)), 500)
+    assert drifts == [("bot", "firing", 59.0, 179.0), ("bot", "recovered", 59.0, 400.0)]
 
 
 def test_every_silence_is_reported():
-    found = lived(step_of(), sent(*range(10), *range(200, 210), *range(400, 420)), 500)
-    assert [state for _, state, _, _ in found] == ["firing", "recovered"] * 2
+    drifts = run_live(step_of(), records_at(*range(10), *range(200, 210), *range(400, 420)), 500)
+    assert [state for _, state, _, _ in drifts] == ["firing", "recovered"] * 2
 
 
 @pytest.mark.parametrize("gap_s", [60, 110])
 def test_a_short_gap_is_not_a_silence(gap_s):
-    assert lived(step_of(), sent(*range(60), *range(60 + gap_s, 300)), 300) == []
+    assert run_live(step_of(), records_at(*range(60), *range(60 + gap_s, 300)), 300) == []
 
 
 def test_a_subject_that_sends_every_hour_is_not_silent_in_between():
     step = step_of(longest_gap_s=3600)
     times = range(0, 6 * 3600, 3600)
-    assert lived(step, sent(*times), 5 * 3600 + 100) == []
+    assert run_live(step, records_at(*times), 5 * 3600 + 100) == []
 
 
 def test_a_subject_without_a_baseline_is_never_silent():
-    assert lived(DetectStep(0, SETTINGS, replay=False), sent(*range(60)), 600) == []
+    assert run_live(DetectStep(0, SETTINGS, replay=False), records_at(*range(60)), 600) == []
 
 
 def test_a_subject_that_never_sent_a_record_is_not_silent():
-    assert lived(step_of("bot", "search"), sent(*range(300)), 300) == []
+    assert run_live(step_of("bot", "search"), records_at(*range(300)), 300) == []
 
 
 def test_a_subject_that_stops_is_reported_while_another_goes_on():
     messages = sorted(
-        [*sent(*range(400)), *sent(*range(100), subject="search")],
+        [*records_at(*range(400)), *records_at(*range(100), subject="search")],
         key=lambda sent_message: (sent_message.timestamp, sent_message.offset),
     )
-    assert lived(step_of("bot", "search"), messages, 400) == [("search", "firing", 99.0, 219.0)]
+    assert run_live(step_of("bot", "search"), messages, 400) == [("search", "firing", 99.0, 219.0)]
 
 
 def test_time_in_which_the_worker_was_stopped_is_not_silence():
-    assert lived(step_of(), sent(*range(600)), 600, stopped=range(100, 500)) == []
+    assert run_live(step_of(), records_at(*range(600)), 600, stopped=range(100, 500)) == []
 
 
 def test_a_backlog_is_not_a_silence():
     step = step_of("bot", "search")
-    waiting = [*sent(*range(0, 3600, 2)), *sent(3590, subject="search")]
+    waiting = [*records_at(*range(0, 3600, 2)), *records_at(3590, subject="search")]
     outputs = []
-    step.step(sent(0, subject="search"))
+    step.step(records_at(0, subject="search"))
     for second in range(200):
         outputs += step.step(waiting[second * 9 : second * 9 + 9])
         outputs += step.tick(LATER_MS + 3600 * SECOND + second * SECOND)
@@ -124,7 +124,7 @@ def test_a_backlog_is_not_a_silence():
 def test_the_drift_has_its_threshold_and_its_length():
     outputs = []
     step = step_of()
-    step.step(sent(0))
+    step.step(records_at(0))
     for second in range(200):
         outputs += step.tick(LATER_MS + second * SECOND)
     (drift,) = [Drift.from_json(output.value) for output in outputs if b'"signal":"silence"' in output.value]
@@ -146,7 +146,7 @@ class TestOfAReplay:
     def both(self, ends_s=100, returns_s=()):
         times = [*range(ends_s), *returns_s]
         return sorted(
-            [*sent(*range(600)), *sent(*times, subject="search")],
+            [*records_at(*range(600)), *records_at(*times, subject="search")],
             key=lambda sent_message: (sent_message.timestamp, sent_message.offset),
         )
 
@@ -155,12 +155,12 @@ class TestOfAReplay:
         assert silences(step.step(self.both())) == [("search", "firing", 99.0, 219.0)]
 
     def test_it_recovers(self):
-        found = silences(step_of("bot", "search", replay=True).step(self.both(returns_s=range(500, 520))))
-        assert found == [("search", "firing", 99.0, 219.0), ("search", "recovered", 99.0, 500.0)]
+        drifts = silences(step_of("bot", "search", replay=True).step(self.both(returns_s=range(500, 520))))
+        assert drifts == [("search", "firing", 99.0, 219.0), ("search", "recovered", 99.0, 500.0)]
 
     def test_a_gap_in_all_subjects_is_reported_once_records_come_again(self):
-        found = silences(step_of(replay=True).step(sent(*range(60), *range(1000, 1060))))
-        assert [state for _, state, _, _ in found] == ["firing", "recovered"]
+        drifts = silences(step_of(replay=True).step(records_at(*range(60), *range(1000, 1060))))
+        assert [state for _, state, _, _ in drifts] == ["firing", "recovered"]
 
     def test_a_subject_whose_clock_is_slow_is_not_silent(self):
         rng = random.Random(3)
@@ -168,7 +168,7 @@ class TestOfAReplay:
             message(number, as_json(record(rng, number, LATER_MS + (number - 600) * SECOND, "search")), LATER_MS)
             for number in range(600)
         ]
-        messages = [sent_message for pair in zip(sent(*range(600)), slow, strict=True) for sent_message in pair]
+        messages = [sent_message for pair in zip(records_at(*range(600)), slow, strict=True) for sent_message in pair]
         assert silences(step_of("bot", "search", replay=True).step(messages)) == []
 
     @pytest.mark.parametrize("seed", range(4))
@@ -189,24 +189,24 @@ class TestOfAReplay:
 
 def test_a_live_silence_outlasts_a_restart():
     step, checkpoint = step_of(), Checkpoint()
-    assert len(lived(step, sent(*range(10)), 200)) == 1
+    assert len(run_live(step, records_at(*range(10)), 200)) == 1
     checkpoint.take(step)
     step = checkpoint.restored(step_of(), random.Random(1))
     outputs = []
     for second in range(200, 500):
         outputs += step.tick(LATER_MS + second * SECOND)
-    outputs += step.step(sent(*range(10), *range(500, 510))[10:])
+    outputs += step.step(records_at(*range(10), *range(500, 510))[10:])
     assert silences(outputs) == [("bot", "recovered", 9.0, 500.0)]
 
 
 def silence_ids_over_a_change(change):
     """The drift ids of a silence during which a control message comes."""
     step = step_of()
-    outputs = step.step(sent(*range(10)))
+    outputs = step.step(records_at(*range(10)))
     for second in range(10, 200):
         outputs += step.tick(LATER_MS + second * SECOND)
     outputs += step.control(change)
-    outputs += step.step(sent(*range(10), *range(500, 510))[10:])
+    outputs += step.step(records_at(*range(10), *range(500, 510))[10:])
     drifts = [Drift.from_json(output.value) for output in outputs if b'"signal":"silence"' in output.value]
     assert [drift.state for drift in drifts] == ["firing", "recovered"]
     assert [drift.sequence for drift in drifts] == [0, 1]

@@ -6,20 +6,20 @@ import pytest
 from pipeline.detect.intake.duplicates import CHUNKS, Duplicates
 
 
-def obvious(keys, window):
+def search_every_chunk(keys, window):
     """Search every chunk."""
     size = -(-window // CHUNKS)
-    chunks, found = deque([[]]), []
+    chunks, all_new = deque([[]]), []
     for key in keys:
         new = key is None or not any(key in chunk for chunk in chunks)
-        found.append(new)
+        all_new.append(new)
         if new and key is not None:
             chunks[-1].append(key)
             if len(chunks[-1]) == size:
                 chunks.append([])
                 if len(chunks) > CHUNKS:
                     chunks.popleft()
-    return found
+    return all_new
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -27,10 +27,10 @@ def test_batches_and_restores_do_not_change_what_is_found(seed):
     rng = random.Random(seed)
     window = rng.choice((1, 8, 20, 64))
     keys = [None if rng.random() < 0.1 else f"k{rng.randrange(window * 3)}" for _ in range(600)]
-    duplicates, stored, found, start = Duplicates(window), {}, [], 0
+    duplicates, stored, new, start = Duplicates(window), {}, [], 0
     while start < len(keys):
         end = start + rng.randrange(1, 40)
-        found += duplicates.find_new(keys[start:end])
+        new += duplicates.find_new(keys[start:end])
         start = end
         if rng.random() < 0.5:
             stored.update(duplicates.dump_changed())
@@ -38,8 +38,8 @@ def test_batches_and_restores_do_not_change_what_is_found(seed):
             rng.shuffle(parts)
             duplicates = Duplicates(window)
             duplicates.load(parts)
-    assert found == obvious(keys, window)
-    assert not all(found)
+    assert new == search_every_chunk(keys, window)
+    assert not all(new)
 
 
 def test_all_new_keys_are_new():

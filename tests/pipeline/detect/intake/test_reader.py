@@ -51,10 +51,10 @@ def test_no_objects_give_no_records():
 
 def test_a_good_record_has_no_faults_and_all_its_values():
     rng = random.Random(2)
-    (found,) = as_dicts(read({**record(rng, 1, START_MS), "output": {"length": 3, "refused": False}}))
-    assert found["faults"] == []
-    assert found["values"].keys() == {"latency_ms", "error", "length", "refused", "retrieval_score"}
-    assert found["labels"] == {"environment": "production", "provider": "openai"}
+    (fields,) = as_dicts(read({**record(rng, 1, START_MS), "output": {"length": 3, "refused": False}}))
+    assert fields["faults"] == []
+    assert fields["values"].keys() == {"latency_ms", "error", "length", "refused", "retrieval_score"}
+    assert fields["labels"] == {"environment": "production", "provider": "openai"}
 
 
 def test_a_fault_has_its_row_its_field_and_its_reason():

@@ -24,7 +24,7 @@ def advance(watermark, records):
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_the_course_is_the_one_found_record_by_record(seed):
+def test_the_watermark_is_the_one_computed_record_by_record(seed):
     rng = random.Random(seed)
     watermark, start_ms = Watermark(0), 0
     for _ in range(3):

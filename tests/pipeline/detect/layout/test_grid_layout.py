@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pipeline.detect.baselines.rank import RankTable
+from pipeline.detect.baselines.ranks import RankTable
 from pipeline.detect.layout.grid import Samples
 from pipeline.detect.layout.grid_layout import GridLayout
 from pipeline.detect.one_sided_tests.one_sided_test import derive_tests

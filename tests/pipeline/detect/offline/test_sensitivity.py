@@ -41,9 +41,9 @@ def test_no_change_of_rank_is_no_shift():
 
 def test_the_size_of_a_rate_is_its_null_boundary_and_smaller_for_a_ticket():
     rate = SignalBaseline(kind="rate", count=100_000, mean=0.01, channels={"rate": channel(0.01, 0.0099)})
-    found = {change.tier: change for change in smallest_changes(baseline(refused=rate), DetectSettings())}
-    assert 0.01 < found["ticket"].size < found["page"].size < 0.02
-    assert {change.direction for change in found.values()} == {"up"}
+    by_tier = {change.tier: change for change in smallest_changes(baseline(refused=rate), DetectSettings())}
+    assert 0.01 < by_tier["ticket"].size < by_tier["page"].size < 0.02
+    assert {change.direction for change in by_tier.values()} == {"up"}
 
 
 def test_a_signal_that_is_not_testable_has_a_reason():
@@ -51,6 +51,6 @@ def test_a_signal_that_is_not_testable_has_a_reason():
     value = SignalBaseline(
         kind="amount", count=100_000, knots=np.linspace(0, 1, 513).tolist(), channels={"location": unsteady}
     )
-    found = smallest_changes(baseline(latency_ms=value), DetectSettings())
-    assert found
-    assert all(change.size is None and "by 0.60 without a failure" in change.reason for change in found)
+    changes = smallest_changes(baseline(latency_ms=value), DetectSettings())
+    assert changes
+    assert all(change.size is None and "by 0.60 without a failure" in change.reason for change in changes)

@@ -158,10 +158,10 @@ def test_a_test_that_may_not_fire_yet_fires_as_soon_as_it_may():
     bank = bank_of([TESTS[0]], np.array([0]), 1)
     fired = []
     for pane in range(30):
-        found = observe(
+        crossings = observe(
             bank, np.ones((1, 1)), np.array([pane]), np.array([0]), may_fire=lambda crossing: crossing.tally[0] >= 20
         )
-        fired += [(pane, crossing.tally) for crossing in found]
+        fired += [(pane, crossing.tally) for crossing in crossings]
     assert fired[0] == (19, (20.0, 20.0))
 
 
@@ -231,7 +231,7 @@ def test_state_of_other_tests_is_rejected():
         bank_of(TESTS[:2], COLUMNS[:2]).load(bank_of().dump())
 
 
-def test_a_reset_clears_the_statistics_and_keeps_latches_and_exclusions():
+def test_a_reset_clears_the_statistics_but_not_latches_or_exclusions():
     bank = bank_of()
     observe(bank, *stream(1, 300))
     bank.latch(0, 2, 0.9)

@@ -89,7 +89,7 @@ def test_a_value_is_published_in_the_signals_unit(baseline):
     assert page.effect_kind == "rank_shift"
 
 
-def test_a_tenant_with_a_normal_of_its_own_is_excluded_and_publishes_nothing(baseline):
+def test_a_tenant_that_always_deviated_is_excluded_and_publishes_nothing(baseline):
     world, tenants = normal_world(6, ROWS), tenants_of()
     world["latency_ms"][np.array(tenants) == "core"] *= 1.6
     monitor = Monitor(baseline, REPLAY)
@@ -124,8 +124,8 @@ def test_a_young_tenant_that_was_normal_at_first_is_not_excluded(baseline):
     world, tenants = normal_world(7, 3000), tenants_of(rows=3000)
     refusing(world, (np.array(tenants) == "core") & (np.arange(3000) >= 2000), 0.5)
     monitor = Monitor(baseline, REPLAY)
-    found = fired(observe_world(monitor, world, tenant=tenants))
-    assert "refused" in {finding.signal.name for finding in found}
+    findings = fired(observe_world(monitor, world, tenant=tenants))
+    assert "refused" in {finding.signal.name for finding in findings}
     assert monitor.excluded_tests() == []
 
 
@@ -142,9 +142,9 @@ def test_a_drift_of_the_subject_is_repeated_for_versions_but_not_for_tenants(bas
 def test_no_tenant_is_named_where_many_deviate_a_little(baseline, factor, seed):
     world, tenants = normal_world(seed, ROWS), [f"t{row % 25}" for row in range(ROWS)]
     world["latency_ms"] *= factor
-    found = fired(observe_world(Monitor(baseline, REPLAY), world, tenant=tenants))
-    assert any(not finding.segment for finding in found)
-    assert not any("all in" in finding.sentence for finding in found)
+    findings = fired(observe_world(Monitor(baseline, REPLAY), world, tenant=tenants))
+    assert any(not finding.segment for finding in findings)
+    assert not any("all in" in finding.sentence for finding in findings)
 
 
 def test_a_tenant_that_stays_bad_when_the_subject_recovers_makes_a_ticket_then(baseline):
@@ -173,9 +173,9 @@ def test_one_small_tenant_alone_makes_a_ticket_and_no_page(baseline, seed):
     world, tenants = normal_world(seed, ROWS), mix(seed, ROWS, acme=0.6, bolt=0.36, core=0.04)
     core = np.array(tenants) == "core"
     world["error"][core & (np.arange(ROWS) >= BAD_FROM)] = 1.0
-    found = fired(observe_world(Monitor(baseline, REPLAY), world, tenant=tenants))
-    assert {finding.tier for finding in found} == {"ticket"}
-    assert all(finding.segment == "tenant=core" or "all in tenant=core" in finding.sentence for finding in found)
+    findings = fired(observe_world(Monitor(baseline, REPLAY), world, tenant=tenants))
+    assert {finding.tier for finding in findings} == {"ticket"}
+    assert all(finding.segment == "tenant=core" or "all in tenant=core" in finding.sentence for finding in findings)
 
 
 def test_a_large_tenant_alone_pages(baseline):
@@ -217,8 +217,8 @@ def test_a_tenant_that_has_grown_pages(baseline):
     world["error"][(names == "core") & (np.arange(ROWS) >= BAD_FROM)] = (
         np.random.default_rng(9).random(np.count_nonzero((names == "core") & (np.arange(ROWS) >= BAD_FROM))) < 0.3
     )
-    found = fired(observe_world(Monitor(baseline, REPLAY), world, tenant=names.tolist()))
-    assert "page" in {finding.tier for finding in found}
+    findings = fired(observe_world(Monitor(baseline, REPLAY), world, tenant=names.tolist()))
+    assert "page" in {finding.tier for finding in findings}
 
 
 def test_a_small_tenant_does_not_hide_a_failure_of_all(baseline):
@@ -360,16 +360,16 @@ def test_two_affected_tenants_page_with_fewer_records(baseline):
     sizes = []
     for tenants in (both, one):
         monitor = Monitor(baseline, REPLAY)
-        found = fired(observe_world(monitor, short_world(column, rows), size=1, per_s=0.5, tenant=tenants))
-        sizes.append(next(finding.records for finding in found if finding.tier == "page" and not finding.segment))
+        findings = fired(observe_world(monitor, short_world(column, rows), size=1, per_s=0.5, tenant=tenants))
+        sizes.append(next(finding.records for finding in findings if finding.tier == "page" and not finding.segment))
     assert sizes[0] < 10
     assert sizes[1] == 20
 
 
 def test_a_probe_pages_in_a_few_records(baseline):
     probed = learned({"probe_blocked": np.ones(20_000)}, REPLAY)
-    found = fired(observe_world(Monitor(probed, REPLAY), {"probe_blocked": np.zeros(12)}, size=1, per_s=0.1))
-    assert min(finding.records for finding in found if finding.tier == "page") < 10
+    findings = fired(observe_world(Monitor(probed, REPLAY), {"probe_blocked": np.zeros(12)}, size=1, per_s=0.1))
+    assert min(finding.records for finding in findings if finding.tier == "page") < 10
 
 
 def test_the_drift_of_a_rolled_back_version_ends_after_one_minute_and_of_a_rare_one_after_ten(baseline):
@@ -379,11 +379,11 @@ def test_the_drift_of_a_rolled_back_version_ends_after_one_minute_and_of_a_rare_
         prompts = ["v41"] * BAD_FROM + mix(5, 10_000, v41=1 - share, v42=share) + ["v41"] * (rows - BAD_FROM - 10_000)
         refusing(world, np.array(prompts) == "v42", 1.0 if share < 0.1 else 0.3)
         last_ms = START_MS + 20 * max(row for row, prompt in enumerate(prompts) if prompt == "v42")
-        found = [
+        findings = [
             finding for finding in observe_world(Monitor(baseline, REPLAY), world, prompt=prompts) if finding.segment
         ]
-        assert found[-1].state == "recovered"
-        assert after_s <= (found[-1].updated_at - last_ms) / 1000 < after_s + 10
+        assert findings[-1].state == "recovered"
+        assert after_s <= (findings[-1].updated_at - last_ms) / 1000 < after_s + 10
 
 
 def test_the_drift_of_the_subject_is_not_repeated_for_its_only_version(baseline):

@@ -9,8 +9,8 @@ def test_quantiles_are_within_the_stated_error(scale):
     values = np.random.default_rng(1).lognormal(0, 1, (30_000, 1)) * scale
     quantiles = Quantiles(1)
     quantiles.add(values)
-    for share, found in zip((0.5, 0.95, 0.99), quantiles.estimate(0, (0.5, 0.95, 0.99)), strict=True):
-        assert found == pytest.approx(np.quantile(values, share, method="inverted_cdf"), rel=RELATIVE_ERROR)
+    for share, estimate in zip((0.5, 0.95, 0.99), quantiles.estimate(0, (0.5, 0.95, 0.99)), strict=True):
+        assert estimate == pytest.approx(np.quantile(values, share, method="inverted_cdf"), rel=RELATIVE_ERROR)
 
 
 def test_negative_zero_and_absent_values_are_counted_correctly():

@@ -8,7 +8,7 @@ from tests.pipeline.detect.worlds import block, blocks, normal_world
 SETTINGS = DetectSettings(categories_max=3)
 
 
-def seen(columns, **arguments) -> Statistics:
+def observe_columns(columns, **arguments) -> Statistics:
     statistics = Statistics(SETTINGS)
     for part in blocks(columns, **arguments):
         statistics.observe(part)
@@ -18,7 +18,7 @@ def seen(columns, **arguments) -> Statistics:
 def test_moments_and_quantiles_are_those_of_the_values():
     world = normal_world(1, 20_000)
     world["confidence"][::3] = np.nan
-    signals = seen(world).snapshot()["signals"]
+    signals = observe_columns(world).snapshot()["signals"]
     for name in ("latency_ms", "length", "confidence"):
         values = world[name][~np.isnan(world[name])]
         assert signals[name]["count"] == values.size
@@ -35,16 +35,18 @@ def test_moments_and_quantiles_are_those_of_the_values():
 
 def test_variance_survives_a_large_mean():
     values = 1e9 + np.random.default_rng(2).normal(size=50_000)
-    assert seen({"latency_ms": values}).snapshot()["signals"]["latency_ms"]["variance"] == pytest.approx(1, rel=0.02)
+    assert observe_columns({"latency_ms": values}).snapshot()["signals"]["latency_ms"]["variance"] == pytest.approx(
+        1, rel=0.02
+    )
 
 
 def test_a_signal_without_records_has_no_mean():
-    row = seen({"latency_ms": np.full(10, np.nan)}).snapshot()["signals"]["latency_ms"]
+    row = observe_columns({"latency_ms": np.full(10, np.nan)}).snapshot()["signals"]["latency_ms"]
     assert row == {"count": 0, "mean": None, "variance": None, "p50": None, "p95": None, "p99": None}
 
 
 def test_throughput_counts_first_records_of_the_last_minute():
-    statistics = seen({"output_tokens": np.full(6000, 10.0)}, per_s=50.0)
+    statistics = observe_columns({"output_tokens": np.full(6000, 10.0)}, per_s=50.0)
     assert statistics.snapshot()["throughput_per_s"] == pytest.approx(50, rel=0.02)
     assert statistics.snapshot()["tokens_per_s"] == pytest.approx(500, rel=0.02)
     late = block({"output_tokens": np.full(1000, np.nan)}, first_row=6000, first=np.zeros(1000, dtype=bool))
@@ -53,7 +55,7 @@ def test_throughput_counts_first_records_of_the_last_minute():
 
 
 def test_a_gap_does_not_count_as_throughput_from_before():
-    statistics = seen({"refused": np.zeros(3000)}, per_s=50.0)
+    statistics = observe_columns({"refused": np.zeros(3000)}, per_s=50.0)
     statistics.observe(block({"refused": np.zeros(50)}, first_row=50 * 3600))
     assert statistics.snapshot()["throughput_per_s"] == pytest.approx(50)
 

@@ -46,12 +46,12 @@ def run(
     return outputs + step.step(messages[at:])
 
 
-def of_state(outputs: list[OutputMessage], state: str) -> list[Drift]:
+def drifts_in_state(outputs: list[OutputMessage], state: str) -> list[Drift]:
     return [drift for drift in read_drifts(outputs) if drift.state == state]
 
 
 def fired(outputs: list[OutputMessage]) -> list[Drift]:
-    return of_state(outputs, "firing")
+    return drifts_in_state(outputs, "firing")
 
 
 def baselines(outputs: list[OutputMessage]) -> list[Baseline]:
@@ -93,9 +93,9 @@ def test_after_relearning_another_shift_fires():
     ]
     step = DetectStep(0, SETTINGS, replay=True)
     assert fired(run(step, messages, request=relearn())) == []
-    found = fired(step.step(worse))
-    assert {drift.signal for drift in found} == {"refused"}
-    assert all(drift.normal == pytest.approx(0.3, abs=0.05) for drift in found)
+    drifts = fired(step.step(worse))
+    assert {drift.signal for drift in drifts} == {"refused"}
+    assert all(drift.normal == pytest.approx(0.3, abs=0.05) for drift in drifts)
 
 
 def test_a_request_older_than_the_baseline_is_ignored():
@@ -174,7 +174,7 @@ def test_open_drifts_end_once_the_relearned_baseline_is_in_use():
     outputs = run(DetectStep(0, SETTINGS, replay=True), stream(1), request=late, at=SHIFT + 1500)
     opened = {drift.drift_id for drift in fired(outputs)}
     assert opened
-    over = of_state(outputs, "recovered")
+    over = drifts_in_state(outputs, "recovered")
     assert {drift.drift_id for drift in over} == opened
     assert all("a new baseline" in drift.sentence for drift in over)
     assert [output.topic for output in outputs].index(BASELINES) < len(outputs)
@@ -189,4 +189,4 @@ def test_a_published_baseline_ends_the_drifts_of_the_one_before():
     assert opened
     newer = baselines(outputs)[0].model_copy(update={"source": "file", "baseline_version": "another"})
     outputs_after = step.control(RawMessage(BASELINES, 0, 9, START_MS, b"k", newer.to_json()))
-    assert {drift.drift_id for drift in of_state(outputs_after, "recovered")} == opened
+    assert {drift.drift_id for drift in drifts_in_state(outputs_after, "recovered")} == opened
