@@ -84,8 +84,7 @@ def learn_profile(
 def hourly_factors(profile: Profile) -> tuple[Floats, Floats]:
     """Return the factor and the shift per hour that correct a value to the day's typical level, in its unit.
 
-    The result equals transforming the value, subtracting the median of its hour and transforming it back. Ranking
-    therefore needs no logarithm.
+    The corrected value is ``value * factor + shift``, so ranking needs no logarithm.
 
     >>> factors, shifts = hourly_factors(Profile(transform="log", medians=[100.0] * 23 + [200.0]))
     >>> float(200.0 * factors[23] + shifts[23]), float(factors[0])

@@ -223,7 +223,7 @@ class Learner:
         self._changed |= {f"burst-{slice_index}-{quarter_index}" for slice_index, quarter_index in bursts}
 
     def _quietest_per_s(self, count: int) -> float:
-        """Return the lowest records per second of the most common signal in any slice but the incomplete first and last."""
+        """Return the records per second of the most common signal in its quietest complete slice."""
         inner = [self._totals[index][0].max(initial=0) if index in self._totals else 0 for index in range(1, count - 1)]
         return float(min(inner, default=0)) * 1000 / self._width_ms
 

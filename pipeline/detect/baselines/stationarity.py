@@ -16,9 +16,9 @@ END_S = 3600.0
 """Seconds at the start and at the end of the full days that are compared. Both are at nearly the same time of day."""
 
 END_SHARE = 0.5
-"""Minimum difference between the ends, as a share of the difference between the halves. With a daily cycle, the halves of
-one day can differ as much as in a failure, but the ends differ by at most a quarter of that. After a step both differences
-are equal. In a steady trend the ends differ by twice as much as the halves."""
+"""Minimum difference between the ends, as a share of the difference between the halves. With a daily cycle, the halves
+of one day can differ as much as in a failure, but the ends differ by at most a quarter of that. After a step, both
+differences are equal. In a steady trend, the ends differ by twice as much as the halves."""
 
 END_ERRORS = 2.0
 """Standard errors by which the ends must differ in addition, because a baseline stores few values per hour."""

@@ -123,7 +123,7 @@ class SignalColumns:
         self.environment, self.provider = state["environment"], state["provider"]
 
     def _read_custom_fields(self, custom_fields: Sequence[dict[str, Any] | None]) -> NDArray[np.float64]:
-        """Return the values of custom signals. Rows are read in order, because the first value decides a signal's kind."""
+        """Return the values of custom signals, row by row, because a signal's first value decides its kind."""
         found: list[tuple[int, int, float]] = []
         for row, content in enumerate(custom_fields):
             for name, value in (content or {}).items():
