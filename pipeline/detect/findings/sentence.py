@@ -24,7 +24,7 @@ def describe_finding(finding: Finding, mean_before: float, mean: float, carried_
     Returns
     -------
     str
-        Such as ``refused rose from 1.0 % to 9.1 % (odds x9.9) since 03:12:00Z, 412 records; page: evidence 28.3 of 28``.
+        Such as ``refused rose from 1.0 % to 9.1 % (odds x9.9) since 03:12:00Z, 412 records; page: evidence 28.3 of 28``
     """
     if finding.state == "recovered":
         return f"{_name(finding)} came back to {_values(finding)} after {_length(finding)}"

@@ -82,7 +82,7 @@ class Watermark:
         return int(self._times_ms[records - 1]) if records else self._start_ms
 
     def position_reaching(self, watermark_ms: int) -> int:
-        """Return the first position of the last advance at which the watermark reached a time, which it must have done."""
+        """Return the first position of the last advance at which the watermark reached a time. It must exist."""
         return int(self._positions[np.searchsorted(self._times_ms, watermark_ms)])
 
     def find_pauses(self, heard_ms: int, positions: Sequence[int], pause_min_ms: int) -> list[tuple[int, int, int]]:
