@@ -16,8 +16,8 @@ To follow the decision to page, read these files in this order:
 
 - ``monitor.py``
 - ``layout/grid_layout.py``, ``layout/grid.py``: signals and samples
-- ``one_sided_tests/one_sided_test.py``, ``one_sided_tests/band.py``, ``one_sided_tests/bets.py``: tests, null boundaries
-  and bets
+- ``one_sided_tests/one_sided_test.py``, ``one_sided_tests/band.py``, ``one_sided_tests/bets.py``: tests, null
+  boundaries and bets
 - ``detectors/page_hinkley.py``, ``detectors/cusum.py``: statistics and crossings
 - ``detectors/late_bursts.py``, ``segments/single_tenant.py``: the two checks
 - ``findings/latch.py``: the state of a test that fired

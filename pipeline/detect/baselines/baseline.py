@@ -195,10 +195,10 @@ def _remove_daily_cycle(column: LearnedColumn, learned: LearnedData) -> tuple[Le
     """Return the column without its daily cycle, and the profile of the cycle; unchanged if there is no profile."""
     if column.signal.kind == "rate" or column.values.size != column.times_ms.size:
         return column, None
-    found = learn_profile(column.values, column.times_ms, column.slices, learned.from_ms, learned.to_ms)
-    if found is None:
+    learned_profile = learn_profile(column.values, column.times_ms, column.slices, learned.from_ms, learned.to_ms)
+    if learned_profile is None:
         return column, None
-    profile, values = found
+    profile, values = learned_profile
     return replace(column, values=values), profile
 
 

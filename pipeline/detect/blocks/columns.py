@@ -124,15 +124,15 @@ class SignalColumns:
 
     def _read_custom_fields(self, custom_fields: Sequence[dict[str, Any] | None]) -> NDArray[np.float64]:
         """Return the values of custom signals, row by row, because a signal's first value decides its kind."""
-        found: list[tuple[int, int, float]] = []
+        cells: list[tuple[int, int, float]] = []
         for row, content in enumerate(custom_fields):
             for name, value in (content or {}).items():
                 index = None if value is None else self._find_custom_signal(name, value)
                 if index is not None:
-                    found.append((row, index, value))
+                    cells.append((row, index, value))
         values = np.full((len(custom_fields), len(self._custom_signals)), np.nan)
-        if found:
-            rows, indexes, numbers = zip(*found, strict=True)
+        if cells:
+            rows, indexes, numbers = zip(*cells, strict=True)
             values[rows, indexes] = numbers
         return values
 

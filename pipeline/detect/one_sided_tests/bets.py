@@ -49,8 +49,8 @@ def departure_bets(null: float, variance: float, *, binary: bool) -> NDArray[np.
     The evidence of a record ``x`` for the stake ``λ`` is ``ln(1 + λ·(x - null))``. If the mean given the past is at
     most ``null``, the expected product of the arguments never grows, so it is an e-process for any distribution.
     The stake for the guess ``m`` is ``min((m - null) / w, 0.95 / null)``, where ``w`` is ``null·(1 - null)`` for a
-    binary channel and the variance otherwise. For a binary channel, the evidence is the log-likelihood ratio of ``m`` against
-    ``null``.
+    binary channel and the variance otherwise. For a binary channel, the evidence is the log-likelihood ratio of ``m``
+    against ``null``.
 
     The guesses are spaced geometrically in log-odds beyond the null boundary, so that one of them is near a change of
     any size. They start at 0.45 for a binary channel. Otherwise they start at 0.1, because mean ranks show small shifts

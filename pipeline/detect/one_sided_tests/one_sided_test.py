@@ -71,8 +71,8 @@ class OneSidedTest:
     The null hypothesis is that the mean of the channel, given the past, is at most ``null_boundary`` (or at least, for
     a falling test). With ``λ`` from ``stakes`` and ``b`` the boundary, the evidence of a record ``x`` is
     ``ln(1 + λ·(x - b)) * weight``. The test statistic of a bet is Page's CUSUM of its evidence. The test fires when
-    the largest statistic reaches the threshold. The CUSUM of an e-process is an e-detector: with ``weight`` 1, on average at
-    least ``exp(threshold) / 8`` records pass between false alarms.
+    the largest statistic reaches the threshold. The CUSUM of an e-process is an e-detector: with ``weight`` 1, on
+    average at least ``exp(threshold) / 8`` records pass between false alarms.
 
     Attributes
     ----------
@@ -125,8 +125,8 @@ class OneSidedTest:
     def recovery_test(self, firing_mean: float) -> tuple[float, NDArray[np.float64]]:
         """Return the null boundary of the recovery and the bets against it, shape ``(8,)``.
 
-        The boundary lies a quarter of the way, in log-odds, from the test's null boundary to the mean at firing. With the
-        test's null boundary, a rate of 1 in 1,000 would need 70,000 records to recover.
+        The boundary lies a quarter of the way, in log-odds, from the test's null boundary to the mean at firing. With
+        the test's null boundary, a rate of 1 in 1,000 would need 70,000 records to recover.
 
         >>> import numpy as np
         >>> from pipeline.detect.signals.catalogue import SIGNALS
@@ -220,8 +220,8 @@ def _list_candidates(baseline: Baseline) -> list[_Candidate]:
 def _tier_thresholds(baseline: Baseline, settings: DetectSettings, candidates: list[_Candidate]) -> dict[Tier, float]:
     """Return the threshold of each tier from its false-alarm budget, which the fleet shares.
 
-    The fleet is assumed to consist of subjects like this one. Only page tests run per segment value. A cause has the budget of
-    a page.
+    The fleet is assumed to consist of subjects like this one. Only page tests run per segment value. A cause has the
+    budget of a page.
     """
     seconds = max(1.0, (baseline.learned_to - baseline.learned_from) / 1000)
     updates_per_s: dict[Tier, float] = {"page": 0.0, "ticket": 0.0, "cause": 0.0}

@@ -118,7 +118,7 @@ class SegmentBank:
         return float(self._state.statistics[slot, :, test].max())
 
     def records_since_zero(self, slot: int, test: int, *, evidence_min: float) -> float:
-        """Return the records with a test's signal since its largest statistic was 0; 0 if the statistic is below a minimum."""
+        """Return the records with a test's signal since its largest statistic was 0; 0 if that is below the minimum."""
         statistics = self._state.statistics[slot, :, test]
         bet = int(np.argmax(statistics))
         return float(self._state.tallies[slot, 0, bet, test]) if statistics[bet] >= evidence_min else 0.0
@@ -212,10 +212,10 @@ class SegmentBank:
         crossings: list[Crossing] = []
         peaks = path.max(axis=(0, 2))
         for value, test in np.argwhere((peaks >= thresholds) & ~state.excluded).tolist():
-            found = state.find_crossings(
+            crossings_of_test = state.find_crossings(
                 path[:, value, :, test], float(thresholds[value, test]), sums, slot=value, test=test
             )
-            for crossing in found:
+            for crossing in crossings_of_test:
                 if crossing.is_within_band(self._tests[test]) if crossing.is_recovery else may_fire(crossing):
                     crossings.append(crossing)
                     break

@@ -17,15 +17,15 @@ from schemas.baseline import Baseline
 from schemas.drift import DriftState, Tier
 
 GONE_PANES = 600
-"""Panes (seconds) without a record after which the drift of a value ends. A version that was rolled back sends no records,
-so its tests could not recover."""
+"""Panes (seconds) without a record after which the drift of a value ends. A version that was rolled back sends no
+records, so its tests could not recover."""
 
 MISSED_PANES, MISSED_RECORDS = 60, 30.0
-"""A drift ends earlier, after fewer panes, if this many records are missing at the value's recent rate (about one hour).
-The recent rate of a young version is lower."""
+"""A drift ends earlier, after fewer panes, if this many records are missing at the value's recent rate (about one
+hour). The recent rate of a young version is lower."""
 
 SUBJECT_SHARE = 0.95
-"""Share of a block's records from which a version counts as the full subject. A drift of the subject is not repeated."""
+"""Minimum share of a block's records at which a version counts as the full subject, so its drift is not repeated."""
 
 
 class SegmentKey(NamedTuple):

@@ -97,8 +97,8 @@ class SegmentEvidence:
         sums
             Sums of the block, including the sums of :meth:`log_bets`.
         densities
-            Shape ``(V,)``, from 0 to 1: the density of the records of each value in the stream. Records with the density d
-            have the autocorrelation time 1 + (t - 1) * d, where t is the autocorrelation time of the subject.
+            Shape ``(V,)``, from 0 to 1: the density of the records of each value in the stream. Records with the
+            density d have the autocorrelation time 1 + (t - 1) * d, where t is the autocorrelation time of the subject.
         """
         binary, shape = self._binary_count, sums.groups.shape
         evidence = np.empty((*shape, SEGMENT_BETS, len(self._tests)))

@@ -61,7 +61,7 @@ class SegmentGroups:
         return self.panes[groups], self.rows[first : ends[groups[-1]]], self.starts[groups] - first
 
     def next_times(self, times_ms: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the time of each value's first record in or after each pane, shape ``(P + 1, V)``, or ``NEXT_RECORD``."""
+        """Return the time of each value's first record in or after a pane, shape ``(P + 1, V)``, or ``NEXT_RECORD``."""
         first = np.full((self.shape[0] + 1, self.shape[1]), times_ms.size, dtype=np.intp)
         first[self.panes, self.values] = self.rows[self.starts]
         times: NDArray[np.int64] = np.append(times_ms, NEXT_RECORD).take(np.minimum.accumulate(first[::-1])[::-1])

@@ -74,8 +74,8 @@ class Segments:
     """The values of all dimensions, and their tests.
 
     A dimension is monitored while at least two of its values are live, or while a test of one is latched. A new version
-    is monitored from its first record. For regions, tenants and original versions, values outside the subject's band may
-    be normal. A test that deviates for most of such a value's first records is excluded until the next baseline.
+    is monitored from its first record. For regions, tenants and original versions, values outside the subject's band
+    may be normal. A test that deviates for most of such a value's first records is excluded until the next baseline.
 
     Parameters
     ----------
@@ -175,7 +175,7 @@ class Segments:
         return self._deviates_throughout(value, crossing.test)
 
     def describe_affected(self, key: CrossingKey) -> str:
-        """Name the segments affected by a drift of the full subject, such as ``all in prompt=v42``; empty if none is."""
+        """Name the segments affected by a drift of the full subject, such as ``all in prompt=v42``; empty if none."""
         test, descriptions = self._indexes.get(key), []
         if test is not None:
             for dimension in self.dimensions:
