@@ -1,1 +1,1 @@
-"""The pure steps: detect, correlate, route. They read no clock, no topic and no environment; they meet in messages."""
+"""The pure steps detect, correlate and route. They read no clock, topic or environment, and only exchange messages."""

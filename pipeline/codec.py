@@ -1,7 +1,7 @@
-"""The codec of a checkpoint: encodes a step's state as bytes and decodes it to an equal state.
+"""The codec of checkpoints. It encodes a step's state as bytes and decodes it to an equal state.
 
-The bytes are JSON. Three things that JSON lacks are objects with one ``$`` key: arrays and bytes, both as base64, and
-floats that are not finite. A decoded state is therefore equal to the bit, and a person can still read the bytes.
+The bytes are JSON. Values that JSON lacks are objects with one ``$`` key: arrays and bytes as base64, and floats that
+are not finite. The decoded state is exactly equal, and a person can still read the bytes.
 """
 
 import base64
@@ -23,12 +23,12 @@ def encode(state: dict[str, Any], *, kind: str, settings_hash: str) -> bytes:
     Parameters
     ----------
     state
-        Dicts with text keys, lists, tuples (decoded as lists), texts, numbers, booleans, None, bytes, and numpy
+        Dicts with string keys, lists, tuples (decoded as lists), strings, numbers, booleans, None, bytes, and numpy
         arrays of booleans or numbers.
     kind
-        What the state belongs to, such as ``"monitor"``. :func:`decode` must be given the same kind.
+        Kind of the state, such as ``"monitor"``. Pass the same kind to :func:`decode`.
     settings_hash
-        Hash of the settings that decide what the state means.
+        Hash of the settings that affect the meaning of the state.
 
     Raises
     ------
@@ -48,8 +48,8 @@ def decode(value: bytes, *, kind: str, settings_hash: str) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        With the reason in one line, if the bytes are not a state, have another format or kind, or were written under
-        other settings.
+        If the bytes are not a state, have another format or kind, or were written under other settings. The message
+        is one line with the reason.
 
     >>> decode(encode({"sum": 0.5}, kind="monitor", settings_hash="a1"), kind="monitor", settings_hash="a1")
     {'sum': 0.5}
@@ -59,13 +59,13 @@ def decode(value: bytes, *, kind: str, settings_hash: str) -> dict[str, Any]:
     except orjson.JSONDecodeError as problem:
         raise ValueError(f"it is not JSON ({problem})") from None
     if not isinstance(envelope, dict) or envelope.get("format") != FORMAT:
-        found = envelope.get("format") if isinstance(envelope, dict) else None
-        raise ValueError(f"it has format {found}, this version reads format {FORMAT}")
+        actual = envelope.get("format") if isinstance(envelope, dict) else None
+        raise ValueError(f"it has format {actual}, this version reads format {FORMAT}")
     if envelope.get("kind") != kind:
         raise ValueError(f"its kind is {envelope.get('kind')}, not {kind}")
     if envelope.get("settings") != settings_hash:
-        found = envelope.get("settings")
-        raise ValueError(f"it was written under settings {found}, the current settings are {settings_hash}")
+        actual = envelope.get("settings")
+        raise ValueError(f"it was written under settings {actual}, the current settings are {settings_hash}")
     try:
         return dict(_from_json(envelope.get("state")))
     except (KeyError, TypeError, ValueError) as problem:
@@ -73,11 +73,11 @@ def decode(value: bytes, *, kind: str, settings_hash: str) -> dict[str, Any]:
 
 
 def _to_json(value: Any) -> Any:
-    """Return a value in types that JSON has; the inverse of :func:`_from_json`."""
+    """Convert a value to types that JSON has. This is the inverse of :func:`_from_json`."""
     if value is None or isinstance(value, (str, bool)) or type(value) is int:
         return value
     if isinstance(value, float):
-        # orjson would write null for these, and an infinite test statistic would be decoded as None.
+        # orjson writes null for floats that are not finite, so an infinite statistic would be decoded as None.
         return float(value) if np.isfinite(value) else {_FLOAT: repr(float(value))}
     if isinstance(value, dict):
         return _dict_to_json(value)
@@ -103,7 +103,7 @@ def _dict_to_json(value: dict[Any, Any]) -> Any:
             raise TypeError(f"a state cannot contain a dict with a key of type {type(key).__name__}: only texts")
         has_marker = has_marker or key.startswith("$")
         converted[key] = _to_json(item)
-    # Keys can be labels from records: a key that looks like a marker must be decoded as a key.
+    # Keys can be labels from records, so a key that looks like a marker must still be decoded as a key.
     return {_DICT: [[key, item] for key, item in converted.items()]} if has_marker else converted
 
 
@@ -116,7 +116,7 @@ def _from_json(value: Any) -> Any:
         [(marker, content)] = value.items()
         if marker == _ARRAY:
             dtype, shape, data = content
-            # Copied, because an array over the bytes of a message is read-only.
+            # Copy, because an array over the bytes of a message is read-only.
             return np.frombuffer(base64.b64decode(data, validate=True), dtype=np.dtype(dtype)).reshape(shape).copy()
         if marker == _BYTES:
             return base64.b64decode(content, validate=True)

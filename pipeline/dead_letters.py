@@ -10,7 +10,7 @@ from schemas.timestamp import EARLIEST_MS, LATEST_MS
 from schemas.topics import DEAD_LETTERS
 
 DETAIL_LENGTH_MAX = 500
-"""Maximum characters of a detail. The rest is cut off."""
+"""Maximum characters of a detail. Longer details are truncated."""
 
 
 def dead_letter(
@@ -23,7 +23,7 @@ def dead_letter(
     value: bytes | None = None,
     receiver: str = "",
 ) -> OutputMessage:
-    """Build the dead letter of a message, or of one element of an array in it.
+    """Build the dead letter of a message, or of one element if the message is an array.
 
     Parameters
     ----------
@@ -32,9 +32,9 @@ def dead_letter(
     message
         The message as it arrived.
     reason, detail
-        The reason for programs and for people. The detail must not contain text from a record.
+        The reason as a code for programs and as a sentence for people. The detail must not contain text from a record.
     index, value
-        Position and JSON of an element of an array.
+        Position and JSON of the element, if the dead letter is for an element of an array.
     receiver
         The receiver that refused the message. Several receivers can refuse one message.
     """

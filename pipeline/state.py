@@ -1,8 +1,9 @@
-"""How every step writes its state to a checkpoint and restores it: in parts, each under a key of its own.
+"""The store that writes a step's state to a checkpoint and restores it. The state consists of parts with separate keys.
 
-A step marks what changes. With each checkpoint, :meth:`PartStore.changed` asks the step for the parts that belong to
-what it marked and yields them as keys and values of a compacted topic, with a tombstone for what is gone. After a
-restart, :meth:`PartStore.read` takes those keys and values, and :meth:`PartStore.load` passes each state back.
+A step marks the names whose state changes. For a checkpoint, :meth:`PartStore.changed` gets the parts of the marked
+names from the step and yields them as keys and values of a compacted topic, with tombstones for removed parts. After a
+restart, :meth:`PartStore.read` reads the keys and values, and :meth:`PartStore.load` passes the states back to the
+step.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -13,10 +14,10 @@ from pipeline.codec import decode, encode
 from pipeline.wording import one_line
 
 CHUNK_BYTES_MAX = 900_000
-"""Bytes of one value. A larger part is split, because the broker accepts at most one mebibyte per message."""
+"""Maximum bytes of a value. A larger part is split, because the broker accepts at most one mebibyte per message."""
 
 DOES_NOT_FIT = (ValueError, KeyError, TypeError, IndexError)
-"""Errors that mean that a state was written by another version or is damaged."""
+"""Errors raised if a state was written by another version or is damaged."""
 
 State = dict[str, Any]
 
@@ -28,11 +29,11 @@ class Part:
     Attributes
     ----------
     kind
-        What the part holds, such as ``monitor`` or ``incident``: letters and underscores.
+        Kind of the content, such as ``monitor`` or ``incident``. It consists of letters and underscores.
     name
-        Whose state it is: a subject, the id of an incident, or empty.
+        Name of the owner: a subject, an incident id, or empty.
     item
-        Which part of its kind, where a name has several: letters, digits and hyphens.
+        Item, if a name has several parts of this kind. It consists of letters, digits and hyphens.
 
     >>> Part("learner", "support-bot", "head").key(), Part("rows", "support-bot").key(chunk=1)
     (b'learner.head/support-bot', b'rows#1/support-bot')
@@ -43,7 +44,7 @@ class Part:
     item: str = ""
 
     def __str__(self) -> str:
-        """The key of its first chunk as text."""
+        """Return the key of the first chunk as text."""
         return f"{self.kind}.{self.item}/{self.name}" if self.item else f"{self.kind}/{self.name}"
 
     def key(self, chunk: int = 0) -> bytes:
@@ -55,12 +56,12 @@ class Part:
 
     @classmethod
     def from_key(cls, key: bytes) -> tuple["Part", int]:
-        """Return the part that a key names, and the number of the chunk.
+        """Parse a key. Return its part and chunk number.
 
         Raises
         ------
         ValueError
-            If the key names no part.
+            If the key does not name a part.
         """
         start, slash, name = key.decode().partition("/")
         if not slash:
@@ -71,14 +72,14 @@ class Part:
 
 
 class PartStore:
-    """The parts of a step's state in its checkpoint: which changed, which are stored, and in how many chunks.
+    """The parts of a step's state: which ones changed, which ones the checkpoint contains, and in how many chunks.
 
     Parameters
     ----------
     kinds
-        The kinds of parts that the step has. A key of another kind is discarded.
+        The kinds of parts of the step. Keys of other kinds are discarded.
     settings_hash
-        Hash of the settings that decide what the state means. State with another hash is discarded.
+        Hash of the settings that affect the meaning of the state. State with another hash is discarded.
 
     >>> store = PartStore(["rows"])
     >>> store.mark("rows", "bot")
@@ -99,7 +100,7 @@ class PartStore:
         self._warnings: list[str] = []
 
     def mark(self, kind: str, *names: str) -> None:
-        """Remember that something changed, so that :meth:`changed` asks the step for its parts."""
+        """Mark names as changed, so that the next :meth:`changed` includes their parts."""
         self._marked.update((kind, name) for name in names)
 
     def drop(self, name: str) -> None:
@@ -115,8 +116,8 @@ class PartStore:
         Parameters
         ----------
         dump
-            Returns the parts that belong to a marked kind and name, with their states. None removes a part, and all
-            items of its kind and name.
+            Returns the parts of a marked kind and name with their states. A state of None removes a part; without an
+            item it removes all items of the kind and name.
         """
         for key in self._tombstones:
             yield key, None
@@ -127,7 +128,7 @@ class PartStore:
                 yield from self._remove(part) if state is None else self._write(part, state)
 
     def read(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
-        """Read the keys and values of a checkpoint, in any order. Keys that name no part are discarded."""
+        """Read the keys and values of a checkpoint, in any order. Unknown keys are discarded."""
         unknown = []
         for key, value in entries:
             try:
@@ -149,7 +150,7 @@ class PartStore:
         return sorted(self._chunk_counts)
 
     def parts(self, kind: str) -> list[Part]:
-        """Return the parts of a kind that were read and not loaded yet."""
+        """Return the parts of a kind that were read but not loaded yet."""
         return sorted(part for part in self._values if part.kind == kind)
 
     def items(self, kind: str, name: str) -> list[Part]:
@@ -157,7 +158,7 @@ class PartStore:
         return sorted(part for part in self._chunk_counts.get(name, ()) if part.kind == kind)
 
     def load(self, part: Part, load: Callable[[State], object]) -> bool:
-        """Pass the state of a part to ``load``. Return False if there is none, or if it does not fit and is discarded."""
+        """Pass the state of a part to ``load``. Return False if there is none or if it is discarded."""
         chunks = self._values.pop(part, None)
         if chunks is None:
             return False
@@ -171,11 +172,11 @@ class PartStore:
         return True
 
     def warn(self, line: str) -> None:
-        """Add a line about something that could not be restored."""
+        """Add a warning about state that could not be restored."""
         self._warnings.append(line)
 
     def finish_restore(self) -> Iterator[str]:
-        """Yield the warnings, and free what was read."""
+        """Yield the warnings, and free the values that were read."""
         self._values.clear()
         warnings, self._warnings = self._warnings, []
         yield from warnings

@@ -1,7 +1,7 @@
-"""The protocol of a step, as the runtime drives it: messages in, messages and changed state out.
+"""The protocol between the runtime and a step. A step reads messages, writes messages and yields its changed state.
 
-A checkpoint is written from :meth:`Step.changed` and read by :meth:`Step.restore`. All three steps implement both with
-:class:`pipeline.state.PartStore`.
+:meth:`Step.changed` provides the content of a checkpoint, and :meth:`Step.restore` reads it. All three steps implement
+both methods with :class:`pipeline.state.PartStore`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,7 +10,7 @@ from typing import Protocol
 
 
 class InputMessage(Protocol):
-    """A Kafka message that a step reads. ``timestamp`` is set by the broker or the producer, in Unix ms."""
+    """A Kafka message that a step reads. The broker or the producer sets ``timestamp``, in Unix milliseconds."""
 
     @property
     def topic(self) -> str: ...
@@ -28,7 +28,7 @@ class InputMessage(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RawMessage:
-    """An :class:`Input` built without Kafka, for tests and for tools that drive a step themselves."""
+    """An :class:`InputMessage` that does not come from Kafka, for tests and for tools that call a step directly."""
 
     topic: str
     partition: int
@@ -51,8 +51,8 @@ class OutputMessage:
 class Step(Protocol):
     """One step over one input partition, with its state.
 
-    The same inputs in the same order give the same outputs and the same state, wherever a batch ends. A message that
-    cannot be used becomes a dead letter; :meth:`step` never raises because of a message.
+    The same inputs in the same order give the same outputs and the same state, regardless of where batches end. A
+    message that cannot be used becomes a dead letter. :meth:`step` never raises an error because of a message.
     """
 
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
@@ -71,7 +71,7 @@ class Step(Protocol):
         ...
 
     def tick(self, wall_ms: int) -> list[OutputMessage]:
-        """Process the wall-clock time, Unix ms. Called about once a second, and never in a replay."""
+        """Process the wall-clock time in Unix milliseconds. Called about once a second, but never in a replay."""
         ...
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
@@ -79,5 +79,5 @@ class Step(Protocol):
         ...
 
     def on_gap(self) -> None:
-        """Reset the evidence that would span a gap: messages before the next one are lost for good."""
+        """Reset the evidence that would span a gap, because messages before the next one are lost."""
         ...

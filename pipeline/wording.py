@@ -1,4 +1,4 @@
-"""Text for people: durations, numbers, percentages, hints for a misspelt name, and errors on one line."""
+"""Text for people: durations, numbers, percentages, hints for misspelt names, and one-line errors."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -6,13 +6,13 @@ from difflib import get_close_matches
 from pydantic import ValidationError
 
 SIMILARITY_MIN = 0.6
-"""Minimum similarity (0 to 1) of a known name that is suggested. Higher values suggest fewer names."""
+"""Minimum similarity (0 to 1) of a suggested name. Higher values suggest fewer names."""
 
 NAMES_MAX = 12
-"""Maximum known names that a hint lists if none is similar."""
+"""Maximum known names in a hint if no name is similar."""
 
 PROBLEMS_MAX = 5
-"""Maximum invalid fields that a line names."""
+"""Maximum invalid fields that are listed in one line."""
 
 _DAY_S, _HOUR_S, _MINUTE_S = 86_400, 3_600, 60
 
@@ -23,7 +23,7 @@ _SECONDS_FROM_MS = 10_000
 """Milliseconds. Longer times are shown in seconds."""
 
 _INTEGER_FROM = 100
-"""Numbers from here on are shown without decimals."""
+"""Numbers from this value are shown without decimals."""
 
 
 def duration(seconds: float) -> str:
@@ -45,7 +45,7 @@ def duration(seconds: float) -> str:
 
 
 def percent(share: float) -> str:
-    """Format a share as a percentage: one decimal from 1 % on, two significant digits below.
+    """Format a share as a percentage, with one decimal from 1 % and two significant digits below 1 %.
 
     >>> percent(0.0914), percent(0.00021), percent(0.0), percent(1.0)
     ('9.1 %', '0.021 %', '0 %', '100 %')
@@ -83,7 +83,7 @@ def quantity(value: float, unit: str, channel: str) -> str:
 
 
 def similar_name(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that is most similar to a misspelt one. None if no name is similar.
+    """Return the known name that is most similar to a misspelt name; None if no name is similar.
 
     >>> similar_name("stale_idx", ["stale_index", "stale_features"])
     'stale_index'
@@ -92,7 +92,7 @@ def similar_name(name: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Return a hint for an unknown name: the most similar known name, or else a list of the known names.
+    """Return a hint for an unknown name: the most similar known name, or a list of the known names.
 
     >>> did_you_mean("stale_idx", ["stale_index", "stale_features"])
     'did you mean "stale_index"?'

@@ -1,1 +1,1 @@
-"""The contracts: one message per file, and the table of topics that carry them."""
+"""The contracts: one file per message, and the table of topics."""

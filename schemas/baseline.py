@@ -12,7 +12,7 @@ SignalKind = Literal["rate", "amount", "ratio", "age", "category"]
 
 
 class Profile(Message):
-    """Daily profile of a value by UTC hour. Values are ranked as if all came at the day's typical level."""
+    """Daily profile of a value by UTC hour. Values are corrected to the day's typical level before they are ranked."""
 
     transform: Literal["log", "none"] = Field(
         description="How hours are compared: by ratio (log) or by difference (none)."
@@ -21,7 +21,7 @@ class Profile(Message):
 
 
 class Channel(Message):
-    """One number per record, between 0 and 1, that a detector monitors: a rate itself, or a value's rank or tail."""
+    """A number between 0 and 1 per record that is monitored: a rate itself, or the rank or tail of a value."""
 
     mean: float
     variance: float
@@ -47,11 +47,11 @@ class SignalBaseline(Message):
     knots: list[float] | None = Field(default=None, description="513 quantiles of a value, at 0, 1/512, ..., 1.")
     channels: dict[Label, Channel] = Field(default_factory=dict)
     profile: Profile | None = Field(
-        default=None, description="Daily profile of a value: present from three days on, if it helps."
+        default=None, description="Daily profile of a value. Only present from three days on, if it helps."
     )
     shares: dict[Label, float] | None = Field(default=None, description="Share of each label of a category.")
     learned_from: Timestamp | None = Field(
-        default=None, description="Start of learning if the signal was relearned. Absent: as the full baseline."
+        default=None, description="Start of learning if the signal was relearned. Absent: as in the baseline."
     )
     learned_to: Timestamp | None = Field(default=None, description="End of learning if the signal was relearned.")
 
@@ -74,7 +74,7 @@ class Baseline(Message):
         default=0, ge=0, description="Records per second in the quietest slice. 0: not known."
     )
     effective_at: Timestamp | None = Field(
-        default=None, description="Event time from which it applies. Absent: at once."
+        default=None, description="Event time from which the baseline applies. Absent: immediately."
     )
     signals: dict[Label, SignalBaseline]
     centroid: list[float] | None = Field(default=None, description="Mean direction of the embeddings, a unit vector.")

@@ -1,4 +1,4 @@
-"""The drift: one signal of one subject that left its baseline, with the evidence. Written by detect."""
+"""The drift: a signal of a subject has left its baseline, with the evidence. Written by detect."""
 
 from typing import Annotated, Literal
 
@@ -25,7 +25,7 @@ SERIES_MAX = 16
 
 
 class Series(Message):
-    """A drift's channel per minute, over all records or over those that one version served."""
+    """A drift's channel per minute, over all records or over the records of one version."""
 
     version: Label = Field(default="", description="kind=version, or empty for all records of the subject.")
     begins_at: Timestamp = Field(description="Start of the first minute.")
@@ -51,7 +51,7 @@ class Series(Message):
 
 
 class Drift(Message):
-    """A signal left its baseline (``firing``), is still off it (``evidence``), or returned (``recovered``).
+    """A signal left its baseline (``firing``), is still outside it (``evidence``), or returned (``recovered``).
 
     All messages of one drift share its ``drift_id``. ``sequence`` counts them from 0.
     """
@@ -81,7 +81,8 @@ class Drift(Message):
     request_id: Label | None = Field(default=None, description="Record that fired.")
     normal: float = Field(description="Mean (rate) or median (value) of the baseline, in the signal's unit.")
     now: float = Field(
-        description="The same since started_at, or since the previous message after the first. In the signal's unit."
+        description="Current value of the same statistic. The first message covers the time since started_at, later "
+        "messages cover the time since the previous message. In the signal's unit."
     )
     effect: float = Field(
         description="Odds ratio (rate, tail), rank shift from -1 to 1 (value), or ratio (event): see effect_kind."
@@ -90,8 +91,8 @@ class Drift(Message):
     records: int = Field(description="Records since started_at that carry the signal.")
     evidence: float = Field(description="Log evidence against the baseline's band. Compare with threshold.")
     threshold: float
-    sentence: str = Field(description="The finding in words.")
-    demote: bool = Field(default=False, description="It pages often: a ticket and a new baseline are proposed.")
+    sentence: str = Field(description="The finding as a sentence for people.")
+    demote: bool = Field(default=False, description="The test pages often. A ticket and a new baseline are proposed.")
     traffic_share: float = Field(
         default=1.0,
         ge=0,
@@ -101,8 +102,9 @@ class Drift(Message):
     series: list[Series] = Field(
         default_factory=list,
         max_length=SERIES_MAX,
-        description="From ten minutes before the start, over at most half an hour: all records, and each version that "
-        "served beside another. A version that served all records has a series without numbers.",
+        description="Series from ten minutes before the start, for at most half an hour: one for all records, and "
+        "one for each version that served alongside another. A version that served all records has a series without "
+        "numbers.",
     )
 
     @model_validator(mode="after")

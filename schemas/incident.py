@@ -53,7 +53,7 @@ class Suspect(Message):
     score: float = Field(ge=0, le=1)
     reason: str
     split: Literal["bad", "alike"] | None = Field(
-        default=None, description="How its version compares with others in the same minutes. Absent: not known."
+        default=None, description="Comparison of its version with others over the same minutes. Absent: not known."
     )
     deployment_id: Label | None = None
     from_version: Label | None = None
@@ -89,7 +89,7 @@ class Duty(Message):
     due_at: Timestamp | None = Field(default=None, description="Deadline. null: as soon as practicable.")
     to: str = Field(description="Whom to notify, or who assesses.")
     text: str
-    source: str = Field(description="Source of the duty, and the day on which it was read.")
+    source: str = Field(description="Source of the duty, and the date on which it was read.")
 
 
 class Draft(Message):
@@ -116,11 +116,11 @@ class Incident(Message):
     revision: int = Field(ge=1)
     status: IncidentStatus
     severity: Severity
-    severity_rule: Label = Field(description="Name of the rule that decided.")
+    severity_rule: Label = Field(description="Name of the severity rule that applied.")
     severity_reason: str
     severity_moved_by: Label | None = Field(
         default=None,
-        description="Name of the adjustment that lowered or raised the rule's severity one step, by how much is affected.",
+        description="Name of the adjustment that changed the rule's severity by one step, depending on how much is affected.",
     )
     failure_mode: Label
     subject: Subject
@@ -155,10 +155,10 @@ class Incident(Message):
         default_factory=list, description="Newest deployments during the incident that are not its rollback."
     )
     merged_into: Label | None = Field(
-        default=None, description="Incident that this one is merged into. It covers this one."
+        default=None, description="Incident into which this one was merged. It covers this one."
     )
     parent: Label | None = Field(
-        default=None, description="Parent incident of many subjects that it was merged into automatically."
+        default=None, description="Parent incident of many subjects into which this one was merged automatically."
     )
     children: list[Label] = Field(
         default_factory=list, max_length=CHILDREN_MAX, description="Incidents of single subjects in a parent."

@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict
 class Message(BaseModel):
     """Base of every contract.
 
-    Changes are additive, with defaults, and readers ignore unknown fields, so a newer producer does not break an older
-    consumer. Types are strict: ``"true"`` is not a boolean and ``"3"`` is not a number.
+    Changes only add fields with defaults, and readers ignore unknown fields. A newer producer therefore does not break
+    an older consumer. Types are strict: ``"true"`` is not a boolean and ``"3"`` is not a number.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True, allow_inf_nan=False)

@@ -1,4 +1,4 @@
-"""The notification: what was sent about an incident to which receiver, or why not. The end of the path."""
+"""The notification: a message about an incident that was sent to a receiver, or the reason why not. End of the path."""
 
 from typing import Literal
 
@@ -11,7 +11,7 @@ from schemas.timestamp import Timestamp
 
 
 class Notification(Message):
-    """One decision of route, and its outcome."""
+    """One decision of route and its outcome."""
 
     version: Literal[1] = 1
     notification_id: Label = Field(description="Idempotency key: incident, revision and receiver.")

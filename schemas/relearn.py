@@ -12,8 +12,8 @@ from schemas.timestamp import Timestamp
 class Relearn(Message):
     """Learn signals of a subject again, because a person accepted the new normal or a deployment declared the shift.
 
-    The signals are not monitored until they are learned. If the subject's baseline was learned after ``at``, there is
-    nothing to do.
+    The signals are not monitored until they are learned. If the subject's baseline was learned after ``at``, the
+    request has no effect.
     """
 
     type: Literal["relearn"] = "relearn"

@@ -1,4 +1,4 @@
-"""The tick: how far a partition of records has been read. It is the only clock of correlate."""
+"""The tick: the progress of a partition of records. Ticks are the only clock of correlate."""
 
 from typing import Literal
 
@@ -9,7 +9,7 @@ from schemas.timestamp import Timestamp
 
 
 class Tick(Message):
-    """Watermark of a partition, with the wall clock unless it is a replay."""
+    """Watermark of a partition, with the wall-clock time except in a replay."""
 
     type: Literal["tick"] = "tick"
     version: Literal[1] = 1

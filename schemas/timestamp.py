@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 EARLIEST_MS = 100_000_000_000
-"""Milliseconds. A smaller number would be a time before 1973, so it was probably sent in seconds."""
+"""Milliseconds. A smaller number would be a time before 1973, so it was probably meant as seconds."""
 
 LATEST_MS = 253_402_300_799_999
 """Milliseconds. The end of the year 9999, the last time that RFC 3339 can express."""
@@ -34,7 +34,7 @@ def parse_timestamp(value: Any) -> int:
     Raises
     ------
     ValueError
-        If it is neither, looks like seconds, or is not a valid time.
+        If the value is neither of these, looks like seconds, or is not a valid time.
 
     >>> parse_timestamp("2026-11-24T03:12:00.123Z")
     1795489920123
@@ -50,18 +50,18 @@ def parse_timestamp(value: Any) -> int:
             raise ValueError("a timestamp in Unix milliseconds must be between 1e11 and the year 9999")
         return value
     if isinstance(value, str):
-        found = _RFC_3339.fullmatch(value)
-        if found is None:
+        match = _RFC_3339.fullmatch(value)
+        if match is None:
             raise ValueError("a timestamp must be RFC 3339 with an offset, such as 2026-11-24T03:12:00.123Z")
-        year, month, day, hour, minute, second = (int(part) for part in found.groups()[:6])
+        year, month, day, hour, minute, second = (int(part) for part in match.groups()[:6])
         zone = UTC
-        if found[9]:
-            offset = timedelta(hours=int(found[10]), minutes=int(found[11]))
-            zone = timezone(-offset if found[9] == "-" else offset)
+        if match[9]:
+            offset = timedelta(hours=int(match[10]), minutes=int(match[11]))
+            zone = timezone(-offset if match[9] == "-" else offset)
         is_leap_second = second == 60
         moment = datetime(year, month, day, hour, minute, 59 if is_leap_second else second, tzinfo=zone)
         milliseconds = (moment - _EPOCH) // timedelta(milliseconds=1)
-        fraction = 999 if is_leap_second else int((found[7] or "0").ljust(3, "0")[:3])
+        fraction = 999 if is_leap_second else int((match[7] or "0").ljust(3, "0")[:3])
         if not EARLIEST_MS <= milliseconds + fraction <= LATEST_MS:
             raise ValueError("a timestamp must be between 1973 and the year 9999")
         return milliseconds + fraction

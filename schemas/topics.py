@@ -1,4 +1,4 @@
-"""The table of topics: messages, key, retention, writers and readers of every topic."""
+"""The table of topics, with the messages, key, retention, writers and readers of every topic."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -26,7 +26,7 @@ Cleanup = Literal["delete", "compact"]
 class Topic:
     """One topic of the contract.
 
-    ``partitions`` is None where the installation decides (the records, and topics co-partitioned with them).
+    ``partitions`` is None if the installation decides (for the records topic and topics co-partitioned with it).
     ``messages`` is empty for checkpoints, which are internal to a step.
     """
 
@@ -54,7 +54,7 @@ DEAD_LETTERS = "driftwire.dead-letters"
 
 
 def checkpoints_topic(step: str) -> str:
-    """Return the compacted topic that holds a step's state per input partition."""
+    """Return the name of the compacted topic with a step's state per input partition."""
     return f"driftwire.{step}-checkpoints"
 
 

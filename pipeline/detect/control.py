@@ -13,9 +13,9 @@ from schemas.relearn import Relearn
 
 
 def read_control(message: InputMessage, value: bytes, settings: DetectSettings) -> Baseline | Relearn | OutputMessage:
-    """Return the baseline or relearn request of a control message, or the dead letter of a message that is neither.
+    """Return the baseline or relearn request of a control message, or a dead letter if the message is neither.
 
-    A baseline is tried out in a :class:`Monitor`, so that one that cannot be used is refused here.
+    The function builds a :class:`Monitor` with the baseline, so that an unusable baseline is rejected here.
     """
     try:
         if _is_relearn(value):

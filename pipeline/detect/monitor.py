@@ -1,26 +1,26 @@
-"""The monitor: how it is decided that a stream has left its baseline.
+"""The monitor: decides whether a stream has left its baseline.
 
-For each block of records, in this order:
+For each block of records, it takes these steps:
 
 1. **Layout**: the monitored signals become a grid of numbers, cut into samples of eight records.
 2. **Bank**: each one-sided test adds the evidence of each sample to its test statistics (Page-Hinkley).
-3. **Crossing**: a statistic at its threshold is a candidate to fire; if the test has fired before, to recover.
-4. **Late-burst check**: a test does not fire if late records of one burst carried it over the threshold.
+3. **Crossing**: a test whose statistic reaches its threshold may fire. A test that has fired may recover.
+4. **Late-burst check**: a test does not fire if only the late records of a burst brought it to the threshold.
 5. **Tenant check**: a page does not fire for one small tenant alone, nor for fewer than 20 records of one tenant.
-6. **Latch**: a test that fires is latched, and tests its recovery from the next block on.
+6. **Latch**: a test that fires is latched, and tests for its recovery from the next block on.
 7. **Finding**: firing, repeated evidence and recovery become findings, which the stream publishes as drifts.
 
-Tickets also come from ADWIN. The same tests run for each segment value (``segments/``).
+ADWIN raises tickets too. The same tests run for each segment value (``segments/``).
 
-The decision to page is in these files, in reading order:
+To follow the decision to page, read these files in this order:
 
 - ``monitor.py``
 - ``layout/grid_layout.py``, ``layout/grid.py``: signals and samples
-- ``one_sided_tests/one_sided_test.py``, ``one_sided_tests/band.py``, ``one_sided_tests/bets.py``: tests, null boundaries
-  and bets
+- ``one_sided_tests/one_sided_test.py``, ``one_sided_tests/band.py``, ``one_sided_tests/bets.py``: tests, null
+  boundaries and bets
 - ``detectors/page_hinkley.py``, ``detectors/cusum.py``: statistics and crossings
 - ``detectors/late_bursts.py``, ``segments/single_tenant.py``: the two checks
-- ``findings/latch.py``: what is stored of a test that fired
+- ``findings/latch.py``: the state of a test that fired
 
 The formulas and a worked example are in ``docs/how-detection-works.md``.
 """
@@ -51,31 +51,31 @@ class _StatefulPart(Protocol):
 
 
 class Monitor:
-    """The tests of one stream against one baseline, and the tests that have fired.
+    """Monitors one stream against one baseline, and tracks the tests that have fired.
 
-    The same blocks give the same findings and, with a :meth:`dump` and :meth:`load` between any two, the same state to
-    the bit.
+    The same blocks give the same findings and exactly the same state, also with a :meth:`dump` and :meth:`load` between
+    any two blocks.
 
     Parameters
     ----------
     baseline
-        What is normal. Signals that it lacks are not monitored.
+        The baseline to monitor against. Signals that it does not contain are not monitored.
     settings
-        Tolerances, false-alarm budget, and when evidence is repeated.
+        Tolerances, false-alarm budget, and times at which evidence is repeated.
 
     Attributes
     ----------
     baseline
         The baseline.
     finite_values, monitored_values
-        Finite signal values that arrived, and those among them that have a test.
+        Number of finite signal values that arrived, and of those that have a test.
     not_testable
-        The tests that the baseline does not allow, with the reason.
+        The tests that the baseline does not support, with the reasons.
 
     Raises
     ------
     ValueError
-        If the baseline's knots are not quantiles: fewer than two, or decreasing.
+        If the baseline has fewer than two knots for a signal, or its knots decrease.
     """
 
     def __init__(self, baseline: Baseline, settings: DetectSettings) -> None:
@@ -107,21 +107,21 @@ class Monitor:
 
     @property
     def tests(self) -> Sequence[OneSidedTest]:
-        """The one-sided tests of the whole subject."""
+        """The one-sided tests of the full subject."""
         return self._tests
 
     @property
     def test_statistics(self) -> NDArray[np.float64]:
-        """Shape ``(S, 8)``: the statistic of each test now, for each of its bets."""
+        """The current statistic of each bet of each test, shape ``(S, 8)``."""
         return self._bank.test_statistics
 
     @property
     def latched(self) -> NDArray[np.bool_]:
-        """Shape ``(S,)``: which tests have fired and not recovered; their statistics are those of the recovery."""
+        """Mask of the tests that have fired and not recovered, shape ``(S,)``. Their statistics test the recovery."""
         return self._bank.latched
 
     def observe(self, block: Block) -> list[Finding]:
-        """Decide about one block; return the findings in the order of the records that caused them."""
+        """Test one block. Return the findings in the order of the records that caused them."""
         if not block.panes.size:
             return []
         self.finite_values += int(np.count_nonzero(np.isfinite(block.values)))
@@ -150,7 +150,7 @@ class Monitor:
         return [self._with_series(finding, view) for _, finding in sorted(findings, key=lambda pair: pair[0])]
 
     def excluded_tests(self) -> list[tuple[str, str, CrossingKey]]:
-        """Return the tests excluded for segment values with a normal of their own: dimension, value, and key."""
+        """Return the tests that are excluded for a segment value: dimension, value, and key of the test."""
         return self._segments.excluded_tests()
 
     def close_drifts(self, now_ms: int) -> list[Finding]:
@@ -168,7 +168,7 @@ class Monitor:
         return findings + self._segment_drifts.close_drifts(now_ms)
 
     def reset_evidence(self) -> None:
-        """Reset all statistics and windows, because the next record does not follow the last. Latches remain."""
+        """Reset all statistics and windows after a gap in the records, and keep the latches."""
         self._bank.reset()
         self._late_bursts.reset()
         self._adwin.reset()
@@ -190,7 +190,7 @@ class Monitor:
         Raises
         ------
         ValueError
-            If it belongs to another baseline, or to other tests.
+            If the state belongs to another baseline or to other tests.
         """
         if state["baseline_version"] != self.baseline.baseline_version:
             raise ValueError(
@@ -206,10 +206,10 @@ class Monitor:
     def _may_fire(
         self, view: BlockView, observation: SegmentObservation | None, withheld: set[int], crossing: Crossing
     ) -> bool:
-        """Whether a test may fire at a crossing: the late-burst check and the tenant check.
+        """Return whether a test may fire at a crossing, by the late-burst check and the tenant check.
 
-        A test of one small tenant alone is withheld, and set to 0 after the block. Safety signals are never withheld:
-        an attack mostly comes from one tenant, and is no less harmful for that.
+        A page for one small tenant alone is withheld, and its test is reset after the block. Pages of safety signals
+        are never withheld, because attacks usually come from a single tenant.
         """
         test = self._tests[crossing.test]
         if crossing.test in withheld or self._late_bursts.is_late_burst(crossing, view):
@@ -224,7 +224,7 @@ class Monitor:
         return crossing.tally[0] >= PAGE_RECORDS or self._segments.affected_tenants(test.crossing_key) > 1
 
     def _fire_or_recover(self, view: BlockView, crossing: Crossing) -> tuple[int, Finding]:
-        """Latch a test that fires, or release one that has recovered."""
+        """Latch a test that fires, or release a test that has recovered."""
         test = crossing.test
         row = view.last_carrying_row(crossing.step, int(self._layout.signal_indexes[test]))
         at_crossing = self._tally(view, crossing.step + 1, test)
@@ -237,7 +237,7 @@ class Monitor:
         latch.add(at_crossing)
         self._bank.rearm(test)
         if not self._is_latched(test):
-            self._segment_drifts.rearm_quiet(self._tests[test].crossing_key)
+            self._segment_drifts.rearm_suppressed(self._tests[test].crossing_key)
         self._adwin.forget(int(self._layout.channel_columns[test]))
         return row, self._finding(test, latch, "recovered", view, row, crossing.tally, evidence=crossing.evidence)
 
@@ -260,7 +260,7 @@ class Monitor:
         return latch
 
     def _mean_changes(self, view: BlockView) -> list[tuple[int, Finding]]:
-        """Fire the ticket tests of changes that ADWIN found, unless a test with the same key has fired already."""
+        """Fire the ticket tests of changes that ADWIN found, unless a test with the same key has already fired."""
         findings = []
         for change in self._adwin.observe(view.grid):
             if self._is_latched(change.test):
@@ -275,7 +275,7 @@ class Monitor:
         return findings
 
     def _evidence_due(self, view: BlockView) -> list[tuple[int, Finding]]:
-        """Repeat the evidence of drifts whose next time has come, if records carried the signal since the last message."""
+        """Repeat the evidence of drifts with an update due."""
         last_row = view.block.panes.size - 1
         findings = []
         for test, latch in self._latches.items():
@@ -285,13 +285,13 @@ class Monitor:
         return findings
 
     def _tally(self, view: BlockView, sample: int, test: int) -> NDArray[np.float64]:
-        """Return the records before a sample that carry the signal of a test, and the sum of its channel."""
+        """Return the number of records before a sample that carry the signal of a test, and the sum of its channel."""
         columns = [self._layout.presence_columns[test], self._layout.channel_columns[test]]
         tally: NDArray[np.float64] = view.grid.prefix_sums[sample].take(columns)
         return tally
 
     def _is_latched(self, test: int) -> bool:
-        """Whether a test with the same key, at any tier, has fired."""
+        """Return whether a test with the same key has fired, at any tier."""
         key = self._tests[test].crossing_key
         return any(self._tests[other].crossing_key == key for other in self._latches)
 
@@ -323,7 +323,7 @@ class Monitor:
         )
 
     def _with_series(self, finding: Finding, view: BlockView) -> Finding:
-        """Add the series by minute, and the share of the traffic."""
+        """Add the minute series and the traffic share."""
         learned, pane = self.baseline.signals[finding.signal.name], int(view.block.panes[-1])
         share = self._minute_series.traffic_share(finding, view) or self._segments.traffic_share(finding.segment, pane)
         return replace(self._minute_series.attach_series(finding, learned), traffic_share=share)

@@ -6,7 +6,7 @@ import json
 from pydantic import BaseModel, ConfigDict, Field
 
 DAY_S = 86_400
-"""Seconds of one daily cycle: a baseline should see at least one."""
+"""Seconds of one daily cycle. A baseline should cover at least one."""
 
 _ADMISSION_ONLY = frozenset(
     {
@@ -18,11 +18,11 @@ _ADMISSION_ONLY = frozenset(
         "time_jump_records",
     }
 )
-"""Fields that only decide which records are admitted: changing them keeps checkpoints valid."""
+"""Fields that only decide which records are admitted. If they change, checkpoints stay valid."""
 
 
 class DetectSettings(BaseModel):
-    """Settings of the detect step. All have defaults, and an unknown name is an error.
+    """Settings of the detect step. All settings have defaults, and an unknown name is an error.
 
     >>> DetectSettings(ready_after_s=1800).ready_records
     5000
@@ -249,7 +249,9 @@ class DetectSettings(BaseModel):
     )
 
     def readiness(self, ready_after_s: float | None, ready_records: int | None) -> dict[str, float]:
-        """The fields to update for another readiness. None keeps a setting; a rate never needs more records than a value.
+        """Return the fields to update for another readiness. None leaves a setting unchanged.
+
+        A rate never needs more records than a value.
 
         >>> DetectSettings().readiness(None, 500)
         {'ready_records': 500, 'ready_records_rate': 500}
@@ -263,7 +265,7 @@ class DetectSettings(BaseModel):
         return updates
 
     def digest(self) -> str:
-        """A short hash of the fields that change the meaning of state. A checkpoint with another digest is discarded.
+        """Return a short hash of the fields that change the meaning of state. State with another hash is discarded.
 
         >>> DetectSettings().digest() == DetectSettings(subjects_max=7).digest()
         True

@@ -21,32 +21,32 @@ from schemas.relearn import Relearn
 from schemas.topics import DEAD_LETTERS
 
 EVICTABLE_AFTER_MS = 7 * 86_400_000
-"""Milliseconds of event time without a record after which a stream without a baseline can make room for a new subject."""
+"""Milliseconds of event time without a record after which a stream without a baseline can be evicted."""
 
 CAUGHT_UP_MS = 60_000
-"""Age of the newest record in milliseconds up to which no other records are assumed to wait."""
+"""Maximum age of the newest record, in milliseconds, at which it is assumed that no more records wait."""
 
 TICK_MS_MAX = 10_000
-"""Milliseconds that one tick adds to a silence at most, because a suspended worker reads no records."""
+"""Maximum milliseconds that one tick adds to a silence, because a suspended worker reads no records."""
 
 PARTITION = Part("partition", "")
-"""The part of the state that belongs to no subject."""
+"""The part of the state that does not belong to a subject."""
 
 
 class DetectStep:
-    """Detect over one partition of the records; a :class:`pipeline.step.Step`.
+    """The detect step of one partition of the records. Implements :class:`pipeline.step.Step`.
 
-    Every record is used, held, dropped as a duplicate, or becomes a dead letter. :meth:`counts` adds up.
+    Every record is used, held, dropped as a duplicate, or turned into a dead letter. :meth:`counts` returns the totals.
 
     Parameters
     ----------
     partition
-        Partition of the records. Drifts and ticks name it.
+        Partition of the records, which drifts and ticks contain.
     settings
-        When a baseline is ready, what counts as a drift, all limits.
+        Readiness of a baseline, tolerances, and limits.
     replay
-        Whether the records are from the past. In a replay there is no wall clock: records must agree on a time before
-        it is believed, and ticks follow event time.
+        Whether the records are from the past. A replay has no wall clock: several records must agree on a time jump,
+        and ticks follow event time.
     """
 
     def __init__(self, partition: int, settings: DetectSettings, *, replay: bool) -> None:
@@ -65,11 +65,11 @@ class DetectStep:
 
     @property
     def streams(self) -> dict[str, Stream]:
-        """The streams by subject, for reading."""
+        """The streams by subject. Read only."""
         return self._streams
 
     def step(self, messages: Sequence[InputMessage]) -> list[OutputMessage]:
-        """Process records, in the order of their offsets. Return drifts, baselines, dead letters and ticks."""
+        """Process records in the order of their offsets. Return drifts, baselines, dead letters and ticks."""
         self._store.mark(PARTITION.kind, PARTITION.name)
         batch = self._admission.admit(messages)
         outputs = list(batch.dead_letters)
@@ -80,7 +80,7 @@ class DetectStep:
                 outputs += self._push_all(batch)
             else:
                 outputs += self._push_within_limit(batch)
-        # In the order of the records that caused the outputs, however the records were grouped.
+        # Sort by the records that caused the outputs, regardless of how the records were grouped.
         ordered = [output for _, output in sorted(outputs, key=itemgetter(0))]
         self._counts["dead_letters"] += sum(output.topic == DEAD_LETTERS for output in ordered)
         return ordered
@@ -88,8 +88,8 @@ class DetectStep:
     def control(self, message: InputMessage) -> list[OutputMessage]:
         """Process a baseline or a relearn request.
 
-        The stream of its subject applies a baseline now or at its ``effective_at``. It is also stored for a stream
-        that appears later.
+        The stream of the subject applies a baseline now or at its ``effective_at``. The baseline is also stored for a
+        stream that appears later.
         """
         if message.value is None:
             return []
@@ -106,8 +106,8 @@ class DetectStep:
     def tick(self, wall_ms: int) -> list[OutputMessage]:
         """Publish the watermark with the wall-clock time, and report subjects that have gone silent.
 
-        Time counts as silence only while no records wait to be read: no message came since the last tick, or the
-        newest record is at most a minute old.
+        Time counts as silence only while no records wait to be read. That is the case if no message came since the last
+        tick, or if the newest record is at most a minute old.
         """
         outputs = [self._watermark.tick(wall_ms=wall_ms)]
         elapsed_ms = min(max(0, wall_ms - self._last_tick_ms), TICK_MS_MAX) if self._last_tick_ms else 0
@@ -129,9 +129,9 @@ class DetectStep:
         return self._store.changed(self._dump)
 
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
-        """Restore the state that :meth:`changed` yielded, with a warning for each part that is discarded.
+        """Restore the state that :meth:`changed` yielded, and yield a warning for each part that is discarded.
 
-        The baselines that the state refers to must have come through :meth:`control` before.
+        The baselines that the state refers to must have been passed to :meth:`control` before.
         """
         self._store.read(parts)
         self._store.load(PARTITION, self._load)
@@ -154,15 +154,15 @@ class DetectStep:
         yield from self._store.finish_restore()
 
     def judged_share(self) -> float:
-        """Return the share of all finite signal values that a monitor tested; 0 before any value."""
+        """Return the share of all finite signal values that a monitor tested; 0 before the first value."""
         total = sum((stream.monitored for stream in self._streams.values()), self._evicted_count)
         return total.monitored / total.seen if total.seen else 0.0
 
     def counts(self) -> dict[str, int]:
-        """Return what became of the records: ``records`` = ``used`` + ``duplicates`` + ``held`` + ``dead_letters``.
+        """Return the record counts, where ``records`` = ``used`` + ``duplicates`` + ``held`` + ``dead_letters``.
 
         ``messages`` counts Kafka messages: an array of records is one message. ``late`` counts used records behind the
-        watermark of their stream, ``bad_fields`` the values dropped from used records, ``subjects`` the streams.
+        watermark of their stream, ``bad_fields`` values dropped from used records, and ``subjects`` streams.
         """
         total = Counter({"used": 0, "duplicates": 0, "late": 0, "dead_letters": 0, "held": 0, "bad_fields": 0})
         total.update(self._counts)
@@ -206,7 +206,7 @@ class DetectStep:
         return self._push(records.split_by_subject(range(len(records))), batch)
 
     def _push_within_limit(self, batch: AdmittedBatch) -> list[PositionedOutput]:
-        """Push records whose subjects have a stream or find room for one; the others become dead letters."""
+        """Push records whose subjects have a stream or can get one. The others become dead letters."""
         records, subjects_max = batch.records, self._settings.subjects_max
         outputs: list[PositionedOutput] = []
         waiting: list[int] = []
@@ -215,7 +215,7 @@ class DetectStep:
             if subject not in self._streams:
                 position = records.positions[index]
                 if len(self._streams) >= subjects_max and latest_ms > self._evictable_from_ms:
-                    # Which stream has been silent longest depends on all records before this one.
+                    # The stream that has been silent longest depends on all records before this one.
                     outputs += self._push(records.split_by_subject(waiting), batch)
                     waiting = []
                     outputs += self._evict_stream(position)
@@ -244,18 +244,18 @@ class DetectStep:
     def _push_in_replay(
         self, by_subject: Iterable[tuple[str, Records]], batch: AdmittedBatch
     ) -> list[PositionedOutput]:
-        """Push what the event-time guards let through. Return silences and ticks too."""
+        """Push the records that the event-time guards admit. Return silences and ticks too."""
         outputs: list[PositionedOutput] = []
         guarded: list[tuple[Stream, Records]] = []
         for subject, records in by_subject:
             stream = self._streams[subject]
             stream.changed = True
-            believed, letters = stream.event_time_guard.admit(
+            admitted, letters = stream.event_time_guard.admit(
                 records, stream.watermark, batch.originals, self._admission.reader
             )
             outputs += letters
-            if len(believed):
-                guarded.append((stream, believed))
+            if len(admitted):
+                guarded.append((stream, admitted))
         if not guarded:
             return outputs
         times_ms = np.concatenate([records.times_ms for _, records in guarded])
@@ -273,7 +273,7 @@ class DetectStep:
         self._evictable_from_ms = 0
 
     def _evict_stream(self, position: int) -> list[PositionedOutput]:
-        """Evict the stream that has been silent longest, if it has no baseline and was silent for a week."""
+        """Evict the stream without a baseline that has been silent longest, if it was silent for a week."""
         idle = [stream for stream in self._streams.values() if stream.monitor is None and not stream.pending_baselines]
         oldest = min(idle, key=lambda stream: (stream.watermark, stream.subject), default=None)
         if oldest is None or oldest.watermark >= self._watermark.time_ms - EVICTABLE_AFTER_MS:

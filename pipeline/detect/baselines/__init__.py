@@ -1,6 +1,6 @@
-"""What is normal for a subject: how a baseline is learned, the ranks and hours it implies, and the published baselines.
+"""Baselines: learning what is normal for a subject, ranks, hourly profiles, and the store of published baselines.
 
-Knows no detector and no finding. May import signals.
+This package knows no detector and no finding. It may import signals.
 """
 
 from pipeline.detect.baselines import hourly_profile

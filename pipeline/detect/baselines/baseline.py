@@ -1,4 +1,4 @@
-"""Builds a baseline from the records of a time without failure: the same for live learning and for files."""
+"""Builds a baseline from records of a period without failures, both for live learning and for files."""
 
 import hashlib
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ STORED_VALUES_MIN = 100
 """Stored values required for a signal, whatever the settings."""
 
 DROPPED_SHARE_MAX = 0.25
-"""Maximum share of slices dropped over all signals. If it were exceeded, none is dropped: the good ones are unknown."""
+"""Maximum share of slices dropped over all signals. If more stand out, none is dropped: the good ones are unknown."""
 
 TAIL_STANDARD_ERRORS = 2.0
 """Standard errors added to the autocorrelation time of a tail."""
@@ -32,17 +32,17 @@ _VERSION_LENGTH = 16
 
 @dataclass(frozen=True, slots=True)
 class LearnedColumn:
-    """What a learner stored of one signal.
+    """The data that a learner stored for one signal.
 
     Attributes
     ----------
     values, slices, bursts
-        Shape ``(N,)``: the stored values, and the slice (0 to S - 1) and the burst of each. A burst is a run of
+        Shape ``(N,)``: the stored values, and the slice (0 to S - 1) and burst of each value. A burst is a run of
         consecutive records.
     counts, sums
-        Shape ``(S,)``: number and sum of all values by slice, including those that were not stored.
+        Shape ``(S,)``: number and sum of all values per slice, including values that were not stored.
     times_ms
-        Shape ``(N,)``: the approximate time of each stored value, which is the start of its burst. Empty if unknown.
+        Shape ``(N,)``: the approximate time of each stored value (the start of its burst). Empty if unknown.
     """
 
     signal: Signal
@@ -54,7 +54,7 @@ class LearnedColumn:
     times_ms: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     def without_slices(self, dropped: NDArray[np.bool_]) -> "LearnedColumn":
-        """Return the column without the slices that ``dropped``, shape ``(S,)``, marks."""
+        """Return the column without the slices that are marked in ``dropped``, shape ``(S,)``."""
         remaining = ~dropped[self.slices]
         return LearnedColumn(
             self.signal,
@@ -67,7 +67,7 @@ class LearnedColumn:
         )
 
     def rate_means(self) -> spread.SliceMeans:
-        """Return the means by slice of all values, stored or not."""
+        """Return the mean per slice over all values, stored or not."""
         return spread.SliceMeans(self.sums / np.maximum(self.counts, 1.0), self.counts)
 
     def autocorrelation_time(self, numbers: NDArray[np.float64], *, standard_errors: float = 0.0) -> float:
@@ -79,9 +79,9 @@ class LearnedColumn:
 
 @dataclass(frozen=True, slots=True)
 class LearnedData:
-    """What a learner stored of a subject: its signals, the labels of its categories, and its times in Unix ms.
+    """The data that a learner stored for a subject: signals, labels of categories, and times in Unix milliseconds.
 
-    ``longest_gap_s``, ``quietest_per_s`` and ``centroid`` are those of ``schemas.baseline.Baseline``.
+    ``longest_gap_s``, ``quietest_per_s`` and ``centroid`` have the same meaning as in ``schemas.baseline.Baseline``.
     """
 
     columns: Sequence[LearnedColumn]
@@ -96,7 +96,7 @@ class LearnedData:
 
     @property
     def slice_s(self) -> float:
-        """Seconds per slice; 0 if there is one only."""
+        """Seconds per slice; 0 if there is only one slice."""
         starts_ms = self.slice_starts_ms
         return (starts_ms[1] - starts_ms[0]) / 1000 if len(starts_ms) > 1 else 0.0
 
@@ -104,8 +104,8 @@ class LearnedData:
 def build_baseline(subject: str, learned: LearnedData, source: BaselineSource, settings: DetectSettings) -> Baseline:
     """Build a baseline.
 
-    Slices in which any signal is an outlier are dropped for all signals, and listed. Signals with fewer records than
-    ``settings`` requires are left out: they are still being learned.
+    If any signal is an outlier in a slice, the slice is dropped for all signals and listed in ``dropped_slices``.
+    Signals with fewer records than ``settings`` requires are omitted, because they are still being learned.
     """
     dropped = _find_outlying_slices(learned)
     signals: dict[str, SignalBaseline] = {}
@@ -138,7 +138,7 @@ def build_baseline(subject: str, learned: LearnedData, source: BaselineSource, s
 
 
 def baseline_version(baseline: Baseline) -> str:
-    """Return a short hash of the baseline's content. Its source and the time from which it applies do not count."""
+    """Return a short hash of the baseline's content. The hash ignores ``source`` and ``effective_at``."""
     content = baseline.model_dump_json(exclude={"baseline_version", "source", "effective_at"})
     return hashlib.sha256(content.encode()).hexdigest()[:_VERSION_LENGTH]
 
@@ -176,8 +176,8 @@ def _build_signal(column: LearnedColumn, learned: LearnedData, settings: DetectS
     times = {name: column.autocorrelation_time(channel_numbers) for name, channel_numbers in numbers.items()}
     longest = max(times.values())
     for name in (name for name in channels.VALUE_CHANNELS if name in channels.BINARY):
-        # A baseline has few extremes, so their time is uncertain: it is taken longer than estimated, but not longer
-        # than the longest of the value's channels.
+        # A baseline has few extreme values, so the estimate for a tail is uncertain. Standard errors are added to it,
+        # up to the longest time of the other channels.
         time = column.autocorrelation_time(numbers[name], standard_errors=TAIL_STANDARD_ERRORS)
         times[name] = min(longest, time)
     built: dict[str, Channel] = {}
@@ -195,10 +195,10 @@ def _remove_daily_cycle(column: LearnedColumn, learned: LearnedData) -> tuple[Le
     """Return the column without its daily cycle, and the profile of the cycle; unchanged if there is no profile."""
     if column.signal.kind == "rate" or column.values.size != column.times_ms.size:
         return column, None
-    found = learn_profile(column.values, column.times_ms, column.slices, learned.from_ms, learned.to_ms)
-    if found is None:
+    learned_profile = learn_profile(column.values, column.times_ms, column.slices, learned.from_ms, learned.to_ms)
+    if learned_profile is None:
         return column, None
-    profile, values = found
+    profile, values = learned_profile
     return replace(column, values=values), profile
 
 
@@ -225,7 +225,7 @@ def _mark_nonstationary(
     slice_s: float,
     settings: DetectSettings,
 ) -> Channel:
-    """Return the channel with ``moving`` set, if it is one that pages."""
+    """Return the channel with ``moving`` set if it may page and was not stationary."""
     if "page" not in channels.tiers(signal, name) or name not in {bad for bad, _ in channels.bad_directions(signal)}:
         return channel
     moving = is_nonstationary(

@@ -1,4 +1,4 @@
-"""The burst: the first values of each signal within a quarter of a slice, the only values that a learner stores."""
+"""The burst: the first values of each signal in a quarter of a slice. A learner stores no other values."""
 
 from dataclasses import dataclass, field
 
@@ -14,13 +14,13 @@ class Burst:
     """The first 64 values of each column, in order of arrival.
 
     Merging the bursts of two neighbouring periods gives exactly the burst of the combined period. A learner can
-    therefore double the width of its slices without the values that it did not store.
+    therefore double the width of its slices, although it does not store all values.
     """
 
     columns: list[NDArray[np.float64]] = field(default_factory=list)
 
     def is_full(self, count: int) -> bool:
-        """Whether none of the first ``count`` columns accepts another value."""
+        """Return whether all of the first ``count`` columns are full."""
         return len(self.columns) >= count and all(column.size >= BURST_VALUES for column in self.columns)
 
     def add(self, values: NDArray[np.float64]) -> bool:
@@ -37,7 +37,7 @@ class Burst:
         return changed
 
     def merge(self, later: "Burst") -> "Burst":
-        """Return the burst of this period and the next one together.
+        """Return the burst of the period that joins this one and the next.
 
         >>> Burst([np.array([1.0])]).merge(Burst([np.array([2.0, 3.0])])).columns[0].tolist()
         [1.0, 2.0, 3.0]

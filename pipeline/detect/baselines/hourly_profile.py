@@ -15,14 +15,14 @@ HOURS = 24
 """Hours of a day, UTC."""
 
 DAYS_MIN = 3
-"""Whole days required for a profile. Fewer days cannot separate the effect of the hour from that of the day."""
+"""Full days required for a profile. Fewer days cannot separate the effect of the hour from the effect of the day."""
 
 DEVIATION_DROP_MIN = 0.2
-"""Share by which the deviation between slices must drop on days that the profile has not seen. On real traffic a profile
-often increases it."""
+"""Share by which a profile must reduce the deviation between slices on held-out days. On real traffic, a profile often
+increases the deviation."""
 
 SKEW_MIN = 0.2
-"""Asymmetry of the middle 80 % from which a positive value is compared by ratio, not by difference."""
+"""Minimum asymmetry of the middle 80 % of positive values at which hours are compared by ratio, not by difference."""
 
 Transform = Literal["log", "none"]
 Floats = NDArray[np.float64]
@@ -33,24 +33,24 @@ def learn_profile(
 ) -> tuple[Profile, Floats] | None:
     """Learn the profile of a value. Return None if there are too few days or it would not help.
 
-    The profile is cross-validated: each whole day is corrected by the profile of the other days. It is adopted only if
-    that lowers the deviation between the slices' mean ranks by at least 20 %. The corrected values are returned as
-    cross-validated: values corrected by a profile that includes their own day would look steadier than any future day.
+    The profile is cross-validated: each full day is corrected with the profile of the other days. The profile is used
+    only if this lowers the deviation between the slices' mean ranks by at least 20 %. The cross-validated values are
+    returned, because values corrected with a profile of the same day would look steadier than any future day.
 
     Parameters
     ----------
     values, times_ms, slices
-        Shape ``(N,)``: the values, their approximate times, and the slice of the baseline that each belongs to.
+        Shape ``(N,)``: the values, their approximate times, and their slices in the baseline.
     from_ms, to_ms
         The period of the baseline, Unix milliseconds.
 
     Returns
     -------
     profile
-        The profile of all whole days.
+        The profile of all full days.
     corrected
-        The corrected values, shape ``(N,)``. Values after the last whole day are corrected by the profile itself,
-        which does not include them.
+        The corrected values, shape ``(N,)``. Values after the last full day are corrected with ``profile``, which does
+        not include them.
     """
     day_ms = DAY_S * 1000
     count = (to_ms - from_ms) // day_ms
@@ -82,9 +82,9 @@ def learn_profile(
 
 
 def hourly_factors(profile: Profile) -> tuple[Floats, Floats]:
-    """Return by hour what to multiply a value by and then add, to correct it to the day's typical level in its unit.
+    """Return the factor and the shift per hour that correct a value to the day's typical level, in its unit.
 
-    This is the inverse transform of the transformed value minus the median of its hour, so ranking needs no logarithm.
+    The corrected value is ``value * factor + shift``, so ranking needs no logarithm.
 
     >>> factors, shifts = hourly_factors(Profile(transform="log", medians=[100.0] * 23 + [200.0]))
     >>> float(200.0 * factors[23] + shifts[23]), float(factors[0])
@@ -93,7 +93,8 @@ def hourly_factors(profile: Profile) -> tuple[Floats, Floats]:
     Raises
     ------
     ValueError
-        If the profile cannot be applied: medians by ratio that are not above 0, or medians too far apart.
+        If the profile cannot be applied: a median is not above 0 although hours are compared by ratio, or the medians
+        are too far apart.
     """
     medians = np.asarray(profile.medians, dtype=np.float64)
     if profile.transform == "log" and medians.min() <= 0.0:
@@ -133,7 +134,7 @@ def hour_of_day(times_ms: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def choose_transform(values: Floats) -> Transform:
-    """Choose ratios for positive values that are skewed to the right, such as latencies, and differences otherwise.
+    """Choose ratios for positive values that are skewed to the right, such as latencies; otherwise choose differences.
 
     >>> choose_transform(np.exp(np.linspace(-2.0, 2.0, 99))), choose_transform(np.linspace(1.0, 2.0, 99))
     ('log', 'none')
@@ -144,7 +145,7 @@ def choose_transform(values: Floats) -> Transform:
 
 
 def remove_profile(profile: Profile, values: Floats, hours: NDArray[np.int64]) -> Floats:
-    """Correct values by their hours: return them as if all had arrived at the day's typical level."""
+    """Return values without the effect of their hours, at the day's typical level."""
     factors, shifts = hourly_factors(profile)
     with np.errstate(over="ignore"):
         corrected: Floats = values * factors[hours] + shifts[hours]
@@ -152,7 +153,7 @@ def remove_profile(profile: Profile, values: Floats, hours: NDArray[np.int64]) -
 
 
 def _hourly_medians(values: Floats, hours: NDArray[np.int64]) -> Floats:
-    """Return the median by hour. Hours without a value are interpolated, across midnight too."""
+    """Return the median per hour. Hours without a value are interpolated, also across midnight."""
     known = np.unique(hours)
     medians = np.array([np.median(values[hours == hour]) for hour in known])
     interpolated: Floats = np.interp(np.arange(HOURS), known, medians, period=HOURS)

@@ -13,7 +13,7 @@ from pipeline.detect.signals import PANE_MS, Block, LabelCounts, Signal, channel
 from schemas.baseline import Baseline
 
 BURSTS_PER_SLICE = 4
-"""Bursts per slice, one at the start of each quarter. Their means show the autocorrelation within the slice."""
+"""Bursts per slice, one at the start of each quarter. Their means reveal the autocorrelation within the slice."""
 
 FIRST_WIDTH_MS = 1000
 """Initial width of a slice in milliseconds. It doubles when there are twice as many slices as ``settings.slices``."""
@@ -26,17 +26,17 @@ OTHER_SHARE_MAX = 0.5
 
 
 class Learner:
-    """Slices of time, each with counts and sums of every signal, and four bursts of its first 64 values.
+    """Learner of one subject: time slices with counts, sums and four bursts of up to 64 values per signal.
 
-    Any period is covered by ``settings.slices`` to twice as many slices, so an hour from a file and a live day are
-    learned in the same way and in the same memory.
+    Any period is divided into ``settings.slices`` to twice that many slices. An hour from a file and a live day
+    are therefore learned in the same way and use the same memory.
 
     Parameters
     ----------
     subject
         The subject of the baseline.
     settings
-        Number of slices, and when the baseline is ready.
+        Number of slices, and the requirements of a ready baseline.
     """
 
     def __init__(self, subject: str, settings: DetectSettings) -> None:
@@ -54,7 +54,7 @@ class Learner:
         self._changed: set[str] = set()
 
     def observe(self, block: Block) -> None:
-        """Add a block of records. The time of a record is that of its pane."""
+        """Add a block of records. A record counts at the time of its pane."""
         if not block.panes.size:
             return
         self._signals = list(block.signals)
@@ -78,7 +78,7 @@ class Learner:
         self._changed.add("head")
 
     def is_ready(self) -> bool:
-        """Whether enough event time and records have passed."""
+        """Return whether enough event time has passed and enough records have arrived."""
         if self._origin_ms is None:
             return False
         enough_time = self._end_ms - self._origin_ms >= self._ready_after_factor * self._settings.ready_after_s * 1000
@@ -93,19 +93,19 @@ class Learner:
         return True
 
     def baseline(self, source: BaselineSource, *, centroid: list[float] | None = None) -> Baseline:
-        """Build the baseline of the records so far.
+        """Build a baseline from the records so far.
 
         Parameters
         ----------
         source
-            Where the records come from.
+            Source of the records.
         centroid
-            The direction with which embeddings were compared.
+            Mean direction to which embeddings were compared.
 
         Raises
         ------
         ValueError
-            If there was no record.
+            If there are no records.
         """
         if self._origin_ms is None:
             raise ValueError(f"{self._subject} has no records: there is nothing to learn a baseline from")
@@ -124,7 +124,7 @@ class Learner:
         return build_baseline(self._subject, learned, source, self._settings)
 
     def dump_parts(self) -> dict[str, dict[str, Any]]:
-        """Return the parts of the state that changed since the last call. A finished slice is returned once."""
+        """Return the parts of the state that changed since the last call. A finished slice is returned only once."""
         changed, self._changed = self._changed, set()
         parts = {}
         for name in sorted(changed):
@@ -145,7 +145,7 @@ class Learner:
         Raises
         ------
         ValueError
-            If there is no part of that name, or the catalogue no longer has a signal of the state.
+            If no part has this name, or the state contains a signal that is no longer in the catalogue.
         """
         kind, *indexes = name.split("-")
         if kind == "head":
@@ -188,7 +188,7 @@ class Learner:
         self._label_counts = {name: LabelCounts(limit, counts) for name, counts in state["categories"].items()}
 
     def _accept_width(self, width_ms: int) -> bool:
-        """Whether a part has the current slice width. A wider part discards the narrower ones before it."""
+        """Return whether a part has the current slice width. A wider part discards all narrower parts loaded before."""
         if width_ms > self._width_ms:
             self._width_ms = width_ms
             self._totals.clear()
@@ -223,7 +223,7 @@ class Learner:
         self._changed |= {f"burst-{slice_index}-{quarter_index}" for slice_index, quarter_index in bursts}
 
     def _quietest_per_s(self, count: int) -> float:
-        """Records per second of the most common signal, in its quietest slice. The first and last are incomplete."""
+        """Return the records per second of the most common signal in its quietest complete slice."""
         inner = [self._totals[index][0].max(initial=0) if index in self._totals else 0 for index in range(1, count - 1)]
         return float(min(inner, default=0)) * 1000 / self._width_ms
 

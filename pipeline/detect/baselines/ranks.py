@@ -1,4 +1,4 @@
-"""The rank of a value among the values of its baseline: signals of any unit and shape become comparable."""
+"""The rank of a value among the values of its baseline. Ranks make signals of any unit and distribution comparable."""
 
 from collections.abc import Sequence
 
@@ -25,11 +25,11 @@ def compute_knots(values: NDArray[np.float64]) -> list[float]:
 
 
 class RankTable:
-    """Ranks between 0 and 1 of values.
+    """Table that converts values to ranks between 0 and 1.
 
-    The rank of a value between two knots is the middle of their ranks. The rank of a value that equals knots is the
-    middle of their ranks too (the mid-rank, as ties have it). Values below or above all knots have rank 0 or 1. The
-    mean rank of the baseline's own values is therefore 0.5, whatever their shape.
+    A value between two knots has the mean of their ranks. A value that equals one or more knots has the mean of their
+    ranks too (the mid-rank of ties). Values below all knots have rank 0, values above all knots rank 1. The mean rank
+    of the baseline's values is therefore 0.5 for any distribution.
 
     Parameters
     ----------
@@ -39,12 +39,13 @@ class RankTable:
     Attributes
     ----------
     edges, bin_ranks
-        Ascending bin edges, and one rank more: below all edges, at or above the first, the second and so on.
+        Ascending bin edges, and the ranks of the bins. The first rank is for values below all edges, so there is one
+        more rank than edges.
 
     Raises
     ------
     ValueError
-        If there are fewer than two knots, or they are not finite or descend.
+        If there are fewer than two knots, or the knots are not finite or not ascending.
 
     >>> table = RankTable([0.0, 1.0, 1.0, 1.0, 2.0])
     >>> table.ranks(np.array([-5.0, 0.5, 1.0, 1.5, 9.0, np.nan])).tolist()
@@ -55,8 +56,8 @@ class RankTable:
         table = np.asarray(knots, dtype=np.float64)
         if table.ndim != 1 or table.size < 2 or not np.isfinite(table).all() or np.any(np.diff(table) < 0):
             raise ValueError("knots must be at least two finite numbers in ascending order")
-        # The next larger float after each knot is an edge too: one search then separates values equal to a knot from
-        # values between two knots.
+        # The next larger float after each knot is also an edge, so that one search separates values equal to a knot
+        # from values between two knots.
         edges = np.sort(np.concatenate([table, np.nextafter(table, np.inf)]))
         lower = np.searchsorted(table, edges, side="left")
         upper = np.searchsorted(table, edges, side="right")
@@ -73,15 +74,15 @@ class RankTable:
 
 
 class RankTables:
-    """``V`` rank tables, searched together.
+    """``V`` rank tables that are searched together.
 
-    All binary searches advance in step: each halving is a few array passes, without branches that the processor could
+    All binary searches run in parallel: each step is a few array operations without branches that the processor could
     mispredict. For 512 rows this takes a third of the time of ``V`` separate searches.
 
     Parameters
     ----------
     tables
-        One per column.
+        One table per column.
 
     >>> tables = RankTables([RankTable([0.0, 1.0, 2.0]), RankTable([5.0, 6.0])])
     >>> tables.ranks(np.array([[0.5, 7.0], [1.0, np.nan]])).tolist()
@@ -89,7 +90,7 @@ class RankTables:
     """
 
     def __init__(self, tables: Sequence[RankTable]) -> None:
-        # At least one edge is infinite: NaN is searched as infinity, and the rank beyond that edge is NaN.
+        # Every table has at least one infinite edge. NaN is searched as infinity, and the rank beyond that edge is NaN.
         self._edge_count = 1 + max((table.edges.size for table in tables), default=0)
         edges = np.full((len(tables), self._edge_count), np.inf)
         ranks = np.full((len(tables), self._edge_count + 1), np.nan)
@@ -115,6 +116,6 @@ class RankTables:
             np.multiply(at_or_above, half, out=probes)
             positions += probes
             remaining -= half
-        # The ranks of a table are one more than its edges.
+        # A table has one more rank than edges.
         positions += self._columns
         return self._ranks.take(positions)

@@ -1,4 +1,4 @@
-"""How a channel varies within a baseline: autocorrelation time, deviation between slices, outlying slices."""
+"""Variation of a channel within a baseline: autocorrelation time, deviation between slices, outlying slices."""
 
 from dataclasses import dataclass
 
@@ -6,19 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 AUTOCORRELATION_MAX = 50.0
-"""Longest autocorrelation time, in records, that bursts of 64 records can show."""
+"""Longest autocorrelation time, in records, that bursts of 64 records can reveal."""
 
 AUTOCORRELATION_MIN = 1.3
-"""Shortest autocorrelation time, in records. Below it the estimate does not differ from independence and counts as 1."""
+"""Shortest autocorrelation time, in records. A lower estimate is consistent with independence and counts as 1."""
 
 OUTLIER_DEVIATIONS = 5.0
 """Robust standard deviations from the median beyond which a slice is an outlier."""
 
 OUTLIER_SHARE_MAX = 0.1
-"""Maximum share of a signal's slices that may be outliers. If there are more, they are typical and none is dropped."""
+"""Maximum share of a signal's slices that may be outliers. If there are more, they are normal and none is dropped."""
 
 COMPARABLE_SHARE_MIN = 0.2
-"""Minimum records of a slice, as a share of the median slice, to be compared with others."""
+"""Minimum records of a slice that is compared with others, as a share of the median slice."""
 
 CHANCE_ERRORS = 2.0
 """Standard errors within which the variance between slices is attributed to chance."""
@@ -35,7 +35,7 @@ class SliceMeans:
     counts: NDArray[np.float64]
 
     def comparable(self) -> NDArray[np.bool_]:
-        """Return which slices have enough records to be compared, shape ``(S,)``."""
+        """Return a mask of the slices that have enough records to be compared, shape ``(S,)``."""
         nonempty = self.counts > 0
         if not nonempty.any():
             return nonempty
@@ -45,7 +45,7 @@ class SliceMeans:
 
 
 def slice_means(values: NDArray[np.float64], slices: NDArray[np.intp], count: int) -> SliceMeans:
-    """Return the means of ``values`` for ``count`` slices.
+    """Return the mean of ``values`` in each of ``count`` slices.
 
     >>> slice_means(np.array([1.0, 3.0, 5.0]), np.array([0, 0, 1]), 2).means.tolist()
     [2.0, 5.0]
@@ -65,18 +65,18 @@ def autocorrelation_time(
 ) -> float:
     """Estimate how many consecutive records carry as much information as one independent record, from 1 to 50.
 
-    The method is batch means: bursts are runs of consecutive records within a slice. The variance of their means around
-    the slice mean, divided by that of independent records, is the autocorrelation time.
+    The method is batch means. Bursts are runs of consecutive records within a slice. The autocorrelation time is the
+    variance of their means around the slice mean, divided by the variance that independent records would give.
 
     Parameters
     ----------
     values, slices, bursts
-        Shape ``(N,)``: a channel, and the slice and the burst of each record. Bursts are numbered consecutively.
+        Shape ``(N,)``: a channel, and the slice and burst of each record. Bursts are numbered consecutively.
     variance
         Variance of ``values``.
     standard_errors
-        Standard errors to add to the estimate. Higher values are for channels with few events, where a time that is too
-        long is safer than one that is too short.
+        Standard errors to add to the estimate. Use a higher value for channels with few events, where overestimating is
+        safer than underestimating.
 
     References
     ----------
@@ -103,16 +103,16 @@ def autocorrelation_time(
 
 
 def slice_deviation(slices: SliceMeans, variance: float, time: float) -> float:
-    """Return the standard deviation between the slice means, without the part that chance explains.
+    """Return the standard deviation between slice means, without the part that chance explains.
 
-    It is ``sqrt(between - chance)``, or 0 if ``between - chance`` is within two standard errors of chance: for rare
-    events, a deviation estimated from noise would be many times the tolerance. Drop outlying slices first: the estimate
-    is then robust without losing sensitivity.
+    It is ``sqrt(between - chance)``, or 0 if ``between - chance`` is within two standard errors of chance. For rare
+    events, a deviation estimated from noise would be many times the tolerance. Drop outlying slices first, so that the
+    estimate is robust and still sensitive.
 
     Parameters
     ----------
     slices
-        Means of the channel by slice.
+        Mean of the channel per slice.
     variance, time
         Variance of the channel, and its autocorrelation time in records.
     """
@@ -126,9 +126,9 @@ def slice_deviation(slices: SliceMeans, variance: float, time: float) -> float:
 
 
 def outlying_slices(slices: SliceMeans, variance: float, time: float, *, binary: bool) -> NDArray[np.bool_]:
-    """Return which slices are outliers, shape ``(S,)``. A failure within the baseline is one, a daily cycle is not.
+    """Return a mask of the outlying slices, shape ``(S,)``. A failure is an outlier, a daily cycle is not.
 
-    Rates are compared on the arcsine scale, where the variance by chance does not depend on the rate.
+    Rates are compared on the arcsine scale, where the sampling variance does not depend on the rate.
     """
     none = np.zeros(slices.means.size, dtype=bool)
     comparable = slices.comparable()
@@ -148,7 +148,7 @@ def outlying_slices(slices: SliceMeans, variance: float, time: float, *, binary:
 
 
 def half_difference(slices: SliceMeans, variance: float, time: float, deviation: float) -> float:
-    """Return the mean of the second half minus that of the first, in standard errors; 0 if a half is empty."""
+    """Return the mean of the second half minus the mean of the first, in standard errors; 0 if a half is empty."""
     middle = slices.means.size // 2
     halves = []
     for half in (slice(None, middle), slice(middle, None)):

@@ -13,19 +13,19 @@ HALF_ERRORS = 5.0
 """Standard errors by which the halves must differ."""
 
 END_S = 3600.0
-"""Seconds compared at either end: the same hour of the first day and after the last."""
+"""Seconds at the start and at the end of the full days that are compared. Both are at nearly the same time of day."""
 
 END_SHARE = 0.5
-"""Share of the difference between the halves by which the ends must differ too. A daily cycle lets the halves of one day
-differ as much as a failure does, but then the ends differ by a quarter at most. They differ by all of it after a step, and
-by twice as much in a steady trend."""
+"""Minimum difference between the ends, as a share of the difference between the halves. With a daily cycle, the halves
+of one day can differ as much as in a failure, but the ends differ by at most a quarter of that. After a step, both
+differences are equal. In a steady trend, the ends differ by twice as much as the halves."""
 
 END_ERRORS = 2.0
-"""Standard errors by which the ends must differ beyond that share, because a baseline stores few values per hour."""
+"""Standard errors by which the ends must differ in addition, because a baseline stores few values per hour."""
 
 
 def nonstationary_signals(baseline: Baseline) -> list[str]:
-    """Return the names of the signals with a channel that was still changing."""
+    """Return the names of the signals that have a channel that was still changing."""
     return [
         name for name, signal in baseline.signals.items() if any(channel.moving for channel in signal.channels.values())
     ]
@@ -41,20 +41,20 @@ def is_nonstationary(
     time: float,
     deviation: float,
 ) -> bool:
-    """Whether the second half differs from the first by more than chance, the ticket tolerance and a daily cycle.
+    """Return whether the halves differ by more than chance, the ticket tolerance and a daily cycle explain.
 
-    The test covers the last whole days. It returns False if there is none, or if ``settings.ready_after_s`` is less
-    than a day and so declares that days do not matter.
+    The test covers the last full days. It returns False if there is no full day, or if ``settings.ready_after_s`` is
+    less than a day, which declares that days do not matter.
 
-    The limit is the tolerance, not the full band: the band is at least three standard deviations between slices wide,
-    and the halves of a series never differ by more than two.
+    The limit is the tolerance and not the full band. The band extends at least three standard deviations between
+    slices, and the halves of a series never differ by more than two.
 
     Parameters
     ----------
     slices
-        Means of the channel by slice, in order, ``slice_s`` seconds per slice.
+        Mean of the channel per slice, in order. A slice covers ``slice_s`` seconds.
     variance, time, deviation
-        Of the channel: its variance, its autocorrelation time in records, and its deviation between slices.
+        Variance of the channel, its autocorrelation time in records, and its deviation between slices.
     """
     days = int(slices.means.size * slice_s // DAY_S)
     if days < 1 or settings.ready_after_s < DAY_S:

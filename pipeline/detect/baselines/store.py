@@ -1,4 +1,4 @@
-"""The store of published baselines, for streams that appear later or whose restored state refers to them."""
+"""The store of published baselines, for new streams and for restored streams that refer to them."""
 
 from collections.abc import Container
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from schemas.baseline import Baseline
 from schemas.relearn import Relearn
 
 VERSIONS_MAX = 64
-"""Maximum baselines per subject: all of them before the state is restored, the scheduled ones after."""
+"""Maximum baselines per subject: of any kind before the state is restored, of scheduled ones afterwards."""
 
 RELEARNS_MAX = 16
 """Maximum relearns per subject before the state is restored."""
@@ -15,7 +15,7 @@ RELEARNS_MAX = 16
 
 @dataclass(frozen=True, slots=True)
 class PublishedBaseline:
-    """A baseline as it was published. It is stored unparsed, which takes a fraction of the memory."""
+    """A published baseline. It is stored unparsed, which takes a fraction of the memory."""
 
     baseline_version: str
     source: str
@@ -33,7 +33,7 @@ class BaselineStore:
     Parameters
     ----------
     subjects_max
-        Maximum subjects. A further one replaces the first that has no stream.
+        Maximum subjects. Another subject replaces the first one that has no stream.
     """
 
     def __init__(self, subjects_max: int) -> None:
@@ -43,7 +43,7 @@ class BaselineStore:
         self._restored = False
 
     def add(self, baseline: Baseline, value: bytes, in_use: Container[str]) -> None:
-        """Store a baseline; ``value`` is its message and ``in_use`` holds the subjects that have a stream."""
+        """Store a baseline. ``value`` is its message, and ``in_use`` contains the subjects that have a stream."""
         published = PublishedBaseline(baseline.baseline_version, baseline.source, baseline.effective_at or 0, value)
         if baseline.subject not in self._baselines and len(self._baselines) >= self._subjects_max:
             unused = next((subject for subject in self._baselines if subject not in in_use), None)
@@ -56,22 +56,22 @@ class BaselineStore:
         )
 
     def add_relearn(self, relearn: Relearn) -> None:
-        """Store a relearn. Once the state is restored it is ignored: later streams learn a newer baseline."""
+        """Store a relearn. It is ignored after the state is restored, because later streams learn a newer baseline."""
         if self._restored or (relearn.subject not in self._relearns and len(self._relearns) >= self._subjects_max):
             return
         stored = self._relearns.get(relearn.subject, [])
         self._relearns[relearn.subject] = [*stored, relearn][-RELEARNS_MAX:]
 
     def relearns_of(self, subject: str) -> list[Relearn]:
-        """Return the relearns of a subject, the oldest first."""
+        """Return the relearns of a subject, oldest first."""
         return self._relearns.get(subject, [])
 
     def baselines_of(self, subject: str) -> list[PublishedBaseline]:
-        """Return the baselines of a subject, the oldest first."""
+        """Return the baselines of a subject, oldest first."""
         return self._baselines.get(subject, [])
 
     def finish_restore(self) -> None:
-        """Discard what only the restored state could have referred to."""
+        """Discard the entries that only a restored stream could have referred to."""
         if self._restored:
             return
         self._restored = True
@@ -84,7 +84,7 @@ class BaselineStore:
 
 
 def _add_needed(stored: list[PublishedBaseline], published: PublishedBaseline) -> list[PublishedBaseline]:
-    """Return the baselines that a new stream needs after another one was published."""
+    """Return the baselines that a new stream needs after another baseline was published."""
     if published.source == "live" and stored:
         return stored
     if not published.effective_at:

@@ -1,6 +1,6 @@
-"""From admitted records to blocks: buffer them, add the signals derived record by record, and choose the columns.
+"""From admitted records to blocks: buffer the records, add the derived signals, and choose the columns.
 
-May import intake and signals.
+This package may import intake and signals.
 """
 
 from pipeline.detect.blocks.buffer import Buffer

@@ -1,4 +1,4 @@
-"""Buffer the records of a stream until they are a block. Only the records decide where a block ends, never a fetch."""
+"""Buffer the records of a stream until they form a block. Blocks depend only on the records, never on a fetch."""
 
 from collections.abc import Iterator
 
@@ -37,20 +37,20 @@ class Buffer:
         return records
 
     def add(self, records: Records) -> None:
-        """Buffer records that end no block."""
+        """Buffer records without ending a block."""
         if len(records):
             self._parts.append(records)
             self._length += len(records)
 
     def push(self, records: Records) -> Iterator[tuple[int, Records]]:
-        """Buffer at least one record with its pane. Panes never decrease.
+        """Buffer at least one record, with panes that never decrease, and yield the blocks that are complete.
 
         Yields
         ------
         position
-            Of the record that ended a block.
+            Position of the record that ended a block.
         records
-            Of that block.
+            The records of that block.
         """
         stop = 0
         for start, stop, last in self._find_blocks(records.panes):
@@ -59,7 +59,7 @@ class Buffer:
         self.add(records.copy_for_block(stop, len(records)))
 
     def find_ends(self, panes: NDArray[np.int64]) -> list[int]:
-        """Return after which of the next records, at least one with these panes, a block will have ended."""
+        """Return the numbers of the next records after which a block will have ended. ``panes`` must not be empty."""
         return [last + 1 for _, _, last in self._find_blocks(panes)]
 
     def _find_blocks(self, panes: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:
@@ -80,7 +80,7 @@ class Buffer:
                 start, buffered, oldest = change, 0, int(panes[change])
 
     def _find_changes(self, panes: NDArray[np.int64]) -> list[int]:
-        """Return where a pane differs from the one before, and the length."""
+        """Return the indexes at which the pane changes, followed by the number of panes."""
         # Panes never decrease, so first == last means that all are equal.
         changes = [] if panes[-1] == panes[0] else (np.flatnonzero(panes[1:] != panes[:-1]) + 1).tolist()
         if self._parts and panes[0] != self._parts[-1].panes[-1]:

@@ -1,4 +1,4 @@
-"""Track the signals of one stream, those of the catalogue and custom ones, and turn its records into blocks."""
+"""Track the catalogue and custom signals of one stream, and turn its records into blocks."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -20,24 +20,24 @@ _CATEGORY_NAMES = tuple(row.name for row in catalogue.CATEGORIES)
 
 
 class SignalColumns:
-    """Signal columns of one stream, and the count of dropped fields.
+    """The signal columns of one stream, and the counts of its dropped fields.
 
     Parameters
     ----------
     custom_signals_max
-        Maximum custom signals of the stream. Fields of further ones are dropped and counted.
+        Maximum custom signals of the stream. Fields of additional signals are dropped and counted.
     dimensions
-        Names of segments: labels in ``segment``, else in ``versions``, else ``provider``.
+        Names of segment dimensions. Their labels come from ``segment``, else from ``versions``, else from ``provider``.
 
     Attributes
     ----------
     signals
-        The signals in the order in which blocks carried them: within a block those of the catalogue in its order, then
-        custom ones in order of appearance. It only grows, at its end.
+        The signals in the order in which they appeared. Signals that appear in the same block are sorted: first those
+        of the catalogue in its order, then custom signals in order of appearance. New signals are appended.
     bad_fields
-        By field and reason, how many values were dropped.
+        Number of dropped values, by field and reason.
     environment, provider
-        Labels of the newest record that has one.
+        The labels of the newest record that has one.
     """
 
     def __init__(self, custom_signals_max: int, dimensions: Sequence[str] = ()) -> None:
@@ -55,7 +55,7 @@ class SignalColumns:
         self.provider: str | None = None
 
     def fill_custom_values(self, records: Records) -> None:
-        """Fill the custom values of records that are used, and count the fields that are dropped."""
+        """Fill in the custom values of the used records, and count the dropped fields."""
         for _, field, reason in records.faults:
             self.bad_fields[field, reason] += 1
         if records.custom_fields is None:
@@ -110,7 +110,7 @@ class SignalColumns:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Restore the columns; ``KeyError`` if the state names a signal that the catalogue does not have."""
+        """Restore the columns. Raises ``KeyError`` if the state names a signal that is not in the catalogue."""
         for name, kind in state["custom"]:
             self._add_custom_signal(name, kind)
         indexes = catalogue.SIGNAL_INDEX | {
@@ -123,21 +123,21 @@ class SignalColumns:
         self.environment, self.provider = state["environment"], state["provider"]
 
     def _read_custom_fields(self, custom_fields: Sequence[dict[str, Any] | None]) -> NDArray[np.float64]:
-        """Return the values of custom signals. Read row by row, because the signals depend on what comes first."""
-        found: list[tuple[int, int, float]] = []
+        """Return the values of custom signals, row by row, because a signal's first value decides its kind."""
+        cells: list[tuple[int, int, float]] = []
         for row, content in enumerate(custom_fields):
             for name, value in (content or {}).items():
                 index = None if value is None else self._find_custom_signal(name, value)
                 if index is not None:
-                    found.append((row, index, value))
+                    cells.append((row, index, value))
         values = np.full((len(custom_fields), len(self._custom_signals)), np.nan)
-        if found:
-            rows, indexes, numbers = zip(*found, strict=True)
+        if cells:
+            rows, indexes, numbers = zip(*cells, strict=True)
             values[rows, indexes] = numbers
         return values
 
     def _find_custom_signal(self, name: str, value: Any) -> int | None:
-        """Return the index of the custom signal of a value, adding it if new; None if the value is dropped."""
+        """Return the index of a value's custom signal, adding the signal if new; None if the value is dropped."""
         index = self._custom_indexes.get(name)
         reason = self._find_custom_fault(name, value, index)
         if reason is not None:

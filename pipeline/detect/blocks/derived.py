@@ -1,4 +1,4 @@
-"""Derived signals: what one record does not show alone. They are computed per record and then treated like any signal."""
+"""Derived signals: computed for each record from the records before it, and then monitored like any other signal."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,13 +14,13 @@ from pipeline.detect.signals import LabelCounts, catalogue
 from schemas.baseline import Baseline
 
 REPETITION_RECORDS = 64
-"""Outputs among which an equal one makes an output a repetition."""
+"""Number of preceding outputs. An output that equals one of them is a repetition."""
 
 SETTLING_RECORDS = 200
-"""Records with a label after which the usual label of a category is fixed."""
+"""Number of labelled records after which the usual label of a category is fixed."""
 
 WATCHED_CATEGORIES = ("finish_reason", "error_type")
-"""Categories with a signal for the usual label and one for new labels."""
+"""Categories that have a signal for the usual label and a signal for new labels."""
 
 FINGERPRINT = "fingerprint"
 
@@ -28,17 +28,17 @@ FINGERPRINT = "fingerprint"
 class DerivedSignals:
     """Derived signals of one stream.
 
-    - ``repeated``: whether an output has the fingerprint of one of the 64 outputs before it.
+    - ``repeated``: whether an output has the same fingerprint as one of the 64 outputs before it.
     - ``finish_reason_usual`` and ``error_type_usual``: whether the label is the usual one. ``finish_reason_new`` and
-      ``error_type_new``: whether it was never seen before. The first 200 records, or a baseline, decide which label is
-      usual and which were seen.
+      ``error_type_new``: whether the label is new. The first 200 records, or a baseline, determine the usual label and
+      the known labels.
     - ``embedding_similarity``: see ``pipeline/detect/blocks/embeddings.py``.
     - ``throughput_ratio``: see ``pipeline/detect/blocks/throughput.py``.
 
     Parameters
     ----------
     settings
-        ``categories_max`` limits the labels of a category. One with more labels has no derived signal.
+        ``categories_max`` limits the labels of a category. A category with more labels has no derived signals.
     """
 
     def __init__(self, settings: DetectSettings) -> None:
@@ -49,17 +49,17 @@ class DerivedSignals:
         self.throughput = ThroughputRatio()
 
     def fill(self, records: Records) -> Counter[str]:
-        """Write the derived signals of records into ``values``.
+        """Write the derived signals of records to their ``values``.
 
         Parameters
         ----------
         records
-            With panes, in order of arrival.
+            Records with panes, in order of arrival.
 
         Returns
         -------
         Counter
-            By reason, how many embeddings are not used.
+            Number of unused embeddings, by reason.
         """
         unused: Counter[str] = Counter()
         values, labels = records.values, records.labels
@@ -80,7 +80,7 @@ class DerivedSignals:
         return unused
 
     def apply_baseline(self, baseline: Baseline) -> None:
-        """Take the usual and seen labels, and the centroid, from a baseline."""
+        """Use the usual labels, the known labels and the centroid of a baseline."""
         for name, category in self._categories.items():
             signal = baseline.signals.get(name)
             if signal is not None and signal.shares:
@@ -107,7 +107,7 @@ class DerivedSignals:
 
 
 class _Repetitions:
-    """Fingerprints of the last outputs of a stream."""
+    """The fingerprints of the last outputs of a stream."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -136,13 +136,13 @@ class _Repetitions:
         self._last_index = {fingerprint: self._count - distance for fingerprint, distance in state}
 
     def _recent(self) -> dict[str, int]:
-        """Return those that the next output can repeat, oldest first."""
+        """Return the fingerprints that the next output can repeat, oldest first."""
         recent = [item for item in self._last_index.items() if self._count - item[1] < REPETITION_RECORDS]
         return dict(sorted(recent, key=lambda item: item[1]))
 
 
 class _Category:
-    """Usual label of a category, and the labels seen."""
+    """The usual label and the known labels of a category."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -155,12 +155,12 @@ class _Category:
         self._usual = max(shares, key=lambda label: (shares[label], label))
         self._known = set(shares)
         self._counts.clear()
-        # A sender may use the name of that label as a label, so its presence alone does not mean too many.
+        # Senders may use the label "other" too, so its presence alone does not mean that there are too many labels.
         self._has_too_many = LabelCounts.OTHER in shares and len(shares) > labels_max
         self._has_baseline = True
 
     def compare(self, column: Sequence[str | None], labels_max: int) -> tuple[list[float], list[float]]:
-        """Return whether each label is the usual one, and whether it is new; NaN for no label or nothing to compare."""
+        """Return for each label whether it is the usual one and whether it is new; NaN where this is unknown."""
         start = 0 if self._usual is not None else self._settle(column, labels_max)
         nothing = [np.nan] * len(column)
         if start == len(column) or self._has_too_many:
@@ -178,7 +178,7 @@ class _Category:
     def _mark_new(
         self, labels: Sequence[str | None], unknown: set[str | None], is_new: list[float], labels_max: int
     ) -> int:
-        """Mark unknown labels as new; return the row from which there are too many labels."""
+        """Mark unknown labels as new. Return the row at which there are too many labels, else the number of rows."""
         for row, label in enumerate(labels):
             if label not in unknown:
                 continue
@@ -197,7 +197,7 @@ class _Category:
             self._known.clear()
 
     def _settle(self, column: Sequence[str | None], labels_max: int) -> int:
-        """Count labels until the usual one is fixed; return the number of rows that this took."""
+        """Count labels until the usual label is fixed. Return the number of rows that were needed."""
         for row, label in enumerate(column):
             if label is None:
                 continue

@@ -1,4 +1,4 @@
-"""Embedding similarity: it falls if another embedding model answers, or if the inputs change."""
+"""Embedding similarity. It falls if the embedding model changes or if the inputs change."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 from pipeline.detect.intake import FaultReason
 
 SETTLING_EMBEDDINGS = 200
-"""Embeddings whose mean direction becomes the centroid."""
+"""Number of embeddings whose mean direction becomes the centroid."""
 
 DIMENSIONS_MAX = 4096
-"""Maximum numbers of an embedding. A longer one is not used."""
+"""Maximum length of an embedding. Longer embeddings are not used."""
 
 
 class EmbeddingSimilarity:
-    r"""Cosine of each embedding :math:`x` to a centroid :math:`c`: :math:`x \cdot c / (|x| |c|)`.
+    r"""Cosine similarity of each embedding :math:`x` and a centroid :math:`c`: :math:`x \cdot c / (|x| |c|)`.
 
     The centroid is the mean direction of the first 200 embeddings, or comes from a baseline. An embedding of another
-    length comes from another model and has nothing in common with the centroid: its cosine is 0.
+    length comes from another model, so its similarity is 0.
 
     >>> similarity = EmbeddingSimilarity()
     >>> similarity.apply_centroid([2.0, 0.0])
@@ -39,17 +39,17 @@ class EmbeddingSimilarity:
         return None if self._centroid is None else [float(f"{number:.6g}") for number in self._centroid.tolist()]
 
     def reset_centroid(self) -> None:
-        """Drop the centroid, so that the next embeddings define a new one."""
+        """Drop the centroid. The next embeddings define a new one."""
         self._centroid, self._sum, self._count = None, np.zeros(0), 0
 
     def apply_centroid(self, centroid: Sequence[float]) -> None:
-        """Use the centroid of a baseline from now on."""
+        """Use the centroid of a baseline."""
         direction = _normalise(list(centroid))
         if not isinstance(direction, str):
             self._centroid, self._sum, self._count = direction, np.zeros(0), 0
 
     def compare(self, embeddings: Sequence[Any]) -> tuple[NDArray[np.float64], Counter[str]]:
-        """Return the cosines, NaN without an embedding or a centroid, and by reason how many are not used."""
+        """Return the similarities, NaN if there is no embedding or centroid, and the unused embeddings by reason."""
         cosines = np.full(len(embeddings), np.nan)
         unused: Counter[str] = Counter()
         for row, embedding in enumerate(embeddings):
@@ -88,7 +88,7 @@ class EmbeddingSimilarity:
 
 
 def _normalise(embedding: Any) -> NDArray[np.float64] | FaultReason:
-    """Return an embedding scaled to length 1, or why that is not possible."""
+    """Return an embedding scaled to length 1, or the reason why it cannot be scaled."""
     if len(embedding) > DIMENSIONS_MAX:
         return "too_long"
     try:
@@ -101,6 +101,6 @@ def _normalise(embedding: Any) -> NDArray[np.float64] | FaultReason:
     largest = float(np.abs(vector).max())
     if not 0.0 < largest < np.inf:
         return "out_of_bounds"
-    # Scaled by the largest number first, so that no square can overflow or vanish.
+    # Divide by the largest number first, so that no square overflows or underflows.
     scaled = vector / largest
     return scaled / float(np.linalg.norm(scaled))

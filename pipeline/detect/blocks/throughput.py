@@ -1,4 +1,7 @@
-"""Throughput ratio: the requests of ten seconds over their mean in the ten minutes before. A daily cycle barely moves it."""
+"""Throughput ratio: requests in ten seconds relative to the mean of the ten minutes before.
+
+A daily cycle hardly changes it.
+"""
 
 from collections import deque
 from typing import Any
@@ -13,14 +16,14 @@ HISTORY = 60
 """Observations in the reference. Higher values make the ratio steadier, but slow changes then look like drops."""
 
 HISTORY_MIN = 30
-"""Observations required before there is a ratio."""
+"""Minimum observations before a ratio is computed."""
 
 
 class ThroughputRatio:
     """Ratio of the current request rate of a stream to its recent mean.
 
-    The ratio of a bucket is written to the first record after it. A gap counts as one observation: the mean over all
-    seconds since the start of the last bucket with a record.
+    The ratio of a ten-second bucket is written to the first record after it. A gap counts as one observation, which is
+    the mean over all seconds since the start of the last bucket with a record.
     """
 
     def __init__(self) -> None:
@@ -29,12 +32,12 @@ class ThroughputRatio:
         self._history: deque[float] = deque(maxlen=HISTORY)
 
     def fill(self, column: NDArray[np.float64], panes: NDArray[np.int64], is_request: NDArray[np.bool_]) -> None:
-        """Write the ratios into a column that is NaN elsewhere.
+        """Write the ratios to a column and leave its other rows unchanged.
 
         Parameters
         ----------
         column, panes, is_request
-            Shape ``(R,)``: where to write, the panes of the records, and which records are requests.
+            Shape ``(R,)``: the column to write to, the panes of the records, and a mask of the requests.
         """
         if not panes.size:
             return
@@ -45,7 +48,7 @@ class ThroughputRatio:
         starts = np.flatnonzero(np.diff(buckets, prepend=buckets[0] if self._bucket is None else self._bucket))
         counts = np.add.reduceat(is_request, [0, *starts.tolist()], dtype=np.int64).tolist()
         if starts.size and starts[0] == 0:
-            # reduceat returns the element itself for an empty part.
+            # For an empty part, reduceat returns an element instead of 0.
             counts[0] = 0
         if self._bucket is None:
             self._bucket = int(buckets[0])

@@ -1,6 +1,6 @@
 """From laid-out blocks to crossings: the CUSUM bank, ADWIN, late bursts, demotion.
 
-Knows no sentence and no message. May import layout, one-sided tests and signals.
+This package knows no sentence and no message. It may import layout, one-sided tests and signals.
 """
 
 from pipeline.detect.detectors.adwin import AdwinBank

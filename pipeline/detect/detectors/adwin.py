@@ -1,4 +1,4 @@
-"""ADWIN on means of 50 records: finds slow drift that single records do not show. Only for tickets.
+"""ADWIN on means of 50 records. It finds slow drift that single records do not reveal, and only raises tickets.
 
 Bifet and Gavaldà 2007, "Learning from time-changing data with adaptive windowing".
 """
@@ -16,14 +16,14 @@ from pipeline.detect.one_sided_tests import OneSidedTest
 from pipeline.detect.settings import DetectSettings
 
 RATE_SCALE = 5.0
-"""A rate is divided by this times its baseline mean, and capped at 1: ADWIN's bound assumes numbers of the order of 1."""
+"""A rate is divided by this times its baseline mean and capped at 1, because ADWIN's bound assumes numbers near 1."""
 
 RATE_MIN = 1e-3
 """Smallest baseline rate used for scaling."""
 
 
 class TicketBoundary(NamedTuple):
-    """A null boundary that the mean must have crossed, and the ticket test that then fires."""
+    """A null boundary that the mean must cross, and the ticket test that then fires."""
 
     mean: float
     test: int
@@ -36,11 +36,11 @@ class AdwinChannel:
     Attributes
     ----------
     channel_column, presence_column
-        The grid columns of the channel, and of its signal's presence.
+        The grid columns of the channel and of its signal's presence.
     mean
-        The baseline's mean.
+        Mean of the channel in the baseline.
     low, high
-        The boundaries below and above; None where that direction is not bad or not testable.
+        The boundaries below and above; None if that direction is not bad or not testable.
     """
 
     channel_column: int
@@ -52,19 +52,19 @@ class AdwinChannel:
 
     @property
     def is_mirrored(self) -> bool:
-        """Whether ADWIN sees 1 - x: a rate above 0.5 is monitored by its rarer outcome."""
+        """Whether ADWIN gets 1 - x. A rate above 0.5 is monitored by its rarer outcome."""
         return self.is_rate and self.mean > 0.5
 
     @property
     def scale(self) -> float:
-        """What ADWIN's numbers are divided by."""
+        """Divisor of the numbers that ADWIN gets."""
         rarer = 1.0 - self.mean if self.is_mirrored else self.mean
         return RATE_SCALE * max(rarer, RATE_MIN) if self.is_rate else 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class MeanChange:
-    """A channel whose mean changed and is beyond a boundary since. ``row`` is the last row of the 50 records."""
+    """A channel whose mean changed and is now beyond a boundary. ``row`` is the last row of the 50 records."""
 
     test: int
     is_rise: bool
@@ -72,7 +72,7 @@ class MeanChange:
 
 
 class _WindowBoundary(NamedTuple):
-    """A boundary as a window sees it: scaled, and with the direction of the scaled mean beyond it."""
+    """A boundary on the scale of a window, with the direction in which the scaled mean crosses it."""
 
     mean: float
     is_upper: bool
@@ -81,10 +81,10 @@ class _WindowBoundary(NamedTuple):
 
 
 class AdwinBank:
-    """One ADWIN window per channel, fed the means of groups of records that carry the signal.
+    """One ADWIN window per channel. A window gets the means of groups of records that carry the signal.
 
-    When a window shrinks, its mean may still include records from before the change. It is therefore compared with the
-    boundaries then, and after every later group.
+    When a window shrinks, its mean may still include records from before the change. The mean is therefore compared
+    with the boundaries at that time and after every later group.
 
     Parameters
     ----------
@@ -93,7 +93,8 @@ class AdwinBank:
     delta
         ADWIN's significance. Lower values find fewer changes and are more reliable.
     records
-        Minimum records per mean: a group ends with a multiple of this many rows of the stream, once it has as many values.
+        Minimum records per mean. A group has at least this many values and ends at a row of the stream that is a
+        multiple of this number.
     """
 
     def __init__(self, monitored: Sequence[AdwinChannel], delta: float, records: int) -> None:
@@ -114,7 +115,7 @@ class AdwinBank:
 
     @classmethod
     def for_tests(cls, tests: Sequence[OneSidedTest], layout: GridLayout, settings: DetectSettings) -> Self:
-        """Return the bank of the rates and locations that have a ticket test."""
+        """Build the bank for the rates and locations that have a ticket test."""
         by_column: dict[int, dict[bool, int]] = {}
         for index, test in enumerate(tests):
             if test.tier == "ticket" and test.channel in ("location", "rate"):
@@ -133,14 +134,14 @@ class AdwinBank:
         return cls(monitored, settings.adwin_delta, settings.adwin_records)
 
     def reset(self) -> None:
-        """Empty all windows, because the next record does not follow the last."""
+        """Empty all windows after a gap in the records."""
         self._windows = [new_window(self._delta) for _ in self._channels]
         self._tallies = np.zeros((2, len(self._channels)))
         self._changed = [False] * len(self._channels)
         self._rows = 0
 
     def forget(self, channel_column: int) -> None:
-        """Empty the window of a channel that has recovered, so that the failure does not mix with what follows."""
+        """Empty the window of a channel that has recovered, so that the failure does not affect later means."""
         for index, channel in enumerate(self._channels):
             if channel.channel_column == channel_column:
                 self._windows[index] = new_window(self._delta)
@@ -192,7 +193,7 @@ class AdwinBank:
         Raises
         ------
         ValueError
-            If it belongs to other channels, or river cannot read its bytes.
+            If the state belongs to other channels, or river cannot read its bytes.
         """
         if len(state["windows"]) != len(self._channels):
             raise ValueError(
@@ -205,7 +206,7 @@ class AdwinBank:
         self._rows = int(state["rows"])
 
     def _scaled_means(self, tallies: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the means as windows see them; undefined for channels without a record."""
+        """Return the means on the scale of the windows; undefined for channels without a record."""
         means = tallies[1] / np.maximum(tallies[0], 1.0)
         scaled: NDArray[np.float64] = np.minimum((means * self._signs + self._mirrored) / self._scales, 1.0)
         return scaled

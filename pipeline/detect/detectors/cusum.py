@@ -1,4 +1,4 @@
-"""CUSUM statistics: the evidence of samples, Page's recursion over it with a cap per pane, and crossings of a threshold.
+"""CUSUM statistics: evidence of samples, Page's recursion with a cap per pane, and crossings of a threshold.
 
 W <- max(0, W + evidence of a sample)        (Page 1954, "Continuous inspection schemes")
 """
@@ -14,10 +14,10 @@ from pipeline.detect.layout import Samples
 from pipeline.detect.one_sided_tests import OneSidedTest
 
 NEXT_RECORD = -1
-"""Start of a statistic that is at 0: the time of the next record."""
+"""Start time of a statistic that is 0. The next record sets the real start."""
 
 NO_PANE = -1
-"""Pane of a slot that has no record yet."""
+"""Pane of a slot without records."""
 
 _TALLIES = 2
 
@@ -25,16 +25,16 @@ _TALLIES = 2
 def sample_evidence(surprise: NDArray[np.float64], stakes: NDArray[np.float64]) -> NDArray[np.float64]:
     """Sum ln(1 + stake * surprise) over the records of each sample.
 
-    The sum is computed as the logarithm of a product, at an eighth of the cost. A record leaves a factor of at least
-    0.05, so a product of eight stays far from 0.
+    The sum is computed as the logarithm of a product, at an eighth of the cost. Every factor is at least 0.05, so a
+    product of eight factors cannot underflow.
 
     Parameters
     ----------
     surprise
-        Shape ``(H, T, S)``: the distance of each record from the test's null boundary; 0 where it does not carry the
+        Shape ``(H, T, S)``: distance of each record from the test's null boundary; 0 if the record does not carry the
         signal.
     stakes
-        Shape ``(K, S)``.
+        Shape ``(K, S)``: the stakes of each test.
 
     Returns
     -------
@@ -45,7 +45,7 @@ def sample_evidence(surprise: NDArray[np.float64], stakes: NDArray[np.float64]) 
     [[[0.6286]]]
     """
     height, count, tests = surprise.shape
-    # Repeated per sample, so that the innermost loops are long.
+    # The stakes are repeated per sample to make the innermost loops long.
     repeated = np.empty((stakes.shape[0], count, tests))
     repeated[:] = stakes[:, None]
     products: NDArray[np.float64] = surprise[0] * repeated
@@ -66,25 +66,25 @@ def run_cusum(
     bases: NDArray[np.float64],
     caps: NDArray[np.float64],
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Run the recursion over a block. Within a pane, a statistic counts at most its value at the pane's start + cap.
+    """Run the recursion over a block. A pane can raise a statistic by at most the cap.
 
-    The uncapped statistic runs on within the pane, so records after a burst in the same pane first reduce the part
-    above the cap. The next pane starts from what counts.
+    The uncapped statistic continues within the pane, so records after a burst in the same pane first reduce the part
+    above the cap. The next pane starts from the capped statistic.
 
     Parameters
     ----------
     evidence
-        Shape ``(T, W)``.
+        Shape ``(T, W)``: the evidence of each sample.
     before, bases
         Shape ``(W,)``: the statistics now, and at the start of the first sample's pane.
     caps
-        Shape ``(W,)``: the most that one pane may add.
+        Shape ``(W,)``: maximum that one pane may add.
 
     Returns
     -------
     path, peaks, after
-        Shapes ``(T, W)``, ``(W,)`` and ``(W,)``: what counts after each sample, exactly 0 at the minimum; its maximum;
-        and the uncapped statistics after the last sample.
+        Shapes ``(T, W)``, ``(W,)`` and ``(W,)``: the capped statistics after each sample, exactly 0 at the minimum;
+        their maximum; and the uncapped statistics after the last sample.
     """
     path = np.empty_like(evidence)
     zero, statistic = np.zeros(evidence.shape[1]), before
@@ -112,7 +112,7 @@ def _apply_cap(
     caps: NDArray[np.float64],
     columns: NDArray[np.intp],
 ) -> bool:
-    """Recompute, in place, the statistics that rose by more than the cap within a pane; return whether any did."""
+    """Recompute, in place, statistics that rose by more than the cap within a pane. Return whether there are any."""
     high, pane_starts = path[:, columns], samples.pane_starts
     floors = np.concatenate([bases[columns][None], high[pane_starts[1:] - 1]])
     exceeds = (np.maximum.reduceat(high, pane_starts, axis=0) > floors + caps[columns]).any(axis=0)
@@ -139,20 +139,20 @@ class Crossing:
     Attributes
     ----------
     test, bet
-        The one-sided test, and its strongest bet.
+        The one-sided test and its strongest bet.
     step
-        The step of the block at whose end the statistic reached the threshold: a sample of the subject, or a pane of a
+        The step of the block in which the statistic reached the threshold: a sample for a subject, a pane for a
         segment value.
     evidence
-        The statistic.
+        Value of the statistic.
     started_at
         The estimated start: the time of the first record after the statistic's last zero, Unix milliseconds.
     tally
-        Since then: the records that carry the signal, and the sum of its channel.
+        Number of records since then that carry the signal, and the sum of its channel over them.
     is_recovery
-        Whether the test had fired, and has now recovered.
+        Whether this is the recovery of a test that had fired.
     value
-        The segment value, by its index in the block; 0 for the whole subject.
+        Index of the segment value in the block; 0 for the full subject.
     """
 
     test: int
@@ -170,22 +170,22 @@ class Crossing:
         return self.tally[1] / max(self.tally[0], 1.0)
 
     def is_within_band(self, test: OneSidedTest) -> bool:
-        """Whether that mean is within the band of the test."""
+        """Return whether the mean since the start is within the band of the test."""
         return self.mean <= test.null_boundary if test.rising else self.mean >= test.null_boundary
 
 
 @dataclass(frozen=True, slots=True)
 class StepSums:
-    """The records of ``V`` values in the ``T`` steps of a block.
+    """Sums over the records of ``V`` values in the ``T`` steps of a block.
 
     Attributes
     ----------
     prefix_sums
-        Shape ``(T + 1, V, N)``, contiguous: the numbers summed over the records before each step, and over all.
+        Shape ``(T + 1, V, N)``, contiguous: the sum of the numbers before each step, and over all steps.
     times_ms
-        Shape ``(T + 1, V)``: the time of the first record in each step or after; ``NEXT_RECORD`` if there is none.
+        Shape ``(T + 1, V)``: the time of the first record in or after each step; ``NEXT_RECORD`` if there is none.
     columns
-        Shape ``(2, S)``: the numbers that are the presence and the channel of each test.
+        Shape ``(2, S)``: the indexes of the numbers that are the presence and the channel of each test.
     """
 
     prefix_sums: NDArray[np.float64]
@@ -195,18 +195,18 @@ class StepSums:
 
 @dataclass(slots=True)
 class CusumState:
-    """The test statistics of ``S`` tests with ``K`` bets each, in ``V`` slots: one for a subject, one per segment value.
+    """Test statistics of ``S`` tests with ``K`` bets in ``V`` slots: one for a subject, or one per segment value.
 
     Attributes
     ----------
     statistics, bases
-        Shape ``(V, K, S)``: the statistics now, and at the start of the current pane.
+        Shape ``(V, K, S)``: the current statistics, and those at the start of the current pane.
     started
-        Shape ``(V, K, S)``: the time of the first record after the last zero; ``NEXT_RECORD`` at 0.
+        Shape ``(V, K, S)``: the time of the first record after the last zero; ``NEXT_RECORD`` if the statistic is 0.
     tallies
-        Shape ``(V, 2, K, S)``: since the last zero, the records that carry the signal, and the sum of its channel.
+        Shape ``(V, 2, K, S)``: number of records since the last zero that carry the signal, and sum of its channel.
     latched, worst
-        Shape ``(V, S)``: whether the test has fired and not recovered, and the channel's mean when it fired.
+        Shape ``(V, S)``: whether the test has fired and not yet recovered, and the channel's mean when it fired.
     panes
         Shape ``(V,)``: the current pane.
     """
@@ -221,7 +221,7 @@ class CusumState:
 
     @classmethod
     def of_size(cls, slots: int, bets: int, tests: int) -> Self:
-        """Return the state before any record."""
+        """Return the initial state."""
         return cls(
             statistics=np.zeros((slots, bets, tests)),
             bases=np.zeros((slots, bets, tests)),
@@ -233,7 +233,7 @@ class CusumState:
         )
 
     def reset(self, slots: int | slice = slice(None), tests: int | slice = slice(None)) -> None:
-        """Set some statistics to 0. Latches remain."""
+        """Set some statistics to 0 and keep the latches."""
         self.statistics[slots, :, tests] = 0.0
         self.bases[slots, :, tests] = 0.0
         self.started[slots, :, tests] = NEXT_RECORD
@@ -260,7 +260,7 @@ class CusumState:
     def find_crossings(
         self, path: NDArray[np.float64], threshold: float, sums: StepSums, *, slot: int, test: int
     ) -> Iterator[Crossing]:
-        """Find the steps of a block at which one test is at its threshold or above, before :meth:`advance`.
+        """Find the steps of a block at which a test is at or above its threshold. Call it before :meth:`advance`.
 
         Parameters
         ----------
@@ -292,7 +292,7 @@ class CusumState:
         """
         count, slots = path.shape[:2]
         width = sums.prefix_sums.shape[2]
-        # The steps up to the last zero: the largest number of a step after which the statistic was 0.
+        # The number of steps up to and including the last one after which the statistic was 0.
         numbers = np.arange(1, count + 1, dtype=np.min_scalar_type(count))
         zeros = ((path == 0.0) * numbers[:, None, None, None]).max(axis=0).astype(np.intp)
         restarted = zeros > 0
@@ -307,7 +307,7 @@ class CusumState:
         return type(self)(*(array[slots] for _, array in self._arrays()))
 
     def put(self, slots: NDArray[np.intp], part: Self) -> None:
-        """Replace some slots, none twice."""
+        """Replace some slots. No slot may occur twice."""
         for (_, array), (_, replacement) in zip(self._arrays(), part._arrays(), strict=True):
             array[slots] = replacement
 
@@ -321,16 +321,16 @@ class CusumState:
         )
 
     def dump(self) -> dict[str, Any]:
-        """Return the state: an array per field."""
+        """Return the state as one array per field."""
         return {name: array.copy() for name, array in self._arrays()}
 
     def load(self, state: dict[str, Any], *, slots: int | None = None) -> None:
-        """Restore the state that :meth:`dump` returned, of any number of slots unless one is given.
+        """Restore the state that :meth:`dump` returned. Any number of slots is accepted unless ``slots`` is given.
 
         Raises
         ------
         ValueError
-            If it belongs to other tests.
+            If the state belongs to other tests.
         """
         slots = len(state["panes"]) if slots is None else slots
         arrays = {}

@@ -1,4 +1,4 @@
-"""Demotion: a test that pages often is proposed for a ticket and a new baseline, to avoid alert fatigue."""
+"""Demotion: if a test pages often, a ticket and a new baseline are proposed, to avoid alert fatigue."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,7 +7,7 @@ from pipeline.detect.one_sided_tests import OneSidedTest
 from pipeline.detect.settings import DAY_S
 
 PAGES_PER_DAY_MAX = 2
-"""Pages of one test within a day of event time before it is proposed."""
+"""Pages of one test within a day of event time at which its demotion is proposed."""
 
 DAY_MS = DAY_S * 1000
 
@@ -18,7 +18,7 @@ class Demotion:
     Parameters
     ----------
     tests
-        All one-sided tests. Those of failure modes that can be a P1 or P2 are never proposed.
+        All one-sided tests. Tests of failure modes that can be a P1 or P2 are never demoted.
     """
 
     def __init__(self, tests: Sequence[OneSidedTest]) -> None:
@@ -26,7 +26,7 @@ class Demotion:
         self._fired_ms: dict[int, list[int]] = {}
 
     def record_firing(self, test: int, time_ms: int) -> bool:
-        """Record a firing at an event time, Unix milliseconds; return whether to propose a demotion."""
+        """Record a firing at an event time in Unix milliseconds. Return whether to propose a demotion."""
         fired = self._tests[test]
         if fired.tier != "page" or not fired.is_demotable:
             return False
@@ -34,7 +34,7 @@ class Demotion:
         return len(times) > PAGES_PER_DAY_MAX and times[-1] - times[0] <= DAY_MS
 
     def dump(self) -> list[Any]:
-        """Return the state: each test that fired, and when."""
+        """Return the state: the tests that fired and the times of their firings."""
         return [[test, times] for test, times in self._fired_ms.items()]
 
     def load(self, state: list[Any]) -> None:

@@ -1,4 +1,4 @@
-"""Late bursts: a burst whose records arrive late spreads over several panes, but is still one event."""
+"""Late bursts. The records of a late burst spread over several panes but are still one event."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,30 +13,30 @@ from pipeline.detect.one_sided_tests import OneSidedTest, rate_evidence
 from pipeline.detect.signals import PANE_MS, Block, channels
 
 RECOUNTED_PANES = 8
-"""The latest panes, which are counted again by event time."""
+"""Number of latest panes that are counted again by event time."""
 
 LATE_PANES_MAX = 4
-"""Records later than this count in the pane in which they arrived."""
+"""Maximum lateness in panes. Records that are later count in the pane in which they arrived."""
 
 HIGH_CAPS = 2
-"""Caps that one burst can add to a statistic, because it can span two seconds. Excess is removed above this."""
+"""Number of caps that one burst can add to a statistic, because it can span two seconds. Excess above it is removed."""
 
 ROUNDING_ERROR = 1e-9
-"""Evidence up to this is a rounding error."""
+"""Evidence up to this value is a rounding error."""
 
 
 class LateBursts:
-    """The evidence that late bursts added to the statistics of a bank, and its removal.
+    """Removes the evidence that late bursts added to the statistics of a bank.
 
     A record counts in the pane of the watermark at its arrival, because requests arrive in the order in which they end.
-    The records of one second, up to two seconds late, therefore lie in four panes, and each pane may add its cap. So
-    the last eight panes are counted again by the records' own seconds, with the same cap. The difference is the excess
+    If records are up to two seconds late, the records of one second lie in up to four panes, and every pane may add its
+    cap. Therefore the last eight panes are counted again by event time, with the same cap. The difference is the excess
     of the burst. It is 0 in a stream without late records.
 
     Parameters
     ----------
     tests, layout, bank
-        Those of the monitor.
+        The tests, layout and bank of the monitor.
     """
 
     def __init__(self, tests: Sequence[OneSidedTest], layout: GridLayout, bank: PageHinkleyBank) -> None:
@@ -49,7 +49,7 @@ class LateBursts:
         self._burst_tests: set[int] = set()
 
     def is_late_burst(self, crossing: Crossing, view: BlockView) -> bool:
-        """Whether a test is at its threshold only because of late bursts. To be called before :meth:`update`."""
+        """Return whether only late bursts brought a test to its threshold. Call this before :meth:`update`."""
         panes, late_panes = view.block.panes, compute_lateness(view.block)
         if self._late_pane <= panes[0] - RECOUNTED_PANES and not late_panes.any():
             return False
@@ -70,7 +70,7 @@ class LateBursts:
         return is_burst
 
     def update(self, view: BlockView) -> None:
-        """Count a block that the bank has observed, and subtract the excess from high statistics of the bank."""
+        """Count a block that the bank has observed, and subtract the excess from the bank's high statistics."""
         grid, panes, late_panes = view.grid, view.block.panes, compute_lateness(view.block)
         pane_starts = grid.samples.pane_starts
         distinct_panes = panes[grid.samples.starts[pane_starts]]
@@ -88,7 +88,7 @@ class LateBursts:
             self._subtract_excess(int(panes[-1]))
 
     def reset(self) -> None:
-        """Forget all panes, because the next record does not follow the last."""
+        """Forget all panes after a gap in the records."""
         self._panes[:], self._sums[:] = NO_PANE, 0.0
         self._late_pane = NO_PANE
 
@@ -102,7 +102,7 @@ class LateBursts:
         Raises
         ------
         ValueError
-            If it belongs to other tests.
+            If the state belongs to other tests.
         """
         sums = np.array(state["sums"], dtype=np.float64)
         if sums.shape != self._sums.shape:
@@ -113,7 +113,7 @@ class LateBursts:
         self._late_pane = int(state["late_pane"])
 
     def _add(self, panes: NDArray[np.int64], sums: NDArray[np.float64]) -> None:
-        """Add the sums of ascending panes by lateness, on time first: shapes ``(P,)`` and ``(P, L, N)``."""
+        """Add the sums of ascending panes, shapes ``(P,)`` and ``(P, L, N)``, where ``L`` is the lateness from 0."""
         for pane, pane_sums in zip(panes[-RECOUNTED_PANES:].tolist(), sums[-RECOUNTED_PANES:], strict=True):
             slot = pane % RECOUNTED_PANES
             if self._panes[slot] != pane:
@@ -121,7 +121,7 @@ class LateBursts:
             self._sums[slot, : pane_sums.shape[0]] += pane_sums
 
     def _recent_sums(self, newest_pane: int, columns: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Return two columns of the sums, shape ``(8, 5, 2)``; 0 for panes that are too old."""
+        """Return the sums of two columns, shape ``(8, 5, 2)``; 0 for panes that are too old."""
         is_recent = self._panes > newest_pane - RECOUNTED_PANES
         return self._sums[:, :, columns] * is_recent[:, None, None]
 
@@ -141,7 +141,7 @@ class LateBursts:
         self._move_late_to_own_second()
 
     def _move_late_to_own_second(self) -> None:
-        """Count all late records as on time in their own second, so that no excess is subtracted twice."""
+        """Move late records to the pane of their event time, so that no excess is subtracted twice."""
         sums = self._sums.copy()
         self._sums[:, 1:] = 0.0
         for slot, pane in enumerate(self._panes.tolist()):
@@ -161,13 +161,13 @@ class LateBursts:
     ) -> NDArray[np.float64]:
         """Compute the evidence that late bursts added, per bet.
 
-        For a burst that would have fired, all evidence of the panes counts as excess: bets on small changes would
-        retain the remainder for a long time.
+        For a burst that would have fired, all evidence of the panes counts as excess. Otherwise bets on small changes
+        would retain the remainder for a long time.
 
         Parameters
         ----------
         panes, late_panes, sums
-            Shapes ``(E,)``, ``(E,)`` and ``(E, 2)``: panes, lateness, and the sums of presence and channel there.
+            Shapes ``(E,)``, ``(E,)`` and ``(E, 2)``: panes, lateness, and sums of presence and channel.
 
         Returns
         -------
@@ -183,7 +183,7 @@ class LateBursts:
 
 
 def compute_lateness(block: Block) -> NDArray[np.int64]:
-    """Return how many seconds each record's event time is behind its pane, shape ``(R,)``; 0 if more than four."""
+    """Return by how many seconds each record is behind its pane, shape ``(R,)``; 0 if it is more than four."""
     late_panes = block.panes - block.times_ms // PANE_MS
     late_panes[late_panes > LATE_PANES_MAX] = 0
     return late_panes
@@ -197,7 +197,7 @@ def _sum_by_key(keys: NDArray[np.int64], sums: NDArray[np.float64]) -> NDArray[n
 
 
 def _capped_evidence(test: OneSidedTest, sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the evidence of some seconds per bet, shape ``(8,)``, from their sums, shape ``(P, 2)``; each is capped."""
+    """Return the total capped evidence of some seconds per bet, shape ``(8,)``, from their sums, shape ``(P, 2)``."""
     records, totals = sums.T[:, :, None]
     if test.channel in channels.BINARY:
         record_evidence, event_evidence = rate_evidence(
@@ -205,7 +205,7 @@ def _capped_evidence(test: OneSidedTest, sums: NDArray[np.float64]) -> NDArray[n
         )
         evidence = records * record_evidence + totals * event_evidence
     else:
-        # The evidence of the mean, times the records, is close to the evidence of the records.
+        # The evidence of the mean times the number of records approximates the evidence of the records.
         surprise = totals / np.maximum(records, 1.0) - test.null_boundary
         evidence = records * np.log1p(surprise * test.stakes) * test.weight
     capped: NDArray[np.float64] = np.clip(evidence, 0.0, CAP_SHARE * test.threshold).sum(axis=0)

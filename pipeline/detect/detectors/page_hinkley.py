@@ -1,4 +1,4 @@
-"""The Page-Hinkley bank: the test statistics of all one-sided tests of one stream, for all their bets, in one array."""
+"""The Page-Hinkley bank: one array with the test statistics of all one-sided tests and bets of a stream."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -13,35 +13,35 @@ from pipeline.detect.one_sided_tests import BETS, OneSidedTest, rate_evidence
 from pipeline.detect.signals import channels
 
 CAP_SHARE = 0.33
-"""Share of a threshold that one pane may add: a burst within a second is one event.
+"""Share of a threshold that one pane may add, because a burst within a second is one event.
 
-It is less than a third, so firing takes at least four panes, and needs no more of the first and the last than they hold
-by chance.
+The share is slightly less than a third, so firing takes at least four panes. The first and the last of them need no
+more evidence than chance gives them.
 """
 
 _SLOT = 0
-"""The state has one slot: the subject."""
+"""The slot of the subject, the only one in the state."""
 
 
 class PageHinkleyBank:
-    """Page's recursion on betting scores, for eight bets per one-sided test. The largest statistic counts.
+    """Page's recursion on betting scores, with eight bets per one-sided test. The largest statistic of a test decides.
 
-    W <- max(0, W + evidence), evaluated after each sample. This equals ``river.drift.PageHinkley`` with its reference
-    frozen at 0, fed the evidence summed over a sample. While the mean of a stream, given the past, stays within the
-    band, on average at least exp(threshold) / 8 records pass between two alarms of a test, whatever the distribution
-    and the dependence of the records (Shin, Ramdas and Rinaldo 2022, "E-detectors").
+    The recursion W <- max(0, W + evidence) is evaluated after each sample. It equals ``river.drift.PageHinkley`` with
+    a fixed reference of 0, if that gets the evidence summed over a sample. While the mean of a stream, given the past,
+    stays within the band, on average at least exp(threshold) / 8 records pass between two alarms of a test. This holds
+    for any distribution and dependence of the records (Shin, Ramdas and Rinaldo 2022, "E-detectors").
 
-    Within one pane, a statistic counts at most a third of its threshold more. A test that has fired is *latched*: it
-    then bets on a return to the baseline's mean. It recovers when that statistic reaches the recovery threshold and the
-    mean of the records since is within the band. What :meth:`observe` returns takes effect through :meth:`latch` and
-    :meth:`rearm`, from the next block on.
+    One pane can raise a statistic by at most a third of its threshold. A test that has fired is *latched*: it then bets
+    on a return to the baseline's mean. It recovers when that statistic reaches the recovery threshold and the mean of
+    the records since is within the band. The caller applies the result of :meth:`observe` with :meth:`latch` and
+    :meth:`rearm`, which take effect from the next block.
 
     Parameters
     ----------
     tests
-        ``S`` one-sided tests.
+        The ``S`` one-sided tests.
     channel_columns, presence_columns
-        Shape ``(S,)``: for each test the grid columns of its channel, and of its signal's presence.
+        Shape ``(S,)``: for each test, the grid columns of its channel and of its signal's presence.
     recovery
         Threshold of a recovery.
     """
@@ -55,7 +55,7 @@ class PageHinkleyBank:
     ) -> None:
         self._tests, self._recovery = tuple(tests), recovery
         binary = np.array([test.channel in channels.BINARY for test in tests], dtype=bool)
-        # Inside the bank, tests of binary channels come first: their evidence is computed from sums alone.
+        # Inside the bank, tests of binary channels come first, because their evidence is computed from sums alone.
         self._order = np.concatenate([np.flatnonzero(binary), np.flatnonzero(~binary)])
         self._positions = np.argsort(self._order)
         self._binary_count = int(np.count_nonzero(binary))
@@ -66,18 +66,18 @@ class PageHinkleyBank:
 
     @property
     def latched(self) -> NDArray[np.bool_]:
-        """Shape ``(S,)``: which tests have fired and not recovered."""
+        """Mask of the tests that have fired and not recovered, shape ``(S,)``."""
         latched: NDArray[np.bool_] = self._state.latched[_SLOT, self._positions]
         return latched
 
     @property
     def test_statistics(self) -> NDArray[np.float64]:
-        """Shape ``(S, 8)``: the test statistics now."""
+        """The current test statistics, shape ``(S, 8)``."""
         return self._capped_statistics()[:, self._positions].T
 
     @property
     def highest_statistics(self) -> NDArray[np.float64]:
-        """Shape ``(S,)``: the largest statistic of each test."""
+        """The largest statistic of each test, shape ``(S,)``."""
         highest: NDArray[np.float64] = self._capped_statistics().max(axis=0)[self._positions]
         return highest
 
@@ -94,8 +94,8 @@ class PageHinkleyBank:
         times_ms
             Shape ``(R,)``: event times.
         may_fire
-            Whether a test may fire at a crossing. If not, it is asked again at the next sample at or above the
-            threshold.
+            Decides whether a test may fire at a crossing. If not, it is called again at the next sample at or above
+            the threshold.
 
         Returns
         -------
@@ -126,12 +126,12 @@ class PageHinkleyBank:
         return crossings
 
     def latch(self, test: int, worst: float) -> None:
-        """Latch a test: from now on it tests the recovery from ``worst``, the channel's mean when it fired."""
+        """Latch a test, which then tests the recovery from ``worst``, the channel's mean when it fired."""
         self._state.latch(_SLOT, int(self._positions[test]), worst)
         self._update_bets()
 
     def rearm(self, test: int) -> None:
-        """Return a test to its normal bets, at 0."""
+        """Return a test to its normal bets, and set its statistics to 0."""
         self._state.rearm(_SLOT, int(self._positions[test]))
         self._update_bets()
 
@@ -145,7 +145,7 @@ class PageHinkleyBank:
         state.tallies[_SLOT, :, statistics == 0.0, position] = 0.0
 
     def strongest(self, test: int) -> Crossing:
-        """Return the largest statistic of a test, as if it crossed after the last record."""
+        """Return the largest statistic of a test as a crossing after the last record."""
         state, position = self._state, self._positions[test]
         statistics = self._capped_statistics()[:, position]
         bet = int(np.argmax(statistics))
@@ -154,12 +154,12 @@ class PageHinkleyBank:
         return Crossing(test, bet, -1, float(statistics[bet]), started_at, (count, total))
 
     def reset(self) -> None:
-        """Set all statistics to 0, because the next record does not follow the last. Latches remain."""
+        """Set all statistics to 0 after a gap in the records, and keep the latches."""
         self._state.reset()
         self._state.clear_panes()
 
     def dump(self) -> dict[str, Any]:
-        """Return the state: arrays in the bank's own order of tests."""
+        """Return the state: arrays in the bank's internal order of tests."""
         return self._state.dump()
 
     def load(self, state: dict[str, Any]) -> None:
@@ -168,13 +168,13 @@ class PageHinkleyBank:
         Raises
         ------
         ValueError
-            If it belongs to other tests.
+            If the state belongs to other tests.
         """
         self._state.load(state, slots=1)
         self._update_bets()
 
     def _capped_statistics(self) -> NDArray[np.float64]:
-        """Return what counts of the statistics, shape ``(8, S)``: within a pane they may be higher."""
+        """Return the capped statistics, shape ``(8, S)``. Within a pane, the uncapped ones may be higher."""
         state = self._state
         capped: NDArray[np.float64] = np.minimum(
             state.statistics[_SLOT], state.bases[_SLOT] + self._caps.reshape(BETS, -1)
@@ -218,14 +218,14 @@ class PageHinkleyBank:
     def _crossing(
         self, path: NDArray[np.float64], sums: StepSums, test: int, may_fire: Callable[[Crossing], bool]
     ) -> Crossing | None:
-        """Return the crossing at which a test fires, or has recovered; None if it does neither."""
+        """Return the crossing at which a test fires or recovers; None if it does neither."""
         position = int(self._positions[test])
         statistics, threshold = path[:, position :: self._order.size], float(self._thresholds[test])
         for crossing in self._state.find_crossings(statistics, threshold, sums, slot=_SLOT, test=position):
-            found = replace(crossing, test=test)
-            if found.is_recovery:
+            candidate = replace(crossing, test=test)
+            if candidate.is_recovery:
                 # Only the first crossing of a block is checked.
-                return found if found.is_within_band(self._tests[test]) else None
-            if may_fire(found):
-                return found
+                return candidate if candidate.is_within_band(self._tests[test]) else None
+            if may_fire(candidate):
+                return candidate
         return None

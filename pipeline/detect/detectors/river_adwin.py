@@ -1,7 +1,7 @@
-"""River's Rust core of ADWIN: the only place that touches river's private module.
+"""River's Rust core of ADWIN. No other module uses river's private module.
 
-River's Python class ``river.drift.ADWIN`` forgets its whole window on the update after a detection. Its Rust core only
-drops what is older than the change, so its mean is the mean since the change, and its state can be dumped as bytes.
+River's Python class ``river.drift.ADWIN`` clears its full window on the update after a detection. Its Rust core only
+drops the values before the change, so its mean is the mean since the change. Its state can be dumped as bytes.
 """
 
 from importlib import import_module, metadata
@@ -17,7 +17,7 @@ _CLOCK = 1
 _BUCKETS_MAX = 5
 _WINDOW_MIN = 5
 _GRACE_RECORDS = 10
-"""River's defaults, except that every update is tested."""
+"""River's defaults, except that every update is tested for a change."""
 
 
 def import_core() -> Any:
@@ -26,7 +26,7 @@ def import_core() -> Any:
     Raises
     ------
     ImportError
-        If the installed river does not have it, or it lacks a method.
+        If the installed river has no such class, or the class lacks a method.
     """
     try:
         core = getattr(import_module(_MODULE), _CLASS)
@@ -69,7 +69,7 @@ def dump_window(window: Any) -> bytes:
 
 
 def load_window(state: bytes, delta: float) -> Any:
-    """Return the window whose state :func:`dump_window` returned.
+    """Restore a window from the state that :func:`dump_window` returned.
 
     Raises
     ------

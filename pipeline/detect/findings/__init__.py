@@ -1,6 +1,6 @@
-"""From crossings to what is published: findings, the latches of open drifts, series, first-seen labels and silences.
+"""From crossings to published drifts: findings, latches of open drifts, series, first-seen labels and silences.
 
-May import layout, one-sided tests, baselines and signals.
+This package may import layout, one-sided tests, baselines and signals.
 """
 
 from pipeline.detect.findings.baseline_values import value_at_rank

@@ -11,7 +11,7 @@ def baseline_median(learned: SignalBaseline) -> float | None:
 
 
 def value_at_rank(learned: SignalBaseline, rank: float) -> float | None:
-    """Return the value that has a rank from 0 to 1 in the baseline; None for a rate."""
+    """Return the value at a rank from 0 to 1 in the baseline; None for a rate."""
     if learned.knots is None:
         return None
     return float(np.interp(rank * (len(learned.knots) - 1), np.arange(len(learned.knots)), learned.knots))

@@ -1,4 +1,4 @@
-"""The effect size of a drift, on a scale that is comparable across signals of different units."""
+"""The effect size of a drift, which is comparable across signals of different units."""
 
 from pipeline.detect.findings.finding import EffectKind
 from pipeline.detect.signals import channels
@@ -7,7 +7,7 @@ from pipeline.detect.signals import channels
 def effect_size(
     channel: str, mean_before: float, mean: float, records: float, records_before: int
 ) -> tuple[float, EffectKind]:
-    """Return how far the mean of a channel moved: an odds ratio for a rate or a tail, otherwise a shift of ranks.
+    """Return the change of a channel's mean: an odds ratio for a rate or a tail, otherwise a shift of the mean rank.
 
     A share of 0 or 1 counts as half a record, so that the odds stay finite.
 
@@ -16,9 +16,9 @@ def effect_size(
     channel
         Name of the channel.
     mean_before, records_before
-        Mean in the baseline, and the number of its records.
+        Mean in the baseline, and number of records behind it.
     mean, records
-        Current mean, and the number of its records.
+        Current mean, and number of records behind it.
 
     >>> effect_size("rate", 0.01, 0.0914, 412, 100_000)[0].__round__(1)
     10.0

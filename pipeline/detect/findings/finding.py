@@ -1,4 +1,4 @@
-"""The finding: one state of one drift, as a monitor reports it, and the message that detect publishes for it."""
+"""The finding: one state of a drift, as reported by a monitor, and its conversion to a drift message."""
 
 import hashlib
 import math
@@ -17,18 +17,18 @@ __all__ = ["Detector", "EffectKind", "Finding"]
 EffectKind = Literal["odds_ratio", "rank_shift", "ratio"]
 
 NUMBER_MAX = 1e12
-"""Largest number in a message, in any unit. JSON has no infinity, and odds can be infinite."""
+"""Largest number in a message, in any unit. Odds can be infinite, but JSON has no infinity."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One state of one drift, with the meanings of :class:`schemas.drift.Drift`. Times are Unix milliseconds.
+    """One state of a drift. The fields mean the same as in :class:`schemas.drift.Drift`. Times are Unix milliseconds.
 
-    ``detected_at`` and ``request_id`` are those of the record that fired, in all states: they identify the drift.
-    ``now`` and ``effect`` cover the records since ``started_at`` in the state ``firing``, and the records since the
-    previous message in later states, which shows whether the drift still holds. ``evidence`` and ``threshold`` are those
-    of the firing; in the state ``recovered`` they are those of the recovery. ``segment`` is ``dimension=value``, or empty
-    for the whole subject. ``demote`` means that the test has paged too often to page on.
+    In all states, ``detected_at`` and ``request_id`` belong to the record that fired, because they identify the drift.
+    In the state ``firing``, ``now`` and ``effect`` cover the records since ``started_at``. In later states they cover
+    the records since the previous message, which shows whether the drift persists. ``evidence`` and ``threshold``
+    belong to the firing, or to the recovery in the state ``recovered``. ``segment`` is ``dimension=value``, or empty
+    for the full subject. ``demote`` means that the test has paged so often that it should no longer page.
     """
 
     signal: Signal
@@ -57,7 +57,7 @@ class Finding:
 
     @staticmethod
     def segment_name(dimension: str, label: str) -> str:
-        """Return the name of a segment; empty for the whole subject.
+        """Return the name of a segment; empty for the full subject.
 
         >>> Finding.segment_name("tenant", "acme"), Finding.segment_name("", "")
         ('tenant=acme', '')
@@ -73,7 +73,7 @@ class Finding:
         environment: str | None,
         provider: str | None,
     ) -> OutputMessage:
-        """Return the drift message. Its id is a hash of the finding and of the record that fired, never of an offset."""
+        """Return the drift message. Its id is a hash of the finding and the record that fired, never of an offset."""
         drift_id = _hash(
             subject,
             self.segment,
@@ -123,7 +123,7 @@ class Finding:
 
 
 def round_significant(value: float) -> float:
-    """Round to six significant digits, because further digits can depend on the machine and the order of sums."""
+    """Round to six significant digits. More digits can depend on the machine and on the order of summation."""
     return float(f"{value:.6g}")
 
 

@@ -1,6 +1,6 @@
-"""First seen: reports a version, provider model or schema that the stream has never seen before.
+"""First seen: reports versions, provider models and schemas that are new in a stream.
 
-Each label is reported once. This is not a statistical test.
+A label is reported once. This is not a statistical test.
 """
 
 from collections.abc import Sequence
@@ -15,22 +15,22 @@ from schemas.record import SUBJECT_LENGTH_MAX
 from schemas.timestamp import clock_time
 
 RECORDS_MIN = 20
-"""Records that must carry a label before it is reported. Fewer may be a mistake."""
+"""Minimum records with a label before it is reported. Fewer records may be a mistake."""
 
 LABELS_MAX = 64
-"""Labels of a kind that are remembered. A new label replaces one that was not seen for a day.
+"""Maximum labels of a kind that are remembered. A new label replaces one that was not seen for a day.
 
-A kind with more labels in a day, such as a build number per request, is not reported any more. As many labels again can
-be pending; of those, a new one replaces the one that was first seen longest ago.
+A kind with more labels in a day, such as a build number per request, is no longer reported. The same number of labels
+can be pending. A new pending label replaces the oldest one.
 """
 
 DAY_PANES = 86_400
 
 KINDS_MAX = 16
-"""Kinds that are remembered. Further kinds are not reported."""
+"""Maximum kinds that are remembered. Other kinds are not reported."""
 
 SAME_CHANGE_MS = 600_000
-"""Milliseconds within which a new provider model belongs to the same change as a new version of the stream itself."""
+"""Milliseconds within which a new provider model belongs to the same change as a new version."""
 
 VERSIONS = next(signal for signal in catalogue.EVENTS if signal.name == "versions")
 REPORTED_CATEGORIES: dict[str, Signal] = {
@@ -40,7 +40,7 @@ REPORTED_CATEGORIES: dict[str, Signal] = {
 
 @dataclass(slots=True)
 class _Pending:
-    """A label that has too few records so far."""
+    """A label that does not have enough records yet."""
 
     records: int
     first_ms: int
@@ -49,7 +49,7 @@ class _Pending:
 class FirstSeen:
     """Remembers the labels of a stream and reports new ones.
 
-    Before there is a baseline, every label is remembered and none is reported.
+    Without a baseline, every label is remembered and none is reported.
     """
 
     def __init__(self) -> None:
@@ -60,7 +60,7 @@ class FirstSeen:
         self._has_baseline = False
 
     def follow(self, baseline: Baseline) -> None:
-        """Remember the labels of a baseline, and report new labels from now on."""
+        """Remember the labels of a baseline, and start to report new labels."""
         self._has_baseline = True
         for kind in REPORTED_CATEGORIES:
             signal = baseline.signals.get(kind)
@@ -68,7 +68,7 @@ class FirstSeen:
                 self._remember(kind, label, 0)
 
     def observe(self, block: Block) -> list[Finding]:
-        """Observe one block. Return a finding for each new label that has enough records now."""
+        """Observe one block. Return a finding for each new label that now has enough records."""
         findings: list[Finding] = []
         columns = {f"versions.{kind}": labels for kind, labels in block.versions.items()}
         columns |= {kind: block.categories[kind] for kind in REPORTED_CATEGORIES if kind in block.categories}
@@ -77,7 +77,7 @@ class FirstSeen:
         return findings
 
     def dump(self) -> dict[str, Any]:
-        """Return the state, without whether there is a baseline: :meth:`follow` sets that again."""
+        """Return the state. It does not include whether there is a baseline, which :meth:`follow` sets again."""
         return {
             "known": {kind: sorted(labels.items()) for kind, labels in self._known.items()},
             "crowded_kinds": sorted(self._crowded_kinds),
@@ -99,7 +99,7 @@ class FirstSeen:
         self._last_version_ms = state["last_version_ms"]
 
     def _remember(self, kind: str, label: str, pane: int) -> None:
-        """Remember that a label was seen at a pane; 0 for a label of the baseline."""
+        """Remember that a label was seen in a pane. Pass 0 for a label of the baseline."""
         if kind in self._crowded_kinds or (kind not in self._known and len(self._known) >= KINDS_MAX):
             return
         known = self._known.setdefault(kind, {})

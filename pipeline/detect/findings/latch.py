@@ -1,4 +1,4 @@
-"""The latch: the record of a one-sided test that fired, until it recovers. It builds the findings of its drift."""
+"""The latch: the state of a one-sided test from firing to recovery. It builds the findings of its drift."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -27,23 +27,23 @@ class Latch:
     test_index
         Index of the test.
     started_at, detected_at
-        Estimated start, and event time of the record that fired.
+        Estimated start of the drift, and event time of the record that fired.
     pane, request_id, evidence
         Pane, request and evidence at the firing.
     records
-        Records with the signal since ``started_at``.
+        Number of records with the signal since ``started_at``.
     sequence
-        Messages published for this drift.
+        Number of messages published for this drift.
     updates_due
-        Updates that have fallen due, whether they were published or skipped.
+        Number of updates that have become due, published or skipped.
     since_message
-        Records with the signal since the last message, and the sum of the channel over them.
+        Number of records with the signal since the last message, and sum of the channel over them.
     dimension, label
-        Segment of the test; empty for the whole subject.
+        Segment of the test; empty for the full subject.
     suppressed
-        Whether nothing is published, because the whole subject has the same drift.
+        Whether nothing is published, because the full subject has the same drift.
     demote
-        Whether the test has paged too often to page on.
+        Whether the test has paged so often that it should no longer page.
     """
 
     test_index: int
@@ -63,14 +63,14 @@ class Latch:
     demote: bool = False
 
     def add(self, tally: NDArray[np.float64]) -> None:
-        """Count further records. ``tally`` has shape ``(2,)``: the records, and the sum of the channel."""
+        """Add records. ``tally`` has shape ``(2,)``: number of records, and sum of the channel."""
         self.records += int(tally[0])
         self.since_message = [total + new for total, new in zip(self.since_message, tally.tolist(), strict=True)]
 
     def is_update_due(self, pane: int, after_s: Sequence[float]) -> bool:
-        """Whether an update is due at a pane: one of the times has passed, and records came since the last message.
+        """Return whether an update is due: a time of ``after_s`` has passed, and records came since the last message.
 
-        Call it once per block. Each time counts once, even if it is skipped.
+        Call this once per block. Each time counts once, even if it is skipped.
         """
         updates_due = sum((pane - self.pane) * PANE_MS / 1000 >= seconds for seconds in after_s)
         if updates_due <= self.updates_due or self.since_message[0] < 1:
@@ -101,17 +101,17 @@ class Latch:
         updated_at
             Event time of the record that caused the finding, Unix milliseconds.
         tally
-            Records with the signal that the finding covers, and the sum of the channel over them.
+            Number of records with the signal that the finding covers, and sum of the channel over them.
         now
-            Typical current value, without its daily cycle; None if unknown, and for a rate.
+            Typical current value, without its daily cycle; None for a rate or if unknown.
         evidence_and_threshold
-            The evidence, and the threshold that it is compared with.
+            The evidence, and the threshold to which it is compared.
         carried_by
-            The segments that carry the drift, in words.
+            The segments that carry the drift, as text.
         tier
-            Tier to publish; that of the test if None.
+            Tier to publish. None for the tier of the test.
         segment_gone
-            Whether the drift ends because its segment sends no more records.
+            Whether the drift ends because its segment no longer sends records.
         """
         channel = learned.channels[test.channel]
         count = max(1.0, tally[0])
@@ -170,5 +170,5 @@ class Latch:
         return replace(finding, sentence=f"{test.signal.name} has ended: a new baseline is in use")
 
     def dump(self) -> dict[str, Any]:
-        """Return the state as plain values: the arguments of a new latch."""
+        """Return the state as plain values, which are the arguments of a new latch."""
         return asdict(self)

@@ -1,4 +1,4 @@
-"""The last values of every monitored signal, from which a finding takes the typical current value."""
+"""The last values of every monitored signal, from which the typical current value of a finding is computed."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,22 +7,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 RECENT_VALUES = 256
-"""Values stored per signal. More values make the median steadier, but slower to follow a change."""
+"""Values stored per signal. Higher values make the median steadier and slower to follow a change."""
 
 WAITING_ROWS = 64
-"""Rows that are collected before they are stored, because storing one row costs about as much as storing this many."""
+"""Rows that are stored together, because storing one row takes about as long as storing this many."""
 
 
 class RecentValues:
     """The last 256 values of some columns, and their medians.
 
-    A finding shows the median and not the mean. One real latency in a thousand takes minutes, so the mean can fall
-    while every request takes twice as long.
+    A finding shows the median instead of the mean. One in a thousand real latencies takes minutes, so the mean can
+    fall although every request takes twice as long.
 
     Parameters
     ----------
     columns
-        Columns whose values are stored.
+        Indexes of the columns whose values are stored.
 
     >>> recent = RecentValues([0])
     >>> recent.observe(np.array([[1.0], [np.nan], [3.0]]))
@@ -36,16 +36,16 @@ class RecentValues:
         self._waiting_rows = 0
 
     def observe(self, values: NDArray[np.float64]) -> None:
-        """Add the values of a block, shape ``(R, C)``, NaN where absent. The array must not change afterwards."""
+        """Add the values of a block, shape ``(R, C)``, NaN where absent. The array must not be changed afterwards."""
         self._waiting.append(values)
         self._waiting_rows += values.shape[0]
         if self._waiting_rows >= WAITING_ROWS:
             self._store_waiting()
 
     def median(self, column: int, values: NDArray[np.float64], *, rows: int, count: float) -> float | None:
-        """Return the median of the last ``count`` values of a column, at most 256; None without values.
+        """Return the median of the last ``count`` values of a column, at most 256; None if there are no values.
 
-        The first ``rows`` rows of ``values``, a block that is not yet observed, count as the newest values.
+        ``values`` is a block that is not yet observed. Its first ``rows`` rows count as the newest values.
         """
         self._store_waiting()
         newest = values[:rows, column]
@@ -64,7 +64,7 @@ class RecentValues:
         Raises
         ------
         ValueError
-            If the state has other columns.
+            If the state belongs to other columns.
         """
         if set(state) != {str(column) for column in self._values}:
             raise ValueError(f"recent values of columns {sorted(state)} do not fit columns {sorted(self._values)}")

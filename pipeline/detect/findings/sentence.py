@@ -15,16 +15,16 @@ def describe_finding(finding: Finding, mean_before: float, mean: float, carried_
     Parameters
     ----------
     finding
-        The finding without its sentence.
+        The finding, still without its sentence.
     mean_before, mean
-        Mean of the channel in the baseline and now: the share of records in a tail, or the spread of ranks.
+        Mean of the channel in the baseline, and current mean: the share of records in a tail, or the spread of ranks.
     carried_by
-        Segments that carry the drift, such as ``all in prompt=v42``.
+        Text that names the segments that carry the drift, such as ``all in prompt=v42``.
 
     Returns
     -------
     str
-        Such as ``refused rose from 1.0 % to 9.1 % (odds x9.9) since 03:12:00Z, 412 records; page: evidence 28.3 of 28``.
+        Such as ``refused rose from 1.0 % to 9.1 % (odds x9.9) since 03:12:00Z, 412 records; page: evidence 28.3 of 28``
     """
     if finding.state == "recovered":
         return f"{_name(finding)} came back to {_values(finding)} after {_length(finding)}"
@@ -43,7 +43,7 @@ def describe_finding(finding: Finding, mean_before: float, mean: float, carried_
 
 
 def describe_gone_segment(finding: Finding) -> str:
-    """Return the sentence of a drift that ends because its segment sends no more records."""
+    """Return the sentence of a drift that ends because its segment no longer sends records."""
     return f"{_name(finding)} has ended after {_length(finding)}: no records of {finding.segment} arrive any more"
 
 

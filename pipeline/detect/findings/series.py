@@ -1,6 +1,6 @@
-"""Minute series: every monitored signal per minute, over all records and per version that runs beside another.
+"""Minute series of every monitored signal, over all records and per version that runs alongside another.
 
-A drift carries them, so that a new version can be compared with the old one over the same minutes.
+A drift message contains them. They allow a new version to be compared with the old one over the same minutes.
 """
 
 from collections.abc import Sequence
@@ -19,22 +19,22 @@ from schemas.baseline import SignalBaseline
 from schemas.drift import MINUTE_MS, SERIES_MAX, Series
 
 MINUTES_STORED = 30
-"""Minutes of sums that are stored."""
+"""Minutes for which sums are stored."""
 
 LEAD_MS = 10 * MINUTE_MS
-"""Milliseconds by which the series of a drift begin before its start."""
+"""Milliseconds before the start of a drift at which its series begin."""
 
 SHARE_MINUTES = 10
 """Minutes over which the traffic share of a version is computed."""
 
 VERSIONS_MAX = 5
-"""Versions of one kind that have series. A kind with more versions within half an hour has none."""
+"""Maximum versions of one kind that have series. A kind with more versions within half an hour has none."""
 
 KINDS_MAX = 8
-"""Kinds of versions that have series: those that were seen first."""
+"""Maximum kinds of versions that have series. The kinds that were seen first have them."""
 
 MinuteSums = dict[int, NDArray[np.float64]]
-"""By minute, in order: per signal the number of records with it, then per signal the sum of its channel."""
+"""Sums by minute, in order: the number of records with each signal, then the sum of each signal's channel."""
 
 
 @dataclass(slots=True)
@@ -46,15 +46,15 @@ class VersionKind:
     sole_version
         The version that every record carries, if there is one. It needs no sums: they equal those of all records.
     sums
-        Sums by version, if there are several.
+        Sums by version, if there are several versions.
     uniform_version
         The version that every record of the last block carries, if there is one.
     uniform_since
-        Minute since which every record carries that version, or since which records differ.
+        Minute since which every record carries ``uniform_version``, or since which records differ.
     last_minute
         Minute of the last record with any version of this kind.
     crowded_until
-        Minute until which the kind has too many versions; 0 if it has not.
+        Minute until which the kind has too many versions; 0 if it does not have too many.
     """
 
     sole_version: str | None = None
@@ -66,10 +66,10 @@ class VersionKind:
 
 
 class MinuteSeries:
-    """Sums per minute over the last half hour of a stream: of a rate itself, of a value its ranks.
+    """Sums per minute over the last half hour of a stream: sums of rates, and sums of the ranks of values.
 
-    A kind with one version shares the sums of all records. From the minute in which a second version appears until half
-    an hour with only one version has passed, each version has sums of its own.
+    A kind with one version shares the sums of all records. When a second version appears, every version gets separate
+    sums, until there has been only one version for half an hour.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class MinuteSeries:
         self._drop_before(last_minute - MINUTES_STORED)
 
     def attach_series(self, finding: Finding, learned: SignalBaseline) -> Finding:
-        """Return the finding with the series of its signal, from ten minutes before its start if they are stored."""
+        """Return the finding with the series of its signal, which begin ten minutes before its start if available."""
         index = self._indexes.get(finding.signal.name)
         stored = [minute for minute in self._all_records if (minute + 1) * MINUTE_MS > finding.started_at - LEAD_MS]
         if index is None or not stored:
@@ -136,10 +136,10 @@ class MinuteSeries:
         return replace(finding, series=tuple(series))
 
     def traffic_share(self, finding: Finding, view: BlockView) -> float | None:
-        """Return the share of recent records that the version of a finding has; None if its segment is not a version.
+        """Return the share of recent records that carry the version of a finding; None if its segment is not a version.
 
-        The share covers ten minutes and not the last hour, because a failing version is often so new that it has hardly
-        any records in an hour. In the first, incomplete minute of a version the share is that in the block ``view``.
+        The share covers ten minutes and not the last hour, because a failing version is often so new that it has few
+        records in an hour. In the first, incomplete minute of a version, the share is computed from the block ``view``.
         """
         name, index = finding.segment.partition("=")[0], self._indexes.get(finding.signal.name)
         kind = self._kinds.get(name)
@@ -185,7 +185,7 @@ class MinuteSeries:
         Raises
         ------
         ValueError
-            If the state is of other signals.
+            If the state belongs to other signals.
         """
         self._kinds = {name: VersionKind(sole_version, {}, *rest) for name, sole_version, *rest in state["kinds"]}
         for name, label, minutes, rows in state["sums"]:
@@ -198,7 +198,7 @@ class MinuteSeries:
                 self._all_records = sums
 
     def _find_kind(self, name: str, labels: Sequence[str | None], first: int, last: int) -> VersionKind | None:
-        """Return the kind that the labels of a block are added to; None if there is nothing to add."""
+        """Return the kind to which the labels of a block are added; None if there is nothing to add."""
         distinct = [label for label in dict.fromkeys(labels) if label is not None]
         if not distinct or (name not in self._kinds and len(self._kinds) >= KINDS_MAX):
             return None

@@ -1,4 +1,4 @@
-"""Silence: a subject sends no records for much longer than it ever did. It is decided on ticks."""
+"""Silence: a subject sends no records for much longer than ever before. Silences are detected on ticks."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,26 +14,26 @@ from schemas.baseline import Baseline
 from schemas.drift import DriftState
 
 LONGEST_GAPS = 3.0
-"""A gap this many times as long as the longest gap of the baseline is a silence."""
+"""A gap is a silence only if it is at least this many times as long as the longest gap of the baseline."""
 
 RECORDS_DUE = 28.0
-"""Records that were due at the quietest rate of the baseline. For arrivals by chance, this is the log evidence."""
+"""Records expected during a silence at the baseline's quietest rate. For Poisson arrivals, this is the log evidence."""
 
 SIGNAL = next(signal for signal in catalogue.EVENTS if signal.name == "silence")
 
 
 @dataclass(slots=True)
 class SilenceTracker:
-    """Whether a stream is silent, and since when. Times are Unix milliseconds of event time.
+    """Tracks whether a stream is silent, and since when. Times are event times in Unix milliseconds.
 
     Attributes
     ----------
     since
         Time of the last record while the stream is silent; otherwise 0.
     detected_at
-        When the silence was detected.
+        Time at which the silence was detected.
     version
-        Version of the baseline in use at that time. Another baseline may be in use when the silence ends.
+        Version of the baseline at that time. Another baseline may be in use when the silence ends.
     """
 
     since: int = 0
@@ -42,7 +42,7 @@ class SilenceTracker:
 
     @staticmethod
     def threshold_s(baseline: Baseline, settings: DetectSettings) -> float:
-        """Return the seconds without a record after which a subject is silent."""
+        """Return the number of seconds without a record after which a subject is silent."""
         due_s = RECORDS_DUE / baseline.quietest_per_s if baseline.quietest_per_s > 0 else 0.0
         return max(settings.silence_min_s, LONGEST_GAPS * baseline.longest_gap_s, due_s)
 
@@ -52,7 +52,7 @@ class SilenceTracker:
         return self._finding("firing", now_ms, after_s)
 
     def find_silences(self, pane_before: int, panes: NDArray[np.int64], after_s: float, version: str) -> list[Finding]:
-        """Return the findings of silences between records at some panes, and of the silence that they end."""
+        """Return the findings of the silences between records, and of the silence that the records end."""
         if not self.since and int(np.diff(panes, prepend=pane_before).max()) * PANE_MS < after_s * 1000:
             return []
         findings: list[Finding] = []
@@ -61,7 +61,7 @@ class SilenceTracker:
             due_ms = before_ms + round(after_s * 1000)
             if pane_ms >= due_ms and not self.since:
                 findings.append(self.begin(before_ms, due_ms, after_s, version))
-            # A block can start with records from before the silence: they were buffered when it was reported.
+            # A block can start with records from before the silence, which were buffered when the silence was reported.
             if self.since and pane_ms > self.since:
                 findings.append(self.end(pane_ms, after_s))
             before_ms = pane_ms

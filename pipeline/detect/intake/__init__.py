@@ -1,14 +1,14 @@
-"""From messages to admitted records: parse, check, and order them by event time. Knows no baseline. May import signals.
+"""From messages to admitted records: parse messages, check records, and track event time.
 
-To follow a record, read the files in this order:
+This package knows no baseline. It may import signals. To follow a record, read the files in this order:
 
 1. ``batch.py`` decodes a batch of messages, with ``decode.py`` for the JSON.
-2. ``reader.py`` reads JSON objects into columns (``records.py``). ``shape.py`` finds the objects with equal fields,
-   ``projection.py`` cuts down large ones.
-3. ``admission.py`` checks subjects and event times (``times.py``). What fails becomes a dead letter with the original
-   bytes (``originals.py``).
-4. ``event_time_guard.py`` and ``watermark.py`` stand in for the wall clock in a replay.
-5. ``duplicates.py`` finds records that a producer sent again.
+2. ``reader.py`` reads JSON objects into columns (``records.py``). ``shape.py`` finds the objects with equal fields, and
+   ``projection.py`` reduces large objects.
+3. ``admission.py`` checks subjects and event times (``times.py``). A record that fails becomes a dead letter with
+   its original bytes (``originals.py``).
+4. ``event_time_guard.py`` and ``watermark.py`` replace the wall clock in a replay.
+5. ``duplicates.py`` finds records that a producer sent more than once.
 """
 
 from pipeline.detect.intake.admission import Admission, AdmittedBatch

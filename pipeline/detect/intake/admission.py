@@ -1,6 +1,6 @@
-"""Admit records that have a valid subject and a plausible event time; the others become dead letters.
+"""Admit records that have a valid subject and a plausible event time. The others become dead letters.
 
-Admission calls ``batch.py`` and returns what it accepts. The records then go to their streams, in a replay through
+Admission calls ``batch.py`` and returns the admitted records. They then go to their streams, in a replay through
 ``event_time_guard.py``.
 """
 
@@ -25,7 +25,7 @@ from schemas.record import SUBJECT_LENGTH_MAX
 _SUBJECT = re.compile(rf"[^\x00-\x1f\x7f]{{1,{SUBJECT_LENGTH_MAX}}}")
 
 _Problems = dict[int, tuple[DeadLetterReason, str]]
-"""By row, why a record is not admitted."""
+"""Reason and detail of each record that is not admitted, by row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,11 @@ class AdmittedBatch:
     records
         The admitted records, in order.
     dead_letters
-        One for each record that is not admitted.
+        One dead letter for each record that is not admitted.
     originals
         The messages of the batch.
     record_count
-        Records in the batch, admitted or not.
+        Number of records in the batch, admitted or not.
     """
 
     records: Records
@@ -56,10 +56,10 @@ class Admission:
     Parameters
     ----------
     settings
-        Live, ``late_max_s`` and ``early_max_s`` limit how far an event time may be from the time of arrival.
+        ``late_max_s`` and ``early_max_s`` limit the distance between event time and time of arrival in live operation.
     replay
-        Whether the records are older than their arrival. Then only
-        :class:`pipeline.detect.intake.event_time_guard.EventTimeGuard` can check their event times.
+        Whether the records are from the past. Event times are then not compared with the time of arrival, but checked
+        by :class:`pipeline.detect.intake.event_time_guard.EventTimeGuard`.
 
     Attributes
     ----------
@@ -93,11 +93,11 @@ class Admission:
         return AdmittedBatch(records, dead_letters, originals, record_count)
 
     def _find_problems(self, records: Records, originals: Originals) -> _Problems:
-        """Replace the timestamps by event times, and return what is wrong with them and with the subjects."""
+        """Replace the timestamps by event times, and return the problems of timestamps and subjects."""
         problems = _find_subject_problems(records.subjects)
         records.times_ms, time_problems = read_times(records.timestamps)
         records.timestamps = ()
-        # A record has one reason: the first in the order in which a person would fix them.
+        # A record has one reason. Problems with the subject come before problems with the time.
         problems = time_problems | problems
         if not self._replay:
             problems = self._find_times_far_from_arrival(records, originals) | problems

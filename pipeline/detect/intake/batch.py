@@ -1,6 +1,6 @@
-"""Decode a batch of messages into records, a few messages at a time. A record's way through the intake starts here.
+"""Decode a batch of messages into records, a few messages at a time. The intake starts here.
 
-A parsed record is far larger than the columns read from it. Parsing a whole batch at once would fill the processor's
+A parsed record is far larger than the columns read from it. Parsing the full batch at once would fill the processor's
 cache and trigger Python's garbage collector.
 """
 
@@ -12,21 +12,21 @@ from pipeline.detect.intake.reader import RecordReader
 from pipeline.detect.intake.records import Records
 
 JOINED_MESSAGES = 64
-"""Messages parsed by one call. More are no faster, and one bad message makes all of them slow."""
+"""Messages parsed by one call. Higher values are not faster, and one bad message slows down all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class DecodedBatch:
-    """A batch, decoded.
+    """A decoded batch.
 
     Attributes
     ----------
     records
-        The records in order, unchecked.
+        The unchecked records, in order.
     rejections
-        What is not a record, in order.
+        The messages and elements that are not records, in order.
     array_indexes
-        Indexes of the messages that were arrays.
+        Indexes of the messages that are arrays.
     """
 
     records: Records
@@ -44,7 +44,7 @@ def decode_batch(values: Sequence[bytes | None], reader: RecordReader, *, bytes_
     reader
         Reads the records.
     bytes_max
-        Bytes. A longer value is rejected without being parsed.
+        Maximum bytes of a value. A longer value is rejected without being parsed.
     """
     parts: list[Records] = []
     rejections: list[Rejection] = []
@@ -54,7 +54,7 @@ def decode_batch(values: Sequence[bytes | None], reader: RecordReader, *, bytes_
         records = reader.read(parsed.objects)
         records.positions = parsed.positions
         parts.append(records)
-        # The next messages are parsed into the memory of these.
+        # Free the objects, so that the next messages reuse their memory.
         parsed.objects.clear()
         rejections += parsed.rejections
         array_indexes |= parsed.array_indexes

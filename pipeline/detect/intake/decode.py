@@ -1,11 +1,12 @@
-"""Parse messages into JSON objects, or into a rejection with its reason. Called by ``batch.py``.
+"""Parse messages into JSON objects, or into rejections with a reason. Called by ``batch.py``.
 
 Messages are joined and parsed by one call, which costs half as much as one call per message. One message must never
-change how another is read: a joined text is used only if it provably splits where the messages did. Otherwise its
-messages are parsed one by one.
+change how another is read. The joined text is therefore used only if it provably splits at the message boundaries.
+Otherwise its messages are parsed one by one.
 
-JSON is read strictly, by RFC 8259: no NaN, no number beyond a double, no byte order mark, no lone surrogate, at most
-1,024 levels. If a name occurs twice, its last value counts. An integer beyond 64 bits becomes a float.
+JSON is parsed strictly, as RFC 8259 defines it: without NaN, numbers beyond a double, a byte order mark or lone
+surrogates, and with at most 1,024 levels. If a name occurs twice, the last value is used. An integer beyond 64 bits
+becomes a float.
 """
 
 from collections.abc import Sequence
@@ -20,26 +21,26 @@ from pipeline.detect.intake.projection import PROJECT_ABOVE_BYTES, project
 from schemas.dead_letter import DeadLetterReason
 
 ELEMENTS_MAX = 16_384
-"""Maximum records in one message. A longer array is a dead letter, so that one message cannot flood a partition."""
+"""Maximum records per message. A longer array becomes a dead letter, so that one message cannot flood a partition."""
 
 BLANK = b" \t\r\n"
-"""The whitespace of JSON."""
+"""Whitespace characters in JSON."""
 
 _SENTINEL = 9_007_199_254_740_993
-"""Stands between two messages. An integer has one spelling in JSON, and 2**53 + 1 equals no float."""
+"""Separator between two messages. An integer has one spelling in JSON, and no float equals 2**53 + 1."""
 
 _SEPARATOR = b",%d," % _SENTINEL
 _DIGITS = b"%d" % _SENTINEL
 _ELEMENT_BITS = 20
 
-assert 1 << _ELEMENT_BITS > ELEMENTS_MAX  # noqa: S101  a position has room for every element
+assert 1 << _ELEMENT_BITS > ELEMENTS_MAX  # noqa: S101  the bits of a position must hold every element
 
 
 Position = TypeVar("Position", int, NDArray[np.int64])
 
 
 def record_position(message: int, element: int = 0) -> int:
-    """Return where a record is in its batch, as one number that sorts.
+    """Return the position of a record in its batch. Positions sort in batch order.
 
     >>> record_position(1, 2) > record_position(1) > record_position(0, 7)
     True
@@ -48,12 +49,12 @@ def record_position(message: int, element: int = 0) -> int:
 
 
 def message_index(position: Position) -> Position:
-    """Return the index in the batch of the message at a position, or at each position of an array."""
+    """Return the index of a message in the batch, from a position or from an array of positions."""
     return position >> _ELEMENT_BITS
 
 
 def element_index(position: int) -> int:
-    """Return the index in its message of the element at a position; 0 for a message that is not an array."""
+    """Return the index of an element in its message, from a position; 0 for a message that is not an array."""
     return position & ((1 << _ELEMENT_BITS) - 1)
 
 
@@ -68,16 +69,16 @@ class Rejection:
 
 @dataclass(slots=True)
 class ParsedMessages:
-    """Messages, parsed.
+    """Parsed messages.
 
     Attributes
     ----------
     objects, positions
-        The JSON objects in order, and where each is in its batch.
+        The JSON objects, in order, and their positions in the batch.
     rejections
-        What is not an object, in order.
+        The messages and elements that are not objects, in order.
     array_indexes
-        Indexes of the messages that were arrays.
+        Indexes of the messages that are arrays.
     """
 
     objects: list[dict[str, Any]] = field(default_factory=list)
@@ -87,14 +88,14 @@ class ParsedMessages:
 
 
 def parse_messages(values: Sequence[bytes | None], *, bytes_max: int, first_index: int = 0) -> ParsedMessages:
-    """Parse the values of messages. One bad message makes all of them slow, so pass few.
+    """Parse the values of a few messages. One bad message slows down the parsing of all of them.
 
     Parameters
     ----------
     values
         Values of Kafka messages; None for a tombstone.
     bytes_max
-        Bytes. A longer value is rejected without being parsed.
+        Maximum bytes of a value. A longer value is rejected without being parsed.
     first_index
         Index in the batch of the first value.
 
@@ -115,13 +116,13 @@ def parse_messages(values: Sequence[bytes | None], *, bytes_max: int, first_inde
 
 
 def _parse_joined(values: Sequence[bytes | None], bytes_max: int) -> list[dict[str, Any]] | None:
-    """Return the objects of messages that each hold one small object; None if that is not certain."""
+    """Return one object per message; None unless every message certainly contains one small object."""
     texts = [value for value in values if value]
     if not texts or len(texts) != len(values) or max(map(len, texts)) > min(bytes_max, PROJECT_ABOVE_BYTES):
         return None
     joined = b"[" + _SEPARATOR.join(texts) + b"]"
-    # If no message holds the digits of the sentinel, then every sentinel found at the top level is one of ours. If all
-    # of ours are at the top level, then exactly one message and one value stand between two of them.
+    # If no message contains the digits of the separator, every separator at the top level was inserted here. If all
+    # inserted separators are at the top level, there is exactly one message, and one value, between two of them.
     if joined.count(_DIGITS) != len(texts) - 1:
         return None
     try:

@@ -1,6 +1,6 @@
-"""Find records that a stream received before, within a bounded window. A producer that retries must not count twice.
+"""Find records that a stream has already received, within a bounded window, so that retries do not count twice.
 
-The last file of the intake: what passes goes to ``pipeline/detect/blocks``.
+This is the last step of the intake. Records that are not duplicates go to ``pipeline/detect/blocks``.
 """
 
 from collections import deque
@@ -8,16 +8,17 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 CHUNKS = 8
-"""Chunks of the window. Only the newest changes, and the oldest is dropped as one."""
+"""Number of chunks of the window. Only the newest chunk changes, and the oldest is dropped as a unit."""
 
 
 class Duplicates:
-    """Keys of the last records of a stream.
+    """The keys of the last records of a stream.
 
     Parameters
     ----------
     window
-        Maximum records remembered; at least 7/8 of them are. 0 remembers none. Each takes about 150 bytes of memory.
+        Maximum records to remember. At least 7/8 of this number are remembered. A record takes about 150 bytes. With 0,
+        no record is remembered.
 
     >>> duplicates = Duplicates(8)
     >>> duplicates.find_new(["a", "b", "a", None, None])
@@ -32,7 +33,7 @@ class Duplicates:
         self._changed_slots: set[int] = set()
 
     def find_new(self, keys: Sequence[str | None]) -> list[bool]:
-        """Return whether each key is new, and remember the keys one by one. None is always new and never remembered."""
+        """Return for each key whether it is new, and remember it. None is always new and is never remembered."""
         if not self._chunk_records:
             return [True] * len(keys)
         present = [key for key in keys if key is not None]
@@ -63,7 +64,7 @@ class Duplicates:
                     self._seen.difference_update(self._chunks.popleft())
 
     def dump_changed(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the chunks that changed since the last call, by slot. A chunk takes the slot of a dropped one."""
+        """Yield the chunks that changed since the last call, by slot. A new chunk reuses the slot of a dropped one."""
         for slot in sorted(self._changed_slots):
             number = self._number - (self._number - slot) % CHUNKS
             index = number - self._number - 1
@@ -72,11 +73,11 @@ class Duplicates:
         self._changed_slots.clear()
 
     def load(self, chunks: Sequence[dict[str, Any]]) -> None:
-        """Restore chunks, in any order. Chunks from before the window are ignored."""
+        """Restore chunks, in any order. Chunks that are older than the window are ignored."""
         by_number = {chunk["number"]: list(chunk["keys"]) for chunk in chunks}
         newest = max(by_number, default=0)
         if by_number and len(by_number[newest]) == self._chunk_records:
-            # The next chunk was still empty and never written.
+            # The next chunk was still empty, so it was never written.
             newest += 1
         self._number = newest
         oldest = newest

@@ -1,7 +1,7 @@
-"""Guard the watermark of a stream in a replay: one record from the year 2200 must not move it.
+"""Guard the watermark of a stream in a replay. One record from the year 2200 must not advance it.
 
-Live, ``admission.py`` compares an event time with the time of arrival. A replay has no such reference. So a time far
-ahead of the stream's watermark, or the first time of all, needs agreement: such records are held until enough of them
+In live operation, ``admission.py`` compares an event time with the time of arrival. A replay has no such reference.
+Records far ahead of the stream's watermark, and the first records of a stream, are therefore held until enough of them
 agree, with no record in between that fits the current watermark.
 """
 
@@ -18,17 +18,17 @@ from pipeline.detect.settings import DetectSettings
 from schemas.dead_letter import DeadLetterReason
 
 GROUPS_MAX = 4
-"""Maximum groups of held records. At the next group, the one with the fewest records is discarded."""
+"""Maximum groups of held records. Another group replaces the one with the fewest records."""
 
 _REASON: DeadLetterReason = "timestamp_out_of_range"
 
 _HeldRecord = tuple[int, Original]
-"""Event time and original."""
+"""Event time and original of a held record."""
 
 
 @dataclass(slots=True)
 class _Group:
-    """Held records that agree: the distance of each to the newest before it is at most the allowed jump."""
+    """Held records that agree. Each differs from the newest before it by at most the allowed jump."""
 
     newest_ms: int
     held: list[_HeldRecord] = field(default_factory=list)
@@ -52,8 +52,8 @@ class EventTimeGuard:
     Parameters
     ----------
     settings
-        ``time_jump_max_s`` limits how far a record may be ahead of the watermark. ``time_jump_records`` is how many
-        records beyond it must agree. ``late_max_s`` limits how far a record may be behind the watermark.
+        ``time_jump_max_s`` limits how far a record may be ahead of the watermark. ``time_jump_records`` is the
+        number of records beyond it that must agree. ``late_max_s`` limits how far a record may be behind the watermark.
     """
 
     def __init__(self, settings: DetectSettings) -> None:
@@ -64,13 +64,13 @@ class EventTimeGuard:
 
     @property
     def held_count(self) -> int:
-        """Records that are neither used nor dead letters yet."""
+        """Number of held records, which are neither used nor dead letters yet."""
         return sum(len(group.held) for group in self._groups)
 
     def admit(
         self, records: Records, watermark_ms: int, originals: Originals, reader: RecordReader
     ) -> tuple[Records, list[PositionedOutput]]:
-        """Admit records, hold them, or make dead letters of them.
+        """Admit or hold records, or turn them into dead letters.
 
         Parameters
         ----------
@@ -79,14 +79,14 @@ class EventTimeGuard:
         watermark_ms
             The stream's watermark before the records, Unix milliseconds; 0 if it has none.
         originals
-            Of the batch of the records.
+            The originals of the batch.
         reader
-            Reads released records again.
+            Reader that reads released records again.
 
         Returns
         -------
         records
-            The records that may be used now. Released records have the position of the record that released them.
+            The records that may be used. Released records have the position of the record that released them.
         outputs
             Dead letters.
         """
@@ -95,7 +95,7 @@ class EventTimeGuard:
         return self._admit_one_by_one(records, watermark_ms, originals, reader)
 
     def discard_held(self, position: int) -> list[PositionedOutput]:
-        """Make dead letters of all held records."""
+        """Turn all held records into dead letters."""
         outputs = [letter for group in self._groups for letter in group.dead_letters(position)]
         self._groups = []
         return outputs
@@ -134,7 +134,7 @@ class EventTimeGuard:
             else:
                 newly_released, letters = self._hold(time_ms, originals.original_at(position), position)
                 outputs += letters
-                # Released records get the rows after those of the batch.
+                # Released records get row numbers after those of the batch.
                 next_row = len(records) + len(released)
                 admitted_rows += range(next_row, next_row + len(newly_released))
                 released += newly_released
@@ -150,7 +150,7 @@ class EventTimeGuard:
     def _hold(
         self, time_ms: int, original: Original, position: int
     ) -> tuple[list[_HeldRecord], list[PositionedOutput]]:
-        """Hold a record; return the records that it releases, and dead letters of what is discarded."""
+        """Hold a record. Return the records that it releases, and dead letters of the discarded records."""
         outputs: list[PositionedOutput] = []
         group = next((group for group in self._groups if abs(time_ms - group.newest_ms) <= self._jump_max_ms), None)
         if group is None:

@@ -1,4 +1,4 @@
-"""Keep the original bytes of a batch, so that a record that is not used becomes a dead letter with them."""
+"""Store the original bytes of a batch, so that dead letters contain them."""
 
 import re
 from collections.abc import Sequence
@@ -16,12 +16,12 @@ from pipeline.step import InputMessage, OutputMessage
 from schemas.dead_letter import DeadLetterReason
 
 PositionedOutput = tuple[int, OutputMessage]
-"""The position of the record that caused an output, and the output. A batch's outputs leave in this order."""
+"""The position of the record that caused an output, and the output. The outputs of a batch are sorted by position."""
 
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """One message, or one element of an array as JSON. Either is a :class:`pipeline.step.Input`."""
+    """A message, or an element of an array as JSON. Implements :class:`pipeline.step.InputMessage`."""
 
     topic: str
     partition: int
@@ -53,12 +53,12 @@ class Original:
 
 
 class Originals:
-    """Originals of one batch by position.
+    """The originals of one batch, by position.
 
     Parameters
     ----------
     messages
-        The batch.
+        The messages of the batch.
     array_indexes
         Indexes of the messages that are arrays.
     """
@@ -70,7 +70,7 @@ class Originals:
         self._elements: list[bytes] = []
 
     def append_times_ms(self, positions: Sequence[int]) -> NDArray[np.int64]:
-        """Return when the broker appended the messages at these positions, Unix milliseconds."""
+        """Return the times at which the broker appended the messages at some positions, in Unix milliseconds."""
         by_message = np.fromiter((message.timestamp for message in self._messages), np.int64, len(self._messages))
         return by_message[message_index(np.array(positions, dtype=np.int64))]
 
@@ -96,7 +96,7 @@ class Originals:
 
 
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]+|[\]}]+|,', re.DOTALL)
-"""What can open, close or separate values. A string is one token, so that its content can do none of these."""
+"""Tokens that open, close or separate values. A string is one token, so its content cannot do this."""
 
 
 def split_array(array: bytes) -> list[bytes]:
@@ -105,7 +105,7 @@ def split_array(array: bytes) -> list[bytes]:
     Parameters
     ----------
     array
-        An array with at least one element that a JSON parser has accepted. Any other text is split anywhere.
+        A JSON array with at least one element. It must be valid, because it is not checked again.
 
     >>> split_array(b'[{"a": [1, 2]}, "],", 1e400 ]')
     [b'{"a": [1, 2]}', b'"],"', b'1e400']

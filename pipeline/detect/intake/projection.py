@@ -1,7 +1,7 @@
-"""Project a large record onto the fields that detect reads, so that other fields do not fill the memory.
+"""Project a large record onto the fields that detect reads, so that other fields do not use memory.
 
-Called by ``decode.py``. A projection changes nothing that is read: a field of a wrong type keeps a wrong type, a label
-that is too long stays too long, and a section with too many custom fields still has too many.
+Called by ``decode.py``. The projection does not change what is read. Fields of a wrong type still have a wrong type,
+labels that are too long stay too long, and a section with too many custom fields still has too many.
 """
 
 from itertools import islice
@@ -11,32 +11,32 @@ from pipeline.detect.signals import catalogue
 from schemas.record import SUBJECT_LENGTH_MAX
 
 PROJECT_ABOVE_BYTES = 8192
-"""Bytes of JSON. A smaller record is not projected, because that costs more than it saves."""
+"""Minimum bytes of JSON. A smaller record is not projected, because that costs more than it saves."""
 
 CUSTOM_FIELDS_MAX = 64
 """Maximum fields of ``custom`` in one record. A section with more is dropped."""
 
 SECTIONS = ("infrastructure", "output", "data", "safety")
-"""The sections whose fields the contract names, unlike those of ``custom``."""
+"""The sections with fields that the contract names. Those of ``custom`` have free names."""
 
 EMBEDDING_FIELD = "embedding"
-"""The only field that is a list, in the section ``data``."""
+"""The only field that is a list. It is in the section ``data``."""
 
 SECTION_FIELDS: dict[str, frozenset[str]] = {
     section: frozenset(row.field for row in (*catalogue.SIGNALS, *catalogue.CATEGORIES) if row.section == section)
     for section in SECTIONS
 }
 SECTION_FIELDS["data"] |= {EMBEDDING_FIELD}
-"""By section, the fields that detect reads."""
+"""The fields that detect reads, by section."""
 
 LABEL_SECTIONS = ("versions", "segment")
 """The sections of labels whose names the sender chooses."""
 
 LABEL_FIELDS_MAX = 8
-"""Labels read of such a section. Further ones are ignored."""
+"""Maximum labels that are read from such a section. Additional labels are ignored."""
 
 OUTER_LABELS = ("request_id", "environment", "provider", "provider_model")
-"""The labels outside any section that detect reads."""
+"""Labels outside any section that detect reads."""
 
 
 def project(record: dict[str, Any]) -> dict[str, Any]:
@@ -50,7 +50,7 @@ def project(record: dict[str, Any]) -> dict[str, Any]:
         if section in record:
             content = record[section]
             if isinstance(content, dict):
-                # In the sender's order, which is the order in which a subject's signals appear.
+                # Keep the sender's order, because it decides the order of a subject's signals.
                 projected[section] = {
                     name: value if name == EMBEDDING_FIELD else _shorten(value)
                     for name, value in content.items()

@@ -1,7 +1,7 @@
-"""Read JSON objects into the columns of records and check every field. A bad field never costs the record.
+"""Read JSON objects into the columns of records and check every field. A bad field is dropped, and its record is used.
 
-Called by ``batch.py``, with ``shape.py`` to read objects with equal fields together. The loops over records run in C:
-types are checked as sets, bounds as arrays. Only a column with a bad value is checked value by value.
+Called by ``batch.py``. ``shape.py`` groups objects with equal fields. All loops over records run in C: types are
+checked as sets, bounds as arrays. Only a column with a bad value is checked value by value.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,7 +24,7 @@ _PATHS = {row.name: f"{row.section}.{row.field}" for row in catalogue.CATEGORIES
 
 
 class RecordReader:
-    """Reader of JSON objects with any fields.
+    """Reader of JSON objects with arbitrary fields.
 
     >>> records = RecordReader().read([{"subject": "bot", "output": {"length": 3}}, {"output": {"length": "3"}}])
     >>> records.subjects, records.faults
@@ -35,7 +35,7 @@ class RecordReader:
         self._shapes = ShapeCache()
 
     def read(self, objects: Sequence[dict[str, Any]]) -> Records:
-        """Return the objects as columns. They are not needed afterwards."""
+        """Return the objects as columns. The objects are not needed afterwards."""
         if not objects:
             return Records.empty()
         groups = self._shapes.group_by_shape(objects)
@@ -78,7 +78,7 @@ def _read_shape(shape: Shape, columns: list[Column], length: int) -> Records:
 
 
 def _find_requests(shape: Shape, request_ids: Sequence[Label]) -> NDArray[np.bool_]:
-    """Return False for late outcomes."""
+    """Return a mask of the records that are requests, not late outcomes."""
     if shape.is_late_outcome_if_identified:
         return np.array([request_id is None for request_id in request_ids], dtype=np.bool_)
     return np.ones(len(request_ids), dtype=np.bool_)
@@ -91,7 +91,7 @@ def _read_numbers(values: NDArray[np.float64], group: FieldGroup, columns: list[
     if not types <= _NUMBERS | {_NONE}:
         flat = _flatten_of_types(group, columns, _NUMBERS, faults)
         types.add(_NONE)
-    # numpy reads None as NaN.
+    # numpy converts None to NaN.
     numbers = np.array(flat, dtype=np.float64) if _NONE in types else np.fromiter(flat, np.float64, len(flat))
     numbers = numbers.reshape(len(group.columns), len(values))
     is_invalid = (numbers < group.low) | (numbers > group.high)
@@ -114,7 +114,7 @@ def _read_rates(values: NDArray[np.float64], group: FieldGroup, columns: list[Co
 
 
 def _flatten(group: FieldGroup, columns: list[Column]) -> tuple[list[Any], set[type]]:
-    """Return the columns of a group one after the other, and the types of their values."""
+    """Return the columns of a group as one list, and the types of their values."""
     flat = list(chain.from_iterable([columns[index] for index in group.columns]))
     return flat, set(map(type, flat))
 
@@ -122,7 +122,7 @@ def _flatten(group: FieldGroup, columns: list[Column]) -> tuple[list[Any], set[t
 def _flatten_of_types(
     group: FieldGroup, columns: list[Column], types: frozenset[type], faults: list[Fault]
 ) -> list[Any]:
-    """Return the columns of a group one after the other, with None for a value of another type."""
+    """Return the columns of a group as one list, with None for values of another type."""
     return list(
         chain.from_iterable(
             _drop_wrong_types(columns[column], types, group.path(index), faults)
@@ -148,7 +148,7 @@ def _read_embeddings(column: Column, faults: list[Fault]) -> Sequence[Any]:
 
 
 def _read_sender_labels(column: Column, path: str, faults: list[Fault]) -> Sequence[Label]:
-    """Return labels as text. The sender may also send them as integers or booleans."""
+    """Return labels as text. Senders may also send them as integers or booleans."""
     try:
         types = set(map(type, set(column)))
     except TypeError:
@@ -168,7 +168,7 @@ def _read_labels(column: Column, path: str, faults: list[Fault]) -> Sequence[Lab
     except TypeError:
         distinct = {0}
     if set(map(type, distinct)) <= _TEXTS and max(map(len, filter(None, distinct)), default=0) <= SUBJECT_LENGTH_MAX:
-        # Most labels are the same in every record. Then one copy of the text is stored, not one per record.
+        # Most labels are the same in every record. In that case one copy of the text is stored, not one per record.
         return (*distinct,) * len(column) if len(distinct) == 1 else column
     texts = list(_drop_wrong_types(column, frozenset({str}), path, faults))
     for row, text in enumerate(texts):

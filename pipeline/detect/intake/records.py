@@ -1,6 +1,6 @@
-"""Records as columns: the one form in which they travel from the reader to the block.
+"""Records as columns, from the reader to the block.
 
-Every file of the intake fills, checks or drops some of the columns.
+The modules of the intake fill, check and drop these columns.
 """
 
 from bisect import bisect_left
@@ -26,10 +26,10 @@ FaultReason = Literal[
     "bad_name",
     "too_many",
 ]
-"""Why a field of a record is dropped. A bad field never costs the record."""
+"""Reason why a field is dropped. The record is still used."""
 
 Fault = tuple[int, str, FaultReason]
-"""A dropped field: the row of its record, its name, and why."""
+"""A dropped field: row of the record, name of the field, and reason."""
 
 Item = TypeVar("Item")
 
@@ -45,31 +45,31 @@ _NO_VALUES: NDArray[np.float64] = np.empty((0, 0))
 class Records:
     """Columns of ``R`` records.
 
-    A column that is not filled yet, or no longer needed, is empty.
+    Columns that are not filled yet, or no longer needed, are empty.
 
     Attributes
     ----------
     values
-        Shape ``(R, WIDTH)``, in the catalogue's order, NaN where a record does not carry the signal.
+        Shape ``(R, WIDTH)``, in the order of the catalogue, NaN where a record does not carry the signal.
     is_request
         Shape ``(R,)``, bool: False for a late outcome.
     request_ids
-        ``R`` request ids, None where a record has none.
+        ``R`` request ids; None if a record has no id.
     labels
-        By name of a category or other label, ``R`` labels. Names that the sender chooses have a prefix:
+        ``R`` labels for each category and each other kind of label. Names chosen by the sender have a prefix:
         ``versions.NAME`` and ``segment.NAME``. A name is absent if no record carries it.
     subjects, timestamps
         ``R`` values as sent. Admission checks the subjects and turns the timestamps into ``times_ms``.
     duplicate_keys
-        ``R`` texts: records with equal keys are duplicates. None where a record cannot be a duplicate.
+        ``R`` keys. Records with equal keys are duplicates. None if a record cannot be a duplicate.
     custom_fields
-        ``R`` ``custom`` objects as sent, None where a record has none. None if no record has one.
+        ``R`` ``custom`` objects as sent, with None for records without one. None if no record has one.
     embeddings
-        ``R`` lists as sent, None where a record has none. None if no record has one.
+        ``R`` lists as sent, with None for records without one. None if no record has one.
     faults
         The dropped fields, sorted by row.
     positions
-        Where each record is in its batch, from :func:`pipeline.detect.intake.decode.record_position`.
+        The position of each record in its batch, from :func:`pipeline.detect.intake.decode.record_position`.
     times_ms
         Shape ``(R,)``, int64: event times, Unix milliseconds. Filled by admission.
     panes
@@ -79,7 +79,7 @@ class Records:
     """
 
     WIDTH: ClassVar[int] = len(catalogue.SIGNALS)
-    """Columns of ``values``: one for every signal of the catalogue."""
+    """Number of columns of ``values``, one for every signal of the catalogue."""
 
     values: NDArray[np.float64]
     is_request: NDArray[np.bool_]
@@ -101,12 +101,12 @@ class Records:
 
     @classmethod
     def empty(cls) -> "Records":
-        """Return no records."""
+        """Return an empty set of records."""
         return cls(np.empty((0, cls.WIDTH)), np.empty(0, dtype=np.bool_), [], {})
 
     @classmethod
     def concatenate(cls, parts: Sequence["Records"]) -> "Records":
-        """Return the records of at least one part, in order. A column that one part lacks is empty in the result."""
+        """Join at least one part in order. A column that one part lacks is empty in the result."""
         if len(parts) == 1:
             return parts[0]
         lengths = [len(part) for part in parts]
@@ -158,7 +158,7 @@ class Records:
         )
 
     def cut(self, start: int, stop: int) -> "Records":
-        """Return the records from ``start`` up to ``stop``, with arrays that are views."""
+        """Return the records from ``start`` up to ``stop``. The arrays are views."""
         if start == 0 and stop == len(self):
             return self
         part = slice(start, stop)
@@ -185,7 +185,7 @@ class Records:
         )
 
     def copy_for_block(self, start: int, stop: int) -> "Records":
-        """Copy what a block needs of the records from ``start`` up to ``stop``, so that the batch can be freed."""
+        """Copy the columns that a block needs, from ``start`` up to ``stop``, so that the batch can be freed."""
         part = slice(start, stop)
         return Records(
             values=self.values[part].copy(),
@@ -198,11 +198,11 @@ class Records:
         )
 
     def split_by_subject(self, rows: Iterable[int]) -> Iterator[tuple[str, "Records"]]:
-        """Yield each subject of these rows, in the order of first appearance, and its records."""
+        """Yield the subjects of some rows, in order of first appearance, with their records."""
         rows_by_subject: dict[str, list[int]] = {}
         for row in rows:
             rows_by_subject.setdefault(self.subjects[row], []).append(row)
-        # Sorted once and then cut, because picking one record costs as much as picking many.
+        # Sort once and then cut, because picking one record costs as much as picking many.
         ordered = self.pick(list(chain.from_iterable(rows_by_subject.values())))
         ordered.subjects = ()
         start = 0
@@ -211,7 +211,7 @@ class Records:
             start += len(subject_rows)
 
     def dump(self) -> dict[str, Any]:
-        """Return the state of records that wait for a block, for :meth:`load`. Columns without a value are left out."""
+        """Return the state of buffered records for :meth:`load`, without empty columns."""
         signals = np.flatnonzero(~np.isnan(self.values).all(axis=0))
         custom = np.flatnonzero(~np.isnan(self.custom_values).all(axis=0))
         return {
@@ -232,7 +232,7 @@ class Records:
 
     @classmethod
     def load(cls, state: dict[str, Any]) -> "Records":
-        """Restore records; ``KeyError`` if the state names a signal that the catalogue does not have."""
+        """Restore records. Raises ``KeyError`` if the state names a signal that is not in the catalogue."""
         length = len(state["request_ids"])
         values = np.full((length, cls.WIDTH), np.nan)
         values[:, [catalogue.SIGNAL_INDEX[name] for name in state["signals"]]] = state["values"]
@@ -259,7 +259,7 @@ def _chain(columns: Sequence[Sequence[Item]], length: int) -> Sequence[Item]:
 
 
 def _chain_some(columns: Sequence[Sequence[Any] | None], lengths: Sequence[int]) -> Sequence[Any] | None:
-    """Chain columns, with None for each record of a part without the column; None if no part has it."""
+    """Join columns. Records of a part without the column get None. Return None if no part has the column."""
     if all(column is None for column in columns):
         return None
     chained: list[Any] = []
@@ -285,7 +285,7 @@ def _concatenate_labels(
 
 
 def _concatenate_custom_values(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
-    """Concatenate parts of different widths, with NaN in the columns that a part does not have."""
+    """Concatenate parts of different widths, with NaN in missing columns."""
     if not any(map(len, parts)):
         return _NO_VALUES
     width = max(part.shape[1] for part in parts)

@@ -1,7 +1,7 @@
-"""Find the shape of each record, which is the set of fields that it names, and read records of one shape together.
+"""Find the shape of each record (the set of its field names), and read records of one shape together.
 
-Used by ``reader.py``. A stream has few shapes, and most batches have the shape of the batch before. That shape is
-tried first: records with as many fields as the shape, all of which can be read, have exactly that shape.
+Used by ``reader.py``. A stream has few shapes, and most batches have the same shape as the previous batch. That shape
+is tried first. If a record has the same number of fields as the shape, and all of them can be read, it has that shape.
 """
 
 import hashlib
@@ -28,10 +28,10 @@ from pipeline.detect.signals import catalogue
 from schemas.record import SUBJECT_LENGTH_MAX
 
 SHAPES_MAX = 4096
-"""Maximum shapes remembered. At the next one the cache is cleared."""
+"""Maximum shapes in the cache. If there would be more, the cache is cleared."""
 
 Column = Sequence[Any]
-"""The values of one field, one per record."""
+"""Values of one field, one per record."""
 
 Objects = Sequence[dict[str, Any]]
 
@@ -39,17 +39,17 @@ _ALL_SECTIONS = (*SECTIONS, "custom", *LABEL_SECTIONS)
 
 _NO_FIELDS: dict[Any, Any] = {}
 _NOT_AN_OBJECT: dict[Any, Any] = {None: None}
-"""Stands for a section that is not an object. No JSON object has the key None."""
+"""Marker of a section that is not an object. No JSON object has the key None."""
 
 _TOO_MANY_FIELDS = (None, False)
-"""Stands for the fields of a ``custom`` section with too many."""
+"""Marker of a ``custom`` section with too many fields."""
 
 _EMPTY_TYPES = frozenset({dict, type(None)})
 
 
 @dataclass(frozen=True, slots=True)
 class SectionReader:
-    """Reader of a section that is an object or null: the index of its column, its number of fields, and a function."""
+    """Reader of a section that is an object or null: index of its column, number of its fields, and read function."""
 
     column: int
     size: int
@@ -58,12 +58,12 @@ class SectionReader:
 
 @dataclass(frozen=True, slots=True)
 class FieldGroup:
-    """Signals of one type that a shape names.
+    """The signals of one type in a shape.
 
     Attributes
     ----------
     columns
-        Indexes of the ``N`` fields among the columns read.
+        Indexes of the ``N`` fields in the columns that are read.
     signals
         Shape ``(N,)``: indexes in the catalogue.
     low, high
@@ -76,21 +76,22 @@ class FieldGroup:
     high: NDArray[np.float64]
 
     def path(self, index: int) -> str:
-        """Return section and name of a field of the group."""
+        """Return the section and name of a field, as in error reports."""
         signal = catalogue.SIGNALS[int(self.signals[index])]
         return f"{signal.section}.{signal.field}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Shape:
-    """The fields that a record names. Columns are given as indexes into what :meth:`read_columns` returns.
+    """The fields of a record. Columns are indexes into the result of :meth:`read_columns`.
 
     Attributes
     ----------
     key
-        Hash of the known sections and fields, equal in every run. Records of one request are duplicates if it is equal.
+        Hash of the known sections and fields, equal in every run. Records of one request with equal keys are
+        duplicates.
     numbers, rates
-        The signals.
+        The signals of these types.
     labels
         Categories and other labels of the contract, and their columns.
     sender_labels
@@ -100,9 +101,9 @@ class Shape:
     outer
         Columns of the fields outside any section, by name.
     bad_sections
-        Sections that are dropped, and why.
+        Sections that are dropped, with the reason.
     is_late_outcome_if_identified
-        Whether a record with a request id is a late outcome: it has no known field under ``infrastructure``.
+        Whether a record with a request id is a late outcome, which has no known field under ``infrastructure``.
     """
 
     key: str
@@ -119,9 +120,10 @@ class Shape:
     _sections: tuple[SectionReader, ...]
 
     def read_columns(self, objects: Objects) -> list[Column]:
-        """Return all fields of records as columns; ``KeyError`` if a record has another shape.
+        """Return all fields of records as columns.
 
-        If none is raised, all records have this shape, unless the shape has ``bad_sections``.
+        Raises ``KeyError`` if a record has another shape. Without an error, all records have this shape, unless the
+        shape has ``bad_sections``.
         """
         if set(map(len, objects)) != {len(self.outer)}:
             raise KeyError
@@ -140,14 +142,14 @@ class Shape:
 
 
 class ShapeCache:
-    """Cache of shapes. It changes how fast records are read, never what is read."""
+    """Cache of shapes. It affects only the speed of reading, never the result."""
 
     def __init__(self) -> None:
         self._known: dict[tuple[Any, ...], Shape] = {}
         self._latest: Shape | None = None
 
     def group_by_shape(self, objects: Objects) -> list[tuple[Shape, list[int] | None, list[Column]]]:
-        """Return the shapes of at least one record, with their rows (None for all) and columns."""
+        """Return the shapes of at least one record, with their rows (None means all) and columns."""
         if self._latest is not None:
             try:
                 return [(self._latest, None, self._latest.read_columns(objects))]
@@ -171,7 +173,7 @@ class ShapeCache:
         shapes = list(map(self._known.get, names_of_records))
         if None in shapes:
             return [self._find_or_build(names) for names in names_of_records]
-        return shapes  # type: ignore[return-value]  # there is no None among them
+        return shapes  # type: ignore[return-value]  # it contains no None
 
     def _find_or_build(self, names: tuple[Any, ...]) -> Shape:
         shape = self._known.get(names)
@@ -183,7 +185,7 @@ class ShapeCache:
 
 
 def _read_names(objects: Objects, section: str, outer_names: set[str]) -> list[tuple[Any, ...]]:
-    """Return the field names in a section of each record; none if the section is missing or null."""
+    """Return the field names in a section of each record; empty if the section is missing or null."""
     if section not in outer_names:
         return [()] * len(objects)
     sections: list[Any] = [record.get(section) for record in objects]
@@ -215,7 +217,7 @@ def _build_shape(names: tuple[Any, ...]) -> Shape:
     categories = {row.name: (row.section, row.field) for row in catalogue.CATEGORIES if row.section}
     labels = categories | {name: ("", name) for name in OUTER_LABELS if name != "request_id"}
     has_custom = bool(by_section["custom"]) and "custom" not in bad_sections
-    # A section of only unknown fields says as little of how the request ran as no section.
+    # A section with only unknown fields is treated like a missing section.
     is_late_outcome = not set(by_section["infrastructure"]) & (SECTION_FIELDS["infrastructure"] | {None})
     return Shape(
         key=_hash_known_fields(outer, by_section, has_custom=has_custom),
@@ -266,7 +268,7 @@ def _build_group(columns: dict[tuple[str, str], int], *, rates: bool) -> FieldGr
 
 
 def _build_reader(fields: Sequence[str]) -> Callable[[Objects], list[Column]]:
-    """Return a function that reads fields which every record has. All its loops run in C."""
+    """Return a function that reads fields that every record has. All its loops run in C."""
     if not fields:
         return lambda _: []
     row = itemgetter(*fields)

@@ -1,4 +1,4 @@
-"""Read the event times of a batch of records, all at once if they have one format. Called by ``admission.py``."""
+"""Read the event times of a batch, in one pass if all have the same format. Called by ``admission.py``."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from schemas.dead_letter import DeadLetterReason
 from schemas.timestamp import EARLIEST_MS, LATEST_MS, parse_timestamp
 
 VECTORISED_MIN = 16
-"""Minimum times to read at once. Fewer are read one by one, because an array costs more than it saves."""
+"""Minimum number of times for the vectorised path. Fewer are parsed one by one, which is faster for them."""
 
 _FORMAT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:(?!60)\d\d(?:\.(\d{1,9}))?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 _CLOCK = slice(11, 19)
@@ -20,19 +20,19 @@ _FRACTION_MS = np.array([100, 10, 1], dtype=np.int64)
 
 
 def read_times(timestamps: Sequence[Any]) -> tuple[NDArray[np.int64], dict[int, tuple[DeadLetterReason, str]]]:
-    """Read the ``timestamp`` fields of records, as :func:`schemas.timestamp.parse_timestamp` reads each.
+    """Read the ``timestamp`` fields of records, with the same result as :func:`schemas.timestamp.parse_timestamp`.
 
     Parameters
     ----------
     timestamps
-        The fields as sent, None where a record has none.
+        The fields as sent; None for a record without one.
 
     Returns
     -------
     times_ms
-        Shape ``(len(timestamps),)``, Unix milliseconds; 0 where there is no valid time.
+        Shape ``(len(timestamps),)``, Unix milliseconds; 0 for records without a valid time.
     problems
-        By index, the reason and the detail where there is no valid time.
+        Reason and detail by index, for records without a valid time.
 
     >>> read_times(["2026-11-24T03:12:00.123Z", None])
     (array([1795489920123,             0]), {1: ('timestamp_missing', 'the record has no timestamp')})
@@ -66,7 +66,7 @@ def _describe_problem(timestamp: Any, error: ValueError) -> tuple[DeadLetterReas
 
 
 def _read_vectorised(timestamps: Sequence[Any]) -> NDArray[np.int64] | None:
-    """Return all times; None if they are too few or have no common format."""
+    """Return all times; None if there are too few or they have no common format."""
     if len(timestamps) < VECTORISED_MIN:
         return None
     types = set(map(type, timestamps))
@@ -82,7 +82,7 @@ def _read_integers(timestamps: Sequence[int]) -> NDArray[np.int64] | None:
 
 
 def _read_texts(timestamps: Sequence[str]) -> NDArray[np.int64] | None:
-    """Return times of one date and one format, by their distances from the first; None if they differ more."""
+    """Return times that share a date and a format, by their distance from the first; None if they do not."""
     first = timestamps[0]
     match = _FORMAT.fullmatch(first)
     if match is None or set(map(len, timestamps)) != {len(first)}:
@@ -109,6 +109,6 @@ def _read_texts(timestamps: Sequence[str]) -> NDArray[np.int64] | None:
         times_ms += parse_timestamp(first) - times_ms[0]
     except ValueError:
         return None
-    # With an offset from UTC, the UTC date of a time can differ from that of the first, but the distance between them
-    # is still the written one. Only the bounds of a timestamp remain to be checked.
+    # With an offset from UTC, the UTC dates can differ, but the distances between the written times are still correct.
+    # Only the bounds of a timestamp remain to be checked.
     return times_ms if times_ms.min() >= EARLIEST_MS and times_ms.max() <= LATEST_MS else None

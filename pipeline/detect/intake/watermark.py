@@ -1,6 +1,6 @@
 """The watermark of a partition: the newest event time of any of its streams, and the ticks that publish it.
 
-In a replay it also stands in for the wall clock, so its course over the last records can be looked up by position.
+In a replay it also replaces the wall clock. Its value after each of the last records can therefore be looked up.
 """
 
 from collections.abc import Sequence
@@ -18,17 +18,17 @@ TICK_MS = 10_000
 
 
 class Watermark:
-    """Watermark of a partition.
+    """The watermark of a partition.
 
     Parameters
     ----------
     partition
-        The partition.
+        Number of the partition.
 
     Attributes
     ----------
     time_ms
-        Unix milliseconds; 0 before any record. It never decreases.
+        The watermark in Unix milliseconds; 0 before any record. It never decreases.
 
     >>> watermark = Watermark(0)
     >>> watermark.time_ms = 1000
@@ -45,12 +45,12 @@ class Watermark:
         self._times_ms: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
     def advance(self, times_ms: NDArray[np.int64], positions: NDArray[np.int64]) -> list[PositionedOutput]:
-        """Advance over at least one admitted record of a replay, and keep the course for lookups.
+        """Advance over at least one admitted record of a replay, and store the values for lookups.
 
         Parameters
         ----------
         times_ms, positions
-            Of the records, in any order.
+            Event times and positions of the records, in any order.
 
         Returns
         -------
@@ -71,7 +71,7 @@ class Watermark:
         return [(int(self._positions[last[index]]), self.tick(int(reached_ms[index]))) for index in passed.tolist()]
 
     def tick(self, watermark_ms: int | None = None, *, wall_ms: int | None = None) -> OutputMessage:
-        """Build the message with the watermark, or with an earlier one. Live it also has the wall-clock time."""
+        """Build a tick with the current or an earlier watermark. In live operation, pass the wall-clock time too."""
         published_ms = self.time_ms if watermark_ms is None else watermark_ms
         tick = Tick(partition=self._partition, watermark=published_ms or None, wall=wall_ms)
         return OutputMessage(DRIFTS, None, tick.to_json())
@@ -82,26 +82,26 @@ class Watermark:
         return int(self._times_ms[records - 1]) if records else self._start_ms
 
     def position_reaching(self, watermark_ms: int) -> int:
-        """Return the first position of the last advance at which the watermark had reached a time. It must have."""
+        """Return the first position of the last advance at which the watermark reached a time. It must exist."""
         return int(self._positions[np.searchsorted(self._times_ms, watermark_ms)])
 
     def find_pauses(self, heard_ms: int, positions: Sequence[int], pause_min_ms: int) -> list[tuple[int, int, int]]:
-        """Find pauses of a stream: progress of the partition between two records of the stream.
+        """Find pauses of a stream, in which the partition's watermark advances without a record of the stream.
 
         Parameters
         ----------
         heard_ms
-            The watermark at the stream's last record before the last advance.
+            The partition's watermark at the stream's last record before the last advance.
         positions
-            Of the stream's records in the last advance, in order.
+            Positions of the stream's records in the last advance, in order.
         pause_min_ms
-            Milliseconds of progress that count as a pause.
+            Minimum milliseconds of progress that count as a pause.
 
         Returns
         -------
         list
-            For each pause, the index of the record that ends it, the watermark at the stream's record before it, and
-            the watermark just before the record that ends it.
+            For each pause: index of the record that ends it, watermark at the stream's previous record, and watermark
+            just before the record that ends it.
         """
         if not positions or self.time_ms - heard_ms < pause_min_ms:
             return []

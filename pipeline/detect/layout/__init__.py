@@ -1,6 +1,6 @@
-"""How a block is laid out for the detectors: signals and channels as columns, records in samples.
+"""The layout of a block for the detectors: signals and channels as columns, records grouped in samples.
 
-May import one-sided tests, baselines and signals.
+This package may import one-sided tests, baselines and signals.
 """
 
 from pipeline.detect.layout.grid import BlockView, Grid, Samples

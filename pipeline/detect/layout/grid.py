@@ -1,4 +1,4 @@
-"""The grid of a block: its numbers by sample, and their sums. Detectors read nothing else of the records."""
+"""The grid of a block: its numbers by sample, and their sums. It is the only input of the detectors."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from pipeline.detect.signals import Block
 
 SAMPLE_RECORDS = 8
-"""Records after which test statistics are evaluated; the end of a pane or block comes sooner.
+"""Number of records after which test statistics are evaluated. The end of a pane or block also ends a sample.
 
-The false-alarm guarantee does not depend on it.
+The false-alarm guarantee does not depend on this number.
 """
 
 _OFFSETS = np.arange(SAMPLE_RECORDS)[:, None]
@@ -24,11 +24,11 @@ class Samples:
     Attributes
     ----------
     starts, lengths
-        Shape ``(T,)``: the first row of each sample, and its number of rows.
+        Shape ``(T,)``: first row and number of rows of each sample.
     rows
-        Shape ``(H, T)`` with ``H`` the longest length: the rows of each sample, padded with ``R``.
+        Shape ``(H, T)``, where ``H`` is the longest length: the rows of each sample, padded with ``R``.
     pane_starts
-        The samples that begin a pane of the block.
+        Indexes of the samples that begin a pane.
     first_pane, last_pane
         The panes of the first and the last row.
     """
@@ -73,7 +73,7 @@ class Samples:
 
 @dataclass(frozen=True, slots=True)
 class Grid:
-    """``N`` numbers per record of a block: for each signal its presence, for each channel its value.
+    """``N`` numbers per record of a block: the presence of each signal, and the value of each channel.
 
     Attributes
     ----------
@@ -83,9 +83,9 @@ class Grid:
         Shape ``(H, T, N)``. A presence is 1 where the record carries the signal; a channel is between 0 and 1. All are
         0 where a record does not carry the signal, and in the padding.
     sample_sums
-        Shape ``(T, N)``: the sum over each sample.
+        Shape ``(T, N)``: the sum of each sample.
     prefix_sums
-        Shape ``(T + 1, N)``: the sum over the rows before each sample, and over all rows.
+        Shape ``(T + 1, N)``: the sum of the rows before each sample, and of all rows.
     """
 
     samples: Samples
@@ -95,7 +95,7 @@ class Grid:
 
     @classmethod
     def from_numbers(cls, samples: Samples, numbers: NDArray[np.float64]) -> Self:
-        """Build the grid of numbers of shape ``(H, T, N)``."""
+        """Build a grid from numbers of shape ``(H, T, N)``."""
         sample_sums = numbers.sum(axis=0)
         prefix_sums = np.zeros((sample_sums.shape[0] + 1, sample_sums.shape[1]))
         sample_sums.cumsum(axis=0, out=prefix_sums[1:])
@@ -107,9 +107,9 @@ class Grid:
         Parameters
         ----------
         rows
-            Shape ``(E,)``, each from 1 to ``R``.
+            Shape ``(E,)``, row numbers from 1 to ``R``.
         columns
-            Shape ``(W,)``.
+            Shape ``(W,)``, columns of the grid.
 
         Returns
         -------
@@ -137,7 +137,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class BlockView:
-    """A block with its monitored values and its grid.
+    """A block, with its monitored values and its grid.
 
     Attributes
     ----------
@@ -150,7 +150,7 @@ class BlockView:
     grid: Grid
 
     def last_carrying_row(self, sample: int, signal: int) -> int:
-        """Return the last row of a sample that carries a signal; its last row if none does."""
+        """Return the last row of a sample that carries a signal; the last row of the sample if no row does."""
         start = int(self.grid.samples.starts[sample])
         end = start + int(self.grid.samples.lengths[sample])
         carrying = np.flatnonzero(~np.isnan(self.values[start:end, signal]))

@@ -1,4 +1,4 @@
-"""The layout of a monitor: which signals and channels its tests need, and how a block's columns become a grid."""
+"""The layout of a monitor: the signals and channels that its tests need, and the columns of the grid."""
 
 from collections.abc import Sequence
 
@@ -15,15 +15,15 @@ from schemas.baseline import Baseline
 class GridLayout:
     """The columns of a :class:`Grid` for ``S`` one-sided tests.
 
-    The columns are the presence of each monitored signal, then the rate of each rate, then the channels of the values,
-    channel by channel.
+    The columns are the presences of all monitored signals, then the channels of the rates, then the channels of the
+    values, channel by channel.
 
     Attributes
     ----------
     signals
-        The monitored signals: rates first, then values, otherwise in the baseline's order.
+        The monitored signals: first rates, then values, both in the order of the baseline.
     signal_indexes, presence_columns, channel_columns
-        Shape ``(S,)``: for each test the index of its signal, and the grid columns of the signal's presence and of the
+        Shape ``(S,)``: for each test, the index of its signal, and the grid columns of the signal's presence and the
         test's channel.
     """
 
@@ -55,12 +55,12 @@ class GridLayout:
 
     @property
     def width(self) -> int:
-        """The number of columns of a grid."""
+        """Number of columns of a grid."""
         return len(self.signals) + self._rate_count + len(channels.VALUE_CHANNELS) * self._value_count
 
     @property
     def value_indexes(self) -> list[int]:
-        """The indexes of the signals that are values, not rates."""
+        """Indexes of the signals that are values, not rates."""
         return list(range(self._rate_count, len(self.signals)))
 
     def channel_column(self, signal: Signal, channel: ChannelName) -> int:
@@ -71,11 +71,11 @@ class GridLayout:
         return len(self.signals) + index + channels.VALUE_CHANNELS.index(channel) * self._value_count
 
     def main_channel(self, signal: Signal) -> ChannelName:
-        """Return the channel of a signal's typical size: the rate of a rate, the location of a value."""
+        """Return the main channel of a signal: the rate of a rate, or the location of a value."""
         return "rate" if self._indexes[signal.name] < self._rate_count else "location"
 
     def baseline_median(self, test: int) -> float | None:
-        """Return the median of a test's value in the baseline; None for a rate."""
+        """Return the median of a test's signal in the baseline; None for a rate."""
         return self._medians[int(self.signal_indexes[test])]
 
     def view(self, block: Block) -> BlockView:
@@ -89,7 +89,7 @@ class GridLayout:
         Returns
         -------
         numpy.ndarray
-            Shape ``(R + 1, len(signals))``: NaN where absent or not finite. The last row is a record without signals:
+            Shape ``(R + 1, len(signals))``: NaN where absent or not finite. The last row, a record without signals, is
             the padding of samples.
         """
         if self._block_signals != len(block.signals):

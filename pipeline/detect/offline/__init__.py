@@ -1,6 +1,6 @@
-"""Runs the detect step without Kafka: learn from history, explain the evidence, show the smallest detectable changes.
+"""Runs the detect step without Kafka: learning from history, explaining evidence, smallest detectable changes.
 
-Nothing in detect imports it.
+No other module of detect imports this package.
 """
 
 from pipeline.detect.offline.drifts import read_drifts

@@ -1,4 +1,4 @@
-"""Explains why records did or did not raise a drift: the evidence of every test over time, from the real detect step."""
+"""Explains why records did or did not raise a drift, with the evidence of every test over time."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -23,13 +23,13 @@ POINT_MESSAGES = 64
 
 @dataclass(slots=True)
 class TestTrace:
-    """One-sided test over time.
+    """The evidence of a one-sided test over time.
 
     Attributes
     ----------
     times_ms, evidence
         One entry per point: the watermark of the stream in Unix milliseconds, and the test statistic as a share of the
-        threshold. It is 1 from firing to recovery.
+        threshold, which is 1 from firing to recovery.
     drifts
         The drifts of the test.
     """
@@ -41,15 +41,15 @@ class TestTrace:
 
     @property
     def highest(self) -> float:
-        """The largest share of the threshold."""
+        """Largest share of the threshold."""
         return max(self.evidence, default=0.0)
 
 
 @dataclass(slots=True)
 class Explanation:
-    """What a subject's records did to its tests.
+    """The evidence that a subject's records added to its tests.
 
-    ``other_drifts`` are those of no test of the subject: of a segment, a silence, a version first seen.
+    ``other_drifts`` do not come from these tests: they belong to a segment, a silence or a version first seen.
     """
 
     subject: str
@@ -68,18 +68,18 @@ def explain(
     Parameters
     ----------
     messages
-        Values as a producer sends them, in order of their times.
+        Message values as a producer sends them, in order of their times.
     settings
         Settings of the detect step.
     baseline
-        The baseline to monitor against. Without one, the step learns one from the first records.
+        The baseline to monitor against. If None, the step learns a baseline from the first records.
     subject
-        The subject to explain. Without one, that of the baseline, or the first in the messages.
+        The subject to explain. If None, the subject of the baseline, or the first one in the messages.
 
     Returns
     -------
     Explanation or None
-        None if there was no record of the subject.
+        None if there are no records of the subject.
     """
     step = DetectStep(0, settings, replay=True)
     if baseline is not None:

@@ -1,4 +1,4 @@
-"""Learns baselines from a history of records, such as a file, with the code of the live step."""
+"""Learns baselines from a history of records, such as a file. It uses the code of the live step."""
 
 import math
 from collections import Counter
@@ -22,12 +22,12 @@ BATCH_MESSAGES = 1000
 
 @dataclass(slots=True)
 class LearnedHistory:
-    """The baselines of a history.
+    """The result of learning from a history.
 
     Attributes
     ----------
     baselines
-        The baseline of each subject, by its name.
+        Baselines by subject.
     unusable
         Number of records or messages that could not be used, by reason.
     """
@@ -49,13 +49,13 @@ def learn_history(
     Parameters
     ----------
     messages
-        Values as a producer sends them, in order of their times: one record or an array of records each.
+        Message values as a producer sends them, in order of their times. A value is a record or an array of records.
     settings
-        Limits, and the records that a signal requires. The caller checks that the history is long enough.
+        Limits, and the minimum records of a signal. The caller checks that the history is long enough.
     subject
-        Learn this subject only.
+        Learn only this subject.
     from_ms, to_ms
-        Learn from records of this period only, Unix milliseconds. The end is exclusive.
+        Learn only from records of this period, in Unix milliseconds. The end is exclusive.
     """
     # The live step stops learning when the baseline is ready. Here it learns to the end of the history.
     endless = settings.model_copy(update={"ready_after_s": math.inf})
@@ -76,14 +76,14 @@ def learn_history(
 
 
 def message_batches(values: Iterable[bytes], size: int) -> Iterator[list[RawMessage]]:
-    """Yield values as messages of the topic of records, ``size`` at a time."""
+    """Yield values as messages of the records topic, in batches of ``size``."""
     messages = (RawMessage(RECORDS, 0, offset, 0, None, value) for offset, value in enumerate(values))
     while batch := list(islice(messages, size)):
         yield batch
 
 
 def _select_period(values: Iterable[bytes], from_ms: float, to_ms: float) -> Iterator[bytes]:
-    """Yield the messages without the records of other times. Records without a time remain: the step rejects them."""
+    """Yield the messages without records outside the period. The step rejects records without a time."""
 
     def is_outside(record: Any) -> bool:
         try:

@@ -1,4 +1,4 @@
-"""The smallest detectable change of each signal, in the signal's own unit."""
+"""The smallest detectable change of each signal, in the unit of the signal."""
 
 from dataclasses import dataclass
 
@@ -12,7 +12,7 @@ from schemas.baseline import Baseline
 from schemas.drift import Direction, Tier
 
 BISECTIONS = 60
-"""Bisections of the range of shifts, enough for the precision of a double."""
+"""Number of bisections of the range of shifts, enough for double precision."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +24,7 @@ class SmallestChange:
     size
         For a rate, the mean at the null boundary. For a value, the signed shift of all values. None if not testable.
     reason
-        Why it is not testable; empty if it is.
+        Reason why the change is not testable; empty if it is testable.
     """
 
     signal: str
@@ -35,9 +35,9 @@ class SmallestChange:
 
 
 def smallest_changes(baseline: Baseline, settings: DetectSettings) -> list[SmallestChange]:
-    """Return the smallest change for every signal, bad direction and tier, testable or not.
+    """Return the smallest change of every signal, bad direction and tier, including changes that are not testable.
 
-    Tails and dispersion are not listed. They are monitored too and can detect a large change of a few values.
+    Tails and dispersion are not listed. They are also monitored and can detect a large change of a few values.
     """
     tests, not_testable = derive_tests(baseline, settings)
     changes = []

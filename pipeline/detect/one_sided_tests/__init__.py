@@ -1,6 +1,6 @@
-"""The one-sided tests that a baseline allows: the band, its null boundaries, the bets and the thresholds.
+"""The one-sided tests of a baseline: band, null boundaries, bets and thresholds.
 
-Sees no records. May import baselines and signals.
+This package reads no records. It may import baselines and signals.
 """
 
 from pipeline.detect.one_sided_tests.bets import BETS, rate_evidence

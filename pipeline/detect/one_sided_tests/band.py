@@ -1,4 +1,4 @@
-"""The band: the means of a channel that are consistent with its baseline. It ends at the null boundaries."""
+"""The band: the means of a channel that are consistent with its baseline. Its ends are the null boundaries."""
 
 from dataclasses import dataclass
 
@@ -13,32 +13,33 @@ DEVIATIONS = 3.0
 """Minimum half-width of the band, in standard deviations between slices."""
 
 BAND_ERROR = 1e-3
-"""Probability that any band of a subject is too narrow by chance: one in a thousand baselines, over all its tests."""
+"""Probability that any band of a subject is too narrow by chance. One in a thousand baselines has such a band."""
 
 FLOOR_DAYS = 3
-"""Whole days after which a baseline has seen for itself how much days differ, and the day floor no longer applies."""
+"""Full days from which a baseline shows the differences between days. The day floor then no longer applies."""
 
 FLOOR_RELATIVE = 0.10
-"""Day floor of a rate: standard deviation from day to day, relative to the rarer outcome."""
+"""Day floor of a rate: standard deviation between days, relative to the rarer outcome."""
 
 FLOOR_RANK = 0.05
-"""Day floor of a mean rank: standard deviation from day to day. The floor of a tail is what three of them do to the tail:
-half an hour has too few extremes to show how they follow the time of day, and they move much more than the value does."""
+"""Day floor of a mean rank: standard deviation between days. The floor of a tail is the effect of three such deviations
+on the tail. Extreme values depend much more on the time of day than the mean rank does, but they are too rare to show
+this within half an hour."""
 
 NARROW_BELOW = 0.02
-"""Rate of the rarer outcome. A band that ends below it is testable however wide it is in odds, because a failure of a few
-percent lies far outside."""
+"""Rate of the rarer outcome. A band that ends below it is testable for any width in odds, because a failure of a few
+percent is far outside."""
 
 BOUNDARY_MIN = 1e-5
 BOUNDARY_MAX = 0.999
-"""Null boundaries closer to 0 or 1 than these could not be crossed in any useful time."""
+"""Smallest and largest null boundary. A boundary closer to 0 or 1 could not be crossed in useful time."""
 
 _ROUNDING = 1e-9
 
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """The null boundaries of a mean, and for each direction None or the reason why it is not testable."""
+    """The null boundaries of a mean, and for each direction the reason why it is not testable, or None."""
 
     low: float
     high: float
@@ -55,9 +56,9 @@ def confidence_high(events: float, records: float, error: float) -> float:
     Parameters
     ----------
     events, records
-        Events among independent records. They may be fractions.
+        Number of events, and number of independent records. Both may be fractions.
     error
-        Probability that the true rate is above the limit. Lower values give a higher limit.
+        Probability that the true rate exceeds the limit. Lower values give a higher limit.
 
     References
     ----------
@@ -84,11 +85,11 @@ def compute_band(
     channel, name
         The channel in the baseline, and its name.
     tier
-        Tickets have narrower tolerances than pages. A cause has those of a page.
+        Tier of the test. Tickets have narrower tolerances than pages. A cause has the tolerances of a page.
     test_count
-        One-sided tests of the subject. Higher values widen the band.
+        Number of one-sided tests of the subject. Higher values widen the band.
     span_s
-        Seconds of event time that the baseline covers. The day floor applies below three whole days, unless
+        Seconds of event time that the baseline covers. The day floor applies below three full days, unless
         ``settings.ready_after_s`` is less than a day.
 
     >>> learned = Channel(mean=0.01, variance=0.0099, autocorrelation_time=1.0, slice_deviation=0.0, count=100_000)
@@ -128,7 +129,7 @@ def compute_band(
 def _rate_boundary(
     mean: float, independent: float, error: float, *, spread: float, tolerance: float, odds_max: float
 ) -> tuple[float, str | None]:
-    """Return the upper null boundary of a rate or tail, and None or the reason why it is not testable."""
+    """Return the upper null boundary of a rate or tail, and the reason why it is not testable, or None."""
     high = max(
         confidence_high(mean * independent, independent, error),
         mean + spread,
@@ -137,8 +138,8 @@ def _rate_boundary(
     )
     if high > BOUNDARY_MAX:
         return BOUNDARY_MAX, _out_of_reach(high)
-    # The band of a rate with few or no events is wide in odds although it is narrow. Its width is therefore measured
-    # from the boundary that a rate without events would have.
+    # If there are few or no events, the band of a rate is wide in odds even if it is narrow. Its width is therefore
+    # measured from the boundary that a rate without events would have.
     origin = max(mean, confidence_high(0.0, independent, error))
     ratio = high * (1.0 - origin) / (origin * (1.0 - high)) if origin < 1.0 else 1.0
     if ratio > odds_max * (1.0 + _ROUNDING) and high > NARROW_BELOW:
@@ -147,9 +148,9 @@ def _rate_boundary(
 
 
 def shift_tail(mean: float, shift: float) -> float:
-    """Return the share of a tail after the mean rank of its value shifted, for a normally distributed value.
+    """Return the share of a tail after a shift of the mean rank, for a normally distributed value.
 
-    With the share ``m0`` and the shift ``t`` it is ``Φ(Φ⁻¹(m0) + √2·Φ⁻¹(0.5 + t))``.
+    For the share ``m0`` and the shift ``t``, it is ``Φ(Φ⁻¹(m0) + √2·Φ⁻¹(0.5 + t))``.
 
     >>> round(shift_tail(0.01, 0.1), 4)
     0.0245
@@ -166,7 +167,7 @@ def _day_floor(channel: Channel, name: str, settings: DetectSettings, span_s: fl
     shift = DEVIATIONS * FLOOR_RANK
     if name not in channels.BINARY:
         return shift
-    # The floor widens the band of a tail, but never beyond what is testable.
+    # The floor widens the band of a tail, but not beyond the testable limit.
     shifted = min(shift_tail(channel.mean, shift), channels.scale_odds(channel.mean, settings.band_odds_max))
     return shifted - channel.mean
 

@@ -1,4 +1,4 @@
-"""The bets of a one-sided test: the evidence of one record, for each of eight guesses of the mean after a change."""
+"""The bets of a one-sided test. Each of eight bets assumes a mean after a change and gives the evidence of a record."""
 
 import math
 
@@ -6,19 +6,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 BETS = 8
-"""Bets per test. More bets detect more sizes of change early, and cost in proportion."""
+"""Bets per test. Higher values detect more sizes of change early, at proportional cost."""
 
 STAKE_MAX = 0.95
-"""Maximum share of the wealth that a bet can lose with one record."""
+"""Maximum share of its wealth that a bet can lose with one record."""
 
 VARIANCE_MIN = 1e-4
 """Minimum variance assumed for a channel, so that a constant baseline gives finite bets."""
 
 GUESS_LOG_ODDS_MAX = 2.0
-"""Log-odds of the farthest guess for a rate. A farther guess would fire no earlier, since evidence per pane is limited."""
+"""Log-odds of the farthest guess for a rate. Evidence per pane is limited, so a farther guess would not help."""
 
 _MEAN_MIN = 1e-6
-"""Distance from 0 and 1 at which the log-odds of a mean are taken at the earliest."""
+"""Minimum distance of a mean from 0 and 1 when its log-odds are computed."""
 
 
 def _log_odds(mean: float) -> float:
@@ -44,16 +44,17 @@ def interpolate_odds(mean: float, other: float, share: float) -> float:
 
 
 def departure_bets(null: float, variance: float, *, binary: bool) -> NDArray[np.float64]:
-    """Return the stakes of eight bets that a mean is above the null boundary, shape ``(8,)``.
+    """Return the stakes of eight bets on a mean above the null boundary, shape ``(8,)``.
 
-    The evidence of a record ``x`` for the stake ``λ`` is ``ln(1 + λ·(x - null))``. If the mean given the past is at most
-    ``null``, the expected product of these factors never grows, whatever the distribution: it is an e-process. The
-    stake for the guess ``m`` is ``min((m - null) / w, 0.95 / null)``, where ``w`` is ``null·(1 - null)`` for a binary
-    channel and the variance otherwise. For a binary channel the evidence is the log-likelihood ratio of ``m`` against
-    ``null``.
+    The evidence of a record ``x`` for the stake ``λ`` is ``ln(1 + λ·(x - null))``. If the mean given the past is at
+    most ``null``, the expected product of the arguments never grows, so it is an e-process for any distribution.
+    The stake for the guess ``m`` is ``min((m - null) / w, 0.95 / null)``, where ``w`` is ``null·(1 - null)`` for a
+    binary channel and the variance otherwise. For a binary channel, the evidence is the log-likelihood ratio of ``m``
+    against ``null``.
 
-    The guesses are spaced geometrically in log-odds beyond the null boundary, so that one lies near a change of any
-    size: from 0.45 for a binary channel, and from 0.1 otherwise, because mean ranks show small shifts reliably.
+    The guesses are spaced geometrically in log-odds beyond the null boundary, so that one of them is near a change of
+    any size. They start at 0.45 for a binary channel. Otherwise they start at 0.1, because mean ranks show small shifts
+    reliably.
 
     Parameters
     ----------
@@ -79,7 +80,7 @@ def departure_bets(null: float, variance: float, *, binary: bool) -> NDArray[np.
 
 
 def recovery_bets(null: float, mean: float, variance: float, *, binary: bool) -> NDArray[np.float64]:
-    """Return the stakes of eight bets that a mean has recovered, shape ``(8,)``. The guesses lie around ``mean``.
+    """Return the stakes of eight bets on a recovered mean, shape ``(8,)``. The guesses lie around ``mean``.
 
     Parameters
     ----------
@@ -98,9 +99,9 @@ def recovery_bets(null: float, mean: float, variance: float, *, binary: bool) ->
 def rate_evidence(
     stakes: NDArray[np.float64], nulls: NDArray[np.float64], weights: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the evidence of a record without the event, and what the event adds to it; both in the shape of ``stakes``.
+    """Return the evidence of a record without the event, and the extra evidence of the event, for each stake.
 
-    Only meaningful for rates. Stakes that could lose more than the whole wealth are set to zero.
+    This is only meaningful for rates. Stakes that could lose more than the full wealth are set to zero.
     """
     valid = (stakes * nulls < 1.0) & (stakes * (nulls - 1.0) < 1.0)
     stakes = np.where(valid, stakes, 0.0)

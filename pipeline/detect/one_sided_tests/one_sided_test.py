@@ -1,4 +1,4 @@
-"""The one-sided tests of a baseline: signal, channel, direction and tier, with null boundary, bets and threshold."""
+"""The one-sided tests of a baseline, with their null boundaries, bets and thresholds."""
 
 import math
 from dataclasses import dataclass
@@ -18,20 +18,20 @@ YEAR_S = 365.25 * DAY_S
 WEEK_S = 7 * DAY_S
 
 THRESHOLD_STEP = 0.5
-"""Step to which thresholds are rounded up, so that similar subjects have equal thresholds."""
+"""Thresholds are rounded up to a multiple of this step, so that similar subjects have equal thresholds."""
 
 BUDGET_DIMENSIONS_MAX = 2
-"""Maximum segment dimensions with several values that the false-alarm budget assumes. A baseline does not list them."""
+"""Segment dimensions that the false-alarm budget assumes at most. A baseline does not list its dimensions."""
 
 PAGE_RECORDS = 20
-"""Records since the estimated start that a page requires: fewer may be one user's bad minute. Two affected tenants
-suffice as well."""
+"""Minimum records since the estimated start of a page, because fewer records may come from one user. Two affected
+tenants are also sufficient."""
 
 PROBE_SIGNALS = frozenset({"probe_blocked"})
-"""Signals of deliberate probes. There are few of them, and each one counts."""
+"""Signals of deliberate probes. Probes are few, so a page does not require a minimum number of them."""
 
 NONSTATIONARY = "its mean was still moving while the baseline was learned"
-"""Why a channel that was not stationary in the baseline is not testable."""
+"""Reason why a channel that was not stationary in the baseline is not testable."""
 
 NEVER_DEMOTED = frozenset(
     {
@@ -53,35 +53,35 @@ NEVER_DEMOTED = frozenset(
         "null_values",
     }
 )
-"""Failure modes that can be a P1 or P2, so that frequent pages are no reason to demote them to tickets. A filter that
+"""Failure modes that can be a P1 or P2. Frequent pages are not a reason to demote them to tickets. A filter that
 triggers less often may be disabled."""
 
 CrossingKey = tuple[str, str, str]
-"""Signal, channel and direction of a test: what has moved, at any tier."""
+"""Signal, channel and direction of a test. Tests of all tiers share it."""
 
 RECOVERY_SHARE = 0.25
-"""Share of the way from the null boundary to the mean at firing that is not yet a recovery. Higher values recover earlier
-and are wrong more often."""
+"""Position of the recovery's null boundary, as a share of the way from the null boundary to the mean at firing. Higher
+values recover earlier and are wrong more often."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class OneSidedTest:
     """One-sided CUSUM test of a channel with eight bets.
 
-    The null hypothesis is that the mean of the channel, given the past, is at most ``null_boundary`` (at least, if the
-    test is falling). With ``λ`` from ``stakes`` and ``b`` the boundary, the evidence of a record ``x`` is
-    ``ln(1 + λ·(x - b)) * weight``. The test statistic is Page's CUSUM of the evidence, one per bet; the test fires when
-    the largest one reaches the threshold. The CUSUM of an e-process is an e-detector: with ``weight`` 1, on average at
-    least ``exp(threshold) / 8`` records pass between false alarms.
+    The null hypothesis is that the mean of the channel, given the past, is at most ``null_boundary`` (or at least, for
+    a falling test). With ``λ`` from ``stakes`` and ``b`` the boundary, the evidence of a record ``x`` is
+    ``ln(1 + λ·(x - b)) * weight``. The test statistic of a bet is Page's CUSUM of its evidence. The test fires when
+    the largest statistic reaches the threshold. The CUSUM of an e-process is an e-detector: with ``weight`` 1, on
+    average at least ``exp(threshold) / 8`` records pass between false alarms.
 
     Attributes
     ----------
     null_boundary
         End of the band in this direction.
     stakes
-        Shape ``(8,)``: bets that the mean is beyond the null boundary; negative if the test is falling.
+        Shape ``(8,)``: stakes of the bets that the mean is beyond the null boundary; negative for a falling test.
     mean, variance
-        Of the channel in the baseline.
+        Mean and variance of the channel in the baseline.
     weight
         Weight of one record: 1 / autocorrelation time.
     threshold
@@ -114,19 +114,19 @@ class OneSidedTest:
 
     @property
     def rising(self) -> bool:
-        """Whether the test is for a rise of the channel's mean."""
+        """Whether the test detects a rise of the channel's mean."""
         return channels.mean_rises(self.channel, self.direction)
 
     @property
     def is_demotable(self) -> bool:
-        """Whether it pages, and may be demoted to a ticket if it pages too often."""
+        """Whether the test pages and may be demoted to a ticket."""
         return self.tier == "page" and self.signal.failure_mode not in NEVER_DEMOTED
 
     def recovery_test(self, firing_mean: float) -> tuple[float, NDArray[np.float64]]:
         """Return the null boundary of the recovery and the bets against it, shape ``(8,)``.
 
-        It lies a quarter of the way, in log-odds, from the test's null boundary to the mean at firing. With the null
-        boundary itself, a rate of 1 in 1,000 would need 70,000 records to recover.
+        The boundary lies a quarter of the way, in log-odds, from the test's null boundary to the mean at firing. With
+        the test's null boundary, a rate of 1 in 1,000 would need 70,000 records to recover.
 
         >>> import numpy as np
         >>> from pipeline.detect.signals.catalogue import SIGNALS
@@ -144,7 +144,7 @@ class OneSidedTest:
 
 @dataclass(frozen=True, slots=True)
 class NotTestable:
-    """A test that is not run, and why."""
+    """A test that is not run, with the reason."""
 
     signal: Signal
     channel: ChannelName
@@ -162,10 +162,10 @@ class _Candidate(NamedTuple):
 
 
 def derive_tests(baseline: Baseline, settings: DetectSettings) -> tuple[list[OneSidedTest], list[NotTestable]]:
-    """Derive the tests to run against a baseline, and those that are not testable.
+    """Derive the tests of a baseline: those to run, and those that are not testable.
 
-    Both are in the order of the baseline's signals, then of the channels. Signals that the catalogue does not have, and
-    values without knots, are skipped.
+    Both lists are in the order of the baseline's signals, then of the channels. Signals that are not in the catalogue
+    and values without knots are skipped.
     """
     candidates = _list_candidates(baseline)
     thresholds = _tier_thresholds(baseline, settings, candidates)
@@ -218,9 +218,9 @@ def _list_candidates(baseline: Baseline) -> list[_Candidate]:
 
 
 def _tier_thresholds(baseline: Baseline, settings: DetectSettings, candidates: list[_Candidate]) -> dict[Tier, float]:
-    """Return the threshold of each tier from its false-alarm budget, which the whole fleet shares.
+    """Return the threshold of each tier from its false-alarm budget, which the fleet shares.
 
-    The fleet is assumed to consist of subjects like this one. Only page tests are run per segment value. A cause has the
+    The fleet is assumed to consist of subjects like this one. Only page tests run per segment value. A cause has the
     budget of a page.
     """
     seconds = max(1.0, (baseline.learned_to - baseline.learned_from) / 1000)
@@ -238,18 +238,18 @@ def _tier_thresholds(baseline: Baseline, settings: DetectSettings, candidates: l
 
 
 def fleet_updates_per_s(updates_per_s: float, dimensions: int, subjects: int) -> float:
-    """Return the test updates per second of a fleet.
+    """Return the number of test updates per second of a fleet.
 
-    A record updates the tests of its subject, and those of one value per segment dimension.
+    A record updates the tests of its subject and the tests of one value per segment dimension.
 
     Parameters
     ----------
     updates_per_s
-        Updates of one subject: records per second that carry the signal, summed over its tests.
+        Updates of one subject: records per second that carry the signal of a test, summed over its tests.
     dimensions
-        Monitored segment dimensions.
+        Number of monitored segment dimensions.
     subjects
-        Subjects of the fleet.
+        Number of subjects in the fleet.
 
     >>> compute_threshold(fleet_updates_per_s(100 * 50, 2, 10), 1 / YEAR_S)
     31.5
@@ -258,7 +258,7 @@ def fleet_updates_per_s(updates_per_s: float, dimensions: int, subjects: int) ->
 
 
 def compute_threshold(updates_per_s: float, false_alarms_per_s: float) -> float:
-    """Return the threshold of a false-alarm budget: ``ln(max(e, 8 * updates / false alarms))``, rounded up to 0.5.
+    """Return the threshold for a false-alarm budget: ``ln(max(e, 8 * updates / false alarms))``, rounded up to 0.5.
 
     >>> compute_threshold(100 * 50, 1 / YEAR_S)
     28.0

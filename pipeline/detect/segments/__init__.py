@@ -1,6 +1,6 @@
-"""The same tests for each segment value: versions, regions, tenants, and the check for a single small tenant.
+"""The page tests for each segment value (version, region or tenant), and the check for a single small tenant.
 
-May import findings, detectors, layout, one-sided tests and signals.
+This package may import findings, detectors, layout, one-sided tests and signals.
 """
 
 from pipeline.detect.segments.segment_drifts import SegmentDrifts

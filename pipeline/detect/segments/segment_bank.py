@@ -1,4 +1,4 @@
-"""The segment bank: the test statistics of the subject's page tests, for each monitored value of a segment."""
+"""The segment bank: the statistics of the subject's page tests for each monitored segment value."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,35 +13,35 @@ from pipeline.detect.segments.segment_evidence import SEGMENT_BETS, SegmentEvide
 from pipeline.detect.segments.segment_sums import SegmentSums
 
 CAP_SHARE = 0.2
-"""Share of a threshold that one pane may add: less than for the subject, since late bursts are not removed here."""
+"""Share of a threshold that one pane may add. It is less than for the subject, because late bursts are not removed."""
 
 
 @dataclass(slots=True)
 class SegmentState(CusumState):
-    """The state of a :class:`SegmentBank`. ``excluded``, shape ``(n, S)``: the tests that do not run in a slot."""
+    """The state of a :class:`SegmentBank`. ``excluded``, shape ``(n, S)``, marks tests that do not run."""
 
     excluded: NDArray[np.bool_]
 
     @classmethod
     def of_size(cls, slots: int, bets: int, tests: int) -> Self:
-        """Return the state before any record."""
+        """Return the initial state."""
         excluded = np.zeros((slots, tests), dtype=bool)
         return cls(**CusumState.of_size(slots, bets, tests).dump(), excluded=excluded)
 
 
 class SegmentBank:
-    """The statistics of :class:`pipeline.detect.detectors.PageHinkleyBank` for the same tests, in each of ``n`` slots.
+    """Statistics like those of :class:`pipeline.detect.detectors.PageHinkleyBank`, in each of ``n`` slots.
 
-    It uses every second bet, and evaluates the statistics only at the end of a pane or block; the false-alarm guarantee
-    does not depend on it. The evidence of a record is computed once for all slots, except for tests that are latched
-    or excluded in a slot.
+    The bank uses every second bet, and evaluates the statistics only at the end of a pane or block. The false-alarm
+    guarantee does not depend on that. The evidence of a record is computed once for all slots, except for tests that
+    are latched or excluded in a slot.
 
     Parameters
     ----------
     tests
-        ``S`` one-sided tests, those of binary channels first.
+        The ``S`` one-sided tests, those of binary channels first.
     channel_columns, presence_columns
-        Shape ``(S,)``: for each test the numbers that are its channel, and its signal's presence.
+        Shape ``(S,)``: for each test, the indexes of the numbers that are its channel and its signal's presence.
     recovery
         Threshold of a recovery.
 
@@ -70,21 +70,21 @@ class SegmentBank:
 
     @property
     def latched(self) -> NDArray[np.bool_]:
-        """Shape ``(n, S)``: which tests have fired and not recovered."""
+        """Mask of the tests that have fired and not recovered, shape ``(n, S)``."""
         return self._state.latched
 
     @property
     def excluded(self) -> NDArray[np.bool_]:
-        """Shape ``(n, S)``: which tests do not run."""
+        """Mask of the tests that do not run, shape ``(n, S)``."""
         return self._state.excluded
 
     @property
     def test_statistics(self) -> NDArray[np.float64]:
-        """Shape ``(n, 4, S)``: the test statistics now."""
+        """The current test statistics, shape ``(n, 4, S)``."""
         return self._state.statistics
 
     def open_slot(self, slot: int) -> None:
-        """Start all tests of a slot at 0; the slot may be the next new one."""
+        """Start all tests of a slot at 0. The slot is an existing one or the next new one."""
         state = self._state
         if slot == len(self):
             state.append_slot()
@@ -98,12 +98,12 @@ class SegmentBank:
         self._bets_changed = True
 
     def latch(self, slot: int, test: int, worst: float) -> None:
-        """Latch a test: from now on it tests the recovery from ``worst``, the channel's mean when it fired."""
+        """Latch a test, which then tests the recovery from ``worst``, the channel's mean when it fired."""
         self._state.latch(slot, test, worst)
         self._bets_changed = True
 
     def rearm(self, slot: int, test: int) -> None:
-        """Return a test to its normal bets, at 0."""
+        """Return a test to its normal bets, and set its statistics to 0."""
         self._state.rearm(slot, test)
         self._bets_changed = True
 
@@ -118,13 +118,13 @@ class SegmentBank:
         return float(self._state.statistics[slot, :, test].max())
 
     def records_since_zero(self, slot: int, test: int, *, evidence_min: float) -> float:
-        """Return the records with a test's signal since its largest statistic was 0; 0 if that is below a minimum."""
+        """Return the records with a test's signal since its largest statistic was 0; 0 if that is below the minimum."""
         statistics = self._state.statistics[slot, :, test]
         bet = int(np.argmax(statistics))
         return float(self._state.tallies[slot, 0, bet, test]) if statistics[bet] >= evidence_min else 0.0
 
     def reset(self) -> None:
-        """Set all statistics to 0, because the next record does not follow the last. Latches and exclusions remain."""
+        """Set all statistics to 0 after a gap in the records, and keep latches and exclusions."""
         self._state.reset()
         self._state.clear_panes()
         self._bets_changed = True
@@ -142,11 +142,12 @@ class SegmentBank:
         Parameters
         ----------
         slots
-            Shape ``(V,)``: the slot of each value, none twice.
+            Shape ``(V,)``: the slot of each value. No slot may occur twice.
         times_ms
             Shape ``(R,)``: event times.
         may_fire
-            Whether a test may fire at a crossing. If not, it is asked again at the next pane at or above the threshold.
+            Decides whether a test may fire at a crossing. If not, it is called again at the next pane at or above the
+            threshold.
         densities
             Shape ``(V,)``: see :meth:`SegmentEvidence.pane_evidence`. The default is 1.
 
@@ -167,7 +168,7 @@ class SegmentBank:
         bases = np.where(same_pane, state.bases, before)
         thresholds = np.where(state.latched, self._recovery, self._firing_thresholds)
         caps = thresholds[:, None] * CAP_SHARE
-        # A step is a pane, so the cap applies to the step; only the first may continue a pane of the last block.
+        # A step is a pane, so the cap applies to the step. Only the first step may continue a pane of the last block.
         np.minimum(evidence[1:], caps, out=evidence[1:])
         np.minimum(evidence[0], bases + caps - before, out=evidence[0])
         path = np.empty((evidence.shape[0] + 1, *before.shape))
@@ -195,7 +196,7 @@ class SegmentBank:
         Raises
         ------
         ValueError
-            If it belongs to other tests.
+            If the state belongs to other tests.
         """
         self._state.load(state)
         self._bets_changed = True
@@ -211,10 +212,10 @@ class SegmentBank:
         crossings: list[Crossing] = []
         peaks = path.max(axis=(0, 2))
         for value, test in np.argwhere((peaks >= thresholds) & ~state.excluded).tolist():
-            found = state.find_crossings(
+            crossings_of_test = state.find_crossings(
                 path[:, value, :, test], float(thresholds[value, test]), sums, slot=value, test=test
             )
-            for crossing in found:
+            for crossing in crossings_of_test:
                 if crossing.is_within_band(self._tests[test]) if crossing.is_recovery else may_fire(crossing):
                     crossings.append(crossing)
                     break

@@ -1,4 +1,4 @@
-"""Segment drifts: the tests of segment values that have fired, and their findings until they recover."""
+"""Segment drifts: the latched tests of segment values, and their findings until they recover."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -17,15 +17,15 @@ from schemas.baseline import Baseline
 from schemas.drift import DriftState, Tier
 
 GONE_PANES = 600
-"""Panes (seconds) without a record after which the drift of a value ends: a version that was rolled back sends none by
-which it could recover."""
+"""Panes (seconds) without a record after which the drift of a value ends. A version that was rolled back sends no
+records, so its tests could not recover."""
 
 MISSED_PANES, MISSED_RECORDS = 60, 30.0
-"""The drift ends after fewer panes without a record if as many records are missing at the value's pace of about the
-last hour. A young version has sent fewer in that hour."""
+"""A drift ends earlier, after fewer panes, if this many records are missing at the value's recent rate (about one
+hour). The recent rate of a young version is lower."""
 
 SUBJECT_SHARE = 0.95
-"""Share of a block's records from which a version counts as the whole subject, whose drift is not repeated."""
+"""Minimum share of a block's records at which a version counts as the full subject, so its drift is not repeated."""
 
 
 class SegmentKey(NamedTuple):
@@ -37,16 +37,16 @@ class SegmentKey(NamedTuple):
 
 
 class SegmentDrifts:
-    """The latches of segments. Versions page; regions and tenants only make tickets.
+    """The latches of segments. Versions page, while regions and tenants only raise tickets.
 
-    A *suppressed* latch publishes nothing, because the same drift is published for the whole subject.
+    A *suppressed* latch publishes nothing, because the same drift is published for the full subject.
 
     Parameters
     ----------
     segments
-        Their tests.
+        The segment values and their tests.
     baseline, settings
-        Those of the monitor.
+        The baseline and settings of the monitor.
     """
 
     def __init__(self, segments: Segments, baseline: Baseline, settings: DetectSettings) -> None:
@@ -57,7 +57,7 @@ class SegmentDrifts:
     def find_drifts(
         self, view: BlockView, observation: SegmentObservation | None, latched: set[CrossingKey]
     ) -> list[tuple[int, Finding]]:
-        """Return the findings of a block, each with its row.
+        """Return the findings of a block, with the row of each finding.
 
         Parameters
         ----------
@@ -69,7 +69,7 @@ class SegmentDrifts:
         """
         panes = view.block.panes
         if int(panes[0]) - self._last_pane > GONE_PANES:
-            # The whole subject was silent: no value is gone that had no chance to send.
+            # The full subject was silent, so the silence of a value does not mean that it is gone.
             self._resumed_pane = int(panes[0])
         self._last_pane = int(panes[-1])
         findings: list[tuple[int, Finding]] = []
@@ -87,8 +87,8 @@ class SegmentDrifts:
         findings += self._evidence_due(view, observation)
         return findings
 
-    def rearm_quiet(self, key: CrossingKey) -> None:
-        """Return the quiet tests of a key to their normal bets, because the whole subject has recovered."""
+    def rearm_suppressed(self, key: CrossingKey) -> None:
+        """Return the suppressed tests of a key to their normal bets, because the full subject has recovered."""
         for segment_key, latch in list(self._latches.items()):
             if latch.suppressed and self._segments.tests[segment_key.test].crossing_key == key:
                 self._release(segment_key)
@@ -130,7 +130,7 @@ class SegmentDrifts:
         return self._segments.dimensions[key.dimension].is_version
 
     def _tier(self, key: SegmentKey) -> Tier | None:
-        """Return the tier of a finding; None for that of the test."""
+        """Return the tier of a finding; None for the tier of the test."""
         return None if self._is_version(key) else "ticket"
 
     def _release(self, key: SegmentKey) -> Latch:
@@ -140,13 +140,13 @@ class SegmentDrifts:
         return self._latches.pop(key)
 
     def _tallies(self, observation: SegmentObservation) -> NDArray[np.float64]:
-        """Return, by value and test, the records of the block that carry the signal, and the sum of the channel."""
+        """Return the number of records with the signal, and the sum of the channel, by value and test."""
         totals = observation.sums.sums.sum(axis=0)
         columns = (self._segments.presence_columns, self._segments.channel_columns)
         return np.stack([totals[:, column] for column in columns], axis=-1)
 
     def _tally(self, observation: SegmentObservation, crossing: Crossing, *, after: int = -1) -> NDArray[np.float64]:
-        """Return the records with the signal of a crossing in the panes after one, and the sum of its channel."""
+        """Return the number of records with the signal of a crossing after a pane, and the sum of its channel."""
         columns = [
             int(self._segments.presence_columns[crossing.test]),
             int(self._segments.channel_columns[crossing.test]),
@@ -163,7 +163,7 @@ class SegmentDrifts:
         row = int(rows[-1])
         remainder = self._tally(observation, crossing, after=crossing.step)
         if crossing.is_recovery:
-            # The recovery of the subject may have released a quiet latch in this very block.
+            # The recovery of the subject may have released a suppressed latch in the same block.
             if key not in self._latches:
                 return
             latch = self._release(key)
@@ -205,7 +205,7 @@ class SegmentDrifts:
     def _rows(
         self, view: BlockView, observation: SegmentObservation, value: int, test: int, *, pane: int
     ) -> NDArray[np.intp]:
-        """Return the rows of a value that carry a test's signal, up to a pane; all its rows if none does."""
+        """Return the rows of a value that carry a test's signal, up to a pane; all rows of the value if none does."""
         panes, rows, starts = observation.sums.groups.value_rows(value)
         ends = np.append(starts[1:], rows.size)
         rows = rows[: int(ends[np.flatnonzero(panes <= pane)[-1]])]
@@ -213,7 +213,7 @@ class SegmentDrifts:
         return carrying if carrying.size else rows
 
     def _end_gone(self, view: BlockView) -> Iterator[tuple[int, Finding]]:
-        """End the drifts of values that send no records any more."""
+        """End the drifts of values that no longer send records."""
         last_row = view.block.panes.size - 1
         last_pane = int(view.block.panes[last_row])
         for key in list(self._latches):
@@ -232,7 +232,7 @@ class SegmentDrifts:
         return silent_panes > GONE_PANES or (silent_panes >= MISSED_PANES and missed >= MISSED_RECORDS)
 
     def _evidence_due(self, view: BlockView, observation: SegmentObservation | None) -> Iterator[tuple[int, Finding]]:
-        """Repeat the evidence of drifts whose next time has come, for the values in the block."""
+        """Repeat the evidence of drifts with an update due, for the values in the block."""
         if observation is None:
             return
         last_row = view.block.panes.size - 1
@@ -264,7 +264,7 @@ class SegmentDrifts:
         if test.channel == "location" and tally[0]:
             now = value_at_rank(learned, tally[1] / tally[0])
         else:
-            # The mean rank gives the typical value of a location; for a tail only the last records do.
+            # For a location, the mean rank gives the typical value. For a tail, it comes from the last records.
             values = view.values[rows, self._segments.signal_indexes[key.test]]
             now = float(np.nanmedian(values)) if (values == values).any() else None  # noqa: PLR0124 - NaN differs
         return latch.build_finding(

@@ -10,20 +10,20 @@ from pipeline.detect.segments.segment_sums import SegmentSums
 from pipeline.detect.signals import channels
 
 EVERY_SECOND_BET = slice(1, None, 2)
-"""Half of the eight bets of a test detect a change hardly later, at half the cost and half the state."""
+"""Use every second bet. Half of the bets detect a change hardly later, at half the cost and with half the state."""
 
 SEGMENT_BETS = 4
 
 
 class SegmentEvidence:
-    """Evidence per segment value. All slots share the bets of a test, except where it is latched or excluded.
+    """Evidence per segment value. All slots share the bets of a test, unless the test is latched or excluded in a slot.
 
     Parameters
     ----------
     tests
-        ``S`` one-sided tests, those of binary channels first; ``L`` of them are of other channels.
+        The ``S`` one-sided tests, those of binary channels first. ``L`` tests are of other channels.
     columns
-        Shape ``(2, S)``: the numbers that are the presence and the channel of each test.
+        Shape ``(2, S)``: the indexes of the numbers that are the presence and the channel of each test.
     """
 
     def __init__(self, tests: Sequence[OneSidedTest], columns: NDArray[np.intp]) -> None:
@@ -43,9 +43,9 @@ class SegmentEvidence:
         self.update_bets(nothing.astype(bool), nothing.astype(bool), nothing)
 
     def update_bets(self, latched: NDArray[np.bool_], excluded: NDArray[np.bool_], worst: NDArray[np.float64]) -> None:
-        """Override the shared bets of latched and excluded tests, given the state of the bank, shapes ``(n, S)``.
+        """Override the shared bets of latched and excluded tests. The arguments have shape ``(n, S)``.
 
-        A latched test bets on the return from ``worst``. For an excluded test, no record is evidence.
+        A latched test bets on the return from ``worst``. An excluded test gets no evidence.
         """
         self._override_slots, self._override_tests = np.nonzero(latched | excluded)
         nulls, stakes = np.zeros(self._override_slots.size), np.zeros((SEGMENT_BETS, self._override_slots.size))
@@ -62,7 +62,7 @@ class SegmentEvidence:
         )
 
     def log_bets(self, numbers: NDArray[np.float64]) -> NDArray[np.float32]:
-        """Compute ln(1 + stake * surprise) of each row for the tests of channels that are not binary, bet by bet.
+        """Compute ln(1 + stake * surprise) of each row, for each bet of each test of a channel that is not binary.
 
         Parameters
         ----------
@@ -78,7 +78,7 @@ class SegmentEvidence:
         surprise = numbers.take(self._channel_columns[others], axis=1)
         surprise -= self._nulls[others]
         surprise *= numbers.take(self._presence_columns[others], axis=1)
-        # Single precision is enough for the evidence of one record, in half the time.
+        # Single precision is enough for the evidence of one record, and takes half the time.
         factors: NDArray[np.float32] = surprise.astype(np.float32).take(self._repeated, axis=1)
         factors *= self._stakes
         factors += np.float32(1.0)
@@ -95,10 +95,10 @@ class SegmentEvidence:
         slots
             Shape ``(V,)``: the slot of each value.
         sums
-            With the sums of :meth:`log_bets`.
+            Sums of the block, including the sums of :meth:`log_bets`.
         densities
-            Shape ``(V,)``, 0 to 1: how close together the records of each value lie. Records thinned to a density d
-            have the autocorrelation time 1 + (t - 1) * d, where t is that of the subject.
+            Shape ``(V,)``, from 0 to 1: the density of the records of each value in the stream. Records with the
+            density d have the autocorrelation time 1 + (t - 1) * d, where t is the autocorrelation time of the subject.
         """
         binary, shape = self._binary_count, sums.groups.shape
         evidence = np.empty((*shape, SEGMENT_BETS, len(self._tests)))
@@ -110,7 +110,7 @@ class SegmentEvidence:
         np.multiply(log_bets, self._weights[binary:], out=evidence[..., binary:])
         if self._override_slots.size:
             self._apply_overrides(slots, sums, evidence)
-        # Weights are 1 / t: this turns them into 1 / (1 + (t - 1) * density).
+        # The weights are 1 / t. This replaces them with 1 / (1 + (t - 1) * density).
         evidence /= (self._weights + (1.0 - self._weights) * densities[:, None])[:, None]
         return evidence
 

@@ -1,4 +1,4 @@
-"""The sums of a block by segment value and pane: all that the segment bank reads of its records."""
+"""The sums of a block by segment value and pane. They are the only input of the segment bank."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,23 +9,23 @@ from numpy.typing import NDArray
 from pipeline.detect.detectors import NEXT_RECORD
 
 INT16_MAX = 32_767
-"""Keys up to this fit into 16 bits, which sort several times as fast."""
+"""Largest key that fits into 16 bits. Such keys sort several times as fast."""
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentGroups:
-    """The rows of ``V`` values in ``P`` panes, sorted by value, then pane. A group is the rows of one value in one pane.
+    """Rows of ``V`` values in ``P`` panes, sorted by value, then pane. A group contains the rows of a value in a pane.
 
     Attributes
     ----------
     rows
-        Shape ``(E,)``: rows of the block; a row that has a value in two dimensions occurs twice.
+        Shape ``(E,)``: rows of the block. A row that has a value in two dimensions occurs twice.
     starts
-        Shape ``(Q,)``: where in ``rows`` each group begins.
+        Shape ``(Q,)``: the index in ``rows`` at which each group begins.
     panes, values
-        Shape ``(Q,)``: the pane of each group, counted from the block's first, and its value.
+        Shape ``(Q,)``: the pane of each group, counted from the first pane of the block, and its value.
     first_pane, last_pane
-        Of the block.
+        First and last pane of the block.
     shape
         ``(P, V)``.
     """
@@ -40,19 +40,19 @@ class SegmentGroups:
 
     @property
     def value_records(self) -> NDArray[np.intp]:
-        """Shape ``(V,)``: the number of rows of each value."""
+        """Number of rows of each value, shape ``(V,)``."""
         lengths = np.append(self.starts[1:], self.rows.size) - self.starts
         records: NDArray[np.intp] = np.bincount(self.values, weights=lengths, minlength=self.shape[1]).astype(np.intp)
         return records
 
     def scatter(self, sums: NDArray[np.floating]) -> NDArray[np.float64]:
-        """Return sums by group, shape ``(Q, C)``, as ``(P, V, C)``, with 0 where a value has no rows in a pane."""
+        """Return sums by group, shape ``(Q, C)``, as an array of shape ``(P, V, C)``, with 0 for missing groups."""
         scattered = np.zeros((*self.shape, sums.shape[1]))
         scattered[self.panes, self.values] = sums
         return scattered
 
     def value_rows(self, value: int) -> tuple[NDArray[np.intp], NDArray[np.intp], NDArray[np.intp]]:
-        """Return the panes of a value's groups, its rows, and where in these each group begins."""
+        """Return the panes of a value's groups, the rows of the value, and the indexes at which the groups begin."""
         groups = np.flatnonzero(self.values == value)
         if not groups.size:
             return groups, groups, groups
@@ -61,7 +61,7 @@ class SegmentGroups:
         return self.panes[groups], self.rows[first : ends[groups[-1]]], self.starts[groups] - first
 
     def next_times(self, times_ms: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return the time of each value's first record in a pane or after, shape ``(P + 1, V)``; else ``NEXT_RECORD``."""
+        """Return the time of each value's first record in or after a pane, shape ``(P + 1, V)``, or ``NEXT_RECORD``."""
         first = np.full((self.shape[0] + 1, self.shape[1]), times_ms.size, dtype=np.intp)
         first[self.panes, self.values] = self.rows[self.starts]
         times: NDArray[np.int64] = np.append(times_ms, NEXT_RECORD).take(np.minimum.accumulate(first[::-1])[::-1])
@@ -75,11 +75,11 @@ class SegmentSums:
     Attributes
     ----------
     groups
-        ``P`` panes, ``V`` values.
+        The groups, of ``P`` panes and ``V`` values.
     sums
-        Shape ``(P, V, N)``: of the numbers.
+        Shape ``(P, V, N)``: sums of the numbers.
     log_bets
-        Shape ``(P, V, C)``: of the log bets.
+        Shape ``(P, V, C)``: sums of the log bets.
     numbers
         Shape ``(R, N)``: the numbers by row of the block.
     """
@@ -91,7 +91,7 @@ class SegmentSums:
 
 
 def sum_groups(groups: SegmentGroups, numbers: NDArray[np.float64], log_bets: NDArray[np.float32]) -> SegmentSums:
-    """Sum the numbers and log bets of a block by group: shapes ``(R, N)`` and ``(R, C)``."""
+    """Sum numbers of shape ``(R, N)`` and log bets of shape ``(R, C)`` by group."""
     number_sums, log_bet_sums = (
         groups.scatter(np.add.reduceat(by_row.take(groups.rows, axis=0), groups.starts, axis=0))
         for by_row in (numbers, log_bets)
@@ -102,16 +102,17 @@ def sum_groups(groups: SegmentGroups, numbers: NDArray[np.float64], log_bets: ND
 def group_rows(
     panes: NDArray[np.int64], value_indexes: Sequence[NDArray[np.int64]], values: int
 ) -> SegmentGroups | None:
-    """Group the rows of a block; None if no row has a value.
+    """Group the rows of a block. Return None if no row has a value.
 
     Parameters
     ----------
     panes
         Shape ``(R,)``, non-decreasing.
     value_indexes
-        For each dimension, shape ``(R,)``: the index of the row's value among the values of all dimensions, or -1.
+        An array of shape ``(R,)`` for each dimension: the index of the row's value among the values of all dimensions,
+        or -1.
     values
-        V, over all dimensions.
+        Number of values, over all dimensions.
 
     >>> groups = group_rows(np.array([7, 7, 9]), [np.array([1, 0, 1]), np.array([-1, 2, 2])], 3)
     >>> groups.rows.tolist(), groups.starts.tolist(), groups.values.tolist(), groups.panes.tolist()

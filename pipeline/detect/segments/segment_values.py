@@ -1,4 +1,4 @@
-"""The values of one segment dimension, such as the tenants: which are live, and which are monitored."""
+"""The values of one segment dimension, such as the tenants. Some of them are live, and some are monitored."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from pipeline.detect.settings import DAY_S
 
 LIVE_S = 3600
-"""Seconds of event time for which a value is live after its last record."""
+"""Seconds of event time after its last record during which a value is live."""
 
 FOUNDING_S = 600
-"""Seconds of event time after which a version counts as new, however few records came before it."""
+"""Seconds of event time after which a version counts as new, regardless of the number of records before it."""
 
 NOT_MONITORED = -1
-"""The slot of a value that is not monitored."""
+"""Slot of a value that is not monitored."""
 
 
 @dataclass(slots=True)
@@ -26,15 +26,16 @@ class SegmentValue:
     Attributes
     ----------
     slot
-        Its slot in the bank, or ``NOT_MONITORED``.
+        Slot of the value in the bank, or ``NOT_MONITORED``.
     first_pane, last_pane
-        The panes of its first and last record.
+        Panes of its first and last record.
     is_settling
-        Whether a deviation may be its own normal, because it was there when monitoring began or is not a version.
+        Whether a deviation may be normal for this value, because it existed when monitoring began or is not a version.
     signal_records
-        Shape ``(S,)``: its records that carry the signal of each test.
+        Shape ``(S,)``: the number of its records that carry the signal of each test.
     recent_records, counted_pane
-        Its records of about the last hour, as of the pane ``counted_pane``: the weight of a record halves every hour.
+        Number of its records in about the last hour, as of the pane ``counted_pane``. The weight of a record halves
+        every hour.
     """
 
     label: str
@@ -47,11 +48,11 @@ class SegmentValue:
     counted_pane: int = 0
 
     def recent_records_at(self, pane: int) -> float:
-        """Return its records of about the last hour before a pane."""
+        """Return the number of its records in about the last hour before a pane."""
         return self.recent_records * float(0.5 ** ((pane - self.counted_pane) / LIVE_S))
 
     def count_records(self, pane: int, records: int) -> None:
-        """Count records up to a pane."""
+        """Add records up to a pane."""
         self.recent_records, self.counted_pane = self.recent_records_at(pane) + records, pane
 
 
@@ -61,22 +62,22 @@ class SegmentValues:
     Parameters
     ----------
     limit
-        Values stored. At the limit, a new value replaces the one not seen for longest, if that is more than a day;
-        otherwise it counts as other.
+        Maximum values stored. At the limit, a new value replaces the oldest value if that was not seen for more than
+        a day. Otherwise the new value counts as other.
     tests
-        ``S``, the number of tests that run per value.
+        Number ``S`` of tests that run per value.
     founding_records
-        Records of blocks with the dimension within which a version counts as there from the beginning, if it also comes
-        in the first ten minutes.
+        A version is an original version if it appears within this number of records of the dimension and within the
+        first ten minutes.
 
     Attributes
     ----------
     is_version
-        Whether the values are versions of something: a new one is then monitored from its first record.
+        Whether the values are versions. A new version is monitored from its first record.
     values
-        By label, in the order of their first record.
+        The values by label, in the order of their first record.
     other_records
-        Records of values for which there was no room.
+        Number of records of values that were not stored.
     """
 
     def __init__(self, limit: int, tests: int, founding_records: int) -> None:
@@ -95,7 +96,7 @@ class SegmentValues:
         Returns
         -------
         present, replaced
-            The values in the block, in the order of their first record, and the values that were replaced.
+            The values in the block, in the order of their first record, and the values that they replaced.
         """
         present: list[SegmentValue] = []
         replaced: list[SegmentValue] = []
@@ -107,7 +108,7 @@ class SegmentValues:
                 continue
             value = self.values.get(label)
             if value is None:
-                # If one had no room, the next has none either.
+                # If there was no room for one value, there is none for the next.
                 if len(self.values) >= self._limit and (without_room or not self._make_room(first_pane, replaced)):
                     without_room.add(label)
                     continue
@@ -161,7 +162,7 @@ class SegmentValues:
         Raises
         ------
         ValueError
-            If it belongs to other tests.
+            If the state belongs to other tests.
         """
         signal_records = np.array(state["signal_records"], dtype=np.float64)
         if signal_records.shape != (len(state["values"]), self._tests):
@@ -185,10 +186,10 @@ class SegmentValues:
 
 
 def compute_densities(value_indexes: Sequence[NDArray[np.int64]], values: int) -> NDArray[np.float64]:
-    """Compute how close together the records of each value lie: the share that directly follow one of the same value.
+    """Compute the density of each value: the share of its records that directly follow a record of the same value.
 
-    This is the value's share of the records if they arrive at random, and 1 if they arrive in a row. It is at least that
-    share, so a value with few records in a block has its share.
+    The density is the value's share of all records if they arrive at random, and 1 if they arrive in a row. It is never
+    lower than that share, which matters for values with few records in a block.
 
     Parameters
     ----------

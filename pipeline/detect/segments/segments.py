@@ -18,25 +18,25 @@ from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import channels, label_indexes
 
 SETTLING_PANES = 3600
-"""Panes (seconds) after which no value is settling any more."""
+"""Maximum panes (seconds) of the settling period of a value."""
 
 DEVIATING_SHARE = 0.5
-"""Share of a value's records over which a test must have deviated, for that to be the value's own normal."""
+"""Minimum share of a value's records during which a test deviates, if the deviation is normal for the value."""
 
 DEVIATING_EVIDENCE = 4.0
-"""Minimum evidence of such a deviation: it hardly reaches that by chance."""
+"""Minimum evidence of such a deviation, which chance rarely reaches."""
 
 AFFECTED_EVIDENCE = 4.0
-"""Minimum evidence of a value that is named as affected by what the whole subject fired for."""
+"""Minimum evidence of a value that is named as affected by a drift of the full subject."""
 
 AFFECTED_SHARE = 0.5
-"""Share of a threshold that the affected values must have in total, to be named."""
+"""Share of a threshold that the affected values must reach in total to be named."""
 
 TENANT_EVIDENCE = 1.0
-"""Minimum evidence of a tenant that counts as affected."""
+"""Minimum evidence at which a tenant counts as affected."""
 
 SEGMENT_CHANNELS = ("rate", "location")
-"""The channels that are tested per segment; tails and dispersion are tested for the whole subject only."""
+"""The channels that are tested per segment. Tails and dispersion are only tested for the full subject."""
 
 TENANT, PROVIDER = "tenant", "provider"
 
@@ -50,13 +50,13 @@ class SegmentObservation:
     Attributes
     ----------
     values
-        The ``V`` values in the block, each with its dimension.
+        The ``V`` values in the block, with their dimensions.
     sums
-        Their sums.
+        The sums of the values.
     signal_records_before
-        Shape ``(V, S)``: the records that carried each test's signal before the block.
+        Shape ``(V, S)``: the number of records before the block that carried the signal of each test.
     crossings
-        The crossings of their tests.
+        The crossings of the values' tests.
     """
 
     values: list[tuple[str, SegmentValue]]
@@ -66,22 +66,21 @@ class SegmentObservation:
 
     @property
     def indexes(self) -> dict[tuple[str, str], int]:
-        """The index of each value, by dimension and label."""
+        """Index of each value, by dimension and label."""
         return {(dimension, value.label): index for index, (dimension, value) in enumerate(self.values)}
 
 
 class Segments:
     """The values of all dimensions, and their tests.
 
-    A dimension is monitored while two of its values are live, or one that fired has not recovered. A new version is
-    monitored from its first record. Regions, tenants, and versions that were there when monitoring began may have a
-    normal of their own outside the subject's band: a test that deviates for most of such a value's first records is
-    excluded until the next baseline.
+    A dimension is monitored while at least two of its values are live, or while a test of one is latched. A new version
+    is monitored from its first record. For regions, tenants and original versions, values outside the subject's band
+    may be normal. A test that deviates for most of such a value's first records is excluded until the next baseline.
 
     Parameters
     ----------
     tests, layout, settings
-        Those of the monitor.
+        The tests, layout and settings of the monitor.
 
     Attributes
     ----------
@@ -92,11 +91,11 @@ class Segments:
     grid_columns
         The columns of a grid that the tests need.
     presence_columns, channel_columns
-        Shape ``(S,)``: for each test the positions of its signal's presence and of its channel in ``grid_columns``.
+        Shape ``(S,)``: for each test, the positions of its signal's presence and of its channel in ``grid_columns``.
     bank
         The test statistics.
     dimensions
-        The values, by dimension.
+        The values by dimension.
     """
 
     def __init__(self, tests: Sequence[OneSidedTest], layout: GridLayout, settings: DetectSettings) -> None:
@@ -116,12 +115,12 @@ class Segments:
         self._indexes = {test.crossing_key: index for index, test in enumerate(self.tests)}
 
     def update(self, view: BlockView, segments: Labels, versions: Container[str]) -> SegmentObservation | None:
-        """Update the statistics with one block; return None if no dimension is monitored.
+        """Update the statistics with one block. Return None if no dimension is monitored.
 
         Parameters
         ----------
         segments
-            By dimension, the ``R`` labels of the block.
+            The ``R`` labels of the block, by dimension.
         versions
             The dimensions whose labels are versions.
         """
@@ -168,7 +167,7 @@ class Segments:
             value.is_settling = value.is_settling and is_still_settling
 
     def should_exclude(self, observation: SegmentObservation, crossing: Crossing) -> bool:
-        """Whether a test that crossed has deviated for most of the life of a value that is still settling."""
+        """Return whether a test crossed in the settling period of a value and deviated for most of its records."""
         value = observation.values[crossing.value][1]
         records = observation.signal_records_before[crossing.value, crossing.test]
         if not value.is_settling or records >= self._settings.segment_settle_records:
@@ -176,7 +175,7 @@ class Segments:
         return self._deviates_throughout(value, crossing.test)
 
     def describe_affected(self, key: CrossingKey) -> str:
-        """Name the segments affected by what the whole subject fired for, as ``all in prompt=v42``; empty if none is."""
+        """Name the segments affected by a drift of the full subject, such as ``all in prompt=v42``; empty if none."""
         test, descriptions = self._indexes.get(key), []
         if test is not None:
             for dimension in self.dimensions:
@@ -184,25 +183,25 @@ class Segments:
                 affected = [label for label, evidence in evidences if evidence >= AFFECTED_EVIDENCE]
                 total = sum(evidence for _, evidence in evidences if evidence >= AFFECTED_EVIDENCE)
                 remainder = sum(evidence for _, evidence in evidences) - total
-                # Where many values deviate a little, the few that stand out by chance are not the cause.
+                # If many values deviate a little, the few that stand out by chance are not the cause.
                 if len(evidences) > 1 and total > max(remainder, AFFECTED_SHARE * self.tests[test].threshold):
                     descriptions.append(_describe_values(dimension, affected, len(evidences)))
         return " and ".join(descriptions[:2])
 
     def affected_tenants(self, key: CrossingKey) -> int:
-        """Return how many tenants are affected by what a test fired for."""
+        """Return the number of tenants that are affected by a drift of the full subject."""
         test = self._indexes.get(key)
         if test is None or TENANT not in self.dimensions:
             return 0
         return sum(1 for value in self.monitored_values(TENANT) if self.evidence(value, test) >= TENANT_EVIDENCE)
 
     def find_test(self, key: CrossingKey) -> int | None:
-        """Return the test of a key, or else the location test of the same signal and direction; None if there is none."""
+        """Return the test of a key, or the location test of its signal and direction; None if there is neither."""
         signal, _, direction = key
         return self._indexes.get(key, self._indexes.get((signal, "location", direction)))
 
     def excluded_tests(self) -> list[tuple[str, str, CrossingKey]]:
-        """Return the excluded tests: dimension, value, and the test's key."""
+        """Return the excluded tests: dimension, value, and key of the test."""
         return [
             (dimension, value.label, self.tests[test].crossing_key)
             for dimension in self.dimensions
@@ -211,7 +210,7 @@ class Segments:
         ]
 
     def traffic_share(self, segment: str, pane: int) -> float:
-        """Return a segment's share of the subject's records of about the last hour; 1 if the segment is not known."""
+        """Return a segment's share of the subject's records in about the last hour; 1 if the segment is unknown."""
         for dimension, values in self.dimensions.items():
             for label, value in values.values.items():
                 if segment == Finding.segment_name(dimension, label):
@@ -219,7 +218,7 @@ class Segments:
         return 1.0
 
     def monitored_values(self, dimension: str) -> Iterator[SegmentValue]:
-        """Return the values of a dimension that are monitored."""
+        """Return the monitored values of a dimension."""
         return (value for value in self.dimensions[dimension].values.values() if value.slot != NOT_MONITORED)
 
     def evidence(self, value: SegmentValue, test: int) -> float:
@@ -243,7 +242,7 @@ class Segments:
         Raises
         ------
         ValueError
-            If it belongs to other tests.
+            If the state belongs to other tests.
         """
         self.bank.load(state["bank"])
         self.dimensions = {}
@@ -261,7 +260,7 @@ class Segments:
     def _monitored_in_block(
         self, name: str, labels: Sequence[str | None], view: BlockView, *, is_version: bool
     ) -> list[SegmentValue]:
-        """Return the values of a block that are monitored; none if their dimension is not."""
+        """Return the monitored values of a block; empty if their dimension is not monitored."""
         panes, dimension = view.block.panes, self._dimension(name)
         dimension.is_version = dimension.is_version or is_version or name == PROVIDER
         present, replaced = dimension.update(labels, int(panes[0]), int(panes[-1]))
@@ -281,7 +280,7 @@ class Segments:
         return present
 
     def _release_slot(self, value: SegmentValue) -> None:
-        """Release the slot of a value that is not monitored now, unless it has excluded tests."""
+        """Release the slot of a value that is not monitored, unless it has excluded tests."""
         if not self.bank.excluded[value.slot].any():
             value.slot = NOT_MONITORED
         elif self.bank.test_statistics[value.slot].any():

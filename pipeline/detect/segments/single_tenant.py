@@ -1,4 +1,4 @@
-"""The tenant check: whether one small tenant alone moves a test. Its bad minute is not a failure of the service."""
+"""The tenant check: does one small tenant alone move a test? Its bad minute is not a failure of the service."""
 
 import numpy as np
 
@@ -8,23 +8,23 @@ from pipeline.detect.segments.segment_values import SegmentValue
 from pipeline.detect.segments.segments import AFFECTED_SHARE, TENANT, SegmentObservation, Segments
 
 SMALL_TENANT_SHARE = 0.1
-"""Share of the records below which a tenant is small."""
+"""Share of the records below which a tenant counts as small."""
 
 EXCESS_SHARE = 0.6
-"""Share of a block's excess that one tenant must have, to be alone: a few others deviate by chance."""
+"""Minimum share of a block's excess at which a tenant counts as alone, because a few others deviate by chance."""
 
 CLEAR_EXCESS = 3.0
-"""Records of excess in a block from which it shows which tenant they belong to; fewer can be chance."""
+"""Minimum excess of a block, in records, that can be attributed to a tenant. A lower excess can be chance."""
 
 
 def is_single_small_tenant(
     segments: Segments, key: CrossingKey, view: BlockView, observation: SegmentObservation | None
 ) -> bool:
-    """Whether one tenant with few of the records alone moves a test.
+    """Return whether one small tenant alone moves a test.
 
-    That tenant must stand out by itself and have most of the block's excess, which includes the excess of records
-    without a tenant and of tenants that are not monitored. If the block has hardly any excess, so that the test crosses
-    because of earlier records, the tenant must have more evidence than all others in total.
+    The tenant must stand out by itself and have most of the block's excess, which includes the excess of records
+    without a tenant and of tenants that are not monitored. If the block has hardly any excess, the test crosses because
+    of earlier records. The tenant must then have more evidence than all other tenants in total.
 
     Parameters
     ----------

@@ -1,6 +1,6 @@
-"""What can be monitored: the catalogue of signals, the channels of a signal, and the block of records.
+"""Signals: the catalogue, the channels of a signal, and the block of records.
 
-May import the settings only.
+This package may only import the settings.
 """
 
 from pipeline.detect.signals import catalogue, channels

@@ -1,4 +1,4 @@
-"""The block: consecutive records of one stream as columns, the input of learners and detectors."""
+"""The block: consecutive records of one stream as columns. It is the input of learners and detectors."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,26 +14,26 @@ PANE_MS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """``R`` records of one stream in order of arrival. Counts of the stream decide where it ends, never a Kafka fetch.
+    """``R`` records of one stream in order of arrival. Its end depends on the records, never on a Kafka fetch.
 
     Attributes
     ----------
     signals
-        The ``C`` columns of ``values``. Later blocks of a stream may append signals and never remove any.
+        Signals of the ``C`` columns of ``values``. Later blocks of a stream may append signals, but never remove any.
     values
         Shape ``(R, C)``, float64, NaN where a record does not carry the signal.
     panes
-        Shape ``(R,)``, int64, non-decreasing: the stream's watermark // PANE_MS when the record arrived.
+        Shape ``(R,)``, int64, non-decreasing: the stream's watermark // PANE_MS at the arrival of each record.
     times_ms
-        Shape ``(R,)``, int64: the event times of the records, Unix milliseconds.
+        Shape ``(R,)``, int64: event times in Unix milliseconds.
     request_ids
-        ``R`` request ids, None where a record has none.
+        ``R`` request ids; None if a record has no id.
     categories
-        ``R`` labels per category, None where a record does not carry it. Categories without a label are absent.
+        ``R`` labels per category; None if a record does not carry it. Categories without any label are absent.
     segments
-        ``R`` labels per dimension, None where a record has none.
+        ``R`` labels per dimension; None if a record has no label.
     versions
-        ``R`` versions per kind, None where a record has none.
+        ``R`` versions per kind; None if a record has no version.
     first
         Shape ``(R,)``, bool: False for a late outcome, which does not count as throughput.
     """
@@ -50,7 +50,7 @@ class Block:
 
 
 def label_indexes(labels: Sequence[str | None], indexes: dict[str | None, int]) -> NDArray[np.int64]:
-    """Return the index of each label, -1 where it has none; shape ``(R,)``.
+    """Return the index of each label, or -1 for labels without one, in shape ``(R,)``.
 
     >>> label_indexes(["a", None, "b", "a"], {"a": 0}).tolist()
     [0, -1, -1, 0]

@@ -1,6 +1,6 @@
-"""The signal catalogue: every signal, where a record carries it, which direction is bad, and whether it may page.
+"""The signal catalogue: all signals with their field in a record, bad direction, failure mode and role.
 
-Adding a signal is one row here, one field in ``schemas/record.py`` and one line in ``docs/signals.md``.
+To add a signal, add one row here, one field to ``schemas/record.py`` and one line to ``docs/signals.md``.
 """
 
 import math
@@ -11,21 +11,21 @@ from schemas.baseline import SignalKind
 from schemas.drift import Layer
 
 Direction = Literal["up", "down", "both"]
-"""The bad direction. A signal that moves the other way only improves."""
+"""The bad direction. A change in the other direction is an improvement."""
 
 Role = Literal["pages", "tickets", "cause"]
-"""The highest tier of its drifts. A cause (workload) never pages or raises a ticket: it only supports a diagnosis."""
+"""Highest tier of a signal's drifts. A cause (workload) never alerts. It only supports a diagnosis."""
 
 DERIVED = "derived"
-"""The section of signals that no record carries."""
+"""The section of signals that are computed and not sent."""
 
 AMOUNT_MAX = 1e15
-"""Largest valid amount, in any unit. A larger number is an error of the sender and counts as a bad field."""
+"""Largest valid amount, in any unit. A larger number counts as a bad field."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One signal. A record carries it in ``section`` and ``field``; valid values lie between ``low`` and ``high``."""
+    """One signal. A record carries it in ``section`` and ``field``. Valid values are between ``low`` and ``high``."""
 
     name: str
     section: str
@@ -59,7 +59,7 @@ def _row(
 def _derived_row(
     name: str, layer: Layer, kind: SignalKind, direction: Direction, unit: str, failure_mode: str, role: Role
 ) -> Signal:
-    """A signal that is computed from records; see ``pipeline/detect/blocks/derived.py``."""
+    """Return a signal that is computed from records, see ``pipeline/detect/blocks/derived.py``."""
     low, high = (-1.0 if name == "embedding_similarity" else 0.0), 1.0 if kind != "amount" else AMOUNT_MAX
     return Signal(name, DERIVED, name, layer, kind, direction, unit, failure_mode, role, low, high)
 
@@ -97,7 +97,7 @@ SIGNALS: tuple[Signal, ...] = (
     _row("jailbreak_suspected", "safety", "rate", "up", "", "jailbreak_wave", "pages"),
     _row("pii_detected", "safety", "rate", "up", "", "pii_exposure", "pages"),
     _row("probe_blocked", "safety", "rate", "down", "", "filter_disabled", "pages"),
-    # computed from a record and those before it
+    # computed from a record and the records before it
     _derived_row("repeated", "output", "rate", "up", "", "identical_output", "pages"),
     _derived_row("finish_reason_usual", "output", "rate", "down", "", "context_window_misuse", "tickets"),
     _derived_row("finish_reason_new", "output", "rate", "up", "", "context_window_misuse", "tickets"),
@@ -108,7 +108,7 @@ SIGNALS: tuple[Signal, ...] = (
 )
 
 SIGNAL_INDEX = {signal.name: index for index, signal in enumerate(SIGNALS)}
-"""The index of each signal in the table: its column in the fields read from records."""
+"""Index of each signal in the catalogue, which is also its column in ``Records.values``."""
 
 CATEGORIES: tuple[Signal, ...] = (
     Signal("error_type", "infrastructure", "error_type", "infrastructure", "category", "both", "", "outage", "cause"),
@@ -122,15 +122,15 @@ EVENTS: tuple[Signal, ...] = (
     Signal("silence", DERIVED, "silence", "derived", "rate", "up", "", "silence", "pages"),
     Signal("versions", DERIVED, "versions", "derived", "category", "both", "", "undeclared_change", "cause"),
 )
-"""Events of a subject that are reported once: it went silent, or a version was seen for the first time."""
+"""Events of a subject that are reported once: it became silent, or a version was seen for the first time."""
 
 
 def custom_signal(name: str, kind: SignalKind) -> Signal:
-    """Return a user-defined signal of the section ``custom``. Its bad direction is unknown: both raise tickets."""
+    """Return a user-defined signal of the section ``custom``. Both directions are treated as bad and raise tickets."""
     low, high = (0.0, 1.0) if kind == "rate" else (-AMOUNT_MAX, AMOUNT_MAX)
     return Signal(f"custom.{name}", "custom", name, "custom", kind, "both", "", "custom_signal", "tickets", low, high)
 
 
 def is_valid_value(signal: Signal, value: float) -> bool:
-    """Whether a number is valid for this signal: finite and within its bounds."""
+    """Return whether a number is finite and within the bounds of a signal."""
     return math.isfinite(value) and signal.low <= value <= signal.high

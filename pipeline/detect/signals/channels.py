@@ -12,19 +12,19 @@ from schemas.drift import Direction, Tier
 ChannelName = Literal["rate", "location", "high_tail", "low_tail", "dispersion"]
 
 VALUE_CHANNELS: tuple[ChannelName, ...] = ("location", "high_tail", "low_tail", "dispersion")
-"""Of a value's rank u: u, whether u > 0.99, whether u < 0.01, and abs(2u - 1), which falls if all values are alike."""
+"""Channels of a value with rank u: u, u > 0.99, u < 0.01, and abs(2u - 1), which falls if values become constant."""
 
 BINARY: frozenset[str] = frozenset({"rate", "high_tail", "low_tail"})
-"""Channels that are either 0 or 1."""
+"""Channels with the values 0 and 1."""
 
 TAIL_SHARE = 0.01
-"""Share of the baseline's values in each tail."""
+"""Share of the baseline's values in a tail."""
 
 _BY_NAME = {signal.name: signal for signal in (*SIGNALS, *CATEGORIES)}
 
 
 def signal_by_name(name: str, kind: SignalKind) -> Signal | None:
-    """Return the catalogue or custom signal of a name and kind, or None if there is none.
+    """Return the catalogue or custom signal of a name and kind; None if it does not exist.
 
     >>> signal_by_name("refused", "rate").failure_mode
     'refusal_spike'
@@ -38,14 +38,14 @@ def signal_by_name(name: str, kind: SignalKind) -> Signal | None:
 
 
 def channel_names(kind: SignalKind) -> tuple[ChannelName, ...]:
-    """Return the channels of a kind of signal; none for a category."""
+    """Return the channels of a kind of signal; empty for a category."""
     if kind == "category":
         return ()
     return ("rate",) if kind == "rate" else VALUE_CHANNELS
 
 
 def from_rank(channel: ChannelName, rank: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return a channel of a value from its rank. For a rate, pass the rate itself. NaN stays NaN.
+    """Compute a channel of a value from its rank. For a rate, pass the rate itself. NaN stays NaN.
 
     >>> from_rank("high_tail", np.array([0.5, 0.995, np.nan])).tolist()
     [0.0, 1.0, nan]
@@ -59,9 +59,9 @@ def from_rank(channel: ChannelName, rank: NDArray[np.float64]) -> NDArray[np.flo
 
 
 def bad_directions(signal: Signal) -> list[tuple[ChannelName, Direction]]:
-    """Return the bad directions of each channel, as directions of the signal: a heavier low tail is ``down``.
+    """Return the bad directions of each channel, as directions of the signal. A heavier low tail is ``down``.
 
-    Values that become all alike are bad for outputs and data, but not for infrastructure, which may just run evenly.
+    Values that become constant are bad for outputs and data, but not for infrastructure, which may just run evenly.
 
     >>> [name for name, _ in bad_directions(signal_by_name("latency_ms", "amount"))]
     ['location', 'high_tail']
@@ -97,7 +97,7 @@ def tiers(signal: Signal, channel: ChannelName) -> tuple[Tier, ...]:
 
 
 def mean_rises(channel: ChannelName, direction: Direction) -> bool:
-    """Whether the channel's mean rises when the signal moves in this direction. A low tail grows when it falls."""
+    """Return whether a channel's mean rises if the signal moves in this direction. A low tail grows in a fall."""
     return direction == "up" or channel == "low_tail"
 
 

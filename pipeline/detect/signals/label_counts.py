@@ -1,4 +1,4 @@
-"""Label counts: how often each label of a category occurs, with a limit on the labels counted by name."""
+"""Label counts of a category, with a limit on the labels that are counted by name."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -6,12 +6,12 @@ from typing import ClassVar
 
 
 class LabelCounts:
-    """Records per label. The first labels seen are counted by name, all others as ``other``.
+    """Number of records per label. The first labels are counted by name, all others as ``other``.
 
     Parameters
     ----------
     labels_max
-        Maximum labels counted by name.
+        Maximum labels that are counted by name.
 
     >>> label_counts = LabelCounts(labels_max=2)
     >>> label_counts.add(["stop", "stop", None, "length", "refusal"])
@@ -20,14 +20,14 @@ class LabelCounts:
     """
 
     OTHER: ClassVar = "other"
-    """The label of all labels beyond the limit."""
+    """Name under which all labels beyond the limit are counted."""
 
     def __init__(self, labels_max: int, counts: dict[str, int] | None = None) -> None:
         self._labels_max = labels_max
         self.counts: dict[str, int] = dict(counts or {})
 
     def add(self, labels: Iterable[str | None]) -> None:
-        """Count labels; None is no label."""
+        """Count labels. None is skipped."""
         for label, count in Counter(labels).items():
             if label is None:
                 continue
@@ -36,7 +36,7 @@ class LabelCounts:
             self.counts[name] = self.counts.get(name, 0) + count
 
     def shares(self) -> dict[str, float]:
-        """Return the share of each label, the most common first; empty if nothing was counted."""
+        """Return the share of each label, most common first; empty if nothing was counted."""
         total = sum(self.counts.values())
         ordered = sorted(self.counts.items(), key=lambda pair: (-pair[1], pair[0]))
         return {label: count / total for label, count in ordered}

@@ -1,6 +1,6 @@
 """Online statistics of every signal of a stream: moments, quantiles, label counts.
 
-May import signals.
+This package may import signals.
 """
 
 from pipeline.detect.statistics.statistics import Statistics

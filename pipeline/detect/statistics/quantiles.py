@@ -1,6 +1,6 @@
 """Quantiles of many columns at once, from counts in bins of equal relative width.
 
-The bin of a number is read from the bits of its exponent and fraction.
+The exponent and the leading fraction bits of a number determine its bin.
 """
 
 from typing import Any
@@ -13,13 +13,13 @@ _FRACTION_BITS = 5
 
 _SHIFT = 52 - _FRACTION_BITS
 _LOWEST = (1023 - 14) << _FRACTION_BITS
-"""The bin of 2**-14, about 0.00006. A smaller number counts as 0."""
+"""Bin of 2**-14, about 0.00006. A smaller number counts as 0."""
 
 _SPAN = 48 << _FRACTION_BITS
-"""Bins per sign, up to 2**34, about 17 thousand million. A larger number counts in the last bin."""
+"""Bins per sign, up to 2**34, about 17 billion. A larger number counts in the last bin."""
 
 _BINS_PER_VALUE_MAX = 8
-"""With more bins than this per new value, values are counted one by one: a pass over all bins would cost more."""
+"""Maximum bins per new value at which all bins are updated in one pass. Above it, values are counted one by one."""
 
 BINS = 2 * _SPAN + 1
 RELATIVE_ERROR = 2.0 ** -(_FRACTION_BITS + 1)
@@ -33,7 +33,7 @@ def _bin_values() -> NDArray[np.float64]:
 
 
 class Quantiles:
-    """Quantiles of ``columns`` columns over all values ever added, in constant memory.
+    """Quantiles of ``columns`` columns over all added values, in constant memory.
 
     >>> sketch = Quantiles(1)
     >>> sketch.add(np.arange(1.0, 1001.0)[:, None])
@@ -65,7 +65,7 @@ class Quantiles:
             self._counts = np.vstack([self._counts, np.zeros((missing, BINS), dtype=np.int64)])
 
     def estimate(self, column: int, shares: tuple[float, ...]) -> list[float | None]:
-        """Estimate the quantiles of a column at some shares from 0 to 1; None for an empty column."""
+        """Estimate the quantiles of a column at shares from 0 to 1; None if the column is empty."""
         totals = np.cumsum(self._counts[column])
         if totals[-1] == 0:
             return [None] * len(shares)
@@ -74,7 +74,7 @@ class Quantiles:
         return quantiles
 
     def dump(self) -> dict[str, Any]:
-        """Return the state: the bins that are not empty."""
+        """Return the state, which contains the bins that are not empty."""
         flat = self._counts.ravel()
         filled = np.flatnonzero(flat)
         return {"columns": self._counts.shape[0], "bins": filled, "counts": flat[filled]}

@@ -1,4 +1,4 @@
-"""Online statistics of a stream, with or without a baseline."""
+"""Online statistics of a stream. They do not require a baseline."""
 
 from collections import Counter, deque
 from collections.abc import Sequence
@@ -15,10 +15,10 @@ THROUGHPUT_PANES = 60
 """Panes (seconds) over which throughput is averaged."""
 
 REPETITION_RECORDS = 256
-"""Outputs over which repetition is computed."""
+"""Number of last outputs over which repetition is computed."""
 
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
-"""The quantiles of a value, by their names in a snapshot."""
+"""Quantiles of a value, by their names in a snapshot."""
 
 FINGERPRINT_CATEGORY = "fingerprint"
 TOKENS_SIGNAL = "output_tokens"
@@ -27,9 +27,9 @@ TOKENS_SIGNAL = "output_tokens"
 class Statistics:
     """Statistics of every signal and category, throughput, tokens per second, and repetition.
 
-    Count, mean, variance and quantiles of a signal and label shares of a category cover all records. Throughput and
-    tokens per second cover the last 60 seconds of event time. Repetition is the share of the most common fingerprint
-    among the last 256 outputs.
+    The statistics of a signal (count, mean, variance, quantiles) and of a category (label shares) cover all records.
+    Throughput and tokens per second cover the last 60 seconds of event time. Repetition is the share of the most common
+    fingerprint among the last 256 outputs.
 
     Parameters
     ----------
@@ -70,7 +70,7 @@ class Statistics:
             self._label_counts[name].add(labels)
 
     def snapshot(self) -> dict[str, Any]:
-        """Return the statistics as plain values, by signal, by category and overall. None where there are no records."""
+        """Return the statistics as plain values, by signal, by category and overall. None means no records."""
         count, mean, squares = self._moments
         signals: dict[str, dict[str, float | int | None]] = {}
         quantile_columns = {int(column): index for index, column in enumerate(self._value_columns)}
@@ -135,7 +135,7 @@ class Statistics:
     def _add_moments(self, values: NDArray[np.float64]) -> None:
         """Update count, mean and sum of squared deviations per signal.
 
-        The pairwise update of Chan, Golub and LeVeque is exact for blocks of any size, and numerically stable.
+        The pairwise update of Chan, Golub and LeVeque is exact for blocks of any size and numerically stable.
         """
         absent = np.isnan(values)
         present = values.shape[0] - absent.sum(axis=0, dtype=np.float64)

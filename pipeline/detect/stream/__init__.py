@@ -1,6 +1,6 @@
-"""One subject in one partition: its life, its state, relearning and replay.
+"""The stream of one subject in one partition: processing, state, relearning and replay.
 
-May import every room of detect below the step.
+This package may import all packages of detect, but not the step.
 """
 
 from pipeline.detect.stream.replay import push_replayed

@@ -1,4 +1,4 @@
-"""Relearning: learning new baselines for some signals of a stream while the monitor tests the others."""
+"""Relearning: new baselines are learned for some signals of a stream while the monitor tests the others."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,30 +11,30 @@ from schemas.baseline import Baseline
 
 
 class Relearning:
-    """Relearns some signals, or all, from a time on. Until it is done, drifts of these signals are muted.
+    """Relearns some or all signals from a given time. Until it has finished, drifts of these signals are muted.
 
     Parameters
     ----------
     subject
-        Whose signals they are.
+        Subject of the signals.
     signals
         Names of the signals; empty for all.
     settings
-        ``relearn_after_s`` is the time to learn. A signal that has too few records by then is waited for until
-        ``ready_after_s``, and then retains its current baseline.
+        ``relearn_after_s`` is the learning time. If a signal has too few records by then, learning continues until
+        ``ready_after_s``, after which the signal retains its current baseline.
     at_ms
-        Event time to learn from, Unix milliseconds.
+        Event time from which records are learned, in Unix milliseconds.
     since_ms
-        The watermark of the stream when this relearning began: drifts that fire later are not published.
+        The watermark of the stream when this relearning began. Drifts that fire later are not published.
     before
-        A relearning that this one replaces: its signals are relearned too.
+        A relearning that this one replaces. Its signals are relearned too.
 
     Attributes
     ----------
     signals, since_ms
         As above, including those of the replaced relearning.
     learner
-        What it has learned so far.
+        Learner of the new baselines.
     """
 
     def __init__(
@@ -60,11 +60,11 @@ class Relearning:
         self.learner = Learner(subject, self._settings)
 
     def is_muted(self, finding: Finding) -> bool:
-        """Whether the signal of a finding is being relearned."""
+        """Return whether the signal of a finding is being relearned."""
         return not self.signals or finding.signal.name in self.signals
 
     def was_published(self, finding: Finding) -> bool:
-        """Whether a drift was published when it fired."""
+        """Return whether a drift was published when it fired."""
         return not self.is_muted(finding) or finding.detected_at < self.since_ms
 
     def learn(self, block: Block, baseline: Baseline, *, centroid: list[float] | None = None) -> Baseline | None:
@@ -84,7 +84,7 @@ class Relearning:
         return merge_baselines(baseline, learned, relearned)
 
     def dump(self) -> dict[str, Any]:
-        """Return the state without the learner, which has parts of its own."""
+        """Return the state without the learner, which has separate parts."""
         return {
             "at_ms": self._at_ms,
             "signals": sorted(self.signals),
@@ -101,7 +101,7 @@ class Relearning:
 
 
 def merge_baselines(baseline: Baseline, learned: Baseline, names: set[str]) -> Baseline:
-    """Return a baseline with some of its signals replaced by those of another."""
+    """Return a baseline in which some signals are replaced by those of another baseline."""
     signals = {
         name: learned.signals[name].model_copy(
             update={"learned_from": learned.learned_from, "learned_to": learned.learned_to}

@@ -1,8 +1,8 @@
 """Pushes a batch in a replay, and finds silences by event time.
 
-In live operation the wall clock decides whether a subject is silent. A replay has no wall clock: a subject is silent
-while the watermark of its partition advances without a record of it. Each run is cut where such a pause may be a
-silence, so that the result does not depend on where batches begin.
+In live operation, the wall clock decides whether a subject is silent. A replay has no wall clock, so a subject is
+silent while the watermark of its partition advances without a record of the subject. The records of a stream are cut
+where such a pause may be a silence. The result therefore does not depend on where batches begin.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,16 +16,16 @@ _SubjectOutputs = list[tuple[str, PositionedOutput]]
 def push_replayed(
     runs: Sequence[tuple[Stream, Records]], streams: Iterable[Stream], watermark: Watermark, *, pause_min_ms: int
 ) -> list[PositionedOutput]:
-    """Push runs into their streams, and report which streams of the partition fell silent meanwhile.
+    """Push records into their streams, and report the streams of the partition that became silent meanwhile.
 
     Parameters
     ----------
     runs
-        Streams with records, each stream once.
+        Streams with their records. No stream may occur twice.
     streams
         All streams of the partition.
     watermark
-        The watermark of the partition, advanced over all these records.
+        The watermark of the partition, already advanced over all these records.
     pause_min_ms
         Shortest silence of any stream, milliseconds.
     """
@@ -36,7 +36,7 @@ def push_replayed(
         for number, before_ms, reached_ms in watermark.find_pauses(
             stream.partition_ms, records.positions, pause_min_ms
         ):
-            # The records before the pause go first: otherwise the result depends on where the batch began.
+            # Push the records before the pause first. Otherwise the result would depend on where the batch began.
             if number:
                 outputs += stream.push(records.cut(start, number))
             silences += _report_pause(stream, watermark, before_ms, reached_ms)
@@ -45,7 +45,7 @@ def push_replayed(
         stream.partition_ms = watermark.time_at(records.positions[-1])
     for stream in streams:
         silences += _report_pause(stream, watermark, stream.partition_ms, watermark.time_ms)
-    # Silences at one position are in the order of subjects, whichever of them the batch contains.
+    # Sort silences at the same position by subject, so that the order does not depend on the batch.
     return outputs + [output for _, output in sorted(silences, key=lambda silence: silence[0])]
 
 

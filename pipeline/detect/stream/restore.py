@@ -1,4 +1,4 @@
-"""Restoring a stream from the parts of its state and the published baselines."""
+"""Restores a stream from the parts of its state and the published baselines."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -13,14 +13,14 @@ from schemas.relearn import Relearn
 
 
 class StreamRestorer:
-    """Restores one stream. What does not fit is discarded with a warning, and the rest is restored.
+    """Restores one stream. Parts that do not fit are discarded with a warning, and the others are restored.
 
     Parameters
     ----------
     subject, partition, settings
-        Those of :class:`pipeline.detect.stream.stream.Stream`.
+        Arguments of :class:`pipeline.detect.stream.stream.Stream`.
     store
-        The parts that were read from the checkpoint. It collects the warnings.
+        Store with the parts that were read from the checkpoint. It collects the warnings.
     baselines, relearns
         The published baselines and relearn requests of the subject, oldest first.
     """
@@ -42,7 +42,7 @@ class StreamRestorer:
         self._state: State = {}
 
     def restore(self) -> Stream | None:
-        """Return the stream as it was, or None if the part that holds its counters and references cannot be read."""
+        """Return the restored stream. Return None if the part with its counters and references cannot be read."""
         stream, subject = self._stream, self._stream.subject
         if not self._store.items("stream", subject):
             self._store.warn(f"{subject}: the checkpoint has no part stream/{subject}: its other parts are discarded")
@@ -57,7 +57,7 @@ class StreamRestorer:
             self._store.load(part, chunks.append)
         stream.duplicates.load(chunks)
         self._restore_baseline()
-        # The checkpoint has what was restored. Only discarded parts must be removed from it.
+        # The checkpoint contains the restored parts. Only discarded parts must be removed from it.
         stream.evidence_changed, stream.changed = False, bool(stream.discarded_kinds)
         return stream
 
@@ -94,13 +94,13 @@ class StreamRestorer:
         monitored_before = stream.monitored_before
         derived, first_seen = stream.derived.dump(), stream.first_seen.dump()
         stream.replace_monitor(active.read())
-        # The restored state includes what the stream has seen since it got this baseline.
+        # Starting the monitor moved the counts, but the restored state includes those since this baseline was applied.
         stream.monitored_before = monitored_before
         stream.derived.load(derived)
         stream.first_seen.load(first_seen)
 
     def _not_offered(self, active: PublishedBaseline | None) -> Iterator[PublishedBaseline]:
-        """Yield the baselines that are scheduled, and those that were published while no worker ran."""
+        """Yield the scheduled baselines, and the baselines that were published while no worker ran."""
         versions = [baseline.baseline_version for baseline in self._baselines]
         last_offered = self._stream.last_offered_version
         if last_offered not in versions:
@@ -128,7 +128,7 @@ class StreamRestorer:
                 stream.relearn(relearn)
 
     def _load_learner(self, learner: Learner, kind: str, consequence: str) -> bool:
-        """Load all parts of a learner. Return False if one of them does not fit: then all are discarded."""
+        """Load all parts of a learner. If one does not fit, discard all of them and return False."""
         subject = self._stream.subject
         for part in self._store.items(kind, subject):
             if not self._store.load(part, partial(learner.load_part, part.item)):

@@ -23,10 +23,10 @@ from schemas.relearn import Relearn
 from schemas.topics import BASELINES
 
 PENDING_MAX = 4
-"""Baselines that can be scheduled at once. One more drops the oldest."""
+"""Maximum scheduled baselines. Another one replaces the oldest."""
 
 PART_KINDS = ("stream", "rows", "held", "duplicates", "statistics", "monitor", "learner", "relearner")
-"""Kinds of the parts that :meth:`Stream.dump_changed` yields. A learner and the duplicates have several parts each."""
+"""Kinds of the parts that :meth:`Stream.dump_changed` yields. Learners and duplicates have several parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +44,14 @@ class MonitoredCount:
 class Stream:
     """One subject in one partition.
 
-    Until it has a baseline, a stream learns one. From then on a :class:`Monitor` tests its blocks against it.
+    A stream without a baseline learns one. After that, a :class:`Monitor` tests its blocks against the baseline.
 
     Parameters
     ----------
     subject, partition
         The subject, and the partition of its records.
     settings
-        Limits, readiness of a baseline, and what counts as a drift.
+        Limits, readiness of a baseline, and tolerances.
 
     Attributes
     ----------
@@ -62,11 +62,12 @@ class Stream:
     last_pane
         Pane of the newest record that was observed; None before the first.
     counts
-        Records ``used``, those of them that were ``late`` (behind the watermark), and ``duplicates``, which are dropped.
+        Number of records that were ``used``, of used records that were ``late`` (behind the watermark), and of dropped
+        ``duplicates``.
     baseline_version
         Version of the baseline in use.
     pending_baselines
-        Baselines that are scheduled for their ``effective_at``.
+        Baselines that apply at their ``effective_at``.
     last_offered_version
         Version of the last baseline that was offered.
     silence_after_s
@@ -74,10 +75,10 @@ class Stream:
     relearning
         The signals that are being relearned, if any. Their drifts are muted.
     monitored_before
-        Values counted before the current monitor started.
+        Counts from before the current monitor started.
     changed, evidence_changed
         Whether any part of the state changed since the last :meth:`dump_changed`, and whether a block changed the
-        statistics, the monitor or a learner.
+        statistics, monitor or learners.
     discarded_kinds
         Kinds of parts that the next :meth:`dump_changed` removes before it writes them again.
     """
@@ -109,7 +110,7 @@ class Stream:
         self.discarded_kinds: set[str] = set()
 
     def dump(self) -> State:
-        """Return the part ``stream``: everything small, and references to baselines, which the restorer resolves."""
+        """Return the part ``stream``: all small state, and references to baselines, which the restorer resolves."""
         return {
             "watermark": self.watermark,
             "partition_ms": self.partition_ms,
@@ -140,7 +141,7 @@ class Stream:
         self.last_offered_version = state["last_offered_version"]
 
     def dump_changed(self) -> Iterator[tuple[Part, State | None]]:
-        """Yield the parts that may have changed since the last call; None for those that have no content now."""
+        """Yield the parts that may have changed since the last call, with None for parts that are now empty."""
         subject = self.subject
         for kind in sorted(self.discarded_kinds):
             yield Part(kind, subject), None
@@ -165,18 +166,18 @@ class Stream:
 
     @property
     def monitored(self) -> MonitoredCount:
-        """The count over all monitors that the stream has had."""
+        """Total count over all monitors of the stream so far."""
         if self.monitor is None:
             return self.monitored_before
         return self.monitored_before + MonitoredCount(self.monitor.finite_values, self.monitor.monitored_values)
 
     def push(self, records: Records) -> list[PositionedOutput]:
-        """Use admitted records.
+        """Process admitted records.
 
         Parameters
         ----------
         records
-            At least one record, in the order of arrival.
+            At least one record, in order of arrival.
         """
         self.changed = True
         watermarks = np.maximum.accumulate(np.maximum(records.times_ms, self.watermark))
@@ -186,7 +187,7 @@ class Stream:
         for baseline in sorted(self.pending_baselines, key=lambda pending: pending.effective_at or 0):
             due = int(np.searchsorted(watermarks, baseline.effective_at or 0))
             if due < len(watermarks):
-                # The record that reaches the time is the first that the new baseline applies to.
+                # The new baseline applies from the record that reaches its time.
                 outputs += self._use(records.cut(start, due), watermarks[start:due])
                 outputs += ((records.positions[due], output) for output in self.apply_baseline(baseline))
                 start = due
@@ -194,10 +195,10 @@ class Stream:
         return outputs
 
     def advance_silence(self, elapsed_ms: int, wall_ms: int) -> list[OutputMessage]:
-        """Count wall-clock time without a record of this stream, while no records wait to be read."""
+        """Count wall-clock time in which no record of this stream arrived and no records waited to be read."""
         if self.silence_after_s is None:
             return []
-        # The first call after a record does not count: part of its interval lies before the record.
+        # The first call after a record does not count, because part of its interval is before the record.
         self._silent_ms = 0 if self._silent_ms is None else self._silent_ms + elapsed_ms
         if self._silent_ms < self.silence_after_s * 1000:
             return []
@@ -229,14 +230,14 @@ class Stream:
         self.pending_baselines = [*self.pending_baselines, baseline][-PENDING_MAX:]
 
     def apply_baseline(self, baseline: Baseline) -> list[OutputMessage]:
-        """Use another baseline from now on. Buffered records are still tested against the current one."""
+        """Switch to another baseline. Buffered records are still tested against the current one."""
         outputs = self.flush() + self._close_drifts(self.watermark)
         self.replace_monitor(baseline)
         self.pending_baselines = [other for other in self.pending_baselines if other is not baseline]
         return outputs
 
     def relearn(self, relearn: Relearn) -> list[OutputMessage]:
-        """Relearn signals from a time on, unless there is no baseline yet or it was learned after that time."""
+        """Relearn signals from a given time, unless there is no baseline yet or it was learned after that time."""
         if self.monitor is None or relearn.at <= self.monitor.baseline.learned_to:
             return []
         outputs = self.flush()
@@ -291,7 +292,7 @@ class Stream:
         panes = watermarks // PANE_MS
         if self.learner is None and self.relearning is None:
             return self._buffer_records(records, panes)
-        # Cut at block boundaries: a block can bring a baseline, and the records after it depend on that.
+        # Cut at block boundaries, because a block can complete a baseline that applies to the records after it.
         outputs: list[PositionedOutput] = []
         start = 0
         for end in (*self.buffer.find_ends(panes), len(panes)):
@@ -313,7 +314,7 @@ class Stream:
         ]
 
     def _observe(self, records: Records) -> list[OutputMessage]:
-        """Pass one block to everything that watches the stream."""
+        """Pass one block to the statistics, the monitor and the learners."""
         block = self.columns.build_block(records)
         self.evidence_changed = True
         silences = self._find_silences(block)
@@ -334,7 +335,7 @@ class Stream:
         return self._learn_from(block)
 
     def _find_silences(self, block: Block) -> list[Finding]:
-        """Return the silences that the records of a block end, and those that they reveal."""
+        """Return the findings of the silence that a block ends, and of silences between its records."""
         pane_before, self.last_pane = self.last_pane, int(block.panes[-1])
         if self.silence_after_s is None or pane_before is None:
             return []
@@ -350,7 +351,7 @@ class Stream:
         )
 
     def _close_drifts(self, now_ms: int) -> list[OutputMessage]:
-        """End all published drifts, because another baseline takes over."""
+        """End all published drifts because another baseline takes over."""
         if self.monitor is None:
             return []
         return [
