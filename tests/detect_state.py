@@ -5,13 +5,14 @@ from aiokafka import TopicPartition
 from pipeline.detect.step import DetectStep
 from pipeline.step import RawMessage
 from schemas.dead_letter import DeadLetter
-from schemas.topics import BASELINES, DEAD_LETTERS
-from topologies.configuration.configuration import Configuration
+from schemas.topics import BASELINES, DEAD_LETTERS, checkpoints_topic
+from topologies.configuration import Configuration
+from topologies.kafka import read_to_end, read_topic
 
 
 async def restored(bootstrap: str, configuration: Configuration, *, replay: bool = False) -> list[DetectStep]:
     """Return a step per partition of the records, restored as its next worker would, with the buffered records."""
-    baselines: list[RawMessage] = [message async for message in read_all(bootstrap, BASELINES)]
+    baselines: list[RawMessage] = [message async for message in read_topic(bootstrap, BASELINES)]
     steps = []
     for partition in range(configuration.kafka.records_partitions):
         step = DetectStep(partition, configuration.detect, replay=replay)
@@ -26,4 +27,4 @@ async def restored(bootstrap: str, configuration: Configuration, *, replay: bool
 
 async def dead_letters(bootstrap: str) -> list[DeadLetter]:
     """Return all dead letters that were committed."""
-    return [DeadLetter.from_json(message.value or b"") async for message in read_all(bootstrap, DEAD_LETTERS)]
+    return [DeadLetter.from_json(message.value or b"") async for message in read_topic(bootstrap, DEAD_LETTERS)]

@@ -19,6 +19,7 @@ from schemas.timestamp import parse_timestamp
 from schemas.topics import DRIFTS
 from topologies.broker.embedded_broker import EmbeddedBroker
 from topologies.configuration.configuration import Configuration
+from topologies.kafka.client import write_message
 
 START = parse_timestamp("2024-05-01T12:00:00Z")
 MINUTE_MS = 60_000

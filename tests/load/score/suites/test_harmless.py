@@ -2,10 +2,10 @@
 
 import pytest
 
+from load.score.comparison.simpler_rules import find_provoked_rules
 from load.score.simulation.baseline_source import BaselineSource
 from load.score.suites import harmless
 from load.score.suites.playing import play_scenario
-from load.score.comparison.simpler_rules import find_provoked_rules
 from tests.load.score.scenarios import SEED, SETTINGS, find_scenario, shorten
 
 

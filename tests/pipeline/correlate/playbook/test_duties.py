@@ -127,7 +127,7 @@ def test_every_row_states_what_to_do_and_when_it_was_read(row):
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"failure_modes": ("pii",)}, 'did you mean "pii_exposure"?'),
+        ({"failure_modes": ("pii_exposed",)}, 'did you mean "pii_exposure"?'),
         ({"failure_modes": ()}, "sets no condition"),
         ({"hours": 1, "days": 1}, "sets two deadlines"),
         ({"hours": 0}, "greater than or equal to 1"),
