@@ -21,20 +21,20 @@ def encode_and_decode(state):
     ],
 )
 def test_a_state_is_decoded_equal(state):
-    found = encode_and_decode(state)
-    assert found == state
-    assert repr(found) == repr(state)
+    decoded = encode_and_decode(state)
+    assert decoded == state
+    assert repr(decoded) == repr(state)
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32, np.int64, np.uint8, np.bool_])
 @pytest.mark.parametrize("shape", [(0,), (7,), (2, 3), (0, 4), ()])
 def test_an_array_is_decoded_to_the_bit_and_is_writable(dtype, shape):
     array = np.arange(np.prod(shape, dtype=int)).reshape(shape).astype(dtype)
-    found = encode_and_decode({"array": array})["array"]
-    assert found.dtype == array.dtype
-    assert found.shape == array.shape
-    assert found.tobytes() == array.tobytes()
-    found[...] = 0
+    decoded = encode_and_decode({"array": array})["array"]
+    assert decoded.dtype == array.dtype
+    assert decoded.shape == array.shape
+    assert decoded.tobytes() == array.tobytes()
+    decoded[...] = 0
 
 
 def test_floats_that_are_not_finite_are_decoded():

@@ -19,8 +19,8 @@ FIRED = EXPOSED.detected_at
 
 
 def duties(*contracts, regimes):
-    found = only(*contracts, settings=CorrelateSettings(regimes=regimes)).duties
-    return {duty.name: None if duty.due_at is None else (duty.due_at - FIRED) // HOUR for duty in found}
+    rows = only(*contracts, settings=CorrelateSettings(regimes=regimes)).duties
+    return {duty.name: None if duty.due_at is None else (duty.due_at - FIRED) // HOUR for duty in rows}
 
 
 def test_without_a_regime_there_is_no_duty():
