@@ -1,4 +1,4 @@
-"""The docs name everything there is, and nothing that is not."""
+"""The docs name every signal, topic, key and command, and none that does not exist."""
 
 import importlib
 import json
@@ -47,7 +47,7 @@ def default_cell(key, field):
 
 
 def plain(value):
-    """A whole number without its fraction."""
+    """An integral float as an integer."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -67,11 +67,11 @@ def example_comments():
 def commands(group, name):
     context = click.Context(group)
     for inner in group.list_commands(context):
-        found = group.get_command(context, inner)
-        if isinstance(found, click.Group):
-            yield from commands(found, f"{name} {inner}")
+        subcommand = group.get_command(context, inner)
+        if isinstance(subcommand, click.Group):
+            yield from commands(subcommand, f"{name} {inner}")
         else:
-            yield f"{name} {inner}", found
+            yield f"{name} {inner}", subcommand
 
 
 COMMANDS = [
@@ -91,7 +91,7 @@ def test_every_signal_has_its_row(signal):
     assert f" {signal.direction} " in row
 
 
-def test_no_row_is_about_a_signal_that_is_gone():
+def test_no_row_describes_a_removed_signal():
     rows = re.findall(r"^\| `([a-z_]+)` \|", page("signals.md"), re.MULTILINE)
     assert sorted(rows) == sorted(signal.name for signal in (*SIGNALS, *CATEGORIES, *EVENTS))
 
@@ -107,7 +107,7 @@ def test_every_reason_for_a_dead_letter_is_explained(reason):
     assert f"`{reason}`" in page("topics.md")
 
 
-def test_every_key_of_the_configuration_has_its_row_and_no_other_has():
+def test_the_rows_are_the_keys_of_the_configuration():
     rows = set(re.findall(r"^\| `([a-z_.0-9]+)` \|", page("configuration.md"), re.MULTILINE))
     keys = {key for key, table in known_keys(Configuration).items() if table is None or "." in key}
     assert rows == keys - {"route.routes.routes.receivers"}
@@ -147,7 +147,7 @@ def test_every_command_and_option_is_described_in_sentences_which_the_page_repea
         assert sentences in text, described
 
 
-def test_no_section_is_about_a_command_that_is_gone():
+def test_no_section_describes_a_removed_command():
     headings = set(re.findall(r"^#+ (driftwire\S* .+)$", page("commands.md"), re.MULTILINE))
     names = {name for name, _ in COMMANDS}
     groups = {name.rpartition(" ")[0] for name in names if name.count(" ") > 1}

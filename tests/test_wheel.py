@@ -12,7 +12,9 @@ ROOT = Path(__file__).parents[1]
 
 
 def run(*arguments, **settings):
-    done = subprocess.run([str(each) for each in arguments], check=False, capture_output=True, text=True, **settings)
+    done = subprocess.run(
+        [str(argument) for argument in arguments], check=False, capture_output=True, text=True, **settings
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
@@ -24,11 +26,9 @@ def wheel(tmp_path_factory):
     run("cp", "-r", *(ROOT / name for name in ("pyproject.toml", "README.md", "LICENSE")), folder)
     for root in ("schemas", "pipeline", "topologies", "load", "tests"):
         run("cp", "-r", ROOT / root, folder)
-    run(
-        sys.executable, "-c", "import setuptools.build_meta as build; build.build_wheel('out')", cwd=folder,
-    )  # fmt: skip
-    (found,) = (folder / "out").glob("*.whl")
-    return found
+    run(sys.executable, "-c", "import setuptools.build_meta as build; build.build_wheel('out')", cwd=folder)
+    (path,) = (folder / "out").glob("*.whl")
+    return path
 
 
 def test_the_wheel_has_the_data_files_and_none_of_the_tests(wheel):
@@ -56,10 +56,11 @@ def test_it_runs_from_another_folder_in_another_environment(wheel, tmp_path):
     # The dependencies are those of this environment; the project itself must come from the wheel alone.
     (packages / "dependencies.pth").write_text(sysconfig.get_path("purelib") + "\n")
     program = "import topologies, topologies.cli; print(topologies.__file__); topologies.cli.main()"
-    said = run(environment / "bin/python", "-c", program, "--version", cwd=tmp_path)
-    where, version = said.splitlines()
+    # Without PYTHONPATH, which may name the sources.
+    output = run(environment / "bin/python", "-E", "-c", program, "--version", cwd=tmp_path)
+    where, version = output.splitlines()
     assert Path(where).is_relative_to(environment)
     assert version == "driftwire 0.1.0"
     example = ROOT / "driftwire.example.toml"
-    checked = run(environment / "bin/python", "-m", "topologies.cli", "check", example, cwd=tmp_path)
+    checked = run(environment / "bin/python", "-E", "-m", "topologies.cli", "check", example, cwd=tmp_path)
     assert checked.startswith(f"{example}: ok")

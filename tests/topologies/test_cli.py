@@ -36,6 +36,15 @@ def test_the_help_of_all_commands_imports_none_of_them():
     assert done.stdout.splitlines()[-1] == "[]"
 
 
+@pytest.mark.parametrize("name", COMMANDS)
+def test_the_help_of_a_command_imports_no_slow_library(name):
+    program = f"import sys; sys.argv = ['driftwire', '{name}', '--help']; from topologies.cli import command\n"
+    program += "try: command()\nexcept SystemExit: pass\n"
+    program += "print([n for n in ('faust', 'matplotlib', 'numpy', 'river') if n in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_the_version_is_that_of_the_distribution():
     assert run("--version", prog_name="driftwire").output == f"driftwire {version('driftwire')}\n"
 

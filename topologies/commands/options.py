@@ -6,15 +6,16 @@ import time
 import click
 from pydantic import ValidationError
 
-from topologies.configuration import BOOTSTRAP_PATTERN
+from topologies.kafka_address import check_kafka_address
 
 DEFAULT_BOOTSTRAP = "127.0.0.1:9092"
 
 
 def _check_bootstrap(_: click.Context, __: click.Parameter, value: str) -> str:
-    if not BOOTSTRAP_PATTERN.fullmatch(value):
-        raise click.BadParameter(f"must be HOST:PORT, or several separated by commas, not {value!r}")
-    return value
+    try:
+        return check_kafka_address(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 bootstrap_option = click.option(

@@ -4,7 +4,6 @@ May import the settings of each step.
 """
 
 from topologies.configuration.configuration import (
-    BOOTSTRAP_PATTERN,
     Configuration,
     ConfigurationError,
     KafkaSettings,
@@ -14,7 +13,6 @@ from topologies.configuration.configuration import (
 from topologies.configuration.problems import changed_keys
 
 __all__ = [
-    "BOOTSTRAP_PATTERN",
     "Configuration",
     "ConfigurationError",
     "KafkaSettings",

@@ -18,8 +18,8 @@ from pipeline.route import RouteSettings
 from topologies.configuration.problems import format_problem
 from topologies.configuration.sla_check import unknown_signals
 from topologies.errors import DriftwireError
+from topologies.kafka_address import check_kafka_address
 
-BOOTSTRAP_PATTERN = re.compile(r"[^\s,:]+:\d{1,5}(,[^\s,:]+:\d{1,5})*", re.ASCII)
 APP_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 OWNER_ONLY = 0o600
@@ -72,9 +72,7 @@ class KafkaSettings(BaseModel):
     @field_validator("bootstrap")
     @classmethod
     def _is_an_address(cls, bootstrap: str) -> str:
-        if not BOOTSTRAP_PATTERN.fullmatch(bootstrap):
-            raise ValueError(f"must be HOST:PORT, or several separated by commas, not {bootstrap!r}")
-        return bootstrap
+        return check_kafka_address(bootstrap)
 
     @field_validator("app_id")
     @classmethod

@@ -37,10 +37,10 @@ def play(story: Story) -> list[Incident]:
     for columns in world.generate(until_ms=story.end_ms):
         lines = json_lines(columns, seed=SEED)
         outputs = detect.step(messages(RECORDS, lines, records))
-        found = [output.value for output in outputs if output.topic == DRIFTS]
-        assert len(found) == len(outputs)
-        alerts += correlate.step(messages(DRIFTS, found, drifts))
-        records, drifts = records + len(lines), drifts + len(found)
+        published = [output.value for output in outputs if output.topic == DRIFTS]
+        assert len(published) == len(outputs)
+        alerts += correlate.step(messages(DRIFTS, published, drifts))
+        records, drifts = records + len(lines), drifts + len(published)
     newest = {}
     for output in alerts:
         assert output.topic == ALERTS

@@ -29,8 +29,8 @@ def test_an_incident_goes_from_its_cause_to_its_review(tmp_path: Path) -> None:
     for line in (
         "Leading suspect: **prompt v41 -> v42**",
         "| incident commander | jonas |",
-        "rolled back: prompt v42 -> v41 (prompt-41-again) takes back prompt-42",
-        "people inside were told by amelie",
+        "rolled back: prompt v42 -> v41 (prompt-41-again) reverts prompt-42",
+        "people inside were informed by amelie",
         "| contain | 2026-11-24 03:10:17Z | 2026-11-24 03:17:00Z | **missed by",
         "(example.svg)",
     ):

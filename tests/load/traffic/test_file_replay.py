@@ -104,7 +104,7 @@ async def test_a_replay_finds_the_failure_and_reports_subjects_that_were_not_mon
     deployments.write_bytes(deployed.to_json())
     replay = Replay((long, short), deployments=(deployments,), ready_after_s=240, ready_records=2000)
     report = await replay.run(Configuration(), create_console())
-    (incident,) = [found for found in report.outcome.incidents if found.failure_mode == "empty_output"]
+    (incident,) = [incident for incident in report.outcome.incidents if incident.failure_mode == "empty_output"]
     assert (incident.severity, incident.subject, incident.suspects[0].deployment_id) == ("P2", "long", "p-2")
     assert abs(incident.started_at - deployed.timestamp) < 30_000
     assert dict(report.outcome.dead_letters) == {("detect", "subject_invalid"): 1}

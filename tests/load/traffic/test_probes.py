@@ -45,7 +45,7 @@ def test_without_a_count_probes_do_not_end():
     assert len(generate(count=None)) == 100
 
 
-def test_probes_are_no_requests_for_throughput():
+def test_probes_do_not_count_as_requests():
     records = RecordReader().read([record.model_dump(exclude_none=True) for _, record in generate()])
     assert not records.is_request.any()
 
@@ -87,11 +87,11 @@ def test_wrong_use_sends_nothing(messages, arguments):
 def test_five_unblocked_probes_page():
     settings = DetectSettings()
     learner = Learner("bot", settings)
-    for part in blocks({"probe_blocked": np.ones(1100)}, per_s=0.1):
-        learner.observe(part)
-    monitor, found = Monitor(learner.baseline("file"), settings), []
+    for block in blocks({"probe_blocked": np.ones(1100)}, per_s=0.1):
+        learner.observe(block)
+    monitor, findings = Monitor(learner.baseline("file"), settings), []
     probed = {"probe_blocked": np.concatenate([np.ones(50), np.zeros(5)])}
-    for part in blocks(probed, per_s=0.1, size=1, start_ms=START_MS + 1100 * 10_000):
-        found += monitor.observe(part)
-    (page,) = [finding for finding in found if finding.tier == "page"]
+    for block in blocks(probed, per_s=0.1, size=1, start_ms=START_MS + 1100 * 10_000):
+        findings += monitor.observe(block)
+    (page,) = [finding for finding in findings if finding.tier == "page"]
     assert (page.signal.failure_mode, page.records) == ("filter_disabled", 5)

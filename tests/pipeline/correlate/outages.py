@@ -16,16 +16,16 @@ def failing(subject, *, signal="error", after_s=0, **fields):
 def outage(subjects=SUBJECTS, seed=1):
     """Drifts of a provider's outage, one list per subject: errors everywhere, some slow or empty answers."""
     random_ = random.Random(seed)
-    found = []
+    drifts = []
     for subject in subjects:
         begun = random_.uniform(0, 110)
         signal = random_.choice(("error", "error", "latency_ms", "empty"))
-        found.append([failing(subject, after_s=begun, signal=signal)])
+        drifts.append([failing(subject, after_s=begun, signal=signal)])
         if random_.random() < 0.5:
-            found[-1].append(
+            drifts[-1].append(
                 failing(subject, after_s=begun + 10, signal="empty", drift_id=f"{subject}-second", now=0.02)
             )
-    return found
+    return drifts
 
 
 THREE = [failing(subject, after_s=number) for number, subject in enumerate(("a", "b", "c"))]

@@ -35,7 +35,7 @@ def test_the_kill_switch_contains_and_there_is_no_reminder():
     assert not reminded(incident)
 
 
-def test_the_drafts_say_that_it_was_switched_off_and_do_not_ask_for_it_again():
+def test_the_drafts_report_the_switch_and_do_not_ask_for_it_again():
     drafts = texts(only(EXPOSED, OFF, LATER, settings=SWITCHES))
     assert "What we have done: we switched it off at 2026-11-24 03:13 UTC." in drafts["external"]
     assert "Done: we switched it off at 2026-11-24 03:13 UTC." in drafts["internal"]

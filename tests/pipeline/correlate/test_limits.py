@@ -88,9 +88,9 @@ def test_the_largest_incident_fits_into_its_parts_and_its_message():
             start=START + number * 2 * MINUTE,
         )
         step.step(kafka([opened, deployment(f"{label}{number}", subject=label, before_s=-number * 120, name=label)]))
-    incident_id = next(iter(step._incidents)).incident_id
-    said = [command("classify", incident_id, at=START + n, severity="P2", note=label * 11) for n in range(90)]
-    assert max(len(output.value) for output in step.step(kafka(said))) < CHUNK_BYTES_MAX
+    incident_id = next(iter(step._table.incidents)).incident_id
+    classified = [command("classify", incident_id, at=START + n, severity="P2", note=label * 11) for n in range(90)]
+    assert max(len(output.value) for output in step.step(kafka(classified))) < CHUNK_BYTES_MAX
     sizes = [len(value) for _, value in step.changed()]
     assert 100_000 < max(sizes) < CHUNK_BYTES_MAX
 

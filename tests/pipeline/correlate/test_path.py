@@ -12,7 +12,7 @@ from tests.pipeline.correlate.builders import deployment, drift, incidents, kafk
 ROOT = Path(pipeline.correlate.__file__).parent
 
 PATH = ("phases", "incidents")
-"""The rooms whose files are the path. Other rooms are asked on the way: how bad it is, why, and what to do."""
+"""The rooms whose files are the path. They call the other rooms: severity, causes and response."""
 
 RETURNS_MAX = 10
 
@@ -51,8 +51,8 @@ def test_a_drift_passes_correlate_with_at_most_ten_returns_to_a_file_that_it_lef
     assert (opened.status, len(opened.suspects)) == ("open", 1)
     everything = stays(files)
     path = stays(file for file in files if len(file.parts) == 1 or file.parts[0] in PATH)
-    for name, found in (("path", path), ("everything", everything)):
-        print(f"{name}: {len(found)} stays, {len(found) - len(set(found))} returns, {len(set(found))} files")
+    for name, visits in (("path", path), ("everything", everything)):
+        print(f"{name}: {len(visits)} stays, {len(visits) - len(set(visits))} returns, {len(set(visits))} files")
     assert [file.stem for file in path if file.stem in ("apply", "settle", "group", "publish")] == [
         "apply",
         "settle",

@@ -52,11 +52,11 @@ def test_parts_that_do_not_fit_are_discarded_with_one_line_per_part():
     # A drift that does not fit takes its incident with it; keys that name no part share a warning.
     assert len(lines) == len(bad) - 2
     assert all("discarded" in line for line in lines)
-    [told] = incidents(step.step(kafka([BACK])))
-    assert (told.incident_id, told.revision) == (incident.decode().split("/")[1], 2)
+    [revision] = incidents(step.step(kafka([BACK])))
+    assert (revision.incident_id, revision.revision) == (incident.decode().split("/")[1], 2)
 
 
-def test_an_incident_whose_told_revision_is_lost_is_left_out_and_not_counted_from_one_again():
+def test_an_incident_is_discarded_if_its_last_published_revision_is_lost():
     parts = {key: value for key, value in started(None, REFUSED).changed() if not key.startswith(b"published/")}
     [line] = CorrelateStep(CorrelateSettings()).restore(parts.items())
     assert "the revision that was last published is not in the checkpoint" in line

@@ -89,7 +89,7 @@ def outage_history(random_: random.Random, partition: int) -> list[Drift | Tick]
 
 def deployments_of(random_: random.Random, partitions: int) -> list[Deployment]:
     """Deployments to some subjects, to their environment and provider, and a rollback of every second one."""
-    found = []
+    deployments = []
     for number in range(random_.randint(6, 24)):
         scope = random_.choice(
             ({"subject": f"bot-{random_.randrange(partitions)}"}, {"environment": "production"}, {"provider": "openai"})
@@ -98,11 +98,11 @@ def deployments_of(random_: random.Random, partitions: int) -> list[Deployment]:
         fields = {"subject": None} | scope | {"kind": kind}
         before_s = HOUR // SECOND - random_.randrange((SPAN + HOUR) // SECOND)
         versions = {"from_version": random_.choice(("v1", None, None)), "to_version": f"v{random_.randint(2, 6)}"}
-        found.append(deployment(f"d-{number}", before_s=before_s, **(fields | versions)))
+        deployments.append(deployment(f"d-{number}", before_s=before_s, **(fields | versions)))
         if number % 2:
             rollback = {"from_version": None, "to_version": None, "rollback_of": f"d-{number}"}
-            found.append(deployment(f"r-{number}", before_s=before_s - 600, **(fields | rollback)))
-    return found
+            deployments.append(deployment(f"r-{number}", before_s=before_s - 600, **(fields | rollback)))
+    return deployments
 
 
 def interleaved(random_: random.Random, *streams: list[Message]) -> list[Message]:

@@ -271,7 +271,9 @@ def test_damaged_state_is_discarded_with_a_line_and_the_rest_is_restored():
     damaged = [(b"incident/other", b"{"), (b"\xff", b""), (b"silence/x", parts[b"incident/inc-3f9a21c0b7"] or b"")]
     lines = list(restored.restore(damaged + [(key, value) for key, value in parts.items() if value]))
     assert len(lines) == 3
-    assert all(line.startswith("route: discarded the state of ") for line in lines)
+    assert all("discarded" in line for line in lines)
+    names = (r"b'\xff'", "incident/other", "silence/x")
+    assert all(name in line for name, line in zip(names, lines, strict=True))
     assert run(restored, alert(incident())) == []
 
 

@@ -19,17 +19,17 @@ def test_a_quiet_service_is_silent_and_river_is_not(counts: FalseAlarmCounts) ->
     assert not counts.incidents
     assert counts.signal_records > 24_000 * 25
     assert counts.rivers["river_adwin"] > 0
-    found = json.loads(json.dumps(figures([counts])))
-    assert found["river_adwin_per_10m"] > 200
-    assert found["page_false_incidents"] == 0
-    assert found["exceedance"]["8"]["measured"] <= found["exceedance"]["8"]["bound"]
+    report = json.loads(json.dumps(figures([counts])))
+    assert report["river_adwin_per_10m"] > 200
+    assert report["page_false_incidents"] == 0
+    assert report["exceedance"]["8"]["measured"] <= report["exceedance"]["8"]["bound"]
 
 
 def test_both_counts_of_incidents_are_in_the_report(counts: FalseAlarmCounts) -> None:
-    found = figures([counts])
-    hourly = found["merged_within_an_hour"]
+    report = figures([counts])
+    hourly = report["merged_within_an_hour"]
     assert hourly["page_false_incidents"] == 0
-    raw = found["river_alarms"]["river_adwin"] * 1e7 / found["signal_records"]
+    raw = report["river_alarms"]["river_adwin"] * 1e7 / report["signal_records"]
     assert 0 < hourly["river_adwin_per_10m"] < raw
 
 

@@ -11,8 +11,8 @@ def suspects(*deployments, first=REFUSED, **settings):
 
 
 def score(*deployments, first=REFUSED):
-    found = suspects(*deployments, first=first)
-    return found[0].score if found else 0
+    ranked = suspects(*deployments, first=first)
+    return ranked[0].score if ranked else 0
 
 
 def test_a_fitting_change_just_before_the_start_is_nearly_certain():
@@ -63,9 +63,9 @@ def test_the_kind_that_fits_the_failure_comes_first(kind, signal):
 
 def test_a_harmless_change_long_before_ranks_below_the_cause():
     harmless = deployment("d-1", kind="dependency", name="httpx", before_s=900)
-    found = suspects(harmless, deployment())
-    assert [suspect.deployment_id for suspect in found] in (["d-42"], ["d-42", "d-1"])
-    assert found[0].score > 5 * score(harmless)
+    ranked = suspects(harmless, deployment())
+    assert [suspect.deployment_id for suspect in ranked] in (["d-42"], ["d-42", "d-1"])
+    assert ranked[0].score > 5 * score(harmless)
 
 
 def test_a_change_of_another_subject_is_not_a_suspect():
@@ -92,13 +92,13 @@ def test_a_change_of_an_environment_does_not_affect_a_subject_without_one():
 
 
 def test_suspects_are_limited_and_ranked():
-    found = suspects(*(deployment(f"d-{number}", before_s=20 + number) for number in range(20)), suspects_max=3)
-    assert [suspect.rank for suspect in found] == [1, 2, 3]
+    ranked = suspects(*(deployment(f"d-{number}", before_s=20 + number) for number in range(20)), suspects_max=3)
+    assert [suspect.rank for suspect in ranked] == [1, 2, 3]
 
 
 def test_of_equal_suspects_the_latest_comes_first():
-    found = suspects(deployment("d-early", before_s=50), deployment("d-late", before_s=10))
-    assert [suspect.deployment_id for suspect in found] == ["d-late", "d-early"]
+    ranked = suspects(deployment("d-early", before_s=50), deployment("d-late", before_s=10))
+    assert [suspect.deployment_id for suspect in ranked] == ["d-late", "d-early"]
 
 
 def test_a_change_reverted_before_the_start_is_not_a_suspect():

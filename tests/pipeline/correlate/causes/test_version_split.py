@@ -27,17 +27,17 @@ NEW_GOOD = series("prompt=v42", [0, 0, 150, 150, 150], [0.0, 0.0, 0.01, 0.01, 0.
 
 
 def verdict(old, new, version="prompt=v42", **fields):
-    found = compare_versions(refused(old, new, **fields), version)
-    return None if found is None else found.verdict
+    split = compare_versions(refused(old, new, **fields), version)
+    return None if split is None else split.verdict
 
 
 def test_a_version_that_is_bad_beside_a_good_one_is_bad():
-    found = compare_versions(refused(OLD_GOOD, NEW_BAD), "prompt=v42")
-    assert found is not None
-    assert (found.verdict, found.records) == ("bad", 450)
-    assert (found.new, found.others) == (pytest.approx(0.09), pytest.approx(0.01))
+    split = compare_versions(refused(OLD_GOOD, NEW_BAD), "prompt=v42")
+    assert split is not None
+    assert (split.verdict, split.records) == ("bad", 450)
+    assert (split.new, split.others) == (pytest.approx(0.09), pytest.approx(0.01))
     # 450 records of 9,000 with a share of 1.4 % when taken together: 40.5 refusals where 6.3 would be by chance.
-    assert found.z == pytest.approx(14.1, abs=0.2)
+    assert split.z == pytest.approx(14.1, abs=0.2)
 
 
 def test_equally_bad_versions_are_alike_and_so_is_a_good_one_beside_a_bad_one():
@@ -70,26 +70,26 @@ def test_a_later_version_can_convict_an_earlier_one_but_not_clear_it():
 def test_a_signal_that_should_not_fall_is_compared_the_other_way():
     old = series("model=m1", [3000] * 5, [0.98] * 5)
     new = series("model=m2", [0, 0, 300, 300, 300], [0.0, 0.0, 0.8, 0.8, 0.8])
-    found = compare_versions(drift("schema_valid", normal=0.98, now=0.8, series=[old, new]), "model=m2")
-    assert found is not None
-    assert found.verdict == "bad"
+    split = compare_versions(drift("schema_valid", normal=0.98, now=0.8, series=[old, new]), "model=m2")
+    assert split is not None
+    assert split.verdict == "bad"
 
 
 def test_values_are_compared_by_their_ranks():
     old = series("model=m1", [3000] * 5, [0.5] * 5, values=True)
     new = series("model=m2", [0, 0, 150, 150, 150], [0.0, 0.0, 0.7, 0.7, 0.7], values=True)
-    found = compare_versions(drift("latency_ms", series=[old, new]), "model=m2")
-    assert found is not None
-    assert found.verdict == "bad"
+    split = compare_versions(drift("latency_ms", series=[old, new]), "model=m2")
+    assert split is not None
+    assert split.verdict == "bad"
     assert compare_versions(drift("latency_ms", channel="dispersion", series=[old, new]), "model=m2") is None
 
 
 def test_minutes_before_the_start_do_not_count():
     healthy_before = series("prompt=v42", [3000, 3000, 150, 150, 150], [0.01, 0.01, 0.09, 0.09, 0.09])
     old = series("prompt=v41", [3000, 3000, 2850, 2850, 2850], [0.01, 0.01, 0.01, 0.01, 0.01])
-    found = compare_versions(refused(old, healthy_before), "prompt=v42")
-    assert found is not None
-    assert found.records == 450
+    split = compare_versions(refused(old, healthy_before), "prompt=v42")
+    assert split is not None
+    assert split.records == 450
 
 
 def test_a_version_that_serves_all_records_has_no_numbers():

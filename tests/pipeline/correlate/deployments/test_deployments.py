@@ -24,7 +24,7 @@ BOT = ServedTraffic("support-bot", "production", None)
 
 
 def ids(history, first=0, last=2 * START):
-    return [found.deployment_id for found in history.affecting(BOT, first, last)]
+    return [item.deployment_id for item in history.affecting(BOT, first, last)]
 
 
 def test_deployments_come_in_order_of_time_whichever_arrived_first():
@@ -112,7 +112,7 @@ def test_a_change_is_described_in_words(fields, words):
 
 def some_deployments(seed):
     random_ = random.Random(seed)
-    found = [
+    deployments = [
         deployment(
             f"d-{number}",
             before_s=random_.randrange(12),
@@ -126,7 +126,7 @@ def some_deployments(seed):
         )
         for number in range(random_.randrange(1, 60))
     ]
-    return sorted(found, key=lambda found: (found.timestamp, found.deployment_id))
+    return sorted(deployments, key=lambda item: (item.timestamp, item.deployment_id))
 
 
 @pytest.mark.parametrize("seed", range(50))
@@ -250,5 +250,5 @@ def test_an_incident_with_a_first_use_resolves_when_its_signals_recover():
     seen = first_use("provider_model=gpt-2027", before_s=-30)
     refused = drift("refused", after_s=10)
     back = refused.model_copy(update={"state": "recovered", "sequence": 1, "updated_at": START + MINUTE, "now": 0.01})
-    found = newest(refused, seen, back, tick(START + 10 * MINUTE)).values()
-    assert {incident.status for incident in found} == {"resolved"}
+    revisions = newest(refused, seen, back, tick(START + 10 * MINUTE)).values()
+    assert {incident.status for incident in revisions} == {"resolved"}

@@ -20,7 +20,7 @@ def deployed(version, hours_before, before=None, **fields):
 
 
 def good(*deployments, cause=CAUSE, incidents=()):
-    line = sorted((*deployments, cause), key=lambda found: found.timestamp)
+    line = sorted((*deployments, cause), key=lambda item: item.timestamp)
     return KnownGood.find(cause, line, incidents, 60_000)
 
 
@@ -29,14 +29,14 @@ def failed(hours_before, severity="P3"):
 
 
 def test_the_version_before_is_taken_if_it_was_live_without_an_incident():
-    found = good(deployed("v41", 76, "v40"))
-    assert (found.version, found.passed_over) == ("v41", ())
-    assert found.description == "v41 (last known good: live 3 d 3 h without an incident until 2026-11-24 03:11Z)"
+    known = good(deployed("v41", 76, "v40"))
+    assert (known.version, known.passed_over) == ("v41", ())
+    assert known.description == "v41 (last known good: live 3 d 3 h without an incident until 2026-11-24 03:11Z)"
 
 
 def test_nothing_is_known_about_a_previous_version_without_its_deployment():
-    found = good()
-    assert (found.version, found.live_ms, found.description) == ("v41", None, "v41")
+    known = good()
+    assert (known.version, known.live_ms, known.description) == ("v41", None, "v41")
 
 
 def test_without_a_previous_version_there_is_none():
@@ -44,34 +44,34 @@ def test_without_a_previous_version_there_is_none():
 
 
 def test_two_bad_versions_in_a_row_are_both_passed_over():
-    found = good(deployed("v40", 50), deployed("v41", 5, "v40"), incidents=[failed(4)])
-    assert (found.version, found.live_ms) == ("v40", 45 * HOUR)
-    assert found.passed_over == ("v41 had an incident at 2026-11-23 23:12Z",)
+    known = good(deployed("v40", 50), deployed("v41", 5, "v40"), incidents=[failed(4)])
+    assert (known.version, known.live_ms) == ("v40", 45 * HOUR)
+    assert known.passed_over == ("v41 had an incident at 2026-11-23 23:12Z",)
 
 
 def test_a_version_that_was_rolled_back_is_passed_over_but_the_restored_one_is_not():
     back = deployed("v40", 4, "v41")
-    found = good(deployed("v40", 50), deployed("v41", 5, "v40"), back, cause=deployment(from_version="v40"))
-    assert (found.version, found.live_ms) == ("v40", 49 * HOUR - 20_000)
+    known = good(deployed("v40", 50), deployed("v41", 5, "v40"), back, cause=deployment(from_version="v40"))
+    assert (known.version, known.live_ms) == ("v40", 49 * HOUR - 20_000)
     named = deployment("r", before_s=4 * 3600, from_version=None, to_version=None, rollback_of="d-v41-5")
     assert good(deployed("v40", 50), deployed("v41", 5, "v40"), named).version == "v40"
 
 
 def test_a_second_attempt_does_not_count_against_the_version_that_it_replaces():
     first, back = deployed("v42", 9, "v41"), deployed("v41", 8, "v42")
-    found = good(deployed("v41", 50), first, back)
-    assert (found.version, found.passed_over) == ("v41", ())
+    known = good(deployed("v41", 50), first, back)
+    assert (known.version, known.passed_over) == ("v41", ())
 
 
 def test_an_incident_that_began_before_a_version_does_not_count_against_it():
-    found = good(deployed("v40", 50), deployed("v41", 5, "v40"), deployed("v40", 3, "v41"), incidents=[failed(4.5)])
-    assert found.version == "v40"
+    known = good(deployed("v40", 50), deployed("v41", 5, "v40"), deployed("v40", 3, "v41"), incidents=[failed(4.5)])
+    assert known.version == "v40"
 
 
 def test_an_incident_just_before_a_deployment_counts_against_that_version():
     incidents = [(START - 5 * HOUR - 30_000, "P2")]
-    found = good(deployed("v40", 50), deployed("v41", 5, "v40"), incidents=incidents)
-    assert found.version == "v40"
+    known = good(deployed("v40", 50), deployed("v41", 5, "v40"), incidents=incidents)
+    assert known.version == "v40"
 
 
 def test_an_incident_before_all_known_deployments_counts_against_no_version():
@@ -80,34 +80,34 @@ def test_an_incident_before_all_known_deployments_counts_against_no_version():
 
 @pytest.mark.parametrize(("severity", "version"), [("P1", "v40"), ("P2", "v40"), ("P3", "v40"), ("P4", "v41")])
 def test_a_p4_counts_against_no_version(severity, version):
-    found = good(deployed("v40", 50), deployed("v41", 5, "v40"), incidents=[failed(4, severity)])
-    assert found.version == version
+    known = good(deployed("v40", 50), deployed("v41", 5, "v40"), incidents=[failed(4, severity)])
+    assert known.version == version
 
 
 def test_a_version_that_was_live_for_minutes_is_not_known_good():
-    found = good(deployed("v40", 50), deployed("v41", 0.1, "v40"))
-    assert (found.version, found.passed_over) == ("v40", ("v41 was live for only 5 min 40 s",))
-    found = good(deployed("v41", 0.1, "v40"))
-    assert (found.version, found.live_ms) == ("v41", None)
+    known = good(deployed("v40", 50), deployed("v41", 0.1, "v40"))
+    assert (known.version, known.passed_over) == ("v40", ("v41 was live for only 5 min 40 s",))
+    known = good(deployed("v41", 0.1, "v40"))
+    assert (known.version, known.live_ms) == ("v41", None)
 
 
 def test_the_version_before_all_bad_ones_is_assumed_to_be_good():
-    found = good(deployed("v41", 5, "v40"), incidents=[failed(4)])
-    assert (found.version, found.live_ms, found.is_bad) == ("v40", None, False)
-    assert found.passed_over[0].startswith("v41 had an incident")
+    known = good(deployed("v41", 5, "v40"), incidents=[failed(4)])
+    assert (known.version, known.live_ms, known.is_bad) == ("v40", None, False)
+    assert known.passed_over[0].startswith("v41 had an incident")
 
 
 def test_if_every_version_is_bad_the_nearest_is_taken():
-    found = good(deployed("v41", 5), incidents=[failed(4)])
-    assert (found.version, found.is_bad) == ("v41", True)
+    known = good(deployed("v41", 5), incidents=[failed(4)])
+    assert (known.version, known.is_bad) == ("v41", True)
 
 
 def test_an_unreported_deployment_leaves_the_end_of_the_previous_version_unknown():
-    found = good(deployed("v38", 50))
-    assert (found.version, found.live_ms) == ("v41", None)
-    found = good(deployed("v37", 90), deployed("v38", 50, "v37"))
-    assert (found.version, found.live_ms) == ("v37", 40 * HOUR)
-    assert found.passed_over[0] == "v41 is not known to have been live"
+    known = good(deployed("v38", 50))
+    assert (known.version, known.live_ms) == ("v41", None)
+    known = good(deployed("v37", 90), deployed("v38", 50, "v37"))
+    assert (known.version, known.live_ms) == ("v37", 40 * HOUR)
+    assert known.passed_over[0] == "v41 is not known to have been live"
 
 
 def test_other_kinds_and_names_do_not_count():
@@ -120,8 +120,8 @@ def test_other_kinds_and_names_do_not_count():
 
 
 def test_the_version_of_the_cause_is_never_the_target():
-    found = good(deployed("v42", 50), cause=deployment(from_version=None))
-    assert found is None
+    known = good(deployed("v42", 50), cause=deployment(from_version=None))
+    assert known is None
 
 
 # through the step
@@ -156,8 +156,8 @@ def test_the_order_of_arrival_does_not_matter():
     first, second = expected.values()
     assert (first.failure_mode, rollback(second).to_version) == ("stale_index", "v40")
     for order in itertools.permutations(LINE):
-        found = newest(*messages, *order).values()
-        refusals = [incident for incident in found if incident.failure_mode == "refusal_spike"]
+        known = newest(*messages, *order).values()
+        refusals = [incident for incident in known if incident.failure_mode == "refusal_spike"]
         assert [rollback(incident) for incident in refusals] == [rollback(second)]
 
 
@@ -189,5 +189,5 @@ def test_a_version_of_a_shared_component_is_not_one_of_the_subject():
     shared = deployment(
         "d-7", subject=None, environment="production", before_s=86_400, from_version=None, to_version="guardrail-7"
     )
-    own = deployment(from_version=None)
-    assert rollback(only(shared, own, drift("refused", environment="production"))).to_version is None
+    specific = deployment(from_version=None)
+    assert rollback(only(shared, specific, drift("refused", environment="production"))).to_version is None

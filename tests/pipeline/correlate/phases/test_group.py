@@ -73,7 +73,7 @@ def test_a_parent_is_published_again_when_a_child_is_dropped():
 
 def history(random_):
     """Drifts, ticks and commands of an outage. A command names its incident by a fraction of the published ids."""
-    found, at = [], START
+    messages, at = [], START
     drifts = []
     for number in range(60):
         at += random_.randrange(40 if number < 30 else 400) * SECOND
@@ -82,15 +82,15 @@ def history(random_):
             signal, subject = random_.choice(("error", "latency_ms", "pii_detected")), random_.choice("abcdefgh")
             begun = (at - START) / SECOND - random_.randrange(100)
             drifts.append(failing(subject, signal=signal, after_s=begun, drift_id=f"d-{number}", now=0.3))
-            found.append(drifts[-1])
+            messages.append(drifts[-1])
         elif what < 0.55 and drifts:
             first = random_.choice(drifts)
-            found.append(later(first, (at - first.detected_at) / SECOND, sequence=number))
+            messages.append(later(first, (at - first.detected_at) / SECOND, sequence=number))
         elif what < 0.65:
-            found.append(tick(at))
+            messages.append(tick(at))
         else:
-            found.append((random_.choice((*ACTIONS, "unmerge", "unmerge")), at, random_.random(), random_.random()))
-    return found
+            messages.append((random_.choice((*ACTIONS, "unmerge", "unmerge")), at, random_.random(), random_.random()))
+    return messages
 
 
 def to_command(entry, number, published):

@@ -89,12 +89,12 @@ def test_a_drift_that_begins_after_the_resolution_opens_another_incident():
 
 def flapping(times, every_s):
     """A signal that fires for a minute and recovers, several times."""
-    found = []
+    messages = []
     for number in range(times):
         start = START + number * every_s * SECOND
         firing = drift("refused", start=start, drift_id=f"refused-{number}")
-        found += [firing, later(firing, 60), tick(start + 8 * MINUTE)]
-    return found
+        messages += [firing, later(firing, 60), tick(start + 8 * MINUTE)]
+    return messages
 
 
 def test_a_flapping_signal_is_one_incident_that_reopens():

@@ -19,8 +19,8 @@ FIRED = EXPOSED.detected_at
 
 
 def duties(*contracts, regimes):
-    found = only(*contracts, settings=CorrelateSettings(regimes=regimes)).duties
-    return {duty.name: None if duty.due_at is None else (duty.due_at - FIRED) // HOUR for duty in found}
+    rows = only(*contracts, settings=CorrelateSettings(regimes=regimes)).duties
+    return {duty.name: None if duty.due_at is None else (duty.due_at - FIRED) // HOUR for duty in rows}
 
 
 def test_without_a_regime_there_is_no_duty():
@@ -127,7 +127,7 @@ def test_every_row_states_what_to_do_and_when_it_was_read(row):
 @pytest.mark.parametrize(
     ("change", "complaint"),
     [
-        ({"failure_modes": ("pii",)}, 'did you mean "pii_exposure"?'),
+        ({"failure_modes": ("pii_exposed",)}, 'did you mean "pii_exposure"?'),
         ({"failure_modes": ()}, "sets no condition"),
         ({"hours": 1, "days": 1}, "sets two deadlines"),
         ({"hours": 0}, "greater than or equal to 1"),

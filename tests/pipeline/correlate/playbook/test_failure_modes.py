@@ -156,9 +156,9 @@ def test_errors_and_latency_without_a_provider_are_not():
     assert mode(drift("error"), drift("latency_ms")) == "outage"
 
 
-def test_errors_and_latency_explained_by_our_own_deployment_are_not():
-    ours = deployment(kind="dependency", name="sdk")
-    assert mode(failing(), slow(), ours) == "outage"
+def test_errors_and_latency_after_a_deployment_of_the_subject_are_not():
+    deployed = deployment(kind="dependency", name="sdk")
+    assert mode(failing(), slow(), deployed) == "outage"
     assert mode(failing(), slow(), deployment(before_s=3_000)) == "provider_degradation"
 
 

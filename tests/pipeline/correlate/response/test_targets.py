@@ -83,20 +83,23 @@ def test_the_most_urgent_comes_first():
 
 
 def test_the_configuration_can_override_one_target_and_the_source_names_it():
-    own = [ResponseTimes(severity="P1", first_communication_s=900), ResponseTimes(severity="P3", fix_business_days=2)]
-    assert due("P1", response=own) == due("P1") | {
+    response = [
+        ResponseTimes(severity="P1", first_communication_s=900),
+        ResponseTimes(severity="P3", fix_business_days=2),
+    ]
+    assert due("P1", response=response) == due("P1") | {
         "first_communication": 15 * MINUTE,
         "next_communication": 45 * MINUTE,
     }
-    assert due("P3", response=own)["fix"] == 2 * DAY
-    sources = {target.name: target.source for target in targets("P1", response=own)}
+    assert due("P3", response=response)["fix"] == 2 * DAY
+    sources = {target.name: target.source for target in targets("P1", response=response)}
     assert sources["first_communication"] == "configuration: P1, first communication within 15 min"
     assert sources["contain"] == "playbook: P1, contain at once, by rollback or kill switch"
 
 
 def test_the_configuration_can_add_a_target_to_a_p3():
-    own = [ResponseTimes(severity="P3", first_communication_s=7_200)]
-    assert due("P3", response=own)["first_communication"] == 2 * HOUR
+    response = [ResponseTimes(severity="P3", first_communication_s=7_200)]
+    assert due("P3", response=response)["first_communication"] == 2 * HOUR
 
 
 # what is done

@@ -100,7 +100,7 @@ def test_a_region_may_be_named_to_users():
     assert "Not everyone" not in text
 
 
-def test_a_subject_without_a_public_name_is_called_by_its_own():
+def test_a_subject_without_a_public_name_is_called_by_its_subject():
     assert "Support-bot, which is an AI system, has given empty answers." in external(
         EMPTY, settings=CorrelateSettings()
     )
@@ -143,7 +143,7 @@ def test_an_incident_closed_while_it_fires_is_not_stated_to_have_stopped():
 
 
 @pytest.mark.parametrize("opened", [drift("filter_triggered", now=0.0, side="down"), drift("latency_ms", now=9_000.0)])
-def test_a_share_is_given_only_if_it_is_a_share_of_failures(opened):
+def test_a_share_is_stated_only_if_it_is_a_share_of_failures(opened):
     classified = command("classify", only(opened).incident_id, severity="P1")
     assert "[say which share of the requests]" in external(opened, classified)
 

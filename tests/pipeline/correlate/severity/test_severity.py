@@ -204,7 +204,7 @@ def test_an_sla_without_a_limit_and_a_repeated_sla_are_refused():
         CorrelateSettings(sla=twice)
 
 
-def test_an_own_rule_can_require_an_sla_that_is_kept():
+def test_a_configured_rule_can_require_that_an_sla_is_kept():
     mine = SeverityTable.read(_RULE + 'when = { sla = "kept" }\n', "mine.toml").rules
     slow = drift("latency_ms", normal=800.0, now=2400.0)
     assert decide_severity(TABLE.extend(mine, ()), [slow], sla("latency_ms", maximum=5000.0)).rule == "mine"

@@ -1,4 +1,4 @@
-"""The severity table is read or refused as a unit, and own rows come before the built-in ones."""
+"""The severity table is read or refused as a unit, and configured rows come before the built-in ones."""
 
 import pytest
 
@@ -49,7 +49,7 @@ def test_all_problems_of_a_table_are_reported_at_once():
     assert "rule 2" in str(caught.value)
 
 
-def test_an_own_adjustment_replaces_the_built_in_one_of_the_same_name():
+def test_a_configured_adjustment_replaces_the_built_in_one_of_the_same_name():
     canary = drift("refused", segment="prompt=v42", traffic_share=0.05)
     tiny = BlastRadius(below_traffic_share=0.01)
     stricter = SeverityAdjustment(
@@ -63,7 +63,7 @@ def test_an_own_adjustment_replaces_the_built_in_one_of_the_same_name():
     )
 
 
-def test_an_own_adjustment_does_not_lower_a_harmful_failure():
+def test_a_configured_adjustment_does_not_lower_a_harmful_failure():
     milder = SeverityAdjustment(
         name="mine", to="milder", severities=("P1", "P2"), reason="few", when=BlastRadius(below_traffic_share=1.0)
     )

@@ -120,17 +120,17 @@ def test_labels_from_senders_are_text_in_the_picture(label):
 
 def test_few_deployments_are_marked_rollbacks_and_suspects_first():
     noise = [deployment(f"n-{number}", before_s=300 + number, kind="other") for number in range(20)]
-    found = [
+    marks = [
         mark
         for mark in find_marks(world(deployments=[*noise, *DEPLOYMENTS]))
         if mark.kind in ("deployment", "rollback")
     ]
-    assert len(found) == DEPLOYMENTS_MAX
-    assert [mark.label for mark in found][-2:] == [
+    assert len(marks) == DEPLOYMENTS_MAX
+    assert [mark.label for mark in marks][-2:] == [
         "prompt v41 -> v42, 03:11:40",
         "rollback: prompt v42 -> v41, 03:22:00",
     ]
-    assert all(len(mark.label) <= LABEL_LENGTH_MAX + len(", 03:11:40") for mark in found)
+    assert all(len(mark.label) <= LABEL_LENGTH_MAX + len(", 03:11:40") for mark in marks)
 
 
 @pytest.mark.parametrize("seed", range(20))
