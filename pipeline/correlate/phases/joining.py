@@ -1,4 +1,4 @@
-"""Joining: which incident a new drift belongs to, and why.
+"""Joining: selects the incident that a new drift belongs to, and states why.
 
 Drifts of one subject belong together if they plausibly share a cause. The reasons, in this order:
 

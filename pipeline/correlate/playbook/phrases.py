@@ -26,7 +26,7 @@ _PHRASES: dict[str, tuple[str, str, str]] = {
     "throughput_ratio": ("receives", "received", "{} times as many requests as shortly before"),
     "probe_blocked": ("blocks", "blocked", "{} of the known-bad probes"),
 }
-"""By signal: the verb in the present, the verb in the past, and the rest with the number."""
+"""By signal: the verb in the present, the verb in the past, and the phrase with the number."""
 
 _ASPECTS = {"high_tail": "high values of ", "low_tail": "low values of ", "dispersion": "spread of "}
 _FAR_FACTOR = 1.5
