@@ -33,7 +33,7 @@ START = "2026-11-24T00:00:00Z"
     "failures",
     multiple=True,
     metavar="NAME@SECONDS",
-    help=f"DriftwireError, and the seconds after the start at which it begins. Repeatable. One of: {', '.join(sorted(FAILURES))}.",
+    help=f"Failure, and the seconds after the start at which it begins. Repeatable. One of: {', '.join(sorted(FAILURES))}.",
 )
 @click.option("-o", "--output", default="-", help="File to write.  [default: standard output]")
 def command(
@@ -46,7 +46,7 @@ def command(
             for columns in world.generate(records=records):
                 stream.write(b"".join(line + b"\n" for line in json_lines(columns, subject=subject, seed=seed)))
     except BrokenPipeError:
-        # The reader closed the pipe, as head does. Python would report it again when it flushes at exit.
+        # The reader closed the pipe, as head does. Python would report this again when it flushes at exit.
         sys.stderr.close()
     except OSError as error:
         raise LoadError(f"{output}: cannot be written ({error.strerror})") from error

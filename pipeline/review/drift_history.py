@@ -35,8 +35,7 @@ class VersionSeries:
 
 @dataclass(frozen=True, slots=True)
 class AffectedRecords:
-    """Number of records that reported a rate, of records for which it was true, and of records for which it normally
-    is."""
+    """Number of records that reported a rate, for which it was true, and for which it normally is."""
 
     begins_at: int
     ends_at: int
@@ -149,7 +148,7 @@ def _served_beside_another(series: VersionSeries, every_series: Sequence[Version
 
 
 def _build_line(series: VersionSeries, drift: Drift) -> DriftLine | None:
-    """Return a series in the signal's unit, or the records of a silence. Return None if the series has no such values."""
+    """Return a series in the signal's unit, or the records of a silence. Return None if it has no such values."""
     if drift.channel == "silence":
         values: Sequence[float] = [float(records) for records in series.records]
     elif drift.channel == "rate":

@@ -101,8 +101,7 @@ class Material:
 
     @property
     def recovered_at(self) -> int | None:
-        """Time at which the last signal recovered, or None while a signal is off or if the log does not contain the
-        time."""
+        """Time at which the last signal recovered, or None if a signal is still off or the log lacks the time."""
         if any(line.state != "recovered" for line in self.incident.evidence):
             return None
         return max((entry.at for entry in self.incident.log if entry.event == "recovered"), default=None)

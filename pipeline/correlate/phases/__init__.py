@@ -6,7 +6,7 @@
 4. :mod:`~pipeline.correlate.phases.publish` writes the revisions.
 
 Each phase takes the table of incidents and what the message has touched so far. This package may import every other
-room of correlate.
+package of correlate.
 """
 
 from pipeline.correlate.phases.apply import apply_message

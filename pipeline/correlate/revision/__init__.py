@@ -1,6 +1,6 @@
 """Builds the message of an incident. No other code writes alerts.
 
-This package may import every other room of correlate.
+This package may import every other package of correlate.
 """
 
 from pipeline.correlate.revision.revision import build_revision
