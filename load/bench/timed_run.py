@@ -112,7 +112,7 @@ async def read_monitored_share(bootstrap: str, settings: DetectSettings, baselin
 
 
 async def _sample(bootstrap: str, group: str, records: int) -> list[tuple[float, int]]:
-    """Return when the committed records grew, as (seconds, records), until all are committed."""
+    """Return the growth of the committed records, as (seconds, records), until all are committed."""
     samples: list[tuple[float, int]] = [(time.perf_counter(), 0)]
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()

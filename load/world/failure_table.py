@@ -89,7 +89,7 @@ FAILURES: dict[str, FailureSpec] = {
 
 @dataclass(frozen=True, slots=True)
 class SimulatedFailure:
-    """A failure of the table from ``at_ms`` to ``until_ms`` (Unix milliseconds; None means without an end).
+    """A failure of the table from ``at_ms`` to ``until_ms`` (Unix milliseconds; None means no end).
 
     ``size`` scales the effects of the table: 1 is as listed, 0.5 is half. The effects grow for ``ramp_s`` seconds until
     they reach that size.

@@ -26,7 +26,7 @@ WEEKEND_TRAFFIC = 0.6
 """Requests on a weekend, as a share of those of a working day."""
 
 WEEKEND_LEVEL = 1.04
-"""Factor of latencies and lengths on a weekend: other people ask other questions."""
+"""Factor of latencies and lengths on a weekend, when other people ask other questions."""
 
 UTILIZATION_AMPLITUDE = 0.03
 """Amplitude of the daily cycle of utilisation, which is low because machines are added with the traffic."""

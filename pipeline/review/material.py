@@ -91,7 +91,7 @@ class Material:
 
     @property
     def is_open(self) -> bool:
-        """Whether the incident is not over."""
+        """Whether the incident has not ended yet."""
         return self.incident.status not in CLOSED
 
     @property

@@ -1,6 +1,6 @@
 """The embedded broker: a real single-node Apache Kafka on this machine only, for laptops, tests and the demo.
 
-Java comes in a wheel and the jars from Maven's repository, so neither Java nor Docker must be installed.
+Java comes in a wheel and the jars from Maven's repository, so neither Java nor Docker has to be installed.
 """
 
 import asyncio

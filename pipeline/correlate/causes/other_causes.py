@@ -20,10 +20,10 @@ SHIFT_WEIGHT = 0.9
 """Weight of a workload signal. A failure can move it too, for example if a new template makes prompts longer."""
 
 FEED_WEIGHT = 0.7
-"""Weight of a signal that feeds answers. It shows where the fault is; a change that broke it explains more."""
+"""Weight of a signal that feeds answers. It shows where the fault is, but a change explains it better."""
 
 SHARED_WEIGHT = 0.7
-"""Weight of the provider or environment that all subjects share. A known change to it explains more."""
+"""Weight of the provider or environment that all subjects share. A known change to it is a better explanation."""
 
 FEEDS: dict[str, CauseKind] = {
     "stale_index": "retrieval",

@@ -20,7 +20,7 @@ DECLARED_WITHIN_MS = 600_000
 """Maximum milliseconds between a deployment and a first use of the same kind, for any version, that it declares."""
 
 _KINDS_BY_LABEL = {"provider_model": ("model", "provider_status"), "schema_id": ("data",)}
-"""Kinds of deployment that change a label. The label of a version is changed by deployments of its own kind."""
+"""Kinds of deployment that change a label. For a version label, that is the kind of the version."""
 
 Component = tuple[str, str | None, str | None]
 """The component that versions belong to: the kind, the name among several of that kind, and the owning subject."""

@@ -57,7 +57,8 @@ class IncidentState:
     tracked
         Drifts of the incident by id.
     pending_downgrade
-        Since when the rules have asked for less than the decision, and the worst that they have asked for since.
+        Since when the rules have asked for a lower severity than the decision, and the worst one that they asked for
+        since.
     log
         Running log, without deployments and reminders.
     communicated, first_communicated_at

@@ -3,9 +3,9 @@
 Incidents of one failure group whose subjects share a provider (or an environment, if no provider is named) become
 children of one parent if those of ``parent_subjects`` subjects started within ``simultaneous_window_s``. The parent
 then also accepts incidents of the group that started up to ``join_window_s`` earlier and were still going on, and later
-ones while it is open and has changed within the last hour. Once all signals are back, it accepts incidents that start
-within ``join_window_s``. An outage that has not changed for longer is a known state, so a failure that starts then is
-reported separately.
+ones while it is open and has changed within the last hour. Once all signals have recovered, it accepts incidents that
+start within ``join_window_s``. An outage that has not changed for longer is a known state, so a failure that starts
+then is reported separately.
 
 Serving and output are one failure group: a provider that fails shows as errors in one subject and as empty answers in
 another. Only page-tier drifts count: tickets can wait, often for days.
@@ -49,7 +49,7 @@ class ChildCandidate:
     first_started_at
         Start of the first page-tier drift.
     resolves_at
-        When it is over, if all its signals stay back; None while one is firing.
+        When the incident ends if all its signals stay recovered. None while one is firing.
     firing_periods
         For each drift, when it fired and when it recovered (None: it is firing).
     is_excluded

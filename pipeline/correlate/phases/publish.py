@@ -14,7 +14,7 @@ from schemas.topics import ALERTS
 
 
 def publish_revisions(table: IncidentTable, touched: Touched) -> list[OutputMessage]:
-    """Return all outputs of a message: dead letters, relearn requests, then the revisions that contain news."""
+    """Return all outputs of a message: dead letters, relearn requests, then the revisions that changed."""
     outputs = [*touched.outputs, *_publish_changed(table, touched.changed.values())]
     for incident in touched.affected:
         outputs += _publish_with_siblings(table, incident)

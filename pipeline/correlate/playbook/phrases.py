@@ -48,8 +48,8 @@ def describe_distance(at: int, started_at: int) -> str:
 def describe_drift(drift: Drift, *, past: bool = False) -> str:
     """Return what a drift means for its subject: a verb and the drift's numbers, without the subject.
 
-    ``past`` selects the past tense. A drift of the high values, low values or spread is named so, unless its value is
-    at least 1.5 times normal, or normal at least 1.5 times its value.
+    ``past`` selects the past tense. For a drift of the high values, low values or spread, the phrase names that aspect,
+    unless its value and normal differ by a factor of at least 1.5.
     """
     if drift.channel == "silence":
         return f"{'sent' if past else 'sends'} no records"

@@ -50,7 +50,8 @@ class ResponseTimes(BaseModel):
         """Return the response times of the playbook for a severity, overridden by the configuration.
 
         >>> override = ResponseTimes(severity="P1", first_communication_s=900)
-        >>> ResponseTimes.from_configuration("P1", [override]).first_communication_s 900.0
+        >>> ResponseTimes.from_configuration("P1", [override]).first_communication_s
+        900.0
         """
         overrides = {
             name: value
