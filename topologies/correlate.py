@@ -1,4 +1,4 @@
-"""correlate on Kafka: drifts, deployments and commands in, incidents out. One worker is active, the others stand by."""
+"""The correlate step on Kafka. It has one active worker; the others are standbys."""
 
 import faust
 

@@ -1,4 +1,4 @@
-"""detect on Kafka: records in, drifts out. The baselines are its control topic."""
+"""The detect step on Kafka: it reads records and writes drifts. Its control topic carries the baselines."""
 
 import faust
 

@@ -14,7 +14,7 @@ def read_ndjson_lines(paths: tuple[Path, ...]) -> Iterator[bytes]:
     Raises
     ------
     DriftwireError
-        If a file cannot be read, or not to its end.
+        If a file cannot be read to its end.
     """
     for path in paths:
         try:

@@ -1,4 +1,4 @@
-"""route on Kafka: incidents and silences in, notifications out. Notifications are sent just before their checkpoint."""
+"""The route step on Kafka. It sends notifications just before the checkpoint that records them."""
 
 from typing import cast
 

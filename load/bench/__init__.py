@@ -1,6 +1,6 @@
-"""Benchmarks of driftwire beside the obvious pipeline.
+"""Benchmarks that compare driftwire with the obvious pipeline.
 
-May import world, inputs, harness and traffic.
+This package may import world, inputs, harness and traffic.
 """
 
 from load.bench.detect_benchmark import DetectBenchmark, run_benchmark

@@ -1,9 +1,9 @@
-"""The benchmark of detect: records per second of the real worker, beside the obvious pipeline on the same topic.
+"""The benchmark of detect compares the real worker with the obvious pipeline, in records per second on one topic.
 
-Both read a filled topic, one after the other, in several rounds. The medians count. Start-up is not measured: the clock
-of the obvious pipeline starts at its first record, and that of detect at the first checkpoint after the warm-up. A
-failure is planted near the end. Each timed run must report it from every partition, which proves that the work was
-done, and the signal values must be monitored by a baseline that was there before.
+Both read a filled topic, one after the other, in several rounds. The medians are reported. Start-up is not measured:
+the clock of the obvious pipeline starts at its first record, and that of detect at the first checkpoint after the
+warm-up. A failure is planted near the end. Each timed run must report it from every partition, which proves that the
+work was done, and the signal values must be monitored by a baseline that was published before the run.
 """
 
 import tempfile
@@ -71,7 +71,7 @@ FAILURE_AFTER_SHARE = 0.85
 """Share of the records before the failure."""
 
 START_TOLERANCE_MS = 10_000
-"""Maximum milliseconds by which an estimated start may precede the failure."""
+"""Maximum milliseconds by which the estimated start may precede the failure."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +192,7 @@ class DetectBenchmark:
 
 
 async def run_benchmark(seed: int, records: int, end_ms: int, console: Console) -> DetectBenchmark:
-    """Fill a topic, and let both pipelines read it in turns.
+    """Fill a topic, and let both pipelines read it in turn.
 
     Parameters
     ----------
@@ -276,7 +276,7 @@ def spread_keys(subject: str, partitions: int) -> list[bytes]:
 
 
 def _is_reported(timed: TimedRun, failure: SimulatedFailure, partitions: int) -> bool:
-    """Whether every partition paged for the failure, and none before it."""
+    """Whether every partition paged for the failure, and none paged before it."""
     pages = [
         drift
         for drift in timed.drifts

@@ -1,4 +1,4 @@
-"""The machine that a benchmark ran on, without which its figures mean little."""
+"""Describes the machine that a benchmark ran on. Its figures mean little without this description."""
 
 import os
 import platform

@@ -17,7 +17,7 @@ COMMAND = ("python", "load/bench/yardstick/obvious.py", *ARGUMENTS)
 
 TIME_LIMIT_S = 180.0
 ERROR_LINES = 3
-"""Last lines of the output that an error quotes."""
+"""Number of last lines of the output that an error quotes."""
 
 
 async def run_obvious(bootstrap: str, *, partitions: int, records: int, detect: bool) -> float:
@@ -42,7 +42,7 @@ async def run_obvious(bootstrap: str, *, partitions: int, records: int, detect: 
     Raises
     ------
     LoadError
-        If it fails or takes longer than :data:`TIME_LIMIT_S`.
+        If the pipeline fails or takes longer than :data:`TIME_LIMIT_S`.
     """
     environment = os.environ | {
         "BOOTSTRAP": bootstrap,

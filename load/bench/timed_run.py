@@ -48,7 +48,7 @@ class TimedRun:
 
 
 async def run_timed(configuration: Configuration, *, folder: Path, records: int, name: str) -> TimedRun:
-    """Let a detect worker without a checkpoint read the full topic.
+    """Let a detect worker without a checkpoint read the full topic, and time it.
 
     Parameters
     ----------
@@ -92,7 +92,7 @@ async def run_timed(configuration: Configuration, *, folder: Path, records: int,
 async def read_monitored_share(bootstrap: str, settings: DetectSettings, baseline: Baseline, partitions: int) -> float:
     """Return the share of signal values that a ready baseline monitored, in the partition where it is lowest.
 
-    It is read from steps that are restored from the worker's checkpoints, as when a partition is reassigned.
+    The share is read from steps that are restored from the worker's checkpoints, as when a partition is reassigned.
 
     Raises
     ------
@@ -112,7 +112,7 @@ async def read_monitored_share(bootstrap: str, settings: DetectSettings, baselin
 
 
 async def _sample(bootstrap: str, group: str, records: int) -> list[tuple[float, int]]:
-    """Return when the committed records grew, as (seconds, records), until all are committed."""
+    """Return the growth of the committed records, as (seconds, records), until all are committed."""
     samples: list[tuple[float, int]] = [(time.perf_counter(), 0)]
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()

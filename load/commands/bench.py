@@ -1,4 +1,4 @@
-"""``driftwire-load bench``: driftwire beside the obvious pipeline."""
+"""``driftwire-load bench``: compare driftwire with the obvious pipeline."""
 
 import asyncio
 import sys

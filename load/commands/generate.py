@@ -46,7 +46,7 @@ def command(
             for columns in world.generate(records=records):
                 stream.write(b"".join(line + b"\n" for line in json_lines(columns, subject=subject, seed=seed)))
     except BrokenPipeError:
-        # The reader closed the pipe, as head does. Python would report it again when it flushes at exit.
+        # The reader closed the pipe, as head does. Python would report this again when it flushes at exit.
         sys.stderr.close()
     except OSError as error:
         raise LoadError(f"{output}: cannot be written ({error.strerror})") from error

@@ -10,7 +10,7 @@ from load.errors import LoadError
 
 
 class Speed(click.ParamType):
-    """Seconds of event time per second. ``max`` becomes 0, which means as fast as possible."""
+    """Seconds of event time per second. ``max`` is converted to 0, which means as fast as possible."""
 
     name = "speed"
 

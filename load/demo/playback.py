@@ -33,7 +33,7 @@ SPEED = 200.0
 """Seconds of event time per second."""
 
 POLL_S = 0.7
-"""Seconds between two looks at the alerts. Revisions in between are shown as one."""
+"""Seconds between two reads of the alerts. Revisions in between are shown as one."""
 
 FINAL_PAUSE_S = 1.5
 """Seconds to show the last revisions after the steps have read everything."""
@@ -51,7 +51,7 @@ class DemoResult:
 
     @property
     def is_right(self) -> bool:
-        """Whether the planted failures were found, nothing else was, and no record became a dead letter."""
+        """Whether the planted failures and nothing else were found, and no record became a dead letter."""
         return self.verdict.agrees and not self.dead_letters
 
     def to_json(self) -> dict[str, Any]:
@@ -67,7 +67,7 @@ class DemoResult:
         }
 
     def show(self, console: Console) -> None:
-        """Print the planted failures beside what was found."""
+        """Print the planted failures and the incidents that were found."""
         table = Table(title="Planted / found", title_justify="left")
         table.add_column("")
         for match in self.verdict.matches:

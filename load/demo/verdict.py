@@ -19,7 +19,7 @@ MATCH_WITHIN_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class PlantedFailure:
-    """Failure that was planted, and what its incident should state. ``suspect`` is the id of a deployment."""
+    """A failure that was planted, and what its incident should state. ``suspect`` is the id of a deployment."""
 
     failure: str
     mode: str
@@ -30,7 +30,7 @@ class PlantedFailure:
 
 @dataclass(frozen=True, slots=True)
 class FailureMatch:
-    """Planted failure and the incident about it. ``wrong`` lists the differences."""
+    """A planted failure and the incident about it. ``wrong`` lists the differences."""
 
     planted: PlantedFailure
     incident: Incident | None
@@ -48,7 +48,7 @@ class FailureMatch:
 
     @property
     def suspect(self) -> str | None:
-        """Deployment that is the first suspect of the incident."""
+        """Id of the deployment that is the first suspect of the incident."""
         return self.incident.suspects[0].deployment_id if self.incident and self.incident.suspects else None
 
     def to_json(self) -> dict[str, Any]:
@@ -86,7 +86,8 @@ class Verdict:
 def compare(planted: Sequence[PlantedFailure], incidents: Sequence[Incident]) -> Verdict:
     """Compare planted failures with incidents.
 
-    An incident is about a planted failure if it names its failure mode and began near it. It is about at most one.
+    An incident is about a planted failure if it names the same failure mode and began near it. It is about at most one
+    planted failure.
     """
     remaining = list(incidents)
     matches = []
@@ -97,10 +98,10 @@ def compare(planted: Sequence[PlantedFailure], incidents: Sequence[Incident]) ->
             if incident.failure_mode == failure.mode
             and abs(incident.started_at - failure.at_ms) <= MATCH_WITHIN_S * 1000
         ]
-        found = min(candidates, key=lambda incident: abs(incident.started_at - failure.at_ms), default=None)
-        if found is not None:
-            remaining.remove(found)
-        matches.append(FailureMatch(failure, found, tuple(_differences(failure, found))))
+        nearest = min(candidates, key=lambda incident: abs(incident.started_at - failure.at_ms), default=None)
+        if nearest is not None:
+            remaining.remove(nearest)
+        matches.append(FailureMatch(failure, nearest, tuple(_differences(failure, nearest))))
     return Verdict(tuple(matches), tuple(remaining))
 
 

@@ -1,6 +1,6 @@
-"""The harness of a run: a temporary topology to start, wait for and collect from.
+"""The harness of a run: it starts a temporary topology, waits for it, and collects its output.
 
-May import no other room of load.
+This package may import no other package of load.
 """
 
 from load.harness.lag import committed_offsets, wait_for_lag

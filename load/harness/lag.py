@@ -144,7 +144,7 @@ async def _has_messages(reader: AIOKafkaConsumer, partition: TopicPartition, sta
             if any(record.offset < end for records in fetched.values() for record in records):
                 return True
             if await reader.position(partition) == position:
-                # The end lies behind an open transaction, whose messages nobody has read.
+                # The end lies behind an open transaction, so its messages have not been read.
                 return True
     finally:
         reader.pause(partition)

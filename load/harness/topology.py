@@ -61,7 +61,7 @@ async def temporary_topology(
         (lambda _: None) if console is None else partial(console.print, markup=False, highlight=False, soft_wrap=True)
     )
 
-    def say_trouble(line: str) -> None:
+    def print_problem(line: str) -> None:
         if CLIENT_LOG_MARK not in line and any(mark in line for mark in TROUBLE_MARKS):
             say(line)
 
@@ -76,7 +76,7 @@ async def temporary_topology(
                 bootstrap=broker.bootstrap,
                 replay=replay,
                 steps=workers,
-                on_line=say_trouble,
+                on_line=print_problem,
             )
             async with steps:
                 yield steps

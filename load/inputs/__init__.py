@@ -1,6 +1,6 @@
 """Files of records and deployments: NDJSON, CSV and their mapping.
 
-May import no other room of load.
+This package may import no other package of load.
 """
 
 from load.inputs.csv_mapping import CSV_START_MS, CsvMapping, parse_mapping

@@ -1,4 +1,4 @@
-"""CSV files to records: which column is which field, and how a cell becomes a value.
+"""Maps CSV files to records: which column is which field, and how a cell becomes a value.
 
 A column with the name of a signal of the catalogue is that signal. Other columns need a mapping, or are ignored.
 """
@@ -73,7 +73,7 @@ def read_csv(path: Path, stream: IO[bytes], mapping: CsvMapping) -> Iterator[tup
     Raises
     ------
     LoadError
-        Naming file, line and column, if a mapped column is missing or a cell does not fit its field.
+        If a mapped column is missing or a cell does not fit its field. The text names file, line and column.
     """
     text = io.TextIOWrapper(stream, encoding="utf-8", errors="strict", newline="")
     reader = csv.reader(text)

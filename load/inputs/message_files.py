@@ -28,7 +28,7 @@ LINE_BYTES_MAX = 8 * 1024 * 1024
 class OutgoingMessage:
     """Message to send.
 
-    ``time_ms`` is its event time, or that of the message before if it is not ``readable`` as a record.
+    ``time_ms`` is its event time, or that of the previous message if it is not ``readable`` as a record.
     """
 
     time_ms: int
@@ -37,7 +37,7 @@ class OutgoingMessage:
     readable: bool = True
 
     def shift(self, by_ms: int) -> "OutgoingMessage":
-        """Return the message with all event times ``by_ms`` milliseconds later. An unreadable one is unchanged."""
+        """Return the message with all event times ``by_ms`` milliseconds later. An unreadable message is unchanged."""
         if not by_ms or not self.readable:
             return self
         parsed: Any = orjson.loads(self.value)
@@ -79,7 +79,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
 
 
 def read_records(path: Path, mapping: CsvMapping | None = None) -> Iterator[OutgoingMessage]:
-    """Yield the records of a file in its order. ``mapping`` is for CSV files.
+    """Yield the records of a file in their order. ``mapping`` is for CSV files.
 
     Raises
     ------
@@ -128,7 +128,7 @@ def read_deployments(path: Path) -> list[Deployment]:
     Raises
     ------
     LoadError
-        If the file cannot be read, or naming file, line and field if a line is not a deployment.
+        If the file cannot be read, or if a line is not a deployment. The text then names file, line and field.
     """
     deployments = []
     for number, value in read_lines(path):

@@ -1,6 +1,6 @@
 """The score: detection and diagnosis against ground truth.
 
-Its rooms are simulation and suites.
+Its packages are simulation, comparison and suites.
 """
 
 from load.score.report import build_report, show_report

@@ -1,4 +1,4 @@
-"""The report of the score: the figures of all suites, their rows, and the problems that miss a floor."""
+"""The report of the score: the figures and rows of all suites, and the figures that miss a floor."""
 
 from typing import Any
 

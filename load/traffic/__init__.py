@@ -1,6 +1,6 @@
 """Traffic: producing messages, probes, and replays of files.
 
-May import inputs and harness.
+This package may import inputs and harness.
 """
 
 from load.traffic.file_replay import Replay, ReplayReport

@@ -1,4 +1,4 @@
-"""Replay of files through the real pipeline: what it would have found, with event time as the only clock.
+"""Replay of files through the real pipeline with event time as the only clock, to see what it would have found.
 
 Without a bootstrap address, the replay starts a temporary topology and removes it afterwards.
 """
@@ -88,7 +88,7 @@ class ReplayReport:
         } | self.outcome.to_json()
 
     def show(self, console: Console) -> None:
-        """Print what was sent and what was found, and prominently the subjects that were not monitored."""
+        """Print what was sent and found. The subjects that were not monitored are shown prominently."""
         span = self.span
         console.print(
             f"[bold]Replayed[/] {self.produced.messages:,} messages of {len(span.subjects)} subjects, "

@@ -22,7 +22,7 @@ BATCH_BYTES = 512 * 1024
 """Maximum bytes of a batch for one partition. A larger message is a batch by itself."""
 
 BATCHES_IN_FLIGHT_MAX = 32
-"""Maximum unconfirmed batches. The producer waits when it is reached."""
+"""Maximum unconfirmed batches. The producer waits when this limit is reached."""
 
 PACE_STEP_S = 0.05
 """Minimum seconds to wait at the pace of event time. Messages closer together are sent at once."""
@@ -99,7 +99,7 @@ async def produce(
 
 
 class _BatchSender:
-    """Open batches, one per partition, and batches in flight."""
+    """The open batches, one per partition, and the batches in flight."""
 
     def __init__(
         self, producer: AIOKafkaProducer, topic: str, partitions: int, on_progress: Callable[[int], None] | None

@@ -1,6 +1,6 @@
 """The simulated support bot: traffic, noise, failures, and its healthy baseline.
 
-May import no other room of load.
+This package may import no other package of load.
 """
 
 from load.world import noise

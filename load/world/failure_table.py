@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class FailureEffect:
-    """Effect of a failure on one signal.
+    """The effect of a failure on one signal.
 
     ``probability`` is the new probability of a rate. ``factor`` multiplies a value. ``offset`` is added to it.
     ``growth`` is added per second since the failure began, as for an age whose source has stopped.
@@ -26,7 +26,7 @@ class FailureEffect:
 
 @dataclass(frozen=True, slots=True)
 class FailureSpec:
-    """Row of the table. ``mode`` is the failure mode that an incident about the failure should name."""
+    """One row of the table. ``mode`` is the failure mode that an incident about the failure should name."""
 
     name: str
     mode: str
@@ -89,7 +89,7 @@ FAILURES: dict[str, FailureSpec] = {
 
 @dataclass(frozen=True, slots=True)
 class SimulatedFailure:
-    """Failure of the table from ``at_ms`` to ``until_ms`` (Unix milliseconds; None: without an end).
+    """A failure of the table from ``at_ms`` to ``until_ms`` (Unix milliseconds; None means no end).
 
     ``size`` scales the effects of the table: 1 is as listed, 0.5 is half. The effects grow for ``ramp_s`` seconds until
     they reach that size.

@@ -27,7 +27,7 @@ def healthy_baseline(seed: int, end_ms: int, records_per_second: float, settings
     Raises
     ------
     LoadError
-        If a record of the day is refused, which is a bug of the simulation.
+        If a record of the day is refused, which is a bug in the simulation.
     """
     history = learn_history(healthy_day(seed, end_ms, records_per_second), settings, subject=SUBJECT)
     if history.unusable:

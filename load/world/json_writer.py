@@ -1,6 +1,7 @@
-"""Columns of the simulated service to records as JSON, about a hundred thousand per second.
+"""Writes the columns of the simulated service as JSON records, about a hundred thousand per second.
 
-To be fast, each column becomes a list of JSON texts, and one template with the reported fields takes one text of each.
+For speed, every column becomes a list of JSON texts, and a template with the reported fields takes one text from each
+list.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -94,7 +95,7 @@ def json_lines(
     Parameters
     ----------
     columns
-        Records to write. Labels that they do not have follow from the request id.
+        Records to write. Labels that the columns lack follow from the request id.
     subject
         Subject of the records.
     seed
@@ -171,7 +172,7 @@ def _quote(labels: Iterable[str | None]) -> list[str]:
 
 
 def _version_texts(versions: Iterable[dict[str, str]]) -> list[str]:
-    # Records share their dictionaries, which live as long as the columns, so the identity is a key.
+    # Records share their dictionaries, which exist as long as the columns, so the identity can be the key.
     known: dict[int, str] = {}
     return [known.get(id(row)) or known.setdefault(id(row), _to_json(row)) for row in versions]
 

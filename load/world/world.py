@@ -1,8 +1,7 @@
 """The simulated world: a support bot with retrieval that sends records of the contract, with known failures.
 
-It stands before the path and sends records as a serving system would. Latency, queue and utilisation share one load.
-Levels follow the time of day and differ from day to day. Injection attempts and filter hits come in bursts. The same
-seed gives the same records.
+It sends records as a serving system would. Latency, queue and utilisation share one load. Levels follow the time of day
+and differ from day to day. Injection attempts and filter hits come in bursts. The same seed gives the same records.
 """
 
 from collections.abc import Iterator, Sequence
@@ -27,7 +26,7 @@ WEEKEND_TRAFFIC = 0.6
 """Requests on a weekend, as a share of those of a working day."""
 
 WEEKEND_LEVEL = 1.04
-"""Factor of latencies and lengths on a weekend: other people ask other questions."""
+"""Factor of latencies and lengths on a weekend, when other people ask other questions."""
 
 UTILIZATION_AMPLITUDE = 0.03
 """Amplitude of the daily cycle of utilisation, which is low because machines are added with the traffic."""
@@ -89,7 +88,7 @@ INITIAL_VERSIONS = {"model": "m-2026-10", "prompt": "v41", "index": "idx-9", "fl
 
 @dataclass
 class World:
-    """Simulated service that answers ``records_per_second`` requests on average, from ``start_ms`` on without an end.
+    """A simulated service that answers ``records_per_second`` requests on average, from ``start_ms`` on without end.
 
     Parameters
     ----------
@@ -100,11 +99,12 @@ class World:
     records_per_second
         Mean over a day. The daily cycle and the noise change it.
     failures
-        Failures that happen. Without any, the service is healthy.
+        Failures that happen. Without failures, the service is healthy.
     deployments
         Deployments whose versions the records carry from their time on.
     noise_seed
-        Seed of everything but the levels of days; None means ``seed``. Worlds that differ in it are one service.
+        Seed of everything except the levels of days; None means ``seed``. Worlds that differ only in this seed are one
+        service.
     """
 
     SAMPLE_INTERVAL_MS: ClassVar = 450_000
@@ -145,7 +145,7 @@ class World:
         self._versions = self._version_timeline()
 
     def skip_to(self, time_ms: int) -> None:
-        """Let time pass without records."""
+        """Skip to a time without drawing records."""
         self._clock_ms = max(self._clock_ms, float(time_ms))
 
     def draw(self, count: int = CHUNK_RECORDS) -> RecordColumns:

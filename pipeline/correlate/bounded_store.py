@@ -1,4 +1,4 @@
-"""Bounded store: the items that arrived last, by id. Holds deployments and workload drifts."""
+"""Bounded store: stores the items that arrived last, by id. It holds deployments and workload drifts."""
 
 from collections.abc import Iterator
 from typing import Generic, TypeVar
@@ -25,8 +25,8 @@ class BoundedStore(Generic[Item]):
 
     def get(self, key: str) -> Item | None:
         """Return an item, or None if it is not stored."""
-        found = self._items.get(key)
-        return None if found is None else found[1]
+        entry = self._items.get(key)
+        return None if entry is None else entry[1]
 
     def arrival_number(self, key: str) -> int:
         """Return the number of an item in the order of arrival. Raises ``KeyError`` if it is not stored."""

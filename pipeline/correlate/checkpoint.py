@@ -1,7 +1,7 @@
-"""The state of correlate in parts.
+"""The checkpoint of correlate: its state in parts.
 
-One part per incident, per published revision of an incident, per drift of an incident, per deployment and per workload
-shift, and one for the clocks. Each part is small, and only what changed is written.
+There is one part per incident, per published revision of an incident, per drift of an incident, per deployment and per
+workload shift, and one for the clocks. Every part is small, and only the parts that changed are written.
 """
 
 from collections.abc import Iterable, Iterator
@@ -28,7 +28,7 @@ class CheckpointParts:
         self._stored_drifts: dict[str, dict[str, object]] = {}
 
     def mark(self, kind: str, *names: str) -> None:
-        """Mark names as changed: an ``incident`` with its drifts and published revision, or another kind."""
+        """Mark parts of a kind as changed. An ``incident`` includes its drifts and its published revision."""
         self._store.mark(kind, *names)
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:

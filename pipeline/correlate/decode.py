@@ -1,4 +1,4 @@
-"""Decoding: the value of a Kafka message as a message of its contract, or the reason why it cannot be used."""
+"""Decoding: turns the value of a Kafka message into a message of its contract, or a reason why it cannot be used."""
 
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -19,7 +19,7 @@ MESSAGE_BYTES_MAX = 65_536
 """Maximum bytes of a drift, tick, deployment or command; a real one has a few hundred."""
 
 INTEGER_MAX = 2**63 - 1
-"""Largest integer that a checkpoint can store; no real number in a message comes near it."""
+"""Largest integer that a checkpoint can store. Integers in real messages are far smaller."""
 
 Contract = TypeVar("Contract", bound=Message)
 
@@ -38,7 +38,7 @@ def decode_message(topic: str, value: bytes | None) -> Drift | Tick | Deployment
     Raises
     ------
     ValueError
-        Wrong use: correlate does not read that topic.
+        If correlate does not read that topic.
     """
     if topic not in (DRIFTS, DEPLOYMENTS, COMMANDS):
         raise ValueError(f"correlate does not read the topic {topic}; it reads {DRIFTS}, {DEPLOYMENTS} and {COMMANDS}")
@@ -73,8 +73,8 @@ def _decode_object(topic: str, value: bytes) -> dict[str, Any] | Unreadable:
     except orjson.JSONDecodeError as problem:
         return Unreadable("not_json", f"not JSON: {problem}")
     if not isinstance(content, dict):
-        found = type(content).__name__
-        return Unreadable("not_an_object", f"a message on {topic} must be a JSON object, but this is a {found}")
+        type_name = type(content).__name__
+        return Unreadable("not_an_object", f"a message on {topic} must be a JSON object, but this is a {type_name}")
     return content
 
 
@@ -84,7 +84,7 @@ def _validate(contract: type[Contract], value: bytes) -> Contract | Unreadable:
         content = contract.from_json(value)
     except ValidationError as problem:
         return Unreadable("contract", f"not a {name}: {one_line(problem)}")
-    too_large = [field for field, each in content if isinstance(each, int) and abs(each) > INTEGER_MAX]
+    too_large = [field for field, number in content if isinstance(number, int) and abs(number) > INTEGER_MAX]
     if too_large:
         return Unreadable("contract", f"not a valid {name}: the integer {too_large[0]} is too large")
     return content

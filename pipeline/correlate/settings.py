@@ -92,7 +92,7 @@ class CorrelateSettings(BaseModel):
         "published again. Higher values publish fewer revisions.",
     )
     suspect_score_min: float = Field(
-        default=0.05, ge=0, le=1, description="Minimum score of a suspect. Less plausible suspects are left out."
+        default=0.05, ge=0, le=1, description="Minimum score of a suspect. Less plausible suspects are omitted."
     )
     runbooks: str = Field(
         default="docs/runbooks/",

@@ -1,4 +1,4 @@
-"""The correlate step: drifts, ticks, deployments and commands in, revisions of incidents out. ``drift -> incident``."""
+"""The correlate step turns drifts, ticks, deployments and commands into revisions of incidents."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -16,7 +16,7 @@ from pipeline.step import InputMessage, OutputMessage
 
 
 class CorrelateStep:
-    """Correlate step over its three topics of one partition each.
+    """The correlate step. It reads three topics of one partition each.
 
     Every message passes four phases: apply, settle, group, publish. See :mod:`pipeline.correlate.phases`.
 
@@ -26,7 +26,7 @@ class CorrelateStep:
     arrival. It holds for parents too, with one exception: if later starts arrived first, readers may have seen a parent
     that is then merged into the right one. Two kinds of message depend on when they arrive. A provider model or schema
     that is seen for the first time opens no incident if its deployment is known by then. A command is a person's
-    reaction to what was published, and counts from its arrival.
+    reaction to what was published, and takes effect when it arrives.
 
     Parameters
     ----------
@@ -65,13 +65,13 @@ class CorrelateStep:
         return []
 
     def on_gap(self) -> None:
-        """Do nothing: no sum here spans messages. If a drift is lost, its next evidence opens the incident."""
+        """Do nothing: no statistic here spans messages. If a drift is lost, its next report opens the incident."""
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Yield the parts that changed since the last call, see :mod:`pipeline.correlate.checkpoint`."""
         return self._table.parts.changed()
 
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
-        """Restore parts in any order. Yields a line for each one that does not fit and is discarded."""
+        """Restore parts in any order. Yields a line for each part that does not fit and is discarded."""
         yield from self._table.parts.restore(parts)
         restore_candidates(self._table)

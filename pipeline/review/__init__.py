@@ -1,7 +1,6 @@
 """The draft of a post-incident review and its picture, from the messages of one incident.
 
-Stands above the three steps: may import correlate's playbook, causes and deployments and detect's signals. No step
-imports it.
+This package may import correlate's playbook, causes and deployments, and detect's signals. No step imports it.
 """
 
 from pipeline.review.material import Material

@@ -10,10 +10,10 @@ from schemas.drift import MINUTE_MS, Drift
 
 @dataclass(frozen=True, slots=True)
 class DriftLine:
-    """One line of a picture: times in Unix ms, values in the signal's unit, NaN for a minute without records.
+    """One line of a picture, with times in Unix ms and values in the signal's unit. NaN is a minute without records.
 
-    ``version`` is such as ``prompt=v42``, and empty for all records. ``is_by_minute`` is False if the values are those
-    of messages, each for the time since the start.
+    ``version`` is a version such as ``prompt=v42``, or empty for all records. ``is_by_minute`` is False if the values
+    come from messages, each of which covers the time since the start.
     """
 
     version: str
@@ -35,7 +35,7 @@ class VersionSeries:
 
 @dataclass(frozen=True, slots=True)
 class AffectedRecords:
-    """Records that reported the signal of a rate from its start to its end: all, those with it, and normally with it."""
+    """Number of records that reported a rate, for which it was true, and for which it normally is."""
 
     begins_at: int
     ends_at: int
@@ -52,21 +52,21 @@ class DriftHistory:
 
     @property
     def recovered_at(self) -> int | None:
-        """Time of the newest recovery. None without one."""
+        """Time of the newest recovery, or None if there is none."""
         return next((drift.updated_at for drift in reversed(self.messages) if drift.state == "recovered"), None)
 
     @property
     def worst(self) -> Drift | None:
-        """The state furthest from normal, without recoveries. None without any."""
+        """The state furthest from normal, without recoveries, or None if there is none."""
         off = [drift for drift in self.messages if drift.state != "recovered"]
         return max(off, key=lambda drift: abs(drift.now - drift.normal), default=None)
 
     @property
     def series(self) -> list[VersionSeries]:
-        """The merged series of all messages, by version. A message has half an hour at most.
+        """The merged series of all messages, by version. A single message covers at most half an hour.
 
-        If several messages have a minute, the newest counts, because the minute was not over in the older ones. Minutes
-        that no message has are without records.
+        If several messages contain a minute, the newest counts, because the minute was incomplete in the older ones. A
+        minute that no message contains has no records.
         """
         known: dict[str, dict[int, tuple[int, float, float | None]]] = {}
         for drift in self.messages:
@@ -148,7 +148,7 @@ def _served_beside_another(series: VersionSeries, every_series: Sequence[Version
 
 
 def _build_line(series: VersionSeries, drift: Drift) -> DriftLine | None:
-    """Return a series in the signal's unit, or the records of a silence. None if the series has no such values."""
+    """Return a series in the signal's unit, or the records of a silence. Return None if it has no such values."""
     if drift.channel == "silence":
         values: Sequence[float] = [float(records) for records in series.records]
     elif drift.channel == "rate":

@@ -19,8 +19,8 @@ class Material:
     """The messages that a review is written from. Build it with :meth:`select`.
 
     ``revisions`` are in order, at least one. ``drifts`` are in order of time, one message per state of a drift.
-    ``deployments`` are in order of time. ``baseline`` is the one that monitored the subject, or the newest one if that is
-    unknown, or None.
+    ``deployments`` are in order of time. ``baseline`` is the one that the drifts were measured against, the newest one
+    if that is unknown, or None.
     """
 
     revisions: tuple[Incident, ...]
@@ -43,12 +43,12 @@ class Material:
         revisions
             The known revisions of one incident, in any order; at least one.
         drifts
-            Any drifts. Selected are those of the evidence, and others of the subject in the same time.
+            Any drifts. Those of the evidence are selected, and others of the subject in the same period.
         deployments
-            Any deployments. Selected are those that affect the subject, from an hour before the start to the end. Of two
-            with the same id, the later one counts.
+            Any deployments. Those that affect the subject are selected, from an hour before the start to the end. Of
+            two with the same id, the later one counts.
         baselines
-            Any baselines, the newest last. Selected is the subject's baseline that the evidence names, or its newest.
+            Any baselines, the newest last. The subject's baseline that the evidence names is selected, or its newest.
 
         Raises
         ------
@@ -91,7 +91,7 @@ class Material:
 
     @property
     def is_open(self) -> bool:
-        """Whether the incident is not over."""
+        """Whether the incident has not ended yet."""
         return self.incident.status not in CLOSED
 
     @property
@@ -101,7 +101,7 @@ class Material:
 
     @property
     def recovered_at(self) -> int | None:
-        """Time at which the last signal recovered. None while a signal is off, or if the log does not contain it."""
+        """Time at which the last signal recovered, or None if a signal is still off or the log lacks the time."""
         if any(line.state != "recovered" for line in self.incident.evidence):
             return None
         return max((entry.at for entry in self.incident.log if entry.event == "recovered"), default=None)
@@ -120,7 +120,7 @@ class Material:
 
     @property
     def missing_revisions(self) -> int:
-        """Number of revisions that are no longer on the topic."""
+        """The number of revisions that are no longer on the topic."""
         return self.incident.revision - len(self.revisions)
 
     @property
@@ -138,7 +138,7 @@ class Material:
 
     @property
     def other_changes(self) -> int:
-        """Number of deployments during the incident that are not its rollback."""
+        """The number of deployments during the incident that are not its rollback."""
         return sum(entry.event == "deployment" for entry in self.incident.log)
 
     def history(self, line: SignalEvidence) -> DriftHistory:
@@ -146,11 +146,11 @@ class Material:
         return DriftHistory(tuple(drift for drift in self.drifts if drift.drift_id == line.drift_id))
 
     def first_logged_at(self, event: str) -> int | None:
-        """Return the time of the first line of the running log with an event. None without one."""
+        """Return the time of the first line with an event in the running log, or None if there is none."""
         return min((entry.at for entry in self.incident.log if entry.event == event), default=None)
 
     def find_deployment(self, suspect: Suspect) -> Deployment | None:
-        """Return the deployment that a suspect is. None if it is not a deployment or not known."""
+        """Return the deployment of a suspect, or None if it is not a deployment or is unknown."""
         return next(
             (deployment for deployment in self.deployments if deployment.deployment_id == suspect.deployment_id), None
         )

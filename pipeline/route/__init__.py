@@ -1,6 +1,7 @@
-"""incident -> notification: which receivers are sent an incident revision, and why.
+"""The route step decides which receivers are sent an incident revision, and why.
 
-The last step of the path. May import the schemas, the step protocol, the codec, dead letters and wording.
+It is the last step of the path. This package may import the schemas, the step protocol, the codec, dead letters and
+wording.
 """
 
 from pipeline.route.dispatch import Delivery, Dispatch

@@ -1,4 +1,4 @@
-"""The decision of route: whether one receiver is sent one incident revision, with the reason."""
+"""The decision whether one receiver is sent one incident revision, with the reason."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ REMINDER = "reminder"
 
 @dataclass(frozen=True, slots=True)
 class LastSent:
-    """The revision that a receiver was last sent, as far as the next decision needs it."""
+    """The revision that a receiver was last sent, reduced to what the next decision needs."""
 
     revision: int
     severity: Severity
@@ -52,7 +52,7 @@ def decide_notification(
     silence: Silence | None,
     repeat_interval_s: float,
 ) -> RouteDecision:
-    """Decide on one revision for one receiver.
+    """Decide whether one receiver is sent one revision.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def decide_notification(
     receiver
         The receiver.
     last_sent
-        The revision of this incident that the receiver was last sent. None if it was sent none.
+        The revision of this incident that the receiver was last sent. None if there is none.
     silence
         The silence that covers the incident now. None if no silence does.
     repeat_interval_s
@@ -71,7 +71,8 @@ def decide_notification(
     -------
     RouteDecision
         A receiver that was sent an incident is sent every change of severity, status and leading suspect, even down to
-        a severity that it does not accept, so that it never shows an outdated state. It is also sent what is overdue.
+        a severity that it does not accept, so that it never shows an outdated state. It is also sent reminders of
+        overdue targets.
     """
     is_closed = incident.status in CLOSED
     if silence is not None:
@@ -94,7 +95,7 @@ def decide_notification(
 
 
 def leading_suspect(incident: Incident) -> str:
-    """Return what identifies the first suspect. Empty without suspects."""
+    """Return a text that identifies the first suspect, or an empty text without suspects."""
     first = min(incident.suspects, key=lambda suspect: suspect.rank, default=None)
     return "" if first is None else first.deployment_id or f"{first.kind} {first.name}"
 

@@ -1,4 +1,4 @@
-"""The messages between deciding and sending: what is to be sent, and whether the receiver accepted it."""
+"""The messages between deciding and sending: what must be sent, and whether the receiver accepted it."""
 
 from dataclasses import dataclass
 from hashlib import blake2b

@@ -1,4 +1,4 @@
-"""Matchers: conditions on the labels of an incident, in the notation of Alertmanager. Routes and silences have them.
+"""Matchers: conditions on the labels of an incident, in the notation of Alertmanager. Routes and silences use them.
 
 Source: Alertmanager's documentation, "Matchers". As there, a regular expression must match the full value. Only a subset
 is accepted, so that no expression takes exponential time: no look-around, no back-reference, no repeated group.
@@ -44,8 +44,8 @@ class Matcher:
 
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether the condition holds. A missing label counts as empty."""
-        found = self._pattern.fullmatch(labels.get(self.label, "")) is not None
-        return found is (self.operator in ("=", "=~"))
+        is_match = self._pattern.fullmatch(labels.get(self.label, "")) is not None
+        return is_match is (self.operator in ("=", "=~"))
 
 
 def parse_matchers(*texts: str) -> tuple[Matcher, ...]:
@@ -81,14 +81,14 @@ def _parse_text(text: str) -> list[Matcher]:
     matchers = []
     position = 0
     while position < len(inner):
-        found = _MATCHER.match(inner, position)
-        if found is None or (found.end() < len(inner) and inner[found.end()] != ","):
-            invalid_from = position if found is None else found.end()
+        match = _MATCHER.match(inner, position)
+        if match is None or (match.end() < len(inner) and inner[match.end()] != ","):
+            invalid_from = position if match is None else match.end()
             raise ValueError(
                 f'invalid matcher {text!r} at {inner[invalid_from:]!r}; write label="value" (or !=, =~, !~), separated by commas'
             )
-        matchers.append(_build_matcher(found))
-        position = found.end() + 1
+        matchers.append(_build_matcher(match))
+        position = match.end() + 1
     if not matchers:
         raise ValueError(f'empty matcher {text!r}; write label="value" (or !=, =~, !~)')
     return matchers
@@ -104,13 +104,13 @@ def matches_all(matchers: Sequence[Matcher], labels: Mapping[str, str]) -> bool:
     return all(matcher.matches(labels) for matcher in matchers)
 
 
-def _build_matcher(found: re.Match[str]) -> Matcher:
-    label = found["label"]
+def _build_matcher(match: re.Match[str]) -> Matcher:
+    label = match["label"]
     if label not in LABELS:
         raise ValueError(f"unknown label {label!r}; known labels are {', '.join(LABELS)}")
-    quoted = found["quoted"]
-    value = found["bare"] if quoted is None else re.sub(r"\\[\\\"n]", lambda escape: _ESCAPES[escape[0]], quoted)
-    operator: Operator = found["operator"]  # type: ignore[assignment]
+    quoted = match["quoted"]
+    value = match["bare"] if quoted is None else re.sub(r"\\[\\\"n]", lambda escape: _ESCAPES[escape[0]], quoted)
+    operator: Operator = match["operator"]  # type: ignore[assignment]
     if operator in ("=~", "!~"):
         _check_pattern(value)
     return Matcher(label, operator, value)

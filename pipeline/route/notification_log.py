@@ -11,7 +11,7 @@ from schemas.incident import CLOSED
 
 @dataclass(slots=True)
 class NotifiedIncident:
-    """One incident.
+    """The notifications of one incident.
 
     ``last_offset`` is the offset of its newest alert, which orders the incidents that are dropped beyond the limit.
     ``in_flight`` holds decisions to send without an outcome yet, by receiver and revision. It is empty at every
@@ -67,11 +67,11 @@ class NotificationLog:
         self._incidents: dict[str, NotifiedIncident] = {}
 
     def get(self, incident_id: str) -> NotifiedIncident | None:
-        """Return the entry of an incident, None if there is none."""
+        """Return the entry of an incident, or None if there is none."""
         return self._incidents.get(incident_id)
 
     def add_revision(self, incident_id: str, revision: int, status: str, offset: int) -> NotifiedIncident:
-        """Record a revision, which was read at an offset of the alerts."""
+        """Record a revision that was read at an offset of the alerts topic."""
         incident = self._incidents.setdefault(incident_id, NotifiedIncident())
         incident.revision = revision
         incident.is_closed = status in CLOSED

@@ -45,7 +45,7 @@ def suspect_change(before: str, after: str) -> str:
 
 
 def overdue_target(reminder: str) -> str:
-    """A target became overdue. The part of a reminder after the colon, what to do, is in the incident."""
+    """A target became overdue. The reminder in the incident also states, after the colon, what to do."""
     return f"overdue: {reminder.partition(': ')[0]}"
 
 

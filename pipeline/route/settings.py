@@ -15,7 +15,7 @@ DEFAULT_ROUTE = "default"
 class ReceiverSettings(BaseModel):
     """A destination for notifications."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)  # the url may hold a secret
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)  # the url may contain a secret
 
     name: str = Field(min_length=1, max_length=100, description="Name that routes use.")
     kind: Literal["console", "webhook"] = Field(description="Kind of receiver, console or webhook.")

@@ -1,4 +1,4 @@
-"""Silences: matching incidents are not sent for some time. They arrive as commands."""
+"""Silences: matching incidents are not sent for some time. Silences arrive as commands."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -78,7 +78,7 @@ class Silences:
         self._silences: dict[str, Silence] = {}
 
     def add(self, silence: Silence) -> None:
-        """Add a silence. It replaces one with the same id."""
+        """Add a silence, replacing one with the same id."""
         self._silences[silence.silence_id] = silence
         self._store.mark("silence", silence.silence_id)
         while len(self._silences) > self._limit:
@@ -87,7 +87,7 @@ class Silences:
             self._store.mark("silence", first.silence_id)
 
     def find(self, labels: Mapping[str, str], at: int) -> Silence | None:
-        """Return the silence that covers an incident at an event time. Of several, the one that ends last."""
+        """Return the silence that covers an incident at an event time. If there are several, return the last to end."""
         covering = [silence for silence in self._silences.values() if silence.covers(labels, at)]
         return max(covering, key=_end, default=None)
 

@@ -1,4 +1,4 @@
-"""RouteStep: incident revisions and silences in, decisions out. The last pure step of the path.
+"""The route step turns incident revisions and silences into decisions. It is the last pure step of the path.
 
 Sending is not pure, so the caller sends: ``step`` decides, ``take_pending`` returns what to send, and
 ``record_delivery`` takes each outcome, all before ``changed`` goes into a checkpoint. A notification that was sent but
@@ -68,8 +68,8 @@ class RouteStep:
         Returns
         -------
         list of Output
-            Suppressed notifications with their reasons, and dead letters. What is to be sent is not among them:
-            see :meth:`take_pending`.
+            Suppressed notifications with their reasons, and dead letters. What must be sent is not among them: see
+            :meth:`take_pending`.
         """
         outputs: list[OutputMessage] = []
         for message in messages:
@@ -88,7 +88,7 @@ class RouteStep:
         return []
 
     def on_gap(self) -> None:
-        """Do nothing. Only what receivers were sent spans revisions, and that stays true over a gap."""
+        """Do nothing. The only state is what receivers were sent, and a gap does not change that."""
 
     def take_pending(self) -> list[Dispatch]:
         """Return what to send, oldest decision first. Each needs a call of :meth:`record_delivery`."""

@@ -1,6 +1,6 @@
-"""Baselines for commands: reading, publishing, relearning, tables, explanations of evidence.
+"""Baselines for the commands: reading, publishing, relearning, tables, and explanations of evidence.
 
-May import kafka.
+This package may import kafka.
 """
 
 from topologies.baselines.baseline_table import render_baseline

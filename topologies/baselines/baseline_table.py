@@ -69,7 +69,7 @@ def _profiles(baseline: Baseline) -> list[Text]:
 
 
 def _normal(signal: SignalBaseline) -> Text:
-    """Return the mean of a rate, the median of a value with its 1 % and 99 %, or the most frequent labels of a mix."""
+    """Return the mean of a rate, the median and 1 % and 99 % quantiles of a value, or the top labels of a mix."""
     if signal.shares is not None:
         shares = sorted(signal.shares.items(), key=lambda share: (-share[1], share[0]))
         more = f", {len(shares) - MIX_LABELS_MAX} more" if len(shares) > MIX_LABELS_MAX else ""
@@ -84,7 +84,7 @@ def _normal(signal: SignalBaseline) -> Text:
 
 
 def _histogram(signal: SignalBaseline) -> str:
-    """Return a histogram of a value between its 1 % and 99 %, or the share of a rate as a bar.
+    """Return a histogram of a value between its 1 % and 99 % quantiles, or the share of a rate as a bar.
 
     >>> from schemas.baseline import SignalBaseline
     >>> _histogram(SignalBaseline(kind="amount", count=1, knots=[float(knot) for knot in range(513)]))
@@ -96,7 +96,7 @@ def _histogram(signal: SignalBaseline) -> str:
         if high <= low:
             return "all equal"
         shares, _ = np.histogram(knots, bins=HISTOGRAM_WIDTH, range=(low, high))
-        # The first and last bin also contain what lies beyond the range, so they are no peaks.
+        # The first and last bin also contain what lies beyond the range, so they do not count as peaks.
         highest = max(1, int(shares[1:-1].max(initial=1)))
         return "".join(_BARS[min(len(_BARS) - 1, -(-int(share) * (len(_BARS) - 1) // highest))] for share in shares)
     if signal.kind == "rate":

@@ -1,4 +1,4 @@
-"""Baselines in files and on their topic: read, published, relearned, and the latest one of a subject."""
+"""Baselines in files and on their topic: reads, publishes and relearns them, and finds the latest one of a subject."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -33,7 +33,7 @@ def read_baseline_file(path: Path) -> Baseline:
 
 
 async def publish_baseline(bootstrap: str, baseline: Baseline) -> None:
-    """Write a baseline to its topic. Detect applies it from the next record on."""
+    """Write a baseline to its topic. Detect applies it to all later records."""
     key = f"{baseline.subject}/{baseline.baseline_version}"
     await write_message(bootstrap, BASELINES, key.encode(), baseline.to_json())
 
@@ -89,7 +89,7 @@ async def read_frozen_drifts(bootstrap: str, subject: str) -> list[Drift]:
     latest: dict[str, Drift] = {}
     needle = orjson.dumps(subject)
     async for message in read_topic(bootstrap, DRIFTS):
-        # Most of a busy topic is ticks and drifts of other subjects, and not worth parsing.
+        # Most messages of a busy topic are ticks and drifts of other subjects, and not worth parsing.
         if message.value is None or needle not in message.value:
             continue
         with suppress(ValidationError):

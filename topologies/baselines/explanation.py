@@ -40,12 +40,12 @@ def render_explanation(explained: Explanation, signals: tuple[str, ...]) -> Rend
     table.add_column("highest", justify="right")
     table.add_column("why")
     for trace in sorted(traces, key=lambda trace: -trace.highest):
-        side = trace.test
+        test = trace.test
         table.add_row(
-            Text(f"{side.signal.name} {side.channel} {side.direction}"),
+            Text(f"{test.signal.name} {test.channel} {test.direction}"),
             Text(_band(trace)),
             Text(sparkline(trace)),
-            f"{trace.highest * side.threshold:.1f} of {side.threshold:g}",
+            f"{trace.highest * test.threshold:.1f} of {test.threshold:g}",
             Text(outcome(trace)),
         )
     parts.append(table)
@@ -65,7 +65,7 @@ def render_explanation(explained: Explanation, signals: tuple[str, ...]) -> Rend
 
 
 def explanation_json(explained: Explanation) -> dict[str, Any]:
-    """Return every channel with its evidence over time, as shares of the threshold."""
+    """Return the evidence of every channel over time, as shares of the threshold."""
     return {
         "subject": explained.subject,
         "baseline_version": None if explained.baseline is None else explained.baseline.baseline_version,
@@ -145,7 +145,7 @@ def _is_shown(trace: TestTrace, signals: tuple[str, ...]) -> bool:
 
 
 def _band(trace: TestTrace) -> str:
-    side = trace.test
-    if side.channel in channels.BINARY:
-        return f"{percent(trace.test.mean)}, {'to' if side.rising else 'from'} {percent(side.null_boundary)}"
-    return f"rank {trace.test.mean:.2f}, {'to' if side.rising else 'from'} {side.null_boundary:.2f}"
+    test = trace.test
+    if test.channel in channels.BINARY:
+        return f"{percent(test.mean)}, {'to' if test.rising else 'from'} {percent(test.null_boundary)}"
+    return f"rank {test.mean:.2f}, {'to' if test.rising else 'from'} {test.null_boundary:.2f}"

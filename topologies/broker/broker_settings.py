@@ -58,7 +58,7 @@ def server_properties(host: str, port: int, controller_port: int, store: str) ->
         Addresses of the listeners for clients and for the controller.
     store
         Folder of the messages, relative to the working directory. An absolute path could contain commas and
-        backslashes, which have a meaning in this format.
+        backslashes, which are special in this format.
     """
     return _SETTINGS.format(
         host=host,

@@ -1,6 +1,6 @@
 """The embedded broker: a real single-node Apache Kafka on this machine only, for laptops, tests and the demo.
 
-Java comes in a wheel and the jars from Maven's repository, so neither Java nor Docker must be installed.
+Java comes in a wheel and the jars from Maven's repository, so neither Java nor Docker has to be installed.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ class EmbeddedBroker:
     heap_mib
         Java heap in MiB. Higher values allow more partitions and larger messages.
     announce
-        Called with a sentence before something that takes long: the download at the first start.
+        Called with a sentence before the download at the first start, which takes long.
     """
 
     def __init__(
@@ -89,8 +89,8 @@ class EmbeddedBroker:
         Raises
         ------
         BrokerError
-            In one line: the port is in use, the jars cannot be downloaded, the folder is not writable, not ours or in
-            use by another broker, or Kafka stopped.
+            If the port is in use, the jars cannot be downloaded, the folder is not writable, contains other data or is
+            in use by another broker, or Kafka stopped. The text is one line.
         """
         self._folder.acquire()
         try:
@@ -110,7 +110,7 @@ class EmbeddedBroker:
             raise
 
     async def stop(self) -> None:
-        """Stop Kafka with SIGTERM, then with SIGKILL. Do nothing if it does not run."""
+        """Stop Kafka with SIGTERM, then with SIGKILL. Do nothing if it is not running."""
         java, self._java = self._java, None
         if java is not None:
             java.terminate()
@@ -229,7 +229,7 @@ def _find_free_ports() -> tuple[int, int]:
 
 def _check_port(port: int) -> None:
     with socket.socket() as probe:
-        # As Java does: a port with nothing but old connections that time out is free.
+        # Like Java, treat a port as free if it has only old connections that are timing out.
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind((HOST, port))

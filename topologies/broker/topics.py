@@ -131,7 +131,7 @@ async def _wait_for_leaders(admin: AIOKafkaAdminClient, partition_counts: dict[s
 
 
 async def _wait_for_coordinator(admin: AIOKafkaAdminClient, timeout_s: float) -> None:
-    """Have a new broker create its topic of consumer groups, or the first worker that joins would log an error."""
+    """Make a new broker create its topic of consumer groups. Otherwise the first worker that joins logs an error."""
     deadline = asyncio.get_running_loop().time() + timeout_s
     while asyncio.get_running_loop().time() < deadline:
         try:

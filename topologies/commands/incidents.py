@@ -99,7 +99,7 @@ def find_incident_id(known: Collection[str], incident_id: str) -> str:
 
 
 async def follow_revisions(bootstrap: str, newest: dict[str, Incident]) -> AsyncIterator[Incident]:
-    """Yield each revision newer than ``newest`` as it is written, without gaps and without end."""
+    """Yield every revision newer than ``newest`` as it is written, without gaps and without end."""
     last_revisions = {incident_id: incident.revision for incident_id, incident in newest.items()}
     async with aclosing(follow_topic(bootstrap, ALERTS, from_start=True)) as messages:
         async for incident in parse_incidents(messages):

@@ -39,7 +39,7 @@ def command(*, incident_id: str, folder: Path, force: bool, bootstrap: str) -> N
     from pipeline.review import draw_picture, write_review  # noqa: PLC0415  slow to import, and --help needs none of it
     from topologies.kafka import read_review_material  # noqa: PLC0415
 
-    # Messages about fonts and folders do not help the reader of a review.
+    # Log lines about fonts and folders do not help the reader of a review.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     revisions = asyncio.run(_revisions(bootstrap, incident_id))
     name = f"review-{_UNSAFE.sub('_', revisions[0].incident_id)}"
@@ -63,8 +63,8 @@ def command(*, incident_id: str, folder: Path, force: bool, bootstrap: str) -> N
 
 
 async def _revisions(bootstrap: str, incident_id: str) -> list[Incident]:
-    """Return the revisions on the alerts topic of the incident with this id, or the only one whose id starts so."""
-    found: dict[str, list[Incident]] = {}
+    """Return the revisions of the incident with this id, or of the only one whose id starts with it."""
+    revisions: dict[str, list[Incident]] = {}
     async for incident in parse_incidents(read_topic(bootstrap, ALERTS)):
-        found.setdefault(incident.incident_id, []).append(incident)
-    return found[find_incident_id(found, incident_id)]
+        revisions.setdefault(incident.incident_id, []).append(incident)
+    return revisions[find_incident_id(revisions, incident_id)]

@@ -1,6 +1,6 @@
 """The configuration file: its classes, its checks, its errors.
 
-May import the settings of each step.
+This package may import the settings of all steps.
 """
 
 from topologies.configuration.configuration import (

@@ -128,7 +128,7 @@ def load_configuration(path: Path | None) -> Configuration:
     Raises
     ------
     ConfigurationError
-        With one line per problem of the file.
+        If the file is invalid. The error has one line per problem.
     """
     if path is None:
         return Configuration()
@@ -146,7 +146,7 @@ def load_configuration(path: Path | None) -> Configuration:
         form = "JSON" if path.suffix == ".json" else "TOML"
         raise ConfigurationError([f"{path}: is not valid {form}: {_lower_first(str(error))}"]) from error
     try:
-        # Through JSON: there, the strict mode of pydantic still accepts a list for a tuple.
+        # Validate as JSON, because there the strict mode of pydantic accepts a list for a tuple.
         configuration = Configuration.model_validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
         details = error.errors(include_url=False)
@@ -157,7 +157,7 @@ def load_configuration(path: Path | None) -> Configuration:
 
 
 def write_configuration(configuration: Configuration, path: Path) -> None:
-    """Write a configuration, with its secrets, as JSON for :func:`load`. Only the owner can read the file."""
+    """Write a configuration as JSON for :func:`load_configuration`, with its secrets. Only the owner can read it."""
     text = json.dumps(configuration.model_dump(by_alias=True), default=_plain, indent=1)
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY), "w", encoding="utf-8") as file:  # noqa: PTH123  only os.open sets the mode from the first moment
         file.write(text)

@@ -60,8 +60,8 @@ def _message(model: type[BaseModel], detail: ErrorDetails) -> str:
         return f"must be {bound} {context[name]:g}, not {value}"
     if kind in _LENGTHS:
         bound, name, noun = _LENGTHS[kind]
-        limit, found = context[name], context.get("actual_length", len(value))
-        return f"must have {bound} {limit} {noun}{'' if limit == 1 else 's'}, not {found}"
+        limit, actual = context[name], context.get("actual_length", len(value))
+        return f"must have {bound} {limit} {noun}{'' if limit == 1 else 's'}, not {actual}"
     if kind == "literal_error":
         return f"must be one of {context['expected'].replace(' or ', ', ')}"
     if kind == "string_pattern_mismatch":

@@ -1,6 +1,6 @@
 """Incidents as cards on a terminal.
 
-Imports no Kafka.
+This package does not import Kafka.
 """
 
 from topologies.console.cards import print_card, print_drafts, print_running_log, render_card

@@ -1,4 +1,4 @@
-"""The card: one incident on one screen, for the person on call. On a terminal or as plain text.
+"""The card: one incident on one screen for the person on call, for a terminal or as plain text.
 
 From the top: severity and title, then actions, suspects, and only then the evidence. Labels that senders choose are
 shown as plain text, without colours, links or control characters of the terminal.
@@ -72,7 +72,7 @@ def print_running_log(incident: Incident, stream: TextIO) -> None:
 
 
 def print_drafts(incident: Incident, stream: TextIO) -> None:
-    """Print the drafts in a form to paste, each after a line with its audience. Without drafts, print one line."""
+    """Print the drafts ready to paste, each after a line with its audience. Without drafts, print one line."""
     if not incident.drafts:
         stream.write(f"no drafts: a {incident.severity} that is {incident.status} needs no message\n")
     for draft in incident.drafts:

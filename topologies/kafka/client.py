@@ -159,7 +159,7 @@ async def _partitions(bootstrap: str, topic: str) -> list[TopicPartition]:
     try:
         async with _connecting(bootstrap):
             await admin.start()
-            known = {found["topic"]: found["partitions"] for found in await admin.describe_topics()}
+            known = {description["topic"]: description["partitions"] for description in await admin.describe_topics()}
     finally:
         await admin.close()
     if topic not in known:

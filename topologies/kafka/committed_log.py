@@ -1,4 +1,4 @@
-"""Committed messages of partitions: a consumer that reads nothing else, and a reader that stops at the end.
+"""Committed messages of partitions: a consumer that reads only these, and a reader that stops at the end.
 
 The checkpoints, the control reader and the commands all read with these two functions.
 """

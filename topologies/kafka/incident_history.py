@@ -62,7 +62,7 @@ async def _read_contracts(
     needles = [orjson.dumps(text) for text in texts]
     async for message in read_topic(bootstrap, topic):
         value = message.value
-        # Most of a busy topic is about other subjects and not worth parsing.
+        # Most messages of a busy topic are about other subjects and not worth parsing.
         if value is None or (needles and message.key not in keys and not any(needle in value for needle in needles)):
             continue
         with suppress(ValidationError):

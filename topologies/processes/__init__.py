@@ -1,6 +1,6 @@
 """The broker and the workers as child processes of one topology.
 
-May import broker and configuration.
+This package may import broker and configuration.
 """
 
 from topologies.processes.topology import STEPS, Topology

@@ -1,4 +1,4 @@
-"""The topology as one thing to start and stop: broker, topics and workers. Used by ``up`` and the load tools."""
+"""The topology: broker, topics and workers, which start and stop together. ``up`` and the load tools use it."""
 
 import asyncio
 import contextlib
@@ -42,7 +42,7 @@ class Topology:
     steps
         The steps to run, with one worker per item. A step may occur several times.
     on_line
-        Called with each line of the workers and with what happens to them.
+        Called with every line of the workers, and with a line when one is restarted or killed.
     port
         Port of the embedded broker. 0 takes a free port. The default is that of the configuration.
     """
@@ -95,7 +95,7 @@ class Topology:
         Raises
         ------
         DriftwireError
-            In one line: what could not be started, and why. Everything else is stopped.
+            If something could not be started. The text is one line with the reason. Everything else is stopped.
         """
         try:
             if self.broker is not None:
@@ -110,7 +110,7 @@ class Topology:
             raise
 
     async def stop(self) -> None:
-        """Stop the workers, then the broker. Ignore those that do not run."""
+        """Stop the workers, then the broker. Ignore those that are not running."""
         # Without Kafka a last checkpoint is impossible.
         within_s = STOP_TIMEOUT_S if self.broker is None or self.broker.is_running else STOP_WITHOUT_KAFKA_S
         await asyncio.gather(*(worker.stop(within_s) for worker in self.workers))

@@ -1,4 +1,4 @@
-"""One worker as a child process: started, restarted when it dies, stopped within a time limit."""
+"""One worker as a child process, which is restarted when it dies and stopped within a time limit."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ LAST_LINES_MAX = 5
 LINE_BYTES_MAX = 256 * 1024
 
 READY_STATES = ("ready", "standby")
-"""What a worker prints after its step when it has its partitions, or is a standby without partitions."""
+"""Texts that a worker prints after its step's name: it has its partitions, or is a standby without partitions."""
 
 
 class WorkerError(DriftwireError):
@@ -44,7 +44,7 @@ class WorkerProcess:
     arguments
         Command line after ``driftwire worker STEP``.
     on_line
-        Called with each line that it prints, with the prefix, and with what happens to it.
+        Called with every line that the worker prints, with the prefix, and with a line when it is restarted or killed.
 
     Attributes
     ----------

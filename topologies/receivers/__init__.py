@@ -1,6 +1,6 @@
 """The receivers of notifications, with one file per kind, and the delivery of pending notifications to them.
 
-May import console.
+This package may import console.
 """
 
 from topologies.receivers.delivery import Receiver, build_receivers, deliver_pending

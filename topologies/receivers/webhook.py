@@ -146,7 +146,7 @@ def cloud_event(dispatch: Dispatch) -> dict[str, Any]:
 
 
 def _origin(url: str) -> str:
-    """Return scheme, host and port: the part of an address that is no secret."""
+    """Return scheme, host and port: the part of an address that is not secret."""
     parts = urlsplit(url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"

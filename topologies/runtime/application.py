@@ -29,7 +29,7 @@ def build_application(spec: TopologySpec, kafka: KafkaSettings, *, replay: bool)
     spec
         The topology of the step.
     kafka
-        Address of the cluster, and how the step uses it.
+        Address of the cluster, and settings for its use.
     replay
         Whether the time of the records is the only clock.
     """

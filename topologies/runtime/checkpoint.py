@@ -1,7 +1,7 @@
 """The checkpoint: outputs, changed state and input offsets of one partition, in one Kafka transaction.
 
 Atomic: a crash at any point leaves either all of it or none. Opening :class:`Checkpoints` fences an older owner of the
-partition: the broker refuses what that one still tries to commit.
+partition: the broker refuses its later commits.
 
 A state is a set of parts, each a key and bytes (see ``pipeline/codec.py``). A part is one message of the compacted
 checkpoint topic, and so are the input offsets. Next: ``partition.py``, which decides what a checkpoint holds.
@@ -31,7 +31,7 @@ CLOSE_TIMEOUT_S = 5.0
 """Maximum seconds to close the producer."""
 
 _OFFSETS_KEY = b"\x00offsets"
-"""Key of the offsets. No part of a state has it."""
+"""Key of the offsets. No part of a state has this key."""
 
 
 class Checkpoints:
@@ -83,7 +83,7 @@ class Checkpoints:
         state
             Changed parts by key; None deletes a part.
         offsets
-            Last used offset by topic, control topics included.
+            Last used offset by topic, including control topics.
         inputs
             The offsets among them that the consumer group commits.
 
@@ -122,7 +122,7 @@ class Checkpoints:
 
     async def _send(self, topic: str, key: bytes | None, value: bytes | None, partition: int) -> None:
         delivery = await self._producer.send(topic, key=key, value=value, partition=partition)
-        # The end of the transaction reports a failure. Without this, asyncio would also log it for every message.
+        # The end of the transaction reports a failure. Otherwise asyncio would also log it for every message.
         delivery.add_done_callback(_mark_error_retrieved)
 
     async def _send_offsets(self, inputs: Mapping[str, int]) -> None:

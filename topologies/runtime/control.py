@@ -1,4 +1,4 @@
-"""The control reader: reads a topic that every worker needs in full, such as the baselines, and follows it."""
+"""The control reader reads a topic that every worker needs in full, such as the baselines, and follows it."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -34,7 +34,7 @@ class ControlReader:
         self._caught_up = asyncio.Event()
 
     def start(self) -> None:
-        """Start to read in a task."""
+        """Start reading in a task."""
         self._task = asyncio.create_task(self._run())
 
     async def latest_messages(self) -> list[InputMessage]:
@@ -57,7 +57,7 @@ class ControlReader:
         return sorted(self._latest.values(), key=lambda message: message.offset)
 
     async def stop(self) -> None:
-        """Stop to read."""
+        """Stop reading."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
@@ -69,7 +69,7 @@ class ControlReader:
             async for record in read_to_end(consumer, [self._partition]):
                 self._store(record)
                 next_offset = record.offset + 1
-            # The last fetch may have passed the end: what it returned beyond must be reported as new.
+            # The last fetch may have passed the end: what it returned beyond the end must be reported as new.
             consumer.seek(self._partition, next_offset)
             self._caught_up.set()
             while True:

@@ -56,7 +56,7 @@ class BatchScheduler(DefaultSchedulingStrategy):
 
 
 class BatchSchema(faust.Schema[Any, Any]):
-    """Schema without decoding, which is the business of the step. The value of an event is the list of records."""
+    """Schema without decoding, because the step decodes. The value of an event is the list of records."""
 
     def compile(self, app: Any, **_: Any) -> Callable[..., Awaitable[Any]]:
         """Return the decoder that Faust calls per message."""

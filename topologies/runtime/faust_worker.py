@@ -22,7 +22,7 @@ logger = logging.getLogger(__name__)
 
 class _FaustWorker(faust.Worker):
     def _install_signal_handlers_unix(self) -> None:
-        # Not as handlers of the event loop, because the loop may hang.
+        # These are not handlers of the event loop, because the loop may hang.
         signal.signal(signal.SIGINT, self._stop)
         signal.signal(signal.SIGTERM, self._stop)
 

@@ -1,4 +1,4 @@
-"""The log of a worker: standard error, one line per event, times in UTC, and few lines while Kafka is unavailable."""
+"""The log of a worker on standard error: one line per event, times in UTC, few lines while Kafka is unavailable."""
 
 import logging
 import sys
@@ -8,16 +8,16 @@ from collections.abc import Callable
 from aiokafka.errors import KafkaError
 
 LIBRARY_LOGGERS = ("faust", "mode", "aiokafka")
-"""Loggers whose warnings alone are shown, and whose repeated lines are shown once per interval."""
+"""Loggers of which only warnings are shown, and repeated lines only once per interval."""
 
 VERBOSE_LOGGERS = ("topologies.runtime.faust_transport",)
-"""Loggers of our modules through which Faust logs every start and stop. Only their warnings are shown."""
+"""Loggers of driftwire's modules to which Faust logs every start and stop. Only their warnings are shown."""
 
 REPEAT_INTERVAL_S = 30.0
 """Seconds until a line of the same kind is shown again. While Kafka is unavailable, aiokafka writes forty per second."""
 
 LINE_KINDS_MAX = 1_000
-"""Maximum kinds of lines that are remembered. Beyond it all are forgotten, and may be shown again."""
+"""Maximum kinds of lines that are remembered. Beyond it, all are forgotten and may be shown again."""
 
 
 class RepeatFilter(logging.Filter):

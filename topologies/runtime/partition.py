@@ -32,7 +32,7 @@ class PartitionWorker:
     opened
         Set when the state is restored, or never will be.
     is_dirty
-        Whether something waits for a checkpoint.
+        Whether anything waits for a checkpoint.
     is_urgent
         Whether an output waits that should not wait for the checkpoint interval.
     pending_output_bytes
@@ -93,8 +93,8 @@ class PartitionWorker:
     async def continues_at(self, topic: str, offset: int) -> bool:
         """Whether a batch that begins at ``offset`` follows the state without a message in between.
 
-        Only the first batch of an assignment can be a wrong one: it was fetched for an older assignment. If retention
-        deleted the messages in between, log how many, and have the step forget the evidence before the gap.
+        Only the first batch of an assignment can fail this check, because it may have been fetched for an older
+        assignment. If retention deleted the messages in between, log their number and let the step reset its evidence.
         """
         expected = self.next_offset(topic)
         if topic not in self._continued_topics and offset > expected:
@@ -151,7 +151,7 @@ class PartitionWorker:
         self._add_outputs(self._step.tick(wall_ms))
 
     async def commit(self) -> None:
-        """Deliver what must be delivered, then write outputs, state and offsets in one transaction."""
+        """Deliver pending notifications, then write outputs, state and offsets in one transaction."""
         if not self.is_dirty:
             return
         if self._spec.deliver is not None:

@@ -31,13 +31,13 @@ from topologies.runtime.partition import PartitionWorker
 from topologies.runtime.topology_spec import TopologySpec
 
 CHECK_INTERVAL_S = 0.1
-"""Seconds between checks whether a checkpoint is due: the longest time that a finding waits for one."""
+"""Seconds between checks whether a checkpoint is due. A finding waits at most this long for one."""
 
 TICK_INTERVAL_S = 1.0
 """Seconds between ticks of the wall clock."""
 
 PENDING_OUTPUT_BYTES_MAX = 4 * 1024 * 1024
-"""Maximum bytes of outputs that wait for a checkpoint. More force one."""
+"""Maximum bytes of outputs that wait for a checkpoint. Beyond it, a checkpoint is written at once."""
 
 RESTORE_DELAY_S = 1.0
 """Seconds from a failure until a partition is restored."""
@@ -196,7 +196,7 @@ class StepRuntime:
                     last_checkpoint = loop.time()
 
     async def _on_batch(self, topic: str, partition: int, records: Sequence[InputMessage]) -> None:
-        """Give a batch to the worker of its partition. Without one it is dropped: the next owner reads it again."""
+        """Give a batch to the worker of its partition. Without a worker, drop it: the next owner reads it again."""
         worker = self._partition_workers.get(partition)
         if worker is None:
             return
@@ -289,7 +289,7 @@ class StepRuntime:
             self._start_partition(partition, seek=True)
 
     async def _seek(self, topic: str, worker: PartitionWorker) -> None:
-        """Continue to read after the state. The consumer has a thread of its own, and only that thread may seek."""
+        """Continue reading after the state. The consumer has its own thread, and only that thread may seek."""
         source = TopicPartition(topic, worker.partition)
         with contextlib.suppress(IllegalStateError, TimeoutError):  # the partition is being revoked at this moment
             await self._app.consumer.seek_wait({source: worker.next_offset(topic)})

@@ -8,7 +8,7 @@ from pipeline.step import OutputMessage, Step
 
 @dataclass(frozen=True, slots=True)
 class TopologySpec:
-    """Everything in which the topologies of the steps differ.
+    """Everything that differs between the topologies of the steps.
 
     Attributes
     ----------

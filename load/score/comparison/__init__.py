@@ -1,6 +1,6 @@
 """Simpler detectors for comparison: river's detectors, a three-sigma rule and a rule on records per minute.
 
-May import simulation.
+This package may import simulation.
 """
 
 from load.score.comparison.river_detectors import DETECTORS, run_detectors

@@ -18,7 +18,7 @@ MINUTE_MS = 60_000
 
 @dataclass(frozen=True, slots=True)
 class DetectorAlarms:
-    """Rows of a signal at which a detector fired."""
+    """The rows of a signal at which a detector fired."""
 
     detector: str
     rows: list[int]
@@ -28,7 +28,7 @@ class DetectorAlarms:
         return sum(1 for alarm in self.rows if alarm < row)
 
     def delay_after(self, row: int) -> int | None:
-        """Return the rows from a row to the first alarm at or after it."""
+        """Return the number of rows from a row to the first alarm at or after it."""
         return next((alarm - row for alarm in self.rows if alarm >= row), None)
 
 

@@ -18,7 +18,7 @@ RECORDS_PER_MINUTE = "records a minute"
 
 
 def find_provoked_rules(scenario: Scenario, seed: int, baseline: Baseline) -> tuple[str, ...]:
-    """Return the rules that the event of a scenario provokes: always-fire, and the first of the others.
+    """Return the rules that the event of a scenario provokes: always-fire, and the first other rule.
 
     A rule is provoked if it fires for a signal, and does not fire for it on the same stream without the event. River's
     detectors and three standard errors of a minute's mean also fire on healthy services, so firing alone is not enough.
@@ -73,7 +73,7 @@ class _ArrivingValues:
         return bool(deviating_minutes(column[before:], self._times_ms[rows[before:]], mean, deviation))
 
     def _has_other_record_count(self) -> bool:
-        """Whether a full minute after the change has another number of records than the mean before it."""
+        """Whether the records in a full minute after the change differ in number from the mean before it."""
         minutes, counts = np.unique(self._times_ms // MINUTE_MS, return_counts=True)
         minutes, counts = minutes[1:-1], counts[1:-1]
         is_after = minutes >= self._times_ms[self._first] // MINUTE_MS

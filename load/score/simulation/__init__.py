@@ -1,6 +1,6 @@
 """The streams that detection is scored on: scenarios, effects and disturbances.
 
-May import world.
+This package may import world.
 """
 
 from load.score.simulation.baseline_source import BaselineSource

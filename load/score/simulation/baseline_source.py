@@ -1,4 +1,4 @@
-"""Baselines of the score: the healthy Monday of a simulated service that they are learned from."""
+"""Baselines of the score, which are learned from a healthy Monday of a simulated service."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ PROBE_INTERVAL_MS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class BaselineSource:
-    """Healthy service that a baseline is learned from. Equal sources give equal baselines.
+    """A healthy service that a baseline is learned from. Equal sources give equal baselines.
 
     Attributes
     ----------

@@ -39,7 +39,7 @@ BURST_FACTOR = 20.0
 
 
 class DesignWorld:
-    """Records of the design's world, ``per_second`` of them, evenly spaced.
+    """Source of the records of the design's world, which are evenly spaced.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class DesignWorld:
         self._last_noise: dict[str, float] = {}
 
     def skip_to(self, time_ms: int) -> None:
-        """Let time pass without records."""
+        """Skip to a time without drawing records."""
         self._clock_ms = max(self._clock_ms, float(time_ms))
 
     def draw(self, count: int) -> RecordColumns:

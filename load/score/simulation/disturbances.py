@@ -24,7 +24,7 @@ def disturb(
     *,
     before_ms: int,
 ) -> list[bytes]:
-    """Return the lines of some columns after the disturbances of a scenario, with its probes.
+    """Return the lines of some columns with the disturbances and the probes of a scenario.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def disturb(
     random
         Source of randomness.
     before_ms
-        Time of the last record before these. Single messages after it and up to the last record are inserted here.
+        Time of the last record before these columns. Single messages from then to the last record are inserted.
     """
     if not columns.times_ms.size:
         return lines

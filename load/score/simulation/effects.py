@@ -7,20 +7,20 @@ from load.score.simulation.scenario import Scenario, Touch
 from load.world import RecordColumns, World
 
 EMBEDDING = "embedding"
-"""Signal of a touch that changes the embeddings, which the stream adds to the lines."""
+"""Signal name of a change to the embeddings, which the stream adds to the lines."""
 
 LABELS = ("finish_reason", "fingerprint", "error_type", "schema_id", "provider_model", "region", "tenant")
 
 
 def apply_effects(columns: RecordColumns, scenario: Scenario, at_ms: int, random: np.random.Generator) -> RecordColumns:
-    """Return the columns after the touches of a scenario, with the versions of its canary.
+    """Return the columns with the changes of a scenario applied, and with the versions of its canary.
 
     Parameters
     ----------
     columns
         Records of a healthy service.
     scenario
-        Scenario with the touches.
+        Scenario with the changes.
     at_ms
         Time of the change, in Unix milliseconds.
     random
@@ -57,7 +57,7 @@ def apply_effects(columns: RecordColumns, scenario: Scenario, at_ms: int, random
 def _canary_rows(
     scenario: Scenario, affected: NDArray[np.bool_], since_s: NDArray[np.float64], random: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """Return the rows with the versions of the canary: those affected, and its share before if it served early."""
+    """Return the rows with the versions of the canary: affected rows, and earlier rows if it served early."""
     where = scenario.where
     if not where.canary:
         return np.zeros(since_s.size, dtype=bool)

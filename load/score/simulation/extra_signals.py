@@ -22,7 +22,7 @@ TENANTS = {"acme": 0.5, "globex": 0.25, "initech": 0.15, "umbrella": 0.07, "hool
 """Shares of the traffic on a working day."""
 
 WEEKEND_TENANTS = {"acme": 0.35, "globex": 0.35, "initech": 0.2, "umbrella": 0.07, "hooli": 0.03}
-"""Shares of the traffic on a weekend. The largest tenant is an office."""
+"""Shares of the traffic on a weekend. The largest tenant is an office, so its share falls."""
 
 TENANT_LEVELS = {"acme": 1.0, "globex": 1.02, "initech": 0.99, "umbrella": 1.01, "hooli": 0.98}
 """Factors of the latencies and lengths of each tenant, whose requests differ slightly."""
@@ -72,9 +72,9 @@ def add_extra_signals(columns: RecordColumns, seed: int) -> RecordColumns:
 def add_embeddings(
     lines: list[bytes], columns: RecordColumns, seed: int, *, model_changed: NDArray[np.bool_]
 ) -> list[bytes]:
-    """Return the lines of some columns with an embedding each.
+    """Return the lines of some columns with an embedding added to every line.
 
-    Embeddings lie near one direction, or near another where the embedding model has changed, shape ``(N,)``.
+    Embeddings lie near one direction, or near another one where ``model_changed``, of shape ``(N,)``, is set.
     """
     random = np.random.default_rng((seed, columns.first_index, EMBEDDING_SIZE))
     directions = np.random.default_rng(EMBEDDING_SIZE).normal(size=(2, EMBEDDING_SIZE))

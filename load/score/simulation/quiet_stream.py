@@ -23,7 +23,7 @@ def generate_quiet_stream(seed: int, per_second: float, records: int) -> Iterato
     world = World(seed, BASELINE_END_MS, per_second, noise_seed=noise_seed)
     windows = DAYS * WINDOWS_PER_DAY
     for window in range(windows):
-        # The second term shifts each window to another time of day.
+        # The second term moves every window to another time of day.
         world.skip_to(
             BASELINE_END_MS + window * DAY_MS // WINDOWS_PER_DAY + window * DAY_MS // (windows * WINDOWS_PER_DAY)
         )

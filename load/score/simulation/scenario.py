@@ -1,4 +1,4 @@
-"""Scenarios: one event in the simulated service per file, which states in advance what should be found."""
+"""Scenarios: a file describes one event in the simulated service and states in advance what should be found."""
 
 import tomllib
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ class _ScenarioModel(BaseModel):
 
 
 class Touch(_ScenarioModel):
-    """Change of one signal or label of the affected records.
+    """A change of one signal or label of the affected records.
 
     ``probability`` is the new probability of a rate. ``factor`` multiplies a value. ``offset`` is added to it.
     ``growth`` is added per second. ``constant`` replaces it. ``label`` replaces a label. ``absent`` removes the value.
@@ -45,7 +45,7 @@ class Touch(_ScenarioModel):
 
 
 class RecordSelection(_ScenarioModel):
-    """Records that the touches change: those with some labels, or a random share with the versions of a canary."""
+    """Records that a scenario changes: those with some labels, or a random share with the versions of a canary."""
 
     labels: dict[str, str] = Field(default_factory=dict, description="Required labels, such as tenant = 'acme'.")
     canary: dict[str, str] = Field(default_factory=dict, description="Versions that these records carry.")
@@ -81,7 +81,7 @@ class ProbeSchedule(_ScenarioModel):
 
 
 class Scenario(_ScenarioModel):
-    """One file. ``name`` is the name of the file, and times are seconds from the change."""
+    """One scenario file. ``name`` is the name of the file, and times are seconds from the change."""
 
     name: str
     title: str
@@ -125,7 +125,7 @@ class Scenario(_ScenarioModel):
         return MONDAY_MS + self.day * DAY_MS + round(self.hour * HOUR_MS)
 
     def create_generator(self, seed: int) -> np.random.Generator:
-        """Create the source of randomness of a stream, whose first number is the phase of the change."""
+        """Create the source of randomness of a stream. Its first number is the phase of the change."""
         return np.random.default_rng((seed, *self.name.encode()))
 
     def draw_change_ms(self, random: np.random.Generator) -> int:
@@ -162,7 +162,7 @@ def read_scenario(path: Path) -> Scenario:
     Raises
     ------
     LoadError
-        Naming the file and its problems, if it is not a scenario.
+        If the file is not a scenario. The text names the file and its problems.
     """
     try:
         return Scenario(name=path.stem, **tomllib.loads(path.read_text("utf-8")))

@@ -47,7 +47,7 @@ def generate_stream(
     deployments
         Deployments that change the versions of the bot's records, and nothing else.
     twin
-        Number of a similar service. Each number has records of its own; 0 is the bot.
+        Number of a similar service. Services with different numbers have different records; 0 is the bot.
     """
     random = scenario.create_generator(seed)
     # Messages in transit have their own randomness: the records are the same whether messages are built or not.
@@ -125,7 +125,7 @@ def _generate_columns(
 
 
 def _thin_out(columns: RecordColumns, scenario: Scenario, at_ms: int, random: np.random.Generator) -> RecordColumns:
-    """Drop records at random, so that the traffic has its factor at each time."""
+    """Drop records at random, so that the traffic has the right factor at any time."""
     if not scenario.traffic:
         return columns
     since_s = (columns.times_ms - at_ms) / 1000.0

@@ -1,6 +1,6 @@
 """The suites of the score, one module per suite.
 
-May import simulation and world.
+This package may import simulation and world.
 """
 
 from load.score.suites import causes, failures, false_alarms, harmless, recorded, severity

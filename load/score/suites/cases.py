@@ -1,4 +1,4 @@
-"""Files of cases: a table ``[[case]]`` per case, with what happens and what is right."""
+"""Files of cases: every table ``[[case]]`` describes an event and the right answer."""
 
 import tomllib
 from pathlib import Path
@@ -24,7 +24,7 @@ def read_cases(path: Path, model: type[Case]) -> list[Case]:
     Raises
     ------
     LoadError
-        Naming the file and its problems.
+        If the file is invalid. The text names the file and its problems.
     """
     try:
         return [model.model_validate(row) for row in tomllib.loads(path.read_text("utf-8")).get("case", [])]

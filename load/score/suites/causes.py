@@ -45,7 +45,7 @@ CauseKind = Literal[
 
 
 class CauseCase(CaseModel):
-    """Case of the file."""
+    """One case of the file."""
 
     name: str
     says: str
@@ -79,7 +79,7 @@ class CauseCase(CaseModel):
 
 @dataclass(frozen=True, slots=True)
 class CauseResult:
-    """What the incident of a case with one seed names. The fields are keys of the report.
+    """The causes that the incident of a case names, for one seed. The fields are keys of the report.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class CauseResult:
 
 
 def read_cause_cases(path: Path = FILE) -> list[CauseCase]:
-    """Read the cases of a file. :class:`load.errors.LoadError` if it is invalid."""
+    """Read the cases of a file. Raises :class:`load.errors.LoadError` if it is invalid."""
     return read_cases(path, CauseCase)
 
 
@@ -197,7 +197,7 @@ def _detect_drifts(
 
 
 def _find_incident(drifts: Sequence[bytes], deployments: Sequence[Deployment], *, is_late: bool) -> Incident | None:
-    """Return the last revision of the incident. Of several, return the one with the most evidence."""
+    """Return the last revision of the incident with the most evidence."""
     step = CorrelateStep(CorrelateSettings())
     deployment_messages = [
         RawMessage(DEPLOYMENTS, 0, offset, 0, None, deployment.to_json())
@@ -242,9 +242,9 @@ def _with_subject(deployments: Sequence[Deployment]) -> list[Deployment]:
 def report(results: ScoreResults, /) -> SuiteReport:
     """Build the report: figures, problems, and a row per case and seed."""
     case_results: list[CauseResult] = results.select("causes")
-    found = figures(case_results)
+    suite_figures = figures(case_results)
     rows = [asdict(result) | {"suite": "causes", "right": result.is_right} for result in case_results]
-    return SuiteReport(found, find_problems(found), rows)
+    return SuiteReport(suite_figures, find_problems(suite_figures), rows)
 
 
 def figures(results: Sequence[CauseResult]) -> dict[str, Any]:
@@ -277,21 +277,25 @@ def figures(results: Sequence[CauseResult]) -> dict[str, Any]:
     }
 
 
-def find_problems(found: dict[str, Any]) -> list[str]:
+def find_problems(suite_figures: dict[str, Any]) -> list[str]:
     """List the figures that miss their floor."""
     problems = []
-    if found["suspect_first_share"] < SUSPECT_FIRST_MIN:
-        problems.append(f"the planted deployment is the first suspect in only {found['suspect_first_share']:.1%}")
-    if found["cause_first_share"] < CAUSE_FIRST_MIN:
-        problems.append(f"a cause other than a deployment comes first in only {found['cause_first_share']:.1%}")
-    if found["canary_split_share"] < CANARY_SPLIT_MIN:
-        problems.append(f"the comparison of versions identifies only {found['canary_split_share']:.1%} of canaries")
-    if min(found["suspect_clear_share"], found["cause_clear_share"]) < CLEAR_MIN:
+    if suite_figures["suspect_first_share"] < SUSPECT_FIRST_MIN:
+        problems.append(
+            f"the planted deployment is the first suspect in only {suite_figures['suspect_first_share']:.1%}"
+        )
+    if suite_figures["cause_first_share"] < CAUSE_FIRST_MIN:
+        problems.append(f"a cause other than a deployment comes first in only {suite_figures['cause_first_share']:.1%}")
+    if suite_figures["canary_split_share"] < CANARY_SPLIT_MIN:
+        problems.append(
+            f"the comparison of versions identifies only {suite_figures['canary_split_share']:.1%} of canaries"
+        )
+    if min(suite_figures["suspect_clear_share"], suite_figures["cause_clear_share"]) < CLEAR_MIN:
         problems.append("the cause is called the most likely one too rarely")
-    if found["inconclusive_guessed"]:
-        problems.append(f"{found['inconclusive_guessed']} causes were guessed that nobody can know")
-    if found["decoys_least"] < DECOYS_MIN:
-        problems.append(f"only {found['decoys_least']} decoys, and {DECOYS_MIN} are needed")
+    if suite_figures["inconclusive_guessed"]:
+        problems.append(f"{suite_figures['inconclusive_guessed']} causes were guessed that nobody can know")
+    if suite_figures["decoys_least"] < DECOYS_MIN:
+        problems.append(f"only {suite_figures['decoys_least']} decoys, and {DECOYS_MIN} are needed")
     return problems
 
 

@@ -18,16 +18,16 @@ WITHIN_S = 600.0
 """Maximum seconds from a decoy to the start."""
 
 APART_S = 20.0
-"""Minimum seconds from a decoy to the start, so that it can be told from the cause. Near decoys are more likely."""
+"""Minimum seconds from a decoy to the start, to distinguish it from the cause. Near decoys are more likely."""
 
 LAG_MAX_S = 10.0
-"""Maximum seconds from a deployment to its effect. A canary has a much longer lag, and a rival that is nearer."""
+"""Maximum seconds from a deployment to its effect. A canary has a much longer lag, and a rival is nearer."""
 
 CANARY_LAG_S = (40.0, 300.0)
 """Range of seconds from a canary deployment to its effect."""
 
 RIVAL_LAG_S = (2.0, 15.0)
-"""Range of seconds before the start at which a canary's rival is deployed: the same kind to the other traffic."""
+"""Range of seconds before the start at which a canary's rival, of the same kind, goes to the rest of the traffic."""
 
 POSSIBLE_CAUSE_LAG_MIN_S = 300.0
 """Minimum seconds before the start of a deployment that could have caused the failure and did not."""
@@ -39,16 +39,16 @@ _FAILURE_MODES = {signal.name: signal.failure_mode for signal in (*catalogue.SIG
 
 @dataclass(frozen=True, slots=True)
 class PlantedCause:
-    """What a case deploys.
+    """The deployments of a case.
 
     Attributes
     ----------
     kind, name
-        Kind and name of the deployment that is the cause; None without one.
+        Kind and name of the deployment that is the cause; None if there is none.
     canary
         Share of the records that carry its version; None if all do.
     others
-        Further deployments, by kind with their seconds before the start. None is more likely the cause than another.
+        Seconds before the start of further deployments, by kind. No deployment is more likely the cause than another.
     lag_s
         Seconds from the cause to the start.
     is_unknown
@@ -80,7 +80,7 @@ class CaseDeployments:
 
 @dataclass(frozen=True, slots=True)
 class _PlannedDeployment:
-    """Deployment to make: seconds from the start, kind, scope, and ``cause``, ``planted`` or ``decoy``."""
+    """A deployment to make: seconds from the start, kind, scope, and ``cause``, ``planted`` or ``decoy``."""
 
     at_s: float
     kind: DeploymentKind

@@ -16,7 +16,7 @@ PANES = 4
 """Panes that must have begun, because the records of one second are one event."""
 
 STAKES = 400
-"""Stakes among which the best is searched."""
+"""Stakes among which the best one is selected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,8 @@ def compute_floor(
     """Compute the floor of the delay after a change.
 
     The growth is the mean of ln(1 + stake x (x - null boundary)) over all records after the change, at the best stake:
-    the divergence of the changed records from the nearest that the band allows (Honda and Takemura's KL-inf). The
-    one-sided test with the lowest floor counts.
+    the divergence of the changed records from the nearest distribution that the band allows (Honda and Takemura's
+    KL-inf). The one-sided test with the lowest floor counts.
 
     Parameters
     ----------
@@ -69,26 +69,26 @@ def compute_floor(
         for name, column in values.items()
     }
     counts = [
-        _evidence_records(side, baseline, freed[side.signal.name])
-        for side in derive_tests(baseline, settings)[0]
-        if side.tier == tier and side.signal.name in values
+        _evidence_records(test, baseline, freed[test.signal.name])
+        for test in derive_tests(baseline, settings)[0]
+        if test.tier == tier and test.signal.name in values
     ]
     return DelayFloor(begun, min(counts, default=np.inf) if values else 0.0)
 
 
-def _evidence_records(side: OneSidedTest, baseline: Baseline, values: NDArray[np.float64]) -> float:
+def _evidence_records(test: OneSidedTest, baseline: Baseline, values: NDArray[np.float64]) -> float:
     """Return the records that the evidence of a one-sided test needs to reach its threshold."""
     reported = values[~np.isnan(values)]
     if not reported.size:
         return float(np.inf)
-    knots = baseline.signals[side.signal.name].knots
-    channel = reported if knots is None else channels.from_rank(side.channel, RankTable(knots).ranks(reported))
-    deviations = channel - side.null_boundary if side.rising else side.null_boundary - channel
-    null = side.null_boundary if side.rising else 1.0 - side.null_boundary
+    knots = baseline.signals[test.signal.name].knots
+    channel = reported if knots is None else channels.from_rank(test.channel, RankTable(knots).ranks(reported))
+    deviations = channel - test.null_boundary if test.rising else test.null_boundary - channel
+    null = test.null_boundary if test.rising else 1.0 - test.null_boundary
     if deviations.mean() <= 0:
         return float(np.inf)
     stakes = np.geomspace(1e-3, 0.999, STAKES) / null
     numbers, counts = np.unique(deviations, return_counts=True)
     growth = (np.log1p(np.outer(stakes, numbers)) @ (counts / reported.size)).max()
     reported_share = reported.size / values.size
-    return side.threshold / (side.weight * float(growth) * reported_share)
+    return test.threshold / (test.weight * float(growth) * reported_share)

@@ -90,10 +90,13 @@ def run_failure(scenario: Scenario, seed: int, settings: DetectSettings) -> Fail
     times_ms = played.columns.times_ms
     first = int(np.searchsorted(times_ms, at_ms))
     drifts = [drift for drift in played.fired if is_about_failure(drift)]
-    found = next((drift for drift in drifts if drift.tier == scenario.tier), None)
+    first_drift = next((drift for drift in drifts if drift.tier == scenario.tier), None)
     pages = [drift for drift in drifts if drift.tier == "page"]
     is_paged_first = (
-        found is not None and scenario.tier == "ticket" and bool(pages) and pages[0].detected_at <= found.detected_at
+        first_drift is not None
+        and scenario.tier == "ticket"
+        and bool(pages)
+        and pages[0].detected_at <= first_drift.detected_at
     )
     false = [
         drift for drift in played.fired if drift.detected_at < at_ms or drift.signal not in scenario.affected_signals
@@ -101,26 +104,26 @@ def run_failure(scenario: Scenario, seed: int, settings: DetectSettings) -> Fail
     return FailureRun(
         scenario=scenario.name,
         seed=seed,
-        found=found is not None and not is_paged_first,
-        tier=found.tier if found is not None else drifts[0].tier if drifts else None,
-        delay_records=None if found is None else _row_at(times_ms, found.detected_at) - first + 1,
-        delay_s=None if found is None else (found.detected_at - at_ms) / 1000,
-        start_error_records=None if found is None else abs(_row_at(times_ms, found.started_at) - first),
+        found=first_drift is not None and not is_paged_first,
+        tier=first_drift.tier if first_drift is not None else drifts[0].tier if drifts else None,
+        delay_records=None if first_drift is None else _row_at(times_ms, first_drift.detected_at) - first + 1,
+        delay_s=None if first_drift is None else (first_drift.detected_at - at_ms) / 1000,
+        start_error_records=None if first_drift is None else abs(_row_at(times_ms, first_drift.started_at) - first),
         floor_records=_floor_records(scenario, played, first, settings),
-        threshold=None if found is None else found.threshold,
+        threshold=None if first_drift is None else first_drift.threshold,
         ticket_first=_is_ticket_first(drifts),
         false_pages=sum(drift.tier == "page" for drift in false),
         false_tickets=sum(drift.tier == "ticket" for drift in false),
-        signal=found.signal if found is not None else scenario.signals[0],
+        signal=first_drift.signal if first_drift is not None else scenario.signals[0],
         rivers=_run_river_detectors(scenario, played, first),
         config_hash=settings.digest(),
     )
 
 
 def settings_at_evidence(evidence: float, scenario: Scenario, seed: int, settings: DetectSettings) -> DetectSettings:
-    """Return the settings with the false pages per year at which pages of this baseline need some evidence."""
+    """Return the settings with the false pages per year at which pages of this baseline need the given evidence."""
     baseline = BaselineSource.from_scenario(scenario, seed).learn(settings)
-    threshold = next(side.threshold for side in derive_tests(baseline, settings)[0] if side.tier == "page")
+    threshold = next(test.threshold for test in derive_tests(baseline, settings)[0] if test.tier == "page")
     false_pages = settings.false_pages_per_year * float(np.exp(threshold - evidence))
     return settings.model_copy(update={"false_pages_per_year": false_pages})
 

@@ -36,10 +36,10 @@ MERGE_RECORDS = 1000
 """Records within which alarms of one signal are one incident, for driftwire and for river."""
 
 MERGE_MS = HOUR_MS
-"""Milliseconds of event time within which alarms of one signal are one incident, in the other count of the report.
+"""Milliseconds of event time within which alarms of one signal are one incident, in the report's second count.
 
-A signal that never stops firing is then one incident per window. The floors use the first count. In the second, river's
-ADWIN would miss its own floor.
+A signal that never stops firing is then one incident per window. The floors use the first count. In the second count,
+river's ADWIN would miss its floor.
 """
 
 LEVELS = (8.0, 12.0, 16.0)
@@ -54,7 +54,7 @@ IGNORED_SIGNALS = ("silence",)
 
 @dataclass(frozen=True, slots=True)
 class QuietService:
-    """Service without failures: its seed, records per second, and records in total."""
+    """A service without failures: its seed, records per second, and records in total."""
 
     seed: int
     per_second: float
@@ -250,24 +250,24 @@ def figures(services: list[FalseAlarmCounts]) -> dict[str, Any]:
 def report(results: ScoreResults, /) -> SuiteReport:
     """Build the report: figures and problems, without rows."""
     services: list[FalseAlarmCounts] = results.select("null")
-    found = figures(services)
+    suite_figures = figures(services)
     problems = []
-    if found["page_false_incidents"]:
-        problems.append(f"{found['page_false_incidents']} false pages in services without failures")
-    if found["ticket_per_10m"] > TICKETS_MAX_PER_10M:
-        problems.append(f"{found['ticket_per_10m']:.2f} false tickets per 10 million signal-records")
-    if results.plan.size >= 1 and found["signal_records"] < SIGNAL_RECORDS_MIN:
-        problems.append(f"only {found['signal_records']:,} signal-records were monitored")
-    if any(found[f"{name}_per_10m"] < floor for name, floor in RIVER_MIN_PER_10M.items()):
+    if suite_figures["page_false_incidents"]:
+        problems.append(f"{suite_figures['page_false_incidents']} false pages in services without failures")
+    if suite_figures["ticket_per_10m"] > TICKETS_MAX_PER_10M:
+        problems.append(f"{suite_figures['ticket_per_10m']:.2f} false tickets per 10 million signal-records")
+    if results.plan.size >= 1 and suite_figures["signal_records"] < SIGNAL_RECORDS_MIN:
+        problems.append(f"only {suite_figures['signal_records']:,} signal-records were monitored")
+    if any(suite_figures[f"{name}_per_10m"] < floor for name, floor in RIVER_MIN_PER_10M.items()):
         problems.append("the services are too easy: river's detectors at their defaults raise too few alarms")
     problems += [
         f"max W reaches {level} more often than its bound allows"
-        for level, share in found["exceedance"].items()
+        for level, share in suite_figures["exceedance"].items()
         if share["measured"] > share["bound"]
     ]
     if {counts.config_hash for counts in services} != {results.plan.settings.digest()}:
         problems.append("the services ran with different configurations")
-    return SuiteReport(found, problems)
+    return SuiteReport(suite_figures, problems)
 
 
 def show(report: dict[str, Any], console: Console, /) -> None:

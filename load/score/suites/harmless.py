@@ -16,7 +16,7 @@ from pipeline.detect.settings import DetectSettings
 
 SEEDS = 3
 COUNTED_MIN = 20
-"""Minimum scenarios that provoke a simpler rule. Silence about the others proves nothing."""
+"""Minimum number of scenarios that provoke a simpler rule. Silence about the others proves nothing."""
 
 STORM_SEEDS = 100
 STORMS_PER_BASELINE = 25

@@ -41,7 +41,7 @@ NOT_READY = "no baseline became ready, so finding nothing proves nothing"
 
 @dataclass(frozen=True, slots=True)
 class RecordedStream:
-    """Recorded stream.
+    """One recorded stream.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""The severity suite: cases with evidence and the severity that a person gives them, decided by the rules."""
+"""The severity suite: the rules decide cases for which a person has given the severity."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -33,7 +33,7 @@ _SIGNALS = {signal.name: signal for signal in (*catalogue.SIGNALS, *catalogue.CA
 
 
 class CaseDrift(CaseModel):
-    """Drift of a case. By default it is a page in the direction that is bad, with a clear effect."""
+    """A drift of a case. By default it is a page in the bad direction, with a clear effect."""
 
     signal: str
     normal: float
@@ -93,7 +93,7 @@ class CaseDrift(CaseModel):
 
 
 class SeverityCase(CaseModel):
-    """Case of the file. ``says`` describes it, and ``sla`` has the promised maximum by signal."""
+    """One case of the file. ``says`` describes the event, and ``sla`` has the promised maximum by signal."""
 
     says: str
     severity: Severity
@@ -118,7 +118,7 @@ class CaseDecision:
 
 
 def read_severity_cases(path: Path = FILE) -> list[SeverityCase]:
-    """Read the cases of a file. :class:`load.errors.LoadError` if it is invalid."""
+    """Read the cases of a file. Raises :class:`load.errors.LoadError` if it is invalid."""
     return read_cases(path, SeverityCase)
 
 

@@ -1,4 +1,4 @@
-"""What the suites of the score share: the plan, tasks to run, their results, and the report of a suite."""
+"""Classes that all suites share: the plan, tasks to run, their results, and the report of a suite."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -44,7 +44,7 @@ class ScorePlan:
     size: float = 1.0
 
     def seeds(self, count: int) -> range:
-        """Return the seeds of a scenario that has ``count`` of them at size 1."""
+        """Return the seeds of a scenario that has ``count`` seeds at size 1."""
         return range(self.seed, self.seed + max(1, round(count * self.size)))
 
 
@@ -73,7 +73,7 @@ class ScoreResults:
 
 @dataclass(slots=True)
 class SuiteReport:
-    """Figures of a suite, the problems that miss a floor, and a row per scenario."""
+    """The figures of a suite, the problems, and a row per scenario."""
 
     figures: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
@@ -92,7 +92,7 @@ class Suite(Protocol):
         ...
 
     def show(self, report: dict[str, Any], console: Console, /) -> None:
-        """Print the part of the full report that is the suite's."""
+        """Print the suite's part of the full report."""
         ...
 
 

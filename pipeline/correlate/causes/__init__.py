@@ -1,6 +1,6 @@
 """Why an incident happened: suspects, version split, workload shifts, diagnosis.
 
-Reads incidents and changes none. May import deployments, incidents and playbook.
+This package reads incidents and changes none. It may import deployments, incidents and playbook.
 """
 
 from pipeline.correlate.causes.canary import TrafficSplit

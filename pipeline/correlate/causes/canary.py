@@ -1,4 +1,4 @@
-"""Canaries: whether a newly deployed version serves beside others, and which those are."""
+"""Canaries: whether other versions serve traffic beside a newly deployed one, and which ones."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ from schemas.deployment import Deployment
 from schemas.drift import Drift
 
 RECENT_MINUTES = 3
-"""Minutes at the end of the new version's series. Another version that served in them still serves."""
+"""Minutes at the end of the new version's series. A version that served within them is still serving."""
 
 FULL_TRAFFIC = 0.95
-"""Share of the traffic from which a version counts as the only one. The rest are stragglers."""
+"""Minimum share of the traffic at which a version counts as the only one. The rest are stragglers."""
 
 CANARY_BELOW = 0.5
-"""Share of the traffic below which a new version is called a canary."""
+"""A new version with a smaller share of the traffic than this is called a canary."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrafficSplit:
-    """Traffic shared between versions: the new version's ``share``, None if unknown, and the ``others``."""
+    """How the traffic is split: the ``share`` of the new version, None if unknown, and the ``others`` that serve."""
 
     share: float | None
     others: frozenset[str]
@@ -32,15 +32,15 @@ class TrafficSplit:
 
 
 def find_traffic_split(cause: Deployment, drifts: Collection[Drift]) -> TrafficSplit | None:
-    """Return the split of the traffic between a deployed version and others; None if nothing shows one.
+    """Return how traffic is split between a deployed version and others. Return None if no drift shows a split.
 
     Parameters
     ----------
     cause
         The deployment.
     drifts
-        The drifts of the incident. One in the segment of the new version has its share. One with the minutes of several
-        versions shows which serve at the same time.
+        The drifts of the incident. A drift in the segment of the new version contains its share. A drift with series of
+        several versions shows which of them serve at the same time.
     """
     labels = version_labels(cause)
     share = max((drift.traffic_share for drift in drifts if drift.segment in labels), default=None)

@@ -6,7 +6,7 @@ Start here to learn how a suspect is ranked, and read on in this order:
 2. ``deployments/deployments.py``: which deployments affect a subject, are reverted, or declare a version.
 3. ``playbook/failure_modes.py``: which failure mode the incident has, and how well a kind of change explains it.
 4. ``causes/suspects.py`` scores, sorts and limits the suspects.
-5. ``causes/proximity.py``: how near to the start a suspect is.
+5. ``causes/proximity.py`` measures how near to the start a suspect is.
 6. ``causes/version_split.py``: whether a version is worse than others in the same minutes.
 7. ``causes/other_causes.py``: suspects that are not deployments.
 """
@@ -31,10 +31,10 @@ _OFF_VERSIONS = ("off", "false", "disabled", "0", "0%")
 
 @dataclass(frozen=True, slots=True)
 class DiagnosisContext:
-    """What correlate knows besides an incident's own incident.
+    """What the diagnosis of an incident needs besides the incident itself.
 
-    ``workload_shifts`` are the workload drifts of its subject. ``other_incidents`` are the subject's other incidents,
-    which count against the versions that were live. ``clock`` (Unix ms) is the incident's: later deployments are
+    ``workload_shifts`` are the workload drifts of the subject. ``other_incidents`` are the subject's other incidents,
+    which count against the versions that were live. ``clock`` is the incident's clock in Unix ms; later deployments are
     ignored.
     """
 

@@ -1,7 +1,7 @@
 """Causes other than deployments: shifted inputs, undeclared changes, retrieval, upstream data, shared providers.
 
-Where no deployment explains a failure, a signal that moved with it may. What feeds an answer breaks before the answer
-does. So a signal of retrieval or upstream data is a suspect if it moved no later than the failure began.
+If no deployment explains a failure, a signal that moved with it may. The data behind an answer fails before the answer
+does, so a signal of retrieval or upstream data is a suspect if it moved no later than the failure began.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,13 +17,13 @@ from schemas.incident import Suspect
 CauseKind = Literal["input_shift", "undeclared_change", "retrieval", "upstream_data"]
 
 SHIFT_WEIGHT = 0.9
-"""Weight of a workload signal. It also moves because of a failure, such as prompts that a new template makes longer."""
+"""Weight of a workload signal. A failure can move it too, for example if a new template makes prompts longer."""
 
 FEED_WEIGHT = 0.7
-"""Weight of a signal that feeds answers. It shows where the fault is; a change that broke it explains more."""
+"""Weight of a signal that feeds answers. It shows where the fault is, but a change explains it better."""
 
 SHARED_WEIGHT = 0.7
-"""Weight of what the subjects of a parent incident share. A known change to it explains more."""
+"""Weight of the provider or environment that all subjects share. A known change to it is a better explanation."""
 
 FEEDS: dict[str, CauseKind] = {
     "stale_index": "retrieval",
@@ -54,7 +54,7 @@ class CauseDrift:
 
 
 def workload_suspects(onset: Onset, shifts: Iterable[Drift]) -> list[Suspect]:
-    """Return the suspects among workload drifts and undeclared first uses, one per cause, by its likeliest drift."""
+    """Return one suspect per cause from workload drifts and undeclared first uses, based on its most likely drift."""
     causes = []
     for drift in shifts:
         is_undeclared = failure_modes.failure_mode_of(drift).name == "undeclared_change"
@@ -65,7 +65,7 @@ def workload_suspects(onset: Onset, shifts: Iterable[Drift]) -> list[Suspect]:
 
 
 def feed_suspects(onset: Onset, drifts: Sequence[Drift]) -> list[Suspect]:
-    """Return the suspects among an incident's own drifts: signals of what feeds its answers."""
+    """Return the suspects among the incident's drifts: signals of the data that its answers depend on."""
     is_fed = onset.mode.name in FEEDS or onset.mode.family == "output"
     causes = [
         CauseDrift(drift, kind, failure_modes.STRONG, FEED_WEIGHT)
@@ -76,7 +76,7 @@ def feed_suspects(onset: Onset, drifts: Sequence[Drift]) -> list[Suspect]:
 
 
 def shared_suspects(onset: Onset, scope: SharedScope | None, subject_count: int) -> list[Suspect]:
-    """Return the suspect of an incident of many subjects: what all of them share."""
+    """Return what all subjects of a parent incident share, as a suspect."""
     if scope is None:
         return []
     return [

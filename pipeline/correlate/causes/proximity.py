@@ -9,19 +9,19 @@ HALF_PROXIMITY_S = 300
 """Seconds before the start, beyond its error, at which proximity is halved. Slow changes take time to show."""
 
 PROXIMITY_AT_ERROR = 0.9
-"""Proximity at the error of the start before it. Within the error, nearer is still more likely."""
+"""Proximity of a change that precedes the start by exactly the error. Within the error, nearer is still more likely."""
 
 PROXIMITY_JUST_AFTER = 0.5
-"""Proximity at the error of the start after it."""
+"""Proximity of a change that follows the start by exactly the error."""
 
 PROXIMITY_AFTER = 0.15
-"""Proximity further after the start. Such a change is not the cause unless the start is estimated badly."""
+"""Proximity of a later change. It is not the cause unless the start is estimated badly."""
 
 ERROR_S_MIN = 5.0
 """Minimum error of an estimated start, in seconds."""
 
 ERROR_PER_GAP = 0.5
-"""Error of the start as a share of the time to detection. A failure that was detected late has a less certain start."""
+"""Error of the start as a share of the time to detection. The later the detection, the less certain the start."""
 
 
 @dataclass(frozen=True, slots=True)

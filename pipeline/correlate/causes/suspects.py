@@ -1,10 +1,10 @@
 """Suspects: what probably caused an incident, best first, each with a score and a reason.
 
-score = proximity x fit x scope, unless versions served side by side. Proximity is that of
-``pipeline/correlate/causes/proximity.py``. Fit is that of the failure mode: 1 for a usual cause, 0.6 for a possible
+score = proximity x fit x scope, unless several versions served at the same time. Proximity is defined in
+``pipeline/correlate/causes/proximity.py``. Fit depends on the failure mode: 1 for a usual cause, 0.6 for a possible
 one, 0.2 otherwise. Scope is 1 for a change of the subject itself, 0.8 for one of its environment or provider. A version
-that is bad while others are good in the same minutes is the cause, whatever its proximity. One that does the same as
-others is unlikely to be. A score is an order for checking, not a probability.
+that is bad while others are good in the same minutes is the cause, whatever its proximity. A version that behaves like
+the others is an unlikely cause. Scores give the order in which to check suspects. They are not probabilities.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -22,19 +22,19 @@ from schemas.drift import Drift
 from schemas.incident import Suspect
 
 SHARED_SCOPE = 0.8
-"""Factor of a change to an environment or provider, which many subjects share, if only one of them fails."""
+"""Factor of a change to an environment or provider that many subjects share, if only one of them fails."""
 
 SPLIT_SCORE = 0.9
-"""Minimum score of a version that is bad beside good ones."""
+"""Minimum score of a version that is bad while others are good."""
 
 EXONERATED = 0.2
-"""Factor of a version that does the same as others, and of every other suspect if one version is known to be bad."""
+"""Factor of a version that behaves like others, and of every other suspect if one version is known to be bad."""
 
 UNSEEN = 0.3
 """Factor of a version that no record carries, although records carry versions."""
 
 CLEAR_SCORE = 0.5
-"""Score from which a suspect is called the most likely cause, and its rollback is proposed."""
+"""Minimum score at which a suspect is called the most likely cause and its rollback is proposed."""
 
 RIVAL_SHARE = 0.85
 """Share of the first suspect's score at which a second deployment makes the cause unclear."""
@@ -48,16 +48,16 @@ EXTERNAL_KINDS = (
     "provider",
     "environment",
 )
-"""Kinds of suspects that nobody here can roll back."""
+"""Kinds of suspects that the organisation cannot roll back."""
 
 
 @dataclass(frozen=True, slots=True)
 class SuspectEvidence:
     """The drifts that suspects are ranked by.
 
-    ``drifts`` are the incident's own at their newest state, ``published`` the same as last published: reasons with
-    numbers must not change with every message. ``workload_shifts`` are workload drifts and undeclared first uses of the
-    subject. ``scope`` is what the subjects share, if the incident is of many.
+    ``drifts`` are the incident's drifts as last reported. ``published`` are the same drifts as last published, because
+    reasons with numbers must not change with every message. ``workload_shifts`` are workload drifts and undeclared
+    first uses of the subject. ``scope`` is what the subjects share, if the incident has many.
     """
 
     drifts: Sequence[Drift]
@@ -174,7 +174,7 @@ def _describe_comparison(comparison: VersionComparison, drifts: Iterable[Drift])
 
 
 def _exonerate_rivals(suspects: list[Suspect]) -> list[Suspect]:
-    """Lower all other scores if one version is known to be bad: what good versions share with it is not the cause."""
+    """Lower all other scores if one version is known to be bad: a change that good versions share is not the cause."""
     if not any(suspect.split == "bad" for suspect in suspects):
         return suspects
     return [

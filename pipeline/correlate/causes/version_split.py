@@ -1,9 +1,9 @@
 """Version split: whether records of a new version are bad while those of others, in the same minutes, are good.
 
-Time of day, load and the requests of users are the same for both, so it decides where proximity in time cannot. The
-test is the one of Cochran, Mantel and Haenszel (Mantel & Haenszel 1959, doi 10.1093/jnci/22.4.719): per minute it
-computes what the new version would show if the version made no difference, and sums the distance from that over all
-minutes.
+Time of day, load and user requests are the same for both, so this comparison is decisive where proximity in time is
+not. The test is the Cochran-Mantel-Haenszel test (Mantel & Haenszel 1959, doi 10.1093/jnci/22.4.719): for each minute,
+it computes what the new version would show if the version made no difference, and it sums the distance from that over
+all minutes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,10 +16,10 @@ from schemas.drift import MINUTE_MS, Drift, Series
 SplitVerdict = Literal["bad", "alike", "unclear"]
 
 BAD_Z = 4.0
-"""Standard errors from which versions differ. By chance this happens once in thirty thousand comparisons."""
+"""Minimum standard errors at which versions differ. By chance this happens once in thirty thousand comparisons."""
 
 ALIKE_Z = 2.0
-"""Standard errors below which versions are alike, if a difference would have been visible."""
+"""Versions that differ by fewer standard errors are alike, if a difference would have been visible."""
 
 OTHER_SHIFT_MAX = 0.5
 """Maximum shift of the other versions, as a share of the new version's shift, at which they count as good."""
@@ -28,10 +28,10 @@ RANK_MEAN = 0.5
 """Mean rank of a value in its baseline."""
 
 RANK_SPREAD = 1 / 3
-"""Variance of one rank as a share of m (1 - m), its bound for a mean rank m. The value is that of uniform ranks."""
+"""Variance of one rank as a share of m (1 - m), its bound for a mean rank m. This value is exact for uniform ranks."""
 
 MINUTES_MIN = 2
-"""Minimum minutes in which both must have served. A version that replaces another at once shares one minute with it."""
+"""Minimum number of minutes in which both served. A version that replaces another at once shares one minute with it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +68,8 @@ def compare_versions(drift: Drift, version: str) -> VersionComparison | None:
     Returns
     -------
     VersionComparison or None
-        None if no other version served beside it, or if the drift is of the spread, whose direction the minutes lack.
+        None if no other version served beside it, or if the drift is of the spread, for which the minutes have no
+        direction.
     """
     new = next((series for series in drift.series if series.version == version and series.records), None)
     if new is None or drift.channel == "dispersion":
@@ -124,10 +125,10 @@ def _compare(drift: Drift, new: Series, others: Sequence[Series]) -> VersionComp
 
 
 def best_comparison(drifts: Iterable[Drift], version: str) -> VersionComparison | None:
-    """Return the most telling comparison of a version: bad by any signal, else like the others; None without any."""
-    comparisons = [found for drift in drifts if (found := compare_versions(drift, version)) is not None]
+    """Return the most decisive comparison: bad first, then alike, then unclear. Return None if there is none."""
+    comparisons = [comparison for drift in drifts if (comparison := compare_versions(drift, version)) is not None]
     ranks = {"bad": 0, "alike": 1, "unclear": 2}
-    return min(comparisons, key=lambda found: (ranks[found.verdict], -found.z, found.signal), default=None)
+    return min(comparisons, key=lambda one: (ranks[one.verdict], -one.z, one.signal), default=None)
 
 
 def served_versions(drifts: Iterable[Drift], kind: str) -> set[str]:
@@ -145,12 +146,12 @@ def shared_minutes(one: Sequence[int], other: Sequence[int]) -> list[int]:
 
 
 def serve_together(one: Sequence[int], other: Sequence[int]) -> bool:
-    """Whether two versions served at the same time, and not one after the other, by their records per minute."""
+    """Whether two versions served at the same time, not one after the other, according to their records per minute."""
     return len(shared_minutes(one, other)) >= MINUTES_MIN
 
 
 def _first_minute(series: Series) -> int:
-    """Return the position of the first minute with records; the length of the series without any."""
+    """Return the position of the first minute with records, or the length of the series if there is none."""
     return next((minute for minute, count in enumerate(series.records) if count), len(series.records))
 
 

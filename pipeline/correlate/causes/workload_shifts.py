@@ -8,7 +8,7 @@ from schemas.drift import Drift
 
 
 class WorkloadShifts:
-    """The workload drifts that arrived last, at most ``limit``, each as it fired."""
+    """The workload drifts that arrived last, at most ``limit``, in the state in which they fired."""
 
     def __init__(self, limit: int) -> None:
         self._drifts = BoundedStore[Drift](limit)
@@ -23,7 +23,7 @@ class WorkloadShifts:
         return drift.tier == "cause" and failure_modes.failure_mode_of(drift).family == "workload"
 
     def add(self, drift: Drift) -> list[str] | None:
-        """Store a drift. Return the ids that were dropped for it, or None if it is stored already."""
+        """Store a drift. Return the ids that were dropped to make room, or None if it is stored already."""
         if self._drifts.get(drift.drift_id) is not None:
             return None
         return [drift_id for drift_id, _ in self._drifts.add(drift.drift_id, drift)]

@@ -1,6 +1,6 @@
 """What was deployed where: components, rollbacks, declared changes, known good versions.
 
-Knows no incident. Imports no other room.
+This package does not depend on incidents, and imports no other package of correlate.
 """
 
 from pipeline.correlate.deployments.deployments import (

@@ -17,13 +17,13 @@ LABEL_LENGTH_MAX = 200
 """Maximum characters of a label in records. Longer labels are cut."""
 
 DECLARED_WITHIN_MS = 600_000
-"""Milliseconds within which a deployment declares a first use of the same kind, whatever version it names."""
+"""Maximum milliseconds between a deployment and a first use of the same kind, for any version, that it declares."""
 
 _KINDS_BY_LABEL = {"provider_model": ("model", "provider_status"), "schema_id": ("data",)}
-"""Kinds of deployment that change a label. The label of a version is changed by deployments of its own kind."""
+"""Kinds of deployment that change a label. For a version label, that is the kind of the version."""
 
 Component = tuple[str, str | None, str | None]
-"""What consecutive versions belong to: the kind, the name among several of that kind, and the owning subject."""
+"""The component that versions belong to: the kind, the name among several of that kind, and the owning subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class DeploymentHistory:
         return any(scope is not None for scope in (deployment.subject, deployment.environment, deployment.provider))
 
     def add(self, deployment: Deployment) -> list[str] | None:
-        """Store a deployment. Return the ids that were dropped for it, or None if it is stored already.
+        """Store a deployment. Return the ids that were dropped to make room, or None if it is stored already.
 
         The same id with other content is a correction and replaces the first.
         """
@@ -81,7 +81,7 @@ class DeploymentHistory:
         return [deployment_id for deployment_id, _ in dropped]
 
     def affecting(self, served: ServedTraffic, first_ms: int, last_ms: int) -> Iterator[Deployment]:
-        """Yield the deployments that affect some traffic, from first to last event time inclusive, in order of time."""
+        """Yield the deployments from ``first_ms`` to ``last_ms`` that affect this traffic, in order of time."""
         first, end = bisect_left(self._times, (first_ms, "")), bisect_left(self._times, (last_ms + 1, ""))
         for index in range(first, end):
             deployment = self._deployments.get(self._times[index][1])
@@ -113,7 +113,7 @@ class DeploymentHistory:
 
 
 class RollbackIndex:
-    """Which of many deployments revert each other, as :meth:`reverts` decides for two, without comparing all pairs.
+    """Index that finds the deployments for which :meth:`reverts` is true, without comparing all pairs.
 
     Parameters
     ----------
@@ -140,7 +140,7 @@ class RollbackIndex:
 
     @staticmethod
     def reverts(later: Deployment, earlier: Deployment) -> bool:
-        """Whether the later deployment is the rollback of the earlier: it names it, or it restores the old version."""
+        """Whether the later deployment reverts the earlier one, by naming it or by restoring the old version."""
         if later.deployment_id == earlier.deployment_id or later.timestamp < earlier.timestamp:
             return False
         if later.rollback_of is not None:
@@ -155,11 +155,11 @@ class RollbackIndex:
     def find_reverted(self, later: Deployment) -> Deployment | None:
         """Return the first deployment that a later one reverts; None if there is none."""
         if later.rollback_of is not None:
-            found = [self._by_id[later.rollback_of]] if later.rollback_of in self._by_id else []
+            candidates = [self._by_id[later.rollback_of]] if later.rollback_of in self._by_id else []
         else:
-            found = self._forwards.get((component_of(later), later.to_version, later.from_version), [])
-        # The first matches unless it is the deployment itself, so two are enough.
-        return next((earlier for earlier in found[:2] if self.reverts(later, earlier)), None)
+            candidates = self._forwards.get((component_of(later), later.to_version, later.from_version), [])
+        # The first candidate matches unless it is the deployment itself, so two are enough.
+        return next((earlier for earlier in candidates[:2] if self.reverts(later, earlier)), None)
 
     def is_reverted(self, earlier: Deployment) -> bool:
         """Whether any deployment reverts an earlier one."""
@@ -169,8 +169,8 @@ class RollbackIndex:
             self._backwards.get((component, before, after), []),
             self._backwards.get((component, before, None), []),
         )
-        # The last of each matches unless it is the deployment itself, so two are enough.
-        return any(self.reverts(later, earlier) for found in candidates for later in found[-2:])
+        # The last deployment of a list matches unless it is the deployment itself, so two are enough.
+        return any(self.reverts(later, earlier) for deployments in candidates for later in deployments[-2:])
 
 
 def component_of(deployment: Deployment) -> Component:
@@ -179,7 +179,7 @@ def component_of(deployment: Deployment) -> Component:
 
 
 def version_labels(deployment: Deployment) -> list[str]:
-    """Return the labels with which records may name a deployment's version; none if it names no version.
+    """Return the labels by which records may name a deployment's version. The list is empty if it names no version.
 
     >>> version_labels(
     ...     Deployment(deployment_id="d-1", timestamp=1795489900000, kind="flag", name="rerank", to_version="on")

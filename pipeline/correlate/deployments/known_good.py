@@ -1,4 +1,4 @@
-"""The last known good version: the target of a rollback, from the deployments and incidents before it.
+"""The last known good version: the target of a rollback, computed from earlier deployments and incidents.
 
 A version is known good if it was live for a while, no incident of its subject began in that time, and it was not rolled
 back. Going back from the cause, the first such version is taken. If there is none, the first version without a known
@@ -21,15 +21,15 @@ class KnownGood:
     """The version to return to.
 
     ``live_ms`` and ``live_until`` state for how long and until when it was live without an incident; they are None if
-    it is only assumed to be good. ``passed_over`` has a line for each newer version that was not taken, with the
-    reason. ``is_bad`` means that this version is bad too, but none is better.
+    it is only assumed to be good. ``passed_over`` has a line with the reason for each newer version that was not taken.
+    ``is_bad`` means that this version is bad too, but none is better.
     """
 
     PROVEN_MS: ClassVar[int] = 600_000
     """Minimum milliseconds that a version must have been live: failures take minutes to be seen."""
 
     PASSED_OVER_MAX: ClassVar[int] = 3
-    """Maximum versions that are named as passed over, the newest."""
+    """Maximum number of passed-over versions that are named. The newest are named."""
 
     version: str
     live_ms: int | None = None
@@ -100,7 +100,7 @@ class KnownGood:
 def find_rollback(
     cause: Deployment | None, known_good: KnownGood | None, deployments: Iterable[Deployment]
 ) -> Deployment | None:
-    """Return the first deployment that reverts the cause or restores the known good version; None if not yet."""
+    """Return the first deployment that reverts the cause or restores the known good version, or None."""
     if cause is None:
         return None
     for deployment in deployments:
@@ -120,7 +120,7 @@ def _describe_short_life(live_ms: int) -> str:
 
 
 def _live_periods(cause: Deployment, line: Sequence[Deployment]) -> Iterator[tuple[str, tuple[int, int] | None]]:
-    """Yield the versions before the cause, newest first, with begin and end of their life; None if unknown."""
+    """Yield the versions before the cause, newest first, with the begin and end of their life, or None if unknown."""
     position = (cause.timestamp, cause.deployment_id)
     before = [deployment for deployment in line if (deployment.timestamp, deployment.deployment_id) < position]
     later = cause
@@ -161,7 +161,7 @@ def _failed_versions(
 
 
 def _deployed_version(deployment: Deployment, line: Sequence[Deployment]) -> str | None:
-    """Return the version that a deployment installs. A rollback may name none: then it is the one it restores."""
+    """Return the version that a deployment installs. For a rollback without one, return what it restores."""
     if deployment.to_version is not None or deployment.rollback_of is None:
         return deployment.to_version
     return next((other.from_version for other in line if other.deployment_id == deployment.rollback_of), None)

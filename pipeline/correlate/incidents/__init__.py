@@ -1,6 +1,6 @@
 """What an incident is: its state, its membership in others, its clock, its log, and the store of all incidents.
 
-Knows no deployment. May import severity and playbook.
+This package does not depend on deployments. It may import severity and playbook.
 """
 
 from pipeline.correlate.incidents import running_log

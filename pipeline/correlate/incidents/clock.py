@@ -1,8 +1,8 @@
-"""Clocks of incidents, which advance by messages alone: partition watermarks and, live, the wall clock in ticks.
+"""Clocks of incidents. Only messages advance them: partition watermarks and, if live, the wall clock in ticks.
 
 The clock of an incident is the newest of three times: the reports of its subject's own drifts, the watermarks of the
-partitions that its drifts came from, and the wall clock if ticks carry one. Other partitions do not count. So in a
-replay, a subject whose records lie in one partition has one history, however the partitions interleave. If a subject
+partitions that its drifts came from, and the wall clock if ticks carry one. Other partitions do not count. In a replay,
+a subject whose records lie in one partition therefore has one history, however the partitions interleave. If a subject
 has several partitions, the one furthest ahead counts: a partition without traffic must not keep an incident open.
 """
 
@@ -16,7 +16,7 @@ PARTITIONS_MAX = 10_000
 
 
 class IncidentClocks:
-    """Newest watermark of each partition, and newest wall clock. Neither goes back."""
+    """Newest watermark of each partition, and newest wall-clock time. Neither goes back."""
 
     def __init__(self) -> None:
         self._watermarks: dict[int, int] = {}
@@ -35,7 +35,7 @@ class IncidentClocks:
         return has_advanced
 
     def now(self, reported_at: int, partitions: Iterable[int]) -> int:
-        """Return the clock of an incident, Unix ms, from its subject's newest report and its partitions."""
+        """Return the clock of an incident in Unix ms, from its subject's newest report and its partitions."""
         return max(reported_at, self._wall, *(self._watermarks.get(partition, 0) for partition in partitions))
 
     def dump(self) -> dict[str, Any]:

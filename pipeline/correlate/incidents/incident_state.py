@@ -1,4 +1,4 @@
-"""State of an incident: its drifts, and what people did. Everything that a reader sees is computed from it."""
+"""State of an incident: its drifts, and the actions of people. Everything that a reader sees is computed from it."""
 
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, field
@@ -15,12 +15,12 @@ from schemas.incident import Audience, Incident, IncidentStatus, LogEntry, Role,
 from schemas.record import SUBJECT_LENGTH_MAX
 
 CONTAINED_PERIODS_MAX = 20
-"""Maximum past periods of containment that an incident stores; the newest are kept."""
+"""Maximum past periods of containment that an incident stores. Older ones are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """Severity that a person gave."""
+    """Severity that a person assigned."""
 
     severity: Severity
     at: int
@@ -30,7 +30,7 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class Reminder:
-    """Line of the log about something overdue: since when it is due, and when and in which words the line was added."""
+    """Line of the log about an overdue target: when the target was due, and the time and text of the line."""
 
     name: str
     due_at: int
@@ -45,37 +45,38 @@ class IncidentState:
     Attributes
     ----------
     opened_by
-        Id of the drift that opened it.
+        Id of the drift that opened the incident.
     decision, decided_at
         What the severity rules decided, and when the severity last rose to this level or above it.
     clock
-        Newest report of any drift of the subject.
+        Time of the newest report of any drift of the subject.
     first_started_at, family
-        Start and failure family of its first page-tier drift.
+        Start and failure family of the first page-tier drift.
     partitions
-        Partitions of records that its drifts came from.
+        Partitions of the records topic that the drifts came from.
     tracked
-        Its drifts by id.
+        Drifts of the incident by id.
     pending_downgrade
-        Since when the rules have asked for less than the decision, and the worst that they have asked for since.
+        Since when the rules have asked for a lower severity than the decision, and the worst one that they asked for
+        since.
     log
         Running log, without deployments and reminders.
     communicated, first_communicated_at
-        Newest communication by audience, and the first one to leadership.
+        Time of the newest communication by audience, and of the first one to leadership.
     mitigated_at, reopened_at
         When a person last mitigated or reopened it.
     contained_periods
         Past periods in which the harm was contained.
     closed_by
-        Who ended it. No drift joins it afterwards.
+        Who closed it. No drift joins it afterwards.
     children
-        Ids of the members of a parent; set in a merged view alone.
+        Ids of the members of a parent. Only a merged view has them.
     command_ids
-        Ids of the commands applied last.
+        Ids of the last commands that were applied.
     commander_named_at
         When the first commander was named.
     first_logged_at, last_logged_at
-        By event, the earliest and the latest line of the log, including lines that the log has dropped.
+        Time of the earliest and of the latest log line by event, including lines that the log has dropped.
     next_reminder_at
         Earliest time of the next reminder. It is not stored in a checkpoint, but computed again after a restart.
     last_published
@@ -213,27 +214,27 @@ class IncidentState:
 
     @property
     def drifts(self) -> list[Drift]:
-        """Its drifts, as last reported."""
+        """The drifts of the incident, as last reported."""
         return [tracked.newest for tracked in self.tracked.values()]
 
     @property
     def firing(self) -> list[Drift]:
-        """Its drifts that have not recovered."""
+        """The drifts of the incident that have not recovered."""
         return [drift for drift in self.drifts if drift.state != "recovered"]
 
     @property
     def subjects(self) -> list[str]:
-        """Subjects of its drifts, sorted: one, or many of a parent."""
+        """The subjects of the drifts, sorted. A parent has many, any other incident has one."""
         return sorted({drift.subject for drift in self.drifts})
 
     @property
     def families(self) -> set[Family]:
-        """Failure families of its drifts."""
+        """The failure families of the drifts."""
         return {failure_modes.failure_mode_of(drift).family for drift in self.drifts}
 
     @property
     def started_at(self) -> int:
-        """Earliest estimated start, of page-tier drifts if there are any: their estimates are sharper."""
+        """Earliest estimated start of the page-tier drifts, whose estimates are more precise, or else of all drifts."""
         drifts = self.drifts
         paging = [drift for drift in drifts if drift.tier == "page"]
         return min(drift.started_at for drift in paging or drifts)
@@ -245,7 +246,7 @@ class IncidentState:
 
     @property
     def start_seen_at(self) -> int:
-        """When the first drift fired after the start. One that fired before it had another reason."""
+        """When the first drift fired after the start. A drift that fired before the start had another cause."""
         started_at = self.started_at
         times = (drift.detected_at for drift in self.drifts if drift.detected_at >= started_at)
         return min(times, default=self.detected_at)
@@ -257,13 +258,13 @@ class IncidentState:
 
     @property
     def recovered_at(self) -> int | None:
-        """When the last of its drifts recovered; None while one is firing. A first use is an event and does not last."""
+        """When the last drift recovered. None while a drift is firing. A first use never counts as firing."""
         is_firing = any(drift.detector != "first_seen" for drift in self.firing)
         return None if is_firing else max((drift.updated_at for drift in self.drifts), default=None)
 
     @property
     def severity(self) -> Severity:
-        """A person's severity if there is one, until the rules find something worse afterwards; else the rules'."""
+        """The severity that a person assigned, unless the rules found a worse one later; else that of the rules."""
         given = self.classification
         if given is None:
             return self.decision.severity
@@ -272,7 +273,7 @@ class IncidentState:
 
     @property
     def status(self) -> IncidentStatus:
-        """Merged, else resolved, else mitigated (the harm is contained), else acknowledged, else open."""
+        """The first that applies of merged, resolved, mitigated (the harm is contained), acknowledged and open."""
         if self.membership.merged_into is not None:
             return "merged"
         if self.resolved_at is not None:
@@ -283,23 +284,23 @@ class IncidentState:
 
     @property
     def last_action_at(self) -> int:
-        """When a person last sent a command about it; 0 if nobody has."""
+        """When a person last sent a command about the incident, or 0."""
         return max((self.last_logged_at.get(action, 0) for action in get_args(Action)), default=0)
 
     @property
     def contained_since(self) -> int | None:
-        """Since when the harm is contained: all signals are back, or a person mitigated it, and nobody reopened it since."""
+        """Since when the harm is contained by recovery of all signals or by a mitigation, or None."""
         recovered_at = self.recovered_at
         if recovered_at is not None and self.reopened_at is not None and self.reopened_at >= recovered_at:
             recovered_at = None
         return min((at for at in (recovered_at, self.mitigated_at) if at is not None), default=None)
 
     def classify(self, severity: Severity, at: int, author: str, note: str | None) -> None:
-        """Set the severity that a person gives."""
+        """Set the severity that a person assigns."""
         self.classification = Classification(severity, at, author, note)
 
     def was_contained(self, at: int) -> bool:
-        """Whether its harm was contained at a time, Unix ms."""
+        """Whether the harm was contained at a time in Unix ms."""
         since = self.contained_since
         if self.membership.scope is not None and all(
             drift.detected_at > at or (drift.state == "recovered" and drift.updated_at <= at) for drift in self.drifts
@@ -308,10 +309,10 @@ class IncidentState:
         return (since is not None and at >= since) or any(first <= at <= last for first, last in self.contained_periods)
 
     def mark_active(self, at: int) -> None:
-        """Record that the harm is no longer contained from a time on, Unix ms, and store the period until then."""
+        """Record that the harm is no longer contained from a time (Unix ms), and store the period until then."""
         since = self.resolved_at if self.contained_since is None else self.contained_since
         if self.membership.scope is not None:
-            # The subjects of a parent arrive in any order; its drifts show themselves when they had recovered.
+            # The subjects of a parent arrive in any order. was_contained reads from its drifts when they had recovered.
             since = self.mitigated_at
         if since is not None and since <= at:
             self.contained_periods = [*self.contained_periods, (since, at)][-CONTAINED_PERIODS_MAX:]
@@ -320,7 +321,7 @@ class IncidentState:
     def common_label(self, kind: ScopeKind) -> str | None:
         """Return the environment or provider of the first published drift that has one.
 
-        For a parent, return the one that all its subjects share, else None.
+        For a parent, return the label that all its subjects share, or None.
         """
         scope = self.membership.scope
         if scope is not None and scope.kind == kind:
@@ -332,7 +333,7 @@ class IncidentState:
         return next((label for label in labels if label is not None), None)
 
     def add_log_entry(self, at: int, event: str, text: str, *, entries_max: int) -> None:
-        """Add a line to the running log, which keeps the opening and the newest lines."""
+        """Add a line to the running log, which stores the opening and the newest lines."""
         self.first_logged_at[event] = min(at, self.first_logged_at.get(event, at))
         self.last_logged_at[event] = max(at, self.last_logged_at.get(event, at))
         self.log.append(LogEntry(at=at, event=event, text=shorten(text)))

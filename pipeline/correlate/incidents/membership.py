@@ -1,7 +1,7 @@
 """Membership: whether an incident stands alone, is merged into another one, or is the parent of many subjects.
 
-A merged incident keeps its own drifts. What the other incident shows is computed from both, so undoing a merge only
-means forgetting it.
+A merged incident keeps its own drifts. The revision of the other incident is computed from both, so removing the link
+undoes a merge.
 """
 
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
 """Merges: which incidents are merged into which, and the state of an incident together with its members.
 
-The merged state is computed on each use and never stored: a merged incident keeps its own state. All of a parent but
-people's commands comes from its children.
+The merged state is computed on each use and never stored: a merged incident keeps its own state. Except for people's
+commands, everything in a parent comes from its children.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ class MergeIndex:
         self._target_ids: dict[str, str] = {}
 
     def merge(self, incident: IncidentState, target_id: str | None) -> None:
-        """Merge an incident into another, or remove it from the one that it is in (None)."""
+        """Merge an incident into another, or, with None, remove it from its current one."""
         previous_id = self._target_ids.pop(incident.incident_id, None)
         if previous_id is not None:
             self._member_ids[previous_id].discard(incident.incident_id)
@@ -45,14 +45,14 @@ class MergeIndex:
         return [self._incidents[member_id] for member_id in member_ids if member_id in self._incidents]
 
     def targets(self, incident: IncidentState) -> Iterator[IncidentState]:
-        """Yield the incident that an incident is merged into, the one that this is merged into, and so on."""
+        """Yield the incident that an incident is merged into, then the one that this is merged into, and so on."""
         target = self._incidents.get(incident.membership.merged_into or "")
         while target is not None:
             yield target
             target = self._incidents.get(target.membership.merged_into or "")
 
     def merged_view(self, incident: IncidentState) -> IncidentState:
-        """Return an incident's state combined with that of its members and of theirs."""
+        """Return an incident's state combined with that of its members, recursively."""
         return merge_states(incident, [self.merged_view(member) for member in self.members(incident)])
 
     def clock_inputs(self, incident: IncidentState) -> tuple[int, set[int]]:
@@ -64,11 +64,11 @@ class MergeIndex:
         return clock, partitions
 
     def eviction_rank(self, incident: IncidentState) -> tuple[int, int, str]:
-        """Return the rank of an incident when too many are stored: the smallest is removed first. Ends with its id.
+        """Return the rank of an incident for eviction. The incident with the smallest rank is removed first.
 
         The oldest resolved incident is removed first, then the one that has not changed for longest; parents last. A
-        merged incident counts as resolved when the one that it is merged into does. A parent that lost all its
-        subjects ranks like a resolved incident, by its own end.
+        merged incident counts as resolved when the one that it is merged into does. A parent that lost all its subjects
+        ranks like a resolved incident, by its end. The id breaks ties.
         """
         if self._is_empty(incident):
             return (0, incident.resolved_at or 0, incident.incident_id)
@@ -85,8 +85,8 @@ class MergeIndex:
 def merge_states(incident: IncidentState, members: Sequence[IncidentState]) -> IncidentState:
     """Return an incident's state combined with that of its members; the same object if no member has a drift.
 
-    Severity and failure mode are those of the worst. A person's severity for a member counts if it is worse than the
-    rules'. The log of a parent is its own: see :mod:`pipeline.correlate.phases.published_view`.
+    Severity and failure mode are those of the worst. A severity that a person assigned to a member counts if it is
+    worse than that of the rules. The log of a parent is its own: see :mod:`pipeline.correlate.phases.published_view`.
     """
     others = sorted((one for one in members if one.tracked), key=lambda one: (one.started_at, one.incident_id))
     if not others:

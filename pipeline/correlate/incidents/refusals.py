@@ -1,7 +1,7 @@
 """Refusals: why a command cannot be applied, in words for the person who sent it.
 
-Checked twice: by the command line before a command is written, against the published incidents, and by correlate when
-it reads the command, against its state at that time.
+A command is checked twice: by the command line before it is written, against the published incidents, and by correlate
+when it reads the command, against the state at that time.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from schemas.incident import Incident, IncidentStatus
 
 @dataclass(frozen=True, slots=True)
 class IncidentStanding:
-    """What decides whether a command about an incident is valid."""
+    """The state of an incident that decides whether a command about it is valid."""
 
     incident_id: str
     subject: str
@@ -25,7 +25,7 @@ class IncidentStanding:
 
     @classmethod
     def from_state(cls, incident: IncidentState) -> "IncidentStanding":
-        """Read it from correlate's state of an incident, combined with that of its members."""
+        """Build it from correlate's state of an incident, combined with that of its members."""
         membership = incident.membership
         return cls(
             incident_id=incident.incident_id,
@@ -38,7 +38,7 @@ class IncidentStanding:
 
     @classmethod
     def from_revision(cls, incident: Incident) -> "IncidentStanding":
-        """Read it from a published revision."""
+        """Build it from a published revision."""
         return cls(
             incident_id=incident.incident_id,
             subject=incident.subject,
@@ -55,7 +55,7 @@ def refusal_reason(command: Command, known: Mapping[str, IncidentStanding]) -> s
     Parameters
     ----------
     command
-        About an incident, with any action but silence.
+        A command about an incident, with any action except silence.
     known
         The incidents by id: at least those that the command names, and the members of the one that it is about.
 

@@ -1,4 +1,4 @@
-"""Limits of the running log of an incident: how long a line is, and which lines are kept."""
+"""Limits of the running log of an incident: how long a line may be, and which lines are stored."""
 
 from schemas.incident import LogEntry
 

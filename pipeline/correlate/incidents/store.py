@@ -8,12 +8,12 @@ from schemas.drift import Drift
 
 
 class IncidentStore:
-    """Stored incidents, by id. Iterates in order of id, whatever order they arrived in, so a restart changes no output.
+    """Stored incidents by id. Iteration is in order of id, not of arrival, so a restart changes no output.
 
     Attributes
     ----------
     merges
-        Which of them are merged into which.
+        Index of which incidents are merged into which.
     """
 
     def __init__(self, incidents_max: int) -> None:

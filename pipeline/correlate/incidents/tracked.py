@@ -10,8 +10,8 @@ from schemas.drift import Drift
 class TrackedDrift:
     """One drift of an incident: as last published, and as last reported by detect.
 
-    The two differ while only numbers have changed. Evidence that nobody needs to act on is published with the next
-    change that matters. So what readers see does not depend on when a late deployment caused another revision.
+    The two differ while only the numbers have changed. Evidence that nobody needs to act on is published with the next
+    change that matters. What readers see therefore does not depend on when a late deployment caused another revision.
 
     Attributes
     ----------

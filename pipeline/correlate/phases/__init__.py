@@ -5,7 +5,8 @@
 3. :mod:`~pipeline.correlate.phases.group` merges incidents of many subjects into parents.
 4. :mod:`~pipeline.correlate.phases.publish` writes the revisions.
 
-Each phase takes the table of incidents and what the message has touched so far. May import every other room of correlate.
+Each phase takes the table of incidents and what the message has touched so far. This package may import every other
+package of correlate.
 """
 
 from pipeline.correlate.phases.apply import apply_message

@@ -36,7 +36,7 @@ def apply_message(
 def _apply_drift(table: IncidentTable, drift: Drift) -> Touched:
     incidents = table.incidents
     known, siblings = incidents.find_by_drift(drift.drift_id), incidents.find_by_subject(drift.subject)
-    # A report moves the clock of its subject, and so every incident of it that time can still change.
+    # A report advances the clock of its subject, and with it all incidents of the subject that time can still change.
     touched_ids = {sibling.incident_id for sibling in siblings if table.is_unfinished(sibling)}
     if drift.tier == "cause":
         if table.shifts.can_explain(drift) and drift.state != "recovered" and _add_shift(table, drift):
@@ -50,19 +50,19 @@ def _apply_drift(table: IncidentTable, drift: Drift) -> Touched:
             # A firing drift counts even if its first message was lost.
             elif drift.state != "recovered":
                 accepting = [sibling for sibling in siblings if not _is_closed(table, sibling)]
-                found = find_incident(drift, accepting, table.settings)
-                if found is None:
+                match = find_incident(drift, accepting, table.settings)
+                if match is None:
                     touched_ids.add(open_incident(table, drift, siblings).incident_id)
                 else:
-                    join_incident(table, drift, *found)
-                    touched_ids.add(found[0].incident_id)
-    moved = [sibling for sibling in incidents.find_by_subject(drift.subject) if sibling.incident_id in touched_ids]
-    for incident in moved:
+                    join_incident(table, drift, *match)
+                    touched_ids.add(match[0].incident_id)
+    touched = [sibling for sibling in incidents.find_by_subject(drift.subject) if sibling.incident_id in touched_ids]
+    for incident in touched:
         incident.clock = max(incident.clock, drift.updated_at)
     return Touched(
-        changed={incident.incident_id: incident for incident in moved},
-        readings=[ClockReading(incident, incident.clock, was_unfinished=True) for incident in moved],
-        to_group=moved,
+        changed={incident.incident_id: incident for incident in touched},
+        readings=[ClockReading(incident, incident.clock, was_unfinished=True) for incident in touched],
+        to_group=touched,
         may_exceed_limit=True,
     )
 
@@ -102,7 +102,7 @@ def _apply_command(table: IncidentTable, command: Command, message: InputMessage
         return Touched()
     incident = table.incidents.get(command.incident_id or "")
     if incident is not None and command.command_id in incident.command_ids:
-        return Touched()  # One sent twice counts once.
+        return Touched()  # A command that is sent twice counts once.
     problem = refusal_reason(command, _standings(table, command))
     if problem is not None or incident is None:
         return Touched(outputs=[dead_letter("correlate", message, "contract", problem or "")])
@@ -125,16 +125,16 @@ def _add_shift(table: IncidentTable, drift: Drift) -> bool:
 
 
 def _is_closed(table: IncidentTable, incident: IncidentState) -> bool:
-    """Whether an incident that it is merged into was closed by a person and accepts no more drifts."""
+    """Whether the incident is merged into one that a person closed, which accepts no more drifts."""
     return any(target.closed_by for target in table.merges.targets(incident))
 
 
 def _standings(table: IncidentTable, command: Command) -> dict[str, IncidentStanding]:
     """Return the standing of the incidents that a command names, and of the members of the one that it is about."""
     named = [table.incidents.get(incident_id) for incident_id in (command.incident_id, command.into) if incident_id]
-    found = [incident for incident in named if incident is not None]
-    members = [member for incident in found[:1] for member in table.merges.members(incident)]
+    known = [incident for incident in named if incident is not None]
+    members = [member for incident in known[:1] for member in table.merges.members(incident)]
     return {
         incident.incident_id: IncidentStanding.from_state(table.merges.merged_view(incident))
-        for incident in [*found, *members]
+        for incident in [*known, *members]
     }

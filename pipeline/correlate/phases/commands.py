@@ -1,7 +1,7 @@
 """Commands: what a valid command changes in an incident.
 
 :mod:`pipeline.correlate.incidents.refusals` decides whether a command is valid. Commands about a resolved incident are
-applied as well. Except for ``accept``, ``resolve``, ``reopen`` and ``merge`` they do not change its status.
+applied too. Except for ``accept``, ``resolve``, ``reopen`` and ``merge`` they do not change its status.
 """
 
 from pipeline.correlate.incidents import IncidentState
@@ -22,9 +22,9 @@ def apply_command(command: Command, incident: IncidentState, detected_at: int, *
     command
         The command.
     incident
-        The incident that it is about; changed in place.
+        The incident that the command is about. It is changed in place.
     detected_at
-        When the incident and its members were first detected, Unix ms: no action dates before it.
+        When the incident and its members were first detected, Unix ms: no action is dated before it.
     entries_max
         Maximum lines of the running log.
     """
@@ -39,7 +39,7 @@ def apply_command(command: Command, incident: IncidentState, detected_at: int, *
 
 
 def _apply(command: Command, incident: IncidentState, detected_at: int) -> str:
-    """Apply the action, and return it in words that ``by NAME`` can follow."""
+    """Apply the action, and return its description, which ``by NAME`` can follow."""
     match command.action:
         case "acknowledge":
             incident.acknowledged_by = command.author

@@ -12,7 +12,7 @@ from pipeline.wording import quantity
 from schemas.drift import Drift
 
 WORSENING_RECORDS_MIN = 20
-"""Minimum records behind a number before it can show that things got worse."""
+"""Minimum records on which a value must be based to show that a drift got worse."""
 
 
 def open_incident(table: IncidentTable, drift: Drift, siblings: Sequence[IncidentState]) -> IncidentState:
@@ -35,7 +35,7 @@ def open_incident(table: IncidentTable, drift: Drift, siblings: Sequence[Inciden
 
 
 def join_incident(table: IncidentTable, drift: Drift, incident: IncidentState, reason: str) -> None:
-    """Add a firing drift to an incident, and reopen it if it was resolved. ``reason`` says why it belongs there."""
+    """Add a firing drift to an incident, and reopen it if it was resolved. ``reason`` is why."""
     downgrade_if_due(table, incident, drift.updated_at)
     _end_containment(table, incident, drift)
     if incident.resolved_at is not None:
@@ -122,7 +122,7 @@ def _make_room(table: IncidentTable, incident: IncidentState) -> bool:
 
 
 def _is_covered(incident: IncidentState, drift: Drift) -> bool:
-    """Whether a firing page-tier drift already reports what a ticket-tier drift does."""
+    """Whether a firing page-tier drift already covers a ticket-tier drift."""
     key = (drift.signal, drift.channel, drift.side)
     paging = (other for other in incident.firing if other.tier == "page")
     return drift.tier == "ticket" and any((other.signal, other.channel, other.side) == key for other in paging)
@@ -135,7 +135,7 @@ def _log(table: IncidentTable, incident: IncidentState, at: int, event: str, tex
 def _incident_id(drift: Drift) -> str:
     """Return the id of the incident that a drift opens: the same in every replay.
 
-    One opened by a later report, because the first was lost, has another id.
+    An incident that a later report opens, because the first was lost, has a different id.
     """
     late = f"/{drift.sequence}" if drift.sequence else ""
     return "inc-" + blake2b(f"{drift.subject}/{drift.drift_id}{late}".encode(), digest_size=6).hexdigest()

@@ -11,7 +11,7 @@ from pipeline.correlate.phases.incident_table import IncidentTable, Touched
 from pipeline.correlate.phases.parents import ExpectedParent, child_candidate, expected_parents
 
 GroupKey = tuple[SharedScope, str]
-"""What the subjects share, and the group of their failures."""
+"""The scope that the subjects share, and their failure group."""
 
 NAMED_MAX = 5
 """Maximum new subjects that a line of a parent's log names."""
@@ -30,13 +30,13 @@ def group_incidents(table: IncidentTable, touched: Touched) -> Touched:
 
 
 def restore_candidates(table: IncidentTable) -> None:
-    """Compute the candidates among incidents that a checkpoint restored. They are grouped already."""
+    """Compute the candidates among restored incidents, which are grouped already."""
     for incident in table.incidents:
         _update_candidate(table, incident)
 
 
 def _update_candidate(table: IncidentTable, incident: IncidentState) -> set[GroupKey]:
-    """Update what an incident counts as, and return the groups that this changes."""
+    """Update the candidate for an incident, and return the groups that this changes."""
     before = table.candidates.pop(incident.incident_id, None)
     merged = table.merges.merged_view(incident)
     now = None if _has_closed_parent(table, incident) else child_candidate(incident, merged, table.settings)
@@ -46,7 +46,7 @@ def _update_candidate(table: IncidentTable, incident: IncidentState) -> set[Grou
 
 
 def _has_closed_parent(table: IncidentTable, incident: IncidentState) -> bool:
-    """Whether a person closed its parent, which then keeps its children and accepts no more."""
+    """Whether a person closed the parent, which then retains its children and accepts no more."""
     return any(target.membership.scope is not None and target.closed_by for target in table.merges.targets(incident))
 
 
@@ -73,7 +73,7 @@ def _group(table: IncidentTable, key: GroupKey) -> list[IncidentState]:
 
 
 def _form_parent(table: IncidentTable, expected: ExpectedParent) -> list[IncidentState]:
-    """Open a parent or update the existing one. Returns it, with the children whose log changes by that."""
+    """Open a parent or update the existing one. Returns it and the children whose log this changes."""
     parent = table.incidents.get(expected.parent_id)
     if parent is None:
         children = (table.incidents.get(child_id) for child_id in expected.child_ids)
@@ -110,7 +110,7 @@ def _is_new_child(table: IncidentTable, incident_id: str, parent: IncidentState,
 
 
 def _end_parent(table: IncidentTable, parent: IncidentState, heir_id: str | None) -> None:
-    """End a parent without children: merge it into the parent that took them, or resolve it."""
+    """End a parent without children: merge it into the parent that took its children, or resolve it."""
     if heir_id is not None:
         table.merges.merge(parent, heir_id)
     elif parent.last_published is not None:

@@ -1,4 +1,4 @@
-"""The table that the phases share: all that correlate knows, and what the current message has touched."""
+"""The table that the phases share: all state of correlate, and what the current message has touched."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -23,11 +23,11 @@ class IncidentTable:
     severity_table, slas
         The rules of severity, and the promised limits by subject and signal.
     merges
-        Which incidents are merged into which.
+        Index of which incidents are merged into which.
     candidates
         Incidents that can be children of a parent, by id; computed again after a restart.
     parts
-        The parts of the state for the checkpoint, and which of them changed.
+        Parts of the state for the checkpoint, and which of them changed.
     limits_hit
         How often each limit has been hit since the start, by the name of its setting.
     """
@@ -46,23 +46,23 @@ class IncidentTable:
         self.limits_hit: Counter[str] = Counter()
 
     def now(self, incident: IncidentState) -> int:
-        """Return the clock of an incident, Unix ms."""
+        """Return the clock of an incident in Unix ms."""
         return self.clocks.now(*self.merges.clock_inputs(incident))
 
     def is_unfinished(self, incident: IncidentState) -> bool:
-        """Whether time can still change it. A person may have resolved it at a time that its clock has yet to reach."""
+        """Whether time can still change an incident. A person may have resolved it at a time ahead of its clock."""
         return incident.resolved_at is None or incident.resolved_at > self.now(incident)
 
     def served_traffic(self, incident: IncidentState) -> ServedTraffic:
-        """Return what an incident is about, for deployments to match."""
+        """Return the traffic of an incident, to match with deployments."""
         merged = self.merges.merged_view(incident)
         return ServedTraffic(merged.subject, merged.common_label("environment"), merged.common_label("provider"))
 
     def add_reminders(self, incident: IncidentState) -> bool:
         """Add the reminders that are due by its clock. Returns True if there are new ones.
 
-        What is due depends on the incident combined with its members. The reminders of a parent are computed again from
-        the last action of a person on, because the reports of its subjects arrive in any order.
+        What is due depends on the incident combined with its members. For a parent, the reminders after the last action
+        of a person are computed again, because the reports of its subjects arrive in any order.
         """
         now, merged, before = self.now(incident), self.merges.merged_view(incident), incident.reminders
         if not merged.tracked:
@@ -96,13 +96,13 @@ class Touched:
     changed
         Incidents that changed, by id. They are published together with those that they are merged into.
     affected
-        Incidents that a new deployment affects, in order of id. They are published as they are.
+        Incidents that a new deployment affects, in order of id. They are published without their parents.
     readings
         Clocks that may have advanced.
     to_group
         Incidents whose parent may have changed.
     may_exceed_limit
-        Whether the message may have opened an incident too many.
+        Whether the message may have opened more incidents than the limit allows.
     """
 
     outputs: list[OutputMessage] = field(default_factory=list)

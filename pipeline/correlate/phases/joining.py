@@ -1,4 +1,4 @@
-"""Joining: which incident a new drift belongs to, and why.
+"""Joining: selects the incident that a new drift belongs to, and states why.
 
 Drifts of one subject belong together if they plausibly share a cause. The reasons, in this order:
 
@@ -7,10 +7,10 @@ Drifts of one subject belong together if they plausibly share a cause. The reaso
 ``same moment``      both began within ``simultaneous_window_s`` and can share a cause: one change moves many signals;
 ``downstream``       the incident is a failure of serving or data, which spoils outputs a little later.
 
-Two failures can share a cause if one family spoils the other, if the same kind of change usually causes both, or if what
-usually causes one can spoil outputs (see the table of failure modes). A prompt that makes a bot leak and refuse is one
-incident, and so are jailbreaks and the refusals of them. A wave of jailbreaks and a stale index are two incidents even if
-they begin in the same second: attackers cause the one, and no question can cause the other.
+Two failures can share a cause if one family spoils the other, if the same kind of change usually causes both, or if
+what usually causes one can spoil outputs (see the table of failure modes). A prompt that makes a bot leak and refuse is
+one incident, and so are jailbreaks and the refusals of them. A wave of jailbreaks and a stale index are two incidents
+even if they begin in the same second: attackers cause the first, and no user input can cause the second.
 
 The same signal also joins a resolved incident if it fires again within ``reopen_window_s``. All other drifts join only
 within ``join_window_s`` of the incident, which lasts from its start to its last firing or recovery. So a refusal spike

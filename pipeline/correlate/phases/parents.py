@@ -1,10 +1,11 @@
-"""Parents: which incidents of many subjects are one, because what the subjects share has failed.
+"""Parents: incidents of many subjects that are one, because something that the subjects share has failed.
 
 Incidents of one failure group whose subjects share a provider (or an environment, if no provider is named) become
-children of one parent if those of ``parent_subjects`` subjects started within ``simultaneous_window_s``. The parent then
-also accepts incidents of the group that started up to ``join_window_s`` earlier and were still going on, and later ones
-while it is open and has changed within the last hour. Once all signals are back, it accepts what starts within
-``join_window_s``. An outage that has been the same for longer is a known state, and what starts then is news.
+children of one parent if those of ``parent_subjects`` subjects started within ``simultaneous_window_s``. The parent
+then also accepts incidents of the group that started up to ``join_window_s`` earlier and were still going on, and later
+ones while it is open and has changed within the last hour. Once all signals have recovered, it accepts incidents that
+start within ``join_window_s``. An outage that has not changed for longer is a known state, so a failure that starts
+then is reported separately.
 
 Serving and output are one failure group: a provider that fails shows as errors in one subject and as empty answers in
 another. Only page-tier drifts count: tickets can wait, often for days.
@@ -23,10 +24,10 @@ from pipeline.correlate.playbook import Family
 from pipeline.correlate.settings import CorrelateSettings
 
 OPEN_REACH_MS = 3_600_000
-"""Milliseconds after its last change within which an open parent accepts what starts."""
+"""Milliseconds after its last change within which an open parent accepts new incidents."""
 
 ID_CELL_MS = 3_600_000
-"""Milliseconds of starts that give a parent the same id."""
+"""Milliseconds per time slot. Starts in the same slot give a parent the same id."""
 
 FAILURE_GROUPS: Mapping[Family, str] = {
     "serving": "serving",
@@ -46,9 +47,9 @@ class ChildCandidate:
     Attributes
     ----------
     first_started_at
-        Start of its first page-tier drift.
+        Start of the first page-tier drift.
     resolves_at
-        When it is over, if all its signals stay back; None while one is firing.
+        When the incident ends if all its signals stay recovered. None while one is firing.
     firing_periods
         For each drift, when it fired and when it recovered (None: it is firing).
     is_excluded
@@ -81,7 +82,7 @@ class ExpectedParent:
         self.firing_periods += candidate.firing_periods
 
     def accepts(self, candidate: ChildCandidate, join_window_s: float) -> bool:
-        """Whether a candidate that started after the first members belongs to it, by what was known at its detection."""
+        """Whether the parent accepts a later candidate, by what was known when the candidate was detected."""
         seen_at, started_at = candidate.detected_at, candidate.first_started_at
         is_open = any(first <= seen_at and (last is None or last > started_at) for first, last in self.firing_periods)
         from_ms = started_at - (OPEN_REACH_MS if is_open else join_window_s * 1000)
@@ -104,16 +105,17 @@ class ExpectedParent:
 def child_candidate(
     incident: IncidentState, merged: IncidentState, settings: CorrelateSettings
 ) -> ChildCandidate | None:
-    """Return what an incident counts as; None if it cannot be a child.
+    """Return an incident as a candidate for a parent; None if it cannot be a child.
 
-    It cannot be a child if no drift of it pages, if its subject shares nothing, or if a person merged or closed it.
+    It cannot be a child if none of its drifts is page tier, if its subject shares nothing, or if a person merged or
+    closed it.
 
     Parameters
     ----------
     incident
         The incident.
     merged
-        The same combined with its members.
+        The same incident combined with its members.
     settings
         The quiet time after which an incident is over.
     """
@@ -153,17 +155,17 @@ def expected_parents(
     Parameters
     ----------
     candidates
-        Of one scope and failure group, in any order.
+        Candidates of one scope and failure group, in any order.
     taken_ids
         Ids that no parent can have: those of parents that a person closed.
     settings
         Windows, and how many subjects form a parent.
     """
-    found: list[ExpectedParent] = []
+    parents: list[ExpectedParent] = []
     unassigned: list[ChildCandidate] = []
     for candidate in sorted(candidates, key=lambda one: (one.first_started_at, one.incident_id)):
         started_at = candidate.first_started_at
-        open_parent = next((one for one in reversed(found) if one.accepts(candidate, settings.join_window_s)), None)
+        open_parent = next((one for one in reversed(parents) if one.accepts(candidate, settings.join_window_s)), None)
         if open_parent is not None:
             open_parent.add(candidate)
             continue
@@ -172,7 +174,7 @@ def expected_parents(
         simultaneous = [one for one in unassigned if started_at - one.first_started_at <= window_ms]
         if len({one.subject for one in simultaneous}) < settings.parent_subjects:
             continue
-        parent_id = _new_id(simultaneous[0], {*taken_ids, *(one.parent_id for one in found)})
+        parent_id = _new_id(simultaneous[0], {*taken_ids, *(one.parent_id for one in parents)})
         parent = ExpectedParent(parent_id, candidate.scope, [])
         formed_from = simultaneous[0].first_started_at
         from_ms = formed_from - settings.join_window_s * 1000
@@ -181,8 +183,8 @@ def expected_parents(
             if one in simultaneous or is_going_on:
                 parent.add(one)
                 unassigned.remove(one)
-        found.append(parent)
-    return found
+        parents.append(parent)
+    return parents
 
 
 def _new_id(first: ChildCandidate, taken_ids: Collection[str]) -> str:

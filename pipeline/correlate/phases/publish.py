@@ -14,7 +14,7 @@ from schemas.topics import ALERTS
 
 
 def publish_revisions(table: IncidentTable, touched: Touched) -> list[OutputMessage]:
-    """Return all outputs of a message: dead letters and relearn requests, then the revisions that say something new."""
+    """Return all outputs of a message: dead letters, relearn requests, then the revisions that changed."""
     outputs = [*touched.outputs, *_publish_changed(table, touched.changed.values())]
     for incident in touched.affected:
         outputs += _publish_with_siblings(table, incident)
@@ -79,7 +79,7 @@ def _evict(table: IncidentTable, incident: IncidentState) -> list[OutputMessage]
 
 
 def _close(table: IncidentTable, incident: IncidentState) -> None:
-    """Close an incident because too many are stored. Without this, it would stay open for readers."""
+    """Close an incident because too many are stored. Otherwise it would stay open for readers."""
     merged, last = table.merges.merged_view(incident), incident.last_published
     at = merged.last_change_at if merged.tracked or last is None else last.updated_at
     incident.resolved_at, incident.closed_by = at, "driftwire"

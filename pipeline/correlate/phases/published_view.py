@@ -1,4 +1,4 @@
-"""The state of an incident as a revision shows it: combined with its members, with the whole running log."""
+"""The state of an incident as a revision shows it: combined with its members, with the full running log."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -13,7 +13,7 @@ NAMED_MAX = 5
 
 
 def published_view(table: IncidentTable, incident: IncidentState) -> IncidentState:
-    """Return the state of an incident combined with its members and with its whole log.
+    """Return the state of an incident combined with its members and with its full log.
 
     The log of a parent has a line for each subject. The log of a child ends with the line that names its parent.
     """
@@ -24,7 +24,7 @@ def published_view(table: IncidentTable, incident: IncidentState) -> IncidentSta
     parent = next(table.merges.targets(incident), None)
     if parent is None or membership.merged_by is not None or membership.scope is not None:
         return merged
-    # What is still due is due for the parent. Only the reminders that a person has reacted to remain.
+    # The parent has the targets that are still due. Only the reminders that a person has reacted to remain.
     reminders = [reminder for reminder in merged.reminders if reminder.at <= merged.last_action_at]
     return replace(merged, log=[*merged.log, _merged_line(merged, parent)], reminders=reminders)
 

@@ -9,10 +9,10 @@ from schemas.timestamp import clock_time
 
 
 def settle_clocks(table: IncidentTable, touched: Touched) -> Touched:
-    """Settle the incidents whose clock may have advanced, and add those that this changes."""
+    """Settle the incidents whose clock may have advanced, and add those that change."""
     for reading in touched.readings:
         incident = reading.incident
-        if incident.incident_id in touched.changed:  # A drift: it is published in any case.
+        if incident.incident_id in touched.changed:  # After a drift it is published in any case.
             _settle(table, incident)
             continue
         now = table.now(incident)
@@ -27,7 +27,7 @@ def settle_clocks(table: IncidentTable, touched: Touched) -> Touched:
 
 
 def resolve_if_quiet(table: IncidentTable, incident: IncidentState) -> bool:
-    """Resolve an incident if all its signals have been back for long enough by its clock. Returns True if it changed.
+    """Resolve an incident if all its signals have been recovered for long enough. Returns True if it changed.
 
     The resolution is dated to the moment when the quiet period ended, however late the clock reaches it. An incident
     with members is open again while a signal of theirs is firing.
@@ -53,10 +53,10 @@ def resolve_if_quiet(table: IncidentTable, incident: IncidentState) -> bool:
 
 
 def downgrade_if_due(table: IncidentTable, incident: IncidentState, now: int) -> bool:
-    """Lower the severity if the rules have asked for less for long enough by a clock, Unix ms. Returns True if it fell.
+    """Lower the severity if the rules have asked for a lower one for long enough. Returns True if it fell.
 
-    It falls as of the moment when the wait ended, however late the clock reaches it, to the worst severity that the
-    rules asked for during the wait.
+    The change is dated to the end of the wait, however late the clock (Unix ms) reaches it. The new severity is the
+    worst that the rules asked for during the wait.
     """
     if incident.pending_downgrade is None:
         return False
@@ -76,7 +76,7 @@ def downgrade_if_due(table: IncidentTable, incident: IncidentState, now: int) ->
 
 
 def track_downgrade(table: IncidentTable, incident: IncidentState, at: int) -> None:
-    """Record since when the rules ask for less than the decision, Unix ms, and the worst that they have asked for since.
+    """Record since when (Unix ms) the rules ask for a lower severity, and the worst that they asked for since.
 
     Severity does not fall while nothing fires. A P1 that can harm people never falls: only a person lowers it.
     """

@@ -1,6 +1,6 @@
 """Duties to notify: the rows of ``duties.toml``, each with the incidents that it may apply to and its deadline.
 
-A row means that a duty may exist, what it would require, and by when. It never means that the duty exists.
+A row states that a duty may exist, what it would require, and by when. It never states that the duty exists.
 """
 
 import tomllib

@@ -4,7 +4,7 @@ A signal of the catalogue names its failure mode, and a drift carries the name. 
 several modes of one incident are equally bad, the earlier row names the incident, so causes come before symptoms. The
 signatures of a row list drifts that together are this mode, although each of them has a mode of its own. Containment
 follows the playbook: a kill switch first where harm is possible, a rollback first where a change is the likely cause,
-throttling where load is.
+throttling first where load is the cause.
 
 A new failure mode is one row here, one page in ``docs/runbooks`` and, if it is more or less severe than a loss of
 quality, one rule in ``rules.toml``.
@@ -30,7 +30,7 @@ STRONG, POSSIBLE, WEAK = 1.0, 0.6, 0.2
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """What moves when a mode is at work, and what stays steady.
+    """The drifts that identify a failure mode: what moves, and what stays steady.
 
     Parameters
     ----------
@@ -72,7 +72,7 @@ class FailureMode:
 
     @property
     def is_composed(self) -> bool:
-        """Whether no signal names it: it is recognised only from several drifts.
+        """Whether the mode is recognised only from several drifts, because no signal names it.
 
         >>> MODES["provider_degradation"].is_composed, MODES["stale_index"].is_composed
         (True, False)
@@ -81,7 +81,7 @@ class FailureMode:
 
     @property
     def is_harmful(self) -> bool:
-        """Whether it can harm people rather than only disappoint them. Then a kill switch or a filter comes first.
+        """Whether the mode can harm people and not only disappoint them. Then a kill switch or a filter comes first.
 
         >>> MODES["pii_exposure"].is_harmful, MODES["filter_over_blocking"].is_harmful
         (True, False)
@@ -120,7 +120,7 @@ _ROWS: tuple[FailureMode, ...] = (
          ("input_shift",), ("prompt", "model", "config")),
     FailureMode("prompt_injection_wave", "Wave of prompt injection attempts", "safety", "safety", _ATTACK,
          ("input_shift", "data", "index"), ("prompt", "config")),
-    # the core does not work
+    # the core of the product does not work
     FailureMode("token_budget_exhaustion", "Token budget exhausted", "infrastructure", "serving", _LOAD,
          ("prompt", "index", "input_shift"), ("model", "config", "dependency", "data", "flag", "provider_status"),
          (Signature(("context_window_misuse", "input_tokens up")), Signature(("context_window_misuse", "length up")),
@@ -222,20 +222,23 @@ def recognise_failure_mode(
         Maximum time between the start of the lead and of another drift that moved with it. Higher values recognise
         more.
     may_be_external
-        Whether the cause may be external: a provider serves the subject, and no own change explains the incident.
+        Whether the cause may be external: a provider serves the subject, and no change of your own explains the
+        incident.
 
     Returns
     -------
     FailureMode
-        The first of the table with a signature that matches; otherwise the mode of the lead.
+        The first mode of the table with a signature that matches; otherwise the mode of the lead.
     """
     near = (drift for drift in drifts if abs(drift.started_at - lead.started_at) <= window_ms)
     lead_names = _signature_names(lead)
-    moved = {name for drift in near for name in _signature_names(drift)} | lead_names
+    moved_names = {name for drift in near for name in _signature_names(drift)} | lead_names
     if cause_kind is not None:
-        moved.add(cause_kind)
+        moved_names.add(cause_kind)
     for mode in MODES.values():
-        if any(signature.matches(lead_names, moved, may_be_external=may_be_external) for signature in mode.signatures):
+        if any(
+            signature.matches(lead_names, moved_names, may_be_external=may_be_external) for signature in mode.signatures
+        ):
             return mode
     return failure_mode_of(lead)
 

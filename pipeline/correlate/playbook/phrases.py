@@ -26,7 +26,7 @@ _PHRASES: dict[str, tuple[str, str, str]] = {
     "throughput_ratio": ("receives", "received", "{} times as many requests as shortly before"),
     "probe_blocked": ("blocks", "blocked", "{} of the known-bad probes"),
 }
-"""By signal: the verb in the present, the verb in the past, and the rest with the number."""
+"""By signal: the verb in the present, the verb in the past, and the phrase with the number."""
 
 _ASPECTS = {"high_tail": "high values of ", "low_tail": "low values of ", "dispersion": "spread of "}
 _FAR_FACTOR = 1.5
@@ -48,8 +48,8 @@ def describe_distance(at: int, started_at: int) -> str:
 def describe_drift(drift: Drift, *, past: bool = False) -> str:
     """Return what a drift means for its subject: a verb and the drift's numbers, without the subject.
 
-    ``past`` selects the past tense. A drift of the high values, low values or spread is named so, unless its value is
-    at least 1.5 times normal, or normal at least 1.5 times its value.
+    ``past`` selects the past tense. For a drift of the high values, low values or spread, the phrase names that aspect,
+    unless its value and normal differ by a factor of at least 1.5.
     """
     if drift.channel == "silence":
         return f"{'sent' if past else 'sends'} no records"

@@ -16,7 +16,7 @@ def _seconds(description: str) -> Any:
 
 
 class ResponseTimes(BaseModel):
-    """Response times for one severity. A time that is left out keeps the default of the playbook."""
+    """Response times for one severity. A time that is not set has the default of the playbook."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -49,8 +49,8 @@ class ResponseTimes(BaseModel):
     def from_configuration(cls, severity: Severity, configured: Iterable["ResponseTimes"]) -> "ResponseTimes":
         """Return the response times of the playbook for a severity, overridden by the configuration.
 
-        >>> own = ResponseTimes(severity="P1", first_communication_s=900)
-        >>> ResponseTimes.from_configuration("P1", [own]).first_communication_s
+        >>> override = ResponseTimes(severity="P1", first_communication_s=900)
+        >>> ResponseTimes.from_configuration("P1", [override]).first_communication_s
         900.0
         """
         overrides = {

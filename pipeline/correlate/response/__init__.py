@@ -1,6 +1,6 @@
 """What people should do by when: containment, change freeze, targets, reminders, notifications due.
 
-May import causes, deployments, incidents and playbook.
+This package may import causes, deployments, incidents and playbook.
 """
 
 from pipeline.correlate.response.change_freeze import ChangeFreeze

@@ -1,4 +1,4 @@
-"""The change freeze: during an incident, nothing but its rollback is deployed to what it affects."""
+"""The change freeze: during an incident, only its rollback may be deployed to what it affects."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from schemas.timestamp import clock_time
 
 @dataclass(frozen=True, slots=True)
 class ChangeFreeze:
-    """Whether changes must wait, and the deployments that did not."""
+    """Whether changes must wait, and which deployments did not wait."""
 
     BREAKS_MAX: ClassVar[int] = 20
-    """Maximum deployments that an incident names as breaking its freeze, the newest."""
+    """Maximum deployments that an incident names as breaking its freeze. The newest are named."""
 
     state: Literal["on", "broken", "off"]
     broken_by: list[Deployment]
@@ -39,7 +39,7 @@ class ChangeFreeze:
 
     @property
     def sentence(self) -> str:
-        """The newest break, for a summary; empty without a break or without a freeze."""
+        """A sentence about the newest break, for a summary. Empty without a break or a freeze."""
         if self.state != "broken":
             return ""
         newest = self.broken_by[-1]
@@ -70,7 +70,7 @@ def breaks_freeze(deployment: Deployment, incident: IncidentState, diagnosis: Di
     """Whether a deployment after the detection should have waited.
 
     Rollbacks, the kill switch and deployments after the harm is contained need not wait. A provider's status is not a
-    deployment of ours.
+    deployment of your own.
     """
     if deployment.kind == "provider_status" or deployment in (diagnosis.rollback, diagnosis.kill_switch_use):
         return False

@@ -62,7 +62,7 @@ def describe_rollback(suspect: Suspect, known_good: KnownGood | None = None, spl
 
 
 def good_concurrent_version(suspect: Suspect, split: TrafficSplit | None) -> str | None:
-    """Return the only version that serves beside a bad one, which is good in the same minutes; None without one."""
+    """Return the version that is good in the minutes in which another is bad; None unless there is exactly one."""
     if suspect.split != "bad" or split is None or len(split.others) != 1:
         return None
     return next(iter(split.others))

@@ -9,7 +9,7 @@ from schemas.timestamp import LATEST_MS
 
 
 def notifications_due(incident: IncidentState, regimes: Iterable[str]) -> list[Duty]:
-    """Return the duties to notify that some regimes may impose because of an incident, most urgent first, then by name.
+    """Return the duties to notify that regimes may impose because of an incident, most urgent first, then by name.
 
     A row applies by the failure modes that the incident has had at any time, and by its current severity.
     """

@@ -1,9 +1,9 @@
-"""Reminders: lines of an incident's log for what is overdue by the incident's clock, once each.
+"""Reminders: lines in an incident's log about targets that are overdue by the incident's clock, one per target.
 
-A reminder is dated to the time at which its target became overdue, however late the tick that adds it, so that the same
-history gives the same log. Only a duty to notify also has a reminder before its deadline, because afterwards it is too
-late. A target that was met in time has none. Nobody is woken for a P3 or P4: of their targets, the classification has
-no reminder. A resolved incident has reminders only for its review and for duties to notify.
+A reminder is dated to the time at which its target became overdue, however late the tick that adds it arrives, so that
+the same history gives the same log. Only a duty to notify also has a reminder before its deadline, because afterwards
+it is too late. A target that was met in time has none. Nobody is woken for a P3 or P4, so their classification has no
+reminder. A resolved incident has reminders only for its review and for duties to notify.
 """
 
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from schemas.incident import Duty, ResponseTarget
 from schemas.timestamp import LATEST_MS, format_timestamp
 
 AT_ONCE_MS = 300_000
-"""Milliseconds from the due time to the reminder of what is due at once. A kill switch works within five minutes."""
+"""Milliseconds from the due time to the reminder if a target is due at once. A kill switch works within this time."""
 
 DECIDE_WITHIN_MS = 24 * 3_600_000
 """Milliseconds from the first reminder of a duty to its deadline; half of the total time if that is less."""
@@ -26,7 +26,7 @@ REMINDERS_MAX = 100
 """Maximum reminders of one incident in total."""
 
 NEVER = LATEST_MS + 1
-"""Unix ms: later than any clock."""
+"""A time in Unix ms that is later than any clock."""
 
 TARGETS_AFTER_RESOLUTION = ("review",)
 """Targets that a resolved incident still has."""
@@ -76,7 +76,7 @@ def format_moment(at: int, day: int) -> str:
 
 
 def _all_reminders(incident: IncidentState, settings: CorrelateSettings) -> Iterator[Reminder]:
-    """Yield all past and future reminders of an incident, as its state is now."""
+    """Yield all past and future reminders of an incident, according to its current state."""
     if incident.status == "merged":
         return
     plan = ResponseTimes.from_configuration(incident.severity, settings.response)

@@ -1,4 +1,4 @@
-"""Response targets: what is due by when, by severity, and whether it is done.
+"""Response targets: what a severity requires by when, and whether it is done.
 
 P1 and P2 run by the clock, day and night; the fix of a P3 or P4 counts in business days. The time to classify counts
 from the detection. Everything that a severity requires counts from when the incident got that severity, so that an
@@ -27,7 +27,7 @@ CLASSIFYING_ACTIONS: tuple[Action, ...] = (
     "resolve",
     "accept",
 )
-"""Actions of a person that has looked at the incident. Each of them meets the target to classify."""
+"""Actions of a person who has looked at the incident. Each of them meets the target to classify."""
 
 _WORDS = {
     "classify": "classify within {}",
@@ -49,7 +49,7 @@ _PLAYBOOK_WORDS: dict[tuple[Severity, str], str] = {
 
 @dataclass(frozen=True, slots=True)
 class ResponseProgress:
-    """What people have done about an incident and when, Unix ms; None if not done, as far as is known.
+    """When people did what about an incident, in Unix ms. None if it is not known to be done.
 
     ``severity_since`` is when the incident got its severity. ``first_communicated_at`` and ``last_communicated_at`` are
     the first and the last communication to leadership.

@@ -1,6 +1,6 @@
-"""The message of an incident: the only writer of alerts.
+"""Builds the message of an incident. No other code writes alerts.
 
-May import every other room of correlate.
+This package may import every other package of correlate.
 """
 
 from pipeline.correlate.revision.revision import build_revision

@@ -1,4 +1,4 @@
-"""What a revision changed, in a few words, for a reader who knows the one before."""
+"""Describes in a few words what a revision changed, for readers of the previous revision."""
 
 from schemas.incident import Incident
 

@@ -177,7 +177,7 @@ def _share(context: DraftContext) -> str:
     if context.has_many_subjects:
         return "[say which share of the requests, in each of them]"
     if drift.channel != "rate" or drift.side == "down":
-        return "[say which share of the requests]"  # A rate that fell is a share of good requests.
+        return "[say which share of the requests]"  # If a rate is bad when it falls, it is the share of good requests.
     now, normal = (quantity(value, drift.unit, drift.channel) for value in (drift.now, drift.normal))
     return f"{now} of the monitored requests, normally {normal}"
 

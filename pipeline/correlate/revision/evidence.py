@@ -19,7 +19,7 @@ def evidence_lines(drifts: Iterable[Drift], dedup_window_s: float, limit: int) -
     Drifts of the same signal, channel, side and tier from several partitions or segments that fired within
     ``dedup_window_s`` of the first are one finding and one line. The numbers are those of the full subject if it is
     among them, else those of the first to fire. The line is recovered when all its drifts are. A ticket-tier line that
-    repeats a page-tier line is left out, unless it still fires after the other has recovered.
+    repeats a page-tier line is omitted, unless it still fires after the other has recovered.
     """
     return _sort_lines([_line(finding) for finding in _findings(drifts, dedup_window_s * 1000)], limit)
 

@@ -51,7 +51,7 @@ _UNKNOWN = (
 
 
 def describe_impact(mode: FailureMode) -> str:
-    """Return what users experienced, to follow the name of the subject, with "may" where it is not certain.
+    """Return what users experienced, as words that follow the name of the subject, with "may" where it is uncertain.
 
     >>> from pipeline.correlate.playbook.failure_modes import MODES
     >>> describe_impact(MODES["empty_output"])

@@ -34,7 +34,7 @@ def build_revision(incident: IncidentState, context: DiagnosisContext, settings:
     incident
         The state of the incident. It is not changed.
     context
-        What is known besides it.
+        What is known besides the incident.
     settings
         Windows and limits.
     """
@@ -162,7 +162,7 @@ def _title(incident: IncidentState, mode: FailureMode) -> str:
 
 
 def _containment_drift(incident: IncidentState) -> Drift:
-    """Return the leading drift. For a parent, its subject names all subjects."""
+    """Return the leading drift. For a parent, the subject of the drift names all subjects."""
     drift, scope = incident.decision.drift, incident.membership.scope
     if scope is None:
         return drift

@@ -1,6 +1,6 @@
 """How severe drifts are, by rules and adjustments that are data.
 
-Knows no incident. May import playbook.
+This package does not depend on incidents. It may import playbook.
 """
 
 from pipeline.correlate.severity.adjustment import SeverityAdjustment

@@ -14,7 +14,7 @@ EffectKind = Literal["odds_ratio", "rank_shift", "ratio"]
 
 
 class DriftConditions(BaseModel):
-    """Conditions on one drift. All must hold; a condition that is left out matches anything.
+    """Conditions on one drift. All must hold; an omitted condition matches anything.
 
     A rule applies to an incident if one drift of the incident matches.
     """

@@ -15,7 +15,7 @@ SEVERITIES: tuple[Severity, ...] = ("P1", "P2", "P3", "P4")
 """Worst first."""
 
 SLAs = Mapping[tuple[str, str], SLA]
-"""By subject and signal."""
+"""SLAs by subject and signal."""
 
 NO_RULE = SeverityRule(
     name="no_rule",
@@ -136,10 +136,11 @@ def _decide(table: SeverityTable, drifts: Sequence[Drift], slas: SLAs, layers: S
     ]
     if any(adjustment.steps < 0 for adjustment in adjustments):
         matching_ids = {id(match) for match in matching}
-        rest = [other for other in drifts if id(other) not in matching_ids]
+        other_drifts = [other for other in drifts if id(other) not in matching_ids]
         is_harmful = any(failure_modes.failure_mode_of(match).is_harmful for match in matching)
         if is_harmful or (
-            rest and is_worse(_decide(table, rest, slas, layers).severity, adjust_severity(rule.severity, -1))
+            other_drifts
+            and is_worse(_decide(table, other_drifts, slas, layers).severity, adjust_severity(rule.severity, -1))
         ):
             adjustments = [adjustment for adjustment in adjustments if adjustment.steps > 0]
     steps = min(max(sum(adjustment.steps for adjustment in adjustments), -1), 1)
@@ -189,7 +190,7 @@ def _matches_ratio(conditions: DriftConditions, drift: Drift) -> bool:
     if conditions.minimum_ratio is None and conditions.maximum_ratio is None:
         return True
     if drift.normal <= 0:
-        return False  # A ratio to zero or to a negative score has no meaning.
+        return False  # A ratio to zero or to a negative value has no meaning.
     ratio = drift.now / drift.normal
     return (conditions.minimum_ratio is None or ratio >= conditions.minimum_ratio) and (
         conditions.maximum_ratio is None or ratio <= conditions.maximum_ratio

@@ -34,7 +34,8 @@ class SeverityTable:
         Raises
         ------
         ValueError
-            With one line per problem that names the row. An unknown key names the nearest known one.
+            If the table is invalid. The message has one line per problem, which names the row. For an unknown key, it
+            names the nearest known one.
         """
         try:
             content = tomllib.loads(text)

@@ -1,6 +1,6 @@
 """The picture of the evidence, drawn with matplotlib.
 
-May import the material, drift histories and Markdown of the review.
+This package may import the material, drift histories and Markdown of the review.
 """
 
 from pipeline.review.picture.plot import draw_picture

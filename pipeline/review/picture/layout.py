@@ -62,7 +62,7 @@ def assign_rows(labels: Sequence[tuple[float, str]]) -> list[int]:
     [1, 0, 0]
     """
     rows: list[int] = [0] * len(labels)
-    # From the right: a label is above all labels that begin within it, so their lines end below it.
+    # Go from right to left: a label lies above all labels that begin within it, so their lines end below it.
     for index in range(len(labels) - 1, -1, -1):
         left, text = labels[index]
         right = left + (len(text) + 1) * CHARACTER_WIDTH

@@ -1,7 +1,7 @@
 """The picture of a review: the evidence over time, one panel per signal, with events as vertical lines.
 
-The SVG has text as text and a white background, so that it is readable on any page. It has no scripts and no external
-references. The same material gives the same bytes.
+The SVG contains text as text and has a white background, so that it is readable on any page. It has no scripts and no
+external references. The same material gives the same bytes.
 """
 
 import math
@@ -34,7 +34,7 @@ LEGEND_MAX = 4
 """Maximum names of a legend that fit beside the headline of a panel."""
 
 _SPAN_MIN_MS = 600_000
-"""Milliseconds that a picture covers at least."""
+"""Minimum milliseconds that a picture covers."""
 
 _MARKS: dict[MarkKind, tuple[str, str]] = {
     "start": ("#d55e00", "-"),
@@ -93,7 +93,7 @@ def draw_picture(material: Material) -> bytes:
 
 
 def _span(material: Material, marks: Sequence[Mark], lines: Sequence[DriftLine]) -> tuple[int, int]:
-    """Return the first and last moment: the time of the lines, extended to marks that are near."""
+    """Return the first and last moment of the picture: the time of the lines, extended to nearby marks."""
     incident = material.incident
     times = [at for line in lines for at in line.times] or [incident.started_at, material.end]
     first, last = min(times), max(*times, incident.detected_at)
@@ -101,7 +101,7 @@ def _span(material: Material, marks: Sequence[Mark], lines: Sequence[DriftLine])
     near = [mark.at for mark in marks if first - width / 2 <= mark.at <= last + width]
     first, last = min([first, *near]), max([last, *near])
     margin = max(last - first, _SPAN_MIN_MS) // 40
-    # On the right there is room for the label of the last mark.
+    # Leave room on the right for the label of the last mark.
     return first - margin, last + 8 * margin
 
 
@@ -111,11 +111,11 @@ def _draw_title(axes: "Axes", material: Material) -> None:
     axes.text(0, 0.62, plain_text(incident.title)[:90], fontsize=13, fontweight="bold", color=_ALL)
     resolved = "" if incident.resolved_at is None else f" {date_time(incident.resolved_at)}"
     status = "still open" if material.is_open else f"{incident.status}{resolved}"
-    facts = (
+    subtitle = (
         f"{incident.severity}, {status}; started {date_time(incident.started_at)}, "
         f"detected {date_time(incident.detected_at)}; {incident.incident_id}"
     )
-    axes.text(0, 0.05, plain_text(facts)[:140], fontsize=9, color="#555555")
+    axes.text(0, 0.05, plain_text(subtitle)[:140], fontsize=9, color="#555555")
 
 
 def _draw_panel(axes: "Axes", signal: SignalEvidence, lines: Sequence[DriftLine], material: Material) -> None:
@@ -147,7 +147,7 @@ def _draw_panel(axes: "Axes", signal: SignalEvidence, lines: Sequence[DriftLine]
     axes.set_axisbelow(True)
     names = len(axes.get_legend_handles_labels()[0])
     if names:
-        # Beside the headline there is room for a few names. A longer legend is inside the panel.
+        # There is room for a few names beside the headline. A longer legend is inside the panel.
         beside: dict[str, Any] = {"loc": "lower right", "bbox_to_anchor": (1, 1), "borderaxespad": 0.1}
         position = beside if names <= LEGEND_MAX else {"loc": "upper left"}
         axes.legend(**position, borderpad=0.2, fontsize=8, framealpha=1, edgecolor="none", ncols=names, columnspacing=1)
@@ -188,7 +188,7 @@ def _format_tick(value: float, signal: SignalEvidence) -> str:
 def _draw_marks(
     labels: "Axes", panels: Sequence["Axes"], marks: Sequence[tuple[Mark, int]], layout: PictureLayout
 ) -> None:
-    """Draw the vertical lines, from their labels down through all panels. A mark has the row of its label."""
+    """Draw the vertical lines, from the rows of their labels down through all panels."""
     labels.set_axis_off()
     labels.set_zorder(-1)  # below the names and legends of the panels
     labels.set_ylim(0, layout.label_rows)

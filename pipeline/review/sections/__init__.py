@@ -1,6 +1,6 @@
 """The sections of a review, one module each, in the order of the draft.
 
-May import the material, drift histories and Markdown of the review.
+This package may import the material, drift histories and Markdown of the review.
 """
 
 from collections.abc import Callable

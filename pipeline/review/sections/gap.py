@@ -1,4 +1,4 @@
-"""Detection gap: how long nobody knew, what detected it, and what could have detected it sooner."""
+"""Detection gap: how long the failure went unnoticed, what detected it, and what could have detected it sooner."""
 
 from pipeline.correlate.playbook import failure_modes
 from pipeline.review.markdown import code, code_list

@@ -28,7 +28,7 @@ def write_questions(material: Material) -> list[str]:
 
 
 def kill_switches(material: Material) -> list[Deployment]:
-    """Return the changes of flags since the detection. A kill switch is one."""
+    """Return the flag changes since the detection. Use of a kill switch is such a change."""
     detected_at = material.incident.detected_at
     return [
         deployment

@@ -1,4 +1,4 @@
-"""Response: what was due when, and when it was done, as far as the messages show."""
+"""Response: when each target was due, and when it was met, as far as the messages show."""
 
 from pipeline.review.markdown import code, escape, table
 from pipeline.review.material import Material

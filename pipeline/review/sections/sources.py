@@ -1,4 +1,4 @@
-"""Sources: what the topics still hold of the incident."""
+"""Sources: the messages about the incident that are still on the topics."""
 
 from pipeline.review.markdown import code
 from pipeline.review.material import Material
