@@ -134,7 +134,7 @@ class EmbeddedBroker:
         Raises
         ------
         BrokerError
-            When it stops, with the last line of its log.
+            When the broker stops. The text has the last line of its log.
         """
         while self.is_running:  # noqa: ASYNC110  a child of another event loop can only be polled
             await asyncio.sleep(POLL_S)

@@ -127,7 +127,7 @@ class Topology:
         Raises
         ------
         DriftwireError
-            With the last lines of the worker, or the last line of the broker's log.
+            When that happens. The text has the last lines of the worker, or the last line of the broker's log.
         """
         if not self._tasks:
             await asyncio.Event().wait()  # an existing Kafka and no workers: nothing can fail

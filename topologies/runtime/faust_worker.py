@@ -39,7 +39,7 @@ def run_worker(app: faust.App) -> None:
     Raises
     ------
     SystemExit
-        Always, with the status.
+        Always. The code is the exit status.
     """
     configure_logging()
     loop = asyncio.new_event_loop()

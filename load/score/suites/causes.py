@@ -112,7 +112,7 @@ class CauseResult:
 
     @property
     def is_right(self) -> bool:
-        """Whether the first suspect is the cause, or, if nobody can know it, whether an incident guesses nothing."""
+        """Whether the first suspect is the cause. If the cause cannot be known, whether no cause is guessed."""
         if self.cause == "inconclusive":
             return self.first != NO_INCIDENT and not self.guessed
         return self.first == self.expected

@@ -1,4 +1,4 @@
-"""Diagnosis: what failed, because of what, and what has been done about it.
+"""Diagnosis: what failed, what caused it, and what has been done about it.
 
 Start here to learn how a suspect is ranked, and read on in this order:
 

@@ -15,7 +15,7 @@ class WorkloadShifts:
 
     @staticmethod
     def can_explain(drift: Drift) -> bool:
-        """Whether a cause-tier drift can be a cause: a change of what users send, or an undeclared change.
+        """Whether a cause-tier drift can be a cause: a change in the inputs of users, or an undeclared change.
 
         Others of that tier, such as the length of answers in tokens, follow from a failure more often than they cause
         it.

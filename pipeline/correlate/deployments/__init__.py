@@ -1,4 +1,4 @@
-"""What was deployed where: components, rollbacks, declared changes, known good versions.
+"""The stored deployments: components, rollbacks, declared changes, known good versions.
 
 This package does not depend on incidents, and imports no other package of correlate.
 """

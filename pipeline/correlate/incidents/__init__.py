@@ -1,4 +1,4 @@
-"""What an incident is: its state, its membership in others, its clock, its log, and the store of all incidents.
+"""The state of incidents, their membership in others, their clocks and logs, and the store of all incidents.
 
 This package does not depend on deployments. It may import severity and playbook.
 """

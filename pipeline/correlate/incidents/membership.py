@@ -12,7 +12,7 @@ ScopeKind = Literal["provider", "environment"]
 
 @dataclass(frozen=True, slots=True, order=True)
 class SharedScope:
-    """What the subjects of a parent incident share."""
+    """The provider or environment that the subjects of a parent incident share."""
 
     kind: ScopeKind
     name: str

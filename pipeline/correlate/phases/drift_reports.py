@@ -1,4 +1,4 @@
-"""What a report of a drift does to an incident: it opens one, joins one, or updates the one that tracks it."""
+"""Applies reports of drifts. A report opens an incident, joins one, or updates the one that tracks the drift."""
 
 from collections.abc import Sequence
 from hashlib import blake2b

@@ -87,7 +87,7 @@ class ClockReading:
 
 @dataclass(slots=True)
 class Touched:
-    """What the current message has touched so far.
+    """The incidents that the current message has touched so far, and its outputs.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""What people should do by when: containment, change freeze, targets, reminders, notifications due.
+"""The tasks of people and their deadlines: containment, change freeze, targets, reminders, notifications due.
 
 This package may import causes, deployments, incidents and playbook.
 """

@@ -13,7 +13,7 @@ from schemas.timestamp import clock_time
 
 @dataclass(frozen=True, slots=True)
 class ContainmentContext:
-    """What containment depends on. ``drift`` is the leading drift, ``kill_switch`` the subject's flag, if any."""
+    """The input of containment. ``drift`` is the leading drift, ``kill_switch`` the subject's flag, if any."""
 
     diagnosis: Diagnosis
     severity: Severity

@@ -1,4 +1,4 @@
-"""Reminders: lines in an incident's log about targets that are overdue by the incident's clock, one per target.
+"""Reminders: lines in an incident's log about targets that are overdue by its clock, one per target and due time.
 
 A reminder is dated to the time at which its target became overdue, however late the tick that adds it arrives, so that
 the same history gives the same log. Only a duty to notify also has a reminder before its deadline, because afterwards

@@ -21,7 +21,7 @@ PUBLIC_SEGMENTS = ("region=",)
 """Prefixes of segments that users may see. Others are only counted, because they may name a tenant."""
 
 SUPPLIED = ("provider_status", "provider")
-"""Kinds of suspects that somebody else operates for us."""
+"""Kinds of suspects that another organisation operates."""
 
 NAMED_MAX = 3
 """Maximum products that a draft to users names. It counts the rest."""
@@ -42,7 +42,7 @@ _TO_USERS = ("P1", "P2")
 
 @dataclass(frozen=True, slots=True)
 class DraftContext:
-    """What drafts are made from: the incident, its leading drift, and the times (Unix ms) at which something was done.
+    """The input of the drafts: the incident, its leading drift, and the times (Unix ms) at which something was done.
 
     ``subjects`` are the names of its subjects. If there are many, the leading drift applies to only one of them.
     """

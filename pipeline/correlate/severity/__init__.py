@@ -1,4 +1,4 @@
-"""How severe drifts are, by rules and adjustments that are data.
+"""The severity of drifts, decided by a table of rules and adjustments.
 
 This package does not depend on incidents. It may import playbook.
 """

@@ -28,7 +28,7 @@ def write_questions(material: Material) -> list[str]:
 
 
 def kill_switches(material: Material) -> list[Deployment]:
-    """Return the flag changes since the detection. Use of a kill switch is such a change."""
+    """Return the flag changes since the detection. Such a change can be the use of a kill switch."""
     detected_at = material.incident.detected_at
     return [
         deployment
