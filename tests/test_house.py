@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 import yaml
-from click import Context
+from click import Context, Option
 
 from tests.import_contracts import face, rooms
+from tests.test_docs import COMMANDS
 from topologies.cli import COMMANDS as DRIFTWIRE
 from topologies.cli import command
 from topologies.configuration.configuration import load_configuration
@@ -124,6 +125,14 @@ def test_no_private_attribute_is_reached_by_a_string():
 def test_no_private_module_of_a_dependency_is_imported_but_in_one_guarded_place():
     pattern = re.compile(r"^\s*(?:from|import) (?!__future__)[a-z]+(?:\.\w+)*\._\w+", re.MULTILINE)
     assert [name(path) for path in SOURCES if pattern.search(path.read_text())] == []
+
+
+@pytest.mark.parametrize(("called", "help_command"), COMMANDS, ids=[called for called, _ in COMMANDS])
+def test_help_texts_are_sentences(called, help_command):
+    helps = [option.help for option in help_command.params if isinstance(option, Option)]
+    for text in (help_command.help, *helps):
+        sentences = re.sub(r"\s+\[default: .*\]$", "", " ".join(text.split()))
+        assert re.fullmatch(r"[A-Z].*\.", sentences), (called, text)
 
 
 def test_no_source_reads_a_pickle():
