@@ -1,13 +1,12 @@
 """The state of detect workers on real Kafka, restored from their last checkpoints."""
 
-from aiokafka import TopicPartition
-
 from pipeline.detect.step import DetectStep
 from pipeline.step import RawMessage
 from schemas.dead_letter import DeadLetter
-from schemas.topics import BASELINES, DEAD_LETTERS, checkpoints_topic
-from topologies.configuration import Configuration
-from topologies.kafka import read_to_end, read_topic
+from schemas.topics import BASELINES, DEAD_LETTERS
+from topologies.configuration.configuration import Configuration
+from topologies.kafka.client import read_topic
+from topologies.runtime.checkpoint import read_checkpoint
 
 
 async def restored(bootstrap: str, configuration: Configuration, *, replay: bool = False) -> list[DetectStep]:
@@ -18,9 +17,8 @@ async def restored(bootstrap: str, configuration: Configuration, *, replay: bool
         step = DetectStep(partition, configuration.detect, replay=replay)
         for baseline in baselines:
             step.control(baseline)
-        parts = await read_to_end(bootstrap, TopicPartition(checkpoints_topic("detect"), partition))
-        problems = list(step.restore((key, value) for key, value in parts.items() if not key.startswith(b"\x00")))
-        assert problems == []
+        parts, _ = await read_checkpoint(bootstrap, "detect", partition)
+        assert list(step.restore(parts.items())) == []
         steps.append(step)
     return steps
 
