@@ -59,7 +59,7 @@ class CountingStep:
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
         yield b"count", json.dumps([self._count, self._hash]).encode()
 
-    def restart_walks(self) -> None:
+    def on_gap(self) -> None:
         print(f"partition {self._partition}: gap", flush=True)
 
     def _output(self, kind: str, value: int | str) -> OutputMessage:

@@ -79,7 +79,7 @@ def test_a_merge_is_written_and_impossible_commands_are_refused(broker, incident
     asyncio.run(write_message(broker.bootstrap, ALERTS, twin.encode(), incident(incident_id=twin).to_json()))
     for arguments, reason in (
         (("reopen", incident_id), "only a mitigated or resolved incident can be reopened"),
-        (("unmerge", incident_id), "is not merged into any"),
+        (("unmerge", incident_id), "is not merged into another incident"),
         (("merge", incident_id, incident_id), "cannot be merged into itself"),
     ):
         refused = run(broker.bootstrap, *arguments, "--author", "ana")
