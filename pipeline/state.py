@@ -142,7 +142,7 @@ class PartStore:
             counts = self._chunk_counts.setdefault(part.name, {})
             counts[part] = max(counts.get(part, 0), chunk + 1)
         if unknown:
-            self.warn(f"{len(unknown)} keys that name no part of this state are discarded, such as {min(unknown)!r}")
+            self.warn(f"keys without a part of this state are discarded: {len(unknown)}, such as {min(unknown)!r}")
             self._tombstones += unknown
 
     def names(self) -> list[str]:
