@@ -1,1 +1,1 @@
-"""The steps on Kafka, and the commands that people run."""
+"""Kafka topologies of the steps, and the command line."""

@@ -1,4 +1,4 @@
-"""Shared by both command lines: commands imported on demand, and errors printed as one line per problem."""
+"""Functions that both command lines share: import commands on demand, and print one line per problem."""
 
 import importlib
 import logging
@@ -15,12 +15,12 @@ EXIT_INTERRUPTED = 130
 
 
 class LazyGroup(click.Group):
-    """A group that imports a command only to run it or to show its help, so that help and errors appear at once.
+    """Group that imports a command only to run it or to show its help, so that help and errors appear at once.
 
     Parameters
     ----------
     package
-        Package with one file per command. The file has the command's name and exposes ``command``.
+        Package with one file per command. The file has the command's name and defines ``command``.
     help_lines
         One line of help per command name.
     """
@@ -45,8 +45,8 @@ class LazyGroup(click.Group):
 
 
 def run_command_line(command: click.Command, name: str) -> None:
-    """Run a command line. The status is 1 after a failure, 2 after wrong use, and 130 after Ctrl-C."""
-    # The error of the command already reports what the Kafka client would log.
+    """Run a command line. The exit status is 1 after a failure, 2 after a usage error, and 130 after Ctrl-C."""
+    # The error message of the command already contains the problem that the Kafka client would log.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:
         command(prog_name=name)

@@ -1,4 +1,4 @@
-"""The correlate step on Kafka. It has one active worker; the others are standbys."""
+"""The correlate step on Kafka. One worker is active; other workers are standbys."""
 
 import faust
 

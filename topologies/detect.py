@@ -1,4 +1,4 @@
-"""The detect step on Kafka: it reads records and writes drifts. Its control topic carries the baselines."""
+"""The detect step on Kafka: it reads records and writes drifts. Its control topic contains the baselines."""
 
 import faust
 

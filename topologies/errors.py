@@ -1,8 +1,8 @@
-"""Errors that the commands print without a traceback, one line per problem."""
+"""Errors that the commands print as one line per problem, without a traceback."""
 
 
 class DriftwireError(Exception):
-    """A problem that a person can fix. The text states what happened, to what, and what to do."""
+    """Problem that a person can fix. The message contains the event, the object that it affected, and the solution."""
 
 
 class BrokerError(DriftwireError):

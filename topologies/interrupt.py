@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM for commands that run until they are stopped."""
+"""Handling of Ctrl-C and SIGTERM in commands that run until they are stopped."""
 
 import asyncio
 import signal
@@ -7,12 +7,12 @@ from typing import Any
 
 
 def run_until_interrupted(work: Coroutine[Any, Any, None]) -> bool:
-    """Run ``work`` to its end. Cancel it at the first SIGINT or SIGTERM, and ignore later ones during its clean-up.
+    """Run a coroutine to its end. Cancel it at the first SIGINT or SIGTERM, and ignore later signals.
 
     Returns
     -------
     bool
-        Whether it was interrupted.
+        True if a signal interrupted the coroutine.
     """
     return asyncio.run(_run(work))
 

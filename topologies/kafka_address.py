@@ -1,4 +1,4 @@
-"""The form of a Kafka address, for the configuration and for ``--bootstrap``."""
+"""Validation of Kafka addresses in the configuration and in ``--bootstrap``."""
 
 import re
 
@@ -11,7 +11,7 @@ def check_kafka_address(bootstrap: str) -> str:
     Raises
     ------
     ValueError
-        If it is not ``HOST:PORT``, or several separated by commas.
+        If the address is not a ``HOST:PORT`` pair or a list of pairs separated by commas.
 
     >>> check_kafka_address("kafka-1:9092,kafka-2:9092")
     'kafka-1:9092,kafka-2:9092'

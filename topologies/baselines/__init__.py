@@ -1,4 +1,4 @@
-"""Baselines for the commands: reading, publishing, relearning, tables, and explanations of evidence.
+"""Baselines for the commands: read, publish and relearn baselines, and render baselines and explanations as tables.
 
 This package may import kafka.
 """

@@ -13,7 +13,7 @@ from schemas.baseline import Baseline, SignalBaseline
 from schemas.timestamp import format_timestamp
 
 MIX_LABELS_MAX = 3
-"""Maximum labels of a category that are shown, the most frequent first."""
+"""Maximum labels shown per category, the most frequent first."""
 
 HISTOGRAM_WIDTH = 16
 HISTOGRAM_TERMINAL_WIDTH = 100
@@ -25,7 +25,7 @@ _NONE = "-"
 
 
 def render_baseline(baseline: Baseline, settings: DetectSettings, width: int) -> RenderableType:
-    """Return a table with a row per signal: rates in percent, values in their unit, and histograms if there is room."""
+    """Return a table with one row per signal. Rates are percentages, and histograms appear on wide terminals."""
     head = Text(
         f"{baseline.subject}, version {baseline.baseline_version} ({baseline.source}): {baseline.records} records from "
         f"{format_timestamp(baseline.learned_from)} to {format_timestamp(baseline.learned_to)}"
@@ -54,7 +54,7 @@ def render_baseline(baseline: Baseline, settings: DetectSettings, width: int) ->
 
 
 def _profiles(baseline: Baseline) -> list[Text]:
-    """Return a line per signal with an hourly profile: its medians, and the hours of the lowest and the highest."""
+    """Return the hourly medians, their minimum and their maximum as one line per signal that has a profile."""
     lines = []
     for name, signal in baseline.signals.items():
         if signal.profile is None:
@@ -69,7 +69,7 @@ def _profiles(baseline: Baseline) -> list[Text]:
 
 
 def _normal(signal: SignalBaseline) -> Text:
-    """Return the mean of a rate, the median and 1 % and 99 % quantiles of a value, or the top labels of a mix."""
+    """Return the mean of a rate, the median and the 1 % and 99 % quantiles of a value, or the top labels of a mix."""
     if signal.shares is not None:
         shares = sorted(signal.shares.items(), key=lambda share: (-share[1], share[0]))
         more = f", {len(shares) - MIX_LABELS_MAX} more" if len(shares) > MIX_LABELS_MAX else ""
@@ -96,7 +96,7 @@ def _histogram(signal: SignalBaseline) -> str:
         if high <= low:
             return "all equal"
         shares, _ = np.histogram(knots, bins=HISTOGRAM_WIDTH, range=(low, high))
-        # The first and last bin also contain what lies beyond the range, so they do not count as peaks.
+        # The first and last bins also contain the values beyond the range, so they do not count as peaks.
         highest = max(1, int(shares[1:-1].max(initial=1)))
         return "".join(_BARS[min(len(_BARS) - 1, -(-int(share) * (len(_BARS) - 1) // highest))] for share in shares)
     if signal.kind == "rate":

@@ -1,4 +1,4 @@
-"""Baselines in files and on their topic: reads, publishes and relearns them, and finds the latest one of a subject."""
+"""Read, publish and relearn baselines, in files and on their topic."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -57,12 +57,12 @@ async def request_relearn(bootstrap: str, relearn: Relearn) -> None:
 
 
 async def read_baseline_status(bootstrap: str, subject: str) -> tuple[Baseline, list[Relearn]]:
-    """Read the latest baseline of a subject and the relearn requests since it was learned.
+    """Read the latest baseline of a subject and all later relearn requests.
 
     Raises
     ------
     DriftwireError
-        If there is no baseline. The text lists the subjects that have one.
+        If there is no baseline. The message lists the subjects that have a baseline.
     """
     baselines: dict[str, Baseline] = {}
     requests: list[Relearn] = []
@@ -85,11 +85,11 @@ async def read_baseline_status(bootstrap: str, subject: str) -> tuple[Baseline, 
 
 
 async def read_frozen_drifts(bootstrap: str, subject: str) -> list[Drift]:
-    """Read the drifts of a subject that fired and have not recovered, page tier first. They freeze their channels."""
+    """Read the drifts of a subject that fired and have not recovered, page tier first. Such drifts freeze channels."""
     latest: dict[str, Drift] = {}
     needle = orjson.dumps(subject)
     async for message in read_topic(bootstrap, DRIFTS):
-        # Most messages of a busy topic are ticks and drifts of other subjects, and not worth parsing.
+        # Most messages of a busy topic are ticks and drifts of other subjects, so they are not parsed.
         if message.value is None or needle not in message.value:
             continue
         with suppress(ValidationError):

@@ -1,4 +1,4 @@
-"""The explanation of evidence as a table, and as JSON for programs."""
+"""Explanation of evidence as a table for people and as JSON for programs."""
 
 from typing import Any
 
@@ -13,20 +13,20 @@ from pipeline.wording import percent
 from schemas.timestamp import clock_time, format_timestamp
 
 SPARKLINE_WIDTH = 32
-"""Characters of a sparkline of evidence over time."""
+"""Characters of a sparkline."""
 
 SHOWN_SHARE_MIN = 0.25
-"""Minimum share of the threshold that a channel must have reached to be shown without ``--signal``."""
+"""Minimum share of the threshold for a channel to appear without ``--signal``."""
 
 _BARS = " ▁▂▃▄▅▆▇█"
 
 
 def render_explanation(explained: Explanation, signals: tuple[str, ...]) -> RenderableType:
-    """Return a table with the evidence of the channels of ``signals``, by default of those that came near firing."""
+    """Return a table of the evidence per channel, for given signals or for all channels that came near firing."""
     if explained.baseline is None:
         return Text(
             f"{explained.subject}: {explained.records} records, and no baseline was ready: nothing was monitored. "
-            "Give a baseline with --baseline, or require less with --ready-after and --ready-records"
+            "Give a baseline with --baseline, or lower --ready-after or --ready-records"
         )
     version = explained.baseline.baseline_version
     traces = [trace for trace in explained.traces if _is_shown(trace, signals)]
@@ -52,7 +52,9 @@ def render_explanation(explained: Explanation, signals: tuple[str, ...]) -> Rend
     quiet = len(explained.traces) - len(traces)
     if quiet:
         parts.append(
-            Text(f"{quiet} of {len(explained.traces)} channels never came near firing: show one with --signal NAME")
+            Text(
+                f"{quiet} of {len(explained.traces)} channels never came near firing: show a channel with --signal NAME"
+            )
         )
     for untestable in explained.not_testable:
         if not signals or untestable.signal.name in signals:
@@ -104,7 +106,7 @@ def explanation_json(explained: Explanation) -> dict[str, Any]:
 
 
 def sparkline(trace: TestTrace) -> str:
-    """Draw the evidence over time, the largest value per interval. A full block marks a channel that has fired.
+    """Draw the largest evidence per interval. A full block marks a channel that has fired.
 
     >>> from types import SimpleNamespace
     >>> sparkline(SimpleNamespace(evidence=[0.0, 0.5, 1.0], times_ms=[0, 1, 2]))[-12:]
@@ -126,7 +128,7 @@ def sparkline(trace: TestTrace) -> str:
 
 
 def outcome(trace: TestTrace) -> str:
-    """Describe what happened to a channel, and why."""
+    """Describe the outcome of a channel and its reason."""
     fired = next((drift for drift in trace.drifts if drift.state == "firing"), None)
     if fired is not None:
         ended = next((drift for drift in trace.drifts if drift.state == "recovered"), None)

@@ -1,4 +1,4 @@
-"""The data folder of the embedded broker: locked by one broker at a time, and refused if it holds other data."""
+"""Data folder of the embedded broker. One broker at a time locks it. A folder with other data is an error."""
 
 import fcntl
 import os
@@ -8,7 +8,7 @@ from typing import IO
 from topologies.errors import BrokerError
 
 CLUSTER_ID = "ZHJpZnR3aXJlLWJyb2tlcg"
-"""Kafka's encoding of 16 bytes, here "driftwire-broker". A data folder with another id belongs to another Kafka."""
+"""Kafka's encoding of the 16 bytes "driftwire-broker". A data folder with another id belongs to another Kafka."""
 
 STORE_NAME = "kafka"
 TEMPORARY_NAME = "temporary"
@@ -16,7 +16,7 @@ _LOCK_NAME = "broker.lock"
 
 
 class BrokerFolder:
-    """The data folder of one broker. It is locked from :meth:`acquire` to :meth:`release`.
+    """Data folder of one broker, locked from :meth:`acquire` to :meth:`release`.
 
     Parameters
     ----------
@@ -34,12 +34,13 @@ class BrokerFolder:
         return (self.path / STORE_NAME / "meta.properties").exists()
 
     def acquire(self) -> None:
-        """Lock the folder until :meth:`release` or the end of this process, even if it is killed.
+        """Lock the folder until :meth:`release` or until this process ends, even by SIGKILL.
 
         Raises
         ------
         BrokerError
-            If the folder is not writable, is locked by another broker, or contains data of another Kafka or other files.
+            If the folder is not writable, if another broker has locked it, or if it contains other files or data of another
+            Kafka.
         """
         self._acquire_lock()
         try:
@@ -57,7 +58,7 @@ class BrokerFolder:
     def _acquire_lock(self) -> None:
         try:
             (self.path / TEMPORARY_NAME).mkdir(parents=True, exist_ok=True)
-            # This object keeps the file open: the kernel releases the lock when the process ends, however it ends.
+            # This object keeps the file open. The kernel releases the lock at any end of the process.
             lock = (self.path / _LOCK_NAME).open("a+", encoding="utf-8")
         except OSError as error:
             raise BrokerError(f"cannot write to the data folder {self.path}: {error.strerror}") from error
@@ -78,7 +79,7 @@ class BrokerFolder:
 
     def _check_store(self) -> None:
         store = self.path / STORE_NAME
-        advice = "choose another folder with --data, or move this one"
+        advice = "choose another folder with --data, or move this folder"
         if not store.exists():
             return
         try:
@@ -88,6 +89,6 @@ class BrokerFolder:
                 if f"cluster.id={CLUSTER_ID}" not in (line.strip() for line in lines):
                     raise BrokerError(f"{store} belongs to another Kafka cluster: {advice}")
             elif any(store.iterdir()):
-                raise BrokerError(f"{store} holds files but no Kafka data (meta.properties is missing): {advice}")
+                raise BrokerError(f"{store} contains files but no Kafka data (meta.properties is missing): {advice}")
         except OSError as error:
             raise BrokerError(f"cannot read the data folder {store}: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""The settings of the embedded broker and its Java process: one node, quick to start, small enough for a laptop."""
+"""Settings of the embedded broker and its Java process: one node with a short start-up and little memory."""
 
 from schemas.topics import MEBIBYTE
 
@@ -50,7 +50,7 @@ num.network.threads=2
 
 
 def server_properties(host: str, port: int, controller_port: int, store: str) -> str:
-    """Return the text of Kafka's ``server.properties``.
+    """Return the content of Kafka's ``server.properties``.
 
     Parameters
     ----------

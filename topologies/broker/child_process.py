@@ -11,10 +11,10 @@ _LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
 
 
 def exit_with_parent() -> Callable[[], None]:
-    """Return a ``preexec_fn`` for ``subprocess.Popen`` with which the kernel kills the child when its parent ends.
+    """Return a ``preexec_fn`` for ``subprocess.Popen`` that makes the kernel kill the child when its parent ends.
 
-    This covers a parent that is killed with ``kill -9``. Linux counts the *thread* that started the child as its
-    parent, so start children from a thread that lives as long as they should. On other systems this does nothing.
+    This includes the end of a parent by ``kill -9``. On Linux, the parent is the *thread* that started the child, so start
+    children from a thread that does not end before them. On other systems the function has no effect.
     """
     parent = os.getpid()
 

@@ -1,6 +1,6 @@
-"""The embedded broker: a real single-node Apache Kafka on this machine only, for laptops, tests and the demo.
+"""Embedded broker: a single-node Apache Kafka on this machine, for laptops, tests and the demo.
 
-Java comes in a wheel and the jars from Maven's repository, so neither Java nor Docker has to be installed.
+A wheel contains Java, and the jars come from Maven's repository, so neither Java nor Docker has to be installed.
 """
 
 import asyncio
@@ -37,21 +37,21 @@ LOG_NAME = "kafka.log"
 
 
 class EmbeddedBroker:
-    """A single-node Kafka in a child process that listens on 127.0.0.1 only.
+    """Single-node Kafka in a child process that listens on 127.0.0.1 only.
 
-    Start it from a thread that lives as long as the broker should: it ends with the thread that started it, so a killed
-    command leaves nothing running. A stopped broker can be started again and still has its topics.
+    The broker ends with the thread that started it, so no process remains after a command is killed. Start the broker from
+    a thread that does not end before the broker should. A stopped broker keeps its topics for the next start.
 
     Parameters
     ----------
     data_folder
         Folder of the messages (``kafka/``) and the log (``kafka.log``). It is created if missing.
     port
-        Port for clients. 0 takes a free port, which :attr:`bootstrap` then contains.
+        Port for clients. 0 selects a free port; :attr:`bootstrap` contains it after the start.
     heap_mib
         Java heap in MiB. Higher values allow more partitions and larger messages.
     announce
-        Called with a sentence before the download at the first start, which takes long.
+        Callback that receives a message before the long download of the first start.
     """
 
     def __init__(
@@ -71,7 +71,7 @@ class EmbeddedBroker:
 
     @property
     def bootstrap(self) -> str:
-        """``host:port`` for clients. Valid once the broker has started."""
+        """Address for clients as ``host:port``. Valid once the broker has started."""
         return f"{HOST}:{self.port}"
 
     @property
@@ -84,13 +84,13 @@ class EmbeddedBroker:
         return self._java is not None and self._java.poll() is None
 
     async def start(self) -> None:
-        """Start Kafka and return when it answers, which takes about two seconds once the jars are downloaded.
+        """Start Kafka and return when it answers. This takes about two seconds if the jars are already downloaded.
 
         Raises
         ------
         BrokerError
-            If the port is in use, the jars cannot be downloaded, the folder is not writable, contains other data or is
-            in use by another broker, or Kafka stopped. The text is one line.
+            If the port is in use, if the jars cannot be downloaded, if the folder is not writable, contains other data or is
+            in use by another broker, or if Kafka stops. The message is one line.
         """
         self._folder.acquire()
         try:
@@ -129,12 +129,12 @@ class EmbeddedBroker:
         await self.stop()
 
     async def wait_for_failure(self) -> NoReturn:
-        """Wait until a started broker stops by itself.
+        """Wait until a started broker stops unexpectedly.
 
         Raises
         ------
         BrokerError
-            When the broker stops. The text has the last line of its log.
+            When the broker stops. The message contains the last line of its log.
         """
         while self.is_running:  # noqa: ASYNC110  a child of another event loop can only be polled
             await asyncio.sleep(POLL_S)
@@ -146,9 +146,9 @@ class EmbeddedBroker:
         try:
             lines = [line.strip() for line in self.log_path.read_text(errors="replace").splitlines() if line.strip()]
         except OSError:
-            return "it left no log"
+            return "there is no log"
         exceptions = [line for line in lines if "Exception" in line and not line.startswith("at ")]
-        return (exceptions or lines or ["it left an empty log"])[-1]
+        return (exceptions or lines or ["the log is empty"])[-1]
 
     def _write_settings(self, controller_port: int) -> None:
         text = server_properties(HOST, self.port, controller_port, STORE_NAME)
@@ -165,7 +165,7 @@ class EmbeddedBroker:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                # Ctrl-C must reach the command only: it stops Kafka after the workers.
+                # Ctrl-C must reach only the command, which stops Kafka after the workers.
                 start_new_session=True,
                 preexec_fn=exit_with_parent(),  # noqa: PLW1509  it makes one system call and takes no lock
             )
@@ -194,7 +194,7 @@ class EmbeddedBroker:
 
 
 async def _wait_for_exit(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
-    # Polled, because a broker may be started in one event loop and stopped in another.
+    # Poll, because a broker may be started in one event loop and stopped in another.
     deadline = asyncio.get_running_loop().time() + timeout_s
     while process.poll() is None:
         if asyncio.get_running_loop().time() > deadline:
@@ -204,7 +204,7 @@ async def _wait_for_exit(process: subprocess.Popen[bytes], timeout_s: float) -> 
 
 
 async def _is_ready(port: int) -> bool:
-    """Whether the Kafka on the port answers and has a controller that can create topics."""
+    """Return whether the Kafka on the port answers and has a controller that can create topics."""
     with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=PROBE_TIMEOUT_S):
         logger = logging.getLogger("aiokafka")
         before, logger.disabled = logger.disabled, True

@@ -1,4 +1,4 @@
-"""Kafka's jars: downloaded once from Maven's repository, checked against ``jars.lock``, cached in the user's folder."""
+"""Download of Kafka's jars from Maven's repository. They are checked against ``jars.lock`` and cached per user."""
 
 import hashlib
 import os
@@ -23,7 +23,7 @@ _READ_BYTES = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Jar:
-    """One line of the lock: Maven coordinates and the SHA-256 of the file in hexadecimal digits."""
+    """One line of the lock: Maven coordinates, and the SHA-256 of the file in hexadecimal digits."""
 
     group: str
     artifact: str
@@ -57,14 +57,14 @@ def default_cache_folder() -> Path:
 
 
 def fetch_jars(cache: Path | None = None, announce: Callable[[str], None] | None = None) -> list[Path]:
-    """Return Kafka's classpath, the jars of the lock, and download those that the cache lacks.
+    """Return the paths of the jars in the lock, which are Kafka's classpath. Download the jars that the cache lacks.
 
     Parameters
     ----------
     cache
         Folder of the jars. The default is :func:`default_cache_folder`.
     announce
-        Called once with a sentence before a download.
+        Callback that receives a message before the download.
 
     Raises
     ------
@@ -87,12 +87,12 @@ def fetch_jars(cache: Path | None = None, announce: Callable[[str], None] | None
 
 
 def _download(jar: Jar, folder: Path) -> None:
-    import requests  # noqa: PLC0415  a dependency of jgo. Both are slow to import, and only a first start needs them
+    import requests  # noqa: PLC0415  slow to import and only needed at the first start, like jgo
     from jgo.maven import MavenContext  # noqa: PLC0415
 
     problem = ""
     for _ in range(ATTEMPTS_MAX):
-        # jgo writes to the final name at once, so a download that breaks off must stay in a folder that nothing reads.
+        # jgo writes to the final name at once, so an incomplete download must stay in a separate folder.
         with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as scratch:
             context = MavenContext(repo_cache=Path(scratch), timeout=DOWNLOAD_TIMEOUT_S)
             try:
@@ -119,7 +119,7 @@ def _sha256(path: Path) -> str:
 
 
 def _short_text(error: Exception) -> str:
-    """Return a network error in few words. The text of requests contains a chain of causes."""
+    """Return a short description of a network error. The messages of requests contain a chain of causes."""
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     for phrase in (
         "Name or service not known",

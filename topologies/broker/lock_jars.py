@@ -1,4 +1,4 @@
-"""Regenerates ``jars.lock``: Kafka's jars, their dependencies and the SHA-256 of each file. For maintainers."""
+"""Regenerate ``jars.lock``: Kafka's jars, their dependencies and the SHA-256 of each file. For maintainers."""
 
 import hashlib
 import tempfile
@@ -11,7 +11,7 @@ from jgo.maven import Artifact, MavenContext
 from topologies.broker.jars import CONCURRENT_DOWNLOADS_MAX, DOWNLOAD_TIMEOUT_S, KAFKA_VERSION, LOCK_PATH
 
 SLF4J_VERSION = "1.7.36"
-"""The version that this Kafka depends on. Its simple logger writes to standard error."""
+"""Version of SLF4J that this Kafka version requires. Its simple logger writes to standard error."""
 
 ENDPOINT = f"org.apache.kafka:kafka_2.13:{KAFKA_VERSION}+org.slf4j:slf4j-simple:{SLF4J_VERSION}"
 

@@ -1,4 +1,4 @@
-"""Creates the topics of the contract on a broker, and rejects a topic with another number of partitions."""
+"""Create the topics of the contract on a broker, and reject topics with a wrong number of partitions."""
 
 import asyncio
 from typing import Any
@@ -51,17 +51,17 @@ async def create_topics(
 ) -> list[str]:
     """Create the missing topics, and wait until all partitions have a leader.
 
-    Several workers may do this at the same time. Existing topics are not changed.
+    Several workers may call this function at the same time. Existing topics are not changed.
 
     Returns
     -------
     list of str
-        Names of the topics that this call created.
+        Names of the created topics.
 
     Raises
     ------
     BrokerError
-        If no broker answers at ``bootstrap``, or it refuses to create a topic.
+        If no broker answers at ``bootstrap``, or if the broker refuses to create a topic.
     TopicError
         If a topic exists with another number of partitions.
     """
@@ -86,7 +86,7 @@ async def _connect(admin: AIOKafkaAdminClient, bootstrap: str) -> None:
         await admin.start()
     except (KafkaConnectionError, OSError) as error:
         raise BrokerError(
-            f"no Kafka answers at {bootstrap}: start one (driftwire up), or give another address (--bootstrap)"
+            f"no Kafka broker answers at {bootstrap}: start a broker with driftwire up, or give another address with --bootstrap"
         ) from error
 
 
@@ -131,7 +131,7 @@ async def _wait_for_leaders(admin: AIOKafkaAdminClient, partition_counts: dict[s
 
 
 async def _wait_for_coordinator(admin: AIOKafkaAdminClient, timeout_s: float) -> None:
-    """Make a new broker create its topic of consumer groups. Otherwise the first worker that joins logs an error."""
+    """Wait for the internal topic of consumer groups. Without it, the first worker that joins would log an error."""
     deadline = asyncio.get_running_loop().time() + timeout_s
     while asyncio.get_running_loop().time() < deadline:
         try:
@@ -143,7 +143,7 @@ async def _wait_for_coordinator(admin: AIOKafkaAdminClient, timeout_s: float) ->
 
 
 async def _leaders(admin: AIOKafkaAdminClient) -> dict[str, list[bool]]:
-    """Return for each topic whether each partition has a leader."""
+    """Return one flag per partition of each topic: True if the partition has a leader."""
     topics: list[dict[str, Any]] = await admin.describe_topics()
     return {
         entry["topic"]: [partition["leader"] >= 0 for partition in entry["partitions"]]

@@ -1,4 +1,4 @@
-"""``driftwire baseline``: learn a baseline from files, publish it before a go-live, show it, accept a new normal."""
+"""``driftwire baseline``: learn, publish and show baselines, and accept a new normal."""
 
 import asyncio
 from pathlib import Path
@@ -57,7 +57,7 @@ def learn_command(
     The files are NDJSON, optionally gzipped (.gz), and are given in the order of their times.
     """
     from pipeline.detect.baselines import nonstationary_signals  # noqa: PLC0415
-    from pipeline.detect.offline import learn_history  # noqa: PLC0415  slow to import, and --help needs none of it
+    from pipeline.detect.offline import learn_history  # noqa: PLC0415  slow to import and not needed for --help
     from topologies.configuration import load_configuration  # noqa: PLC0415
     from topologies.errors import DriftwireError  # noqa: PLC0415
     from topologies.ndjson import read_ndjson_lines  # noqa: PLC0415
@@ -110,7 +110,7 @@ def learn_command(
 @bootstrap_override_option
 @config_option
 def publish_command(file: Path, bootstrap: str | None, config: Path | None) -> None:
-    """Publish the baseline in FILE to Kafka. Detect monitors its subject against it from then on."""
+    """Publish the baseline in FILE to Kafka. Detect then monitors the subject against this baseline."""
     from topologies.baselines import publish_baseline, read_baseline_file  # noqa: PLC0415  slow to import, as above
     from topologies.configuration import load_configuration  # noqa: PLC0415
 
@@ -128,8 +128,8 @@ def show_command(source: str, bootstrap: str | None, config: Path | None) -> Non
     """Show the baseline in FILE, or the newest baseline of SUBJECT.
 
     The baseline of SUBJECT is read from Kafka, with the signals being relearned and the channels frozen by an open
-    drift. "pages from" and "tickets from" show the smallest lasting change that is detected. For a rate it is the new
-    mean, for a value the shift of all values.
+    drift. "pages from" and "tickets from" show the smallest lasting change that is detected: for a rate, its new mean;
+    for a value, the shift of all values.
     """
     from rich.console import Console  # noqa: PLC0415  slow to import, as above
 
@@ -192,7 +192,7 @@ def accept_command(
 ) -> None:
     """Accept the new normal of SUBJECT: relearn its baseline.
 
-    Relearning takes detect.relearn_after_s of event time. The signals are not monitored meanwhile. Other signals are
+    Relearning takes detect.relearn_after_s of event time. These signals are not monitored meanwhile. Other signals are
     monitored as before.
     """
     from topologies.baselines import request_relearn  # noqa: PLC0415  slow to import, as above

@@ -11,7 +11,7 @@ from topologies.commands.running_options import config_option, data_option
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    help="Port to listen on. 0 picks a free port.  [default: broker.port (9092)]",
+    help="Port to listen on. 0 selects a free port.  [default: broker.port (9092)]",
 )
 @data_option
 @click.option(
@@ -27,7 +27,7 @@ def command(port: int | None, data: Path | None, heap: int | None, config: Path 
     The broker listens on 127.0.0.1 only, needs neither Java nor Docker, and stores its messages in the data folder.
     The first start downloads 45 MB.
     """
-    from topologies.configuration import load_configuration  # noqa: PLC0415  slow to import, and --help needs none of it
+    from topologies.configuration import load_configuration  # noqa: PLC0415  slow to import and not needed for --help
     from topologies.interrupt import run_until_interrupted  # noqa: PLC0415
 
     configuration = load_configuration(config)

@@ -1,6 +1,6 @@
 """``driftwire deployed``: record a deployment, usually from a CI/CD pipeline.
 
-Deployments answer the first question of an incident: what changed?
+During an incident, deployments show what changed.
 """
 
 import asyncio
@@ -20,23 +20,33 @@ from topologies.kafka import write_message
 
 
 @click.command("deployed", short_help="Record a deployment.")
-@click.option("--subject", metavar="NAME", help="Subject that it affects: one AI feature, named as in its records.")
-@click.option("--environment", metavar="NAME", help="Environment that it affects, with every subject in it.")
-@click.option("--provider", metavar="NAME", help="Provider that it affects, with every subject it serves.")
+@click.option(
+    "--subject", metavar="NAME", help="Subject that the deployment affects: one AI feature, named as in its records."
+)
+@click.option(
+    "--environment", metavar="NAME", help="Environment that the deployment affects, including all its subjects."
+)
+@click.option(
+    "--provider", metavar="NAME", help="Provider that the deployment affects, including all subjects that it serves."
+)
 @click.option("--kind", required=True, type=click.Choice(get_args(DeploymentKind)), help="Kind of change.")
-@click.option("--name", metavar="NAME", help="Name of what changed, such as the flag or the package.")
-@click.option("--from", "from_version", metavar="VERSION", help="Version that served before.")
-@click.option("--to", "to_version", metavar="VERSION", help="Version that serves now.")
+@click.option("--name", metavar="NAME", help="Name of the changed component, such as a flag or a package.")
+@click.option("--from", "from_version", metavar="VERSION", help="Version that served before the deployment.")
+@click.option("--to", "to_version", metavar="VERSION", help="Version that serves after the deployment.")
 @click.option(
     "--id",
     "deployment_id",
     metavar="ID",
     help="Id of the deployment. Repeats of the same id count once.  [default: a new id]",
 )
-@click.option("--at", type=PointInTime(), help="Time at which it began to serve: RFC 3339 or Unix ms.  [default: now]")
-@click.option("--rollback-of", metavar="ID", help="Id of the deployment that this one reverts.")
-@click.option("--expect-shift", multiple=True, metavar="SIGNAL", help="Signal that it moves on purpose. Repeatable.")
-@click.option("--summary", metavar="TEXT", help="What was changed and why, in one line.")
+@click.option(
+    "--at", type=PointInTime(), help="Time at which the deployment took effect: RFC 3339 or Unix ms.  [default: now]"
+)
+@click.option("--rollback-of", metavar="ID", help="Id of the deployment that this deployment reverts.")
+@click.option(
+    "--expect-shift", multiple=True, metavar="SIGNAL", help="Signal that the deployment changes on purpose. Repeatable."
+)
+@click.option("--summary", metavar="TEXT", help="One-line description of the change and its reason.")
 @click.option(
     "--json",
     "report",
@@ -57,10 +67,10 @@ def command(
 ) -> None:
     """Record a deployment.
 
-    Name what it affects with --subject, --environment or --provider. At least one is required.
+    Give the scope of the deployment with --subject, --environment or --provider. At least one is required.
     """
     if not any(fields[scope] for scope in ("subject", "environment", "provider")):
-        raise click.UsageError("name what the deployment affects: give --subject, --environment or --provider")
+        raise click.UsageError("the scope of the deployment is missing: give --subject, --environment or --provider")
     try:
         deployment = Deployment.model_validate(
             {

@@ -1,4 +1,4 @@
-"""``driftwire explain``: why records paged, opened a ticket, or did neither."""
+"""``driftwire explain``: show why records caused a page, a ticket, or neither."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ from topologies.commands.running_options import config_option
     "baseline_file",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Baseline to use. Without it, one is learned from the first records.",
+    help="Baseline to use. Without this option, a baseline is learned from the first records.",
 )
 @click.option("--subject", metavar="NAME", help="Subject to explain.  [default: the first subject in the files]")
 @click.option(
@@ -29,7 +29,7 @@ from topologies.commands.running_options import config_option
 @click.option(
     "--ready-after",
     type=Duration(),
-    help="Event time to learn a baseline over, such as 30m or 24h.  [default: detect.ready_after_s]",
+    help="Event time that the records of the baseline must span, such as 30m or 24h.  [default: detect.ready_after_s]",
 )
 @click.option(
     "--ready-records",
@@ -59,7 +59,7 @@ def command(
     The files are NDJSON, optionally gzipped (.gz), and are given in the order of their times. The records run through
     the same detect step as in a worker. Nothing is written to Kafka. A full block marks a channel that has fired.
     """
-    from rich.console import Console  # noqa: PLC0415  slow to import, and --help needs none of it
+    from rich.console import Console  # noqa: PLC0415  slow to import and not needed for --help
 
     from pipeline.detect.offline import explain  # noqa: PLC0415
     from topologies.baselines import explanation_json, read_baseline_file, render_explanation  # noqa: PLC0415

@@ -1,4 +1,4 @@
-"""``driftwire incident``: show an incident, or update it with a command that correlate applies."""
+"""``driftwire incident``: show an incident, or update it with a command for correlate."""
 
 import asyncio
 import sys
@@ -28,7 +28,7 @@ AT = click.option("--at", type=PointInTime(), help="Time of the action: RFC 3339
 
 
 class CommandOptions(TypedDict):
-    """The options of every command about an incident: its time, its author and the Kafka address."""
+    """Options of every command that updates an incident: time, author and Kafka address."""
 
     at: int | None
     author: str
@@ -151,7 +151,7 @@ def reopen(incident_id: str, note: str | None, **options: Unpack[CommandOptions]
 @NOTE
 @command_options
 def merge(incident_id: str, into: str, note: str | None, **options: Unpack[CommandOptions]) -> None:
-    """Merge the incident into INTO, which continues for both.
+    """Merge the incident into INTO, which then represents both incidents.
 
     INTO is another incident of the same subject, or an incident of many subjects.
     """
@@ -163,7 +163,7 @@ def merge(incident_id: str, into: str, note: str | None, **options: Unpack[Comma
 @NOTE
 @command_options
 def unmerge(incident_id: str, note: str | None, **options: Unpack[CommandOptions]) -> None:
-    """Separate the incident from the one that it is merged into."""
+    """Undo the merge of the incident into another incident."""
     _send(incident_id, action="unmerge", note=note, **options)
 
 
@@ -184,7 +184,7 @@ def _send(
     make_command = partial(Command, command_id=f"cmd-{uuid4().hex}", at=now, author=author, **fields)
     try:
         make_command(incident_id="", into=into)
-    except ValidationError as error:  # before Kafka is read
+    except ValidationError as error:  # check the fields before Kafka is read
         raise usage_error(error) from error
 
     async def run() -> Command:
@@ -205,5 +205,5 @@ def _send(
 
 
 def _find_incident(newest: Mapping[str, Incident], incident_id: str) -> Incident:
-    """Return the incident with this id, or the only one whose id starts with it."""
+    """Return the incident with this id, or the only incident whose id starts with it."""
     return newest[find_incident_id(newest, incident_id)]

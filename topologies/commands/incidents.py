@@ -1,4 +1,4 @@
-"""``driftwire incidents``: the open incidents, and with ``--follow`` every later revision."""
+"""``driftwire incidents``: show the open incidents and, with ``--follow``, every later revision."""
 
 import asyncio
 import sys
@@ -79,12 +79,12 @@ async def read_newest_revisions(bootstrap: str) -> dict[str, Incident]:
 
 
 def find_incident_id(known: Collection[str], incident_id: str) -> str:
-    """Return the incident id that equals ``incident_id``, or the only one that starts with it.
+    """Return the known id that equals ``incident_id``, or the only known id that starts with it.
 
     Raises
     ------
     click.UsageError
-        If no id matches, or several do.
+        If no id or more than one id matches.
     """
     if incident_id in known:
         return incident_id
@@ -99,7 +99,7 @@ def find_incident_id(known: Collection[str], incident_id: str) -> str:
 
 
 async def follow_revisions(bootstrap: str, newest: dict[str, Incident]) -> AsyncIterator[Incident]:
-    """Yield every revision newer than ``newest`` as it is written, without gaps and without end."""
+    """Yield every revision that is newer than the revisions in ``newest``, without gaps and without end."""
     last_revisions = {incident_id: incident.revision for incident_id, incident in newest.items()}
     async with aclosing(follow_topic(bootstrap, ALERTS, from_start=True)) as messages:
         async for incident in parse_incidents(messages):

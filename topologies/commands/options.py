@@ -1,4 +1,4 @@
-"""Options shared by the commands that talk to a running driftwire."""
+"""Options shared by the commands that use a running driftwire."""
 
 import getpass
 import time
@@ -36,7 +36,7 @@ def _check_author(_: click.Context, __: click.Parameter, value: str | None) -> s
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError) as error:
-        raise click.BadParameter("the current account has no name: give one with --author") from error
+        raise click.BadParameter("the current account has no name: give a name with --author") from error
 
 
 author_option = click.option(
@@ -53,6 +53,6 @@ def now_ms() -> int:
 
 
 def usage_error(error: ValidationError) -> click.UsageError:
-    """Turn a contract violation into a usage error that lists every invalid field in one line."""
+    """Return a usage error that lists every invalid field of a message in one line."""
     details = error.errors(include_url=False, include_input=False)
     return click.UsageError("; ".join(f"{'.'.join(map(str, detail['loc']))}: {detail['msg']}" for detail in details))

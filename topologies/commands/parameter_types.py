@@ -1,4 +1,4 @@
-"""Option types shared by several commands: durations and points in time."""
+"""Option types that several commands share: durations and points in time."""
 
 import re
 from typing import Any

@@ -1,4 +1,4 @@
-"""``driftwire incident review``: the draft of a post-incident review and a picture of its evidence."""
+"""``driftwire incident review``: write a draft post-incident review and a chart of the evidence."""
 
 import asyncio
 import logging
@@ -32,11 +32,11 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
 @bootstrap_option
 def command(*, incident_id: str, folder: Path, force: bool, bootstrap: str) -> None:
-    """Write a draft review, review-ID.md, and a picture of the evidence, review-ID.svg.
+    """Write a draft review, review-ID.md, and a chart of the evidence, review-ID.svg.
 
-    All content comes from the topics. The draft marks what people must fill in.
+    All content comes from the topics. The draft marks the parts that people must fill in.
     """
-    from pipeline.review import draw_picture, write_review  # noqa: PLC0415  slow to import, and --help needs none of it
+    from pipeline.review import draw_picture, write_review  # noqa: PLC0415  slow to import and not needed for --help
     from topologies.kafka import read_review_material  # noqa: PLC0415
 
     # Log lines about fonts and folders do not help the reader of a review.
@@ -57,13 +57,13 @@ def command(*, incident_id: str, folder: Path, force: bool, bootstrap: str) -> N
     except OSError as error:
         raise DriftwireError(f"{error.filename or folder} cannot be written: {error.strerror}") from error
     click.echo(f"{draft}: draft review, from revision {material.incident.revision} of {material.incident.incident_id}")
-    click.echo(f"{picture}: picture of the evidence")
+    click.echo(f"{picture}: chart of the evidence")
     if material.is_open:
         click.echo("the incident is still open: run this command again with --force once it is resolved", err=True)
 
 
 async def _revisions(bootstrap: str, incident_id: str) -> list[Incident]:
-    """Return the revisions of the incident with this id, or of the only one whose id starts with it."""
+    """Return the revisions of the incident with this id, or of the only incident whose id starts with it."""
     revisions: dict[str, list[Incident]] = {}
     async for incident in parse_incidents(read_topic(bootstrap, ALERTS)):
         revisions.setdefault(incident.incident_id, []).append(incident)

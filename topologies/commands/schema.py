@@ -1,4 +1,4 @@
-"""``driftwire schema``: the message contracts as JSON Schemas, for producers and consumers in other languages."""
+"""``driftwire schema``: export the message contracts as JSON Schemas, for producers and consumers in other languages."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ def command() -> None:
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
 def export_command(directory: Path) -> None:
     """Write one JSON Schema (2020-12) per message into DIRECTORY."""
-    from schemas.export import export_schemas  # noqa: PLC0415  slow to import, and --help needs none of it
+    from schemas.export import export_schemas  # noqa: PLC0415  slow to import and not needed for --help
     from topologies.errors import DriftwireError  # noqa: PLC0415
 
     try:

@@ -13,17 +13,17 @@ from topologies.commands.running_options import bootstrap_override_option, confi
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
-    help="Port of the embedded Kafka. 0 picks a free port.  [default: broker.port (9092)]",
+    help="Port of the embedded Kafka. 0 selects a free port.  [default: broker.port (9092)]",
 )
 @data_option
 @replay_option
 def command(config: Path | None, bootstrap: str | None, port: int | None, data: Path | None, *, replay: bool) -> None:
     """Run Kafka and all steps on this machine until Ctrl-C.
 
-    Starts the embedded Kafka (unless --bootstrap is given), creates the topics, and runs detect, correlate and route
-    in separate processes. A step that dies is restarted up to five times in five minutes.
+    The command starts the embedded Kafka (unless --bootstrap is given), creates the topics, and runs detect, correlate
+    and route in separate processes. A step that dies is restarted up to five times in five minutes.
     """
-    from topologies.configuration import load_configuration  # noqa: PLC0415  slow to import, and --help needs none of it
+    from topologies.configuration import load_configuration  # noqa: PLC0415  slow to import and not needed for --help
     from topologies.interrupt import run_until_interrupted  # noqa: PLC0415
     from topologies.processes import Topology  # noqa: PLC0415
 

@@ -11,7 +11,7 @@ from topologies.commands.running_options import bootstrap_override_option, confi
 STEPS = ("detect", "correlate", "route")
 
 BROKER_WAIT_S = 60.0
-"""Seconds that a worker waits for Kafka to answer."""
+"""Maximum seconds that a worker waits for Kafka to answer."""
 
 RETRY_S = 1.0
 
@@ -24,11 +24,11 @@ RETRY_S = 1.0
 def command(step: str, config: Path | None, bootstrap: str | None, *, replay: bool) -> None:
     """Run one step against an existing Kafka.
 
-    Creates missing topics. Prints "STEP: ready" when it has its partitions. Ctrl-C or SIGTERM stops it after a last
-    checkpoint. Run at most one detect worker per partition of driftwire.records. A second correlate or route worker
-    is a standby.
+    The worker creates missing topics and prints "STEP: ready" when it has its partitions. Ctrl-C or SIGTERM stops it
+    after a last checkpoint. Run at most one detect worker per partition of driftwire.records. A second correlate or
+    route worker is a standby.
     """
-    from topologies.configuration import load_configuration  # noqa: PLC0415  slow to import, and --help needs none of it
+    from topologies.configuration import load_configuration  # noqa: PLC0415  slow to import and not needed for --help
     from topologies.runtime import run_worker  # noqa: PLC0415
 
     configuration = load_configuration(config)

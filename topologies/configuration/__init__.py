@@ -1,4 +1,4 @@
-"""The configuration file: its classes, its checks, its errors.
+"""The configuration file: classes, checks and errors.
 
 This package may import the settings of all steps.
 """

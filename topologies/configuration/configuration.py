@@ -1,4 +1,4 @@
-"""The configuration: one strict TOML file for the broker and the steps. Every key has a default.
+"""Configuration of the broker and the steps: one strict TOML file. Every key has a default.
 
 All problems of a file are reported together, one line per problem, with the full path of the key.
 """
@@ -23,11 +23,11 @@ from topologies.kafka_address import check_kafka_address
 APP_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
 OWNER_ONLY = 0o600
-"""The file mode of a written configuration: the address of a webhook may be a secret."""
+"""File mode of a written configuration. Only the owner can read it, because the address of a webhook may be secret."""
 
 
 class ConfigurationError(DriftwireError):
-    """An invalid configuration. ``problems`` has one line per problem."""
+    """Invalid configuration. ``problems`` contains one line per problem."""
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -66,7 +66,7 @@ class KafkaSettings(BaseModel):
     )
     app_id: str = Field(
         default="driftwire",
-        description="Prefix of consumer groups and transactions. Use one per cluster and set of topics.",
+        description="Prefix of consumer groups and transactions. Use one prefix per cluster and set of topics.",
     )
 
     @field_validator("bootstrap")
@@ -87,7 +87,7 @@ class BrokerSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    port: int = Field(default=9092, ge=0, le=65535, description="Port for clients on 127.0.0.1. 0 takes a free port.")
+    port: int = Field(default=9092, ge=0, le=65535, description="Port for clients on 127.0.0.1. 0 selects a free port.")
     data: str = Field(default="data", min_length=1, description="Folder for messages and logs.")
     heap_mib: int = Field(
         default=512,
@@ -123,7 +123,7 @@ def load_configuration(path: Path | None) -> Configuration:
     Parameters
     ----------
     path
-        A TOML file, or JSON if its name ends in ``.json``; None means all defaults.
+        A TOML file, or a JSON file if its name ends in ``.json``. None selects all defaults.
 
     Raises
     ------
@@ -146,7 +146,7 @@ def load_configuration(path: Path | None) -> Configuration:
         form = "JSON" if path.suffix == ".json" else "TOML"
         raise ConfigurationError([f"{path}: is not valid {form}: {_lower_first(str(error))}"]) from error
     try:
-        # Validate as JSON, because there the strict mode of pydantic accepts a list for a tuple.
+        # Validate as JSON: pydantic's strict mode accepts a list for a tuple only in JSON.
         configuration = Configuration.model_validate_json(json.dumps(values, default=str), strict=True)
     except ValidationError as error:
         details = error.errors(include_url=False)
@@ -157,9 +157,9 @@ def load_configuration(path: Path | None) -> Configuration:
 
 
 def write_configuration(configuration: Configuration, path: Path) -> None:
-    """Write a configuration as JSON for :func:`load_configuration`, with its secrets. Only the owner can read it."""
+    """Write a configuration and its secrets as JSON for :func:`load_configuration`. Only the owner can read the file."""
     text = json.dumps(configuration.model_dump(by_alias=True), default=_plain, indent=1)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY), "w", encoding="utf-8") as file:  # noqa: PTH123  only os.open sets the mode from the first moment
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY), "w", encoding="utf-8") as file:  # noqa: PTH123  only os.open sets the mode at creation
         file.write(text)
 
 

@@ -1,4 +1,4 @@
-"""Problems of a configuration: the errors of pydantic as one line each, with the nearest known key."""
+"""Problems of a configuration, as one line per error of pydantic with the nearest known key."""
 
 from typing import Any, get_args
 
@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 from pipeline.wording import similar_name
 
 KEYS_NAMED_MAX = 12
-"""Maximum known keys that a message lists if none is similar."""
+"""Maximum known keys that a message lists if no key is similar."""
 
 _REQUIRED_TYPES = {
     "int_type": "a whole number",
@@ -38,9 +38,9 @@ _LENGTHS = {
 
 
 def format_problem(model: type[BaseModel], detail: ErrorDetails) -> str:
-    """Format one error of pydantic as a line: the path of the key, what is wrong, what to do.
+    """Format an error of pydantic as one line: the path of the key, the problem and the solution.
 
-    The line never repeats a string value, because it may be a secret.
+    The line never contains a string value, because the value may be a secret.
     """
     path = format_key_path(detail["loc"])
     message = _message(model, detail)
@@ -82,13 +82,13 @@ def format_key_path(location: tuple[int | str, ...]) -> str:
 
 
 def known_keys(model: type[BaseModel], prefix: str = "") -> dict[str, type[BaseModel] | None]:
-    """Return all keys that a file may have, by path without list indexes: the model of a table, None for a value."""
+    """Return all valid key paths, without list indexes, and their models: None for a key that is not a table."""
     keys: dict[str, type[BaseModel] | None] = {}
     for name, field in model.model_fields.items():
         path = f"{prefix}{field.alias or name}"
         inner = _find_model(field.annotation)
         keys[path] = inner
-        # A route may contain routes with the same keys: they appear once.
+        # A route may contain routes with the same keys. Such keys appear once.
         if inner is not None and inner is not model:
             keys.update(known_keys(inner, f"{path}."))
     return keys

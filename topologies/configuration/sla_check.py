@@ -1,4 +1,4 @@
-"""Check the signals of SLAs: an SLA for an unknown signal would never be broken, and nobody would notice."""
+"""Check the signals of SLAs. An SLA for an unknown signal would silently never be broken."""
 
 from collections.abc import Iterable
 
@@ -13,7 +13,7 @@ _NAMES = [signal.name for signal in (*catalogue.SIGNALS, *catalogue.EVENTS)]
 
 
 def unknown_signals(slas: Iterable[SLA]) -> list[str]:
-    """Return one line per SLA whose signal is not in the catalogue, with the nearest known signal.
+    """Return one line with the nearest known signal per SLA whose signal is not in the catalogue.
 
     >>> unknown_signals([SLA(subject="support-bot", signal="latncy_ms", maximum=2000)])
     ['correlate.sla[0].signal: unknown signal "latncy_ms"; did you mean "latency_ms"? A custom signal is named "custom.latncy_ms"']

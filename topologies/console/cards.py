@@ -1,7 +1,7 @@
-"""The card: one incident on one screen for the person on call, for a terminal or as plain text.
+"""Cards that show one incident on one screen for the person on call, on a terminal or as plain text.
 
-From the top: severity and title, then actions, suspects, and only then the evidence. Labels that senders choose are
-shown as plain text, without colours, links or control characters of the terminal.
+A card shows severity and title first, then actions, suspects and evidence. Labels from senders are plain text, without
+colours, links or control characters of the terminal.
 """
 
 import re
@@ -19,10 +19,10 @@ from schemas.incident import CLOSED, Containment, Incident, SignalEvidence, Susp
 from schemas.timestamp import format_timestamp
 
 WIDTH = 80
-"""Columns of the plain text, for which the card is laid out."""
+"""Width of a plain-text card in columns."""
 
 EVIDENCE_ROWS_MAX = 6
-"""Maximum signals on a card, which also shows how many more there are."""
+"""Maximum signals on a card. The card shows the number of further signals."""
 
 SUSPECTS_MAX = 3
 """Maximum suspects on a card."""
@@ -46,7 +46,7 @@ def render_card(incident: Incident) -> RenderableType:
 
 
 def plain_card(incident: Incident, *, width: int = WIDTH) -> str:
-    """Return the card as plain text with lines of at most ``width`` columns, ending with a line break."""
+    """Return the card as plain text with at most ``width`` columns and a final line break."""
     buffer = StringIO()
     console = Console(file=buffer, width=width, color_system=None, force_terminal=False, legacy_windows=False)
     console.print(render_card(incident))
@@ -72,7 +72,7 @@ def print_running_log(incident: Incident, stream: TextIO) -> None:
 
 
 def print_drafts(incident: Incident, stream: TextIO) -> None:
-    """Print the drafts ready to paste, each after a line with its audience. Without drafts, print one line."""
+    """Print a heading with the audience and the text of each draft, or a notice if the incident has no drafts."""
     if not incident.drafts:
         stream.write(f"no drafts: a {incident.severity} that is {incident.status} needs no message\n")
     for draft in incident.drafts:
@@ -104,7 +104,7 @@ def _parts(incident: Incident) -> Iterator[RenderableType]:
 
 
 def _rows(incident: Incident) -> Iterator[tuple[str, Text]]:
-    """The labelled lines between the summary and the evidence."""
+    """Return the labelled lines between the summary and the evidence."""
     day = incident.started_at
     started = f"{_utc_time(incident.started_at)}, detected {_utc_time(incident.detected_at, day)}"
     started += f" ({duration(incident.detection_gap_s)} later)"
@@ -136,7 +136,7 @@ def _rows(incident: Incident) -> Iterator[tuple[str, Text]]:
 
 
 def _deadlines(incident: Incident) -> Iterator[tuple[str, Text]]:
-    """Return the response targets (overdue at the time of the revision, due, done) and the duties."""
+    """Return the response targets by state (overdue at the time of the revision, due, done) and the duties."""
     day, now, closed = incident.started_at, incident.updated_at, incident.status in CLOSED
     by_state: dict[str, list[str]] = {"overdue": [], "due": [], "done": []}
     for target in sorted(incident.response_targets, key=lambda target: target.due_at):
@@ -160,7 +160,7 @@ def _rank(ranked: Containment | Suspect) -> int:
 
 
 def _numbered_rows(label: str, lines: Iterable[tuple[str, str]], style: str) -> Iterator[tuple[str, Text]]:
-    """Return numbered rows of one label, each with a headline and a reason. Only the first headline has the style."""
+    """Return numbered rows of headlines and reasons under one label. The style applies to the first headline."""
     for number, (headline, reason) in enumerate(lines, start=1):
         is_first = number == 1
         yield (
@@ -182,7 +182,7 @@ def _suspect_text(suspect: Suspect) -> tuple[str, str]:
 
 
 def _evidence_table(incident: Incident) -> Table:
-    """Return the latest state of each drift, those that still fire first."""
+    """Return a table with the latest state of each drift, firing drifts first."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim", expand=False)
     table.add_column("signal", overflow="fold", max_width=24)
     for column in ("normal", "now", "effect"):
@@ -219,7 +219,7 @@ def _effect(drift: SignalEvidence) -> str:
 
 
 def _utc_time(at: int, day: int | None = None) -> str:
-    """Return a time in UTC, without its date if that is the date of ``day``."""
+    """Return a time in UTC, without the date if it is the same date as in ``day``."""
     date, _, time = format_timestamp(at).partition("T")
     is_same_day = day is not None and format_timestamp(day).startswith(date)
     return f"{time[:8]}Z" if is_same_day else f"{date} {time[:8]}Z"

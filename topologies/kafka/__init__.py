@@ -1,6 +1,6 @@
-"""A plain Kafka client: it reads topics, writes single messages, and reads the history of an incident.
+"""Plain Kafka client that reads topics, writes single messages, and reads the history of an incident.
 
-No step writes through it. This package may import errors only.
+Steps do not write with it. This package may import errors only.
 """
 
 from topologies.kafka.client import follow_topic, read_topic, write_message

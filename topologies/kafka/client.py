@@ -1,7 +1,7 @@
-"""Reads and writes of single topics, for commands and tools. Steps do not use it, because they need transactions.
+"""Reads and writes of single topics, for commands and tools. Steps need transactions and do not use this module.
 
-Reads return committed messages only and join no consumer group, so they change nothing. Each call opens and closes its
-own connection.
+Reads return committed messages only and do not join a consumer group, so they have no side effects. Each call opens and
+closes its own connection.
 """
 
 import asyncio
@@ -19,20 +19,20 @@ from topologies.errors import DriftwireError
 from topologies.kafka.committed_log import committed_consumer, read_to_end
 
 CONNECT_TIMEOUT_S = 10.0
-"""Maximum seconds for a broker to answer the first request."""
+"""Maximum seconds until a broker answers the first request."""
 
 PROGRESS_TIMEOUT_S = 30.0
-"""Seconds without a new message after which reading to the end fails."""
+"""Maximum seconds without a new message while a topic is read to its end."""
 
 FOLLOW_POLL_MS = 500
-"""Milliseconds that one fetch waits for new messages. An interrupted reader stops within this time."""
+"""Maximum milliseconds of a fetch without new messages. An interrupted reader stops within this time."""
 
 WRITE_BYTES_MAX = 16 * 1024 * 1024
 """Maximum bytes of a message in any topic of the contract."""
 
 
 class BrokerUnreachable(DriftwireError):
-    """No Kafka answers at the address, or it stopped answering."""
+    """No broker answers at the address, or the broker has stopped answering."""
 
 
 class TopicMissing(DriftwireError):
@@ -44,7 +44,7 @@ class WriteRefused(DriftwireError):
 
 
 async def read_topic(bootstrap: str, topic: str) -> AsyncGenerator[RawMessage]:
-    """Yield all committed messages that a topic holds at the time of the call, oldest first within a partition.
+    """Yield all committed messages in a topic at the time of the call, oldest first within a partition.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ async def read_topic(bootstrap: str, topic: str) -> AsyncGenerator[RawMessage]:
     Raises
     ------
     BrokerUnreachable
-        If no Kafka answers, or it sends nothing for :data:`PROGRESS_TIMEOUT_S`.
+        If no broker answers, or if the broker sends nothing for :data:`PROGRESS_TIMEOUT_S`.
     TopicMissing
         If the topic does not exist.
     """
@@ -67,19 +67,19 @@ async def read_topic(bootstrap: str, topic: str) -> AsyncGenerator[RawMessage]:
                 yield _message(record)
         except TimeoutError as error:
             raise BrokerUnreachable(
-                f"Kafka at {bootstrap} sent nothing of {topic} for {PROGRESS_TIMEOUT_S:.0f} s: check that it is running"
+                f"Kafka at {bootstrap} sent no message of {topic} for {PROGRESS_TIMEOUT_S:.0f} s: check that Kafka is running"
             ) from error
 
 
 async def follow_topic(bootstrap: str, topic: str, *, from_start: bool = False) -> AsyncGenerator[RawMessage]:
-    """Yield the committed messages of a topic as they arrive, without end. Wait while the broker is unavailable.
+    """Yield the committed messages of a topic indefinitely as they arrive. Wait while the broker is unavailable.
 
     Parameters
     ----------
     bootstrap, topic
         As for :func:`read_topic`.
     from_start
-        Start with the oldest message of the topic instead of the next one that is written.
+        Start with the oldest message of the topic instead of the next new message.
 
     Raises
     ------
@@ -100,7 +100,7 @@ async def follow_topic(bootstrap: str, topic: str, *, from_start: bool = False) 
 
 
 async def write_message(bootstrap: str, topic: str, key: bytes | None, value: bytes | None) -> None:
-    """Write one message and return when all in-sync replicas have it.
+    """Write one message and return when all in-sync replicas have the message.
 
     Parameters
     ----------
@@ -112,7 +112,7 @@ async def write_message(bootstrap: str, topic: str, key: bytes | None, value: by
     Raises
     ------
     BrokerUnreachable
-        If no Kafka answers.
+        If no broker answers.
     TopicMissing
         If the topic does not exist.
     WriteRefused
@@ -139,7 +139,7 @@ async def write_message(bootstrap: str, topic: str, key: bytes | None, value: by
 
 @asynccontextmanager
 async def _assigned_consumer(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
-    """Yield a connected consumer that is assigned all partitions of the topic."""
+    """Yield a connected consumer to which all partitions of the topic are assigned."""
     partitions = await _partitions(bootstrap, topic)
     consumer = committed_consumer(bootstrap)
     try:
@@ -154,7 +154,7 @@ async def _assigned_consumer(bootstrap: str, topic: str) -> AsyncIterator[AIOKaf
 
 
 async def _partitions(bootstrap: str, topic: str) -> list[TopicPartition]:
-    """Return the partitions of a topic. Checked first, because clients wait long for a topic that does not exist."""
+    """Return the partitions of a topic. This check is first, because clients wait long for a missing topic."""
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(CONNECT_TIMEOUT_S * 1000))
     try:
         async with _connecting(bootstrap):
@@ -164,15 +164,15 @@ async def _partitions(bootstrap: str, topic: str) -> list[TopicPartition]:
         await admin.close()
     if topic not in known:
         raise TopicMissing(
-            f"Kafka at {bootstrap} has no topic {topic}: start driftwire on it first (driftwire up), "
-            "or give another address"
+            f"Kafka at {bootstrap} has no topic {topic}: start driftwire on it first with driftwire up, "
+            "or give another address with --bootstrap"
         )
     return [TopicPartition(topic, partition["partition"]) for partition in known[topic]]
 
 
 @asynccontextmanager
 async def _connecting(bootstrap: str) -> AsyncIterator[None]:
-    # The error that follows is clearer than what aiokafka logs about a failed connection.
+    # The error that follows is clearer than aiokafka's log lines about a failed connection.
     logger = logging.getLogger("aiokafka")
     before, logger.disabled = logger.disabled, True
     try:
@@ -186,7 +186,7 @@ async def _connecting(bootstrap: str) -> AsyncIterator[None]:
 
 def _unreachable(bootstrap: str) -> BrokerUnreachable:
     return BrokerUnreachable(
-        f"no Kafka answers at {bootstrap}: start one (driftwire up), or give another address (--bootstrap)"
+        f"no Kafka broker answers at {bootstrap}: start a broker with driftwire up, or give another address with --bootstrap"
     )
 
 

@@ -1,6 +1,6 @@
-"""Committed messages of partitions: a consumer that reads only these, and a reader that stops at the end.
+"""Consumer of committed messages, and a reader that stops at the end of the partitions.
 
-The checkpoints, the control reader and the commands all read with these two functions.
+The checkpoints, the control reader and the commands use these two functions.
 """
 
 import math
@@ -10,11 +10,11 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 POLL_MS = 200
-"""Milliseconds that one fetch waits for messages."""
+"""Maximum milliseconds of a fetch without messages."""
 
 
 def committed_consumer(bootstrap: str) -> AIOKafkaConsumer:
-    """Return a consumer of committed messages that joins no group and starts at the oldest message."""
+    """Return a consumer of committed messages that has no group and starts at the oldest message."""
     return AIOKafkaConsumer(
         bootstrap_servers=bootstrap,
         group_id=None,
@@ -27,14 +27,15 @@ def committed_consumer(bootstrap: str) -> AIOKafkaConsumer:
 async def read_to_end(
     consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], *, idle_timeout_s: float = math.inf
 ) -> AsyncGenerator[ConsumerRecord]:
-    """Yield the messages that partitions hold at the time of the call, oldest first within a partition.
+    """Yield the messages in partitions at the time of the call, oldest first within a partition.
 
-    Afterwards the position of the consumer can be beyond that end, because a fetch may return newer messages too.
+    Afterwards the position of the consumer can be beyond the last yielded message, because a fetch may also return newer
+    messages.
 
     Parameters
     ----------
     consumer
-        A started consumer that is assigned the partitions.
+        A started consumer to which the partitions are assigned.
     partitions
         The partitions to read.
     idle_timeout_s
@@ -48,8 +49,8 @@ async def read_to_end(
     await consumer.seek_to_beginning(*partitions)
     ends = await consumer.end_offsets(partitions)
     idle_s = 0.0
-    # Positions decide, not the offsets of messages: the last entry of a partition may be a transaction marker or a
-    # message that compaction removed.
+    # Compare positions, not offsets of messages: the last entry of a partition may be a transaction marker or a message
+    # that compaction removed.
     while behind := [partition for partition in partitions if await consumer.position(partition) < ends[partition]]:
         fetched = await consumer.getmany(*behind, timeout_ms=POLL_MS)
         idle_s = 0.0 if fetched else idle_s + POLL_MS / 1000

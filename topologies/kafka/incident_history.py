@@ -1,4 +1,4 @@
-"""The history of an incident, read from the topics: the material of a review (see ``pipeline/review``)."""
+"""Reader of the history of an incident in the topics, for a review (see ``pipeline/review``)."""
 
 from collections.abc import AsyncIterable, AsyncIterator, Collection
 from contextlib import suppress
@@ -24,7 +24,7 @@ Parsed = TypeVar("Parsed", bound=Contract)
 
 
 async def read_review_material(bootstrap: str, revisions: Collection[Incident]) -> "Material":
-    """Read what the topics hold about one incident.
+    """Read all messages about one incident from the topics.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ async def read_review_material(bootstrap: str, revisions: Collection[Incident]) 
     BrokerUnreachable, TopicMissing
         As :func:`read_topic`.
     """
-    from pipeline.review import Material  # noqa: PLC0415  slow to import, and most commands need none of it
+    from pipeline.review import Material  # noqa: PLC0415  slow to import, and most commands do not need it
 
     subjects = {revision.subject for revision in revisions}
     drift_keys = {line.drift_id.encode() for revision in revisions for line in revision.evidence}
@@ -58,11 +58,11 @@ async def _read_contracts(
     keys: Collection[bytes] = (),
     texts: Collection[str] = (),
 ) -> AsyncIterator[Parsed]:
-    """Yield the messages of one contract on a topic. With ``texts``, only those with one of the keys or texts."""
+    """Yield the messages of one contract on a topic, by default all, otherwise those that match a key or a string."""
     needles = [orjson.dumps(text) for text in texts]
     async for message in read_topic(bootstrap, topic):
         value = message.value
-        # Most messages of a busy topic are about other subjects and not worth parsing.
+        # Most messages of a busy topic are about other subjects, so they are not parsed.
         if value is None or (needles and message.key not in keys and not any(needle in value for needle in needles)):
             continue
         with suppress(ValidationError):
@@ -70,7 +70,7 @@ async def _read_contracts(
 
 
 async def parse_incidents(messages: AsyncIterable[RawMessage]) -> AsyncIterator[Incident]:
-    """Yield the incidents in messages. Report messages that are not incidents on standard error and skip them."""
+    """Yield the incidents in messages. Skip other messages and report them on standard error."""
     async for message in messages:
         try:
             yield Incident.from_json(message.value or b"")

@@ -1,4 +1,4 @@
-"""The broker and the workers as child processes of one topology.
+"""Broker and workers of one topology, as child processes.
 
 This package may import broker and configuration.
 """

@@ -1,4 +1,4 @@
-"""The topology: broker, topics and workers, which start and stop together. ``up`` and the load tools use it."""
+"""Topology of broker, topics and workers that start and stop together, for ``up`` and the load tools."""
 
 import asyncio
 import contextlib
@@ -18,16 +18,16 @@ READY_TIMEOUT_S = 60.0
 """Maximum seconds until all workers have their partitions."""
 
 STOP_WITHOUT_KAFKA_S = 1.0
-"""Seconds for the workers to stop after the broker has stopped."""
+"""Maximum seconds until the workers stop if the broker has stopped."""
 
 CONFIGURATION_NAME = "configuration.json"
 
 
 class Topology:
-    """Broker, topics and workers, as an async context manager. Inside it all workers have their partitions.
+    """Async context manager of broker, topics and workers. On entry all workers have their partitions.
 
-    The exit stops the workers first, after a last checkpoint, and then the broker. Workers that die are restarted. If
-    one dies too often or the broker stops, :meth:`wait_for_failure` raises.
+    The exit first stops the workers after a last checkpoint, then the broker. Workers that die are restarted. If a worker
+    dies too often or the broker stops, :meth:`wait_for_failure` raises an error.
 
     Parameters
     ----------
@@ -36,15 +36,15 @@ class Topology:
     data_folder
         Folder of the broker's messages and the workers' configuration.
     bootstrap
-        Address of an existing Kafka. Without it, the embedded broker is started.
+        Address of an existing Kafka. If None, the embedded broker is started.
     replay
         Whether the time of the records is the only clock.
     steps
-        The steps to run, with one worker per item. A step may occur several times.
+        The steps to run, one worker per item. A step may occur several times.
     on_line
-        Called with every line of the workers, and with a line when one is restarted or killed.
+        Callback that receives every line of the workers, and a line when a worker is restarted or killed.
     port
-        Port of the embedded broker. 0 takes a free port. The default is that of the configuration.
+        Port of the embedded broker. 0 selects a free port. The default is the port in the configuration.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class Topology:
 
     @property
     def bootstrap(self) -> str:
-        """``host:port`` for clients. Valid once an embedded broker has started."""
+        """Address for clients as ``host:port``. Valid once an embedded broker has started."""
         return self._configuration.kafka.bootstrap
 
     async def start(self) -> None:
@@ -95,7 +95,7 @@ class Topology:
         Raises
         ------
         DriftwireError
-            If something could not be started. The text is one line with the reason. Everything else is stopped.
+            If the broker or a worker cannot be started. The message is one line. All other processes are stopped.
         """
         try:
             if self.broker is not None:
@@ -110,7 +110,7 @@ class Topology:
             raise
 
     async def stop(self) -> None:
-        """Stop the workers, then the broker. Ignore those that are not running."""
+        """Stop all running workers, then the broker if it is running."""
         # Without Kafka a last checkpoint is impossible.
         within_s = STOP_TIMEOUT_S if self.broker is None or self.broker.is_running else STOP_WITHOUT_KAFKA_S
         await asyncio.gather(*(worker.stop(within_s) for worker in self.workers))
@@ -127,10 +127,11 @@ class Topology:
         Raises
         ------
         DriftwireError
-            When that happens. The text has the last lines of the worker, or the last line of the broker's log.
+            When a worker has died too often or the broker has stopped. The message contains the last lines of the worker, or
+            the last line of the broker's log.
         """
         if not self._tasks:
-            await asyncio.Event().wait()  # an existing Kafka and no workers: nothing can fail
+            await asyncio.Event().wait()  # with an existing Kafka and no workers, nothing can fail
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()

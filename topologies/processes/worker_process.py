@@ -1,4 +1,4 @@
-"""One worker as a child process, which is restarted when it dies and stopped within a time limit."""
+"""A worker in a child process that is restarted when it dies and stopped within a time limit."""
 
 import asyncio
 import contextlib
@@ -19,13 +19,13 @@ BACK_OFF_FIRST_S = 0.5
 BACK_OFF_MAX_S = 8.0
 
 STOP_TIMEOUT_S = 12.0
-"""Seconds from SIGTERM to SIGKILL. The time limit inside the worker is shorter."""
+"""Seconds from SIGTERM to SIGKILL. The worker's own time limit is shorter."""
 
 LAST_LINES_MAX = 5
 LINE_BYTES_MAX = 256 * 1024
 
 READY_STATES = ("ready", "standby")
-"""Texts that a worker prints after its step's name: it has its partitions, or is a standby without partitions."""
+"""States that a worker prints after the name of its step. A standby is a worker without partitions."""
 
 
 class WorkerError(DriftwireError):
@@ -33,18 +33,19 @@ class WorkerError(DriftwireError):
 
 
 class WorkerProcess:
-    """A ``driftwire worker`` in a child process. It is restarted when it dies.
+    """``driftwire worker`` in a child process that is restarted when it dies.
 
     Parameters
     ----------
     name
-        Prefix of its lines: the step, or ``detect-2`` for a second worker.
+        Prefix of the worker's lines: the step, or a name such as ``detect-2`` for a second worker.
     step
         detect, correlate or route.
     arguments
         Command line after ``driftwire worker STEP``.
     on_line
-        Called with every line that the worker prints, with the prefix, and with a line when it is restarted or killed.
+        Callback that receives every line of the worker with the prefix, and a line when the worker is restarted or
+        killed.
 
     Attributes
     ----------
@@ -67,7 +68,7 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int | None:
-        """The process id while the worker runs."""
+        """Process id of the worker, or None while it does not run."""
         return self._child.pid if self._child is not None and self._child.returncode is None else None
 
     async def run(self) -> None:
@@ -76,7 +77,8 @@ class WorkerProcess:
         Raises
         ------
         WorkerError
-            If it died more than :data:`RESTARTS_MAX` times within :data:`RESTARTS_WINDOW_S`, with its last lines.
+            If the worker died more than :data:`RESTARTS_MAX` times within :data:`RESTARTS_WINDOW_S`. The message contains
+            its last lines.
         """
         deaths: deque[float] = deque(maxlen=RESTARTS_MAX + 1)
         clock = asyncio.get_running_loop().time
@@ -109,7 +111,7 @@ class WorkerProcess:
                 async with asyncio.timeout(within_s):
                     await child.wait()
             except TimeoutError:
-                self._on_line(f"worker {self.name} did not stop within {within_s:g} s and is killed")
+                self._on_line(f"worker {self.name} did not stop within {within_s:g} s; killing it")
                 child.kill()
                 await child.wait()
 
@@ -122,7 +124,7 @@ class WorkerProcess:
             stderr=asyncio.subprocess.STDOUT,
             env=os.environ | {"PYTHONUNBUFFERED": "1"},
             limit=LINE_BYTES_MAX,
-            # Ctrl-C must reach the command only: it stops the workers in order.
+            # Ctrl-C must reach only the command, which stops the workers in order.
             start_new_session=True,
             preexec_fn=exit_with_parent(),
         )
@@ -136,12 +138,12 @@ class WorkerProcess:
             raise
 
     async def _read_lines(self, child: asyncio.subprocess.Process) -> None:
-        assert child.stdout is not None  # noqa: S101  it is a pipe, see above
+        assert child.stdout is not None  # noqa: S101  stdout is a pipe, see above
         while True:
             try:
                 raw = await child.stdout.readline()
             except ValueError:
-                continue  # a line beyond the limit, which asyncio has dropped
+                continue  # asyncio has dropped a line beyond the limit
             if not raw:
                 return
             line = raw.decode(errors="replace").rstrip()

@@ -1,4 +1,4 @@
-"""The console receiver: incident cards on the standard output of the worker, for laptops and demos."""
+"""Console receiver that prints incident cards on the standard output of the worker, for laptops and demos."""
 
 from collections.abc import Callable
 from typing import TextIO

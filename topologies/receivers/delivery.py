@@ -1,7 +1,7 @@
-"""The delivery of notifications to receivers.
+"""Delivery of notifications to receivers.
 
-A Kafka transaction cannot contain what is sent elsewhere, so notifications are sent at least once. A receiver
-recognises a repeat by the idempotency key.
+A Kafka transaction cannot include notifications to other systems, so each notification is sent at least once. A
+receiver can detect repeats by the idempotency key.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ logger = logging.getLogger("driftwire")
 
 
 class Receiver(Protocol):
-    """A receiver of notifications."""
+    """Receiver of notifications."""
 
     async def deliver(self, dispatch: Dispatch) -> Delivery:
         """Send one revision of an incident within the time limit of the receiver. Return the outcome, and never raise."""
@@ -29,14 +29,14 @@ class Receiver(Protocol):
 
 
 def build_receivers(settings: RouteSettings, *, replay: bool) -> dict[str, Receiver]:
-    """Build the receivers of the settings, by name. In a replay all are consoles, because nobody should be notified."""
+    """Build the receivers of the settings, by name. In a replay, all receivers are consoles and nobody is notified."""
     return {receiver.name: _build_receiver(receiver, replay=replay) for receiver in settings.receivers}
 
 
 async def deliver_pending(step: RouteStep, receivers: Mapping[str, Receiver]) -> list[OutputMessage]:
     """Send all pending dispatches of a step and record their outcome.
 
-    Receivers work concurrently, so a slow one does not delay the others. A receiver gets its dispatches in the order
+    Receivers work concurrently, so a slow receiver does not delay other receivers. A receiver gets its dispatches in the order
     of the decisions.
 
     Parameters

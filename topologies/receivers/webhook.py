@@ -1,7 +1,7 @@
-"""The webhook receiver: an HTTP POST of a CloudEvent to an address of your own.
+"""Webhook receiver that sends a CloudEvent by HTTP POST to a configured address.
 
 Sources: CloudEvents 1.0, structured JSON; RFC 9110 for ``Retry-After``. The ``id`` of the event is the idempotency key:
-a server should ignore an id that it has seen.
+a server should ignore repeated ids.
 """
 
 import math
@@ -21,20 +21,20 @@ EVENT_SOURCE = "urn:driftwire:route"
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 
 FIRST_PAUSE_S = 0.5
-"""Seconds before the second attempt. Each further pause is twice as long, minus a random part of up to half."""
+"""Seconds before the second attempt. Each further pause doubles. A random part of up to half is subtracted."""
 
 PAUSE_MAX_S = 10.0
-"""Maximum seconds of a pause, unless the server asks for a longer one."""
+"""Maximum seconds of a pause, unless the server requests a longer pause."""
 
 TOO_MANY_REQUESTS = 429
 
 
 class WebhookReceiver:
-    """Receiver that posts incidents. It retries if there is no connection or no answer in time, and on 429 and 5xx.
+    """Receiver that posts incidents. It retries after connection errors, timeouts, and status 429 or 5xx.
 
-    Any other status than 2xx is final. Attempts and pauses together take at most ``give_up_after_s``. A pause that the
-    server requests with ``Retry-After`` is respected if it ends within that time; otherwise the notification fails.
-    Redirects are not followed. Reasons contain only scheme, host and port of the address: the rest may be a secret.
+    Other statuses outside 2xx are permanent failures. Attempts and pauses together take at most ``give_up_after_s``. A pause that the
+    server requests with ``Retry-After`` is respected if it ends within this limit; otherwise the notification fails.
+    Redirects are not followed. Reasons contain only the scheme, host and port of the address, because the rest may be a secret.
 
     Parameters
     ----------
@@ -43,9 +43,9 @@ class WebhookReceiver:
     clock
         The wall clock, in Unix seconds.
     sleep
-        Waits for a number of seconds.
+        Coroutine function that waits for a number of seconds.
     jitter
-        Returns a random number in [0, 1).
+        Function that returns a random number in [0, 1).
 
     Raises
     ------
@@ -74,7 +74,7 @@ class WebhookReceiver:
         """Post the incident, with retries."""
         body = orjson.dumps(cloud_event(dispatch))
         deadline = self._clock() + self._settings.give_up_after_s
-        # Without cookies: an answer must not influence the next notification.
+        # Disable cookies, because an answer must not influence the next notification.
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
             for attempt in range(1, self._settings.attempts_max + 1):
                 problem, requested_s = await self._post(session, body, deadline)
@@ -99,8 +99,8 @@ class WebhookReceiver:
         Returns
         -------
         tuple
-            The problem, or None after a success; and the seconds to wait before the next attempt: None if a retry is
-            useless, 0 if the server did not request a pause.
+            The problem, None after a success; and the requested seconds until the next attempt, None if a retry is useless
+            and 0 if the server did not request a pause.
         """
         limit_s = max(0.001, min(self._settings.timeout_s, deadline - self._clock()))
         try:
@@ -146,14 +146,14 @@ def cloud_event(dispatch: Dispatch) -> dict[str, Any]:
 
 
 def _origin(url: str) -> str:
-    """Return scheme, host and port: the part of an address that is not secret."""
+    """Return the scheme, host and port of an address. The other parts may be secret."""
     parts = urlsplit(url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
 
 
 def _cause(error: Exception) -> str:
-    """Return the problem of a connection. The text of aiohttp would contain the address."""
+    """Return the type of a connection error. The messages of aiohttp contain the address."""
     inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "unknown host"
@@ -163,7 +163,7 @@ def _cause(error: Exception) -> str:
 
 
 def _parse_retry_after(header: str | None, now: float) -> float:
-    """Return the seconds that ``Retry-After`` requests by a number or a date, or 0 if it is invalid.
+    """Return the seconds in ``Retry-After``, which is a number or a date, or 0 if the header is invalid.
 
     >>> _parse_retry_after("7", now=0.0), _parse_retry_after("Thu, 01 Jan 1970 00:01:00 GMT", now=50.0)
     (7.0, 10.0)

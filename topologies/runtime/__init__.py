@@ -1,6 +1,6 @@
-"""The exactly-once runtime: partitions, checkpoints in transactions, Faust in batches, logs.
+"""Exactly-once runtime: partitions, checkpoints in transactions, batches in Faust, and logs.
 
-Only this package and the three topologies that it builds import Faust. It may import configuration and kafka.
+Only this package and the three topology files import Faust. It may import configuration and kafka.
 """
 
 from topologies.runtime.application import build_application

@@ -1,4 +1,4 @@
-"""The Faust application of a step: the settings that exactly-once processing needs, and the runtime attached to it."""
+"""Faust application of a step, with the runtime and the settings for exactly-once processing."""
 
 import time
 
@@ -18,7 +18,7 @@ FETCH_BYTES_MAX = 4 * 1024 * 1024
 
 class _Application(faust.App):
     def _create_directories(self) -> None:
-        """Create nothing: a worker stores nothing on disk."""
+        """Create no directories, because a worker stores nothing on disk."""
 
 
 def build_application(spec: TopologySpec, kafka: KafkaSettings, *, replay: bool) -> faust.App:
@@ -29,7 +29,7 @@ def build_application(spec: TopologySpec, kafka: KafkaSettings, *, replay: bool)
     spec
         The topology of the step.
     kafka
-        Address of the cluster, and settings for its use.
+        Address and settings of the cluster.
     replay
         Whether the time of the records is the only clock.
     """

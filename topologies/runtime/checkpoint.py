@@ -1,10 +1,11 @@
-"""The checkpoint: outputs, changed state and input offsets of one partition, in one Kafka transaction.
+"""Checkpoint of one partition: outputs, changed state and input offsets in one Kafka transaction.
 
-Atomic: a crash at any point leaves either all of it or none. Opening :class:`Checkpoints` fences an older owner of the
-partition: the broker refuses its later commits.
+A checkpoint is atomic: after a crash at any point, either all of its messages are committed or none. Opening
+:class:`Checkpoints` fences an older owner of the partition: the broker refuses later commits of that owner.
 
-A state is a set of parts, each a key and bytes (see ``pipeline/codec.py``). A part is one message of the compacted
-checkpoint topic, and so are the input offsets. Next: ``partition.py``, which decides what a checkpoint holds.
+A state is a set of parts, each with a key and bytes (see ``pipeline/codec.py``). Each part is one message of the
+compacted checkpoint topic, and the input offsets are another message. Next: ``partition.py``, which collects the content
+of a checkpoint.
 """
 
 import asyncio
@@ -19,13 +20,13 @@ from schemas.topics import checkpoints_topic
 from topologies.kafka import committed_consumer, read_to_end
 
 TRANSACTION_TIMEOUT_MS = 20_000
-"""Milliseconds after which the broker aborts the transaction of an owner that is gone."""
+"""Milliseconds after which the broker aborts the transaction of an owner that has ended."""
 
 REQUEST_BYTES_MAX = 16 * 1024 * 1024
-"""Maximum bytes of a message: the size of a dead letter of the largest record."""
+"""Maximum bytes of a message. A dead letter of the largest record has this size."""
 
 PART_BYTES_MAX = 1_000_000
-"""Maximum bytes of a part of a state: below the broker's limit for the checkpoint topic."""
+"""Maximum bytes of a part of a state. It is below the broker's limit for the checkpoint topic."""
 
 CLOSE_TIMEOUT_S = 5.0
 """Maximum seconds to close the producer."""
@@ -35,14 +36,14 @@ _OFFSETS_KEY = b"\x00offsets"
 
 
 class Checkpoints:
-    """The checkpoints of one step and partition during one assignment.
+    """Checkpoints of one step and partition during one assignment.
 
     Parameters
     ----------
     bootstrap
         ``HOST:PORT`` of the cluster, or several separated by commas.
     group
-        Consumer group whose offsets a checkpoint commits, and prefix of the transactional id.
+        Consumer group of the committed offsets, and prefix of the transactional id.
     step
         Name of the step, which determines the checkpoint topic.
     partition
@@ -63,7 +64,7 @@ class Checkpoints:
         )
 
     async def open(self) -> tuple[dict[bytes, bytes], dict[str, int]]:
-        """Fence an older owner, and return its last checkpoint as :func:`read_checkpoint` does."""
+        """Fence an older owner and return the last checkpoint, in the form of :func:`read_checkpoint`."""
         await self._producer.start()
         return await read_checkpoint(self._bootstrap, self._step, self._partition)
 
@@ -85,14 +86,14 @@ class Checkpoints:
         offsets
             Last used offset by topic, including control topics.
         inputs
-            The offsets among them that the consumer group commits.
+            The subset of ``offsets`` that the consumer group commits.
 
         Raises
         ------
         ValueError
             If a part is larger than :data:`PART_BYTES_MAX`.
         KafkaError
-            If the broker refuses the transaction. ``ProducerFenced``: another worker owns the partition.
+            If the broker refuses the transaction. ``ProducerFenced`` means that another worker owns the partition.
         """
         await self._producer.begin_transaction()
         await self._send_outputs(outputs)
@@ -102,7 +103,7 @@ class Checkpoints:
         await self._producer.commit_transaction()
 
     async def close(self) -> None:
-        """Close the producer. A transaction that is not committed is discarded."""
+        """Close the producer. An open transaction is discarded."""
         try:
             await asyncio.wait_for(self._producer.stop(), CLOSE_TIMEOUT_S)
         except TimeoutError:
@@ -122,7 +123,7 @@ class Checkpoints:
 
     async def _send(self, topic: str, key: bytes | None, value: bytes | None, partition: int) -> None:
         delivery = await self._producer.send(topic, key=key, value=value, partition=partition)
-        # The end of the transaction reports a failure. Otherwise asyncio would also log it for every message.
+        # The end of the transaction reports a failure. Without this callback, asyncio would log it again per message.
         delivery.add_done_callback(_mark_error_retrieved)
 
     async def _send_offsets(self, inputs: Mapping[str, int]) -> None:
@@ -158,7 +159,7 @@ async def find_available_offset(bootstrap: str, partition: TopicPartition, offse
     Returns
     -------
     tuple
-        The first offset of the partition's log, and the offset of the message, or None if there is none yet.
+        The first offset of the partition's log, and the offset of the message, or None if there is no such message yet.
         Transaction markers and compaction leave offsets without a message.
     """
     async with committed_consumer(bootstrap) as consumer:

@@ -1,4 +1,4 @@
-"""The control reader reads a topic that every worker needs in full, such as the baselines, and follows it."""
+"""Control reader that reads and follows a topic that every worker needs in full, such as the baselines."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -9,20 +9,20 @@ from pipeline.step import InputMessage
 from topologies.kafka import committed_consumer, read_to_end
 
 FETCH_WAIT_S = 0.5
-"""Seconds that one fetch waits for new messages."""
+"""Maximum seconds of a fetch without new messages."""
 
 
 class ControlReader:
-    """Reader of a compacted topic with one partition. Holds the latest message per key and reports each new one.
+    """Reader of a compacted topic with one partition. It stores the latest message per key and reports new messages.
 
     Parameters
     ----------
     bootstrap
         ``HOST:PORT`` of the cluster.
     topic
-        The topic. It has one partition.
+        The topic, which has one partition.
     on_message
-        Called with each message that arrives after the reader has caught up, one at a time, in order.
+        Callback that receives each message after the reader has caught up, one at a time and in order.
     """
 
     def __init__(self, bootstrap: str, topic: str, on_message: Callable[[InputMessage], Awaitable[None]]) -> None:
@@ -38,14 +38,14 @@ class ControlReader:
         self._task = asyncio.create_task(self._run())
 
     async def latest_messages(self) -> list[InputMessage]:
-        """Return the latest message of every key in the order of offsets, once the reader has caught up.
+        """Return the latest message per key in the order of offsets, after the reader has caught up.
 
         Raises
         ------
         RuntimeError
             If the reader was not started.
         KafkaError
-            If it failed before it caught up.
+            If the reader fails before it catches up.
         """
         if self._task is None:
             raise RuntimeError("the control reader is not started: call start first")
@@ -69,7 +69,7 @@ class ControlReader:
             async for record in read_to_end(consumer, [self._partition]):
                 self._store(record)
                 next_offset = record.offset + 1
-            # The last fetch may have passed the end: what it returned beyond the end must be reported as new.
+            # The last fetch may have returned messages beyond the end. These must be reported as new messages.
             consumer.seek(self._partition, next_offset)
             self._caught_up.set()
             while True:

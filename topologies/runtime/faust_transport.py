@@ -1,8 +1,8 @@
-"""A Faust transport with one event per batch: the undecoded messages of one partition in one fetch.
+"""Faust transport with one event per batch. A batch contains the undecoded messages of one partition in one fetch.
 
 One event per message would cost more time in Faust than in the detectors. The consumer reads committed messages only.
 It assigns topics with the same number of partitions together (range assignment), so that a step with several
-one-partition inputs gets all of them or none.
+one-partition inputs gets all inputs or none.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,17 +16,17 @@ from faust.transport.utils import DefaultSchedulingStrategy, TopicIndexMap
 from faust.types import TP
 
 BATCHES_BUFFERED_MAX = 8
-"""Maximum fetched batches that wait for the agent. It limits the memory of a worker."""
+"""Maximum fetched batches that wait for the agent. This limits the memory of a worker."""
 
 RECORDS_PER_FETCH_MAX = 2_000
 """Maximum records of one fetch over all partitions."""
 
 FETCH_WAIT_MAX_MS = 250
-"""Maximum milliseconds for which the broker holds a fetch without messages."""
+"""Maximum milliseconds until the broker answers a fetch without messages."""
 
 
 class FetchedBatch:
-    """The records of one partition in one fetch, presented to Faust as a single Kafka record."""
+    """Records of one partition in one fetch, presented to Faust as a single Kafka record."""
 
     __slots__ = ("offset", "partition", "timestamp", "timestamp_type", "topic", "value")
 
@@ -47,7 +47,7 @@ class FetchedBatch:
 
 
 class BatchScheduler(DefaultSchedulingStrategy):
-    """Scheduler that passes on the records of a partition as one :class:`FetchedBatch`."""
+    """Scheduler that combines the records of a partition into one :class:`FetchedBatch`."""
 
     @classmethod
     def map_from_records(cls, records: Mapping[TP, list[Any]]) -> TopicIndexMap:

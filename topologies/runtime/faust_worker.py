@@ -1,4 +1,4 @@
-"""Faust's worker without banner, web server and spinner, which stops within a time limit."""
+"""Faust worker that stops within a time limit and has no banner, web server or spinner."""
 
 import asyncio
 import logging
@@ -13,7 +13,7 @@ import faust
 from topologies.runtime.logs import configure_logging
 
 STOP_TIMEOUT_S = 10.0
-"""Seconds after SIGTERM or Ctrl-C until a worker that hangs is ended. Its state is in Kafka."""
+"""Seconds from SIGTERM or Ctrl-C until a hung worker is killed. Its state is in Kafka."""
 
 EXIT_HUNG = 3
 
@@ -49,13 +49,13 @@ def run_worker(app: faust.App) -> None:
     try:
         worker.execute_from_commandline()
     except SystemExit as error:
-        # After a crash the code is a text of Faust, which the log contains already.
+        # After a crash the code is an error message of Faust, which is already in the log.
         sys.exit(0 if error.code in (0, None) else 1)
 
 
 def _exit_hung() -> None:
     logger.error(
-        "the worker did not stop within %.0f s and is ended; the next owner continues from its last checkpoint",
+        "the worker did not stop within %.0f s and exits now; the next owner continues from the last checkpoint",
         STOP_TIMEOUT_S,
     )
     os._exit(EXIT_HUNG)

@@ -1,4 +1,4 @@
-"""The log of a worker on standard error: one line per event, times in UTC, few lines while Kafka is unavailable."""
+"""Log of a worker on standard error: one line per event, times in UTC, few lines while Kafka is unavailable."""
 
 import logging
 import sys
@@ -8,20 +8,20 @@ from collections.abc import Callable
 from aiokafka.errors import KafkaError
 
 LIBRARY_LOGGERS = ("faust", "mode", "aiokafka")
-"""Loggers of which only warnings are shown, and repeated lines only once per interval."""
+"""Loggers whose warnings and errors are shown. Repeated lines appear once per interval."""
 
 VERBOSE_LOGGERS = ("topologies.runtime.faust_transport",)
-"""Loggers of driftwire's modules to which Faust logs every start and stop. Only their warnings are shown."""
+"""Loggers of driftwire's modules in which Faust logs every start and stop. Only warnings and errors are shown."""
 
 REPEAT_INTERVAL_S = 30.0
-"""Seconds until a line of the same kind is shown again. While Kafka is unavailable, aiokafka writes forty per second."""
+"""Minimum seconds between lines of the same kind. While Kafka is unavailable, aiokafka writes 40 lines per second."""
 
 LINE_KINDS_MAX = 1_000
-"""Maximum kinds of lines that are remembered. Beyond it, all are forgotten and may be shown again."""
+"""Maximum stored kinds of lines. Beyond this limit, all stored kinds are deleted and may be shown again."""
 
 
 class RepeatFilter(logging.Filter):
-    """Shows a line of a library once per interval, with the number of lines of its kind dropped since.
+    """Filter that shows a library's lines of the same kind once per interval, with the number of dropped lines.
 
     Lines of one kind have the same logger, level and format string.
 
@@ -55,9 +55,9 @@ class RepeatFilter(logging.Filter):
 
 
 class RetryFilter(logging.Filter):
-    """Drops the lines of aiokafka about a write that it retries. The runtime logs a checkpoint that fails.
+    """Filter that drops aiokafka's lines about retried writes. The runtime logs a failed checkpoint.
 
-    The first writes of a transaction are often retried, because Kafka is still ending the transaction before.
+    The first writes of a transaction are often retried, because Kafka is still completing the previous transaction.
 
     >>> formats = ("Got error produce response on topic-partition %s, retrying. Error: %s", "Could not send %s because %s")
     >>> records = [logging.LogRecord("aiokafka.producer.sender", 30, "", 0, text, (1, 2), None) for text in formats]
@@ -70,7 +70,7 @@ class RetryFilter(logging.Filter):
 
 
 class UnretrievedErrorFilter(logging.Filter):
-    """Drops the lines of asyncio about futures of aiokafka whose error was never retrieved. Their caller logs the error."""
+    """Filter that drops asyncio's lines about unretrieved errors of aiokafka. The caller logs these errors."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         error = record.exc_info[1] if record.exc_info else None
@@ -78,7 +78,7 @@ class UnretrievedErrorFilter(logging.Filter):
 
 
 def configure_logging() -> None:
-    """Log to standard error, replacing any earlier configuration."""
+    """Log to standard error, and replace any earlier configuration."""
     handler = logging.StreamHandler(sys.stderr)
     formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
     formatter.converter = _utc

@@ -1,7 +1,7 @@
-"""The partition worker: one partition of one step during one assignment, with its state and its pending outputs.
+"""Partition worker: one partition of one step during one assignment, including state and pending outputs.
 
-It decides what a checkpoint holds: the outputs since the last one, the parts of the state that changed, and the last
-offset used of every topic. ``checkpoint.py`` writes it. Next: ``runtime.py``, which decides when.
+It collects the content of a checkpoint: all outputs since the last checkpoint, the changed parts of the state, and the
+last used offset per topic. ``checkpoint.py`` writes the checkpoint. Next: ``runtime.py``, which schedules checkpoints.
 """
 
 import asyncio
@@ -21,20 +21,20 @@ logger = logging.getLogger("driftwire")
 
 
 class PartitionWorker:
-    """Runs a step on one partition. Its state is restored at the start of the assignment and dropped at its end.
+    """Worker that runs a step on one partition. The state exists from the start to the end of the assignment.
 
     Attributes
     ----------
     partition
         The partition.
     lock
-        Must be held while the step is used.
+        Lock that a caller must hold while it uses the step.
     opened
-        Set when the state is restored, or never will be.
+        Event that is set when the state is restored or the worker is closed.
     is_dirty
-        Whether anything waits for a checkpoint.
+        True if outputs or changes of the state wait for a checkpoint.
     is_urgent
-        Whether an output waits that should not wait for the checkpoint interval.
+        True if an output should be written before the checkpoint interval ends.
     pending_output_bytes
         Bytes of the outputs that wait for a checkpoint.
     """
@@ -56,18 +56,18 @@ class PartitionWorker:
         self._closed = False
 
     def is_closed(self) -> bool:
-        """Whether the partition was closed or abandoned."""
+        """Return True if the partition was closed or abandoned."""
         return self._closed
 
     def is_open(self) -> bool:
-        """Whether the state is restored and the partition is not closed."""
+        """Return True if the state is restored and the partition is not closed."""
         return self.opened.is_set() and not self._closed
 
     async def open(self, controls: Sequence[InputMessage]) -> None:
         """Fence an older owner and restore the state.
 
-        The step gets all control messages first, because its state may refer to them. Outputs of those that the
-        checkpoint already covers are dropped, because they were written before.
+        The step first gets all control messages, because its state may refer to them. If the checkpoint already covers a
+        control message, the outputs of this message are dropped, because an earlier checkpoint contains them.
         """
         try:
             async with self.lock:
@@ -91,10 +91,10 @@ class PartitionWorker:
         return self._offsets.get(topic, -1) + 1
 
     async def continues_at(self, topic: str, offset: int) -> bool:
-        """Whether a batch that begins at ``offset`` follows the state without a message in between.
+        """Return True if no message exists between the state and a batch that begins at ``offset``.
 
-        Only the first batch of an assignment can fail this check, because it may have been fetched for an older
-        assignment. If retention deleted the messages in between, log their number and let the step reset its evidence.
+        Only the first batch of an assignment can fail this check, because the consumer may have fetched it for an older
+        assignment. If retention deleted messages in between, log their number and let the step reset its evidence.
         """
         expected = self.next_offset(topic)
         if topic not in self._continued_topics and offset > expected:
@@ -132,7 +132,7 @@ class PartitionWorker:
         self.is_urgent |= self._spec.deliver is not None
 
     def skip(self, topic: str, record: InputMessage) -> None:
-        """Dead-letter a message on which the step fails, and continue after it."""
+        """Dead-letter a message on which the step fails, and continue after this message."""
         self._add_outputs([self._internal_error(record)])
         self._offsets[topic] = record.offset
         self.is_dirty = True
@@ -163,7 +163,7 @@ class PartitionWorker:
         self.is_dirty = self.is_urgent = False
 
     async def close(self, *, within_s: float) -> None:
-        """Write a last checkpoint if there is time for it, and close the partition.
+        """Write a last checkpoint within the time limit, and close the partition.
 
         Raises
         ------
@@ -182,7 +182,7 @@ class PartitionWorker:
             await self._checkpoints.close()
 
     def abandon(self) -> None:
-        """Close the partition without a checkpoint. What is not committed is discarded."""
+        """Close the partition without a checkpoint. Uncommitted outputs and changes are discarded."""
         self._closed = True
         self.opened.set()
 
@@ -192,12 +192,12 @@ class PartitionWorker:
             await self._checkpoints.close()
 
     def _apply_control(self, message: InputMessage) -> list[OutputMessage]:
-        """Give a control message to the step. A message on which the step fails would fail again: dead-letter it."""
+        """Give a control message to the step. If the step fails, dead-letter the message, because it would fail again."""
         try:
             return self._step.control(message)
         except Exception:
             logger.exception(
-                "%s: failed on the message of %s at offset %d; it goes to the dead letters",
+                "%s: the step failed on the message of %s at offset %d; the message is dead-lettered",
                 self._spec.name,
                 message.topic,
                 message.offset,
@@ -214,5 +214,5 @@ class PartitionWorker:
         self._outputs.extend(outputs)
         for output in outputs:
             self.pending_output_bytes += len(output.value or b"")
-            # Nobody waits for ticks, which have no key, nor for dead letters.
+            # Ticks, which have no key, and dead letters are not urgent.
             self.is_urgent |= output.key is not None and output.topic != DEAD_LETTERS

@@ -1,16 +1,16 @@
-"""The runtime of every step: it runs a pure step on Kafka, exactly once.
+"""Runtime that runs a pure step on Kafka, exactly once.
 
-Each assigned partition has a partition worker with the state of the step. Batches of messages go into the step. Its
+Each assigned partition has a partition worker with the state of the step. The step processes batches of messages. Its
 outputs, its changed state and the input offsets are written in one transaction: soon after a finding, otherwise every
 few seconds. After any failure the partition is restored from its last checkpoint.
 
-Where to read how a checkpoint is written and read, in this order:
+To understand how checkpoints are written and read, read these files in this order:
 
 1. ``pipeline/step.py``: a step returns its changed parts (``changed``) and restores them (``restore``).
-2. ``pipeline/codec.py``: a part as bytes.
-3. ``checkpoint.py``: the transaction that writes parts, outputs and offsets, and the reader of the last one.
-4. ``partition.py``: what a checkpoint holds.
-5. This file: when one is written, and what happens after a failure.
+2. ``pipeline/codec.py``: the encoding of a part.
+3. ``checkpoint.py``: the transaction that writes parts, outputs and offsets, and the reader of the last checkpoint.
+4. ``partition.py``: the content of a checkpoint.
+5. This file: the times of checkpoints, and the recovery after a failure.
 """
 
 import asyncio
@@ -31,20 +31,20 @@ from topologies.runtime.partition import PartitionWorker
 from topologies.runtime.topology_spec import TopologySpec
 
 CHECK_INTERVAL_S = 0.1
-"""Seconds between checks whether a checkpoint is due. A finding waits at most this long for one."""
+"""Seconds between checks for a due checkpoint. This is the maximum delay of a finding."""
 
 TICK_INTERVAL_S = 1.0
 """Seconds between ticks of the wall clock."""
 
 PENDING_OUTPUT_BYTES_MAX = 4 * 1024 * 1024
-"""Maximum bytes of outputs that wait for a checkpoint. Beyond it, a checkpoint is written at once."""
+"""Maximum bytes of outputs that wait for a checkpoint. Beyond this limit, a checkpoint is written at once."""
 
 RESTORE_DELAY_S = 1.0
 """Seconds from a failure until a partition is restored."""
 
 FENCED_RESTORE_DELAY_S = 20.0
-"""Seconds until a partition that another worker took over is restored, if it is still assigned to this worker. By then
-a worker that was suspended longer than its session has received its new assignment."""
+"""Seconds until a fenced partition is restored, if it is still assigned to this worker. By then a worker that was suspended
+longer than its session has received its new assignment."""
 
 LAST_CHECKPOINT_TIMEOUT_S = 3.0
 """Maximum seconds for the last checkpoint before a revocation or a stop."""
@@ -53,7 +53,7 @@ logger = logging.getLogger("driftwire")
 
 
 class StepRuntime:
-    """Runs one step in one worker process.
+    """Runtime of one step in one worker process.
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ class StepRuntime:
         Seconds between checkpoints while there is no finding. Higher values need fewer transactions but reread more
         after a crash.
     clock
-        The wall clock in Unix seconds, for ticks. None in a replay, where the time of the records is the only clock.
+        The wall clock in Unix seconds, for ticks. None in a replay, because the time of the records is the only clock.
     """
 
     def __init__(
@@ -90,7 +90,7 @@ class StepRuntime:
         self._failed_until: dict[tuple[str, int], int] = {}
         """Last offset of a batch on which the step failed, by topic and partition."""
         self._failed_messages: set[tuple[str, int, int]] = set()
-        """Topic, partition and offset of messages on which the step failed alone."""
+        """Topic, partition and offset of single messages on which the step failed."""
         self._control_reader: ControlReader | None = None
         self._is_ready_printed = False
 
@@ -132,14 +132,14 @@ class StepRuntime:
             await self._control_reader.stop()
 
     async def _close_partitions(self, partitions: set[int]) -> None:
-        """Write a last checkpoint of each partition, within a limit, and drop its state."""
+        """Write a last checkpoint of each partition within a time limit, and drop the state."""
         workers = [worker for partition in partitions if (worker := self._partition_workers.pop(partition, None))]
         closing = [worker.close(within_s=LAST_CHECKPOINT_TIMEOUT_S) for worker in workers]
         results = await asyncio.gather(*closing, return_exceptions=True)
         for worker, result in zip(workers, results, strict=True):
             if isinstance(result, BaseException):
                 logger.warning(
-                    "%s: partition %d: the last checkpoint failed (%r); the next owner restores the one before",
+                    "%s: partition %d: the last checkpoint failed (%r); the next owner restores the previous checkpoint",
                     self._spec.name,
                     worker.partition,
                     result,
@@ -156,7 +156,7 @@ class StepRuntime:
         task.add_done_callback(self._tasks.discard)
 
     async def _run_partition(self, worker: PartitionWorker, delay_s: float, *, seek: bool) -> None:
-        """Open a partition, then tick and write checkpoints until it is closed."""
+        """Open a partition, then send ticks and write checkpoints until the partition is closed."""
         await asyncio.sleep(delay_s)
         try:
             if not worker.is_closed():
@@ -164,7 +164,7 @@ class StepRuntime:
                 await self._run_timers(worker)
         except asyncio.CancelledError:
             raise
-        except Exception as error:  # noqa: BLE001 - after any error the partition is restored or left
+        except Exception as error:  # noqa: BLE001 - after any error the partition is restored or released
             self._on_failure(worker, error)
 
     async def _open_partition(self, worker: PartitionWorker, *, seek: bool) -> None:
@@ -196,7 +196,7 @@ class StepRuntime:
                     last_checkpoint = loop.time()
 
     async def _on_batch(self, topic: str, partition: int, records: Sequence[InputMessage]) -> None:
-        """Give a batch to the worker of its partition. Without a worker, drop it: the next owner reads it again."""
+        """Give a batch to the worker of its partition. Without a worker, drop the batch; the next owner reads it again."""
         worker = self._partition_workers.get(partition)
         if worker is None:
             return
@@ -217,7 +217,7 @@ class StepRuntime:
                 self._on_failure(worker, error)
 
     async def _run_step(self, worker: PartitionWorker, topic: str, records: Sequence[InputMessage]) -> None:
-        """Run the step. After an internal error, retry message by message so the failing one can be dead-lettered."""
+        """Run the step. After an internal error, retry message by message and dead-letter the failing message."""
         source = (topic, worker.partition)
         if records[0].offset > self._failed_until.get(source, -1):
             try:
@@ -238,7 +238,7 @@ class StepRuntime:
                 raise
 
     async def _on_control(self, message: InputMessage) -> None:
-        """Give a control message to every partition, with a checkpoint before and after it."""
+        """Give a control message to every partition, and write a checkpoint before and after the message."""
         for worker in list(self._partition_workers.values()):
             await worker.opened.wait()
             async with worker.lock:
@@ -260,7 +260,9 @@ class StepRuntime:
         if isinstance(error, ProducerFenced):
             del self._partition_workers[partition]
             logger.warning(
-                "%s: partition %d: another worker has taken it over; this one stops using it", name, partition
+                "%s: partition %d: another worker has taken over the partition; this worker releases it",
+                name,
+                partition,
             )
             self._start_task(self._restore_if_assigned(partition))
             return
@@ -283,19 +285,19 @@ class StepRuntime:
         self._start_partition(partition, delay_s=RESTORE_DELAY_S, seek=True)
 
     async def _restore_if_assigned(self, partition: int) -> None:
-        """Restore a partition that was taken over by a worker to which it is no longer assigned."""
+        """Restore a partition that is still assigned to this worker after another worker fenced it."""
         await asyncio.sleep(FENCED_RESTORE_DELAY_S)
         if partition in self._assigned and partition not in self._partition_workers:
             self._start_partition(partition, seek=True)
 
     async def _seek(self, topic: str, worker: PartitionWorker) -> None:
-        """Continue reading after the state. The consumer has its own thread, and only that thread may seek."""
+        """Continue reading after the offsets in the state. Only the consumer's own thread may seek."""
         source = TopicPartition(topic, worker.partition)
-        with contextlib.suppress(IllegalStateError, TimeoutError):  # the partition is being revoked at this moment
+        with contextlib.suppress(IllegalStateError, TimeoutError):  # the partition is being revoked
             await self._app.consumer.seek_wait({source: worker.next_offset(topic)})
 
     def _print_ready(self, state: str) -> None:
-        """Print the line for which the parent process waits, once."""
+        """Print once the line for which the parent process waits."""
         if not self._is_ready_printed:
             self._is_ready_printed = True
             print(f"{self._spec.name}: {state}", flush=True)  # noqa: T201

@@ -1,4 +1,4 @@
-"""The topology of a step: its topics, and how its step is built."""
+"""Specification of the topology of a step: topics, factory and delivery."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from pipeline.step import OutputMessage, Step
 
 @dataclass(frozen=True, slots=True)
 class TopologySpec:
-    """Everything that differs between the topologies of the steps.
+    """Differences between the topologies of the steps.
 
     Attributes
     ----------
@@ -17,11 +17,11 @@ class TopologySpec:
     topics
         Input topics. All have the same number of partitions.
     make_step
-        Builds the step of a partition, without state.
+        Function that builds the step of a partition, without state.
     control_topic
-        Topic that every worker reads in full, or None.
+        Topic that every worker reads in full, or None if the step has no such topic.
     deliver
-        Sends what must leave Kafka before a checkpoint, and returns the outputs that record it.
+        Function that sends pending notifications before a checkpoint and returns the outputs that record them, or None.
     """
 
     name: str

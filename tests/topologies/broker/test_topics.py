@@ -69,5 +69,5 @@ async def test_another_number_of_partitions_is_rejected_with_both_numbers(broker
 
 
 async def test_a_missing_broker_is_one_clear_line():
-    with pytest.raises(BrokerError, match=r"no Kafka answers at 127\.0\.0\.1:1"):
+    with pytest.raises(BrokerError, match=r"no Kafka broker answers at 127\.0\.0\.1:1"):
         await create_topics("127.0.0.1:1", 4, 1, timeout_s=2)

@@ -53,7 +53,7 @@ def test_the_draft_and_its_picture_are_written_from_the_topics(broker, subject, 
     draft, picture = (tmp_path / "reviews" / f"review-{incident_id}.{kind}" for kind in ("md", "svg"))
     assert result.stdout.splitlines() == [
         f"{draft}: draft review, from revision 7 of {incident_id}",
-        f"{picture}: picture of the evidence",
+        f"{picture}: chart of the evidence",
     ]
     assert result.stderr == ""
     text = draft.read_text()

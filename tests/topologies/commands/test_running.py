@@ -72,7 +72,7 @@ def test_wrong_use_is_status_2(arguments):
 
 def test_up_without_kafka_is_one_line(tmp_path):
     line = only_error_line(run_driftwire("up", "--bootstrap", "127.0.0.1:1", "--data", tmp_path))
-    assert "no Kafka answers at 127.0.0.1:1: start one" in line
+    assert "no Kafka broker answers at 127.0.0.1:1: start a broker" in line
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

@@ -112,6 +112,6 @@ async def test_a_missing_broker_is_named_and_nothing_is_logged(caplog):
         anext(read_topic(NO_BROKER, "topic")),
         anext(follow_topic(NO_BROKER, "topic")),
     ):
-        with pytest.raises(BrokerUnreachable, match=r"no Kafka answers at 127\.0\.0\.1:1: start one"):
+        with pytest.raises(BrokerUnreachable, match=r"no Kafka broker answers at 127\.0\.0\.1:1: start a broker"):
             await attempt
     assert caplog.records == []
