@@ -30,7 +30,7 @@ WARM_UP_SHARE = 0.25
 """Share of the records before the clock starts. The worker imports, joins the group and fetches first in this time."""
 
 WIND_DOWN_SHARE = 0.9
-"""Share of the records after which the clock stops. A worker without further records writes its last checkpoint late."""
+"""Share of the records after which the clock stops. A worker without more records writes its last checkpoint late."""
 
 TIME_LIMIT_S = 300.0
 """Maximum seconds of a run."""
@@ -79,7 +79,7 @@ async def run_timed(configuration: Configuration, *, folder: Path, records: int,
     start_s, first = next(sample for sample in samples if sample[1] >= records * WARM_UP_SHARE)
     end_s, last = [sample for sample in samples if sample[1] <= records * WIND_DOWN_SHARE][-1]
     if last <= first:
-        raise LoadError(f"all {records} records were read before the clock could start: give more --records")
+        raise LoadError(f"all {records} records were read before the clock could start: increase --records")
     return TimedRun(
         (last - first) / (end_s - start_s),
         last - first,

@@ -76,7 +76,7 @@ async def wait_for_lag(
         for step in steps:
             await _wait_for_step(admin, reader, step, f"{app_id}-{step}", stall_s=stall_s, on_progress=on_progress)
     except (KafkaError, OSError) as error:
-        raise LoadError(f"Kafka at {bootstrap}: {error}: is it still running?") from error
+        raise LoadError(f"Kafka at {bootstrap}: {error}: check that Kafka is still running") from error
     finally:
         await reader.stop()
         await admin.close()
@@ -127,7 +127,7 @@ async def _wait_for_step(
         if time.monotonic() - progressed_s > stall_s:
             raise LoadError(
                 f"{step} has read {newest} of {sum(ends.values())} offsets and made no progress for {stall_s:.0f} s: "
-                f"is its worker running, and is its group {group}?"
+                f"check that its worker is running and that its group is {group}"
             )
         await asyncio.sleep(POLL_S)
 

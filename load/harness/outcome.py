@@ -65,7 +65,7 @@ class Outcome:
             ends: dict[TopicPartition, int] = await consumer.end_offsets(consumer.assignment())
         except (KafkaError, OSError) as error:
             raise LoadError(
-                f"no Kafka answers at {bootstrap}: start one (driftwire up), or give another --bootstrap"
+                f"no Kafka answers at {bootstrap}: start Kafka with driftwire up, or change --bootstrap"
             ) from error
         finally:
             await consumer.stop()
@@ -137,5 +137,5 @@ def _parse(contract: type[ContractType], value: bytes) -> ContractType:
         first = error.errors()[0]
         raise LoadError(
             f"a message does not fit the contract {contract.__name__} ({first['loc']}: {first['msg']}): "
-            "does another program write to this topic?"
+            "check that no other program writes to this topic"
         ) from error

@@ -37,7 +37,7 @@ class OutgoingMessage:
     readable: bool = True
 
     def shift(self, by_ms: int) -> "OutgoingMessage":
-        """Return the message with its event times shifted by ``by_ms`` milliseconds. Unreadable messages are unchanged."""
+        """Return the message with event times shifted by ``by_ms`` milliseconds. Unreadable messages are unchanged."""
         if not by_ms or not self.readable:
             return self
         parsed: Any = orjson.loads(self.value)
@@ -71,11 +71,15 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
             while line := stream.readline(LINE_BYTES_MAX + 1):
                 number += 1
                 if len(line) > LINE_BYTES_MAX:
-                    raise LoadError(f"{path} line {number}: longer than {LINE_BYTES_MAX} bytes: is it NDJSON?")
+                    raise LoadError(
+                        f"{path} line {number}: longer than {LINE_BYTES_MAX} bytes: check that it is NDJSON"
+                    )
                 if line.strip():
                     yield number, line.rstrip(b"\r\n")
         except (OSError, EOFError, zlib.error) as error:
-            raise LoadError(f"{path} after line {number}: cannot be read ({error}): is the file complete?") from error
+            raise LoadError(
+                f"{path} after line {number}: cannot be read ({error}): check that the file is complete"
+            ) from error
 
 
 def read_records(path: Path, mapping: CsvMapping | None = None) -> Iterator[OutgoingMessage]:
