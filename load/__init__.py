@@ -1,1 +1,1 @@
-"""Load: a simulated world, replays of files, a demo, scores and a benchmark, all against the running product."""
+"""Load for the running product: a simulated service, replays of files, a demo, scores and a benchmark."""

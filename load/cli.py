@@ -1,4 +1,4 @@
-"""Command line of ``driftwire-load``. A command is imported only when it runs, so help and errors appear at once."""
+"""Command line of ``driftwire-load``. It imports a command only to run it, so help and errors appear at once."""
 
 import click
 
@@ -13,7 +13,7 @@ COMMANDS = {
     "bench": "Compare driftwire with the obvious pipeline.",
     "score": "Score detection and diagnosis against ground truth.",
 }
-"""One line of help per command. The file of the same name in ``load/commands`` exposes ``command``."""
+"""Help line of each command. The file of the same name in ``load/commands`` defines ``command``."""
 
 
 @click.group(

@@ -1,9 +1,11 @@
-"""The benchmark of detect compares the real worker with the obvious pipeline, in records per second on one topic.
+"""Benchmark that compares the detect worker with the obvious pipeline, in records per second.
 
-Both read a filled topic, one after the other, in several rounds. The medians are reported. Start-up is not measured:
-the clock of the obvious pipeline starts at its first record, and that of detect at the first checkpoint after the
-warm-up. A failure is planted near the end. Each timed run must report it from every partition, which proves that the
-work was done, and the signal values must be monitored by a baseline that was published before the run.
+The obvious pipeline is a Faust agent that processes one event at a time. Both pipelines read the same filled topic, one
+after the other, in several rounds. The benchmark reports the medians. Start-up is not measured: the clock of the
+obvious pipeline starts at its first record, and the clock of detect starts at the first checkpoint after the warm-up.
+
+A failure is planted near the end of the topic. Every timed run must report this failure from every partition, which
+proves that detect did its work. A baseline that was published before the run must monitor the signal values.
 """
 
 import tempfile
@@ -26,15 +28,15 @@ from load.world import SUBJECT, SimulatedFailure, World, healthy_baseline, json_
 from topologies.configuration import Configuration
 
 RATIO_MIN = 6.0
-"""Minimum ratio to the obvious pipeline."""
+"""Minimum ratio of the detect rate to the rate of the obvious pipeline."""
 
 MONITORED_SHARE_MIN = 0.99
-"""Minimum share of signal values that a ready baseline monitored."""
+"""Minimum share of the signal values that a ready baseline must monitor."""
 
 ROUNDS = 3
 
 OBVIOUS_RECORDS = 30_000
-"""Records that the obvious pipeline reads. More would only take longer."""
+"""Records that the obvious pipeline reads. More records take longer and do not change its rate."""
 
 RECORDS_PER_SECOND = 2000.0
 """Records per second of event time, as for a busy service."""
@@ -63,7 +65,7 @@ YARDSTICK_SIGNALS = (
     "injection_score",
     "pii_detected",
 )
-"""Signals that the obvious pipeline monitors, which are those that the records carry."""
+"""Signals that the records carry. The obvious pipeline monitors all of them."""
 
 FAILURE = "refusal_spike"
 FAILURE_SIGNAL = "refused"
@@ -76,7 +78,7 @@ START_TOLERANCE_MS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkRound:
-    """Rates of one round: of the obvious pipeline with and without its detectors, and of the timed run of detect."""
+    """Rates of one round: the obvious pipeline with and without its detectors, and the timed run of detect."""
 
     obvious_records_per_s: float
     idle_records_per_s: float
@@ -100,17 +102,17 @@ class DetectBenchmark:
 
     @property
     def obvious_records_per_s(self) -> float:
-        """Median rate of the obvious pipeline."""
+        """Median rate of the obvious pipeline with its detectors."""
         return median(round_.obvious_records_per_s for round_ in self.rounds)
 
     @property
     def idle_records_per_s(self) -> float:
-        """Median rate of the obvious pipeline without any work per record."""
+        """Median rate of the obvious pipeline when it does no work per record."""
         return median(round_.idle_records_per_s for round_ in self.rounds)
 
     @property
     def ratio_to_obvious(self) -> float:
-        """Rate of the detect worker divided by that of the obvious pipeline."""
+        """Rate of the detect worker divided by the rate of the obvious pipeline."""
         return self.records_per_s / self.obvious_records_per_s
 
     @property
@@ -192,7 +194,7 @@ class DetectBenchmark:
 
 
 async def run_benchmark(seed: int, records: int, end_ms: int, console: Console) -> DetectBenchmark:
-    """Fill a topic, and let both pipelines read it in turn.
+    """Fill a topic and time both pipelines on it in turn.
 
     Parameters
     ----------
@@ -208,7 +210,7 @@ async def run_benchmark(seed: int, records: int, end_ms: int, console: Console) 
     Raises
     ------
     DriftwireError
-        If broker, worker or the obvious pipeline fail.
+        If the broker, the worker or the obvious pipeline fails.
     """
     configuration = Configuration()
     start_ms = end_ms - round(records / RECORDS_PER_SECOND * 1000)
@@ -237,7 +239,7 @@ async def run_benchmark(seed: int, records: int, end_ms: int, console: Console) 
 
 
 def _record_time_ms(number: int, world: World) -> int:
-    """Return the time of a record by its number, in Unix ms. It depends on the traffic of the hour."""
+    """Return the time of a record in Unix ms from its number. The time depends on the traffic of the hour."""
     time_ms = world.start_ms
     for columns in world.generate(records=number):
         time_ms = int(columns.times_ms[-1])
@@ -261,7 +263,7 @@ async def _fill_topic(bootstrap: str, world: World, records: int, partitions: in
 
 
 def spread_keys(subject: str, partitions: int) -> list[bytes]:
-    """Return keys of one busy subject, one per partition, as a producer that spreads it would use.
+    """Return one key per partition for a busy subject, as a producer that spreads the subject would use.
 
     >>> [partition_for_key(key, 4) for key in spread_keys("support-bot", 4)]
     [0, 1, 2, 3]
@@ -276,7 +278,7 @@ def spread_keys(subject: str, partitions: int) -> list[bytes]:
 
 
 def _is_reported(timed: TimedRun, failure: SimulatedFailure, partitions: int) -> bool:
-    """Whether every partition paged for the failure, and none paged before it."""
+    """Return whether every partition paged for the failure, and no partition paged before the failure."""
     pages = [
         drift
         for drift in timed.drifts

@@ -1,4 +1,4 @@
-"""Describes the machine that a benchmark ran on. Its figures mean little without this description."""
+"""Description of the machine that a benchmark ran on. The figures mean little without it."""
 
 import os
 import platform
@@ -6,11 +6,11 @@ from importlib.metadata import version
 from typing import Any
 
 PACKAGES = ("driftwire", "faust-streaming", "aiokafka", "river", "numpy", "orjson")
-"""Packages whose versions matter for speed."""
+"""Packages whose versions affect the speed."""
 
 
 def describe_machine() -> dict[str, Any]:
-    """Return processors, load, platform and versions."""
+    """Return the processors, the load, the platform and the versions of the packages."""
     return {
         "cpu_count": os.cpu_count(),
         "load_average": [round(load, 2) for load in os.getloadavg()],

@@ -1,4 +1,4 @@
-"""Runs of the obvious pipeline, the yardstick: a Faust agent that takes one event at a time, in its own process."""
+"""Runs of the obvious pipeline, a Faust agent that processes one event at a time, in a separate process."""
 
 import asyncio
 import os
@@ -13,11 +13,11 @@ from topologies.broker import exit_with_parent
 SCRIPT = Path(__file__).parent / "yardstick" / "obvious.py"
 ARGUMENTS = ("worker", "-l", "error", "--without-web")
 COMMAND = ("python", "load/bench/yardstick/obvious.py", *ARGUMENTS)
-"""Command as a person would type it in the repository."""
+"""Command of the obvious pipeline, to be run in the repository."""
 
 TIME_LIMIT_S = 180.0
 ERROR_LINES = 3
-"""Number of last lines of the output that an error quotes."""
+"""Number of output lines at the end that an error quotes."""
 
 
 async def run_obvious(bootstrap: str, *, partitions: int, records: int, detect: bool) -> float:
@@ -32,12 +32,12 @@ async def run_obvious(bootstrap: str, *, partitions: int, records: int, detect: 
     records
         Records to read.
     detect
-        Whether to run the detectors, or to do nothing with a record.
+        Whether to run the detectors. If false, the pipeline does nothing with a record.
 
     Returns
     -------
     float
-        Records per second from its first record on, as it prints them.
+        Records per second since the first record, as printed by the pipeline.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""One timed run of the real detect worker over a filled topic: its rate, its drifts, and what it monitored."""
+"""Timed run of the real detect worker over a filled topic: rate, drifts and share of monitored signal values."""
 
 import asyncio
 import time
@@ -27,7 +27,7 @@ SAMPLE_S = 0.1
 """Seconds between two reads of the committed offsets."""
 
 WARM_UP_SHARE = 0.25
-"""Share of the records before the clock starts. It covers imports, joining the group and first fetches."""
+"""Share of the records before the clock starts. The worker imports, joins the group and fetches first in this time."""
 
 WIND_DOWN_SHARE = 0.9
 """Share of the records after which the clock stops. A worker without more records writes its last checkpoint late."""
@@ -38,7 +38,7 @@ TIME_LIMIT_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class TimedRun:
-    """Result of a run: the rate between two checkpoints, after the warm-up and before the end, and its drifts."""
+    """Result of a run: its drifts, and the rate between a checkpoint after the warm-up and one before the end."""
 
     records_per_s: float
     records_timed: int
@@ -48,12 +48,12 @@ class TimedRun:
 
 
 async def run_timed(configuration: Configuration, *, folder: Path, records: int, name: str) -> TimedRun:
-    """Let a detect worker without a checkpoint read the full topic, and time it.
+    """Time a detect worker that reads the full topic and has no checkpoint.
 
     Parameters
     ----------
     configuration
-        Configuration with the address of the cluster. The run gets an ``app_id`` of its own.
+        Configuration with the address of the cluster. The run uses a separate ``app_id``.
     folder
         Folder for the configuration of the worker.
     records
@@ -64,7 +64,7 @@ async def run_timed(configuration: Configuration, *, folder: Path, records: int,
     Raises
     ------
     LoadError
-        If the run takes longer than :data:`TIME_LIMIT_S`, or if there are too few records to time it.
+        If the run takes longer than :data:`TIME_LIMIT_S`, or if the topic has too few records to time the run.
     """
     kafka = configuration.kafka.model_copy(update={"app_id": f"bench-{name}"})
     configuration = configuration.model_copy(update={"kafka": kafka})
@@ -79,7 +79,7 @@ async def run_timed(configuration: Configuration, *, folder: Path, records: int,
     start_s, first = next(sample for sample in samples if sample[1] >= records * WARM_UP_SHARE)
     end_s, last = [sample for sample in samples if sample[1] <= records * WIND_DOWN_SHARE][-1]
     if last <= first:
-        raise LoadError(f"all {records} records were read before the clock could start: give more --records")
+        raise LoadError(f"all {records} records were read before the clock could start: increase --records")
     return TimedRun(
         (last - first) / (end_s - start_s),
         last - first,
@@ -90,9 +90,9 @@ async def run_timed(configuration: Configuration, *, folder: Path, records: int,
 
 
 async def read_monitored_share(bootstrap: str, settings: DetectSettings, baseline: Baseline, partitions: int) -> float:
-    """Return the share of signal values that a ready baseline monitored, in the partition where it is lowest.
+    """Return the lowest share, over all partitions, of signal values that a ready baseline monitored.
 
-    The share is read from steps that are restored from the worker's checkpoints, as when a partition is reassigned.
+    The share comes from steps that are restored from the worker's checkpoints, as after a reassignment of partitions.
 
     Raises
     ------
@@ -112,7 +112,7 @@ async def read_monitored_share(bootstrap: str, settings: DetectSettings, baselin
 
 
 async def _sample(bootstrap: str, group: str, records: int) -> list[tuple[float, int]]:
-    """Return the growth of the committed records, as (seconds, records), until all are committed."""
+    """Return samples of the committed records, as (seconds, records), until all records are committed."""
     samples: list[tuple[float, int]] = [(time.perf_counter(), 0)]
     admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
     await admin.start()
@@ -132,7 +132,7 @@ async def _sample(bootstrap: str, group: str, records: int) -> list[tuple[float,
 
 
 async def _delete_outputs(configuration: Configuration) -> None:
-    """Delete the output and checkpoints of earlier runs, which a worker would restore."""
+    """Delete the output and the checkpoints of earlier runs. A worker would restore them."""
     kafka = configuration.kafka
     admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
     await admin.start()

@@ -1,4 +1,4 @@
-"""``driftwire-load generate``: records of a simulated service as NDJSON, for files, kcat and other tools."""
+"""``driftwire-load generate``: write records of a simulated service as NDJSON, for files, kcat and other tools."""
 
 import sys
 from contextlib import AbstractContextManager, nullcontext

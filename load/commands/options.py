@@ -10,7 +10,7 @@ from load.errors import LoadError
 
 
 class Speed(click.ParamType):
-    """Seconds of event time per second. ``max`` is converted to 0, which means as fast as possible."""
+    """Seconds of event time per second. The type converts ``max`` to 0, which means as fast as possible."""
 
     name = "speed"
 
@@ -35,7 +35,7 @@ json_option = click.option(
 
 
 def write_json(path: Path | None, report: dict[str, Any]) -> None:
-    """Write a report as JSON, if a path is given.
+    """Write a report as JSON if ``path`` is not None.
 
     Raises
     ------

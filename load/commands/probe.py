@@ -1,4 +1,4 @@
-"""``driftwire-load probe``: outcomes of known-bad prompts on a schedule, as an example of what a prober sends."""
+"""``driftwire-load probe``: send outcomes of known-bad prompts on a schedule, as a prober does."""
 
 import asyncio
 import time

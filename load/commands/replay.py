@@ -1,4 +1,4 @@
-"""``driftwire-load replay``: files of records through the real pipeline, with event time as the clock."""
+"""``driftwire-load replay``: send files of records through the real pipeline, with event time as the clock."""
 
 import asyncio
 import sys

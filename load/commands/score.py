@@ -1,4 +1,4 @@
-"""``driftwire-load score``: detection and diagnosis scored against ground truth."""
+"""``driftwire-load score``: score detection and diagnosis against ground truth."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""``driftwire-load walk``: one incident, from its cause to its draft review."""
+"""``driftwire-load walk``: walk through one incident, from its cause to its draft review."""
 
 import sys
 from pathlib import Path

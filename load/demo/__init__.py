@@ -1,4 +1,4 @@
-"""The demo and the walkthrough: a story with planted failures, played on a real Kafka.
+"""The demo and the walkthrough: scenarios with planted failures, played on a real Kafka.
 
 This package may import world, inputs, harness and traffic.
 """

@@ -1,4 +1,4 @@
-"""Playback of the demo: all of driftwire on this machine, with planted failures to find, in under a minute."""
+"""Playback of the demo: in under a minute, all of driftwire runs on this machine and must find planted failures."""
 
 import asyncio
 import time
@@ -33,10 +33,10 @@ SPEED = 200.0
 """Seconds of event time per second."""
 
 POLL_S = 0.7
-"""Seconds between two reads of the alerts. Revisions in between are shown as one."""
+"""Seconds between two reads of the alerts. The demo shows only the newest revision of an incident per read."""
 
 FINAL_PAUSE_S = 1.5
-"""Seconds to show the last revisions after the steps have read everything."""
+"""Seconds to show the last revisions after the steps have read all messages."""
 
 
 @dataclass(slots=True)
@@ -51,7 +51,7 @@ class DemoResult:
 
     @property
     def is_right(self) -> bool:
-        """Whether the planted failures and nothing else were found, and no record became a dead letter."""
+        """True if exactly the planted failures were found, and no record became a dead letter."""
         return self.verdict.agrees and not self.dead_letters
 
     def to_json(self) -> dict[str, Any]:
@@ -88,21 +88,21 @@ class DemoResult:
 
 
 async def play_demo(seed: int, console: Console, folder: Path | None = None) -> DemoResult:
-    """Play the story once.
+    """Play the scenario once.
 
     Parameters
     ----------
     seed
-        Seed of the simulated world.
+        Seed of the simulated service.
     console
         Console for progress and incident cards.
     folder
-        Folder for the data and logs of the broker; None removes them at the end.
+        Folder for the data and logs of the broker. If None, a temporary folder is removed at the end.
 
     Raises
     ------
     DriftwireError
-        If broker or workers fail.
+        If the broker or a worker fails.
     """
     started_s = time.monotonic()
     story, configuration = build_story(), Configuration()
@@ -133,7 +133,7 @@ async def _play_and_show(story: Story, seed: int, topology: Topology, console: C
 
 
 async def _send_story(story: Story, seed: int, bootstrap: str, progress: Progress, console: Console) -> int:
-    """Send records and deployments in order of time, and return the number of records."""
+    """Send the records and deployments in order of time, and return the number of records."""
     world = World(seed, START_MS, RECORDS_PER_SECOND, story.failures, story.deployments)
     messages = [
         OutgoingMessage(time_ms, SUBJECT.encode(), value)
@@ -209,4 +209,4 @@ ROWS: dict[str, Callable[[FailureMatch], str]] = {
     "status at the end": lambda match: match.incident.status if match.incident else "none",
     "agrees": lambda match: "[red]" + "; ".join(match.wrong) + "[/]" if match.wrong else "[green]yes[/]",
 }
-"""Rows of the last table: a name, and the text of a cell."""
+"""Rows of the result table: a name, and a function that formats the cell."""

@@ -1,4 +1,4 @@
-"""The story of the demo: half an hour of a support bot, with three deployments, two of which cause a failure."""
+"""Scenario of the demo: half an hour of a support bot and three deployments. Two deployments cause a failure."""
 
 from dataclasses import dataclass
 
@@ -8,7 +8,7 @@ from schemas.deployment import Deployment, DeploymentKind
 from schemas.timestamp import parse_timestamp
 
 START_MS = parse_timestamp("2026-11-24T03:00:00Z")
-"""Start of the story in Unix ms."""
+"""Start of the scenario in Unix ms."""
 
 RECORDS_PER_SECOND = 50.0
 MINUTE_MS = 60_000
@@ -17,7 +17,7 @@ DURATION_MINUTES = 34
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """Failures and deployments up to ``end_ms`` (Unix ms), and the incidents that should be found."""
+    """Failures and deployments up to ``end_ms`` (Unix ms), and the incidents that driftwire should find."""
 
     failures: tuple[SimulatedFailure, ...]
     deployments: tuple[Deployment, ...]
@@ -26,7 +26,7 @@ class Story:
 
 
 def build_story() -> Story:
-    """Build the story.
+    """Build the scenario.
 
     Minute 5: a harmless deployment. Minute 10: a prompt that makes the bot refuse, rolled back in minute 17.
     Minute 25: a new index that is no longer refreshed, with effects from minute 26 on.

@@ -1,4 +1,4 @@
-"""The verdict of the demo: planted failures compared with the incidents that were found."""
+"""Verdict of the demo: a comparison of the planted failures with the incidents."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,18 +8,18 @@ from schemas.incident import Incident, Severity
 from schemas.timestamp import format_timestamp
 
 START_ERROR_MAX_S = 60.0
-"""Maximum seconds from the true start to the estimated one, in either direction."""
+"""Maximum seconds between the true start and the estimated start, in either direction."""
 
 DETECTION_GAP_MAX_S = 180.0
 """Maximum seconds from the true start to the detection."""
 
 MATCH_WITHIN_S = 600.0
-"""Maximum seconds from a planted failure to the start of an incident that can be about it."""
+"""Maximum seconds between a planted failure and the start of its incident."""
 
 
 @dataclass(frozen=True, slots=True)
 class PlantedFailure:
-    """A failure that was planted, and what its incident should state. ``suspect`` is the id of a deployment."""
+    """Planted failure, and the expected content of its incident. ``suspect`` is the id of a deployment."""
 
     failure: str
     mode: str
@@ -30,7 +30,7 @@ class PlantedFailure:
 
 @dataclass(frozen=True, slots=True)
 class FailureMatch:
-    """A planted failure and the incident about it. ``wrong`` lists the differences."""
+    """Planted failure and its incident. ``wrong`` lists the differences between them."""
 
     planted: PlantedFailure
     incident: Incident | None
@@ -38,7 +38,7 @@ class FailureMatch:
 
     @property
     def start_error_s(self) -> float | None:
-        """Seconds from the true start to the estimated one. A negative value is too early."""
+        """Seconds from the true start to the estimated start. A negative value means that the estimate is too early."""
         return None if self.incident is None else (self.incident.started_at - self.planted.at_ms) / 1000
 
     @property
@@ -72,22 +72,22 @@ class FailureMatch:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A match per planted failure, and the incidents that no planted failure explains."""
+    """Matches of all planted failures, and the incidents that no planted failure explains."""
 
     matches: tuple[FailureMatch, ...]
     unplanned: tuple[Incident, ...]
 
     @property
     def agrees(self) -> bool:
-        """Whether every planted failure was found without differences, and nothing else was found."""
+        """True if every planted failure was found without differences, and no other incident was found."""
         return not self.unplanned and not any(match.wrong for match in self.matches)
 
 
 def compare(planted: Sequence[PlantedFailure], incidents: Sequence[Incident]) -> Verdict:
     """Compare planted failures with incidents.
 
-    An incident is about a planted failure if it names the same failure mode and began near it. It is about at most one
-    planted failure.
+    An incident matches a planted failure if it has the same failure mode and began at about the same time. It matches
+    at most one planted failure.
     """
     remaining = list(incidents)
     matches = []

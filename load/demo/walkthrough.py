@@ -1,7 +1,7 @@
-"""The walkthrough: one incident from the deployment that caused it to the draft of its review, on a real Kafka.
+"""Walkthrough of one incident on a real Kafka, from the deployment that caused it to the draft of its review.
 
-People and pipelines act through ``driftwire`` commands, dated to the minute of the story. The same seed therefore gives
-the same review.
+People and pipelines act through ``driftwire`` commands, and the scenario sets the time of each command. The same seed
+therefore gives the same review.
 """
 
 import asyncio
@@ -38,7 +38,7 @@ EXPECTED_STATUSES = ("open", "acknowledged", "mitigated", "resolved")
 CAUSE = "prompt-42"
 
 FILE_NAME = "example"
-"""Name of the draft and its picture, without the suffix."""
+"""Name of the files of the draft and its chart, without the suffix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,12 +68,12 @@ class WalkthroughResult:
 
 
 async def play_walkthrough(seed: int, folder: Path, console: Console) -> WalkthroughResult:
-    """Play the walkthrough once, and write the draft review with its picture to a folder.
+    """Play the walkthrough once, and write the draft review and its chart to a folder.
 
     Raises
     ------
     DriftwireError
-        If broker, workers or a command fail, or if not exactly one incident opens.
+        If the broker, a worker or a command fails, or if the number of opened incidents is not one.
     """
     configuration = Configuration()
     correlate = configuration.correlate.model_copy(
@@ -130,7 +130,7 @@ async def _play(seed: int, folder: Path, topology: Topology, console: Console) -
 
 
 def _build_messages(seed: int) -> list[OutgoingMessage]:
-    """Build the records, with the versions that served them."""
+    """Build the records and set the versions that served them."""
     deployments = (
         Deployment(deployment_id="index-10", timestamp=INDEX_DEPLOYED_MS, kind="index", to_version="idx-10"),
         Deployment(deployment_id=CAUSE, timestamp=PROMPT_DEPLOYED_MS, kind="prompt", to_version="v42"),
@@ -146,7 +146,7 @@ def _build_messages(seed: int) -> list[OutgoingMessage]:
 
 
 def _rename_files(folder: Path, incident_id: str) -> tuple[Path, Path]:
-    """Give the draft and its picture names that do not depend on the id of the incident."""
+    """Rename the draft and its chart, so that their names do not depend on the id of the incident."""
     draft, picture = folder / f"{FILE_NAME}.md", folder / f"{FILE_NAME}.svg"
     written_draft, written_picture = folder / f"review-{incident_id}.md", folder / f"review-{incident_id}.svg"
     draft.write_text(written_draft.read_text("utf-8").replace(written_picture.name, picture.name), "utf-8")
@@ -165,7 +165,7 @@ def _at_minute(minute: float) -> tuple[str, str]:
 
 
 def _run_command(bootstrap: str, arguments: tuple[str, ...], console: Console) -> None:
-    """Run a command as a person would type it, and print it with its output."""
+    """Run a ``driftwire`` command, and print the command line and its output."""
     console.print(f"$ driftwire {' '.join(arguments)}", style="bold", markup=False, highlight=False, soft_wrap=True)
     command = [sys.executable, "-m", "topologies.cli", *arguments, "--bootstrap", bootstrap]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

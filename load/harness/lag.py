@@ -1,8 +1,8 @@
-"""Consumer lag: wait until the steps have read everything that was sent, one after the other along the path.
+"""Consumer lag: wait until each step along the path has read all its messages.
 
-Committed offsets show how far a step has read. They cannot be compared with the end of a topic: the steps write
-transaction markers after their messages, and no offset is committed for a marker. The offsets between the two are
-therefore fetched, and only messages count.
+The committed offset of a step cannot be compared directly with the end of a topic: the steps write transaction markers
+after their messages, and Kafka commits no offset for a marker. The offsets between the committed offset and the end are
+therefore fetched, and only messages count as lag.
 """
 
 import asyncio
@@ -21,13 +21,13 @@ INPUT_TOPICS: dict[str, tuple[str, ...]] = {
     "correlate": (DRIFTS, DEPLOYMENTS, COMMANDS),
     "route": (ALERTS, COMMANDS),
 }
-"""Topics that each step reads, in the order of the path. The output of a step is complete once its lag is zero."""
+"""Input topics of each step, in the order of the path. The output of a step is complete once its lag is zero."""
 
 POLL_S = 0.15
 """Seconds between two reads of the committed offsets."""
 
 FETCH_MS = 300
-"""Milliseconds to wait for a message between a committed offset and the end."""
+"""Milliseconds to wait for a message between a committed offset and the end of a partition."""
 
 MARKERS_MAX = 1000
 """Maximum offsets that may be markers. A longer gap is not fetched and counts as lag."""
@@ -46,7 +46,7 @@ async def wait_for_lag(
     stall_s: float = STALL_S,
     on_progress: OnLag | None = None,
 ) -> None:
-    """Wait until each step, one after the other, has no lag on its input topics.
+    """Wait for each step in turn until it has no lag on its input topics.
 
     Parameters
     ----------
@@ -57,9 +57,9 @@ async def wait_for_lag(
     steps
         Steps to wait for, in the order of the path.
     stall_s
-        Seconds that a step may take without progress. Higher values wait longer.
+        Maximum seconds without progress of a step.
     on_progress
-        Called with the step, the offsets that it has read, and the offsets of all its input topics.
+        Callback that receives the step, the number of offsets read, and the number of offsets on all its input topics.
 
     Raises
     ------
@@ -76,14 +76,14 @@ async def wait_for_lag(
         for step in steps:
             await _wait_for_step(admin, reader, step, f"{app_id}-{step}", stall_s=stall_s, on_progress=on_progress)
     except (KafkaError, OSError) as error:
-        raise LoadError(f"Kafka at {bootstrap}: {error}: is it still running?") from error
+        raise LoadError(f"Kafka at {bootstrap}: {error}: check that Kafka is still running") from error
     finally:
         await reader.stop()
         await admin.close()
 
 
 async def committed_offsets(admin: AIOKafkaAdminClient, group: str) -> dict[TopicPartition, int]:
-    """Read the committed offsets of a group by partition. Partitions without one are absent.
+    """Read the committed offsets of a group by partition. Partitions without a committed offset are absent.
 
     The result is empty until the cluster has elected the group coordinator.
     """
@@ -127,13 +127,13 @@ async def _wait_for_step(
         if time.monotonic() - progressed_s > stall_s:
             raise LoadError(
                 f"{step} has read {newest} of {sum(ends.values())} offsets and made no progress for {stall_s:.0f} s: "
-                f"is its worker running, and is its group {group}?"
+                f"check that its worker is running and that its group is {group}"
             )
         await asyncio.sleep(POLL_S)
 
 
 async def _has_messages(reader: AIOKafkaConsumer, partition: TopicPartition, start: int, end: int) -> bool:
-    """Whether ``[start, end)`` has a message and not only transaction markers."""
+    """Return whether ``[start, end)`` has a message and not only transaction markers."""
     if end - start > MARKERS_MAX:
         return True
     reader.seek(partition, start)

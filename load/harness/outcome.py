@@ -1,4 +1,4 @@
-"""The outcome of a run: incidents, drifts, dead letters and baselines, read from the output topics."""
+"""Outcome of a run: incidents, drifts, dead letters and baselines from the output topics."""
 
 from collections import Counter
 from collections.abc import AsyncGenerator
@@ -36,13 +36,13 @@ class Outcome:
     Attributes
     ----------
     incidents
-        Newest revision of each incident, by start.
+        Newest revision of each incident, in order of start.
     drifts
-        Drifts that fired, once each.
+        Drifts that fired, without repetitions.
     dead_letters
         Number of dead letters by step and reason.
     baselines
-        Baselines that were learned live, by the time they became ready.
+        Baselines learned during the run, in the order in which they became ready.
     """
 
     incidents: list[Incident] = field(default_factory=list)
@@ -52,7 +52,7 @@ class Outcome:
 
     @staticmethod
     async def read_ends(bootstrap: str) -> Offsets:
-        """Read the ends of the output topics, from which a run that begins now is collected.
+        """Read the end offsets of the output topics. The outcome of a run that begins now starts at these offsets.
 
         Raises
         ------
@@ -65,7 +65,7 @@ class Outcome:
             ends: dict[TopicPartition, int] = await consumer.end_offsets(consumer.assignment())
         except (KafkaError, OSError) as error:
             raise LoadError(
-                f"no Kafka answers at {bootstrap}: start one (driftwire up), or give another --bootstrap"
+                f"no Kafka answers at {bootstrap}: start Kafka with driftwire up, or change --bootstrap"
             ) from error
         finally:
             await consumer.stop()
@@ -76,7 +76,7 @@ class Outcome:
 
     @classmethod
     async def collect(cls, bootstrap: str, since: Offsets | None = None) -> "Outcome":
-        """Read the output topics from some offsets on, or from the beginning."""
+        """Read the output topics from the given offsets, or from the beginning."""
         outcome = cls()
         newest: dict[str, Incident] = {}
         async for value in _read_values(bootstrap, ALERTS, since):
@@ -102,7 +102,7 @@ class Outcome:
         return outcome
 
     def to_json(self) -> dict[str, Any]:
-        """Return the outcome for ``--json``, with messages as they are on their topics."""
+        """Return the outcome for ``--json``. Messages have the same form as on their topics."""
         return {
             "incidents": [orjson.loads(incident.to_json()) for incident in self.incidents],
             "drifts": [orjson.loads(drift.to_json()) for drift in self.drifts],
@@ -137,5 +137,5 @@ def _parse(contract: type[ContractType], value: bytes) -> ContractType:
         first = error.errors()[0]
         raise LoadError(
             f"a message does not fit the contract {contract.__name__} ({first['loc']}: {first['msg']}): "
-            "does another program write to this topic?"
+            "check that no other program writes to this topic"
         ) from error

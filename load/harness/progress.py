@@ -1,4 +1,4 @@
-"""The progress bar of everything that sends or waits."""
+"""Progress bar for code that sends messages or waits."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 @contextmanager
 def progress_bar(console: Console) -> Iterator[Progress]:
-    """Show a bar while the block runs. Without a terminal, show nothing."""
+    """Show a progress bar while the block runs. Show nothing if there is no terminal."""
     columns = (TextColumn("{task.description:<34}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
         yield progress

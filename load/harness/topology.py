@@ -1,4 +1,4 @@
-"""A topology for one run, in a temporary folder that is removed when the run ends."""
+"""Temporary topology for one run, in a folder that is removed when the run ends."""
 
 import asyncio
 import tempfile
@@ -16,10 +16,10 @@ from topologies.configuration import Configuration
 from topologies.processes import STEPS, Topology
 
 TROUBLE_MARKS = (" WARNING driftwire", " ERROR driftwire", " CRITICAL ", "Error: ", " died ", "did not stop")
-"""Texts that mark a line of a worker as a problem. Other lines, such as incident cards, are not printed."""
+"""Strings that mark a line of a worker as a problem. Other lines, such as incident cards, are not printed."""
 
 CLIENT_LOG_MARK = " aiokafka."
-"""Text that marks a line as the log of the Kafka client. The client retries, and the worker logs what fails."""
+"""String that marks a line as a log line of the Kafka client. The client retries, and the worker logs final errors."""
 
 Result = TypeVar("Result")
 
@@ -34,29 +34,29 @@ async def temporary_topology(
     folder: Path | None = None,
     console: Console | None = None,
 ) -> AsyncIterator[Topology]:
-    """Run a topology with baselines that are published before its workers start.
+    """Run a topology whose baselines are published before its workers start.
 
     Parameters
     ----------
     configuration
-        Configuration of broker and steps. The broker takes a free port.
+        Configuration of broker and steps. The broker uses a free port.
     baselines
-        Baselines that the workers have from their first record on.
+        Baselines that the workers use from the first record on.
     workers
         Steps to run.
     replay
-        Whether the time of the records is the only clock.
+        Whether the event time of the records is the only clock.
     folder
-        Folder for the data; None takes a temporary folder that is removed at the end.
+        Folder for the data. If None, a temporary folder is used and removed at the end.
     console
-        Console for the announcements of the broker and the problems of the workers; None prints nothing.
+        Console for messages of the broker and problems of the workers. If None, nothing is printed.
 
     Raises
     ------
     DriftwireError
         If the topology cannot be started.
     """
-    # Lines of other processes may contain brackets, which are not markup.
+    # Lines of other processes may contain brackets that are not markup.
     say: Callable[[str], None] = (
         (lambda _: None) if console is None else partial(console.print, markup=False, highlight=False, soft_wrap=True)
     )
@@ -83,7 +83,7 @@ async def temporary_topology(
 
 
 async def run_against(topology: Topology, work: Awaitable[Result]) -> Result:
-    """Run work against a topology. If the topology fails first, cancel the work and raise the failure."""
+    """Run a coroutine against a topology. If the topology fails first, cancel the coroutine and raise the failure."""
     working = asyncio.ensure_future(work)
     failing = asyncio.ensure_future(topology.wait_for_failure())
     try:

@@ -1,4 +1,4 @@
-"""Files of records and deployments: NDJSON, CSV and their mapping.
+"""Files of records and deployments: NDJSON, and CSV with a mapping of its columns.
 
 This package may import no other package of load.
 """

@@ -1,6 +1,6 @@
-"""Maps CSV files to records: which column is which field, and how a cell becomes a value.
+"""Mapping of CSV files to records: the field of each column, and the conversion of cells to values.
 
-A column with the name of a signal of the catalogue is that signal. Other columns need a mapping, or are ignored.
+A column that has the name of a catalogue signal is mapped to this signal. Other columns need a mapping or are ignored.
 """
 
 import csv
@@ -16,10 +16,10 @@ from pipeline.detect.signals import catalogue
 from schemas.timestamp import format_timestamp, parse_timestamp
 
 CSV_START_MS = 1_704_067_200_000
-"""Default start of times that are seconds since a start: 2024-01-01T00:00:00Z in Unix milliseconds."""
+"""Default start for times that are seconds since a start: 2024-01-01T00:00:00Z in Unix milliseconds."""
 
 UNIX_TIME_MIN_S = 1_000_000_000
-"""Smallest number that is a Unix time in seconds. A smaller number is seconds since the start."""
+"""Minimum number that is read as a Unix time in seconds. Smaller numbers are read as seconds since the start."""
 
 LABELS = ("subject", "request_id", "environment", "provider", "provider_model")
 LABEL_SECTIONS = ("versions", "segment")
@@ -36,12 +36,12 @@ class CsvMapping:
     Attributes
     ----------
     subject
-        Subject of the records in files without a subject column.
+        Subject of the records if a file has no subject column.
     fields
         Field by column: ``timestamp``, ``subject``, the name or path of a signal (``infrastructure.latency_ms``),
         ``custom.NAME``, ``versions.KIND`` or ``segment.DIMENSION``.
     start_ms
-        Start of times that are seconds since a start, in Unix ms.
+        Start for times that are seconds since a start, in Unix ms.
     """
 
     subject: str | None = None
@@ -50,7 +50,7 @@ class CsvMapping:
 
 
 def parse_mapping(texts: Sequence[str]) -> dict[str, str]:
-    """Parse ``COLUMN=FIELD`` texts.
+    """Parse strings of the form ``COLUMN=FIELD``.
 
     >>> parse_mapping(["t_s=timestamp", "Tokens=input_tokens"])
     {'t_s': 'timestamp', 'Tokens': 'input_tokens'}
@@ -73,7 +73,7 @@ def read_csv(path: Path, stream: IO[bytes], mapping: CsvMapping) -> Iterator[tup
     Raises
     ------
     LoadError
-        If a mapped column is missing or a cell does not fit its field. The text names file, line and column.
+        If a mapped column is missing or a cell does not fit its field. The message contains file, line and column.
     """
     text = io.TextIOWrapper(stream, encoding="utf-8", errors="strict", newline="")
     reader = csv.reader(text)

@@ -1,7 +1,7 @@
 """Files of records and deployments, read line by line: NDJSON, gzipped NDJSON and CSV.
 
-A line of NDJSON that is not a record is sent unchanged, and the pipeline dead-letters it. A file that cannot be read,
-or a CSV file that does not fit its mapping, is a :class:`LoadError`.
+An NDJSON line that is not a record is sent unchanged, and the pipeline dead-letters it. A file that cannot be read, or
+a CSV file that does not fit its mapping, raises :class:`LoadError`.
 """
 
 import gzip
@@ -21,14 +21,14 @@ from schemas.deployment import Deployment
 from schemas.timestamp import format_timestamp, parse_timestamp
 
 LINE_BYTES_MAX = 8 * 1024 * 1024
-"""Maximum bytes of a line. A longer one does not fit into a Kafka message."""
+"""Maximum bytes of a line. A longer line does not fit into a Kafka message."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingMessage:
     """Message to send.
 
-    ``time_ms`` is its event time, or that of the previous message if it is not ``readable`` as a record.
+    ``time_ms`` is the event time. A message that is not ``readable`` as a record has the time of the previous message.
     """
 
     time_ms: int
@@ -37,7 +37,7 @@ class OutgoingMessage:
     readable: bool = True
 
     def shift(self, by_ms: int) -> "OutgoingMessage":
-        """Return the message with all event times ``by_ms`` milliseconds later. An unreadable message is unchanged."""
+        """Return the message with event times shifted by ``by_ms`` milliseconds. Unreadable messages are unchanged."""
         if not by_ms or not self.readable:
             return self
         parsed: Any = orjson.loads(self.value)
@@ -58,12 +58,12 @@ def open_file(path: Path) -> IO[bytes]:
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield the lines of a file that are not blank, with their numbers from 1.
+    """Yield the non-blank lines of a file with their line numbers, from 1.
 
     Raises
     ------
     LoadError
-        If the file cannot be read, or if a line is longer than a message may be.
+        If the file cannot be read, or if a line is longer than :data:`LINE_BYTES_MAX`.
     """
     with open_file(path) as stream:
         number = 0
@@ -71,20 +71,24 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
             while line := stream.readline(LINE_BYTES_MAX + 1):
                 number += 1
                 if len(line) > LINE_BYTES_MAX:
-                    raise LoadError(f"{path} line {number}: longer than {LINE_BYTES_MAX} bytes: is it NDJSON?")
+                    raise LoadError(
+                        f"{path} line {number}: longer than {LINE_BYTES_MAX} bytes: check that it is NDJSON"
+                    )
                 if line.strip():
                     yield number, line.rstrip(b"\r\n")
         except (OSError, EOFError, zlib.error) as error:
-            raise LoadError(f"{path} after line {number}: cannot be read ({error}): is the file complete?") from error
+            raise LoadError(
+                f"{path} after line {number}: cannot be read ({error}): check that the file is complete"
+            ) from error
 
 
 def read_records(path: Path, mapping: CsvMapping | None = None) -> Iterator[OutgoingMessage]:
-    """Yield the records of a file in their order. ``mapping`` is for CSV files.
+    """Yield the records of a file in order. ``mapping`` applies to CSV files.
 
     Raises
     ------
     LoadError
-        If the file cannot be read, or if a CSV file has no mapping or does not fit it.
+        If the file cannot be read, or if a CSV file has no mapping or does not fit its mapping.
     """
     if ".csv" in path.suffixes:
         if mapping is None:
@@ -128,7 +132,7 @@ def read_deployments(path: Path) -> list[Deployment]:
     Raises
     ------
     LoadError
-        If the file cannot be read, or if a line is not a deployment. The text then names file, line and field.
+        If the file cannot be read, or if a line is not a deployment. The message contains file, line and field.
     """
     deployments = []
     for number, value in read_lines(path):

@@ -1,4 +1,4 @@
-"""The score: detection and diagnosis against ground truth.
+"""Score of detection and diagnosis against ground truth.
 
 Its packages are simulation, comparison and suites.
 """

@@ -1,4 +1,4 @@
-"""The report of the score: the figures and rows of all suites, and the figures that miss a floor."""
+"""Report of the score: figures and rows of all suites, and the figures that miss a floor."""
 
 from typing import Any
 

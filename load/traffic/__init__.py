@@ -1,4 +1,4 @@
-"""Traffic: producing messages, probes, and replays of files.
+"""Traffic: a message producer, probes, and replays of files.
 
 This package may import inputs and harness.
 """

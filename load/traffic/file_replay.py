@@ -1,4 +1,4 @@
-"""Replay of files through the real pipeline with event time as the only clock, to see what it would have found.
+"""Replay of files through the real pipeline with event time as the only clock, to find past drifts and incidents.
 
 Without a bootstrap address, the replay starts a temporary topology and removes it afterwards.
 """
@@ -33,15 +33,15 @@ LIVE_LATENESS_MAX_MS = 7 * DAY_MS
 """Maximum age of a record for a live topology, in milliseconds."""
 
 BASELINE_PAUSE_S = 2.0
-"""Seconds that running workers get to apply a baseline before the first record is sent."""
+"""Seconds to wait before the first record, so that running workers apply the baselines."""
 
 SUBJECTS_SHOWN_MAX = 10
-"""Maximum subjects that are listed in a message."""
+"""Maximum subjects listed in a message."""
 
 
 @dataclass(slots=True)
 class Span:
-    """Content of the files: messages, first and last event time in Unix ms, and subjects."""
+    """Content of the files: number of messages, first and last event time in Unix ms, and subjects."""
 
     messages: int = 0
     unreadable: int = 0
@@ -52,7 +52,7 @@ class Span:
 
 @dataclass(slots=True)
 class ReplayReport:
-    """Messages that a replay sent, and its outcome."""
+    """Result of a replay: the messages sent, and the outcome."""
 
     span: Span
     produced: ProduceResult
@@ -88,7 +88,7 @@ class ReplayReport:
         } | self.outcome.to_json()
 
     def show(self, console: Console) -> None:
-        """Print what was sent and found. The subjects that were not monitored are shown prominently."""
+        """Print the messages sent and the outcome, with a prominent warning if subjects were not monitored."""
         span = self.span
         console.print(
             f"[bold]Replayed[/] {self.produced.messages:,} messages of {len(span.subjects)} subjects, "
@@ -121,15 +121,15 @@ class Replay:
     mapping
         Mapping of the columns of CSV files to fields.
     speed
-        Seconds of event time per second; 0 is as fast as possible.
+        Seconds of event time per second; 0 means as fast as possible.
     ready_after_s, ready_records
-        Readiness of baselines in a temporary topology; None takes it from the configuration.
+        Readiness of baselines in a temporary topology. If None, the value of the configuration is used.
     bootstrap
-        ``HOST:PORT`` of a running topology; None starts a temporary one.
+        ``HOST:PORT`` of a running topology. If None, the replay starts a temporary topology.
     now_ms
-        Time to which the last record is shifted, in Unix ms; None shifts nothing.
+        Time to which the last record is shifted, in Unix ms. If None, no times are shifted.
     wall_ms
-        Wall clock in Unix ms, to refuse files that are too old for a live topology.
+        Wall-clock time in Unix ms, used to refuse files that are too old for a live topology.
     """
 
     files: tuple[Path, ...]
@@ -148,12 +148,12 @@ class Replay:
         return merge_by_event_time([read_records(path, self.mapping) for path in self.files])
 
     def measure(self) -> Span:
-        """Read the files once, so that errors in them are found before anything is sent.
+        """Read the files once, to find their errors before any message is sent.
 
         Raises
         ------
         LoadError
-            If a file cannot be read, or if the files have no record.
+            If a file cannot be read, or if the files contain no record.
         """
         span = Span()
         for message in self.read_messages():
@@ -170,7 +170,7 @@ class Replay:
         return span
 
     async def run(self, configuration: Configuration, console: Console) -> ReplayReport:
-        """Send the records, wait until the steps have read everything, and collect the outcome.
+        """Send the records, wait until the steps have read all messages, and collect the outcome.
 
         Raises
         ------
@@ -209,18 +209,18 @@ async def _refuse_old_records(bootstrap: str, last_ms: int, wall_ms: int) -> Non
         live = await is_live(bootstrap)
     except (KafkaError, OSError) as error:
         raise LoadError(
-            f"no Kafka answers at {bootstrap}: start one (driftwire up --replay), or give another --bootstrap"
+            f"no Kafka answers at {bootstrap}: start Kafka with driftwire up --replay, or change --bootstrap"
         ) from error
     if live and last_ms < wall_ms - LIVE_LATENESS_MAX_MS:
         raise LoadError(
             f"the records end at {format_timestamp(last_ms)}, and the live topology at {bootstrap} dead-letters records "
-            "older than 7 days: start it with driftwire up --replay, or shift the times with --now"
+            "older than 7 days: restart the topology with driftwire up --replay, or shift the times with --now"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _Shipment:
-    """Everything that a replay sends, with all times shifted by ``shift_ms`` milliseconds."""
+    """Messages that a replay sends, with all times shifted by ``shift_ms`` milliseconds."""
 
     replay: Replay
     span: Span

@@ -1,4 +1,4 @@
-"""Whether a topology runs live or as a replay. Only the ticks of a live one carry the wall clock."""
+"""Check whether a topology runs live or as a replay. Only the ticks of a live topology contain the wall-clock time."""
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
@@ -6,14 +6,14 @@ from schemas.tick import Tick
 from schemas.topics import DRIFTS
 
 TAIL_OFFSETS = 500
-"""Offsets at the end of the drifts that are searched for the newest tick."""
+"""Number of offsets at the end of the drifts topic in which the newest tick is searched."""
 
 FETCH_MS = 1000
 """Milliseconds to wait for messages."""
 
 
 async def is_live(bootstrap: str) -> bool:
-    """Whether the newest tick on the drifts carries the wall clock. Without a tick, the topology counts as a replay."""
+    """Return whether the newest tick contains the wall-clock time. If no tick exists, the topology is a replay."""
     partition = TopicPartition(DRIFTS, 0)
     consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, isolation_level="read_committed")
     await consumer.start()

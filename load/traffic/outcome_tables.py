@@ -1,4 +1,4 @@
-"""The outcome of a run on a terminal: incident cards, and tables of drifts, dead letters and baselines."""
+"""Terminal output of the outcome of a run: incident cards, and tables of drifts, dead letters and baselines."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,11 +15,11 @@ from schemas.timestamp import format_timestamp
 from topologies.console import render_card
 
 INCIDENT_CARDS_MAX = 20
-"""Maximum incident cards. Further incidents are counted."""
+"""Maximum incident cards. Further incidents are only counted."""
 
 TIERS: tuple[Tier, ...] = get_args(Tier)
 UNNAMED_CHANNELS = ("rate", "location")
-"""Channels that are shown under the name of the signal alone."""
+"""Channels whose rows show only the name of the signal."""
 
 
 def show_outcome(outcome: Outcome, console: Console) -> None:
@@ -44,7 +44,7 @@ def _show_incidents(outcome: Outcome, console: Console) -> None:
 
 
 def _show_drifts(outcome: Outcome, console: Console) -> None:
-    """Print a table per subject: the first drift of each tier, signal and channel, and how often it fired."""
+    """Print a table per subject with the first drift and the number of drifts of each tier, signal and channel."""
     if not outcome.drifts:
         console.print("[bold]Drifts that fired: none[/]")
         return

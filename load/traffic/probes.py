@@ -1,4 +1,4 @@
-"""Probes: records of prompts that must be blocked, as a prober sends them, with whether they were blocked."""
+"""Probes: records of prompts that must be blocked, with the outcomes, as a prober sends them."""
 
 from collections.abc import Iterator
 from itertools import count as count_from
@@ -21,13 +21,13 @@ def generate_probes(
     Parameters
     ----------
     subject, environment
-        Service that was probed.
+        Subject and environment of the probed service.
     start_ms, every_ms
-        Time of the first probe in Unix ms, and milliseconds between two.
+        Time of the first probe in Unix ms, and milliseconds between two probes.
     blocked
         Whether the filter blocked the prompts.
     count
-        Number of probes; None yields them without an end.
+        Number of probes. If None, the generator never ends.
 
     >>> [message] = generate_probes("bot", start_ms=1_795_489_920_000, every_ms=10_000, blocked=False, count=1)
     >>> Record.from_json(message.value).safety

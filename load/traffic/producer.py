@@ -1,6 +1,6 @@
-"""Produce many messages to Kafka quickly, or at the pace of their event time.
+"""Producer that sends many messages to Kafka quickly, or at the pace of their event time.
 
-aiokafka's ``send`` creates a task per message. Batches that are built here and sent as one are several times as fast.
+aiokafka's ``send`` creates a task per message. Building and sending full batches here is several times as fast.
 """
 
 import asyncio
@@ -25,12 +25,12 @@ BATCHES_IN_FLIGHT_MAX = 32
 """Maximum unconfirmed batches. The producer waits when this limit is reached."""
 
 PACE_STEP_S = 0.05
-"""Minimum seconds to wait at the pace of event time. Messages closer together are sent at once."""
+"""Minimum seconds to wait at the pace of event time. Messages with shorter gaps are sent together."""
 
 
 @dataclass(slots=True)
 class ProduceResult:
-    """Messages and bytes sent, messages that are not records, seconds taken, and partitions written."""
+    """Messages and bytes sent, messages that are not records, elapsed seconds, and partitions written."""
 
     messages: int = 0
     bytes: int = 0
@@ -63,13 +63,13 @@ async def produce(
     bootstrap
         ``HOST:PORT`` of the cluster.
     messages
-        Messages to send. They are consumed only as fast as the cluster accepts them.
+        Messages to send. The producer consumes them only as fast as the cluster accepts them.
     topic
         Topic to send to, which must exist.
     speed
-        Seconds of event time per second; 0 is as fast as possible.
+        Seconds of event time per second; 0 means as fast as possible.
     on_progress
-        Called with the number of messages sent, after each batch.
+        Callback that receives the number of messages sent, after each batch.
 
     Raises
     ------
@@ -99,7 +99,7 @@ async def produce(
 
 
 class _BatchSender:
-    """The open batches, one per partition, and the batches in flight."""
+    """Sender with one open batch per partition and a limited number of batches in flight."""
 
     def __init__(
         self, producer: AIOKafkaProducer, topic: str, partitions: int, on_progress: Callable[[int], None] | None

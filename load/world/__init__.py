@@ -1,4 +1,4 @@
-"""The simulated support bot: traffic, noise, failures, and its healthy baseline.
+"""Simulated support bot: traffic, noise, failures, and a healthy baseline.
 
 This package may import no other package of load.
 """

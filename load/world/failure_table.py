@@ -1,7 +1,7 @@
-"""The failures of the simulated service: a table of their effects on signals, and when a failure happens.
+"""Failures of the simulated service: a table of their effects on signals, and failures scheduled from that table.
 
-A failure is named after a failure mode of the signal catalogue. To add one, add a row to the table:
-``driftwire-load generate --failure`` then accepts it, and the tests check that it changes the listed signals.
+A failure has the name of a failure mode of the signal catalogue. To add a failure, add a row to the table.
+``driftwire-load generate --failure`` then accepts the name, and the tests check the effects on the listed signals.
 """
 
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True, slots=True)
 class FailureEffect:
-    """The effect of a failure on one signal.
+    """Effect of a failure on one signal.
 
-    ``probability`` is the new probability of a rate. ``factor`` multiplies a value. ``offset`` is added to it.
-    ``growth`` is added per second since the failure began, as for an age whose source has stopped.
+    ``probability`` is the new probability of a rate. ``factor`` multiplies a value. ``offset`` is added to
+    a value. ``growth`` is added per second since the failure began, as for an age whose source has stopped.
     """
 
     signal: str
@@ -26,7 +26,7 @@ class FailureEffect:
 
 @dataclass(frozen=True, slots=True)
 class FailureSpec:
-    """One row of the table. ``mode`` is the failure mode that an incident about the failure should name."""
+    """Row of the table. ``mode`` is the expected failure mode of the incident."""
 
     name: str
     mode: str
@@ -89,10 +89,10 @@ FAILURES: dict[str, FailureSpec] = {
 
 @dataclass(frozen=True, slots=True)
 class SimulatedFailure:
-    """A failure of the table from ``at_ms`` to ``until_ms`` (Unix milliseconds; None means no end).
+    """Failure of the table that lasts from ``at_ms`` to ``until_ms`` (Unix milliseconds; None means no end).
 
-    ``size`` scales the effects of the table: 1 is as listed, 0.5 is half. The effects grow for ``ramp_s`` seconds until
-    they reach that size.
+    ``size`` scales the effects of the table: 1 keeps the listed effects, and 0.5 halves them. The effects grow for
+    ``ramp_s`` seconds until they reach this size.
 
     Raises
     ------

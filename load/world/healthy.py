@@ -1,4 +1,4 @@
-"""The healthy day that a baseline is learned from before a go-live, sampled so that it takes seconds."""
+"""Healthy day of records to learn a baseline before a go-live. The day is sampled, so learning takes seconds."""
 
 from collections.abc import Iterator
 
@@ -12,9 +12,9 @@ from schemas.topics import DAY_MS, HOUR_MS
 
 
 def healthy_day(seed: int, end_ms: int, records_per_second: float, subject: str = SUBJECT) -> Iterator[bytes]:
-    """Yield records of the 25 hours before ``end_ms`` (Unix ms), a sample every few minutes, as JSON lines.
+    """Yield samples of the records of the 25 hours before ``end_ms`` (Unix ms), as JSON lines, every few minutes.
 
-    The extra hour covers the daily cycle from end to end.
+    The extra hour ensures that the samples cover the full daily cycle.
     """
     world = World(seed, end_ms - DAY_MS - HOUR_MS, records_per_second)
     for _, columns in world.sample(end_ms):
@@ -22,7 +22,7 @@ def healthy_day(seed: int, end_ms: int, records_per_second: float, subject: str 
 
 
 def healthy_baseline(seed: int, end_ms: int, records_per_second: float, settings: DetectSettings) -> Baseline:
-    """Learn the baseline of the simulated service, as ``driftwire baseline learn`` learns one from a file.
+    """Learn the baseline of the simulated service, as ``driftwire baseline learn`` does from a file.
 
     Raises
     ------
@@ -31,5 +31,5 @@ def healthy_baseline(seed: int, end_ms: int, records_per_second: float, settings
     """
     history = learn_history(healthy_day(seed, end_ms, records_per_second), settings, subject=SUBJECT)
     if history.unusable:
-        raise LoadError(f"records of the healthy day were refused: {dict(history.unusable)}. This is a bug")
+        raise LoadError(f"records of the healthy day were refused: {dict(history.unusable)}: the simulation has a bug")
     return history.baselines[SUBJECT]

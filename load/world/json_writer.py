@@ -1,6 +1,6 @@
-"""Writes the columns of the simulated service as JSON records, about a hundred thousand per second.
+"""Writer of JSON records from the columns of the simulated service, at about a hundred thousand records per second.
 
-For speed, every column becomes a list of JSON texts, and a template with the reported fields takes one text from each
+For speed, every column becomes a list of JSON strings. A template of the reported fields combines one string from each
 list.
 """
 
@@ -21,7 +21,7 @@ REGIONS = ("ap-southeast-2", "eu-central-1", "us-east-1")
 TENANTS = ("acme", "globex", "initech", "umbrella", "hooli")
 
 OPTIONAL_RATES = ("hallucinated", "corrected", "clicked", "converted", "jailbreak_suspected")
-"""Rates that are reported only if the columns have them."""
+"""Rates that are reported only if the columns contain them."""
 
 CATEGORIES = ("fingerprint", "finish_reason")
 ALL_SIGNALS = (*SIGNALS, *OPTIONAL_RATES, *CATEGORIES)
@@ -38,10 +38,10 @@ DECIMALS: dict[str, int] = {
     "index_age_s": 1,
     "feature_age_s": 1,
 }
-"""Decimals that a serving system would report, by signal."""
+"""Number of decimals that a serving system would report, by signal."""
 
 RATIO_DECIMALS = 4
-"""Decimals of all other signals."""
+"""Number of decimals of all other signals."""
 
 SECTION_FIELDS: dict[str, tuple[str, ...]] = {
     "infrastructure": (
@@ -84,22 +84,22 @@ SECTION_FIELDS: dict[str, tuple[str, ...]] = {
 """Sections of a record and their fields, in order."""
 
 OPTIONAL_LABELS = ("error_type", "schema_id")
-"""Labels without a default. They are reported only if the columns have labels."""
+"""Labels without a default. They are reported only if the columns contain labels."""
 
 
 def json_lines(
     columns: RecordColumns, *, subject: str = SUBJECT, seed: int = 0, signals: Collection[str] = ALL_SIGNALS
 ) -> list[bytes]:
-    """Write records as JSON objects, one per line, without a line break.
+    """Convert records to JSON objects, one per line, without line breaks.
 
     Parameters
     ----------
     columns
-        Records to write. Labels that the columns lack follow from the request id.
+        Records to write. Missing labels are derived from the request id.
     subject
         Subject of the records.
     seed
-        Seed of the world. It makes the request ids of different worlds different.
+        Seed of the simulated service. Services with different seeds have different request ids.
     signals
         Signals to report.
     """
@@ -148,7 +148,7 @@ def _is_reported(name: str, columns: RecordColumns, signals: Collection[str]) ->
 
 
 def _label_texts(columns: RecordColumns, hashes: Sequence[int]) -> dict[str, Iterable[str]]:
-    """Return the JSON texts of all labels: those of the columns, or else defaults from the hash of the record."""
+    """Return the JSON strings of all labels. Missing labels get defaults from the hash of the record."""
     defaults: dict[str, Iterable[str]] = {
         "region": [REGIONS[value % len(REGIONS)] for value in hashes],
         "tenant": [TENANTS[value % len(TENANTS)] for value in hashes],
@@ -172,7 +172,7 @@ def _quote(labels: Iterable[str | None]) -> list[str]:
 
 
 def _version_texts(versions: Iterable[dict[str, str]]) -> list[str]:
-    # Records share their dictionaries, which exist as long as the columns, so the identity can be the key.
+    # Records share their dictionaries. These live as long as the columns, so the key can be the identity.
     known: dict[int, str] = {}
     return [known.get(id(row)) or known.setdefault(id(row), _to_json(row)) for row in versions]
 

@@ -1,4 +1,4 @@
-"""Noise of the simulated service: daily cycle, levels of days, autocorrelation and bursts, all from one seed."""
+"""Noise of the simulated service: daily cycle, levels per day, autocorrelation and bursts, all from one seed."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,7 @@ def daily_cycle(times_ms: NDArray[np.int64], amplitude: float) -> Floats:
 
 
 def is_weekend(times_ms: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Whether each time lies on a Saturday or Sunday, in UTC.
+    """Return whether each time is on a Saturday or Sunday, in UTC.
 
     >>> is_weekend(np.array([0, 2, 3, 4]) * DAY_MS).tolist()
     [False, True, True, False]
@@ -43,12 +43,12 @@ def day_level(seed: int, signal: int, times_ms: NDArray[np.int64]) -> Floats:
 
 
 class AutocorrelatedNoise:
-    """Standard normal noise with autocorrelation (AR(1)), continuous across chunks.
+    """Autocorrelated (AR(1)) standard normal noise, continuous across chunks.
 
     Parameters
     ----------
     correlation
-        Correlation of neighbours, 0 to below 1. With 0.9, a value carries over to about 19 values.
+        Correlation of neighbouring values, from 0 to below 1. At 0.9, the autocorrelation time is about 19 values.
     """
 
     def __init__(self, correlation: float) -> None:
@@ -72,7 +72,7 @@ class Bursts:
     Parameters
     ----------
     every
-        Mean number of records from the start of a burst to the start of the next.
+        Mean number of records between the starts of two successive bursts.
     length
         Mean number of records in a burst.
     """

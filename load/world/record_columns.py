@@ -18,13 +18,13 @@ class RecordColumns:
     times_ms
         Unix milliseconds in order, shape ``(N,)``.
     first_index
-        Index of the first record in its world.
+        Index of the first record in the simulated service.
     values
-        Values by signal, shape ``(N,)`` each. A rate has 0.0 and 1.0; NaN is a value that is not reported.
+        Values by signal, shape ``(N,)`` each. The values of a rate are 0.0 and 1.0. NaN marks an unreported value.
     versions
         Versions by record. Records with equal versions share one dictionary.
     labels
-        Labels by name, ``N`` each. A name that is absent has the default labels of the writer.
+        Labels by name, ``N`` each. For an absent name, the writer uses default labels.
     """
 
     times_ms: NDArray[np.int64]
@@ -40,7 +40,7 @@ class RecordColumns:
         return RecordColumns(self.times_ms[:count], self.first_index, values, self.versions[:count], labels)
 
     def take(self, rows: NDArray[np.intp]) -> "RecordColumns":
-        """Return the records of some rows."""
+        """Return the records of the given rows."""
         indices = rows.tolist()
         return RecordColumns(
             self.times_ms[rows],
@@ -52,7 +52,7 @@ class RecordColumns:
 
     @staticmethod
     def concatenate(parts: Sequence["RecordColumns"]) -> "RecordColumns":
-        """Return the records of all parts in order. There must be at least one part."""
+        """Return the records of all parts in order. At least one part is required."""
         return RecordColumns(
             np.concatenate([part.times_ms for part in parts]),
             parts[0].first_index,

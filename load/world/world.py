@@ -1,7 +1,8 @@
-"""The simulated world: a support bot with retrieval that sends records of the contract, with known failures.
+"""Simulated service: a support bot with retrieval and known failures that sends records of the contract.
 
-It sends records as a serving system would. Latency, queue and utilisation share one load. Levels follow the time of day
-and differ from day to day. Injection attempts and filter hits come in bursts. The same seed gives the same records.
+It sends records as a serving system would. Latency, queue and utilisation depend on the same load. Levels follow the
+time of day and differ from day to day. Injection attempts and filter hits come in bursts. The same seed gives the same
+records.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,19 +18,19 @@ from load.world.record_columns import RecordColumns
 from schemas.deployment import Deployment
 
 CHUNK_RECORDS = 4096
-"""Records drawn at once. The records of a seed depend on it."""
+"""Records drawn at once. The records of a seed depend on this number."""
 
 TRAFFIC_AMPLITUDE = 0.2
 """Amplitude of the daily cycle of requests."""
 
 WEEKEND_TRAFFIC = 0.6
-"""Requests on a weekend, as a share of those of a working day."""
+"""Requests on a weekend as a share of the requests on a working day."""
 
 WEEKEND_LEVEL = 1.04
-"""Factor of latencies and lengths on a weekend, when other people ask other questions."""
+"""Factor of latencies and lengths on a weekend, when other users ask different questions."""
 
 UTILIZATION_AMPLITUDE = 0.03
-"""Amplitude of the daily cycle of utilisation, which is low because machines are added with the traffic."""
+"""Amplitude of the daily cycle of utilisation, which is low because machines are added as traffic grows."""
 
 RATES: dict[str, tuple[float, float]] = {
     # signal              probability, amplitude of the daily cycle
@@ -77,7 +78,7 @@ BURST_FACTOR = 20.0
 """Factor of the probability of a filter hit inside a burst."""
 
 BURST_INJECTION_SHARE = 0.04
-"""Share of the records inside a burst that try to inject."""
+"""Share of the records inside a burst that are injection attempts."""
 
 SHARD_INTERVAL_S = 3600.0
 """Seconds between two builds of a shard of the index. The index age of an answer is uniform from 0 to this."""
@@ -88,30 +89,30 @@ INITIAL_VERSIONS = {"model": "m-2026-10", "prompt": "v41", "index": "idx-9", "fl
 
 @dataclass
 class World:
-    """A simulated service that answers ``records_per_second`` requests on average, from ``start_ms`` on without end.
+    """Simulated service that answers ``records_per_second`` requests on average, from ``start_ms`` on without end.
 
     Parameters
     ----------
     seed
-        Seed of the records and of the levels of days.
+        Seed of the records and of the levels per day.
     start_ms
         Unix milliseconds of the first record.
     records_per_second
-        Mean over a day. The daily cycle and the noise change it.
+        Mean rate over a day. The daily cycle and the noise change the rate.
     failures
         Failures that happen. Without failures, the service is healthy.
     deployments
-        Deployments whose versions the records carry from their time on.
+        Deployments. From its time on, the records contain the version of a deployment.
     noise_seed
-        Seed of everything except the levels of days; None means ``seed``. Worlds that differ only in this seed are one
-        service.
+        Seed of everything except the levels per day; None means ``seed``. Instances that differ only in this seed
+        simulate the same service.
     """
 
     SAMPLE_INTERVAL_MS: ClassVar = 450_000
     """Milliseconds from one sample to the next: eight samples per hour."""
 
     SAMPLE_RECORDS: ClassVar = 256
-    """Records of a sample: enough to show the autocorrelation."""
+    """Records of a sample, which are enough to show the autocorrelation."""
 
     BOUNDED_SIGNALS: ClassVar = (
         "confidence",
@@ -124,7 +125,7 @@ class World:
     """Signals with values from 0 to 1."""
 
     VERSIONED_KINDS: ClassVar = ("model", "prompt", "index")
-    """Deployment kinds whose version the records carry under the name of the kind."""
+    """Deployment kinds whose versions the records contain under the name of the kind."""
 
     seed: int
     start_ms: int
@@ -163,12 +164,12 @@ class World:
         return RecordColumns(times_ms, first_index, values, self._versions_at(times_ms))
 
     def generate(self, *, until_ms: int | None = None, records: int | None = None) -> Iterator[RecordColumns]:
-        """Yield records up to a time (Unix ms), a number of records, or whichever comes first.
+        """Yield records until a time (Unix ms) or a number of records is reached.
 
         Raises
         ------
         ValueError
-            If neither is given.
+            If neither limit is given.
         """
         if until_ms is None and records is None:
             raise ValueError("a world never ends: give until_ms or records")
@@ -250,7 +251,7 @@ class World:
                     values[effect.signal] = values[effect.signal] + effect.amount * strength * since_s
 
     def _version_timeline(self) -> list[tuple[int, dict[str, str]]]:
-        """Return the versions that serve, as ``(start in Unix ms, versions)`` in order. The first starts at 0."""
+        """Return the serving versions as ``(start in Unix ms, versions)``, in order. The first entry starts at 0."""
         timeline = [(0, dict(INITIAL_VERSIONS))]
         for deployment in sorted(self.deployments, key=lambda deployment: deployment.timestamp):
             kind = deployment.kind

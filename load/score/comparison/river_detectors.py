@@ -1,4 +1,4 @@
-"""River's detectors and a simpler rule on the same values, for comparison."""
+"""River's detectors and a three-sigma rule on the same values, for comparison."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,23 +8,23 @@ from numpy.typing import NDArray
 from river import drift
 
 DETECTORS = {"river_adwin": drift.ADWIN, "river_page_hinkley": drift.PageHinkley}
-"""Detectors at their defaults, on raw values."""
+"""Detectors with default parameters, on raw values."""
 
 STANDARD_ERRORS = 3.0
-"""Standard errors of a minute's mean beyond which the simpler rule fires."""
+"""Number of standard errors beyond which a minute's mean makes the three-sigma rule fire."""
 
 MINUTE_MS = 60_000
 
 
 @dataclass(frozen=True, slots=True)
 class DetectorAlarms:
-    """The rows of a signal at which a detector fired."""
+    """Rows of a signal at which a detector fired."""
 
     detector: str
     rows: list[int]
 
     def count_before(self, row: int) -> int:
-        """Count the alarms before a row."""
+        """Return the number of alarms before a row."""
         return sum(1 for alarm in self.rows if alarm < row)
 
     def delay_after(self, row: int) -> int | None:

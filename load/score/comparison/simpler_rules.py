@@ -1,4 +1,4 @@
-"""Simpler rules that a harmless scenario provokes. If it provokes none, driftwire's silence proves nothing."""
+"""Simpler rules that a harmless scenario provokes. If it provokes no rule, driftwire's silence proves nothing."""
 
 from collections.abc import Iterator
 
@@ -18,9 +18,9 @@ RECORDS_PER_MINUTE = "records a minute"
 
 
 def find_provoked_rules(scenario: Scenario, seed: int, baseline: Baseline) -> tuple[str, ...]:
-    """Return the rules that the event of a scenario provokes: always-fire, and the first other rule.
+    """Return the rules that the event of a scenario provokes: always-fire, and the first provoked rule of the others.
 
-    A rule is provoked if it fires for a signal, and does not fire for it on the same stream without the event. River's
+    A rule is provoked if it fires for a signal, but not for the same signal when the stream lacks the event. River's
     detectors and three standard errors of a minute's mean also fire on healthy services, so firing alone is not enough.
     The cheapest rule is tried first.
     """
@@ -57,7 +57,7 @@ class _ArrivingValues:
         yield from (name for name in self._values if name in baseline.signals)
 
     def fires(self, rule: str, name: str, baseline: Baseline) -> bool:
-        """Whether a rule fires for a signal after the change."""
+        """Return whether a rule fires for a signal after the change."""
         if name == RECORDS_PER_MINUTE:
             return rule == THREE_SIGMA and self._has_other_record_count()
         if name not in self._values:
@@ -73,7 +73,7 @@ class _ArrivingValues:
         return bool(deviating_minutes(column[before:], self._times_ms[rows[before:]], mean, deviation))
 
     def _has_other_record_count(self) -> bool:
-        """Whether the records in a full minute after the change differ in number from the mean before it."""
+        """Return whether the record count of a full minute after the change deviates from the mean before it."""
         minutes, counts = np.unique(self._times_ms // MINUTE_MS, return_counts=True)
         minutes, counts = minutes[1:-1], counts[1:-1]
         is_after = minutes >= self._times_ms[self._first] // MINUTE_MS

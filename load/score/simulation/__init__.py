@@ -1,4 +1,4 @@
-"""The streams that detection is scored on: scenarios, effects and disturbances.
+"""Streams for scoring detection: scenarios, effects and disturbances.
 
 This package may import world.
 """

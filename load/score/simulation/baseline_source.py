@@ -1,4 +1,4 @@
-"""Baselines of the score, which are learned from a healthy Monday of a simulated service."""
+"""Baselines of the score, learned from a healthy Monday of a simulated service."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,15 +17,15 @@ from schemas.baseline import Baseline
 from schemas.topics import DAY_MS, HOUR_MS
 
 BASELINE_END_MS = MONDAY_MS + 25 * HOUR_MS
-"""End of the records of a baseline in Unix ms: the Monday and one hour more."""
+"""End time of the records of a baseline in Unix ms, one hour after the end of the Monday."""
 
 PROBE_INTERVAL_MS = 10_000
-"""Milliseconds between two probes, all of which are blocked."""
+"""Milliseconds between two probes. All probes are blocked."""
 
 
 @dataclass(frozen=True, slots=True)
 class BaselineSource:
-    """A healthy service that a baseline is learned from. Equal sources give equal baselines.
+    """Healthy service from which a baseline is learned. Equal sources give equal baselines.
 
     Attributes
     ----------
@@ -34,11 +34,12 @@ class BaselineSource:
     per_second
         Records per second.
     world
-        ``bot`` or ``design``.
+        Simulated service: ``bot`` or ``design``.
     embeddings
         Whether the records have embeddings.
     every_record
-        Whether the baseline sees every record. Otherwise it sees a sample every seven and a half minutes.
+        Whether the baseline is learned from every record. If false, it is learned from samples every seven and a half
+        minutes.
     days
         Days of records, up to the end of the Monday.
     """
@@ -52,7 +53,7 @@ class BaselineSource:
 
     @classmethod
     def from_scenario(cls, scenario: Scenario, seed: int) -> "BaselineSource":
-        """Return the source of the baseline that a scenario is monitored with."""
+        """Return the source of the baseline for a scenario."""
         return cls(
             seed=seed,
             per_second=scenario.records_per_second,
@@ -63,11 +64,11 @@ class BaselineSource:
         )
 
     def learn(self, settings: DetectSettings) -> Baseline:
-        """Learn the baseline, as ``driftwire baseline learn`` learns one from a file."""
+        """Learn the baseline, as ``driftwire baseline learn`` does from a file."""
         return _learn(self, settings)
 
     def healthy_lines(self) -> Iterator[bytes]:
-        """Yield the records that the baseline is learned from, as JSON lines."""
+        """Yield the records of the baseline as JSON lines."""
         if self.world == "design":
             yield from self._design_lines()
             return

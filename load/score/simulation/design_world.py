@@ -1,4 +1,4 @@
-"""The world on which the detector was designed: twenty signals, a day of 100,000 records, the original parameters."""
+"""Simulated service of the detector's design: twenty signals, 100,000 records per day and the original parameters."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ from load.world import RecordColumns
 from schemas.topics import DAY_MS
 
 DAY_RECORDS = 100_000
-"""Records of the day that the baseline is learned from."""
+"""Records of the day from which the baseline is learned."""
 
 DAY_SPREAD = 0.03
 """Standard deviation of the logarithm of a signal's level from day to day."""
@@ -39,18 +39,18 @@ BURST_FACTOR = 20.0
 
 
 class DesignWorld:
-    """Source of the records of the design's world, which are evenly spaced.
+    """Source of evenly spaced records of the service that was used to design the detector.
 
     Parameters
     ----------
     seed
-        Seed of the levels of days.
+        Seed of the levels per day.
     start_ms
         Unix milliseconds of the first record.
     per_second
         Records per second.
     noise_seed
-        Seed of everything else.
+        Seed of all other random values.
     """
 
     def __init__(self, seed: int, start_ms: int, per_second: float, noise_seed: int) -> None:

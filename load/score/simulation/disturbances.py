@@ -10,7 +10,7 @@ from load.world import SUBJECT, RecordColumns
 from schemas.timestamp import format_timestamp, parse_timestamp
 
 SERVERS = 10
-"""Number of servers. The clock of one is wrong, so every tenth record is affected."""
+"""Number of servers. The clock of one server is wrong, so every tenth record is affected."""
 
 YEAR_2200_MS = parse_timestamp("2199-12-31T00:00:00Z")
 
@@ -24,7 +24,7 @@ def disturb(
     *,
     before_ms: int,
 ) -> list[bytes]:
-    """Return the lines of some columns with the disturbances and the probes of a scenario.
+    """Return the lines of the given columns after adding the disturbances and the probes of a scenario.
 
     Parameters
     ----------
@@ -39,7 +39,7 @@ def disturb(
     random
         Source of randomness.
     before_ms
-        Time of the last record before these columns. Single messages from then to the last record are inserted.
+        Time of the last record before these columns. Single messages from that time to the last record are inserted.
     """
     if not columns.times_ms.size:
         return lines
@@ -83,7 +83,7 @@ def _insert_probes(
 
 
 def probe_line(time_ms: int, *, blocked: bool) -> bytes:
-    """Return the record of a probe, a known-bad prompt that is sent on purpose."""
+    """Return the record of a probe, which is a known-bad prompt sent on purpose."""
     return orjson.dumps(
         {
             "subject": SUBJECT,
@@ -101,7 +101,7 @@ def storm_times_ms(scenario: Scenario, at_ms: int) -> NDArray[np.int64]:
 
 
 def storm_lines(scenario: Scenario, at_ms: int) -> list[bytes]:
-    """Return the failed retries of one client within a second. They name no tenant that would identify the client."""
+    """Return the failed retries of one client within a second. They have no tenant that would identify the client."""
     return [
         orjson.dumps(
             {

@@ -1,4 +1,4 @@
-"""Effects of a scenario on the records of a healthy service, from the change on."""
+"""Effects of a scenario on the records of a healthy service after the change."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,13 +7,13 @@ from load.score.simulation.scenario import Scenario, Touch
 from load.world import RecordColumns, World
 
 EMBEDDING = "embedding"
-"""Signal name of a change to the embeddings, which the stream adds to the lines."""
+"""Signal name of a change to the embeddings. The stream adds embeddings to the lines."""
 
 LABELS = ("finish_reason", "fingerprint", "error_type", "schema_id", "provider_model", "region", "tenant")
 
 
 def apply_effects(columns: RecordColumns, scenario: Scenario, at_ms: int, random: np.random.Generator) -> RecordColumns:
-    """Return the columns with the changes of a scenario applied, and with the versions of its canary.
+    """Return the columns after applying the changes and the canary versions of a scenario.
 
     Parameters
     ----------
@@ -57,7 +57,7 @@ def apply_effects(columns: RecordColumns, scenario: Scenario, at_ms: int, random
 def _canary_rows(
     scenario: Scenario, affected: NDArray[np.bool_], since_s: NDArray[np.float64], random: np.random.Generator
 ) -> NDArray[np.bool_]:
-    """Return the rows with the versions of the canary: affected rows, and earlier rows if it served early."""
+    """Return the rows that the canary serves: the affected rows, and earlier rows if the canary started early."""
     where = scenario.where
     if not where.canary:
         return np.zeros(since_s.size, dtype=bool)

@@ -19,16 +19,16 @@ RATES: dict[str, tuple[float, float]] = {
 }
 
 TENANTS = {"acme": 0.5, "globex": 0.25, "initech": 0.15, "umbrella": 0.07, "hooli": 0.03}
-"""Shares of the traffic on a working day."""
+"""Share of each tenant in the traffic of a working day."""
 
 WEEKEND_TENANTS = {"acme": 0.35, "globex": 0.35, "initech": 0.2, "umbrella": 0.07, "hooli": 0.03}
-"""Shares of the traffic on a weekend. The largest tenant is an office, so its share falls."""
+"""Share of each tenant in the traffic of a weekend. The largest tenant is an office, so its share falls."""
 
 TENANT_LEVELS = {"acme": 1.0, "globex": 1.02, "initech": 0.99, "umbrella": 1.01, "hooli": 0.98}
 """Factors of the latencies and lengths of each tenant, whose requests differ slightly."""
 
 TENANT_SIGNALS = ("latency_ms", "time_to_first_token_ms", "length", "output_tokens", "input_tokens", "input_length")
-"""Signals with a level per tenant."""
+"""Signals that have a level per tenant."""
 
 REGIONS = {"ap-southeast-2": 0.5, "eu-central-1": 0.3, "us-east-1": 0.2}
 ERROR_TYPES = {"timeout": 0.6, "rate_limit": 0.3, "server_error": 0.1}
@@ -37,11 +37,11 @@ SCHEMA_ID = "orders-7"
 
 EMBEDDING_SIZE = 16
 EMBEDDING_SPREAD = 0.7
-"""Standard deviation of each number of an embedding around its direction."""
+"""Standard deviation of the components of an embedding around its direction."""
 
 
 def add_extra_signals(columns: RecordColumns, seed: int) -> RecordColumns:
-    """Return the records with extra signals and labels, which depend on the seed and the record's index only."""
+    """Return the records with extra signals and labels. These depend only on the seed and the record's index."""
     random = np.random.default_rng((seed, columns.first_index))
     count = len(columns.times_ms)
     values = dict(columns.values)
@@ -72,9 +72,9 @@ def add_extra_signals(columns: RecordColumns, seed: int) -> RecordColumns:
 def add_embeddings(
     lines: list[bytes], columns: RecordColumns, seed: int, *, model_changed: NDArray[np.bool_]
 ) -> list[bytes]:
-    """Return the lines of some columns with an embedding added to every line.
+    """Return the lines of the given columns after adding an embedding to every line.
 
-    Embeddings lie near one direction, or near another one where ``model_changed``, of shape ``(N,)``, is set.
+    Embeddings lie near one direction, or near a second direction where ``model_changed``, shape ``(N,)``, is true.
     """
     random = np.random.default_rng((seed, columns.first_index, EMBEDDING_SIZE))
     directions = np.random.default_rng(EMBEDDING_SIZE).normal(size=(2, EMBEDDING_SIZE))

@@ -1,4 +1,4 @@
-"""The stream of a service without failures, over the six days after its baseline."""
+"""Stream of a service without failures on the six days after its baseline."""
 
 from collections.abc import Iterator
 
@@ -9,10 +9,10 @@ from load.world import RecordColumns, World
 from schemas.topics import DAY_MS
 
 DAYS = 6
-"""Tuesday to Sunday, after the Monday of the baseline."""
+"""Days of the stream: Tuesday to Sunday, after the Monday of the baseline."""
 
 WINDOWS_PER_DAY = 4
-"""Windows of records per day. Between two windows no records are sent."""
+"""Number of windows of records per day. No records are sent between two windows."""
 
 CHUNK_RECORDS = 4096
 
@@ -23,7 +23,7 @@ def generate_quiet_stream(seed: int, per_second: float, records: int) -> Iterato
     world = World(seed, BASELINE_END_MS, per_second, noise_seed=noise_seed)
     windows = DAYS * WINDOWS_PER_DAY
     for window in range(windows):
-        # The second term moves every window to another time of day.
+        # The second term shifts every window to a different time of day.
         world.skip_to(
             BASELINE_END_MS + window * DAY_MS // WINDOWS_PER_DAY + window * DAY_MS // (windows * WINDOWS_PER_DAY)
         )

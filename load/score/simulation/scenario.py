@@ -1,4 +1,4 @@
-"""Scenarios: a file describes one event in the simulated service and states in advance what should be found."""
+"""Scenarios: each file defines one event in the simulated service and the expected detection."""
 
 import tomllib
 from collections.abc import Iterator
@@ -29,10 +29,11 @@ class _ScenarioModel(BaseModel):
 
 
 class Touch(_ScenarioModel):
-    """A change of one signal or label of the affected records.
+    """Change of one signal or label in the affected records.
 
-    ``probability`` is the new probability of a rate. ``factor`` multiplies a value. ``offset`` is added to it.
-    ``growth`` is added per second. ``constant`` replaces it. ``label`` replaces a label. ``absent`` removes the value.
+    ``probability`` is the new probability of a rate. ``factor`` multiplies a value. ``offset`` is added to a
+    value. ``growth`` is added per second. ``constant`` replaces a value. ``label`` replaces a label. ``absent`` removes
+    the value.
     """
 
     signal: str
@@ -45,7 +46,7 @@ class Touch(_ScenarioModel):
 
 
 class RecordSelection(_ScenarioModel):
-    """Records that a scenario changes: those with some labels, or a random share with the versions of a canary."""
+    """Records that a scenario changes: the records with given labels, or a random share that a canary serves."""
 
     labels: dict[str, str] = Field(default_factory=dict, description="Required labels, such as tenant = 'acme'.")
     canary: dict[str, str] = Field(default_factory=dict, description="Versions that these records carry.")
@@ -54,7 +55,7 @@ class RecordSelection(_ScenarioModel):
 
 
 class TrafficChange(_ScenarioModel):
-    """Factor of the number of requests, from ``after_s`` seconds after the change on, for ``for_s`` seconds."""
+    """Factor of the request rate for ``for_s`` seconds, which start ``after_s`` seconds after the change."""
 
     after_s: float = Field(default=0.0, ge=0)
     for_s: float = Field(gt=0)
@@ -62,7 +63,7 @@ class TrafficChange(_ScenarioModel):
 
 
 class Disturbance(_ScenarioModel):
-    """Disturbance of messages in transit, from the change on."""
+    """Disturbance of messages in transit, starting at the change."""
 
     late_s: float = Field(default=0.0, ge=0, description="Maximum seconds by which a record is late, at random.")
     twice: float = Field(default=0.0, ge=0, le=1, description="Share of the records that are sent twice.")
@@ -74,31 +75,33 @@ class Disturbance(_ScenarioModel):
 
 
 class ProbeSchedule(_ScenarioModel):
-    """Probes at regular times, and whether they are blocked from the change on."""
+    """Probes at regular times. ``blocked`` states whether they are blocked after the change."""
 
     every_s: float = Field(gt=0)
     blocked: bool
 
 
 class Scenario(_ScenarioModel):
-    """One scenario file. ``name`` is the name of the file, and times are seconds from the change."""
+    """Scenario of one file. ``name`` is the name of the file, and times are in seconds from the change."""
 
     name: str
     title: str
-    why: str = Field(description="Origin of the scenario, and why the expectation is right.")
+    why: str = Field(description="Origin of the scenario, and reason for the expected detection.")
     kind: ScenarioKind
     world: Literal["bot", "design"] = "bot"
     tier: Literal["page", "ticket"] | None = Field(default=None, description="Expected tier of a failure.")
-    signals: tuple[str, ...] = Field(default=(), description="Signals of a failure. Finding any of them is enough.")
-    also: tuple[str, ...] = Field(default=(), description="Signals that move with it and are not false alarms.")
+    signals: tuple[str, ...] = Field(
+        default=(), description="Signals of a failure. A drift of any signal is sufficient."
+    )
+    also: tuple[str, ...] = Field(default=(), description="Affected signals whose drifts are not false alarms.")
     clear: bool = Field(default=False, description="Whether it is a large step whose delay has a floor.")
-    slow: bool = Field(default=False, description="Whether it is a slow drift, to be found by the ticket tier first.")
-    design_delay: int | None = Field(default=None, description="Records at evidence 25 in the design's table.")
+    slow: bool = Field(default=False, description="Whether it is a slow drift that the ticket tier must find first.")
+    design_delay: int | None = Field(default=None, description="Delay in records at evidence 25 in the design's table.")
     hour: float = Field(default=10.0, ge=0, lt=24, description="Hour of the day of the change.")
     day: int = Field(default=1, ge=1, le=7, description="Days from the baseline's Monday to the change.")
     embeddings: bool = Field(default=False, description="Whether records have an embedding of sixteen numbers.")
     baseline_days: int = Field(default=1, ge=1, le=14, description="Days of the baseline, up to the Monday.")
-    whole_day: bool = Field(default=False, description="Whether the baseline sees every record of its day.")
+    whole_day: bool = Field(default=False, description="Whether the baseline is learned from every record of its day.")
     records_per_second: float = Field(default=50.0, gt=0, le=1000)
     healthy_s: float = Field(default=100.0, gt=0)
     after_s: float = Field(default=200.0, gt=0)
@@ -116,7 +119,7 @@ class Scenario(_ScenarioModel):
 
     @property
     def affected_signals(self) -> frozenset[str]:
-        """Signals that are not false alarms when they are found."""
+        """Signals whose drifts are not false alarms."""
         return frozenset((*self.signals, *self.also, *(touch.signal for touch in self.touch)))
 
     @property
@@ -129,7 +132,7 @@ class Scenario(_ScenarioModel):
         return np.random.default_rng((seed, *self.name.encode()))
 
     def draw_change_ms(self, random: np.random.Generator) -> int:
-        """Draw the time of the change in Unix milliseconds, at any phase within a second."""
+        """Draw the time of the change in Unix milliseconds, at a random phase within a second."""
         return self.nominal_change_ms + int(random.integers(1000))
 
     def change_ms(self, seed: int) -> int:
@@ -137,7 +140,7 @@ class Scenario(_ScenarioModel):
         return self.draw_change_ms(self.create_generator(seed))
 
     def without_event(self) -> "Scenario":
-        """Return the scenario without its event. If the event is the hour itself, move it to an average hour."""
+        """Return the scenario without its event. If the event is the hour itself, use an average hour."""
         is_hour = not self.touch and not self.traffic and self.messages == Disturbance()
         average = {"hour": MEAN_HOUR, "day": 1} if is_hour else {}
         nothing = {"touch": (), "traffic": (), "messages": Disturbance(), "where": RecordSelection()}
@@ -145,7 +148,7 @@ class Scenario(_ScenarioModel):
 
 
 def read_scenarios(kind: ScenarioKind | None = None, folder: Path = FOLDER) -> list[Scenario]:
-    """Read all scenarios, or those of a kind, by name.
+    """Read all scenarios, or all scenarios of one kind, in order of name.
 
     Raises
     ------
@@ -162,7 +165,7 @@ def read_scenario(path: Path) -> Scenario:
     Raises
     ------
     LoadError
-        If the file is not a scenario. The text names the file and its problems.
+        If the file is not a scenario. The message contains the file and its problems.
     """
     try:
         return Scenario(name=path.stem, **tomllib.loads(path.read_text("utf-8")))

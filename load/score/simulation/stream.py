@@ -1,4 +1,4 @@
-"""The stream of a scenario: the records of a service with the event, as messages in order of arrival."""
+"""Stream of a scenario: records of a service with the event, as messages in order of arrival."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
@@ -15,11 +15,11 @@ from schemas.deployment import Deployment
 
 CHUNK_RECORDS = 2048
 NOISE_SEED_OFFSET = 1_000_000
-"""Added to a seed for the noise of a stream, so that its records are not those of its baseline."""
+"""Offset added to a seed for the noise of a stream, so that the stream and its baseline have different records."""
 
 
 class StreamPart:
-    """Part of a stream: its records in order of time, and its messages in order of arrival.
+    """Part of a stream: records in order of time, and messages in order of arrival.
 
     The messages are built on first use. After the end of a run, only the records are needed.
     """
@@ -45,12 +45,12 @@ def generate_stream(
     seed
         Seed of the stream and of the service.
     deployments
-        Deployments that change the versions of the bot's records, and nothing else.
+        Deployments, which only change the versions of the bot's records.
     twin
         Number of a similar service. Services with different numbers have different records; 0 is the bot.
     """
     random = scenario.create_generator(seed)
-    # Messages in transit have their own randomness: the records are the same whether messages are built or not.
+    # Messages in transit use a separate random source, so that building messages does not change the records.
     transit_random = np.random.default_rng((NOISE_SEED_OFFSET, seed, *scenario.name.encode()))
     at_ms = scenario.draw_change_ms(random)
     world = _create_world(scenario, seed, at_ms, deployments, twin)
@@ -125,7 +125,7 @@ def _generate_columns(
 
 
 def _thin_out(columns: RecordColumns, scenario: Scenario, at_ms: int, random: np.random.Generator) -> RecordColumns:
-    """Drop records at random, so that the traffic has the right factor at any time."""
+    """Drop records at random according to the traffic factor at each time."""
     if not scenario.traffic:
         return columns
     since_s = (columns.times_ms - at_ms) / 1000.0

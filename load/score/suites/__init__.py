@@ -1,4 +1,4 @@
-"""The suites of the score, one module per suite.
+"""Suites of the score, one module per suite.
 
 This package may import simulation and world.
 """

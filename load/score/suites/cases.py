@@ -1,4 +1,4 @@
-"""Files of cases: every table ``[[case]]`` describes an event and the right answer."""
+"""Files of cases: every table ``[[case]]`` contains an event and the right answer."""
 
 import tomllib
 from pathlib import Path
@@ -10,7 +10,7 @@ from load.errors import LoadError
 
 
 class CaseModel(BaseModel):
-    """Base of the models of cases: unknown keys are errors, and instances are frozen."""
+    """Base class for models of cases. Unknown keys are errors, and instances are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -24,7 +24,7 @@ def read_cases(path: Path, model: type[Case]) -> list[Case]:
     Raises
     ------
     LoadError
-        If the file is invalid. The text names the file and its problems.
+        If the file is invalid. The message contains the file and its problems.
     """
     try:
         return [model.model_validate(row) for row in tomllib.loads(path.read_text("utf-8")).get("case", [])]

@@ -1,4 +1,4 @@
-"""The causes suite: whether the incident of a failure names the planted cause first, among decoys, without guessing."""
+"""Suite ``causes``: the planted cause must be the first suspect among decoys. Unknown causes must not be guessed."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -37,7 +37,7 @@ LATE_SHARE = 0.2
 NO_INCIDENT = "no incident"
 NO_SUSPECT = "nothing"
 WRONG_SHOWN_MAX = 4
-"""Maximum wrong answers per case that are printed."""
+"""Maximum wrong answers that are printed per case."""
 
 CauseKind = Literal[
     "deployment", "input_shift", "undeclared_change", "retrieval", "upstream_data", "provider", "inconclusive"
@@ -45,7 +45,7 @@ CauseKind = Literal[
 
 
 class CauseCase(CaseModel):
-    """One case of the file."""
+    """Case of the file."""
 
     name: str
     says: str
@@ -54,12 +54,12 @@ class CauseCase(CaseModel):
     deployed: str | None = Field(default=None, description="Name of the planted deployment.")
     canary: float | None = Field(default=None, gt=0, lt=1)
     others: dict[DeploymentKind, float] = Field(default_factory=dict, alias="with")
-    subjects: int = Field(default=1, ge=1, le=10, description="Affected services, the bot among them.")
+    subjects: int = Field(default=1, ge=1, le=10, description="Number of affected services, including the bot.")
     after_s: float = Field(default=200.0, gt=0)
     touch: tuple[Touch, ...]
 
     def build_scenario(self, lag_s: float = 0.0) -> Scenario:
-        """Build the scenario of the case, in which a canary has served for ``lag_s`` seconds at the change."""
+        """Build the scenario of the case. A canary starts to serve ``lag_s`` seconds before the change."""
         canary = {"canary": {self.kind or "": "canary"}, "share": self.canary, "early_s": lag_s}
         return Scenario.model_validate(
             {
@@ -79,18 +79,18 @@ class CauseCase(CaseModel):
 
 @dataclass(frozen=True, slots=True)
 class CauseResult:
-    """The causes that the incident of a case names, for one seed. The fields are keys of the report.
+    """Causes listed in the incident of a case, for one seed. The fields are keys of the report.
 
     Attributes
     ----------
     expected, first
         Planted cause, and first suspect.
     guessed
-        Cause that the incident calls the most likely one, or an empty text.
+        Most likely cause of the incident, or an empty string.
     without_split
-        First suspect if the drifts do not compare versions that serve at the same time.
+        First suspect if the drifts contain no comparison of versions that serve at the same time.
     last, nearest
-        Answers of simpler methods: the last deployment before the detection, and the one nearest to the start.
+        Answers of simpler methods: the last deployment before the detection, and the deployment nearest to the start.
     split
         Result of the comparison of versions for the first suspect.
     """
@@ -112,7 +112,7 @@ class CauseResult:
 
     @property
     def is_right(self) -> bool:
-        """Whether the first suspect is the cause. If the cause cannot be known, whether no cause is guessed."""
+        """True if the first suspect is the cause or, for a cause that cannot be known, if no cause is guessed."""
         if self.cause == "inconclusive":
             return self.first != NO_INCIDENT and not self.guessed
         return self.first == self.expected
@@ -180,7 +180,7 @@ def _without_series(drift: bytes) -> bytes:
 def _detect_drifts(
     scenario: Scenario, seed: int, twin: int, deployments: CaseDeployments, settings: DetectSettings
 ) -> list[bytes]:
-    """Return the drifts of the bot, or of a twin of it with its own partition and name."""
+    """Return the drifts of the bot, or of a similar service that has a separate partition and name."""
     baseline = BaselineSource(seed).learn(settings)
     subject = f"{SUBJECT}-{twin}" if twin else SUBJECT
     step = DetectStep(twin, settings, replay=True)
@@ -197,7 +197,7 @@ def _detect_drifts(
 
 
 def _find_incident(drifts: Sequence[bytes], deployments: Sequence[Deployment], *, is_late: bool) -> Incident | None:
-    """Return the last revision of the incident with the most evidence."""
+    """Return the last revision of the incident that has the most evidence."""
     step = CorrelateStep(CorrelateSettings())
     deployment_messages = [
         RawMessage(DEPLOYMENTS, 0, offset, 0, None, deployment.to_json())
@@ -219,7 +219,7 @@ def _find_incident(drifts: Sequence[bytes], deployments: Sequence[Deployment], *
 
 
 def _name_last_deployment(deployments: Sequence[Deployment], incident: Incident | None) -> str:
-    """Name the last deployment to the subject before the detection, as a simpler method would."""
+    """Return the last deployment to the subject before the detection, as a simpler method would."""
     if incident is None:
         return ""
     before = [deployment for deployment in _with_subject(deployments) if deployment.timestamp <= incident.detected_at]
@@ -227,7 +227,7 @@ def _name_last_deployment(deployments: Sequence[Deployment], incident: Incident 
 
 
 def _name_nearest_deployment(deployments: Sequence[Deployment], incident: Incident | None) -> str:
-    """Name the deployment to the subject nearest to the start, before or after, as a simpler method would."""
+    """Return the deployment to the subject nearest to the start, before or after, as a simpler method would."""
     candidates = _with_subject(deployments)
     if incident is None or not candidates:
         return ""
@@ -248,7 +248,7 @@ def report(results: ScoreResults, /) -> SuiteReport:
 
 
 def figures(results: Sequence[CauseResult]) -> dict[str, Any]:
-    """Return the figures of the suite, with those of simpler methods and without the comparison of versions."""
+    """Return the figures of the suite, of the simpler methods, and of diagnosis without the comparison of versions."""
     by_deployment = [result for result in results if result.cause == "deployment"]
     canaries = [result for result in by_deployment if result.is_canary]
     by_other = [result for result in results if result.cause not in ("deployment", "inconclusive")]

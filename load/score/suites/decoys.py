@@ -1,4 +1,4 @@
-"""Decoys: deployments around a planted cause that did not cause the failure, and the cause among them."""
+"""Deployments of a case: the planted cause, and decoys around it that did not cause the failure."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,25 +12,25 @@ from pipeline.detect.signals import catalogue
 from schemas.deployment import Deployment, DeploymentKind
 
 DECOYS_MIN = 3
-"""Minimum decoys of a planted deployment."""
+"""Minimum number of decoys of a planted deployment."""
 
 WITHIN_S = 600.0
 """Maximum seconds from a decoy to the start."""
 
 APART_S = 20.0
-"""Minimum seconds from a decoy to the start, to distinguish it from the cause. Near decoys are more likely."""
+"""Minimum seconds from a decoy to the start, to distinguish it from the cause. Nearer decoys would be more likely causes."""
 
 LAG_MAX_S = 10.0
-"""Maximum seconds from a deployment to its effect. A canary has a much longer lag, and a rival is nearer."""
+"""Maximum seconds from a deployment to its effect. A canary has a much longer lag, and its rival is closer."""
 
 CANARY_LAG_S = (40.0, 300.0)
 """Range of seconds from a canary deployment to its effect."""
 
 RIVAL_LAG_S = (2.0, 15.0)
-"""Range of seconds before the start at which a canary's rival, of the same kind, goes to the rest of the traffic."""
+"""Range of seconds before the start in which a deployment of the canary's kind reaches the other traffic."""
 
 POSSIBLE_CAUSE_LAG_MIN_S = 300.0
-"""Minimum seconds before the start of a deployment that could have caused the failure and did not."""
+"""Minimum seconds between the start and a deployment that could have caused the failure but did not."""
 
 KINDS: tuple[DeploymentKind, ...] = ("prompt", "model", "index", "flag", "dependency", "config", "data")
 INITIAL_VERSIONS = {"model": "m-2026-10", "prompt": "v41", "index": "idx-9"}
@@ -39,16 +39,16 @@ _FAILURE_MODES = {signal.name: signal.failure_mode for signal in (*catalogue.SIG
 
 @dataclass(frozen=True, slots=True)
 class PlantedCause:
-    """The deployments of a case.
+    """Planted cause and further deployments of a case.
 
     Attributes
     ----------
     kind, name
-        Kind and name of the deployment that is the cause; None if there is none.
+        Kind and name of the deployment that is the cause; None if no deployment is the cause.
     canary
-        Share of the records that carry its version; None if all do.
+        Share of the records that contain the version of the cause; None if all records contain it.
     others
-        Seconds before the start of further deployments, by kind. No deployment is more likely the cause than another.
+        Further deployments by kind, in seconds before the start. All deployments are equally likely to be the cause.
     lag_s
         Seconds from the cause to the start.
     is_unknown
@@ -71,7 +71,7 @@ def draw_lag_s(canary: float | None, random: np.random.Generator) -> float:
 
 @dataclass(frozen=True, slots=True)
 class CaseDeployments:
-    """All deployments of a case, those whose version all records carry from then on, and the id of the cause."""
+    """All deployments of a case, the deployments that later reach all records, and the id of the cause."""
 
     every: list[Deployment]
     rolled_out: tuple[Deployment, ...]
@@ -80,7 +80,7 @@ class CaseDeployments:
 
 @dataclass(frozen=True, slots=True)
 class _PlannedDeployment:
-    """A deployment to make: seconds from the start, kind, scope, and ``cause``, ``planted`` or ``decoy``."""
+    """Planned deployment: seconds from the start, kind, scope, and purpose (``cause``, ``planted`` or ``decoy``)."""
 
     at_s: float
     kind: DeploymentKind
@@ -91,7 +91,7 @@ class _PlannedDeployment:
 def make_deployments(
     planted: PlantedCause, scenario: Scenario, at_ms: int, random: np.random.Generator
 ) -> CaseDeployments:
-    """Deploy the cause and its decoys around a start in Unix milliseconds."""
+    """Create the deployments of the cause and its decoys around a start in Unix milliseconds."""
     planned = [_PlannedDeployment(-before_s, kind, "subject", "planted") for kind, before_s in planted.others.items()]
     if planted.kind is None:
         planned += _plan_unrelated(scenario, random, is_unknown=planted.is_unknown)
@@ -129,9 +129,9 @@ def make_deployments(
 
 
 def _plan_rivals(planted: PlantedCause, random: np.random.Generator) -> list[_PlannedDeployment]:
-    """Plan three to five decoys: one of the kind of the cause to the same subject, and others before and after.
+    """Plan three to five decoys: one decoy that has the kind and the subject of the cause, and others before and after.
 
-    A canary gets one more that is nearer to the start, so that distance in time does not reveal the cause.
+    A canary gets a further decoy closer to the start, so that the distance in time does not reveal the cause.
     """
     kind = planted.kind or "other"
     signs = [-1.0, 1.0, *random.choice((-1.0, 1.0), random.integers(1, 4))]
@@ -153,9 +153,9 @@ def _plan_rivals(planted: PlantedCause, random: np.random.Generator) -> list[_Pl
 
 
 def _plan_unrelated(scenario: Scenario, random: np.random.Generator, *, is_unknown: bool) -> list[_PlannedDeployment]:
-    """Plan four or five decoys: any kind to another subject, and an unlikely cause to the same one.
+    """Plan four or five decoys: deployments of any kind to another subject, and an unlikely cause to the same subject.
 
-    If the cause can be known, one that could have caused the failure is deployed minutes before.
+    If the cause can be known, a deployment that could have caused the failure is made minutes before the start.
     """
     touched_modes = [_FAILURE_MODES[touch.signal] for touch in scenario.touch if touch.signal in _FAILURE_MODES]
     modes = [failure_modes.MODES[name] for name in touched_modes]

@@ -1,4 +1,4 @@
-"""The floor of a delay: the records that any detector with the same rate of false alarms needs on average."""
+"""Floor of a delay: mean number of records that any detector needs at the same rate of false alarms."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ PANES = 4
 """Panes that must have begun, because the records of one second are one event."""
 
 STAKES = 400
-"""Stakes among which the best one is selected."""
+"""Stakes from which the best stake is selected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class DelayFloor:
 
     @property
     def records(self) -> float:
-        """Larger of the two counts."""
+        """Larger count of the two."""
         return max(float(self.panes), self.evidence)
 
 
@@ -43,7 +43,7 @@ def compute_floor(
 
     The growth is the mean of ln(1 + stake x (x - null boundary)) over all records after the change, at the best stake:
     the divergence of the changed records from the nearest distribution that the band allows (Honda and Takemura's
-    KL-inf). The one-sided test with the lowest floor counts.
+    KL-inf). The lowest floor of all one-sided tests is returned.
 
     Parameters
     ----------
@@ -52,8 +52,8 @@ def compute_floor(
     settings
         Settings of detect.
     values
-        Values of the records after the change by signal; NaN where a value is not reported. Without values, as for a
-        signal that detect derives from labels, only the panes count.
+        Values of the records after the change by signal; NaN where a value is not reported. If there are no values, as
+        for a signal that detect derives from labels, only the panes count.
     times_ms
         Times of the records after the change, in order.
     tier
@@ -77,7 +77,7 @@ def compute_floor(
 
 
 def _evidence_records(test: OneSidedTest, baseline: Baseline, values: NDArray[np.float64]) -> float:
-    """Return the records that the evidence of a one-sided test needs to reach its threshold."""
+    """Return the number of records until the evidence of a one-sided test reaches its threshold."""
     reported = values[~np.isnan(values)]
     if not reported.size:
         return float(np.inf)

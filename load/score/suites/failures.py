@@ -1,4 +1,4 @@
-"""The failures suite: whether each failure is found in the right tier, its delay over the floor, and its start."""
+"""Suite ``failures``: detection of each failure in the right tier, delay over the floor, and estimated start."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -20,7 +20,7 @@ from pipeline.detect.settings import DetectSettings
 from schemas.drift import Drift
 
 SEEDS, SLOW_SEEDS = 7, 3
-"""Runs of a failure, and of a slow drift, which takes long."""
+"""Number of runs of a failure, and of a slow drift, whose runs take long."""
 
 WORST_DELAY_RATIO, MEDIAN_DELAY_RATIO = 1.6, 1.3
 """Maximum delays of clear steps over their floors."""
@@ -28,7 +28,7 @@ WORST_DELAY_RATIO, MEDIAN_DELAY_RATIO = 1.6, 1.3
 FOUND_SHARE_MIN = 0.95
 START_ERROR_MAX_RECORDS = 100
 DESIGN_EVIDENCE = 25.0
-"""Evidence that pages need in the design's table."""
+"""Evidence required for a page in the design's table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +41,11 @@ class FailureRun:
         Whether a drift of an expected signal began after the change at the expected tier. Where a ticket is expected,
         no page of an expected signal may come first.
     delay_records
-        Records of the service from the first after the change to the one that fired.
+        Number of records from the first record after the change to the record at which the drift fired.
     false_pages, false_tickets
-        Drifts that began before the change or are of an unaffected signal.
+        Drifts that began before the change or concern an unaffected signal.
     rivers
-        By detector of river, the alarms before the change, and the delay or None.
+        Alarms before the change, and the delay or None, by detector of river.
     """
 
     scenario: str
@@ -75,7 +75,7 @@ def tasks(plan: ScorePlan, /) -> Iterator[ScoreTask]:
 
 
 def run_failure(scenario: Scenario, seed: int, settings: DetectSettings) -> FailureRun:
-    """Play a failure, and compare what fired with what is expected."""
+    """Play a failure, and compare the drifts that fired with the expected drifts."""
     if scenario.design_delay is not None:
         settings = settings_at_evidence(DESIGN_EVIDENCE, scenario, seed, settings)
     at_ms = scenario.change_ms(seed)
@@ -121,7 +121,7 @@ def run_failure(scenario: Scenario, seed: int, settings: DetectSettings) -> Fail
 
 
 def settings_at_evidence(evidence: float, scenario: Scenario, seed: int, settings: DetectSettings) -> DetectSettings:
-    """Return the settings with the false pages per year at which pages of this baseline need the given evidence."""
+    """Return settings whose rate of false pages makes pages of this baseline require the given evidence."""
     baseline = BaselineSource.from_scenario(scenario, seed).learn(settings)
     threshold = next(test.threshold for test in derive_tests(baseline, settings)[0] if test.tier == "page")
     false_pages = settings.false_pages_per_year * float(np.exp(threshold - evidence))
@@ -139,7 +139,7 @@ def _is_ticket_first(drifts: list[Drift]) -> bool:
 
 
 def _floor_records(scenario: Scenario, played: PlayResult, first: int, settings: DetectSettings) -> float | None:
-    """Return the floor of the delay, or None if the failure has none."""
+    """Return the floor of the delay, or None if the failure has no floor."""
     columns = played.columns
     values = {name: columns.values[name][first:] for name in scenario.signals if name in columns.values}
     has_floor = (bool(values) or scenario.clear) and not scenario.where.canary

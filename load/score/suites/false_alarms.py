@@ -1,4 +1,4 @@
-"""The false-alarm suite (``null``): services without failures, for days, at low, medium and high traffic."""
+"""False-alarm suite (``null``): services without failures over days of low, medium and high traffic."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -30,31 +30,31 @@ TICKETS_MAX_PER_10M = 2.0
 """Maximum false tickets per 10 million signal-records."""
 
 RIVER_MIN_PER_10M = {"river_adwin": 200.0, "river_page_hinkley": 100.0}
-"""Minimum alarms of river's detectors per 10 million signal-records. With fewer, the world would be too easy."""
+"""Minimum alarms of river's detectors per 10 million signal-records. With fewer alarms, the services are too easy."""
 
 MERGE_RECORDS = 1000
-"""Records within which alarms of one signal are one incident, for driftwire and for river."""
+"""Window in records within which alarms of one signal count as one incident, for driftwire and for river."""
 
 MERGE_MS = HOUR_MS
-"""Milliseconds of event time within which alarms of one signal are one incident, in the report's second count.
+"""Window in milliseconds of event time within which alarms of one signal count as one incident, in a second count.
 
-A signal that never stops firing is then one incident per window. The floors use the first count. In the second count,
-river's ADWIN would miss its floor.
+In the second count, a signal that never stops firing counts as one incident per window. The floors use the first count,
+by records. In the second count, river's ADWIN would miss its floor.
 """
 
 LEVELS = (8.0, 12.0, 16.0)
-"""Evidence at which the test statistics are compared with their bound."""
+"""Evidence levels at which the test statistics are compared with their bound."""
 
 SAMPLE_RECORDS = 256
 """Records between two samples of the test statistics."""
 
 IGNORED_SIGNALS = ("silence",)
-"""Signals that are not counted. No records are sent between two windows, so a silence there is correct."""
+"""Signals that are not counted. No records are sent between two windows, so a silence alarm there is correct."""
 
 
 @dataclass(frozen=True, slots=True)
 class QuietService:
-    """A service without failures: its seed, records per second, and records in total."""
+    """Service without failures: seed, records per second, and total number of records."""
 
     seed: int
     per_second: float
@@ -75,7 +75,7 @@ class FalseAlarmCounts:
     threshold
         Highest threshold of the page tier.
     signal_records
-        Signal values that were monitored.
+        Number of monitored signal values.
     fired
         Drifts by tier.
     incidents, hourly
@@ -85,7 +85,7 @@ class FalseAlarmCounts:
     river_alarms
         Alarms by detector of river.
     looks, above
-        Samples of the test statistics, and those at or above each level.
+        Number of samples of the test statistics, and of samples at or above each level.
     which
         Description of each drift.
     """
@@ -108,12 +108,12 @@ class FalseAlarmCounts:
 
     def to_json(self) -> dict[str, Any]:
         """Return the counts as a row of the report."""
-        # asdict would build each Counter from pairs, and so count the pairs.
+        # asdict would build each Counter from pairs and count the pairs.
         values = ((column.name, getattr(self, column.name)) for column in fields(self))
         return {name: dict(value) if isinstance(value, Counter) else value for name, value in values}
 
     def add_drifts(self, drifts: list[tuple[int, Drift]]) -> None:
-        """Count drifts, given as (number of records played, drift)."""
+        """Count drifts given as (number of records played, drift)."""
         rows: dict[tuple[str, str], list[int]] = {}
         times_ms: dict[tuple[str, str], list[int]] = {}
         for row, drift in drifts:
@@ -202,7 +202,7 @@ def _fired(step: DetectStep, messages: list[RawMessage]) -> list[Drift]:
 
 
 def count_incidents(alarms: list[int], within: int) -> int:
-    """Count the incidents of alarms in order. An alarm less than ``within`` after the last belongs to its incident.
+    """Return the number of incidents of sorted alarms. Successive alarms less than ``within`` apart are one incident.
 
     >>> count_incidents([0, 999, 1998, 5000], 1000)
     2
@@ -271,7 +271,7 @@ def report(results: ScoreResults, /) -> SuiteReport:
 
 
 def show(report: dict[str, Any], console: Console, /) -> None:
-    """Print the false incidents of all detectors, and the exceedance."""
+    """Print the false incidents of all detectors, and how often the test statistics exceed their bound."""
     title = f"Services without failures: false incidents in {report['signal_records']:,} signal-records"
     table = Table(title=title, box=None)
     for name in ("detector", "incidents", "per 10 million", "merged within an hour"):

@@ -1,4 +1,4 @@
-"""The harmless suite: events that look like failures to a simpler rule. None may page."""
+"""Suite ``harmless``: events that look like failures to a simpler rule. No event may page."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -16,11 +16,11 @@ from pipeline.detect.settings import DetectSettings
 
 SEEDS = 3
 COUNTED_MIN = 20
-"""Minimum number of scenarios that provoke a simpler rule. Silence about the others proves nothing."""
+"""Minimum number of scenarios that provoke a simpler rule. Silence in the other scenarios proves nothing."""
 
 STORM_SEEDS = 100
 STORMS_PER_BASELINE = 25
-"""Storms that share a baseline, because learning it takes longer than playing a storm."""
+"""Number of storms that share a baseline. Learning a baseline takes longer than playing a storm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class HarmlessRun:
 
 
 def tasks(plan: ScorePlan, /) -> Iterator[ScoreTask]:
-    """Yield tasks per scenario and seed: one to play it, one for the simpler rules, and those of late messages."""
+    """Yield tasks per scenario and seed: to play the scenario, to run the simpler rules, and to test late messages."""
     for scenario in read_scenarios("harmless"):
         for seed in plan.seeds(SEEDS):
             run = partial(run_harmless, scenario, seed, plan.settings)
@@ -81,7 +81,7 @@ def storm_baseline_seed(seed: int) -> int:
 
 
 def run_storm(scenario: Scenario, seed: int, settings: DetectSettings) -> bool:
-    """Whether a retry storm with late records pages. The stream is short, because there are many runs."""
+    """Return whether a retry storm with late records pages. The stream is short, because there are many runs."""
     short = scenario.model_copy(update={"healthy_s": 20.0, "after_s": 20.0})
     baseline = BaselineSource.from_scenario(short, storm_baseline_seed(seed)).learn(settings)
     played = play_stream(baseline, generate_stream(short, seed), settings)
@@ -89,7 +89,7 @@ def run_storm(scenario: Scenario, seed: int, settings: DetectSettings) -> bool:
 
 
 def is_unchanged_by_year_2200(scenario: Scenario, seed: int, settings: DetectSettings) -> bool:
-    """Whether a failing stream gives the same drifts with and without the message from the year 2200."""
+    """Return whether a failing stream gives the same drifts with and without the message from the year 2200."""
     refusals = Touch(signal="refused", how="probability", amount=0.1)
     failing = scenario.model_copy(update={"touch": (refusals,), "after_s": 60.0})
     without = failing.model_copy(update={"messages": failing.messages.model_copy(update={"year_2200": False})})
@@ -99,7 +99,7 @@ def is_unchanged_by_year_2200(scenario: Scenario, seed: int, settings: DetectSet
 
 
 def build_row(scenario: Scenario, runs: list[HarmlessRun], rules_by_seed: list[tuple[str, ...]]) -> dict[str, Any]:
-    """Build the row of a scenario over its seeds. It counts if it provokes a rule besides always-fire."""
+    """Build the row of a scenario over its seeds. The scenario counts if it provokes a rule besides always-fire."""
     provoked = sorted({rule for rules in rules_by_seed for rule in rules})
     return {
         "scenario": scenario.name,

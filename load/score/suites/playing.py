@@ -1,4 +1,4 @@
-"""Playing a stream through the real detect step."""
+"""Playback of streams through the real detect step."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,19 +14,19 @@ from schemas.drift import Drift
 from schemas.topics import BASELINES, DEAD_LETTERS, RECORDS
 
 AFTERWARDS_MS = 60_000
-"""Milliseconds that a stream is played after the expected drift was found."""
+"""Milliseconds of a stream that are played after the expected drift fired."""
 
 
 @dataclass(slots=True)
 class PlayResult:
-    """Result of a stream.
+    """Result of playing a stream.
 
     Attributes
     ----------
     baseline
         Baseline of the stream.
     columns
-        All records in order of time, whether they were played or not.
+        All records in order of time, including records that were not played.
     fired
         Drifts that fired, in order.
     dead_letters
@@ -48,9 +48,9 @@ def play_stream(
     settings: DetectSettings,
     is_expected: Callable[[Drift], bool] | None = None,
 ) -> PlayResult:
-    """Play a stream through a new step with a baseline.
+    """Play a stream through a new step that uses a baseline.
 
-    A minute after a drift for which ``is_expected`` is true, the rest of the stream is not played.
+    Playback ends one minute after a drift for which ``is_expected`` is true.
     """
     step = DetectStep(0, settings, replay=True)
     step.control(RawMessage(BASELINES, 0, 0, 0, None, baseline.to_json()))
@@ -77,6 +77,6 @@ def play_stream(
 def play_scenario(
     scenario: Scenario, seed: int, settings: DetectSettings, is_expected: Callable[[Drift], bool] | None = None
 ) -> PlayResult:
-    """Play a scenario with one seed, until a minute after an expected drift."""
+    """Play a scenario with one seed, until one minute after an expected drift."""
     baseline = BaselineSource.from_scenario(scenario, seed).learn(settings)
     return play_stream(baseline, generate_stream(scenario, seed), settings, is_expected)

@@ -1,4 +1,4 @@
-"""The suite of recorded streams (``real``): failures that really happened, and traffic without failures."""
+"""Suite of recorded streams (``real``): failures that really happened, and traffic without failures."""
 
 import csv
 import gzip
@@ -41,14 +41,14 @@ NOT_READY = "no baseline became ready, so finding nothing proves nothing"
 
 @dataclass(frozen=True, slots=True)
 class RecordedStream:
-    """One recorded stream.
+    """Recorded stream.
 
     Attributes
     ----------
     name
         Name in the report.
     file
-        Path below the folder of the data.
+        Path relative to the folder of the data.
     kind
         Format: ``records``, ``azure``, ``servegen`` or ``nab``.
     readiness
@@ -56,7 +56,7 @@ class RecordedStream:
     expected
         Drifts that must fire, as signal and tier.
     silent
-        Signals, tiers, or both that must not fire.
+        Signals, tiers, or pairs of signal and tier that must not fire.
     forced
         Whether workload signals page.
     """
@@ -74,7 +74,7 @@ _READY_IN_MINUTES: dict[str, float] = {"ready_after_s": 1800, "ready_records": 5
 _READY_IN_AN_HOUR: dict[str, float] = {"ready_after_s": 1800, "ready_records": 1000, "ready_records_rate": 1000}
 _READY_IN_DAYS: dict[str, float] = {"ready_after_s": 2 * 86_400, "ready_records": 500, "ready_records_rate": 100}
 _SPARSE: dict[str, float] = {"flush_after_s": 60}
-"""One request per two seconds, flushed once a minute. This takes a tenth of the time and changes nothing else."""
+"""One request per two seconds, flushed once a minute. This takes a tenth of the time and changes no result."""
 
 _AZURE, _SERVEGEN = "traffic/azure-llm-2023-code.csv", "traffic/servegen-m-large.csv.gz"
 
@@ -119,7 +119,7 @@ def tasks(plan: ScorePlan, /) -> Iterator[ScoreTask]:
 
 
 def run_recorded(stream: RecordedStream, data: Path, settings: DetectSettings) -> dict[str, Any]:
-    """Play a stream, and return its row. Without data, ``skipped`` has the reason."""
+    """Play a stream, and return its row. If the data is missing, ``skipped`` contains the reason."""
     path = data / stream.file
     head = {"scenario": stream.name, "suite": "real", "readiness": stream.readiness, "config_hash": settings.digest()}
     if not path.exists():
@@ -135,7 +135,7 @@ def run_recorded(stream: RecordedStream, data: Path, settings: DetectSettings) -
 
 @dataclass(slots=True)
 class _Played:
-    """Result of a stream: when a baseline became ready, the drifts that fired, and the values by signal."""
+    """Result of a stream: time at which a baseline became ready, drifts that fired, and values by signal."""
 
     ready_ms: int | None = None
     fired: list[Drift] = field(default_factory=list)
@@ -205,7 +205,7 @@ def _build_row(stream: RecordedStream, played: _Played) -> dict[str, Any]:
 
 @contextmanager
 def _paging_forced(forced: bool) -> Iterator[None]:
-    """Let workload signals page inside the block. In production they never do."""
+    """Allow workload signals to page inside the block. In production they never page."""
     if not forced:
         yield
         return
@@ -245,7 +245,7 @@ def _workload_line(time_ms: int, input_tokens: str, output_tokens: str) -> bytes
 
 @dataclass(slots=True)
 class _WindowCounts:
-    """Windows with an alarm, and alarms outside all windows."""
+    """Number of windows with an alarm, and number of alarms outside all windows."""
 
     windows_hit: int = 0
     false_alarms: int = 0

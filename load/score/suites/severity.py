@@ -1,4 +1,4 @@
-"""The severity suite: the rules decide cases for which a person has given the severity."""
+"""Suite ``severity``: the rules must assign the severity that a person assigned to each case."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
@@ -27,13 +27,13 @@ AT_MS = parse_timestamp("2026-11-24T03:12:00Z")
 """Start of all drifts in Unix milliseconds."""
 
 RECORDS, BASELINE_RECORDS = 250, 100_000
-"""Records behind the current and the reference value of a drift."""
+"""Number of records of the current value and of the reference value of a drift."""
 
 _SIGNALS = {signal.name: signal for signal in (*catalogue.SIGNALS, *catalogue.CATEGORIES, *catalogue.EVENTS)}
 
 
 class CaseDrift(CaseModel):
-    """A drift of a case. By default it is a page in the bad direction, with a clear effect."""
+    """Drift of a case. By default, the drift is a page in the bad direction and has a clear effect."""
 
     signal: str
     normal: float
@@ -93,7 +93,7 @@ class CaseDrift(CaseModel):
 
 
 class SeverityCase(CaseModel):
-    """One case of the file. ``says`` describes the event, and ``sla`` has the promised maximum by signal."""
+    """Case of the file. ``says`` describes the event, and ``sla`` contains the promised maximum by signal."""
 
     says: str
     severity: Severity
@@ -103,7 +103,7 @@ class SeverityCase(CaseModel):
 
 @dataclass(frozen=True, slots=True)
 class CaseDecision:
-    """Decision of the rules about a case. The fields are keys of the report."""
+    """Decision of the rules on a case. The fields are keys of the report."""
 
     scenario: str
     expected: Severity
@@ -113,7 +113,7 @@ class CaseDecision:
 
     @property
     def is_right(self) -> bool:
-        """Whether the severity is that of the case."""
+        """True if the rules assign the expected severity."""
         return self.severity == self.expected
 
 
@@ -128,7 +128,7 @@ def tasks(_: ScorePlan, /) -> Iterator[ScoreTask]:
 
 
 def decide_cases(cases: Iterable[SeverityCase]) -> list[CaseDecision]:
-    """Decide cases by the default rules."""
+    """Decide all cases with the default rules."""
     table = SeverityTable.default()
     decisions = []
     for case in cases:
@@ -152,7 +152,7 @@ def report(results: ScoreResults, /) -> SuiteReport:
 
 
 def find_problems(decisions: list[CaseDecision]) -> list[str]:
-    """List the cases that are decided differently, and whether there are too few."""
+    """List the cases that are decided differently, and add a problem if there are too few cases."""
     problems = [
         f"{decision.scenario}: {decision.severity} by {decision.rule}, expected {decision.expected}"
         for decision in decisions

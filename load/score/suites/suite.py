@@ -1,4 +1,4 @@
-"""Classes that all suites share: the plan, tasks to run, their results, and the report of a suite."""
+"""Classes that all suites share: the plan, the tasks, their results, and the report of a suite."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,7 +16,7 @@ TaskKey = tuple[str, str, int]
 """Kind, name and seed of a task."""
 
 NO_VALUE = "-"
-"""Cell of a table without a value."""
+"""Cell content of a table if there is no value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,13 +44,13 @@ class ScorePlan:
     size: float = 1.0
 
     def seeds(self, count: int) -> range:
-        """Return the seeds of a scenario that has ``count`` seeds at size 1."""
+        """Return the seeds of a scenario for the size of the plan. At size 1, there are ``count`` seeds."""
         return range(self.seed, self.seed + max(1, round(count * self.size)))
 
 
 @dataclass(frozen=True, slots=True)
 class ScoreTask:
-    """One thing to run. Tasks of equal ``group`` share a baseline and run in one process."""
+    """Task of a suite. Tasks of the same ``group`` share a baseline and run in one process."""
 
     key: TaskKey
     group: BaselineSource | str
@@ -67,13 +67,13 @@ class ScoreResults:
     wall_s: float
 
     def select(self, kind: str, name: str | None = None) -> list[Any]:
-        """Return the results of a kind of task, or of one name of that kind."""
+        """Return the results of all tasks of ``kind``. If ``name`` is not None, select the tasks by name too."""
         return [result for key, result in self.by_key.items() if key[0] == kind and name in (None, key[1])]
 
 
 @dataclass(slots=True)
 class SuiteReport:
-    """The figures of a suite, the problems, and a row per scenario."""
+    """Report of a suite: figures, problems, and a row per scenario."""
 
     figures: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
@@ -81,7 +81,7 @@ class SuiteReport:
 
 
 class Suite(Protocol):
-    """Module of a suite."""
+    """Protocol of the module of a suite."""
 
     def tasks(self, plan: ScorePlan, /) -> Iterator[ScoreTask]:
         """Yield the tasks of the suite."""
@@ -97,7 +97,7 @@ class Suite(Protocol):
 
 
 def mean_share(flags: list[bool]) -> float:
-    """Return the share of flags that are set; 0 if there are none."""
+    """Return the share of flags that are true, or 0 if there are no flags."""
     return sum(flags) / max(1, len(flags))
 
 
