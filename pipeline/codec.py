@@ -1,7 +1,7 @@
-"""The codec of checkpoints. It encodes a step's state as bytes and decodes it to an equal state.
+"""The codec of checkpoints. It encodes the state of a step as bytes and decodes the bytes to an equal state.
 
-The bytes are JSON. Values that JSON lacks are objects with one ``$`` key: arrays and bytes as base64, and floats that
-are not finite. The decoded state is exactly equal, and a person can still read the bytes.
+The bytes are JSON. A value that JSON cannot represent is an object with one ``$`` key: arrays and bytes as base64, and
+floats that are not finite. The decoded state is exactly equal, and a person can still read the bytes.
 """
 
 import base64
@@ -48,8 +48,8 @@ def decode(value: bytes, *, kind: str, settings_hash: str) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If the bytes are not a state, have another format or kind, or were written under other settings. The message
-        is one line with the reason.
+        If the bytes are not a state, have another format or kind, or were written with other settings. The message
+        gives the reason in one line.
 
     >>> decode(encode({"sum": 0.5}, kind="monitor", settings_hash="a1"), kind="monitor", settings_hash="a1")
     {'sum': 0.5}

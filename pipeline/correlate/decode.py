@@ -1,4 +1,4 @@
-"""Decoding: turns the value of a Kafka message into a message of its contract, or a reason why it cannot be used."""
+"""Decoding of Kafka messages to messages of their contracts, or to the reason why they cannot be used."""
 
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ from schemas.tick import Tick
 from schemas.topics import COMMANDS, DEPLOYMENTS, DRIFTS
 
 MESSAGE_BYTES_MAX = 65_536
-"""Maximum bytes of a drift, tick, deployment or command; a real one has a few hundred."""
+"""Maximum bytes of a drift, tick, deployment or command. Real messages have a few hundred bytes."""
 
 INTEGER_MAX = 2**63 - 1
 """Largest integer that a checkpoint can store. Integers in real messages are far smaller."""
@@ -26,7 +26,7 @@ Contract = TypeVar("Contract", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Why a message cannot be used."""
+    """The reason why a message cannot be used."""
 
     reason: DeadLetterReason
     detail: str

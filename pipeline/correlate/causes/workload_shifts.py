@@ -15,10 +15,10 @@ class WorkloadShifts:
 
     @staticmethod
     def can_explain(drift: Drift) -> bool:
-        """Whether a cause-tier drift can be a cause: a change in the inputs of users, or an undeclared change.
+        """Return whether a cause-tier drift can be a cause: a change in the inputs of users, or an undeclared change.
 
-        Others of that tier, such as the length of answers in tokens, follow from a failure more often than they cause
-        it.
+        Other drifts of that tier, such as in the length of answers in tokens, are more often effects of a failure than
+        its cause.
         """
         return drift.tier == "cause" and failure_modes.failure_mode_of(drift).family == "workload"
 

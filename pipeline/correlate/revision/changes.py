@@ -1,4 +1,4 @@
-"""Describes in a few words what a revision changed, for readers of the previous revision."""
+"""Changes of a revision in a few words, for readers of the previous revision."""
 
 from schemas.incident import Incident
 
