@@ -43,7 +43,7 @@ def decode_message(topic: str, value: bytes | None) -> Drift | Tick | Deployment
     if topic not in (DRIFTS, DEPLOYMENTS, COMMANDS):
         raise ValueError(f"correlate does not read the topic {topic}; it reads {DRIFTS}, {DEPLOYMENTS} and {COMMANDS}")
     if value is None:
-        return Unreadable("tombstone", f"a message on {topic} without a value (a tombstone)")
+        return Unreadable("tombstone", f"a message on {topic} has no value (a tombstone)")
     if len(value) > MESSAGE_BYTES_MAX:
         return Unreadable("too_large", f"{len(value):,} bytes; a message on {topic} has {MESSAGE_BYTES_MAX:,} at most")
     content = _decode_object(topic, value)
@@ -64,7 +64,7 @@ def decode_message(topic: str, value: bytes | None) -> Drift | Tick | Deployment
 
 def _decode_object(topic: str, value: bytes) -> dict[str, Any] | Unreadable:
     if not value.strip():
-        return Unreadable("empty", f"an empty message on {topic}")
+        return Unreadable("empty", f"a message on {topic} is empty")
     try:
         value.decode()
         content = orjson.loads(value)

@@ -60,7 +60,7 @@ class CorrelateStep:
         return []
 
     def tick(self, wall_ms: int) -> list[OutputMessage]:
-        """Do nothing, because time arrives as ticks in ``drifts``, in order with the drifts, so that a restart repeats it."""
+        """Do nothing. Time arrives as ticks in ``drifts``, in order with the drifts, so that a restart repeats it."""
         del wall_ms
         return []
 

@@ -33,7 +33,7 @@ class WorkloadShifts:
         return [drift for drift in self._drifts if drift.subject == subject]
 
     def dump(self, drift_id: str) -> dict[str, Any] | None:
-        """Return the state of one drift, for JSON; None if it is not stored."""
+        """Return the state of one drift, for JSON, or None if it is not stored."""
         drift = self._drifts.get(drift_id)
         if drift is None:
             return None

@@ -99,7 +99,7 @@ class DeploymentHistory:
         return any(_declares(deployment, drift) for deployment in self.affecting(served, 0, until_ms))
 
     def dump(self, deployment_id: str) -> dict[str, Any] | None:
-        """Return the state of one deployment, for JSON; None if it is not stored."""
+        """Return the state of one deployment, for JSON, or None if it is not stored."""
         deployment = self._deployments.get(deployment_id)
         if deployment is None:
             return None

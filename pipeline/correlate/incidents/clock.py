@@ -23,7 +23,7 @@ class IncidentClocks:
         self._wall = 0
 
     def advance(self, tick: Tick) -> bool:
-        """Apply a tick. Returns True if a clock advanced."""
+        """Apply a tick. Return True if a clock advanced."""
         has_advanced = False
         is_newer = tick.watermark is not None and tick.watermark > self._watermarks.get(tick.partition, 0)
         if is_newer and (tick.partition in self._watermarks or len(self._watermarks) < PARTITIONS_MAX):

@@ -81,7 +81,7 @@ def _apply_tick(table: IncidentTable, tick: Tick) -> Touched:
 
 def _apply_deployment(table: IncidentTable, deployment: Deployment, message: InputMessage) -> Touched:
     if not table.deployments.has_scope(deployment):
-        detail = "the deployment names no subject, environment or provider: set at least one of them"
+        detail = "the deployment has no subject, environment or provider: set at least one of them"
         return Touched(outputs=[dead_letter("correlate", message, "contract", detail)])
     dropped_ids = table.deployments.add(deployment)
     if dropped_ids is None:

@@ -122,7 +122,7 @@ def _make_room(table: IncidentTable, incident: IncidentState) -> bool:
 
 
 def _is_covered(incident: IncidentState, drift: Drift) -> bool:
-    """Whether a firing page-tier drift already covers a ticket-tier drift."""
+    """Return whether a firing page-tier drift already covers a ticket-tier drift."""
     key = (drift.signal, drift.channel, drift.side)
     paging = (other for other in incident.firing if other.tier == "page")
     return drift.tier == "ticket" and any((other.signal, other.channel, other.side) == key for other in paging)

@@ -20,7 +20,7 @@ AT_ONCE_MS = 300_000
 """Milliseconds from the due time to the reminder if a target is due at once, enough for a kill switch to work."""
 
 DECIDE_WITHIN_MS = 24 * 3_600_000
-"""Maximum milliseconds from the first reminder of a duty to its deadline. At most half of the total time is used."""
+"""Milliseconds from the first reminder of a duty to its deadline, but at most half of the total time."""
 
 REMINDERS_MAX = 100
 """Maximum reminders of one incident in total."""

@@ -18,7 +18,7 @@ from schemas.timestamp import date_minute
 
 CHECK = "DRAFT. Before a person sends this, check every sentence and fill in what is in [brackets]."
 PUBLIC_SEGMENTS = ("region=",)
-"""Prefixes of segments that users may see. Other segments are omitted or counted, because they may identify a tenant."""
+"""Prefixes of segments that users may see. Other segments are omitted, because they may identify a tenant."""
 
 SUPPLIED = ("provider_status", "provider")
 """Kinds of suspects that another organisation operates."""

@@ -85,7 +85,7 @@ def _finding_key(drift: Drift) -> tuple[str, ...]:
 
 
 def _belongs_to(drift: Drift, finding: list[Drift], window_ms: float) -> bool:
-    """Return whether a drift is from a stream that a finding does not have. A second drift of a stream is a new finding."""
+    """Return whether a drift's stream is new to a finding. A second drift of a stream is a new finding."""
     is_other_stream = all((known.partition, known.segment) != (drift.partition, drift.segment) for known in finding)
     return is_other_stream and drift.detected_at - finding[0].detected_at <= window_ms
 
