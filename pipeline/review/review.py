@@ -1,6 +1,6 @@
 """The draft of a post-incident review, in the order of the playbook.
 
-It is blameless: it asks what in the system let this happen. Every statement comes from a message. Information that no
+The draft is blameless: it asks for causes in the system. Every statement comes from a message. Information that no
 message contains is marked "to be filled in" or "to be answered".
 """
 

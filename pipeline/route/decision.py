@@ -71,7 +71,7 @@ def decide_notification(
     -------
     RouteDecision
         A receiver that was sent an incident is sent every change of severity, status and leading suspect, even down to
-        a severity that it does not accept, so that it never shows an outdated state. It is also sent reminders of
+        a severity that it does not accept, so that its state is never outdated. It is also sent reminders of
         overdue targets.
     """
     is_closed = incident.status in CLOSED

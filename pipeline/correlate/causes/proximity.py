@@ -55,5 +55,5 @@ class Onset:
         return 1 + (1 - PROXIMITY_JUST_AFTER) * before_s / error_s if -before_s <= error_s else PROXIMITY_AFTER
 
     def describe(self, at: int) -> str:
-        """Return a time and its distance from the start, in words."""
+        """Describe a time and its distance from the start."""
         return f"{clock_time(at)}, {phrases.describe_distance(at, self.started_at)}"

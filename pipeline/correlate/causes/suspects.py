@@ -32,7 +32,7 @@ EXONERATED = 0.2
 """Factor of a version that behaves like other versions, and of all other suspects if one version is known to be bad."""
 
 UNSEEN = 0.3
-"""Factor of a version that no record carries, although records carry versions."""
+"""Factor of a version that no record has, although records have versions."""
 
 CLEAR_SCORE = 0.5
 """Minimum score at which a suspect is called the most likely cause and its rollback is proposed."""

@@ -1,9 +1,10 @@
 """Clocks of incidents. Only messages advance them: partition watermarks and, if live, the wall clock in ticks.
 
 The clock of an incident is the newest of three times: the reports of its subject's own drifts, the watermarks of the
-partitions that its drifts came from, and the wall clock if ticks carry one. Other partitions do not count. In a replay,
-a subject whose records lie in one partition therefore has one history, however the partitions interleave. If a subject
-has several partitions, the newest watermark counts, because a partition without traffic must not keep an incident open.
+partitions that its drifts came from, and the wall clock if ticks contain it. Other partitions do not count. In a
+replay, a subject whose records lie in one partition therefore has one history, however the partitions interleave. If a
+subject has several partitions, the newest watermark counts, because a partition without traffic must not keep an
+incident open.
 """
 
 from collections.abc import Iterable

@@ -7,8 +7,8 @@ progress, and later incidents while it is open and has changed within the last h
 accepts incidents that start within ``join_window_s``. An outage that has not changed for longer is a known state, so a
 failure that starts then is reported separately.
 
-Serving and output are one failure group: a provider that fails shows as errors in one subject and as empty answers in
-another. Only page-tier drifts count: tickets can wait, often for days.
+Serving and output are one failure group: a failing provider causes errors in one subject and empty answers in another.
+Only page-tier drifts count: tickets can wait, often for days.
 
 The expected parents are computed from all candidates each time, so they do not depend on the order of arrival. For the
 same reason, the id of a parent is a hash of the scope, the failure group and the hour of the first start. If an earlier

@@ -213,7 +213,7 @@ def recognise_failure_mode(
     Parameters
     ----------
     lead
-        The drift that names the incident. It must be part of the signature.
+        The drift that the incident is named after. It must be part of the signature.
     drifts
         All drifts of the incident, and the workload drifts of its subject.
     cause_kind

@@ -18,7 +18,7 @@ class ChangeFreeze:
     """State of the change freeze, and the deployments that broke it."""
 
     BREAKS_MAX: ClassVar[int] = 20
-    """Maximum deployments in the list of those that broke an incident's freeze, newest first."""
+    """Maximum deployments that are listed as breaks of an incident's freeze, newest first."""
 
     state: Literal["on", "broken", "off"]
     broken_by: list[Deployment]

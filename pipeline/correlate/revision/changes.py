@@ -18,7 +18,7 @@ _REPORTED_EVENTS = (
     "limit",
     "reminder",
 )
-"""Events of the log that no other field shows."""
+"""Events of the log that are in no other field."""
 
 
 def describe_changes(before: Incident | None, now: Incident) -> str:

@@ -1,6 +1,6 @@
 """The chart of a review: the evidence over time, one panel per signal, with events as vertical lines.
 
-The SVG contains text as text and has a white background, so that it is readable on any page. It has no scripts and no
+The SVG has selectable text and a white background, so that it is readable on any page. It has no scripts and no
 external references. The same material gives the same bytes.
 """
 
@@ -218,7 +218,7 @@ def _label_times(panels: Sequence["Axes"]) -> None:
 
 
 def _to_date(at: int) -> Any:
-    """Convert Unix ms to what matplotlib plots. ``Any``, because matplotlib does not declare the type of an axis."""
+    """Convert Unix ms to dates for matplotlib. ``Any``, because matplotlib does not declare the type of an axis."""
     return datetime.fromisoformat(format_timestamp(at))
 
 

@@ -47,7 +47,7 @@ def describe_monitoring(signals: Iterable[str], material: Material) -> str:
 
 
 def unmonitored_signals(layer: Layer, material: Material, *, mode: str | None = None) -> list[str]:
-    """Return the signals of a layer, or of one failure mode in it, that records can report and the baseline lacks."""
+    """Return the signals of a layer or failure mode that records can report and that the baseline does not have."""
     return [
         signal.name
         for signal in catalogue.SIGNALS
