@@ -1,7 +1,7 @@
-"""The codec of checkpoints. It encodes a step's state as bytes and decodes it to an equal state.
+"""The codec of checkpoints. It encodes the state of a step as bytes and decodes the bytes to an equal state.
 
-The bytes are JSON. Values that JSON lacks are objects with one ``$`` key: arrays and bytes as base64, and floats that
-are not finite. The decoded state is exactly equal, and a person can still read the bytes.
+The bytes are JSON. A value that JSON cannot represent is an object with one ``$`` key: arrays and bytes as base64, and
+floats that are not finite. The decoded state is exactly equal, and a person can still read the bytes.
 """
 
 import base64
@@ -48,8 +48,8 @@ def decode(value: bytes, *, kind: str, settings_hash: str) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If the bytes are not a state, have another format or kind, or were written under other settings. The message
-        is one line with the reason.
+        If the bytes are not a state, have another format or kind, or were written with other settings. The message
+        gives the reason in one line.
 
     >>> decode(encode({"sum": 0.5}, kind="monitor", settings_hash="a1"), kind="monitor", settings_hash="a1")
     {'sum': 0.5}
@@ -60,12 +60,12 @@ def decode(value: bytes, *, kind: str, settings_hash: str) -> dict[str, Any]:
         raise ValueError(f"it is not JSON ({problem})") from None
     if not isinstance(envelope, dict) or envelope.get("format") != FORMAT:
         actual = envelope.get("format") if isinstance(envelope, dict) else None
-        raise ValueError(f"it has format {actual}, this version reads format {FORMAT}")
+        raise ValueError(f"it has format {actual}, but this version reads format {FORMAT}")
     if envelope.get("kind") != kind:
         raise ValueError(f"its kind is {envelope.get('kind')}, not {kind}")
     if envelope.get("settings") != settings_hash:
         actual = envelope.get("settings")
-        raise ValueError(f"it was written under settings {actual}, the current settings are {settings_hash}")
+        raise ValueError(f"it was written with settings {actual}, but the current settings are {settings_hash}")
     try:
         return dict(_from_json(envelope.get("state")))
     except (KeyError, TypeError, ValueError) as problem:
@@ -85,7 +85,7 @@ def _to_json(value: Any) -> Any:
         return [_to_json(item) for item in value]
     if isinstance(value, np.ndarray):
         if value.dtype.kind not in _ARRAY_KINDS:
-            raise TypeError(f"a state cannot contain an array of {value.dtype}: only booleans and numbers")
+            raise TypeError(f"a state cannot contain an array of {value.dtype}; use booleans or numbers")
         little = value.astype(value.dtype.newbyteorder("<"), copy=False)
         return {_ARRAY: [little.dtype.str, list(value.shape), base64.b64encode(little.tobytes()).decode()]}
     if isinstance(value, np.generic):
@@ -100,7 +100,7 @@ def _dict_to_json(value: dict[Any, Any]) -> Any:
     converted = {}
     for key, item in value.items():
         if not isinstance(key, str):
-            raise TypeError(f"a state cannot contain a dict with a key of type {type(key).__name__}: only texts")
+            raise TypeError(f"a state cannot contain a dict with a key of type {type(key).__name__}; use strings")
         has_marker = has_marker or key.startswith("$")
         converted[key] = _to_json(item)
     # Keys can be labels from records, so a key that looks like a marker must still be decoded as a key.

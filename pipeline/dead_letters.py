@@ -1,4 +1,4 @@
-"""Dead letters of every step: the full message, the reason, and a deterministic id."""
+"""Dead letters of all steps: the full message, the reason, and a deterministic id."""
 
 from base64 import b64encode
 from hashlib import blake2b

@@ -1,6 +1,6 @@
 """The store that writes a step's state to a checkpoint and restores it. The state consists of parts with separate keys.
 
-A step marks the names whose state changes. For a checkpoint, :meth:`PartStore.changed` gets the parts of the marked
+A step marks the names whose state changes. For a checkpoint, :meth:`PartStore.changed` requests the parts of the marked
 names from the step and yields them as keys and values of a compacted topic, with tombstones for removed parts. After a
 restart, :meth:`PartStore.read` reads the keys and values, and :meth:`PartStore.load` passes the states back to the
 step.
@@ -17,7 +17,7 @@ CHUNK_BYTES_MAX = 900_000
 """Maximum bytes of a value. A larger part is split, because the broker accepts at most one mebibyte per message."""
 
 DOES_NOT_FIT = (ValueError, KeyError, TypeError, IndexError)
-"""Errors raised if a state was written by another version or is damaged."""
+"""Errors that indicate a state from another version or a damaged state."""
 
 State = dict[str, Any]
 
@@ -33,7 +33,7 @@ class Part:
     name
         Name of the owner: a subject, an incident id, or empty.
     item
-        Item, if a name has several parts of this kind. It consists of letters, digits and hyphens.
+        Item, if there are several parts of this kind and name. It consists of letters, digits and hyphens.
 
     >>> Part("learner", "support-bot", "head").key(), Part("rows", "support-bot").key(chunk=1)
     (b'learner.head/support-bot', b'rows#1/support-bot')
@@ -44,7 +44,7 @@ class Part:
     item: str = ""
 
     def __str__(self) -> str:
-        """Return the key of the first chunk as text."""
+        """Return the key of the first chunk as a string."""
         return f"{self.kind}.{self.item}/{self.name}" if self.item else f"{self.kind}/{self.name}"
 
     def key(self, chunk: int = 0) -> bytes:
@@ -61,18 +61,18 @@ class Part:
         Raises
         ------
         ValueError
-            If the key does not name a part.
+            If the key is not the key of a part.
         """
         start, slash, name = key.decode().partition("/")
         if not slash:
-            raise ValueError(f"the key {key!r} names no part of a state")
+            raise ValueError(f"the key {key!r} is not the key of a part")
         kind_and_item, _, chunk = start.partition("#")
         kind, _, item = kind_and_item.partition(".")
         return cls(kind, name, item), int(chunk or 0)
 
 
 class PartStore:
-    """The parts of a step's state: which ones changed, which ones the checkpoint contains, and in how many chunks.
+    """The parts of a step's state: the changed parts, and the parts in the checkpoint with their number of chunks.
 
     Parameters
     ----------
@@ -116,8 +116,8 @@ class PartStore:
         Parameters
         ----------
         dump
-            Returns the parts of a marked kind and name with their states. A state of None removes a part; without an
-            item it removes all items of the kind and name.
+            Function that returns the parts of a marked kind and name with their states. A state of None removes a part.
+            If the part has no item, it removes all items of the kind and name.
         """
         for key in self._tombstones:
             yield key, None
@@ -142,7 +142,7 @@ class PartStore:
             counts = self._chunk_counts.setdefault(part.name, {})
             counts[part] = max(counts.get(part, 0), chunk + 1)
         if unknown:
-            self.warn(f"keys without a part of this state are discarded: {len(unknown)}, such as {min(unknown)!r}")
+            self.warn(f"{len(unknown)} keys are not parts of this state and are discarded, such as {min(unknown)!r}")
             self._tombstones += unknown
 
     def names(self) -> list[str]:
@@ -158,7 +158,7 @@ class PartStore:
         return sorted(part for part in self._chunk_counts.get(name, ()) if part.kind == kind)
 
     def load(self, part: Part, load: Callable[[State], object]) -> bool:
-        """Pass the state of a part to ``load``. Return False if there is none or if it is discarded."""
+        """Pass the state of a part to ``load``. Return False if there is no state or if it is discarded."""
         chunks = self._values.pop(part, None)
         if chunks is None:
             return False

@@ -10,7 +10,7 @@ from typing import Protocol
 
 
 class InputMessage(Protocol):
-    """A Kafka message that a step reads. The broker or the producer sets ``timestamp``, in Unix milliseconds."""
+    """A Kafka message that a step reads. The broker or the producer sets ``timestamp`` (Unix ms)."""
 
     @property
     def topic(self) -> str: ...
@@ -49,7 +49,7 @@ class OutputMessage:
 
 
 class Step(Protocol):
-    """One step over one input partition, with its state.
+    """Step over one input partition, with its state.
 
     The same inputs in the same order give the same outputs and the same state, regardless of where batches end. A
     message that cannot be used becomes a dead letter. :meth:`step` never raises an error because of a message.
@@ -58,7 +58,7 @@ class Step(Protocol):
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
         """Restore the state that :meth:`changed` yielded, and yield a warning for each part that is discarded.
 
-        Called once, before any other method except :meth:`control`.
+        The runtime calls this method once, before any other method except :meth:`control`.
         """
         ...
 
@@ -71,7 +71,7 @@ class Step(Protocol):
         ...
 
     def tick(self, wall_ms: int) -> list[OutputMessage]:
-        """Process the wall-clock time in Unix milliseconds. Called about once a second, but never in a replay."""
+        """Process the wall-clock time in Unix ms. The runtime calls this about once a second, but never in a replay."""
         ...
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
@@ -79,5 +79,5 @@ class Step(Protocol):
         ...
 
     def on_gap(self) -> None:
-        """Reset the evidence that would span a gap, because messages before the next one are lost."""
+        """Reset the evidence that would span a gap, because messages before the next message are lost."""
         ...

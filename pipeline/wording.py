@@ -9,21 +9,21 @@ SIMILARITY_MIN = 0.6
 """Minimum similarity (0 to 1) of a suggested name. Higher values suggest fewer names."""
 
 NAMES_MAX = 12
-"""Maximum known names in a hint if no name is similar."""
+"""Maximum known names in a hint without a similar name."""
 
 PROBLEMS_MAX = 5
-"""Maximum invalid fields that are listed in one line."""
+"""Maximum invalid fields in one line."""
 
 _DAY_S, _HOUR_S, _MINUTE_S = 86_400, 3_600, 60
 
 _FRACTIONS_BELOW_S = 10
-"""Seconds. Shorter durations show fractions of a second."""
+"""Minimum seconds that are shown without fractions of a second."""
 
 _SECONDS_FROM_MS = 10_000
-"""Milliseconds. Longer times are shown in seconds."""
+"""Minimum milliseconds that are shown in seconds."""
 
 _INTEGER_FROM = 100
-"""Numbers from this value are shown without decimals."""
+"""Minimum number that is shown without decimals."""
 
 
 def duration(seconds: float) -> str:
@@ -83,7 +83,7 @@ def quantity(value: float, unit: str, channel: str) -> str:
 
 
 def similar_name(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name that is most similar to a misspelt name; None if no name is similar.
+    """Return the known name that is most similar to a misspelt name, or None if no name is similar.
 
     >>> similar_name("stale_idx", ["stale_index", "stale_features"])
     'stale_index'
@@ -107,7 +107,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def one_line(error: Exception) -> str:
-    """Format an error as one line. A contract violation names the invalid fields and never contains their values.
+    """Format an error as one line. The line of a contract violation contains the invalid fields and never their values.
 
     >>> from schemas.tick import Tick
     >>> try:

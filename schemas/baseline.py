@@ -1,4 +1,4 @@
-"""The baseline: what is normal for each signal of a subject, learned live or from a file. Control input of detect."""
+"""The baseline: the normal values of each signal of a subject, learned live or from a file. Control input of detect."""
 
 from typing import Literal
 
@@ -21,7 +21,7 @@ class Profile(Message):
 
 
 class Channel(Message):
-    """A number between 0 and 1 per record that is monitored: a rate itself, or the rank or tail of a value."""
+    """Monitored number between 0 and 1 per record: a rate itself, or the rank or tail of a value."""
 
     mean: float
     variance: float
@@ -32,9 +32,12 @@ class Channel(Message):
     half_difference: float = Field(
         default=0, description="Mean of the second half minus mean of the first half, in standard errors."
     )
-    count: int = Field(default=0, ge=0, description="Records behind the mean. A channel with none is not monitored.")
+    count: int = Field(
+        default=0, ge=0, description="Number of records behind the mean. A channel without records is not monitored."
+    )
     moving: bool = Field(
-        default=False, description="The channel was still moving while it was learned, so it is not monitored."
+        default=False,
+        description="Whether the channel was still moving while it was learned. If so, it is not monitored.",
     )
 
 
@@ -47,11 +50,12 @@ class SignalBaseline(Message):
     knots: list[float] | None = Field(default=None, description="513 quantiles of a value, at 0, 1/512, ..., 1.")
     channels: dict[Label, Channel] = Field(default_factory=dict)
     profile: Profile | None = Field(
-        default=None, description="Daily profile of a value. Only present from three days on, if it helps."
+        default=None, description="Daily profile of a value, if it helps. At least three days are required."
     )
     shares: dict[Label, float] | None = Field(default=None, description="Share of each label of a category.")
     learned_from: Timestamp | None = Field(
-        default=None, description="Start of learning if the signal was relearned. Absent: as in the baseline."
+        default=None,
+        description="Start of learning if the signal was relearned. If absent, it is the start of the baseline.",
     )
     learned_to: Timestamp | None = Field(default=None, description="End of learning if the signal was relearned.")
 
@@ -71,10 +75,10 @@ class Baseline(Message):
     records: int = Field(ge=0)
     longest_gap_s: float = Field(default=0, ge=0, description="Longest time without a record, in seconds.")
     quietest_per_s: float = Field(
-        default=0, ge=0, description="Records per second in the quietest slice. 0: not known."
+        default=0, ge=0, description="Records per second in the quietest slice. 0 if not known."
     )
     effective_at: Timestamp | None = Field(
-        default=None, description="Event time from which the baseline applies. Absent: immediately."
+        default=None, description="Event time from which the baseline applies. If absent, it applies immediately."
     )
     signals: dict[Label, SignalBaseline]
     centroid: list[float] | None = Field(default=None, description="Mean direction of the embeddings, a unit vector.")

@@ -1,4 +1,4 @@
-"""The command: an action of a person on an incident, or a silence. Read by correlate and route."""
+"""The command: an action of a person on an incident, or a silence. Correlate and route read it."""
 
 from typing import Literal
 
@@ -35,8 +35,10 @@ class Command(Message):
     incident_id: Label | None = Field(default=None, description="Required for every action except silence.")
     severity: Severity | None = None
     assignee: Label | None = None
-    role: Role | None = Field(default=None, description="Role that assign gives to the assignee. Absent: commander.")
-    into: Label | None = Field(default=None, description="Incident that merge merges this one into.")
+    role: Role | None = Field(
+        default=None, description="Role that assign gives to the assignee. If absent, the role is commander."
+    )
+    into: Label | None = Field(default=None, description="Incident into which the command merge merges this incident.")
     communicated: Audience | None = Field(
         default=None, description="Audience that was informed of the incident, at the time of the command."
     )

@@ -1,4 +1,4 @@
-"""The dead letter: the full message that could not be used, with the reason."""
+"""The dead letter: a full message that could not be used, with the reason."""
 
 from typing import Literal
 

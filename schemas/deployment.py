@@ -12,7 +12,7 @@ DeploymentKind = Literal["model", "prompt", "index", "flag", "dependency", "conf
 
 
 class Deployment(Message):
-    """One change. It affects a ``subject``, or all subjects of an ``environment`` or ``provider``."""
+    """Change that affects a ``subject``, or all subjects of an ``environment`` or ``provider``."""
 
     version: Literal[1] = 1
     deployment_id: Label = Field(min_length=1)
@@ -22,11 +22,11 @@ class Deployment(Message):
     environment: Label | None = None
     provider: Label | None = None
     name: Label | None = Field(
-        default=None, description="Name, where there are several of a kind: the flag or the package."
+        default=None, description="Name, if there are several of a kind: the flag or the package."
     )
     from_version: Label | None = None
     to_version: Label | None = None
-    rollback_of: Label | None = Field(default=None, description="deployment_id that this one reverts.")
+    rollback_of: Label | None = Field(default=None, description="Id of the deployment that this deployment reverts.")
     expect_shift: list[Label] = Field(default_factory=list, description="Signals that this change moves on purpose.")
     summary: str | None = Field(default=None, max_length=500)
     author: Label | None = None

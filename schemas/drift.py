@@ -1,4 +1,4 @@
-"""The drift: a signal of a subject has left its baseline, with the evidence. Written by detect."""
+"""The drift: a signal of a subject left its baseline, with the evidence. Detect writes it."""
 
 from typing import Annotated, Literal
 
@@ -51,7 +51,7 @@ class Series(Message):
 
 
 class Drift(Message):
-    """A signal left its baseline (``firing``), is still outside it (``evidence``), or returned (``recovered``).
+    """A signal that left its baseline (``firing``), is still outside it (``evidence``), or returned (``recovered``).
 
     All messages of one drift share its ``drift_id``. ``sequence`` counts them from 0.
     """
@@ -85,19 +85,21 @@ class Drift(Message):
         "messages cover the time since the previous message. In the signal's unit."
     )
     effect: float = Field(
-        description="Odds ratio (rate, tail), rank shift from -1 to 1 (value), or ratio (event): see effect_kind."
+        description="Odds ratio (rate, tail), rank shift from -1 to 1 (value), or ratio (event). See effect_kind."
     )
     effect_kind: Literal["odds_ratio", "rank_shift", "ratio"]
     records: int = Field(description="Records since started_at that carry the signal.")
     evidence: float = Field(description="Log evidence against the baseline's band. Compare with threshold.")
     threshold: float
     sentence: str = Field(description="The finding as a sentence for people.")
-    demote: bool = Field(default=False, description="The test pages often. A ticket and a new baseline are proposed.")
+    demote: bool = Field(
+        default=False, description="Whether the test pages often. If so, a ticket and a new baseline are proposed."
+    )
     traffic_share: float = Field(
         default=1.0,
         ge=0,
         le=1,
-        description="Share of the subject's recent records that are in the segment. 1 without a segment.",
+        description="Share of the subject's recent records that are in the segment. It is 1 without a segment.",
     )
     series: list[Series] = Field(
         default_factory=list,

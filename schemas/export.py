@@ -16,7 +16,7 @@ EXTERNAL_MESSAGES = ("record", "deployment", "command")
 MESSAGES: dict[str, type[Message]] = {
     re.sub(r"(?<!^)(?=[A-Z])", "_", message.__name__).lower(): message for topic in TOPICS for message in topic.messages
 }
-"""Every message that a topic carries, by the name of its module in this package."""
+"""Messages of all topics, by the name of their module in this package."""
 
 
 def json_schema(name: str) -> dict[str, Any]:
@@ -25,7 +25,7 @@ def json_schema(name: str) -> dict[str, Any]:
     Raises
     ------
     KeyError
-        If no topic carries such a message.
+        If no topic has such a message.
 
     >>> json_schema("drift")["$id"]
     'urn:driftwire:drift:1'

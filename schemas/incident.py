@@ -1,4 +1,4 @@
-"""The incident: what broke, since when, how severe, the likely cause, and what to do. Every revision is complete."""
+"""The incident: failure, start, severity, likely cause and response. Every revision is complete."""
 
 from typing import Literal
 
@@ -18,7 +18,7 @@ CLOSED: tuple[IncidentStatus, ...] = ("resolved", "merged")
 """Statuses of an incident that is over."""
 
 CHILDREN_MAX = 100
-"""Maximum children that a parent incident lists. ``subject_count`` counts all subjects."""
+"""Maximum children in a parent incident. ``subject_count`` counts all subjects."""
 
 
 class SignalEvidence(Message):
@@ -53,7 +53,8 @@ class Suspect(Message):
     score: float = Field(ge=0, le=1)
     reason: str
     split: Literal["bad", "alike"] | None = Field(
-        default=None, description="Comparison of its version with others over the same minutes. Absent: not known."
+        default=None,
+        description="Comparison of its version with other versions in the same minutes. Absent if not known.",
     )
     deployment_id: Label | None = None
     from_version: Label | None = None
@@ -69,16 +70,18 @@ class Containment(Message):
     target: str
     reason: str
     to_version: Label | None = Field(default=None, description="Version that a rollback returns to.")
-    done_at: Timestamp | None = Field(default=None, description="When it was done. Completed steps are last.")
+    done_at: Timestamp | None = Field(default=None, description="Time at which it was done. Completed steps are last.")
 
 
 class ResponseTarget(Message):
-    """A response target and when it is due."""
+    """A response target and its due time."""
 
     name: Literal["classify", "commander", "contain", "first_communication", "next_communication", "fix", "review"]
     due_at: Timestamp
     source: str
-    done_at: Timestamp | None = Field(default=None, description="When it was done, if known. null: not done.")
+    done_at: Timestamp | None = Field(
+        default=None, description="Time at which it was done. null if not done or not known."
+    )
 
 
 class Duty(Message):
@@ -86,8 +89,8 @@ class Duty(Message):
 
     regime: Label
     name: str
-    due_at: Timestamp | None = Field(default=None, description="Deadline. null: as soon as practicable.")
-    to: str = Field(description="Whom to notify, or who assesses.")
+    due_at: Timestamp | None = Field(default=None, description="Deadline, or null for as soon as practicable.")
+    to: str = Field(description="Party to notify, or party that assesses the incident.")
     text: str
     source: str = Field(description="Source of the duty, and the date on which it was read.")
 
@@ -120,7 +123,7 @@ class Incident(Message):
     severity_reason: str
     severity_moved_by: Label | None = Field(
         default=None,
-        description="Name of the adjustment that changed the rule's severity by one step, depending on how much is affected.",
+        description="Name of the adjustment that changed the rule's severity by one step, by blast radius.",
     )
     failure_mode: Label
     subject: Subject
@@ -149,22 +152,22 @@ class Incident(Message):
         default_factory=dict, description="Time of the last communication to each audience."
     )
     change_freeze: Literal["on", "broken", "off"] = Field(
-        default="off", description="on: other changes must wait. broken: one did not wait. off: no freeze."
+        default="off", description="on: other changes must wait. broken: a change did not wait. off: no freeze."
     )
     freeze_broken_by: list[Label] = Field(
         default_factory=list, description="Newest deployments during the incident that are not its rollback."
     )
     merged_into: Label | None = Field(
-        default=None, description="Incident into which this one was merged. It covers this one."
+        default=None, description="Incident into which this incident was merged, and which covers it."
     )
     parent: Label | None = Field(
-        default=None, description="Parent incident of many subjects into which this one was merged automatically."
+        default=None, description="Parent incident of many subjects into which this incident was merged automatically."
     )
     children: list[Label] = Field(
         default_factory=list, max_length=CHILDREN_MAX, description="Incidents of single subjects in a parent."
     )
     subject_count: int = Field(
-        default=1, ge=0, description="Number of subjects affected. For a parent, those of all its children."
+        default=1, ge=0, description="Number of affected subjects. For a parent, the number over all its children."
     )
-    change: str = Field(description="What this revision changed.")
+    change: str = Field(description="Changes of this revision.")
     log: list[LogEntry] = Field(default_factory=list)

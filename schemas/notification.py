@@ -1,4 +1,4 @@
-"""The notification: a message about an incident that was sent to a receiver, or the reason why not. End of the path."""
+"""The notification: the outcome of sending an incident to a receiver, or the reason for not sending it."""
 
 from typing import Literal
 
@@ -26,4 +26,6 @@ class Notification(Message):
     reason: str
     attempts: int = 0
     decided_at: Timestamp = Field(description="Event time of the revision.")
-    sent_at: Timestamp | None = Field(default=None, description="Wall-clock time at which the receiver accepted it.")
+    sent_at: Timestamp | None = Field(
+        default=None, description="Wall-clock time at which the receiver accepted the notification."
+    )

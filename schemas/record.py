@@ -1,4 +1,4 @@
-"""The record: one request that a model served, reported by its serving system. The start of the path."""
+"""The record: one request that a model served, reported by its serving system. Input of the pipeline."""
 
 from typing import Annotated, Literal
 

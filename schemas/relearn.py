@@ -21,6 +21,8 @@ class Relearn(Message):
     relearn_id: Label = Field(min_length=1)
     subject: Subject
     at: Timestamp = Field(description="Event time from which the new normal applies.")
-    signals: list[Label] = Field(default_factory=list, description="Signals to learn again. Empty: all.")
+    signals: list[Label] = Field(
+        default_factory=list, description="Signals to learn again. If empty, all signals are learned again."
+    )
     reason: Literal["accepted", "expected_shift"]
     requested_by: Label | None = Field(default=None, description="Person, or deployment_id that declared the shift.")

@@ -15,4 +15,4 @@ class Tick(Message):
     version: Literal[1] = 1
     partition: int
     watermark: Timestamp | None = Field(default=None, description="Newest accepted event time.")
-    wall: Timestamp | None = Field(default=None, description="Wall-clock time. Absent in a replay.")
+    wall: Timestamp | None = Field(default=None, description="Wall-clock time, absent in a replay.")

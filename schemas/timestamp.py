@@ -7,10 +7,10 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 EARLIEST_MS = 100_000_000_000
-"""Milliseconds. A smaller number would be a time before 1973, so it was probably meant as seconds."""
+"""Minimum timestamp in milliseconds. A smaller number is a time before 1973 and was probably meant as seconds."""
 
 LATEST_MS = 253_402_300_799_999
-"""Milliseconds. The end of the year 9999, the last time that RFC 3339 can express."""
+"""Maximum timestamp in milliseconds: the end of the year 9999, the last time that RFC 3339 can express."""
 
 _RFC_3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt ](\d\d):(\d\d):(\d\d)(?:\.(\d{1,9}))?(?:([Zz])|([+-])(\d\d):(\d\d))", re.ASCII
@@ -34,7 +34,7 @@ def parse_timestamp(value: Any) -> int:
     Raises
     ------
     ValueError
-        If the value is neither of these, looks like seconds, or is not a valid time.
+        If the value has another type, looks like seconds, or is not a valid time.
 
     >>> parse_timestamp("2026-11-24T03:12:00.123Z")
     1795489920123

@@ -147,5 +147,5 @@ TOPICS: tuple[Topic, ...] = (
 
 
 def topic(name: str) -> Topic:
-    """Return the row of a topic. Raises ``KeyError`` if the contract has no such topic."""
+    """Return the row of a topic. Raise ``KeyError`` if the contract has no such topic."""
     return {row.name: row for row in TOPICS}[name]

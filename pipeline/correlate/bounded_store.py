@@ -1,4 +1,4 @@
-"""Bounded store: stores the items that arrived last, by id. It holds deployments and workload drifts."""
+"""Bounded store of the newest items by id, for deployments and workload drifts."""
 
 from collections.abc import Iterator
 from typing import Generic, TypeVar
@@ -9,7 +9,7 @@ Item = TypeVar("Item")
 class BoundedStore(Generic[Item]):
     """Store of at most ``limit`` items by id. Beyond it, the item that *arrived* first is dropped.
 
-    Items are not dropped by event time: a few dated far in the future would otherwise stay forever.
+    Items are not dropped by event time, because items that are dated far in the future would then stay forever.
     """
 
     def __init__(self, limit: int) -> None:
@@ -33,7 +33,7 @@ class BoundedStore(Generic[Item]):
         return self._items[key][0]
 
     def add(self, key: str, item: Item) -> list[tuple[str, Item]]:
-        """Store an item, replacing the one of the same id. Returns the items that were dropped."""
+        """Store an item, replacing any item with the same id. Return the items that were dropped."""
         self.restore(self._arrivals, key, item)
         dropped = []
         while len(self._items) > self._limit:

@@ -1,7 +1,7 @@
 """The checkpoint of correlate: its state in parts.
 
-There is one part per incident, per published revision of an incident, per drift of an incident, per deployment and per
-workload shift, and one for the clocks. Every part is small, and only the parts that changed are written.
+Each incident, published revision, drift of an incident, deployment and workload shift is one part, and the clocks are
+another part. Every part is small, and only the parts that changed are written.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,7 @@ from pipeline.state import Part, PartStore, State
 
 
 class CheckpointParts:
-    """The parts of correlate's state. No setting changes what they mean, so a changed setting drops no open incident."""
+    """The parts of correlate's state. They do not depend on settings, so a changed setting drops no open incident."""
 
     def __init__(
         self, clocks: IncidentClocks, deployments: DeploymentHistory, shifts: WorkloadShifts, incidents: IncidentStore

@@ -1,4 +1,4 @@
-"""Decoding: turns the value of a Kafka message into a message of its contract, or a reason why it cannot be used."""
+"""Decoding of Kafka messages to messages of their contracts, or to the reason why they cannot be used."""
 
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ from schemas.tick import Tick
 from schemas.topics import COMMANDS, DEPLOYMENTS, DRIFTS
 
 MESSAGE_BYTES_MAX = 65_536
-"""Maximum bytes of a drift, tick, deployment or command; a real one has a few hundred."""
+"""Maximum bytes of a drift, tick, deployment or command. Real messages have a few hundred bytes."""
 
 INTEGER_MAX = 2**63 - 1
 """Largest integer that a checkpoint can store. Integers in real messages are far smaller."""
@@ -26,7 +26,7 @@ Contract = TypeVar("Contract", bound=Message)
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Why a message cannot be used."""
+    """The reason why a message cannot be used."""
 
     reason: DeadLetterReason
     detail: str
@@ -43,7 +43,7 @@ def decode_message(topic: str, value: bytes | None) -> Drift | Tick | Deployment
     if topic not in (DRIFTS, DEPLOYMENTS, COMMANDS):
         raise ValueError(f"correlate does not read the topic {topic}; it reads {DRIFTS}, {DEPLOYMENTS} and {COMMANDS}")
     if value is None:
-        return Unreadable("tombstone", f"a message on {topic} without a value (a tombstone)")
+        return Unreadable("tombstone", f"a message on {topic} has no value (a tombstone)")
     if len(value) > MESSAGE_BYTES_MAX:
         return Unreadable("too_large", f"{len(value):,} bytes; a message on {topic} has {MESSAGE_BYTES_MAX:,} at most")
     content = _decode_object(topic, value)
@@ -64,7 +64,7 @@ def decode_message(topic: str, value: bytes | None) -> Drift | Tick | Deployment
 
 def _decode_object(topic: str, value: bytes) -> dict[str, Any] | Unreadable:
     if not value.strip():
-        return Unreadable("empty", f"an empty message on {topic}")
+        return Unreadable("empty", f"a message on {topic} is empty")
     try:
         value.decode()
         content = orjson.loads(value)

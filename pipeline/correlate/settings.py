@@ -105,21 +105,21 @@ class CorrelateSettings(BaseModel):
     severity_adjustments: tuple[SeverityAdjustment, ...] = Field(
         default=(),
         max_length=50,
-        description="Your own severity adjustments, by blast radius. One with the name of a built-in adjustment replaces "
-        "it.",
+        description="Your own severity adjustments, by blast radius. An adjustment with the name of a built-in "
+        "adjustment replaces it.",
     )
     deescalate_after_s: float = Field(
         default=600,
         ge=0,
         le=86_400,
-        description="Seconds for which the rules must ask for a lower severity before it falls. Higher values make the "
+        description="Seconds for which the rules must give a lower severity before it falls. Higher values make the "
         "severity change less often and stay high for longer.",
     )
     sla: tuple[SLA, ...] = Field(
         default=(),
         max_length=10_000,
-        description="Limits that were promised for the signals of a subject. A change that breaks a limit is more severe "
-        "than the same change within it.",
+        description="Limits that were promised for the signals of a subject. A change that breaks a limit is more "
+        "severe than the same change within the limit.",
     )
     kill_switches: dict[FlagName, FlagName] = Field(
         default_factory=dict,
@@ -139,8 +139,8 @@ class CorrelateSettings(BaseModel):
     public_names: dict[str, PublicName] = Field(
         default_factory=dict,
         max_length=10_000,
-        description="Names by which users know each subject, for drafts addressed to them. A subject without one appears "
-        "under its own name.",
+        description="Names by which users know each subject, for drafts addressed to them. A subject without such a "
+        "name appears under its own name.",
     )
     reminders_max: int = Field(
         default=5,
@@ -166,14 +166,13 @@ class CorrelateSettings(BaseModel):
         default=1_000,
         ge=1,
         le=100_000,
-        description="Maximum deployments stored as possible suspects. Beyond it, those that arrived first are dropped.",
+        description="Maximum deployments stored as possible suspects. Beyond it, the oldest arrivals are dropped.",
     )
     workload_shifts_max: int = Field(
         default=1_000,
         ge=1,
         le=100_000,
-        description="Maximum workload drifts stored as possible suspects. Beyond it, those that arrived first are "
-        "dropped.",
+        description="Maximum workload drifts stored as possible suspects. Beyond it, the oldest arrivals are dropped.",
     )
     business_hours: BusinessHours = Field(
         default_factory=BusinessHours,

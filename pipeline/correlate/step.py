@@ -20,13 +20,13 @@ class CorrelateStep:
 
     Every message passes four phases: apply, settle, group, publish. See :mod:`pipeline.correlate.phases`.
 
-    However the topics interleave, the same messages of each topic in the same order lead to the same final incidents,
-    except for ``revision`` and ``change``. The same holds however the subjects interleave within ``drifts``, if the
-    records of a subject lie in one partition; the drifts of a subject in several partitions count in their order of
-    arrival. It holds for parents too, with one exception: if later starts arrived first, readers may have seen a parent
-    that is then merged into the right one. Two kinds of message depend on when they arrive. A provider model or schema
-    that is seen for the first time opens no incident if its deployment is known by then. A command is a person's
-    reaction to what was published, and takes effect when it arrives.
+    The same messages of each topic in the same order lead to the same final incidents, except for ``revision`` and
+    ``change``, however the topics interleave. The interleaving of subjects within ``drifts`` does not matter either if
+    the records of a subject lie in one partition. The drifts of a subject in several partitions count in their order of
+    arrival. There is one exception for parents: if later starts arrived first, a parent may be published and then
+    merged into the right parent. Two kinds of message depend on when they arrive. A provider model or schema that is
+    seen for the first time opens no incident if its deployment is known by then. A command is a person's reaction to
+    what was published, and takes effect when it arrives.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class CorrelateStep:
     Attributes
     ----------
     limits_hit
-        How often each limit has been hit since the start, by the name of its setting.
+        Number of times that each limit has been hit since the start, by the name of its setting.
     """
 
     def __init__(self, settings: CorrelateSettings) -> None:
@@ -44,7 +44,7 @@ class CorrelateStep:
         self.limits_hit = self._table.limits_hit
 
     def step(self, messages: Sequence[InputMessage]) -> list[OutputMessage]:
-        """Process messages. Returns revisions of incidents, requests to relearn baselines, and dead letters."""
+        """Process messages. Return revisions of incidents, requests to relearn baselines, and dead letters."""
         return [output for message in messages for output in self._pass_phases(message)]
 
     def _pass_phases(self, message: InputMessage) -> list[OutputMessage]:
@@ -55,23 +55,23 @@ class CorrelateStep:
         return publish_revisions(self._table, touched)
 
     def control(self, message: InputMessage) -> list[OutputMessage]:
-        """Do nothing: correlate reads no control topic."""
+        """Do nothing, because correlate reads no control topic."""
         del message
         return []
 
     def tick(self, wall_ms: int) -> list[OutputMessage]:
-        """Do nothing: time arrives as ticks in ``drifts``, in order with the drifts, so that a restart repeats it."""
+        """Do nothing. Time arrives as ticks in ``drifts``, in order with the drifts, so that a restart repeats it."""
         del wall_ms
         return []
 
     def on_gap(self) -> None:
-        """Do nothing: no statistic here spans messages. If a drift is lost, its next report opens the incident."""
+        """Do nothing, because no statistic spans messages. If a drift is lost, its next report opens the incident."""
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Yield the parts that changed since the last call, see :mod:`pipeline.correlate.checkpoint`."""
         return self._table.parts.changed()
 
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
-        """Restore parts in any order. Yields a line for each part that does not fit and is discarded."""
+        """Restore parts in any order. Yield a line for each part that does not fit and is discarded."""
         yield from self._table.parts.restore(parts)
         restore_candidates(self._table)

@@ -1,4 +1,4 @@
-"""The draft of a post-incident review and its picture, from the messages of one incident.
+"""The draft of a post-incident review and the chart of its evidence, from the messages of one incident.
 
 This package may import correlate's playbook, causes and deployments, and detect's signals. No step imports it.
 """

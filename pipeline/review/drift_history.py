@@ -1,4 +1,4 @@
-"""The history of one drift: its worst state, its values over time, and how many records it affected."""
+"""The history of one drift: its worst state, its values over time, and the number of affected records."""
 
 import math
 from collections.abc import Sequence
@@ -10,10 +10,10 @@ from schemas.drift import MINUTE_MS, Drift
 
 @dataclass(frozen=True, slots=True)
 class DriftLine:
-    """One line of a picture, with times in Unix ms and values in the signal's unit. NaN is a minute without records.
+    """Line of a chart, with times in Unix ms and values in the signal's unit. NaN is a minute without records.
 
     ``version`` is a version such as ``prompt=v42``, or empty for all records. ``is_by_minute`` is False if the values
-    come from messages, each of which covers the time since the start.
+    come from messages. Each message covers the time since the start.
     """
 
     version: str
@@ -35,7 +35,7 @@ class VersionSeries:
 
 @dataclass(frozen=True, slots=True)
 class AffectedRecords:
-    """Number of records that reported a rate, for which it was true, and for which it normally is."""
+    """Number of records that reported a rate, number for which it was true, and normal number for which it is true."""
 
     begins_at: int
     ends_at: int
@@ -57,7 +57,7 @@ class DriftHistory:
 
     @property
     def worst(self) -> Drift | None:
-        """The state furthest from normal, without recoveries, or None if there is none."""
+        """The state furthest from normal, except recoveries, or None if there is none."""
         off = [drift for drift in self.messages if drift.state != "recovered"]
         return max(off, key=lambda drift: abs(drift.now - drift.normal), default=None)
 
@@ -65,8 +65,8 @@ class DriftHistory:
     def series(self) -> list[VersionSeries]:
         """The merged series of all messages, by version. A single message covers at most half an hour.
 
-        If several messages contain a minute, the newest counts, because the minute was incomplete in the older ones. A
-        minute that no message contains has no records.
+        If several messages contain a minute, the newest message counts, because the minute was incomplete in older
+        messages. A minute that no message contains has no records.
         """
         known: dict[str, dict[int, tuple[int, float, float | None]]] = {}
         for drift in self.messages:
@@ -89,7 +89,7 @@ class DriftHistory:
 
     @property
     def lines(self) -> list[DriftLine]:
-        """The lines to draw: all records first, then versions that served beside another of their kind."""
+        """The lines to draw: all records first, then versions that served at the same time as another of their kind."""
         if not self.messages:
             return []
         every_series = self.series
@@ -107,9 +107,9 @@ class DriftHistory:
         return [DriftLine("", times, values, is_by_minute=False)]
 
     def affected_records(self) -> AffectedRecords | None:
-        """Count the records that a rate's drift affected: by minute from its series, or else by its last message.
+        """Count the records that a rate's drift affected, by minute from its series or else by its last message.
 
-        Returns None if the signal is not a rate or nothing counts its records.
+        Return None if the signal is not a rate, or if no message counts its records.
         """
         if not self.messages or self.messages[-1].channel != "rate":
             return None
@@ -141,14 +141,14 @@ class DriftHistory:
 
 
 def _served_beside_another(series: VersionSeries, every_series: Sequence[VersionSeries]) -> bool:
-    """Whether another version of the same kind served in several of the same minutes, and did not just take over."""
+    """Return whether another version of the same kind served in several of the same minutes."""
     kind = series.version.partition("=")[0]
     others = [other for other in every_series if other.version.partition("=")[0] == kind and other is not series]
     return any(serve_together(series.records, other.records) for other in others)
 
 
 def _build_line(series: VersionSeries, drift: Drift) -> DriftLine | None:
-    """Return a series in the signal's unit, or the records of a silence. Return None if it has no such values."""
+    """Return a series in the signal's unit, or the records of a silence. Return None if there are no such values."""
     if drift.channel == "silence":
         values: Sequence[float] = [float(records) for records in series.records]
     elif drift.channel == "rate":

@@ -1,4 +1,4 @@
-"""Markdown for text from senders: the text of a label is always shown as text."""
+"""Markdown for strings from senders. A label is always shown as plain text."""
 
 import re
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ _ADDRESS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
 
 
 def plain_text(text: str) -> str:
-    """Put a text on one line, without control characters, changes of direction and characters that XML forbids.
+    """Put a string on one line, without control characters, changes of direction and characters that XML forbids.
 
     >>> plain_text("two" + chr(10) + "lines" + chr(7))
     'two lines\ufffd'
@@ -20,7 +20,7 @@ def plain_text(text: str) -> str:
 
 
 def escape(text: str) -> str:
-    r"""Escape a text so that Markdown shows it unchanged: no emphasis, link, HTML or table cell.
+    r"""Escape a string so that Markdown shows it unchanged: no emphasis, link, HTML or table cell.
 
     >>> escape("a|b *c* <i> http://x")
     'a\\|b \\*c\\* \\<i> http:\\//x'

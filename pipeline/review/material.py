@@ -1,4 +1,4 @@
-"""The material of a review: the messages about one incident, in order, and the moments that matter."""
+"""The material of a review: the messages about one incident, in order, and its important times."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ LOOK_BACK_MS = 3_600_000
 
 @dataclass(frozen=True, slots=True)
 class Material:
-    """The messages that a review is written from. Build it with :meth:`select`.
+    """Messages that a review is based on. Build it with :meth:`select`.
 
     ``revisions`` are in order, at least one. ``drifts`` are in order of time, one message per state of a drift.
-    ``deployments`` are in order of time. ``baseline`` is the one that the drifts were measured against, the newest one
-    if that is unknown, or None.
+    ``deployments`` are in order of time. ``baseline`` is the baseline of the drifts, the newest baseline if theirs is
+    unknown, or None.
     """
 
     revisions: tuple[Incident, ...]
@@ -43,12 +43,12 @@ class Material:
         revisions
             The known revisions of one incident, in any order; at least one.
         drifts
-            Any drifts. Those of the evidence are selected, and others of the subject in the same period.
+            Any drifts. The drifts of the evidence are selected, and other drifts of the subject in the same period.
         deployments
-            Any deployments. Those that affect the subject are selected, from an hour before the start to the end. Of
-            two with the same id, the later one counts.
+            Any deployments. Deployments that affect the subject are selected, from an hour before the start to the end.
+            If two have the same id, the later deployment counts.
         baselines
-            Any baselines, the newest last. The subject's baseline that the evidence names is selected, or its newest.
+            Any baselines, the newest last. The baseline in the evidence is selected, or else the newest of the subject.
 
         Raises
         ------
@@ -91,7 +91,7 @@ class Material:
 
     @property
     def is_open(self) -> bool:
-        """Whether the incident has not ended yet."""
+        """Whether the incident is open."""
         return self.incident.status not in CLOSED
 
     @property
@@ -101,7 +101,7 @@ class Material:
 
     @property
     def recovered_at(self) -> int | None:
-        """Time at which the last signal recovered, or None if a signal is still off or the log lacks the time."""
+        """Time at which the last signal recovered. None if a signal is still off or the log does not have the time."""
         if any(line.state != "recovered" for line in self.incident.evidence):
             return None
         return max((entry.at for entry in self.incident.log if entry.event == "recovered"), default=None)
@@ -125,7 +125,7 @@ class Material:
 
     @property
     def rollbacks(self) -> list[Deployment]:
-        """The deployments since the detection that revert another one."""
+        """The deployments since the detection that revert another deployment."""
         return [
             deployment
             for deployment in self.deployments

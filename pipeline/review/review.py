@@ -1,7 +1,7 @@
 """The draft of a post-incident review, in the order of the playbook.
 
-It is blameless: it asks what in the system let this happen. Every statement comes from a message. What no message
-contains is marked "to be filled in" or "to be answered".
+The draft is blameless: it asks for causes in the system. Every statement comes from a message. Information that no
+message contains is marked "to be filled in" or "to be answered".
 """
 
 from pipeline.correlate.playbook import failure_modes
@@ -13,7 +13,7 @@ from schemas.incident import Incident
 from schemas.timestamp import date_time
 
 SIGNALS_MAX = 4
-"""Maximum signals in the alternative text of the picture."""
+"""Maximum signals in the alternative text of the chart."""
 
 _PREAMBLE = (
     "Blameless: it asks what in the system let this happen, not who. Every statement comes from a message on driftwire's "
@@ -29,7 +29,7 @@ def write_review(material: Material, picture: str) -> str:
     material
         The messages about the incident.
     picture
-        File name of the picture, in the same folder as the draft. Letters, digits, ``.``, ``_`` and ``-`` only.
+        File name of the chart, in the same folder as the draft. Letters, digits, ``.``, ``_`` and ``-`` only.
     """
     incident = material.incident
     parts = [

@@ -1,6 +1,6 @@
-"""The route step decides which receivers are sent an incident revision, and why.
+"""The route step decides which receivers are sent an incident revision, with the reasons.
 
-It is the last step of the path. This package may import the schemas, the step protocol, the codec, dead letters and
+It is the last step of the pipeline. This package may import the schemas, the step protocol, the codec, dead letters and
 wording.
 """
 

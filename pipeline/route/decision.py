@@ -8,12 +8,12 @@ from pipeline.route.silences import Silence
 from schemas.incident import CLOSED, Incident, IncidentStatus, Severity
 
 REMINDER = "reminder"
-"""Event of a line in the running log that names what is overdue."""
+"""Event of a running-log line about an overdue target."""
 
 
 @dataclass(frozen=True, slots=True)
 class LastSent:
-    """The revision that a receiver was last sent, reduced to what the next decision needs."""
+    """The revision that a receiver was last sent, reduced to the fields that the next decision needs."""
 
     revision: int
     severity: Severity
@@ -39,7 +39,7 @@ class LastSent:
 
 @dataclass(frozen=True, slots=True)
 class RouteDecision:
-    """Whether to send, and why."""
+    """Decision whether to send, with the reasons."""
 
     send: bool
     reason: str
@@ -61,9 +61,9 @@ def decide_notification(
     receiver
         The receiver.
     last_sent
-        The revision of this incident that the receiver was last sent. None if there is none.
+        The revision of this incident that the receiver was last sent, or None.
     silence
-        The silence that covers the incident now. None if no silence does.
+        The silence that covers the incident now, or None.
     repeat_interval_s
         Seconds of event time after which an open incident is sent again although nothing changed.
 
@@ -71,7 +71,7 @@ def decide_notification(
     -------
     RouteDecision
         A receiver that was sent an incident is sent every change of severity, status and leading suspect, even down to
-        a severity that it does not accept, so that it never shows an outdated state. It is also sent reminders of
+        a severity that it does not accept, so that its state is never outdated. It is also sent reminders of
         overdue targets.
     """
     is_closed = incident.status in CLOSED
@@ -95,13 +95,13 @@ def decide_notification(
 
 
 def leading_suspect(incident: Incident) -> str:
-    """Return a text that identifies the first suspect, or an empty text without suspects."""
+    """Return a string that identifies the first suspect. The string is empty without suspects."""
     first = min(incident.suspects, key=lambda suspect: suspect.rank, default=None)
     return "" if first is None else first.deployment_id or f"{first.kind} {first.name}"
 
 
 def _changes(incident: Incident, last_sent: LastSent) -> list[str]:
-    """Return what the receiver has not been sent yet, as reasons."""
+    """Return the reasons to send: the changes that the receiver has not been sent yet."""
     changes = []
     if incident.severity != last_sent.severity:
         changes.append(reasons.severity_change(last_sent.severity, incident.severity))

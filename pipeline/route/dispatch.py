@@ -1,4 +1,4 @@
-"""The messages between deciding and sending: what must be sent, and whether the receiver accepted it."""
+"""The types between deciding and sending: notifications to send, and the outcomes of sending."""
 
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -25,7 +25,7 @@ class Dispatch:
 
     @property
     def notification_id(self) -> str:
-        """The idempotency key. If a worker crashes after sending and sends again, the key is the same."""
+        """The idempotency key. The key is the same if a worker crashes after sending and sends again."""
         return notification_id(self.incident, self.receiver)
 
 
@@ -40,7 +40,7 @@ class Delivery:
 
 
 def notification_id(incident: Incident, receiver: str) -> str:
-    """Return incident, revision and receiver as one key; its hash if it would be too long for a label."""
+    """Return incident, revision and receiver as one key, or its hash if the key is too long for a label."""
     key = f"{incident.incident_id}:{incident.revision}:{receiver}"
     return key if len(key) <= SUBJECT_LENGTH_MAX else blake2b(key.encode(), digest_size=16).hexdigest()
 

@@ -1,7 +1,8 @@
 """Matchers: conditions on the labels of an incident, in the notation of Alertmanager. Routes and silences use them.
 
-Source: Alertmanager's documentation, "Matchers". As there, a regular expression must match the full value. Only a subset
-is accepted, so that no expression takes exponential time: no look-around, no back-reference, no repeated group.
+Source: Alertmanager's documentation, "Matchers". As in Alertmanager, a regular expression must match the full value.
+Only a subset of regular expressions is accepted, so that none takes exponential time: no look-around, no
+back-reference, no repeated group.
 """
 
 import re
@@ -12,7 +13,7 @@ from typing import Literal
 from schemas.incident import Incident
 
 LABELS = ("subject", "severity", "status", "failure_mode", "environment", "provider")
-"""Labels of an incident. An environment or provider that it does not have is empty, as in Alertmanager."""
+"""Labels of an incident. A missing environment or provider is empty, as in Alertmanager."""
 
 PATTERN_LENGTH_MAX = 500
 """Maximum characters of a regular expression."""
@@ -31,7 +32,7 @@ _ESCAPES = {"\\n": "\n", '\\"': '"', "\\\\": "\\"}
 
 @dataclass(frozen=True, slots=True)
 class Matcher:
-    """One condition on one label, such as ``severity=~"P1|P2"``."""
+    """Condition on one label, such as ``severity=~"P1|P2"``."""
 
     label: str
     operator: Operator
@@ -43,13 +44,13 @@ class Matcher:
         object.__setattr__(self, "_pattern", re.compile(text))
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Whether the condition holds. A missing label counts as empty."""
+        """Return whether the condition holds. A missing label counts as empty."""
         is_match = self._pattern.fullmatch(labels.get(self.label, "")) is not None
         return is_match is (self.operator in ("=", "=~"))
 
 
 def parse_matchers(*texts: str) -> tuple[Matcher, ...]:
-    r"""Parse texts of one or more matchers.
+    r"""Parse strings of one or more matchers.
 
     Parameters
     ----------
@@ -60,12 +61,12 @@ def parse_matchers(*texts: str) -> tuple[Matcher, ...]:
     Returns
     -------
     tuple of Matcher
-        The matchers of all texts. All of them must hold.
+        The matchers of all strings. All matchers must hold.
 
     Raises
     ------
     ValueError
-        If a text is empty or not a matcher, names an unknown label, or has a regular expression that is invalid or
+        If a string is empty or not a matcher, has an unknown label, or has a regular expression that is invalid or
         outside the subset.
 
     >>> [matcher.operator for matcher in parse_matchers('subject!="search", severity=~"P1|P2"')]
@@ -100,7 +101,7 @@ def incident_labels(incident: Incident) -> dict[str, str]:
 
 
 def matches_all(matchers: Sequence[Matcher], labels: Mapping[str, str]) -> bool:
-    """Whether every matcher holds. No matchers match everything."""
+    """Return whether all matchers hold. An empty collection matches everything."""
     return all(matcher.matches(labels) for matcher in matchers)
 
 

@@ -1,4 +1,4 @@
-"""The notification log: per incident, the newest revision seen and what each receiver was last sent."""
+"""The notification log: for each incident, the newest revision, and the last revision sent to each receiver."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,8 +13,8 @@ from schemas.incident import CLOSED
 class NotifiedIncident:
     """The notifications of one incident.
 
-    ``last_offset`` is the offset of its newest alert, which orders the incidents that are dropped beyond the limit.
-    ``in_flight`` holds decisions to send without an outcome yet, by receiver and revision. It is empty at every
+    ``last_offset`` is the offset of its newest alert. Beyond the limit, incidents are dropped in this order.
+    ``in_flight`` contains decisions to send that have no outcome yet, by receiver and revision. It is empty at every
     checkpoint.
     """
 
@@ -50,15 +50,15 @@ class NotifiedIncident:
 
 
 class NotificationLog:
-    """The incidents whose notifications are remembered.
+    """The store of notifications by incident.
 
     Parameters
     ----------
     limit
-        Maximum incidents. Beyond it the one without alerts for longest is dropped, closed ones before open ones. If a
+        Maximum incidents. Beyond it, the incident without alerts for longest is dropped, closed incidents first. If a
         dropped incident is revised again, it is new to every receiver.
     store
-        Where changed incidents are marked.
+        Store in which changed incidents are marked.
     """
 
     def __init__(self, limit: int, store: PartStore) -> None:
@@ -87,7 +87,7 @@ class NotificationLog:
         return incident
 
     def record_outcome(self, incident_id: str, receiver: str, revision: int, *, sent: bool) -> None:
-        """Record whether a revision in flight was sent. If the incident was dropped meanwhile, it stays dropped."""
+        """Record whether a revision in flight was sent. An incident that was dropped in the meantime stays dropped."""
         incident = self._incidents.get(incident_id)
         in_flight = None if incident is None else incident.in_flight.pop((receiver, revision), None)
         if incident is None or in_flight is None or not sent:
@@ -98,7 +98,7 @@ class NotificationLog:
             self._store.mark("incident", incident_id)
 
     def dump(self, incident_id: str) -> dict[str, Any] | None:
-        """Return the state of one incident; None if it was dropped."""
+        """Return the state of one incident, or None if it was dropped."""
         incident = self._incidents.get(incident_id)
         return None if incident is None else incident.dump()
 

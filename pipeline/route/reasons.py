@@ -1,4 +1,4 @@
-"""The reasons of routing decisions: one constant or function per reason. They reach the notification and the log."""
+"""The reasons of routing decisions, one constant or function per reason, for notifications and logs."""
 
 from collections.abc import Sequence
 
@@ -45,7 +45,7 @@ def suspect_change(before: str, after: str) -> str:
 
 
 def overdue_target(reminder: str) -> str:
-    """A target became overdue. The reminder in the incident also states, after the colon, what to do."""
+    """A target became overdue. The reminder in the incident also states the task after the colon."""
     return f"overdue: {reminder.partition(': ')[0]}"
 
 

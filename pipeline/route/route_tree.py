@@ -1,7 +1,7 @@
-"""The route tree: which receivers an incident goes to, before silences and the receivers' own settings apply.
+"""The route tree: the receivers of an incident, before silences and the receivers' own settings apply.
 
-Source: Alertmanager's routing. The first matching route of a level takes the incident, and with ``continue`` the next
-routes are tried too. An incident that no nested route matches stays with the outer route.
+Source: Alertmanager's routing. The first matching route of a level handles the incident, and with ``continue`` the next
+routes are tried too. The outer route handles incidents that no nested route matches.
 """
 
 from collections.abc import Mapping
@@ -43,7 +43,7 @@ class RouteTree:
         Returns
         -------
         dict
-            Receiver to the first route that names it. A receiver is sent an incident once.
+            Map from receiver to the first route with this receiver. A receiver is sent an incident once.
         """
         recipients: dict[str, str] = {}
         for node in _matching_nodes(self._root, labels):

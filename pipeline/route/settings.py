@@ -1,4 +1,4 @@
-"""Settings of the route step: the receivers, and the routes that choose them. The terms are those of Alertmanager."""
+"""Settings of the route step: the receivers, and the routes that select them. The terms are from Alertmanager."""
 
 from typing import Literal, Self
 from urllib.parse import urlsplit
@@ -9,7 +9,7 @@ from pipeline.route.matchers import parse_matchers
 from schemas.incident import Severity
 
 DEFAULT_ROUTE = "default"
-"""The name of the root of the routing tree."""
+"""Name of the root of the routing tree."""
 
 
 class ReceiverSettings(BaseModel):
@@ -28,7 +28,7 @@ class ReceiverSettings(BaseModel):
     send_resolved: bool = Field(
         default=True, description="Whether the end of an incident is sent to a receiver that was sent its beginning."
     )
-    timeout_s: float = Field(default=10.0, gt=0, le=60, description="Seconds before one attempt times out.")
+    timeout_s: float = Field(default=10.0, gt=0, le=60, description="Seconds after which one attempt times out.")
     attempts_max: int = Field(default=5, ge=1, le=20, description="Maximum attempts per notification.")
     give_up_after_s: float = Field(
         default=30.0,
@@ -56,7 +56,7 @@ class ReceiverSettings(BaseModel):
 
 
 class Route(BaseModel):
-    """A node of the routing tree: matching incidents go to its receivers, unless a nested route matches them."""
+    """Node of the routing tree. Matching incidents go to its receivers, unless a nested route matches them."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -71,7 +71,7 @@ class Route(BaseModel):
         default=False, alias="continue", description="Whether the next routes are tried after a match."
     )
     routes: tuple["Route", ...] = Field(
-        default=(), description="Nested routes, tried first. Incidents that none of them matches stay with this route."
+        default=(), description="Nested routes, tried first. This route handles incidents that no nested route matches."
     )
 
     @field_validator("matchers")
@@ -98,14 +98,12 @@ class RouteSettings(BaseModel):
     repeat_interval_s: float = Field(
         default=4 * 3600.0,
         gt=0,
-        description="Seconds of event time after which a revision without news is sent again. Higher values repeat less "
-        "often.",
+        description="Seconds of event time after which an unchanged open incident is sent again. Higher values repeat"
+        " less often.",
     )
-    incidents_max: int = Field(
-        default=10_000, ge=1, description="Maximum incidents whose notifications are remembered."
-    )
+    incidents_max: int = Field(default=10_000, ge=1, description="Maximum incidents whose notifications are stored.")
     silences_max: int = Field(
-        default=1_000, ge=1, description="Maximum silences stored. Beyond it, those that end first are dropped."
+        default=1_000, ge=1, description="Maximum silences stored. Beyond it, the silences that end first are dropped."
     )
 
     @model_validator(mode="after")

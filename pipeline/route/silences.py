@@ -1,4 +1,4 @@
-"""Silences: matching incidents are not sent for some time. Silences arrive as commands."""
+"""Silences: matching incidents are not sent for a given time. Silences arrive as commands."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Silence:
         return cls(command.command_id, command.author, command.at, command.until, texts, parse_matchers(*texts))
 
     def covers(self, labels: Mapping[str, str], at: int) -> bool:
-        """Whether an incident with these labels is silenced at an event time (Unix ms)."""
+        """Return whether an incident with these labels is silenced at an event time (Unix ms)."""
         return self.start <= at < self.until and matches_all(self.matchers, labels)
 
     def dump(self) -> dict[str, Any]:
@@ -67,9 +67,9 @@ class Silences:
     Parameters
     ----------
     limit
-        Maximum silences. Beyond it, those that end first are dropped.
+        Maximum silences. Beyond it, the silences that end first are dropped.
     store
-        Where changed silences are marked.
+        Store in which changed silences are marked.
     """
 
     def __init__(self, limit: int, store: PartStore) -> None:
@@ -78,7 +78,7 @@ class Silences:
         self._silences: dict[str, Silence] = {}
 
     def add(self, silence: Silence) -> None:
-        """Add a silence, replacing one with the same id."""
+        """Add a silence, replacing any silence with the same id."""
         self._silences[silence.silence_id] = silence
         self._store.mark("silence", silence.silence_id)
         while len(self._silences) > self._limit:
@@ -92,7 +92,7 @@ class Silences:
         return max(covering, key=_end, default=None)
 
     def dump(self, silence_id: str) -> dict[str, Any] | None:
-        """Return the state of one silence; None if it was dropped."""
+        """Return the state of one silence, or None if it was dropped."""
         silence = self._silences.get(silence_id)
         return None if silence is None else silence.dump()
 

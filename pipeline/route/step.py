@@ -1,8 +1,8 @@
-"""The route step turns incident revisions and silences into decisions. It is the last pure step of the path.
+"""The route step turns incident revisions and silences into decisions. It is the last pure step.
 
-Sending is not pure, so the caller sends: ``step`` decides, ``take_pending`` returns what to send, and
-``record_delivery`` takes each outcome, all before ``changed`` goes into a checkpoint. A notification that was sent but
-not checkpointed is sent again with the same idempotency key: sending is at least once.
+Sending is not pure, so the caller sends: ``step`` decides, ``take_pending`` returns the notifications to send, and
+``record_delivery`` records each outcome, all before ``changed`` goes into a checkpoint. Delivery is at least once: a
+notification that was sent but not checkpointed is sent again with the same idempotency key.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -27,14 +27,14 @@ from schemas.notification import Notification
 from schemas.topics import ALERTS, COMMANDS, NOTIFICATIONS
 
 SETTINGS_HASH = "any"
-"""Settings hash of all state. The state is valid for any settings, because what was sent does not depend on them."""
+"""Settings hash of all state. The state is valid for any settings, because past notifications do not depend on them."""
 
 
 class RouteStep:
-    """The route step. Decides which receivers are sent an incident revision. Implements ``pipeline.step.Step``.
+    """The route step, which decides the receivers of an incident revision. It implements ``pipeline.step.Step``.
 
     A revision that is not newer than the newest one seen is ignored, so reading an alert twice changes nothing. The
-    receivers are those of the route tree, and those that were sent the incident before but not its end. Time is the
+    receivers are those of the route tree, and receivers that were sent the incident before but not its end. Time is the
     event time of the revisions (``updated_at``).
 
     Parameters
@@ -68,8 +68,8 @@ class RouteStep:
         Returns
         -------
         list of Output
-            Suppressed notifications with their reasons, and dead letters. What must be sent is not among them: see
-            :meth:`take_pending`.
+            Suppressed notifications with their reasons, and dead letters. :meth:`take_pending` returns the
+            notifications to send.
         """
         outputs: list[OutputMessage] = []
         for message in messages:
@@ -80,18 +80,18 @@ class RouteStep:
         return outputs
 
     def control(self, message: InputMessage) -> list[OutputMessage]:  # noqa: ARG002 - the protocol's
-        """Do nothing. Route has no control topic."""
+        """Do nothing, because route has no control topic."""
         return []
 
     def tick(self, wall_ms: int) -> list[OutputMessage]:  # noqa: ARG002 - the protocol's
-        """Do nothing. Every decision is made when a revision arrives."""
+        """Do nothing, because every decision is made when a revision arrives."""
         return []
 
     def on_gap(self) -> None:
-        """Do nothing. The only state is what receivers were sent, and a gap does not change that."""
+        """Do nothing, because a gap does not change the notifications that were sent."""
 
     def take_pending(self) -> list[Dispatch]:
-        """Return what to send, oldest decision first. Each needs a call of :meth:`record_delivery`."""
+        """Return the notifications to send, oldest decision first. Each needs a call of :meth:`record_delivery`."""
         pending, self._pending = self._pending, []
         return pending
 
@@ -126,7 +126,7 @@ class RouteStep:
         return outputs
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """Return the parts of the state that changed since the last call, by key; None for a removed part.
+        """Return the parts of the state that changed since the last call, by key. None marks a removed part.
 
         Raises
         ------
@@ -134,7 +134,9 @@ class RouteStep:
             If the outcome of a pending notification is not recorded: a checkpoint now would lose it.
         """
         if self._undelivered:
-            raise RuntimeError(f"route: {self._undelivered} notifications have no outcome: send what is pending first")
+            raise RuntimeError(
+                f"route: {self._undelivered} notifications have no outcome: send the pending notifications first"
+            )
         yield from self._store.changed(self._dump)
 
     def _dump(self, kind: str, name: str) -> list[tuple[Part, State | None]]:
@@ -165,7 +167,7 @@ class RouteStep:
         return outputs
 
     def _recipients(self, labels: dict[str, str], notified: NotifiedIncident) -> dict[str, tuple[str, LastSent | None]]:
-        """Return, per receiver, the route that names it and the newest revision sent to it or in flight."""
+        """Return, by receiver, its route and the newest revision that was sent to it or is in flight."""
         newest_sent = notified.newest_sent()
         routed = self._tree.recipients(labels)
         recipients = {receiver: (route, newest_sent.get(receiver)) for receiver, route in routed.items()}

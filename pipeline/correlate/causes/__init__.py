@@ -1,4 +1,4 @@
-"""Why an incident happened: suspects, version split, workload shifts, diagnosis.
+"""Causes of an incident: suspects, version split, workload shifts, diagnosis.
 
 This package reads incidents and changes none. It may import deployments, incidents and playbook.
 """

@@ -1,4 +1,4 @@
-"""Canaries: whether other versions serve traffic beside a newly deployed one, and which ones."""
+"""Canaries: new versions that serve part of the traffic while other versions serve the rest."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -9,10 +9,10 @@ from schemas.deployment import Deployment
 from schemas.drift import Drift
 
 RECENT_MINUTES = 3
-"""Minutes at the end of the new version's series. A version that served within them is still serving."""
+"""Minutes at the end of the new version's series. A version that served in these minutes is still serving."""
 
 FULL_TRAFFIC = 0.95
-"""Minimum share of the traffic at which a version counts as the only one. The rest are stragglers."""
+"""Minimum share of the traffic at which a version counts as the only version. Other versions are stragglers."""
 
 CANARY_BELOW = 0.5
 """A new version with a smaller share of the traffic than this is called a canary."""
@@ -20,7 +20,7 @@ CANARY_BELOW = 0.5
 
 @dataclass(frozen=True, slots=True)
 class TrafficSplit:
-    """How the traffic is split: the ``share`` of the new version, None if unknown, and the ``others`` that serve."""
+    """Traffic split: ``share`` of the new version (None if unknown), and ``others``, the other versions that serve."""
 
     share: float | None
     others: frozenset[str]
@@ -32,15 +32,15 @@ class TrafficSplit:
 
 
 def find_traffic_split(cause: Deployment, drifts: Collection[Drift]) -> TrafficSplit | None:
-    """Return how traffic is split between a deployed version and others. Return None if no drift shows a split.
+    """Return the traffic split between a deployed version and other versions, or None if no drift shows a split.
 
     Parameters
     ----------
     cause
         The deployment.
     drifts
-        The drifts of the incident. A drift in the segment of the new version contains its share. A drift with series of
-        several versions shows which of them serve at the same time.
+        The drifts of the incident. A drift in the segment of the new version contains the share of that version. A
+        drift with series of several versions shows which versions serve at the same time.
     """
     labels = version_labels(cause)
     share = max((drift.traffic_share for drift in drifts if drift.segment in labels), default=None)

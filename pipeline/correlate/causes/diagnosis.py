@@ -1,14 +1,14 @@
-"""Diagnosis: what failed, what caused it, and what has been done about it.
+"""Diagnosis of an incident: the failure mode, the suspects, and the deployments that contained it.
 
-Start here to learn how a suspect is ranked, and read on in this order:
+To learn how suspects are ranked, read these modules in this order:
 
 1. ``causes/diagnosis.py`` selects the deployments and drifts that can explain the incident.
-2. ``deployments/deployments.py``: which deployments affect a subject, are reverted, or declare a version.
-3. ``playbook/failure_modes.py``: which failure mode the incident has, and how well a kind of change explains it.
+2. ``deployments/deployments.py`` finds the deployments that affect a subject, are reverted, or declare a version.
+3. ``playbook/failure_modes.py`` recognises the failure mode, and rates how well a kind of change explains it.
 4. ``causes/suspects.py`` scores, sorts and limits the suspects.
-5. ``causes/proximity.py`` measures how near to the start a suspect is.
-6. ``causes/version_split.py``: whether a version is worse than others in the same minutes.
-7. ``causes/other_causes.py``: suspects that are not deployments.
+5. ``causes/proximity.py`` measures the distance in time between a suspect and the start.
+6. ``causes/version_split.py`` compares a version with other versions in the same minutes.
+7. ``causes/other_causes.py`` finds suspects that are not deployments.
 """
 
 from collections.abc import Iterable, Sequence
@@ -31,7 +31,7 @@ _OFF_VERSIONS = ("off", "false", "disabled", "0", "0%")
 
 @dataclass(frozen=True, slots=True)
 class DiagnosisContext:
-    """What the diagnosis of an incident needs besides the incident itself.
+    """Input of a diagnosis besides the incident itself.
 
     ``workload_shifts`` are the workload drifts of the subject. ``other_incidents`` are the subject's other incidents,
     which count against the versions that were live. ``clock`` is the incident's clock in Unix ms; later deployments are
@@ -48,10 +48,10 @@ class DiagnosisContext:
 class Diagnosis:
     """The diagnosis of an incident.
 
-    ``earlier_deployments`` are those from the look-back to the detection, ``later_deployments`` those until the
-    resolution or now. ``reverted_ids`` maps the ids of later deployments that are rollbacks to the ids of what they
-    revert. ``known_good`` is the version to return to and ``traffic_split`` the traffic between versions. ``rollback``
-    and ``kill_switch_use`` are the deployments that contained the incident, if any.
+    ``earlier_deployments`` went live between the look-back and the detection, ``later_deployments`` between the
+    detection and the resolution (or now). ``reverted_ids`` maps the id of each later rollback to the id of the
+    deployment that it reverts. ``known_good`` is the version to return to and ``traffic_split`` the traffic between
+    versions. ``rollback`` and ``kill_switch_use`` are the deployments that contained the incident, if any.
     """
 
     failure_mode: FailureMode
@@ -133,7 +133,7 @@ def _in_effect(deployments: Sequence[Deployment], started_at: int) -> list[Deplo
 
 
 def _find_cause(suspects: Sequence[Suspect], deployments: Iterable[Deployment]) -> Deployment | None:
-    """Return the deployment that is the clear suspect; None if there is no clear suspect, or it is not a deployment."""
+    """Return the clear suspect if it is a deployment, or None."""
     clear = clear_suspect(suspects)
     return next((change for change in deployments if clear and change.deployment_id == clear.deployment_id), None)
 
@@ -150,6 +150,6 @@ def _reverted_ids(earlier: Iterable[Deployment], later: Sequence[Deployment]) ->
 
 
 def _find_kill_switch_use(flag: str | None, deployments: Iterable[Deployment]) -> Deployment | None:
-    """Return the newest change of a flag if it switched the feature off; None otherwise."""
+    """Return the newest change of a flag if it switched the feature off, or None."""
     changes = [change for change in deployments if flag is not None and (change.kind, change.name) == ("flag", flag)]
     return changes[-1] if changes and (changes[-1].to_version or "").lower() in _OFF_VERSIONS else None

@@ -20,7 +20,7 @@ SHIFT_WEIGHT = 0.9
 """Weight of a workload signal. A failure can move it too, for example if a new template makes prompts longer."""
 
 FEED_WEIGHT = 0.7
-"""Weight of a signal that feeds answers. It shows where the fault is, but a change explains it better."""
+"""Weight of a signal that feeds answers. It locates the fault, but a change is a better explanation."""
 
 SHARED_WEIGHT = 0.7
 """Weight of the provider or environment that all subjects share. A known change to it is a better explanation."""
@@ -76,7 +76,7 @@ def feed_suspects(onset: Onset, drifts: Sequence[Drift]) -> list[Suspect]:
 
 
 def shared_suspects(onset: Onset, scope: SharedScope | None, subject_count: int) -> list[Suspect]:
-    """Return what all subjects of a parent incident share, as a suspect."""
+    """Return the provider or environment that all subjects of a parent incident share, as a suspect."""
     if scope is None:
         return []
     return [
@@ -92,7 +92,7 @@ def shared_suspects(onset: Onset, scope: SharedScope | None, subject_count: int)
 
 
 def describe_fit(fit: float, mode: FailureMode) -> str:
-    """Return how often a kind of change with this fit causes a failure mode, as the end of a sentence.
+    """Return the end of a sentence that states how often a kind of change with this fit causes a failure mode.
 
     >>> describe_fit(1.0, failure_modes.MODES["refusal_spike"]), describe_fit(0.2, failure_modes.MODES["outage"])
     ('often cause this (refusal spike)', 'rarely cause this (errors)')

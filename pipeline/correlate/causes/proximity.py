@@ -1,4 +1,4 @@
-"""Proximity: how near in time to the start of an incident something happened, as a factor of a suspect's score."""
+"""Proximity of an event to the start of an incident, as a factor of a suspect's score."""
 
 from dataclasses import dataclass
 
@@ -6,16 +6,16 @@ from pipeline.correlate.playbook import FailureMode, phrases
 from schemas.timestamp import clock_time
 
 HALF_PROXIMITY_S = 300
-"""Seconds before the start, beyond its error, at which proximity is halved. Slow changes take time to show."""
+"""Seconds before the start, beyond its error, at which proximity is halved. Slow changes take effect late."""
 
 PROXIMITY_AT_ERROR = 0.9
-"""Proximity of a change that precedes the start by exactly the error. Within the error, nearer is still more likely."""
+"""Proximity of a change that precedes the start by exactly the error. Nearer changes are still more likely."""
 
 PROXIMITY_JUST_AFTER = 0.5
 """Proximity of a change that follows the start by exactly the error."""
 
 PROXIMITY_AFTER = 0.15
-"""Proximity of a later change. It is not the cause unless the start is estimated badly."""
+"""Proximity of a later change. Such a change is the cause only if the estimated start is wrong."""
 
 ERROR_S_MIN = 5.0
 """Minimum error of an estimated start, in seconds."""
@@ -26,7 +26,7 @@ ERROR_PER_GAP = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Onset:
-    """When an incident began and was detected (Unix ms), what failed, and the maximum error of the start in seconds."""
+    """Start and detection of an incident (Unix ms), its failure mode, and the maximum error of the start in seconds."""
 
     started_at: int
     detected_at: int
@@ -40,7 +40,7 @@ class Onset:
         return max(ERROR_S_MIN, min(self.error_s_max, ERROR_PER_GAP * gap_s))
 
     def proximity(self, at: int) -> float:
-        """Return how near to the start a time (Unix ms) is, 0 to 1.
+        """Return the proximity (0 to 1) of a time (Unix ms) to the start.
 
         >>> from pipeline.correlate.playbook.failure_modes import MODES
         >>> onset = Onset(1_000_000, 1_120_000, MODES["refusal_spike"], 60)
@@ -55,5 +55,5 @@ class Onset:
         return 1 + (1 - PROXIMITY_JUST_AFTER) * before_s / error_s if -before_s <= error_s else PROXIMITY_AFTER
 
     def describe(self, at: int) -> str:
-        """Return a time and its distance from the start, in words."""
+        """Describe a time and its distance from the start."""
         return f"{clock_time(at)}, {phrases.describe_distance(at, self.started_at)}"

@@ -1,10 +1,11 @@
-"""Suspects: what probably caused an incident, best first, each with a score and a reason.
+"""Suspects: the probable causes of an incident, best first, each with a score and a reason.
 
 score = proximity x fit x scope, unless several versions served at the same time. Proximity is defined in
 ``pipeline/correlate/causes/proximity.py``. Fit depends on the failure mode: 1 for a usual cause, 0.6 for a possible
-one, 0.2 otherwise. Scope is 1 for a change of the subject itself, 0.8 for one of its environment or provider. A version
-that is bad while others are good in the same minutes is the cause, whatever its proximity. A version that behaves like
-the others is an unlikely cause. Scores give the order in which to check suspects. They are not probabilities.
+cause, 0.2 otherwise. Scope is 1 for a change of the subject itself, 0.8 for a change of its environment or provider. A
+version that is bad while other versions are good in the same minutes is the cause, whatever its proximity. A version
+that behaves like the other versions is an unlikely cause. Scores give the order in which to check suspects. They are
+not probabilities.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -22,16 +23,16 @@ from schemas.drift import Drift
 from schemas.incident import Suspect
 
 SHARED_SCOPE = 0.8
-"""Factor of a change to an environment or provider that many subjects share, if only one of them fails."""
+"""Factor of a change to an environment or provider that many subjects share, if only one subject fails."""
 
 SPLIT_SCORE = 0.9
-"""Minimum score of a version that is bad while others are good."""
+"""Minimum score of a version that is bad while other versions are good."""
 
 EXONERATED = 0.2
-"""Factor of a version that behaves like others, and of every other suspect if one version is known to be bad."""
+"""Factor of a version that behaves like other versions, and of all other suspects if one version is known to be bad."""
 
 UNSEEN = 0.3
-"""Factor of a version that no record carries, although records carry versions."""
+"""Factor of a version that no record has, although records have versions."""
 
 CLEAR_SCORE = 0.5
 """Minimum score at which a suspect is called the most likely cause and its rollback is proposed."""
@@ -53,11 +54,12 @@ EXTERNAL_KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class SuspectEvidence:
-    """The drifts that suspects are ranked by.
+    """Drifts that suspects are ranked by.
 
     ``drifts`` are the incident's drifts as last reported. ``published`` are the same drifts as last published, because
     reasons with numbers must not change with every message. ``workload_shifts`` are workload drifts and undeclared
-    first uses of the subject. ``scope`` is what the subjects share, if the incident has many.
+    first uses of the subject. ``scope`` is the provider or environment that the subjects share, if the incident has
+    many subjects.
     """
 
     drifts: Sequence[Drift]
@@ -100,7 +102,7 @@ def rank_suspects(
 
 
 def clear_suspect(suspects: Sequence[Suspect]) -> Suspect | None:
-    """Return the first suspect if it stands out enough to be called the most likely cause; else None."""
+    """Return the first suspect if it stands out enough to be called the most likely cause, or None."""
     if not suspects or suspects[0].score < CLEAR_SCORE:
         return None
     first = suspects[0]
@@ -174,7 +176,7 @@ def _describe_comparison(comparison: VersionComparison, drifts: Iterable[Drift])
 
 
 def _exonerate_rivals(suspects: list[Suspect]) -> list[Suspect]:
-    """Lower all other scores if one version is known to be bad: a change that good versions share is not the cause."""
+    """Lower all other scores if one version is known to be bad. A change that good versions share is not the cause."""
     if not any(suspect.split == "bad" for suspect in suspects):
         return suspects
     return [

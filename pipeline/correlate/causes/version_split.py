@@ -1,9 +1,9 @@
-"""Version split: whether records of a new version are bad while those of others, in the same minutes, are good.
+"""Version split: comparison of a new version with other versions that served in the same minutes.
 
 Time of day, load and user requests are the same for both, so this comparison is decisive where proximity in time is
 not. The test is the Cochran-Mantel-Haenszel test (Mantel & Haenszel 1959, doi 10.1093/jnci/22.4.719): for each minute,
-it computes what the new version would show if the version made no difference, and it sums the distance from that over
-all minutes.
+it computes the expected value of the new version if the version made no difference, and it sums the deviations from
+this value over all minutes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,10 +16,10 @@ from schemas.drift import MINUTE_MS, Drift, Series
 SplitVerdict = Literal["bad", "alike", "unclear"]
 
 BAD_Z = 4.0
-"""Minimum standard errors at which versions differ. By chance this happens once in thirty thousand comparisons."""
+"""Minimum standard errors at which versions differ. By chance, this happens once in thirty thousand comparisons."""
 
 ALIKE_Z = 2.0
-"""Versions that differ by fewer standard errors are alike, if a difference would have been visible."""
+"""Standard errors below which versions are alike, if a difference would have been visible."""
 
 OTHER_SHIFT_MAX = 0.5
 """Maximum shift of the other versions, as a share of the new version's shift, at which they count as good."""
@@ -31,12 +31,12 @@ RANK_SPREAD = 1 / 3
 """Variance of one rank as a share of m (1 - m), its bound for a mean rank m. This value is exact for uniform ranks."""
 
 MINUTES_MIN = 2
-"""Minimum number of minutes in which both served. A version that replaces another at once shares one minute with it."""
+"""Minimum minutes in which both versions served. A version that replaces another at once shares one minute with it."""
 
 
 @dataclass(frozen=True, slots=True)
 class VersionComparison:
-    """A version compared with the others of its kind in the same minutes.
+    """Comparison of a version with the other versions of its kind in the same minutes.
 
     ``new`` and ``others`` are a share (rate) or a mean rank (value). ``z`` is in standard errors, above 0 if the new
     version is worse.
@@ -53,10 +53,10 @@ class VersionComparison:
 
 
 def compare_versions(drift: Drift, version: str) -> VersionComparison | None:
-    """Compare a version with the others of its kind since the start of a drift.
+    """Compare a version with the other versions of its kind since the start of a drift.
 
-    Any other version can show that it is worse. Only older versions can show that it is not: a later one may include
-    its changes.
+    Any other version can show that this version is worse. Only an older version can show that it is not worse, because
+    a later version may include the same changes.
 
     Parameters
     ----------
@@ -68,8 +68,8 @@ def compare_versions(drift: Drift, version: str) -> VersionComparison | None:
     Returns
     -------
     VersionComparison or None
-        None if no other version served beside it, or if the drift is of the spread, for which the minutes have no
-        direction.
+        None if no other version served at the same time, or if the channel is the spread, whose values per minute have
+        no direction.
     """
     new = next((series for series in drift.series if series.version == version and series.records), None)
     if new is None or drift.channel == "dispersion":
@@ -125,14 +125,14 @@ def _compare(drift: Drift, new: Series, others: Sequence[Series]) -> VersionComp
 
 
 def best_comparison(drifts: Iterable[Drift], version: str) -> VersionComparison | None:
-    """Return the most decisive comparison: bad first, then alike, then unclear. Return None if there is none."""
+    """Return the most decisive comparison (bad first, then alike, then unclear), or None if there is none."""
     comparisons = [comparison for drift in drifts if (comparison := compare_versions(drift, version)) is not None]
     ranks = {"bad": 0, "alike": 1, "unclear": 2}
     return min(comparisons, key=lambda one: (ranks[one.verdict], -one.z, one.signal), default=None)
 
 
 def served_versions(drifts: Iterable[Drift], kind: str) -> set[str]:
-    """Return the versions of a kind that served around the start, as ``kind=version``; empty if records carry none."""
+    """Return the versions of a kind that served around the start, as ``kind=version``; empty without versions."""
     return {series.version for drift in drifts for series in drift.series if _has_kind(series, kind)}
 
 
@@ -146,7 +146,7 @@ def shared_minutes(one: Sequence[int], other: Sequence[int]) -> list[int]:
 
 
 def serve_together(one: Sequence[int], other: Sequence[int]) -> bool:
-    """Whether two versions served at the same time, not one after the other, according to their records per minute."""
+    """Return whether two versions served at the same time and not in succession, by their records per minute."""
     return len(shared_minutes(one, other)) >= MINUTES_MIN
 
 

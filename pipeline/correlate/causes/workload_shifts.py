@@ -15,10 +15,10 @@ class WorkloadShifts:
 
     @staticmethod
     def can_explain(drift: Drift) -> bool:
-        """Whether a cause-tier drift can be a cause: a change in the inputs of users, or an undeclared change.
+        """Return whether a cause-tier drift can be a cause: a change in the inputs of users, or an undeclared change.
 
-        Others of that tier, such as the length of answers in tokens, follow from a failure more often than they cause
-        it.
+        Other drifts of that tier, such as in the length of answers in tokens, are more often effects of a failure than
+        its cause.
         """
         return drift.tier == "cause" and failure_modes.failure_mode_of(drift).family == "workload"
 
@@ -33,7 +33,7 @@ class WorkloadShifts:
         return [drift for drift in self._drifts if drift.subject == subject]
 
     def dump(self, drift_id: str) -> dict[str, Any] | None:
-        """Return the state of one drift, for JSON; None if it is not stored."""
+        """Return the state of one drift, for JSON, or None if it is not stored."""
         drift = self._drifts.get(drift_id)
         if drift is None:
             return None

@@ -1,4 +1,4 @@
-"""Deployments: which of them affect a subject, revert each other, or declare a version that first served.
+"""Deployments: which deployments affect a subject, revert another deployment, or declare a first use.
 
 Deployments are stored as possible suspects, in order of event time, up to a limit.
 """
@@ -17,13 +17,13 @@ LABEL_LENGTH_MAX = 200
 """Maximum characters of a label in records. Longer labels are cut."""
 
 DECLARED_WITHIN_MS = 600_000
-"""Maximum milliseconds between a deployment and a first use of the same kind, for any version, that it declares."""
+"""Maximum milliseconds between a deployment and a first use of the same kind that it declares, whatever the version."""
 
 _KINDS_BY_LABEL = {"provider_model": ("model", "provider_status"), "schema_id": ("data",)}
-"""Kinds of deployment that change a label. For a version label, that is the kind of the version."""
+"""Kinds of deployment that change a label. A version label is changed by deployments of the version's kind."""
 
 Component = tuple[str, str | None, str | None]
-"""The component that versions belong to: the kind, the name among several of that kind, and the owning subject."""
+"""Component that has versions: its kind, its name among components of that kind, and the owning subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,10 @@ class ServedTraffic:
     provider: str | None
 
     def is_affected_by(self, deployment: Deployment) -> bool:
-        """Whether a deployment changes what serves this traffic.
+        """Return whether a deployment affects this traffic.
 
-        A deployment that names a subject affects only that subject. One that names an environment, a provider or both
-        affects all traffic that matches what it names.
+        A deployment with a subject affects only that subject. A deployment with an environment, a provider or both
+        affects all traffic of that environment and provider.
         """
         if deployment.subject is not None:
             return deployment.subject == self.subject
@@ -61,13 +61,13 @@ class DeploymentHistory:
 
     @staticmethod
     def has_scope(deployment: Deployment) -> bool:
-        """Whether a deployment names a subject, environment or provider. One that names none matches nothing."""
+        """Return whether a deployment has a subject, environment or provider. Without them, it matches nothing."""
         return any(scope is not None for scope in (deployment.subject, deployment.environment, deployment.provider))
 
     def add(self, deployment: Deployment) -> list[str] | None:
-        """Store a deployment. Return the ids that were dropped to make room, or None if it is stored already.
+        """Store a deployment. Return the ids that were dropped to make room, or None if it was already stored.
 
-        The same id with other content is a correction and replaces the first.
+        A deployment with the same id and other content is a correction and replaces the stored deployment.
         """
         stored = self._deployments.get(deployment.deployment_id)
         if stored == deployment:
@@ -89,16 +89,17 @@ class DeploymentHistory:
                 yield deployment
 
     def declares(self, drift: Drift, served: ServedTraffic, until_ms: int) -> bool:
-        """Whether a drift is a first use that a deployment up to ``until_ms`` declared.
+        """Return whether a drift is a first use that a deployment up to ``until_ms`` declared.
 
-        The deployment names the version that first served, or is of the same kind and within ten minutes of it.
+        The deployment has the version that was first used, or is of the same kind and within ten minutes of the first
+        use.
         """
         if drift.detector != "first_seen":
             return False
         return any(_declares(deployment, drift) for deployment in self.affecting(served, 0, until_ms))
 
     def dump(self, deployment_id: str) -> dict[str, Any] | None:
-        """Return the state of one deployment, for JSON; None if it is not stored."""
+        """Return the state of one deployment, for JSON, or None if it is not stored."""
         deployment = self._deployments.get(deployment_id)
         if deployment is None:
             return None
@@ -113,7 +114,7 @@ class DeploymentHistory:
 
 
 class RollbackIndex:
-    """Index that finds the deployments for which :meth:`reverts` is true, without comparing all pairs.
+    """Index of the deployments for which :meth:`reverts` is true. It avoids the comparison of all pairs.
 
     Parameters
     ----------
@@ -140,7 +141,7 @@ class RollbackIndex:
 
     @staticmethod
     def reverts(later: Deployment, earlier: Deployment) -> bool:
-        """Whether the later deployment reverts the earlier one, by naming it or by restoring the old version."""
+        """Return whether the later deployment reverts the earlier one, by its id or by restoring the old version."""
         if later.deployment_id == earlier.deployment_id or later.timestamp < earlier.timestamp:
             return False
         if later.rollback_of is not None:
@@ -153,7 +154,7 @@ class RollbackIndex:
         )
 
     def find_reverted(self, later: Deployment) -> Deployment | None:
-        """Return the first deployment that a later one reverts; None if there is none."""
+        """Return the first deployment that a later deployment reverts, or None."""
         if later.rollback_of is not None:
             candidates = [self._by_id[later.rollback_of]] if later.rollback_of in self._by_id else []
         else:
@@ -162,7 +163,7 @@ class RollbackIndex:
         return next((earlier for earlier in candidates[:2] if self.reverts(later, earlier)), None)
 
     def is_reverted(self, earlier: Deployment) -> bool:
-        """Whether any deployment reverts an earlier one."""
+        """Return whether any deployment reverts an earlier deployment."""
         component, before, after = component_of(earlier), earlier.from_version, earlier.to_version
         candidates = (
             self._by_rollback_of.get(earlier.deployment_id, []),
@@ -174,12 +175,12 @@ class RollbackIndex:
 
 
 def component_of(deployment: Deployment) -> Component:
-    """Return the component that a deployment's versions belong to: kind, name and owning subject."""
+    """Return the component that a deployment changes: kind, name and owning subject."""
     return (deployment.kind, deployment.name, deployment.subject)
 
 
 def version_labels(deployment: Deployment) -> list[str]:
-    """Return the labels by which records may name a deployment's version. The list is empty if it names no version.
+    """Return the labels that records may have for a deployment's version. The list is empty without a version.
 
     >>> version_labels(
     ...     Deployment(deployment_id="d-1", timestamp=1795489900000, kind="flag", name="rerank", to_version="on")
@@ -194,7 +195,7 @@ def version_labels(deployment: Deployment) -> list[str]:
 
 
 def describe_change(deployment: Deployment) -> str:
-    """Return what a deployment changed, in words.
+    """Describe the change of a deployment.
 
     >>> describe_change(Deployment(deployment_id="d-1", timestamp=1795489900000, kind="prompt", from_version="v41",
     ...                            to_version="v42", subject="support-bot"))

@@ -1,8 +1,8 @@
 """The last known good version: the target of a rollback, computed from earlier deployments and incidents.
 
 A version is known good if it was live for a while, no incident of its subject began in that time, and it was not rolled
-back. Going back from the cause, the first such version is taken. If there is none, the first version without a known
-problem is assumed to be good. Only stored deployments and incidents count.
+back. The newest such version before the cause is selected. If there is none, the newest version without a known problem
+is assumed to be good. Only stored deployments and incidents count.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,18 +18,18 @@ from schemas.timestamp import date_minute
 
 @dataclass(frozen=True, slots=True)
 class KnownGood:
-    """The version to return to.
+    """Version to return to.
 
-    ``live_ms`` and ``live_until`` state for how long and until when it was live without an incident; they are None if
-    it is only assumed to be good. ``passed_over`` has a line with the reason for each newer version that was not taken.
-    ``is_bad`` means that this version is bad too, but none is better.
+    ``live_ms`` and ``live_until`` are the duration and the end of its time live without an incident. Both are None if
+    the version is only assumed to be good. ``passed_over`` has a line with the reason for each newer version that was
+    not selected. ``is_bad`` means that this version is bad too, but no version is better.
     """
 
     PROVEN_MS: ClassVar[int] = 600_000
-    """Minimum milliseconds that a version must have been live: failures take minutes to be seen."""
+    """Minimum milliseconds that a version must have been live, because the detection of a failure takes minutes."""
 
     PASSED_OVER_MAX: ClassVar[int] = 3
-    """Maximum number of passed-over versions that are named. The newest are named."""
+    """Maximum passed-over versions that are listed, newest first."""
 
     version: str
     live_ms: int | None = None
@@ -39,7 +39,7 @@ class KnownGood:
 
     @property
     def description(self) -> str:
-        """The version and what is known about it.
+        """The version with the time that it was live without an incident.
 
         >>> KnownGood("v41", 273_600_000, 1795489900000).description
         'v41 (last known good: live 3 d 4 h without an incident until 2026-11-24 03:11Z)'
@@ -59,7 +59,7 @@ class KnownGood:
         incidents: Iterable[tuple[int, Severity]],
         start_error_ms: int,
     ) -> "KnownGood | None":
-        """Return the version to return to from a cause; None if no version before it is known.
+        """Return the version to return to from a cause, or None if no earlier version is known.
 
         Parameters
         ----------
@@ -70,8 +70,8 @@ class KnownGood:
         incidents
             Start (Unix ms) and severity of the subject's other incidents. A P4 counts against no version.
         start_error_ms
-            Error of the estimated start of an incident. The incident counts against a version that went live up to this
-            long after its start.
+            Error of the estimated start of an incident. The incident counts against a version that went live no later
+            than this after the start.
         """
         line = [deployment for deployment in deployments if component_of(deployment) == component_of(cause)]
         bad = dict(_failed_versions(line, incidents, start_error_ms)) | dict(_reverted_versions(line))
@@ -120,7 +120,7 @@ def _describe_short_life(live_ms: int) -> str:
 
 
 def _live_periods(cause: Deployment, line: Sequence[Deployment]) -> Iterator[tuple[str, tuple[int, int] | None]]:
-    """Yield the versions before the cause, newest first, with the begin and end of their life, or None if unknown."""
+    """Yield the versions before the cause, newest first, with start and end of their time live (None if unknown)."""
     position = (cause.timestamp, cause.deployment_id)
     before = [deployment for deployment in line if (deployment.timestamp, deployment.deployment_id) < position]
     later = cause
@@ -150,7 +150,7 @@ def _reverted_versions(line: Sequence[Deployment]) -> Iterator[tuple[str, str]]:
 def _failed_versions(
     line: Sequence[Deployment], incidents: Iterable[tuple[int, Severity]], start_error_ms: int
 ) -> Iterator[tuple[str, str]]:
-    """Yield the versions during whose life an incident began. An incident that began before does not count."""
+    """Yield the versions that were live when an incident began. Earlier incidents do not count."""
     for started_at, severity in sorted(incidents, key=lambda incident: incident[0], reverse=True):
         if severity == "P4":
             continue
@@ -161,7 +161,7 @@ def _failed_versions(
 
 
 def _deployed_version(deployment: Deployment, line: Sequence[Deployment]) -> str | None:
-    """Return the version that a deployment installs. For a rollback without one, return what it restores."""
+    """Return the version that a deployment installs. For a rollback without a version, return the restored version."""
     if deployment.to_version is not None or deployment.rollback_of is None:
         return deployment.to_version
     return next((other.from_version for other in line if other.deployment_id == deployment.rollback_of), None)

@@ -1,9 +1,10 @@
 """Clocks of incidents. Only messages advance them: partition watermarks and, if live, the wall clock in ticks.
 
 The clock of an incident is the newest of three times: the reports of its subject's own drifts, the watermarks of the
-partitions that its drifts came from, and the wall clock if ticks carry one. Other partitions do not count. In a replay,
-a subject whose records lie in one partition therefore has one history, however the partitions interleave. If a subject
-has several partitions, the one furthest ahead counts: a partition without traffic must not keep an incident open.
+partitions that its drifts came from, and the wall clock if ticks contain it. Other partitions do not count. In a
+replay, a subject whose records lie in one partition therefore has one history, however the partitions interleave. If a
+subject has several partitions, the newest watermark counts, because a partition without traffic must not keep an
+incident open.
 """
 
 from collections.abc import Iterable
@@ -12,18 +13,18 @@ from typing import Any
 from schemas.tick import Tick
 
 PARTITIONS_MAX = 10_000
-"""Maximum partitions whose watermark is stored; the records topic of any cluster has fewer."""
+"""Maximum partitions whose watermark is stored. The records topic of any real cluster has fewer partitions."""
 
 
 class IncidentClocks:
-    """Newest watermark of each partition, and newest wall-clock time. Neither goes back."""
+    """Newest watermark of each partition, and newest wall-clock time. Both only increase."""
 
     def __init__(self) -> None:
         self._watermarks: dict[int, int] = {}
         self._wall = 0
 
     def advance(self, tick: Tick) -> bool:
-        """Apply a tick. Returns True if a clock advanced."""
+        """Apply a tick. Return True if a clock advanced."""
         has_advanced = False
         is_newer = tick.watermark is not None and tick.watermark > self._watermarks.get(tick.partition, 0)
         if is_newer and (tick.partition in self._watermarks or len(self._watermarks) < PARTITIONS_MAX):

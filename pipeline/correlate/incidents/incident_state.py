@@ -1,4 +1,4 @@
-"""State of an incident: its drifts, and the actions of people. Everything that a reader sees is computed from it."""
+"""State of an incident: its drifts, and the actions of people. All published content is computed from this state."""
 
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, field
@@ -30,7 +30,7 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class Reminder:
-    """Line of the log about an overdue target: when the target was due, and the time and text of the line."""
+    """Log line about an overdue target: due time of the target, and time and text of the line."""
 
     name: str
     due_at: int
@@ -47,7 +47,7 @@ class IncidentState:
     opened_by
         Id of the drift that opened the incident.
     decision, decided_at
-        What the severity rules decided, and when the severity last rose to this level or above it.
+        Decision of the severity rules, and time at which the severity last rose to this level or above it.
     clock
         Time of the newest report of any drift of the subject.
     first_started_at, family
@@ -57,30 +57,30 @@ class IncidentState:
     tracked
         Drifts of the incident by id.
     pending_downgrade
-        Since when the rules have asked for a lower severity than the decision, and the worst one that they asked for
-        since.
+        Time since which the rules have given a lower severity than the decision, and the worst severity that they have
+        given since.
     log
         Running log, without deployments and reminders.
     communicated, first_communicated_at
         Time of the newest communication by audience, and of the first one to leadership.
     mitigated_at, reopened_at
-        When a person last mitigated or reopened it.
+        Time at which a person last mitigated or reopened it.
     contained_periods
         Past periods in which the harm was contained.
     closed_by
-        Who closed it. No drift joins it afterwards.
+        Person who closed it. No drift joins a closed incident.
     children
         Ids of the members of a parent. Only a merged view has them.
     command_ids
         Ids of the last commands that were applied.
     commander_named_at
-        When the first commander was named.
+        Time at which the first commander was assigned.
     first_logged_at, last_logged_at
         Time of the earliest and of the latest log line by event, including lines that the log has dropped.
     next_reminder_at
-        Earliest time of the next reminder. It is not stored in a checkpoint, but computed again after a restart.
+        Earliest time of the next reminder. It is not stored in a checkpoint, and is computed again after a restart.
     last_published
-        Newest revision that readers have.
+        Newest published revision.
     """
 
     incident_id: str
@@ -117,7 +117,7 @@ class IncidentState:
 
     @classmethod
     def open_parent(cls, incident_id: str, scope: SharedScope, first_child: "IncidentState") -> "IncidentState":
-        """Build a parent of incidents that share a scope. Its subject names the scope: ``provider:openai``."""
+        """Build a parent of incidents that share a scope. Its subject is the scope, such as ``provider:openai``."""
         name = "".join(character if character.isprintable() else "?" for character in scope.name)
         return cls(
             incident_id=incident_id,
@@ -130,7 +130,7 @@ class IncidentState:
         )
 
     def dump(self) -> dict[str, Any]:
-        """Return the state for a checkpoint, without the drifts and the published revision, which are parts of their own."""
+        """Return the state for a checkpoint. The drifts and the published revision are separate parts."""
         downgrade = self.pending_downgrade
         return {
             "incident_id": self.incident_id,
@@ -166,7 +166,7 @@ class IncidentState:
     def load(
         cls, state: dict[str, Any], drifts: Iterable[dict[str, Any]], published: dict[str, Any] | None
     ) -> "IncidentState":
-        """Restore what :meth:`dump` returned, with the states of its drifts and the published revision.
+        """Restore an incident from :meth:`dump`, the states of its drifts and the published revision.
 
         Raises
         ------
@@ -224,7 +224,7 @@ class IncidentState:
 
     @property
     def subjects(self) -> list[str]:
-        """The subjects of the drifts, sorted. A parent has many, any other incident has one."""
+        """The subjects of the drifts, sorted. A parent has many subjects, any other incident has one subject."""
         return sorted({drift.subject for drift in self.drifts})
 
     @property
@@ -241,30 +241,30 @@ class IncidentState:
 
     @property
     def detected_at(self) -> int:
-        """When the first drift fired."""
+        """Time at which the first drift fired."""
         return min(drift.detected_at for drift in self.drifts)
 
     @property
     def start_seen_at(self) -> int:
-        """When the first drift fired after the start. A drift that fired before the start had another cause."""
+        """Time at which the first drift fired after the start. Drifts before the start had another cause."""
         started_at = self.started_at
         times = (drift.detected_at for drift in self.drifts if drift.detected_at >= started_at)
         return min(times, default=self.detected_at)
 
     @property
     def last_change_at(self) -> int:
-        """When a drift last fired or recovered."""
+        """Time at which a drift last fired or recovered."""
         return max(drift.updated_at if drift.state == "recovered" else drift.detected_at for drift in self.drifts)
 
     @property
     def recovered_at(self) -> int | None:
-        """When the last drift recovered. None while a drift is firing. A first use never counts as firing."""
+        """Time at which the last drift recovered. None while a drift is firing. A first use never counts as firing."""
         is_firing = any(drift.detector != "first_seen" for drift in self.firing)
         return None if is_firing else max((drift.updated_at for drift in self.drifts), default=None)
 
     @property
     def severity(self) -> Severity:
-        """The severity that a person assigned, unless the rules found a worse one later; else that of the rules."""
+        """The severity that a person assigned, or the severity of the rules if it is worse and newer."""
         given = self.classification
         if given is None:
             return self.decision.severity
@@ -273,7 +273,7 @@ class IncidentState:
 
     @property
     def status(self) -> IncidentStatus:
-        """The first that applies of merged, resolved, mitigated (the harm is contained), acknowledged and open."""
+        """The first status that applies: merged, resolved, mitigated (the harm is contained), acknowledged, open."""
         if self.membership.merged_into is not None:
             return "merged"
         if self.resolved_at is not None:
@@ -284,12 +284,12 @@ class IncidentState:
 
     @property
     def last_action_at(self) -> int:
-        """When a person last sent a command about the incident, or 0."""
+        """Time of the last command about the incident, or 0."""
         return max((self.last_logged_at.get(action, 0) for action in get_args(Action)), default=0)
 
     @property
     def contained_since(self) -> int | None:
-        """Since when the harm is contained by recovery of all signals or by a mitigation, or None."""
+        """Time since which the harm is contained by recovery of all signals or by a mitigation, or None."""
         recovered_at = self.recovered_at
         if recovered_at is not None and self.reopened_at is not None and self.reopened_at >= recovered_at:
             recovered_at = None
@@ -300,7 +300,7 @@ class IncidentState:
         self.classification = Classification(severity, at, author, note)
 
     def was_contained(self, at: int) -> bool:
-        """Whether the harm was contained at a time in Unix ms."""
+        """Return whether the harm was contained at a time in Unix ms."""
         since = self.contained_since
         if self.membership.scope is not None and all(
             drift.detected_at > at or (drift.state == "recovered" and drift.updated_at <= at) for drift in self.drifts
@@ -312,14 +312,14 @@ class IncidentState:
         """Record that the harm is no longer contained from a time (Unix ms), and store the period until then."""
         since = self.resolved_at if self.contained_since is None else self.contained_since
         if self.membership.scope is not None:
-            # The subjects of a parent arrive in any order. was_contained reads from its drifts when they had recovered.
+            # The subjects of a parent arrive in any order. was_contained uses the recovery times of its drifts.
             since = self.mitigated_at
         if since is not None and since <= at:
             self.contained_periods = [*self.contained_periods, (since, at)][-CONTAINED_PERIODS_MAX:]
         self.mitigated_at = None
 
     def common_label(self, kind: ScopeKind) -> str | None:
-        """Return the environment or provider of the first published drift that has one.
+        """Return the environment or provider of the first published drift with this label.
 
         For a parent, return the label that all its subjects share, or None.
         """

@@ -1,7 +1,7 @@
-"""Membership: whether an incident stands alone, is merged into another one, or is the parent of many subjects.
+"""Membership: an incident stands alone, is merged into another incident, or is the parent of many subjects.
 
-A merged incident keeps its own drifts. The revision of the other incident is computed from both, so removing the link
-undoes a merge.
+A merged incident keeps its own drifts. The revision of the target incident is computed from both, so a merge is undone
+by removing the link.
 """
 
 from dataclasses import dataclass
@@ -18,26 +18,26 @@ class SharedScope:
     name: str
 
     def __str__(self) -> str:
-        """The scope as text, such as ``provider openai``."""
+        """The scope as a string, such as ``provider openai``."""
         return f"{self.kind} {self.name}"
 
 
 @dataclass(slots=True)
 class Membership:
-    """Relation of one incident to others.
+    """Relation of one incident to other incidents.
 
     Attributes
     ----------
     merged_into
-        Id of the incident that it is merged into.
+        Id of the incident that this incident is merged into.
     merged_by
-        Person who merged it; None for a child that correlate merged into its parent.
+        Person who merged it. None for a child that correlate merged into its parent.
     is_excluded
         Whether a person removed it from its parent. It is not merged into a parent again.
     scope
-        What its subjects share, if it is a parent. A parent has no drifts of its own.
+        Scope that its subjects share, if it is a parent. A parent has no drifts of its own.
     formed_at
-        When enough subjects of a parent had been detected, Unix ms.
+        Time at which enough subjects of a parent had been detected, Unix ms.
     """
 
     merged_into: str | None = None

@@ -1,7 +1,7 @@
-"""Merges: which incidents are merged into which, and the state of an incident together with its members.
+"""Merges: the index of merged incidents, and the combined state of an incident and its members.
 
-The merged state is computed on each use and never stored: a merged incident keeps its own state. Except for people's
-commands, everything in a parent comes from its children.
+The merged state is computed on each use and never stored: a merged incident keeps its own state. Everything in a parent
+comes from its children, except for the commands of people.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -28,7 +28,7 @@ class MergeIndex:
         self._target_ids: dict[str, str] = {}
 
     def merge(self, incident: IncidentState, target_id: str | None) -> None:
-        """Merge an incident into another, or, with None, remove it from its current one."""
+        """Merge an incident into a target. If the target is None, remove the incident from its current target."""
         previous_id = self._target_ids.pop(incident.incident_id, None)
         if previous_id is not None:
             self._member_ids[previous_id].discard(incident.incident_id)
@@ -45,7 +45,7 @@ class MergeIndex:
         return [self._incidents[member_id] for member_id in member_ids if member_id in self._incidents]
 
     def targets(self, incident: IncidentState) -> Iterator[IncidentState]:
-        """Yield the incident that an incident is merged into, then the one that this is merged into, and so on."""
+        """Yield the chain of targets: the target that an incident is merged into, then the target of that target."""
         target = self._incidents.get(incident.membership.merged_into or "")
         while target is not None:
             yield target
@@ -56,7 +56,7 @@ class MergeIndex:
         return merge_states(incident, [self.merged_view(member) for member in self.members(incident)])
 
     def clock_inputs(self, incident: IncidentState) -> tuple[int, set[int]]:
-        """Return the newest report and the partitions of an incident and its members: the inputs of its clock."""
+        """Return the newest report and the partitions of an incident and its members, the inputs of its clock."""
         clock, partitions = incident.clock, incident.partitions
         for member in self.members(incident):
             member_clock, member_partitions = self.clock_inputs(member)
@@ -66,9 +66,9 @@ class MergeIndex:
     def eviction_rank(self, incident: IncidentState) -> tuple[int, int, str]:
         """Return the rank of an incident for eviction. The incident with the smallest rank is removed first.
 
-        The oldest resolved incident is removed first, then the one that has not changed for longest; parents last. A
-        merged incident counts as resolved when the one that it is merged into does. A parent that lost all its subjects
-        ranks like a resolved incident, by its end. The id breaks ties.
+        Resolved incidents are removed first, from the oldest; then open incidents, from the longest unchanged; then
+        parents. A merged incident counts as resolved when its target does. A parent that lost all its subjects ranks
+        like a resolved incident, by its end. The id breaks ties.
         """
         if self._is_empty(incident):
             return (0, incident.resolved_at or 0, incident.incident_id)
@@ -83,10 +83,11 @@ class MergeIndex:
 
 
 def merge_states(incident: IncidentState, members: Sequence[IncidentState]) -> IncidentState:
-    """Return an incident's state combined with that of its members; the same object if no member has a drift.
+    """Return the combined state of an incident and its members, or the same object if no member has a drift.
 
-    Severity and failure mode are those of the worst. A severity that a person assigned to a member counts if it is
-    worse than that of the rules. The log of a parent is its own: see :mod:`pipeline.correlate.phases.published_view`.
+    Severity and failure mode are those of the worst incident. A severity that a person assigned to a member counts if
+    it is worse than the severity of the rules. The log of a parent is its own: see
+    :mod:`pipeline.correlate.phases.published_view`.
     """
     others = sorted((one for one in members if one.tracked), key=lambda one: (one.started_at, one.incident_id))
     if not others:

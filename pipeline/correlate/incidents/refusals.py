@@ -1,4 +1,4 @@
-"""Refusals: why a command cannot be applied, in words for the person who sent it.
+"""Refusals: the reasons why a command cannot be applied, for the person who sent it.
 
 A command is checked twice: by the command line before it is written, against the published incidents, and by correlate
 when it reads the command, against the state at that time.
@@ -25,7 +25,7 @@ class IncidentStanding:
 
     @classmethod
     def from_state(cls, incident: IncidentState) -> "IncidentStanding":
-        """Build it from correlate's state of an incident, combined with that of its members."""
+        """Build the standing from the combined state of an incident and its members."""
         membership = incident.membership
         return cls(
             incident_id=incident.incident_id,
@@ -38,7 +38,7 @@ class IncidentStanding:
 
     @classmethod
     def from_revision(cls, incident: Incident) -> "IncidentStanding":
-        """Build it from a published revision."""
+        """Build the standing from a published revision."""
         return cls(
             incident_id=incident.incident_id,
             subject=incident.subject,
@@ -50,14 +50,14 @@ class IncidentStanding:
 
 
 def refusal_reason(command: Command, known: Mapping[str, IncidentStanding]) -> str | None:
-    """Return why a command cannot be applied; None if it can.
+    """Return the reason why a command cannot be applied, or None if it can be applied.
 
     Parameters
     ----------
     command
         A command about an incident, with any action except silence.
     known
-        The incidents by id: at least those that the command names, and the members of the one that it is about.
+        Incidents by id: at least the incidents in the command, and the members of the incident that it is about.
 
     Examples
     --------

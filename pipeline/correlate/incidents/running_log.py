@@ -1,4 +1,4 @@
-"""Limits of the running log of an incident: how long a line may be, and which lines are stored."""
+"""Limits of the running log of an incident: the length of a line, and the stored lines."""
 
 from schemas.incident import LogEntry
 
@@ -7,7 +7,7 @@ TEXT_LENGTH_MAX = 500
 
 
 def shorten(text: str) -> str:
-    """Cut a text to the length of a line in the running log."""
+    """Cut a string to the length of a line in the running log."""
     return text if len(text) <= TEXT_LENGTH_MAX else text[: TEXT_LENGTH_MAX - 1] + "…"
 
 

@@ -1,4 +1,4 @@
-"""The incidents that can still be revised: found by id, by drift and by subject, and bounded in number."""
+"""The bounded store of incidents that can still be revised, by id, drift and subject."""
 
 from collections.abc import Iterator
 
@@ -8,12 +8,12 @@ from schemas.drift import Drift
 
 
 class IncidentStore:
-    """Stored incidents by id. Iteration is in order of id, not of arrival, so a restart changes no output.
+    """Stored incidents by id. Iteration is in order of id and not of arrival, so a restart changes no output.
 
     Attributes
     ----------
     merges
-        Index of which incidents are merged into which.
+        Index of merged incidents.
     """
 
     def __init__(self, incidents_max: int) -> None:
@@ -60,7 +60,7 @@ class IncidentStore:
         del self._ids_by_drift[drift_id]
 
     def next_eviction(self) -> IncidentState | None:
-        """Return the incident to remove next if more than the maximum are stored, else None."""
+        """Return the incident to remove next if more than the maximum are stored, or None."""
         if len(self._incidents) <= self._incidents_max:
             return None
         _, _, incident_id = min(self.merges.eviction_rank(incident) for incident in self._incidents.values())

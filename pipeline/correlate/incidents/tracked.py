@@ -1,4 +1,4 @@
-"""A drift of an incident: as last published, and as last reported by detect."""
+"""Tracked drifts: the drifts of an incident, as last published and as last reported by detect."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,13 +10,14 @@ from schemas.drift import Drift
 class TrackedDrift:
     """One drift of an incident: as last published, and as last reported by detect.
 
-    The two differ while only the numbers have changed. Evidence that nobody needs to act on is published with the next
-    change that matters. What readers see therefore does not depend on when a late deployment caused another revision.
+    The two differ while only the numbers have changed. Evidence that needs no action is published with the next change
+    that matters. Published numbers therefore do not depend on the time at which a late deployment caused another
+    revision.
 
     Attributes
     ----------
     join_order
-        Number of the drift in the order in which the drifts of its incident joined, from 1.
+        Position of the drift in the order in which drifts joined the incident, from 1.
     published
         The drift as last published.
     newest

@@ -1,12 +1,12 @@
 """The four phases that every message passes, in this order, and the rules that each phase applies.
 
 1. :mod:`~pipeline.correlate.phases.apply` changes the incidents that the message is about.
-2. :mod:`~pipeline.correlate.phases.settle` applies what time alone changes: severity falls, incidents resolve.
+2. :mod:`~pipeline.correlate.phases.settle` applies the effects of time: severity falls, incidents resolve.
 3. :mod:`~pipeline.correlate.phases.group` merges incidents of many subjects into parents.
 4. :mod:`~pipeline.correlate.phases.publish` writes the revisions.
 
-Each phase takes the table of incidents and what the message has touched so far. This package may import every other
-package of correlate.
+The input of each phase is the table of incidents and the incidents that the message has touched so far. This package
+may import every other package of correlate.
 """
 
 from pipeline.correlate.phases.apply import apply_message

@@ -19,7 +19,7 @@ from schemas.tick import Tick
 def apply_message(
     table: IncidentTable, content: Drift | Tick | Deployment | Command | Unreadable, message: InputMessage
 ) -> Touched:
-    """Apply the content of a Kafka message; one that cannot be used becomes a dead letter."""
+    """Apply the content of a Kafka message. A message that cannot be used becomes a dead letter."""
     match content:
         case Drift():
             return _apply_drift(table, content)
@@ -36,7 +36,7 @@ def apply_message(
 def _apply_drift(table: IncidentTable, drift: Drift) -> Touched:
     incidents = table.incidents
     known, siblings = incidents.find_by_drift(drift.drift_id), incidents.find_by_subject(drift.subject)
-    # A report advances the clock of its subject, and with it all incidents of the subject that time can still change.
+    # A report advances the clock of its subject. Time can change all unresolved incidents of the subject.
     touched_ids = {sibling.incident_id for sibling in siblings if table.is_unfinished(sibling)}
     if drift.tier == "cause":
         if table.shifts.can_explain(drift) and drift.state != "recovered" and _add_shift(table, drift):
@@ -81,7 +81,7 @@ def _apply_tick(table: IncidentTable, tick: Tick) -> Touched:
 
 def _apply_deployment(table: IncidentTable, deployment: Deployment, message: InputMessage) -> Touched:
     if not table.deployments.has_scope(deployment):
-        detail = "the deployment names no subject, environment or provider: set at least one of them"
+        detail = "the deployment has no subject, environment or provider: set at least one of them"
         return Touched(outputs=[dead_letter("correlate", message, "contract", detail)])
     dropped_ids = table.deployments.add(deployment)
     if dropped_ids is None:
@@ -125,12 +125,12 @@ def _add_shift(table: IncidentTable, drift: Drift) -> bool:
 
 
 def _is_closed(table: IncidentTable, incident: IncidentState) -> bool:
-    """Whether the incident is merged into one that a person closed, which accepts no more drifts."""
+    """Return whether the incident is merged into an incident that a person closed. It then accepts no more drifts."""
     return any(target.closed_by for target in table.merges.targets(incident))
 
 
 def _standings(table: IncidentTable, command: Command) -> dict[str, IncidentStanding]:
-    """Return the standing of the incidents that a command names, and of the members of the one that it is about."""
+    """Return the standing of the incidents in a command, and of the members of the incident that it is about."""
     named = [table.incidents.get(incident_id) for incident_id in (command.incident_id, command.into) if incident_id]
     known = [incident for incident in named if incident is not None]
     members = [member for incident in known[:1] for member in table.merges.members(incident)]

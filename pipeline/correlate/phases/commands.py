@@ -1,4 +1,4 @@
-"""Commands: what a valid command changes in an incident.
+"""Commands: the effects of a valid command on an incident.
 
 :mod:`pipeline.correlate.incidents.refusals` decides whether a command is valid. Commands about a resolved incident are
 applied too. Except for ``accept``, ``resolve``, ``reopen`` and ``merge`` they do not change its status.
@@ -9,7 +9,7 @@ from schemas.command import Command
 from schemas.incident import Role
 
 COMMANDS_SEEN_MAX = 200
-"""Maximum command ids that an incident stores, so that a command sent twice counts once."""
+"""Maximum command ids that an incident stores. With them, a command that is sent twice counts once."""
 
 _INFORMED = {"internal": "people inside were informed", "external": "users and customers were informed"}
 
@@ -86,7 +86,7 @@ def _reopen(incident: IncidentState, at: int) -> str:
 def _unmerge(incident: IncidentState) -> str:
     membership = incident.membership
     target_id, membership.merged_into = membership.merged_into, None
-    # A child that a person removes from its parent stays out. One that a person had merged may be merged again.
+    # A child that a person removes from its parent stays out. An incident that a person merged may be merged again.
     membership.is_excluded = membership.is_excluded or membership.merged_by is None
     membership.merged_by = None
     return f"unmerged from {target_id}"

@@ -1,4 +1,4 @@
-"""Applies reports of drifts. A report opens an incident, joins one, or updates the one that tracks the drift."""
+"""Reports of drifts. A report opens an incident, joins an incident, or updates the incident that tracks the drift."""
 
 from collections.abc import Sequence
 from hashlib import blake2b
@@ -12,7 +12,7 @@ from pipeline.wording import quantity
 from schemas.drift import Drift
 
 WORSENING_RECORDS_MIN = 20
-"""Minimum records on which a value must be based to show that a drift got worse."""
+"""Minimum records of a value that can show that a drift got worse."""
 
 
 def open_incident(table: IncidentTable, drift: Drift, siblings: Sequence[IncidentState]) -> IncidentState:
@@ -35,7 +35,7 @@ def open_incident(table: IncidentTable, drift: Drift, siblings: Sequence[Inciden
 
 
 def join_incident(table: IncidentTable, drift: Drift, incident: IncidentState, reason: str) -> None:
-    """Add a firing drift to an incident, and reopen it if it was resolved. ``reason`` is why."""
+    """Add a firing drift to an incident, with the reason, and reopen the incident if it was resolved."""
     downgrade_if_due(table, incident, drift.updated_at)
     _end_containment(table, incident, drift)
     if incident.resolved_at is not None:
@@ -54,7 +54,7 @@ def join_incident(table: IncidentTable, drift: Drift, incident: IncidentState, r
 
 
 def update_incident(table: IncidentTable, incident: IncidentState, drift: Drift) -> None:
-    """Apply a further report of a drift that an incident tracks; an older one changes nothing."""
+    """Apply a further report of a drift that an incident tracks. An older report changes nothing."""
     tracked = incident.tracked[drift.drift_id]
     if drift.sequence <= tracked.newest.sequence:
         return
@@ -66,7 +66,7 @@ def update_incident(table: IncidentTable, incident: IncidentState, drift: Drift)
 
 
 def _publish_if_actionable(table: IncidentTable, incident: IncidentState, drift: Drift, published: Drift) -> None:
-    """Publish a report of a drift if somebody needs to act on it: it recovered, or it is worse than published."""
+    """Publish a report of a drift if it needs action: the drift recovered, or it is worse than published."""
     if drift.state == "recovered":
         incident.publish_newest()
         now, normal = (quantity(value, drift.unit, drift.channel) for value in (drift.now, drift.normal))
@@ -96,7 +96,7 @@ def _raise_severity(table: IncidentTable, incident: IncidentState, cause: Drift)
 
 
 def _end_containment(table: IncidentTable, incident: IncidentState, drift: Drift) -> None:
-    """End the mitigation of an incident and of those that it is merged into: a drift joined it or got worse."""
+    """End the mitigation of an incident and its targets after a drift joined or got worse."""
     for one in (incident, *table.merges.targets(incident)):
         at = drift.detected_at if one.resolved_at is not None or drift.state == "firing" else drift.updated_at
         if one.mitigated_at is not None:
@@ -110,7 +110,7 @@ def _has_worsened(table: IncidentTable, drift: Drift, published: Drift) -> bool:
 
 
 def _make_room(table: IncidentTable, incident: IncidentState) -> bool:
-    """Make room for one more drift by dropping the one that recovered first. Returns False if all are firing."""
+    """Make room for one more drift by dropping the drift that recovered first. Return False if all are firing."""
     if len(incident.tracked) < table.settings.drifts_max:
         return True
     recovered = [drift for drift in incident.drifts if drift.state == "recovered"]
@@ -122,7 +122,7 @@ def _make_room(table: IncidentTable, incident: IncidentState) -> bool:
 
 
 def _is_covered(incident: IncidentState, drift: Drift) -> bool:
-    """Whether a firing page-tier drift already covers a ticket-tier drift."""
+    """Return whether a firing page-tier drift already covers a ticket-tier drift."""
     key = (drift.signal, drift.channel, drift.side)
     paging = (other for other in incident.firing if other.tier == "page")
     return drift.tier == "ticket" and any((other.signal, other.channel, other.side) == key for other in paging)
@@ -133,9 +133,9 @@ def _log(table: IncidentTable, incident: IncidentState, at: int, event: str, tex
 
 
 def _incident_id(drift: Drift) -> str:
-    """Return the id of the incident that a drift opens: the same in every replay.
+    """Return the id of the incident that a drift opens. It is the same in every replay.
 
-    An incident that a later report opens, because the first was lost, has a different id.
+    If the first report was lost and a later report opens the incident, the id is different.
     """
     late = f"/{drift.sequence}" if drift.sequence else ""
     return "inc-" + blake2b(f"{drift.subject}/{drift.drift_id}{late}".encode(), digest_size=6).hexdigest()

@@ -1,7 +1,7 @@
-"""Third phase: merge the incidents of many subjects into one parent if they share a cause.
+"""Third phase: merge incidents of many subjects into one parent if they share a cause.
 
-The parents that should exist are computed from all candidates of a scope and failure group, see
-:mod:`pipeline.correlate.phases.parents`. This phase opens, fills and empties them accordingly.
+:mod:`pipeline.correlate.phases.parents` computes the parents that should exist from all candidates of a scope and
+failure group. This phase opens, fills and empties them accordingly.
 """
 
 from collections.abc import Collection
@@ -14,11 +14,11 @@ GroupKey = tuple[SharedScope, str]
 """The scope that the subjects share, and their failure group."""
 
 NAMED_MAX = 5
-"""Maximum new subjects that a line of a parent's log names."""
+"""Maximum new subjects in a line of a parent's log."""
 
 
 def group_incidents(table: IncidentTable, touched: Touched) -> Touched:
-    """Group the incidents whose parent may have changed, and add those that this changes."""
+    """Group the incidents whose parent may have changed, and add the incidents that this changes."""
     keys: set[GroupKey] = set()
     for incident in touched.to_group:
         keys |= _update_candidate(table, incident)
@@ -30,13 +30,13 @@ def group_incidents(table: IncidentTable, touched: Touched) -> Touched:
 
 
 def restore_candidates(table: IncidentTable) -> None:
-    """Compute the candidates among restored incidents, which are grouped already."""
+    """Compute the candidates among restored incidents. These are already grouped."""
     for incident in table.incidents:
         _update_candidate(table, incident)
 
 
 def _update_candidate(table: IncidentTable, incident: IncidentState) -> set[GroupKey]:
-    """Update the candidate for an incident, and return the groups that this changes."""
+    """Update the candidate of an incident, and return the groups that this changes."""
     before = table.candidates.pop(incident.incident_id, None)
     merged = table.merges.merged_view(incident)
     now = None if _has_closed_parent(table, incident) else child_candidate(incident, merged, table.settings)
@@ -46,12 +46,12 @@ def _update_candidate(table: IncidentTable, incident: IncidentState) -> set[Grou
 
 
 def _has_closed_parent(table: IncidentTable, incident: IncidentState) -> bool:
-    """Whether a person closed the parent, which then retains its children and accepts no more."""
+    """Return whether a person closed the parent. It then retains its children and accepts no more."""
     return any(target.membership.scope is not None and target.closed_by for target in table.merges.targets(incident))
 
 
 def _group(table: IncidentTable, key: GroupKey) -> list[IncidentState]:
-    """Make the incidents of one group match the parents that should exist; return those that changed."""
+    """Make the incidents of one group match the parents that should exist. Return the incidents that changed."""
     parents = [incident for incident in table.incidents if incident.membership.scope == key[0]]
     former_children = {parent.incident_id: table.merges.members(parent) for parent in parents}
     candidates = [one for one in table.candidates.values() if (one.scope, one.failure_group) == key]
@@ -73,7 +73,7 @@ def _group(table: IncidentTable, key: GroupKey) -> list[IncidentState]:
 
 
 def _form_parent(table: IncidentTable, expected: ExpectedParent) -> list[IncidentState]:
-    """Open a parent or update the existing one. Returns it and the children whose log this changes."""
+    """Open or update a parent. Return the parent and the children whose log this changes."""
     parent = table.incidents.get(expected.parent_id)
     if parent is None:
         children = (table.incidents.get(child_id) for child_id in expected.child_ids)

@@ -1,4 +1,4 @@
-"""The table that the phases share: all state of correlate, and what the current message has touched."""
+"""The table that the phases share: all state of correlate, and the incidents that the current message has touched."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -16,20 +16,20 @@ from pipeline.step import OutputMessage
 
 
 class IncidentTable:
-    """Incidents, deployments, workload shifts and clocks, with the index of what changed since the last checkpoint.
+    """Incidents, deployments, workload shifts and clocks, with the index of changes since the last checkpoint.
 
     Attributes
     ----------
     severity_table, slas
         The rules of severity, and the promised limits by subject and signal.
     merges
-        Index of which incidents are merged into which.
+        Index of merged incidents.
     candidates
-        Incidents that can be children of a parent, by id; computed again after a restart.
+        Incidents that can be children of a parent, by id. They are computed again after a restart.
     parts
-        Parts of the state for the checkpoint, and which of them changed.
+        Parts of the state for the checkpoint, and the index of changed parts.
     limits_hit
-        How often each limit has been hit since the start, by the name of its setting.
+        Number of times that each limit has been hit since the start, by the name of its setting.
     """
 
     def __init__(self, settings: CorrelateSettings) -> None:
@@ -50,18 +50,18 @@ class IncidentTable:
         return self.clocks.now(*self.merges.clock_inputs(incident))
 
     def is_unfinished(self, incident: IncidentState) -> bool:
-        """Whether time can still change an incident. A person may have resolved it at a time ahead of its clock."""
+        """Return whether time can still change an incident. A person may have resolved it ahead of its clock."""
         return incident.resolved_at is None or incident.resolved_at > self.now(incident)
 
     def served_traffic(self, incident: IncidentState) -> ServedTraffic:
-        """Return the traffic of an incident, to match with deployments."""
+        """Return the traffic of an incident, for matching with deployments."""
         merged = self.merges.merged_view(incident)
         return ServedTraffic(merged.subject, merged.common_label("environment"), merged.common_label("provider"))
 
     def add_reminders(self, incident: IncidentState) -> bool:
-        """Add the reminders that are due by its clock. Returns True if there are new ones.
+        """Add the reminders that are due by the incident's clock. Return True if any reminder is new.
 
-        What is due depends on the incident combined with its members. For a parent, the reminders after the last action
+        Due times depend on the incident combined with its members. For a parent, the reminders after the last action
         of a person are computed again, because the reports of its subjects arrive in any order.
         """
         now, merged, before = self.now(incident), self.merges.merged_view(incident), incident.reminders
@@ -78,7 +78,7 @@ class IncidentTable:
 
 @dataclass(frozen=True, slots=True)
 class ClockReading:
-    """Clock of an incident before the current message, Unix ms, and whether time could change it then."""
+    """Clock of an incident before the current message (Unix ms), and whether time could change the incident then."""
 
     incident: IncidentState
     at: int
@@ -94,7 +94,7 @@ class Touched:
     outputs
         Messages to write before the revisions: dead letters, and requests to learn a baseline again.
     changed
-        Incidents that changed, by id. They are published together with those that they are merged into.
+        Incidents that changed, by id. They are published together with the incidents that they are merged into.
     affected
         Incidents that a new deployment affects, in order of id. They are published without their parents.
     readings

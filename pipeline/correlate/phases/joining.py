@@ -1,4 +1,4 @@
-"""Joining: selects the incident that a new drift belongs to, and states why.
+"""Joining: selection of the incident that a new drift belongs to, with the reason.
 
 Drifts of one subject belong together if they plausibly share a cause. The reasons, in this order:
 
@@ -7,16 +7,16 @@ Drifts of one subject belong together if they plausibly share a cause. The reaso
 ``same moment``      both began within ``simultaneous_window_s`` and can share a cause: one change moves many signals;
 ``downstream``       the incident is a failure of serving or data, which spoils outputs a little later.
 
-Two failures can share a cause if one family spoils the other, if the same kind of change usually causes both, or if
-what usually causes one can spoil outputs (see the table of failure modes). A prompt that makes a bot leak and refuse is
-one incident, and so are jailbreaks and the refusals of them. A wave of jailbreaks and a stale index are two incidents
-even if they begin in the same second: attackers cause the first, and no user input can cause the second.
+Two failures can share a cause if one family spoils the other family, if the same kind of change usually causes both, or
+if a usual cause of one failure can spoil outputs (see the table of failure modes). A prompt that makes a bot leak and
+refuse is one incident, and so are jailbreaks and the refusals of them. A wave of jailbreaks and a stale index are two
+incidents even if they begin in the same second: attackers cause the first, and no user input can cause the second.
 
 The same signal also joins a resolved incident if it fires again within ``reopen_window_s``. All other drifts join only
 within ``join_window_s`` of the incident, which lasts from its start to its last firing or recovery. So a refusal spike
 and an index that goes stale a quarter of an hour later are two incidents, even while the first is open. If several
-incidents fit, one that has the same signal comes first, then one with a simultaneous start (by the order of reasons),
-then the one with the nearest start of a drift.
+incidents fit, an incident with the same signal comes first, then an incident with a simultaneous start (by the order of
+reasons), then the incident with the nearest start of a drift.
 """
 
 from collections.abc import Iterable
@@ -34,7 +34,7 @@ FIRED_AGAIN = "same signal, fired again soon after the resolution"
 def find_incident(
     drift: Drift, incidents: Iterable[IncidentState], settings: CorrelateSettings
 ) -> tuple[IncidentState, str] | None:
-    """Return the incident that a firing drift joins, with the reason; None if it opens a new one."""
+    """Return the incident that a firing drift joins, with the reason, or None if it opens a new incident."""
     fitting = [
         (_distance(drift, incident, reason, settings.simultaneous_window_s), incident.incident_id, incident, reason)
         for incident in incidents
@@ -47,7 +47,7 @@ def find_incident(
 
 
 def can_share_cause(one: FailureMode, other: FailureMode) -> bool:
-    """Whether one cause can plausibly bring about two failure modes.
+    """Return whether one cause can plausibly bring about two failure modes.
 
     >>> from pipeline.correlate.playbook.failure_modes import MODES
     >>> can_share_cause(MODES["pii_exposure"], MODES["refusal_spike"])
@@ -64,10 +64,11 @@ def can_share_cause(one: FailureMode, other: FailureMode) -> bool:
 
 
 def reason_to_join(drift: Drift, incident: IncidentState, settings: CorrelateSettings) -> str | None:
-    """Return why a drift belongs to an incident; None if it does not.
+    """Return the reason why a drift belongs to an incident, or None if it does not.
 
-    An incident that a person closed accepts no more drifts. One that resolved by itself accepts drifts that began before
-    its resolution, and the same signal if it fires again soon: a flapping signal is one incident. Both reopen it.
+    An incident that a person closed accepts no more drifts. An incident that resolved by itself accepts drifts that
+    began before its resolution, and the same signal if it fires again soon, so that a flapping signal is one incident.
+    Both reopen the incident.
     """
     if drift.subject != incident.subject or incident.closed_by is not None:
         return None

@@ -1,14 +1,14 @@
-"""Parents: incidents of many subjects that are one, because something that the subjects share has failed.
+"""Parents: many subjects in one incident, because a provider or environment that they share has failed.
 
 Incidents of one failure group whose subjects share a provider (or an environment, if no provider is named) become
-children of one parent if those of ``parent_subjects`` subjects started within ``simultaneous_window_s``. The parent
-then also accepts incidents of the group that started up to ``join_window_s`` earlier and were still going on, and later
-ones while it is open and has changed within the last hour. Once all signals have recovered, it accepts incidents that
-start within ``join_window_s``. An outage that has not changed for longer is a known state, so a failure that starts
-then is reported separately.
+children of one parent if incidents of at least ``parent_subjects`` subjects started within ``simultaneous_window_s``.
+The parent then also accepts incidents of the group that started up to ``join_window_s`` earlier and were still in
+progress, and later incidents while it is open and has changed within the last hour. Once all signals have recovered, it
+accepts incidents that start within ``join_window_s``. An outage that has not changed for longer is a known state, so a
+failure that starts then is reported separately.
 
-Serving and output are one failure group: a provider that fails shows as errors in one subject and as empty answers in
-another. Only page-tier drifts count: tickets can wait, often for days.
+Serving and output are one failure group: a failing provider causes errors in one subject and empty answers in another.
+Only page-tier drifts count: tickets can wait, often for days.
 
 The expected parents are computed from all candidates each time, so they do not depend on the order of arrival. For the
 same reason, the id of a parent is a hash of the scope, the failure group and the hour of the first start. If an earlier
@@ -37,7 +37,7 @@ FAILURE_GROUPS: Mapping[Family, str] = {
     "workload": "other",
     "other": "other",
 }
-"""Failure group by family: the failures that one cause in a provider or an environment brings about in its subjects."""
+"""Failure group by family: failures that one fault of a provider or environment causes in its subjects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,9 @@ class ChildCandidate:
     first_started_at
         Start of the first page-tier drift.
     resolves_at
-        When the incident ends if all its signals stay recovered. None while one is firing.
+        Time at which the incident ends if all its signals stay recovered. None while a signal is firing.
     firing_periods
-        For each drift, when it fired and when it recovered (None: it is firing).
+        Times at which each drift fired and recovered (None while it is firing).
     is_excluded
         Whether a person removed it from its parent. It still counts towards the number of subjects.
     """
@@ -69,7 +69,7 @@ class ChildCandidate:
 
 @dataclass(slots=True)
 class ExpectedParent:
-    """Parent that should exist: its id, its scope, and the incidents that belong to it."""
+    """Parent that should exist: its id, its scope, and its member incidents."""
 
     parent_id: str
     scope: SharedScope
@@ -82,7 +82,7 @@ class ExpectedParent:
         self.firing_periods += candidate.firing_periods
 
     def accepts(self, candidate: ChildCandidate, join_window_s: float) -> bool:
-        """Whether the parent accepts a later candidate, by what was known when the candidate was detected."""
+        """Return whether the parent accepts a later candidate, by the state at the candidate's detection."""
         seen_at, started_at = candidate.detected_at, candidate.first_started_at
         is_open = any(first <= seen_at and (last is None or last > started_at) for first, last in self.firing_periods)
         from_ms = started_at - (OPEN_REACH_MS if is_open else join_window_s * 1000)
@@ -94,7 +94,7 @@ class ExpectedParent:
         return [member.incident_id for member in self.members if not member.is_excluded]
 
     def formed_at(self, subjects: int) -> int:
-        """Return when a number of subjects had been detected, Unix ms."""
+        """Return the time (Unix ms) at which a number of subjects had been detected."""
         first_detected: dict[str, int] = {}
         for member in self.members:
             known = first_detected.get(member.subject, member.detected_at)
@@ -105,7 +105,7 @@ class ExpectedParent:
 def child_candidate(
     incident: IncidentState, merged: IncidentState, settings: CorrelateSettings
 ) -> ChildCandidate | None:
-    """Return an incident as a candidate for a parent; None if it cannot be a child.
+    """Return an incident as a candidate for a parent, or None if it cannot be a child.
 
     It cannot be a child if none of its drifts is page tier, if its subject shares nothing, or if a person merged or
     closed it.
@@ -140,7 +140,7 @@ def child_candidate(
 
 
 def shared_scope(incident: IncidentState) -> SharedScope | None:
-    """Return what a subject shares with others: its provider or, if none is named, its environment."""
+    """Return the scope that a subject shares with others: its provider or, without a provider, its environment."""
     provider, environment = incident.common_label("provider"), incident.common_label("environment")
     if provider:
         return SharedScope("provider", provider)
@@ -157,9 +157,9 @@ def expected_parents(
     candidates
         Candidates of one scope and failure group, in any order.
     taken_ids
-        Ids that no parent can have: those of parents that a person closed.
+        Ids of parents that a person closed. No other parent can have them.
     settings
-        Windows, and how many subjects form a parent.
+        Windows, and the number of subjects that form a parent.
     """
     parents: list[ExpectedParent] = []
     unassigned: list[ChildCandidate] = []

@@ -24,7 +24,7 @@ def publish_revisions(table: IncidentTable, touched: Touched) -> list[OutputMess
 
 
 def _publish_changed(table: IncidentTable, incidents: Iterable[IncidentState]) -> list[OutputMessage]:
-    """Publish incidents and those that they are merged into. Parents come first, so readers know why a child closes."""
+    """Publish incidents and their targets. Parents come first, so that readers know why a child closes."""
     everyone = {one.incident_id: one for incident in incidents for one in (incident, *table.merges.targets(incident))}
     outputs = []
     for incident in sorted(everyone.values(), key=lambda one: (one.membership.scope is None, one.incident_id)):
@@ -37,8 +37,8 @@ def _publish_changed(table: IncidentTable, incidents: Iterable[IncidentState]) -
 def _publish_with_siblings(table: IncidentTable, incident: IncidentState) -> list[OutputMessage]:
     """Publish an incident.
 
-    If its start or severity changed, publish the other incidents of its subject too: both decide which versions count
-    as good.
+    If its start or severity changed, publish the other incidents of its subject too, because both affect which versions
+    count as good.
     """
     before = incident.last_published
     outputs = _publish(table, incident)
@@ -65,7 +65,7 @@ def _publish(table: IncidentTable, incident: IncidentState) -> list[OutputMessag
 
 
 def _evict(table: IncidentTable, incident: IncidentState) -> list[OutputMessage]:
-    """Remove an incident, closing it first if it is open, and publish those that it was merged into."""
+    """Remove an incident, closing it first if it is open, and publish the incidents that it was merged into."""
     table.limits_hit["incidents_max"] += 1
     outputs = []
     if incident.resolved_at is None and incident.membership.merged_into is None:

@@ -1,4 +1,4 @@
-"""The state of an incident as a revision shows it: combined with its members, with the full running log."""
+"""The published state of an incident: combined with its members, with the full running log."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -9,13 +9,13 @@ from pipeline.correlate.playbook import phrases
 from schemas.incident import LogEntry
 
 NAMED_MAX = 5
-"""Maximum subjects that the first line of a parent's log names."""
+"""Maximum subjects in the first line of a parent's log."""
 
 
 def published_view(table: IncidentTable, incident: IncidentState) -> IncidentState:
     """Return the state of an incident combined with its members and with its full log.
 
-    The log of a parent has a line for each subject. The log of a child ends with the line that names its parent.
+    The log of a parent has a line for each subject. The log of a child ends with a line about its parent.
     """
     merged, membership = table.merges.merged_view(incident), incident.membership
     if membership.scope is not None and merged.tracked:
@@ -36,7 +36,7 @@ def _merged_line(child: IncidentState, parent: IncidentState) -> LogEntry:
 
 
 def _parent_log(parent: IncidentState, members: Sequence[IncidentState]) -> list[LogEntry]:
-    """Return a parent's log without people's commands: how it formed, each subject as it was detected, and its end."""
+    """Return a parent's log without people's commands: its opening, the detection of each subject, and its end."""
     formed_at, scope = parent.membership.formed_at, parent.membership.scope
     children = [member for member in members if member.tracked]
     first = sorted({child.subject for child in children if child.detected_at <= formed_at})

@@ -1,4 +1,4 @@
-"""Second phase: apply what time alone changes. Severity falls, incidents resolve, reminders become due."""
+"""Second phase: apply the effects of time. Severity falls, incidents resolve, reminders become due."""
 
 from pipeline.correlate.incidents import IncidentState
 from pipeline.correlate.phases.incident_table import IncidentTable, Touched
@@ -9,10 +9,10 @@ from schemas.timestamp import clock_time
 
 
 def settle_clocks(table: IncidentTable, touched: Touched) -> Touched:
-    """Settle the incidents whose clock may have advanced, and add those that change."""
+    """Settle the incidents whose clock may have advanced, and add the incidents that change."""
     for reading in touched.readings:
         incident = reading.incident
-        if incident.incident_id in touched.changed:  # After a drift it is published in any case.
+        if incident.incident_id in touched.changed:  # After a drift, the incident is published in any case.
             _settle(table, incident)
             continue
         now = table.now(incident)
@@ -27,10 +27,10 @@ def settle_clocks(table: IncidentTable, touched: Touched) -> Touched:
 
 
 def resolve_if_quiet(table: IncidentTable, incident: IncidentState) -> bool:
-    """Resolve an incident if all its signals have been recovered for long enough. Returns True if it changed.
+    """Resolve an incident if all its signals have been recovered for long enough. Return True if it changed.
 
-    The resolution is dated to the moment when the quiet period ended, however late the clock reaches it. An incident
-    with members is open again while a signal of theirs is firing.
+    The resolution is dated to the end of the quiet period, however late the clock reaches it. An incident is open again
+    while a signal of its members is firing.
     """
     if incident.closed_by is not None or (incident.resolved_at is not None and not table.merges.members(incident)):
         return False
@@ -53,10 +53,10 @@ def resolve_if_quiet(table: IncidentTable, incident: IncidentState) -> bool:
 
 
 def downgrade_if_due(table: IncidentTable, incident: IncidentState, now: int) -> bool:
-    """Lower the severity if the rules have asked for a lower one for long enough. Returns True if it fell.
+    """Lower the severity if the rules have given a lower severity for long enough. Return True if it fell.
 
     The change is dated to the end of the wait, however late the clock (Unix ms) reaches it. The new severity is the
-    worst that the rules asked for during the wait.
+    worst that the rules gave during the wait.
     """
     if incident.pending_downgrade is None:
         return False
@@ -76,9 +76,9 @@ def downgrade_if_due(table: IncidentTable, incident: IncidentState, now: int) ->
 
 
 def track_downgrade(table: IncidentTable, incident: IncidentState, at: int) -> None:
-    """Record since when (Unix ms) the rules ask for a lower severity, and the worst that they asked for since.
+    """Record the time (Unix ms) since which the rules give a lower severity, and the worst that they have given since.
 
-    Severity does not fall while nothing fires. A P1 that can harm people never falls: only a person lowers it.
+    Severity does not fall while nothing fires. Only a person can lower a P1 that can harm people.
     """
     held, firing = incident.decision, incident.firing
     is_harmful = held.severity == "P1" and failure_modes.failure_mode_of(held.drift).is_harmful
@@ -95,7 +95,7 @@ def track_downgrade(table: IncidentTable, incident: IncidentState, at: int) -> N
 
 
 def describe_decision(decision: SeverityDecision) -> str:
-    """Describe a severity with the rule that decided it and its reason."""
+    """Describe a severity, with the rule that decided it and the reason of the rule."""
     return f"{decision.severity} by the rule {decision.rule}: {decision.full_reason}"
 
 

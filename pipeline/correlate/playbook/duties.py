@@ -1,6 +1,6 @@
-"""Duties to notify: the rows of ``duties.toml``, each with the incidents that it may apply to and its deadline.
+"""Duties to notify: the rows of ``duties.toml``, with the incidents that each row may apply to and its deadline.
 
-A row states that a duty may exist, what it would require, and by when. It never states that the duty exists.
+A row states that a duty may exist, with its content and its deadline. It never states that the duty exists.
 """
 
 import tomllib
@@ -21,7 +21,7 @@ DutyText = Annotated[str, Field(min_length=1, max_length=500)]
 
 
 class DutyRow(BaseModel):
-    """One row of the table: when it may apply, what it requires by when, and its source."""
+    """Row of the table: the conditions of the duty, its content, its deadline and its source."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -1,10 +1,10 @@
-"""The failure modes: what can fail, what to do first, and which kinds of change cause it.
+"""The failure modes, with their containment and the kinds of change that cause them.
 
-A signal of the catalogue names its failure mode, and a drift carries the name. The order of the rows matters: if
-several modes of one incident are equally bad, the earlier row names the incident, so causes come before symptoms. The
-signatures of a row list drifts that together are this mode, although each of them has a mode of its own. Containment
-follows the playbook: a kill switch first where harm is possible, a rollback first where a change is the likely cause,
-throttling first where load is the cause.
+Each signal of the catalogue has a failure mode, and a drift contains its name. The order of the rows matters. If
+several modes of one incident are equally bad, the incident is named after the earlier row, so causes come before
+symptoms. The signatures of a row are combinations of drifts that identify this mode, although each drift has another
+mode. Containment follows the playbook: a kill switch first where harm is possible, a rollback first where a change is
+the likely cause, throttling first where load is the cause.
 
 A new failure mode is one row here, one page in ``docs/runbooks`` and, if it is more or less severe than a loss of
 quality, one rule in ``rules.toml``.
@@ -25,12 +25,12 @@ DOWNSTREAM: Mapping[Family, tuple[Family, ...]] = {"serving": ("output",), "data
 """Families that a failure of one family affects a little later: broken serving or data spoils outputs."""
 
 STRONG, POSSIBLE, WEAK = 1.0, 0.6, 0.2
-"""How well a kind of change fits a failure mode: a usual cause, a possible cause, rarely a cause."""
+"""Fit of a kind of change to a failure mode: a usual cause, a possible cause, rarely a cause."""
 
 
 @dataclass(frozen=True, slots=True)
 class Signature:
-    """The drifts that identify a failure mode: what moves, and what stays steady.
+    """The drifts that identify a failure mode: signals that move, and signals that stay steady.
 
     Parameters
     ----------
@@ -48,7 +48,7 @@ class Signature:
     external: bool = False
 
     def matches(self, lead: Collection[str], moved: Collection[str], *, may_be_external: bool) -> bool:
-        """Whether drifts match, given the names of the lead drift and of everything that moved."""
+        """Return whether drifts match, given the names of the lead drift and of everything that moved."""
         return (
             any(name in lead for name in self.moving)
             and all(name in moved for name in self.moving)
@@ -72,7 +72,7 @@ class FailureMode:
 
     @property
     def is_composed(self) -> bool:
-        """Whether the mode is recognised only from several drifts, because no signal names it.
+        """Whether the mode is recognised only from several drifts, because no signal has this mode.
 
         >>> MODES["provider_degradation"].is_composed, MODES["stale_index"].is_composed
         (True, False)
@@ -81,7 +81,7 @@ class FailureMode:
 
     @property
     def is_harmful(self) -> bool:
-        """Whether the mode can harm people and not only disappoint them. Then a kill switch or a filter comes first.
+        """Whether the mode can harm people and not only disappoint them. If so, a kill switch or a filter comes first.
 
         >>> MODES["pii_exposure"].is_harmful, MODES["filter_over_blocking"].is_harmful
         (True, False)
@@ -89,7 +89,7 @@ class FailureMode:
         return self.family == "safety" and self.containment[0] != "rollback"
 
     def fit(self, kind: str) -> float:
-        """Return how well a kind of change explains this mode: 1.0, 0.6 or 0.2.
+        """Return the fit of a kind of change to this mode: 1.0, 0.6 or 0.2.
 
         >>> MODES["refusal_spike"].fit("prompt"), MODES["refusal_spike"].fit("index")
         (1.0, 0.2)
@@ -197,8 +197,8 @@ _RANKS: Mapping[str, int] = {mode.name: rank for rank, mode in enumerate(_ROWS)}
 def failure_mode_of(drift: Drift) -> FailureMode:
     """Return the failure mode of one drift.
 
-    A filter that triggers less often than normal is not over-blocking: it no longer blocks. A name that the table
-    lacks, from a newer version of detect, is ``unknown``.
+    A filter that triggers less often than normal is not over-blocking, because it no longer blocks. A name from a newer
+    version of detect that is not in the table is ``unknown``.
     """
     if drift.failure_mode == "filter_over_blocking" and drift.side == "down":
         return MODES["filter_disabled"]
@@ -213,7 +213,7 @@ def recognise_failure_mode(
     Parameters
     ----------
     lead
-        The drift that names the incident. It must be part of the signature.
+        The drift that the incident is named after. It must be part of the signature.
     drifts
         All drifts of the incident, and the workload drifts of its subject.
     cause_kind
@@ -244,7 +244,7 @@ def recognise_failure_mode(
 
 
 def naming_rank(mode: FailureMode) -> int:
-    """Return the rank of a mode in the table. The smallest names the incident.
+    """Return the rank of a mode in the table. The incident is named after the mode with the smallest rank.
 
     >>> naming_rank(MODES["stale_index"]) < naming_rank(MODES["retrieval_quality"])
     True

@@ -26,15 +26,15 @@ _PHRASES: dict[str, tuple[str, str, str]] = {
     "throughput_ratio": ("receives", "received", "{} times as many requests as shortly before"),
     "probe_blocked": ("blocks", "blocked", "{} of the known-bad probes"),
 }
-"""By signal: the verb in the present, the verb in the past, and the phrase with the number."""
+"""Verb in the present, verb in the past, and phrase with the number, by signal."""
 
 _ASPECTS = {"high_tail": "high values of ", "low_tail": "low values of ", "dispersion": "spread of "}
 _FAR_FACTOR = 1.5
-"""Factor between current and normal value from which a drift of a tail or the spread is described by its value."""
+"""Minimum factor between current and normal value at which a drift of a tail or spread is described by its value."""
 
 
 def describe_distance(at: int, started_at: int) -> str:
-    """Return the distance of a time from a start, both Unix ms, in words.
+    """Describe the distance of a time from a start, both in Unix ms.
 
     >>> describe_distance(1795489900123, 1795489920123), describe_distance(1795489920500, 1795489920123)
     ('20 s before the start', 'at the start')
@@ -46,10 +46,10 @@ def describe_distance(at: int, started_at: int) -> str:
 
 
 def describe_drift(drift: Drift, *, past: bool = False) -> str:
-    """Return what a drift means for its subject: a verb and the drift's numbers, without the subject.
+    """Describe a drift of a subject: a verb and the drift's numbers, without the subject.
 
-    ``past`` selects the past tense. For a drift of the high values, low values or spread, the phrase names that aspect,
-    unless its value and normal differ by a factor of at least 1.5.
+    ``past`` selects the past tense. For a drift of the high values, low values or spread, the phrase contains that
+    aspect, unless its value and normal differ by a factor of at least 1.5.
     """
     if drift.channel == "silence":
         return f"{'sent' if past else 'sends'} no records"

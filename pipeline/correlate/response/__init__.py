@@ -1,4 +1,4 @@
-"""The tasks of people and their deadlines: containment, change freeze, targets, reminders, notifications due.
+"""Tasks of people and their deadlines: containment, change freeze, targets, reminders, notifications due.
 
 This package may import causes, deployments, incidents and playbook.
 """

@@ -1,4 +1,4 @@
-"""The change freeze: during an incident, only its rollback may be deployed to what it affects."""
+"""The change freeze: during an incident, only its rollback may be deployed to the affected systems."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,10 +15,10 @@ from schemas.timestamp import clock_time
 
 @dataclass(frozen=True, slots=True)
 class ChangeFreeze:
-    """Whether changes must wait, and which deployments did not wait."""
+    """State of the change freeze, and the deployments that broke it."""
 
     BREAKS_MAX: ClassVar[int] = 20
-    """Maximum deployments that an incident names as breaking its freeze. The newest are named."""
+    """Maximum deployments that are listed as breaks of an incident's freeze, newest first."""
 
     state: Literal["on", "broken", "off"]
     broken_by: list[Deployment]
@@ -39,7 +39,7 @@ class ChangeFreeze:
 
     @property
     def sentence(self) -> str:
-        """A sentence about the newest break, for a summary. Empty without a break or a freeze."""
+        """Sentence about the newest break, for a summary. Empty without a break or a freeze."""
         if self.state != "broken":
             return ""
         newest = self.broken_by[-1]
@@ -67,7 +67,7 @@ class ChangeFreeze:
 
 
 def breaks_freeze(deployment: Deployment, incident: IncidentState, diagnosis: Diagnosis) -> bool:
-    """Whether a deployment after the detection should have waited.
+    """Return whether a deployment after the detection should have waited.
 
     Rollbacks, the kill switch and deployments after the harm is contained need not wait. A provider's status is not a
     deployment of your own.

@@ -1,4 +1,4 @@
-"""Containment: what to do now, in order, with concrete targets. Contain first, diagnose second."""
+"""Containment: the next steps, in order, with concrete targets. Contain first, diagnose second."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from schemas.timestamp import clock_time
 
 @dataclass(frozen=True, slots=True)
 class ContainmentContext:
-    """The input of containment. ``drift`` is the leading drift, ``kill_switch`` the subject's flag, if any."""
+    """Input of containment. ``drift`` is the leading drift, ``kill_switch`` the subject's flag, if any."""
 
     diagnosis: Diagnosis
     severity: Severity
@@ -25,8 +25,9 @@ class ContainmentContext:
 def rank_containment(context: ContainmentContext) -> list[Containment]:
     """Return the containment steps, in order.
 
-    The failure mode gives the order. A rollback is proposed only for a clear suspect that can be rolled back and has
-    not been. For P3 and P4, a working feature is switched off last. Completed steps come last.
+    The failure mode determines the order. A rollback is proposed only for a clear suspect that can be rolled back and
+    is not rolled back yet. For P3 and P4, the kill switch comes after all other steps if the feature works. Completed
+    steps come last.
     """
     order = list(context.diagnosis.failure_mode.containment)
     if context.severity in ("P3", "P4"):
@@ -37,7 +38,7 @@ def rank_containment(context: ContainmentContext) -> list[Containment]:
 
 
 def describe_rollback(suspect: Suspect, known_good: KnownGood | None = None, split: TrafficSplit | None = None) -> str:
-    """Return what to roll back to which version, in words.
+    """Describe a rollback: the component and the version to return to.
 
     >>> suspect = Suspect(rank=1, kind="prompt", name="prompt v41 -> v42", score=1, reason="", from_version="v41",
     ...                   to_version="v42")
@@ -62,7 +63,7 @@ def describe_rollback(suspect: Suspect, known_good: KnownGood | None = None, spl
 
 
 def good_concurrent_version(suspect: Suspect, split: TrafficSplit | None) -> str | None:
-    """Return the version that is good in the minutes in which another is bad; None unless there is exactly one."""
+    """Return the only version that is good in the minutes in which the suspect's version is bad, or None."""
     if suspect.split != "bad" or split is None or len(split.others) != 1:
         return None
     return next(iter(split.others))

@@ -1,4 +1,4 @@
-"""Notifications that regulation may require because of an incident, and when each is due."""
+"""Notifications that regulation may require because of an incident, with their deadlines."""
 
 from collections.abc import Iterable
 
@@ -9,7 +9,7 @@ from schemas.timestamp import LATEST_MS
 
 
 def notifications_due(incident: IncidentState, regimes: Iterable[str]) -> list[Duty]:
-    """Return the duties to notify that regimes may impose because of an incident, most urgent first, then by name.
+    """Return the duties to notify that regimes may impose for an incident, most urgent first, then by name.
 
     A row applies by the failure modes that the incident has had at any time, and by its current severity.
     """

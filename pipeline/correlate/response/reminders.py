@@ -1,9 +1,9 @@
-"""Reminders: lines in an incident's log about targets that are overdue by its clock, one per target and due time.
+"""Reminders: log lines about targets that are overdue by the clock of an incident, one per target and due time.
 
 A reminder is dated to the time at which its target became overdue, however late the tick that adds it arrives, so that
 the same history gives the same log. Only a duty to notify also has a reminder before its deadline, because afterwards
-it is too late. A target that was met in time has none. Nobody is woken for a P3 or P4, so their classification has no
-reminder. A resolved incident has reminders only for its review and for duties to notify.
+it is too late. A target that was met in time has no reminder. Nobody is woken for a P3 or P4, so their classification
+has no reminder. A resolved incident has reminders only for its review and for duties to notify.
 """
 
 from collections.abc import Iterator
@@ -17,16 +17,16 @@ from schemas.incident import Duty, ResponseTarget
 from schemas.timestamp import LATEST_MS, format_timestamp
 
 AT_ONCE_MS = 300_000
-"""Milliseconds from the due time to the reminder if a target is due at once. A kill switch works within this time."""
+"""Milliseconds from the due time to the reminder if a target is due at once, enough for a kill switch to work."""
 
 DECIDE_WITHIN_MS = 24 * 3_600_000
-"""Milliseconds from the first reminder of a duty to its deadline; half of the total time if that is less."""
+"""Milliseconds from the first reminder of a duty to its deadline, but at most half of the total time."""
 
 REMINDERS_MAX = 100
 """Maximum reminders of one incident in total."""
 
 NEVER = LATEST_MS + 1
-"""A time in Unix ms that is later than any clock."""
+"""Time in Unix ms that is later than any clock."""
 
 TARGETS_AFTER_RESOLUTION = ("review",)
 """Targets that a resolved incident still has."""
@@ -48,9 +48,9 @@ _SENTENCES = {
 
 
 def add_due_reminders(incident: IncidentState, now: int, settings: CorrelateSettings) -> bool:
-    """Add the reminders that are due at a time (Unix ms). Return whether any is new.
+    """Add the reminders that are due at a time (Unix ms). Return True if any reminder is new.
 
-    This also records the first communication, and the time until which no reminder is due.
+    The function also records the first communication, and the time until which no reminder is due.
     """
     if incident.first_communicated_at is None:
         incident.first_communicated_at = incident.communicated.get(LEADERSHIP)
@@ -66,7 +66,7 @@ def add_due_reminders(incident: IncidentState, now: int, settings: CorrelateSett
 
 
 def format_moment(at: int, day: int) -> str:
-    """Return a UTC time to the minute, without its date if that is the date of ``day``. Both are Unix ms.
+    """Format a UTC time to the minute, without its date if that is the date of ``day``. Both are Unix ms.
 
     >>> format_moment(1795489920123, 1795489920123), format_moment(1795589920123, 1795489920123)
     ('03:12Z', '2026-11-25 06:58Z')
@@ -104,7 +104,7 @@ def _all_reminders(incident: IncidentState, settings: CorrelateSettings) -> Iter
 def _communication_reminders(
     incident: IncidentState, target: ResponseTarget, interval: int, reminders_max: int
 ) -> Iterator[Reminder]:
-    """Yield a reminder per missed communication, at most ``reminders_max`` in a row while nobody acts."""
+    """Yield one reminder per missed communication, at most ``reminders_max`` in a row while nobody acts."""
     active_since = max(incident.last_action_at, incident.last_logged_at.get("reopened", 0))
     first = target.due_at + max(0, (active_since - target.due_at) // interval + 1) * interval
     for number in range(1, reminders_max + 1):

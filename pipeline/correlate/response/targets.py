@@ -1,7 +1,7 @@
-"""Response targets: what a severity requires by when, and whether it is done.
+"""Response targets: the tasks that a severity requires, their due times, and whether they are done.
 
-P1 and P2 run by the clock, day and night; the fix of a P3 or P4 counts in business days. The time to classify counts
-from the detection. Everything that a severity requires counts from when the incident got that severity, so that an
+The times of P1 and P2 count day and night. The time to fix a P3 or P4 counts in business days. The time to classify
+counts from the detection. All other times count from the time at which the incident got its severity, so that an
 incident that is raised after an hour is not late at once.
 """
 
@@ -15,7 +15,7 @@ from schemas.incident import Audience, ResponseTarget, Severity
 from schemas.timestamp import LATEST_MS
 
 LEADERSHIP: Audience = "internal"
-"""Audience of the communications that are due. Whether users are informed is for people to decide."""
+"""Audience of the communications that are due. People decide whether to inform users."""
 
 CLASSIFYING_ACTIONS: tuple[Action, ...] = (
     "acknowledge",
@@ -27,7 +27,7 @@ CLASSIFYING_ACTIONS: tuple[Action, ...] = (
     "resolve",
     "accept",
 )
-"""Actions of a person who has looked at the incident. Each of them meets the target to classify."""
+"""Actions of a person who has looked at the incident. Each action meets the target to classify."""
 
 _WORDS = {
     "classify": "classify within {}",
@@ -49,10 +49,10 @@ _PLAYBOOK_WORDS: dict[tuple[Severity, str], str] = {
 
 @dataclass(frozen=True, slots=True)
 class ResponseProgress:
-    """When people did what about an incident, in Unix ms. None if it is not known to be done.
+    """Times of people's actions on an incident, in Unix ms. None if an action is not known to be done.
 
-    ``severity_since`` is when the incident got its severity. ``first_communicated_at`` and ``last_communicated_at`` are
-    the first and the last communication to leadership.
+    ``severity_since`` is the time at which the incident got its severity. ``first_communicated_at`` and
+    ``last_communicated_at`` are the first and the last communication to leadership.
     """
 
     severity: Severity
@@ -67,7 +67,7 @@ class ResponseProgress:
 
 
 def response_progress(incident: IncidentState, containing_deployment_at: int | None = None) -> ResponseProgress:
-    """Return the progress of an incident, given the time of a rollback or kill switch among the deployments.
+    """Return the progress of an incident, given the time of its rollback or kill switch.
 
     Only containment that holds now counts, not a mitigation that was undone or signals that have left their baseline
     again.
@@ -86,10 +86,10 @@ def response_progress(incident: IncidentState, containing_deployment_at: int | N
 
 
 def response_targets(progress: ResponseProgress, plan: ResponseTimes, hours: BusinessHours) -> list[ResponseTarget]:
-    """Return what is due by when, most urgent first.
+    """Return the targets of an incident with their due times, most urgent first.
 
-    The next communication counts from the last one, or from when the first is due, and ends with the resolution. The
-    review counts from the resolution.
+    The due time of the next communication counts from the last communication, or from the due time of the first. No
+    communication is due after the resolution. The review counts from the resolution.
     """
     since, resolved_at = progress.severity_since, progress.resolved_at
     targets = [
@@ -137,7 +137,7 @@ def _build_target(
 
 
 def _severity_since(incident: IncidentState) -> int:
-    """Return when the incident got its severity, by the rules or by a person, whichever came first."""
+    """Return the time at which the incident got its severity, by the rules or by a person, whichever came first."""
     severity, classification = incident.severity, incident.classification
     by_rules = incident.decided_at if incident.decision.severity == severity else None
     by_person = classification.at if classification is not None and classification.severity == severity else None

@@ -1,4 +1,4 @@
-"""Builds the message of an incident. No other code writes alerts.
+"""The message of an incident. No other code writes alerts.
 
 This package may import every other package of correlate.
 """

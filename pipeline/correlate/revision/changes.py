@@ -1,4 +1,4 @@
-"""Describes in a few words what a revision changed, for readers of the previous revision."""
+"""Changes of a revision in a few words, for readers of the previous revision."""
 
 from schemas.incident import Incident
 
@@ -18,7 +18,7 @@ _REPORTED_EVENTS = (
     "limit",
     "reminder",
 )
-"""Events of the log that no other field shows."""
+"""Events of the log that are in no other field."""
 
 
 def describe_changes(before: Incident | None, now: Incident) -> str:

@@ -1,8 +1,8 @@
-"""Drafts: what to tell leadership and users, by the playbook's principles, for a person to check and send.
+"""Drafts of messages to leadership and users, by the playbook's principles. A person checks and sends them.
 
-They are honest: an AI system failed. They are specific: what, since when, until when, how much. They blame nobody else:
-we are responsible for what we chose. They state what is being done. What driftwire does not know is in [brackets]. A
-draft to users names no person, tenant or version, and contains no text that a user wrote.
+Drafts are honest: an AI system failed. They are specific: the failure, its start and end, and its extent. They blame
+nobody else: we are responsible for our choices. They state the current actions. Unknown facts are in [brackets]. A
+draft to users contains no name of a person, tenant or version, and no text that a user wrote.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,13 +18,13 @@ from schemas.timestamp import date_minute
 
 CHECK = "DRAFT. Before a person sends this, check every sentence and fill in what is in [brackets]."
 PUBLIC_SEGMENTS = ("region=",)
-"""Prefixes of segments that users may see. Others are only counted, because they may name a tenant."""
+"""Prefixes of segments that users may see. Other segments are omitted, because they may identify a tenant."""
 
 SUPPLIED = ("provider_status", "provider")
 """Kinds of suspects that another organisation operates."""
 
 NAMED_MAX = 3
-"""Maximum products that a draft to users names. It counts the rest."""
+"""Maximum products that are listed in a draft to users. The rest are counted."""
 
 _OUR_CAUSES: Mapping[str, str] = {
     "environment": "most likely something in our own systems that they share. [Say what is known so far.]",
@@ -42,9 +42,9 @@ _TO_USERS = ("P1", "P2")
 
 @dataclass(frozen=True, slots=True)
 class DraftContext:
-    """The input of the drafts: the incident, its leading drift, and the times (Unix ms) at which something was done.
+    """Input of the drafts: the incident, its leading drift, and the times (Unix ms) of containment and recovery.
 
-    ``subjects`` are the names of its subjects. If there are many, the leading drift applies to only one of them.
+    ``subjects`` are the names of its subjects. If there are many, the leading drift applies to only one subject.
     """
 
     incident: Incident
@@ -62,7 +62,7 @@ class DraftContext:
 
 
 def build_drafts(context: DraftContext, public_names: Mapping[str, str]) -> list[Draft]:
-    """Return the drafts for an incident as it is now: to leadership from P3, to users from P2; none if it is merged."""
+    """Return the drafts for an incident: to leadership from P3, to users from P2, none if it is merged."""
     incident = context.incident
     if incident.status == "merged":
         return []
@@ -148,7 +148,7 @@ def _time_span(context: DraftContext) -> str:
 
 
 def _products(subjects: Sequence[str], public_names: Mapping[str, str]) -> str:
-    """Return the names by which users know the subjects. A single subject without a public name has its own name."""
+    """Return the names by which users know the subjects. A single subject without a public name keeps its own name."""
     if len(subjects) == 1:
         return public_names.get(subjects[0], subjects[0])
     names = [public_names[subject] for subject in subjects if subject in public_names]
@@ -191,7 +191,7 @@ def _cause_for_leadership(suspects: list[Suspect]) -> str:
 
 
 def _cause_for_users(context: DraftContext) -> str:
-    """Return the most likely cause as our responsibility. A supplier is not named: we chose it."""
+    """Return the most likely cause as our responsibility. The name of a supplier is omitted, because we chose it."""
     first, system = clear_suspect(context.incident.suspects), "them" if context.has_many_subjects else "it"
     if first is None:
         return "we do not know the cause yet. [Say what is known so far.]"

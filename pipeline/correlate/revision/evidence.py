@@ -1,4 +1,4 @@
-"""Evidence: the drifts of an incident as lines for a reader, one per finding."""
+"""Evidence: the drifts of an incident as lines, one per finding."""
 
 from collections.abc import Iterable
 
@@ -7,19 +7,20 @@ from schemas.drift import Drift
 from schemas.incident import SignalEvidence
 
 LINE_SEGMENTS_MAX = 5
-"""Maximum segments that a line of evidence names."""
+"""Maximum segments in a line of evidence."""
 
 SEGMENTS_MAX = 20
-"""Maximum segments that an incident names."""
+"""Maximum segments in the message of an incident."""
 
 
 def evidence_lines(drifts: Iterable[Drift], dedup_window_s: float, limit: int) -> list[SignalEvidence]:
     """Return the lines of evidence: firing before recovered, page tier before ticket tier, earliest first.
 
     Drifts of the same signal, channel, side and tier from several partitions or segments that fired within
-    ``dedup_window_s`` of the first are one finding and one line. The numbers are those of the full subject if it is
-    among them, else those of the first to fire. The line is recovered when all its drifts are. A ticket-tier line that
-    repeats a page-tier line is omitted, unless it still fires after the other has recovered.
+    ``dedup_window_s`` of the first are one finding and one line. The numbers are from the drift of the full subject if
+    there is one, or else from the drift that fired first. The line is recovered when all its drifts have recovered. A
+    ticket-tier line that repeats a page-tier line is omitted, unless it still fires after the page-tier line has
+    recovered.
     """
     return _sort_lines([_line(finding) for finding in _findings(drifts, dedup_window_s * 1000)], limit)
 
@@ -27,7 +28,7 @@ def evidence_lines(drifts: Iterable[Drift], dedup_window_s: float, limit: int) -
 def parent_evidence_lines(drifts: Iterable[Drift], limit: int) -> list[SignalEvidence]:
     """Return the lines of evidence of a parent: one per signal, channel, side and tier, over all subjects.
 
-    The numbers are those of the first subject to fire. The sentence states the number of subjects.
+    The numbers are from the subject that fired first. The sentence states the number of subjects.
     """
     groups: dict[tuple[str, ...], list[Drift]] = {}
     for drift in sorted(drifts, key=lambda drift: (drift.detected_at, drift.drift_id)):
@@ -42,7 +43,7 @@ def parent_evidence_lines(drifts: Iterable[Drift], limit: int) -> list[SignalEvi
 
 
 def segment_names(drifts: Iterable[Drift], limit: int = SEGMENTS_MAX) -> list[str]:
-    """Return the segments of some drifts, sorted, at most ``limit``."""
+    """Return the segments of the given drifts, sorted, at most ``limit``."""
     return sorted({drift.segment for drift in drifts if drift.segment})[:limit]
 
 
@@ -84,7 +85,7 @@ def _finding_key(drift: Drift) -> tuple[str, ...]:
 
 
 def _belongs_to(drift: Drift, finding: list[Drift], window_ms: float) -> bool:
-    """Whether a drift is from another stream than those of a finding. A second drift of one stream is a new finding."""
+    """Return whether a drift's stream is new to a finding. A second drift of a stream is a new finding."""
     is_other_stream = all((known.partition, known.segment) != (drift.partition, drift.segment) for known in finding)
     return is_other_stream and drift.detected_at - finding[0].detected_at <= window_ms
 

@@ -1,4 +1,4 @@
-"""Impact in plain words: what users experienced, for a message to them, by failure mode or family."""
+"""Impact in plain words, by failure mode or family, for a message to users."""
 
 from collections.abc import Mapping
 
@@ -51,7 +51,7 @@ _UNKNOWN = (
 
 
 def describe_impact(mode: FailureMode) -> str:
-    """Return what users experienced, as words that follow the name of the subject, with "may" where it is uncertain.
+    """Describe the impact on users in words that follow the name of the subject, with "may" if it is uncertain.
 
     >>> from pipeline.correlate.playbook.failure_modes import MODES
     >>> describe_impact(MODES["empty_output"])
@@ -61,7 +61,7 @@ def describe_impact(mode: FailureMode) -> str:
 
 
 def describe_compromised_data(mode: FailureMode) -> str:
-    """Return what a draft states about data and decisions that may be compromised."""
+    """Describe the data and decisions that may be compromised, for a draft."""
     if mode.name == "pii_exposure":
         return _PERSONAL_DATA
     return _DECISIONS if mode.family == "safety" or mode.name == "hallucination_spike" else _UNKNOWN

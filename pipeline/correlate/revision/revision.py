@@ -1,7 +1,7 @@
 """Revisions: the message of an incident, computed from its state each time.
 
-The same state, deployments and clock give the same message, in whatever order they arrived. Only ``revision`` and
-``change``, which depend on what was published before, depend on the order of arrival.
+The same state, deployments and clock give the same message, in any order of arrival. Only ``revision`` and ``change``
+depend on the order of arrival, because they depend on earlier revisions.
 """
 
 from pipeline.correlate.causes import Diagnosis, DiagnosisContext, diagnose
@@ -27,14 +27,14 @@ from schemas.incident import Incident, LogEntry, SignalEvidence
 
 
 def build_revision(incident: IncidentState, context: DiagnosisContext, settings: CorrelateSettings) -> Incident | None:
-    """Return the next revision of an incident; None if nothing changed since the last one.
+    """Return the next revision of an incident, or None if nothing changed since the last revision.
 
     Parameters
     ----------
     incident
         The state of the incident. It is not changed.
     context
-        What is known besides the incident.
+        Input of the diagnosis besides the incident.
     settings
         Windows and limits.
     """
@@ -116,7 +116,7 @@ def _build_content(incident: IncidentState, context: DiagnosisContext, settings:
 
 
 def _build_empty_parent(incident: IncidentState, before: Incident) -> Incident:
-    """Return the revision of a parent without children: another parent took them, or people removed them."""
+    """Return the revision of a parent whose children moved to another parent or were removed by people."""
     return before.model_copy(
         update={
             "status": incident.status,
@@ -162,7 +162,7 @@ def _title(incident: IncidentState, mode: FailureMode) -> str:
 
 
 def _containment_drift(incident: IncidentState) -> Drift:
-    """Return the leading drift. For a parent, the subject of the drift names all subjects."""
+    """Return the leading drift. For a parent, the drift's subject is a description of all subjects."""
     drift, scope = incident.decision.drift, incident.membership.scope
     if scope is None:
         return drift

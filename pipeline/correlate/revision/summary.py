@@ -1,4 +1,4 @@
-"""The summary: an incident in a few sentences for the person on call. It never contains text that a user wrote."""
+"""The summary: a few sentences about an incident for the person on call. It never contains text that a user wrote."""
 
 from collections.abc import Sequence
 
@@ -11,7 +11,7 @@ from schemas.incident import Containment, Suspect
 from schemas.timestamp import clock_time
 
 OTHER_SIGNALS_MAX = 4
-"""Maximum other signals that the summary names. It counts the rest."""
+"""Maximum other signals that are listed in the summary. The rest are counted."""
 
 _INSTRUCTIONS = {
     "rollback": "roll back {}",
@@ -25,7 +25,7 @@ _INSTRUCTIONS = {
 def write_summary(
     incident: IncidentState, suspects: Sequence[Suspect], steps: Sequence[Containment], rollback: Deployment | None
 ) -> str:
-    """Return what happened, since when, what else moved, the likely cause, and what to do first."""
+    """Return the failure, its start, the other affected signals, the likely cause, and the first step."""
     sentences = [_state(incident), _failure(incident), _other_signals(incident), _cause(incident, suspects)]
     if rollback is not None:
         sentences.append(f"It was rolled back at {clock_time(rollback.timestamp)}.")

@@ -1,7 +1,7 @@
-"""Severity adjustments: they make an incident one step milder or worse, by its blast radius.
+"""Severity adjustments, which make an incident one step milder or worse, by its blast radius.
 
-Severity rules apply to single drifts, adjustments to all firing drifts of an incident. Those that apply are weighed
-against each other, and the severity changes by at most one step.
+Severity rules apply to single drifts, adjustments to all firing drifts of an incident. The adjustments that apply are
+weighed against each other, and the severity changes by at most one step.
 """
 
 from typing import Literal
@@ -12,7 +12,7 @@ from schemas.incident import Severity
 
 
 class BlastRadius(BaseModel):
-    """Conditions on the blast radius of an incident. All must hold."""
+    """Conditions on the blast radius of an incident. All conditions must hold."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -34,7 +34,7 @@ class BlastRadius(BaseModel):
         return self
 
     def matches(self, traffic_share: float, layers: int) -> bool:
-        """Whether an incident that affects this share of the requests and this number of layers matches."""
+        """Return whether an incident that affects this share of the requests and this number of layers matches."""
         is_small = self.below_traffic_share is None or traffic_share < self.below_traffic_share
         return is_small and (self.minimum_layers is None or layers >= self.minimum_layers)
 
@@ -54,5 +54,5 @@ class SeverityAdjustment(BaseModel):
 
     @property
     def steps(self) -> int:
-        """Return 1 for one step towards P1, -1 for one step away from it."""
+        """Return 1 for one step towards P1, or -1 for one step away from P1."""
         return 1 if self.to == "worse" else -1

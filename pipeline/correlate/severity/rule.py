@@ -1,4 +1,4 @@
-"""A severity rule: when it applies, the severity it assigns, and why. Read from ``rules.toml`` or the configuration."""
+"""Severity rules: conditions, severity and reason. They are read from ``rules.toml`` or the configuration."""
 
 from typing import Annotated, Literal
 
@@ -14,7 +14,7 @@ EffectKind = Literal["odds_ratio", "rank_shift", "ratio"]
 
 
 class DriftConditions(BaseModel):
-    """Conditions on one drift. All must hold; an omitted condition matches anything.
+    """Conditions on one drift. All conditions must hold. An omitted condition matches anything.
 
     A rule applies to an incident if one drift of the incident matches.
     """
@@ -59,7 +59,7 @@ class DriftConditions(BaseModel):
 
 
 class SLA(BaseModel):
-    """An SLA: the limits that were promised for a signal of a subject."""
+    """An SLA: the promised limits of a signal of a subject."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -77,7 +77,7 @@ class SLA(BaseModel):
         return self
 
     def is_broken(self, now: float) -> bool:
-        """Whether a value of the signal breaks the SLA."""
+        """Return whether a value of the signal breaks the SLA."""
         return (self.maximum is not None and now > self.maximum) or (self.minimum is not None and now < self.minimum)
 
 

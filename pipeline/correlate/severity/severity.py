@@ -1,4 +1,4 @@
-"""Severity: how bad an incident is, by a table of rules and adjustments, with their names and reasons."""
+"""Severity of an incident, by a table of rules and adjustments with names and reasons."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,14 +22,14 @@ NO_RULE = SeverityRule(
     severity="P4",
     reason="no severity rule applies, so the lowest severity is assumed: classify the incident",
 )
-"""The rule that decides if no other applies."""
+"""Rule that decides if no other rule applies."""
 
 
 @dataclass(frozen=True, slots=True)
 class SeverityDecision:
-    """A severity, the rule that decided it, and the drift that names the incident.
+    """A severity, the rule that decided it, and the drift that the incident is named after.
 
-    ``adjusted_by`` names the adjustment that changed the rule's severity by one step, if any.
+    ``adjusted_by`` is the name of the adjustment that changed the rule's severity by one step, if any.
     """
 
     severity: Severity
@@ -56,7 +56,7 @@ def decide_severity(table: SeverityTable, drifts: Sequence[Drift], slas: SLAs | 
     table
         Its rules are evaluated in order, and the first that applies decides. The adjustments that apply are weighed
         against each other and change that severity by at most one step. A failure that can harm people is never made
-        milder, nor is a small failure while the rest of the incident is worse than the milder severity.
+        milder. A small failure is not made milder while the rest of the incident is worse than the milder severity.
     drifts
         The firing drifts of the incident, at least one.
     slas
@@ -65,16 +65,16 @@ def decide_severity(table: SeverityTable, drifts: Sequence[Drift], slas: SLAs | 
     Returns
     -------
     SeverityDecision
-        Of the drifts that match the rule, the one whose failure mode comes first in the table names the incident; then
-        page tier before ticket tier, the full subject before a segment, the typical value before its tails, the
-        earliest start.
+        The incident is named after the drift that matches the rule and whose failure mode comes first in the table.
+        Ties are broken by page tier before ticket tier, full subject before segment, typical value before its tails,
+        and earliest start.
     """
     layers = sorted({drift.layer for drift in drifts if drift.tier == "page"})
     return _decide(table, drifts, slas or {}, layers)
 
 
 def traffic_share(drifts: Iterable[Drift]) -> float:
-    """Return the share of a subject's requests that some drifts affect, 0 to 1.
+    """Return the share (0 to 1) of a subject's requests that the given drifts affect.
 
     Segments of one dimension have no request in common, so their shares add up. Segments of different dimensions may
     contain the same requests.
@@ -88,7 +88,7 @@ def traffic_share(drifts: Iterable[Drift]) -> float:
 
 
 def matches_conditions(conditions: DriftConditions, drift: Drift, slas: SLAs) -> bool:
-    """Whether one drift meets the conditions of a rule."""
+    """Return whether one drift meets the conditions of a rule."""
     if conditions.failure_modes and failure_modes.failure_mode_of(drift).name not in conditions.failure_modes:
         return False
     if conditions.layers and drift.layer not in conditions.layers:
@@ -105,7 +105,7 @@ def matches_conditions(conditions: DriftConditions, drift: Drift, slas: SLAs) ->
 
 
 def is_worse(one: Severity, other: Severity) -> bool:
-    """Whether one severity is worse than another.
+    """Return whether one severity is worse than another.
 
     >>> is_worse("P1", "P3"), is_worse("P3", "P3")
     (True, False)

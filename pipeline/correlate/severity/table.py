@@ -34,8 +34,8 @@ class SeverityTable:
         Raises
         ------
         ValueError
-            If the table is invalid. The message has one line per problem, which names the row. For an unknown key, it
-            names the nearest known one.
+            If the table is invalid. The message has one line per problem, with the row. For an unknown key, the line
+            contains the most similar known key.
         """
         try:
             content = tomllib.loads(text)
@@ -52,7 +52,7 @@ class SeverityTable:
         return cls(rules, adjustments)
 
     def extend(self, rules: Sequence[SeverityRule], adjustments: Sequence[SeverityAdjustment]) -> "SeverityTable":
-        """Return a table with more rules, evaluated first, and adjustments, which replace those of the same name."""
+        """Return a table with added rules, evaluated first, and adjustments, which replace those of the same name."""
         names = {adjustment.name for adjustment in adjustments}
         remaining = (adjustment for adjustment in self.adjustments if adjustment.name not in names)
         return SeverityTable((*rules, *self.rules), (*adjustments, *remaining))

@@ -1,4 +1,4 @@
-"""The picture of the evidence, drawn with matplotlib.
+"""The chart of the evidence, drawn with matplotlib.
 
 This package may import the material, drift histories and Markdown of the review.
 """

@@ -1,4 +1,4 @@
-"""The layout of the picture: panels one below the other, and labels above them that do not overlap."""
+"""The layout of the chart: panels one below the other, and labels above them that do not overlap."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ _LEFT, _RIGHT = 0.8, 0.15
 """Margins beside the panels, in inches."""
 
 Box = tuple[float, float, float, float]
-"""Left, bottom, width and height, as shares of the picture."""
+"""Left, bottom, width and height, as shares of the chart."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Marks: the moments of an incident that the picture shows as vertical lines with labels."""
+"""Marks: the events of an incident that are vertical lines with labels in the chart."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ DEPLOYMENTS_MAX = 6
 
 @dataclass(frozen=True, slots=True)
 class Mark:
-    """One moment, in Unix ms."""
+    """Event of an incident, with its time in Unix ms."""
 
     at: int
     kind: MarkKind

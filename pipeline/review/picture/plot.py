@@ -1,6 +1,6 @@
-"""The picture of a review: the evidence over time, one panel per signal, with events as vertical lines.
+"""The chart of a review: the evidence over time, one panel per signal, with events as vertical lines.
 
-The SVG contains text as text and has a white background, so that it is readable on any page. It has no scripts and no
+The SVG has selectable text and a white background, so that it is readable on any page. It has no scripts and no
 external references. The same material gives the same bytes.
 """
 
@@ -25,16 +25,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PANELS_MAX = 4
-"""Maximum signals in a picture, those of the page tier first."""
+"""Maximum signals in a chart, page tier first."""
 
 VERSIONS_MAX = 5
-"""Maximum versions in a panel, beside all records."""
+"""Maximum versions in a panel, besides the line of all records."""
 
 LEGEND_MAX = 4
 """Maximum names of a legend that fit beside the headline of a panel."""
 
 _SPAN_MIN_MS = 600_000
-"""Minimum milliseconds that a picture covers."""
+"""Minimum time span of a chart, in milliseconds."""
 
 _MARKS: dict[MarkKind, tuple[str, str]] = {
     "start": ("#d55e00", "-"),
@@ -64,8 +64,8 @@ _NO_METADATA = {"Date": None, "Creator": None, "Format": None, "Type": None}
 
 
 def draw_picture(material: Material) -> bytes:
-    """Draw the picture, as SVG in UTF-8."""
-    from matplotlib import style  # noqa: PLC0415  slow to import, and only pictures need it
+    """Draw the chart as SVG in UTF-8."""
+    from matplotlib import style  # noqa: PLC0415  slow to import, and only charts need it
     from matplotlib.figure import Figure  # noqa: PLC0415
 
     every_mark = find_marks(material)
@@ -93,7 +93,7 @@ def draw_picture(material: Material) -> bytes:
 
 
 def _span(material: Material, marks: Sequence[Mark], lines: Sequence[DriftLine]) -> tuple[int, int]:
-    """Return the first and last moment of the picture: the time of the lines, extended to nearby marks."""
+    """Return the first and the last time of the chart: the time of the lines, extended to nearby marks."""
     incident = material.incident
     times = [at for line in lines for at in line.times] or [incident.started_at, material.end]
     first, last = min(times), max(*times, incident.detected_at)
@@ -119,7 +119,7 @@ def _draw_title(axes: "Axes", material: Material) -> None:
 
 
 def _draw_panel(axes: "Axes", signal: SignalEvidence, lines: Sequence[DriftLine], material: Material) -> None:
-    """Draw one signal: its lines, the normal value, and the time in which it was off."""
+    """Draw one signal: its lines, its normal value, and the period in which it was off."""
     from matplotlib.ticker import FuncFormatter  # noqa: PLC0415
 
     is_silence = signal.channel == "silence"
@@ -176,7 +176,7 @@ def _draw_line(axes: "Axes", line: DriftLine, colour: str) -> None:
 
 
 def _is_isolated(values: Sequence[float], index: int) -> bool:
-    """Whether a value has no neighbour, so that no line would show it."""
+    """Return whether a value has no neighbour, so that no line would show it."""
     neighbours = [*values[max(0, index - 1) : index], *values[index + 1 : index + 2]]
     return all(math.isnan(value) for value in neighbours)
 
@@ -218,12 +218,12 @@ def _label_times(panels: Sequence["Axes"]) -> None:
 
 
 def _to_date(at: int) -> Any:
-    """Convert Unix ms to what matplotlib plots. ``Any``, because matplotlib does not declare the type of an axis."""
+    """Convert Unix ms to dates for matplotlib. ``Any``, because matplotlib does not declare the type of an axis."""
     return datetime.fromisoformat(format_timestamp(at))
 
 
 def _add_description(svg: str, material: Material, signals: Sequence[SignalEvidence]) -> str:
-    """Remove the document type, which refers elsewhere, and add a title and a description for screen readers."""
+    """Remove the document type, an external reference, and add a title and a description for screen readers."""
     incident = material.incident
     names = ", ".join(signal.signal for signal in signals) or "no signal"
     text = f"{names} over time, from before the start to {date_time(material.end)}. {incident.summary}"

@@ -1,4 +1,4 @@
-"""Action items: specific proposals from the messages, with owner and date to fill in."""
+"""Action items: specific proposals from the messages. People fill in owner and date."""
 
 from collections.abc import Callable, Iterator
 
@@ -16,10 +16,10 @@ ITEMS_MAX = 8
 """Maximum items of a draft. A longer list is rarely completed."""
 
 SIGNALS_MAX = 4
-"""Maximum signals that an item names."""
+"""Maximum signals in an item."""
 
 ActionItem = tuple[str, str]
-"""The action, and the reason for it."""
+"""Action, and the reason for it."""
 
 
 def write_actions(material: Material) -> list[str]:

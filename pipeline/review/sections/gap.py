@@ -1,4 +1,4 @@
-"""Detection gap: how long the failure went unnoticed, what detected it, and what could have detected it sooner."""
+"""Detection gap: the time to detection, the detector, and possible earlier detectors."""
 
 from pipeline.correlate.playbook import failure_modes
 from pipeline.review.markdown import code, code_list
@@ -8,7 +8,7 @@ from pipeline.wording import duration
 from schemas.timestamp import date_time
 
 LONG_GAP_S = 600
-"""Seconds. A longer gap leads to an action item."""
+"""Maximum gap in seconds without an action item."""
 
 
 def write_gap(material: Material) -> list[str]:
@@ -29,7 +29,7 @@ def write_gap(material: Material) -> list[str]:
 
 
 def has_only_tickets(material: Material) -> bool:
-    """Whether no signal of the incident could page."""
+    """Return whether no signal of the incident could page."""
     return bool(material.incident.evidence) and all(line.tier != "page" for line in material.incident.evidence)
 
 
@@ -42,7 +42,7 @@ def _acknowledgement(material: Material) -> str:
 
 
 def _clues(material: Material) -> list[str]:
-    """Return what else moved earlier, and what is not monitored."""
+    """Return lines about signals that moved earlier, and about signals that are not monitored."""
     incident = material.incident
     drift_ids = {line.drift_id for line in incident.evidence}
     earlier = sorted(

@@ -1,4 +1,4 @@
-"""Impact: how far the signals were off, for how long, and how many records were affected."""
+"""Impact: the deviations of the signals, their duration, and the number of affected records."""
 
 from pipeline.review.markdown import code, table
 from pipeline.review.material import Material
@@ -13,7 +13,7 @@ COUNTS_MAX = 3
 """Maximum signals whose affected records are counted."""
 
 SEGMENTS_MAX = 5
-"""Maximum segments that are named."""
+"""Maximum segments that are listed."""
 
 
 def write_impact(material: Material) -> list[str]:
@@ -77,7 +77,7 @@ def _affected_records(material: Material) -> list[str]:
 
 
 def _scope(material: Material) -> list[str]:
-    """Return whether all records of the subject are affected, or segments with their share of its records."""
+    """Describe the affected records: all records of the subject, or segments with their share of its records."""
     drift_ids = {line.drift_id for line in material.incident.evidence}
     shares = {drift.segment: drift.traffic_share for drift in material.drifts if drift.drift_id in drift_ids}
     segments = sorted(segment for segment in shares if segment)

@@ -1,4 +1,4 @@
-"""Monitoring: which signals the subject's baseline has, and which of them moved."""
+"""Monitoring: the signals in the subject's baseline, and the signals that moved."""
 
 from collections.abc import Iterable, Mapping
 from typing import Literal
@@ -9,7 +9,7 @@ from pipeline.review.material import Material
 from schemas.drift import Layer
 
 MonitoringState = Literal["moved", "steady", "monitored", "not testable", "not reported", "unknown"]
-"""State of a signal during the incident. ``monitored`` means that no remaining message shows whether it moved."""
+"""State of a signal during the incident. It is ``monitored`` if no remaining message shows whether it moved."""
 
 _TEXTS: Mapping[MonitoringState, str] = {
     "moved": "Moved",
@@ -47,7 +47,7 @@ def describe_monitoring(signals: Iterable[str], material: Material) -> str:
 
 
 def unmonitored_signals(layer: Layer, material: Material, *, mode: str | None = None) -> list[str]:
-    """Return the signals of a layer, or of one failure mode in it, that records can report and the baseline lacks."""
+    """Return the signals of a layer or failure mode that records can report and that the baseline does not have."""
     return [
         signal.name
         for signal in catalogue.SIGNALS

@@ -1,4 +1,4 @@
-"""The five questions that the playbook asks of an AI incident, answered from data where possible."""
+"""The five questions of the playbook about an AI incident, answered from data where possible."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Response: when each target was due, and when it was met, as far as the messages show."""
+"""Response: the due time of each target, and the time at which it was met, as far as the messages show."""
 
 from pipeline.review.markdown import code, escape, table
 from pipeline.review.material import Material
@@ -17,7 +17,7 @@ def write_response(material: Material) -> list[str]:
 
 
 def has_missed(name: str, material: Material) -> bool:
-    """Whether a target of this name is known to have been missed."""
+    """Return whether a target of this name is known to have been missed."""
     return any(
         target.name == name and target.due_at < (target.done_at or material.end)
         for target in material.incident.response_targets
@@ -43,7 +43,7 @@ def _in_time(due_at: int, at: int) -> str:
 
 
 def _steps(material: Material) -> list[str]:
-    """Return what was proposed first, and what was deployed."""
+    """Return lines about the first proposal and the deployments."""
     lines = []
     # Later revisions list completed steps last, so the first known revision shows the original order.
     first = material.revisions[0]

@@ -1,4 +1,4 @@
-"""Timeline: what happened, in order, each line with its source."""
+"""Timeline: the events of the incident in order, each with its source."""
 
 from collections.abc import Iterable, Iterator
 
@@ -11,7 +11,7 @@ from schemas.incident import Incident
 from schemas.timestamp import date_time
 
 LINES_MAX = 200
-"""Maximum lines of a timeline. The middle of a longer one is omitted."""
+"""Maximum lines of a timeline. The middle of a longer timeline is omitted."""
 
 COMMANDS = (
     "acknowledge",
@@ -29,10 +29,10 @@ COMMANDS = (
 """Events of the running log that come from commands."""
 
 _MINOR_CHANGES = ("opened", "newer numbers", "further suspects")
-"""Changes of a revision that the timeline omits, or that the running log contains."""
+"""Revision changes that the timeline omits because they are unimportant or in the running log."""
 
 _LOGGED_CHANGES = (("-> acknowledged", "acknowledge"), ("-> resolved", "resolved"), ("-> resolved", "resolve"))
-"""Endings of a change, and the event of the running log for the same change."""
+"""Suffix of a revision change, and the event of the running log for the same change."""
 
 TimelineLine = tuple[int, str, str]
 """Time (Unix ms), text and source, as Markdown."""
