@@ -1,4 +1,4 @@
-"""The monitor: decides whether a stream has left its baseline.
+"""The monitor, which decides whether a stream has left its baseline.
 
 For each block of records, it takes these steps:
 
@@ -51,10 +51,10 @@ class _StatefulPart(Protocol):
 
 
 class Monitor:
-    """Monitors one stream against one baseline, and tracks the tests that have fired.
+    """Monitor of one stream against one baseline, which tracks the tests that have fired.
 
-    The same blocks give the same findings and exactly the same state, also with a :meth:`dump` and :meth:`load` between
-    any two blocks.
+    The same blocks give the same findings and exactly the same state, even after a :meth:`dump` and :meth:`load`
+    between any two blocks.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Monitor:
     baseline
         The baseline.
     finite_values, monitored_values
-        Number of finite signal values that arrived, and of those that have a test.
+        Number of finite signal values, and number of these values that have a test.
     not_testable
         The tests that the baseline does not support, with the reasons.
 
@@ -154,7 +154,7 @@ class Monitor:
         return self._segments.excluded_tests()
 
     def close_drifts(self, now_ms: int) -> list[Finding]:
-        """Close every open drift because a new baseline takes over."""
+        """Close every open drift because a new baseline is applied."""
         latches, self._latches = self._latches, {}
         findings = [
             latch.build_end(
@@ -275,7 +275,7 @@ class Monitor:
         return findings
 
     def _evidence_due(self, view: BlockView) -> list[tuple[int, Finding]]:
-        """Repeat the evidence of drifts with an update due."""
+        """Repeat the evidence of drifts whose update is due."""
         last_row = view.block.panes.size - 1
         findings = []
         for test, latch in self._latches.items():

@@ -1,4 +1,4 @@
-"""Derived signals: computed for each record from the records before it, and then monitored like any other signal."""
+"""Derived signals, which are computed for each record from the records before it and monitored like all signals."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -107,7 +107,7 @@ class DerivedSignals:
 
 
 class _Repetitions:
-    """The fingerprints of the last outputs of a stream."""
+    """The fingerprints of the latest outputs of a stream."""
 
     def __init__(self) -> None:
         self._count = 0

@@ -1,11 +1,11 @@
-"""Parse messages into JSON objects, or into rejections with a reason. Called by ``batch.py``.
+"""Parse messages into JSON objects, or into rejections with a reason. ``batch.py`` calls this module.
 
 Messages are joined and parsed by one call, which costs half as much as one call per message. One message must never
-change how another is read. The joined text is therefore used only if it provably splits at the message boundaries.
-Otherwise its messages are parsed one by one.
+change the result of another message. The joined text is therefore used only if it provably splits at the message
+boundaries. Otherwise its messages are parsed one by one.
 
-JSON is parsed strictly, as RFC 8259 defines it: without NaN, numbers beyond a double, a byte order mark or lone
-surrogates, and with at most 1,024 levels. If a name occurs twice, the last value is used. An integer beyond 64 bits
+JSON is parsed strictly according to RFC 8259. NaN, numbers beyond a double, a byte order mark, lone surrogates and more
+than 1,024 levels are errors. If a name occurs twice, the last value is used. An integer beyond 64 bits
 becomes a float.
 """
 

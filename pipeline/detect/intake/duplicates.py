@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 CHUNKS = 8
-"""Number of chunks of the window. Only the newest chunk changes, and the oldest is dropped as a unit."""
+"""Number of chunks of the window. Only the newest chunk changes, and the oldest chunk is dropped as a unit."""
 
 
 class Duplicates:
-    """The keys of the last records of a stream.
+    """The keys of the latest records of a stream.
 
     Parameters
     ----------

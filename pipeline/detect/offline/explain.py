@@ -1,4 +1,4 @@
-"""Explains why records did or did not raise a drift, with the evidence of every test over time."""
+"""Explain why records did or did not raise a drift, with the evidence of every test over time."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -74,7 +74,7 @@ def explain(
     baseline
         The baseline to monitor against. If None, the step learns a baseline from the first records.
     subject
-        The subject to explain. If None, the subject of the baseline, or the first one in the messages.
+        The subject to explain. If None, the subject of the baseline, or else the first subject in the messages.
 
     Returns
     -------
