@@ -1,13 +1,13 @@
 """The monitor, which decides whether a stream has left its baseline.
 
-For each block of records, it takes these steps:
+For each block of records, the monitor performs these steps:
 
 1. **Layout**: the monitored signals become a grid of numbers, cut into samples of eight records.
 2. **Bank**: each one-sided test adds the evidence of each sample to its test statistics (Page-Hinkley).
 3. **Crossing**: a test whose statistic reaches its threshold may fire. A test that has fired may recover.
 4. **Late-burst check**: a test does not fire if only the late records of a burst brought it to the threshold.
 5. **Tenant check**: a page does not fire for one small tenant alone, nor for fewer than 20 records of one tenant.
-6. **Latch**: a test that fires is latched, and tests for its recovery from the next block on.
+6. **Latch**: a test that fires is latched. From the next block on, its statistics test for its recovery.
 7. **Finding**: firing, repeated evidence and recovery become findings, which the stream publishes as drifts.
 
 ADWIN raises tickets too. The same tests run for each segment value (``segments/``).

@@ -161,7 +161,7 @@ class DetectSettings(BaseModel):
         default=1000,
         ge=0,
         le=1_000_000,
-        description="Records of a signal in which a new region or tenant can prove that its normal range differs. New "
+        description="Records of a signal during which a deviation may be normal for a new region or tenant. New "
         "versions have no such period.",
     )
 

@@ -109,7 +109,7 @@ class Learner:
             If there are no records.
         """
         if self._origin_ms is None:
-            raise ValueError(f"{self._subject} has no records from which a baseline can be learned")
+            raise ValueError(f"{self._subject} has no records: there is nothing to learn a baseline from")
         count = max(self._totals) + 1
         learned = LearnedData(
             columns=[self._column(index, signal, count) for index, signal in enumerate(self._signals)],

@@ -16,7 +16,7 @@ RELEARNS_MAX = 16
 
 @dataclass(frozen=True, slots=True)
 class PublishedBaseline:
-    """A published baseline. It is stored unparsed, which takes a fraction of the memory."""
+    """A published baseline. It is stored unparsed, which needs a fraction of the memory."""
 
     baseline_version: str
     source: str
@@ -57,7 +57,7 @@ class BaselineStore:
         )
 
     def add_relearn(self, relearn: Relearn) -> None:
-        """Store a relearn request until the state is restored. Later streams learn newer baselines without it."""
+        """Store a relearn request, unless the state has been restored. Later streams learn newer baselines."""
         if self._restored or (relearn.subject not in self._relearns and len(self._relearns) >= self._subjects_max):
             return
         stored = self._relearns.get(relearn.subject, [])

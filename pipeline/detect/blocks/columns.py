@@ -32,8 +32,8 @@ class SignalColumns:
     Attributes
     ----------
     signals
-        The signals in the order in which they appeared. Signals that appear in the same block are sorted: first those
-        of the catalogue in its order, then custom signals in order of appearance. New signals are appended.
+        The signals in the order in which they appeared. Signals that appear in the same block are sorted: first the
+        signals of the catalogue in its order, then custom signals in order of appearance. New signals are appended.
     bad_fields
         Number of dropped values, by field and reason.
     environment, provider

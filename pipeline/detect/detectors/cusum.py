@@ -112,7 +112,7 @@ def _apply_cap(
     caps: NDArray[np.float64],
     columns: NDArray[np.intp],
 ) -> bool:
-    """Recompute, in place, statistics that rose by more than the cap within a pane. Return whether any did."""
+    """Recompute, in place, statistics that rose by more than the cap within a pane. Return whether any was found."""
     high, pane_starts = path[:, columns], samples.pane_starts
     floors = np.concatenate([bases[columns][None], high[pane_starts[1:] - 1]])
     exceeds = (np.maximum.reduceat(high, pane_starts, axis=0) > floors + caps[columns]).any(axis=0)
@@ -200,7 +200,7 @@ class CusumState:
     Attributes
     ----------
     statistics, bases
-        Shape ``(V, K, S)``: the current statistics, and those at the start of the current pane.
+        Shape ``(V, K, S)``: the current statistics, and the statistics at the start of the current pane.
     started
         Shape ``(V, K, S)``: the time of the first record after the last zero; ``NEXT_RECORD`` if the statistic is 0.
     tallies

@@ -7,7 +7,7 @@ from pipeline.detect.one_sided_tests import OneSidedTest
 from pipeline.detect.settings import DAY_S
 
 PAGES_PER_DAY_MAX = 2
-"""Pages of one test within a day of event time at which its demotion is proposed."""
+"""Number of pages of one test within a day of event time at which its demotion is proposed."""
 
 DAY_MS = DAY_S * 1000
 

@@ -18,10 +18,10 @@ RECORDS_MIN = 20
 """Minimum records with a label before it is reported. Fewer records may be a mistake."""
 
 LABELS_MAX = 64
-"""Maximum labels of a kind that are remembered. A new label replaces one that was not seen for a day.
+"""Maximum labels of a kind that are remembered. A new label replaces a label that was not seen for a day.
 
 A kind with more labels in a day, such as a build number per request, is no longer reported. The same number of labels
-can be pending. A new pending label replaces the oldest one.
+can be pending. A new pending label replaces the oldest pending label.
 """
 
 DAY_PANES = 86_400
@@ -77,7 +77,7 @@ class FirstSeen:
         return findings
 
     def dump(self) -> dict[str, Any]:
-        """Return the state. The reference to a baseline is not included, because :meth:`follow` restores it."""
+        """Return the state without the presence of a baseline, which :meth:`follow` restores."""
         return {
             "known": {kind: sorted(labels.items()) for kind, labels in self._known.items()},
             "crowded_kinds": sorted(self._crowded_kinds),

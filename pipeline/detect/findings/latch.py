@@ -1,4 +1,4 @@
-"""The latch: the state of a one-sided test from firing to recovery. It builds the findings of its drift."""
+"""The latch, which is the state of a one-sided test from firing to recovery. It builds the findings of its drift."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace

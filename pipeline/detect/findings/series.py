@@ -31,7 +31,7 @@ VERSIONS_MAX = 5
 """Maximum versions of one kind that have series. A kind with more versions within half an hour has no series."""
 
 KINDS_MAX = 8
-"""Maximum kinds of versions that have series. The first kinds have series."""
+"""Maximum kinds of versions that have series. The kinds that appear first have series."""
 
 MinuteSums = dict[int, NDArray[np.float64]]
 """Sums by minute, in order: the number of records with each signal, then the sum of each signal's channel."""

@@ -122,7 +122,7 @@ def _parse_joined(values: Sequence[bytes | None], bytes_max: int) -> list[dict[s
         return None
     joined = b"[" + _SEPARATOR.join(texts) + b"]"
     # If no message contains the digits of the separator, every separator at the top level was inserted here. If all
-    # inserted separators are at the top level, there is exactly one message, and one value, between two of them.
+    # inserted separators are at the top level, there is exactly one message, and one value, between two separators.
     if joined.count(_DIGITS) != len(texts) - 1:
         return None
     try:

@@ -137,7 +137,7 @@ class EventTimeGuard:
             else:
                 newly_released, letters = self._hold(time_ms, originals.original_at(position), position)
                 outputs += letters
-                # Released records get row numbers after those of the batch.
+                # Released records receive row numbers after the row numbers of the batch.
                 next_row = len(records) + len(released)
                 admitted_rows += range(next_row, next_row + len(newly_released))
                 released += newly_released

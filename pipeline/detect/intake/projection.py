@@ -30,7 +30,7 @@ SECTION_FIELDS["data"] |= {EMBEDDING_FIELD}
 """The fields that detect reads, by section."""
 
 LABEL_SECTIONS = ("versions", "segment")
-"""The sections of labels whose names the sender chooses."""
+"""The sections whose label names the sender chooses."""
 
 LABEL_FIELDS_MAX = 8
 """Maximum labels that are read from a section of sender-chosen labels. Additional labels are ignored."""

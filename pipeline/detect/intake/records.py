@@ -204,7 +204,7 @@ class Records:
         rows_by_subject: dict[str, list[int]] = {}
         for row in rows:
             rows_by_subject.setdefault(self.subjects[row], []).append(row)
-        # Sort once and then cut, because picking one record costs as much as picking many.
+        # Sort once and then cut the result, because picking one record costs as much as picking many records.
         ordered = self.pick(list(chain.from_iterable(rows_by_subject.values())))
         ordered.subjects = ()
         start = 0

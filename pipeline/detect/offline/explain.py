@@ -49,7 +49,7 @@ class TestTrace:
 class Explanation:
     """The evidence that a subject's records added to its tests.
 
-    ``other_drifts`` do not come from these tests: they belong to a segment, a silence or a version first seen.
+    ``other_drifts`` do not come from these tests. They are drifts of a segment, a silence or a version first seen.
     """
 
     subject: str

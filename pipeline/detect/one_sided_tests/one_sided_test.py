@@ -164,7 +164,7 @@ class _Candidate(NamedTuple):
 def derive_tests(baseline: Baseline, settings: DetectSettings) -> tuple[list[OneSidedTest], list[NotTestable]]:
     """Derive the tests of a baseline: the tests to run, and the tests that are not testable.
 
-    Both lists are in the order of the baseline's signals, then of the channels. Signals that are not in the catalogue
+    Both lists are ordered by the signals of the baseline, then by channel. Signals that are not in the catalogue
     and values without knots are skipped.
     """
     candidates = _list_candidates(baseline)

@@ -39,7 +39,7 @@ class SegmentBank:
     Parameters
     ----------
     tests
-        The ``S`` one-sided tests, those of binary channels first.
+        The ``S`` one-sided tests. The tests of binary channels come first.
     channel_columns, presence_columns
         Shape ``(S,)``: for each test, the indexes of the numbers that are its channel and its signal's presence.
     recovery

@@ -21,7 +21,7 @@ class SegmentEvidence:
     Parameters
     ----------
     tests
-        The ``S`` one-sided tests, those of binary channels first. ``L`` tests are of channels that are not binary.
+        The ``S`` one-sided tests. The tests of binary channels come first. The ``L`` tests of other channels follow.
     columns
         Shape ``(2, S)``: the indexes of the numbers that are the presence and the channel of each test.
     """

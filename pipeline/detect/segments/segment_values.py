@@ -66,7 +66,7 @@ class SegmentValues:
     ----------
     limit
         Maximum values stored. At the limit, a new value replaces the oldest value if the oldest value has not been
-        seen for more than a day. Otherwise the new value counts as other.
+        seen for more than a day. Otherwise, the new value counts as ``other``.
     tests
         Number ``S`` of tests that run per value.
     founding_records

@@ -86,7 +86,7 @@ class Segments:
     Attributes
     ----------
     tests
-        The ``S`` tests that run per value, those of rates first.
+        The ``S`` tests that run per value. The tests of rates come first.
     signal_indexes
         Shape ``(S,)``: the index of each test's signal in the values of a view.
     grid_columns
@@ -176,7 +176,7 @@ class Segments:
         return self._deviates_throughout(value, crossing.test)
 
     def describe_affected(self, key: CrossingKey) -> str:
-        """Describe the segments affected by a drift of the full subject, such as ``all in prompt=v42``; may be empty."""
+        """Describe the segments affected by a drift of the full subject, such as ``all in prompt=v42``; or empty."""
         test, descriptions = self._indexes.get(key), []
         if test is not None:
             for dimension in self.dimensions:

@@ -1,4 +1,4 @@
-"""The tenant check, which finds a single small tenant that moves a test. That is not a failure of the service."""
+"""The tenant check, which finds a single small tenant that moves a test. This is not a failure of the service."""
 
 import numpy as np
 

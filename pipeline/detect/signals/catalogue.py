@@ -122,7 +122,7 @@ EVENTS: tuple[Signal, ...] = (
     Signal("silence", DERIVED, "silence", "derived", "rate", "up", "", "silence", "pages"),
     Signal("versions", DERIVED, "versions", "derived", "category", "both", "", "undeclared_change", "cause"),
 )
-"""Events of a subject that are reported once: the start of a silence, and the first record of a version."""
+"""Events of a subject that are reported once: the start of a silence, and the first appearance of a version."""
 
 
 def custom_signal(name: str, kind: SignalKind) -> Signal:

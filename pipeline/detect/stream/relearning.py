@@ -1,4 +1,4 @@
-"""Relearning: new baselines are learned for some signals of a stream while the monitor tests the others."""
+"""Relearning of given signals of a stream, while the monitor tests all other signals."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -32,7 +32,7 @@ class Relearning:
     Attributes
     ----------
     signals, since_ms
-        As above. They also cover the replaced relearning.
+        The signals of this relearning and of the replaced relearning, and the earlier of their watermarks.
     learner
         Learner of the new baselines.
     """
@@ -68,7 +68,7 @@ class Relearning:
         return not self.is_muted(finding) or finding.detected_at < self.since_ms
 
     def learn(self, block: Block, baseline: Baseline, *, centroid: list[float] | None = None) -> Baseline | None:
-        """Learn from one block. Return the new baseline once it is ready: ``baseline`` with the relearned signals."""
+        """Learn from one block. Return ``baseline`` with the relearned signals once they are ready."""
         if not block.panes.size or int(block.panes[0]) * PANE_MS < self._at_ms:
             return None
         self.learner.observe(block)

@@ -77,7 +77,7 @@ class StreamRestorer:
             self._restore_learner()
         else:
             self._store.warn(
-                f"{stream.subject}: its baseline {version} is not among the published baselines: publish it again; "
+                f"{stream.subject}: its baseline {version} is not among the published baselines. Publish it again; "
                 "otherwise this subject uses the next baseline that is published or learned"
             )
         for baseline in self._not_offered(active):

@@ -81,7 +81,7 @@ class Stream:
         Whether any part of the state changed since the last :meth:`dump_changed`, and whether a block changed the
         statistics, monitor or learners.
     discarded_kinds
-        Kinds of parts that the next :meth:`dump_changed` removes before it writes them again.
+        Kinds of parts that the next :meth:`dump_changed` call removes before it writes new parts.
     """
 
     def __init__(self, subject: str, partition: int, settings: DetectSettings) -> None:
@@ -231,7 +231,7 @@ class Stream:
         self.pending_baselines = [*self.pending_baselines, baseline][-PENDING_MAX:]
 
     def apply_baseline(self, baseline: Baseline) -> list[OutputMessage]:
-        """Switch to another baseline. Buffered records are still tested against the current one."""
+        """Switch to another baseline. Buffered records are still tested against the current baseline."""
         outputs = self.flush() + self._close_drifts(self.watermark)
         self.replace_monitor(baseline)
         self.pending_baselines = [other for other in self.pending_baselines if other is not baseline]
