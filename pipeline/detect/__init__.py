@@ -1,1 +1,1 @@
-"""detect: records to drifts. The first step of the path."""
+"""The detect step turns records into drifts. It is the first step of the path."""

@@ -1,4 +1,4 @@
-"""Reads the control messages of detect: baselines, and requests to relearn signals."""
+"""Read the control messages of detect, which are baselines and relearn requests."""
 
 import orjson
 from pydantic import ValidationError

@@ -1,13 +1,13 @@
-"""The monitor: decides whether a stream has left its baseline.
+"""The monitor, which decides whether a stream has left its baseline.
 
-For each block of records, it takes these steps:
+For each block of records, the monitor performs these steps:
 
 1. **Layout**: the monitored signals become a grid of numbers, cut into samples of eight records.
 2. **Bank**: each one-sided test adds the evidence of each sample to its test statistics (Page-Hinkley).
 3. **Crossing**: a test whose statistic reaches its threshold may fire. A test that has fired may recover.
 4. **Late-burst check**: a test does not fire if only the late records of a burst brought it to the threshold.
 5. **Tenant check**: a page does not fire for one small tenant alone, nor for fewer than 20 records of one tenant.
-6. **Latch**: a test that fires is latched, and tests for its recovery from the next block on.
+6. **Latch**: a test that fires is latched. From the next block on, its statistics test for its recovery.
 7. **Finding**: firing, repeated evidence and recovery become findings, which the stream publishes as drifts.
 
 ADWIN raises tickets too. The same tests run for each segment value (``segments/``).
@@ -51,10 +51,10 @@ class _StatefulPart(Protocol):
 
 
 class Monitor:
-    """Monitors one stream against one baseline, and tracks the tests that have fired.
+    """Monitor of one stream against one baseline, which tracks the tests that have fired.
 
-    The same blocks give the same findings and exactly the same state, also with a :meth:`dump` and :meth:`load` between
-    any two blocks.
+    The same blocks give the same findings and exactly the same state, even after a :meth:`dump` and :meth:`load`
+    between any two blocks.
 
     Parameters
     ----------
@@ -68,7 +68,7 @@ class Monitor:
     baseline
         The baseline.
     finite_values, monitored_values
-        Number of finite signal values that arrived, and of those that have a test.
+        Number of finite signal values, and number of these values that have a test.
     not_testable
         The tests that the baseline does not support, with the reasons.
 
@@ -154,7 +154,7 @@ class Monitor:
         return self._segments.excluded_tests()
 
     def close_drifts(self, now_ms: int) -> list[Finding]:
-        """Close every open drift because a new baseline takes over."""
+        """Close every open drift because a new baseline is applied."""
         latches, self._latches = self._latches, {}
         findings = [
             latch.build_end(
@@ -275,7 +275,7 @@ class Monitor:
         return findings
 
     def _evidence_due(self, view: BlockView) -> list[tuple[int, Finding]]:
-        """Repeat the evidence of drifts with an update due."""
+        """Repeat the evidence of drifts whose update is due."""
         last_row = view.block.panes.size - 1
         findings = []
         for test, latch in self._latches.items():

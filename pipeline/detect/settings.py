@@ -6,7 +6,7 @@ import json
 from pydantic import BaseModel, ConfigDict, Field
 
 DAY_S = 86_400
-"""Seconds of one daily cycle. A baseline should cover at least one."""
+"""Seconds of one daily cycle. A baseline should cover at least one cycle."""
 
 _ADMISSION_ONLY = frozenset(
     {
@@ -18,7 +18,7 @@ _ADMISSION_ONLY = frozenset(
         "time_jump_records",
     }
 )
-"""Fields that only decide which records are admitted. If they change, checkpoints stay valid."""
+"""Fields that only affect the admission of records. Checkpoints stay valid if these fields change."""
 
 
 class DetectSettings(BaseModel):
@@ -43,7 +43,7 @@ class DetectSettings(BaseModel):
         ge=10,
         le=60 * DAY_S,
         description="Seconds of event time over which signals are relearned after their new normal was accepted or "
-        "declared. They are not monitored meanwhile. Higher values see more of the daily cycle.",
+        "declared. These signals are not monitored during that time. Higher values see more of the daily cycle.",
     )
     ready_records: int = Field(
         default=5000,
@@ -161,8 +161,8 @@ class DetectSettings(BaseModel):
         default=1000,
         ge=0,
         le=1_000_000,
-        description="Records of a signal in which a new region or tenant may show that its own normal differs. A new "
-        "version may not.",
+        description="Records of a signal during which a deviation may be normal for a new region or tenant. New "
+        "versions have no such period.",
     )
 
     adwin_delta: float = Field(
@@ -194,7 +194,7 @@ class DetectSettings(BaseModel):
         default=4,
         ge=1,
         le=600,
-        description="Seconds after which a block ends, however few its records. Higher values make larger blocks.",
+        description="Seconds after which a block ends, even if it has few records. Higher values make larger blocks.",
     )
 
     subjects_max: int = Field(
@@ -207,7 +207,7 @@ class DetectSettings(BaseModel):
         default=16,
         ge=0,
         le=256,
-        description="Maximum custom signals per subject. Further ones are ignored and counted.",
+        description="Maximum custom signals per subject. Further custom signals are ignored and counted.",
     )
     categories_max: int = Field(
         default=64,

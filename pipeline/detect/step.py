@@ -1,6 +1,6 @@
-"""The detect step: records of one partition in, drifts and baselines out. The first step of the path.
+"""The detect step, the first step of the path, which turns the records of one partition into drifts and baselines.
 
-A batch goes decode -> admit -> limit -> push -> order.
+A batch passes these stages: decode -> admit -> limit -> push -> order.
 """
 
 from collections import Counter
@@ -24,7 +24,7 @@ EVICTABLE_AFTER_MS = 7 * 86_400_000
 """Milliseconds of event time without a record after which a stream without a baseline can be evicted."""
 
 CAUGHT_UP_MS = 60_000
-"""Maximum age of the newest record, in milliseconds, at which it is assumed that no more records wait."""
+"""Maximum age of the newest record, in milliseconds, at which it is assumed that no further records are waiting."""
 
 TICK_MS_MAX = 10_000
 """Maximum milliseconds that one tick adds to a silence, because a suspended worker reads no records."""
@@ -34,7 +34,7 @@ PARTITION = Part("partition", "")
 
 
 class DetectStep:
-    """The detect step of one partition of the records. Implements :class:`pipeline.step.Step`.
+    """The detect step of one partition of the records. It implements :class:`pipeline.step.Step`.
 
     Every record is used, held, dropped as a duplicate, or turned into a dead letter. :meth:`counts` returns the totals.
 
@@ -106,8 +106,8 @@ class DetectStep:
     def tick(self, wall_ms: int) -> list[OutputMessage]:
         """Publish the watermark with the wall-clock time, and report subjects that have gone silent.
 
-        Time counts as silence only while no records wait to be read. That is the case if no message came since the last
-        tick, or if the newest record is at most a minute old.
+        Time counts as silence only while no records wait to be read. That is the case if no message has arrived since
+        the last tick, or if the newest record is at most a minute old.
         """
         outputs = [self._watermark.tick(wall_ms=wall_ms)]
         elapsed_ms = min(max(0, wall_ms - self._last_tick_ms), TICK_MS_MAX) if self._last_tick_ms else 0
@@ -190,7 +190,7 @@ class DetectStep:
         self._evicted_count = MonitoredCount(state["evicted_seen"], state["evicted_monitored"])
 
     def _add_new_subjects(self, subjects: Sequence[str]) -> bool:
-        """Add a stream for each new subject. Return False and add none if there would be too many streams."""
+        """Add a stream for each new subject. Return False and add no stream if there would be too many."""
         new = [subject for subject in dict.fromkeys(subjects) if subject not in self._streams]
         if len(self._streams) + len(new) > self._settings.subjects_max:
             return False
@@ -206,7 +206,7 @@ class DetectStep:
         return self._push(records.split_by_subject(range(len(records))), batch)
 
     def _push_within_limit(self, batch: AdmittedBatch) -> list[PositionedOutput]:
-        """Push records whose subjects have a stream or can get one. The others become dead letters."""
+        """Push records whose subjects have a stream or can get one. Other records become dead letters."""
         records, subjects_max = batch.records, self._settings.subjects_max
         outputs: list[PositionedOutput] = []
         waiting: list[int] = []

@@ -1,6 +1,6 @@
-"""Baselines: learning what is normal for a subject, ranks, hourly profiles, and the store of published baselines.
+"""Learn and store the baselines of subjects, with ranks and hourly profiles.
 
-This package knows no detector and no finding. It may import signals.
+This package does not depend on detectors or findings. It may import signals.
 """
 
 from pipeline.detect.baselines import hourly_profile

@@ -1,4 +1,4 @@
-"""Builds a baseline from records of a period without failures, both for live learning and for files."""
+"""Build a baseline from records of a period without failures, both for live learning and for files."""
 
 import hashlib
 from collections.abc import Sequence
@@ -19,10 +19,11 @@ from schemas.baseline import Baseline, Channel, Profile, SignalBaseline
 BaselineSource = Literal["file", "live", "accepted"]
 
 STORED_VALUES_MIN = 100
-"""Stored values required for a signal, whatever the settings."""
+"""Minimum stored values of a signal, regardless of the settings."""
 
 DROPPED_SHARE_MAX = 0.25
-"""Maximum share of slices dropped over all signals. If more stand out, none is dropped: the good ones are unknown."""
+"""Maximum share of slices that are dropped, over all signals. If more slices are outliers, none is dropped, because it
+is unknown which slices are normal."""
 
 TAIL_STANDARD_ERRORS = 2.0
 """Standard errors added to the autocorrelation time of a tail."""
@@ -177,7 +178,7 @@ def _build_signal(column: LearnedColumn, learned: LearnedData, settings: DetectS
     longest = max(times.values())
     for name in (name for name in channels.VALUE_CHANNELS if name in channels.BINARY):
         # A baseline has few extreme values, so the estimate for a tail is uncertain. Standard errors are added to it,
-        # up to the longest time of the other channels.
+        # up to the longest autocorrelation time of the other channels.
         time = column.autocorrelation_time(numbers[name], standard_errors=TAIL_STANDARD_ERRORS)
         times[name] = min(longest, time)
     built: dict[str, Channel] = {}
@@ -192,7 +193,7 @@ def _build_signal(column: LearnedColumn, learned: LearnedData, settings: DetectS
 
 
 def _remove_daily_cycle(column: LearnedColumn, learned: LearnedData) -> tuple[LearnedColumn, Profile | None]:
-    """Return the column without its daily cycle, and the profile of the cycle; unchanged if there is no profile."""
+    """Remove the daily cycle of a column. Return the column and the profile, or the same column and None."""
     if column.signal.kind == "rate" or column.values.size != column.times_ms.size:
         return column, None
     learned_profile = learn_profile(column.values, column.times_ms, column.slices, learned.from_ms, learned.to_ms)

@@ -1,4 +1,4 @@
-"""The burst: the first values of each signal in a quarter of a slice. A learner stores no other values."""
+"""The burst, which is the first values of each signal in a quarter of a slice. A learner stores no further values."""
 
 from dataclasses import dataclass, field
 
@@ -37,7 +37,7 @@ class Burst:
         return changed
 
     def merge(self, later: "Burst") -> "Burst":
-        """Return the burst of the period that joins this one and the next.
+        """Return the combined burst of this period and the period that follows it.
 
         >>> Burst([np.array([1.0])]).merge(Burst([np.array([2.0, 3.0])])).columns[0].tolist()
         [1.0, 2.0, 3.0]

@@ -31,7 +31,7 @@ Floats = NDArray[np.float64]
 def learn_profile(
     values: Floats, times_ms: NDArray[np.int64], slices: NDArray[np.intp], from_ms: int, to_ms: int
 ) -> tuple[Profile, Floats] | None:
-    """Learn the profile of a value. Return None if there are too few days or it would not help.
+    """Learn the profile of a value. Return None if there are too few days or if a profile would not help.
 
     The profile is cross-validated: each full day is corrected with the profile of the other days. The profile is used
     only if this lowers the deviation between the slices' mean ranks by at least 20 %. The cross-validated values are
@@ -112,7 +112,7 @@ def hourly_factors(profile: Profile) -> tuple[Floats, Floats]:
 
 
 def restore_hour(profile: Profile | None, value: float, time_ms: int) -> float:
-    """Convert a value at the day's typical level to the level at the hour of a time, in the value's unit.
+    """Convert a value from the day's typical level to the level at the hour of ``time_ms``, in the same unit.
 
     >>> restore_hour(Profile(transform="log", medians=[100.0] * 23 + [200.0]), 100.0, 23 * HOUR_MS)
     200.0

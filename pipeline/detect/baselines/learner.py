@@ -1,4 +1,4 @@
-"""The learner: collects the data of a baseline in bounded memory, from a live stream or from a file."""
+"""The learner, which collects the data of a baseline in bounded memory, from a live stream or from a file."""
 
 from itertools import pairwise
 from typing import Any
@@ -22,7 +22,8 @@ READY_AFTER_FACTOR_MAX = 2
 """Maximum learning time of a signal that is still changing, as a multiple of ``settings.ready_after_s``."""
 
 OTHER_SHARE_MAX = 0.5
-"""Maximum share of 'other' in a category. A category with more, such as a hash, has no distribution to learn."""
+"""Maximum share of 'other' in a category. A category with a higher share, such as a hash, has no
+distribution to learn."""
 
 
 class Learner:
@@ -54,7 +55,7 @@ class Learner:
         self._changed: set[str] = set()
 
     def observe(self, block: Block) -> None:
-        """Add a block of records. A record counts at the time of its pane."""
+        """Add a block of records. The time of a record is the time of its pane."""
         if not block.panes.size:
             return
         self._signals = list(block.signals)
@@ -140,7 +141,7 @@ class Learner:
         return parts
 
     def load_part(self, name: str, state: dict[str, Any]) -> None:
-        """Restore a part from :meth:`dump_parts`, in any order. Parts of narrower slices are ignored.
+        """Restore a part that :meth:`dump_parts` returned, in any order. Parts of narrower slices are ignored.
 
         Raises
         ------
@@ -152,7 +153,9 @@ class Learner:
             self._load_head(state)
             return
         if kind not in ("totals", "burst"):
-            raise ValueError(f"a learner has no part {name!r}: it has head, totals-SLICE and burst-SLICE-QUARTER")
+            raise ValueError(
+                f"a learner has no part {name!r}: its parts are head, totals-SLICE and burst-SLICE-QUARTER"
+            )
         if not self._accept_width(state["width_ms"]):
             return
         if kind == "totals":

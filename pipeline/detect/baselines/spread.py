@@ -18,7 +18,7 @@ OUTLIER_SHARE_MAX = 0.1
 """Maximum share of a signal's slices that may be outliers. If there are more, they are normal and none is dropped."""
 
 COMPARABLE_SHARE_MIN = 0.2
-"""Minimum records of a slice that is compared with others, as a share of the median slice."""
+"""Minimum records of a slice that is compared with other slices, as a share of the median slice."""
 
 CHANCE_ERRORS = 2.0
 """Standard errors within which the variance between slices is attributed to chance."""

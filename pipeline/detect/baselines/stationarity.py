@@ -1,4 +1,4 @@
-"""Stationarity: whether the mean of a channel was still changing while its baseline was learned."""
+"""Stationarity test, which detects a channel whose mean was still changing while its baseline was learned."""
 
 import math
 
@@ -13,7 +13,7 @@ HALF_ERRORS = 5.0
 """Standard errors by which the halves must differ."""
 
 END_S = 3600.0
-"""Seconds at the start and at the end of the full days that are compared. Both are at nearly the same time of day."""
+"""Seconds at each end of the full days. The ends are compared because they are at nearly the same time of day."""
 
 END_SHARE = 0.5
 """Minimum difference between the ends, as a share of the difference between the halves. With a daily cycle, the halves
@@ -21,11 +21,11 @@ of one day can differ as much as in a failure, but the ends differ by at most a 
 differences are equal. In a steady trend, the ends differ by twice as much as the halves."""
 
 END_ERRORS = 2.0
-"""Standard errors by which the ends must differ in addition, because a baseline stores few values per hour."""
+"""Standard errors by which the ends must differ too, because a baseline stores few values per hour."""
 
 
 def nonstationary_signals(baseline: Baseline) -> list[str]:
-    """Return the names of the signals that have a channel that was still changing."""
+    """Return the names of the signals with a channel that was still changing."""
     return [
         name for name, signal in baseline.signals.items() if any(channel.moving for channel in signal.channels.values())
     ]
@@ -46,7 +46,7 @@ def is_nonstationary(
     The test covers the last full days. It returns False if there is no full day, or if ``settings.ready_after_s`` is
     less than a day, which declares that days do not matter.
 
-    The limit is the tolerance and not the full band. The band extends at least three standard deviations between
+    The limit is the tolerance, not the full band. The band extends at least three standard deviations between
     slices, and the halves of a series never differ by more than two.
 
     Parameters

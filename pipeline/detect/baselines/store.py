@@ -7,15 +7,16 @@ from schemas.baseline import Baseline
 from schemas.relearn import Relearn
 
 VERSIONS_MAX = 64
-"""Maximum baselines per subject: of any kind before the state is restored, of scheduled ones afterwards."""
+"""Maximum baselines per subject. Before the state is restored, all baselines count. Afterwards, only scheduled
+baselines count."""
 
 RELEARNS_MAX = 16
-"""Maximum relearns per subject before the state is restored."""
+"""Maximum relearn requests per subject before the state is restored."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedBaseline:
-    """A published baseline. It is stored unparsed, which takes a fraction of the memory."""
+    """A published baseline. It is stored unparsed, which needs a fraction of the memory."""
 
     baseline_version: str
     source: str
@@ -28,12 +29,12 @@ class PublishedBaseline:
 
 
 class BaselineStore:
-    """Baselines and relearns by subject, in order of publication.
+    """Baselines and relearn requests by subject, in order of publication.
 
     Parameters
     ----------
     subjects_max
-        Maximum subjects. Another subject replaces the first one that has no stream.
+        Maximum number of subjects. A further subject replaces the first subject that has no stream.
     """
 
     def __init__(self, subjects_max: int) -> None:
@@ -56,14 +57,14 @@ class BaselineStore:
         )
 
     def add_relearn(self, relearn: Relearn) -> None:
-        """Store a relearn. It is ignored after the state is restored, because later streams learn a newer baseline."""
+        """Store a relearn request, unless the state has been restored. Later streams learn newer baselines."""
         if self._restored or (relearn.subject not in self._relearns and len(self._relearns) >= self._subjects_max):
             return
         stored = self._relearns.get(relearn.subject, [])
         self._relearns[relearn.subject] = [*stored, relearn][-RELEARNS_MAX:]
 
     def relearns_of(self, subject: str) -> list[Relearn]:
-        """Return the relearns of a subject, oldest first."""
+        """Return the relearn requests of a subject, oldest first."""
         return self._relearns.get(subject, [])
 
     def baselines_of(self, subject: str) -> list[PublishedBaseline]:
@@ -71,7 +72,7 @@ class BaselineStore:
         return self._baselines.get(subject, [])
 
     def finish_restore(self) -> None:
-        """Discard the entries that only a restored stream could have referred to."""
+        """Discard the entries that only a restored stream can use."""
         if self._restored:
             return
         self._restored = True

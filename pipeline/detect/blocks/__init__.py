@@ -1,4 +1,4 @@
-"""From admitted records to blocks: buffer the records, add the derived signals, and choose the columns.
+"""Turn admitted records into blocks: buffer the records, add the derived signals, and choose the columns.
 
 This package may import intake and signals.
 """

@@ -1,4 +1,4 @@
-"""Buffer the records of a stream until they form a block. Blocks depend only on the records, never on a fetch."""
+"""Buffer the records of a stream until they form a block. Blocks depend only on the records, not on Kafka fetches."""
 
 from collections.abc import Iterator
 
@@ -12,8 +12,8 @@ from pipeline.detect.settings import DetectSettings
 class Buffer:
     """Buffer of one stream.
 
-    A block ends after the record that makes it ``block_records`` long. It also ends before a record of another pane if
-    ``flush_records`` are buffered or if that pane is ``flush_after_s`` or more after the first one.
+    A block ends when it contains ``block_records`` records. It also ends before a record of another pane if at least
+    ``flush_records`` records are buffered, or if that pane is at least ``flush_after_s`` seconds after the first pane.
     """
 
     def __init__(self, settings: DetectSettings) -> None:
@@ -59,7 +59,7 @@ class Buffer:
         self.add(records.copy_for_block(stop, len(records)))
 
     def find_ends(self, panes: NDArray[np.int64]) -> list[int]:
-        """Return the numbers of the next records after which a block will have ended. ``panes`` must not be empty."""
+        """Return, for each block, the number of new records after which it ends. ``panes`` must not be empty."""
         return [last + 1 for _, _, last in self._find_blocks(panes)]
 
     def _find_blocks(self, panes: NDArray[np.int64]) -> Iterator[tuple[int, int, int]]:

@@ -32,12 +32,12 @@ class SignalColumns:
     Attributes
     ----------
     signals
-        The signals in the order in which they appeared. Signals that appear in the same block are sorted: first those
-        of the catalogue in its order, then custom signals in order of appearance. New signals are appended.
+        The signals in the order in which they appeared. Signals that appear in the same block are sorted: first the
+        signals of the catalogue in its order, then custom signals in order of appearance. New signals are appended.
     bad_fields
         Number of dropped values, by field and reason.
     environment, provider
-        The labels of the newest record that has one.
+        The environment and the provider, each from the newest record that contains it.
     """
 
     def __init__(self, custom_signals_max: int, dimensions: Sequence[str] = ()) -> None:
@@ -110,7 +110,7 @@ class SignalColumns:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Restore the columns. Raises ``KeyError`` if the state names a signal that is not in the catalogue."""
+        """Restore the columns. Raises ``KeyError`` if the state contains a signal that is not in the catalogue."""
         for name, kind in state["custom"]:
             self._add_custom_signal(name, kind)
         indexes = catalogue.SIGNAL_INDEX | {
@@ -123,7 +123,7 @@ class SignalColumns:
         self.environment, self.provider = state["environment"], state["provider"]
 
     def _read_custom_fields(self, custom_fields: Sequence[dict[str, Any] | None]) -> NDArray[np.float64]:
-        """Return the values of custom signals, row by row, because a signal's first value decides its kind."""
+        """Read the values of custom signals row by row, because the first value of a signal decides its kind."""
         cells: list[tuple[int, int, float]] = []
         for row, content in enumerate(custom_fields):
             for name, value in (content or {}).items():
@@ -137,7 +137,7 @@ class SignalColumns:
         return values
 
     def _find_custom_signal(self, name: str, value: Any) -> int | None:
-        """Return the index of a value's custom signal, adding the signal if new; None if the value is dropped."""
+        """Return the index of the custom signal, which is added if it is new; None if the value is dropped."""
         index = self._custom_indexes.get(name)
         reason = self._find_custom_fault(name, value, index)
         if reason is not None:

@@ -1,4 +1,4 @@
-"""Derived signals: computed for each record from the records before it, and then monitored like any other signal."""
+"""Derived signals, each computed for a record from the records before it, and monitored like any other signal."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -29,7 +29,7 @@ class DerivedSignals:
     """Derived signals of one stream.
 
     - ``repeated``: whether an output has the same fingerprint as one of the 64 outputs before it.
-    - ``finish_reason_usual`` and ``error_type_usual``: whether the label is the usual one. ``finish_reason_new`` and
+    - ``finish_reason_usual`` and ``error_type_usual``: whether the label is the usual label. ``finish_reason_new`` and
       ``error_type_new``: whether the label is new. The first 200 records, or a baseline, determine the usual label and
       the known labels.
     - ``embedding_similarity``: see ``pipeline/detect/blocks/embeddings.py``.
@@ -107,7 +107,7 @@ class DerivedSignals:
 
 
 class _Repetitions:
-    """The fingerprints of the last outputs of a stream."""
+    """The fingerprints of the latest outputs of a stream."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -160,7 +160,7 @@ class _Category:
         self._has_baseline = True
 
     def compare(self, column: Sequence[str | None], labels_max: int) -> tuple[list[float], list[float]]:
-        """Return for each label whether it is the usual one and whether it is new; NaN where this is unknown."""
+        """Return for each label whether it is the usual label and whether it is new; NaN where this is unknown."""
         start = 0 if self._usual is not None else self._settle(column, labels_max)
         nothing = [np.nan] * len(column)
         if start == len(column) or self._has_too_many:

@@ -39,7 +39,7 @@ class EmbeddingSimilarity:
         return None if self._centroid is None else [float(f"{number:.6g}") for number in self._centroid.tolist()]
 
     def reset_centroid(self) -> None:
-        """Drop the centroid. The next embeddings define a new one."""
+        """Drop the centroid. The next embeddings define a new centroid."""
         self._centroid, self._sum, self._count = None, np.zeros(0), 0
 
     def apply_centroid(self, centroid: Sequence[float]) -> None:

@@ -1,6 +1,6 @@
-"""From laid-out blocks to crossings: the CUSUM bank, ADWIN, late bursts, demotion.
+"""Detectors, which find crossings in laid-out blocks: the CUSUM bank, ADWIN, late bursts, and demotion.
 
-This package knows no sentence and no message. It may import layout, one-sided tests and signals.
+This package does not build sentences or messages. It may import layout, one-sided tests and signals.
 """
 
 from pipeline.detect.detectors.adwin import AdwinBank

@@ -16,7 +16,8 @@ from pipeline.detect.one_sided_tests import OneSidedTest
 from pipeline.detect.settings import DetectSettings
 
 RATE_SCALE = 5.0
-"""A rate is divided by this times its baseline mean and capped at 1, because ADWIN's bound assumes numbers near 1."""
+"""Factor of the scale. A rate is divided by this factor times its baseline mean, and capped at 1, because ADWIN's bound
+assumes numbers near 1."""
 
 RATE_MIN = 1e-3
 """Smallest baseline rate used for scaling."""
@@ -52,12 +53,12 @@ class AdwinChannel:
 
     @property
     def is_mirrored(self) -> bool:
-        """Whether ADWIN gets 1 - x. A rate above 0.5 is monitored by its rarer outcome."""
+        """Whether ADWIN receives 1 - x. A rate above 0.5 is monitored by its rarer outcome."""
         return self.is_rate and self.mean > 0.5
 
     @property
     def scale(self) -> float:
-        """Divisor of the numbers that ADWIN gets."""
+        """Divisor of the numbers that ADWIN receives."""
         rarer = 1.0 - self.mean if self.is_mirrored else self.mean
         return RATE_SCALE * max(rarer, RATE_MIN) if self.is_rate else 1.0
 
@@ -81,7 +82,7 @@ class _WindowBoundary(NamedTuple):
 
 
 class AdwinBank:
-    """One ADWIN window per channel. A window gets the means of groups of records that carry the signal.
+    """One ADWIN window per channel. A window receives the means of groups of records that carry the signal.
 
     When a window shrinks, its mean may still include records from before the change. The mean is therefore compared
     with the boundaries at that time and after every later group.

@@ -112,7 +112,7 @@ def _apply_cap(
     caps: NDArray[np.float64],
     columns: NDArray[np.intp],
 ) -> bool:
-    """Recompute, in place, statistics that rose by more than the cap within a pane. Return whether there are any."""
+    """Recompute, in place, statistics that rose by more than the cap within a pane. Return whether any was found."""
     high, pane_starts = path[:, columns], samples.pane_starts
     floors = np.concatenate([bases[columns][None], high[pane_starts[1:] - 1]])
     exceeds = (np.maximum.reduceat(high, pane_starts, axis=0) > floors + caps[columns]).any(axis=0)
@@ -148,7 +148,7 @@ class Crossing:
     started_at
         The estimated start: the time of the first record after the statistic's last zero, Unix milliseconds.
     tally
-        Number of records since then that carry the signal, and the sum of its channel over them.
+        Number of records since ``started_at`` that carry the signal, and the sum of its channel over these records.
     is_recovery
         Whether this is the recovery of a test that had fired.
     value
@@ -200,7 +200,7 @@ class CusumState:
     Attributes
     ----------
     statistics, bases
-        Shape ``(V, K, S)``: the current statistics, and those at the start of the current pane.
+        Shape ``(V, K, S)``: the current statistics, and the statistics at the start of the current pane.
     started
         Shape ``(V, K, S)``: the time of the first record after the last zero; ``NEXT_RECORD`` if the statistic is 0.
     tallies
@@ -233,14 +233,14 @@ class CusumState:
         )
 
     def reset(self, slots: int | slice = slice(None), tests: int | slice = slice(None)) -> None:
-        """Set some statistics to 0 and keep the latches."""
+        """Set the statistics of the given slots and tests to 0, and keep the latches."""
         self.statistics[slots, :, tests] = 0.0
         self.bases[slots, :, tests] = 0.0
         self.started[slots, :, tests] = NEXT_RECORD
         self.tallies[slots, :, :, tests] = 0.0
 
     def clear_panes(self, slots: int | slice = slice(None)) -> None:
-        """Forget the current pane of some slots."""
+        """Clear the current pane of the given slots."""
         self.panes[slots] = NO_PANE
 
     def latch(self, slot: int, test: int, worst: float) -> None:
@@ -292,7 +292,7 @@ class CusumState:
         """
         count, slots = path.shape[:2]
         width = sums.prefix_sums.shape[2]
-        # The number of steps up to and including the last one after which the statistic was 0.
+        # Number of steps up to and including the last step that left the statistic at 0.
         numbers = np.arange(1, count + 1, dtype=np.min_scalar_type(count))
         zeros = ((path == 0.0) * numbers[:, None, None, None]).max(axis=0).astype(np.intp)
         restarted = zeros > 0
@@ -303,11 +303,11 @@ class CusumState:
         self.tallies -= sums.prefix_sums.take(positions[:, None] * width + sums.columns[:, None])
 
     def take(self, slots: NDArray[np.intp]) -> Self:
-        """Return a copy of some slots."""
+        """Return a copy of the given slots."""
         return type(self)(*(array[slots] for _, array in self._arrays()))
 
     def put(self, slots: NDArray[np.intp], part: Self) -> None:
-        """Replace some slots. No slot may occur twice."""
+        """Replace the given slots. No slot may occur twice."""
         for (_, array), (_, replacement) in zip(self._arrays(), part._arrays(), strict=True):
             array[slots] = replacement
 

@@ -1,4 +1,4 @@
-"""Demotion: if a test pages often, a ticket and a new baseline are proposed, to avoid alert fatigue."""
+"""Demotion of tests that page often. A ticket and a new baseline are proposed, to avoid alert fatigue."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,13 +7,13 @@ from pipeline.detect.one_sided_tests import OneSidedTest
 from pipeline.detect.settings import DAY_S
 
 PAGES_PER_DAY_MAX = 2
-"""Pages of one test within a day of event time at which its demotion is proposed."""
+"""Number of pages of one test within a day of event time at which its demotion is proposed."""
 
 DAY_MS = DAY_S * 1000
 
 
 class Demotion:
-    """The last firings of each page test.
+    """The latest firings of each page test.
 
     Parameters
     ----------

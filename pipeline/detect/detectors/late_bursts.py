@@ -1,4 +1,4 @@
-"""Late bursts. The records of a late burst spread over several panes but are still one event."""
+"""Late bursts, whose records spread over several panes but are one event."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,20 +13,20 @@ from pipeline.detect.one_sided_tests import OneSidedTest, rate_evidence
 from pipeline.detect.signals import PANE_MS, Block, channels
 
 RECOUNTED_PANES = 8
-"""Number of latest panes that are counted again by event time."""
+"""Number of the latest panes that are recounted by event time."""
 
 LATE_PANES_MAX = 4
-"""Maximum lateness in panes. Records that are later count in the pane in which they arrived."""
+"""Maximum lateness in panes. Later records count in the pane in which they arrived."""
 
 HIGH_CAPS = 2
-"""Number of caps that one burst can add to a statistic, because it can span two seconds. Excess above it is removed."""
+"""Number of caps that one burst can add to a statistic, because it can span two seconds. The excess is removed."""
 
 ROUNDING_ERROR = 1e-9
 """Evidence up to this value is a rounding error."""
 
 
 class LateBursts:
-    """Removes the evidence that late bursts added to the statistics of a bank.
+    """Correction that removes the evidence of late bursts from the statistics of a bank.
 
     A record counts in the pane of the watermark at its arrival, because requests arrive in the order in which they end.
     If records are up to two seconds late, the records of one second lie in up to four panes, and every pane may add its
@@ -88,7 +88,7 @@ class LateBursts:
             self._subtract_excess(int(panes[-1]))
 
     def reset(self) -> None:
-        """Forget all panes after a gap in the records."""
+        """Clear all panes after a gap in the records."""
         self._panes[:], self._sums[:] = NO_PANE, 0.0
         self._late_pane = NO_PANE
 
@@ -113,7 +113,7 @@ class LateBursts:
         self._late_pane = int(state["late_pane"])
 
     def _add(self, panes: NDArray[np.int64], sums: NDArray[np.float64]) -> None:
-        """Add the sums of ascending panes, shapes ``(P,)`` and ``(P, L, N)``, where ``L`` is the lateness from 0."""
+        """Add sums, shape ``(P, L, N)``, of ascending panes, shape ``(P,)``, by seconds of lateness from 0."""
         for pane, pane_sums in zip(panes[-RECOUNTED_PANES:].tolist(), sums[-RECOUNTED_PANES:], strict=True):
             slot = pane % RECOUNTED_PANES
             if self._panes[slot] != pane:
@@ -183,7 +183,7 @@ class LateBursts:
 
 
 def compute_lateness(block: Block) -> NDArray[np.int64]:
-    """Return by how many seconds each record is behind its pane, shape ``(R,)``; 0 if it is more than four."""
+    """Return the seconds by which each record is behind its pane, shape ``(R,)``; 0 for more than four seconds."""
     late_panes = block.panes - block.times_ms // PANE_MS
     late_panes[late_panes > LATE_PANES_MAX] = 0
     return late_panes
@@ -197,7 +197,10 @@ def _sum_by_key(keys: NDArray[np.int64], sums: NDArray[np.float64]) -> NDArray[n
 
 
 def _capped_evidence(test: OneSidedTest, sums: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the total capped evidence of some seconds per bet, shape ``(8,)``, from their sums, shape ``(P, 2)``."""
+    """Return the total evidence of each bet, shape ``(8,)``. The evidence of each second is capped.
+
+    ``sums`` has shape ``(P, 2)``: for each second, the sums of presence and channel.
+    """
     records, totals = sums.T[:, :, None]
     if test.channel in channels.BINARY:
         record_evidence, event_evidence = rate_evidence(

@@ -15,8 +15,8 @@ from pipeline.detect.signals import channels
 CAP_SHARE = 0.33
 """Share of a threshold that one pane may add, because a burst within a second is one event.
 
-The share is slightly less than a third, so firing takes at least four panes. The first and the last of them need no
-more evidence than chance gives them.
+The share is slightly less than a third, so a test fires after four panes at the earliest. Chance alone may provide
+the evidence of the first and the last pane.
 """
 
 _SLOT = 0
@@ -27,14 +27,14 @@ class PageHinkleyBank:
     """Page's recursion on betting scores, with eight bets per one-sided test. The largest statistic of a test decides.
 
     The recursion W <- max(0, W + evidence) is evaluated after each sample. It equals ``river.drift.PageHinkley`` with
-    a fixed reference of 0, if that gets the evidence summed over a sample. While the mean of a stream, given the past,
+    a fixed reference of 0 on the evidence summed per sample. While the mean of a stream, given the past,
     stays within the band, on average at least exp(threshold) / 8 records pass between two alarms of a test. This holds
     for any distribution and dependence of the records (Shin, Ramdas and Rinaldo 2022, "E-detectors").
 
     One pane can raise a statistic by at most a third of its threshold. A test that has fired is *latched*: it then bets
-    on a return to the baseline's mean. It recovers when that statistic reaches the recovery threshold and the mean of
-    the records since is within the band. The caller applies the result of :meth:`observe` with :meth:`latch` and
-    :meth:`rearm`, which take effect from the next block.
+    on a return to the baseline's mean. It recovers when that statistic reaches the recovery threshold and the mean
+    since the start of the recovery is within the band. The caller applies the result of :meth:`observe` with
+    :meth:`latch` and :meth:`rearm`, which take effect from the next block.
 
     Parameters
     ----------
@@ -94,13 +94,13 @@ class PageHinkleyBank:
         times_ms
             Shape ``(R,)``: event times.
         may_fire
-            Decides whether a test may fire at a crossing. If not, it is called again at the next sample at or above
-            the threshold.
+            Function that returns whether a test may fire at a crossing. After False, it is called again at the next
+            sample at or above the threshold.
 
         Returns
         -------
         list[Crossing]
-            At most one per test, in the order of the tests.
+            At most one crossing per test, in the order of the tests.
         """
         if not self._tests:
             return []
@@ -126,7 +126,7 @@ class PageHinkleyBank:
         return crossings
 
     def latch(self, test: int, worst: float) -> None:
-        """Latch a test, which then tests the recovery from ``worst``, the channel's mean when it fired."""
+        """Latch a test, and test its recovery from ``worst``, the channel's mean when it fired."""
         self._state.latch(_SLOT, int(self._positions[test]), worst)
         self._update_bets()
 
@@ -174,7 +174,7 @@ class PageHinkleyBank:
         self._update_bets()
 
     def _capped_statistics(self) -> NDArray[np.float64]:
-        """Return the capped statistics, shape ``(8, S)``. Within a pane, the uncapped ones may be higher."""
+        """Return the capped statistics, shape ``(8, S)``. Within a pane, the uncapped statistics may be higher."""
         state = self._state
         capped: NDArray[np.float64] = np.minimum(
             state.statistics[_SLOT], state.bases[_SLOT] + self._caps.reshape(BETS, -1)

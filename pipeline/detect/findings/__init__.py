@@ -1,4 +1,4 @@
-"""From crossings to published drifts: findings, latches of open drifts, series, first-seen labels and silences.
+"""Findings, which turn crossings into published drifts: latches, series, first-seen labels and silences.
 
 This package may import layout, one-sided tests, baselines and signals.
 """

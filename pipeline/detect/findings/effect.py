@@ -16,9 +16,9 @@ def effect_size(
     channel
         Name of the channel.
     mean_before, records_before
-        Mean in the baseline, and number of records behind it.
+        Mean in the baseline, and number of records from which it was computed.
     mean, records
-        Current mean, and number of records behind it.
+        Current mean, and number of records from which it was computed.
 
     >>> effect_size("rate", 0.01, 0.0914, 412, 100_000)[0].__round__(1)
     10.0

@@ -1,4 +1,4 @@
-"""The finding: one state of a drift, as reported by a monitor, and its conversion to a drift message."""
+"""The finding, which is one state of a drift as reported by a monitor, and its conversion to a drift message."""
 
 import hashlib
 import math
@@ -17,12 +17,14 @@ __all__ = ["Detector", "EffectKind", "Finding"]
 EffectKind = Literal["odds_ratio", "rank_shift", "ratio"]
 
 NUMBER_MAX = 1e12
-"""Largest number in a message, in any unit. Odds can be infinite, but JSON has no infinity."""
+"""Largest number in a message, in any unit. Odds can be infinite, but JSON cannot contain infinity."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One state of a drift. The fields mean the same as in :class:`schemas.drift.Drift`. Times are Unix milliseconds.
+    """One state of a drift. Times are Unix milliseconds.
+
+    The fields have the same meaning as in :class:`schemas.drift.Drift`.
 
     In all states, ``detected_at`` and ``request_id`` belong to the record that fired, because they identify the drift.
     In the state ``firing``, ``now`` and ``effect`` cover the records since ``started_at``. In later states they cover

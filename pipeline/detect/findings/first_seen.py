@@ -1,4 +1,4 @@
-"""First seen: reports versions, provider models and schemas that are new in a stream.
+"""First-seen labels: versions, provider models and schemas that are new in a stream.
 
 A label is reported once. This is not a statistical test.
 """
@@ -18,16 +18,16 @@ RECORDS_MIN = 20
 """Minimum records with a label before it is reported. Fewer records may be a mistake."""
 
 LABELS_MAX = 64
-"""Maximum labels of a kind that are remembered. A new label replaces one that was not seen for a day.
+"""Maximum labels of a kind that are remembered. A new label replaces a label that was not seen for a day.
 
 A kind with more labels in a day, such as a build number per request, is no longer reported. The same number of labels
-can be pending. A new pending label replaces the oldest one.
+can be pending. A new pending label replaces the oldest pending label.
 """
 
 DAY_PANES = 86_400
 
 KINDS_MAX = 16
-"""Maximum kinds that are remembered. Other kinds are not reported."""
+"""Maximum kinds that are remembered. Further kinds are not reported."""
 
 SAME_CHANGE_MS = 600_000
 """Milliseconds within which a new provider model belongs to the same change as a new version."""
@@ -47,7 +47,7 @@ class _Pending:
 
 
 class FirstSeen:
-    """Remembers the labels of a stream and reports new ones.
+    """Record of the labels of a stream, from which new labels are reported.
 
     Without a baseline, every label is remembered and none is reported.
     """
@@ -77,7 +77,7 @@ class FirstSeen:
         return findings
 
     def dump(self) -> dict[str, Any]:
-        """Return the state. It does not include whether there is a baseline, which :meth:`follow` sets again."""
+        """Return the state without the presence of a baseline, which :meth:`follow` restores."""
         return {
             "known": {kind: sorted(labels.items()) for kind, labels in self._known.items()},
             "crowded_kinds": sorted(self._crowded_kinds),
@@ -89,7 +89,7 @@ class FirstSeen:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`dump` returned."""
+        """Restore the state that :meth:`dump` returned."""
         self._known = {kind: dict(labels) for kind, labels in state["known"].items()}
         self._crowded_kinds = set(state["crowded_kinds"])
         self._pending = {

@@ -1,4 +1,4 @@
-"""The latch: the state of a one-sided test from firing to recovery. It builds the findings of its drift."""
+"""The latch, which is the state of a one-sided test from firing to recovery. It builds the findings of its drift."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -68,9 +68,9 @@ class Latch:
         self.since_message = [total + new for total, new in zip(self.since_message, tally.tolist(), strict=True)]
 
     def is_update_due(self, pane: int, after_s: Sequence[float]) -> bool:
-        """Return whether an update is due: a time of ``after_s`` has passed, and records came since the last message.
+        """Return whether a time in ``after_s`` has passed and records have arrived since the last message.
 
-        Call this once per block. Each time counts once, even if it is skipped.
+        Call this once per block. Each time counts once, even if its update is skipped.
         """
         updates_due = sum((pane - self.pane) * PANE_MS / 1000 >= seconds for seconds in after_s)
         if updates_due <= self.updates_due or self.since_message[0] < 1:
@@ -107,9 +107,9 @@ class Latch:
         evidence_and_threshold
             The evidence, and the threshold to which it is compared.
         carried_by
-            The segments that carry the drift, as text.
+            Description of the segments that carry the drift.
         tier
-            Tier to publish. None for the tier of the test.
+            Tier to publish; None for the tier of the test.
         segment_gone
             Whether the drift ends because its segment no longer sends records.
         """
@@ -156,7 +156,7 @@ class Latch:
     def build_end(
         self, test: OneSidedTest, learned: SignalBaseline, *, now_ms: int, recovery: float, tier: Tier | None = None
     ) -> Finding:
-        """Build the finding that ends this drift because another baseline takes over."""
+        """Build the finding that ends this drift because another baseline is applied."""
         finding = self.build_finding(
             test,
             learned,

@@ -10,14 +10,14 @@ RECENT_VALUES = 256
 """Values stored per signal. Higher values make the median steadier and slower to follow a change."""
 
 WAITING_ROWS = 64
-"""Rows that are stored together, because storing one row takes about as long as storing this many."""
+"""Number of rows that are stored together, because storing one row takes about as long as storing all of them."""
 
 
 class RecentValues:
-    """The last 256 values of some columns, and their medians.
+    """The last 256 values of the given columns, and their medians.
 
-    A finding shows the median instead of the mean. One in a thousand real latencies takes minutes, so the mean can
-    fall although every request takes twice as long.
+    A finding shows the median instead of the mean. In real traffic, one request in a thousand lasts minutes, so the
+    mean latency can fall although every request lasts twice as long.
 
     Parameters
     ----------
@@ -59,7 +59,7 @@ class RecentValues:
         return {str(column): stored.copy() for column, stored in self._values.items()}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`dump` returned.
+        """Restore the state that :meth:`dump` returned.
 
         Raises
         ------

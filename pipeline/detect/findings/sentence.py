@@ -1,4 +1,4 @@
-"""The sentence of a finding, for the person who reads the alert."""
+"""Describe a finding in one sentence for the person who reads the alert."""
 
 from pipeline.detect.findings.finding import Finding
 from pipeline.wording import duration, percent, quantity
@@ -10,16 +10,16 @@ _VERBS = {"up": "rose", "down": "fell"}
 
 
 def describe_finding(finding: Finding, mean_before: float, mean: float, carried_by: str = "") -> str:
-    """Return the sentence of a finding.
+    """Describe a finding in one sentence.
 
     Parameters
     ----------
     finding
-        The finding, still without its sentence.
+        The finding, whose sentence is still empty.
     mean_before, mean
         Mean of the channel in the baseline, and current mean: the share of records in a tail, or the spread of ranks.
     carried_by
-        Text that names the segments that carry the drift, such as ``all in prompt=v42``.
+        Description of the segments that carry the drift, such as ``all in prompt=v42``.
 
     Returns
     -------
@@ -43,7 +43,7 @@ def describe_finding(finding: Finding, mean_before: float, mean: float, carried_
 
 
 def describe_gone_segment(finding: Finding) -> str:
-    """Return the sentence of a drift that ends because its segment no longer sends records."""
+    """Describe a drift that ends because its segment no longer sends records."""
     return f"{_name(finding)} has ended after {_length(finding)}: no records of {finding.segment} arrive any more"
 
 

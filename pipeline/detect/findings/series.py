@@ -1,6 +1,6 @@
-"""Minute series of every monitored signal, over all records and per version that runs alongside another.
+"""Minute series of every monitored signal, over all records and for each of several versions that run side by side.
 
-A drift message contains them. They allow a new version to be compared with the old one over the same minutes.
+A drift message contains them, so that a new version can be compared with the old version over the same minutes.
 """
 
 from collections.abc import Sequence
@@ -28,10 +28,10 @@ SHARE_MINUTES = 10
 """Minutes over which the traffic share of a version is computed."""
 
 VERSIONS_MAX = 5
-"""Maximum versions of one kind that have series. A kind with more versions within half an hour has none."""
+"""Maximum versions of one kind that have series. A kind with more versions within half an hour has no series."""
 
 KINDS_MAX = 8
-"""Maximum kinds of versions that have series. The kinds that were seen first have them."""
+"""Maximum kinds of versions that have series. The kinds that appear first have series."""
 
 MinuteSums = dict[int, NDArray[np.float64]]
 """Sums by minute, in order: the number of records with each signal, then the sum of each signal's channel."""
@@ -44,17 +44,17 @@ class VersionKind:
     Attributes
     ----------
     sole_version
-        The version that every record carries, if there is one. It needs no sums: they equal those of all records.
+        The version that every record carries, if there is only one version. Its sums equal the sums of all records.
     sums
         Sums by version, if there are several versions.
     uniform_version
-        The version that every record of the last block carries, if there is one.
+        The version that every record of the last block carries; None if the records differ.
     uniform_since
-        Minute since which every record carries ``uniform_version``, or since which records differ.
+        First minute with the current value of ``uniform_version``.
     last_minute
         Minute of the last record with any version of this kind.
     crowded_until
-        Minute until which the kind has too many versions; 0 if it does not have too many.
+        Last minute for which the kind has too many versions; 0 if the number is within the limit.
     """
 
     sole_version: str | None = None
@@ -138,7 +138,7 @@ class MinuteSeries:
     def traffic_share(self, finding: Finding, view: BlockView) -> float | None:
         """Return the share of recent records that carry the version of a finding; None if its segment is not a version.
 
-        The share covers ten minutes and not the last hour, because a failing version is often so new that it has few
+        The share covers ten minutes, not the last hour, because a failing version is often so new that it has few
         records in an hour. In the first, incomplete minute of a version, the share is computed from the block ``view``.
         """
         name, index = finding.segment.partition("=")[0], self._indexes.get(finding.signal.name)
@@ -180,7 +180,7 @@ class MinuteSeries:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`dump` returned.
+        """Restore the state that :meth:`dump` returned.
 
         Raises
         ------

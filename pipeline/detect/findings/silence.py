@@ -1,4 +1,4 @@
-"""Silence: a subject sends no records for much longer than ever before. Silences are detected on ticks."""
+"""Silences of subjects, which are much longer than any gap in the baseline. Silences are detected on ticks."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +14,7 @@ from schemas.baseline import Baseline
 from schemas.drift import DriftState
 
 LONGEST_GAPS = 3.0
-"""A gap is a silence only if it is at least this many times as long as the longest gap of the baseline."""
+"""Minimum length of a silence, as a multiple of the longest gap of the baseline."""
 
 RECORDS_DUE = 28.0
 """Records expected during a silence at the baseline's quietest rate. For Poisson arrivals, this is the log evidence."""
@@ -24,7 +24,7 @@ SIGNAL = next(signal for signal in catalogue.EVENTS if signal.name == "silence")
 
 @dataclass(slots=True)
 class SilenceTracker:
-    """Tracks whether a stream is silent, and since when. Times are event times in Unix milliseconds.
+    """Tracker of the silences of a stream. Times are event times in Unix milliseconds.
 
     Attributes
     ----------
@@ -33,7 +33,7 @@ class SilenceTracker:
     detected_at
         Time at which the silence was detected.
     version
-        Version of the baseline at that time. Another baseline may be in use when the silence ends.
+        Version of the baseline at ``detected_at``. Another baseline may be in use when the silence ends.
     """
 
     since: int = 0
@@ -78,7 +78,7 @@ class SilenceTracker:
         return [self.since, self.detected_at, self.version]
 
     def load(self, state: list[Any]) -> None:
-        """Restore what :meth:`dump` returned."""
+        """Restore the state that :meth:`dump` returned."""
         self.since, self.detected_at, self.version = state
 
     def _finding(self, state: DriftState, at_ms: int, after_s: float) -> Finding:

@@ -1,8 +1,8 @@
-"""From messages to admitted records: parse messages, check records, and track event time.
+"""Turn messages into admitted records: parse messages, check records, and track event time.
 
-This package knows no baseline. It may import signals. To follow a record, read the files in this order:
+This package does not use baselines. It may import signals. To follow a record, read the files in this order:
 
-1. ``batch.py`` decodes a batch of messages, with ``decode.py`` for the JSON.
+1. ``batch.py`` decodes a batch of messages. ``decode.py`` parses their JSON.
 2. ``reader.py`` reads JSON objects into columns (``records.py``). ``shape.py`` finds the objects with equal fields, and
    ``projection.py`` reduces large objects.
 3. ``admission.py`` checks subjects and event times (``times.py``). A record that fails becomes a dead letter with

@@ -1,7 +1,7 @@
-"""Admit records that have a valid subject and a plausible event time. The others become dead letters.
+"""Admit records that have a valid subject and a plausible event time. Other records become dead letters.
 
-Admission calls ``batch.py`` and returns the admitted records. They then go to their streams, in a replay through
-``event_time_guard.py``.
+Admission calls ``batch.py`` and returns the admitted records. In a replay, they pass through
+``event_time_guard.py`` before they reach their streams.
 """
 
 import re
@@ -64,7 +64,7 @@ class Admission:
     Attributes
     ----------
     reader
-        Reads the records.
+        Reader of the records.
     """
 
     def __init__(self, settings: DetectSettings, *, replay: bool) -> None:
@@ -97,7 +97,7 @@ class Admission:
         problems = _find_subject_problems(records.subjects)
         records.times_ms, time_problems = read_times(records.timestamps)
         records.timestamps = ()
-        # A record has one reason. Problems with the subject come before problems with the time.
+        # A record has one reason. A problem with the subject takes precedence over a problem with the time.
         problems = time_problems | problems
         if not self._replay:
             problems = self._find_times_far_from_arrival(records, originals) | problems

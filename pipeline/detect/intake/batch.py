@@ -12,7 +12,7 @@ from pipeline.detect.intake.reader import RecordReader
 from pipeline.detect.intake.records import Records
 
 JOINED_MESSAGES = 64
-"""Messages parsed by one call. Higher values are not faster, and one bad message slows down all of them."""
+"""Messages parsed by one call. Higher values are not faster, and one bad message slows down all messages of a call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ def decode_batch(values: Sequence[bytes | None], reader: RecordReader, *, bytes_
     values
         Values of Kafka messages; None for a tombstone.
     reader
-        Reads the records.
+        Reader of the records.
     bytes_max
         Maximum bytes of a value. A longer value is rejected without being parsed.
     """

@@ -1,11 +1,11 @@
-"""Parse messages into JSON objects, or into rejections with a reason. Called by ``batch.py``.
+"""Parse messages into JSON objects, or into rejections with a reason. ``batch.py`` calls this module.
 
 Messages are joined and parsed by one call, which costs half as much as one call per message. One message must never
-change how another is read. The joined text is therefore used only if it provably splits at the message boundaries.
-Otherwise its messages are parsed one by one.
+change the result of another message. The joined text is therefore used only if it provably splits at the message
+boundaries. Otherwise its messages are parsed one by one.
 
-JSON is parsed strictly, as RFC 8259 defines it: without NaN, numbers beyond a double, a byte order mark or lone
-surrogates, and with at most 1,024 levels. If a name occurs twice, the last value is used. An integer beyond 64 bits
+JSON is parsed strictly according to RFC 8259. NaN, numbers beyond a double, a byte order mark, lone surrogates and more
+than 1,024 levels are errors. If a name occurs twice, the last value is used. An integer beyond 64 bits
 becomes a float.
 """
 
@@ -122,7 +122,7 @@ def _parse_joined(values: Sequence[bytes | None], bytes_max: int) -> list[dict[s
         return None
     joined = b"[" + _SEPARATOR.join(texts) + b"]"
     # If no message contains the digits of the separator, every separator at the top level was inserted here. If all
-    # inserted separators are at the top level, there is exactly one message, and one value, between two of them.
+    # inserted separators are at the top level, there is exactly one message, and one value, between two separators.
     if joined.count(_DIGITS) != len(texts) - 1:
         return None
     try:

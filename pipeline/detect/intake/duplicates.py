@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 CHUNKS = 8
-"""Number of chunks of the window. Only the newest chunk changes, and the oldest is dropped as a unit."""
+"""Number of chunks of the window. Only the newest chunk changes, and the oldest chunk is dropped as a unit."""
 
 
 class Duplicates:
-    """The keys of the last records of a stream.
+    """The keys of the latest records of a stream.
 
     Parameters
     ----------
@@ -64,7 +64,7 @@ class Duplicates:
                     self._seen.difference_update(self._chunks.popleft())
 
     def dump_changed(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the chunks that changed since the last call, by slot. A new chunk reuses the slot of a dropped one."""
+        """Yield the chunks that changed since the last call, by slot. New chunks reuse the slots of dropped chunks."""
         for slot in sorted(self._changed_slots):
             number = self._number - (self._number - slot) % CHUNKS
             index = number - self._number - 1

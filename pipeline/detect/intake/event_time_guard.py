@@ -18,7 +18,7 @@ from pipeline.detect.settings import DetectSettings
 from schemas.dead_letter import DeadLetterReason
 
 GROUPS_MAX = 4
-"""Maximum groups of held records. Another group replaces the one with the fewest records."""
+"""Maximum groups of held records. A further group replaces the group with the fewest records."""
 
 _REASON: DeadLetterReason = "timestamp_out_of_range"
 
@@ -28,13 +28,15 @@ _HeldRecord = tuple[int, Original]
 
 @dataclass(slots=True)
 class _Group:
-    """Held records that agree. Each differs from the newest before it by at most the allowed jump."""
+    """Held records whose times agree. Each time is at most the allowed jump away from the newest time before it."""
 
     newest_ms: int
     held: list[_HeldRecord] = field(default_factory=list)
 
     def dead_letters(self, position: int) -> list[PositionedOutput]:
-        detail = "the timestamp is far from the others of its subject, and too few records in a row agreed with it"
+        detail = (
+            "the timestamp is far from other timestamps of its subject, and too few consecutive records agreed with it"
+        )
         return [(position, original.dead_letter(_REASON, detail)) for _, original in self.held]
 
     def dump(self) -> list[Any]:
@@ -53,7 +55,8 @@ class EventTimeGuard:
     ----------
     settings
         ``time_jump_max_s`` limits how far a record may be ahead of the watermark. ``time_jump_records`` is the
-        number of records beyond it that must agree. ``late_max_s`` limits how far a record may be behind the watermark.
+        number of records beyond this limit that must agree. ``late_max_s`` limits how far a record may be behind the
+        watermark.
     """
 
     def __init__(self, settings: DetectSettings) -> None:
@@ -77,7 +80,7 @@ class EventTimeGuard:
         records
             At least one record, in order of arrival.
         watermark_ms
-            The stream's watermark before the records, Unix milliseconds; 0 if it has none.
+            The stream's watermark before the records, Unix milliseconds; 0 before the first record.
         originals
             The originals of the batch.
         reader
@@ -125,7 +128,7 @@ class EventTimeGuard:
         for row, (time_ms, position) in enumerate(zip(records.times_ms.tolist(), records.positions, strict=True)):
             if watermark_ms and time_ms < watermark_ms - self._late_max_ms:
                 limit_s = self._late_max_ms // 1000
-                detail = f"the timestamp is more than {limit_s} s before the newest of its subject"
+                detail = f"the timestamp is more than {limit_s} s before the newest timestamp of its subject"
                 outputs.append(originals.dead_letter(position, _REASON, detail))
             elif watermark_ms and time_ms <= watermark_ms + self._jump_max_ms:
                 outputs += self.discard_held(position)
@@ -134,7 +137,7 @@ class EventTimeGuard:
             else:
                 newly_released, letters = self._hold(time_ms, originals.original_at(position), position)
                 outputs += letters
-                # Released records get row numbers after those of the batch.
+                # Released records receive row numbers after the row numbers of the batch.
                 next_row = len(records) + len(released)
                 admitted_rows += range(next_row, next_row + len(newly_released))
                 released += newly_released

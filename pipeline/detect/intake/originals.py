@@ -1,4 +1,4 @@
-"""Store the original bytes of a batch, so that dead letters contain them."""
+"""Store the original bytes of a batch, so that dead letters can contain them."""
 
 import re
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ PositionedOutput = tuple[int, OutputMessage]
 
 @dataclass(frozen=True, slots=True)
 class Original:
-    """A message, or an element of an array as JSON. Implements :class:`pipeline.step.InputMessage`."""
+    """A message, or an element of an array as JSON. It implements :class:`pipeline.step.InputMessage`."""
 
     topic: str
     partition: int
@@ -70,7 +70,7 @@ class Originals:
         self._elements: list[bytes] = []
 
     def append_times_ms(self, positions: Sequence[int]) -> NDArray[np.int64]:
-        """Return the times at which the broker appended the messages at some positions, in Unix milliseconds."""
+        """Return the times at which the broker appended the messages at the given positions, in Unix milliseconds."""
         by_message = np.fromiter((message.timestamp for message in self._messages), np.int64, len(self._messages))
         return by_message[message_index(np.array(positions, dtype=np.int64))]
 
@@ -96,11 +96,11 @@ class Originals:
 
 
 _TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|[\[{]+|[\]}]+|,', re.DOTALL)
-"""Tokens that open, close or separate values. A string is one token, so its content cannot do this."""
+"""Tokens that open, close or separate values. A string is one token, so brackets and commas in it are not matched."""
 
 
 def split_array(array: bytes) -> list[bytes]:
-    r"""Split the text of a JSON array into the texts of its elements.
+    r"""Split the bytes of a JSON array into the bytes of its elements.
 
     Parameters
     ----------

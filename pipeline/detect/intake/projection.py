@@ -1,7 +1,7 @@
 """Project a large record onto the fields that detect reads, so that other fields do not use memory.
 
-Called by ``decode.py``. The projection does not change what is read. Fields of a wrong type still have a wrong type,
-labels that are too long stay too long, and a section with too many custom fields still has too many.
+``decode.py`` calls this module. The projection does not change the result of reading. A field of a wrong type still has
+a wrong type, a label that is too long stays too long, and a section with too many custom fields still has too many.
 """
 
 from itertools import islice
@@ -14,10 +14,10 @@ PROJECT_ABOVE_BYTES = 8192
 """Minimum bytes of JSON. A smaller record is not projected, because that costs more than it saves."""
 
 CUSTOM_FIELDS_MAX = 64
-"""Maximum fields of ``custom`` in one record. A section with more is dropped."""
+"""Maximum fields of ``custom`` in one record. A section with more fields is dropped."""
 
 SECTIONS = ("infrastructure", "output", "data", "safety")
-"""The sections with fields that the contract names. Those of ``custom`` have free names."""
+"""The sections whose field names the contract defines. The sender chooses the field names of ``custom``."""
 
 EMBEDDING_FIELD = "embedding"
 """The only field that is a list. It is in the section ``data``."""
@@ -30,13 +30,13 @@ SECTION_FIELDS["data"] |= {EMBEDDING_FIELD}
 """The fields that detect reads, by section."""
 
 LABEL_SECTIONS = ("versions", "segment")
-"""The sections of labels whose names the sender chooses."""
+"""The sections whose label names the sender chooses."""
 
 LABEL_FIELDS_MAX = 8
-"""Maximum labels that are read from such a section. Additional labels are ignored."""
+"""Maximum labels that are read from a section of sender-chosen labels. Additional labels are ignored."""
 
 OUTER_LABELS = ("request_id", "environment", "provider", "provider_model")
-"""Labels outside any section that detect reads."""
+"""Labels that detect reads outside any section."""
 
 
 def project(record: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Read JSON objects into the columns of records and check every field. A bad field is dropped, and its record is used.
 
-Called by ``batch.py``. ``shape.py`` groups objects with equal fields. All loops over records run in C: types are
-checked as sets, bounds as arrays. Only a column with a bad value is checked value by value.
+``batch.py`` calls this module. ``shape.py`` groups objects with equal fields. All loops over records run in C: types
+are checked as sets, bounds as arrays. Only a column with a bad value is checked value by value.
 """
 
 from collections.abc import Iterable, Sequence
@@ -148,7 +148,7 @@ def _read_embeddings(column: Column, faults: list[Fault]) -> Sequence[Any]:
 
 
 def _read_sender_labels(column: Column, path: str, faults: list[Fault]) -> Sequence[Label]:
-    """Return labels as text. Senders may also send them as integers or booleans."""
+    """Return labels as strings. Senders may also send them as integers or booleans."""
     try:
         types = set(map(type, set(column)))
     except TypeError:
@@ -168,7 +168,7 @@ def _read_labels(column: Column, path: str, faults: list[Fault]) -> Sequence[Lab
     except TypeError:
         distinct = {0}
     if set(map(type, distinct)) <= _TEXTS and max(map(len, filter(None, distinct)), default=0) <= SUBJECT_LENGTH_MAX:
-        # Most labels are the same in every record. In that case one copy of the text is stored, not one per record.
+        # Most labels are the same in every record. In that case one copy of the string is stored, not one per record.
         return (*distinct,) * len(column) if len(distinct) == 1 else column
     texts = list(_drop_wrong_types(column, frozenset({str}), path, faults))
     for row, text in enumerate(texts):

@@ -40,7 +40,7 @@ _NO_INTEGERS: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 _NO_VALUES: NDArray[np.float64] = np.empty((0, 0))
 
 
-# Not frozen for speed: frozen dataclasses are slow to construct, and with many subjects there are several per record.
+# The class is not frozen, because frozen dataclasses are slow to construct. Many subjects need several per record.
 @dataclass(slots=True)
 class Records:
     """Columns of ``R`` records.
@@ -63,9 +63,11 @@ class Records:
     duplicate_keys
         ``R`` keys. Records with equal keys are duplicates. None if a record cannot be a duplicate.
     custom_fields
-        ``R`` ``custom`` objects as sent, with None for records without one. None if no record has one.
+        ``R`` ``custom`` objects as sent; None for a record without this section. The full field is
+        None if no record has the section.
     embeddings
-        ``R`` lists as sent, with None for records without one. None if no record has one.
+        ``R`` lists as sent; None for a record without an embedding. The full
+        field is None if no record has an embedding.
     faults
         The dropped fields, sorted by row.
     positions
@@ -134,7 +136,7 @@ class Records:
         )
 
     def pick(self, rows: Sequence[int]) -> "Records":
-        """Return the records at these rows, in their order. No row may occur twice."""
+        """Return the records at the given rows, in the order of the rows. No row may occur twice."""
         faults: list[Fault] = []
         if self.faults:
             picked = {row: number for number, row in enumerate(rows)}
@@ -198,11 +200,11 @@ class Records:
         )
 
     def split_by_subject(self, rows: Iterable[int]) -> Iterator[tuple[str, "Records"]]:
-        """Yield the subjects of some rows, in order of first appearance, with their records."""
+        """Group the given rows by subject. Yield each subject and its records, in order of first appearance."""
         rows_by_subject: dict[str, list[int]] = {}
         for row in rows:
             rows_by_subject.setdefault(self.subjects[row], []).append(row)
-        # Sort once and then cut, because picking one record costs as much as picking many.
+        # Sort once and then cut the result, because picking one record costs as much as picking many records.
         ordered = self.pick(list(chain.from_iterable(rows_by_subject.values())))
         ordered.subjects = ()
         start = 0
@@ -232,7 +234,7 @@ class Records:
 
     @classmethod
     def load(cls, state: dict[str, Any]) -> "Records":
-        """Restore records. Raises ``KeyError`` if the state names a signal that is not in the catalogue."""
+        """Restore records. Raises ``KeyError`` if the state contains a signal that is not in the catalogue."""
         length = len(state["request_ids"])
         values = np.full((length, cls.WIDTH), np.nan)
         values[:, [catalogue.SIGNAL_INDEX[name] for name in state["signals"]]] = state["values"]

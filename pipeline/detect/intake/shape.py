@@ -1,7 +1,8 @@
 """Find the shape of each record (the set of its field names), and read records of one shape together.
 
-Used by ``reader.py``. A stream has few shapes, and most batches have the same shape as the previous batch. That shape
-is tried first. If a record has the same number of fields as the shape, and all of them can be read, it has that shape.
+``reader.py`` uses this module. A stream has few shapes, and most batches have the same shape as the previous batch.
+That shape is tried first. If a record has the same number of fields as the shape, and all of them can be read, it has
+that shape.
 """
 
 import hashlib
@@ -28,7 +29,7 @@ from pipeline.detect.signals import catalogue
 from schemas.record import SUBJECT_LENGTH_MAX
 
 SHAPES_MAX = 4096
-"""Maximum shapes in the cache. If there would be more, the cache is cleared."""
+"""Maximum shapes in the cache. A further shape clears the cache."""
 
 Column = Sequence[Any]
 """Values of one field, one per record."""
@@ -91,7 +92,7 @@ class Shape:
         Hash of the known sections and fields, equal in every run. Records of one request with equal keys are
         duplicates.
     numbers, rates
-        The signals of these types.
+        The signals that are numbers, and the signals that are rates.
     labels
         Categories and other labels of the contract, and their columns.
     sender_labels
@@ -122,8 +123,8 @@ class Shape:
     def read_columns(self, objects: Objects) -> list[Column]:
         """Return all fields of records as columns.
 
-        Raises ``KeyError`` if a record has another shape. Without an error, all records have this shape, unless the
-        shape has ``bad_sections``.
+        Raises ``KeyError`` if a record has another shape. If the shape has ``bad_sections``, a record of another shape
+        may raise no error.
         """
         if set(map(len, objects)) != {len(self.outer)}:
             raise KeyError
@@ -149,7 +150,7 @@ class ShapeCache:
         self._latest: Shape | None = None
 
     def group_by_shape(self, objects: Objects) -> list[tuple[Shape, list[int] | None, list[Column]]]:
-        """Return the shapes of at least one record, with their rows (None means all) and columns."""
+        """Group at least one record by shape. Return each shape with its rows (None for all rows) and columns."""
         if self._latest is not None:
             try:
                 return [(self._latest, None, self._latest.read_columns(objects))]

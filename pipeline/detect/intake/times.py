@@ -1,4 +1,4 @@
-"""Read the event times of a batch, in one pass if all have the same format. Called by ``admission.py``."""
+"""Read the event times of a batch for ``admission.py``, in one pass if all have the same format."""
 
 import re
 from collections.abc import Sequence
@@ -11,7 +11,7 @@ from schemas.dead_letter import DeadLetterReason
 from schemas.timestamp import EARLIEST_MS, LATEST_MS, parse_timestamp
 
 VECTORISED_MIN = 16
-"""Minimum number of times for the vectorised path. Fewer are parsed one by one, which is faster for them."""
+"""Minimum number of times for the vectorised path. Fewer times are parsed one by one, which is then faster."""
 
 _FORMAT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:(?!60)\d\d(?:\.(\d{1,9}))?(?:Z|[+-]\d\d:\d\d)", re.ASCII)
 _CLOCK = slice(11, 19)
@@ -25,7 +25,7 @@ def read_times(timestamps: Sequence[Any]) -> tuple[NDArray[np.int64], dict[int, 
     Parameters
     ----------
     timestamps
-        The fields as sent; None for a record without one.
+        The fields as sent; None for a record without a timestamp.
 
     Returns
     -------
@@ -82,7 +82,7 @@ def _read_integers(timestamps: Sequence[int]) -> NDArray[np.int64] | None:
 
 
 def _read_texts(timestamps: Sequence[str]) -> NDArray[np.int64] | None:
-    """Return times that share a date and a format, by their distance from the first; None if they do not."""
+    """Return times that share a date and a format, in Unix milliseconds; None if the dates or formats differ."""
     first = timestamps[0]
     match = _FORMAT.fullmatch(first)
     if match is None or set(map(len, timestamps)) != {len(first)}:

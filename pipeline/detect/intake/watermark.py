@@ -1,6 +1,7 @@
 """The watermark of a partition: the newest event time of any of its streams, and the ticks that publish it.
 
-In a replay it also replaces the wall clock. Its value after each of the last records can therefore be looked up.
+In a replay, the watermark also replaces the wall clock. Callers can therefore look up its value after each record of
+the last advance.
 """
 
 from collections.abc import Sequence
@@ -28,7 +29,7 @@ class Watermark:
     Attributes
     ----------
     time_ms
-        The watermark in Unix milliseconds; 0 before any record. It never decreases.
+        The watermark in Unix milliseconds; 0 before the first record. It never decreases.
 
     >>> watermark = Watermark(0)
     >>> watermark.time_ms = 1000
@@ -82,7 +83,7 @@ class Watermark:
         return int(self._times_ms[records - 1]) if records else self._start_ms
 
     def position_reaching(self, watermark_ms: int) -> int:
-        """Return the first position of the last advance at which the watermark reached a time. It must exist."""
+        """Return the first position of the last advance at which the watermark reached a time, which must exist."""
         return int(self._positions[np.searchsorted(self._times_ms, watermark_ms)])
 
     def find_pauses(self, heard_ms: int, positions: Sequence[int], pause_min_ms: int) -> list[tuple[int, int, int]]:

@@ -102,7 +102,7 @@ class Grid:
         return cls(samples, numbers, sample_sums, prefix_sums)
 
     def sums_before(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Sum some columns over the records before each of some rows.
+        """Sum the given columns over the records before each given row.
 
         Parameters
         ----------
@@ -124,7 +124,7 @@ class Grid:
         return sums
 
     def numbers_by_row(self, columns: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Return some columns row by row, shape ``(R, len(columns))``."""
+        """Return the given columns row by row, shape ``(R, len(columns))``."""
         height, count, width = self.numbers.shape
         sample = np.repeat(np.arange(count), self.samples.lengths)
         row = np.arange(sample.size)
@@ -150,7 +150,7 @@ class BlockView:
     grid: Grid
 
     def last_carrying_row(self, sample: int, signal: int) -> int:
-        """Return the last row of a sample that carries a signal; the last row of the sample if no row does."""
+        """Return the last row of a sample that carries a signal; the last row of the sample if there is no such row."""
         start = int(self.grid.samples.starts[sample])
         end = start + int(self.grid.samples.lengths[sample])
         carrying = np.flatnonzero(~np.isnan(self.values[start:end, signal]))

@@ -1,4 +1,4 @@
-"""Runs the detect step without Kafka: learning from history, explaining evidence, smallest detectable changes.
+"""Run the detect step without Kafka: learn from history, explain evidence, and compute smallest detectable changes.
 
 No other module of detect imports this package.
 """

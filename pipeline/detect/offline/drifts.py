@@ -1,4 +1,4 @@
-"""Reads the drifts back from the messages that the detect step wrote."""
+"""Read the drifts back from the messages that the detect step wrote."""
 
 from collections.abc import Iterable
 

@@ -1,4 +1,4 @@
-"""Explains why records did or did not raise a drift, with the evidence of every test over time."""
+"""Explain why records did or did not raise a drift, with the evidence of every test over time."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -49,7 +49,7 @@ class TestTrace:
 class Explanation:
     """The evidence that a subject's records added to its tests.
 
-    ``other_drifts`` do not come from these tests: they belong to a segment, a silence or a version first seen.
+    ``other_drifts`` do not come from these tests. They are drifts of a segment, a silence or a version first seen.
     """
 
     subject: str
@@ -74,7 +74,7 @@ def explain(
     baseline
         The baseline to monitor against. If None, the step learns a baseline from the first records.
     subject
-        The subject to explain. If None, the subject of the baseline, or the first one in the messages.
+        The subject to explain. If None, the subject of the baseline, or else the first subject in the messages.
 
     Returns
     -------

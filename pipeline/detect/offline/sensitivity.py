@@ -22,7 +22,8 @@ class SmallestChange:
     Attributes
     ----------
     size
-        For a rate, the mean at the null boundary. For a value, the signed shift of all values. None if not testable.
+        For a rate, the mean at the null boundary. For a value, the shift of all values: positive for a rise, negative
+        for a fall. None if the change is not testable.
     reason
         Reason why the change is not testable; empty if it is testable.
     """

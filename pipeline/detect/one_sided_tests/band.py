@@ -16,7 +16,7 @@ BAND_ERROR = 1e-3
 """Probability that any band of a subject is too narrow by chance. One in a thousand baselines has such a band."""
 
 FLOOR_DAYS = 3
-"""Full days from which a baseline shows the differences between days. The day floor then no longer applies."""
+"""Full days after which a baseline shows the differences between days. The day floor then no longer applies."""
 
 FLOOR_RELATIVE = 0.10
 """Day floor of a rate: standard deviation between days, relative to the rarer outcome."""
@@ -27,8 +27,8 @@ on the tail. Extreme values depend much more on the time of day than the mean ra
 this within half an hour."""
 
 NARROW_BELOW = 0.02
-"""Rate of the rarer outcome. A band that ends below it is testable for any width in odds, because a failure of a few
-percent is far outside."""
+"""Rate of the rarer outcome. A band that ends below this rate is testable for any width in odds, because a failure of a
+few percent is far outside."""
 
 BOUNDARY_MIN = 1e-5
 BOUNDARY_MAX = 0.999
@@ -50,7 +50,7 @@ class Band:
 def confidence_high(events: float, records: float, error: float) -> float:
     """Return the upper Clopper-Pearson limit of a rate.
 
-    It is the ``1 - error`` quantile of ``Beta(events + 1, records - events)``. Without events, that is
+    It is the ``1 - error`` quantile of ``Beta(events + 1, records - events)``. Without events, the limit is
     ``1 - error**(1/records)``.
 
     Parameters
@@ -138,8 +138,8 @@ def _rate_boundary(
     )
     if high > BOUNDARY_MAX:
         return BOUNDARY_MAX, _out_of_reach(high)
-    # If there are few or no events, the band of a rate is wide in odds even if it is narrow. Its width is therefore
-    # measured from the boundary that a rate without events would have.
+    # If there are few or no events, the band of a rate is wide in odds even if it is narrow in absolute terms. Its
+    # width is therefore measured from the boundary that a rate without events would have.
     origin = max(mean, confidence_high(0.0, independent, error))
     ratio = high * (1.0 - origin) / (origin * (1.0 - high)) if origin < 1.0 else 1.0
     if ratio > odds_max * (1.0 + _ROUNDING) and high > NARROW_BELOW:
@@ -150,7 +150,7 @@ def _rate_boundary(
 def shift_tail(mean: float, shift: float) -> float:
     """Return the share of a tail after a shift of the mean rank, for a normally distributed value.
 
-    For the share ``m0`` and the shift ``t``, it is ``Φ(Φ⁻¹(m0) + √2·Φ⁻¹(0.5 + t))``.
+    For the share ``m0`` and the shift ``t``, the result is ``Φ(Φ⁻¹(m0) + √2·Φ⁻¹(0.5 + t))``.
 
     >>> round(shift_tail(0.01, 0.1), 4)
     0.0245

@@ -34,7 +34,7 @@ def _stakes(null: float, guesses: NDArray[np.float64], variance: float, *, binar
 
 
 def interpolate_odds(mean: float, other: float, share: float) -> float:
-    """Return the mean that lies a share of the way from one mean to another, in log-odds.
+    """Return the mean at a share of the distance between two means, in log-odds.
 
     >>> round(interpolate_odds(0.01, 0.5, 0.5), 3)
     0.091
@@ -47,10 +47,10 @@ def departure_bets(null: float, variance: float, *, binary: bool) -> NDArray[np.
     """Return the stakes of eight bets on a mean above the null boundary, shape ``(8,)``.
 
     The evidence of a record ``x`` for the stake ``λ`` is ``ln(1 + λ·(x - null))``. If the mean given the past is at
-    most ``null``, the expected product of the arguments never grows, so it is an e-process for any distribution.
-    The stake for the guess ``m`` is ``min((m - null) / w, 0.95 / null)``, where ``w`` is ``null·(1 - null)`` for a
-    binary channel and the variance otherwise. For a binary channel, the evidence is the log-likelihood ratio of ``m``
-    against ``null``.
+    most ``null``, the expected product of these arguments never grows, so the product is an e-process for any
+    distribution. The stake for the guess ``m`` is ``min((m - null) / w, 0.95 / null)``, where ``w`` is
+    ``null·(1 - null)`` for a binary channel and the variance otherwise. For a binary channel, the evidence is the
+    log-likelihood ratio of ``m`` against ``null``.
 
     The guesses are spaced geometrically in log-odds beyond the null boundary, so that one of them is near a change of
     any size. They start at 0.45 for a binary channel. Otherwise they start at 0.1, because mean ranks show small shifts
@@ -101,7 +101,7 @@ def rate_evidence(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the evidence of a record without the event, and the extra evidence of the event, for each stake.
 
-    This is only meaningful for rates. Stakes that could lose more than the full wealth are set to zero.
+    The result is only meaningful for rates. Stakes that could lose more than the full wealth are set to zero.
     """
     valid = (stakes * nulls < 1.0) & (stakes * (nulls - 1.0) < 1.0)
     stakes = np.where(valid, stakes, 0.0)

@@ -21,14 +21,14 @@ THRESHOLD_STEP = 0.5
 """Thresholds are rounded up to a multiple of this step, so that similar subjects have equal thresholds."""
 
 BUDGET_DIMENSIONS_MAX = 2
-"""Segment dimensions that the false-alarm budget assumes at most. A baseline does not list its dimensions."""
+"""Maximum segment dimensions that the false-alarm budget assumes. A baseline does not list its dimensions."""
 
 PAGE_RECORDS = 20
 """Minimum records since the estimated start of a page, because fewer records may come from one user. Two affected
 tenants are also sufficient."""
 
 PROBE_SIGNALS = frozenset({"probe_blocked"})
-"""Signals of deliberate probes. Probes are few, so a page does not require a minimum number of them."""
+"""Signals of deliberate probes. Probes are few, so a page does not require a minimum number of records."""
 
 NONSTATIONARY = "its mean was still moving while the baseline was learned"
 """Reason why a channel that was not stationary in the baseline is not testable."""
@@ -57,7 +57,7 @@ NEVER_DEMOTED = frozenset(
 triggers less often may be disabled."""
 
 CrossingKey = tuple[str, str, str]
-"""Signal, channel and direction of a test. Tests of all tiers share it."""
+"""Signal, channel and direction of a test. Tests of all tiers share this key."""
 
 RECOVERY_SHARE = 0.25
 """Position of the recovery's null boundary, as a share of the way from the null boundary to the mean at firing. Higher
@@ -68,8 +68,8 @@ values recover earlier and are wrong more often."""
 class OneSidedTest:
     """One-sided CUSUM test of a channel with eight bets.
 
-    The null hypothesis is that the mean of the channel, given the past, is at most ``null_boundary`` (or at least, for
-    a falling test). With ``λ`` from ``stakes`` and ``b`` the boundary, the evidence of a record ``x`` is
+    The null hypothesis is that the mean of the channel, given the past, is at most ``null_boundary`` (at least, for a
+    falling test). For a stake ``λ`` and the boundary ``b``, the evidence of a record ``x`` is
     ``ln(1 + λ·(x - b)) * weight``. The test statistic of a bet is Page's CUSUM of its evidence. The test fires when
     the largest statistic reaches the threshold. The CUSUM of an e-process is an e-detector: with ``weight`` 1, on
     average at least ``exp(threshold) / 8`` records pass between false alarms.
@@ -162,9 +162,9 @@ class _Candidate(NamedTuple):
 
 
 def derive_tests(baseline: Baseline, settings: DetectSettings) -> tuple[list[OneSidedTest], list[NotTestable]]:
-    """Derive the tests of a baseline: those to run, and those that are not testable.
+    """Derive the tests of a baseline: the tests to run, and the tests that are not testable.
 
-    Both lists are in the order of the baseline's signals, then of the channels. Signals that are not in the catalogue
+    Both lists are ordered by the signals of the baseline, then by channel. Signals that are not in the catalogue
     and values without knots are skipped.
     """
     candidates = _list_candidates(baseline)
@@ -220,8 +220,8 @@ def _list_candidates(baseline: Baseline) -> list[_Candidate]:
 def _tier_thresholds(baseline: Baseline, settings: DetectSettings, candidates: list[_Candidate]) -> dict[Tier, float]:
     """Return the threshold of each tier from its false-alarm budget, which the fleet shares.
 
-    The fleet is assumed to consist of subjects like this one. Only page tests run per segment value. A cause has the
-    budget of a page.
+    The fleet is assumed to consist of subjects like this subject. Only page tests run per segment value. A cause has
+    the budget of a page.
     """
     seconds = max(1.0, (baseline.learned_to - baseline.learned_from) / 1000)
     updates_per_s: dict[Tier, float] = {"page": 0.0, "ticket": 0.0, "cause": 0.0}

@@ -13,7 +13,7 @@ from pipeline.detect.segments.segment_evidence import SEGMENT_BETS, SegmentEvide
 from pipeline.detect.segments.segment_sums import SegmentSums
 
 CAP_SHARE = 0.2
-"""Share of a threshold that one pane may add. It is less than for the subject, because late bursts are not removed."""
+"""Share of a threshold that one pane may add, lower than for the subject because late bursts are not removed."""
 
 
 @dataclass(slots=True)
@@ -30,7 +30,7 @@ class SegmentState(CusumState):
 
 
 class SegmentBank:
-    """Statistics like those of :class:`pipeline.detect.detectors.PageHinkleyBank`, in each of ``n`` slots.
+    """Test statistics as in :class:`pipeline.detect.detectors.PageHinkleyBank`, for each of ``n`` slots.
 
     The bank uses every second bet, and evaluates the statistics only at the end of a pane or block. The false-alarm
     guarantee does not depend on that. The evidence of a record is computed once for all slots, except for tests that
@@ -39,7 +39,7 @@ class SegmentBank:
     Parameters
     ----------
     tests
-        The ``S`` one-sided tests, those of binary channels first.
+        The ``S`` one-sided tests. The tests of binary channels come first.
     channel_columns, presence_columns
         Shape ``(S,)``: for each test, the indexes of the numbers that are its channel and its signal's presence.
     recovery
@@ -84,7 +84,7 @@ class SegmentBank:
         return self._state.statistics
 
     def open_slot(self, slot: int) -> None:
-        """Start all tests of a slot at 0. The slot is an existing one or the next new one."""
+        """Start all tests of a slot at 0. The slot must exist or be the next new slot."""
         state = self._state
         if slot == len(self):
             state.append_slot()
@@ -98,7 +98,7 @@ class SegmentBank:
         self._bets_changed = True
 
     def latch(self, slot: int, test: int, worst: float) -> None:
-        """Latch a test, which then tests the recovery from ``worst``, the channel's mean when it fired."""
+        """Latch a test, and test its recovery from ``worst``, the channel's mean when it fired."""
         self._state.latch(slot, test, worst)
         self._bets_changed = True
 
@@ -118,7 +118,10 @@ class SegmentBank:
         return float(self._state.statistics[slot, :, test].max())
 
     def records_since_zero(self, slot: int, test: int, *, evidence_min: float) -> float:
-        """Return the records with a test's signal since its largest statistic was 0; 0 if that is below the minimum."""
+        """Return the number of records with a test's signal since its largest statistic was 0.
+
+        The number is 0 if that statistic is below ``evidence_min``.
+        """
         statistics = self._state.statistics[slot, :, test]
         bet = int(np.argmax(statistics))
         return float(self._state.tallies[slot, 0, bet, test]) if statistics[bet] >= evidence_min else 0.0
@@ -146,15 +149,15 @@ class SegmentBank:
         times_ms
             Shape ``(R,)``: event times.
         may_fire
-            Decides whether a test may fire at a crossing. If not, it is called again at the next pane at or above the
-            threshold.
+            Function that returns whether a test may fire at a crossing. After False, it is called again at the next
+            pane at or above the threshold.
         densities
             Shape ``(V,)``: see :meth:`SegmentEvidence.pane_evidence`. The default is 1.
 
         Returns
         -------
         list[Crossing]
-            At most one per value and test, in this order.
+            At most one crossing per value and test, in the order of the values, then of the tests.
         """
         if self._bets_changed:
             self.segment_evidence.update_bets(self.latched, self.excluded, self._state.worst)
@@ -168,7 +171,7 @@ class SegmentBank:
         bases = np.where(same_pane, state.bases, before)
         thresholds = np.where(state.latched, self._recovery, self._firing_thresholds)
         caps = thresholds[:, None] * CAP_SHARE
-        # A step is a pane, so the cap applies to the step. Only the first step may continue a pane of the last block.
+        # A step is a pane, so the cap applies to the step. Only the first step may continue an earlier pane.
         np.minimum(evidence[1:], caps, out=evidence[1:])
         np.minimum(evidence[0], bases + caps - before, out=evidence[0])
         path = np.empty((evidence.shape[0] + 1, *before.shape))
@@ -187,7 +190,7 @@ class SegmentBank:
         return crossings
 
     def dump(self) -> dict[str, Any]:
-        """Return the state: arrays."""
+        """Return the state as arrays."""
         return self._state.dump()
 
     def load(self, state: dict[str, Any]) -> None:

@@ -21,11 +21,11 @@ GONE_PANES = 600
 records, so its tests could not recover."""
 
 MISSED_PANES, MISSED_RECORDS = 60, 30.0
-"""A drift ends earlier, after fewer panes, if this many records are missing at the value's recent rate (about one
-hour). The recent rate of a young version is lower."""
+"""Minimum panes without a record, and minimum records missing at the value's rate over about the last hour, at which a
+drift ends earlier. The recent rate of a young version is lower."""
 
 SUBJECT_SHARE = 0.95
-"""Minimum share of a block's records at which a version counts as the full subject, so its drift is not repeated."""
+"""Minimum share of a block's records for a version to count as the full subject, so that its drift is not repeated."""
 
 
 class SegmentKey(NamedTuple):
@@ -69,7 +69,7 @@ class SegmentDrifts:
         """
         panes = view.block.panes
         if int(panes[0]) - self._last_pane > GONE_PANES:
-            # The full subject was silent, so the silence of a value does not mean that it is gone.
+            # The full subject was silent, so the silence of a value does not mean that the value is gone.
             self._resumed_pane = int(panes[0])
         self._last_pane = int(panes[-1])
         findings: list[tuple[int, Finding]] = []
@@ -94,7 +94,7 @@ class SegmentDrifts:
                 self._release(segment_key)
 
     def close_drifts(self, now_ms: int) -> list[Finding]:
-        """Close every open drift because a new baseline takes over."""
+        """Close every open drift because a new baseline is applied."""
         latches, self._latches = self._latches, {}
         return [
             latch.build_end(
@@ -109,7 +109,7 @@ class SegmentDrifts:
         ]
 
     def dump(self) -> dict[str, Any]:
-        """Return the state, as plain values."""
+        """Return the state as plain values."""
         latches = [latch.dump() for latch in self._latches.values()]
         return {"latches": latches, "last_pane": self._last_pane, "resumed_pane": self._resumed_pane}
 
@@ -205,7 +205,7 @@ class SegmentDrifts:
     def _rows(
         self, view: BlockView, observation: SegmentObservation, value: int, test: int, *, pane: int
     ) -> NDArray[np.intp]:
-        """Return the rows of a value that carry a test's signal, up to a pane; all rows of the value if none does."""
+        """Return the rows of a value that carry a test's signal, up to a pane; all rows of the value if no row does."""
         panes, rows, starts = observation.sums.groups.value_rows(value)
         ends = np.append(starts[1:], rows.size)
         rows = rows[: int(ends[np.flatnonzero(panes <= pane)[-1]])]
@@ -232,7 +232,7 @@ class SegmentDrifts:
         return silent_panes > GONE_PANES or (silent_panes >= MISSED_PANES and missed >= MISSED_RECORDS)
 
     def _evidence_due(self, view: BlockView, observation: SegmentObservation | None) -> Iterator[tuple[int, Finding]]:
-        """Repeat the evidence of drifts with an update due, for the values in the block."""
+        """Repeat the evidence of drifts whose update is due, for the values in the block."""
         if observation is None:
             return
         last_row = view.block.panes.size - 1
@@ -264,7 +264,7 @@ class SegmentDrifts:
         if test.channel == "location" and tally[0]:
             now = value_at_rank(learned, tally[1] / tally[0])
         else:
-            # For a location, the mean rank gives the typical value. For a tail, it comes from the last records.
+            # For a location, the mean rank gives the typical value. For a tail, the last records give it.
             values = view.values[rows, self._segments.signal_indexes[key.test]]
             now = float(np.nanmedian(values)) if (values == values).any() else None  # noqa: PLR0124 - NaN differs
         return latch.build_finding(

@@ -10,7 +10,7 @@ from pipeline.detect.segments.segment_sums import SegmentSums
 from pipeline.detect.signals import channels
 
 EVERY_SECOND_BET = slice(1, None, 2)
-"""Use every second bet. Half of the bets detect a change hardly later, at half the cost and with half the state."""
+"""Every second bet. Half of the bets detect a change hardly later, at half the cost and with half the state."""
 
 SEGMENT_BETS = 4
 
@@ -21,7 +21,7 @@ class SegmentEvidence:
     Parameters
     ----------
     tests
-        The ``S`` one-sided tests, those of binary channels first. ``L`` tests are of other channels.
+        The ``S`` one-sided tests. The tests of binary channels come first. The ``L`` tests of other channels follow.
     columns
         Shape ``(2, S)``: the indexes of the numbers that are the presence and the channel of each test.
     """
@@ -45,7 +45,7 @@ class SegmentEvidence:
     def update_bets(self, latched: NDArray[np.bool_], excluded: NDArray[np.bool_], worst: NDArray[np.float64]) -> None:
         """Override the shared bets of latched and excluded tests. The arguments have shape ``(n, S)``.
 
-        A latched test bets on the return from ``worst``. An excluded test gets no evidence.
+        A latched test bets on the return from ``worst``. An excluded test receives no evidence.
         """
         self._override_slots, self._override_tests = np.nonzero(latched | excluded)
         nulls, stakes = np.zeros(self._override_slots.size), np.zeros((SEGMENT_BETS, self._override_slots.size))

@@ -27,7 +27,7 @@ class SegmentGroups:
     first_pane, last_pane
         First and last pane of the block.
     shape
-        ``(P, V)``.
+        The number of panes and of values, ``(P, V)``.
     """
 
     rows: NDArray[np.intp]

@@ -1,4 +1,7 @@
-"""The values of one segment dimension, such as the tenants. Some of them are live, and some are monitored."""
+"""The values of one segment dimension, such as tenants.
+
+Live values have recent records. Monitored values have a slot in the bank.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +13,7 @@ from numpy.typing import NDArray
 from pipeline.detect.settings import DAY_S
 
 LIVE_S = 3600
-"""Seconds of event time after its last record during which a value is live."""
+"""Seconds of event time for which a value stays live after its last record."""
 
 FOUNDING_S = 600
 """Seconds of event time after which a version counts as new, regardless of the number of records before it."""
@@ -28,14 +31,14 @@ class SegmentValue:
     slot
         Slot of the value in the bank, or ``NOT_MONITORED``.
     first_pane, last_pane
-        Panes of its first and last record.
+        Panes of the first and the last record of the value.
     is_settling
         Whether a deviation may be normal for this value, because it existed when monitoring began or is not a version.
     signal_records
-        Shape ``(S,)``: the number of its records that carry the signal of each test.
+        Shape ``(S,)``: the number of records of the value that carry the signal of each test.
     recent_records, counted_pane
-        Number of its records in about the last hour, as of the pane ``counted_pane``. The weight of a record halves
-        every hour.
+        Number of records of the value in about the last hour, as of the pane ``counted_pane``. The weight of a record
+        halves every hour.
     """
 
     label: str
@@ -48,7 +51,7 @@ class SegmentValue:
     counted_pane: int = 0
 
     def recent_records_at(self, pane: int) -> float:
-        """Return the number of its records in about the last hour before a pane."""
+        """Return the number of records of the value in about the last hour before a pane."""
         return self.recent_records * float(0.5 ** ((pane - self.counted_pane) / LIVE_S))
 
     def count_records(self, pane: int, records: int) -> None:
@@ -62,8 +65,8 @@ class SegmentValues:
     Parameters
     ----------
     limit
-        Maximum values stored. At the limit, a new value replaces the oldest value if that was not seen for more than
-        a day. Otherwise the new value counts as other.
+        Maximum values stored. At the limit, a new value replaces the oldest value if the oldest value has not been
+        seen for more than a day. Otherwise, the new value counts as ``other``.
     tests
         Number ``S`` of tests that run per value.
     founding_records
@@ -108,7 +111,7 @@ class SegmentValues:
                 continue
             value = self.values.get(label)
             if value is None:
-                # If there was no room for one value, there is none for the next.
+                # If there is no room for a value, there is no room for the next value either.
                 if len(self.values) >= self._limit and (without_room or not self._make_room(first_pane, replaced)):
                     without_room.add(label)
                     continue
@@ -188,8 +191,8 @@ class SegmentValues:
 def compute_densities(value_indexes: Sequence[NDArray[np.int64]], values: int) -> NDArray[np.float64]:
     """Compute the density of each value: the share of its records that directly follow a record of the same value.
 
-    The density is the value's share of all records if they arrive at random, and 1 if they arrive in a row. It is never
-    lower than that share, which matters for values with few records in a block.
+    The density is the value's share of all records if they arrive at random, and 1 if they arrive in a row. The density
+    is never lower than that share, which matters for values with few records in a block.
 
     Parameters
     ----------

@@ -21,16 +21,16 @@ SETTLING_PANES = 3600
 """Maximum panes (seconds) of the settling period of a value."""
 
 DEVIATING_SHARE = 0.5
-"""Minimum share of a value's records during which a test deviates, if the deviation is normal for the value."""
+"""Minimum share of a value's records for which a test must deviate, so that the deviation counts as normal."""
 
 DEVIATING_EVIDENCE = 4.0
 """Minimum evidence of such a deviation, which chance rarely reaches."""
 
 AFFECTED_EVIDENCE = 4.0
-"""Minimum evidence of a value that is named as affected by a drift of the full subject."""
+"""Minimum evidence at which a value is reported as affected by a drift of the full subject."""
 
 AFFECTED_SHARE = 0.5
-"""Share of a threshold that the affected values must reach in total to be named."""
+"""Share of a threshold that the affected values must reach in total to be reported."""
 
 TENANT_EVIDENCE = 1.0
 """Minimum evidence at which a tenant counts as affected."""
@@ -73,9 +73,10 @@ class SegmentObservation:
 class Segments:
     """The values of all dimensions, and their tests.
 
-    A dimension is monitored while at least two of its values are live, or while a test of one is latched. A new version
-    is monitored from its first record. For regions, tenants and original versions, values outside the subject's band
-    may be normal. A test that deviates for most of such a value's first records is excluded until the next baseline.
+    A dimension is monitored while at least two of its values are live, or while a test of a value is latched. A new
+    version is monitored from its first record. For regions, tenants and original versions, values outside the subject's
+    band may be normal. A test that deviates for most of such a value's first records is excluded until the next
+    baseline.
 
     Parameters
     ----------
@@ -85,7 +86,7 @@ class Segments:
     Attributes
     ----------
     tests
-        The ``S`` tests that run per value, those of rates first.
+        The ``S`` tests that run per value. The tests of rates come first.
     signal_indexes
         Shape ``(S,)``: the index of each test's signal in the values of a view.
     grid_columns
@@ -175,7 +176,7 @@ class Segments:
         return self._deviates_throughout(value, crossing.test)
 
     def describe_affected(self, key: CrossingKey) -> str:
-        """Name the segments affected by a drift of the full subject, such as ``all in prompt=v42``; empty if none."""
+        """Describe the segments affected by a drift of the full subject, such as ``all in prompt=v42``; or empty."""
         test, descriptions = self._indexes.get(key), []
         if test is not None:
             for dimension in self.dimensions:
@@ -196,7 +197,7 @@ class Segments:
         return sum(1 for value in self.monitored_values(TENANT) if self.evidence(value, test) >= TENANT_EVIDENCE)
 
     def find_test(self, key: CrossingKey) -> int | None:
-        """Return the test of a key, or the location test of its signal and direction; None if there is neither."""
+        """Return the test of a key, or the location test of its signal and direction; None if neither exists."""
         signal, _, direction = key
         return self._indexes.get(key, self._indexes.get((signal, "location", direction)))
 

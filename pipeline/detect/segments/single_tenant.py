@@ -1,4 +1,4 @@
-"""The tenant check: does one small tenant alone move a test? Its bad minute is not a failure of the service."""
+"""The tenant check, which finds a single small tenant that moves a test. This is not a failure of the service."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ SMALL_TENANT_SHARE = 0.1
 """Share of the records below which a tenant counts as small."""
 
 EXCESS_SHARE = 0.6
-"""Minimum share of a block's excess at which a tenant counts as alone, because a few others deviate by chance."""
+"""Minimum share of a block's excess at which a tenant counts as alone, because other tenants can deviate by chance."""
 
 CLEAR_EXCESS = 3.0
 """Minimum excess of a block, in records, that can be attributed to a tenant. A lower excess can be chance."""

@@ -29,7 +29,8 @@ class Block:
     request_ids
         ``R`` request ids; None if a record has no id.
     categories
-        ``R`` labels per category; None if a record does not carry it. Categories without any label are absent.
+        ``R`` labels per category; None if a record does not carry the category. Categories without any label are
+        absent.
     segments
         ``R`` labels per dimension; None if a record has no label.
     versions
@@ -50,7 +51,7 @@ class Block:
 
 
 def label_indexes(labels: Sequence[str | None], indexes: dict[str | None, int]) -> NDArray[np.int64]:
-    """Return the index of each label, or -1 for labels without one, in shape ``(R,)``.
+    """Return the index of each label, or -1 for labels that have no index, in shape ``(R,)``.
 
     >>> label_indexes(["a", None, "b", "a"], {"a": 0}).tolist()
     [0, -1, -1, 0]

@@ -25,7 +25,7 @@ AMOUNT_MAX = 1e15
 
 @dataclass(frozen=True, slots=True)
 class Signal:
-    """One signal. A record carries it in ``section`` and ``field``. Valid values are between ``low`` and ``high``."""
+    """One signal. A record contains it in ``section`` and ``field``. Valid values are between ``low`` and ``high``."""
 
     name: str
     section: str
@@ -59,7 +59,7 @@ def _row(
 def _derived_row(
     name: str, layer: Layer, kind: SignalKind, direction: Direction, unit: str, failure_mode: str, role: Role
 ) -> Signal:
-    """Return a signal that is computed from records, see ``pipeline/detect/blocks/derived.py``."""
+    """Return a signal that is computed from records. See ``pipeline/detect/blocks/derived.py``."""
     low, high = (-1.0 if name == "embedding_similarity" else 0.0), 1.0 if kind != "amount" else AMOUNT_MAX
     return Signal(name, DERIVED, name, layer, kind, direction, unit, failure_mode, role, low, high)
 
@@ -122,7 +122,7 @@ EVENTS: tuple[Signal, ...] = (
     Signal("silence", DERIVED, "silence", "derived", "rate", "up", "", "silence", "pages"),
     Signal("versions", DERIVED, "versions", "derived", "category", "both", "", "undeclared_change", "cause"),
 )
-"""Events of a subject that are reported once: it became silent, or a version was seen for the first time."""
+"""Events of a subject that are reported once: the start of a silence, and the first appearance of a version."""
 
 
 def custom_signal(name: str, kind: SignalKind) -> Signal:

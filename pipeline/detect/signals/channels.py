@@ -61,7 +61,7 @@ def from_rank(channel: ChannelName, rank: NDArray[np.float64]) -> NDArray[np.flo
 def bad_directions(signal: Signal) -> list[tuple[ChannelName, Direction]]:
     """Return the bad directions of each channel, as directions of the signal. A heavier low tail is ``down``.
 
-    Values that become constant are bad for outputs and data, but not for infrastructure, which may just run evenly.
+    Values that become constant are bad for outputs and data, but may be normal for infrastructure.
 
     >>> [name for name, _ in bad_directions(signal_by_name("latency_ms", "amount"))]
     ['location', 'high_tail']
@@ -97,7 +97,7 @@ def tiers(signal: Signal, channel: ChannelName) -> tuple[Tier, ...]:
 
 
 def mean_rises(channel: ChannelName, direction: Direction) -> bool:
-    """Return whether a channel's mean rises if the signal moves in this direction. A low tail grows in a fall."""
+    """Return whether a channel's mean rises if the signal moves in this direction. A fall raises the low tail."""
     return direction == "up" or channel == "low_tail"
 
 

@@ -19,7 +19,7 @@ _SPAN = 48 << _FRACTION_BITS
 """Bins per sign, up to 2**34, about 17 billion. A larger number counts in the last bin."""
 
 _BINS_PER_VALUE_MAX = 8
-"""Maximum bins per new value at which all bins are updated in one pass. Above it, values are counted one by one."""
+"""Maximum bins per new value at which all bins are updated in one pass. More values are counted one by one."""
 
 BINS = 2 * _SPAN + 1
 RELATIVE_ERROR = 2.0 ** -(_FRACTION_BITS + 1)
@@ -80,7 +80,7 @@ class Quantiles:
         return {"columns": self._counts.shape[0], "bins": filled, "counts": flat[filled]}
 
     def load(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`dump` returned."""
+        """Restore the state that :meth:`dump` returned."""
         self._counts = np.zeros((int(state["columns"]), BINS), dtype=np.int64)
         self._counts.ravel()[np.asarray(state["bins"])] = np.asarray(state["counts"])
 

@@ -15,7 +15,7 @@ THROUGHPUT_PANES = 60
 """Panes (seconds) over which throughput is averaged."""
 
 REPETITION_RECORDS = 256
-"""Number of last outputs over which repetition is computed."""
+"""Number of latest outputs over which repetition is computed."""
 
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 """Quantiles of a value, by their names in a snapshot."""
@@ -109,7 +109,7 @@ class Statistics:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Restore what :meth:`dump` returned."""
+        """Restore the state that :meth:`dump` returned."""
         self._names, self._kinds = list(state["names"]), list(state["kinds"])
         self._value_columns = _find_value_columns(self._kinds)
         self._moments = np.array(state["moments"], dtype=np.float64).reshape(3, len(self._names))

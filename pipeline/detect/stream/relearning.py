@@ -1,4 +1,4 @@
-"""Relearning: new baselines are learned for some signals of a stream while the monitor tests the others."""
+"""Relearning of given signals of a stream, while the monitor tests all other signals."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,7 +11,7 @@ from schemas.baseline import Baseline
 
 
 class Relearning:
-    """Relearns some or all signals from a given time. Until it has finished, drifts of these signals are muted.
+    """Relearning of given or all signals from a given time. Drifts of these signals are muted until it ends.
 
     Parameters
     ----------
@@ -27,12 +27,12 @@ class Relearning:
     since_ms
         The watermark of the stream when this relearning began. Drifts that fire later are not published.
     before
-        A relearning that this one replaces. Its signals are relearned too.
+        The relearning that is replaced, if any. Its signals are relearned too.
 
     Attributes
     ----------
     signals, since_ms
-        As above, including those of the replaced relearning.
+        The signals of this relearning and of the replaced relearning, and the earlier of their watermarks.
     learner
         Learner of the new baselines.
     """
@@ -68,7 +68,7 @@ class Relearning:
         return not self.is_muted(finding) or finding.detected_at < self.since_ms
 
     def learn(self, block: Block, baseline: Baseline, *, centroid: list[float] | None = None) -> Baseline | None:
-        """Learn from one block. Return the new baseline once it is ready: ``baseline`` with the relearned signals."""
+        """Learn from one block. Return ``baseline`` with the relearned signals once they are ready."""
         if not block.panes.size or int(block.panes[0]) * PANE_MS < self._at_ms:
             return None
         self.learner.observe(block)
@@ -94,14 +94,14 @@ class Relearning:
 
     @classmethod
     def load(cls, subject: str, state: dict[str, Any], settings: DetectSettings) -> "Relearning":
-        """Restore what :meth:`dump` returned. The caller restores the learner."""
+        """Restore the state that :meth:`dump` returned. The caller restores the learner."""
         relearning = cls(subject, state["signals"], settings, at_ms=state["at_ms"], since_ms=state["since_ms"])
         relearning._next_try_ms = state["next_try_ms"]
         return relearning
 
 
 def merge_baselines(baseline: Baseline, learned: Baseline, names: set[str]) -> Baseline:
-    """Return a baseline in which some signals are replaced by those of another baseline."""
+    """Return a baseline in which the given signals are replaced by the signals of another baseline."""
     signals = {
         name: learned.signals[name].model_copy(
             update={"learned_from": learned.learned_from, "learned_to": learned.learned_to}

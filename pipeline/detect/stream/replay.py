@@ -1,4 +1,4 @@
-"""Pushes a batch in a replay, and finds silences by event time.
+"""Push a batch in a replay, and find silences by event time.
 
 In live operation, the wall clock decides whether a subject is silent. A replay has no wall clock, so a subject is
 silent while the watermark of its partition advances without a record of the subject. The records of a stream are cut

@@ -1,4 +1,4 @@
-"""Restores a stream from the parts of its state and the published baselines."""
+"""Restore a stream from the parts of its state and the published baselines."""
 
 from collections.abc import Iterator, Sequence
 from functools import partial
@@ -13,7 +13,7 @@ from schemas.relearn import Relearn
 
 
 class StreamRestorer:
-    """Restores one stream. Parts that do not fit are discarded with a warning, and the others are restored.
+    """Restorer of one stream. Parts that do not fit are discarded with a warning. All other parts are restored.
 
     Parameters
     ----------
@@ -45,7 +45,9 @@ class StreamRestorer:
         """Return the restored stream. Return None if the part with its counters and references cannot be read."""
         stream, subject = self._stream, self._stream.subject
         if not self._store.items("stream", subject):
-            self._store.warn(f"{subject}: the checkpoint has no part stream/{subject}: its other parts are discarded")
+            self._store.warn(
+                f"{subject}: the checkpoint has no part stream/{subject}, so its other parts are discarded"
+            )
             return None
         if not self._store.load(Part("stream", subject), self._load_stream):
             return None
@@ -75,8 +77,8 @@ class StreamRestorer:
             self._restore_learner()
         else:
             self._store.warn(
-                f"{stream.subject}: its baseline {version} is not among the published baselines: publish it again, or "
-                "this subject uses the next baseline that is published or learned"
+                f"{stream.subject}: its baseline {version} is not among the published baselines. Publish it again; "
+                "otherwise this subject uses the next baseline that is published or learned"
             )
         for baseline in self._not_offered(active):
             if baseline.source != "live" or not (stream.monitor or stream.pending_baselines):
@@ -94,7 +96,7 @@ class StreamRestorer:
         monitored_before = stream.monitored_before
         derived, first_seen = stream.derived.dump(), stream.first_seen.dump()
         stream.replace_monitor(active.read())
-        # Starting the monitor moved the counts, but the restored state includes those since this baseline was applied.
+        # Starting the monitor changed the counts, so the restored counts are set again.
         stream.monitored_before = monitored_before
         stream.derived.load(derived)
         stream.first_seen.load(first_seen)
@@ -128,7 +130,7 @@ class StreamRestorer:
                 stream.relearn(relearn)
 
     def _load_learner(self, learner: Learner, kind: str, consequence: str) -> bool:
-        """Load all parts of a learner. If one does not fit, discard all of them and return False."""
+        """Load all parts of a learner. If a part does not fit, discard all parts and return False."""
         subject = self._stream.subject
         for part in self._store.items(kind, subject):
             if not self._store.load(part, partial(learner.load_part, part.item)):

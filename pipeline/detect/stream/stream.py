@@ -1,4 +1,4 @@
-"""The stream: one subject in one partition of the records. Records go in; drifts and baselines come out."""
+"""The stream of one subject in one partition. It turns records into drifts and baselines."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ from schemas.relearn import Relearn
 from schemas.topics import BASELINES
 
 PENDING_MAX = 4
-"""Maximum scheduled baselines. Another one replaces the oldest."""
+"""Maximum scheduled baselines. A further baseline replaces the oldest baseline."""
 
 PART_KINDS = ("stream", "rows", "held", "duplicates", "statistics", "monitor", "learner", "relearner")
 """Kinds of the parts that :meth:`Stream.dump_changed` yields. Learners and duplicates have several parts."""
@@ -31,7 +31,7 @@ PART_KINDS = ("stream", "rows", "held", "duplicates", "statistics", "monitor", "
 
 @dataclass(frozen=True, slots=True)
 class MonitoredCount:
-    """Number of finite signal values that arrived, and of those that a monitor tested."""
+    """Number of finite signal values, and number of these values that a monitor tested."""
 
     seen: int = 0
     monitored: int = 0
@@ -42,9 +42,10 @@ class MonitoredCount:
 
 
 class Stream:
-    """One subject in one partition.
+    """Stream of one subject in one partition.
 
-    A stream without a baseline learns one. After that, a :class:`Monitor` tests its blocks against the baseline.
+    A stream without a baseline learns its own baseline. After that, a :class:`Monitor` tests its blocks against the
+    baseline.
 
     Parameters
     ----------
@@ -56,18 +57,18 @@ class Stream:
     Attributes
     ----------
     watermark
-        Newest event time of its records, Unix milliseconds; 0 before the first. It never decreases.
+        Newest event time of the records, Unix milliseconds; 0 before the first record. It never decreases.
     partition_ms
         In a replay, the watermark of the partition at the last record of this stream.
     last_pane
-        Pane of the newest record that was observed; None before the first.
+        Pane of the newest record that was observed; None before the first record.
     counts
-        Number of records that were ``used``, of used records that were ``late`` (behind the watermark), and of dropped
+        Number of ``used`` records, of ``late`` records (used, but behind the watermark), and of dropped
         ``duplicates``.
     baseline_version
         Version of the baseline in use.
     pending_baselines
-        Baselines that apply at their ``effective_at``.
+        Scheduled baselines, which apply at their ``effective_at``.
     last_offered_version
         Version of the last baseline that was offered.
     silence_after_s
@@ -80,7 +81,7 @@ class Stream:
         Whether any part of the state changed since the last :meth:`dump_changed`, and whether a block changed the
         statistics, monitor or learners.
     discarded_kinds
-        Kinds of parts that the next :meth:`dump_changed` removes before it writes them again.
+        Kinds of parts that the next :meth:`dump_changed` call removes before it writes new parts.
     """
 
     def __init__(self, subject: str, partition: int, settings: DetectSettings) -> None:
@@ -129,7 +130,7 @@ class Stream:
         }
 
     def load(self, state: State) -> None:
-        """Restore what :meth:`dump` returned, except for the references to baselines."""
+        """Restore the state that :meth:`dump` returned, except for the references to baselines."""
         self.watermark, self.partition_ms = state["watermark"], state["partition_ms"]
         self.last_pane = state["last_pane"]
         self.counts.update(state["counts"])
@@ -187,7 +188,7 @@ class Stream:
         for baseline in sorted(self.pending_baselines, key=lambda pending: pending.effective_at or 0):
             due = int(np.searchsorted(watermarks, baseline.effective_at or 0))
             if due < len(watermarks):
-                # The new baseline applies from the record that reaches its time.
+                # The new baseline applies from the record that reaches its ``effective_at``.
                 outputs += self._use(records.cut(start, due), watermarks[start:due])
                 outputs += ((records.positions[due], output) for output in self.apply_baseline(baseline))
                 start = due
@@ -198,7 +199,7 @@ class Stream:
         """Count wall-clock time in which no record of this stream arrived and no records waited to be read."""
         if self.silence_after_s is None:
             return []
-        # The first call after a record does not count, because part of its interval is before the record.
+        # The first call after a record does not count, because part of its interval lies before the record.
         self._silent_ms = 0 if self._silent_ms is None else self._silent_ms + elapsed_ms
         if self._silent_ms < self.silence_after_s * 1000:
             return []
@@ -230,7 +231,7 @@ class Stream:
         self.pending_baselines = [*self.pending_baselines, baseline][-PENDING_MAX:]
 
     def apply_baseline(self, baseline: Baseline) -> list[OutputMessage]:
-        """Switch to another baseline. Buffered records are still tested against the current one."""
+        """Switch to another baseline. Buffered records are still tested against the current baseline."""
         outputs = self.flush() + self._close_drifts(self.watermark)
         self.replace_monitor(baseline)
         self.pending_baselines = [other for other in self.pending_baselines if other is not baseline]
@@ -351,7 +352,7 @@ class Stream:
         )
 
     def _close_drifts(self, now_ms: int) -> list[OutputMessage]:
-        """End all published drifts because another baseline takes over."""
+        """End all published drifts because another baseline is applied."""
         if self.monitor is None:
             return []
         return [
