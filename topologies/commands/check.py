@@ -12,7 +12,8 @@ DEFAULT_FILE_NAME = "driftwire.toml"
 def command(file: Path) -> None:
     """Check a configuration file. FILE defaults to driftwire.toml.
 
-    Prints "FILE: ok" with the changed settings and the receivers, or one line per problem and ends with status 1.
+    Prints "FILE: ok" with the changed settings and the receivers. If there are problems, prints one line per problem
+    and ends with status 1.
     """
     from topologies.configuration import (  # noqa: PLC0415  slow to import, and --help needs none of it
         Configuration,

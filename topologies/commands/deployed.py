@@ -57,7 +57,7 @@ def command(
 ) -> None:
     """Record a deployment.
 
-    Name what it affects with --subject, --environment or --provider. At least one is required.
+    State its scope with --subject, --environment or --provider. At least one of these options is required.
     """
     if not any(fields[scope] for scope in ("subject", "environment", "provider")):
         raise click.UsageError("name what the deployment affects: give --subject, --environment or --provider")

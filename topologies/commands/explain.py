@@ -29,7 +29,7 @@ from topologies.commands.running_options import config_option
 @click.option(
     "--ready-after",
     type=Duration(),
-    help="Event time to learn a baseline over, such as 30m or 24h.  [default: detect.ready_after_s]",
+    help="Event time over which a baseline is learned, such as 30m or 24h.  [default: detect.ready_after_s]",
 )
 @click.option(
     "--ready-records",
