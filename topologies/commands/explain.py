@@ -16,7 +16,7 @@ from topologies.commands.running_options import config_option
     "baseline_file",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Baseline to use. Without it, one is learned from the first records.",
+    help="Baseline to use. Without it, a baseline is learned from the first records.",
 )
 @click.option("--subject", metavar="NAME", help="Subject to explain.  [default: the first subject in the files]")
 @click.option(

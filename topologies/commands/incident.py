@@ -163,7 +163,7 @@ def merge(incident_id: str, into: str, note: str | None, **options: Unpack[Comma
 @NOTE
 @command_options
 def unmerge(incident_id: str, note: str | None, **options: Unpack[CommandOptions]) -> None:
-    """Separate the incident from the one that it is merged into."""
+    """Separate the incident from the incident that it is merged into."""
     _send(incident_id, action="unmerge", note=note, **options)
 
 
