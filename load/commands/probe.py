@@ -26,8 +26,8 @@ def command(
 ) -> None:
     """Send the outcomes of known-bad prompts, as a prober does.
 
-    A prober asks a service for what it must refuse. Normal traffic triggers a safety filter so rarely that it cannot
-    show whether the filter is off. Probes can.
+    A prober sends prompts that a service must refuse. Normal traffic triggers a safety filter too rarely to reveal that
+    the filter is off. Probes reveal it.
     """
     from load.traffic import produce  # noqa: PLC0415  slow to import, and --help needs none of it
 

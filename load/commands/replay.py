@@ -35,7 +35,7 @@ EXISTING = click.Path(path_type=Path)
 @click.option(
     "--ready-after",
     type=Duration(),
-    help="Event time to learn a baseline over, such as 30m or 24h.  [default: detect.ready_after_s]",
+    help="Event time over which a baseline is learned, such as 30m or 24h.  [default: detect.ready_after_s]",
 )
 @click.option(
     "--ready-records",
@@ -61,7 +61,7 @@ EXISTING = click.Path(path_type=Path)
 @click.option(
     "--now",
     is_flag=True,
-    help="Shift all times so that the last record is now. Needed for old files and a live topology.",
+    help="Shift all times so that the last record is now. Needed to send old files to a live topology.",
 )
 @json_option
 def command(
@@ -83,7 +83,7 @@ def command(
     """Replay FILES of records through the pipeline and show what it finds.
 
     The files are NDJSON, gzipped NDJSON (.gz) or CSV (.csv). Ends with status 1 if no baseline became ready for a
-    subject: that subject was never monitored, so finding nothing proves nothing.
+    subject: that subject was never monitored, so an empty result proves nothing.
     """
     from load.traffic import Replay  # noqa: PLC0415  slow to import, and --help needs none of it
     from topologies.configuration import load_configuration  # noqa: PLC0415

@@ -38,7 +38,7 @@ def command(*, suite: str, seed: int, data: Path, json_file: Path | None) -> Non
     """Score detection and diagnosis against ground truth.
 
     The suites cover a quiet service, failures, harmless events, real streams, severity cases and causes. Uses every
-    core. Ends with status 1 and names the figure if a figure misses its floor.
+    core. If a figure misses its floor, names the figure and ends with status 1.
     """
     from rich.console import Console  # noqa: PLC0415  slow to import, and --help needs none of it
 

@@ -33,8 +33,8 @@ class CorrelateSettings(BaseModel):
         default=120,
         ge=0,
         le=3_600,
-        description="Seconds within which starts count as simultaneous. Simultaneous failures that can share a cause form "
-        "one incident, and those of many subjects form one parent incident. Higher values join unrelated "
+        description="Seconds within which starts count as simultaneous. Simultaneous failures that can share a cause "
+        "form one incident, and those of many subjects form one parent incident. Higher values join unrelated "
         "failures more often.",
     )
     dedup_window_s: float = Field(
@@ -55,8 +55,8 @@ class CorrelateSettings(BaseModel):
         default=1_800,
         ge=0,
         le=604_800,
-        description="Seconds after an incident was resolved within which the same signal reopens it instead of opening a "
-        "new one.",
+        description="Seconds after an incident was resolved within which the same signal reopens it instead of "
+        "opening a new one.",
     )
     lookback_s: float = Field(
         default=3_600,
@@ -68,8 +68,8 @@ class CorrelateSettings(BaseModel):
         default=60,
         ge=0,
         le=3_600,
-        description="Seconds by which the estimated start may be wrong. A deployment within this distance may be at the "
-        "start.",
+        description="Seconds by which the estimated start may be wrong. A deployment within this distance of the "
+        "estimated start may coincide with the actual start.",
     )
     parent_subjects: int = Field(
         default=3,
@@ -81,15 +81,15 @@ class CorrelateSettings(BaseModel):
     freeze_severities: tuple[Severity, ...] = Field(
         default=("P1", "P2", "P3"),
         max_length=4,
-        description="Severities that freeze changes. While such an incident is open, any deployment except its rollback "
-        "breaks the change freeze.",
+        description="Severities that freeze changes. While such an incident is open, any deployment except its "
+        "rollback breaks the change freeze.",
     )
     worsening_factor: float = Field(
         default=2.0,
         ge=1.1,
         le=100,
-        description="Factor by which a signal's distance from normal must grow since it was last published before it is "
-        "published again. Higher values publish fewer revisions.",
+        description="Factor by which a signal's distance from normal must grow since it was last published before it "
+        "is published again. Higher values publish fewer revisions.",
     )
     suspect_score_min: float = Field(
         default=0.05, ge=0, le=1, description="Minimum score of a suspect. Less plausible suspects are omitted."
@@ -112,14 +112,14 @@ class CorrelateSettings(BaseModel):
         default=600,
         ge=0,
         le=86_400,
-        description="Seconds for which the rules must give a lower severity before it falls. Higher values make the "
-        "severity change less often and stay high for longer.",
+        description="Seconds for which the rules must assign a lower severity before the severity falls. Higher "
+        "values make the severity change less often and stay high for longer.",
     )
     sla: tuple[SLA, ...] = Field(
         default=(),
         max_length=10_000,
         description="Limits that were promised for the signals of a subject. A change that breaks a limit is more "
-        "severe than the same change within the limit.",
+        "severe than the same change within it.",
     )
     kill_switches: dict[FlagName, FlagName] = Field(
         default_factory=dict,
@@ -139,15 +139,15 @@ class CorrelateSettings(BaseModel):
     public_names: dict[str, PublicName] = Field(
         default_factory=dict,
         max_length=10_000,
-        description="Names by which users know each subject, for drafts addressed to them. A subject without such a "
-        "name appears under its own name.",
+        description="Names by which users know each subject, for drafts addressed to users. A subject without a "
+        "public name appears under its own name.",
     )
     reminders_max: int = Field(
         default=5,
         ge=1,
         le=20,
-        description="Maximum reminders of missed communications in a row while nobody acts. After them, no more are sent "
-        "until somebody acts.",
+        description="Maximum consecutive reminders of missed communications while nobody acts. No further reminders "
+        "are sent until somebody acts.",
     )
     suspects_max: int = Field(default=5, ge=1, le=20, description="Maximum suspects of an incident, best first.")
     evidence_max: int = Field(default=50, ge=1, le=60, description="Maximum lines of evidence of an incident.")
@@ -159,20 +159,22 @@ class CorrelateSettings(BaseModel):
         default=500,
         ge=1,
         le=10_000,
-        description="Maximum incidents stored for revision. Beyond it, the oldest resolved incidents are dropped; they "
-        "remain on the alerts topic.",
+        description="Maximum incidents stored for revision. Beyond this number, the oldest resolved incidents are "
+        "dropped; they remain on the alerts topic.",
     )
     deployments_max: int = Field(
         default=1_000,
         ge=1,
         le=100_000,
-        description="Maximum deployments stored as possible suspects. Beyond it, the oldest arrivals are dropped.",
+        description="Maximum deployments stored as possible suspects. Beyond this number, the earliest arrivals are "
+        "dropped.",
     )
     workload_shifts_max: int = Field(
         default=1_000,
         ge=1,
         le=100_000,
-        description="Maximum workload drifts stored as possible suspects. Beyond it, the oldest arrivals are dropped.",
+        description="Maximum workload drifts stored as possible suspects. Beyond this number, the earliest arrivals "
+        "are dropped.",
     )
     business_hours: BusinessHours = Field(
         default_factory=BusinessHours,

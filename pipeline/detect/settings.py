@@ -34,28 +34,30 @@ class DetectSettings(BaseModel):
         default=DAY_S,
         ge=10,
         le=60 * DAY_S,
-        description="Seconds of event time over which a live baseline is learned. Higher values see more of the daily "
-        "cycle and delay the first page. Values below one day are for replays and demos: they disable the "
-        "floor for day-to-day variation.",
+        description="Seconds of event time over which a live baseline is learned. Higher values cover more of the "
+        "daily cycle and delay the first page. Values below one day are for replays and demos: they disable the floor "
+        "for day-to-day variation.",
     )
     relearn_after_s: float = Field(
         default=3600.0,
         ge=10,
         le=60 * DAY_S,
         description="Seconds of event time over which signals are relearned after their new normal was accepted or "
-        "declared. These signals are not monitored during that time. Higher values see more of the daily cycle.",
+        "declared. Meanwhile, they are not monitored. Higher values cover more of the daily cycle.",
     )
     ready_records: int = Field(
         default=5000,
         ge=100,
         le=10_000_000,
-        description="Records required before a value signal is monitored. Higher values are more reliable.",
+        description="Records required before a value signal is monitored. Higher values make its baseline more "
+        "reliable.",
     )
     ready_records_rate: int = Field(
         default=1000,
         ge=100,
         le=10_000_000,
-        description="Records required before a rate signal is monitored. Higher values are more reliable.",
+        description="Records required before a rate signal is monitored. Higher values make its baseline more "
+        "reliable.",
     )
     slices: int = Field(
         default=48,
@@ -80,7 +82,8 @@ class DetectSettings(BaseModel):
         default=10,
         ge=1,
         le=100_000,
-        description="Number of subjects that share the false pages and tickets. Higher values delay each page slightly.",
+        description="Number of subjects that share the false pages and tickets. Higher values delay each page "
+        "slightly.",
     )
     page_rate_odds: float = Field(
         default=1.5,
@@ -116,22 +119,22 @@ class DetectSettings(BaseModel):
         default=4.0,
         gt=1,
         le=1000,
-        description="Widest band of a rate or tail that is still monitored, as an odds ratio. Higher values monitor more "
-        "signals.",
+        description="Widest band of a rate or tail that is still monitored, as an odds ratio. Higher values monitor "
+        "more signals.",
     )
     band_rank_max: float = Field(
         default=0.25,
         gt=0,
         le=0.5,
-        description="Widest band of a value that is still monitored, as a shift of its mean rank. Higher values monitor "
-        "more signals.",
+        description="Widest band of a value that is still monitored, as a shift of its mean rank. Higher values "
+        "monitor more signals.",
     )
     silence_min_s: float = Field(
         default=120.0,
         gt=0,
         le=7 * DAY_S,
-        description="Minimum seconds without a record before a subject counts as silent. The limit is also at least three "
-        "times the longest gap of its baseline. Higher values report silence later.",
+        description="Minimum seconds without a record before a subject counts as silent. The limit is also at least "
+        "three times the longest gap of its baseline. Higher values report silence later.",
     )
     recovery_evidence: float = Field(
         default=8.0,
@@ -161,8 +164,8 @@ class DetectSettings(BaseModel):
         default=1000,
         ge=0,
         le=1_000_000,
-        description="Records of a signal during which a deviation may be normal for a new region or tenant. New "
-        "versions have no such period.",
+        description="Records of a signal over which a deviation of a new region or tenant can be recognised as its own "
+        "normal level. New versions have no such period.",
     )
 
     adwin_delta: float = Field(

@@ -26,7 +26,7 @@ class ReceiverSettings(BaseModel):
         default=("P1", "P2", "P3", "P4"), description="Severities that the receiver accepts."
     )
     send_resolved: bool = Field(
-        default=True, description="Whether the end of an incident is sent to a receiver that was sent its beginning."
+        default=True, description="Whether a receiver that was notified of an incident is also notified of its end."
     )
     timeout_s: float = Field(default=10.0, gt=0, le=60, description="Seconds after which one attempt times out.")
     attempts_max: int = Field(default=5, ge=1, le=20, description="Maximum attempts per notification.")
@@ -93,17 +93,19 @@ class RouteSettings(BaseModel):
         default=("console",), min_length=1, description="Receivers of the incidents that no route matches."
     )
     routes: tuple[Route, ...] = Field(
-        default=(), description="Routes, tried in order. The first that matches handles the incident."
+        default=(), description="Routes, tried in order. The first route that matches handles the incident."
     )
     repeat_interval_s: float = Field(
         default=4 * 3600.0,
         gt=0,
-        description="Seconds of event time after which an unchanged open incident is sent again. Higher values repeat"
-        " less often.",
+        description="Seconds of event time after which a revision without news is sent again. Higher values repeat "
+        "less often.",
     )
     incidents_max: int = Field(default=10_000, ge=1, description="Maximum incidents whose notifications are stored.")
     silences_max: int = Field(
-        default=1_000, ge=1, description="Maximum silences stored. Beyond it, the silences that end first are dropped."
+        default=1_000,
+        ge=1,
+        description="Maximum silences stored. Beyond this number, the silences that end first are dropped.",
     )
 
     @model_validator(mode="after")

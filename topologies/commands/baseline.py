@@ -128,8 +128,8 @@ def show_command(source: str, bootstrap: str | None, config: Path | None) -> Non
     """Show the baseline in FILE, or the newest baseline of SUBJECT.
 
     The baseline of SUBJECT is read from Kafka, with the signals being relearned and the channels frozen by an open
-    drift. "pages from" and "tickets from" show the smallest lasting change that is detected: for a rate, its new mean;
-    for a value, the shift of all values.
+        drift. "pages from" and "tickets from" show the smallest lasting change that is detected. For a rate, this change is
+    given as the new mean; for a value, as the shift of all values.
     """
     from rich.console import Console  # noqa: PLC0415  slow to import, as above
 

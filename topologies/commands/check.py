@@ -12,8 +12,8 @@ DEFAULT_FILE_NAME = "driftwire.toml"
 def command(file: Path) -> None:
     """Check a configuration file. FILE defaults to driftwire.toml.
 
-    For a valid file, the command prints "FILE: ok", the changed settings and the receivers. Otherwise it prints one
-    line per problem and exits with status 1.
+        Prints "FILE: ok" with the changed settings and the receivers. If there are problems, prints one line per problem
+    and ends with status 1.
     """
     from topologies.configuration import (  # noqa: PLC0415  slow to import and not needed for --help
         Configuration,

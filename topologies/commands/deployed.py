@@ -67,7 +67,7 @@ def command(
 ) -> None:
     """Record a deployment.
 
-    Give the scope of the deployment with --subject, --environment or --provider. At least one is required.
+    State its scope with --subject, --environment or --provider. At least one of these options is required.
     """
     if not any(fields[scope] for scope in ("subject", "environment", "provider")):
         raise click.UsageError("the scope of the deployment is missing: give --subject, --environment or --provider")

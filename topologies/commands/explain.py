@@ -16,7 +16,7 @@ from topologies.commands.running_options import config_option
     "baseline_file",
     metavar="FILE",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Baseline to use. Without this option, a baseline is learned from the first records.",
+    help="Baseline to use. Without it, a baseline is learned from the first records.",
 )
 @click.option("--subject", metavar="NAME", help="Subject to explain.  [default: the first subject in the files]")
 @click.option(
@@ -29,7 +29,7 @@ from topologies.commands.running_options import config_option
 @click.option(
     "--ready-after",
     type=Duration(),
-    help="Event time that the records of the baseline must span, such as 30m or 24h.  [default: detect.ready_after_s]",
+    help="Event time over which a baseline is learned, such as 30m or 24h.  [default: detect.ready_after_s]",
 )
 @click.option(
     "--ready-records",

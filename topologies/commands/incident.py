@@ -163,7 +163,7 @@ def merge(incident_id: str, into: str, note: str | None, **options: Unpack[Comma
 @NOTE
 @command_options
 def unmerge(incident_id: str, note: str | None, **options: Unpack[CommandOptions]) -> None:
-    """Undo the merge of the incident into another incident."""
+    """Separate the incident from the incident that it is merged into."""
     _send(incident_id, action="unmerge", note=note, **options)
 
 

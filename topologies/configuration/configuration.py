@@ -35,7 +35,7 @@ class ConfigurationError(DriftwireError):
 
 
 class KafkaSettings(BaseModel):
-    """Address of Kafka, and how the steps use it."""
+    """Kafka address, and settings for its use by the steps."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
