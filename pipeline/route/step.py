@@ -34,7 +34,7 @@ class RouteStep:
     """The route step, which decides the receivers of an incident revision. It implements ``pipeline.step.Step``.
 
     A revision that is not newer than the newest one seen is ignored, so reading an alert twice changes nothing. The
-    receivers are those of the route tree, and receivers that were sent the incident before but not its end. Time is the
+    receivers are those of the route tree, and those that have received the incident but not yet its end. Time is the
     event time of the revisions (``updated_at``).
 
     Parameters
