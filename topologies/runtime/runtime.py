@@ -7,10 +7,11 @@ few seconds. After any failure the partition is restored from its last checkpoin
 To understand how checkpoints are written and read, read these files in this order:
 
 1. ``pipeline/step.py``: a step returns its changed parts (``changed``) and restores them (``restore``).
-2. ``pipeline/codec.py``: the encoding of a part.
-3. ``checkpoint.py``: the transaction that writes parts, outputs and offsets, and the reader of the last checkpoint.
-4. ``partition.py``: the content of a checkpoint.
-5. This file: the times of checkpoints, and the recovery after a failure.
+2. ``pipeline/state.py``: the keys of the parts, which parts changed, and which are discarded.
+3. ``pipeline/codec.py``: the encoding of a part.
+4. ``checkpoint.py``: the transaction that writes parts, outputs and offsets, and the reader of the last checkpoint.
+5. ``partition.py``: the content of a checkpoint.
+6. This file: the times of checkpoints, and the recovery after a failure.
 """
 
 import asyncio
