@@ -1,4 +1,4 @@
-"""The command: an action of a person on an incident, or a silence. Correlate and route read it."""
+"""The command message: a person acts on an incident or adds a silence. Correlate and route read it."""
 
 from typing import Literal
 
@@ -25,7 +25,7 @@ Action = Literal[
 
 
 class Command(Message):
-    """One action of a person on an incident, or a silence."""
+    """A person acts on an incident or adds a silence."""
 
     version: Literal[1] = 1
     command_id: Label

@@ -26,7 +26,7 @@ Cleanup = Literal["delete", "compact"]
 class Topic:
     """One topic of the contract.
 
-    ``partitions`` is None if the installation decides (for the records topic and topics co-partitioned with it).
+    ``partitions`` is None if it is configured (for the records topic and the topics that are co-partitioned with it).
     ``messages`` is empty for checkpoints, which are internal to a step.
     """
 

@@ -107,7 +107,7 @@ class DriftHistory:
         return [DriftLine("", times, values, is_by_minute=False)]
 
     def affected_records(self) -> AffectedRecords | None:
-        """Count the records that a rate's drift affected, by minute from its series or else by its last message.
+        """Count the affected records of a rate: minute by minute from its series, or from its last message without a series.
 
         Return None if the signal is not a rate, or if no message counts its records.
         """

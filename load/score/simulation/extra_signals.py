@@ -22,7 +22,7 @@ TENANTS = {"acme": 0.5, "globex": 0.25, "initech": 0.15, "umbrella": 0.07, "hool
 """Share of each tenant in the traffic of a working day."""
 
 WEEKEND_TENANTS = {"acme": 0.35, "globex": 0.35, "initech": 0.2, "umbrella": 0.07, "hooli": 0.03}
-"""Share of each tenant in the traffic of a weekend. The largest tenant is an office, so its share falls."""
+"""Share of each tenant in the traffic of a weekend. The largest tenant works office hours, so its share is lower."""
 
 TENANT_LEVELS = {"acme": 1.0, "globex": 1.02, "initech": 0.99, "umbrella": 1.01, "hooli": 0.98}
 """Factors of the latencies and lengths of each tenant, whose requests differ slightly."""

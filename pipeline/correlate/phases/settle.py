@@ -76,7 +76,7 @@ def downgrade_if_due(table: IncidentTable, incident: IncidentState, now: int) ->
 
 
 def track_downgrade(table: IncidentTable, incident: IncidentState, at: int) -> None:
-    """Record the time (Unix ms) since which the rules give a lower severity, and the worst that they have given since.
+    """Record when the rules first gave a lower severity (Unix ms), and the highest severity they have given since then.
 
     Severity does not fall while nothing fires. Only a person can lower a P1 that can harm people.
     """
@@ -95,7 +95,7 @@ def track_downgrade(table: IncidentTable, incident: IncidentState, at: int) -> N
 
 
 def describe_decision(decision: SeverityDecision) -> str:
-    """Describe a severity, with the rule that decided it and the reason of the rule."""
+    """Describe a severity, the rule that decided it, and why."""
     return f"{decision.severity} by the rule {decision.rule}: {decision.full_reason}"
 
 

@@ -1,6 +1,6 @@
 """Response targets: the tasks that a severity requires, their due times, and whether they are done.
 
-The times of P1 and P2 count day and night. The time to fix a P3 or P4 counts in business days. The time to classify
+Targets of P1 and P2 run around the clock. The time to fix a P3 or P4 counts in business days. The time to classify
 counts from the detection. All other times count from the time at which the incident got its severity, so that an
 incident that is raised after an hour is not late at once.
 """

@@ -11,7 +11,7 @@ from schemas.incident import Containment, Suspect
 from schemas.timestamp import clock_time
 
 OTHER_SIGNALS_MAX = 4
-"""Maximum other signals that are listed in the summary. The rest are counted."""
+"""Maximum number of other signals in the summary. Further signals are only counted."""
 
 _INSTRUCTIONS = {
     "rollback": "roll back {}",
