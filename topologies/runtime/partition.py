@@ -14,6 +14,7 @@ from aiokafka import TopicPartition
 from pipeline.dead_letters import dead_letter, refused_output, shorten_dead_letter
 from pipeline.step import InputMessage, OutputMessage
 from schemas.topics import DEAD_LETTERS
+from topologies.kafka import Cluster
 from topologies.runtime.checkpoint import (
     Checkpoints,
     CheckpointTopicReplaced,
@@ -49,7 +50,7 @@ class PartitionWorker:
         Bytes of the outputs that wait for a checkpoint.
     """
 
-    def __init__(self, spec: TopologySpec, bootstrap: str, group: str, partition: int) -> None:
+    def __init__(self, spec: TopologySpec, cluster: Cluster, group: str, partition: int) -> None:
         self.partition = partition
         self.lock = asyncio.Lock()
         self.opened = asyncio.Event()
@@ -59,9 +60,9 @@ class PartitionWorker:
         self.retry_at = 0.0
         self.pending_output_bytes = 0
         self._spec = spec
-        self._bootstrap = bootstrap
+        self._cluster = cluster
         self._step = spec.make_step(partition)
-        self._checkpoints = Checkpoints(bootstrap, group, spec.name, partition)
+        self._checkpoints = Checkpoints(cluster, group, spec.name, partition)
         self._offsets: dict[str, int] = {}
         self._continued_topics: set[str] = set()
         self._group = group
@@ -112,7 +113,7 @@ class PartitionWorker:
             self._warn(line)
         if stored.offsets is not None:
             return stored.offsets, stored.parts
-        offsets = await read_group_offsets(self._bootstrap, self._group, self.partition)
+        offsets = await read_group_offsets(self._cluster, self._group, self.partition)
         if offsets:
             self._warn("there is no readable checkpoint; reading continues at the offsets of the consumer group")
             return offsets, stored.parts
@@ -139,7 +140,7 @@ class PartitionWorker:
         expected = self.next_offset(topic)
         if topic not in self._continued_topics and offset > expected:
             source = TopicPartition(topic, self.partition)
-            log_start, available = await find_available_offset(self._bootstrap, source, expected)
+            log_start, available = await find_available_offset(self._cluster, source, expected)
             if available is not None and available < offset:
                 return False
             if log_start > expected > 0:
@@ -157,6 +158,12 @@ class PartitionWorker:
         self._continued_topics.add(topic)
         return True
 
+    def used_offsets(self) -> dict[tuple[str, int], int]:
+        """Return the last offset that was given to the step, by input topic and partition."""
+        return {
+            (topic, self.partition): offset for topic, offset in self._offsets.items() if topic in self._spec.topics
+        }
+
     def new_records(self, topic: str, records: Sequence[InputMessage]) -> Sequence[InputMessage]:
         """Return the records that the state does not contain yet."""
         last = self._offsets.get(topic, -1)
@@ -166,8 +173,8 @@ class PartitionWorker:
 
     def step(self, topic: str, records: Sequence[InputMessage]) -> None:
         """Give records of an input topic to the step."""
-        self._add_outputs(self._step.step(records))
         self._offsets[topic] = records[-1].offset
+        self._add_outputs(self._step.step(records))
         self.is_dirty = True
         self.is_urgent |= self._spec.deliver is not None
 

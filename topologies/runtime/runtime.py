@@ -26,6 +26,7 @@ from aiokafka.errors import IllegalStateError, KafkaError, ProducerFenced
 from faust.types import TP
 
 from pipeline.step import InputMessage
+from topologies.kafka import Cluster
 from topologies.runtime.checkpoint import CheckpointFailed
 from topologies.runtime.control import ControlReader
 from topologies.runtime.faust_transport import BatchSchema
@@ -66,8 +67,8 @@ class StepRuntime:
         The Faust application. Its id is the consumer group.
     spec
         The topology of the step.
-    bootstrap
-        ``HOST:PORT`` of the cluster.
+    cluster
+        The Kafka cluster.
     checkpoint_interval_s
         Seconds between checkpoints while there is no finding. Higher values need fewer transactions but reread more
         after a crash.
@@ -80,13 +81,13 @@ class StepRuntime:
         app: faust.App,
         spec: TopologySpec,
         *,
-        bootstrap: str,
+        cluster: Cluster,
         checkpoint_interval_s: float,
         clock: Callable[[], float] | None,
     ) -> None:
         self._app = app
         self._spec = spec
-        self._bootstrap = bootstrap
+        self._cluster = cluster
         self._checkpoint_interval_s = checkpoint_interval_s
         self._clock = clock
         self._partition_workers: dict[int, PartitionWorker] = {}
@@ -119,7 +120,7 @@ class StepRuntime:
     async def _on_assigned(self, _: Any, /, *changes: Any, **__: Any) -> None:
         assigned: set[TP] = changes[0]
         if self._spec.control_topic is not None and self._control_reader is None:
-            self._control_reader = ControlReader(self._bootstrap, self._spec.control_topic, self._on_control)
+            self._control_reader = ControlReader(self._cluster, self._spec.control_topic, self._on_control)
             self._control_reader.start()
         partitions = {tp.partition for tp in assigned if tp.topic in self._spec.topics}
         self._assigned = partitions
@@ -155,7 +156,7 @@ class StepRuntime:
                 )
 
     def _start_partition(self, partition: int, *, delay_s: float = 0.0) -> None:
-        worker = PartitionWorker(self._spec, self._bootstrap, self._app.conf.id, partition)
+        worker = PartitionWorker(self._spec, self._cluster, self._app.conf.id, partition)
         self._partition_workers[partition] = worker
         self._start_task(self._run_partition(worker, delay_s))
 
@@ -286,6 +287,8 @@ class StepRuntime:
                     await self._run_step(worker, topic, new_records)
                 if worker.pending_output_bytes > PENDING_OUTPUT_BYTES_MAX:
                     await self._commit(worker)
+            except CheckpointFailed as failure:
+                self._suspend(worker, failure)
             except Exception as error:  # noqa: BLE001 - as above
                 self._on_failure(worker, error)
 
@@ -293,11 +296,7 @@ class StepRuntime:
         """Run the step. After an internal error, retry message by message and dead-letter the failing message."""
         source = (topic, worker.partition)
         if records[0].offset > self._failed_until.get(source, -1):
-            try:
-                worker.step(topic, records)
-            except Exception:
-                self._failed_until[source] = records[-1].offset
-                raise
+            worker.step(topic, records)
             return
         for record in records:
             await asyncio.sleep(0)
@@ -306,6 +305,7 @@ class StepRuntime:
                 continue
             try:
                 worker.step(topic, [record])
+                worker.collect_changes()
             except Exception:
                 self._failed_messages.add((*source, record.offset))
                 raise
@@ -349,8 +349,11 @@ class StepRuntime:
             )
             self._start_task(self._restore_if_assigned(partition))
             return
-        delay_s = self._next_delay_s(partition)
         is_kafka = isinstance(error, (KafkaError, CheckpointFailed))
+        if not is_kafka:
+            # The messages since the last checkpoint are processed one by one, to find the one on which the step fails.
+            self._failed_until.update(worker.used_offsets())
+        delay_s = self._next_delay_s(partition)
         logger.log(
             logging.WARNING if is_kafka else logging.ERROR,
             "%s: partition %d: %s; it is restored from its last checkpoint in %g s",

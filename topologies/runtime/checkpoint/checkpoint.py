@@ -17,6 +17,7 @@ from aiokafka.errors import ProducerFenced
 
 from pipeline.step import OutputMessage
 from schemas.topics import checkpoints_topic
+from topologies.kafka import Cluster
 from topologies.runtime.checkpoint.refusals import CheckpointFailed, MessagesRefused
 from topologies.runtime.checkpoint.stored_checkpoint import (
     ENTRY_KEY,
@@ -42,8 +43,8 @@ class Checkpoints:
 
     Parameters
     ----------
-    bootstrap
-        ``HOST:PORT`` of the cluster, or several separated by commas.
+    cluster
+        The Kafka cluster.
     group
         Consumer group of the committed offsets, and prefix of the transactional id.
     step
@@ -52,8 +53,8 @@ class Checkpoints:
         Partition of the input and of the checkpoint topic.
     """
 
-    def __init__(self, bootstrap: str, group: str, step: str, partition: int) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, cluster: Cluster, group: str, step: str, partition: int) -> None:
+        self._cluster = cluster
         self._group = group
         self._step = step
         self._partition = partition
@@ -72,7 +73,7 @@ class Checkpoints:
             If Kafka refuses a request or does not answer.
         """
         await self._start_producer()
-        stored = await read_checkpoint(self._bootstrap, self._step, self._partition)
+        stored = await read_checkpoint(self._cluster, self._step, self._partition)
         self._sequence = stored.sequence
         return stored
 
@@ -90,7 +91,7 @@ class Checkpoints:
         """
         await self.close()
         await self._start_producer()
-        stored = await read_last_entry(self._bootstrap, self._step, self._partition)
+        stored = await read_last_entry(self._cluster, self._step, self._partition)
         if stored.sequence == self._sequence:
             return False
         if stored.sequence == self._sequence + 1 and stored.digest == self._attempted_digest:
@@ -165,7 +166,7 @@ class Checkpoints:
 
     async def _start_producer(self) -> None:
         producer = TransactionalProducer(
-            {"bootstrap_servers": self._bootstrap}, transactional_id=f"{self._group}-{self._partition}"
+            self._cluster.client_options(), transactional_id=f"{self._group}-{self._partition}"
         )
         self._producer = producer
         await producer.start()

@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pipeline.wording import one_line
 from schemas.topics import checkpoints_topic
-from topologies.kafka import committed_consumer, read_to_end
+from topologies.kafka import Cluster, committed_consumer, read_to_end
 from topologies.runtime.checkpoint.refusals import CheckpointFailed, describe_refusal
 
 FORMAT = 2
@@ -62,7 +62,7 @@ class StoredCheckpoint:
     is_torn: bool = False
 
 
-async def read_checkpoint(bootstrap: str, step: str, partition: int) -> StoredCheckpoint:
+async def read_checkpoint(cluster: Cluster, step: str, partition: int) -> StoredCheckpoint:
     """Read the last committed checkpoint of a partition, and check that it is complete.
 
     Raises
@@ -72,11 +72,11 @@ async def read_checkpoint(bootstrap: str, step: str, partition: int) -> StoredCh
     """
     source = TopicPartition(checkpoints_topic(step), partition)
     reader = _CheckpointReader()
-    await _read_into(reader, bootstrap, source, look_back=None)
+    await _read_into(reader, cluster, source, look_back=None)
     return reader.result()
 
 
-async def read_last_entry(bootstrap: str, step: str, partition: int) -> StoredCheckpoint:
+async def read_last_entry(cluster: Cluster, step: str, partition: int) -> StoredCheckpoint:
     """Read the last checkpoint without most of its parts.
 
     Raises
@@ -88,18 +88,18 @@ async def read_last_entry(bootstrap: str, step: str, partition: int) -> StoredCh
     look_back = LOOK_BACK
     while True:
         reader = _CheckpointReader()
-        is_complete = await _read_into(reader, bootstrap, source, look_back=look_back)
+        is_complete = await _read_into(reader, cluster, source, look_back=look_back)
         if is_complete or reader.has_entry:
             return reader.result()
         look_back *= 8
 
 
 async def _read_into(
-    reader: "_CheckpointReader", bootstrap: str, source: TopicPartition, *, look_back: int | None
+    reader: "_CheckpointReader", cluster: Cluster, source: TopicPartition, *, look_back: int | None
 ) -> bool:
     """Read committed messages into a reader. Return True if these are all messages of the partition."""
     try:
-        async with committed_consumer(bootstrap) as consumer:
+        async with committed_consumer(cluster) as consumer:
             consumer.assign([source])
             log_start = (await consumer.beginning_offsets([source]))[source]
             log_end = (await consumer.end_offsets([source]))[source]

@@ -17,6 +17,7 @@ from typing import Any
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
+    IllegalOperation,
     InvalidProducerEpoch,
     KafkaError,
     MessageSizeTooLargeError,
@@ -154,10 +155,9 @@ class TransactionalProducer:
         """
         work = asyncio.create_task(self._write(messages, inputs, group, frozenset(separate)))
         try:
-            done, _ = await asyncio.wait(
-                {work, self._guard.doubt}, timeout=COMMIT_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED
-            )
-            if work in done:
+            waiting: set[asyncio.Future[Any]] = {work, self._guard.doubt}
+            await asyncio.wait(waiting, timeout=COMMIT_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
                 return await work
         except BaseException:
             self._guard.is_stopped = True
@@ -210,7 +210,7 @@ class TransactionalProducer:
                     await asyncio.wait({delivery})
                     if delivery.exception() is not None:
                         break
-            results = await asyncio.gather(*deliveries, return_exceptions=True)
+            results: list[Any] = await asyncio.gather(*deliveries, return_exceptions=True)
             self._raise_refusals(messages, results)
             if inputs:
                 await self._producer.send_offsets_to_transaction(dict(inputs), group)
@@ -224,10 +224,19 @@ class TransactionalProducer:
             raise CheckpointFailed(
                 describe_refusal(error, group=group, transactional_id=self._transactional_id)
             ) from error
+        except IllegalOperation as error:  # aiokafka has noted why the transaction cannot continue
+            raise CheckpointFailed(await self._describe_abort()) from error
         finally:
             for delivery in deliveries:
                 delivery.cancel()
-        return [result.offset for result in results]
+        return [int(result.offset) for result in results]
+
+    async def _describe_abort(self) -> str:
+        try:
+            await self._producer.commit_transaction()
+        except KafkaError as error:
+            return describe_refusal(error, transactional_id=self._transactional_id)
+        return "Kafka ended the transaction early"
 
     def _raise_refusals(self, messages: Sequence[TransactionMessage], results: Sequence[Any]) -> None:
         """Raise the most important error of the messages, if there is one."""
