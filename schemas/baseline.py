@@ -33,7 +33,9 @@ class Channel(Message):
         default=0, description="Mean of the second half minus mean of the first half, in standard errors."
     )
     count: int = Field(
-        default=0, ge=0, description="Number of records behind the mean. A channel without records is not monitored."
+        default=0,
+        ge=0,
+        description="Number of records from which the mean was computed. A channel without records is not monitored.",
     )
     moving: bool = Field(
         default=False,

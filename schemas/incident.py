@@ -18,7 +18,7 @@ CLOSED: tuple[IncidentStatus, ...] = ("resolved", "merged")
 """Statuses of an incident that is over."""
 
 CHILDREN_MAX = 100
-"""Maximum children in a parent incident. ``subject_count`` counts all subjects."""
+"""Maximum number of children in a parent incident. ``subject_count`` counts all subjects."""
 
 
 class SignalEvidence(Message):

@@ -1,4 +1,4 @@
-"""Decoding of Kafka messages to messages of their contracts, or to the reason why they cannot be used."""
+"""Decode Kafka messages into contract messages, or into the reason why they cannot be used."""
 
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ from schemas.tick import Tick
 from schemas.topics import COMMANDS, DEPLOYMENTS, DRIFTS
 
 MESSAGE_BYTES_MAX = 65_536
-"""Maximum bytes of a drift, tick, deployment or command. Real messages have a few hundred bytes."""
+"""Maximum size of a drift, tick, deployment or command, in bytes. Real messages are a few hundred bytes long."""
 
 INTEGER_MAX = 2**63 - 1
 """Largest integer that a checkpoint can store. Integers in real messages are far smaller."""

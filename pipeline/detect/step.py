@@ -1,4 +1,4 @@
-"""The detect step, the first step of the path, which turns the records of one partition into drifts and baselines.
+"""The detect step, the first step of the pipeline. It turns the records of one partition into drifts and baselines.
 
 A batch passes these stages: decode -> admit -> limit -> push -> order.
 """
@@ -27,7 +27,7 @@ CAUGHT_UP_MS = 60_000
 """Maximum age of the newest record, in milliseconds, at which it is assumed that no further records are waiting."""
 
 TICK_MS_MAX = 10_000
-"""Maximum milliseconds that one tick adds to a silence, because a suspended worker reads no records."""
+"""Maximum time (ms) that one tick adds to a silence, because a suspended worker reads no records."""
 
 PARTITION = Part("partition", "")
 """The part of the state that does not belong to a subject."""
@@ -124,7 +124,7 @@ class DetectStep:
             stream.reset_evidence()
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """Yield the parts of the state that changed since the last call, by key. None removes a part."""
+        """Yield the parts of the state that changed since the last call, by key. A value of None removes the part."""
         self._store.mark("stream", *(subject for subject, stream in self._streams.items() if stream.changed))
         return self._store.changed(self._dump)
 

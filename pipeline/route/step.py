@@ -33,7 +33,7 @@ SETTINGS_HASH = "any"
 class RouteStep:
     """The route step, which decides the receivers of an incident revision. It implements ``pipeline.step.Step``.
 
-    A revision that is not newer than the newest one seen is ignored, so reading an alert twice changes nothing. The
+    A revision is ignored unless it is newer than all earlier revisions, so reading an alert twice has no effect. The
     receivers are those of the route tree, and those that have received the incident but not yet its end. Time is the
     event time of the revisions (``updated_at``).
 
@@ -91,7 +91,10 @@ class RouteStep:
         """Do nothing, because a gap does not change the notifications that were sent."""
 
     def take_pending(self) -> list[Dispatch]:
-        """Return the notifications to send, oldest decision first. Each needs a call of :meth:`record_delivery`."""
+        """Return the notifications to send, oldest decision first.
+
+        Call :meth:`record_delivery` for each notification.
+        """
         pending, self._pending = self._pending, []
         return pending
 
@@ -126,12 +129,12 @@ class RouteStep:
         return outputs
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """Return the parts of the state that changed since the last call, by key. None marks a removed part.
+        """Return the parts of the state that changed since the last call, by key. A value of None marks a removed part.
 
         Raises
         ------
         RuntimeError
-            If the outcome of a pending notification is not recorded: a checkpoint now would lose it.
+            If a pending notification has no recorded outcome, because a checkpoint would then lose the notification.
         """
         if self._undelivered:
             raise RuntimeError(

@@ -14,7 +14,7 @@ from schemas.incident import Incident, IncidentStatus
 
 @dataclass(frozen=True, slots=True)
 class IncidentStanding:
-    """The state of an incident that decides whether a command about it is valid."""
+    """The state of an incident that determines whether a command about it is valid."""
 
     incident_id: str
     subject: str

@@ -9,7 +9,7 @@ from schemas.command import Command
 from schemas.incident import Role
 
 COMMANDS_SEEN_MAX = 200
-"""Maximum command ids that an incident stores. With them, a command that is sent twice counts once."""
+"""Maximum number of command ids stored per incident, so that a command that is sent twice counts once."""
 
 _INFORMED = {"internal": "people inside were informed", "external": "users and customers were informed"}
 
@@ -24,7 +24,8 @@ def apply_command(command: Command, incident: IncidentState, detected_at: int, *
     incident
         The incident that the command is about. It is changed in place.
     detected_at
-        When the incident and its members were first detected, Unix ms: no action is dated before it.
+        Time (Unix ms) at which the incident or the first of its members was detected. No action is dated before this
+        time.
     entries_max
         Maximum lines of the running log.
     """
@@ -39,7 +40,7 @@ def apply_command(command: Command, incident: IncidentState, detected_at: int, *
 
 
 def _apply(command: Command, incident: IncidentState, detected_at: int) -> str:
-    """Apply the action, and return its description, which ``by NAME`` can follow."""
+    """Apply the action, and return a description that can be followed by ``by NAME``."""
     match command.action:
         case "acknowledge":
             incident.acknowledged_by = command.author

@@ -12,7 +12,7 @@ Only page-tier drifts count: tickets can wait, often for days.
 
 The expected parents are computed from all candidates each time, so they do not depend on the order of arrival. For the
 same reason, the id of a parent is a hash of the scope, the failure group and the hour of the first start. If an earlier
-start arrives late and lies in the hour before, readers see two ids: one parent is merged into the other.
+start arrives late and falls in the previous hour, readers see two ids, and one parent is merged into the other.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -82,7 +82,7 @@ class ExpectedParent:
         self.firing_periods += candidate.firing_periods
 
     def accepts(self, candidate: ChildCandidate, join_window_s: float) -> bool:
-        """Return whether the parent accepts a later candidate, by the state at the candidate's detection."""
+        """Return whether the parent accepts a later candidate, based on the state when the candidate was detected."""
         seen_at, started_at = candidate.detected_at, candidate.first_started_at
         is_open = any(first <= seen_at and (last is None or last > started_at) for first, last in self.firing_periods)
         from_ms = started_at - (OPEN_REACH_MS if is_open else join_window_s * 1000)
@@ -107,8 +107,8 @@ def child_candidate(
 ) -> ChildCandidate | None:
     """Return an incident as a candidate for a parent, or None if it cannot be a child.
 
-    It cannot be a child if none of its drifts is page tier, if its subject shares nothing, or if a person merged or
-    closed it.
+    It cannot be a child if none of its drifts is page tier, if its subject has no provider or environment, or if a
+    person merged or closed it.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def expected_parents(
     candidates
         Candidates of one scope and failure group, in any order.
     taken_ids
-        Ids of parents that a person closed. No other parent can have them.
+        Ids of parents that a person closed. Other parents must not use them.
     settings
         Windows, and the number of subjects that form a parent.
     """

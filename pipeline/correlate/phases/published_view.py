@@ -9,7 +9,7 @@ from pipeline.correlate.playbook import phrases
 from schemas.incident import LogEntry
 
 NAMED_MAX = 5
-"""Maximum subjects in the first line of a parent's log."""
+"""Maximum number of subjects in the first line of a parent's log."""
 
 
 def published_view(table: IncidentTable, incident: IncidentState) -> IncidentState:

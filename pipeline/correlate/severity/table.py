@@ -29,7 +29,7 @@ class SeverityTable:
 
     @classmethod
     def read(cls, text: str, source: str) -> "SeverityTable":
-        """Read a table: ``[[rule]]``, at least one, and ``[[adjustment]]``.
+        """Read a table in TOML, with at least one ``[[rule]]`` and any number of ``[[adjustment]]`` tables.
 
         Raises
         ------
@@ -52,7 +52,7 @@ class SeverityTable:
         return cls(rules, adjustments)
 
     def extend(self, rules: Sequence[SeverityRule], adjustments: Sequence[SeverityAdjustment]) -> "SeverityTable":
-        """Return a table with added rules, evaluated first, and adjustments, which replace those of the same name."""
+        """Return a table with additional rules, which are evaluated first, and adjustments, which replace namesakes."""
         names = {adjustment.name for adjustment in adjustments}
         remaining = (adjustment for adjustment in self.adjustments if adjustment.name not in names)
         return SeverityTable((*rules, *self.rules), (*adjustments, *remaining))

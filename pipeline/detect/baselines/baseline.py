@@ -19,7 +19,7 @@ from schemas.baseline import Baseline, Channel, Profile, SignalBaseline
 BaselineSource = Literal["file", "live", "accepted"]
 
 STORED_VALUES_MIN = 100
-"""Minimum stored values of a signal, regardless of the settings."""
+"""Minimum number of stored values per signal, regardless of the settings."""
 
 DROPPED_SHARE_MAX = 0.25
 """Maximum share of slices that are dropped, over all signals. If more slices are outliers, none is dropped, because it

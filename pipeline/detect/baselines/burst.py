@@ -1,4 +1,4 @@
-"""The burst, which is the first values of each signal in a quarter of a slice. A learner stores no further values."""
+"""Burst: the first values of each signal in a quarter of a slice. A learner stores no other values."""
 
 from dataclasses import dataclass, field
 

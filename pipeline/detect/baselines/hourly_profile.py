@@ -35,7 +35,8 @@ def learn_profile(
 
     The profile is cross-validated: each full day is corrected with the profile of the other days. The profile is used
     only if this lowers the deviation between the slices' mean ranks by at least 20 %. The cross-validated values are
-    returned, because values corrected with a profile of the same day would look steadier than any future day.
+    returned, because values corrected with a profile that includes their own day would look steadier than future
+    values.
 
     Parameters
     ----------
@@ -145,7 +146,7 @@ def choose_transform(values: Floats) -> Transform:
 
 
 def remove_profile(profile: Profile, values: Floats, hours: NDArray[np.int64]) -> Floats:
-    """Return values without the effect of their hours, at the day's typical level."""
+    """Correct values for the effect of the hour, to the day's typical level."""
     factors, shifts = hourly_factors(profile)
     with np.errstate(over="ignore"):
         corrected: Floats = values * factors[hours] + shifts[hours]

@@ -22,8 +22,8 @@ READY_AFTER_FACTOR_MAX = 2
 """Maximum learning time of a signal that is still changing, as a multiple of ``settings.ready_after_s``."""
 
 OTHER_SHARE_MAX = 0.5
-"""Maximum share of 'other' in a category. A category with a higher share, such as a hash, has no
-distribution to learn."""
+"""Maximum share of 'other' in a category. A category with a higher share, for example of hashes, has no distribution to
+learn."""
 
 
 class Learner:
@@ -191,7 +191,10 @@ class Learner:
         self._label_counts = {name: LabelCounts(limit, counts) for name, counts in state["categories"].items()}
 
     def _accept_width(self, width_ms: int) -> bool:
-        """Return whether a part has the current slice width. A wider part discards all narrower parts loaded before."""
+        """Return whether a part has the current slice width.
+
+        A wider part discards all narrower parts that were loaded before it.
+        """
         if width_ms > self._width_ms:
             self._width_ms = width_ms
             self._totals.clear()

@@ -12,7 +12,7 @@ from pipeline.detect.signals import Block, Signal, catalogue
 from schemas.record import SUBJECT_LENGTH_MAX
 
 CUSTOM_NAME_LENGTH_MAX = SUBJECT_LENGTH_MAX - len("custom.")
-"""Maximum characters of a custom name, so that ``custom.NAME`` is no longer than any other label."""
+"""Maximum number of characters of a custom name, so that ``custom.NAME`` is no longer than any other label."""
 
 _CUSTOM_TYPES = frozenset({int, float, bool})
 _VERSIONS = "versions."
@@ -27,7 +27,8 @@ class SignalColumns:
     custom_signals_max
         Maximum custom signals of the stream. Fields of additional signals are dropped and counted.
     dimensions
-        Names of segment dimensions. Their labels come from ``segment``, else from ``versions``, else from ``provider``.
+        Names of segment dimensions. Their labels come from ``segment``, or else from ``versions``, or else from
+        ``provider``.
 
     Attributes
     ----------

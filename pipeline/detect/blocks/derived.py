@@ -1,4 +1,4 @@
-"""Derived signals, each computed for a record from the records before it, and monitored like any other signal."""
+"""Derived signals, which are computed from a record and the records before it, and monitored like any other signal."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from pipeline.detect.signals import LabelCounts, catalogue
 from schemas.baseline import Baseline
 
 REPETITION_RECORDS = 64
-"""Number of preceding outputs. An output that equals one of them is a repetition."""
+"""Number of preceding outputs. An output that is equal to one of them is a repetition."""
 
 SETTLING_RECORDS = 200
 """Number of labelled records after which the usual label of a category is fixed."""
@@ -178,7 +178,7 @@ class _Category:
     def _mark_new(
         self, labels: Sequence[str | None], unknown: set[str | None], is_new: list[float], labels_max: int
     ) -> int:
-        """Mark unknown labels as new. Return the row at which there are too many labels, else the number of rows."""
+        """Mark unknown labels as new. Return the first row with too many labels, or else the number of rows."""
         for row, label in enumerate(labels):
             if label not in unknown:
                 continue

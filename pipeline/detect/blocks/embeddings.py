@@ -76,7 +76,7 @@ class EmbeddingSimilarity:
         self._centroid = None if state["centroid"] is None else np.array(state["centroid"], dtype=np.float64)
 
     def _settle(self, direction: NDArray[np.float64]) -> None:
-        """Add a direction to the mean, and fix the centroid after enough of them."""
+        """Add a direction to the mean, and fix the centroid when there are enough directions."""
         if self._sum.size != direction.size:
             self._sum, self._count = np.zeros(direction.size), 0
         self._sum += direction

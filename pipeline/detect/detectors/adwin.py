@@ -1,4 +1,4 @@
-"""ADWIN on means of 50 records. It finds slow drift that single records do not reveal, and only raises tickets.
+"""ADWIN on means of 50 records. It detects slow drift that is not visible in single records, and raises only tickets.
 
 Bifet and Gavaldà 2007, "Learning from time-changing data with adaptive windowing".
 """
@@ -24,7 +24,7 @@ RATE_MIN = 1e-3
 
 
 class TicketBoundary(NamedTuple):
-    """A null boundary that the mean must cross, and the ticket test that then fires."""
+    """A null boundary, and the ticket test that fires when the mean crosses it."""
 
     mean: float
     test: int
@@ -92,7 +92,7 @@ class AdwinBank:
     monitored
         The channels.
     delta
-        ADWIN's significance. Lower values find fewer changes and are more reliable.
+        Significance level of ADWIN. Lower values find fewer but more reliable changes.
     records
         Minimum records per mean. A group has at least this many values and ends at a row of the stream that is a
         multiple of this number.

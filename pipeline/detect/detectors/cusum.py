@@ -17,7 +17,7 @@ NEXT_RECORD = -1
 """Start time of a statistic that is 0. The next record sets the real start."""
 
 NO_PANE = -1
-"""Pane of a slot without records."""
+"""Pane number of a slot without records."""
 
 _TALLIES = 2
 
@@ -112,7 +112,7 @@ def _apply_cap(
     caps: NDArray[np.float64],
     columns: NDArray[np.intp],
 ) -> bool:
-    """Recompute, in place, statistics that rose by more than the cap within a pane. Return whether any was found."""
+    """Recompute in place the statistics that rose by more than the cap within a pane. Return whether there were any."""
     high, pane_starts = path[:, columns], samples.pane_starts
     floors = np.concatenate([bases[columns][None], high[pane_starts[1:] - 1]])
     exceeds = (np.maximum.reduceat(high, pane_starts, axis=0) > floors + caps[columns]).any(axis=0)
@@ -254,7 +254,7 @@ class CusumState:
         self.reset(slot, test)
 
     def set_starts(self, sums: StepSums) -> None:
-        """Set the start of statistics that are at 0 to the first record of a block."""
+        """Set the start of all statistics that are 0 to the first record of a block."""
         np.copyto(self.started, sums.times_ms[0][:, None, None], where=self.started == NEXT_RECORD)
 
     def find_crossings(

@@ -1,4 +1,4 @@
-"""Late bursts, whose records spread over several panes but are one event."""
+"""Late bursts: single events whose late records are spread over several panes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,25 +13,25 @@ from pipeline.detect.one_sided_tests import OneSidedTest, rate_evidence
 from pipeline.detect.signals import PANE_MS, Block, channels
 
 RECOUNTED_PANES = 8
-"""Number of the latest panes that are recounted by event time."""
+"""Number of most recent panes that are recounted by event time."""
 
 LATE_PANES_MAX = 4
-"""Maximum lateness in panes. Later records count in the pane in which they arrived."""
+"""Maximum lateness in panes. Records with a higher lateness count in the pane in which they arrived."""
 
 HIGH_CAPS = 2
-"""Number of caps that one burst can add to a statistic, because it can span two seconds. The excess is removed."""
+"""Number of caps that one burst may add to a statistic, because a burst can span two seconds. The excess is removed."""
 
 ROUNDING_ERROR = 1e-9
-"""Evidence up to this value is a rounding error."""
+"""Evidence up to this value is treated as rounding error."""
 
 
 class LateBursts:
     """Correction that removes the evidence of late bursts from the statistics of a bank.
 
     A record counts in the pane of the watermark at its arrival, because requests arrive in the order in which they end.
-    If records are up to two seconds late, the records of one second lie in up to four panes, and every pane may add its
-    cap. Therefore the last eight panes are counted again by event time, with the same cap. The difference is the excess
-    of the burst. It is 0 in a stream without late records.
+    If records are up to two seconds late, the records of one second lie in up to four panes, and each of these panes
+    may add the cap. Therefore the last eight panes are counted again by event time, with the same cap. The difference
+    is the excess of the burst. It is 0 in a stream without late records.
 
     Parameters
     ----------

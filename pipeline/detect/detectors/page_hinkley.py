@@ -20,7 +20,7 @@ the evidence of the first and the last pane.
 """
 
 _SLOT = 0
-"""The slot of the subject, the only one in the state."""
+"""Slot of the subject, which is the only slot in the state."""
 
 
 class PageHinkleyBank:
@@ -94,8 +94,8 @@ class PageHinkleyBank:
         times_ms
             Shape ``(R,)``: event times.
         may_fire
-            Function that returns whether a test may fire at a crossing. After False, it is called again at the next
-            sample at or above the threshold.
+            Function that returns whether a test may fire at a crossing. If it returns False, it is called again at the
+            next sample at or above the threshold.
 
         Returns
         -------

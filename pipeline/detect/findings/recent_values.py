@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RECENT_VALUES = 256
-"""Values stored per signal. Higher values make the median steadier and slower to follow a change."""
+"""Number of values stored per signal. Higher values make the median steadier but slower to follow a change."""
 
 WAITING_ROWS = 64
 """Number of rows that are stored together, because storing one row takes about as long as storing all of them."""

@@ -1,4 +1,4 @@
-"""Minute series of every monitored signal, over all records and for each of several versions that run side by side.
+"""Series per minute of every monitored signal, over all records and for each version that serves alongside others.
 
 A drift message contains them, so that a new version can be compared with the old version over the same minutes.
 """
@@ -28,10 +28,10 @@ SHARE_MINUTES = 10
 """Minutes over which the traffic share of a version is computed."""
 
 VERSIONS_MAX = 5
-"""Maximum versions of one kind that have series. A kind with more versions within half an hour has no series."""
+"""Maximum number of versions with series per kind. A kind with more versions within half an hour has no series."""
 
 KINDS_MAX = 8
-"""Maximum kinds of versions that have series. The kinds that appear first have series."""
+"""Maximum number of kinds of versions with series. Kinds that appear later have no series."""
 
 MinuteSums = dict[int, NDArray[np.float64]]
 """Sums by minute, in order: the number of records with each signal, then the sum of each signal's channel."""

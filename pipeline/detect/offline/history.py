@@ -83,7 +83,10 @@ def message_batches(values: Iterable[bytes], size: int) -> Iterator[list[RawMess
 
 
 def _select_period(values: Iterable[bytes], from_ms: float, to_ms: float) -> Iterator[bytes]:
-    """Yield the messages without records outside the period. The step rejects records without a time."""
+    """Yield the messages, without the records outside the period.
+
+    Records without a time are left for the step to reject.
+    """
 
     def is_outside(record: Any) -> bool:
         try:

@@ -21,14 +21,14 @@ THRESHOLD_STEP = 0.5
 """Thresholds are rounded up to a multiple of this step, so that similar subjects have equal thresholds."""
 
 BUDGET_DIMENSIONS_MAX = 2
-"""Maximum segment dimensions that the false-alarm budget assumes. A baseline does not list its dimensions."""
+"""Number of segment dimensions that the false-alarm budget assumes, because a baseline does not list its dimensions."""
 
 PAGE_RECORDS = 20
-"""Minimum records since the estimated start of a page, because fewer records may come from one user. Two affected
-tenants are also sufficient."""
+"""Minimum number of records between the estimated start and a page, because fewer records may come from one user. Two
+affected tenants are also sufficient."""
 
 PROBE_SIGNALS = frozenset({"probe_blocked"})
-"""Signals of deliberate probes. Probes are few, so a page does not require a minimum number of records."""
+"""Signals of deliberate probes. Probes are rare, so a page does not require a minimum number of records."""
 
 NONSTATIONARY = "its mean was still moving while the baseline was learned"
 """Reason why a channel that was not stationary in the baseline is not testable."""
@@ -53,8 +53,8 @@ NEVER_DEMOTED = frozenset(
         "null_values",
     }
 )
-"""Failure modes that can be a P1 or P2. Frequent pages are not a reason to demote them to tickets. A filter that
-triggers less often may be disabled."""
+"""Failure modes that can be a P1 or P2, and are therefore never demoted to tickets. The set includes
+``filter_over_blocking``, because a filter that triggers less often may be disabled."""
 
 CrossingKey = tuple[str, str, str]
 """Signal, channel and direction of a test. Tests of all tiers share this key."""
@@ -144,7 +144,7 @@ class OneSidedTest:
 
 @dataclass(frozen=True, slots=True)
 class NotTestable:
-    """A test that is not run, with the reason."""
+    """A test that does not run, with the reason."""
 
     signal: Signal
     channel: ChannelName

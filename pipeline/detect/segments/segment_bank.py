@@ -149,8 +149,8 @@ class SegmentBank:
         times_ms
             Shape ``(R,)``: event times.
         may_fire
-            Function that returns whether a test may fire at a crossing. After False, it is called again at the next
-            pane at or above the threshold.
+            Function that returns whether a test may fire at a crossing. If it returns False, it is called again at the
+            next pane at or above the threshold.
         densities
             Shape ``(V,)``: see :meth:`SegmentEvidence.pane_evidence`. The default is 1.
 

@@ -18,19 +18,19 @@ from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import channels, label_indexes
 
 SETTLING_PANES = 3600
-"""Maximum panes (seconds) of the settling period of a value."""
+"""Maximum length of the settling period of a value, in panes (seconds)."""
 
 DEVIATING_SHARE = 0.5
-"""Minimum share of a value's records for which a test must deviate, so that the deviation counts as normal."""
+"""Minimum share of a value's records over which a test must deviate for the deviation to count as normal."""
 
 DEVIATING_EVIDENCE = 4.0
-"""Minimum evidence of such a deviation, which chance rarely reaches."""
+"""Minimum evidence of such a deviation. Chance alone rarely produces this much evidence."""
 
 AFFECTED_EVIDENCE = 4.0
 """Minimum evidence at which a value is reported as affected by a drift of the full subject."""
 
 AFFECTED_SHARE = 0.5
-"""Share of a threshold that the affected values must reach in total to be reported."""
+"""Share of a threshold that the total evidence of the affected values must reach for them to be reported."""
 
 TENANT_EVIDENCE = 1.0
 """Minimum evidence at which a tenant counts as affected."""
@@ -176,7 +176,7 @@ class Segments:
         return self._deviates_throughout(value, crossing.test)
 
     def describe_affected(self, key: CrossingKey) -> str:
-        """Describe the segments affected by a drift of the full subject, such as ``all in prompt=v42``; or empty."""
+        """Describe the segments that a drift of the full subject affects, such as ``all in prompt=v42``, if any."""
         test, descriptions = self._indexes.get(key), []
         if test is not None:
             for dimension in self.dimensions:
@@ -184,7 +184,7 @@ class Segments:
                 affected = [label for label, evidence in evidences if evidence >= AFFECTED_EVIDENCE]
                 total = sum(evidence for _, evidence in evidences if evidence >= AFFECTED_EVIDENCE)
                 remainder = sum(evidence for _, evidence in evidences) - total
-                # If many values deviate a little, the few that stand out by chance are not the cause.
+                # If many values deviate slightly, the few that stand out by chance are not the cause.
                 if len(evidences) > 1 and total > max(remainder, AFFECTED_SHARE * self.tests[test].threshold):
                     descriptions.append(_describe_values(dimension, affected, len(evidences)))
         return " and ".join(descriptions[:2])

@@ -14,7 +14,7 @@ PANE_MS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """``R`` records of one stream in order of arrival. Its end depends on the records, never on a Kafka fetch.
+    """``R`` records of one stream in order of arrival. The end of a block depends on the records, not on Kafka fetches.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""Relearning of given signals of a stream, while the monitor tests all other signals."""
+"""Relearning of selected signals of a stream, while the monitor tests all other signals."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,7 +11,7 @@ from schemas.baseline import Baseline
 
 
 class Relearning:
-    """Relearning of given or all signals from a given time. Drifts of these signals are muted until it ends.
+    """Relearning of selected or all signals from a given time. Drifts of these signals are muted until it ends.
 
     Parameters
     ----------

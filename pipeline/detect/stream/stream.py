@@ -23,7 +23,7 @@ from schemas.relearn import Relearn
 from schemas.topics import BASELINES
 
 PENDING_MAX = 4
-"""Maximum scheduled baselines. A further baseline replaces the oldest baseline."""
+"""Maximum number of scheduled baselines. A further baseline replaces the oldest baseline."""
 
 PART_KINDS = ("stream", "rows", "held", "duplicates", "statistics", "monitor", "learner", "relearner")
 """Kinds of the parts that :meth:`Stream.dump_changed` yields. Learners and duplicates have several parts."""

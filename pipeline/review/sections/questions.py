@@ -28,7 +28,7 @@ def write_questions(material: Material) -> list[str]:
 
 
 def kill_switches(material: Material) -> list[Deployment]:
-    """Return the flag changes since the detection. Such a change can be the use of a kill switch."""
+    """Return the flag changes since the detection, any of which may be a use of the kill switch."""
     detected_at = material.incident.detected_at
     return [
         deployment
