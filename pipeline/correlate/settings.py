@@ -15,7 +15,7 @@ FlagName = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class CorrelateSettings(BaseModel):
-    """Settings of the correlate step. Times are seconds of event time, limits are counts.
+    """Settings of the correlate step. Times are in seconds of event time, and limits are counts.
 
     A changed setting applies to new messages. Open incidents remain.
     """

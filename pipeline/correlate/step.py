@@ -21,12 +21,12 @@ class CorrelateStep:
     Every message passes four phases: apply, settle, group, publish. See :mod:`pipeline.correlate.phases`.
 
     The same messages of each topic in the same order lead to the same final incidents, except for ``revision`` and
-    ``change``, however the topics interleave. The interleaving of subjects within ``drifts`` does not matter either if
-    the records of a subject lie in one partition. The drifts of a subject in several partitions are processed in order
-    of arrival. There is one exception for parents: if later starts arrived first, a parent may be published and then
-    merged into the right parent. Two kinds of message depend on when they arrive. The first use of a provider model or
-    schema does not open an incident if its deployment has already arrived. A command is a person's reaction to
-    published messages, and takes effect when it arrives.
+    ``change``, regardless of how the topics interleave. The interleaving of subjects within ``drifts`` does not matter
+    either if the records of a subject are in one partition. The drifts of a subject in several partitions are processed
+    in order of arrival. There is one exception for parents: if later starts arrived first, a parent may be published
+    and then merged into the right parent. The effect of two kinds of message depends on their time of arrival. The
+    first use of a provider model or schema does not open an incident if its deployment has already arrived. A command
+    is a person's reaction to published messages, and takes effect when it arrives.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class CorrelateStep:
     Attributes
     ----------
     limits_hit
-        Number of times that each limit has been hit since the start, by the name of its setting.
+        Number of times that each limit has been hit since startup, keyed by setting name.
     """
 
     def __init__(self, settings: CorrelateSettings) -> None:

@@ -5,13 +5,13 @@ For each block of records, the monitor performs these steps:
 1. **Layout**: the monitored signals become a grid of numbers, cut into samples of eight records.
 2. **Bank**: each one-sided test adds the evidence of each sample to its test statistics (Page-Hinkley).
 3. **Crossing**: a test whose statistic reaches its threshold may fire. A test that has fired may recover.
-4. **Late-burst check**: a test does not fire if only the late records of a burst brought it to the threshold.
+4. **Late-burst check**: a test does not fire if it reached its threshold only because of the late records of a burst.
 5. **Tenant check**: a page is suppressed if a single small tenant causes it, or if it has fewer than 20 records of one
 tenant.
-6. **Latch**: a test that fires is latched. From the next block on, its statistics test for its recovery.
+6. **Latch**: a test that fires is latched. From the next block on, its statistics test whether it has recovered.
 7. **Finding**: firing, repeated evidence and recovery become findings, which the stream publishes as drifts.
 
-ADWIN raises tickets too. The same tests run for each segment value (``segments/``).
+ADWIN also raises tickets. The same tests run for each segment value (``segments/``).
 
 To follow the decision to page, read these files in this order:
 
@@ -118,7 +118,7 @@ class Monitor:
 
     @property
     def latched(self) -> NDArray[np.bool_]:
-        """Mask of the tests that have fired and not recovered, shape ``(S,)``. Their statistics test the recovery."""
+        """Mask of the tests that have fired but not recovered, shape ``(S,)``. Their statistics test for recovery."""
         return self._bank.latched
 
     def observe(self, block: Block) -> list[Finding]:
@@ -151,7 +151,7 @@ class Monitor:
         return [self._with_series(finding, view) for _, finding in sorted(findings, key=lambda pair: pair[0])]
 
     def excluded_tests(self) -> list[tuple[str, str, CrossingKey]]:
-        """Return the tests that are excluded for a segment value: dimension, value, and key of the test."""
+        """Return the tests that are excluded for segment values, as dimension, value and test key."""
         return self._segments.excluded_tests()
 
     def close_drifts(self, now_ms: int) -> list[Finding]:
@@ -169,7 +169,7 @@ class Monitor:
         return findings + self._segment_drifts.close_drifts(now_ms)
 
     def reset_evidence(self) -> None:
-        """Reset all statistics and windows after a gap in the records, and keep the latches."""
+        """Reset all statistics and windows after a gap in the records, but leave latches unchanged."""
         self._bank.reset()
         self._late_bursts.reset()
         self._adwin.reset()
@@ -207,7 +207,7 @@ class Monitor:
     def _may_fire(
         self, view: BlockView, observation: SegmentObservation | None, withheld: set[int], crossing: Crossing
     ) -> bool:
-        """Return whether a test may fire at a crossing, by the late-burst check and the tenant check.
+        """Return whether a test may fire at a crossing, according to the late-burst check and the tenant check.
 
         A page that is due to a single small tenant is suppressed, and its test is reset after the block. Pages of
         safety signals are never suppressed, because attacks usually come from a single tenant.

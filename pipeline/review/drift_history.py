@@ -24,7 +24,7 @@ class DriftLine:
 
 @dataclass(frozen=True, slots=True)
 class VersionSeries:
-    """All minutes of one version in a drift. The fields are those of ``schemas.drift.Series``."""
+    """Series of one version over all minutes of a drift. The fields are those of ``schemas.drift.Series``."""
 
     version: str
     begins_at: int
@@ -60,7 +60,7 @@ class DriftHistory:
 
     @property
     def worst(self) -> Drift | None:
-        """The state furthest from normal, except recoveries, or None if there is none."""
+        """The state furthest from normal, excluding recoveries, or None if there is no such state."""
         off = [drift for drift in self.messages if drift.state != "recovered"]
         return max(off, key=lambda drift: abs(drift.now - drift.normal), default=None)
 
@@ -68,8 +68,8 @@ class DriftHistory:
     def series(self) -> list[VersionSeries]:
         """The merged series of all messages, by version. A single message covers at most half an hour.
 
-        If several messages contain a minute, the newest message counts, because the minute was incomplete in older
-        messages. A minute that no message contains has no records.
+        If several messages contain a minute, the newest message is used, because the minute was incomplete in older
+        messages. A minute that is missing from all messages is treated as having no records.
         """
         known: dict[str, dict[int, tuple[int, float, float | None]]] = {}
         for drift in self.messages:

@@ -18,9 +18,9 @@ LOOK_BACK_MS = 3_600_000
 class Material:
     """Messages that a review is based on. Build it with :meth:`select`.
 
-    ``revisions`` are in order, at least one. ``drifts`` are in order of time, one message per state of a drift.
-    ``deployments`` are in order of time. ``baseline`` is the baseline that the drifts used, or the newest baseline if
-    that baseline is unknown. It may be None.
+    ``revisions`` contains at least one revision, in order. ``drifts`` are in order of time, one message per state of a
+    drift. ``deployments`` are in order of time. ``baseline`` is the baseline that the drifts used, or the newest
+    baseline if that baseline is unknown. It may be None.
     """
 
     revisions: tuple[Incident, ...]
@@ -46,7 +46,7 @@ class Material:
             Any drifts. The drifts in the evidence and other drifts of the subject in the same period are selected.
         deployments
             Any deployments. Deployments that affect the subject are selected, from an hour before the start to the end.
-            If two have the same id, the later deployment counts.
+            If two deployments have the same id, the later deployment is used.
         baselines
             Any baselines, newest last. The baseline that the evidence refers to is selected. If it is missing, the
             newest baseline of the subject is selected.

@@ -45,7 +45,7 @@ class Matcher:
         object.__setattr__(self, "_pattern", re.compile(text))
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Return whether the condition holds. A missing label counts as empty."""
+        """Return whether the condition holds. A missing label is treated as empty."""
         is_match = self._pattern.fullmatch(labels.get(self.label, "")) is not None
         return is_match is (self.operator in ("=", "=~"))
 
@@ -57,7 +57,7 @@ def parse_matchers(*texts: str) -> tuple[Matcher, ...]:
     ----------
     texts
         Matchers separated by commas, such as ``subject="support-bot", severity=~"P1|P2"``, optionally in braces. In
-        quotes, ``\"``, ``\\`` and ``\n`` are escapes. Any other backslash stands for itself, so ``\d`` needs no escape.
+        quotes, ``\"``, ``\\`` and ``\n`` are escapes. Any other backslash is literal, so ``\d`` needs no escape.
 
     Returns
     -------

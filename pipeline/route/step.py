@@ -27,15 +27,16 @@ from schemas.notification import Notification
 from schemas.topics import ALERTS, COMMANDS, NOTIFICATIONS
 
 SETTINGS_HASH = "any"
-"""Settings hash of all state. The state is valid for any settings, because past notifications do not depend on them."""
+"""Settings hash of all parts of the state. The state is valid for any settings, because past notifications do not
+depend on them."""
 
 
 class RouteStep:
     """The route step, which decides the receivers of an incident revision. It implements ``pipeline.step.Step``.
 
-    A revision is ignored unless it is newer than all earlier revisions, so reading an alert twice has no effect. The
-    receivers are those of the route tree, and those that have received the incident but not yet its end. Time is the
-    event time of the revisions (``updated_at``).
+    A revision is ignored unless it is newer than all earlier revisions, so reading an alert twice has no effect. A
+    revision is sent to the receivers in the route tree, and to receivers that have received the incident but not yet
+    its end. Times are the event times of revisions (``updated_at``).
 
     Parameters
     ----------
@@ -106,7 +107,7 @@ class RouteStep:
         dispatch
             From :meth:`take_pending`.
         delivery
-            The outcome. After a failure the receiver counts as not notified, so it is sent the next revision.
+            The outcome. After a failure, the receiver is treated as not notified, so the next revision is sent to it.
 
         Returns
         -------
@@ -180,7 +181,7 @@ class RouteStep:
         return recipients
 
     def _read_command(self, message: InputMessage) -> list[OutputMessage]:
-        """Add a silence. Correlate handles other commands and reports invalid ones."""
+        """Add a silence. Correlate handles other commands and reports invalid commands."""
         try:
             command = Command.from_json(message.value or b"")
         except ValidationError:

@@ -13,7 +13,8 @@ RECENT_MINUTES = 3
 serving."""
 
 FULL_TRAFFIC = 0.95
-"""Minimum share of the traffic at which a version counts as the only version. The rest counts as stragglers."""
+"""Minimum share of the traffic at which a version counts as the only version. Other versions are treated as
+stragglers."""
 
 CANARY_BELOW = 0.5
 """A new version with a smaller share of the traffic than this is called a canary."""
@@ -21,9 +22,9 @@ CANARY_BELOW = 0.5
 
 @dataclass(frozen=True, slots=True)
 class TrafficSplit:
-    """Traffic split.
+    """Traffic split between versions.
 
-    ``share`` is that of the new version, or None if unknown. ``others`` are the other serving versions.
+    ``share`` is the share of the new version, or None if unknown. ``others`` are the other versions that serve traffic.
     """
 
     share: float | None

@@ -122,7 +122,7 @@ def diagnose(
 
 
 def _in_effect(deployments: Sequence[Deployment], started_at: int) -> list[Deployment]:
-    """Return possible causes, without deployments reverted before the start and rollbacks deployed after it."""
+    """Return possible causes, excluding deployments reverted before the start and rollbacks deployed after it."""
     before = RollbackIndex(deployment for deployment in deployments if deployment.timestamp <= started_at)
     index = RollbackIndex(deployments)
     return [
@@ -143,7 +143,7 @@ def _reverted_ids(earlier: Iterable[Deployment], later: Sequence[Deployment]) ->
     index, reverted_ids = RollbackIndex([*earlier, *later]), {}
     for deployment in later:
         reverted = index.find_reverted(deployment)
-        # A rollback can name a deployment that is no longer stored.
+        # A rollback can refer to a deployment that is no longer stored.
         reverted_id = deployment.rollback_of or (None if reverted is None else reverted.deployment_id)
         if reverted_id is not None:
             reverted_ids[deployment.deployment_id] = reverted_id

@@ -22,7 +22,8 @@ SHIFT_WEIGHT = 0.9
 longer."""
 
 FEED_WEIGHT = 0.7
-"""Weight of a signal of the data behind answers. It locates the fault, but a known change is a better explanation."""
+"""Weight of a signal of retrieval or upstream data. It locates the fault, but a known change is a better
+explanation."""
 
 SHARED_WEIGHT = 0.7
 """Weight of the provider or environment that all subjects share. A known change to it is a better explanation."""

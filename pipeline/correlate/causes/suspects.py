@@ -39,7 +39,7 @@ CLEAR_SCORE = 0.5
 """Minimum score at which a suspect is called the most likely cause and its rollback is proposed."""
 
 RIVAL_SHARE = 0.85
-"""Share of the first suspect's score at which a second deployment makes the cause unclear."""
+"""Share of the first suspect's score at which the score of a second deployment makes the cause unclear."""
 
 EXTERNAL_KINDS = (
     "provider_status",

@@ -28,7 +28,8 @@ RANK_MEAN = 0.5
 """Mean rank of a value in its baseline."""
 
 RANK_SPREAD = 1 / 3
-"""Variance of one rank as a share of m (1 - m), its bound for a mean rank m. This value is exact for uniform ranks."""
+"""Variance of a rank as a share of m (1 - m), its upper bound for the mean rank m. The value is exact for uniform
+ranks."""
 
 MINUTES_MIN = 2
 """Minimum number of minutes in which both versions served. A version that replaces another at once shares one
@@ -147,7 +148,7 @@ def shared_minutes(one: Sequence[int], other: Sequence[int]) -> list[int]:
 
 
 def serve_together(one: Sequence[int], other: Sequence[int]) -> bool:
-    """Return whether two versions, given their records per minute, served at the same time, not in succession."""
+    """Return whether two versions served simultaneously, not in succession, given their records per minute."""
     return len(shared_minutes(one, other)) >= MINUTES_MIN
 
 

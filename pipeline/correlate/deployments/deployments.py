@@ -142,7 +142,7 @@ class RollbackIndex:
 
     @staticmethod
     def reverts(later: Deployment, earlier: Deployment) -> bool:
-        """Return whether the later deployment reverts the earlier one, by its id or by restoring the old version."""
+        """Return whether the later deployment reverts the earlier one, by id or by restoring the old version."""
         if later.deployment_id == earlier.deployment_id or later.timestamp < earlier.timestamp:
             return False
         if later.rollback_of is not None:

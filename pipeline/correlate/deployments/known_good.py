@@ -1,8 +1,8 @@
 """The last known good version: the target of a rollback, computed from earlier deployments and incidents.
 
-A version is known good if it was live for a while, no incident of its subject began in that time, and it was not rolled
-back. The newest such version before the cause is selected. If there is none, the newest version without a known problem
-is assumed to be good. Only stored deployments and incidents count.
+A version is known good if it was live for long enough, no incident of its subject began in that time, and it was not
+rolled back. The newest such version before the cause is selected. If there is none, the newest version without a known
+problem is assumed to be good. Only stored deployments and incidents are considered.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -150,7 +150,7 @@ def _reverted_versions(line: Sequence[Deployment]) -> Iterator[tuple[str, str]]:
 def _failed_versions(
     line: Sequence[Deployment], incidents: Iterable[tuple[int, Severity]], start_error_ms: int
 ) -> Iterator[tuple[str, str]]:
-    """Yield the versions that were live when an incident began. Earlier incidents do not count."""
+    """Yield the versions that were live when an incident began. Earlier incidents are ignored."""
     for started_at, severity in sorted(incidents, key=lambda incident: incident[0], reverse=True):
         if severity == "P4":
             continue

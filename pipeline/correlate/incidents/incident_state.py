@@ -1,4 +1,4 @@
-"""State of an incident: its drifts, and the actions of people. All published content is computed from this state."""
+"""State of an incident: its drifts and people's actions. All published content is computed from this state."""
 
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, field
@@ -312,7 +312,7 @@ class IncidentState:
         return (since is not None and at >= since) or any(first <= at <= last for first, last in self.contained_periods)
 
     def mark_active(self, at: int) -> None:
-        """End the containment at a time (Unix ms), and store the containment period that ended."""
+        """End the containment at a time (Unix ms), and store the completed containment period."""
         since = self.resolved_at if self.contained_since is None else self.contained_since
         if self.membership.scope is not None:
             # Reports about a parent's subjects arrive in any order. was_contained uses the recovery times of its

@@ -85,7 +85,7 @@ class MergeIndex:
 def merge_states(incident: IncidentState, members: Sequence[IncidentState]) -> IncidentState:
     """Return the combined state of an incident and its members, or the same object if no member has a drift.
 
-    Severity and failure mode are those of the worst incident. A severity that a person assigned to a member counts if
+    Severity and failure mode are those of the worst incident. A severity that a person assigned to a member is used if
     it is worse than the severity of the rules. The log of a parent is its own: see
     :mod:`pipeline.correlate.phases.published_view`.
     """

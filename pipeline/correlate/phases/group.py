@@ -46,7 +46,7 @@ def _update_candidate(table: IncidentTable, incident: IncidentState) -> set[Grou
 
 
 def _has_closed_parent(table: IncidentTable, incident: IncidentState) -> bool:
-    """Return whether a person closed the parent. It then retains its children and accepts no more."""
+    """Return whether a person closed the parent. It then retains its children and accepts no more children."""
     return any(target.membership.scope is not None and target.closed_by for target in table.merges.targets(incident))
 
 

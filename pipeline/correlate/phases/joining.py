@@ -9,14 +9,15 @@ Drifts of one subject belong together if they plausibly share a cause. The reaso
 
 Two failures can share a cause if one family affects the other family, if the same kind of change usually causes both,
 or if a usual cause of one failure can degrade outputs (see the table of failure modes). A prompt that makes a bot leak
-and refuse is one incident, and so are jailbreaks and the refusals of them. A wave of jailbreaks and a stale index are
-two incidents even if they begin in the same second: attackers cause the first, and no user input can cause the second.
+data and refuse requests causes one incident. So do jailbreaks and the resulting refusals. A wave of jailbreaks and a
+stale index are two incidents even if they begin in the same second: attackers cause the first, and no user input can
+cause the second.
 
 The same signal also joins a resolved incident if it fires again within ``reopen_window_s``. All other drifts join only
 within ``join_window_s`` of the incident, which lasts from its start to its last firing or recovery. So a refusal spike
 and an index that goes stale a quarter of an hour later are two incidents, even while the first is open. If several
-incidents fit, an incident with the same signal comes first, then an incident with a simultaneous start (by the order of
-reasons), then the incident with the nearest start of a drift.
+incidents match, an incident with the same signal comes first, then an incident with a simultaneous start (by the order
+of reasons), then the incident with the nearest start of a drift.
 """
 
 from collections.abc import Iterable

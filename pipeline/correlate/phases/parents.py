@@ -1,4 +1,4 @@
-"""Parents: many subjects in one incident, because a provider or environment that they share has failed.
+"""Parents: incidents that cover many subjects, because a provider or environment that they share has failed.
 
 Incidents of one failure group whose subjects share a provider (or an environment, if no provider is named) become
 children of one parent if incidents of at least ``parent_subjects`` subjects started within ``simultaneous_window_s``.
@@ -8,7 +8,7 @@ accepts incidents that start within ``join_window_s``. An outage that has not ch
 failure that starts then is reported separately.
 
 Serving and output are one failure group: a failing provider causes errors in one subject and empty answers in another.
-Only page-tier drifts count: tickets can wait, often for days.
+Only page-tier drifts are considered, because tickets can wait, often for days.
 
 The expected parents are computed from all candidates each time, so they do not depend on the order of arrival. For the
 same reason, the id of a parent is a hash of the scope, the failure group and the hour of the first start. If an earlier
@@ -69,7 +69,7 @@ class ChildCandidate:
 
 @dataclass(slots=True)
 class ExpectedParent:
-    """Parent that should exist: its id, its scope, and its member incidents."""
+    """Expected parent: its id, its scope, and its member incidents."""
 
     parent_id: str
     scope: SharedScope

@@ -24,7 +24,7 @@ def published_view(table: IncidentTable, incident: IncidentState) -> IncidentSta
     parent = next(table.merges.targets(incident), None)
     if parent is None or membership.merged_by is not None or membership.scope is not None:
         return merged
-    # The parent has the targets that are still due. Only the reminders that a person has reacted to remain.
+    # Targets that are still due move to the parent. Only reminders to which a person has reacted remain.
     reminders = [reminder for reminder in merged.reminders if reminder.at <= merged.last_action_at]
     return replace(merged, log=[*merged.log, _merged_line(merged, parent)], reminders=reminders)
 

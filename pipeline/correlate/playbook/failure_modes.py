@@ -2,12 +2,12 @@
 
 Each signal of the catalogue has a failure mode, and a drift contains its name. The order of the rows matters. If
 several modes of one incident are equally bad, the incident is named after the earlier row, so causes come before
-symptoms. The signatures of a row are combinations of drifts that identify this mode, although each drift has another
+symptoms. The signatures of a row are combinations of drifts that identify this mode, even if each drift has a different
 mode. Containment follows the playbook: a kill switch first where harm is possible, a rollback first where a change is
 the likely cause, throttling first where load is the cause.
 
-A new failure mode is one row here, one page in ``docs/runbooks`` and, if it is more or less severe than a loss of
-quality, one rule in ``rules.toml``.
+To add a failure mode, add one row here, one page in ``docs/runbooks`` and, if the mode is more or less severe than a
+loss of quality, one rule in ``rules.toml``.
 """
 
 from collections.abc import Collection, Iterable, Mapping

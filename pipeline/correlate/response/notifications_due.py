@@ -9,7 +9,7 @@ from schemas.timestamp import LATEST_MS
 
 
 def notifications_due(incident: IncidentState, regimes: Iterable[str]) -> list[Duty]:
-    """Return the duties to notify that regimes may impose for an incident, most urgent first, then by name.
+    """Return the notification duties that regimes may impose for an incident, most urgent first, then by name.
 
     Whether a row applies depends on all failure modes that the incident has had and on its current severity.
     """

@@ -139,7 +139,7 @@ def _build_target(
 
 
 def _severity_since(incident: IncidentState) -> int:
-    """Return the time at which the incident got its severity, by the rules or by a person, whichever came first."""
+    """Return the time at which rules or a person gave the incident its severity, whichever came first."""
     severity, classification = incident.severity, incident.classification
     by_rules = incident.decided_at if incident.decision.severity == severity else None
     by_person = classification.at if classification is not None and classification.severity == severity else None

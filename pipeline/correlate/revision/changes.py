@@ -18,7 +18,7 @@ _REPORTED_EVENTS = (
     "limit",
     "reminder",
 )
-"""Running-log events that no other field shows."""
+"""Running-log events that do not appear in any other field."""
 
 
 def describe_changes(before: Incident | None, now: Incident) -> str:

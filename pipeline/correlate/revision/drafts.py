@@ -1,8 +1,8 @@
-"""Drafts of messages to leadership and users, by the playbook's principles. A person checks and sends them.
+"""Drafts of messages to leadership and users, according to the playbook's principles. A person checks and sends them.
 
 Drafts are honest: an AI system failed. They are specific about the failure, its start and end, and its extent. They
-blame nobody else: we are responsible for our choices. They state the current actions. Unknown facts are in [brackets].
-A draft to users contains no name of a person, tenant or version, and no text that a user wrote.
+blame nobody else: we are responsible for our choices. They describe current actions. Unknown facts are in [brackets]. A
+draft for users contains no names of people, tenants or versions, and no text that a user wrote.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ SUPPLIED = ("provider_status", "provider")
 """Kinds of suspects that another organisation operates."""
 
 NAMED_MAX = 3
-"""Maximum number of products that a draft to users lists. The rest are only counted."""
+"""Maximum number of products that a draft for users lists. The rest are only counted."""
 
 _OUR_CAUSES: Mapping[str, str] = {
     "environment": "most likely something in our own systems that they share. [Say what is known so far.]",

@@ -41,7 +41,7 @@ class SeverityDecision:
 
     @property
     def full_reason(self) -> str:
-        """The reason with the drift's numbers, and the reason of the adjustment."""
+        """The reason for the severity with the drift's numbers, followed by the reason for the adjustment."""
         drift = self.drift
         now, normal = (quantity(value, drift.unit, drift.channel) for value in (drift.now, drift.normal))
         adjustment = f"; {self.adjustment_reason}" if self.adjustment_reason else ""

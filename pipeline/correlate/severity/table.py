@@ -52,7 +52,7 @@ class SeverityTable:
         return cls(rules, adjustments)
 
     def extend(self, rules: Sequence[SeverityRule], adjustments: Sequence[SeverityAdjustment]) -> "SeverityTable":
-        """Return a table with additional rules, which are evaluated first, and adjustments, which replace namesakes."""
+        """Return an extended table. Added rules are evaluated first. Added adjustments replace those of the same name."""
         names = {adjustment.name for adjustment in adjustments}
         remaining = (adjustment for adjustment in self.adjustments if adjustment.name not in names)
         return SeverityTable((*rules, *self.rules), (*adjustments, *remaining))

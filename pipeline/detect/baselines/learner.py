@@ -13,7 +13,8 @@ from pipeline.detect.signals import PANE_MS, Block, LabelCounts, Signal, channel
 from schemas.baseline import Baseline
 
 BURSTS_PER_SLICE = 4
-"""Bursts per slice, one at the start of each quarter. Their means reveal the autocorrelation within the slice."""
+"""Number of bursts per slice, one at the start of each quarter. Their means reveal the autocorrelation within the
+slice."""
 
 FIRST_WIDTH_MS = 1000
 """Initial width of a slice in milliseconds. It doubles when there are twice as many slices as ``settings.slices``."""
@@ -86,7 +87,10 @@ class Learner:
         return enough_time and self._records >= self._settings.ready_records
 
     def extend_learning(self) -> bool:
-        """Double the learning time, because a channel is still changing. Return False if it was doubled before."""
+        """Double the learning time, because a channel is still changing.
+
+        Return False if it has already been doubled.
+        """
         if self._ready_after_factor >= READY_AFTER_FACTOR_MAX:
             return False
         self._ready_after_factor += 1

@@ -149,7 +149,7 @@ def outlying_slices(slices: SliceMeans, variance: float, time: float, *, binary:
 
 
 def half_difference(slices: SliceMeans, variance: float, time: float, deviation: float) -> float:
-    """Return the mean of the second half minus the mean of the first, in standard errors; 0 if a half is empty."""
+    """Return the mean of the second half minus the mean of the first, in standard errors, or 0 if a half is empty."""
     middle = slices.means.size // 2
     halves = []
     for half in (slice(None, middle), slice(middle, None)):

@@ -7,8 +7,8 @@ from schemas.baseline import Baseline
 from schemas.relearn import Relearn
 
 VERSIONS_MAX = 64
-"""Maximum number of baselines per subject. Before the state is restored, all baselines count. Afterwards, only
-scheduled baselines count."""
+"""Maximum number of baselines per subject. Before the state is restored, the limit applies to all baselines.
+Afterwards, it applies to scheduled baselines."""
 
 RELEARNS_MAX = 16
 """Maximum number of relearn requests per subject before the state is restored."""

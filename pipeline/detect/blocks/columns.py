@@ -25,7 +25,7 @@ class SignalColumns:
     Parameters
     ----------
     custom_signals_max
-        Maximum custom signals of the stream. Fields of additional signals are dropped and counted.
+        Maximum number of custom signals of the stream. Fields of additional signals are dropped and counted.
     dimensions
         Names of segment dimensions. Their labels come from ``segment``, or else from ``versions``, or else from
         ``provider``.
@@ -138,7 +138,7 @@ class SignalColumns:
         return values
 
     def _find_custom_signal(self, name: str, value: Any) -> int | None:
-        """Return the index of the custom signal, which is added if it is new; None if the value is dropped."""
+        """Return the index of the custom signal, which is added if it is new, or None if the value is dropped."""
         index = self._custom_indexes.get(name)
         reason = self._find_custom_fault(name, value, index)
         if reason is not None:

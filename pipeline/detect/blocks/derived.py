@@ -114,7 +114,7 @@ class _Repetitions:
         self._last_index: dict[str, int] = {}
 
     def find(self, fingerprints: Sequence[str | None]) -> list[float]:
-        """Return whether each output is a repetition; NaN where there is no fingerprint."""
+        """Return whether each output is a repetition, with NaN where there is no fingerprint."""
         is_repetition: list[float] = []
         for fingerprint in fingerprints:
             if fingerprint is None:
@@ -160,7 +160,7 @@ class _Category:
         self._has_baseline = True
 
     def compare(self, column: Sequence[str | None], labels_max: int) -> tuple[list[float], list[float]]:
-        """Return for each label whether it is the usual label and whether it is new; NaN where this is unknown."""
+        """Return whether each label is the usual label and whether it is new, with NaN where this is unknown."""
         start = 0 if self._usual is not None else self._settle(column, labels_max)
         nothing = [np.nan] * len(column)
         if start == len(column) or self._has_too_many:

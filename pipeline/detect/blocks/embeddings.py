@@ -35,7 +35,7 @@ class EmbeddingSimilarity:
 
     @property
     def centroid(self) -> list[float] | None:
-        """The centroid, of length 1; None until it is fixed."""
+        """The centroid, scaled to length 1. It is None until it is fixed."""
         return None if self._centroid is None else [float(f"{number:.6g}") for number in self._centroid.tolist()]
 
     def reset_centroid(self) -> None:

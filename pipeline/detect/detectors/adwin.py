@@ -16,7 +16,7 @@ from pipeline.detect.one_sided_tests import OneSidedTest
 from pipeline.detect.settings import DetectSettings
 
 RATE_SCALE = 5.0
-"""Factor of the scale. A rate is divided by this factor times its baseline mean, and capped at 1, because ADWIN's bound
+"""Scale factor. A rate is divided by this factor times its baseline mean, and capped at 1, because ADWIN's bound
 assumes numbers near 1."""
 
 RATE_MIN = 1e-3
@@ -41,7 +41,7 @@ class AdwinChannel:
     mean
         Mean of the channel in the baseline.
     low, high
-        The boundaries below and above; None if that direction is not bad or not testable.
+        The boundaries below and above the mean. A boundary is None if its direction is not bad or not testable.
     """
 
     channel_column: int
@@ -94,7 +94,7 @@ class AdwinBank:
     delta
         Significance level of ADWIN. Lower values find fewer but more reliable changes.
     records
-        Minimum records per mean. A group has at least this many values and ends at a row of the stream that is a
+        Minimum number of records per mean. A group has at least this many values and ends at a row of the stream that is a
         multiple of this number.
     """
 

@@ -59,7 +59,7 @@ class Finding:
 
     @staticmethod
     def segment_name(dimension: str, label: str) -> str:
-        """Return the name of a segment; empty for the full subject.
+        """Return the name of a segment, or an empty string for the full subject.
 
         >>> Finding.segment_name("tenant", "acme"), Finding.segment_name("", "")
         ('tenant=acme', '')

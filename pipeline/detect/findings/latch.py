@@ -39,7 +39,7 @@ class Latch:
     since_message
         Number of records with the signal since the last message, and sum of the channel over them.
     dimension, label
-        Segment of the test; empty for the full subject.
+        Segment of the test, or empty strings for the full subject.
     suppressed
         Whether publishing is suppressed because the full subject has the same drift.
     demote
@@ -103,13 +103,13 @@ class Latch:
         tally
             Number of records with the signal that the finding covers, and sum of the channel over them.
         now
-            Typical current value, without its daily cycle; None for a rate or if unknown.
+            Typical current value without its daily cycle. It is None for a rate or if unknown.
         evidence_and_threshold
             The evidence, and the threshold to which it is compared.
         carried_by
             Description of the segments that carry the drift.
         tier
-            Tier to publish; None for the tier of the test.
+            Tier to publish, or None for the tier of the test.
         segment_gone
             Whether the drift ends because its segment no longer sends records.
         """

@@ -48,13 +48,13 @@ class VersionKind:
     sums
         Sums by version, if there are several versions.
     uniform_version
-        The version that every record of the last block carries; None if the records differ.
+        The version that every record of the last block carries, or None if the records differ.
     uniform_since
         First minute with the current value of ``uniform_version``.
     last_minute
         Minute of the last record with any version of this kind.
     crowded_until
-        Last minute for which the kind has too many versions; 0 if the number is within the limit.
+        Last minute for which the kind has too many versions, or 0 if the number is within the limit.
     """
 
     sole_version: str | None = None
@@ -136,7 +136,7 @@ class MinuteSeries:
         return replace(finding, series=tuple(series))
 
     def traffic_share(self, finding: Finding, view: BlockView) -> float | None:
-        """Return the share of recent records that carry the version of a finding; None if its segment is not a version.
+        """Return the share of recent records that carry a finding's version, or None if its segment is not a version.
 
         The share covers ten minutes, not the last hour, because a failing version is often so new that it has few
         records in an hour. In the first, incomplete minute of a version, the share is computed from the block ``view``.
@@ -198,7 +198,7 @@ class MinuteSeries:
                 self._all_records = sums
 
     def _find_kind(self, name: str, labels: Sequence[str | None], first: int, last: int) -> VersionKind | None:
-        """Return the kind to which the labels of a block are added; None if there is nothing to add."""
+        """Return the kind to which the labels of a block are added, or None if there is nothing to add."""
         distinct = [label for label in dict.fromkeys(labels) if label is not None]
         if not distinct or (name not in self._kinds and len(self._kinds) >= KINDS_MAX):
             return None

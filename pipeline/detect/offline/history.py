@@ -1,4 +1,4 @@
-"""Learn baselines from a history of records, such as a file, with the code of the live step."""
+"""Learn baselines from a history of records, such as a file, using the code of the live step."""
 
 import math
 from collections import Counter

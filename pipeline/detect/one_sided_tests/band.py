@@ -33,7 +33,7 @@ failure of a few percent is far outside it."""
 
 BOUNDARY_MIN = 1e-5
 BOUNDARY_MAX = 0.999
-"""Smallest and largest null boundary. A boundary closer to 0 or 1 could not be crossed in useful time."""
+"""Smallest and largest null boundary. A boundary closer to 0 or 1 could not be crossed within a useful time."""
 
 _ROUNDING = 1e-9
 

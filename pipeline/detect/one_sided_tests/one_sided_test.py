@@ -220,8 +220,8 @@ def _list_candidates(baseline: Baseline) -> list[_Candidate]:
 def _tier_thresholds(baseline: Baseline, settings: DetectSettings, candidates: list[_Candidate]) -> dict[Tier, float]:
     """Return the threshold of each tier from its false-alarm budget, which the fleet shares.
 
-    The fleet is assumed to consist of subjects like this subject. Only page tests run per segment value. A cause has
-    the budget of a page.
+    The fleet is assumed to consist of subjects like this one. Only page tests run per segment value. A cause has the
+    budget of a page.
     """
     seconds = max(1.0, (baseline.learned_to - baseline.learned_from) / 1000)
     updates_per_s: dict[Tier, float] = {"page": 0.0, "ticket": 0.0, "cause": 0.0}

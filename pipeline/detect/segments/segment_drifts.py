@@ -130,7 +130,7 @@ class SegmentDrifts:
         return self._segments.dimensions[key.dimension].is_version
 
     def _tier(self, key: SegmentKey) -> Tier | None:
-        """Return the tier of a finding; None for the tier of the test."""
+        """Return the tier of a finding, or None for the tier of the test."""
         return None if self._is_version(key) else "ticket"
 
     def _release(self, key: SegmentKey) -> Latch:

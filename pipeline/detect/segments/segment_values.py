@@ -65,7 +65,7 @@ class SegmentValues:
     Parameters
     ----------
     limit
-        Maximum values stored. At the limit, a new value replaces the oldest value if the oldest value has not been
+        Maximum number of values stored. At the limit, a new value replaces the oldest value if the oldest value has not been
         seen for more than a day. Otherwise, the new value counts as ``other``.
     tests
         Number ``S`` of tests that run per value.

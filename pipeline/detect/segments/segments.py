@@ -202,7 +202,7 @@ class Segments:
         return self._indexes.get(key, self._indexes.get((signal, "location", direction)))
 
     def excluded_tests(self) -> list[tuple[str, str, CrossingKey]]:
-        """Return the excluded tests: dimension, value, and key of the test."""
+        """Return the excluded tests, as dimension, value and test key."""
         return [
             (dimension, value.label, self.tests[test].crossing_key)
             for dimension in self.dimensions

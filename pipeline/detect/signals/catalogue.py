@@ -20,7 +20,7 @@ DERIVED = "derived"
 """The section of signals that are computed rather than sent."""
 
 AMOUNT_MAX = 1e15
-"""Largest valid amount, in any unit. A larger number counts as a bad field."""
+"""Largest valid amount, in any unit. A field with a larger number is treated as bad."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""Label counts of a category, with a limit on the labels that are counted by name."""
+"""Label counts of a category, with a limit on the number of labels that are counted by name."""
 
 from collections import Counter
 from collections.abc import Iterable

@@ -56,7 +56,7 @@ def assign_rows(labels: Sequence[tuple[float, str]]) -> list[int]:
     Parameters
     ----------
     labels
-        Left end (0 to 1 across a panel) and text, from left to right.
+        Left end (0 to 1 across a panel) and text of each label, from left to right.
 
     >>> assign_rows([(0.1, "prompt v41 -> v42"), (0.11, "started"), (0.9, "resolved")])
     [1, 0, 0]

@@ -44,7 +44,7 @@ _MARKS: dict[MarkKind, tuple[str, str]] = {
     "recovered": ("#009e73", "-"),
     "resolved": ("#555555", "-"),
 }
-"""Colour and dashes per kind of mark, distinct for colour-blind readers too."""
+"""Colour and dashes per kind of mark. They are also distinct for colour-blind readers."""
 
 _ALL, _NORMAL, _OFF = "#222222", "#8a8a8a", "#d55e00"
 _VERSIONS = ("#0072b2", "#cc79a7", "#e69f00", "#56b4e9", "#009e73")

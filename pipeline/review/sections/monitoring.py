@@ -40,7 +40,7 @@ def monitoring_state(signal: str, material: Material) -> MonitoringState:
 
 
 def describe_monitoring(signals: Iterable[str], material: Material) -> str:
-    """Describe the states of signals of the catalogue, in sentences."""
+    """Describe the states of catalogue signals in sentences."""
     by_state: dict[MonitoringState, list[str]] = {}
     for signal in signals:
         by_state.setdefault(monitoring_state(signal, material), []).append(signal)

@@ -10,7 +10,7 @@ from schemas.deployment import Deployment
 from schemas.timestamp import date_time
 
 WORKLOAD = ("input_tokens", "input_length", "embedding_similarity")
-"""Signals that show whether inputs are like those of the baseline."""
+"""Signals that show whether inputs resemble those of the baseline."""
 
 PIPELINE = ("null_fraction", "schema_valid", "feature_age_s", "schema_id")
 """Signals that check assumptions about upstream data."""
