@@ -123,7 +123,7 @@ class Incident(Message):
     severity_reason: str
     severity_moved_by: Label | None = Field(
         default=None,
-        description="Name of the adjustment that changed the rule's severity by one step, by blast radius.",
+        description="Name of the adjustment that changed the rule's severity by one step, if any.",
     )
     failure_mode: Label
     subject: Subject

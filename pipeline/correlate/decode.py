@@ -45,7 +45,7 @@ def decode_message(topic: str, value: bytes | None) -> Drift | Tick | Deployment
     if value is None:
         return Unreadable("tombstone", f"a message on {topic} has no value (a tombstone)")
     if len(value) > MESSAGE_BYTES_MAX:
-        return Unreadable("too_large", f"{len(value):,} bytes; a message on {topic} has {MESSAGE_BYTES_MAX:,} at most")
+        return Unreadable("too_large", f"{len(value):,} bytes; the limit on {topic} is {MESSAGE_BYTES_MAX:,} bytes")
     content = _decode_object(topic, value)
     if isinstance(content, Unreadable):
         return content

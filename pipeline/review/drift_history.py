@@ -37,7 +37,7 @@ class VersionSeries:
 class AffectedRecords:
     """Record counts for a rate.
 
-    ``affected`` counts the records for which it was true, ``expected`` is the normal number.
+    ``affected`` counts the records for which it was true, and ``expected`` is the normal number.
     """
 
     begins_at: int

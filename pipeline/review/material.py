@@ -147,7 +147,7 @@ class Material:
         return DriftHistory(tuple(drift for drift in self.drifts if drift.drift_id == line.drift_id))
 
     def first_logged_at(self, event: str) -> int | None:
-        """Return the time of the first line with an event in the running log, or None if there is none."""
+        """Return the time of the first running-log line with an event, or None if there is none."""
         return min((entry.at for entry in self.incident.log if entry.event == event), default=None)
 
     def find_deployment(self, suspect: Suspect) -> Deployment | None:

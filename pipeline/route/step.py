@@ -123,7 +123,7 @@ class RouteStep:
         outcome = {"attempts": delivery.attempts, "sent_at": delivery.sent_at}
         outputs = [_build_output(notification.model_copy(update=outcome))]
         if not sent:
-            detail = f"receiver {dispatch.receiver} was not sent {dispatch.notification_id}: {delivery.reason}"
+            detail = f"notification {dispatch.notification_id} to {dispatch.receiver} was not sent: {delivery.reason}"
             outputs.append(
                 dead_letter("route", dispatch.source, "receiver_refused", detail, receiver=dispatch.receiver)
             )

@@ -55,7 +55,7 @@ class IncidentState:
     partitions
         Partitions of the records topic that the drifts came from.
     tracked
-        Drifts of the incident by id.
+        Drifts of the incident, keyed by id.
     pending_downgrade
         Time at which the rules began to give a lower severity than the decision, and the worst severity since that
         time.

@@ -1,4 +1,4 @@
-"""Refusals: the reasons why a command cannot be applied, for the person who sent it.
+"""Refusals: messages that explain to the sender of a command why it cannot be applied.
 
 A command is checked twice. The command line checks it against the published incidents before writing it. Correlate
 checks it against the current state when reading it.

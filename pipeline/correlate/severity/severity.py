@@ -1,4 +1,4 @@
-"""Severity of an incident, by a table of rules and adjustments with names and reasons."""
+"""Severity of an incident, decided by a table of named rules and adjustments with reasons."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

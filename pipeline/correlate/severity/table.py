@@ -34,8 +34,8 @@ class SeverityTable:
         Raises
         ------
         ValueError
-            If the table is invalid. The message has one line per problem, with the row. For an unknown key, the line
-            contains the most similar known key.
+            If the table is invalid. The message has one line per problem, with the number of the row. For an unknown
+            key, the line contains the most similar known key.
         """
         try:
             content = tomllib.loads(text)

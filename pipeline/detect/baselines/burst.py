@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BURST_VALUES = 64
-"""Values per signal in a burst. Higher values reveal longer autocorrelation and need more memory."""
+"""Number of values per signal in a burst. Higher values reveal longer autocorrelation and need more memory."""
 
 
 @dataclass(slots=True)

@@ -30,8 +30,8 @@ learn."""
 class Learner:
     """Learner of one subject: time slices with counts, sums and four bursts of up to 64 values per signal.
 
-    Any period is divided into ``settings.slices`` to twice that many slices. An hour from a file and a live day
-    are therefore learned in the same way and use the same memory.
+    Any period is divided into at least ``settings.slices`` and at most twice as many slices. An hour from a file and a
+    live day are therefore learned in the same way and use the same memory.
 
     Parameters
     ----------
@@ -113,7 +113,7 @@ class Learner:
             If there are no records.
         """
         if self._origin_ms is None:
-            raise ValueError(f"{self._subject} has no records: there is nothing to learn a baseline from")
+            raise ValueError(f"{self._subject} has no records from which to learn a baseline")
         count = max(self._totals) + 1
         learned = LearnedData(
             columns=[self._column(index, signal, count) for index, signal in enumerate(self._signals)],

@@ -66,8 +66,9 @@ def autocorrelation_time(
 ) -> float:
     """Estimate how many consecutive records carry as much information as one independent record, from 1 to 50.
 
-    The method is batch means. Bursts are runs of consecutive records within a slice. The autocorrelation time is the
-    variance of their means around the slice mean, divided by the variance that independent records would give.
+    The estimate uses the method of batch means. Bursts are runs of consecutive records within a slice. The
+    autocorrelation time is the variance of their means around the slice mean, divided by the variance that independent
+    records would give.
 
     Parameters
     ----------

@@ -42,7 +42,7 @@ def is_nonstationary(
     time: float,
     deviation: float,
 ) -> bool:
-    """Return whether the halves differ by more than chance, the ticket tolerance and a daily cycle explain.
+    """Return whether the halves differ by more than chance, the ticket tolerance and a daily cycle can explain.
 
     The test covers the last full days. It returns False if there is no full day, or if ``settings.ready_after_s`` is
     less than a day, which declares that days do not matter.

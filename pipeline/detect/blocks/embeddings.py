@@ -49,7 +49,10 @@ class EmbeddingSimilarity:
             self._centroid, self._sum, self._count = direction, np.zeros(0), 0
 
     def compare(self, embeddings: Sequence[Any]) -> tuple[NDArray[np.float64], Counter[str]]:
-        """Return the similarities, NaN if there is no embedding or centroid, and the unused embeddings by reason."""
+        """Return the similarities and the unused embeddings by reason.
+
+        A similarity is NaN without an embedding or centroid.
+        """
         cosines = np.full(len(embeddings), np.nan)
         unused: Counter[str] = Counter()
         for row, embedding in enumerate(embeddings):

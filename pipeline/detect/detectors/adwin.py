@@ -207,7 +207,7 @@ class AdwinBank:
         self._rows = int(state["rows"])
 
     def _scaled_means(self, tallies: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the means on the scale of the windows; undefined for channels without a record."""
+        """Return the means on the scale of the windows. They are undefined for channels without a record."""
         means = tallies[1] / np.maximum(tallies[0], 1.0)
         scaled: NDArray[np.float64] = np.minimum((means * self._signs + self._mirrored) / self._scales, 1.0)
         return scaled

@@ -19,13 +19,13 @@ from schemas.baseline import SignalBaseline
 from schemas.drift import MINUTE_MS, SERIES_MAX, Series
 
 MINUTES_STORED = 30
-"""Minutes for which sums are stored."""
+"""Number of minutes for which sums are stored."""
 
 LEAD_MS = 10 * MINUTE_MS
 """Milliseconds before the start of a drift at which its series begin."""
 
 SHARE_MINUTES = 10
-"""Minutes over which the traffic share of a version is computed."""
+"""Number of minutes over which the traffic share of a version is computed."""
 
 VERSIONS_MAX = 5
 """Maximum number of versions with series per kind. A kind with more versions within half an hour has no series."""

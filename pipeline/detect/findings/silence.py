@@ -30,7 +30,7 @@ class SilenceTracker:
     Attributes
     ----------
     since
-        Time of the last record while the stream is silent; otherwise 0.
+        Time of the last record while the stream is silent, or 0 otherwise.
     detected_at
         Time at which the silence was detected.
     version

@@ -18,7 +18,7 @@ from schemas.drift import Drift
 from schemas.topics import BASELINES
 
 POINT_MESSAGES = 64
-"""Messages per point of a trace."""
+"""Number of messages per point of a trace."""
 
 
 @dataclass(slots=True)

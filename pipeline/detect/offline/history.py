@@ -51,7 +51,7 @@ def learn_history(
     messages
         Message values as a producer sends them, in order of their times. A value is a record or an array of records.
     settings
-        Limits, and the minimum records of a signal. The caller checks that the history is long enough.
+        Limits, and the minimum number of records of a signal. The caller checks that the history is long enough.
     subject
         Learn only this subject.
     from_ms, to_ms

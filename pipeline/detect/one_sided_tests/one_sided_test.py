@@ -79,7 +79,8 @@ class OneSidedTest:
     null_boundary
         End of the band in this direction.
     stakes
-        Shape ``(8,)``: stakes of the bets that the mean is beyond the null boundary; negative for a falling test.
+        Shape ``(8,)``: stakes of the bets that the mean is beyond the null boundary. They are negative for a falling
+        test.
     mean, variance
         Mean and variance of the channel in the baseline.
     weight

@@ -264,7 +264,7 @@ class SegmentDrifts:
         if test.channel == "location" and tally[0]:
             now = value_at_rank(learned, tally[1] / tally[0])
         else:
-            # For a location, the mean rank gives the typical value. For a tail, the last records give it.
+            # For a location, the mean rank gives the typical value. For a tail, the last records do.
             values = view.values[rows, self._segments.signal_indexes[key.test]]
             now = float(np.nanmedian(values)) if (values == values).any() else None  # noqa: PLR0124 - NaN differs
         return latch.build_finding(

@@ -197,7 +197,7 @@ class Segments:
         return sum(1 for value in self.monitored_values(TENANT) if self.evidence(value, test) >= TENANT_EVIDENCE)
 
     def find_test(self, key: CrossingKey) -> int | None:
-        """Return the test of a key, or the location test of its signal and direction; None if neither exists."""
+        """Return the test of a key, or else the location test of its signal and direction, or None."""
         signal, _, direction = key
         return self._indexes.get(key, self._indexes.get((signal, "location", direction)))
 
@@ -211,7 +211,7 @@ class Segments:
         ]
 
     def traffic_share(self, segment: str, pane: int) -> float:
-        """Return a segment's share of the subject's records in about the last hour; 1 if the segment is unknown."""
+        """Return a segment's share of the subject's records in about the last hour, or 1 if the segment is unknown."""
         for dimension, values in self.dimensions.items():
             for label, value in values.values.items():
                 if segment == Finding.segment_name(dimension, label):
@@ -261,7 +261,7 @@ class Segments:
     def _monitored_in_block(
         self, name: str, labels: Sequence[str | None], view: BlockView, *, is_version: bool
     ) -> list[SegmentValue]:
-        """Return the monitored values of a block; empty if their dimension is not monitored."""
+        """Return the monitored values of a block. There are none if their dimension is not monitored."""
         panes, dimension = view.block.panes, self._dimension(name)
         dimension.is_version = dimension.is_version or is_version or name == PROVIDER
         present, replaced = dimension.update(labels, int(panes[0]), int(panes[-1]))

@@ -223,7 +223,7 @@ def _to_date(at: int) -> Any:
 
 
 def _add_description(svg: str, material: Material, signals: Sequence[SignalEvidence]) -> str:
-    """Remove the document type, an external reference, and add a title and a description for screen readers."""
+    """Add a title and a description for screen readers. Remove the document type, which is an external reference."""
     incident = material.incident
     names = ", ".join(signal.signal for signal in signals) or "no signal"
     text = f"{names} over time, from before the start to {date_time(material.end)}. {incident.summary}"
