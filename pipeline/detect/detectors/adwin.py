@@ -94,8 +94,8 @@ class AdwinBank:
     delta
         Significance level of ADWIN. Lower values find fewer but more reliable changes.
     records
-        Minimum number of records per mean. A group has at least this many values and ends at a row of the stream that is a
-        multiple of this number.
+        Minimum number of records per mean. A group has at least this many values, and ends at a row of the stream that
+        is a multiple of this number.
     """
 
     def __init__(self, monitored: Sequence[AdwinChannel], delta: float, records: int) -> None:

@@ -65,8 +65,8 @@ class SegmentValues:
     Parameters
     ----------
     limit
-        Maximum number of values stored. At the limit, a new value replaces the oldest value if the oldest value has not been
-        seen for more than a day. Otherwise, the new value counts as ``other``.
+        Maximum number of stored values. At the limit, a new value replaces the oldest value if the oldest value has not
+        been seen for more than a day. Otherwise, the new value counts as ``other``.
     tests
         Number ``S`` of tests that run per value.
     founding_records
