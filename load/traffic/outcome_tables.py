@@ -15,7 +15,7 @@ from schemas.timestamp import format_timestamp
 from topologies.console import render_card
 
 INCIDENT_CARDS_MAX = 20
-"""Maximum incident cards. Further incidents are only counted."""
+"""Maximum number of incident cards. Further incidents are only counted."""
 
 TIERS: tuple[Tier, ...] = get_args(Tier)
 UNNAMED_CHANNELS = ("rate", "location")

@@ -1,4 +1,4 @@
-"""Probes: records of prompts that must be blocked, with the outcomes, as a prober sends them."""
+"""Probes: records of prompts that must be blocked, with their outcomes, as sent by a prober."""
 
 from collections.abc import Iterator
 from itertools import count as count_from

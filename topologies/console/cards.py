@@ -22,13 +22,13 @@ WIDTH = 80
 """Width of a plain-text card in columns."""
 
 EVIDENCE_ROWS_MAX = 6
-"""Maximum signals on a card. The card shows the number of further signals."""
+"""Maximum number of signals on a card. The card shows how many more there are."""
 
 SUSPECTS_MAX = 3
-"""Maximum suspects on a card."""
+"""Maximum number of suspects on a card."""
 
 ACTIONS_MAX = 3
-"""Maximum containment actions on a card."""
+"""Maximum number of containment actions on a card."""
 
 COLOURS = {"P1": "bold white on red", "P2": "bold red", "P3": "bold yellow", "P4": "bold cyan"}
 

@@ -41,7 +41,7 @@ class BaselineSource:
         Whether the baseline is learned from every record. If false, it is learned from samples every seven and a half
         minutes.
     days
-        Days of records, up to the end of the Monday.
+        Number of days of records, ending with the Monday.
     """
 
     seed: int

@@ -32,12 +32,12 @@ SEEDS = 6
 SUSPECT_FIRST_MIN, CAUSE_FIRST_MIN, CANARY_SPLIT_MIN, CLEAR_MIN = 0.95, 0.85, 0.95, 0.7
 HEALTHY_S = 100.0
 LATE_SHARE = 0.2
-"""Share of the runs whose deployments are reported only after the incident opened."""
+"""Share of the runs whose deployments are reported only after the incident has opened."""
 
 NO_INCIDENT = "no incident"
 NO_SUSPECT = "nothing"
 WRONG_SHOWN_MAX = 4
-"""Maximum wrong answers that are printed per case."""
+"""Maximum number of wrong answers printed per case."""
 
 CauseKind = Literal[
     "deployment", "input_shift", "undeclared_change", "retrieval", "upstream_data", "provider", "inconclusive"
@@ -45,7 +45,7 @@ CauseKind = Literal[
 
 
 class CauseCase(CaseModel):
-    """Case of the file."""
+    """Case in the file."""
 
     name: str
     says: str
@@ -79,7 +79,7 @@ class CauseCase(CaseModel):
 
 @dataclass(frozen=True, slots=True)
 class CauseResult:
-    """Causes listed in the incident of a case, for one seed. The fields are keys of the report.
+    """Causes that the incident of a case lists for one seed. The fields are keys of the report.
 
     Attributes
     ----------
@@ -90,7 +90,7 @@ class CauseResult:
     without_split
         First suspect if the drifts contain no comparison of versions that serve at the same time.
     last, nearest
-        Answers of simpler methods: the last deployment before the detection, and the deployment nearest to the start.
+        Answers of simpler methods: the last deployment before the detection, and the deployment closest to the start.
     split
         Result of the comparison of versions for the first suspect.
     """
@@ -227,7 +227,7 @@ def _name_last_deployment(deployments: Sequence[Deployment], incident: Incident 
 
 
 def _name_nearest_deployment(deployments: Sequence[Deployment], incident: Incident | None) -> str:
-    """Return the deployment to the subject nearest to the start, before or after, as a simpler method would."""
+    """Return the deployment to the subject that is closest to the start, before or after, as a simpler method would."""
     candidates = _with_subject(deployments)
     if incident is None or not candidates:
         return ""
@@ -291,11 +291,11 @@ def find_problems(suite_figures: dict[str, Any]) -> list[str]:
             f"the comparison of versions identifies only {suite_figures['canary_split_share']:.1%} of canaries"
         )
     if min(suite_figures["suspect_clear_share"], suite_figures["cause_clear_share"]) < CLEAR_MIN:
-        problems.append("the cause is called the most likely one too rarely")
+        problems.append("the planted cause is too rarely called the most likely cause")
     if suite_figures["inconclusive_guessed"]:
-        problems.append(f"{suite_figures['inconclusive_guessed']} causes were guessed that nobody can know")
+        problems.append(f"{suite_figures['inconclusive_guessed']} causes were guessed although they cannot be known")
     if suite_figures["decoys_least"] < DECOYS_MIN:
-        problems.append(f"only {suite_figures['decoys_least']} decoys, and {DECOYS_MIN} are needed")
+        problems.append(f"only {suite_figures['decoys_least']} decoys, but {DECOYS_MIN} are needed")
     return problems
 
 
@@ -325,5 +325,5 @@ def show(report: dict[str, Any], console: Console, /) -> None:
     )
     console.print(
         f"other causes first in {report['cause_first_share']:.1%}, called the most likely cause in "
-        f"{report['cause_clear_share']:.1%}; {report['inconclusive_guessed']} guesses where nobody can know"
+        f"{report['cause_clear_share']:.1%}; {report['inconclusive_guessed']} guesses of causes that cannot be known"
     )

@@ -16,11 +16,11 @@ from pipeline.detect.settings import DetectSettings
 
 SEEDS = 3
 COUNTED_MIN = 20
-"""Minimum number of scenarios that provoke a simpler rule. Silence in the other scenarios proves nothing."""
+"""Minimum number of scenarios that provoke a simpler rule. The absence of alarms in other scenarios proves nothing."""
 
 STORM_SEEDS = 100
 STORMS_PER_BASELINE = 25
-"""Number of storms that share a baseline. Learning a baseline takes longer than playing a storm."""
+"""Number of retry storms that share a baseline. Learning a baseline takes longer than playing a storm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ def run_simpler_rules(scenario: Scenario, seed: int, settings: DetectSettings) -
 
 
 def storm_baseline_seed(seed: int) -> int:
-    """Return the seed of the baseline of a storm."""
+    """Return the seed of the baseline for a retry storm."""
     return seed - seed % STORMS_PER_BASELINE
 
 
@@ -132,12 +132,12 @@ def report(results: ScoreResults, /) -> SuiteReport:
     problems = [f"{row['scenario']}: {row['pages']} pages" for row in rows if row["pages"]]
     if figures["harmless_counted"] < COUNTED_MIN:
         problems.append(
-            f"only {figures['harmless_counted']} harmless scenarios provoke a simpler rule, and {COUNTED_MIN} must"
+            f"only {figures['harmless_counted']} harmless scenarios provoke a simpler rule, but {COUNTED_MIN} must"
         )
     if figures["storm_pages_share"]:
         problems.append("a retry storm pages")
     if not figures["year_2200_changes_nothing"]:
-        problems.append("a record from the year 2200 changes what is found")
+        problems.append("a record from the year 2200 changes the drifts")
     return SuiteReport(figures, problems, rows)
 
 
@@ -149,7 +149,7 @@ def show(report: dict[str, Any], console: Console, /) -> None:
     for row in (row for row in report["rows"] if row["suite"] == "harmless"):
         table.add_row(row["scenario"], str(row["pages"]), str(row["tickets"]), ", ".join(row["provokes"]))
     console.print(table)
-    year_2200 = "changes nothing" if report["year_2200_changes_nothing"] else "changes what is found"
+    year_2200 = "changes nothing" if report["year_2200_changes_nothing"] else "changes the drifts"
     console.print(
         f"{report['harmless_counted']} scenarios provoke a simpler rule that is silent without the event, and count; "
         f"retry storm with late records: {report['storm_pages_share']:.0%} of {report['storm_runs']} runs page; "

@@ -26,7 +26,7 @@ class PlayResult:
     baseline
         Baseline of the stream.
     columns
-        All records in order of time, including records that were not played.
+        All records in time order, including records that were not played.
     fired
         Drifts that fired, in order.
     dead_letters

@@ -1,4 +1,4 @@
-"""Suite of recorded streams (``real``): failures that really happened, and traffic without failures."""
+"""Suite of recorded streams (``real``): failures of real systems, and traffic without failures."""
 
 import csv
 import gzip
@@ -34,9 +34,9 @@ BATCH_MESSAGES = 2000
 WORKLOAD_SIGNALS = ("input_tokens", "output_tokens")
 
 SERVEGEN_START_MS = parse_timestamp("2026-11-02T00:00:00Z")
-"""Start of the ServeGen traffic, whose times are seconds since a start."""
+"""Start of the ServeGen traffic, whose times are given as seconds since a start."""
 
-NOT_READY = "no baseline became ready, so finding nothing proves nothing"
+NOT_READY = "no baseline became ready, so an empty result proves nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class RecordedStream:
     kind
         Format: ``records``, ``azure``, ``servegen`` or ``nab``.
     readiness
-        Settings that fit the stream.
+        Settings that suit the stream.
     expected
         Drifts that must fire, as signal and tier.
     silent
@@ -74,7 +74,7 @@ _READY_IN_MINUTES: dict[str, float] = {"ready_after_s": 1800, "ready_records": 5
 _READY_IN_AN_HOUR: dict[str, float] = {"ready_after_s": 1800, "ready_records": 1000, "ready_records_rate": 1000}
 _READY_IN_DAYS: dict[str, float] = {"ready_after_s": 2 * 86_400, "ready_records": 500, "ready_records_rate": 100}
 _SPARSE: dict[str, float] = {"flush_after_s": 60}
-"""One request per two seconds, flushed once a minute. This takes a tenth of the time and changes no result."""
+"""One request per two seconds, flushed once a minute. This reduces the run time to a tenth without changing results."""
 
 _AZURE, _SERVEGEN = "traffic/azure-llm-2023-code.csv", "traffic/servegen-m-large.csv.gz"
 
@@ -205,7 +205,7 @@ def _build_row(stream: RecordedStream, played: _Played) -> dict[str, Any]:
 
 @contextmanager
 def _paging_forced(forced: bool) -> Iterator[None]:
-    """Allow workload signals to page inside the block. In production they never page."""
+    """Allow workload signals to page inside the ``with`` block. In production they never page."""
     if not forced:
         yield
         return

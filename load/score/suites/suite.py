@@ -16,7 +16,7 @@ TaskKey = tuple[str, str, int]
 """Kind, name and seed of a task."""
 
 NO_VALUE = "-"
-"""Cell content of a table if there is no value."""
+"""Content of a table cell that has no value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class ScorePlan:
     seed
         First seed.
     data
-        Folder of the real streams.
+        Folder of the recorded streams.
     settings
         Settings of detect.
     size
-        Share of the seeds and records; 1 is the full score. Tests use less.
+        Share of the seeds and records that are played. 1 is the full score; tests use less.
     """
 
     suites: tuple[SuiteName, ...]
@@ -67,7 +67,7 @@ class ScoreResults:
     wall_s: float
 
     def select(self, kind: str, name: str | None = None) -> list[Any]:
-        """Return the results of all tasks of ``kind``. If ``name`` is not None, select the tasks by name too."""
+        """Return the results of all tasks of ``kind``. If ``name`` is not None, also filter by name."""
         return [result for key, result in self.by_key.items() if key[0] == kind and name in (None, key[1])]
 
 
