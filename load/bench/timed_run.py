@@ -90,7 +90,7 @@ async def run_timed(configuration: Configuration, *, folder: Path, records: int,
 
 
 async def read_monitored_share(bootstrap: str, settings: DetectSettings, baseline: Baseline, partitions: int) -> float:
-    """Return the lowest share, over all partitions, of signal values that a ready baseline monitored.
+    """Return the lowest share, over all partitions, of signal values that were monitored against a ready baseline.
 
     The share is read from steps that are restored from the worker's checkpoints, as after a partition reassignment.
 

@@ -18,7 +18,7 @@ def command() -> None:
 @command.command("detect")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the simulated service.")
 @click.option(
-    "--records", type=click.IntRange(50_000), default=600_000, show_default=True, help="Records in the topic."
+    "--records", type=click.IntRange(50_000), default=600_000, show_default=True, help="Number of records in the topic."
 )
 @json_option
 def detect(*, seed: int, records: int, json_file: Path | None) -> None:

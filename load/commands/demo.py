@@ -1,4 +1,4 @@
-"""``driftwire-load demo``: play all of driftwire on this machine and compare the incidents with planted failures."""
+"""``driftwire-load demo``: run all of driftwire on this machine, and compare the incidents with planted failures."""
 
 import sys
 import tempfile

@@ -1,7 +1,7 @@
 """Walkthrough of one incident on a real Kafka, from the deployment that caused it to the draft of its review.
 
 People and pipelines act through ``driftwire`` commands, and the scenario sets the time of each command. The same seed
-therefore gives the same review.
+therefore always produces the same review.
 """
 
 import asyncio
@@ -73,7 +73,7 @@ async def play_walkthrough(seed: int, folder: Path, console: Console) -> Walkthr
     Raises
     ------
     DriftwireError
-        If the broker, a worker or a command fails, or if the number of opened incidents is not one.
+        If the broker, a worker or a command fails, or if not exactly one incident opens.
     """
     configuration = Configuration()
     correlate = configuration.correlate.model_copy(

@@ -83,9 +83,10 @@ async def wait_for_lag(
 
 
 async def committed_offsets(admin: AIOKafkaAdminClient, group: str) -> dict[TopicPartition, int]:
-    """Read the committed offsets of a group by partition. Partitions without a committed offset are absent.
+    """Read the committed offsets of a group by partition.
 
-    The result is empty until the cluster has elected the group coordinator.
+    Partitions without a committed offset are omitted. The result is empty until the cluster has elected the group
+    coordinator.
     """
     try:
         offsets = await admin.list_consumer_group_offsets(group)
@@ -144,7 +145,7 @@ async def _has_messages(reader: AIOKafkaConsumer, partition: TopicPartition, sta
             if any(record.offset < end for records in fetched.values() for record in records):
                 return True
             if await reader.position(partition) == position:
-                # The end lies behind an open transaction, so its messages have not been read.
+                # The end is after an open transaction, whose messages have not been read.
                 return True
     finally:
         reader.pause(partition)

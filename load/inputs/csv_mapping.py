@@ -1,6 +1,7 @@
 """Mapping of CSV files to records: the field of each column, and the conversion of cells to values.
 
-A column that has the name of a catalogue signal is mapped to this signal. Other columns need a mapping or are ignored.
+A column that has the name of a catalogue signal is mapped to this signal. Other columns are ignored unless they are
+mapped.
 """
 
 import csv
@@ -184,7 +185,7 @@ def _cell_reader(name: str, start_ms: int) -> Callable[[str], Any]:
 
 
 def read_time(text: str, start_ms: int = CSV_START_MS) -> int:
-    """Parse a time as Unix ms: RFC 3339 with or without a zone (UTC), Unix ms or s, or seconds since the start.
+    """Parse a time as Unix ms. Accept RFC 3339 with or without a zone (UTC), Unix ms or s, and seconds since the start.
 
     >>> read_time("2023-11-16 18:17:03.9799600"), read_time("1.5") - CSV_START_MS
     (1700158623979, 1500)

@@ -62,14 +62,14 @@ class ReplayReport:
 
     @property
     def monitored_subjects(self) -> list[str]:
-        """Subjects that had a baseline before the end of the replay."""
+        """Subjects whose baseline became ready before the end of the replay."""
         return sorted(
             {baseline.subject for baseline in (*self.published, *self.outcome.baselines)} & self.span.subjects
         )
 
     @property
     def unmonitored_subjects(self) -> list[str]:
-        """Subjects that had no baseline before the end of the replay."""
+        """Subjects whose baseline did not become ready before the end of the replay."""
         return sorted(self.span.subjects - set(self.monitored_subjects))
 
     def to_json(self) -> dict[str, Any]:
@@ -123,7 +123,7 @@ class Replay:
     speed
         Seconds of event time per second; 0 means as fast as possible.
     ready_after_s, ready_records
-        Readiness of baselines in a temporary topology. If None, the value of the configuration is used.
+        Readiness settings of baselines in a temporary topology. If None, the value of the configuration is used.
     bootstrap
         ``HOST:PORT`` of a running topology. If None, the replay starts a temporary topology.
     now_ms
@@ -222,7 +222,7 @@ async def _refuse_old_records(bootstrap: str, last_ms: int, wall_ms: int) -> Non
 
 @dataclass(frozen=True, slots=True)
 class _Shipment:
-    """Messages that a replay sends, with all times shifted by ``shift_ms`` milliseconds."""
+    """Messages that a replay sends, with their times shifted by ``shift_ms`` milliseconds."""
 
     replay: Replay
     span: Span

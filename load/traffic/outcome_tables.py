@@ -19,7 +19,7 @@ INCIDENT_CARDS_MAX = 20
 
 TIERS: tuple[Tier, ...] = get_args(Tier)
 UNNAMED_CHANNELS = ("rate", "location")
-"""Channels whose rows show only the name of the signal."""
+"""Channels whose table rows show only the name of the signal."""
 
 
 def show_outcome(outcome: Outcome, console: Console) -> None:

@@ -22,10 +22,10 @@ BATCH_BYTES = 512 * 1024
 """Maximum bytes of a batch for one partition. A larger message is sent in a batch of its own."""
 
 BATCHES_IN_FLIGHT_MAX = 32
-"""Maximum unconfirmed batches. The producer waits when this limit is reached."""
+"""Maximum number of unconfirmed batches. The producer waits when it reaches this limit."""
 
 PACE_STEP_S = 0.05
-"""Minimum seconds to wait at the pace of event time. Messages with shorter gaps are sent together."""
+"""Minimum wait in seconds at the pace of event time. Messages with shorter gaps are sent together."""
 
 
 @dataclass(slots=True)

@@ -96,7 +96,7 @@ def _histogram(signal: SignalBaseline) -> str:
         if high <= low:
             return "all equal"
         shares, _ = np.histogram(knots, bins=HISTOGRAM_WIDTH, range=(low, high))
-        # The first and last bins also contain the values beyond the range, so they do not count as peaks.
+        # The first and last bins also contain the values outside the range, so they do not count as peaks.
         highest = max(1, int(shares[1:-1].max(initial=1)))
         return "".join(_BARS[min(len(_BARS) - 1, -(-int(share) * (len(_BARS) - 1) // highest))] for share in shares)
     if signal.kind == "rate":

@@ -87,7 +87,7 @@ class Topology:
 
     @property
     def bootstrap(self) -> str:
-        """Address for clients as ``host:port``. Valid once an embedded broker has started."""
+        """Address for clients as ``host:port``. It is valid after an embedded broker has started."""
         return self._configuration.kafka.bootstrap
 
     async def start(self) -> None:

@@ -25,7 +25,7 @@ PROBE_INTERVAL_MS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class BaselineSource:
-    """Healthy service from which a baseline is learned. Equal sources give equal baselines.
+    """Healthy service from which a baseline is learned. Equal sources produce equal baselines.
 
     Attributes
     ----------
@@ -34,7 +34,7 @@ class BaselineSource:
     per_second
         Records per second.
     world
-        Simulated service: ``bot`` or ``design``.
+        Name of the simulated service: ``bot`` or ``design``.
     embeddings
         Whether the records have embeddings.
     every_record

@@ -37,7 +37,7 @@ SCHEMA_ID = "orders-7"
 
 EMBEDDING_SIZE = 16
 EMBEDDING_SPREAD = 0.7
-"""Standard deviation of the components of an embedding around its direction."""
+"""Standard deviation of the components of an embedding around their mean direction."""
 
 
 def add_extra_signals(columns: RecordColumns, seed: int) -> RecordColumns:

@@ -48,7 +48,7 @@ class Touch(_ScenarioModel):
 
 
 class RecordSelection(_ScenarioModel):
-    """Records that a scenario changes: the records with given labels, or a random share that a canary serves."""
+    """Records that a scenario changes: records with the given labels, or a random share that a canary serves."""
 
     labels: dict[str, str] = Field(default_factory=dict, description="Required labels, such as tenant = 'acme'.")
     canary: dict[str, str] = Field(default_factory=dict, description="Versions in these records.")
@@ -72,7 +72,7 @@ class Disturbance(_ScenarioModel):
     late_s: float = Field(
         default=0.0, ge=0, description="Maximum lateness of a record in seconds. Each lateness is random."
     )
-    twice: float = Field(default=0.0, ge=0, le=1, description="Share of the records that are sent twice.")
+    twice: float = Field(default=0.0, ge=0, le=1, description="Share of the records that is sent twice.")
     skew_s: float = Field(default=0.0, description="Seconds by which the clock of every tenth server is wrong.")
     storm: int = Field(
         default=0, ge=0, description="Number of failed retries of one client within a second, at the change."
@@ -96,7 +96,7 @@ class ProbeSchedule(_ScenarioModel):
 
 
 class Scenario(_ScenarioModel):
-    """Scenario of one file. ``name`` is the name of the file, and times are in seconds from the change."""
+    """Scenario defined in one file. ``name`` is the name of the file. Times are in seconds from the change."""
 
     name: str
     title: str
@@ -107,7 +107,7 @@ class Scenario(_ScenarioModel):
     signals: tuple[str, ...] = Field(
         default=(), description="Signals that show the failure. A drift of any of them is sufficient."
     )
-    also: tuple[str, ...] = Field(default=(), description="Affected signals whose drifts are not false alarms.")
+    also: tuple[str, ...] = Field(default=(), description="Other affected signals, whose drifts are not false alarms.")
     clear: bool = Field(default=False, description="Whether the failure is a large step whose delay has a floor.")
     slow: bool = Field(
         default=False, description="Whether the failure is a slow drift that the ticket tier must find first."
@@ -134,7 +134,7 @@ class Scenario(_ScenarioModel):
     @model_validator(mode="after")
     def _has_expectation(self) -> "Scenario":
         if (self.kind == "failure") != (self.tier is not None and bool(self.signals)):
-            raise ValueError("a failure needs a tier and signals, and a harmless scenario must have neither")
+            raise ValueError("a failure needs a tier and signals, but a harmless scenario must have neither")
         return self
 
     @property
@@ -152,7 +152,7 @@ class Scenario(_ScenarioModel):
         return np.random.default_rng((seed, *self.name.encode()))
 
     def draw_change_ms(self, random: np.random.Generator) -> int:
-        """Draw the time of the change in Unix milliseconds, at a random phase within a second."""
+        """Draw the time of the change in Unix milliseconds, with a random phase within the second."""
         return self.nominal_change_ms + int(random.integers(1000))
 
     def change_ms(self, seed: int) -> int:

@@ -88,9 +88,10 @@ class CauseResult:
     guessed
         Most likely cause of the incident, or an empty string.
     without_split
-        First suspect if the drifts contain no comparison of versions that serve at the same time.
+        First suspect without the comparison of versions that serve at the same time.
     last, nearest
-        Answers of simpler methods: the last deployment before the detection, and the deployment closest to the start.
+        Causes found by simpler methods: the last deployment before the detection, and the deployment closest to the
+        start.
     split
         Result of the comparison of versions for the first suspect.
     """
@@ -132,7 +133,7 @@ def tasks(plan: ScorePlan, /) -> Iterator[ScoreTask]:
 
 
 def run_case(case: CauseCase, seed: int, settings: DetectSettings) -> CauseResult:
-    """Play a case through detect and correlate."""
+    """Run a case through detect and correlate."""
     random = np.random.default_rng((seed, 5, *case.name.encode()))
     lag_s = draw_lag_s(case.canary, random) if case.kind is not None else 0.0
     scenario = case.build_scenario(lag_s)
@@ -278,7 +279,7 @@ def figures(results: Sequence[CauseResult]) -> dict[str, Any]:
 
 
 def find_problems(suite_figures: dict[str, Any]) -> list[str]:
-    """List the figures that miss their floor."""
+    """List the figures that miss their target."""
     problems = []
     if suite_figures["suspect_first_share"] < SUSPECT_FIRST_MIN:
         problems.append(
@@ -315,7 +316,7 @@ def show(report: dict[str, Any], console: Console, /) -> None:
     console.print(
         f"deployments first in {report['suspect_first_share']:.1%}, called the most likely cause in "
         f"{report['suspect_clear_share']:.1%} (last deployment before the detection: "
-        f"{last['suspect_first_share']:.1%}; nearest to the start: {nearest['suspect_first_share']:.1%})"
+        f"{last['suspect_first_share']:.1%}; closest to the start: {nearest['suspect_first_share']:.1%})"
     )
     console.print(
         f"canaries first in {report['canary_first_share']:.1%}, by their version in "

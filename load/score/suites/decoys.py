@@ -21,7 +21,7 @@ APART_S = 20.0
 """Minimum seconds from a decoy to the start. A closer decoy would be a more likely cause than the planted cause."""
 
 LAG_MAX_S = 10.0
-"""Maximum seconds from a deployment to its effect. A canary has a much longer lag, and its closest decoy is nearer."""
+"""Maximum seconds from a deployment to its effect. A canary has a much longer lag, and one of its decoys is closer."""
 
 CANARY_LAG_S = (40.0, 300.0)
 """Range of seconds from a canary deployment to its effect."""
@@ -64,7 +64,7 @@ class PlantedCause:
 
 
 def draw_lag_s(canary: float | None, random: np.random.Generator) -> float:
-    """Draw the seconds from a deployment to its effect."""
+    """Draw the number of seconds from a deployment to its effect."""
     low, high = (0.0, LAG_MAX_S) if canary is None else CANARY_LAG_S
     return float(random.uniform(low, high))
 
@@ -80,7 +80,7 @@ class CaseDeployments:
 
 @dataclass(frozen=True, slots=True)
 class _PlannedDeployment:
-    """Planned deployment: seconds from the start, kind, scope, and purpose (``cause``, ``planted`` or ``decoy``)."""
+    """Planned deployment: seconds from the start, kind, scope and purpose (``cause``, ``planted`` or ``decoy``)."""
 
     at_s: float
     kind: DeploymentKind
@@ -91,7 +91,7 @@ class _PlannedDeployment:
 def make_deployments(
     planted: PlantedCause, scenario: Scenario, at_ms: int, random: np.random.Generator
 ) -> CaseDeployments:
-    """Create the deployments of the cause and its decoys around a start in Unix milliseconds."""
+    """Create the deployments of the cause and its decoys around the start, given in Unix milliseconds."""
     planned = [_PlannedDeployment(-before_s, kind, "subject", "planted") for kind, before_s in planted.others.items()]
     if planted.kind is None:
         planned += _plan_unrelated(scenario, random, is_unknown=planted.is_unknown)
@@ -131,7 +131,7 @@ def make_deployments(
 def _plan_rivals(planted: PlantedCause, random: np.random.Generator) -> list[_PlannedDeployment]:
     """Plan three to five decoys: one decoy that has the kind and the subject of the cause, and others before and after.
 
-    A canary gets another decoy closer to the start, so that the distance in time does not reveal the cause.
+    A canary gets one more decoy, closer to the start, so that the distance in time does not reveal the cause.
     """
     kind = planted.kind or "other"
     signs = [-1.0, 1.0, *random.choice((-1.0, 1.0), random.integers(1, 4))]

@@ -33,7 +33,7 @@ DESIGN_EVIDENCE = 25.0
 
 @dataclass(frozen=True, slots=True)
 class FailureRun:
-    """Result of a failure with one seed. The fields are keys of the report.
+    """Result of a failure scenario with one seed. The fields are keys of the report.
 
     Attributes
     ----------
@@ -75,7 +75,7 @@ def tasks(plan: ScorePlan, /) -> Iterator[ScoreTask]:
 
 
 def run_failure(scenario: Scenario, seed: int, settings: DetectSettings) -> FailureRun:
-    """Play a failure, and compare the drifts that fired with the expected drifts."""
+    """Run a failure scenario, and compare the drifts that fired with the expected drifts."""
     if scenario.design_delay is not None:
         settings = settings_at_evidence(DESIGN_EVIDENCE, scenario, seed, settings)
     at_ms = scenario.change_ms(seed)
@@ -163,7 +163,7 @@ def _run_river_detectors(scenario: Scenario, played: PlayResult, first: int) -> 
 
 
 def build_row(scenario: Scenario, runs: list[FailureRun]) -> dict[str, Any]:
-    """Build the row of a scenario over its seeds."""
+    """Build the report row of a scenario from the results of all its seeds."""
     delays = [run.delay_records for run in runs if run.delay_records is not None]
     ratios = [run.delay_records / run.floor_records for run in runs if run.delay_records and run.floor_records]
     starts = [run.start_error_records for run in runs if run.start_error_records is not None]

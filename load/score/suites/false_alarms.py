@@ -152,7 +152,7 @@ def tasks(plan: ScorePlan, /) -> Iterator[ScoreTask]:
 
 
 def play_service(service: QuietService, settings: DetectSettings) -> FalseAlarmCounts:
-    """Play a service, and count the alarms of driftwire and of river on the same values."""
+    """Run a service without failures, and count the alarms of driftwire and of river on the same values."""
     baseline = service.baseline_source.learn(settings)
     step = DetectStep(0, settings, replay=True)
     step.control(RawMessage(BASELINES, 0, 0, 0, None, baseline.to_json()))
@@ -258,7 +258,7 @@ def report(results: ScoreResults, /) -> SuiteReport:
     if results.plan.size >= 1 and suite_figures["signal_records"] < SIGNAL_RECORDS_MIN:
         problems.append(f"only {suite_figures['signal_records']:,} signal-records were monitored")
     if any(suite_figures[f"{name}_per_10m"] < floor for name, floor in RIVER_MIN_PER_10M.items()):
-        problems.append("the services are too easy: river's detectors at their defaults raise too few alarms")
+        problems.append("the test is too easy: river's detectors at their defaults raise too few alarms")
     problems += [
         f"max W reaches {level} more often than its bound allows"
         for level, share in suite_figures["exceedance"].items()

@@ -119,7 +119,7 @@ def tasks(plan: ScorePlan, /) -> Iterator[ScoreTask]:
 
 
 def run_recorded(stream: RecordedStream, data: Path, settings: DetectSettings) -> dict[str, Any]:
-    """Play a stream, and return its row. If the data is missing, ``skipped`` contains the reason."""
+    """Run a recorded stream, and return its row. If the data is missing, ``skipped`` contains the reason."""
     path = data / stream.file
     head = {"scenario": stream.name, "suite": "real", "readiness": stream.readiness, "config_hash": settings.digest()}
     if not path.exists():
@@ -135,7 +135,7 @@ def run_recorded(stream: RecordedStream, data: Path, settings: DetectSettings) -
 
 @dataclass(slots=True)
 class _Played:
-    """Result of a stream: time at which a baseline became ready, drifts that fired, and values by signal."""
+    """Result of a recorded stream: time at which a baseline became ready, drifts that fired, and values by signal."""
 
     ready_ms: int | None = None
     fired: list[Drift] = field(default_factory=list)
@@ -159,7 +159,7 @@ def _play(lines: Iterable[bytes], settings: DetectSettings) -> _Played:
 
 
 def _observe(lines: Iterable[bytes], played: _Played) -> Iterator[bytes]:
-    """Yield the lines, and store their times and values."""
+    """Yield the lines of the stream, and store their times and values."""
     for line in lines:
         record = orjson.loads(line)
         played.last_ms = parse_timestamp(record["timestamp"])
@@ -209,7 +209,7 @@ def _paging_forced(forced: bool) -> Iterator[None]:
     if not forced:
         yield
         return
-    known = channels._BY_NAME  # noqa: SLF001  there is deliberately no setting for this
+    known = channels._BY_NAME  # noqa: SLF001  this is deliberately not a setting
     with patch.dict(known, {name: replace(known[name], role="pages") for name in WORKLOAD_SIGNALS}):
         yield
 
@@ -256,7 +256,7 @@ class _WindowCounts:
 
 
 def _run_nab(folder: Path, windows_file: Path, settings: DetectSettings) -> dict[str, Any]:
-    """Play every series of NAB as a custom signal."""
+    """Run every series of NAB as a custom signal."""
     windows_by_file = json.loads(windows_file.read_text())
     total = ready = 0
     counts = _WindowCounts()

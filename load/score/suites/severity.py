@@ -43,7 +43,7 @@ class CaseDrift(CaseModel):
     channel: str | None = None
     segment: str = ""
     effect: float | None = Field(default=None, description="Rank shift of a value, or odds ratio of a rate.")
-    traffic_share: float = Field(default=1.0, description="Share of the subject's records in the segment.")
+    traffic_share: float = Field(default=1.0, description="Share of the subject's records that belong to the segment.")
 
     @field_validator("signal")
     @classmethod
@@ -103,7 +103,7 @@ class SeverityCase(CaseModel):
 
 @dataclass(frozen=True, slots=True)
 class CaseDecision:
-    """Decision of the rules on a case. The fields are keys of the report."""
+    """Severity that the rules assign to a case. The fields are keys of the report."""
 
     scenario: str
     expected: Severity
@@ -123,7 +123,7 @@ def read_severity_cases(path: Path = FILE) -> list[SeverityCase]:
 
 
 def tasks(_: ScorePlan, /) -> Iterator[ScoreTask]:
-    """Yield one task for all cases."""
+    """Yield a single task for all cases."""
     yield ScoreTask(("severity", "cases", 0), "severity", partial(decide_cases, read_severity_cases()))
 
 
@@ -152,7 +152,7 @@ def report(results: ScoreResults, /) -> SuiteReport:
 
 
 def find_problems(decisions: list[CaseDecision]) -> list[str]:
-    """List the cases with another severity than expected, and add a problem if there are too few cases."""
+    """List the cases whose severity is not the expected one, and add a problem if there are too few cases."""
     problems = [
         f"{decision.scenario}: {decision.severity} by {decision.rule}, expected {decision.expected}"
         for decision in decisions

@@ -44,7 +44,7 @@ class ScorePlan:
     size: float = 1.0
 
     def seeds(self, count: int) -> range:
-        """Return the seeds of a scenario for the size of the plan. At size 1, there are ``count`` seeds."""
+        """Return the seeds of a scenario for the size of the plan: ``count`` seeds at size 1."""
         return range(self.seed, self.seed + max(1, round(count * self.size)))
 
 
@@ -59,7 +59,7 @@ class ScoreTask:
 
 @dataclass(slots=True)
 class ScoreResults:
-    """Results of all tasks of a plan in order, processor seconds by kind, and wall-clock seconds."""
+    """Results of all tasks of a plan in order, processor time by kind, and wall-clock time, in seconds."""
 
     plan: ScorePlan
     by_key: dict[TaskKey, Any]
@@ -81,7 +81,7 @@ class SuiteReport:
 
 
 class Suite(Protocol):
-    """Protocol of the module of a suite."""
+    """Protocol that the module of each suite implements."""
 
     def tasks(self, plan: ScorePlan, /) -> Iterator[ScoreTask]:
         """Yield the tasks of the suite."""
