@@ -15,7 +15,7 @@ from topologies.errors import DriftwireError
 from topologies.kafka import Cluster, parse_incidents, read_topic
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
-"""Characters that are replaced in file names."""
+"""Characters that are replaced in the names of the files."""
 
 
 @click.command("review")
