@@ -111,7 +111,7 @@ class Stream:
         self.discarded_kinds: set[str] = set()
 
     def dump(self) -> State:
-        """Return the part ``stream``: all small state, and references to baselines, which the restorer resolves."""
+        """Return the state of the part ``stream``. It refers to baselines by version; the restorer looks them up."""
         return {
             "watermark": self.watermark,
             "partition_ms": self.partition_ms,
@@ -345,7 +345,7 @@ class Stream:
         return self._learn_from(block)
 
     def _find_silences(self, block: Block) -> list[Finding]:
-        """Return the findings of the silence that a block ends, and of silences between its records."""
+        """Return the findings for silences that ended with this block or occurred between its records."""
         pane_before, self.last_pane = self.last_pane, int(block.panes[-1])
         if self.silence_after_s is None or pane_before is None:
             return []
