@@ -7,8 +7,7 @@ the late one can end the next transaction of the same producer too early.
 import asyncio
 import math
 from collections import Counter
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
 import pytest_asyncio
@@ -17,7 +16,7 @@ from aiokafka.errors import KafkaError
 from load.wire import ApiKey, Fault, FaultKind, FaultPlan, WireProxy, WireRequest
 from pipeline.step import OutputMessage
 from schemas.topics import DRIFTS, RECORDS
-from topologies.broker import EmbeddedBroker
+from topologies.broker import EmbeddedBroker, create_topics
 from topologies.errors import DriftwireError
 from topologies.kafka import read_topic
 from topologies.runtime.checkpoint import Checkpoints, read_checkpoint
@@ -35,10 +34,27 @@ COMMIT_TIMEOUT_S = 30.0
 ATTEMPTS_MAX = 10
 
 
+@pytest.fixture(scope="module")
+def wire_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]:
+    """A broker whose checkpoints no other module writes."""
+    embedded = EmbeddedBroker(tmp_path_factory.mktemp("wire-broker"))
+    asyncio.run(embedded.start())
+    asyncio.run(create_topics(embedded.bootstrap, 1, 1))
+    yield embedded
+    asyncio.run(embedded.stop())
+
+
 @pytest_asyncio.fixture
-async def proxy(empty_broker: EmbeddedBroker) -> AsyncIterator[WireProxy]:
-    async with WireProxy(empty_broker.bootstrap) as proxy:
+async def proxy(wire_broker: EmbeddedBroker) -> AsyncIterator[WireProxy]:
+    async with WireProxy(wire_broker.bootstrap) as proxy:
         yield proxy
+
+
+@pytest_asyncio.fixture
+async def first(wire_broker: EmbeddedBroker) -> int:
+    """Number of the first checkpoint of a test, which is the record that it has used last."""
+    _, offsets = await read_checkpoint(wire_broker.bootstrap, STEP, PARTITION)
+    return offsets.get(RECORDS, 0) + 1_000
 
 
 def output_id(checkpoint: int, number: int) -> bytes:
@@ -92,59 +108,66 @@ class Owner:
             self._checkpoints = None
 
 
-async def read_output_counts(broker: EmbeddedBroker) -> Counter[bytes]:
+async def read_outputs(broker: EmbeddedBroker) -> Counter[bytes]:
+    """Count the outputs that readers of committed messages see, by id."""
     return Counter([message.key or b"" async for message in read_topic(broker.bootstrap, DRIFTS)])
 
 
-async def assert_written_once(broker: EmbeddedBroker, checkpoints: int) -> None:
+async def assert_written_once(broker: EmbeddedBroker, checkpoints: range) -> None:
     """Assert that readers of committed messages see the outputs of each checkpoint once, and the state of the last one."""
-    expected = {output_id(checkpoint, number) for checkpoint in range(checkpoints) for number in range(OUTPUTS)}
-    outputs = await read_output_counts(broker)
+    expected = {output_id(checkpoint, number) for checkpoint in checkpoints for number in range(OUTPUTS)}
+    outputs = await read_outputs(broker)
     parts, offsets = await read_checkpoint(broker.bootstrap, STEP, PARTITION)
     assert {
         "lost": sorted(expected - outputs.keys()),
-        "twice": sorted(key for key, count in outputs.items() if count > 1),
+        "twice": sorted(key for key in expected if outputs[key] > 1),
         "state": parts.get(b"part"),
         "offset": offsets.get(RECORDS),
-    } == {"lost": [], "twice": [], "state": state_marker(checkpoints - 1), "offset": checkpoints - 1}
+    } == {"lost": [], "twice": [], "state": state_marker(checkpoints[-1]), "offset": checkpoints[-1]}
 
 
 async def test_outputs_are_not_visible_before_their_state_when_the_last_end_arrives_late(
-    empty_broker: EmbeddedBroker, proxy: WireProxy
+    wire_broker: EmbeddedBroker, proxy: WireProxy, first: int
 ) -> None:
-    proxy.inject(Fault(ApiKey.END_TXN, FaultKind.LATE, math.inf, before=lambda request: writes_state(1, request)))
-    proxy.inject(
-        Fault(ApiKey.PRODUCE, FaultKind.DROP_REQUEST, math.inf, matches=lambda request: writes_state(1, request))
-    )
+    second = first + 1
+    proxy.inject(Fault(ApiKey.END_TXN, FaultKind.LATE, math.inf, before=lambda request: writes_state(second, request)))
+    proxy.inject(Fault(ApiKey.PRODUCE, FaultKind.DELAY, 3.0, matches=lambda request: writes_state(second, request)))
     owner = Owner(proxy.bootstrap)
-    await owner.write(0)
-    # The owner dies between its outputs and its state, after the end of the previous transaction has arrived late.
-    dying = asyncio.create_task(owner.write(1))
-    async with asyncio.timeout(COMMIT_TIMEOUT_S):
-        while len(proxy.strikes) < 2:  # noqa: ASYNC110  strikes can only be polled
-            await asyncio.sleep(0.05)
-    dying.cancel()
-    with suppress(asyncio.CancelledError):
-        await dying
-    await proxy.stop()
+    await owner.write(first)
+    writing = asyncio.create_task(owner.write(second))
+    while not proxy.strikes:  # noqa: ASYNC110  strikes can only be polled
+        await asyncio.sleep(0.05)
+    # The late request has arrived after the first outputs, and the state has not.
+    await asyncio.sleep(0.5)
+    outputs = await read_outputs(wire_broker)
+    assert proxy.counts == {"end_txn.late": 1}
+    await writing
     await owner.close()
-    assert proxy.counts == {"end_txn.late": 1, "produce.drop_request": 1}
-    next_owner = Owner(empty_broker.bootstrap)
-    await next_owner.write(1)
-    await next_owner.close()
-    await assert_written_once(empty_broker, 2)
+    assert proxy.counts == {"end_txn.late": 1, "produce.delay": 1}
+    assert not [number for number in range(OUTPUTS) if output_id(second, number) in outputs]
+    await assert_written_once(wire_broker, range(first, second + 1))
 
 
 async def test_a_checkpoint_is_not_torn_when_the_end_of_the_last_one_arrives_late(
-    empty_broker: EmbeddedBroker, proxy: WireProxy
+    wire_broker: EmbeddedBroker, proxy: WireProxy, first: int
 ) -> None:
-    proxy.inject(Fault(ApiKey.END_TXN, FaultKind.LATE, math.inf, before=lambda request: writes_state(1, request)))
+    second = first + 1
+    # The late request arrives after the first outputs and before the state.
+    proxy.inject(
+        Fault(
+            ApiKey.END_TXN,
+            FaultKind.LATE,
+            math.inf,
+            before=lambda request: request.api_key == ApiKey.ADD_OFFSETS_TO_TXN,
+        )
+    )
+    proxy.inject(Fault(ApiKey.PRODUCE, FaultKind.DELAY, 0.5, matches=lambda request: writes_state(second, request)))
     owner = Owner(proxy.bootstrap)
-    for checkpoint in range(2):
-        await owner.write(checkpoint)
-    assert proxy.counts == {"end_txn.late": 1}
+    await owner.write(first)
+    await owner.write(second)
+    assert proxy.counts == {"end_txn.late": 1, "produce.delay": 1}
     await owner.close()
-    await assert_written_once(empty_broker, 2)
+    await assert_written_once(wire_broker, range(first, second + 1))
 
 
 @pytest.mark.parametrize("kind", [FaultKind.DROP_REQUEST, FaultKind.DROP_ANSWER, FaultKind.CUT, FaultKind.DUPLICATE])
@@ -154,25 +177,26 @@ async def test_a_checkpoint_is_not_torn_when_the_end_of_the_last_one_arrives_lat
     ids=lambda api_key: api_key.name,
 )
 async def test_a_checkpoint_is_written_once_if_one_of_its_requests_is_lost_or_repeated(
-    empty_broker: EmbeddedBroker, proxy: WireProxy, api_key: ApiKey, kind: FaultKind
+    wire_broker: EmbeddedBroker, proxy: WireProxy, first: int, api_key: ApiKey, kind: FaultKind
 ) -> None:
     fault = Fault(api_key, kind)
     proxy.inject(fault)
+    checkpoints = range(first, first + 3)
     owner = Owner(proxy.bootstrap)
-    for checkpoint in range(3):
+    for checkpoint in checkpoints:
         await owner.write(checkpoint)
     await proxy.deliver_late_requests()
     assert proxy.counts == {fault.name: 1}
     await owner.close()
-    await assert_written_once(empty_broker, 3)
+    await assert_written_once(wire_broker, checkpoints)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 async def test_checkpoints_are_written_once_under_a_plan_of_faults(
-    empty_broker: EmbeddedBroker, proxy: WireProxy, seed: int
+    wire_broker: EmbeddedBroker, proxy: WireProxy, first: int, seed: int
 ) -> None:
-    checkpoints = 60
+    checkpoints = range(first, first + 60)
     proxy.plan = FaultPlan(
         seed,
         {
@@ -186,9 +210,9 @@ async def test_checkpoints_are_written_once_under_a_plan_of_faults(
         seconds_max=0.3,
     )
     owner = Owner(proxy.bootstrap)
-    for checkpoint in range(checkpoints):
+    for checkpoint in checkpoints:
         await owner.write(checkpoint)
     await proxy.deliver_late_requests()
     await owner.close()
-    assert sum(proxy.counts.values()) > checkpoints / 3, proxy.counts
-    await assert_written_once(empty_broker, checkpoints)
+    assert sum(proxy.counts.values()) > len(checkpoints) / 3, proxy.counts
+    await assert_written_once(wire_broker, checkpoints)
