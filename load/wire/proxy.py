@@ -83,7 +83,7 @@ class WireProxy:
         self._injected.append(fault)
 
     async def deliver_late_requests(self) -> None:
-        """Deliver all late requests and copies that are still held."""
+        """Deliver all late requests that are still held."""
         held = list(self._held)
         for late in held:
             late.release.set()
@@ -141,7 +141,7 @@ class WireProxy:
     def hold(self, fault: Fault, request: WireRequest) -> None:
         """Deliver a request to the broker later, on a connection of its own."""
         release = asyncio.Event()
-        delivery = asyncio.create_task(self._deliver(fault, request, release))
+        delivery = asyncio.create_task(self._deliver_later(fault, request, release))
         late = _HeldRequest(fault, release, delivery)
         self._held.append(late)
         delivery.add_done_callback(lambda _: self._held.remove(late))
@@ -152,19 +152,23 @@ class WireProxy:
             late.release.set()
             await late.delivery
 
-    async def _deliver(self, fault: Fault, request: WireRequest, release: asyncio.Event) -> None:
+    async def deliver(self, fault: Fault, request: WireRequest) -> None:
+        """Deliver a request to the broker on a connection of its own, and record the strike."""
+        reader, writer = await asyncio.open_connection(self.host, self.broker_port)
+        try:
+            await _write_frame(writer, request.frame)
+            answer = await _read_frame(reader) if request.is_answered else b""
+        finally:
+            await _close(writer)
+        self.strikes.append(Strike(fault, request, read_error_code(request, answer)))
+
+    async def _deliver_later(self, fault: Fault, request: WireRequest, release: asyncio.Event) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if math.isinf(fault.seconds) else fault.seconds):
+                await release.wait()
         # If the broker is down, the request is lost and does not count.
         with suppress(*_CONNECTION_ENDED):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(None if math.isinf(fault.seconds) else fault.seconds):
-                    await release.wait()
-            reader, writer = await asyncio.open_connection(self.host, self.broker_port)
-            try:
-                await _write_frame(writer, request.frame)
-                answer = await _read_frame(reader) if request.is_answered else b""
-            finally:
-                await _close(writer)
-            self.strikes.append(Strike(fault, request, read_error_code(request, answer)))
+            await self.deliver(fault, request)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -255,8 +259,8 @@ class _Connection:
                 self._proxy.hold(fault, request)
                 return False
             case FaultKind.DUPLICATE:
+                await self._proxy.deliver(fault, request)
                 await self._forward(request, broker)
-                self._proxy.hold(fault, request)
                 return True
             case FaultKind.ERROR:
                 answer = build_error_answer(request, fault.error_code)
