@@ -89,7 +89,6 @@ class Checkpoints:
         CheckpointFailed
             If Kafka refuses a request or does not answer.
         """
-        await self.close()
         await self._start_producer()
         stored = await read_last_entry(self._cluster, self._step, self._partition)
         if stored.sequence == self._sequence:
@@ -170,6 +169,7 @@ class Checkpoints:
             await producer.close()
 
     async def _start_producer(self) -> None:
+        await self.close()
         producer = TransactionalProducer(
             self._cluster.client_options(), transactional_id=f"{self._group}-{self._partition}"
         )
