@@ -25,8 +25,8 @@ from schemas.topics import BASELINES
 PENDING_MAX = 4
 """Maximum scheduled baselines. A further baseline replaces the oldest baseline."""
 
-PART_KINDS = ("stream", "rows", "held", "duplicates", "statistics", "monitor", "learner", "relearner")
-"""Kinds of the parts that :meth:`Stream.dump_changed` yields. Learners and duplicates have several parts."""
+PART_KINDS = ("stream", "rows", "held", "duplicate_window", "statistics", "monitor", "learner", "relearner")
+"""Kinds of the parts that :meth:`Stream.dump_changed` yields. Learners and the duplicate window have several parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ class Stream:
         yield Part("rows", subject), self.buffer.records.dump() if len(self.buffer) else None
         yield Part("held", subject), self.event_time_guard.dump() if self.event_time_guard.held_count else None
         for slot, chunk in self.duplicates.dump_changed():
-            yield Part("duplicates", subject, slot), chunk
+            yield Part("duplicate_window", subject, slot), chunk
         relearner = None if self.relearning is None else self.relearning.learner
         for kind, learner in (("learner", self.learner), ("relearner", relearner)):
             if learner is None:
@@ -279,9 +279,9 @@ class Stream:
         if not len(watermarks):
             return []
         self.watermark = int(watermarks[-1])
-        is_new = self.duplicates.find_new(records.duplicate_keys)
-        if not all(is_new):
-            rows = [row for row, new in enumerate(is_new) if new]
+        is_new = self.duplicates.find_new(records)
+        if not is_new.all():
+            rows = np.flatnonzero(is_new).tolist()
             self.counts["duplicates"] += len(is_new) - len(rows)
             if not rows:
                 return []
