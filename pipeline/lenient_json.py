@@ -66,15 +66,32 @@ def parse_json(value: bytes) -> Any:
 def dump_json(content: Any) -> bytes:
     """Return content from :func:`parse_json` as JSON. A bad value is written as NaN, so it is a bad value again.
 
-    Raises
-    ------
-    TypeError
-        If the content is nested more deeply than orjson writes.
+    orjson reads deeper nesting than it writes. A field of a record that it cannot write becomes a bad value.
 
     >>> dump_json({"a": NOT_FINITE})
     b'{"a":NaN}'
     """
+    try:
+        return _write(content)
+    except TypeError:
+        if not isinstance(content, list):
+            return _write_field_by_field(content)
+    return b"[%b]" % b",".join(map(_write_field_by_field, content))
+
+
+def _write(content: Any) -> bytes:
     return orjson.dumps(content, default=_write_bad_value, option=orjson.OPT_PASSTHROUGH_DATACLASS)
+
+
+def _write_field_by_field(content: Any) -> bytes:
+    fields = content.items() if isinstance(content, dict) else ()
+    written = []
+    for name, value in fields:
+        try:
+            written.append(_write({name: value})[1:-1])
+        except TypeError:
+            written.append(_write({name: NOT_FINITE})[1:-1])
+    return b"{%b}" % b",".join(written)
 
 
 def _write_bad_value(value: Any) -> orjson.Fragment:

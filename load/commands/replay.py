@@ -96,6 +96,7 @@ def command(
     if mapping is not None and not any(".csv" in path.suffixes for path in files):
         raise LoadError("--map and --subject are for CSV files, and none of the files is CSV")
     wall_ms = time.time_ns() // 1_000_000
+    configuration = load_configuration(config)
     replay = Replay(
         files=files,
         deployments=deployments,
@@ -107,9 +108,10 @@ def command(
         bootstrap=bootstrap,
         now_ms=wall_ms if now else None,
         wall_ms=wall_ms,
+        time_zone=configuration.detect.time_zone or None,
     )
     console = Console()
-    report = asyncio.run(replay.run(load_configuration(config), console))
+    report = asyncio.run(replay.run(configuration, console))
     report.show(console)
     write_json(json_file, report.to_json())
     if report.unmonitored_subjects:

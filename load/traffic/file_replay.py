@@ -130,6 +130,8 @@ class Replay:
         Time to which the last record is shifted, in Unix ms. If None, no times are shifted.
     wall_ms
         Wall-clock time in Unix ms, used to refuse files that are too old for a live topology.
+    time_zone
+        Time zone of times without an offset, from ``detect.time_zone``. If None, their records are not readable.
     """
 
     files: tuple[Path, ...]
@@ -142,10 +144,11 @@ class Replay:
     bootstrap: str | None = None
     now_ms: int | None = None
     wall_ms: int = 0
+    time_zone: str | None = None
 
     def read_messages(self) -> Iterator[OutgoingMessage]:
         """Read the records of all files, merged by event time."""
-        return merge_by_event_time([read_records(path, self.mapping) for path in self.files])
+        return merge_by_event_time([read_records(path, self.mapping, time_zone=self.time_zone) for path in self.files])
 
     def measure(self) -> Span:
         """Read the files once, to find their errors before any message is sent.

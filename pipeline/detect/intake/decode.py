@@ -168,20 +168,11 @@ def _parse_one(parsed: ParsedMessages, index: int, value: bytes | None, bytes_ma
         _add_elements(parsed, index, content)
 
 
-def element_content(element: dict[str, Any]) -> bytes:
-    """Return the JSON of an element of an array, without unknown fields if orjson cannot write it."""
-    try:
-        return dump_json(element)
-    except TypeError:
-        # orjson reads deeper nesting than it writes.
-        return dump_json(project(element))
-
-
 def _add_elements(parsed: ParsedMessages, index: int, elements: list[Any]) -> None:
     for number, element in enumerate(elements):
         position = record_position(index, number)
         if isinstance(element, dict):
-            content = element_content(element)
+            content = dump_json(element)
             parsed.objects.append(project(element) if len(content) > PROJECT_ABOVE_BYTES else element)
             parsed.positions.append(position)
             parsed.contents.append(content)

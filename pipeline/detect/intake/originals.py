@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from pipeline.dead_letters import dead_letter
-from pipeline.detect.intake.decode import BLANK, element_content, element_index, message_index
+from pipeline.detect.intake.decode import BLANK, element_index, message_index
 from pipeline.detect.intake.projection import project
-from pipeline.lenient_json import parse_json
+from pipeline.lenient_json import dump_json, parse_json
 from pipeline.step import InputMessage, OutputMessage
 from schemas.dead_letter import DeadLetterReason
 
@@ -39,7 +39,7 @@ class Original:
         """Parse an original that was a record. Return its object and its bytes, as ``decode.py`` does."""
         value = self.value or b"null"
         parsed = parse_json(value)
-        return project(parsed), value if self.index is None else element_content(parsed)
+        return project(parsed), value if self.index is None else dump_json(parsed)
 
     def dump(self) -> list[Any]:
         """Return the state for :meth:`load`."""
