@@ -94,7 +94,7 @@ def _read_unix_time(number: float | Decimal) -> int:
         return whole // 1000
     if whole in NANOSECONDS:
         return whole // 1_000_000
-    raise ValueError("a timestamp that is a number must be a Unix time between the years 2001 and 5138")
+    raise ValueError("a timestamp that is a number must be a Unix time from 2001 to 5138")
 
 
 def _read_rfc_3339(match: re.Match[str], time_zone: str | None) -> int:

@@ -144,7 +144,7 @@ class SignalColumns:
                 if sent is None:
                     continue
                 index = self._custom_indexes.get(name)
-                value = sent if type(sent) in _CUSTOM_TYPES else _convert(sent)
+                value: Any = sent if type(sent) in _CUSTOM_TYPES else _convert(sent)
                 if index is not None and type(value) is not bool and self._custom_signals[index].kind == "rate":
                     value = catalogue.convert_to_boolean(value)
                 reason = self._find_custom_fault(name, value, index)

@@ -48,12 +48,15 @@ def find_distinctive(records: Records) -> NDArray[np.bool_]:
     """
     if None not in records.request_ids:
         return np.ones(len(records), dtype=np.bool_)
-    has_id = np.array([request_id is not None for request_id in records.request_ids], dtype=np.bool_)
-    numbers = np.count_nonzero(~np.isnan(records.values[:, _NUMBERS]), axis=1)
-    for column in (records.custom_fields, records.embeddings):
-        for row in np.flatnonzero(numbers < NUMBERS_MIN).tolist() if column is not None else ():
-            numbers[row] += _count_numbers(column[row])
-    return has_id | ((numbers >= NUMBERS_MIN) & (records.times_ms % 1000 != 0))
+    is_distinctive = np.array([request_id is not None for request_id in records.request_ids], dtype=np.bool_)
+    numbers: NDArray[np.intp] = np.sum(~np.isnan(records.values[:, _NUMBERS]), axis=1)
+    columns: tuple[Sequence[Any] | None, ...] = (records.custom_fields, records.embeddings)
+    for column in columns:
+        if column is not None:
+            for row in np.flatnonzero(numbers < NUMBERS_MIN).tolist():
+                numbers[row] += _count_numbers(column[row])
+    is_distinctive |= (numbers >= NUMBERS_MIN) & (records.times_ms % 1000 != 0)
+    return is_distinctive
 
 
 def _count_numbers(content: Any) -> int:
