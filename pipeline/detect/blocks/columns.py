@@ -13,7 +13,7 @@ from pipeline.lenient_json import BadValue
 from schemas.record import SUBJECT_LENGTH_MAX
 
 CUSTOM_NAME_LENGTH_MAX = SUBJECT_LENGTH_MAX - len("custom.")
-"""Maximum characters of a custom name, so that ``custom.NAME`` is no longer than any other label."""
+"""Maximum number of characters of a custom name, so that ``custom.NAME`` is no longer than any other label."""
 
 COUNTED_FIELDS_MAX = 512
 """Maximum fields that are counted by name. Senders choose names of labels; further fields count for their section."""
@@ -29,9 +29,10 @@ class SignalColumns:
     Parameters
     ----------
     custom_signals_max
-        Maximum custom signals of the stream. Fields of additional signals are dropped and counted.
+        Maximum number of custom signals of the stream. Fields of additional signals are dropped and counted.
     dimensions
-        Names of segment dimensions. Their labels come from ``segment``, else from ``versions``, else from ``provider``.
+        Names of segment dimensions. Their labels come from ``segment``, or else from ``versions``, or else from
+        ``provider``.
 
     Attributes
     ----------
