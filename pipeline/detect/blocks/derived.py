@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.detect.blocks.embeddings import EmbeddingSimilarity
 from pipeline.detect.blocks.throughput import ThroughputRatio
-from pipeline.detect.intake import Records
+from pipeline.detect.intake import FaultReason, Records
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import LabelCounts, catalogue
 from schemas.baseline import Baseline
@@ -48,7 +48,7 @@ class DerivedSignals:
         self.embeddings = EmbeddingSimilarity()
         self.throughput = ThroughputRatio()
 
-    def fill(self, records: Records) -> Counter[str]:
+    def fill(self, records: Records) -> dict[int, FaultReason]:
         """Write the derived signals of records to their ``values``.
 
         Parameters
@@ -58,10 +58,10 @@ class DerivedSignals:
 
         Returns
         -------
-        Counter
-            Number of unused embeddings, by reason.
+        dict
+            Reason of each unused embedding, by row.
         """
-        unused: Counter[str] = Counter()
+        unused: dict[int, FaultReason] = {}
         values, labels = records.values, records.labels
         fingerprints = labels.get(FINGERPRINT)
         if fingerprints is not None:
