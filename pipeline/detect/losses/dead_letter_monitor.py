@@ -17,6 +17,7 @@ from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, catalogue
 from pipeline.step import OutputMessage
 from pipeline.wording import duration
+from schemas.timestamp import EARLIEST_MS, LATEST_MS
 from schemas.topics import RECORDS
 
 SIGNAL = next(signal for signal in catalogue.EVENTS if signal.name == "dead_letters")
@@ -39,6 +40,7 @@ CLOCK_SPREAD_MAX_MS, CLOCK_SPREAD_SHARE = 60_000, 0.1
 median."""
 
 _TEN_SECONDS_MS, _MINUTE_MS, _HOUR_MS = 10_000, 60_000, 3_600_000
+_FIRST_PANE, _LAST_PANE = EARLIEST_MS // PANE_MS, LATEST_MS // PANE_MS
 _PREFIXES = ("segment.", "versions.", "provider")
 
 
@@ -220,7 +222,9 @@ class DeadLetterMonitor:
             if (counts_all or subject in subjects) and position not in rejected_positions:
                 of_record = {name: column[row] for name, column in labels.items()}
                 arrivals.append(_Arrival(position, times_ms[row] // PANE_MS, subject, None, of_record, None))
-        return sorted(arrivals, key=attrgetter("position"))
+        # A replay has no watermark before its first record, and a broker can send any time.
+        timed = (arrival for arrival in arrivals if _FIRST_PANE <= arrival.pane < _LAST_PANE)
+        return sorted(timed, key=attrgetter("position"))
 
     def _owner(self, subject: str | None) -> str | None:
         """Return the subject to which a dead letter is attributed, or None for the partition as a whole."""

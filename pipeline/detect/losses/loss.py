@@ -10,7 +10,7 @@ from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, Signal
 from pipeline.wording import duration, percent
 from schemas.drift import DriftState
-from schemas.timestamp import clock_time
+from schemas.timestamp import LATEST_MS, clock_time
 
 SHARE_MAX = 0.05
 """Largest share of losses that is not reported.
@@ -111,7 +111,7 @@ class Loss:
     def _finding(self, test: ShareTest, loss: OpenLoss, state: DriftState, description: str) -> Finding:
         records = max(1, loss.since_message[0])
         effect, effect_kind = effect_size("rate", SHARE_MAX, loss.share, records, records)
-        at_ms = (self._pane + 1) * PANE_MS
+        at_ms = min((self._pane + 1) * PANE_MS, LATEST_MS)
         finding = Finding(
             signal=test.test.signal,
             channel="rate",
@@ -121,7 +121,7 @@ class Loss:
             state=state,
             sequence=loss.sequence,
             started_at=loss.started * PANE_MS,
-            detected_at=(loss.detected + 1) * PANE_MS,
+            detected_at=min((loss.detected + 1) * PANE_MS, LATEST_MS),
             updated_at=at_ms,
             request_id=None,
             normal=SHARE_MAX,
