@@ -24,15 +24,12 @@ _PHRASES: dict[str, tuple[str, str, str]] = {
     "repeated": ("repeats", "repeated", "itself in {} of answers"),
     "finish_reason_usual": ("ends", "ended", "{} of answers with a usual finish reason"),
     "throughput_ratio": ("receives", "received", "{} times as many requests as shortly before"),
-    "duplicates": ("repeats", "repeated", "{} of records"),
+    "duplicates": ("sends", "sent", "{} of records more than once"),
     "unusable_field": ("sends", "sent", "{} of values in a form that cannot be used"),
-    "dead_letters": ("sends", "sent", "{} of records in a form that cannot be used"),
+    "dead_letters": ("sends", "sent", "{} of records that cannot be used"),
     "probe_blocked": ("blocks", "blocked", "{} of the known-bad probes"),
 }
 """Verb in the present and past tense, and phrase with the number, for each signal."""
-
-_LOSSES = frozenset({"duplicates", "unusable_field", "dead_letters"})
-"""Signals that are compared with a limit, not with a baseline."""
 
 _ASPECTS = {"high_tail": "high values of ", "low_tail": "low values of ", "dispersion": "spread of "}
 _FAR_FACTOR = 1.5
@@ -67,8 +64,7 @@ def describe_drift(drift: Drift, *, past: bool = False) -> str:
     phrase = _PHRASES.get(drift.signal)
     if phrase is not None and (drift.channel in ("rate", "location") or _is_far(drift)):
         present_verb, past_verb, rest = phrase
-        reference = f"more than {normal}" if drift.signal in _LOSSES else f"normally {normal}"
-        return f"{past_verb if past else present_verb} {rest.format(now)}{segment}, {reference}"
+        return f"{past_verb if past else present_verb} {rest.format(now)}{segment}, normally {normal}"
     verb, change = "showed" if past else "shows", "a rise" if drift.side == "up" else "a fall"
     return f"{verb} {change} in {_ASPECTS.get(drift.channel, '')}{drift.signal}{segment}: {now}, normally {normal}"
 

@@ -21,6 +21,7 @@ COUNTED_FIELDS_MAX = 512
 _CUSTOM_TYPES = frozenset({int, float, bool})
 _VERSIONS = "versions."
 _FREE_SECTIONS = frozenset({"versions", "segment"})
+_SECTIONS = frozenset({*_FREE_SECTIONS, "custom", *(row.section for row in catalogue.SIGNALS)})
 _CATEGORY_NAMES = tuple(row.name for row in catalogue.CATEGORIES)
 _CATEGORY_FIELDS = {f"{row.section}.{row.field}": row.name for row in catalogue.CATEGORIES if row.section}
 _CATALOGUE_FIELDS = {
@@ -96,15 +97,19 @@ class SignalColumns:
         index = _CATALOGUE_FIELDS.get(field)
         if index is not None:
             return ~np.isnan(records.values[:, index])
-        column: Sequence[Any] | None = records.labels.get(_CATEGORY_FIELDS.get(field, field))
-        if field == "data.embedding":
-            column = records.embeddings
+        if field in _SECTIONS:
+            return np.ones(len(records), dtype=np.bool_)
+        columns: dict[str, Sequence[Any] | None] = {
+            "data.embedding": records.embeddings,
+            "request_id": records.request_ids,
+        }
+        column = columns.get(field) or records.labels.get(_CATEGORY_FIELDS.get(field, field))
         if column is not None:
             return np.array([value is not None for value in column], dtype=np.bool_)
         custom = self._custom_indexes.get(field.removeprefix("custom.")) if field.startswith("custom.") else None
         if custom is not None and custom < records.custom_values.shape[1]:
             return ~np.isnan(records.custom_values[:, custom])
-        return np.full(len(records), "." not in field)
+        return np.zeros(len(records), dtype=np.bool_)
 
     def monitored_field(self, field: str) -> str:
         """Return the name under which a field is monitored: its section if senders choose names of labels freely."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from pipeline.detect.blocks.embeddings import EmbeddingSimilarity
 from pipeline.detect.blocks.throughput import ThroughputRatio
-from pipeline.detect.intake import FaultReason, Records
+from pipeline.detect.intake import Records
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import LabelCounts, catalogue
 from schemas.baseline import Baseline
@@ -48,20 +48,14 @@ class DerivedSignals:
         self.embeddings = EmbeddingSimilarity()
         self.throughput = ThroughputRatio()
 
-    def fill(self, records: Records) -> dict[int, FaultReason]:
-        """Write the derived signals of records to their ``values``.
+    def fill(self, records: Records) -> None:
+        """Write the derived signals of records to their ``values``, and unused embeddings to their ``faults``.
 
         Parameters
         ----------
         records
             Records with panes, in order of arrival.
-
-        Returns
-        -------
-        dict
-            Reason of each unused embedding, by row.
         """
-        unused: dict[int, FaultReason] = {}
         values, labels = records.values, records.labels
         fingerprints = labels.get(FINGERPRINT)
         if fingerprints is not None:
@@ -75,9 +69,11 @@ class DerivedSignals:
         if records.embeddings is not None:
             similarities, unused = self.embeddings.compare(records.embeddings)
             values[:, catalogue.SIGNAL_INDEX["embedding_similarity"]] = similarities
+            if unused:
+                faults = ((row, "data.embedding", reason) for row, reason in unused.items())
+                records.faults = sorted([*records.faults, *faults])
         ratios = values[:, catalogue.SIGNAL_INDEX["throughput_ratio"]]
         self.throughput.fill(ratios, records.panes, records.is_request)
-        return unused
 
     def apply_baseline(self, baseline: Baseline) -> None:
         """Use the usual labels, the known labels and the centroid of a baseline."""

@@ -124,7 +124,7 @@ class Loss:
             detected_at=min((loss.detected + 1) * PANE_MS, LATEST_MS),
             updated_at=at_ms,
             request_id=None,
-            normal=SHARE_MAX,
+            normal=0.0,
             now=loss.share,
             effect=effect,
             effect_kind=effect_kind,

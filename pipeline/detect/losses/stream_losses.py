@@ -48,15 +48,13 @@ class StreamLosses:
         self._duplicates: Loss | None = None
         self._fields: dict[str, _FieldLoss] = {}
 
-    @property
-    def has_duplicates(self) -> bool:
-        """Whether :meth:`observe_duplicates` must be called even if a batch has no duplicates."""
-        return self._duplicates is not None
-
     def observe_duplicates(
-        self, records: Records, is_duplicate: NDArray[np.bool_], panes: NDArray[np.int64]
+        self, records: Records, is_new: NDArray[np.bool_], panes: NDArray[np.int64]
     ) -> list[PositionedOutput]:
-        """Observe records, with a mask of the duplicates and the panes. Return drifts."""
+        """Observe records, with a mask of those that are not duplicates, and their panes. Return drifts."""
+        if self._duplicates is None and is_new.all():
+            return []
+        is_duplicate = ~is_new
         findings: list[_RowFinding] = []
         for start, end in _split_by_pane(panes):
             pane, loss = int(panes[start]), self._duplicates
@@ -141,8 +139,10 @@ class StreamLosses:
             },
         }
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Restore the state."""
+    def load(self, state: dict[str, Any] | None) -> None:
+        """Restore the state. A checkpoint of an earlier version does not have it."""
+        if state is None:
+            return
         if state["duplicates"] is not None:
             self._duplicates = self._begin("", DUPLICATES, 0)
             self._duplicates.load(state["duplicates"])

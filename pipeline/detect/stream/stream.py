@@ -139,9 +139,7 @@ class Stream:
         self.derived.load(state["derived"])
         self.first_seen.load(state["first_seen"])
         self.silence.load(state["silence"])
-        if "losses" in state:
-            # A checkpoint of an earlier version does not have losses.
-            self.losses.load(state["losses"])
+        self.losses.load(state.get("losses"))
         self.last_offered_version = state["last_offered_version"]
 
     def mark_all(self) -> None:
@@ -295,11 +293,8 @@ class Stream:
             return []
         self.watermark = int(watermarks[-1])
         is_new = self.duplicates.find_new(records)
-        outputs: list[PositionedOutput] = []
-        has_duplicates = not is_new.all()
-        if has_duplicates or self.losses.has_duplicates:
-            outputs += self.losses.observe_duplicates(records, ~is_new, watermarks // PANE_MS)
-        if has_duplicates:
+        outputs = self.losses.observe_duplicates(records, is_new, watermarks // PANE_MS)
+        if not is_new.all():
             rows = np.flatnonzero(is_new).tolist()
             self.counts["duplicates"] += len(is_new) - len(rows)
             if not rows:
@@ -323,10 +318,7 @@ class Stream:
     def _buffer_records(self, records: Records, panes: NDArray[np.int64]) -> list[PositionedOutput]:
         """Compute derived signals, buffer the records, and observe the blocks that they complete."""
         records.panes = panes
-        unused_embeddings = self.derived.fill(records)
-        if unused_embeddings:
-            unused = ((row, "data.embedding", reason) for row, reason in unused_embeddings.items())
-            records.faults = sorted([*records.faults, *unused])
+        self.derived.fill(records)
         self.columns.fill_custom_values(records)
         outputs = self.losses.observe_fields(records, self.columns)
         return outputs + [

@@ -26,7 +26,8 @@ def fill(derived, objects, panes):
     """Return the records with their derived signals, and the unused embeddings."""
     records = RecordReader().read(objects)
     records.panes = panes
-    return records, derived.fill(records)
+    derived.fill(records)
+    return records, {row: reason for row, field, reason in records.faults if field == "data.embedding"}
 
 
 def derive(derived, name, **columns):

@@ -223,12 +223,12 @@ def test_a_gap_resets_the_evidence():
 
 
 def test_an_incident_says_what_is_lost_and_whose_clock_is_off():
-    messages = stream(6000, 50, unusable=0.3, clock=range(0, 6000))
+    messages = stream(6000, 50, unusable=0.3, clock=range(6000))
     outputs = DetectStep(0, DetectSettings(), replay=False).step(messages)
     incident = only(*drifts_of(outputs))
     assert incident.failure_mode == "unusable_records"
     assert incident.severity == "P4"
     assert "cannot be used" in incident.summary
-    sentences = [line.sentence for line in incident.signals]
+    sentences = [line.sentence for line in incident.evidence]
     assert any("records from region eu-1 are dated 6 min ahead of their arrival" in text for text in sentences)
     assert any("the values of infrastructure.latency_ms cannot be used" in text for text in sentences)
