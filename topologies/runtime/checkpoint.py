@@ -153,14 +153,10 @@ async def read_checkpoint(bootstrap: str, step: str, partition: int) -> tuple[di
     return parts, offsets
 
 
-async def find_available_offset(bootstrap: str, partition: TopicPartition, offset: int) -> tuple[int, int | None]:
-    """Find the first committed message at or after an offset.
+async def find_available_offset(bootstrap: str, partition: TopicPartition, offset: int) -> int | None:
+    """Return the offset of the first committed message at or after an offset, or None if there is no such message yet.
 
-    Returns
-    -------
-    tuple
-        The first offset of the partition's log, and the offset of the message, or None if there is no such message yet.
-        Transaction markers and compaction leave offsets without a message.
+    Transaction markers and compaction leave offsets without a message.
     """
     async with committed_consumer(bootstrap) as consumer:
         consumer.assign([partition])
@@ -170,9 +166,9 @@ async def find_available_offset(bootstrap: str, partition: TopicPartition, offse
         consumer.seek(partition, position)
         while position < log_end:
             for records in (await consumer.getmany(timeout_ms=200, max_records=1)).values():
-                return log_start, int(records[0].offset)
+                return int(records[0].offset)
             position = await consumer.position(partition)
-    return log_start, None
+    return None
 
 
 def _mark_error_retrieved(delivery: asyncio.Future[Any]) -> None:

@@ -14,6 +14,7 @@ from aiokafka import TopicPartition
 from pipeline.dead_letters import dead_letter
 from pipeline.step import InputMessage, OutputMessage
 from schemas.topics import DEAD_LETTERS
+from topologies.kafka import UnreadableBatch
 from topologies.runtime.checkpoint import Checkpoints, find_available_offset
 from topologies.runtime.topology_spec import TopologySpec
 
@@ -94,27 +95,51 @@ class PartitionWorker:
         """Return True if no message exists between the state and a batch that begins at ``offset``.
 
         Only the first batch of an assignment can fail this check, because the consumer may have fetched it for an older
-        assignment. If retention deleted messages in between, log their number and let the step reset its evidence.
+        assignment.
         """
         expected = self.next_offset(topic)
         if topic not in self._continued_topics and offset > expected:
             source = TopicPartition(topic, self.partition)
-            log_start, available = await find_available_offset(self._bootstrap, source, expected)
+            available = await find_available_offset(self._bootstrap, source, expected)
             if available is not None and available < offset:
                 return False
-            if log_start > expected > 0:
-                logger.error(
-                    "%s: %s partition %d: retention deleted %d messages before they were read (offsets %d to %d); "
-                    "evidence is reset after the gap",
-                    self._spec.name,
-                    topic,
-                    self.partition,
-                    log_start - expected,
-                    expected,
-                    log_start - 1,
-                )
-                self._step.on_gap()
         self._continued_topics.add(topic)
+        return True
+
+    def reset(self, topic: str, log_start: int, log_end: int) -> bool:
+        """Process a reset of the consumer to the start of the log. Return False if the state continues elsewhere.
+
+        If messages are lost, because retention deleted them or because the topic was created again, log it and let the
+        step reset its evidence.
+        """
+        expected = self.next_offset(topic)
+        if log_start <= expected <= log_end:
+            return expected == log_start
+        if expected > log_end:
+            logger.error(
+                "%s: %s partition %d: the log ends at offset %d, but the last checkpoint is at offset %d: the topic was "
+                "deleted and created again, or Kafka lost messages; reading from the start of the topic with new evidence",
+                self._spec.name,
+                topic,
+                self.partition,
+                log_end,
+                expected,
+            )
+            self._step.on_gap()
+        elif expected > 0:
+            logger.error(
+                "%s: %s partition %d: retention deleted %d messages before they were read (offsets %d to %d); "
+                "evidence is reset after the gap",
+                self._spec.name,
+                topic,
+                self.partition,
+                log_start - expected,
+                expected,
+                log_start - 1,
+            )
+            self._step.on_gap()
+        self._offsets[topic] = log_start - 1
+        self.is_dirty = True
         return True
 
     def new_records(self, topic: str, records: Sequence[InputMessage]) -> Sequence[InputMessage]:
@@ -137,7 +162,15 @@ class PartitionWorker:
         self._offsets[topic] = record.offset
         self.is_dirty = True
 
-    def control(self, message: InputMessage) -> None:
+    def skip_unreadable(self, batch: UnreadableBatch) -> None:
+        """Dead-letter a batch of an input topic that cannot be read, and continue after this batch."""
+        if batch.last_offset < self.next_offset(batch.topic):
+            return
+        self._add_outputs([self._unreadable(batch)])
+        self._offsets[batch.topic] = batch.last_offset
+        self.is_dirty = True
+
+    def control(self, message: InputMessage | UnreadableBatch) -> None:
         """Give a control message to the step, once. Only partition 0 writes its dead letters."""
         if message.offset <= self._offsets.get(message.topic, -1):
             return
@@ -191,8 +224,10 @@ class PartitionWorker:
         with contextlib.suppress(Exception):
             await self._checkpoints.close()
 
-    def _apply_control(self, message: InputMessage) -> list[OutputMessage]:
+    def _apply_control(self, message: InputMessage | UnreadableBatch) -> list[OutputMessage]:
         """Give a control message to the step. If the step fails, dead-letter the message, because it would fail again."""
+        if isinstance(message, UnreadableBatch):
+            return [self._unreadable(message)]
         try:
             return self._step.control(message)
         except Exception:
@@ -206,6 +241,20 @@ class PartitionWorker:
 
     def _internal_error(self, message: InputMessage) -> OutputMessage:
         return dead_letter(self._spec.name, message, "internal_error", "the step failed on this message")
+
+    def _unreadable(self, batch: UnreadableBatch) -> OutputMessage:
+        logger.error(
+            "%s: %s partition %d: skipped the messages at offsets %d to %d: %s",
+            self._spec.name,
+            batch.topic,
+            batch.partition,
+            batch.offset,
+            batch.last_offset,
+            batch.detail,
+        )
+        return dead_letter(
+            self._spec.name, batch, "unreadable_batch", batch.detail, last_offset=batch.last_offset
+        )
 
     def _add_outputs(self, outputs: Sequence[OutputMessage]) -> None:
         if not outputs:

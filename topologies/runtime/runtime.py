@@ -26,8 +26,9 @@ from aiokafka.errors import IllegalStateError, KafkaError, ProducerFenced
 from faust.types import TP
 
 from pipeline.step import InputMessage
+from topologies.kafka import UnreadableBatch
 from topologies.runtime.control import ControlReader
-from topologies.runtime.faust_transport import BatchSchema
+from topologies.runtime.faust_transport import BatchSchema, OffsetReset
 from topologies.runtime.partition import PartitionWorker
 from topologies.runtime.topology_spec import TopologySpec
 
@@ -196,7 +197,9 @@ class StepRuntime:
                     await worker.commit()
                     last_checkpoint = loop.time()
 
-    async def _on_batch(self, topic: str, partition: int, records: Sequence[InputMessage]) -> None:
+    async def _on_batch(
+        self, topic: str, partition: int, records: Sequence[InputMessage | UnreadableBatch | OffsetReset]
+    ) -> None:
         """Give a batch to the worker of its partition. Without a worker, drop the batch; the next owner reads it again."""
         worker = self._partition_workers.get(partition)
         if worker is None:
@@ -206,16 +209,26 @@ class StepRuntime:
             if worker.is_closed():
                 return
             try:
-                if not await worker.continues_at(topic, records[0].offset):
-                    await self._seek(topic, worker)
-                    return
-                new_records = worker.new_records(topic, records)
-                if new_records:
-                    await self._run_step(worker, topic, new_records)
+                await self._process(worker, topic, records)
                 if worker.pending_output_bytes > PENDING_OUTPUT_BYTES_MAX:
                     await worker.commit()
             except Exception as error:  # noqa: BLE001 - as above
                 self._on_failure(worker, error)
+
+    async def _process(
+        self, worker: PartitionWorker, topic: str, records: Sequence[InputMessage | UnreadableBatch | OffsetReset]
+    ) -> None:
+        first = records[0]
+        if isinstance(first, OffsetReset):
+            is_at_state = worker.reset(topic, first.log_start, first.log_end)
+        else:
+            is_at_state = await worker.continues_at(topic, first.offset)
+        if not is_at_state:
+            await self._seek(topic, worker)
+        elif isinstance(first, UnreadableBatch):
+            worker.skip_unreadable(first)
+        elif not isinstance(first, OffsetReset) and (new_records := worker.new_records(topic, records)):
+            await self._run_step(worker, topic, new_records)
 
     async def _run_step(self, worker: PartitionWorker, topic: str, records: Sequence[InputMessage]) -> None:
         """Run the step. After an internal error, retry message by message and dead-letter the failing message."""
