@@ -6,8 +6,8 @@ closes its own connection.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -16,7 +16,9 @@ from aiokafka.structs import ConsumerRecord
 
 from pipeline.step import RawMessage
 from topologies.errors import DriftwireError
+from topologies.kafka.cluster import Cluster
 from topologies.kafka.committed_log import committed_consumer, read_to_end
+from topologies.kafka.record_batches import UnreadableBatch
 
 CONNECT_TIMEOUT_S = 10.0
 """Maximum seconds until a broker answers the first request."""
@@ -27,8 +29,16 @@ PROGRESS_TIMEOUT_S = 30.0
 FOLLOW_POLL_MS = 500
 """Maximum milliseconds of a fetch without new messages. An interrupted reader stops within this time."""
 
+PROBE_INTERVAL_S = 2.0
+"""Seconds between two requests of a reader without new messages, to find out whether Kafka still answers."""
+
+PROBE_TIMEOUT_S = 2.0
+"""Maximum seconds until Kafka answers such a request."""
+
 WRITE_BYTES_MAX = 16 * 1024 * 1024
 """Maximum bytes of a message in any topic of the contract."""
+
+logger = logging.getLogger("driftwire")
 
 
 class BrokerUnreachable(DriftwireError):
@@ -43,13 +53,13 @@ class WriteRefused(DriftwireError):
     """The broker answers but does not accept the message."""
 
 
-async def read_topic(bootstrap: str, topic: str) -> AsyncGenerator[RawMessage]:
+async def read_topic(cluster: Cluster, topic: str) -> AsyncGenerator[RawMessage]:
     """Yield all committed messages in a topic at the time of the call, oldest first within a partition.
 
     Parameters
     ----------
-    bootstrap
-        ``HOST:PORT`` of a broker, or several separated by commas.
+    cluster
+        The Kafka cluster.
     topic
         Name of the topic.
 
@@ -60,23 +70,26 @@ async def read_topic(bootstrap: str, topic: str) -> AsyncGenerator[RawMessage]:
     TopicMissing
         If the topic does not exist.
     """
-    async with _assigned_consumer(bootstrap, topic) as consumer:
+    async with _assigned_consumer(cluster, topic) as consumer:
         partitions = list(consumer.assignment())
         try:
             async for record in read_to_end(consumer, partitions, idle_timeout_s=PROGRESS_TIMEOUT_S):
-                yield _message(record)
+                for message in _messages([record]):
+                    yield message
         except TimeoutError as error:
             raise BrokerUnreachable(
-                f"Kafka at {bootstrap} sent no message of {topic} for {PROGRESS_TIMEOUT_S:.0f} s: check that Kafka is running"
+                f"Kafka at {cluster} sent no message of {topic} for {PROGRESS_TIMEOUT_S:.0f} s: check that Kafka is running"
             ) from error
 
 
-async def follow_topic(bootstrap: str, topic: str, *, from_start: bool = False) -> AsyncGenerator[RawMessage]:
-    """Yield the committed messages of a topic indefinitely as they arrive. Wait while the broker is unavailable.
+async def follow_topic(cluster: Cluster, topic: str, *, from_start: bool = False) -> AsyncGenerator[RawMessage]:
+    """Yield the committed messages of a topic indefinitely as they arrive.
+
+    While Kafka does not answer, wait for it. Log when it stops answering, within five seconds, and when it answers again.
 
     Parameters
     ----------
-    bootstrap, topic
+    cluster, topic
         As for :func:`read_topic`.
     from_start
         Start with the oldest message of the topic instead of the next new message.
@@ -86,25 +99,28 @@ async def follow_topic(bootstrap: str, topic: str, *, from_start: bool = False) 
     BrokerUnreachable, TopicMissing
         As :func:`read_topic`, at the start only.
     """
-    async with _assigned_consumer(bootstrap, topic) as consumer:
+    async with _assigned_consumer(cluster, topic) as consumer:
         partitions = list(consumer.assignment())
         if from_start:
             await consumer.seek_to_beginning(*partitions)
         else:
             await consumer.seek_to_end(*partitions)
-        while True:
-            fetched = await consumer.getmany(timeout_ms=FOLLOW_POLL_MS)
-            for records in fetched.values():
-                for record in records:
-                    yield _message(record)
+        with _quiet_client():
+            probe = _Probe(cluster, topic, consumer)
+            while True:
+                fetched = await consumer.getmany(timeout_ms=FOLLOW_POLL_MS)
+                for records in fetched.values():
+                    for message in _messages(records):
+                        yield message
+                await probe.run(has_messages=bool(fetched))
 
 
-async def write_message(bootstrap: str, topic: str, key: bytes | None, value: bytes | None) -> None:
+async def write_message(cluster: Cluster, topic: str, key: bytes | None, value: bytes | None) -> None:
     """Write one message and return when all in-sync replicas have the message.
 
     Parameters
     ----------
-    bootstrap, topic
+    cluster, topic
         As for :func:`read_topic`.
     key, value
         The bytes of the message.
@@ -118,77 +134,124 @@ async def write_message(bootstrap: str, topic: str, key: bytes | None, value: by
     WriteRefused
         If the broker does not accept the message, for example because it is too large.
     """
-    await _partitions(bootstrap, topic)
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", max_request_size=WRITE_BYTES_MAX)
+    await _partitions(cluster, topic)
+    producer = AIOKafkaProducer(**cluster.client_options(), acks="all", max_request_size=WRITE_BYTES_MAX)
     try:
-        async with _connecting(bootstrap):
+        async with _connecting(cluster):
             await producer.start()
         await producer.send_and_wait(topic, value=value, key=key)
     except KafkaConnectionError as error:
-        raise _unreachable(bootstrap) from error
+        raise _unreachable(cluster) from error
     except MessageSizeTooLargeError as error:
         raise WriteRefused(
-            f"Kafka at {bootstrap} did not accept the message for {topic}: "
+            f"Kafka at {cluster} did not accept the message for {topic}: "
             f"its {len(key or b'') + len(value or b'')} bytes exceed the limit of the topic"
         ) from error
     except KafkaError as error:
-        raise WriteRefused(f"Kafka at {bootstrap} did not accept the message for {topic}: {error}") from error
+        raise WriteRefused(f"Kafka at {cluster} did not accept the message for {topic}: {error}") from error
     finally:
         await producer.stop()
 
 
 @asynccontextmanager
-async def _assigned_consumer(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
+async def _assigned_consumer(cluster: Cluster, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
     """Yield a connected consumer to which all partitions of the topic are assigned."""
-    partitions = await _partitions(bootstrap, topic)
-    consumer = committed_consumer(bootstrap)
+    partitions = await _partitions(cluster, topic)
+    consumer = committed_consumer(cluster)
     try:
-        async with _connecting(bootstrap):
+        async with _connecting(cluster):
             await consumer.start()
         consumer.assign(partitions)
         yield consumer
     except KafkaConnectionError as error:
-        raise _unreachable(bootstrap) from error
+        raise _unreachable(cluster) from error
     finally:
         await consumer.stop()
 
 
-async def _partitions(bootstrap: str, topic: str) -> list[TopicPartition]:
+async def _partitions(cluster: Cluster, topic: str) -> list[TopicPartition]:
     """Return the partitions of a topic. This check is first, because clients wait long for a missing topic."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(CONNECT_TIMEOUT_S * 1000))
+    admin = AIOKafkaAdminClient(**cluster.client_options(), request_timeout_ms=int(CONNECT_TIMEOUT_S * 1000))
     try:
-        async with _connecting(bootstrap):
+        async with _connecting(cluster):
             await admin.start()
             known = {description["topic"]: description["partitions"] for description in await admin.describe_topics()}
     finally:
         await admin.close()
     if topic not in known:
         raise TopicMissing(
-            f"Kafka at {bootstrap} has no topic {topic}: start driftwire on it first with driftwire up, "
+            f"Kafka at {cluster} has no topic {topic}: start driftwire on it first with driftwire up, "
             "or give another address with --bootstrap"
         )
     return [TopicPartition(topic, partition["partition"]) for partition in known[topic]]
 
 
-@asynccontextmanager
-async def _connecting(bootstrap: str) -> AsyncIterator[None]:
-    # The error that follows is clearer than aiokafka's log lines about a failed connection.
+class _Probe:
+    """Regular request of a reader that waits for messages. It logs when Kafka stops answering and when it answers again."""
+
+    def __init__(self, cluster: Cluster, topic: str, consumer: AIOKafkaConsumer) -> None:
+        self._cluster = cluster
+        self._topic = topic
+        self._consumer = consumer
+        self._clock = asyncio.get_running_loop().time
+        self._checked_at = self._clock()
+        self._problem = ""
+
+    async def run(self, *, has_messages: bool) -> None:
+        """Send the request if it is due."""
+        if not has_messages and self._clock() - self._checked_at < PROBE_INTERVAL_S:
+            return
+        problem = "" if has_messages else await self._find_problem()
+        self._checked_at = self._clock()
+        if problem != self._problem:
+            self._problem = problem
+            if problem:
+                logger.warning("%s; waiting for it", problem)
+            else:
+                logger.warning("Kafka at %s answers again", self._cluster)
+
+    async def _find_problem(self) -> str:
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                topics = await self._consumer.topics()
+        except (TimeoutError, OSError, KafkaError):
+            return f"Kafka at {self._cluster} does not answer"
+        return "" if self._topic in topics else f"Kafka at {self._cluster} has no topic {self._topic}"
+
+
+@contextmanager
+def _quiet_client() -> Iterator[None]:
+    """Hide aiokafka's log lines, of which it writes many per second while Kafka does not answer."""
     logger = logging.getLogger("aiokafka")
-    before, logger.disabled = logger.disabled, True
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            yield
-    except (TimeoutError, OSError, KafkaError) as error:
-        raise _unreachable(bootstrap) from error
+        yield
     finally:
-        logger.disabled = before
+        logger.setLevel(before)
 
 
-def _unreachable(bootstrap: str) -> BrokerUnreachable:
+@asynccontextmanager
+async def _connecting(cluster: Cluster) -> AsyncIterator[None]:
+    try:
+        # The error that follows is clearer than aiokafka's log lines about a failed connection.
+        with _quiet_client():
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                yield
+    except (TimeoutError, OSError, KafkaError) as error:
+        raise _unreachable(cluster) from error
+
+
+def _unreachable(cluster: Cluster) -> BrokerUnreachable:
     return BrokerUnreachable(
-        f"no Kafka broker answers at {bootstrap}: start a broker with driftwire up, or give another address with --bootstrap"
+        f"no Kafka broker answers at {cluster}: start a broker with driftwire up, or give another address with --bootstrap"
     )
 
 
-def _message(record: ConsumerRecord) -> RawMessage:
-    return RawMessage(record.topic, record.partition, record.offset, record.timestamp, record.key, record.value)
+def _messages(records: Iterable[ConsumerRecord | UnreadableBatch]) -> Iterator[RawMessage]:
+    """Yield the messages in records, and log the batches that cannot be read."""
+    for record in records:
+        if isinstance(record, UnreadableBatch):
+            logger.warning("%s", record)
+        else:
+            yield RawMessage(record.topic, record.partition, record.offset, record.timestamp, record.key, record.value)

@@ -9,14 +9,17 @@ from collections.abc import AsyncGenerator, Sequence
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
+from topologies.kafka.cluster import Cluster
+from topologies.kafka.record_batches import UnreadableBatch
+
 POLL_MS = 200
 """Maximum milliseconds of a fetch without messages."""
 
 
-def committed_consumer(bootstrap: str) -> AIOKafkaConsumer:
+def committed_consumer(cluster: Cluster) -> AIOKafkaConsumer:
     """Return a consumer of committed messages that has no group and starts at the oldest message."""
     return AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **cluster.client_options(),
         group_id=None,
         isolation_level="read_committed",
         enable_auto_commit=False,
@@ -26,10 +29,10 @@ def committed_consumer(bootstrap: str) -> AIOKafkaConsumer:
 
 async def read_to_end(
     consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], *, idle_timeout_s: float = math.inf
-) -> AsyncGenerator[ConsumerRecord]:
+) -> AsyncGenerator[ConsumerRecord | UnreadableBatch]:
     """Yield the messages in partitions at the time of the call, oldest first within a partition.
 
-    Afterwards the position of the consumer can be beyond the last yielded message, because a fetch may also return newer
+    A batch that cannot be read is yielded in place of its messages. Afterwards the position of the consumer can be beyond the last yielded message, because a fetch may also return newer
     messages.
 
     Parameters

@@ -71,6 +71,10 @@ class UnreadableBatch:
     key: None = None
     value: None = None
 
+    def __str__(self) -> str:
+        position = f"{self.topic} partition {self.partition}"
+        return f"{position}: the messages at offsets {self.offset} to {self.last_offset} are skipped: {self.detail}"
+
 
 class FetchedBytes:
     """Bytes of one partition in a fetch, in place of aiokafka's ``MemoryRecords``."""
@@ -217,19 +221,23 @@ class BatchReader:
             if base <= first and count == delta + 1:
                 last = max(first, base + delta)
         self.next_fetch_offset = last + 1
-        return [UnreadableBatch(*self._partition, first, last, timestamp, detail)]
+        topic, partition = self._partition
+        return [UnreadableBatch(topic, partition, first, last, timestamp, detail)]
 
 
 class FetchResult(fetcher.FetchResult):
     """Result of a fetch that returns lists of messages from a :class:`BatchReader`."""
 
+    _partition_records: Any
+
     def getall(self, max_records: int | None = None) -> list[Any]:
         """Return the next messages, and advance the consumer's position."""
         if not self.check_assignment(self._topic_partition) or not self.has_more():
             return []
-        taken: list[Any] = self._partition_records.take(max_records)
+        reader: BatchReader = self._partition_records
+        taken = reader.take(max_records)
         self._update_position()
-        if self._partition_records.is_finished:
+        if reader.is_finished:
             self._partition_records = None
         return taken
 

@@ -1,15 +1,24 @@
 """Control reader that reads and follows a topic that every worker needs in full, such as the baselines."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
 
 from pipeline.step import InputMessage
-from topologies.kafka import committed_consumer, read_to_end
+from topologies.kafka import Cluster, UnreadableBatch, committed_consumer, read_to_end
 
 FETCH_WAIT_S = 0.5
 """Maximum seconds of a fetch without new messages."""
+
+RETRY_S = 1.0
+"""Seconds from a failure until the topic is read again."""
+
+ControlMessage = InputMessage | UnreadableBatch
+
+logger = logging.getLogger("driftwire")
 
 
 class ControlReader:
@@ -17,19 +26,21 @@ class ControlReader:
 
     Parameters
     ----------
-    bootstrap
-        ``HOST:PORT`` of the cluster.
+    cluster
+        The Kafka cluster.
     topic
         The topic, which has one partition.
     on_message
         Callback that receives each message after the reader has caught up, one at a time and in order.
     """
 
-    def __init__(self, bootstrap: str, topic: str, on_message: Callable[[InputMessage], Awaitable[None]]) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, cluster: Cluster, topic: str, on_message: Callable[[ControlMessage], Awaitable[None]]) -> None:
+        self._cluster = cluster
         self._partition = TopicPartition(topic, 0)
         self._on_message = on_message
         self._latest: dict[bytes, InputMessage] = {}
+        self._unreadable: list[UnreadableBatch] = []
+        self._next_offset = 0
         self._task: asyncio.Task[None] | None = None
         self._caught_up = asyncio.Event()
 
@@ -37,15 +48,17 @@ class ControlReader:
         """Start reading in a task."""
         self._task = asyncio.create_task(self._run())
 
-    async def latest_messages(self) -> list[InputMessage]:
+    async def latest_messages(self) -> list[ControlMessage]:
         """Return the latest message per key in the order of offsets, after the reader has caught up.
+
+        The result includes the batches that cannot be read.
 
         Raises
         ------
         RuntimeError
             If the reader was not started.
-        KafkaError
-            If the reader fails before it catches up.
+        asyncio.CancelledError
+            If the reader is stopped before it catches up.
         """
         if self._task is None:
             raise RuntimeError("the control reader is not started: call start first")
@@ -54,7 +67,7 @@ class ControlReader:
         if not waiting.done():
             waiting.cancel()
             self._task.result()
-        return sorted(self._latest.values(), key=lambda message: message.offset)
+        return sorted([*self._latest.values(), *self._unreadable], key=lambda message: message.offset)
 
     async def stop(self) -> None:
         """Stop reading."""
@@ -63,24 +76,43 @@ class ControlReader:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        async with committed_consumer(self._bootstrap) as consumer:
-            consumer.assign([self._partition])
-            next_offset = 0
-            async for record in read_to_end(consumer, [self._partition]):
-                self._store(record)
-                next_offset = record.offset + 1
-            # The last fetch may have returned messages beyond the end. These must be reported as new messages.
-            consumer.seek(self._partition, next_offset)
-            self._caught_up.set()
-            while True:
-                for records in (await consumer.getmany(timeout_ms=int(FETCH_WAIT_S * 1000))).values():
-                    for record in records:
-                        self._store(record)
-                        await self._on_message(record)
+        while True:
+            try:
+                async with committed_consumer(self._cluster) as consumer:
+                    consumer.assign([self._partition])
+                    await self._follow(consumer)
+            except KafkaError as error:
+                logger.warning("cannot read %s: %s; trying again in %g s", self._partition.topic, error, RETRY_S)
+                await asyncio.sleep(RETRY_S)
 
-    def _store(self, record: InputMessage) -> None:
-        key = record.key or b""
-        if record.value is None:
+    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
+        async for message in read_to_end(consumer, [self._partition]):
+            await self._take(message)
+        # The last fetch may have returned messages beyond the end. These must be reported as new messages.
+        consumer.seek(self._partition, self._next_offset)
+        self._caught_up.set()
+        while True:
+            for messages in (await consumer.getmany(timeout_ms=int(FETCH_WAIT_S * 1000))).values():
+                for message in messages:
+                    await self._take(message)
+
+    async def _take(self, message: ControlMessage) -> None:
+        """Store a message, and report it if it is new."""
+        if message.offset < self._next_offset:
+            return
+        if isinstance(message, UnreadableBatch):
+            logger.error("%s", message)
+            self._unreadable.append(message)
+            self._next_offset = message.last_offset + 1
+        else:
+            self._store(message)
+            self._next_offset = message.offset + 1
+        if self._caught_up.is_set():
+            await self._on_message(message)
+
+    def _store(self, message: InputMessage) -> None:
+        key = message.key or b""
+        if message.value is None:
             self._latest.pop(key, None)
         else:
-            self._latest[key] = record
+            self._latest[key] = message

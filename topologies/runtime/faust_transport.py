@@ -16,8 +16,8 @@ from typing import Any
 
 import aiokafka
 import faust
-from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport, server_list
 from faust.transport.utils import DefaultSchedulingStrategy, TopicIndexMap
 from faust.types import TP
@@ -133,14 +133,13 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
             metadata_max_age_ms=settings.consumer_metadata_max_age_ms,
         )
 
-
     async def _fetch_records(
         self, consumer: aiokafka.AIOKafkaConsumer, active_partitions: set[TP], *arguments: Any, **options: Any
-    ) -> dict[TP, list[Any]]:
+    ) -> Mapping[TP, list[Any]]:
         """Fetch messages. After an error, log it, wait and return nothing, because an exception would end the worker."""
         try:
             try:
-                fetched: dict[TP, list[Any]] = await super()._fetch_records(
+                fetched: Mapping[TP, list[Any]] = await super()._fetch_records(
                     consumer, active_partitions, *arguments, **options
                 )
             except OffsetOutOfRangeError as error:
@@ -154,7 +153,7 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
             return {}
         return fetched
 
-    async def _reset(self, consumer: aiokafka.AIOKafkaConsumer, partition: TP) -> dict[TP, list[Any]]:
+    async def _reset(self, consumer: aiokafka.AIOKafkaConsumer, partition: TP) -> Mapping[TP, list[Any]]:
         """Continue at the start of the log, and return the reset in place of messages."""
         log_start = (await consumer.beginning_offsets([partition]))[partition]
         log_end = (await consumer.end_offsets([partition]))[partition]

@@ -14,8 +14,9 @@ from aiokafka import TopicPartition
 from pipeline.dead_letters import dead_letter
 from pipeline.step import InputMessage, OutputMessage
 from schemas.topics import DEAD_LETTERS
-from topologies.kafka import UnreadableBatch
+from topologies.kafka import Cluster, UnreadableBatch
 from topologies.runtime.checkpoint import Checkpoints, find_available_offset
+from topologies.runtime.control import ControlMessage
 from topologies.runtime.topology_spec import TopologySpec
 
 logger = logging.getLogger("driftwire")
@@ -40,7 +41,7 @@ class PartitionWorker:
         Bytes of the outputs that wait for a checkpoint.
     """
 
-    def __init__(self, spec: TopologySpec, bootstrap: str, group: str, partition: int) -> None:
+    def __init__(self, spec: TopologySpec, cluster: Cluster, group: str, partition: int) -> None:
         self.partition = partition
         self.lock = asyncio.Lock()
         self.opened = asyncio.Event()
@@ -48,9 +49,9 @@ class PartitionWorker:
         self.is_urgent = False
         self.pending_output_bytes = 0
         self._spec = spec
-        self._bootstrap = bootstrap
+        self._cluster = cluster
         self._step = spec.make_step(partition)
-        self._checkpoints = Checkpoints(bootstrap, group, spec.name, partition)
+        self._checkpoints = Checkpoints(cluster, group, spec.name, partition)
         self._offsets: dict[str, int] = {}
         self._continued_topics: set[str] = set()
         self._outputs: list[OutputMessage] = []
@@ -64,7 +65,7 @@ class PartitionWorker:
         """Return True if the state is restored and the partition is not closed."""
         return self.opened.is_set() and not self._closed
 
-    async def open(self, controls: Sequence[InputMessage]) -> None:
+    async def open(self, controls: Sequence[ControlMessage]) -> None:
         """Fence an older owner and restore the state.
 
         The step first gets all control messages, because its state may refer to them. If the checkpoint already covers a
@@ -100,7 +101,7 @@ class PartitionWorker:
         expected = self.next_offset(topic)
         if topic not in self._continued_topics and offset > expected:
             source = TopicPartition(topic, self.partition)
-            available = await find_available_offset(self._bootstrap, source, expected)
+            available = await find_available_offset(self._cluster, source, expected)
             if available is not None and available < offset:
                 return False
         self._continued_topics.add(topic)
@@ -166,11 +167,12 @@ class PartitionWorker:
         """Dead-letter a batch of an input topic that cannot be read, and continue after this batch."""
         if batch.last_offset < self.next_offset(batch.topic):
             return
+        logger.error("%s: %s", self._spec.name, batch)
         self._add_outputs([self._unreadable(batch)])
         self._offsets[batch.topic] = batch.last_offset
         self.is_dirty = True
 
-    def control(self, message: InputMessage | UnreadableBatch) -> None:
+    def control(self, message: ControlMessage) -> None:
         """Give a control message to the step, once. Only partition 0 writes its dead letters."""
         if message.offset <= self._offsets.get(message.topic, -1):
             return
@@ -224,7 +226,7 @@ class PartitionWorker:
         with contextlib.suppress(Exception):
             await self._checkpoints.close()
 
-    def _apply_control(self, message: InputMessage | UnreadableBatch) -> list[OutputMessage]:
+    def _apply_control(self, message: ControlMessage) -> list[OutputMessage]:
         """Give a control message to the step. If the step fails, dead-letter the message, because it would fail again."""
         if isinstance(message, UnreadableBatch):
             return [self._unreadable(message)]
@@ -243,18 +245,7 @@ class PartitionWorker:
         return dead_letter(self._spec.name, message, "internal_error", "the step failed on this message")
 
     def _unreadable(self, batch: UnreadableBatch) -> OutputMessage:
-        logger.error(
-            "%s: %s partition %d: skipped the messages at offsets %d to %d: %s",
-            self._spec.name,
-            batch.topic,
-            batch.partition,
-            batch.offset,
-            batch.last_offset,
-            batch.detail,
-        )
-        return dead_letter(
-            self._spec.name, batch, "unreadable_batch", batch.detail, last_offset=batch.last_offset
-        )
+        return dead_letter(self._spec.name, batch, "unreadable_batch", batch.detail, last_offset=batch.last_offset)
 
     def _add_outputs(self, outputs: Sequence[OutputMessage]) -> None:
         if not outputs:

@@ -26,8 +26,8 @@ from aiokafka.errors import IllegalStateError, KafkaError, ProducerFenced
 from faust.types import TP
 
 from pipeline.step import InputMessage
-from topologies.kafka import UnreadableBatch
-from topologies.runtime.control import ControlReader
+from topologies.kafka import Cluster, UnreadableBatch
+from topologies.runtime.control import ControlMessage, ControlReader
 from topologies.runtime.faust_transport import BatchSchema, OffsetReset
 from topologies.runtime.partition import PartitionWorker
 from topologies.runtime.topology_spec import TopologySpec
@@ -63,8 +63,8 @@ class StepRuntime:
         The Faust application. Its id is the consumer group.
     spec
         The topology of the step.
-    bootstrap
-        ``HOST:PORT`` of the cluster.
+    cluster
+        The Kafka cluster.
     checkpoint_interval_s
         Seconds between checkpoints while there is no finding. Higher values need fewer transactions but reread more
         after a crash.
@@ -77,13 +77,13 @@ class StepRuntime:
         app: faust.App,
         spec: TopologySpec,
         *,
-        bootstrap: str,
+        cluster: Cluster,
         checkpoint_interval_s: float,
         clock: Callable[[], float] | None,
     ) -> None:
         self._app = app
         self._spec = spec
-        self._bootstrap = bootstrap
+        self._cluster = cluster
         self._checkpoint_interval_s = checkpoint_interval_s
         self._clock = clock
         self._partition_workers: dict[int, PartitionWorker] = {}
@@ -112,7 +112,7 @@ class StepRuntime:
     async def _on_assigned(self, _: Any, /, *changes: Any, **__: Any) -> None:
         assigned: set[TP] = changes[0]
         if self._spec.control_topic is not None and self._control_reader is None:
-            self._control_reader = ControlReader(self._bootstrap, self._spec.control_topic, self._on_control)
+            self._control_reader = ControlReader(self._cluster, self._spec.control_topic, self._on_control)
             self._control_reader.start()
         partitions = {tp.partition for tp in assigned if tp.topic in self._spec.topics}
         self._assigned = partitions
@@ -148,7 +148,7 @@ class StepRuntime:
                 )
 
     def _start_partition(self, partition: int, *, delay_s: float = 0.0, seek: bool = False) -> None:
-        worker = PartitionWorker(self._spec, self._bootstrap, self._app.conf.id, partition)
+        worker = PartitionWorker(self._spec, self._cluster, self._app.conf.id, partition)
         self._partition_workers[partition] = worker
         self._start_task(self._run_partition(worker, delay_s, seek=seek))
 
@@ -197,9 +197,7 @@ class StepRuntime:
                     await worker.commit()
                     last_checkpoint = loop.time()
 
-    async def _on_batch(
-        self, topic: str, partition: int, records: Sequence[InputMessage | UnreadableBatch | OffsetReset]
-    ) -> None:
+    async def _on_batch(self, topic: str, partition: int, records: Sequence[Any]) -> None:
         """Give a batch to the worker of its partition. Without a worker, drop the batch; the next owner reads it again."""
         worker = self._partition_workers.get(partition)
         if worker is None:
@@ -215,9 +213,8 @@ class StepRuntime:
             except Exception as error:  # noqa: BLE001 - as above
                 self._on_failure(worker, error)
 
-    async def _process(
-        self, worker: PartitionWorker, topic: str, records: Sequence[InputMessage | UnreadableBatch | OffsetReset]
-    ) -> None:
+    async def _process(self, worker: PartitionWorker, topic: str, records: Sequence[Any]) -> None:
+        """Process a list of messages, of one unreadable batch or of one reset (see :class:`FetchedBatch`)."""
         first = records[0]
         if isinstance(first, OffsetReset):
             is_at_state = worker.reset(topic, first.log_start, first.log_end)
@@ -251,7 +248,7 @@ class StepRuntime:
                 self._failed_messages.add((*source, record.offset))
                 raise
 
-    async def _on_control(self, message: InputMessage) -> None:
+    async def _on_control(self, message: ControlMessage) -> None:
         """Give a control message to every partition, and write a checkpoint before and after the message."""
         for worker in list(self._partition_workers.values()):
             await worker.opened.wait()
