@@ -25,6 +25,7 @@ DeadLetterReason = Literal[
     "timestamp_out_of_range",
     "contract",
     "internal_error",
+    "output_refused",
     "receiver_refused",
 ]
 

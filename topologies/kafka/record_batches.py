@@ -301,7 +301,7 @@ class _Batch:
                         None,
                         -1,
                         -1,
-                        (),
+                        record.headers,
                     )
         except UnicodeDecodeError:  # the name of a header, which driftwire does not use
             yield from self._read_without_headers(batch, data, first_offset)

@@ -9,12 +9,13 @@ from aiokafka.errors import KafkaError
 
 from pipeline.step import InputMessage
 from topologies.kafka import Cluster, UnreadableBatch, committed_consumer, read_to_end
+from topologies.runtime.checkpoint import describe_refusal
 
 FETCH_WAIT_S = 0.5
 """Maximum seconds of a fetch without new messages."""
 
-RETRY_S = 1.0
-"""Seconds from a failure until the topic is read again."""
+RETRY_DELAY_S = 5.0
+"""Seconds from an error of Kafka until the topic is read again."""
 
 ControlMessage = InputMessage | UnreadableBatch
 
@@ -57,16 +58,10 @@ class ControlReader:
         ------
         RuntimeError
             If the reader was not started.
-        asyncio.CancelledError
-            If the reader is stopped before it catches up.
         """
         if self._task is None:
             raise RuntimeError("the control reader is not started: call start first")
-        waiting = asyncio.create_task(self._caught_up.wait())
-        await asyncio.wait({waiting, self._task}, return_when=asyncio.FIRST_COMPLETED)
-        if not waiting.done():
-            waiting.cancel()
-            self._task.result()
+        await self._caught_up.wait()
         return sorted([*self._latest.values(), *self._unreadable], key=lambda message: message.offset)
 
     async def stop(self) -> None:
@@ -76,14 +71,20 @@ class ControlReader:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
+        """Read until the reader is stopped. After an error of Kafka, read the topic again from the start."""
         while True:
             try:
                 async with committed_consumer(self._cluster) as consumer:
                     consumer.assign([self._partition])
                     await self._follow(consumer)
             except KafkaError as error:
-                logger.warning("cannot read %s: %s; trying again in %g s", self._partition.topic, error, RETRY_S)
-                await asyncio.sleep(RETRY_S)
+                logger.warning(
+                    "%s: %s; reading it again in %g s",
+                    self._partition.topic,
+                    describe_refusal(error, topic=self._partition.topic, right="Read"),
+                    RETRY_DELAY_S,
+                )
+                await asyncio.sleep(RETRY_DELAY_S)
 
     async def _follow(self, consumer: AIOKafkaConsumer) -> None:
         async for message in read_to_end(consumer, [self._partition]):

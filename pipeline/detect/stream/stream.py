@@ -141,6 +141,15 @@ class Stream:
         self.silence.load(state["silence"])
         self.last_offered_version = state["last_offered_version"]
 
+    def mark_all(self) -> None:
+        """Mark all parts of the state as changed."""
+        self.changed = self.evidence_changed = True
+        self.duplicates.mark_all()
+        relearner = None if self.relearning is None else self.relearning.learner
+        for learner in (self.learner, relearner):
+            if learner is not None:
+                learner.mark_all()
+
     def dump_changed(self) -> Iterator[tuple[Part, State | None]]:
         """Yield the parts that may have changed since the last call, with None for parts that are now empty."""
         subject = self.subject
