@@ -7,6 +7,7 @@ from topologies.kafka.client import follow_topic, read_topic, write_message
 from topologies.kafka.cluster import Cluster
 from topologies.kafka.committed_log import committed_consumer, read_to_end
 from topologies.kafka.record_batches import UnreadableBatch
+from topologies.kafka.topic_ids import read_topic_ids
 
 __all__ = [
     "Cluster",
@@ -15,5 +16,6 @@ __all__ = [
     "follow_topic",
     "read_to_end",
     "read_topic",
+    "read_topic_ids",
     "write_message",
 ]

@@ -22,6 +22,7 @@ from topologies.runtime.checkpoint import (
     StoredCheckpoint,
 )
 from topologies.runtime.control import ControlMessage
+from topologies.runtime.known_topics import TOPIC_IDS_KEY, KnownTopics
 from topologies.runtime.positions import find_available_offset, read_group_offsets
 from topologies.runtime.topology_spec import TopologySpec
 
@@ -47,6 +48,8 @@ class PartitionWorker:
         Failure of the last checkpoint, until :meth:`recover` succeeds. Until then the worker uses no messages.
     retry_at
         Time of the event loop in seconds at which :meth:`recover` is due.
+    new_topics
+        Input topics that were deleted and created again, until :class:`StepRuntime` reads them from their beginning.
     pending_output_bytes
         Bytes of the outputs that wait for a checkpoint.
     """
@@ -59,6 +62,7 @@ class PartitionWorker:
         self.is_urgent = False
         self.failure: Exception | None = None
         self.retry_at = 0.0
+        self.new_topics: set[str] = set()
         self.pending_output_bytes = 0
         self._spec = spec
         self._cluster = cluster
@@ -67,6 +71,7 @@ class PartitionWorker:
         self._offsets: dict[str, int] = {}
         self._continued_topics: set[str] = set()
         self._group = group
+        self._known_topics = KnownTopics(cluster, (*spec.topics, *([spec.control_topic] if spec.control_topic else [])))
         self._outputs: list[OutputMessage] = []
         self._changed_parts: dict[bytes, bytes | None] = {}
         self._closed = False
@@ -89,6 +94,8 @@ class PartitionWorker:
             async with self.lock:
                 stored = await self._checkpoints.open()
                 self._offsets, parts = await self._start_of(stored)
+                self._known_topics.load(parts.pop(TOPIC_IDS_KEY, b"{}"))
+                is_topic_new = await self._drop_offsets_of_new_topics()
                 for message in controls:
                     if self.covers_control(message):
                         self._apply_control(message)
@@ -96,7 +103,7 @@ class PartitionWorker:
                         self.control(message)
                 for line in self._step.restore(parts.items()):
                     self._warn(line)
-                if stored.is_torn:
+                if stored.is_torn or is_topic_new:
                     self._step.on_gap()
         except BaseException:
             self._closed = True
@@ -142,46 +149,54 @@ class PartitionWorker:
         if topic not in self._continued_topics and offset > expected:
             source = TopicPartition(topic, self.partition)
             available = await find_available_offset(self._cluster, source, expected)
-            if available is not None and available < offset:
+            if available is None or available < offset:
                 return False
         self._continued_topics.add(topic)
         return True
 
-    def reset(self, topic: str, log_start: int, log_end: int) -> bool:
+    async def reset(self, topic: str, log_start: int, log_end: int) -> bool:
         """Process a reset of the consumer to the start of the log. Return False if the state continues elsewhere.
 
-        If messages are lost, because retention deleted them or because the topic was created again, log it and let the
-        step reset its evidence.
+        If messages are lost, because retention deleted them or because the topic is new, log it and let the step reset
+        its evidence.
         """
+        is_lost = await self._drop_offsets_of_new_topics()
         expected = self.next_offset(topic)
-        if log_start <= expected <= log_end:
-            return expected == log_start
         if expected > log_end:
-            logger.error(
-                "%s: %s partition %d: the log ends at offset %d, but the last checkpoint is at offset %d: the topic was "
-                "deleted and created again, or Kafka lost messages; reading from the start of the topic with new evidence",
-                self._spec.name,
-                topic,
-                self.partition,
-                log_end,
-                expected,
+            self._warn(
+                f"{topic} ends at offset {log_end}, but the state is at offset {expected}, so Kafka has lost messages; "
+                "reading starts at the beginning of the topic, with new evidence and the same baselines"
             )
-            self._step.on_gap()
-        elif expected > 0:
-            logger.error(
-                "%s: %s partition %d: retention deleted %d messages before they were read (offsets %d to %d); "
-                "evidence is reset after the gap",
-                self._spec.name,
-                topic,
-                self.partition,
-                log_start - expected,
-                expected,
-                log_start - 1,
+            is_lost = True
+        elif log_start > expected > 0:
+            self._warn(
+                f"retention deleted {log_start - expected} messages of {topic} before they were read (offsets {expected} "
+                f"to {log_start - 1}); evidence is reset after the gap"
             )
+            is_lost = True
+        if is_lost:
             self._step.on_gap()
+        if log_start < expected <= log_end:
+            return False
+        self.new_topics.discard(topic)
         self._offsets[topic] = log_start - 1
         self.is_dirty = True
         return True
+
+    async def _drop_offsets_of_new_topics(self) -> bool:
+        """Drop the offsets of topics that were deleted and created again. Return True if there are any."""
+        new_topics, has_changed = await self._known_topics.update()
+        for topic in sorted(new_topics):
+            self._offsets.pop(topic, None)
+            self._warn(
+                f"{topic} was deleted and created again; reading starts at the beginning of the topic, with new evidence "
+                "and the same baselines"
+            )
+        self.new_topics |= new_topics
+        if has_changed:
+            self._changed_parts[TOPIC_IDS_KEY] = self._known_topics.dump()
+            self.is_dirty = True
+        return bool(new_topics)
 
     def used_offsets(self) -> dict[tuple[str, int], int]:
         """Return the last offset that was given to the step, by input topic and partition."""
@@ -267,7 +282,7 @@ class PartitionWorker:
                 self._clear_pending()
         except CheckpointTopicReplaced as replaced:
             self._warn(str(replaced))
-            self._step.mark_all()
+            self._mark_all()
             self.is_dirty = True
         if self.is_dirty:
             self.collect_changes()
@@ -282,7 +297,7 @@ class PartitionWorker:
         except CheckpointTopicReplaced as replaced:
             self._warn(str(replaced))
             self._clear_pending()
-            self._step.mark_all()
+            self._mark_all()
             self.is_dirty = self.is_urgent = True
             return
         self._clear_pending()
@@ -292,6 +307,10 @@ class PartitionWorker:
         self._changed_parts = {}
         self.pending_output_bytes = 0
         self.is_dirty = self.is_urgent = False
+
+    def _mark_all(self) -> None:
+        self._step.mark_all()
+        self._changed_parts[TOPIC_IDS_KEY] = self._known_topics.dump()
 
     def fail(self, failure: Exception) -> bool:
         """Keep the content of a failed checkpoint for :meth:`recover`. Return True if it need not wait.

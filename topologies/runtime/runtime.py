@@ -183,6 +183,7 @@ class StepRuntime:
         if worker.is_closed():
             await worker.disconnect()
             return
+        await self._seek_new_topics(worker)
         await self._resume(worker)
         if all(other.is_open() for other in self._partition_workers.values()):
             self._print_ready("ready")
@@ -291,7 +292,8 @@ class StepRuntime:
         """Process a list of messages, of one unreadable batch or of one reset (see :class:`FetchedBatch`)."""
         first = records[0]
         if isinstance(first, OffsetReset):
-            is_at_state = worker.reset(topic, first.log_start, first.log_end)
+            is_at_state = await worker.reset(topic, first.log_start, first.log_end)
+            await self._seek_new_topics(worker)
         else:
             is_at_state = await worker.continues_at(topic, first.offset)
         if not is_at_state:
@@ -379,6 +381,11 @@ class StepRuntime:
         await asyncio.sleep(FENCED_RESTORE_DELAY_S)
         if partition in self._assigned and partition not in self._partition_workers:
             self._start_partition(partition)
+
+    async def _seek_new_topics(self, worker: PartitionWorker) -> None:
+        for topic in worker.new_topics & set(self._spec.topics):
+            await self._seek(topic, worker)
+        worker.new_topics.clear()
 
     async def _seek(self, topic: str, worker: PartitionWorker) -> None:
         """Continue reading after the offsets in the state. Only the consumer's own thread may seek."""

@@ -11,16 +11,13 @@ from aiokafka import AIOKafkaProducer
 
 from schemas.dead_letter import DeadLetter
 from schemas.topics import BASELINES, DEAD_LETTERS, DRIFTS, RECORDS
+from tests.topologies.counting import counting_worker
 from tests.topologies.log_segments import damage_batch
 from tests.topologies.worker_under_test import WorkerUnderTest
 from topologies.broker.embedded_broker import EmbeddedBroker
 from topologies.kafka import Cluster, read_topic, write_message
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
-
-
-def counting_worker(broker: EmbeddedBroker, log: Path) -> WorkerUnderTest:
-    return WorkerUnderTest(["-m", "tests.topologies.counting_worker", broker.cluster.bootstrap], log)
 
 
 async def send_batch(cluster: Cluster, codec: str | None, count: int, value: bytes = b"x" * 300) -> None:
