@@ -1,4 +1,4 @@
-"""Ids of topics. A topic that is deleted and created again keeps its name and gets a new id.
+"""Ids and partition counts of topics. A topic that is deleted and created again keeps its name and gets a new id.
 
 aiokafka does not speak the version of the metadata request that contains the ids, so this module adds that version.
 """
@@ -90,8 +90,8 @@ class _MetadataRequest(Request[_MetadataRequestStruct]):
         return request_struct_class([(UUID(int=0), name, {}) for name in self._topics], False, False, {})
 
 
-async def read_topic_ids(cluster: Cluster, topics: Collection[str]) -> dict[str, str]:
-    """Return the ids of topics by name. A topic that does not exist is absent.
+async def read_topic_ids(cluster: Cluster, topics: Collection[str]) -> dict[str, tuple[str, int]]:
+    """Return the ids and partition counts of topics by name. A topic that does not exist is absent.
 
     Raises
     ------
@@ -104,4 +104,6 @@ async def read_topic_ids(cluster: Cluster, topics: Collection[str]) -> dict[str,
         response: Any = await client.send(client.get_random_node(), _MetadataRequest(topics))
     finally:
         await client.close()
-    return {topic[1]: topic[2].hex for topic in response.topics if topic[0] == 0}
+    return {
+        name: (topic_id.hex, len(partitions)) for code, name, topic_id, _, partitions, *_ in response.topics if not code
+    }

@@ -22,7 +22,7 @@ from topologies.runtime.checkpoint import (
     StoredCheckpoint,
 )
 from topologies.runtime.control import ControlMessage
-from topologies.runtime.known_topics import TOPIC_IDS_KEY, KnownTopics
+from topologies.runtime.known_topics import KNOWN_TOPICS_KEY, KnownTopics
 from topologies.runtime.positions import find_available_offset, read_group_offsets
 from topologies.runtime.topology_spec import TopologySpec
 
@@ -94,8 +94,8 @@ class PartitionWorker:
             async with self.lock:
                 stored = await self._checkpoints.open()
                 self._offsets, parts = await self._start_of(stored)
-                self._known_topics.load(parts.pop(TOPIC_IDS_KEY, b"{}"))
-                is_topic_new = await self._drop_offsets_of_new_topics()
+                self._known_topics.load(parts.pop(KNOWN_TOPICS_KEY, b"[]"))
+                is_evidence_old = await self._compare_topics()
                 for message in controls:
                     if self.covers_control(message):
                         self._apply_control(message)
@@ -103,7 +103,7 @@ class PartitionWorker:
                         self.control(message)
                 for line in self._step.restore(parts.items()):
                     self._warn(line)
-                if stored.is_torn or is_topic_new:
+                if stored.is_torn or is_evidence_old:
                     self._step.on_gap()
         except BaseException:
             self._closed = True
@@ -160,7 +160,7 @@ class PartitionWorker:
         If messages are lost, because retention deleted them or because the topic is new, log it and let the step reset
         its evidence.
         """
-        is_lost = await self._drop_offsets_of_new_topics()
+        is_lost = await self._compare_topics()
         expected = self.next_offset(topic)
         if expected > log_end:
             self._warn(
@@ -183,20 +183,28 @@ class PartitionWorker:
         self.is_dirty = True
         return True
 
-    async def _drop_offsets_of_new_topics(self) -> bool:
-        """Drop the offsets of topics that were deleted and created again. Return True if there are any."""
-        new_topics, has_changed = await self._known_topics.update()
-        for topic in sorted(new_topics):
+    async def _compare_topics(self) -> bool:
+        """Compare the topics with those of the state. Return True if the evidence must be reset.
+
+        Offsets of a topic that was deleted and created again are dropped.
+        """
+        changes = await self._known_topics.update()
+        for topic in sorted(changes.created_again):
             self._offsets.pop(topic, None)
             self._warn(
                 f"{topic} was deleted and created again; reading starts at the beginning of the topic, with new evidence "
                 "and the same baselines"
             )
-        self.new_topics |= new_topics
-        if has_changed:
-            self._changed_parts[TOPIC_IDS_KEY] = self._known_topics.dump()
+        for topic, (before, now) in sorted(changes.grown.items()):
+            self._warn(
+                f"{topic} has {now} partitions instead of {before}, so records of a subject can move to another "
+                "partition; the tests start with new evidence and the same baselines"
+            )
+        self.new_topics |= changes.created_again
+        if changes.is_changed:
+            self._changed_parts[KNOWN_TOPICS_KEY] = self._known_topics.dump()
             self.is_dirty = True
-        return bool(new_topics)
+        return bool(changes.created_again or changes.grown)
 
     def used_offsets(self) -> dict[tuple[str, int], int]:
         """Return the last offset that was given to the step, by input topic and partition."""
@@ -310,7 +318,7 @@ class PartitionWorker:
 
     def _mark_all(self) -> None:
         self._step.mark_all()
-        self._changed_parts[TOPIC_IDS_KEY] = self._known_topics.dump()
+        self._changed_parts[KNOWN_TOPICS_KEY] = self._known_topics.dump()
 
     def fail(self, failure: Exception) -> bool:
         """Keep the content of a failed checkpoint for :meth:`recover`. Return True if it need not wait.

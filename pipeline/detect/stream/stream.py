@@ -101,6 +101,7 @@ class Stream:
         self.silence = SilenceTracker()
         self.silence_after_s: float | None = None
         self._silent_ms: int | None = None
+        self._has_record_since_gap = True
         self.baseline_version: str | None = None
         self.pending_baselines: list[Baseline] = []
         self.last_offered_version: str | None = None
@@ -116,6 +117,7 @@ class Stream:
             "watermark": self.watermark,
             "partition_ms": self.partition_ms,
             "last_pane": self.last_pane,
+            "has_record_since_gap": self._has_record_since_gap,
             "counts": dict(sorted(self.counts.items())),
             "seen_before": self.monitored_before.seen,
             "monitored_before": self.monitored_before.monitored,
@@ -133,6 +135,7 @@ class Stream:
         """Restore the state that :meth:`dump` returned, except for the references to baselines."""
         self.watermark, self.partition_ms = state["watermark"], state["partition_ms"]
         self.last_pane = state["last_pane"]
+        self._has_record_since_gap = state.get("has_record_since_gap", True)
         self.counts.update(state["counts"])
         self.monitored_before = MonitoredCount(state["seen_before"], state["monitored_before"])
         self.columns.load(state["columns"])
@@ -193,6 +196,7 @@ class Stream:
         watermarks = np.maximum.accumulate(np.maximum(records.times_ms, self.watermark))
         outputs: list[PositionedOutput] = []
         self._silent_ms = None
+        self._has_record_since_gap = True
         start = 0
         for baseline in sorted(self.pending_baselines, key=lambda pending: pending.effective_at or 0):
             due = int(np.searchsorted(watermarks, baseline.effective_at or 0))
@@ -216,7 +220,7 @@ class Stream:
 
     def report_silence(self, now_ms: int) -> list[OutputMessage]:
         """Report that the subject has gone silent, once per silence."""
-        if self.silence_after_s is None or self.silence.since:
+        if self.silence_after_s is None or self.silence.since or not self._has_record_since_gap:
             return []
         self.changed = True
         version = self.baseline_version or ""
@@ -278,9 +282,15 @@ class Stream:
         return self._observe(self.buffer.take()) if len(self.buffer) else []
 
     def reset_evidence(self) -> None:
-        """Reset the evidence that would span a gap in the records."""
+        """Reset the evidence that would span a gap in the records.
+
+        Silence and throughput are measured from the next record, because the records before it are incomplete.
+        """
         if self.monitor is not None:
             self.monitor.reset_evidence()
+        self.derived.restart_throughput()
+        self.last_pane = None
+        self._has_record_since_gap = False
         self.changed = self.evidence_changed = True
 
     def _use(self, records: Records, watermarks: NDArray[np.int64]) -> list[PositionedOutput]:

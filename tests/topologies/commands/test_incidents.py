@@ -149,7 +149,11 @@ async def test_following_reports_within_five_seconds_that_kafka_is_gone_and_goes
     with open(out, "wb") as stdout, open(err, "wb") as stderr:  # noqa: PTH123, ASYNC230
         following = subprocess.Popen(  # noqa: ASYNC220
             [sys.executable, "-m", "topologies.cli", "incidents", "--follow", "--json"],
-            env={"DRIFTWIRE_BOOTSTRAP": empty_broker.bootstrap, "PATH": "", "PYTHONPATH": os.environ.get("PYTHONPATH", "")},
+            env={
+                "DRIFTWIRE_BOOTSTRAP": empty_broker.bootstrap,
+                "PATH": "",
+                "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+            },
             stdout=stdout,
             stderr=stderr,
         )

@@ -8,11 +8,13 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
+from click.testing import CliRunner
 
 from schemas.topics import RECORDS
 from tests.topologies.counting import PARTITIONS, counting_worker, produce, read_outputs, wait_for_outputs
 from topologies.broker.embedded_broker import EmbeddedBroker
 from topologies.broker.topics import create_topics
+from topologies.commands.topics import command as topics_command
 from topologies.kafka import Cluster
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
@@ -107,3 +109,36 @@ async def test_a_topic_that_is_created_again_is_read_from_its_beginning(
         assert worker.output.count(line) == 1
         assert worker.output.count("partition 0: gap") == 1
     assert await values(empty_broker) == expected
+
+
+async def test_a_running_worker_uses_added_partitions_and_starts_with_new_evidence(
+    empty_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    with counting_worker(empty_broker, tmp_path / "log") as worker:
+        await produce(empty_broker, 500, partition=0)
+        worker.start()
+        await wait_for_outputs(empty_broker, worker, 1)
+        result = await asyncio.to_thread(
+            CliRunner().invoke, topics_command, ["grow", "6", "--bootstrap", empty_broker.bootstrap]
+        )
+        assert result.stdout == (
+            "driftwire.detect-checkpoints: 6 partitions instead of 4\n"
+            "driftwire.records: 6 partitions instead of 4\n"
+            "baselines are kept, and all tests start with new evidence\n"
+            "set kafka.records_partitions = 6 before the next start of a worker\n"
+        )
+        await produce(empty_broker, 500, partition=5)
+        await produce(empty_broker, 500, partition=0)
+        outputs = await wait_for_outputs(empty_broker, worker, 3)
+        assert sorted((content["partition"], content["value"]) for content in outputs) == [
+            (0, 500),
+            (0, 1_000),
+            (5, 500),
+        ]
+        assert worker.stop() == 0
+        worker.start()
+        await produce(empty_broker, 500, partition=5)
+        await wait_for_outputs(empty_broker, worker, 4)
+        assert worker.stop() == 0
+        assert worker.output.count("partition 0: driftwire.records has 6 partitions instead of 4") == 1
+        assert worker.output.count(": gap") == PARTITIONS
