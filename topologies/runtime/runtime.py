@@ -2,14 +2,15 @@
 
 Each assigned partition has a partition worker with the state of the step. The step processes batches of messages. Its
 outputs, its changed state and the input offsets are written in one transaction: soon after a finding, otherwise every
-few seconds. After any failure the partition is restored from its last checkpoint.
+few seconds. If Kafka refuses a checkpoint, the worker keeps its content and writes it again later, and the partition is
+paused. After an error of the step, the partition is restored from its last checkpoint.
 
 To understand how checkpoints are written and read, read these files in this order:
 
 1. ``pipeline/step.py``: a step returns its changed parts (``changed``) and restores them (``restore``).
 2. ``pipeline/state.py``: the keys of the parts, which parts changed, and which are discarded.
 3. ``pipeline/codec.py``: the encoding of a part.
-4. ``checkpoint.py``: the transaction that writes parts, outputs and offsets, and the reader of the last checkpoint.
+4. ``checkpoint/checkpoint.py``: the transaction that writes parts, outputs and offsets, and the last entry.
 5. ``partition.py``: the content of a checkpoint.
 6. This file: the times of checkpoints, and the recovery after a failure.
 """

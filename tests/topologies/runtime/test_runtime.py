@@ -12,7 +12,14 @@ from aiokafka.admin.records_to_delete import RecordsToDelete
 
 from schemas.dead_letter import DeadLetter
 from schemas.topics import BASELINES, DEAD_LETTERS, RECORDS
-from tests.topologies.counting import assert_exactly_once, counting_worker, produce, read_outputs, wait_for_outputs
+from tests.topologies.counting import (
+    PARTITIONS,
+    assert_exactly_once,
+    counting_worker,
+    produce,
+    read_outputs,
+    wait_for_outputs,
+)
 from tests.topologies.counting_worker import POISON, SESSION_TIMEOUT_S
 from topologies.broker.embedded_broker import EmbeddedBroker
 from topologies.kafka.client import read_topic, write_message

@@ -19,6 +19,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
     IllegalOperation,
     InvalidProducerEpoch,
+    KafkaConnectionError,
     KafkaError,
     MessageSizeTooLargeError,
     NodeNotReadyError,
@@ -195,21 +196,7 @@ class TransactionalProducer:
         try:
             await self._producer.begin_transaction()
             await self._check_partitions({(message.topic, message.partition) for message in messages})
-            for index, message in enumerate(messages):
-                if index in separate:
-                    await self._producer.flush()
-                delivery = await self._producer.send(
-                    message.topic,
-                    key=message.key,
-                    value=message.value,
-                    partition=message.partition,
-                    headers=list(message.headers),
-                )
-                deliveries.append(delivery)
-                if index in separate:
-                    await asyncio.wait({delivery})
-                    if delivery.exception() is not None:
-                        break
+            await self._send(messages, separate, deliveries)
             results: list[Any] = await asyncio.gather(*deliveries, return_exceptions=True)
             self._raise_refusals(messages, results)
             if inputs:
@@ -230,6 +217,26 @@ class TransactionalProducer:
             for delivery in deliveries:
                 delivery.cancel()
         return [int(result.offset) for result in results]
+
+    async def _send(
+        self, messages: Sequence[TransactionMessage], separate: frozenset[int], deliveries: list[asyncio.Future[Any]]
+    ) -> None:
+        """Send messages and append their futures to ``deliveries``. Stop at a separate message that Kafka refuses."""
+        for index, message in enumerate(messages):
+            if index in separate:
+                await self._producer.flush()
+            delivery = await self._producer.send(
+                message.topic,
+                key=message.key,
+                value=message.value,
+                partition=message.partition,
+                headers=list(message.headers),
+            )
+            deliveries.append(delivery)
+            if index in separate:
+                await asyncio.wait({delivery})
+                if delivery.exception() is not None:
+                    return
 
     async def _describe_abort(self) -> str:
         try:
@@ -258,7 +265,9 @@ class TransactionalProducer:
         for topic, partition in sorted(partitions):
             try:
                 known = await self._producer.partitions_for(topic)
-            except UnknownTopicOrPartitionError:
+            except UnknownTopicOrPartitionError as error:
+                if not await self._producer.client.force_metadata_update():
+                    raise CheckpointFailed(describe_refusal(KafkaConnectionError())) from error
                 known = set()
             if partition not in known:
                 raise CheckpointFailed(describe_refusal(UnknownTopicOrPartitionError(), topic=f"{topic}[{partition}]"))
