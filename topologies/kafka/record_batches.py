@@ -7,28 +7,24 @@ continues after the batch.
 """
 
 import struct
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import cramjam
-import numpy as np
 from aiokafka import TopicPartition
 from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import DefaultRecordBatch
 from aiokafka.record.util import decode_varint
 from aiokafka.structs import ConsumerRecord
 
-UNPACKED_BYTES_MAX = 64 * 1024 * 1024
-"""Maximum bytes of a decompressed batch. A larger batch is not read, because some kilobytes can unpack to gigabytes."""
+from topologies.kafka.unpacking import DamagedBatch, unpack
 
 TAKEN_BYTES_MAX = 16 * 1024 * 1024
 """Decompressed bytes after which a list of messages ends, so that it stays small if many batches unpack to much."""
 
 RECORD_FORMAT = 2
-"""The record format (magic byte) that brokers have written since Kafka 0.11, and that Kafka 4 requires."""
+"""The record format (magic byte) that brokers have written since Kafka 0.11."""
 
 _LENGTH = struct.Struct(">qi")
 _HEADER = struct.Struct(">qiibIhiqqqhii")
@@ -39,19 +35,8 @@ _FORMAT_AT = 16
 _CODEC_BITS = 0x07
 _TRANSACTION_BIT = 0x10
 _CONTROL_BIT = 0x20
-_GZIP, _SNAPPY, _LZ4, _ZSTD = 1, 2, 3, 4
-
-_XERIAL_MAGIC = b"\x82SNAPPY\x00"
-_XERIAL_HEADER_BYTES = 16
-
-_TOO_LARGE = f"the batch unpacks to more than {UNPACKED_BYTES_MAX} bytes"
-
 _seen_once: dict[TopicPartition, int] = {}
 """Offset of the unreadable batch that was fetched once, by partition."""
-
-
-class Unreadable(Exception):
-    """A batch cannot be read. The message is a sentence that contains nothing from the batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +140,7 @@ class BatchReader:
                     break
                 taken_bytes += batch.unpacked_bytes
                 self._take_from(batch, taken, None if count is None else count - len(taken))
-        except Unreadable as problem:
+        except DamagedBatch as problem:
             self.is_finished = True
             return taken or self._report(str(problem))
         return taken
@@ -165,7 +150,7 @@ class BatchReader:
         try:
             taken.extend(islice(batch.records, count))
         except Exception as error:
-            raise Unreadable("the contents of the batch are damaged") from error
+            raise DamagedBatch("the contents of the batch are damaged") from error
         finally:
             if len(taken) > before:
                 self.next_fetch_offset = taken[-1].offset + 1
@@ -198,7 +183,7 @@ class BatchReader:
             if length > 0 and self._end <= len(self._data):
                 return True
         if self._start == 0:
-            raise Unreadable("the length of the batch is damaged")  # the first batch of a fetch is always complete
+            raise DamagedBatch("the length of the batch is damaged")  # the first batch of a fetch is always complete
         return False
 
     def _update_aborted_producers(self, batch: "_Batch") -> None:
@@ -251,12 +236,12 @@ class _Batch:
         self._partition = partition
         self._data = data
         if len(data) < _HEADER.size:
-            raise Unreadable("the length of the batch is damaged")
+            raise DamagedBatch("the length of the batch is damaged")
         if data[_FORMAT_AT] != RECORD_FORMAT:
-            raise Unreadable(f"the batch has the record format {data[_FORMAT_AT]} instead of {RECORD_FORMAT}")
+            raise DamagedBatch(f"the batch has the record format {data[_FORMAT_AT]} instead of {RECORD_FORMAT}")
         batch = DefaultRecordBatch(data)
         if not batch.validate_crc():
-            raise Unreadable("the checksum of the batch is wrong")
+            raise DamagedBatch("the checksum of the batch is wrong")
         self.base_offset: int = batch.base_offset
         self.next_offset: int = batch.next_offset
         self.producer_id: int = batch.producer_id
@@ -264,19 +249,19 @@ class _Batch:
         self.is_control = bool(batch.attributes & _CONTROL_BIT)
         self._codec: int = batch.attributes & _CODEC_BITS
         if self.next_offset <= self.base_offset:
-            raise Unreadable("the offsets of the batch are damaged")
+            raise DamagedBatch("the offsets of the batch are damaged")
 
     def open(self, first_offset: int) -> None:
         """Decompress the batch, and start to read its records at an offset.
 
         Raises
         ------
-        Unreadable
+        DamagedBatch
             If the batch cannot be decompressed.
         """
         data = self._data
         if self._codec:
-            unpacked = _unpack(self._codec, data[_HEADER.size :])
+            unpacked = unpack(self._codec, data[_HEADER.size :])
             self.unpacked_bytes = len(unpacked)
             (attributes,) = _ATTRIBUTES.unpack_from(data, _ATTRIBUTES_AT)
             plain = _ATTRIBUTES.pack(attributes & ~_CODEC_BITS)
@@ -329,72 +314,6 @@ class _Batch:
 def _read_bytes(data: bytes, position: int) -> tuple[bytes | None, int]:
     length, position = decode_varint(data, position)
     return (None, position) if length < 0 else (data[position : position + length], position + length)
-
-
-def _unpack(codec: int, data: bytes) -> bytes:
-    """Decompress the records of a batch within :data:`UNPACKED_BYTES_MAX`."""
-    unpackers = {_GZIP: _unpack_gzip, _SNAPPY: _unpack_snappy, _LZ4: _unpack_lz4, _ZSTD: _unpack_zstd}
-    if codec not in unpackers:
-        raise Unreadable(f"the batch is compressed with the unknown codec {codec}")
-    try:
-        return unpackers[codec](data)
-    except (zlib.error, cramjam.DecompressionError, struct.error) as error:
-        raise Unreadable("the compressed contents of the batch are damaged") from error
-
-
-def _unpack_gzip(data: bytes) -> bytes:
-    unpacked = b""
-    while data:  # a gzip file can have several members
-        member = zlib.decompressobj(wbits=31)
-        unpacked += member.decompress(data, UNPACKED_BYTES_MAX - len(unpacked) + 1)
-        if len(unpacked) > UNPACKED_BYTES_MAX:
-            raise Unreadable(_TOO_LARGE)
-        if not member.eof:
-            raise zlib.error("incomplete")
-        data = member.unused_data
-    return unpacked
-
-
-def _unpack_snappy(data: bytes) -> bytes:
-    """Unpack plain snappy, or the blocks that Java's snappy library writes."""
-    if not data.startswith(_XERIAL_MAGIC):
-        return _unpack_snappy_block(data, UNPACKED_BYTES_MAX)
-    blocks = []
-    left = UNPACKED_BYTES_MAX
-    position = _XERIAL_HEADER_BYTES
-    while position < len(data):
-        (length,) = struct.unpack_from(">I", data, position)
-        position += 4
-        blocks.append(_unpack_snappy_block(data[position : position + length], left))
-        left -= len(blocks[-1])
-        position += length
-    return b"".join(blocks)
-
-
-def _unpack_snappy_block(data: bytes, bytes_max: int) -> bytes:
-    if cramjam.snappy.decompress_raw_len(data) > bytes_max:
-        raise Unreadable(_TOO_LARGE)
-    return bytes(cramjam.snappy.decompress_raw(data))
-
-
-def _unpack_lz4(data: bytes) -> bytes:
-    return _unpack_into(cramjam.lz4.decompress_into, data)
-
-
-def _unpack_zstd(data: bytes) -> bytes:
-    return _unpack_into(cramjam.zstd.decompress_into, data)
-
-
-def _unpack_into(decompress_into: Any, data: bytes) -> bytes:
-    # The system provides the memory of this array only where it is written.
-    unpacked = np.empty(UNPACKED_BYTES_MAX + 1, np.uint8)
-    try:
-        length = decompress_into(data, unpacked)
-    except cramjam.DecompressionError as error:
-        if "whole buffer" in str(error):
-            raise Unreadable(_TOO_LARGE) from error
-        raise
-    return unpacked[:length].tobytes()
 
 
 fetcher.MemoryRecords = FetchedBytes

@@ -31,6 +31,20 @@ class TopicChanges:
     grown: dict[str, tuple[int, int]]
     is_changed: bool
 
+    def describe(self) -> list[str]:
+        """Return a sentence per topic that was created again or has more partitions."""
+        again = [
+            f"{topic} was deleted and created again; reading starts at the beginning of the topic, with new evidence and "
+            "the same baselines"
+            for topic in sorted(self.created_again)
+        ]
+        grown = [
+            f"{topic} has {now} partitions instead of {before}, so records of a subject can move to another partition; "
+            "the tests start with new evidence and the same baselines"
+            for topic, (before, now) in sorted(self.grown.items())
+        ]
+        return again + grown
+
 
 class KnownTopics:
     """Ids and partition counts of the topics that a worker reads.

@@ -104,7 +104,7 @@ class PartitionWorker:
                 for line in self._step.restore(parts.items()):
                     self._warn(line)
                 if stored.is_torn or is_evidence_old:
-                    self._step.on_gap()
+                    self._add_outputs(self._step.on_gap())
         except BaseException:
             self._closed = True
             raise
@@ -175,7 +175,7 @@ class PartitionWorker:
             )
             is_lost = True
         if is_lost:
-            self._step.on_gap()
+            self._add_outputs(self._step.on_gap())
         if log_start < expected <= log_end:
             return False
         self.new_topics.discard(topic)
@@ -189,17 +189,10 @@ class PartitionWorker:
         Offsets of a topic that was deleted and created again are dropped.
         """
         changes = await self._known_topics.update()
-        for topic in sorted(changes.created_again):
+        for line in changes.describe():
+            self._warn(line)
+        for topic in changes.created_again:
             self._offsets.pop(topic, None)
-            self._warn(
-                f"{topic} was deleted and created again; reading starts at the beginning of the topic, with new evidence "
-                "and the same baselines"
-            )
-        for topic, (before, now) in sorted(changes.grown.items()):
-            self._warn(
-                f"{topic} has {now} partitions instead of {before}, so records of a subject can move to another "
-                "partition; the tests start with new evidence and the same baselines"
-            )
         self.new_topics |= changes.created_again
         if changes.is_changed:
             self._changed_parts[KNOWN_TOPICS_KEY] = self._known_topics.dump()

@@ -290,7 +290,6 @@ class StepRuntime:
                 self._on_failure(worker, error)
 
     async def _process(self, worker: PartitionWorker, topic: str, records: Sequence[Any]) -> None:
-        """Process a list of messages, of one unreadable batch or of one reset (see :class:`FetchedBatch`)."""
         first = records[0]
         if isinstance(first, OffsetReset):
             is_at_state = await worker.reset(topic, first.log_start, first.log_end)

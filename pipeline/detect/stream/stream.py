@@ -100,8 +100,6 @@ class Stream:
         self.first_seen = FirstSeen()
         self.silence = SilenceTracker()
         self.silence_after_s: float | None = None
-        self._silent_ms: int | None = None
-        self._has_record_since_gap = True
         self.baseline_version: str | None = None
         self.pending_baselines: list[Baseline] = []
         self.last_offered_version: str | None = None
@@ -117,7 +115,6 @@ class Stream:
             "watermark": self.watermark,
             "partition_ms": self.partition_ms,
             "last_pane": self.last_pane,
-            "has_record_since_gap": self._has_record_since_gap,
             "counts": dict(sorted(self.counts.items())),
             "seen_before": self.monitored_before.seen,
             "monitored_before": self.monitored_before.monitored,
@@ -135,7 +132,6 @@ class Stream:
         """Restore the state that :meth:`dump` returned, except for the references to baselines."""
         self.watermark, self.partition_ms = state["watermark"], state["partition_ms"]
         self.last_pane = state["last_pane"]
-        self._has_record_since_gap = state.get("has_record_since_gap", True)
         self.counts.update(state["counts"])
         self.monitored_before = MonitoredCount(state["seen_before"], state["monitored_before"])
         self.columns.load(state["columns"])
@@ -195,8 +191,7 @@ class Stream:
         self.changed = True
         watermarks = np.maximum.accumulate(np.maximum(records.times_ms, self.watermark))
         outputs: list[PositionedOutput] = []
-        self._silent_ms = None
-        self._has_record_since_gap = True
+        self.silence.restart()
         start = 0
         for baseline in sorted(self.pending_baselines, key=lambda pending: pending.effective_at or 0):
             due = int(np.searchsorted(watermarks, baseline.effective_at or 0))
@@ -210,17 +205,13 @@ class Stream:
 
     def advance_silence(self, elapsed_ms: int, wall_ms: int) -> list[OutputMessage]:
         """Count wall-clock time in which no record of this stream arrived and no records waited to be read."""
-        if self.silence_after_s is None:
-            return []
-        # The first call after a record is not counted, because part of its interval precedes the record.
-        self._silent_ms = 0 if self._silent_ms is None else self._silent_ms + elapsed_ms
-        if self._silent_ms < self.silence_after_s * 1000:
+        if self.silence_after_s is None or self.silence.advance(elapsed_ms) < self.silence_after_s * 1000:
             return []
         return self.report_silence(max(wall_ms, self.watermark))
 
     def report_silence(self, now_ms: int) -> list[OutputMessage]:
         """Report that the subject has gone silent, once per silence."""
-        if self.silence_after_s is None or self.silence.since or not self._has_record_since_gap:
+        if self.silence_after_s is None or self.silence.since or self.silence.is_paused:
             return []
         self.changed = True
         version = self.baseline_version or ""
@@ -281,17 +272,16 @@ class Stream:
         """Observe the buffered records as a block."""
         return self._observe(self.buffer.take()) if len(self.buffer) else []
 
-    def reset_evidence(self) -> None:
-        """Reset the evidence that would span a gap in the records.
-
-        Silence and throughput are measured from the next record, because the records before it are incomplete.
-        """
+    def on_gap(self) -> list[OutputMessage]:
+        """Observe the buffered records. Then reset all evidence, and measure silence and throughput from the next record."""
+        outputs = self.flush()
         if self.monitor is not None:
             self.monitor.reset_evidence()
         self.derived.restart_throughput()
         self.last_pane = None
-        self._has_record_since_gap = False
+        self.silence.is_paused = True
         self.changed = self.evidence_changed = True
+        return outputs
 
     def _use(self, records: Records, watermarks: NDArray[np.int64]) -> list[PositionedOutput]:
         """Drop duplicates, count, and buffer the records."""

@@ -10,6 +10,7 @@ from aiokafka.record.util import calc_crc32c
 
 from topologies.kafka import record_batches
 from topologies.kafka.record_batches import TAKEN_BYTES_MAX, BatchReader, FetchedBytes, UnreadableBatch
+from topologies.kafka.unpacking import UNPACKED_BYTES_MAX
 
 PARTITION = TopicPartition("driftwire.records", 3)
 CODECS = {"none": 0, "gzip": 1, "snappy": 2, "lz4": 3, "zstd": 4}
@@ -122,14 +123,14 @@ def test_a_damaged_header_never_moves_the_position_beyond_one_message():
 
 @pytest.mark.parametrize("codec", ["gzip", "snappy", "lz4", "zstd"])
 def test_a_batch_that_unpacks_to_too_much_is_skipped_without_the_memory_for_it(codec):
-    bomb = batch(codec=codec, count=1, value=bytes(record_batches.UNPACKED_BYTES_MAX))
+    bomb = batch(codec=codec, count=1, value=bytes(UNPACKED_BYTES_MAX))
     tracemalloc.start()
     reader(bomb).take(10)
     (item,) = reader(bomb).take(10)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert item.detail == "the batch unpacks to more than 67108864 bytes"
-    assert peak < 2.2 * record_batches.UNPACKED_BYTES_MAX
+    assert peak < 2.2 * UNPACKED_BYTES_MAX
 
 
 def test_a_list_of_messages_ends_after_a_limit_of_bytes():

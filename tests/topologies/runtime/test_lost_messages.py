@@ -12,8 +12,8 @@ from click.testing import CliRunner
 
 from schemas.topics import RECORDS
 from tests.topologies.counting import PARTITIONS, counting_worker, produce, read_outputs, wait_for_outputs
+from topologies.broker.broker_topics import create_topics
 from topologies.broker.embedded_broker import EmbeddedBroker
-from topologies.broker.topics import create_topics
 from topologies.commands.topics import command as topics_command
 from topologies.kafka import Cluster
 

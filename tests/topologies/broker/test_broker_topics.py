@@ -7,7 +7,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from schemas.topics import ALERTS, RECORDS, TOPICS, checkpoints_topic
-from topologies.broker.topics import create_topics, grow_topics
+from topologies.broker.broker_topics import create_topics, grow_topics
 from topologies.errors import BrokerError, TopicError
 from topologies.kafka import Cluster
 
