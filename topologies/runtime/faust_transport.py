@@ -10,6 +10,7 @@ offset is outside the log, an :class:`OffsetReset` precedes the next messages, s
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -35,6 +36,12 @@ FETCH_WAIT_MAX_MS = 250
 
 FETCH_RETRY_S = 1.0
 """Seconds from a failed fetch until the next fetch."""
+
+RESET_TIMEOUT_S = 5.0
+"""Maximum seconds to find the ends of a log. Meanwhile the worker fetches nothing else."""
+
+REPEATED_WARNING_S = 30.0
+"""Minimum seconds between two equal warnings about fetches."""
 
 logger = logging.getLogger("driftwire")
 
@@ -110,6 +117,9 @@ class BatchSchema(faust.Schema[Any, Any]):
 
 
 class _ReadCommittedThread(AIOKafkaConsumerThread):
+    _warning = ""
+    _warned_at = 0.0
+
     def _create_worker_consumer(self, transport: Transport) -> aiokafka.AIOKafkaConsumer:
         settings = self.app.conf
         self._assignor = RangePartitionAssignor
@@ -147,16 +157,23 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
                 return await self._reset(consumer, partition)
             except NoOffsetForPartitionError as error:
                 return await self._reset(consumer, error.args[0])
-        except KafkaError as error:
-            logger.warning("%s: cannot fetch messages: %s; trying again", self.app.conf.id, error)
+        except (KafkaError, TimeoutError) as error:
+            self._warn(f"cannot fetch messages: {error!r}")
             await asyncio.sleep(FETCH_RETRY_S)
             return {}
         return fetched
 
+    def _warn(self, text: str) -> None:
+        now = time.monotonic()
+        if text != self._warning or now - self._warned_at >= REPEATED_WARNING_S:
+            self._warning, self._warned_at = text, now
+            logger.warning("%s: %s; trying again every %g s", self.app.conf.id, text, FETCH_RETRY_S)
+
     async def _reset(self, consumer: aiokafka.AIOKafkaConsumer, partition: TP) -> Mapping[TP, list[Any]]:
         """Continue at the start of the log, and return the reset in place of messages."""
-        log_start = (await consumer.beginning_offsets([partition]))[partition]
-        log_end = (await consumer.end_offsets([partition]))[partition]
+        async with asyncio.timeout(RESET_TIMEOUT_S):
+            log_start = (await consumer.beginning_offsets([partition]))[partition]
+            log_end = (await consumer.end_offsets([partition]))[partition]
         try:
             consumer.seek(partition, log_start)
         except IllegalStateError:  # the partition was revoked
