@@ -24,6 +24,7 @@ from faust.transport.utils import DefaultSchedulingStrategy, TopicIndexMap
 from faust.types import TP
 
 from topologies.kafka import UnreadableBatch
+from topologies.runtime.checkpoint import describe_refusal
 
 BATCHES_BUFFERED_MAX = 8
 """Maximum fetched batches that wait for the agent. This limits the memory of a worker."""
@@ -158,7 +159,7 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
             except NoOffsetForPartitionError as error:
                 return await self._reset(consumer, error.args[0])
         except (KafkaError, TimeoutError) as error:
-            self._warn(f"cannot fetch messages: {error!r}")
+            self._warn(f"cannot fetch messages: {describe_refusal(error, right='Read')}")
             await asyncio.sleep(FETCH_RETRY_S)
             return {}
         return fetched
