@@ -117,7 +117,7 @@ class BatchReader:
         self._aborted = sorted(aborted_transactions or (), key=lambda item: item[1], reverse=True)
         self._aborted_producers: set[int] = set()
         self._is_committed_only = isolation_level == fetcher.READ_COMMITTED
-        self._batch: _Batch | None = None
+        self._batch: _RecordBatch | None = None
 
     def __next__(self) -> Any:
         taken = self.take(1)
@@ -145,7 +145,7 @@ class BatchReader:
             return taken or self._report(str(problem))
         return taken
 
-    def _take_from(self, batch: "_Batch", taken: list[Any], count: int | None) -> None:
+    def _take_from(self, batch: "_RecordBatch", taken: list[Any], count: int | None) -> None:
         before = len(taken)
         try:
             taken.extend(islice(batch.records, count))
@@ -159,10 +159,10 @@ class BatchReader:
             self.next_fetch_offset = batch.next_offset
             self._batch = None
 
-    def _open_next_batch(self) -> "_Batch | None":
+    def _open_next_batch(self) -> "_RecordBatch | None":
         """Open the next batch that contains messages for the consumer. Return None at the end of the fetch."""
         while self._find_next_batch():
-            batch = _Batch(self._partition, self._data[self._start : self._end])
+            batch = _RecordBatch(self._partition, self._data[self._start : self._end])
             if self._is_committed_only:
                 self._update_aborted_producers(batch)
             if batch.is_control or (batch.is_in_transaction and batch.producer_id in self._aborted_producers):
@@ -186,7 +186,7 @@ class BatchReader:
             raise DamagedBatch("the length of the batch is damaged")  # the first batch of a fetch is always complete
         return False
 
-    def _update_aborted_producers(self, batch: "_Batch") -> None:
+    def _update_aborted_producers(self, batch: "_RecordBatch") -> None:
         while self._aborted and self._aborted[-1][1] <= batch.base_offset:
             self._aborted_producers.add(self._aborted.pop()[0])
         if batch.is_control:  # the first marker of a producer after the start of an aborted transaction is its end
@@ -227,7 +227,7 @@ class FetchResult(fetcher.FetchResult):
         return taken
 
 
-class _Batch:
+class _RecordBatch:
     """Header of a batch and, once it is open, its records."""
 
     def __init__(self, partition: TopicPartition, data: bytes) -> None:
