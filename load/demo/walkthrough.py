@@ -1,7 +1,7 @@
 """Walkthrough of one incident on a real Kafka, from the deployment that caused it to the draft of its review.
 
 People and pipelines act through ``driftwire`` commands, and the scenario sets the time of each command. The same seed
-therefore gives the same review.
+therefore always produces the same review.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from schemas.topics import ALERTS
 from topologies.configuration import Configuration
 from topologies.console import render_card
 from topologies.errors import DriftwireError
-from topologies.kafka import parse_incidents, read_topic
+from topologies.kafka import Cluster, parse_incidents, read_topic
 from topologies.processes import Topology
 
 FAILURE = "pii_exposure"
@@ -38,7 +38,7 @@ EXPECTED_STATUSES = ("open", "acknowledged", "mitigated", "resolved")
 CAUSE = "prompt-42"
 
 FILE_NAME = "example"
-"""Name of the files of the draft and its chart, without the suffix."""
+"""File name of the draft and its chart, without the suffix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ async def play_walkthrough(seed: int, folder: Path, console: Console) -> Walkthr
     Raises
     ------
     DriftwireError
-        If the broker, a worker or a command fails, or if the number of opened incidents is not one.
+        If the broker, a worker or a command fails, or if not exactly one incident opens.
     """
     configuration = Configuration()
     correlate = configuration.correlate.model_copy(
@@ -87,10 +87,10 @@ async def play_walkthrough(seed: int, folder: Path, console: Console) -> Walkthr
 
 
 async def _play(seed: int, folder: Path, topology: Topology, console: Console) -> WalkthroughResult:
-    bootstrap = topology.bootstrap
+    cluster = topology.cluster
 
     async def driftwire(*arguments: str) -> None:
-        await asyncio.to_thread(_run_command, bootstrap, arguments, console)
+        await asyncio.to_thread(_run_command, cluster, arguments, console)
 
     deployed = ("deployed", "--subject", SUBJECT, "--kind")
     index = ("index", "--from", "idx-9", "--to", "idx-10", "--id", "index-10")
@@ -101,9 +101,9 @@ async def _play(seed: int, folder: Path, topology: Topology, console: Console) -
     messages = _build_messages(seed)
     detected = next(number for number, message in enumerate(messages) if message.time_ms >= RESPONSE_BEGINS_MS)
     await _send(topology, messages[:detected])
-    opened = (await Outcome.collect(bootstrap)).incidents
+    opened = (await Outcome.collect(cluster)).incidents
     if len(opened) != 1:
-        raise DriftwireError(f"{len(opened)} incidents opened, but exactly one should: try another seed")
+        raise DriftwireError(f"{len(opened)} incidents opened, expected exactly one: try another seed")
     console.print(render_card(opened[0]))
     incident_id = opened[0].incident_id
 
@@ -123,14 +123,14 @@ async def _play(seed: int, folder: Path, topology: Topology, console: Console) -
     draft, picture = await asyncio.to_thread(_rename_files, folder, incident_id)
     revisions = [
         revision
-        async for revision in parse_incidents(read_topic(bootstrap, ALERTS))
+        async for revision in parse_incidents(read_topic(cluster, ALERTS))
         if revision.incident_id == incident_id
     ]
     return WalkthroughResult(revisions, draft, picture)
 
 
 def _build_messages(seed: int) -> list[OutgoingMessage]:
-    """Build the records and set the versions that served them."""
+    """Build the records, and set the versions that served them."""
     deployments = (
         Deployment(deployment_id="index-10", timestamp=INDEX_DEPLOYED_MS, kind="index", to_version="idx-10"),
         Deployment(deployment_id=CAUSE, timestamp=PROMPT_DEPLOYED_MS, kind="prompt", to_version="v42"),
@@ -156,18 +156,18 @@ def _rename_files(folder: Path, incident_id: str) -> tuple[Path, Path]:
 
 
 async def _send(topology: Topology, messages: list[OutgoingMessage]) -> None:
-    await produce(topology.bootstrap, messages)
-    await wait_for_lag(topology.bootstrap, topology.configuration.kafka.app_id)
+    await produce(topology.cluster, messages)
+    await wait_for_lag(topology.cluster, topology.configuration.kafka.app_id)
 
 
 def _at_minute(minute: float) -> tuple[str, str]:
     return "--at", format_timestamp(START_MS + round(minute * MINUTE_MS))
 
 
-def _run_command(bootstrap: str, arguments: tuple[str, ...], console: Console) -> None:
+def _run_command(cluster: Cluster, arguments: tuple[str, ...], console: Console) -> None:
     """Run a ``driftwire`` command, and print the command line and its output."""
     console.print(f"$ driftwire {' '.join(arguments)}", style="bold", markup=False, highlight=False, soft_wrap=True)
-    command = [sys.executable, "-m", "topologies.cli", *arguments, "--bootstrap", bootstrap]
+    command = [sys.executable, "-m", "topologies.cli", *arguments, "--bootstrap", cluster.bootstrap]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     console.print(done.stdout.rstrip(), markup=False, highlight=False, soft_wrap=True)
     if done.returncode:

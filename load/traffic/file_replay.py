@@ -1,6 +1,6 @@
 """Replay of files through the real pipeline with event time as the only clock, to find past drifts and incidents.
 
-Without a bootstrap address, the replay starts a temporary topology and removes it afterwards.
+Without a cluster, the replay starts a temporary topology and removes it afterwards.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ from schemas.timestamp import format_timestamp
 from schemas.topics import DAY_MS, DEPLOYMENTS
 from topologies.baselines import publish_baseline, read_baseline_file
 from topologies.configuration import Configuration
+from topologies.kafka import Cluster
 
 LIVE_LATENESS_MAX_MS = 7 * DAY_MS
 """Maximum age of a record for a live topology, in milliseconds."""
@@ -36,7 +37,7 @@ BASELINE_PAUSE_S = 2.0
 """Seconds to wait before the first record, so that running workers apply the baselines."""
 
 SUBJECTS_SHOWN_MAX = 10
-"""Maximum subjects listed in a message."""
+"""Maximum number of subjects listed in a message."""
 
 
 @dataclass(slots=True)
@@ -62,14 +63,14 @@ class ReplayReport:
 
     @property
     def monitored_subjects(self) -> list[str]:
-        """Subjects that had a baseline before the end of the replay."""
+        """Subjects whose baseline became ready before the end of the replay."""
         return sorted(
             {baseline.subject for baseline in (*self.published, *self.outcome.baselines)} & self.span.subjects
         )
 
     @property
     def unmonitored_subjects(self) -> list[str]:
-        """Subjects that had no baseline before the end of the replay."""
+        """Subjects whose baseline did not become ready before the end of the replay."""
         return sorted(self.span.subjects - set(self.monitored_subjects))
 
     def to_json(self) -> dict[str, Any]:
@@ -104,7 +105,7 @@ class ReplayReport:
             shown = ", ".join(unmonitored[:SUBJECTS_SHOWN_MAX]) + more
             console.print(
                 f"[bold red]NOTHING WAS MONITORED for {len(unmonitored)} of {len(span.subjects)} subjects[/] "
-                f"({escape(shown)}): no baseline was ready before the end, so finding nothing proves nothing. Choose a "
+                f"({escape(shown)}): no baseline was ready before the end, so an empty result proves nothing. Choose a "
                 "readiness that fits the data (--ready-after 30m --ready-records 5000), or supply a baseline "
                 "(--baseline FILE)."
             )
@@ -123,13 +124,13 @@ class Replay:
     speed
         Seconds of event time per second; 0 means as fast as possible.
     ready_after_s, ready_records
-        Readiness of baselines in a temporary topology. If None, the value of the configuration is used.
-    bootstrap
-        ``HOST:PORT`` of a running topology. If None, the replay starts a temporary topology.
+        Readiness settings of baselines in a temporary topology. If None, the value of the configuration is used.
+    cluster
+        The Kafka cluster of a running topology. If None, the replay starts a temporary topology.
     now_ms
         Time to which the last record is shifted, in Unix ms. If None, no times are shifted.
     wall_ms
-        Wall-clock time in Unix ms, used to refuse files that are too old for a live topology.
+        Wall-clock time in Unix ms, used to reject files that are too old for a live topology.
     """
 
     files: tuple[Path, ...]
@@ -139,7 +140,7 @@ class Replay:
     speed: float = 0.0
     ready_after_s: float | None = None
     ready_records: int | None = None
-    bootstrap: str | None = None
+    cluster: Cluster | None = None
     now_ms: int | None = None
     wall_ms: int = 0
 
@@ -148,7 +149,7 @@ class Replay:
         return merge_by_event_time([read_records(path, self.mapping) for path in self.files])
 
     def measure(self) -> Span:
-        """Read the files once, to find their errors before any message is sent.
+        """Read the files once, so that errors are found before any message is sent.
 
         Raises
         ------
@@ -166,7 +167,9 @@ class Replay:
             if message.key is not None:
                 span.subjects.add(message.key.decode())
         if span.messages == span.unreadable:
-            raise LoadError(f"{', '.join(map(str, self.files))}: no line is a record with a subject and a timestamp")
+            raise LoadError(
+                f"{', '.join(map(str, self.files))}: no line contains a record with a subject and a timestamp"
+            )
         return span
 
     async def run(self, configuration: Configuration, console: Console) -> ReplayReport:
@@ -183,12 +186,12 @@ class Replay:
         shift_ms = 0 if self.now_ms is None else self.now_ms - span.last_ms
         span.first_ms, span.last_ms = span.first_ms + shift_ms, span.last_ms + shift_ms
         shipment = _Shipment(self, span, deployments, baselines, shift_ms)
-        if self.bootstrap is not None:
-            await _refuse_old_records(self.bootstrap, span.last_ms, self.wall_ms)
+        if self.cluster is not None:
+            await _refuse_old_records(self.cluster, span.last_ms, self.wall_ms)
             for baseline in baselines:
-                await publish_baseline(self.bootstrap, baseline)
+                await publish_baseline(self.cluster, baseline)
             await asyncio.sleep(BASELINE_PAUSE_S if baselines else 0)
-            return await shipment.send(configuration.with_bootstrap(self.bootstrap), console)
+            return await shipment.send(configuration.with_cluster(self.cluster), console)
         console.print("starting Kafka and the three steps for this replay ...")
         configured = self._with_readiness(configuration)
         async with temporary_topology(configured, baselines=baselines, console=console) as topology:
@@ -204,23 +207,23 @@ class Replay:
         return configuration.model_copy(update={"detect": detect})
 
 
-async def _refuse_old_records(bootstrap: str, last_ms: int, wall_ms: int) -> None:
+async def _refuse_old_records(cluster: Cluster, last_ms: int, wall_ms: int) -> None:
     try:
-        live = await is_live(bootstrap)
+        live = await is_live(cluster)
     except (KafkaError, OSError) as error:
         raise LoadError(
-            f"no Kafka answers at {bootstrap}: start Kafka with driftwire up --replay, or change --bootstrap"
+            f"no Kafka answers at {cluster}: start Kafka with driftwire up --replay, or change --bootstrap"
         ) from error
     if live and last_ms < wall_ms - LIVE_LATENESS_MAX_MS:
         raise LoadError(
-            f"the records end at {format_timestamp(last_ms)}, and the live topology at {bootstrap} dead-letters records "
+            f"the records end at {format_timestamp(last_ms)}, and the live topology at {cluster} dead-letters records "
             "older than 7 days: restart the topology with driftwire up --replay, or shift the times with --now"
         )
 
 
 @dataclass(frozen=True, slots=True)
 class _Shipment:
-    """Messages that a replay sends, with all times shifted by ``shift_ms`` milliseconds."""
+    """Messages that a replay sends, with their times shifted by ``shift_ms`` milliseconds."""
 
     replay: Replay
     span: Span
@@ -229,20 +232,20 @@ class _Shipment:
     shift_ms: int
 
     async def send(self, configuration: Configuration, console: Console) -> ReplayReport:
-        bootstrap = configuration.kafka.bootstrap
-        before = await Outcome.read_ends(bootstrap)
-        await produce(bootstrap, self._deployment_messages(), topic=DEPLOYMENTS)
+        cluster = configuration.kafka.cluster
+        before = await Outcome.read_ends(cluster)
+        await produce(cluster, self._deployment_messages(), topic=DEPLOYMENTS)
         with progress_bar(console) as progress:
             task = progress.add_task("sending records", total=self.span.messages)
             produced = await produce(
-                bootstrap,
+                cluster,
                 (message.shift(self.shift_ms) for message in self.replay.read_messages()),
                 speed=self.replay.speed,
                 on_progress=lambda sent: progress.update(task, completed=sent),
             )
             progress.update(task, completed=produced.messages)
-            await wait_for_lag(bootstrap, configuration.kafka.app_id, on_progress=_lag_bars(progress))
-        outcome = await Outcome.collect(bootstrap, before)
+            await wait_for_lag(cluster, configuration.kafka.app_id, on_progress=_lag_bars(progress))
+        outcome = await Outcome.collect(cluster, before)
         return ReplayReport(self.span, produced, len(self.deployments), outcome, self.baselines)
 
     def _deployment_messages(self) -> Iterator[OutgoingMessage]:
@@ -252,7 +255,7 @@ class _Shipment:
 
 
 def _lag_bars(progress: Progress) -> Callable[[str, int, int], None]:
-    """Return a callback that shows the lag of each step as a bar."""
+    """Return a callback that shows the lag of each step as a progress bar."""
     tasks = {}
 
     def show_lag(step: str, read: int, total: int) -> None:

@@ -16,13 +16,13 @@ from schemas.incident import Audience, Incident, Role, Severity
 from schemas.timestamp import format_timestamp
 from schemas.topics import COMMANDS
 from topologies.commands.incidents import find_incident_id, read_newest_revisions
-from topologies.commands.options import author_option, bootstrap_option, now_ms, usage_error
+from topologies.commands.options import author_option, cluster_option, now_ms, usage_error
 from topologies.commands.parameter_types import PointInTime
 from topologies.commands.review import command as review
 from topologies.console import print_card, print_drafts, print_running_log
-from topologies.kafka import write_message
+from topologies.kafka import Cluster, write_message
 
-NOTE = click.option("--note", metavar="TEXT", help="Reason, for the running log.")
+NOTE = click.option("--note", metavar="TEXT", help="Reason to record in the running log.")
 INCIDENT = click.argument("incident_id", metavar="ID")
 AT = click.option("--at", type=PointInTime(), help="Time of the action: RFC 3339 or Unix ms.  [default: now]")
 
@@ -32,19 +32,19 @@ class CommandOptions(TypedDict):
 
     at: int | None
     author: str
-    bootstrap: str
+    cluster: Cluster
 
 
 def command_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options in :class:`CommandOptions`."""
-    return AT(author_option(bootstrap_option(function)))
+    return AT(author_option(cluster_option(function)))
 
 
 @click.group("incident", short_help="Show or update an incident.")
 def command() -> None:
     """Show or update an incident.
 
-    ID is the id of the incident, or the beginning of the id if no other id begins with it.
+    ID is the id of the incident, or a prefix that matches no other incident.
     """
 
 
@@ -55,12 +55,14 @@ command.add_command(review)
 @INCIDENT
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
-    "--drafts", is_flag=True, help="Show the draft messages to leadership and users instead, to check and send."
+    "--drafts",
+    is_flag=True,
+    help="Show the draft messages for leadership and users instead. Check each message before you send it.",
 )
-@bootstrap_option
-def show(incident_id: str, as_json: bool, drafts: bool, bootstrap: str) -> None:
+@cluster_option
+def show(incident_id: str, as_json: bool, drafts: bool, cluster: Cluster) -> None:
     """Show the newest revision and the running log."""
-    incident = _find_incident(asyncio.run(read_newest_revisions(bootstrap)), incident_id)
+    incident = _find_incident(asyncio.run(read_newest_revisions(cluster)), incident_id)
     if as_json:
         click.echo(incident.to_json())
         return
@@ -120,9 +122,9 @@ def note(incident_id: str, text: str, communicated: str | None, **options: Unpac
 @NOTE
 @command_options
 def mitigate(incident_id: str, note: str | None, **options: Unpack[CommandOptions]) -> None:
-    """Mark the incident as mitigated: the harm is contained, though signals may still be off.
+    """Mark the incident as mitigated: the harm is contained, although signals may still be abnormal.
 
-    The incident opens again when a signal joins it or gets worse.
+    The incident reopens when a signal joins it or gets worse.
     """
     _send(incident_id, action="mitigate", note=note, **options)
 
@@ -163,7 +165,7 @@ def merge(incident_id: str, into: str, note: str | None, **options: Unpack[Comma
 @NOTE
 @command_options
 def unmerge(incident_id: str, note: str | None, **options: Unpack[CommandOptions]) -> None:
-    """Separate the incident from the incident that it is merged into."""
+    """Separate the incident from the incident into which it was merged."""
     _send(incident_id, action="unmerge", note=note, **options)
 
 
@@ -177,7 +179,7 @@ def accept(incident_id: str, note: str | None, **options: Unpack[CommandOptions]
 
 
 def _send(
-    incident_id: str, *, bootstrap: str, author: str, at: int | None, into: str | None = None, **fields: Any
+    incident_id: str, *, cluster: Cluster, author: str, at: int | None, into: str | None = None, **fields: Any
 ) -> None:
     """Check a command against the known incidents, write it, and print a summary."""
     now = now_ms() if at is None else at
@@ -188,14 +190,14 @@ def _send(
         raise usage_error(error) from error
 
     async def run() -> Command:
-        newest = await read_newest_revisions(bootstrap)
+        newest = await read_newest_revisions(cluster)
         target = None if into is None else _find_incident(newest, into).incident_id
         request = make_command(incident_id=_find_incident(newest, incident_id).incident_id, into=target)
         known = {name: IncidentStanding.from_revision(incident) for name, incident in newest.items()}
         problem = refusal_reason(request, known)
         if problem is not None:
             raise click.UsageError(problem)
-        await write_message(bootstrap, COMMANDS, (request.incident_id or "").encode(), request.to_json())
+        await write_message(cluster, COMMANDS, (request.incident_id or "").encode(), request.to_json())
         return request
 
     sent = asyncio.run(run())

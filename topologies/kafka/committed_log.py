@@ -9,14 +9,16 @@ from collections.abc import AsyncGenerator, Sequence
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
+from topologies.kafka.cluster import Cluster
+
 POLL_MS = 200
 """Maximum milliseconds of a fetch without messages."""
 
 
-def committed_consumer(bootstrap: str) -> AIOKafkaConsumer:
+def committed_consumer(cluster: Cluster) -> AIOKafkaConsumer:
     """Return a consumer of committed messages that has no group and starts at the oldest message."""
     return AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **cluster.client_options(),
         group_id=None,
         isolation_level="read_committed",
         enable_auto_commit=False,
@@ -25,7 +27,11 @@ def committed_consumer(bootstrap: str) -> AIOKafkaConsumer:
 
 
 async def read_to_end(
-    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], *, idle_timeout_s: float = math.inf
+    consumer: AIOKafkaConsumer,
+    partitions: Sequence[TopicPartition],
+    *,
+    start: int | None = None,
+    idle_timeout_s: float = math.inf,
 ) -> AsyncGenerator[ConsumerRecord]:
     """Yield the messages in partitions at the time of the call, oldest first within a partition.
 
@@ -38,6 +44,8 @@ async def read_to_end(
         A started consumer to which the partitions are assigned.
     partitions
         The partitions to read.
+    start
+        First offset to read; None for the beginning.
     idle_timeout_s
         Maximum seconds without a new message.
 
@@ -46,7 +54,11 @@ async def read_to_end(
     TimeoutError
         If no message arrives for ``idle_timeout_s``.
     """
-    await consumer.seek_to_beginning(*partitions)
+    if start is None:
+        await consumer.seek_to_beginning(*partitions)
+    else:
+        for partition in partitions:
+            consumer.seek(partition, start)
     ends = await consumer.end_offsets(partitions)
     idle_s = 0.0
     # Compare positions, not offsets of messages: the last entry of a partition may be a transaction marker or a message

@@ -1,4 +1,4 @@
-"""Topology of broker, topics and workers that start and stop together, for ``up`` and the load tools."""
+"""Broker, topics and workers that start and stop together, for ``up`` and the load tools."""
 
 import asyncio
 import contextlib
@@ -10,24 +10,26 @@ from typing import Self
 from topologies.broker import EmbeddedBroker, create_topics
 from topologies.configuration import Configuration, write_configuration
 from topologies.errors import DriftwireError
+from topologies.kafka import Cluster
 from topologies.processes.worker_process import STOP_TIMEOUT_S, WorkerProcess
 
 STEPS = ("detect", "correlate", "route")
 
 READY_TIMEOUT_S = 60.0
-"""Maximum seconds until all workers have their partitions."""
+"""Maximum seconds to wait until all workers have their partitions."""
 
 STOP_WITHOUT_KAFKA_S = 1.0
-"""Maximum seconds until the workers stop if the broker has stopped."""
+"""Maximum seconds to wait until the workers stop if the broker has stopped."""
 
 CONFIGURATION_NAME = "configuration.json"
 
 
 class Topology:
-    """Async context manager of broker, topics and workers. On entry all workers have their partitions.
+    """Async context manager that runs broker, topics and workers.
 
-    The exit first stops the workers after a last checkpoint, then the broker. Workers that die are restarted. If a worker
-    dies too often or the broker stops, :meth:`wait_for_failure` raises an error.
+    On entry, it waits until all workers have their partitions. On exit, it stops the workers after a last checkpoint, and
+    then the broker. Workers that die are restarted. If a worker dies too often or the broker stops,
+    :meth:`wait_for_failure` raises an error.
 
     Parameters
     ----------
@@ -35,12 +37,12 @@ class Topology:
         Settings of the broker and the steps. The embedded broker overrides the address and the replication factor.
     data_folder
         Folder of the broker's messages and the workers' configuration.
-    bootstrap
-        Address of an existing Kafka. If None, the embedded broker is started.
+    cluster
+        An existing Kafka cluster. If None, the embedded broker is started.
     replay
         Whether the time of the records is the only clock.
     steps
-        The steps to run, one worker per item. A step may occur several times.
+        The steps to run, one worker per item. A step may occur more than once.
     on_line
         Callback that receives every line of the workers, and a line when a worker is restarted or killed.
     port
@@ -52,7 +54,7 @@ class Topology:
         configuration: Configuration,
         *,
         data_folder: Path,
-        bootstrap: str | None = None,
+        cluster: Cluster | None = None,
         replay: bool = False,
         steps: Sequence[str] = STEPS,
         on_line: Callable[[str], None] | None = None,
@@ -66,7 +68,7 @@ class Topology:
         self._steps = steps
         self._on_line = on_line or (lambda _: None)
         self._tasks: list[asyncio.Task[None]] = []
-        if bootstrap is None:
+        if cluster is None:
             settings = configuration.broker
             self.broker = EmbeddedBroker(
                 data_folder,
@@ -77,7 +79,7 @@ class Topology:
             kafka = configuration.kafka.model_copy(update={"replication_factor": 1})
             self._configuration = configuration.model_copy(update={"kafka": kafka})
         else:
-            self._configuration = configuration.with_bootstrap(bootstrap)
+            self._configuration = configuration.with_cluster(cluster)
 
     @property
     def configuration(self) -> Configuration:
@@ -85,9 +87,9 @@ class Topology:
         return self._configuration
 
     @property
-    def bootstrap(self) -> str:
-        """Address for clients as ``host:port``. Valid once an embedded broker has started."""
-        return self._configuration.kafka.bootstrap
+    def cluster(self) -> Cluster:
+        """The Kafka cluster for clients. Valid once an embedded broker has started."""
+        return self._configuration.kafka.cluster
 
     async def start(self) -> None:
         """Start broker and workers, and return when all workers have their partitions.
@@ -100,9 +102,9 @@ class Topology:
         try:
             if self.broker is not None:
                 await self.broker.start()
-                self._configuration = self._configuration.with_bootstrap(self.broker.bootstrap)
+                self._configuration = self._configuration.with_cluster(self.broker.cluster)
             kafka = self._configuration.kafka
-            await create_topics(kafka.bootstrap, kafka.records_partitions, kafka.replication_factor)
+            await create_topics(kafka.cluster, kafka.records_partitions, kafka.replication_factor)
             self._start_workers()
             await self._wait_until_ready()
         except BaseException:
@@ -135,7 +137,7 @@ class Topology:
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
-        raise DriftwireError("a worker ended without being stopped: see its log lines above")
+        raise DriftwireError("a worker exited unexpectedly: see its log lines above")
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -176,7 +178,7 @@ class Topology:
         except TimeoutError as error:
             slow = ", ".join(worker.name for worker in self.workers if not worker.ready.is_set())
             raise DriftwireError(
-                f"no partitions for {slow} within {READY_TIMEOUT_S:.0f} s: check that Kafka is healthy"
+                f"{slow} got no partitions within {READY_TIMEOUT_S:.0f} s: check that Kafka is healthy"
             ) from error
         finally:
             for pending in (ready, failure):

@@ -17,6 +17,7 @@ from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from schemas.record import Record
 from tests.pipeline.detect.worlds import blocks
+from topologies.kafka import Cluster
 
 START_MS = 1_795_489_920_000
 
@@ -54,8 +55,8 @@ def test_probes_do_not_count_as_requests():
 def messages(monkeypatch):
     sent = []
 
-    async def produce(bootstrap, messages, *, speed):
-        assert (bootstrap, speed) == ("kafka:9092", 1.0)
+    async def produce(cluster, messages, *, speed):
+        assert (cluster, speed) == (Cluster("kafka:9092"), 1.0)
         sent.extend(messages)
         return ProduceResult(messages=len(sent))
 
@@ -70,7 +71,7 @@ def probe(*arguments):
 def test_the_command_sends_from_now_on_and_prints_the_number(messages):
     result = probe("--subject", "bot", "--count", "3", "--every", "1s", "--unblocked")
     assert result.exit_code == 0
-    assert result.output == "sent 3 probes of bot, not blocked\n"
+    assert result.output == "sent 3 probes for bot, not blocked\n"
     assert abs(messages[0].time_ms / 1000 - time.time()) < 60
     assert [message.time_ms - messages[0].time_ms for message in messages] == [0, 1000, 2000]
 

@@ -1,0 +1,20 @@
+"""Checkpoints: the transaction that writes outputs, state and offsets, the stored form, and the refusals of Kafka.
+
+It may import errors and kafka only. It contains no schedule: ``runtime.py`` decides when a checkpoint is written.
+"""
+
+from topologies.runtime.checkpoint.checkpoint import Checkpoints, CheckpointTopicReplaced
+from topologies.runtime.checkpoint.refusals import CheckpointFailed, MessagesRefused, describe_refusal
+from topologies.runtime.checkpoint.stored_checkpoint import StoredCheckpoint, read_checkpoint
+from topologies.runtime.checkpoint.transaction import ProducerStopped
+
+__all__ = [
+    "CheckpointFailed",
+    "CheckpointTopicReplaced",
+    "Checkpoints",
+    "MessagesRefused",
+    "ProducerStopped",
+    "StoredCheckpoint",
+    "describe_refusal",
+    "read_checkpoint",
+]
