@@ -1,4 +1,4 @@
-"""Trial of aiokafka against confluent-kafka on the embedded broker: the figures of docs/adr/0004-kafka-client.md.
+"""Trial of aiokafka against confluent-kafka on the embedded broker: the figures of ``docs/adr/0004-kafka-client.md``.
 
 confluent-kafka is not a dependency. Install the package in an environment of its own, with this project, and run::
 
