@@ -181,7 +181,7 @@ class _HeldRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pending:
+class _PendingAnswer:
     """Request whose answer the client awaits.
 
     Attributes
@@ -204,7 +204,7 @@ class _Connection:
         self._proxy = proxy
         self._client_reader = reader
         self._client_writer = writer
-        self._pending: deque[_Pending] = deque()
+        self._pending: deque[_PendingAnswer] = deque()
         self._is_silent = False
         self._broker_address = _address_bytes(proxy.host, proxy.broker_port)
         self._proxy_address = _address_bytes(proxy.host, proxy.port)
@@ -264,7 +264,7 @@ class _Connection:
                 return True
             case FaultKind.ERROR:
                 answer = build_error_answer(request, fault.error_code)
-                self._pending.append(_Pending(request, fault, answer))
+                self._pending.append(_PendingAnswer(request, fault, answer))
                 await self._send_prepared_answers()
                 return True
             case FaultKind.CUT:
@@ -276,7 +276,7 @@ class _Connection:
 
     async def _forward(self, request: WireRequest, broker: asyncio.StreamWriter, fault: Fault | None = None) -> None:
         if request.is_answered:
-            self._pending.append(_Pending(request, fault))
+            self._pending.append(_PendingAnswer(request, fault))
         await _write_frame(broker, request.frame)
 
     async def _forward_answers(self, broker: asyncio.StreamReader) -> None:

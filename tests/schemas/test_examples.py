@@ -80,7 +80,7 @@ def test_an_unknown_field_from_a_newer_writer_is_ignored(file):
         ("drift", {"started_at": "yesterday"}),
         ("deployment", {"kind": "vibes"}),
         ("deployment", {"deployment_id": ""}),
-        ("deployment", {"timestamp": 1_795_489_920}),
+        ("deployment", {"timestamp": 12}),
         ("deployment", {"timestamp": "2026-11-24 03:12"}),
         ("deployment", {"summary": "x" * 501}),
         ("deployment", {"expect_shift": "length"}),

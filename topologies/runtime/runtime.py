@@ -26,11 +26,18 @@ from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, ProducerFenced
 from faust.types import TP
 
+from pipeline.state import NewerState
 from pipeline.step import InputMessage
 from topologies.kafka import Cluster, UnreadableBatch
 from topologies.runtime.checkpoint import CheckpointFailed
+<<<<<<< HEAD
 from topologies.runtime.control import ControlMessage, ControlReader
 from topologies.runtime.faust_transport import BatchSchema, OffsetReset
+=======
+from topologies.runtime.control import ControlReader
+from topologies.runtime.faust_transport import BatchSchema
+from topologies.runtime.faust_worker import stop_failed_worker
+>>>>>>> main
 from topologies.runtime.partition import PartitionWorker
 from topologies.runtime.topology_spec import TopologySpec
 
@@ -359,6 +366,11 @@ class StepRuntime:
                 partition,
             )
             self._start_task(self._restore_if_assigned(partition))
+            return
+        if isinstance(error, NewerState):
+            logger.error("%s: partition %d: %s", name, partition, error)
+            # A worker that only waited would keep the partition from a worker of the newer version.
+            stop_failed_worker()
             return
         is_kafka = isinstance(error, (KafkaError, CheckpointFailed))
         if not is_kafka:
