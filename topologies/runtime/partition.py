@@ -48,8 +48,6 @@ class PartitionWorker:
         Failure of the last checkpoint, until :meth:`recover` succeeds. Until then the worker uses no messages.
     retry_at
         Time of the event loop in seconds at which :meth:`recover` is due.
-    new_topics
-        Input topics that were deleted and created again, until :class:`StepRuntime` reads them from their beginning.
     pending_output_bytes
         Bytes of the outputs that wait for a checkpoint.
     """
@@ -62,7 +60,6 @@ class PartitionWorker:
         self.is_urgent = False
         self.failure: Exception | None = None
         self.retry_at = 0.0
-        self.new_topics: set[str] = set()
         self.pending_output_bytes = 0
         self._spec = spec
         self._cluster = cluster
@@ -70,6 +67,7 @@ class PartitionWorker:
         self._checkpoints = Checkpoints(cluster, group, spec.name, partition)
         self._offsets: dict[str, int] = {}
         self._continued_topics: set[str] = set()
+        self._new_topics: set[str] = set()
         self._group = group
         self._known_topics = KnownTopics(cluster, (*spec.topics, *([spec.control_topic] if spec.control_topic else [])))
         self._outputs: list[OutputMessage] = []
@@ -154,8 +152,8 @@ class PartitionWorker:
         self._continued_topics.add(topic)
         return True
 
-    async def reset(self, topic: str, log_start: int, log_end: int) -> bool:
-        """Process a reset of the consumer to the start of the log. Return False if the state continues elsewhere.
+    async def reset(self, topic: str, log_start: int, log_end: int) -> set[str]:
+        """Process a reset of the consumer to the start of the log. Return the topics that must be read from elsewhere.
 
         If messages are lost, because retention deleted them or because the topic is new, log it and let the step reset
         its evidence.
@@ -177,11 +175,15 @@ class PartitionWorker:
         if is_lost:
             self._add_outputs(self._step.on_gap())
         if log_start < expected <= log_end:
-            return False
-        self.new_topics.discard(topic)
+            return self.take_new_topics() | {topic}
         self._offsets[topic] = log_start - 1
         self.is_dirty = True
-        return True
+        return self.take_new_topics() - {topic}
+
+    def take_new_topics(self) -> set[str]:
+        """Return the topics that were created again and are not read from their beginning yet."""
+        new_topics, self._new_topics = self._new_topics, set()
+        return new_topics
 
     async def _compare_topics(self) -> bool:
         """Compare the topics with those of the state. Return True if the evidence must be reset.
@@ -193,7 +195,7 @@ class PartitionWorker:
             self._warn(line)
         for topic in changes.created_again:
             self._offsets.pop(topic, None)
-        self.new_topics |= changes.created_again
+        self._new_topics |= changes.created_again
         if changes.is_changed:
             self._changed_parts[KNOWN_TOPICS_KEY] = self._known_topics.dump()
             self.is_dirty = True

@@ -30,14 +30,9 @@ from pipeline.state import NewerState
 from pipeline.step import InputMessage
 from topologies.kafka import Cluster, UnreadableBatch
 from topologies.runtime.checkpoint import CheckpointFailed
-<<<<<<< HEAD
 from topologies.runtime.control import ControlMessage, ControlReader
 from topologies.runtime.faust_transport import BatchSchema, OffsetReset
-=======
-from topologies.runtime.control import ControlReader
-from topologies.runtime.faust_transport import BatchSchema
 from topologies.runtime.faust_worker import stop_failed_worker
->>>>>>> main
 from topologies.runtime.partition import PartitionWorker
 from topologies.runtime.topology_spec import TopologySpec
 
@@ -191,7 +186,7 @@ class StepRuntime:
         if worker.is_closed():
             await worker.disconnect()
             return
-        await self._seek_new_topics(worker)
+        await self._seek(worker, worker.take_new_topics())
         await self._resume(worker)
         if all(other.is_open() for other in self._partition_workers.values()):
             self._print_ready("ready")
@@ -271,8 +266,7 @@ class StepRuntime:
     async def _resume(self, worker: PartitionWorker) -> None:
         """Fetch the inputs of a partition again, after the offsets in its state."""
         sources = {TP(topic, worker.partition) for topic in self._spec.topics} & self._paused
-        for source in sources:
-            await self._seek(source.topic, worker)
+        await self._seek(worker, {source.topic for source in sources})
         self._paused -= sources
         self._app.consumer.resume_partitions(sources)
 
@@ -299,15 +293,12 @@ class StepRuntime:
     async def _process(self, worker: PartitionWorker, topic: str, records: Sequence[Any]) -> None:
         first = records[0]
         if isinstance(first, OffsetReset):
-            is_at_state = await worker.reset(topic, first.log_start, first.log_end)
-            await self._seek_new_topics(worker)
-        else:
-            is_at_state = await worker.continues_at(topic, first.offset)
-        if not is_at_state:
-            await self._seek(topic, worker)
+            await self._seek(worker, await worker.reset(topic, first.log_start, first.log_end))
+        elif not await worker.continues_at(topic, first.offset):
+            await self._seek(worker, {topic})
         elif isinstance(first, UnreadableBatch):
             worker.skip_unreadable(first)
-        elif not isinstance(first, OffsetReset) and (new_records := worker.new_records(topic, records)):
+        elif new_records := worker.new_records(topic, records):
             await self._run_step(worker, topic, new_records)
 
     async def _run_step(self, worker: PartitionWorker, topic: str, records: Sequence[InputMessage]) -> None:
@@ -394,16 +385,13 @@ class StepRuntime:
         if partition in self._assigned and partition not in self._partition_workers:
             self._start_partition(partition)
 
-    async def _seek_new_topics(self, worker: PartitionWorker) -> None:
-        for topic in worker.new_topics & set(self._spec.topics):
-            await self._seek(topic, worker)
-        worker.new_topics.clear()
-
-    async def _seek(self, topic: str, worker: PartitionWorker) -> None:
-        """Continue reading after the offsets in the state. Only the consumer's own thread may seek."""
-        source = TopicPartition(topic, worker.partition)
+    async def _seek(self, worker: PartitionWorker, topics: set[str]) -> None:
+        """Continue reading input topics after the offsets in the state. Only the consumer's own thread may seek."""
+        inputs = topics & set(self._spec.topics)
         with contextlib.suppress(IllegalStateError, TimeoutError):  # the partition is being revoked
-            await self._app.consumer.seek_wait({source: worker.next_offset(topic)})
+            await self._app.consumer.seek_wait(
+                {TopicPartition(topic, worker.partition): worker.next_offset(topic) for topic in inputs}
+            )
 
     def _print_ready(self, state: str) -> None:
         """Print once the line for which the parent process waits."""
