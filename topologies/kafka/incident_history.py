@@ -8,13 +8,14 @@ import click
 import orjson
 from pydantic import ValidationError
 
+from pipeline.decoding import Unreadable, decode_contract
 from pipeline.step import RawMessage
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
 from schemas.drift import Drift
 from schemas.incident import Incident
 from schemas.message import Message as Contract
-from schemas.topics import BASELINES, DEPLOYMENTS, DRIFTS
+from schemas.topics import BASELINES, DEPLOYMENTS, DRIFTS, MEBIBYTE
 from topologies.kafka.client import read_topic
 
 if TYPE_CHECKING:
@@ -45,9 +46,18 @@ async def read_review_material(bootstrap: str, revisions: Collection[Incident]) 
     return Material.select(
         revisions,
         [drift async for drift in _read_contracts(bootstrap, DRIFTS, Drift, keys=drift_keys, texts=subjects)],
-        [deployment async for deployment in _read_contracts(bootstrap, DEPLOYMENTS, Deployment)],
+        await _read_deployments(bootstrap),
         [baseline async for baseline in _read_contracts(bootstrap, BASELINES, Baseline, texts=subjects)],
     )
+
+
+async def _read_deployments(bootstrap: str) -> list[Deployment]:
+    deployments: list[Deployment] = []
+    async for message in read_topic(bootstrap, DEPLOYMENTS):
+        decoded = decode_contract(message.value, Deployment.read, "deployment", bytes_max=MEBIBYTE)
+        if not isinstance(decoded, Unreadable):
+            deployments += decoded
+    return deployments
 
 
 async def _read_contracts(
@@ -56,14 +66,14 @@ async def _read_contracts(
     contract: type[Parsed],
     *,
     keys: Collection[bytes] = (),
-    texts: Collection[str] = (),
+    texts: Collection[str],
 ) -> AsyncIterator[Parsed]:
-    """Yield the messages of one contract on a topic, by default all, otherwise those that match a key or a string."""
+    """Yield the messages of one contract on a topic that match a key or a string."""
     needles = [orjson.dumps(text) for text in texts]
     async for message in read_topic(bootstrap, topic):
         value = message.value
         # Most messages of a busy topic are about other subjects, so they are not parsed.
-        if value is None or (needles and message.key not in keys and not any(needle in value for needle in needles)):
+        if value is None or (message.key not in keys and not any(needle in value for needle in needles)):
             continue
         with suppress(ValidationError):
             yield contract.from_json(value)
