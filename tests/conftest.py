@@ -16,7 +16,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]
     """One broker for all tests, with the topics of the contract. Other tests write to them too."""
     embedded = EmbeddedBroker(tmp_path_factory.mktemp("broker"))
     asyncio.run(embedded.start())
-    asyncio.run(create_topics(embedded.bootstrap, RECORDS_PARTITIONS, 1))
+    asyncio.run(create_topics(embedded.cluster, RECORDS_PARTITIONS, 1))
     yield embedded
     asyncio.run(embedded.stop())
 
@@ -25,5 +25,5 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedBroker]
 async def empty_broker(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[EmbeddedBroker]:
     """A broker for one test, with the empty topics of the contract. It takes two seconds."""
     async with EmbeddedBroker(tmp_path_factory.mktemp("empty-broker")) as embedded:
-        await create_topics(embedded.bootstrap, RECORDS_PARTITIONS, 1)
+        await create_topics(embedded.cluster, RECORDS_PARTITIONS, 1)
         yield embedded

@@ -32,6 +32,7 @@ from schemas.deployment import Deployment
 from schemas.topics import ALERTS, DEPLOYMENTS, DRIFTS, RECORDS
 from tests.topologies.worker_under_test import SESSION_TIMEOUT_S, WorkerUnderTest
 from topologies.configuration.configuration import Configuration, write_configuration
+from topologies.kafka import Cluster
 from topologies.kafka.client import read_topic, write_message
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow, pytest.mark.timeout(580)]
@@ -85,9 +86,9 @@ def baselines(configuration: Configuration) -> list[Baseline]:
     ]
 
 
-async def send(bootstrap: str, records: PartitionedRecords, *, records_per_second: float | None) -> None:
+async def send(cluster: Cluster, records: PartitionedRecords, *, records_per_second: float | None) -> None:
     """Send records to their partitions at a rate, or as fast as possible if it is None."""
-    async with AIOKafkaProducer(bootstrap_servers=bootstrap, enable_idempotence=True, linger_ms=5) as producer:
+    async with AIOKafkaProducer(**cluster.client_options(), enable_idempotence=True, linger_ms=5) as producer:
         for number, (partition, value) in enumerate(records):
             await producer.send(RECORDS, value, partition=partition)
             if records_per_second and number % 100 == 99:
@@ -113,24 +114,24 @@ def deployments() -> list[Deployment]:
     return [*per_subject, shared]
 
 
-async def deploy(bootstrap: str) -> None:
+async def deploy(cluster: Cluster) -> None:
     for deployment in deployments():
-        await write_message(bootstrap, DEPLOYMENTS, b"production", deployment.to_json())
+        await write_message(cluster, DEPLOYMENTS, b"production", deployment.to_json())
 
 
-async def read_contents(bootstrap: str, name: str) -> list[dict[str, Any]]:
-    return [orjson.loads(message.value or b"null") async for message in read_topic(bootstrap, name)]
+async def read_contents(cluster: Cluster, name: str) -> list[dict[str, Any]]:
+    return [orjson.loads(message.value or b"null") async for message in read_topic(cluster, name)]
 
 
-async def read_findings(bootstrap: str) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
+async def read_findings(cluster: Cluster) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
     """Read all drifts and the last revision of every incident."""
-    drifts = [content for content in await read_contents(bootstrap, DRIFTS) if content["type"] == "drift"]
-    incidents = {content["incident_id"]: content for content in await read_contents(bootstrap, ALERTS)}
+    drifts = [content for content in await read_contents(cluster, DRIFTS) if content["type"] == "drift"]
+    incidents = {content["incident_id"]: content for content in await read_contents(cluster, ALERTS)}
     return drifts, incidents
 
 
-async def committed_offsets(bootstrap: str, group: str) -> dict[TopicPartition, int]:
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+async def committed_offsets(cluster: Cluster, group: str) -> dict[TopicPartition, int]:
+    admin = AIOKafkaAdminClient(**cluster.client_options())
     await admin.start()
     try:
         return {
@@ -212,10 +213,10 @@ async def test_killed_and_suspended_workers_find_what_undisturbed_ones_find(
     async with temporary_topology(
         configuration, baselines=learned, workers=("detect", "detect", "correlate")
     ) as topology:
-        await deploy(topology.bootstrap)
-        await send(topology.bootstrap, records, records_per_second=None)
-        await wait_for_lag(topology.bootstrap, configuration.kafka.app_id, steps=("detect", "correlate"))
-        expected_drifts, expected_incidents = await read_findings(topology.bootstrap)
+        await deploy(topology.cluster)
+        await send(topology.cluster, records, records_per_second=None)
+        await wait_for_lag(topology.cluster, configuration.kafka.app_id, steps=("detect", "correlate"))
+        expected_drifts, expected_incidents = await read_findings(topology.cluster)
 
     async with temporary_topology(configuration, baselines=learned, workers=()) as topology:
         file = tmp_path / "configuration.json"
@@ -227,17 +228,17 @@ async def test_killed_and_suspended_workers_find_what_undisturbed_ones_find(
         try:
             for worker in (*workers, correlate):
                 worker.start()
-            await deploy(topology.bootstrap)
+            await deploy(topology.cluster)
             sending = asyncio.create_task(
-                send(topology.bootstrap, records, records_per_second=len(records) / (FAULTS * 7))
+                send(topology.cluster, records, records_per_second=len(records) / (FAULTS * 7))
             )
             killing = asyncio.create_task(kill_repeatedly(correlate, random.Random(SEED), sending))
             counts = await disturb(workers, generator)
             await sending
             killed = await killing
-            await wait_for_lag(topology.bootstrap, configuration.kafka.app_id, steps=("detect", "correlate"))
-            drifts, incidents = await read_findings(topology.bootstrap)
-            offsets = await committed_offsets(topology.bootstrap, f"{configuration.kafka.app_id}-detect")
+            await wait_for_lag(topology.cluster, configuration.kafka.app_id, steps=("detect", "correlate"))
+            drifts, incidents = await read_findings(topology.cluster)
+            offsets = await committed_offsets(topology.cluster, f"{configuration.kafka.app_id}-detect")
         finally:
             for worker in (*workers, correlate):
                 worker.kill()

@@ -27,6 +27,7 @@ from tests.detect_state import dead_letters, restored
 from tests.hostile import SUBJECT, SUBJECTS, HostileKind, kinds, many_subjects
 from tests.pipeline.detect.streams import as_json, record
 from topologies.configuration.configuration import Configuration
+from topologies.kafka import Cluster
 from topologies.kafka.client import WriteRefused, write_message
 from topologies.processes.topology import Topology
 
@@ -95,9 +96,9 @@ def largest_message() -> HostileKind:
     )
 
 
-async def send(bootstrap: str, messages: list[Sent], result: RunResult) -> None:
+async def send(cluster: Cluster, messages: list[Sent], result: RunResult) -> None:
     async with AIOKafkaProducer(
-        bootstrap_servers=bootstrap, enable_idempotence=True, max_request_size=TOPIC_BYTES_MAX + ENVELOPE_BYTES
+        **cluster.client_options(), enable_idempotence=True, max_request_size=TOPIC_BYTES_MAX + ENVELOPE_BYTES
     ) as producer:
         deliveries = [await add_to_batch(producer, sent) for sent in messages]
         for sent, delivered in zip(messages, await asyncio.gather(*deliveries), strict=True):
@@ -120,10 +121,10 @@ async def run(folder: Path, messages: list[Sent], last: list[Sent]) -> RunResult
         configuration, data_folder=folder, port=0, steps=("detect",), on_line=result.lines.append
     ) as topology:
         for batch in (messages, last):
-            await send(topology.bootstrap, batch, result)
-            await wait_for_lag(topology.bootstrap, configuration.kafka.app_id, steps=("detect",))
-        result.letters = await dead_letters(topology.bootstrap)
-        result.steps = await restored(topology.bootstrap, configuration)
+            await send(topology.cluster, batch, result)
+            await wait_for_lag(topology.cluster, configuration.kafka.app_id, steps=("detect",))
+        result.letters = await dead_letters(topology.cluster)
+        result.steps = await restored(topology.cluster, configuration)
         result.restarts = sum(worker.restarts for worker in topology.workers)
         await topology.stop()
     return result
@@ -237,7 +238,7 @@ async def test_a_message_above_the_limit_of_the_topic_is_refused_by_the_broker(b
     value = bytes(TOPIC_BYTES_MAX + 1)
     refusal = f"did not accept the message for driftwire.records: its {TOPIC_BYTES_MAX + 1} bytes exceed the limit of the topic"
     with pytest.raises(WriteRefused, match=re.escape(refusal)):
-        await write_message(broker.bootstrap, RECORDS, None, value)
-    async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap, max_request_size=2 * TOPIC_BYTES_MAX) as producer:
+        await write_message(broker.cluster, RECORDS, None, value)
+    async with AIOKafkaProducer(**broker.cluster.client_options(), max_request_size=2 * TOPIC_BYTES_MAX) as producer:
         with pytest.raises(MessageSizeTooLargeError):
             await producer.send_and_wait(RECORDS, value)

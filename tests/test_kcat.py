@@ -20,6 +20,7 @@ from schemas.topics import ALERTS, DEAD_LETTERS, DEPLOYMENTS, RECORDS, topic
 from tests.detect_state import restored
 from tests.topologies.worker_under_test import WorkerUnderTest
 from topologies.configuration.configuration import Configuration
+from topologies.kafka import Cluster
 
 pytestmark = [
     pytest.mark.kafka,
@@ -52,17 +53,17 @@ def run_command(module: str, *arguments: object) -> str:
 class Kcat:
     """kcat with one broker."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self.bootstrap = bootstrap
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
 
     def write(self, name: str, *arguments: object, lines: bytes | None = None) -> subprocess.CompletedProcess[bytes]:
         """Write one message per line of standard input, or one message per file."""
-        call = ["kcat", "-P", "-b", self.bootstrap, "-t", name, *map(str, arguments)]
+        call = ["kcat", "-P", "-b", self.cluster.bootstrap, "-t", name, *map(str, arguments)]
         return subprocess.run(call, input=lines, check=False, capture_output=True, timeout=30)
 
     def read(self, name: str) -> list[dict[str, Any]]:
         """Read all messages of a topic. By default librdkafka reads committed messages only."""
-        call = ["kcat", "-C", "-b", self.bootstrap, "-t", name, "-o", "beginning", "-e", "-q"]
+        call = ["kcat", "-C", "-b", self.cluster.bootstrap, "-t", name, "-o", "beginning", "-e", "-q"]
         done = subprocess.run(call, check=True, capture_output=True, timeout=30)
         return [json.loads(line) for line in done.stdout.splitlines()]
 
@@ -80,7 +81,7 @@ def kcat(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Kcat]:
     ) as up:
         up.start()
         up.wait_for_output("Ctrl-C stops it.")
-        yield Kcat(up.output.split("driftwire is up: Kafka at ")[1].split(",")[0])
+        yield Kcat(Cluster(up.output.split("driftwire is up: Kafka at ")[1].split(",")[0]))
         assert up.stop() == 0
         assert "Traceback" not in up.output
         assert "driftwire has stopped." in up.output
@@ -102,7 +103,7 @@ def validators(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Draft20201
 
 
 def wait_for_steps(kcat: Kcat, *steps: str) -> None:
-    asyncio.run(wait_for_lag(kcat.bootstrap, CONFIGURATION.kafka.app_id, steps=steps))
+    asyncio.run(wait_for_lag(kcat.cluster, CONFIGURATION.kafka.app_id, steps=steps))
 
 
 def generate(*options: object) -> bytes:
@@ -115,7 +116,7 @@ def publish_baseline(kcat: Kcat, folder: Path, begin_ms: int) -> None:
     start = format_timestamp(begin_ms - 2 * DAY_MS)
     records.write_bytes(generate("--start", start, "--rate", 0.25, "--records", 24_000))
     run_command("topologies.cli", "baseline", "learn", records, "-o", baseline)
-    run_command("topologies.cli", "baseline", "publish", baseline, "--bootstrap", kcat.bootstrap)
+    run_command("topologies.cli", "baseline", "publish", baseline, "--bootstrap", kcat.cluster.bootstrap)
 
 
 def wait_for_suspect(kcat: Kcat) -> list[dict[str, Any]]:
@@ -185,7 +186,7 @@ def test_the_example_records_are_used_unless_their_time_is_out_of_range(kcat, va
     assert_accepted(kcat.write(RECORDS, *sorted(today.iterdir())))
     wait_for_steps(kcat, "detect")
     assert len(kcat.read(DEAD_LETTERS)) == letters_before + len(letters)
-    steps = asyncio.run(restored(kcat.bootstrap, CONFIGURATION))
+    steps = asyncio.run(restored(kcat.cluster, CONFIGURATION))
     streams = [stream for step in steps for subject, stream in step.streams.items() if subject.startswith("today-")]
     assert sum(stream.counts["used"] for stream in streams) == len(records)
     for stream in streams:

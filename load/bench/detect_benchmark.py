@@ -26,6 +26,7 @@ from load.inputs import OutgoingMessage
 from load.traffic import ProduceResult, partition_for_key, produce
 from load.world import SUBJECT, SimulatedFailure, World, healthy_baseline, json_lines
 from topologies.configuration import Configuration
+from topologies.kafka import Cluster
 
 RATIO_MIN = 6.0
 """Minimum ratio of the detect rate to the rate of the obvious pipeline."""
@@ -223,18 +224,18 @@ async def run_benchmark(seed: int, records: int, end_ms: int, console: Console) 
     with tempfile.TemporaryDirectory(prefix="driftwire-bench-") as folder:
         async with temporary_topology(configuration, baselines=(baseline,), workers=(), console=console) as kafka:
             world = World(seed, start_ms, RECORDS_PER_SECOND, (failure,))
-            produced = await _fill_topic(kafka.bootstrap, world, records, partitions, console)
+            produced = await _fill_topic(kafka.cluster, world, records, partitions, console)
             for number in range(1, ROUNDS + 1):
                 count = min(records, OBVIOUS_RECORDS)
-                obvious = await run_obvious(kafka.bootstrap, partitions=partitions, records=count, detect=True)
-                idle = await run_obvious(kafka.bootstrap, partitions=partitions, records=count, detect=False)
+                obvious = await run_obvious(kafka.cluster.bootstrap, partitions=partitions, records=count, detect=True)
+                idle = await run_obvious(kafka.cluster.bootstrap, partitions=partitions, records=count, detect=False)
                 timed = await run_timed(kafka.configuration, folder=Path(folder), records=records, name=str(number))
                 rounds.append(BenchmarkRound(obvious, idle, timed, _is_reported(timed, failure, partitions)))
                 console.print(
                     f"run {number}: obvious {obvious:,.0f}, without any work {idle:,.0f}, "
                     f"detect {timed.records_per_s:,.0f} records/s ({timed.records_timed:,} in {timed.seconds:.1f} s)"
                 )
-            monitored = await read_monitored_share(kafka.bootstrap, configuration.detect, baseline, partitions)
+            monitored = await read_monitored_share(kafka.cluster, configuration.detect, baseline, partitions)
     return DetectBenchmark(records, produced.bytes / records, tuple(rounds), monitored)
 
 
@@ -246,7 +247,7 @@ def _record_time_ms(number: int, world: World) -> int:
     return time_ms
 
 
-async def _fill_topic(bootstrap: str, world: World, records: int, partitions: int, console: Console) -> ProduceResult:
+async def _fill_topic(cluster: Cluster, world: World, records: int, partitions: int, console: Console) -> ProduceResult:
     keys = spread_keys(SUBJECT, partitions)
 
     def build_messages() -> Iterator[OutgoingMessage]:
@@ -257,9 +258,7 @@ async def _fill_topic(bootstrap: str, world: World, records: int, partitions: in
 
     with progress_bar(console) as progress:
         task = progress.add_task("filling the topic", total=records)
-        return await produce(
-            bootstrap, build_messages(), on_progress=lambda sent: progress.update(task, completed=sent)
-        )
+        return await produce(cluster, build_messages(), on_progress=lambda sent: progress.update(task, completed=sent))
 
 
 def spread_keys(subject: str, partitions: int) -> list[bytes]:

@@ -19,7 +19,7 @@ from schemas.drift import Drift
 from schemas.topics import BASELINES, DEAD_LETTERS, DRIFTS, RECORDS, checkpoints_topic
 from topologies.broker import create_topics
 from topologies.configuration import Configuration
-from topologies.kafka import read_topic
+from topologies.kafka import Cluster, read_topic
 from topologies.processes import Topology
 from topologies.runtime import read_checkpoint
 
@@ -69,8 +69,8 @@ async def run_timed(configuration: Configuration, *, folder: Path, records: int,
     kafka = configuration.kafka.model_copy(update={"app_id": f"bench-{name}"})
     configuration = configuration.model_copy(update={"kafka": kafka})
     await _delete_outputs(configuration)
-    sampling = asyncio.create_task(_sample(kafka.bootstrap, f"{kafka.app_id}-detect", records))
-    topology = Topology(configuration, data_folder=folder, bootstrap=kafka.bootstrap, steps=("detect",))
+    sampling = asyncio.create_task(_sample(kafka.cluster, f"{kafka.app_id}-detect", records))
+    topology = Topology(configuration, data_folder=folder, cluster=kafka.cluster, steps=("detect",))
     try:
         async with topology:
             samples = await run_against(topology, sampling)
@@ -84,12 +84,14 @@ async def run_timed(configuration: Configuration, *, folder: Path, records: int,
         (last - first) / (end_s - start_s),
         last - first,
         end_s - start_s,
-        tuple(await _read_drifts(kafka.bootstrap)),
-        await _count_messages(kafka.bootstrap, DEAD_LETTERS),
+        tuple(await _read_drifts(kafka.cluster)),
+        await _count_messages(kafka.cluster, DEAD_LETTERS),
     )
 
 
-async def read_monitored_share(bootstrap: str, settings: DetectSettings, baseline: Baseline, partitions: int) -> float:
+async def read_monitored_share(
+    cluster: Cluster, settings: DetectSettings, baseline: Baseline, partitions: int
+) -> float:
     """Return the lowest share, over all partitions, of signal values that a ready baseline monitored.
 
     The share comes from steps that are restored from the worker's checkpoints, as after a reassignment of partitions.
@@ -103,7 +105,7 @@ async def read_monitored_share(bootstrap: str, settings: DetectSettings, baselin
     for partition in range(partitions):
         step = DetectStep(partition, settings, replay=False)
         step.control(RawMessage(BASELINES, 0, 0, 0, None, baseline.to_json()))
-        parts, _ = await read_checkpoint(bootstrap, "detect", partition)
+        parts, _ = await read_checkpoint(cluster, "detect", partition)
         problems = list(step.restore((key, value) for key, value in parts.items() if not key.startswith(b"\x00")))
         if problems:
             raise LoadError(f"the checkpoint of partition {partition} cannot be restored: {problems[0]}")
@@ -111,10 +113,10 @@ async def read_monitored_share(bootstrap: str, settings: DetectSettings, baselin
     return min(shares)
 
 
-async def _sample(bootstrap: str, group: str, records: int) -> list[tuple[float, int]]:
+async def _sample(cluster: Cluster, group: str, records: int) -> list[tuple[float, int]]:
     """Return samples of the committed records, as (seconds, records), until all records are committed."""
     samples: list[tuple[float, int]] = [(time.perf_counter(), 0)]
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**cluster.client_options())
     await admin.start()
     try:
         async with asyncio.timeout(TIME_LIMIT_S):
@@ -134,20 +136,20 @@ async def _sample(bootstrap: str, group: str, records: int) -> list[tuple[float,
 async def _delete_outputs(configuration: Configuration) -> None:
     """Delete the output and the checkpoints of earlier runs. A worker would restore them."""
     kafka = configuration.kafka
-    admin = AIOKafkaAdminClient(bootstrap_servers=kafka.bootstrap)
+    admin = AIOKafkaAdminClient(**kafka.cluster.client_options())
     await admin.start()
     try:
         await admin.delete_topics([DRIFTS, DEAD_LETTERS, checkpoints_topic("detect")])
     finally:
         await admin.close()
-    await create_topics(kafka.bootstrap, kafka.records_partitions, kafka.replication_factor)
+    await create_topics(kafka.cluster, kafka.records_partitions, kafka.replication_factor)
 
 
-async def _read_drifts(bootstrap: str) -> list[Drift]:
-    async with aclosing(read_topic(bootstrap, DRIFTS)) as messages:
+async def _read_drifts(cluster: Cluster) -> list[Drift]:
+    async with aclosing(read_topic(cluster, DRIFTS)) as messages:
         return read_drifts([message async for message in messages])
 
 
-async def _count_messages(bootstrap: str, topic: str) -> int:
-    async with aclosing(read_topic(bootstrap, topic)) as messages:
+async def _count_messages(cluster: Cluster, topic: str) -> int:
+    async with aclosing(read_topic(cluster, topic)) as messages:
         return len([None async for _ in messages])

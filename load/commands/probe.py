@@ -8,8 +8,9 @@ from pydantic import ValidationError
 
 from load.traffic import generate_probes
 from load.world import SUBJECT
-from topologies.commands.options import bootstrap_option, usage_error
+from topologies.commands.options import cluster_option, usage_error
 from topologies.commands.parameter_types import Duration
+from topologies.kafka import Cluster
 
 
 @click.command("probe")
@@ -20,9 +21,9 @@ from topologies.commands.parameter_types import Duration
 )
 @click.option("--blocked/--unblocked", default=True, show_default=True, help="Whether the filter blocked the prompt.")
 @click.option("--count", type=click.IntRange(1), help="Number of probes.  [default: until Ctrl-C]")
-@bootstrap_option
+@cluster_option
 def command(
-    *, subject: str, environment: str | None, every: float, blocked: bool, count: int | None, bootstrap: str
+    *, subject: str, environment: str | None, every: float, blocked: bool, count: int | None, cluster: Cluster
 ) -> None:
     """Send the outcomes of known-bad prompts, as a prober does.
 
@@ -42,7 +43,7 @@ def command(
         environment=environment,
     )
     try:
-        produced = asyncio.run(produce(bootstrap, messages, speed=1.0))
+        produced = asyncio.run(produce(cluster, messages, speed=1.0))
     except ValidationError as error:
         raise usage_error(error) from error
     click.echo(f"sent {produced.messages} probes of {subject}, {'blocked' if blocked else 'not blocked'}")

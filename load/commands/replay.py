@@ -95,6 +95,7 @@ def command(
     mapping = CsvMapping(subject, parse_mapping(mappings), csv_start) if mappings or subject else None
     if mapping is not None and not any(".csv" in path.suffixes for path in files):
         raise LoadError("--map and --subject are for CSV files, and none of the files is CSV")
+    configuration = load_configuration(config)
     wall_ms = time.time_ns() // 1_000_000
     replay = Replay(
         files=files,
@@ -104,12 +105,12 @@ def command(
         speed=speed,
         ready_after_s=ready_after,
         ready_records=ready_records,
-        bootstrap=bootstrap,
+        cluster=None if bootstrap is None else configuration.with_bootstrap(bootstrap).kafka.cluster,
         now_ms=wall_ms if now else None,
         wall_ms=wall_ms,
     )
     console = Console()
-    report = asyncio.run(replay.run(load_configuration(config), console))
+    report = asyncio.run(replay.run(configuration, console))
     report.show(console)
     write_json(json_file, report.to_json())
     if report.unmonitored_subjects:

@@ -26,7 +26,7 @@ from schemas.timestamp import clock_time
 from schemas.topics import ALERTS, DEPLOYMENTS
 from topologies.configuration import Configuration
 from topologies.console import render_card
-from topologies.kafka import follow_topic, write_message
+from topologies.kafka import Cluster, follow_topic, write_message
 from topologies.processes import Topology
 
 SPEED = 200.0
@@ -113,18 +113,18 @@ async def play_demo(seed: int, console: Console, folder: Path | None = None) -> 
     async with temporary_topology(configuration, baselines=(baseline,), folder=folder, console=console) as topology:
         console.print("[bold]3[/] Playing 34 minutes of traffic: three deployments, two of which cause a failure")
         records = await run_against(topology, _play_and_show(story, seed, topology, console))
-        outcome = await Outcome.collect(topology.bootstrap)
+        outcome = await Outcome.collect(topology.cluster)
     verdict = compare(story.planted, outcome.incidents)
     return DemoResult(seed, verdict, records, sum(outcome.dead_letters.values()), time.monotonic() - started_s)
 
 
 async def _play_and_show(story: Story, seed: int, topology: Topology, console: Console) -> int:
-    bootstrap = topology.bootstrap
+    cluster = topology.cluster
     with progress_bar(console) as progress:
-        showing = asyncio.create_task(_show_incidents(bootstrap, console))
+        showing = asyncio.create_task(_show_incidents(cluster, console))
         try:
-            records = await _send_story(story, seed, bootstrap, progress, console)
-            await wait_for_lag(bootstrap, topology.configuration.kafka.app_id)
+            records = await _send_story(story, seed, cluster, progress, console)
+            await wait_for_lag(cluster, topology.configuration.kafka.app_id)
             await asyncio.sleep(FINAL_PAUSE_S)
         finally:
             showing.cancel()
@@ -132,7 +132,7 @@ async def _play_and_show(story: Story, seed: int, topology: Topology, console: C
     return records
 
 
-async def _send_story(story: Story, seed: int, bootstrap: str, progress: Progress, console: Console) -> int:
+async def _send_story(story: Story, seed: int, cluster: Cluster, progress: Progress, console: Console) -> int:
     """Send the records and deployments in order of time, and return the number of records."""
     world = World(seed, START_MS, RECORDS_PER_SECOND, story.failures, story.deployments)
     messages = [
@@ -149,9 +149,9 @@ async def _send_story(story: Story, seed: int, bootstrap: str, progress: Progres
             else bisect_left(messages, deployment.timestamp, key=lambda message: message.time_ms)
         )
         advance = partial(_advance, progress, task, sent)
-        sent += (await produce(bootstrap, messages[sent:stop], speed=SPEED, on_progress=advance)).messages
+        sent += (await produce(cluster, messages[sent:stop], speed=SPEED, on_progress=advance)).messages
         if deployment is not None:
-            await write_message(bootstrap, DEPLOYMENTS, deployment.deployment_id.encode(), deployment.to_json())
+            await write_message(cluster, DEPLOYMENTS, deployment.deployment_id.encode(), deployment.to_json())
             name = f" {deployment.name}" if deployment.name else ""
             console.print(
                 f"  {clock_time(deployment.timestamp)}  [cyan]deployed[/] {deployment.kind}{name} "
@@ -164,10 +164,10 @@ def _advance(progress: Progress, task: TaskID, sent_before: int, sent: int) -> N
     progress.update(task, completed=sent_before + sent)
 
 
-async def _show_incidents(bootstrap: str, console: Console) -> None:
+async def _show_incidents(cluster: Cluster, console: Console) -> None:
     """Print a card when an incident opens, and a line for each later revision."""
     newest: dict[str, Incident] = {}
-    following = asyncio.create_task(_follow_incidents(bootstrap, newest))
+    following = asyncio.create_task(_follow_incidents(cluster, newest))
     shown_revisions: dict[str, int] = {}
     try:
         while True:
@@ -186,8 +186,8 @@ async def _show_incidents(bootstrap: str, console: Console) -> None:
         await asyncio.gather(following, return_exceptions=True)
 
 
-async def _follow_incidents(bootstrap: str, newest: dict[str, Incident]) -> None:
-    async with aclosing(follow_topic(bootstrap, ALERTS, from_start=True)) as messages:
+async def _follow_incidents(cluster: Cluster, newest: dict[str, Incident]) -> None:
+    async with aclosing(follow_topic(cluster, ALERTS, from_start=True)) as messages:
         async for message in messages:
             incident = Incident.from_json(message.value or b"")
             newest[incident.incident_id] = incident

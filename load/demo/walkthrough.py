@@ -24,7 +24,7 @@ from schemas.topics import ALERTS
 from topologies.configuration import Configuration
 from topologies.console import render_card
 from topologies.errors import DriftwireError
-from topologies.kafka import parse_incidents, read_topic
+from topologies.kafka import Cluster, parse_incidents, read_topic
 from topologies.processes import Topology
 
 FAILURE = "pii_exposure"
@@ -87,10 +87,10 @@ async def play_walkthrough(seed: int, folder: Path, console: Console) -> Walkthr
 
 
 async def _play(seed: int, folder: Path, topology: Topology, console: Console) -> WalkthroughResult:
-    bootstrap = topology.bootstrap
+    cluster = topology.cluster
 
     async def driftwire(*arguments: str) -> None:
-        await asyncio.to_thread(_run_command, bootstrap, arguments, console)
+        await asyncio.to_thread(_run_command, cluster, arguments, console)
 
     deployed = ("deployed", "--subject", SUBJECT, "--kind")
     index = ("index", "--from", "idx-9", "--to", "idx-10", "--id", "index-10")
@@ -101,7 +101,7 @@ async def _play(seed: int, folder: Path, topology: Topology, console: Console) -
     messages = _build_messages(seed)
     detected = next(number for number, message in enumerate(messages) if message.time_ms >= RESPONSE_BEGINS_MS)
     await _send(topology, messages[:detected])
-    opened = (await Outcome.collect(bootstrap)).incidents
+    opened = (await Outcome.collect(cluster)).incidents
     if len(opened) != 1:
         raise DriftwireError(f"{len(opened)} incidents opened, but exactly one should: try another seed")
     console.print(render_card(opened[0]))
@@ -123,7 +123,7 @@ async def _play(seed: int, folder: Path, topology: Topology, console: Console) -
     draft, picture = await asyncio.to_thread(_rename_files, folder, incident_id)
     revisions = [
         revision
-        async for revision in parse_incidents(read_topic(bootstrap, ALERTS))
+        async for revision in parse_incidents(read_topic(cluster, ALERTS))
         if revision.incident_id == incident_id
     ]
     return WalkthroughResult(revisions, draft, picture)
@@ -156,18 +156,18 @@ def _rename_files(folder: Path, incident_id: str) -> tuple[Path, Path]:
 
 
 async def _send(topology: Topology, messages: list[OutgoingMessage]) -> None:
-    await produce(topology.bootstrap, messages)
-    await wait_for_lag(topology.bootstrap, topology.configuration.kafka.app_id)
+    await produce(topology.cluster, messages)
+    await wait_for_lag(topology.cluster, topology.configuration.kafka.app_id)
 
 
 def _at_minute(minute: float) -> tuple[str, str]:
     return "--at", format_timestamp(START_MS + round(minute * MINUTE_MS))
 
 
-def _run_command(bootstrap: str, arguments: tuple[str, ...], console: Console) -> None:
+def _run_command(cluster: Cluster, arguments: tuple[str, ...], console: Console) -> None:
     """Run a ``driftwire`` command, and print the command line and its output."""
     console.print(f"$ driftwire {' '.join(arguments)}", style="bold", markup=False, highlight=False, soft_wrap=True)
-    command = [sys.executable, "-m", "topologies.cli", *arguments, "--bootstrap", bootstrap]
+    command = [sys.executable, "-m", "topologies.cli", *arguments, "--bootstrap", cluster.bootstrap]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     console.print(done.stdout.rstrip(), markup=False, highlight=False, soft_wrap=True)
     if done.returncode:

@@ -15,6 +15,7 @@ from aiokafka.errors import KafkaError
 
 from load.errors import LoadError
 from schemas.topics import ALERTS, COMMANDS, DEPLOYMENTS, DRIFTS, RECORDS
+from topologies.kafka import Cluster
 
 INPUT_TOPICS: dict[str, tuple[str, ...]] = {
     "detect": (RECORDS,),
@@ -39,7 +40,7 @@ OnLag = Callable[[str, int, int], None]
 
 
 async def wait_for_lag(
-    bootstrap: str,
+    cluster: Cluster,
     app_id: str,
     *,
     steps: Sequence[str] = tuple(INPUT_TOPICS),
@@ -50,8 +51,8 @@ async def wait_for_lag(
 
     Parameters
     ----------
-    bootstrap
-        ``HOST:PORT`` of the cluster.
+    cluster
+        The Kafka cluster.
     app_id
         ``app_id`` of the configuration. The group of a step is ``app_id-step``.
     steps
@@ -66,9 +67,9 @@ async def wait_for_lag(
     LoadError
         If a step makes no progress for ``stall_s``, or if the cluster does not answer.
     """
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+    admin = AIOKafkaAdminClient(**cluster.client_options())
     reader = AIOKafkaConsumer(
-        bootstrap_servers=bootstrap, group_id=None, isolation_level="read_committed", enable_auto_commit=False
+        **cluster.client_options(), group_id=None, isolation_level="read_committed", enable_auto_commit=False
     )
     try:
         await admin.start()
@@ -76,7 +77,7 @@ async def wait_for_lag(
         for step in steps:
             await _wait_for_step(admin, reader, step, f"{app_id}-{step}", stall_s=stall_s, on_progress=on_progress)
     except (KafkaError, OSError) as error:
-        raise LoadError(f"Kafka at {bootstrap}: {error}: check that Kafka is still running") from error
+        raise LoadError(f"Kafka at {cluster}: {error}: check that Kafka is still running") from error
     finally:
         await reader.stop()
         await admin.close()

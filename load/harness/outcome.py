@@ -19,7 +19,7 @@ from schemas.incident import Incident
 from schemas.message import Message
 from schemas.timestamp import format_timestamp
 from schemas.topics import ALERTS, BASELINES, DEAD_LETTERS, DRIFTS
-from topologies.kafka import read_topic
+from topologies.kafka import Cluster, read_topic
 
 ContractType = TypeVar("ContractType", bound=Message)
 
@@ -51,7 +51,7 @@ class Outcome:
     baselines: list[Baseline] = field(default_factory=list)
 
     @staticmethod
-    async def read_ends(bootstrap: str) -> Offsets:
+    async def read_ends(cluster: Cluster) -> Offsets:
         """Read the end offsets of the output topics. The outcome of a run that begins now starts at these offsets.
 
         Raises
@@ -59,13 +59,13 @@ class Outcome:
         LoadError
             If the cluster does not answer.
         """
-        consumer = AIOKafkaConsumer(*OUTPUT_TOPICS, bootstrap_servers=bootstrap, group_id=None)
+        consumer = AIOKafkaConsumer(*OUTPUT_TOPICS, **cluster.client_options(), group_id=None)
         try:
             await consumer.start()
             ends: dict[TopicPartition, int] = await consumer.end_offsets(consumer.assignment())
         except (KafkaError, OSError) as error:
             raise LoadError(
-                f"no Kafka answers at {bootstrap}: start Kafka with driftwire up, or change --bootstrap"
+                f"no Kafka answers at {cluster}: start Kafka with driftwire up, or change --bootstrap"
             ) from error
         finally:
             await consumer.stop()
@@ -75,26 +75,26 @@ class Outcome:
         return offsets
 
     @classmethod
-    async def collect(cls, bootstrap: str, since: Offsets | None = None) -> "Outcome":
+    async def collect(cls, cluster: Cluster, since: Offsets | None = None) -> "Outcome":
         """Read the output topics from the given offsets, or from the beginning."""
         outcome = cls()
         newest: dict[str, Incident] = {}
-        async for value in _read_values(bootstrap, ALERTS, since):
+        async for value in _read_values(cluster, ALERTS, since):
             incident = _parse(Incident, value)
             known = newest.get(incident.incident_id)
             if known is None or incident.revision >= known.revision:
                 newest[incident.incident_id] = incident
         outcome.incidents = sorted(newest.values(), key=lambda incident: (incident.started_at, incident.incident_id))
-        async for value in _read_values(bootstrap, DRIFTS, since):
+        async for value in _read_values(cluster, DRIFTS, since):
             if b'"type":"tick"' in value:
                 continue
             drift = _parse(Drift, value)
             if drift.state == "firing":
                 outcome.drifts.append(drift)
-        async for value in _read_values(bootstrap, DEAD_LETTERS, since):
+        async for value in _read_values(cluster, DEAD_LETTERS, since):
             letter = _parse(DeadLetter, value)
             outcome.dead_letters[letter.step, letter.reason] += 1
-        async for value in _read_values(bootstrap, BASELINES, since):
+        async for value in _read_values(cluster, BASELINES, since):
             baseline = _parse(Baseline, value)
             if baseline.source == "live":
                 outcome.baselines.append(baseline)
@@ -122,9 +122,9 @@ class Outcome:
         }
 
 
-async def _read_values(bootstrap: str, topic: str, since: Offsets | None) -> AsyncGenerator[bytes]:
+async def _read_values(cluster: Cluster, topic: str, since: Offsets | None) -> AsyncGenerator[bytes]:
     starts = (since or {}).get(topic, {})
-    async with aclosing(read_topic(bootstrap, topic)) as messages:
+    async with aclosing(read_topic(cluster, topic)) as messages:
         async for message in messages:
             if message.value is not None and message.offset >= starts.get(message.partition, 0):
                 yield message.value

@@ -69,11 +69,11 @@ async def temporary_topology(
         data = folder or Path(temporary)
         async with Topology(configuration, data_folder=data, port=0, replay=replay, steps=(), on_line=say) as broker:
             for baseline in baselines:
-                await publish_baseline(broker.bootstrap, baseline)
+                await publish_baseline(broker.cluster, baseline)
             steps = Topology(
                 broker.configuration,
                 data_folder=data,
-                bootstrap=broker.bootstrap,
+                cluster=broker.cluster,
                 replay=replay,
                 steps=workers,
                 on_line=print_problem,

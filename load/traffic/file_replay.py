@@ -1,6 +1,6 @@
 """Replay of files through the real pipeline with event time as the only clock, to find past drifts and incidents.
 
-Without a bootstrap address, the replay starts a temporary topology and removes it afterwards.
+Without a cluster, the replay starts a temporary topology and removes it afterwards.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ from schemas.timestamp import format_timestamp
 from schemas.topics import DAY_MS, DEPLOYMENTS
 from topologies.baselines import publish_baseline, read_baseline_file
 from topologies.configuration import Configuration
+from topologies.kafka import Cluster
 
 LIVE_LATENESS_MAX_MS = 7 * DAY_MS
 """Maximum age of a record for a live topology, in milliseconds."""
@@ -124,8 +125,8 @@ class Replay:
         Seconds of event time per second; 0 means as fast as possible.
     ready_after_s, ready_records
         Readiness of baselines in a temporary topology. If None, the value of the configuration is used.
-    bootstrap
-        ``HOST:PORT`` of a running topology. If None, the replay starts a temporary topology.
+    cluster
+        The Kafka cluster of a running topology. If None, the replay starts a temporary topology.
     now_ms
         Time to which the last record is shifted, in Unix ms. If None, no times are shifted.
     wall_ms
@@ -139,7 +140,7 @@ class Replay:
     speed: float = 0.0
     ready_after_s: float | None = None
     ready_records: int | None = None
-    bootstrap: str | None = None
+    cluster: Cluster | None = None
     now_ms: int | None = None
     wall_ms: int = 0
 
@@ -183,12 +184,12 @@ class Replay:
         shift_ms = 0 if self.now_ms is None else self.now_ms - span.last_ms
         span.first_ms, span.last_ms = span.first_ms + shift_ms, span.last_ms + shift_ms
         shipment = _Shipment(self, span, deployments, baselines, shift_ms)
-        if self.bootstrap is not None:
-            await _refuse_old_records(self.bootstrap, span.last_ms, self.wall_ms)
+        if self.cluster is not None:
+            await _refuse_old_records(self.cluster, span.last_ms, self.wall_ms)
             for baseline in baselines:
-                await publish_baseline(self.bootstrap, baseline)
+                await publish_baseline(self.cluster, baseline)
             await asyncio.sleep(BASELINE_PAUSE_S if baselines else 0)
-            return await shipment.send(configuration.with_bootstrap(self.bootstrap), console)
+            return await shipment.send(configuration.with_cluster(self.cluster), console)
         console.print("starting Kafka and the three steps for this replay ...")
         configured = self._with_readiness(configuration)
         async with temporary_topology(configured, baselines=baselines, console=console) as topology:
@@ -204,16 +205,16 @@ class Replay:
         return configuration.model_copy(update={"detect": detect})
 
 
-async def _refuse_old_records(bootstrap: str, last_ms: int, wall_ms: int) -> None:
+async def _refuse_old_records(cluster: Cluster, last_ms: int, wall_ms: int) -> None:
     try:
-        live = await is_live(bootstrap)
+        live = await is_live(cluster)
     except (KafkaError, OSError) as error:
         raise LoadError(
-            f"no Kafka answers at {bootstrap}: start Kafka with driftwire up --replay, or change --bootstrap"
+            f"no Kafka answers at {cluster}: start Kafka with driftwire up --replay, or change --bootstrap"
         ) from error
     if live and last_ms < wall_ms - LIVE_LATENESS_MAX_MS:
         raise LoadError(
-            f"the records end at {format_timestamp(last_ms)}, and the live topology at {bootstrap} dead-letters records "
+            f"the records end at {format_timestamp(last_ms)}, and the live topology at {cluster} dead-letters records "
             "older than 7 days: restart the topology with driftwire up --replay, or shift the times with --now"
         )
 
@@ -229,20 +230,20 @@ class _Shipment:
     shift_ms: int
 
     async def send(self, configuration: Configuration, console: Console) -> ReplayReport:
-        bootstrap = configuration.kafka.bootstrap
-        before = await Outcome.read_ends(bootstrap)
-        await produce(bootstrap, self._deployment_messages(), topic=DEPLOYMENTS)
+        cluster = configuration.kafka.cluster
+        before = await Outcome.read_ends(cluster)
+        await produce(cluster, self._deployment_messages(), topic=DEPLOYMENTS)
         with progress_bar(console) as progress:
             task = progress.add_task("sending records", total=self.span.messages)
             produced = await produce(
-                bootstrap,
+                cluster,
                 (message.shift(self.shift_ms) for message in self.replay.read_messages()),
                 speed=self.replay.speed,
                 on_progress=lambda sent: progress.update(task, completed=sent),
             )
             progress.update(task, completed=produced.messages)
-            await wait_for_lag(bootstrap, configuration.kafka.app_id, on_progress=_lag_bars(progress))
-        outcome = await Outcome.collect(bootstrap, before)
+            await wait_for_lag(cluster, configuration.kafka.app_id, on_progress=_lag_bars(progress))
+        outcome = await Outcome.collect(cluster, before)
         return ReplayReport(self.span, produced, len(self.deployments), outcome, self.baselines)
 
     def _deployment_messages(self) -> Iterator[OutgoingMessage]:

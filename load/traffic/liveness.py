@@ -4,6 +4,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.tick import Tick
 from schemas.topics import DRIFTS
+from topologies.kafka import Cluster
 
 TAIL_OFFSETS = 500
 """Number of offsets at the end of the drifts topic in which the newest tick is searched."""
@@ -12,10 +13,10 @@ FETCH_MS = 1000
 """Milliseconds to wait for messages."""
 
 
-async def is_live(bootstrap: str) -> bool:
+async def is_live(cluster: Cluster) -> bool:
     """Return whether the newest tick contains the wall-clock time. If no tick exists, the topology is a replay."""
     partition = TopicPartition(DRIFTS, 0)
-    consumer = AIOKafkaConsumer(bootstrap_servers=bootstrap, group_id=None, isolation_level="read_committed")
+    consumer = AIOKafkaConsumer(**cluster.client_options(), group_id=None, isolation_level="read_committed")
     await consumer.start()
     try:
         consumer.assign([partition])

@@ -17,6 +17,7 @@ from load.errors import LoadError
 from load.inputs import OutgoingMessage
 from schemas.topics import RECORDS
 from schemas.topics import topic as find_topic
+from topologies.kafka import Cluster
 
 BATCH_BYTES = 512 * 1024
 """Maximum bytes of a batch for one partition. A larger message is a batch by itself."""
@@ -49,7 +50,7 @@ def partition_for_key(key: bytes, partitions: int) -> int:
 
 
 async def produce(
-    bootstrap: str,
+    cluster: Cluster,
     messages: Iterable[OutgoingMessage],
     *,
     topic: str = RECORDS,
@@ -60,8 +61,8 @@ async def produce(
 
     Parameters
     ----------
-    bootstrap
-        ``HOST:PORT`` of the cluster.
+    cluster
+        The Kafka cluster.
     messages
         Messages to send. The producer consumes them only as fast as the cluster accepts them.
     topic
@@ -77,7 +78,7 @@ async def produce(
         If the cluster cannot be reached or refuses a batch.
     """
     producer = AIOKafkaProducer(
-        bootstrap_servers=bootstrap,
+        **cluster.client_options(),
         acks="all",
         enable_idempotence=True,
         max_batch_size=BATCH_BYTES,
@@ -91,7 +92,7 @@ async def produce(
         await (batches.send_paced(messages, speed) if speed else batches.send(messages))
         await batches.finish()
     except (KafkaError, OSError) as error:
-        raise LoadError(f"Kafka at {bootstrap}: {error}: is it running, and do its topics exist?") from error
+        raise LoadError(f"Kafka at {cluster}: {error}: is it running, and do its topics exist?") from error
     finally:
         await producer.stop()
     batches.result.seconds = time.monotonic() - started_s

@@ -30,12 +30,12 @@ def test_a_deployment_is_read_as_it_was_sent(case):
     assert len(history) == expected.pop("deployments", 1)
     if expected.pop("distinct", None):
         longer = Deployment.read(case["sent"] | {"to_version": case["sent"]["to_version"] + "k=w"})[0]
-        assert read is not None and longer.to_version != read.to_version
+        assert longer.to_version != read.to_version
     for name in ("to_version", "summary"):
         if length := expected.pop(f"{name}_length", None):
             assert len(getattr(read, name)) == length
     if expected.pop("scope", None) == "everything":
-        assert read is not None and ServedTraffic("any", None, "acme").is_affected_by(read)
+        assert ServedTraffic("any", None, "acme").is_affected_by(read)
     for name, value in expected.items():
         assert getattr(read, name) == value, name
 
@@ -44,7 +44,8 @@ def test_a_label_that_fits_is_unchanged_and_a_longer_one_keeps_its_beginning():
     fitting, longer = "v" * SUBJECT_LENGTH_MAX, "v" * (SUBJECT_LENGTH_MAX + 1)
     assert Deployment.read(SENT | {"to_version": fitting})[0].to_version == fitting
     cut = Deployment.read(SENT | {"to_version": longer})[0].to_version
-    assert cut is not None and cut.startswith("v" * 190) and cut != fitting
+    assert cut.startswith("v" * 190)
+    assert cut != fitting
 
 
 @pytest.mark.parametrize(

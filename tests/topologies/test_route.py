@@ -12,6 +12,7 @@ from schemas.notification import Notification
 from schemas.topics import ALERTS, DEAD_LETTERS, NOTIFICATIONS
 from tests.pipeline.route.samples import incident
 from tests.topologies.endpoint import Endpoint, run_endpoint
+from topologies.kafka import Cluster
 from topologies.kafka.client import read_topic, write_message
 
 pytestmark = [pytest.mark.kafka, pytest.mark.slow]
@@ -20,11 +21,11 @@ TIMEOUT_S = 40.0
 
 
 @asynccontextmanager
-async def route_worker(bootstrap: str, configuration: Path) -> AsyncIterator[asyncio.subprocess.Process]:
+async def route_worker(cluster: Cluster, configuration: Path) -> AsyncIterator[asyncio.subprocess.Process]:
     """Run a route worker in its own process, and wait until it is ready."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "topologies.cli", "worker", "route"),
-        *("--config", str(configuration), "--bootstrap", bootstrap),
+        *("--config", str(configuration), "--bootstrap", cluster.bootstrap),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.DEVNULL,
     )
@@ -40,17 +41,17 @@ async def route_worker(bootstrap: str, configuration: Path) -> AsyncIterator[asy
         await process.wait()
 
 
-async def publish(bootstrap: str, **changes: object) -> None:
+async def publish(cluster: Cluster, **changes: object) -> None:
     revision = incident(**changes)
-    await write_message(bootstrap, ALERTS, revision.incident_id.encode(), revision.to_json())
+    await write_message(cluster, ALERTS, revision.incident_id.encode(), revision.to_json())
 
 
-async def wait_for_notifications(bootstrap: str, count: int) -> list[tuple[int, str, int]]:
+async def wait_for_notifications(cluster: Cluster, count: int) -> list[tuple[int, str, int]]:
     """Revision, outcome and attempts of the notifications, once there are ``count``."""
     async with asyncio.timeout(TIMEOUT_S):
         while True:
             notes = [
-                Notification.from_json(message.value or b"") async for message in read_topic(bootstrap, NOTIFICATIONS)
+                Notification.from_json(message.value or b"") async for message in read_topic(cluster, NOTIFICATIONS)
             ]
             if len(notes) >= count:
                 return [(note.revision, note.outcome, note.attempts) for note in notes]
@@ -65,34 +66,34 @@ def write_configuration(folder: Path, endpoint: Endpoint) -> Path:
 
 
 async def test_an_alert_reaches_the_receiver_once_although_the_worker_is_killed(empty_broker, tmp_path):
-    bootstrap = empty_broker.bootstrap
+    cluster = empty_broker.cluster
     async with run_endpoint() as endpoint:
         endpoint.answers = [500, 200]
         config = write_configuration(tmp_path, endpoint)
-        async with route_worker(bootstrap, config) as first:
-            await publish(bootstrap)
-            assert await wait_for_notifications(bootstrap, 1) == [(1, "sent", 2)]
+        async with route_worker(cluster, config) as first:
+            await publish(cluster)
+            assert await wait_for_notifications(cluster, 1) == [(1, "sent", 2)]
             first.kill()
-        async with route_worker(bootstrap, config):
-            await publish(bootstrap, revision=2)
-            await publish(bootstrap, revision=3, status="resolved")
-            assert await wait_for_notifications(bootstrap, 3) == [(1, "sent", 2), (2, "suppressed", 0), (3, "sent", 1)]
+        async with route_worker(cluster, config):
+            await publish(cluster, revision=2)
+            await publish(cluster, revision=3, status="resolved")
+            assert await wait_for_notifications(cluster, 3) == [(1, "sent", 2), (2, "suppressed", 0), (3, "sent", 1)]
         assert [event["id"].split(":")[1] for _, event in endpoint.requests] == ["1", "1", "3"]
 
 
 async def test_a_worker_killed_while_it_sends_repeats_the_notification_with_the_same_key(empty_broker, tmp_path):
-    bootstrap = empty_broker.bootstrap
+    cluster = empty_broker.cluster
     async with run_endpoint() as endpoint:
         endpoint.answers = [503]
         config = write_configuration(tmp_path, endpoint)
-        async with route_worker(bootstrap, config) as first:
-            await publish(bootstrap)
+        async with route_worker(cluster, config) as first:
+            await publish(cluster)
             await endpoint.reached.wait()
             first.kill()
         requests_before = len(endpoint.requests)
         endpoint.answers = [200]
-        async with route_worker(bootstrap, config):
-            assert await wait_for_notifications(bootstrap, 1) == [(1, "sent", 1)]
+        async with route_worker(cluster, config):
+            assert await wait_for_notifications(cluster, 1) == [(1, "sent", 1)]
         assert len(endpoint.requests) == requests_before + 1
         assert {event["id"] for _, event in endpoint.requests} == {"inc-3f9a21c0b7:1:hook"}
 

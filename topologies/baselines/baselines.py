@@ -11,7 +11,7 @@ from schemas.drift import Drift
 from schemas.relearn import Relearn
 from schemas.topics import BASELINES, DRIFTS
 from topologies.errors import DriftwireError
-from topologies.kafka import read_topic, write_message
+from topologies.kafka import Cluster, read_topic, write_message
 
 
 def read_baseline_file(path: Path) -> Baseline:
@@ -32,13 +32,13 @@ def read_baseline_file(path: Path) -> Baseline:
         raise DriftwireError(f"{path} is not a baseline: {field}: {detail['msg']}") from error
 
 
-async def publish_baseline(bootstrap: str, baseline: Baseline) -> None:
+async def publish_baseline(cluster: Cluster, baseline: Baseline) -> None:
     """Write a baseline to its topic. Detect applies it to all later records."""
     key = f"{baseline.subject}/{baseline.baseline_version}"
-    await write_message(bootstrap, BASELINES, key.encode(), baseline.to_json())
+    await write_message(cluster, BASELINES, key.encode(), baseline.to_json())
 
 
-async def request_relearn(bootstrap: str, relearn: Relearn) -> None:
+async def request_relearn(cluster: Cluster, relearn: Relearn) -> None:
     """Request that detect relearns the baseline of a subject.
 
     Raises
@@ -46,17 +46,17 @@ async def request_relearn(bootstrap: str, relearn: Relearn) -> None:
     DriftwireError
         If the subject has no baseline, or the baseline lacks a signal of the request.
     """
-    baseline, _ = await read_baseline_status(bootstrap, relearn.subject)
+    baseline, _ = await read_baseline_status(cluster, relearn.subject)
     unknown = sorted(set(relearn.signals) - set(baseline.signals))
     if unknown:
         raise DriftwireError(
             f"the baseline of {relearn.subject} has no signal {', '.join(unknown)}: "
             f"its signals are {', '.join(baseline.signals)}"
         )
-    await write_message(bootstrap, BASELINES, f"{relearn.subject}/{relearn.relearn_id}".encode(), relearn.to_json())
+    await write_message(cluster, BASELINES, f"{relearn.subject}/{relearn.relearn_id}".encode(), relearn.to_json())
 
 
-async def read_baseline_status(bootstrap: str, subject: str) -> tuple[Baseline, list[Relearn]]:
+async def read_baseline_status(cluster: Cluster, subject: str) -> tuple[Baseline, list[Relearn]]:
     """Read the latest baseline of a subject and all later relearn requests.
 
     Raises
@@ -66,7 +66,7 @@ async def read_baseline_status(bootstrap: str, subject: str) -> tuple[Baseline, 
     """
     baselines: dict[str, Baseline] = {}
     requests: list[Relearn] = []
-    async for message in read_topic(bootstrap, BASELINES):
+    async for message in read_topic(cluster, BASELINES):
         if message.value is None:
             continue
         with suppress(ValidationError):
@@ -79,16 +79,16 @@ async def read_baseline_status(bootstrap: str, subject: str) -> tuple[Baseline, 
             baselines[baseline.subject] = baseline
     if subject not in baselines:
         known = ", ".join(sorted(baselines)) or "none yet"
-        raise DriftwireError(f"there is no baseline of {subject} at {bootstrap}; subjects with a baseline: {known}")
+        raise DriftwireError(f"there is no baseline of {subject} at {cluster}; subjects with a baseline: {known}")
     latest = baselines[subject]
     return latest, [relearn for relearn in requests if relearn.at > latest.learned_to]
 
 
-async def read_frozen_drifts(bootstrap: str, subject: str) -> list[Drift]:
+async def read_frozen_drifts(cluster: Cluster, subject: str) -> list[Drift]:
     """Read the drifts of a subject that fired and have not recovered, page tier first. Such drifts freeze channels."""
     latest: dict[str, Drift] = {}
     needle = orjson.dumps(subject)
-    async for message in read_topic(bootstrap, DRIFTS):
+    async for message in read_topic(cluster, DRIFTS):
         # Most messages of a busy topic are ticks and drifts of other subjects, so they are not parsed.
         if message.value is None or needle not in message.value:
             continue

@@ -1,6 +1,6 @@
 """The embedded Kafka broker: jars, folder, settings, topics.
 
-This package may import errors only.
+This package may import errors and kafka.
 """
 
 from topologies.broker.child_process import exit_with_parent

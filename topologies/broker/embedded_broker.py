@@ -24,6 +24,7 @@ from topologies.broker.broker_settings import JVM_FLAGS, server_properties
 from topologies.broker.child_process import exit_with_parent
 from topologies.broker.jars import fetch_jars
 from topologies.errors import BrokerError
+from topologies.kafka import Cluster
 
 HOST = "127.0.0.1"
 DEFAULT_HEAP_MIB = 512
@@ -73,6 +74,11 @@ class EmbeddedBroker:
     def bootstrap(self) -> str:
         """Address for clients as ``host:port``. Valid once the broker has started."""
         return f"{HOST}:{self.port}"
+
+    @property
+    def cluster(self) -> Cluster:
+        """The broker as a cluster for clients. Valid once the broker has started."""
+        return Cluster(self.bootstrap)
 
     @property
     def log_path(self) -> Path:
@@ -183,7 +189,7 @@ class EmbeddedBroker:
 
     async def _wait_until_ready(self, java: subprocess.Popen[bytes]) -> None:
         deadline = asyncio.get_running_loop().time() + START_TIMEOUT_S
-        while not await _is_ready(self.port):
+        while not await _is_ready(self.cluster, self.port):
             if java.poll() is not None:
                 raise BrokerError(f"Kafka stopped while starting: {self._last_log_line()} (see {self.log_path})")
             if asyncio.get_running_loop().time() > deadline:
@@ -203,12 +209,12 @@ async def _wait_for_exit(process: subprocess.Popen[bytes], timeout_s: float) -> 
     return True
 
 
-async def _is_ready(port: int) -> bool:
+async def _is_ready(cluster: Cluster, port: int) -> bool:
     """Return whether the Kafka on the port answers and has a controller that can create topics."""
     with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=PROBE_TIMEOUT_S):
         logger = logging.getLogger("aiokafka")
         before, logger.disabled = logger.disabled, True
-        admin = AIOKafkaAdminClient(bootstrap_servers=f"{HOST}:{port}", request_timeout_ms=int(PROBE_TIMEOUT_S * 1000))
+        admin = AIOKafkaAdminClient(**cluster.client_options(), request_timeout_ms=int(PROBE_TIMEOUT_S * 1000))
         try:
             await admin.start()
             return bool((await admin.describe_cluster())["brokers"])

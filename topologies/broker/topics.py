@@ -15,6 +15,7 @@ from aiokafka.errors import (
 
 from schemas.topics import MEBIBYTE, TOPICS, Topic
 from topologies.errors import BrokerError, TopicError
+from topologies.kafka import Cluster
 
 CHECKPOINT_SEGMENT_BYTES = 64 * MEBIBYTE
 CHECKPOINT_SEGMENT_MS = 60_000
@@ -47,7 +48,7 @@ def topic_settings(topic: Topic) -> dict[str, str]:
 
 
 async def create_topics(
-    bootstrap: str, records_partitions: int, replication_factor: int, *, timeout_s: float = READY_TIMEOUT_S
+    cluster: Cluster, records_partitions: int, replication_factor: int, *, timeout_s: float = READY_TIMEOUT_S
 ) -> list[str]:
     """Create the missing topics, and wait until all partitions have a leader.
 
@@ -61,32 +62,32 @@ async def create_topics(
     Raises
     ------
     BrokerError
-        If no broker answers at ``bootstrap``, or if the broker refuses to create a topic.
+        If no broker of the cluster answers, or if the broker refuses to create a topic.
     TopicError
         If a topic exists with another number of partitions.
     """
     partition_counts = {row.name: row.partitions or records_partitions for row in TOPICS}
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(timeout_s * 1000))
+    admin = AIOKafkaAdminClient(**cluster.client_options(), request_timeout_ms=int(timeout_s * 1000))
     try:
-        await _connect(admin, bootstrap)
+        await _connect(admin, cluster)
         existing = await _leaders(admin)
         missing = [row for row in TOPICS if row.name not in existing]
         created = await _create(admin, missing, partition_counts, replication_factor) if missing else []
         await _wait_for_leaders(admin, partition_counts, timeout_s)
         await _wait_for_coordinator(admin, timeout_s)
     except (KafkaError, OSError, TimeoutError) as error:
-        raise BrokerError(f"cannot create the topics at {bootstrap}: {str(error) or type(error).__name__}") from error
+        raise BrokerError(f"cannot create the topics at {cluster}: {str(error) or type(error).__name__}") from error
     finally:
         await admin.close()
     return created
 
 
-async def _connect(admin: AIOKafkaAdminClient, bootstrap: str) -> None:
+async def _connect(admin: AIOKafkaAdminClient, cluster: Cluster) -> None:
     try:
         await admin.start()
     except (KafkaConnectionError, OSError) as error:
         raise BrokerError(
-            f"no Kafka broker answers at {bootstrap}: start a broker with driftwire up, or give another address with --bootstrap"
+            f"no Kafka broker answers at {cluster}: start a broker with driftwire up, or give another address with --bootstrap"
         ) from error
 
 

@@ -114,10 +114,10 @@ def publish_command(file: Path, bootstrap: str | None, config: Path | None) -> N
     from topologies.baselines import publish_baseline, read_baseline_file  # noqa: PLC0415  slow to import, as above
     from topologies.configuration import load_configuration  # noqa: PLC0415
 
-    address = bootstrap or load_configuration(config).kafka.bootstrap
+    cluster = load_configuration(config).with_bootstrap(bootstrap).kafka.cluster
     baseline = read_baseline_file(file)
-    asyncio.run(publish_baseline(address, baseline))
-    click.echo(f"published baseline {baseline.baseline_version} of {baseline.subject} at {address}")
+    asyncio.run(publish_baseline(cluster, baseline))
+    click.echo(f"published baseline {baseline.baseline_version} of {baseline.subject} at {cluster}")
 
 
 @command.command("show")
@@ -146,9 +146,9 @@ def show_command(source: str, bootstrap: str | None, config: Path | None) -> Non
     if Path(source).is_file():
         baseline = read_baseline_file(Path(source))
     else:
-        address = bootstrap or configuration.kafka.bootstrap
-        baseline, relearns = asyncio.run(read_baseline_status(address, source))
-        frozen = asyncio.run(read_frozen_drifts(address, source))
+        cluster = configuration.with_bootstrap(bootstrap).kafka.cluster
+        baseline, relearns = asyncio.run(read_baseline_status(cluster, source))
+        frozen = asyncio.run(read_frozen_drifts(cluster, source))
         lines = [*map(_relearning_line, relearns), *map(_frozen_line, frozen)]
     console = Console()
     console.print(render_baseline(baseline, configuration.detect, console.width))
@@ -207,8 +207,8 @@ def accept_command(
         reason="accepted",
         requested_by=author,
     )
-    address = bootstrap or configuration.kafka.bootstrap
-    asyncio.run(request_relearn(address, relearn))
+    cluster = configuration.with_bootstrap(bootstrap).kafka.cluster
+    asyncio.run(request_relearn(cluster, relearn))
     names = ", ".join(relearn.signals) or "every signal"
     click.echo(
         f"accepted: detect relearns {names} of {subject} over {duration(configuration.detect.relearn_after_s)} "

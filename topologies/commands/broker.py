@@ -46,6 +46,6 @@ async def _run_broker(data_folder: Path, port: int, heap_mib: int, records_parti
     from topologies.broker import KAFKA_VERSION, EmbeddedBroker, create_topics  # noqa: PLC0415
 
     async with EmbeddedBroker(data_folder, port=port, heap_mib=heap_mib, announce=click.echo) as broker:
-        await create_topics(broker.bootstrap, records_partitions, 1)
+        await create_topics(broker.cluster, records_partitions, 1)
         click.echo(f"Kafka {KAFKA_VERSION} listens on {broker.bootstrap}; data in {data_folder}; Ctrl-C stops it.")
         await broker.wait_for_failure()

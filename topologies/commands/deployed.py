@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from schemas.deployment import Deployment, DeploymentKind
 from schemas.timestamp import format_timestamp
 from schemas.topics import DEPLOYMENTS
-from topologies.commands.options import author_option, bootstrap_option, now_ms, usage_error
+from topologies.commands.options import author_option, cluster_option, now_ms, usage_error
 from topologies.commands.parameter_types import PointInTime
-from topologies.kafka import write_message
+from topologies.kafka import Cluster, write_message
 
 
 @click.command("deployed", short_help="Record a deployment.")
@@ -54,7 +54,7 @@ from topologies.kafka import write_message
     help="Also write the deployment to this file as JSON.",
 )
 @author_option
-@bootstrap_option
+@cluster_option
 def command(
     *,
     kind: DeploymentKind,
@@ -62,7 +62,7 @@ def command(
     at: int | None,
     expect_shift: tuple[str, ...],
     report: Path | None,
-    bootstrap: str,
+    cluster: Cluster,
     **fields: str | None,
 ) -> None:
     """Record a deployment.
@@ -83,7 +83,7 @@ def command(
         )
     except ValidationError as error:
         raise usage_error(error) from error
-    asyncio.run(write_message(bootstrap, DEPLOYMENTS, deployment.deployment_id.encode(), deployment.to_json()))
+    asyncio.run(write_message(cluster, DEPLOYMENTS, deployment.deployment_id.encode(), deployment.to_json()))
     if report is not None:
         report.write_bytes(deployment.to_json() + b"\n")
     click.echo(_summary_line(deployment))

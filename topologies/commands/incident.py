@@ -16,11 +16,11 @@ from schemas.incident import Audience, Incident, Role, Severity
 from schemas.timestamp import format_timestamp
 from schemas.topics import COMMANDS
 from topologies.commands.incidents import find_incident_id, read_newest_revisions
-from topologies.commands.options import author_option, bootstrap_option, now_ms, usage_error
+from topologies.commands.options import author_option, cluster_option, now_ms, usage_error
 from topologies.commands.parameter_types import PointInTime
 from topologies.commands.review import command as review
 from topologies.console import print_card, print_drafts, print_running_log
-from topologies.kafka import write_message
+from topologies.kafka import Cluster, write_message
 
 NOTE = click.option("--note", metavar="TEXT", help="Reason, for the running log.")
 INCIDENT = click.argument("incident_id", metavar="ID")
@@ -32,12 +32,12 @@ class CommandOptions(TypedDict):
 
     at: int | None
     author: str
-    bootstrap: str
+    cluster: Cluster
 
 
 def command_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options in :class:`CommandOptions`."""
-    return AT(author_option(bootstrap_option(function)))
+    return AT(author_option(cluster_option(function)))
 
 
 @click.group("incident", short_help="Show or update an incident.")
@@ -57,10 +57,10 @@ command.add_command(review)
 @click.option(
     "--drafts", is_flag=True, help="Show the draft messages to leadership and users instead, to check and send."
 )
-@bootstrap_option
-def show(incident_id: str, as_json: bool, drafts: bool, bootstrap: str) -> None:
+@cluster_option
+def show(incident_id: str, as_json: bool, drafts: bool, cluster: Cluster) -> None:
     """Show the newest revision and the running log."""
-    incident = _find_incident(asyncio.run(read_newest_revisions(bootstrap)), incident_id)
+    incident = _find_incident(asyncio.run(read_newest_revisions(cluster)), incident_id)
     if as_json:
         click.echo(incident.to_json())
         return
@@ -177,7 +177,7 @@ def accept(incident_id: str, note: str | None, **options: Unpack[CommandOptions]
 
 
 def _send(
-    incident_id: str, *, bootstrap: str, author: str, at: int | None, into: str | None = None, **fields: Any
+    incident_id: str, *, cluster: Cluster, author: str, at: int | None, into: str | None = None, **fields: Any
 ) -> None:
     """Check a command against the known incidents, write it, and print a summary."""
     now = now_ms() if at is None else at
@@ -188,14 +188,14 @@ def _send(
         raise usage_error(error) from error
 
     async def run() -> Command:
-        newest = await read_newest_revisions(bootstrap)
+        newest = await read_newest_revisions(cluster)
         target = None if into is None else _find_incident(newest, into).incident_id
         request = make_command(incident_id=_find_incident(newest, incident_id).incident_id, into=target)
         known = {name: IncidentStanding.from_revision(incident) for name, incident in newest.items()}
         problem = refusal_reason(request, known)
         if problem is not None:
             raise click.UsageError(problem)
-        await write_message(bootstrap, COMMANDS, (request.incident_id or "").encode(), request.to_json())
+        await write_message(cluster, COMMANDS, (request.incident_id or "").encode(), request.to_json())
         return request
 
     sent = asyncio.run(run())

@@ -10,10 +10,10 @@ import click
 
 from schemas.incident import CLOSED, Incident, Severity
 from schemas.topics import ALERTS
-from topologies.commands.options import bootstrap_option
+from topologies.commands.options import cluster_option
 from topologies.console import print_card
 from topologies.interrupt import run_until_interrupted
-from topologies.kafka import follow_topic, parse_incidents, read_topic
+from topologies.kafka import Cluster, follow_topic, parse_incidents, read_topic
 
 
 @click.command("incidents", short_help="Show open incidents and follow their changes.")
@@ -28,7 +28,7 @@ from topologies.kafka import follow_topic, parse_incidents, read_topic
 )
 @click.option("--subject", "subjects", multiple=True, metavar="NAME", help="Show only this subject. Repeatable.")
 @click.option("--all", "show_all", is_flag=True, help="Include resolved and merged incidents.")
-@bootstrap_option
+@cluster_option
 def command(
     *,
     is_following: bool,
@@ -36,7 +36,7 @@ def command(
     severities: tuple[str, ...],
     subjects: tuple[str, ...],
     show_all: bool,
-    bootstrap: str,
+    cluster: Cluster,
 ) -> None:
     """Show the newest revision of every open incident.
 
@@ -47,7 +47,7 @@ def command(
         return (not severities or incident.severity in severities) and (not subjects or incident.subject in subjects)
 
     async def run() -> None:
-        newest = await read_newest_revisions(bootstrap)
+        newest = await read_newest_revisions(cluster)
         shown = [
             incident
             for incident in newest.values()
@@ -58,7 +58,7 @@ def command(
         if not shown:
             click.echo("no incidents" if show_all else "no open incidents", err=True)
         if is_following:
-            async for incident in follow_revisions(bootstrap, newest):
+            async for incident in follow_revisions(cluster, newest):
                 if matches(incident):
                     _print(incident, as_json=as_json)
 
@@ -68,10 +68,10 @@ def command(
         asyncio.run(run())
 
 
-async def read_newest_revisions(bootstrap: str) -> dict[str, Incident]:
+async def read_newest_revisions(cluster: Cluster) -> dict[str, Incident]:
     """Return the newest revision of every incident on the alerts topic, by id."""
     newest: dict[str, Incident] = {}
-    async for incident in parse_incidents(read_topic(bootstrap, ALERTS)):
+    async for incident in parse_incidents(read_topic(cluster, ALERTS)):
         known = newest.get(incident.incident_id)
         if known is None or incident.revision > known.revision:
             newest[incident.incident_id] = incident
@@ -98,10 +98,10 @@ def find_incident_id(known: Collection[str], incident_id: str) -> str:
     return matches[0]
 
 
-async def follow_revisions(bootstrap: str, newest: dict[str, Incident]) -> AsyncIterator[Incident]:
+async def follow_revisions(cluster: Cluster, newest: dict[str, Incident]) -> AsyncIterator[Incident]:
     """Yield every revision that is newer than the revisions in ``newest``, without gaps and without end."""
     last_revisions = {incident_id: incident.revision for incident_id, incident in newest.items()}
-    async with aclosing(follow_topic(bootstrap, ALERTS, from_start=True)) as messages:
+    async with aclosing(follow_topic(cluster, ALERTS, from_start=True)) as messages:
         async for incident in parse_incidents(messages):
             if incident.revision > last_revisions.get(incident.incident_id, 0):
                 last_revisions[incident.incident_id] = incident.revision

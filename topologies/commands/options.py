@@ -6,20 +6,22 @@ import time
 import click
 from pydantic import ValidationError
 
+from topologies.kafka import Cluster
 from topologies.kafka_address import check_kafka_address
 
 DEFAULT_BOOTSTRAP = "127.0.0.1:9092"
 
 
-def _check_bootstrap(_: click.Context, __: click.Parameter, value: str) -> str:
+def _check_bootstrap(_: click.Context, __: click.Parameter, value: str) -> Cluster:
     try:
-        return check_kafka_address(value)
+        return Cluster(check_kafka_address(value))
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
 
 
-bootstrap_option = click.option(
+cluster_option = click.option(
     "--bootstrap",
+    "cluster",
     metavar="HOST:PORT",
     envvar="DRIFTWIRE_BOOTSTRAP",
     show_envvar=True,

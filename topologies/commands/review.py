@@ -10,9 +10,9 @@ import click
 from schemas.incident import Incident
 from schemas.topics import ALERTS
 from topologies.commands.incidents import find_incident_id
-from topologies.commands.options import bootstrap_option
+from topologies.commands.options import cluster_option
 from topologies.errors import DriftwireError
-from topologies.kafka import parse_incidents, read_topic
+from topologies.kafka import Cluster, parse_incidents, read_topic
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 """Characters that are replaced in file names."""
@@ -30,8 +30,8 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
     help="Folder for the two files.",
 )
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
-@bootstrap_option
-def command(*, incident_id: str, folder: Path, force: bool, bootstrap: str) -> None:
+@cluster_option
+def command(*, incident_id: str, folder: Path, force: bool, cluster: Cluster) -> None:
     """Write a draft review, review-ID.md, and a chart of the evidence, review-ID.svg.
 
     All content comes from the topics. The draft marks the parts that people must fill in.
@@ -41,7 +41,7 @@ def command(*, incident_id: str, folder: Path, force: bool, bootstrap: str) -> N
 
     # Log lines about fonts and folders do not help the reader of a review.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
-    revisions = asyncio.run(_revisions(bootstrap, incident_id))
+    revisions = asyncio.run(_revisions(cluster, incident_id))
     name = f"review-{_UNSAFE.sub('_', revisions[0].incident_id)}"
     draft, picture = folder / f"{name}.md", folder / f"{name}.svg"
     existing = [str(path) for path in (draft, picture) if path.exists()]
@@ -49,7 +49,7 @@ def command(*, incident_id: str, folder: Path, force: bool, bootstrap: str) -> N
         raise DriftwireError(
             f"refusing to overwrite {' and '.join(existing)}: use --force, or choose another folder with --output"
         )
-    material = asyncio.run(read_review_material(bootstrap, revisions))
+    material = asyncio.run(read_review_material(cluster, revisions))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         picture.write_bytes(draw_picture(material))
@@ -62,9 +62,9 @@ def command(*, incident_id: str, folder: Path, force: bool, bootstrap: str) -> N
         click.echo("the incident is still open: run this command again with --force once it is resolved", err=True)
 
 
-async def _revisions(bootstrap: str, incident_id: str) -> list[Incident]:
+async def _revisions(cluster: Cluster, incident_id: str) -> list[Incident]:
     """Return the revisions of the incident with this id, or of the only incident whose id starts with it."""
     revisions: dict[str, list[Incident]] = {}
-    async for incident in parse_incidents(read_topic(bootstrap, ALERTS)):
+    async for incident in parse_incidents(read_topic(cluster, ALERTS)):
         revisions.setdefault(incident.incident_id, []).append(incident)
     return revisions[find_incident_id(revisions, incident_id)]

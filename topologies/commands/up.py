@@ -28,16 +28,17 @@ def command(config: Path | None, bootstrap: str | None, port: int | None, data: 
     from topologies.processes import Topology  # noqa: PLC0415
 
     configuration = load_configuration(config)
+    cluster = None if bootstrap is None else configuration.with_bootstrap(bootstrap).kafka.cluster
     folder = data or Path(configuration.broker.data)
 
     async def run() -> None:
         topology = Topology(
-            configuration, data_folder=folder, bootstrap=bootstrap, replay=replay, on_line=click.echo, port=port
+            configuration, data_folder=folder, cluster=cluster, replay=replay, on_line=click.echo, port=port
         )
         click.echo("Starting Kafka and the steps ..." if bootstrap is None else "Starting the steps ...")
         async with topology:
             kind = "replay" if replay else "live"
-            click.echo(f"driftwire is up: Kafka at {topology.bootstrap}, {kind}, data in {folder}; Ctrl-C stops it.")
+            click.echo(f"driftwire is up: Kafka at {topology.cluster}, {kind}, data in {folder}; Ctrl-C stops it.")
             await topology.wait_for_failure()
 
     if run_until_interrupted(run()):

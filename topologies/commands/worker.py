@@ -3,10 +3,14 @@
 import asyncio
 import importlib
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from topologies.commands.running_options import bootstrap_override_option, config_option, replay_option
+
+if TYPE_CHECKING:
+    from topologies.kafka import Cluster
 
 STEPS = ("detect", "correlate", "route")
 
@@ -31,15 +35,13 @@ def command(step: str, config: Path | None, bootstrap: str | None, *, replay: bo
     from topologies.configuration import load_configuration  # noqa: PLC0415  slow to import and not needed for --help
     from topologies.runtime import run_worker  # noqa: PLC0415
 
-    configuration = load_configuration(config)
-    if bootstrap is not None:
-        configuration = configuration.with_bootstrap(bootstrap)
+    configuration = load_configuration(config).with_bootstrap(bootstrap)
     kafka = configuration.kafka
-    asyncio.run(_create_topics(kafka.bootstrap, kafka.records_partitions, kafka.replication_factor))
+    asyncio.run(_create_topics(kafka.cluster, kafka.records_partitions, kafka.replication_factor))
     run_worker(importlib.import_module(f"topologies.{step}").build(configuration, replay=replay))
 
 
-async def _create_topics(bootstrap: str, records_partitions: int, replication_factor: int) -> None:
+async def _create_topics(cluster: "Cluster", records_partitions: int, replication_factor: int) -> None:
     from topologies.broker import create_topics  # noqa: PLC0415
     from topologies.errors import BrokerError  # noqa: PLC0415
 
@@ -48,7 +50,7 @@ async def _create_topics(bootstrap: str, records_partitions: int, replication_fa
     is_reported = False
     while True:
         try:
-            await create_topics(bootstrap, records_partitions, replication_factor)
+            await create_topics(cluster, records_partitions, replication_factor)
         except BrokerError as error:
             if loop.time() > deadline:
                 raise

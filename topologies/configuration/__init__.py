@@ -1,6 +1,6 @@
 """The configuration file: classes, checks and errors.
 
-This package may import the settings of all steps.
+This package may import the settings of all steps, and kafka.
 """
 
 from topologies.configuration.configuration import (

@@ -18,6 +18,7 @@ from pipeline.route import RouteSettings
 from topologies.configuration.problems import format_problem
 from topologies.configuration.sla_check import unknown_signals
 from topologies.errors import DriftwireError
+from topologies.kafka import Cluster
 from topologies.kafka_address import check_kafka_address
 
 APP_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,100}")
@@ -69,6 +70,11 @@ class KafkaSettings(BaseModel):
         description="Prefix of consumer groups and transactions. Use one prefix per cluster and set of topics.",
     )
 
+    @property
+    def cluster(self) -> Cluster:
+        """The Kafka cluster of these settings."""
+        return Cluster(self.bootstrap)
+
     @field_validator("bootstrap")
     @classmethod
     def _is_an_address(cls, bootstrap: str) -> str:
@@ -112,9 +118,13 @@ class Configuration(BaseModel):
     correlate: CorrelateSettings = Field(default_factory=CorrelateSettings)
     route: RouteSettings = Field(default_factory=RouteSettings)
 
-    def with_bootstrap(self, bootstrap: str) -> "Configuration":
-        """Return a copy with another Kafka address."""
-        return self.model_copy(update={"kafka": self.kafka.model_copy(update={"bootstrap": bootstrap})})
+    def with_bootstrap(self, bootstrap: str | None) -> "Configuration":
+        """Return a copy with another Kafka address, or this configuration if the address is None."""
+        return self if bootstrap is None else self.with_cluster(Cluster(bootstrap))
+
+    def with_cluster(self, cluster: Cluster) -> "Configuration":
+        """Return a copy with another Kafka cluster."""
+        return self.model_copy(update={"kafka": self.kafka.model_copy(update={"bootstrap": cluster.bootstrap})})
 
 
 def load_configuration(path: Path | None) -> Configuration:

@@ -16,6 +16,7 @@ from aiokafka.structs import ConsumerRecord
 
 from pipeline.step import RawMessage
 from topologies.errors import DriftwireError
+from topologies.kafka.cluster import Cluster
 from topologies.kafka.committed_log import committed_consumer, read_to_end
 
 CONNECT_TIMEOUT_S = 10.0
@@ -43,13 +44,13 @@ class WriteRefused(DriftwireError):
     """The broker answers but does not accept the message."""
 
 
-async def read_topic(bootstrap: str, topic: str) -> AsyncGenerator[RawMessage]:
+async def read_topic(cluster: Cluster, topic: str) -> AsyncGenerator[RawMessage]:
     """Yield all committed messages in a topic at the time of the call, oldest first within a partition.
 
     Parameters
     ----------
-    bootstrap
-        ``HOST:PORT`` of a broker, or several separated by commas.
+    cluster
+        The Kafka cluster.
     topic
         Name of the topic.
 
@@ -60,23 +61,23 @@ async def read_topic(bootstrap: str, topic: str) -> AsyncGenerator[RawMessage]:
     TopicMissing
         If the topic does not exist.
     """
-    async with _assigned_consumer(bootstrap, topic) as consumer:
+    async with _assigned_consumer(cluster, topic) as consumer:
         partitions = list(consumer.assignment())
         try:
             async for record in read_to_end(consumer, partitions, idle_timeout_s=PROGRESS_TIMEOUT_S):
                 yield _message(record)
         except TimeoutError as error:
             raise BrokerUnreachable(
-                f"Kafka at {bootstrap} sent no message of {topic} for {PROGRESS_TIMEOUT_S:.0f} s: check that Kafka is running"
+                f"Kafka at {cluster} sent no message of {topic} for {PROGRESS_TIMEOUT_S:.0f} s: check that Kafka is running"
             ) from error
 
 
-async def follow_topic(bootstrap: str, topic: str, *, from_start: bool = False) -> AsyncGenerator[RawMessage]:
+async def follow_topic(cluster: Cluster, topic: str, *, from_start: bool = False) -> AsyncGenerator[RawMessage]:
     """Yield the committed messages of a topic indefinitely as they arrive. Wait while the broker is unavailable.
 
     Parameters
     ----------
-    bootstrap, topic
+    cluster, topic
         As for :func:`read_topic`.
     from_start
         Start with the oldest message of the topic instead of the next new message.
@@ -86,7 +87,7 @@ async def follow_topic(bootstrap: str, topic: str, *, from_start: bool = False) 
     BrokerUnreachable, TopicMissing
         As :func:`read_topic`, at the start only.
     """
-    async with _assigned_consumer(bootstrap, topic) as consumer:
+    async with _assigned_consumer(cluster, topic) as consumer:
         partitions = list(consumer.assignment())
         if from_start:
             await consumer.seek_to_beginning(*partitions)
@@ -99,12 +100,12 @@ async def follow_topic(bootstrap: str, topic: str, *, from_start: bool = False) 
                     yield _message(record)
 
 
-async def write_message(bootstrap: str, topic: str, key: bytes | None, value: bytes | None) -> None:
+async def write_message(cluster: Cluster, topic: str, key: bytes | None, value: bytes | None) -> None:
     """Write one message and return when all in-sync replicas have the message.
 
     Parameters
     ----------
-    bootstrap, topic
+    cluster, topic
         As for :func:`read_topic`.
     key, value
         The bytes of the message.
@@ -118,60 +119,60 @@ async def write_message(bootstrap: str, topic: str, key: bytes | None, value: by
     WriteRefused
         If the broker does not accept the message, for example because it is too large.
     """
-    await _partitions(bootstrap, topic)
-    producer = AIOKafkaProducer(bootstrap_servers=bootstrap, acks="all", max_request_size=WRITE_BYTES_MAX)
+    await _partitions(cluster, topic)
+    producer = AIOKafkaProducer(**cluster.client_options(), acks="all", max_request_size=WRITE_BYTES_MAX)
     try:
-        async with _connecting(bootstrap):
+        async with _connecting(cluster):
             await producer.start()
         await producer.send_and_wait(topic, value=value, key=key)
     except KafkaConnectionError as error:
-        raise _unreachable(bootstrap) from error
+        raise _unreachable(cluster) from error
     except MessageSizeTooLargeError as error:
         raise WriteRefused(
-            f"Kafka at {bootstrap} did not accept the message for {topic}: "
+            f"Kafka at {cluster} did not accept the message for {topic}: "
             f"its {len(key or b'') + len(value or b'')} bytes exceed the limit of the topic"
         ) from error
     except KafkaError as error:
-        raise WriteRefused(f"Kafka at {bootstrap} did not accept the message for {topic}: {error}") from error
+        raise WriteRefused(f"Kafka at {cluster} did not accept the message for {topic}: {error}") from error
     finally:
         await producer.stop()
 
 
 @asynccontextmanager
-async def _assigned_consumer(bootstrap: str, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
+async def _assigned_consumer(cluster: Cluster, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
     """Yield a connected consumer to which all partitions of the topic are assigned."""
-    partitions = await _partitions(bootstrap, topic)
-    consumer = committed_consumer(bootstrap)
+    partitions = await _partitions(cluster, topic)
+    consumer = committed_consumer(cluster)
     try:
-        async with _connecting(bootstrap):
+        async with _connecting(cluster):
             await consumer.start()
         consumer.assign(partitions)
         yield consumer
     except KafkaConnectionError as error:
-        raise _unreachable(bootstrap) from error
+        raise _unreachable(cluster) from error
     finally:
         await consumer.stop()
 
 
-async def _partitions(bootstrap: str, topic: str) -> list[TopicPartition]:
+async def _partitions(cluster: Cluster, topic: str) -> list[TopicPartition]:
     """Return the partitions of a topic. This check is first, because clients wait long for a missing topic."""
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap, request_timeout_ms=int(CONNECT_TIMEOUT_S * 1000))
+    admin = AIOKafkaAdminClient(**cluster.client_options(), request_timeout_ms=int(CONNECT_TIMEOUT_S * 1000))
     try:
-        async with _connecting(bootstrap):
+        async with _connecting(cluster):
             await admin.start()
             known = {description["topic"]: description["partitions"] for description in await admin.describe_topics()}
     finally:
         await admin.close()
     if topic not in known:
         raise TopicMissing(
-            f"Kafka at {bootstrap} has no topic {topic}: start driftwire on it first with driftwire up, "
+            f"Kafka at {cluster} has no topic {topic}: start driftwire on it first with driftwire up, "
             "or give another address with --bootstrap"
         )
     return [TopicPartition(topic, partition["partition"]) for partition in known[topic]]
 
 
 @asynccontextmanager
-async def _connecting(bootstrap: str) -> AsyncIterator[None]:
+async def _connecting(cluster: Cluster) -> AsyncIterator[None]:
     # The error that follows is clearer than aiokafka's log lines about a failed connection.
     logger = logging.getLogger("aiokafka")
     before, logger.disabled = logger.disabled, True
@@ -179,14 +180,14 @@ async def _connecting(bootstrap: str) -> AsyncIterator[None]:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
             yield
     except (TimeoutError, OSError, KafkaError) as error:
-        raise _unreachable(bootstrap) from error
+        raise _unreachable(cluster) from error
     finally:
         logger.disabled = before
 
 
-def _unreachable(bootstrap: str) -> BrokerUnreachable:
+def _unreachable(cluster: Cluster) -> BrokerUnreachable:
     return BrokerUnreachable(
-        f"no Kafka broker answers at {bootstrap}: start a broker with driftwire up, or give another address with --bootstrap"
+        f"no Kafka broker answers at {cluster}: start a broker with driftwire up, or give another address with --bootstrap"
     )
 
 

@@ -9,14 +9,16 @@ from collections.abc import AsyncGenerator, Sequence
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
+from topologies.kafka.cluster import Cluster
+
 POLL_MS = 200
 """Maximum milliseconds of a fetch without messages."""
 
 
-def committed_consumer(bootstrap: str) -> AIOKafkaConsumer:
+def committed_consumer(cluster: Cluster) -> AIOKafkaConsumer:
     """Return a consumer of committed messages that has no group and starts at the oldest message."""
     return AIOKafkaConsumer(
-        bootstrap_servers=bootstrap,
+        **cluster.client_options(),
         group_id=None,
         isolation_level="read_committed",
         enable_auto_commit=False,

@@ -17,6 +17,7 @@ from schemas.incident import Incident
 from schemas.message import Message as Contract
 from schemas.topics import BASELINES, DEPLOYMENTS, DRIFTS, MEBIBYTE
 from topologies.kafka.client import read_topic
+from topologies.kafka.cluster import Cluster
 
 if TYPE_CHECKING:
     from pipeline.review import Material
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
 Parsed = TypeVar("Parsed", bound=Contract)
 
 
-async def read_review_material(bootstrap: str, revisions: Collection[Incident]) -> "Material":
+async def read_review_material(cluster: Cluster, revisions: Collection[Incident]) -> "Material":
     """Read all messages about one incident from the topics.
 
     Parameters
     ----------
-    bootstrap
-        ``HOST:PORT`` of a broker, or several separated by commas.
+    cluster
+        The Kafka cluster.
     revisions
         The revisions of the incident in ``driftwire.alerts``, at least one.
 
@@ -45,15 +46,15 @@ async def read_review_material(bootstrap: str, revisions: Collection[Incident]) 
     drift_keys = {line.drift_id.encode() for revision in revisions for line in revision.evidence}
     return Material.select(
         revisions,
-        [drift async for drift in _read_contracts(bootstrap, DRIFTS, Drift, keys=drift_keys, texts=subjects)],
-        await _read_deployments(bootstrap),
-        [baseline async for baseline in _read_contracts(bootstrap, BASELINES, Baseline, texts=subjects)],
+        [drift async for drift in _read_contracts(cluster, DRIFTS, Drift, keys=drift_keys, texts=subjects)],
+        await _read_deployments(cluster),
+        [baseline async for baseline in _read_contracts(cluster, BASELINES, Baseline, texts=subjects)],
     )
 
 
-async def _read_deployments(bootstrap: str) -> list[Deployment]:
+async def _read_deployments(cluster: Cluster) -> list[Deployment]:
     deployments: list[Deployment] = []
-    async for message in read_topic(bootstrap, DEPLOYMENTS):
+    async for message in read_topic(cluster, DEPLOYMENTS):
         decoded = decode_contract(message.value, Deployment.read, "deployment", bytes_max=MEBIBYTE)
         if not isinstance(decoded, Unreadable):
             deployments += decoded
@@ -61,7 +62,7 @@ async def _read_deployments(bootstrap: str) -> list[Deployment]:
 
 
 async def _read_contracts(
-    bootstrap: str,
+    cluster: Cluster,
     topic: str,
     contract: type[Parsed],
     *,
@@ -70,7 +71,7 @@ async def _read_contracts(
 ) -> AsyncIterator[Parsed]:
     """Yield the messages of one contract on a topic that match a key or a string."""
     needles = [orjson.dumps(text) for text in texts]
-    async for message in read_topic(bootstrap, topic):
+    async for message in read_topic(cluster, topic):
         value = message.value
         # Most messages of a busy topic are about other subjects, so they are not parsed.
         if value is None or (message.key not in keys and not any(needle in value for needle in needles)):

@@ -1,6 +1,6 @@
 """Broker and workers of one topology, as child processes.
 
-This package may import broker and configuration.
+This package may import broker, configuration and kafka.
 """
 
 from topologies.processes.topology import STEPS, Topology

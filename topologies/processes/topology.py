@@ -10,6 +10,7 @@ from typing import Self
 from topologies.broker import EmbeddedBroker, create_topics
 from topologies.configuration import Configuration, write_configuration
 from topologies.errors import DriftwireError
+from topologies.kafka import Cluster
 from topologies.processes.worker_process import STOP_TIMEOUT_S, WorkerProcess
 
 STEPS = ("detect", "correlate", "route")
@@ -35,8 +36,8 @@ class Topology:
         Settings of the broker and the steps. The embedded broker overrides the address and the replication factor.
     data_folder
         Folder of the broker's messages and the workers' configuration.
-    bootstrap
-        Address of an existing Kafka. If None, the embedded broker is started.
+    cluster
+        An existing Kafka cluster. If None, the embedded broker is started.
     replay
         Whether the time of the records is the only clock.
     steps
@@ -52,7 +53,7 @@ class Topology:
         configuration: Configuration,
         *,
         data_folder: Path,
-        bootstrap: str | None = None,
+        cluster: Cluster | None = None,
         replay: bool = False,
         steps: Sequence[str] = STEPS,
         on_line: Callable[[str], None] | None = None,
@@ -66,7 +67,7 @@ class Topology:
         self._steps = steps
         self._on_line = on_line or (lambda _: None)
         self._tasks: list[asyncio.Task[None]] = []
-        if bootstrap is None:
+        if cluster is None:
             settings = configuration.broker
             self.broker = EmbeddedBroker(
                 data_folder,
@@ -77,7 +78,7 @@ class Topology:
             kafka = configuration.kafka.model_copy(update={"replication_factor": 1})
             self._configuration = configuration.model_copy(update={"kafka": kafka})
         else:
-            self._configuration = configuration.with_bootstrap(bootstrap)
+            self._configuration = configuration.with_cluster(cluster)
 
     @property
     def configuration(self) -> Configuration:
@@ -85,9 +86,9 @@ class Topology:
         return self._configuration
 
     @property
-    def bootstrap(self) -> str:
-        """Address for clients as ``host:port``. Valid once an embedded broker has started."""
-        return self._configuration.kafka.bootstrap
+    def cluster(self) -> Cluster:
+        """The Kafka cluster for clients. Valid once an embedded broker has started."""
+        return self._configuration.kafka.cluster
 
     async def start(self) -> None:
         """Start broker and workers, and return when all workers have their partitions.
@@ -100,9 +101,9 @@ class Topology:
         try:
             if self.broker is not None:
                 await self.broker.start()
-                self._configuration = self._configuration.with_bootstrap(self.broker.bootstrap)
+                self._configuration = self._configuration.with_cluster(self.broker.cluster)
             kafka = self._configuration.kafka
-            await create_topics(kafka.bootstrap, kafka.records_partitions, kafka.replication_factor)
+            await create_topics(kafka.cluster, kafka.records_partitions, kafka.replication_factor)
             self._start_workers()
             await self._wait_until_ready()
         except BaseException:

@@ -58,7 +58,7 @@ def build_application(spec: TopologySpec, kafka: KafkaSettings, *, replay: bool)
     StepRuntime(
         app,
         spec,
-        bootstrap=kafka.bootstrap,
+        cluster=kafka.cluster,
         checkpoint_interval_s=kafka.checkpoint_interval_s,
         clock=None if replay else time.time,
     ).attach()

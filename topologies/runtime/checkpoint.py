@@ -17,7 +17,7 @@ from aiokafka import AIOKafkaProducer, TopicPartition
 
 from pipeline.step import OutputMessage
 from schemas.topics import checkpoints_topic
-from topologies.kafka import committed_consumer, read_to_end
+from topologies.kafka import Cluster, committed_consumer, read_to_end
 
 TRANSACTION_TIMEOUT_MS = 20_000
 """Milliseconds after which the broker aborts the transaction of an owner that has ended."""
@@ -40,8 +40,8 @@ class Checkpoints:
 
     Parameters
     ----------
-    bootstrap
-        ``HOST:PORT`` of the cluster, or several separated by commas.
+    cluster
+        The Kafka cluster.
     group
         Consumer group of the committed offsets, and prefix of the transactional id.
     step
@@ -50,13 +50,13 @@ class Checkpoints:
         Partition of the input and of the checkpoint topic.
     """
 
-    def __init__(self, bootstrap: str, group: str, step: str, partition: int) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, cluster: Cluster, group: str, step: str, partition: int) -> None:
+        self._cluster = cluster
         self._group = group
         self._step = step
         self._partition = partition
         self._producer = AIOKafkaProducer(
-            bootstrap_servers=bootstrap,
+            **cluster.client_options(),
             transactional_id=f"{group}-{partition}",
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
             max_request_size=REQUEST_BYTES_MAX,
@@ -66,7 +66,7 @@ class Checkpoints:
     async def open(self) -> tuple[dict[bytes, bytes], dict[str, int]]:
         """Fence an older owner and return the last checkpoint, in the form of :func:`read_checkpoint`."""
         await self._producer.start()
-        return await read_checkpoint(self._bootstrap, self._step, self._partition)
+        return await read_checkpoint(self._cluster, self._step, self._partition)
 
     async def commit(
         self,
@@ -132,7 +132,7 @@ class Checkpoints:
         )
 
 
-async def read_checkpoint(bootstrap: str, step: str, partition: int) -> tuple[dict[bytes, bytes], dict[str, int]]:
+async def read_checkpoint(cluster: Cluster, step: str, partition: int) -> tuple[dict[bytes, bytes], dict[str, int]]:
     """Read the last committed checkpoint of a partition.
 
     Returns
@@ -142,7 +142,7 @@ async def read_checkpoint(bootstrap: str, step: str, partition: int) -> tuple[di
     """
     source = TopicPartition(checkpoints_topic(step), partition)
     parts: dict[bytes, bytes] = {}
-    async with committed_consumer(bootstrap) as consumer:
+    async with committed_consumer(cluster) as consumer:
         consumer.assign([source])
         async for record in read_to_end(consumer, [source]):
             if record.value is None:
@@ -153,7 +153,7 @@ async def read_checkpoint(bootstrap: str, step: str, partition: int) -> tuple[di
     return parts, offsets
 
 
-async def find_available_offset(bootstrap: str, partition: TopicPartition, offset: int) -> tuple[int, int | None]:
+async def find_available_offset(cluster: Cluster, partition: TopicPartition, offset: int) -> tuple[int, int | None]:
     """Find the first committed message at or after an offset.
 
     Returns
@@ -162,7 +162,7 @@ async def find_available_offset(bootstrap: str, partition: TopicPartition, offse
         The first offset of the partition's log, and the offset of the message, or None if there is no such message yet.
         Transaction markers and compaction leave offsets without a message.
     """
-    async with committed_consumer(bootstrap) as consumer:
+    async with committed_consumer(cluster) as consumer:
         consumer.assign([partition])
         log_start = (await consumer.beginning_offsets([partition]))[partition]
         log_end = (await consumer.end_offsets([partition]))[partition]

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from aiokafka import TopicPartition
 
 from pipeline.step import InputMessage
-from topologies.kafka import committed_consumer, read_to_end
+from topologies.kafka import Cluster, committed_consumer, read_to_end
 
 FETCH_WAIT_S = 0.5
 """Maximum seconds of a fetch without new messages."""
@@ -17,16 +17,16 @@ class ControlReader:
 
     Parameters
     ----------
-    bootstrap
-        ``HOST:PORT`` of the cluster.
+    cluster
+        The Kafka cluster.
     topic
         The topic, which has one partition.
     on_message
         Callback that receives each message after the reader has caught up, one at a time and in order.
     """
 
-    def __init__(self, bootstrap: str, topic: str, on_message: Callable[[InputMessage], Awaitable[None]]) -> None:
-        self._bootstrap = bootstrap
+    def __init__(self, cluster: Cluster, topic: str, on_message: Callable[[InputMessage], Awaitable[None]]) -> None:
+        self._cluster = cluster
         self._partition = TopicPartition(topic, 0)
         self._on_message = on_message
         self._latest: dict[bytes, InputMessage] = {}
@@ -63,7 +63,7 @@ class ControlReader:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        async with committed_consumer(self._bootstrap) as consumer:
+        async with committed_consumer(self._cluster) as consumer:
             consumer.assign([self._partition])
             next_offset = 0
             async for record in read_to_end(consumer, [self._partition]):

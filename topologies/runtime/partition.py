@@ -14,6 +14,7 @@ from aiokafka import TopicPartition
 from pipeline.dead_letters import dead_letter
 from pipeline.step import InputMessage, OutputMessage
 from schemas.topics import DEAD_LETTERS
+from topologies.kafka import Cluster
 from topologies.runtime.checkpoint import Checkpoints, find_available_offset
 from topologies.runtime.topology_spec import TopologySpec
 
@@ -39,7 +40,7 @@ class PartitionWorker:
         Bytes of the outputs that wait for a checkpoint.
     """
 
-    def __init__(self, spec: TopologySpec, bootstrap: str, group: str, partition: int) -> None:
+    def __init__(self, spec: TopologySpec, cluster: Cluster, group: str, partition: int) -> None:
         self.partition = partition
         self.lock = asyncio.Lock()
         self.opened = asyncio.Event()
@@ -47,9 +48,9 @@ class PartitionWorker:
         self.is_urgent = False
         self.pending_output_bytes = 0
         self._spec = spec
-        self._bootstrap = bootstrap
+        self._cluster = cluster
         self._step = spec.make_step(partition)
-        self._checkpoints = Checkpoints(bootstrap, group, spec.name, partition)
+        self._checkpoints = Checkpoints(cluster, group, spec.name, partition)
         self._offsets: dict[str, int] = {}
         self._continued_topics: set[str] = set()
         self._outputs: list[OutputMessage] = []
@@ -99,7 +100,7 @@ class PartitionWorker:
         expected = self.next_offset(topic)
         if topic not in self._continued_topics and offset > expected:
             source = TopicPartition(topic, self.partition)
-            log_start, available = await find_available_offset(self._bootstrap, source, expected)
+            log_start, available = await find_available_offset(self._cluster, source, expected)
             if available is not None and available < offset:
                 return False
             if log_start > expected > 0:

@@ -26,6 +26,7 @@ from aiokafka.errors import IllegalStateError, KafkaError, ProducerFenced
 from faust.types import TP
 
 from pipeline.step import InputMessage
+from topologies.kafka import Cluster
 from topologies.runtime.control import ControlReader
 from topologies.runtime.faust_transport import BatchSchema
 from topologies.runtime.partition import PartitionWorker
@@ -62,8 +63,8 @@ class StepRuntime:
         The Faust application. Its id is the consumer group.
     spec
         The topology of the step.
-    bootstrap
-        ``HOST:PORT`` of the cluster.
+    cluster
+        The Kafka cluster.
     checkpoint_interval_s
         Seconds between checkpoints while there is no finding. Higher values need fewer transactions but reread more
         after a crash.
@@ -76,13 +77,13 @@ class StepRuntime:
         app: faust.App,
         spec: TopologySpec,
         *,
-        bootstrap: str,
+        cluster: Cluster,
         checkpoint_interval_s: float,
         clock: Callable[[], float] | None,
     ) -> None:
         self._app = app
         self._spec = spec
-        self._bootstrap = bootstrap
+        self._cluster = cluster
         self._checkpoint_interval_s = checkpoint_interval_s
         self._clock = clock
         self._partition_workers: dict[int, PartitionWorker] = {}
@@ -111,7 +112,7 @@ class StepRuntime:
     async def _on_assigned(self, _: Any, /, *changes: Any, **__: Any) -> None:
         assigned: set[TP] = changes[0]
         if self._spec.control_topic is not None and self._control_reader is None:
-            self._control_reader = ControlReader(self._bootstrap, self._spec.control_topic, self._on_control)
+            self._control_reader = ControlReader(self._cluster, self._spec.control_topic, self._on_control)
             self._control_reader.start()
         partitions = {tp.partition for tp in assigned if tp.topic in self._spec.topics}
         self._assigned = partitions
@@ -147,7 +148,7 @@ class StepRuntime:
                 )
 
     def _start_partition(self, partition: int, *, delay_s: float = 0.0, seek: bool = False) -> None:
-        worker = PartitionWorker(self._spec, self._bootstrap, self._app.conf.id, partition)
+        worker = PartitionWorker(self._spec, self._cluster, self._app.conf.id, partition)
         self._partition_workers[partition] = worker
         self._start_task(self._run_partition(worker, delay_s, seek=seek))
 

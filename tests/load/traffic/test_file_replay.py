@@ -74,10 +74,10 @@ async def test_a_live_topology_refuses_old_records(tmp_path: Path, empty_broker:
     path = write_records(tmp_path / "a.ndjson", subject="bot", minutes=1)
     wall_ms = START + 30 * 86_400_000
     await write_message(
-        empty_broker.bootstrap, DRIFTS, None, Tick(partition=0, watermark=wall_ms, wall=wall_ms).to_json()
+        empty_broker.cluster, DRIFTS, None, Tick(partition=0, watermark=wall_ms, wall=wall_ms).to_json()
     )
     with pytest.raises(LoadError, match=r"older than 7 days: .*driftwire up --replay"):
-        await Replay((path,), bootstrap=empty_broker.bootstrap, wall_ms=wall_ms).run(Configuration(), create_console())
+        await Replay((path,), cluster=empty_broker.cluster, wall_ms=wall_ms).run(Configuration(), create_console())
 
 
 @pytest.mark.kafka

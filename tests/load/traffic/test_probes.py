@@ -17,6 +17,7 @@ from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from schemas.record import Record
 from tests.pipeline.detect.worlds import blocks
+from topologies.kafka import Cluster
 
 START_MS = 1_795_489_920_000
 
@@ -54,8 +55,8 @@ def test_probes_do_not_count_as_requests():
 def messages(monkeypatch):
     sent = []
 
-    async def produce(bootstrap, messages, *, speed):
-        assert (bootstrap, speed) == ("kafka:9092", 1.0)
+    async def produce(cluster, messages, *, speed):
+        assert (cluster, speed) == (Cluster("kafka:9092"), 1.0)
         sent.extend(messages)
         return ProduceResult(messages=len(sent))
 

@@ -10,6 +10,7 @@ from load.inputs.message_files import OutgoingMessage
 from load.traffic.producer import produce
 from schemas.topics import RECORDS
 from topologies.broker.embedded_broker import EmbeddedBroker
+from topologies.kafka import Cluster
 
 pytestmark = pytest.mark.kafka
 
@@ -17,17 +18,17 @@ pytestmark = pytest.mark.kafka
 class Arrivals:
     """Messages in the records topic since the test began. Other tests write to the same broker."""
 
-    def __init__(self, bootstrap: str) -> None:
-        self.bootstrap = bootstrap
+    def __init__(self, cluster: Cluster) -> None:
+        self.cluster = cluster
         self.starts: dict[TopicPartition, int] = {}
 
     async def begin(self) -> None:
-        async with AIOKafkaConsumer(RECORDS, bootstrap_servers=self.bootstrap, group_id=None) as consumer:
+        async with AIOKafkaConsumer(RECORDS, **self.cluster.client_options(), group_id=None) as consumer:
             self.starts = await consumer.end_offsets(consumer.assignment())
 
     async def all(self) -> list[ConsumerRecord]:
         found: list[ConsumerRecord] = []
-        async with AIOKafkaConsumer(RECORDS, bootstrap_servers=self.bootstrap, group_id=None) as consumer:
+        async with AIOKafkaConsumer(RECORDS, **self.cluster.client_options(), group_id=None) as consumer:
             ends = await consumer.end_offsets(consumer.assignment())
             for partition, start in self.starts.items():
                 consumer.seek(partition, start)
@@ -39,7 +40,7 @@ class Arrivals:
 
 @pytest_asyncio.fixture
 async def arrivals(broker: EmbeddedBroker) -> Arrivals:
-    since = Arrivals(broker.bootstrap)
+    since = Arrivals(broker.cluster)
     await since.begin()
     return since
 
@@ -47,7 +48,7 @@ async def arrivals(broker: EmbeddedBroker) -> Arrivals:
 async def test_everything_arrives_once_and_in_order_by_key(arrivals: Arrivals) -> None:
     messages = [OutgoingMessage(0, f"s-{number % 7}".encode(), b"%d" % number * 200) for number in range(20_000)]
     counted: list[int] = []
-    produced = await produce(arrivals.bootstrap, messages, on_progress=counted.append)
+    produced = await produce(arrivals.cluster, messages, on_progress=counted.append)
     found = await arrivals.all()
     assert produced.messages == len(found) == 20_000
     assert counted == sorted(counted)
@@ -59,8 +60,8 @@ async def test_everything_arrives_once_and_in_order_by_key(arrivals: Arrivals) -
 
 async def test_keys_go_to_the_partition_that_an_ordinary_client_chooses(arrivals: Arrivals) -> None:
     keys = [f"subject-{number}".encode() for number in range(30)]
-    await produce(arrivals.bootstrap, [OutgoingMessage(0, key, b"{}") for key in keys])
-    ordinary = AIOKafkaProducer(bootstrap_servers=arrivals.bootstrap)
+    await produce(arrivals.cluster, [OutgoingMessage(0, key, b"{}") for key in keys])
+    ordinary = AIOKafkaProducer(**arrivals.cluster.client_options())
     await ordinary.start()
     for key in keys:
         await ordinary.send_and_wait(RECORDS, b"{}", key=key)
@@ -74,7 +75,7 @@ async def test_keys_go_to_the_partition_that_an_ordinary_client_chooses(arrivals
 async def test_large_messages_and_messages_without_a_key_arrive(arrivals: Arrivals) -> None:
     big = b"x" * 5_000_000
     await produce(
-        arrivals.bootstrap,
+        arrivals.cluster,
         [OutgoingMessage(0, None, big), OutgoingMessage(0, None, b"{}"), OutgoingMessage(0, b"k", big)],
     )
     assert sorted(len(record.value) for record in await arrivals.all()) == [2, 5_000_000, 5_000_000]
@@ -82,10 +83,10 @@ async def test_large_messages_and_messages_without_a_key_arrive(arrivals: Arriva
 
 async def test_a_speed_keeps_the_pace_of_event_time(arrivals: Arrivals) -> None:
     messages = [OutgoingMessage(number * 100, b"k", b"{}") for number in range(100)]
-    produced = await produce(arrivals.bootstrap, messages, speed=10.0)
+    produced = await produce(arrivals.cluster, messages, speed=10.0)
     assert produced.seconds > 0.9  # the last 50 ms are not waited for
 
 
 async def test_a_cluster_that_cannot_be_reached_is_an_error() -> None:
     with pytest.raises(LoadError, match=r"Kafka at 127\.0\.0\.1:1: .*is it running"):
-        await produce("127.0.0.1:1", [])
+        await produce(Cluster("127.0.0.1:1"), [])

@@ -30,13 +30,13 @@ async def start_error(broker: EmbeddedBroker) -> str:
 
 async def test_a_message_written_before_a_stop_is_read_after_the_next_start(tmp_path):
     async with EmbeddedBroker(tmp_path) as broker:
-        await create_topics(broker.bootstrap, 1, 1)
-        async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap) as producer:
+        await create_topics(broker.cluster, 1, 1)
+        async with AIOKafkaProducer(**broker.cluster.client_options()) as producer:
             await producer.send_and_wait(DEPLOYMENTS, b"stored")
     assert not broker.is_running
 
     async with EmbeddedBroker(tmp_path) as restarted:
-        consumer = AIOKafkaConsumer(DEPLOYMENTS, bootstrap_servers=restarted.bootstrap, auto_offset_reset="earliest")
+        consumer = AIOKafkaConsumer(DEPLOYMENTS, **restarted.cluster.client_options(), auto_offset_reset="earliest")
         async with consumer:
             message = await consumer.getone()
     assert message.value == b"stored"

@@ -9,12 +9,13 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 from schemas.topics import ALERTS, RECORDS, TOPICS, checkpoints_topic
 from topologies.broker.topics import create_topics
 from topologies.errors import BrokerError, TopicError
+from topologies.kafka import Cluster
 
 pytestmark = pytest.mark.kafka
 
 
-async def broker_settings(bootstrap, name):
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+async def broker_settings(cluster, name):
+    admin = AIOKafkaAdminClient(**cluster.client_options())
     await admin.start()
     try:
         (answer,) = await admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name)])
@@ -23,8 +24,8 @@ async def broker_settings(bootstrap, name):
     return {entry[0]: entry[1] for entry in answer.resources[0][4]}
 
 
-async def partition_counts(bootstrap):
-    admin = AIOKafkaAdminClient(bootstrap_servers=bootstrap)
+async def partition_counts(cluster):
+    admin = AIOKafkaAdminClient(**cluster.client_options())
     await admin.start()
     try:
         return {entry["topic"]: len(entry["partitions"]) for entry in await admin.describe_topics()}
@@ -33,14 +34,14 @@ async def partition_counts(bootstrap):
 
 
 async def test_every_topic_of_the_table_has_its_partitions(broker):
-    counts = await partition_counts(broker.bootstrap)
+    counts = await partition_counts(broker.cluster)
     for row in TOPICS:
         assert counts[row.name] == (row.partitions or 4), row.name
 
 
 @pytest.mark.parametrize("row", TOPICS, ids=lambda row: row.name)
 async def test_a_topic_has_the_settings_of_its_row(broker, row):
-    settings = await broker_settings(broker.bootstrap, row.name)
+    settings = await broker_settings(broker.cluster, row.name)
     assert settings["cleanup.policy"] == row.cleanup
     assert settings["max.message.bytes"] == str(row.message_bytes_max)
     if row.retention_ms is not None:
@@ -48,26 +49,26 @@ async def test_a_topic_has_the_settings_of_its_row(broker, row):
 
 
 async def test_records_have_the_time_of_the_broker_and_alerts_that_of_the_producer(broker):
-    assert (await broker_settings(broker.bootstrap, RECORDS))["message.timestamp.type"] == "LogAppendTime"
-    assert (await broker_settings(broker.bootstrap, ALERTS))["message.timestamp.type"] == "CreateTime"
+    assert (await broker_settings(broker.cluster, RECORDS))["message.timestamp.type"] == "LogAppendTime"
+    assert (await broker_settings(broker.cluster, ALERTS))["message.timestamp.type"] == "CreateTime"
 
 
 async def test_checkpoints_are_compacted_early_in_small_segments(broker):
-    settings = await broker_settings(broker.bootstrap, checkpoints_topic("detect"))
+    settings = await broker_settings(broker.cluster, checkpoints_topic("detect"))
     assert settings["segment.bytes"] == "67108864"
     assert settings["segment.ms"] == "60000"
     assert settings["min.cleanable.dirty.ratio"] == "0.1"
 
 
 async def test_existing_topics_are_not_created_again_even_by_three_calls_at_once(broker):
-    assert await asyncio.gather(*(create_topics(broker.bootstrap, 4, 1) for _ in range(3))) == [[], [], []]
+    assert await asyncio.gather(*(create_topics(broker.cluster, 4, 1) for _ in range(3))) == [[], [], []]
 
 
 async def test_another_number_of_partitions_is_rejected_with_both_numbers(broker):
     with pytest.raises(TopicError, match=r"driftwire\.records has 4 partitions but the configuration requires 12"):
-        await create_topics(broker.bootstrap, 12, 1)
+        await create_topics(broker.cluster, 12, 1)
 
 
 async def test_a_missing_broker_is_one_clear_line():
     with pytest.raises(BrokerError, match=r"no Kafka broker answers at 127\.0\.0\.1:1"):
-        await create_topics("127.0.0.1:1", 4, 1, timeout_s=2)
+        await create_topics(Cluster("127.0.0.1:1"), 4, 1, timeout_s=2)

@@ -147,9 +147,7 @@ def test_accept_requests_a_relearn_of_known_signals_only(file, tmp_path, broker)
         run("accept", "stranger", *options)
 
     async def written():
-        return [
-            message.value async for message in read_topic(broker.bootstrap, BASELINES) if b"relearn" in message.value
-        ]
+        return [message.value async for message in read_topic(broker.cluster, BASELINES) if b"relearn" in message.value]
 
     assert "not monitored until done: refused (accepted, jo)" not in run("show", "support-bot", *options[:2])
     later = ("--bootstrap", broker.bootstrap, "--author", "jo", "--from", START_MS + 10 * RECORDS * INTERVAL_MS)
@@ -171,7 +169,7 @@ def test_show_lists_the_frozen_channels_of_a_subject(file, tmp_path, broker):
     ended = drift("latency_ms", subject="support-bot", drift_id="two")
     of_other_subject = drift("refused", subject="search", drift_id="three")
     for message in (firing, ended, ended.model_copy(update={"state": "recovered", "sequence": 1}), of_other_subject):
-        asyncio.run(write_message(broker.bootstrap, DRIFTS, b"support-bot", message.to_json()))
+        asyncio.run(write_message(broker.cluster, DRIFTS, b"support-bot", message.to_json()))
     printed = run("show", "support-bot", "--bootstrap", broker.bootstrap)
     frozen = [line for line in printed.splitlines() if line.startswith("frozen")]
     assert len(frozen) == 1

@@ -7,20 +7,21 @@ from click.testing import CliRunner, Result
 from schemas.deployment import Deployment
 from schemas.topics import DEPLOYMENTS
 from topologies.commands.deployed import command
+from topologies.kafka import Cluster
 from topologies.kafka.client import BrokerUnreachable, read_topic
 
 AT = "2026-11-24T03:11:40Z"
 
 
-def run(bootstrap: str, *arguments: str) -> Result:
-    return CliRunner().invoke(command, [*arguments, "--author", "ci", "--bootstrap", bootstrap])
+def run(cluster: Cluster, *arguments: str) -> Result:
+    return CliRunner().invoke(command, [*arguments, "--author", "ci", "--bootstrap", cluster.bootstrap])
 
 
-def written(bootstrap: str, deployment_id: str) -> list[Deployment]:
+def written(cluster: Cluster, deployment_id: str) -> list[Deployment]:
     async def read() -> list[Deployment]:
         return [
             Deployment.from_json(message.value or b"")
-            async for message in read_topic(bootstrap, DEPLOYMENTS)
+            async for message in read_topic(cluster, DEPLOYMENTS)
             if message.key == deployment_id.encode()
         ]
 
@@ -32,7 +33,7 @@ def test_every_option_is_written_and_printed(broker, tmp_path):
     name = f"deploy-{uuid4().hex}"
     report = tmp_path / "deployment.json"
     result = run(
-        broker.bootstrap,
+        broker.cluster,
         *("--subject", "support-bot", "--kind", "prompt", "--name", "system", "--from", "v41", "--to", "v42"),
         *("--id", name, "--at", AT, "--environment", "production", "--provider", "openai", "--rollback-of", "d-1"),
         *("--expect-shift", "length", "--expect-shift", "refused", "--summary", "shorter answers"),
@@ -54,7 +55,7 @@ def test_every_option_is_written_and_printed(broker, tmp_path):
         summary="shorter answers",
         author="ci",
     )
-    assert written(broker.bootstrap, name) == [expected]
+    assert written(broker.cluster, name) == [expected]
     assert Deployment.from_json(report.read_bytes()) == expected
     assert result.stdout == (
         f"deployed prompt system v41 -> v42 for support-bot, production, openai at 2026-11-24T03:11:40.000Z ({name})\n"
@@ -65,11 +66,11 @@ def test_every_option_is_written_and_printed(broker, tmp_path):
 def test_deployments_without_an_id_get_different_ids(broker):
     ids = set()
     for _ in range(2):
-        result = run(broker.bootstrap, "--provider", "openai", "--kind", "provider_status")
+        result = run(broker.cluster, "--provider", "openai", "--kind", "provider_status")
         assert result.exit_code == 0
         ids.add(result.stdout.rsplit("(", 1)[1].rstrip(")\n"))
     assert len(ids) == 2
-    assert all(len(written(broker.bootstrap, deployment_id)) == 1 for deployment_id in ids)
+    assert all(len(written(broker.cluster, deployment_id)) == 1 for deployment_id in ids)
 
 
 @pytest.mark.parametrize(
@@ -86,12 +87,12 @@ def test_deployments_without_an_id_get_different_ids(broker):
     ],
 )
 def test_wrong_use_is_reported_with_status_2_before_kafka_is_contacted(arguments, problem):
-    result = run("127.0.0.1:1", *arguments)
+    result = run(Cluster("127.0.0.1:1"), *arguments)
     assert result.exit_code == 2
     assert problem in " ".join(result.stderr.split())
 
 
 def test_a_time_may_be_in_milliseconds():
-    result = run("127.0.0.1:1", "--kind", "prompt", "--subject", "bot", "--at", "1795489900000")
+    result = run(Cluster("127.0.0.1:1"), "--kind", "prompt", "--subject", "bot", "--at", "1795489900000")
     assert isinstance(result.exception, BrokerUnreachable)
     assert result.output == ""

@@ -15,6 +15,7 @@ from schemas.incident import Incident
 from schemas.topics import ALERTS
 from tests.pipeline.route.samples import STARTED, alert, incident
 from topologies.commands.incidents import command, follow_revisions, read_newest_revisions
+from topologies.kafka import Cluster
 from topologies.kafka.client import BrokerUnreachable, write_message
 from topologies.kafka.incident_history import parse_incidents
 
@@ -25,10 +26,10 @@ def subject() -> str:
     return f"subject-{uuid4().hex}"
 
 
-def publish(bootstrap: str, *revisions: Incident) -> None:
+def publish(cluster: Cluster, *revisions: Incident) -> None:
     async def run() -> None:
         for revision in revisions:
-            await write_message(bootstrap, ALERTS, revision.incident_id.encode(), revision.to_json())
+            await write_message(cluster, ALERTS, revision.incident_id.encode(), revision.to_json())
 
     asyncio.run(run())
 
@@ -46,7 +47,7 @@ def shown(*arguments: str) -> list[tuple[str, int]]:
 @pytest.mark.kafka
 def test_open_incidents_are_shown_in_their_newest_revision_by_severity(broker, subject):
     publish(
-        broker.bootstrap,
+        broker.cluster,
         incident(subject=subject, incident_id=f"{subject}-young", started_at=STARTED + 1),
         incident(subject=subject, incident_id=f"{subject}-old"),
         incident(subject=subject, incident_id=f"{subject}-over"),
@@ -65,7 +66,7 @@ def test_open_incidents_are_shown_in_their_newest_revision_by_severity(broker, s
 
 @pytest.mark.kafka
 def test_incidents_are_printed_as_cards(broker, subject):
-    publish(broker.bootstrap, incident(subject=subject, incident_id=f"{subject}-a", title="it refuses"))
+    publish(broker.cluster, incident(subject=subject, incident_id=f"{subject}-a", title="it refuses"))
     result = run("--subject", subject, "--bootstrap", broker.bootstrap)
     assert result.exit_code == 0
     assert result.stdout.startswith(" P3 OPEN ")
@@ -82,13 +83,13 @@ def test_no_open_incidents_is_reported_on_standard_error(broker, subject):
 async def test_following_yields_each_newer_revision_once_without_a_gap(broker, subject):
     async def publish_revision(revision: int) -> None:
         content = incident(incident_id=subject, revision=revision)
-        await write_message(broker.bootstrap, ALERTS, content.incident_id.encode(), content.to_json())
+        await write_message(broker.cluster, ALERTS, content.incident_id.encode(), content.to_json())
 
     await publish_revision(1)
-    newest = await read_newest_revisions(broker.bootstrap)
+    newest = await read_newest_revisions(broker.cluster)
     await publish_revision(2)
     seen = []
-    async with aclosing(follow_revisions(broker.bootstrap, newest)) as revisions:
+    async with aclosing(follow_revisions(broker.cluster, newest)) as revisions:
         async for revision in revisions:
             if revision.incident_id != subject:
                 continue
@@ -103,7 +104,7 @@ async def test_following_yields_each_newer_revision_once_without_a_gap(broker, s
 
 @pytest.mark.kafka
 def test_ctrl_c_ends_following_with_status_0(broker, subject):
-    publish(broker.bootstrap, incident(subject=subject, incident_id=subject))
+    publish(broker.cluster, incident(subject=subject, incident_id=subject))
     following = subprocess.Popen(
         [sys.executable, "-m", "topologies.cli", "incidents", "--follow", "--json", "--subject", subject],
         env={"DRIFTWIRE_BOOTSTRAP": broker.bootstrap, "PATH": ""},
@@ -112,7 +113,7 @@ def test_ctrl_c_ends_following_with_status_0(broker, subject):
     )
     assert following.stdout is not None
     assert orjson.loads(following.stdout.readline())["revision"] == 1
-    publish(broker.bootstrap, incident(subject=subject, incident_id=subject, revision=2, status="resolved"))
+    publish(broker.cluster, incident(subject=subject, incident_id=subject, revision=2, status="resolved"))
     assert orjson.loads(following.stdout.readline())["status"] == "resolved"
     following.send_signal(signal.SIGINT)
     out, err = following.communicate(timeout=20)

@@ -33,7 +33,7 @@ async def test_a_killed_worker_is_restarted_and_a_stop_leaves_no_process(tmp_pat
     lines = []
     async with Topology(Configuration(), data_folder=tmp_path, port=0, on_line=lines.append) as topology:
         assert [worker.name for worker in topology.workers] == ["detect", "correlate", "route"]
-        assert topology.bootstrap == topology.broker.bootstrap
+        assert topology.cluster == topology.broker.cluster
         first_pids = [worker.pid for worker in topology.workers]
         assert len(running(first_pids)) == 3
         detect = topology.workers[0]
@@ -50,7 +50,7 @@ async def test_a_killed_worker_is_restarted_and_a_stop_leaves_no_process(tmp_pat
 async def test_a_worker_that_always_dies_fails_with_its_last_lines(broker, tmp_path, monkeypatch):
     monkeypatch.setattr(worker_process, "BACK_OFF_FIRST_S", 0.01)
     monkeypatch.setattr(worker_process, "BACK_OFF_MAX_S", 0.01)
-    topology = Topology(Configuration(), data_folder=tmp_path, bootstrap=broker.bootstrap, steps=("dettect",))
+    topology = Topology(Configuration(), data_folder=tmp_path, cluster=broker.cluster, steps=("dettect",))
     with pytest.raises(
         DriftwireError, match=r"worker dettect died \(exit status 2\).*'dettect' is not one of.*not restarted"
     ):
@@ -69,7 +69,7 @@ async def test_the_death_of_the_broker_fails_the_topology(tmp_path):
 async def test_a_topic_with_another_number_of_partitions_fails_the_start(broker, tmp_path):
     kafka = Configuration().kafka.model_copy(update={"records_partitions": 12})
     configuration = Configuration().model_copy(update={"kafka": kafka})
-    topology = Topology(configuration, data_folder=tmp_path, bootstrap=broker.bootstrap)
+    topology = Topology(configuration, data_folder=tmp_path, cluster=broker.cluster)
     with pytest.raises(DriftwireError, match="has 4 partitions but the configuration requires 12"):
         await topology.start()
     assert topology.workers == []

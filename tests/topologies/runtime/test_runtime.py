@@ -33,13 +33,13 @@ def counting_worker(broker: EmbeddedBroker, log: Path) -> WorkerUnderTest:
 async def produce(
     broker: EmbeddedBroker, count: int, *, value: bytes = b"x" * 300, partition: int | None = None
 ) -> None:
-    async with AIOKafkaProducer(bootstrap_servers=broker.bootstrap, linger_ms=20) as producer:
+    async with AIOKafkaProducer(**broker.cluster.client_options(), linger_ms=20) as producer:
         for number in range(count):
             await producer.send(RECORDS, value, partition=number % PARTITIONS if partition is None else partition)
 
 
 async def read_outputs(broker: EmbeddedBroker, kind: str = "count") -> list[dict[str, Any]]:
-    contents = [json.loads(message.value or b"") async for message in read_topic(broker.bootstrap, DRIFTS)]
+    contents = [json.loads(message.value or b"") async for message in read_topic(broker.cluster, DRIFTS)]
     return [content for content in contents if content["kind"] == kind]
 
 
@@ -118,7 +118,7 @@ async def test_only_the_message_on_which_the_step_fails_is_dead_lettered(
         assert [content["value"] for content in contents] == [500, 1000, 1500, 2000, 2500]
         letters = [
             DeadLetter.from_json(message.value or b"")
-            async for message in read_topic(empty_broker.bootstrap, DEAD_LETTERS)
+            async for message in read_topic(empty_broker.cluster, DEAD_LETTERS)
         ]
         assert [(letter.reason, letter.partition, letter.offset) for letter in letters] == [
             ("internal_error", 2, 1_250)
@@ -135,7 +135,7 @@ async def test_records_deleted_before_they_were_read_are_logged_and_reset_the_ev
         await wait_for_outputs(empty_broker, worker, 2)
         assert worker.stop() == 0
         await produce(empty_broker, 1_000, partition=0)
-        admin = AIOKafkaAdminClient(bootstrap_servers=empty_broker.bootstrap)
+        admin = AIOKafkaAdminClient(**empty_broker.cluster.client_options())
         await admin.start()
         await admin.delete_records({TopicPartition(RECORDS, 0): RecordsToDelete(before_offset=1_500)})
         await admin.close()
@@ -149,16 +149,16 @@ async def test_records_deleted_before_they_were_read_are_logged_and_reset_the_ev
 async def test_a_control_message_reaches_every_partition_once_and_a_bad_one_is_dead_lettered(
     empty_broker: EmbeddedBroker, tmp_path: Path
 ) -> None:
-    await write_message(empty_broker.bootstrap, BASELINES, b"before", b"before")
+    await write_message(empty_broker.cluster, BASELINES, b"before", b"before")
     with counting_worker(empty_broker, tmp_path / "log") as worker:
         worker.start()
         worker.wait_for_output("detect: ready")
-        await write_message(empty_broker.bootstrap, BASELINES, b"bad", POISON)
-        await write_message(empty_broker.bootstrap, BASELINES, b"after", b"after")
+        await write_message(empty_broker.cluster, BASELINES, b"bad", POISON)
+        await write_message(empty_broker.cluster, BASELINES, b"after", b"after")
         await produce(empty_broker, 2_000)
         await wait_for_outputs(empty_broker, worker, 4)
         assert worker.stop() == 0
-        await write_message(empty_broker.bootstrap, BASELINES, b"while away", b"while away")
+        await write_message(empty_broker.cluster, BASELINES, b"while away", b"while away")
         worker.start()
         await produce(empty_broker, 2_000)
         await wait_for_outputs(empty_broker, worker, 8)
@@ -170,6 +170,6 @@ async def test_a_control_message_reaches_every_partition_once_and_a_bad_one_is_d
         (partition, text): 1 for partition in range(PARTITIONS) for text in ("before", "after", "while away")
     }
     letters = [
-        DeadLetter.from_json(message.value or b"") async for message in read_topic(empty_broker.bootstrap, DEAD_LETTERS)
+        DeadLetter.from_json(message.value or b"") async for message in read_topic(empty_broker.cluster, DEAD_LETTERS)
     ]
     assert [(letter.topic, letter.reason) for letter in letters] == [(BASELINES, "internal_error")]
