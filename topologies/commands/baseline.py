@@ -11,7 +11,7 @@ from schemas.drift import Drift
 from schemas.relearn import Relearn
 from schemas.timestamp import format_timestamp
 from topologies.commands.options import author_option, now_ms
-from topologies.commands.parameter_types import Duration, PointInTime
+from topologies.commands.parameter_types import Duration, PastTime, PointInTime
 from topologies.commands.running_options import bootstrap_override_option, config_option
 
 
@@ -177,7 +177,7 @@ def _frozen_line(drift: Drift) -> str:
 @click.option(
     "--signal", "signals", multiple=True, metavar="NAME", help="Signal to relearn. Repeatable.  [default: all]"
 )
-@click.option("--from", "from_ms", type=PointInTime(), help="Time at which the new normal began.  [default: now]")
+@click.option("--from", "from_ms", type=PastTime(), help="Time at which the new normal began.  [default: now]")
 @author_option
 @bootstrap_override_option
 @config_option

@@ -17,14 +17,14 @@ from schemas.timestamp import format_timestamp
 from schemas.topics import COMMANDS
 from topologies.commands.incidents import find_incident_id, read_newest_revisions
 from topologies.commands.options import author_option, cluster_option, now_ms, usage_error
-from topologies.commands.parameter_types import PointInTime
+from topologies.commands.parameter_types import PastTime
 from topologies.commands.review import command as review
 from topologies.console import print_card, print_drafts, print_running_log
 from topologies.kafka import Cluster, write_message
 
 NOTE = click.option("--note", metavar="TEXT", help="Reason, for the running log.")
 INCIDENT = click.argument("incident_id", metavar="ID")
-AT = click.option("--at", type=PointInTime(), help="Time of the action: RFC 3339 or Unix ms.  [default: now]")
+AT = click.option("--at", type=PastTime(), help="Time of the action: RFC 3339 or Unix ms.  [default: now]")
 
 
 class CommandOptions(TypedDict):

@@ -1,4 +1,5 @@
 import base64
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -8,8 +9,12 @@ from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.step import CorrelateStep
 from pipeline.decoding import Unreadable
 from pipeline.step import RawMessage
+from schemas.command import Command
+from schemas.deployment import Deployment
 from schemas.drift import Drift
+from schemas.message import AHEAD_MAX_MS
 from schemas.tick import Tick
+from schemas.timestamp import EARLIEST_MS, LATEST_MS
 from schemas.topics import COMMANDS, DEPLOYMENTS, DRIFTS, RECORDS
 from tests.pipeline.correlate.builders import (
     MINUTE,
@@ -21,6 +26,7 @@ from tests.pipeline.correlate.builders import (
     incidents,
     kafka,
     only,
+    started,
     tick,
 )
 
@@ -138,3 +144,80 @@ def test_a_drift_with_inconsistent_minutes_is_unreadable(series):
 
 def test_a_drift_detected_before_its_start_opens_an_incident():
     assert only(drift().model_copy(update={"started_at": START + MINUTE})).status == "open"
+
+
+# times ahead of the arrival
+
+
+AHEAD = START + 365 * 86_400_000
+
+
+def arriving(contract, at=START, **changes):
+    return replace(kafka([contract])[0], timestamp=at, **changes)
+
+
+@pytest.mark.parametrize(
+    ("contract", "field"),
+    [
+        (command("resolve", "inc-1", at=AHEAD), "at"),
+        (command("resolve", "inc-1", at=START + AHEAD_MAX_MS + 1), "at"),
+        (deployment(before_s=-400), "timestamp"),
+        (deployment(before_s=-400, expect_shift=["length"]), "timestamp"),
+        (tick(AHEAD), "watermark"),
+        (tick(START, wall=AHEAD), "wall"),
+        (drift(start=AHEAD), "detected_at"),
+    ],
+)
+def test_a_time_ahead_of_the_arrival_is_a_dead_letter_and_moves_no_clock(contract, field):
+    step = started(None, drift())
+    list(step.changed())
+    [letter] = dead_letters(step.step([arriving(contract)]))
+    assert (letter.reason, letter.detail.split()[0]) == ("timestamp_out_of_range", field)
+    assert list(step.changed()) == []
+
+
+def test_a_replay_has_no_time_of_arrival():
+    step = CorrelateStep(CorrelateSettings(), replay=True)
+    assert (
+        dead_letters(step.step([arriving(drift(), at=EARLIEST_MS), arriving(tick(AHEAD)), arriving(deployment())]))
+        == []
+    )
+
+
+def test_a_time_a_little_ahead_and_a_message_without_a_time_of_arrival_are_used():
+    step = started(None, drift())
+    assert dead_letters(step.step([arriving(deployment(before_s=-299))])) == []
+    assert dead_letters(step.step([arriving(tick(AHEAD), at=-1)])) == []
+
+
+def test_a_silence_may_begin_later():
+    [content] = decode_message(arriving(command("silence", None, at=AHEAD, until=AHEAD + 1, matchers=["subject=a"])))
+    assert isinstance(content, Command)
+
+
+@pytest.mark.parametrize(
+    "contract",
+    [tick(LATEST_MS), drift(start=LATEST_MS - 10_000), deployment().model_copy(update={"timestamp": LATEST_MS})],
+)
+def test_a_time_after_which_no_deadline_can_be_written_is_a_dead_letter(contract):
+    step = CorrelateStep(CorrelateSettings(), replay=True)
+    [letter] = dead_letters(step.step([arriving(contract)]))
+    assert letter.reason == "timestamp_out_of_range"
+
+
+# halves of characters, and numbers that are not numbers
+
+
+def test_a_lone_surrogate_is_replaced_and_the_message_is_used():
+    sent = command("note", "inc-1", note="NOTE").to_json().replace(b"NOTE", b"cut \\ud83d")
+    content = decode(COMMANDS, sent)
+    assert isinstance(content, Command)
+    assert content.note == "cut \ufffd"
+    assert content.to_json()
+
+
+def test_a_number_that_is_not_one_is_absent():
+    sent = deployment().to_json().replace(b'"v41"', b"NaN")
+    content = decode(DEPLOYMENTS, sent)
+    assert isinstance(content, Deployment)
+    assert content.from_version is None
