@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from topologies.terminal import echo
+
 DEFAULT_FILE_NAME = "driftwire.toml"
 
 
@@ -26,10 +28,10 @@ def command(file: Path) -> None:
         configuration = load_configuration(file)
     except ConfigurationError as error:
         for problem in error.problems:
-            click.echo(problem)
+            echo(problem)
         raise SystemExit(1) from None
     changed = changed_keys(Configuration(), configuration)
-    click.echo(f"{file}: ok")
-    click.echo(f"  changed from the defaults: {', '.join(changed) or 'nothing'}")
+    echo(f"{file}: ok")
+    echo(f"  changed from the defaults: {', '.join(changed) or 'nothing'}")
     receivers = ", ".join(f"{receiver.name} ({receiver.kind})" for receiver in configuration.route.receivers)
-    click.echo(f"  receivers: {receivers or 'none'}")
+    echo(f"  receivers: {receivers or 'none'}")

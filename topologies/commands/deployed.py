@@ -17,6 +17,7 @@ from schemas.topics import DEPLOYMENTS
 from topologies.commands.options import author_option, cluster_option, now_ms, usage_error
 from topologies.commands.parameter_types import PastTime
 from topologies.kafka import Cluster, write_message
+from topologies.terminal import echo
 
 
 @click.command("deployed", short_help="Record a deployment.")
@@ -86,7 +87,7 @@ def command(
     asyncio.run(write_message(cluster, DEPLOYMENTS, deployment.deployment_id.encode(), deployment.to_json()))
     if report is not None:
         report.write_bytes(deployment.to_json() + b"\n")
-    click.echo(_summary_line(deployment))
+    echo(_summary_line(deployment))
 
 
 def _summary_line(deployment: Deployment) -> str:

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterable, AsyncIterator, Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-import click
 import orjson
 from pydantic import ValidationError
 
@@ -18,6 +17,7 @@ from schemas.message import Message as Contract
 from schemas.topics import BASELINES, DEPLOYMENTS, DRIFTS, MEBIBYTE
 from topologies.kafka.client import read_topic
 from topologies.kafka.cluster import Cluster
+from topologies.terminal import echo
 
 if TYPE_CHECKING:
     from pipeline.review import Material
@@ -86,4 +86,4 @@ async def parse_incidents(messages: AsyncIterable[RawMessage]) -> AsyncIterator[
         try:
             yield Incident.from_json(message.value or b"")
         except ValidationError:
-            click.echo(f"skipped the alert at offset {message.offset}: it is not an incident", err=True)
+            echo(f"skipped the alert at offset {message.offset}: it is not an incident", err=True)

@@ -13,11 +13,10 @@ from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
 from pipeline.review.drift_history import DriftLine
-from pipeline.review.markdown import plain_text
 from pipeline.review.material import Material
 from pipeline.review.picture.layout import PictureLayout, assign_rows
 from pipeline.review.picture.marks import Mark, MarkKind, find_marks
-from pipeline.wording import quantity
+from pipeline.wording import plain_text, quantity
 from schemas.incident import SignalEvidence
 from schemas.timestamp import date_time, format_timestamp
 

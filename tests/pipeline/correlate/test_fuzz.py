@@ -29,7 +29,13 @@ HISTORY = [deployment(), drift(), drift("latency_ms", subject="search"), tick(ST
 [OPENED, *_] = incidents(CorrelateStep(CorrelateSettings()).step(kafka(HISTORY)))
 SENT = {
     DRIFTS: [
-        *(drift(), drift("empty"), drift("input_tokens"), later(drift(), 60), later(drift(), 30, "evidence", records=900)),
+        *(
+            drift(),
+            drift("empty"),
+            drift("input_tokens"),
+            later(drift(), 60),
+            later(drift(), 30, "evidence", records=900),
+        ),
         *(tick(START + 20 * MINUTE), tick(START, wall=START + MINUTE)),
     ],
     DEPLOYMENTS: [

@@ -27,7 +27,12 @@ SILENCE = Command(
 CONTENTS = {
     ALERTS: [
         json.loads(incident(**changes).to_json())
-        for changes in ({}, {"revision": 2, "severity": "P1"}, {"revision": 3, "status": "resolved"}, {"incident_id": "b"})
+        for changes in (
+            {},
+            {"revision": 2, "severity": "P1"},
+            {"revision": 3, "status": "resolved"},
+            {"incident_id": "b"},
+        )
     ],
     COMMANDS: [json.loads(SILENCE.to_json())],
 }
