@@ -64,7 +64,7 @@ def decode_object(value: bytes | None, source: str, *, bytes_max: int) -> dict[s
     if not isinstance(content, dict):
         return Unreadable("not_an_object", f"{source} must be a JSON object, but this is a {type(content).__name__}")
     if _ESCAPED_SURROGATE.search(value):
-        content = _replace_surrogates(content)
+        return dict(_replace_surrogates(content))
     return content
 
 

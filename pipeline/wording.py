@@ -1,6 +1,5 @@
-"""Text for people: durations, numbers, percentages, plain text of names, hints for misspelt names, one-line errors."""
+"""Text for people: durations, numbers, percentages, hints for misspelt names, and one-line errors."""
 
-import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -14,13 +13,6 @@ NAMES_MAX = 12
 
 PROBLEMS_MAX = 5
 """Maximum invalid fields in one line."""
-
-INVISIBLE = re.compile(
-    r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]"
-)
-"""Characters that control a terminal, change the direction of writing, break a line, or are not allowed in XML."""
-
-_BREAKS = re.compile(r"[\n\r\t]+")
 
 _DAY_S, _HOUR_S, _MINUTE_S = 86_400, 3_600, 60
 
@@ -88,15 +80,6 @@ def quantity(value: float, unit: str, channel: str) -> str:
     if unit == "ms" and abs(value) >= _SECONDS_FROM_MS:
         return f"{value / 1000:,.1f} s"
     return f"{number(value)} {unit}".rstrip()
-
-
-def plain_text(text: str) -> str:
-    r"""Put a string from a sender on one line, without the characters in :data:`INVISIBLE`.
-
-    >>> plain_text("two" + chr(10) + "lines" + chr(7))
-    'two lines\ufffd'
-    """
-    return INVISIBLE.sub("\ufffd", _BREAKS.sub(" ", text))
 
 
 def similar_name(name: str, known: Iterable[str]) -> str | None:

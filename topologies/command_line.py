@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from pipeline.wording import plain_text
+from pipeline.plain_text import plain_text
 from topologies.errors import DriftwireError
 from topologies.terminal import echo
 

@@ -4,7 +4,7 @@ import re
 
 import click
 
-from pipeline.wording import INVISIBLE, plain_text
+from pipeline.plain_text import INVISIBLE, plain_text
 
 
 def echo(text: object, *, err: bool = False) -> None:

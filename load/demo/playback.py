@@ -21,7 +21,7 @@ from load.harness import Outcome, progress_bar, run_against, temporary_topology,
 from load.inputs import OutgoingMessage
 from load.traffic import produce
 from load.world import SUBJECT, World, healthy_baseline, json_lines
-from pipeline.wording import plain_text
+from pipeline.plain_text import plain_text
 from schemas.incident import Incident
 from schemas.timestamp import clock_time
 from schemas.topics import ALERTS, DEPLOYMENTS

@@ -22,7 +22,7 @@ from load.traffic.liveness import is_live
 from load.traffic.outcome_tables import show_outcome
 from load.traffic.producer import ProduceResult, produce
 from pipeline.detect.settings import DetectSettings
-from pipeline.wording import plain_text
+from pipeline.plain_text import plain_text
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
 from schemas.timestamp import format_timestamp

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from pipeline.wording import plain_text
+from pipeline.plain_text import plain_text
 
 _MARKUP = re.compile(r"[\\`*\[\]<#|~&$]|(?<![^\W_])_|_(?![^\W_])")
 _LINE_START = re.compile(r"^(\d+)(?=[.)])|^()(?=[-+=>])")

@@ -2,7 +2,7 @@
 
 from rich.text import Text
 
-from pipeline.wording import plain_text
+from pipeline.plain_text import plain_text
 
 
 def plain_line(content: str, *, style: str = "") -> Text:

@@ -8,7 +8,7 @@ from typing import Any
 
 from aiokafka.errors import KafkaError
 
-from pipeline.wording import plain_text
+from pipeline.plain_text import plain_text
 
 LIBRARY_LOGGERS = ("faust", "mode", "aiokafka")
 """Loggers whose warnings and errors are shown. Repeated lines appear once per interval."""

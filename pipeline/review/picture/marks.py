@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.correlate.deployments import describe_change
+from pipeline.plain_text import plain_text
 from pipeline.review.material import Material
-from pipeline.wording import plain_text
 from schemas.deployment import Deployment
 from schemas.timestamp import clock_time
 

@@ -12,11 +12,12 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
+from pipeline.plain_text import plain_text
 from pipeline.review.drift_history import DriftLine
 from pipeline.review.material import Material
 from pipeline.review.picture.layout import PictureLayout, assign_rows
 from pipeline.review.picture.marks import Mark, MarkKind, find_marks
-from pipeline.wording import plain_text, quantity
+from pipeline.wording import quantity
 from schemas.incident import SignalEvidence
 from schemas.timestamp import date_time, format_timestamp
 

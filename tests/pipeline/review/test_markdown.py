@@ -1,8 +1,8 @@
 import pytest
 from markdown_it import MarkdownIt
 
+from pipeline.plain_text import plain_text
 from pipeline.review.markdown import code, escape, table
-from pipeline.wording import plain_text
 
 HOSTILE = (
     "<script>alert(1)</script>",
