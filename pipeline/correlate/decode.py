@@ -14,7 +14,7 @@ from schemas.timestamp import EARLIEST_MS, LATEST_MS
 from schemas.topics import COMMANDS, DEPLOYMENTS, DRIFTS
 
 MESSAGE_BYTES_MAX = 65_536
-"""Maximum bytes of a drift, tick, deployment or command. Real messages have a few hundred bytes."""
+"""Maximum size of a drift, tick, deployment or command, in bytes. Real messages are a few hundred bytes long."""
 
 FORECAST_MAX_MS = 10 * 366 * 86_400_000
 """Milliseconds before the end of the year 9999 that no message may reach, because deadlines are later than messages."""

@@ -1,4 +1,4 @@
-"""Markdown for strings from senders. A label is always shown as plain text."""
+"""Markdown escaping for strings from senders. A label is always shown as plain text."""
 
 import re
 from collections.abc import Iterable

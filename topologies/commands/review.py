@@ -16,7 +16,7 @@ from topologies.kafka import Cluster, parse_incidents, read_topic
 from topologies.terminal import echo
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
-"""Characters that are replaced in file names."""
+"""Characters that are replaced in the names of the files."""
 
 
 @click.command("review")

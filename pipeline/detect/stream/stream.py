@@ -23,7 +23,7 @@ from schemas.relearn import Relearn
 from schemas.topics import BASELINES
 
 PENDING_MAX = 4
-"""Maximum scheduled baselines. A further baseline replaces the oldest baseline."""
+"""Maximum number of scheduled baselines. A further baseline replaces the oldest baseline."""
 
 PART_KINDS = ("stream", "rows", "held", "duplicates", "statistics", "monitor", "learner", "relearner")
 """Kinds of the parts that :meth:`Stream.dump_changed` yields. Learners and duplicates have several parts."""
@@ -57,11 +57,11 @@ class Stream:
     Attributes
     ----------
     watermark
-        Newest event time of the records, Unix milliseconds; 0 before the first record. It never decreases.
+        Newest event time of the records in Unix milliseconds, or 0 before the first record. It never decreases.
     partition_ms
         In a replay, the watermark of the partition at the last record of this stream.
     last_pane
-        Pane of the newest record that was observed; None before the first record.
+        Pane of the newest record that was observed, or None before the first record.
     counts
         Number of ``used`` records, of ``late`` records (used, but behind the watermark), and of dropped
         ``duplicates``.
@@ -72,7 +72,7 @@ class Stream:
     last_offered_version
         Version of the last baseline that was offered.
     silence_after_s
-        Seconds without a record after which the subject is silent; None without a baseline.
+        Seconds without a record after which the subject is silent, or None without a baseline.
     relearning
         The signals that are being relearned, if any. Their drifts are muted.
     monitored_before
@@ -111,7 +111,7 @@ class Stream:
         self.discarded_kinds: set[str] = set()
 
     def dump(self) -> State:
-        """Return the part ``stream``: all small state, and references to baselines, which the restorer resolves."""
+        """Return the state of the part ``stream``. It refers to baselines by version; the restorer looks them up."""
         return {
             "watermark": self.watermark,
             "partition_ms": self.partition_ms,
@@ -140,6 +140,15 @@ class Stream:
         self.first_seen.load(state["first_seen"])
         self.silence.load(state["silence"])
         self.last_offered_version = state["last_offered_version"]
+
+    def mark_all(self) -> None:
+        """Mark all parts of the state as changed."""
+        self.changed = self.evidence_changed = True
+        self.duplicates.mark_all()
+        relearner = None if self.relearning is None else self.relearning.learner
+        for learner in (self.learner, relearner):
+            if learner is not None:
+                learner.mark_all()
 
     def dump_changed(self) -> Iterator[tuple[Part, State | None]]:
         """Yield the parts that may have changed since the last call, with None for parts that are now empty."""
@@ -199,7 +208,7 @@ class Stream:
         """Count wall-clock time in which no record of this stream arrived and no records waited to be read."""
         if self.silence_after_s is None:
             return []
-        # The first call after a record does not count, because part of its interval lies before the record.
+        # The first call after a record is not counted, because part of its interval precedes the record.
         self._silent_ms = 0 if self._silent_ms is None else self._silent_ms + elapsed_ms
         if self._silent_ms < self.silence_after_s * 1000:
             return []
@@ -336,7 +345,7 @@ class Stream:
         return self._learn_from(block)
 
     def _find_silences(self, block: Block) -> list[Finding]:
-        """Return the findings of the silence that a block ends, and of silences between its records."""
+        """Return the findings for silences that ended with this block or occurred between its records."""
         pane_before, self.last_pane = self.last_pane, int(block.panes[-1])
         if self.silence_after_s is None or pane_before is None:
             return []
