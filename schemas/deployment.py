@@ -13,7 +13,7 @@ from pydantic import BeforeValidator, Field, WithJsonSchema, model_validator
 
 from schemas.message import ITEMS_MAX, Message
 from schemas.record import SUBJECT_LENGTH_MAX, SUBJECT_PATTERN, Label, Subject
-from schemas.timestamp import EARLIEST_MS, LATEST_MS, Timestamp
+from schemas.timestamp import Timestamp
 
 DeploymentKind = Literal[
     "model", "prompt", "index", "flag", "dependency", "config", "data", "code", "provider_status", "other"
@@ -58,12 +58,6 @@ def read_label(value: Any) -> Any:
     return text[: SUBJECT_LENGTH_MAX - len(digest)] + digest
 
 
-def _read_seconds(value: Any) -> Any:
-    """Return Unix seconds as Unix milliseconds. Other values are returned unchanged."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return round(value * 1000) if is_number and EARLIEST_MS <= value * 1000 < EARLIEST_MS * 1000 else value
-
-
 def _cut_summary(value: Any) -> Any:
     return value[:SUMMARY_LENGTH_MAX] if isinstance(value, str) else value
 
@@ -76,19 +70,6 @@ SentId = Annotated[
     WithJsonSchema(_TEXT_TYPES | {"minLength": 1}, mode="validation"),
 ]
 SentSubject = Annotated[Subject, BeforeValidator(read_text)]
-SentTime = Annotated[
-    Timestamp,
-    BeforeValidator(_read_seconds),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "format": "date-time"},
-                {"type": "number", "minimum": EARLIEST_MS // 1000, "maximum": LATEST_MS},
-            ]
-        },
-        mode="validation",
-    ),
-]
 SentSummary = Annotated[
     str,
     Field(max_length=SUMMARY_LENGTH_MAX),
@@ -121,7 +102,7 @@ class Deployment(Message):
 
     version: Literal[1] = 1
     deployment_id: SentId
-    timestamp: SentTime = Field(description="Time at which the change began to serve.")
+    timestamp: Timestamp = Field(description="Time at which the change began to serve.")
     kind: Annotated[DeploymentKind, WithJsonSchema(_KIND_SCHEMA, mode="validation")] = Field(
         description="Kind of change. code is a release of the service itself. An unknown kind is read as other."
     )
