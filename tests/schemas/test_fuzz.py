@@ -44,7 +44,7 @@ def test_a_message_is_refused_or_can_be_written_read_and_stored(name, data):
     for message in decoded:
         assert MESSAGES[name].from_json(message.to_json()) == message
         state = message.model_dump(exclude_none=True)
-        restored = decode(encode(state, kind="k", settings_hash="h"), kind="k", settings_hash="h")
+        restored = decode(encode(state, kind="k"), kind="k")
         assert MESSAGES[name].model_validate(restored) == message
 
 
