@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.message import Message
+from schemas.message import Integer, Message, Text
 from schemas.record import Label
 from schemas.timestamp import Timestamp
 
@@ -44,12 +44,12 @@ class DeadLetter(Message):
     dead_letter_id: Label
     step: Literal["detect", "correlate", "route"]
     reason: DeadLetterReason
-    detail: str
+    detail: Text
     topic: Label
-    partition: int
-    offset: int
-    last_offset: int | None = Field(default=None, description="Last offset of a batch that could not be read.")
-    index: int | None = None
+    partition: Integer
+    offset: Integer
+    last_offset: Integer | None = Field(default=None, description="Last offset of a batch that could not be read.")
+    index: Integer | None = None
     appended_at: Timestamp | None = Field(default=None, description="Time at which the broker appended the message.")
     key_base64: str | None = Field(default=None, description="The key, or the beginning of a long key.")
     value_base64: str | None = Field(

@@ -22,6 +22,7 @@ from load.traffic.liveness import is_live
 from load.traffic.outcome_tables import show_outcome
 from load.traffic.producer import ProduceResult, produce
 from pipeline.detect.settings import DetectSettings
+from pipeline.plain_text import plain_text
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
 from schemas.timestamp import format_timestamp
@@ -105,7 +106,7 @@ class ReplayReport:
             shown = ", ".join(unmonitored[:SUBJECTS_SHOWN_MAX]) + more
             console.print(
                 f"[bold red]NOTHING WAS MONITORED for {len(unmonitored)} of {len(span.subjects)} subjects[/] "
-                f"({escape(shown)}): no baseline was ready before the end, so an empty result proves nothing. Choose a "
+                f"({escape(plain_text(shown))}): no baseline was ready before the end, so an empty result proves nothing. Choose a "
                 "readiness that fits the data (--ready-after 30m --ready-records 5000), or supply a baseline "
                 "(--baseline FILE)."
             )
