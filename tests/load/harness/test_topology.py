@@ -80,16 +80,16 @@ async def test_a_private_run_leaves_the_live_cluster_of_the_environment_as_it_wa
     file = tmp_path / "live.toml"
     file.write_text(f'[kafka]\nbootstrap = "{live.cluster}"\n')
     records = str(write_records(tmp_path))
-    done = subprocess.Popen(
+    done = await asyncio.to_thread(
+        subprocess.run,
         [sys.executable, "-m", "load.cli", *(records if word == "RECORDS" else word for word in command)],
         env=os.environ | {"DRIFTWIRE_BOOTSTRAP": live.cluster.bootstrap, "DRIFTWIRE_CONFIG": str(file)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
+        capture_output=True,
         text=True,
+        check=False,
+        timeout=150,
     )
-    with done:
-        output, _ = done.communicate(timeout=150)
-    assert done.returncode == 0, output
+    assert done.returncode == 0, done.stdout + done.stderr
     after = await read_state(live)
     assert {name: after[name] ^ before[name] for name in before if after[name] != before[name]} == {}
     assert [worker.restarts for worker in live.workers] == [0, 0, 0]
