@@ -65,7 +65,7 @@ class Outcome:
             ends: dict[TopicPartition, int] = await consumer.end_offsets(consumer.assignment())
         except (KafkaError, OSError) as error:
             raise LoadError(
-                f"no Kafka answers at {cluster}: start Kafka with driftwire up, or change --bootstrap"
+                f"Kafka at {cluster} stopped answering: {error}: check that Kafka is still running"
             ) from error
         finally:
             await consumer.stop()

@@ -86,7 +86,9 @@ def documented_ports(data: Path) -> set[int]:
     section = OPERATIONS.read_text().partition("### Ports")[2].partition("\n#")[0]
     listeners = re.findall(r"^\| [^|]*`(CLIENTS|CONTROLLER)`", section, re.MULTILINE)
     properties = (data / "server.properties").read_text()
-    return {int(re.search(rf"^listeners=.*{name}://127\.0\.0\.1:(\d+)", properties, re.MULTILINE)[1]) for name in listeners}
+    return {
+        int(re.search(rf"^listeners=.*{name}://127\.0\.0\.1:(\d+)", properties, re.MULTILINE)[1]) for name in listeners
+    }
 
 
 def exposed(folder: Path) -> list[str]:
