@@ -184,13 +184,14 @@ def test_a_read_that_kafka_does_not_finish_fails_and_never_ends_early(kafka, mon
 
 @pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
 def test_a_write_that_kafka_does_not_confirm_says_so(kafka, monkeypatch, number):
-    connect = AIOKafkaProducer.start
+    connect = AIOKafkaProducer.partitions_for
 
-    async def connect_then_fail(producer: AIOKafkaProducer) -> None:
-        await connect(producer)
+    async def connect_then_fail(producer: AIOKafkaProducer, topic: str) -> set[int]:
+        partitions = await connect(producer, topic)
         send_signal(kafka, number)
+        return partitions
 
-    monkeypatch.setattr(AIOKafkaProducer, "start", connect_then_fail)
+    monkeypatch.setattr(AIOKafkaProducer, "partitions_for", connect_then_fail)
     started_s = time.monotonic()
     with pytest.raises(client.WriteUnconfirmed, match=r"did not confirm the message for driftwire\.alerts"):
         asyncio.run(write_message(kafka.cluster, ALERTS, b"inc-1", INCIDENT.to_json()))

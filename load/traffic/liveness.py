@@ -1,5 +1,7 @@
 """Check whether a topology runs live or as a replay. Only the ticks of a live topology contain the wall-clock time."""
 
+import asyncio
+
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.tick import Tick
@@ -34,4 +36,4 @@ async def is_live(cluster: Cluster) -> bool:
                         newest = Tick.from_json(record.value)
         return newest is not None and newest.wall is not None
     finally:
-        await consumer.stop()
+        await asyncio.gather(consumer.stop(), return_exceptions=True)  # it can raise CancelledError by itself

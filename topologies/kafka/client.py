@@ -150,19 +150,20 @@ async def write_message(cluster: Cluster, topic: str, key: bytes | None, value: 
     try:
         async with _connecting(cluster):
             await producer.start()
+            await producer.partitions_for(topic)  # after this, a failure means that the message may have arrived
         async with asyncio.timeout(WRITE_TIMEOUT_S):
             await producer.send_and_wait(topic, value=value, key=key)
-    except (KafkaConnectionError, KafkaTimeoutError, TimeoutError) as error:
-        raise WriteUnconfirmed(
-            f"Kafka at {cluster} did not confirm the message for {topic} within {WRITE_TIMEOUT_S:.0f} s: check that Kafka "
-            f"is running, and whether it has the message, before you repeat the command"
-        ) from error
     except MessageSizeTooLargeError as error:
         raise WriteRefused(
             f"Kafka at {cluster} did not accept the message for {topic}: "
             f"its {len(key or b'') + len(value or b'')} bytes exceed the limit of the topic"
         ) from error
-    except KafkaError as error:
+    except (KafkaError, TimeoutError) as error:
+        if isinstance(error, (TimeoutError, KafkaTimeoutError)) or error.retriable:
+            raise WriteUnconfirmed(
+                f"Kafka at {cluster} did not confirm the message for {topic}: check that Kafka is running, and whether it "
+                f"has the message, before you repeat the command"
+            ) from error
         raise WriteRefused(f"Kafka at {cluster} did not accept the message for {topic}: {error}") from error
     finally:
         await producer.stop()
@@ -183,7 +184,8 @@ async def _assigned_consumer(cluster: Cluster, topic: str) -> AsyncIterator[AIOK
     except KafkaError as error:
         raise ReadFailed(f"Kafka at {cluster} does not return the messages of {topic}: {error}") from error
     finally:
-        await consumer.stop()
+        # While Kafka is unavailable, stop() can raise CancelledError for a fetch that it cancels itself.
+        await asyncio.gather(consumer.stop(), return_exceptions=True)
 
 
 async def _partitions(cluster: Cluster, topic: str) -> list[TopicPartition]:
