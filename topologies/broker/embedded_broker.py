@@ -121,6 +121,7 @@ class EmbeddedBroker:
         java, self._java = self._java, None
         if java is not None:
             java.terminate()
+            java.send_signal(signal.SIGCONT)  # a suspended process receives SIGTERM only when it resumes
             if not await _wait_for_exit(java, STOP_TIMEOUT_S):
                 java.kill()
                 await _wait_for_exit(java, STOP_TIMEOUT_S)
