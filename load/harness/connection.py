@@ -28,7 +28,7 @@ async def check_topics(cluster: Cluster, topics: Collection[str]) -> None:
             known = {entry["topic"] for entry in await admin.describe_topics()}
     except (KafkaError, OSError) as error:
         raise LoadError(
-            f"no Kafka broker answers at {cluster}: start a broker with driftwire up, or change --bootstrap"
+            f"no Kafka broker answers at {cluster}: check that Kafka is running and that the address is right"
         ) from error
     finally:
         await admin.close()
