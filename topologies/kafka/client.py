@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import KafkaConnectionError, KafkaError, KafkaTimeoutError, MessageSizeTooLargeError
 from aiokafka.structs import ConsumerRecord
 
 from pipeline.step import RawMessage
@@ -35,6 +35,12 @@ PROBE_INTERVAL_S = 2.0
 PROBE_TIMEOUT_S = 2.0
 """Maximum seconds until Kafka answers such a request."""
 
+REQUEST_TIMEOUT_MS = 10_000
+"""Maximum milliseconds until Kafka answers a request to write a message."""
+
+WRITE_TIMEOUT_S = 25.0
+"""Maximum seconds until Kafka confirms a message."""
+
 WRITE_BYTES_MAX = 16 * 1024 * 1024
 """Maximum bytes of a message in any topic of the contract."""
 
@@ -47,6 +53,14 @@ class BrokerUnreachable(DriftwireError):
 
 class TopicMissing(DriftwireError):
     """The broker answers but does not have the topic."""
+
+
+class ReadFailed(DriftwireError):
+    """The broker answers but does not return the messages."""
+
+
+class WriteUnconfirmed(DriftwireError):
+    """The broker stopped answering after a message was sent. Kafka may or may not have stored the message."""
 
 
 class WriteRefused(DriftwireError):
@@ -69,11 +83,19 @@ async def read_topic(cluster: Cluster, topic: str) -> AsyncGenerator[RawMessage]
         If no broker answers, or if the broker sends nothing for :data:`PROGRESS_TIMEOUT_S`.
     TopicMissing
         If the topic does not exist.
+    ReadFailed
+        If the broker answers with an error.
     """
     async with _assigned_consumer(cluster, topic) as consumer:
         partitions = list(consumer.assignment())
+        records = read_to_end(consumer, partitions)
         try:
-            async for record in read_to_end(consumer, partitions, idle_timeout_s=PROGRESS_TIMEOUT_S):
+            while True:
+                # The limit covers every request, and not only fetches. Each can wait for an answer that never comes.
+                async with asyncio.timeout(PROGRESS_TIMEOUT_S):
+                    record = await anext(records, None)
+                if record is None:
+                    return
                 for message in _messages([record]):
                     yield message
         except TimeoutError as error:
@@ -131,23 +153,32 @@ async def write_message(cluster: Cluster, topic: str, key: bytes | None, value: 
         If no broker answers.
     TopicMissing
         If the topic does not exist.
+    WriteUnconfirmed
+        If the broker stops answering after the message was sent.
     WriteRefused
         If the broker does not accept the message, for example because it is too large.
     """
     await _partitions(cluster, topic)
-    producer = AIOKafkaProducer(**cluster.client_options(), acks="all", max_request_size=WRITE_BYTES_MAX)
+    producer = AIOKafkaProducer(
+        **cluster.client_options(), acks="all", max_request_size=WRITE_BYTES_MAX, request_timeout_ms=REQUEST_TIMEOUT_MS
+    )
     try:
         async with _connecting(cluster):
             await producer.start()
-        await producer.send_and_wait(topic, value=value, key=key)
-    except KafkaConnectionError as error:
-        raise _unreachable(cluster) from error
+            await producer.partitions_for(topic)  # after this, a failure means that the message may have arrived
+        async with asyncio.timeout(WRITE_TIMEOUT_S):
+            await producer.send_and_wait(topic, value=value, key=key)
     except MessageSizeTooLargeError as error:
         raise WriteRefused(
             f"Kafka at {cluster} did not accept the message for {topic}: "
             f"its {len(key or b'') + len(value or b'')} bytes exceed the limit of the topic"
         ) from error
-    except KafkaError as error:
+    except (KafkaError, TimeoutError) as error:
+        if isinstance(error, (TimeoutError, KafkaTimeoutError)) or error.retriable:
+            raise WriteUnconfirmed(
+                f"Kafka at {cluster} did not confirm the message for {topic}: check that Kafka is running, and whether it "
+                f"has the message, before you repeat the command"
+            ) from error
         raise WriteRefused(f"Kafka at {cluster} did not accept the message for {topic}: {error}") from error
     finally:
         await producer.stop()
@@ -165,8 +196,11 @@ async def _assigned_consumer(cluster: Cluster, topic: str) -> AsyncIterator[AIOK
         yield consumer
     except KafkaConnectionError as error:
         raise _unreachable(cluster) from error
+    except KafkaError as error:
+        raise ReadFailed(f"Kafka at {cluster} does not return the messages of {topic}: {error}") from error
     finally:
-        await consumer.stop()
+        # While Kafka is unavailable, stop() can raise CancelledError for a fetch that it cancels itself.
+        await asyncio.gather(consumer.stop(), return_exceptions=True)
 
 
 async def _partitions(cluster: Cluster, topic: str) -> list[TopicPartition]:
