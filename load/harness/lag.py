@@ -79,7 +79,7 @@ async def wait_for_lag(
     except (KafkaError, OSError) as error:
         raise LoadError(f"Kafka at {cluster}: {error}: check that Kafka is still running") from error
     finally:
-        await reader.stop()
+        await asyncio.gather(reader.stop(), return_exceptions=True)  # it can raise CancelledError by itself
         await admin.close()
 
 

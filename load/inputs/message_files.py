@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import orjson
-from pydantic import ValidationError
 
 from load.errors import LoadError
 from load.inputs.csv_mapping import CsvMapping, read_csv
+from pipeline.decoding import Unreadable, decode_contract
 from pipeline.lenient_json import dump_json, parse_json
 from schemas.deployment import Deployment
 from schemas.timestamp import format_timestamp, parse_timestamp
@@ -141,12 +141,10 @@ def read_deployments(path: Path) -> list[Deployment]:
     LoadError
         If the file cannot be read, or if a line is not a deployment. The message contains file, line and field.
     """
-    deployments = []
+    deployments: list[Deployment] = []
     for number, value in read_lines(path):
-        try:
-            deployments.append(Deployment.from_json(value))
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or "the line"
-            raise LoadError(f"{path} line {number}: {field}: {first['msg']}") from error
+        decoded = decode_contract(value, Deployment.read, "deployment", bytes_max=LINE_BYTES_MAX)
+        if isinstance(decoded, Unreadable):
+            raise LoadError(f"{path} line {number}: {decoded.detail}")
+        deployments += decoded
     return deployments

@@ -12,7 +12,9 @@ from schemas.topics import ALERTS
 from topologies.commands.incidents import find_incident_id
 from topologies.commands.options import cluster_option
 from topologies.errors import DriftwireError
-from topologies.kafka import Cluster, parse_incidents, read_topic
+from topologies.incident_history import parse_incidents
+from topologies.kafka import Cluster, read_topic
+from topologies.terminal import echo
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 """Characters that are replaced in the names of the files."""
@@ -37,7 +39,7 @@ def command(*, incident_id: str, folder: Path, force: bool, cluster: Cluster) ->
     All content comes from the topics. The draft marks the parts that people must fill in.
     """
     from pipeline.review import draw_picture, write_review  # noqa: PLC0415  slow to import and not needed for --help
-    from topologies.kafka import read_review_material  # noqa: PLC0415
+    from topologies.incident_history import read_review_material  # noqa: PLC0415
 
     # Log lines about fonts and folders do not help the reader of a review.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
@@ -56,10 +58,10 @@ def command(*, incident_id: str, folder: Path, force: bool, cluster: Cluster) ->
         draft.write_text(write_review(material, picture.name), "utf-8")
     except OSError as error:
         raise DriftwireError(f"{error.filename or folder} cannot be written: {error.strerror}") from error
-    click.echo(f"{draft}: draft review, from revision {material.incident.revision} of {material.incident.incident_id}")
-    click.echo(f"{picture}: chart of the evidence")
+    echo(f"{draft}: draft review, from revision {material.incident.revision} of {material.incident.incident_id}")
+    echo(f"{picture}: chart of the evidence")
     if material.is_open:
-        click.echo("the incident is still open: run this command again with --force once it is resolved", err=True)
+        echo("the incident is still open: run this command again with --force once it is resolved", err=True)
 
 
 async def _revisions(cluster: Cluster, incident_id: str) -> list[Incident]:

@@ -4,7 +4,6 @@ All problems of a file are reported together, one line per problem, with the ful
 """
 
 import json
-import os
 import re
 import tomllib
 from pathlib import Path
@@ -20,11 +19,9 @@ from topologies.configuration.sla_check import unknown_signals
 from topologies.errors import DriftwireError
 from topologies.kafka import Cluster
 from topologies.kafka_address import check_kafka_address
+from topologies.private_files import write_private_file
 
 APP_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,100}")
-
-OWNER_ONLY = 0o600
-"""File mode of a written configuration. Only the owner can read it, because the address of a webhook may be secret."""
 
 
 class ConfigurationError(DriftwireError):
@@ -47,8 +44,8 @@ class KafkaSettings(BaseModel):
         default=4,
         ge=1,
         le=1000,
-        description="Partitions of driftwire.records. At most this many detect workers share the load. The number cannot "
-        "be changed once the topic exists.",
+        description="Partitions of driftwire.records. At most this many detect workers share the load. driftwire topics "
+        "grow adds partitions to an existing topic.",
     )
     replication_factor: int = Field(
         default=1, ge=1, le=9, description="Copies of each partition. Use 3 on a cluster and 1 on the embedded broker."
@@ -168,9 +165,7 @@ def load_configuration(path: Path | None) -> Configuration:
 
 def write_configuration(configuration: Configuration, path: Path) -> None:
     """Write a configuration and its secrets as JSON for :func:`load_configuration`. Only the owner can read the file."""
-    text = json.dumps(configuration.model_dump(by_alias=True), default=_plain, indent=1)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY), "w", encoding="utf-8") as file:  # noqa: PTH123  only os.open sets the mode at creation
-        file.write(text)
+    write_private_file(path, json.dumps(configuration.model_dump(by_alias=True), default=_plain, indent=1))
 
 
 def _plain(value: Any) -> Any:

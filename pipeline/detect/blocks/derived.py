@@ -84,6 +84,10 @@ class DerivedSignals:
         if baseline.centroid is not None:
             self.embeddings.apply_centroid(baseline.centroid)
 
+    def restart_throughput(self) -> None:
+        """Forget the request rate, because records before the next one are missing."""
+        self.throughput = ThroughputRatio()
+
     def dump(self) -> dict[str, Any]:
         """Return the state for :meth:`load`."""
         return {
@@ -126,6 +130,10 @@ class _Repetitions:
         if len(self._last_index) > 4 * REPETITION_RECORDS:
             self._last_index = self._recent()
         return is_repetition
+
+    def restart_throughput(self) -> None:
+        """Forget the request rate, because records before the next one are missing."""
+        self.throughput = ThroughputRatio()
 
     def dump(self) -> list[list[Any]]:
         return [[fingerprint, self._count - index] for fingerprint, index in self._recent().items()]
@@ -207,6 +215,10 @@ class _Category:
                 self._counts.clear()
                 return row + 1
         return len(column)
+
+    def restart_throughput(self) -> None:
+        """Forget the request rate, because records before the next one are missing."""
+        self.throughput = ThroughputRatio()
 
     def dump(self) -> dict[str, Any]:
         return {

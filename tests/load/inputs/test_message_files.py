@@ -118,6 +118,12 @@ def test_a_shift_leaves_a_line_that_is_not_a_record_unchanged(tmp_path: Path) ->
 def test_deployments_are_read_and_an_invalid_one_is_an_error_with_line_and_field(tmp_path: Path) -> None:
     good = '{"deployment_id":"d","timestamp":"2026-11-24T03:12:00Z","kind":"prompt","subject":"a"}'
     assert read_deployments(write(tmp_path, "good.ndjson", good))[0].kind == "prompt"
-    wrong = write(tmp_path, "wrong.ndjson", f"{good}\n{good.replace('prompt', 'promt')}")
-    with pytest.raises(LoadError, match=r"wrong.ndjson line 2: kind: Input should be 'model'"):
+    assert [
+        one.subject for one in read_deployments(write(tmp_path, "two.ndjson", good.replace('"a"', '["a", "b"]')))
+    ] == [
+        "a",
+        "b",
+    ]
+    wrong = write(tmp_path, "wrong.ndjson", f"{good}\n{good.replace('prompt', 'promt').replace('kind', 'kin')}")
+    with pytest.raises(LoadError, match=r"wrong.ndjson line 2: not a valid deployment: kind: Field required"):
         read_deployments(wrong)

@@ -238,7 +238,7 @@ class TestDuplicates:
         checkpoint = Checkpoint()
         checkpoint.take(step)
         restored = checkpoint.restored(DetectStep(0, DetectSettings(), replay=False), rng)
-        parts = {key: len(value) for key, value in checkpoint.parts.items() if key.startswith(b"duplicate_window")}
+        parts = {key: len(value) for key, value in checkpoint.parts.items() if key.startswith(b"duplicates")}
         assert len(parts) == 8
         assert max(parts.values()) < 512 * 8 * 4 / 3 + 200
         restored.step([message(number, as_json(fields)) for number, fields in enumerate(objects[-3500:])])

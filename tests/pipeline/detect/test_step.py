@@ -303,7 +303,7 @@ class TestRestore:
         assert step.streams["bot"].watermark == before.streams["bot"].watermark
 
     @pytest.mark.parametrize(
-        "part", [Part("rows", "bot"), Part("statistics", "bot"), Part("duplicate_window", "bot", "0")], ids=str
+        "part", [Part("rows", "bot"), Part("statistics", "bot"), Part("duplicates", "bot", "0")], ids=str
     )
     def test_a_damaged_part_loses_only_itself(self, part):
         before, parts, baseline = self.after(count=2510)
