@@ -12,7 +12,7 @@ from schemas.relearn import Relearn
 from schemas.timestamp import format_timestamp
 from topologies.commands.options import author_option, now_ms
 from topologies.commands.parameter_types import Duration, PointInTime
-from topologies.commands.running_options import bootstrap_override_option, config_option
+from topologies.commands.running_options import bootstrap_option, config_option
 
 
 @click.group("baseline", short_help="Learn, publish, show and accept baselines.")
@@ -107,7 +107,7 @@ def learn_command(
 
 @command.command("publish")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@bootstrap_override_option
+@bootstrap_option
 @config_option
 def publish_command(file: Path, bootstrap: str | None, config: Path | None) -> None:
     """Publish the baseline in FILE to Kafka. Detect then monitors the subject against this baseline."""
@@ -122,7 +122,7 @@ def publish_command(file: Path, bootstrap: str | None, config: Path | None) -> N
 
 @command.command("show")
 @click.argument("source", metavar="FILE|SUBJECT")
-@bootstrap_override_option
+@bootstrap_option
 @config_option
 def show_command(source: str, bootstrap: str | None, config: Path | None) -> None:
     """Show the baseline in FILE, or the newest baseline of SUBJECT.
@@ -179,7 +179,7 @@ def _frozen_line(drift: Drift) -> str:
 )
 @click.option("--from", "from_ms", type=PointInTime(), help="Time at which the new normal began.  [default: now]")
 @author_option
-@bootstrap_override_option
+@bootstrap_option
 @config_option
 def accept_command(
     *,

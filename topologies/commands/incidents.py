@@ -10,10 +10,11 @@ import click
 
 from schemas.incident import CLOSED, Incident, Severity
 from schemas.topics import ALERTS
-from topologies.commands.options import cluster_option
+from topologies.commands.running_options import cluster_options
 from topologies.console import print_card
+from topologies.incident_history import parse_incidents
 from topologies.interrupt import run_until_interrupted
-from topologies.kafka import Cluster, follow_topic, parse_incidents, read_topic
+from topologies.kafka import Cluster, follow_topic, read_topic
 
 
 @click.command("incidents", short_help="Show open incidents and follow their changes.")
@@ -28,7 +29,7 @@ from topologies.kafka import Cluster, follow_topic, parse_incidents, read_topic
 )
 @click.option("--subject", "subjects", multiple=True, metavar="NAME", help="Show only this subject. Repeatable.")
 @click.option("--all", "show_all", is_flag=True, help="Include resolved and merged incidents.")
-@cluster_option
+@cluster_options
 def command(
     *,
     is_following: bool,

@@ -3,6 +3,7 @@
 import time
 
 import faust
+from faust.app.base import BootStrategy
 
 from topologies.configuration import KafkaSettings
 from topologies.runtime.faust_transport import BATCHES_BUFFERED_MAX, RECORDS_PER_FETCH_MAX, ReadCommittedTransport
@@ -16,7 +17,15 @@ FETCH_BYTES_MAX = 4 * 1024 * 1024
 """Maximum bytes of one partition in a fetch. A single larger message is fetched anyway."""
 
 
+class _ConsumerOnly(BootStrategy):
+    """Start without Faust's producer. The runtime writes with producers of its own."""
+
+    enable_kafka_producer = False
+
+
 class _Application(faust.App):
+    BootStrategy = _ConsumerOnly
+
     def _create_directories(self) -> None:
         """Create no directories, because a worker stores nothing on disk."""
 
@@ -54,7 +63,7 @@ def build_application(spec: TopologySpec, kafka: KafkaSettings, *, replay: bool)
         broker_rebalance_timeout=kafka.session_timeout_s,
         broker_commit_interval=NEVER_S,
     )
-    app.transport = ReadCommittedTransport(app.conf.broker_consumer, app)
+    app.transport = ReadCommittedTransport(app, kafka.cluster)
     StepRuntime(
         app,
         spec,

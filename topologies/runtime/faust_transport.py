@@ -6,14 +6,16 @@ one-partition inputs gets all inputs or none.
 """
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 import aiokafka
 import faust
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport, server_list
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.transport.utils import DefaultSchedulingStrategy, TopicIndexMap
 from faust.types import TP
+
+from topologies.kafka import Cluster
 
 BATCHES_BUFFERED_MAX = 8
 """Maximum fetched batches that wait for the agent. This limits the memory of a worker."""
@@ -75,7 +77,7 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
             client_id=settings.broker_client_id,
             group_id=settings.id,
             group_instance_id=settings.consumer_group_instance_id,
-            bootstrap_servers=server_list(transport.url, transport.default_port),
+            **cast(ReadCommittedTransport, transport).cluster.client_options(),
             partition_assignment_strategy=[RangePartitionAssignor],
             enable_auto_commit=False,
             auto_offset_reset="earliest",
@@ -98,6 +100,18 @@ class _ReadCommittedConsumer(Consumer):
 
 
 class ReadCommittedTransport(Transport):
-    """Kafka transport of Faust that reads committed messages only."""
+    """Kafka transport of Faust that reads committed messages only.
+
+    Parameters
+    ----------
+    app
+        The Faust application.
+    cluster
+        The Kafka cluster. Faust's own settings of the connection are ignored.
+    """
 
     Consumer = _ReadCommittedConsumer
+
+    def __init__(self, app: faust.App, cluster: Cluster) -> None:
+        super().__init__(app.conf.broker_consumer, app)
+        self.cluster = cluster

@@ -15,9 +15,9 @@ from schemas.incident import Incident
 from schemas.topics import ALERTS
 from tests.pipeline.route.samples import STARTED, alert, incident
 from topologies.commands.incidents import command, follow_revisions, read_newest_revisions
+from topologies.incident_history import parse_incidents
 from topologies.kafka import Cluster
 from topologies.kafka.client import BrokerUnreachable, write_message
-from topologies.kafka.incident_history import parse_incidents
 
 
 @pytest.fixture
