@@ -1,1 +1,1 @@
-"""Load for the running product: a simulated service, replays of files, a demo, scores and a benchmark."""
+"""Load tools for driftwire: a simulated service, file replays, a demo, scores and a benchmark."""

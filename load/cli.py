@@ -1,4 +1,4 @@
-"""Command line of ``driftwire-load``. It imports a command only to run it, so help and errors appear at once."""
+"""Command line of ``driftwire-load``. A command is imported only when it runs, so that help appears quickly."""
 
 import click
 
@@ -10,10 +10,10 @@ COMMANDS = {
     "replay": "Replay files of records through the pipeline.",
     "walk": "Walk through one incident, from its cause to its draft review.",
     "probe": "Send the outcomes of known-bad prompts.",
-    "bench": "Compare driftwire with the obvious pipeline.",
+    "bench": "Compare driftwire with the reference pipeline.",
     "score": "Score detection and diagnosis against ground truth.",
 }
-"""Help line of each command. The file of the same name in ``load/commands`` defines ``command``."""
+"""Help line of each command. The module of the same name in ``load/commands`` defines ``command``."""
 
 
 @click.group(

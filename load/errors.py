@@ -4,4 +4,4 @@ from topologies.errors import DriftwireError
 
 
 class LoadError(DriftwireError):
-    """A problem that the user can fix. The message states the problem, the object concerned, and a remedy."""
+    """Problem that the user can fix. The message states the problem, the affected object, and a remedy."""

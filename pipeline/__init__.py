@@ -1,1 +1,1 @@
-"""The pure steps detect, correlate and route. They read no clock, topic or environment, and only exchange messages."""
+"""The pure steps: detect, correlate and route. They exchange messages, and read no clocks, topics or environment."""

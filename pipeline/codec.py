@@ -1,7 +1,7 @@
-"""The codec of checkpoints. It encodes the state of a step as bytes and decodes the bytes to an equal state.
+"""Checkpoint codec. It encodes the state of a step as bytes, and decodes the bytes to an equal state.
 
-The bytes are JSON. A value that JSON cannot represent is an object with one ``$`` key: arrays and bytes as base64, and
-floats that are not finite. The decoded state is exactly equal, and a person can still read the bytes.
+The bytes are JSON. Values that JSON cannot represent (arrays, bytes and non-finite floats) are objects with one ``$``
+key. Arrays and bytes are in base64. Decoding restores exactly the same state, and people can still read the bytes.
 """
 
 import base64
@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 
 FORMAT = 1
-"""Version of the encoding. A state in another format is discarded."""
+"""Version of the encoding format. A state in any other format is discarded."""
 
 _ARRAY, _BYTES, _FLOAT, _DICT = "$array", "$bytes", "$float", "$dict"
 _ARRAY_KINDS = "biuf"
@@ -48,8 +48,8 @@ def decode(value: bytes, *, kind: str, settings_hash: str) -> dict[str, Any]:
     Raises
     ------
     ValueError
-        If the bytes are not a state, have another format or kind, or were written with other settings. The message
-        gives the reason in one line.
+        If the bytes are not a state, have a different format or kind, or were written with different settings. The
+        message gives the reason in one line.
 
     >>> decode(encode({"sum": 0.5}, kind="monitor", settings_hash="a1"), kind="monitor", settings_hash="a1")
     {'sum': 0.5}
@@ -73,11 +73,11 @@ def decode(value: bytes, *, kind: str, settings_hash: str) -> dict[str, Any]:
 
 
 def _to_json(value: Any) -> Any:
-    """Convert a value to types that JSON has. This is the inverse of :func:`_from_json`."""
+    """Convert a value to JSON types. This is the inverse of :func:`_from_json`."""
     if value is None or isinstance(value, (str, bool)) or type(value) is int:
         return value
     if isinstance(value, float):
-        # orjson writes null for floats that are not finite, so an infinite statistic would be decoded as None.
+        # orjson writes non-finite floats as null, so an infinite statistic would be decoded as None.
         return float(value) if np.isfinite(value) else {_FLOAT: repr(float(value))}
     if isinstance(value, dict):
         return _dict_to_json(value)
@@ -116,7 +116,7 @@ def _from_json(value: Any) -> Any:
         [(marker, content)] = value.items()
         if marker == _ARRAY:
             dtype, shape, data = content
-            # Copy, because an array over the bytes of a message is read-only.
+            # Copy, because an array that shares memory with the message bytes is read-only.
             return np.frombuffer(base64.b64decode(data, validate=True), dtype=np.dtype(dtype)).reshape(shape).copy()
         if marker == _BYTES:
             return base64.b64decode(content, validate=True)

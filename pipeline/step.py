@@ -49,9 +49,9 @@ class OutputMessage:
 
 
 class Step(Protocol):
-    """Step over one input partition, with its state.
+    """Stateful step over one input partition.
 
-    The same inputs in the same order give the same outputs and the same state, regardless of where batches end. A
+    The same inputs in the same order give the same outputs and the same state, regardless of batch boundaries. A
     message that cannot be used becomes a dead letter. :meth:`step` never raises an error because of a message.
     """
 
@@ -75,9 +75,9 @@ class Step(Protocol):
         ...
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """Yield the parts of the state that changed since the last call, by key. None removes a part."""
+        """Yield the parts of the state that changed since the last call, by key. A value of None removes the part."""
         ...
 
     def on_gap(self) -> None:
-        """Reset the evidence that would span a gap, because messages before the next message are lost."""
+        """Reset all evidence that would span a gap, because messages before the next message were lost."""
         ...

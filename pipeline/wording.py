@@ -1,4 +1,4 @@
-"""Text for people: durations, numbers, percentages, hints for misspelt names, and one-line errors."""
+"""Text formatting for people: durations, numbers, percentages, hints for misspelt names, and one-line errors."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
@@ -9,18 +9,18 @@ SIMILARITY_MIN = 0.6
 """Minimum similarity (0 to 1) of a suggested name. Higher values suggest fewer names."""
 
 NAMES_MAX = 12
-"""Maximum known names in a hint without a similar name."""
+"""Maximum number of known names that a hint lists if no name is similar."""
 
 PROBLEMS_MAX = 5
-"""Maximum invalid fields in one line."""
+"""Maximum number of invalid fields that an error line lists."""
 
 _DAY_S, _HOUR_S, _MINUTE_S = 86_400, 3_600, 60
 
 _FRACTIONS_BELOW_S = 10
-"""Minimum seconds that are shown without fractions of a second."""
+"""Minimum duration, in seconds, that is shown without fractions of a second."""
 
 _SECONDS_FROM_MS = 10_000
-"""Minimum milliseconds that are shown in seconds."""
+"""Minimum duration, in milliseconds, that is shown in seconds."""
 
 _INTEGER_FROM = 100
 """Minimum number that is shown without decimals."""
@@ -107,7 +107,9 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
 
 
 def one_line(error: Exception) -> str:
-    """Format an error as one line. The line of a contract violation contains the invalid fields and never their values.
+    """Format an error as one line.
+
+    For a contract violation, the line contains the names of the invalid fields but never their values.
 
     >>> from schemas.tick import Tick
     >>> try:

@@ -28,12 +28,14 @@ class Channel(Message):
     autocorrelation_time: float = Field(
         ge=1, description="Number of records that carry as much information as one independent record."
     )
-    slice_deviation: float = Field(ge=0, description="Robust standard deviation of the slice means, without noise.")
+    slice_deviation: float = Field(ge=0, description="Robust standard deviation of the slice means, excluding noise.")
     half_difference: float = Field(
         default=0, description="Mean of the second half minus mean of the first half, in standard errors."
     )
     count: int = Field(
-        default=0, ge=0, description="Number of records behind the mean. A channel without records is not monitored."
+        default=0,
+        ge=0,
+        description="Number of records from which the mean was computed. A channel without records is not monitored.",
     )
     moving: bool = Field(
         default=False,

@@ -18,10 +18,10 @@ MINUTE_MS = 60_000
 """Milliseconds per position of a series."""
 
 MINUTES_MAX = 31
-"""Maximum minutes of a series: half an hour and the current minute."""
+"""Maximum number of minutes in a series: half an hour and the current minute."""
 
 SERIES_MAX = 16
-"""Maximum series of a drift."""
+"""Maximum number of series in a drift."""
 
 
 class Series(Message):

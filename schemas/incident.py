@@ -18,7 +18,7 @@ CLOSED: tuple[IncidentStatus, ...] = ("resolved", "merged")
 """Statuses of an incident that is over."""
 
 CHILDREN_MAX = 100
-"""Maximum children in a parent incident. ``subject_count`` counts all subjects."""
+"""Maximum number of children in a parent incident. ``subject_count`` counts all subjects."""
 
 
 class SignalEvidence(Message):
@@ -123,7 +123,7 @@ class Incident(Message):
     severity_reason: str
     severity_moved_by: Label | None = Field(
         default=None,
-        description="Name of the adjustment that changed the rule's severity by one step, by blast radius.",
+        description="Name of the adjustment that changed the rule's severity by one step, if any.",
     )
     failure_mode: Label
     subject: Subject

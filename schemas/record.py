@@ -8,7 +8,7 @@ from schemas.message import Message
 from schemas.timestamp import Timestamp
 
 SUBJECT_LENGTH_MAX = 200
-"""Maximum characters of a subject and of every other label."""
+"""Maximum number of characters of a subject or any other label."""
 
 Subject = Annotated[str, Field(min_length=1, max_length=SUBJECT_LENGTH_MAX, pattern=r"^[^\x00-\x1f\x7f]+$")]
 Label = Annotated[str, Field(max_length=SUBJECT_LENGTH_MAX)]

@@ -1,4 +1,4 @@
-"""The relearn: a request to learn signals of a subject again. Control input of detect."""
+"""The relearn request: signals of a subject must be learned again. Control input of detect."""
 
 from typing import Literal
 

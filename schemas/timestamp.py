@@ -7,7 +7,7 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, PlainSerializer, WithJsonSchema
 
 EARLIEST_MS = 100_000_000_000
-"""Minimum timestamp in milliseconds. A smaller number is a time before 1973 and was probably meant as seconds."""
+"""Minimum timestamp in milliseconds. A smaller number is a time before 1973 and is probably in seconds."""
 
 LATEST_MS = 253_402_300_799_999
 """Maximum timestamp in milliseconds: the end of the year 9999, the last time that RFC 3339 can express."""

@@ -26,8 +26,8 @@ Cleanup = Literal["delete", "compact"]
 class Topic:
     """One topic of the contract.
 
-    ``partitions`` is None if it is configured (for the records topic and the topics that are co-partitioned with it).
-    ``messages`` is empty for checkpoints, which are internal to a step.
+    ``partitions`` is None if the number is configured (for the records topic and the topics that are co-partitioned
+    with it). ``messages`` is empty for checkpoints, which are internal to a step.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Command line ``driftwire``. Each command is imported only when it runs, so that help and errors appear at once."""
+"""Command line ``driftwire``. A command is imported only when it runs, so that help and errors appear quickly."""
 
 import click
 
@@ -16,7 +16,7 @@ COMMANDS = {
     "check": "Check a configuration file.",
     "schema": "Export the message contracts as JSON Schemas.",
 }
-"""Help line per command name. The file of that name in ``topologies/commands`` defines ``command``."""
+"""Help line of each command. The module of the same name in ``topologies/commands`` defines ``command``."""
 
 
 @click.group(

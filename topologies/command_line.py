@@ -15,14 +15,14 @@ EXIT_INTERRUPTED = 130
 
 
 class LazyGroup(click.Group):
-    """Group that imports a command only to run it or to show its help, so that help and errors appear at once.
+    """Command group that imports a command only to run it or to show its help, so that it starts quickly.
 
     Parameters
     ----------
     package
-        Package with one file per command. The file has the command's name and defines ``command``.
+        Package with one module per command. The module has the name of the command and defines ``command``.
     help_lines
-        One line of help per command name.
+        One line of help for each command.
     """
 
     def __init__(self, *arguments: Any, package: str, help_lines: Mapping[str, str], **options: Any) -> None:

@@ -2,7 +2,7 @@
 
 
 class DriftwireError(Exception):
-    """Problem that a person can fix. The message contains the event, the object that it affected, and the solution."""
+    """Problem that the user can fix. The message states the problem, the affected object, and a remedy."""
 
 
 class BrokerUnreachable(DriftwireError):

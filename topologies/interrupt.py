@@ -7,7 +7,7 @@ from typing import Any
 
 
 def run_until_interrupted(work: Coroutine[Any, Any, None]) -> bool:
-    """Run a coroutine to its end. Cancel it at the first SIGINT or SIGTERM, and ignore later signals.
+    """Run a coroutine to completion. Cancel it at the first SIGINT or SIGTERM, and ignore later signals.
 
     Returns
     -------

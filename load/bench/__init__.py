@@ -1,4 +1,4 @@
-"""Benchmarks that compare driftwire with the obvious pipeline.
+"""Benchmarks that compare driftwire with the reference pipeline.
 
 This package may import world, inputs, harness and traffic.
 """

@@ -1,11 +1,12 @@
-"""Benchmark that compares the detect worker with the obvious pipeline, in records per second.
+"""Benchmark that compares the detect worker with the reference pipeline, in records per second.
 
-The obvious pipeline is a Faust agent that processes one event at a time. Both pipelines read the same filled topic, one
-after the other, in several rounds. The benchmark reports the medians. Start-up is not measured: the clock of the
-obvious pipeline starts at its first record, and the clock of detect starts at the first checkpoint after the warm-up.
+The reference pipeline is a Faust agent that processes one event at a time. In each round, the pipelines read the same
+prefilled topic in turn. The benchmark reports the medians over all rounds. Start-up time is excluded: the reference
+pipeline is timed from its first record, and detect is timed from the first checkpoint after the warm-up.
 
 A failure is planted near the end of the topic. Every timed run must report this failure from every partition, which
-proves that detect did its work. A baseline that was published before the run must monitor the signal values.
+proves that detect processed the records. The signal values must be monitored against a baseline that is published
+before the run.
 """
 
 import tempfile
@@ -29,18 +30,18 @@ from topologies.configuration import Configuration
 from topologies.kafka import Cluster
 
 RATIO_MIN = 6.0
-"""Minimum ratio of the detect rate to the rate of the obvious pipeline."""
+"""Minimum ratio of the detect rate to the rate of the reference pipeline."""
 
 MONITORED_SHARE_MIN = 0.99
-"""Minimum share of the signal values that a ready baseline must monitor."""
+"""Minimum share of the signal values that must be monitored against a ready baseline."""
 
 ROUNDS = 3
 
 OBVIOUS_RECORDS = 30_000
-"""Records that the obvious pipeline reads. More records take longer and do not change its rate."""
+"""Number of records that the reference pipeline reads. A larger number takes longer and does not change the rate."""
 
 RECORDS_PER_SECOND = 2000.0
-"""Records per second of event time, as for a busy service."""
+"""Records per second of event time, typical of a busy service."""
 
 YARDSTICK_SIGNALS = (
     "latency_ms",
@@ -66,12 +67,12 @@ YARDSTICK_SIGNALS = (
     "injection_score",
     "pii_detected",
 )
-"""Signals that the records carry. The obvious pipeline monitors all of them."""
+"""Signals in every record. The reference pipeline monitors all of them."""
 
 FAILURE = "refusal_spike"
 FAILURE_SIGNAL = "refused"
 FAILURE_AFTER_SHARE = 0.85
-"""Share of the records before the failure."""
+"""Share of the records that precede the failure."""
 
 START_TOLERANCE_MS = 10_000
 """Maximum milliseconds by which the estimated start may precede the failure."""
@@ -79,7 +80,7 @@ START_TOLERANCE_MS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class BenchmarkRound:
-    """Rates of one round: the obvious pipeline with and without its detectors, and the timed run of detect."""
+    """Rates of one round: the reference pipeline with and without its detectors, and the timed run of detect."""
 
     obvious_records_per_s: float
     idle_records_per_s: float
@@ -89,7 +90,7 @@ class BenchmarkRound:
 
 @dataclass(frozen=True, slots=True)
 class DetectBenchmark:
-    """Result of a benchmark of detect."""
+    """Result of the detect benchmark."""
 
     records: int
     record_bytes: float
@@ -103,17 +104,17 @@ class DetectBenchmark:
 
     @property
     def obvious_records_per_s(self) -> float:
-        """Median rate of the obvious pipeline with its detectors."""
+        """Median rate of the reference pipeline with its detectors."""
         return median(round_.obvious_records_per_s for round_ in self.rounds)
 
     @property
     def idle_records_per_s(self) -> float:
-        """Median rate of the obvious pipeline when it does no work per record."""
+        """Median rate of the reference pipeline when it does no work per record."""
         return median(round_.idle_records_per_s for round_ in self.rounds)
 
     @property
     def ratio_to_obvious(self) -> float:
-        """Rate of the detect worker divided by the rate of the obvious pipeline."""
+        """Rate of the detect worker divided by the rate of the reference pipeline."""
         return self.records_per_s / self.obvious_records_per_s
 
     @property
@@ -136,7 +137,9 @@ class DetectBenchmark:
         if any(round_.timed.dead_letters for round_ in self.rounds):
             problems.append("records became dead letters")
         if self.ratio_to_obvious < RATIO_MIN:
-            problems.append(f"{self.ratio_to_obvious:.2f} times the obvious pipeline, below the floor {RATIO_MIN:g}")
+            problems.append(
+                f"{self.ratio_to_obvious:.2f} times the reference pipeline, below the minimum of {RATIO_MIN:g}"
+            )
         return problems
 
     def to_json(self) -> dict[str, Any]:
@@ -179,14 +182,14 @@ class DetectBenchmark:
         table.add_column("runs", justify="right")
         rates_by_pipeline = {
             "detect": [round_.timed.records_per_s for round_ in self.rounds],
-            "the obvious pipeline": [round_.obvious_records_per_s for round_ in self.rounds],
-            "the same without any work": [round_.idle_records_per_s for round_ in self.rounds],
+            "the reference pipeline": [round_.obvious_records_per_s for round_ in self.rounds],
+            "the same without work per record": [round_.idle_records_per_s for round_ in self.rounds],
         }
         for name, rates in rates_by_pipeline.items():
             table.add_row(name, f"{median(rates):,.0f}", ", ".join(f"{rate:,.0f}" for rate in rates))
         console.print(table)
         console.print(
-            f"[bold]{self.ratio_to_obvious:.1f} times[/] the obvious pipeline (floor {RATIO_MIN:g}); "
+            f"[bold]{self.ratio_to_obvious:.1f} times[/] the reference pipeline (minimum {RATIO_MIN:g}); "
             f"{self.monitored_share:.4f} of the signal values monitored; "
             f"planted failure reported by {self.rounds_found} of {len(self.rounds)} timed runs"
         )
@@ -195,7 +198,7 @@ class DetectBenchmark:
 
 
 async def run_benchmark(seed: int, records: int, end_ms: int, console: Console) -> DetectBenchmark:
-    """Fill a topic and time both pipelines on it in turn.
+    """Fill a topic, and time both pipelines on it in turn.
 
     Parameters
     ----------
@@ -204,14 +207,14 @@ async def run_benchmark(seed: int, records: int, end_ms: int, console: Console) 
     records
         Records in the topic.
     end_ms
-        Time of the last record in Unix ms. The worker runs live and accepts no old records.
+        Time of the last record in Unix ms. The worker runs live, so it rejects old records.
     console
         Console for progress.
 
     Raises
     ------
     DriftwireError
-        If the broker, the worker or the obvious pipeline fails.
+        If the broker, the worker or the reference pipeline fails.
     """
     configuration = Configuration()
     start_ms = end_ms - round(records / RECORDS_PER_SECOND * 1000)
@@ -240,7 +243,7 @@ async def run_benchmark(seed: int, records: int, end_ms: int, console: Console) 
 
 
 def _record_time_ms(number: int, world: World) -> int:
-    """Return the time of a record in Unix ms from its number. The time depends on the traffic of the hour."""
+    """Return the event time, in Unix ms, of the record with a given number. The time depends on the hourly traffic."""
     time_ms = world.start_ms
     for columns in world.generate(records=number):
         time_ms = int(columns.times_ms[-1])
@@ -262,7 +265,7 @@ async def _fill_topic(cluster: Cluster, world: World, records: int, partitions: 
 
 
 def spread_keys(subject: str, partitions: int) -> list[bytes]:
-    """Return one key per partition for a busy subject, as a producer that spreads the subject would use.
+    """Return one key per partition, as used by a producer that spreads a busy subject.
 
     >>> [partition_for_key(key, 4) for key in spread_keys("support-bot", 4)]
     [0, 1, 2, 3]
@@ -277,7 +280,7 @@ def spread_keys(subject: str, partitions: int) -> list[bytes]:
 
 
 def _is_reported(timed: TimedRun, failure: SimulatedFailure, partitions: int) -> bool:
-    """Return whether every partition paged for the failure, and no partition paged before the failure."""
+    """Return whether every partition paged for the failure and no partition paged before it."""
     pages = [
         drift
         for drift in timed.drifts

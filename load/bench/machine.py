@@ -1,4 +1,4 @@
-"""Description of the machine that a benchmark ran on. The figures mean little without it."""
+"""Description of the machine that runs a benchmark. It is needed to interpret the figures."""
 
 import os
 import platform
@@ -10,7 +10,7 @@ PACKAGES = ("driftwire", "faust-streaming", "aiokafka", "river", "numpy", "orjso
 
 
 def describe_machine() -> dict[str, Any]:
-    """Return the processors, the load, the platform and the versions of the packages."""
+    """Return the processors, load and platform of the machine, and the versions of the packages."""
     return {
         "cpu_count": os.cpu_count(),
         "load_average": [round(load, 2) for load in os.getloadavg()],

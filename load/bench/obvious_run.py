@@ -1,4 +1,4 @@
-"""Runs of the obvious pipeline, a Faust agent that processes one event at a time, in a separate process."""
+"""Runs of the reference pipeline, a Faust agent that processes one event at a time, in a separate process."""
 
 import asyncio
 import os
@@ -13,15 +13,15 @@ from topologies.broker import exit_with_parent
 SCRIPT = Path(__file__).parent / "yardstick" / "obvious.py"
 ARGUMENTS = ("worker", "-l", "error", "--without-web")
 COMMAND = ("python", "load/bench/yardstick/obvious.py", *ARGUMENTS)
-"""Command of the obvious pipeline, to be run in the repository."""
+"""Command that starts the reference pipeline from the root of the repository."""
 
 TIME_LIMIT_S = 180.0
 ERROR_LINES = 3
-"""Number of output lines at the end that an error quotes."""
+"""Number of final output lines that an error message contains."""
 
 
 async def run_obvious(bootstrap: str, *, partitions: int, records: int, detect: bool) -> float:
-    """Read the first records of the topic with the obvious pipeline.
+    """Read the first records of the topic with the reference pipeline.
 
     Parameters
     ----------
@@ -32,7 +32,7 @@ async def run_obvious(bootstrap: str, *, partitions: int, records: int, detect: 
     records
         Records to read.
     detect
-        Whether to run the detectors. If false, the pipeline does nothing with a record.
+        Whether to run the detectors. If false, the pipeline discards each record.
 
     Returns
     -------
@@ -67,7 +67,7 @@ async def run_obvious(bootstrap: str, *, partitions: int, records: int, detect: 
             async with asyncio.timeout(TIME_LIMIT_S):
                 output, _ = await child.communicate()
         except TimeoutError as error:
-            raise LoadError(f"the obvious pipeline did not read {records} records in {TIME_LIMIT_S:.0f} s") from error
+            raise LoadError(f"the reference pipeline did not read {records} records in {TIME_LIMIT_S:.0f} s") from error
         finally:
             if child.returncode is None:
                 child.kill()
@@ -81,4 +81,4 @@ def _parse_rate(output: str) -> float:
         if separator:
             return float(number)
     last = " / ".join(output.strip().splitlines()[-ERROR_LINES:]) or "nothing"
-    raise LoadError(f"the obvious pipeline failed. The end of its output: {last}")
+    raise LoadError(f"the reference pipeline failed; last lines of its output: {last}")

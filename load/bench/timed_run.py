@@ -1,4 +1,4 @@
-"""Timed run of the real detect worker over a filled topic: rate, drifts and share of monitored signal values."""
+"""Timed run of the real detect worker over a prefilled topic: rate, drifts and share of monitored signal values."""
 
 import asyncio
 import time
@@ -27,10 +27,10 @@ SAMPLE_S = 0.1
 """Seconds between two reads of the committed offsets."""
 
 WARM_UP_SHARE = 0.25
-"""Share of the records before the clock starts. The worker imports, joins the group and fetches first in this time."""
+"""Share of the records before timing starts. In this time, the worker imports modules, joins its group and fetches."""
 
 WIND_DOWN_SHARE = 0.9
-"""Share of the records after which the clock stops. A worker without more records writes its last checkpoint late."""
+"""Share of the records after which timing stops. A worker that runs out of records writes its last checkpoint late."""
 
 TIME_LIMIT_S = 300.0
 """Maximum seconds of a run."""
@@ -38,7 +38,7 @@ TIME_LIMIT_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class TimedRun:
-    """Result of a run: its drifts, and the rate between a checkpoint after the warm-up and one before the end."""
+    """Result of a run: its drifts, and the rate from a checkpoint after the warm-up to a checkpoint before the end."""
 
     records_per_s: float
     records_timed: int
@@ -79,7 +79,7 @@ async def run_timed(configuration: Configuration, *, folder: Path, records: int,
     start_s, first = next(sample for sample in samples if sample[1] >= records * WARM_UP_SHARE)
     end_s, last = [sample for sample in samples if sample[1] <= records * WIND_DOWN_SHARE][-1]
     if last <= first:
-        raise LoadError(f"all {records} records were read before the clock could start: increase --records")
+        raise LoadError(f"all {records} records were read before timing could start: increase --records")
     return TimedRun(
         (last - first) / (end_s - start_s),
         last - first,
@@ -92,9 +92,9 @@ async def run_timed(configuration: Configuration, *, folder: Path, records: int,
 async def read_monitored_share(
     cluster: Cluster, settings: DetectSettings, baseline: Baseline, partitions: int
 ) -> float:
-    """Return the lowest share, over all partitions, of signal values that a ready baseline monitored.
+    """Return the lowest share, over all partitions, of signal values that were monitored against a ready baseline.
 
-    The share comes from steps that are restored from the worker's checkpoints, as after a reassignment of partitions.
+    The share is read from steps that are restored from the worker's checkpoints, as after a partition reassignment.
 
     Raises
     ------
@@ -114,7 +114,7 @@ async def read_monitored_share(
 
 
 async def _sample(cluster: Cluster, group: str, records: int) -> list[tuple[float, int]]:
-    """Return samples of the committed records, as (seconds, records), until all records are committed."""
+    """Return samples of the number of committed records, as (seconds, records), until all records are committed."""
     samples: list[tuple[float, int]] = [(time.perf_counter(), 0)]
     admin = AIOKafkaAdminClient(**cluster.client_options())
     await admin.start()
@@ -134,7 +134,7 @@ async def _sample(cluster: Cluster, group: str, records: int) -> list[tuple[floa
 
 
 async def _delete_outputs(configuration: Configuration) -> None:
-    """Delete the output and the checkpoints of earlier runs. A worker would restore them."""
+    """Delete the output and the checkpoints of earlier runs, which a worker would otherwise restore."""
     kafka = configuration.kafka
     admin = AIOKafkaAdminClient(**kafka.cluster.client_options())
     await admin.start()

@@ -1,4 +1,4 @@
-"""``driftwire-load bench``: compare driftwire with the obvious pipeline."""
+"""``driftwire-load bench``: compare driftwire with the reference pipeline."""
 
 import asyncio
 import sys
@@ -12,20 +12,20 @@ from load.commands.options import json_option, write_json
 
 @click.group("bench")
 def command() -> None:
-    """Compare driftwire with the obvious pipeline."""
+    """Compare driftwire with the reference pipeline."""
 
 
 @command.command("detect")
 @click.option("--seed", type=click.IntRange(0), default=1, show_default=True, help="Seed of the simulated service.")
 @click.option(
-    "--records", type=click.IntRange(50_000), default=600_000, show_default=True, help="Records in the topic."
+    "--records", type=click.IntRange(50_000), default=600_000, show_default=True, help="Number of records in the topic."
 )
 @json_option
 def detect(*, seed: int, records: int, json_file: Path | None) -> None:
-    """Measure the throughput of the detect worker and of the obvious pipeline on a filled topic.
+    """Measure the throughput of the detect worker and of the reference pipeline on a prefilled topic.
 
-    Runs each pipeline alone, in three rounds, and reports the medians. Ends with status 1 if the ratio is below its
-    floor, if a timed run does not report the planted failure, or if less than 99 % of the signal values are monitored.
+    Runs each pipeline alone, in three rounds, and reports the medians. Exits with status 1 if the ratio is too low, if
+    a timed run does not report the planted failure, or if less than 99 % of the signal values are monitored.
     """
     from rich.console import Console  # noqa: PLC0415  slow to import, and --help needs none of it
 

@@ -1,4 +1,4 @@
-"""``driftwire-load demo``: play all of driftwire on this machine and compare the incidents with planted failures."""
+"""``driftwire-load demo``: run all of driftwire on this machine, and compare the incidents with planted failures."""
 
 import sys
 import tempfile
@@ -14,9 +14,9 @@ from load.commands.options import json_option, write_json
 @click.option("--keep", is_flag=True, help="Keep the folder with Kafka's data and logs, and print its path.")
 @json_option
 def command(*, seed: int, keep: bool, json_file: Path | None) -> None:
-    """Play half an hour of a support bot in ten seconds, with three deployments, two of which cause a failure.
+    """Play half an hour of support-bot traffic in ten seconds, with three deployments, two of which cause a failure.
 
-    Starts Kafka and the three steps, shows incidents as they open, and compares them with the planted failures. Ends
+    Starts Kafka and the three steps, shows incidents as they open, and compares them with the planted failures. Exits
     with status 0 only if they match. Leaves nothing running.
     """
     from rich.console import Console  # noqa: PLC0415  slow to import, and --help needs none of it

@@ -33,7 +33,7 @@ START = "2026-11-24T00:00:00Z"
     "failures",
     multiple=True,
     metavar="NAME@SECONDS",
-    help=f"Failure, and the seconds after the start at which it begins. Repeatable. One of: {', '.join(sorted(FAILURES))}.",
+    help=f"Failure, and the seconds from the start until it begins. Repeatable. One of: {', '.join(sorted(FAILURES))}.",
 )
 @click.option("-o", "--output", default="-", help="File to write.  [default: standard output]")
 def command(
@@ -61,4 +61,4 @@ def _parse_failure(text: str, start_ms: int) -> SimulatedFailure:
     try:
         return SimulatedFailure(name, start_ms + round(float(seconds) * 1000))
     except ValueError as error:
-        raise click.BadParameter(f"{text}: write NAME@SECONDS, such as refusal_spike@600: {error}") from error
+        raise click.BadParameter(f"{text}: use NAME@SECONDS, such as refusal_spike@600: {error}") from error

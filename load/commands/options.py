@@ -22,7 +22,7 @@ class Speed(click.ParamType):
         except ValueError:
             speed = -1.0
         if not 0 <= speed < float("inf"):
-            self.fail(f"{value!r} is not a speed: write max or a number such as 60", param, ctx)
+            self.fail(f"{value!r} is not a speed: use max or a number such as 60", param, ctx)
         return speed
 
 

@@ -47,4 +47,4 @@ def command(
         produced = asyncio.run(produce(cluster, messages, speed=1.0))
     except ValidationError as error:
         raise usage_error(error) from error
-    click.echo(f"sent {produced.messages} probes of {subject}, {'blocked' if blocked else 'not blocked'}")
+    click.echo(f"sent {produced.messages} probes for {subject}, {'blocked' if blocked else 'not blocked'}")

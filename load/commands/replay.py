@@ -1,4 +1,4 @@
-"""``driftwire-load replay``: send files of records through the real pipeline, with event time as the clock."""
+"""``driftwire-load replay``: replay files of records through the real pipeline, with event time as the clock."""
 
 import asyncio
 import sys
@@ -40,7 +40,7 @@ EXISTING = click.Path(path_type=Path)
 @click.option(
     "--ready-records",
     type=click.IntRange(100),
-    help="Records that a signal must have to be learned.  [default: detect.ready_records]",
+    help="Records required to learn a signal.  [default: detect.ready_records]",
 )
 @click.option("--bootstrap", help="HOST:PORT of a running topology.  [default: start one for this replay]")
 @click.option("--config", type=EXISTING, help="Configuration file. Without it, all settings have their defaults.")
@@ -56,7 +56,7 @@ EXISTING = click.Path(path_type=Path)
     "--csv-start",
     type=PointInTime(),
     default=CSV_START_MS,
-    help="Start for CSV files whose times are seconds since a start.  [default: 2024-01-01T00:00:00Z]",
+    help="Start for CSV files whose times are given as seconds since a start.  [default: 2024-01-01T00:00:00Z]",
 )
 @click.option(
     "--now",
@@ -82,7 +82,7 @@ def command(
 ) -> None:
     """Replay FILES of records through the pipeline and show what it finds.
 
-    The files are NDJSON, gzipped NDJSON (.gz) or CSV (.csv). Ends with status 1 if no baseline became ready for a
+    The files are NDJSON, gzipped NDJSON (.gz) or CSV (.csv). Exits with status 1 if no baseline became ready for a
     subject: that subject was never monitored, so an empty result proves nothing.
     """
     from load.traffic import Replay  # noqa: PLC0415  slow to import, and --help needs none of it
@@ -94,7 +94,7 @@ def command(
         )
     mapping = CsvMapping(subject, parse_mapping(mappings), csv_start) if mappings or subject else None
     if mapping is not None and not any(".csv" in path.suffixes for path in files):
-        raise LoadError("--map and --subject are for CSV files, and none of the files is CSV")
+        raise LoadError("--map and --subject apply only to CSV files, and none of the files is a CSV file")
     configuration = load_configuration(config)
     wall_ms = time.time_ns() // 1_000_000
     replay = Replay(

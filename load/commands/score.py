@@ -8,7 +8,7 @@ import click
 from load.commands.options import json_option, write_json
 
 WIDTH_MIN = 120
-"""Characters that the tables of the report need."""
+"""Terminal width that the tables of the report need, in characters."""
 
 
 @click.command("score")
@@ -24,21 +24,21 @@ WIDTH_MIN = 120
     type=click.IntRange(0),
     default=1000,
     show_default=True,
-    help="First seed. Use seeds from 1000 for the report and lower ones for tuning.",
+    help="First seed. Use seeds of 1000 or more for the report, and lower seeds for tuning.",
 )
 @click.option(
     "--data",
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("../shared/data"),
     show_default=True,
-    help="Folder of the real streams. Rows without data are marked in the report.",
+    help="Folder of the recorded streams. Rows without data are marked in the report.",
 )
 @json_option
 def command(*, suite: str, seed: int, data: Path, json_file: Path | None) -> None:
     """Score detection and diagnosis against ground truth.
 
-    The suites cover a quiet service, failures, harmless events, real streams, severity cases and causes. Uses every
-    core. If a figure misses its floor, names the figure and ends with status 1.
+    The suites cover a quiet service, failures, harmless events, recorded streams, severity cases and causes. Uses all
+    cores. If a figure misses its target, prints the figure and exits with status 1.
     """
     from rich.console import Console  # noqa: PLC0415  slow to import, and --help needs none of it
 

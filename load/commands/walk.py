@@ -14,14 +14,14 @@ import click
     "folder",
     type=click.Path(path_type=Path, file_okay=False),
     required=True,
-    help="Folder for the draft review and its picture. Existing files are overwritten.",
+    help="Folder for the draft review and its chart. Existing files are overwritten.",
 )
 def command(*, seed: int, folder: Path) -> None:
     """Walk through one incident on a real Kafka.
 
     A prompt leaks personal data, people respond, and the prompt is rolled back. Shows each command with its output,
-    and writes the draft review, example.md, and its picture, example.svg. Ends with status 0 only if the incident is
-    opened, acknowledged, mitigated and resolved with the right cause. Leaves nothing running.
+    and writes the draft review, example.md, and its chart, example.svg. Exits with status 0 only if the incident is
+    opened, acknowledged, mitigated and resolved with the correct cause. Leaves nothing running.
     """
     from rich.console import Console  # noqa: PLC0415  slow to import, and --help needs none of it
 

@@ -1,4 +1,4 @@
-"""Playback of the demo: in under a minute, all of driftwire runs on this machine and must find planted failures."""
+"""Playback of the demo, which runs all of driftwire on this machine and must find planted failures."""
 
 import asyncio
 import time
@@ -33,10 +33,10 @@ SPEED = 200.0
 """Seconds of event time per second."""
 
 POLL_S = 0.7
-"""Seconds between two reads of the alerts. The demo shows only the newest revision of an incident per read."""
+"""Seconds between two reads of the alerts topic. The demo shows only the newest revision of an incident per read."""
 
 FINAL_PAUSE_S = 1.5
-"""Seconds to show the last revisions after the steps have read all messages."""
+"""Seconds for which revisions are still shown after the steps have read all messages."""
 
 
 @dataclass(slots=True)
@@ -97,7 +97,7 @@ async def play_demo(seed: int, console: Console, folder: Path | None = None) -> 
     console
         Console for progress and incident cards.
     folder
-        Folder for the data and logs of the broker. If None, a temporary folder is removed at the end.
+        Folder for the data and logs of the broker. If None, a temporary folder is used and removed at the end.
 
     Raises
     ------
@@ -133,7 +133,7 @@ async def _play_and_show(story: Story, seed: int, topology: Topology, console: C
 
 
 async def _send_story(story: Story, seed: int, cluster: Cluster, progress: Progress, console: Console) -> int:
-    """Send the records and deployments in order of time, and return the number of records."""
+    """Send the records and deployments in time order, and return the number of records."""
     world = World(seed, START_MS, RECORDS_PER_SECOND, story.failures, story.deployments)
     messages = [
         OutgoingMessage(time_ms, SUBJECT.encode(), value)

@@ -1,4 +1,4 @@
-"""Scenario of the demo: half an hour of a support bot and three deployments. Two deployments cause a failure."""
+"""Scenario of the demo: half an hour of support-bot traffic with three deployments, two of which cause a failure."""
 
 from dataclasses import dataclass
 

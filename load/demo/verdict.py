@@ -8,7 +8,7 @@ from schemas.incident import Incident, Severity
 from schemas.timestamp import format_timestamp
 
 START_ERROR_MAX_S = 60.0
-"""Maximum seconds between the true start and the estimated start, in either direction."""
+"""Maximum seconds between the true start and the estimated start, whether early or late."""
 
 DETECTION_GAP_MAX_S = 180.0
 """Maximum seconds from the true start to the detection."""
@@ -19,7 +19,7 @@ MATCH_WITHIN_S = 600.0
 
 @dataclass(frozen=True, slots=True)
 class PlantedFailure:
-    """Planted failure, and the expected content of its incident. ``suspect`` is the id of a deployment."""
+    """Planted failure and the expected content of its incident. ``suspect`` is the id of a deployment."""
 
     failure: str
     mode: str
@@ -72,7 +72,7 @@ class FailureMatch:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Matches of all planted failures, and the incidents that no planted failure explains."""
+    """Matches of all planted failures, and the incidents that match no planted failure."""
 
     matches: tuple[FailureMatch, ...]
     unplanned: tuple[Incident, ...]

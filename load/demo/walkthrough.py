@@ -1,7 +1,7 @@
 """Walkthrough of one incident on a real Kafka, from the deployment that caused it to the draft of its review.
 
 People and pipelines act through ``driftwire`` commands, and the scenario sets the time of each command. The same seed
-therefore gives the same review.
+therefore always produces the same review.
 """
 
 import asyncio
@@ -39,7 +39,7 @@ EXPECTED_STATUSES = ("open", "acknowledged", "mitigated", "resolved")
 CAUSE = "prompt-42"
 
 FILE_NAME = "example"
-"""Name of the files of the draft and its chart, without the suffix."""
+"""File name of the draft and its chart, without the suffix."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ async def play_walkthrough(seed: int, folder: Path, console: Console) -> Walkthr
     Raises
     ------
     DriftwireError
-        If the broker, a worker or a command fails, or if the number of opened incidents is not one.
+        If the broker, a worker or a command fails, or if not exactly one incident opens.
     """
     configuration = Configuration()
     correlate = configuration.correlate.model_copy(
@@ -104,7 +104,7 @@ async def _play(seed: int, folder: Path, topology: Topology, console: Console) -
     await _send(topology, messages[:detected])
     opened = (await Outcome.collect(cluster)).incidents
     if len(opened) != 1:
-        raise DriftwireError(f"{len(opened)} incidents opened, but exactly one should: try another seed")
+        raise DriftwireError(f"{len(opened)} incidents opened, expected exactly one: try another seed")
     console.print(render_card(opened[0]))
     incident_id = opened[0].incident_id
 
@@ -131,7 +131,7 @@ async def _play(seed: int, folder: Path, topology: Topology, console: Console) -
 
 
 def _build_messages(seed: int) -> list[OutgoingMessage]:
-    """Build the records and set the versions that served them."""
+    """Build the records, and set the versions that served them."""
     deployments = (
         Deployment(deployment_id="index-10", timestamp=INDEX_DEPLOYED_MS, kind="index", to_version="idx-10"),
         Deployment(deployment_id=CAUSE, timestamp=PROMPT_DEPLOYED_MS, kind="prompt", to_version="v42"),

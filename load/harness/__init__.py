@@ -1,4 +1,4 @@
-"""Harness of a run, which starts a temporary topology, waits until it has read all input, and collects its output.
+"""Harness that starts a temporary topology, waits until it has read all input, and collects its output.
 
 This package may import no other package of load.
 """

@@ -1,7 +1,7 @@
-"""Consumer lag: wait until each step along the path has read all its messages.
+"""Consumer lag of the steps: wait until each step has read all its messages.
 
 The committed offset of a step cannot be compared directly with the end of a topic: the steps write transaction markers
-after their messages, and Kafka commits no offset for a marker. The offsets between the committed offset and the end are
+after their messages, and no offset is committed for a marker. The offsets between the committed offset and the end are
 therefore fetched, and only messages count as lag.
 """
 
@@ -22,7 +22,7 @@ INPUT_TOPICS: dict[str, tuple[str, ...]] = {
     "correlate": (DRIFTS, DEPLOYMENTS, COMMANDS),
     "route": (ALERTS, COMMANDS),
 }
-"""Input topics of each step, in the order of the path. The output of a step is complete once its lag is zero."""
+"""Input topics of each step, in pipeline order. The output of a step is complete once its lag is zero."""
 
 POLL_S = 0.15
 """Seconds between two reads of the committed offsets."""
@@ -31,10 +31,10 @@ FETCH_MS = 300
 """Milliseconds to wait for a message between a committed offset and the end of a partition."""
 
 MARKERS_MAX = 1000
-"""Maximum offsets that may be markers. A longer gap is not fetched and counts as lag."""
+"""Maximum number of offsets that are checked for markers. A longer gap is not fetched and counts as lag."""
 
 STALL_S = 60.0
-"""Seconds without progress of a step after which waiting fails."""
+"""Seconds after which the wait fails if a step makes no progress."""
 
 OnLag = Callable[[str, int, int], None]
 
@@ -56,9 +56,9 @@ async def wait_for_lag(
     app_id
         ``app_id`` of the configuration. The group of a step is ``app_id-step``.
     steps
-        Steps to wait for, in the order of the path.
+        Steps to wait for, in pipeline order.
     stall_s
-        Maximum seconds without progress of a step.
+        Maximum seconds that a step may take without making progress.
     on_progress
         Callback that receives the step, the number of offsets read, and the number of offsets on all its input topics.
 
@@ -84,9 +84,10 @@ async def wait_for_lag(
 
 
 async def committed_offsets(admin: AIOKafkaAdminClient, group: str) -> dict[TopicPartition, int]:
-    """Read the committed offsets of a group by partition. Partitions without a committed offset are absent.
+    """Read the committed offsets of a group by partition.
 
-    The result is empty until the cluster has elected the group coordinator.
+    Partitions without a committed offset are omitted. The result is empty until the cluster has elected the group
+    coordinator.
     """
     try:
         offsets = await admin.list_consumer_group_offsets(group)
@@ -134,7 +135,7 @@ async def _wait_for_step(
 
 
 async def _has_messages(reader: AIOKafkaConsumer, partition: TopicPartition, start: int, end: int) -> bool:
-    """Return whether ``[start, end)`` has a message and not only transaction markers."""
+    """Return whether ``[start, end)`` contains a message, and not only transaction markers."""
     if end - start > MARKERS_MAX:
         return True
     reader.seek(partition, start)
@@ -145,7 +146,7 @@ async def _has_messages(reader: AIOKafkaConsumer, partition: TopicPartition, sta
             if any(record.offset < end for records in fetched.values() for record in records):
                 return True
             if await reader.position(partition) == position:
-                # The end lies behind an open transaction, so its messages have not been read.
+                # The end is after an open transaction, whose messages have not been read.
                 return True
     finally:
         reader.pause(partition)

@@ -36,9 +36,9 @@ class Outcome:
     Attributes
     ----------
     incidents
-        Newest revision of each incident, in order of start.
+        Newest revision of each incident, ordered by start time.
     drifts
-        Drifts that fired, without repetitions.
+        Drifts that fired, without duplicates.
     dead_letters
         Number of dead letters by step and reason.
     baselines
@@ -136,6 +136,6 @@ def _parse(contract: type[ContractType], value: bytes) -> ContractType:
     except ValidationError as error:
         first = error.errors()[0]
         raise LoadError(
-            f"a message does not fit the contract {contract.__name__} ({first['loc']}: {first['msg']}): "
+            f"a message does not match the contract {contract.__name__} ({first['loc']}: {first['msg']}): "
             "check that no other program writes to this topic"
         ) from error

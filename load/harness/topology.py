@@ -16,10 +16,10 @@ from topologies.configuration import Configuration
 from topologies.processes import STEPS, Topology
 
 TROUBLE_MARKS = (" WARNING driftwire", " ERROR driftwire", " CRITICAL ", "Error: ", " died ", "did not stop")
-"""Strings that mark a line of a worker as a problem. Other lines, such as incident cards, are not printed."""
+"""Strings that identify a worker's output line as a problem. Other lines, such as incident cards, are not printed."""
 
 CLIENT_LOG_MARK = " aiokafka."
-"""String that marks a line as a log line of the Kafka client. The client retries, and the worker logs final errors."""
+"""String that identifies a log line of the Kafka client. The client retries, and the worker logs final errors."""
 
 Result = TypeVar("Result")
 
@@ -83,7 +83,7 @@ async def temporary_topology(
 
 
 async def run_against(topology: Topology, work: Awaitable[Result]) -> Result:
-    """Run a coroutine against a topology. If the topology fails first, cancel the coroutine and raise the failure."""
+    """Run a coroutine against a topology. If the topology fails first, cancel the coroutine and raise the error."""
     working = asyncio.ensure_future(work)
     failing = asyncio.ensure_future(topology.wait_for_failure())
     try:

@@ -1,6 +1,7 @@
 """Mapping of CSV files to records: the field of each column, and the conversion of cells to values.
 
-A column that has the name of a catalogue signal is mapped to this signal. Other columns need a mapping or are ignored.
+A column that has the name of a catalogue signal is mapped to this signal. Other columns are ignored unless they are
+mapped.
 """
 
 import csv
@@ -16,7 +17,7 @@ from pipeline.detect.signals import catalogue
 from schemas.timestamp import format_timestamp, parse_timestamp
 
 CSV_START_MS = 1_704_067_200_000
-"""Default start for times that are seconds since a start: 2024-01-01T00:00:00Z in Unix milliseconds."""
+"""Default start for times given as seconds since a start: 2024-01-01T00:00:00Z in Unix milliseconds."""
 
 UNIX_TIME_MIN_S = 1_000_000_000
 """Minimum number that is read as a Unix time in seconds. Smaller numbers are read as seconds since the start."""
@@ -41,7 +42,7 @@ class CsvMapping:
         Field by column: ``timestamp``, ``subject``, the name or path of a signal (``infrastructure.latency_ms``),
         ``custom.NAME``, ``versions.KIND`` or ``segment.DIMENSION``.
     start_ms
-        Start for times that are seconds since a start, in Unix ms.
+        Start, in Unix ms, for times that are given as seconds since a start.
     """
 
     subject: str | None = None
@@ -59,7 +60,7 @@ def parse_mapping(texts: Sequence[str]) -> dict[str, str]:
     for text in texts:
         column, separator, name = text.partition("=")
         if not (column and separator and name):
-            raise LoadError(f"--map {text}: write COLUMN=FIELD, as in t_s=timestamp")
+            raise LoadError(f"--map {text}: use COLUMN=FIELD, as in t_s=timestamp")
         if column in fields:
             raise LoadError(f"--map {text}: the column {column} is mapped twice")
         _field_path(name)
@@ -73,14 +74,14 @@ def read_csv(path: Path, stream: IO[bytes], mapping: CsvMapping) -> Iterator[tup
     Raises
     ------
     LoadError
-        If a mapped column is missing or a cell does not fit its field. The message contains file, line and column.
+        If a mapped column is missing or a cell is invalid for its field. The message contains file, line and column.
     """
     text = io.TextIOWrapper(stream, encoding="utf-8", errors="strict", newline="")
     reader = csv.reader(text)
     try:
         header = next(reader, None)
         if header is None:
-            raise LoadError(f"{path}: is empty: the first line of a CSV file must have the names of the columns")
+            raise LoadError(f"{path}: is empty: the first line of a CSV file must contain the column names")
         cells = _map_cells(path, header, mapping)
         for row in reader:
             if not row:
@@ -122,9 +123,9 @@ def _map_cells(path: Path, header: list[str], mapping: CsvMapping) -> list[_Cell
         if paths.count(cell.path) > 1:
             raise LoadError(f"{path}: more than one column is mapped to {'.'.join(cell.path)}")
     if ("timestamp",) not in paths:
-        raise LoadError(f"{path}: no column is the timestamp: add --map COLUMN=timestamp ({', '.join(header)})")
+        raise LoadError(f"{path}: no column is mapped to timestamp: add --map COLUMN=timestamp ({', '.join(header)})")
     if ("subject",) not in paths and not mapping.subject:
-        raise LoadError(f"{path}: no column is the subject: add --subject NAME or --map COLUMN=subject")
+        raise LoadError(f"{path}: no column is mapped to subject: add --subject NAME or --map COLUMN=subject")
     return cells
 
 
@@ -184,7 +185,7 @@ def _cell_reader(name: str, start_ms: int) -> Callable[[str], Any]:
 
 
 def read_time(text: str, start_ms: int = CSV_START_MS) -> int:
-    """Parse a time as Unix ms: RFC 3339 with or without a zone (UTC), Unix ms or s, or seconds since the start.
+    """Parse a time as Unix ms. Accept RFC 3339 with or without a zone (UTC), Unix ms or s, and seconds since the start.
 
     >>> read_time("2023-11-16 18:17:03.9799600"), read_time("1.5") - CSV_START_MS
     (1700158623979, 1500)
@@ -195,7 +196,7 @@ def read_time(text: str, start_ms: int = CSV_START_MS) -> int:
     try:
         number = float(text)
     except ValueError:
-        raise ValueError(f"{text!r} is not a time: write RFC 3339, Unix ms or s, or seconds since a start") from None
+        raise ValueError(f"{text!r} is not a time: use RFC 3339, Unix ms or s, or seconds since a start") from None
     if not 0 <= number < float("inf"):
         raise ValueError(f"{text!r} is not a time: it is below 0 or not finite")
     if number < UNIX_TIME_MIN_S:

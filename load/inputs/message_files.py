@@ -1,7 +1,7 @@
 """Files of records and deployments, read line by line: NDJSON, gzipped NDJSON and CSV.
 
 An NDJSON line that is not a record is sent unchanged, and the pipeline dead-letters it. A file that cannot be read, or
-a CSV file that does not fit its mapping, raises :class:`LoadError`.
+a CSV file that does not match its mapping, raises :class:`LoadError`.
 """
 
 import gzip
@@ -21,7 +21,7 @@ from schemas.deployment import Deployment
 from schemas.timestamp import format_timestamp, parse_timestamp
 
 LINE_BYTES_MAX = 8 * 1024 * 1024
-"""Maximum bytes of a line. A longer line does not fit into a Kafka message."""
+"""Maximum bytes of a line. A longer line exceeds the size limit of a Kafka message."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class OutgoingMessage:
     readable: bool = True
 
     def shift(self, by_ms: int) -> "OutgoingMessage":
-        """Return the message with event times shifted by ``by_ms`` milliseconds. Unreadable messages are unchanged."""
+        """Return the message with event times shifted by ``by_ms`` milliseconds. Unreadable messages stay unchanged."""
         if not by_ms or not self.readable:
             return self
         parsed: Any = orjson.loads(self.value)
@@ -88,7 +88,7 @@ def read_records(path: Path, mapping: CsvMapping | None = None) -> Iterator[Outg
     Raises
     ------
     LoadError
-        If the file cannot be read, or if a CSV file has no mapping or does not fit its mapping.
+        If the file cannot be read, or if a CSV file has no mapping or does not match its mapping.
     """
     if ".csv" in path.suffixes:
         if mapping is None:

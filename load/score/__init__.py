@@ -1,7 +1,4 @@
-"""Score of detection and diagnosis against ground truth.
-
-Its packages are simulation, comparison and suites.
-"""
+"""Scoring of detection and diagnosis against ground truth, in the packages simulation, comparison and suites."""
 
 from load.score.report import build_report, show_report
 from load.score.runner import run_suites

@@ -1,4 +1,4 @@
-"""Report of the score: figures and rows of all suites, and the figures that miss a floor."""
+"""Report of the score: figures and rows of all suites, and the figures that miss a target."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ REPORT_SEED_MIN = 1000
 """First seed for the report. Lower seeds are for tuning."""
 
 WALL_MAX_S = 720.0
-"""Maximum seconds that all suites should take."""
+"""Target duration of all suites, in seconds."""
 
 
 def build_report(results: ScoreResults) -> dict[str, Any]:
@@ -46,6 +46,6 @@ def show_report(report: dict[str, Any], console: Console) -> None:
     processor_s = sum(report["processor_s"].values())
     console.print(f"took {report['wall_s']:.0f} s of wall-clock time and {processor_s:.0f} s of processor time")
     for problem in report["problems"]:
-        console.print(f"[bold red]misses its floor:[/] {problem}", highlight=False)
+        console.print(f"[bold red]misses its target:[/] {problem}", highlight=False)
     if not report["problems"]:
-        console.print("[bold green]no figure misses its floor[/]")
+        console.print("[bold green]no figure misses its target[/]")

@@ -1,4 +1,4 @@
-"""Runner of the score, which runs all tasks of a plan on all cores."""
+"""Runner of the score. It runs all tasks of a plan on all cores."""
 
 import os
 import time
@@ -18,7 +18,7 @@ def run_suites(plan: ScorePlan, on_progress: Callable[[int, int], None]) -> Scor
     ``on_progress`` receives the number of finished tasks and the total number of tasks.
     """
     started_s = time.monotonic()
-    # The real streams take longest. They start first, so that no process works alone at the end.
+    # The recorded streams take longest. They start first, so that no process is left running alone at the end.
     names = sorted(plan.suites, key=lambda name: name != "real")
     tasks = [task for name in names for task in SUITES[name].tasks(plan)]
     groups: dict[BaselineSource | str, list[ScoreTask]] = {}
@@ -39,7 +39,7 @@ def run_suites(plan: ScorePlan, on_progress: Callable[[int, int], None]) -> Scor
 
 
 def _run_group(tasks: list[ScoreTask]) -> list[tuple[Any, float]]:
-    """Run tasks one after the other, and return their results and processor seconds."""
+    """Run tasks sequentially, and return their results and their processor time in seconds."""
     results = []
     for task in tasks:
         started_s = time.process_time()

@@ -37,7 +37,7 @@ BASELINE_PAUSE_S = 2.0
 """Seconds to wait before the first record, so that running workers apply the baselines."""
 
 SUBJECTS_SHOWN_MAX = 10
-"""Maximum subjects listed in a message."""
+"""Maximum number of subjects listed in a message."""
 
 
 @dataclass(slots=True)
@@ -63,14 +63,14 @@ class ReplayReport:
 
     @property
     def monitored_subjects(self) -> list[str]:
-        """Subjects that had a baseline before the end of the replay."""
+        """Subjects whose baseline became ready before the end of the replay."""
         return sorted(
             {baseline.subject for baseline in (*self.published, *self.outcome.baselines)} & self.span.subjects
         )
 
     @property
     def unmonitored_subjects(self) -> list[str]:
-        """Subjects that had no baseline before the end of the replay."""
+        """Subjects whose baseline did not become ready before the end of the replay."""
         return sorted(self.span.subjects - set(self.monitored_subjects))
 
     def to_json(self) -> dict[str, Any]:
@@ -105,7 +105,7 @@ class ReplayReport:
             shown = ", ".join(unmonitored[:SUBJECTS_SHOWN_MAX]) + more
             console.print(
                 f"[bold red]NOTHING WAS MONITORED for {len(unmonitored)} of {len(span.subjects)} subjects[/] "
-                f"({escape(shown)}): no baseline was ready before the end, so finding nothing proves nothing. Choose a "
+                f"({escape(shown)}): no baseline was ready before the end, so an empty result proves nothing. Choose a "
                 "readiness that fits the data (--ready-after 30m --ready-records 5000), or supply a baseline "
                 "(--baseline FILE)."
             )
@@ -124,13 +124,13 @@ class Replay:
     speed
         Seconds of event time per second; 0 means as fast as possible.
     ready_after_s, ready_records
-        Readiness of baselines in a temporary topology. If None, the value of the configuration is used.
+        Readiness settings of baselines in a temporary topology. If None, the value of the configuration is used.
     cluster
         The Kafka cluster of a running topology. If None, the replay starts a temporary topology.
     now_ms
         Time to which the last record is shifted, in Unix ms. If None, no times are shifted.
     wall_ms
-        Wall-clock time in Unix ms, used to refuse files that are too old for a live topology.
+        Wall-clock time in Unix ms, used to reject files that are too old for a live topology.
     """
 
     files: tuple[Path, ...]
@@ -149,7 +149,7 @@ class Replay:
         return merge_by_event_time([read_records(path, self.mapping) for path in self.files])
 
     def measure(self) -> Span:
-        """Read the files once, to find their errors before any message is sent.
+        """Read the files once, so that errors are found before any message is sent.
 
         Raises
         ------
@@ -167,7 +167,9 @@ class Replay:
             if message.key is not None:
                 span.subjects.add(message.key.decode())
         if span.messages == span.unreadable:
-            raise LoadError(f"{', '.join(map(str, self.files))}: no line is a record with a subject and a timestamp")
+            raise LoadError(
+                f"{', '.join(map(str, self.files))}: no line contains a record with a subject and a timestamp"
+            )
         return span
 
     async def run(self, configuration: Configuration, console: Console) -> ReplayReport:
@@ -221,7 +223,7 @@ async def _refuse_old_records(cluster: Cluster, last_ms: int, wall_ms: int) -> N
 
 @dataclass(frozen=True, slots=True)
 class _Shipment:
-    """Messages that a replay sends, with all times shifted by ``shift_ms`` milliseconds."""
+    """Messages that a replay sends, with their times shifted by ``shift_ms`` milliseconds."""
 
     replay: Replay
     span: Span
@@ -253,7 +255,7 @@ class _Shipment:
 
 
 def _lag_bars(progress: Progress) -> Callable[[str, int, int], None]:
-    """Return a callback that shows the lag of each step as a bar."""
+    """Return a callback that shows the lag of each step as a progress bar."""
     tasks = {}
 
     def show_lag(step: str, read: int, total: int) -> None:

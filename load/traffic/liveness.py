@@ -7,14 +7,14 @@ from schemas.topics import DRIFTS
 from topologies.kafka import Cluster
 
 TAIL_OFFSETS = 500
-"""Number of offsets at the end of the drifts topic in which the newest tick is searched."""
+"""Number of offsets at the end of the drifts topic that are searched for the newest tick."""
 
 FETCH_MS = 1000
 """Milliseconds to wait for messages."""
 
 
 async def is_live(cluster: Cluster) -> bool:
-    """Return whether the newest tick contains the wall-clock time. If no tick exists, the topology is a replay."""
+    """Return whether the newest tick contains the wall-clock time. Without a tick, the topology counts as a replay."""
     partition = TopicPartition(DRIFTS, 0)
     consumer = AIOKafkaConsumer(**cluster.client_options(), group_id=None, isolation_level="read_committed")
     await consumer.start()

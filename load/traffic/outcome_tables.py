@@ -15,11 +15,11 @@ from schemas.timestamp import format_timestamp
 from topologies.console import render_card
 
 INCIDENT_CARDS_MAX = 20
-"""Maximum incident cards. Further incidents are only counted."""
+"""Maximum number of incident cards. Further incidents are only counted."""
 
 TIERS: tuple[Tier, ...] = get_args(Tier)
 UNNAMED_CHANNELS = ("rate", "location")
-"""Channels whose rows show only the name of the signal."""
+"""Channels whose table rows show only the name of the signal."""
 
 
 def show_outcome(outcome: Outcome, console: Console) -> None:

@@ -1,4 +1,4 @@
-"""Probes: records of prompts that must be blocked, with the outcomes, as a prober sends them."""
+"""Probes: records of prompts that must be blocked, with their outcomes, as sent by a prober."""
 
 from collections.abc import Iterator
 from itertools import count as count_from
@@ -27,7 +27,7 @@ def generate_probes(
     blocked
         Whether the filter blocked the prompts.
     count
-        Number of probes. If None, the generator never ends.
+        Number of probes. If None, the number is unlimited.
 
     >>> [message] = generate_probes("bot", start_ms=1_795_489_920_000, every_ms=10_000, blocked=False, count=1)
     >>> Record.from_json(message.value).safety

@@ -1,6 +1,6 @@
 """Producer that sends many messages to Kafka quickly, or at the pace of their event time.
 
-aiokafka's ``send`` creates a task per message. Building and sending full batches here is several times as fast.
+aiokafka's ``send`` creates a task per message. Building and sending full batches here is several times faster.
 """
 
 import asyncio
@@ -20,13 +20,13 @@ from schemas.topics import topic as find_topic
 from topologies.kafka import Cluster
 
 BATCH_BYTES = 512 * 1024
-"""Maximum bytes of a batch for one partition. A larger message is a batch by itself."""
+"""Maximum bytes of a batch for one partition. A larger message is sent in a batch of its own."""
 
 BATCHES_IN_FLIGHT_MAX = 32
-"""Maximum unconfirmed batches. The producer waits when this limit is reached."""
+"""Maximum number of unconfirmed batches. The producer waits when it reaches this limit."""
 
 PACE_STEP_S = 0.05
-"""Minimum seconds to wait at the pace of event time. Messages with shorter gaps are sent together."""
+"""Minimum wait in seconds at the pace of event time. Messages with shorter gaps are sent together."""
 
 
 @dataclass(slots=True)
@@ -92,7 +92,7 @@ async def produce(
         await (batches.send_paced(messages, speed) if speed else batches.send(messages))
         await batches.finish()
     except (KafkaError, OSError) as error:
-        raise LoadError(f"Kafka at {cluster}: {error}: is it running, and do its topics exist?") from error
+        raise LoadError(f"Kafka at {cluster}: {error}: check that it is running and that its topics exist") from error
     finally:
         await producer.stop()
     batches.result.seconds = time.monotonic() - started_s

@@ -1,6 +1,6 @@
 """Failures of the simulated service: a table of their effects on signals, and failures scheduled from that table.
 
-A failure has the name of a failure mode of the signal catalogue. To add a failure, add a row to the table.
+Each failure is named after a failure mode in the signal catalogue. To add a failure, add a row to the table.
 ``driftwire-load generate --failure`` then accepts the name, and the tests check the effects on the listed signals.
 """
 
@@ -16,7 +16,7 @@ class FailureEffect:
     """Effect of a failure on one signal.
 
     ``probability`` is the new probability of a rate. ``factor`` multiplies a value. ``offset`` is added to
-    a value. ``growth`` is added per second since the failure began, as for an age whose source has stopped.
+    a value. ``growth`` is added per second since the failure began, as for the age of data whose source has stopped.
     """
 
     signal: str

@@ -1,4 +1,4 @@
-"""Healthy day of records to learn a baseline before a go-live. The day is sampled, so learning takes seconds."""
+"""Healthy day of records for learning a baseline before a go-live. The day is sampled, so learning takes seconds."""
 
 from collections.abc import Iterator
 
@@ -27,9 +27,9 @@ def healthy_baseline(seed: int, end_ms: int, records_per_second: float, settings
     Raises
     ------
     LoadError
-        If a record of the day is refused, which is a bug in the simulation.
+        If a record of the day is rejected, which is a bug in the simulation.
     """
     history = learn_history(healthy_day(seed, end_ms, records_per_second), settings, subject=SUBJECT)
     if history.unusable:
-        raise LoadError(f"records of the healthy day were refused: {dict(history.unusable)}: the simulation has a bug")
+        raise LoadError(f"records of the healthy day were rejected: {dict(history.unusable)}: the simulation has a bug")
     return history.baselines[SUBJECT]

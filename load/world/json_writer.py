@@ -38,10 +38,10 @@ DECIMALS: dict[str, int] = {
     "index_age_s": 1,
     "feature_age_s": 1,
 }
-"""Number of decimals that a serving system would report, by signal."""
+"""Number of decimal places that a serving system would report, by signal."""
 
 RATIO_DECIMALS = 4
-"""Number of decimals of all other signals."""
+"""Number of decimal places of all other signals."""
 
 SECTION_FIELDS: dict[str, tuple[str, ...]] = {
     "infrastructure": (
@@ -148,7 +148,7 @@ def _is_reported(name: str, columns: RecordColumns, signals: Collection[str]) ->
 
 
 def _label_texts(columns: RecordColumns, hashes: Sequence[int]) -> dict[str, Iterable[str]]:
-    """Return the JSON strings of all labels. Missing labels get defaults from the hash of the record."""
+    """Return the JSON strings of all labels. Missing labels get defaults derived from the record's hash."""
     defaults: dict[str, Iterable[str]] = {
         "region": [REGIONS[value % len(REGIONS)] for value in hashes],
         "tenant": [TENANTS[value % len(TENANTS)] for value in hashes],
@@ -172,7 +172,7 @@ def _quote(labels: Iterable[str | None]) -> list[str]:
 
 
 def _version_texts(versions: Iterable[dict[str, str]]) -> list[str]:
-    # Records share their dictionaries. These live as long as the columns, so the key can be the identity.
+    # Records share dictionaries that live as long as the columns, so object identity can be the key.
     known: dict[int, str] = {}
     return [known.get(id(row)) or known.setdefault(id(row), _to_json(row)) for row in versions]
 

@@ -1,4 +1,4 @@
-"""Noise of the simulated service: daily cycle, levels per day, autocorrelation and bursts, all from one seed."""
+"""Noise of the simulated service: daily cycle, daily levels, autocorrelation and bursts, all from one seed."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,7 +7,7 @@ from scipy.signal import lfilter
 from schemas.topics import DAY_MS
 
 DAY_SPREAD = 0.03
-"""Standard deviation of the logarithm of a signal's level from day to day."""
+"""Day-to-day standard deviation of the logarithm of a signal's level."""
 
 Floats = NDArray[np.float64]
 

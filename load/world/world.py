@@ -1,4 +1,4 @@
-"""Simulated service: a support bot with retrieval and known failures that sends records of the contract.
+"""Simulated service: a support bot with retrieval and configurable failures.
 
 It sends records as a serving system would. Latency, queue and utilisation depend on the same load. Levels follow the
 time of day and differ from day to day. Injection attempts and filter hits come in bursts. The same seed gives the same
@@ -18,16 +18,16 @@ from load.world.record_columns import RecordColumns
 from schemas.deployment import Deployment
 
 CHUNK_RECORDS = 4096
-"""Records drawn at once. The records of a seed depend on this number."""
+"""Number of records generated at a time. The records of a seed depend on this number."""
 
 TRAFFIC_AMPLITUDE = 0.2
 """Amplitude of the daily cycle of requests."""
 
 WEEKEND_TRAFFIC = 0.6
-"""Requests on a weekend as a share of the requests on a working day."""
+"""Weekend requests as a share of weekday requests."""
 
 WEEKEND_LEVEL = 1.04
-"""Factor of latencies and lengths on a weekend, when other users ask different questions."""
+"""Factor applied to latencies and lengths at weekends, when other users ask different questions."""
 
 UTILIZATION_AMPLITUDE = 0.03
 """Amplitude of the daily cycle of utilisation, which is low because machines are added as traffic grows."""
@@ -75,13 +75,13 @@ OTHER_VALUES = (
 SIGNALS = (*RATES, *AMOUNTS, *RATIOS, *OTHER_VALUES)
 
 BURST_FACTOR = 20.0
-"""Factor of the probability of a filter hit inside a burst."""
+"""Factor applied to the probability of a filter hit inside a burst."""
 
 BURST_INJECTION_SHARE = 0.04
 """Share of the records inside a burst that are injection attempts."""
 
 SHARD_INTERVAL_S = 3600.0
-"""Seconds between two builds of a shard of the index. The index age of an answer is uniform from 0 to this."""
+"""Seconds between two builds of an index shard. The index age of an answer is uniform from 0 to this value."""
 
 INITIAL_VERSIONS = {"model": "m-2026-10", "prompt": "v41", "index": "idx-9", "flag:rerank": "on"}
 """Versions before the first deployment."""
@@ -89,22 +89,22 @@ INITIAL_VERSIONS = {"model": "m-2026-10", "prompt": "v41", "index": "idx-9", "fl
 
 @dataclass
 class World:
-    """Simulated service that answers ``records_per_second`` requests on average, from ``start_ms`` on without end.
+    """Simulated service that answers requests from ``start_ms`` on, without end.
 
     Parameters
     ----------
     seed
-        Seed of the records and of the levels per day.
+        Seed of the records and of the daily levels.
     start_ms
         Unix milliseconds of the first record.
     records_per_second
         Mean rate over a day. The daily cycle and the noise change the rate.
     failures
-        Failures that happen. Without failures, the service is healthy.
+        Failures to simulate. Without failures, the service is healthy.
     deployments
-        Deployments. From its time on, the records contain the version of a deployment.
+        Deployments. From the time of a deployment on, the records contain its version.
     noise_seed
-        Seed of everything except the levels per day; None means ``seed``. Instances that differ only in this seed
+        Seed of everything except the daily levels; None means ``seed``. Instances that differ only in this seed
         simulate the same service.
     """
 
@@ -112,7 +112,7 @@ class World:
     """Milliseconds from one sample to the next: eight samples per hour."""
 
     SAMPLE_RECORDS: ClassVar = 256
-    """Records of a sample, which are enough to show the autocorrelation."""
+    """Number of records in a sample, which is enough to estimate the autocorrelation."""
 
     BOUNDED_SIGNALS: ClassVar = (
         "confidence",
@@ -125,7 +125,7 @@ class World:
     """Signals with values from 0 to 1."""
 
     VERSIONED_KINDS: ClassVar = ("model", "prompt", "index")
-    """Deployment kinds whose versions the records contain under the name of the kind."""
+    """Deployment kinds whose versions appear in the records under the name of the kind."""
 
     seed: int
     start_ms: int
@@ -146,7 +146,7 @@ class World:
         self._versions = self._version_timeline()
 
     def skip_to(self, time_ms: int) -> None:
-        """Skip to a time without drawing records."""
+        """Skip to a time without generating the records before it."""
         self._clock_ms = max(self._clock_ms, float(time_ms))
 
     def draw(self, count: int = CHUNK_RECORDS) -> RecordColumns:
@@ -172,7 +172,7 @@ class World:
             If neither limit is given.
         """
         if until_ms is None and records is None:
-            raise ValueError("a world never ends: give until_ms or records")
+            raise ValueError("the simulated service never ends: give until_ms or records")
         remaining = records
         while remaining is None or remaining > 0:
             columns = self.draw()

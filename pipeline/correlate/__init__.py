@@ -1,1 +1,1 @@
-"""Correlate: combines drifts and deployments into incidents that a person can act on."""
+"""The correlate step combines drifts and deployments into incidents that a person can act on."""

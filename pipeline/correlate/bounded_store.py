@@ -7,9 +7,9 @@ Item = TypeVar("Item")
 
 
 class BoundedStore(Generic[Item]):
-    """Store of at most ``limit`` items by id. Beyond it, the item that *arrived* first is dropped.
+    """Store of at most ``limit`` items by id. Beyond this number, the item that *arrived* first is dropped.
 
-    Items are not dropped by event time, because items that are dated far in the future would then stay forever.
+    Items are not dropped by event time, because items with timestamps far in the future would then never be dropped.
     """
 
     def __init__(self, limit: int) -> None:
@@ -29,7 +29,7 @@ class BoundedStore(Generic[Item]):
         return None if entry is None else entry[1]
 
     def arrival_number(self, key: str) -> int:
-        """Return the number of an item in the order of arrival. Raises ``KeyError`` if it is not stored."""
+        """Return the arrival number of an item. Raise ``KeyError`` if the item is not stored."""
         return self._items[key][0]
 
     def add(self, key: str, item: Item) -> list[tuple[str, Item]]:
@@ -42,6 +42,6 @@ class BoundedStore(Generic[Item]):
         return dropped
 
     def restore(self, arrival_number: int, key: str, item: Item) -> None:
-        """Store an item from a checkpoint under its arrival number."""
+        """Store an item from a checkpoint with its arrival number."""
         self._items[key] = (arrival_number, item)
         self._arrivals = max(self._arrivals, arrival_number + 1)

@@ -1,7 +1,7 @@
 """The checkpoint of correlate: its state in parts.
 
 Each incident, published revision, drift of an incident, deployment and workload shift is one part, and the clocks are
-another part. Every part is small, and only the parts that changed are written.
+another part. Parts are small, and only changed parts are written.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,7 +15,10 @@ from pipeline.state import Part, PartStore, State
 
 
 class CheckpointParts:
-    """The parts of correlate's state. They do not depend on settings, so a changed setting drops no open incident."""
+    """The parts of correlate's state.
+
+    They do not depend on settings, so changing a setting does not discard open incidents.
+    """
 
     def __init__(
         self, clocks: IncidentClocks, deployments: DeploymentHistory, shifts: WorkloadShifts, incidents: IncidentStore
@@ -32,11 +35,11 @@ class CheckpointParts:
         self._store.mark(kind, *names)
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """Yield the parts that changed since the last call, by key. None removes a part."""
+        """Yield the parts that changed since the last call, by key. A value of None removes the part."""
         return self._store.changed(self._dump)
 
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
-        """Restore parts in any order, with a warning for each part that is discarded."""
+        """Restore parts in any order, and yield a warning for each discarded part."""
         self._store.read(parts)
         loaders = {"clocks": self._clocks.load, "deployment": self._deployments.load, "shift": self._shifts.load}
         for kind, load in loaders.items():

@@ -1,4 +1,4 @@
-"""Decoding of Kafka messages to messages of their contracts, or to the reason why they cannot be used."""
+"""Decode Kafka messages into contract messages, or into the reason why they cannot be used."""
 
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ from schemas.tick import Tick
 from schemas.topics import COMMANDS, DEPLOYMENTS, DRIFTS
 
 MESSAGE_BYTES_MAX = 65_536
-"""Maximum bytes of a drift, tick, deployment or command. Real messages have a few hundred bytes."""
+"""Maximum size of a drift, tick, deployment or command, in bytes. Real messages are a few hundred bytes long."""
 
 INTEGER_MAX = 2**63 - 1
 """Largest integer that a checkpoint can store. Integers in real messages are far smaller."""
@@ -45,7 +45,7 @@ def decode_message(topic: str, value: bytes | None) -> Drift | Tick | Deployment
     if value is None:
         return Unreadable("tombstone", f"a message on {topic} has no value (a tombstone)")
     if len(value) > MESSAGE_BYTES_MAX:
-        return Unreadable("too_large", f"{len(value):,} bytes; a message on {topic} has {MESSAGE_BYTES_MAX:,} at most")
+        return Unreadable("too_large", f"{len(value):,} bytes; the limit on {topic} is {MESSAGE_BYTES_MAX:,} bytes")
     content = _decode_object(topic, value)
     if isinstance(content, Unreadable):
         return content

@@ -1,4 +1,4 @@
-"""Settings of the correlate step: time windows, limits, severity rules, SLAs, and the response of people."""
+"""Settings of the correlate step: time windows, limits, severity rules, SLAs, and people's response."""
 
 from collections import Counter
 from typing import Annotated
@@ -15,7 +15,7 @@ FlagName = Annotated[str, Field(min_length=1, max_length=100)]
 
 
 class CorrelateSettings(BaseModel):
-    """Settings of the correlate step. Times are seconds of event time, limits are counts.
+    """Settings of the correlate step. Times are in seconds of event time, and limits are counts.
 
     A changed setting applies to new messages. Open incidents remain.
     """
@@ -26,37 +26,37 @@ class CorrelateSettings(BaseModel):
         default=600,
         ge=0,
         le=86_400,
-        description="Seconds after the last change of an incident within which a drift may begin and still join it. "
-        "Higher values make fewer, larger incidents.",
+        description="Seconds after an incident's last change within which a drift must begin to join the "
+        "incident. Higher values give fewer, larger incidents.",
     )
     simultaneous_window_s: float = Field(
         default=120,
         ge=0,
         le=3_600,
-        description="Seconds within which starts count as simultaneous. Simultaneous failures that can share a cause "
-        "form one incident, and those of many subjects form one parent incident. Higher values join unrelated "
-        "failures more often.",
+        description="Seconds within which failures count as starting at the same time. Simultaneous failures "
+        "that can share a cause form one incident; across many subjects, they form one parent "
+        "incident. Higher values merge unrelated failures more often.",
     )
     dedup_window_s: float = Field(
         default=60,
         ge=0,
         le=3_600,
-        description="Seconds within which the same finding from other partitions or segments is one line of evidence. "
-        "Higher values merge more findings.",
+        description="Seconds within which the same finding from several partitions or segments becomes one "
+        "line of evidence. Higher values merge more findings.",
     )
     resolve_after_s: float = Field(
         default=300,
         ge=0,
         le=86_400,
-        description="Seconds for which all signals of an incident must stay recovered before it is resolved. Higher "
-        "values reopen fewer incidents and resolve later.",
+        description="Seconds for which all signals of an incident must stay recovered before it is resolved. "
+        "With higher values, incidents are resolved later and reopened less often.",
     )
     reopen_window_s: float = Field(
         default=1_800,
         ge=0,
         le=604_800,
-        description="Seconds after an incident was resolved within which the same signal reopens it instead of "
-        "opening a new one.",
+        description="Seconds after the resolution of an incident within which the same signal reopens it "
+        "instead of opening a new incident.",
     )
     lookback_s: float = Field(
         default=3_600,
@@ -68,15 +68,16 @@ class CorrelateSettings(BaseModel):
         default=60,
         ge=0,
         le=3_600,
-        description="Seconds by which the estimated start may be wrong. A deployment within this distance of the "
-        "estimated start may coincide with the actual start.",
+        description="Maximum error of the estimated start of an incident, in seconds. A deployment this close "
+        "to the estimated start may coincide with the actual start.",
     )
     parent_subjects: int = Field(
         default=3,
         ge=2,
         le=1_000,
-        description="Minimum subjects of one provider (or of one environment, if no provider is named) whose incidents "
-        "must begin together to form a parent incident. Higher values form fewer parents.",
+        description="Minimum number of subjects with the same provider (or the same environment, if they have "
+        "no provider) whose incidents must begin together to form a parent incident. Higher "
+        "values form fewer parent incidents.",
     )
     freeze_severities: tuple[Severity, ...] = Field(
         default=("P1", "P2", "P3"),
@@ -88,8 +89,8 @@ class CorrelateSettings(BaseModel):
         default=2.0,
         ge=1.1,
         le=100,
-        description="Factor by which a signal's distance from normal must grow since it was last published before it "
-        "is published again. Higher values publish fewer revisions.",
+        description="Factor by which a signal's distance from normal must exceed the last published distance "
+        "before the signal is published again. Higher values publish fewer revisions.",
     )
     suspect_score_min: float = Field(
         default=0.05, ge=0, le=1, description="Minimum score of a suspect. Less plausible suspects are omitted."
@@ -118,8 +119,8 @@ class CorrelateSettings(BaseModel):
     sla: tuple[SLA, ...] = Field(
         default=(),
         max_length=10_000,
-        description="Limits that were promised for the signals of a subject. A change that breaks a limit is more "
-        "severe than the same change within it.",
+        description="Promised limits for the signals of a subject. A change that breaks a limit is more "
+        "severe than the same change within the limit.",
     )
     kill_switches: dict[FlagName, FlagName] = Field(
         default_factory=dict,
@@ -146,39 +147,46 @@ class CorrelateSettings(BaseModel):
         default=5,
         ge=1,
         le=20,
-        description="Maximum consecutive reminders of missed communications while nobody acts. No further reminders "
-        "are sent until somebody acts.",
+        description="Maximum number of consecutive reminders about missed communications. After that, no "
+        "reminders are sent until somebody acts.",
     )
-    suspects_max: int = Field(default=5, ge=1, le=20, description="Maximum suspects of an incident, best first.")
-    evidence_max: int = Field(default=50, ge=1, le=60, description="Maximum lines of evidence of an incident.")
+    suspects_max: int = Field(
+        default=5, ge=1, le=20, description="Maximum number of suspects per incident, best first."
+    )
+    evidence_max: int = Field(default=50, ge=1, le=60, description="Maximum number of lines of evidence per incident.")
     drifts_max: int = Field(
-        default=400, ge=1, le=2_000, description="Maximum drifts that an incident tracks, over all partitions."
+        default=400,
+        ge=1,
+        le=2_000,
+        description="Maximum number of drifts that an incident tracks, over all partitions.",
     )
-    log_entries_max: int = Field(default=100, ge=2, le=200, description="Maximum lines in the log of an incident.")
+    log_entries_max: int = Field(
+        default=100, ge=2, le=200, description="Maximum number of lines in the running log of an incident."
+    )
     incidents_max: int = Field(
         default=500,
         ge=1,
         le=10_000,
-        description="Maximum incidents stored for revision. Beyond this number, the oldest resolved incidents are "
-        "dropped; they remain on the alerts topic.",
+        description="Maximum number of incidents stored for revision. Beyond this number, the oldest resolved "
+        "incidents are dropped; they remain on the alerts topic.",
     )
     deployments_max: int = Field(
         default=1_000,
         ge=1,
         le=100_000,
-        description="Maximum deployments stored as possible suspects. Beyond this number, the earliest arrivals are "
-        "dropped.",
+        description="Maximum number of deployments stored as possible suspects. Beyond this number, the "
+        "deployments that arrived first are dropped.",
     )
     workload_shifts_max: int = Field(
         default=1_000,
         ge=1,
         le=100_000,
-        description="Maximum workload drifts stored as possible suspects. Beyond this number, the earliest arrivals "
-        "are dropped.",
+        description="Maximum number of workload drifts stored as possible suspects. Beyond this number, the "
+        "drifts that arrived first are dropped.",
     )
     business_hours: BusinessHours = Field(
         default_factory=BusinessHours,
-        description="Working days and hours. The time to fix a P3 or P4 is counted in them.",
+        description="Working days and hours, which count towards the time to fix a P3 or P4.",
     )
 
     @field_validator("regimes")

@@ -21,12 +21,12 @@ class CorrelateStep:
     Every message passes four phases: apply, settle, group, publish. See :mod:`pipeline.correlate.phases`.
 
     The same messages of each topic in the same order lead to the same final incidents, except for ``revision`` and
-    ``change``, however the topics interleave. The interleaving of subjects within ``drifts`` does not matter either if
-    the records of a subject lie in one partition. The drifts of a subject in several partitions count in their order of
-    arrival. There is one exception for parents: if later starts arrived first, a parent may be published and then
-    merged into the right parent. Two kinds of message depend on when they arrive. A provider model or schema that is
-    seen for the first time opens no incident if its deployment is known by then. A command is a person's reaction to
-    what was published, and takes effect when it arrives.
+    ``change``, regardless of how the topics interleave. The interleaving of subjects within ``drifts`` does not matter
+    either if the records of a subject are in one partition. The drifts of a subject in several partitions are processed
+    in order of arrival. There is one exception for parents: if later starts arrived first, a parent may be published
+    and then merged into the right parent. The effect of two kinds of message depends on their time of arrival. The
+    first use of a provider model or schema does not open an incident if its deployment has already arrived. A command
+    is a person's reaction to published messages, and takes effect when it arrives.
 
     Parameters
     ----------
@@ -36,7 +36,7 @@ class CorrelateStep:
     Attributes
     ----------
     limits_hit
-        Number of times that each limit has been hit since the start, by the name of its setting.
+        Number of times that each limit has been hit since startup, keyed by setting name.
     """
 
     def __init__(self, settings: CorrelateSettings) -> None:
@@ -68,10 +68,10 @@ class CorrelateStep:
         """Do nothing, because no statistic spans messages. If a drift is lost, its next report opens the incident."""
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """Yield the parts that changed since the last call, see :mod:`pipeline.correlate.checkpoint`."""
+        """Yield the parts that changed since the last call. See :mod:`pipeline.correlate.checkpoint`."""
         return self._table.parts.changed()
 
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
-        """Restore parts in any order. Yield a line for each part that does not fit and is discarded."""
+        """Restore parts in any order, and yield a warning for each discarded part."""
         yield from self._table.parts.restore(parts)
         restore_candidates(self._table)

@@ -1,1 +1,1 @@
-"""The detect step turns records into drifts. It is the first step of the path."""
+"""The detect step turns records into drifts. It is the first step of the pipeline."""

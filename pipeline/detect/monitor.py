@@ -5,12 +5,13 @@ For each block of records, the monitor performs these steps:
 1. **Layout**: the monitored signals become a grid of numbers, cut into samples of eight records.
 2. **Bank**: each one-sided test adds the evidence of each sample to its test statistics (Page-Hinkley).
 3. **Crossing**: a test whose statistic reaches its threshold may fire. A test that has fired may recover.
-4. **Late-burst check**: a test does not fire if only the late records of a burst brought it to the threshold.
-5. **Tenant check**: a page does not fire for one small tenant alone, nor for fewer than 20 records of one tenant.
-6. **Latch**: a test that fires is latched. From the next block on, its statistics test for its recovery.
+4. **Late-burst check**: a test does not fire if it reached its threshold only because of the late records of a burst.
+5. **Tenant check**: a page is suppressed if a single small tenant causes it, or if it has fewer than 20 records of one
+tenant.
+6. **Latch**: a test that fires is latched. From the next block on, its statistics test whether it has recovered.
 7. **Finding**: firing, repeated evidence and recovery become findings, which the stream publishes as drifts.
 
-ADWIN raises tickets too. The same tests run for each segment value (``segments/``).
+ADWIN also raises tickets. The same tests run for each segment value (``segments/``).
 
 To follow the decision to page, read these files in this order:
 
@@ -51,7 +52,7 @@ class _StatefulPart(Protocol):
 
 
 class Monitor:
-    """Monitor of one stream against one baseline, which tracks the tests that have fired.
+    """Monitor that tests one stream against one baseline, and tracks the tests that have fired.
 
     The same blocks give the same findings and exactly the same state, even after a :meth:`dump` and :meth:`load`
     between any two blocks.
@@ -112,12 +113,12 @@ class Monitor:
 
     @property
     def test_statistics(self) -> NDArray[np.float64]:
-        """The current statistic of each bet of each test, shape ``(S, 8)``."""
+        """The current statistic of every test and bet, shape ``(S, 8)``."""
         return self._bank.test_statistics
 
     @property
     def latched(self) -> NDArray[np.bool_]:
-        """Mask of the tests that have fired and not recovered, shape ``(S,)``. Their statistics test the recovery."""
+        """Mask of the tests that have fired but not recovered, shape ``(S,)``. Their statistics test for recovery."""
         return self._bank.latched
 
     def observe(self, block: Block) -> list[Finding]:
@@ -150,7 +151,7 @@ class Monitor:
         return [self._with_series(finding, view) for _, finding in sorted(findings, key=lambda pair: pair[0])]
 
     def excluded_tests(self) -> list[tuple[str, str, CrossingKey]]:
-        """Return the tests that are excluded for a segment value: dimension, value, and key of the test."""
+        """Return the tests that are excluded for segment values, as dimension, value and test key."""
         return self._segments.excluded_tests()
 
     def close_drifts(self, now_ms: int) -> list[Finding]:
@@ -168,7 +169,7 @@ class Monitor:
         return findings + self._segment_drifts.close_drifts(now_ms)
 
     def reset_evidence(self) -> None:
-        """Reset all statistics and windows after a gap in the records, and keep the latches."""
+        """Reset all statistics and windows after a gap in the records, but leave latches unchanged."""
         self._bank.reset()
         self._late_bursts.reset()
         self._adwin.reset()
@@ -206,10 +207,10 @@ class Monitor:
     def _may_fire(
         self, view: BlockView, observation: SegmentObservation | None, withheld: set[int], crossing: Crossing
     ) -> bool:
-        """Return whether a test may fire at a crossing, by the late-burst check and the tenant check.
+        """Return whether a test may fire at a crossing, according to the late-burst check and the tenant check.
 
-        A page for one small tenant alone is withheld, and its test is reset after the block. Pages of safety signals
-        are never withheld, because attacks usually come from a single tenant.
+        A page that is due to a single small tenant is suppressed, and its test is reset after the block. Pages of
+        safety signals are never suppressed, because attacks usually come from a single tenant.
         """
         test = self._tests[crossing.test]
         if crossing.test in withheld or self._late_bursts.is_late_burst(crossing, view):
@@ -224,7 +225,7 @@ class Monitor:
         return crossing.tally[0] >= PAGE_RECORDS or self._segments.affected_tenants(test.crossing_key) > 1
 
     def _fire_or_recover(self, view: BlockView, crossing: Crossing) -> tuple[int, Finding]:
-        """Latch a test that fires, or release a test that has recovered."""
+        """Latch a test that has fired, or release a test that has recovered."""
         test = crossing.test
         row = view.last_carrying_row(crossing.step, int(self._layout.signal_indexes[test]))
         at_crossing = self._tally(view, crossing.step + 1, test)
@@ -285,7 +286,7 @@ class Monitor:
         return findings
 
     def _tally(self, view: BlockView, sample: int, test: int) -> NDArray[np.float64]:
-        """Return the number of records before a sample that carry the signal of a test, and the sum of its channel."""
+        """Return the number of records with a test's signal before a sample, and the sum of the channel over them."""
         columns = [self._layout.presence_columns[test], self._layout.channel_columns[test]]
         tally: NDArray[np.float64] = view.grid.prefix_sums[sample].take(columns)
         return tally

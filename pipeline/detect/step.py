@@ -1,4 +1,4 @@
-"""The detect step, the first step of the path, which turns the records of one partition into drifts and baselines.
+"""The detect step, the first step of the pipeline. It turns the records of one partition into drifts and baselines.
 
 A batch passes these stages: decode -> admit -> limit -> push -> order.
 """
@@ -27,7 +27,7 @@ CAUGHT_UP_MS = 60_000
 """Maximum age of the newest record, in milliseconds, at which it is assumed that no further records are waiting."""
 
 TICK_MS_MAX = 10_000
-"""Maximum milliseconds that one tick adds to a silence, because a suspended worker reads no records."""
+"""Maximum time (ms) that one tick adds to a silence, because a suspended worker reads no records."""
 
 PARTITION = Part("partition", "")
 """The part of the state that does not belong to a subject."""
@@ -106,8 +106,8 @@ class DetectStep:
     def tick(self, wall_ms: int) -> list[OutputMessage]:
         """Publish the watermark with the wall-clock time, and report subjects that have gone silent.
 
-        Time counts as silence only while no records wait to be read. That is the case if no message has arrived since
-        the last tick, or if the newest record is at most a minute old.
+        Time counts as silence only while no records are waiting to be read. That is the case if no message has arrived
+        since the last tick, or if the newest record is at most a minute old.
         """
         outputs = [self._watermark.tick(wall_ms=wall_ms)]
         elapsed_ms = min(max(0, wall_ms - self._last_tick_ms), TICK_MS_MAX) if self._last_tick_ms else 0
@@ -124,7 +124,7 @@ class DetectStep:
             stream.reset_evidence()
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """Yield the parts of the state that changed since the last call, by key. None removes a part."""
+        """Yield the parts of the state that changed since the last call, by key. A value of None removes the part."""
         self._store.mark("stream", *(subject for subject, stream in self._streams.items() if stream.changed))
         return self._store.changed(self._dump)
 
@@ -154,7 +154,7 @@ class DetectStep:
         yield from self._store.finish_restore()
 
     def judged_share(self) -> float:
-        """Return the share of all finite signal values that a monitor tested; 0 before the first value."""
+        """Return the share of all finite signal values that a monitor tested, or 0 before the first value."""
         total = sum((stream.monitored for stream in self._streams.values()), self._evicted_count)
         return total.monitored / total.seen if total.seen else 0.0
 
@@ -206,7 +206,7 @@ class DetectStep:
         return self._push(records.split_by_subject(range(len(records))), batch)
 
     def _push_within_limit(self, batch: AdmittedBatch) -> list[PositionedOutput]:
-        """Push records whose subjects have a stream or can get one. Other records become dead letters."""
+        """Push records whose subjects have a stream or can be given a stream. Other records become dead letters."""
         records, subjects_max = batch.records, self._settings.subjects_max
         outputs: list[PositionedOutput] = []
         waiting: list[int] = []
@@ -244,7 +244,7 @@ class DetectStep:
     def _push_in_replay(
         self, by_subject: Iterable[tuple[str, Records]], batch: AdmittedBatch
     ) -> list[PositionedOutput]:
-        """Push the records that the event-time guards admit. Return silences and ticks too."""
+        """Push the records that the event-time guards admit. Also return silences and ticks."""
         outputs: list[PositionedOutput] = []
         guarded: list[tuple[Stream, Records]] = []
         for subject, records in by_subject:

@@ -24,7 +24,7 @@ class DriftLine:
 
 @dataclass(frozen=True, slots=True)
 class VersionSeries:
-    """All minutes of one version in a drift. The fields are those of ``schemas.drift.Series``."""
+    """Series of one version over all minutes of a drift. The fields are those of ``schemas.drift.Series``."""
 
     version: str
     begins_at: int
@@ -35,7 +35,10 @@ class VersionSeries:
 
 @dataclass(frozen=True, slots=True)
 class AffectedRecords:
-    """Number of records that reported a rate, number for which it was true, and normal number for which it is true."""
+    """Record counts for a rate.
+
+    ``affected`` counts the records for which it was true, and ``expected`` is the normal number.
+    """
 
     begins_at: int
     ends_at: int
@@ -46,7 +49,7 @@ class AffectedRecords:
 
 @dataclass(frozen=True, slots=True)
 class DriftHistory:
-    """The messages of one drift, the oldest first. There may be none."""
+    """The messages of one drift, oldest first. The list may be empty."""
 
     messages: tuple[Drift, ...]
 
@@ -57,7 +60,7 @@ class DriftHistory:
 
     @property
     def worst(self) -> Drift | None:
-        """The state furthest from normal, except recoveries, or None if there is none."""
+        """The state furthest from normal, excluding recoveries, or None if there is no such state."""
         off = [drift for drift in self.messages if drift.state != "recovered"]
         return max(off, key=lambda drift: abs(drift.now - drift.normal), default=None)
 
@@ -65,8 +68,8 @@ class DriftHistory:
     def series(self) -> list[VersionSeries]:
         """The merged series of all messages, by version. A single message covers at most half an hour.
 
-        If several messages contain a minute, the newest message counts, because the minute was incomplete in older
-        messages. A minute that no message contains has no records.
+        If several messages contain a minute, the newest message is used, because the minute was incomplete in older
+        messages. A minute that is missing from all messages is treated as having no records.
         """
         known: dict[str, dict[int, tuple[int, float, float | None]]] = {}
         for drift in self.messages:
@@ -89,7 +92,7 @@ class DriftHistory:
 
     @property
     def lines(self) -> list[DriftLine]:
-        """The lines to draw: all records first, then versions that served at the same time as another of their kind."""
+        """The lines to draw: all records first, then versions that served at the same time as others of their kind."""
         if not self.messages:
             return []
         every_series = self.series
@@ -107,7 +110,7 @@ class DriftHistory:
         return [DriftLine("", times, values, is_by_minute=False)]
 
     def affected_records(self) -> AffectedRecords | None:
-        """Count the affected records of a rate: minute by minute from its series, or from its last message without a series.
+        """Count the records affected by a drift of a rate, from its series or else from its last message.
 
         Return None if the signal is not a rate, or if no message counts its records.
         """
@@ -148,7 +151,7 @@ def _served_beside_another(series: VersionSeries, every_series: Sequence[Version
 
 
 def _build_line(series: VersionSeries, drift: Drift) -> DriftLine | None:
-    """Return a series in the signal's unit, or the records of a silence. Return None if there are no such values."""
+    """Return a series in the signal's unit, or record counts for a silence. Return None if there are no such values."""
     if drift.channel == "silence":
         values: Sequence[float] = [float(records) for records in series.records]
     elif drift.channel == "rate":

@@ -1,4 +1,4 @@
-"""Markdown for strings from senders. A label is always shown as plain text."""
+"""Markdown escaping for strings from senders. A label is always shown as plain text."""
 
 import re
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ _ADDRESS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
 
 
 def plain_text(text: str) -> str:
-    """Put a string on one line, without control characters, changes of direction and characters that XML forbids.
+    """Put a string on one line, without control characters, bidirectional controls and characters that XML forbids.
 
     >>> plain_text("two" + chr(10) + "lines" + chr(7))
     'two lines\ufffd'

@@ -18,9 +18,9 @@ LOOK_BACK_MS = 3_600_000
 class Material:
     """Messages that a review is based on. Build it with :meth:`select`.
 
-    ``revisions`` are in order, at least one. ``drifts`` are in order of time, one message per state of a drift.
-    ``deployments`` are in order of time. ``baseline`` is the baseline of the drifts, the newest baseline if theirs is
-    unknown, or None.
+    ``revisions`` contains at least one revision, in order. ``drifts`` are in order of time, one message per state of a
+    drift. ``deployments`` are in order of time. ``baseline`` is the baseline that the drifts used, or the newest
+    baseline if that baseline is unknown. It may be None.
     """
 
     revisions: tuple[Incident, ...]
@@ -41,14 +41,15 @@ class Material:
         Parameters
         ----------
         revisions
-            The known revisions of one incident, in any order; at least one.
+            The known revisions of one incident, at least one, in any order.
         drifts
-            Any drifts. The drifts of the evidence are selected, and other drifts of the subject in the same period.
+            Any drifts. The drifts in the evidence and other drifts of the subject in the same period are selected.
         deployments
             Any deployments. Deployments that affect the subject are selected, from an hour before the start to the end.
-            If two have the same id, the later deployment counts.
+            If two deployments have the same id, the later deployment is used.
         baselines
-            Any baselines, the newest last. The baseline in the evidence is selected, or else the newest of the subject.
+            Any baselines, newest last. The baseline that the evidence refers to is selected. If it is missing, the
+            newest baseline of the subject is selected.
 
         Raises
         ------
@@ -96,12 +97,12 @@ class Material:
 
     @property
     def end(self) -> int:
-        """Time of the resolution, or else of the newest revision."""
+        """Time of the resolution, or of the newest revision if the incident is not resolved."""
         return self.incident.resolved_at or self.incident.updated_at
 
     @property
     def recovered_at(self) -> int | None:
-        """Time at which the last signal recovered. None if a signal is still off or the log does not have the time."""
+        """Time at which the last signal recovered. None if a signal has not recovered or the log lacks the time."""
         if any(line.state != "recovered" for line in self.incident.evidence):
             return None
         return max((entry.at for entry in self.incident.log if entry.event == "recovered"), default=None)
@@ -146,7 +147,7 @@ class Material:
         return DriftHistory(tuple(drift for drift in self.drifts if drift.drift_id == line.drift_id))
 
     def first_logged_at(self, event: str) -> int | None:
-        """Return the time of the first line with an event in the running log, or None if there is none."""
+        """Return the time of the first running-log line with an event, or None if there is none."""
         return min((entry.at for entry in self.incident.log if entry.event == event), default=None)
 
     def find_deployment(self, suspect: Suspect) -> Deployment | None:

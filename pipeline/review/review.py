@@ -13,7 +13,7 @@ from schemas.incident import Incident
 from schemas.timestamp import date_time
 
 SIGNALS_MAX = 4
-"""Maximum signals in the alternative text of the chart."""
+"""Maximum number of signals in the alternative text of the chart."""
 
 _PREAMBLE = (
     "Blameless: it asks what in the system let this happen, not who. Every statement comes from a message on driftwire's "

@@ -1,4 +1,4 @@
-"""The route step decides which receivers are sent an incident revision, with the reasons.
+"""The route step decides which receivers an incident revision is sent to, and records the reasons.
 
 It is the last step of the pipeline. This package may import the schemas, the step protocol, the codec, dead letters and
 wording.

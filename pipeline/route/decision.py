@@ -1,4 +1,4 @@
-"""The decision whether one receiver is sent one incident revision, with the reason."""
+"""The decision whether to send an incident revision to a receiver, with the reason."""
 
 from dataclasses import dataclass
 
@@ -8,12 +8,12 @@ from pipeline.route.silences import Silence
 from schemas.incident import CLOSED, Incident, IncidentStatus, Severity
 
 REMINDER = "reminder"
-"""Event of a running-log line about an overdue target."""
+"""Event name of running-log lines about overdue targets."""
 
 
 @dataclass(frozen=True, slots=True)
 class LastSent:
-    """The revision that a receiver was last sent, reduced to the fields that the next decision needs."""
+    """The last revision sent to a receiver, reduced to the fields that the next decision needs."""
 
     revision: int
     severity: Severity
@@ -52,7 +52,7 @@ def decide_notification(
     silence: Silence | None,
     repeat_interval_s: float,
 ) -> RouteDecision:
-    """Decide whether one receiver is sent one revision.
+    """Decide whether to send a revision to a receiver.
 
     Parameters
     ----------
@@ -61,18 +61,18 @@ def decide_notification(
     receiver
         The receiver.
     last_sent
-        The revision of this incident that the receiver was last sent, or None.
+        The last revision of this incident that was sent to the receiver, or None.
     silence
         The silence that covers the incident now, or None.
     repeat_interval_s
-        Seconds of event time after which an open incident is sent again although nothing changed.
+        Seconds of event time after which an open incident is sent again even if nothing changed.
 
     Returns
     -------
     RouteDecision
-        A receiver that was sent an incident is sent every change of severity, status and leading suspect, even down to
-        a severity that it does not accept, so that its state is never outdated. It is also sent reminders of
-        overdue targets.
+        Once an incident has been sent to a receiver, every change of severity, status and leading suspect is sent too,
+        even if the receiver does not accept the new severity, so that its state is never outdated. Reminders of overdue
+        targets are also sent.
     """
     is_closed = incident.status in CLOSED
     if silence is not None:
@@ -95,13 +95,13 @@ def decide_notification(
 
 
 def leading_suspect(incident: Incident) -> str:
-    """Return a string that identifies the first suspect. The string is empty without suspects."""
+    """Return a string that identifies the first suspect, or an empty string if there are no suspects."""
     first = min(incident.suspects, key=lambda suspect: suspect.rank, default=None)
     return "" if first is None else first.deployment_id or f"{first.kind} {first.name}"
 
 
 def _changes(incident: Incident, last_sent: LastSent) -> list[str]:
-    """Return the reasons to send: the changes that the receiver has not been sent yet."""
+    """Return the reasons to send: the changes since the last revision that was sent to the receiver."""
     changes = []
     if incident.severity != last_sent.severity:
         changes.append(reasons.severity_change(last_sent.severity, incident.severity))

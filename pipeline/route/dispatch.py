@@ -1,4 +1,4 @@
-"""The types between deciding and sending: notifications to send, and the outcomes of sending."""
+"""Types that connect decisions to delivery: notifications to send, and delivery outcomes."""
 
 from dataclasses import dataclass
 from hashlib import blake2b
@@ -14,7 +14,7 @@ from schemas.record import SUBJECT_LENGTH_MAX
 class Dispatch:
     """One incident revision to send to one receiver.
 
-    ``source`` is the alert that carried the revision.
+    ``source`` is the alert that contained the revision.
     """
 
     incident: Incident
@@ -25,13 +25,13 @@ class Dispatch:
 
     @property
     def notification_id(self) -> str:
-        """The idempotency key. The key is the same if a worker crashes after sending and sends again."""
+        """The idempotency key. The key stays the same if a worker crashes after sending and sends again."""
         return notification_id(self.incident, self.receiver)
 
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The outcome of sending. ``sent_at`` is the wall-clock time (Unix ms) of the acceptance, None after a failure."""
+    """The outcome of sending. ``sent_at`` is the wall-clock time (Unix ms) of acceptance, or None after a failure."""
 
     outcome: Literal["sent", "failed"]
     reason: str

@@ -16,10 +16,11 @@ LABELS = ("subject", "severity", "status", "failure_mode", "environment", "provi
 """Labels of an incident. A missing environment or provider is empty, as in Alertmanager."""
 
 PATTERN_LENGTH_MAX = 500
-"""Maximum characters of a regular expression."""
+"""Maximum number of characters in a regular expression."""
 
 REPEATS_MAX = 3
-"""Maximum ``*``, ``+`` and ``?`` in one alternative of a regular expression. More could make matching slow."""
+"""Maximum number of ``*``, ``+`` and ``?`` in one alternative of a regular expression. More repeats could slow
+matching."""
 
 Operator = Literal["=", "!=", "=~", "!~"]
 
@@ -44,7 +45,7 @@ class Matcher:
         object.__setattr__(self, "_pattern", re.compile(text))
 
     def matches(self, labels: Mapping[str, str]) -> bool:
-        """Return whether the condition holds. A missing label counts as empty."""
+        """Return whether the condition holds. A missing label is treated as empty."""
         is_match = self._pattern.fullmatch(labels.get(self.label, "")) is not None
         return is_match is (self.operator in ("=", "=~"))
 
@@ -56,7 +57,7 @@ def parse_matchers(*texts: str) -> tuple[Matcher, ...]:
     ----------
     texts
         Matchers separated by commas, such as ``subject="support-bot", severity=~"P1|P2"``, optionally in braces. In
-        quotes, ``\"``, ``\\`` and ``\n`` are escapes. Any other backslash stands for itself, so ``\d`` needs no escape.
+        quotes, ``\"``, ``\\`` and ``\n`` are escapes. Any other backslash is literal, so ``\d`` needs no escape.
 
     Returns
     -------
@@ -125,7 +126,7 @@ def _check_pattern(pattern: str) -> None:
         re.compile(pattern)
     except re.error as error:
         raise ValueError(f"the regular expression {pattern!r} is invalid: {error}") from error
-    # An escaped character or a character class stands for one character, which does not matter below.
+    # Escaped characters and character classes match one character each, so the checks below ignore them.
     skeleton = re.sub(r"\\[^0-9]|\[\^?\]?(?:\\.|[^\]\\])*\]", "x", pattern)
     if re.search(r"\(\?|\\[0-9]|\)[*+?{]|\{", skeleton):
         raise ValueError(

@@ -13,7 +13,7 @@ from schemas.incident import CLOSED
 class NotifiedIncident:
     """The notifications of one incident.
 
-    ``last_offset`` is the offset of its newest alert. Beyond the limit, incidents are dropped in this order.
+    ``last_offset`` is the offset of its newest alert. Beyond the limit, incidents are dropped in order of this offset.
     ``in_flight`` contains decisions to send that have no outcome yet, by receiver and revision. It is empty at every
     checkpoint.
     """
@@ -55,8 +55,8 @@ class NotificationLog:
     Parameters
     ----------
     limit
-        Maximum incidents. Beyond it, the incident without alerts for longest is dropped, closed incidents first. If a
-        dropped incident is revised again, it is new to every receiver.
+        Maximum number of incidents. Beyond this number, incidents are dropped in order of their newest alert, closed
+        incidents first. If a dropped incident is revised again, it is new to every receiver.
     store
         Store in which changed incidents are marked.
     """

@@ -40,7 +40,7 @@ def status_change(before: IncidentStatus, after: IncidentStatus, merged_into: st
 
 
 def suspect_change(before: str, after: str) -> str:
-    """The leading suspect changed. An empty name stands for none."""
+    """The leading suspect changed. An empty name means that there is no suspect."""
     return f"leading suspect {before or 'none'} -> {after or 'none'}"
 
 
@@ -50,7 +50,7 @@ def overdue_target(reminder: str) -> str:
 
 
 def no_change(revision: int, severity: Severity, status: IncidentStatus) -> str:
-    """Nothing changed since a revision that the receiver was sent."""
+    """Nothing changed since the last revision that was sent to the receiver."""
     return f"nothing new since revision {revision}: {severity} {status}"
 
 

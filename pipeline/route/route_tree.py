@@ -43,7 +43,7 @@ class RouteTree:
         Returns
         -------
         dict
-            Map from receiver to the first route with this receiver. A receiver is sent an incident once.
+            Map from receiver to the first route with this receiver. Each receiver is sent the incident once.
         """
         recipients: dict[str, str] = {}
         for node in _matching_nodes(self._root, labels):

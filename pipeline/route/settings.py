@@ -29,12 +29,13 @@ class ReceiverSettings(BaseModel):
         default=True, description="Whether a receiver that was notified of an incident is also notified of its end."
     )
     timeout_s: float = Field(default=10.0, gt=0, le=60, description="Seconds after which one attempt times out.")
-    attempts_max: int = Field(default=5, ge=1, le=20, description="Maximum attempts per notification.")
+    attempts_max: int = Field(default=5, ge=1, le=20, description="Maximum number of attempts per notification.")
     give_up_after_s: float = Field(
         default=30.0,
         gt=0,
         le=600,
-        description="Seconds for all attempts and pauses of one notification. Higher values retry for longer.",
+        description="Total seconds for all attempts to send a notification, including pauses. Higher values "
+        "retry for longer.",
     )
 
     @model_validator(mode="after")
@@ -87,7 +88,7 @@ class RouteSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     receivers: tuple[ReceiverSettings, ...] = Field(
-        default=(ReceiverSettings(name="console", kind="console"),), description="Receivers that routes name."
+        default=(ReceiverSettings(name="console", kind="console"),), description="Receivers that routes can refer to."
     )
     default_receivers: tuple[str, ...] = Field(
         default=("console",), min_length=1, description="Receivers of the incidents that no route matches."
@@ -98,14 +99,16 @@ class RouteSettings(BaseModel):
     repeat_interval_s: float = Field(
         default=4 * 3600.0,
         gt=0,
-        description="Seconds of event time after which a revision without news is sent again. Higher values repeat "
-        "less often.",
+        description="Seconds of event time after which an open incident is sent again even if nothing "
+        "changed. Higher values repeat notifications less often.",
     )
-    incidents_max: int = Field(default=10_000, ge=1, description="Maximum incidents whose notifications are stored.")
+    incidents_max: int = Field(
+        default=10_000, ge=1, description="Maximum number of incidents whose notifications are stored."
+    )
     silences_max: int = Field(
         default=1_000,
         ge=1,
-        description="Maximum silences stored. Beyond this number, the silences that end first are dropped.",
+        description="Maximum number of stored silences. Beyond this number, the silences that end first are dropped.",
     )
 
     @model_validator(mode="after")

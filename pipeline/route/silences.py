@@ -1,4 +1,4 @@
-"""Silences: matching incidents are not sent for a given time. Silences arrive as commands."""
+"""Silences, during which matching incidents are not sent. Silences arrive as commands."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -67,7 +67,7 @@ class Silences:
     Parameters
     ----------
     limit
-        Maximum silences. Beyond it, the silences that end first are dropped.
+        Maximum number of silences. Beyond this number, the silences that end first are dropped.
     store
         Store in which changed silences are marked.
     """
@@ -87,7 +87,10 @@ class Silences:
             self._store.mark("silence", first.silence_id)
 
     def find(self, labels: Mapping[str, str], at: int) -> Silence | None:
-        """Return the silence that covers an incident at an event time. If there are several, return the last to end."""
+        """Return the silence that covers an incident at an event time.
+
+        If several silences cover it, return the one that ends last.
+        """
         covering = [silence for silence in self._silences.values() if silence.covers(labels, at)]
         return max(covering, key=_end, default=None)
 

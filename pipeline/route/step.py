@@ -27,15 +27,16 @@ from schemas.notification import Notification
 from schemas.topics import ALERTS, COMMANDS, NOTIFICATIONS
 
 SETTINGS_HASH = "any"
-"""Settings hash of all state. The state is valid for any settings, because past notifications do not depend on them."""
+"""Settings hash of all parts of the state. The state is valid for any settings, because past notifications do not
+depend on them."""
 
 
 class RouteStep:
     """The route step, which decides the receivers of an incident revision. It implements ``pipeline.step.Step``.
 
-    A revision that is not newer than the newest one seen is ignored, so reading an alert twice changes nothing. The
-    receivers are those of the route tree, and those that have received the incident but not yet its end. Time is the
-    event time of the revisions (``updated_at``).
+    A revision is ignored unless it is newer than all earlier revisions, so reading an alert twice has no effect. A
+    revision is sent to the receivers in the route tree, and to receivers that have received the incident but not yet
+    its end. Times are the event times of revisions (``updated_at``).
 
     Parameters
     ----------
@@ -91,7 +92,10 @@ class RouteStep:
         """Do nothing, because a gap does not change the notifications that were sent."""
 
     def take_pending(self) -> list[Dispatch]:
-        """Return the notifications to send, oldest decision first. Each needs a call of :meth:`record_delivery`."""
+        """Return the notifications to send, oldest decision first.
+
+        Call :meth:`record_delivery` for each notification.
+        """
         pending, self._pending = self._pending, []
         return pending
 
@@ -103,7 +107,7 @@ class RouteStep:
         dispatch
             From :meth:`take_pending`.
         delivery
-            The outcome. After a failure the receiver counts as not notified, so it is sent the next revision.
+            The outcome. After a failure, the receiver is treated as not notified, so the next revision is sent to it.
 
         Returns
         -------
@@ -119,19 +123,19 @@ class RouteStep:
         outcome = {"attempts": delivery.attempts, "sent_at": delivery.sent_at}
         outputs = [_build_output(notification.model_copy(update=outcome))]
         if not sent:
-            detail = f"receiver {dispatch.receiver} was not sent {dispatch.notification_id}: {delivery.reason}"
+            detail = f"notification {dispatch.notification_id} to {dispatch.receiver} was not sent: {delivery.reason}"
             outputs.append(
                 dead_letter("route", dispatch.source, "receiver_refused", detail, receiver=dispatch.receiver)
             )
         return outputs
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """Return the parts of the state that changed since the last call, by key. None marks a removed part.
+        """Return the parts of the state that changed since the last call, by key. A value of None marks a removed part.
 
         Raises
         ------
         RuntimeError
-            If the outcome of a pending notification is not recorded: a checkpoint now would lose it.
+            If a pending notification has no recorded outcome, because a checkpoint would then lose the notification.
         """
         if self._undelivered:
             raise RuntimeError(
@@ -177,7 +181,7 @@ class RouteStep:
         return recipients
 
     def _read_command(self, message: InputMessage) -> list[OutputMessage]:
-        """Add a silence. Correlate handles other commands and reports invalid ones."""
+        """Add a silence. Correlate handles other commands and reports invalid commands."""
         try:
             command = Command.from_json(message.value or b"")
         except ValidationError:

@@ -80,7 +80,7 @@ def test_readiness_is_not_an_option_for_a_running_topology() -> None:
     [
         (["replay", "absent.ndjson"], "absent.ndjson: cannot be opened"),
         (["replay", "absent.csv"], "absent.csv: a CSV file needs --subject NAME and --map COLUMN=timestamp"),
-        (["replay", "absent.ndjson", "--subject", "bot"], "--map and --subject are for CSV"),
+        (["replay", "absent.ndjson", "--subject", "bot"], "--map and --subject apply only to CSV"),
         (["generate", "-o", "absent/records.ndjson"], "absent/records.ndjson: cannot be written"),
     ],
 )

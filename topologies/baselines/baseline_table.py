@@ -1,4 +1,4 @@
-"""A baseline as a table: the normal level of each signal, its histogram, and the smallest change that is detected."""
+"""Baseline as a table: the normal level and the histogram of each signal, and the smallest change that is detected."""
 
 import numpy as np
 from rich.console import Group, RenderableType
@@ -17,7 +17,7 @@ MIX_LABELS_MAX = 3
 
 HISTOGRAM_WIDTH = 16
 HISTOGRAM_TERMINAL_WIDTH = 100
-"""Minimum width of a terminal, in characters, that has room for histograms."""
+"""Minimum terminal width for histograms, in characters."""
 
 _BARS = " ▁▂▃▄▅▆▇█"
 
@@ -40,7 +40,7 @@ def render_baseline(baseline: Baseline, settings: DetectSettings, width: int) ->
     changes = smallest_changes(baseline, settings)
     for name, signal in baseline.signals.items():
         signal_changes = [change for change in changes if change.signal == name]
-        # A cause never pages. Its smallest change is shown in the column of tickets.
+        # A cause never pages. Its smallest change is shown in the tickets column.
         pages = [change for change in signal_changes if change.tier == "page"]
         tickets = [change for change in signal_changes if change.tier != "page"]
         histogram = [Text(_histogram(signal))] if width >= HISTOGRAM_TERMINAL_WIDTH else []
@@ -49,12 +49,12 @@ def render_baseline(baseline: Baseline, settings: DetectSettings, width: int) ->
     parts: list[RenderableType] = [head, table, *_profiles(baseline)]
     if baseline.dropped_slices:
         times = ", ".join(format_timestamp(at) for at in baseline.dropped_slices)
-        parts.append(Text(f"excluded, because they differ from the rest: the times from {times}"))
+        parts.append(Text(f"excluded, because they differ from the rest: the time slices that start at {times}"))
     return Group(*parts)
 
 
 def _profiles(baseline: Baseline) -> list[Text]:
-    """Return the hourly medians, their minimum and their maximum as one line per signal that has a profile."""
+    """Return one line per signal that has a profile: its hourly medians, their minimum and their maximum."""
     lines = []
     for name, signal in baseline.signals.items():
         if signal.profile is None:
@@ -96,7 +96,7 @@ def _histogram(signal: SignalBaseline) -> str:
         if high <= low:
             return "all equal"
         shares, _ = np.histogram(knots, bins=HISTOGRAM_WIDTH, range=(low, high))
-        # The first and last bins also contain the values beyond the range, so they do not count as peaks.
+        # The first and last bins also contain the values outside the range, so they do not count as peaks.
         highest = max(1, int(shares[1:-1].max(initial=1)))
         return "".join(_BARS[min(len(_BARS) - 1, -(-int(share) * (len(_BARS) - 1) // highest))] for share in shares)
     if signal.kind == "rate":

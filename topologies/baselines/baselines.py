@@ -85,11 +85,11 @@ async def read_baseline_status(cluster: Cluster, subject: str) -> tuple[Baseline
 
 
 async def read_frozen_drifts(cluster: Cluster, subject: str) -> list[Drift]:
-    """Read the drifts of a subject that fired and have not recovered, page tier first. Such drifts freeze channels."""
+    """Read the drifts of a subject that fired and have not recovered, page tier first. They freeze their channels."""
     latest: dict[str, Drift] = {}
     needle = orjson.dumps(subject)
     async for message in read_topic(cluster, DRIFTS):
-        # Most messages of a busy topic are ticks and drifts of other subjects, so they are not parsed.
+        # Most messages on a busy topic are ticks and drifts of other subjects, so they are not parsed.
         if message.value is None or needle not in message.value:
             continue
         with suppress(ValidationError):

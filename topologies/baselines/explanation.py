@@ -13,10 +13,10 @@ from pipeline.wording import percent
 from schemas.timestamp import clock_time, format_timestamp
 
 SPARKLINE_WIDTH = 32
-"""Characters of a sparkline."""
+"""Width of a sparkline in characters."""
 
 SHOWN_SHARE_MIN = 0.25
-"""Minimum share of the threshold for a channel to appear without ``--signal``."""
+"""Minimum share of the threshold that a channel must reach to appear without ``--signal``."""
 
 _BARS = " ▁▂▃▄▅▆▇█"
 
@@ -137,7 +137,7 @@ def outcome(trace: TestTrace) -> str:
     if trace.highest < SHOWN_SHARE_MIN:
         return "stayed within its band"
     at = trace.times_ms[int(np.argmax(trace.evidence))]
-    return f"came near firing at {clock_time(at)} but did not last: no {trace.test.tier}"
+    return f"came near firing at {clock_time(at)} but the change did not last: no {trace.test.tier}"
 
 
 def _is_shown(trace: TestTrace, signals: tuple[str, ...]) -> bool:

@@ -25,7 +25,7 @@ def command() -> None:
 @click.option(
     "-o", "--output", required=True, type=click.Path(path_type=Path, dir_okay=False), help="JSON file to write."
 )
-@click.option("--subject", metavar="NAME", help="Subject to learn. Required if the files have several subjects.")
+@click.option("--subject", metavar="NAME", help="Subject to learn. Required if the files contain several subjects.")
 @click.option(
     "--ready-after",
     type=Duration(),
@@ -34,7 +34,7 @@ def command() -> None:
 @click.option(
     "--ready-records",
     type=click.IntRange(100),
-    help="Records that a signal must have.  [default: detect.ready_records]",
+    help="Records required per signal.  [default: detect.ready_records]",
 )
 @click.option(
     "--from", "from_ms", type=PointInTime(), help="Use only records at or after this time: RFC 3339 or Unix ms."
@@ -54,7 +54,7 @@ def learn_command(
 ) -> None:
     """Learn a baseline from FILES of records.
 
-    The files are NDJSON, optionally gzipped (.gz), and are given in the order of their times.
+    The files are NDJSON, optionally gzipped (.gz), and must be given in time order.
     """
     from pipeline.detect.baselines import nonstationary_signals  # noqa: PLC0415
     from pipeline.detect.offline import learn_history  # noqa: PLC0415  slow to import and not needed for --help
@@ -71,11 +71,11 @@ def learn_command(
     if len(history.baselines) != 1:
         names = ", ".join(history.baselines)
         if subject is not None:
-            problem = f"the files have no records of {subject}: check the name"
+            problem = f"the files contain no records of {subject}: check the name"
         elif names:
-            problem = f"the files have {len(history.baselines)} subjects ({names}): name one with --subject"
+            problem = f"the files contain {len(history.baselines)} subjects ({names}): select one with --subject"
         else:
-            problem = "the files have no usable records"
+            problem = "the files contain no usable records"
         raise DriftwireError(f"{problem}; unusable records: {refused}")
     (baseline,) = history.baselines.values()
     span_s = (baseline.learned_to - baseline.learned_from) / 1000
@@ -127,9 +127,9 @@ def publish_command(file: Path, bootstrap: str | None, config: Path | None) -> N
 def show_command(source: str, bootstrap: str | None, config: Path | None) -> None:
     """Show the baseline in FILE, or the newest baseline of SUBJECT.
 
-    The baseline of SUBJECT is read from Kafka, with the signals being relearned and the channels frozen by an open
-        drift. "pages from" and "tickets from" show the smallest lasting change that is detected. For a rate, this change is
-    given as the new mean; for a value, as the shift of all values.
+    The baseline of SUBJECT is read from Kafka. The command also lists the signals being relearned and the channels
+    frozen by an open drift. "pages from" and "tickets from" show the smallest lasting change that is detected. For a
+    rate, this change is given as the new mean; for a value, as the shift of all values.
     """
     from rich.console import Console  # noqa: PLC0415  slow to import, as above
 
@@ -190,10 +190,10 @@ def accept_command(
     bootstrap: str | None,
     config: Path | None,
 ) -> None:
-    """Accept the new normal of SUBJECT: relearn its baseline.
+    """Accept the new normal of SUBJECT and relearn its baseline.
 
-    Relearning takes detect.relearn_after_s of event time. These signals are not monitored meanwhile. Other signals are
-    monitored as before.
+    Relearning takes detect.relearn_after_s of event time. During this time, the relearned signals are not monitored.
+    Other signals are monitored as before.
     """
     from topologies.baselines import request_relearn  # noqa: PLC0415  slow to import, as above
     from topologies.configuration import load_configuration  # noqa: PLC0415
@@ -212,5 +212,5 @@ def accept_command(
     names = ", ".join(relearn.signals) or "every signal"
     click.echo(
         f"accepted: detect relearns {names} of {subject} over {duration(configuration.detect.relearn_after_s)} "
-        "of records and does not monitor them meanwhile"
+        "of records and does not monitor them during that time"
     )

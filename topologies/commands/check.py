@@ -13,7 +13,7 @@ def command(file: Path) -> None:
     """Check a configuration file. FILE defaults to driftwire.toml.
 
         Prints "FILE: ok" with the changed settings and the receivers. If there are problems, prints one line per problem
-    and ends with status 1.
+    and exits with status 1.
     """
     from topologies.configuration import (  # noqa: PLC0415  slow to import and not needed for --help
         Configuration,

@@ -68,10 +68,10 @@ def command(
 ) -> None:
     """Record a deployment.
 
-    State its scope with --subject, --environment or --provider. At least one of these options is required.
+    Specify its scope with --subject, --environment or --provider. At least one of these options is required.
     """
     if not any(fields[scope] for scope in ("subject", "environment", "provider")):
-        raise click.UsageError("the scope of the deployment is missing: give --subject, --environment or --provider")
+        raise click.UsageError("the scope of the deployment is missing: add --subject, --environment or --provider")
     try:
         deployment = Deployment.model_validate(
             {

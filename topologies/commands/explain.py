@@ -34,7 +34,7 @@ from topologies.commands.running_options import config_option
 @click.option(
     "--ready-records",
     type=click.IntRange(100),
-    help="Records that a signal must have to be learned.  [default: detect.ready_records]",
+    help="Records required to learn a signal.  [default: detect.ready_records]",
 )
 @click.option(
     "--json",
@@ -56,7 +56,7 @@ def command(
 ) -> None:
     """Show how the evidence of every channel develops over FILES of records.
 
-    The files are NDJSON, optionally gzipped (.gz), and are given in the order of their times. The records run through
+    The files are NDJSON, optionally gzipped (.gz), and must be given in time order. The records run through
     the same detect step as in a worker. Nothing is written to Kafka. A full block marks a channel that has fired.
     """
     from rich.console import Console  # noqa: PLC0415  slow to import and not needed for --help
@@ -72,7 +72,7 @@ def command(
     baseline = None if baseline_file is None else read_baseline_file(baseline_file)
     explained = explain(read_ndjson_lines(files), settings, baseline=baseline, subject=subject)
     if explained is None:
-        raise DriftwireError(f"the files have no usable records of {subject or 'any subject'}")
+        raise DriftwireError(f"the files contain no usable records of {subject or 'any subject'}")
     if report is not None:
         report.write_text(json.dumps(explanation_json(explained)) + "\n")
     Console().print(render_explanation(explained, signals))

@@ -23,7 +23,7 @@ from topologies.commands.running_options import cluster_options
 from topologies.console import print_card, print_drafts, print_running_log
 from topologies.kafka import Cluster, write_message
 
-NOTE = click.option("--note", metavar="TEXT", help="Reason, for the running log.")
+NOTE = click.option("--note", metavar="TEXT", help="Reason to record in the running log.")
 INCIDENT = click.argument("incident_id", metavar="ID")
 AT = click.option("--at", type=PointInTime(), help="Time of the action: RFC 3339 or Unix ms.  [default: now]")
 
@@ -45,7 +45,7 @@ def command_options(function: Callable[..., None]) -> Callable[..., None]:
 def command() -> None:
     """Show or update an incident.
 
-    ID is the id of the incident, or the beginning of the id if no other id begins with it.
+    ID is the id of the incident, or a prefix that matches no other incident.
     """
 
 
@@ -56,7 +56,9 @@ command.add_command(review)
 @INCIDENT
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 @click.option(
-    "--drafts", is_flag=True, help="Show the draft messages to leadership and users instead, to check and send."
+    "--drafts",
+    is_flag=True,
+    help="Show the draft messages for leadership and users instead. Check each message before you send it.",
 )
 @cluster_options
 def show(incident_id: str, as_json: bool, drafts: bool, cluster: Cluster) -> None:
@@ -121,9 +123,9 @@ def note(incident_id: str, text: str, communicated: str | None, **options: Unpac
 @NOTE
 @command_options
 def mitigate(incident_id: str, note: str | None, **options: Unpack[CommandOptions]) -> None:
-    """Mark the incident as mitigated: the harm is contained, though signals may still be off.
+    """Mark the incident as mitigated: the harm is contained, although signals may still be abnormal.
 
-    The incident opens again when a signal joins it or gets worse.
+    The incident reopens when a signal joins it or gets worse.
     """
     _send(incident_id, action="mitigate", note=note, **options)
 
@@ -164,7 +166,7 @@ def merge(incident_id: str, into: str, note: str | None, **options: Unpack[Comma
 @NOTE
 @command_options
 def unmerge(incident_id: str, note: str | None, **options: Unpack[CommandOptions]) -> None:
-    """Separate the incident from the incident that it is merged into."""
+    """Separate the incident from the incident into which it was merged."""
     _send(incident_id, action="unmerge", note=note, **options)
 
 

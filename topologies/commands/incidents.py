@@ -94,7 +94,7 @@ def find_incident_id(known: Collection[str], incident_id: str) -> str:
         raise click.UsageError(f"there is no incident {incident_id!r}: list the ids with driftwire incidents --all")
     if len(matches) > 1:
         raise click.UsageError(
-            f"{incident_id!r} matches {len(matches)} incidents, give more of the id: {', '.join(matches[:5])}"
+            f"{incident_id!r} matches {len(matches)} incidents: give a longer id: {', '.join(matches[:5])}"
         )
     return matches[0]
 

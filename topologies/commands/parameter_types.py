@@ -21,7 +21,7 @@ class Duration(click.ParamType):
             return value
         match = _DURATION.fullmatch(str(value))
         if match is None:
-            self.fail(f"{value!r} is not a duration: write 90s, 30m, 2h or 1d", param, ctx)
+            self.fail(f"{value!r} is not a duration: use 90s, 30m, 2h or 1d", param, ctx)
         return float(match[1]) * _UNITS_S[match[2]]
 
 

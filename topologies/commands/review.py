@@ -16,7 +16,7 @@ from topologies.incident_history import parse_incidents
 from topologies.kafka import Cluster, read_topic
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
-"""Characters that are replaced in file names."""
+"""Characters that are replaced in the names of the files."""
 
 
 @click.command("review")

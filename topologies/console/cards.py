@@ -1,7 +1,7 @@
 """Cards that show one incident on one screen for the person on call, on a terminal or as plain text.
 
-A card shows severity and title first, then actions, suspects and evidence. Labels from senders are plain text, without
-colours, links or control characters of the terminal.
+A card shows severity and title first, then actions, suspects and evidence. Labels from senders are shown as plain text,
+without colours, links or control characters of the terminal.
 """
 
 import re
@@ -22,13 +22,13 @@ WIDTH = 80
 """Width of a plain-text card in columns."""
 
 EVIDENCE_ROWS_MAX = 6
-"""Maximum signals on a card. The card shows the number of further signals."""
+"""Maximum number of signals on a card. The card shows how many more there are."""
 
 SUSPECTS_MAX = 3
-"""Maximum suspects on a card."""
+"""Maximum number of suspects on a card."""
 
 ACTIONS_MAX = 3
-"""Maximum containment actions on a card."""
+"""Maximum number of containment actions on a card."""
 
 COLOURS = {"P1": "bold white on red", "P2": "bold red", "P3": "bold yellow", "P4": "bold cyan"}
 
@@ -37,7 +37,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u206
 _TIERS = ("page", "ticket", "cause")
 _DURATION_UNITS = ("s", "ms")
 _TARGETS_AFTER_CLOSING = ("review",)
-"""Response targets that remain due after an incident is closed."""
+"""Response targets that stay due after an incident has ended."""
 
 
 def render_card(incident: Incident) -> RenderableType:
@@ -126,7 +126,7 @@ def _rows(incident: Incident) -> Iterator[tuple[str, Text]]:
     )
     people += [f"{role} {name}" for role, name in roles if name]
     if incident.merged_into is not None:
-        yield "merged", _text(f"into {incident.merged_into}, which continues for both")
+        yield "merged", _text(f"into {incident.merged_into}, which represents both incidents")
     if people:
         yield "people", _text(", ".join(people))
     yield "severity", _text(f"{incident.severity} by rule {incident.severity_rule}: {incident.severity_reason}")
@@ -233,5 +233,5 @@ def _grid() -> Table:
 
 
 def _text(content: str, *, style: str = "") -> Text:
-    """Return text without the characters that move the cursor, ring the bell or reverse the writing direction."""
+    """Return text without characters that move the cursor, ring the bell or reverse the writing direction."""
     return Text(_CONTROL.sub("\ufffd", _BREAKS.sub(" ", content)), style=style)

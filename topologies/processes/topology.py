@@ -1,4 +1,4 @@
-"""Topology of broker, topics and workers that start and stop together, for ``up`` and the load tools."""
+"""Broker, topics and workers that start and stop together, for ``up`` and the load tools."""
 
 import asyncio
 import contextlib
@@ -16,19 +16,20 @@ from topologies.processes.worker_process import STOP_TIMEOUT_S, WorkerProcess
 STEPS = ("detect", "correlate", "route")
 
 READY_TIMEOUT_S = 60.0
-"""Maximum seconds until all workers have their partitions."""
+"""Maximum seconds to wait until all workers have their partitions."""
 
 STOP_WITHOUT_KAFKA_S = 1.0
-"""Maximum seconds until the workers stop if the broker has stopped."""
+"""Maximum seconds to wait until the workers stop if the broker has stopped."""
 
 CONFIGURATION_NAME = "configuration.json"
 
 
 class Topology:
-    """Async context manager of broker, topics and workers. On entry all workers have their partitions.
+    """Async context manager that runs broker, topics and workers.
 
-    The exit first stops the workers after a last checkpoint, then the broker. Workers that die are restarted. If a worker
-    dies too often or the broker stops, :meth:`wait_for_failure` raises an error.
+    On entry, it waits until all workers have their partitions. On exit, it stops the workers after a last checkpoint, and
+    then the broker. Workers that die are restarted. If a worker dies too often or the broker stops,
+    :meth:`wait_for_failure` raises an error.
 
     Parameters
     ----------
@@ -41,7 +42,7 @@ class Topology:
     replay
         Whether the time of the records is the only clock.
     steps
-        The steps to run, one worker per item. A step may occur several times.
+        The steps to run, one worker per item. A step may occur more than once.
     on_line
         Callback that receives every line of the workers, and a line when a worker is restarted or killed.
     port
@@ -136,7 +137,7 @@ class Topology:
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
             task.result()
-        raise DriftwireError("a worker ended without being stopped: see its log lines above")
+        raise DriftwireError("a worker exited unexpectedly: see its log lines above")
 
     async def __aenter__(self) -> Self:
         await self.start()
@@ -177,7 +178,7 @@ class Topology:
         except TimeoutError as error:
             slow = ", ".join(worker.name for worker in self.workers if not worker.ready.is_set())
             raise DriftwireError(
-                f"no partitions for {slow} within {READY_TIMEOUT_S:.0f} s: check that Kafka is healthy"
+                f"{slow} got no partitions within {READY_TIMEOUT_S:.0f} s: check that Kafka is healthy"
             ) from error
         finally:
             for pending in (ready, failure):

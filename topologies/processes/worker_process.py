@@ -68,7 +68,7 @@ class WorkerProcess:
 
     @property
     def pid(self) -> int | None:
-        """Process id of the worker, or None while it does not run."""
+        """Process id of the worker, or None while it is not running."""
         return self._child.pid if self._child is not None and self._child.returncode is None else None
 
     async def run(self) -> None:
@@ -91,7 +91,7 @@ class WorkerProcess:
             recent = [died_at for died_at in deaths if clock() - died_at <= RESTARTS_WINDOW_S]
             report = f"worker {self.name} died ({_status_text(status)}); last lines: {' / '.join(self._last_lines) or 'none'}"
             if len(recent) > RESTARTS_MAX:
-                raise WorkerError(f"{report}; it died {len(recent)} times and is not restarted")
+                raise WorkerError(f"{report}; it died {len(recent)} times and will not be restarted")
             pause_s = min(BACK_OFF_FIRST_S * 2 ** (len(recent) - 1), BACK_OFF_MAX_S)
             self._on_line(f"{report}; restarting it in {pause_s:g} s")
             await asyncio.sleep(pause_s)
@@ -105,7 +105,7 @@ class WorkerProcess:
             return
         with contextlib.suppress(ProcessLookupError):
             child.send_signal(signal.SIGTERM)
-            # A suspended process receives SIGTERM only when it continues.
+            # A suspended process receives SIGTERM only when it resumes.
             child.send_signal(signal.SIGCONT)
             try:
                 async with asyncio.timeout(within_s):

@@ -1,7 +1,7 @@
 """Delivery of notifications to receivers.
 
 A Kafka transaction cannot include notifications to other systems, so each notification is sent at least once. A
-receiver can detect repeats by the idempotency key.
+receiver can detect repeats by their idempotency key.
 """
 
 import asyncio
@@ -29,27 +29,28 @@ class Receiver(Protocol):
 
 
 def build_receivers(settings: RouteSettings, *, replay: bool) -> dict[str, Receiver]:
-    """Build the receivers of the settings, by name. In a replay, all receivers are consoles and nobody is notified."""
+    """Build the receivers of the settings, by name. In a replay, all receivers are consoles, and nobody is notified."""
     return {receiver.name: _build_receiver(receiver, replay=replay) for receiver in settings.receivers}
 
 
 async def deliver_pending(step: RouteStep, receivers: Mapping[str, Receiver]) -> list[OutputMessage]:
     """Send all pending dispatches of a step and record their outcome.
 
-    Receivers work concurrently, so a slow receiver does not delay other receivers. A receiver gets its dispatches in the order
-    of the decisions.
+    Receivers work concurrently, so a slow receiver does not delay other receivers. Each receiver gets its dispatches in
+    the order in which they were decided.
 
     Parameters
     ----------
     step
-        The step. It has no pending dispatch afterwards.
+        Step whose pending dispatches are sent. Afterwards it has none.
     receivers
         The receivers by name, as :func:`build_receivers` returns them.
 
     Returns
     -------
     list of Output
-        A notification per dispatch and a dead letter per failure, for the transaction that contains the state.
+        One notification per dispatch and one dead letter per failure, to be written in the same transaction as the
+        state.
     """
     pending = step.take_pending()
     queues: dict[str, list[Dispatch]] = {}

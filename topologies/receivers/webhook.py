@@ -21,7 +21,7 @@ EVENT_SOURCE = "urn:driftwire:route"
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 
 FIRST_PAUSE_S = 0.5
-"""Seconds before the second attempt. Each further pause doubles. A random part of up to half is subtracted."""
+"""Seconds before the second attempt. Each later pause is twice as long. A random part of up to half is subtracted."""
 
 PAUSE_MAX_S = 10.0
 """Maximum seconds of a pause, unless the server requests a longer pause."""
@@ -74,7 +74,7 @@ class WebhookReceiver:
         """Post the incident, with retries."""
         body = orjson.dumps(cloud_event(dispatch))
         deadline = self._clock() + self._settings.give_up_after_s
-        # Disable cookies, because an answer must not influence the next notification.
+        # Disable cookies, because a response must not influence the next notification.
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
             for attempt in range(1, self._settings.attempts_max + 1):
                 problem, requested_s = await self._post(session, body, deadline)
@@ -86,7 +86,7 @@ class WebhookReceiver:
                     break
                 pause_s = requested_s or self._pause_s(attempt)
                 if self._clock() + pause_s >= deadline:
-                    limit = f"the next attempt would be in {pause_s:.1f} s, after give_up_after_s"
+                    limit = f"the next attempt, in {pause_s:.1f} s, would exceed give_up_after_s"
                     return Delivery("failed", f"{self._origin} {problem}; {limit}", attempt)
                 await self._sleep(pause_s)
         return Delivery("failed", f"{self._origin} {problem}; no success after attempt {attempt}", attempt)
@@ -99,8 +99,8 @@ class WebhookReceiver:
         Returns
         -------
         tuple
-            The problem, None after a success; and the requested seconds until the next attempt, None if a retry is useless
-            and 0 if the server did not request a pause.
+            The problem (None after a success), and the seconds until the next attempt that the server requested (None
+            if a retry is useless, 0 if the server requested no pause).
         """
         limit_s = max(0.001, min(self._settings.timeout_s, deadline - self._clock()))
         try:
@@ -153,7 +153,7 @@ def _origin(url: str) -> str:
 
 
 def _cause(error: Exception) -> str:
-    """Return the type of a connection error. The messages of aiohttp contain the address."""
+    """Return the type of a connection error. Its message is omitted, because aiohttp includes the address."""
     inner = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
     if isinstance(error, aiohttp.ClientConnectorDNSError):
         return "unknown host"

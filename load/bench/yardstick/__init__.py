@@ -1,1 +1,1 @@
-"""The yardstick: the obvious pipeline that `driftwire-load bench detect` compares with, unchanged."""
+"""Reference pipeline of ``driftwire-load bench detect``, kept unchanged."""

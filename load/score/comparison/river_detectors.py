@@ -11,7 +11,7 @@ DETECTORS = {"river_adwin": drift.ADWIN, "river_page_hinkley": drift.PageHinkley
 """Detectors with default parameters, on raw values."""
 
 STANDARD_ERRORS = 3.0
-"""Number of standard errors beyond which a minute's mean makes the three-sigma rule fire."""
+"""Number of standard errors by which the mean of a minute must deviate for the three-sigma rule to fire."""
 
 MINUTE_MS = 60_000
 
@@ -33,7 +33,7 @@ class DetectorAlarms:
 
 
 def run_detectors(values: NDArray[np.float64]) -> list[DetectorAlarms]:
-    """Run all detectors on the values of a signal, shape ``(N,)`` and finite."""
+    """Run all detectors on the finite values of a signal, shape ``(N,)``."""
     return [DetectorAlarms(name, run_detector(name, values)) for name in DETECTORS]
 
 

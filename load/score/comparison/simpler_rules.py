@@ -1,4 +1,4 @@
-"""Simpler rules that a harmless scenario provokes. If it provokes no rule, driftwire's silence proves nothing."""
+"""Simpler rules that a harmless scenario should provoke. If it provokes none, the absence of drifts proves nothing."""
 
 from collections.abc import Iterator
 
@@ -18,11 +18,11 @@ RECORDS_PER_MINUTE = "records a minute"
 
 
 def find_provoked_rules(scenario: Scenario, seed: int, baseline: Baseline) -> tuple[str, ...]:
-    """Return the rules that the event of a scenario provokes: always-fire, and the first provoked rule of the others.
+    """Return the rules that the event of a scenario provokes: always-fire, and the first of the other rules.
 
-    A rule is provoked if it fires for a signal, but not for the same signal when the stream lacks the event. River's
-    detectors and three standard errors of a minute's mean also fire on healthy services, so firing alone is not enough.
-    The cheapest rule is tried first.
+    A rule is provoked if it fires for a signal on the stream with the event, but not on the stream without the event.
+    River's detectors and the three-sigma rule also fire on healthy services, so an alarm alone proves nothing. The
+    cheapest rule is tried first.
     """
     with_event, without_event = _ArrivingValues(scenario, seed), _ArrivingValues(scenario.without_event(), seed)
     for rule in (THREE_SIGMA, *sorted(DETECTORS, reverse=True)):
@@ -33,7 +33,7 @@ def find_provoked_rules(scenario: Scenario, seed: int, baseline: Baseline) -> tu
 
 
 class _ArrivingValues:
-    """Values of each signal with their times, in order of arrival."""
+    """Values of each signal with their times, in arrival order."""
 
     def __init__(self, scenario: Scenario, seed: int) -> None:
         times_ms: list[int] = []

@@ -25,7 +25,7 @@ PROBE_INTERVAL_MS = 10_000
 
 @dataclass(frozen=True, slots=True)
 class BaselineSource:
-    """Healthy service from which a baseline is learned. Equal sources give equal baselines.
+    """Healthy service from which a baseline is learned. Equal sources produce equal baselines.
 
     Attributes
     ----------
@@ -34,14 +34,14 @@ class BaselineSource:
     per_second
         Records per second.
     world
-        Simulated service: ``bot`` or ``design``.
+        Name of the simulated service: ``bot`` or ``design``.
     embeddings
         Whether the records have embeddings.
     every_record
         Whether the baseline is learned from every record. If false, it is learned from samples every seven and a half
         minutes.
     days
-        Days of records, up to the end of the Monday.
+        Number of days of records, ending with the Monday.
     """
 
     seed: int

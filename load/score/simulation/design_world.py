@@ -1,4 +1,4 @@
-"""Simulated service of the detector's design: twenty signals, 100,000 records per day and the original parameters."""
+"""Simulated service for which the detector was designed: twenty signals and 100,000 records per day."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,10 +8,10 @@ from load.world import RecordColumns
 from schemas.topics import DAY_MS
 
 DAY_RECORDS = 100_000
-"""Records of the day from which the baseline is learned."""
+"""Number of records of the day from which the baseline is learned."""
 
 DAY_SPREAD = 0.03
-"""Standard deviation of the logarithm of a signal's level from day to day."""
+"""Day-to-day standard deviation of the logarithm of a signal's level."""
 
 Floats = NDArray[np.float64]
 
@@ -44,7 +44,7 @@ class DesignWorld:
     Parameters
     ----------
     seed
-        Seed of the levels per day.
+        Seed of the daily levels.
     start_ms
         Unix milliseconds of the first record.
     per_second
@@ -59,7 +59,7 @@ class DesignWorld:
         self._last_noise: dict[str, float] = {}
 
     def skip_to(self, time_ms: int) -> None:
-        """Skip to a time without drawing records."""
+        """Skip to a time without generating the records before it."""
         self._clock_ms = max(self._clock_ms, float(time_ms))
 
     def draw(self, count: int) -> RecordColumns:

@@ -29,17 +29,18 @@ def disturb(
     Parameters
     ----------
     lines
-        One line per record of the columns. The list is changed in place.
+        One line per record of the columns. The list is modified in place.
     columns
-        Records of the lines, in order of time.
+        Records that the lines contain, in time order.
     scenario
         Scenario with the disturbances.
     at_ms
         Time of the change, in Unix milliseconds.
     random
-        Source of randomness.
+        Random number generator.
     before_ms
-        Time of the last record before these columns. Single messages from that time to the last record are inserted.
+        Time of the last record before these columns. Single messages between that time and the last record are
+        inserted.
     """
     if not columns.times_ms.size:
         return lines
@@ -101,7 +102,7 @@ def storm_times_ms(scenario: Scenario, at_ms: int) -> NDArray[np.int64]:
 
 
 def storm_lines(scenario: Scenario, at_ms: int) -> list[bytes]:
-    """Return the failed retries of one client within a second. They have no tenant that would identify the client."""
+    """Return the failed retries of one client within a second. They carry no tenant that would identify the client."""
     return [
         orjson.dumps(
             {

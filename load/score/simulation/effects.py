@@ -7,7 +7,7 @@ from load.score.simulation.scenario import Scenario, Touch
 from load.world import RecordColumns, World
 
 EMBEDDING = "embedding"
-"""Signal name of a change to the embeddings. The stream adds embeddings to the lines."""
+"""Signal name that a scenario uses to change the embeddings. The stream adds the embeddings to the lines."""
 
 LABELS = ("finish_reason", "fingerprint", "error_type", "schema_id", "provider_model", "region", "tenant")
 
@@ -24,7 +24,7 @@ def apply_effects(columns: RecordColumns, scenario: Scenario, at_ms: int, random
     at_ms
         Time of the change, in Unix milliseconds.
     random
-        Source of randomness.
+        Random number generator.
     """
     since_s = (columns.times_ms - at_ms) / 1000.0
     if not since_s.size or since_s[-1] < -scenario.where.early_s:

@@ -19,16 +19,16 @@ RATES: dict[str, tuple[float, float]] = {
 }
 
 TENANTS = {"acme": 0.5, "globex": 0.25, "initech": 0.15, "umbrella": 0.07, "hooli": 0.03}
-"""Share of each tenant in the traffic of a working day."""
+"""Share of each tenant in weekday traffic."""
 
 WEEKEND_TENANTS = {"acme": 0.35, "globex": 0.35, "initech": 0.2, "umbrella": 0.07, "hooli": 0.03}
-"""Share of each tenant in the traffic of a weekend. The largest tenant works office hours, so its share is lower."""
+"""Share of each tenant in weekend traffic. The largest tenant is used in office hours, so its share is lower."""
 
 TENANT_LEVELS = {"acme": 1.0, "globex": 1.02, "initech": 0.99, "umbrella": 1.01, "hooli": 0.98}
-"""Factors of the latencies and lengths of each tenant, whose requests differ slightly."""
+"""Factors applied to the latencies and lengths of each tenant, because tenants send slightly different requests."""
 
 TENANT_SIGNALS = ("latency_ms", "time_to_first_token_ms", "length", "output_tokens", "input_tokens", "input_length")
-"""Signals that have a level per tenant."""
+"""Signals whose level differs by tenant."""
 
 REGIONS = {"ap-southeast-2": 0.5, "eu-central-1": 0.3, "us-east-1": 0.2}
 ERROR_TYPES = {"timeout": 0.6, "rate_limit": 0.3, "server_error": 0.1}
@@ -37,11 +37,11 @@ SCHEMA_ID = "orders-7"
 
 EMBEDDING_SIZE = 16
 EMBEDDING_SPREAD = 0.7
-"""Standard deviation of the components of an embedding around its direction."""
+"""Standard deviation of the components of an embedding around their mean direction."""
 
 
 def add_extra_signals(columns: RecordColumns, seed: int) -> RecordColumns:
-    """Return the records with extra signals and labels. These depend only on the seed and the record's index."""
+    """Return the records with extra signals and labels. The additions depend only on the seed and the record index."""
     random = np.random.default_rng((seed, columns.first_index))
     count = len(columns.times_ms)
     values = dict(columns.values)
@@ -89,7 +89,7 @@ def add_embeddings(
 
 
 def _draw_tenants(random: np.random.Generator, times_ms: NDArray[np.int64]) -> NDArray[np.intp]:
-    """Draw the tenant of each record, as an index into the tenants."""
+    """Draw the tenant of each record, as an index into the list of tenants."""
     draws = random.random(times_ms.size)
     workday, weekend = (np.cumsum(list(shares.values()))[:-1] for shares in (TENANTS, WEEKEND_TENANTS))
     is_weekend = noise.is_weekend(times_ms)

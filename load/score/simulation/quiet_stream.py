@@ -1,4 +1,4 @@
-"""Stream of a service without failures on the six days after its baseline."""
+"""Stream of a service without failures over the six days after its baseline."""
 
 from collections.abc import Iterator
 
@@ -12,7 +12,7 @@ DAYS = 6
 """Days of the stream: Tuesday to Sunday, after the Monday of the baseline."""
 
 WINDOWS_PER_DAY = 4
-"""Number of windows of records per day. No records are sent between two windows."""
+"""Number of windows of records per day. No records are sent between windows."""
 
 CHUNK_RECORDS = 4096
 

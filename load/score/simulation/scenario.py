@@ -19,7 +19,7 @@ MONDAY_MS = parse_timestamp("2026-11-02T00:00:00Z")
 """Start of the day of the baseline, in Unix milliseconds."""
 
 MEAN_HOUR = 9.0
-"""Hour at which levels are at their mean over the day."""
+"""Hour of the day at which levels equal their daily mean."""
 
 ScenarioKind = Literal["failure", "harmless"]
 
@@ -40,22 +40,26 @@ class Touch(_ScenarioModel):
     how: Literal["probability", "factor", "offset", "growth", "constant", "label", "absent"]
     amount: float = 0.0
     label: str | None = None
-    ramp_s: float = Field(default=0.0, ge=0, description="Seconds until the full change.")
+    ramp_s: float = Field(default=0.0, ge=0, description="Seconds until the change reaches its full size.")
     for_s: float | None = Field(default=None, gt=0, description="Seconds after which the change ends.")
-    share: float = Field(default=1.0, gt=0, le=1, description="Share of the affected records, at random.")
+    share: float = Field(
+        default=1.0, gt=0, le=1, description="Share of the affected records that change, selected at random."
+    )
 
 
 class RecordSelection(_ScenarioModel):
-    """Records that a scenario changes: the records with given labels, or a random share that a canary serves."""
+    """Records that a scenario changes: records with the given labels, or a random share that a canary serves."""
 
     labels: dict[str, str] = Field(default_factory=dict, description="Required labels, such as tenant = 'acme'.")
-    canary: dict[str, str] = Field(default_factory=dict, description="Versions that these records carry.")
+    canary: dict[str, str] = Field(default_factory=dict, description="Versions in these records.")
     share: float = Field(default=1.0, gt=0, le=1, description="Share of the records that the canary serves.")
-    early_s: float = Field(default=0.0, ge=0, description="Seconds before the change from which the canary serves.")
+    early_s: float = Field(
+        default=0.0, ge=0, description="Seconds before the change at which the canary starts to serve."
+    )
 
 
 class TrafficChange(_ScenarioModel):
-    """Factor of the request rate for ``for_s`` seconds, which start ``after_s`` seconds after the change."""
+    """Factor applied to the request rate for ``for_s`` seconds, starting ``after_s`` seconds after the change."""
 
     after_s: float = Field(default=0.0, ge=0)
     for_s: float = Field(gt=0)
@@ -65,24 +69,34 @@ class TrafficChange(_ScenarioModel):
 class Disturbance(_ScenarioModel):
     """Disturbance of messages in transit, starting at the change."""
 
-    late_s: float = Field(default=0.0, ge=0, description="Maximum seconds by which a record is late, at random.")
-    twice: float = Field(default=0.0, ge=0, le=1, description="Share of the records that are sent twice.")
+    late_s: float = Field(
+        default=0.0, ge=0, description="Maximum lateness of a record in seconds. Each lateness is random."
+    )
+    twice: float = Field(default=0.0, ge=0, le=1, description="Share of the records that is sent twice.")
     skew_s: float = Field(default=0.0, description="Seconds by which the clock of every tenth server is wrong.")
-    storm: int = Field(default=0, ge=0, description="Failed retries of one client within a second, at the change.")
-    evaluations: int = Field(default=0, ge=0, description="Healthy evaluations within a second, at the change.")
-    absurd: dict[str, float] = Field(default_factory=dict, description="Values of one record, at the change.")
-    year_2200: bool = Field(default=False, description="One record from the year 2200, at the change.")
+    storm: int = Field(
+        default=0, ge=0, description="Number of failed retries of one client within a second, at the change."
+    )
+    evaluations: int = Field(
+        default=0, ge=0, description="Number of healthy evaluations within a second, at the change."
+    )
+    absurd: dict[str, float] = Field(
+        default_factory=dict, description="Values of one absurd record that is sent at the change."
+    )
+    year_2200: bool = Field(
+        default=False, description="Whether one record dated in the year 2200 is sent at the change."
+    )
 
 
 class ProbeSchedule(_ScenarioModel):
-    """Probes at regular times. ``blocked`` states whether they are blocked after the change."""
+    """Probes at regular intervals. ``blocked`` states whether they are blocked after the change."""
 
     every_s: float = Field(gt=0)
     blocked: bool
 
 
 class Scenario(_ScenarioModel):
-    """Scenario of one file. ``name`` is the name of the file, and times are in seconds from the change."""
+    """Scenario defined in one file. ``name`` is the name of the file. Times are in seconds from the change."""
 
     name: str
     title: str
@@ -91,16 +105,22 @@ class Scenario(_ScenarioModel):
     world: Literal["bot", "design"] = "bot"
     tier: Literal["page", "ticket"] | None = Field(default=None, description="Expected tier of a failure.")
     signals: tuple[str, ...] = Field(
-        default=(), description="Signals of a failure. A drift of any signal is sufficient."
+        default=(), description="Signals that show the failure. A drift of any of them is sufficient."
     )
-    also: tuple[str, ...] = Field(default=(), description="Affected signals whose drifts are not false alarms.")
-    clear: bool = Field(default=False, description="Whether it is a large step whose delay has a floor.")
-    slow: bool = Field(default=False, description="Whether it is a slow drift that the ticket tier must find first.")
-    design_delay: int | None = Field(default=None, description="Delay in records at evidence 25 in the design's table.")
+    also: tuple[str, ...] = Field(default=(), description="Other affected signals, whose drifts are not false alarms.")
+    clear: bool = Field(default=False, description="Whether the failure is a large step whose delay has a floor.")
+    slow: bool = Field(
+        default=False, description="Whether the failure is a slow drift that the ticket tier must find first."
+    )
+    design_delay: int | None = Field(
+        default=None, description="Delay, in records, that the design's table lists for evidence 25."
+    )
     hour: float = Field(default=10.0, ge=0, lt=24, description="Hour of the day of the change.")
     day: int = Field(default=1, ge=1, le=7, description="Days from the baseline's Monday to the change.")
     embeddings: bool = Field(default=False, description="Whether records have an embedding of sixteen numbers.")
-    baseline_days: int = Field(default=1, ge=1, le=14, description="Days of the baseline, up to the Monday.")
+    baseline_days: int = Field(
+        default=1, ge=1, le=14, description="Number of days in the baseline, ending with the Monday."
+    )
     whole_day: bool = Field(default=False, description="Whether the baseline is learned from every record of its day.")
     records_per_second: float = Field(default=50.0, gt=0, le=1000)
     healthy_s: float = Field(default=100.0, gt=0)
@@ -114,7 +134,7 @@ class Scenario(_ScenarioModel):
     @model_validator(mode="after")
     def _has_expectation(self) -> "Scenario":
         if (self.kind == "failure") != (self.tier is not None and bool(self.signals)):
-            raise ValueError("a failure needs a tier and signals, and a harmless scenario must have neither")
+            raise ValueError("a failure needs a tier and signals, but a harmless scenario must have neither")
         return self
 
     @property
@@ -124,15 +144,15 @@ class Scenario(_ScenarioModel):
 
     @property
     def nominal_change_ms(self) -> int:
-        """Time of the change in Unix milliseconds, without the phase of a seed."""
+        """Time of the change in Unix milliseconds, before the phase of a seed is added."""
         return MONDAY_MS + self.day * DAY_MS + round(self.hour * HOUR_MS)
 
     def create_generator(self, seed: int) -> np.random.Generator:
-        """Create the source of randomness of a stream. Its first number is the phase of the change."""
+        """Create the random number generator of a stream. Its first number is the phase of the change."""
         return np.random.default_rng((seed, *self.name.encode()))
 
     def draw_change_ms(self, random: np.random.Generator) -> int:
-        """Draw the time of the change in Unix milliseconds, at a random phase within a second."""
+        """Draw the time of the change in Unix milliseconds, with a random phase within the second."""
         return self.nominal_change_ms + int(random.integers(1000))
 
     def change_ms(self, seed: int) -> int:
@@ -140,7 +160,7 @@ class Scenario(_ScenarioModel):
         return self.draw_change_ms(self.create_generator(seed))
 
     def without_event(self) -> "Scenario":
-        """Return the scenario without its event. If the event is the hour itself, use an average hour."""
+        """Return the scenario without its event. If the event is the hour of the day, use an average hour."""
         is_hour = not self.touch and not self.traffic and self.messages == Disturbance()
         average = {"hour": MEAN_HOUR, "day": 1} if is_hour else {}
         nothing = {"touch": (), "traffic": (), "messages": Disturbance(), "where": RecordSelection()}
@@ -148,7 +168,7 @@ class Scenario(_ScenarioModel):
 
 
 def read_scenarios(kind: ScenarioKind | None = None, folder: Path = FOLDER) -> list[Scenario]:
-    """Read all scenarios, or all scenarios of one kind, in order of name.
+    """Read all scenarios, or all scenarios of one kind, ordered by name.
 
     Raises
     ------

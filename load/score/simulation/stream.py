@@ -1,4 +1,4 @@
-"""Stream of a scenario: records of a service with the event, as messages in order of arrival."""
+"""Stream of a scenario: records of a service with the event, as messages in arrival order."""
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property, partial
@@ -15,11 +15,11 @@ from schemas.deployment import Deployment
 
 CHUNK_RECORDS = 2048
 NOISE_SEED_OFFSET = 1_000_000
-"""Offset added to a seed for the noise of a stream, so that the stream and its baseline have different records."""
+"""Offset that is added to the seed for the noise of a stream, so that the stream and its baseline differ."""
 
 
 class StreamPart:
-    """Part of a stream: records in order of time, and messages in order of arrival.
+    """Part of a stream: records in time order, and messages in arrival order.
 
     The messages are built on first use. After the end of a run, only the records are needed.
     """
@@ -29,14 +29,14 @@ class StreamPart:
 
     @cached_property
     def lines(self) -> list[bytes]:
-        """Messages in order of arrival."""
+        """Messages in arrival order."""
         return self._build_lines()
 
 
 def generate_stream(
     scenario: Scenario, seed: int, deployments: Sequence[Deployment] = (), twin: int = 0
 ) -> Iterator[StreamPart]:
-    """Yield the stream of a scenario with one seed, part by part.
+    """Yield the stream of a scenario for one seed, in parts.
 
     Parameters
     ----------
@@ -45,12 +45,12 @@ def generate_stream(
     seed
         Seed of the stream and of the service.
     deployments
-        Deployments, which only change the versions of the bot's records.
+        Deployments. They only change the versions in the bot's records.
     twin
         Number of a similar service. Services with different numbers have different records; 0 is the bot.
     """
     random = scenario.create_generator(seed)
-    # Messages in transit use a separate random source, so that building messages does not change the records.
+    # Messages in transit use a separate random number generator, so that building messages does not change the records.
     transit_random = np.random.default_rng((NOISE_SEED_OFFSET, seed, *scenario.name.encode()))
     at_ms = scenario.draw_change_ms(random)
     world = _create_world(scenario, seed, at_ms, deployments, twin)

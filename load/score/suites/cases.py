@@ -1,4 +1,4 @@
-"""Files of cases: every table ``[[case]]`` contains an event and the right answer."""
+"""Files of cases: every table ``[[case]]`` contains an event and the correct answer."""
 
 import tomllib
 from pathlib import Path
@@ -10,7 +10,7 @@ from load.errors import LoadError
 
 
 class CaseModel(BaseModel):
-    """Base class for models of cases. Unknown keys are errors, and instances are frozen."""
+    """Base class of case models. Unknown keys are errors, and instances are frozen."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -32,12 +32,12 @@ SEEDS = 6
 SUSPECT_FIRST_MIN, CAUSE_FIRST_MIN, CANARY_SPLIT_MIN, CLEAR_MIN = 0.95, 0.85, 0.95, 0.7
 HEALTHY_S = 100.0
 LATE_SHARE = 0.2
-"""Share of the runs whose deployments are reported only after the incident opened."""
+"""Share of the runs whose deployments are reported only after the incident has opened."""
 
 NO_INCIDENT = "no incident"
 NO_SUSPECT = "nothing"
 WRONG_SHOWN_MAX = 4
-"""Maximum wrong answers that are printed per case."""
+"""Maximum number of wrong answers printed per case."""
 
 CauseKind = Literal[
     "deployment", "input_shift", "undeclared_change", "retrieval", "upstream_data", "provider", "inconclusive"
@@ -45,7 +45,7 @@ CauseKind = Literal[
 
 
 class CauseCase(CaseModel):
-    """Case of the file."""
+    """Case in the file."""
 
     name: str
     says: str
@@ -79,7 +79,7 @@ class CauseCase(CaseModel):
 
 @dataclass(frozen=True, slots=True)
 class CauseResult:
-    """Causes listed in the incident of a case, for one seed. The fields are keys of the report.
+    """Causes that the incident of a case lists for one seed. The fields are keys of the report.
 
     Attributes
     ----------
@@ -88,9 +88,10 @@ class CauseResult:
     guessed
         Most likely cause of the incident, or an empty string.
     without_split
-        First suspect if the drifts contain no comparison of versions that serve at the same time.
+        First suspect without the comparison of versions that serve at the same time.
     last, nearest
-        Answers of simpler methods: the last deployment before the detection, and the deployment nearest to the start.
+        Causes found by simpler methods: the last deployment before the detection, and the deployment closest to the
+        start.
     split
         Result of the comparison of versions for the first suspect.
     """
@@ -132,7 +133,7 @@ def tasks(plan: ScorePlan, /) -> Iterator[ScoreTask]:
 
 
 def run_case(case: CauseCase, seed: int, settings: DetectSettings) -> CauseResult:
-    """Play a case through detect and correlate."""
+    """Run a case through detect and correlate."""
     random = np.random.default_rng((seed, 5, *case.name.encode()))
     lag_s = draw_lag_s(case.canary, random) if case.kind is not None else 0.0
     scenario = case.build_scenario(lag_s)
@@ -227,7 +228,7 @@ def _name_last_deployment(deployments: Sequence[Deployment], incident: Incident 
 
 
 def _name_nearest_deployment(deployments: Sequence[Deployment], incident: Incident | None) -> str:
-    """Return the deployment to the subject nearest to the start, before or after, as a simpler method would."""
+    """Return the deployment to the subject that is closest to the start, before or after, as a simpler method would."""
     candidates = _with_subject(deployments)
     if incident is None or not candidates:
         return ""
@@ -278,7 +279,7 @@ def figures(results: Sequence[CauseResult]) -> dict[str, Any]:
 
 
 def find_problems(suite_figures: dict[str, Any]) -> list[str]:
-    """List the figures that miss their floor."""
+    """List the figures that miss their target."""
     problems = []
     if suite_figures["suspect_first_share"] < SUSPECT_FIRST_MIN:
         problems.append(
@@ -291,11 +292,11 @@ def find_problems(suite_figures: dict[str, Any]) -> list[str]:
             f"the comparison of versions identifies only {suite_figures['canary_split_share']:.1%} of canaries"
         )
     if min(suite_figures["suspect_clear_share"], suite_figures["cause_clear_share"]) < CLEAR_MIN:
-        problems.append("the cause is called the most likely one too rarely")
+        problems.append("the planted cause is too rarely called the most likely cause")
     if suite_figures["inconclusive_guessed"]:
-        problems.append(f"{suite_figures['inconclusive_guessed']} causes were guessed that nobody can know")
+        problems.append(f"{suite_figures['inconclusive_guessed']} causes were guessed although they cannot be known")
     if suite_figures["decoys_least"] < DECOYS_MIN:
-        problems.append(f"only {suite_figures['decoys_least']} decoys, and {DECOYS_MIN} are needed")
+        problems.append(f"only {suite_figures['decoys_least']} decoys, but {DECOYS_MIN} are needed")
     return problems
 
 
@@ -315,7 +316,7 @@ def show(report: dict[str, Any], console: Console, /) -> None:
     console.print(
         f"deployments first in {report['suspect_first_share']:.1%}, called the most likely cause in "
         f"{report['suspect_clear_share']:.1%} (last deployment before the detection: "
-        f"{last['suspect_first_share']:.1%}; nearest to the start: {nearest['suspect_first_share']:.1%})"
+        f"{last['suspect_first_share']:.1%}; closest to the start: {nearest['suspect_first_share']:.1%})"
     )
     console.print(
         f"canaries first in {report['canary_first_share']:.1%}, by their version in "
@@ -325,5 +326,5 @@ def show(report: dict[str, Any], console: Console, /) -> None:
     )
     console.print(
         f"other causes first in {report['cause_first_share']:.1%}, called the most likely cause in "
-        f"{report['cause_clear_share']:.1%}; {report['inconclusive_guessed']} guesses where nobody can know"
+        f"{report['cause_clear_share']:.1%}; {report['inconclusive_guessed']} guesses of causes that cannot be known"
     )

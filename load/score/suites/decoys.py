@@ -18,10 +18,10 @@ WITHIN_S = 600.0
 """Maximum seconds from a decoy to the start."""
 
 APART_S = 20.0
-"""Minimum seconds from a decoy to the start, to distinguish it from the cause. Nearer decoys would be more likely causes."""
+"""Minimum seconds from a decoy to the start. A closer decoy would be a more likely cause than the planted cause."""
 
 LAG_MAX_S = 10.0
-"""Maximum seconds from a deployment to its effect. A canary has a much longer lag, and its rival is closer."""
+"""Maximum seconds from a deployment to its effect. A canary has a much longer lag, and one of its decoys is closer."""
 
 CANARY_LAG_S = (40.0, 300.0)
 """Range of seconds from a canary deployment to its effect."""
@@ -39,7 +39,7 @@ _FAILURE_MODES = {signal.name: signal.failure_mode for signal in (*catalogue.SIG
 
 @dataclass(frozen=True, slots=True)
 class PlantedCause:
-    """Planted cause and further deployments of a case.
+    """Planted cause and other deployments of a case.
 
     Attributes
     ----------
@@ -48,11 +48,11 @@ class PlantedCause:
     canary
         Share of the records that contain the version of the cause; None if all records contain it.
     others
-        Further deployments by kind, in seconds before the start. All deployments are equally likely to be the cause.
+        Other deployments by kind, in seconds before the start. All deployments are equally likely to be the cause.
     lag_s
         Seconds from the cause to the start.
     is_unknown
-        Whether nobody can know the cause.
+        Whether the cause cannot be known.
     """
 
     kind: DeploymentKind | None
@@ -64,7 +64,7 @@ class PlantedCause:
 
 
 def draw_lag_s(canary: float | None, random: np.random.Generator) -> float:
-    """Draw the seconds from a deployment to its effect."""
+    """Draw the number of seconds from a deployment to its effect."""
     low, high = (0.0, LAG_MAX_S) if canary is None else CANARY_LAG_S
     return float(random.uniform(low, high))
 
@@ -80,7 +80,7 @@ class CaseDeployments:
 
 @dataclass(frozen=True, slots=True)
 class _PlannedDeployment:
-    """Planned deployment: seconds from the start, kind, scope, and purpose (``cause``, ``planted`` or ``decoy``)."""
+    """Planned deployment: seconds from the start, kind, scope and purpose (``cause``, ``planted`` or ``decoy``)."""
 
     at_s: float
     kind: DeploymentKind
@@ -91,7 +91,7 @@ class _PlannedDeployment:
 def make_deployments(
     planted: PlantedCause, scenario: Scenario, at_ms: int, random: np.random.Generator
 ) -> CaseDeployments:
-    """Create the deployments of the cause and its decoys around a start in Unix milliseconds."""
+    """Create the deployments of the cause and its decoys around the start, given in Unix milliseconds."""
     planned = [_PlannedDeployment(-before_s, kind, "subject", "planted") for kind, before_s in planted.others.items()]
     if planted.kind is None:
         planned += _plan_unrelated(scenario, random, is_unknown=planted.is_unknown)
@@ -131,7 +131,7 @@ def make_deployments(
 def _plan_rivals(planted: PlantedCause, random: np.random.Generator) -> list[_PlannedDeployment]:
     """Plan three to five decoys: one decoy that has the kind and the subject of the cause, and others before and after.
 
-    A canary gets a further decoy closer to the start, so that the distance in time does not reveal the cause.
+    A canary gets one more decoy, closer to the start, so that the distance in time does not reveal the cause.
     """
     kind = planted.kind or "other"
     signs = [-1.0, 1.0, *random.choice((-1.0, 1.0), random.integers(1, 4))]
@@ -155,7 +155,7 @@ def _plan_rivals(planted: PlantedCause, random: np.random.Generator) -> list[_Pl
 def _plan_unrelated(scenario: Scenario, random: np.random.Generator, *, is_unknown: bool) -> list[_PlannedDeployment]:
     """Plan four or five decoys: deployments of any kind to another subject, and an unlikely cause to the same subject.
 
-    If the cause can be known, a deployment that could have caused the failure is made minutes before the start.
+    If the cause can be known, a deployment that could have caused the failure is added minutes before the start.
     """
     touched_modes = [_FAILURE_MODES[touch.signal] for touch in scenario.touch if touch.signal in _FAILURE_MODES]
     modes = [failure_modes.MODES[name] for name in touched_modes]

@@ -1,4 +1,4 @@
-"""Floor of a delay: mean number of records that any detector needs at the same rate of false alarms."""
+"""Floor of a delay: minimum mean number of records that any detector with the same false-alarm rate needs."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ from schemas.baseline import Baseline
 from schemas.drift import Tier
 
 PANES = 4
-"""Panes that must have begun, because the records of one second are one event."""
+"""Number of panes that must have begun, because the records of one second count as one event."""
 
 STAKES = 400
 """Stakes from which the best stake is selected."""
@@ -28,7 +28,7 @@ class DelayFloor:
 
     @property
     def records(self) -> float:
-        """Larger count of the two."""
+        """Larger of the two counts."""
         return max(float(self.panes), self.evidence)
 
 

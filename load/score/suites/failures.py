@@ -1,4 +1,4 @@
-"""Suite ``failures``: detection of each failure in the right tier, delay over the floor, and estimated start."""
+"""Suite ``failures``: detection of each failure in the expected tier, detection delay, and estimated start."""
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -20,10 +20,10 @@ from pipeline.detect.settings import DetectSettings
 from schemas.drift import Drift
 
 SEEDS, SLOW_SEEDS = 7, 3
-"""Number of runs of a failure, and of a slow drift, whose runs take long."""
+"""Number of runs per failure, and per slow drift, because runs of a slow drift take longer."""
 
 WORST_DELAY_RATIO, MEDIAN_DELAY_RATIO = 1.6, 1.3
-"""Maximum delays of clear steps over their floors."""
+"""Maximum ratio of the delay to its floor over all clear steps: the worst ratio and the median ratio."""
 
 FOUND_SHARE_MIN = 0.95
 START_ERROR_MAX_RECORDS = 100
@@ -33,7 +33,7 @@ DESIGN_EVIDENCE = 25.0
 
 @dataclass(frozen=True, slots=True)
 class FailureRun:
-    """Result of a failure with one seed. The fields are keys of the report.
+    """Result of a failure scenario with one seed. The fields are keys of the report.
 
     Attributes
     ----------
@@ -45,7 +45,7 @@ class FailureRun:
     false_pages, false_tickets
         Drifts that began before the change or concern an unaffected signal.
     rivers
-        Alarms before the change, and the delay or None, by detector of river.
+        Alarms before the change, and the delay (None if not detected), by river detector.
     """
 
     scenario: str
@@ -75,7 +75,7 @@ def tasks(plan: ScorePlan, /) -> Iterator[ScoreTask]:
 
 
 def run_failure(scenario: Scenario, seed: int, settings: DetectSettings) -> FailureRun:
-    """Play a failure, and compare the drifts that fired with the expected drifts."""
+    """Run a failure scenario, and compare the drifts that fired with the expected drifts."""
     if scenario.design_delay is not None:
         settings = settings_at_evidence(DESIGN_EVIDENCE, scenario, seed, settings)
     at_ms = scenario.change_ms(seed)
@@ -121,7 +121,7 @@ def run_failure(scenario: Scenario, seed: int, settings: DetectSettings) -> Fail
 
 
 def settings_at_evidence(evidence: float, scenario: Scenario, seed: int, settings: DetectSettings) -> DetectSettings:
-    """Return settings whose rate of false pages makes pages of this baseline require the given evidence."""
+    """Return settings with a false-page rate at which pages of this baseline require the given evidence."""
     baseline = BaselineSource.from_scenario(scenario, seed).learn(settings)
     threshold = next(test.threshold for test in derive_tests(baseline, settings)[0] if test.tier == "page")
     false_pages = settings.false_pages_per_year * float(np.exp(threshold - evidence))
@@ -163,7 +163,7 @@ def _run_river_detectors(scenario: Scenario, played: PlayResult, first: int) -> 
 
 
 def build_row(scenario: Scenario, runs: list[FailureRun]) -> dict[str, Any]:
-    """Build the row of a scenario over its seeds."""
+    """Build the report row of a scenario from the results of all its seeds."""
     delays = [run.delay_records for run in runs if run.delay_records is not None]
     ratios = [run.delay_records / run.floor_records for run in runs if run.delay_records and run.floor_records]
     starts = [run.start_error_records for run in runs if run.start_error_records is not None]
@@ -237,17 +237,17 @@ def _figures(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 def _problems(figures: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
     problems = [
-        f"{row['scenario']}: found in {row['found_share']:.0%} of runs" for row in rows if row["found_share"] < 1
+        f"{row['scenario']}: found in only {row['found_share']:.0%} of runs" for row in rows if row["found_share"] < 1
     ]
     if figures["failures_found_share"] < FOUND_SHARE_MIN:
-        problems.append(f"only {figures['failures_found_share']:.1%} of failures are found in the right tier")
+        problems.append(f"only {figures['failures_found_share']:.1%} of failures are found in the expected tier")
     worst, middle = figures["worst_delay_over_floor"], figures["median_delay_over_floor"]
     if worst is None or worst > WORST_DELAY_RATIO or (middle or 0.0) > MEDIAN_DELAY_RATIO:
-        problems.append(f"delays over their floors are too long: worst {worst}, median {middle}")
+        problems.append(f"ratios of delay to floor are too high: worst {worst}, median {middle}")
     if (figures["median_start_error_records"] or 0.0) > START_ERROR_MAX_RECORDS:
-        problems.append(f"starts are {figures['median_start_error_records']} records off")
+        problems.append(f"estimated starts are {figures['median_start_error_records']} records off")
     if figures["slow_ticket_first_share"] < 1.0:
-        problems.append("a slow drift paged before it made a ticket, or made no ticket")
+        problems.append("a slow drift paged before it opened a ticket, or opened no ticket")
     problems += [
         f"{name}: {delay['median']} records, above the {delay['design']} of the design's table"
         for name, delay in figures["design_table"].items()
@@ -279,7 +279,7 @@ def show(report: dict[str, Any], console: Console, /) -> None:
     table.add_row("never fire", "any", "0%", none, none, none, none, "0 / 0", none, none)
     console.print(table)
     console.print(
-        f"* clear steps. {report['failures_found_share']:.1%} found in the right tier; over the floor: worst "
+        f"* clear steps. {report['failures_found_share']:.1%} found in the expected tier; delay / floor: worst "
         f"{format_number(report['worst_delay_over_floor'], 2)}, "
         f"median {format_number(report['median_delay_over_floor'], 2)}; "
         f"start off by {format_number(report['median_start_error_records'])} records; false: pages / tickets; "

@@ -24,22 +24,21 @@ from schemas.drift import Drift
 from schemas.topics import BASELINES, HOUR_MS, RECORDS
 
 SIGNAL_RECORDS_MIN = 200_000_000
-"""Minimum signal-records that the suite monitors."""
+"""Minimum number of signal values (signal-records) that the suite monitors."""
 
 TICKETS_MAX_PER_10M = 2.0
 """Maximum false tickets per 10 million signal-records."""
 
 RIVER_MIN_PER_10M = {"river_adwin": 200.0, "river_page_hinkley": 100.0}
-"""Minimum alarms of river's detectors per 10 million signal-records. With fewer alarms, the services are too easy."""
+"""Minimum alarms of river's detectors per 10 million signal-records. With fewer alarms, the test is too easy."""
 
 MERGE_RECORDS = 1000
 """Window in records within which alarms of one signal count as one incident, for driftwire and for river."""
 
 MERGE_MS = HOUR_MS
-"""Window in milliseconds of event time within which alarms of one signal count as one incident, in a second count.
-
-In the second count, a signal that never stops firing counts as one incident per window. The floors use the first count,
-by records. In the second count, river's ADWIN would miss its floor.
+"""Window in milliseconds of event time within which alarms of one signal count as one incident in the hourly count. A
+signal that never stops firing then counts as one incident per window of records. The targets use the count by records.
+In the hourly count, river's ADWIN would miss its target.
 """
 
 LEVELS = (8.0, 12.0, 16.0)
@@ -49,7 +48,7 @@ SAMPLE_RECORDS = 256
 """Records between two samples of the test statistics."""
 
 IGNORED_SIGNALS = ("silence",)
-"""Signals that are not counted. No records are sent between two windows, so a silence alarm there is correct."""
+"""Signals that are not counted. No records are sent between windows, so a silence alarm there is correct."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +78,11 @@ class FalseAlarmCounts:
     fired
         Drifts by tier.
     incidents, hourly
-        Incidents by tier, merged by records and by the hour.
+        Number of incidents by tier, in the count by records and in the hourly count.
     rivers, rivers_hourly
-        Incidents by detector of river, merged by records and by the hour.
+        Number of incidents by river detector, in the count by records and in the hourly count.
     river_alarms
-        Alarms by detector of river.
+        Number of alarms by river detector.
     looks, above
         Number of samples of the test statistics, and of samples at or above each level.
     which
@@ -138,7 +137,7 @@ class FalseAlarmCounts:
 
 
 def quiet_services(seed: int, share: float = 1.0) -> list[QuietService]:
-    """Return the services: ten at 50 records per second, one at 400 and one at 2, with a share of all records."""
+    """Return the services: ten at 50 records per second, one at 400 and one at 2, each with a share of the records."""
     medium = [QuietService(seed + number, 50.0, round(590_000 * share)) for number in range(10)]
     high = QuietService(seed + 10, 400.0, round(480_000 * share))
     low = QuietService(seed + 11, 2.0, round(40_000 * share))
@@ -153,7 +152,7 @@ def tasks(plan: ScorePlan, /) -> Iterator[ScoreTask]:
 
 
 def play_service(service: QuietService, settings: DetectSettings) -> FalseAlarmCounts:
-    """Play a service, and count the alarms of driftwire and of river on the same values."""
+    """Run a service without failures, and count the alarms of driftwire and of river on the same values."""
     baseline = service.baseline_source.learn(settings)
     step = DetectStep(0, settings, replay=True)
     step.control(RawMessage(BASELINES, 0, 0, 0, None, baseline.to_json()))
@@ -202,7 +201,7 @@ def _fired(step: DetectStep, messages: list[RawMessage]) -> list[Drift]:
 
 
 def count_incidents(alarms: list[int], within: int) -> int:
-    """Return the number of incidents of sorted alarms. Successive alarms less than ``within`` apart are one incident.
+    """Return the number of incidents in sorted alarms. Successive alarms less than ``within`` apart form one incident.
 
     >>> count_incidents([0, 999, 1998, 5000], 1000)
     2
@@ -259,7 +258,7 @@ def report(results: ScoreResults, /) -> SuiteReport:
     if results.plan.size >= 1 and suite_figures["signal_records"] < SIGNAL_RECORDS_MIN:
         problems.append(f"only {suite_figures['signal_records']:,} signal-records were monitored")
     if any(suite_figures[f"{name}_per_10m"] < floor for name, floor in RIVER_MIN_PER_10M.items()):
-        problems.append("the services are too easy: river's detectors at their defaults raise too few alarms")
+        problems.append("the test is too easy: river's detectors at their defaults raise too few alarms")
     problems += [
         f"max W reaches {level} more often than its bound allows"
         for level, share in suite_figures["exceedance"].items()

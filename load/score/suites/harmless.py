@@ -16,11 +16,11 @@ from pipeline.detect.settings import DetectSettings
 
 SEEDS = 3
 COUNTED_MIN = 20
-"""Minimum number of scenarios that provoke a simpler rule. Silence in the other scenarios proves nothing."""
+"""Minimum number of scenarios that provoke a simpler rule. The absence of alarms in other scenarios proves nothing."""
 
 STORM_SEEDS = 100
 STORMS_PER_BASELINE = 25
-"""Number of storms that share a baseline. Learning a baseline takes longer than playing a storm."""
+"""Number of retry storms that share a baseline. Learning a baseline takes longer than playing a storm."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def _lateness_tasks(scenario: Scenario, plan: ScorePlan) -> Iterator[ScoreTask]:
 
 
 def run_harmless(scenario: Scenario, seed: int, settings: DetectSettings) -> HarmlessRun:
-    """Play a scenario, and list its pages and tickets."""
+    """Run a scenario, and list its pages and tickets."""
     played = play_scenario(scenario, seed, settings)
     return HarmlessRun(
         scenario.name,
@@ -76,12 +76,12 @@ def run_simpler_rules(scenario: Scenario, seed: int, settings: DetectSettings) -
 
 
 def storm_baseline_seed(seed: int) -> int:
-    """Return the seed of the baseline of a storm."""
+    """Return the seed of the baseline for a retry storm."""
     return seed - seed % STORMS_PER_BASELINE
 
 
 def run_storm(scenario: Scenario, seed: int, settings: DetectSettings) -> bool:
-    """Return whether a retry storm with late records pages. The stream is short, because there are many runs."""
+    """Return whether a retry storm with late records pages. The stream is short, because the test has many runs."""
     short = scenario.model_copy(update={"healthy_s": 20.0, "after_s": 20.0})
     baseline = BaselineSource.from_scenario(short, storm_baseline_seed(seed)).learn(settings)
     played = play_stream(baseline, generate_stream(short, seed), settings)
@@ -89,7 +89,7 @@ def run_storm(scenario: Scenario, seed: int, settings: DetectSettings) -> bool:
 
 
 def is_unchanged_by_year_2200(scenario: Scenario, seed: int, settings: DetectSettings) -> bool:
-    """Return whether a failing stream gives the same drifts with and without the message from the year 2200."""
+    """Return whether a failing stream produces the same drifts with and without the message from the year 2200."""
     refusals = Touch(signal="refused", how="probability", amount=0.1)
     failing = scenario.model_copy(update={"touch": (refusals,), "after_s": 60.0})
     without = failing.model_copy(update={"messages": failing.messages.model_copy(update={"year_2200": False})})
@@ -99,7 +99,7 @@ def is_unchanged_by_year_2200(scenario: Scenario, seed: int, settings: DetectSet
 
 
 def build_row(scenario: Scenario, runs: list[HarmlessRun], rules_by_seed: list[tuple[str, ...]]) -> dict[str, Any]:
-    """Build the row of a scenario over its seeds. The scenario counts if it provokes a rule besides always-fire."""
+    """Build the report row of a scenario. The scenario counts if it provokes a rule besides always-fire."""
     provoked = sorted({rule for rules in rules_by_seed for rule in rules})
     return {
         "scenario": scenario.name,
@@ -132,12 +132,12 @@ def report(results: ScoreResults, /) -> SuiteReport:
     problems = [f"{row['scenario']}: {row['pages']} pages" for row in rows if row["pages"]]
     if figures["harmless_counted"] < COUNTED_MIN:
         problems.append(
-            f"only {figures['harmless_counted']} harmless scenarios provoke a simpler rule, and {COUNTED_MIN} must"
+            f"only {figures['harmless_counted']} harmless scenarios provoke a simpler rule, but {COUNTED_MIN} must"
         )
     if figures["storm_pages_share"]:
-        problems.append("a retry storm pages")
+        problems.append("a retry storm with late records pages")
     if not figures["year_2200_changes_nothing"]:
-        problems.append("a record from the year 2200 changes what is found")
+        problems.append("a record from the year 2200 changes the drifts")
     return SuiteReport(figures, problems, rows)
 
 
@@ -149,9 +149,9 @@ def show(report: dict[str, Any], console: Console, /) -> None:
     for row in (row for row in report["rows"] if row["suite"] == "harmless"):
         table.add_row(row["scenario"], str(row["pages"]), str(row["tickets"]), ", ".join(row["provokes"]))
     console.print(table)
-    year_2200 = "changes nothing" if report["year_2200_changes_nothing"] else "changes what is found"
+    year_2200 = "changes nothing" if report["year_2200_changes_nothing"] else "changes the drifts"
     console.print(
-        f"{report['harmless_counted']} scenarios provoke a simpler rule that is silent without the event, and count; "
-        f"retry storm with late records: {report['storm_pages_share']:.0%} of {report['storm_runs']} runs page; "
+        f"{report['harmless_counted']} scenarios count, because they provoke a simpler rule that is silent "
+        f"without the event; retry storm with late records: {report['storm_pages_share']:.0%} of {report['storm_runs']} runs page; "
         f"a record from the year 2200 {year_2200}"
     )

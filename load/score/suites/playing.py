@@ -1,4 +1,4 @@
-"""Playback of streams through the real detect step."""
+"""Functions that run streams through the real detect step."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -14,19 +14,19 @@ from schemas.drift import Drift
 from schemas.topics import BASELINES, DEAD_LETTERS, RECORDS
 
 AFTERWARDS_MS = 60_000
-"""Milliseconds of a stream that are played after the expected drift fired."""
+"""Milliseconds for which a stream continues after the expected drift fired."""
 
 
 @dataclass(slots=True)
 class PlayResult:
-    """Result of playing a stream.
+    """Result of running a stream.
 
     Attributes
     ----------
     baseline
         Baseline of the stream.
     columns
-        All records in order of time, including records that were not played.
+        All records in time order, including records that were not played.
     fired
         Drifts that fired, in order.
     dead_letters
@@ -48,7 +48,7 @@ def play_stream(
     settings: DetectSettings,
     is_expected: Callable[[Drift], bool] | None = None,
 ) -> PlayResult:
-    """Play a stream through a new step that uses a baseline.
+    """Send a stream through a new step that uses a baseline.
 
     Playback ends one minute after a drift for which ``is_expected`` is true.
     """
@@ -77,6 +77,6 @@ def play_stream(
 def play_scenario(
     scenario: Scenario, seed: int, settings: DetectSettings, is_expected: Callable[[Drift], bool] | None = None
 ) -> PlayResult:
-    """Play a scenario with one seed, until one minute after an expected drift."""
+    """Run a scenario with one seed until one minute after an expected drift."""
     baseline = BaselineSource.from_scenario(scenario, seed).learn(settings)
     return play_stream(baseline, generate_stream(scenario, seed), settings, is_expected)

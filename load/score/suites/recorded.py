@@ -1,4 +1,4 @@
-"""Suite of recorded streams (``real``): failures that really happened, and traffic without failures."""
+"""Suite of recorded streams (``real``): failures of real systems, and traffic without failures."""
 
 import csv
 import gzip
@@ -34,9 +34,9 @@ BATCH_MESSAGES = 2000
 WORKLOAD_SIGNALS = ("input_tokens", "output_tokens")
 
 SERVEGEN_START_MS = parse_timestamp("2026-11-02T00:00:00Z")
-"""Start of the ServeGen traffic, whose times are seconds since a start."""
+"""Start of the ServeGen traffic, whose times are given as seconds since a start."""
 
-NOT_READY = "no baseline became ready, so finding nothing proves nothing"
+NOT_READY = "no baseline became ready, so an empty result proves nothing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class RecordedStream:
     kind
         Format: ``records``, ``azure``, ``servegen`` or ``nab``.
     readiness
-        Settings that fit the stream.
+        Settings that suit the stream.
     expected
         Drifts that must fire, as signal and tier.
     silent
@@ -74,7 +74,7 @@ _READY_IN_MINUTES: dict[str, float] = {"ready_after_s": 1800, "ready_records": 5
 _READY_IN_AN_HOUR: dict[str, float] = {"ready_after_s": 1800, "ready_records": 1000, "ready_records_rate": 1000}
 _READY_IN_DAYS: dict[str, float] = {"ready_after_s": 2 * 86_400, "ready_records": 500, "ready_records_rate": 100}
 _SPARSE: dict[str, float] = {"flush_after_s": 60}
-"""One request per two seconds, flushed once a minute. This takes a tenth of the time and changes no result."""
+"""One request per two seconds, flushed once a minute. This reduces the run time to a tenth without changing results."""
 
 _AZURE, _SERVEGEN = "traffic/azure-llm-2023-code.csv", "traffic/servegen-m-large.csv.gz"
 
@@ -119,7 +119,7 @@ def tasks(plan: ScorePlan, /) -> Iterator[ScoreTask]:
 
 
 def run_recorded(stream: RecordedStream, data: Path, settings: DetectSettings) -> dict[str, Any]:
-    """Play a stream, and return its row. If the data is missing, ``skipped`` contains the reason."""
+    """Run a recorded stream, and return its row. If the data is missing, ``skipped`` contains the reason."""
     path = data / stream.file
     head = {"scenario": stream.name, "suite": "real", "readiness": stream.readiness, "config_hash": settings.digest()}
     if not path.exists():
@@ -135,7 +135,7 @@ def run_recorded(stream: RecordedStream, data: Path, settings: DetectSettings) -
 
 @dataclass(slots=True)
 class _Played:
-    """Result of a stream: time at which a baseline became ready, drifts that fired, and values by signal."""
+    """Result of a recorded stream: time at which a baseline became ready, drifts that fired, and values by signal."""
 
     ready_ms: int | None = None
     fired: list[Drift] = field(default_factory=list)
@@ -159,7 +159,7 @@ def _play(lines: Iterable[bytes], settings: DetectSettings) -> _Played:
 
 
 def _observe(lines: Iterable[bytes], played: _Played) -> Iterator[bytes]:
-    """Yield the lines, and store their times and values."""
+    """Yield the lines of the stream, and store their times and values."""
     for line in lines:
         record = orjson.loads(line)
         played.last_ms = parse_timestamp(record["timestamp"])
@@ -205,11 +205,11 @@ def _build_row(stream: RecordedStream, played: _Played) -> dict[str, Any]:
 
 @contextmanager
 def _paging_forced(forced: bool) -> Iterator[None]:
-    """Allow workload signals to page inside the block. In production they never page."""
+    """Allow workload signals to page inside the ``with`` block. In production they never page."""
     if not forced:
         yield
         return
-    known = channels._BY_NAME  # noqa: SLF001  there is deliberately no setting for this
+    known = channels._BY_NAME  # noqa: SLF001  this is deliberately not a setting
     with patch.dict(known, {name: replace(known[name], role="pages") for name in WORKLOAD_SIGNALS}):
         yield
 
@@ -256,7 +256,7 @@ class _WindowCounts:
 
 
 def _run_nab(folder: Path, windows_file: Path, settings: DetectSettings) -> dict[str, Any]:
-    """Play every series of NAB as a custom signal."""
+    """Run every series of NAB as a custom signal."""
     windows_by_file = json.loads(windows_file.read_text())
     total = ready = 0
     counts = _WindowCounts()

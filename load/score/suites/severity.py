@@ -27,7 +27,7 @@ AT_MS = parse_timestamp("2026-11-24T03:12:00Z")
 """Start of all drifts in Unix milliseconds."""
 
 RECORDS, BASELINE_RECORDS = 250, 100_000
-"""Number of records of the current value and of the reference value of a drift."""
+"""Number of records behind the current value of a drift, and behind its reference value."""
 
 _SIGNALS = {signal.name: signal for signal in (*catalogue.SIGNALS, *catalogue.CATEGORIES, *catalogue.EVENTS)}
 
@@ -43,7 +43,7 @@ class CaseDrift(CaseModel):
     channel: str | None = None
     segment: str = ""
     effect: float | None = Field(default=None, description="Rank shift of a value, or odds ratio of a rate.")
-    traffic_share: float = Field(default=1.0, description="Share of the subject's records in the segment.")
+    traffic_share: float = Field(default=1.0, description="Share of the subject's records that belong to the segment.")
 
     @field_validator("signal")
     @classmethod
@@ -93,7 +93,7 @@ class CaseDrift(CaseModel):
 
 
 class SeverityCase(CaseModel):
-    """Case of the file. ``says`` describes the event, and ``sla`` contains the promised maximum by signal."""
+    """Case in the file. ``says`` describes the event, and ``sla`` contains the promised maximum by signal."""
 
     says: str
     severity: Severity
@@ -103,7 +103,7 @@ class SeverityCase(CaseModel):
 
 @dataclass(frozen=True, slots=True)
 class CaseDecision:
-    """Decision of the rules on a case. The fields are keys of the report."""
+    """Severity that the rules assign to a case. The fields are keys of the report."""
 
     scenario: str
     expected: Severity
@@ -123,12 +123,12 @@ def read_severity_cases(path: Path = FILE) -> list[SeverityCase]:
 
 
 def tasks(_: ScorePlan, /) -> Iterator[ScoreTask]:
-    """Yield one task for all cases."""
+    """Yield a single task for all cases."""
     yield ScoreTask(("severity", "cases", 0), "severity", partial(decide_cases, read_severity_cases()))
 
 
 def decide_cases(cases: Iterable[SeverityCase]) -> list[CaseDecision]:
-    """Decide all cases with the default rules."""
+    """Assign a severity to every case with the default rules."""
     table = SeverityTable.default()
     decisions = []
     for case in cases:
@@ -152,19 +152,19 @@ def report(results: ScoreResults, /) -> SuiteReport:
 
 
 def find_problems(decisions: list[CaseDecision]) -> list[str]:
-    """List the cases that are decided differently, and add a problem if there are too few cases."""
+    """List the cases whose severity is not the expected one, and add a problem if there are too few cases."""
     problems = [
         f"{decision.scenario}: {decision.severity} by {decision.rule}, expected {decision.expected}"
         for decision in decisions
         if not decision.is_right
     ]
     if len(decisions) < CASES_MIN:
-        problems.append(f"only {len(decisions)} severity cases, and {CASES_MIN} are needed")
+        problems.append(f"only {len(decisions)} severity cases, but {CASES_MIN} are needed")
     return problems
 
 
 def show(report: dict[str, Any], console: Console, /) -> None:
-    """Print a row per case, and the share of right decisions."""
+    """Print a row per case, and the share of correct decisions."""
     table = Table(title="Severity", box=None)
     for name in ("case", "severity", "rule"):
         table.add_column(name)
@@ -172,5 +172,5 @@ def show(report: dict[str, Any], console: Console, /) -> None:
         table.add_row(row["scenario"], row["severity"], " and ".join(filter(None, (row["rule"], row["moved_by"]))))
     console.print(table)
     console.print(
-        f"{report['severity_right_share']:.1%} of {report['severity_cases']} cases are decided as a person does"
+        f"{report['severity_right_share']:.1%} of {report['severity_cases']} cases have the expected severity"
     )

@@ -16,7 +16,7 @@ TaskKey = tuple[str, str, int]
 """Kind, name and seed of a task."""
 
 NO_VALUE = "-"
-"""Cell content of a table if there is no value."""
+"""Content of a table cell that has no value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,11 +30,11 @@ class ScorePlan:
     seed
         First seed.
     data
-        Folder of the real streams.
+        Folder of the recorded streams.
     settings
         Settings of detect.
     size
-        Share of the seeds and records; 1 is the full score. Tests use less.
+        Share of the seeds and records that are played. 1 is the full score; tests use less.
     """
 
     suites: tuple[SuiteName, ...]
@@ -44,7 +44,7 @@ class ScorePlan:
     size: float = 1.0
 
     def seeds(self, count: int) -> range:
-        """Return the seeds of a scenario for the size of the plan. At size 1, there are ``count`` seeds."""
+        """Return the seeds of a scenario for the size of the plan: ``count`` seeds at size 1."""
         return range(self.seed, self.seed + max(1, round(count * self.size)))
 
 
@@ -59,7 +59,7 @@ class ScoreTask:
 
 @dataclass(slots=True)
 class ScoreResults:
-    """Results of all tasks of a plan in order, processor seconds by kind, and wall-clock seconds."""
+    """Results of all tasks of a plan in order, processor time by kind, and wall-clock time, in seconds."""
 
     plan: ScorePlan
     by_key: dict[TaskKey, Any]
@@ -67,7 +67,7 @@ class ScoreResults:
     wall_s: float
 
     def select(self, kind: str, name: str | None = None) -> list[Any]:
-        """Return the results of all tasks of ``kind``. If ``name`` is not None, select the tasks by name too."""
+        """Return the results of all tasks of ``kind``. If ``name`` is not None, also filter by name."""
         return [result for key, result in self.by_key.items() if key[0] == kind and name in (None, key[1])]
 
 
@@ -81,7 +81,7 @@ class SuiteReport:
 
 
 class Suite(Protocol):
-    """Protocol of the module of a suite."""
+    """Protocol that the module of each suite implements."""
 
     def tasks(self, plan: ScorePlan, /) -> Iterator[ScoreTask]:
         """Yield the tasks of the suite."""

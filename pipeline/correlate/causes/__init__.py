@@ -1,6 +1,6 @@
 """Causes of an incident: suspects, version split, workload shifts, diagnosis.
 
-This package reads incidents and changes none. It may import deployments, incidents and playbook.
+This package reads incidents but does not change them. It may import deployments, incidents and playbook.
 """
 
 from pipeline.correlate.causes.canary import TrafficSplit

@@ -9,10 +9,12 @@ from schemas.deployment import Deployment
 from schemas.drift import Drift
 
 RECENT_MINUTES = 3
-"""Minutes at the end of the new version's series. A version that served in these minutes is still serving."""
+"""Number of most recent minutes in the new version's series. A version with records in these minutes is still
+serving."""
 
 FULL_TRAFFIC = 0.95
-"""Minimum share of the traffic at which a version counts as the only version. Other versions are stragglers."""
+"""Minimum share of the traffic at which a version counts as the only version. Other versions are treated as
+stragglers."""
 
 CANARY_BELOW = 0.5
 """A new version with a smaller share of the traffic than this is called a canary."""
@@ -20,7 +22,10 @@ CANARY_BELOW = 0.5
 
 @dataclass(frozen=True, slots=True)
 class TrafficSplit:
-    """Traffic split: ``share`` of the new version (None if unknown), and ``others``, the other versions that serve."""
+    """Traffic split between versions.
+
+    ``share`` is the share of the new version, or None if unknown. ``others`` are the other versions that serve traffic.
+    """
 
     share: float | None
     others: frozenset[str]
@@ -39,8 +44,8 @@ def find_traffic_split(cause: Deployment, drifts: Collection[Drift]) -> TrafficS
     cause
         The deployment.
     drifts
-        The drifts of the incident. A drift in the segment of the new version contains the share of that version. A
-        drift with series of several versions shows which versions serve at the same time.
+        The drifts of the incident. A drift in the segment of the new version contains the traffic share of that
+        version. A drift with series for several versions shows which versions serve at the same time.
     """
     labels = version_labels(cause)
     share = max((drift.traffic_share for drift in drifts if drift.segment in labels), default=None)

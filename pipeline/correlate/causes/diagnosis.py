@@ -6,7 +6,7 @@ To learn how suspects are ranked, read these modules in this order:
 2. ``deployments/deployments.py`` finds the deployments that affect a subject, are reverted, or declare a version.
 3. ``playbook/failure_modes.py`` recognises the failure mode, and rates how well a kind of change explains it.
 4. ``causes/suspects.py`` scores, sorts and limits the suspects.
-5. ``causes/proximity.py`` measures the distance in time between a suspect and the start.
+5. ``causes/proximity.py`` rates how close in time a suspect is to the start.
 6. ``causes/version_split.py`` compares a version with other versions in the same minutes.
 7. ``causes/other_causes.py`` finds suspects that are not deployments.
 """
@@ -26,16 +26,16 @@ from schemas.drift import Drift
 from schemas.incident import Suspect
 
 _OFF_VERSIONS = ("off", "false", "disabled", "0", "0%")
-"""Versions of a flag that switch a feature off."""
+"""Flag versions that switch a feature off."""
 
 
 @dataclass(frozen=True, slots=True)
 class DiagnosisContext:
-    """Input of a diagnosis besides the incident itself.
+    """Inputs of a diagnosis other than the incident itself.
 
     ``workload_shifts`` are the workload drifts of the subject. ``other_incidents`` are the subject's other incidents,
-    which count against the versions that were live. ``clock`` is the incident's clock in Unix ms; later deployments are
-    ignored.
+    which count against the versions that were live at the time. ``clock`` is the incident's clock in Unix ms; later
+    deployments are ignored.
     """
 
     deployments: DeploymentHistory
@@ -48,10 +48,11 @@ class DiagnosisContext:
 class Diagnosis:
     """The diagnosis of an incident.
 
-    ``earlier_deployments`` went live between the look-back and the detection, ``later_deployments`` between the
-    detection and the resolution (or now). ``reverted_ids`` maps the id of each later rollback to the id of the
-    deployment that it reverts. ``known_good`` is the version to return to and ``traffic_split`` the traffic between
-    versions. ``rollback`` and ``kill_switch_use`` are the deployments that contained the incident, if any.
+    ``earlier_deployments`` went live in the look-back window, up to the detection. ``later_deployments`` went live
+    between the detection and the resolution (or now). ``reverted_ids`` maps the id of each later rollback to the id of
+    the deployment that it reverts. ``known_good`` is the version to roll back to, and ``traffic_split`` is the split of
+    the traffic between versions. ``rollback`` and ``kill_switch_use`` are the deployments that contained the incident,
+    if any.
     """
 
     failure_mode: FailureMode
@@ -68,7 +69,7 @@ class Diagnosis:
 def diagnose(
     incident: IncidentState, served: ServedTraffic, context: DiagnosisContext, settings: CorrelateSettings
 ) -> Diagnosis:
-    """Diagnose an incident. ``served`` selects the deployments that affect it."""
+    """Diagnose an incident. ``served`` is its traffic, which determines the deployments that affect it."""
     until = context.clock if incident.resolved_at is None else min(context.clock, incident.resolved_at)
     earliest = incident.started_at - round(settings.lookback_s * 1000)
     earlier = list(context.deployments.affecting(served, earliest, incident.start_seen_at))
@@ -121,7 +122,7 @@ def diagnose(
 
 
 def _in_effect(deployments: Sequence[Deployment], started_at: int) -> list[Deployment]:
-    """Return the deployments that can be the cause: not reverted before the start, and no rollback after it."""
+    """Return possible causes, excluding deployments reverted before the start and rollbacks deployed after it."""
     before = RollbackIndex(deployment for deployment in deployments if deployment.timestamp <= started_at)
     index = RollbackIndex(deployments)
     return [
@@ -133,7 +134,7 @@ def _in_effect(deployments: Sequence[Deployment], started_at: int) -> list[Deplo
 
 
 def _find_cause(suspects: Sequence[Suspect], deployments: Iterable[Deployment]) -> Deployment | None:
-    """Return the clear suspect if it is a deployment, or None."""
+    """Return the most likely cause if it is a deployment, or None."""
     clear = clear_suspect(suspects)
     return next((change for change in deployments if clear and change.deployment_id == clear.deployment_id), None)
 
@@ -142,7 +143,7 @@ def _reverted_ids(earlier: Iterable[Deployment], later: Sequence[Deployment]) ->
     index, reverted_ids = RollbackIndex([*earlier, *later]), {}
     for deployment in later:
         reverted = index.find_reverted(deployment)
-        # A rollback can name a deployment that is no longer stored.
+        # A rollback can refer to a deployment that is no longer stored.
         reverted_id = deployment.rollback_of or (None if reverted is None else reverted.deployment_id)
         if reverted_id is not None:
             reverted_ids[deployment.deployment_id] = reverted_id

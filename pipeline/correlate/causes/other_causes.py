@@ -1,7 +1,8 @@
 """Causes other than deployments: shifted inputs, undeclared changes, retrieval, upstream data, shared providers.
 
-If no deployment explains a failure, a signal that moved with it may. The data behind an answer fails before the answer
-does, so a signal of retrieval or upstream data is a suspect if it moved no later than the failure began.
+If no deployment explains a failure, another signal that moved at the same time may explain it. Retrieval and upstream
+data fail before the answers that depend on them, so one of their signals is a suspect if it moved no later than the
+start of the failure.
 """
 
 from collections.abc import Iterable, Sequence
@@ -17,10 +18,12 @@ from schemas.incident import Suspect
 CauseKind = Literal["input_shift", "undeclared_change", "retrieval", "upstream_data"]
 
 SHIFT_WEIGHT = 0.9
-"""Weight of a workload signal. A failure can move it too, for example if a new template makes prompts longer."""
+"""Weight of a workload signal. It can also move as part of a failure, for example if a new template makes prompts
+longer."""
 
 FEED_WEIGHT = 0.7
-"""Weight of a signal that feeds answers. It locates the fault, but a change is a better explanation."""
+"""Weight of a signal of retrieval or upstream data. It locates the fault, but a known change is a better
+explanation."""
 
 SHARED_WEIGHT = 0.7
 """Weight of the provider or environment that all subjects share. A known change to it is a better explanation."""
@@ -33,7 +36,7 @@ FEEDS: dict[str, CauseKind] = {
     "null_values": "upstream_data",
     "schema_change": "upstream_data",
 }
-"""Kind of cause by failure mode of a signal."""
+"""Kind of cause for each failure mode of a signal."""
 
 _WORDS: dict[CauseKind, str] = {
     "input_shift": "input shifts",
@@ -54,7 +57,7 @@ class CauseDrift:
 
 
 def workload_suspects(onset: Onset, shifts: Iterable[Drift]) -> list[Suspect]:
-    """Return one suspect per cause from workload drifts and undeclared first uses, based on its most likely drift."""
+    """Return one suspect per cause of workload drifts and undeclared first uses, based on its most likely drift."""
     causes = []
     for drift in shifts:
         is_undeclared = failure_modes.failure_mode_of(drift).name == "undeclared_change"
@@ -92,7 +95,7 @@ def shared_suspects(onset: Onset, scope: SharedScope | None, subject_count: int)
 
 
 def describe_fit(fit: float, mode: FailureMode) -> str:
-    """Return the end of a sentence that states how often a kind of change with this fit causes a failure mode.
+    """Describe how often a kind of change with this fit causes a failure mode, as the end of a sentence.
 
     >>> describe_fit(1.0, failure_modes.MODES["refusal_spike"]), describe_fit(0.2, failure_modes.MODES["outage"])
     ('often cause this (refusal spike)', 'rarely cause this (errors)')

@@ -6,10 +6,10 @@ from pipeline.correlate.playbook import FailureMode, phrases
 from schemas.timestamp import clock_time
 
 HALF_PROXIMITY_S = 300
-"""Seconds before the start, beyond its error, at which proximity is halved. Slow changes take effect late."""
+"""Seconds before the start, beyond its error, at which proximity is halved. Some changes take effect slowly."""
 
 PROXIMITY_AT_ERROR = 0.9
-"""Proximity of a change that precedes the start by exactly the error. Nearer changes are still more likely."""
+"""Proximity of a change that precedes the start by exactly the error. Closer changes have a higher proximity."""
 
 PROXIMITY_JUST_AFTER = 0.5
 """Proximity of a change that follows the start by exactly the error."""
@@ -21,7 +21,7 @@ ERROR_S_MIN = 5.0
 """Minimum error of an estimated start, in seconds."""
 
 ERROR_PER_GAP = 0.5
-"""Error of the start as a share of the time to detection. The later the detection, the less certain the start."""
+"""Error of the start as a share of the time to detection. A late detection makes the start less certain."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,9 +3,9 @@
 score = proximity x fit x scope, unless several versions served at the same time. Proximity is defined in
 ``pipeline/correlate/causes/proximity.py``. Fit depends on the failure mode: 1 for a usual cause, 0.6 for a possible
 cause, 0.2 otherwise. Scope is 1 for a change of the subject itself, 0.8 for a change of its environment or provider. A
-version that is bad while other versions are good in the same minutes is the cause, whatever its proximity. A version
-that behaves like the other versions is an unlikely cause. Scores give the order in which to check suspects. They are
-not probabilities.
+version that is bad while other versions are good in the same minutes is the cause, regardless of its proximity. A
+version that behaves like the other versions is an unlikely cause. Scores give the order in which to check suspects.
+They are not probabilities.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -23,22 +23,23 @@ from schemas.drift import Drift
 from schemas.incident import Suspect
 
 SHARED_SCOPE = 0.8
-"""Factor of a change to an environment or provider that many subjects share, if only one subject fails."""
+"""Score factor for a change to an environment or provider that many subjects share, if only one subject fails."""
 
 SPLIT_SCORE = 0.9
 """Minimum score of a version that is bad while other versions are good."""
 
 EXONERATED = 0.2
-"""Factor of a version that behaves like other versions, and of all other suspects if one version is known to be bad."""
+"""Score factor for a version that behaves like other versions. If one version is known to be bad, the factor applies to
+all other suspects."""
 
 UNSEEN = 0.3
-"""Factor of a version that no record has, although records have versions."""
+"""Score factor for a version that appears in no record, although records contain versions."""
 
 CLEAR_SCORE = 0.5
 """Minimum score at which a suspect is called the most likely cause and its rollback is proposed."""
 
 RIVAL_SHARE = 0.85
-"""Share of the first suspect's score at which a second deployment makes the cause unclear."""
+"""Share of the first suspect's score at which the score of a second deployment makes the cause unclear."""
 
 EXTERNAL_KINDS = (
     "provider_status",
@@ -54,7 +55,7 @@ EXTERNAL_KINDS = (
 
 @dataclass(frozen=True, slots=True)
 class SuspectEvidence:
-    """Drifts that suspects are ranked by.
+    """Drifts on which the ranking of suspects is based.
 
     ``drifts`` are the incident's drifts as last reported. ``published`` are the same drifts as last published, because
     reasons with numbers must not change with every message. ``workload_shifts`` are workload drifts and undeclared
@@ -79,7 +80,7 @@ def rank_suspects(
     onset
         The onset of the incident.
     deployments
-        Deployments that affect the subject, from the look-back to the detection, without reverted ones.
+        Deployments in the look-back window, up to the detection, that affect the subject and were not reverted.
     evidence
         The drifts.
     settings
@@ -102,7 +103,7 @@ def rank_suspects(
 
 
 def clear_suspect(suspects: Sequence[Suspect]) -> Suspect | None:
-    """Return the first suspect if it stands out enough to be called the most likely cause, or None."""
+    """Return the first suspect if it is clear enough to be called the most likely cause, or None."""
     if not suspects or suspects[0].score < CLEAR_SCORE:
         return None
     first = suspects[0]

@@ -2,8 +2,8 @@
 
 Time of day, load and user requests are the same for both, so this comparison is decisive where proximity in time is
 not. The test is the Cochran-Mantel-Haenszel test (Mantel & Haenszel 1959, doi 10.1093/jnci/22.4.719): for each minute,
-it computes the expected value of the new version if the version made no difference, and it sums the deviations from
-this value over all minutes.
+it computes the value that the new version would have if versions did not differ, and it sums the deviations from this
+value over all minutes.
 """
 
 from collections.abc import Iterable, Sequence
@@ -16,10 +16,10 @@ from schemas.drift import MINUTE_MS, Drift, Series
 SplitVerdict = Literal["bad", "alike", "unclear"]
 
 BAD_Z = 4.0
-"""Minimum standard errors at which versions differ. By chance, this happens once in thirty thousand comparisons."""
+"""Standard errors at which versions count as different. By chance, this happens once in thirty thousand comparisons."""
 
 ALIKE_Z = 2.0
-"""Standard errors below which versions are alike, if a difference would have been visible."""
+"""Standard errors below which versions count as alike, if there are enough records to detect a difference."""
 
 OTHER_SHIFT_MAX = 0.5
 """Maximum shift of the other versions, as a share of the new version's shift, at which they count as good."""
@@ -28,10 +28,12 @@ RANK_MEAN = 0.5
 """Mean rank of a value in its baseline."""
 
 RANK_SPREAD = 1 / 3
-"""Variance of one rank as a share of m (1 - m), its bound for a mean rank m. This value is exact for uniform ranks."""
+"""Variance of a rank as a share of m (1 - m), its upper bound for the mean rank m. The value is exact for uniform
+ranks."""
 
 MINUTES_MIN = 2
-"""Minimum minutes in which both versions served. A version that replaces another at once shares one minute with it."""
+"""Minimum number of minutes in which both versions served. A version that replaces another at once shares one
+minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,14 +127,14 @@ def _compare(drift: Drift, new: Series, others: Sequence[Series]) -> VersionComp
 
 
 def best_comparison(drifts: Iterable[Drift], version: str) -> VersionComparison | None:
-    """Return the most decisive comparison (bad first, then alike, then unclear), or None if there is none."""
+    """Return the most conclusive comparison, or None: bad comes before alike, and alike before unclear."""
     comparisons = [comparison for drift in drifts if (comparison := compare_versions(drift, version)) is not None]
     ranks = {"bad": 0, "alike": 1, "unclear": 2}
     return min(comparisons, key=lambda one: (ranks[one.verdict], -one.z, one.signal), default=None)
 
 
 def served_versions(drifts: Iterable[Drift], kind: str) -> set[str]:
-    """Return the versions of a kind that served around the start, as ``kind=version``; empty without versions."""
+    """Return the versions of a kind that served around the start, as ``kind=version``. The result may be empty."""
     return {series.version for drift in drifts for series in drift.series if _has_kind(series, kind)}
 
 
@@ -146,7 +148,7 @@ def shared_minutes(one: Sequence[int], other: Sequence[int]) -> list[int]:
 
 
 def serve_together(one: Sequence[int], other: Sequence[int]) -> bool:
-    """Return whether two versions served at the same time and not in succession, by their records per minute."""
+    """Return whether two versions served simultaneously, not in succession, given their records per minute."""
     return len(shared_minutes(one, other)) >= MINUTES_MIN
 
 

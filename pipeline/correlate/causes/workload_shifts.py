@@ -8,7 +8,7 @@ from schemas.drift import Drift
 
 
 class WorkloadShifts:
-    """The workload drifts that arrived last, at most ``limit``, in the state in which they fired."""
+    """Store of the latest workload drifts by arrival, at most ``limit``, each in its firing state."""
 
     def __init__(self, limit: int) -> None:
         self._drifts = BoundedStore[Drift](limit)
@@ -17,13 +17,13 @@ class WorkloadShifts:
     def can_explain(drift: Drift) -> bool:
         """Return whether a cause-tier drift can be a cause: a change in the inputs of users, or an undeclared change.
 
-        Other drifts of that tier, such as in the length of answers in tokens, are more often effects of a failure than
-        its cause.
+        Other drifts of that tier, such as a drift of the number of answer tokens, are more often effects of a failure
+        than its cause.
         """
         return drift.tier == "cause" and failure_modes.failure_mode_of(drift).family == "workload"
 
     def add(self, drift: Drift) -> list[str] | None:
-        """Store a drift. Return the ids that were dropped to make room, or None if it is stored already."""
+        """Store a drift. Return the ids that were dropped to make room, or None if it was already stored."""
         if self._drifts.get(drift.drift_id) is not None:
             return None
         return [drift_id for drift_id, _ in self._drifts.add(drift.drift_id, drift)]

@@ -1,4 +1,4 @@
-"""Deployments: which deployments affect a subject, revert another deployment, or declare a first use.
+"""Stored deployments, and lookups of those that affect a subject, revert a deployment, or declare a first use.
 
 Deployments are stored as possible suspects, in order of event time, up to a limit.
 """
@@ -14,16 +14,17 @@ from schemas.deployment import Deployment
 from schemas.drift import Drift
 
 LABEL_LENGTH_MAX = 200
-"""Maximum characters of a label in records. Longer labels are cut."""
+"""Maximum number of characters of a label in records. Longer labels are truncated."""
 
 DECLARED_WITHIN_MS = 600_000
-"""Maximum milliseconds between a deployment and a first use of the same kind that it declares, whatever the version."""
+"""Maximum time (ms) between a deployment and a first use of the same kind that it declares, for any version."""
 
 _KINDS_BY_LABEL = {"provider_model": ("model", "provider_status"), "schema_id": ("data",)}
-"""Kinds of deployment that change a label. A version label is changed by deployments of the version's kind."""
+"""Kinds of deployment that change a label. Version labels are not listed: deployments of the version's kind change
+them."""
 
 Component = tuple[str, str | None, str | None]
-"""Component that has versions: its kind, its name among components of that kind, and the owning subject."""
+"""Versioned component: its kind, its name among components of that kind, and the owning subject."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class ServedTraffic:
 
 
 class DeploymentHistory:
-    """The deployments that arrived last, at most ``limit``, in order of event time."""
+    """Store of the latest deployments by arrival, at most ``limit``, in order of event time."""
 
     def __init__(self, limit: int) -> None:
         self._deployments = BoundedStore[Deployment](limit)
@@ -67,7 +68,7 @@ class DeploymentHistory:
     def add(self, deployment: Deployment) -> list[str] | None:
         """Store a deployment. Return the ids that were dropped to make room, or None if it was already stored.
 
-        A deployment with the same id and other content is a correction and replaces the stored deployment.
+        A deployment with the same id but different content is a correction and replaces the stored deployment.
         """
         stored = self._deployments.get(deployment.deployment_id)
         if stored == deployment:
@@ -89,7 +90,7 @@ class DeploymentHistory:
                 yield deployment
 
     def declares(self, drift: Drift, served: ServedTraffic, until_ms: int) -> bool:
-        """Return whether a drift is a first use that a deployment up to ``until_ms`` declared.
+        """Return whether a drift is a first use that was declared by a deployment no later than ``until_ms``.
 
         The deployment has the version that was first used, or is of the same kind and within ten minutes of the first
         use.
@@ -114,7 +115,7 @@ class DeploymentHistory:
 
 
 class RollbackIndex:
-    """Index of the deployments for which :meth:`reverts` is true. It avoids the comparison of all pairs.
+    """Index of rollbacks, which finds the pairs for which :meth:`reverts` is true without comparing all pairs.
 
     Parameters
     ----------
@@ -141,7 +142,7 @@ class RollbackIndex:
 
     @staticmethod
     def reverts(later: Deployment, earlier: Deployment) -> bool:
-        """Return whether the later deployment reverts the earlier one, by its id or by restoring the old version."""
+        """Return whether the later deployment reverts the earlier one, by id or by restoring the old version."""
         if later.deployment_id == earlier.deployment_id or later.timestamp < earlier.timestamp:
             return False
         if later.rollback_of is not None:

@@ -1,4 +1,4 @@
-"""Expected shifts: requests to relearn the signals that a deployment moves on purpose."""
+"""Expected shifts: requests to relearn the signals that a deployment changes intentionally."""
 
 import hashlib
 

@@ -1,8 +1,8 @@
 """The last known good version: the target of a rollback, computed from earlier deployments and incidents.
 
-A version is known good if it was live for a while, no incident of its subject began in that time, and it was not rolled
-back. The newest such version before the cause is selected. If there is none, the newest version without a known problem
-is assumed to be good. Only stored deployments and incidents count.
+A version is known good if it was live for long enough, no incident of its subject began in that time, and it was not
+rolled back. The newest such version before the cause is selected. If there is none, the newest version without a known
+problem is assumed to be good. Only stored deployments and incidents are considered.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -18,18 +18,18 @@ from schemas.timestamp import date_minute
 
 @dataclass(frozen=True, slots=True)
 class KnownGood:
-    """Version to return to.
+    """Version to roll back to.
 
-    ``live_ms`` and ``live_until`` are the duration and the end of its time live without an incident. Both are None if
-    the version is only assumed to be good. ``passed_over`` has a line with the reason for each newer version that was
-    not selected. ``is_bad`` means that this version is bad too, but no version is better.
+    ``live_ms`` and ``live_until`` are the duration and the end of the period in which it was live without an incident.
+    Both are None if the version is only assumed to be good. ``passed_over`` contains one line per newer version that
+    was not selected, with the reason. ``is_bad`` means that this version is bad too, but no version is better.
     """
 
     PROVEN_MS: ClassVar[int] = 600_000
-    """Minimum milliseconds that a version must have been live, because the detection of a failure takes minutes."""
+    """Minimum time (ms) for which a version must have been live, because detecting a failure takes minutes."""
 
     PASSED_OVER_MAX: ClassVar[int] = 3
-    """Maximum passed-over versions that are listed, newest first."""
+    """Maximum number of passed-over versions that are listed, newest first."""
 
     version: str
     live_ms: int | None = None
@@ -39,7 +39,7 @@ class KnownGood:
 
     @property
     def description(self) -> str:
-        """The version with the time that it was live without an incident.
+        """Description of the version, including the time for which it was live without an incident.
 
         >>> KnownGood("v41", 273_600_000, 1795489900000).description
         'v41 (last known good: live 3 d 4 h without an incident until 2026-11-24 03:11Z)'
@@ -59,7 +59,7 @@ class KnownGood:
         incidents: Iterable[tuple[int, Severity]],
         start_error_ms: int,
     ) -> "KnownGood | None":
-        """Return the version to return to from a cause, or None if no earlier version is known.
+        """Return the version to roll back to, or None if no earlier version is known.
 
         Parameters
         ----------
@@ -68,7 +68,7 @@ class KnownGood:
         deployments
             All stored deployments that affect the subject, in order of time, including the cause.
         incidents
-            Start (Unix ms) and severity of the subject's other incidents. A P4 counts against no version.
+            Start (Unix ms) and severity of the subject's other incidents. A P4 does not count against any version.
         start_error_ms
             Error of the estimated start of an incident. The incident counts against a version that went live no later
             than this after the start.
@@ -120,7 +120,7 @@ def _describe_short_life(live_ms: int) -> str:
 
 
 def _live_periods(cause: Deployment, line: Sequence[Deployment]) -> Iterator[tuple[str, tuple[int, int] | None]]:
-    """Yield the versions before the cause, newest first, with start and end of their time live (None if unknown)."""
+    """Yield the versions before the cause, newest first, with the start and end of each live period, if known."""
     position = (cause.timestamp, cause.deployment_id)
     before = [deployment for deployment in line if (deployment.timestamp, deployment.deployment_id) < position]
     later = cause
@@ -139,7 +139,7 @@ def _live_periods(cause: Deployment, line: Sequence[Deployment]) -> Iterator[tup
 
 
 def _reverted_versions(line: Sequence[Deployment]) -> Iterator[tuple[str, str]]:
-    """Yield the versions that were rolled back. A second attempt does not revert the rollback of the first."""
+    """Yield the versions that were rolled back. Deploying a version again does not count as reverting its rollback."""
     for index, deployment in enumerate(line):
         version = _deployed_version(deployment, line)
         is_rollback = any(RollbackIndex.reverts(deployment, earlier) for earlier in line[:index])
@@ -150,7 +150,7 @@ def _reverted_versions(line: Sequence[Deployment]) -> Iterator[tuple[str, str]]:
 def _failed_versions(
     line: Sequence[Deployment], incidents: Iterable[tuple[int, Severity]], start_error_ms: int
 ) -> Iterator[tuple[str, str]]:
-    """Yield the versions that were live when an incident began. Earlier incidents do not count."""
+    """Yield the versions that were live when an incident began. Earlier incidents are ignored."""
     for started_at, severity in sorted(incidents, key=lambda incident: incident[0], reverse=True):
         if severity == "P4":
             continue

@@ -1,4 +1,4 @@
-"""The state of incidents, their membership in others, their clocks and logs, and the store of all incidents.
+"""The state of incidents, their membership in other incidents, their clocks and logs, and the store of all incidents.
 
 This package does not depend on deployments. It may import severity and playbook.
 """

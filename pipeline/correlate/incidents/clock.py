@@ -1,9 +1,9 @@
-"""Clocks of incidents. Only messages advance them: partition watermarks and, if live, the wall clock in ticks.
+"""Clocks of incidents. Only messages advance them, by partition watermarks and by the wall-clock time in live ticks.
 
 The clock of an incident is the newest of three times: the reports of its subject's own drifts, the watermarks of the
-partitions that its drifts came from, and the wall clock if ticks contain it. Other partitions do not count. In a
-replay, a subject whose records lie in one partition therefore has one history, however the partitions interleave. If a
-subject has several partitions, the newest watermark counts, because a partition without traffic must not keep an
+partitions that its drifts came from, and the wall clock if ticks contain it. Other partitions are ignored. In a replay,
+a subject whose records lie in one partition therefore has one history, regardless of how the partitions interleave. If
+a subject has several partitions, the newest watermark is used, because a partition without traffic must not keep an
 incident open.
 """
 
@@ -13,7 +13,7 @@ from typing import Any
 from schemas.tick import Tick
 
 PARTITIONS_MAX = 10_000
-"""Maximum partitions whose watermark is stored. The records topic of any real cluster has fewer partitions."""
+"""Maximum number of partitions whose watermarks are stored. Records topics of real clusters have fewer partitions."""
 
 
 class IncidentClocks:
@@ -40,7 +40,7 @@ class IncidentClocks:
         return max(reported_at, self._wall, *(self._watermarks.get(partition, 0) for partition in partitions))
 
     def dump(self) -> dict[str, Any]:
-        """Return the state, for JSON."""
+        """Return the state as JSON-compatible values."""
         return {"wall": self._wall, "watermarks": [list(pair) for pair in sorted(self._watermarks.items())]}
 
     def load(self, state: dict[str, Any]) -> None:

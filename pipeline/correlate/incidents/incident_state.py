@@ -1,4 +1,4 @@
-"""State of an incident: its drifts, and the actions of people. All published content is computed from this state."""
+"""State of an incident: its drifts and people's actions. All published content is computed from this state."""
 
 from collections.abc import Iterable
 from dataclasses import astuple, dataclass, field
@@ -15,7 +15,7 @@ from schemas.incident import Audience, Incident, IncidentStatus, LogEntry, Role,
 from schemas.record import SUBJECT_LENGTH_MAX
 
 CONTAINED_PERIODS_MAX = 20
-"""Maximum past periods of containment that an incident stores. Older ones are dropped."""
+"""Maximum number of past containment periods per incident. Older periods are dropped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class Classification:
 
 @dataclass(frozen=True, slots=True)
 class Reminder:
-    """Log line about an overdue target: due time of the target, and time and text of the line."""
+    """Log line about an overdue target: the target's due time, and the time and text of the line."""
 
     name: str
     due_at: int
@@ -47,38 +47,38 @@ class IncidentState:
     opened_by
         Id of the drift that opened the incident.
     decision, decided_at
-        Decision of the severity rules, and time at which the severity last rose to this level or above it.
+        Decision of the severity rules, and time at which the severity last rose to at least this level.
     clock
-        Time of the newest report of any drift of the subject.
+        Time of the newest report about any drift of the subject.
     first_started_at, family
         Start and failure family of the first page-tier drift.
     partitions
         Partitions of the records topic that the drifts came from.
     tracked
-        Drifts of the incident by id.
+        Drifts of the incident, keyed by id.
     pending_downgrade
-        Time since which the rules have given a lower severity than the decision, and the worst severity that they have
-        given since.
+        Time at which the rules began to give a lower severity than the decision, and the worst severity since that
+        time.
     log
         Running log, without deployments and reminders.
     communicated, first_communicated_at
-        Time of the newest communication by audience, and of the first one to leadership.
+        Time of the newest communication to each audience, and time of the first communication to leadership.
     mitigated_at, reopened_at
-        Time at which a person last mitigated or reopened it.
+        Time at which a person last mitigated or reopened the incident.
     contained_periods
         Past periods in which the harm was contained.
     closed_by
         Person who closed it. No drift joins a closed incident.
     children
-        Ids of the members of a parent. Only a merged view has them.
+        Ids of the members of a parent. They are set only in a merged view.
     command_ids
         Ids of the last commands that were applied.
     commander_named_at
         Time at which the first commander was assigned.
     first_logged_at, last_logged_at
-        Time of the earliest and of the latest log line by event, including lines that the log has dropped.
+        Times of the earliest and the latest log line of each event, including lines that were dropped from the log.
     next_reminder_at
-        Earliest time of the next reminder. It is not stored in a checkpoint, and is computed again after a restart.
+        Earliest time of the next reminder. It is not stored in a checkpoint, but recomputed after a restart.
     last_published
         Newest published revision.
     """
@@ -171,7 +171,7 @@ class IncidentState:
         Raises
         ------
         KeyError, TypeError, ValueError
-            If the state does not fit.
+            If the state is invalid.
         """
         tracked = sorted((TrackedDrift.load(drift) for drift in drifts), key=lambda drift: drift.join_order)
         membership = Membership.load(state["membership"])
@@ -224,7 +224,7 @@ class IncidentState:
 
     @property
     def subjects(self) -> list[str]:
-        """The subjects of the drifts, sorted. A parent has many subjects, any other incident has one subject."""
+        """The subjects of the drifts, sorted. A parent has many subjects; any other incident has one."""
         return sorted({drift.subject for drift in self.drifts})
 
     @property
@@ -234,7 +234,10 @@ class IncidentState:
 
     @property
     def started_at(self) -> int:
-        """Earliest estimated start of the page-tier drifts, whose estimates are more precise, or else of all drifts."""
+        """Earliest estimated start of the page-tier drifts, whose estimates are more precise.
+
+        Without page-tier drifts, it is the earliest start of all drifts.
+        """
         drifts = self.drifts
         paging = [drift for drift in drifts if drift.tier == "page"]
         return min(drift.started_at for drift in paging or drifts)
@@ -289,7 +292,7 @@ class IncidentState:
 
     @property
     def contained_since(self) -> int | None:
-        """Time since which the harm is contained by recovery of all signals or by a mitigation, or None."""
+        """Time of the recovery or mitigation that contained the harm, or None if the harm is not contained."""
         recovered_at = self.recovered_at
         if recovered_at is not None and self.reopened_at is not None and self.reopened_at >= recovered_at:
             recovered_at = None
@@ -309,10 +312,11 @@ class IncidentState:
         return (since is not None and at >= since) or any(first <= at <= last for first, last in self.contained_periods)
 
     def mark_active(self, at: int) -> None:
-        """Record that the harm is no longer contained from a time (Unix ms), and store the period until then."""
+        """End the containment at a time (Unix ms), and store the completed containment period."""
         since = self.resolved_at if self.contained_since is None else self.contained_since
         if self.membership.scope is not None:
-            # The subjects of a parent arrive in any order. was_contained uses the recovery times of its drifts.
+            # Reports about a parent's subjects arrive in any order. was_contained uses the recovery times of its
+            # drifts.
             since = self.mitigated_at
         if since is not None and since <= at:
             self.contained_periods = [*self.contained_periods, (since, at)][-CONTAINED_PERIODS_MAX:]

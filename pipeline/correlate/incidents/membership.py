@@ -1,4 +1,4 @@
-"""Membership: an incident stands alone, is merged into another incident, or is the parent of many subjects.
+"""Membership: an incident is independent, merged into another incident, or a parent that covers many subjects.
 
 A merged incident keeps its own drifts. The revision of the target incident is computed from both, so a merge is undone
 by removing the link.
@@ -37,7 +37,7 @@ class Membership:
     scope
         Scope that its subjects share, if it is a parent. A parent has no drifts of its own.
     formed_at
-        Time at which enough subjects of a parent had been detected, Unix ms.
+        Time (Unix ms) at which enough failing subjects had been detected to form the parent.
     """
 
     merged_into: str | None = None
@@ -47,7 +47,7 @@ class Membership:
     formed_at: int = 0
 
     def dump(self) -> dict[str, Any]:
-        """Return the state, for JSON."""
+        """Return the state as JSON-compatible values."""
         return {
             "merged_into": self.merged_into,
             "merged_by": self.merged_by,

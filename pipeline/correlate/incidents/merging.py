@@ -1,7 +1,7 @@
 """Merges: the index of merged incidents, and the combined state of an incident and its members.
 
-The merged state is computed on each use and never stored: a merged incident keeps its own state. Everything in a parent
-comes from its children, except for the commands of people.
+The merged state is computed on each use and never stored: a merged incident keeps its own state. All content of a
+parent comes from its children, except for commands that people sent to it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -45,7 +45,7 @@ class MergeIndex:
         return [self._incidents[member_id] for member_id in member_ids if member_id in self._incidents]
 
     def targets(self, incident: IncidentState) -> Iterator[IncidentState]:
-        """Yield the chain of targets: the target that an incident is merged into, then the target of that target."""
+        """Yield the chain of merge targets, beginning with the incident that an incident is merged into."""
         target = self._incidents.get(incident.membership.merged_into or "")
         while target is not None:
             yield target
@@ -56,7 +56,7 @@ class MergeIndex:
         return merge_states(incident, [self.merged_view(member) for member in self.members(incident)])
 
     def clock_inputs(self, incident: IncidentState) -> tuple[int, set[int]]:
-        """Return the newest report and the partitions of an incident and its members, the inputs of its clock."""
+        """Return the newest report and the partitions of an incident and its members, for the incident's clock."""
         clock, partitions = incident.clock, incident.partitions
         for member in self.members(incident):
             member_clock, member_partitions = self.clock_inputs(member)
@@ -66,9 +66,9 @@ class MergeIndex:
     def eviction_rank(self, incident: IncidentState) -> tuple[int, int, str]:
         """Return the rank of an incident for eviction. The incident with the smallest rank is removed first.
 
-        Resolved incidents are removed first, from the oldest; then open incidents, from the longest unchanged; then
-        parents. A merged incident counts as resolved when its target does. A parent that lost all its subjects ranks
-        like a resolved incident, by its end. The id breaks ties.
+        Resolved incidents are removed first, oldest first. Open incidents follow, starting with the incident that has
+        been unchanged longest. Parents are last. A merged incident counts as resolved when its target does. A parent
+        that has lost all its subjects is ranked by its end, like a resolved incident. The id breaks ties.
         """
         if self._is_empty(incident):
             return (0, incident.resolved_at or 0, incident.incident_id)
@@ -85,7 +85,7 @@ class MergeIndex:
 def merge_states(incident: IncidentState, members: Sequence[IncidentState]) -> IncidentState:
     """Return the combined state of an incident and its members, or the same object if no member has a drift.
 
-    Severity and failure mode are those of the worst incident. A severity that a person assigned to a member counts if
+    Severity and failure mode are those of the worst incident. A severity that a person assigned to a member is used if
     it is worse than the severity of the rules. The log of a parent is its own: see
     :mod:`pipeline.correlate.phases.published_view`.
     """

@@ -1,7 +1,7 @@
-"""Refusals: the reasons why a command cannot be applied, for the person who sent it.
+"""Refusals: messages that explain to the sender of a command why it cannot be applied.
 
-A command is checked twice: by the command line before it is written, against the published incidents, and by correlate
-when it reads the command, against the state at that time.
+A command is checked twice. The command line checks it against the published incidents before writing it. Correlate
+checks it against the current state when reading it.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,7 @@ from schemas.incident import Incident, IncidentStatus
 
 @dataclass(frozen=True, slots=True)
 class IncidentStanding:
-    """The state of an incident that decides whether a command about it is valid."""
+    """The state of an incident that determines whether a command about it is valid."""
 
     incident_id: str
     subject: str

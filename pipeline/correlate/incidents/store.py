@@ -1,4 +1,4 @@
-"""The bounded store of incidents that can still be revised, by id, drift and subject."""
+"""Bounded store of the incidents that can still be revised, indexed by id, drift and subject."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from schemas.drift import Drift
 
 
 class IncidentStore:
-    """Stored incidents by id. Iteration is in order of id and not of arrival, so a restart changes no output.
+    """Stored incidents by id. Iteration is in order of id rather than arrival, so a restart does not change the output.
 
     Attributes
     ----------
@@ -37,11 +37,11 @@ class IncidentStore:
         return self._incidents.get(self._ids_by_drift.get(drift_id, ""))
 
     def find_by_subject(self, subject: str) -> list[IncidentState]:
-        """Return the incidents of a subject, without parents."""
+        """Return the incidents of a subject, excluding parents."""
         return [one for one in self if one.subject == subject and one.membership.scope is None]
 
     def add(self, incident: IncidentState) -> None:
-        """Store a new incident, or one from a checkpoint."""
+        """Store an incident, either new or restored from a checkpoint."""
         is_replacement = incident.incident_id in self._incidents
         self._incidents[incident.incident_id] = incident
         for drift_id in incident.tracked:
@@ -60,7 +60,7 @@ class IncidentStore:
         del self._ids_by_drift[drift_id]
 
     def next_eviction(self) -> IncidentState | None:
-        """Return the incident to remove next if more than the maximum are stored, or None."""
+        """Return the incident to remove next if the maximum is exceeded, or None."""
         if len(self._incidents) <= self._incidents_max:
             return None
         _, _, incident_id = min(self.merges.eviction_rank(incident) for incident in self._incidents.values())

@@ -10,8 +10,8 @@ from schemas.drift import Drift
 class TrackedDrift:
     """One drift of an incident: as last published, and as last reported by detect.
 
-    The two differ while only the numbers have changed. Evidence that needs no action is published with the next change
-    that matters. Published numbers therefore do not depend on the time at which a late deployment caused another
+    The two differ if only numbers have changed since the last revision. Such numbers are published with the next change
+    that needs action. Published numbers therefore do not depend on the time at which a late deployment caused another
     revision.
 
     Attributes
@@ -29,7 +29,7 @@ class TrackedDrift:
     newest: Drift
 
     def dump(self) -> dict[str, Any]:
-        """Return the state, for JSON."""
+        """Return the state as JSON-compatible values."""
         newest = None if self.newest is self.published else self.newest.model_dump(exclude_none=True)
         published = self.published.model_dump(exclude_none=True)
         return {"join_order": self.join_order, "published": published, "newest": newest}

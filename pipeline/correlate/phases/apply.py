@@ -47,7 +47,7 @@ def _apply_drift(table: IncidentTable, drift: Drift) -> Touched:
             if known is not None:
                 update_incident(table, known, drift)
                 touched_ids.add(known.incident_id)
-            # A firing drift counts even if its first message was lost.
+            # A firing drift is used even if its first message was lost.
             elif drift.state != "recovered":
                 accepting = [sibling for sibling in siblings if not _is_closed(table, sibling)]
                 match = find_incident(drift, accepting, table.settings)
@@ -102,7 +102,7 @@ def _apply_command(table: IncidentTable, command: Command, message: InputMessage
         return Touched()
     incident = table.incidents.get(command.incident_id or "")
     if incident is not None and command.command_id in incident.command_ids:
-        return Touched()  # A command that is sent twice counts once.
+        return Touched()  # A command that is sent twice is applied once.
     problem = refusal_reason(command, _standings(table, command))
     if problem is not None or incident is None:
         return Touched(outputs=[dead_letter("correlate", message, "contract", problem or "")])

@@ -9,7 +9,7 @@ from schemas.command import Command
 from schemas.incident import Role
 
 COMMANDS_SEEN_MAX = 200
-"""Maximum command ids that an incident stores. With them, a command that is sent twice counts once."""
+"""Maximum number of command ids stored per incident, so that a command that is sent twice is applied once."""
 
 _INFORMED = {"internal": "people inside were informed", "external": "users and customers were informed"}
 
@@ -24,9 +24,10 @@ def apply_command(command: Command, incident: IncidentState, detected_at: int, *
     incident
         The incident that the command is about. It is changed in place.
     detected_at
-        When the incident and its members were first detected, Unix ms: no action is dated before it.
+        Time (Unix ms) at which the incident or the first of its members was detected. No action is dated before this
+        time.
     entries_max
-        Maximum lines of the running log.
+        Maximum number of lines in the running log.
     """
     incident.command_ids = [*incident.command_ids, command.command_id][-COMMANDS_SEEN_MAX:]
     text = _apply(command, incident, detected_at)
@@ -39,7 +40,7 @@ def apply_command(command: Command, incident: IncidentState, detected_at: int, *
 
 
 def _apply(command: Command, incident: IncidentState, detected_at: int) -> str:
-    """Apply the action, and return its description, which ``by NAME`` can follow."""
+    """Apply the action, and return a description that can be followed by ``by NAME``."""
     match command.action:
         case "acknowledge":
             incident.acknowledged_by = command.author
@@ -86,7 +87,7 @@ def _reopen(incident: IncidentState, at: int) -> str:
 def _unmerge(incident: IncidentState) -> str:
     membership = incident.membership
     target_id, membership.merged_into = membership.merged_into, None
-    # A child that a person removes from its parent stays out. An incident that a person merged may be merged again.
+    # A child that a person removes from its parent must not be merged again. Other incidents may be merged again.
     membership.is_excluded = membership.is_excluded or membership.merged_by is None
     membership.merged_by = None
     return f"unmerged from {target_id}"

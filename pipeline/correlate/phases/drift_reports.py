@@ -12,7 +12,7 @@ from pipeline.wording import quantity
 from schemas.drift import Drift
 
 WORSENING_RECORDS_MIN = 20
-"""Minimum records of a value that can show that a drift got worse."""
+"""Minimum number of records in a value that can show that a drift got worse."""
 
 
 def open_incident(table: IncidentTable, drift: Drift, siblings: Sequence[IncidentState]) -> IncidentState:
@@ -54,7 +54,7 @@ def join_incident(table: IncidentTable, drift: Drift, incident: IncidentState, r
 
 
 def update_incident(table: IncidentTable, incident: IncidentState, drift: Drift) -> None:
-    """Apply a further report of a drift that an incident tracks. An older report changes nothing."""
+    """Apply a further report of a tracked drift. A report that is older than the newest report is ignored."""
     tracked = incident.tracked[drift.drift_id]
     if drift.sequence <= tracked.newest.sequence:
         return
@@ -84,7 +84,7 @@ def _publish_if_actionable(table: IncidentTable, incident: IncidentState, drift:
 
 
 def _raise_severity(table: IncidentTable, incident: IncidentState, cause: Drift) -> None:
-    """Decide severity and failure mode again. Severity rises at once; :func:`downgrade_if_due` lowers it."""
+    """Update severity and failure mode. Severity rises immediately, but only :func:`downgrade_if_due` lowers it."""
     new, old = decide_severity(table.severity_table, incident.firing, table.slas), incident.decision
     if is_worse(new.severity, old.severity):
         incident.decision, incident.decided_at = new, cause.updated_at
@@ -110,7 +110,10 @@ def _has_worsened(table: IncidentTable, drift: Drift, published: Drift) -> bool:
 
 
 def _make_room(table: IncidentTable, incident: IncidentState) -> bool:
-    """Make room for one more drift by dropping the drift that recovered first. Return False if all are firing."""
+    """Make room for one more drift by dropping the drift that recovered first.
+
+    Return False if all drifts are firing.
+    """
     if len(incident.tracked) < table.settings.drifts_max:
         return True
     recovered = [drift for drift in incident.drifts if drift.state == "recovered"]

@@ -1,7 +1,7 @@
 """Third phase: merge incidents of many subjects into one parent if they share a cause.
 
 :mod:`pipeline.correlate.phases.parents` computes the parents that should exist from all candidates of a scope and
-failure group. This phase opens, fills and empties them accordingly.
+failure group. This phase then opens parents and moves children to match.
 """
 
 from collections.abc import Collection
@@ -14,11 +14,11 @@ GroupKey = tuple[SharedScope, str]
 """The scope that the subjects share, and their failure group."""
 
 NAMED_MAX = 5
-"""Maximum new subjects in a line of a parent's log."""
+"""Maximum number of new subjects in a line of a parent's log."""
 
 
 def group_incidents(table: IncidentTable, touched: Touched) -> Touched:
-    """Group the incidents whose parent may have changed, and add the incidents that this changes."""
+    """Update the parents that may have changed, and add every incident that changes as a result."""
     keys: set[GroupKey] = set()
     for incident in touched.to_group:
         keys |= _update_candidate(table, incident)
@@ -36,7 +36,7 @@ def restore_candidates(table: IncidentTable) -> None:
 
 
 def _update_candidate(table: IncidentTable, incident: IncidentState) -> set[GroupKey]:
-    """Update the candidate of an incident, and return the groups that this changes."""
+    """Update the candidate of an incident, and return the groups that change as a result."""
     before = table.candidates.pop(incident.incident_id, None)
     merged = table.merges.merged_view(incident)
     now = None if _has_closed_parent(table, incident) else child_candidate(incident, merged, table.settings)
@@ -46,7 +46,7 @@ def _update_candidate(table: IncidentTable, incident: IncidentState) -> set[Grou
 
 
 def _has_closed_parent(table: IncidentTable, incident: IncidentState) -> bool:
-    """Return whether a person closed the parent. It then retains its children and accepts no more."""
+    """Return whether a person closed the parent. It then retains its children and accepts no more children."""
     return any(target.membership.scope is not None and target.closed_by for target in table.merges.targets(incident))
 
 
@@ -73,7 +73,7 @@ def _group(table: IncidentTable, key: GroupKey) -> list[IncidentState]:
 
 
 def _form_parent(table: IncidentTable, expected: ExpectedParent) -> list[IncidentState]:
-    """Open or update a parent. Return the parent and the children whose log this changes."""
+    """Open or update a parent. Return the parent and the children whose logs change."""
     parent = table.incidents.get(expected.parent_id)
     if parent is None:
         children = (table.incidents.get(child_id) for child_id in expected.child_ids)

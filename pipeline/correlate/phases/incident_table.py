@@ -21,7 +21,7 @@ class IncidentTable:
     Attributes
     ----------
     severity_table, slas
-        The rules of severity, and the promised limits by subject and signal.
+        The severity rules, and the promised limits by subject and signal.
     merges
         Index of merged incidents.
     candidates
@@ -29,7 +29,7 @@ class IncidentTable:
     parts
         Parts of the state for the checkpoint, and the index of changed parts.
     limits_hit
-        Number of times that each limit has been hit since the start, by the name of its setting.
+        Number of times that each limit has been hit since startup, keyed by setting name.
     """
 
     def __init__(self, settings: CorrelateSettings) -> None:
@@ -59,7 +59,7 @@ class IncidentTable:
         return ServedTraffic(merged.subject, merged.common_label("environment"), merged.common_label("provider"))
 
     def add_reminders(self, incident: IncidentState) -> bool:
-        """Add the reminders that are due by the incident's clock. Return True if any reminder is new.
+        """Add the reminders that are due according to the incident's clock. Return True if any reminder is new.
 
         Due times depend on the incident combined with its members. For a parent, the reminders after the last action
         of a person are computed again, because the reports of its subjects arrive in any order.

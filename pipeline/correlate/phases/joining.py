@@ -5,18 +5,19 @@ Drifts of one subject belong together if they plausibly share a cause. The reaso
 ``same signal``      the incident has the same signal moving in the same direction;
 ``same family``      the incident has the same family of failures: serving, data, output or safety;
 ``same moment``      both began within ``simultaneous_window_s`` and can share a cause: one change moves many signals;
-``downstream``       the incident is a failure of serving or data, which spoils outputs a little later.
+``downstream``       the incident is a failure of serving or data, which degrades outputs shortly afterwards.
 
-Two failures can share a cause if one family spoils the other family, if the same kind of change usually causes both, or
-if a usual cause of one failure can spoil outputs (see the table of failure modes). A prompt that makes a bot leak and
-refuse is one incident, and so are jailbreaks and the refusals of them. A wave of jailbreaks and a stale index are two
-incidents even if they begin in the same second: attackers cause the first, and no user input can cause the second.
+Two failures can share a cause if one family affects the other family, if the same kind of change usually causes both,
+or if a usual cause of one failure can degrade outputs (see the table of failure modes). A prompt that makes a bot leak
+data and refuse requests causes one incident. So do jailbreaks and the resulting refusals. A wave of jailbreaks and a
+stale index are two incidents even if they begin in the same second: attackers cause the first, and no user input can
+cause the second.
 
 The same signal also joins a resolved incident if it fires again within ``reopen_window_s``. All other drifts join only
 within ``join_window_s`` of the incident, which lasts from its start to its last firing or recovery. So a refusal spike
 and an index that goes stale a quarter of an hour later are two incidents, even while the first is open. If several
-incidents fit, an incident with the same signal comes first, then an incident with a simultaneous start (by the order of
-reasons), then the incident with the nearest start of a drift.
+incidents match, an incident with the same signal comes first, then an incident with a simultaneous start (by the order
+of reasons), then the incident with the nearest start of a drift.
 """
 
 from collections.abc import Iterable
@@ -47,7 +48,7 @@ def find_incident(
 
 
 def can_share_cause(one: FailureMode, other: FailureMode) -> bool:
-    """Return whether one cause can plausibly bring about two failure modes.
+    """Return whether two failure modes can plausibly have the same cause.
 
     >>> from pipeline.correlate.playbook.failure_modes import MODES
     >>> can_share_cause(MODES["pii_exposure"], MODES["refusal_spike"])

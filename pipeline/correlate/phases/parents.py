@@ -1,4 +1,4 @@
-"""Parents: many subjects in one incident, because a provider or environment that they share has failed.
+"""Parents: incidents that cover many subjects, because a provider or environment that they share has failed.
 
 Incidents of one failure group whose subjects share a provider (or an environment, if no provider is named) become
 children of one parent if incidents of at least ``parent_subjects`` subjects started within ``simultaneous_window_s``.
@@ -8,11 +8,11 @@ accepts incidents that start within ``join_window_s``. An outage that has not ch
 failure that starts then is reported separately.
 
 Serving and output are one failure group: a failing provider causes errors in one subject and empty answers in another.
-Only page-tier drifts count: tickets can wait, often for days.
+Only page-tier drifts are considered, because tickets can wait, often for days.
 
 The expected parents are computed from all candidates each time, so they do not depend on the order of arrival. For the
 same reason, the id of a parent is a hash of the scope, the failure group and the hour of the first start. If an earlier
-start arrives late and lies in the hour before, readers see two ids: one parent is merged into the other.
+start arrives late and falls in the previous hour, readers see two ids, and one parent is merged into the other.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -69,7 +69,7 @@ class ChildCandidate:
 
 @dataclass(slots=True)
 class ExpectedParent:
-    """Parent that should exist: its id, its scope, and its member incidents."""
+    """Expected parent: its id, its scope, and its member incidents."""
 
     parent_id: str
     scope: SharedScope
@@ -82,7 +82,7 @@ class ExpectedParent:
         self.firing_periods += candidate.firing_periods
 
     def accepts(self, candidate: ChildCandidate, join_window_s: float) -> bool:
-        """Return whether the parent accepts a later candidate, by the state at the candidate's detection."""
+        """Return whether the parent accepts a later candidate, based on the state when the candidate was detected."""
         seen_at, started_at = candidate.detected_at, candidate.first_started_at
         is_open = any(first <= seen_at and (last is None or last > started_at) for first, last in self.firing_periods)
         from_ms = started_at - (OPEN_REACH_MS if is_open else join_window_s * 1000)
@@ -94,7 +94,7 @@ class ExpectedParent:
         return [member.incident_id for member in self.members if not member.is_excluded]
 
     def formed_at(self, subjects: int) -> int:
-        """Return the time (Unix ms) at which a number of subjects had been detected."""
+        """Return the time (Unix ms) at which failures of a given number of subjects had been detected."""
         first_detected: dict[str, int] = {}
         for member in self.members:
             known = first_detected.get(member.subject, member.detected_at)
@@ -107,8 +107,8 @@ def child_candidate(
 ) -> ChildCandidate | None:
     """Return an incident as a candidate for a parent, or None if it cannot be a child.
 
-    It cannot be a child if none of its drifts is page tier, if its subject shares nothing, or if a person merged or
-    closed it.
+    It cannot be a child if none of its drifts is page tier, if its subject has no provider or environment, or if a
+    person merged or closed it.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def expected_parents(
     candidates
         Candidates of one scope and failure group, in any order.
     taken_ids
-        Ids of parents that a person closed. No other parent can have them.
+        Ids of parents that a person closed. Other parents must not use them.
     settings
         Windows, and the number of subjects that form a parent.
     """

@@ -79,7 +79,7 @@ def _evict(table: IncidentTable, incident: IncidentState) -> list[OutputMessage]
 
 
 def _close(table: IncidentTable, incident: IncidentState) -> None:
-    """Close an incident because too many are stored. Otherwise it would stay open for readers."""
+    """Close an incident because too many incidents are stored. Otherwise, it would remain open for readers."""
     merged, last = table.merges.merged_view(incident), incident.last_published
     at = merged.last_change_at if merged.tracked or last is None else last.updated_at
     incident.resolved_at, incident.closed_by = at, "driftwire"

@@ -9,7 +9,7 @@ from pipeline.correlate.playbook import phrases
 from schemas.incident import LogEntry
 
 NAMED_MAX = 5
-"""Maximum subjects in the first line of a parent's log."""
+"""Maximum number of subjects in the first line of a parent's log."""
 
 
 def published_view(table: IncidentTable, incident: IncidentState) -> IncidentState:
@@ -24,7 +24,7 @@ def published_view(table: IncidentTable, incident: IncidentState) -> IncidentSta
     parent = next(table.merges.targets(incident), None)
     if parent is None or membership.merged_by is not None or membership.scope is not None:
         return merged
-    # The parent has the targets that are still due. Only the reminders that a person has reacted to remain.
+    # Targets that are still due move to the parent. Only reminders to which a person has reacted remain.
     reminders = [reminder for reminder in merged.reminders if reminder.at <= merged.last_action_at]
     return replace(merged, log=[*merged.log, _merged_line(merged, parent)], reminders=reminders)
 

@@ -29,8 +29,8 @@ def settle_clocks(table: IncidentTable, touched: Touched) -> Touched:
 def resolve_if_quiet(table: IncidentTable, incident: IncidentState) -> bool:
     """Resolve an incident if all its signals have been recovered for long enough. Return True if it changed.
 
-    The resolution is dated to the end of the quiet period, however late the clock reaches it. An incident is open again
-    while a signal of its members is firing.
+    The resolution is dated to the end of the quiet period, even if the clock reaches that time late. An incident is
+    open again while a signal of its members is firing.
     """
     if incident.closed_by is not None or (incident.resolved_at is not None and not table.merges.members(incident)):
         return False
@@ -55,8 +55,8 @@ def resolve_if_quiet(table: IncidentTable, incident: IncidentState) -> bool:
 def downgrade_if_due(table: IncidentTable, incident: IncidentState, now: int) -> bool:
     """Lower the severity if the rules have given a lower severity for long enough. Return True if it fell.
 
-    The change is dated to the end of the wait, however late the clock (Unix ms) reaches it. The new severity is the
-    worst that the rules gave during the wait.
+    The change is dated to the end of the wait, even if the clock (Unix ms) reaches that time late. The new severity is
+    the worst that the rules gave during the wait.
     """
     if incident.pending_downgrade is None:
         return False
@@ -76,7 +76,7 @@ def downgrade_if_due(table: IncidentTable, incident: IncidentState, now: int) ->
 
 
 def track_downgrade(table: IncidentTable, incident: IncidentState, at: int) -> None:
-    """Record when the rules first gave a lower severity (Unix ms), and the highest severity they have given since then.
+    """Record when the rules began to give a lower severity (Unix ms), and the worst severity since then.
 
     Severity does not fall while nothing fires. Only a person can lower a P1 that can harm people.
     """

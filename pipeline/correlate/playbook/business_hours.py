@@ -1,4 +1,4 @@
-"""Business hours: working days and hours in a time zone, in which the time to fix a P3 or P4 counts."""
+"""Business hours: working days and hours in a time zone, which count towards the time to fix a P3 or P4."""
 
 import re
 from datetime import UTC, date, datetime, timedelta
@@ -30,9 +30,11 @@ class BusinessHours(BaseModel):
         default=("mon", "tue", "wed", "thu", "fri"), min_length=1, max_length=7, description="Working days."
     )
     begins: str = Field(default="09:00", description="Start of a working day, HH:MM.")
-    ends: str = Field(default="17:00", description="End of a working day, HH:MM, later than begins. 24:00 is midnight.")
+    ends: str = Field(
+        default="17:00", description="End of a working day, HH:MM. It must be later than begins; 24:00 is midnight."
+    )
     holidays: tuple[Annotated[str, Field(max_length=10)], ...] = Field(
-        default=(), max_length=1_000, description="Days without work, YYYY-MM-DD."
+        default=(), max_length=1_000, description="Holidays and other non-working days, YYYY-MM-DD."
     )
 
     @field_validator("time_zone")

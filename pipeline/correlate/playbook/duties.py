@@ -1,6 +1,6 @@
-"""Duties to notify: the rows of ``duties.toml``, with the incidents that each row may apply to and its deadline.
+"""Notification duties: the rows of ``duties.toml``, each with its deadline and the incidents that it may apply to.
 
-A row states that a duty may exist, with its content and its deadline. It never states that the duty exists.
+A row states that a duty may apply, with its content and its deadline. It never states that the duty does apply.
 """
 
 import tomllib

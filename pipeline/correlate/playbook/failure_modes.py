@@ -2,12 +2,12 @@
 
 Each signal of the catalogue has a failure mode, and a drift contains its name. The order of the rows matters. If
 several modes of one incident are equally bad, the incident is named after the earlier row, so causes come before
-symptoms. The signatures of a row are combinations of drifts that identify this mode, although each drift has another
+symptoms. The signatures of a row are combinations of drifts that identify this mode, even if each drift has a different
 mode. Containment follows the playbook: a kill switch first where harm is possible, a rollback first where a change is
 the likely cause, throttling first where load is the cause.
 
-A new failure mode is one row here, one page in ``docs/runbooks`` and, if it is more or less severe than a loss of
-quality, one rule in ``rules.toml``.
+To add a failure mode, add one row here, one page in ``docs/runbooks`` and, if the mode is more or less severe than a
+loss of quality, one rule in ``rules.toml``.
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -22,10 +22,10 @@ ContainmentAction = Literal["kill_switch", "throttle", "rollback", "filter", "in
 ChangeKind = DeploymentKind | Literal["input_shift"]
 
 DOWNSTREAM: Mapping[Family, tuple[Family, ...]] = {"serving": ("output",), "data": ("output",)}
-"""Families that a failure of one family affects a little later: broken serving or data spoils outputs."""
+"""Families that the failures of a family affect shortly afterwards: broken serving or data degrades outputs."""
 
 STRONG, POSSIBLE, WEAK = 1.0, 0.6, 0.2
-"""Fit of a kind of change to a failure mode: a usual cause, a possible cause, rarely a cause."""
+"""Fit of a kind of change to a failure mode: usual cause, possible cause, rare cause."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Signature:
     external: bool = False
 
     def matches(self, lead: Collection[str], moved: Collection[str], *, may_be_external: bool) -> bool:
-        """Return whether drifts match, given the names of the lead drift and of everything that moved."""
+        """Return whether drifts match, given the names of the lead drift and of all signals and modes that moved."""
         return (
             any(name in lead for name in self.moving)
             and all(name in moved for name in self.moving)
@@ -219,8 +219,8 @@ def recognise_failure_mode(
     cause_kind
         The kind of the most likely cause, if one stands out. It can be part of a signature.
     window_ms
-        Maximum time between the start of the lead and of another drift that moved with it. Higher values recognise
-        more.
+        Maximum time between the start of the lead and the start of another drift that counts as moving with it. Higher
+        values recognise more signatures.
     may_be_external
         Whether the cause may be external: a provider serves the subject, and no change of your own explains the
         incident.

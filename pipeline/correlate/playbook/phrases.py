@@ -1,4 +1,4 @@
-"""Drifts and times in words: parts of titles, summaries, reasons and log lines."""
+"""Phrases that describe drifts and times in titles, summaries, reasons and log lines."""
 
 from pipeline.wording import duration, quantity
 from schemas.drift import Drift
@@ -26,7 +26,7 @@ _PHRASES: dict[str, tuple[str, str, str]] = {
     "throughput_ratio": ("receives", "received", "{} times as many requests as shortly before"),
     "probe_blocked": ("blocks", "blocked", "{} of the known-bad probes"),
 }
-"""Verb in the present, verb in the past, and phrase with the number, by signal."""
+"""Verb in the present and past tense, and phrase with the number, for each signal."""
 
 _ASPECTS = {"high_tail": "high values of ", "low_tail": "low values of ", "dispersion": "spread of "}
 _FAR_FACTOR = 1.5

@@ -18,7 +18,7 @@ class ChangeFreeze:
     """State of the change freeze, and the deployments that broke it."""
 
     BREAKS_MAX: ClassVar[int] = 20
-    """Maximum deployments that are listed as breaks of an incident's freeze, newest first."""
+    """Maximum number of deployments that are listed as breaks of an incident's freeze, newest first."""
 
     state: Literal["on", "broken", "off"]
     broken_by: list[Deployment]
@@ -39,7 +39,7 @@ class ChangeFreeze:
 
     @property
     def sentence(self) -> str:
-        """Sentence about the newest break, for a summary. Empty without a break or a freeze."""
+        """Sentence about the newest break, for a summary. It is empty if there is no break or no freeze."""
         if self.state != "broken":
             return ""
         newest = self.broken_by[-1]
@@ -69,8 +69,8 @@ class ChangeFreeze:
 def breaks_freeze(deployment: Deployment, incident: IncidentState, diagnosis: Diagnosis) -> bool:
     """Return whether a deployment after the detection should have waited.
 
-    Rollbacks, the kill switch and deployments after the harm is contained need not wait. A provider's status is not a
-    deployment of your own.
+    Rollbacks, uses of the kill switch, and deployments after containment do not have to wait. Status changes of a
+    provider are not your own deployments.
     """
     if deployment.kind == "provider_status" or deployment in (diagnosis.rollback, diagnosis.kill_switch_use):
         return False

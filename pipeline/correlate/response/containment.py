@@ -13,7 +13,7 @@ from schemas.timestamp import clock_time
 
 @dataclass(frozen=True, slots=True)
 class ContainmentContext:
-    """Input of containment. ``drift`` is the leading drift, ``kill_switch`` the subject's flag, if any."""
+    """Inputs of containment. ``drift`` is the leading drift, and ``kill_switch`` is the subject's flag, if any."""
 
     diagnosis: Diagnosis
     severity: Severity
@@ -26,8 +26,8 @@ def rank_containment(context: ContainmentContext) -> list[Containment]:
     """Return the containment steps, in order.
 
     The failure mode determines the order. A rollback is proposed only for a clear suspect that can be rolled back and
-    is not rolled back yet. For P3 and P4, the kill switch comes after all other steps if the feature works. Completed
-    steps come last.
+    has not been rolled back yet. For P3 and P4, the kill switch comes after all other steps if the feature still works.
+    Completed steps come last.
     """
     order = list(context.diagnosis.failure_mode.containment)
     if context.severity in ("P3", "P4"):

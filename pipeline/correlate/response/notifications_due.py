@@ -9,9 +9,9 @@ from schemas.timestamp import LATEST_MS
 
 
 def notifications_due(incident: IncidentState, regimes: Iterable[str]) -> list[Duty]:
-    """Return the duties to notify that regimes may impose for an incident, most urgent first, then by name.
+    """Return the notification duties that regimes may impose for an incident, most urgent first, then by name.
 
-    A row applies by the failure modes that the incident has had at any time, and by its current severity.
+    Whether a row applies depends on all failure modes that the incident has had and on its current severity.
     """
     enabled = set(regimes)
     if not enabled:

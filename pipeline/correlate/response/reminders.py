@@ -1,6 +1,6 @@
 """Reminders: log lines about targets that are overdue by the clock of an incident, one per target and due time.
 
-A reminder is dated to the time at which its target became overdue, however late the tick that adds it arrives, so that
+A reminder is dated to the time at which its target became overdue, even if the tick that adds it arrives late, so that
 the same history gives the same log. Only a duty to notify also has a reminder before its deadline, because afterwards
 it is too late. A target that was met in time has no reminder. Nobody is woken for a P3 or P4, so their classification
 has no reminder. A resolved incident has reminders only for its review and for duties to notify.
@@ -17,13 +17,13 @@ from schemas.incident import Duty, ResponseTarget
 from schemas.timestamp import LATEST_MS, format_timestamp
 
 AT_ONCE_MS = 300_000
-"""Milliseconds from the due time to the reminder if a target is due at once, enough for a kill switch to work."""
+"""Milliseconds from the due time to the reminder of a target that is due at once. A kill switch needs less time."""
 
 DECIDE_WITHIN_MS = 24 * 3_600_000
 """Milliseconds from the first reminder of a duty to its deadline, but at most half of the total time."""
 
 REMINDERS_MAX = 100
-"""Maximum reminders of one incident in total."""
+"""Maximum total number of reminders per incident."""
 
 NEVER = LATEST_MS + 1
 """Time in Unix ms that is later than any clock."""
@@ -66,7 +66,7 @@ def add_due_reminders(incident: IncidentState, now: int, settings: CorrelateSett
 
 
 def format_moment(at: int, day: int) -> str:
-    """Format a UTC time to the minute, without its date if that is the date of ``day``. Both are Unix ms.
+    """Format a UTC time to the minute, with its date unless it falls on the date of ``day``. Both times are Unix ms.
 
     >>> format_moment(1795489920123, 1795489920123), format_moment(1795589920123, 1795489920123)
     ('03:12Z', '2026-11-25 06:58Z')
@@ -122,7 +122,7 @@ def _reminder(incident: IncidentState, name: str, due_at: int, at: int) -> Remin
 
 
 def _duty_reminders(duty: Duty, due_at: int, detected_at: int) -> Iterator[Reminder]:
-    """Yield a reminder while there is time to decide, and one at the deadline."""
+    """Yield one reminder while there is time to decide, and another at the deadline."""
     due, task = format_moment(due_at, detected_at), "decide whether it applies, and record the decision"
     ahead = due_at - min(DECIDE_WITHIN_MS, (due_at - detected_at) // 2)
     yield Reminder(f"before {duty.name}", due_at, ahead, f"{duty.name} may apply and is due at {due}: {task}")

@@ -1,8 +1,8 @@
 """Response targets: the tasks that a severity requires, their due times, and whether they are done.
 
-Targets of P1 and P2 run around the clock. The time to fix a P3 or P4 counts in business days. The time to classify
-counts from the detection. All other times count from the time at which the incident got its severity, so that an
-incident that is raised after an hour is not late at once.
+Targets of P1 and P2 run around the clock. The time to fix a P3 or P4 is measured in business days. The time to classify
+is measured from the detection. All other times are measured from the time at which the incident got its severity, so
+that an incident whose severity rises after an hour is not immediately overdue.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ CLASSIFYING_ACTIONS: tuple[Action, ...] = (
     "resolve",
     "accept",
 )
-"""Actions of a person who has looked at the incident. Each action meets the target to classify."""
+"""Actions that show that a person has looked at the incident. Each of them meets the target to classify."""
 
 _WORDS = {
     "classify": "classify within {}",
@@ -49,7 +49,9 @@ _PLAYBOOK_WORDS: dict[tuple[Severity, str], str] = {
 
 @dataclass(frozen=True, slots=True)
 class ResponseProgress:
-    """Times of people's actions on an incident, in Unix ms. None if an action is not known to be done.
+    """Times of people's actions on an incident, in Unix ms.
+
+    A time is None if the action is not known to have been taken.
 
     ``severity_since`` is the time at which the incident got its severity. ``first_communicated_at`` and
     ``last_communicated_at`` are the first and the last communication to leadership.
@@ -88,8 +90,8 @@ def response_progress(incident: IncidentState, containing_deployment_at: int | N
 def response_targets(progress: ResponseProgress, plan: ResponseTimes, hours: BusinessHours) -> list[ResponseTarget]:
     """Return the targets of an incident with their due times, most urgent first.
 
-    The due time of the next communication counts from the last communication, or from the due time of the first. No
-    communication is due after the resolution. The review counts from the resolution.
+    The due time of the next communication is measured from the last communication, or else from the due time of the
+    first. No communication is due after the resolution. The due time of the review is measured from the resolution.
     """
     since, resolved_at = progress.severity_since, progress.resolved_at
     targets = [
@@ -137,7 +139,7 @@ def _build_target(
 
 
 def _severity_since(incident: IncidentState) -> int:
-    """Return the time at which the incident got its severity, by the rules or by a person, whichever came first."""
+    """Return the time at which rules or a person gave the incident its severity, whichever came first."""
     severity, classification = incident.severity, incident.classification
     by_rules = incident.decided_at if incident.decision.severity == severity else None
     by_person = classification.at if classification is not None and classification.severity == severity else None

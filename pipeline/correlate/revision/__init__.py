@@ -1,4 +1,4 @@
-"""The message of an incident. No other code writes alerts.
+"""Construction of the incident message. No other code writes alerts.
 
 This package may import every other package of correlate.
 """

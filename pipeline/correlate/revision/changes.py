@@ -1,4 +1,4 @@
-"""Changes of a revision in a few words, for readers of the previous revision."""
+"""Short descriptions of the changes in a revision, for readers of the previous revision."""
 
 from schemas.incident import Incident
 
@@ -18,11 +18,11 @@ _REPORTED_EVENTS = (
     "limit",
     "reminder",
 )
-"""Events of the log that are in no other field."""
+"""Running-log events that do not appear in any other field."""
 
 
 def describe_changes(before: Incident | None, now: Incident) -> str:
-    """Return the differences that a reader would act on. The first revision is "opened"."""
+    """Return the differences that a reader would act on. For the first revision, return "opened"."""
     if before is None:
         return "opened"
     changes = [

@@ -1,8 +1,8 @@
-"""Drafts of messages to leadership and users, by the playbook's principles. A person checks and sends them.
+"""Drafts of messages to leadership and users, according to the playbook's principles. A person checks and sends them.
 
-Drafts are honest: an AI system failed. They are specific: the failure, its start and end, and its extent. They blame
-nobody else: we are responsible for our choices. They state the current actions. Unknown facts are in [brackets]. A
-draft to users contains no name of a person, tenant or version, and no text that a user wrote.
+Drafts are honest: an AI system failed. They are specific about the failure, its start and end, and its extent. They
+blame nobody else: we are responsible for our choices. They describe current actions. Unknown facts are in [brackets]. A
+draft for users contains no names of people, tenants or versions, and no text that a user wrote.
 """
 
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ SUPPLIED = ("provider_status", "provider")
 """Kinds of suspects that another organisation operates."""
 
 NAMED_MAX = 3
-"""Maximum products that are listed in a draft to users. The rest are counted."""
+"""Maximum number of products that a draft for users lists. The rest are only counted."""
 
 _OUR_CAUSES: Mapping[str, str] = {
     "environment": "most likely something in our own systems that they share. [Say what is known so far.]",
@@ -42,7 +42,7 @@ _TO_USERS = ("P1", "P2")
 
 @dataclass(frozen=True, slots=True)
 class DraftContext:
-    """Input of the drafts: the incident, its leading drift, and the times (Unix ms) of containment and recovery.
+    """Inputs of the drafts: the incident, its leading drift, and the times (Unix ms) of containment and recovery.
 
     ``subjects`` are the names of its subjects. If there are many, the leading drift applies to only one subject.
     """
@@ -62,7 +62,7 @@ class DraftContext:
 
 
 def build_drafts(context: DraftContext, public_names: Mapping[str, str]) -> list[Draft]:
-    """Return the drafts for an incident: to leadership from P3, to users from P2, none if it is merged."""
+    """Return the drafts for an incident: to leadership for P1 to P3, to users for P1 and P2, none if merged."""
     incident = context.incident
     if incident.status == "merged":
         return []
@@ -148,7 +148,10 @@ def _time_span(context: DraftContext) -> str:
 
 
 def _products(subjects: Sequence[str], public_names: Mapping[str, str]) -> str:
-    """Return the names by which users know the subjects. A single subject without a public name keeps its own name."""
+    """Return the names by which users know the subjects.
+
+    A single subject without a public name appears under its own name.
+    """
     if len(subjects) == 1:
         return public_names.get(subjects[0], subjects[0])
     names = [public_names[subject] for subject in subjects if subject in public_names]
@@ -191,7 +194,7 @@ def _cause_for_leadership(suspects: list[Suspect]) -> str:
 
 
 def _cause_for_users(context: DraftContext) -> str:
-    """Return the most likely cause as our responsibility. The name of a supplier is omitted, because we chose it."""
+    """Describe the most likely cause as our responsibility. Suppliers are not named, because we chose them."""
     first, system = clear_suspect(context.incident.suspects), "them" if context.has_many_subjects else "it"
     if first is None:
         return "we do not know the cause yet. [Say what is known so far.]"

@@ -7,10 +7,10 @@ from schemas.drift import Drift
 from schemas.incident import SignalEvidence
 
 LINE_SEGMENTS_MAX = 5
-"""Maximum segments in a line of evidence."""
+"""Maximum number of segments in a line of evidence."""
 
 SEGMENTS_MAX = 20
-"""Maximum segments in the message of an incident."""
+"""Maximum number of segments in an incident message."""
 
 
 def evidence_lines(drifts: Iterable[Drift], dedup_window_s: float, limit: int) -> list[SignalEvidence]:
@@ -85,7 +85,7 @@ def _finding_key(drift: Drift) -> tuple[str, ...]:
 
 
 def _belongs_to(drift: Drift, finding: list[Drift], window_ms: float) -> bool:
-    """Return whether a drift's stream is new to a finding. A second drift of a stream is a new finding."""
+    """Return whether a drift belongs to a finding. A second drift of a partition and segment is a new finding."""
     is_other_stream = all((known.partition, known.segment) != (drift.partition, drift.segment) for known in finding)
     return is_other_stream and drift.detected_at - finding[0].detected_at <= window_ms
 

@@ -1,4 +1,4 @@
-"""Revisions: the message of an incident, computed from its state each time.
+"""Revisions: incident messages, each computed from the current state.
 
 The same state, deployments and clock give the same message, in any order of arrival. Only ``revision`` and ``change``
 depend on the order of arrival, because they depend on earlier revisions.
@@ -34,7 +34,7 @@ def build_revision(incident: IncidentState, context: DiagnosisContext, settings:
     incident
         The state of the incident. It is not changed.
     context
-        Input of the diagnosis besides the incident.
+        Inputs of the diagnosis other than the incident.
     settings
         Windows and limits.
     """
@@ -133,7 +133,7 @@ def _build_log(
 ) -> list[LogEntry]:
     deployments = diagnosis.later_deployments[-entries_max:]
     deployment_lines = [freeze.log_line(deployment, diagnosis) for deployment in deployments]
-    # A rollback or kill switch can be reported late. If it was in time, the reminder to contain is withdrawn.
+    # A rollback or kill switch can be reported late. If it happened in time, the containment reminder is removed.
     reminder_lines = [
         LogEntry(at=reminder.at, event="reminder", text=running_log.shorten(reminder.text))
         for reminder in incident.reminders

@@ -25,7 +25,7 @@ _INSTRUCTIONS = {
 def write_summary(
     incident: IncidentState, suspects: Sequence[Suspect], steps: Sequence[Containment], rollback: Deployment | None
 ) -> str:
-    """Return the failure, its start, the other affected signals, the likely cause, and the first step."""
+    """Return the summary: the failure, its start, the other affected signals, the likely cause, and the first step."""
     sentences = [_state(incident), _failure(incident), _other_signals(incident), _cause(incident, suspects)]
     if rollback is not None:
         sentences.append(f"It was rolled back at {clock_time(rollback.timestamp)}.")

@@ -1,4 +1,4 @@
-"""Severity adjustments, which make an incident one step milder or worse, by its blast radius.
+"""Severity adjustments, which make an incident one step milder or worse, depending on its blast radius.
 
 Severity rules apply to single drifts, adjustments to all firing drifts of an incident. The adjustments that apply are
 weighed against each other, and the severity changes by at most one step.
@@ -45,9 +45,9 @@ class SeverityAdjustment(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1, max_length=100, description="Name of the adjustment.")
-    to: Literal["milder", "worse"] = Field(description="Direction of the adjustment, by one step.")
+    to: Literal["milder", "worse"] = Field(description="Direction in which the severity is adjusted, by one step.")
     severities: tuple[Severity, ...] = Field(
-        min_length=1, description="Severities that the adjustment changes, as decided by the rules."
+        min_length=1, description="Severities, as decided by the rules, to which the adjustment applies."
     )
     reason: str = Field(min_length=1, max_length=300, description="Reason that is shown for the adjustment.")
     when: BlastRadius = Field(description="Conditions on the blast radius of the incident. All must hold.")

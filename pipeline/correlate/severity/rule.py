@@ -22,12 +22,10 @@ class DriftConditions(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     failure_modes: tuple[str, ...] = Field(
-        default=(), description="Failure modes, as named in docs/runbooks. Empty matches any."
+        default=(), description="Failure modes, as named in docs/runbooks. An empty list matches any failure mode."
     )
-    layers: tuple[Layer, ...] = Field(default=(), description="Layers of the signal. Empty matches any.")
-    tier: RuleTier | None = Field(
-        default=None, description="Tier of the drift, page or ticket. Matches both if absent."
-    )
+    layers: tuple[Layer, ...] = Field(default=(), description="Layers of the signal. An empty list matches any layer.")
+    tier: RuleTier | None = Field(default=None, description="Tier of the drift, page or ticket. If absent, both match.")
     minimum_effect: dict[EffectKind, Annotated[float, Field(ge=0)]] = Field(
         default_factory=dict,
         description="Minimum effect in either direction, by kind of effect. If any kind is given, drifts of other kinds "
@@ -38,7 +36,8 @@ class DriftConditions(BaseModel):
     maximum_ratio: float | None = Field(default=None, ge=0, description="Maximum ratio of the current value to normal.")
     sla: Literal["broken", "kept"] | None = Field(
         default=None,
-        description="Whether the limit in correlate.sla for the signal is broken or kept. Matches any drift if absent.",
+        description="Whether the limit in correlate.sla for the signal is broken or kept. If absent, any "
+        "drift matches.",
     )
 
     @field_validator("failure_modes")
@@ -65,7 +64,8 @@ class SLA(BaseModel):
 
     subject: Annotated[str, Field(min_length=1, max_length=200, description="Subject that the limit was promised for.")]
     signal: Annotated[
-        str, Field(min_length=1, max_length=200, description="Name of the signal. Its mean or median counts.")
+        str,
+        Field(min_length=1, max_length=200, description="Name of the signal. The limits apply to its mean or median."),
     ]
     maximum: float | None = Field(default=None, description="Largest value within the SLA, in the unit of the signal.")
     minimum: float | None = Field(default=None, description="Smallest value within the SLA, in the unit of the signal.")

@@ -1,4 +1,4 @@
-"""Severity of an incident, by a table of rules and adjustments with names and reasons."""
+"""Severity of an incident, decided by a table of named rules and adjustments with reasons."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class SeverityDecision:
 
     @property
     def full_reason(self) -> str:
-        """The reason with the drift's numbers, and the reason of the adjustment."""
+        """The reason for the severity with the drift's numbers, followed by the reason for the adjustment."""
         drift = self.drift
         now, normal = (quantity(value, drift.unit, drift.channel) for value in (drift.now, drift.normal))
         adjustment = f"; {self.adjustment_reason}" if self.adjustment_reason else ""
@@ -114,7 +114,7 @@ def is_worse(one: Severity, other: Severity) -> bool:
 
 
 def adjust_severity(severity: Severity, steps: int) -> Severity:
-    """Return a severity ``steps`` steps worse, or milder if negative, within P1 and P4.
+    """Return the severity ``steps`` steps worse, or milder if negative, limited to P1 to P4.
 
     >>> adjust_severity("P3", 1), adjust_severity("P3", -1), adjust_severity("P4", -1)
     ('P2', 'P4', 'P4')
@@ -182,7 +182,7 @@ def _matches_effect(conditions: DriftConditions, drift: Drift) -> bool:
         return False
     if drift.effect_kind == "rank_shift":
         return abs(drift.effect) >= minimum
-    # Ratios are symmetric in their logarithm: a third is as far from one as three is.
+    # Ratios are compared on a logarithmic scale, on which a third is as far from one as three is.
     return drift.effect >= minimum or (0 <= drift.effect <= 1 / minimum if minimum > 0 else True)
 
 

@@ -29,13 +29,13 @@ class SeverityTable:
 
     @classmethod
     def read(cls, text: str, source: str) -> "SeverityTable":
-        """Read a table: ``[[rule]]``, at least one, and ``[[adjustment]]``.
+        """Read a table in TOML, with at least one ``[[rule]]`` and any number of ``[[adjustment]]`` tables.
 
         Raises
         ------
         ValueError
-            If the table is invalid. The message has one line per problem, with the row. For an unknown key, the line
-            contains the most similar known key.
+            If the table is invalid. The message has one line per problem, with the number of the row. For an unknown
+            key, the line contains the most similar known key.
         """
         try:
             content = tomllib.loads(text)
@@ -52,7 +52,7 @@ class SeverityTable:
         return cls(rules, adjustments)
 
     def extend(self, rules: Sequence[SeverityRule], adjustments: Sequence[SeverityAdjustment]) -> "SeverityTable":
-        """Return a table with added rules, evaluated first, and adjustments, which replace those of the same name."""
+        """Return an extended table. Added rules come first, and added adjustments replace those of the same name."""
         names = {adjustment.name for adjustment in adjustments}
         remaining = (adjustment for adjustment in self.adjustments if adjustment.name not in names)
         return SeverityTable((*rules, *self.rules), (*adjustments, *remaining))

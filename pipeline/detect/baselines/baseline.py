@@ -19,7 +19,7 @@ from schemas.baseline import Baseline, Channel, Profile, SignalBaseline
 BaselineSource = Literal["file", "live", "accepted"]
 
 STORED_VALUES_MIN = 100
-"""Minimum stored values of a signal, regardless of the settings."""
+"""Minimum number of stored values per signal, regardless of the settings."""
 
 DROPPED_SHARE_MAX = 0.25
 """Maximum share of slices that are dropped, over all signals. If more slices are outliers, none is dropped, because it
@@ -97,7 +97,7 @@ class LearnedData:
 
     @property
     def slice_s(self) -> float:
-        """Seconds per slice; 0 if there is only one slice."""
+        """Seconds per slice, or 0 if there is only one slice."""
         starts_ms = self.slice_starts_ms
         return (starts_ms[1] - starts_ms[0]) / 1000 if len(starts_ms) > 1 else 0.0
 
@@ -193,7 +193,10 @@ def _build_signal(column: LearnedColumn, learned: LearnedData, settings: DetectS
 
 
 def _remove_daily_cycle(column: LearnedColumn, learned: LearnedData) -> tuple[LearnedColumn, Profile | None]:
-    """Remove the daily cycle of a column. Return the column and the profile, or the same column and None."""
+    """Remove the daily cycle of a column.
+
+    Return the corrected column and its profile, or the original column and None.
+    """
     if column.signal.kind == "rate" or column.values.size != column.times_ms.size:
         return column, None
     learned_profile = learn_profile(column.values, column.times_ms, column.slices, learned.from_ms, learned.to_ms)

@@ -1,4 +1,4 @@
-"""The burst, which is the first values of each signal in a quarter of a slice. A learner stores no further values."""
+"""Burst: the first values of each signal in a quarter of a slice. A learner stores no other values."""
 
 from dataclasses import dataclass, field
 
@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BURST_VALUES = 64
-"""Values per signal in a burst. Higher values reveal longer autocorrelation and need more memory."""
+"""Number of values per signal in a burst. Higher values reveal longer autocorrelation and need more memory."""
 
 
 @dataclass(slots=True)

@@ -15,7 +15,8 @@ HOURS = 24
 """Hours of a day, UTC."""
 
 DAYS_MIN = 3
-"""Full days required for a profile. Fewer days cannot separate the effect of the hour from the effect of the day."""
+"""Number of full days required for a profile. Fewer days cannot separate the effect of the hour from the effect of the
+day."""
 
 DEVIATION_DROP_MIN = 0.2
 """Share by which a profile must reduce the deviation between slices on held-out days. On real traffic, a profile often
@@ -35,7 +36,8 @@ def learn_profile(
 
     The profile is cross-validated: each full day is corrected with the profile of the other days. The profile is used
     only if this lowers the deviation between the slices' mean ranks by at least 20 %. The cross-validated values are
-    returned, because values corrected with a profile of the same day would look steadier than any future day.
+    returned, because values corrected with a profile that includes their own day would look steadier than future
+    values.
 
     Parameters
     ----------
@@ -107,7 +109,7 @@ def hourly_factors(profile: Profile) -> tuple[Floats, Floats]:
         else:
             shifts = typical - medians
     if not (np.isfinite(factors).all() and np.isfinite(shifts).all()):
-        raise ValueError("the medians of the profile lie too far apart for floating-point numbers")
+        raise ValueError("the medians of the profile are too far apart for floating-point numbers")
     return factors, shifts
 
 
@@ -145,7 +147,7 @@ def choose_transform(values: Floats) -> Transform:
 
 
 def remove_profile(profile: Profile, values: Floats, hours: NDArray[np.int64]) -> Floats:
-    """Return values without the effect of their hours, at the day's typical level."""
+    """Correct values for the effect of the hour, so that they are at the day's typical level."""
     factors, shifts = hourly_factors(profile)
     with np.errstate(over="ignore"):
         corrected: Floats = values * factors[hours] + shifts[hours]

@@ -13,7 +13,8 @@ from pipeline.detect.signals import PANE_MS, Block, LabelCounts, Signal, channel
 from schemas.baseline import Baseline
 
 BURSTS_PER_SLICE = 4
-"""Bursts per slice, one at the start of each quarter. Their means reveal the autocorrelation within the slice."""
+"""Number of bursts per slice, one at the start of each quarter. Their means reveal the autocorrelation within the
+slice."""
 
 FIRST_WIDTH_MS = 1000
 """Initial width of a slice in milliseconds. It doubles when there are twice as many slices as ``settings.slices``."""
@@ -22,15 +23,15 @@ READY_AFTER_FACTOR_MAX = 2
 """Maximum learning time of a signal that is still changing, as a multiple of ``settings.ready_after_s``."""
 
 OTHER_SHARE_MAX = 0.5
-"""Maximum share of 'other' in a category. A category with a higher share, such as a hash, has no
-distribution to learn."""
+"""Maximum share of 'other' in a category. A category with a higher share, for example of hashes, has no distribution to
+learn."""
 
 
 class Learner:
     """Learner of one subject: time slices with counts, sums and four bursts of up to 64 values per signal.
 
-    Any period is divided into ``settings.slices`` to twice that many slices. An hour from a file and a live day
-    are therefore learned in the same way and use the same memory.
+    Any period is divided into at least ``settings.slices`` and at most twice as many slices. An hour from a file and a
+    live day are therefore learned in the same way and use the same memory.
 
     Parameters
     ----------
@@ -86,7 +87,10 @@ class Learner:
         return enough_time and self._records >= self._settings.ready_records
 
     def extend_learning(self) -> bool:
-        """Double the learning time, because a channel is still changing. Return False if it was doubled before."""
+        """Double the learning time, because a channel is still changing.
+
+        Return False if it has already been doubled.
+        """
         if self._ready_after_factor >= READY_AFTER_FACTOR_MAX:
             return False
         self._ready_after_factor += 1
@@ -109,7 +113,7 @@ class Learner:
             If there are no records.
         """
         if self._origin_ms is None:
-            raise ValueError(f"{self._subject} has no records: there is nothing to learn a baseline from")
+            raise ValueError(f"{self._subject} has no records from which to learn a baseline")
         count = max(self._totals) + 1
         learned = LearnedData(
             columns=[self._column(index, signal, count) for index, signal in enumerate(self._signals)],
@@ -191,7 +195,10 @@ class Learner:
         self._label_counts = {name: LabelCounts(limit, counts) for name, counts in state["categories"].items()}
 
     def _accept_width(self, width_ms: int) -> bool:
-        """Return whether a part has the current slice width. A wider part discards all narrower parts loaded before."""
+        """Return whether a part has the current slice width.
+
+        A wider part discards all narrower parts that were loaded before it.
+        """
         if width_ms > self._width_ms:
             self._width_ms = width_ms
             self._totals.clear()

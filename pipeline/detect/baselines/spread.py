@@ -15,10 +15,11 @@ OUTLIER_DEVIATIONS = 5.0
 """Robust standard deviations from the median beyond which a slice is an outlier."""
 
 OUTLIER_SHARE_MAX = 0.1
-"""Maximum share of a signal's slices that may be outliers. If there are more, they are normal and none is dropped."""
+"""Maximum share of a signal's slices that may be outliers. If more slices deviate, this is normal and none is
+dropped."""
 
 COMPARABLE_SHARE_MIN = 0.2
-"""Minimum records of a slice that is compared with other slices, as a share of the median slice."""
+"""Minimum size of a slice that is compared with other slices, as a share of the median number of records."""
 
 CHANCE_ERRORS = 2.0
 """Standard errors within which the variance between slices is attributed to chance."""
@@ -65,8 +66,9 @@ def autocorrelation_time(
 ) -> float:
     """Estimate how many consecutive records carry as much information as one independent record, from 1 to 50.
 
-    The method is batch means. Bursts are runs of consecutive records within a slice. The autocorrelation time is the
-    variance of their means around the slice mean, divided by the variance that independent records would give.
+    The estimate uses the method of batch means. Bursts are runs of consecutive records within a slice. The
+    autocorrelation time is the variance of their means around the slice mean, divided by the variance that independent
+    records would give.
 
     Parameters
     ----------
@@ -103,7 +105,7 @@ def autocorrelation_time(
 
 
 def slice_deviation(slices: SliceMeans, variance: float, time: float) -> float:
-    """Return the standard deviation between slice means, without the part that chance explains.
+    """Return the standard deviation between slice means, minus the variation that chance explains.
 
     It is ``sqrt(between - chance)``, or 0 if ``between - chance`` is within two standard errors of chance. For rare
     events, a deviation estimated from noise would be many times the tolerance. Drop outlying slices first, so that the
@@ -126,7 +128,7 @@ def slice_deviation(slices: SliceMeans, variance: float, time: float) -> float:
 
 
 def outlying_slices(slices: SliceMeans, variance: float, time: float, *, binary: bool) -> NDArray[np.bool_]:
-    """Return a mask of the outlying slices, shape ``(S,)``. A failure is an outlier, a daily cycle is not.
+    """Return a mask of the outlying slices, shape ``(S,)``. A failure causes outliers, but a daily cycle does not.
 
     Rates are compared on the arcsine scale, where the sampling variance does not depend on the rate.
     """
@@ -148,7 +150,7 @@ def outlying_slices(slices: SliceMeans, variance: float, time: float, *, binary:
 
 
 def half_difference(slices: SliceMeans, variance: float, time: float, deviation: float) -> float:
-    """Return the mean of the second half minus the mean of the first, in standard errors; 0 if a half is empty."""
+    """Return the mean of the second half minus the mean of the first, in standard errors, or 0 if a half is empty."""
     middle = slices.means.size // 2
     halves = []
     for half in (slice(None, middle), slice(middle, None)):

@@ -10,10 +10,11 @@ from pipeline.detect.signals import ChannelName, channels
 from schemas.baseline import Baseline
 
 HALF_ERRORS = 5.0
-"""Standard errors by which the halves must differ."""
+"""Minimum difference between the halves, in standard errors."""
 
 END_S = 3600.0
-"""Seconds at each end of the full days. The ends are compared because they are at nearly the same time of day."""
+"""Length of each end of the full days, in seconds. The ends are compared because they have nearly the same time of
+day."""
 
 END_SHARE = 0.5
 """Minimum difference between the ends, as a share of the difference between the halves. With a daily cycle, the halves
@@ -21,7 +22,7 @@ of one day can differ as much as in a failure, but the ends differ by at most a 
 differences are equal. In a steady trend, the ends differ by twice as much as the halves."""
 
 END_ERRORS = 2.0
-"""Standard errors by which the ends must differ too, because a baseline stores few values per hour."""
+"""Minimum difference between the ends, in standard errors, because a baseline stores few values per hour."""
 
 
 def nonstationary_signals(baseline: Baseline) -> list[str]:
@@ -41,7 +42,7 @@ def is_nonstationary(
     time: float,
     deviation: float,
 ) -> bool:
-    """Return whether the halves differ by more than chance, the ticket tolerance and a daily cycle explain.
+    """Return whether the halves differ by more than chance, the ticket tolerance and a daily cycle can explain.
 
     The test covers the last full days. It returns False if there is no full day, or if ``settings.ready_after_s`` is
     less than a day, which declares that days do not matter.

@@ -7,16 +7,16 @@ from schemas.baseline import Baseline
 from schemas.relearn import Relearn
 
 VERSIONS_MAX = 64
-"""Maximum baselines per subject. Before the state is restored, all baselines count. Afterwards, only scheduled
-baselines count."""
+"""Maximum number of baselines per subject. Before the state is restored, the limit applies to all baselines.
+Afterwards, it applies to scheduled baselines."""
 
 RELEARNS_MAX = 16
-"""Maximum relearn requests per subject before the state is restored."""
+"""Maximum number of relearn requests per subject before the state is restored."""
 
 
 @dataclass(frozen=True, slots=True)
 class PublishedBaseline:
-    """A published baseline. It is stored unparsed, which needs a fraction of the memory."""
+    """A published baseline. It is stored unparsed to save memory."""
 
     baseline_version: str
     source: str
@@ -24,7 +24,7 @@ class PublishedBaseline:
     value: bytes
 
     def read(self) -> Baseline:
-        """Parse the baseline. It was valid when it was stored."""
+        """Parse the baseline, which was validated before it was stored."""
         return Baseline.from_json(self.value)
 
 
@@ -85,7 +85,7 @@ class BaselineStore:
 
 
 def _add_needed(stored: list[PublishedBaseline], published: PublishedBaseline) -> list[PublishedBaseline]:
-    """Return the baselines that a new stream needs after another baseline was published."""
+    """Return the baselines that new streams need after a further baseline was published."""
     if published.source == "live" and stored:
         return stored
     if not published.effective_at:

@@ -43,7 +43,7 @@ class Buffer:
             self._length += len(records)
 
     def push(self, records: Records) -> Iterator[tuple[int, Records]]:
-        """Buffer at least one record, with panes that never decrease, and yield the blocks that are complete.
+        """Buffer one or more records, with non-decreasing panes, and yield the completed blocks.
 
         Yields
         ------

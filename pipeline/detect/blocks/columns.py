@@ -12,7 +12,7 @@ from pipeline.detect.signals import Block, Signal, catalogue
 from schemas.record import SUBJECT_LENGTH_MAX
 
 CUSTOM_NAME_LENGTH_MAX = SUBJECT_LENGTH_MAX - len("custom.")
-"""Maximum characters of a custom name, so that ``custom.NAME`` is no longer than any other label."""
+"""Maximum number of characters of a custom name, so that ``custom.NAME`` is no longer than any other label."""
 
 _CUSTOM_TYPES = frozenset({int, float, bool})
 _VERSIONS = "versions."
@@ -25,9 +25,10 @@ class SignalColumns:
     Parameters
     ----------
     custom_signals_max
-        Maximum custom signals of the stream. Fields of additional signals are dropped and counted.
+        Maximum number of custom signals of the stream. Fields of additional signals are dropped and counted.
     dimensions
-        Names of segment dimensions. Their labels come from ``segment``, else from ``versions``, else from ``provider``.
+        Names of segment dimensions. Their labels come from ``segment``, or else from ``versions``, or else from
+        ``provider``.
 
     Attributes
     ----------
@@ -137,7 +138,7 @@ class SignalColumns:
         return values
 
     def _find_custom_signal(self, name: str, value: Any) -> int | None:
-        """Return the index of the custom signal, which is added if it is new; None if the value is dropped."""
+        """Return the index of the custom signal, which is added if it is new, or None if the value is dropped."""
         index = self._custom_indexes.get(name)
         reason = self._find_custom_fault(name, value, index)
         if reason is not None:

@@ -1,4 +1,4 @@
-"""Derived signals, each computed for a record from the records before it, and monitored like any other signal."""
+"""Derived signals, which are computed from a record and the records before it, and monitored like any other signal."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from pipeline.detect.signals import LabelCounts, catalogue
 from schemas.baseline import Baseline
 
 REPETITION_RECORDS = 64
-"""Number of preceding outputs. An output that equals one of them is a repetition."""
+"""Number of preceding outputs. An output that is equal to one of them is a repetition."""
 
 SETTLING_RECORDS = 200
 """Number of labelled records after which the usual label of a category is fixed."""
@@ -114,7 +114,7 @@ class _Repetitions:
         self._last_index: dict[str, int] = {}
 
     def find(self, fingerprints: Sequence[str | None]) -> list[float]:
-        """Return whether each output is a repetition; NaN where there is no fingerprint."""
+        """Return whether each output is a repetition, with NaN where there is no fingerprint."""
         is_repetition: list[float] = []
         for fingerprint in fingerprints:
             if fingerprint is None:
@@ -160,7 +160,7 @@ class _Category:
         self._has_baseline = True
 
     def compare(self, column: Sequence[str | None], labels_max: int) -> tuple[list[float], list[float]]:
-        """Return for each label whether it is the usual label and whether it is new; NaN where this is unknown."""
+        """Return whether each label is the usual label and whether it is new, with NaN where this is unknown."""
         start = 0 if self._usual is not None else self._settle(column, labels_max)
         nothing = [np.nan] * len(column)
         if start == len(column) or self._has_too_many:
@@ -178,7 +178,7 @@ class _Category:
     def _mark_new(
         self, labels: Sequence[str | None], unknown: set[str | None], is_new: list[float], labels_max: int
     ) -> int:
-        """Mark unknown labels as new. Return the row at which there are too many labels, else the number of rows."""
+        """Mark unknown labels as new. Return the first row with too many labels, or else the number of rows."""
         for row, label in enumerate(labels):
             if label not in unknown:
                 continue

@@ -35,7 +35,7 @@ class EmbeddingSimilarity:
 
     @property
     def centroid(self) -> list[float] | None:
-        """The centroid, of length 1; None until it is fixed."""
+        """The centroid, scaled to length 1. It is None until it is fixed."""
         return None if self._centroid is None else [float(f"{number:.6g}") for number in self._centroid.tolist()]
 
     def reset_centroid(self) -> None:
@@ -49,7 +49,10 @@ class EmbeddingSimilarity:
             self._centroid, self._sum, self._count = direction, np.zeros(0), 0
 
     def compare(self, embeddings: Sequence[Any]) -> tuple[NDArray[np.float64], Counter[str]]:
-        """Return the similarities, NaN if there is no embedding or centroid, and the unused embeddings by reason."""
+        """Return the similarities and the unused embeddings by reason.
+
+        A similarity is NaN without an embedding or centroid.
+        """
         cosines = np.full(len(embeddings), np.nan)
         unused: Counter[str] = Counter()
         for row, embedding in enumerate(embeddings):
@@ -76,7 +79,7 @@ class EmbeddingSimilarity:
         self._centroid = None if state["centroid"] is None else np.array(state["centroid"], dtype=np.float64)
 
     def _settle(self, direction: NDArray[np.float64]) -> None:
-        """Add a direction to the mean, and fix the centroid after enough of them."""
+        """Add a direction to the mean, and fix the centroid when there are enough directions."""
         if self._sum.size != direction.size:
             self._sum, self._count = np.zeros(direction.size), 0
         self._sum += direction

@@ -1,6 +1,6 @@
 """Throughput ratio: requests in ten seconds relative to the mean of the ten minutes before.
 
-A daily cycle hardly changes it.
+A daily cycle has little effect on it.
 """
 
 from collections import deque
@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 BUCKET_PANES = 10
-"""Panes (seconds) of one observation."""
+"""Number of panes (seconds) per observation."""
 
 HISTORY = 60
-"""Observations in the reference. Higher values make the ratio steadier, but slow changes then look like drops."""
+"""Number of observations in the reference. Higher values make the ratio steadier, but slow changes then look like
+drops."""
 
 HISTORY_MIN = 30
-"""Minimum observations before a ratio is computed."""
+"""Minimum number of observations before a ratio is computed."""
 
 
 class ThroughputRatio:
@@ -48,7 +49,7 @@ class ThroughputRatio:
         starts = np.flatnonzero(np.diff(buckets, prepend=buckets[0] if self._bucket is None else self._bucket))
         counts = np.add.reduceat(is_request, [0, *starts.tolist()], dtype=np.int64).tolist()
         if starts.size and starts[0] == 0:
-            # For an empty part, reduceat returns an element instead of 0.
+            # For an empty range, reduceat returns an element instead of 0.
             counts[0] = 0
         if self._bucket is None:
             self._bucket = int(buckets[0])

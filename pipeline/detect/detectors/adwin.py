@@ -1,4 +1,4 @@
-"""ADWIN on means of 50 records. It finds slow drift that single records do not reveal, and only raises tickets.
+"""ADWIN on means of 50 records. It detects slow drift that is not visible in single records, and raises only tickets.
 
 Bifet and Gavaldà 2007, "Learning from time-changing data with adaptive windowing".
 """
@@ -16,7 +16,7 @@ from pipeline.detect.one_sided_tests import OneSidedTest
 from pipeline.detect.settings import DetectSettings
 
 RATE_SCALE = 5.0
-"""Factor of the scale. A rate is divided by this factor times its baseline mean, and capped at 1, because ADWIN's bound
+"""Scale factor. A rate is divided by this factor times its baseline mean, and capped at 1, because ADWIN's bound
 assumes numbers near 1."""
 
 RATE_MIN = 1e-3
@@ -24,7 +24,7 @@ RATE_MIN = 1e-3
 
 
 class TicketBoundary(NamedTuple):
-    """A null boundary that the mean must cross, and the ticket test that then fires."""
+    """A null boundary, and the ticket test that fires when the mean crosses it."""
 
     mean: float
     test: int
@@ -41,7 +41,7 @@ class AdwinChannel:
     mean
         Mean of the channel in the baseline.
     low, high
-        The boundaries below and above; None if that direction is not bad or not testable.
+        The boundaries below and above the mean. A boundary is None if its direction is not bad or not testable.
     """
 
     channel_column: int
@@ -92,10 +92,10 @@ class AdwinBank:
     monitored
         The channels.
     delta
-        ADWIN's significance. Lower values find fewer changes and are more reliable.
+        Significance level of ADWIN. Lower values find fewer but more reliable changes.
     records
-        Minimum records per mean. A group has at least this many values and ends at a row of the stream that is a
-        multiple of this number.
+        Minimum number of records per mean. A group has at least this many values, and ends at a row of the stream that
+        is a multiple of this number.
     """
 
     def __init__(self, monitored: Sequence[AdwinChannel], delta: float, records: int) -> None:
@@ -207,7 +207,7 @@ class AdwinBank:
         self._rows = int(state["rows"])
 
     def _scaled_means(self, tallies: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return the means on the scale of the windows; undefined for channels without a record."""
+        """Return the means on the scale of the windows. They are undefined for channels without a record."""
         means = tallies[1] / np.maximum(tallies[0], 1.0)
         scaled: NDArray[np.float64] = np.minimum((means * self._signs + self._mirrored) / self._scales, 1.0)
         return scaled

@@ -14,10 +14,10 @@ from pipeline.detect.layout import Samples
 from pipeline.detect.one_sided_tests import OneSidedTest
 
 NEXT_RECORD = -1
-"""Start time of a statistic that is 0. The next record sets the real start."""
+"""Start time of a statistic that is 0. The next record sets the actual start."""
 
 NO_PANE = -1
-"""Pane of a slot without records."""
+"""Pane number of a slot without records."""
 
 _TALLIES = 2
 
@@ -31,8 +31,8 @@ def sample_evidence(surprise: NDArray[np.float64], stakes: NDArray[np.float64]) 
     Parameters
     ----------
     surprise
-        Shape ``(H, T, S)``: distance of each record from the test's null boundary; 0 if the record does not carry the
-        signal.
+        Shape ``(H, T, S)``: distance of each record from the test's null boundary, or 0 if the record does not carry
+        the signal.
     stakes
         Shape ``(K, S)``: the stakes of each test.
 
@@ -112,7 +112,7 @@ def _apply_cap(
     caps: NDArray[np.float64],
     columns: NDArray[np.intp],
 ) -> bool:
-    """Recompute, in place, statistics that rose by more than the cap within a pane. Return whether any was found."""
+    """Recompute in place the statistics that rose by more than the cap within a pane. Return whether there were any."""
     high, pane_starts = path[:, columns], samples.pane_starts
     floors = np.concatenate([bases[columns][None], high[pane_starts[1:] - 1]])
     exceeds = (np.maximum.reduceat(high, pane_starts, axis=0) > floors + caps[columns]).any(axis=0)
@@ -152,7 +152,7 @@ class Crossing:
     is_recovery
         Whether this is the recovery of a test that had fired.
     value
-        Index of the segment value in the block; 0 for the full subject.
+        Index of the segment value in the block, or 0 for the full subject.
     """
 
     test: int
@@ -183,7 +183,7 @@ class StepSums:
     prefix_sums
         Shape ``(T + 1, V, N)``, contiguous: the sum of the numbers before each step, and over all steps.
     times_ms
-        Shape ``(T + 1, V)``: the time of the first record in or after each step; ``NEXT_RECORD`` if there is none.
+        Shape ``(T + 1, V)``: the time of the first record in or after each step, or ``NEXT_RECORD`` if there is none.
     columns
         Shape ``(2, S)``: the indexes of the numbers that are the presence and the channel of each test.
     """
@@ -202,7 +202,7 @@ class CusumState:
     statistics, bases
         Shape ``(V, K, S)``: the current statistics, and the statistics at the start of the current pane.
     started
-        Shape ``(V, K, S)``: the time of the first record after the last zero; ``NEXT_RECORD`` if the statistic is 0.
+        Shape ``(V, K, S)``: the time of the first record after the last zero, or ``NEXT_RECORD`` if the statistic is 0.
     tallies
         Shape ``(V, 2, K, S)``: number of records since the last zero that carry the signal, and sum of its channel.
     latched, worst
@@ -233,7 +233,7 @@ class CusumState:
         )
 
     def reset(self, slots: int | slice = slice(None), tests: int | slice = slice(None)) -> None:
-        """Set the statistics of the given slots and tests to 0, and keep the latches."""
+        """Set the statistics of the given slots and tests to 0, but leave latches unchanged."""
         self.statistics[slots, :, tests] = 0.0
         self.bases[slots, :, tests] = 0.0
         self.started[slots, :, tests] = NEXT_RECORD
@@ -254,7 +254,7 @@ class CusumState:
         self.reset(slot, test)
 
     def set_starts(self, sums: StepSums) -> None:
-        """Set the start of statistics that are at 0 to the first record of a block."""
+        """Set the start of all statistics that are 0 to the first record of a block."""
         np.copyto(self.started, sums.times_ms[0][:, None, None], where=self.started == NEXT_RECORD)
 
     def find_crossings(

@@ -13,7 +13,7 @@ DAY_MS = DAY_S * 1000
 
 
 class Demotion:
-    """The latest firings of each page test.
+    """Recent firings of each page test.
 
     Parameters
     ----------

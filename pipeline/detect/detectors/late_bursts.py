@@ -1,4 +1,4 @@
-"""Late bursts, whose records spread over several panes but are one event."""
+"""Late bursts: single events whose late records are spread over several panes."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,25 +13,25 @@ from pipeline.detect.one_sided_tests import OneSidedTest, rate_evidence
 from pipeline.detect.signals import PANE_MS, Block, channels
 
 RECOUNTED_PANES = 8
-"""Number of the latest panes that are recounted by event time."""
+"""Number of most recent panes that are recounted by event time."""
 
 LATE_PANES_MAX = 4
-"""Maximum lateness in panes. Later records count in the pane in which they arrived."""
+"""Maximum lateness in panes. Records with a higher lateness are counted in the pane in which they arrived."""
 
 HIGH_CAPS = 2
-"""Number of caps that one burst can add to a statistic, because it can span two seconds. The excess is removed."""
+"""Number of caps that one burst may add to a statistic, because a burst can span two seconds. The excess is removed."""
 
 ROUNDING_ERROR = 1e-9
-"""Evidence up to this value is a rounding error."""
+"""Evidence up to this value is treated as rounding error."""
 
 
 class LateBursts:
     """Correction that removes the evidence of late bursts from the statistics of a bank.
 
-    A record counts in the pane of the watermark at its arrival, because requests arrive in the order in which they end.
-    If records are up to two seconds late, the records of one second lie in up to four panes, and every pane may add its
-    cap. Therefore the last eight panes are counted again by event time, with the same cap. The difference is the excess
-    of the burst. It is 0 in a stream without late records.
+    A record is counted in the pane of the watermark at its arrival, because requests arrive in the order in which they
+    end. If records are up to two seconds late, the records of one second are spread over up to four panes, and each of
+    these panes may add the cap. Therefore the last eight panes are counted again by event time, with the same cap. The
+    difference is the excess of the burst. It is 0 in a stream without late records.
 
     Parameters
     ----------
@@ -49,7 +49,7 @@ class LateBursts:
         self._burst_tests: set[int] = set()
 
     def is_late_burst(self, crossing: Crossing, view: BlockView) -> bool:
-        """Return whether only late bursts brought a test to its threshold. Call this before :meth:`update`."""
+        """Return whether a test reached its threshold only because of late bursts. Call this before :meth:`update`."""
         panes, late_panes = view.block.panes, compute_lateness(view.block)
         if self._late_pane <= panes[0] - RECOUNTED_PANES and not late_panes.any():
             return False
@@ -121,7 +121,7 @@ class LateBursts:
             self._sums[slot, : pane_sums.shape[0]] += pane_sums
 
     def _recent_sums(self, newest_pane: int, columns: NDArray[np.intp]) -> NDArray[np.float64]:
-        """Return the sums of two columns, shape ``(8, 5, 2)``; 0 for panes that are too old."""
+        """Return the sums of two columns, shape ``(8, 5, 2)``, with 0 for panes that are too old."""
         is_recent = self._panes > newest_pane - RECOUNTED_PANES
         return self._sums[:, :, columns] * is_recent[:, None, None]
 
@@ -183,7 +183,7 @@ class LateBursts:
 
 
 def compute_lateness(block: Block) -> NDArray[np.int64]:
-    """Return the seconds by which each record is behind its pane, shape ``(R,)``; 0 for more than four seconds."""
+    """Return the seconds by which each record is behind its pane, shape ``(R,)``. More than four seconds count as 0."""
     late_panes = block.panes - block.times_ms // PANE_MS
     late_panes[late_panes > LATE_PANES_MAX] = 0
     return late_panes

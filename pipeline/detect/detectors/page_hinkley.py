@@ -15,12 +15,12 @@ from pipeline.detect.signals import channels
 CAP_SHARE = 0.33
 """Share of a threshold that one pane may add, because a burst within a second is one event.
 
-The share is slightly less than a third, so a test fires after four panes at the earliest. Chance alone may provide
+The share is slightly less than a third, so a test fires after four panes at the earliest. Chance alone may account for
 the evidence of the first and the last pane.
 """
 
 _SLOT = 0
-"""The slot of the subject, the only one in the state."""
+"""Slot of the subject, which is the only slot in the state."""
 
 
 class PageHinkleyBank:
@@ -66,7 +66,7 @@ class PageHinkleyBank:
 
     @property
     def latched(self) -> NDArray[np.bool_]:
-        """Mask of the tests that have fired and not recovered, shape ``(S,)``."""
+        """Mask of the tests that have fired but not recovered, shape ``(S,)``."""
         latched: NDArray[np.bool_] = self._state.latched[_SLOT, self._positions]
         return latched
 
@@ -94,8 +94,8 @@ class PageHinkleyBank:
         times_ms
             Shape ``(R,)``: event times.
         may_fire
-            Function that returns whether a test may fire at a crossing. After False, it is called again at the next
-            sample at or above the threshold.
+            Function that returns whether a test may fire at a crossing. If it returns False, it is called again at the
+            next sample at or above the threshold.
 
         Returns
         -------
@@ -154,7 +154,7 @@ class PageHinkleyBank:
         return Crossing(test, bet, -1, float(statistics[bet]), started_at, (count, total))
 
     def reset(self) -> None:
-        """Set all statistics to 0 after a gap in the records, and keep the latches."""
+        """Set all statistics to 0 after a gap in the records, but leave latches unchanged."""
         self._state.reset()
         self._state.clear_panes()
 
@@ -218,7 +218,7 @@ class PageHinkleyBank:
     def _crossing(
         self, path: NDArray[np.float64], sums: StepSums, test: int, may_fire: Callable[[Crossing], bool]
     ) -> Crossing | None:
-        """Return the crossing at which a test fires or recovers; None if it does neither."""
+        """Return the crossing at which a test fires or recovers, or None if it does neither."""
         position = int(self._positions[test])
         statistics, threshold = path[:, position :: self._order.size], float(self._thresholds[test])
         for crossing in self._state.find_crossings(statistics, threshold, sums, slot=_SLOT, test=position):

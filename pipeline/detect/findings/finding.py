@@ -1,4 +1,4 @@
-"""The finding, which is one state of a drift as reported by a monitor, and its conversion to a drift message."""
+"""Finding: one state of a drift as reported by a monitor, with its conversion to a drift message."""
 
 import hashlib
 import math
@@ -59,7 +59,7 @@ class Finding:
 
     @staticmethod
     def segment_name(dimension: str, label: str) -> str:
-        """Return the name of a segment; empty for the full subject.
+        """Return the name of a segment, or an empty string for the full subject.
 
         >>> Finding.segment_name("tenant", "acme"), Finding.segment_name("", "")
         ('tenant=acme', '')
@@ -75,7 +75,10 @@ class Finding:
         environment: str | None,
         provider: str | None,
     ) -> OutputMessage:
-        """Return the drift message. Its id is a hash of the finding and the record that fired, never of an offset."""
+        """Return the drift message.
+
+        Its id is a hash of the finding and the record that fired, independent of Kafka offsets.
+        """
         drift_id = _hash(
             subject,
             self.segment,
@@ -125,7 +128,7 @@ class Finding:
 
 
 def round_significant(value: float) -> float:
-    """Round to six significant digits. More digits can depend on the machine and on the order of summation."""
+    """Round to six significant digits. Further digits can depend on the machine and on the order of summation."""
     return float(f"{value:.6g}")
 
 

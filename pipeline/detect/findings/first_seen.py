@@ -15,10 +15,10 @@ from schemas.record import SUBJECT_LENGTH_MAX
 from schemas.timestamp import clock_time
 
 RECORDS_MIN = 20
-"""Minimum records with a label before it is reported. Fewer records may be a mistake."""
+"""Minimum number of records with a label before it is reported. A label with fewer records may be a mistake."""
 
 LABELS_MAX = 64
-"""Maximum labels of a kind that are remembered. A new label replaces a label that was not seen for a day.
+"""Maximum number of remembered labels per kind. A new label replaces a label that has not been seen for a day.
 
 A kind with more labels in a day, such as a build number per request, is no longer reported. The same number of labels
 can be pending. A new pending label replaces the oldest pending label.
@@ -27,10 +27,10 @@ can be pending. A new pending label replaces the oldest pending label.
 DAY_PANES = 86_400
 
 KINDS_MAX = 16
-"""Maximum kinds that are remembered. Further kinds are not reported."""
+"""Maximum number of remembered kinds. Further kinds are not reported."""
 
 SAME_CHANGE_MS = 600_000
-"""Milliseconds within which a new provider model belongs to the same change as a new version."""
+"""Milliseconds within which a new provider model and a new version are attributed to the same change."""
 
 VERSIONS = next(signal for signal in catalogue.EVENTS if signal.name == "versions")
 REPORTED_CATEGORIES: dict[str, Signal] = {
@@ -47,7 +47,7 @@ class _Pending:
 
 
 class FirstSeen:
-    """Record of the labels of a stream, from which new labels are reported.
+    """Tracker of the labels of a stream, which reports new labels.
 
     Without a baseline, every label is remembered and none is reported.
     """
@@ -77,7 +77,7 @@ class FirstSeen:
         return findings
 
     def dump(self) -> dict[str, Any]:
-        """Return the state without the presence of a baseline, which :meth:`follow` restores."""
+        """Return the state, except whether there is a baseline, which :meth:`follow` restores."""
         return {
             "known": {kind: sorted(labels.items()) for kind, labels in self._known.items()},
             "crowded_kinds": sorted(self._crowded_kinds),
@@ -99,7 +99,7 @@ class FirstSeen:
         self._last_version_ms = state["last_version_ms"]
 
     def _remember(self, kind: str, label: str, pane: int) -> None:
-        """Remember that a label was seen in a pane. Pass 0 for a label of the baseline."""
+        """Remember the pane in which a label was seen. Pass 0 for a label from the baseline."""
         if kind in self._crowded_kinds or (kind not in self._known and len(self._known) >= KINDS_MAX):
             return
         known = self._known.setdefault(kind, {})
@@ -173,7 +173,7 @@ class FirstSeen:
 
 
 def _rows_by_label(labels: Sequence[str | None], wanted: Sequence[str]) -> dict[str, list[int]]:
-    """Return the rows of each wanted label."""
+    """Return the rows of each requested label."""
     rows: dict[str, list[int]] = {label: [] for label in wanted}
     for row, label in enumerate(labels):
         if label in rows:

@@ -1,4 +1,4 @@
-"""The latch, which is the state of a one-sided test from firing to recovery. It builds the findings of its drift."""
+"""Latch: the state of a one-sided test from firing to recovery. It builds the findings of its drift."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -29,7 +29,7 @@ class Latch:
     started_at, detected_at
         Estimated start of the drift, and event time of the record that fired.
     pane, request_id, evidence
-        Pane, request and evidence at the firing.
+        Pane, request and evidence when the test fired.
     records
         Number of records with the signal since ``started_at``.
     sequence
@@ -39,9 +39,9 @@ class Latch:
     since_message
         Number of records with the signal since the last message, and sum of the channel over them.
     dimension, label
-        Segment of the test; empty for the full subject.
+        Segment of the test, or empty strings for the full subject.
     suppressed
-        Whether nothing is published, because the full subject has the same drift.
+        Whether publishing is suppressed because the full subject has the same drift.
     demote
         Whether the test has paged so often that it should no longer page.
     """
@@ -68,9 +68,9 @@ class Latch:
         self.since_message = [total + new for total, new in zip(self.since_message, tally.tolist(), strict=True)]
 
     def is_update_due(self, pane: int, after_s: Sequence[float]) -> bool:
-        """Return whether a time in ``after_s`` has passed and records have arrived since the last message.
+        """Return whether an interval in ``after_s`` has passed and records have arrived since the last message.
 
-        Call this once per block. Each time counts once, even if its update is skipped.
+        Call this once per block. Each interval counts once, even if its update is skipped.
         """
         updates_due = sum((pane - self.pane) * PANE_MS / 1000 >= seconds for seconds in after_s)
         if updates_due <= self.updates_due or self.since_message[0] < 1:
@@ -103,13 +103,13 @@ class Latch:
         tally
             Number of records with the signal that the finding covers, and sum of the channel over them.
         now
-            Typical current value, without its daily cycle; None for a rate or if unknown.
+            Typical current value without its daily cycle. It is None for a rate or if unknown.
         evidence_and_threshold
             The evidence, and the threshold to which it is compared.
         carried_by
             Description of the segments that carry the drift.
         tier
-            Tier to publish; None for the tier of the test.
+            Tier to publish, or None for the tier of the test.
         segment_gone
             Whether the drift ends because its segment no longer sends records.
         """

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 RECENT_VALUES = 256
-"""Values stored per signal. Higher values make the median steadier and slower to follow a change."""
+"""Number of values stored per signal. Higher values make the median steadier but slower to follow a change."""
 
 WAITING_ROWS = 64
 """Number of rows that are stored together, because storing one row takes about as long as storing all of them."""
@@ -43,7 +43,7 @@ class RecentValues:
             self._store_waiting()
 
     def median(self, column: int, values: NDArray[np.float64], *, rows: int, count: float) -> float | None:
-        """Return the median of the last ``count`` values of a column, at most 256; None if there are no values.
+        """Return the median of the last ``count`` values of a column, at most 256, or None if there are no values.
 
         ``values`` is a block that is not yet observed. Its first ``rows`` rows count as the newest values.
         """
@@ -54,7 +54,7 @@ class RecentValues:
         return float(np.median(window)) if window.size else None
 
     def dump(self) -> dict[str, Any]:
-        """Return the state by column."""
+        """Return the state, keyed by column."""
         self._store_waiting()
         return {str(column): stored.copy() for column, stored in self._values.items()}
 

@@ -1,4 +1,4 @@
-"""Minute series of every monitored signal, over all records and for each of several versions that run side by side.
+"""Series per minute of every monitored signal, over all records and for each version that serves alongside others.
 
 A drift message contains them, so that a new version can be compared with the old version over the same minutes.
 """
@@ -19,19 +19,19 @@ from schemas.baseline import SignalBaseline
 from schemas.drift import MINUTE_MS, SERIES_MAX, Series
 
 MINUTES_STORED = 30
-"""Minutes for which sums are stored."""
+"""Number of minutes for which sums are stored."""
 
 LEAD_MS = 10 * MINUTE_MS
 """Milliseconds before the start of a drift at which its series begin."""
 
 SHARE_MINUTES = 10
-"""Minutes over which the traffic share of a version is computed."""
+"""Number of minutes over which the traffic share of a version is computed."""
 
 VERSIONS_MAX = 5
-"""Maximum versions of one kind that have series. A kind with more versions within half an hour has no series."""
+"""Maximum number of versions with series per kind. A kind with more versions within half an hour has no series."""
 
 KINDS_MAX = 8
-"""Maximum kinds of versions that have series. The kinds that appear first have series."""
+"""Maximum number of kinds of versions with series. Kinds that appear later have no series."""
 
 MinuteSums = dict[int, NDArray[np.float64]]
 """Sums by minute, in order: the number of records with each signal, then the sum of each signal's channel."""
@@ -48,13 +48,13 @@ class VersionKind:
     sums
         Sums by version, if there are several versions.
     uniform_version
-        The version that every record of the last block carries; None if the records differ.
+        The version that every record of the last block carries, or None if the records differ.
     uniform_since
         First minute with the current value of ``uniform_version``.
     last_minute
         Minute of the last record with any version of this kind.
     crowded_until
-        Last minute for which the kind has too many versions; 0 if the number is within the limit.
+        Last minute for which the kind has too many versions, or 0 if the number is within the limit.
     """
 
     sole_version: str | None = None
@@ -136,7 +136,7 @@ class MinuteSeries:
         return replace(finding, series=tuple(series))
 
     def traffic_share(self, finding: Finding, view: BlockView) -> float | None:
-        """Return the share of recent records that carry the version of a finding; None if its segment is not a version.
+        """Return the share of recent records that carry a finding's version, or None if its segment is not a version.
 
         The share covers ten minutes, not the last hour, because a failing version is often so new that it has few
         records in an hour. In the first, incomplete minute of a version, the share is computed from the block ``view``.
@@ -198,7 +198,7 @@ class MinuteSeries:
                 self._all_records = sums
 
     def _find_kind(self, name: str, labels: Sequence[str | None], first: int, last: int) -> VersionKind | None:
-        """Return the kind to which the labels of a block are added; None if there is nothing to add."""
+        """Return the kind to which the labels of a block are added, or None if there is nothing to add."""
         distinct = [label for label in dict.fromkeys(labels) if label is not None]
         if not distinct or (name not in self._kinds and len(self._kinds) >= KINDS_MAX):
             return None

@@ -1,4 +1,4 @@
-"""Silences of subjects, which are much longer than any gap in the baseline. Silences are detected on ticks."""
+"""Silences of subjects, which must be much longer than any gap in the baseline. Silences are detected on ticks."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +17,8 @@ LONGEST_GAPS = 3.0
 """Minimum length of a silence, as a multiple of the longest gap of the baseline."""
 
 RECORDS_DUE = 28.0
-"""Records expected during a silence at the baseline's quietest rate. For Poisson arrivals, this is the log evidence."""
+"""Minimum number of records expected during a silence, at the baseline's lowest rate. With Poisson arrivals, this
+number is the log evidence."""
 
 SIGNAL = next(signal for signal in catalogue.EVENTS if signal.name == "silence")
 
@@ -29,7 +30,7 @@ class SilenceTracker:
     Attributes
     ----------
     since
-        Time of the last record while the stream is silent; otherwise 0.
+        Time of the last record while the stream is silent, or 0 otherwise.
     detected_at
         Time at which the silence was detected.
     version

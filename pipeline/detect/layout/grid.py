@@ -150,7 +150,7 @@ class BlockView:
     grid: Grid
 
     def last_carrying_row(self, sample: int, signal: int) -> int:
-        """Return the last row of a sample that carries a signal; the last row of the sample if there is no such row."""
+        """Return the last row of a sample that carries a signal, or else the last row of the sample."""
         start = int(self.grid.samples.starts[sample])
         end = start + int(self.grid.samples.lengths[sample])
         carrying = np.flatnonzero(~np.isnan(self.values[start:end, signal]))

@@ -75,7 +75,7 @@ class GridLayout:
         return "rate" if self._indexes[signal.name] < self._rate_count else "location"
 
     def baseline_median(self, test: int) -> float | None:
-        """Return the median of a test's signal in the baseline; None for a rate."""
+        """Return the median of a test's signal in the baseline, or None for a rate."""
         return self._medians[int(self.signal_indexes[test])]
 
     def view(self, block: Block) -> BlockView:

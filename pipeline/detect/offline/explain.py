@@ -18,7 +18,7 @@ from schemas.drift import Drift
 from schemas.topics import BASELINES
 
 POINT_MESSAGES = 64
-"""Messages per point of a trace."""
+"""Number of messages per point of a trace."""
 
 
 @dataclass(slots=True)
@@ -41,7 +41,7 @@ class TestTrace:
 
     @property
     def highest(self) -> float:
-        """Largest share of the threshold."""
+        """Largest evidence, as a share of the threshold."""
         return max(self.evidence, default=0.0)
 
 
@@ -49,7 +49,7 @@ class TestTrace:
 class Explanation:
     """The evidence that a subject's records added to its tests.
 
-    ``other_drifts`` do not come from these tests. They are drifts of a segment, a silence or a version first seen.
+    ``other_drifts`` do not come from these tests. They are drifts of segments, silences, and first uses of versions.
     """
 
     subject: str

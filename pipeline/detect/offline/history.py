@@ -1,4 +1,4 @@
-"""Learn baselines from a history of records, such as a file, with the code of the live step."""
+"""Learn baselines from a history of records, such as a file, using the code of the live step."""
 
 import math
 from collections import Counter
@@ -51,7 +51,7 @@ def learn_history(
     messages
         Message values as a producer sends them, in order of their times. A value is a record or an array of records.
     settings
-        Limits, and the minimum records of a signal. The caller checks that the history is long enough.
+        Limits, and the minimum number of records of a signal. The caller checks that the history is long enough.
     subject
         Learn only this subject.
     from_ms, to_ms
@@ -83,7 +83,10 @@ def message_batches(values: Iterable[bytes], size: int) -> Iterator[list[RawMess
 
 
 def _select_period(values: Iterable[bytes], from_ms: float, to_ms: float) -> Iterator[bytes]:
-    """Yield the messages without records outside the period. The step rejects records without a time."""
+    """Yield the messages, without the records outside the period.
+
+    Records without a time are left for the step to reject.
+    """
 
     def is_outside(record: Any) -> bool:
         try:

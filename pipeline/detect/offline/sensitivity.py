@@ -25,7 +25,7 @@ class SmallestChange:
         For a rate, the mean at the null boundary. For a value, the shift of all values: positive for a rise, negative
         for a fall. None if the change is not testable.
     reason
-        Reason why the change is not testable; empty if it is testable.
+        Reason why the change is not testable, or an empty string if it is testable.
     """
 
     signal: str

@@ -16,7 +16,8 @@ BAND_ERROR = 1e-3
 """Probability that any band of a subject is too narrow by chance. One in a thousand baselines has such a band."""
 
 FLOOR_DAYS = 3
-"""Full days after which a baseline shows the differences between days. The day floor then no longer applies."""
+"""Number of full days after which a baseline shows the differences between days, so that the day floor no longer
+applies."""
 
 FLOOR_RELATIVE = 0.10
 """Day floor of a rate: standard deviation between days, relative to the rarer outcome."""
@@ -27,12 +28,12 @@ on the tail. Extreme values depend much more on the time of day than the mean ra
 this within half an hour."""
 
 NARROW_BELOW = 0.02
-"""Rate of the rarer outcome. A band that ends below this rate is testable for any width in odds, because a failure of a
-few percent is far outside."""
+"""Rate of the rarer outcome. A band that ends below this rate is testable regardless of its width in odds, because a
+failure of a few percent is far outside it."""
 
 BOUNDARY_MIN = 1e-5
 BOUNDARY_MAX = 0.999
-"""Smallest and largest null boundary. A boundary closer to 0 or 1 could not be crossed in useful time."""
+"""Smallest and largest null boundary. A boundary closer to 0 or 1 could not be crossed within a useful time."""
 
 _ROUNDING = 1e-9
 

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BETS = 8
-"""Bets per test. Higher values detect more sizes of change early, at proportional cost."""
+"""Number of bets per test. Higher values detect more sizes of change early, at proportional cost."""
 
 STAKE_MAX = 0.95
 """Maximum share of its wealth that a bet can lose with one record."""
@@ -15,7 +15,8 @@ VARIANCE_MIN = 1e-4
 """Minimum variance assumed for a channel, so that a constant baseline gives finite bets."""
 
 GUESS_LOG_ODDS_MAX = 2.0
-"""Log-odds of the mean that the last bet on a rate assumes. Evidence per pane is limited, so a farther guess would not help."""
+"""Log-odds of the mean that the last bet on a rate assumes. Evidence per pane is limited, so a more distant guess would
+not help."""
 
 _MEAN_MIN = 1e-6
 """Minimum distance of a mean from 0 and 1 when its log-odds are computed."""

@@ -21,14 +21,14 @@ THRESHOLD_STEP = 0.5
 """Thresholds are rounded up to a multiple of this step, so that similar subjects have equal thresholds."""
 
 BUDGET_DIMENSIONS_MAX = 2
-"""Maximum segment dimensions that the false-alarm budget assumes. A baseline does not list its dimensions."""
+"""Number of segment dimensions that the false-alarm budget assumes, because a baseline does not list its dimensions."""
 
 PAGE_RECORDS = 20
-"""Minimum records since the estimated start of a page, because fewer records may come from one user. Two affected
-tenants are also sufficient."""
+"""Minimum number of records between the estimated start and a page, because fewer records may come from one user. Two
+affected tenants are also sufficient."""
 
 PROBE_SIGNALS = frozenset({"probe_blocked"})
-"""Signals of deliberate probes. Probes are few, so a page does not require a minimum number of records."""
+"""Signals of deliberate probes. Probes are rare, so a page does not require a minimum number of records."""
 
 NONSTATIONARY = "its mean was still moving while the baseline was learned"
 """Reason why a channel that was not stationary in the baseline is not testable."""
@@ -53,8 +53,8 @@ NEVER_DEMOTED = frozenset(
         "null_values",
     }
 )
-"""Failure modes that can be a P1 or P2. Frequent pages are not a reason to demote them to tickets. A filter that
-triggers less often may be disabled."""
+"""Failure modes that can be a P1 or P2, and are therefore never demoted to tickets. The set includes
+``filter_over_blocking``, because a filter that triggers less often may be disabled."""
 
 CrossingKey = tuple[str, str, str]
 """Signal, channel and direction of a test. Tests of all tiers share this key."""
@@ -79,7 +79,8 @@ class OneSidedTest:
     null_boundary
         End of the band in this direction.
     stakes
-        Shape ``(8,)``: stakes of the bets that the mean is beyond the null boundary; negative for a falling test.
+        Shape ``(8,)``: stakes of the bets that the mean is beyond the null boundary. They are negative for a falling
+        test.
     mean, variance
         Mean and variance of the channel in the baseline.
     weight
@@ -144,7 +145,7 @@ class OneSidedTest:
 
 @dataclass(frozen=True, slots=True)
 class NotTestable:
-    """A test that is not run, with the reason."""
+    """A test that does not run, with the reason."""
 
     signal: Signal
     channel: ChannelName
@@ -220,8 +221,8 @@ def _list_candidates(baseline: Baseline) -> list[_Candidate]:
 def _tier_thresholds(baseline: Baseline, settings: DetectSettings, candidates: list[_Candidate]) -> dict[Tier, float]:
     """Return the threshold of each tier from its false-alarm budget, which the fleet shares.
 
-    The fleet is assumed to consist of subjects like this subject. Only page tests run per segment value. A cause has
-    the budget of a page.
+    The fleet is assumed to consist of subjects like this one. Only page tests run per segment value. A cause has the
+    budget of a page.
     """
     seconds = max(1.0, (baseline.learned_to - baseline.learned_from) / 1000)
     updates_per_s: dict[Tier, float] = {"page": 0.0, "ticket": 0.0, "cause": 0.0}

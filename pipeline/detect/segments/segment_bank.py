@@ -70,7 +70,7 @@ class SegmentBank:
 
     @property
     def latched(self) -> NDArray[np.bool_]:
-        """Mask of the tests that have fired and not recovered, shape ``(n, S)``."""
+        """Mask of the tests that have fired but not recovered, shape ``(n, S)``."""
         return self._state.latched
 
     @property
@@ -127,7 +127,7 @@ class SegmentBank:
         return float(self._state.tallies[slot, 0, bet, test]) if statistics[bet] >= evidence_min else 0.0
 
     def reset(self) -> None:
-        """Set all statistics to 0 after a gap in the records, and keep latches and exclusions."""
+        """Set all statistics to 0 after a gap in the records, but leave latches and exclusions unchanged."""
         self._state.reset()
         self._state.clear_panes()
         self._bets_changed = True
@@ -149,8 +149,8 @@ class SegmentBank:
         times_ms
             Shape ``(R,)``: event times.
         may_fire
-            Function that returns whether a test may fire at a crossing. After False, it is called again at the next
-            pane at or above the threshold.
+            Function that returns whether a test may fire at a crossing. If it returns False, it is called again at the
+            next pane at or above the threshold.
         densities
             Shape ``(V,)``: see :meth:`SegmentEvidence.pane_evidence`. The default is 1.
 

@@ -21,8 +21,8 @@ GONE_PANES = 600
 records, so its tests could not recover."""
 
 MISSED_PANES, MISSED_RECORDS = 60, 30.0
-"""Minimum panes without a record, and minimum records missing at the value's rate over about the last hour, at which a
-drift ends earlier. The recent rate of a young version is lower."""
+"""Minimum number of panes without a record, and minimum number of records missing compared with the value's rate in
+about the last hour, for a drift to end earlier. The recent rate of a young version is lower."""
 
 SUBJECT_SHARE = 0.95
 """Minimum share of a block's records for a version to count as the full subject, so that its drift is not repeated."""
@@ -69,7 +69,7 @@ class SegmentDrifts:
         """
         panes = view.block.panes
         if int(panes[0]) - self._last_pane > GONE_PANES:
-            # The full subject was silent, so the silence of a value does not mean that the value is gone.
+            # The full subject was silent, so the absence of a value does not mean that the value is gone.
             self._resumed_pane = int(panes[0])
         self._last_pane = int(panes[-1])
         findings: list[tuple[int, Finding]] = []
@@ -130,7 +130,7 @@ class SegmentDrifts:
         return self._segments.dimensions[key.dimension].is_version
 
     def _tier(self, key: SegmentKey) -> Tier | None:
-        """Return the tier of a finding; None for the tier of the test."""
+        """Return the tier of a finding, or None for the tier of the test."""
         return None if self._is_version(key) else "ticket"
 
     def _release(self, key: SegmentKey) -> Latch:
@@ -140,13 +140,13 @@ class SegmentDrifts:
         return self._latches.pop(key)
 
     def _tallies(self, observation: SegmentObservation) -> NDArray[np.float64]:
-        """Return the number of records with the signal, and the sum of the channel, by value and test."""
+        """Return the number of records with the signal, and the sum of the channel over them, by value and test."""
         totals = observation.sums.sums.sum(axis=0)
         columns = (self._segments.presence_columns, self._segments.channel_columns)
         return np.stack([totals[:, column] for column in columns], axis=-1)
 
     def _tally(self, observation: SegmentObservation, crossing: Crossing, *, after: int = -1) -> NDArray[np.float64]:
-        """Return the number of records with the signal of a crossing after a pane, and the sum of its channel."""
+        """Return the number of records with a crossing's signal after a pane, and the sum of the channel over them."""
         columns = [
             int(self._segments.presence_columns[crossing.test]),
             int(self._segments.channel_columns[crossing.test]),
@@ -205,7 +205,7 @@ class SegmentDrifts:
     def _rows(
         self, view: BlockView, observation: SegmentObservation, value: int, test: int, *, pane: int
     ) -> NDArray[np.intp]:
-        """Return the rows of a value that carry a test's signal, up to a pane; all rows of the value if no row does."""
+        """Return the rows of a value that carry a test's signal, up to a pane, or else all rows of the value."""
         panes, rows, starts = observation.sums.groups.value_rows(value)
         ends = np.append(starts[1:], rows.size)
         rows = rows[: int(ends[np.flatnonzero(panes <= pane)[-1]])]
@@ -264,7 +264,7 @@ class SegmentDrifts:
         if test.channel == "location" and tally[0]:
             now = value_at_rank(learned, tally[1] / tally[0])
         else:
-            # For a location, the mean rank gives the typical value. For a tail, the last records give it.
+            # For a location, the mean rank gives the typical value. For a tail, the last records do.
             values = view.values[rows, self._segments.signal_indexes[key.test]]
             now = float(np.nanmedian(values)) if (values == values).any() else None  # noqa: PLR0124 - NaN differs
         return latch.build_finding(

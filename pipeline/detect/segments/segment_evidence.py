@@ -10,7 +10,7 @@ from pipeline.detect.segments.segment_sums import SegmentSums
 from pipeline.detect.signals import channels
 
 EVERY_SECOND_BET = slice(1, None, 2)
-"""Every second bet. Half of the bets detect a change hardly later, at half the cost and with half the state."""
+"""Every second bet. Half of the bets detect a change almost as early, at half the cost and with half the state."""
 
 SEGMENT_BETS = 4
 

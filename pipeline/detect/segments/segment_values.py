@@ -65,13 +65,13 @@ class SegmentValues:
     Parameters
     ----------
     limit
-        Maximum values stored. At the limit, a new value replaces the oldest value if the oldest value has not been
-        seen for more than a day. Otherwise, the new value counts as ``other``.
+        Maximum number of stored values. At the limit, a new value replaces the oldest value if the oldest value has not
+        been seen for more than a day. Otherwise, the new value counts as ``other``.
     tests
         Number ``S`` of tests that run per value.
     founding_records
-        A version is an original version if it appears within this number of records of the dimension and within the
-        first ten minutes.
+        A version counts as original if it appears within the first ``founding_records`` records of the dimension and
+        within the first ten minutes.
 
     Attributes
     ----------
@@ -111,7 +111,7 @@ class SegmentValues:
                 continue
             value = self.values.get(label)
             if value is None:
-                # If there is no room for a value, there is no room for the next value either.
+                # If a value does not fit, neither does the next value.
                 if len(self.values) >= self._limit and (without_room or not self._make_room(first_pane, replaced)):
                     without_room.add(label)
                     continue

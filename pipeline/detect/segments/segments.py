@@ -18,19 +18,19 @@ from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import channels, label_indexes
 
 SETTLING_PANES = 3600
-"""Maximum panes (seconds) of the settling period of a value."""
+"""Maximum length of the settling period of a value, in panes (seconds)."""
 
 DEVIATING_SHARE = 0.5
-"""Minimum share of a value's records for which a test must deviate, so that the deviation counts as normal."""
+"""Minimum share of a value's records over which a test must deviate for the deviation to count as normal."""
 
 DEVIATING_EVIDENCE = 4.0
-"""Minimum evidence of such a deviation, which chance rarely reaches."""
+"""Minimum evidence of such a deviation. Chance alone rarely produces this much evidence."""
 
 AFFECTED_EVIDENCE = 4.0
 """Minimum evidence at which a value is reported as affected by a drift of the full subject."""
 
 AFFECTED_SHARE = 0.5
-"""Share of a threshold that the affected values must reach in total to be reported."""
+"""Share of a threshold that the total evidence of the affected values must reach for them to be reported."""
 
 TENANT_EVIDENCE = 1.0
 """Minimum evidence at which a tenant counts as affected."""
@@ -176,7 +176,7 @@ class Segments:
         return self._deviates_throughout(value, crossing.test)
 
     def describe_affected(self, key: CrossingKey) -> str:
-        """Describe the segments affected by a drift of the full subject, such as ``all in prompt=v42``; or empty."""
+        """Describe the segments that a drift of the full subject affects, such as ``all in prompt=v42``, if any."""
         test, descriptions = self._indexes.get(key), []
         if test is not None:
             for dimension in self.dimensions:
@@ -184,7 +184,7 @@ class Segments:
                 affected = [label for label, evidence in evidences if evidence >= AFFECTED_EVIDENCE]
                 total = sum(evidence for _, evidence in evidences if evidence >= AFFECTED_EVIDENCE)
                 remainder = sum(evidence for _, evidence in evidences) - total
-                # If many values deviate a little, the few that stand out by chance are not the cause.
+                # If many values deviate slightly, the few that stand out by chance are not the cause.
                 if len(evidences) > 1 and total > max(remainder, AFFECTED_SHARE * self.tests[test].threshold):
                     descriptions.append(_describe_values(dimension, affected, len(evidences)))
         return " and ".join(descriptions[:2])
@@ -197,12 +197,12 @@ class Segments:
         return sum(1 for value in self.monitored_values(TENANT) if self.evidence(value, test) >= TENANT_EVIDENCE)
 
     def find_test(self, key: CrossingKey) -> int | None:
-        """Return the test of a key, or the location test of its signal and direction; None if neither exists."""
+        """Return the test of a key, or else the location test of its signal and direction, or None."""
         signal, _, direction = key
         return self._indexes.get(key, self._indexes.get((signal, "location", direction)))
 
     def excluded_tests(self) -> list[tuple[str, str, CrossingKey]]:
-        """Return the excluded tests: dimension, value, and key of the test."""
+        """Return the excluded tests, as dimension, value and test key."""
         return [
             (dimension, value.label, self.tests[test].crossing_key)
             for dimension in self.dimensions
@@ -211,7 +211,7 @@ class Segments:
         ]
 
     def traffic_share(self, segment: str, pane: int) -> float:
-        """Return a segment's share of the subject's records in about the last hour; 1 if the segment is unknown."""
+        """Return a segment's share of the subject's records in about the last hour, or 1 if the segment is unknown."""
         for dimension, values in self.dimensions.items():
             for label, value in values.values.items():
                 if segment == Finding.segment_name(dimension, label):
@@ -261,7 +261,7 @@ class Segments:
     def _monitored_in_block(
         self, name: str, labels: Sequence[str | None], view: BlockView, *, is_version: bool
     ) -> list[SegmentValue]:
-        """Return the monitored values of a block; empty if their dimension is not monitored."""
+        """Return the monitored values of a block. There are none if their dimension is not monitored."""
         panes, dimension = view.block.panes, self._dimension(name)
         dimension.is_version = dimension.is_version or is_version or name == PROVIDER
         present, replaced = dimension.update(labels, int(panes[0]), int(panes[-1]))

@@ -1,4 +1,4 @@
-"""The tenant check, which finds a single small tenant that moves a test. This is not a failure of the service."""
+"""The tenant check, which finds tests that cross because of a single small tenant. This is not a service failure."""
 
 import numpy as np
 
@@ -11,16 +11,17 @@ SMALL_TENANT_SHARE = 0.1
 """Share of the records below which a tenant counts as small."""
 
 EXCESS_SHARE = 0.6
-"""Minimum share of a block's excess at which a tenant counts as alone, because other tenants can deviate by chance."""
+"""Minimum share of a block's excess at which a tenant counts as its only source. Other tenants can deviate by
+chance."""
 
 CLEAR_EXCESS = 3.0
-"""Minimum excess of a block, in records, that can be attributed to a tenant. A lower excess can be chance."""
+"""Minimum excess of a block, in records, that can be attributed to a tenant. A lower excess can be due to chance."""
 
 
 def is_single_small_tenant(
     segments: Segments, key: CrossingKey, view: BlockView, observation: SegmentObservation | None
 ) -> bool:
-    """Return whether one small tenant alone moves a test.
+    """Return whether a test crosses because of a single small tenant.
 
     The tenant must stand out by itself and have most of the block's excess, which includes the excess of records
     without a tenant and of tenants that are not monitored. If the block has hardly any excess, the test crosses because

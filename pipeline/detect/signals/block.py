@@ -14,7 +14,7 @@ PANE_MS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """``R`` records of one stream in order of arrival. Its end depends on the records, never on a Kafka fetch.
+    """``R`` records of one stream in order of arrival. The end of a block depends on the records, not on Kafka fetches.
 
     Attributes
     ----------
@@ -27,14 +27,14 @@ class Block:
     times_ms
         Shape ``(R,)``, int64: event times in Unix milliseconds.
     request_ids
-        ``R`` request ids; None if a record has no id.
+        ``R`` request ids, with None for records without an id.
     categories
-        ``R`` labels per category; None if a record does not carry the category. Categories without any label are
-        absent.
+        ``R`` labels per category, with None for records that do not carry the category. Categories without any label
+        are absent.
     segments
-        ``R`` labels per dimension; None if a record has no label.
+        ``R`` labels per dimension, with None for records without a label.
     versions
-        ``R`` versions per kind; None if a record has no version.
+        ``R`` versions per kind, with None for records without a version.
     first
         Shape ``(R,)``, bool: False for a late outcome, which does not count as throughput.
     """

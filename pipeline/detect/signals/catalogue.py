@@ -17,10 +17,10 @@ Role = Literal["pages", "tickets", "cause"]
 """Highest tier of a signal's drifts. A cause (workload) never alerts. It only supports a diagnosis."""
 
 DERIVED = "derived"
-"""The section of signals that are computed and not sent."""
+"""The section of signals that are computed rather than sent."""
 
 AMOUNT_MAX = 1e15
-"""Largest valid amount, in any unit. A larger number counts as a bad field."""
+"""Largest valid amount, in any unit. A field with a larger number is treated as bad."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ _BY_NAME = {signal.name: signal for signal in (*SIGNALS, *CATEGORIES)}
 
 
 def signal_by_name(name: str, kind: SignalKind) -> Signal | None:
-    """Return the catalogue or custom signal of a name and kind; None if it does not exist.
+    """Return the catalogue or custom signal of a name and kind, or None if it does not exist.
 
     >>> signal_by_name("refused", "rate").failure_mode
     'refusal_spike'
@@ -38,7 +38,7 @@ def signal_by_name(name: str, kind: SignalKind) -> Signal | None:
 
 
 def channel_names(kind: SignalKind) -> tuple[ChannelName, ...]:
-    """Return the channels of a kind of signal; empty for a category."""
+    """Return the channels of a kind of signal. A category has no channels."""
     if kind == "category":
         return ()
     return ("rate",) if kind == "rate" else VALUE_CHANNELS
@@ -82,7 +82,7 @@ def bad_directions(signal: Signal) -> list[tuple[ChannelName, Direction]]:
 
 
 def tiers(signal: Signal, channel: ChannelName) -> tuple[Tier, ...]:
-    """Return the tiers at which a channel is monitored, by the role of its signal.
+    """Return the tiers at which a channel is monitored, based on the role of its signal.
 
     If both directions of a signal are bad, the meaning of its extreme values is unknown, so its tails do not page.
 

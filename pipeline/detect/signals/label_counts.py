@@ -1,4 +1,4 @@
-"""Label counts of a category, with a limit on the labels that are counted by name."""
+"""Label counts of a category, with a limit on the number of labels that are counted by name."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -6,12 +6,12 @@ from typing import ClassVar
 
 
 class LabelCounts:
-    """Number of records per label. The first labels are counted by name, all others as ``other``.
+    """Number of records per label. The first labels are counted by name, and all other labels as ``other``.
 
     Parameters
     ----------
     labels_max
-        Maximum labels that are counted by name.
+        Maximum number of labels that are counted by name.
 
     >>> label_counts = LabelCounts(labels_max=2)
     >>> label_counts.add(["stop", "stop", None, "length", "refusal"])

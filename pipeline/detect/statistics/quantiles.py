@@ -13,13 +13,14 @@ _FRACTION_BITS = 5
 
 _SHIFT = 52 - _FRACTION_BITS
 _LOWEST = (1023 - 14) << _FRACTION_BITS
-"""Bin of 2**-14, about 0.00006. A smaller number counts as 0."""
+"""Bin of 2**-14, about 0.00006. Smaller numbers are treated as 0."""
 
 _SPAN = 48 << _FRACTION_BITS
-"""Bins per sign, up to 2**34, about 17 billion. A larger number counts in the last bin."""
+"""Bins per sign, up to 2**34, about 17 billion. Larger numbers are counted in the last bin."""
 
 _BINS_PER_VALUE_MAX = 8
-"""Maximum bins per new value at which all bins are updated in one pass. More values are counted one by one."""
+"""Maximum ratio of bins to new values at which all bins are updated in one pass. With fewer values, values are counted
+one by one."""
 
 BINS = 2 * _SPAN + 1
 RELATIVE_ERROR = 2.0 ** -(_FRACTION_BITS + 1)
@@ -65,7 +66,7 @@ class Quantiles:
             self._counts = np.vstack([self._counts, np.zeros((missing, BINS), dtype=np.int64)])
 
     def estimate(self, column: int, shares: tuple[float, ...]) -> list[float | None]:
-        """Estimate the quantiles of a column at shares from 0 to 1; None if the column is empty."""
+        """Estimate the quantiles of a column at shares from 0 to 1. They are None if the column is empty."""
         totals = np.cumsum(self._counts[column])
         if totals[-1] == 0:
             return [None] * len(shares)
@@ -74,7 +75,7 @@ class Quantiles:
         return quantiles
 
     def dump(self) -> dict[str, Any]:
-        """Return the state, which contains the bins that are not empty."""
+        """Return the state, which contains only non-empty bins."""
         flat = self._counts.ravel()
         filled = np.flatnonzero(flat)
         return {"columns": self._counts.shape[0], "bins": filled, "counts": flat[filled]}

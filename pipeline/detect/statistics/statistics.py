@@ -12,10 +12,10 @@ from pipeline.detect.signals import PANE_MS, Block, LabelCounts, Signal
 from pipeline.detect.statistics.quantiles import Quantiles
 
 THROUGHPUT_PANES = 60
-"""Panes (seconds) over which throughput is averaged."""
+"""Number of panes (seconds) over which throughput is averaged."""
 
 REPETITION_RECORDS = 256
-"""Number of latest outputs over which repetition is computed."""
+"""Number of most recent outputs over which repetition is computed."""
 
 QUANTILES = {"p50": 0.5, "p95": 0.95, "p99": 0.99}
 """Quantiles of a value, by their names in a snapshot."""

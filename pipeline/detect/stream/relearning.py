@@ -1,4 +1,4 @@
-"""Relearning of given signals of a stream, while the monitor tests all other signals."""
+"""Relearning of selected signals of a stream, while the monitor tests all other signals."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -11,14 +11,14 @@ from schemas.baseline import Baseline
 
 
 class Relearning:
-    """Relearning of given or all signals from a given time. Drifts of these signals are muted until it ends.
+    """Relearning of selected or all signals from a given time. Drifts of these signals are muted until it ends.
 
     Parameters
     ----------
     subject
         Subject of the signals.
     signals
-        Names of the signals; empty for all.
+        Names of the signals. If empty, all signals are relearned.
     settings
         ``relearn_after_s`` is the learning time. If a signal has too few records by then, learning continues until
         ``ready_after_s``, after which the signal retains its current baseline.
@@ -27,7 +27,7 @@ class Relearning:
     since_ms
         The watermark of the stream when this relearning began. Drifts that fire later are not published.
     before
-        The relearning that is replaced, if any. Its signals are relearned too.
+        The relearning that is replaced, if any. Its signals are also relearned.
 
     Attributes
     ----------

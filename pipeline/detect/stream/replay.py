@@ -1,8 +1,8 @@
 """Push a batch in a replay, and find silences by event time.
 
 In live operation, the wall clock decides whether a subject is silent. A replay has no wall clock, so a subject is
-silent while the watermark of its partition advances without a record of the subject. The records of a stream are cut
-where such a pause may be a silence. The result therefore does not depend on where batches begin.
+silent while the watermark of its partition advances without a record of the subject. The records of a stream are split
+at every pause that is long enough to be a silence. The result therefore does not depend on batch boundaries.
 """
 
 from collections.abc import Iterable, Sequence

@@ -102,7 +102,7 @@ class StreamRestorer:
         stream.first_seen.load(first_seen)
 
     def _not_offered(self, active: PublishedBaseline | None) -> Iterator[PublishedBaseline]:
-        """Yield the scheduled baselines, and the baselines that were published while no worker ran."""
+        """Yield the scheduled baselines, and the baselines that were published while no worker was running."""
         versions = [baseline.baseline_version for baseline in self._baselines]
         last_offered = self._stream.last_offered_version
         if last_offered not in versions:

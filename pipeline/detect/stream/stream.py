@@ -23,7 +23,7 @@ from schemas.relearn import Relearn
 from schemas.topics import BASELINES
 
 PENDING_MAX = 4
-"""Maximum scheduled baselines. A further baseline replaces the oldest baseline."""
+"""Maximum number of scheduled baselines. A further baseline replaces the oldest baseline."""
 
 PART_KINDS = ("stream", "rows", "held", "duplicates", "statistics", "monitor", "learner", "relearner")
 """Kinds of the parts that :meth:`Stream.dump_changed` yields. Learners and duplicates have several parts."""
@@ -57,11 +57,11 @@ class Stream:
     Attributes
     ----------
     watermark
-        Newest event time of the records, Unix milliseconds; 0 before the first record. It never decreases.
+        Newest event time of the records in Unix milliseconds, or 0 before the first record. It never decreases.
     partition_ms
         In a replay, the watermark of the partition at the last record of this stream.
     last_pane
-        Pane of the newest record that was observed; None before the first record.
+        Pane of the newest record that was observed, or None before the first record.
     counts
         Number of ``used`` records, of ``late`` records (used, but behind the watermark), and of dropped
         ``duplicates``.
@@ -72,7 +72,7 @@ class Stream:
     last_offered_version
         Version of the last baseline that was offered.
     silence_after_s
-        Seconds without a record after which the subject is silent; None without a baseline.
+        Seconds without a record after which the subject is silent, or None without a baseline.
     relearning
         The signals that are being relearned, if any. Their drifts are muted.
     monitored_before
@@ -199,7 +199,7 @@ class Stream:
         """Count wall-clock time in which no record of this stream arrived and no records waited to be read."""
         if self.silence_after_s is None:
             return []
-        # The first call after a record does not count, because part of its interval lies before the record.
+        # The first call after a record is not counted, because part of its interval precedes the record.
         self._silent_ms = 0 if self._silent_ms is None else self._silent_ms + elapsed_ms
         if self._silent_ms < self.silence_after_s * 1000:
             return []

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 CHARACTER_WIDTH = 0.0092
-"""Width of a character of a label, as a share of the width of a panel."""
+"""Width of a label character, as a share of the panel width."""
 
 _TITLE, _ROW, _PANEL, _GAP, _FOOT = 0.62, 0.2, 1.5, 0.38, 0.5
 """Heights in inches: the title, a row of labels, a panel, the gap above a panel, the margin at the bottom."""
@@ -51,18 +51,18 @@ class PictureLayout:
 
 
 def assign_rows(labels: Sequence[tuple[float, str]]) -> list[int]:
-    """Return the row of each label, 0 at the bottom, so that no label covers another or its line.
+    """Return the row of each label, 0 at the bottom, so that no label covers another label or its line.
 
     Parameters
     ----------
     labels
-        Left end (0 to 1 across a panel) and text, from left to right.
+        Left end (0 to 1 across a panel) and text of each label, from left to right.
 
     >>> assign_rows([(0.1, "prompt v41 -> v42"), (0.11, "started"), (0.9, "resolved")])
     [1, 0, 0]
     """
     rows: list[int] = [0] * len(labels)
-    # Go from right to left: a label lies above all labels that begin within it, so their lines end below it.
+    # Work from right to left: a label is placed above all labels that begin within it, so their lines end below it.
     for index in range(len(labels) - 1, -1, -1):
         left, text = labels[index]
         right = left + (len(text) + 1) * CHARACTER_WIDTH

@@ -1,4 +1,4 @@
-"""Marks: the events of an incident that are vertical lines with labels in the chart."""
+"""Marks: events of an incident that the chart shows as vertical lines with labels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from schemas.timestamp import clock_time
 MarkKind = Literal["start", "detected", "deployment", "rollback", "recovered", "resolved"]
 
 LABEL_LENGTH_MAX = 44
-"""Maximum characters of a label, without its time. The rest is cut off."""
+"""Maximum number of characters of a label, without its time. Longer labels are truncated."""
 
 DEPLOYMENTS_MAX = 6
-"""Maximum marked deployments: rollbacks and suspects first, then those nearest to the start."""
+"""Maximum number of marked deployments: rollbacks and suspects first, then the deployments closest to the start."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 PANELS_MAX = 4
-"""Maximum signals in a chart, page tier first."""
+"""Maximum number of signals in a chart, page tier first."""
 
 VERSIONS_MAX = 5
-"""Maximum versions in a panel, besides the line of all records."""
+"""Maximum number of versions in a panel, in addition to the line for all records."""
 
 LEGEND_MAX = 4
-"""Maximum names of a legend that fit beside the headline of a panel."""
+"""Maximum number of legend names that fit beside the headline of a panel."""
 
 _SPAN_MIN_MS = 600_000
 """Minimum time span of a chart, in milliseconds."""
@@ -44,7 +44,7 @@ _MARKS: dict[MarkKind, tuple[str, str]] = {
     "recovered": ("#009e73", "-"),
     "resolved": ("#555555", "-"),
 }
-"""Colour and dashes per kind of mark, distinct for colour-blind readers too."""
+"""Colour and dashes per kind of mark. They are also distinct for colour-blind readers."""
 
 _ALL, _NORMAL, _OFF = "#222222", "#8a8a8a", "#d55e00"
 _VERSIONS = ("#0072b2", "#cc79a7", "#e69f00", "#56b4e9", "#009e73")
@@ -93,7 +93,7 @@ def draw_picture(material: Material) -> bytes:
 
 
 def _span(material: Material, marks: Sequence[Mark], lines: Sequence[DriftLine]) -> tuple[int, int]:
-    """Return the first and the last time of the chart: the time of the lines, extended to nearby marks."""
+    """Return the start and end of the chart's time axis, which covers the lines and nearby marks."""
     incident = material.incident
     times = [at for line in lines for at in line.times] or [incident.started_at, material.end]
     first, last = min(times), max(*times, incident.detected_at)
@@ -119,7 +119,7 @@ def _draw_title(axes: "Axes", material: Material) -> None:
 
 
 def _draw_panel(axes: "Axes", signal: SignalEvidence, lines: Sequence[DriftLine], material: Material) -> None:
-    """Draw one signal: its lines, its normal value, and the period in which it was off."""
+    """Draw one signal: its lines, its normal value, and the period in which it was outside its baseline."""
     from matplotlib.ticker import FuncFormatter  # noqa: PLC0415
 
     is_silence = signal.channel == "silence"
@@ -176,7 +176,7 @@ def _draw_line(axes: "Axes", line: DriftLine, colour: str) -> None:
 
 
 def _is_isolated(values: Sequence[float], index: int) -> bool:
-    """Return whether a value has no neighbour, so that no line would show it."""
+    """Return whether a value has no neighbouring value, so that a line would not show it."""
     neighbours = [*values[max(0, index - 1) : index], *values[index + 1 : index + 2]]
     return all(math.isnan(value) for value in neighbours)
 
@@ -223,7 +223,7 @@ def _to_date(at: int) -> Any:
 
 
 def _add_description(svg: str, material: Material, signals: Sequence[SignalEvidence]) -> str:
-    """Remove the document type, an external reference, and add a title and a description for screen readers."""
+    """Add a title and a description for screen readers. Remove the document type, which is an external reference."""
     incident = material.incident
     names = ", ".join(signal.signal for signal in signals) or "no signal"
     text = f"{names} over time, from before the start to {date_time(material.end)}. {incident.summary}"

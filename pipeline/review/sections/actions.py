@@ -13,13 +13,13 @@ from pipeline.review.sections.response import has_missed
 from pipeline.wording import duration, quantity
 
 ITEMS_MAX = 8
-"""Maximum items of a draft. A longer list is rarely completed."""
+"""Maximum number of items in a draft, because longer lists are rarely completed."""
 
 SIGNALS_MAX = 4
-"""Maximum signals in an item."""
+"""Maximum number of signals in an item."""
 
 ActionItem = tuple[str, str]
-"""Action, and the reason for it."""
+"""Action and its reason."""
 
 
 def write_actions(material: Material) -> list[str]:

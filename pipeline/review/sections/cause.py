@@ -8,7 +8,7 @@ from schemas.incident import Suspect
 from schemas.timestamp import date_time
 
 OTHERS_MAX = 4
-"""Maximum suspects besides the leading suspect."""
+"""Maximum number of suspects in addition to the leading suspect."""
 
 _ORGANISATION = (
     "**Contributing causes in the organisation.** To be filled in: what let the change through, what delayed the "
@@ -40,7 +40,7 @@ def _score(suspect: Suspect) -> str:
 
 
 def _effect_of_rollback(suspect: Suspect, material: Material) -> list[str]:
-    """Describe whether the rollback of a suspect supports it as the cause."""
+    """Describe whether the rollback of a suspect confirms the suspect as the cause."""
     if suspect.deployment_id is None:
         return []
     rollback, recovered_at = material.find_rollback(suspect), material.recovered_at

@@ -8,7 +8,7 @@ from pipeline.wording import duration
 from schemas.timestamp import date_time
 
 LONG_GAP_S = 600
-"""Maximum gap in seconds without an action item."""
+"""Maximum detection gap, in seconds, that needs no action item."""
 
 
 def write_gap(material: Material) -> list[str]:
@@ -42,7 +42,7 @@ def _acknowledgement(material: Material) -> str:
 
 
 def _clues(material: Material) -> list[str]:
-    """Return lines about signals that moved earlier, and about signals that are not monitored."""
+    """Return lines about signals that moved earlier and about signals that are not monitored."""
     incident = material.incident
     drift_ids = {line.drift_id for line in incident.evidence}
     earlier = sorted(

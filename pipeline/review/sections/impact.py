@@ -7,13 +7,13 @@ from schemas.incident import SignalEvidence
 from schemas.timestamp import clock_time, date_time
 
 ROWS_MAX = 8
-"""Maximum signals in the table."""
+"""Maximum number of signals in the table."""
 
 COUNTS_MAX = 3
-"""Maximum signals whose affected records are counted."""
+"""Maximum number of signals for which affected records are counted."""
 
 SEGMENTS_MAX = 5
-"""Maximum segments that are listed."""
+"""Maximum number of segments that are listed."""
 
 
 def write_impact(material: Material) -> list[str]:

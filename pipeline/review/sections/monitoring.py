@@ -9,7 +9,8 @@ from pipeline.review.material import Material
 from schemas.drift import Layer
 
 MonitoringState = Literal["moved", "steady", "monitored", "not testable", "not reported", "unknown"]
-"""State of a signal during the incident. It is ``monitored`` if no remaining message shows whether it moved."""
+"""State of a signal during the incident. The state is ``monitored`` if no remaining message shows whether the signal
+moved."""
 
 _TEXTS: Mapping[MonitoringState, str] = {
     "moved": "Moved",
@@ -39,7 +40,7 @@ def monitoring_state(signal: str, material: Material) -> MonitoringState:
 
 
 def describe_monitoring(signals: Iterable[str], material: Material) -> str:
-    """Describe the states of signals of the catalogue, in sentences."""
+    """Describe the states of catalogue signals in sentences."""
     by_state: dict[MonitoringState, list[str]] = {}
     for signal in signals:
         by_state.setdefault(monitoring_state(signal, material), []).append(signal)
@@ -47,7 +48,7 @@ def describe_monitoring(signals: Iterable[str], material: Material) -> str:
 
 
 def unmonitored_signals(layer: Layer, material: Material, *, mode: str | None = None) -> list[str]:
-    """Return the signals of a layer or failure mode that records can report and that the baseline does not have."""
+    """Return the reportable signals of a layer or failure mode that are missing from the baseline."""
     return [
         signal.name
         for signal in catalogue.SIGNALS

@@ -10,7 +10,7 @@ from schemas.deployment import Deployment
 from schemas.timestamp import date_time
 
 WORKLOAD = ("input_tokens", "input_length", "embedding_similarity")
-"""Signals that show whether inputs are like those of the baseline."""
+"""Signals that show whether inputs resemble those of the baseline."""
 
 PIPELINE = ("null_fraction", "schema_valid", "feature_age_s", "schema_id")
 """Signals that check assumptions about upstream data."""
@@ -28,7 +28,7 @@ def write_questions(material: Material) -> list[str]:
 
 
 def kill_switches(material: Material) -> list[Deployment]:
-    """Return the flag changes since the detection. Such a change can be the use of a kill switch."""
+    """Return the flag changes since the detection, any of which may be a use of the kill switch."""
     detected_at = material.incident.detected_at
     return [
         deployment

@@ -11,7 +11,7 @@ from schemas.incident import Incident
 from schemas.timestamp import date_time
 
 LINES_MAX = 200
-"""Maximum lines of a timeline. The middle of a longer timeline is omitted."""
+"""Maximum number of lines in a timeline. The middle of a longer timeline is omitted."""
 
 COMMANDS = (
     "acknowledge",
@@ -29,7 +29,7 @@ COMMANDS = (
 """Events of the running log that come from commands."""
 
 _MINOR_CHANGES = ("opened", "newer numbers", "further suspects")
-"""Revision changes that the timeline omits because they are unimportant or in the running log."""
+"""Revision changes that the timeline omits because they are unimportant or already in the running log."""
 
 _LOGGED_CHANGES = (("-> acknowledged", "acknowledge"), ("-> resolved", "resolved"), ("-> resolved", "resolve"))
 """Suffix of a revision change, and the event of the running log for the same change."""
@@ -88,7 +88,7 @@ def _scope(deployment: Deployment) -> str:
 
 
 def _changes(revisions: Iterable[Incident]) -> Iterator[TimelineLine]:
-    """Yield the changes of revisions that their running log does not contain."""
+    """Yield the revision changes that the running log does not contain."""
     for incident in revisions:
         parts = [part for part in incident.change.split("; ") if part and _is_shown(part, incident)]
         if parts:

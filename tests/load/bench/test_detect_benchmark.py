@@ -43,7 +43,7 @@ def test_the_ratio_is_that_of_the_medians() -> None:
             "reported by 2 of 3 timed runs",
         ),
         (build_benchmark(monitored_share=0.98), "only 0.9800 of the signal values were monitored"),
-        (build_benchmark(build_round(5000.0, 8000.0, 29_000)), "5.80 times the obvious pipeline"),
+        (build_benchmark(build_round(5000.0, 8000.0, 29_000)), "5.80 times the reference pipeline"),
         (build_benchmark(build_round(5000.0, 8000.0, 40_000, dead_letters=1)), "dead letters"),
     ],
 )

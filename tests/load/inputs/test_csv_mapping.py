@@ -69,7 +69,7 @@ def test_a_text_that_is_not_a_time_is_refused(text: str) -> None:
     ("fields", "text", "problem"),
     [
         ({"t": "timestamp", "gone": "latency_ms"}, "t,x\n1,2\n", "has no column 'gone': its columns are t, x"),
-        ({}, "t,x\n1,2\n", "no column is the timestamp: add --map COLUMN=timestamp"),
+        ({}, "t,x\n1,2\n", "no column is mapped to timestamp: add --map COLUMN=timestamp"),
         ({"t": "timestamp"}, "t,latency_ms\n1,fast\n", "line 2: column latency_ms: 'fast' is not a number"),
         ({"t": "timestamp"}, "t,refused\n1,maybe\n", "line 2: column refused: 'maybe' is neither true nor false"),
         ({"t": "timestamp"}, "t,x\n1,2\nsoon,2\n", "line 3: column t: 'soon' is not a time"),

@@ -59,7 +59,7 @@ def test_measuring_counts_messages_and_subjects_of_the_files(tmp_path: Path) -> 
 def test_a_file_without_a_single_record_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "notes.txt"
     path.write_text("hello\n")
-    with pytest.raises(LoadError, match=r"notes.txt: no line is a record"):
+    with pytest.raises(LoadError, match=r"notes.txt: no line contains a record"):
         Replay((path,)).measure()
 
 

@@ -71,7 +71,7 @@ def probe(*arguments):
 def test_the_command_sends_from_now_on_and_prints_the_number(messages):
     result = probe("--subject", "bot", "--count", "3", "--every", "1s", "--unblocked")
     assert result.exit_code == 0
-    assert result.output == "sent 3 probes of bot, not blocked\n"
+    assert result.output == "sent 3 probes for bot, not blocked\n"
     assert abs(messages[0].time_ms / 1000 - time.time()) < 60
     assert [message.time_ms - messages[0].time_ms for message in messages] == [0, 1000, 2000]
 

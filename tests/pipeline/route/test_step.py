@@ -145,7 +145,7 @@ def test_a_failed_delivery_becomes_a_notification_and_a_dead_letter_with_the_ale
     assert (note.outcome, note.reason, note.attempts, note.sent_at) == ("failed", "answered 400", 1, None)
     (letter,) = dead_letters(outputs)
     assert (letter.step, letter.reason, letter.topic, letter.offset) == ("route", "receiver_refused", ALERTS, 12)
-    assert "receiver console was not sent inc-3f9a21c0b7:1:console: answered 400" in letter.detail
+    assert "notification inc-3f9a21c0b7:1:console to console was not sent: answered 400" in letter.detail
     assert base64.b64decode(letter.value_base64 or "") == message.value
 
 

@@ -91,7 +91,7 @@ def test_too_short_a_period_is_refused_with_both_durations(file, tmp_path):
 def test_a_file_with_several_subjects_needs_a_subject(file, tmp_path):
     other = tmp_path / "other.ndjson"
     other.write_text("".join(json.dumps(record) + "\n" for record in records("search", seed=8)))
-    with pytest.raises(DriftwireError, match=r"2 subjects \(search, support-bot\): name one with --subject"):
+    with pytest.raises(DriftwireError, match=r"2 subjects \(search, support-bot\): select one with --subject"):
         learn(file, tmp_path, str(other))
     output, _ = learn(file, tmp_path, str(other), "--subject", "search")
     assert Baseline.from_json(output.read_bytes()).subject == "search"

@@ -78,7 +78,7 @@ def test_deployments_without_an_id_get_different_ids(broker):
     [
         (("--subject", "bot"), "Missing option '--kind'"),
         (("--subject", "bot", "--kind", "prompts"), "'prompts' is not one of"),
-        (("--kind", "prompt"), "give --subject, --environment or --provider"),
+        (("--kind", "prompt"), "add --subject, --environment or --provider"),
         (("--kind", "prompt", "--subject", "a\nb"), "subject: String should match pattern"),
         (("--kind", "prompt", "--subject", "bot", "--id", ""), "deployment_id: String should have at least 1"),
         (("--kind", "prompt", "--subject", "bot", "--at", "yesterday"), "RFC 3339 with an offset"),

@@ -71,5 +71,5 @@ def test_records_without_a_baseline_are_reported_as_not_monitored(tmp_path):
 
 
 def test_an_unknown_subject_is_an_error(tmp_path):
-    with pytest.raises(DriftwireError, match="have no usable records of stranger"):
+    with pytest.raises(DriftwireError, match="contain no usable records of stranger"):
         explain(write(tmp_path / "r.ndjson"), *READY, "--subject", "stranger")

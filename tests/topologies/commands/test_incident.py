@@ -112,7 +112,7 @@ def test_an_unknown_or_ambiguous_id_is_a_usage_error_and_writes_nothing(broker, 
     assert "there is no incident 'inc-nothing': list the ids with driftwire incidents --all" in missing.stderr
     ambiguous = run(broker.cluster, "ack", incident_id[:-1], "--author", "ana")
     assert (ambiguous.exit_code, written_commands(broker.cluster, incident_id)) == (2, [])
-    assert f"matches 2 incidents, give more of the id: {incident_id}, {twin}" in ambiguous.stderr
+    assert f"matches 2 incidents: give a longer id: {incident_id}, {twin}" in ambiguous.stderr
     assert run(broker.cluster, "ack", incident_id, "--author", "ana").exit_code == 0
 
 

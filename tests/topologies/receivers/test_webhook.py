@@ -123,7 +123,7 @@ async def test_a_requested_pause_beyond_the_time_limit_fails_at_once(endpoint):
     time = FakeTime()
     delivery = await deliver(endpoint.url, time)
     assert (delivery.outcome, delivery.attempts, time.pauses) == ("failed", 1, [])
-    assert "answered 429; the next attempt would be in 86400.0 s, after give_up_after_s" in delivery.reason
+    assert "answered 429; the next attempt, in 86400.0 s, would exceed give_up_after_s" in delivery.reason
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 410, 413, 301, 302, 307, 304])

@@ -92,8 +92,8 @@ def test_a_wrong_suspect_a_guess_and_too_few_decoys_miss_their_floors() -> None:
         (replace(right, guessed=""), "too rarely"),
         (replace(other, first="nothing"), "other than a deployment"),
         (replace(other, guessed=""), "too rarely"),
-        (replace(silent, guessed="decoy-1"), "nobody can know"),
-        (replace(silent, first=causes.NO_INCIDENT), "nobody can know"),
+        (replace(silent, guessed="decoy-1"), "cannot be known"),
+        (replace(silent, first=causes.NO_INCIDENT), "cannot be known"),
     ):
         results = [worse if worse.cause == result.cause else result for result in (right, other, silent)]
         problems = causes.find_problems(causes.figures(results))

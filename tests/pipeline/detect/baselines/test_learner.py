@@ -156,7 +156,7 @@ def test_state_with_a_signal_that_the_catalogue_lost_is_rejected():
 
 
 def test_nothing_seen_gives_no_baseline():
-    with pytest.raises(ValueError, match="nothing to learn"):
+    with pytest.raises(ValueError, match="no records from which to learn"):
         Learner("support-bot", QUICK).baseline("file")
 
 
