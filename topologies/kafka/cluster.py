@@ -102,7 +102,7 @@ class Cluster:
         right
             The right that the requests need, such as Read.
         resources
-            The topics, the group or the transactional id of the requests.
+            The topics, the group or the transactional id of the requests. By default, the error names them.
 
         Raises
         ------
@@ -112,9 +112,7 @@ class Cluster:
         try:
             yield
         except AUTHORIZATION_ERRORS as error:
-            raise RightMissing(
-                describe_missing_right(error, right, ", ".join(resources), self.security.user)
-            ) from error
+            raise RightMissing(describe_missing_right(error, right, resources, self.security.user)) from error
 
     def __str__(self) -> str:
         return self.bootstrap

@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+from collections.abc import Sequence
 
 from aiokafka.conn import collect_hosts, create_conn
 from aiokafka.errors import (
@@ -16,7 +17,7 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.metadata import MetadataRequest
 
-from topologies.kafka.security import SecuritySettings
+from topologies.kafka.security import OAUTHBEARER, SecuritySettings
 
 DIAGNOSIS_TIMEOUT_S = 5.0
 """Maximum seconds to find the cause of a failed connection to one address."""
@@ -42,19 +43,20 @@ async def describe_connection_failure(bootstrap: str, security: SecuritySettings
     return f"no Kafka broker answers at {bootstrap}: start a broker with driftwire up, or give another address with --bootstrap"
 
 
-def describe_missing_right(error: BaseException, right: str, resource: str, user: str) -> str:
+def describe_missing_right(error: BaseException, right: str, resources: Sequence[str], user: str) -> str:
     """Return a sentence about a missing right.
 
     Parameters
     ----------
     error
         One of :data:`AUTHORIZATION_ERRORS`.
-    right, resource
-        The right that the refused request needs, and its topic, group or transactional id.
+    right, resources
+        The right that the refused request needs, and its topics, its group or its transactional id. If there is none, the
+        error names it.
     user
         The user that needs the right.
 
-    >>> describe_missing_right(TopicAuthorizationFailedError(), "Read", "driftwire.alerts", "user ana")
+    >>> describe_missing_right(TopicAuthorizationFailedError(), "Read", ["driftwire.alerts"], "user ana")
     'the right Read on topic driftwire.alerts is missing: grant it to user ana (see docs/security.md)'
     """
     kind = {
@@ -62,19 +64,16 @@ def describe_missing_right(error: BaseException, right: str, resource: str, user
         GroupAuthorizationFailedError: "group ",
         TransactionalIdAuthorizationFailed: "transactional id ",
     }.get(type(error), "")
-    return f"the right {right} on {kind}{resource} is missing: grant it to {user} (see docs/security.md)"
+    named = error.args[0] if error.args else ()
+    names = ", ".join(resources or ([named] if isinstance(named, str) else sorted(named)))
+    return f"the right {right} on {kind}{names} is missing: grant it to {user} (see docs/security.md)"
 
 
 async def _find_cause(host: str, port: int, security: SecuritySettings) -> str:
     """Return the cause of a failed connection to one address, or nothing if no broker answers there."""
-    options = security.client_options()
     try:
         async with asyncio.timeout(DIAGNOSIS_TIMEOUT_S):
-            connection = await create_conn(host, port, **options)
-            try:
-                await connection.send(MetadataRequest([]))
-            finally:
-                connection.close()
+            await _request_metadata(host, port, security)
     except SaslAuthenticationFailed:
         return f"authentication failed for {security.identity} and mechanism {security.mechanism}"
     except UnsupportedSaslMechanismError:
@@ -86,6 +85,22 @@ async def _find_cause(host: str, port: int, security: SecuritySettings) -> str:
     except (OSError, KafkaError, TimeoutError, AssertionError) as error:
         return await _describe_closed_connection(host, port, security, error)
     return ""
+
+
+async def _request_metadata(host: str, port: int, security: SecuritySettings) -> None:
+    """Connect and send a first request, because some listeners refuse a client only then."""
+    connection = await create_conn(host, port, **security.client_options())
+    try:
+        response = await connection.send(MetadataRequest([]))
+    except KafkaError:
+        if security.mechanism == OAUTHBEARER:
+            raise SaslAuthenticationFailed from None
+        raise
+    finally:
+        connection.close()
+    # aiokafka does not read the refusal of a token, which then answers the next request.
+    if security.mechanism == OAUTHBEARER and not response.brokers:
+        raise SaslAuthenticationFailed
 
 
 def _describe_certificate(error: ssl.SSLCertVerificationError, host: str) -> str:

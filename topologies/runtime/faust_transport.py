@@ -5,6 +5,8 @@ It assigns topics with the same number of partitions together (range assignment)
 one-partition inputs gets all inputs or none.
 """
 
+import asyncio
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, cast
 
@@ -14,7 +16,9 @@ from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.transport.utils import DefaultSchedulingStrategy, TopicIndexMap
 from faust.types import TP
+from mode import Service
 
+from topologies.errors import RightMissing
 from topologies.kafka import Cluster
 
 BATCHES_BUFFERED_MAX = 8
@@ -23,8 +27,14 @@ BATCHES_BUFFERED_MAX = 8
 RECORDS_PER_FETCH_MAX = 2_000
 """Maximum records of one fetch over all partitions."""
 
+RIGHT_RETRY_S = 5.0
+"""Seconds from a refusal of a topic or the group until the next attempt."""
+
 FETCH_WAIT_MAX_MS = 250
 """Maximum milliseconds until the broker answers a fetch without messages."""
+
+
+logger = logging.getLogger("driftwire")
 
 
 class FetchedBatch:
@@ -70,14 +80,48 @@ class BatchSchema(faust.Schema[Any, Any]):
 
 
 class _ReadCommittedThread(AIOKafkaConsumerThread):
-    def _create_worker_consumer(self, transport: Transport) -> aiokafka.AIOKafkaConsumer:
+    """Thread of the consumer. A missing right is logged and tried again, because an exception would end the worker."""
+
+    async def _fetch_records(
+        self, consumer: aiokafka.AIOKafkaConsumer, active_partitions: set[TP], *arguments: Any, **options: Any
+    ) -> Mapping[TP, list[Any]]:
+        try:
+            with self._cluster.requiring("Read"):
+                fetched: Mapping[TP, list[Any]] = await super()._fetch_records(
+                    consumer, active_partitions, *arguments, **options
+                )
+        except RightMissing as error:
+            self._log_missing_right(error)
+            await asyncio.sleep(RIGHT_RETRY_S)
+            return {}
+        return fetched
+
+    @Service.timer(RIGHT_RETRY_S)
+    async def _check_group(self) -> None:
+        """Log a refusal of the consumer group. aiokafka joins again when this error has been read, which Faust never does."""
+        if self._consumer is None:
+            return
+        try:
+            with self._cluster.requiring("Read"):
+                self._consumer._coordinator.check_errors()  # noqa: SLF001  part of getmany, which Faust bypasses
+        except RightMissing as error:
+            self._log_missing_right(error)
+
+    def _log_missing_right(self, error: RightMissing) -> None:
+        logger.warning("%s: %s; trying again every %g s", self.app.conf.id, error, RIGHT_RETRY_S)
+
+    @property
+    def _cluster(self) -> Cluster:
+        return cast(ReadCommittedTransport, self.transport).cluster
+
+    def _create_worker_consumer(self, _: Transport) -> aiokafka.AIOKafkaConsumer:
         settings = self.app.conf
         self._assignor = RangePartitionAssignor
         return aiokafka.AIOKafkaConsumer(
             client_id=settings.broker_client_id,
             group_id=settings.id,
             group_instance_id=settings.consumer_group_instance_id,
-            **cast(ReadCommittedTransport, transport).cluster.client_options(),
+            **self._cluster.client_options(),
             partition_assignment_strategy=[RangePartitionAssignor],
             enable_auto_commit=False,
             auto_offset_reset="earliest",
