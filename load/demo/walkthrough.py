@@ -5,6 +5,7 @@ therefore always produces the same review.
 """
 
 import asyncio
+import os
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -169,7 +170,9 @@ def _run_command(cluster: Cluster, arguments: tuple[str, ...], console: Console)
     """Run a ``driftwire`` command, and print the command line and its output."""
     console.print(f"$ driftwire {' '.join(arguments)}", style="bold", markup=False, highlight=False, soft_wrap=True)
     command = [sys.executable, "-m", "topologies.cli", *arguments, "--bootstrap", cluster.bootstrap]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    # The settings of another cluster must not apply to this private one.
+    environment = {name: value for name, value in os.environ.items() if name != "DRIFTWIRE_CONFIG"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     console.print(done.stdout.rstrip(), markup=False, highlight=False, soft_wrap=True)
     if done.returncode:
         raise DriftwireError(f"driftwire {arguments[0]} ended with status {done.returncode}: {done.stderr.strip()}")

@@ -8,7 +8,6 @@ from typing import Any, TypeVar
 
 import orjson
 from aiokafka import AIOKafkaConsumer, TopicPartition
-from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 
 from load.errors import LoadError
@@ -56,17 +55,15 @@ class Outcome:
 
         Raises
         ------
-        LoadError
-            If the cluster does not answer.
+        BrokerUnreachable, RightMissing
+            If the cluster cannot be reached, or if the user may not read an output topic.
         """
         consumer = AIOKafkaConsumer(*OUTPUT_TOPICS, **cluster.client_options(), group_id=None)
         try:
-            await consumer.start()
-            ends: dict[TopicPartition, int] = await consumer.end_offsets(consumer.assignment())
-        except (KafkaError, OSError) as error:
-            raise LoadError(
-                f"no Kafka answers at {cluster}: start Kafka with driftwire up, or change --bootstrap"
-            ) from error
+            with cluster.requiring("Read"):
+                async with cluster.connecting():
+                    await consumer.start()
+                ends: dict[TopicPartition, int] = await consumer.end_offsets(consumer.assignment())
         finally:
             await consumer.stop()
         offsets: Offsets = {}

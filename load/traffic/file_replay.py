@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aiokafka.errors import KafkaError
 from pydantic import ValidationError
 from rich.console import Console
 from rich.markup import escape
@@ -25,7 +24,7 @@ from pipeline.detect.settings import DetectSettings
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
 from schemas.timestamp import format_timestamp
-from schemas.topics import DAY_MS, DEPLOYMENTS
+from schemas.topics import DAY_MS, DEPLOYMENTS, DRIFTS
 from topologies.baselines import publish_baseline, read_baseline_file
 from topologies.configuration import Configuration
 from topologies.kafka import Cluster
@@ -208,12 +207,8 @@ class Replay:
 
 
 async def _refuse_old_records(cluster: Cluster, last_ms: int, wall_ms: int) -> None:
-    try:
+    with cluster.requiring("Read", DRIFTS):
         live = await is_live(cluster)
-    except (KafkaError, OSError) as error:
-        raise LoadError(
-            f"no Kafka answers at {cluster}: start Kafka with driftwire up --replay, or change --bootstrap"
-        ) from error
     if live and last_ms < wall_ms - LIVE_LATENESS_MAX_MS:
         raise LoadError(
             f"the records end at {format_timestamp(last_ms)}, and the live topology at {cluster} dead-letters records "

@@ -17,8 +17,9 @@ async def is_live(cluster: Cluster) -> bool:
     """Return whether the newest tick contains the wall-clock time. Without a tick, the topology counts as a replay."""
     partition = TopicPartition(DRIFTS, 0)
     consumer = AIOKafkaConsumer(**cluster.client_options(), group_id=None, isolation_level="read_committed")
-    await consumer.start()
     try:
+        async with cluster.connecting():
+            await consumer.start()
         consumer.assign([partition])
         end = (await consumer.end_offsets([partition]))[partition]
         start = max((await consumer.beginning_offsets([partition]))[partition], end - TAIL_OFFSETS)

@@ -75,7 +75,9 @@ async def produce(
     Raises
     ------
     LoadError
-        If the cluster cannot be reached or refuses a batch.
+        If the cluster refuses a batch.
+    BrokerUnreachable, RightMissing
+        If the cluster cannot be reached, or if the user may not write to the topic.
     """
     producer = AIOKafkaProducer(
         **cluster.client_options(),
@@ -87,10 +89,12 @@ async def produce(
     )
     started_s = time.monotonic()
     try:
-        await producer.start()
-        batches = _BatchSender(producer, topic, len(await producer.partitions_for(topic)), on_progress)
-        await (batches.send_paced(messages, speed) if speed else batches.send(messages))
-        await batches.finish()
+        with cluster.requiring("Write", topic):
+            async with cluster.connecting():
+                await producer.start()
+            batches = _BatchSender(producer, topic, len(await producer.partitions_for(topic)), on_progress)
+            await (batches.send_paced(messages, speed) if speed else batches.send(messages))
+            await batches.finish()
     except (KafkaError, OSError) as error:
         raise LoadError(f"Kafka at {cluster}: {error}: check that it is running and that its topics exist") from error
     finally:

@@ -59,14 +59,14 @@ def describe_missing_right(error: BaseException, right: str, resources: Sequence
     >>> describe_missing_right(TopicAuthorizationFailedError(), "Read", ["driftwire.alerts"], "user ana")
     'the right Read on topic driftwire.alerts is missing: grant it to user ana (see docs/security.md)'
     """
+    # An error of the cluster means that the user has the right on no topic.
     kind = {
-        TopicAuthorizationFailedError: "topic ",
-        GroupAuthorizationFailedError: "group ",
-        TransactionalIdAuthorizationFailed: "transactional id ",
-    }.get(type(error), "")
+        GroupAuthorizationFailedError: "group",
+        TransactionalIdAuthorizationFailed: "transactional id",
+    }.get(type(error), "topic")
     named = error.args[0] if error.args else ()
     names = ", ".join(resources or ([named] if isinstance(named, str) else sorted(named)))
-    return f"the right {right} on {kind}{names} is missing: grant it to {user} (see docs/security.md)"
+    return f"the right {right} on {kind} {names} is missing: grant it to {user} (see docs/security.md)"
 
 
 async def _find_cause(host: str, port: int, security: SecuritySettings) -> str:

@@ -23,6 +23,7 @@ COMMENTED_KEYS = (
     "correlate.sla.",
     "correlate.response.",
     "route.receivers.url",
+    "kafka.security.",
 )
 
 
