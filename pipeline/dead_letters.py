@@ -1,7 +1,7 @@
 """Dead letters of all steps: the full message, the reason, and a deterministic id."""
 
-from base64 import b64encode
-from hashlib import blake2b
+from base64 import b64decode, b64encode
+from hashlib import blake2b, sha256
 from typing import Literal, cast
 
 from pipeline.step import InputMessage, OutputMessage
@@ -11,6 +11,12 @@ from schemas.topics import DEAD_LETTERS
 
 DETAIL_LENGTH_MAX = 500
 """Maximum characters of a detail. Longer details are truncated."""
+
+SHORT_BYTES = 1024
+"""Bytes of a value or key in a shortened dead letter."""
+
+NO_OFFSET = -1
+"""Offset in the dead letter of an output, because a refused output has no offset."""
 
 
 def dead_letter(
@@ -55,3 +61,50 @@ def dead_letter(
         value_base64=None if content is None else b64encode(content).decode(),
     )
     return OutputMessage(DEAD_LETTERS, dead_letter_id.encode(), letter.to_json())
+
+
+def refused_output(step: str, output: OutputMessage, detail: str) -> OutputMessage:
+    """Build the dead letter of an output that Kafka refused.
+
+    Parameters
+    ----------
+    step
+        The step that wrote the output.
+    output
+        The output.
+    detail
+        The reason as a sentence. It must not contain text from a record.
+    """
+    content = b"\0".join((output.topic.encode(), output.key or b"", output.value or b""))
+    dead_letter_id = blake2b(content, digest_size=12).hexdigest()
+    letter = DeadLetter(
+        dead_letter_id=dead_letter_id,
+        step=cast(Literal["detect", "correlate", "route"], step),
+        reason="output_refused",
+        detail=detail[:DETAIL_LENGTH_MAX],
+        topic=output.topic,
+        partition=output.partition or 0,
+        offset=NO_OFFSET,
+        key_base64=None if output.key is None else b64encode(output.key).decode(),
+        value_base64=None if output.value is None else b64encode(output.value).decode(),
+    )
+    return OutputMessage(DEAD_LETTERS, dead_letter_id.encode(), letter.to_json())
+
+
+def shorten_dead_letter(output: OutputMessage) -> OutputMessage:
+    """Shorten the value and key in a dead letter that Kafka refused. Return the same output if they are short already."""
+    letter = DeadLetter.from_json(output.value or b"")
+    value = b64decode(letter.value_base64 or "")
+    key = b64decode(letter.key_base64 or "")
+    if len(value) <= SHORT_BYTES and len(key) <= SHORT_BYTES:
+        return output
+    changes: dict[str, object] = {}
+    if len(value) > SHORT_BYTES:
+        changes = {
+            "value_base64": b64encode(value[:SHORT_BYTES]).decode(),
+            "value_bytes": letter.value_bytes or len(value),
+            "value_sha256": letter.value_sha256 or sha256(value).hexdigest(),
+        }
+    if len(key) > SHORT_BYTES:
+        changes["key_base64"] = b64encode(key[:SHORT_BYTES]).decode()
+    return OutputMessage(output.topic, output.key, letter.model_copy(update=changes).to_json(), output.partition)

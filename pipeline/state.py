@@ -103,6 +103,11 @@ class PartStore:
         """Mark names as changed, so that the next :meth:`changed` includes their parts."""
         self._marked.update((kind, name) for name in names)
 
+    def mark_all(self, *kinds: str) -> None:
+        """Mark the names of all parts of some kinds that are in the checkpoint as changed."""
+        parts = (part for parts in self._chunk_counts.values() for part in parts)
+        self._marked.update((part.kind, part.name) for part in parts if part.kind in kinds)
+
     def drop(self, name: str) -> None:
         """Remove all parts of a name from the next checkpoint."""
         for part, count in self._chunk_counts.pop(name, {}).items():

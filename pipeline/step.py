@@ -78,6 +78,10 @@ class Step(Protocol):
         """Yield the parts of the state that changed since the last call, by key. A value of None removes the part."""
         ...
 
+    def mark_all(self) -> None:
+        """Mark all parts of the state as changed, because the checkpoint topic was created again."""
+        ...
+
     def on_gap(self) -> None:
         """Reset all evidence that would span a gap, because messages before the next message were lost."""
         ...

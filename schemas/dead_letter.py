@@ -24,6 +24,7 @@ DeadLetterReason = Literal[
     "timestamp_out_of_range",
     "contract",
     "internal_error",
+    "output_refused",
     "receiver_refused",
 ]
 
@@ -46,4 +47,9 @@ class DeadLetter(Message):
     index: int | None = None
     appended_at: Timestamp | None = Field(default=None, description="Time at which the broker appended the message.")
     key_base64: str | None = None
-    value_base64: str | None = Field(default=None, description="Original bytes. Absent for a tombstone.")
+    value_base64: str | None = Field(
+        default=None,
+        description="Original bytes. Absent for a tombstone. If value_bytes is present, these are the first bytes only.",
+    )
+    value_bytes: int | None = Field(default=None, description="Length of a value that is too long for a dead letter.")
+    value_sha256: str | None = Field(default=None, description="SHA-256 of a value that is too long for a dead letter.")

@@ -1,4 +1,4 @@
-"""The tick: the progress of a partition of records. Ticks are the only clock of correlate."""
+"""Tick: the watermark of a partition of ``driftwire.records``. Ticks are the only clock of correlate."""
 
 from typing import Literal
 

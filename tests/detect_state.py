@@ -18,8 +18,8 @@ async def restored(cluster: Cluster, configuration: Configuration, *, replay: bo
         step = DetectStep(partition, configuration.detect, replay=replay)
         for baseline in baselines:
             step.control(baseline)
-        parts, _ = await read_checkpoint(cluster, "detect", partition)
-        assert list(step.restore(parts.items())) == []
+        stored = await read_checkpoint(cluster, "detect", partition)
+        assert list(step.restore(stored.parts.items())) == []
         steps.append(step)
     return steps
 

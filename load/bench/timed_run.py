@@ -105,7 +105,7 @@ async def read_monitored_share(
     for partition in range(partitions):
         step = DetectStep(partition, settings, replay=False)
         step.control(RawMessage(BASELINES, 0, 0, 0, None, baseline.to_json()))
-        parts, _ = await read_checkpoint(cluster, "detect", partition)
+        parts = (await read_checkpoint(cluster, "detect", partition)).parts
         problems = list(step.restore((key, value) for key, value in parts.items() if not key.startswith(b"\x00")))
         if problems:
             raise LoadError(f"the checkpoint of partition {partition} cannot be restored: {problems[0]}")

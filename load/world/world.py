@@ -102,7 +102,7 @@ class World:
     failures
         Failures to simulate. Without failures, the service is healthy.
     deployments
-        Deployments. From the time of a deployment on, the records contain its version.
+        Deployments. Records after the time of a deployment contain its version.
     noise_seed
         Seed of everything except the daily levels; None means ``seed``. Instances that differ only in this seed
         simulate the same service.

@@ -34,6 +34,11 @@ class CheckpointParts:
         """Mark parts of a kind as changed. An ``incident`` includes its drifts and its published revision."""
         self._store.mark(kind, *names)
 
+    def mark_all(self) -> None:
+        """Mark all parts in the checkpoint as changed."""
+        self._store.mark_all("clocks", "deployment", "shift", "incident")
+        self._stored_drifts.clear()
+
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Yield the parts that changed since the last call, by key. A value of None removes the part."""
         return self._store.changed(self._dump)

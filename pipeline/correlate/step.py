@@ -67,6 +67,10 @@ class CorrelateStep:
     def on_gap(self) -> None:
         """Do nothing, because no statistic spans messages. If a drift is lost, its next report opens the incident."""
 
+    def mark_all(self) -> None:
+        """Mark all parts of the state as changed, because the checkpoint topic was created again."""
+        self._table.parts.mark_all()
+
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Yield the parts that changed since the last call. See :mod:`pipeline.correlate.checkpoint`."""
         return self._table.parts.changed()

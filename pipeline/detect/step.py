@@ -118,6 +118,12 @@ class DetectStep:
         self._last_tick_ms, self._last_tick_messages = wall_ms, messages
         return outputs
 
+    def mark_all(self) -> None:
+        """Mark all parts of the state as changed, because the checkpoint topic was created again."""
+        self._store.mark(PARTITION.kind, PARTITION.name)
+        for stream in self._streams.values():
+            stream.mark_all()
+
     def on_gap(self) -> None:
         """Reset the evidence of all streams."""
         for stream in self._streams.values():

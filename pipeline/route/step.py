@@ -129,6 +129,10 @@ class RouteStep:
             )
         return outputs
 
+    def mark_all(self) -> None:
+        """Mark all parts of the state as changed, because the checkpoint topic was created again."""
+        self._store.mark_all("incident", "silence")
+
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Return the parts of the state that changed since the last call, by key. A value of None marks a removed part.
 

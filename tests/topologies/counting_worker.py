@@ -23,6 +23,9 @@ SESSION_TIMEOUT_S = 3.0
 
 POISON = b"poison"
 
+GROW = b"grow:"
+"""Start of a record whose output has the number of bytes that follows."""
+
 
 class CountingStep:
     """Writes an output every 500 records, with a count and a hash that reveal a lost, repeated or misplaced record."""
@@ -42,8 +45,10 @@ class CountingStep:
         for message in messages:
             self._count += 1
             self._hash = hashlib.sha256(f"{self._hash}{message.offset}".encode()).hexdigest()
-            if message.value == POISON:
+            if message.value is not None and message.value.startswith(POISON):
                 raise RuntimeError("this message is poison")
+            if message.value is not None and message.value.startswith(GROW):
+                outputs.append(OutputMessage(DRIFTS, b"big", b"x" * int(message.value.removeprefix(GROW))))
             if self._count % OUTPUT_EVERY == 0:
                 outputs.append(self._output("count", self._count))
         return outputs
@@ -58,6 +63,9 @@ class CountingStep:
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
         yield b"count", json.dumps([self._count, self._hash]).encode()
+
+    def mark_all(self) -> None:
+        pass  # every checkpoint contains the only part
 
     def on_gap(self) -> None:
         print(f"partition {self._partition}: gap", flush=True)

@@ -2,19 +2,14 @@
 
 import os
 import signal
-from collections.abc import Awaitable, Callable
 from typing import Any
 
-from topologies.runtime.checkpoint import Checkpoints
+from aiokafka import AIOKafkaProducer
 
 VARIABLE = "DRIFTWIRE_TEST_FAULT"
 """Environment variable of the fault. ``after_outputs:3`` means: die in the third checkpoint that has outputs."""
 
-STAGES = {
-    "after_outputs": "_send_outputs",
-    "after_state": "_send_state",
-    "after_offsets": "_send_offsets",
-}
+STAGES = ("after_outputs", "after_state", "after_offsets")
 
 
 def install_from_environment() -> None:
@@ -22,31 +17,37 @@ def install_from_environment() -> None:
     fault = os.environ.get(VARIABLE)
     if fault:
         stage, count = fault.split(":")
-        _install(STAGES[stage], int(count))
+        assert stage in STAGES
+        _install(stage, int(count))
 
 
-def _install(method: str, count: int) -> None:
-    send_outputs: Callable[..., Awaitable[None]] = Checkpoints._send_outputs
-    original: Callable[..., Awaitable[None]] = getattr(Checkpoints, method)
-    checkpoints_left = count
-    has_outputs = False
+def _install(stage: str, count: int) -> None:
+    """Observe what the producer writes in each transaction, and die at a stage of the given transaction with outputs."""
+    send, send_offsets = AIOKafkaProducer.send, AIOKafkaProducer.send_offsets_to_transaction
+    topics_by_producer: dict[AIOKafkaProducer, list[str]] = {}
+    transactions_left = count
 
-    async def send_and_note_outputs(self: Checkpoints, outputs: Any) -> None:
-        nonlocal has_outputs
-        has_outputs = bool(outputs)
-        await send_outputs(self, outputs)
-
-    async def send_and_die(self: Checkpoints, *arguments: Any) -> None:
-        nonlocal checkpoints_left
-        if method == "_send_outputs":
-            await send_and_note_outputs(self, *arguments)
-        else:
-            await original(self, *arguments)
-        if has_outputs:
-            checkpoints_left -= 1
-        if checkpoints_left <= 0:
-            await self._producer.flush()  # so that everything written so far reaches the broker
+    async def die_at(producer: AIOKafkaProducer, reached: str) -> None:
+        nonlocal transactions_left
+        if reached != stage or not any(not name.endswith("-checkpoints") for name in topics_by_producer[producer]):
+            return
+        transactions_left -= 1
+        if transactions_left <= 0:
+            await producer.flush()  # so that everything written so far reaches the broker
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Checkpoints._send_outputs = send_and_note_outputs  # type: ignore[method-assign]
-    setattr(Checkpoints, method, send_and_die)
+    async def send_and_die(self: AIOKafkaProducer, topic: str, *arguments: Any, **options: Any) -> Any:
+        topics = topics_by_producer.setdefault(self, [])
+        if topic.endswith("-checkpoints") and not any(name.endswith("-checkpoints") for name in topics):
+            await die_at(self, "after_outputs")
+        topics.append(topic)
+        return await send(self, topic, *arguments, **options)
+
+    async def send_offsets_and_die(self: AIOKafkaProducer, *arguments: Any, **options: Any) -> None:
+        await die_at(self, "after_state")
+        await send_offsets(self, *arguments, **options)
+        await die_at(self, "after_offsets")
+        topics_by_producer[self] = []
+
+    AIOKafkaProducer.send = send_and_die  # type: ignore[method-assign]
+    AIOKafkaProducer.send_offsets_to_transaction = send_offsets_and_die  # type: ignore[method-assign]

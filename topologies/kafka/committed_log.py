@@ -27,7 +27,11 @@ def committed_consumer(cluster: Cluster) -> AIOKafkaConsumer:
 
 
 async def read_to_end(
-    consumer: AIOKafkaConsumer, partitions: Sequence[TopicPartition], *, idle_timeout_s: float = math.inf
+    consumer: AIOKafkaConsumer,
+    partitions: Sequence[TopicPartition],
+    *,
+    start: int | None = None,
+    idle_timeout_s: float = math.inf,
 ) -> AsyncGenerator[ConsumerRecord]:
     """Yield the messages in partitions at the time of the call, oldest first within a partition.
 
@@ -40,6 +44,8 @@ async def read_to_end(
         A started consumer to which the partitions are assigned.
     partitions
         The partitions to read.
+    start
+        First offset to read; None for the beginning.
     idle_timeout_s
         Maximum seconds without a new message.
 
@@ -48,7 +54,11 @@ async def read_to_end(
     TimeoutError
         If no message arrives for ``idle_timeout_s``.
     """
-    await consumer.seek_to_beginning(*partitions)
+    if start is None:
+        await consumer.seek_to_beginning(*partitions)
+    else:
+        for partition in partitions:
+            consumer.seek(partition, start)
     ends = await consumer.end_offsets(partitions)
     idle_s = 0.0
     # Compare positions, not offsets of messages: the last entry of a partition may be a transaction marker or a message

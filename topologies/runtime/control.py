@@ -1,15 +1,24 @@
 """Control reader that reads and follows a topic that every worker needs in full, such as the baselines."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable
 
-from aiokafka import TopicPartition
+from aiokafka import AIOKafkaConsumer, TopicPartition
+from aiokafka.errors import KafkaError
+from aiokafka.structs import ConsumerRecord
 
 from pipeline.step import InputMessage
 from topologies.kafka import Cluster, committed_consumer, read_to_end
+from topologies.runtime.checkpoint import describe_refusal
 
 FETCH_WAIT_S = 0.5
 """Maximum seconds of a fetch without new messages."""
+
+RETRY_DELAY_S = 5.0
+"""Seconds from an error of Kafka until the topic is read again."""
+
+logger = logging.getLogger("driftwire")
 
 
 class ControlReader:
@@ -22,7 +31,8 @@ class ControlReader:
     topic
         The topic, which has one partition.
     on_message
-        Callback that receives each message after the reader has caught up, one at a time and in order.
+        Callback that receives each message after the reader has caught up, one at a time and in order. After an error
+        of Kafka it receives earlier messages again.
     """
 
     def __init__(self, cluster: Cluster, topic: str, on_message: Callable[[InputMessage], Awaitable[None]]) -> None:
@@ -44,16 +54,10 @@ class ControlReader:
         ------
         RuntimeError
             If the reader was not started.
-        KafkaError
-            If the reader fails before it catches up.
         """
         if self._task is None:
             raise RuntimeError("the control reader is not started: call start first")
-        waiting = asyncio.create_task(self._caught_up.wait())
-        await asyncio.wait({waiting, self._task}, return_when=asyncio.FIRST_COMPLETED)
-        if not waiting.done():
-            waiting.cancel()
-            self._task.result()
+        await self._caught_up.wait()
         return sorted(self._latest.values(), key=lambda message: message.offset)
 
     async def stop(self) -> None:
@@ -63,20 +67,37 @@ class ControlReader:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        async with committed_consumer(self._cluster) as consumer:
-            consumer.assign([self._partition])
-            next_offset = 0
-            async for record in read_to_end(consumer, [self._partition]):
-                self._store(record)
-                next_offset = record.offset + 1
-            # The last fetch may have returned messages beyond the end. These must be reported as new messages.
-            consumer.seek(self._partition, next_offset)
-            self._caught_up.set()
-            while True:
-                for records in (await consumer.getmany(timeout_ms=int(FETCH_WAIT_S * 1000))).values():
-                    for record in records:
+        """Read until the reader is stopped. After an error of Kafka, read the topic again from the start."""
+        while True:
+            try:
+                async with committed_consumer(self._cluster) as consumer:
+                    async for record in self._follow(consumer):
                         self._store(record)
-                        await self._on_message(record)
+                        if self._caught_up.is_set():
+                            await self._on_message(record)
+            except KafkaError as error:
+                logger.warning(
+                    "%s: %s; reading it again in %g s",
+                    self._partition.topic,
+                    describe_refusal(error, topic=self._partition.topic, right="Read"),
+                    RETRY_DELAY_S,
+                )
+                await asyncio.sleep(RETRY_DELAY_S)
+
+    async def _follow(self, consumer: AIOKafkaConsumer) -> AsyncIterator[ConsumerRecord]:
+        """Yield the messages of the topic indefinitely, and note when the end is reached for the first time."""
+        consumer.assign([self._partition])
+        next_offset = 0
+        async for record in read_to_end(consumer, [self._partition]):
+            yield record
+            next_offset = record.offset + 1
+        # The last fetch may have returned messages beyond the end. These must be reported as new messages.
+        consumer.seek(self._partition, next_offset)
+        self._caught_up.set()
+        while True:
+            for records in (await consumer.getmany(timeout_ms=int(FETCH_WAIT_S * 1000))).values():
+                for record in records:
+                    yield record
 
     def _store(self, record: InputMessage) -> None:
         key = record.key or b""

@@ -11,11 +11,17 @@ from collections.abc import Sequence
 
 from aiokafka import TopicPartition
 
-from pipeline.dead_letters import dead_letter
+from pipeline.dead_letters import dead_letter, refused_output, shorten_dead_letter
 from pipeline.step import InputMessage, OutputMessage
 from schemas.topics import DEAD_LETTERS
 from topologies.kafka import Cluster
-from topologies.runtime.checkpoint import Checkpoints, find_available_offset
+from topologies.runtime.checkpoint import (
+    Checkpoints,
+    CheckpointTopicReplaced,
+    MessagesRefused,
+    StoredCheckpoint,
+)
+from topologies.runtime.positions import find_available_offset, read_group_offsets
 from topologies.runtime.topology_spec import TopologySpec
 
 logger = logging.getLogger("driftwire")
@@ -36,6 +42,10 @@ class PartitionWorker:
         True if outputs or changes of the state wait for a checkpoint.
     is_urgent
         True if an output should be written before the checkpoint interval ends.
+    failure
+        Failure of the last checkpoint, until :meth:`recover` succeeds. Until then the worker uses no messages.
+    retry_at
+        Time of the event loop in seconds at which :meth:`recover` is due.
     pending_output_bytes
         Bytes of the outputs that wait for a checkpoint.
     """
@@ -46,6 +56,8 @@ class PartitionWorker:
         self.opened = asyncio.Event()
         self.is_dirty = False
         self.is_urgent = False
+        self.failure: Exception | None = None
+        self.retry_at = 0.0
         self.pending_output_bytes = 0
         self._spec = spec
         self._cluster = cluster
@@ -53,7 +65,9 @@ class PartitionWorker:
         self._checkpoints = Checkpoints(cluster, group, spec.name, partition)
         self._offsets: dict[str, int] = {}
         self._continued_topics: set[str] = set()
+        self._group = group
         self._outputs: list[OutputMessage] = []
+        self._changed_parts: dict[bytes, bytes | None] = {}
         self._closed = False
 
     def is_closed(self) -> bool:
@@ -61,8 +75,8 @@ class PartitionWorker:
         return self._closed
 
     def is_open(self) -> bool:
-        """Return True if the state is restored and the partition is not closed."""
-        return self.opened.is_set() and not self._closed
+        """Return True if the worker uses messages: its state is restored, and no checkpoint has failed."""
+        return self.opened.is_set() and not self._closed and self.failure is None
 
     async def open(self, controls: Sequence[InputMessage]) -> None:
         """Fence an older owner and restore the state.
@@ -72,20 +86,46 @@ class PartitionWorker:
         """
         try:
             async with self.lock:
-                parts, self._offsets = await self._checkpoints.open()
-                covered = self._offsets.get(self._spec.control_topic or "", -1)
+                stored = await self._checkpoints.open()
+                self._offsets, parts = await self._start_of(stored)
                 for message in controls:
-                    if message.offset > covered:
-                        self.control(message)
-                    else:
+                    if self.covers_control(message):
                         self._apply_control(message)
+                    else:
+                        self.control(message)
                 for line in self._step.restore(parts.items()):
-                    logger.warning("%s: partition %d: %s", self._spec.name, self.partition, line)
+                    self._warn(line)
+                if stored.is_torn:
+                    self._step.on_gap()
         except BaseException:
             self._closed = True
             raise
         finally:
             self.opened.set()
+
+    async def _start_of(self, stored: StoredCheckpoint) -> tuple[dict[str, int], dict[bytes, bytes]]:
+        """Return the offsets and parts with which the worker starts.
+
+        Without a readable entry, the offsets of the consumer group count, because the same transaction wrote them. If
+        the group has no offsets either, reading starts at the beginning of the topic, without the parts.
+        """
+        for line in stored.problems:
+            self._warn(line)
+        if stored.offsets is not None:
+            return stored.offsets, stored.parts
+        offsets = await read_group_offsets(self._cluster, self._group, self.partition)
+        if offsets:
+            self._warn("there is no readable checkpoint; reading continues at the offsets of the consumer group")
+            return offsets, stored.parts
+        if stored.parts:
+            self._warn(
+                f"the {len(stored.parts)} parts of the state are discarded, because the offsets of the consumer group "
+                "are missing too; reading starts at the beginning of the topic"
+            )
+        return {}, {}
+
+    def _warn(self, line: str) -> None:
+        logger.warning("%s: partition %d: %s", self._spec.name, self.partition, line)
 
     def next_offset(self, topic: str) -> int:
         """Return the smallest offset that the next message of an input topic can have."""
@@ -118,6 +158,12 @@ class PartitionWorker:
         self._continued_topics.add(topic)
         return True
 
+    def used_offsets(self) -> dict[tuple[str, int], int]:
+        """Return the last offset that was given to the step, by input topic and partition."""
+        return {
+            (topic, self.partition): offset for topic, offset in self._offsets.items() if topic in self._spec.topics
+        }
+
     def new_records(self, topic: str, records: Sequence[InputMessage]) -> Sequence[InputMessage]:
         """Return the records that the state does not contain yet."""
         last = self._offsets.get(topic, -1)
@@ -127,8 +173,8 @@ class PartitionWorker:
 
     def step(self, topic: str, records: Sequence[InputMessage]) -> None:
         """Give records of an input topic to the step."""
-        self._add_outputs(self._step.step(records))
         self._offsets[topic] = records[-1].offset
+        self._add_outputs(self._step.step(records))
         self.is_dirty = True
         self.is_urgent |= self._spec.deliver is not None
 
@@ -138,9 +184,13 @@ class PartitionWorker:
         self._offsets[topic] = record.offset
         self.is_dirty = True
 
+    def covers_control(self, message: InputMessage) -> bool:
+        """Return True if the state contains a control message."""
+        return message.offset <= self._offsets.get(message.topic, -1)
+
     def control(self, message: InputMessage) -> None:
         """Give a control message to the step, once. Only partition 0 writes its dead letters."""
-        if message.offset <= self._offsets.get(message.topic, -1):
+        if self.covers_control(message):
             return
         outputs = self._apply_control(message)
         self._add_outputs([output for output in outputs if output.topic != DEAD_LETTERS or self.partition == 0])
@@ -151,17 +201,83 @@ class PartitionWorker:
         """Give the wall-clock time to the step."""
         self._add_outputs(self._step.tick(wall_ms))
 
+    def collect_changes(self) -> None:
+        """Collect the changed parts of the state. An error means that the step cannot write its state."""
+        self._changed_parts.update(self._step.changed())
+
     async def commit(self) -> None:
-        """Deliver pending notifications, then write outputs, state and offsets in one transaction."""
+        """Deliver pending notifications, then write outputs, state and offsets in one transaction.
+
+        Raises
+        ------
+        CheckpointFailed, ProducerFenced
+            If the checkpoint was not written. Its content is kept for :meth:`recover`.
+        """
         if not self.is_dirty:
             return
         if self._spec.deliver is not None:
             self._add_outputs(await self._spec.deliver(self._step))
+        self.collect_changes()
+        await self._write()
+
+    async def recover(self) -> None:
+        """Write the content of the failed checkpoint again, with a new producer.
+
+        Raises
+        ------
+        CheckpointFailed, ProducerFenced
+            As :meth:`commit`.
+        """
+        try:
+            if await self._checkpoints.reopen():
+                self._clear_pending()
+        except CheckpointTopicReplaced as replaced:
+            self._warn(str(replaced))
+            self._step.mark_all()
+            self.is_dirty = True
+        if self.is_dirty:
+            self.collect_changes()
+            await self._write()
+        self.failure = None
+        self._continued_topics.clear()
+
+    async def _write(self) -> None:
         inputs = {topic: offset for topic, offset in self._offsets.items() if topic in self._spec.topics}
-        await self._checkpoints.commit(self._outputs, self._step.changed(), self._offsets, inputs)
+        try:
+            await self._checkpoints.commit(self._outputs, self._changed_parts, self._offsets, inputs)
+        except CheckpointTopicReplaced as replaced:
+            self._warn(str(replaced))
+            self._clear_pending()
+            self._step.mark_all()
+            self.is_dirty = self.is_urgent = True
+            return
+        self._clear_pending()
+
+    def _clear_pending(self) -> None:
         self._outputs = []
+        self._changed_parts = {}
         self.pending_output_bytes = 0
         self.is_dirty = self.is_urgent = False
+
+    def fail(self, failure: Exception) -> bool:
+        """Keep the content of a failed checkpoint for :meth:`recover`. Return True if it need not wait.
+
+        Refused outputs are replaced by dead letters, and refused dead letters by shorter ones. Any other failure waits
+        until Kafka accepts the checkpoint.
+        """
+        self.failure, self.retry_at = failure, 0.0
+        if not isinstance(failure, MessagesRefused):
+            return False
+        is_replaced = False
+        for index in failure.indices:
+            output = self._outputs[index]
+            if output.topic == DEAD_LETTERS:
+                self._outputs[index] = shorten_dead_letter(output)
+            else:
+                self._outputs[index] = refused_output(self._spec.name, output, str(failure))
+                self._warn(f"{failure}; it is dead-lettered")
+            is_replaced |= self._outputs[index] is not output
+        return is_replaced or not failure.indices
 
     async def close(self, *, within_s: float) -> None:
         """Write a last checkpoint within the time limit, and close the partition.
@@ -175,7 +291,7 @@ class PartitionWorker:
             async with asyncio.timeout(within_s):
                 await self.opened.wait()
                 async with self.lock:
-                    if not self._closed:
+                    if not self._closed and self.failure is None:
                         self._closed = True
                         await self.commit()
         finally:

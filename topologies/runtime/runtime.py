@@ -2,14 +2,15 @@
 
 Each assigned partition has a partition worker with the state of the step. The step processes batches of messages. Its
 outputs, its changed state and the input offsets are written in one transaction: soon after a finding, otherwise every
-few seconds. After any failure the partition is restored from its last checkpoint.
+few seconds. If Kafka refuses a checkpoint, the worker keeps its content and writes it again later, and the partition is
+paused. After an error of the step, the partition is restored from its last checkpoint.
 
 To understand how checkpoints are written and read, read these files in this order:
 
 1. ``pipeline/step.py``: a step returns its changed parts (``changed``) and restores them (``restore``).
 2. ``pipeline/state.py``: the keys of the parts, which parts changed, and which are discarded.
 3. ``pipeline/codec.py``: the encoding of a part.
-4. ``checkpoint.py``: the transaction that writes parts, outputs and offsets, and the reader of the last checkpoint.
+4. ``checkpoint/checkpoint.py``: the transaction that writes parts, outputs and offsets, and the last entry.
 5. ``partition.py``: the content of a checkpoint.
 6. This file: the times of checkpoints, and the recovery after a failure.
 """
@@ -27,6 +28,7 @@ from faust.types import TP
 
 from pipeline.step import InputMessage
 from topologies.kafka import Cluster
+from topologies.runtime.checkpoint import CheckpointFailed
 from topologies.runtime.control import ControlReader
 from topologies.runtime.faust_transport import BatchSchema
 from topologies.runtime.partition import PartitionWorker
@@ -41,8 +43,11 @@ TICK_INTERVAL_S = 1.0
 PENDING_OUTPUT_BYTES_MAX = 4 * 1024 * 1024
 """Maximum bytes of outputs that wait for a checkpoint. Beyond this limit, a checkpoint is written at once."""
 
-RESTORE_DELAY_S = 1.0
-"""Seconds from a failure until a partition is restored."""
+RETRY_DELAY_S = 1.0
+"""Seconds from the first failure of a partition until the next attempt. Each further failure doubles the delay."""
+
+RETRY_DELAY_MAX_S = 15.0
+"""Maximum seconds between two attempts."""
 
 FENCED_RESTORE_DELAY_S = 20.0
 """Seconds until a fenced partition is restored, if it is still assigned to this worker. By then a worker that was suspended
@@ -89,10 +94,14 @@ class StepRuntime:
         self._partition_workers: dict[int, PartitionWorker] = {}
         self._assigned: set[int] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._failure_counts: dict[int, int] = {}
+        """Consecutive failures by partition."""
         self._failed_until: dict[tuple[str, int], int] = {}
         """Last offset of a batch on which the step failed, by topic and partition."""
         self._failed_messages: set[tuple[str, int, int]] = set()
         """Topic, partition and offset of single messages on which the step failed."""
+        self._paused: set[TP] = set()
+        """Input partitions that are not fetched until their worker uses messages again."""
         self._control_reader: ControlReader | None = None
         self._is_ready_printed = False
 
@@ -147,36 +156,35 @@ class StepRuntime:
                     result,
                 )
 
-    def _start_partition(self, partition: int, *, delay_s: float = 0.0, seek: bool = False) -> None:
+    def _start_partition(self, partition: int, *, delay_s: float = 0.0) -> None:
         worker = PartitionWorker(self._spec, self._cluster, self._app.conf.id, partition)
         self._partition_workers[partition] = worker
-        self._start_task(self._run_partition(worker, delay_s, seek=seek))
+        self._start_task(self._run_partition(worker, delay_s))
 
     def _start_task(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _run_partition(self, worker: PartitionWorker, delay_s: float, *, seek: bool) -> None:
+    async def _run_partition(self, worker: PartitionWorker, delay_s: float) -> None:
         """Open a partition, then send ticks and write checkpoints until the partition is closed."""
         await asyncio.sleep(delay_s)
         try:
             if not worker.is_closed():
-                await self._open_partition(worker, seek=seek)
+                await self._open_partition(worker)
                 await self._run_timers(worker)
         except asyncio.CancelledError:
             raise
         except Exception as error:  # noqa: BLE001 - after any error the partition is restored or released
             self._on_failure(worker, error)
 
-    async def _open_partition(self, worker: PartitionWorker, *, seek: bool) -> None:
-        await worker.open(await self._control_reader.latest_messages() if self._control_reader else [])
+    async def _open_partition(self, worker: PartitionWorker) -> None:
+        reader = self._control_reader
+        await worker.open(await reader.latest_messages() if reader else [])
         if worker.is_closed():
             await worker.disconnect()
             return
-        if seek:
-            for topic in self._spec.topics:
-                await self._seek(topic, worker)
+        await self._resume(worker)
         if all(other.is_open() for other in self._partition_workers.values()):
             self._print_ready("ready")
 
@@ -185,26 +193,91 @@ class StepRuntime:
         last_tick = last_checkpoint = loop.time()
         while not worker.is_closed():
             await asyncio.sleep(CHECK_INTERVAL_S)
+            if worker.failure is not None:
+                await self._recover(worker)
+                continue
             async with worker.lock:
-                if worker.is_closed():
-                    return
+                if not worker.is_open():
+                    continue
                 now = loop.time()
                 if self._clock is not None and now - last_tick >= TICK_INTERVAL_S:
                     worker.tick(int(self._clock() * 1000))
                     last_tick = now
                 is_due = now - last_checkpoint >= self._checkpoint_interval_s
                 if worker.is_urgent or (worker.is_dirty and is_due):
-                    await worker.commit()
+                    await self._commit(worker)
                     last_checkpoint = loop.time()
 
+    async def _commit(self, worker: PartitionWorker) -> None:
+        """Write a checkpoint. If Kafka refuses it, the worker keeps its content, and the partition is paused."""
+        try:
+            await worker.commit()
+            self._failure_counts.pop(worker.partition, None)
+        except CheckpointFailed as failure:
+            self._suspend(worker, failure)
+
+    def _suspend(self, worker: PartitionWorker, failure: CheckpointFailed) -> None:
+        """Keep the content of a failed checkpoint, and use no messages until it is written."""
+        if worker.fail(failure):
+            return
+        self._pause(worker.partition)
+        delay_s = self._next_delay_s(worker.partition)
+        worker.retry_at = asyncio.get_running_loop().time() + delay_s
+        logger.warning(
+            "%s: partition %d: no checkpoint: %s; nothing is lost, next attempt in %g s",
+            self._spec.name,
+            worker.partition,
+            failure,
+            delay_s,
+        )
+
+    async def _recover(self, worker: PartitionWorker) -> None:
+        """Write a failed checkpoint again, if its delay has passed."""
+        if asyncio.get_running_loop().time() < worker.retry_at:
+            return
+        async with worker.lock:
+            if worker.is_closed():
+                return
+            try:
+                await worker.recover()
+            except CheckpointFailed as failure:
+                self._suspend(worker, failure)
+                return
+        if self._failure_counts.pop(worker.partition, None):
+            logger.info(
+                "%s: partition %d: the checkpoint is written; processing continues", self._spec.name, worker.partition
+            )
+        await self._apply_controls(worker)
+        await self._resume(worker)
+
+    def _next_delay_s(self, partition: int) -> float:
+        failures = self._failure_counts[partition] = self._failure_counts.get(partition, 0) + 1
+        return float(min(RETRY_DELAY_S * 2 ** (failures - 1), RETRY_DELAY_MAX_S))
+
+    def _pause(self, partition: int) -> None:
+        """Stop fetching the inputs of a partition, so that other partitions of this worker continue."""
+        sources = {TP(topic, partition) for topic in self._spec.topics}
+        self._paused |= sources
+        self._app.consumer.pause_partitions(sources)
+
+    async def _resume(self, worker: PartitionWorker) -> None:
+        """Fetch the inputs of a partition again, after the offsets in its state."""
+        sources = {TP(topic, worker.partition) for topic in self._spec.topics} & self._paused
+        for source in sources:
+            await self._seek(source.topic, worker)
+        self._paused -= sources
+        self._app.consumer.resume_partitions(sources)
+
     async def _on_batch(self, topic: str, partition: int, records: Sequence[InputMessage]) -> None:
-        """Give a batch to the worker of its partition. Without a worker, drop the batch; the next owner reads it again."""
+        """Give a batch to the worker of its partition. If it uses no messages now, drop the batch and read it again later."""
         worker = self._partition_workers.get(partition)
         if worker is None:
             return
-        await worker.opened.wait()
+        if not worker.is_open():
+            self._pause(partition)
+            return
         async with worker.lock:
-            if worker.is_closed():
+            if not worker.is_open():
                 return
             try:
                 if not await worker.continues_at(topic, records[0].offset):
@@ -214,7 +287,9 @@ class StepRuntime:
                 if new_records:
                     await self._run_step(worker, topic, new_records)
                 if worker.pending_output_bytes > PENDING_OUTPUT_BYTES_MAX:
-                    await worker.commit()
+                    await self._commit(worker)
+            except CheckpointFailed as failure:
+                self._suspend(worker, failure)
             except Exception as error:  # noqa: BLE001 - as above
                 self._on_failure(worker, error)
 
@@ -222,11 +297,7 @@ class StepRuntime:
         """Run the step. After an internal error, retry message by message and dead-letter the failing message."""
         source = (topic, worker.partition)
         if records[0].offset > self._failed_until.get(source, -1):
-            try:
-                worker.step(topic, records)
-            except Exception:
-                self._failed_until[source] = records[-1].offset
-                raise
+            worker.step(topic, records)
             return
         for record in records:
             await asyncio.sleep(0)
@@ -235,30 +306,41 @@ class StepRuntime:
                 continue
             try:
                 worker.step(topic, [record])
+                worker.collect_changes()
             except Exception:
                 self._failed_messages.add((*source, record.offset))
                 raise
 
-    async def _on_control(self, message: InputMessage) -> None:
-        """Give a control message to every partition, and write a checkpoint before and after the message."""
+    async def _on_control(self, _: InputMessage) -> None:
+        """Give new control messages to every partition that uses messages. The others get them when they continue."""
         for worker in list(self._partition_workers.values()):
-            await worker.opened.wait()
+            if worker.is_open():
+                await self._apply_controls(worker)
+
+    async def _apply_controls(self, worker: PartitionWorker) -> None:
+        """Give the control messages to a partition that it has not used, and write a checkpoint before and after each."""
+        if self._control_reader is None:
+            return
+        for message in await self._control_reader.latest_messages():
             async with worker.lock:
-                if worker.is_closed():
+                if not worker.is_open() or worker.covers_control(message):
                     continue
                 try:
-                    await worker.commit()
-                    worker.control(message)
-                    await worker.commit()
+                    await self._commit(worker)
+                    if worker.is_open():
+                        worker.control(message)
+                        await self._commit(worker)
                 except Exception as error:  # noqa: BLE001 - as above
                     self._on_failure(worker, error)
 
     def _on_failure(self, worker: PartitionWorker, error: Exception) -> None:
+        """Discard the state in memory after an error, and restore the partition from its last checkpoint."""
         name, partition = self._spec.name, worker.partition
         worker.abandon()
         self._start_task(worker.disconnect())
         if self._partition_workers.get(partition) is not worker:
             return
+        self._pause(partition)
         if isinstance(error, ProducerFenced):
             del self._partition_workers[partition]
             logger.warning(
@@ -268,29 +350,27 @@ class StepRuntime:
             )
             self._start_task(self._restore_if_assigned(partition))
             return
-        if isinstance(error, KafkaError):
-            logger.warning(
-                "%s: partition %d: %s; restoring it from its last checkpoint in %g s",
-                name,
-                partition,
-                error,
-                RESTORE_DELAY_S,
-            )
-        else:
-            logger.error(
-                "%s: partition %d failed; restoring it from its last checkpoint in %g s",
-                name,
-                partition,
-                RESTORE_DELAY_S,
-                exc_info=error,
-            )
-        self._start_partition(partition, delay_s=RESTORE_DELAY_S, seek=True)
+        is_kafka = isinstance(error, (KafkaError, CheckpointFailed))
+        if not is_kafka:
+            # The messages since the last checkpoint are processed one by one, to find the one on which the step fails.
+            self._failed_until.update(worker.used_offsets())
+        delay_s = self._next_delay_s(partition)
+        logger.log(
+            logging.WARNING if is_kafka else logging.ERROR,
+            "%s: partition %d: %s; it is restored from its last checkpoint in %g s",
+            name,
+            partition,
+            error if is_kafka else "the step failed",
+            delay_s,
+            exc_info=None if is_kafka else error,
+        )
+        self._start_partition(partition, delay_s=delay_s)
 
     async def _restore_if_assigned(self, partition: int) -> None:
         """Restore a partition that is still assigned to this worker after another worker fenced it."""
         await asyncio.sleep(FENCED_RESTORE_DELAY_S)
         if partition in self._assigned and partition not in self._partition_workers:
-            self._start_partition(partition, seek=True)
+            self._start_partition(partition)
 
     async def _seek(self, topic: str, worker: PartitionWorker) -> None:
         """Continue reading after the offsets in the state. Only the consumer's own thread may seek."""

@@ -88,7 +88,7 @@ class CauseResult:
     guessed
         Most likely cause of the incident, or an empty string.
     without_split
-        First suspect without the comparison of versions that serve at the same time.
+        First suspect when concurrent versions are not compared.
     last, nearest
         Causes found by simpler methods: the last deployment before the detection, and the deployment closest to the
         start.

@@ -52,7 +52,7 @@ class DriftConditions(BaseModel):
                     {part for signature in signatures for part in signature.moving} & set(failure_modes.MODES)
                 )
                 raise ValueError(
-                    f'"{name}" is recognised from several drifts, but a rule looks at one; use {", ".join(parts)}'
+                    f'"{name}" is recognised from several drifts, but a rule is evaluated on a single drift: use {", ".join(parts)}'
                 )
         return names
 

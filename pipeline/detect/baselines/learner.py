@@ -128,6 +128,11 @@ class Learner:
         )
         return build_baseline(self._subject, learned, source, self._settings)
 
+    def mark_all(self) -> None:
+        """Mark all parts of the state as changed."""
+        self._changed = {"head", *(f"totals-{index}" for index in self._totals)}
+        self._changed |= {f"burst-{slice_index}-{quarter_index}" for slice_index, quarter_index in self._bursts}
+
     def dump_parts(self) -> dict[str, dict[str, Any]]:
         """Return the parts of the state that changed since the last call. A finished slice is returned only once."""
         changed, self._changed = self._changed, set()
@@ -229,8 +234,7 @@ class Learner:
             key = divmod((slice_index * BURSTS_PER_SLICE + quarter_index) // 2, BURSTS_PER_SLICE)
             bursts[key] = bursts[key].merge(burst) if key in bursts else burst
         self._totals, self._bursts = totals, bursts
-        self._changed = {"head", *(f"totals-{index}" for index in totals)}
-        self._changed |= {f"burst-{slice_index}-{quarter_index}" for slice_index, quarter_index in bursts}
+        self.mark_all()
 
     def _quietest_per_s(self, count: int) -> float:
         """Return the records per second of the most common signal in its quietest complete slice."""

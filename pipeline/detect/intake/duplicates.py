@@ -63,6 +63,12 @@ class Duplicates:
                 if len(self._chunks) > CHUNKS:
                     self._seen.difference_update(self._chunks.popleft())
 
+    def mark_all(self) -> None:
+        """Mark all chunks as changed."""
+        self._changed_slots.update(
+            number % CHUNKS for number in range(self._number - len(self._chunks) + 1, self._number + 1)
+        )
+
     def dump_changed(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield the chunks that changed since the last call, by slot. New chunks reuse the slots of dropped chunks."""
         for slot in sorted(self._changed_slots):

@@ -111,7 +111,7 @@ class Stream:
         self.discarded_kinds: set[str] = set()
 
     def dump(self) -> State:
-        """Return the part ``stream``: all small state, and references to baselines, which the restorer resolves."""
+        """Return the state of the part ``stream``. It refers to baselines by version; the restorer looks them up."""
         return {
             "watermark": self.watermark,
             "partition_ms": self.partition_ms,
@@ -140,6 +140,15 @@ class Stream:
         self.first_seen.load(state["first_seen"])
         self.silence.load(state["silence"])
         self.last_offered_version = state["last_offered_version"]
+
+    def mark_all(self) -> None:
+        """Mark all parts of the state as changed."""
+        self.changed = self.evidence_changed = True
+        self.duplicates.mark_all()
+        relearner = None if self.relearning is None else self.relearning.learner
+        for learner in (self.learner, relearner):
+            if learner is not None:
+                learner.mark_all()
 
     def dump_changed(self) -> Iterator[tuple[Part, State | None]]:
         """Yield the parts that may have changed since the last call, with None for parts that are now empty."""
@@ -336,7 +345,7 @@ class Stream:
         return self._learn_from(block)
 
     def _find_silences(self, block: Block) -> list[Finding]:
-        """Return the findings of the silence that a block ends, and of silences between its records."""
+        """Return the findings for silences that ended with this block or occurred between its records."""
         pane_before, self.last_pane = self.last_pane, int(block.panes[-1])
         if self.silence_after_s is None or pane_before is None:
             return []

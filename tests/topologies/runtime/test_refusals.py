@@ -1,0 +1,198 @@
+"""What Kafka refuses is told and lost nowhere: messages, topics, and checkpoints that cannot be read or written."""
+
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+
+from schemas.dead_letter import DeadLetter
+from schemas.topics import DEAD_LETTERS, DRIFTS, checkpoints_topic
+from tests.topologies.counting import PARTITIONS, assert_exactly_once, counting_worker, produce, wait_for_outputs
+from tests.topologies.counting_worker import GROW, POISON
+from tests.topologies.worker_under_test import WorkerUnderTest
+from topologies.broker import create_topics
+from topologies.broker.embedded_broker import EmbeddedBroker
+from topologies.kafka.client import read_topic
+from topologies.runtime.checkpoint.stored_checkpoint import ENTRY_KEY, FORMAT, SEQUENCE_HEADER
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
+
+CHECKPOINTS = checkpoints_topic("detect")
+
+
+@asynccontextmanager
+async def admin_client(broker: EmbeddedBroker) -> AsyncIterator[AIOKafkaAdminClient]:
+    admin = AIOKafkaAdminClient(**broker.cluster.client_options())
+    await admin.start()
+    try:
+        yield admin
+    finally:
+        await admin.close()
+
+
+async def configure_topic(broker: EmbeddedBroker, topic: str, **settings: str) -> None:
+    async with admin_client(broker) as admin:
+        configs = {name.replace("_", "."): value for name, value in settings.items()}
+        await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, configs=configs)])
+
+
+async def delete_topic(broker: EmbeddedBroker, topic: str) -> None:
+    async with admin_client(broker) as admin:
+        await admin.delete_topics([topic])
+
+
+async def read_dead_letters(broker: EmbeddedBroker) -> list[DeadLetter]:
+    return [DeadLetter.from_json(message.value or b"") async for message in read_topic(broker.cluster, DEAD_LETTERS)]
+
+
+async def wait_for_dead_letters(broker: EmbeddedBroker, worker: WorkerUnderTest, expected: int) -> list[DeadLetter]:
+    deadline = time.monotonic() + 60
+    while len(letters := await read_dead_letters(broker)) < expected:
+        assert time.monotonic() < deadline, worker.output[-3000:]
+        await asyncio.sleep(0.3)
+    return letters
+
+
+async def test_an_output_that_is_too_large_is_dead_lettered_and_every_other_output_arrives(
+    empty_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    with counting_worker(empty_broker, tmp_path / "log") as worker:
+        await produce(empty_broker, 2_000)
+        await produce(empty_broker, 1, value=GROW + b"1500000", partition=1)
+        await produce(empty_broker, 499, partition=1)
+        await produce(empty_broker, 2_000)
+        worker.start()
+        contents = await wait_for_outputs(empty_broker, worker, 9)
+        assert sorted(content["value"] for content in contents if content["partition"] == 1) == [500, 1_000, 1_500]
+        (letter,) = await wait_for_dead_letters(empty_broker, worker, 1)
+        assert (letter.reason, letter.topic, letter.offset) == ("output_refused", DRIFTS, -1)
+        assert len(letter.value_base64 or "") == 2_000_000
+        assert "Kafka refused a message of 1500003 bytes for topic driftwire.drifts" in worker.output
+        await produce(empty_broker, 2_000)
+        await wait_for_outputs(empty_broker, worker, 13)
+        assert worker.stop() == 0
+
+
+async def test_outputs_of_a_refused_batch_are_told_apart(empty_broker: EmbeddedBroker, tmp_path: Path) -> None:
+    await configure_topic(empty_broker, DRIFTS, max_message_bytes="2000")
+    with counting_worker(empty_broker, tmp_path / "log") as worker:
+        await produce(empty_broker, 498, partition=0)
+        await produce(empty_broker, 1, value=GROW + b"5000", partition=0)
+        await produce(empty_broker, 1, value=GROW + b"1000", partition=0)
+        await produce(empty_broker, 6_000, partition=0)
+        worker.start()
+        contents = await wait_for_outputs(empty_broker, worker, 13)
+        assert [content["value"] for content in contents] == list(range(500, 6_501, 500))
+        (letter,) = await wait_for_dead_letters(empty_broker, worker, 1)
+        assert letter.reason == "output_refused"
+        small = [message async for message in read_topic(empty_broker.cluster, DRIFTS) if message.key == b"big"]
+        assert [len(message.value or b"") for message in small] == [1_000]
+        assert worker.stop() == 0
+
+
+async def test_a_dead_letter_that_is_too_large_is_shortened(empty_broker: EmbeddedBroker, tmp_path: Path) -> None:
+    await configure_topic(empty_broker, DEAD_LETTERS, max_message_bytes="10000")
+    with counting_worker(empty_broker, tmp_path / "log") as worker:
+        await produce(empty_broker, 1, value=POISON + b"x" * 100_000, partition=2)
+        await produce(empty_broker, 500, partition=2)
+        worker.start()
+        (letter,) = await wait_for_dead_letters(empty_broker, worker, 1)
+        assert (letter.reason, letter.offset, letter.value_bytes) == ("internal_error", 0, 100_006)
+        await wait_for_outputs(empty_broker, worker, 1)
+        assert worker.stop() == 0
+
+
+async def test_a_missing_topic_pauses_the_partitions_and_loses_nothing(
+    empty_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    with counting_worker(empty_broker, tmp_path / "log") as worker:
+        worker.start()
+        worker.wait_for_output("detect: ready")
+        await delete_topic(empty_broker, DRIFTS)
+        await produce(empty_broker, 4_000)
+        await asyncio.to_thread(worker.wait_for_output, "topic driftwire.drifts")
+        await create_topics(empty_broker.cluster, PARTITIONS, 1)
+        contents = await wait_for_outputs(empty_broker, worker, 8)
+        assert_exactly_once(contents, 1_000)
+        assert worker.stop() == 0
+
+
+async def test_the_whole_state_is_written_to_a_checkpoint_topic_that_was_created_again(
+    empty_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    with counting_worker(empty_broker, tmp_path / "log") as worker:
+        worker.start()
+        await produce(empty_broker, 4_000)
+        await wait_for_outputs(empty_broker, worker, 8)
+        await delete_topic(empty_broker, CHECKPOINTS)
+        await create_topics(empty_broker.cluster, PARTITIONS, 1)
+        await produce(empty_broker, 4_000)
+        await wait_for_outputs(empty_broker, worker, 16)
+        await asyncio.to_thread(worker.wait_for_output, "was deleted and created again")
+        worker.kill()
+        worker.start()
+        await produce(empty_broker, 4_000)
+        assert_exactly_once(await wait_for_outputs(empty_broker, worker, 24), 3_000)
+        assert worker.stop() == 0
+
+
+@pytest.mark.parametrize("entry", [b"not JSON", b"[1, 2]", None], ids=["not-json", "list", "tombstone"])
+async def test_without_a_readable_entry_reading_continues_at_the_offsets_of_the_group(
+    entry: bytes | None, empty_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    with counting_worker(empty_broker, tmp_path / "log") as worker:
+        worker.start()
+        await produce(empty_broker, 4_000)
+        await wait_for_outputs(empty_broker, worker, 8)
+        assert worker.stop() == 0
+        await write_checkpoint_message(empty_broker, ENTRY_KEY, entry)
+        worker.start()
+        await produce(empty_broker, 4_000)
+        assert_exactly_once(await wait_for_outputs(empty_broker, worker, 16), 2_000)
+        assert "partition 0: the entry with the offsets of the checkpoint" in worker.output
+        assert "partition 0: there is no readable checkpoint; reading continues at the offsets" in worker.output
+        assert worker.stop() == 0
+
+
+async def test_a_checkpoint_of_a_newer_format_is_left_alone(empty_broker: EmbeddedBroker, tmp_path: Path) -> None:
+    entry = json.dumps({"format": FORMAT + 1, "future": True}).encode()
+    await write_checkpoint_message(empty_broker, ENTRY_KEY, entry)
+    await produce(empty_broker, 4_000)
+    with counting_worker(empty_broker, tmp_path / "log") as worker:
+        worker.start()
+        await asyncio.to_thread(worker.wait_for_output, f"the checkpoint has format {FORMAT + 1}")
+        contents = await wait_for_outputs(empty_broker, worker, 6)
+        assert {content["partition"] for content in contents} == {1, 2, 3}
+        assert worker.stop() == 0
+    stored = [message async for message in read_topic(empty_broker.cluster, CHECKPOINTS) if message.partition == 0]
+    assert [message.value for message in stored] == [entry]
+
+
+async def test_a_torn_checkpoint_is_told_and_resets_the_evidence(empty_broker: EmbeddedBroker, tmp_path: Path) -> None:
+    with counting_worker(empty_broker, tmp_path / "log") as worker:
+        worker.start()
+        await produce(empty_broker, 4_000)
+        await wait_for_outputs(empty_broker, worker, 8)
+        assert worker.stop() == 0
+        await write_checkpoint_message(empty_broker, b"count", json.dumps([7, ""]).encode(), sequence=1_000)
+        worker.start()
+        await asyncio.to_thread(worker.wait_for_output, "partition 0: checkpoint 1000 is torn")
+        await asyncio.to_thread(worker.wait_for_output, "partition 0: gap")
+        assert "partition 1: gap" not in worker.output
+        assert worker.stop() == 0
+
+
+async def write_checkpoint_message(
+    broker: EmbeddedBroker, key: bytes, value: bytes | None, *, sequence: int = 0
+) -> None:
+    """Write a message to partition 0 of the checkpoint topic, as no worker would."""
+    headers = [(SEQUENCE_HEADER, str(sequence).encode())] if sequence else []
+    async with AIOKafkaProducer(**broker.cluster.client_options()) as producer:
+        await producer.send_and_wait(CHECKPOINTS, key=key, value=value, partition=0, headers=headers)

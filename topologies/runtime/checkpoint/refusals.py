@@ -1,0 +1,78 @@
+"""Failures of a checkpoint: what Kafka refused, to which topic or group, and the action that ends the failure.
+
+Three kinds of failure need different actions. A refused message (:class:`MessagesRefused`) would be refused again, so
+it must be replaced. A refused topic, group or transactional id needs an administrator, and the partition waits
+(:class:`CheckpointFailed`). An unavailable broker needs nothing but time.
+"""
+
+from aiokafka import errors
+
+MESSAGE_ERROR_CODES = frozenset({2, 10, 18, 32, 87})
+"""Error codes of Kafka for the content of a message: corrupt, too large (also as a batch), invalid time, invalid record.
+The same message would be refused again."""
+
+
+class CheckpointFailed(Exception):
+    """A checkpoint was not committed, or its outcome is unknown. The message states the reason and the action."""
+
+
+class MessagesRefused(CheckpointFailed):
+    """Kafka refused the content of messages.
+
+    Attributes
+    ----------
+    indices
+        Positions of the refused messages in the checkpoint. Messages in one batch are refused together.
+    """
+
+    def __init__(self, text: str, indices: list[int]) -> None:
+        super().__init__(text)
+        self.indices = indices
+
+
+def describe_refusal(
+    error: BaseException, *, topic: str = "", right: str = "Write", group: str = "", transactional_id: str = ""
+) -> str:
+    """Return a sentence about an error of Kafka: what was refused, and what to do.
+
+    Parameters
+    ----------
+    error
+        The error of aiokafka.
+    topic, right
+        The topic of the refused request, and the right that the request needs.
+    group, transactional_id
+        Other resources of the refused request.
+
+    >>> describe_refusal(errors.TopicAuthorizationFailedError(), topic="driftwire.drifts")
+    'the right Write on topic driftwire.drifts is missing: grant it to the user of this worker'
+    >>> describe_refusal(errors.KafkaStorageError(), topic="driftwire.drifts")
+    'Kafka cannot store messages of topic driftwire.drifts: check the disks of the brokers'
+    """
+    if isinstance(error, errors.TopicAuthorizationFailedError):
+        return f"the right {right} on topic {_topics(error, topic)} is missing: grant it to the user of this worker"
+    if isinstance(error, errors.GroupAuthorizationFailedError):
+        return f"the right Read on group {group} is missing: grant it to the user of this worker"
+    if isinstance(error, errors.TransactionalIdAuthorizationFailed):
+        return f"the right Write on transactional id {transactional_id} is missing: grant it to the user of this worker"
+    if isinstance(error, errors.ClusterAuthorizationFailedError):
+        return "the right IdempotentWrite on the cluster is missing: grant it to the user of this worker"
+    if isinstance(error, errors.UnknownTopicOrPartitionError):
+        return f"topic {topic} or a partition of it does not exist: create the topics of driftwire again"
+    if isinstance(error, errors.KafkaStorageError):
+        return f"Kafka cannot store messages of topic {topic}: check the disks of the brokers"
+    if isinstance(error, (errors.NotEnoughReplicasError, errors.NotEnoughReplicasAfterAppendError)):
+        return f"topic {topic} has too few in-sync replicas: check the brokers"
+    if isinstance(error, errors.KafkaConnectionError):
+        return "Kafka is not reachable: check the brokers and the network"
+    if isinstance(error, TimeoutError):
+        return "Kafka did not answer in time: check the brokers"
+    where = f" for topic {topic}" if topic else ""
+    return f"Kafka reported an error{where}: {error!r}"
+
+
+def _topics(error: BaseException, topic: str) -> str:
+    names = error.args[0] if error.args else None
+    if isinstance(names, (set, frozenset, list, tuple)):
+        return ", ".join(sorted(str(name) for name in names))
+    return topic or str(names or "")

@@ -1,0 +1,212 @@
+"""Stored checkpoint: the entry and the parts of the last checkpoint in a checkpoint topic, and their check.
+
+Each message has the sequence number of its checkpoint in a header. The entry has the same number and a hash of the parts
+and offsets. A checkpoint is torn if its messages and its entry disagree.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+import orjson
+from aiokafka import TopicPartition
+from aiokafka.errors import KafkaError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pipeline.wording import one_line
+from schemas.topics import checkpoints_topic
+from topologies.kafka import Cluster, committed_consumer, read_to_end
+from topologies.runtime.checkpoint.refusals import CheckpointFailed, describe_refusal
+
+FORMAT = 2
+"""Format of the entry of a checkpoint. A worker refuses a newer format than this."""
+
+READ_IDLE_TIMEOUT_S = 15.0
+"""Maximum seconds without a message while a checkpoint is read."""
+
+LOOK_BACK = 64
+"""Number of offsets before the end in which the last entry is first looked for."""
+
+ENTRY_KEY = b"\x00offsets"
+"""Key of the entry. No part of a state has this key."""
+
+SEQUENCE_HEADER = "sequence"
+"""Header of each part and entry: the sequence number of its checkpoint."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredCheckpoint:
+    """The last committed checkpoint of a partition.
+
+    Attributes
+    ----------
+    sequence
+        Number of the checkpoint; 0 if there is none.
+    offsets
+        Last used offset by topic. None if the entry is missing or cannot be read.
+    parts
+        The parts of the state by key.
+    digest
+        Hash of the parts and offsets of this checkpoint.
+    problems
+        One line per damage: an entry that cannot be read, or a torn checkpoint.
+    is_torn
+        True if parts belong to a checkpoint without an entry, or if parts of the last checkpoint are missing.
+    """
+
+    sequence: int = 0
+    offsets: dict[str, int] | None = None
+    parts: dict[bytes, bytes] = field(default_factory=dict)
+    digest: str = ""
+    problems: tuple[str, ...] = ()
+    is_torn: bool = False
+
+
+async def read_checkpoint(cluster: Cluster, step: str, partition: int) -> StoredCheckpoint:
+    """Read the last committed checkpoint of a partition, and check that it is complete.
+
+    Raises
+    ------
+    CheckpointFailed
+        If Kafka does not answer, or if the checkpoint has a newer format than :data:`FORMAT`.
+    """
+    source = TopicPartition(checkpoints_topic(step), partition)
+    reader = _CheckpointReader()
+    await _read_into(reader, cluster, source, look_back=None)
+    return reader.result()
+
+
+async def read_last_entry(cluster: Cluster, step: str, partition: int) -> StoredCheckpoint:
+    """Read the last checkpoint without most of its parts.
+
+    Raises
+    ------
+    CheckpointFailed
+        As :func:`read_checkpoint`.
+    """
+    source = TopicPartition(checkpoints_topic(step), partition)
+    look_back = LOOK_BACK
+    while True:
+        reader = _CheckpointReader()
+        is_complete = await _read_into(reader, cluster, source, look_back=look_back)
+        if is_complete or reader.has_entry:
+            return reader.result()
+        look_back *= 8
+
+
+async def _read_into(
+    reader: "_CheckpointReader", cluster: Cluster, source: TopicPartition, *, look_back: int | None
+) -> bool:
+    """Read committed messages into a reader. Return True if these are all messages of the partition."""
+    try:
+        async with committed_consumer(cluster) as consumer:
+            consumer.assign([source])
+            log_start = (await consumer.beginning_offsets([source]))[source]
+            log_end = (await consumer.end_offsets([source]))[source]
+            start = log_start if look_back is None else max(log_start, log_end - look_back)
+            async for record in read_to_end(consumer, [source], start=start, idle_timeout_s=READ_IDLE_TIMEOUT_S):
+                reader.add(record.key, record.value, dict(record.headers))
+            return bool(start == log_start)
+    except (KafkaError, TimeoutError) as error:
+        raise CheckpointFailed(describe_refusal(error, topic=source.topic, right="Read")) from error
+
+
+class _Entry(BaseModel):
+    """Last message of a checkpoint. Fields of a newer format are ignored, because the format is checked first."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    format: int
+    sequence: int = 0
+    digest: str = ""
+    offsets: dict[str, int] = Field(default_factory=dict)
+
+
+class _CheckpointReader:
+    """Reader of the messages of a checkpoint topic in order. It checks each part against the entries."""
+
+    def __init__(self) -> None:
+        self.has_entry = False
+        self._entry: _Entry | None = None
+        self._problem = ""
+        self._parts: dict[bytes, bytes] = {}
+        self._sequence = self._sequence_max = 0
+        self._hash = blake2b(digest_size=12)
+        self._digest = ""
+
+    def add(self, key: bytes, value: bytes | None, headers: Mapping[str, bytes]) -> None:
+        """Add the next message."""
+        self._start_sequence(int(headers.get(SEQUENCE_HEADER, b"0")))
+        if key == ENTRY_KEY:
+            self._add_entry(value)
+        elif value is None:
+            self._parts.pop(key, None)
+        else:
+            self._parts[key] = value
+            _add_to_hash(self._hash, key, value)
+
+    def result(self) -> StoredCheckpoint:
+        """Return the last checkpoint after all messages were added."""
+        problems = [self._problem] if self._problem else []
+        is_torn = self._entry is not None and (self._entry.sequence, self._entry.digest) != (
+            self._sequence,
+            self._digest,
+        )
+        if is_torn:
+            problems.append(
+                f"checkpoint {self._sequence} is torn: some of its messages are missing, so outputs may be missing or "
+                "written twice; the evidence is reset"
+            )
+        return StoredCheckpoint(
+            sequence=self._sequence_max,
+            offsets=self._entry.offsets if self._entry else None,
+            parts=self._parts,
+            digest=self._entry.digest if self._entry else "",
+            problems=tuple(problems),
+            is_torn=is_torn,
+        )
+
+    def _start_sequence(self, sequence: int) -> None:
+        if sequence != self._sequence:
+            self._sequence = sequence
+            self._sequence_max = max(self._sequence_max, sequence)
+            self._hash = blake2b(digest_size=12)
+            self._digest = ""
+
+    def _add_entry(self, value: bytes | None) -> None:
+        self.has_entry = True
+        self._entry, self._digest = None, ""
+        try:
+            entry = _Entry.model_validate_json(value or b"")
+        except ValidationError as error:
+            what = "is missing" if value is None else f"cannot be read ({one_line(error)})"
+            self._problem = f"the entry with the offsets of the checkpoint {what}"
+            return
+        if entry.format > FORMAT:
+            raise CheckpointFailed(
+                f"the checkpoint has format {entry.format}, but this worker reads formats up to {FORMAT}: stop this "
+                "worker, or upgrade it to the version of the worker that wrote the checkpoint"
+            )
+        self._entry, self._problem = entry, ""
+        _add_to_hash(self._hash, b"", _offsets_json(entry.offsets))
+        self._digest = self._hash.hexdigest()
+
+
+def checkpoint_digest(state: Iterable[tuple[bytes, bytes | None]], offsets: Mapping[str, int]) -> str:
+    """Return the hash of the parts and offsets of a checkpoint. Compaction may remove tombstones, so they do not count."""
+    hasher = blake2b(digest_size=12)
+    for key, value in state:
+        if value is not None:
+            _add_to_hash(hasher, key, value)
+    _add_to_hash(hasher, b"", _offsets_json(offsets))
+    return hasher.hexdigest()
+
+
+def _offsets_json(offsets: Mapping[str, int]) -> bytes:
+    return orjson.dumps(dict(offsets), option=orjson.OPT_SORT_KEYS)
+
+
+def _add_to_hash(hasher: "blake2b", key: bytes, value: bytes) -> None:
+    hasher.update(b"%d %d " % (len(key), len(value)))
+    hasher.update(key)
+    hasher.update(value)

@@ -1,0 +1,338 @@
+"""Transactions of one transactional id, with a producer that is replaced at the first doubt.
+
+aiokafka leaves two problems to its caller:
+
+- A refused message fails its future, but the transaction can still be committed without that message. Therefore all
+  futures are awaited before the offsets and the end of the transaction are sent.
+- aiokafka repeats a request to the transaction coordinator if there was no answer. A delayed copy of the first request
+  could then end a later transaction. Therefore a producer sends nothing more after such a request. A new producer with
+  the same transactional id gets a new epoch, and Kafka refuses the delayed copy.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import (
+    IllegalOperation,
+    InvalidProducerEpoch,
+    KafkaConnectionError,
+    KafkaError,
+    MessageSizeTooLargeError,
+    NodeNotReadyError,
+    OutOfOrderSequenceNumber,
+    ProducerFenced,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
+from aiokafka.protocol.produce import ProduceRequest
+from aiokafka.protocol.transaction import (
+    AddOffsetsToTxnRequest,
+    AddPartitionsToTxnRequest,
+    EndTxnRequest,
+    TxnOffsetCommitRequest,
+)
+
+from topologies.runtime.checkpoint.refusals import (
+    MESSAGE_ERROR_CODES,
+    CheckpointFailed,
+    MessagesRefused,
+    describe_refusal,
+)
+
+TRANSACTION_TIMEOUT_MS = 20_000
+"""Milliseconds after which the broker aborts the transaction of an owner that has ended."""
+
+COMMIT_TIMEOUT_S = 15.0
+"""Maximum seconds of a transaction. It is below the broker's limit, so that the runtime decides first."""
+
+START_TIMEOUT_S = 15.0
+"""Maximum seconds to connect and to get an epoch."""
+
+REQUEST_TIMEOUT_MS = 10_000
+"""Maximum milliseconds until Kafka answers a request."""
+
+REQUEST_BYTES_MAX = 16 * 1024 * 1024
+"""Maximum bytes of a message. A dead letter of the largest record has this size."""
+
+BATCH_BYTES_MAX = 256 * 1024
+"""Maximum bytes of a batch with several messages."""
+
+CLOSE_TIMEOUT_S = 5.0
+"""Maximum seconds to wait until a producer is closed. After this time it closes in the background."""
+
+_COORDINATOR_REQUESTS = (AddPartitionsToTxnRequest, AddOffsetsToTxnRequest, TxnOffsetCommitRequest, EndTxnRequest)
+
+_closing: set[asyncio.Task[None]] = set()
+
+
+@dataclass(frozen=True, slots=True)
+class TransactionMessage:
+    """A message of a transaction, with its position by topic and partition."""
+
+    topic: str
+    partition: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+
+
+class ProducerStopped(KafkaError):
+    """The producer sends nothing more, because an earlier request got no answer or because the producer is closed."""
+
+
+class TransactionalProducer:
+    """Producer of one transactional id. After any error it must be closed and replaced.
+
+    Parameters
+    ----------
+    client_options
+        Address and security settings for aiokafka.
+    transactional_id
+        The transactional id. A producer that starts later with the same id fences this producer.
+    """
+
+    def __init__(self, client_options: Mapping[str, Any], transactional_id: str) -> None:
+        self._transactional_id = transactional_id
+        self._producer = AIOKafkaProducer(
+            **client_options,
+            transactional_id=transactional_id,
+            transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
+            request_timeout_ms=REQUEST_TIMEOUT_MS,
+            max_request_size=REQUEST_BYTES_MAX,
+            max_batch_size=BATCH_BYTES_MAX,
+        )
+        self._guard = _RequestGuard(self._producer.client)
+
+    async def start(self) -> None:
+        """Connect and fence an earlier producer. Kafka aborts or completes the open transaction of that producer.
+
+        Raises
+        ------
+        CheckpointFailed
+            If Kafka does not answer in time, or if the right to the transactional id is missing.
+        """
+        try:
+            async with asyncio.timeout(START_TIMEOUT_S):
+                await self._producer.start()
+        except TimeoutError as error:
+            raise CheckpointFailed(
+                f"Kafka gave no producer epoch for {self._transactional_id} within {START_TIMEOUT_S:g} s: its last "
+                "transaction may not be complete; check the brokers and the topics of the transaction"
+            ) from error
+        except KafkaError as error:
+            raise CheckpointFailed(describe_refusal(error, transactional_id=self._transactional_id)) from error
+
+    async def write(
+        self,
+        messages: Sequence[TransactionMessage],
+        inputs: Mapping[TopicPartition, int],
+        group: str,
+        *,
+        separate: Collection[int] = (),
+    ) -> list[int]:
+        """Write messages and input offsets in one transaction, and return the offsets of the messages.
+
+        Parameters
+        ----------
+        messages
+            The messages, in order.
+        inputs, group
+            Next offset by input partition, and the consumer group.
+        separate
+            Positions of the messages that are sent in batches of their own, so that Kafka refuses them alone.
+
+        Raises
+        ------
+        MessagesRefused
+            If Kafka refuses the content of messages. Nothing is committed.
+        ProducerFenced
+            If another producer with the same transactional id has started. Nothing is committed.
+        CheckpointFailed
+            If the transaction failed for another reason, or if its outcome is unknown.
+        """
+        work = asyncio.create_task(self._write(messages, inputs, group, frozenset(separate)))
+        try:
+            waiting: set[asyncio.Future[Any]] = {work, self._guard.doubt}
+            await asyncio.wait(waiting, timeout=COMMIT_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+            if work.done():
+                return await work
+        except BaseException:
+            self._guard.is_stopped = True
+            raise
+        finally:
+            work.cancel()
+            await asyncio.gather(work, return_exceptions=True)
+        self._guard.is_stopped = True
+        if self._guard.doubt.done():
+            raise CheckpointFailed(
+                f"Kafka did not answer {self._guard.doubt.result()}, so the outcome of the transaction is unknown"
+            )
+        raise CheckpointFailed(self._guard.describe_delay())
+
+    async def close(self) -> None:
+        """Close the producer. Kafka aborts an open transaction when the next producer starts or after a timeout."""
+        self._guard.is_stopped = True
+        closing = asyncio.create_task(self._close())
+        _closing.add(closing)
+        closing.add_done_callback(_closing.discard)
+        await asyncio.wait({closing}, timeout=CLOSE_TIMEOUT_S)
+
+    async def _close(self) -> None:
+        with contextlib.suppress(Exception):
+            await self._producer.stop()
+
+    async def _write(
+        self,
+        messages: Sequence[TransactionMessage],
+        inputs: Mapping[TopicPartition, int],
+        group: str,
+        separate: frozenset[int],
+    ) -> list[int]:
+        deliveries: list[asyncio.Future[Any]] = []
+        try:
+            await self._producer.begin_transaction()
+            await self._check_partitions({(message.topic, message.partition) for message in messages})
+            await self._send(messages, separate, deliveries)
+            results: list[Any] = await asyncio.gather(*deliveries, return_exceptions=True)
+            self._raise_refusals(messages, results)
+            if inputs:
+                await self._producer.send_offsets_to_transaction(dict(inputs), group)
+            await self._producer.commit_transaction()
+        except (ProducerFenced, InvalidProducerEpoch) as error:
+            raise ProducerFenced from error
+        except MessageSizeTooLargeError as error:  # larger than a request
+            index = len(deliveries)
+            raise MessagesRefused(_describe_refused_message(messages[index], error), [index]) from error
+        except KafkaError as error:
+            raise CheckpointFailed(
+                describe_refusal(error, group=group, transactional_id=self._transactional_id)
+            ) from error
+        except IllegalOperation as error:  # aiokafka has noted why the transaction cannot continue
+            raise CheckpointFailed(await self._describe_abort()) from error
+        finally:
+            for delivery in deliveries:
+                delivery.cancel()
+        return [int(result.offset) for result in results]
+
+    async def _send(
+        self, messages: Sequence[TransactionMessage], separate: frozenset[int], deliveries: list[asyncio.Future[Any]]
+    ) -> None:
+        """Send messages and append their futures to ``deliveries``. Stop at a separate message that Kafka refuses."""
+        for index, message in enumerate(messages):
+            if index in separate:
+                await self._producer.flush()
+            delivery = await self._producer.send(
+                message.topic,
+                key=message.key,
+                value=message.value,
+                partition=message.partition,
+                headers=list(message.headers),
+            )
+            deliveries.append(delivery)
+            if index in separate:
+                await asyncio.wait({delivery})
+                if delivery.exception() is not None:
+                    return
+
+    async def _describe_abort(self) -> str:
+        try:
+            await self._producer.commit_transaction()
+        except KafkaError as error:
+            return describe_refusal(error, transactional_id=self._transactional_id)
+        return "Kafka ended the transaction early"
+
+    def _raise_refusals(self, messages: Sequence[TransactionMessage], results: Sequence[Any]) -> None:
+        """Raise the most important error of the messages, if there is one."""
+        failed = {index: result for index, result in enumerate(results) if isinstance(result, BaseException)}
+        refused = [index for index in failed if self._guard.last_error_code(messages[index]) in MESSAGE_ERROR_CODES]
+        # Kafka still expects the sequence number of a refused batch, so it refuses the following batches too.
+        refused = [index for index in refused if not isinstance(failed[index], OutOfOrderSequenceNumber)]
+        for error in failed.values():
+            if isinstance(error, (ProducerFenced, InvalidProducerEpoch)):
+                raise error
+        if refused:
+            first = refused[0]
+            raise MessagesRefused(_describe_refused_message(messages[first], failed[first]), refused)
+        for index, error in failed.items():
+            raise CheckpointFailed(describe_refusal(error, topic=messages[index].topic)) from error
+
+    async def _check_partitions(self, partitions: Collection[tuple[str, int]]) -> None:
+        """Raise an error for a topic or partition that does not exist. aiokafka would wait without a limit."""
+        for topic, partition in sorted(partitions):
+            try:
+                known = await self._producer.partitions_for(topic)
+            except UnknownTopicOrPartitionError as error:
+                if not await self._producer.client.force_metadata_update():
+                    raise CheckpointFailed(describe_refusal(KafkaConnectionError())) from error
+                known = set()
+            if partition not in known:
+                raise CheckpointFailed(describe_refusal(UnknownTopicOrPartitionError(), topic=f"{topic}[{partition}]"))
+
+
+class _RequestGuard:
+    """Guard in front of the client of a producer. It stops all requests after one that got no answer.
+
+    Attributes
+    ----------
+    doubt
+        Future with the name of the request to the transaction coordinator that got no answer.
+    is_stopped
+        True if the producer must not send anything more.
+    """
+
+    def __init__(self, client: Any) -> None:
+        self.doubt: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.is_stopped = False
+        self._send = client.send
+        self._last_error_codes: dict[tuple[str, int], int] = {}
+        client.send = self.send
+
+    async def send(self, node_id: int, request: Any, **options: Any) -> Any:
+        """Send a request unless the producer is stopped."""
+        if self.is_stopped:
+            raise ProducerStopped
+        try:
+            response = await self._send(node_id, request, **options)
+        except NodeNotReadyError:  # nothing was sent
+            raise
+        except BaseException:
+            if isinstance(request, _COORDINATOR_REQUESTS):
+                self._stop(type(request).__name__.removesuffix("Request"))
+            raise
+        if isinstance(request, ProduceRequest):
+            self._note_errors(response)
+        return response
+
+    def last_error_code(self, message: TransactionMessage) -> int:
+        """Return the last error code of the topic partition of a message, or 0."""
+        return self._last_error_codes.get((message.topic, message.partition), 0)
+
+    def describe_delay(self) -> str:
+        """Return a sentence about a transaction that did not end in time."""
+        reasons = [
+            describe_refusal(for_code(code)(), topic=topic) for (topic, _), code in self._last_error_codes.items()
+        ]
+        limit = f"Kafka did not complete the transaction within {COMMIT_TIMEOUT_S:g} s"
+        return f"{limit}: {reasons[-1]}" if reasons else f"{limit}: check the brokers and the topics of the transaction"
+
+    def _note_errors(self, response: Any) -> None:
+        for topic, partitions in response.topics:
+            for partition, code, *_ in partitions:
+                if code == 0:
+                    self._last_error_codes.pop((topic, partition), None)
+                elif code != OutOfOrderSequenceNumber.errno:  # follows from an earlier refusal
+                    self._last_error_codes[topic, partition] = code
+
+    def _stop(self, request_name: str) -> None:
+        self.is_stopped = True
+        if not self.doubt.done():
+            self.doubt.set_result(request_name)
+
+
+def _describe_refused_message(message: TransactionMessage, error: BaseException) -> str:
+    size = len(message.key or b"") + len(message.value or b"")
+    return f"Kafka refused a message of {size} bytes for topic {message.topic} ({error!r})"

@@ -1,0 +1,57 @@
+"""Positions in input topics: the first available message after an offset, and the offsets of a consumer group."""
+
+from aiokafka import TopicPartition
+from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.errors import KafkaError
+
+from topologies.kafka import Cluster, committed_consumer
+from topologies.runtime.checkpoint import CheckpointFailed, describe_refusal
+
+
+async def find_available_offset(cluster: Cluster, partition: TopicPartition, offset: int) -> tuple[int, int | None]:
+    """Find the first committed message at or after an offset.
+
+    Returns
+    -------
+    tuple
+        The first offset of the partition's log, and the offset of the message, or None if there is no such message yet.
+        Transaction markers and compaction leave offsets without a message.
+
+    Raises
+    ------
+    CheckpointFailed
+        If Kafka does not answer.
+    """
+    try:
+        async with committed_consumer(cluster) as consumer:
+            consumer.assign([partition])
+            log_start = (await consumer.beginning_offsets([partition]))[partition]
+            log_end = (await consumer.end_offsets([partition]))[partition]
+            position = max(offset, log_start)
+            consumer.seek(partition, position)
+            while position < log_end:
+                for records in (await consumer.getmany(timeout_ms=200, max_records=1)).values():
+                    return log_start, int(records[0].offset)
+                position = await consumer.position(partition)
+    except (KafkaError, TimeoutError) as error:
+        raise CheckpointFailed(describe_refusal(error, topic=partition.topic, right="Read")) from error
+    return log_start, None
+
+
+async def read_group_offsets(cluster: Cluster, group: str, partition: int) -> dict[str, int]:
+    """Return the last offset that a consumer group used, by topic.
+
+    Raises
+    ------
+    CheckpointFailed
+        If Kafka does not answer.
+    """
+    admin = AIOKafkaAdminClient(**cluster.client_options())
+    try:
+        await admin.start()
+        committed = await admin.list_consumer_group_offsets(group)
+    except (KafkaError, TimeoutError) as error:
+        raise CheckpointFailed(describe_refusal(error, group=group)) from error
+    finally:
+        await admin.close()
+    return {source.topic: entry.offset - 1 for source, entry in committed.items() if source.partition == partition}
