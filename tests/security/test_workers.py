@@ -97,9 +97,11 @@ def test_a_worker_that_loses_a_right_names_it_and_continues_when_it_is_granted(
     with worker("detect", secure_broker.secure_cluster(DETECT), tmp_path) as detect:
         detect.start()
         detect.wait_for_output("detect: ready")
+        send_unusable_records(secure_broker, values[:1])
+        wait_for_dead_letters(secure_broker, values[:1])  # from now on there is a checkpoint
         asyncio.run(remove_acls(secure_broker.cluster, [right]))
         try:
-            send_unusable_records(secure_broker, values)
+            send_unusable_records(secure_broker, values[1:])
             if right == READ_CHECKPOINTS:  # only a start needs it
                 detect.kill()
                 detect.start()

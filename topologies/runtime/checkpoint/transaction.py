@@ -25,6 +25,7 @@ from aiokafka.errors import (
     NodeNotReadyError,
     OutOfOrderSequenceNumber,
     ProducerFenced,
+    TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
     for_code,
 )
@@ -257,7 +258,10 @@ class TransactionalProducer:
         if refused:
             first = refused[0]
             raise MessagesRefused(_describe_refused_message(messages[first], failed[first]), refused)
-        for index, error in failed.items():
+        # If a right on one topic is missing, Kafka also refuses the messages for the other topics, with another error.
+        for index, error in sorted(
+            failed.items(), key=lambda item: not isinstance(item[1], TopicAuthorizationFailedError)
+        ):
             raise CheckpointFailed(describe_refusal(error, topic=messages[index].topic)) from error
 
     async def _check_partitions(self, partitions: Collection[tuple[str, int]]) -> None:
