@@ -29,4 +29,4 @@ class Deployment(Message):
     rollback_of: Label | None = Field(default=None, description="Id of the deployment that this deployment reverts.")
     expect_shift: list[Label] = Field(default_factory=list, description="Signals that this change moves on purpose.")
     summary: str | None = Field(default=None, max_length=500)
-    author: Label | None = None
+    author: Label | None = Field(default=None, description="Name that the client gave. Kafka does not check it.")

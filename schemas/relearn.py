@@ -25,4 +25,6 @@ class Relearn(Message):
         default_factory=list, description="Signals to learn again. If empty, all signals are learned again."
     )
     reason: Literal["accepted", "expected_shift"]
-    requested_by: Label | None = Field(default=None, description="Person, or deployment_id that declared the shift.")
+    requested_by: Label | None = Field(
+        default=None, description="Person as given by the client, or deployment_id that declared the shift."
+    )

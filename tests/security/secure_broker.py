@@ -12,7 +12,7 @@ from topologies.broker import EmbeddedBroker
 from topologies.kafka import Cluster, SecuritySettings
 
 WORKERS = ("driftwire-detect", "driftwire-correlate", "driftwire-route")
-USERS = (*WORKERS, "reader", "operator", "deployer", "producer", "nobody")
+USERS = (*WORKERS, "reader", "operator", "deployer", "producer", "administrator", "nobody")
 
 HOST = "127.0.0.1"
 
@@ -21,7 +21,7 @@ listeners=CLIENTS://{host}:{port},CONTROLLER://{host}:{controller},SECURE://{hos
 advertised.listeners=CLIENTS://{host}:{port},SECURE://{host}:{secure},MUTUAL://{host}:{mutual},CLEAR://{host}:{clear}
 listener.security.protocol.map=CLIENTS:PLAINTEXT,CONTROLLER:PLAINTEXT,SECURE:SASL_SSL,MUTUAL:SSL,CLEAR:SASL_PLAINTEXT
 authorizer.class.name=org.apache.kafka.metadata.authorizer.StandardAuthorizer
-super.users=User:ANONYMOUS
+super.users=User:ANONYMOUS;User:administrator
 ssl.keystore.type=PEM
 ssl.keystore.location={folder}/keystore.pem
 ssl.truststore.type=PEM

@@ -111,3 +111,18 @@ def test_a_worker_that_loses_a_right_names_it_and_continues_when_it_is_granted(
         wait_for_dead_letters(secure_broker, values)
         assert "Traceback" not in detect.output
         assert detect.stop() == 0
+
+
+@pytest.mark.timeout(200)
+def test_up_runs_all_steps_on_a_secure_cluster(secure_broker: SecureBroker, tmp_path: Path) -> None:
+    cluster = secure_broker.secure_cluster("administrator")
+    configuration = Configuration().with_cluster(cluster)
+    kafka = configuration.kafka.model_copy(update={"records_partitions": 1, "app_id": "up"})
+    path = tmp_path / "configuration.json"
+    write_configuration(configuration.model_copy(update={"kafka": kafka}), path)
+    arguments = ["-m", "topologies.cli", "up", "--config", str(path), "--bootstrap", cluster.bootstrap]
+    with WorkerUnderTest([*arguments, "--data", str(tmp_path / "data")], tmp_path / "log") as up:
+        up.start()
+        up.wait_for_output("driftwire is up", 120.0)
+        assert up.stop() == 0
+        assert password_of("administrator") not in up.output

@@ -20,7 +20,7 @@ author_option = click.option(
     "--author",
     metavar="NAME",
     callback=_check_author,
-    help="Name to record as the author.  [default: your account name]",
+    help="Name to record as the author. Kafka does not check it.  [default: your account name]",
 )
 
 
