@@ -1,6 +1,7 @@
 """The cause of a failed connection to Kafka, and the right that is missing after a connection."""
 
 import asyncio
+import contextlib
 import ssl
 from collections.abc import Sequence
 
@@ -22,6 +23,9 @@ from topologies.kafka.security import OAUTHBEARER, SecuritySettings
 DIAGNOSIS_TIMEOUT_S = 5.0
 """Maximum seconds to find the cause of a failed connection to one address."""
 
+CLOSE_DELAY_S = 0.05
+"""Seconds until a refused connection is closed."""
+
 AUTHORIZATION_ERRORS = (
     TopicAuthorizationFailedError,
     GroupAuthorizationFailedError,
@@ -38,6 +42,7 @@ async def describe_connection_failure(bootstrap: str, security: SecuritySettings
     """Return a sentence about the cause of a failed connection, found by one more connection."""
     for host, port, _ in collect_hosts(bootstrap):
         cause = await _find_cause(host, port, security)
+        await asyncio.sleep(CLOSE_DELAY_S)  # aiokafka closes a refused connection in the background
         if cause:
             return f"cannot connect to Kafka at {host}:{port}: {cause}"
     return f"no Kafka broker answers at {bootstrap}: start a broker with driftwire up, or give another address with --bootstrap"
@@ -157,6 +162,8 @@ async def _answers(host: str, port: int) -> bool:
     except (OSError, TimeoutError):
         return False
     writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
     return True
 
 
@@ -171,4 +178,6 @@ async def _speaks_tls(host: str, port: int) -> bool:
     except (OSError, TimeoutError):
         return False
     writer.close()
+    with contextlib.suppress(OSError):
+        await writer.wait_closed()
     return True

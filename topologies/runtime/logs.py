@@ -7,6 +7,8 @@ from collections.abc import Callable
 
 from aiokafka.errors import KafkaError
 
+from topologies.runtime.checkpoint import ProducerStopped
+
 LIBRARY_LOGGERS = ("faust", "mode", "aiokafka")
 """Loggers whose warnings and errors are shown. Repeated lines appear once per interval."""
 
@@ -69,6 +71,21 @@ class RetryFilter(logging.Filter):
         return not (record.name == "aiokafka.producer.sender" and ", retrying." in str(record.msg))
 
 
+class StoppedProducerFilter(logging.Filter):
+    """Filter that drops aiokafka's lines about a producer that the runtime stopped. The runtime logs the reason.
+
+    >>> stopped = (ProducerStopped, ProducerStopped(), None)
+    >>> record = logging.LogRecord("aiokafka.producer.sender", 40, "", 0, "Unexpected error", None, stopped)
+    >>> StoppedProducerFilter().filter(record)
+    False
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        mentioned = (error, error and error.__cause__, *(record.args if isinstance(record.args, tuple) else ()))
+        return not any(isinstance(value, ProducerStopped) for value in mentioned)
+
+
 class UnretrievedErrorFilter(logging.Filter):
     """Filter that drops asyncio's lines about unretrieved errors of aiokafka. The caller logs these errors."""
 
@@ -84,6 +101,7 @@ def configure_logging() -> None:
     formatter.converter = _utc
     handler.setFormatter(formatter)
     handler.addFilter(RetryFilter())
+    handler.addFilter(StoppedProducerFilter())
     handler.addFilter(RepeatFilter(time.monotonic))
     handler.addFilter(UnretrievedErrorFilter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

@@ -6,7 +6,8 @@ and offsets. A checkpoint is torn if its messages and its entry disagree.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2b
+from hashlib import sha256
+from typing import Any
 
 import orjson
 from aiokafka import TopicPartition
@@ -131,7 +132,7 @@ class _CheckpointReader:
         self._problem = ""
         self._parts: dict[bytes, bytes] = {}
         self._sequence = self._sequence_max = 0
-        self._hash = blake2b(digest_size=12)
+        self._hash = sha256()
         self._digest = ""
 
     def add(self, key: bytes, value: bytes | None, headers: Mapping[str, bytes]) -> None:
@@ -170,7 +171,7 @@ class _CheckpointReader:
         if sequence != self._sequence:
             self._sequence = sequence
             self._sequence_max = max(self._sequence_max, sequence)
-            self._hash = blake2b(digest_size=12)
+            self._hash = sha256()
             self._digest = ""
 
     def _add_entry(self, value: bytes | None) -> None:
@@ -194,7 +195,7 @@ class _CheckpointReader:
 
 def checkpoint_digest(state: Iterable[tuple[bytes, bytes | None]], offsets: Mapping[str, int]) -> str:
     """Return the hash of the parts and offsets of a checkpoint. Compaction may remove tombstones, so they do not count."""
-    hasher = blake2b(digest_size=12)
+    hasher = sha256()
     for key, value in state:
         if value is not None:
             _add_to_hash(hasher, key, value)
@@ -206,7 +207,6 @@ def _offsets_json(offsets: Mapping[str, int]) -> bytes:
     return orjson.dumps(dict(offsets), option=orjson.OPT_SORT_KEYS)
 
 
-def _add_to_hash(hasher: "blake2b", key: bytes, value: bytes) -> None:
-    hasher.update(b"%d %d " % (len(key), len(value)))
-    hasher.update(key)
+def _add_to_hash(hasher: Any, key: bytes, value: bytes) -> None:
+    hasher.update(b"%d %d %b" % (len(key), len(value), key))
     hasher.update(value)
