@@ -20,7 +20,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from topologies.kafka.security import OAUTHBEARER, SecuritySettings
 
-DIAGNOSIS_TIMEOUT_S = 5.0
+DIAGNOSIS_TIMEOUT_S = 3.0
 """Maximum seconds to find the cause of a failed connection to one address."""
 
 CLOSE_DELAY_S = 0.05
@@ -124,6 +124,8 @@ def _describe_certificate(error: ssl.SSLCertVerificationError, host: str) -> str
 
 async def _describe_closed_connection(host: str, port: int, security: SecuritySettings, error: Exception) -> str:
     """Return the cause of a connection that the broker closed without a reason."""
+    if not await _answers(host, port):
+        return ""
     alert = _tls_alert(error)
     if security.has_tls:
         if alert and security.certificate_file is None:
@@ -133,12 +135,12 @@ async def _describe_closed_connection(host: str, port: int, security: SecuritySe
             )
         if alert:
             return f"the broker refuses the client certificate {security.certificate_file} ({alert})"
-        if await _answers(host, port) and not await _speaks_tls(host, port):
+        if not await _speaks_tls(host, port):
             return "the listener does not use TLS: set kafka.security.protocol to plaintext or sasl_plaintext"
         return ""
     if await _speaks_tls(host, port):
         return "the listener uses TLS: set kafka.security.protocol to ssl or sasl_ssl"
-    if not security.has_sasl and await _answers(host, port) and isinstance(error, KafkaError):
+    if not security.has_sasl and isinstance(error, KafkaError):
         return (
             "the broker closed the connection: if it requires authentication, set kafka.security.protocol to sasl_ssl or "
             "sasl_plaintext"

@@ -15,6 +15,9 @@ from topologies.errors import DriftwireError
 PASSWORD_VARIABLE = "DRIFTWIRE_KAFKA_PASSWORD"  # noqa: S105  the name of a variable
 """Environment variable with the password of the user."""
 
+PREFIX = "kafka.security."
+"""Path of the settings in the configuration."""
+
 Protocol = Literal["plaintext", "ssl", "sasl_plaintext", "sasl_ssl"]
 Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
 
@@ -105,7 +108,7 @@ class SecuritySettings(BaseModel):
     def _password_source(self) -> str:
         if os.environ.get(PASSWORD_VARIABLE):
             return PASSWORD_VARIABLE
-        return self.password_file or "kafka.security.password"
+        return self.password_file or f"{PREFIX}password"
 
     def client_options(self) -> dict[str, Any]:
         """Return the keyword arguments of these settings for every client of aiokafka.
@@ -129,13 +132,13 @@ class SecuritySettings(BaseModel):
 
     def problems(self) -> list[str]:
         """Return one line per contradiction and unusable file, each with the path of its key."""
-        problems = [*self._contradictions(), *self._unreadable_files()]
+        problems = [f"{PREFIX}{line}" for line in (*self._contradictions(), *self._unreadable_files())]
         if not problems:
             try:
                 self.client_options()
             except SecurityError as error:
                 problems.append(str(error))
-        return [f"kafka.security.{line}" for line in problems]
+        return problems
 
     def warnings(self, configuration_file: Path) -> list[str]:
         """Return one line per file with a secret that every user of this machine can read."""
@@ -147,7 +150,7 @@ class SecuritySettings(BaseModel):
             "token_file": self.token_file,
         }
         return [
-            f"kafka.security.{name}: every user of this machine can read {path}: restrict it with chmod o-rwx {path}"
+            f"{PREFIX}{name}: every user of this machine can read {path}: restrict it with chmod o-rwx {path}"
             for name, path in files.items()
             if path is not None and _is_world_readable(Path(path))
         ]
@@ -208,7 +211,7 @@ class SecuritySettings(BaseModel):
             context = ssl.create_default_context(cafile=self.ca_file)
         except OSError as error:
             raise SecurityError(
-                f"ca_file: {self.ca_file} contains no certificates in PEM format ({_reason(error)})"
+                f"{PREFIX}ca_file: {self.ca_file} contains no certificates in PEM format ({_reason(error)})"
             ) from error
         if self.certificate_file is not None:
             password = self.key_password.get_secret_value() if self.key_password is not None else ""
@@ -217,7 +220,7 @@ class SecuritySettings(BaseModel):
                 context.load_cert_chain(self.certificate_file, self.key_file, password=lambda: password)
             except OSError as error:
                 raise SecurityError(
-                    f"certificate_file: {self.certificate_file} and the private key {self.key_file} cannot be used "
+                    f"{PREFIX}certificate_file: {self.certificate_file} and the private key {self.key_file} cannot be used "
                     f"({_reason(error)}); check that they are PEM files of one pair and that key_password is right"
                 ) from error
         return context
@@ -253,11 +256,11 @@ def _read_secret(name: str, path: Path) -> str:
     try:
         secret = path.read_text(encoding="utf-8").strip("\r\n")
     except OSError as error:
-        raise SecurityError(f"{name}: {path} cannot be read ({error.strerror})") from error
+        raise SecurityError(f"{PREFIX}{name}: {path} cannot be read ({error.strerror})") from error
     except UnicodeDecodeError as error:
-        raise SecurityError(f"{name}: {path} is not UTF-8") from error
+        raise SecurityError(f"{PREFIX}{name}: {path} is not UTF-8") from error
     if not secret:
-        raise SecurityError(f"{name}: {path} is empty")
+        raise SecurityError(f"{PREFIX}{name}: {path} is empty")
     return secret
 
 
