@@ -11,14 +11,21 @@ from functools import partial
 from pipeline.correlate.causes import WorkloadShifts
 from pipeline.correlate.deployments import DeploymentHistory
 from pipeline.correlate.incidents import IncidentClocks, IncidentState, IncidentStore
-from pipeline.state import Part, PartStore, State
+from pipeline.state import Part, PartKind, PartStore, State
+
+PART_KINDS = (
+    PartKind("clocks", owner="partition"),
+    PartKind("deployment", owner="deployment"),
+    PartKind("shift", owner="shift"),
+    PartKind("drift", owner="drift"),
+    PartKind("published", owner="incident"),
+    PartKind("incident", owner="incident"),
+)
+"""Kinds of the parts. They do not depend on settings, so a changed setting drops no open incident."""
 
 
 class CheckpointParts:
-    """The parts of correlate's state.
-
-    They do not depend on settings, so changing a setting does not discard open incidents.
-    """
+    """The parts of correlate's state."""
 
     def __init__(
         self, clocks: IncidentClocks, deployments: DeploymentHistory, shifts: WorkloadShifts, incidents: IncidentStore
@@ -27,7 +34,7 @@ class CheckpointParts:
         self._deployments = deployments
         self._shifts = shifts
         self._incidents = incidents
-        self._store = PartStore(("clocks", "deployment", "shift", "drift", "published", "incident"))
+        self._store = PartStore(PART_KINDS)
         self._stored_drifts: dict[str, dict[str, object]] = {}
 
     def mark(self, kind: str, *names: str) -> None:

@@ -8,18 +8,6 @@ from pydantic import BaseModel, ConfigDict, Field
 DAY_S = 86_400
 """Seconds of one daily cycle. A baseline should cover at least one cycle."""
 
-_ADMISSION_ONLY = frozenset(
-    {
-        "subjects_max",
-        "record_bytes_max",
-        "late_max_s",
-        "early_max_s",
-        "time_jump_max_s",
-        "time_jump_records",
-    }
-)
-"""Fields that only affect the admission of records. Checkpoints stay valid if these fields change."""
-
 
 class DetectSettings(BaseModel):
     """Settings of the detect step. All settings have defaults, and an unknown name is an error.
@@ -268,12 +256,9 @@ class DetectSettings(BaseModel):
         return updates
 
     def digest(self) -> str:
-        """Return a short hash of the fields that change the meaning of state. State with another hash is discarded.
+        """Return a short hash of all settings. Reports contain it, so that results of different settings differ.
 
-        >>> DetectSettings().digest() == DetectSettings(subjects_max=7).digest()
-        True
         >>> DetectSettings().digest() == DetectSettings(slices=96).digest()
         False
         """
-        fields = self.model_dump(mode="json", exclude=set(_ADMISSION_ONLY))
-        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()[:12]

@@ -14,8 +14,8 @@ from pipeline.detect.baselines import BaselineStore
 from pipeline.detect.control import read_control
 from pipeline.detect.intake import Admission, AdmittedBatch, PositionedOutput, Records, Watermark
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.stream import PART_KINDS, MonitoredCount, Stream, StreamRestorer, push_replayed
-from pipeline.state import Part, PartStore, State
+from pipeline.detect.stream import STREAM_KINDS, MonitoredCount, Stream, StreamRestorer, push_replayed
+from pipeline.state import Part, PartKind, PartStore, State
 from pipeline.step import InputMessage, OutputMessage
 from schemas.relearn import Relearn
 from schemas.topics import DEAD_LETTERS
@@ -31,6 +31,9 @@ TICK_MS_MAX = 10_000
 
 PARTITION = Part("partition", "")
 """The part of the state that does not belong to a subject."""
+
+PART_KINDS = (PartKind(PARTITION.kind, owner="partition"), *STREAM_KINDS)
+"""Kinds of the parts of the state."""
 
 
 class DetectStep:
@@ -61,7 +64,7 @@ class DetectStep:
         self._evicted_count = MonitoredCount()
         self._evictable_from_ms = 0
         self._last_tick_ms = self._last_tick_messages = 0
-        self._store = PartStore((PARTITION.kind, *PART_KINDS), settings.digest())
+        self._store = PartStore(PART_KINDS, settings.model_dump(mode="json"))
 
     @property
     def streams(self) -> dict[str, Stream]:

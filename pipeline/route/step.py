@@ -18,7 +18,7 @@ from pipeline.route.notification_log import NotificationLog, NotifiedIncident
 from pipeline.route.route_tree import RouteTree
 from pipeline.route.settings import RouteSettings
 from pipeline.route.silences import Silence, Silences
-from pipeline.state import Part, PartStore, State
+from pipeline.state import Part, PartKind, PartStore, State
 from pipeline.step import InputMessage, OutputMessage
 from pipeline.wording import one_line
 from schemas.command import Command
@@ -26,9 +26,8 @@ from schemas.incident import CLOSED, Incident
 from schemas.notification import Notification
 from schemas.topics import ALERTS, COMMANDS, NOTIFICATIONS
 
-SETTINGS_HASH = "any"
-"""Settings hash of all parts of the state. The state is valid for any settings, because past notifications do not
-depend on them."""
+PART_KINDS = (PartKind("incident", owner="incident"), PartKind("silence", owner="silence"))
+"""Kinds of the parts. They do not depend on settings, because past notifications do not depend on them."""
 
 
 class RouteStep:
@@ -48,7 +47,7 @@ class RouteStep:
         self._settings = settings
         self._tree = RouteTree(settings)
         self._receivers = {receiver.name: receiver for receiver in settings.receivers}
-        self._store = PartStore(("incident", "silence"), SETTINGS_HASH)
+        self._store = PartStore(PART_KINDS)
         self._log = NotificationLog(settings.incidents_max, self._store)
         self._silences = Silences(settings.silences_max, self._store)
         self._pending: list[Dispatch] = []

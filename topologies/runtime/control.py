@@ -9,6 +9,7 @@ from aiokafka.errors import KafkaError
 from aiokafka.structs import ConsumerRecord
 
 from pipeline.step import InputMessage
+from topologies.errors import DriftwireError
 from topologies.kafka import Cluster, committed_consumer, read_to_end
 from topologies.runtime.checkpoint import describe_refusal
 
@@ -75,7 +76,7 @@ class ControlReader:
                         self._store(record)
                         if self._caught_up.is_set():
                             await self._on_message(record)
-            except KafkaError as error:
+            except (KafkaError, DriftwireError) as error:
                 logger.warning(
                     "%s: %s; reading it again in %g s",
                     self._partition.topic,

@@ -26,11 +26,14 @@ from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, ProducerFenced
 from faust.types import TP
 
+from pipeline.state import NewerState
 from pipeline.step import InputMessage
+from topologies.errors import DriftwireError
 from topologies.kafka import Cluster
 from topologies.runtime.checkpoint import CheckpointFailed
 from topologies.runtime.control import ControlReader
 from topologies.runtime.faust_transport import BatchSchema
+from topologies.runtime.faust_worker import stop_failed_worker
 from topologies.runtime.partition import PartitionWorker
 from topologies.runtime.topology_spec import TopologySpec
 
@@ -350,7 +353,12 @@ class StepRuntime:
             )
             self._start_task(self._restore_if_assigned(partition))
             return
-        is_kafka = isinstance(error, (KafkaError, CheckpointFailed))
+        if isinstance(error, NewerState):
+            logger.error("%s: partition %d: %s", name, partition, error)
+            # A worker that only waited would keep the partition from a worker of the newer version.
+            stop_failed_worker()
+            return
+        is_kafka = isinstance(error, (KafkaError, CheckpointFailed, DriftwireError))
         if not is_kafka:
             # The messages since the last checkpoint are processed one by one, to find the one on which the step fails.
             self._failed_until.update(worker.used_offsets())

@@ -5,7 +5,7 @@ This is the last step of the intake. Records that are not duplicates go to ``pip
 
 from collections import deque
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 CHUNKS = 8
 """Number of chunks of the window. Only the newest chunk changes, and the oldest chunk is dropped as a unit."""
@@ -20,10 +20,17 @@ class Duplicates:
         Maximum records to remember. At least 7/8 of this number are remembered. A record takes about 150 bytes. With 0,
         no record is remembered.
 
+    Attributes
+    ----------
+    SETTINGS
+        Names of the settings on which the chunks depend.
+
     >>> duplicates = Duplicates(8)
     >>> duplicates.find_new(["a", "b", "a", None, None])
     [True, True, False, True, True]
     """
+
+    SETTINGS: ClassVar = ("duplicate_window",)
 
     def __init__(self, window: int) -> None:
         self._chunk_records = -(-window // CHUNKS)

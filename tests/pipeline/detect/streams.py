@@ -108,7 +108,7 @@ def full_state(step: DetectStep) -> dict[str, bytes]:
             "monitored": [stream.monitored.seen, stream.monitored.monitored],
         }
         for part, content in dumped.items():
-            state[f"{subject}/{part}"] = encode({"content": content}, kind=part, settings_hash="")
+            state[f"{subject}/{part}"] = encode({"content": content}, kind=part)
     return state
 
 

@@ -15,13 +15,13 @@ import orjson
 from aiokafka import TopicPartition
 from aiokafka.errors import ProducerFenced
 
+from pipeline.codec import FORMAT
 from pipeline.step import OutputMessage
 from schemas.topics import checkpoints_topic
 from topologies.kafka import Cluster
 from topologies.runtime.checkpoint.refusals import CheckpointFailed, MessagesRefused
 from topologies.runtime.checkpoint.stored_checkpoint import (
     ENTRY_KEY,
-    FORMAT,
     SEQUENCE_HEADER,
     StoredCheckpoint,
     checkpoint_digest,

@@ -14,13 +14,12 @@ from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline.codec import FORMAT, read_format
+from pipeline.state import NewerState
 from pipeline.wording import one_line
 from schemas.topics import checkpoints_topic
 from topologies.kafka import Cluster, committed_consumer, read_to_end
 from topologies.runtime.checkpoint.refusals import CheckpointFailed, describe_refusal
-
-FORMAT = 2
-"""Format of the entry of a checkpoint. A worker refuses a newer format than this."""
 
 READ_IDLE_TIMEOUT_S = 15.0
 """Maximum seconds without a message while a checkpoint is read."""
@@ -69,7 +68,9 @@ async def read_checkpoint(cluster: Cluster, step: str, partition: int) -> Stored
     Raises
     ------
     CheckpointFailed
-        If Kafka does not answer, or if the checkpoint has a newer format than :data:`FORMAT`.
+        If Kafka does not answer.
+    NewerState
+        If a newer version wrote the checkpoint.
     """
     source = TopicPartition(checkpoints_topic(step), partition)
     reader = _CheckpointReader()
@@ -82,7 +83,7 @@ async def read_last_entry(cluster: Cluster, step: str, partition: int) -> Stored
 
     Raises
     ------
-    CheckpointFailed
+    CheckpointFailed, NewerState
         As :func:`read_checkpoint`.
     """
     source = TopicPartition(checkpoints_topic(step), partition)
@@ -148,6 +149,10 @@ class _CheckpointReader:
 
     def result(self) -> StoredCheckpoint:
         """Return the last checkpoint after all messages were added."""
+        # Check the parts too, because they are discarded if the entry and the offsets of the group are missing.
+        newest = max((read_format(part) or 0 for part in self._parts.values()), default=0)
+        if newest > FORMAT:
+            raise NewerState(newest)
         problems = [self._problem] if self._problem else []
         is_torn = self._entry is not None and (self._entry.sequence, self._entry.digest) != (
             self._sequence,
@@ -184,10 +189,7 @@ class _CheckpointReader:
             self._problem = f"the entry with the offsets of the checkpoint {what}"
             return
         if entry.format > FORMAT:
-            raise CheckpointFailed(
-                f"the checkpoint has format {entry.format}, but this worker reads formats up to {FORMAT}: stop this "
-                "worker, or upgrade it to the version of the worker that wrote the checkpoint"
-            )
+            raise NewerState(entry.format)
         self._entry, self._problem = entry, ""
         _add_to_hash(self._hash, b"", _offsets_json(entry.offsets))
         self._digest = self._hash.hexdigest()
