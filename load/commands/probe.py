@@ -12,6 +12,7 @@ from topologies.commands.options import usage_error
 from topologies.commands.parameter_types import Duration
 from topologies.commands.running_options import cluster_options
 from topologies.kafka import Cluster
+from topologies.terminal import echo
 
 
 @click.command("probe")
@@ -47,4 +48,4 @@ def command(
         produced = asyncio.run(produce(cluster, messages, speed=1.0))
     except ValidationError as error:
         raise usage_error(error) from error
-    click.echo(f"sent {produced.messages} probes for {subject}, {'blocked' if blocked else 'not blocked'}")
+    echo(f"sent {produced.messages} probes for {subject}, {'blocked' if blocked else 'not blocked'}")

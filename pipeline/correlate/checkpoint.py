@@ -53,12 +53,18 @@ class CheckpointParts:
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
         """Restore parts in any order, and yield a warning for each discarded part."""
         self._store.read(parts)
-        loaders = {"clocks": self._clocks.load, "deployment": self._deployments.load, "shift": self._shifts.load}
-        for kind, load in loaders.items():
+        for kind, load in (("clocks", self._clocks.load), ("shift", self._shifts.load)):
             for part in self._store.parts(kind):
                 self._store.load(part, load)
+        for part in self._store.parts("deployment"):
+            self._store.load(part, partial(self._load_deployment, part.name))
         self._restore_incidents()
         yield from self._store.finish_restore()
+
+    def _load_deployment(self, name: str, state: State) -> None:
+        key = self._deployments.load(state)
+        if key != name:  # Earlier versions named the part by the id alone. Write it again under its key.
+            self.mark("deployment", name, key)
 
     def _restore_incidents(self) -> None:
         drifts: dict[str, list[State]] = {}

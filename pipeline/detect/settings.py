@@ -3,7 +3,9 @@
 import hashlib
 import json
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from pipeline.time_zone import check_time_zone
 
 DAY_S = 86_400
 """Seconds of one daily cycle. A baseline should cover at least one cycle."""
@@ -218,6 +220,12 @@ class DetectSettings(BaseModel):
         le=8 * 1024 * 1024,
         description="Maximum bytes of a message. Larger messages are dead-lettered.",
     )
+    time_zone: str = Field(
+        default="",
+        max_length=100,
+        description="Time zone of records whose time has no offset from UTC, as a name in the IANA time zone database, "
+        "such as Australia/Sydney. Empty dead-letters these records.",
+    )
     late_max_s: float = Field(
         default=7 * DAY_S,
         gt=0,
@@ -238,6 +246,11 @@ class DetectSettings(BaseModel):
         le=10_000,
         description="Consecutive records that confirm a longer time jump in a replay. Higher values are more reliable.",
     )
+
+    @field_validator("time_zone")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        return name and check_time_zone(name)
 
     def readiness(self, ready_after_s: float | None, ready_records: int | None) -> dict[str, float]:
         """Return the fields to update for another readiness. None leaves a setting unchanged.

@@ -171,14 +171,17 @@ class DetectStep:
         """Return the record counts, where ``records`` = ``used`` + ``duplicates`` + ``held`` + ``dead_letters``.
 
         ``messages`` counts Kafka messages: an array of records is one message. ``late`` counts used records behind the
-        watermark of their stream, ``bad_fields`` values dropped from used records, and ``subjects`` streams.
+        watermark of their stream, ``bad_fields`` values dropped from used records, ``converted_fields`` values converted
+        from another type, and ``subjects`` streams.
         """
-        total = Counter({"used": 0, "duplicates": 0, "late": 0, "dead_letters": 0, "held": 0, "bad_fields": 0})
+        names = ("used", "duplicates", "late", "dead_letters", "held", "bad_fields", "converted_fields")
+        total = Counter(dict.fromkeys(names, 0))
         total.update(self._counts)
         for stream in self._streams.values():
             total.update(stream.counts)
             total["held"] += stream.event_time_guard.held_count
             total["bad_fields"] += stream.columns.bad_fields.total()
+            total["converted_fields"] += stream.columns.converted_fields.total()
         total["subjects"] = len(self._streams)
         return dict(total)
 
@@ -294,5 +297,6 @@ class DetectStep:
         self._store.drop(oldest.subject)
         self._counts.update(oldest.counts)
         self._counts["bad_fields"] += oldest.columns.bad_fields.total()
+        self._counts["converted_fields"] += oldest.columns.converted_fields.total()
         self._evicted_count += oldest.monitored
         return oldest.event_time_guard.discard_held(position)

@@ -8,9 +8,8 @@ notification that was sent but not checkpointed is sent again with the same idem
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
-from pydantic import ValidationError
-
 from pipeline.dead_letters import dead_letter
+from pipeline.decoding import Unreadable, decode_contract
 from pipeline.route.decision import LastSent, decide_notification
 from pipeline.route.dispatch import Delivery, Dispatch, build_notification
 from pipeline.route.matchers import incident_labels
@@ -20,11 +19,10 @@ from pipeline.route.settings import RouteSettings
 from pipeline.route.silences import Silence, Silences
 from pipeline.state import Part, PartKind, PartStore, State
 from pipeline.step import InputMessage, OutputMessage
-from pipeline.wording import one_line
 from schemas.command import Command
 from schemas.incident import CLOSED, Incident
 from schemas.notification import Notification
-from schemas.topics import ALERTS, COMMANDS, NOTIFICATIONS
+from schemas.topics import ALERTS, COMMANDS, MEBIBYTE, NOTIFICATIONS
 
 PART_KINDS = (PartKind("incident", owner="incident"), PartKind("silence", owner="silence"))
 """Kinds of the parts. They do not depend on settings, because past notifications do not depend on them."""
@@ -185,9 +183,8 @@ class RouteStep:
 
     def _read_command(self, message: InputMessage) -> list[OutputMessage]:
         """Add a silence. Correlate handles other commands and reports invalid commands."""
-        try:
-            command = Command.from_json(message.value or b"")
-        except ValidationError:
+        command = decode_contract(message.value, Command.model_validate, "command", bytes_max=MEBIBYTE)
+        if isinstance(command, Unreadable):
             return []
         if command.action != "silence":
             return []
@@ -201,16 +198,10 @@ class RouteStep:
 
 def _read_incident(message: InputMessage) -> Incident | OutputMessage:
     """Return the incident of an alert, or a dead letter."""
-    if message.value is None:
-        return dead_letter("route", message, "tombstone", "the alert has no value")
-    if not message.value:
-        return dead_letter("route", message, "empty", "the alert is empty")
-    try:
-        return Incident.from_json(message.value)
-    except ValidationError as error:
-        if error.errors()[0]["type"] == "json_invalid":
-            return dead_letter("route", message, "not_json", f"the alert is not JSON: {one_line(error)}")
-        return dead_letter("route", message, "contract", f"the alert is not an incident: {one_line(error)}")
+    incident = decode_contract(message.value, Incident.model_validate, "incident", bytes_max=MEBIBYTE)
+    if isinstance(incident, Unreadable):
+        return dead_letter("route", message, incident.reason, incident.detail)
+    return incident
 
 
 def _build_output(notification: Notification) -> OutputMessage:

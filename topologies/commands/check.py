@@ -9,6 +9,7 @@ import click
 import orjson
 
 from topologies.commands.running_options import bootstrap_option
+from topologies.terminal import echo, echo_json
 
 if TYPE_CHECKING:
     from pipeline.state import PartKind, RestoreOutcome
@@ -65,20 +66,20 @@ def command(file: Path, bootstrap: str | None, *, as_json: bool) -> None:
             "state": None if outcomes is None else [_as_json(*row) for row in _rows(outcomes)],
             "not_checked": not_checked,
         }
-        click.echo(orjson.dumps(content))
+        echo_json(orjson.dumps(content))
         return
-    click.echo(f"{file}: ok")
-    click.echo(f"  changed from the defaults: {', '.join(changed) or 'nothing'}")
+    echo(f"{file}: ok")
+    echo(f"  changed from the defaults: {', '.join(changed) or 'nothing'}")
     receivers = ", ".join(f"{receiver.name} ({receiver.kind})" for receiver in configuration.route.receivers)
-    click.echo(f"  receivers: {receivers or 'none'}")
+    echo(f"  receivers: {receivers or 'none'}")
     if outcomes is None:
-        click.echo(f"  state: not checked; {not_checked}")
+        echo(f"  state: not checked; {not_checked}")
         return
-    click.echo(f"  state at {cluster}, if the workers restart with this file:")
+    echo(f"  state at {cluster}, if the workers restart with this file:")
     for step, outcome in _rows(outcomes):
-        click.echo(f"    {step} {outcome}")
+        echo(f"    {step} {outcome}")
     if not any(outcomes.values()):
-        click.echo("    none")
+        echo("    none")
 
 
 class StateRefused(Exception):
@@ -163,7 +164,7 @@ def _as_json(step: str, outcome: "RestoreOutcome") -> dict[str, Any]:
 
 def _print_problems(file: Path, problems: Sequence[str], *, as_json: bool) -> None:
     if as_json:
-        click.echo(orjson.dumps({"file": str(file), "problems": list(problems)}))
+        echo_json(orjson.dumps({"file": str(file), "problems": list(problems)}))
         return
     for problem in problems:
-        click.echo(problem)
+        echo(problem)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from topologies.commands.running_options import bootstrap_option, config_option, replay_option
+from topologies.terminal import echo
 
 if TYPE_CHECKING:
     from topologies.configuration import KafkaSettings
@@ -58,7 +59,7 @@ async def _create_topics(kafka: "KafkaSettings", step: str) -> None:
                 raise
             if str(error) != reported:
                 reported = str(error)
-                click.echo(f"waiting up to {BROKER_WAIT_S:.0f} s for Kafka: {error}", err=True)
+                echo(f"waiting up to {BROKER_WAIT_S:.0f} s for Kafka: {error}", err=True)
             await asyncio.sleep(RETRY_S)
         else:
             return

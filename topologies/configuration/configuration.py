@@ -10,7 +10,6 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-import click
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from pipeline.correlate.settings import CorrelateSettings
@@ -21,6 +20,7 @@ from topologies.configuration.sla_check import unknown_signals
 from topologies.errors import DriftwireError
 from topologies.kafka import Cluster, SecuritySettings
 from topologies.kafka_address import check_kafka_address
+from topologies.terminal import echo
 
 APP_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,100}")
 
@@ -172,7 +172,7 @@ def load_configuration(path: Path | None) -> Configuration:
     if problems := [*unknown_signals(configuration.correlate.sla), *security.problems()]:
         raise ConfigurationError([f"{path}: {line}" for line in problems])
     for line in security.warnings(path):
-        click.echo(f"{path}: {line}", err=True)
+        echo(f"{path}: {line}", err=True)
     return configuration
 
 

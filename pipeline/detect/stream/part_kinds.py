@@ -10,7 +10,7 @@ STREAM_KINDS = (
     PartKind("stream"),
     PartKind("rows"),
     PartKind("held"),
-    PartKind("duplicates", Duplicates.SETTINGS),
+    PartKind("duplicates", Duplicates.SETTINGS, since=2),
     PartKind("statistics", Statistics.SETTINGS),
     PartKind("monitor", since=2),
     PartKind("evidence", Monitor.EVIDENCE_SETTINGS, since=2),

@@ -3,8 +3,11 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.detect.baselines import Learner, PublishedBaseline
-from pipeline.detect.intake import Records
+from pipeline.detect.intake import Duplicates, Records
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.stream.relearning import Relearning
@@ -56,9 +59,9 @@ class StreamRestorer:
         self._store.load(Part("rows", subject), lambda state: stream.buffer.add(Records.load(state)))
         self._store.load(Part("held", subject), stream.event_time_guard.load)
         self._store.load(Part("statistics", subject), stream.statistics.load)
-        chunks: list[State] = []
+        chunks: list[tuple[int, NDArray[np.int64]]] = []
         for part in self._store.items("duplicates", subject):
-            self._store.load(part, chunks.append)
+            self._store.load(part, lambda state: chunks.append(Duplicates.read_chunk(state)))
         stream.duplicates.load(chunks)
         self._restore_baseline()
         # The checkpoint contains the restored parts. Only discarded parts must be removed from it.

@@ -287,9 +287,9 @@ class Stream:
         if not len(watermarks):
             return []
         self.watermark = int(watermarks[-1])
-        is_new = self.duplicates.find_new(records.duplicate_keys)
-        if not all(is_new):
-            rows = [row for row, new in enumerate(is_new) if new]
+        is_new = self.duplicates.find_new(records)
+        if not is_new.all():
+            rows = np.flatnonzero(is_new).tolist()
             self.counts["duplicates"] += len(is_new) - len(rows)
             if not rows:
                 return []

@@ -61,7 +61,7 @@ async def commit(producer: AIOKafkaProducer, value: bytes) -> None:
 
 
 async def count_committed(broker: EmbeddedBroker, value: bytes) -> int:
-    return sum([message.value == value async for message in read_topic(broker.bootstrap, DRIFTS)])
+    return sum([message.value == value async for message in read_topic(broker.cluster, DRIFTS)])
 
 
 def encode_request(api_key: int, version: int, body: str, *, is_flexible: bool = False) -> bytes:

@@ -20,3 +20,8 @@ def test_an_unknown_name_is_an_error():
 def test_a_value_out_of_its_limits_is_an_error(wrong):
     with pytest.raises(ValidationError):
         DetectSettings(**wrong)
+
+
+def test_an_unknown_time_zone_is_an_error_with_a_similar_name():
+    with pytest.raises(ValidationError, match='did you mean "Australia/Sydney"'):
+        DetectSettings(time_zone="Australia/Sidney")

@@ -60,6 +60,7 @@ CHANGED = {
     "early_max_s": 5,
     "time_jump_max_s": 600,
     "time_jump_records": 5,
+    "time_zone": "UTC",
 }
 """Another value for each setting."""
 

@@ -51,6 +51,8 @@ def describe_refusal(
     >>> describe_refusal(errors.KafkaStorageError(), topic="driftwire.drifts")
     'Kafka cannot store messages of topic driftwire.drifts: check the disks of the brokers'
     """
+    if isinstance(error.__cause__, errors.TopicAuthorizationFailedError):  # aiokafka does not expect it for offsets
+        error, right = error.__cause__, "Read"
     if isinstance(error, DriftwireError):  # for example a password file that cannot be read
         return str(error)
     if missing := _missing_right(error, topic, right, group, transactional_id):

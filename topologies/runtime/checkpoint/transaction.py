@@ -212,7 +212,9 @@ class TransactionalProducer:
             raise ProducerFenced from error
         except KafkaError as error:
             raise CheckpointFailed(
-                describe_refusal(error, group=group, transactional_id=self._transactional_id)
+                describe_refusal(
+                    error, topic=_topic_names(inputs), group=group, transactional_id=self._transactional_id
+                )
             ) from error
         except IllegalOperation as error:  # aiokafka has noted why the transaction cannot continue
             raise CheckpointFailed(await self._describe_abort()) from error
@@ -351,3 +353,7 @@ def _describe_refused_messages(messages: Sequence[TransactionMessage], error: Ba
     size = sum(len(message.key or b"") + len(message.value or b"") for message in messages)
     what = "a message" if len(messages) == 1 else f"a batch of {len(messages)} messages"
     return f"Kafka refused {what} of {size} bytes for topic {messages[0].source.topic} ({type(error).__name__})"
+
+
+def _topic_names(inputs: Mapping[TopicPartition, int]) -> str:
+    return ", ".join(sorted({partition.topic for partition in inputs}))
