@@ -9,7 +9,8 @@ from typing import Any
 
 from tests.security.certificates import make_authority, make_certificate
 from topologies.broker import EmbeddedBroker
-from topologies.kafka import Cluster, SecuritySettings
+from topologies.kafka import Cluster
+from topologies.kafka_security import SecuritySettings
 
 WORKERS = ("driftwire-detect", "driftwire-correlate", "driftwire-route")
 USERS = (*WORKERS, "reader", "operator", "deployer", "producer", "administrator", "nobody")

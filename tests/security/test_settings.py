@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from tests.security.certificates import encrypt_key, make_authority
 from topologies.cli import command
 from topologies.configuration import ConfigurationError, load_configuration, write_configuration
-from topologies.kafka.security import PASSWORD_VARIABLE, SecuritySettings
+from topologies.kafka_security import PASSWORD_VARIABLE, SecuritySettings
 
 SECRET = "s3cret"
 

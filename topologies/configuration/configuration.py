@@ -18,8 +18,9 @@ from pipeline.route import RouteSettings
 from topologies.configuration.problems import format_problem
 from topologies.configuration.sla_check import unknown_signals
 from topologies.errors import DriftwireError
-from topologies.kafka import Cluster, SecuritySettings
+from topologies.kafka import Cluster
 from topologies.kafka_address import check_kafka_address
+from topologies.kafka_security import SecuritySettings
 from topologies.terminal import echo
 
 APP_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,100}")

@@ -6,11 +6,9 @@ Steps do not write with it. This package may import errors only.
 from topologies.kafka.client import follow_topic, read_topic, write_message
 from topologies.kafka.cluster import Cluster
 from topologies.kafka.committed_log import committed_consumer, read_to_end
-from topologies.kafka.security import SecuritySettings
 
 __all__ = [
     "Cluster",
-    "SecuritySettings",
     "committed_consumer",
     "follow_topic",
     "read_to_end",

@@ -13,7 +13,7 @@ from aiokafka.protocol.metadata import MetadataRequest
 
 from topologies.errors import BrokerUnreachable, RightMissing
 from topologies.kafka.connection import AUTHORIZATION_ERRORS, describe_connection_failure, describe_missing_right
-from topologies.kafka.security import SecuritySettings
+from topologies.kafka_security import SecuritySettings
 
 CONNECT_TIMEOUT_S = 10.0
 """Maximum seconds until a broker answers the first request."""

@@ -18,7 +18,7 @@ from aiokafka.errors import (
 )
 from aiokafka.protocol.metadata import MetadataRequest
 
-from topologies.kafka.security import OAUTHBEARER, SecuritySettings
+from topologies.kafka_security import OAUTHBEARER, SecuritySettings
 
 DIAGNOSIS_TIMEOUT_S = 3.0
 """Maximum seconds to find the cause of a failed connection to one address."""

@@ -13,7 +13,8 @@ from topologies.configuration.configuration import (
     write_configuration,
 )
 from topologies.configuration.problems import known_keys
-from topologies.kafka import Cluster, SecuritySettings
+from topologies.kafka import Cluster
+from topologies.kafka_security import SecuritySettings
 
 REJECTED = sorted((Path(__file__).parent).glob("*.toml"))
 EXAMPLE = Path(__file__).parents[3] / "driftwire.example.toml"
