@@ -1,17 +1,21 @@
-"""The Kafka cluster with its security settings, and a plain client that reads topics and writes single messages.
+"""The Kafka cluster, a plain client that reads topics and writes single messages, and the reader of fetched batches.
 
-Steps do not write with it. This package may import errors only.
+Steps do not write with it. This package may import errors and the security settings.
 """
 
 from topologies.kafka.client import follow_topic, read_topic, write_message
 from topologies.kafka.cluster import Cluster
 from topologies.kafka.committed_log import committed_consumer, read_to_end
+from topologies.kafka.record_batches import UnreadableBatch
+from topologies.kafka.topic_ids import read_topic_ids
 
 __all__ = [
     "Cluster",
+    "UnreadableBatch",
     "committed_consumer",
     "follow_topic",
     "read_to_end",
     "read_topic",
+    "read_topic_ids",
     "write_message",
 ]

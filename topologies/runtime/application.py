@@ -16,6 +16,9 @@ NEVER_S = 1e9
 FETCH_BYTES_MAX = 4 * 1024 * 1024
 """Maximum bytes of one partition in a fetch. A single larger message is fetched anyway."""
 
+METADATA_AGE_MAX_MS = 10_000
+"""Milliseconds after which a worker notices new partitions, or a topic that was created again."""
+
 
 class _ConsumerOnly(BootStrategy):
     """Start without Faust's producer. The runtime writes with producers of its own."""
@@ -57,6 +60,7 @@ def build_application(spec: TopologySpec, kafka: KafkaSettings, *, replay: bool)
         stream_buffer_maxsize=BATCHES_BUFFERED_MAX,
         consumer_max_fetch_size=FETCH_BYTES_MAX,
         consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=METADATA_AGE_MAX_MS,
         broker_max_poll_records=RECORDS_PER_FETCH_MAX,
         broker_session_timeout=kafka.session_timeout_s,
         broker_heartbeat_interval=kafka.session_timeout_s / 3,

@@ -1,8 +1,8 @@
-"""Create the topics of the contract on a broker, and reject topics with a wrong number of partitions."""
+"""Create the topics of the contract on a broker, add partitions, and reject topics with a wrong number of partitions."""
 
 import asyncio
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import (
     ClusterAuthorizationFailedError,
     GroupCoordinatorNotAvailableError,
@@ -13,7 +13,7 @@ from aiokafka.errors import (
     for_code,
 )
 
-from schemas.topics import MEBIBYTE, TOPICS, Topic
+from schemas.topics import MEBIBYTE, RECORDS, TOPICS, Topic
 from topologies.errors import BrokerError, RightMissing, TopicError
 from topologies.kafka import Cluster
 
@@ -21,11 +21,11 @@ CHECKPOINT_SEGMENT_BYTES = 64 * MEBIBYTE
 CHECKPOINT_SEGMENT_MS = 60_000
 CHECKPOINT_DIRTY_RATIO = 0.1
 
-TRANSACTION_COORDINATOR = 1
-"""Kafka's type of a coordinator of transactions."""
-
 READY_TIMEOUT_S = 30.0
 RETRY_S = 0.1
+
+TRANSACTION_COORDINATOR = 1
+"""Kafka's type of a coordinator of transactions."""
 
 
 def topic_settings(topic: Topic) -> dict[str, str]:
@@ -100,6 +100,7 @@ async def create_topics(
         async with cluster.connecting(timeout_s=timeout_s):
             await admin.start()
         existing = await _leaders(cluster, rows, step)
+        _reject_other_counts(existing, partition_counts)
         missing = [row for row in rows if row.name not in existing]
         created = await _create(cluster, admin, missing, partition_counts, replication_factor) if missing else []
         await _wait_for_leaders(cluster, rows, step, partition_counts, timeout_s)
@@ -109,6 +110,58 @@ async def create_topics(
     finally:
         await admin.close()
     return created
+
+
+async def grow_topics(
+    cluster: Cluster, records_partitions: int, *, timeout_s: float = READY_TIMEOUT_S
+) -> dict[str, tuple[int, int]]:
+    """Add partitions to the records topic and to the topics that are co-partitioned with it.
+
+    The records topic is last, so that its new partitions have a checkpoint partition when a worker gets them.
+
+    Returns
+    -------
+    dict
+        Number of partitions before and now, by topic. Topics that had this number already are absent.
+
+    Raises
+    ------
+    BrokerUnreachable
+        If no broker of the cluster answers.
+    RightMissing
+        If the user may not describe or alter a topic.
+    BrokerError
+        If the broker refuses to add the partitions.
+    TopicError
+        If a topic does not exist or has more partitions. Kafka cannot remove partitions.
+    """
+    rows = sorted((row for row in TOPICS if row.partitions is None), key=lambda row: row.name == RECORDS)
+    names = [row.name for row in rows]
+    admin = AIOKafkaAdminClient(**cluster.client_options(), request_timeout_ms=int(timeout_s * 1000))
+    try:
+        async with cluster.connecting(timeout_s=timeout_s):
+            await admin.start()
+        existing = {name: len(leaders) for name, leaders in (await _leaders(cluster, rows, None)).items()}
+        for name in names:
+            if name not in existing:
+                raise TopicError(
+                    f"Kafka at {cluster} has no topic {name}: start driftwire on it first with driftwire up"
+                )
+            if existing[name] > records_partitions:
+                raise TopicError(
+                    f"topic {name} has {existing[name]} partitions: give a larger number, because Kafka cannot remove "
+                    "partitions"
+                )
+        grown = {name: (existing[name], records_partitions) for name in names if existing[name] < records_partitions}
+        for name in grown:
+            with cluster.requiring("Alter", name):
+                await admin.create_partitions({name: NewPartitions(records_partitions)})
+        await _wait_for_leaders(cluster, rows, None, dict.fromkeys(names, records_partitions), timeout_s)
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise BrokerError(f"cannot add partitions at {cluster}: {str(error) or type(error).__name__}") from error
+    finally:
+        await admin.close()
+    return grown
 
 
 async def _create(
@@ -138,22 +191,30 @@ async def _create(
     return created
 
 
+def _reject_other_counts(existing: dict[str, list[bool]], partition_counts: dict[str, int]) -> None:
+    for name, count in partition_counts.items():
+        if name in existing and len(existing[name]) != count:
+            advice = f", or run driftwire topics grow {count}" if len(existing[name]) < count else ""
+            raise TopicError(
+                f"topic {name} has {len(existing[name])} partitions but the configuration requires {count}: "
+                f"set kafka.records_partitions to the existing number{advice}"
+            )
+
+
 async def _wait_for_leaders(
     cluster: Cluster, rows: list[Topic], step: str | None, partition_counts: dict[str, int], timeout_s: float
 ) -> None:
     deadline = asyncio.get_running_loop().time() + timeout_s
     while True:
         leaders = await _leaders(cluster, rows, step)
-        for name, count in partition_counts.items():
-            if name in leaders and len(leaders[name]) != count:
-                raise TopicError(
-                    f"topic {name} has {len(leaders[name])} partitions but the configuration requires {count}: "
-                    f"set kafka.records_partitions to the existing number, or start with an empty broker"
-                )
-        if all(name in leaders and all(leaders[name]) for name in partition_counts):
+        slow = sorted(
+            name
+            for name, count in partition_counts.items()
+            if len(leaders.get(name, [])) < count or not all(leaders[name])
+        )
+        if not slow:
             return
         if asyncio.get_running_loop().time() > deadline:
-            slow = sorted(name for name in partition_counts if name not in leaders or not all(leaders[name]))
             raise BrokerError(
                 f"no leader for {', '.join(slow)} after {timeout_s:.0f} s: check that the cluster is healthy"
             )
