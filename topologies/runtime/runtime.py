@@ -53,8 +53,7 @@ RETRY_DELAY_MAX_S = 15.0
 """Maximum seconds between two attempts."""
 
 FENCED_RESTORE_DELAY_S = 20.0
-"""Seconds until a fenced partition is restored, if it is still assigned to this worker. By then a worker that was suspended
-longer than its session has received its new assignment."""
+"""Seconds until a fenced partition that is still assigned is restored. A suspended worker then has its new assignment."""
 
 LAST_CHECKPOINT_TIMEOUT_S = 3.0
 """Maximum seconds for the last checkpoint before a revocation or a stop."""
