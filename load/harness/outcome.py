@@ -57,13 +57,15 @@ class Outcome:
 
         Raises
         ------
-        LoadError
-            If the cluster does not answer.
+        BrokerUnreachable, RightMissing
+            If the cluster cannot be reached, or if the user may not read an output topic.
         """
         consumer = AIOKafkaConsumer(*OUTPUT_TOPICS, **cluster.client_options(), group_id=None)
         try:
-            await consumer.start()
-            ends: dict[TopicPartition, int] = await consumer.end_offsets(consumer.assignment())
+            with cluster.requiring("Read"):
+                async with cluster.connecting():
+                    await consumer.start()
+                ends: dict[TopicPartition, int] = await consumer.end_offsets(consumer.assignment())
         except (KafkaError, OSError) as error:
             raise LoadError(
                 f"Kafka at {cluster} stopped answering: {error}: check that Kafka is still running"

@@ -26,7 +26,7 @@ from pipeline.plain_text import plain_text
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
 from schemas.timestamp import format_timestamp
-from schemas.topics import DAY_MS, DEPLOYMENTS, TOPICS
+from schemas.topics import DAY_MS, DEPLOYMENTS, DRIFTS, TOPICS
 from topologies.baselines import publish_baseline, read_baseline_file
 from topologies.configuration import Configuration
 from topologies.kafka import Cluster
@@ -214,7 +214,8 @@ class Replay:
 async def _refuse_old_records(cluster: Cluster, last_ms: int, wall_ms: int) -> None:
     await check_topics(cluster, [topic.name for topic in TOPICS])
     try:
-        live = await is_live(cluster)
+        with cluster.requiring("Read", DRIFTS):
+            live = await is_live(cluster)
     except (KafkaError, OSError) as error:
         raise LoadError(f"Kafka at {cluster} stopped answering: {error}: check that Kafka is still running") from error
     if live and last_ms < wall_ms - LIVE_LATENESS_MAX_MS:

@@ -20,7 +20,8 @@ async def is_live(cluster: Cluster) -> bool:
     partition = TopicPartition(DRIFTS, 0)
     consumer = AIOKafkaConsumer(**cluster.client_options(), group_id=None, isolation_level="read_committed")
     try:
-        await consumer.start()
+        async with cluster.connecting():
+            await consumer.start()
         consumer.assign([partition])
         end = (await consumer.end_offsets([partition]))[partition]
         start = max((await consumer.beginning_offsets([partition]))[partition], end - TAIL_OFFSETS)

@@ -76,7 +76,9 @@ async def produce(
     Raises
     ------
     LoadError
-        If the cluster cannot be reached, has no such topic, stops answering or refuses a batch.
+        If the cluster has no such topic, stops answering or refuses a batch.
+    BrokerUnreachable, RightMissing
+        If the cluster cannot be reached, or if the user may not write to the topic.
     """
     await check_topics(cluster, [topic])
     producer = AIOKafkaProducer(
@@ -89,10 +91,12 @@ async def produce(
     )
     started_s = time.monotonic()
     try:
-        await producer.start()
-        batches = _BatchSender(producer, topic, len(await producer.partitions_for(topic)), on_progress)
-        await (batches.send_paced(messages, speed) if speed else batches.send(messages))
-        await batches.finish()
+        with cluster.requiring("Write", topic):
+            async with cluster.connecting():
+                await producer.start()
+            batches = _BatchSender(producer, topic, len(await producer.partitions_for(topic)), on_progress)
+            await (batches.send_paced(messages, speed) if speed else batches.send(messages))
+            await batches.finish()
     except (KafkaError, OSError) as error:
         raise LoadError(
             f"Kafka at {cluster} did not accept all messages for {topic}: {error}: check that Kafka is still running"
