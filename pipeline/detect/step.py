@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from pipeline.detect.baselines import BaselineStore
 from pipeline.detect.control import read_control
 from pipeline.detect.intake import Admission, AdmittedBatch, PositionedOutput, Records, Watermark
+from pipeline.detect.losses import DeadLetterMonitor
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.stream import STREAM_KINDS, MonitoredCount, Stream, StreamRestorer, push_replayed
 from pipeline.state import Part, PartKind, PartStore, State
@@ -59,6 +60,7 @@ class DetectStep:
         self._admission = Admission(settings, replay=replay)
         self._streams: dict[str, Stream] = {}
         self._baselines = BaselineStore(settings.subjects_max)
+        self._dead_letters = DeadLetterMonitor(partition, settings)
         self._watermark = Watermark(partition)
         self._counts: Counter[str] = Counter()
         self._evicted_count = MonitoredCount()
@@ -78,11 +80,14 @@ class DetectStep:
         outputs = list(batch.dead_letters)
         self._counts["messages"] += len(messages)
         self._counts["records"] += batch.record_count
+        watermark_ms = self._watermark.time_ms
         if len(batch.records):
             if self._add_new_subjects(batch.records.subjects):
                 outputs += self._push_all(batch)
             else:
                 outputs += self._push_within_limit(batch)
+        if batch.rejected or not self._dead_letters.is_idle:
+            outputs += self._observe_dead_letters(batch, watermark_ms)
         # Sort by the records that caused the outputs, regardless of how the records were grouped.
         ordered = [output for _, output in sorted(outputs, key=itemgetter(0))]
         self._counts["dead_letters"] += sum(output.topic == DEAD_LETTERS for output in ordered)
@@ -129,6 +134,8 @@ class DetectStep:
 
     def on_gap(self) -> list[OutputMessage]:
         """Reset the evidence of all streams. Return what their buffered records show."""
+        self._dead_letters.reset()
+        self._store.mark(PARTITION.kind, PARTITION.name)
         return [output for stream in self._streams.values() for output in stream.on_gap()]
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
@@ -192,6 +199,7 @@ class DetectStep:
             "counts": dict(sorted(self._counts.items())),
             "evicted_seen": self._evicted_count.seen,
             "evicted_monitored": self._evicted_count.monitored,
+            "dead_letters": self._dead_letters.dump(),
         }
         return [(PARTITION, state)]
 
@@ -199,6 +207,20 @@ class DetectStep:
         self._watermark.time_ms = state["watermark"]
         self._counts = Counter(state["counts"])
         self._evicted_count = MonitoredCount(state["evicted_seen"], state["evicted_monitored"])
+        # A checkpoint of an earlier version does not have the losses.
+        self._dead_letters.load(state.get("dead_letters", []))
+
+    def _observe_dead_letters(self, batch: AdmittedBatch, watermark_ms: int) -> list[PositionedOutput]:
+        """Test the share of dead letters by time of arrival, or by the watermark in a replay."""
+        positions = [*batch.records.positions, *(rejected.position for rejected in batch.rejected)]
+        if not self._replay:
+            times_ms = batch.originals.append_times_ms(positions).tolist()
+        elif self._watermark.time_ms == watermark_ms:
+            times_ms = [watermark_ms] * len(positions)
+        else:
+            times_ms = [self._watermark.time_at(position) for position in positions]
+        count = len(batch.records)
+        return self._dead_letters.observe(batch, times_ms[:count], times_ms[count:])
 
     def _add_new_subjects(self, subjects: Sequence[str]) -> bool:
         """Add a stream for each new subject. Return False and add no stream if there would be too many."""
@@ -232,7 +254,7 @@ class DetectStep:
                     outputs += self._evict_stream(position)
                 if len(self._streams) >= subjects_max:
                     detail = f"this partition already has {subjects_max} subjects: raise subjects_max"
-                    outputs.append(batch.originals.dead_letter(position, "subject_limit", detail))
+                    outputs.append(batch.reject(index, "subject_limit", detail))
                     continue
                 self._add_stream(subject)
             waiting.append(index)

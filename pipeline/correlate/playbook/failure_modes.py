@@ -179,6 +179,8 @@ _ROWS: tuple[FailureMode, ...] = (
          ("prompt", "model"), ("index", "data", "flag", "config", "input_shift", "code")),
     FailureMode("engagement_drop", "Engagement drop", "output", "output", _CHANGE,
          ("model", "flag", "code"), ("data", "prompt", "index", "config", "input_shift")),
+    FailureMode("unusable_records", "Records cannot be used", "data", "other", _MILD,
+         ("config", "dependency", "code"), ("flag", "data")),
     # causes rather than failures
     FailureMode("undeclared_change", "Undeclared change", "derived", "workload", _INVESTIGATE,
          ("model", "provider_status", "dependency"), ("code",)),

@@ -24,6 +24,9 @@ _PHRASES: dict[str, tuple[str, str, str]] = {
     "repeated": ("repeats", "repeated", "itself in {} of answers"),
     "finish_reason_usual": ("ends", "ended", "{} of answers with a usual finish reason"),
     "throughput_ratio": ("receives", "received", "{} times as many requests as shortly before"),
+    "duplicates": ("sends", "sent", "{} of records more than once"),
+    "unusable_field": ("sends", "sent", "{} of values in a form that cannot be used"),
+    "dead_letters": ("sends", "sent", "{} of records that cannot be used"),
     "probe_blocked": ("blocks", "blocked", "{} of the known-bad probes"),
 }
 """Verb in the present and past tense, and phrase with the number, for each signal."""

@@ -24,6 +24,7 @@ _IMPACT_BY_MODE: Mapping[str, str] = {
     "stale_index": "has answered from information that is out of date",
     "stale_features": "has answered from information that is out of date",
     "retrieval_quality": "has answered without finding the information that it should use",
+    "unusable_records": "may have had failures that were not noticed",
     "context_window_misuse": "has cut answers short",
 }
 

@@ -20,7 +20,15 @@ COUNTED_FIELDS_MAX = 512
 
 _CUSTOM_TYPES = frozenset({int, float, bool})
 _VERSIONS = "versions."
+_FREE_SECTIONS = frozenset({"versions", "segment"})
+_SECTIONS = frozenset({*_FREE_SECTIONS, "custom", *(row.section for row in catalogue.SIGNALS)})
 _CATEGORY_NAMES = tuple(row.name for row in catalogue.CATEGORIES)
+_CATEGORY_FIELDS = {f"{row.section}.{row.field}": row.name for row in catalogue.CATEGORIES if row.section}
+_CATALOGUE_FIELDS = {
+    f"{row.section}.{row.field}": index
+    for index, row in enumerate(catalogue.SIGNALS)
+    if row.section != catalogue.DERIVED
+}
 
 
 class SignalColumns:
@@ -53,6 +61,7 @@ class SignalColumns:
             name: (f"segment.{name}", f"versions.{name}", *(("provider",) if name == "provider" else ()))
             for name in dimensions
         }
+        self._dimension_fields = {field for fields in self._label_names.values() for field in fields}
         self.signals: list[Signal] = []
         self._sources: list[int] = []
         self._custom_indexes: dict[str, int] = {}
@@ -63,9 +72,10 @@ class SignalColumns:
         self.provider: str | None = None
 
     def fill_custom_values(self, records: Records) -> None:
-        """Fill in the custom values of the used records, and count the dropped and the converted fields."""
-        for _, field, reason in records.faults:
-            self._count_bad(field, reason)
+        """Fill in the custom values of the used records, and count the dropped and the converted fields.
+
+        Dropped custom values are added to the faults of the records.
+        """
         for field, is_converted in records.converted.items():
             count = int(np.count_nonzero(is_converted))
             if count:
@@ -73,7 +83,39 @@ class SignalColumns:
         if records.custom_fields is None:
             records.custom_values = np.empty((len(records), 0))
         else:
-            records.custom_values = self._read_custom_fields(records.custom_fields)
+            records.custom_values, faults = self._read_custom_fields(records.custom_fields)
+            if faults:
+                records.faults = sorted([*records.faults, *faults])
+        for _, field, reason in records.faults:
+            self._count_bad(field, reason)
+
+    def find_sent(self, records: Records, field: str) -> NDArray[np.bool_]:
+        """Return a mask of the records that carry a usable value of a field. A section is carried by all records.
+
+        The custom values must have been filled in.
+        """
+        index = _CATALOGUE_FIELDS.get(field)
+        if index is not None:
+            return ~np.isnan(records.values[:, index])
+        if field in _SECTIONS:
+            return np.ones(len(records), dtype=np.bool_)
+        columns: dict[str, Sequence[Any] | None] = {
+            "data.embedding": records.embeddings,
+            "request_id": records.request_ids,
+        }
+        column = columns.get(field) or records.labels.get(_CATEGORY_FIELDS.get(field, field))
+        if column is not None:
+            return np.array([value is not None for value in column], dtype=np.bool_)
+        custom = self._custom_indexes.get(field.removeprefix("custom.")) if field.startswith("custom.") else None
+        if custom is not None and custom < records.custom_values.shape[1]:
+            return ~np.isnan(records.custom_values[:, custom])
+        return np.zeros(len(records), dtype=np.bool_)
+
+    def monitored_field(self, field: str) -> str:
+        """Return the name under which a field is monitored: its section if senders choose names of labels freely."""
+        section = _section_of(field)
+        is_free = section in _FREE_SECTIONS and field not in self._dimension_fields
+        return section if is_free else field
 
     def build_block(self, records: Records) -> Block:
         """Build a block of at least one record."""
@@ -137,9 +179,12 @@ class SignalColumns:
         self.converted_fields = Counter(dict(state.get("converted_fields", ())))
         self.environment, self.provider = state["environment"], state["provider"]
 
-    def _read_custom_fields(self, custom_fields: Sequence[dict[str, Any] | None]) -> NDArray[np.float64]:
+    def _read_custom_fields(
+        self, custom_fields: Sequence[dict[str, Any] | None]
+    ) -> tuple[NDArray[np.float64], list[tuple[int, str, FaultReason]]]:
         """Read the values of custom signals row by row, because the first value of a signal decides its kind."""
         cells: list[tuple[int, int, float]] = []
+        faults: list[tuple[int, str, FaultReason]] = []
         for row, content in enumerate(custom_fields):
             for name, sent in (content or {}).items():
                 if sent is None:
@@ -151,7 +196,7 @@ class SignalColumns:
                 reason = self._find_custom_fault(name, value, index)
                 if reason is not None:
                     reason = sent.reason if isinstance(sent, BadValue) else reason
-                    self._count_bad("custom" if index is None else f"custom.{name}", reason)
+                    faults.append((row, "custom" if index is None else f"custom.{name}", reason))
                     continue
                 if type(value) is not type(sent):
                     self._count_converted(f"custom.{name}", 1)
@@ -162,7 +207,7 @@ class SignalColumns:
         if cells:
             rows, indexes, numbers = zip(*cells, strict=True)
             values[rows, indexes] = numbers
-        return values
+        return values, faults
 
     def _find_custom_fault(self, name: str, value: Any, index: int | None) -> FaultReason | None:
         if type(value) not in _CUSTOM_TYPES:

@@ -48,20 +48,14 @@ class DerivedSignals:
         self.embeddings = EmbeddingSimilarity()
         self.throughput = ThroughputRatio()
 
-    def fill(self, records: Records) -> Counter[str]:
-        """Write the derived signals of records to their ``values``.
+    def fill(self, records: Records) -> None:
+        """Write the derived signals of records to their ``values``, and unused embeddings to their ``faults``.
 
         Parameters
         ----------
         records
             Records with panes, in order of arrival.
-
-        Returns
-        -------
-        Counter
-            Number of unused embeddings, by reason.
         """
-        unused: Counter[str] = Counter()
         values, labels = records.values, records.labels
         fingerprints = labels.get(FINGERPRINT)
         if fingerprints is not None:
@@ -75,9 +69,11 @@ class DerivedSignals:
         if records.embeddings is not None:
             similarities, unused = self.embeddings.compare(records.embeddings)
             values[:, catalogue.SIGNAL_INDEX["embedding_similarity"]] = similarities
+            if unused:
+                faults = ((row, "data.embedding", reason) for row, reason in unused.items())
+                records.faults = sorted([*records.faults, *faults])
         ratios = values[:, catalogue.SIGNAL_INDEX["throughput_ratio"]]
         self.throughput.fill(ratios, records.panes, records.is_request)
-        return unused
 
     def apply_baseline(self, baseline: Baseline) -> None:
         """Use the usual labels, the known labels and the centroid of a baseline."""

@@ -1,6 +1,5 @@
 """Embedding similarity. It falls if the embedding model changes or if the inputs change."""
 
-from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -48,19 +47,19 @@ class EmbeddingSimilarity:
         if not isinstance(direction, str):
             self._centroid, self._sum, self._count = direction, np.zeros(0), 0
 
-    def compare(self, embeddings: Sequence[Any]) -> tuple[NDArray[np.float64], Counter[str]]:
-        """Return the similarities and the unused embeddings by reason.
+    def compare(self, embeddings: Sequence[Any]) -> tuple[NDArray[np.float64], dict[int, FaultReason]]:
+        """Return the similarities, and the reason of each unused embedding by row.
 
         A similarity is NaN without an embedding or centroid.
         """
         cosines = np.full(len(embeddings), np.nan)
-        unused: Counter[str] = Counter()
+        unused: dict[int, FaultReason] = {}
         for row, embedding in enumerate(embeddings):
             if embedding is None:
                 continue
             direction = _normalise(embedding)
             if isinstance(direction, str):
-                unused[direction] += 1
+                unused[row] = direction
             elif self._centroid is None:
                 self._settle(direction)
             elif direction.size == self._centroid.size:

@@ -5,8 +5,8 @@ Admission calls ``batch.py`` and returns the admitted records. In a replay, they
 """
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from pipeline.detect.intake.batch import decode_batch
 from pipeline.detect.intake.originals import Originals, PositionedOutput
 from pipeline.detect.intake.reader import RecordReader
-from pipeline.detect.intake.records import Records
+from pipeline.detect.intake.records import Label, Records
 from pipeline.detect.intake.times import read_times
 from pipeline.detect.settings import DetectSettings
 from pipeline.lenient_json import BadValue
@@ -30,6 +30,29 @@ _Problems = dict[int, tuple[DeadLetterReason, str]]
 
 
 @dataclass(frozen=True, slots=True)
+class RejectedRecord:
+    """A record that is a dead letter.
+
+    Attributes
+    ----------
+    position, reason
+        Its position in the batch, and the reason.
+    subject
+        Its subject, or None if the record has no valid subject or its subject is not the cause.
+    labels
+        Its labels by name.
+    ahead_ms
+        Milliseconds by which its time is after its arrival, if that is the reason.
+    """
+
+    position: int
+    reason: str
+    subject: str | None = None
+    labels: Mapping[str, Label] = field(default_factory=dict)
+    ahead_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class AdmittedBatch:
     """A batch after admission.
 
@@ -37,8 +60,8 @@ class AdmittedBatch:
     ----------
     records
         The admitted records, in order.
-    dead_letters
-        One dead letter for each record that is not admitted.
+    dead_letters, rejected
+        The dead letter of each record that is not admitted, and what is known of the record.
     originals
         The messages of the batch.
     record_count
@@ -47,8 +70,15 @@ class AdmittedBatch:
 
     records: Records
     dead_letters: Sequence[PositionedOutput]
+    rejected: list[RejectedRecord]
     originals: Originals
     record_count: int
+
+    def reject(self, row: int, reason: DeadLetterReason, detail: str) -> PositionedOutput:
+        """Turn an admitted record into a dead letter for a reason that does not lie in the record. Return it."""
+        position = self.records.positions[row]
+        self.rejected.append(RejectedRecord(position, reason))
+        return self.originals.dead_letter(position, reason, detail)
 
 
 class Admission:
@@ -85,6 +115,7 @@ class Admission:
         dead_letters = [
             originals.dead_letter(rejection.position, rejection.reason, rejection.detail) for rejection in rejections
         ]
+        rejected = [RejectedRecord(rejection.position, rejection.reason) for rejection in rejections]
         record_count = len(records) + len(rejections)
         problems = self._find_problems(records, originals)
         if problems:
@@ -92,8 +123,24 @@ class Admission:
                 originals.dead_letter(records.positions[row], reason, detail)
                 for row, (reason, detail) in sorted(problems.items())
             ]
+            rejected += self._describe_rejected(records, problems, originals)
             records = records.pick([row for row in range(len(records)) if row not in problems])
-        return AdmittedBatch(records, dead_letters, originals, record_count)
+        return AdmittedBatch(records, dead_letters, rejected, originals, record_count)
+
+    def _describe_rejected(
+        self, records: Records, problems: _Problems, originals: Originals
+    ) -> Iterator[RejectedRecord]:
+        rows = sorted(problems)
+        arrivals_ms = originals.append_times_ms([records.positions[row] for row in rows]).tolist()
+        for row, arrival_ms in zip(rows, arrivals_ms, strict=True):
+            subject, reason = records.subjects[row], problems[row][0]
+            yield RejectedRecord(
+                position=records.positions[row],
+                reason=reason,
+                subject=subject if isinstance(subject, str) and _SUBJECT.fullmatch(subject) else None,
+                labels={name: column[row] for name, column in records.labels.items()},
+                ahead_ms=int(records.times_ms[row]) - arrival_ms if reason == "timestamp_out_of_range" else None,
+            )
 
     def _find_problems(self, records: Records, originals: Originals) -> _Problems:
         """Replace the timestamps by event times, and return the problems of timestamps and subjects."""

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,6 +55,9 @@ NEVER_DEMOTED = frozenset(
 )
 """Failure modes that can be a P1 or P2, and are therefore never demoted to tickets. The set includes
 ``filter_over_blocking``, because a filter that triggers less often may be disabled."""
+
+ASSUMED_RECORDS_PER_S = 100.0
+"""Records per second of a subject that the false-alarm budget of a test without a baseline assumes."""
 
 CrossingKey = tuple[str, str, str]
 """Signal, channel and direction of a test. Tests of all tiers share this key."""
@@ -124,6 +127,33 @@ class OneSidedTest:
         "band_rank_max",
         "segments",
     )
+
+    @classmethod
+    def with_fixed_boundary(
+        cls, signal: Signal, tier: Literal["page", "ticket"], boundary: float, settings: DetectSettings
+    ) -> "OneSidedTest":
+        """Return a test of whether a share is above a fixed boundary, without a baseline.
+
+        The guesses of its bets start near the boundary, as those of a value do. Its threshold assumes
+        ``ASSUMED_RECORDS_PER_S``.
+        """
+        variance = boundary * (1.0 - boundary)
+        pages_per_s, tickets_per_s = settings.false_pages_per_year / YEAR_S, settings.false_tickets_per_week / WEEK_S
+        return cls(
+            signal=signal,
+            channel="rate",
+            direction="up",
+            tier=tier,
+            null_boundary=boundary,
+            stakes=departure_bets(boundary, variance, binary=False),
+            mean=boundary / 2.0,
+            variance=variance,
+            weight=1.0,
+            threshold=compute_threshold(
+                fleet_updates_per_s(ASSUMED_RECORDS_PER_S, 0, settings.fleet_subjects),
+                pages_per_s if tier == "page" else tickets_per_s,
+            ),
+        )
 
     @property
     def crossing_key(self) -> CrossingKey:

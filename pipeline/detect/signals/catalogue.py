@@ -131,8 +131,11 @@ CATEGORIES: tuple[Signal, ...] = (
 EVENTS: tuple[Signal, ...] = (
     Signal("silence", DERIVED, "silence", "derived", "rate", "up", "", "silence", "pages"),
     Signal("versions", DERIVED, "versions", "derived", "category", "both", "", "undeclared_change", "cause"),
+    Signal("unusable_field", DERIVED, "unusable_field", "data", "rate", "up", "", "unusable_records", "tickets"),
+    Signal("duplicates", DERIVED, "duplicates", "data", "rate", "up", "", "unusable_records", "tickets"),
+    Signal("dead_letters", DERIVED, "dead_letters", "data", "rate", "up", "", "unusable_records", "pages"),
 )
-"""Events of a subject that are reported once: the start of a silence, and the first appearance of a version."""
+"""Signals that are not columns of a block: silences, the first appearance of a version, and losses of the intake."""
 
 
 def custom_signal(name: str, kind: SignalKind) -> Signal:

@@ -11,6 +11,7 @@ from pipeline.detect.baselines import Learner, nonstationary_signals
 from pipeline.detect.blocks import Buffer, DerivedSignals, SignalColumns
 from pipeline.detect.findings import Finding, FirstSeen, SilenceTracker
 from pipeline.detect.intake import Duplicates, EventTimeGuard, PositionedOutput, Records
+from pipeline.detect.losses import StreamLosses
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import PANE_MS, Block
@@ -96,6 +97,7 @@ class Stream:
         self.statistics = Statistics(settings)
         self.first_seen = FirstSeen()
         self.silence = SilenceTracker()
+        self.losses = StreamLosses(subject, partition, settings)
         self.silence_after_s: float | None = None
         self.baseline_version: str | None = None
         self.pending_baselines: list[Baseline] = []
@@ -119,6 +121,7 @@ class Stream:
             "derived": self.derived.dump(),
             "first_seen": self.first_seen.dump(),
             "silence": self.silence.dump(),
+            "losses": self.losses.dump(),
             "last_offered_version": self.last_offered_version,
             "baseline_version": self.baseline_version,
             "pending_versions": [baseline.baseline_version for baseline in self.pending_baselines],
@@ -135,6 +138,7 @@ class Stream:
         self.derived.load(state["derived"])
         self.first_seen.load(state["first_seen"])
         self.silence.load(state["silence"])
+        self.losses.load(state.get("losses"))
         self.last_offered_version = state["last_offered_version"]
 
     def mark_all(self) -> None:
@@ -276,6 +280,7 @@ class Stream:
         outputs = self.flush()
         if self.monitor is not None:
             self.monitor.reset_evidence()
+        self.losses.reset()
         self.derived.restart_throughput()
         self.last_pane = None
         self.silence.is_paused = True
@@ -288,11 +293,12 @@ class Stream:
             return []
         self.watermark = int(watermarks[-1])
         is_new = self.duplicates.find_new(records)
+        outputs = self.losses.observe_duplicates(records, is_new, watermarks // PANE_MS)
         if not is_new.all():
             rows = np.flatnonzero(is_new).tolist()
             self.counts["duplicates"] += len(is_new) - len(rows)
             if not rows:
-                return []
+                return outputs
             records, watermarks = records.pick(rows), watermarks[rows]
         self.counts["used"] += len(records)
         late = int(np.count_nonzero(records.times_ms < watermarks))
@@ -300,9 +306,8 @@ class Stream:
             self.counts["late"] += late
         panes = watermarks // PANE_MS
         if self.learner is None and self.relearning is None:
-            return self._buffer_records(records, panes)
+            return outputs + self._buffer_records(records, panes)
         # Cut at block boundaries, because a block can complete a baseline that applies to the records after it.
-        outputs: list[PositionedOutput] = []
         start = 0
         for end in (*self.buffer.find_ends(panes), len(panes)):
             if end > start:
@@ -313,10 +318,9 @@ class Stream:
     def _buffer_records(self, records: Records, panes: NDArray[np.int64]) -> list[PositionedOutput]:
         """Compute derived signals, buffer the records, and observe the blocks that they complete."""
         records.panes = panes
-        for reason, count in self.derived.fill(records).items():
-            self.columns.bad_fields["data.embedding", reason] += count
+        self.derived.fill(records)
         self.columns.fill_custom_values(records)
-        return [
+        return self.losses.observe_fields(records, self.columns) + [
             (position, output)
             for position, block_records in self.buffer.push(records)
             for output in self._observe(block_records)
@@ -334,9 +338,8 @@ class Stream:
                 for finding in self.monitor.observe(block)
                 if self.relearning is None or not self.relearning.is_muted(finding)
             ]
-            drifts = [
-                self._drift_output(finding) for finding in (*silences, *self.first_seen.observe(block), *findings)
-            ]
+            found = (*silences, *self.first_seen.observe(block), *findings)
+            drifts = [self._drift_output(finding) for finding in found]
             return drifts + self._relearn_from(block, self.monitor.baseline)
         self.first_seen.observe(block)
         seen = int(np.count_nonzero(np.isfinite(block.values)))

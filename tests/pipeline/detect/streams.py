@@ -84,7 +84,7 @@ class Checkpoint:
 
 def full_state(step: DetectStep) -> dict[str, bytes]:
     """Return the state of all streams as bytes that can be compared."""
-    state = {}
+    state = {"dead_letters": encode({"content": step._dead_letters.dump()}, kind="dead_letters")}
     for subject, stream in step.streams.items():
         dumped = {
             "stream": [
@@ -98,6 +98,7 @@ def full_state(step: DetectStep) -> dict[str, bytes]:
             ],
             "derived": [stream.derived.dump(), stream.first_seen.dump(), stream.silence.dump()],
             "rows": stream.buffer.records.dump() if len(stream.buffer) else None,
+            "losses": stream.losses.dump(),
             "held": stream.event_time_guard.dump(),
             "duplicates": [stream.duplicates._number, *stream.duplicates._chunks],
             "statistics": stream.statistics.dump(),

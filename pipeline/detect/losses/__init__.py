@@ -1,0 +1,10 @@
+"""Losses: fields that cannot be used, duplicates and dead letters, as shares that are tested against a fixed limit.
+
+A loss needs no baseline: it is tested from the first record on. This package may import detectors, findings, one-sided
+tests, intake and signals.
+"""
+
+from pipeline.detect.losses.dead_letter_monitor import DeadLetterMonitor
+from pipeline.detect.losses.stream_losses import StreamLosses
+
+__all__ = ["DeadLetterMonitor", "StreamLosses"]
