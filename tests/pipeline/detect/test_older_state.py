@@ -29,7 +29,7 @@ def test_the_parts_of_format_1_whose_content_has_not_changed_are_kept():
     step, checkpoint, lines = restored()
     not_recorded = "because the version that wrote it did not record its settings"
     assert lines == [
-        f"duplicates: reset for 2 subjects, {not_recorded}",
+        "duplicates: reset for 2 subjects, because it has format 1, but this version reads it from format 2",
         f"learner: reset for 1 subject, {not_recorded}",
         "monitor: reset for 1 subject, because it has format 1, but this version reads it from format 2",
         f"statistics: reset for 2 subjects, {not_recorded}",
