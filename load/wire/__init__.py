@@ -1,0 +1,10 @@
+"""A proxy between Kafka clients and a broker that injects faults by request type.
+
+This package may import errors only.
+"""
+
+from load.wire.faults import Fault, FaultKind, FaultPlan
+from load.wire.protocol import ApiKey, WireRequest
+from load.wire.proxy import Strike, WireProxy
+
+__all__ = ["ApiKey", "Fault", "FaultKind", "FaultPlan", "Strike", "WireProxy", "WireRequest"]
