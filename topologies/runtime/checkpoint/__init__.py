@@ -5,10 +5,11 @@ It may import errors and kafka only. It contains no schedule: ``runtime.py`` dec
 
 from topologies.runtime.checkpoint.checkpoint import Checkpoints, CheckpointTopicReplaced
 from topologies.runtime.checkpoint.refusals import CheckpointFailed, MessagesRefused, describe_refusal
-from topologies.runtime.checkpoint.stored_checkpoint import StoredCheckpoint, read_checkpoint
+from topologies.runtime.checkpoint.stored_checkpoint import CheckpointReader, StoredCheckpoint, read_checkpoint
 
 __all__ = [
     "CheckpointFailed",
+    "CheckpointReader",
     "CheckpointTopicReplaced",
     "Checkpoints",
     "MessagesRefused",

@@ -71,7 +71,7 @@ async def read_checkpoint(cluster: Cluster, step: str, partition: int) -> Stored
         If Kafka does not answer, or if the checkpoint has a newer format than :data:`FORMAT`.
     """
     source = TopicPartition(checkpoints_topic(step), partition)
-    reader = _CheckpointReader()
+    reader = CheckpointReader()
     await _read_into(reader, cluster, source, look_back=None)
     return reader.result()
 
@@ -87,7 +87,7 @@ async def read_last_entry(cluster: Cluster, step: str, partition: int) -> Stored
     source = TopicPartition(checkpoints_topic(step), partition)
     look_back = LOOK_BACK
     while True:
-        reader = _CheckpointReader()
+        reader = CheckpointReader()
         is_complete = await _read_into(reader, cluster, source, look_back=look_back)
         if is_complete or reader.has_entry:
             return reader.result()
@@ -95,7 +95,7 @@ async def read_last_entry(cluster: Cluster, step: str, partition: int) -> Stored
 
 
 async def _read_into(
-    reader: "_CheckpointReader", cluster: Cluster, source: TopicPartition, *, look_back: int | None
+    reader: "CheckpointReader", cluster: Cluster, source: TopicPartition, *, look_back: int | None
 ) -> bool:
     """Read committed messages into a reader. Return True if these are all messages of the partition."""
     try:
@@ -122,7 +122,7 @@ class _Entry(BaseModel):
     offsets: dict[str, int] = Field(default_factory=dict)
 
 
-class _CheckpointReader:
+class CheckpointReader:
     """Reader of the messages of a checkpoint topic in order. It checks each part against the entries."""
 
     def __init__(self) -> None:
@@ -134,8 +134,8 @@ class _CheckpointReader:
         self._hash = blake2b(digest_size=12)
         self._digest = ""
 
-    def add(self, key: bytes, value: bytes | None, headers: Mapping[str, bytes]) -> None:
-        """Add the next message."""
+    def add(self, key: bytes, value: bytes | None, headers: Mapping[str, bytes]) -> bool:
+        """Add the next message. Return True if it is an entry, which is the last message of a checkpoint."""
         self._start_sequence(int(headers.get(SEQUENCE_HEADER, b"0")))
         if key == ENTRY_KEY:
             self._add_entry(value)
@@ -144,9 +144,10 @@ class _CheckpointReader:
         else:
             self._parts[key] = value
             _add_to_hash(self._hash, key, value)
+        return key == ENTRY_KEY
 
     def result(self) -> StoredCheckpoint:
-        """Return the last checkpoint after all messages were added."""
+        """Return the last checkpoint after the messages so far."""
         problems = [self._problem] if self._problem else []
         is_torn = self._entry is not None and (self._entry.sequence, self._entry.digest) != (
             self._sequence,

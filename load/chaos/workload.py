@@ -1,0 +1,162 @@
+"""The messages of a run: records of several subjects with failures, deployments, poison and duplicates, by seed.
+
+The undisturbed and the disturbed run get the same messages, in the same partitions and in the same order.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import orjson
+
+from load.chaos.poison import FURTHER_KINDS, GZIP_BOMB, KINDS
+from load.chaos.schedule import PlannedFault
+from load.world import SimulatedFailure, World, healthy_day, json_lines
+from pipeline.detect.offline import learn_history
+from pipeline.detect.settings import DetectSettings
+from schemas.baseline import Baseline
+from schemas.deployment import Deployment
+
+PARTITIONS = 4
+START_MS = 1_795_500_000_000
+RECORDS_PER_SECOND = 30.0
+DURATION_S = 300
+FAILURES = ("refusal_spike", "empty_output", "latency_degradation", "outage", "pii_exposure", None)
+"""Failure mode by subject. One subject has none."""
+
+POISON_COUNT = 4
+"""Number of unusable messages of one fault, one per partition."""
+
+DUPLICATES_MAX = 60
+"""Maximum number of records that one fault sends again."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadMessage:
+    """Message for ``driftwire.records``.
+
+    Attributes
+    ----------
+    partition, value
+        Partition and bytes. A tombstone has the value None.
+    fault
+        Position in the schedule of the fault that the message belongs to. None for the ordinary records.
+    is_compressed
+        Whether the producer compresses the message with gzip.
+    """
+
+    partition: int
+    value: bytes | None
+    fault: int | None = None
+    is_compressed: bool = False
+
+    @property
+    def records(self) -> int:
+        """Number of records in the message. A value that cannot be decoded counts as one."""
+        try:
+            content = orjson.loads(self.value or b"")
+        except orjson.JSONDecodeError:
+            return 1
+        return len(content) if isinstance(content, list) else 1
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """Messages, baselines and deployments of a run."""
+
+    messages: Sequence[WorkloadMessage]
+    baselines: Sequence[Baseline]
+    deployments: Sequence[Deployment]
+
+
+def build_workload(seed: int, settings: DetectSettings, faults: Sequence[PlannedFault], run_s: float) -> Workload:
+    """Return the messages of a seed.
+
+    Parameters
+    ----------
+    seed
+        Seed of the simulated services.
+    settings
+        Settings with which the baselines are learned.
+    faults
+        The schedule. The faults ``poison`` and ``duplicates`` add their messages at their share of the run.
+    run_s
+        Seconds over which the messages are sent.
+    """
+    records = _record_stream(seed)
+    additions: dict[int, list[WorkloadMessage]] = {}
+    for number, fault in enumerate(faults):
+        position = min(int(fault.at_s / run_s * len(records)), len(records) - 1)
+        if fault.kind == "poison":
+            additions.setdefault(position, []).extend(_poison(fault, number))
+        elif fault.kind == "duplicates":
+            count = fault.random().randint(10, DUPLICATES_MAX)
+            earlier = records[max(0, position - count) : position]
+            additions.setdefault(position, []).extend(
+                WorkloadMessage(message.partition, message.value, number) for message in earlier
+            )
+    messages: list[WorkloadMessage] = []
+    for position, message in enumerate(records):
+        messages += additions.get(position, [])
+        messages.append(message)
+    baselines = [
+        learn_history(healthy_day(seed + number, START_MS, RECORDS_PER_SECOND, _subject(number)), settings).baselines[
+            _subject(number)
+        ]
+        for number in range(len(FAILURES))
+    ]
+    return Workload(messages, baselines, _deployments())
+
+
+def _record_stream(seed: int) -> list[WorkloadMessage]:
+    """Return the records of all subjects in order of time. Failures start and end at different times."""
+    records: list[tuple[int, int, bytes]] = []
+    for number, failure in enumerate(FAILURES):
+        starts_ms = _failure_start_ms(number)
+        failures = (SimulatedFailure(failure, at_ms=starts_ms, until_ms=starts_ms + 90_000),) if failure else ()
+        world = World(seed + number, START_MS, RECORDS_PER_SECOND, failures)
+        for columns in world.generate(until_ms=START_MS + DURATION_S * 1000):
+            lines = json_lines(columns, subject=_subject(number), seed=seed)
+            records += [(int(at), number % PARTITIONS, line) for at, line in zip(columns.times_ms, lines, strict=True)]
+    records.sort(key=lambda record: record[0])
+    return [WorkloadMessage(partition, line) for _, partition, line in records]
+
+
+def _poison(fault: PlannedFault, number: int) -> list[WorkloadMessage]:
+    generator = fault.random()
+    kind = generator.choice(sorted(KINDS))
+    further = generator.choice(sorted(FURTHER_KINDS))
+    partitions = range(1) if kind == GZIP_BOMB else range(POISON_COUNT)
+    return [
+        *(
+            WorkloadMessage(partition, KINDS[kind](START_MS), number, is_compressed=kind == GZIP_BOMB)
+            for partition in partitions
+        ),
+        WorkloadMessage(generator.randrange(PARTITIONS), FURTHER_KINDS[further](START_MS), number),
+    ]
+
+
+def _deployments() -> list[Deployment]:
+    """Return a deployment per subject ten seconds before its failure starts, and one that affects all of them."""
+    per_subject = [
+        Deployment(
+            deployment_id=f"prompt-{number}",
+            timestamp=_failure_start_ms(number) - 10_000,
+            kind="prompt",
+            subject=_subject(number),
+            from_version="v41",
+            to_version="v42",
+        )
+        for number in range(len(FAILURES))
+    ]
+    shared = Deployment(
+        deployment_id="gateway", timestamp=START_MS + 120_000, kind="config", name="gateway", environment="production"
+    )
+    return [*per_subject, shared]
+
+
+def _subject(number: int) -> str:
+    return f"bot-{number}"
+
+
+def _failure_start_ms(number: int) -> int:
+    return START_MS + (60 + 15 * number) * 1000
