@@ -6,7 +6,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Sequence
+import tempfile
+from collections.abc import AsyncIterator, Coroutine, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +34,7 @@ DISK_MIB = 512
 OWNER_TIMEOUT_S = 12.0
 """Maximum seconds until a worker of a step owns a partition and no other fault disturbs it."""
 
-READY_TIMEOUT_S = 60.0
+READY_TIMEOUT_S = 180.0
 BROKER_STARTS_MAX = 3
 WORKERS_PER_STEP = 2
 PREVIOUS_FORMAT = "worker of the previous state format"
@@ -80,6 +81,12 @@ class Environment:
         found[0].is_busy = True
         return found[0]
 
+    async def stop_workers(self) -> list[str]:
+        """Stop all workers. Return the names of those that did not stop in time."""
+        for worker in self.fleet.workers.values():
+            worker.is_busy = True
+        return await self.fleet.stop()
+
     def signal_broker(self, number: signal.Signals) -> None:
         """Send a signal to the broker, if it is running."""
         if (pid := self.broker.pid) is not None:
@@ -111,6 +118,12 @@ class Environment:
                 return
 
 
+async def write_deployments(cluster: Cluster, workload: Workload) -> None:
+    """Write the deployments of a workload."""
+    for deployment in workload.deployments:
+        await write_message(cluster, DEPLOYMENTS, b"production", deployment.to_json())
+
+
 def find_unavailable() -> dict[str, str]:
     """Return the kinds of faults that this machine does not permit, each with its reason."""
     unavailable = {PREVIOUS_FORMAT: "this installation contains no worker of the previous format"}
@@ -140,12 +153,11 @@ async def disturbed_environment(
         await create_topics(broker.cluster, PARTITIONS, 1)
         for baseline in workload.baselines:
             await publish_baseline(broker.cluster, baseline)
-        for deployment in workload.deployments:
-            await write_message(broker.cluster, DEPLOYMENTS, b"production", deployment.to_json())
+        await write_deployments(broker.cluster, workload)
         proxy = await stack.enter_async_context(WireProxy(broker.bootstrap))
         receiver = await stack.enter_async_context(WebhookServer())
         route = RouteSettings(
-            receivers=(ReceiverSettings(name="chaos", kind="webhook", url=receiver.url),),  # type: ignore[arg-type]
+            receivers=(ReceiverSettings(name="chaos", kind="webhook", url=receiver.url),),
             default_receivers=("chaos",),
         )
         configuration = configuration.model_copy(update={"route": route}).with_cluster(Cluster(proxy.bootstrap))
@@ -164,12 +176,14 @@ async def disturbed_environment(
                 fleet.add(step, number)
         async with running(membership.watch(), ledger.watch(), fleet.supervise()):
             if not await wait_until(lambda: len(membership.owners) >= len(STEPS), READY_TIMEOUT_S):
-                raise LoadError(f"the workers have no partitions after {READY_TIMEOUT_S:.0f} s; their logs are in {folder}")
+                raise LoadError(
+                    f"the workers have no partitions after {READY_TIMEOUT_S:.0f} s; their logs are in {folder}"
+                )
             yield environment
 
 
 @asynccontextmanager
-async def running(*work: "asyncio.coroutines.Coroutine[None, None, None]") -> AsyncIterator[None]:  # type: ignore[name-defined]
+async def running(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
     """Run coroutines while the block runs."""
     tasks = [asyncio.create_task(coroutine) for coroutine in work]
     try:
@@ -196,8 +210,6 @@ async def _mounted(path: Path) -> AsyncIterator[Path]:
 def _can_mount() -> bool:
     if sys.platform != "linux" or shutil.which("mount") is None:
         return False
-    import tempfile  # noqa: PLC0415
-
     with tempfile.TemporaryDirectory(prefix="driftwire-") as folder, suppress(LoadError):
         run_system_command("mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", folder)
         run_system_command("umount", "--lazy", folder)

@@ -2,10 +2,8 @@
 
 import asyncio
 import contextlib
-import os
 import random
 import signal
-from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import ClassVar
 
@@ -16,7 +14,7 @@ from load.chaos.environment import Environment, count_in_logs, run_system_comman
 from load.chaos.observers import wait_until
 from load.chaos.schedule import PlannedFault
 from load.chaos.workers import FULL_DEVICE, ChaosWorker
-from load.wire import ApiKey, Fault, FaultKind
+from load.wire import TRANSIENT_ERRORS, ApiKey, Fault, FaultKind
 from schemas.topics import ALERTS, DRIFTS, NOTIFICATIONS, checkpoints_topic, topic
 from topologies.broker import topic_settings
 from topologies.errors import BrokerError
@@ -39,7 +37,7 @@ BROKER_API_KEYS = (
 )
 
 
-class ChaosFault(ABC):
+class ChaosFault:
     """One fault of a run.
 
     Attributes
@@ -107,11 +105,11 @@ class _WorkerFault(ChaosFault):
             await self.restore(self.worker)
             self.worker.is_busy = False
 
-    @abstractmethod
-    async def disturb(self, worker: ChaosWorker, environment: Environment) -> None: ...
+    async def disturb(self, worker: ChaosWorker, environment: Environment) -> None:
+        """Begin the fault of the worker that was found."""
 
-    @abstractmethod
-    async def restore(self, worker: ChaosWorker) -> None: ...
+    async def restore(self, worker: ChaosWorker) -> None:
+        """End the fault of the worker."""
 
 
 class WorkerKilled(_WorkerFault):
@@ -314,14 +312,14 @@ class TopicRefuses(ChaosFault):
 
     @staticmethod
     def _count_reports(environment: Environment) -> int:
-        return count_in_logs(list(environment.fleet.workers.values()), "NotEnoughReplicas")
+        return count_in_logs(list(environment.fleet.workers.values()), "too few in-sync replicas")
 
     async def _configure(self, environment: Environment, settings: dict[str, str]) -> None:
+        # The request replaces all settings of the topic.
+        settings = topic_settings(topic(self._topic)) | settings
         admin = AIOKafkaAdminClient(**environment.broker.cluster.client_options())
-        await admin.start()
         try:
-            # The request replaces all settings of the topic.
-            settings = topic_settings(topic(self._topic)) | settings
+            await admin.start()
             await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, self._topic, settings)])
         finally:
             await admin.close()
@@ -340,8 +338,6 @@ class WireFault(ChaosFault):
         self._fault: Fault | None = None
 
     async def start(self, environment: Environment) -> None:
-        from load.wire.faults import TRANSIENT_ERRORS
-
         codes = TRANSIENT_ERRORS[self._api_key]
         self._is_active = True
         self._fault = Fault(

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -10,7 +10,6 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 from aiokafka.errors import KafkaError
-from collections.abc import AsyncIterator
 
 from schemas.topics import checkpoints_topic
 from topologies.kafka import Cluster, committed_consumer
@@ -19,7 +18,7 @@ from topologies.runtime import CheckpointReader
 
 POLL_S = 0.4
 RETRY_S = 0.5
-REQUEST_TIMEOUT_MS = 2_000
+REQUEST_TIMEOUT_MS = 5_000
 FETCH_MS = 500
 
 
@@ -132,13 +131,14 @@ class CheckpointLedger:
         fetched = await consumer.getmany(timeout_ms=FETCH_MS)
         for source, records in fetched.items():
             for record in records:
-                self._add(source, record)
+                self.add(source, record)
                 self._positions[source] = record.offset + 1
         for source in self._sources:
             # The position is also beyond markers of transactions, which are not returned.
             self._positions[source] = await consumer.position(source)
 
-    def _add(self, source: TopicPartition, record: Any) -> None:
+    def add(self, source: TopicPartition, record: Any) -> None:
+        """Add a message of a checkpoint topic. The messages of a partition come in order."""
         reader = self._readers[source]
         if not reader.add(record.key, record.value, dict(record.headers)):
             return

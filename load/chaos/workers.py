@@ -136,6 +136,7 @@ class ChaosWorker:
                 "FAKETIME_TIMESTAMP_FILE": str(self._clock_path),
                 "FAKETIME_CACHE_DURATION": "1",
                 "DONT_FAKE_MONOTONIC": "1",
+                "NO_FAKE_STAT": "1",
             }
         return environment
 
@@ -199,5 +200,7 @@ class Fleet:
         return [
             f"{worker.name}: {match[1]}"
             for worker in self.workers.values()
-            for match in re.finditer(r"^Traceback.*?^(\w[\w.]*(?:Error|Exception|Exit)\b.*?)$", worker.read_log(), re.M | re.S)
+            for match in re.finditer(
+                r"^Traceback.*?^(\w[\w.]*(?:Error|Exception|Exit)\b.*?)$", worker.read_log(), re.MULTILINE | re.DOTALL
+            )
         ]

@@ -10,17 +10,16 @@ import orjson
 
 from load.chaos.poison import FURTHER_KINDS, GZIP_BOMB, KINDS
 from load.chaos.schedule import PlannedFault
-from load.world import SimulatedFailure, World, healthy_day, json_lines
-from pipeline.detect.offline import learn_history
+from load.world import SimulatedFailure, World, healthy_baseline, json_lines
 from pipeline.detect.settings import DetectSettings
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
 
 PARTITIONS = 4
 START_MS = 1_795_500_000_000
-RECORDS_PER_SECOND = 30.0
-DURATION_S = 300
-FAILURES = ("refusal_spike", "empty_output", "latency_degradation", "outage", "pii_exposure", None)
+RECORDS_PER_SECOND = 25.0
+DURATION_S = 240
+FAILURES = ("refusal_spike", "empty_output", "latency_degradation", "pii_exposure", None)
 """Failure mode by subject. One subject has none."""
 
 POISON_COUNT = 4
@@ -98,12 +97,8 @@ def build_workload(seed: int, settings: DetectSettings, faults: Sequence[Planned
     for position, message in enumerate(records):
         messages += additions.get(position, [])
         messages.append(message)
-    baselines = [
-        learn_history(healthy_day(seed + number, START_MS, RECORDS_PER_SECOND, _subject(number)), settings).baselines[
-            _subject(number)
-        ]
-        for number in range(len(FAILURES))
-    ]
+    healthy = healthy_baseline(seed, START_MS, RECORDS_PER_SECOND, settings)
+    baselines = [healthy.model_copy(update={"subject": _subject(number)}) for number in range(len(FAILURES))]
     return Workload(messages, baselines, _deployments())
 
 
@@ -113,7 +108,7 @@ def _record_stream(seed: int) -> list[WorkloadMessage]:
     for number, failure in enumerate(FAILURES):
         starts_ms = _failure_start_ms(number)
         failures = (SimulatedFailure(failure, at_ms=starts_ms, until_ms=starts_ms + 90_000),) if failure else ()
-        world = World(seed + number, START_MS, RECORDS_PER_SECOND, failures)
+        world = World(seed, START_MS, RECORDS_PER_SECOND, failures, noise_seed=seed + number)
         for columns in world.generate(until_ms=START_MS + DURATION_S * 1000):
             lines = json_lines(columns, subject=_subject(number), seed=seed)
             records += [(int(at), number % PARTITIONS, line) for at, line in zip(columns.times_ms, lines, strict=True)]
