@@ -64,16 +64,16 @@ class Environment:
     producer: WorkloadProducer
     broker_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
+    def owners_of(self, step: str) -> list[ChaosWorker]:
+        """Return the workers of a step that own a partition."""
+        return [worker for worker in self.fleet.of_step(step) if self.membership.owners.get(worker.name)]
+
     async def claim_owner(self, step: str) -> ChaosWorker | None:
         """Return a worker of a step that owns a partition, and mark it as busy. Return None if none is found in time."""
         found: list[ChaosWorker] = []
 
         def search() -> bool:
-            found[:] = [
-                worker
-                for worker in self.fleet.of_step(step)
-                if not worker.is_busy and worker.is_running and self.membership.owners.get(worker.name)
-            ]
+            found[:] = [worker for worker in self.owners_of(step) if worker.is_running and not worker.is_busy]
             return bool(found)
 
         if not await wait_until(search, OWNER_TIMEOUT_S):
@@ -175,7 +175,7 @@ async def disturbed_environment(
             for number in range(1, WORKERS_PER_STEP + 1):
                 fleet.add(step, number)
         async with running(membership.watch(), ledger.watch(), fleet.supervise()):
-            if not await wait_until(lambda: len(membership.owners) >= len(STEPS), READY_TIMEOUT_S):
+            if not await wait_until(lambda: all(environment.owners_of(step) for step in STEPS), READY_TIMEOUT_S):
                 raise LoadError(
                     f"the workers have no partitions after {READY_TIMEOUT_S:.0f} s; their logs are in {folder}"
                 )
@@ -199,8 +199,7 @@ async def running(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 
 @asynccontextmanager
 async def _mounted(path: Path) -> AsyncIterator[Path]:
-    path.mkdir()
-    run_system_command("mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m", "tmpfs", str(path))
+    run_system_command("mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m,x-mount.mkdir", "tmpfs", str(path))
     try:
         yield path
     finally:

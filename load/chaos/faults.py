@@ -101,6 +101,7 @@ class _WorkerFault(ChaosFault):
             await self.disturb(self.worker, environment)
 
     async def stop(self, environment: Environment) -> None:
+        del environment
         if self.worker is not None:
             await self.restore(self.worker)
             self.worker.is_busy = False
@@ -132,7 +133,7 @@ class WorkerSuspended(_WorkerFault):
 
     def observe(self, environment: Environment) -> None:
         owners = environment.membership.owners
-        if not self.struck and self.worker is not None and owners and self.worker.name not in owners:
+        if not self.struck and self.worker is not None and owners and not owners.get(self.worker.name):
             self.struck += 1
 
     async def restore(self, worker: ChaosWorker) -> None:
@@ -148,12 +149,12 @@ class WorkerLogFull(_WorkerFault):
         worker.start(FULL_DEVICE)
 
     def observe(self, environment: Environment) -> None:
-        # Until the group has noticed that the worker was replaced, its old process is still listed as the owner.
-        worker = self.worker
-        if not self.struck and worker is not None and worker.name not in environment.membership.owners:
-            self._was_absent = True
-        elif not self.struck and worker is not None and self._was_absent and worker.is_running:
-            self.struck += 1
+        # The group lists the stopped process as the owner for a moment.
+        if self.struck or self.worker is None:
+            return
+        owns = bool(environment.membership.owners.get(self.worker.name))
+        self._was_absent |= not owns
+        self.struck += self._was_absent and owns and self.worker.is_running
 
     _was_absent = False
 
@@ -207,6 +208,7 @@ class WorkerJoinsAndLeaves(ChaosFault):
             self.struck += self._worker.name in environment.membership.joined
 
     async def stop(self, environment: Environment) -> None:
+        del environment
         if self._worker is not None:
             await (self._worker.stop() if self._leaves_by is signal.SIGTERM else self._worker.kill())
 

@@ -54,13 +54,13 @@ class Membership:
 
     async def _read(self, admin: AIOKafkaAdminClient) -> None:
         owners: dict[str, set[tuple[str, int]]] = {}
-        for response in await admin.describe_consumer_groups(self._groups):
-            for _, _, _, _, _, members, *_ in response.groups:
-                for member in members:
-                    name, assignment = str(member[-4]), member[-1]
-                    self.joined.add(name)
-                    if assignment:
-                        owners.setdefault(name, set()).update(_assigned(assignment))
+        for group in self._groups:
+            # aiokafka decodes only the first group of this answer correctly.
+            ((_, _, _, _, _, members, *_),) = (await admin.describe_consumer_groups([group]))[0].groups
+            for _, name, _, _, assignment in members:
+                self.joined.add(name)
+                if assignment:
+                    owners.setdefault(name, set()).update(_assigned(assignment))
         self.owners = owners
 
 

@@ -1,6 +1,5 @@
 """``driftwire-load chaos``: break a topology by a seeded plan, and compare the result with an undisturbed run."""
 
-import asyncio
 import sys
 import tempfile
 from pathlib import Path
@@ -34,18 +33,29 @@ def command(*, seed: int, faults: int, keep: bool, json_file: Path | None) -> No
     while two workers per step process the records. Exits with status 0 only if every alert, output and record is there
     exactly once, and if no worker is stuck. Leaves nothing running.
     """
-    from load.chaos import run_chaos  # noqa: PLC0415  slow to import, and --help needs none of it
+    from load.chaos import ChaosReport, run_chaos  # noqa: PLC0415  slow to import, and --help needs none of it
+    from topologies.interrupt import run_until_interrupted  # noqa: PLC0415
 
     folder = Path(tempfile.mkdtemp(prefix="driftwire-chaos-")) if keep else None
+    reports: list[ChaosReport] = []
+
+    async def run() -> None:
+        reports.append(await run_chaos(seed, faults, folder=folder, say=click.echo))
+
+    interrupted = run_until_interrupted(run())
     if folder is not None:
-        click.echo(f"the logs of the workers are kept in {folder}")
-    report = asyncio.run(run_chaos(seed, faults, folder=folder, say=click.echo))
+        click.echo(f"the logs of the workers are in {folder}")
+    if interrupted:
+        click.echo("Stopped. Nothing is left running.")
+        sys.exit(130)
+    (report,) = reports
     write_json(json_file, report.to_json())
     for kind, counts in report.by_kind.items():
         click.echo(f"{kind:<24} {counts['struck']} of {counts['planned']} struck")
     for line in report.differences:
         click.echo(line)
-    for line in (problems := report.problems()):
+    problems = report.problems()
+    for line in problems:
         click.echo(f"seed {seed}: {line}", err=True)
     if not problems:
         click.echo(f"seed {seed}: {report.struck} of {faults} faults struck, and nothing was lost, repeated or stuck")
