@@ -31,7 +31,7 @@ from topologies.processes import STEPS
 DISK_MIB = 512
 """Size of the file system of the broker, in MiB, if one can be mounted."""
 
-OWNER_TIMEOUT_S = 12.0
+OWNER_TIMEOUT_S = 40.0
 """Maximum seconds until a worker of a step owns a partition and no other fault disturbs it."""
 
 READY_TIMEOUT_S = 180.0

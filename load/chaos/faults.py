@@ -20,8 +20,8 @@ from topologies.broker import topic_settings
 from topologies.errors import BrokerError
 from topologies.processes import STEPS
 
-PATIENCE_S = 12.0
-"""Seconds that a fault lasts longer than planned if it has not struck."""
+PATIENCE_S = 25.0
+"""Maximum seconds that a fault lasts longer than planned because it has not struck."""
 
 POLL_S = 0.2
 CLOCK_TOLERANCE_S = 60.0
@@ -51,6 +51,8 @@ class ChaosFault:
     locks_broker: ClassVar = False
     """Whether no other fault of the broker may run at the same time."""
 
+    patience_s: ClassVar = PATIENCE_S
+
     def __init__(self, planned: PlannedFault) -> None:
         self.planned = planned
         self.name = planned.kind
@@ -77,7 +79,7 @@ class ChaosFault:
             try:
                 await self.start(environment)
                 ends_s = clock() + self.planned.lasts_s
-                while clock() < ends_s or (not self.struck and clock() < ends_s + PATIENCE_S):
+                while clock() < ends_s or (not self.struck and clock() < ends_s + self.patience_s):
                     self.observe(environment)
                     await asyncio.sleep(POLL_S)
             finally:
@@ -386,6 +388,8 @@ class ProducerClockJump(ChaosFault):
 
 class ReceiverSlow(ChaosFault):
     """The receiver answers late or not at all. It strikes if a notification was delayed or refused."""
+
+    patience_s = 90.0  # notifications are rare
 
     def choose(self, generator: random.Random) -> None:
         self._delay_s = generator.uniform(1.0, 4.0)

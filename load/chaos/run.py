@@ -19,8 +19,11 @@ from load.chaos.schedule import PlannedFault, plan_faults
 from load.chaos.workload import Workload, build_workload
 from load.errors import LoadError
 from load.harness import temporary_topology, wait_for_lag
-from topologies.configuration import Configuration
+from topologies.configuration import Configuration, KafkaSettings
 from topologies.processes import STEPS
+
+SESSION_TIMEOUT_S = 10.0
+"""Session of the workers, in seconds. With a shorter one, workers lose partitions when other programs use the machine."""
 
 TAIL_S = 4.0
 """Seconds from the start of the last fault until the last record is sent."""
@@ -136,7 +139,7 @@ async def run_chaos(seed: int, count: int, *, folder: Path | None = None, say: S
     for kind, why in report.not_available.items():
         say(f"not available on this machine: {kind} ({why})")
     run_s = planned[-1].at_s + TAIL_S
-    configuration = Configuration()
+    configuration = Configuration(kafka=KafkaSettings(session_timeout_s=SESSION_TIMEOUT_S))
     workload = build_workload(seed, configuration.detect, planned, run_s)
     report.records = sum(message.records for message in workload.messages)
     with tempfile.TemporaryDirectory(prefix="driftwire-") as temporary, _quiet_client():
