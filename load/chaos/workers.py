@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from topologies.broker import exit_with_parent
@@ -17,6 +18,9 @@ LIBRARY_FOLDERS = ("/usr/lib", "/usr/local/lib", "/opt/homebrew/lib")
 
 FULL_DEVICE = Path("/dev/full")
 """Device on which every write fails because the disk is full. Linux and FreeBSD have it."""
+
+LOG_TIME = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) ", re.MULTILINE)
+"""Time at the beginning of a line of a log."""
 
 RESTART_DELAY_S = 1.0
 STOP_TIMEOUT_S = 15.0
@@ -121,6 +125,13 @@ class ChaosWorker:
     def last_line(self) -> str:
         """Return the last line of the log."""
         return next((line for line in reversed(self.read_log().splitlines()) if line.strip()), "")
+
+    def log_clock_offset_s(self) -> float:
+        """Return the difference between the time of the last line of the log and the time of its file, in seconds."""
+        times = LOG_TIME.findall(self.read_log())
+        if not times:
+            return 0.0
+        return datetime.fromisoformat(times[-1]).timestamp() - self.log_path.stat().st_mtime
 
     async def _wait(self) -> None:
         while self.is_running:  # noqa: ASYNC110  subprocess.Popen can only be polled

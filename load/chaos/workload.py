@@ -22,6 +22,9 @@ DURATION_S = 240
 FAILURES = ("refusal_spike", "empty_output", "latency_degradation", "pii_exposure", None)
 """Failure mode by subject. One subject has none."""
 
+FAILURE_MS = 80_000
+"""Duration of each failure. The failures start one after the other, so that alerts change throughout the run."""
+
 POISON_COUNT = 4
 """Number of unusable messages of one fault, one per partition."""
 
@@ -107,7 +110,7 @@ def _record_stream(seed: int) -> list[WorkloadMessage]:
     records: list[tuple[int, int, bytes]] = []
     for number, failure in enumerate(FAILURES):
         starts_ms = _failure_start_ms(number)
-        failures = (SimulatedFailure(failure, at_ms=starts_ms, until_ms=starts_ms + 90_000),) if failure else ()
+        failures = (SimulatedFailure(failure, at_ms=starts_ms, until_ms=starts_ms + FAILURE_MS),) if failure else ()
         world = World(seed, START_MS, RECORDS_PER_SECOND, failures, noise_seed=seed + number)
         for columns in world.generate(until_ms=START_MS + DURATION_S * 1000):
             lines = json_lines(columns, subject=_subject(number), seed=seed)
@@ -154,4 +157,4 @@ def _subject(number: int) -> str:
 
 
 def _failure_start_ms(number: int) -> int:
-    return START_MS + (60 + 15 * number) * 1000
+    return START_MS + 30_000 + 40_000 * number
