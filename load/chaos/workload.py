@@ -71,14 +71,19 @@ class Workload:
 
 
 def build_workload(seed: int, settings: DetectSettings, faults: Sequence[PlannedFault], run_s: float) -> Workload:
+    """Return the messages, baselines and deployments of a seed. ``settings`` are those that learn the baselines."""
+    healthy = healthy_baseline(seed, START_MS, RECORDS_PER_SECOND, settings)
+    baselines = [healthy.model_copy(update={"subject": _subject(number)}) for number in range(len(FAILURES))]
+    return Workload(build_messages(seed, faults, run_s), baselines, _deployments())
+
+
+def build_messages(seed: int, faults: Sequence[PlannedFault], run_s: float) -> list[WorkloadMessage]:
     """Return the messages of a seed.
 
     Parameters
     ----------
     seed
         Seed of the simulated services.
-    settings
-        Settings with which the baselines are learned.
     faults
         The schedule. The faults ``poison`` and ``duplicates`` add their messages at their share of the run.
     run_s
@@ -100,9 +105,7 @@ def build_workload(seed: int, settings: DetectSettings, faults: Sequence[Planned
     for position, message in enumerate(records):
         messages += additions.get(position, [])
         messages.append(message)
-    healthy = healthy_baseline(seed, START_MS, RECORDS_PER_SECOND, settings)
-    baselines = [healthy.model_copy(update={"subject": _subject(number)}) for number in range(len(FAILURES))]
-    return Workload(messages, baselines, _deployments())
+    return messages
 
 
 def _record_stream(seed: int) -> list[WorkloadMessage]:
