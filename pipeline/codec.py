@@ -5,19 +5,62 @@ key. Arrays and bytes are in base64. Decoding restores exactly the same state, a
 """
 
 import base64
-from typing import Any
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import numpy as np
 import orjson
 
-FORMAT = 1
-"""Version of the encoding format. A state in any other format is discarded."""
+FORMAT = 2
+"""Version of the state of all steps, and of the entry of a checkpoint.
+
+Increase it when the content of a part changes or a kind of part is added.
+
+A part of a newer format is refused. A part of an older format is read if its kind still has the same content (see
+``pipeline.state.PartKind.since``).
+"""
 
 _ARRAY, _BYTES, _FLOAT, _DICT = "$array", "$bytes", "$float", "$dict"
 _ARRAY_KINDS = "biuf"
+_FORMAT_PREFIX = re.compile(rb'\{"format":(\d{1,9}),')
 
 
-def encode(state: dict[str, Any], *, kind: str, settings_hash: str) -> bytes:
+class Envelope(NamedTuple):
+    """A part of a state before its content is decoded.
+
+    Attributes
+    ----------
+    format
+        Format of the version that wrote the part.
+    kind
+        Kind of the part.
+    settings
+        The settings on which the content depends, by name, with the values when it was written.
+    state
+        The content, as JSON.
+    """
+
+    format: int
+    kind: str
+    settings: Mapping[str, Any]
+    state: Any
+
+    def decode(self) -> dict[str, Any]:
+        """Decode the content.
+
+        Raises
+        ------
+        ValueError
+            If the content is damaged.
+        """
+        try:
+            return dict(_from_json(self.state))
+        except (KeyError, TypeError, ValueError) as problem:
+            raise ValueError(f"it is damaged ({problem!r})") from None
+
+
+def encode(state: dict[str, Any], *, kind: str, settings: Mapping[str, Any] | None = None) -> bytes:
     """Encode a state.
 
     Parameters
@@ -27,49 +70,68 @@ def encode(state: dict[str, Any], *, kind: str, settings_hash: str) -> bytes:
         arrays of booleans or numbers.
     kind
         Kind of the state, such as ``"monitor"``. Pass the same kind to :func:`decode`.
-    settings_hash
-        Hash of the settings that affect the meaning of the state.
+    settings
+        The settings on which the meaning of the state depends, by name.
 
     Raises
     ------
     TypeError
         If the state contains a value of another type.
 
-    >>> encode({"sum": 0.5}, kind="monitor", settings_hash="a1")
-    b'{"format":1,"kind":"monitor","settings":"a1","state":{"sum":0.5}}'
+    >>> encode({"sum": 0.5}, kind="learner", settings={"slices": 48})
+    b'{"format":2,"kind":"learner","settings":{"slices":48},"state":{"sum":0.5}}'
     """
-    envelope = {"format": FORMAT, "kind": kind, "settings": settings_hash, "state": _to_json(state)}
+    # The format comes first in every version, so that each version can recognise a newer format.
+    envelope = {"format": FORMAT, "kind": kind, "settings": dict(settings or {}), "state": _to_json(state)}
     return orjson.dumps(envelope)
 
 
-def decode(value: bytes, *, kind: str, settings_hash: str) -> dict[str, Any]:
-    """Decode a state that :func:`encode` wrote.
+def read_format(value: bytes) -> int | None:
+    """Return the format of the version that encoded a state. Return None if the bytes are not a state.
+
+    >>> read_format(encode({}, kind="monitor")), read_format(b"?")
+    (2, None)
+    """
+    match = _FORMAT_PREFIX.match(value)
+    return None if match is None else int(match[1])
+
+
+def read_envelope(value: bytes) -> Envelope:
+    """Read the envelope of a state that :func:`encode` wrote, in this version or an older one.
 
     Raises
     ------
     ValueError
-        If the bytes are not a state, have a different format or kind, or were written with different settings. The
-        message gives the reason in one line.
-
-    >>> decode(encode({"sum": 0.5}, kind="monitor", settings_hash="a1"), kind="monitor", settings_hash="a1")
-    {'sum': 0.5}
+        If the bytes are not a state, or have a newer format. The message gives the reason in one line.
     """
     try:
         envelope = orjson.loads(value)
     except orjson.JSONDecodeError as problem:
         raise ValueError(f"it is not JSON ({problem})") from None
-    if not isinstance(envelope, dict) or envelope.get("format") != FORMAT:
-        actual = envelope.get("format") if isinstance(envelope, dict) else None
-        raise ValueError(f"it has format {actual}, but this version reads format {FORMAT}")
-    if envelope.get("kind") != kind:
-        raise ValueError(f"its kind is {envelope.get('kind')}, not {kind}")
-    if envelope.get("settings") != settings_hash:
-        actual = envelope.get("settings")
-        raise ValueError(f"it was written with settings {actual}, but the current settings are {settings_hash}")
-    try:
-        return dict(_from_json(envelope.get("state")))
-    except (KeyError, TypeError, ValueError) as problem:
-        raise ValueError(f"it is damaged ({problem!r})") from None
+    written = envelope.get("format") if isinstance(envelope, dict) else None
+    if type(written) is not int or not 1 <= written <= FORMAT:
+        raise ValueError(f"it has format {written}, but this version reads formats 1 to {FORMAT}")
+    settings = envelope.get("settings")
+    # Format 1 has a hash of all settings instead.
+    known = settings if isinstance(settings, dict) else {}
+    return Envelope(written, str(envelope.get("kind")), known, envelope.get("state"))
+
+
+def decode(value: bytes, *, kind: str) -> dict[str, Any]:
+    """Decode a state that :func:`encode` wrote.
+
+    Raises
+    ------
+    ValueError
+        If the bytes are not a state, or have a newer format or another kind. The message gives the reason in one line.
+
+    >>> decode(encode({"sum": 0.5}, kind="monitor"), kind="monitor")
+    {'sum': 0.5}
+    """
+    envelope = read_envelope(value)
+    if envelope.kind != kind:
+        raise ValueError(f"its kind is {envelope.kind}, not {kind}")
+    return envelope.decode()
 
 
 def _to_json(value: Any) -> Any:

@@ -1,16 +1,21 @@
 """The store that writes a step's state to a checkpoint and restores it. The state consists of parts with separate keys.
 
+Each part records the settings on which its content depends, with their values. After a change of settings, the parts
+that do not depend on the changed settings are kept, and the other parts are reset.
+
 A step marks the names whose state changes. For a checkpoint, :meth:`PartStore.changed` requests the parts of the marked
 names from the step and yields them as keys and values of a compacted topic, with tombstones for removed parts. After a
 restart, :meth:`PartStore.read` reads the keys and values, and :meth:`PartStore.load` passes the states back to the
 step.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from pipeline.codec import decode, encode
+import orjson
+
+from pipeline.codec import FORMAT, Envelope, encode, read_envelope, read_format
 from pipeline.wording import one_line
 
 CHUNK_BYTES_MAX = 900_000
@@ -20,6 +25,76 @@ DOES_NOT_FIT = (ValueError, KeyError, TypeError, IndexError)
 """Errors that indicate a state from another version or a damaged state."""
 
 State = dict[str, Any]
+
+_NOT_RECORDED = object()
+
+
+class NewerState(Exception):
+    """A state that a newer version wrote. This version must not use it or write over it."""
+
+    def __init__(self, found: int) -> None:
+        super().__init__(
+            f"a newer version of driftwire wrote this state: it has format {found}, but this version reads formats 1 to "
+            f"{FORMAT}. Nothing was changed. Stop this worker and start the newer version"
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class PartKind:
+    """A kind of parts.
+
+    Attributes
+    ----------
+    name
+        Name of the kind. It consists of letters and underscores.
+    settings
+        Names of the settings on which the content depends. If one of them changes, parts of this kind are reset.
+    since
+        The oldest format whose content this version can read. Set it to the new format when the content changes.
+    owner
+        What the name of a part names, in the singular.
+    """
+
+    name: str
+    settings: tuple[str, ...] = ()
+    since: int = 1
+    owner: str = "subject"
+
+
+class Misfit(NamedTuple):
+    """The reason why a part is reset. ``settings`` contains the names of the changed settings that are the cause."""
+
+    reason: str
+    settings: tuple[str, ...] = ()
+
+
+class RestoreOutcome(NamedTuple):
+    """What a restore does with the parts of one kind.
+
+    Attributes
+    ----------
+    kind
+        The kind.
+    misfit
+        The reason why the parts are reset. None if they are kept.
+    owners
+        Names of the owners of the parts.
+    """
+
+    kind: PartKind
+    misfit: Misfit | None
+    owners: frozenset[str]
+
+    def __str__(self) -> str:
+        """Return the outcome as one line.
+
+        >>> str(RestoreOutcome(PartKind("learner"), Misfit("slices was 48 and is now 96"), frozenset({"bot"})))
+        'learner: reset for 1 subject, because slices was 48 and is now 96'
+        """
+        count = f"{len(self.owners)} {self.kind.owner}{'' if len(self.owners) == 1 else 's'}"
+        if self.misfit is None:
+            return f"{self.kind.name}: kept for {count}"
+        return f"{self.kind.name}: reset for {count}, because {self.misfit.reason}"
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -78,10 +153,10 @@ class PartStore:
     ----------
     kinds
         The kinds of parts of the step. Keys of other kinds are discarded.
-    settings_hash
-        Hash of the settings that affect the meaning of the state. State with another hash is discarded.
+    settings
+        The current settings, by name, as values that JSON can represent.
 
-    >>> store = PartStore(["rows"])
+    >>> store = PartStore([PartKind("rows")])
     >>> store.mark("rows", "bot")
     >>> [key for key, _ in store.changed(lambda kind, name: [(Part(kind, name), {"text": "x" * 1_000_000})])]
     [b'rows/bot', b'rows#1/bot']
@@ -90,14 +165,17 @@ class PartStore:
     [(b'rows/bot', None), (b'rows#1/bot', None)]
     """
 
-    def __init__(self, kinds: Iterable[str], settings_hash: str = "") -> None:
-        self._kinds = frozenset(kinds)
-        self._settings_hash = settings_hash
+    def __init__(self, kinds: Iterable[PartKind], settings: Mapping[str, Any] | None = None) -> None:
+        self._kinds = {kind.name: kind for kind in kinds}
+        self._settings = {
+            kind.name: {name: (settings or {})[name] for name in kind.settings} for kind in self._kinds.values()
+        }
         self._marked: set[tuple[str, str]] = set()
         self._chunk_counts: dict[str, dict[Part, int]] = {}
         self._tombstones: list[bytes] = []
         self._values: dict[Part, dict[int, bytes]] = {}
         self._warnings: list[str] = []
+        self._outcomes: dict[tuple[str, Misfit | None], set[str]] = {}
 
     def mark(self, kind: str, *names: str) -> None:
         """Mark names as changed, so that the next :meth:`changed` includes their parts."""
@@ -133,8 +211,18 @@ class PartStore:
                 yield from self._remove(part) if state is None else self._write(part, state)
 
     def read(self, entries: Iterable[tuple[bytes, bytes]]) -> None:
-        """Read the keys and values of a checkpoint, in any order. Unknown keys are discarded."""
+        """Read the keys and values of a checkpoint, in any order. Unknown keys are discarded.
+
+        Raises
+        ------
+        NewerState
+            If a newer version wrote any part. The state is then unchanged, and must stay as it is.
+        """
         unknown = []
+        entries = list(entries)
+        newest = max((read_format(value) or 0 for _, value in entries), default=0)
+        if newest > FORMAT:
+            raise NewerState(newest)
         for key, value in entries:
             try:
                 part, chunk = Part.from_key(key)
@@ -163,31 +251,88 @@ class PartStore:
         return sorted(part for part in self._chunk_counts.get(name, ()) if part.kind == kind)
 
     def load(self, part: Part, load: Callable[[State], object]) -> bool:
-        """Pass the state of a part to ``load``. Return False if there is no state or if it is discarded."""
+        """Pass the state of a part to ``load``. Return False if there is no state or if it is reset or discarded."""
         chunks = self._values.pop(part, None)
         if chunks is None:
             return False
         try:
-            value = b"".join(chunks[number] for number in sorted(chunks))
-            load(decode(value, kind=part.kind, settings_hash=self._settings_hash))
+            envelope = self._open(part, chunks)
+            misfit = self._find_misfit(part.kind, envelope)
+            if misfit is None:
+                load(envelope.decode())
         except DOES_NOT_FIT as problem:
             reason = f"it has no {problem}" if isinstance(problem, KeyError) else one_line(problem)
             self.warn(f"the state {part} is discarded: {reason}")
+            self._discard(part)
             return False
-        return True
+        self._outcomes.setdefault((part.kind, misfit), set()).add(part.name)
+        if misfit is not None:
+            self._discard(part)
+        return misfit is None
+
+    def is_reset(self, kind: str) -> bool:
+        """Return whether parts of a kind were reset. The lines of :meth:`finish_restore` then give the reason."""
+        return any(name == kind and misfit is not None for name, misfit in self._outcomes)
+
+    def preview(self) -> list[RestoreOutcome]:
+        """Return what a restore would do with the parts that were read, without loading them."""
+        for part, chunks in self._values.items():
+            try:
+                misfit = self._find_misfit(part.kind, self._open(part, chunks))
+            except ValueError as problem:
+                misfit = Misfit(one_line(problem))
+            self._outcomes.setdefault((part.kind, misfit), set()).add(part.name)
+        return self._list_outcomes()
 
     def warn(self, line: str) -> None:
         """Add a warning about state that could not be restored."""
         self._warnings.append(line)
 
     def finish_restore(self) -> Iterator[str]:
-        """Yield the warnings, and free the values that were read."""
+        """Yield the warnings, and free the values that were read. If parts were reset, state which kinds are kept."""
         self._values.clear()
         warnings, self._warnings = self._warnings, []
         yield from warnings
+        outcomes = self._list_outcomes()
+        self._outcomes.clear()
+        yield from (str(outcome) for outcome in outcomes if outcome.misfit is not None)
+        if any(outcome.misfit is not None for outcome in outcomes):
+            kept = [outcome.kind.name for outcome in outcomes if outcome.misfit is None]
+            yield f"kept: {', '.join(kept) or 'nothing'}"
+
+    def _open(self, part: Part, chunks: Mapping[int, bytes]) -> Envelope:
+        envelope = read_envelope(b"".join(chunks[number] for number in sorted(chunks)))
+        if envelope.kind != part.kind:
+            raise ValueError(f"its kind is {envelope.kind}, not {part.kind}")
+        return envelope
+
+    def _find_misfit(self, kind: str, envelope: Envelope) -> Misfit | None:
+        since = self._kinds[kind].since
+        if envelope.format < since:
+            return Misfit(f"it has format {envelope.format}, but this version reads it from format {since}")
+        changes = {}
+        if self._settings[kind] and not envelope.settings:
+            return Misfit("the version that wrote it did not record its settings")
+        for name, now in self._settings[kind].items():
+            before = envelope.settings.get(name, _NOT_RECORDED)
+            if before is _NOT_RECORDED:
+                changes[name] = f"{name} was not recorded"
+            elif before != now:
+                changes[name] = f"{name} was {_as_text(before)} and is now {_as_text(now)}"
+        return Misfit(", ".join(changes.values()), tuple(changes)) if changes else None
+
+    def _list_outcomes(self) -> list[RestoreOutcome]:
+        return [
+            RestoreOutcome(self._kinds[kind], misfit, frozenset(owners))
+            for (kind, misfit), owners in sorted(self._outcomes.items(), key=lambda item: (item[0][0], str(item[0][1])))
+        ]
+
+    def _discard(self, part: Part) -> None:
+        """Remove a part from the next checkpoint, so that no later restore finds it again."""
+        self._tombstones += (part.key(chunk) for chunk in range(self._chunk_counts[part.name].pop(part, 0)))
 
     def _write(self, part: Part, state: State) -> Iterator[tuple[bytes, bytes | None]]:
-        value = encode(state, kind=part.kind, settings_hash=self._settings_hash)
+        value = encode(state, kind=part.kind, settings=self._settings[part.kind])
         starts = range(0, len(value), CHUNK_BYTES_MAX)
         counts = self._chunk_counts.setdefault(part.name, {})
         count_before, counts[part] = counts.get(part, 0), len(starts)
@@ -203,3 +348,8 @@ class PartStore:
                 yield stored.key(chunk), None
         if not counts:
             self._chunk_counts.pop(part.name, None)
+
+
+def _as_text(value: Any) -> str:
+    """Return a setting as text: a number as in the configuration, anything else as JSON."""
+    return f"{value:g}" if isinstance(value, float) else orjson.dumps(value).decode()

@@ -116,7 +116,7 @@ def one_line(error: Exception) -> str:
     ...     Tick.from_json(b'{"watermark": 5}')
     ... except ValidationError as error:
     ...     one_line(error)
-    'partition: Field required; watermark: a timestamp below 1e11 looks like seconds: send Unix milliseconds'
+    'partition: Field required; watermark: a timestamp that is a number must be a Unix time from 2001 to 5138'
     """
     if not isinstance(error, ValidationError):
         return " ".join(str(error).split())

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.message import Message
+from schemas.message import ITEMS_MAX, Message, Natural
 from schemas.record import Label, Subject
 from schemas.timestamp import Timestamp
 
@@ -32,9 +32,8 @@ class Channel(Message):
     half_difference: float = Field(
         default=0, description="Mean of the second half minus mean of the first half, in standard errors."
     )
-    count: int = Field(
+    count: Natural = Field(
         default=0,
-        ge=0,
         description="Number of records from which the mean was computed. A channel without records is not monitored.",
     )
     moving: bool = Field(
@@ -47,14 +46,18 @@ class SignalBaseline(Message):
     """Baseline of one signal."""
 
     kind: SignalKind
-    count: int = Field(ge=0, description="Records that carried the signal.")
+    count: Natural = Field(description="Records that carried the signal.")
     mean: float | None = Field(default=None, description="Mean of the signal, in its unit.")
-    knots: list[float] | None = Field(default=None, description="513 quantiles of a value, at 0, 1/512, ..., 1.")
-    channels: dict[Label, Channel] = Field(default_factory=dict)
+    knots: list[float] | None = Field(
+        default=None, max_length=ITEMS_MAX, description="513 quantiles of a value, at 0, 1/512, ..., 1."
+    )
+    channels: dict[Label, Channel] = Field(default_factory=dict, max_length=ITEMS_MAX)
     profile: Profile | None = Field(
         default=None, description="Daily profile of a value, if it helps. At least three days are required."
     )
-    shares: dict[Label, float] | None = Field(default=None, description="Share of each label of a category.")
+    shares: dict[Label, float] | None = Field(
+        default=None, max_length=ITEMS_MAX, description="Share of each label of a category."
+    )
     learned_from: Timestamp | None = Field(
         default=None,
         description="Start of learning if the signal was relearned. If absent, it is the start of the baseline.",
@@ -74,7 +77,7 @@ class Baseline(Message):
     source: Literal["file", "live", "accepted"]
     learned_from: Timestamp
     learned_to: Timestamp
-    records: int = Field(ge=0)
+    records: Natural
     longest_gap_s: float = Field(default=0, ge=0, description="Longest time without a record, in seconds.")
     quietest_per_s: float = Field(
         default=0, ge=0, description="Records per second in the quietest slice. 0 if not known."
@@ -82,6 +85,10 @@ class Baseline(Message):
     effective_at: Timestamp | None = Field(
         default=None, description="Event time from which the baseline applies. If absent, it applies immediately."
     )
-    signals: dict[Label, SignalBaseline]
-    centroid: list[float] | None = Field(default=None, description="Mean direction of the embeddings, a unit vector.")
-    dropped_slices: list[Timestamp] = Field(default_factory=list, description="Slices that were excluded as outliers.")
+    signals: dict[Label, SignalBaseline] = Field(max_length=ITEMS_MAX)
+    centroid: list[float] | None = Field(
+        default=None, max_length=ITEMS_MAX, description="Mean direction of the embeddings, a unit vector."
+    )
+    dropped_slices: list[Timestamp] = Field(
+        default_factory=list, max_length=ITEMS_MAX, description="Slices that were excluded as outliers."
+    )

@@ -5,9 +5,12 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.incident import Audience, Role, Severity
-from schemas.message import Message
+from schemas.message import Message, Text
 from schemas.record import Label
 from schemas.timestamp import Timestamp
+
+MATCHERS_MAX = 100
+"""Maximum matchers of a silence."""
 
 Action = Literal[
     "acknowledge",
@@ -45,7 +48,9 @@ class Command(Message):
         default=None, description="Audience that was informed of the incident, at the time of the command."
     )
     note: str | None = Field(default=None, max_length=2000)
-    matchers: list[str] = Field(
-        default_factory=list, description='Matchers of a silence: subject="support-bot", severity=~"P3|P4".'
+    matchers: list[Text] = Field(
+        default_factory=list,
+        max_length=MATCHERS_MAX,
+        description='Matchers of a silence: subject="support-bot", severity=~"P3|P4".',
     )
     until: Timestamp | None = Field(default=None, description="End of a silence.")

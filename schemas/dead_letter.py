@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.message import Message
+from schemas.message import Integer, Message, Text
 from schemas.record import Label
 from schemas.timestamp import Timestamp
 
@@ -40,11 +40,11 @@ class DeadLetter(Message):
     dead_letter_id: Label
     step: Literal["detect", "correlate", "route"]
     reason: DeadLetterReason
-    detail: str
+    detail: Text
     topic: Label
-    partition: int
-    offset: int
-    index: int | None = None
+    partition: Integer
+    offset: Integer
+    index: Integer | None = None
     appended_at: Timestamp | None = Field(default=None, description="Time at which the broker appended the message.")
     key_base64: str | None = None
     value_base64: str | None = Field(

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from schemas.message import Message
+from schemas.message import Integer, Message, Natural, Text
 from schemas.record import Label, Subject
 from schemas.timestamp import Timestamp
 
@@ -29,7 +29,7 @@ class Series(Message):
 
     version: Label = Field(default="", description="kind=version, or empty for all records of the subject.")
     begins_at: Timestamp = Field(description="Start of the first minute.")
-    records: list[Annotated[int, Field(ge=0)]] = Field(
+    records: list[Natural] = Field(
         max_length=MINUTES_MAX,
         description="Records per minute that carry the signal. Where it is 0, ignore the other numbers.",
     )
@@ -59,10 +59,10 @@ class Drift(Message):
     type: Literal["drift"] = "drift"
     version: Literal[1] = 1
     drift_id: Label
-    sequence: int = 0
+    sequence: Integer = 0
     state: DriftState
     subject: Subject
-    partition: int
+    partition: Integer
     segment: Label = Field(default="", description="dimension=value, or empty for the full subject.")
     environment: Label | None = None
     provider: Label | None = None
@@ -88,10 +88,10 @@ class Drift(Message):
         description="Odds ratio (rate, tail), rank shift from -1 to 1 (value), or ratio (event). See effect_kind."
     )
     effect_kind: Literal["odds_ratio", "rank_shift", "ratio"]
-    records: int = Field(description="Records since started_at that carry the signal.")
+    records: Integer = Field(description="Records since started_at that carry the signal.")
     evidence: float = Field(description="Log evidence against the baseline's band. Compare with threshold.")
     threshold: float
-    sentence: str = Field(description="The finding as a sentence for people.")
+    sentence: Text = Field(description="The finding as a sentence for people.")
     demote: bool = Field(
         default=False, description="Whether the test pages often. If so, a ticket and a new baseline are proposed."
     )

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.drift import Direction, Layer, Tier
-from schemas.message import Message
+from schemas.message import INTEGER_MAX, ITEMS_MAX, Integer, Message, Natural, Text
 from schemas.record import Label, Subject
 from schemas.timestamp import Timestamp
 
@@ -31,27 +31,27 @@ class SignalEvidence(Message):
     channel: Label
     side: Direction
     tier: Tier
-    segments: list[Label] = Field(default_factory=list)
+    segments: list[Label] = Field(default_factory=list, max_length=ITEMS_MAX)
     detector: Label
     state: Literal["firing", "recovered"]
     normal: float
     now: float
     effect: float
     effect_kind: Label
-    records: int
+    records: Integer
     started_at: Timestamp
     detected_at: Timestamp
-    sentence: str
+    sentence: Text
 
 
 class Suspect(Message):
     """A probable cause."""
 
-    rank: int
+    rank: Integer
     kind: Label
     name: Label
     score: float = Field(ge=0, le=1)
-    reason: str
+    reason: Text
     split: Literal["bad", "alike"] | None = Field(
         default=None,
         description="Comparison of its version with other versions in the same minutes. Absent if not known.",
@@ -65,10 +65,10 @@ class Suspect(Message):
 class Containment(Message):
     """One containment step. ``rank`` is the order."""
 
-    rank: int
+    rank: Integer
     action: Literal["kill_switch", "throttle", "rollback", "filter", "investigate"]
-    target: str
-    reason: str
+    target: Text
+    reason: Text
     to_version: Label | None = Field(default=None, description="Version that a rollback returns to.")
     done_at: Timestamp | None = Field(default=None, description="Time at which it was done. Completed steps are last.")
 
@@ -78,7 +78,7 @@ class ResponseTarget(Message):
 
     name: Literal["classify", "commander", "contain", "first_communication", "next_communication", "fix", "review"]
     due_at: Timestamp
-    source: str
+    source: Text
     done_at: Timestamp | None = Field(
         default=None, description="Time at which it was done. null if not done or not known."
     )
@@ -88,19 +88,19 @@ class Duty(Message):
     """A legal duty that may apply to the incident. A person decides whether it does."""
 
     regime: Label
-    name: str
+    name: Text
     due_at: Timestamp | None = Field(default=None, description="Deadline, or null for as soon as practicable.")
-    to: str = Field(description="Party to notify, or party that assesses the incident.")
-    text: str
-    source: str = Field(description="Source of the duty, and the date on which it was read.")
+    to: Text = Field(description="Party to notify, or party that assesses the incident.")
+    text: Text
+    source: Text = Field(description="Source of the duty, and the date on which it was read.")
 
 
 class Draft(Message):
     """Draft of a message. Before sending, a person checks it and fills in the unknown parts in [brackets]."""
 
     audience: Audience
-    subject: str
-    text: str
+    subject: Text
+    text: Text
 
 
 class LogEntry(Message):
@@ -108,7 +108,7 @@ class LogEntry(Message):
 
     at: Timestamp
     event: Label
-    text: str
+    text: Text
 
 
 class Incident(Message):
@@ -116,11 +116,11 @@ class Incident(Message):
 
     version: Literal[1] = 1
     incident_id: Label
-    revision: int = Field(ge=1)
+    revision: int = Field(ge=1, le=INTEGER_MAX)
     status: IncidentStatus
     severity: Severity
     severity_rule: Label = Field(description="Name of the severity rule that applied.")
-    severity_reason: str
+    severity_reason: Text
     severity_moved_by: Label | None = Field(
         default=None,
         description="Name of the adjustment that changed the rule's severity by one step, if any.",
@@ -129,21 +129,21 @@ class Incident(Message):
     subject: Subject
     environment: Label | None = None
     provider: Label | None = None
-    segments: list[Label] = Field(default_factory=list)
-    title: str
-    summary: str = Field(description="One paragraph for the person on call.")
+    segments: list[Label] = Field(default_factory=list, max_length=ITEMS_MAX)
+    title: Text
+    summary: Text = Field(description="One paragraph for the person on call.")
     started_at: Timestamp
     detected_at: Timestamp
     detection_gap_s: float
     updated_at: Timestamp
     resolved_at: Timestamp | None = None
-    evidence: list[SignalEvidence]
-    suspects: list[Suspect] = Field(default_factory=list)
-    containment: list[Containment] = Field(default_factory=list)
-    response_targets: list[ResponseTarget] = Field(default_factory=list)
-    duties: list[Duty] = Field(default_factory=list)
-    drafts: list[Draft] = Field(default_factory=list)
-    runbook: str
+    evidence: list[SignalEvidence] = Field(max_length=ITEMS_MAX)
+    suspects: list[Suspect] = Field(default_factory=list, max_length=ITEMS_MAX)
+    containment: list[Containment] = Field(default_factory=list, max_length=ITEMS_MAX)
+    response_targets: list[ResponseTarget] = Field(default_factory=list, max_length=ITEMS_MAX)
+    duties: list[Duty] = Field(default_factory=list, max_length=ITEMS_MAX)
+    drafts: list[Draft] = Field(default_factory=list, max_length=ITEMS_MAX)
+    runbook: Text
     acknowledged_by: Label | None = None
     commander: Label | None = Field(default=None, description="Leads the response.")
     technical_lead: Label | None = Field(default=None, description="Finds the cause and fixes it.")
@@ -155,7 +155,9 @@ class Incident(Message):
         default="off", description="on: other changes must wait. broken: a change did not wait. off: no freeze."
     )
     freeze_broken_by: list[Label] = Field(
-        default_factory=list, description="Newest deployments during the incident that are not its rollback."
+        default_factory=list,
+        max_length=ITEMS_MAX,
+        description="Newest deployments during the incident that are not its rollback.",
     )
     merged_into: Label | None = Field(
         default=None, description="Incident into which this incident was merged, and which covers it."
@@ -166,8 +168,8 @@ class Incident(Message):
     children: list[Label] = Field(
         default_factory=list, max_length=CHILDREN_MAX, description="Incidents of single subjects in a parent."
     )
-    subject_count: int = Field(
-        default=1, ge=0, description="Number of affected subjects. For a parent, the number over all its children."
+    subject_count: Natural = Field(
+        default=1, description="Number of affected subjects. For a parent, the number over all its children."
     )
-    change: str = Field(description="Changes of this revision.")
-    log: list[LogEntry] = Field(default_factory=list)
+    change: Text = Field(description="Changes of this revision.")
+    log: list[LogEntry] = Field(default_factory=list, max_length=ITEMS_MAX)

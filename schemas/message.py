@@ -1,15 +1,32 @@
 """Base of all messages: strict types, unknown fields ignored, JSON with RFC 3339 times."""
 
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
+
+INTEGER_MAX = 2**53 - 1
+"""Largest integer of a message. JSON readers that store numbers as doubles read larger integers inexactly."""
+
+TEXT_LENGTH_MAX = 50_000
+"""Maximum characters of a text, such as a summary or a draft."""
+
+AHEAD_MAX_MS = 300_000
+"""Maximum milliseconds by which the time of a command or deployment may be ahead of its arrival."""
+
+ITEMS_MAX = 10_000
+"""Maximum items of a list or object that has no smaller limit."""
+
+Integer = Annotated[int, Field(ge=-INTEGER_MAX, le=INTEGER_MAX)]
+Natural = Annotated[int, Field(ge=0, le=INTEGER_MAX)]
+Text = Annotated[str, Field(max_length=TEXT_LENGTH_MAX)]
 
 
 class Message(BaseModel):
     """Base of every contract.
 
     Changes only add fields with defaults, and readers ignore unknown fields. A newer producer therefore does not break
-    an older consumer. Types are strict: ``"true"`` is not a boolean and ``"3"`` is not a number.
+    an older consumer. Types are strict: ``"true"`` is not a boolean and ``"3"`` is not a number. Every integer, text and
+    list has a limit, and floats are finite, so that every accepted message can be stored and written.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True, allow_inf_nan=False)

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from schemas.incident import IncidentStatus, Severity
-from schemas.message import Message
+from schemas.message import Integer, Message, Natural, Text
 from schemas.record import Label, Subject
 from schemas.timestamp import Timestamp
 
@@ -16,15 +16,15 @@ class Notification(Message):
     version: Literal[1] = 1
     notification_id: Label = Field(description="Idempotency key: incident, revision and receiver.")
     incident_id: Label
-    revision: int
+    revision: Integer
     subject: Subject
     severity: Severity
     status: IncidentStatus
     route: Label
     receiver: Label
     outcome: Literal["sent", "suppressed", "failed"]
-    reason: str
-    attempts: int = 0
+    reason: Text
+    attempts: Natural = 0
     decided_at: Timestamp = Field(description="Event time of the revision.")
     sent_at: Timestamp | None = Field(
         default=None, description="Wall-clock time at which the receiver accepted the notification."

@@ -10,7 +10,10 @@ from schemas.timestamp import Timestamp
 SUBJECT_LENGTH_MAX = 200
 """Maximum number of characters of a subject or any other label."""
 
-Subject = Annotated[str, Field(min_length=1, max_length=SUBJECT_LENGTH_MAX, pattern=r"^[^\x00-\x1f\x7f]+$")]
+SUBJECT_PATTERN = r"^[^\x00-\x1f\x7f]+$"
+"""Regular expression of a subject. A subject has no control characters."""
+
+Subject = Annotated[str, Field(min_length=1, max_length=SUBJECT_LENGTH_MAX, pattern=SUBJECT_PATTERN)]
 Label = Annotated[str, Field(max_length=SUBJECT_LENGTH_MAX)]
 LabelValue = Label | bool | int
 Amount = Annotated[float, Field(ge=0)]

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.message import Message
+from schemas.message import ITEMS_MAX, Message
 from schemas.record import Label, Subject
 from schemas.timestamp import Timestamp
 
@@ -22,7 +22,9 @@ class Relearn(Message):
     subject: Subject
     at: Timestamp = Field(description="Event time from which the new normal applies.")
     signals: list[Label] = Field(
-        default_factory=list, description="Signals to learn again. If empty, all signals are learned again."
+        default_factory=list,
+        max_length=ITEMS_MAX,
+        description="Signals to learn again. If empty, all signals are learned again.",
     )
     reason: Literal["accepted", "expected_shift"]
     requested_by: Label | None = Field(default=None, description="Person, or deployment_id that declared the shift.")

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from schemas.message import Message
+from schemas.message import Integer, Message
 from schemas.timestamp import Timestamp
 
 
@@ -13,6 +13,6 @@ class Tick(Message):
 
     type: Literal["tick"] = "tick"
     version: Literal[1] = 1
-    partition: int
+    partition: Integer
     watermark: Timestamp | None = Field(default=None, description="Newest accepted event time.")
     wall: Timestamp | None = Field(default=None, description="Wall-clock time, absent in a replay.")

@@ -89,6 +89,7 @@ TOPICS: tuple[Topic, ...] = (
         retention_ms=90 * DAY_MS,
         written_by=("CI/CD pipelines", "driftwire deployed"),
         read_by=("correlate",),
+        append_time=True,
     ),
     Topic(
         COMMANDS,
@@ -97,6 +98,7 @@ TOPICS: tuple[Topic, ...] = (
         retention_ms=90 * DAY_MS,
         written_by=("people, by driftwire",),
         read_by=("correlate", "route"),
+        append_time=True,
     ),
     Topic(
         BASELINES,

@@ -50,6 +50,10 @@ def _used(now_ms: int, name: str, *dropped: tuple[str, str], **fields: Any) -> H
     return HostileKind(name, orjson.dumps(record(now_ms, **fields)), "used", dropped, letters=0)
 
 
+def _written(now_ms: int, name: str, output: str, dropped: tuple[str, str]) -> HostileKind:
+    return HostileKind(name, _text(now_ms, f'"output":{output}'), "used", (dropped,), letters=0)
+
+
 def kinds(now_ms: int, *, record_bytes_max: int = 1024 * 1024) -> list[HostileKind]:
     """Return the table.
 
@@ -95,9 +99,12 @@ def _not_json(now_ms: int) -> list[HostileKind]:
         HostileKind("UTF-16", '{"subject":"a"}'.encode("utf-16"), "not_utf8"),
         HostileKind("Latin-1", '{"subject":"café"}'.encode("latin-1"), "not_utf8"),
         HostileKind("a lone surrogate, escaped", b'{"subject":"\\ud800"}', "not_json"),
-        HostileKind("NaN", _text(now_ms, '"output":{"length":NaN}'), "not_json"),
-        HostileKind("Infinity", _text(now_ms, '"output":{"length":Infinity}'), "not_json"),
-        HostileKind("1e400", _text(now_ms, '"output":{"length":1e400}'), "not_json"),
+        HostileKind("a number that is not a number", b"NaN", "not_json"),
+        HostileKind("NaN and a comma", b"[NaN,]", "not_json"),
+        HostileKind("half a surrogate pair as time", b'{"subject":"a","timestamp":"\\udc00"}', "not_json"),
+        HostileKind("not UTF-8 as time", b'{"subject":"a","timestamp":"\xff"}', "not_utf8"),
+        HostileKind("an open text full of escaped quotes", b'{"subject":NaN,"a":"' + b'\\"' * 400_000, "not_json"),
+        HostileKind("NaN, nested 300 deep", _text(now_ms, '"a":NaN,"b":' + "[" * 300 + "]" * 300), "not_json"),
         HostileKind("100,000 brackets", b"[" * 100_000, "not_json"),
         HostileKind("nested 100,000 deep", _text(now_ms, '"note":' + "[" * 100_000 + "]" * 100_000), "not_json"),
         HostileKind("gzip", bytes.fromhex("1f8b080000000000000303000000000000000000"), "not_utf8"),
@@ -146,11 +153,12 @@ def _bad_subjects_and_times(now_ms: int) -> list[HostileKind]:
         HostileKind("no time", orjson.dumps({"subject": SUBJECT}), "timestamp_missing"),
         HostileKind("time null", orjson.dumps({"subject": SUBJECT, "timestamp": None}), "timestamp_missing"),
         with_time("a time in 1970", "1970-01-01T00:00:01Z"),
-        with_time("seconds", now_ms // 1000),
+        with_time("a number as text, too small", "12"),
+        with_time("a number of 1,000 digits", "1" * 1000),
+        with_time("a time and 1,000 blanks", f"{now_ms}{' ' * 1000}"),
         with_time("time zero", 0),
         with_time("a time below zero", -now_ms),
         with_time("time 2^70", 2**62 * 16.0 * 16.0),
-        with_time("a time with a fraction", now_ms + 0.5),
         with_time("a boolean as time", True),
         with_time("a list as time", [now_ms]),
         with_time("a time without an offset", "2026-11-24T03:12:00.123"),
@@ -159,6 +167,12 @@ def _bad_subjects_and_times(now_ms: int) -> list[HostileKind]:
         with_time("other digits", "2026-11-24T03:12:00.12٣Z"),
         with_time("a date", "2026-11-24"),
         out_of_range("a time in 2200", 7_258_118_400_000),
+        HostileKind(
+            "a time in 2200 in seconds",
+            orjson.dumps({"subject": SUBJECT, "timestamp": 7_258_118_400}),
+            "timestamp_out_of_range",
+            needs_live=True,
+        ),
         out_of_range("a time in 9999", 253_402_300_799_000),
         out_of_range("a time in 1999", 915_148_800_000),
         out_of_range("eight days late", now_ms - 8 * DAY_MS),
@@ -169,12 +183,25 @@ def _bad_subjects_and_times(now_ms: int) -> list[HostileKind]:
 def _bad_fields(now_ms: int) -> list[HostileKind]:
     length = ("output.length", "wrong_type")
     return [
-        _used(now_ms, "a number as text", length, output={"length": "911"}),
+        _used(now_ms, "a word as number", length, output={"length": "fast"}),
+        _used(now_ms, "a number with a comma as text", length, output={"length": "1,204"}),
         _used(now_ms, "a boolean as number", length, output={"length": True}),
         _used(now_ms, "a list as number", length, output={"length": [1]}),
         _used(now_ms, "an object as number", length, output={"length": {}}),
-        _used(now_ms, "a boolean as text", ("output.refused", "wrong_type"), output={"refused": "true"}),
-        _used(now_ms, "a boolean as 0", ("output.refused", "wrong_type"), output={"refused": 0}),
+        _used(now_ms, "a word as boolean", ("output.refused", "wrong_type"), output={"refused": "perhaps"}),
+        _used(now_ms, "a boolean as 2", ("output.refused", "wrong_type"), output={"refused": 2}),
+        _written(now_ms, "NaN", '{"length":NaN}', ("output.length", "not_json")),
+        _written(now_ms, "Infinity", '{"length":-Infinity}', ("output.length", "not_json")),
+        _written(now_ms, "1e400", '{"length":1e400}', ("output.length", "not_json")),
+        _written(now_ms, "5,000 digits", '{"length":' + "9" * 5000 + "}", ("output.length", "not_json")),
+        _written(now_ms, "half a surrogate pair", '{"finish_reason":"\\ud800"}', ("output.finish_reason", "not_json")),
+        HostileKind(
+            "half a character",
+            _text(now_ms, '"output":{"finish_reason":"caf"}').replace(b"caf", b"caf\xc3"),
+            "used",
+            (("output.finish_reason", "not_utf8"),),
+            letters=0,
+        ),
         _used(now_ms, "below zero", ("infrastructure.latency_ms", "out_of_bounds"), infrastructure={"latency_ms": -1}),
         _used(now_ms, "a ratio above 1", ("output.confidence", "out_of_bounds"), output={"confidence": 1.01}),
         _used(now_ms, "1e300", ("output.length", "out_of_bounds"), output={"length": 1e300}),
@@ -196,15 +223,18 @@ def _bad_fields(now_ms: int) -> list[HostileKind]:
         ),
         _used(now_ms, "a text in custom", ("custom", "wrong_type"), custom={"toxicity": "low"}),
         _used(now_ms, "a custom name of 500 characters", ("custom", "bad_name"), custom={"x" * 500: 1.0}),
-        _used(now_ms, "a number as label", ("output.finish_reason", "wrong_type"), output={"finish_reason": 5}),
+        _used(now_ms, "a fraction as label", ("output.finish_reason", "wrong_type"), output={"finish_reason": 5.5}),
+        _used(
+            now_ms, "two labels", ("output.finish_reason", "wrong_type"), output={"finish_reason": ["stop", "length"]}
+        ),
         _used(
             now_ms,
             "a label of 1,000 characters",
             ("output.fingerprint", "too_long"),
             output={"fingerprint": "f" * 1000},
         ),
-        _used(now_ms, "a number as environment", ("environment", "wrong_type"), environment=7),
-        _used(now_ms, "a number as request id", ("request_id", "wrong_type"), request_id=81),
+        _used(now_ms, "a boolean as environment", ("environment", "wrong_type"), environment=True),
+        _used(now_ms, "an object as request id", ("request_id", "wrong_type"), request_id={"id": 81}),
         _used(now_ms, "a request id of 10,000 characters", ("request_id", "too_long"), request_id="r" * 10_000),
     ]
 
@@ -212,6 +242,15 @@ def _bad_fields(now_ms: int) -> list[HostileKind]:
 def _unusual_but_valid(now_ms: int) -> list[HostileKind]:
     deep = '"note":' + "[" * 900 + "]" * 900
     return [
+        _used(now_ms, "numbers and booleans as text", output={"length": "911", "refused": "true", "empty": 0}),
+        _used(now_ms, "labels as numbers and lists", output={"finish_reason": ["stop"]}, request_id=81, environment=7),
+        _used(now_ms, "a list of one in a large record", output={"finish_reason": ["stop"]}, note="x" * 9000),
+        HostileKind("NaN in an unknown field", _text(now_ms, '"note":[NaN]'), "used", letters=0),
+        HostileKind("a name that is not valid text", _text(now_ms, '"\\ud800":1'), "used", letters=0),
+        HostileKind("seconds", orjson.dumps(record(now_ms) | {"timestamp": now_ms // 1000}), "used", letters=0),
+        HostileKind(
+            "a time with a fraction", orjson.dumps(record(now_ms) | {"timestamp": now_ms + 0.5}), "used", letters=0
+        ),
         _used(now_ms, "unknown fields", note={"a": [1, {"b": None}]}, output={"weather": "fine"}),
         _used(now_ms, "nulls", output={"length": None, "refused": None, "finish_reason": None}, data=None),
         _used(now_ms, "names with a dollar", custom={"$array": 1.0}, output={"finish_reason": "$dict"}),

@@ -8,7 +8,9 @@ from typing import Any
 
 import click
 
+from pipeline.plain_text import plain_text
 from topologies.errors import DriftwireError
+from topologies.terminal import echo
 
 EXIT_FAILURE = 1
 EXIT_INTERRUPTED = 130
@@ -39,6 +41,13 @@ class LazyGroup(click.Group):
         command: click.Command = importlib.import_module(f"{self._package}.{cmd_name}").command
         return command
 
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except click.ClickException as error:
+            error.message = plain_text(error.message)  # it can contain names from messages
+            raise
+
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         with formatter.section("Commands"):
             formatter.write_dl(list(self._help_lines.items()))
@@ -52,7 +61,7 @@ def run_command_line(command: click.Command, name: str) -> None:
         command(prog_name=name)
     except DriftwireError as error:
         for line in str(error).splitlines():
-            click.echo(f"{name}: {line}", err=True)
+            echo(f"{name}: {line}", err=True)
         sys.exit(EXIT_FAILURE)
     except KeyboardInterrupt:
         sys.exit(EXIT_INTERRUPTED)

@@ -13,6 +13,6 @@ def build(configuration: Configuration, *, replay: bool) -> faust.App:
     spec = TopologySpec(
         name="correlate",
         topics=(DRIFTS, DEPLOYMENTS, COMMANDS),
-        make_step=lambda _: CorrelateStep(configuration.correlate),
+        make_step=lambda _: CorrelateStep(configuration.correlate, replay=replay),
     )
     return build_application(spec, configuration.kafka, replay=replay)

@@ -8,16 +8,16 @@ from pipeline.route import RouteStep
 from pipeline.step import OutputMessage, Step
 from schemas.topics import ALERTS, COMMANDS
 from topologies.configuration import Configuration
-from topologies.receivers import build_receivers, deliver_pending
+from topologies.receivers import NotificationSender, build_receivers
 from topologies.runtime import TopologySpec, build_application
 
 
 def build(configuration: Configuration, *, replay: bool) -> faust.App:
     """Build the application of ``driftwire worker route``."""
-    receivers = build_receivers(configuration.route, replay=replay)
+    sender = NotificationSender(build_receivers(configuration.route, replay=replay))
 
     async def deliver(step: Step) -> list[OutputMessage]:
-        return await deliver_pending(cast(RouteStep, step), receivers)
+        return await sender.send_pending(cast(RouteStep, step))
 
     spec = TopologySpec(
         name="route",

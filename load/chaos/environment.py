@@ -12,11 +12,11 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from load.chaos.observers import CheckpointLedger, Membership, wait_until
-from load.chaos.producer import WorkloadProducer
+from load.chaos.observers import CheckpointLedger, GroupMembership, wait_until
 from load.chaos.receiver import WebhookServer
 from load.chaos.workers import FULL_DEVICE, ChaosWorker, Fleet, find_fake_clock
 from load.chaos.workload import PARTITIONS, Workload
+from load.chaos.workload_producer import WorkloadProducer
 from load.errors import LoadError
 from load.wire import WireProxy
 from pipeline.route import ReceiverSettings, RouteSettings
@@ -59,7 +59,7 @@ class Environment:
     proxy: WireProxy
     receiver: WebhookServer
     fleet: Fleet
-    membership: Membership
+    membership: GroupMembership
     ledger: CheckpointLedger
     producer: WorkloadProducer
     broker_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -164,7 +164,7 @@ async def disturbed_environment(
         file = folder / "configuration.json"
         write_configuration(configuration, file)
         fleet = Fleet(file, folder, find_fake_clock())
-        membership = Membership(broker.cluster, configuration.kafka.app_id)
+        membership = GroupMembership(broker.cluster, configuration.kafka.app_id)
         ledger = CheckpointLedger(broker.cluster, PARTITIONS)
         producer = WorkloadProducer(configuration.kafka.cluster, workload.messages, run_s)
         environment = Environment(

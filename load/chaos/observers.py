@@ -14,7 +14,7 @@ from aiokafka.errors import KafkaError
 from schemas.topics import checkpoints_topic
 from topologies.kafka import Cluster, committed_consumer
 from topologies.processes import STEPS
-from topologies.runtime import CheckpointReader
+from topologies.runtime import Checkpoints
 
 POLL_S = 0.4
 RETRY_S = 0.5
@@ -22,7 +22,7 @@ REQUEST_TIMEOUT_MS = 5_000
 FETCH_MS = 500
 
 
-class Membership:
+class GroupMembership:
     """The members of the consumer groups, read several times per second.
 
     Attributes
@@ -97,7 +97,7 @@ class CheckpointLedger:
             for step in STEPS
             for partition in range(partitions if step == "detect" else 1)
         }
-        self._readers = {source: CheckpointReader() for source in self._sources}
+        self._readers = {source: Checkpoints.reader() for source in self._sources}
         self._positions = dict.fromkeys(self._sources, 0)
         self._sequences = dict.fromkeys(self._sources, 0)
         self._offsets: dict[TopicPartition, dict[str, int]] = {source: {} for source in self._sources}

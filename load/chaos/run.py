@@ -11,12 +11,31 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from load.chaos.broker_faults import (
+    BrokerKilled,
+    BrokerPaused,
+    BrokerStopped,
+    DiskFull,
+    FolderUnwritable,
+    MessagesAdded,
+    ProducerClockJump,
+    ReceiverSlow,
+    TopicRefuses,
+    WireFault,
+)
 from load.chaos.comparison import RunOutcome, compare
 from load.chaos.environment import Environment, disturbed_environment, find_unavailable, write_deployments
-from load.chaos.faults import FAULTS, ChaosFault
-from load.chaos.producer import WorkloadProducer
 from load.chaos.schedule import LONG_RUN, PlannedFault, plan_faults
+from load.chaos.worker_faults import (
+    ChaosFault,
+    WorkerClockJump,
+    WorkerJoinsAndLeaves,
+    WorkerKilled,
+    WorkerLogFull,
+    WorkerSuspended,
+)
 from load.chaos.workload import Workload, build_workload
+from load.chaos.workload_producer import WorkloadProducer
 from load.errors import LoadError
 from load.harness import temporary_topology, wait_for_lag
 from topologies.configuration import Configuration, KafkaSettings
@@ -33,6 +52,26 @@ LAG_LIMIT_S = 60.0
 
 LAG_PATIENCE_S = 180.0
 """Seconds after which the run gives up and reports the steps that still have lag."""
+
+FAULTS: dict[str, Callable[[PlannedFault], ChaosFault]] = {
+    "worker_killed": WorkerKilled,
+    "worker_suspended": WorkerSuspended,
+    "worker_joins_and_leaves": WorkerJoinsAndLeaves,
+    "worker_log_full": WorkerLogFull,
+    "worker_clock_jump": WorkerClockJump,
+    "broker_killed": BrokerKilled,
+    "broker_stopped": BrokerStopped,
+    "broker_paused": BrokerPaused,
+    "disk_full": DiskFull,
+    "folder_unwritable": FolderUnwritable,
+    "topic_refuses": TopicRefuses,
+    "wire": WireFault,
+    "poison": MessagesAdded,
+    "duplicates": MessagesAdded,
+    "producer_clock_jump": ProducerClockJump,
+    "receiver_slow": ReceiverSlow,
+}
+"""Class of each kind of :data:`load.chaos.schedule.WEIGHTS`."""
 
 Say = Callable[[str], None]
 

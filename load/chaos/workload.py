@@ -3,17 +3,17 @@
 The undisturbed and the disturbed run get the same messages, in the same partitions and in the same order.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import orjson
 
-from load.chaos.poison import FURTHER_KINDS, GZIP_BOMB, KINDS
 from load.chaos.schedule import PlannedFault
 from load.world import SimulatedFailure, World, healthy_baseline, json_lines
 from pipeline.detect.settings import DetectSettings
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
+from schemas.timestamp import format_timestamp
 
 PARTITIONS = 4
 START_MS = 1_795_500_000_000
@@ -30,6 +30,53 @@ POISON_COUNT = 4
 
 DUPLICATES_MAX = 60
 """Maximum number of records that one fault sends again."""
+
+
+POISON_SUBJECT = "poison-bot"
+"""Subject of unusable records that have a valid subject."""
+
+BOMB_BYTES = 14 * 1024 * 1024
+"""Bytes of the gzip bomb when unpacked. Its dead letter would exceed the limit of the topic."""
+
+GZIP_BOMB = "gzip bomb"
+
+
+def _poison_record(now_ms: int, tail: str) -> bytes:
+    return orjson.dumps({"subject": POISON_SUBJECT, "timestamp": format_timestamp(now_ms)})[:-1] + tail.encode() + b"}"
+
+
+def _with_time(value: object) -> bytes:
+    return orjson.dumps({"subject": POISON_SUBJECT, "timestamp": value})
+
+
+POISON: dict[str, Callable[[int], bytes | None]] = {
+    "tombstone": lambda _: None,
+    "no bytes": lambda _: b"",
+    "not JSON": lambda _: b"subject=bot latency=12",
+    "half a record": lambda now_ms: _poison_record(now_ms, "")[:-9],
+    "not UTF-8": lambda _: b'{"subject":"\xff\xfe"}',
+    "nested 100,000 deep": lambda now_ms: _poison_record(now_ms, ',"note":' + "[" * 100_000 + "]" * 100_000),
+    "a number": lambda _: b"42",
+    "a bad element in an array": lambda now_ms: b"[" + _poison_record(now_ms, "") + b",5,null]",
+    "too large": lambda _: b'{"subject":"' + b"x" * (3 * 1024 * 1024) + b'"}',
+    "no subject": lambda now_ms: orjson.dumps({"timestamp": now_ms}),
+    "a control character in the subject": lambda now_ms: orjson.dumps({"subject": "a\nb", "timestamp": now_ms}),
+    "no time": lambda _: orjson.dumps({"subject": POISON_SUBJECT}),
+    "a time in 1970": lambda _: _with_time("1970-01-01T00:00:01Z"),
+    "the 30th of February": lambda _: _with_time("2026-02-30T03:12:00.123Z"),
+    "a list as time": lambda now_ms: _with_time([now_ms]),
+    GZIP_BOMB: lambda _: b" " * BOMB_BYTES,
+}
+"""Function that returns the value of a message at an event time (Unix ms), by the name of the kind."""
+
+FURTHER_POISON: dict[str, Callable[[int], bytes | None]] = {
+    "NaN": lambda now_ms: _poison_record(now_ms, ',"output":{"length":NaN}'),
+    "Infinity": lambda now_ms: _poison_record(now_ms, ',"output":{"length":Infinity}'),
+    "a lone surrogate": lambda now_ms: _poison_record(now_ms, ',"environment":"\\ud800"'),
+    "a number as text": lambda now_ms: _poison_record(now_ms, ',"output":{"length":"911"}'),
+    "a time in 2200": lambda _: _with_time(7_258_118_400_000),
+}
+"""Messages of which a part may be used. They need not lead to a dead letter, and accompany those of :data:`POISON`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +171,15 @@ def _record_stream(seed: int) -> list[WorkloadMessage]:
 
 def _poison(fault: PlannedFault, number: int) -> list[WorkloadMessage]:
     generator = fault.random()
-    kind = generator.choice(sorted(KINDS))
-    further = generator.choice(sorted(FURTHER_KINDS))
+    kind = generator.choice(sorted(POISON))
+    further = generator.choice(sorted(FURTHER_POISON))
     partitions = range(1) if kind == GZIP_BOMB else range(POISON_COUNT)
     return [
         *(
-            WorkloadMessage(partition, KINDS[kind](START_MS), number, is_compressed=kind == GZIP_BOMB)
+            WorkloadMessage(partition, POISON[kind](START_MS), number, is_compressed=kind == GZIP_BOMB)
             for partition in partitions
         ),
-        WorkloadMessage(generator.randrange(PARTITIONS), FURTHER_KINDS[further](START_MS), number),
+        WorkloadMessage(generator.randrange(PARTITIONS), FURTHER_POISON[further](START_MS), number),
     ]
 
 

@@ -11,6 +11,7 @@ from load.world import SUBJECT
 from topologies.commands.options import cluster_option, usage_error
 from topologies.commands.parameter_types import Duration
 from topologies.kafka import Cluster
+from topologies.terminal import echo
 
 
 @click.command("probe")
@@ -46,4 +47,4 @@ def command(
         produced = asyncio.run(produce(cluster, messages, speed=1.0))
     except ValidationError as error:
         raise usage_error(error) from error
-    click.echo(f"sent {produced.messages} probes for {subject}, {'blocked' if blocked else 'not blocked'}")
+    echo(f"sent {produced.messages} probes for {subject}, {'blocked' if blocked else 'not blocked'}")

@@ -97,6 +97,7 @@ def command(
         raise LoadError("--map and --subject apply only to CSV files, and none of the files is a CSV file")
     configuration = load_configuration(config)
     wall_ms = time.time_ns() // 1_000_000
+    configuration = load_configuration(config)
     replay = Replay(
         files=files,
         deployments=deployments,
@@ -108,6 +109,7 @@ def command(
         cluster=None if bootstrap is None else configuration.with_bootstrap(bootstrap).kafka.cluster,
         now_ms=wall_ms if now else None,
         wall_ms=wall_ms,
+        time_zone=configuration.detect.time_zone or None,
     )
     console = Console()
     report = asyncio.run(replay.run(configuration, console))

@@ -21,6 +21,7 @@ from load.harness import Outcome, progress_bar, run_against, temporary_topology,
 from load.inputs import OutgoingMessage
 from load.traffic import produce
 from load.world import SUBJECT, World, healthy_baseline, json_lines
+from pipeline.plain_text import plain_text
 from schemas.incident import Incident
 from schemas.timestamp import clock_time
 from schemas.topics import ALERTS, DEPLOYMENTS
@@ -76,7 +77,9 @@ class DemoResult:
             table.add_row(name, *map(format_cell, self.verdict.matches))
         console.print(table)
         for incident in self.verdict.unplanned:
-            console.print(f"[red]not planted:[/] {incident.severity} {escape(incident.title)} ({incident.incident_id})")
+            console.print(
+                f"[red]not planted:[/] {incident.severity} {escape(plain_text(incident.title))} ({incident.incident_id})"
+            )
         if self.dead_letters:
             console.print(f"[red]{self.dead_letters} records became dead letters[/]")
         summary = (
@@ -178,7 +181,7 @@ async def _show_incidents(cluster: Cluster, console: Console) -> None:
                 elif incident.revision > shown_revisions[incident_id]:
                     console.print(
                         f"  {clock_time(incident.updated_at)}  [bold]{incident.severity} {incident.status}[/] "
-                        f"{escape(incident.title)}: {escape(incident.change)}"
+                        f"{escape(plain_text(incident.title))}: {escape(plain_text(incident.change))}"
                     )
                 shown_revisions[incident_id] = incident.revision
     finally:

@@ -6,7 +6,6 @@ mapped.
 
 import csv
 import io
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,20 +13,15 @@ from typing import IO, Any
 
 from load.errors import LoadError
 from pipeline.detect.signals import catalogue
-from schemas.timestamp import format_timestamp, parse_timestamp
+from schemas.timestamp import SECONDS, format_timestamp, parse_timestamp
 
 CSV_START_MS = 1_704_067_200_000
 """Default start for times given as seconds since a start: 2024-01-01T00:00:00Z in Unix milliseconds."""
-
-UNIX_TIME_MIN_S = 1_000_000_000
-"""Minimum number that is read as a Unix time in seconds. Smaller numbers are read as seconds since the start."""
 
 LABELS = ("subject", "request_id", "environment", "provider", "provider_model")
 LABEL_SECTIONS = ("versions", "segment")
 
 _BY_NAME = {signal.name: signal for signal in (*catalogue.SIGNALS, *catalogue.CATEGORIES)}
-_TIME_TEXT = re.compile(r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d:\d\d(?:\.\d+)?)(Z|[+-]\d\d:\d\d)?")
-_TRUE_TEXTS, _FALSE_TEXTS = ("true", "1", "1.0", "yes"), ("false", "0", "0.0", "no")
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,23 +179,18 @@ def _cell_reader(name: str, start_ms: int) -> Callable[[str], Any]:
 
 
 def read_time(text: str, start_ms: int = CSV_START_MS) -> int:
-    """Parse a time as Unix ms. Accept RFC 3339 with or without a zone (UTC), Unix ms or s, and seconds since the start.
+    """Parse a time as :func:`schemas.timestamp.parse_timestamp` does, or seconds since the start. The zone is UTC.
 
     >>> read_time("2023-11-16 18:17:03.9799600"), read_time("1.5") - CSV_START_MS
     (1700158623979, 1500)
     """
-    match = _TIME_TEXT.fullmatch(text)
-    if match is not None:
-        return parse_timestamp(f"{match[1]}T{match[2]}{match[3] or 'Z'}")
-    try:
-        number = float(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is not a time: use RFC 3339, Unix ms or s, or seconds since a start") from None
-    if not 0 <= number < float("inf"):
-        raise ValueError(f"{text!r} is not a time: it is below 0 or not finite")
-    if number < UNIX_TIME_MIN_S:
+    number = catalogue.convert_to_number(text)
+    if number is not None and 0 <= number < SECONDS.start:
         return start_ms + round(number * 1000)
-    return parse_timestamp(round(number * 1000) if number < UNIX_TIME_MIN_S * 100 else round(number))
+    try:
+        return parse_timestamp(text, time_zone="UTC")
+    except ValueError as error:
+        raise ValueError(f"{text!r} is not a time: {error}, or seconds since a start") from None
 
 
 def _read_number(text: str) -> float:
@@ -212,8 +201,7 @@ def _read_number(text: str) -> float:
 
 
 def _read_rate(text: str) -> bool:
-    if text.lower() in _TRUE_TEXTS:
-        return True
-    if text.lower() in _FALSE_TEXTS:
-        return False
-    raise ValueError(f"{text!r} is neither true nor false")
+    value = catalogue.convert_to_boolean(text)
+    if value is None:
+        raise ValueError(f"{text!r} is neither true nor false")
+    return value

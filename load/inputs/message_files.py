@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 import orjson
-from pydantic import ValidationError
 
 from load.errors import LoadError
 from load.inputs.csv_mapping import CsvMapping, read_csv
+from pipeline.decoding import Unreadable, decode_contract
+from pipeline.lenient_json import dump_json, parse_json
 from schemas.deployment import Deployment
 from schemas.timestamp import format_timestamp, parse_timestamp
 
@@ -29,24 +30,27 @@ class OutgoingMessage:
     """Message to send.
 
     ``time_ms`` is the event time. A message that is not ``readable`` as a record has the time of the previous message.
+    ``time_zone`` is the time zone of times without an offset.
     """
 
     time_ms: int
     key: bytes | None
     value: bytes
     readable: bool = True
+    time_zone: str | None = None
 
     def shift(self, by_ms: int) -> "OutgoingMessage":
         """Return the message with event times shifted by ``by_ms`` milliseconds. Unreadable messages stay unchanged."""
         if not by_ms or not self.readable:
             return self
-        parsed: Any = orjson.loads(self.value)
+        parsed: Any = parse_json(self.value)
         for record in parsed if isinstance(parsed, list) else [parsed]:
             try:
-                record["timestamp"] = format_timestamp(parse_timestamp(record["timestamp"]) + by_ms)
+                time_ms = parse_timestamp(record["timestamp"], time_zone=self.time_zone)
+                record["timestamp"] = format_timestamp(time_ms + by_ms)
             except (ValueError, KeyError, TypeError):
                 continue
-        return OutgoingMessage(self.time_ms + by_ms, self.key, orjson.dumps(parsed))
+        return OutgoingMessage(self.time_ms + by_ms, self.key, dump_json(parsed))
 
 
 def open_file(path: Path) -> IO[bytes]:
@@ -82,8 +86,10 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes]]:
             ) from error
 
 
-def read_records(path: Path, mapping: CsvMapping | None = None) -> Iterator[OutgoingMessage]:
-    """Yield the records of a file in order. ``mapping`` applies to CSV files.
+def read_records(
+    path: Path, mapping: CsvMapping | None = None, *, time_zone: str | None = None
+) -> Iterator[OutgoingMessage]:
+    """Yield the records of a file in order. ``mapping`` applies to CSV files, ``time_zone`` to NDJSON files.
 
     Raises
     ------
@@ -99,16 +105,17 @@ def read_records(path: Path, mapping: CsvMapping | None = None) -> Iterator[Outg
         return
     newest_ms = 0
     for _, value in read_lines(path):
-        message = _parse_line(value, newest_ms)
+        message = _parse_line(value, newest_ms, time_zone)
         newest_ms = max(newest_ms, message.time_ms)
         yield message
 
 
-def _parse_line(value: bytes, newest_ms: int) -> OutgoingMessage:
+def _parse_line(value: bytes, newest_ms: int, time_zone: str | None) -> OutgoingMessage:
     try:
-        parsed = orjson.loads(value)
+        parsed = parse_json(value)
         first = parsed[0] if isinstance(parsed, list) else parsed
-        return OutgoingMessage(parse_timestamp(first["timestamp"]), first["subject"].encode(), value)
+        time_ms = parse_timestamp(first["timestamp"], time_zone=time_zone)
+        return OutgoingMessage(time_ms, first["subject"].encode(), value, time_zone=time_zone)
     except (ValueError, KeyError, TypeError, IndexError, AttributeError):
         return OutgoingMessage(newest_ms, None, value, readable=False)
 
@@ -134,12 +141,10 @@ def read_deployments(path: Path) -> list[Deployment]:
     LoadError
         If the file cannot be read, or if a line is not a deployment. The message contains file, line and field.
     """
-    deployments = []
+    deployments: list[Deployment] = []
     for number, value in read_lines(path):
-        try:
-            deployments.append(Deployment.from_json(value))
-        except ValidationError as error:
-            first = error.errors()[0]
-            field = ".".join(str(part) for part in first["loc"]) or "the line"
-            raise LoadError(f"{path} line {number}: {field}: {first['msg']}") from error
+        decoded = decode_contract(value, Deployment.read, "deployment", bytes_max=LINE_BYTES_MAX)
+        if isinstance(decoded, Unreadable):
+            raise LoadError(f"{path} line {number}: {decoded.detail}")
+        deployments += decoded
     return deployments

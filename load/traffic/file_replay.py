@@ -22,6 +22,7 @@ from load.traffic.liveness import is_live
 from load.traffic.outcome_tables import show_outcome
 from load.traffic.producer import ProduceResult, produce
 from pipeline.detect.settings import DetectSettings
+from pipeline.plain_text import plain_text
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
 from schemas.timestamp import format_timestamp
@@ -105,7 +106,7 @@ class ReplayReport:
             shown = ", ".join(unmonitored[:SUBJECTS_SHOWN_MAX]) + more
             console.print(
                 f"[bold red]NOTHING WAS MONITORED for {len(unmonitored)} of {len(span.subjects)} subjects[/] "
-                f"({escape(shown)}): no baseline was ready before the end, so an empty result proves nothing. Choose a "
+                f"({escape(plain_text(shown))}): no baseline was ready before the end, so an empty result proves nothing. Choose a "
                 "readiness that fits the data (--ready-after 30m --ready-records 5000), or supply a baseline "
                 "(--baseline FILE)."
             )
@@ -131,6 +132,8 @@ class Replay:
         Time to which the last record is shifted, in Unix ms. If None, no times are shifted.
     wall_ms
         Wall-clock time in Unix ms, used to reject files that are too old for a live topology.
+    time_zone
+        Time zone of times without an offset, from ``detect.time_zone``. If None, their records are not readable.
     """
 
     files: tuple[Path, ...]
@@ -143,10 +146,11 @@ class Replay:
     cluster: Cluster | None = None
     now_ms: int | None = None
     wall_ms: int = 0
+    time_zone: str | None = None
 
     def read_messages(self) -> Iterator[OutgoingMessage]:
         """Read the records of all files, merged by event time."""
-        return merge_by_event_time([read_records(path, self.mapping) for path in self.files])
+        return merge_by_event_time([read_records(path, self.mapping, time_zone=self.time_zone) for path in self.files])
 
     def measure(self) -> Span:
         """Read the files once, so that errors are found before any message is sent.

@@ -7,12 +7,11 @@ from typing import get_args
 
 from rich.console import Console
 from rich.table import Table
-from rich.text import Text
 
 from load.harness import Outcome
 from schemas.drift import Tier
 from schemas.timestamp import format_timestamp
-from topologies.console import render_card
+from topologies.console import plain_line, render_card
 
 INCIDENT_CARDS_MAX = 20
 """Maximum number of incident cards. Further incidents are only counted."""
@@ -66,7 +65,7 @@ def _show_drifts(outcome: Outcome, console: Console) -> None:
                 f"{first.now:.4g}",
                 str(len(group)),
             )
-            table.add_row(*map(Text, row))
+            table.add_row(*map(plain_line, row))
         console.print(table)
 
 
@@ -87,12 +86,12 @@ def _show_baselines(outcome: Outcome, console: Console) -> None:
     for baseline in outcome.baselines:
         ready_at = _format_seconds(baseline.learned_to)
         row = (baseline.subject, ready_at, f"{baseline.records:,}", str(len(baseline.signals)))
-        table.add_row(*map(Text, row))
+        table.add_row(*map(plain_line, row))
     console.print(table)
 
 
 def _table(title: str, left: Sequence[str], right: Sequence[str]) -> Table:
-    table = Table(title=Text(title, style="bold"), title_justify="left", box=None, padding=(0, 2, 0, 0))
+    table = Table(title=plain_line(title, style="bold"), title_justify="left", box=None, padding=(0, 2, 0, 0))
     for name in left:
         table.add_column(name, no_wrap=name.endswith(" at"))
     for name in right:

@@ -24,7 +24,7 @@ class FaultKind(StrEnum):
     """The connection is closed. The broker receives the request ``seconds`` later on a connection of its own."""
 
     DUPLICATE = "duplicate"
-    """The broker receives the request at once, and a copy ``seconds`` later on a connection of its own."""
+    """The broker executes a copy of the request on a connection of its own, then the request."""
 
     ERROR = "error"
     """The broker does not receive the request. The answer is ``error_code``."""
@@ -61,14 +61,13 @@ class Fault:
         What happens to the request.
     seconds
         Duration of the silence or the delay. ``math.inf`` holds a late request until ``before`` is true or until
-        :meth:`WireProxy.deliver_late_requests`.
+        :meth:`WireProxy.deliver_late_requests` is called.
     error_code
         Kafka's code of the answer, for ``ERROR``.
     matches
         Condition on the request, in addition to its type. None accepts all requests of the type.
     before
-        For ``LATE`` and ``DUPLICATE``: the held request is delivered immediately before the first request for which this
-        condition is true.
+        For ``LATE``: the request is delivered immediately before the first other request for which this condition is true.
     """
 
     api_key: ApiKey

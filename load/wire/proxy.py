@@ -83,7 +83,7 @@ class WireProxy:
         self._injected.append(fault)
 
     async def deliver_late_requests(self) -> None:
-        """Deliver all late requests and copies that are still held."""
+        """Deliver all late requests that are still held."""
         held = list(self._held)
         for late in held:
             late.release.set()
@@ -141,7 +141,7 @@ class WireProxy:
     def hold(self, fault: Fault, request: WireRequest) -> None:
         """Deliver a request to the broker later, on a connection of its own."""
         release = asyncio.Event()
-        delivery = asyncio.create_task(self._deliver(fault, request, release))
+        delivery = asyncio.create_task(self._deliver_later(fault, request, release))
         late = _HeldRequest(fault, release, delivery)
         self._held.append(late)
         delivery.add_done_callback(lambda _: self._held.remove(late))
@@ -152,19 +152,23 @@ class WireProxy:
             late.release.set()
             await late.delivery
 
-    async def _deliver(self, fault: Fault, request: WireRequest, release: asyncio.Event) -> None:
+    async def deliver(self, fault: Fault, request: WireRequest) -> None:
+        """Deliver a request to the broker on a connection of its own, and record the strike."""
+        reader, writer = await asyncio.open_connection(self.host, self.broker_port)
+        try:
+            await _write_frame(writer, request.frame)
+            answer = await _read_frame(reader) if request.is_answered else b""
+        finally:
+            await _close(writer)
+        self.strikes.append(Strike(fault, request, read_error_code(request, answer)))
+
+    async def _deliver_later(self, fault: Fault, request: WireRequest, release: asyncio.Event) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(None if math.isinf(fault.seconds) else fault.seconds):
+                await release.wait()
         # If the broker is down, the request is lost and does not count.
         with suppress(*_CONNECTION_ENDED):
-            with suppress(TimeoutError):
-                async with asyncio.timeout(None if math.isinf(fault.seconds) else fault.seconds):
-                    await release.wait()
-            reader, writer = await asyncio.open_connection(self.host, self.broker_port)
-            try:
-                await _write_frame(writer, request.frame)
-                answer = await _read_frame(reader) if request.is_answered else b""
-            finally:
-                await _close(writer)
-            self.strikes.append(Strike(fault, request, read_error_code(request, answer)))
+            await self.deliver(fault, request)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,7 +181,7 @@ class _HeldRequest:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pending:
+class _PendingAnswer:
     """Request whose answer the client awaits.
 
     Attributes
@@ -200,7 +204,7 @@ class _Connection:
         self._proxy = proxy
         self._client_reader = reader
         self._client_writer = writer
-        self._pending: deque[_Pending] = deque()
+        self._pending: deque[_PendingAnswer] = deque()
         self._is_silent = False
         self._broker_address = _address_bytes(proxy.host, proxy.broker_port)
         self._proxy_address = _address_bytes(proxy.host, proxy.port)
@@ -255,12 +259,12 @@ class _Connection:
                 self._proxy.hold(fault, request)
                 return False
             case FaultKind.DUPLICATE:
+                await self._proxy.deliver(fault, request)
                 await self._forward(request, broker)
-                self._proxy.hold(fault, request)
                 return True
             case FaultKind.ERROR:
                 answer = build_error_answer(request, fault.error_code)
-                self._pending.append(_Pending(request, fault, answer))
+                self._pending.append(_PendingAnswer(request, fault, answer))
                 await self._send_prepared_answers()
                 return True
             case FaultKind.CUT:
@@ -272,7 +276,7 @@ class _Connection:
 
     async def _forward(self, request: WireRequest, broker: asyncio.StreamWriter, fault: Fault | None = None) -> None:
         if request.is_answered:
-            self._pending.append(_Pending(request, fault))
+            self._pending.append(_PendingAnswer(request, fault))
         await _write_frame(broker, request.frame)
 
     async def _forward_answers(self, broker: asyncio.StreamReader) -> None:

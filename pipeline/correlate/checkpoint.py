@@ -11,14 +11,21 @@ from functools import partial
 from pipeline.correlate.causes import WorkloadShifts
 from pipeline.correlate.deployments import DeploymentHistory
 from pipeline.correlate.incidents import IncidentClocks, IncidentState, IncidentStore
-from pipeline.state import Part, PartStore, State
+from pipeline.state import Part, PartKind, PartStore, State
+
+PART_KINDS = (
+    PartKind("clocks", owner="partition"),
+    PartKind("deployment", owner="deployment"),
+    PartKind("shift", owner="shift"),
+    PartKind("drift", owner="drift"),
+    PartKind("published", owner="incident"),
+    PartKind("incident", owner="incident"),
+)
+"""Kinds of the parts. They do not depend on settings, so a changed setting drops no open incident."""
 
 
 class CheckpointParts:
-    """The parts of correlate's state.
-
-    They do not depend on settings, so changing a setting does not discard open incidents.
-    """
+    """The parts of correlate's state."""
 
     def __init__(
         self, clocks: IncidentClocks, deployments: DeploymentHistory, shifts: WorkloadShifts, incidents: IncidentStore
@@ -27,7 +34,7 @@ class CheckpointParts:
         self._deployments = deployments
         self._shifts = shifts
         self._incidents = incidents
-        self._store = PartStore(("clocks", "deployment", "shift", "drift", "published", "incident"))
+        self._store = PartStore(PART_KINDS)
         self._stored_drifts: dict[str, dict[str, object]] = {}
 
     def mark(self, kind: str, *names: str) -> None:
@@ -46,12 +53,18 @@ class CheckpointParts:
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
         """Restore parts in any order, and yield a warning for each discarded part."""
         self._store.read(parts)
-        loaders = {"clocks": self._clocks.load, "deployment": self._deployments.load, "shift": self._shifts.load}
-        for kind, load in loaders.items():
+        for kind, load in (("clocks", self._clocks.load), ("shift", self._shifts.load)):
             for part in self._store.parts(kind):
                 self._store.load(part, load)
+        for part in self._store.parts("deployment"):
+            self._store.load(part, partial(self._load_deployment, part.name))
         self._restore_incidents()
         yield from self._store.finish_restore()
+
+    def _load_deployment(self, name: str, state: State) -> None:
+        key = self._deployments.load(state)
+        if key != name:  # Earlier versions named the part by the id alone. Write it again under its key.
+            self.mark("deployment", name, key)
 
     def _restore_incidents(self) -> None:
         drifts: dict[str, list[State]] = {}

@@ -1,90 +1,93 @@
-"""Decode Kafka messages into contract messages, or into the reason why they cannot be used."""
+"""Decoding of the messages that correlate reads, with checks of their times."""
 
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Sequence
+from typing import Any
 
-import orjson
-from pydantic import ValidationError
-
-from pipeline.wording import one_line
+from pipeline.decoding import Unreadable, decode_object, validate
+from pipeline.step import InputMessage
 from schemas.command import Command
-from schemas.dead_letter import DeadLetterReason
 from schemas.deployment import Deployment
 from schemas.drift import Drift
-from schemas.message import Message
+from schemas.message import AHEAD_MAX_MS
 from schemas.tick import Tick
+from schemas.timestamp import EARLIEST_MS, LATEST_MS
 from schemas.topics import COMMANDS, DEPLOYMENTS, DRIFTS
 
 MESSAGE_BYTES_MAX = 65_536
 """Maximum size of a drift, tick, deployment or command, in bytes. Real messages are a few hundred bytes long."""
 
-INTEGER_MAX = 2**63 - 1
-"""Largest integer that a checkpoint can store. Integers in real messages are far smaller."""
+FORECAST_MAX_MS = 10 * 366 * 86_400_000
+"""Milliseconds before the end of the year 9999 that no message may reach, because deadlines are later than messages."""
 
-Contract = TypeVar("Contract", bound=Message)
+REPORT_AHEAD_MAX_MS = 86_400_000
+"""Maximum milliseconds by which a drift or tick may be ahead of its arrival. Detect checks times more strictly. This
+limit is wide because it also includes the difference between the clocks of the broker and of detect."""
 
-
-@dataclass(frozen=True, slots=True)
-class Unreadable:
-    """The reason why a message cannot be used."""
-
-    reason: DeadLetterReason
-    detail: str
+Content = Drift | Tick | Deployment | Command | Unreadable
 
 
-def decode_message(topic: str, value: bytes | None) -> Drift | Tick | Deployment | Command | Unreadable:
-    """Decode the value of a message.
+def decode_message(message: InputMessage, *, replay: bool = False) -> Sequence[Content]:
+    """Decode a message. A deployment of several subjects has several contents, any other message has one.
+
+    Parameters
+    ----------
+    message
+        The message.
+    replay
+        Whether the records are from the past. Times are then not compared with the time of arrival.
 
     Raises
     ------
     ValueError
-        If correlate does not read that topic.
+        If correlate does not read the topic of the message.
     """
+    topic = message.topic
     if topic not in (DRIFTS, DEPLOYMENTS, COMMANDS):
         raise ValueError(f"correlate does not read the topic {topic}; it reads {DRIFTS}, {DEPLOYMENTS} and {COMMANDS}")
-    if value is None:
-        return Unreadable("tombstone", f"a message on {topic} has no value (a tombstone)")
-    if len(value) > MESSAGE_BYTES_MAX:
-        return Unreadable("too_large", f"{len(value):,} bytes; the limit on {topic} is {MESSAGE_BYTES_MAX:,} bytes")
-    content = _decode_object(topic, value)
+    content = decode_object(message.value, f"a message on {topic}", bytes_max=MESSAGE_BYTES_MAX)
     if isinstance(content, Unreadable):
-        return content
+        return [content]
+    decoded = _read(topic, content)
+    problem = _find_time_problem(decoded[0], message.timestamp, replay=replay)
+    return decoded if problem is None else [Unreadable("timestamp_out_of_range", problem)]
+
+
+def _read(topic: str, content: dict[str, Any]) -> Sequence[Content]:
     if topic == DEPLOYMENTS:
-        return _validate(Deployment, value)
+        deployments = validate(Deployment.read, content, "deployment")
+        return [deployments] if isinstance(deployments, Unreadable) else deployments
     if topic == COMMANDS:
-        return _validate(Command, value)
+        return [validate(Command.model_validate, content, "command")]
     match content.get("type", "drift"):
         case "drift":
-            return _validate(Drift, value)
+            return [validate(Drift.model_validate, content, "drift")]
         case "tick":
-            return _validate(Tick, value)
+            return [validate(Tick.model_validate, content, "tick")]
         case _:
-            return Unreadable("contract", f'the "type" of a message on {topic} must be drift or tick')
+            return [Unreadable("contract", f'the "type" of a message on {topic} must be drift or tick')]
 
 
-def _decode_object(topic: str, value: bytes) -> dict[str, Any] | Unreadable:
-    if not value.strip():
-        return Unreadable("empty", f"a message on {topic} is empty")
-    try:
-        value.decode()
-        content = orjson.loads(value)
-    except UnicodeDecodeError as problem:
-        return Unreadable("not_utf8", f"not UTF-8: {problem.reason} at byte {problem.start}")
-    except orjson.JSONDecodeError as problem:
-        return Unreadable("not_json", f"not JSON: {problem}")
-    if not isinstance(content, dict):
-        type_name = type(content).__name__
-        return Unreadable("not_an_object", f"a message on {topic} must be a JSON object, but this is a {type_name}")
-    return content
-
-
-def _validate(contract: type[Contract], value: bytes) -> Contract | Unreadable:
-    name = contract.__name__.lower()
-    try:
-        content = contract.from_json(value)
-    except ValidationError as problem:
-        return Unreadable("contract", f"not a {name}: {one_line(problem)}")
-    too_large = [field for field, number in content if isinstance(number, int) and abs(number) > INTEGER_MAX]
-    if too_large:
-        return Unreadable("contract", f"not a valid {name}: the integer {too_large[0]} is too large")
-    return content
+def _find_time_problem(content: Content, arrived_ms: int, *, replay: bool) -> str | None:
+    """Return the problem of a time that would move a clock too far. One such time would end every later deadline."""
+    ahead_max_ms = AHEAD_MAX_MS
+    match content:
+        case Drift():
+            times = {name: getattr(content, name) for name in ("started_at", "detected_at", "updated_at")}
+            ahead_max_ms = REPORT_AHEAD_MAX_MS
+        case Tick():
+            times = {"watermark": content.watermark or 0, "wall": content.wall or 0}
+            ahead_max_ms = REPORT_AHEAD_MAX_MS
+        case Deployment():
+            times = {"timestamp": content.timestamp}
+        case Command() if content.action != "silence":  # A silence may begin later.
+            times = {"at": content.at}
+        case _:
+            return None
+    name, latest = max(times.items(), key=lambda item: item[1])
+    if latest > LATEST_MS - FORECAST_MAX_MS:
+        return f"{name} is too near the end of the year 9999: deadlines after it could not be written"
+    if not replay and arrived_ms >= EARLIEST_MS and latest > arrived_ms + ahead_max_ms:
+        return (
+            f"{name} is more than {ahead_max_ms // 1000} s after the arrival of the message: check the sender's clock"
+        )
+    return None

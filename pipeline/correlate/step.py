@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from pipeline.correlate.decode import decode_message
+from pipeline.correlate.decode import Content, decode_message
 from pipeline.correlate.phases import (
     IncidentTable,
     apply_message,
@@ -32,6 +32,8 @@ class CorrelateStep:
     ----------
     settings
         Windows, limits, and severity rules that are evaluated before the built-in rules.
+    replay
+        Whether the records are from the past. Times are then not compared with the time of arrival.
 
     Attributes
     ----------
@@ -39,16 +41,21 @@ class CorrelateStep:
         Number of times that each limit has been hit since startup, keyed by setting name.
     """
 
-    def __init__(self, settings: CorrelateSettings) -> None:
+    def __init__(self, settings: CorrelateSettings, *, replay: bool = False) -> None:
+        self._replay = replay
         self._table = IncidentTable(settings)
         self.limits_hit = self._table.limits_hit
 
     def step(self, messages: Sequence[InputMessage]) -> list[OutputMessage]:
         """Process messages. Return revisions of incidents, requests to relearn baselines, and dead letters."""
-        return [output for message in messages for output in self._pass_phases(message)]
+        return [
+            output
+            for message in messages
+            for content in decode_message(message, replay=self._replay)
+            for output in self._pass_phases(content, message)
+        ]
 
-    def _pass_phases(self, message: InputMessage) -> list[OutputMessage]:
-        content = decode_message(message.topic, message.value)
+    def _pass_phases(self, content: Content, message: InputMessage) -> list[OutputMessage]:
         touched = apply_message(self._table, content, message)
         touched = settle_clocks(self._table, touched)
         touched = group_incidents(self._table, touched)

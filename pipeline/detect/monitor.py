@@ -29,7 +29,7 @@ The formulas and a worked example are in ``docs/how-detection-works.md``.
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,18 +37,19 @@ from numpy.typing import NDArray
 from pipeline.detect.detectors import AdwinBank, Crossing, Demotion, LateBursts, PageHinkleyBank
 from pipeline.detect.findings import Finding, Latch, MinuteSeries, RecentValues
 from pipeline.detect.layout import BlockView, GridLayout
-from pipeline.detect.one_sided_tests import PAGE_RECORDS, PROBE_SIGNALS, CrossingKey, OneSidedTest, derive_tests
+from pipeline.detect.one_sided_tests import (
+    PAGE_RECORDS,
+    PROBE_SIGNALS,
+    CrossingKey,
+    NotTestable,
+    OneSidedTest,
+    derive_tests,
+)
 from pipeline.detect.segments import SegmentDrifts, SegmentObservation, Segments, is_single_small_tenant
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals import Block
 from schemas.baseline import Baseline
 from schemas.drift import Detector, DriftState
-
-
-class _StatefulPart(Protocol):
-    def dump(self) -> Any: ...
-
-    def load(self, state: Any, /) -> None: ...
 
 
 class Monitor:
@@ -72,12 +73,18 @@ class Monitor:
         Number of finite signal values, and number of these values that have a test.
     not_testable
         The tests that the baseline does not support, with the reasons.
+    EVIDENCE_SETTINGS, ADWIN_SETTINGS
+        Names of the settings on which the evidence and the ADWIN windows depend. All other state is valid under any
+        settings.
 
     Raises
     ------
     ValueError
         If the baseline has fewer than two knots for a signal, or its knots decrease.
     """
+
+    EVIDENCE_SETTINGS: ClassVar = (*OneSidedTest.SETTINGS, "recovery_evidence")
+    ADWIN_SETTINGS: ClassVar = AdwinBank.SETTINGS
 
     def __init__(self, baseline: Baseline, settings: DetectSettings) -> None:
         self.baseline, self._settings = baseline, settings
@@ -93,17 +100,8 @@ class Monitor:
         self._segments = Segments(self._tests, self._layout, settings)
         self._segment_drifts = SegmentDrifts(self._segments, baseline, settings)
         self._minute_series = MinuteSeries(self._layout)
-        self._parts: Mapping[str, _StatefulPart] = {
-            "bank": self._bank,
-            "late_bursts": self._late_bursts,
-            "adwin": self._adwin,
-            "recent_values": self._recent_values,
-            "demotion": self._demotion,
-            "segments": self._segments,
-            "segment_drifts": self._segment_drifts,
-            "minute_series": self._minute_series,
-        }
         self._latches: dict[int, Latch] = {}
+        self._untested: list[tuple[NotTestable, Latch]] = []
         self.finite_values = self.monitored_values = 0
 
     @property
@@ -126,8 +124,9 @@ class Monitor:
         if not block.panes.size:
             return []
         self.finite_values += int(np.count_nonzero(np.isfinite(block.values)))
+        ended = self._end_untested(int(block.times_ms[0]))
         if not self._tests:
-            return []
+            return ended
         view = self._layout.view(block)
         self.monitored_values += view.values.size - int(np.count_nonzero(np.isnan(view.values)))
         observation = self._segments.update(view, block.segments, block.versions)
@@ -148,7 +147,7 @@ class Monitor:
         findings += self._segment_drifts.find_drifts(view, observation, latched)
         self._recent_values.observe(view.values)
         self._minute_series.observe(view)
-        return [self._with_series(finding, view) for _, finding in sorted(findings, key=lambda pair: pair[0])]
+        return ended + [self._with_series(finding, view) for _, finding in sorted(findings, key=lambda pair: pair[0])]
 
     def excluded_tests(self) -> list[tuple[str, str, CrossingKey]]:
         """Return the tests that are excluded for segment values, as dimension, value and test key."""
@@ -166,7 +165,7 @@ class Monitor:
             )
             for test, latch in latches.items()
         ]
-        return findings + self._segment_drifts.close_drifts(now_ms)
+        return self._end_untested(now_ms) + findings + self._segment_drifts.close_drifts(now_ms)
 
     def reset_evidence(self) -> None:
         """Reset all statistics and windows after a gap in the records, but leave latches unchanged."""
@@ -175,34 +174,98 @@ class Monitor:
         self._adwin.reset()
         self._segments.bank.reset()
 
-    def dump(self) -> dict[str, Any]:
-        """Return the state: plain values, arrays and bytes."""
+    def dump(self) -> dict[str, dict[str, Any]]:
+        """Return the state as three parts.
+
+        ``monitor`` contains what happened: open drifts, segment values, recent values and series. Its tests and signals
+        are named, so it remains valid under other settings. ``evidence`` contains the statistics of the tests, and
+        ``adwin`` the windows of ADWIN.
+        """
+        tests, recent_values = self._tests, self._recent_values.dump()
+        latches = [latch.dump(tests[latch.test_index]) for latch in self._latches.values()]
         return {
-            "baseline_version": self.baseline.baseline_version,
-            "latches": [latch.dump() for latch in self._latches.values()],
-            **{name: part.dump() for name, part in self._parts.items()},
-            "monitored_values": self.monitored_values,
-            "finite_values": self.finite_values,
+            "monitor": {
+                "baseline_version": self.baseline.baseline_version,
+                "latches": latches + [latch.dump(test) for test, latch in self._untested],
+                "demotion": self._demotion.dump(),
+                "segments": self._segments.dump(),
+                "segment_drifts": self._segment_drifts.dump(),
+                "recent_values": {
+                    self._layout.signals[int(index)].name: values for index, values in recent_values.items()
+                },
+                "minute_series": self._minute_series.dump(),
+                "monitored_values": self.monitored_values,
+                "finite_values": self.finite_values,
+            },
+            "evidence": {
+                "bank": self._bank.dump(),
+                "late_bursts": self._late_bursts.dump(),
+                "segments": self._segments.dump_evidence(),
+            },
+            "adwin": self._adwin.dump(),
         }
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Restore the state that :meth:`dump` returned.
+    def load(self, state: Mapping[str, dict[str, Any]]) -> None:
+        """Restore the parts that :meth:`dump` returned.
+
+        The parts ``evidence`` and ``adwin`` may be missing. The open drifts then remain open, and their recovery is
+        tested from the next record on.
 
         Raises
         ------
         ValueError
             If the state belongs to another baseline or to other tests.
         """
+        self._load_history(state["monitor"])
+        if "evidence" in state:
+            self._bank.load(state["evidence"]["bank"])
+            self._late_bursts.load(state["evidence"]["late_bursts"])
+            self._segments.load_evidence(state["evidence"]["segments"])
+        if "adwin" in state:
+            self._adwin.load(state["adwin"])
+
+    def _load_history(self, state: dict[str, Any]) -> None:
         if state["baseline_version"] != self.baseline.baseline_version:
             raise ValueError(
                 f"the state of baseline {state['baseline_version']} does not fit baseline "
                 f"{self.baseline.baseline_version} of {self.baseline.subject}: evidence is reset"
             )
-        for name, part in self._parts.items():
-            part.load(state[name])
-        self._latches = {latch["test_index"]: Latch(**latch) for latch in state["latches"]}
+        indexes: dict[tuple[str, ...], int] = {test.key: index for index, test in enumerate(self._tests)}
+        not_testable: dict[tuple[str, ...], NotTestable] = {test.key: test for test in self.not_testable}
+        for content in state["latches"]:
+            key = tuple(content["test"])
+            if key in not_testable:
+                self._untested.append((not_testable[key], Latch.load(content, -1)))
+                continue
+            latch = self._latches[indexes[key]] = Latch.load(content, indexes[key])
+            self._bank.latch(latch.test_index, latch.worst)
+        self._demotion.load(state["demotion"])
+        self._segments.load(state["segments"])
+        self._segment_drifts.load(state["segment_drifts"], (*self._tests, *self.not_testable))
+        self._recent_values.load(
+            {
+                str(index): state["recent_values"].get(self._layout.signals[index].name, ())
+                for index in self._layout.value_indexes
+            }
+        )
+        self._minute_series.load(state["minute_series"])
         self.monitored_values = int(state["monitored_values"])
         self.finite_values = int(state["finite_values"])
+
+    def _end_untested(self, now_ms: int) -> list[Finding]:
+        """End the drifts whose tests no longer run because the settings have changed."""
+        untested, self._untested = self._untested, []
+        findings = [
+            latch.build_end(
+                test,
+                self.baseline.signals[test.signal.name],
+                now_ms=now_ms,
+                recovery=self._settings.recovery_evidence,
+                reason=Latch.UNTESTED,
+            )
+            for test, latch in untested
+        ]
+        return findings + self._segment_drifts.end_untested(now_ms)
 
     def _may_fire(
         self, view: BlockView, observation: SegmentObservation | None, withheld: set[int], crossing: Crossing
@@ -253,6 +316,7 @@ class Monitor:
             pane=int(block.panes[row]),
             request_id=block.request_ids[row],
             evidence=crossing.evidence,
+            worst=crossing.mean,
             records=int(crossing.tally[0]),
             demote=self._demotion.record_firing(crossing.test, detected_at),
         )

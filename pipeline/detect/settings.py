@@ -3,22 +3,12 @@
 import hashlib
 import json
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from pipeline.time_zone import check_time_zone
 
 DAY_S = 86_400
 """Seconds of one daily cycle. A baseline should cover at least one cycle."""
-
-_ADMISSION_ONLY = frozenset(
-    {
-        "subjects_max",
-        "record_bytes_max",
-        "late_max_s",
-        "early_max_s",
-        "time_jump_max_s",
-        "time_jump_records",
-    }
-)
-"""Fields that only affect the admission of records. Checkpoints stay valid if these fields change."""
 
 
 class DetectSettings(BaseModel):
@@ -230,6 +220,12 @@ class DetectSettings(BaseModel):
         le=8 * 1024 * 1024,
         description="Maximum bytes of a message. Larger messages are dead-lettered.",
     )
+    time_zone: str = Field(
+        default="",
+        max_length=100,
+        description="Time zone of records whose time has no offset from UTC, as a name in the IANA time zone database, "
+        "such as Australia/Sydney. Empty dead-letters these records.",
+    )
     late_max_s: float = Field(
         default=7 * DAY_S,
         gt=0,
@@ -251,6 +247,11 @@ class DetectSettings(BaseModel):
         description="Consecutive records that confirm a longer time jump in a replay. Higher values are more reliable.",
     )
 
+    @field_validator("time_zone")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        return name and check_time_zone(name)
+
     def readiness(self, ready_after_s: float | None, ready_records: int | None) -> dict[str, float]:
         """Return the fields to update for another readiness. None leaves a setting unchanged.
 
@@ -268,12 +269,9 @@ class DetectSettings(BaseModel):
         return updates
 
     def digest(self) -> str:
-        """Return a short hash of the fields that change the meaning of state. State with another hash is discarded.
+        """Return a short hash of all settings. Reports contain it, so that results of different settings differ.
 
-        >>> DetectSettings().digest() == DetectSettings(subjects_max=7).digest()
-        True
         >>> DetectSettings().digest() == DetectSettings(slices=96).digest()
         False
         """
-        fields = self.model_dump(mode="json", exclude=set(_ADMISSION_ONLY))
-        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]
+        return hashlib.sha256(json.dumps(self.model_dump(mode="json"), sort_keys=True).encode()).hexdigest()[:12]

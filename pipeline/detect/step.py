@@ -14,8 +14,8 @@ from pipeline.detect.baselines import BaselineStore
 from pipeline.detect.control import read_control
 from pipeline.detect.intake import Admission, AdmittedBatch, PositionedOutput, Records, Watermark
 from pipeline.detect.settings import DetectSettings
-from pipeline.detect.stream import PART_KINDS, MonitoredCount, Stream, StreamRestorer, push_replayed
-from pipeline.state import Part, PartStore, State
+from pipeline.detect.stream import STREAM_KINDS, MonitoredCount, Stream, StreamRestorer, push_replayed
+from pipeline.state import Part, PartKind, PartStore, State
 from pipeline.step import InputMessage, OutputMessage
 from schemas.relearn import Relearn
 from schemas.topics import DEAD_LETTERS
@@ -31,6 +31,9 @@ TICK_MS_MAX = 10_000
 
 PARTITION = Part("partition", "")
 """The part of the state that does not belong to a subject."""
+
+PART_KINDS = (PartKind(PARTITION.kind, owner="partition"), *STREAM_KINDS)
+"""Kinds of the parts of the state."""
 
 
 class DetectStep:
@@ -61,7 +64,7 @@ class DetectStep:
         self._evicted_count = MonitoredCount()
         self._evictable_from_ms = 0
         self._last_tick_ms = self._last_tick_messages = 0
-        self._store = PartStore((PARTITION.kind, *PART_KINDS), settings.digest())
+        self._store = PartStore(PART_KINDS, settings.model_dump(mode="json"))
 
     @property
     def streams(self) -> dict[str, Stream]:
@@ -168,14 +171,17 @@ class DetectStep:
         """Return the record counts, where ``records`` = ``used`` + ``duplicates`` + ``held`` + ``dead_letters``.
 
         ``messages`` counts Kafka messages: an array of records is one message. ``late`` counts used records behind the
-        watermark of their stream, ``bad_fields`` values dropped from used records, and ``subjects`` streams.
+        watermark of their stream, ``bad_fields`` values dropped from used records, ``converted_fields`` values converted
+        from another type, and ``subjects`` streams.
         """
-        total = Counter({"used": 0, "duplicates": 0, "late": 0, "dead_letters": 0, "held": 0, "bad_fields": 0})
+        names = ("used", "duplicates", "late", "dead_letters", "held", "bad_fields", "converted_fields")
+        total = Counter(dict.fromkeys(names, 0))
         total.update(self._counts)
         for stream in self._streams.values():
             total.update(stream.counts)
             total["held"] += stream.event_time_guard.held_count
             total["bad_fields"] += stream.columns.bad_fields.total()
+            total["converted_fields"] += stream.columns.converted_fields.total()
         total["subjects"] = len(self._streams)
         return dict(total)
 
@@ -291,5 +297,6 @@ class DetectStep:
         self._store.drop(oldest.subject)
         self._counts.update(oldest.counts)
         self._counts["bad_fields"] += oldest.columns.bad_fields.total()
+        self._counts["converted_fields"] += oldest.columns.converted_fields.total()
         self._evicted_count += oldest.monitored
         return oldest.event_time_guard.discard_held(position)

@@ -3,20 +3,11 @@
 import re
 from collections.abc import Iterable
 
-_BREAKS = re.compile(r"[\n\r\t]+")
-_INVISIBLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff\ufffe\uffff]")
+from pipeline.plain_text import plain_text
+
 _MARKUP = re.compile(r"[\\`*\[\]<#|~&$]|(?<![^\W_])_|_(?![^\W_])")
 _LINE_START = re.compile(r"^(\d+)(?=[.)])|^()(?=[-+=>])")
 _ADDRESS = re.compile(r"(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
-
-
-def plain_text(text: str) -> str:
-    """Put a string on one line, without control characters, bidirectional controls and characters that XML forbids.
-
-    >>> plain_text("two" + chr(10) + "lines" + chr(7))
-    'two lines\ufffd'
-    """
-    return _INVISIBLE.sub("\ufffd", _BREAKS.sub(" ", text))
 
 
 def escape(text: str) -> str:

@@ -71,10 +71,10 @@ class Material:
             if drift.drift_id in drift_ids
             or (drift.subject == incident.subject and drift.started_at <= end and drift.updated_at >= begin)
         }
-        by_id = {deployment.deployment_id: deployment for deployment in deployments}
+        newest = {(deployment.deployment_id, deployment.scope): deployment for deployment in deployments}
         affecting = [
             deployment
-            for deployment in by_id.values()
+            for deployment in newest.values()
             if served.is_affected_by(deployment) and begin <= deployment.timestamp <= end
         ]
         evidence = [drift for drift in states.values() if drift.drift_id in drift_ids]

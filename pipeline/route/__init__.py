@@ -6,6 +6,6 @@ wording.
 
 from pipeline.route.dispatch import Delivery, Dispatch
 from pipeline.route.settings import ReceiverSettings, RouteSettings
-from pipeline.route.step import RouteStep
+from pipeline.route.step import PART_KINDS, RouteStep
 
-__all__ = ["Delivery", "Dispatch", "ReceiverSettings", "RouteSettings", "RouteStep"]
+__all__ = ["PART_KINDS", "Delivery", "Dispatch", "ReceiverSettings", "RouteSettings", "RouteStep"]

@@ -8,9 +8,8 @@ notification that was sent but not checkpointed is sent again with the same idem
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 
-from pydantic import ValidationError
-
 from pipeline.dead_letters import dead_letter
+from pipeline.decoding import Unreadable, decode_contract
 from pipeline.route.decision import LastSent, decide_notification
 from pipeline.route.dispatch import Delivery, Dispatch, build_notification
 from pipeline.route.matchers import incident_labels
@@ -18,17 +17,15 @@ from pipeline.route.notification_log import NotificationLog, NotifiedIncident
 from pipeline.route.route_tree import RouteTree
 from pipeline.route.settings import RouteSettings
 from pipeline.route.silences import Silence, Silences
-from pipeline.state import Part, PartStore, State
+from pipeline.state import Part, PartKind, PartStore, State
 from pipeline.step import InputMessage, OutputMessage
-from pipeline.wording import one_line
 from schemas.command import Command
 from schemas.incident import CLOSED, Incident
 from schemas.notification import Notification
-from schemas.topics import ALERTS, COMMANDS, NOTIFICATIONS
+from schemas.topics import ALERTS, COMMANDS, MEBIBYTE, NOTIFICATIONS
 
-SETTINGS_HASH = "any"
-"""Settings hash of all parts of the state. The state is valid for any settings, because past notifications do not
-depend on them."""
+PART_KINDS = (PartKind("incident", owner="incident"), PartKind("silence", owner="silence"))
+"""Kinds of the parts. They do not depend on settings, because past notifications do not depend on them."""
 
 
 class RouteStep:
@@ -48,7 +45,7 @@ class RouteStep:
         self._settings = settings
         self._tree = RouteTree(settings)
         self._receivers = {receiver.name: receiver for receiver in settings.receivers}
-        self._store = PartStore(("incident", "silence"), SETTINGS_HASH)
+        self._store = PartStore(PART_KINDS)
         self._log = NotificationLog(settings.incidents_max, self._store)
         self._silences = Silences(settings.silences_max, self._store)
         self._pending: list[Dispatch] = []
@@ -186,9 +183,8 @@ class RouteStep:
 
     def _read_command(self, message: InputMessage) -> list[OutputMessage]:
         """Add a silence. Correlate handles other commands and reports invalid commands."""
-        try:
-            command = Command.from_json(message.value or b"")
-        except ValidationError:
+        command = decode_contract(message.value, Command.model_validate, "command", bytes_max=MEBIBYTE)
+        if isinstance(command, Unreadable):
             return []
         if command.action != "silence":
             return []
@@ -202,16 +198,10 @@ class RouteStep:
 
 def _read_incident(message: InputMessage) -> Incident | OutputMessage:
     """Return the incident of an alert, or a dead letter."""
-    if message.value is None:
-        return dead_letter("route", message, "tombstone", "the alert has no value")
-    if not message.value:
-        return dead_letter("route", message, "empty", "the alert is empty")
-    try:
-        return Incident.from_json(message.value)
-    except ValidationError as error:
-        if error.errors()[0]["type"] == "json_invalid":
-            return dead_letter("route", message, "not_json", f"the alert is not JSON: {one_line(error)}")
-        return dead_letter("route", message, "contract", f"the alert is not an incident: {one_line(error)}")
+    incident = decode_contract(message.value, Incident.model_validate, "incident", bytes_max=MEBIBYTE)
+    if isinstance(incident, Unreadable):
+        return dead_letter("route", message, incident.reason, incident.detail)
+    return incident
 
 
 def _build_output(notification: Notification) -> OutputMessage:

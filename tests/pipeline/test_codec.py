@@ -1,11 +1,11 @@
 import numpy as np
 import pytest
 
-from pipeline.codec import FORMAT, decode, encode
+from pipeline.codec import FORMAT, decode, encode, read_envelope, read_format
 
 
 def encode_and_decode(state):
-    return decode(encode(state, kind="monitor", settings_hash="a1"), kind="monitor", settings_hash="a1")
+    return decode(encode(state, kind="monitor"), kind="monitor")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,7 @@ def test_an_array_that_is_not_contiguous_or_of_another_byte_order_is_decoded():
 @pytest.mark.parametrize("value", [object(), {1, 2}, np.array(["text"]), np.array([object()]), {1: 2}])
 def test_a_value_that_a_state_cannot_contain_is_refused(value):
     with pytest.raises(TypeError, match="state"):
-        encode({"value": value}, kind="monitor", settings_hash="a1")
+        encode({"value": value}, kind="monitor")
 
 
 @pytest.mark.parametrize(
@@ -72,21 +72,37 @@ def test_a_value_that_a_state_cannot_contain_is_refused(value):
         (b"\x80\x04\x95", "not JSON"),
         (b"[]", "format None"),
         (b"{}", "format None"),
-        (b'{"format":2,"kind":"monitor","settings":"a1","state":{}}', "format 2"),
-        (b'{"format":1,"kind":"learner","settings":"a1","state":{}}', "kind is learner, not monitor"),
-        (b'{"format":1,"kind":"monitor","settings":"b2","state":{}}', "settings b2"),
-        (b'{"format":1,"kind":"monitor","settings":"a1"}', "damaged"),
-        (b'{"format":1,"kind":"monitor","settings":"a1","state":5}', "damaged"),
-        (b'{"format":1,"kind":"monitor","settings":"a1","state":{"x":{"$array":["<f8",[3],"AAAA"]}}}', "damaged"),
-        (b'{"format":1,"kind":"monitor","settings":"a1","state":{"x":{"$bytes":"?"}}}', "damaged"),
-        (b'{"format":1,"kind":"monitor","settings":"a1","state":{"x":{"$float":"much"}}}', "damaged"),
+        (b'{"format":3,"kind":"monitor","settings":{},"state":{}}', "format 3"),
+        (b'{"format":true,"kind":"monitor","settings":{},"state":{}}', "format True"),
+        (b'{"format":1,"kind":"learner","settings":{},"state":{}}', "kind is learner, not monitor"),
+        (b'{"format":1,"kind":"monitor","settings":{}}', "damaged"),
+        (b'{"format":1,"kind":"monitor","settings":{},"state":5}', "damaged"),
+        (b'{"format":1,"kind":"monitor","settings":{},"state":{"x":{"$array":["<f8",[3],"AAAA"]}}}', "damaged"),
+        (b'{"format":1,"kind":"monitor","settings":{},"state":{"x":{"$bytes":"?"}}}', "damaged"),
+        (b'{"format":1,"kind":"monitor","settings":{},"state":{"x":{"$float":"much"}}}', "damaged"),
     ],
 )
 def test_bytes_that_do_not_fit_are_refused_in_one_line(value, complaint):
     with pytest.raises(ValueError, match=complaint) as refusal:
-        decode(value, kind="monitor", settings_hash="a1")
+        decode(value, kind="monitor")
     assert "\n" not in str(refusal.value)
 
 
-def test_the_format_is_part_of_the_bytes():
-    assert f'"format":{FORMAT}'.encode() in encode({}, kind="monitor", settings_hash="a1")
+def test_the_format_comes_first_so_that_every_version_can_read_it():
+    assert encode({}, kind="monitor").startswith(f'{{"format":{FORMAT},'.encode())
+    assert read_format(b'{"format":12,"anything":') == 12
+    assert read_format(b'{"kind":"monitor","format":12}') is None
+
+
+def test_the_envelope_has_the_settings_and_their_values():
+    value = encode({"sum": 1}, kind="learner", settings={"slices": 48, "segments": ["tenant"]})
+    envelope = read_envelope(value)
+    assert (envelope.format, envelope.kind) == (FORMAT, "learner")
+    assert envelope.settings == {"slices": 48, "segments": ["tenant"]}
+    assert envelope.decode() == {"sum": 1}
+
+
+def test_a_state_of_format_1_is_decoded_and_names_no_settings():
+    value = b'{"format":1,"kind":"monitor","settings":"a1","state":{"sum":1}}'
+    assert read_envelope(value).settings == {}
+    assert decode(value, kind="monitor") == {"sum": 1}

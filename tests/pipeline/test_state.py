@@ -2,10 +2,11 @@ import random
 
 import pytest
 
-from pipeline.codec import encode
-from pipeline.state import CHUNK_BYTES_MAX, Part, PartStore
+from pipeline.codec import FORMAT, encode
+from pipeline.state import CHUNK_BYTES_MAX, NewerState, Part, PartKind, PartStore
 
-KINDS = ("rows", "monitor", "learner")
+KINDS = (PartKind("rows"), PartKind("monitor"), PartKind("learner", ("slices", "labels")))
+SETTINGS = {"slices": 48, "labels": 64, "other": 1}
 
 
 def write(store, states):
@@ -18,12 +19,16 @@ def write(store, states):
     return list(store.changed(lambda kind, name: dumped[kind, name]))
 
 
-def restore(entries, *, kinds=KINDS, settings_hash=""):
-    store = PartStore(kinds, settings_hash)
+def new_store(**settings):
+    return PartStore(KINDS, SETTINGS | settings)
+
+
+def restore(entries, **settings):
+    store = new_store(**settings)
     store.read(entries)
     states = {}
-    for kind in kinds:
-        for part in store.parts(kind):
+    for kind in KINDS:
+        for part in store.parts(kind.name):
             store.load(part, lambda state, part=part: states.update({part: state}))
     return states, list(store.finish_restore()), store
 
@@ -42,7 +47,7 @@ def test_large_parts_are_split_into_chunks_and_joined_in_any_order():
         Part("monitor", "bot"): {"small": 1},
         Part("learner", "bot", "head"): {"text": "x" * CHUNK_BYTES_MAX},
     }
-    entries = write(PartStore(KINDS), states)
+    entries = write(new_store(), states)
     assert len(entries) > len(states)
     assert max(len(value) for _, value in entries) <= CHUNK_BYTES_MAX
     random.Random(1).shuffle(entries)
@@ -50,7 +55,7 @@ def test_large_parts_are_split_into_chunks_and_joined_in_any_order():
 
 
 def test_a_part_that_shrinks_or_goes_leaves_tombstones():
-    store, part = PartStore(KINDS), Part("rows", "bot")
+    store, part = new_store(), Part("rows", "bot")
     write(store, {part: {"text": "x" * 2 * CHUNK_BYTES_MAX}})
     entries = write(store, {part: {}})
     assert [key for key, value in entries if value is None] == [part.key(1), part.key(2)]
@@ -59,14 +64,14 @@ def test_a_part_that_shrinks_or_goes_leaves_tombstones():
 
 
 def test_none_removes_all_items_of_a_kind_and_name():
-    store = PartStore(KINDS)
+    store = new_store()
     head, totals = Part("learner", "bot", "head"), Part("learner", "bot", "totals-3")
     write(store, {head: {}, totals: {}, Part("rows", "bot"): {}, Part("learner", "search", "head"): {}})
     assert write(store, {Part("learner", "bot"): None}) == [(head.key(), None), (totals.key(), None)]
 
 
 def test_a_dropped_name_is_removed_before_it_is_written_again():
-    store, part = PartStore(KINDS), Part("rows", "bot")
+    store, part = new_store(), Part("rows", "bot")
     write(store, {part: {"text": "x" * CHUNK_BYTES_MAX}})
     store.drop("bot")
     entries = write(store, {part: {}})
@@ -80,13 +85,13 @@ def test_a_dropped_name_is_removed_before_it_is_written_again():
 
 def test_restored_parts_are_known_and_can_be_removed():
     part = Part("rows", "bot")
-    _, _, store = restore(write(PartStore(KINDS), {part: {"text": "x" * CHUNK_BYTES_MAX}}))
+    _, _, store = restore(write(new_store(), {part: {"text": "x" * CHUNK_BYTES_MAX}}))
     store.drop("bot")
     assert list(store.changed(lambda kind, name: [])) == [(part.key(0), None), (part.key(1), None)]
 
 
 def test_nothing_is_written_twice():
-    store = PartStore(KINDS)
+    store = new_store()
     assert write(store, {Part("rows", "bot"): {}})
     assert list(store.changed(lambda kind, name: [(Part(kind, name), {})])) == []
 
@@ -104,25 +109,88 @@ def test_a_key_that_names_no_part_is_discarded_with_one_warning_and_removed(key)
     ("value", "reason"),
     [
         (b"?", "not JSON"),
-        (encode({}, kind="monitor", settings_hash="a1"), "kind is monitor"),
-        (encode({}, kind="rows", settings_hash="b2"), "settings b2"),
+        (encode({}, kind="monitor"), "kind is monitor"),
+        (b'{"format":0,"kind":"rows","settings":{},"state":{}}', "format 0"),
     ],
 )
-def test_a_state_that_does_not_fit_is_discarded_with_its_reason(value, reason):
-    states, [warning], _ = restore([(b"rows/bot", value)], settings_hash="a1")
+def test_a_state_that_cannot_be_read_is_discarded_with_its_reason_and_removed(value, reason):
+    states, [warning], store = restore([(b"rows/bot", value)])
     assert states == {}
     assert warning.startswith("the state rows/bot is discarded: ")
     assert reason in warning
+    assert list(store.changed(lambda kind, name: [])) == [(b"rows/bot", None)]
+
+
+LEARNER = {Part("learner", "bot", "head"): {"sum": 1}, Part("learner", "search", "head"): {"sum": 2}}
+
+
+def test_a_part_is_kept_if_only_settings_changed_on_which_it_does_not_depend():
+    assert restore(write(new_store(), LEARNER), other=2)[:2] == (LEARNER, [])
+
+
+def test_a_part_is_reset_if_a_setting_changed_on_which_it_depends_and_the_setting_is_named():
+    rows = {Part("rows", "bot"): {"row": 1}}
+    states, lines, store = restore(write(new_store(), LEARNER | rows), slices=96)
+    assert states == rows
+    assert lines == ["learner: reset for 2 subjects, because slices was 48 and is now 96", "kept: rows"]
+    assert sorted(store.changed(lambda kind, name: [])) == sorted((part.key(), None) for part in LEARNER)
+
+
+def test_a_preview_says_the_same_and_changes_nothing():
+    rows = {Part("rows", "bot"): {"row": 1}}
+    store = new_store(slices=96, labels=3)
+    store.read(write(new_store(), LEARNER | rows))
+    reset, kept = store.preview()
+    assert str(reset) == (
+        "learner: reset for 2 subjects, because slices was 48 and is now 96, labels was 64 and is now 3"
+    )
+    assert reset.misfit.settings == ("slices", "labels")
+    assert str(kept) == "rows: kept for 1 subject"
+    assert len(store.parts("learner")) == 2
+
+
+@pytest.mark.parametrize("value", [48, 48.0])
+def test_a_setting_written_as_another_type_of_number_is_the_same_setting(value):
+    assert restore(write(new_store(), LEARNER), slices=value)[:2] == (LEARNER, [])
+
+
+def test_a_part_without_its_settings_is_reset_if_its_kind_depends_on_settings():
+    value = b'{"format":1,"kind":"learner","settings":"a1b2","state":{}}'
+    states, [line, _], _ = restore([(b"learner/bot", value)])
+    assert states == {}
+    assert line == "learner: reset for 1 subject, because the version that wrote it did not record its settings"
+
+
+def test_an_older_part_is_read_unless_the_content_of_its_kind_has_changed():
+    value = b'{"format":1,"kind":"KIND","settings":"","state":{"sum":1}}'
+    kinds = (PartKind("rows"), PartKind("monitor", since=2))
+    store = PartStore(kinds)
+    store.read([(f"{kind.name}/bot".encode(), value.replace(b"KIND", kind.name.encode())) for kind in kinds])
+    assert store.load(Part("rows", "bot"), lambda state: state["sum"])
+    assert not store.load(Part("monitor", "bot"), lambda state: state["sum"])
+    assert list(store.finish_restore()) == [
+        "monitor: reset for 1 subject, because it has format 1, but this version reads it from format 2",
+        "kept: rows",
+    ]
+
+
+@pytest.mark.parametrize("key", [b"rows/bot", b"rumour/bot", b"no part"])
+def test_a_state_of_a_newer_version_is_refused_and_nothing_is_removed(key):
+    newer = encode({}, kind="rows").replace(f'"format":{FORMAT}'.encode(), f'"format":{FORMAT + 1}'.encode())
+    store = new_store()
+    with pytest.raises(NewerState, match=f"it has format {FORMAT + 1}, but this version reads formats 1 to {FORMAT}"):
+        store.read([*write(new_store(), LEARNER), (b"also bad", b"?"), (key, newer)])
+    assert list(store.changed(lambda kind, name: [])) == []
 
 
 def test_a_state_without_a_field_is_discarded_and_the_field_named():
-    store = PartStore(KINDS)
-    store.read(write(PartStore(KINDS), {Part("rows", "bot"): {}}))
+    store = new_store()
+    store.read(write(new_store(), {Part("rows", "bot"): {}}))
     assert not store.load(Part("rows", "bot"), lambda state: state["panes"])
     assert list(store.finish_restore()) == ["the state rows/bot is discarded: it has no 'panes'"]
 
 
 def test_a_part_that_is_not_in_the_checkpoint_is_not_loaded_and_needs_no_warning():
-    store = PartStore(KINDS)
+    store = new_store()
     assert not store.load(Part("rows", "bot"), lambda state: state)
     assert list(store.finish_restore()) == []

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from schemas.dead_letter import DeadLetter
 from schemas.notification import Notification
-from schemas.topics import ALERTS, NOTIFICATIONS
+from schemas.topics import ALERTS, DEAD_LETTERS, NOTIFICATIONS
 from tests.pipeline.route.samples import incident
 from tests.topologies.endpoint import Endpoint, run_endpoint
 from topologies.kafka import Cluster
@@ -95,3 +96,31 @@ async def test_a_worker_killed_while_it_sends_repeats_the_notification_with_the_
             assert await wait_for_notifications(cluster, 1) == [(1, "sent", 1)]
         assert len(endpoint.requests) == requests_before + 1
         assert {event["id"] for _, event in endpoint.requests} == {"inc-3f9a21c0b7:1:hook"}
+
+
+async def wait_for_dead_letters(cluster: Cluster, count: int) -> list[DeadLetter]:
+    async with asyncio.timeout(TIMEOUT_S):
+        while True:
+            letters = [
+                DeadLetter.from_json(message.value or b"") async for message in read_topic(cluster, DEAD_LETTERS)
+            ]
+            if len(letters) >= count:
+                return letters
+            await asyncio.sleep(0.2)
+
+
+async def test_an_alert_that_cannot_be_written_is_set_aside_and_a_healthy_one_is_sent_once(empty_broker, tmp_path):
+    cluster = empty_broker.cluster
+    beyond = incident(incident_id="inc-beyond").to_json().replace(b'"revision":1', b'"revision":1' + b"0" * 24)
+    async with run_endpoint() as endpoint:
+        config = write_configuration(tmp_path, endpoint)
+        async with route_worker(cluster, config):
+            await write_message(cluster, ALERTS, b"inc-beyond", beyond)
+            await publish(cluster)
+            [letter] = await wait_for_dead_letters(cluster, 1)
+            assert await wait_for_notifications(cluster, 1) == [(1, "sent", 1)]
+            await publish(cluster, revision=2, status="resolved")
+            assert (await wait_for_notifications(cluster, 2))[1] == (2, "sent", 1)
+    assert (letter.step, letter.reason) == ("route", "contract")
+    assert "revision" in letter.detail
+    assert [event["id"] for _, event in endpoint.requests] == ["inc-3f9a21c0b7:1:hook", "inc-3f9a21c0b7:2:hook"]

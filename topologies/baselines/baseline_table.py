@@ -11,6 +11,7 @@ from pipeline.detect.signals import channels
 from pipeline.wording import number, percent
 from schemas.baseline import Baseline, SignalBaseline
 from schemas.timestamp import format_timestamp
+from topologies.console import plain_line
 
 MIX_LABELS_MAX = 3
 """Maximum labels shown per category, the most frequent first."""
@@ -26,7 +27,7 @@ _NONE = "-"
 
 def render_baseline(baseline: Baseline, settings: DetectSettings, width: int) -> RenderableType:
     """Return a table with one row per signal. Rates are percentages, and histograms appear on wide terminals."""
-    head = Text(
+    head = plain_line(
         f"{baseline.subject}, version {baseline.baseline_version} ({baseline.source}): {baseline.records} records from "
         f"{format_timestamp(baseline.learned_from)} to {format_timestamp(baseline.learned_to)}"
     )
@@ -43,13 +44,13 @@ def render_baseline(baseline: Baseline, settings: DetectSettings, width: int) ->
         # A cause never pages. Its smallest change is shown in the tickets column.
         pages = [change for change in signal_changes if change.tier == "page"]
         tickets = [change for change in signal_changes if change.tier != "page"]
-        histogram = [Text(_histogram(signal))] if width >= HISTOGRAM_TERMINAL_WIDTH else []
+        histogram = [plain_line(_histogram(signal))] if width >= HISTOGRAM_TERMINAL_WIDTH else []
         smallest = [_changes(name, signal, tier_changes) for tier_changes in (pages, tickets)]
-        table.add_row(Text(name), _normal(signal), *histogram, *smallest)
+        table.add_row(plain_line(name), _normal(signal), *histogram, *smallest)
     parts: list[RenderableType] = [head, table, *_profiles(baseline)]
     if baseline.dropped_slices:
         times = ", ".join(format_timestamp(at) for at in baseline.dropped_slices)
-        parts.append(Text(f"excluded, because they differ from the rest: the time slices that start at {times}"))
+        parts.append(plain_line(f"excluded, because they differ from the rest: the time slices that start at {times}"))
     return Group(*parts)
 
 
@@ -64,7 +65,7 @@ def _profiles(baseline: Baseline) -> list[Text]:
         levels = (medians - medians[low]) / ((medians[high] - medians[low]) or 1.0) * (len(_BARS) - 2)
         bars = "".join(_BARS[1 + round(level)] for level in levels.tolist())
         lowest, highest = _number(float(medians[low])), _number(float(medians[high]))
-        lines.append(Text(f"{name} by hour, UTC: {bars} {lowest} at {low:02}h, {highest} at {high:02}h"))
+        lines.append(plain_line(f"{name} by hour, UTC: {bars} {lowest} at {low:02}h, {highest} at {high:02}h"))
     return lines
 
 
@@ -73,14 +74,14 @@ def _normal(signal: SignalBaseline) -> Text:
     if signal.shares is not None:
         shares = sorted(signal.shares.items(), key=lambda share: (-share[1], share[0]))
         more = f", {len(shares) - MIX_LABELS_MAX} more" if len(shares) > MIX_LABELS_MAX else ""
-        return Text(", ".join(f"{label} {percent(share)}" for label, share in shares[:MIX_LABELS_MAX]) + more)
+        return plain_line(", ".join(f"{label} {percent(share)}" for label, share in shares[:MIX_LABELS_MAX]) + more)
     if signal.kind == "rate":
-        return Text(percent(signal.channels["rate"].mean))
+        return plain_line(percent(signal.channels["rate"].mean))
     if signal.knots is None:
-        return Text(_NONE if signal.mean is None else number(signal.mean))
+        return plain_line(_NONE if signal.mean is None else number(signal.mean))
     last = len(signal.knots) - 1
     low, middle, high = (number(signal.knots[round(share * last)]) for share in (0.01, 0.5, 0.99))
-    return Text(f"{middle} ({low} to {high})")
+    return plain_line(f"{middle} ({low} to {high})")
 
 
 def _histogram(signal: SignalBaseline) -> str:
@@ -116,7 +117,7 @@ def _changes(name: str, signal: SignalBaseline, changes: list[SmallestChange]) -
             parts.append(f"{'above' if change.direction == 'up' else 'below'} {_percent(change.size)}")
         else:
             parts.append(f"{'+' if change.size >= 0 else ''}{_number(change.size)}{unit}")
-    return Text(", ".join(parts) or _NONE)
+    return plain_line(", ".join(parts) or _NONE)
 
 
 def _percent(share: float) -> str:

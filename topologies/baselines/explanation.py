@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 from rich.console import Group, RenderableType
 from rich.table import Table
-from rich.text import Text
 
 from pipeline.detect.offline import Explanation, TestTrace
 from pipeline.detect.signals import channels
 from pipeline.wording import percent
 from schemas.timestamp import clock_time, format_timestamp
+from topologies.console import plain_line
 
 SPARKLINE_WIDTH = 32
 """Width of a sparkline in characters."""
@@ -24,14 +24,14 @@ _BARS = " ▁▂▃▄▅▆▇█"
 def render_explanation(explained: Explanation, signals: tuple[str, ...]) -> RenderableType:
     """Return a table of the evidence per channel, for given signals or for all channels that came near firing."""
     if explained.baseline is None:
-        return Text(
+        return plain_line(
             f"{explained.subject}: {explained.records} records, and no baseline was ready: nothing was monitored. "
             "Give a baseline with --baseline, or lower --ready-after or --ready-records"
         )
     version = explained.baseline.baseline_version
     traces = [trace for trace in explained.traces if _is_shown(trace, signals)]
     parts: list[RenderableType] = [
-        Text(f"{explained.subject}: {explained.records} records, monitored against baseline {version}")
+        plain_line(f"{explained.subject}: {explained.records} records, monitored against baseline {version}")
     ]
     table = Table(box=None, pad_edge=False, header_style="bold")
     table.add_column("channel", overflow="fold")
@@ -42,27 +42,27 @@ def render_explanation(explained: Explanation, signals: tuple[str, ...]) -> Rend
     for trace in sorted(traces, key=lambda trace: -trace.highest):
         test = trace.test
         table.add_row(
-            Text(f"{test.signal.name} {test.channel} {test.direction}"),
-            Text(_band(trace)),
-            Text(sparkline(trace)),
+            plain_line(f"{test.signal.name} {test.channel} {test.direction}"),
+            plain_line(_band(trace)),
+            plain_line(sparkline(trace)),
             f"{trace.highest * test.threshold:.1f} of {test.threshold:g}",
-            Text(outcome(trace)),
+            plain_line(outcome(trace)),
         )
     parts.append(table)
     quiet = len(explained.traces) - len(traces)
     if quiet:
         parts.append(
-            Text(
+            plain_line(
                 f"{quiet} of {len(explained.traces)} channels never came near firing: show a channel with --signal NAME"
             )
         )
     for untestable in explained.not_testable:
         if not signals or untestable.signal.name in signals:
             channel = f"{untestable.signal.name} {untestable.channel} {untestable.direction}"
-            parts.append(Text(f"{channel} is not testable ({untestable.tier}): {untestable.reason}"))
+            parts.append(plain_line(f"{channel} is not testable ({untestable.tier}): {untestable.reason}"))
     for drift in (drift for drift in explained.other_drifts if drift.state != "evidence"):
         segment = f"{drift.segment}: " if drift.segment else ""
-        parts.append(Text(f"{format_timestamp(drift.updated_at)} {segment}{drift.sentence}"))
+        parts.append(plain_line(f"{format_timestamp(drift.updated_at)} {segment}{drift.sentence}"))
     return Group(*parts)
 
 

@@ -11,8 +11,9 @@ from schemas.drift import Drift
 from schemas.relearn import Relearn
 from schemas.timestamp import format_timestamp
 from topologies.commands.options import author_option, now_ms
-from topologies.commands.parameter_types import Duration, PointInTime
+from topologies.commands.parameter_types import Duration, PastTime, PointInTime
 from topologies.commands.running_options import bootstrap_override_option, config_option
+from topologies.terminal import echo
 
 
 @click.group("baseline", short_help="Learn, publish, show and accept baselines.")
@@ -93,13 +94,13 @@ def learn_command(
         output.write_bytes(baseline.to_json() + b"\n")
     except OSError as error:
         raise DriftwireError(f"{output} cannot be written: {error.strerror}") from error
-    click.echo(
+    echo(
         f"{output}: baseline {baseline.baseline_version} of {baseline.subject}, {len(baseline.signals)} signals, "
         f"{baseline.records} records over {duration(span_s)}; unusable records: {refused}"
     )
     moving = nonstationary_signals(baseline)
     if moving:
-        click.echo(
+        echo(
             f"not monitored, because the second half of the records differs from the first: {', '.join(moving)}; "
             "choose a steadier period with --from and --to, or learn from more days"
         )
@@ -117,7 +118,7 @@ def publish_command(file: Path, bootstrap: str | None, config: Path | None) -> N
     cluster = load_configuration(config).with_bootstrap(bootstrap).kafka.cluster
     baseline = read_baseline_file(file)
     asyncio.run(publish_baseline(cluster, baseline))
-    click.echo(f"published baseline {baseline.baseline_version} of {baseline.subject} at {cluster}")
+    echo(f"published baseline {baseline.baseline_version} of {baseline.subject} at {cluster}")
 
 
 @command.command("show")
@@ -153,7 +154,7 @@ def show_command(source: str, bootstrap: str | None, config: Path | None) -> Non
     console = Console()
     console.print(render_baseline(baseline, configuration.detect, console.width))
     for line in lines:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        echo(line)
 
 
 def _relearning_line(relearn: Relearn) -> str:
@@ -177,7 +178,7 @@ def _frozen_line(drift: Drift) -> str:
 @click.option(
     "--signal", "signals", multiple=True, metavar="NAME", help="Signal to relearn. Repeatable.  [default: all]"
 )
-@click.option("--from", "from_ms", type=PointInTime(), help="Time at which the new normal began.  [default: now]")
+@click.option("--from", "from_ms", type=PastTime(), help="Time at which the new normal began.  [default: now]")
 @author_option
 @bootstrap_override_option
 @config_option
@@ -210,7 +211,7 @@ def accept_command(
     cluster = configuration.with_bootstrap(bootstrap).kafka.cluster
     asyncio.run(request_relearn(cluster, relearn))
     names = ", ".join(relearn.signals) or "every signal"
-    click.echo(
+    echo(
         f"accepted: detect relearns {names} of {subject} over {duration(configuration.detect.relearn_after_s)} "
         "of records and does not monitor them during that time"
     )

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from topologies.commands.running_options import config_option, data_option
+from topologies.terminal import echo
 
 
 @click.command("broker", short_help="Run the embedded Kafka alone until Ctrl-C.")
@@ -39,13 +40,13 @@ def command(port: int | None, data: Path | None, heap: int | None, config: Path 
         configuration.kafka.records_partitions,
     )
     if run_until_interrupted(work):
-        click.echo("Kafka has stopped.")
+        echo("Kafka has stopped.")
 
 
 async def _run_broker(data_folder: Path, port: int, heap_mib: int, records_partitions: int) -> None:
     from topologies.broker import KAFKA_VERSION, EmbeddedBroker, create_topics  # noqa: PLC0415
 
-    async with EmbeddedBroker(data_folder, port=port, heap_mib=heap_mib, announce=click.echo) as broker:
+    async with EmbeddedBroker(data_folder, port=port, heap_mib=heap_mib, announce=echo) as broker:
         await create_topics(broker.cluster, records_partitions, 1)
-        click.echo(f"Kafka {KAFKA_VERSION} listens on {broker.bootstrap}; data in {data_folder}; Ctrl-C stops it.")
+        echo(f"Kafka {KAFKA_VERSION} listens on {broker.bootstrap}; data in {data_folder}; Ctrl-C stops it.")
         await broker.wait_for_failure()

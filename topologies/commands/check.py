@@ -1,19 +1,37 @@
-"""``driftwire check``: validate a configuration file and list its problems."""
+"""``driftwire check``: validate a configuration file, and say which state a restart with this file would reset."""
 
+import asyncio
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
+import orjson
+
+from topologies.commands.running_options import bootstrap_override_option
+from topologies.terminal import echo, echo_json
+
+if TYPE_CHECKING:
+    from pipeline.state import PartKind, RestoreOutcome
+    from topologies.configuration import Configuration
+    from topologies.kafka import Cluster
 
 DEFAULT_FILE_NAME = "driftwire.toml"
+
+OTHER_KEYS_PREFIX = b"\x00"
+"""First byte of the keys in a checkpoint topic that are not parts of the state, such as the offsets."""
 
 
 @click.command("check", short_help="Check a configuration file.")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default=DEFAULT_FILE_NAME)
-def command(file: Path) -> None:
+@bootstrap_override_option
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+def command(file: Path, bootstrap: str | None, *, as_json: bool) -> None:
     """Check a configuration file. FILE defaults to driftwire.toml.
 
-        Prints "FILE: ok" with the changed settings and the receivers. If there are problems, prints one line per problem
-    and exits with status 1.
+    Prints "FILE: ok" with the changed settings and the receivers. If Kafka answers, also prints which state would be
+    kept and which would be reset if the workers were restarted with this file. If there are problems, prints one line
+    per problem and exits with status 1.
     """
     from topologies.configuration import (  # noqa: PLC0415  slow to import and not needed for --help
         Configuration,
@@ -21,15 +39,132 @@ def command(file: Path) -> None:
         changed_keys,
         load_configuration,
     )
+    from topologies.errors import DriftwireError  # noqa: PLC0415
 
     try:
         configuration = load_configuration(file)
     except ConfigurationError as error:
-        for problem in error.problems:
-            click.echo(problem)
+        _print_problems(file, error.problems, as_json=as_json)
         raise SystemExit(1) from None
+    cluster = configuration.with_bootstrap(bootstrap).kafka.cluster
     changed = changed_keys(Configuration(), configuration)
-    click.echo(f"{file}: ok")
-    click.echo(f"  changed from the defaults: {', '.join(changed) or 'nothing'}")
+    outcomes: dict[str, list[RestoreOutcome]] | None = None
+    not_checked = None
+    try:
+        outcomes = asyncio.run(_preview_restart(cluster, configuration))
+    except StateRefused as error:
+        _print_problems(file, [str(error)], as_json=as_json)
+        raise SystemExit(1) from None
+    except DriftwireError as error:
+        not_checked = str(error)
+    if as_json:
+        content = {
+            "file": str(file),
+            "problems": [],
+            "changed": changed,
+            "receivers": [{"name": receiver.name, "kind": receiver.kind} for receiver in configuration.route.receivers],
+            "state": None if outcomes is None else [_as_json(*row) for row in _rows(outcomes)],
+            "not_checked": not_checked,
+        }
+        echo_json(orjson.dumps(content))
+        return
+    echo(f"{file}: ok")
+    echo(f"  changed from the defaults: {', '.join(changed) or 'nothing'}")
     receivers = ", ".join(f"{receiver.name} ({receiver.kind})" for receiver in configuration.route.receivers)
-    click.echo(f"  receivers: {receivers or 'none'}")
+    echo(f"  receivers: {receivers or 'none'}")
+    if outcomes is None:
+        echo(f"  state: not checked; {not_checked}")
+        return
+    echo(f"  state at {cluster}, if the workers restart with this file:")
+    for step, outcome in _rows(outcomes):
+        echo(f"    {step} {outcome}")
+    if not any(outcomes.values()):
+        echo("    none")
+
+
+class StateRefused(Exception):
+    """The state of a step that this version cannot use."""
+
+
+async def _preview_restart(cluster: "Cluster", configuration: "Configuration") -> dict[str, list["RestoreOutcome"]]:
+    """Return what a restart would do with the state of each step.
+
+    Raises
+    ------
+    BrokerUnreachable, TopicMissing
+        If no broker answers, or if it has no checkpoints.
+    StateRefused
+        If a newer version wrote the state.
+    """
+    from pipeline.correlate.checkpoint import PART_KINDS as CORRELATE_KINDS  # noqa: PLC0415
+    from pipeline.detect.step import PART_KINDS as DETECT_KINDS  # noqa: PLC0415
+    from pipeline.route import PART_KINDS as ROUTE_KINDS  # noqa: PLC0415
+    from pipeline.state import NewerState  # noqa: PLC0415
+
+    kinds = {"detect": DETECT_KINDS, "correlate": CORRELATE_KINDS, "route": ROUTE_KINDS}
+    settings: dict[str, Any] = {"detect": configuration.detect.model_dump(mode="json")}
+    outcomes = {}
+    for step, step_kinds in kinds.items():
+        try:
+            outcomes[step] = _preview(await _read_parts(cluster, step), step_kinds, settings.get(step))
+        except NewerState as error:
+            raise StateRefused(f"state of {step} at {cluster}: {error}") from error
+    return outcomes
+
+
+async def _read_parts(cluster: "Cluster", step: str) -> dict[int, dict[bytes, bytes]]:
+    """Return the parts of the state of a step, by partition and key."""
+    from schemas.topics import checkpoints_topic  # noqa: PLC0415
+    from topologies.kafka import read_topic  # noqa: PLC0415
+
+    parts: dict[int, dict[bytes, bytes]] = {}
+    async for message in read_topic(cluster, checkpoints_topic(step)):
+        key = message.key or OTHER_KEYS_PREFIX
+        if key.startswith(OTHER_KEYS_PREFIX):
+            continue
+        if message.value is None:
+            parts.get(message.partition, {}).pop(key, None)
+        else:
+            parts.setdefault(message.partition, {})[key] = message.value
+    return parts
+
+
+def _preview(
+    parts: dict[int, dict[bytes, bytes]], kinds: Sequence["PartKind"], settings: dict[str, Any] | None
+) -> list["RestoreOutcome"]:
+    """Return what a restart would do with the state of all partitions."""
+    from pipeline.state import PartStore  # noqa: PLC0415
+
+    merged: dict[Any, RestoreOutcome] = {}
+    for entries in parts.values():
+        store = PartStore(kinds, settings)
+        store.read(entries.items())
+        for outcome in store.preview():
+            key = outcome.kind.name, outcome.misfit
+            known = merged.get(key, outcome)
+            merged[key] = outcome._replace(owners=known.owners | outcome.owners)
+    return sorted(merged.values(), key=lambda outcome: (outcome.misfit is None, outcome.kind.name))
+
+
+def _rows(outcomes: dict[str, list["RestoreOutcome"]]) -> list[tuple[str, "RestoreOutcome"]]:
+    return [(step, outcome) for step, rows in outcomes.items() for outcome in rows]
+
+
+def _as_json(step: str, outcome: "RestoreOutcome") -> dict[str, Any]:
+    return {
+        "step": step,
+        "kind": outcome.kind.name,
+        "action": "keep" if outcome.misfit is None else "reset",
+        "owner": outcome.kind.owner,
+        "owners": len(outcome.owners),
+        "settings": [] if outcome.misfit is None else list(outcome.misfit.settings),
+        "reason": None if outcome.misfit is None else outcome.misfit.reason,
+    }
+
+
+def _print_problems(file: Path, problems: Sequence[str], *, as_json: bool) -> None:
+    if as_json:
+        echo_json(orjson.dumps({"file": str(file), "problems": list(problems)}))
+        return
+    for problem in problems:
+        echo(problem)

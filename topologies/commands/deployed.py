@@ -15,8 +15,9 @@ from schemas.deployment import Deployment, DeploymentKind
 from schemas.timestamp import format_timestamp
 from schemas.topics import DEPLOYMENTS
 from topologies.commands.options import author_option, cluster_option, now_ms, usage_error
-from topologies.commands.parameter_types import PointInTime
+from topologies.commands.parameter_types import PastTime
 from topologies.kafka import Cluster, write_message
+from topologies.terminal import echo
 
 
 @click.command("deployed", short_help="Record a deployment.")
@@ -40,7 +41,7 @@ from topologies.kafka import Cluster, write_message
     help="Id of the deployment. Repeats of the same id count once.  [default: a new id]",
 )
 @click.option(
-    "--at", type=PointInTime(), help="Time at which the deployment took effect: RFC 3339 or Unix ms.  [default: now]"
+    "--at", type=PastTime(), help="Time at which the deployment took effect: RFC 3339 or Unix ms.  [default: now]"
 )
 @click.option("--rollback-of", metavar="ID", help="Id of the deployment that this deployment reverts.")
 @click.option(
@@ -86,7 +87,7 @@ def command(
     asyncio.run(write_message(cluster, DEPLOYMENTS, deployment.deployment_id.encode(), deployment.to_json()))
     if report is not None:
         report.write_bytes(deployment.to_json() + b"\n")
-    click.echo(_summary_line(deployment))
+    echo(_summary_line(deployment))
 
 
 def _summary_line(deployment: Deployment) -> str:

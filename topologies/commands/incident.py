@@ -17,14 +17,15 @@ from schemas.timestamp import format_timestamp
 from schemas.topics import COMMANDS
 from topologies.commands.incidents import find_incident_id, read_newest_revisions
 from topologies.commands.options import author_option, cluster_option, now_ms, usage_error
-from topologies.commands.parameter_types import PointInTime
+from topologies.commands.parameter_types import PastTime
 from topologies.commands.review import command as review
 from topologies.console import print_card, print_drafts, print_running_log
 from topologies.kafka import Cluster, write_message
+from topologies.terminal import echo, echo_json
 
 NOTE = click.option("--note", metavar="TEXT", help="Reason to record in the running log.")
 INCIDENT = click.argument("incident_id", metavar="ID")
-AT = click.option("--at", type=PointInTime(), help="Time of the action: RFC 3339 or Unix ms.  [default: now]")
+AT = click.option("--at", type=PastTime(), help="Time of the action: RFC 3339 or Unix ms.  [default: now]")
 
 
 class CommandOptions(TypedDict):
@@ -64,7 +65,7 @@ def show(incident_id: str, as_json: bool, drafts: bool, cluster: Cluster) -> Non
     """Show the newest revision and the running log."""
     incident = _find_incident(asyncio.run(read_newest_revisions(cluster)), incident_id)
     if as_json:
-        click.echo(incident.to_json())
+        echo_json(incident.to_json())
         return
     if drafts:
         print_drafts(incident, sys.stdout)
@@ -203,7 +204,7 @@ def _send(
     sent = asyncio.run(run())
     details = (sent.severity, sent.assignee, sent.role and sent.role.replace("_", " "), sent.into)
     summary = " ".join(part for part in (sent.action, sent.incident_id, *details) if part)
-    click.echo(f"{summary}, by {sent.author} at {format_timestamp(sent.at)} ({sent.command_id})")
+    echo(f"{summary}, by {sent.author} at {format_timestamp(sent.at)} ({sent.command_id})")
 
 
 def _find_incident(newest: Mapping[str, Incident], incident_id: str) -> Incident:

@@ -14,6 +14,7 @@ from topologies.commands.options import cluster_option
 from topologies.console import print_card
 from topologies.interrupt import run_until_interrupted
 from topologies.kafka import Cluster, follow_topic, parse_incidents, read_topic
+from topologies.terminal import echo, echo_json
 
 
 @click.command("incidents", short_help="Show open incidents and follow their changes.")
@@ -56,7 +57,7 @@ def command(
         for incident in sorted(shown, key=_severity_and_start):
             _print(incident, as_json=as_json)
         if not shown:
-            click.echo("no incidents" if show_all else "no open incidents", err=True)
+            echo("no incidents" if show_all else "no open incidents", err=True)
         if is_following:
             async for incident in follow_revisions(cluster, newest):
                 if matches(incident):
@@ -114,6 +115,6 @@ def _severity_and_start(incident: Incident) -> tuple[str, int, str]:
 
 def _print(incident: Incident, *, as_json: bool) -> None:
     if as_json:
-        click.echo(incident.to_json())
+        echo_json(incident.to_json())
     else:
         print_card(incident, sys.stdout)

@@ -1,11 +1,14 @@
 """Option types that several commands share: durations and points in time."""
 
 import re
+import time
 from typing import Any
 
 import click
 
-from schemas.timestamp import parse_timestamp
+from pipeline.wording import duration
+from schemas.message import AHEAD_MAX_MS
+from schemas.timestamp import format_timestamp, parse_timestamp
 
 _UNITS_S = {"": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)([smhd]?)", re.ASCII)
@@ -35,3 +38,19 @@ class PointInTime(click.ParamType):
             return parse_timestamp(int(value) if isinstance(value, str) and value.isdecimal() else value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
+
+
+class PastTime(PointInTime):
+    """A time of something that has happened. A time far ahead of the clock of this computer is refused."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        at = super().convert(value, param, ctx)
+        if at > time.time() * 1000 + AHEAD_MAX_MS:
+            limit = duration(AHEAD_MAX_MS / 1000)
+            self.fail(
+                f"{format_timestamp(at)} is more than {limit} ahead of the clock of this computer: give a time that has "
+                "passed, or correct the clock",
+                param,
+                ctx,
+            )
+        return at

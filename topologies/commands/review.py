@@ -13,6 +13,7 @@ from topologies.commands.incidents import find_incident_id
 from topologies.commands.options import cluster_option
 from topologies.errors import DriftwireError
 from topologies.kafka import Cluster, parse_incidents, read_topic
+from topologies.terminal import echo
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
 """Characters that are replaced in the names of the files."""
@@ -56,10 +57,10 @@ def command(*, incident_id: str, folder: Path, force: bool, cluster: Cluster) ->
         draft.write_text(write_review(material, picture.name), "utf-8")
     except OSError as error:
         raise DriftwireError(f"{error.filename or folder} cannot be written: {error.strerror}") from error
-    click.echo(f"{draft}: draft review, from revision {material.incident.revision} of {material.incident.incident_id}")
-    click.echo(f"{picture}: chart of the evidence")
+    echo(f"{draft}: draft review, from revision {material.incident.revision} of {material.incident.incident_id}")
+    echo(f"{picture}: chart of the evidence")
     if material.is_open:
-        click.echo("the incident is still open: run this command again with --force once it is resolved", err=True)
+        echo("the incident is still open: run this command again with --force once it is resolved", err=True)
 
 
 async def _revisions(cluster: Cluster, incident_id: str) -> list[Incident]:

@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from topologies.terminal import echo
+
 
 @click.group("schema", short_help="Export the message contracts as JSON Schemas.")
 def command() -> None:
@@ -22,4 +24,4 @@ def export_command(directory: Path) -> None:
     except OSError as error:
         raise DriftwireError(f"cannot write the schemas to {directory}: {error.strerror}") from error
     for path in written:
-        click.echo(path)
+        echo(path)

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from topologies.commands.running_options import bootstrap_override_option, config_option, data_option, replay_option
+from topologies.terminal import echo
 
 
 @click.command("up", short_help="Run Kafka and all steps on this machine until Ctrl-C.")
@@ -32,14 +33,12 @@ def command(config: Path | None, bootstrap: str | None, port: int | None, data: 
     folder = data or Path(configuration.broker.data)
 
     async def run() -> None:
-        topology = Topology(
-            configuration, data_folder=folder, cluster=cluster, replay=replay, on_line=click.echo, port=port
-        )
-        click.echo("Starting Kafka and the steps ..." if bootstrap is None else "Starting the steps ...")
+        topology = Topology(configuration, data_folder=folder, cluster=cluster, replay=replay, on_line=echo, port=port)
+        echo("Starting Kafka and the steps ..." if bootstrap is None else "Starting the steps ...")
         async with topology:
             kind = "replay" if replay else "live"
-            click.echo(f"driftwire is up: Kafka at {topology.cluster}, {kind}, data in {folder}; Ctrl-C stops it.")
+            echo(f"driftwire is up: Kafka at {topology.cluster}, {kind}, data in {folder}; Ctrl-C stops it.")
             await topology.wait_for_failure()
 
     if run_until_interrupted(run()):
-        click.echo("driftwire has stopped.")
+        echo("driftwire has stopped.")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from topologies.commands.running_options import bootstrap_override_option, config_option, replay_option
+from topologies.terminal import echo
 
 if TYPE_CHECKING:
     from topologies.kafka import Cluster
@@ -55,7 +56,7 @@ async def _create_topics(cluster: "Cluster", records_partitions: int, replicatio
             if loop.time() > deadline:
                 raise
             if not is_reported:
-                click.echo(f"waiting up to {BROKER_WAIT_S:.0f} s for Kafka: {error}", err=True)
+                echo(f"waiting up to {BROKER_WAIT_S:.0f} s for Kafka: {error}", err=True)
                 is_reported = True
             await asyncio.sleep(RETRY_S)
         else:

@@ -1,8 +1,9 @@
-"""Incidents as cards on a terminal.
+"""Incidents as cards on a terminal, and strings from senders as plain text.
 
 This package does not import Kafka.
 """
 
 from topologies.console.cards import print_card, print_drafts, print_running_log, render_card
+from topologies.console.plain_line import plain_line
 
-__all__ = ["print_card", "print_drafts", "print_running_log", "render_card"]
+__all__ = ["plain_line", "print_card", "print_drafts", "print_running_log", "render_card"]

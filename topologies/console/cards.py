@@ -4,7 +4,6 @@ A card shows severity and title first, then actions, suspects and evidence. Labe
 without colours, links or control characters of the terminal.
 """
 
-import re
 from collections.abc import Iterable, Iterator
 from io import StringIO
 from typing import TextIO
@@ -17,6 +16,7 @@ from rich.text import Text
 from pipeline.wording import duration, quantity
 from schemas.incident import CLOSED, Containment, Incident, SignalEvidence, Suspect
 from schemas.timestamp import format_timestamp
+from topologies.console.plain_line import plain_line
 
 WIDTH = 80
 """Width of a plain-text card in columns."""
@@ -32,8 +32,6 @@ ACTIONS_MAX = 3
 
 COLOURS = {"P1": "bold white on red", "P2": "bold red", "P3": "bold yellow", "P4": "bold cyan"}
 
-_BREAKS = re.compile(r"[\n\r\t]+")
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _TIERS = ("page", "ticket", "cause")
 _DURATION_UNITS = ("s", "ms")
 _TARGETS_AFTER_CLOSING = ("review",)
@@ -67,7 +65,9 @@ def print_running_log(incident: Incident, stream: TextIO) -> None:
     """Print the running log, oldest line first."""
     grid = _grid()
     for entry in incident.log:
-        grid.add_row(Text(_utc_time(entry.at, incident.started_at), style="dim"), _text(f"{entry.event}: {entry.text}"))
+        grid.add_row(
+            Text(_utc_time(entry.at, incident.started_at), style="dim"), plain_line(f"{entry.event}: {entry.text}")
+        )
     Console(file=stream, width=None if stream.isatty() else WIDTH).print(grid)
 
 
@@ -76,16 +76,16 @@ def print_drafts(incident: Incident, stream: TextIO) -> None:
     if not incident.drafts:
         stream.write(f"no drafts: a {incident.severity} that is {incident.status} needs no message\n")
     for draft in incident.drafts:
-        paragraphs = [_text(paragraph).plain for paragraph in draft.text.split("\n\n")]
-        stream.write("\n\n".join([f"--- {draft.audience} ---", _text(draft.subject).plain, *paragraphs]) + "\n\n")
+        paragraphs = [plain_line(paragraph).plain for paragraph in draft.text.split("\n\n")]
+        stream.write("\n\n".join([f"--- {draft.audience} ---", plain_line(draft.subject).plain, *paragraphs]) + "\n\n")
 
 
 def _parts(incident: Incident) -> Iterator[RenderableType]:
     colour = COLOURS[incident.severity] if incident.status not in CLOSED else "bold green"
     head = f"{incident.severity} {incident.status.upper()}"
     yield Rule(Text(f" {head} ", style=colour), style=colour, align="left", characters="━")
-    yield _text(incident.title, style="bold")
-    yield _text(incident.summary)
+    yield plain_line(incident.title, style="bold")
+    yield plain_line(incident.summary)
     yield Text()
     table = _grid()
     for label, content in _rows(incident):
@@ -96,9 +96,10 @@ def _parts(incident: Incident) -> Iterator[RenderableType]:
         yield _evidence_table(incident)
     yield Text()
     footer = _grid()
-    footer.add_row(Text("runbook", style="dim"), _text(incident.runbook))
+    footer.add_row(Text("runbook", style="dim"), plain_line(incident.runbook))
     footer.add_row(
-        Text("incident", style="dim"), _text(f"{incident.incident_id}  revision {incident.revision}: {incident.change}")
+        Text("incident", style="dim"),
+        plain_line(f"{incident.incident_id}  revision {incident.revision}: {incident.change}"),
     )
     yield footer
 
@@ -110,7 +111,7 @@ def _rows(incident: Incident) -> Iterator[tuple[str, Text]]:
     started += f" ({duration(incident.detection_gap_s)} later)"
     if incident.resolved_at is not None:
         started += f", resolved {_utc_time(incident.resolved_at, day)}"
-    yield "started", _text(started)
+    yield "started", plain_line(started)
     closed = incident.status in CLOSED
     if not closed:
         actions = sorted(incident.containment, key=_rank)[:ACTIONS_MAX]
@@ -126,13 +127,13 @@ def _rows(incident: Incident) -> Iterator[tuple[str, Text]]:
     )
     people += [f"{role} {name}" for role, name in roles if name]
     if incident.merged_into is not None:
-        yield "merged", _text(f"into {incident.merged_into}, which represents both incidents")
+        yield "merged", plain_line(f"into {incident.merged_into}, which represents both incidents")
     if people:
-        yield "people", _text(", ".join(people))
-    yield "severity", _text(f"{incident.severity} by rule {incident.severity_rule}: {incident.severity_reason}")
+        yield "people", plain_line(", ".join(people))
+    yield "severity", plain_line(f"{incident.severity} by rule {incident.severity_rule}: {incident.severity_reason}")
     scope = [*incident.segments, *(part for part in (incident.environment, incident.provider) if part)]
     if scope:
-        yield "scope", _text(", ".join(scope))
+        yield "scope", plain_line(", ".join(scope))
 
 
 def _deadlines(incident: Incident) -> Iterator[tuple[str, Text]]:
@@ -146,13 +147,13 @@ def _deadlines(incident: Incident) -> Iterator[tuple[str, Text]]:
         by_state[state].append(f"{target.name.replace('_', ' ')} {_utc_time(target.done_at or target.due_at, day)}")
     for label, lines in by_state.items():
         if lines:
-            yield label, _text(", ".join(lines), style="bold" if label == "overdue" else "")
+            yield label, plain_line(", ".join(lines), style="bold" if label == "overdue" else "")
     duties = [
         f"{duty.name}{' as soon as practicable' if duty.due_at is None else f' by {_utc_time(duty.due_at, day)}'}"
         for duty in incident.duties
     ]
     if duties:
-        yield "duties", _text(f"may apply: {', '.join(duties)}")
+        yield "duties", plain_line(f"may apply: {', '.join(duties)}")
 
 
 def _rank(ranked: Containment | Suspect) -> int:
@@ -165,7 +166,7 @@ def _numbered_rows(label: str, lines: Iterable[tuple[str, str]], style: str) -> 
         is_first = number == 1
         yield (
             (label if is_first else ""),
-            Text.assemble(_text(f"{number}. {headline}", style=style if is_first else ""), _text(reason)),
+            Text.assemble(plain_line(f"{number}. {headline}", style=style if is_first else ""), plain_line(reason)),
         )
 
 
@@ -193,7 +194,7 @@ def _evidence_table(incident: Incident) -> Table:
     ordered = sorted(incident.evidence, key=lambda drift: (drift.state != "firing", _TIERS.index(drift.tier)))
     for drift in ordered[:EVIDENCE_ROWS_MAX]:
         style = "" if drift.state == "firing" else "dim"
-        table.add_row(*(_text(cell, style=style) for cell in _evidence_cells(drift, incident.started_at)))
+        table.add_row(*(plain_line(cell, style=style) for cell in _evidence_cells(drift, incident.started_at)))
     more = len(ordered) - EVIDENCE_ROWS_MAX
     if more > 0:
         table.add_row(Text(f"and {more} more", style="dim"))
@@ -230,8 +231,3 @@ def _grid() -> Table:
     grid.add_column(min_width=8, no_wrap=True)
     grid.add_column(overflow="fold")
     return grid
-
-
-def _text(content: str, *, style: str = "") -> Text:
-    """Return text without characters that move the cursor, ring the bell or reverse the writing direction."""
-    return Text(_CONTROL.sub("\ufffd", _BREAKS.sub(" ", content)), style=style)

@@ -4,19 +4,20 @@ from collections.abc import AsyncIterable, AsyncIterator, Collection
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-import click
 import orjson
 from pydantic import ValidationError
 
+from pipeline.decoding import Unreadable, decode_contract
 from pipeline.step import RawMessage
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
 from schemas.drift import Drift
 from schemas.incident import Incident
 from schemas.message import Message as Contract
-from schemas.topics import BASELINES, DEPLOYMENTS, DRIFTS
+from schemas.topics import BASELINES, DEPLOYMENTS, DRIFTS, MEBIBYTE
 from topologies.kafka.client import read_topic
 from topologies.kafka.cluster import Cluster
+from topologies.terminal import echo
 
 if TYPE_CHECKING:
     from pipeline.review import Material
@@ -46,9 +47,18 @@ async def read_review_material(cluster: Cluster, revisions: Collection[Incident]
     return Material.select(
         revisions,
         [drift async for drift in _read_contracts(cluster, DRIFTS, Drift, keys=drift_keys, texts=subjects)],
-        [deployment async for deployment in _read_contracts(cluster, DEPLOYMENTS, Deployment)],
+        await _read_deployments(cluster),
         [baseline async for baseline in _read_contracts(cluster, BASELINES, Baseline, texts=subjects)],
     )
+
+
+async def _read_deployments(cluster: Cluster) -> list[Deployment]:
+    deployments: list[Deployment] = []
+    async for message in read_topic(cluster, DEPLOYMENTS):
+        decoded = decode_contract(message.value, Deployment.read, "deployment", bytes_max=MEBIBYTE)
+        if not isinstance(decoded, Unreadable):
+            deployments += decoded
+    return deployments
 
 
 async def _read_contracts(
@@ -57,14 +67,14 @@ async def _read_contracts(
     contract: type[Parsed],
     *,
     keys: Collection[bytes] = (),
-    texts: Collection[str] = (),
+    texts: Collection[str],
 ) -> AsyncIterator[Parsed]:
-    """Yield the messages of one contract on a topic, by default all, otherwise those that match a key or a string."""
+    """Yield the messages of one contract on a topic that match a key or a string."""
     needles = [orjson.dumps(text) for text in texts]
     async for message in read_topic(cluster, topic):
         value = message.value
         # Most messages of a busy topic are about other subjects, so they are not parsed.
-        if value is None or (needles and message.key not in keys and not any(needle in value for needle in needles)):
+        if value is None or (message.key not in keys and not any(needle in value for needle in needles)):
             continue
         with suppress(ValidationError):
             yield contract.from_json(value)
@@ -76,4 +86,4 @@ async def parse_incidents(messages: AsyncIterable[RawMessage]) -> AsyncIterator[
         try:
             yield Incident.from_json(message.value or b"")
         except ValidationError:
-            click.echo(f"skipped the alert at offset {message.offset}: it is not an incident", err=True)
+            echo(f"skipped the alert at offset {message.offset}: it is not an incident", err=True)

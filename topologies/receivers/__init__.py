@@ -3,6 +3,6 @@
 This package may import console.
 """
 
-from topologies.receivers.delivery import Receiver, build_receivers, deliver_pending
+from topologies.receivers.delivery import NotificationSender, Receiver, build_receivers
 
-__all__ = ["Receiver", "build_receivers", "deliver_pending"]
+__all__ = ["NotificationSender", "Receiver", "build_receivers"]

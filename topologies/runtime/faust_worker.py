@@ -19,6 +19,8 @@ EXIT_HUNG = 3
 
 logger = logging.getLogger(__name__)
 
+_has_failed = threading.Event()
+
 
 class _FaustWorker(faust.Worker):
     def _install_signal_handlers_unix(self) -> None:
@@ -50,7 +52,14 @@ def run_worker(app: faust.App) -> None:
         worker.execute_from_commandline()
     except SystemExit as error:
         # After a crash the code is an error message of Faust, which is already in the log.
-        sys.exit(0 if error.code in (0, None) else 1)
+        sys.exit(1 if _has_failed.is_set() or error.code not in (0, None) else 0)
+
+
+def stop_failed_worker() -> None:
+    """Stop the running application as SIGTERM does, but with exit status 1."""
+    if not _has_failed.is_set():
+        _has_failed.set()
+        signal.raise_signal(signal.SIGTERM)
 
 
 def _exit_hung() -> None:

@@ -4,8 +4,12 @@ import logging
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 from aiokafka.errors import KafkaError
+
+from pipeline.plain_text import plain_text
+from topologies.runtime.checkpoint import ProducerStopped
 
 LIBRARY_LOGGERS = ("faust", "mode", "aiokafka")
 """Loggers whose warnings and errors are shown. Repeated lines appear once per interval."""
@@ -69,6 +73,21 @@ class RetryFilter(logging.Filter):
         return not (record.name == "aiokafka.producer.sender" and ", retrying." in str(record.msg))
 
 
+class StoppedProducerFilter(logging.Filter):
+    """Filter that drops aiokafka's lines about a producer that the runtime stopped. The runtime logs the reason.
+
+    >>> stopped = (ProducerStopped, ProducerStopped(), None)
+    >>> record = logging.LogRecord("aiokafka.producer.sender", 40, "", 0, "Unexpected error", None, stopped)
+    >>> StoppedProducerFilter().filter(record)
+    False
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        mentioned = (error, error and error.__cause__, *(record.args if isinstance(record.args, tuple) else ()))
+        return not any(isinstance(value, ProducerStopped) for value in mentioned)
+
+
 class UnretrievedErrorFilter(logging.Filter):
     """Filter that drops asyncio's lines about unretrieved errors of aiokafka. The caller logs these errors."""
 
@@ -77,19 +96,35 @@ class UnretrievedErrorFilter(logging.Filter):
         return not (record.name == "asyncio" and isinstance(error, KafkaError))
 
 
+class PlainFormatter(logging.Formatter):
+    """Formatter in UTC that puts a message on one line, without characters that control a terminal or forge a line.
+
+    Only a traceback has several lines. They are indented, so that none looks like a line of the log.
+
+    >>> record = logging.LogRecord("driftwire", 40, "", 0, "subject %s", ("a" + chr(10) + "b" + chr(27),), None)
+    >>> PlainFormatter("%(message)s").format(record)
+    'subject a b\ufffd'
+    """
+
+    converter = staticmethod(time.gmtime)
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 - the name of the base class
+        record.message = plain_text(record.message)
+        return super().formatMessage(record)
+
+    def formatException(self, ei: Any) -> str:  # noqa: N802
+        return "\n".join(f"  {plain_text(line)}" for line in super().formatException(ei).split("\n"))
+
+
 def configure_logging() -> None:
     """Log to standard error, and replace any earlier configuration."""
     handler = logging.StreamHandler(sys.stderr)
-    formatter = logging.Formatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
-    formatter.converter = _utc
+    formatter = PlainFormatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
     handler.setFormatter(formatter)
     handler.addFilter(RetryFilter())
+    handler.addFilter(StoppedProducerFilter())
     handler.addFilter(RepeatFilter(time.monotonic))
     handler.addFilter(UnretrievedErrorFilter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
     for name in (*LIBRARY_LOGGERS, *VERBOSE_LOGGERS):
         logging.getLogger(name).setLevel(logging.WARNING)
-
-
-def _utc(seconds: float | None) -> time.struct_time:
-    return time.gmtime(seconds)

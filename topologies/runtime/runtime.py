@@ -26,11 +26,13 @@ from aiokafka import TopicPartition
 from aiokafka.errors import IllegalStateError, KafkaError, ProducerFenced
 from faust.types import TP
 
+from pipeline.state import NewerState
 from pipeline.step import InputMessage
 from topologies.kafka import Cluster
 from topologies.runtime.checkpoint import CheckpointFailed
 from topologies.runtime.control import ControlReader
 from topologies.runtime.faust_transport import BatchSchema
+from topologies.runtime.faust_worker import stop_failed_worker
 from topologies.runtime.partition import PartitionWorker
 from topologies.runtime.topology_spec import TopologySpec
 
@@ -349,6 +351,11 @@ class StepRuntime:
                 partition,
             )
             self._start_task(self._restore_if_assigned(partition))
+            return
+        if isinstance(error, NewerState):
+            logger.error("%s: partition %d: %s", name, partition, error)
+            # A worker that only waited would keep the partition from a worker of the newer version.
+            stop_failed_worker()
             return
         is_kafka = isinstance(error, (KafkaError, CheckpointFailed))
         if not is_kafka:

@@ -122,7 +122,8 @@ def _deployment_suspect(onset: Onset, deployment: Deployment, evidence: SuspectE
         f"{deployment.kind.replace('_', ' ')} changes {describe_fit(fit, onset.mode)}",
     ]
     if deployment.subject is None:
-        reasons.append(f"it affects all subjects of {_describe_scope(deployment)}")
+        scope_name = _describe_scope(deployment)
+        reasons.append(f"it affects all subjects{scope_name and f' of {scope_name}'}")
     if deployment.expect_shift:
         reasons.append(f"it declared a shift of {', '.join(deployment.expect_shift[:5])}")
     comparison = _compare_with_others(deployment, drifts)

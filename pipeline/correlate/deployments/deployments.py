@@ -9,6 +9,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import orjson
+
 from pipeline.correlate.bounded_store import BoundedStore
 from schemas.deployment import Deployment
 from schemas.drift import Drift
@@ -39,15 +41,11 @@ class ServedTraffic:
         """Return whether a deployment affects this traffic.
 
         A deployment with a subject affects only that subject. A deployment with an environment, a provider or both
-        affects all traffic of that environment and provider.
+        affects all traffic of that environment and provider. A deployment without any of them affects all traffic.
         """
         if deployment.subject is not None:
             return deployment.subject == self.subject
-        return (
-            DeploymentHistory.has_scope(deployment)
-            and deployment.environment in (None, self.environment)
-            and deployment.provider in (None, self.provider)
-        )
+        return deployment.environment in (None, self.environment) and deployment.provider in (None, self.provider)
 
 
 class DeploymentHistory:
@@ -61,25 +59,30 @@ class DeploymentHistory:
         return len(self._deployments)
 
     @staticmethod
-    def has_scope(deployment: Deployment) -> bool:
-        """Return whether a deployment has a subject, environment or provider. Without them, it matches nothing."""
-        return any(scope is not None for scope in (deployment.subject, deployment.environment, deployment.provider))
+    def key(deployment: Deployment) -> str:
+        """Return the key of a deployment: its id and scope. One release of several subjects often has one id.
+
+        >>> DeploymentHistory.key(Deployment(deployment_id="d-1", timestamp=1795489900000, kind="code", subject="chat"))
+        '["d-1","chat",null,null]'
+        """
+        return orjson.dumps([deployment.deployment_id, *deployment.scope]).decode()
 
     def add(self, deployment: Deployment) -> list[str] | None:
-        """Store a deployment. Return the ids that were dropped to make room, or None if it was already stored.
+        """Store a deployment. Return the keys that were dropped to make room, or None if it was already stored.
 
-        A deployment with the same id but different content is a correction and replaces the stored deployment.
+        A deployment with the same id and scope but different content is a correction and replaces the stored deployment.
         """
-        stored = self._deployments.get(deployment.deployment_id)
+        key = self.key(deployment)
+        stored = self._deployments.get(key)
         if stored == deployment:
             return None
         if stored is not None:
-            self._times.remove((stored.timestamp, stored.deployment_id))
-        insort(self._times, (deployment.timestamp, deployment.deployment_id))
-        dropped = self._deployments.add(deployment.deployment_id, deployment)
-        for deployment_id, old in dropped:
-            self._times.remove((old.timestamp, deployment_id))
-        return [deployment_id for deployment_id, _ in dropped]
+            self._times.remove((stored.timestamp, key))
+        insort(self._times, (deployment.timestamp, key))
+        dropped = self._deployments.add(key, deployment)
+        for dropped_key, old in dropped:
+            self._times.remove((old.timestamp, dropped_key))
+        return [dropped_key for dropped_key, _ in dropped]
 
     def affecting(self, served: ServedTraffic, first_ms: int, last_ms: int) -> Iterator[Deployment]:
         """Yield the deployments from ``first_ms`` to ``last_ms`` that affect this traffic, in order of time."""
@@ -99,19 +102,21 @@ class DeploymentHistory:
             return False
         return any(_declares(deployment, drift) for deployment in self.affecting(served, 0, until_ms))
 
-    def dump(self, deployment_id: str) -> dict[str, Any] | None:
+    def dump(self, key: str) -> dict[str, Any] | None:
         """Return the state of one deployment, for JSON, or None if it is not stored."""
-        deployment = self._deployments.get(deployment_id)
+        deployment = self._deployments.get(key)
         if deployment is None:
             return None
-        arrival = self._deployments.arrival_number(deployment_id)
+        arrival = self._deployments.arrival_number(key)
         return {"arrival": arrival, "deployment": deployment.model_dump(exclude_none=True)}
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Restore one deployment from the state that :meth:`dump` returned."""
+    def load(self, state: dict[str, Any]) -> str:
+        """Restore one deployment from the state that :meth:`dump` returned. Return its key."""
         deployment = Deployment.model_validate(state["deployment"])
-        self._deployments.restore(int(state["arrival"]), deployment.deployment_id, deployment)
-        insort(self._times, (deployment.timestamp, deployment.deployment_id))
+        key = self.key(deployment)
+        self._deployments.restore(int(state["arrival"]), key, deployment)
+        insort(self._times, (deployment.timestamp, key))
+        return key
 
 
 class RollbackIndex:
@@ -124,14 +129,14 @@ class RollbackIndex:
     """
 
     def __init__(self, deployments: Iterable[Deployment]) -> None:
-        self._by_id: dict[str, Deployment] = {}
+        self._by_id: dict[str, list[Deployment]] = defaultdict(list)
         self._by_rollback_of: dict[str, list[Deployment]] = defaultdict(list)
         # By component, from_version and to_version. A to_version of None matches any.
         self._forwards: dict[tuple[Component, str | None, str | None], list[Deployment]] = defaultdict(list)
         # By component, to_version and from_version: a rollback is found by the change that it reverts.
         self._backwards: dict[tuple[Component, str | None, str | None], list[Deployment]] = defaultdict(list)
         for deployment in deployments:
-            self._by_id[deployment.deployment_id] = deployment
+            self._by_id[deployment.deployment_id].append(deployment)
             component = component_of(deployment)
             for version in {deployment.to_version, None}:
                 self._forwards[component, deployment.from_version, version].append(deployment)
@@ -146,7 +151,9 @@ class RollbackIndex:
         if later.deployment_id == earlier.deployment_id or later.timestamp < earlier.timestamp:
             return False
         if later.rollback_of is not None:
-            return later.rollback_of == earlier.deployment_id
+            # One release of several subjects has one id, and each subject is rolled back by itself.
+            is_same_scope = None in (later.subject, earlier.subject) or later.subject == earlier.subject
+            return later.rollback_of == earlier.deployment_id and is_same_scope
         return (
             component_of(later) == component_of(earlier)
             and later.to_version is not None
@@ -157,22 +164,22 @@ class RollbackIndex:
     def find_reverted(self, later: Deployment) -> Deployment | None:
         """Return the first deployment that a later deployment reverts, or None."""
         if later.rollback_of is not None:
-            candidates = [self._by_id[later.rollback_of]] if later.rollback_of in self._by_id else []
+            candidates = self._by_id.get(later.rollback_of, [])
         else:
-            candidates = self._forwards.get((component_of(later), later.to_version, later.from_version), [])
-        # The first candidate matches unless it is the deployment itself, so two are enough.
-        return next((earlier for earlier in candidates[:2] if self.reverts(later, earlier)), None)
+            # The first candidate matches unless it is the deployment itself, so two are enough.
+            candidates = self._forwards.get((component_of(later), later.to_version, later.from_version), [])[:2]
+        return next((earlier for earlier in candidates if self.reverts(later, earlier)), None)
 
     def is_reverted(self, earlier: Deployment) -> bool:
         """Return whether any deployment reverts an earlier deployment."""
         component, before, after = component_of(earlier), earlier.from_version, earlier.to_version
         candidates = (
             self._by_rollback_of.get(earlier.deployment_id, []),
-            self._backwards.get((component, before, after), []),
-            self._backwards.get((component, before, None), []),
+            # The last deployment of these lists matches unless it is the deployment itself, so two are enough.
+            self._backwards.get((component, before, after), [])[-2:],
+            self._backwards.get((component, before, None), [])[-2:],
         )
-        # The last deployment of a list matches unless it is the deployment itself, so two are enough.
-        return any(self.reverts(later, earlier) for deployments in candidates for later in deployments[-2:])
+        return any(self.reverts(later, earlier) for deployments in candidates for later in deployments)
 
 
 def component_of(deployment: Deployment) -> Component:

@@ -1,6 +1,6 @@
 """First phase: apply a message to the table, and list the incidents that it touches."""
 
-from pipeline.correlate.decode import Unreadable
+from pipeline.correlate.decode import Content
 from pipeline.correlate.deployments import ServedTraffic, relearn_output
 from pipeline.correlate.incidents import IncidentStanding, IncidentState, refusal_reason
 from pipeline.correlate.phases.commands import apply_command
@@ -9,6 +9,7 @@ from pipeline.correlate.phases.incident_table import ClockReading, IncidentTable
 from pipeline.correlate.phases.joining import find_incident
 from pipeline.correlate.response import NEVER
 from pipeline.dead_letters import dead_letter
+from pipeline.decoding import Unreadable
 from pipeline.step import InputMessage
 from schemas.command import Command
 from schemas.deployment import Deployment
@@ -16,9 +17,7 @@ from schemas.drift import Drift
 from schemas.tick import Tick
 
 
-def apply_message(
-    table: IncidentTable, content: Drift | Tick | Deployment | Command | Unreadable, message: InputMessage
-) -> Touched:
+def apply_message(table: IncidentTable, content: Content, message: InputMessage) -> Touched:
     """Apply the content of a Kafka message. A message that cannot be used becomes a dead letter."""
     match content:
         case Drift():
@@ -26,7 +25,7 @@ def apply_message(
         case Tick():
             return _apply_tick(table, content)
         case Deployment():
-            return _apply_deployment(table, content, message)
+            return _apply_deployment(table, content)
         case Command():
             return _apply_command(table, content, message)
         case Unreadable(reason, detail):
@@ -79,15 +78,12 @@ def _apply_tick(table: IncidentTable, tick: Tick) -> Touched:
     return Touched(readings=readings)
 
 
-def _apply_deployment(table: IncidentTable, deployment: Deployment, message: InputMessage) -> Touched:
-    if not table.deployments.has_scope(deployment):
-        detail = "the deployment has no subject, environment or provider: set at least one of them"
-        return Touched(outputs=[dead_letter("correlate", message, "contract", detail)])
-    dropped_ids = table.deployments.add(deployment)
-    if dropped_ids is None:
+def _apply_deployment(table: IncidentTable, deployment: Deployment) -> Touched:
+    dropped_keys = table.deployments.add(deployment)
+    if dropped_keys is None:
         return Touched()
-    table.parts.mark("deployment", deployment.deployment_id, *dropped_ids)
-    table.limits_hit["deployments_max"] += len(dropped_ids)
+    table.parts.mark("deployment", table.deployments.key(deployment), *dropped_keys)
+    table.limits_hit["deployments_max"] += len(dropped_keys)
     relearn = relearn_output(deployment)
     return Touched(
         outputs=[] if relearn is None else [relearn],

@@ -3,11 +3,11 @@
 import re
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+from zoneinfo import ZoneInfo
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from pipeline.wording import did_you_mean
+from pipeline.time_zone import check_time_zone
 from schemas.timestamp import LATEST_MS
 
 Day = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
@@ -40,11 +40,7 @@ class BusinessHours(BaseModel):
     @field_validator("time_zone")
     @classmethod
     def _is_known(cls, name: str) -> str:
-        try:
-            ZoneInfo(name)
-        except (ZoneInfoNotFoundError, ValueError, OSError):
-            raise ValueError(f'unknown time zone "{name}"; {did_you_mean(name, available_timezones())}') from None
-        return name
+        return check_time_zone(name)
 
     @field_validator("begins", "ends")
     @classmethod

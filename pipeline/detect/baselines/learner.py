@@ -1,7 +1,7 @@
 """The learner, which collects the data of a baseline in bounded memory, from a live stream or from a file."""
 
 from itertools import pairwise
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,7 +39,14 @@ class Learner:
         The subject of the baseline.
     settings
         Number of slices, and the requirements of a ready baseline.
+
+    Attributes
+    ----------
+    SETTINGS
+        Names of the settings on which the learned data depends.
     """
+
+    SETTINGS: ClassVar = ("slices", "categories_max")
 
     def __init__(self, subject: str, settings: DetectSettings) -> None:
         self._subject, self._settings = subject, settings

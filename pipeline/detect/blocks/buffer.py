@@ -68,8 +68,9 @@ class Buffer:
         oldest = int(self._parts[0].panes[0]) if self._parts else int(panes[0])
         for change in self._find_changes(panes):
             while buffered + change - start >= self._settings.block_records:
-                stop = start + self._settings.block_records - buffered
-                yield start, stop, stop - 1
+                # A buffer that was restored with a smaller block_records may be full. The next record ends its block.
+                stop = max(start, start + self._settings.block_records - buffered)
+                yield start, stop, max(start, stop - 1)
                 start, buffered = stop, 0
                 oldest = int(panes[min(start, len(panes) - 1)])
             length = buffered + change - start

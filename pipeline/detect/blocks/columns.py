@@ -9,10 +9,14 @@ from numpy.typing import NDArray
 
 from pipeline.detect.intake import FaultReason, Records
 from pipeline.detect.signals import Block, Signal, catalogue
+from pipeline.lenient_json import BadValue
 from schemas.record import SUBJECT_LENGTH_MAX
 
 CUSTOM_NAME_LENGTH_MAX = SUBJECT_LENGTH_MAX - len("custom.")
 """Maximum number of characters of a custom name, so that ``custom.NAME`` is no longer than any other label."""
+
+COUNTED_FIELDS_MAX = 512
+"""Maximum fields that are counted by name. Senders choose names of labels; further fields count for their section."""
 
 _CUSTOM_TYPES = frozenset({int, float, bool})
 _VERSIONS = "versions."
@@ -37,6 +41,8 @@ class SignalColumns:
         signals of the catalogue in its order, then custom signals in order of appearance. New signals are appended.
     bad_fields
         Number of dropped values, by field and reason.
+    converted_fields
+        Number of values that were converted from another type, by field.
     environment, provider
         The environment and the provider, each from the newest record that contains it.
     """
@@ -52,13 +58,18 @@ class SignalColumns:
         self._custom_indexes: dict[str, int] = {}
         self._custom_signals: list[Signal] = []
         self.bad_fields: Counter[tuple[str, str]] = Counter()
+        self.converted_fields: Counter[str] = Counter()
         self.environment: str | None = None
         self.provider: str | None = None
 
     def fill_custom_values(self, records: Records) -> None:
-        """Fill in the custom values of the used records, and count the dropped fields."""
+        """Fill in the custom values of the used records, and count the dropped and the converted fields."""
         for _, field, reason in records.faults:
-            self.bad_fields[field, reason] += 1
+            self._count_bad(field, reason)
+        for field, is_converted in records.converted.items():
+            count = int(np.count_nonzero(is_converted))
+            if count:
+                self._count_converted(field, count)
         if records.custom_fields is None:
             records.custom_values = np.empty((len(records), 0))
         else:
@@ -106,6 +117,7 @@ class SignalColumns:
             "signals": [signal.name for signal in self.signals],
             "custom": [[name, self._custom_signals[index].kind] for name, index in self._custom_indexes.items()],
             "bad_fields": [[*field_and_reason, count] for field_and_reason, count in sorted(self.bad_fields.items())],
+            "converted_fields": sorted(map(list, self.converted_fields.items())),
             "environment": self.environment,
             "provider": self.provider,
         }
@@ -121,30 +133,36 @@ class SignalColumns:
         all_signals = (*catalogue.SIGNALS, *self._custom_signals)
         self.signals = [all_signals[source] for source in self._sources]
         self.bad_fields = Counter({(field, reason): count for field, reason, count in state["bad_fields"]})
+        # A checkpoint of an earlier version does not have this count.
+        self.converted_fields = Counter(dict(state.get("converted_fields", ())))
         self.environment, self.provider = state["environment"], state["provider"]
 
     def _read_custom_fields(self, custom_fields: Sequence[dict[str, Any] | None]) -> NDArray[np.float64]:
         """Read the values of custom signals row by row, because the first value of a signal decides its kind."""
         cells: list[tuple[int, int, float]] = []
         for row, content in enumerate(custom_fields):
-            for name, value in (content or {}).items():
-                index = None if value is None else self._find_custom_signal(name, value)
-                if index is not None:
-                    cells.append((row, index, value))
+            for name, sent in (content or {}).items():
+                if sent is None:
+                    continue
+                index = self._custom_indexes.get(name)
+                value: Any = sent if type(sent) in _CUSTOM_TYPES else _convert(sent)
+                if index is not None and type(value) is not bool and self._custom_signals[index].kind == "rate":
+                    value = catalogue.convert_to_boolean(value)
+                reason = self._find_custom_fault(name, value, index)
+                if reason is not None:
+                    reason = sent.reason if isinstance(sent, BadValue) else reason
+                    self._count_bad("custom" if index is None else f"custom.{name}", reason)
+                    continue
+                if type(value) is not type(sent):
+                    self._count_converted(f"custom.{name}", 1)
+                if index is None:
+                    index = self._add_custom_signal(name, _custom_kind(value))
+                cells.append((row, index, value))
         values = np.full((len(custom_fields), len(self._custom_signals)), np.nan)
         if cells:
             rows, indexes, numbers = zip(*cells, strict=True)
             values[rows, indexes] = numbers
         return values
-
-    def _find_custom_signal(self, name: str, value: Any) -> int | None:
-        """Return the index of the custom signal, which is added if it is new, or None if the value is dropped."""
-        index = self._custom_indexes.get(name)
-        reason = self._find_custom_fault(name, value, index)
-        if reason is not None:
-            self.bad_fields["custom" if index is None else f"custom.{name}", reason] += 1
-            return None
-        return self._add_custom_signal(name, _custom_kind(value)) if index is None else index
 
     def _find_custom_fault(self, name: str, value: Any, index: int | None) -> FaultReason | None:
         if type(value) not in _CUSTOM_TYPES:
@@ -159,6 +177,14 @@ class SignalColumns:
             return "wrong_type"
         return None if catalogue.is_valid_value(signal, value) else "out_of_bounds"
 
+    def _count_bad(self, field: str, reason: str) -> None:
+        is_counted = (field, reason) in self.bad_fields or len(self.bad_fields) < COUNTED_FIELDS_MAX
+        self.bad_fields[field if is_counted else _section_of(field), reason] += 1
+
+    def _count_converted(self, field: str, count: int) -> None:
+        is_counted = field in self.converted_fields or len(self.converted_fields) < COUNTED_FIELDS_MAX
+        self.converted_fields[field if is_counted else _section_of(field)] += count
+
     def _add_custom_signal(self, name: str, kind: Literal["rate", "amount"]) -> int:
         index = self._custom_indexes[name] = len(self._custom_signals)
         self._custom_signals.append(catalogue.custom_signal(name, kind))
@@ -167,6 +193,16 @@ class SignalColumns:
 
 def _custom_kind(value: float) -> Literal["rate", "amount"]:
     return "rate" if type(value) is bool else "amount"
+
+
+def _convert(sent: Any) -> float | None:
+    """Return the number or boolean that a string stands for; None if it stands for neither."""
+    number = catalogue.convert_to_number(sent)
+    return catalogue.convert_to_boolean(sent) if number is None else number
+
+
+def _section_of(field: str) -> str:
+    return field.partition(".")[0]
 
 
 def _newest(labels: Sequence[str | None] | None) -> str | None:

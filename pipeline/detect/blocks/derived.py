@@ -92,6 +92,7 @@ class DerivedSignals:
         """Return the state for :meth:`load`."""
         return {
             "fingerprints": self._repetitions.dump(),
+            "labels_max": self._labels_max,
             "categories": {name: category.dump() for name, category in self._categories.items()},
             "embeddings": self.embeddings.dump(),
             "throughput": self.throughput.dump(),
@@ -100,8 +101,10 @@ class DerivedSignals:
     def load(self, state: dict[str, Any]) -> None:
         """Restore the signals."""
         self._repetitions.load(state["fingerprints"])
+        labels_max_before = state.get("labels_max", self._labels_max)
         for name, category in self._categories.items():
             category.load(state["categories"][name])
+            category.apply_limit(self._labels_max, labels_max_before)
         self.embeddings.load(state["embeddings"])
         self.throughput.load(state["throughput"])
 
@@ -221,3 +224,15 @@ class _Category:
     def load(self, state: dict[str, Any]) -> None:
         self._counts, self._known, self._usual = Counter(state["counts"]), set(state["known"]), state["usual"]
         self._has_too_many, self._has_baseline = state["has_too_many"], state["has_baseline"]
+
+    def apply_limit(self, labels_max: int, labels_max_before: int) -> None:
+        """Apply another limit to restored labels. A category that had too many labels settles again if it may have more.
+
+        A baseline lists the labels that were counted by name when it was learned, so its labels stay as they are.
+        """
+        if self._has_baseline:
+            return
+        if not self._has_too_many:
+            self._add_known(set(), labels_max)
+        elif labels_max > labels_max_before:
+            self._usual, self._has_too_many = None, False

@@ -5,7 +5,7 @@ Bifet and Gavaldà 2007, "Learning from time-changing data with adaptive windowi
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Self
+from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,6 +36,8 @@ class AdwinChannel:
 
     Attributes
     ----------
+    name
+        Name of the signal and of the channel, such as ``latency_ms.location``.
     channel_column, presence_column
         The grid columns of the channel and of its signal's presence.
     mean
@@ -44,6 +46,7 @@ class AdwinChannel:
         The boundaries below and above the mean. A boundary is None if its direction is not bad or not testable.
     """
 
+    name: str
     channel_column: int
     presence_column: int
     is_rate: bool
@@ -96,7 +99,14 @@ class AdwinBank:
     records
         Minimum number of records per mean. A group has at least this many values, and ends at a row of the stream that
         is a multiple of this number.
+
+    Attributes
+    ----------
+    SETTINGS
+        Names of the settings on which the windows depend.
     """
+
+    SETTINGS: ClassVar = ("adwin_delta", "adwin_records")
 
     def __init__(self, monitored: Sequence[AdwinChannel], delta: float, records: int) -> None:
         self._channels = tuple(monitored)
@@ -130,8 +140,9 @@ class AdwinBank:
                 else None
                 for is_rise in (False, True)
             )
-            presence, is_rate = int(layout.presence_columns[first]), tests[first].channel == "rate"
-            monitored.append(AdwinChannel(column, presence, is_rate, tests[first].mean, low, high))
+            name, is_rate = f"{tests[first].signal.name}.{tests[first].channel}", tests[first].channel == "rate"
+            presence = int(layout.presence_columns[first])
+            monitored.append(AdwinChannel(name, column, presence, is_rate, tests[first].mean, low, high))
         return cls(monitored, settings.adwin_delta, settings.adwin_records)
 
     def reset(self) -> None:
@@ -182,6 +193,7 @@ class AdwinBank:
     def dump(self) -> dict[str, Any]:
         """Return the state. The windows are bytes in river's own format."""
         return {
+            "channels": [channel.name for channel in self._channels],
             "windows": [dump_window(window) for window in self._windows],
             "tallies": self._tallies.copy(),
             "changed": list(self._changed),
@@ -189,21 +201,21 @@ class AdwinBank:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Restore the state that :meth:`dump` returned.
+        """Restore the state that :meth:`dump` returned. Channels that it does not contain begin with empty windows.
 
         Raises
         ------
         ValueError
-            If the state belongs to other channels, or river cannot read its bytes.
+            If river cannot read its bytes.
         """
-        if len(state["windows"]) != len(self._channels):
-            raise ValueError(
-                f"{len(state['windows'])} stored ADWIN windows do not fit {len(self._channels)} channels: "
-                "the one-sided tests have changed"
-            )
-        self._windows = [load_window(window, self._delta) for window in state["windows"]]
-        self._tallies = np.array(state["tallies"], dtype=np.float64)
-        self._changed = [bool(changed) for changed in state["changed"]]
+        self.reset()
+        stored = {name: index for index, name in enumerate(state["channels"])}
+        for index, channel in enumerate(self._channels):
+            source = stored.get(channel.name)
+            if source is not None:
+                self._windows[index] = load_window(state["windows"][source], self._delta)
+                self._tallies[:, index] = state["tallies"][:, source]
+                self._changed[index] = bool(state["changed"][source])
         self._rows = int(state["rows"])
 
     def _scaled_means(self, tallies: NDArray[np.float64]) -> NDArray[np.float64]:

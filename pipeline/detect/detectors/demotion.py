@@ -35,8 +35,10 @@ class Demotion:
 
     def dump(self) -> list[Any]:
         """Return the state: the tests that fired and the times of their firings."""
-        return [[test, times] for test, times in self._fired_ms.items()]
+        return [[list(self._tests[test].key), times] for test, times in self._fired_ms.items()]
 
     def load(self, state: list[Any]) -> None:
-        """Restore the state that :meth:`dump` returned."""
-        self._fired_ms = {test: list(times) for test, times in state}
+        """Restore the state that :meth:`dump` returned. Tests that no longer run are dropped."""
+        indexes = {test.key: index for index, test in enumerate(self._tests)}
+        fired = ((indexes.get(tuple(key)), times) for key, times in state)
+        self._fired_ms = {test: list(times) for test, times in fired if test is not None}

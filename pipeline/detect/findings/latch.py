@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +12,7 @@ from pipeline.detect.findings.baseline_values import baseline_median
 from pipeline.detect.findings.effect import effect_size
 from pipeline.detect.findings.finding import Detector, Finding, round_significant
 from pipeline.detect.findings.sentence import describe_finding, describe_gone_segment
-from pipeline.detect.one_sided_tests import OneSidedTest
+from pipeline.detect.one_sided_tests import NotTestable, OneSidedTest
 from pipeline.detect.signals import PANE_MS
 from schemas.baseline import SignalBaseline
 from schemas.drift import DriftState, Tier
@@ -30,6 +30,8 @@ class Latch:
         Estimated start of the drift, and event time of the record that fired.
     pane, request_id, evidence
         Pane, request and evidence when the test fired.
+    worst
+        Mean of the channel when the test fired. The recovery is tested from this mean.
     records
         Number of records with the signal since ``started_at``.
     sequence
@@ -44,7 +46,12 @@ class Latch:
         Whether publishing is suppressed because the full subject has the same drift.
     demote
         Whether the test has paged so often that it should no longer page.
+    published_tier
+        Tier of the published findings; None for the tier of the test.
     """
+
+    UNTESTED: ClassVar = "its test no longer runs with the current settings"
+    """The reason for which a drift ends whose test was removed by a change of settings."""
 
     test_index: int
     detector: Detector
@@ -53,6 +60,7 @@ class Latch:
     pane: int
     request_id: str | None
     evidence: float
+    worst: float
     records: int
     sequence: int = 0
     updates_due: int = 0
@@ -61,6 +69,7 @@ class Latch:
     label: str = ""
     suppressed: bool = False
     demote: bool = False
+    published_tier: Tier | None = None
 
     def add(self, tally: NDArray[np.float64]) -> None:
         """Add records. ``tally`` has shape ``(2,)``: number of records, and sum of the channel."""
@@ -80,7 +89,7 @@ class Latch:
 
     def build_finding(
         self,
-        test: OneSidedTest,
+        test: OneSidedTest | NotTestable,
         learned: SignalBaseline,
         state: DriftState,
         *,
@@ -154,9 +163,16 @@ class Latch:
         return replace(finding, sentence=describe_finding(finding, channel.mean, mean, carried_by))
 
     def build_end(
-        self, test: OneSidedTest, learned: SignalBaseline, *, now_ms: int, recovery: float, tier: Tier | None = None
+        self,
+        test: OneSidedTest | NotTestable,
+        learned: SignalBaseline,
+        *,
+        now_ms: int,
+        recovery: float,
+        tier: Tier | None = None,
+        reason: str = "a new baseline is in use",
     ) -> Finding:
-        """Build the finding that ends this drift because another baseline is applied."""
+        """Build the finding that ends this drift for a reason other than its recovery."""
         finding = self.build_finding(
             test,
             learned,
@@ -167,8 +183,15 @@ class Latch:
             evidence_and_threshold=(0.0, recovery),
             tier=tier,
         )
-        return replace(finding, sentence=f"{test.signal.name} has ended: a new baseline is in use")
+        return replace(finding, sentence=f"{test.signal.name} has ended: {reason}")
 
-    def dump(self) -> dict[str, Any]:
-        """Return the state as plain values, which are the arguments of a new latch."""
-        return asdict(self)
+    def dump(self, test: OneSidedTest | NotTestable) -> dict[str, Any]:
+        """Return the state as plain values. The key of the test replaces its index, which depends on the settings."""
+        state = asdict(self)
+        del state["test_index"]
+        return {"test": list(test.key), **state}
+
+    @classmethod
+    def load(cls, state: dict[str, Any], test_index: int) -> "Latch":
+        """Restore the state that :meth:`dump` returned, with the current index of its test."""
+        return cls(test_index, **{name: value for name, value in state.items() if name != "test"})

@@ -162,6 +162,7 @@ class MinuteSeries:
         all_sums = [("", "", self._all_records)]
         all_sums += [(name, label, sums) for name, kind in self._kinds.items() for label, sums in kind.sums.items()]
         return {
+            "signals": list(self._indexes),
             "kinds": [
                 [
                     name,
@@ -180,18 +181,16 @@ class MinuteSeries:
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Restore the state that :meth:`dump` returned.
-
-        Raises
-        ------
-        ValueError
-            If the state belongs to other signals.
-        """
+        """Restore the state that :meth:`dump` returned. Signals that it does not contain begin with this minute."""
+        stored = {name: index for index, name in enumerate(state["signals"])}
+        known = [(index, stored[name]) for name, index in self._indexes.items() if name in stored]
+        columns = [index + half * self._count for half in range(2) for index, _ in known]
+        sources = [index + half * len(stored) for half in range(2) for _, index in known]
         self._kinds = {name: VersionKind(sole_version, {}, *rest) for name, sole_version, *rest in state["kinds"]}
         for name, label, minutes, rows in state["sums"]:
-            if np.shape(rows)[1:] != (self._columns.size,):
-                raise ValueError(f"minute sums of shape {np.shape(rows)} do not fit {self._columns.size} columns")
-            sums = {int(minute): np.array(row) for minute, row in zip(minutes, rows, strict=True)}
+            known_rows = np.zeros((len(minutes), self._columns.size))
+            known_rows[:, columns] = np.reshape(rows, (len(minutes), 2 * len(stored)))[:, sources]
+            sums = {int(minute): row.copy() for minute, row in zip(minutes, known_rows, strict=True)}
             if name:
                 self._kinds[name].sums[label] = sums
             else:

@@ -18,6 +18,7 @@ from pipeline.detect.intake.reader import RecordReader
 from pipeline.detect.intake.records import Records
 from pipeline.detect.intake.times import read_times
 from pipeline.detect.settings import DetectSettings
+from pipeline.lenient_json import BadValue
 from pipeline.step import InputMessage
 from schemas.dead_letter import DeadLetterReason
 from schemas.record import SUBJECT_LENGTH_MAX
@@ -57,6 +58,7 @@ class Admission:
     ----------
     settings
         ``late_max_s`` and ``early_max_s`` limit the distance between event time and time of arrival in live operation.
+        ``time_zone`` is the time zone of times without an offset.
     replay
         Whether the records are from the past. Event times are then not compared with the time of arrival, but checked
         by :class:`pipeline.detect.intake.event_time_guard.EventTimeGuard`.
@@ -72,6 +74,7 @@ class Admission:
         self._bytes_max = settings.record_bytes_max
         self._late_max_ms = int(settings.late_max_s * 1000)
         self._early_max_ms = int(settings.early_max_s * 1000)
+        self._time_zone = settings.time_zone or None
         self._replay = replay
 
     def admit(self, messages: Sequence[InputMessage]) -> AdmittedBatch:
@@ -95,7 +98,7 @@ class Admission:
     def _find_problems(self, records: Records, originals: Originals) -> _Problems:
         """Replace the timestamps by event times, and return the problems of timestamps and subjects."""
         problems = _find_subject_problems(records.subjects)
-        records.times_ms, time_problems = read_times(records.timestamps)
+        records.times_ms, time_problems = read_times(records.timestamps, self._time_zone)
         records.timestamps = ()
         # A record has one reason. A problem with the subject takes precedence over a problem with the time.
         problems = time_problems | problems
@@ -120,6 +123,8 @@ def _find_subject_problems(subjects: Sequence[Any]) -> _Problems:
     for row, subject in enumerate(subjects):
         if subject is None:
             problems[row] = ("subject_missing", "the record has no subject")
+        elif isinstance(subject, BadValue):
+            problems[row] = (subject.reason, f"the subject contains {subject}")
         elif not isinstance(subject, str):
             problems[row] = ("subject_invalid", f"the subject must be a string, not a {type(subject).__name__}")
         elif not _SUBJECT.fullmatch(subject):

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pipeline.detect.intake.decode import Rejection, parse_messages
+from pipeline.detect.intake.duplicates import hash_contents
 from pipeline.detect.intake.reader import RecordReader
 from pipeline.detect.intake.records import Records
 
@@ -53,6 +54,7 @@ def decode_batch(values: Sequence[bytes | None], reader: RecordReader, *, bytes_
         parsed = parse_messages(values[start : start + JOINED_MESSAGES], bytes_max=bytes_max, first_index=start)
         records = reader.read(parsed.objects)
         records.positions = parsed.positions
+        records.content_hashes = hash_contents(parsed.contents)
         parts.append(records)
         # Free the objects, so that the next messages reuse their memory.
         parsed.objects.clear()

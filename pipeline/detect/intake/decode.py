@@ -4,9 +4,9 @@ Messages are joined and parsed by one call, which costs half as much as one call
 change the result of another message. The joined text is therefore used only if it provably splits at the message
 boundaries. Otherwise its messages are parsed one by one.
 
-JSON is parsed strictly according to RFC 8259. NaN, numbers beyond a double, a byte order mark, lone surrogates and more
-than 1,024 levels are errors. If a name occurs twice, the last value is used. An integer beyond 64 bits
-becomes a float.
+JSON is parsed strictly according to RFC 8259. A message that this refuses is read again by ``pipeline/lenient_json.py``:
+NaN, a number beyond a double, a lone surrogate or a string that is not UTF-8 is a bad value, and the rest of the message
+is used. A byte order mark and more than 1,024 levels are errors.
 """
 
 from collections.abc import Sequence
@@ -18,6 +18,7 @@ import orjson
 from numpy.typing import NDArray
 
 from pipeline.detect.intake.projection import PROJECT_ABOVE_BYTES, project
+from pipeline.lenient_json import BadValue, dump_json, parse_json
 from schemas.dead_letter import DeadLetterReason
 
 ELEMENTS_MAX = 16_384
@@ -75,6 +76,8 @@ class ParsedMessages:
     ----------
     objects, positions
         The JSON objects, in order, and their positions in the batch.
+    contents
+        The bytes of each object: the message, or the JSON of an element of an array.
     rejections
         The messages and elements that are not objects, in order.
     array_indexes
@@ -83,6 +86,7 @@ class ParsedMessages:
 
     objects: list[dict[str, Any]] = field(default_factory=list)
     positions: list[int] = field(default_factory=list)
+    contents: list[bytes] = field(default_factory=list)
     rejections: list[Rejection] = field(default_factory=list)
     array_indexes: set[int] = field(default_factory=set)
 
@@ -104,9 +108,10 @@ def parse_messages(values: Sequence[bytes | None], *, bytes_max: int, first_inde
     ([{'subject': 'bot'}, {}], ['array_in_array', 'tombstone'])
     """
     parsed = ParsedMessages()
-    objects = _parse_joined(values, bytes_max)
+    texts = [value for value in values if value]
+    objects = _parse_joined(texts, bytes_max) if len(texts) == len(values) else None
     if objects is not None:
-        parsed.objects = objects
+        parsed.objects, parsed.contents = objects, texts
         start, stop = record_position(first_index), record_position(first_index + len(values))
         parsed.positions = list(range(start, stop, record_position(1)))
     else:
@@ -115,10 +120,9 @@ def parse_messages(values: Sequence[bytes | None], *, bytes_max: int, first_inde
     return parsed
 
 
-def _parse_joined(values: Sequence[bytes | None], bytes_max: int) -> list[dict[str, Any]] | None:
+def _parse_joined(texts: Sequence[bytes], bytes_max: int) -> list[dict[str, Any]] | None:
     """Return one object per message; None unless every message certainly contains one small object."""
-    texts = [value for value in values if value]
-    if not texts or len(texts) != len(values) or max(map(len, texts)) > min(bytes_max, PROJECT_ABOVE_BYTES):
+    if not texts or max(map(len, texts)) > min(bytes_max, PROJECT_ABOVE_BYTES):
         return None
     joined = b"[" + _SEPARATOR.join(texts) + b"]"
     # If no message contains the digits of the separator, every separator at the top level was inserted here. If all
@@ -143,13 +147,16 @@ def _parse_one(parsed: ParsedMessages, index: int, value: bytes | None, bytes_ma
         parsed.rejections.append(Rejection(position, reason, detail))
         return
     try:
-        content = orjson.loads(value)
+        content = parse_json(value)
     except ValueError as error:
         parsed.rejections.append(Rejection(position, *_describe_error(value, error)))
         return
     if isinstance(content, dict):
         parsed.objects.append(project(content) if len(value) > PROJECT_ABOVE_BYTES else content)
         parsed.positions.append(position)
+        parsed.contents.append(value)
+    elif isinstance(content, BadValue):
+        parsed.rejections.append(Rejection(position, content.reason, f"the message is {content}"))
     elif not isinstance(content, list):
         detail = f"the message is a JSON {_json_type(content)}: a record is an object"
         parsed.rejections.append(Rejection(position, "not_an_object", detail))
@@ -158,15 +165,17 @@ def _parse_one(parsed: ParsedMessages, index: int, value: bytes | None, bytes_ma
         parsed.rejections.append(Rejection(position, "too_large", detail))
     else:
         parsed.array_indexes.add(index)
-        _add_elements(parsed, index, content, is_large=len(value) > PROJECT_ABOVE_BYTES)
+        _add_elements(parsed, index, content)
 
 
-def _add_elements(parsed: ParsedMessages, index: int, elements: list[Any], *, is_large: bool) -> None:
+def _add_elements(parsed: ParsedMessages, index: int, elements: list[Any]) -> None:
     for number, element in enumerate(elements):
         position = record_position(index, number)
         if isinstance(element, dict):
-            parsed.objects.append(project(element) if is_large and _is_large(element) else element)
+            content = dump_json(element)
+            parsed.objects.append(project(element) if len(content) > PROJECT_ABOVE_BYTES else element)
             parsed.positions.append(position)
+            parsed.contents.append(content)
         elif isinstance(element, list):
             detail = f"element {number} of the array is an array: a record is an object in one array"
             parsed.rejections.append(Rejection(position, "array_in_array", detail))
@@ -193,15 +202,9 @@ def _describe_error(value: bytes, error: ValueError) -> tuple[DeadLetterReason, 
     return "not_json", f"the message is not JSON: {error}"
 
 
-def _is_large(element: dict[str, Any]) -> bool:
-    try:
-        return len(orjson.dumps(element)) > PROJECT_ABOVE_BYTES
-    except TypeError:
-        # orjson reads deeper nesting than it writes.
-        return True
-
-
 def _json_type(value: Any) -> str:
     if value is None:
         return "null"
+    if isinstance(value, BadValue):
+        return f"value with {value}"
     return {bool: "boolean", str: "string", int: "number", float: "number"}.get(type(value), "value")

@@ -1,67 +1,145 @@
 """Find records that a stream has already received, within a bounded window, so that retries do not count twice.
 
+A duplicate has the same bytes as an earlier record of the stream, including its id and its time. It must also be a
+record that could not repeat by chance, see :func:`find_distinctive`. All other records count, even if they are equal:
+many gateways send an empty id, one id for all requests, or one id for all requests of a trace.
+
 This is the last step of the intake. Records that are not duplicates go to ``pipeline/detect/blocks``.
 """
 
+import zlib
 from collections import deque
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pipeline.detect.intake.records import Records
+from pipeline.detect.signals import catalogue
 
 CHUNKS = 8
 """Number of chunks of the window. Only the newest chunk changes, and the oldest chunk is dropped as a unit."""
 
+NUMBERS_MIN = 2
+"""Minimum numbers, besides its time, that make a record without an id distinctive."""
+
+_NUMBERS = [index for index, signal in enumerate(catalogue.SIGNALS) if signal.kind != "rate"]
+_NO_HASHES: NDArray[np.int64] = np.empty(0, dtype=np.int64)
+
+
+def hash_contents(contents: Sequence[bytes]) -> NDArray[np.int64]:
+    """Return the CRC-32 of each record's bytes, which is equal in every run and the fastest in the standard library."""
+    return np.fromiter(map(zlib.crc32, contents), dtype=np.int64, count=len(contents))
+
+
+def identity_hashes(records: Records) -> NDArray[np.int64]:
+    """Return 64 bits for each record: the hash of its bytes, and the low bits of its time in milliseconds.
+
+    Two different records can only have equal hashes, by a chance of 2^-32, if their times are equal too.
+    """
+    return (records.content_hashes << 32) | (records.times_ms & 0xFFFFFFFF)
+
+
+def find_distinctive(records: Records) -> NDArray[np.bool_]:
+    """Return a mask of the records that can be told apart, so that an equal record must be a repetition.
+
+    A record is distinctive if it has a request id, or if its time is finer than a second and it has two other numbers.
+    """
+    if None not in records.request_ids:
+        return np.ones(len(records), dtype=np.bool_)
+    is_distinctive = np.array([request_id is not None for request_id in records.request_ids], dtype=np.bool_)
+    numbers: NDArray[np.intp] = np.sum(~np.isnan(records.values[:, _NUMBERS]), axis=1)
+    columns: tuple[Sequence[Any] | None, ...] = (records.custom_fields, records.embeddings)
+    for column in columns:
+        if column is not None:
+            for row in np.flatnonzero(numbers < NUMBERS_MIN).tolist():
+                numbers[row] += _count_numbers(column[row])
+    is_distinctive |= (numbers >= NUMBERS_MIN) & (records.times_ms % 1000 != 0)
+    return is_distinctive
+
+
+def _count_numbers(content: Any) -> int:
+    values = content.values() if isinstance(content, dict) else content or ()
+    return sum(type(value) in (int, float) for value in values)
+
 
 class Duplicates:
-    """The keys of the latest records of a stream.
+    """The content hashes of the latest records of a stream.
 
     Parameters
     ----------
     window
-        Maximum records to remember. At least 7/8 of this number are remembered. A record takes about 150 bytes. With 0,
-        no record is remembered.
+        Maximum records to remember. At least 7/8 of this number are remembered. A record takes 8 bytes. With 0, no
+        record is remembered.
+
+    Attributes
+    ----------
+    SETTINGS
+        Names of the settings on which the chunks depend.
 
     >>> duplicates = Duplicates(8)
-    >>> duplicates.find_new(["a", "b", "a", None, None])
-    [True, True, False, True, True]
+    >>> duplicates.find_new_hashes(np.array([1, 2, 1])).tolist()
+    [True, True, False]
     """
+
+    SETTINGS: ClassVar = ("duplicate_window",)
 
     def __init__(self, window: int) -> None:
         self._chunk_records = -(-window // CHUNKS)
-        self._chunks: deque[list[str]] = deque([[]])
-        self._seen: set[str] = set()
+        self._chunks: deque[NDArray[np.int64]] = deque([_NO_HASHES])
         self._number = 0
         self._changed_slots: set[int] = set()
 
-    def find_new(self, keys: Sequence[str | None]) -> list[bool]:
-        """Return for each key whether it is new, and remember it. None is always new and is never remembered."""
-        if not self._chunk_records:
-            return [True] * len(keys)
-        present = [key for key in keys if key is not None]
-        if len(set(present)) == len(present) and self._seen.isdisjoint(present):
-            self._remember(present)
-            return [True] * len(keys)
-        return [key is None or self._is_new(key) for key in keys]
+    def find_new(self, records: Records) -> NDArray[np.bool_]:
+        """Return a mask of the new records, and remember them. A record that is not distinctive is always new."""
+        is_new = np.ones(len(records), dtype=np.bool_)
+        rows = np.flatnonzero(find_distinctive(records))
+        is_new[rows] = self.find_new_hashes(identity_hashes(records)[rows])
+        return is_new
 
-    def _is_new(self, key: str) -> bool:
-        if key in self._seen:
-            return False
-        self._remember([key])
-        return True
-
-    def _remember(self, keys: list[str]) -> None:
+    def find_new_hashes(self, hashes: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return a mask of the new hashes, and remember them."""
+        is_new = np.ones(len(hashes), dtype=np.bool_)
         start = 0
-        while start < len(keys):
-            newest = self._chunks[-1]
-            added = keys[start : start + self._chunk_records - len(newest)]
-            newest += added
-            self._seen.update(added)
-            self._changed_slots.add(self._number % CHUNKS)
-            start += len(added)
-            if len(newest) == self._chunk_records:
-                self._chunks.append([])
-                self._number += 1
-                if len(self._chunks) > CHUNKS:
-                    self._seen.difference_update(self._chunks.popleft())
+        while self._chunk_records and start < len(hashes):
+            # A chunk can become full at the end of a run only, so the result does not depend on batches.
+            run = slice(start, start + self._chunk_records - len(self._chunks[-1]))
+            is_new[run] = self._find_new_in_run(hashes[run])
+            start = run.stop
+        return is_new
+
+    def _find_new_in_run(self, hashes: NDArray[np.int64]) -> NDArray[np.bool_]:
+        ordered = np.sort(hashes)
+        is_known = self._find_known(ordered)
+        self._remember(ordered[~is_known])
+        is_new = np.ones(len(hashes), dtype=np.bool_)
+        if is_known.any():
+            # Of equal hashes, the stable order puts the earliest first.
+            is_new[np.argsort(hashes, kind="stable")] = ~is_known
+        return is_new
+
+    def _find_known(self, ordered: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return a mask of the sorted hashes that are in a chunk or repeat the hash before them."""
+        is_known = np.zeros(len(ordered), dtype=np.bool_)
+        is_known[1:] = ordered[1:] == ordered[:-1]
+        for chunk in self._chunks:
+            if len(chunk):
+                found = chunk.searchsorted(ordered)
+                is_known |= chunk.take(found, mode="clip") == ordered
+        return is_known
+
+    def _remember(self, ordered: NDArray[np.int64]) -> None:
+        """Add sorted hashes to the newest chunk, which stays sorted."""
+        if not len(ordered):
+            return
+        self._chunks[-1] = newest = np.sort(np.concatenate((self._chunks[-1], ordered)))
+        self._changed_slots.add(self._number % CHUNKS)
+        if len(newest) == self._chunk_records:
+            self._chunks.append(_NO_HASHES)
+            self._number += 1
+            if len(self._chunks) > CHUNKS:
+                self._chunks.popleft()
 
     def mark_all(self) -> None:
         """Mark all chunks as changed."""
@@ -75,19 +153,23 @@ class Duplicates:
             number = self._number - (self._number - slot) % CHUNKS
             index = number - self._number - 1
             if -index <= len(self._chunks):
-                yield str(slot), {"number": number, "keys": self._chunks[index]}
+                yield str(slot), {"number": number, "hashes": self._chunks[index]}
         self._changed_slots.clear()
 
-    def load(self, chunks: Sequence[dict[str, Any]]) -> None:
-        """Restore chunks, in any order. Chunks that are older than the window are ignored."""
-        by_number = {chunk["number"]: list(chunk["keys"]) for chunk in chunks}
+    @staticmethod
+    def read_chunk(state: dict[str, Any]) -> tuple[int, NDArray[np.int64]]:
+        """Return the number and the hashes of a chunk that :meth:`dump_changed` yielded."""
+        return int(state["number"]), np.sort(np.asarray(state["hashes"], dtype=np.int64))
+
+    def load(self, chunks: Iterable[tuple[int, NDArray[np.int64]]]) -> None:
+        """Restore chunks from :meth:`read_chunk`, in any order. Chunks that are older than the window are ignored."""
+        by_number = dict(chunks)
         newest = max(by_number, default=0)
-        if by_number and len(by_number[newest]) == self._chunk_records:
+        if by_number and len(by_number[newest]) >= self._chunk_records:
             # The next chunk was still empty, so it was never written.
             newest += 1
         self._number = newest
         oldest = newest
         while oldest - 1 in by_number and newest - oldest + 1 < CHUNKS:
             oldest -= 1
-        self._chunks = deque(by_number.get(number, []) for number in range(oldest, newest + 1))
-        self._seen = {key for chunk in self._chunks for key in chunk}
+        self._chunks = deque(by_number.get(number, _NO_HASHES) for number in range(oldest, newest + 1))

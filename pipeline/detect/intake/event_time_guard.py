@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from pipeline.detect.intake.duplicates import hash_contents
 from pipeline.detect.intake.originals import Original, Originals, PositionedOutput
 from pipeline.detect.intake.reader import RecordReader
 from pipeline.detect.intake.records import Records
@@ -144,7 +145,9 @@ class EventTimeGuard:
                 released_positions += [position] * len(newly_released)
                 watermark_ms = max([watermark_ms, *(held_ms for held_ms, _ in newly_released)])
         if released:
-            reread = reader.read([original.parse() for _, original in released])
+            objects, contents = zip(*(original.parse() for _, original in released), strict=True)
+            reread = reader.read(objects)
+            reread.content_hashes = hash_contents(contents)
             reread.times_ms = np.array([held_ms for held_ms, _ in released], dtype=np.int64)
             reread.positions = released_positions
             records = Records.concatenate([records, reread])

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import orjson
 from numpy.typing import NDArray
 
 from pipeline.dead_letters import dead_letter
 from pipeline.detect.intake.decode import BLANK, element_index, message_index
 from pipeline.detect.intake.projection import project
+from pipeline.lenient_json import dump_json, parse_json
 from pipeline.step import InputMessage, OutputMessage
 from schemas.dead_letter import DeadLetterReason
 
@@ -35,12 +35,11 @@ class Original:
         """Build the dead letter of the original."""
         return dead_letter("detect", self, reason, detail, index=self.index, value=self.value)
 
-    def parse(self) -> dict[str, Any]:
-        """Parse an original that was a record."""
-        parsed = orjson.loads(self.value or b"null")
-        if isinstance(parsed, list):
-            parsed = parsed[self.index or 0]
-        return project(parsed)
+    def parse(self) -> tuple[dict[str, Any], bytes]:
+        """Parse an original that was a record. Return its object and its bytes, as ``decode.py`` does."""
+        value = self.value or b"null"
+        parsed = parse_json(value)
+        return project(parsed), value if self.index is None else dump_json(parsed)
 
     def dump(self) -> list[Any]:
         """Return the state for :meth:`load`."""

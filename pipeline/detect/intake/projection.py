@@ -76,7 +76,8 @@ def _shorten(value: Any) -> Any:
     if isinstance(value, str):
         return value[: SUBJECT_LENGTH_MAX + 1]
     if isinstance(value, list):
-        return []
+        # A label may be sent as a list of one.
+        return [_shorten(value[0])] if len(value) == 1 and not isinstance(value[0], (list, dict)) else []
     if isinstance(value, dict):
         return {}
     return value

@@ -1,32 +1,39 @@
 """Read JSON objects into the columns of records and check every field. A bad field is dropped, and its record is used.
 
 ``batch.py`` calls this module. ``shape.py`` groups objects with equal fields. All loops over records run in C: types
-are checked as sets, bounds as arrays. Only a column with a bad value is checked value by value.
+are checked as sets, bounds as arrays. Only a column with a value of another type is read value by value. Such a value
+is converted if it has only one meaning: a number as a string, a boolean as 0 or as a string, a label as an integer or
+as a list of one.
 """
 
-from collections.abc import Iterable, Sequence
-from itertools import chain
+from collections.abc import Callable, Iterable, Sequence
+from itertools import chain, repeat
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from pipeline.detect.intake.records import Fault, Label, Records
+from pipeline.detect.intake.records import Fault, FaultReason, Label, Records
 from pipeline.detect.intake.shape import Column, FieldGroup, Shape, ShapeCache
 from pipeline.detect.signals import catalogue
+from pipeline.lenient_json import BadValue
 from schemas.record import SUBJECT_LENGTH_MAX
 
 _NONE = type(None)
 _TEXTS = frozenset({str, _NONE})
 _NUMBERS = frozenset({int, float})
 _INTEGERS_AND_BOOLEANS = frozenset({int, bool})
+_BLANK_IDS = frozenset({"", "none", "null", "nil", "undefined", "unknown", "nan", "n/a", "<null>", "\\n"})
+_BLANK_CHARACTERS = " \t\r\n0-"
+"""An id that consists of these characters, or is a word that stands for no id, is read as no id."""
+
 _PATHS = {row.name: f"{row.section}.{row.field}" for row in catalogue.CATEGORIES if row.section}
 
 
 class RecordReader:
     """Reader of JSON objects with arbitrary fields.
 
-    >>> records = RecordReader().read([{"subject": "bot", "output": {"length": 3}}, {"output": {"length": "3"}}])
+    >>> records = RecordReader().read([{"subject": "bot", "output": {"length": 3}}, {"output": {"length": "long"}}])
     >>> records.subjects, records.faults
     (['bot', None], [(1, 'output.length', 'wrong_type')])
     """
@@ -53,16 +60,18 @@ def _read_shape(shape: Shape, columns: list[Column], length: int) -> Records:
         columns[shape.outer[name]] if name in shape.outer else nothing
         for name in ("subject", "timestamp", "request_id")
     )
-    faults: list[Fault] = []
-    request_ids = _read_labels(sent_request_ids, "request_id", faults)
+    fields = _FieldReader(length)
+    request_ids = _drop_blank_ids(fields.read_labels(sent_request_ids, "request_id"))
     values = np.full((length, Records.WIDTH), np.nan)
-    _read_numbers(values, shape.numbers, columns, faults)
-    _read_rates(values, shape.rates, columns, faults)
-    labels = {name: _read_labels(columns[index], _PATHS.get(name, name), faults) for name, index in shape.labels}
-    labels |= {name: _read_sender_labels(columns[index], name, faults) for name, index in shape.sender_labels}
-    embeddings = None if shape.embedding is None else _read_embeddings(columns[shape.embedding], faults)
+    fields.read_numbers(values, shape.numbers, columns)
+    fields.read_rates(values, shape.rates, columns)
+    labels = {name: fields.read_labels(columns[index], _PATHS.get(name, name)) for name, index in shape.labels}
+    labels |= {name: fields.read_sender_labels(columns[index], name) for name, index in shape.sender_labels}
+    embeddings = None
+    if shape.embedding is not None:
+        embeddings = fields.read_column(columns[shape.embedding], "data.embedding", frozenset({list}), _do_not_convert)
     for section, reason in shape.bad_sections:
-        faults += [(row, section, reason) for row in range(length)]
+        fields.faults += [(row, section, reason) for row in range(length)]
     return Records(
         values=values,
         is_request=_find_requests(shape, request_ids),
@@ -70,10 +79,10 @@ def _read_shape(shape: Shape, columns: list[Column], length: int) -> Records:
         labels=labels,
         subjects=subjects,
         timestamps=timestamps,
-        duplicate_keys=[None if request_id is None else f"{request_id}\n{shape.key}" for request_id in request_ids],
         custom_fields=None if shape.custom is None else columns[shape.custom],
         embeddings=embeddings,
-        faults=sorted(faults),
+        faults=sorted(fields.faults),
+        converted=fields.converted,
     )
 
 
@@ -84,95 +93,128 @@ def _find_requests(shape: Shape, request_ids: Sequence[Label]) -> NDArray[np.boo
     return np.ones(len(request_ids), dtype=np.bool_)
 
 
-def _read_numbers(values: NDArray[np.float64], group: FieldGroup, columns: list[Column], faults: list[Fault]) -> None:
-    if not group.columns:
-        return
-    flat, types = _flatten(group, columns)
-    if not types <= _NUMBERS | {_NONE}:
-        flat = _flatten_of_types(group, columns, _NUMBERS, faults)
-        types.add(_NONE)
-    # numpy converts None to NaN.
-    numbers = np.array(flat, dtype=np.float64) if _NONE in types else np.fromiter(flat, np.float64, len(flat))
-    numbers = numbers.reshape(len(group.columns), len(values))
-    is_invalid = (numbers < group.low) | (numbers > group.high)
-    if is_invalid.any():
-        numbers[is_invalid] = np.nan
-        for index, row in np.argwhere(is_invalid).tolist():
-            faults.append((row, group.path(index), "out_of_bounds"))
-    values[:, group.signals] = numbers.T
+def _drop_blank_ids(request_ids: Sequence[Label]) -> Sequence[Label]:
+    """Replace ids that stand for no id, such as an empty string, None, or a UUID of zeros."""
+    stripped = map(str.strip, filter(None, request_ids), repeat(_BLANK_CHARACTERS))
+    if _BLANK_IDS.isdisjoint(map(str.lower, stripped)) and "" not in request_ids:
+        return request_ids
+    return [
+        None if request_id is None or request_id.strip(_BLANK_CHARACTERS).lower() in _BLANK_IDS else request_id
+        for request_id in request_ids
+    ]
 
 
-def _read_rates(values: NDArray[np.float64], group: FieldGroup, columns: list[Column], faults: list[Fault]) -> None:
-    if not group.columns:
-        return
-    flat, types = _flatten(group, columns)
-    if types <= {bool}:
-        rates = np.frombuffer(bytes(flat), dtype=np.uint8)
-    else:
-        rates = np.array(_flatten_of_types(group, columns, frozenset({bool}), faults), dtype=np.float64)
-    values[:, group.signals] = rates.reshape(len(group.columns), len(values)).T
+class _FieldReader:
+    """Reader of the columns of one shape, which collects the dropped and the converted fields."""
+
+    def __init__(self, length: int) -> None:
+        self._length = length
+        self.faults: list[Fault] = []
+        self.converted: dict[str, NDArray[np.bool_]] = {}
+
+    def read_numbers(self, values: NDArray[np.float64], group: FieldGroup, columns: list[Column]) -> None:
+        if not group.columns:
+            return
+        flat, types = _flatten(columns[index] for index in group.columns)
+        if not types <= _NUMBERS | {_NONE}:
+            flat = self._read_group(group, columns, _NUMBERS, catalogue.convert_to_number)
+            types.add(_NONE)
+        # numpy converts None to NaN.
+        numbers = np.array(flat, dtype=np.float64) if _NONE in types else np.fromiter(flat, np.float64, len(flat))
+        numbers = numbers.reshape(len(group.columns), len(values))
+        is_invalid = (numbers < group.low) | (numbers > group.high)
+        if is_invalid.any():
+            numbers[is_invalid] = np.nan
+            for index, row in np.argwhere(is_invalid).tolist():
+                self._drop(row, group.path(index), "out_of_bounds")
+        values[:, group.signals] = numbers.T
+
+    def read_rates(self, values: NDArray[np.float64], group: FieldGroup, columns: list[Column]) -> None:
+        if not group.columns:
+            return
+        flat, types = _flatten(columns[index] for index in group.columns)
+        if types <= {bool}:
+            rates = np.frombuffer(bytes(flat), dtype=np.uint8)
+        else:
+            flat = self._read_group(group, columns, frozenset({bool}), catalogue.convert_to_boolean)
+            rates = np.array(flat, dtype=np.float64)
+        values[:, group.signals] = rates.reshape(len(group.columns), len(values)).T
+
+    def read_labels(self, column: Column, path: str) -> Sequence[Label]:
+        try:
+            distinct = set(column)
+        except TypeError:
+            distinct = {0}
+        if (
+            set(map(type, distinct)) <= _TEXTS
+            and max(map(len, filter(None, distinct)), default=0) <= SUBJECT_LENGTH_MAX
+        ):
+            # Most labels are the same in every record. In that case one copy of the string is stored, not one per
+            # record.
+            return (*distinct,) * len(column) if len(distinct) == 1 else column
+        labels = list(self.read_column(column, path, frozenset({str}), _convert_to_label))
+        for row, label in enumerate(labels):
+            if label is not None and len(label) > SUBJECT_LENGTH_MAX:
+                self._drop(row, path, "too_long")
+                labels[row] = None
+        return labels
+
+    def read_sender_labels(self, column: Column, path: str) -> Sequence[Label]:
+        """Return labels as strings. By contract, senders may also send these labels as integers or booleans."""
+        try:
+            types = set(map(type, set(column)))
+        except TypeError:
+            types = set(map(type, column))
+        if types & _INTEGERS_AND_BOOLEANS:
+            column = [_to_text(value) if type(value) in _INTEGERS_AND_BOOLEANS else value for value in column]
+        return self.read_labels(column, path)
+
+    def read_column(
+        self, column: Column, path: str, types: frozenset[type], convert: Callable[[Any], Any]
+    ) -> Sequence[Any]:
+        """Return a column with only values of the given types and None. Convert or drop all other values."""
+        if set(map(type, column)) <= types | {_NONE}:
+            return column
+        checked = list(column)
+        for row, value in enumerate(column):
+            if value is not None and type(value) not in types:
+                checked[row] = convert(value)
+                if checked[row] is None:
+                    self._drop(row, path, value.reason if isinstance(value, BadValue) else "wrong_type")
+                else:
+                    self.converted.setdefault(path, np.zeros(self._length, dtype=np.bool_))[row] = True
+        return checked
+
+    def _read_group(
+        self, group: FieldGroup, columns: list[Column], types: frozenset[type], convert: Callable[[Any], Any]
+    ) -> list[Any]:
+        read = [
+            self.read_column(columns[column], group.path(index), types, convert)
+            for index, column in enumerate(group.columns)
+        ]
+        return list(chain.from_iterable(read))
+
+    def _drop(self, row: int, path: str, reason: FaultReason) -> None:
+        self.faults.append((row, path, reason))
+        if path in self.converted:
+            self.converted[path][row] = False
 
 
-def _flatten(group: FieldGroup, columns: list[Column]) -> tuple[list[Any], set[type]]:
-    """Return the columns of a group as one list, and the types of their values."""
-    flat = list(chain.from_iterable([columns[index] for index in group.columns]))
+def _flatten(columns: Iterable[Column]) -> tuple[list[Any], set[type]]:
+    """Return columns as one list, and the types of their values."""
+    flat = list(chain.from_iterable(columns))
     return flat, set(map(type, flat))
 
 
-def _flatten_of_types(
-    group: FieldGroup, columns: list[Column], types: frozenset[type], faults: list[Fault]
-) -> list[Any]:
-    """Return the columns of a group as one list, with None for values of another type."""
-    return list(
-        chain.from_iterable(
-            _drop_wrong_types(columns[column], types, group.path(index), faults)
-            for index, column in enumerate(group.columns)
-        )
-    )
+def _convert_to_label(value: Any) -> Label:
+    if isinstance(value, list) and len(value) == 1:
+        [value] = value
+    return value if isinstance(value, str) else str(value) if type(value) is int else None
 
 
-def _drop_wrong_types(column: Column, types: frozenset[type], path: str, faults: list[Fault]) -> Iterable[Any]:
-    if set(map(type, column)) <= types | {_NONE}:
-        return column
-    checked = [value if type(value) in types else None for value in column]
-    faults += [
-        (row, path, "wrong_type")
-        for row, (value, checked_value) in enumerate(zip(column, checked, strict=True))
-        if checked_value is None and value is not None
-    ]
-    return checked
-
-
-def _read_embeddings(column: Column, faults: list[Fault]) -> Sequence[Any]:
-    return list(_drop_wrong_types(column, frozenset({list}), "data.embedding", faults))
-
-
-def _read_sender_labels(column: Column, path: str, faults: list[Fault]) -> Sequence[Label]:
-    """Return labels as strings. Senders may also send them as integers or booleans."""
-    try:
-        types = set(map(type, set(column)))
-    except TypeError:
-        types = set(map(type, column))
-    if types & _INTEGERS_AND_BOOLEANS:
-        column = [_to_text(value) if type(value) in _INTEGERS_AND_BOOLEANS else value for value in column]
-    return _read_labels(column, path, faults)
+def _do_not_convert(_: Any) -> None:
+    return None
 
 
 def _to_text(value: float) -> str:
     return str(value) if type(value) is int else "true" if value else "false"
-
-
-def _read_labels(column: Column, path: str, faults: list[Fault]) -> Sequence[Label]:
-    try:
-        distinct = set(column)
-    except TypeError:
-        distinct = {0}
-    if set(map(type, distinct)) <= _TEXTS and max(map(len, filter(None, distinct)), default=0) <= SUBJECT_LENGTH_MAX:
-        # Most labels are the same in every record. In that case one copy of the string is stored, not one per record.
-        return (*distinct,) * len(column) if len(distinct) == 1 else column
-    texts = list(_drop_wrong_types(column, frozenset({str}), path, faults))
-    for row, text in enumerate(texts):
-        if text is not None and len(text) > SUBJECT_LENGTH_MAX:
-            faults.append((row, path, "too_long"))
-            texts[row] = None
-    return texts

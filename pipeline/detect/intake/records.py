@@ -25,6 +25,8 @@ FaultReason = Literal[
     "too_many_fields",
     "bad_name",
     "too_many",
+    "not_json",
+    "not_utf8",
 ]
 """Reason why a field is dropped. The record is still used."""
 
@@ -60,8 +62,8 @@ class Records:
         ``versions.NAME`` and ``segment.NAME``. A name is absent if no record carries it.
     subjects, timestamps
         ``R`` values as sent. Admission checks the subjects and turns the timestamps into ``times_ms``.
-    duplicate_keys
-        ``R`` keys. Records with equal keys are duplicates. None if a record cannot be a duplicate.
+    content_hashes
+        Shape ``(R,)``, int64: 32 bits of a hash of each record's bytes.
     custom_fields
         ``R`` ``custom`` objects as sent; None for a record without this section. The full field is
         None if no record has the section.
@@ -70,6 +72,9 @@ class Records:
         field is None if no record has an embedding.
     faults
         The dropped fields, sorted by row.
+    converted
+        For each field with a value of another type that was converted, such as a number sent as text: shape ``(R,)``,
+        bool, True where the value was converted.
     positions
         The position of each record in its batch, from :func:`pipeline.detect.intake.decode.record_position`.
     times_ms
@@ -89,10 +94,11 @@ class Records:
     labels: dict[str, Sequence[Label]]
     subjects: Sequence[Any] = ()
     timestamps: Sequence[Any] = ()
-    duplicate_keys: Sequence[Label] = ()
+    content_hashes: NDArray[np.int64] = field(default_factory=lambda: _NO_INTEGERS)
     custom_fields: Sequence[dict[str, Any] | None] | None = None
     embeddings: Sequence[Any] | None = None
     faults: Sequence[Fault] = ()
+    converted: dict[str, NDArray[np.bool_]] = field(default_factory=dict)
     positions: Sequence[int] = ()
     times_ms: NDArray[np.int64] = field(default_factory=lambda: _NO_INTEGERS)
     panes: NDArray[np.int64] = field(default_factory=lambda: _NO_INTEGERS)
@@ -121,7 +127,7 @@ class Records:
             labels=_concatenate_labels([part.labels for part in parts], lengths),
             subjects=_chain([part.subjects for part in parts], length),
             timestamps=_chain([part.timestamps for part in parts], length),
-            duplicate_keys=_chain([part.duplicate_keys for part in parts], length),
+            content_hashes=_concatenate([part.content_hashes for part in parts], length),
             custom_fields=_chain_some([part.custom_fields for part in parts], lengths),
             embeddings=_chain_some([part.embeddings for part in parts], lengths),
             faults=[
@@ -129,9 +135,10 @@ class Records:
                 for start, part in zip(starts, parts, strict=True)
                 for row, name, reason in part.faults
             ],
+            converted=_concatenate_masks([part.converted for part in parts], lengths),
             positions=_chain([part.positions for part in parts], length),
-            times_ms=_concatenate([part.times_ms for part in parts]),
-            panes=_concatenate([part.panes for part in parts]),
+            times_ms=_concatenate([part.times_ms for part in parts], length),
+            panes=_concatenate([part.panes for part in parts], length),
             custom_values=_concatenate_custom_values([part.custom_values for part in parts]),
         )
 
@@ -149,10 +156,11 @@ class Records:
             labels={name: _pick(column, rows) for name, column in self.labels.items()},
             subjects=_pick(self.subjects, rows),
             timestamps=_pick(self.timestamps, rows),
-            duplicate_keys=_pick(self.duplicate_keys, rows),
+            content_hashes=self.content_hashes[index] if len(self.content_hashes) else self.content_hashes,
             custom_fields=None if self.custom_fields is None else _pick(self.custom_fields, rows),
             embeddings=None if self.embeddings is None else _pick(self.embeddings, rows),
             faults=faults,
+            converted={name: mask[index] for name, mask in self.converted.items()},
             positions=_pick(self.positions, rows),
             times_ms=self.times_ms[index] if len(self.times_ms) else self.times_ms,
             panes=self.panes[index] if len(self.panes) else self.panes,
@@ -176,10 +184,11 @@ class Records:
             labels={name: column[part] for name, column in self.labels.items()},
             subjects=self.subjects[part],
             timestamps=self.timestamps[part],
-            duplicate_keys=self.duplicate_keys[part],
+            content_hashes=self.content_hashes[part],
             custom_fields=None if self.custom_fields is None else self.custom_fields[part],
             embeddings=None if self.embeddings is None else self.embeddings[part],
             faults=faults,
+            converted={name: mask[part] for name, mask in self.converted.items()},
             positions=self.positions[part],
             times_ms=self.times_ms[part],
             panes=self.panes[part],
@@ -270,8 +279,9 @@ def _chain_some(columns: Sequence[Sequence[Any] | None], lengths: Sequence[int])
     return chained
 
 
-def _concatenate(columns: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
-    return np.concatenate(columns) if any(map(len, columns)) else _NO_INTEGERS
+def _concatenate(columns: Sequence[NDArray[np.int64]], length: int) -> NDArray[np.int64]:
+    concatenated = np.concatenate(columns)
+    return concatenated if len(concatenated) == length else _NO_INTEGERS
 
 
 def _concatenate_labels(
@@ -284,6 +294,18 @@ def _concatenate_labels(
             column += labels.get(name) or [None] * length
         concatenated[name] = column
     return concatenated
+
+
+def _concatenate_masks(
+    parts: Sequence[dict[str, NDArray[np.bool_]]], lengths: Sequence[int]
+) -> dict[str, NDArray[np.bool_]]:
+    names = dict.fromkeys(name for masks in parts for name in masks)
+    return {
+        name: np.concatenate(
+            [masks.get(name, np.zeros(length, dtype=np.bool_)) for masks, length in zip(parts, lengths, strict=True)]
+        )
+        for name in names
+    }
 
 
 def _concatenate_custom_values(parts: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:

@@ -5,7 +5,6 @@ That shape is tried first. If a record has the same number of fields as the shap
 that shape.
 """
 
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -88,9 +87,6 @@ class Shape:
 
     Attributes
     ----------
-    key
-        Hash of the known sections and fields, equal in every run. Records of one request with equal keys are
-        duplicates.
     numbers, rates
         The signals that are numbers, and the signals that are rates.
     labels
@@ -107,7 +103,6 @@ class Shape:
         Whether a record with a request id is a late outcome, which has no known field under ``infrastructure``.
     """
 
-    key: str
     numbers: FieldGroup
     rates: FieldGroup
     labels: tuple[tuple[str, int], ...]
@@ -221,7 +216,6 @@ def _build_shape(names: tuple[Any, ...]) -> Shape:
     # A section with only unknown fields is treated like a missing section.
     is_late_outcome = not set(by_section["infrastructure"]) & (SECTION_FIELDS["infrastructure"] | {None})
     return Shape(
-        key=_hash_known_fields(outer, by_section, has_custom=has_custom),
         numbers=_build_group(columns, rates=False),
         rates=_build_group(columns, rates=True),
         labels=tuple((name, columns[path]) for name, path in labels.items() if path in columns),
@@ -240,18 +234,6 @@ def _build_shape(names: tuple[Any, ...]) -> Shape:
         _read_outer=_build_reader(outer),
         _sections=tuple(section_readers),
     )
-
-
-def _hash_known_fields(outer: Sequence[str], by_section: dict[str, Sequence[str]], *, has_custom: bool) -> str:
-    known = [
-        f"{section}.{name}"
-        for section in SECTIONS
-        for name in SECTION_FIELDS[section].intersection(by_section[section])
-    ]
-    if has_custom:
-        known += [f"custom.{name}" for name in by_section["custom"]]
-    known += [name for name in OUTER_LABELS if name in outer]
-    return hashlib.blake2b("\n".join(sorted(known)).encode(), digest_size=8).hexdigest()
 
 
 def _build_group(columns: dict[tuple[str, str], int], *, rates: bool) -> FieldGroup:

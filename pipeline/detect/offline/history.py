@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-import orjson
-
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
+from pipeline.lenient_json import dump_json, parse_json
 from pipeline.step import RawMessage
 from schemas.baseline import Baseline
 from schemas.dead_letter import DeadLetter
@@ -62,7 +61,8 @@ def learn_history(
     step = DetectStep(0, endless, replay=True)
     history = LearnedHistory()
     if from_ms is not None or to_ms is not None:
-        messages = _select_period(messages, from_ms or 0, math.inf if to_ms is None else to_ms)
+        end_ms = math.inf if to_ms is None else to_ms
+        messages = _select_period(messages, from_ms or 0, end_ms, settings.time_zone or None)
     for batch in message_batches(messages, BATCH_MESSAGES):
         for output in step.step(batch):
             if output.topic == DEAD_LETTERS and output.value is not None:
@@ -82,7 +82,7 @@ def message_batches(values: Iterable[bytes], size: int) -> Iterator[list[RawMess
         yield batch
 
 
-def _select_period(values: Iterable[bytes], from_ms: float, to_ms: float) -> Iterator[bytes]:
+def _select_period(values: Iterable[bytes], from_ms: float, to_ms: float, time_zone: str | None) -> Iterator[bytes]:
     """Yield the messages, without the records outside the period.
 
     Records without a time are left for the step to reject.
@@ -90,18 +90,18 @@ def _select_period(values: Iterable[bytes], from_ms: float, to_ms: float) -> Ite
 
     def is_outside(record: Any) -> bool:
         try:
-            return not from_ms <= parse_timestamp(record["timestamp"]) < to_ms
+            return not from_ms <= parse_timestamp(record["timestamp"], time_zone=time_zone) < to_ms
         except (ValueError, TypeError, KeyError):
             return False
 
     for value in values:
         try:
-            content = orjson.loads(value)
+            content = parse_json(value)
         except ValueError:
             content = None
         if isinstance(content, list):
             selected = [record for record in content if not is_outside(record)]
             if selected:
-                yield orjson.dumps(selected) if len(selected) < len(content) else value
+                yield dump_json(selected) if len(selected) < len(content) else value
         elif not is_outside(content):
             yield value

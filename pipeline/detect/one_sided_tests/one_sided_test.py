@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -87,6 +87,8 @@ class OneSidedTest:
         Weight of one record: 1 / autocorrelation time.
     threshold
         Value of the test statistic at which the test fires.
+    SETTINGS
+        Names of the settings that :func:`derive_tests` reads.
 
     References
     ----------
@@ -108,10 +110,30 @@ class OneSidedTest:
     weight: float
     threshold: float
 
+    SETTINGS: ClassVar = (
+        "ready_after_s",
+        "false_pages_per_year",
+        "false_tickets_per_week",
+        "fleet_subjects",
+        "page_rate_odds",
+        "page_tail_odds",
+        "page_rank_shift",
+        "ticket_rate_odds",
+        "ticket_rank_shift",
+        "band_odds_max",
+        "band_rank_max",
+        "segments",
+    )
+
     @property
     def crossing_key(self) -> CrossingKey:
         """Signal, channel and direction."""
         return self.signal.name, self.channel, self.direction
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """Signal, channel, direction and tier. No two tests of a baseline have the same key."""
+        return (*self.crossing_key, self.tier)
 
     @property
     def rising(self) -> bool:
@@ -152,6 +174,11 @@ class NotTestable:
     direction: Direction
     tier: Tier
     reason: str
+
+    @property
+    def key(self) -> tuple[str, str, str, str]:
+        """Signal, channel, direction and tier."""
+        return self.signal.name, self.channel, self.direction, self.tier
 
 
 class _Candidate(NamedTuple):

@@ -1,6 +1,6 @@
 """Segment drifts: the latched tests of segment values, and their findings until they recover."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pipeline.detect.detectors import Crossing
 from pipeline.detect.findings import Finding, Latch, value_at_rank
 from pipeline.detect.layout import BlockView
-from pipeline.detect.one_sided_tests import CrossingKey
+from pipeline.detect.one_sided_tests import CrossingKey, NotTestable, OneSidedTest
 from pipeline.detect.segments.segment_values import LIVE_S, SegmentValue
 from pipeline.detect.segments.segments import SegmentObservation, Segments
 from pipeline.detect.settings import DetectSettings
@@ -52,6 +52,7 @@ class SegmentDrifts:
     def __init__(self, segments: Segments, baseline: Baseline, settings: DetectSettings) -> None:
         self._segments, self._baseline, self._settings = segments, baseline, settings
         self._latches: dict[SegmentKey, Latch] = {}
+        self._untested: list[tuple[OneSidedTest | NotTestable, Latch]] = []
         self._last_pane = self._resumed_pane = 0
 
     def find_drifts(
@@ -108,16 +109,51 @@ class SegmentDrifts:
             if not latch.suppressed
         ]
 
+    def end_untested(self, now_ms: int) -> list[Finding]:
+        """End the drifts whose tests no longer run because the settings have changed."""
+        untested, self._untested = self._untested, []
+        return [
+            latch.build_end(
+                test,
+                self._baseline.signals[test.signal.name],
+                now_ms=now_ms,
+                recovery=self._settings.recovery_evidence,
+                tier=latch.published_tier,
+                reason=Latch.UNTESTED,
+            )
+            for test, latch in untested
+            if not latch.suppressed
+        ]
+
     def dump(self) -> dict[str, Any]:
         """Return the state as plain values."""
-        latches = [latch.dump() for latch in self._latches.values()]
+        latches = [latch.dump(self._segments.tests[latch.test_index]) for latch in self._latches.values()]
+        latches += [latch.dump(test) for test, latch in self._untested]
         return {"latches": latches, "last_pane": self._last_pane, "resumed_pane": self._resumed_pane}
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Restore the state that :meth:`dump` returned."""
+    def load(self, state: dict[str, Any], tests: Sequence[OneSidedTest | NotTestable]) -> None:
+        """Restore the state that :meth:`dump` returned, after the segment values.
+
+        Parameters
+        ----------
+        tests
+            All tests of the baseline, including the tests that are not testable.
+        """
+        tests_by_key: dict[tuple[str, ...], OneSidedTest | NotTestable] = {test.key: test for test in tests}
         self._last_pane, self._resumed_pane = state["last_pane"], state["resumed_pane"]
-        latches = [Latch(**latch) for latch in state["latches"]]
-        self._latches = {SegmentKey(latch.dimension, latch.label, latch.test_index): latch for latch in latches}
+        self._latches, self._untested = {}, []
+        for content in state["latches"]:
+            key = tuple(content["test"])
+            index = self._segments.find_by_key(key)
+            dimension = self._segments.dimensions.get(content["dimension"])
+            if index is None or dimension is None:
+                self._untested.append((tests_by_key[key], Latch.load(content, -1)))
+                continue
+            latch = Latch.load(content, index)
+            self._latches[SegmentKey(latch.dimension, latch.label, index)] = latch
+            value = dimension.values.get(latch.label)
+            if value is not None:
+                self._segments.bank.latch(self._segments.monitor_value(value), index, latch.worst)
 
     def _key(self, observation: SegmentObservation, crossing: Crossing) -> SegmentKey:
         dimension, value = observation.values[crossing.value]
@@ -195,9 +231,11 @@ class SegmentDrifts:
             pane=int(view.block.panes[row]),
             request_id=view.block.request_ids[row],
             evidence=crossing.evidence,
+            worst=crossing.mean,
             records=int(crossing.tally[0]),
             dimension=key.dimension,
             label=key.label,
+            published_tier=self._tier(key),
         )
         self._latches[key] = latch
         return latch

@@ -145,7 +145,6 @@ class SegmentValues:
             "values": [
                 [
                     value.label,
-                    value.slot,
                     value.first_pane,
                     value.last_pane,
                     value.is_settling,
@@ -159,25 +158,26 @@ class SegmentValues:
             ),
         }
 
-    def load(self, state: dict[str, Any]) -> None:
-        """Restore the state that :meth:`dump` returned.
+    def load(self, state: dict[str, Any], sources: Sequence[int | None]) -> None:
+        """Restore the state that :meth:`dump` returned, except for the slots.
 
-        Raises
-        ------
-        ValueError
-            If the state belongs to other tests.
+        Parameters
+        ----------
+        sources
+            For each test, the stored test with the same signal; None if there is none.
         """
-        signal_records = np.array(state["signal_records"], dtype=np.float64)
-        if signal_records.shape != (len(state["values"]), self._tests):
-            raise ValueError(
-                f"stored records per signal have shape {signal_records.shape}, expected {self._tests} columns: "
-                "the one-sided tests have changed"
-            )
+        stored = np.array(state["signal_records"], dtype=np.float64)
+        signal_records = np.zeros((len(state["values"]), self._tests))
+        for test, source in enumerate(sources):
+            if source is not None:
+                signal_records[:, test] = stored[:, source]
         self.is_version, self.other_records = state["is_version"], state["other_records"]
         self._records, self._first_pane = state["records"], state["first_pane"]
         self.values = {
-            label: SegmentValue(label, slot, first, last, is_settling, signal_records[row].copy(), recent, counted)
-            for row, (label, slot, first, last, is_settling, recent, counted) in enumerate(state["values"])
+            label: SegmentValue(
+                label, NOT_MONITORED, first, last, is_settling, signal_records[row].copy(), recent, counted
+            )
+            for row, (label, first, last, is_settling, recent, counted) in enumerate(state["values"])
         }
 
     def _make_room(self, pane: int, replaced: list[SegmentValue]) -> bool:

@@ -114,6 +114,7 @@ class Segments:
         self.bank = SegmentBank(self.tests, self.channel_columns, self.presence_columns, settings.recovery_evidence)
         self.dimensions: dict[str, SegmentValues] = {}
         self._indexes = {test.crossing_key: index for index, test in enumerate(self.tests)}
+        self._indexes_by_key: dict[tuple[str, ...], int] = {test.key: index for index, test in enumerate(self.tests)}
 
     def update(self, view: BlockView, segments: Labels, versions: Container[str]) -> SegmentObservation | None:
         """Update the statistics with one block. Return None if no dimension is monitored.
@@ -231,14 +232,40 @@ class Segments:
         return self.bank.evidence(value.slot, test)
 
     def dump(self) -> dict[str, Any]:
-        """Return the state: plain values and arrays."""
+        """Return the state that remains valid under other settings: the values and their excluded tests."""
         return {
+            "tests": [list(test.key) for test in self.tests],
             "dimensions": [[dimension, values.dump()] for dimension, values in self.dimensions.items()],
-            "bank": self.bank.dump(),
+            "excluded": [
+                [dimension, label, list(self.tests[self._indexes[key]].key)]
+                for dimension, label, key in self.excluded_tests()
+            ],
         }
 
     def load(self, state: dict[str, Any]) -> None:
-        """Restore the state that :meth:`dump` returned.
+        """Restore the state that :meth:`dump` returned. Dimensions that are no longer monitored are dropped."""
+        stored = {signal: index for index, (signal, *_) in enumerate(state["tests"])}
+        sources = [stored.get(test.signal.name) for test in self.tests]
+        self.dimensions = {}
+        for dimension, values in state["dimensions"]:
+            if dimension in self._settings.segments:
+                self._dimension(dimension).load(values, sources)
+        for dimension, label, key in state["excluded"]:
+            test = self.find_by_key(tuple(key))
+            if test is not None and dimension in self.dimensions:
+                self.bank.exclude(self.monitor_value(self.dimensions[dimension].values[label]), test)
+
+    def dump_evidence(self) -> dict[str, Any]:
+        """Return the statistics of the tests, and the slots of the values."""
+        slots = [
+            [dimension, value.label, value.slot]
+            for dimension in self.dimensions
+            for value in self.monitored_values(dimension)
+        ]
+        return {"slots": slots, "bank": self.bank.dump()}
+
+    def load_evidence(self, state: dict[str, Any]) -> None:
+        """Restore the state that :meth:`dump_evidence` returned, after :meth:`load`.
 
         Raises
         ------
@@ -246,9 +273,22 @@ class Segments:
             If the state belongs to other tests.
         """
         self.bank.load(state["bank"])
-        self.dimensions = {}
-        for dimension, values in state["dimensions"]:
-            self._dimension(dimension).load(values)
+        for values in self.dimensions.values():
+            for value in values.values.values():
+                value.slot = NOT_MONITORED
+        for dimension, label, slot in state["slots"]:
+            self.dimensions[dimension].values[label].slot = slot
+
+    def find_by_key(self, key: tuple[str, ...]) -> int | None:
+        """Return the test with this key; None if it does not run."""
+        return self._indexes_by_key.get(key)
+
+    def monitor_value(self, value: SegmentValue) -> int:
+        """Give a value a slot unless it has one. Return its slot."""
+        if value.slot == NOT_MONITORED:
+            value.slot = self._free_slot()
+            self.bank.open_slot(value.slot)
+        return value.slot
 
     def _dimension(self, name: str) -> SegmentValues:
         if name not in self.dimensions:
@@ -275,9 +315,7 @@ class Segments:
                 value.signal_records += view.grid.prefix_sums[-1].take(self.grid_columns).take(self.presence_columns)
             return []
         for value in present:
-            if value.slot == NOT_MONITORED:
-                value.slot = self._free_slot()
-                self.bank.open_slot(value.slot)
+            self.monitor_value(value)
         return present
 
     def _release_slot(self, value: SegmentValue) -> None:

@@ -2,7 +2,7 @@
 
 from collections import Counter, deque
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,7 +35,14 @@ class Statistics:
     ----------
     settings
         ``categories_max`` limits the labels of a category.
+
+    Attributes
+    ----------
+    SETTINGS
+        Names of the settings on which the statistics depend.
     """
+
+    SETTINGS: ClassVar = ("categories_max",)
 
     def __init__(self, settings: DetectSettings) -> None:
         self._settings = settings

@@ -56,7 +56,7 @@ class Relearning:
             # An empty set means all signals.
             self.signals = self.signals | before.signals if self.signals and before.signals else set()
             self.since_ms = min(since_ms, before.since_ms)
-        self._next_try_ms = self._at_ms + int(settings.relearn_after_s * 1000)
+        self._last_try_ms = self._at_ms
         self.learner = Learner(subject, self._settings)
 
     def is_muted(self, finding: Finding) -> bool:
@@ -73,9 +73,10 @@ class Relearning:
             return None
         self.learner.observe(block)
         now_ms = (int(block.panes[-1]) + 1) * PANE_MS
-        if now_ms < self._next_try_ms or not self.learner.is_ready():
+        next_try_ms = self._last_try_ms + int(self._settings.ready_after_s * 1000)
+        if now_ms < next_try_ms or not self.learner.is_ready():
             return None
-        self._next_try_ms = now_ms + int(self._settings.ready_after_s * 1000)
+        self._last_try_ms = now_ms
         learned = self.learner.baseline("accepted", centroid=centroid)
         wanted = self.signals or set(baseline.signals) | set(learned.signals)
         relearned = wanted & set(learned.signals)
@@ -88,7 +89,7 @@ class Relearning:
         return {
             "at_ms": self._at_ms,
             "signals": sorted(self.signals),
-            "next_try_ms": self._next_try_ms,
+            "last_try_ms": self._last_try_ms,
             "since_ms": self.since_ms,
         }
 
@@ -96,7 +97,8 @@ class Relearning:
     def load(cls, subject: str, state: dict[str, Any], settings: DetectSettings) -> "Relearning":
         """Restore the state that :meth:`dump` returned. The caller restores the learner."""
         relearning = cls(subject, state["signals"], settings, at_ms=state["at_ms"], since_ms=state["since_ms"])
-        relearning._next_try_ms = state["next_try_ms"]
+        # Format 1 does not contain the last try.
+        relearning._last_try_ms = state.get("last_try_ms", state["at_ms"])
         return relearning
 
 

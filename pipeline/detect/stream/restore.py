@@ -3,12 +3,17 @@
 from collections.abc import Iterator, Sequence
 from functools import partial
 
+import numpy as np
+from numpy.typing import NDArray
+
 from pipeline.detect.baselines import Learner, PublishedBaseline
-from pipeline.detect.intake import Records
+from pipeline.detect.intake import Duplicates, Records
+from pipeline.detect.monitor import Monitor
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.stream.relearning import Relearning
 from pipeline.detect.stream.stream import Stream
-from pipeline.state import Part, PartStore, State
+from pipeline.state import DOES_NOT_FIT, Part, PartStore, State
+from pipeline.wording import one_line
 from schemas.relearn import Relearn
 
 
@@ -54,9 +59,9 @@ class StreamRestorer:
         self._store.load(Part("rows", subject), lambda state: stream.buffer.add(Records.load(state)))
         self._store.load(Part("held", subject), stream.event_time_guard.load)
         self._store.load(Part("statistics", subject), stream.statistics.load)
-        chunks: list[State] = []
+        chunks: list[tuple[int, NDArray[np.int64]]] = []
         for part in self._store.items("duplicates", subject):
-            self._store.load(part, chunks.append)
+            self._store.load(part, lambda state: chunks.append(Duplicates.read_chunk(state)))
         stream.duplicates.load(chunks)
         self._restore_baseline()
         # The checkpoint contains the restored parts. Only discarded parts must be removed from it.
@@ -85,21 +90,33 @@ class StreamRestorer:
                 stream.schedule_baseline(baseline.read())
 
     def _restore_monitor(self, active: PublishedBaseline) -> None:
-        stream = self._stream
+        """Restore the parts of the monitor that fit. Without any part, the monitor starts with its baseline."""
+        subject = self._stream.subject
+        states: dict[str, State] = {}
+        for kind in ("monitor", "evidence", "adwin"):
+            self._store.load(Part(kind, subject), partial(states.__setitem__, kind))
+        attempts = [states, {"monitor": states["monitor"]}] if "monitor" in states else []
+        for attempt in attempts:
+            try:
+                self._start_monitor(active).load(attempt)
+            except DOES_NOT_FIT as problem:
+                self._store.warn(f"{subject}: the state of its monitor does not fit: {one_line(problem)}")
+            else:
+                return
         self._start_monitor(active)
-        if stream.monitor is not None and not self._store.load(Part("monitor", stream.subject), stream.monitor.load):
-            self._store.warn(f"{stream.subject}: its evidence is reset; the baseline stays in use")
-            self._start_monitor(active)
+        if not self._store.is_reset("monitor"):
+            self._store.warn(f"{subject}: its evidence is reset; the baseline stays in use")
 
-    def _start_monitor(self, active: PublishedBaseline) -> None:
+    def _start_monitor(self, active: PublishedBaseline) -> Monitor:
         stream = self._stream
         monitored_before = stream.monitored_before
         derived, first_seen = stream.derived.dump(), stream.first_seen.dump()
-        stream.replace_monitor(active.read())
+        monitor = stream.replace_monitor(active.read())
         # Starting the monitor changed the counts, so the restored counts are set again.
         stream.monitored_before = monitored_before
         stream.derived.load(derived)
         stream.first_seen.load(first_seen)
+        return monitor
 
     def _not_offered(self, active: PublishedBaseline | None) -> Iterator[PublishedBaseline]:
         """Yield the scheduled baselines, and the baselines that were published while no worker was running."""
@@ -134,7 +151,8 @@ class StreamRestorer:
         subject = self._stream.subject
         for part in self._store.items(kind, subject):
             if not self._store.load(part, partial(learner.load_part, part.item)):
-                self._store.warn(f"{subject}: {consequence}")
+                if not self._store.is_reset(kind):
+                    self._store.warn(f"{subject}: {consequence}")
                 self._stream.discarded_kinds.add(kind)
                 return False
         return True

@@ -25,9 +25,6 @@ from schemas.topics import BASELINES
 PENDING_MAX = 4
 """Maximum number of scheduled baselines. A further baseline replaces the oldest baseline."""
 
-PART_KINDS = ("stream", "rows", "held", "duplicates", "statistics", "monitor", "learner", "relearner")
-"""Kinds of the parts that :meth:`Stream.dump_changed` yields. Learners and duplicates have several parts."""
-
 
 @dataclass(frozen=True, slots=True)
 class MonitoredCount:
@@ -170,7 +167,8 @@ class Stream:
         if self.evidence_changed:
             yield Part("statistics", subject), self.statistics.dump()
             if self.monitor is not None:
-                yield Part("monitor", subject), self.monitor.dump()
+                for kind, state in self.monitor.dump().items():
+                    yield Part(kind, subject), state
         self.changed = self.evidence_changed = False
         self.discarded_kinds.clear()
 
@@ -261,8 +259,8 @@ class Stream:
         self.changed = self.evidence_changed = True
         return outputs
 
-    def replace_monitor(self, baseline: Baseline) -> None:
-        """Start a monitor with a baseline, and stop learning."""
+    def replace_monitor(self, baseline: Baseline) -> Monitor:
+        """Start a monitor with a baseline, and stop learning. Return the monitor."""
         self.relearning = None
         self.monitored_before = self.monitored
         self.monitor = Monitor(baseline, self._settings)
@@ -272,6 +270,7 @@ class Stream:
         self.silence_after_s = SilenceTracker.threshold_s(baseline, self._settings)
         self.learner = None
         self.changed = self.evidence_changed = True
+        return self.monitor
 
     def flush(self) -> list[OutputMessage]:
         """Observe the buffered records as a block."""
@@ -288,9 +287,9 @@ class Stream:
         if not len(watermarks):
             return []
         self.watermark = int(watermarks[-1])
-        is_new = self.duplicates.find_new(records.duplicate_keys)
-        if not all(is_new):
-            rows = [row for row, new in enumerate(is_new) if new]
+        is_new = self.duplicates.find_new(records)
+        if not is_new.all():
+            rows = np.flatnonzero(is_new).tolist()
             self.counts["duplicates"] += len(is_new) - len(rows)
             if not rows:
                 return []

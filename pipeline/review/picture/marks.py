@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.correlate.deployments import describe_change
-from pipeline.review.markdown import plain_text
+from pipeline.plain_text import plain_text
 from pipeline.review.material import Material
 from schemas.deployment import Deployment
 from schemas.timestamp import clock_time

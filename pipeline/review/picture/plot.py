@@ -12,8 +12,8 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any
 from xml.sax.saxutils import escape
 
+from pipeline.plain_text import plain_text
 from pipeline.review.drift_history import DriftLine
-from pipeline.review.markdown import plain_text
 from pipeline.review.material import Material
 from pipeline.review.picture.layout import PictureLayout, assign_rows
 from pipeline.review.picture.marks import Mark, MarkKind, find_marks

@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from load.chaos.faults import FAULTS
+from load.chaos.run import FAULTS
 from load.chaos.schedule import LONG_RUN, OUTAGE_S, RARE, WEIGHTS, plan_faults
 from load.chaos.workload import build_messages
 

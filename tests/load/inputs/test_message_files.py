@@ -88,6 +88,28 @@ def test_a_shift_changes_every_time_and_nothing_else(tmp_path: Path) -> None:
     assert shifted[0]["output"] == {"length": 3}
 
 
+def test_a_line_with_values_that_are_not_json_is_a_record_and_stays_as_bad(tmp_path: Path) -> None:
+    bad = FIRST.replace('"length":3', '"length":NaN,"similarity":Infinity,"finish_reason":"\\ud800"')
+    assert bad != FIRST
+    (message,) = read_records(write(tmp_path, "records.ndjson", f"[{bad},{SECOND}]"))
+    assert (message.readable, message.value) == (True, f"[{bad},{SECOND}]".encode())
+    shifted = message.shift(60_000).value
+    assert shifted.count(b"NaN") == 3
+    assert b"2026-11-24T03:13:00.000Z" in shifted
+
+
+@pytest.mark.parametrize("written", ['"2026-11-24 03:12:00"', "1795489920", '"1795489920123"', "1795489920123456"])
+def test_a_file_may_have_any_format_of_times(tmp_path: Path, written: str) -> None:
+    line = FIRST.replace('"2026-11-24T03:12:00Z"', written)
+    assert line != FIRST
+    path = write(tmp_path, "records.ndjson", line)
+    (message,) = read_records(path, time_zone="UTC")
+    assert (message.readable, message.time_ms // 1000) == (True, 1_795_489_920)
+    assert b"2026-11-24T03:13:00" in message.shift(60_000).value
+    (message,) = read_records(path)
+    assert message.readable == (" " not in written)
+
+
 def test_a_shift_leaves_a_line_that_is_not_a_record_unchanged(tmp_path: Path) -> None:
     (message,) = read_records(write(tmp_path, "records.ndjson", "{"))
     assert message.shift(60_000) == message
@@ -96,6 +118,12 @@ def test_a_shift_leaves_a_line_that_is_not_a_record_unchanged(tmp_path: Path) ->
 def test_deployments_are_read_and_an_invalid_one_is_an_error_with_line_and_field(tmp_path: Path) -> None:
     good = '{"deployment_id":"d","timestamp":"2026-11-24T03:12:00Z","kind":"prompt","subject":"a"}'
     assert read_deployments(write(tmp_path, "good.ndjson", good))[0].kind == "prompt"
-    wrong = write(tmp_path, "wrong.ndjson", f"{good}\n{good.replace('prompt', 'promt')}")
-    with pytest.raises(LoadError, match=r"wrong.ndjson line 2: kind: Input should be 'model'"):
+    assert [
+        one.subject for one in read_deployments(write(tmp_path, "two.ndjson", good.replace('"a"', '["a", "b"]')))
+    ] == [
+        "a",
+        "b",
+    ]
+    wrong = write(tmp_path, "wrong.ndjson", f"{good}\n{good.replace('prompt', 'promt').replace('kind', 'kin')}")
+    with pytest.raises(LoadError, match=r"wrong.ndjson line 2: not a valid deployment: kind: Field required"):
         read_deployments(wrong)

@@ -96,9 +96,15 @@ def kafka(contracts: Iterable[Contract | bytes], *, first_offset: int = 0, topic
     return [
         RawMessage(topic, 0, offset, START, None, contract)
         if isinstance(contract, bytes)
-        else RawMessage(_TOPICS[type(contract)], 0, offset, START, None, contract.to_json())
+        else RawMessage(_TOPICS[type(contract)], 0, offset, _written_at(contract), None, contract.to_json())
         for offset, contract in enumerate(contracts, first_offset)
     ]
+
+
+def _written_at(contract: Contract) -> int:
+    """When a message is written: at its own time, and not before things go wrong."""
+    times = (getattr(contract, name, None) for name in ("updated_at", "watermark", "wall", "timestamp", "at"))
+    return max([START, *(at for at in times if at is not None)])
 
 
 def incidents(outputs: Iterable[OutputMessage]) -> list[Incident]:

@@ -1,14 +1,20 @@
 import base64
+from dataclasses import replace
 
 import orjson
 import pytest
 
-from pipeline.correlate.decode import Unreadable, decode_message
+from pipeline.correlate.decode import Content, decode_message
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.step import CorrelateStep
+from pipeline.decoding import Unreadable
 from pipeline.step import RawMessage
+from schemas.command import Command
+from schemas.deployment import Deployment
 from schemas.drift import Drift
+from schemas.message import AHEAD_MAX_MS
 from schemas.tick import Tick
+from schemas.timestamp import EARLIEST_MS, LATEST_MS
 from schemas.topics import COMMANDS, DEPLOYMENTS, DRIFTS, RECORDS
 from tests.pipeline.correlate.builders import (
     MINUTE,
@@ -20,6 +26,7 @@ from tests.pipeline.correlate.builders import (
     incidents,
     kafka,
     only,
+    started,
     tick,
 )
 
@@ -29,8 +36,8 @@ BAD = [
     (DRIFTS, b" \n", "empty"),
     (DRIFTS, b"\xff\xfe{}", "not_utf8"),
     (DRIFTS, b"{", "not_json"),
-    (DRIFTS, b'{"now": NaN}', "not_json"),
-    (DRIFTS, b'{"now": 1e400}', "not_json"),
+    (DRIFTS, b'{"now": NaN}', "contract"),
+    (DRIFTS, b'{"now": 1e400}', "contract"),
     (DRIFTS, b"[" * 5000, "not_json"),
     (DRIFTS, b"[]", "not_an_object"),
     (DRIFTS, b"3", "not_an_object"),
@@ -46,8 +53,9 @@ BAD = [
     (DRIFTS, drift().to_json().replace(b'"records":234', b'"records":' + b"9" * 30), "contract"),
     (DRIFTS, b'{"type": "tick", "partition": -18446744073709551616}', "contract"),
     (DEPLOYMENTS, b'{"deployment_id": "d-1"}', "contract"),
-    (DEPLOYMENTS, b'{"deployment_id": "d-1", "timestamp": 1795489920000, "kind": "prompt"}', "contract"),
-    (DEPLOYMENTS, deployment().to_json().replace(b'"prompt"', b'"vibes"'), "contract"),
+    (DEPLOYMENTS, deployment().to_json().replace(b'"prompt"', b'["prompt"]'), "contract"),
+    (DEPLOYMENTS, deployment().to_json().replace(b'"support-bot"', b"[]"), "contract"),
+    (DEPLOYMENTS, deployment().to_json().replace(b'"support-bot"', b'["chat", null]'), "contract"),
     (COMMANDS, b'{"action": "resolve"}', "contract"),
     (DEPLOYMENTS, deployment(expect_shift=["length"] * 10_000).to_json(), "too_large"),
     (COMMANDS, b'"resolve"', "not_an_object"),
@@ -56,6 +64,11 @@ BAD = [
 
 def message(topic, value, offset=7):
     return RawMessage(topic, 0, offset, START, b"key", value)
+
+
+def decode(topic, value) -> Content:
+    [content] = decode_message(message(topic, value))
+    return content
 
 
 @pytest.mark.parametrize(("topic", "value", "reason"), BAD)
@@ -87,7 +100,7 @@ def test_the_same_message_gives_the_same_dead_letter():
 
 
 def test_the_detail_names_five_problems_at_most():
-    content = decode_message(DRIFTS, b'{"type": "drift"}')
+    content = decode(DRIFTS, b'{"type": "drift"}')
     assert isinstance(content, Unreadable)
     assert content.detail.count("Field required") == 5
     assert "more)" in content.detail
@@ -96,18 +109,18 @@ def test_the_detail_names_five_problems_at_most():
 def test_a_drift_needs_no_type_and_a_tick_does():
     untyped = orjson.loads(drift().to_json())
     del untyped["type"]
-    assert isinstance(decode_message(DRIFTS, orjson.dumps(untyped)), Drift)
-    assert isinstance(decode_message(DRIFTS, b'{"type": "tick", "partition": 0}'), Tick)
+    assert isinstance(decode(DRIFTS, orjson.dumps(untyped)), Drift)
+    assert isinstance(decode(DRIFTS, b'{"type": "tick", "partition": 0}'), Tick)
 
 
 def test_fields_of_a_newer_writer_are_ignored():
     newer = orjson.loads(command("silence", None).to_json()) | {"mood": "calm"}
-    assert decode_message(COMMANDS, orjson.dumps(newer)) == command("silence", None)
+    assert decode(COMMANDS, orjson.dumps(newer)) == command("silence", None)
 
 
 def test_a_topic_that_correlate_does_not_read_is_wrong_use():
     with pytest.raises(ValueError, match=RECORDS):
-        decode_message(RECORDS, b"{}")
+        decode(RECORDS, b"{}")
 
 
 SERIES = {"begins_at": "2026-11-24T03:00:00Z", "records": [10, 10], "means": [0.1, 0.1]}
@@ -125,13 +138,86 @@ SERIES = {"begins_at": "2026-11-24T03:00:00Z", "records": [10, 10], "means": [0.
     ],
 )
 def test_a_drift_with_inconsistent_minutes_is_unreadable(series):
-    assert isinstance(
-        decode_message(DRIFTS, orjson.dumps(orjson.loads(drift().to_json()) | {"series": [SERIES]})), Drift
-    )
-    assert isinstance(
-        decode_message(DRIFTS, orjson.dumps(orjson.loads(drift().to_json()) | {"series": series})), Unreadable
-    )
+    assert isinstance(decode(DRIFTS, orjson.dumps(orjson.loads(drift().to_json()) | {"series": [SERIES]})), Drift)
+    assert isinstance(decode(DRIFTS, orjson.dumps(orjson.loads(drift().to_json()) | {"series": series})), Unreadable)
 
 
 def test_a_drift_detected_before_its_start_opens_an_incident():
     assert only(drift().model_copy(update={"started_at": START + MINUTE})).status == "open"
+
+
+# times ahead of the arrival
+
+
+AHEAD = START + 365 * 86_400_000
+
+
+def arriving(contract, at=START, **changes):
+    return replace(kafka([contract])[0], timestamp=at, **changes)
+
+
+@pytest.mark.parametrize(
+    ("contract", "field"),
+    [
+        (command("resolve", "inc-1", at=AHEAD), "at"),
+        (command("resolve", "inc-1", at=START + AHEAD_MAX_MS + 1), "at"),
+        (deployment(before_s=-400), "timestamp"),
+        (deployment(before_s=-400, expect_shift=["length"]), "timestamp"),
+        (tick(AHEAD), "watermark"),
+        (tick(START, wall=AHEAD), "wall"),
+        (drift(start=AHEAD), "detected_at"),
+    ],
+)
+def test_a_time_ahead_of_the_arrival_is_a_dead_letter_and_moves_no_clock(contract, field):
+    step = started(None, drift())
+    list(step.changed())
+    [letter] = dead_letters(step.step([arriving(contract)]))
+    assert (letter.reason, letter.detail.split()[0]) == ("timestamp_out_of_range", field)
+    assert list(step.changed()) == []
+
+
+def test_a_replay_has_no_time_of_arrival():
+    step = CorrelateStep(CorrelateSettings(), replay=True)
+    assert (
+        dead_letters(step.step([arriving(drift(), at=EARLIEST_MS), arriving(tick(AHEAD)), arriving(deployment())]))
+        == []
+    )
+
+
+def test_a_time_a_little_ahead_and_a_message_without_a_time_of_arrival_are_used():
+    step = started(None, drift())
+    assert dead_letters(step.step([arriving(deployment(before_s=-299))])) == []
+    assert dead_letters(step.step([arriving(tick(AHEAD), at=-1)])) == []
+
+
+def test_a_silence_may_begin_later():
+    [content] = decode_message(arriving(command("silence", None, at=AHEAD, until=AHEAD + 1, matchers=["subject=a"])))
+    assert isinstance(content, Command)
+
+
+@pytest.mark.parametrize(
+    "contract",
+    [tick(LATEST_MS), drift(start=LATEST_MS - 10_000), deployment().model_copy(update={"timestamp": LATEST_MS})],
+)
+def test_a_time_after_which_no_deadline_can_be_written_is_a_dead_letter(contract):
+    step = CorrelateStep(CorrelateSettings(), replay=True)
+    [letter] = dead_letters(step.step([arriving(contract)]))
+    assert letter.reason == "timestamp_out_of_range"
+
+
+# halves of characters, and numbers that are not numbers
+
+
+def test_a_lone_surrogate_is_replaced_and_the_message_is_used():
+    sent = command("note", "inc-1", note="NOTE").to_json().replace(b"NOTE", b"cut \\ud83d")
+    content = decode(COMMANDS, sent)
+    assert isinstance(content, Command)
+    assert content.note == "cut \ufffd"
+    assert content.to_json()
+
+
+def test_a_number_that_is_not_one_is_absent():
+    sent = deployment().to_json().replace(b'"v41"', b"NaN")
+    content = decode(DEPLOYMENTS, sent)
+    assert isinstance(content, Deployment)
+    assert content.from_version is None

@@ -64,8 +64,8 @@ def test_deployments_and_shifts_beyond_their_limits_are_dropped():
     step.step(kafka([drift("input_tokens"), drift("input_length")]))
     state = {key: value is not None for key, value in step.changed()}
     assert [key for key, is_stored in state.items() if is_stored] == [
-        b"deployment/d-3",
-        b"deployment/d-4",
+        b'deployment/["d-3","support-bot",null,null]',
+        b'deployment/["d-4","support-bot",null,null]',
         b"shift/" + (drift("input_length").drift_id.encode()),
     ]
     assert step.limits_hit == {"deployments_max": 3, "workload_shifts_max": 1}

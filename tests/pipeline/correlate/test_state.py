@@ -40,11 +40,11 @@ def test_parts_that_do_not_fit_are_discarded_with_one_line_per_part():
     [incident] = [key for key in parts if key.startswith(b"incident/")]
     bad = {
         b"incident/inc-1": b"nonsense",
-        b"incident/inc-2": encode({"incident_id": "inc-2"}, kind="incident", settings_hash=""),
-        b"deployment/d-1": encode({"arrival": 0, "deployment": {}}, kind="deployment", settings_hash=""),
+        b"incident/inc-2": encode({"incident_id": "inc-2"}, kind="incident"),
+        b"deployment/d-1": encode({"arrival": 0, "deployment": {}}, kind="deployment"),
         b"incident/inc-3": parts[incident],
-        b"drift/lost": encode({"incident_id": "inc-3", "join_order": 1}, kind="drift", settings_hash=""),
-        b"rumour/1": encode({}, kind="rumour", settings_hash=""),
+        b"drift/lost": encode({"incident_id": "inc-3", "join_order": 1}, kind="drift"),
+        b"rumour/1": encode({}, kind="rumour"),
         b"\xff\xfe": b"",
     }
     step = CorrelateStep(CorrelateSettings())

@@ -9,7 +9,29 @@ from pipeline.detect.intake.records import Records
 from pipeline.detect.signals.catalogue import CATEGORIES, SIGNALS
 from tests.pipeline.detect.streams import START_MS, outcome, record
 
-JUNK = [None, True, False, 0, 1, 0.5, -1, -0.5, 3, 911, 1e15, 1.1e15, 1e300, "1", "true", "", [], [1], {}, {"a": 1}]
+JUNK = [
+    None,
+    True,
+    False,
+    0,
+    1,
+    0.5,
+    -1,
+    -0.5,
+    3,
+    911,
+    1e15,
+    1.1e15,
+    1e300,
+    "1",
+    "true",
+    "",
+    [],
+    [1],
+    ["stop"],
+    {},
+    {"a": 1},
+]
 
 
 def junk_record(rng: random.Random) -> dict[str, Any]:
@@ -77,14 +99,14 @@ def as_dicts(records: Records) -> list[dict[str, Any]]:
             },
             "is_request": bool(records.is_request[row]),
             "request_id": records.request_ids[row],
-            "duplicate_key": records.duplicate_keys[row],
+            "converted": sorted(name for name, mask in records.converted.items() if mask[row]),
             "labels": {name: column[row] for name, column in records.labels.items() if column[row] is not None},
             "custom": records.custom_fields[row] if records.custom_fields else None,
             "embedding": records.embeddings[row] if records.embeddings else None,
             "faults": sorted(faults[row]),
             **{
                 name: column[row]
-                for name in ("subjects", "timestamps", "positions", "times_ms", "panes")
+                for name in ("subjects", "timestamps", "content_hashes", "positions", "times_ms", "panes")
                 if len(column := getattr(records, name))
             },
         }

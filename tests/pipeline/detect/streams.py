@@ -38,9 +38,9 @@ def record(
     if rng.random() < 0.1:
         fields["custom"] = {"toxicity": round(rng.random(), 3), "flagged": rng.random() < 0.5}
     if rng.random() < 0.05:
-        fields["infrastructure"]["error_type"] = rng.choice(["timeout", None, 7])
+        fields["infrastructure"]["error_type"] = rng.choice(["timeout", None, 7.5])
     if rng.random() < 0.05:
-        fields["output"]["length"] = rng.choice(["911", None, -1, True])
+        fields["output"]["length"] = rng.choice(["911", "nine", None, -1, True])
     return fields
 
 
@@ -99,7 +99,7 @@ def full_state(step: DetectStep) -> dict[str, bytes]:
             "derived": [stream.derived.dump(), stream.first_seen.dump(), stream.silence.dump()],
             "rows": stream.buffer.records.dump() if len(stream.buffer) else None,
             "held": stream.event_time_guard.dump(),
-            "duplicates": list(stream.duplicates._chunks),
+            "duplicates": [stream.duplicates._number, *stream.duplicates._chunks],
             "statistics": stream.statistics.dump(),
             "monitor": stream.monitor and stream.monitor.dump(),
             "learned": stream.learner
@@ -108,7 +108,7 @@ def full_state(step: DetectStep) -> dict[str, bytes]:
             "monitored": [stream.monitored.seen, stream.monitored.monitored],
         }
         for part, content in dumped.items():
-            state[f"{subject}/{part}"] = encode({"content": content}, kind=part, settings_hash="")
+            state[f"{subject}/{part}"] = encode({"content": content}, kind=part)
     return state
 
 

@@ -199,6 +199,7 @@ class Case:
 
 REFUSED = next(index for index, test in enumerate(TESTS) if test.signal.name == "refused")
 MONITORED = AdwinChannel(
+    "refused.rate",
     int(LAYOUT.channel_columns[REFUSED]),
     int(LAYOUT.presence_columns[REFUSED]),
     is_rate=True,
@@ -248,7 +249,7 @@ def for_every_class() -> Any:
 
 
 def encoded_state(stateful: Any) -> bytes:
-    return encode(stateful.dump(), kind="test", settings_hash="test")
+    return encode(stateful.dump(), kind="test")
 
 
 def test_every_detector_and_statistic_has_a_case():
@@ -268,7 +269,7 @@ def test_the_same_input_gives_the_same_output_and_state_to_the_bit(case):
 def test_a_state_restored_between_any_two_blocks_continues_to_the_bit(case):
     uninterrupted, restored = case.make(), case.make()
     for values in case.inputs(8):
-        state = decode(encoded_state(restored), kind="test", settings_hash="test")
+        state = decode(encoded_state(restored), kind="test")
         restored = case.make()
         restored.load(state)
         assert uninterrupted.observe(*values) == restored.observe(*values)
@@ -325,10 +326,10 @@ def test_a_learner_restored_at_any_time_learns_the_same_baseline():
     for (part,) in block_inputs(12):
         restored = Learner("bot", SETTINGS)
         for name, state in parts.items():
-            restored.load_part(name, decode(state, kind="test", settings_hash="test"))
+            restored.load_part(name, decode(state, kind="test"))
         restored.dump_parts()
         restored.observe(part)
         uninterrupted.observe(part)
         for name, state in restored.dump_parts().items():
-            parts[name] = encode(state, kind="test", settings_hash="test")
+            parts[name] = encode(state, kind="test")
     assert restored.baseline("file") == uninterrupted.baseline("file")

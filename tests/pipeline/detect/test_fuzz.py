@@ -1,6 +1,7 @@
 """The detect step counts any JSON as a record or a dead letter, with the same results in any batches."""
 
 import random
+import re
 
 import pytest
 
@@ -51,6 +52,13 @@ SCALARS = [
     "a\nb",
     "2026-11-24T03:12:00Z",
     "1e5",
+    "812",
+    "True",
+    "None",
+    ["stop"],
+    1_795_489_920,
+    1_795_489_920_123_456_789,
+    "2026-11-24 03:12:00.5 UTC",
     "\x00",
     "\U0001f600",
 ]
@@ -90,6 +98,10 @@ def any_value(rng, number):
     if rng.random() < 0.1:
         at = rng.randrange(len(value))
         value = value[:at] + bytes([rng.randrange(256)]) + value[at + 1 :]
+    if rng.random() < 0.1:
+        value = re.sub(
+            rb"\d+\.\d+", rng.choice([b"NaN", b"-Infinity", b"1e400", b'"\\\\ud800"', b'"\xff"']), value, count=1
+        )
     return value
 
 
@@ -108,6 +120,7 @@ def test_any_input_gives_the_same_output_in_any_batches(seed, replay):
         assert counts["records"] == sum(counts[name] for name in ("used", "duplicates", "held", "dead_letters"))
         assert counts["used"] > 300
         assert counts["bad_fields"] > 50
+        assert counts["converted_fields"] > 20
         results.append((outputs, full_state(step), counts))
     assert results[0] == results[1] == results[2]
 

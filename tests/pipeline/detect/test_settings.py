@@ -22,8 +22,6 @@ def test_a_value_out_of_its_limits_is_an_error(wrong):
         DetectSettings(**wrong)
 
 
-def test_settings_that_change_the_meaning_of_state_change_the_digest():
-    default = DetectSettings().digest()
-    assert DetectSettings(record_bytes_max=2048, subjects_max=3, late_max_s=5).digest() == default
-    assert DetectSettings(ready_after_s=60).digest() != default
-    assert DetectSettings(page_rank_shift=0.1).digest() != default
+def test_an_unknown_time_zone_is_an_error_with_a_similar_name():
+    with pytest.raises(ValidationError, match='did you mean "Australia/Sydney"'):
+        DetectSettings(time_zone="Australia/Sidney")

@@ -1,7 +1,8 @@
 import pytest
 from markdown_it import MarkdownIt
 
-from pipeline.review.markdown import code, escape, plain_text, table
+from pipeline.plain_text import plain_text
+from pipeline.review.markdown import code, escape, table
 
 HOSTILE = (
     "<script>alert(1)</script>",

@@ -1,7 +1,7 @@
 import pytest
 
 from pipeline.route.silences import Silence, Silences
-from pipeline.state import PartStore
+from pipeline.state import PartKind, PartStore
 from schemas.command import Command
 from tests.pipeline.route.samples import STARTED
 
@@ -44,7 +44,7 @@ def test_an_invalid_silence_is_refused_with_the_reason(changes, complaint):
 
 
 def test_of_several_the_one_that_lasts_longest_is_named():
-    silences = Silences(limit=10, store=PartStore(["silence"]))
+    silences = Silences(limit=10, store=PartStore([PartKind("silence")]))
     silences.add(silence(command_id="short"))
     silences.add(silence(command_id="long", until=STARTED + 5000))
     silences.add(silence(command_id="other", until=STARTED + 9000, matchers=['subject="search"']))
@@ -55,7 +55,7 @@ def test_of_several_the_one_that_lasts_longest_is_named():
 
 
 def test_beyond_the_limit_the_one_that_ends_first_goes():
-    silences = Silences(limit=2, store=PartStore(["silence"]))
+    silences = Silences(limit=2, store=PartStore([PartKind("silence")]))
     for number, length in enumerate((3000, 1000, 2000)):
         silences.add(silence(command_id=f"silence-{number}", until=STARTED + length))
     assert silences.dump("silence-1") is None
@@ -64,7 +64,7 @@ def test_beyond_the_limit_the_one_that_ends_first_goes():
 
 
 def test_a_silence_of_the_same_id_is_replaced():
-    silences = Silences(limit=2, store=PartStore(["silence"]))
+    silences = Silences(limit=2, store=PartStore([PartKind("silence")]))
     silences.add(silence())
     silences.add(silence(until=STARTED + 10))
     assert silences.find(BOT, STARTED + 500) is None

@@ -1,12 +1,27 @@
-"""``driftwire check`` reports whether a configuration is valid, and what it changes."""
+"""``driftwire check`` reports whether a configuration is valid, what it changes, and what a restart would reset."""
 
+import asyncio
+import json
+
+import pytest
+from aiokafka import AIOKafkaProducer
 from click.testing import CliRunner
 
+from pipeline.codec import FORMAT
+from pipeline.correlate.settings import CorrelateSettings
+from pipeline.correlate.step import CorrelateStep
+from pipeline.step import RawMessage
+from schemas.topics import DRIFTS, checkpoints_topic
+from tests.pipeline.detect.streams import START_MS
+from tests.pipeline.detect.test_settings_change import BEFORE, run
 from topologies.commands.check import command
 
+NO_BROKER = "127.0.0.1:1"
+NO_ANSWER = f"no Kafka broker answers at {NO_BROKER}: start a broker with driftwire up, or give another address with --bootstrap"
 
-def check(*arguments):
-    return CliRunner().invoke(command, [str(argument) for argument in arguments])
+
+def check(*arguments, bootstrap=NO_BROKER):
+    return CliRunner().invoke(command, [*(str(argument) for argument in arguments), "--bootstrap", bootstrap])
 
 
 def test_a_valid_file_is_ok_and_its_changes_are_listed(tmp_path):
@@ -18,6 +33,7 @@ def test_a_valid_file_is_ok_and_its_changes_are_listed(tmp_path):
         f"{path}: ok",
         "  changed from the defaults: broker.port, detect.slices",
         "  receivers: console (console)",
+        f"  state: not checked; {NO_ANSWER}",
     ]
 
 
@@ -39,3 +55,98 @@ def test_without_an_argument_it_checks_driftwire_toml(tmp_path, monkeypatch):
     assert result.output == (
         "driftwire.toml: cannot be read (No such file or directory); check the path and its permissions\n"
     )
+
+
+def test_with_json_the_problems_are_in_one_object(tmp_path):
+    path = tmp_path / "driftwire.toml"
+    path.write_text("[detect]\nslicse = 96\n")
+    result = check(path, "--json")
+    assert result.exit_code == 1
+    assert json.loads(result.output) == {
+        "file": str(path),
+        "problems": [f"{path}: detect.slicse: unknown key; did you mean detect.slices?"],
+    }
+
+
+def test_with_json_a_valid_file_without_a_broker_says_that_the_state_was_not_checked(tmp_path):
+    path = tmp_path / "driftwire.toml"
+    path.write_text("[detect]\nslices = 96\n")
+    content = json.loads(check(path, "--json").output)
+    assert (content["problems"], content["changed"], content["state"]) == ([], ["detect.slices"], None)
+    assert content["not_checked"] == NO_ANSWER
+
+
+async def write_checkpoint(broker, step, partition, parts):
+    async with AIOKafkaProducer(**broker.cluster.client_options()) as producer:
+        for key, value in parts:
+            await producer.send_and_wait(checkpoints_topic(step), value, key, partition=partition)
+
+
+@pytest.mark.kafka
+class TestState:
+    """What a restart would do with the state in Kafka."""
+
+    @pytest.fixture
+    def written(self, tmp_path, empty_broker):
+        """A file with two changed settings, and a broker with the state of detect and correlate."""
+        step, outputs = run(BEFORE, failing=True)
+        correlate = CorrelateStep(CorrelateSettings())
+        drifts = [output for output in outputs if output.topic == DRIFTS]
+        for offset, output in enumerate(drifts):
+            correlate.step([RawMessage(DRIFTS, 0, offset, START_MS, output.key, output.value)])
+        return tmp_path / "driftwire.toml", empty_broker, list(step.changed()), list(correlate.changed())
+
+    async def test_each_kind_is_kept_or_reset_with_the_setting_that_is_the_cause(self, written):
+        path, broker, detect, correlate = written
+        await write_checkpoint(broker, "detect", 1, [*detect, (b"\x00offsets", b"{}")])
+        await write_checkpoint(broker, "correlate", 0, correlate)
+        path.write_text("[detect]\nduplicate_window = 512\nslices = 96\npage_rate_odds = 2.0\nsubjects_max = 7\n")
+        result = await asyncio.to_thread(check, path, bootstrap=broker.bootstrap)
+        assert result.exit_code == 0
+        assert result.output.splitlines()[3:] == [
+            f"  state at {broker.bootstrap}, if the workers restart with this file:",
+            "    detect evidence: reset for 1 subject, because page_rate_odds was 1.5 and is now 2",
+            "    detect learner: reset for 1 subject, because slices was 48 and is now 96",
+            "    detect adwin: kept for 1 subject",
+            "    detect duplicates: kept for 2 subjects",
+            "    detect monitor: kept for 1 subject",
+            "    detect partition: kept for 1 partition",
+            "    detect rows: kept for 2 subjects",
+            "    detect statistics: kept for 2 subjects",
+            "    detect stream: kept for 2 subjects",
+            *(line for line in result.output.splitlines() if line.startswith("    correlate ")),
+        ]
+        assert any(line.startswith("    correlate incident: kept for ") for line in result.output.splitlines())
+
+    async def test_json_has_an_object_per_step_and_kind(self, written):
+        path, broker, detect, _ = written
+        await write_checkpoint(broker, "detect", 1, detect)
+        path.write_text("[detect]\nduplicate_window = 64\n")
+        result = await asyncio.to_thread(check, path, "--json", bootstrap=broker.bootstrap)
+        state = {row["kind"]: row for row in json.loads(result.output)["state"]}
+        assert state["duplicates"] == {
+            "step": "detect",
+            "kind": "duplicates",
+            "action": "reset",
+            "owner": "subject",
+            "owners": 2,
+            "settings": ["duplicate_window"],
+            "reason": "duplicate_window was 512 and is now 64",
+        }
+        assert {kind for kind, row in state.items() if row["action"] == "reset"} == {"duplicates"}
+
+    async def test_the_state_of_a_newer_version_is_a_problem(self, written):
+        path, broker, _, _ = written
+        value = f'{{"format":{FORMAT + 1},"kind":"partition","settings":{{}},"state":{{}}}}'.encode()
+        await write_checkpoint(broker, "detect", 2, [(b"partition/", value)])
+        path.write_text("")
+        result = await asyncio.to_thread(check, path, bootstrap=broker.bootstrap)
+        assert result.exit_code == 1
+        assert f"state of detect at {broker.bootstrap}: a newer version of driftwire wrote this state" in result.output
+
+    async def test_a_broker_without_state_has_none(self, written):
+        path, broker, _, _ = written
+        path.write_text("")
+        result = await asyncio.to_thread(check, path, bootstrap=broker.bootstrap)
+        assert result.exit_code == 0
+        assert result.output.splitlines()[-1] == "    none"

@@ -1,10 +1,13 @@
 import asyncio
+import time
 from uuid import uuid4
 
 import pytest
 from click.testing import CliRunner, Result
 
 from schemas.command import Command
+from schemas.message import AHEAD_MAX_MS
+from schemas.timestamp import format_timestamp
 from schemas.topics import ALERTS, COMMANDS
 from tests.pipeline.route.samples import incident
 from topologies.commands.incident import command
@@ -130,6 +133,17 @@ def test_a_contract_violation_is_a_usage_error_before_kafka_is_contacted():
     result = run(Cluster("127.0.0.1:1"), "ack", "inc-1", "--author", "ana", "--note", "x" * 2001)
     assert result.exit_code == 2
     assert "note: String should have at most 2000 characters" in result.stderr
+
+
+def test_a_time_ahead_is_refused_before_kafka_is_contacted():
+    ahead = format_timestamp(int(time.time() * 1000) + AHEAD_MAX_MS + 60_000)
+    for arguments in (("ack", "inc-1"), ("resolve", "inc-1"), ("note", "inc-1", "text")):
+        result = run(Cluster("127.0.0.1:1"), *arguments, "--author", "ana", "--at", ahead)
+        assert result.exit_code == 2
+        assert "is more than 5 min ahead of the clock of this computer" in " ".join(result.stderr.split())
+    almost = format_timestamp(int(time.time() * 1000) + AHEAD_MAX_MS - 60_000)
+    accepted = run(Cluster("127.0.0.1:1"), "ack", "inc-1", "--author", "ana", "--at", almost)
+    assert isinstance(accepted.exception, BrokerUnreachable)
 
 
 def test_a_missing_broker_is_one_line():

@@ -11,7 +11,7 @@ from schemas.notification import Notification
 from schemas.topics import DEAD_LETTERS, NOTIFICATIONS
 from tests.pipeline.route.samples import alert, incident
 from topologies.receivers.console import ConsoleReceiver
-from topologies.receivers.delivery import build_receivers, deliver_pending
+from topologies.receivers.delivery import SENT_MAX, NotificationSender, build_receivers
 from topologies.receivers.webhook import WebhookReceiver
 
 SETTINGS = RouteSettings.model_validate(
@@ -62,9 +62,9 @@ async def test_a_slow_receiver_does_not_delay_another_and_each_keeps_the_order()
     fast_is_done = asyncio.Event()
     step = step_with_pending_dispatches()
     # The slow receiver waits until the fast one has both. If they worked one after the other, this would never end.
-    outputs = await deliver_pending(
-        step, {"slow": Recorder(arrived, fast_is_done), "fast": Recorder(arrived, sets=fast_is_done)}
-    )
+    outputs = await NotificationSender(
+        {"slow": Recorder(arrived, fast_is_done), "fast": Recorder(arrived, sets=fast_is_done)}
+    ).send_pending(step)
     assert arrived == ["a:1:fast", "b:1:fast", "a:1:slow", "b:1:slow"]
     notes = [Notification.from_json(output.value or b"") for output in outputs]
     assert [note.notification_id for note in notes] == ["a:1:slow", "a:1:fast", "b:1:slow", "b:1:fast"]
@@ -73,7 +73,7 @@ async def test_a_slow_receiver_does_not_delay_another_and_each_keeps_the_order()
 
 async def test_nothing_is_pending_afterwards_and_the_state_can_be_written():
     step = step_with_pending_dispatches()
-    await deliver_pending(step, {"slow": Recorder([]), "fast": Recorder([])})
+    await NotificationSender({"slow": Recorder([]), "fast": Recorder([])}).send_pending(step)
     assert step.take_pending() == []
     assert [key for key, _ in step.changed()] == [b"incident/a", b"incident/b"]
 
@@ -81,7 +81,7 @@ async def test_nothing_is_pending_afterwards_and_the_state_can_be_written():
 async def test_an_internal_error_of_a_receiver_is_a_failed_delivery_and_the_others_continue(caplog):
     step = step_with_pending_dispatches()
     with caplog.at_level(logging.WARNING, "driftwire"):
-        outputs = await deliver_pending(step, {"slow": BrokenReceiver(), "fast": Recorder([])})
+        outputs = await NotificationSender({"slow": BrokenReceiver(), "fast": Recorder([])}).send_pending(step)
     assert [output.topic for output in outputs].count(DEAD_LETTERS) == 2
     notes = [Notification.from_json(output.value or b"") for output in outputs if output.topic == NOTIFICATIONS]
     assert [(note.receiver, note.outcome) for note in notes[:2]] == [("slow", "failed"), ("fast", "sent")]
@@ -89,8 +89,35 @@ async def test_an_internal_error_of_a_receiver_is_a_failed_delivery_and_the_othe
     assert "a:1:slow was not sent" in caplog.text
 
 
+async def test_a_delivered_notification_is_not_sent_again_if_its_checkpoint_fails():
+    arrived: list[str] = []
+    sender = NotificationSender({"slow": Recorder(arrived), "fast": Recorder(arrived)})
+    first = await sender.send_pending(step_with_pending_dispatches())
+    # The checkpoint fails, and the step is restored from the one before.
+    assert await sender.send_pending(step_with_pending_dispatches()) == first
+    assert sorted(arrived) == ["a:1:fast", "a:1:slow", "b:1:fast", "b:1:slow"]
+
+
+async def test_a_notification_that_failed_is_sent_again_if_its_checkpoint_fails():
+    receivers = {"slow": BrokenReceiver(), "fast": BrokenReceiver()}
+    sender = NotificationSender(receivers)
+    await sender.send_pending(step_with_pending_dispatches())
+    arrived: list[str] = []
+    receivers |= {"slow": Recorder(arrived), "fast": Recorder(arrived)}
+    await sender.send_pending(step_with_pending_dispatches())
+    assert len(arrived) == 4
+
+
+async def test_the_memory_of_sent_notifications_is_bounded():
+    step = RouteStep(RouteSettings())
+    step.step([alert(incident(incident_id=f"inc-{number}"), number) for number in range(SENT_MAX + 3)])
+    sender = NotificationSender({"console": Recorder([])})
+    await sender.send_pending(step)
+    assert len(sender._sent) == SENT_MAX
+
+
 async def test_without_pending_dispatches_nothing_is_sent():
-    assert await deliver_pending(RouteStep(SETTINGS), {}) == []
+    assert await NotificationSender({}).send_pending(RouteStep(SETTINGS)) == []
 
 
 def test_the_settings_in_the_documentation_are_valid_and_contain_every_key():

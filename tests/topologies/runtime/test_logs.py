@@ -2,7 +2,8 @@
 
 import logging
 
-from topologies.runtime.logs import LINE_KINDS_MAX, REPEAT_INTERVAL_S, RepeatFilter, RetryFilter
+from tests.hostile_names import HOSTILE, is_plain
+from topologies.runtime.logs import LINE_KINDS_MAX, REPEAT_INTERVAL_S, RepeatFilter, RetryFilter, configure_logging
 
 
 class Clock:
@@ -57,3 +58,24 @@ def test_the_number_of_remembered_kinds_is_limited():
     for number in range(3 * LINE_KINDS_MAX):
         repeat_filter.filter(log_record("aiokafka", f"line {number}"))
     assert len(repeat_filter._shown) <= LINE_KINDS_MAX
+
+
+def raise_error(text):
+    raise ValueError(text)
+
+
+def test_a_name_cannot_forge_a_line_or_control_the_terminal(capsys):
+    root, handlers = logging.getLogger(), logging.getLogger().handlers[:]
+    try:
+        configure_logging()
+        logging.getLogger("driftwire").warning("subject %s is new", HOSTILE)
+        try:
+            raise_error(HOSTILE)
+        except ValueError:
+            logging.getLogger("driftwire").exception("failed on %s", HOSTILE)
+    finally:
+        root.handlers[:] = handlers
+    written = capsys.readouterr().err
+    assert written.count("gpj.exe") == 3
+    assert sum(" WARNING " in line or " ERROR " in line for line in written.splitlines()) == 2
+    assert is_plain(written)

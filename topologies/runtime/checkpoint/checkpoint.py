@@ -15,14 +15,15 @@ import orjson
 from aiokafka import TopicPartition
 from aiokafka.errors import ProducerFenced
 
+from pipeline.codec import FORMAT
 from pipeline.step import OutputMessage
 from schemas.topics import checkpoints_topic
 from topologies.kafka import Cluster
 from topologies.runtime.checkpoint.refusals import CheckpointFailed, MessagesRefused
 from topologies.runtime.checkpoint.stored_checkpoint import (
     ENTRY_KEY,
-    FORMAT,
     SEQUENCE_HEADER,
+    CheckpointReader,
     StoredCheckpoint,
     checkpoint_digest,
     read_checkpoint,
@@ -64,6 +65,11 @@ class Checkpoints:
         self._entry_offset = -1
         self._separate: frozenset[int] = frozenset()
 
+    @staticmethod
+    def reader() -> CheckpointReader:
+        """Return a reader that checks the messages of a checkpoint topic in order."""
+        return CheckpointReader()
+
     async def open(self) -> StoredCheckpoint:
         """Fence an older owner and return the last checkpoint.
 
@@ -89,7 +95,6 @@ class Checkpoints:
         CheckpointFailed
             If Kafka refuses a request or does not answer.
         """
-        await self.close()
         await self._start_producer()
         stored = await read_last_entry(self._cluster, self._step, self._partition)
         if stored.sequence == self._sequence:
@@ -142,18 +147,23 @@ class Checkpoints:
         sequence = self._sequence + 1
         self._attempted_digest = checkpoint_digest(state.items(), offsets)
         messages = [
-            *(TransactionMessage(output.topic, output.partition or 0, output.key, output.value) for output in outputs),
+            *(
+                TransactionMessage(TopicPartition(output.topic, output.partition or 0), output.key, output.value, [])
+                for output in outputs
+            ),
             *self._state_messages(state, offsets, sequence),
         ]
         positions = {TopicPartition(topic, self._partition): offset + 1 for topic, offset in inputs.items()}
         try:
-            written = await self._producer.write(messages, positions, self._group, separate=self._separate)
+            entry_offset = await self._producer.write(messages, positions, self._group, separate=self._separate)
         except MessagesRefused as refused:
             raise self._narrow_refusal(refused, len(outputs)) from refused
         self._separate = frozenset()
         self._sequence = sequence
-        entry_offset_before, self._entry_offset = self._entry_offset, written[-1]
-        if self._entry_offset <= entry_offset_before:
+        if entry_offset is None:
+            return
+        entry_offset_before, self._entry_offset = self._entry_offset, entry_offset
+        if entry_offset <= entry_offset_before:
             raise CheckpointTopicReplaced(
                 f"topic {checkpoints_topic(self._step)} was deleted and created again; the whole state is written again"
             )
@@ -165,6 +175,7 @@ class Checkpoints:
             await producer.close()
 
     async def _start_producer(self) -> None:
+        await self.close()
         producer = TransactionalProducer(
             self._cluster.client_options(), transactional_id=f"{self._group}-{self._partition}"
         )
@@ -174,13 +185,14 @@ class Checkpoints:
     def _state_messages(
         self, state: Mapping[bytes, bytes | None], offsets: Mapping[str, int], sequence: int
     ) -> Iterable[TransactionMessage]:
-        topic, headers = checkpoints_topic(self._step), ((SEQUENCE_HEADER, str(sequence).encode()),)
+        source = TopicPartition(checkpoints_topic(self._step), self._partition)
+        headers = [(SEQUENCE_HEADER, str(sequence).encode())]
         for key, value in state.items():
             if value is not None and len(value) > PART_BYTES_MAX:
                 raise ValueError(f"the part {key!r} of a state has {len(value)} bytes, more than {PART_BYTES_MAX}")
-            yield TransactionMessage(topic, self._partition, key, value, headers)
+            yield TransactionMessage(source, key, value, headers)
         entry = {"format": FORMAT, "sequence": sequence, "digest": self._attempted_digest, "offsets": dict(offsets)}
-        yield TransactionMessage(topic, self._partition, ENTRY_KEY, orjson.dumps(entry), headers)
+        yield TransactionMessage(source, ENTRY_KEY, orjson.dumps(entry), headers)
 
     def _narrow_refusal(self, refused: MessagesRefused, output_count: int) -> CheckpointFailed:
         """Return the refusal of single outputs. The outputs of a refused batch are sent separately at the next attempt."""

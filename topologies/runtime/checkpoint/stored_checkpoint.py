@@ -6,20 +6,20 @@ and offsets. A checkpoint is torn if its messages and its entry disagree.
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2b
+from hashlib import sha256
+from typing import Any
 
 import orjson
 from aiokafka import TopicPartition
 from aiokafka.errors import KafkaError
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from pipeline.codec import FORMAT, read_format
+from pipeline.state import NewerState
 from pipeline.wording import one_line
 from schemas.topics import checkpoints_topic
 from topologies.kafka import Cluster, committed_consumer, read_to_end
 from topologies.runtime.checkpoint.refusals import CheckpointFailed, describe_refusal
-
-FORMAT = 2
-"""Format of the entry of a checkpoint. A worker refuses a newer format than this."""
 
 READ_IDLE_TIMEOUT_S = 15.0
 """Maximum seconds without a message while a checkpoint is read."""
@@ -68,7 +68,9 @@ async def read_checkpoint(cluster: Cluster, step: str, partition: int) -> Stored
     Raises
     ------
     CheckpointFailed
-        If Kafka does not answer, or if the checkpoint has a newer format than :data:`FORMAT`.
+        If Kafka does not answer.
+    NewerState
+        If a newer version wrote the checkpoint.
     """
     source = TopicPartition(checkpoints_topic(step), partition)
     reader = CheckpointReader()
@@ -81,7 +83,7 @@ async def read_last_entry(cluster: Cluster, step: str, partition: int) -> Stored
 
     Raises
     ------
-    CheckpointFailed
+    CheckpointFailed, NewerState
         As :func:`read_checkpoint`.
     """
     source = TopicPartition(checkpoints_topic(step), partition)
@@ -131,7 +133,7 @@ class CheckpointReader:
         self._problem = ""
         self._parts: dict[bytes, bytes] = {}
         self._sequence = self._sequence_max = 0
-        self._hash = blake2b(digest_size=12)
+        self._hash = sha256()
         self._digest = ""
 
     def add(self, key: bytes, value: bytes | None, headers: Mapping[str, bytes]) -> bool:
@@ -148,6 +150,10 @@ class CheckpointReader:
 
     def result(self) -> StoredCheckpoint:
         """Return the last checkpoint after the messages so far."""
+        # Check the parts too, because they are discarded if the entry and the offsets of the group are missing.
+        newest = max((read_format(part) or 0 for part in self._parts.values()), default=0)
+        if newest > FORMAT:
+            raise NewerState(newest)
         problems = [self._problem] if self._problem else []
         is_torn = self._entry is not None and (self._entry.sequence, self._entry.digest) != (
             self._sequence,
@@ -171,7 +177,7 @@ class CheckpointReader:
         if sequence != self._sequence:
             self._sequence = sequence
             self._sequence_max = max(self._sequence_max, sequence)
-            self._hash = blake2b(digest_size=12)
+            self._hash = sha256()
             self._digest = ""
 
     def _add_entry(self, value: bytes | None) -> None:
@@ -184,10 +190,7 @@ class CheckpointReader:
             self._problem = f"the entry with the offsets of the checkpoint {what}"
             return
         if entry.format > FORMAT:
-            raise CheckpointFailed(
-                f"the checkpoint has format {entry.format}, but this worker reads formats up to {FORMAT}: stop this "
-                "worker, or upgrade it to the version of the worker that wrote the checkpoint"
-            )
+            raise NewerState(entry.format)
         self._entry, self._problem = entry, ""
         _add_to_hash(self._hash, b"", _offsets_json(entry.offsets))
         self._digest = self._hash.hexdigest()
@@ -195,7 +198,7 @@ class CheckpointReader:
 
 def checkpoint_digest(state: Iterable[tuple[bytes, bytes | None]], offsets: Mapping[str, int]) -> str:
     """Return the hash of the parts and offsets of a checkpoint. Compaction may remove tombstones, so they do not count."""
-    hasher = blake2b(digest_size=12)
+    hasher = sha256()
     for key, value in state:
         if value is not None:
             _add_to_hash(hasher, key, value)
@@ -207,7 +210,6 @@ def _offsets_json(offsets: Mapping[str, int]) -> bytes:
     return orjson.dumps(dict(offsets), option=orjson.OPT_SORT_KEYS)
 
 
-def _add_to_hash(hasher: "blake2b", key: bytes, value: bytes) -> None:
-    hasher.update(b"%d %d " % (len(key), len(value)))
-    hasher.update(key)
+def _add_to_hash(hasher: Any, key: bytes, value: bytes) -> None:
+    hasher.update(b"%d %d %b" % (len(key), len(value), key))
     hasher.update(value)

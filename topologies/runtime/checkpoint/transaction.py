@@ -12,8 +12,7 @@ aiokafka leaves two problems to its caller:
 import asyncio
 import contextlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
@@ -21,13 +20,13 @@ from aiokafka.errors import (
     InvalidProducerEpoch,
     KafkaConnectionError,
     KafkaError,
-    MessageSizeTooLargeError,
     NodeNotReadyError,
     OutOfOrderSequenceNumber,
     ProducerFenced,
     UnknownTopicOrPartitionError,
     for_code,
 )
+from aiokafka.producer.message_accumulator import BatchBuilder
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import (
     AddOffsetsToTxnRequest,
@@ -55,9 +54,6 @@ START_TIMEOUT_S = 15.0
 REQUEST_TIMEOUT_MS = 10_000
 """Maximum milliseconds until Kafka answers a request."""
 
-REQUEST_BYTES_MAX = 16 * 1024 * 1024
-"""Maximum bytes of a message. A dead letter of the largest record has this size."""
-
 BATCH_BYTES_MAX = 256 * 1024
 """Maximum bytes of a batch with several messages."""
 
@@ -69,15 +65,25 @@ _COORDINATOR_REQUESTS = (AddPartitionsToTxnRequest, AddOffsetsToTxnRequest, TxnO
 _closing: set[asyncio.Task[None]] = set()
 
 
-@dataclass(frozen=True, slots=True)
-class TransactionMessage:
-    """A message of a transaction, with its position by topic and partition."""
+class TransactionMessage(NamedTuple):
+    """A message of a transaction, with its topic partition."""
 
-    topic: str
-    partition: int
+    source: TopicPartition
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: list[tuple[str, bytes]]
+
+    def append_to(self, builder: BatchBuilder) -> bool:
+        """Append the message to a batch. Return False if the batch is full. The first message always fits."""
+        return builder.append(key=self.key, value=self.value, timestamp=None, headers=self.headers) is not None
+
+
+class _Batch(NamedTuple):
+    """A sent batch: its topic partition, the positions of its messages, and the future of its delivery."""
+
+    source: TopicPartition
+    indices: list[int]
+    delivery: asyncio.Future[Any]
 
 
 class ProducerStopped(KafkaError):
@@ -102,7 +108,6 @@ class TransactionalProducer:
             transactional_id=transactional_id,
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
-            max_request_size=REQUEST_BYTES_MAX,
             max_batch_size=BATCH_BYTES_MAX,
         )
         self._guard = _RequestGuard(self._producer.client)
@@ -133,13 +138,13 @@ class TransactionalProducer:
         group: str,
         *,
         separate: Collection[int] = (),
-    ) -> list[int]:
-        """Write messages and input offsets in one transaction, and return the offsets of the messages.
+    ) -> int | None:
+        """Write messages and input offsets in one transaction, and return the offset of the last message, if known.
 
         Parameters
         ----------
         messages
-            The messages, in order.
+            The messages, in order, at least one.
         inputs, group
             Next offset by input partition, and the consumer group.
         separate
@@ -191,22 +196,19 @@ class TransactionalProducer:
         inputs: Mapping[TopicPartition, int],
         group: str,
         separate: frozenset[int],
-    ) -> list[int]:
-        deliveries: list[asyncio.Future[Any]] = []
+    ) -> int | None:
+        batches: list[_Batch] = []
         try:
             await self._producer.begin_transaction()
-            await self._check_partitions({(message.topic, message.partition) for message in messages})
-            await self._send(messages, separate, deliveries)
-            results: list[Any] = await asyncio.gather(*deliveries, return_exceptions=True)
-            self._raise_refusals(messages, results)
+            await self._check_partitions({message.source for message in messages})
+            await self._send(messages, separate, batches)
+            await asyncio.gather(*(batch.delivery for batch in batches), return_exceptions=True)
+            self._raise_refusals(messages, batches)
             if inputs:
                 await self._producer.send_offsets_to_transaction(dict(inputs), group)
             await self._producer.commit_transaction()
         except (ProducerFenced, InvalidProducerEpoch) as error:
             raise ProducerFenced from error
-        except MessageSizeTooLargeError as error:  # larger than a request
-            index = len(deliveries)
-            raise MessagesRefused(_describe_refused_message(messages[index], error), [index]) from error
         except KafkaError as error:
             raise CheckpointFailed(
                 describe_refusal(error, group=group, transactional_id=self._transactional_id)
@@ -214,29 +216,38 @@ class TransactionalProducer:
         except IllegalOperation as error:  # aiokafka has noted why the transaction cannot continue
             raise CheckpointFailed(await self._describe_abort()) from error
         finally:
-            for delivery in deliveries:
-                delivery.cancel()
-        return [int(result.offset) for result in results]
+            for batch in batches:
+                batch.delivery.cancel()
+        last = batches[-1]
+        base_offset = last.delivery.result().offset
+        return base_offset + len(last.indices) - 1 if base_offset >= 0 else None
 
     async def _send(
-        self, messages: Sequence[TransactionMessage], separate: frozenset[int], deliveries: list[asyncio.Future[Any]]
+        self, messages: Sequence[TransactionMessage], separate: frozenset[int], batches: list[_Batch]
     ) -> None:
-        """Send messages and append their futures to ``deliveries``. Stop at a separate message that Kafka refuses."""
+        """Send messages in batches, and append each sent batch to ``batches``. The last message is in the last batch."""
+        builders: dict[TopicPartition, tuple[BatchBuilder, list[int]]] = {}
+
+        async def send(source: TopicPartition) -> None:
+            if source in builders:
+                builder, indices = builders.pop(source)
+                delivery = await self._producer.send_batch(builder, source.topic, partition=source.partition)
+                batches.append(_Batch(source, indices, delivery))
+
         for index, message in enumerate(messages):
+            source = message.source
             if index in separate:
-                await self._producer.flush()
-            delivery = await self._producer.send(
-                message.topic,
-                key=message.key,
-                value=message.value,
-                partition=message.partition,
-                headers=list(message.headers),
-            )
-            deliveries.append(delivery)
+                await send(source)
+            if source not in builders or not message.append_to(builders[source][0]):
+                await send(source)
+                builders[source] = (self._producer.create_batch(), [])
+                message.append_to(builders[source][0])
+            builders[source][1].append(index)
             if index in separate:
-                await asyncio.wait({delivery})
-                if delivery.exception() is not None:
-                    return
+                await send(source)
+        last_source = messages[-1].source
+        for source in [*(source for source in builders if source != last_source), last_source]:
+            await send(source)
 
     async def _describe_abort(self) -> str:
         try:
@@ -245,24 +256,25 @@ class TransactionalProducer:
             return describe_refusal(error, transactional_id=self._transactional_id)
         return "Kafka ended the transaction early"
 
-    def _raise_refusals(self, messages: Sequence[TransactionMessage], results: Sequence[Any]) -> None:
-        """Raise the most important error of the messages, if there is one."""
-        failed = {index: result for index, result in enumerate(results) if isinstance(result, BaseException)}
-        refused = [index for index in failed if self._guard.last_error_code(messages[index]) in MESSAGE_ERROR_CODES]
-        # Kafka still expects the sequence number of a refused batch, so it refuses the following batches too.
-        refused = [index for index in refused if not isinstance(failed[index], OutOfOrderSequenceNumber)]
-        for error in failed.values():
+    def _raise_refusals(self, messages: Sequence[TransactionMessage], batches: Sequence[_Batch]) -> None:
+        """Raise the most important error of the batches, if there is one."""
+        failed = [(batch, error) for batch in batches if (error := batch.delivery.exception()) is not None]
+        for _, error in failed:
             if isinstance(error, (ProducerFenced, InvalidProducerEpoch)):
                 raise error
-        if refused:
-            first = refused[0]
-            raise MessagesRefused(_describe_refused_message(messages[first], failed[first]), refused)
-        for index, error in failed.items():
-            raise CheckpointFailed(describe_refusal(error, topic=messages[index].topic)) from error
+        for batch, error in failed:
+            # Kafka still expects the sequence number of a refused batch, so it refuses the following batches too.
+            is_consequence = isinstance(error, OutOfOrderSequenceNumber)
+            if self._guard.last_error_code(batch.source) in MESSAGE_ERROR_CODES and not is_consequence:
+                raise MessagesRefused(
+                    _describe_refused_messages([messages[i] for i in batch.indices], error), batch.indices
+                )
+        for batch, error in failed:
+            raise CheckpointFailed(describe_refusal(error, topic=batch.source.topic)) from error
 
-    async def _check_partitions(self, partitions: Collection[tuple[str, int]]) -> None:
+    async def _check_partitions(self, sources: Collection[TopicPartition]) -> None:
         """Raise an error for a topic or partition that does not exist. aiokafka would wait without a limit."""
-        for topic, partition in sorted(partitions):
+        for topic, partition in sorted(sources):
             try:
                 known = await self._producer.partitions_for(topic)
             except UnknownTopicOrPartitionError as error:
@@ -307,9 +319,9 @@ class _RequestGuard:
             self._note_errors(response)
         return response
 
-    def last_error_code(self, message: TransactionMessage) -> int:
-        """Return the last error code of the topic partition of a message, or 0."""
-        return self._last_error_codes.get((message.topic, message.partition), 0)
+    def last_error_code(self, source: TopicPartition) -> int:
+        """Return the last error code of a topic partition, or 0."""
+        return self._last_error_codes.get((source.topic, source.partition), 0)
 
     def describe_delay(self) -> str:
         """Return a sentence about a transaction that did not end in time."""
@@ -333,6 +345,7 @@ class _RequestGuard:
             self.doubt.set_result(request_name)
 
 
-def _describe_refused_message(message: TransactionMessage, error: BaseException) -> str:
-    size = len(message.key or b"") + len(message.value or b"")
-    return f"Kafka refused a message of {size} bytes for topic {message.topic} ({error!r})"
+def _describe_refused_messages(messages: Sequence[TransactionMessage], error: BaseException) -> str:
+    size = sum(len(message.key or b"") + len(message.value or b"") for message in messages)
+    what = "a message" if len(messages) == 1 else f"a batch of {len(messages)} messages"
+    return f"Kafka refused {what} of {size} bytes for topic {messages[0].source.topic} ({type(error).__name__})"

@@ -6,12 +6,15 @@ import pytest
 
 from pipeline.correlate.deployments.deployments import DeploymentHistory, RollbackIndex, ServedTraffic, describe_change
 from pipeline.correlate.settings import CorrelateSettings
+from pipeline.correlate.step import CorrelateStep
+from schemas.topics import DEPLOYMENTS
 from tests.pipeline.correlate.builders import (
     MINUTE,
     SECOND,
     START,
     deployment,
     drift,
+    incidents,
     kafka,
     newest,
     only,
@@ -21,6 +24,10 @@ from tests.pipeline.correlate.builders import (
 )
 
 BOT = ServedTraffic("support-bot", "production", None)
+
+
+def key(name, **fields):
+    return DeploymentHistory.key(deployment(name, **fields))
 
 
 def ids(history, first=0, last=2 * START):
@@ -46,7 +53,7 @@ def test_the_deployment_that_arrived_first_is_dropped_not_the_oldest_by_time():
     history = DeploymentHistory(2)
     history.add(deployment("from-the-future", before_s=-10_000_000))
     history.add(deployment("b", before_s=20))
-    assert history.add(deployment("a", before_s=30)) == ["from-the-future"]
+    assert history.add(deployment("a", before_s=30)) == [key("from-the-future")]
     assert ids(history) == ["a", "b"]
     assert len(history) == 2
 
@@ -65,9 +72,9 @@ def test_state_restored_in_any_order_drops_in_the_same_order():
     for name in ("b", "a"):
         history.add(deployment(name))
     for name in ("a", "b"):
-        restored.load(history.dump(name))
-    assert restored.add(deployment("c")) == history.add(deployment("c")) == ["b"]
-    assert restored.dump("b") is None
+        assert restored.load(history.dump(key(name))) == key(name)
+    assert restored.add(deployment("c")) == history.add(deployment("c")) == [key("b")]
+    assert restored.dump(key("b")) is None
 
 
 @pytest.mark.parametrize(
@@ -252,3 +259,58 @@ def test_an_incident_with_a_first_use_resolves_when_its_signals_recover():
     back = refused.model_copy(update={"state": "recovered", "sequence": 1, "updated_at": START + MINUTE, "now": 0.01})
     revisions = newest(refused, seen, back, tick(START + 10 * MINUTE)).values()
     assert {incident.status for incident in revisions} == {"resolved"}
+
+
+# one id for several subjects
+
+
+def test_deployments_of_two_subjects_with_one_id_are_both_stored():
+    history = DeploymentHistory(10)
+    for subject in ("support-bot", "search"):
+        assert history.add(deployment("release-7", subject=subject)) == []
+    assert len(history) == 2
+    assert ids(history) == ["release-7"]
+
+
+def test_a_deployment_of_several_subjects_is_a_suspect_in_each():
+    sent = deployment("release-7").to_json().replace(b'"support-bot"', b'["support-bot", "search"]')
+    step = started(None, drift(), drift(subject="search"))
+    published = incidents(step.step(kafka([sent], topic=DEPLOYMENTS)))
+    assert {(one.subject, one.suspects[0].deployment_id) for one in published} == {
+        ("support-bot", "release-7"),
+        ("search", "release-7"),
+    }
+
+
+def test_a_rollback_of_a_shared_id_reverts_the_deployment_of_its_own_subject():
+    both = [deployment("release-7", subject=subject) for subject in ("search", "support-bot")]
+    rollback = deployment("d-43", before_s=0, rollback_of="release-7")
+    index = RollbackIndex([*both, rollback])
+    assert index.find_reverted(rollback) == both[1]
+    assert [index.is_reverted(one) for one in both] == [False, True]
+
+
+def test_a_deployment_without_a_scope_affects_everything():
+    unscoped = deployment(subject=None, kind="dependency", from_version=None, to_version="2")
+    suspect = only(unscoped, drift()).suspects[0]
+    assert suspect.deployment_id == "d-42"
+    assert "it affects all subjects;" in f"{suspect.reason};"
+
+
+def test_a_deployment_that_was_stored_by_its_id_alone_is_stored_by_its_key_after_a_restart():
+    parts = {key: value for key, value in started(None, deployment()).changed() if value is not None}
+    [value] = [value for key, value in parts.items() if key.startswith(b"deployment/")]
+    restored = CorrelateStep(CorrelateSettings())
+    assert list(restored.restore([(b"deployment/d-42", value)])) == []
+    changed = dict(restored.changed())
+    assert changed.pop(b"deployment/d-42") is None
+    assert {key: value for key, value in changed.items() if value is not None} == {
+        key: value for key, value in parts.items() if key.startswith(b"deployment/")
+    }
+
+
+def test_a_release_of_the_service_can_be_the_likely_cause_and_an_unknown_kind_cannot():
+    outage = drift("error")
+    release = {"name": None, "from_version": "9f2b", "to_version": "9f2c"}
+    assert "Most likely cause: code 9f2b -> 9f2c" in only(deployment(kind="code", **release), outage).summary
+    assert "Most likely cause" not in only(deployment(kind="other", **release), outage).summary

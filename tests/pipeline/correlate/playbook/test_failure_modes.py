@@ -207,7 +207,8 @@ def test_the_order_of_arrival_does_not_matter():
 
 def test_a_rule_cannot_name_a_mode_that_needs_several_drifts():
     with pytest.raises(
-        ValueError, match=r"recognised from several drifts, but a rule is evaluated on a single drift: use latency_degradation, outage"
+        ValueError,
+        match=r"recognised from several drifts, but a rule is evaluated on a single drift: use latency_degradation, outage",
     ):
         DriftConditions(failure_modes=("provider_degradation",))
     assert DriftConditions(failure_modes=("stale_index",)).failure_modes == ("stale_index",)

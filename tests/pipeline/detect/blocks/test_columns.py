@@ -4,7 +4,7 @@ import random
 import numpy as np
 import pytest
 
-from pipeline.detect.blocks.columns import CUSTOM_NAME_LENGTH_MAX, SignalColumns
+from pipeline.detect.blocks.columns import COUNTED_FIELDS_MAX, CUSTOM_NAME_LENGTH_MAX, SignalColumns
 from pipeline.detect.intake.projection import CUSTOM_FIELDS_MAX, LABEL_FIELDS_MAX, project
 from pipeline.detect.intake.reader import RecordReader
 from pipeline.detect.intake.records import Records
@@ -29,6 +29,21 @@ def by_name(block):
     return {signal.name: block.values[:, index].tolist() for index, signal in enumerate(block.signals)}
 
 
+def as_number(value):
+    if type(value) is str:
+        try:
+            return float(value)
+        except ValueError:
+            return None
+    return value if type(value) in (int, float) else None
+
+
+def as_boolean(value):
+    if type(value) is bool:
+        return value
+    return {"0": False, "1": True, "false": False, "true": True}.get(str(value).removesuffix(".0"))
+
+
 def read_field_by_field(records, custom_max=16):
     """Read record by record and field by field, as the contract says."""
     values_by_record, custom = [{} for _ in records], {}
@@ -36,14 +51,17 @@ def read_field_by_field(records, custom_max=16):
         for row in SIGNALS:
             section = fields.get(row.section)
             value = section.get(row.field) if isinstance(section, dict) else None
-            good = type(value) is bool if row.kind == "rate" else type(value) in (int, float)
-            if good and math.isfinite(value) and row.low <= value <= row.high:
+            value = as_boolean(value) if row.kind == "rate" else as_number(value)
+            if value is not None and row.low <= value <= row.high:
                 values[row.name] = float(value)
         section = fields.get("custom")
         if not isinstance(section, dict) or len(section) > CUSTOM_FIELDS_MAX:
             continue
-        for name, value in section.items():
-            if type(value) not in (bool, int, float) or abs(value) > 1e15:
+        for name, sent in section.items():
+            value = sent if type(sent) is bool else as_number(sent) if as_number(sent) is not None else as_boolean(sent)
+            if custom.get(name):
+                value = as_boolean(value)
+            if value is None or abs(value) > 1e15:
                 continue
             if name not in custom and (len(custom) >= custom_max or not 0 < len(name) <= CUSTOM_NAME_LENGTH_MAX):
                 continue
@@ -111,7 +129,7 @@ def test_good_records_drop_nothing():
 def test_a_bad_value_is_dropped_and_counted_but_no_other_value_is():
     columns, block = block_of(
         [
-            {"output": {"length": "3", "confidence": 0.5}},
+            {"output": {"length": "3 kB", "confidence": 0.5}},
             {"output": {"length": 3, "confidence": 1.5}},
             {"output": {"length": None, "confidence": True}},
         ]
@@ -128,8 +146,57 @@ def test_a_bad_value_is_dropped_and_counted_but_no_other_value_is():
 
 def test_a_custom_signal_keeps_the_kind_of_its_first_value():
     columns, block = block_of([{"custom": {"a": True, "b": 1}}, {"custom": {"a": 1, "b": False}}])
-    assert as_dicts(block) == [{"custom.a": 1.0, "custom.b": 1.0}, {}]
-    assert columns.bad_fields == {("custom.a", "wrong_type"): 1, ("custom.b", "wrong_type"): 1}
+    assert as_dicts(block) == [{"custom.a": 1.0, "custom.b": 1.0}, {"custom.a": 1.0}]
+    assert columns.bad_fields == {("custom.b", "wrong_type"): 1}
+    assert columns.converted_fields == {"custom.a": 1}
+
+
+def test_converted_values_are_counted_by_field():
+    columns, block = block_of(
+        [
+            {"output": {"length": "3", "refused": 0, "finish_reason": ["stop"]}, "custom": {"a": "0.5", "b": "true"}},
+            {"output": {"length": " 4e2 ", "refused": "True", "finish_reason": "stop"}, "custom": {"a": 1, "b": 0}},
+            {"output": {"length": 5, "refused": True, "finish_reason": 7}, "segment": {"tenant": ["acme"]}},
+            {"output": {"length": "fast", "refused": 2, "finish_reason": ["a", "b"]}, "custom": {"a": "x", "b": 2}},
+            {"output": {"length": "-1", "refused": [True], "finish_reason": [["a"]]}, "request_id": 81},
+        ]
+    )
+    assert as_dicts(block) == [
+        {"length": 3.0, "refused": 0.0, "custom.a": 0.5, "custom.b": 1.0},
+        {"length": 400.0, "refused": 1.0, "custom.a": 1.0, "custom.b": 0.0},
+        {"length": 5.0, "refused": 1.0},
+        {},
+        {},
+    ]
+    assert block.categories == {"finish_reason": ["stop", "stop", "7", None, None]}
+    assert list(block.request_ids) == [None, None, None, None, "81"]
+    assert columns.converted_fields == {
+        "output.length": 2,
+        "output.refused": 2,
+        "output.finish_reason": 2,
+        "segment.tenant": 1,
+        "request_id": 1,
+        "custom.a": 1,
+        "custom.b": 2,
+    }
+    assert columns.bad_fields == {
+        ("output.length", "wrong_type"): 1,
+        ("output.length", "out_of_bounds"): 1,
+        ("output.refused", "wrong_type"): 2,
+        ("output.finish_reason", "wrong_type"): 2,
+        ("custom.a", "wrong_type"): 1,
+        ("custom.b", "wrong_type"): 1,
+    }
+    restored = SignalColumns(16)
+    restored.load(columns.dump())
+    assert restored.converted_fields == columns.converted_fields
+
+
+def test_names_that_senders_choose_do_not_fill_the_counts():
+    columns, _ = block_of([{"segment": {f"name-{number}": 1.5}} for number in range(2 * COUNTED_FIELDS_MAX)])
+    assert columns.bad_fields.total() == 2 * COUNTED_FIELDS_MAX
+    assert columns.bad_fields["segment", "wrong_type"] == COUNTED_FIELDS_MAX
+    assert len(columns.bad_fields) == COUNTED_FIELDS_MAX + 1
 
 
 def test_a_bad_custom_value_does_not_count_as_a_signal():
@@ -153,14 +220,14 @@ def test_a_late_outcome_is_not_a_request():
 
 
 def test_a_block_has_a_category_only_if_a_record_carries_it():
-    _, block = block_of([{"output": {"finish_reason": "stop"}, "provider_model": None}, {"data": {"schema_id": 5}}])
+    _, block = block_of([{"output": {"finish_reason": "stop"}, "provider_model": None}, {"data": {"schema_id": 5.5}}])
     assert block.categories == {"finish_reason": ["stop", None]}
 
 
 def test_environment_and_provider_come_from_the_newest_record_that_has_them():
     columns, _ = block_of([{"environment": "a", "provider": "x"}, {"environment": "b"}, {"output": {}}])
     assert (columns.environment, columns.provider) == ("b", "x")
-    block_of([{"environment": 5}], columns)
+    block_of([{"environment": 5.5}], columns)
     assert columns.environment == "b"
 
 
@@ -181,7 +248,7 @@ def test_a_state_with_a_signal_that_the_catalogue_does_not_have_is_refused():
 
 
 def test_a_signal_that_no_record_carried_has_no_column():
-    columns, block = block_of([{"output": {"length": None, "empty": "no"}, "data": {"retrieval_score": 1}}])
+    columns, block = block_of([{"output": {"length": None, "empty": "maybe"}, "data": {"retrieval_score": 1}}])
     assert [signal.name for signal in block.signals] == ["retrieval_score"]
     assert columns.dump()["signals"] == ["retrieval_score"]
 
@@ -251,7 +318,7 @@ def test_versions_that_are_not_an_object_do_not_cost_the_record(bad):
     assert list(block.versions["prompt"]) == [None, "v1"]
 
 
-@pytest.mark.parametrize("bad", [1.5, ["v1"], {"a": 1}, "x" * 201])
+@pytest.mark.parametrize("bad", [1.5, ["v1", "v2"], {"a": 1}, "x" * 201])
 def test_a_bad_label_is_dropped_and_counted(bad):
     columns = SignalColumns(0, ("tenant",))
     _, block = block_of([labelled(segment={"tenant": bad}), labelled(segment={"tenant": "acme"})], columns)

@@ -43,9 +43,19 @@ def test_the_state_is_bounded_and_can_be_restored():
     demotion, other = Demotion([rate_test("corrected")]), Demotion([rate_test("corrected")])
     for time_ms in range(100):
         demotion.record_firing(0, time_ms)
-    assert demotion.dump() == [[0, [97, 98, 99]]]
+    assert demotion.dump() == [[["corrected", "rate", "up", "page"], [97, 98, 99]]]
     other.load(demotion.dump())
     assert other.record_firing(0, 100)
+
+
+def test_the_state_is_restored_by_the_key_of_the_test():
+    demotion, other = Demotion([rate_test("corrected")]), Demotion([rate_test("thumbs_down"), rate_test("corrected")])
+    demotion.record_firing(0, 97)
+    other.load(demotion.dump())
+    assert other.dump() == demotion.dump()
+    gone = Demotion([rate_test("thumbs_down")])
+    gone.load(demotion.dump())
+    assert gone.dump() == []
 
 
 def test_the_third_page_of_a_day_names_the_proposal():

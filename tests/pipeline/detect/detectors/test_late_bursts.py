@@ -109,7 +109,7 @@ def test_state_restored_within_a_burst_changes_nothing(baseline, cut):
 
 def test_state_of_other_tests_is_rejected(baseline):
     monitor = Monitor(baseline, REPLAY)
-    state = monitor.dump()["late_bursts"]
+    state = monitor.dump()["evidence"]["late_bursts"]
     state["sums"] = state["sums"][:, :, 1:]
     with pytest.raises(ValueError, match="the one-sided tests have changed"):
         monitor._late_bursts.load(state)

@@ -21,7 +21,7 @@ VALUE = SignalBaseline(
     knots=[100.0, 200.0, 400.0, 800.0, 1600.0],
     channels={"location": Channel(mean=0.5, variance=0.08, autocorrelation_time=1, slice_deviation=0, count=9000)},
 )
-LATCH = Latch(0, "page_hinkley", START_MS, START_MS + 5000, 0, "r-1", 30.0, 200)
+LATCH = Latch(0, "page_hinkley", START_MS, START_MS + 5000, 0, "r-1", 30.0, 0.1, 200)
 
 
 def one_sided_test(signal, channel):

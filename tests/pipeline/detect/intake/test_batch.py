@@ -2,6 +2,7 @@ import random
 
 from pipeline.detect.intake.batch import JOINED_MESSAGES, decode_batch
 from pipeline.detect.intake.decode import parse_messages
+from pipeline.detect.intake.duplicates import hash_contents
 from pipeline.detect.intake.reader import RecordReader
 from tests.hostile import kinds
 from tests.pipeline.detect.records import as_dicts, mixed_records
@@ -18,7 +19,7 @@ def test_a_batch_is_decoded_as_if_all_its_messages_were_parsed_at_once():
     rng.shuffle(values)
     parsed = parse_messages(values, bytes_max=BYTES_MAX)
     expected = RecordReader().read(parsed.objects)
-    expected.positions = parsed.positions
+    expected.positions, expected.content_hashes = parsed.positions, hash_contents(parsed.contents)
     decoded = decode_batch(values, RecordReader(), bytes_max=BYTES_MAX)
     assert as_dicts(decoded.records) == as_dicts(expected)
     assert (decoded.rejections, decoded.array_indexes) == (parsed.rejections, parsed.array_indexes)

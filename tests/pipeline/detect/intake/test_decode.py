@@ -10,6 +10,15 @@ from pipeline.detect.intake.decode import (
     parse_messages,
     record_position,
 )
+from pipeline.lenient_json import (
+    LENIENT_LEVELS_MAX,
+    LONE_SURROGATE,
+    NOT_FINITE,
+    NOT_UTF8,
+    BadValue,
+    dump_json,
+    parse_json,
+)
 from tests.hostile import kinds
 from tests.pipeline.detect.streams import START_MS
 
@@ -49,13 +58,15 @@ FRAGMENTS = [
     None,
     b"null",
     b"\xff",
+    b'{"a":NaN}',
+    b'["\xff"]',
 ]
 
 
 def parse(values, first_index=0):
     parsed = parse_messages(values, bytes_max=BYTES_MAX, first_index=first_index)
     return (
-        list(zip(parsed.positions, parsed.objects, strict=True)),
+        list(zip(parsed.positions, parsed.objects, parsed.contents, strict=True)),
         [(rejection.position, rejection.reason) for rejection in parsed.rejections],
         parsed.array_indexes,
     )
@@ -107,7 +118,7 @@ def test_every_object_has_its_position():
     objects, rejections, array_indexes = parse(values)
     assert rejections == [(record_position(70), "not_json")]
     assert array_indexes == {100}
-    positions = [(message_index(position), element_index(position), fields["n"]) for position, fields in objects]
+    positions = [(message_index(position), element_index(position), fields["n"]) for position, fields, _ in objects]
     assert positions == [
         (number, element, -1 - element if number == 100 else number)
         for number in range(len(values))
@@ -125,12 +136,11 @@ def parse_value(text):
 @pytest.mark.parametrize(
     "text",
     [
-        b"NaN",
-        b"-Infinity",
-        b"1e400",
-        b"-1e400",
+        b"nan",
+        b"-NaN",
+        b"+1",
         b"\xef\xbb\xbf{}",
-        b'"\\ud800"',
+        b"NaN,}",
         b"01",
         b"1.",
         b"[" * 1024 + b"]" * 1024,
@@ -143,8 +153,45 @@ def test_what_rfc_8259_does_not_allow_is_rejected(text):
 
 
 def test_a_byte_order_mark_and_bytes_that_are_not_utf8_are_rejected():
-    rejections = parse_messages([b"\xef\xbb\xbf{}", b"\xff", b'{"a":"\xff"}'], bytes_max=BYTES_MAX).rejections
+    rejections = parse_messages([b"\xef\xbb\xbf{}", b"\xff", b'{"a":\xff}'], bytes_max=BYTES_MAX).rejections
     assert [rejection.reason for rejection in rejections] == ["not_json", "not_utf8", "not_utf8"]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        (b"NaN", NOT_FINITE),
+        (b"[1, -Infinity]", [1, NOT_FINITE]),
+        (b"1e400", NOT_FINITE),
+        (b"-1" + b"0" * 5000, NOT_FINITE),
+        (b'"\\ud800"', LONE_SURROGATE),
+        (b'[{"b":"\\udc00x"}]', [{"b": LONE_SURROGATE}]),
+        (b'"caf\xc3"', NOT_UTF8),
+        (b'{"\\ud800":1,"b":NaN,"b":18446744073709551616}', {"b": 2.0**64}),
+    ],
+)
+def test_a_value_that_is_not_json_costs_only_itself(text, value):
+    assert parse_value(text) == value
+    assert parse_json(dump_json(value)) == (NOT_FINITE if isinstance(value, BadValue) else parse_json(dump_json(value)))
+
+
+def test_what_is_read_leniently_does_not_depend_on_the_stack():
+    inside = b"[" * (LENIENT_LEVELS_MAX - 2) + b"]" * (LENIENT_LEVELS_MAX - 2)
+    value = b'{"a":NaN,"b":' + inside + b"}"
+
+    def parse_below(frames):
+        return parse_json(value) if not frames else parse_below(frames - 1)
+
+    assert parse_json(value) == parse_below(400)
+    with pytest.raises(ValueError, match="JSON"):
+        parse_json(value.replace(inside, b"[[" + inside + b"]]"))
+
+
+def test_the_content_of_a_record_is_its_message_or_its_element():
+    deep = b'{"subject":"bot","note":' + b"[" * 900 + b"]" * 900 + b"}"
+    values = [b'{"a": 1}', b'[{"a": 1}, ' + deep + b"]", b'{"a": NaN}', b'[{"a": NaN}]']
+    contents = [b'{"a": 1}', b'{"a":1}', b'{"subject":"bot","note":NaN}', b'{"a": NaN}', b'{"a":NaN}']
+    assert parse_messages(values, bytes_max=BYTES_MAX).contents == contents
 
 
 @pytest.mark.parametrize(

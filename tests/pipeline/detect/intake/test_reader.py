@@ -60,9 +60,9 @@ def test_a_good_record_has_no_faults_and_all_its_values():
 def test_a_fault_has_its_row_its_field_and_its_reason():
     records = read(
         {"output": {"length": 3, "confidence": 0.5}},
-        {"output": {"length": "3", "confidence": 1.5}},
+        {"output": {"length": "long", "confidence": 1.5}},
         {"output": {"length": True, "confidence": None}},
-        {"output": [], "environment": "e" * 201, "request_id": 5},
+        {"output": [], "environment": "e" * 201, "request_id": 5.5},
     )
     assert records.faults == [
         (1, "output.confidence", "out_of_bounds"),
@@ -75,19 +75,38 @@ def test_a_fault_has_its_row_its_field_and_its_reason():
     assert [fields["values"] for fields in as_dicts(records)] == [{"length": 3.0, "confidence": 0.5}, {}, {}, {}]
 
 
-def test_the_duplicate_key_depends_on_the_known_fields_in_any_order():
-    def key(**fields):
-        return read({"request_id": "r", **fields}).duplicate_keys[0]
+BLANK_IDS = [
+    "",
+    " ",
+    "None",
+    "null",
+    "NULL",
+    "nil",
+    "undefined",
+    "N/A",
+    "-",
+    "0",
+    0,
+    "00000000-0000-0000-0000-000000000000",
+]
 
-    assert key(a=1, output={"length": 1, "empty": True}) == key(output={"empty": 0, "length": 1, "x": 1})
-    assert key(output={"thumbs_down": True}) != key(output={"clicked": True})
-    assert key(custom={"a": 1}) != key(custom={"b": 1})
-    assert key() == "r\n" + key()[2:]
-    assert len(key()) == 2 + 16
 
-
-def test_a_record_without_a_valid_request_id_has_no_key_and_is_a_request():
+@pytest.mark.parametrize("blank", [*BLANK_IDS, None, 5.5, "r" * 201])
+def test_a_record_with_a_blank_or_bad_id_has_no_id_and_is_a_request(blank):
     late = outcome("bot", 1, START_MS)
-    records = read(late, {**late, "request_id": None}, {**late, "request_id": 5}, {**late, "request_id": "r" * 201})
-    assert [key is None for key in records.duplicate_keys] == [False, True, True, True]
-    assert records.is_request.tolist() == [False, True, True, True]
+    records = read(late, {**late, "request_id": blank}, {**late, "request_id": "x\n"}, {**late, "request_id": "none-7"})
+    assert list(records.request_ids) == ["r-1", None, "x\n", "none-7"]
+    assert records.is_request.tolist() == [False, True, False, False]
+
+
+def test_text_that_only_looks_like_a_number_or_boolean_is_a_bad_field():
+    for text in ("", " ", "nan", "inf", "-Infinity", "1_000", "1,204", "812,5", "0x10", "1e", "٣", "1" * 65, "1e9999"):
+        assert read({"output": {"length": text}}).faults == [(0, "output.length", "wrong_type")], text
+    for value in ("", "truth", "2", "t" * 100_000, 2, -1, 0.5, [True], {}):
+        assert read({"output": {"refused": value}}).faults == [(0, "output.refused", "wrong_type")], value
+
+
+def test_a_converted_value_out_of_bounds_is_not_counted_as_converted():
+    records = read({"output": {"length": "-1"}}, {"output": {"length": "1e999"}}, {"output": {"length": "7"}})
+    assert records.faults == [(row, "output.length", "out_of_bounds") for row in (0, 1)]
+    assert records.converted["output.length"].tolist() == [False, False, True]

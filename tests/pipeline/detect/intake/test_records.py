@@ -24,7 +24,7 @@ def with_custom_values(columns, objects, first=0):
 
 
 def state_of(records):
-    return encode(records.dump(), kind="rows", settings_hash="")
+    return encode(records.dump(), kind="rows")
 
 
 @pytest.mark.parametrize("seed", range(10))
@@ -82,7 +82,7 @@ def test_a_copy_for_a_block_shares_no_array_with_the_batch():
 def test_a_state_restores_every_column_to_the_bit(seed):
     records = with_custom_values(SignalColumns(4), mixed_records(random.Random(seed), 50))
     state = state_of(records)
-    restored = Records.load(decode(state, kind="rows", settings_hash=""))
+    restored = Records.load(decode(state, kind="rows"))
     assert state_of(restored) == state
     assert len(restored) == 50
     assert restored.values.tobytes() == records.values.tobytes()

@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import orjson
 import pytest
 
 from pipeline.detect.offline.history import learn_history
@@ -10,6 +11,7 @@ from pipeline.detect.settings import DetectSettings
 from pipeline.detect.step import DetectStep
 from pipeline.step import RawMessage
 from schemas.baseline import Baseline
+from schemas.timestamp import format_timestamp, parse_timestamp
 from schemas.topics import BASELINES, RECORDS
 
 START_MS = 1_795_000_000_000
@@ -78,6 +80,27 @@ def test_only_records_of_the_selected_period_count():
     expected = learn_history(single[1000:3000], SETTINGS).baselines["bot"]
     assert learn_history(single, SETTINGS, **times).baselines["bot"] == expected
     assert learn_history(arrays, SETTINGS, **times).baselines["bot"] == expected
+
+
+def test_records_as_exporters_write_them_give_the_same_baseline():
+    """Local times without an offset, numbers as text, NaN for missing values, and each line twice."""
+    settings = SETTINGS.model_copy(update={"time_zone": "Asia/Tokyo"})
+    written = []
+    for line in lines("bot", 4000):
+        fields = orjson.loads(line)
+        local_ms = parse_timestamp(fields["timestamp"]) + 9 * 3_600_000
+        fields["timestamp"] = format_timestamp(local_ms).replace("T", " ").removesuffix("Z")
+        fields["output"]["refused"] = str(fields["output"]["refused"])
+        fields.setdefault("data", {})["index_age_s"] = float("nan")
+        written.append(json.dumps(fields).encode())
+    arrays = [b"[" + b",".join(written[start : start + 64]) + b"]" for start in range(0, 4000, 64)]
+    times = {"from_ms": START_MS + 500_000, "to_ms": START_MS + 1_500_000}
+    expected = learn_history(lines("bot", 4000), settings, **times).baselines["bot"]
+    for values in (written, arrays):
+        history = learn_history(values, settings, **times)
+        assert history.unusable == {}
+        assert history.baselines["bot"] == expected
+    assert learn_history(written[:20], SETTINGS).unusable == {"timestamp_invalid": 20}
 
 
 def test_messages_without_a_time_are_unusable_in_any_period():

@@ -308,7 +308,7 @@ def test_a_state_restored_anywhere_changes_nothing(baseline):
             state, restored = restored.dump(), Monitor(baseline, REPLAY)
             restored.load(state)
         assert restored.observe(part) == expected[number]
-    states = [encode(monitor.dump(), kind="monitor", settings_hash="") for monitor in (restored, uninterrupted)]
+    states = [encode(monitor.dump(), kind="monitor") for monitor in (restored, uninterrupted)]
     assert states[0] == states[1]
 
 

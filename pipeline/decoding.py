@@ -1,0 +1,103 @@
+"""Decoding of Kafka messages to messages of their contracts, or to the reason why they cannot be used.
+
+Correlate, route and the readers of single topics share it. Detect reads records in batches, see ``detect/intake``.
+"""
+
+import json
+import math
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from pipeline.wording import one_line
+from schemas.dead_letter import DeadLetterReason
+
+_ESCAPED_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+
+Content = TypeVar("Content")
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """The reason why a message cannot be used."""
+
+    reason: DeadLetterReason
+    detail: str
+
+
+def decode_object(value: bytes | None, source: str, *, bytes_max: int) -> dict[str, Any] | Unreadable:
+    """Decode a message that is a JSON object.
+
+    NaN, infinity and numbers beyond the range of a double are read as null. A lone surrogate, which is half of a
+    character, is read as U+FFFD. The other fields of the message can then be used.
+
+    Parameters
+    ----------
+    value
+        Bytes of the message, or None for a tombstone.
+    source
+        The message for people, such as ``a message on driftwire.commands``.
+    bytes_max
+        Maximum bytes of the message.
+
+    >>> decode_object(b'{"now": NaN, "unit": "ms"}', "a message", bytes_max=100)
+    {'now': None, 'unit': 'ms'}
+    """
+    if value is None:
+        return Unreadable("tombstone", f"{source} has no value (a tombstone)")
+    if len(value) > bytes_max:
+        return Unreadable("too_large", f"{len(value):,} bytes; {source} has {bytes_max:,} at most")
+    if not value.strip():
+        return Unreadable("empty", f"{source} is empty")
+    try:
+        content = json.loads(value.decode(), parse_constant=_null, parse_float=_finite)
+    except UnicodeDecodeError as problem:
+        return Unreadable("not_utf8", f"not UTF-8: {problem.reason} at byte {problem.start}")
+    except ValueError as problem:
+        return Unreadable("not_json", f"not JSON: {one_line(problem)}")
+    except RecursionError:
+        return Unreadable("not_json", "not JSON: nested too deeply")
+    if not isinstance(content, dict):
+        return Unreadable("not_an_object", f"{source} must be a JSON object, but this is a {type(content).__name__}")
+    if _ESCAPED_SURROGATE.search(value):
+        return dict(_replace_surrogates(content))
+    return content
+
+
+def validate(read: Callable[[dict[str, Any]], Content], content: dict[str, Any], name: str) -> Content | Unreadable:
+    """Read a decoded message with a contract, such as ``Command.model_validate``. ``name`` is the contract for people."""
+    try:
+        return read(content)
+    except ValidationError as problem:
+        return Unreadable("contract", f"not a valid {name}: {one_line(problem)}")
+
+
+def decode_contract(
+    value: bytes | None, read: Callable[[dict[str, Any]], Content], name: str, *, bytes_max: int
+) -> Content | Unreadable:
+    """Decode a message with a contract, see :func:`decode_object` and :func:`validate`."""
+    content = decode_object(value, f"the {name}", bytes_max=bytes_max)
+    return content if isinstance(content, Unreadable) else validate(read, content, name)
+
+
+def _null(_: str) -> None:
+    return None
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None
+
+
+def _replace_surrogates(content: Any) -> Any:
+    if isinstance(content, str):
+        return _SURROGATE.sub("\ufffd", content)
+    if isinstance(content, list):
+        return [_replace_surrogates(item) for item in content]
+    if isinstance(content, dict):
+        return {_replace_surrogates(key): _replace_surrogates(item) for key, item in content.items()}
+    return content
