@@ -11,7 +11,7 @@ from load.chaos.environment import Environment, count_in_logs, run_system_comman
 from load.chaos.observers import wait_until
 from load.chaos.worker_faults import ChaosFault
 from load.wire import TRANSIENT_ERRORS, ApiKey, Fault, FaultKind
-from schemas.topics import ALERTS, DRIFTS, checkpoints_topic, topic
+from schemas.topics import DRIFTS, checkpoints_topic, topic
 from topologies.broker import topic_settings
 from topologies.errors import BrokerError
 
@@ -111,7 +111,7 @@ class TopicRefuses(ChaosFault):
     locks_broker = True
 
     def choose(self, generator: random.Random) -> None:
-        self._topic = generator.choice((DRIFTS, ALERTS, checkpoints_topic("detect"), checkpoints_topic("correlate")))
+        self._topic = generator.choice((DRIFTS, checkpoints_topic("detect"), checkpoints_topic("correlate")))
         self.name += f" {self._topic}"
         self._reported = 0
 
