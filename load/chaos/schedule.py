@@ -66,7 +66,7 @@ def plan_faults(seed: int, count: int) -> list[PlannedFault]:
     """Return the schedule of a seed. Every kind occurs once before a kind occurs twice.
 
     >>> [(fault.kind, round(fault.at_s, 1)) for fault in plan_faults(1, 3)]
-    [('worker_joins_and_leaves', 5.9), ('worker_log_full', 12.3), ('broker_killed', 17.1)]
+    [('broker_paused', 3.9), ('worker_killed', 6.5), ('broker_killed', 9.9)]
     >>> plan_faults(1, 100) == plan_faults(1, 100)
     True
     """
