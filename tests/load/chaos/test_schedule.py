@@ -6,7 +6,11 @@ import pytest
 
 from load.chaos.run import FAULTS
 from load.chaos.schedule import LONG_RUN, OUTAGE_S, RARE, WEIGHTS, plan_faults
-from load.chaos.workload import build_messages
+from load.chaos.workload import POISON, START_MS, build_messages
+from pipeline.detect.settings import DetectSettings
+from pipeline.detect.step import DetectStep
+from pipeline.step import RawMessage
+from schemas.topics import DEAD_LETTERS, RECORDS
 
 
 def test_a_seed_gives_the_same_schedule_and_the_same_choices():
@@ -46,3 +50,10 @@ def test_poison_and_duplicates_are_part_of_the_messages_of_both_runs():
     assert first == second
     added = {message.fault for message in first} - {None}
     assert added == {number for number, fault in enumerate(planned) if fault.kind in ("poison", "duplicates")}
+
+
+@pytest.mark.parametrize("kind", POISON)
+def test_every_kind_of_poison_leads_to_a_dead_letter(kind):
+    step = DetectStep(0, DetectSettings(), replay=True)
+    outputs = step.step([RawMessage(RECORDS, 0, 0, START_MS, None, POISON[kind](START_MS))])
+    assert DEAD_LETTERS in {output.topic for output in outputs}
