@@ -16,6 +16,10 @@ from topologies.broker import topic_settings
 from topologies.errors import BrokerError
 
 DISK_FULL_TIMEOUT_S = 15.0
+
+REFUSALS = 2
+"""Requests that a receiver refuses. More refusals would end the attempts, so that a notification is rightly not sent."""
+
 BROKER_API_KEYS = (
     ApiKey.PRODUCE,
     ApiKey.FETCH,
@@ -211,11 +215,14 @@ class ReceiverSlow(ChaosFault):
 
     async def start(self, environment: Environment) -> None:
         self._before = environment.receiver.disturbed
-        environment.receiver.delay_s, environment.receiver.refuses = self._delay_s, self._refuses
+        if self._refuses:
+            environment.receiver.refusals_left = REFUSALS
+        else:
+            environment.receiver.delay_s = self._delay_s
 
     def observe(self, environment: Environment) -> None:
         if not self.struck:
             self.struck += environment.receiver.disturbed > self._before
 
     async def stop(self, environment: Environment) -> None:
-        environment.receiver.delay_s, environment.receiver.refuses = 0.0, False
+        environment.receiver.delay_s, environment.receiver.refusals_left = 0.0, 0

@@ -21,8 +21,8 @@ class WebhookServer:
         Number of accepted requests by notification id.
     delay_s
         Seconds before each answer.
-    refuses
-        Whether each answer is status 503.
+    refusals_left
+        Number of next requests that are answered with status 503.
     disturbed
         Number of requests that were delayed or refused.
     """
@@ -30,7 +30,7 @@ class WebhookServer:
     def __init__(self) -> None:
         self.accepted: Counter[str] = Counter()
         self.delay_s = 0.0
-        self.refuses = False
+        self.refusals_left = 0
         self.disturbed = 0
         self.port = 0
         self._runner: web.AppRunner | None = None
@@ -59,9 +59,10 @@ class WebhookServer:
 
     async def _receive(self, request: web.Request) -> web.Response:
         event = orjson.loads(await request.read())
-        if self.delay_s or self.refuses:
+        if self.delay_s or self.refusals_left:
             self.disturbed += 1
-        if self.refuses:
+        if self.refusals_left:
+            self.refusals_left -= 1
             return web.Response(status=503)
         await asyncio.sleep(self.delay_s)
         self.accepted[event["id"]] += 1
