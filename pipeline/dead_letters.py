@@ -1,4 +1,4 @@
-"""Dead letters of all steps: the full message, the reason, and a deterministic id."""
+"""Dead letters of all steps: the message, the reason, and a deterministic id."""
 
 from base64 import b64decode, b64encode
 from hashlib import blake2b, sha256
@@ -7,10 +7,16 @@ from typing import Literal, cast
 from pipeline.step import InputMessage, OutputMessage
 from schemas.dead_letter import DeadLetter, DeadLetterReason
 from schemas.timestamp import EARLIEST_MS, LATEST_MS
-from schemas.topics import DEAD_LETTERS
+from schemas.topics import DEAD_LETTERS, RECORDS, topic
 
 DETAIL_LENGTH_MAX = 500
 """Maximum characters of a detail. Longer details are truncated."""
+
+VALUE_BYTES_MAX = topic(RECORDS).message_bytes_max
+"""Maximum bytes of a value that a dead letter contains in full. A compressed message can have a longer value."""
+
+START_BYTES = 64 * 1024
+"""Bytes of a longer value, or of a long key, that a dead letter contains. A dead letter always fits into its topic."""
 
 SHORT_BYTES = 1024
 """Bytes of a value or key in a shortened dead letter."""
@@ -27,6 +33,7 @@ def dead_letter(
     *,
     index: int | None = None,
     value: bytes | None = None,
+    last_offset: int | None = None,
     receiver: str = "",
 ) -> OutputMessage:
     """Build the dead letter of a message, or of one element if the message is an array.
@@ -41,12 +48,17 @@ def dead_letter(
         The reason as a code for programs and as a sentence for people. The detail must not contain text from a record.
     index, value
         Position and JSON of the element, if the dead letter is for an element of an array.
+    last_offset
+        The last offset of a batch of messages that could not be read.
     receiver
         The receiver that refused the message. Several receivers can refuse one message.
     """
     position = f"{message.topic}/{message.partition}/{message.offset}/{receiver if index is None else index}"
     dead_letter_id = blake2b(position.encode(), digest_size=12).hexdigest()
     content = message.value if index is None else value
+    long_value = content if content is not None and len(content) > VALUE_BYTES_MAX else None
+    if long_value is not None:
+        content = long_value[:START_BYTES]
     letter = DeadLetter(
         dead_letter_id=dead_letter_id,
         step=cast(Literal["detect", "correlate", "route"], step),
@@ -55,10 +67,13 @@ def dead_letter(
         topic=message.topic,
         partition=message.partition,
         offset=message.offset,
+        last_offset=last_offset,
         index=index,
         appended_at=message.timestamp if EARLIEST_MS <= message.timestamp <= LATEST_MS else None,
-        key_base64=None if message.key is None else b64encode(message.key).decode(),
+        key_base64=None if message.key is None else b64encode(message.key[:START_BYTES]).decode(),
         value_base64=None if content is None else b64encode(content).decode(),
+        value_bytes=None if long_value is None else len(long_value),
+        value_sha256=None if long_value is None else sha256(long_value).hexdigest(),
     )
     return OutputMessage(DEAD_LETTERS, dead_letter_id.encode(), letter.to_json())
 

@@ -82,6 +82,6 @@ class Step(Protocol):
         """Mark all parts of the state as changed, because the checkpoint topic was created again."""
         ...
 
-    def on_gap(self) -> None:
-        """Reset all evidence that would span a gap, because messages before the next message were lost."""
+    def on_gap(self) -> list[OutputMessage]:
+        """Reset all evidence that would span a gap. Messages before the next message were lost or are elsewhere."""
         ...

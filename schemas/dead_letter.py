@@ -1,4 +1,4 @@
-"""The dead letter: a full message that could not be used, with the reason."""
+"""The dead letter: a message that could not be used, with the reason."""
 
 from typing import Literal
 
@@ -9,6 +9,7 @@ from schemas.record import Label
 from schemas.timestamp import Timestamp
 
 DeadLetterReason = Literal[
+    "unreadable_batch",
     "tombstone",
     "empty",
     "too_large",
@@ -30,7 +31,10 @@ DeadLetterReason = Literal[
 
 
 class DeadLetter(Message):
-    """One message that was not used, exactly as it arrived.
+    """One message that was not used, as it arrived.
+
+    A batch that could not be decompressed has one dead letter without a key and a value, and ``last_offset`` is the
+    offset of its last message.
 
     An array of records is one Kafka message with many records. For a bad element of an array, the dead letter contains
     only that element, as JSON, and ``index`` is its position.
@@ -44,9 +48,10 @@ class DeadLetter(Message):
     topic: Label
     partition: Integer
     offset: Integer
+    last_offset: Integer | None = Field(default=None, description="Last offset of a batch that could not be read.")
     index: Integer | None = None
     appended_at: Timestamp | None = Field(default=None, description="Time at which the broker appended the message.")
-    key_base64: str | None = None
+    key_base64: str | None = Field(default=None, description="The key, or the beginning of a long key.")
     value_base64: str | None = Field(
         default=None,
         description="Original bytes. Absent for a tombstone. If value_bytes is present, these are the first bytes only.",

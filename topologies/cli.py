@@ -13,6 +13,7 @@ COMMANDS = {
     "deployed": "Record a deployment.",
     "baseline": "Learn, publish, show and accept baselines.",
     "explain": "Show the evidence of every channel over files of records.",
+    "topics": "Add partitions to the records topic.",
     "check": "Check a configuration file.",
     "schema": "Export the message contracts as JSON Schemas.",
 }

@@ -24,7 +24,8 @@ from schemas.topics import ALERTS
 from topologies.configuration import Configuration
 from topologies.console import render_card
 from topologies.errors import DriftwireError
-from topologies.kafka import Cluster, parse_incidents, read_topic
+from topologies.incident_history import parse_incidents
+from topologies.kafka import Cluster, read_topic
 from topologies.processes import Topology
 
 FAILURE = "pii_exposure"

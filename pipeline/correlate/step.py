@@ -71,8 +71,9 @@ class CorrelateStep:
         del wall_ms
         return []
 
-    def on_gap(self) -> None:
+    def on_gap(self) -> list[OutputMessage]:
         """Do nothing, because no statistic spans messages. If a drift is lost, its next report opens the incident."""
+        return []
 
     def mark_all(self) -> None:
         """Mark all parts of the state as changed, because the checkpoint topic was created again."""

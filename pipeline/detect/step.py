@@ -127,10 +127,9 @@ class DetectStep:
         for stream in self._streams.values():
             stream.mark_all()
 
-    def on_gap(self) -> None:
-        """Reset the evidence of all streams."""
-        for stream in self._streams.values():
-            stream.reset_evidence()
+    def on_gap(self) -> list[OutputMessage]:
+        """Reset the evidence of all streams. Return what their buffered records show."""
+        return [output for stream in self._streams.values() for output in stream.on_gap()]
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Yield the parts of the state that changed since the last call, by key. A value of None removes the part."""

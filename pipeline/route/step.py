@@ -85,8 +85,9 @@ class RouteStep:
         """Do nothing, because every decision is made when a revision arrives."""
         return []
 
-    def on_gap(self) -> None:
+    def on_gap(self) -> list[OutputMessage]:
         """Do nothing, because a gap does not change the notifications that were sent."""
+        return []
 
     def take_pending(self) -> list[Dispatch]:
         """Return the notifications to send, oldest decision first.

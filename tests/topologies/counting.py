@@ -20,7 +20,7 @@ PARTITIONS = 4
 
 
 def counting_worker(broker: EmbeddedBroker, log: Path) -> WorkerUnderTest:
-    return WorkerUnderTest(["-m", "tests.topologies.counting_worker", broker.bootstrap], log)
+    return WorkerUnderTest(["-m", "tests.topologies.counting_worker", broker.cluster.bootstrap], log)
 
 
 async def produce(

@@ -67,8 +67,9 @@ class CountingStep:
     def mark_all(self) -> None:
         pass  # every checkpoint contains the only part
 
-    def on_gap(self) -> None:
+    def on_gap(self) -> list[OutputMessage]:
         print(f"partition {self._partition}: gap", flush=True)
+        return []
 
     def _output(self, kind: str, value: int | str) -> OutputMessage:
         content = {"kind": kind, "partition": self._partition, "value": value, "hash": self._hash}

@@ -12,8 +12,9 @@ from schemas.incident import CLOSED, Incident, Severity
 from schemas.topics import ALERTS
 from topologies.commands.options import cluster_option
 from topologies.console import print_card
+from topologies.incident_history import parse_incidents
 from topologies.interrupt import run_until_interrupted
-from topologies.kafka import Cluster, follow_topic, parse_incidents, read_topic
+from topologies.kafka import Cluster, follow_topic, read_topic
 from topologies.terminal import echo, echo_json
 
 

@@ -12,7 +12,8 @@ from schemas.topics import ALERTS
 from topologies.commands.incidents import find_incident_id
 from topologies.commands.options import cluster_option
 from topologies.errors import DriftwireError
-from topologies.kafka import Cluster, parse_incidents, read_topic
+from topologies.incident_history import parse_incidents
+from topologies.kafka import Cluster, read_topic
 from topologies.terminal import echo
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
@@ -38,7 +39,7 @@ def command(*, incident_id: str, folder: Path, force: bool, cluster: Cluster) ->
     All content comes from the topics. The draft marks the parts that people must fill in.
     """
     from pipeline.review import draw_picture, write_review  # noqa: PLC0415  slow to import and not needed for --help
-    from topologies.kafka import read_review_material  # noqa: PLC0415
+    from topologies.incident_history import read_review_material  # noqa: PLC0415
 
     # Log lines about fonts and folders do not help the reader of a review.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)

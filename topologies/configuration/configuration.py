@@ -47,8 +47,8 @@ class KafkaSettings(BaseModel):
         default=4,
         ge=1,
         le=1000,
-        description="Partitions of driftwire.records. At most this many detect workers share the load. The number cannot "
-        "be changed once the topic exists.",
+        description="Partitions of driftwire.records. At most this many detect workers share the load. driftwire topics "
+        "grow adds partitions to an existing topic.",
     )
     replication_factor: int = Field(
         default=1, ge=1, le=9, description="Copies of each partition. Use 3 on a cluster and 1 on the embedded broker."

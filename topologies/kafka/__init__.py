@@ -1,4 +1,4 @@
-"""The Kafka cluster, and a plain client that reads topics, writes single messages, and reads the history of an incident.
+"""The Kafka cluster, a plain client that reads topics and writes single messages, and the reader of fetched batches.
 
 Steps do not write with it. This package may import errors only.
 """
@@ -6,15 +6,16 @@ Steps do not write with it. This package may import errors only.
 from topologies.kafka.client import follow_topic, read_topic, write_message
 from topologies.kafka.cluster import Cluster
 from topologies.kafka.committed_log import committed_consumer, read_to_end
-from topologies.kafka.incident_history import parse_incidents, read_review_material
+from topologies.kafka.record_batches import UnreadableBatch
+from topologies.kafka.topic_ids import read_topic_ids
 
 __all__ = [
     "Cluster",
+    "UnreadableBatch",
     "committed_consumer",
     "follow_topic",
-    "parse_incidents",
-    "read_review_material",
     "read_to_end",
     "read_topic",
+    "read_topic_ids",
     "write_message",
 ]

@@ -6,8 +6,8 @@ closes its own connection.
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
@@ -18,6 +18,7 @@ from pipeline.step import RawMessage
 from topologies.errors import DriftwireError
 from topologies.kafka.cluster import Cluster
 from topologies.kafka.committed_log import committed_consumer, read_to_end
+from topologies.kafka.record_batches import UnreadableBatch
 
 CONNECT_TIMEOUT_S = 10.0
 """Maximum seconds until a broker answers the first request."""
@@ -28,8 +29,16 @@ PROGRESS_TIMEOUT_S = 30.0
 FOLLOW_POLL_MS = 500
 """Maximum milliseconds of a fetch without new messages. An interrupted reader stops within this time."""
 
+PROBE_INTERVAL_S = 2.0
+"""Seconds between two requests of a reader without new messages, to find out whether Kafka still answers."""
+
+PROBE_TIMEOUT_S = 2.0
+"""Maximum seconds until Kafka answers such a request."""
+
 WRITE_BYTES_MAX = 16 * 1024 * 1024
 """Maximum bytes of a message in any topic of the contract."""
+
+logger = logging.getLogger("driftwire")
 
 
 class BrokerUnreachable(DriftwireError):
@@ -65,7 +74,8 @@ async def read_topic(cluster: Cluster, topic: str) -> AsyncGenerator[RawMessage]
         partitions = list(consumer.assignment())
         try:
             async for record in read_to_end(consumer, partitions, idle_timeout_s=PROGRESS_TIMEOUT_S):
-                yield _message(record)
+                for message in _messages([record]):
+                    yield message
         except TimeoutError as error:
             raise BrokerUnreachable(
                 f"Kafka at {cluster} sent no message of {topic} for {PROGRESS_TIMEOUT_S:.0f} s: check that Kafka is running"
@@ -73,7 +83,9 @@ async def read_topic(cluster: Cluster, topic: str) -> AsyncGenerator[RawMessage]
 
 
 async def follow_topic(cluster: Cluster, topic: str, *, from_start: bool = False) -> AsyncGenerator[RawMessage]:
-    """Yield the committed messages of a topic indefinitely as they arrive. Wait while the broker is unavailable.
+    """Yield the committed messages of a topic indefinitely as they arrive.
+
+    While Kafka does not answer, wait for it. Log when it stops answering, within five seconds, and when it answers again.
 
     Parameters
     ----------
@@ -93,11 +105,14 @@ async def follow_topic(cluster: Cluster, topic: str, *, from_start: bool = False
             await consumer.seek_to_beginning(*partitions)
         else:
             await consumer.seek_to_end(*partitions)
-        while True:
-            fetched = await consumer.getmany(timeout_ms=FOLLOW_POLL_MS)
-            for records in fetched.values():
-                for record in records:
-                    yield _message(record)
+        with _quiet_client():
+            probe = _Probe(cluster, topic, consumer)
+            while True:
+                fetched = await consumer.getmany(timeout_ms=FOLLOW_POLL_MS)
+                for records in fetched.values():
+                    for message in _messages(records):
+                        yield message
+                await probe.run(has_messages=bool(fetched))
 
 
 async def write_message(cluster: Cluster, topic: str, key: bytes | None, value: bytes | None) -> None:
@@ -171,18 +186,60 @@ async def _partitions(cluster: Cluster, topic: str) -> list[TopicPartition]:
     return [TopicPartition(topic, partition["partition"]) for partition in known[topic]]
 
 
+class _Probe:
+    """Regular request of a reader that waits for messages. It logs when Kafka stops answering and when it answers again."""
+
+    def __init__(self, cluster: Cluster, topic: str, consumer: AIOKafkaConsumer) -> None:
+        self._cluster = cluster
+        self._topic = topic
+        self._consumer = consumer
+        self._clock = asyncio.get_running_loop().time
+        self._checked_at = self._clock()
+        self._problem = ""
+
+    async def run(self, *, has_messages: bool) -> None:
+        """Send the request if it is due."""
+        if not has_messages and self._clock() - self._checked_at < PROBE_INTERVAL_S:
+            return
+        problem = "" if has_messages else await self._find_problem()
+        self._checked_at = self._clock()
+        if problem != self._problem:
+            self._problem = problem
+            if problem:
+                logger.warning("%s; waiting for it", problem)
+            else:
+                logger.warning("Kafka at %s answers again", self._cluster)
+
+    async def _find_problem(self) -> str:
+        try:
+            async with asyncio.timeout(PROBE_TIMEOUT_S):
+                topics = await self._consumer.topics()
+        except (TimeoutError, OSError, KafkaError):
+            return f"Kafka at {self._cluster} does not answer"
+        return "" if self._topic in topics else f"Kafka at {self._cluster} has no topic {self._topic}"
+
+
+@contextmanager
+def _quiet_client() -> Iterator[None]:
+    """Hide aiokafka's log lines, of which it writes many per second while Kafka does not answer."""
+    logger = logging.getLogger("aiokafka")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
+
+
 @asynccontextmanager
 async def _connecting(cluster: Cluster) -> AsyncIterator[None]:
-    # The error that follows is clearer than aiokafka's log lines about a failed connection.
-    logger = logging.getLogger("aiokafka")
-    before, logger.disabled = logger.disabled, True
     try:
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            yield
+        # The error that follows is clearer than aiokafka's log lines about a failed connection.
+        with _quiet_client():
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                yield
     except (TimeoutError, OSError, KafkaError) as error:
         raise _unreachable(cluster) from error
-    finally:
-        logger.disabled = before
 
 
 def _unreachable(cluster: Cluster) -> BrokerUnreachable:
@@ -191,5 +248,10 @@ def _unreachable(cluster: Cluster) -> BrokerUnreachable:
     )
 
 
-def _message(record: ConsumerRecord) -> RawMessage:
-    return RawMessage(record.topic, record.partition, record.offset, record.timestamp, record.key, record.value)
+def _messages(records: Iterable[ConsumerRecord | UnreadableBatch]) -> Iterator[RawMessage]:
+    """Yield the messages in records, and log the batches that cannot be read."""
+    for record in records:
+        if isinstance(record, UnreadableBatch):
+            logger.warning("%s", record)
+        else:
+            yield RawMessage(record.topic, record.partition, record.offset, record.timestamp, record.key, record.value)

@@ -10,6 +10,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
 from topologies.kafka.cluster import Cluster
+from topologies.kafka.record_batches import UnreadableBatch
 
 POLL_MS = 200
 """Maximum milliseconds of a fetch without messages."""
@@ -32,11 +33,11 @@ async def read_to_end(
     *,
     start: int | None = None,
     idle_timeout_s: float = math.inf,
-) -> AsyncGenerator[ConsumerRecord]:
+) -> AsyncGenerator[ConsumerRecord | UnreadableBatch]:
     """Yield the messages in partitions at the time of the call, oldest first within a partition.
 
-    Afterwards the position of the consumer can be beyond the last yielded message, because a fetch may also return newer
-    messages.
+    A batch that cannot be read is yielded in place of its messages. Afterwards the position of the consumer can be beyond
+    the last yielded message, because a fetch may also return newer messages.
 
     Parameters
     ----------

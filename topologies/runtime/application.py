@@ -19,6 +19,9 @@ REBALANCE_TIMEOUT_S = 30.0
 """Minimum seconds for which a rebalance waits for the last checkpoints of the members. A worker that has died is dropped
 after its session; this limit is for workers that are slow. A shorter limit expels them, which causes the next rebalance."""
 
+METADATA_AGE_MAX_MS = 10_000
+"""Milliseconds after which a worker notices new partitions, or a topic that was created again."""
+
 
 class _Application(faust.App):
     def _create_directories(self) -> None:
@@ -52,6 +55,7 @@ def build_application(spec: TopologySpec, kafka: KafkaSettings, *, replay: bool)
         stream_buffer_maxsize=BATCHES_BUFFERED_MAX,
         consumer_max_fetch_size=FETCH_BYTES_MAX,
         consumer_auto_offset_reset="earliest",
+        consumer_metadata_max_age_ms=METADATA_AGE_MAX_MS,
         broker_max_poll_records=RECORDS_PER_FETCH_MAX,
         broker_session_timeout=kafka.session_timeout_s,
         broker_heartbeat_interval=kafka.session_timeout_s / 3,

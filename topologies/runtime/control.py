@@ -2,14 +2,13 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 
 from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
-from aiokafka.structs import ConsumerRecord
 
 from pipeline.step import InputMessage
-from topologies.kafka import Cluster, committed_consumer, read_to_end
+from topologies.kafka import Cluster, UnreadableBatch, committed_consumer, read_to_end
 from topologies.runtime.checkpoint import describe_refusal
 
 FETCH_WAIT_S = 0.5
@@ -17,6 +16,8 @@ FETCH_WAIT_S = 0.5
 
 RETRY_DELAY_S = 5.0
 """Seconds from an error of Kafka until the topic is read again."""
+
+ControlMessage = InputMessage | UnreadableBatch
 
 logger = logging.getLogger("driftwire")
 
@@ -31,15 +32,16 @@ class ControlReader:
     topic
         The topic, which has one partition.
     on_message
-        Callback that receives each message after the reader has caught up, one at a time and in order. After an error
-        of Kafka it receives earlier messages again.
+        Callback that receives each message after the reader has caught up, one at a time and in order.
     """
 
-    def __init__(self, cluster: Cluster, topic: str, on_message: Callable[[InputMessage], Awaitable[None]]) -> None:
+    def __init__(self, cluster: Cluster, topic: str, on_message: Callable[[ControlMessage], Awaitable[None]]) -> None:
         self._cluster = cluster
         self._partition = TopicPartition(topic, 0)
         self._on_message = on_message
         self._latest: dict[bytes, InputMessage] = {}
+        self._unreadable: list[UnreadableBatch] = []
+        self._next_offset = 0
         self._task: asyncio.Task[None] | None = None
         self._caught_up = asyncio.Event()
 
@@ -47,8 +49,10 @@ class ControlReader:
         """Start reading in a task."""
         self._task = asyncio.create_task(self._run())
 
-    async def latest_messages(self) -> list[InputMessage]:
+    async def latest_messages(self) -> list[ControlMessage]:
         """Return the latest message per key in the order of offsets, after the reader has caught up.
+
+        The result includes the batches that cannot be read.
 
         Raises
         ------
@@ -58,7 +62,7 @@ class ControlReader:
         if self._task is None:
             raise RuntimeError("the control reader is not started: call start first")
         await self._caught_up.wait()
-        return sorted(self._latest.values(), key=lambda message: message.offset)
+        return sorted([*self._latest.values(), *self._unreadable], key=lambda message: message.offset)
 
     async def stop(self) -> None:
         """Stop reading."""
@@ -71,10 +75,8 @@ class ControlReader:
         while True:
             try:
                 async with committed_consumer(self._cluster) as consumer:
-                    async for record in self._follow(consumer):
-                        self._store(record)
-                        if self._caught_up.is_set():
-                            await self._on_message(record)
+                    consumer.assign([self._partition])
+                    await self._follow(consumer)
             except KafkaError as error:
                 logger.warning(
                     "%s: %s; reading it again in %g s",
@@ -84,24 +86,34 @@ class ControlReader:
                 )
                 await asyncio.sleep(RETRY_DELAY_S)
 
-    async def _follow(self, consumer: AIOKafkaConsumer) -> AsyncIterator[ConsumerRecord]:
-        """Yield the messages of the topic indefinitely, and note when the end is reached for the first time."""
-        consumer.assign([self._partition])
-        next_offset = 0
-        async for record in read_to_end(consumer, [self._partition]):
-            yield record
-            next_offset = record.offset + 1
+    async def _follow(self, consumer: AIOKafkaConsumer) -> None:
+        async for message in read_to_end(consumer, [self._partition]):
+            await self._take(message)
         # The last fetch may have returned messages beyond the end. These must be reported as new messages.
-        consumer.seek(self._partition, next_offset)
+        consumer.seek(self._partition, self._next_offset)
         self._caught_up.set()
         while True:
-            for records in (await consumer.getmany(timeout_ms=int(FETCH_WAIT_S * 1000))).values():
-                for record in records:
-                    yield record
+            for messages in (await consumer.getmany(timeout_ms=int(FETCH_WAIT_S * 1000))).values():
+                for message in messages:
+                    await self._take(message)
 
-    def _store(self, record: InputMessage) -> None:
-        key = record.key or b""
-        if record.value is None:
+    async def _take(self, message: ControlMessage) -> None:
+        """Store a message, and report it if it is new."""
+        if message.offset < self._next_offset:
+            return
+        if isinstance(message, UnreadableBatch):
+            logger.error("%s", message)
+            self._unreadable.append(message)
+            self._next_offset = message.last_offset + 1
+        else:
+            self._store(message)
+            self._next_offset = message.offset + 1
+        if self._caught_up.is_set():
+            await self._on_message(message)
+
+    def _store(self, message: InputMessage) -> None:
+        key = message.key or b""
+        if message.value is None:
             self._latest.pop(key, None)
         else:
-            self._latest[key] = record
+            self._latest[key] = message

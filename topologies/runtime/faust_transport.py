@@ -3,17 +3,28 @@
 One event per message would cost more time in Faust than in the detectors. The consumer reads committed messages only.
 It assigns topics with the same number of partitions together (range assignment), so that a step with several
 one-partition inputs gets all inputs or none.
+
+No error of a fetch ends a worker. A batch that cannot be read arrives as an :class:`UnreadableBatch`. If the consumer's
+offset is outside the log, an :class:`OffsetReset` precedes the next messages, so that the loss is known and in order.
 """
 
+import asyncio
+import logging
+import time
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import aiokafka
 import faust
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
+from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
 from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport, server_list
 from faust.transport.utils import DefaultSchedulingStrategy, TopicIndexMap
 from faust.types import TP
+
+from topologies.kafka import UnreadableBatch
+from topologies.runtime.checkpoint import describe_refusal
 
 BATCHES_BUFFERED_MAX = 8
 """Maximum fetched batches that wait for the agent. This limits the memory of a worker."""
@@ -24,9 +35,48 @@ RECORDS_PER_FETCH_MAX = 2_000
 FETCH_WAIT_MAX_MS = 250
 """Maximum milliseconds until the broker answers a fetch without messages."""
 
+FETCH_RETRY_S = 1.0
+"""Seconds from a failed fetch until the next fetch."""
+
+RESET_TIMEOUT_S = 5.0
+"""Maximum seconds to find the ends of a log. Meanwhile the worker fetches nothing else."""
+
+REPEATED_WARNING_S = 30.0
+"""Minimum seconds between two equal warnings about fetches."""
+
+logger = logging.getLogger("driftwire")
+
+
+@dataclass(frozen=True, slots=True)
+class OffsetReset:
+    """The consumer had no offset or an offset outside the log. It continues at the start of the log.
+
+    Attributes
+    ----------
+    topic, partition
+        The partition.
+    log_start, log_end
+        The first offset of the log, and the offset after its last committed message.
+    """
+
+    topic: str
+    partition: int
+    log_start: int
+    log_end: int
+    timestamp: int = 0
+    timestamp_type: int = 0
+
+    @property
+    def offset(self) -> int:
+        """Offset before the next message."""
+        return self.log_start - 1
+
 
 class FetchedBatch:
-    """Records of one partition in one fetch, presented to Faust as a single Kafka record."""
+    """Records of one partition in one fetch, presented to Faust as a single Kafka record.
+
+    The value is a list of messages, of one :class:`UnreadableBatch`, or of one :class:`OffsetReset`.
+    """
 
     __slots__ = ("offset", "partition", "timestamp", "timestamp_type", "topic", "value")
 
@@ -40,7 +90,7 @@ class FetchedBatch:
         last = records[-1]
         self.topic = last.topic
         self.partition = last.partition
-        self.offset = last.offset
+        self.offset = last.last_offset if isinstance(last, UnreadableBatch) else last.offset
         self.timestamp = last.timestamp
         self.timestamp_type = last.timestamp_type
         self.value = records
@@ -68,6 +118,9 @@ class BatchSchema(faust.Schema[Any, Any]):
 
 
 class _ReadCommittedThread(AIOKafkaConsumerThread):
+    _warning = ""
+    _warned_at = 0.0
+
     def _create_worker_consumer(self, transport: Transport) -> aiokafka.AIOKafkaConsumer:
         settings = self.app.conf
         self._assignor = RangePartitionAssignor
@@ -78,7 +131,7 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
             bootstrap_servers=server_list(transport.url, transport.default_port),
             partition_assignment_strategy=[RangePartitionAssignor],
             enable_auto_commit=False,
-            auto_offset_reset="earliest",
+            auto_offset_reset="none",
             isolation_level="read_committed",
             max_poll_records=settings.broker_max_poll_records,
             max_poll_interval_ms=int(settings.broker_max_poll_interval * 1000),
@@ -90,6 +143,45 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
             heartbeat_interval_ms=int(settings.broker_heartbeat_interval * 1000),
             metadata_max_age_ms=settings.consumer_metadata_max_age_ms,
         )
+
+    async def _fetch_records(
+        self, consumer: aiokafka.AIOKafkaConsumer, active_partitions: set[TP], *arguments: Any, **options: Any
+    ) -> Mapping[TP, list[Any]]:
+        """Fetch messages. After an error, log it, wait and return nothing, because an exception would end the worker."""
+        try:
+            try:
+                fetched: Mapping[TP, list[Any]] = await super()._fetch_records(
+                    consumer, active_partitions, *arguments, **options
+                )
+            except OffsetOutOfRangeError as error:
+                (partition,) = error.args[0]
+                return await self._reset(consumer, partition)
+            except NoOffsetForPartitionError as error:
+                return await self._reset(consumer, error.args[0])
+        except (KafkaError, TimeoutError) as error:
+            self._warn(f"cannot fetch messages: {describe_refusal(error, right='Read')}")
+            await asyncio.sleep(FETCH_RETRY_S)
+            return {}
+        return fetched
+
+    def _warn(self, text: str) -> None:
+        now = time.monotonic()
+        if text != self._warning or now - self._warned_at >= REPEATED_WARNING_S:
+            self._warning, self._warned_at = text, now
+            logger.warning("%s: %s; trying again every %g s", self.app.conf.id, text, FETCH_RETRY_S)
+
+    async def _reset(self, consumer: aiokafka.AIOKafkaConsumer, partition: TP) -> Mapping[TP, list[Any]]:
+        """Continue at the start of the log, and return the reset in place of messages."""
+        async with asyncio.timeout(RESET_TIMEOUT_S):
+            log_start = (await consumer.beginning_offsets([partition]))[partition]
+            log_end = (await consumer.end_offsets([partition]))[partition]
+        try:
+            consumer.seek(partition, log_start)
+        except IllegalStateError:  # the partition was revoked
+            return {}
+        # Faust drops messages below the last offset that it has seen. After this reset they can be new.
+        self.consumer._read_offset[partition] = None  # noqa: SLF001
+        return {partition: [OffsetReset(partition.topic, partition.partition, log_start, log_end)]}
 
 
 class _ReadCommittedConsumer(Consumer):

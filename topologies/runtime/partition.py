@@ -14,13 +14,15 @@ from aiokafka import TopicPartition
 from pipeline.dead_letters import dead_letter, refused_output, shorten_dead_letter
 from pipeline.step import InputMessage, OutputMessage
 from schemas.topics import DEAD_LETTERS
-from topologies.kafka import Cluster
+from topologies.kafka import Cluster, UnreadableBatch
 from topologies.runtime.checkpoint import (
     Checkpoints,
     CheckpointTopicReplaced,
     MessagesRefused,
     StoredCheckpoint,
 )
+from topologies.runtime.control import ControlMessage
+from topologies.runtime.known_topics import KNOWN_TOPICS_KEY, KnownTopics
 from topologies.runtime.positions import find_available_offset, read_group_offsets
 from topologies.runtime.topology_spec import TopologySpec
 
@@ -65,7 +67,9 @@ class PartitionWorker:
         self._checkpoints = Checkpoints(cluster, group, spec.name, partition)
         self._offsets: dict[str, int] = {}
         self._continued_topics: set[str] = set()
+        self._new_topics: set[str] = set()
         self._group = group
+        self._known_topics = KnownTopics(cluster, (*spec.topics, *([spec.control_topic] if spec.control_topic else [])))
         self._outputs: list[OutputMessage] = []
         self._changed_parts: dict[bytes, bytes | None] = {}
         self._closed = False
@@ -78,7 +82,7 @@ class PartitionWorker:
         """Return True if the worker uses messages: its state is restored, and no checkpoint has failed."""
         return self.opened.is_set() and not self._closed and self.failure is None
 
-    async def open(self, controls: Sequence[InputMessage]) -> None:
+    async def open(self, controls: Sequence[ControlMessage]) -> None:
         """Fence an older owner and restore the state.
 
         The step first gets all control messages, because its state may refer to them. If the checkpoint already covers a
@@ -88,6 +92,8 @@ class PartitionWorker:
             async with self.lock:
                 stored = await self._checkpoints.open()
                 self._offsets, parts = await self._start_of(stored)
+                self._known_topics.load(parts.pop(KNOWN_TOPICS_KEY, b"[]"))
+                is_evidence_old = await self._compare_topics()
                 for message in controls:
                     if self.covers_control(message):
                         self._apply_control(message)
@@ -95,8 +101,8 @@ class PartitionWorker:
                         self.control(message)
                 for line in self._step.restore(parts.items()):
                     self._warn(line)
-                if stored.is_torn:
-                    self._step.on_gap()
+                if stored.is_torn or is_evidence_old:
+                    self._add_outputs(self._step.on_gap())
         except BaseException:
             self._closed = True
             raise
@@ -135,28 +141,65 @@ class PartitionWorker:
         """Return True if no message exists between the state and a batch that begins at ``offset``.
 
         Only the first batch of an assignment can fail this check, because the consumer may have fetched it for an older
-        assignment. If retention deleted messages in between, log their number and let the step reset its evidence.
+        assignment.
         """
         expected = self.next_offset(topic)
         if topic not in self._continued_topics and offset > expected:
             source = TopicPartition(topic, self.partition)
-            log_start, available = await find_available_offset(self._cluster, source, expected)
-            if available is not None and available < offset:
+            available = await find_available_offset(self._cluster, source, expected)
+            if available is None or available < offset:
                 return False
-            if log_start > expected > 0:
-                logger.error(
-                    "%s: %s partition %d: retention deleted %d messages before they were read (offsets %d to %d); "
-                    "evidence is reset after the gap",
-                    self._spec.name,
-                    topic,
-                    self.partition,
-                    log_start - expected,
-                    expected,
-                    log_start - 1,
-                )
-                self._step.on_gap()
         self._continued_topics.add(topic)
         return True
+
+    async def reset(self, topic: str, log_start: int, log_end: int) -> set[str]:
+        """Process a reset of the consumer to the start of the log. Return the topics that must be read from elsewhere.
+
+        If messages are lost, because retention deleted them or because the topic is new, log it and let the step reset
+        its evidence.
+        """
+        is_lost = await self._compare_topics()
+        expected = self.next_offset(topic)
+        if expected > log_end:
+            self._warn(
+                f"{topic} ends at offset {log_end}, but the state is at offset {expected}, so Kafka has lost messages; "
+                "reading starts at the beginning of the topic, with new evidence and the same baselines"
+            )
+            is_lost = True
+        elif log_start > expected > 0:
+            self._warn(
+                f"retention deleted {log_start - expected} messages of {topic} before they were read (offsets {expected} "
+                f"to {log_start - 1}); evidence is reset after the gap"
+            )
+            is_lost = True
+        if is_lost:
+            self._add_outputs(self._step.on_gap())
+        if log_start < expected <= log_end:
+            return self.take_new_topics() | {topic}
+        self._offsets[topic] = log_start - 1
+        self.is_dirty = True
+        return self.take_new_topics() - {topic}
+
+    def take_new_topics(self) -> set[str]:
+        """Return the topics that were created again and are not read from their beginning yet."""
+        new_topics, self._new_topics = self._new_topics, set()
+        return new_topics
+
+    async def _compare_topics(self) -> bool:
+        """Compare the topics with those of the state. Return True if the evidence must be reset.
+
+        Offsets of a topic that was deleted and created again are dropped.
+        """
+        changes = await self._known_topics.update()
+        for line in changes.describe():
+            self._warn(line)
+        for topic in changes.created_again:
+            self._offsets.pop(topic, None)
+        self._new_topics |= changes.created_again
+        if changes.is_changed:
+            self._changed_parts[KNOWN_TOPICS_KEY] = self._known_topics.dump()
+            self.is_dirty = True
+        return bool(changes.created_again or changes.grown)
 
     def used_offsets(self) -> dict[tuple[str, int], int]:
         """Return the last offset that was given to the step, by input topic and partition."""
@@ -184,11 +227,20 @@ class PartitionWorker:
         self._offsets[topic] = record.offset
         self.is_dirty = True
 
-    def covers_control(self, message: InputMessage) -> bool:
+    def skip_unreadable(self, batch: UnreadableBatch) -> None:
+        """Dead-letter a batch of an input topic that cannot be read, and continue after this batch."""
+        if batch.last_offset < self.next_offset(batch.topic):
+            return
+        logger.error("%s: %s", self._spec.name, batch)
+        self._add_outputs([self._unreadable(batch)])
+        self._offsets[batch.topic] = batch.last_offset
+        self.is_dirty = True
+
+    def covers_control(self, message: ControlMessage) -> bool:
         """Return True if the state contains a control message."""
         return message.offset <= self._offsets.get(message.topic, -1)
 
-    def control(self, message: InputMessage) -> None:
+    def control(self, message: ControlMessage) -> None:
         """Give a control message to the step, once. Only partition 0 writes its dead letters."""
         if self.covers_control(message):
             return
@@ -233,7 +285,7 @@ class PartitionWorker:
                 self._clear_pending()
         except CheckpointTopicReplaced as replaced:
             self._warn(str(replaced))
-            self._step.mark_all()
+            self._mark_all()
             self.is_dirty = True
         if self.is_dirty:
             self.collect_changes()
@@ -248,7 +300,7 @@ class PartitionWorker:
         except CheckpointTopicReplaced as replaced:
             self._warn(str(replaced))
             self._clear_pending()
-            self._step.mark_all()
+            self._mark_all()
             self.is_dirty = self.is_urgent = True
             return
         self._clear_pending()
@@ -258,6 +310,10 @@ class PartitionWorker:
         self._changed_parts = {}
         self.pending_output_bytes = 0
         self.is_dirty = self.is_urgent = False
+
+    def _mark_all(self) -> None:
+        self._step.mark_all()
+        self._changed_parts[KNOWN_TOPICS_KEY] = self._known_topics.dump()
 
     def fail(self, failure: Exception) -> bool:
         """Keep the content of a failed checkpoint for :meth:`recover`. Return True if it need not wait.
@@ -308,8 +364,10 @@ class PartitionWorker:
         with contextlib.suppress(Exception):
             await self._checkpoints.close()
 
-    def _apply_control(self, message: InputMessage) -> list[OutputMessage]:
+    def _apply_control(self, message: ControlMessage) -> list[OutputMessage]:
         """Give a control message to the step. If the step fails, dead-letter the message, because it would fail again."""
+        if isinstance(message, UnreadableBatch):
+            return [self._unreadable(message)]
         try:
             return self._step.control(message)
         except Exception:
@@ -323,6 +381,9 @@ class PartitionWorker:
 
     def _internal_error(self, message: InputMessage) -> OutputMessage:
         return dead_letter(self._spec.name, message, "internal_error", "the step failed on this message")
+
+    def _unreadable(self, batch: UnreadableBatch) -> OutputMessage:
+        return dead_letter(self._spec.name, batch, "unreadable_batch", batch.detail, last_offset=batch.last_offset)
 
     def _add_outputs(self, outputs: Sequence[OutputMessage]) -> None:
         if not outputs:

@@ -8,14 +8,10 @@ from topologies.kafka import Cluster, committed_consumer
 from topologies.runtime.checkpoint import CheckpointFailed, describe_refusal
 
 
-async def find_available_offset(cluster: Cluster, partition: TopicPartition, offset: int) -> tuple[int, int | None]:
-    """Find the first committed message at or after an offset.
+async def find_available_offset(cluster: Cluster, partition: TopicPartition, offset: int) -> int | None:
+    """Return the offset of the first committed message at or after an offset, or None if there is no such message yet.
 
-    Returns
-    -------
-    tuple
-        The first offset of the partition's log, and the offset of the message, or None if there is no such message yet.
-        Transaction markers and compaction leave offsets without a message.
+    Transaction markers and compaction leave offsets without a message.
 
     Raises
     ------
@@ -31,11 +27,11 @@ async def find_available_offset(cluster: Cluster, partition: TopicPartition, off
             consumer.seek(partition, position)
             while position < log_end:
                 for records in (await consumer.getmany(timeout_ms=200, max_records=1)).values():
-                    return log_start, int(records[0].offset)
+                    return int(records[0].offset)
                 position = await consumer.position(partition)
     except (KafkaError, TimeoutError) as error:
         raise CheckpointFailed(describe_refusal(error, topic=partition.topic, right="Read")) from error
-    return log_start, None
+    return None
 
 
 async def read_group_offsets(cluster: Cluster, group: str, partition: int) -> dict[str, int]:

@@ -28,10 +28,10 @@ from faust.types import TP
 
 from pipeline.state import NewerState
 from pipeline.step import InputMessage
-from topologies.kafka import Cluster
+from topologies.kafka import Cluster, UnreadableBatch
 from topologies.runtime.checkpoint import CheckpointFailed
-from topologies.runtime.control import ControlReader
-from topologies.runtime.faust_transport import BatchSchema
+from topologies.runtime.control import ControlMessage, ControlReader
+from topologies.runtime.faust_transport import BatchSchema, OffsetReset
 from topologies.runtime.faust_worker import stop_failed_worker
 from topologies.runtime.partition import PartitionWorker
 from topologies.runtime.topology_spec import TopologySpec
@@ -186,6 +186,7 @@ class StepRuntime:
         if worker.is_closed():
             await worker.disconnect()
             return
+        await self._seek(worker, worker.take_new_topics())
         await self._resume(worker)
         if all(other.is_open() for other in self._partition_workers.values()):
             self._print_ready("ready")
@@ -265,12 +266,11 @@ class StepRuntime:
     async def _resume(self, worker: PartitionWorker) -> None:
         """Fetch the inputs of a partition again, after the offsets in its state."""
         sources = {TP(topic, worker.partition) for topic in self._spec.topics} & self._paused
-        for source in sources:
-            await self._seek(source.topic, worker)
+        await self._seek(worker, {source.topic for source in sources})
         self._paused -= sources
         self._app.consumer.resume_partitions(sources)
 
-    async def _on_batch(self, topic: str, partition: int, records: Sequence[InputMessage]) -> None:
+    async def _on_batch(self, topic: str, partition: int, records: Sequence[Any]) -> None:
         """Give a batch to the worker of its partition. If it uses no messages now, drop the batch and read it again later."""
         worker = self._partition_workers.get(partition)
         if worker is None:
@@ -282,18 +282,24 @@ class StepRuntime:
             if not worker.is_open():
                 return
             try:
-                if not await worker.continues_at(topic, records[0].offset):
-                    await self._seek(topic, worker)
-                    return
-                new_records = worker.new_records(topic, records)
-                if new_records:
-                    await self._run_step(worker, topic, new_records)
+                await self._process(worker, topic, records)
                 if worker.pending_output_bytes > PENDING_OUTPUT_BYTES_MAX:
                     await self._commit(worker)
             except CheckpointFailed as failure:
                 self._suspend(worker, failure)
             except Exception as error:  # noqa: BLE001 - as above
                 self._on_failure(worker, error)
+
+    async def _process(self, worker: PartitionWorker, topic: str, records: Sequence[Any]) -> None:
+        first = records[0]
+        if isinstance(first, OffsetReset):
+            await self._seek(worker, await worker.reset(topic, first.log_start, first.log_end))
+        elif not await worker.continues_at(topic, first.offset):
+            await self._seek(worker, {topic})
+        elif isinstance(first, UnreadableBatch):
+            worker.skip_unreadable(first)
+        elif new_records := worker.new_records(topic, records):
+            await self._run_step(worker, topic, new_records)
 
     async def _run_step(self, worker: PartitionWorker, topic: str, records: Sequence[InputMessage]) -> None:
         """Run the step. After an internal error, retry message by message and dead-letter the failing message."""
@@ -313,7 +319,7 @@ class StepRuntime:
                 self._failed_messages.add((*source, record.offset))
                 raise
 
-    async def _on_control(self, _: InputMessage) -> None:
+    async def _on_control(self, _: ControlMessage) -> None:
         """Give new control messages to every partition that uses messages. The others get them when they continue."""
         for worker in list(self._partition_workers.values()):
             if worker.is_open():
@@ -379,11 +385,13 @@ class StepRuntime:
         if partition in self._assigned and partition not in self._partition_workers:
             self._start_partition(partition)
 
-    async def _seek(self, topic: str, worker: PartitionWorker) -> None:
-        """Continue reading after the offsets in the state. Only the consumer's own thread may seek."""
-        source = TopicPartition(topic, worker.partition)
+    async def _seek(self, worker: PartitionWorker, topics: set[str]) -> None:
+        """Continue reading input topics after the offsets in the state. Only the consumer's own thread may seek."""
+        inputs = topics & set(self._spec.topics)
         with contextlib.suppress(IllegalStateError, TimeoutError):  # the partition is being revoked
-            await self._app.consumer.seek_wait({source: worker.next_offset(topic)})
+            await self._app.consumer.seek_wait(
+                {TopicPartition(topic, worker.partition): worker.next_offset(topic) for topic in inputs}
+            )
 
     def _print_ready(self, state: str) -> None:
         """Print once the line for which the parent process waits."""

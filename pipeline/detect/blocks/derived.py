@@ -88,6 +88,10 @@ class DerivedSignals:
         if baseline.centroid is not None:
             self.embeddings.apply_centroid(baseline.centroid)
 
+    def restart_throughput(self) -> None:
+        """Forget the request rate, because records before the next one are missing."""
+        self.throughput = ThroughputRatio()
+
     def dump(self) -> dict[str, Any]:
         """Return the state for :meth:`load`."""
         return {
@@ -130,6 +134,10 @@ class _Repetitions:
         if len(self._last_index) > 4 * REPETITION_RECORDS:
             self._last_index = self._recent()
         return is_repetition
+
+    def restart_throughput(self) -> None:
+        """Forget the request rate, because records before the next one are missing."""
+        self.throughput = ThroughputRatio()
 
     def dump(self) -> list[list[Any]]:
         return [[fingerprint, self._count - index] for fingerprint, index in self._recent().items()]
@@ -211,6 +219,10 @@ class _Category:
                 self._counts.clear()
                 return row + 1
         return len(column)
+
+    def restart_throughput(self) -> None:
+        """Forget the request rate, because records before the next one are missing."""
+        self.throughput = ThroughputRatio()
 
     def dump(self) -> dict[str, Any]:
         return {

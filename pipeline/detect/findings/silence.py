@@ -35,11 +35,26 @@ class SilenceTracker:
         Time at which the silence was detected.
     version
         Version of the baseline at ``detected_at``. Another baseline may be in use when the silence ends.
+    is_paused
+        True from a gap in the messages to the next record. In between, missing records are no silence.
     """
 
     since: int = 0
     detected_at: int = 0
     version: str = ""
+    is_paused: bool = False
+    _silent_ms: int | None = None
+
+    def restart(self) -> None:
+        """Measure the silence from a record that has arrived."""
+        self.is_paused = False
+        self._silent_ms = None
+
+    def advance(self, elapsed_ms: int) -> int:
+        """Count wall-clock time without a record, and return the milliseconds since the last record."""
+        # The first call after a record is not counted, because part of its interval precedes the record.
+        self._silent_ms = 0 if self._silent_ms is None else self._silent_ms + elapsed_ms
+        return self._silent_ms
 
     @staticmethod
     def threshold_s(baseline: Baseline, settings: DetectSettings) -> float:
@@ -76,11 +91,11 @@ class SilenceTracker:
 
     def dump(self) -> list[Any]:
         """Return the state."""
-        return [self.since, self.detected_at, self.version]
+        return [self.since, self.detected_at, self.version, self.is_paused]
 
     def load(self, state: list[Any]) -> None:
         """Restore the state that :meth:`dump` returned."""
-        self.since, self.detected_at, self.version = state
+        self.since, self.detected_at, self.version, self.is_paused = [*state, False][:4]
 
     def _finding(self, state: DriftState, at_ms: int, after_s: float) -> Finding:
         seconds = (at_ms - self.since) / 1000

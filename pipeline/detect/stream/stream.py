@@ -97,7 +97,6 @@ class Stream:
         self.first_seen = FirstSeen()
         self.silence = SilenceTracker()
         self.silence_after_s: float | None = None
-        self._silent_ms: int | None = None
         self.baseline_version: str | None = None
         self.pending_baselines: list[Baseline] = []
         self.last_offered_version: str | None = None
@@ -190,7 +189,7 @@ class Stream:
         self.changed = True
         watermarks = np.maximum.accumulate(np.maximum(records.times_ms, self.watermark))
         outputs: list[PositionedOutput] = []
-        self._silent_ms = None
+        self.silence.restart()
         start = 0
         for baseline in sorted(self.pending_baselines, key=lambda pending: pending.effective_at or 0):
             due = int(np.searchsorted(watermarks, baseline.effective_at or 0))
@@ -204,17 +203,13 @@ class Stream:
 
     def advance_silence(self, elapsed_ms: int, wall_ms: int) -> list[OutputMessage]:
         """Count wall-clock time in which no record of this stream arrived and no records waited to be read."""
-        if self.silence_after_s is None:
-            return []
-        # The first call after a record is not counted, because part of its interval precedes the record.
-        self._silent_ms = 0 if self._silent_ms is None else self._silent_ms + elapsed_ms
-        if self._silent_ms < self.silence_after_s * 1000:
+        if self.silence_after_s is None or self.silence.advance(elapsed_ms) < self.silence_after_s * 1000:
             return []
         return self.report_silence(max(wall_ms, self.watermark))
 
     def report_silence(self, now_ms: int) -> list[OutputMessage]:
         """Report that the subject has gone silent, once per silence."""
-        if self.silence_after_s is None or self.silence.since:
+        if self.silence_after_s is None or self.silence.since or self.silence.is_paused:
             return []
         self.changed = True
         version = self.baseline_version or ""
@@ -276,11 +271,16 @@ class Stream:
         """Observe the buffered records as a block."""
         return self._observe(self.buffer.take()) if len(self.buffer) else []
 
-    def reset_evidence(self) -> None:
-        """Reset the evidence that would span a gap in the records."""
+    def on_gap(self) -> list[OutputMessage]:
+        """Observe the buffered records. Then reset all evidence, and measure silence and throughput from the next record."""
+        outputs = self.flush()
         if self.monitor is not None:
             self.monitor.reset_evidence()
+        self.derived.restart_throughput()
+        self.last_pane = None
+        self.silence.is_paused = True
         self.changed = self.evidence_changed = True
+        return outputs
 
     def _use(self, records: Records, watermarks: NDArray[np.int64]) -> list[PositionedOutput]:
         """Drop duplicates, count, and buffer the records."""

@@ -1,9 +1,12 @@
 import asyncio
+import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import aclosing
+from pathlib import Path
 from uuid import uuid4
 
 import orjson
@@ -15,9 +18,9 @@ from schemas.incident import Incident
 from schemas.topics import ALERTS
 from tests.pipeline.route.samples import STARTED, alert, incident
 from topologies.commands.incidents import command, follow_revisions, read_newest_revisions
+from topologies.incident_history import parse_incidents
 from topologies.kafka import Cluster
 from topologies.kafka.client import BrokerUnreachable, write_message
-from topologies.kafka.incident_history import parse_incidents
 
 
 @pytest.fixture
@@ -32,6 +35,10 @@ def publish(cluster: Cluster, *revisions: Incident) -> None:
             await write_message(cluster, ALERTS, revision.incident_id.encode(), revision.to_json())
 
     asyncio.run(run())
+
+
+def text_of(file: Path) -> str:
+    return file.read_text(encoding="utf-8")
 
 
 def run(*arguments: str) -> Result:
@@ -118,6 +125,60 @@ def test_ctrl_c_ends_following_with_status_0(broker, subject):
     following.send_signal(signal.SIGINT)
     out, err = following.communicate(timeout=20)
     assert (following.returncode, out, err) == (0, b"", b"")
+
+
+@pytest.mark.kafka
+@pytest.mark.timeout(120)
+async def test_following_reports_within_five_seconds_that_kafka_is_gone_and_goes_on_when_it_is_back(
+    empty_broker, tmp_path
+):
+    async def publish_revision(revision: int) -> None:
+        content = incident(incident_id="incident", revision=revision)
+        await write_message(empty_broker.cluster, ALERTS, b"incident", content.to_json())
+
+    async def wait_for(file: Path, text: str, timeout_s: float) -> None:
+        deadline = time.monotonic() + timeout_s
+        while text not in text_of(file):
+            assert time.monotonic() < deadline, f"no {text!r}: {text_of(out)} {text_of(err)}"
+            await asyncio.sleep(0.1)
+
+    gone = f"Kafka at {empty_broker.bootstrap} does not answer; waiting for it\n"
+    back = f"Kafka at {empty_broker.bootstrap} answers again\n"
+    out, err = tmp_path / "out", tmp_path / "err"
+    java = empty_broker._java
+    with open(out, "wb") as stdout, open(err, "wb") as stderr:  # noqa: PTH123, ASYNC230
+        following = subprocess.Popen(  # noqa: ASYNC220
+            [sys.executable, "-m", "topologies.cli", "incidents", "--follow", "--json"],
+            env={
+                "DRIFTWIRE_BOOTSTRAP": empty_broker.bootstrap,
+                "PATH": "",
+                "PYTHONPATH": os.environ.get("PYTHONPATH", ""),
+            },
+            stdout=stdout,
+            stderr=stderr,
+        )
+    try:
+        await wait_for(err, "no open incidents\n", 20)
+        await publish_revision(1)
+        await wait_for(out, '"revision":1', 20)
+        java.send_signal(signal.SIGSTOP)
+        await wait_for(err, gone, 5)
+        java.send_signal(signal.SIGCONT)
+        await wait_for(err, back, 10)
+        await publish_revision(2)
+        await wait_for(out, '"revision":2', 20)
+        java.kill()
+        await wait_for(err, gone + back + gone, 5)
+        await empty_broker.stop()
+        await empty_broker.start()
+        await publish_revision(3)
+        await wait_for(out, '"revision":3', 30)
+        following.send_signal(signal.SIGINT)
+        assert following.wait(20) == 0
+    finally:
+        following.kill()
+    assert [orjson.loads(line)["revision"] for line in text_of(out).splitlines()] == [1, 2, 3]
+    assert text_of(err) == "no open incidents\n" + gone + back + gone + back
 
 
 async def test_messages_that_are_not_incidents_are_reported_and_skipped(capsys):

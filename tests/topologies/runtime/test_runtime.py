@@ -102,7 +102,7 @@ async def test_records_deleted_before_they_were_read_are_logged_and_reset_the_ev
         worker.start()
         await wait_for_outputs(empty_broker, worker, 3)
         assert "partition 0: gap" in worker.output
-        assert "deleted 500 messages before they were read (offsets 1000 to 1499)" in worker.output
+        assert "deleted 500 messages of driftwire.records before they were read (offsets 1000 to 1499)" in worker.output
         assert worker.stop() == 0
 
 

@@ -18,7 +18,7 @@ from pipeline.codec import FORMAT, read_format
 from pipeline.state import NewerState
 from pipeline.wording import one_line
 from schemas.topics import checkpoints_topic
-from topologies.kafka import Cluster, committed_consumer, read_to_end
+from topologies.kafka import Cluster, UnreadableBatch, committed_consumer, read_to_end
 from topologies.runtime.checkpoint.refusals import CheckpointFailed, describe_refusal
 
 READ_IDLE_TIMEOUT_S = 15.0
@@ -107,7 +107,10 @@ async def _read_into(
             log_end = (await consumer.end_offsets([source]))[source]
             start = log_start if look_back is None else max(log_start, log_end - look_back)
             async for record in read_to_end(consumer, [source], start=start, idle_timeout_s=READ_IDLE_TIMEOUT_S):
-                reader.add(record.key, record.value, dict(record.headers))
+                if isinstance(record, UnreadableBatch):
+                    reader.add_unreadable(record)
+                else:
+                    reader.add(record.key, record.value, dict(record.headers))
             return bool(start == log_start)
     except (KafkaError, TimeoutError) as error:
         raise CheckpointFailed(describe_refusal(error, topic=source.topic, right="Read")) from error
@@ -135,6 +138,7 @@ class CheckpointReader:
         self._sequence = self._sequence_max = 0
         self._hash = sha256()
         self._digest = ""
+        self._unreadable: list[str] = []
 
     def add(self, key: bytes, value: bytes | None, headers: Mapping[str, bytes]) -> bool:
         """Add the next message. Return True if it is an entry, which is the last message of a checkpoint."""
@@ -147,6 +151,10 @@ class CheckpointReader:
             self._parts[key] = value
             _add_to_hash(self._hash, key, value)
         return key == ENTRY_KEY
+
+    def add_unreadable(self, batch: UnreadableBatch) -> None:
+        """Note that messages are missing because their batch cannot be read."""
+        self._unreadable.append(f"{batch}; parts of the state may be missing or old; the evidence is reset")
 
     def result(self) -> StoredCheckpoint:
         """Return the last checkpoint after the messages so far."""
@@ -169,8 +177,8 @@ class CheckpointReader:
             offsets=self._entry.offsets if self._entry else None,
             parts=self._parts,
             digest=self._entry.digest if self._entry else "",
-            problems=tuple(problems),
-            is_torn=is_torn,
+            problems=(*self._unreadable, *problems),
+            is_torn=is_torn or bool(self._unreadable),
         )
 
     def _start_sequence(self, sequence: int) -> None:

@@ -121,6 +121,36 @@ def test_a_backlog_is_not_a_silence():
     assert silences(outputs) == []
 
 
+def test_after_a_gap_in_the_messages_a_silence_starts_with_a_record():
+    step = step_of()
+    assert run_live(step, records_at(*range(60)), 60) == []
+    step.on_gap()
+    checkpoint = Checkpoint()
+    checkpoint.take(step)
+    step = checkpoint.restored(step_of(), random.Random(1))
+    outputs = []
+    for second in range(60, 2_000):
+        outputs += step.tick(LATER_MS + second * SECOND)
+    assert silences(outputs) == []
+    later = records_at(*range(60), *range(2_000, 2_060))[60:]
+    for second in range(2_000, 2_300):
+        due = [message for message in later if message.timestamp == LATER_MS + second * SECOND]
+        outputs += (step.step(due) if due else []) + step.tick(LATER_MS + second * SECOND)
+    assert silences(outputs) == [("bot", "firing", 2_059.0, 2_179.0)]
+
+
+@pytest.mark.parametrize(("has_gap", "expected"), [(False, ["firing", "recovered"]), (True, [])])
+def test_messages_that_are_missing_are_neither_a_silence_nor_a_loss_of_throughput(has_gap, expected):
+    step = step_of(replay=True)
+    outputs = step.step(records_at(*range(1_000)))
+    assert len(step.streams["bot"].derived.throughput.dump()["history"]) > 50
+    if has_gap:
+        outputs += step.on_gap()
+        assert step.streams["bot"].derived.throughput.dump()["history"] == []
+    outputs += step.step(records_at(*range(1_000), *range(4_000, 4_100))[1_000:])
+    assert [state for _, state, _, _ in silences(outputs)] == expected
+
+
 def test_the_drift_has_its_threshold_and_its_length():
     outputs = []
     step = step_of()

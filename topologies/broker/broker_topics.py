@@ -1,9 +1,9 @@
-"""Create the topics of the contract on a broker, and reject topics with a wrong number of partitions."""
+"""Create the topics of the contract on a broker, add partitions, and reject topics with a wrong number of partitions."""
 
 import asyncio
 from typing import Any
 
-from aiokafka.admin import AIOKafkaAdminClient, NewTopic
+from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import (
     GroupCoordinatorNotAvailableError,
     KafkaConnectionError,
@@ -13,7 +13,7 @@ from aiokafka.errors import (
     for_code,
 )
 
-from schemas.topics import MEBIBYTE, TOPICS, Topic
+from schemas.topics import MEBIBYTE, RECORDS, TOPICS, Topic
 from topologies.errors import BrokerError, TopicError
 from topologies.kafka import Cluster
 
@@ -71,6 +71,7 @@ async def create_topics(
     try:
         await _connect(admin, cluster)
         existing = await _leaders(admin)
+        _reject_other_counts(existing, partition_counts)
         missing = [row for row in TOPICS if row.name not in existing]
         created = await _create(admin, missing, partition_counts, replication_factor) if missing else []
         await _wait_for_leaders(admin, partition_counts, timeout_s)
@@ -80,6 +81,51 @@ async def create_topics(
     finally:
         await admin.close()
     return created
+
+
+async def grow_topics(
+    cluster: Cluster, records_partitions: int, *, timeout_s: float = READY_TIMEOUT_S
+) -> dict[str, tuple[int, int]]:
+    """Add partitions to the records topic and to the topics that are co-partitioned with it.
+
+    The records topic is last, so that its new partitions have a checkpoint partition when a worker gets them.
+
+    Returns
+    -------
+    dict
+        Number of partitions before and now, by topic. Topics that had this number already are absent.
+
+    Raises
+    ------
+    BrokerError
+        If no broker answers at the address of the cluster, or if the broker refuses to add the partitions.
+    TopicError
+        If a topic does not exist or has more partitions. Kafka cannot remove partitions.
+    """
+    names = sorted((row.name for row in TOPICS if row.partitions is None), key=lambda name: name == RECORDS)
+    admin = AIOKafkaAdminClient(**cluster.client_options(), request_timeout_ms=int(timeout_s * 1000))
+    try:
+        await _connect(admin, cluster)
+        existing = {name: len(leaders) for name, leaders in (await _leaders(admin)).items()}
+        for name in names:
+            if name not in existing:
+                raise TopicError(
+                    f"Kafka at {cluster} has no topic {name}: start driftwire on it first with driftwire up"
+                )
+            if existing[name] > records_partitions:
+                raise TopicError(
+                    f"topic {name} has {existing[name]} partitions: give a larger number, because Kafka cannot remove "
+                    "partitions"
+                )
+        grown = {name: (existing[name], records_partitions) for name in names if existing[name] < records_partitions}
+        for name in grown:
+            await admin.create_partitions({name: NewPartitions(records_partitions)})
+        await _wait_for_leaders(admin, dict.fromkeys(names, records_partitions), timeout_s)
+    except (KafkaError, OSError, TimeoutError) as error:
+        raise BrokerError(f"cannot add partitions at {cluster}: {str(error) or type(error).__name__}") from error
+    finally:
+        await admin.close()
+    return grown
 
 
 async def _connect(admin: AIOKafkaAdminClient, cluster: Cluster) -> None:
@@ -111,20 +157,28 @@ async def _create(
     return created
 
 
+def _reject_other_counts(existing: dict[str, list[bool]], partition_counts: dict[str, int]) -> None:
+    for name, count in partition_counts.items():
+        if name in existing and len(existing[name]) != count:
+            advice = f", or run driftwire topics grow {count}" if len(existing[name]) < count else ""
+            raise TopicError(
+                f"topic {name} has {len(existing[name])} partitions but the configuration requires {count}: "
+                f"set kafka.records_partitions to the existing number{advice}"
+            )
+
+
 async def _wait_for_leaders(admin: AIOKafkaAdminClient, partition_counts: dict[str, int], timeout_s: float) -> None:
     deadline = asyncio.get_running_loop().time() + timeout_s
     while True:
         leaders = await _leaders(admin)
-        for name, count in partition_counts.items():
-            if name in leaders and len(leaders[name]) != count:
-                raise TopicError(
-                    f"topic {name} has {len(leaders[name])} partitions but the configuration requires {count}: "
-                    f"set kafka.records_partitions to the existing number, or start with an empty broker"
-                )
-        if all(name in leaders and all(leaders[name]) for name in partition_counts):
+        slow = sorted(
+            name
+            for name, count in partition_counts.items()
+            if len(leaders.get(name, [])) < count or not all(leaders[name])
+        )
+        if not slow:
             return
         if asyncio.get_running_loop().time() > deadline:
-            slow = sorted(name for name in partition_counts if name not in leaders or not all(leaders[name]))
             raise BrokerError(
                 f"no leader for {', '.join(slow)} after {timeout_s:.0f} s: check that the cluster is healthy"
             )

@@ -7,7 +7,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from schemas.topics import ALERTS, RECORDS, TOPICS, checkpoints_topic
-from topologies.broker.topics import create_topics
+from topologies.broker.broker_topics import create_topics, grow_topics
 from topologies.errors import BrokerError, TopicError
 from topologies.kafka import Cluster
 
@@ -72,3 +72,23 @@ async def test_another_number_of_partitions_is_rejected_with_both_numbers(broker
 async def test_a_missing_broker_is_one_clear_line():
     with pytest.raises(BrokerError, match=r"no Kafka broker answers at 127\.0\.0\.1:1"):
         await create_topics(Cluster("127.0.0.1:1"), 4, 1, timeout_s=2)
+
+
+async def test_topics_grow_together_with_the_topics_that_are_copartitioned(empty_broker):
+    before = await partition_counts(empty_broker.cluster)
+    assert await grow_topics(empty_broker.cluster, 6) == {
+        checkpoints_topic("detect"): (4, 6),
+        RECORDS: (4, 6),
+    }
+    after = await partition_counts(empty_broker.cluster)
+    assert {name for name in before if before[name] != after[name]} == {checkpoints_topic("detect"), RECORDS}
+    assert await create_topics(empty_broker.cluster, 6, 1) == []
+    assert await grow_topics(empty_broker.cluster, 6) == {}
+    with pytest.raises(TopicError, match=r"has 6 partitions: give a larger number"):
+        await grow_topics(empty_broker.cluster, 5)
+    with pytest.raises(TopicError, match=r"has 6 partitions .* requires 8: .* or run driftwire topics grow 8"):
+        await create_topics(empty_broker.cluster, 8, 1)
+    with pytest.raises(
+        TopicError, match=r"has 6 partitions .* requires 4: set kafka.records_partitions to the existing"
+    ):
+        await create_topics(empty_broker.cluster, 4, 1)

@@ -15,8 +15,7 @@ from schemas.drift import Drift
 from schemas.incident import Incident
 from schemas.message import Message as Contract
 from schemas.topics import BASELINES, DEPLOYMENTS, DRIFTS, MEBIBYTE
-from topologies.kafka.client import read_topic
-from topologies.kafka.cluster import Cluster
+from topologies.kafka import Cluster, read_topic
 from topologies.terminal import echo
 
 if TYPE_CHECKING:
