@@ -110,7 +110,7 @@ class FolderUnwritable(ChaosFault):
 
 
 class TopicRefuses(ChaosFault):
-    """A topic accepts no messages because it lacks in-sync replicas. It strikes if a worker reports the refusal."""
+    """A topic accepts no messages, because the broker refuses their time. It strikes if a worker reports the refusal."""
 
     locks_broker = True
 
@@ -121,7 +121,7 @@ class TopicRefuses(ChaosFault):
 
     async def start(self, environment: Environment) -> None:
         self._reported = self._count_reports(environment)
-        await self._configure(environment, {"min.insync.replicas": "2"})
+        await self._configure(environment, {"message.timestamp.before.max.ms": "0"})
 
     def observe(self, environment: Environment) -> None:
         if not self.struck:
@@ -130,9 +130,9 @@ class TopicRefuses(ChaosFault):
     async def stop(self, environment: Environment) -> None:
         await self._configure(environment, {})
 
-    @staticmethod
-    def _count_reports(environment: Environment) -> int:
-        return count_in_logs(list(environment.fleet.workers.values()), "too few in-sync replicas")
+    def _count_reports(self, environment: Environment) -> int:
+        text = f"refuses the time of messages for topic {self._topic}"
+        return count_in_logs(list(environment.fleet.workers.values()), text)
 
     async def _configure(self, environment: Environment, settings: dict[str, str]) -> None:
         # The request replaces all settings of the topic.

@@ -97,6 +97,5 @@ def _duration_s(kind: str, generator: random.Random, count: int) -> float:
         "worker_joins_and_leaves": (3.0, 8.0),
         "broker_killed": (0.2, 3.0),
         "broker_paused": (4.0, 14.0),
-        "topic_refuses": (15.0, 18.0),  # the runtime reports a transaction that takes longer
     }.get(kind, (3.0, 8.0))
     return generator.uniform(shortest_s, longest_s)
