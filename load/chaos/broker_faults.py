@@ -4,18 +4,17 @@ import contextlib
 import random
 import signal
 
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
-
-from load.chaos.environment import Environment, count_in_logs, run_system_command
+from load.chaos.environment import Environment, run_system_command
 from load.chaos.observers import wait_until
 from load.chaos.worker_faults import ChaosFault
-from load.wire import TRANSIENT_ERRORS, ApiKey, Fault, FaultKind
-from schemas.topics import DRIFTS, checkpoints_topic, topic
-from topologies.broker import topic_settings
+from load.wire import TRANSIENT_ERRORS, ApiKey, Fault, FaultKind, FaultPlan, WireRequest
+from schemas.topics import DRIFTS, checkpoints_topic
 from topologies.errors import BrokerError
 
 DISK_FULL_TIMEOUT_S = 15.0
+
+TOPIC_AUTHORIZATION_FAILED = 29
+"""Error code of Kafka for a missing right on a topic."""
 
 REFUSALS = 2
 """Requests that a receiver refuses. More refusals would end the attempts, so that a notification is rightly not sent."""
@@ -109,40 +108,37 @@ class FolderUnwritable(ChaosFault):
         await environment.restart_broker()
 
 
+class _TopicRefusals(FaultPlan):
+    """Plan that refuses every write to a topic, as a broker does if the right is missing."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(0, {})
+        self.fault = Fault(ApiKey.PRODUCE, FaultKind.ERROR, error_code=TOPIC_AUTHORIZATION_FAILED)
+        self._name = name
+
+    def next_fault(self, request: WireRequest) -> Fault | None:
+        return self.fault if request.api_key == ApiKey.PRODUCE and request.mentions(self._name) else None
+
+
 class TopicRefuses(ChaosFault):
-    """A topic accepts no messages, because the broker refuses their time. It strikes if a worker reports the refusal."""
+    """The right to write to a topic is missing for a while. It strikes as the proxy counts a refused write."""
 
     locks_broker = True
 
     def choose(self, generator: random.Random) -> None:
-        self._topic = generator.choice((DRIFTS, checkpoints_topic("detect"), checkpoints_topic("correlate")))
-        self.name += f" {self._topic}"
-        self._reported = 0
+        topic = generator.choice((DRIFTS, checkpoints_topic("detect"), checkpoints_topic("correlate")))
+        self._plan = _TopicRefusals(topic)
+        self.name += f" {topic}"
 
     async def start(self, environment: Environment) -> None:
-        self._reported = self._count_reports(environment)
-        await self._configure(environment, {"message.timestamp.before.max.ms": "0"})
+        environment.proxy.plan = self._plan
 
     def observe(self, environment: Environment) -> None:
         if not self.struck:
-            self.struck += self._count_reports(environment) > self._reported
+            self.struck += any(strike.fault is self._plan.fault for strike in environment.proxy.strikes)
 
     async def stop(self, environment: Environment) -> None:
-        await self._configure(environment, {})
-
-    def _count_reports(self, environment: Environment) -> int:
-        text = f"refuses the time of messages for topic {self._topic}"
-        return count_in_logs(list(environment.fleet.workers.values()), text)
-
-    async def _configure(self, environment: Environment, settings: dict[str, str]) -> None:
-        # The request replaces all settings of the topic.
-        settings = topic_settings(topic(self._topic)) | settings
-        admin = AIOKafkaAdminClient(**environment.broker.cluster.client_options())
-        try:
-            await admin.start()
-            await admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, self._topic, settings)])
-        finally:
-            await admin.close()
+        environment.proxy.plan = None
 
 
 class WireFault(ChaosFault):

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -227,8 +227,3 @@ def run_system_command(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
         raise LoadError(f"{' '.join(command)}: {done.stderr.strip()}")
-
-
-def count_in_logs(workers: Sequence[ChaosWorker], text: str) -> int:
-    """Return how often a text occurs in the logs of workers."""
-    return sum(worker.read_log().count(text) for worker in workers)
