@@ -61,6 +61,11 @@ def test_a_lost_output_is_found(kind):
     assert compared(lambda found: getattr(found, kind).pop()).outputs_lost == 1
 
 
+def test_a_failed_notification_is_lost_and_a_suppressed_one_is_not():
+    assert compared(lambda found: found.notifications[0].update(outcome="failed")).outputs_lost == 1
+    assert compared(lambda found: found.notifications[0].update(outcome="suppressed")).outputs_lost == 0
+
+
 def test_a_notification_that_the_receiver_never_saw_is_lost():
     assert compare(outcome(), outcome(), records=RECORDS, accepted=[]).outputs_lost == 1
 
