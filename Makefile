@@ -75,11 +75,18 @@ format: $(READY)  ## fix and format the sources
 bench: $(READY)  ## compare the speed of detect with a plain pipeline
 	$(BIN)/driftwire-load bench detect
 
+.PHONY: audit
+audit: $(READY)  ## check the locked dependencies for known vulnerabilities, which needs the network
+	$(BIN)/uv venv --quiet --clear $(VENV)/audit
+	$(BIN)/uv pip sync --quiet --python $(VENV)/audit/bin/python --require-hashes requirements/audit.lock
+	$(VENV)/audit/bin/pip-audit --disable-pip --require-hashes $(addprefix -r ,$(LOCKS) requirements/runtime.lock)
+
 .PHONY: lock
 lock: $(READY)  ## update the locks to the newest compatible versions
 	$(COMPILE) --upgrade requirements/build.in -o requirements/build.lock
 	$(COMPILE) --upgrade pyproject.toml -o requirements/runtime.lock
 	$(COMPILE) --upgrade pyproject.toml --extra development -o requirements/development.lock
+	$(COMPILE) --upgrade requirements/audit.in -o requirements/audit.lock
 	$(BIN)/python -m topologies.broker.lock_jars
 
 .PHONY: clean

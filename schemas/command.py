@@ -33,7 +33,7 @@ class Command(Message):
     version: Literal[1] = 1
     command_id: Label
     at: Timestamp
-    author: Label
+    author: Label = Field(description="Name that the client gave. Kafka does not check it.")
     action: Action
     incident_id: Label | None = Field(default=None, description="Required for every action except silence.")
     severity: Severity | None = None

@@ -128,7 +128,7 @@ class Deployment(Message):
         default_factory=list, max_length=ITEMS_MAX, description="Signals that this change moves on purpose."
     )
     summary: SentSummary | None = None
-    author: SentLabel | None = None
+    author: SentLabel | None = Field(default=None, description="Name that the client gave. Kafka does not check it.")
 
     @property
     def scope(self) -> tuple[str | None, str | None, str | None]:

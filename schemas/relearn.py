@@ -27,4 +27,6 @@ class Relearn(Message):
         description="Signals to learn again. If empty, all signals are learned again.",
     )
     reason: Literal["accepted", "expected_shift"]
-    requested_by: Label | None = Field(default=None, description="Person, or deployment_id that declared the shift.")
+    requested_by: Label | None = Field(
+        default=None, description="Person as given by the client, or deployment_id that declared the shift."
+    )

@@ -215,7 +215,7 @@ async def test_killed_and_suspended_workers_find_what_undisturbed_ones_find(
     ) as topology:
         await deploy(topology.cluster)
         await send(topology.cluster, records, records_per_second=None)
-        await wait_for_lag(topology.cluster, configuration.kafka.app_id, steps=("detect", "correlate"))
+        await wait_for_lag(topology.cluster, topology.configuration.kafka.app_id, steps=("detect", "correlate"))
         expected_drifts, expected_incidents = await read_findings(topology.cluster)
 
     async with temporary_topology(configuration, baselines=learned, workers=()) as topology:
@@ -236,9 +236,9 @@ async def test_killed_and_suspended_workers_find_what_undisturbed_ones_find(
             counts = await disturb(workers, generator)
             await sending
             killed = await killing
-            await wait_for_lag(topology.cluster, configuration.kafka.app_id, steps=("detect", "correlate"))
+            await wait_for_lag(topology.cluster, topology.configuration.kafka.app_id, steps=("detect", "correlate"))
             drifts, incidents = await read_findings(topology.cluster)
-            offsets = await committed_offsets(topology.cluster, f"{configuration.kafka.app_id}-detect")
+            offsets = await committed_offsets(topology.cluster, f"{topology.configuration.kafka.app_id}-detect")
         finally:
             for worker in (*workers, correlate):
                 worker.kill()

@@ -2,6 +2,7 @@
 
 import importlib
 import logging
+import os
 import sys
 from collections.abc import Mapping
 from typing import Any
@@ -11,6 +12,9 @@ import click
 from pipeline.plain_text import plain_text
 from topologies.errors import DriftwireError
 from topologies.terminal import echo
+
+PRIVATE_UMASK = 0o077
+"""Mask of the modes of new files and folders: only their owner can use them."""
 
 EXIT_FAILURE = 1
 EXIT_INTERRUPTED = 130
@@ -55,6 +59,8 @@ class LazyGroup(click.Group):
 
 def run_command_line(command: click.Command, name: str) -> None:
     """Run a command line. The exit status is 1 after a failure, 2 after a usage error, and 130 after Ctrl-C."""
+    # Records, incidents and settings can be confidential. Child processes inherit the mask.
+    os.umask(PRIVATE_UMASK)
     # The error message of the command already contains the problem that the Kafka client would log.
     logging.getLogger("aiokafka").addHandler(logging.NullHandler())
     try:

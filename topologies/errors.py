@@ -5,6 +5,14 @@ class DriftwireError(Exception):
     """Problem that the user can fix. The message states the problem, the affected object, and a remedy."""
 
 
+class BrokerUnreachable(DriftwireError):
+    """A client cannot connect to Kafka. The message states the cause, for example a wrong password."""
+
+
+class RightMissing(DriftwireError):
+    """Kafka answers but the user lacks a right. The message names the right and its topic, group or transactional id."""
+
+
 class BrokerError(DriftwireError):
     """The embedded broker cannot start, or has stopped."""
 

@@ -22,12 +22,13 @@ from rich.table import Table
 from load.bench.machine import describe_machine
 from load.bench.obvious_run import COMMAND, run_obvious
 from load.bench.timed_run import TimedRun, read_monitored_share, run_timed
-from load.harness import progress_bar, temporary_topology
+from load.harness import progress_bar, run_against, temporary_topology
 from load.inputs import OutgoingMessage
 from load.traffic import ProduceResult, partition_for_key, produce
 from load.world import SUBJECT, SimulatedFailure, World, healthy_baseline, json_lines
 from topologies.configuration import Configuration
 from topologies.kafka import Cluster
+from topologies.processes import Topology
 
 RATIO_MIN = 6.0
 """Minimum ratio of the detect rate to the rate of the reference pipeline."""
@@ -223,23 +224,28 @@ async def run_benchmark(seed: int, records: int, end_ms: int, console: Console) 
     console.print("learning a baseline from a healthy day ...")
     baseline = healthy_baseline(seed, start_ms, RECORDS_PER_SECOND, configuration.detect)
     partitions = configuration.kafka.records_partitions
-    rounds: list[BenchmarkRound] = []
-    with tempfile.TemporaryDirectory(prefix="driftwire-bench-") as folder:
-        async with temporary_topology(configuration, baselines=(baseline,), workers=(), console=console) as kafka:
-            world = World(seed, start_ms, RECORDS_PER_SECOND, (failure,))
-            produced = await _fill_topic(kafka.cluster, world, records, partitions, console)
-            for number in range(1, ROUNDS + 1):
-                count = min(records, OBVIOUS_RECORDS)
-                obvious = await run_obvious(kafka.cluster.bootstrap, partitions=partitions, records=count, detect=True)
-                idle = await run_obvious(kafka.cluster.bootstrap, partitions=partitions, records=count, detect=False)
-                timed = await run_timed(kafka.configuration, folder=Path(folder), records=records, name=str(number))
-                rounds.append(BenchmarkRound(obvious, idle, timed, _is_reported(timed, failure, partitions)))
-                console.print(
-                    f"run {number}: obvious {obvious:,.0f}, without any work {idle:,.0f}, "
-                    f"detect {timed.records_per_s:,.0f} records/s ({timed.records_timed:,} in {timed.seconds:.1f} s)"
-                )
-            monitored = await read_monitored_share(kafka.cluster, configuration.detect, baseline, partitions)
-    return DetectBenchmark(records, produced.bytes / records, tuple(rounds), monitored)
+    world = World(seed, start_ms, RECORDS_PER_SECOND, (failure,))
+
+    async def run_rounds(kafka: Topology) -> DetectBenchmark:
+        produced = await _fill_topic(kafka.cluster, world, records, partitions, console)
+        rounds = [await run_round(kafka, str(number)) for number in range(1, ROUNDS + 1)]
+        monitored = await read_monitored_share(kafka.cluster, configuration.detect, baseline, partitions)
+        return DetectBenchmark(records, produced.bytes / records, tuple(rounds), monitored)
+
+    async def run_round(kafka: Topology, name: str) -> BenchmarkRound:
+        count, bootstrap = min(records, OBVIOUS_RECORDS), kafka.cluster.bootstrap
+        obvious = await run_obvious(bootstrap, partitions=partitions, records=count, detect=True)
+        idle = await run_obvious(bootstrap, partitions=partitions, records=count, detect=False)
+        with tempfile.TemporaryDirectory(prefix="driftwire-bench-") as folder:
+            timed = await run_timed(kafka.configuration, folder=Path(folder), records=records, name=name)
+        console.print(
+            f"run {name}: obvious {obvious:,.0f}, without any work {idle:,.0f}, "
+            f"detect {timed.records_per_s:,.0f} records/s ({timed.records_timed:,} in {timed.seconds:.1f} s)"
+        )
+        return BenchmarkRound(obvious, idle, timed, _is_reported(timed, failure, partitions))
+
+    async with temporary_topology(configuration, baselines=(baseline,), workers=(), console=console) as topology:
+        return await run_against(topology, run_rounds(topology))
 
 
 def _record_time_ms(number: int, world: World) -> int:

@@ -66,7 +66,7 @@ async def run_timed(configuration: Configuration, *, folder: Path, records: int,
     LoadError
         If the run takes longer than :data:`TIME_LIMIT_S`, or if the topic has too few records to time the run.
     """
-    kafka = configuration.kafka.model_copy(update={"app_id": f"bench-{name}"})
+    kafka = configuration.kafka.model_copy(update={"app_id": f"{configuration.kafka.app_id}-{name}"})
     configuration = configuration.model_copy(update={"kafka": kafka})
     await _delete_outputs(configuration)
     sampling = asyncio.create_task(_sample(kafka.cluster, f"{kafka.app_id}-detect", records))

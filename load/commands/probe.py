@@ -8,8 +8,9 @@ from pydantic import ValidationError
 
 from load.traffic import generate_probes
 from load.world import SUBJECT
-from topologies.commands.options import cluster_option, usage_error
+from topologies.commands.options import usage_error
 from topologies.commands.parameter_types import Duration
+from topologies.commands.running_options import cluster_options
 from topologies.kafka import Cluster
 from topologies.terminal import echo
 
@@ -22,7 +23,7 @@ from topologies.terminal import echo
 )
 @click.option("--blocked/--unblocked", default=True, show_default=True, help="Whether the filter blocked the prompt.")
 @click.option("--count", type=click.IntRange(1), help="Number of probes.  [default: until Ctrl-C]")
-@cluster_option
+@cluster_options
 def command(
     *, subject: str, environment: str | None, every: float, blocked: bool, count: int | None, cluster: Cluster
 ) -> None:

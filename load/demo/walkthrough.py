@@ -26,7 +26,7 @@ from topologies.console import render_card
 from topologies.errors import DriftwireError
 from topologies.incident_history import parse_incidents
 from topologies.kafka import Cluster, read_topic
-from topologies.processes import Topology
+from topologies.processes import Topology, child_environment
 
 FAILURE = "pii_exposure"
 INDEX_DEPLOYED_MS = START_MS + 4 * MINUTE_MS
@@ -169,7 +169,7 @@ def _run_command(cluster: Cluster, arguments: tuple[str, ...], console: Console)
     """Run a ``driftwire`` command, and print the command line and its output."""
     console.print(f"$ driftwire {' '.join(arguments)}", style="bold", markup=False, highlight=False, soft_wrap=True)
     command = [sys.executable, "-m", "topologies.cli", *arguments, "--bootstrap", cluster.bootstrap]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=child_environment())
     console.print(done.stdout.rstrip(), markup=False, highlight=False, soft_wrap=True)
     if done.returncode:
         raise DriftwireError(f"driftwire {arguments[0]} ended with status {done.returncode}: {done.stderr.strip()}")

@@ -3,6 +3,7 @@
 This package may import no other package of load.
 """
 
+from load.harness.connection import check_topics
 from load.harness.lag import committed_offsets, wait_for_lag
 from load.harness.outcome import Outcome
 from load.harness.progress import progress_bar
@@ -10,6 +11,7 @@ from load.harness.topology import run_against, temporary_topology
 
 __all__ = [
     "Outcome",
+    "check_topics",
     "committed_offsets",
     "progress_bar",
     "run_against",

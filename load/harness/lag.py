@@ -72,14 +72,16 @@ async def wait_for_lag(
         **cluster.client_options(), group_id=None, isolation_level="read_committed", enable_auto_commit=False
     )
     try:
-        await admin.start()
-        await reader.start()
+        async with cluster.connecting():
+            await admin.start()
+            await reader.start()
         for step in steps:
-            await _wait_for_step(admin, reader, step, f"{app_id}-{step}", stall_s=stall_s, on_progress=on_progress)
+            with cluster.requiring("Read"):
+                await _wait_for_step(admin, reader, step, f"{app_id}-{step}", stall_s=stall_s, on_progress=on_progress)
     except (KafkaError, OSError) as error:
         raise LoadError(f"Kafka at {cluster}: {error}: check that Kafka is still running") from error
     finally:
-        await reader.stop()
+        await asyncio.gather(reader.stop(), return_exceptions=True)  # it can raise CancelledError by itself
         await admin.close()
 
 

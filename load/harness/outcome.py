@@ -1,5 +1,6 @@
 """Outcome of a run: incidents, drifts, dead letters and baselines from the output topics."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
@@ -56,19 +57,21 @@ class Outcome:
 
         Raises
         ------
-        LoadError
-            If the cluster does not answer.
+        BrokerUnreachable, RightMissing
+            If the cluster cannot be reached, or if the user may not read an output topic.
         """
         consumer = AIOKafkaConsumer(*OUTPUT_TOPICS, **cluster.client_options(), group_id=None)
         try:
-            await consumer.start()
-            ends: dict[TopicPartition, int] = await consumer.end_offsets(consumer.assignment())
+            with cluster.requiring("Read"):
+                async with cluster.connecting():
+                    await consumer.start()
+                ends: dict[TopicPartition, int] = await consumer.end_offsets(consumer.assignment())
         except (KafkaError, OSError) as error:
             raise LoadError(
-                f"no Kafka answers at {cluster}: start Kafka with driftwire up, or change --bootstrap"
+                f"Kafka at {cluster} stopped answering: {error}: check that Kafka is still running"
             ) from error
         finally:
-            await consumer.stop()
+            await asyncio.gather(consumer.stop(), return_exceptions=True)  # it can raise CancelledError by itself
         offsets: Offsets = {}
         for partition, end in ends.items():
             offsets.setdefault(partition.topic, {})[partition.partition] = end

@@ -1,6 +1,7 @@
 """Temporary topology for one run, in a folder that is removed when the run ends."""
 
 import asyncio
+import secrets
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -13,10 +14,14 @@ from rich.console import Console
 from schemas.baseline import Baseline
 from topologies.baselines import publish_baseline
 from topologies.configuration import Configuration
+from topologies.kafka import Cluster
 from topologies.processes import STEPS, Topology
 
 TROUBLE_MARKS = (" WARNING driftwire", " ERROR driftwire", " CRITICAL ", "Error: ", " died ", "did not stop")
 """Strings that identify a worker's output line as a problem. Other lines, such as incident cards, are not printed."""
+
+WORKER_LINE_MARK = " | "
+"""String between the name of a worker and its output line."""
 
 CLIENT_LOG_MARK = " aiokafka."
 """String that identifies a log line of the Kafka client. The client retries, and the worker logs final errors."""
@@ -36,10 +41,13 @@ async def temporary_topology(
 ) -> AsyncIterator[Topology]:
     """Run a topology whose baselines are published before its workers start.
 
+    The topology is private. It has a broker, consumer groups and transactions of its own, and ignores the environment
+    variables of driftwire. It does not start if another Kafka answers at the address of its broker.
+
     Parameters
     ----------
     configuration
-        Configuration of broker and steps. The broker uses a free port.
+        Configuration of the steps. The broker uses a free port, and the names of groups and transactions are new.
     baselines
         Baselines that the workers use from the first record on.
     workers
@@ -61,25 +69,29 @@ async def temporary_topology(
         (lambda _: None) if console is None else partial(console.print, markup=False, highlight=False, soft_wrap=True)
     )
 
-    def print_problem(line: str) -> None:
-        if CLIENT_LOG_MARK not in line and any(mark in line for mark in TROUBLE_MARKS):
+    def print_line(line: str) -> None:
+        is_problem = CLIENT_LOG_MARK not in line and any(mark in line for mark in TROUBLE_MARKS)
+        if is_problem or WORKER_LINE_MARK not in line:
             say(line)
 
+    async def publish_baselines(cluster: Cluster) -> None:
+        for baseline in baselines:
+            await publish_baseline(cluster, baseline)
+
+    kafka = configuration.kafka.model_copy(update={"app_id": f"private-{secrets.token_hex(4)}"})
+    configuration = configuration.model_copy(update={"kafka": kafka})
     with tempfile.TemporaryDirectory(prefix="driftwire-") as temporary:
-        data = folder or Path(temporary)
-        async with Topology(configuration, data_folder=data, port=0, replay=replay, steps=(), on_line=say) as broker:
-            for baseline in baselines:
-                await publish_baseline(broker.cluster, baseline)
-            steps = Topology(
-                broker.configuration,
-                data_folder=data,
-                cluster=broker.cluster,
-                replay=replay,
-                steps=workers,
-                on_line=print_problem,
-            )
-            async with steps:
-                yield steps
+        topology = Topology(
+            configuration,
+            data_folder=folder or Path(temporary),
+            port=0,
+            replay=replay,
+            steps=workers,
+            on_line=print_line,
+            before_workers=publish_baselines,
+        )
+        async with topology:
+            yield topology
 
 
 async def run_against(topology: Topology, work: Awaitable[Result]) -> Result:

@@ -16,7 +16,7 @@ from rich.markup import escape
 from rich.progress import Progress
 
 from load.errors import LoadError
-from load.harness import Outcome, progress_bar, run_against, temporary_topology, wait_for_lag
+from load.harness import Outcome, check_topics, progress_bar, run_against, temporary_topology, wait_for_lag
 from load.inputs import CsvMapping, OutgoingMessage, merge_by_event_time, read_deployments, read_records
 from load.traffic.liveness import is_live
 from load.traffic.outcome_tables import show_outcome
@@ -26,7 +26,7 @@ from pipeline.plain_text import plain_text
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
 from schemas.timestamp import format_timestamp
-from schemas.topics import DAY_MS, DEPLOYMENTS
+from schemas.topics import DAY_MS, DEPLOYMENTS, DRIFTS, TOPICS
 from topologies.baselines import publish_baseline, read_baseline_file
 from topologies.configuration import Configuration
 from topologies.kafka import Cluster
@@ -212,12 +212,12 @@ class Replay:
 
 
 async def _refuse_old_records(cluster: Cluster, last_ms: int, wall_ms: int) -> None:
+    await check_topics(cluster, [topic.name for topic in TOPICS])
     try:
-        live = await is_live(cluster)
+        with cluster.requiring("Read", DRIFTS):
+            live = await is_live(cluster)
     except (KafkaError, OSError) as error:
-        raise LoadError(
-            f"no Kafka answers at {cluster}: start Kafka with driftwire up --replay, or change --bootstrap"
-        ) from error
+        raise LoadError(f"Kafka at {cluster} stopped answering: {error}: check that Kafka is still running") from error
     if live and last_ms < wall_ms - LIVE_LATENESS_MAX_MS:
         raise LoadError(
             f"the records end at {format_timestamp(last_ms)}, and the live topology at {cluster} dead-letters records "

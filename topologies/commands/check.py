@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 import orjson
 
-from topologies.commands.running_options import bootstrap_override_option
+from topologies.commands.running_options import bootstrap_option
 from topologies.terminal import echo, echo_json
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ OTHER_KEYS_PREFIX = b"\x00"
 
 @click.command("check", short_help="Check a configuration file.")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default=DEFAULT_FILE_NAME)
-@bootstrap_override_option
+@bootstrap_option
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
 def command(file: Path, bootstrap: str | None, *, as_json: bool) -> None:
     """Check a configuration file. FILE defaults to driftwire.toml.

@@ -14,8 +14,9 @@ from pydantic import ValidationError
 from schemas.deployment import Deployment, DeploymentKind
 from schemas.timestamp import format_timestamp
 from schemas.topics import DEPLOYMENTS
-from topologies.commands.options import author_option, cluster_option, now_ms, usage_error
+from topologies.commands.options import author_option, now_ms, usage_error
 from topologies.commands.parameter_types import PastTime
+from topologies.commands.running_options import cluster_options
 from topologies.kafka import Cluster, write_message
 from topologies.terminal import echo
 
@@ -55,7 +56,7 @@ from topologies.terminal import echo
     help="Also write the deployment to this file as JSON.",
 )
 @author_option
-@cluster_option
+@cluster_options
 def command(
     *,
     kind: DeploymentKind,

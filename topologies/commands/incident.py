@@ -16,9 +16,10 @@ from schemas.incident import Audience, Incident, Role, Severity
 from schemas.timestamp import format_timestamp
 from schemas.topics import COMMANDS
 from topologies.commands.incidents import find_incident_id, read_newest_revisions
-from topologies.commands.options import author_option, cluster_option, now_ms, usage_error
+from topologies.commands.options import author_option, now_ms, usage_error
 from topologies.commands.parameter_types import PastTime
 from topologies.commands.review import command as review
+from topologies.commands.running_options import cluster_options
 from topologies.console import print_card, print_drafts, print_running_log
 from topologies.kafka import Cluster, write_message
 from topologies.terminal import echo, echo_json
@@ -38,7 +39,7 @@ class CommandOptions(TypedDict):
 
 def command_options(function: Callable[..., None]) -> Callable[..., None]:
     """Add the options in :class:`CommandOptions`."""
-    return AT(author_option(cluster_option(function)))
+    return AT(author_option(cluster_options(function)))
 
 
 @click.group("incident", short_help="Show or update an incident.")
@@ -60,7 +61,7 @@ command.add_command(review)
     is_flag=True,
     help="Show the draft messages for leadership and users instead. Check each message before you send it.",
 )
-@cluster_option
+@cluster_options
 def show(incident_id: str, as_json: bool, drafts: bool, cluster: Cluster) -> None:
     """Show the newest revision and the running log."""
     incident = _find_incident(asyncio.run(read_newest_revisions(cluster)), incident_id)

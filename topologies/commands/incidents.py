@@ -10,7 +10,7 @@ import click
 
 from schemas.incident import CLOSED, Incident, Severity
 from schemas.topics import ALERTS
-from topologies.commands.options import cluster_option
+from topologies.commands.running_options import cluster_options
 from topologies.console import print_card
 from topologies.incident_history import parse_incidents
 from topologies.interrupt import run_until_interrupted
@@ -30,7 +30,7 @@ from topologies.terminal import echo, echo_json
 )
 @click.option("--subject", "subjects", multiple=True, metavar="NAME", help="Show only this subject. Repeatable.")
 @click.option("--all", "show_all", is_flag=True, help="Include resolved and merged incidents.")
-@cluster_option
+@cluster_options
 def command(
     *,
     is_following: bool,

@@ -1,35 +1,10 @@
-"""Options shared by the commands that use a running driftwire."""
+"""Options and errors of the commands that write messages."""
 
 import getpass
 import time
 
 import click
 from pydantic import ValidationError
-
-from topologies.kafka import Cluster
-from topologies.kafka_address import check_kafka_address
-
-DEFAULT_BOOTSTRAP = "127.0.0.1:9092"
-
-
-def _check_bootstrap(_: click.Context, __: click.Parameter, value: str) -> Cluster:
-    try:
-        return Cluster(check_kafka_address(value))
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
-
-
-cluster_option = click.option(
-    "--bootstrap",
-    "cluster",
-    metavar="HOST:PORT",
-    envvar="DRIFTWIRE_BOOTSTRAP",
-    show_envvar=True,
-    default=DEFAULT_BOOTSTRAP,
-    show_default=True,
-    callback=_check_bootstrap,
-    help="Kafka address.",
-)
 
 
 def _check_author(_: click.Context, __: click.Parameter, value: str | None) -> str:
@@ -45,7 +20,7 @@ author_option = click.option(
     "--author",
     metavar="NAME",
     callback=_check_author,
-    help="Name to record as the author.  [default: your account name]",
+    help="Name to record as the author. Kafka does not check it.  [default: your account name]",
 )
 
 

@@ -10,7 +10,7 @@ import click
 from schemas.incident import Incident
 from schemas.topics import ALERTS
 from topologies.commands.incidents import find_incident_id
-from topologies.commands.options import cluster_option
+from topologies.commands.running_options import cluster_options
 from topologies.errors import DriftwireError
 from topologies.incident_history import parse_incidents
 from topologies.kafka import Cluster, read_topic
@@ -32,7 +32,7 @@ _UNSAFE = re.compile(r"[^A-Za-z0-9._-]")
     help="Folder for the two files.",
 )
 @click.option("--force", is_flag=True, help="Overwrite existing files.")
-@cluster_option
+@cluster_options
 def command(*, incident_id: str, folder: Path, force: bool, cluster: Cluster) -> None:
     """Write a draft review, review-ID.md, and a chart of the evidence, review-ID.svg.
 

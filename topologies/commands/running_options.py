@@ -1,8 +1,13 @@
 """Options shared by the commands that read a configuration or run steps."""
 
+import functools
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import click
+
+from topologies.kafka_address import check_kafka_address
 
 config_option = click.option(
     "--config",
@@ -19,13 +24,36 @@ data_option = click.option(
     help="Folder for messages and logs.  [default: broker.data]",
 )
 
-bootstrap_override_option = click.option(
+
+def _check_bootstrap(_: click.Context, __: click.Parameter, value: str | None) -> str | None:
+    try:
+        return None if value is None else check_kafka_address(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+bootstrap_option = click.option(
     "--bootstrap",
     metavar="HOST:PORT",
     envvar="DRIFTWIRE_BOOTSTRAP",
     show_envvar=True,
+    callback=_check_bootstrap,
     help="Kafka address. Overrides the configuration.",
 )
+
+
+def cluster_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add ``--config`` and ``--bootstrap``, and pass the Kafka cluster that they name as ``cluster``."""
+
+    @functools.wraps(function)
+    def command(*arguments: Any, config: Path | None, bootstrap: str | None, **options: Any) -> None:
+        from topologies.configuration import load_configuration  # noqa: PLC0415  slow to import, not needed for --help
+
+        cluster = load_configuration(config).with_bootstrap(bootstrap).kafka.cluster
+        function(*arguments, cluster=cluster, **options)
+
+    return config_option(bootstrap_option(command))
+
 
 replay_option = click.option(
     "--replay",

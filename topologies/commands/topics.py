@@ -4,7 +4,7 @@ import asyncio
 
 import click
 
-from topologies.commands.options import cluster_option
+from topologies.commands.running_options import cluster_options
 from topologies.kafka import Cluster
 
 PARTITIONS_MAX = 10_000
@@ -17,7 +17,7 @@ def command() -> None:
 
 @command.command("grow")
 @click.argument("partitions", type=click.IntRange(1, PARTITIONS_MAX))
-@cluster_option
+@cluster_options
 def grow_command(partitions: int, cluster: Cluster) -> None:
     """Add partitions to driftwire.records, up to PARTITIONS in total.
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from topologies.commands.running_options import bootstrap_override_option, config_option, data_option, replay_option
+from topologies.commands.running_options import bootstrap_option, config_option, data_option, replay_option
 from topologies.terminal import echo
 
 
 @click.command("up", short_help="Run Kafka and all steps on this machine until Ctrl-C.")
 @config_option
-@bootstrap_override_option
+@bootstrap_option
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),

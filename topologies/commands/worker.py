@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import click
 
-from topologies.commands.running_options import bootstrap_override_option, config_option, replay_option
+from topologies.commands.running_options import bootstrap_option, config_option, replay_option
 from topologies.terminal import echo
 
 if TYPE_CHECKING:
-    from topologies.kafka import Cluster
+    from topologies.configuration import KafkaSettings
 
 STEPS = ("detect", "correlate", "route")
 
@@ -24,7 +24,7 @@ RETRY_S = 1.0
 @click.command("worker", short_help="Run one step against an existing Kafka.")
 @click.argument("step", type=click.Choice(STEPS))
 @config_option
-@bootstrap_override_option
+@bootstrap_option
 @replay_option
 def command(step: str, config: Path | None, bootstrap: str | None, *, replay: bool) -> None:
     """Run one step against an existing Kafka.
@@ -38,26 +38,28 @@ def command(step: str, config: Path | None, bootstrap: str | None, *, replay: bo
 
     configuration = load_configuration(config).with_bootstrap(bootstrap)
     kafka = configuration.kafka
-    asyncio.run(_create_topics(kafka.cluster, kafka.records_partitions, kafka.replication_factor))
+    asyncio.run(_create_topics(kafka, step))
     run_worker(importlib.import_module(f"topologies.{step}").build(configuration, replay=replay))
 
 
-async def _create_topics(cluster: "Cluster", records_partitions: int, replication_factor: int) -> None:
+async def _create_topics(kafka: "KafkaSettings", step: str) -> None:
     from topologies.broker import create_topics  # noqa: PLC0415
-    from topologies.errors import BrokerError  # noqa: PLC0415
+    from topologies.errors import BrokerError, BrokerUnreachable, RightMissing  # noqa: PLC0415
 
     loop = asyncio.get_running_loop()
     deadline = loop.time() + BROKER_WAIT_S
-    is_reported = False
+    reported = ""
     while True:
         try:
-            await create_topics(cluster, records_partitions, replication_factor)
-        except BrokerError as error:
+            await create_topics(
+                kafka.cluster, kafka.records_partitions, kafka.replication_factor, step=step, app_id=kafka.app_id
+            )
+        except (BrokerError, BrokerUnreachable, RightMissing) as error:
             if loop.time() > deadline:
                 raise
-            if not is_reported:
+            if str(error) != reported:
+                reported = str(error)
                 echo(f"waiting up to {BROKER_WAIT_S:.0f} s for Kafka: {error}", err=True)
-                is_reported = True
             await asyncio.sleep(RETRY_S)
         else:
             return

@@ -4,7 +4,6 @@ All problems of a file are reported together, one line per problem, with the ful
 """
 
 import json
-import os
 import re
 import tomllib
 from pathlib import Path
@@ -20,11 +19,11 @@ from topologies.configuration.sla_check import unknown_signals
 from topologies.errors import DriftwireError
 from topologies.kafka import Cluster
 from topologies.kafka_address import check_kafka_address
+from topologies.kafka_security import SecuritySettings
+from topologies.private_files import write_private_file
+from topologies.terminal import echo
 
 APP_ID_PATTERN = re.compile(r"[A-Za-z0-9._-]{1,100}")
-
-OWNER_ONLY = 0o600
-"""File mode of a written configuration. Only the owner can read it, because the address of a webhook may be secret."""
 
 
 class ConfigurationError(DriftwireError):
@@ -70,10 +69,15 @@ class KafkaSettings(BaseModel):
         description="Prefix of consumer groups and transactions. Use one prefix per cluster and set of topics.",
     )
 
+    security: SecuritySettings = Field(
+        default_factory=SecuritySettings,
+        description="Encryption and authentication of all connections to Kafka.",
+    )
+
     @property
     def cluster(self) -> Cluster:
         """The Kafka cluster of these settings."""
-        return Cluster(self.bootstrap)
+        return Cluster(self.bootstrap, self.security)
 
     @field_validator("bootstrap")
     @classmethod
@@ -120,11 +124,12 @@ class Configuration(BaseModel):
 
     def with_bootstrap(self, bootstrap: str | None) -> "Configuration":
         """Return a copy with another Kafka address, or this configuration if the address is None."""
-        return self if bootstrap is None else self.with_cluster(Cluster(bootstrap))
+        return self if bootstrap is None else self.with_cluster(Cluster(bootstrap, self.kafka.security))
 
     def with_cluster(self, cluster: Cluster) -> "Configuration":
-        """Return a copy with another Kafka cluster."""
-        return self.model_copy(update={"kafka": self.kafka.model_copy(update={"bootstrap": cluster.bootstrap})})
+        """Return a copy with another Kafka cluster and its security settings."""
+        changes = {"bootstrap": cluster.bootstrap, "security": cluster.security}
+        return self.model_copy(update={"kafka": self.kafka.model_copy(update=changes)})
 
 
 def load_configuration(path: Path | None) -> Configuration:
@@ -161,16 +166,17 @@ def load_configuration(path: Path | None) -> Configuration:
     except ValidationError as error:
         details = error.errors(include_url=False)
         raise ConfigurationError([f"{path}: {format_problem(Configuration, detail)}" for detail in details]) from error
-    if unknown := unknown_signals(configuration.correlate.sla):
-        raise ConfigurationError([f"{path}: {line}" for line in unknown])
+    security = configuration.kafka.security
+    if problems := [*unknown_signals(configuration.correlate.sla), *security.problems()]:
+        raise ConfigurationError([f"{path}: {line}" for line in problems])
+    for line in security.warnings(path):
+        echo(f"{path}: {line}", err=True)
     return configuration
 
 
 def write_configuration(configuration: Configuration, path: Path) -> None:
     """Write a configuration and its secrets as JSON for :func:`load_configuration`. Only the owner can read the file."""
-    text = json.dumps(configuration.model_dump(by_alias=True), default=_plain, indent=1)
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, OWNER_ONLY), "w", encoding="utf-8") as file:  # noqa: PTH123  only os.open sets the mode at creation
-        file.write(text)
+    write_private_file(path, json.dumps(configuration.model_dump(by_alias=True), default=_plain, indent=1))
 
 
 def _plain(value: Any) -> Any:

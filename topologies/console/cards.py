@@ -68,6 +68,7 @@ def print_running_log(incident: Incident, stream: TextIO) -> None:
         grid.add_row(
             Text(_utc_time(entry.at, incident.started_at), style="dim"), plain_line(f"{entry.event}: {entry.text}")
         )
+    grid.add_row("", Text("Names of people are as given in their commands, not verified.", style="dim"))
     Console(file=stream, width=None if stream.isatty() else WIDTH).print(grid)
 
 

@@ -1,6 +1,6 @@
 """The Kafka cluster, a plain client that reads topics and writes single messages, and the reader of fetched batches.
 
-Steps do not write with it. This package may import errors only.
+Steps do not write with it. This package may import errors and the security settings.
 """
 
 from topologies.kafka.client import follow_topic, read_topic, write_message

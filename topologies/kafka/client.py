@@ -10,18 +10,22 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
-from aiokafka.admin import AIOKafkaAdminClient
-from aiokafka.errors import KafkaConnectionError, KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import (
+    KafkaConnectionError,
+    KafkaError,
+    KafkaTimeoutError,
+    MessageSizeTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+    for_code,
+)
 from aiokafka.structs import ConsumerRecord
 
 from pipeline.step import RawMessage
-from topologies.errors import DriftwireError
+from topologies.errors import BrokerUnreachable, DriftwireError
 from topologies.kafka.cluster import Cluster
 from topologies.kafka.committed_log import committed_consumer, read_to_end
 from topologies.kafka.record_batches import UnreadableBatch
-
-CONNECT_TIMEOUT_S = 10.0
-"""Maximum seconds until a broker answers the first request."""
 
 PROGRESS_TIMEOUT_S = 30.0
 """Maximum seconds without a new message while a topic is read to its end."""
@@ -35,18 +39,28 @@ PROBE_INTERVAL_S = 2.0
 PROBE_TIMEOUT_S = 2.0
 """Maximum seconds until Kafka answers such a request."""
 
+REQUEST_TIMEOUT_MS = 10_000
+"""Maximum milliseconds until Kafka answers a request to write a message."""
+
+WRITE_TIMEOUT_S = 25.0
+"""Maximum seconds until Kafka confirms a message."""
+
 WRITE_BYTES_MAX = 16 * 1024 * 1024
 """Maximum bytes of a message in any topic of the contract."""
 
 logger = logging.getLogger("driftwire")
 
 
-class BrokerUnreachable(DriftwireError):
-    """No broker answers at the address, or the broker has stopped answering."""
-
-
 class TopicMissing(DriftwireError):
     """The broker answers but does not have the topic."""
+
+
+class ReadFailed(DriftwireError):
+    """The broker answers but does not return the messages."""
+
+
+class WriteUnconfirmed(DriftwireError):
+    """The broker stopped answering after a message was sent. Kafka may or may not have stored the message."""
 
 
 class WriteRefused(DriftwireError):
@@ -69,11 +83,21 @@ async def read_topic(cluster: Cluster, topic: str) -> AsyncGenerator[RawMessage]
         If no broker answers, or if the broker sends nothing for :data:`PROGRESS_TIMEOUT_S`.
     TopicMissing
         If the topic does not exist.
+    ReadFailed
+        If the broker answers with an error.
+    RightMissing
+        If the user has no right to read the topic.
     """
     async with _assigned_consumer(cluster, topic) as consumer:
         partitions = list(consumer.assignment())
+        records = read_to_end(consumer, partitions)
         try:
-            async for record in read_to_end(consumer, partitions, idle_timeout_s=PROGRESS_TIMEOUT_S):
+            while True:
+                # The limit covers every request, and not only fetches. Each can wait for an answer that never comes.
+                async with asyncio.timeout(PROGRESS_TIMEOUT_S):
+                    record = await anext(records, None)
+                if record is None:
+                    return
                 for message in _messages([record]):
                     yield message
         except TimeoutError as error:
@@ -96,7 +120,7 @@ async def follow_topic(cluster: Cluster, topic: str, *, from_start: bool = False
 
     Raises
     ------
-    BrokerUnreachable, TopicMissing
+    BrokerUnreachable, TopicMissing, RightMissing
         As :func:`read_topic`, at the start only.
     """
     async with _assigned_consumer(cluster, topic) as consumer:
@@ -131,23 +155,35 @@ async def write_message(cluster: Cluster, topic: str, key: bytes | None, value: 
         If no broker answers.
     TopicMissing
         If the topic does not exist.
+    RightMissing
+        If the user has no right to write to the topic.
+    WriteUnconfirmed
+        If the broker stops answering after the message was sent.
     WriteRefused
         If the broker does not accept the message, for example because it is too large.
     """
-    await _partitions(cluster, topic)
-    producer = AIOKafkaProducer(**cluster.client_options(), acks="all", max_request_size=WRITE_BYTES_MAX)
+    await _partitions(cluster, topic, "Write")
+    producer = AIOKafkaProducer(
+        **cluster.client_options(), acks="all", max_request_size=WRITE_BYTES_MAX, request_timeout_ms=REQUEST_TIMEOUT_MS
+    )
     try:
-        async with _connecting(cluster):
+        async with cluster.connecting():
             await producer.start()
-        await producer.send_and_wait(topic, value=value, key=key)
-    except KafkaConnectionError as error:
-        raise _unreachable(cluster) from error
+            await producer.partitions_for(topic)  # after this, a failure means that the message may have arrived
+        with cluster.requiring("Write", topic):
+            async with asyncio.timeout(WRITE_TIMEOUT_S):
+                await producer.send_and_wait(topic, value=value, key=key)
     except MessageSizeTooLargeError as error:
         raise WriteRefused(
             f"Kafka at {cluster} did not accept the message for {topic}: "
             f"its {len(key or b'') + len(value or b'')} bytes exceed the limit of the topic"
         ) from error
-    except KafkaError as error:
+    except (KafkaError, TimeoutError) as error:
+        if isinstance(error, (TimeoutError, KafkaTimeoutError)) or error.retriable:
+            raise WriteUnconfirmed(
+                f"Kafka at {cluster} did not confirm the message for {topic}: check that Kafka is running, and whether it "
+                f"has the message, before you repeat the command"
+            ) from error
         raise WriteRefused(f"Kafka at {cluster} did not accept the message for {topic}: {error}") from error
     finally:
         await producer.stop()
@@ -156,34 +192,36 @@ async def write_message(cluster: Cluster, topic: str, key: bytes | None, value: 
 @asynccontextmanager
 async def _assigned_consumer(cluster: Cluster, topic: str) -> AsyncIterator[AIOKafkaConsumer]:
     """Yield a connected consumer to which all partitions of the topic are assigned."""
-    partitions = await _partitions(cluster, topic)
+    partitions = await _partitions(cluster, topic, "Read")
     consumer = committed_consumer(cluster)
     try:
-        async with _connecting(cluster):
+        async with cluster.connecting():
             await consumer.start()
         consumer.assign(partitions)
-        yield consumer
+        with cluster.requiring("Read", topic):
+            yield consumer
     except KafkaConnectionError as error:
-        raise _unreachable(cluster) from error
+        raise await cluster.unreachable() from error
+    except KafkaError as error:
+        raise ReadFailed(f"Kafka at {cluster} does not return the messages of {topic}: {error}") from error
     finally:
-        await consumer.stop()
+        # While Kafka is unavailable, stop() can raise CancelledError for a fetch that it cancels itself.
+        await asyncio.gather(consumer.stop(), return_exceptions=True)
 
 
-async def _partitions(cluster: Cluster, topic: str) -> list[TopicPartition]:
+async def _partitions(cluster: Cluster, topic: str, right: str) -> list[TopicPartition]:
     """Return the partitions of a topic. This check is first, because clients wait long for a missing topic."""
-    admin = AIOKafkaAdminClient(**cluster.client_options(), request_timeout_ms=int(CONNECT_TIMEOUT_S * 1000))
-    try:
-        async with _connecting(cluster):
-            await admin.start()
-            known = {description["topic"]: description["partitions"] for description in await admin.describe_topics()}
-    finally:
-        await admin.close()
-    if topic not in known:
+    found = (await cluster.topic_metadata([topic]))[topic]
+    error = for_code(found["error_code"])
+    with cluster.requiring(right, topic):
+        if error is TopicAuthorizationFailedError:
+            raise error
+    if error is UnknownTopicOrPartitionError:
         raise TopicMissing(
             f"Kafka at {cluster} has no topic {topic}: start driftwire on it first with driftwire up, "
             "or give another address with --bootstrap"
         )
-    return [TopicPartition(topic, partition["partition"]) for partition in known[topic]]
+    return [TopicPartition(topic, partition["partition"]) for partition in found["partitions"]]
 
 
 class _Probe:
@@ -229,23 +267,6 @@ def _quiet_client() -> Iterator[None]:
         yield
     finally:
         logger.setLevel(before)
-
-
-@asynccontextmanager
-async def _connecting(cluster: Cluster) -> AsyncIterator[None]:
-    try:
-        # The error that follows is clearer than aiokafka's log lines about a failed connection.
-        with _quiet_client():
-            async with asyncio.timeout(CONNECT_TIMEOUT_S):
-                yield
-    except (TimeoutError, OSError, KafkaError) as error:
-        raise _unreachable(cluster) from error
-
-
-def _unreachable(cluster: Cluster) -> BrokerUnreachable:
-    return BrokerUnreachable(
-        f"no Kafka broker answers at {cluster}: start a broker with driftwire up, or give another address with --bootstrap"
-    )
 
 
 def _messages(records: Iterable[ConsumerRecord | UnreadableBatch]) -> Iterator[RawMessage]:

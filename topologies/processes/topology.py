@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -11,6 +11,7 @@ from topologies.broker import EmbeddedBroker, create_topics
 from topologies.configuration import Configuration, write_configuration
 from topologies.errors import DriftwireError
 from topologies.kafka import Cluster
+from topologies.private_files import make_private_folder
 from topologies.processes.worker_process import STOP_TIMEOUT_S, WorkerProcess
 
 STEPS = ("detect", "correlate", "route")
@@ -47,6 +48,8 @@ class Topology:
         Callback that receives every line of the workers, and a line when a worker is restarted or killed.
     port
         Port of the embedded broker. 0 selects a free port. The default is the port in the configuration.
+    before_workers
+        Coroutine function that is called with the cluster when its topics exist, before the workers start.
     """
 
     def __init__(
@@ -59,6 +62,7 @@ class Topology:
         steps: Sequence[str] = STEPS,
         on_line: Callable[[str], None] | None = None,
         port: int | None = None,
+        before_workers: Callable[[Cluster], Awaitable[None]] | None = None,
     ) -> None:
         self.workers: list[WorkerProcess] = []
         self.broker: EmbeddedBroker | None = None
@@ -67,6 +71,7 @@ class Topology:
         self._replay = replay
         self._steps = steps
         self._on_line = on_line or (lambda _: None)
+        self._before_workers = before_workers
         self._tasks: list[asyncio.Task[None]] = []
         if cluster is None:
             settings = configuration.broker
@@ -105,6 +110,8 @@ class Topology:
                 self._configuration = self._configuration.with_cluster(self.broker.cluster)
             kafka = self._configuration.kafka
             await create_topics(kafka.cluster, kafka.records_partitions, kafka.replication_factor)
+            if self._before_workers is not None:
+                await self._before_workers(kafka.cluster)
             self._start_workers()
             await self._wait_until_ready()
         except BaseException:
@@ -161,7 +168,7 @@ class Topology:
     def _write_configuration(self) -> Path:
         file = self._data_folder / CONFIGURATION_NAME
         try:
-            self._data_folder.mkdir(parents=True, exist_ok=True)
+            make_private_folder(self._data_folder)
             write_configuration(self._configuration, file)
         except OSError as error:
             raise DriftwireError(f"cannot write to the data folder {self._data_folder}: {error.strerror}") from error

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import os
 import signal
 import sys
 from collections import deque
@@ -10,6 +9,8 @@ from collections.abc import Callable
 
 from topologies.broker import exit_with_parent
 from topologies.errors import DriftwireError
+from topologies.private_files import UMASK
+from topologies.processes.child_environment import child_environment
 
 RESTARTS_MAX = 5
 """Maximum restarts of a worker within :data:`RESTARTS_WINDOW_S`."""
@@ -122,7 +123,8 @@ class WorkerProcess:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
-            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            env=child_environment() | {"PYTHONUNBUFFERED": "1"},
+            umask=UMASK,
             limit=LINE_BYTES_MAX,
             # Ctrl-C must reach only the command, which stops the workers in order.
             start_new_session=True,

@@ -3,6 +3,7 @@
 import time
 
 import faust
+from faust.app.base import BootStrategy
 
 from topologies.configuration import KafkaSettings
 from topologies.runtime.faust_transport import BATCHES_BUFFERED_MAX, RECORDS_PER_FETCH_MAX, ReadCommittedTransport
@@ -23,7 +24,15 @@ METADATA_AGE_MAX_MS = 10_000
 """Milliseconds after which a worker notices new partitions, or a topic that was created again."""
 
 
+class _ConsumerOnly(BootStrategy):
+    """Start without Faust's producer. The runtime writes with producers of its own."""
+
+    enable_kafka_producer = False
+
+
 class _Application(faust.App):
+    BootStrategy = _ConsumerOnly
+
     def _create_directories(self) -> None:
         """Create no directories, because a worker stores nothing on disk."""
 
@@ -62,7 +71,7 @@ def build_application(spec: TopologySpec, kafka: KafkaSettings, *, replay: bool)
         broker_rebalance_timeout=max(kafka.session_timeout_s, REBALANCE_TIMEOUT_S),
         broker_commit_interval=NEVER_S,
     )
-    app.transport = ReadCommittedTransport(app.conf.broker_consumer, app)
+    app.transport = ReadCommittedTransport(app, kafka.cluster)
     StepRuntime(
         app,
         spec,

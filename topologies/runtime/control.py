@@ -8,6 +8,7 @@ from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from pipeline.step import InputMessage
+from topologies.errors import DriftwireError
 from topologies.kafka import Cluster, UnreadableBatch, committed_consumer, read_to_end
 from topologies.runtime.checkpoint import describe_refusal
 
@@ -77,7 +78,7 @@ class ControlReader:
                 async with committed_consumer(self._cluster) as consumer:
                     consumer.assign([self._partition])
                     await self._follow(consumer)
-            except KafkaError as error:
+            except (KafkaError, DriftwireError) as error:
                 logger.warning(
                     "%s: %s; reading it again in %g s",
                     self._partition.topic,

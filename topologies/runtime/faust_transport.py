@@ -13,17 +13,24 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import aiokafka
 import faust
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
-from aiokafka.errors import IllegalStateError, KafkaError, NoOffsetForPartitionError, OffsetOutOfRangeError
-from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport, server_list
+from aiokafka.errors import (
+    GroupAuthorizationFailedError,
+    IllegalStateError,
+    KafkaError,
+    NoOffsetForPartitionError,
+    OffsetOutOfRangeError,
+)
+from faust.transport.drivers.aiokafka import AIOKafkaConsumerThread, Consumer, Transport
 from faust.transport.utils import DefaultSchedulingStrategy, TopicIndexMap
 from faust.types import TP
+from mode import Service
 
-from topologies.kafka import UnreadableBatch
+from topologies.kafka import Cluster, UnreadableBatch
 from topologies.runtime.checkpoint import describe_refusal
 
 BATCHES_BUFFERED_MAX = 8
@@ -31,6 +38,9 @@ BATCHES_BUFFERED_MAX = 8
 
 RECORDS_PER_FETCH_MAX = 2_000
 """Maximum records of one fetch over all partitions."""
+
+GROUP_CHECK_S = 5.0
+"""Seconds between checks for a refusal of the consumer group, which end the wait for a missing right."""
 
 FETCH_WAIT_MAX_MS = 250
 """Maximum milliseconds until the broker answers a fetch without messages."""
@@ -128,7 +138,7 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
             client_id=settings.broker_client_id,
             group_id=settings.id,
             group_instance_id=settings.consumer_group_instance_id,
-            bootstrap_servers=server_list(transport.url, transport.default_port),
+            **cast(ReadCommittedTransport, transport).cluster.client_options(),
             partition_assignment_strategy=[RangePartitionAssignor],
             enable_auto_commit=False,
             auto_offset_reset="none",
@@ -159,10 +169,20 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
             except NoOffsetForPartitionError as error:
                 return await self._reset(consumer, error.args[0])
         except (KafkaError, TimeoutError) as error:
-            self._warn(f"cannot fetch messages: {describe_refusal(error, right='Read')}")
+            self._warn(f"cannot fetch messages: {describe_refusal(error, right='Read', group=self.app.conf.id)}")
             await asyncio.sleep(FETCH_RETRY_S)
             return {}
         return fetched
+
+    @Service.timer(GROUP_CHECK_S)
+    async def _check_group(self) -> None:
+        """Log a refusal of the consumer group. aiokafka joins again when its error was read, which Faust never does."""
+        if self._consumer is None:
+            return
+        try:
+            self._consumer._coordinator.check_errors()  # noqa: SLF001  part of getmany, which Faust bypasses
+        except GroupAuthorizationFailedError as error:
+            self._warn(describe_refusal(error, group=self.app.conf.id))
 
     def _warn(self, text: str) -> None:
         now = time.monotonic()
@@ -190,6 +210,18 @@ class _ReadCommittedConsumer(Consumer):
 
 
 class ReadCommittedTransport(Transport):
-    """Kafka transport of Faust that reads committed messages only."""
+    """Kafka transport of Faust that reads committed messages only.
+
+    Parameters
+    ----------
+    app
+        The Faust application.
+    cluster
+        The Kafka cluster. Faust's own settings of the connection are ignored.
+    """
 
     Consumer = _ReadCommittedConsumer
+
+    def __init__(self, app: faust.App, cluster: Cluster) -> None:
+        super().__init__(app.conf.broker_consumer, app)
+        self.cluster = cluster

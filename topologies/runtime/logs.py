@@ -88,6 +88,22 @@ class StoppedProducerFilter(logging.Filter):
         return not any(isinstance(value, ProducerStopped) for value in mentioned)
 
 
+class TracebackFilter(logging.Filter):
+    """Filter that replaces aiokafka's traceback of a refusal by Kafka with the error. It never drops a line.
+
+    >>> error = KafkaError("no right")
+    >>> record = logging.LogRecord("aiokafka.producer.sender", 40, "", 0, "Unexpected error", None, (KafkaError, error, None))
+    >>> TracebackFilter().filter(record), record.exc_info, record.getMessage()
+    (True, None, "Unexpected error: KafkaError('no right')")
+    """
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        error = record.exc_info[1] if record.exc_info else None
+        if record.name.startswith("aiokafka") and isinstance(error, KafkaError):
+            record.msg, record.args, record.exc_info = f"{record.getMessage()}: {error!r}", None, None
+        return True
+
+
 class UnretrievedErrorFilter(logging.Filter):
     """Filter that drops asyncio's lines about unretrieved errors of aiokafka. The caller logs these errors."""
 
@@ -123,6 +139,7 @@ def configure_logging() -> None:
     handler.setFormatter(formatter)
     handler.addFilter(RetryFilter())
     handler.addFilter(StoppedProducerFilter())
+    handler.addFilter(TracebackFilter())
     handler.addFilter(RepeatFilter(time.monotonic))
     handler.addFilter(UnretrievedErrorFilter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

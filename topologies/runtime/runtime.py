@@ -28,6 +28,7 @@ from faust.types import TP
 
 from pipeline.state import NewerState
 from pipeline.step import InputMessage
+from topologies.errors import DriftwireError
 from topologies.kafka import Cluster, UnreadableBatch
 from topologies.runtime.checkpoint import CheckpointFailed
 from topologies.runtime.control import ControlMessage, ControlReader
@@ -52,8 +53,7 @@ RETRY_DELAY_MAX_S = 15.0
 """Maximum seconds between two attempts."""
 
 FENCED_RESTORE_DELAY_S = 20.0
-"""Seconds until a fenced partition is restored, if it is still assigned to this worker. By then a worker that was suspended
-longer than its session has received its new assignment."""
+"""Seconds until a fenced partition that is still assigned is restored. A suspended worker then has its new assignment."""
 
 LAST_CHECKPOINT_TIMEOUT_S = 3.0
 """Maximum seconds for the last checkpoint before a revocation or a stop."""
@@ -363,7 +363,7 @@ class StepRuntime:
             # A worker that only waited would keep the partition from a worker of the newer version.
             stop_failed_worker()
             return
-        is_kafka = isinstance(error, (KafkaError, CheckpointFailed))
+        is_kafka = isinstance(error, (KafkaError, CheckpointFailed, DriftwireError))
         if not is_kafka:
             # The messages since the last checkpoint are processed one by one, to find the one on which the step fails.
             self._failed_until.update(worker.used_offsets())

@@ -46,7 +46,9 @@ def write_timeline(material: Material) -> list[str]:
         half = LINES_MAX // 2
         gap = ("", f"{len(shown) - LINES_MAX} lines omitted", "")
         shown = [*shown[:half], gap, *shown[-half:]]
-    notes = ["All times are UTC. The start is an estimate."]
+    notes = [
+        "All times are UTC. The start is an estimate. Names of people are as given in their commands, not verified."
+    ]
     if material.missing_revisions:
         notes.append(
             f"{material.missing_revisions} of {material.incident.revision} revisions are no longer on the topic, so changes "

@@ -5,11 +5,11 @@ import pytest_asyncio
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.structs import ConsumerRecord
 
-from load.errors import LoadError
 from load.inputs.message_files import OutgoingMessage
 from load.traffic.producer import produce
 from schemas.topics import RECORDS
 from topologies.broker.embedded_broker import EmbeddedBroker
+from topologies.errors import BrokerUnreachable
 from topologies.kafka import Cluster
 
 pytestmark = pytest.mark.kafka
@@ -88,5 +88,5 @@ async def test_a_speed_keeps_the_pace_of_event_time(arrivals: Arrivals) -> None:
 
 
 async def test_a_cluster_that_cannot_be_reached_is_an_error() -> None:
-    with pytest.raises(LoadError, match=r"Kafka at 127\.0\.0\.1:1: .*is it running"):
+    with pytest.raises(BrokerUnreachable, match=r"no Kafka broker answers at 127\.0\.0\.1:1"):
         await produce(Cluster("127.0.0.1:1"), [])

@@ -8,7 +8,7 @@ from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
 
 from schemas.topics import ALERTS, RECORDS, TOPICS, checkpoints_topic
 from topologies.broker.broker_topics import create_topics, grow_topics
-from topologies.errors import BrokerError, TopicError
+from topologies.errors import BrokerUnreachable, TopicError
 from topologies.kafka import Cluster
 
 pytestmark = pytest.mark.kafka
@@ -70,7 +70,7 @@ async def test_another_number_of_partitions_is_rejected_with_both_numbers(broker
 
 
 async def test_a_missing_broker_is_one_clear_line():
-    with pytest.raises(BrokerError, match=r"no Kafka broker answers at 127\.0\.0\.1:1"):
+    with pytest.raises(BrokerUnreachable, match=r"no Kafka broker answers at 127\.0\.0\.1:1"):
         await create_topics(Cluster("127.0.0.1:1"), 4, 1, timeout_s=2)
 
 

@@ -13,6 +13,8 @@ from topologies.configuration.configuration import (
     write_configuration,
 )
 from topologies.configuration.problems import known_keys
+from topologies.kafka import Cluster
+from topologies.kafka_security import SecuritySettings
 
 REJECTED = sorted((Path(__file__).parent).glob("*.toml"))
 EXAMPLE = Path(__file__).parents[3] / "driftwire.example.toml"
@@ -23,6 +25,7 @@ COMMENTED_KEYS = (
     "correlate.sla.",
     "correlate.response.",
     "route.receivers.url",
+    "kafka.security.",
 )
 
 
@@ -115,6 +118,13 @@ def test_another_address_changes_nothing_else():
     moved = Configuration().with_bootstrap("elsewhere:9092")
     assert moved.kafka.bootstrap == "elsewhere:9092"
     assert moved.with_bootstrap("127.0.0.1:9092") == Configuration()
+
+
+def test_the_security_settings_stay_with_another_address_and_change_with_another_cluster():
+    security = SecuritySettings(protocol="ssl")
+    secure = Configuration().with_cluster(Cluster("kafka:9093", security))
+    assert secure.with_bootstrap("elsewhere:9093").kafka.cluster == Cluster("elsewhere:9093", security)
+    assert secure.with_cluster(Cluster("127.0.0.1:9092")) == Configuration()
 
 
 def test_an_sla_may_name_a_custom_signal(tmp_path):

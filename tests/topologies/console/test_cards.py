@@ -234,7 +234,9 @@ def test_every_severity_has_a_card(severity):
 def test_the_running_log_has_times():
     stream = io.StringIO()
     print_running_log(incident(), stream)
-    assert stream.getvalue().split() == ["03:12:41Z", "opened:", "refused", "left", "its", "baseline"]
+    first, note = stream.getvalue().splitlines()
+    assert first.split() == ["03:12:41Z", "opened:", "refused", "left", "its", "baseline"]
+    assert note.strip() == "Names of people are as given in their commands, not verified."
 
 
 def test_drafts_are_printed_in_full():

@@ -52,7 +52,7 @@ async def test_a_worker_that_always_dies_fails_with_its_last_lines(broker, tmp_p
     monkeypatch.setattr(worker_process, "BACK_OFF_MAX_S", 0.01)
     topology = Topology(Configuration(), data_folder=tmp_path, cluster=broker.cluster, steps=("dettect",))
     with pytest.raises(
-        DriftwireError, match=r"worker dettect died \(exit status 2\).*'dettect' is not one of.*not restarted"
+        DriftwireError, match=r"worker dettect died \(exit status 2\).*'dettect' is not one of.*will not be restarted"
     ):
         await topology.start()
     assert not running([worker.pid for worker in topology.workers])

@@ -7,6 +7,8 @@ it must be replaced. A refused topic, group or transactional id needs an adminis
 
 from aiokafka import errors
 
+from topologies.errors import DriftwireError
+
 MESSAGE_ERROR_CODES = frozenset({2, 10, 18, 87})
 """Error codes of Kafka for the content of a message: corrupt, too large (also as a batch), invalid record. The same message
 would be refused again. An invalid time (32) is not among them, because it comes from the clock of this machine."""
@@ -66,14 +68,12 @@ def describe_refusal(
     >>> describe_refusal(errors.KafkaStorageError(), topic="driftwire.drifts")
     'Kafka cannot store messages of topic driftwire.drifts: check the disks of the brokers'
     """
-    if isinstance(error, errors.TopicAuthorizationFailedError):
-        return f"the right {right} on topic {_topics(error, topic)} is missing: grant it to the user of this worker"
-    if isinstance(error, errors.GroupAuthorizationFailedError):
-        return f"the right Read on group {group} is missing: grant it to the user of this worker"
-    if isinstance(error, errors.TransactionalIdAuthorizationFailed):
-        return f"the right Write on transactional id {transactional_id} is missing: grant it to the user of this worker"
-    if isinstance(error, errors.ClusterAuthorizationFailedError):
-        return "the right IdempotentWrite on the cluster is missing: grant it to the user of this worker"
+    if isinstance(error.__cause__, errors.TopicAuthorizationFailedError):  # aiokafka does not expect it for offsets
+        error, right = error.__cause__, "Read"
+    if isinstance(error, DriftwireError):  # for example a password file that cannot be read
+        return str(error)
+    if missing := _missing_right(error, topic, right, group, transactional_id):
+        return f"the right {missing} is missing: grant it to the user of this worker"
     for kinds, text in _TOPIC_PROBLEMS:
         if isinstance(error, kinds):
             return text.format(topic=topic)
@@ -83,6 +83,17 @@ def describe_refusal(
         return "Kafka did not answer in time: check the brokers"
     where = f" for topic {topic}" if topic else ""
     return f"Kafka reported an error{where}: {error!r}"
+
+
+def _missing_right(error: BaseException, topic: str, right: str, group: str, transactional_id: str) -> str:
+    """Return the missing right with its resource, or nothing if the error has another cause."""
+    if isinstance(error, errors.TopicAuthorizationFailedError):
+        return f"{right} on topic {_topics(error, topic)}"
+    if isinstance(error, errors.GroupAuthorizationFailedError):
+        return f"Read on group {group}"
+    if isinstance(error, errors.TransactionalIdAuthorizationFailed):
+        return f"Write on transactional id {transactional_id}"
+    return "IdempotentWrite on the cluster" if isinstance(error, errors.ClusterAuthorizationFailedError) else ""
 
 
 def _topics(error: BaseException, topic: str) -> str:

@@ -23,6 +23,7 @@ from aiokafka.errors import (
     NodeNotReadyError,
     OutOfOrderSequenceNumber,
     ProducerFenced,
+    TopicAuthorizationFailedError,
     UnknownTopicOrPartitionError,
     for_code,
 )
@@ -211,7 +212,9 @@ class TransactionalProducer:
             raise ProducerFenced from error
         except KafkaError as error:
             raise CheckpointFailed(
-                describe_refusal(error, group=group, transactional_id=self._transactional_id)
+                describe_refusal(
+                    error, topic=_topic_names(inputs), group=group, transactional_id=self._transactional_id
+                )
             ) from error
         except IllegalOperation as error:  # aiokafka has noted why the transaction cannot continue
             raise CheckpointFailed(await self._describe_abort()) from error
@@ -269,7 +272,8 @@ class TransactionalProducer:
                 raise MessagesRefused(
                     _describe_refused_messages([messages[i] for i in batch.indices], error), batch.indices
                 )
-        for batch, error in failed:
+        # If a right on one topic is missing, Kafka also refuses the messages for the other topics, with another error.
+        for batch, error in sorted(failed, key=lambda item: not isinstance(item[1], TopicAuthorizationFailedError)):
             raise CheckpointFailed(describe_refusal(error, topic=batch.source.topic)) from error
 
     async def _check_partitions(self, sources: Collection[TopicPartition]) -> None:
@@ -349,3 +353,7 @@ def _describe_refused_messages(messages: Sequence[TransactionMessage], error: Ba
     size = sum(len(message.key or b"") + len(message.value or b"") for message in messages)
     what = "a message" if len(messages) == 1 else f"a batch of {len(messages)} messages"
     return f"Kafka refused {what} of {size} bytes for topic {messages[0].source.topic} ({type(error).__name__})"
+
+
+def _topic_names(inputs: Mapping[TopicPartition, int]) -> str:
+    return ", ".join(sorted({partition.topic for partition in inputs}))

@@ -1,0 +1,128 @@
+"""Private topologies: a run on a machine whose environment names a live cluster leaves that cluster as it was."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+import pytest_asyncio
+from aiokafka.admin import AIOKafkaAdminClient
+
+from load.harness import temporary_topology, wait_for_lag
+from load.inputs import OutgoingMessage
+from load.traffic import produce
+from load.world import SUBJECT, World, json_lines
+from pipeline.step import RawMessage
+from schemas.topics import TOPICS, checkpoints_topic
+from topologies.broker import embedded_broker
+from topologies.configuration import Configuration
+from topologies.errors import BrokerError
+from topologies.kafka import Cluster, read_topic
+from topologies.processes import Topology
+
+pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
+
+START_MS = 1_795_000_000_000
+RECORDS = 3_000
+
+INTERNAL_TOPICS = ("__consumer_offsets", "__transaction_state")
+"""Topics in which Kafka stores the members and offsets of groups, and the owners of transactional ids."""
+
+
+def build_messages() -> list[OutgoingMessage]:
+    return [
+        OutgoingMessage(time_ms, SUBJECT.encode(), value)
+        for columns in World(1, START_MS, 50.0).generate(records=RECORDS)
+        for time_ms, value in zip(columns.times_ms.tolist(), json_lines(columns, seed=1), strict=True)
+    ]
+
+
+@pytest_asyncio.fixture
+async def live(tmp_path: Path) -> AsyncIterator[Topology]:
+    """A running topology that has read records and written state."""
+    async with Topology(Configuration(), data_folder=tmp_path / "live", port=0, replay=True) as topology:
+        await produce(topology.cluster, build_messages())
+        await wait_for_lag(topology.cluster, topology.configuration.kafka.app_id)
+        state = None
+        while (newest := await read_state(topology)) != state:
+            state = newest
+            await asyncio.sleep(3 * topology.configuration.kafka.checkpoint_interval_s)
+        yield topology
+
+
+async def read_state(topology: Topology) -> dict[str, set[RawMessage]]:
+    """Return every message of every topic: state, and what Kafka itself stores of group members, offsets, transactions."""
+    names = [*(topic.name for topic in TOPICS), *INTERNAL_TOPICS]
+    state = {name: {message async for message in read_topic(topology.cluster, name)} for name in names}
+    for name in (checkpoints_topic("detect"), *INTERNAL_TOPICS):
+        assert state[name], f"{name} is empty, so this test would prove nothing"
+    return state
+
+
+def write_records(folder: Path) -> Path:
+    path = folder / "records.ndjson"
+    path.write_bytes(b"".join(message.value + b"\n" for message in build_messages()))
+    return path
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("replay", "RECORDS", "--ready-after", "30s", "--ready-records", "1000"),
+        pytest.param(("demo", "--seed", "2"), marks=pytest.mark.slow),
+    ],
+)
+async def test_a_private_run_leaves_the_live_cluster_of_the_environment_as_it_was(live, tmp_path, command):
+    before = await read_state(live)
+    file = tmp_path / "live.toml"
+    file.write_text(f'[kafka]\nbootstrap = "{live.cluster}"\n')
+    records = str(write_records(tmp_path))
+    done = await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "load.cli", *(records if word == "RECORDS" else word for word in command)],
+        env=os.environ | {"DRIFTWIRE_BOOTSTRAP": live.cluster.bootstrap, "DRIFTWIRE_CONFIG": str(file)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=150,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    after = await read_state(live)
+    assert {name: after[name] ^ before[name] for name in before if after[name] != before[name]} == {}
+    assert [worker.restarts for worker in live.workers] == [0, 0, 0]
+
+
+async def test_two_private_topologies_share_no_group_and_no_cluster_id(tmp_path):
+    async with (
+        temporary_topology(Configuration(), workers=(), folder=tmp_path / "one") as one,
+        temporary_topology(Configuration(), workers=(), folder=tmp_path / "two") as two,
+    ):
+        ids = [await read_cluster_id(topology.cluster) for topology in (one, two)]
+        names = [topology.configuration.kafka.app_id for topology in (one, two)]
+    assert len(set(ids)) == 2
+    assert len({*names, Configuration().kafka.app_id}) == 3
+
+
+async def read_cluster_id(cluster: Cluster) -> str:
+    admin = AIOKafkaAdminClient(**cluster.client_options())
+    await admin.start()
+    try:
+        return str((await admin.describe_cluster())["cluster_id"])
+    finally:
+        await admin.close()
+
+
+async def test_a_topology_refuses_a_kafka_that_is_not_its_own(broker, tmp_path, monkeypatch):
+    """Another Kafka takes the port after it was checked. Without the cluster id, the workers would join that Kafka."""
+    monkeypatch.setattr(embedded_broker, "_check_port", lambda _: None)
+    before = [message async for message in read_topic(broker.cluster, TOPICS[0].name)]
+    topology = Topology(Configuration(), data_folder=tmp_path, port=broker.port)
+    with pytest.raises(BrokerError, match=rf"another Kafka answers at {broker.bootstrap}") as error:
+        await topology.start()
+    assert "\n" not in str(error.value)
+    assert topology.workers == []
+    assert [message async for message in read_topic(broker.cluster, TOPICS[0].name)] == before
+    assert broker.is_running

@@ -1,0 +1,27 @@
+"""Fixtures for tests of security: one broker with TLS, SASL and the rights that the page documents."""
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+
+from tests.security.acls import add_acls, documented_acls
+from tests.security.secure_broker import SecureBroker
+from topologies.broker import create_topics
+
+RECORDS_PARTITIONS = 1
+
+
+@pytest.fixture(scope="package")
+def secure_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
+    """One broker for all tests of security, with the topics of the contract and the documented rights."""
+    broker = SecureBroker(tmp_path_factory.mktemp("secure-broker"), tmp_path_factory.mktemp("certificates"))
+
+    async def start() -> None:
+        await broker.start()
+        await create_topics(broker.cluster, RECORDS_PARTITIONS, 1)
+        await add_acls(broker.cluster, documented_acls())
+
+    asyncio.run(start())
+    yield broker
+    asyncio.run(broker.stop())
