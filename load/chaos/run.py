@@ -205,7 +205,7 @@ async def _run_undisturbed(configuration: Configuration, workload: Workload) -> 
     async with temporary_topology(configuration, baselines=workload.baselines, workers=STEPS) as topology:
         await write_deployments(topology.cluster, workload)
         await WorkloadProducer(topology.cluster, workload.messages, None).run()
-        await wait_for_lag(topology.cluster, configuration.kafka.app_id)
+        await wait_for_lag(topology.cluster, topology.configuration.kafka.app_id)
         return await RunOutcome.read(topology.cluster, configuration.detect)
 
 
