@@ -49,6 +49,12 @@ test: $(READY)  ## run all tests, including those on a real Kafka
 faults: $(READY)  ## kill and pause detect workers twenty times and compare the results
 	DRIFTWIRE_TEST_FAULTS=20 $(BIN)/python -m pytest -s tests/test_faults.py
 
+SEED ?= 1
+
+.PHONY: chaos
+chaos: $(READY)  ## break a topology with a hundred faults of SEED=N, in up to 30 minutes
+	$(BIN)/driftwire-load chaos --seed $(SEED)
+
 .PHONY: coverage
 coverage: $(READY)  ## run all tests and measure branch coverage of pipeline and schemas
 	$(BIN)/python -m pytest --cov --cov-report=term-missing

@@ -11,6 +11,7 @@ COMMANDS = {
     "walk": "Walk through one incident, from its cause to its draft review.",
     "probe": "Send the outcomes of known-bad prompts.",
     "bench": "Compare driftwire with the reference pipeline.",
+    "chaos": "Break a topology by a seeded plan of faults.",
     "score": "Score detection and diagnosis against ground truth.",
 }
 """Help line of each command. The module of the same name in ``load/commands`` defines ``command``."""

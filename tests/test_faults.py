@@ -20,6 +20,7 @@ import pytest
 from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 
+from load.chaos.comparison import IGNORED_ALERT_FIELDS
 from load.harness.lag import wait_for_lag
 from load.harness.topology import temporary_topology
 from load.world.failure_table import SimulatedFailure
@@ -192,9 +193,8 @@ def dies_of_the_fault(worker: WorkerUnderTest) -> bool:
 
 def without_revisions(incidents: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
     """Return incidents without revision and change, which depend on the order of messages of several partitions."""
-    ignored = ("revision", "change")
     return {
-        incident_id: {name: value for name, value in incident.items() if name not in ignored}
+        incident_id: {name: value for name, value in incident.items() if name not in IGNORED_ALERT_FIELDS}
         for incident_id, incident in incidents.items()
     }
 

@@ -3,8 +3,8 @@
 This package may import errors only.
 """
 
-from load.wire.faults import Fault, FaultKind, FaultPlan
+from load.wire.faults import TRANSIENT_ERRORS, Fault, FaultKind, FaultPlan
 from load.wire.protocol import ApiKey, WireRequest
 from load.wire.proxy import Strike, WireProxy
 
-__all__ = ["ApiKey", "Fault", "FaultKind", "FaultPlan", "Strike", "WireProxy", "WireRequest"]
+__all__ = ["TRANSIENT_ERRORS", "ApiKey", "Fault", "FaultKind", "FaultPlan", "Strike", "WireProxy", "WireRequest"]

@@ -21,7 +21,9 @@ def healthy_day(seed: int, end_ms: int, records_per_second: float, subject: str 
         yield from json_lines(columns, subject=subject, seed=seed)
 
 
-def healthy_baseline(seed: int, end_ms: int, records_per_second: float, settings: DetectSettings) -> Baseline:
+def healthy_baseline(
+    seed: int, end_ms: int, records_per_second: float, settings: DetectSettings, subject: str = SUBJECT
+) -> Baseline:
     """Learn the baseline of the simulated service, as ``driftwire baseline learn`` does from a file.
 
     Raises
@@ -29,7 +31,7 @@ def healthy_baseline(seed: int, end_ms: int, records_per_second: float, settings
     LoadError
         If a record of the day is rejected, which is a bug in the simulation.
     """
-    history = learn_history(healthy_day(seed, end_ms, records_per_second), settings, subject=SUBJECT)
+    history = learn_history(healthy_day(seed, end_ms, records_per_second, subject), settings, subject=subject)
     if history.unusable:
         raise LoadError(f"records of the healthy day were rejected: {dict(history.unusable)}: the simulation has a bug")
-    return history.baselines[SUBJECT]
+    return history.baselines[subject]

@@ -90,6 +90,11 @@ class EmbeddedBroker:
     def is_running(self) -> bool:
         return self._java is not None and self._java.poll() is None
 
+    @property
+    def pid(self) -> int | None:
+        """Process id of Kafka, or None while it is not running."""
+        return self._java.pid if self._java is not None and self._java.poll() is None else None
+
     async def start(self) -> None:
         """Start Kafka and return when it answers. This takes about two seconds if the jars are already downloaded.
 

@@ -107,4 +107,6 @@ class NotificationSender:
 def _build_receiver(settings: ReceiverSettings, *, replay: bool) -> Receiver:
     if replay or settings.kind == "console":
         return ConsoleReceiver(sys.stdout, clock=time.time)
-    return WebhookReceiver(settings, clock=time.time, sleep=asyncio.sleep, jitter=random.random)
+    return WebhookReceiver(
+        settings, clock=time.time, monotonic=time.monotonic, sleep=asyncio.sleep, jitter=random.random
+    )

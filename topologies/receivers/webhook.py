@@ -41,7 +41,9 @@ class WebhookReceiver:
     settings
         Settings of a receiver of kind ``webhook``.
     clock
-        The wall clock, in Unix seconds.
+        The wall clock, in Unix seconds, for timestamps and dates.
+    monotonic
+        A clock in seconds that does not jump, for time limits.
     sleep
         Coroutine function that waits for a number of seconds.
     jitter
@@ -58,6 +60,7 @@ class WebhookReceiver:
         settings: ReceiverSettings,
         *,
         clock: Callable[[], float],
+        monotonic: Callable[[], float],
         sleep: Callable[[float], Awaitable[None]],
         jitter: Callable[[], float],
     ) -> None:
@@ -67,13 +70,14 @@ class WebhookReceiver:
         self._url = settings.url.get_secret_value()
         self._origin = _origin(self._url)
         self._clock = clock
+        self._monotonic = monotonic
         self._sleep = sleep
         self._jitter = jitter
 
     async def deliver(self, dispatch: Dispatch) -> Delivery:
         """Post the incident, with retries."""
         body = orjson.dumps(cloud_event(dispatch))
-        deadline = self._clock() + self._settings.give_up_after_s
+        deadline = self._monotonic() + self._settings.give_up_after_s
         # Disable cookies, because a response must not influence the next notification.
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
             for attempt in range(1, self._settings.attempts_max + 1):
@@ -85,7 +89,7 @@ class WebhookReceiver:
                 if attempt == self._settings.attempts_max:
                     break
                 pause_s = requested_s or self._pause_s(attempt)
-                if self._clock() + pause_s >= deadline:
+                if self._monotonic() + pause_s >= deadline:
                     limit = f"the next attempt, in {pause_s:.1f} s, would exceed give_up_after_s"
                     return Delivery("failed", f"{self._origin} {problem}; {limit}", attempt)
                 await self._sleep(pause_s)
@@ -102,7 +106,7 @@ class WebhookReceiver:
             The problem (None after a success), and the seconds until the next attempt that the server requested (None
             if a retry is useless, 0 if the server requested no pause).
         """
-        limit_s = max(0.001, min(self._settings.timeout_s, deadline - self._clock()))
+        limit_s = max(0.001, min(self._settings.timeout_s, deadline - self._monotonic()))
         try:
             async with session.post(
                 self._url,

@@ -4,8 +4,8 @@ Only this package and the three topology files import Faust. It may import confi
 """
 
 from topologies.runtime.application import build_application
-from topologies.runtime.checkpoint import read_checkpoint
+from topologies.runtime.checkpoint import Checkpoints, read_checkpoint
 from topologies.runtime.faust_worker import run_worker
 from topologies.runtime.topology_spec import TopologySpec
 
-__all__ = ["TopologySpec", "build_application", "read_checkpoint", "run_worker"]
+__all__ = ["Checkpoints", "TopologySpec", "build_application", "read_checkpoint", "run_worker"]

@@ -16,6 +16,10 @@ NEVER_S = 1e9
 FETCH_BYTES_MAX = 4 * 1024 * 1024
 """Maximum bytes of one partition in a fetch. A single larger message is fetched anyway."""
 
+REBALANCE_TIMEOUT_S = 30.0
+"""Minimum seconds for which a rebalance waits for the last checkpoints of the members. A worker that has died is dropped
+after its session; this limit is for workers that are slow. A shorter limit expels them, which causes the next rebalance."""
+
 METADATA_AGE_MAX_MS = 10_000
 """Milliseconds after which a worker notices new partitions, or a topic that was created again."""
 
@@ -64,7 +68,7 @@ def build_application(spec: TopologySpec, kafka: KafkaSettings, *, replay: bool)
         broker_max_poll_records=RECORDS_PER_FETCH_MAX,
         broker_session_timeout=kafka.session_timeout_s,
         broker_heartbeat_interval=kafka.session_timeout_s / 3,
-        broker_rebalance_timeout=kafka.session_timeout_s,
+        broker_rebalance_timeout=max(kafka.session_timeout_s, REBALANCE_TIMEOUT_S),
         broker_commit_interval=NEVER_S,
     )
     app.transport = ReadCommittedTransport(app, kafka.cluster)

@@ -28,10 +28,11 @@ async def endpoint() -> AsyncIterator[Endpoint]:
 
 
 class FakeTime:
-    """A clock that advances only by ``sleep``, and the list of pauses."""
+    """A clock that advances only by ``sleep``, and the list of pauses. The wall clock can be off by ``wall_jump_s``."""
 
     def __init__(self) -> None:
         self.now = NOW_S
+        self.wall_jump_s = 0.0
         self.pauses: list[float] = []
 
     async def sleep(self, seconds: float) -> None:
@@ -42,7 +43,8 @@ class FakeTime:
 async def deliver(url: str, time: FakeTime, *, jitter: float = 0.0, **settings: Any) -> Delivery:
     receiver = WebhookReceiver(
         ReceiverSettings(name="hook", kind="webhook", url=url, **settings),
-        clock=lambda: time.now,
+        clock=lambda: time.now + time.wall_jump_s,
+        monotonic=lambda: time.now,
         sleep=time.sleep,
         jitter=lambda: jitter,
     )
@@ -65,6 +67,18 @@ async def test_the_incident_arrives_as_a_structured_cloud_event(endpoint):
         "datacontenttype": "application/json",
     }
     assert Incident.from_json(orjson.dumps(data)) == incident()
+
+
+@pytest.mark.parametrize("jump_s", [-3600.0, 3600.0])
+async def test_a_jump_of_the_wall_clock_does_not_end_the_attempts(endpoint, jump_s):
+    class JumpingTime(FakeTime):
+        async def sleep(self, seconds: float) -> None:
+            await super().sleep(seconds)
+            self.wall_jump_s = jump_s
+
+    endpoint.answers = [503, 503, 200]
+    delivery = await deliver(endpoint.url, JumpingTime())
+    assert (delivery.outcome, delivery.attempts) == ("sent", 3)
 
 
 @pytest.mark.parametrize("status", [200, 201, 202, 204, 299])
@@ -219,5 +233,9 @@ async def test_a_server_without_tls_at_an_https_address_fails_without_a_retry(en
 def test_a_webhook_without_a_url_is_rejected():
     with pytest.raises(ValueError, match="needs a url"):
         WebhookReceiver(
-            ReceiverSettings(name="hook", kind="console"), clock=lambda: 0.0, sleep=asyncio.sleep, jitter=lambda: 0.0
+            ReceiverSettings(name="hook", kind="console"),
+            clock=lambda: 0.0,
+            monotonic=lambda: 0.0,
+            sleep=asyncio.sleep,
+            jitter=lambda: 0.0,
         )

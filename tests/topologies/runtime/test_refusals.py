@@ -11,7 +11,9 @@ import pytest
 from aiokafka import AIOKafkaProducer
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.config_resource import ConfigResource, ConfigResourceType
+from aiokafka.errors import InvalidTimestampError
 
+from load.wire import ApiKey, Fault, FaultKind, WireProxy
 from pipeline.codec import FORMAT
 from schemas.dead_letter import DeadLetter
 from schemas.topics import DEAD_LETTERS, DRIFTS, checkpoints_topic
@@ -108,6 +110,33 @@ async def test_a_dead_letter_that_is_too_large_is_shortened(empty_broker: Embedd
         assert (letter.reason, letter.offset, letter.value_bytes) == ("internal_error", 0, 100_006)
         await wait_for_outputs(empty_broker, worker, 1)
         assert worker.stop() == 0
+
+
+async def test_messages_refused_because_of_the_clock_wait_until_the_clock_is_right(
+    empty_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    async with WireProxy(empty_broker.bootstrap) as proxy:
+        for _ in range(3):
+            proxy.inject(
+                Fault(
+                    ApiKey.PRODUCE,
+                    FaultKind.ERROR,
+                    error_code=InvalidTimestampError.errno,
+                    matches=lambda request: request.mentions(DRIFTS),
+                )
+            )
+        arguments = ["-m", "tests.topologies.counting_worker", proxy.bootstrap]
+        with WorkerUnderTest(arguments, tmp_path / "log") as worker:
+            worker.start()
+            await produce(empty_broker, 4_000)
+            assert_exactly_once(await wait_for_outputs(empty_broker, worker, 8), 1_000)
+            assert await read_dead_letters(empty_broker) == []
+            assert proxy.counts == {"produce.error": 3}
+            assert (
+                "refuses the time of messages for topic driftwire.drifts: set the clock of this machine"
+                in worker.output
+            )
+            assert await asyncio.to_thread(worker.stop) == 0
 
 
 async def test_a_missing_topic_pauses_the_partitions_and_loses_nothing(

@@ -23,6 +23,7 @@ from topologies.runtime.checkpoint.refusals import CheckpointFailed, MessagesRef
 from topologies.runtime.checkpoint.stored_checkpoint import (
     ENTRY_KEY,
     SEQUENCE_HEADER,
+    CheckpointReader,
     StoredCheckpoint,
     checkpoint_digest,
     read_checkpoint,
@@ -63,6 +64,11 @@ class Checkpoints:
         self._attempted_digest = ""
         self._entry_offset = -1
         self._separate: frozenset[int] = frozenset()
+
+    @staticmethod
+    def reader() -> CheckpointReader:
+        """Return a reader that checks the messages of a checkpoint topic in order."""
+        return CheckpointReader()
 
     async def open(self) -> StoredCheckpoint:
         """Fence an older owner and return the last checkpoint.

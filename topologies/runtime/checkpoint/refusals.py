@@ -9,9 +9,26 @@ from aiokafka import errors
 
 from topologies.errors import DriftwireError
 
-MESSAGE_ERROR_CODES = frozenset({2, 10, 18, 32, 87})
-"""Error codes of Kafka for the content of a message: corrupt, too large (also as a batch), invalid time, invalid record.
-The same message would be refused again."""
+MESSAGE_ERROR_CODES = frozenset({2, 10, 18, 87})
+"""Error codes of Kafka for the content of a message: corrupt, too large (also as a batch), invalid record. The same message
+would be refused again. An invalid time (32) is not among them, because it comes from the clock of this machine."""
+
+_TOPIC_PROBLEMS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
+    (
+        (errors.UnknownTopicOrPartitionError,),
+        "topic {topic} or a partition of it does not exist: create the topics of driftwire again",
+    ),
+    ((errors.KafkaStorageError,), "Kafka cannot store messages of topic {topic}: check the disks of the brokers"),
+    (
+        (errors.NotEnoughReplicasError, errors.NotEnoughReplicasAfterAppendError),
+        "topic {topic} has too few in-sync replicas: check the brokers",
+    ),
+    (
+        (errors.InvalidTimestampError,),
+        "Kafka refuses the time of messages for topic {topic}: set the clock of this machine",
+    ),
+)
+"""Errors that concern a topic, and their sentences."""
 
 
 class CheckpointFailed(Exception):
@@ -57,12 +74,9 @@ def describe_refusal(
         return str(error)
     if missing := _missing_right(error, topic, right, group, transactional_id):
         return f"the right {missing} is missing: grant it to the user of this worker"
-    if isinstance(error, errors.UnknownTopicOrPartitionError):
-        return f"topic {topic} or a partition of it does not exist: create the topics of driftwire again"
-    if isinstance(error, errors.KafkaStorageError):
-        return f"Kafka cannot store messages of topic {topic}: check the disks of the brokers"
-    if isinstance(error, (errors.NotEnoughReplicasError, errors.NotEnoughReplicasAfterAppendError)):
-        return f"topic {topic} has too few in-sync replicas: check the brokers"
+    for kinds, text in _TOPIC_PROBLEMS:
+        if isinstance(error, kinds):
+            return text.format(topic=topic)
     if isinstance(error, errors.KafkaConnectionError):
         return "Kafka is not reachable: check the brokers and the network"
     if isinstance(error, TimeoutError):

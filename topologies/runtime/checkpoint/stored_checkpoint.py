@@ -73,7 +73,7 @@ async def read_checkpoint(cluster: Cluster, step: str, partition: int) -> Stored
         If a newer version wrote the checkpoint.
     """
     source = TopicPartition(checkpoints_topic(step), partition)
-    reader = _CheckpointReader()
+    reader = CheckpointReader()
     await _read_into(reader, cluster, source, look_back=None)
     return reader.result()
 
@@ -89,7 +89,7 @@ async def read_last_entry(cluster: Cluster, step: str, partition: int) -> Stored
     source = TopicPartition(checkpoints_topic(step), partition)
     look_back = LOOK_BACK
     while True:
-        reader = _CheckpointReader()
+        reader = CheckpointReader()
         is_complete = await _read_into(reader, cluster, source, look_back=look_back)
         if is_complete or reader.has_entry:
             return reader.result()
@@ -97,7 +97,7 @@ async def read_last_entry(cluster: Cluster, step: str, partition: int) -> Stored
 
 
 async def _read_into(
-    reader: "_CheckpointReader", cluster: Cluster, source: TopicPartition, *, look_back: int | None
+    reader: "CheckpointReader", cluster: Cluster, source: TopicPartition, *, look_back: int | None
 ) -> bool:
     """Read committed messages into a reader. Return True if these are all messages of the partition."""
     try:
@@ -127,7 +127,7 @@ class _Entry(BaseModel):
     offsets: dict[str, int] = Field(default_factory=dict)
 
 
-class _CheckpointReader:
+class CheckpointReader:
     """Reader of the messages of a checkpoint topic in order. It checks each part against the entries."""
 
     def __init__(self) -> None:
@@ -140,8 +140,8 @@ class _CheckpointReader:
         self._digest = ""
         self._unreadable: list[str] = []
 
-    def add(self, key: bytes, value: bytes | None, headers: Mapping[str, bytes]) -> None:
-        """Add the next message."""
+    def add(self, key: bytes, value: bytes | None, headers: Mapping[str, bytes]) -> bool:
+        """Add the next message. Return True if it is an entry, which is the last message of a checkpoint."""
         self._start_sequence(int(headers.get(SEQUENCE_HEADER, b"0")))
         if key == ENTRY_KEY:
             self._add_entry(value)
@@ -150,13 +150,14 @@ class _CheckpointReader:
         else:
             self._parts[key] = value
             _add_to_hash(self._hash, key, value)
+        return key == ENTRY_KEY
 
     def add_unreadable(self, batch: UnreadableBatch) -> None:
         """Note that messages are missing because their batch cannot be read."""
         self._unreadable.append(f"{batch}; parts of the state may be missing or old; the evidence is reset")
 
     def result(self) -> StoredCheckpoint:
-        """Return the last checkpoint after all messages were added."""
+        """Return the last checkpoint after the messages so far."""
         # Check the parts too, because they are discarded if the entry and the offsets of the group are missing.
         newest = max((read_format(part) or 0 for part in self._parts.values()), default=0)
         if newest > FORMAT:

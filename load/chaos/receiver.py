@@ -1,0 +1,69 @@
+"""Receiver of webhooks on this machine, which can be slow or refuse requests."""
+
+import asyncio
+from collections import Counter
+from types import TracebackType
+from typing import Any, Self
+
+import orjson
+from aiohttp import web
+
+HOST = "127.0.0.1"
+BODY_BYTES_MAX = 4 * 1024 * 1024
+
+
+class WebhookServer:
+    """HTTP server that counts notifications.
+
+    Attributes
+    ----------
+    accepted
+        Number of accepted requests by notification id.
+    delay_s
+        Seconds before each answer.
+    refusals_left
+        Number of next requests that are answered with status 503.
+    disturbed
+        Number of requests that were delayed or refused.
+    """
+
+    def __init__(self) -> None:
+        self.accepted: Counter[str] = Counter()
+        self.delay_s = 0.0
+        self.refusals_left = 0
+        self.disturbed = 0
+        self.port = 0
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        """Address of the webhook. Valid once the server has started."""
+        return f"http://{HOST}:{self.port}/"
+
+    async def __aenter__(self) -> Self:
+        application = web.Application(client_max_size=BODY_BYTES_MAX)
+        application.router.add_post("/", self._receive)
+        self._runner = web.AppRunner(application, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, HOST, 0)
+        await site.start()
+        addresses: list[Any] = self._runner.addresses
+        self.port = int(addresses[0][1])
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _receive(self, request: web.Request) -> web.Response:
+        event = orjson.loads(await request.read())
+        if self.delay_s or self.refusals_left:
+            self.disturbed += 1
+        if self.refusals_left:
+            self.refusals_left -= 1
+            return web.Response(status=503)
+        await asyncio.sleep(self.delay_s)
+        self.accepted[event["id"]] += 1
+        return web.Response(status=204)

@@ -1,0 +1,308 @@
+"""A run of the chaos suite: the undisturbed run, the schedule of faults, the wait for the end, and the report."""
+
+import asyncio
+import logging
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from load.chaos.broker_faults import (
+    BrokerKilled,
+    BrokerPaused,
+    BrokerStopped,
+    DiskFull,
+    FolderUnwritable,
+    MessagesAdded,
+    ProducerClockJump,
+    ReceiverSlow,
+    TopicRefuses,
+    WireFault,
+)
+from load.chaos.comparison import RunOutcome, compare
+from load.chaos.environment import Environment, disturbed_environment, find_unavailable, write_deployments
+from load.chaos.schedule import LONG_RUN, PlannedFault, plan_faults
+from load.chaos.worker_faults import (
+    ChaosFault,
+    WorkerClockJump,
+    WorkerJoinsAndLeaves,
+    WorkerKilled,
+    WorkerLogFull,
+    WorkerSuspended,
+)
+from load.chaos.workload import Workload, build_workload
+from load.chaos.workload_producer import WorkloadProducer
+from load.errors import LoadError
+from load.harness import temporary_topology, wait_for_lag
+from topologies.configuration import Configuration, KafkaSettings
+from topologies.processes import STEPS
+
+SESSION_TIMEOUT_S = 10.0
+"""Session of the workers, in seconds. With a shorter one, workers lose partitions when other programs use the machine."""
+
+TAIL_S = 10.0
+"""Seconds from the start of the last fault until the last record is sent."""
+
+LAG_LIMIT_S = 60.0
+"""Maximum seconds from the end of the faults until no step has lag."""
+
+LAG_PATIENCE_S = 180.0
+"""Seconds after which the run gives up and reports the steps that still have lag."""
+
+FAULTS: dict[str, Callable[[PlannedFault], ChaosFault]] = {
+    "worker_killed": WorkerKilled,
+    "worker_suspended": WorkerSuspended,
+    "worker_joins_and_leaves": WorkerJoinsAndLeaves,
+    "worker_log_full": WorkerLogFull,
+    "worker_clock_jump": WorkerClockJump,
+    "broker_killed": BrokerKilled,
+    "broker_stopped": BrokerStopped,
+    "broker_paused": BrokerPaused,
+    "disk_full": DiskFull,
+    "folder_unwritable": FolderUnwritable,
+    "topic_refuses": TopicRefuses,
+    "wire": WireFault,
+    "poison": MessagesAdded,
+    "duplicates": MessagesAdded,
+    "producer_clock_jump": ProducerClockJump,
+    "receiver_slow": ReceiverSlow,
+}
+"""Class of each kind of :data:`load.chaos.schedule.WEIGHTS`."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(slots=True)
+class ChaosReport:
+    """Result of a run. :meth:`problems` is empty if all oracles hold."""
+
+    seed: int
+    faults: int
+    records: int = 0
+    by_kind: dict[str, dict[str, int]] = field(default_factory=dict)
+    not_available: dict[str, str] = field(default_factory=dict)
+    never_struck: list[str] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
+    alerts: int = 0
+    alerts_equal: bool = False
+    records_unaccounted: int = 0
+    outputs_twice: int = 0
+    outputs_lost: int = 0
+    checkpoints: int = 0
+    torn_checkpoints: int = 0
+    stuck: list[str] = field(default_factory=list)
+    seconds_to_lag_zero: float | None = None
+    worker_deaths: list[str] = field(default_factory=list)
+    tracebacks: list[str] = field(default_factory=list)
+    differences: list[str] = field(default_factory=list)
+    duration_s: float = 0.0
+
+    @property
+    def struck(self) -> int:
+        """Number of faults that struck."""
+        return sum(kind["struck"] for kind in self.by_kind.values())
+
+    def problems(self) -> list[str]:
+        """Return a line per oracle that does not hold."""
+        checks = {
+            "the alerts differ from those of the undisturbed run": not self.alerts_equal,
+            f"{self.records_unaccounted} records are unaccounted for": self.records_unaccounted,
+            f"{self.outputs_twice} outputs were written twice": self.outputs_twice,
+            f"{self.outputs_lost} outputs were lost": self.outputs_lost,
+            f"{self.torn_checkpoints} checkpoints are torn": self.torn_checkpoints,
+            f"stuck: {', '.join(self.stuck)}": self.stuck,
+            f"faults that never struck: {', '.join(self.never_struck)}": self.never_struck and self.faults >= LONG_RUN,
+            "the outcome differs, see the differences": self.differences,
+        }
+        return [line for line, has_failed in checks.items() if has_failed]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the report for ``--json``."""
+        return {
+            "seed": self.seed,
+            "faults": self.faults,
+            "faults_that_struck": self.struck,
+            "faults_by_kind": self.by_kind,
+            "faults_not_available": self.not_available,
+            "kinds_that_never_struck": self.never_struck,
+            "faults_that_missed": self.missed,
+            "records": self.records,
+            "alerts": self.alerts,
+            "alerts_equal": int(self.alerts_equal),
+            "records_unaccounted": self.records_unaccounted,
+            "outputs_twice": self.outputs_twice,
+            "outputs_lost": self.outputs_lost,
+            "checkpoints": self.checkpoints,
+            "torn_checkpoints": self.torn_checkpoints,
+            "stuck": len(self.stuck),
+            "stuck_workers": self.stuck,
+            "seconds_to_lag_zero": self.seconds_to_lag_zero,
+            "worker_deaths": self.worker_deaths,
+            "tracebacks": self.tracebacks,
+            "differences": self.differences,
+            "problems": self.problems(),
+            "duration_s": round(self.duration_s, 1),
+        }
+
+
+async def run_chaos(seed: int, count: int, *, folder: Path | None = None, say: Say = lambda _: None) -> ChaosReport:
+    """Run the faults of a seed, and compare the outcome with that of an undisturbed run.
+
+    Parameters
+    ----------
+    seed
+        Seed of the schedule and the records.
+    count
+        Number of faults.
+    folder
+        Empty folder for the data and logs of the disturbed run, which is kept. If None, a temporary folder is used and
+        removed.
+    say
+        Callback that receives a line per step of the run.
+
+    Raises
+    ------
+    DriftwireError
+        If a topology cannot be started.
+    """
+    started_s = time.monotonic()
+    unavailable = find_unavailable()
+    planned = plan_faults(seed, count)
+    kinds = {fault.kind for fault in planned}
+    report = ChaosReport(seed, count)
+    report.not_available = {kind: why for kind, why in unavailable.items() if kind in kinds or kind not in FAULTS}
+    for kind, why in report.not_available.items():
+        say(f"not available on this machine: {kind} ({why})")
+    run_s = planned[-1].at_s + TAIL_S
+    configuration = Configuration(kafka=KafkaSettings(session_timeout_s=SESSION_TIMEOUT_S))
+    workload = build_workload(seed, configuration.detect, planned, run_s)
+    report.records = sum(message.records for message in workload.messages)
+    with tempfile.TemporaryDirectory(prefix="driftwire-") as temporary, _quiet_client():
+        say(f"seed {seed}: undisturbed run of {len(workload.messages):,} messages")
+        expected = await _run_undisturbed(configuration, workload)
+        async with disturbed_environment(
+            configuration, workload, folder or Path(temporary), run_s=run_s, has_disk="disk_full" not in unavailable
+        ) as environment:
+            say(f"seed {seed}: the same messages with {count} faults, over {run_s:.0f} s")
+            available = [(number, fault) for number, fault in enumerate(planned) if fault.kind not in unavailable]
+            faults = await _disturb(environment, [fault for _, fault in available], say)
+            await _wait_for_lag(environment, report, say)
+            found = await RunOutcome.read(environment.broker.cluster, configuration.detect)
+            await environment.ledger.read_to_end()
+            report.stuck += [f"{name} did not stop within its time limit" for name in await environment.stop_workers()]
+        _count_added_messages(faults, [number for number, _ in available], workload, environment, found)
+        _report_strikes(report, faults)
+        _report_outcome(report, environment, expected, found)
+    report.duration_s = time.monotonic() - started_s
+    return report
+
+
+async def _run_undisturbed(configuration: Configuration, workload: Workload) -> RunOutcome:
+    async with temporary_topology(configuration, baselines=workload.baselines, workers=STEPS) as topology:
+        await write_deployments(topology.cluster, workload)
+        await WorkloadProducer(topology.cluster, workload.messages, None).run()
+        await wait_for_lag(topology.cluster, topology.configuration.kafka.app_id)
+        return await RunOutcome.read(topology.cluster, configuration.detect)
+
+
+async def _disturb(environment: Environment, planned: Sequence[PlannedFault], say: Say) -> list[ChaosFault]:
+    """Run the schedule while the producer sends the messages. Return when both have ended."""
+    faults = [FAULTS[fault.kind](fault) for fault in planned]
+    started_s = time.monotonic()
+
+    async def run_fault(fault: ChaosFault) -> None:
+        await asyncio.sleep(fault.planned.at_s)
+        say(f"{time.monotonic() - started_s:6.1f} s  {fault.name}")
+        await fault.run(environment)
+
+    async with asyncio.TaskGroup() as group:
+        group.create_task(environment.producer.run())
+        for fault in faults:
+            group.create_task(run_fault(fault))
+    return faults
+
+
+async def _wait_for_lag(environment: Environment, report: ChaosReport, say: Say) -> None:
+    """Wait until no step has lag, and report how long it took or which step is stuck."""
+    say("all faults have ended; waiting until no step has lag")
+    started_s, step = time.monotonic(), STEPS[0]
+
+    def note_step(name: str, _: int, __: int) -> None:
+        nonlocal step
+        step = name
+
+    try:
+        async with asyncio.timeout(LAG_PATIENCE_S):
+            await wait_for_lag(
+                environment.broker.cluster,
+                environment.configuration.kafka.app_id,
+                stall_s=LAG_PATIENCE_S,
+                on_progress=note_step,
+            )
+    except (TimeoutError, LoadError):
+        report.stuck.append(f"{step} still has lag after {LAG_PATIENCE_S:.0f} s")
+        return
+    report.seconds_to_lag_zero = round(time.monotonic() - started_s, 1)
+    if report.seconds_to_lag_zero > LAG_LIMIT_S:
+        report.stuck.append(f"the lag was 0 only after {report.seconds_to_lag_zero:.0f} s")
+
+
+def _count_added_messages(
+    faults: Sequence[ChaosFault],
+    numbers: Sequence[int],
+    workload: Workload,
+    environment: Environment,
+    found: RunOutcome,
+) -> None:
+    """Count the strikes of poison by its dead letters, and those of duplicates by the counts of detect."""
+    letters = {(letter["partition"], letter["offset"]) for letter in found.dead_letters if letter["step"] == "detect"}
+    written = list(zip(workload.messages, environment.producer.offsets, strict=True))
+    by_number = dict(zip(numbers, faults, strict=True))
+    sent_twice = sum(
+        message.fault is not None and by_number[message.fault].planned.kind == "duplicates" for message, _ in written
+    )
+    dropped = sum(counts["duplicates"] for counts in found.counts)
+    for number, fault in by_number.items():
+        added = [(message.partition, offset) for message, offset in written if message.fault == number]
+        if fault.planned.kind == "poison":
+            fault.struck = int(any(place in letters for place in added))
+        elif fault.planned.kind == "duplicates":
+            fault.struck = int(bool(added) and dropped >= sent_twice)
+
+
+def _report_strikes(report: ChaosReport, faults: Sequence[ChaosFault]) -> None:
+    planned = Counter(fault.planned.kind for fault in faults)
+    struck = Counter(fault.planned.kind for fault in faults if fault.struck)
+    report.by_kind = {kind: {"planned": planned[kind], "struck": struck[kind]} for kind in sorted(planned)}
+    report.missed = [f"{fault.planned.at_s:.1f} s {fault.name}" for fault in faults if not fault.struck]
+    report.never_struck = [kind for kind in sorted(planned) if not struck[kind]]
+
+
+def _report_outcome(report: ChaosReport, environment: Environment, expected: RunOutcome, found: RunOutcome) -> None:
+    comparison = compare(expected, found, records=report.records, accepted=environment.receiver.accepted)
+    ledger = environment.ledger
+    report.alerts = len(expected.incidents())
+    report.alerts_equal = comparison.alerts_equal
+    report.records_unaccounted = comparison.records_unaccounted
+    report.outputs_twice = comparison.outputs_twice
+    report.outputs_lost = comparison.outputs_lost
+    report.checkpoints, report.torn_checkpoints = ledger.count, ledger.torn
+    report.differences = [*comparison.differences, *ledger.problems]
+    report.worker_deaths = list(environment.fleet.deaths)
+    report.tracebacks = environment.fleet.find_tracebacks()
+
+
+@contextmanager
+def _quiet_client() -> Iterator[None]:
+    """Hide the log lines of the Kafka client of this process, which report every fault of the broker."""
+    logger = logging.getLogger("aiokafka")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL + 1)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
