@@ -26,7 +26,7 @@ from pipeline.plain_text import plain_text
 from schemas.baseline import Baseline
 from schemas.deployment import Deployment
 from schemas.timestamp import format_timestamp
-from schemas.topics import DAY_MS, DEPLOYMENTS, DRIFTS, TOPICS
+from schemas.topics import DAY_MS, DEPLOYMENTS, DRIFTS, RECORDS
 from topologies.baselines import publish_baseline, read_baseline_file
 from topologies.configuration import Configuration
 from topologies.kafka import Cluster
@@ -212,7 +212,8 @@ class Replay:
 
 
 async def _refuse_old_records(cluster: Cluster, last_ms: int, wall_ms: int) -> None:
-    await check_topics(cluster, [topic.name for topic in TOPICS])
+    await check_topics(cluster, [RECORDS, DEPLOYMENTS], right="Write")
+    await check_topics(cluster, [DRIFTS], right="Read")
     try:
         with cluster.requiring("Read", DRIFTS):
             live = await is_live(cluster)

@@ -80,7 +80,7 @@ async def produce(
     BrokerUnreachable, RightMissing
         If the cluster cannot be reached, or if the user may not write to the topic.
     """
-    await check_topics(cluster, [topic])
+    await check_topics(cluster, [topic], right="Write")
     producer = AIOKafkaProducer(
         **cluster.client_options(),
         acks="all",
