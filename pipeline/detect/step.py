@@ -208,7 +208,7 @@ class DetectStep:
         self._counts = Counter(state["counts"])
         self._evicted_count = MonitoredCount(state["evicted_seen"], state["evicted_monitored"])
         # A checkpoint of an earlier version does not have the losses.
-        self._dead_letters.load(state.get("dead_letters", []))
+        self._dead_letters.load(state.get("dead_letters", {"rejections": []}))
 
     def _observe_dead_letters(self, batch: AdmittedBatch, watermark_ms: int) -> list[PositionedOutput]:
         """Test the share of dead letters by time of arrival, or by the watermark in a replay."""

@@ -23,7 +23,7 @@ def install_from_environment() -> None:
 
 def _install(stage: str, count: int) -> None:
     """Observe what the producer writes in each transaction, and die at a stage of the given transaction with outputs."""
-    send, send_offsets = AIOKafkaProducer.send, AIOKafkaProducer.send_offsets_to_transaction
+    send_batch, send_offsets = AIOKafkaProducer.send_batch, AIOKafkaProducer.send_offsets_to_transaction
     topics_by_producer: dict[AIOKafkaProducer, list[str]] = {}
     transactions_left = count
 
@@ -36,12 +36,12 @@ def _install(stage: str, count: int) -> None:
             await producer.flush()  # so that everything written so far reaches the broker
             os.kill(os.getpid(), signal.SIGKILL)
 
-    async def send_and_die(self: AIOKafkaProducer, topic: str, *arguments: Any, **options: Any) -> Any:
+    async def send_and_die(self: AIOKafkaProducer, batch: Any, topic: str, **options: Any) -> Any:
         topics = topics_by_producer.setdefault(self, [])
         if topic.endswith("-checkpoints") and not any(name.endswith("-checkpoints") for name in topics):
             await die_at(self, "after_outputs")
         topics.append(topic)
-        return await send(self, topic, *arguments, **options)
+        return await send_batch(self, batch, topic, **options)
 
     async def send_offsets_and_die(self: AIOKafkaProducer, *arguments: Any, **options: Any) -> None:
         await die_at(self, "after_state")
@@ -49,5 +49,5 @@ def _install(stage: str, count: int) -> None:
         await die_at(self, "after_offsets")
         topics_by_producer[self] = []
 
-    AIOKafkaProducer.send = send_and_die  # type: ignore[method-assign]
+    AIOKafkaProducer.send_batch = send_and_die  # type: ignore[method-assign]
     AIOKafkaProducer.send_offsets_to_transaction = send_offsets_and_die  # type: ignore[method-assign]

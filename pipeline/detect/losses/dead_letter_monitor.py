@@ -185,17 +185,18 @@ class DeadLetterMonitor:
             for rejections in by_reason.values():
                 rejections.loss.reset()
 
-    def dump(self) -> list[Any]:
+    def dump(self) -> dict[str, Any]:
         """Return the state for :meth:`load`."""
-        return [
+        rejections = [
             [subject, reason, rejections.dump()]
             for subject, by_reason in self._by_subject.items()
             for reason, rejections in by_reason.items()
         ]
+        return {"rejections": rejections}
 
-    def load(self, state: list[Any]) -> None:
+    def load(self, state: dict[str, Any]) -> None:
         """Restore the state."""
-        for subject, reason, content in state:
+        for subject, reason, content in state["rejections"]:
             self._begin(subject, reason).load(content)
 
     def _arrivals(

@@ -26,7 +26,8 @@ def messages(topic: str, values: Iterable[bytes | None], first: int = 0) -> list
 def play(story: Story) -> list[Incident]:
     """The incidents at the end, newest revisions."""
     configuration = Configuration()
-    detect, correlate = DetectStep(0, configuration.detect, replay=True), CorrelateStep(configuration.correlate)
+    detect = DetectStep(0, configuration.detect, replay=True)
+    correlate = CorrelateStep(configuration.correlate, replay=True)
     baseline = healthy_baseline(SEED, START_MS, RECORDS_PER_SECOND, configuration.detect)
     detect.control(messages(BASELINES, [baseline.to_json()])[0])
     alerts: list[OutputMessage] = correlate.step(

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import orjson
 import pytest
 
 import pipeline.detect
@@ -19,7 +20,9 @@ from pipeline.detect.detectors.page_hinkley import PageHinkleyBank
 from pipeline.detect.findings.first_seen import FirstSeen
 from pipeline.detect.findings.recent_values import RecentValues
 from pipeline.detect.findings.series import MinuteSeries
+from pipeline.detect.intake.admission import Admission
 from pipeline.detect.layout.grid_layout import GridLayout
+from pipeline.detect.losses.dead_letter_monitor import DeadLetterMonitor
 from pipeline.detect.monitor import Monitor
 from pipeline.detect.one_sided_tests.one_sided_test import derive_tests
 from pipeline.detect.segments.segment_bank import SegmentBank
@@ -28,7 +31,9 @@ from pipeline.detect.segments.segments import Segments
 from pipeline.detect.settings import DetectSettings
 from pipeline.detect.signals.catalogue import SIGNALS, Signal
 from pipeline.detect.statistics.statistics import Statistics
+from pipeline.step import RawMessage
 from schemas.baseline import Baseline
+from schemas.topics import RECORDS
 from tests.pipeline.detect.worlds import START_MS, blocks, learned, normal_world
 
 SETTINGS = DetectSettings(ready_after_s=60, ready_records=1000, ready_records_rate=500)
@@ -189,6 +194,26 @@ def value_inputs(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
         yield (LAYOUT.monitored_values(part)[:-1],)
 
 
+def admitted_inputs(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
+    """Batches in which a fifth of the records has no readable time, with the times of arrival."""
+    random = np.random.default_rng(seed)
+    admission = Admission(SETTINGS, replay=False)
+    for first in range(0, rows, 500):
+        arrived_ms = [START_MS + (first + number) * 20 for number in range(500)]
+        values = [
+            orjson.dumps({"subject": "bot", "timestamp": "soon" if late else at_ms, "output": {"empty": False}})
+            for at_ms, late in zip(arrived_ms, random.random(500) < 0.2, strict=True)
+        ]
+        messages = [
+            RawMessage(RECORDS, 0, first + number, at_ms, None, value)
+            for number, (at_ms, value) in enumerate(zip(arrived_ms, values, strict=True))
+        ]
+        batch = admission.admit(messages)
+        times_ms = batch.originals.append_times_ms(batch.records.positions).tolist()
+        rejected_ms = batch.originals.append_times_ms([rejected.position for rejected in batch.rejected]).tolist()
+        yield batch, times_ms, rejected_ms
+
+
 @dataclass(frozen=True)
 class Case:
     """How to make an object of a class with state, and its inputs."""
@@ -219,6 +244,7 @@ CASES: dict[type, Case] = {
     PageHinkleyBank: Case(
         lambda: PageHinkleyBank(TESTS, LAYOUT.channel_columns, LAYOUT.presence_columns, 8.0), grid_and_time_inputs
     ),
+    DeadLetterMonitor: Case(lambda: DeadLetterMonitor(0, SETTINGS), admitted_inputs),
     Monitor: Case(lambda: Monitor(BASELINE, SETTINGS), block_inputs),
     FirstSeen: Case(first_seen, block_inputs),
     MinuteSeries: Case(lambda: MinuteSeries(LAYOUT), view_inputs),
