@@ -3,11 +3,11 @@
 aiokafka decompresses a batch of any size, so a small batch could take all the memory of a worker.
 """
 
+import mmap
 import struct
 from typing import Any
 
 import cramjam
-import numpy as np
 
 UNPACKED_BYTES_MAX = 64 * 1024 * 1024
 """Maximum bytes of a decompressed batch. A larger batch is not read, because some kilobytes can unpack to gigabytes."""
@@ -76,12 +76,12 @@ def _unpack_zstd(data: bytes) -> bytes:
 
 
 def _unpack_into(decompress_into: Any, data: bytes) -> bytes:
-    # The system provides the memory of this array only where it is written.
-    unpacked = np.empty(UNPACKED_BYTES_MAX + 1, np.uint8)
-    try:
-        length = decompress_into(data, unpacked)
-    except cramjam.DecompressionError as error:
-        if "whole buffer" in str(error):
-            raise DamagedBatch(_TOO_LARGE) from error
-        raise
-    return unpacked[:length].tobytes()
+    # The system provides the memory of this mapping only where it is written.
+    with mmap.mmap(-1, UNPACKED_BYTES_MAX + 1) as unpacked:
+        try:
+            length = decompress_into(data, unpacked)
+        except cramjam.DecompressionError as error:
+            if "whole buffer" in str(error):
+                raise DamagedBatch(_TOO_LARGE) from error
+            raise
+        return unpacked[:length]
