@@ -40,23 +40,23 @@ def command(*, seed: int, faults: int, keep: bool, json_file: Path | None) -> No
     reports: list[ChaosReport] = []
 
     async def run() -> None:
-        reports.append(await run_chaos(seed, faults, folder=folder, say=click.echo))
+        reports.append(await run_chaos(seed, faults, folder=folder, say=echo))
 
     interrupted = run_until_interrupted(run())
     if folder is not None:
-        click.echo(f"the logs of the workers are in {folder}")
+        echo(f"the logs of the workers are in {folder}")
     if interrupted:
-        click.echo("Stopped. Nothing is left running.")
+        echo("Stopped. Nothing is left running.")
         sys.exit(130)
     (report,) = reports
     write_json(json_file, report.to_json())
     for kind, counts in report.by_kind.items():
-        click.echo(f"{kind:<24} {counts['struck']} of {counts['planned']} struck")
+        echo(f"{kind:<24} {counts['struck']} of {counts['planned']} struck")
     for line in report.differences:
-        click.echo(line)
+        echo(line)
     problems = report.problems()
     for line in problems:
-        click.echo(f"seed {seed}: {line}", err=True)
+        echo(f"seed {seed}: {line}", err=True)
     if not problems:
-        click.echo(f"seed {seed}: {report.struck} of {faults} faults struck, and nothing was lost, repeated or stuck")
+        echo(f"seed {seed}: {report.struck} of {faults} faults struck, and nothing was lost, repeated or stuck")
     sys.exit(1 if problems else 0)

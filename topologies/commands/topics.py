@@ -6,6 +6,7 @@ import click
 
 from topologies.commands.running_options import cluster_options
 from topologies.kafka import Cluster
+from topologies.terminal import echo
 
 PARTITIONS_MAX = 10_000
 
@@ -29,9 +30,9 @@ def grow_command(partitions: int, cluster: Cluster) -> None:
 
     grown = asyncio.run(grow_topics(cluster, partitions))
     for name, (before, now) in grown.items():
-        click.echo(f"{name}: {now} partitions instead of {before}")
+        echo(f"{name}: {now} partitions instead of {before}")
     if grown:
-        click.echo("baselines are kept, and all tests start with new evidence")
-        click.echo(f"set kafka.records_partitions = {partitions} before the next start of a worker")
+        echo("baselines are kept, and all tests start with new evidence")
+        echo(f"set kafka.records_partitions = {partitions} before the next start of a worker")
     else:
-        click.echo(f"driftwire.records has {partitions} partitions already")
+        echo(f"driftwire.records has {partitions} partitions already")
