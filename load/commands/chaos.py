@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from load.commands.options import json_option, write_json
+from topologies.terminal import echo
 
 
 @click.command("chaos")
