@@ -16,6 +16,8 @@ from schemas.incident import Incident
 from schemas.topics import ALERTS, BASELINES, DEPLOYMENTS, DRIFTS, RECORDS
 from topologies.configuration.configuration import Configuration
 
+pytestmark = pytest.mark.slow
+
 SEED = 1
 
 

@@ -7,6 +7,8 @@ from load.score.suites import failures, harmless
 from load.score.suites.suite import ScorePlan
 from tests.load.score.scenarios import DATA, SEED, SETTINGS, shorten
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_task_gives_the_same_result_beside_any_others(monkeypatch: pytest.MonkeyPatch) -> None:
     few = {"failure": [shorten("outputs_empty"), shorten("errors_up")], "harmless": [shorten("absurd_value")]}

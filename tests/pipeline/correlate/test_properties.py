@@ -17,6 +17,8 @@ from tests.pipeline.correlate.worlds import (
     run,
 )
 
+pytestmark = pytest.mark.slow
+
 PARTITIONS = 3
 SEEDS = range(8)
 

@@ -19,6 +19,8 @@ from tests.pipeline.detect.streams import (
     record,
 )
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = DetectSettings(ready_after_s=60, ready_records=400, ready_records_rate=300, relearn_after_s=30)
 RECORDS = 2600
 SHIFT = 1600

@@ -12,6 +12,8 @@ from schemas.baseline import Baseline
 from schemas.topics import BASELINES
 from tests.pipeline.detect.streams import START_MS, Checkpoint, as_json, full_state, message, record
 
+pytestmark = pytest.mark.slow
+
 PER_DAY = 2400
 STEP_MS = DAY_S * 1000 // PER_DAY
 SETTINGS = DetectSettings(ready_records=1000, ready_records_rate=500)

@@ -21,6 +21,8 @@ from schemas.baseline import Baseline
 from schemas.topics import BASELINES
 from tests.pipeline.detect.streams import START_MS, Checkpoint, as_json, message, record
 
+pytestmark = pytest.mark.slow
+
 BEFORE = DetectSettings(duplicate_window=512)
 STEP_MS = 20
 

@@ -23,6 +23,8 @@ from tests.pipeline.detect.streams import (
     record,
 )
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = DetectSettings(ready_after_s=60, ready_records=400, ready_records_rate=300, duplicate_window=64)
 KINDS = [kind.value for kind in kinds(START_MS) if kind.value is None or len(kind.value) < 10_000]
 

@@ -20,6 +20,8 @@ from load.score.suites.decoys import (
 from load.world.json_writer import SUBJECT
 from pipeline.detect.settings import DetectSettings
 
+pytestmark = pytest.mark.slow
+
 CASES = {case.name: case for case in causes.read_cause_cases()}
 BY_DEPLOYMENT = [case for case in CASES.values() if case.cause == "deployment"]
 

@@ -7,6 +7,8 @@ from load.score.simulation.baseline_source import BaselineSource
 from load.score.suites.delay_floor import compute_floor
 from tests.load.score.scenarios import SEED, SETTINGS
 
+pytestmark = pytest.mark.slow
+
 TIMES_MS = 1_000_000_000_000 + np.arange(20_000) * 20
 
 

@@ -9,6 +9,8 @@ from load.score.suites.false_alarms import FalseAlarmCounts, QuietService, count
 from load.score.suites.suite import ScorePlan, ScoreResults
 from tests.load.score.scenarios import DATA, SEED, SETTINGS
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def counts() -> FalseAlarmCounts:

@@ -11,6 +11,8 @@ from tests.pipeline.correlate.builders import only
 from tests.pipeline.detect.streams import START_MS, Checkpoint, as_json, drive, full_state, message
 from tests.pipeline.detect.test_step import drifts_of
 
+pytestmark = pytest.mark.slow
+
 LOSSES = {"unusable_field", "duplicates", "dead_letters"}
 REGIONS = ("eu-1", "us-1", "us-2")
 MINUTE_MS = 60_000
