@@ -1,12 +1,10 @@
 """A run of the chaos suite: the undisturbed run, the schedule of faults, the wait for the end, and the report."""
 
 import asyncio
-import logging
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -40,6 +38,7 @@ from load.errors import LoadError
 from load.harness import temporary_topology, wait_for_lag
 from topologies.configuration import Configuration, KafkaSettings
 from topologies.processes import STEPS
+from topologies.quiet_client import quiet_client
 
 SESSION_TIMEOUT_S = 10.0
 """Session of the workers, in seconds. With a shorter one, workers lose partitions when other programs use the machine."""
@@ -181,7 +180,7 @@ async def run_chaos(seed: int, count: int, *, folder: Path | None = None, say: S
     configuration = Configuration(kafka=KafkaSettings(session_timeout_s=SESSION_TIMEOUT_S))
     workload = build_workload(seed, configuration.detect, planned, run_s)
     report.records = sum(message.records for message in workload.messages)
-    with tempfile.TemporaryDirectory(prefix="driftwire-") as temporary, _quiet_client():
+    with tempfile.TemporaryDirectory(prefix="driftwire-") as temporary, quiet_client():
         say(f"seed {seed}: undisturbed run of {len(workload.messages):,} messages")
         expected = await _run_undisturbed(configuration, workload)
         async with disturbed_environment(
@@ -294,15 +293,3 @@ def _report_outcome(report: ChaosReport, environment: Environment, expected: Run
     report.differences = [*comparison.differences, *ledger.problems]
     report.worker_deaths = list(environment.fleet.deaths)
     report.tracebacks = environment.fleet.find_tracebacks()
-
-
-@contextmanager
-def _quiet_client() -> Iterator[None]:
-    """Hide the log lines of the Kafka client of this process, which report every fault of the broker."""
-    logger = logging.getLogger("aiokafka")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)

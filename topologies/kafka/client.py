@@ -7,7 +7,7 @@ closes its own connection.
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
@@ -26,6 +26,7 @@ from topologies.errors import BrokerUnreachable, DriftwireError
 from topologies.kafka.cluster import Cluster
 from topologies.kafka.committed_log import committed_consumer, read_to_end
 from topologies.kafka.record_batches import UnreadableBatch
+from topologies.quiet_client import quiet_client
 
 PROGRESS_TIMEOUT_S = 30.0
 """Maximum seconds without a new message while a topic is read to its end."""
@@ -129,7 +130,7 @@ async def follow_topic(cluster: Cluster, topic: str, *, from_start: bool = False
             await consumer.seek_to_beginning(*partitions)
         else:
             await consumer.seek_to_end(*partitions)
-        with _quiet_client():
+        with quiet_client():
             probe = _Probe(cluster, topic, consumer)
             while True:
                 fetched = await consumer.getmany(timeout_ms=FOLLOW_POLL_MS)
@@ -255,18 +256,6 @@ class _Probe:
         except (TimeoutError, OSError, KafkaError):
             return f"Kafka at {self._cluster} does not answer"
         return "" if self._topic in topics else f"Kafka at {self._cluster} has no topic {self._topic}"
-
-
-@contextmanager
-def _quiet_client() -> Iterator[None]:
-    """Hide aiokafka's log lines, of which it writes many per second while Kafka does not answer."""
-    logger = logging.getLogger("aiokafka")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
 
 
 def _messages(records: Iterable[ConsumerRecord | UnreadableBatch]) -> Iterator[RawMessage]:

@@ -17,6 +17,7 @@ from load.wire import ApiKey, Fault, FaultKind, WireProxy
 from pipeline.codec import FORMAT
 from schemas.dead_letter import DeadLetter
 from schemas.topics import DEAD_LETTERS, DRIFTS, checkpoints_topic
+from tests.detect_state import dead_letters
 from tests.topologies.counting import PARTITIONS, assert_exactly_once, counting_worker, produce, wait_for_outputs
 from tests.topologies.counting_worker import GROW, POISON
 from tests.topologies.worker_under_test import WorkerUnderTest
@@ -51,13 +52,9 @@ async def delete_topic(broker: EmbeddedBroker, topic: str) -> None:
         await admin.delete_topics([topic])
 
 
-async def read_dead_letters(broker: EmbeddedBroker) -> list[DeadLetter]:
-    return [DeadLetter.from_json(message.value or b"") async for message in read_topic(broker.cluster, DEAD_LETTERS)]
-
-
 async def wait_for_dead_letters(broker: EmbeddedBroker, worker: WorkerUnderTest, expected: int) -> list[DeadLetter]:
     deadline = time.monotonic() + 60
-    while len(letters := await read_dead_letters(broker)) < expected:
+    while len(letters := await dead_letters(broker.cluster)) < expected:
         assert time.monotonic() < deadline, worker.output[-3000:]
         await asyncio.sleep(0.3)
     return letters
@@ -130,7 +127,7 @@ async def test_messages_refused_because_of_the_clock_wait_until_the_clock_is_rig
             worker.start()
             await produce(empty_broker, 4_000)
             assert_exactly_once(await wait_for_outputs(empty_broker, worker, 8), 1_000)
-            assert await read_dead_letters(empty_broker) == []
+            assert await dead_letters(empty_broker.cluster) == []
             assert proxy.counts == {"produce.error": 3}
             assert (
                 "refuses the time of messages for topic driftwire.drifts: set the clock of this machine"

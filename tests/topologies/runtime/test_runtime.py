@@ -10,8 +10,8 @@ from aiokafka import TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
 from aiokafka.admin.records_to_delete import RecordsToDelete
 
-from schemas.dead_letter import DeadLetter
-from schemas.topics import BASELINES, DEAD_LETTERS, RECORDS
+from schemas.topics import BASELINES, RECORDS
+from tests.detect_state import dead_letters
 from tests.topologies.counting import (
     PARTITIONS,
     assert_exactly_once,
@@ -22,7 +22,7 @@ from tests.topologies.counting import (
 )
 from tests.topologies.counting_worker import POISON, SESSION_TIMEOUT_S
 from topologies.broker.embedded_broker import EmbeddedBroker
-from topologies.kafka.client import read_topic, write_message
+from topologies.kafka.client import write_message
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(180)]
 
@@ -76,10 +76,7 @@ async def test_only_the_message_on_which_the_step_fails_is_dead_lettered(
         worker.start()
         contents = await wait_for_outputs(empty_broker, worker, 5)
         assert [content["value"] for content in contents] == [500, 1000, 1500, 2000, 2500]
-        letters = [
-            DeadLetter.from_json(message.value or b"")
-            async for message in read_topic(empty_broker.cluster, DEAD_LETTERS)
-        ]
+        letters = await dead_letters(empty_broker.cluster)
         assert [(letter.reason, letter.partition, letter.offset) for letter in letters] == [
             ("internal_error", 2, 1_250)
         ]
@@ -129,7 +126,5 @@ async def test_a_control_message_reaches_every_partition_once_and_a_bad_one_is_d
     assert counts == {
         (partition, text): 1 for partition in range(PARTITIONS) for text in ("before", "after", "while away")
     }
-    letters = [
-        DeadLetter.from_json(message.value or b"") async for message in read_topic(empty_broker.cluster, DEAD_LETTERS)
-    ]
+    letters = await dead_letters(empty_broker.cluster)
     assert [(letter.topic, letter.reason) for letter in letters] == [(BASELINES, "internal_error")]

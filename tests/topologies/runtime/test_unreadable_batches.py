@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from aiokafka import AIOKafkaProducer
 
-from schemas.dead_letter import DeadLetter
-from schemas.topics import BASELINES, DEAD_LETTERS, DRIFTS, RECORDS
+from schemas.topics import BASELINES, DRIFTS, RECORDS
+from tests.detect_state import dead_letters
 from tests.topologies.counting import counting_worker
 from tests.topologies.log_segments import damage_batch
 from tests.topologies.worker_under_test import WorkerUnderTest
@@ -53,10 +53,6 @@ def hash_of(offsets: list[int]) -> str:
     return digest
 
 
-async def read_dead_letters(cluster: Cluster) -> list[DeadLetter]:
-    return [DeadLetter.from_json(message.value or b"") async for message in read_topic(cluster, DEAD_LETTERS)]
-
-
 async def test_a_worker_reads_every_codec(empty_broker: EmbeddedBroker, tmp_path: Path) -> None:
     for codec in ("gzip", "snappy", "lz4", "zstd", None):
         await send_batch(empty_broker.cluster, codec, 100)
@@ -64,7 +60,7 @@ async def test_a_worker_reads_every_codec(empty_broker: EmbeddedBroker, tmp_path
         worker.start()
         assert await wait_for_counts(empty_broker.cluster, worker, 1) == [(500, hash_of(list(range(500))))]
         assert worker.stop() == 0
-    assert await read_dead_letters(empty_broker.cluster) == []
+    assert await dead_letters(empty_broker.cluster) == []
 
 
 async def test_batches_that_cannot_be_read_are_dead_lettered_once_and_the_rest_is_used(
@@ -97,7 +93,7 @@ async def test_batches_that_cannot_be_read_are_dead_lettered_once_and_the_rest_i
         output = worker.output
     letters = {
         (letter.topic, letter.partition, letter.offset, letter.last_offset, letter.detail)
-        for letter in await read_dead_letters(empty_broker.cluster)
+        for letter in await dead_letters(empty_broker.cluster)
     }
     damaged = "the compressed contents of the batch are damaged"
     assert letters == {
@@ -109,7 +105,7 @@ async def test_batches_that_cannot_be_read_are_dead_lettered_once_and_the_rest_i
         (RECORDS, 0, 600, 600, "the batch unpacks to more than 67108864 bytes"),
         (BASELINES, 0, 0, 0, "the checksum of the batch is wrong"),
     }
-    assert len(await read_dead_letters(empty_broker.cluster)) == 7
+    assert len(await dead_letters(empty_broker.cluster)) == 7
     assert output.count("driftwire.records partition 0: the messages at offsets 400 to 499 are skipped") == 1
 
 
@@ -125,7 +121,7 @@ async def test_the_dead_letter_of_a_message_that_unpacks_to_13_megabytes_fits(
     ) as worker:
         worker.start()
         deadline = time.monotonic() + 40
-        while not (letters := await read_dead_letters(empty_broker.cluster)):
+        while not (letters := await dead_letters(empty_broker.cluster)):
             assert time.monotonic() < deadline, worker.output[-3000:]
             await asyncio.sleep(0.3)
         assert worker.stop() == 0
