@@ -23,7 +23,8 @@ def install_from_environment() -> None:
 
 def _install(stage: str, count: int) -> None:
     """Observe what the producer writes in each transaction, and die at a stage of the given transaction with outputs."""
-    send_batch, send_offsets = AIOKafkaProducer.send_batch, AIOKafkaProducer.send_offsets_to_transaction
+    begin, send_batch = AIOKafkaProducer.begin_transaction, AIOKafkaProducer.send_batch
+    send_offsets = AIOKafkaProducer.send_offsets_to_transaction
     topics_by_producer: dict[AIOKafkaProducer, list[str]] = {}
     transactions_left = count
 
@@ -36,8 +37,12 @@ def _install(stage: str, count: int) -> None:
             await producer.flush()  # so that everything written so far reaches the broker
             os.kill(os.getpid(), signal.SIGKILL)
 
+    async def begin_and_forget(self: AIOKafkaProducer) -> None:
+        topics_by_producer[self] = []
+        await begin(self)
+
     async def send_and_die(self: AIOKafkaProducer, batch: Any, topic: str, **options: Any) -> Any:
-        topics = topics_by_producer.setdefault(self, [])
+        topics = topics_by_producer[self]
         if topic.endswith("-checkpoints") and not any(name.endswith("-checkpoints") for name in topics):
             await die_at(self, "after_outputs")
         topics.append(topic)
@@ -47,7 +52,7 @@ def _install(stage: str, count: int) -> None:
         await die_at(self, "after_state")
         await send_offsets(self, *arguments, **options)
         await die_at(self, "after_offsets")
-        topics_by_producer[self] = []
 
+    AIOKafkaProducer.begin_transaction = begin_and_forget  # type: ignore[method-assign]
     AIOKafkaProducer.send_batch = send_and_die  # type: ignore[method-assign]
     AIOKafkaProducer.send_offsets_to_transaction = send_offsets_and_die  # type: ignore[method-assign]

@@ -54,7 +54,10 @@ class WorkerUnderTest:
 
     def wait_for_exit(self, timeout_s: float) -> int:
         assert self._process is not None
-        return self._process.wait(timeout_s)
+        try:
+            return self._process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"the worker did not exit within {timeout_s:g} s: {self.output[-3000:]}") from None
 
     def kill(self) -> None:
         if self.is_running:

@@ -203,7 +203,7 @@ class TransactionalProducer:
             await self._producer.begin_transaction()
             await self._check_partitions({message.source for message in messages})
             await self._send(messages, separate, batches)
-            await asyncio.gather(*(batch.delivery for batch in batches), return_exceptions=True)
+            await asyncio.wait([batch.delivery for batch in batches])
             self._raise_refusals(messages, batches)
             if inputs:
                 await self._producer.send_offsets_to_transaction(dict(inputs), group)
@@ -218,9 +218,6 @@ class TransactionalProducer:
             ) from error
         except IllegalOperation as error:  # aiokafka has noted why the transaction cannot continue
             raise CheckpointFailed(await self._describe_abort()) from error
-        finally:
-            for batch in batches:
-                batch.delivery.cancel()
         last = batches[-1]
         base_offset = last.delivery.result().offset
         return base_offset + len(last.indices) - 1 if base_offset >= 0 else None
@@ -235,6 +232,7 @@ class TransactionalProducer:
             if source in builders:
                 builder, indices = builders.pop(source)
                 delivery = await self._producer.send_batch(builder, source.topic, partition=source.partition)
+                delivery.add_done_callback(_retrieve_exception)
                 batches.append(_Batch(source, indices, delivery))
 
         for index, message in enumerate(messages):
@@ -347,6 +345,12 @@ class _RequestGuard:
         self.is_stopped = True
         if not self.doubt.done():
             self.doubt.set_result(request_name)
+
+
+def _retrieve_exception(delivery: asyncio.Future[Any]) -> None:
+    """Retrieve the error of a delivery that nobody awaits any more, so that asyncio does not log it with a traceback."""
+    if not delivery.cancelled():
+        delivery.exception()
 
 
 def _describe_refused_messages(messages: Sequence[TransactionMessage], error: BaseException) -> str:
