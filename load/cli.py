@@ -12,6 +12,7 @@ COMMANDS = {
     "probe": "Send the outcomes of known-bad prompts.",
     "bench": "Compare driftwire with the reference pipeline.",
     "chaos": "Break a topology by a seeded plan of faults.",
+    "soak": "Disturb a topology for a long time, and check that its resources do not grow.",
     "score": "Score detection and diagnosis against ground truth.",
 }
 """Help line of each command. The module of the same name in ``load/commands`` defines ``command``."""

@@ -75,6 +75,22 @@ class RunOutcome:
             for content in self.alerts
         }
 
+    def count_unaccounted(self, records: int) -> int:
+        """Return how many of the records that were sent were not counted, or not as used, duplicate, held or dead letter."""
+        counted = [counts.get("records", 0) for counts in self.counts]
+        unaccounted = [
+            abs(total - sum(counts[name] for name in ACCOUNTED))
+            for total, counts in zip(counted, self.counts, strict=True)
+        ]
+        return sum(unaccounted) + abs(records - sum(counted))
+
+    def repeated_outputs(self) -> dict[str, list[Any]]:
+        """Return the identities of outputs that were written more than once, by kind."""
+        return {
+            kind: [identity for identity, count in Counter(ids).items() if count > 1]
+            for kind, ids in self.output_ids().items()
+        }
+
     def output_ids(self) -> dict[str, list[Any]]:
         """Return the identities of all outputs by kind."""
         return {
@@ -129,9 +145,7 @@ def compare(expected: RunOutcome, found: RunOutcome, *, records: int, accepted: 
     comparison.alerts_equal = incidents == expected_incidents
     comparison.note("alert differs", _different_alerts(expected_incidents, incidents))
 
-    comparison.records_unaccounted = sum(
-        abs(counts.get("records", 0) - sum(counts[name] for name in ACCOUNTED)) for counts in found.counts
-    ) + abs(records - sum(counts.get("records", 0) for counts in found.counts))
+    comparison.records_unaccounted = found.count_unaccounted(records)
     unequal = [
         f"partition {partition}: {before} without faults, {after} with faults"
         for partition, (before, after) in enumerate(zip(expected.counts, found.counts, strict=True))
@@ -147,10 +161,8 @@ def compare(expected: RunOutcome, found: RunOutcome, *, records: int, accepted: 
     if expected.ends != found.ends:
         comparison.note("end offsets of the records differ", [f"{expected.ends} without faults, {found.ends}"])
 
-    for kind, ids in found.output_ids().items():
-        comparison.outputs_twice += comparison.note(
-            f"{kind} written twice", (identity for identity, count in Counter(ids).items() if count > 1)
-        )
+    for kind, identities in found.repeated_outputs().items():
+        comparison.outputs_twice += comparison.note(f"{kind} written twice", identities)
     comparison.outputs_lost = (
         comparison.note("drift lost", _missing(_by_identity(expected.drifts), _by_identity(found.drifts)))
         + comparison.note("dead letter lost", _missing(_letters(expected), _letters(found)))

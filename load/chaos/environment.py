@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Coroutine
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from load.chaos.workers import FULL_DEVICE, ChaosWorker, Fleet, find_fake_clock
 from load.chaos.workload import PARTITIONS, Workload
 from load.chaos.workload_producer import WorkloadProducer
 from load.errors import LoadError
+from load.harness import wait_for_lag
 from load.wire import WireProxy
 from pipeline.route import ReceiverSettings, RouteSettings
 from schemas.topics import DEPLOYMENTS
@@ -29,7 +31,13 @@ from topologies.kafka import Cluster, write_message
 from topologies.processes import STEPS
 
 DISK_MIB = 512
-"""Size of the file system of the broker, in MiB, if one can be mounted."""
+"""Size of the file system of the broker in a run of the chaos suite, in MiB, if one can be mounted."""
+
+LAG_LIMIT_S = 60.0
+"""Maximum seconds from the end of the faults until no step has lag."""
+
+LAG_PATIENCE_S = 180.0
+"""Seconds after which a run gives up and reports the step that still has lag."""
 
 OWNER_TIMEOUT_S = 40.0
 """Maximum seconds until a worker of a step owns a partition and no other fault disturbs it."""
@@ -38,6 +46,9 @@ READY_TIMEOUT_S = 180.0
 BROKER_STARTS_MAX = 3
 WORKERS_PER_STEP = 2
 PREVIOUS_FORMAT = "worker of the previous state format"
+
+Say = Callable[[str], None]
+"""Callback that receives a line per step of a run."""
 
 
 @dataclass
@@ -118,6 +129,34 @@ class Environment:
                 return
 
 
+async def wait_until_settled(environment: Environment) -> tuple[list[str], float | None]:
+    """Wait until no step has lag.
+
+    Returns
+    -------
+    tuple
+        A line per step that is stuck, and the seconds until no step had lag, or None after :data:`LAG_PATIENCE_S`.
+    """
+    started_s, step = time.monotonic(), STEPS[0]
+
+    def note_step(name: str, _: int, __: int) -> None:
+        nonlocal step
+        step = name
+
+    try:
+        async with asyncio.timeout(LAG_PATIENCE_S):
+            await wait_for_lag(
+                environment.broker.cluster,
+                environment.configuration.kafka.app_id,
+                stall_s=LAG_PATIENCE_S,
+                on_progress=note_step,
+            )
+    except (TimeoutError, LoadError):
+        return [f"{step} still has lag after {LAG_PATIENCE_S:.0f} s"], None
+    seconds = round(time.monotonic() - started_s, 1)
+    return [f"the lag was 0 only after {seconds:.0f} s"] if seconds > LAG_LIMIT_S else [], seconds
+
+
 async def write_deployments(cluster: Cluster, workload: Workload) -> None:
     """Write the deployments of a workload."""
     for deployment in workload.deployments:
@@ -138,9 +177,20 @@ def find_unavailable() -> dict[str, str]:
 
 @asynccontextmanager
 async def disturbed_environment(
-    configuration: Configuration, workload: Workload, folder: Path, *, run_s: float, has_disk: bool
+    configuration: Configuration, workload: Workload, folder: Path, *, run_s: float, disk_mib: int | None
 ) -> AsyncIterator[Environment]:
     """Run the topology of the disturbed run: two workers per step behind a proxy, and a receiver.
+
+    Parameters
+    ----------
+    configuration, workload
+        Settings and messages of the run.
+    folder
+        Folder of the data and logs.
+    run_s
+        Seconds over which the producer sends the messages.
+    disk_mib
+        Size of the broker's own file system, in MiB. If None, none can be mounted.
 
     Raises
     ------
@@ -148,7 +198,7 @@ async def disturbed_environment(
         If broker or workers cannot be started.
     """
     async with AsyncExitStack() as stack:
-        disk = await stack.enter_async_context(_mounted(folder / "disk")) if has_disk else None
+        disk = await stack.enter_async_context(_mounted(folder / "disk", disk_mib)) if disk_mib else None
         broker = await stack.enter_async_context(EmbeddedBroker(disk or folder / "broker"))
         await create_topics(broker.cluster, PARTITIONS, 1)
         for baseline in workload.baselines:
@@ -198,8 +248,8 @@ async def running(*work: Coroutine[None, None, None]) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _mounted(path: Path) -> AsyncIterator[Path]:
-    run_system_command("mount", "-t", "tmpfs", "-o", f"size={DISK_MIB}m,x-mount.mkdir", "tmpfs", str(path))
+async def _mounted(path: Path, size_mib: int) -> AsyncIterator[Path]:
+    run_system_command("mount", "-t", "tmpfs", "-o", f"size={size_mib}m,x-mount.mkdir", "tmpfs", str(path))
     try:
         yield path
     finally:

@@ -101,6 +101,7 @@ class CheckpointLedger:
         self._positions = dict.fromkeys(self._sources, 0)
         self._sequences = dict.fromkeys(self._sources, 0)
         self._offsets: dict[TopicPartition, dict[str, int]] = {source: {} for source in self._sources}
+        self._part_bytes: dict[TopicPartition, dict[bytes, int]] = {source: {} for source in self._sources}
 
     async def watch(self) -> None:
         """Read the checkpoints until cancelled."""
@@ -137,8 +138,16 @@ class CheckpointLedger:
             # The position is also beyond markers of transactions, which are not returned.
             self._positions[source] = await consumer.position(source)
 
+    def state_bytes(self, step: str) -> int:
+        """Return the bytes of the newest state of a step, over all partitions, as the next worker would restore it."""
+        return sum(sum(self._part_bytes[source].values()) for source, of in self._sources.items() if of == step)
+
     def add(self, source: TopicPartition, record: Any) -> None:
         """Add a message of a checkpoint topic. The messages of a partition come in order."""
+        if record.value is None:
+            self._part_bytes[source].pop(record.key, None)
+        else:
+            self._part_bytes[source][record.key] = len(record.key) + len(record.value)
         reader = self._readers[source]
         if not reader.add(record.key, record.value, dict(record.headers)):
             return

@@ -1,40 +1,27 @@
 """A run of the chaos suite: the undisturbed run, the schedule of faults, the wait for the end, and the report."""
 
-import asyncio
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from load.chaos.broker_faults import (
-    BrokerKilled,
-    BrokerPaused,
-    BrokerStopped,
-    DiskFull,
-    FolderUnwritable,
-    MessagesAdded,
-    ProducerClockJump,
-    ReceiverSlow,
-    TopicRefuses,
-    WireFault,
-)
 from load.chaos.comparison import RunOutcome, compare
-from load.chaos.environment import Environment, disturbed_environment, find_unavailable, write_deployments
-from load.chaos.schedule import LONG_RUN, PlannedFault, plan_faults
-from load.chaos.worker_faults import (
-    ChaosFault,
-    WorkerClockJump,
-    WorkerJoinsAndLeaves,
-    WorkerKilled,
-    WorkerLogFull,
-    WorkerSuspended,
+from load.chaos.environment import (
+    DISK_MIB,
+    Environment,
+    Say,
+    disturbed_environment,
+    find_unavailable,
+    wait_until_settled,
+    write_deployments,
 )
+from load.chaos.faults import ChaosFault, disturb
+from load.chaos.schedule import LONG_RUN, WEIGHTS, plan_faults
 from load.chaos.workload import Workload, build_workload
 from load.chaos.workload_producer import WorkloadProducer
-from load.errors import LoadError
 from load.harness import temporary_topology, wait_for_lag
 from topologies.configuration import Configuration, KafkaSettings
 from topologies.processes import STEPS
@@ -45,34 +32,6 @@ SESSION_TIMEOUT_S = 10.0
 
 TAIL_S = 10.0
 """Seconds from the start of the last fault until the last record is sent."""
-
-LAG_LIMIT_S = 60.0
-"""Maximum seconds from the end of the faults until no step has lag."""
-
-LAG_PATIENCE_S = 180.0
-"""Seconds after which the run gives up and reports the steps that still have lag."""
-
-FAULTS: dict[str, Callable[[PlannedFault], ChaosFault]] = {
-    "worker_killed": WorkerKilled,
-    "worker_suspended": WorkerSuspended,
-    "worker_joins_and_leaves": WorkerJoinsAndLeaves,
-    "worker_log_full": WorkerLogFull,
-    "worker_clock_jump": WorkerClockJump,
-    "broker_killed": BrokerKilled,
-    "broker_stopped": BrokerStopped,
-    "broker_paused": BrokerPaused,
-    "disk_full": DiskFull,
-    "folder_unwritable": FolderUnwritable,
-    "topic_refuses": TopicRefuses,
-    "wire": WireFault,
-    "poison": MessagesAdded,
-    "duplicates": MessagesAdded,
-    "producer_clock_jump": ProducerClockJump,
-    "receiver_slow": ReceiverSlow,
-}
-"""Class of each kind of :data:`load.chaos.schedule.WEIGHTS`."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(slots=True)
@@ -173,7 +132,7 @@ async def run_chaos(seed: int, count: int, *, folder: Path | None = None, say: S
     planned = plan_faults(seed, count)
     kinds = {fault.kind for fault in planned}
     report = ChaosReport(seed, count)
-    report.not_available = {kind: why for kind, why in unavailable.items() if kind in kinds or kind not in FAULTS}
+    report.not_available = {kind: why for kind, why in unavailable.items() if kind in kinds or kind not in WEIGHTS}
     for kind, why in report.not_available.items():
         say(f"not available on this machine: {kind} ({why})")
     run_s = planned[-1].at_s + TAIL_S
@@ -184,12 +143,17 @@ async def run_chaos(seed: int, count: int, *, folder: Path | None = None, say: S
         say(f"seed {seed}: undisturbed run of {len(workload.messages):,} messages")
         expected = await _run_undisturbed(configuration, workload)
         async with disturbed_environment(
-            configuration, workload, folder or Path(temporary), run_s=run_s, has_disk="disk_full" not in unavailable
+            configuration,
+            workload,
+            folder or Path(temporary),
+            run_s=run_s,
+            disk_mib=None if "disk_full" in unavailable else DISK_MIB,
         ) as environment:
             say(f"seed {seed}: the same messages with {count} faults, over {run_s:.0f} s")
             available = [(number, fault) for number, fault in enumerate(planned) if fault.kind not in unavailable]
-            faults = await _disturb(environment, [fault for _, fault in available], say)
-            await _wait_for_lag(environment, report, say)
+            faults = await disturb(environment, [fault for _, fault in available], say)
+            say("all faults have ended; waiting until no step has lag")
+            report.stuck, report.seconds_to_lag_zero = await wait_until_settled(environment)
             found = await RunOutcome.read(environment.broker.cluster, configuration.detect)
             await environment.ledger.read_to_end()
             report.stuck += [f"{name} did not stop within its time limit" for name in await environment.stop_workers()]
@@ -206,48 +170,6 @@ async def _run_undisturbed(configuration: Configuration, workload: Workload) -> 
         await WorkloadProducer(topology.cluster, workload.messages, None).run()
         await wait_for_lag(topology.cluster, topology.configuration.kafka.app_id)
         return await RunOutcome.read(topology.cluster, configuration.detect)
-
-
-async def _disturb(environment: Environment, planned: Sequence[PlannedFault], say: Say) -> list[ChaosFault]:
-    """Run the schedule while the producer sends the messages. Return when both have ended."""
-    faults = [FAULTS[fault.kind](fault) for fault in planned]
-    started_s = time.monotonic()
-
-    async def run_fault(fault: ChaosFault) -> None:
-        await asyncio.sleep(fault.planned.at_s)
-        say(f"{time.monotonic() - started_s:6.1f} s  {fault.name}")
-        await fault.run(environment)
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(environment.producer.run())
-        for fault in faults:
-            group.create_task(run_fault(fault))
-    return faults
-
-
-async def _wait_for_lag(environment: Environment, report: ChaosReport, say: Say) -> None:
-    """Wait until no step has lag, and report how long it took or which step is stuck."""
-    say("all faults have ended; waiting until no step has lag")
-    started_s, step = time.monotonic(), STEPS[0]
-
-    def note_step(name: str, _: int, __: int) -> None:
-        nonlocal step
-        step = name
-
-    try:
-        async with asyncio.timeout(LAG_PATIENCE_S):
-            await wait_for_lag(
-                environment.broker.cluster,
-                environment.configuration.kafka.app_id,
-                stall_s=LAG_PATIENCE_S,
-                on_progress=note_step,
-            )
-    except (TimeoutError, LoadError):
-        report.stuck.append(f"{step} still has lag after {LAG_PATIENCE_S:.0f} s")
-        return
-    report.seconds_to_lag_zero = round(time.monotonic() - started_s, 1)
-    if report.seconds_to_lag_zero > LAG_LIMIT_S:
-        report.stuck.append(f"the lag was 0 only after {report.seconds_to_lag_zero:.0f} s")
 
 
 def _count_added_messages(

@@ -84,13 +84,16 @@ def plan_faults(seed: int, count: int) -> list[PlannedFault]:
     faults, at_s = [], 0.0
     for number, kind in enumerate(kinds):
         at_s += generator.uniform(*GAP_S)
-        faults.append(PlannedFault(kind, at_s, _duration_s(kind, generator, count), f"{seed}:{number}:{kind}"))
+        if kind == "broker_stopped":
+            lasts_s = OUTAGE_S if count >= LONG_RUN else SHORT_OUTAGE_S
+        else:
+            lasts_s = fault_duration_s(kind, generator)
+        faults.append(PlannedFault(kind, at_s, lasts_s, f"{seed}:{number}:{kind}"))
     return faults
 
 
-def _duration_s(kind: str, generator: random.Random, count: int) -> float:
-    if kind == "broker_stopped":
-        return OUTAGE_S if count >= LONG_RUN else SHORT_OUTAGE_S
+def fault_duration_s(kind: str, generator: random.Random) -> float:
+    """Return how many seconds a fault of a kind lasts, except an outage of the broker."""
     shortest_s, longest_s = {
         "worker_killed": (0.1, 3.0),
         "worker_suspended": (2.0, 5.0),

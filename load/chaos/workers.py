@@ -56,12 +56,15 @@ class ChaosWorker:
     ----------
     is_busy
         True while a fault disturbs the worker.
+    is_permanent
+        True if the worker runs for the whole run.
     """
 
     def __init__(self, name: str, step: str, arguments: Sequence[str], folder: Path, fake_clock: Path | None) -> None:
         self.name = name
         self.step = step
         self.is_busy = False
+        self.is_permanent = True
         self.log_path = folder / f"{name}.log"
         self._arguments = arguments
         self._clock_path = folder / f"{name}.clock"
@@ -73,6 +76,11 @@ class ChaosWorker:
     def is_running(self) -> bool:
         """True while the process exists, even if it is suspended."""
         return self._process is not None and self._process.poll() is None
+
+    @property
+    def pid(self) -> int | None:
+        """Process id of the last process, or None."""
+        return None if self._process is None else self._process.pid
 
     @property
     def exit_status(self) -> int | None:
@@ -179,6 +187,7 @@ class Fleet:
         arguments = ["--config", str(self._configuration), *([] if step == "route" else ["--replay"])]
         worker = ChaosWorker(name, step, arguments, self._folder, self._fake_clock)
         worker.is_busy = number is None
+        worker.is_permanent = number is not None
         self.workers[name] = worker
         worker.start()
         return worker

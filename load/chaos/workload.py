@@ -18,7 +18,9 @@ from schemas.timestamp import format_timestamp
 PARTITIONS = 4
 START_MS = 1_795_500_000_000
 RECORDS_PER_SECOND = 25.0
-DURATION_S = 240
+CYCLE_S = 240
+"""Event time of a run of the chaos suite, in seconds. In a longer run, the failures return in each cycle."""
+
 FAILURES = ("refusal_spike", "empty_output", "latency_degradation", "pii_exposure", None)
 """Failure mode by subject. One subject has none."""
 
@@ -117,14 +119,26 @@ class Workload:
     deployments: Sequence[Deployment]
 
 
-def build_workload(seed: int, settings: DetectSettings, faults: Sequence[PlannedFault], run_s: float) -> Workload:
-    """Return the messages, baselines and deployments of a seed. ``settings`` are those that learn the baselines."""
+def build_workload(
+    seed: int, settings: DetectSettings, faults: Sequence[PlannedFault], run_s: float, *, cycles: int = 1
+) -> Workload:
+    """Return the messages, baselines and deployments of a seed.
+
+    Parameters
+    ----------
+    seed, faults, run_s, cycles
+        As in :func:`build_messages`.
+    settings
+        Settings with which the baselines are learned.
+    """
     healthy = healthy_baseline(seed, START_MS, RECORDS_PER_SECOND, settings)
     baselines = [healthy.model_copy(update={"subject": _subject(number)}) for number in range(len(FAILURES))]
-    return Workload(build_messages(seed, faults, run_s), baselines, _deployments())
+    return Workload(build_messages(seed, faults, run_s, cycles=cycles), baselines, _deployments(cycles))
 
 
-def build_messages(seed: int, faults: Sequence[PlannedFault], run_s: float) -> list[WorkloadMessage]:
+def build_messages(
+    seed: int, faults: Sequence[PlannedFault], run_s: float, *, cycles: int = 1
+) -> list[WorkloadMessage]:
     """Return the messages of a seed.
 
     Parameters
@@ -135,8 +149,10 @@ def build_messages(seed: int, faults: Sequence[PlannedFault], run_s: float) -> l
         The schedule. The faults ``poison`` and ``duplicates`` add their messages at their share of the run.
     run_s
         Seconds over which the messages are sent.
+    cycles
+        Number of cycles of :data:`CYCLE_S`. Each subject fails once per cycle.
     """
-    records = _record_stream(seed)
+    records = _record_stream(seed, cycles)
     additions: dict[int, list[WorkloadMessage]] = {}
     for number, fault in enumerate(faults):
         position = min(int(fault.at_s / run_s * len(records)), len(records) - 1)
@@ -155,14 +171,18 @@ def build_messages(seed: int, faults: Sequence[PlannedFault], run_s: float) -> l
     return messages
 
 
-def _record_stream(seed: int) -> list[WorkloadMessage]:
+def _record_stream(seed: int, cycles: int) -> list[WorkloadMessage]:
     """Return the records of all subjects in order of time. Failures start and end at different times."""
     records: list[tuple[int, int, bytes]] = []
     for number, failure in enumerate(FAILURES):
-        starts_ms = _failure_start_ms(number)
-        failures = (SimulatedFailure(failure, at_ms=starts_ms, until_ms=starts_ms + FAILURE_MS),) if failure else ()
+        starts_ms = [_failure_start_ms(number, cycle) for cycle in range(cycles)]
+        failures = (
+            tuple(SimulatedFailure(failure, at_ms=at_ms, until_ms=at_ms + FAILURE_MS) for at_ms in starts_ms)
+            if failure
+            else ()
+        )
         world = World(seed, START_MS, RECORDS_PER_SECOND, failures, noise_seed=seed + number)
-        for columns in world.generate(until_ms=START_MS + DURATION_S * 1000):
+        for columns in world.generate(until_ms=START_MS + cycles * CYCLE_S * 1000):
             lines = json_lines(columns, subject=_subject(number), seed=seed)
             records += [(int(at), number % PARTITIONS, line) for at, line in zip(columns.times_ms, lines, strict=True)]
     records.sort(key=lambda record: record[0])
@@ -183,17 +203,18 @@ def _poison(fault: PlannedFault, number: int) -> list[WorkloadMessage]:
     ]
 
 
-def _deployments() -> list[Deployment]:
-    """Return a deployment per subject ten seconds before its failure starts, and one that affects all of them."""
+def _deployments(cycles: int) -> list[Deployment]:
+    """Return a deployment ten seconds before each failure, and one that affects all subjects."""
     per_subject = [
         Deployment(
-            deployment_id=f"prompt-{number}",
-            timestamp=_failure_start_ms(number) - 10_000,
+            deployment_id=f"prompt-{number}-{cycle}",
+            timestamp=_failure_start_ms(number, cycle) - 10_000,
             kind="prompt",
             subject=_subject(number),
             from_version="v41",
             to_version="v42",
         )
+        for cycle in range(cycles)
         for number in range(len(FAILURES))
     ]
     shared = Deployment(
@@ -206,5 +227,5 @@ def _subject(number: int) -> str:
     return f"bot-{number}"
 
 
-def _failure_start_ms(number: int) -> int:
-    return START_MS + 30_000 + 40_000 * number
+def _failure_start_ms(number: int, cycle: int) -> int:
+    return START_MS + cycle * CYCLE_S * 1000 + 30_000 + 40_000 * number

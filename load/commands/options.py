@@ -42,9 +42,19 @@ def write_json(path: Path | None, report: dict[str, Any]) -> None:
     LoadError
         If the file cannot be written.
     """
-    if path is None:
-        return
+    if path is not None:
+        write_bytes(path, (json.dumps(report, indent=2) + "\n").encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file.
+
+    Raises
+    ------
+    LoadError
+        If it cannot be written.
+    """
     try:
-        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        path.write_bytes(content)
     except OSError as error:
         raise LoadError(f"{path}: cannot be written ({error.strerror})") from error

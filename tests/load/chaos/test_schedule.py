@@ -4,7 +4,7 @@ from collections import Counter
 
 import pytest
 
-from load.chaos.run import FAULTS
+from load.chaos.faults.disturbance import FAULTS
 from load.chaos.schedule import LONG_RUN, OUTAGE_S, RARE, WEIGHTS, plan_faults
 from load.chaos.workload import POISON, START_MS, build_messages
 from pipeline.detect.settings import DetectSettings

@@ -5,8 +5,8 @@ import random
 import signal
 
 from load.chaos.environment import Environment, run_system_command
+from load.chaos.faults.worker_faults import ChaosFault
 from load.chaos.observers import wait_until
-from load.chaos.worker_faults import ChaosFault
 from load.wire import TRANSIENT_ERRORS, ApiKey, Fault, FaultKind, FaultPlan, WireRequest
 from schemas.topics import DRIFTS, checkpoints_topic
 from topologies.errors import BrokerError
