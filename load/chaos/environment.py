@@ -15,6 +15,7 @@ from pathlib import Path
 
 from load.chaos.observers import CheckpointLedger, GroupMembership, wait_until
 from load.chaos.receiver import WebhookServer
+from load.chaos.schedule_clock import ScheduleClock
 from load.chaos.workers import FULL_DEVICE, ChaosWorker, Fleet, find_fake_clock
 from load.chaos.workload import PARTITIONS, Workload
 from load.chaos.workload_producer import WorkloadProducer
@@ -73,11 +74,16 @@ class Environment:
     membership: GroupMembership
     ledger: CheckpointLedger
     producer: WorkloadProducer
+    clock: ScheduleClock
     broker_lock: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     def owners_of(self, step: str) -> list[ChaosWorker]:
         """Return the workers of a step that own a partition."""
         return [worker for worker in self.fleet.of_step(step) if self.membership.owners.get(worker.name)]
+
+    async def wait_for_owners(self, timeout_s: float) -> bool:
+        """Wait until a worker of each step owns a partition. Return False after the time limit."""
+        return await wait_until(lambda: all(self.owners_of(step) for step in STEPS), timeout_s)
 
     async def claim_owner(self, step: str) -> ChaosWorker | None:
         """Return a worker of a step that owns a partition, and mark it as busy. Return None if none is found in time."""
@@ -177,7 +183,13 @@ def find_unavailable() -> dict[str, str]:
 
 @asynccontextmanager
 async def disturbed_environment(
-    configuration: Configuration, workload: Workload, folder: Path, *, run_s: float, disk_mib: int | None
+    configuration: Configuration,
+    workload: Workload,
+    folder: Path,
+    *,
+    clock: ScheduleClock,
+    run_s: float,
+    disk_mib: int | None,
 ) -> AsyncIterator[Environment]:
     """Run the topology of the disturbed run: two workers per step behind a proxy, and a receiver.
 
@@ -187,8 +199,10 @@ async def disturbed_environment(
         Settings and messages of the run.
     folder
         Folder of the data and logs.
+    clock
+        Clock of the schedule.
     run_s
-        Seconds over which the producer sends the messages.
+        Seconds of this clock over which the producer sends the messages.
     disk_mib
         Size of the broker's own file system, in MiB. If None, none can be mounted.
 
@@ -216,16 +230,16 @@ async def disturbed_environment(
         fleet = Fleet(file, folder, find_fake_clock())
         membership = GroupMembership(broker.cluster, configuration.kafka.app_id)
         ledger = CheckpointLedger(broker.cluster, PARTITIONS)
-        producer = WorkloadProducer(configuration.kafka.cluster, workload.messages, run_s)
+        producer = WorkloadProducer(configuration.kafka.cluster, workload.messages, run_s, clock)
         environment = Environment(
-            configuration, folder, disk, broker, proxy, receiver, fleet, membership, ledger, producer
+            configuration, folder, disk, broker, proxy, receiver, fleet, membership, ledger, producer, clock
         )
         stack.push_async_callback(fleet.kill)
         for step in STEPS:
             for number in range(1, WORKERS_PER_STEP + 1):
                 fleet.add(step, number)
         async with running(membership.watch(), ledger.watch(), fleet.supervise()):
-            if not await wait_until(lambda: all(environment.owners_of(step) for step in STEPS), READY_TIMEOUT_S):
+            if not await environment.wait_for_owners(READY_TIMEOUT_S):
                 raise LoadError(
                     f"the workers have no partitions after {READY_TIMEOUT_S:.0f} s; their logs are in {folder}"
                 )

@@ -20,7 +20,8 @@ from load.chaos.environment import (
 )
 from load.chaos.faults import ChaosFault, disturb
 from load.chaos.schedule import LONG_RUN, WEIGHTS, plan_faults
-from load.chaos.workload import Workload, build_workload
+from load.chaos.schedule_clock import ScheduleClock
+from load.chaos.workload import CYCLE_S, Workload, build_workload
 from load.chaos.workload_producer import WorkloadProducer
 from load.harness import temporary_topology, wait_for_lag
 from topologies.configuration import Configuration, KafkaSettings
@@ -137,7 +138,8 @@ async def run_chaos(seed: int, count: int, *, folder: Path | None = None, say: S
         say(f"not available on this machine: {kind} ({why})")
     run_s = planned[-1].at_s + TAIL_S
     configuration = Configuration(kafka=KafkaSettings(session_timeout_s=SESSION_TIMEOUT_S))
-    workload = build_workload(seed, configuration.detect, planned, run_s)
+    cycles = max(1, round(run_s / CYCLE_S))
+    workload = build_workload(seed, configuration.detect, planned, run_s, cycles=cycles)
     report.records = sum(message.records for message in workload.messages)
     with tempfile.TemporaryDirectory(prefix="driftwire-") as temporary, quiet_client():
         say(f"seed {seed}: undisturbed run of {len(workload.messages):,} messages")
@@ -146,10 +148,11 @@ async def run_chaos(seed: int, count: int, *, folder: Path | None = None, say: S
             configuration,
             workload,
             folder or Path(temporary),
+            clock=ScheduleClock(stops_in_outages=True),
             run_s=run_s,
             disk_mib=None if "disk_full" in unavailable else DISK_MIB,
         ) as environment:
-            say(f"seed {seed}: the same messages with {count} faults, over {run_s:.0f} s")
+            say(f"seed {seed}: the same messages with {count} faults, over {run_s:.0f} s and the outages")
             available = [(number, fault) for number, fault in enumerate(planned) if fault.kind not in unavailable]
             faults = await disturb(environment, [fault for _, fault in available], say)
             say("all faults have ended; waiting until no step has lag")
@@ -167,7 +170,7 @@ async def run_chaos(seed: int, count: int, *, folder: Path | None = None, say: S
 async def _run_undisturbed(configuration: Configuration, workload: Workload) -> RunOutcome:
     async with temporary_topology(configuration, baselines=workload.baselines, workers=STEPS) as topology:
         await write_deployments(topology.cluster, workload)
-        await WorkloadProducer(topology.cluster, workload.messages, None).run()
+        await WorkloadProducer(topology.cluster, workload.messages).run()
         await wait_for_lag(topology.cluster, topology.configuration.kafka.app_id)
         return await RunOutcome.read(topology.cluster, configuration.detect)
 

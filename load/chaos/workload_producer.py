@@ -8,6 +8,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 from aiokafka.errors import KafkaError
 
+from load.chaos.schedule_clock import ScheduleClock
 from load.chaos.workload import WorkloadMessage
 from load.errors import LoadError
 from schemas.topics import RECORDS, topic
@@ -29,8 +30,9 @@ class WorkloadProducer:
         The Kafka cluster.
     messages
         Messages to send.
-    run_s
-        Seconds over which the messages are sent. None sends them as fast as possible.
+    run_s, clock
+        Seconds over which the messages are sent, and the clock that counts them. Without a clock, the messages are sent
+        as fast as possible.
 
     Attributes
     ----------
@@ -42,13 +44,20 @@ class WorkloadProducer:
         Offset of each message in its partition, once all messages are sent.
     """
 
-    def __init__(self, cluster: Cluster, messages: Sequence[WorkloadMessage], run_s: float | None) -> None:
+    def __init__(
+        self,
+        cluster: Cluster,
+        messages: Sequence[WorkloadMessage],
+        run_s: float = 0.0,
+        clock: ScheduleClock | None = None,
+    ) -> None:
         self.clock_offset_ms = 0
         self.sent_with_wrong_clock = 0
         self.offsets: list[int] = []
         self._cluster = cluster
         self._messages = messages
         self._run_s = run_s
+        self._clock = clock
 
     async def run(self) -> None:
         """Send all messages, and return when all are written.
@@ -64,7 +73,6 @@ class WorkloadProducer:
         try:
             await producer.start()
             await packer.start()
-            started_s = asyncio.get_running_loop().time()
             for number, message in enumerate(self._messages):
                 if message.is_compressed:
                     await producer.flush()  # the order within the partition must not depend on time
@@ -72,9 +80,8 @@ class WorkloadProducer:
                     await packer.flush()
                 else:
                     futures.append(await self._send(producer, message))
-                if number % STEP_RECORDS == 0 and self._run_s is not None:
-                    due_s = started_s + self._run_s * number / len(self._messages)
-                    await asyncio.sleep(due_s - asyncio.get_running_loop().time())
+                if number % STEP_RECORDS == 0 and self._clock is not None:
+                    await self._clock.wait_until(self._run_s * number / len(self._messages))
             self.offsets = [written.offset for written in await asyncio.gather(*futures)]
         except (KafkaError, OSError) as error:
             raise LoadError(f"a record was not written to Kafka at {self._cluster}: {error!r}") from error

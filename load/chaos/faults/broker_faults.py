@@ -33,7 +33,7 @@ BROKER_API_KEYS = (
 class BrokerKilled(ChaosFault):
     """``kill -9`` of the broker. It strikes if the broker was running."""
 
-    locks_broker = True
+    locks_broker = stops_broker = True
 
     async def start(self, environment: Environment) -> None:
         self.struck += await environment.kill_broker()
@@ -53,7 +53,7 @@ class BrokerStopped(BrokerKilled):
 class BrokerPaused(ChaosFault):
     """SIGSTOP of the broker. It strikes if the broker was running."""
 
-    locks_broker = True
+    locks_broker = stops_broker = True
 
     async def start(self, environment: Environment) -> None:
         self.struck += environment.broker.pid is not None
@@ -66,7 +66,7 @@ class BrokerPaused(ChaosFault):
 class DiskFull(ChaosFault):
     """The disk of the broker is full. It strikes if the broker stops or reports the full disk."""
 
-    locks_broker = True
+    locks_broker = stops_broker = True
 
     async def start(self, environment: Environment) -> None:
         assert environment.disk is not None  # noqa: S101  the kind is unavailable otherwise
@@ -93,7 +93,7 @@ class DiskFull(ChaosFault):
 class FolderUnwritable(ChaosFault):
     """The broker is killed, and its folder is read-only at the restart. It strikes if the broker refuses to start."""
 
-    locks_broker = True
+    locks_broker = stops_broker = True
 
     async def start(self, environment: Environment) -> None:
         await environment.kill_broker()
@@ -143,6 +143,8 @@ class TopicRefuses(ChaosFault):
 
 class WireFault(ChaosFault):
     """One request on the wire is lost, delayed, repeated, refused or cut. It strikes as the proxy counts it."""
+
+    patience_s = 60.0  # a producer requests its id only when it starts
 
     def choose(self, generator: random.Random) -> None:
         self._api_key = generator.choice(BROKER_API_KEYS)
@@ -201,7 +203,7 @@ class ProducerClockJump(ChaosFault):
 class ReceiverSlow(ChaosFault):
     """The receiver answers late or not at all. It strikes if a notification was delayed or refused."""
 
-    patience_s = 90.0  # notifications are rare
+    patience_s = 240.0  # notifications are rare
 
     def choose(self, generator: random.Random) -> None:
         self._delay_s = generator.uniform(1.0, 4.0)

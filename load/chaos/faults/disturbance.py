@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 
-from load.chaos.environment import Environment, Say
+from load.chaos.environment import Environment, Say, running
 from load.chaos.faults.broker_faults import (
     BrokerKilled,
     BrokerPaused,
@@ -54,11 +54,11 @@ async def disturb(environment: Environment, planned: Sequence[PlannedFault], say
     started_s = time.monotonic()
 
     async def run_fault(fault: ChaosFault) -> None:
-        await asyncio.sleep(fault.planned.at_s)
+        await environment.clock.wait_until(fault.planned.at_s)
         say(f"{time.monotonic() - started_s:6.1f} s  {fault.name}")
         await fault.run(environment)
 
-    async with asyncio.TaskGroup() as group:
+    async with running(environment.clock.run()), asyncio.TaskGroup() as group:
         group.create_task(environment.producer.run())
         for fault in faults:
             group.create_task(run_fault(fault))

@@ -14,6 +14,9 @@ from topologies.processes import STEPS
 PATIENCE_S = 25.0
 """Maximum seconds that a fault lasts longer than planned because it has not struck."""
 
+RECOVERY_S = 60.0
+"""Maximum seconds from the end of an outage of the broker until a worker of each step owns a partition again."""
+
 POLL_S = 0.2
 CLOCK_TOLERANCE_S = 60.0
 
@@ -31,6 +34,9 @@ class ChaosFault:
 
     locks_broker: ClassVar = False
     """Whether no other fault of the broker may run at the same time."""
+
+    stops_broker: ClassVar = False
+    """Whether the broker does not answer during the fault."""
 
     patience_s: ClassVar = PATIENCE_S
 
@@ -56,16 +62,25 @@ class ChaosFault:
         """Run the fault from its start to its end."""
         lock = environment.broker_lock if self.locks_broker else contextlib.nullcontext()
         async with lock:
-            clock = asyncio.get_running_loop().time
-            try:
-                await self.start(environment)
-                ends_s = clock() + self.planned.lasts_s
-                while clock() < ends_s or (not self.struck and clock() < ends_s + self.patience_s):
-                    self.observe(environment)
-                    await asyncio.sleep(POLL_S)
-            finally:
-                await self.stop(environment)
-            self.observe(environment)
+            if not self.stops_broker:
+                await self._run(environment)
+                return
+            with environment.clock.outage():
+                await self._run(environment)
+                if environment.clock.stops_in_outages:
+                    await environment.wait_for_owners(RECOVERY_S)
+
+    async def _run(self, environment: Environment) -> None:
+        clock = asyncio.get_running_loop().time
+        try:
+            await self.start(environment)
+            ends_s = clock() + self.planned.lasts_s
+            while clock() < ends_s or (not self.struck and clock() < ends_s + self.patience_s):
+                self.observe(environment)
+                await asyncio.sleep(POLL_S)
+        finally:
+            await self.stop(environment)
+        self.observe(environment)
 
 
 class _WorkerFault(ChaosFault):

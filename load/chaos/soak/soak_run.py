@@ -14,6 +14,7 @@ from load.chaos.comparison import RunOutcome
 from load.chaos.environment import Say, disturbed_environment, find_unavailable, running, wait_until_settled
 from load.chaos.faults import disturb
 from load.chaos.schedule import OUTAGE_S, RARE, WEIGHTS, PlannedFault, fault_duration_s
+from load.chaos.schedule_clock import ScheduleClock
 from load.chaos.soak.resources import GROWTH_MAX, QUARTERS, RESOURCES, ResourceSamples, growth
 from load.chaos.workload import build_workload
 from topologies.configuration import Configuration, KafkaSettings
@@ -162,6 +163,7 @@ async def run_soak(
             configuration,
             workload,
             folder or Path(temporary),
+            clock=ScheduleClock(stops_in_outages=False),
             run_s=duration_s,
             disk_mib=None if "disk_full" in unavailable else DISK_MIB,
         ) as environment:
