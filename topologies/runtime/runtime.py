@@ -55,8 +55,12 @@ RETRY_DELAY_MAX_S = 15.0
 FENCED_RESTORE_DELAY_S = 20.0
 """Seconds until a fenced partition that is still assigned is restored. A suspended worker then has its new assignment."""
 
-LAST_CHECKPOINT_TIMEOUT_S = 3.0
-"""Maximum seconds for the last checkpoint before a revocation or a stop."""
+REVOCATION_TIMEOUT_S = 10.0
+"""Maximum seconds for the last checkpoint before a revocation. It is below the limit of a rebalance. After a timeout, the
+next owner repeats the work since the previous checkpoint."""
+
+STOP_TIMEOUT_S = 3.0
+"""Maximum seconds for the last checkpoint before the worker stops. A service manager may kill a worker that is slow."""
 
 logger = logging.getLogger("driftwire")
 
@@ -136,18 +140,18 @@ class StepRuntime:
         revoked: set[TP] = changes[0]
         partitions = {tp.partition for tp in revoked if tp.topic in self._spec.topics}
         self._assigned -= partitions
-        await self._close_partitions(partitions)
+        await self._close_partitions(partitions, REVOCATION_TIMEOUT_S)
 
     async def _on_shutdown(self, *_: Any, **__: Any) -> None:
         self._assigned = set()
-        await self._close_partitions(set(self._partition_workers))
+        await self._close_partitions(set(self._partition_workers), STOP_TIMEOUT_S)
         if self._control_reader is not None:
             await self._control_reader.stop()
 
-    async def _close_partitions(self, partitions: set[int]) -> None:
+    async def _close_partitions(self, partitions: set[int], within_s: float) -> None:
         """Write a last checkpoint of each partition within a time limit, and drop the state."""
         workers = [worker for partition in partitions if (worker := self._partition_workers.pop(partition, None))]
-        closing = [worker.close(within_s=LAST_CHECKPOINT_TIMEOUT_S) for worker in workers]
+        closing = [worker.close(within_s=within_s) for worker in workers]
         results = await asyncio.gather(*closing, return_exceptions=True)
         for worker, result in zip(workers, results, strict=True):
             if isinstance(result, BaseException):
