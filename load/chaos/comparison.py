@@ -1,4 +1,4 @@
-"""What a run left in Kafka, and the comparison of the disturbed run with the undisturbed one."""
+"""Outcomes of runs, read from Kafka, and the comparison of the disturbed run with the undisturbed run."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -18,7 +18,7 @@ from topologies.runtime import read_checkpoint
 Content = dict[str, Any]
 
 IGNORED_ALERT_FIELDS = ("revision", "change")
-"""Fields of an incident that depend on the order of messages of several partitions."""
+"""Fields of an incident that depend on the order in which messages of several partitions arrive."""
 
 ACCOUNTED = ("used", "duplicates", "held", "dead_letters")
 DIFFERENCES_MAX = 20
@@ -27,16 +27,16 @@ DIFFERENCES_MAX = 20
 
 @dataclass(slots=True)
 class RunOutcome:
-    """What a run left in Kafka.
+    """Outcome of a run, read from Kafka.
 
     Attributes
     ----------
     drifts, alerts, notifications, dead_letters
         Messages of the topics in order, without ticks.
     counts
-        Counts of records by partition, from the state of detect as its next worker would restore it.
+        Record counts by partition, from detect's state as its next worker would restore it.
     ends
-        End offset of each partition of the records.
+        End offset of each partition of the records topic.
     """
 
     drifts: list[Content] = field(default_factory=list)
@@ -101,17 +101,17 @@ class RunOutcome:
         }
 
     def decided_incidents(self) -> set[str]:
-        """Return the ids of the incidents that were sent to a receiver, or not sent for a reason.
+        """Return the ids of the incidents that were sent to a receiver or suppressed with a reason.
 
-        An incident may merge into another before a receiver is notified. That depends on the order of messages of several
-        partitions.
+        An incident may merge into another before a receiver is notified. This depends on the order in which messages of
+        several partitions arrive.
         """
         return {content["incident_id"] for content in self.notifications if content["outcome"] != "failed"}
 
 
 @dataclass(slots=True)
 class Comparison:
-    """Differences between two runs of the same messages. ``differences`` has one line each, of every kind."""
+    """Differences between two runs of the same messages. ``differences`` has one line per difference."""
 
     alerts_equal: bool = False
     records_unaccounted: int = 0
@@ -129,7 +129,7 @@ class Comparison:
 
 
 def compare(expected: RunOutcome, found: RunOutcome, *, records: int, accepted: Iterable[str]) -> Comparison:
-    """Compare a disturbed run with an undisturbed one.
+    """Compare a disturbed run with an undisturbed run.
 
     Parameters
     ----------
@@ -179,7 +179,7 @@ def compare(expected: RunOutcome, found: RunOutcome, *, records: int, accepted: 
 
 
 def _missing(expected: dict[Any, Any], found: dict[Any, Any]) -> Iterable[Any]:
-    """Yield the identities that are missing in ``found`` or have another content there."""
+    """Yield the identities that are missing in ``found`` or have different content there."""
     return (
         identity if identity not in found else f"{identity} has another content"
         for identity, content in expected.items()
@@ -210,7 +210,7 @@ def _by_identity(drifts: Sequence[Content]) -> dict[tuple[str, int], Content]:
 
 
 def _letters(outcome: RunOutcome) -> dict[str, Content]:
-    """Return the dead letters by id, without the time of arrival, which differs between runs."""
+    """Return the dead letters by id, without the arrival time, which differs between runs."""
     return {
         letter["dead_letter_id"]: {name: value for name, value in letter.items() if name != "appended_at"}
         for letter in outcome.dead_letters

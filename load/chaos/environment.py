@@ -1,4 +1,4 @@
-"""What the faults of a run act on: broker, proxy, workers, receiver, producer, and the observers that prove a strike."""
+"""Environment on which faults act: broker, proxy, workers, receiver, producer, and the observers that verify faults."""
 
 import asyncio
 import os
@@ -41,7 +41,7 @@ LAG_PATIENCE_S = 180.0
 """Seconds after which a run gives up and reports the step that still has lag."""
 
 OWNER_TIMEOUT_S = 40.0
-"""Maximum seconds until a worker of a step owns a partition and no other fault disturbs it."""
+"""Maximum seconds to wait for a worker of a step that owns a partition and that no other fault disturbs."""
 
 READY_TIMEOUT_S = 180.0
 BROKER_STARTS_MAX = 3
@@ -59,9 +59,9 @@ class Environment:
     Attributes
     ----------
     broker_lock
-        Lock that a fault of the broker holds.
+        Lock that broker faults hold.
     disk
-        Folder of the broker on a file system of its own, or None if none can be mounted.
+        Folder of the broker on its own file system, or None if none can be mounted.
     """
 
     configuration: Configuration
@@ -99,7 +99,7 @@ class Environment:
         return found[0]
 
     async def stop_workers(self) -> list[str]:
-        """Stop all workers. Return the names of those that did not stop in time."""
+        """Stop all workers. Return the names of the workers that did not stop in time."""
         for worker in self.fleet.workers.values():
             worker.is_busy = True
         return await self.fleet.stop()
@@ -170,7 +170,7 @@ async def write_deployments(cluster: Cluster, workload: Workload) -> None:
 
 
 def find_unavailable() -> dict[str, str]:
-    """Return the kinds of faults that this machine does not permit, each with its reason."""
+    """Return the kinds of faults that are not possible on this machine, each with the reason."""
     unavailable = {PREVIOUS_FORMAT: "this installation contains no worker of the previous format"}
     if find_fake_clock() is None:
         unavailable["worker_clock_jump"] = "libfaketime is not installed"

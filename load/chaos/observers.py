@@ -1,4 +1,4 @@
-"""Observers of a run, with connections past the proxy: who owns which partition, and every checkpoint as it is written."""
+"""Observers of a run, which bypass the proxy: the owner of each partition, and every checkpoint as it is written."""
 
 import asyncio
 import time
@@ -28,7 +28,7 @@ class GroupMembership:
     Attributes
     ----------
     owners
-        Partitions of the inputs by name of the worker that owns them.
+        Input partitions by the name of the worker that owns them.
     joined
         Names of all workers that were members at any time.
     """
@@ -71,12 +71,12 @@ def _assigned(assignment: bytes) -> Iterator[tuple[str, int]]:
 
 
 class CheckpointLedger:
-    """Every committed checkpoint of every partition, read before Kafka compacts it.
+    """All committed checkpoints of every partition, read before Kafka compacts them.
 
     Attributes
     ----------
     problems
-        One line per torn checkpoint, gap or repetition in the sequence, and offset that goes back.
+        One line per torn checkpoint, per gap or repetition in the sequence, and per offset that decreases.
     torn
         Number of torn checkpoints.
     count
@@ -135,7 +135,7 @@ class CheckpointLedger:
                 self.add(source, record)
                 self._positions[source] = record.offset + 1
         for source in self._sources:
-            # The position is also beyond markers of transactions, which are not returned.
+            # The position also passes transaction markers, which are not returned.
             self._positions[source] = await consumer.position(source)
 
     def state_bytes(self, step: str) -> int:
@@ -163,7 +163,7 @@ class CheckpointLedger:
         before, after = self._offsets[source], stored.offsets or {}
         for topic, offset in before.items():
             if after.get(topic, -1) < offset:
-                self.problems.append(f"{place}: the offset of {topic} goes back from {offset} to {after.get(topic)}")
+                self.problems.append(f"{place}: the offset of {topic} decreases from {offset} to {after.get(topic)}")
         self._sequences[source], self._offsets[source] = stored.sequence, after
 
 

@@ -1,4 +1,4 @@
-"""Receiver of webhooks on this machine, which can be slow or refuse requests."""
+"""Local webhook receiver that can be slow or refuse requests."""
 
 import asyncio
 from collections import Counter
@@ -22,7 +22,7 @@ class WebhookServer:
     delay_s
         Seconds before each answer.
     refusals_left
-        Number of next requests that are answered with status 503.
+        Number of upcoming requests that are answered with status 503.
     disturbed
         Number of requests that were delayed or refused.
     """

@@ -1,4 +1,4 @@
-"""A run of the chaos suite: the undisturbed run, the schedule of faults, the wait for the end, and the report."""
+"""The chaos suite: the undisturbed run, the schedule of faults, the wait for the steps to catch up, and the report."""
 
 import tempfile
 import time
@@ -29,7 +29,7 @@ from topologies.processes import STEPS
 from topologies.quiet_client import quiet_client
 
 SESSION_TIMEOUT_S = 10.0
-"""Session of the workers, in seconds. With a shorter one, workers lose partitions when other programs use the machine."""
+"""Session of the workers, in seconds. If it is shorter, workers lose partitions when other programs use the machine."""
 
 TAIL_S = 10.0
 """Seconds from the start of the last fault until the last record is sent."""
@@ -37,7 +37,7 @@ TAIL_S = 10.0
 
 @dataclass(slots=True)
 class ChaosReport:
-    """Result of a run. :meth:`problems` is empty if all oracles hold."""
+    """Result of a run. :meth:`problems` is empty if all checks pass."""
 
     seed: int
     faults: int
@@ -62,11 +62,11 @@ class ChaosReport:
 
     @property
     def struck(self) -> int:
-        """Number of faults that struck."""
+        """Number of faults that took effect."""
         return sum(kind["struck"] for kind in self.by_kind.values())
 
     def problems(self) -> list[str]:
-        """Return a line per oracle that does not hold."""
+        """Return one line per failed check."""
         checks = {
             "the alerts differ from those of the undisturbed run": not self.alerts_equal,
             f"{self.records_unaccounted} records are unaccounted for": self.records_unaccounted,
@@ -121,7 +121,7 @@ async def run_chaos(seed: int, count: int, *, folder: Path | None = None, say: S
         Empty folder for the data and logs of the disturbed run, which is kept. If None, a temporary folder is used and
         removed.
     say
-        Callback that receives a line per step of the run.
+        Callback that receives one line per step of the run.
 
     Raises
     ------
@@ -182,7 +182,7 @@ def _count_added_messages(
     environment: Environment,
     found: RunOutcome,
 ) -> None:
-    """Count the strikes of poison by its dead letters, and those of duplicates by the counts of detect."""
+    """Count the effective poison faults by dead letters, and the effective duplicate faults by detect's counts."""
     letters = {(letter["partition"], letter["offset"]) for letter in found.dead_letters if letter["step"] == "detect"}
     written = list(zip(workload.messages, environment.producer.offsets, strict=True))
     by_number = dict(zip(numbers, faults, strict=True))

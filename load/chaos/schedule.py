@@ -1,4 +1,4 @@
-"""The schedule of faults, which follows from the seed alone. Times are relative to the start of the run."""
+"""The schedule of faults, which depends only on the seed. Times are relative to the start of the run."""
 
 import random
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ GAP_S = (1.5, 7.0)
 """Smallest and largest number of seconds between the starts of two faults."""
 
 LONG_RUN = 50
-"""Number of faults from which the broker is stopped for :data:`OUTAGE_S`."""
+"""Minimum number of faults for an outage of the broker that lasts :data:`OUTAGE_S`."""
 
 OUTAGE_S = 60.0
 SHORT_OUTAGE_S = 6.0
@@ -47,7 +47,7 @@ class PlannedFault:
     at_s
         Seconds from the start of the run to the start of the fault.
     lasts_s
-        Seconds that the fault lasts. A fault that has not struck by then lasts longer, up to a limit.
+        Seconds that the fault lasts. A fault that has not taken effect by then is prolonged, up to a limit.
     seed
         Seed of all other choices of the fault, such as the step that is killed.
     """
@@ -63,7 +63,7 @@ class PlannedFault:
 
 
 def plan_faults(seed: int, count: int) -> list[PlannedFault]:
-    """Return the schedule of a seed. Every kind occurs once before a kind occurs twice.
+    """Return the schedule of a seed. Every kind occurs once before any kind occurs twice.
 
     >>> [(fault.kind, round(fault.at_s, 1)) for fault in plan_faults(1, 3)]
     [('broker_paused', 3.9), ('worker_killed', 6.5), ('broker_killed', 9.9)]

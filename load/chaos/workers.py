@@ -20,11 +20,11 @@ FULL_DEVICE = Path("/dev/full")
 """Device on which every write fails because the disk is full. Linux and FreeBSD have it."""
 
 LOG_TIME = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) ", re.MULTILINE)
-"""Time at the beginning of a line of a log."""
+"""Time at the beginning of a log line."""
 
 RESTART_DELAY_S = 1.0
 STOP_TIMEOUT_S = 15.0
-"""Seconds from SIGTERM until a worker counts as stuck. The worker's own limit is shorter."""
+"""Seconds after SIGTERM at which a worker counts as stuck. The worker's own limit is shorter."""
 
 
 def find_fake_clock() -> Path | None:
@@ -37,7 +37,7 @@ def find_fake_clock() -> Path | None:
 
 
 class ChaosWorker:
-    """One worker process. Its client id in Kafka is its name, so that the owner of a partition is known.
+    """One worker process. Its name is its client id in Kafka, so the observers know who owns a partition.
 
     Parameters
     ----------
@@ -88,7 +88,7 @@ class ChaosWorker:
         return None if self._process is None else self._process.poll()
 
     def start(self, log_path: Path | None = None) -> None:
-        """Start the process. Its output goes to the log, or to another file."""
+        """Start the process. Its output goes to the log or to another file."""
         with (log_path or self.log_path).open("ab") as log:
             self._process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "topologies.cli", "worker", self.step, *self._arguments],
@@ -123,7 +123,7 @@ class ChaosWorker:
         return False
 
     def set_clock(self, offset_s: int) -> None:
-        """Set the difference between the wall clock of the process and the real one, in seconds."""
+        """Set the difference between the process's wall clock and the real clock, in seconds."""
         self._clock_path.write_text(f"{offset_s:+d}\n")
 
     def read_log(self) -> str:
@@ -135,7 +135,7 @@ class ChaosWorker:
         return next((line for line in reversed(self.read_log().splitlines()) if line.strip()), "")
 
     def log_clock_offset_s(self) -> float:
-        """Return the difference between the time of the last line of the log and the time of its file, in seconds."""
+        """Return the seconds between the modification time of the log and the time in its last line."""
         times = LOG_TIME.findall(self.read_log())
         if not times:
             return 0.0
@@ -180,10 +180,10 @@ class Fleet:
         self._joined = 0
 
     def add(self, step: str, number: int | None = None) -> ChaosWorker:
-        """Start a further worker of a step. It is busy if it has no number, because a fault stops it again."""
+        """Start a further worker of a step. A worker without a number is busy, because a fault stops it again."""
         self._joined += 1
         name = f"chaos-{step}-{number if number is not None else f'joined{self._joined}'}"
-        # The route step has no clock, and in a replay it sends nothing to webhooks.
+        # The route step has no clock, and in a replay it would send nothing to webhooks.
         arguments = ["--config", str(self._configuration), *([] if step == "route" else ["--replay"])]
         worker = ChaosWorker(name, step, arguments, self._folder, self._fake_clock)
         worker.is_busy = number is None
@@ -206,7 +206,7 @@ class Fleet:
                     worker.start()
 
     async def stop(self) -> list[str]:
-        """Stop all workers. Return the names of those that did not stop in time."""
+        """Stop all workers. Return the names of the workers that did not stop in time."""
         workers = list(self.workers.values())
         stopped = await asyncio.gather(*(worker.stop() for worker in workers))
         return [worker.name for worker, is_stopped in zip(workers, stopped, strict=True) if not is_stopped]

@@ -1,4 +1,4 @@
-"""The messages of a run: records of several subjects with failures, deployments, poison and duplicates, by seed.
+"""The messages of a run, drawn from a seed: records of several subjects with failures, deployments, poison, duplicates.
 
 The undisturbed and the disturbed run get the same messages, in the same partitions and in the same order.
 """
@@ -25,13 +25,13 @@ FAILURES = ("refusal_spike", "empty_output", "latency_degradation", "pii_exposur
 """Failure mode by subject. One subject has none."""
 
 FAILURE_MS = 80_000
-"""Duration of each failure. The failures start one after the other, so that alerts change throughout the run."""
+"""Duration of each failure. The failures start one after another, so alerts change throughout the run."""
 
 POISON_COUNT = 4
 """Number of unusable messages of one fault, one per partition."""
 
 DUPLICATES_MAX = 60
-"""Maximum number of records that one fault sends again."""
+"""Maximum number of records that one fault resends."""
 
 
 POISON_SUBJECT = "poison-bot"
@@ -69,7 +69,7 @@ POISON: dict[str, Callable[[int], bytes | None]] = {
     "a list as time": lambda now_ms: _with_time([now_ms]),
     GZIP_BOMB: lambda _: b" " * BOMB_BYTES,
 }
-"""Function that returns the value of a message at an event time (Unix ms), by the name of the kind."""
+"""For each kind, the function that returns the value of a message at an event time (Unix ms)."""
 
 FURTHER_POISON: dict[str, Callable[[int], bytes | None]] = {
     "NaN": lambda now_ms: _poison_record(now_ms, ',"output":{"length":NaN}'),
@@ -78,7 +78,8 @@ FURTHER_POISON: dict[str, Callable[[int], bytes | None]] = {
     "a number as text": lambda now_ms: _poison_record(now_ms, ',"output":{"length":"911"}'),
     "a time in 2200": lambda _: _with_time(7_258_118_400_000),
 }
-"""Messages of which a part may be used. They need not lead to a dead letter, and accompany those of :data:`POISON`."""
+"""Messages of which a part may be used. They accompany the messages of :data:`POISON`, and may not cause a dead
+letter."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +91,7 @@ class WorkloadMessage:
     partition, value
         Partition and bytes. A tombstone has the value None.
     fault
-        Position in the schedule of the fault that the message belongs to. None for the ordinary records.
+        Position in the schedule of the fault to which the message belongs. None for the ordinary records.
     is_compressed
         Whether the producer compresses the message with gzip.
     """
@@ -102,7 +103,7 @@ class WorkloadMessage:
 
     @property
     def records(self) -> int:
-        """Number of records in the message. A value that cannot be decoded counts as one."""
+        """Number of records in the message. A value that cannot be decoded counts as one record."""
         try:
             content = orjson.loads(self.value or b"")
         except orjson.JSONDecodeError:
@@ -146,7 +147,7 @@ def build_messages(
     seed
         Seed of the simulated services.
     faults
-        The schedule. The faults ``poison`` and ``duplicates`` add their messages at their share of the run.
+        The schedule. The faults ``poison`` and ``duplicates`` add their messages at the corresponding point of the run.
     run_s
         Seconds over which the messages are sent.
     cycles

@@ -1,4 +1,4 @@
-"""Producer of the workload: each message once and in order, also if the broker is down for minutes."""
+"""Producer of the workload, which sends each message once and in order, even if the broker is down for minutes."""
 
 import asyncio
 import time
@@ -18,7 +18,7 @@ PATIENCE_S = 600.0
 """Seconds for which a message may wait for the broker."""
 
 STEP_RECORDS = 50
-"""Number of messages after which the pace is checked."""
+"""Number of messages between checks of the pace."""
 
 
 class WorkloadProducer:
@@ -37,7 +37,8 @@ class WorkloadProducer:
     Attributes
     ----------
     clock_offset_ms
-        Milliseconds by which the clock of the producer is wrong. The timestamps of Kafka's messages follow this clock.
+        Milliseconds by which the clock of the producer is wrong. The timestamps of the Kafka messages follow this
+        clock.
     sent_with_wrong_clock
         Number of messages sent with a wrong clock.
     offsets
@@ -90,7 +91,7 @@ class WorkloadProducer:
             await packer.stop()
 
     async def _send(self, producer: AIOKafkaProducer, message: WorkloadMessage) -> "asyncio.Future[Any]":
-        # Without an offset, aiokafka takes the time of this process.
+        # Without an offset, aiokafka uses the clock of this process.
         timestamp_ms = None
         if self.clock_offset_ms:
             self.sent_with_wrong_clock += 1

@@ -1,4 +1,4 @@
-"""``driftwire-load chaos``: break a topology by a seeded plan, and compare the result with an undisturbed run."""
+"""``driftwire-load chaos``: disrupt a topology with a seeded plan, and compare the result with an undisturbed run."""
 
 import sys
 import tempfile
@@ -28,11 +28,11 @@ from topologies.terminal import echo
 @click.option("--keep", is_flag=True, help="Keep the folder with the logs of the workers, and print its path.")
 @json_option
 def command(*, seed: int, faults: int, keep: bool, json_file: Path | None) -> None:
-    """Break a topology by a seeded plan of faults, and compare the result with an undisturbed run.
+    """Disrupt a topology with a seeded plan of faults, and compare the result with an undisturbed run.
 
-    Kills, suspends and misleads workers and the broker, breaks connections, fills disks and sends unusable records,
-    while two workers per step process the records. Exits with status 0 only if every alert, output and record is there
-    exactly once, and if no worker is stuck. Leaves nothing running.
+    Kills and suspends workers and the broker, changes clocks, breaks connections, fills disks and sends unusable
+    records, while two workers per step process the records. Exits with status 0 only if every alert, output and record
+    is present exactly once and no worker is stuck. Leaves nothing running.
     """
     from load.chaos import ChaosReport, run_chaos  # noqa: PLC0415  slow to import, and --help needs none of it
     from topologies.interrupt import run_until_interrupted  # noqa: PLC0415
@@ -52,12 +52,12 @@ def command(*, seed: int, faults: int, keep: bool, json_file: Path | None) -> No
     (report,) = reports
     write_json(json_file, report.to_json())
     for kind, counts in report.by_kind.items():
-        echo(f"{kind:<24} {counts['struck']} of {counts['planned']} struck")
+        echo(f"{kind:<24} {counts['struck']} of {counts['planned']} took effect")
     for line in report.differences:
         echo(line)
     problems = report.problems()
     for line in problems:
         echo(f"seed {seed}: {line}", err=True)
     if not problems:
-        echo(f"seed {seed}: {report.struck} of {faults} faults struck, and nothing was lost, repeated or stuck")
+        echo(f"seed {seed}: {report.struck} of {faults} faults took effect, and nothing was lost, repeated or stuck")
     sys.exit(1 if problems else 0)

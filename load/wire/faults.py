@@ -1,4 +1,4 @@
-"""Faults on the wire, and a seeded plan that decides which requests they strike."""
+"""Faults on the wire, and a seeded plan that selects the affected requests."""
 
 import random
 from collections.abc import Callable, Collection, Mapping
@@ -9,7 +9,7 @@ from load.wire.protocol import ApiKey, WireRequest
 
 
 class FaultKind(StrEnum):
-    """What happens to a request that a fault strikes."""
+    """Effect of a fault on a request."""
 
     DROP_REQUEST = "drop_request"
     """The broker does not receive the request. The connection is silent for ``seconds``, then it is closed."""
@@ -18,13 +18,13 @@ class FaultKind(StrEnum):
     """The broker executes the request. The connection is silent for ``seconds``, then it is closed."""
 
     DELAY = "delay"
-    """The broker receives the request ``seconds`` later, and so do the requests behind it on the connection."""
+    """The broker receives the request and all later requests on the connection ``seconds`` later."""
 
     LATE = "late"
-    """The connection is closed. The broker receives the request ``seconds`` later on a connection of its own."""
+    """The connection is closed. The broker receives the request ``seconds`` later on a separate connection."""
 
     DUPLICATE = "duplicate"
-    """The broker executes a copy of the request on a connection of its own, then the request."""
+    """The broker executes a copy of the request on a separate connection, and then the request."""
 
     ERROR = "error"
     """The broker does not receive the request. The answer is ``error_code``."""
@@ -42,7 +42,7 @@ TRANSIENT_ERRORS: Mapping[ApiKey, tuple[int, ...]] = {
     ApiKey.TXN_OFFSET_COMMIT: (14, 15, 16),
     ApiKey.END_TXN: (14, 15, 16, 51),
 }
-"""Error codes that a healthy cluster returns for a while: a leader or coordinator moves, loads or is busy.
+"""Error codes that a healthy cluster returns temporarily while a leader or coordinator moves, loads or is busy.
 
 6 is NOT_LEADER_OR_FOLLOWER, 7 REQUEST_TIMED_OUT, 14 COORDINATOR_LOAD_IN_PROGRESS, 15 COORDINATOR_NOT_AVAILABLE, 16
 NOT_COORDINATOR, 19 NOT_ENOUGH_REPLICAS, 51 CONCURRENT_TRANSACTIONS and 56 KAFKA_STORAGE_ERROR.
@@ -58,14 +58,14 @@ class Fault:
     api_key
         Type of the request.
     kind
-        What happens to the request.
+        Effect on the request.
     seconds
         Duration of the silence or the delay. ``math.inf`` holds a late request until ``before`` is true or until
         :meth:`WireProxy.deliver_late_requests` is called.
     error_code
-        Kafka's code of the answer, for ``ERROR``.
+        Kafka's error code in the answer, for ``ERROR``.
     matches
-        Condition on the request, in addition to its type. None accepts all requests of the type.
+        Condition on the request, in addition to its type. If None, all requests of the type match.
     before
         For ``LATE``: the request is delivered immediately before the first other request for which this condition is true.
     """
@@ -84,7 +84,7 @@ class Fault:
 
 
 class FaultPlan:
-    """Faults for the requests of a run, determined by a seed.
+    """Faults for the requests of a run, drawn from a seed.
 
     The n-th request of a type gets the same fault in each run with the same seed, regardless of the requests of other
     types between them.
@@ -115,7 +115,7 @@ class FaultPlan:
         self._spacing = dict(spacing)
         self._kinds = sorted(kinds)
         self._seconds_max = seconds_max
-        # An own generator per type makes the faults of a type independent of the requests of other types.
+        # With a separate generator per type, the faults of a type do not depend on requests of other types.
         self._random = {api_key: random.Random(f"{seed}:{api_key}") for api_key in spacing}
         self._requests_left = {api_key: self._draw_gap(api_key) for api_key in spacing}
 

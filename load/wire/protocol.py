@@ -109,7 +109,7 @@ class WireRequest:
 
 
 def build_error_answer(request: WireRequest, error_code: int) -> bytes:
-    """Return the frame in which a broker refuses a request.
+    """Return the frame with which a broker refuses a request.
 
     The code is set for each partition of a request that lists partitions, and once otherwise.
 
@@ -148,7 +148,7 @@ def read_error_code(request: WireRequest, answer: bytes) -> int | None:
     if request.api_key not in _CODE_FIRST:
         return None
     is_flexible = request.api_version >= _FIRST_FLEXIBLE_VERSION[ApiKey(request.api_key)]
-    # Behind the correlation id and the tags of a flexible header, of which there are none, follows the throttle time.
+    # The throttle time follows the correlation id and the empty tags of a flexible header.
     return int(struct.unpack_from(">h", answer, 9 if is_flexible else 8)[0])
 
 
@@ -213,7 +213,7 @@ def _transaction(api_key: int, version: int, cursor: _Cursor) -> dict[str, Any]:
 
 
 def _topic_error(schema: Any, topic: str, partitions: list[Any], error_code: int) -> list[Any]:
-    """Return an entry of a topic in an answer: its name, and the error of each partition."""
+    """Return a topic's entry in an answer: its name, and the error of each partition."""
     rows = schema.fields[1].array_of
     return [
         topic,

@@ -24,14 +24,14 @@ _CONNECTION_ENDED = (OSError, asyncio.IncompleteReadError)
 
 @dataclass(frozen=True, slots=True)
 class Strike:
-    """A fault that has struck.
+    """A fault that took effect.
 
     Attributes
     ----------
     fault, request
-        The fault, and the request that it struck.
+        The fault, and the affected request.
     error_code
-        Kafka's code in the answer of the broker to a late request or a copy, for INIT_PRODUCER_ID, ADD_OFFSETS_TO_TXN
+        Kafka's error code in the broker's answer to a late request or a copy, for INIT_PRODUCER_ID, ADD_OFFSETS_TO_TXN
         and END_TXN. None otherwise.
     """
 
@@ -41,10 +41,10 @@ class Strike:
 
 
 class WireProxy:
-    """Proxy on the address of a broker without TLS.
+    """Proxy for a broker without TLS.
 
-    Late requests and copies use connections of their own, without authentication, so a broker that requires SASL refuses
-    them. An error answer is possible for the versions of requests that aiokafka sends.
+    Late requests and copies use separate connections without authentication, so a broker that requires SASL refuses
+    them. Error answers are possible only for the request versions that aiokafka sends.
 
     Parameters
     ----------
@@ -75,11 +75,11 @@ class WireProxy:
 
     @property
     def counts(self) -> Counter[str]:
-        """Number of strikes by :attr:`Fault.name`. A fault counts once it has had its effect."""
+        """Number of strikes by :attr:`Fault.name`. A fault counts once it has taken effect."""
         return Counter(strike.fault.name for strike in self.strikes)
 
     def inject(self, fault: Fault) -> None:
-        """Let a fault strike the next request that it matches, before the faults of the plan."""
+        """Apply a fault to the next request that it matches, ahead of the faults of the plan."""
         self._injected.append(fault)
 
     async def deliver_late_requests(self) -> None:
@@ -139,7 +139,7 @@ class WireProxy:
         self.strikes.append(Strike(fault, request))
 
     def hold(self, fault: Fault, request: WireRequest) -> None:
-        """Deliver a request to the broker later, on a connection of its own."""
+        """Deliver a request to the broker later, on a separate connection."""
         release = asyncio.Event()
         delivery = asyncio.create_task(self._deliver_later(fault, request, release))
         late = _HeldRequest(fault, release, delivery)
@@ -147,13 +147,13 @@ class WireProxy:
         delivery.add_done_callback(lambda _: self._held.remove(late))
 
     async def deliver_before(self, request: WireRequest) -> None:
-        """Deliver the held requests whose time is immediately before this request."""
+        """Deliver the held requests that are due immediately before this request."""
         for late in [late for late in self._held if late.fault.before is not None and late.fault.before(request)]:
             late.release.set()
             await late.delivery
 
     async def deliver(self, fault: Fault, request: WireRequest) -> None:
-        """Deliver a request to the broker on a connection of its own, and record the strike."""
+        """Deliver a request to the broker on a separate connection, and record the strike."""
         reader, writer = await asyncio.open_connection(self.host, self.broker_port)
         try:
             await _write_frame(writer, request.frame)
@@ -248,7 +248,7 @@ class _Connection:
                 return False
             case FaultKind.DROP_ANSWER:
                 await self._forward(request, broker, fault)
-                await asyncio.Event().wait()  # The answer ends the connection, and so does the end of the broker.
+                await asyncio.Event().wait()  # The connection ends with the answer, or when the broker stops.
                 return False
             case FaultKind.DELAY:
                 await asyncio.sleep(fault.seconds)
@@ -304,7 +304,7 @@ class _Connection:
 
 
 def _address_bytes(host: str, port: int) -> bytes:
-    """Return an address as all versions of the protocol contain it, behind the length of the host."""
+    """Return an address as all versions of the protocol encode it, preceded by the length of the host."""
     return host.encode() + struct.pack(">i", port)
 
 

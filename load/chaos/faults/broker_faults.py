@@ -14,10 +14,10 @@ from topologies.errors import BrokerError
 DISK_FULL_TIMEOUT_S = 15.0
 
 TOPIC_AUTHORIZATION_FAILED = 29
-"""Error code of Kafka for a missing right on a topic."""
+"""Kafka's error code for a missing permission on a topic."""
 
 REFUSALS = 2
-"""Requests that a receiver refuses. More refusals would end the attempts, so that a notification is rightly not sent."""
+"""Requests that a receiver refuses. After more refusals, route would correctly give up on the notification."""
 
 BROKER_API_KEYS = (
     ApiKey.PRODUCE,
@@ -31,7 +31,7 @@ BROKER_API_KEYS = (
 
 
 class BrokerKilled(ChaosFault):
-    """``kill -9`` of the broker. It strikes if the broker was running."""
+    """``kill -9`` of the broker. It took effect if the broker was running."""
 
     locks_broker = stops_broker = True
 
@@ -43,7 +43,7 @@ class BrokerKilled(ChaosFault):
 
 
 class BrokerStopped(BrokerKilled):
-    """The broker is stopped in order and started later. It strikes if the broker was running."""
+    """The broker is shut down and started later. It took effect if the broker was running."""
 
     async def start(self, environment: Environment) -> None:
         self.struck += environment.broker.pid is not None
@@ -51,7 +51,7 @@ class BrokerStopped(BrokerKilled):
 
 
 class BrokerPaused(ChaosFault):
-    """SIGSTOP of the broker. It strikes if the broker was running."""
+    """SIGSTOP of the broker. It took effect if the broker was running."""
 
     locks_broker = stops_broker = True
 
@@ -64,7 +64,7 @@ class BrokerPaused(ChaosFault):
 
 
 class DiskFull(ChaosFault):
-    """The disk of the broker is full. It strikes if the broker stops or reports the full disk."""
+    """The broker's disk is full. It took effect if the broker stops or reports the full disk."""
 
     locks_broker = stops_broker = True
 
@@ -84,14 +84,14 @@ class DiskFull(ChaosFault):
         return not environment.broker.is_running or "No space left on device" in log
 
     async def stop(self, environment: Environment) -> None:
-        # A broker that has failed to write does not use its folder again.
+        # After a failed write, a broker does not use its folder again.
         await environment.kill_broker()
         self._filler.unlink(missing_ok=True)
         await environment.restart_broker()
 
 
 class FolderUnwritable(ChaosFault):
-    """The broker is killed, and its folder is read-only at the restart. It strikes if the broker refuses to start."""
+    """The broker is killed and restarts with a read-only folder. It took effect if the broker refuses to start."""
 
     locks_broker = stops_broker = True
 
@@ -109,7 +109,7 @@ class FolderUnwritable(ChaosFault):
 
 
 class _TopicRefusals(FaultPlan):
-    """Plan that refuses every write to a topic, as a broker does if the right is missing."""
+    """Plan that refuses every write to a topic, as a broker does if the permission is missing."""
 
     def __init__(self, name: str) -> None:
         super().__init__(0, {})
@@ -121,7 +121,7 @@ class _TopicRefusals(FaultPlan):
 
 
 class TopicRefuses(ChaosFault):
-    """The right to write to a topic is missing for a while. It strikes as the proxy counts a refused write."""
+    """Write permission on a topic is missing for a while. It took effect if the proxy counted a refused write."""
 
     locks_broker = True
 
@@ -142,7 +142,7 @@ class TopicRefuses(ChaosFault):
 
 
 class WireFault(ChaosFault):
-    """One request on the wire is lost, delayed, repeated, refused or cut. It strikes as the proxy counts it."""
+    """One request on the wire is lost, delayed, repeated, refused or cut. It took effect if the proxy counted it."""
 
     patience_s = 60.0  # a producer requests its id only when it starts
 
@@ -177,11 +177,11 @@ class WireFault(ChaosFault):
 
 
 class MessagesAdded(ChaosFault):
-    """Messages of the workload that are poison or duplicates. The outcome of the run shows how many of them struck."""
+    """Poison or duplicate messages in the workload. The outcome of the run shows how many of them took effect."""
 
 
 class ProducerClockJump(ChaosFault):
-    """The clock of the producer jumps and returns. It strikes if a record was sent with a wrong time."""
+    """The producer's clock jumps and returns. It took effect if a record was sent with a wrong time."""
 
     def choose(self, generator: random.Random) -> None:
         self._offset_s = generator.choice((-86_400, -3_600, 600, 86_400))
@@ -201,7 +201,7 @@ class ProducerClockJump(ChaosFault):
 
 
 class ReceiverSlow(ChaosFault):
-    """The receiver answers late or not at all. It strikes if a notification was delayed or refused."""
+    """The receiver answers late or not at all. It took effect if a notification was delayed or refused."""
 
     patience_s = 240.0  # notifications are rare
 

@@ -1,4 +1,4 @@
-"""Faults of workers, and the base of all faults: each starts, stops, and proves that it struck."""
+"""Faults of workers, and the base class of all faults, which start, stop, and prove that they took effect."""
 
 import asyncio
 import contextlib
@@ -12,7 +12,7 @@ from load.chaos.workers import FULL_DEVICE, ChaosWorker
 from topologies.processes import STEPS
 
 PATIENCE_S = 25.0
-"""Maximum seconds that a fault lasts longer than planned because it has not struck."""
+"""Maximum seconds by which a fault is prolonged because it has not taken effect."""
 
 RECOVERY_S = 60.0
 """Maximum seconds from the end of an outage of the broker until a worker of each step owns a partition again."""
@@ -27,9 +27,9 @@ class ChaosFault:
     Attributes
     ----------
     name
-        The kind, with the choices of the seed.
+        The kind, with the choices drawn from the seed.
     struck
-        Number of times that the fault has proved to have had its effect.
+        Number of times that the fault is known to have taken effect.
     """
 
     locks_broker: ClassVar = False
@@ -53,7 +53,7 @@ class ChaosFault:
         """Begin the fault."""
 
     def observe(self, environment: Environment) -> None:
-        """Count a strike, if there was one. This is called several times per second, and once after the end."""
+        """Count the fault if it took effect. This method is called several times per second, and once after the end."""
 
     async def stop(self, environment: Environment) -> None:
         """End the fault, and repair what it broke."""
@@ -84,7 +84,7 @@ class ChaosFault:
 
 
 class _WorkerFault(ChaosFault):
-    """Fault of the worker that owns a partition of a step."""
+    """Fault of a worker that owns a partition of a step."""
 
     worker: ChaosWorker | None = None
 
@@ -105,14 +105,14 @@ class _WorkerFault(ChaosFault):
             self.worker.is_busy = False
 
     async def disturb(self, worker: ChaosWorker, environment: Environment) -> None:
-        """Begin the fault of the worker that was found."""
+        """Begin the fault of the claimed worker."""
 
     async def restore(self, worker: ChaosWorker) -> None:
         """End the fault of the worker."""
 
 
 class WorkerKilled(_WorkerFault):
-    """``kill -9`` of a worker. It strikes if the worker owned a partition."""
+    """``kill -9`` of a worker. It took effect if the worker owned a partition."""
 
     async def disturb(self, worker: ChaosWorker, environment: Environment) -> None:
         del environment
@@ -123,7 +123,7 @@ class WorkerKilled(_WorkerFault):
 
 
 class WorkerSuspended(_WorkerFault):
-    """SIGSTOP of a worker beyond its session. It strikes if the worker lost the partitions that it owned."""
+    """SIGSTOP of a worker for longer than its session. It took effect if the worker lost its partitions."""
 
     async def disturb(self, worker: ChaosWorker, environment: Environment) -> None:
         worker.signal(signal.SIGSTOP)
@@ -139,7 +139,7 @@ class WorkerSuspended(_WorkerFault):
 
 
 class WorkerLogFull(_WorkerFault):
-    """A worker whose log is on a full disk. It strikes if the worker owns a partition meanwhile."""
+    """A worker whose log is on a full disk. It took effect if the worker owns a partition during that time."""
 
     async def disturb(self, worker: ChaosWorker, environment: Environment) -> None:
         del environment
@@ -162,7 +162,7 @@ class WorkerLogFull(_WorkerFault):
 
 
 class WorkerClockJump(_WorkerFault):
-    """Wall clock of a worker jumps and returns. It strikes if a checkpoint or a line of the log has the wrong time.
+    """A worker's wall clock jumps and returns. It took effect if a checkpoint or log line has the wrong time.
 
     Kafka refuses timestamps that are more than an hour ahead.
     """
@@ -187,7 +187,7 @@ class WorkerClockJump(_WorkerFault):
 
 
 class WorkerJoinsAndLeaves(ChaosFault):
-    """A third worker joins its group and leaves again. It strikes if the group had the worker as a member."""
+    """A third worker joins its group and leaves again. It took effect if the worker was a member of the group."""
 
     def choose(self, generator: random.Random) -> None:
         self._step = generator.choice(("detect", "detect", *STEPS))

@@ -1,4 +1,4 @@
-"""The oracles of the chaos suite find what they are there to find."""
+"""The checks of the chaos suite find the problems that they are written for."""
 
 import time
 from copy import deepcopy
@@ -129,7 +129,7 @@ def test_a_gap_and_a_repetition_are_found():
 
 def test_an_offset_that_goes_back_is_found():
     (problem,) = ledger_of(checkpoint(1, 5), checkpoint(2, 4)).problems
-    assert "the offset of driftwire.records goes back from 5 to 4" in problem
+    assert "the offset of driftwire.records decreases from 5 to 4" in problem
 
 
 def test_a_torn_checkpoint_is_found():

@@ -1,4 +1,4 @@
-"""The schedule of faults and the messages follow from the seed alone."""
+"""The schedule of faults and the messages depend only on the seed."""
 
 from collections import Counter
 

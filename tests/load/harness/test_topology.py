@@ -1,4 +1,4 @@
-"""Private topologies: a run on a machine whose environment names a live cluster leaves that cluster as it was."""
+"""Private topologies: a run does not change a live cluster that its environment variables name."""
 
 import asyncio
 import os
@@ -29,7 +29,7 @@ START_MS = 1_795_000_000_000
 RECORDS = 3_000
 
 INTERNAL_TOPICS = ("__consumer_offsets", "__transaction_state")
-"""Topics in which Kafka stores the members and offsets of groups, and the owners of transactional ids."""
+"""Topics in which Kafka stores the members and offsets of groups and the owners of transactional ids."""
 
 
 def build_messages() -> list[OutgoingMessage]:
@@ -54,7 +54,7 @@ async def live(tmp_path: Path) -> AsyncIterator[Topology]:
 
 
 async def read_state(topology: Topology) -> dict[str, set[RawMessage]]:
-    """Return every message of every topic: state, and what Kafka itself stores of group members, offsets, transactions."""
+    """Return every message of every topic, including Kafka's own topics for group members, offsets and transactions."""
     names = [*(topic.name for topic in TOPICS), *INTERNAL_TOPICS]
     state = {name: {message async for message in read_topic(topology.cluster, name)} for name in names}
     for name in (checkpoints_topic("detect"), *INTERNAL_TOPICS):

@@ -1,4 +1,4 @@
-"""The proxy on the wire: what it decodes, and each fault against aiokafka and the real broker."""
+"""The proxy on the wire: its decoding, and each fault with aiokafka and the real broker."""
 
 import asyncio
 import math
@@ -194,7 +194,7 @@ async def test_a_reader_survives_a_fault_at_a_fetch(broker, proxy, kind):
 
 
 async def exchange(address: str, request: bytes) -> bytes:
-    """Send a request on a connection of its own. Return the answer, or nothing if the connection is closed instead."""
+    """Send a request on a separate connection. Return the answer, or nothing if the connection is closed."""
     host, _, port = address.rpartition(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     writer.write(struct.pack(">i", len(request)) + request)
@@ -244,7 +244,7 @@ async def test_an_error_reaches_the_client(broker, proxy):
         await commit(producer, b"")
     await producer.stop()
     async with transactional_producer(broker.bootstrap, name):
-        pass  # ends the open transaction, behind which no reader of committed messages could read
+        pass  # ends the open transaction, which blocks all readers of committed messages
 
 
 @pytest.mark.kafka
@@ -282,7 +282,7 @@ async def test_a_late_request_is_delivered_before_the_chosen_one(broker, proxy):
         await producer.send_and_wait(DRIFTS, value, partition=0)
         assert await count_committed(broker, value) == 0
         await producer.send_offsets_to_transaction({TopicPartition(RECORDS, 0): 1}, name)
-        # This client cannot tell that the transaction has ended: the broker has accepted the late request.
+        # This client does not know that the transaction has ended, because the broker accepted the late request.
         assert await count_committed(broker, value) == 1
         assert [strike.error_code for strike in proxy.strikes] == [0]
         await producer.commit_transaction()
