@@ -1,4 +1,4 @@
-"""Command line of ``driftwire-load``. A command is imported only when it runs, so that help appears quickly."""
+"""Command line of ``driftwire-load``. A command is imported only when it runs, so help appears quickly."""
 
 import click
 

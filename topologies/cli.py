@@ -1,4 +1,4 @@
-"""Command line ``driftwire``. A command is imported only when it runs, so that help and errors appear quickly."""
+"""Command line ``driftwire``. A command is imported only when it runs, so help and errors appear quickly."""
 
 import click
 

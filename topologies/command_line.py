@@ -14,14 +14,14 @@ from topologies.errors import DriftwireError
 from topologies.terminal import echo
 
 PRIVATE_UMASK = 0o077
-"""Mask of the modes of new files and folders: only their owner can use them."""
+"""File mode mask that makes new files and folders accessible only to their owner."""
 
 EXIT_FAILURE = 1
 EXIT_INTERRUPTED = 130
 
 
 class LazyGroup(click.Group):
-    """Command group that imports a command only to run it or to show its help, so that it starts quickly.
+    """Command group that imports a command only to run it or to show its help, for a quick start.
 
     Parameters
     ----------

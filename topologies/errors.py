@@ -10,7 +10,7 @@ class BrokerUnreachable(DriftwireError):
 
 
 class RightMissing(DriftwireError):
-    """Kafka answers but the user lacks a right. The message names the right and its topic, group or transactional id."""
+    """Kafka answers but the user lacks a permission. The message names it and its topic, group or transactional id."""
 
 
 class BrokerError(DriftwireError):

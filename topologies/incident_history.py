@@ -68,7 +68,7 @@ async def _read_contracts(
     keys: Collection[bytes] = (),
     texts: Collection[str],
 ) -> AsyncIterator[Parsed]:
-    """Yield the messages of one contract on a topic that match a key or a string."""
+    """Yield a topic's messages of one contract that match a key or contain a string."""
     needles = [orjson.dumps(text) for text in texts]
     async for message in read_topic(cluster, topic):
         value = message.value

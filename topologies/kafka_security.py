@@ -1,4 +1,4 @@
-"""Settings of TLS and SASL for all clients of Kafka, and their checks."""
+"""TLS and SASL settings of all Kafka clients, and their validation."""
 
 import os
 import ssl
@@ -24,7 +24,7 @@ Mechanism = Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512", "OAUTHBEARER"]
 OAUTHBEARER = "OAUTHBEARER"
 
 USER_KEYS = ("username", "password", "password_file")
-"""Keys of the mechanisms that authenticate a user by a password."""
+"""Keys of the mechanisms that authenticate a user by password."""
 
 
 class SecurityError(DriftwireError):
@@ -34,7 +34,7 @@ class SecurityError(DriftwireError):
 class SecuritySettings(BaseModel):
     """Encryption and authentication of all connections to Kafka.
 
-    The name of the broker in its certificate is always checked.
+    The broker's host name is always checked against its certificate.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -94,12 +94,12 @@ class SecuritySettings(BaseModel):
 
     @property
     def user(self) -> str:
-        """The user that needs rights, for messages."""
+        """The user that needs permissions, for messages."""
         return f"user {self.username}" if self.username else "the user of this client"
 
     @property
     def identity(self) -> str:
-        """The user and the origin of its secret, for messages."""
+        """The user and the source of the user's secret, for messages."""
         if self.mechanism == OAUTHBEARER:
             return f"the token in {self.token_file}"
         return f"user {self.username} with the password in {self._password_source}"
@@ -111,7 +111,7 @@ class SecuritySettings(BaseModel):
         return self.password_file or f"{PREFIX}password"
 
     def client_options(self) -> dict[str, Any]:
-        """Return the keyword arguments of these settings for every client of aiokafka.
+        """Return these settings as keyword arguments for any aiokafka client.
 
         Raises
         ------
@@ -131,7 +131,7 @@ class SecuritySettings(BaseModel):
         return options
 
     def problems(self) -> list[str]:
-        """Return one line per contradiction and unusable file, each with the path of its key."""
+        """Return one line per contradiction or unusable file, with the path of its key."""
         problems = [f"{PREFIX}{line}" for line in (*self._contradictions(), *self._unreadable_files())]
         if not problems:
             try:
@@ -141,7 +141,7 @@ class SecuritySettings(BaseModel):
         return problems
 
     def warnings(self, configuration_file: Path) -> list[str]:
-        """Return one line per file with a secret that every user of this machine can read."""
+        """Return one line per file that contains a secret and that every user of this machine can read."""
         files = {
             "password": None if self.password is None else configuration_file,
             "key_password": None if self.key_password is None else configuration_file,
@@ -188,7 +188,7 @@ class SecuritySettings(BaseModel):
             )
 
     def _useful_keys(self) -> set[str]:
-        """Return the keys that have an effect with the protocol and the mechanism."""
+        """Return the keys that have an effect with this protocol and mechanism."""
         keys = {"protocol"}
         if self.has_tls:
             keys |= {"ca_file", "certificate_file", "key_file", "key_password"}
@@ -216,12 +216,12 @@ class SecuritySettings(BaseModel):
         if self.certificate_file is not None:
             password = self.key_password.get_secret_value() if self.key_password is not None else ""
             try:
-                # Without a password, OpenSSL would ask for it on the terminal.
+                # Without a password argument, OpenSSL would prompt on the terminal.
                 context.load_cert_chain(self.certificate_file, self.key_file, password=lambda: password)
             except OSError as error:
                 raise SecurityError(
                     f"{PREFIX}certificate_file: {self.certificate_file} and the private key {self.key_file} cannot be used "
-                    f"({_reason(error)}); check that they are PEM files of one pair and that key_password is right"
+                    f"({_reason(error)}); check that they are PEM files of one pair and that key_password is correct"
                 ) from error
         return context
 
@@ -265,7 +265,7 @@ def _read_secret(name: str, path: Path) -> str:
 
 
 def _reason(error: OSError) -> str:
-    """Return the reason of OpenSSL in lower case, such as "key values mismatch"."""
+    """Return OpenSSL's reason in lower case, such as "key values mismatch"."""
     if isinstance(error, ssl.SSLError) and error.reason:
         return error.reason.replace("_", " ").lower()
     return error.strerror or str(error)

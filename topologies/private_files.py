@@ -1,7 +1,7 @@
-"""Files and folders that only their owner can use, for everything that driftwire makes by itself.
+"""Files and folders that only their owner can use, for everything that driftwire creates by itself.
 
-Records, logs and settings can contain personal data and secrets. The mode does not depend on the umask of the caller. Files
-that a person asks for, such as a review or a report, have the usual mode.
+Records, logs and settings can contain personal data and secrets. The mode does not depend on the umask of the caller.
+Files that a person requests, such as a review or a report, have the usual mode.
 """
 
 import os
@@ -15,7 +15,7 @@ UMASK = 0o077
 
 
 def make_private_folder(path: Path) -> None:
-    """Create a folder and its missing parents for the owner only. Leave an existing folder unchanged.
+    """Create a folder and its missing parents, accessible only to the owner. Leave an existing folder unchanged.
 
     Raises
     ------
@@ -31,7 +31,7 @@ def make_private_folder(path: Path) -> None:
 
 
 def write_private_file(path: Path, text: str) -> None:
-    """Write a text file that only the owner can read, also if the file exists with another mode.
+    """Write a text file that only the owner can read, even if the file already exists with another mode.
 
     Raises
     ------

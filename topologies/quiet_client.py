@@ -1,4 +1,4 @@
-"""Silence for aiokafka's own log lines while a caller reports the state of Kafka itself."""
+"""Suppression of aiokafka's log lines while a caller itself reports Kafka's state."""
 
 import logging
 from collections.abc import Iterator
@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 @contextmanager
 def quiet_client() -> Iterator[None]:
-    """Hide aiokafka's log lines, of which it writes many per second while Kafka does not answer."""
+    """Hide the log lines that aiokafka writes many times per second while Kafka does not answer."""
     logger = logging.getLogger("aiokafka")
     before = logger.level
     logger.setLevel(logging.CRITICAL + 1)

@@ -1,4 +1,4 @@
-"""Output of the commands to a terminal. Names from records, deployments and commands cannot control the terminal."""
+"""Terminal output of the commands, which names from records, deployments and commands cannot control."""
 
 import re
 
@@ -13,5 +13,5 @@ def echo(text: object, *, err: bool = False) -> None:
 
 
 def echo_json(value: bytes) -> None:
-    """Print one line of JSON. Characters that control a terminal are written as escapes, so the content is unchanged."""
+    """Print one line of JSON. Control characters are written as escapes, so the content stays the same."""
     click.echo(re.sub(INVISIBLE, lambda match: f"\\u{ord(match[0]):04x}", value.decode()))

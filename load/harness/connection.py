@@ -16,14 +16,14 @@ async def check_topics(cluster: Cluster, topics: Collection[str], *, right: str)
     cluster, topics
         The Kafka cluster, and the names of the topics.
     right
-        The right that the run needs on the topics: Read or Write. An error names it.
+        The permission that the run needs on the topics: Read or Write. An error names it.
 
     Raises
     ------
     BrokerUnreachable
         If Kafka does not answer.
     RightMissing
-        If the user has no right on a topic.
+        If the user has no permission on a topic.
     LoadError
         If a topic does not exist.
     """

@@ -24,7 +24,7 @@ _ANY_HOST = "*"
 
 @dataclass(frozen=True)
 class Acl:
-    """One right of one user on one resource."""
+    """One permission of one user on one resource."""
 
     user: str
     operation: str
@@ -33,25 +33,25 @@ class Acl:
     pattern: str = "literal"
 
     def fields(self) -> tuple[object, ...]:
-        """The fields of the right, in the order of Kafka's protocol."""
+        """The fields of the permission, in the order of Kafka's protocol."""
         resource = (_KINDS[self.kind], self.name, _PATTERNS[self.pattern])
         return (*resource, f"User:{self.user}", _ANY_HOST, _OPERATIONS[self.operation], _ALLOW)
 
 
 def documented_acls(page: Path = PAGE) -> list[Acl]:
-    """Return the rights in all kafka-acls commands of a page."""
+    """Return the permissions in all kafka-acls commands of a page."""
     text = page.read_text().replace("\\\n", " ")
     return [acl for command in re.findall(r"^ *kafka-acls .*$", text, re.MULTILINE) for acl in _parse(command)]
 
 
 async def add_acls(cluster: Cluster, acls: Collection[Acl]) -> None:
-    """Add rights."""
+    """Add permissions."""
     response = await _send(cluster, _CreateAcls(acls))
     assert not any(code for code, _ in response.results), response
 
 
 async def remove_acls(cluster: Cluster, acls: Collection[Acl]) -> None:
-    """Remove rights that exist."""
+    """Remove permissions that exist."""
     response = await _send(cluster, _DeleteAcls(acls))
     assert all(code == 0 and len(matches) == 1 for code, _, matches in response.results), response
 

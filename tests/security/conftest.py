@@ -1,4 +1,4 @@
-"""Fixtures for tests of security: one broker with TLS, SASL and the rights that the page documents."""
+"""Fixtures for security tests: one broker with TLS, SASL and the permissions in docs/security.md."""
 
 import asyncio
 from collections.abc import Iterator
@@ -14,7 +14,7 @@ RECORDS_PARTITIONS = 1
 
 @pytest.fixture(scope="package")
 def secure_broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureBroker]:
-    """One broker for all tests of security, with the topics of the contract and the documented rights."""
+    """One broker for all security tests, with the topics of the contract and the documented permissions."""
     broker = SecureBroker(tmp_path_factory.mktemp("secure-broker"), tmp_path_factory.mktemp("certificates"))
 
     async def start() -> None:

@@ -1,4 +1,4 @@
-"""Commands with least privilege: each role does its work, and a missing right is named with its user."""
+"""Commands with least privilege: each role does its work, and a missing permission is named with its user."""
 
 import asyncio
 import re
@@ -58,12 +58,12 @@ def test_each_role_can_do_its_work(secure_broker: SecureBroker, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("user", "arguments", "right"),
     [
-        ("nobody", ("incidents",), "Read on topic driftwire.alerts"),
-        ("deployer", ("incidents", "--follow"), "Read on topic driftwire.alerts"),
-        ("reader", ("incident", "ack", "ID", "--author", "ana"), "Write on topic driftwire.commands"),
-        ("reader", DEPLOYED, "Write on topic driftwire.deployments"),
-        ("operator", DEPLOYED, "Write on topic driftwire.deployments"),
-        ("nobody", ("baseline", "show", "bot"), "Read on topic driftwire.baselines"),
+        ("nobody", ("incidents",), "Read permission on topic driftwire.alerts"),
+        ("deployer", ("incidents", "--follow"), "Read permission on topic driftwire.alerts"),
+        ("reader", ("incident", "ack", "ID", "--author", "ana"), "Write permission on topic driftwire.commands"),
+        ("reader", DEPLOYED, "Write permission on topic driftwire.deployments"),
+        ("operator", DEPLOYED, "Write permission on topic driftwire.deployments"),
+        ("nobody", ("baseline", "show", "bot"), "Read permission on topic driftwire.baselines"),
         ("reader", ("baseline", "accept", "bot", "--author", "ana"), None),
     ],
 )
@@ -76,18 +76,16 @@ def test_a_command_without_a_right_names_it(
     assert result.exit_code == 1
     assert isinstance(result.exception, DriftwireError)
     if right is not None:
-        assert str(result.exception) == (
-            f"the right {right} is missing: grant it to user {user} (see docs/security.md)"
-        )
+        assert str(result.exception) == (f"{right} is missing: grant it to user {user} (see docs/security.md)")
 
 
 async def test_a_producer_without_a_right_names_it(secure_broker: SecureBroker) -> None:
-    with pytest.raises(RightMissing, match=r"the right Write on topic driftwire\.records is missing: .* user nobody"):
+    with pytest.raises(RightMissing, match=r"Write permission on topic driftwire\.records is missing: .* user nobody"):
         await produce(secure_broker.secure_cluster("nobody"), [OutgoingMessage(0, None, b"{}")], topic=RECORDS)
 
 
 async def test_topics_without_a_right_are_named_and_nothing_is_created(secure_broker: SecureBroker) -> None:
-    with pytest.raises(RightMissing, match=r"the right Read on topic driftwire\.records is missing"):
+    with pytest.raises(RightMissing, match=r"Read permission on topic driftwire\.records is missing"):
         await create_topics(secure_broker.secure_cluster("nobody"), 1, 1, step="detect")
 
 

@@ -1,4 +1,4 @@
-"""Workers with TLS, SASL and least privilege: each mechanism runs one, and each missing right is named and survived."""
+"""Workers with TLS, SASL and least privilege: mechanisms work, and workers name and survive missing permissions."""
 
 import asyncio
 import base64
@@ -93,7 +93,7 @@ def test_a_worker_that_loses_a_right_names_it_and_continues_when_it_is_granted(
 ) -> None:
     values = [f"{right} {number}".encode() for number in range(3)]
     kind = right.kind.replace("_", " ")
-    missing = f"the right {right.operation} on {kind} {right.name}"
+    missing = f"{right.operation} permission on {kind} {right.name}"
     with worker("detect", secure_broker.secure_cluster(DETECT), tmp_path) as detect:
         detect.start()
         detect.wait_for_output("detect: ready")

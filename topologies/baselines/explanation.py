@@ -22,7 +22,7 @@ _BARS = " ▁▂▃▄▅▆▇█"
 
 
 def render_explanation(explained: Explanation, signals: tuple[str, ...]) -> RenderableType:
-    """Return a table of the evidence per channel, for given signals or for all channels that came near firing."""
+    """Return a table of the evidence per channel, for given signals or for all channels that came close to firing."""
     if explained.baseline is None:
         return plain_line(
             f"{explained.subject}: {explained.records} records, and no baseline was ready: nothing was monitored. "
@@ -53,7 +53,7 @@ def render_explanation(explained: Explanation, signals: tuple[str, ...]) -> Rend
     if quiet:
         parts.append(
             plain_line(
-                f"{quiet} of {len(explained.traces)} channels never came near firing: show a channel with --signal NAME"
+                f"{quiet} of {len(explained.traces)} channels never came close to firing: show a channel with --signal NAME"
             )
         )
     for untestable in explained.not_testable:
@@ -137,7 +137,7 @@ def outcome(trace: TestTrace) -> str:
     if trace.highest < SHOWN_SHARE_MIN:
         return "stayed within its band"
     at = trace.times_ms[int(np.argmax(trace.evidence))]
-    return f"came near firing at {clock_time(at)} but the change did not last: no {trace.test.tier}"
+    return f"came close to firing at {clock_time(at)}, but the change did not last: no {trace.test.tier}"
 
 
 def _is_shown(trace: TestTrace, signals: tuple[str, ...]) -> bool:

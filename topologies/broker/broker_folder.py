@@ -25,8 +25,7 @@ class BrokerFolder:
     Parameters
     ----------
     path
-        The folder. If missing, it is created for the owner only. The store and the files of the broker in it are always
-        for the owner only.
+        The folder. A missing folder is created. Only the owner can access the store and the broker's files in it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -76,7 +75,7 @@ class BrokerFolder:
     def _acquire_lock(self) -> None:
         try:
             make_private_folder(self.path / TEMPORARY_NAME)
-            # This object keeps the file open. The kernel releases the lock at any end of the process.
+            # This object keeps the file open. The kernel releases the lock however the process ends.
             lock = (self.path / _LOCK_NAME).open("a+", encoding="utf-8")
             os.fchmod(lock.fileno(), FILE_MODE)
         except OSError as error:
@@ -107,7 +106,7 @@ class BrokerFolder:
                 raise BrokerError(f"{store} contains files but no Kafka data ({META_NAME} is missing): {advice}")
             if cluster_id is not None and not cluster_id.startswith(CLUSTER_ID_PREFIX):
                 raise BrokerError(f"{store} belongs to another Kafka cluster: {advice}")
-            # An earlier version made these folders readable for all users.
+            # An earlier version made these folders readable by all users.
             for folder in (store, self.path / TEMPORARY_NAME):
                 folder.chmod(FOLDER_MODE)
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Create the topics of the contract on a broker, add partitions, and reject topics with a wrong number of partitions."""
+"""Create the contract's topics on a broker, add partitions, and reject topics with the wrong number of partitions."""
 
 import asyncio
 
@@ -70,7 +70,7 @@ async def create_topics(
     records_partitions, replication_factor
         Partitions of the records topic and its checkpoints, and copies of each partition.
     step
-        The step that needs the topics. Other topics are ignored, and the rights of the step are checked. If None, all
+        The step that needs the topics. Other topics are ignored, and the step's permissions are checked. If None, all
         topics are created.
     app_id
         Prefix of the consumer groups.
@@ -117,12 +117,12 @@ async def grow_topics(
 ) -> dict[str, tuple[int, int]]:
     """Add partitions to the records topic and to the topics that are co-partitioned with it.
 
-    The records topic is last, so that its new partitions have a checkpoint partition when a worker gets them.
+    The records topic is last, so its new partitions already have checkpoint partitions when workers get them.
 
     Returns
     -------
     dict
-        Number of partitions before and now, by topic. Topics that had this number already are absent.
+        Old and new number of partitions, by topic. Topics that had this number already are absent.
 
     Raises
     ------
@@ -226,7 +226,7 @@ async def _wait_for_coordinators(
 ) -> None:
     """Wait for the internal topic of consumer groups. Without it, the first worker that joins would log an error.
 
-    For a step, also check its rights on its group and on its first transactional id.
+    For a step, also check its permissions for its group and its first transactional id.
     """
     group = app_id if step is None else f"{app_id}-{step}"
     deadline = asyncio.get_running_loop().time() + timeout_s

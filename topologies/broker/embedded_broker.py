@@ -207,8 +207,8 @@ class EmbeddedBroker:
             await asyncio.sleep(POLL_S)
         if cluster_id != self._folder.cluster_id:
             raise BrokerError(
-                f"another Kafka answers at {self.bootstrap}, and not the one in {self.data_folder}: stop the other one, or "
-                f"choose another port with --port"
+                f"another Kafka answers at {self.bootstrap} instead of the one in {self.data_folder}: stop the other "
+                f"Kafka, or choose another port with --port"
             )
 
 
@@ -223,7 +223,7 @@ async def _wait_for_exit(process: subprocess.Popen[bytes], timeout_s: float) -> 
 
 
 async def _find_cluster_id(cluster: Cluster, port: int) -> str | None:
-    """Return the cluster id of the Kafka on the port, or None until it answers and has a controller."""
+    """Return the cluster id of the Kafka on the port, or None while it does not answer or has no controller."""
     with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=PROBE_TIMEOUT_S):
         logger = logging.getLogger("aiokafka")
         before, logger.disabled = logger.disabled, True

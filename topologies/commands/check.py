@@ -1,4 +1,4 @@
-"""``driftwire check``: validate a configuration file, and say which state a restart with this file would reset."""
+"""``driftwire check``: validate a configuration file, and show which state a restart with this file would reset."""
 
 import asyncio
 from collections.abc import Sequence
@@ -91,9 +91,7 @@ async def _preview_restart(cluster: "Cluster", configuration: "Configuration") -
 
     Raises
     ------
-    BrokerUnreachable, TopicMissing
-        If no broker answers, or if it has no checkpoints.
-    StateRefused
+    BrokerUnreachable, TopicMissing If no broker answers, or if it has no checkpoints. StateRefused
         If a newer version wrote the state.
     """
     from pipeline.correlate.checkpoint import PART_KINDS as CORRELATE_KINDS  # noqa: PLC0415

@@ -24,7 +24,7 @@ from topologies.commands.running_options import config_option
     "signals",
     multiple=True,
     metavar="NAME",
-    help="Signal to show. Repeatable.  [default: channels that came near firing]",
+    help="Signal to show. Repeatable.  [default: channels that came close to firing]",
 )
 @click.option(
     "--ready-after",

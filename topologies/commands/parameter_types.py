@@ -41,15 +41,15 @@ class PointInTime(click.ParamType):
 
 
 class PastTime(PointInTime):
-    """A time of something that has happened. A time far ahead of the clock of this computer is refused."""
+    """A time of something that has happened. A time far ahead of this computer's clock is refused."""
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         at = super().convert(value, param, ctx)
         if at > time.time() * 1000 + AHEAD_MAX_MS:
             limit = duration(AHEAD_MAX_MS / 1000)
             self.fail(
-                f"{format_timestamp(at)} is more than {limit} ahead of the clock of this computer: give a time that has "
-                "passed, or correct the clock",
+                f"{format_timestamp(at)} is more than {limit} ahead of this computer's clock: give a time that has "
+                f"passed, or correct the clock",
                 param,
                 ctx,
             )

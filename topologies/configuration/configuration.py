@@ -127,7 +127,7 @@ class Configuration(BaseModel):
         return self if bootstrap is None else self.with_cluster(Cluster(bootstrap, self.kafka.security))
 
     def with_cluster(self, cluster: Cluster) -> "Configuration":
-        """Return a copy with another Kafka cluster and its security settings."""
+        """Return a copy with the address and security settings of another Kafka cluster."""
         changes = {"bootstrap": cluster.bootstrap, "security": cluster.security}
         return self.model_copy(update={"kafka": self.kafka.model_copy(update=changes)})
 

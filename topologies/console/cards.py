@@ -1,7 +1,7 @@
 """Cards that show one incident on one screen for the person on call, on a terminal or as plain text.
 
 A card shows severity and title first, then actions, suspects and evidence. Labels from senders are shown as plain text,
-without colours, links or control characters of the terminal.
+without colours, links or terminal control characters.
 """
 
 from collections.abc import Iterable, Iterator
@@ -35,7 +35,7 @@ COLOURS = {"P1": "bold white on red", "P2": "bold red", "P3": "bold yellow", "P4
 _TIERS = ("page", "ticket", "cause")
 _DURATION_UNITS = ("s", "ms")
 _TARGETS_AFTER_CLOSING = ("review",)
-"""Response targets that stay due after an incident has ended."""
+"""Response targets that remain due after an incident has ended."""
 
 
 def render_card(incident: Incident) -> RenderableType:
@@ -68,7 +68,7 @@ def print_running_log(incident: Incident, stream: TextIO) -> None:
         grid.add_row(
             Text(_utc_time(entry.at, incident.started_at), style="dim"), plain_line(f"{entry.event}: {entry.text}")
         )
-    grid.add_row("", Text("Names of people are as given in their commands, not verified.", style="dim"))
+    grid.add_row("", Text("People's names come from their commands and are not verified.", style="dim"))
     Console(file=stream, width=None if stream.isatty() else WIDTH).print(grid)
 
 

@@ -6,5 +6,5 @@ from pipeline.plain_text import plain_text
 
 
 def plain_line(content: str, *, style: str = "") -> Text:
-    """Return a string as text without markup, and without characters that control the terminal."""
+    """Return a string as text without markup or terminal control characters."""
     return Text(plain_text(content), style=style)

@@ -1,4 +1,4 @@
-"""The Kafka cluster, a plain client that reads topics and writes single messages, and the reader of fetched batches.
+"""The Kafka cluster, a simple client that reads topics and writes single messages, and the reader of fetched batches.
 
 Steps do not write with it. This package may import errors and the security settings.
 """

@@ -35,13 +35,13 @@ FOLLOW_POLL_MS = 500
 """Maximum milliseconds of a fetch without new messages. An interrupted reader stops within this time."""
 
 PROBE_INTERVAL_S = 2.0
-"""Seconds between two requests of a reader without new messages, to find out whether Kafka still answers."""
+"""Seconds between requests that check whether Kafka still answers while there are no new messages."""
 
 PROBE_TIMEOUT_S = 2.0
 """Maximum seconds until Kafka answers such a request."""
 
 REQUEST_TIMEOUT_MS = 10_000
-"""Maximum milliseconds until Kafka answers a request to write a message."""
+"""Maximum milliseconds that Kafka may take to answer a request to write a message."""
 
 WRITE_TIMEOUT_S = 25.0
 """Maximum seconds until Kafka confirms a message."""
@@ -87,14 +87,15 @@ async def read_topic(cluster: Cluster, topic: str) -> AsyncGenerator[RawMessage]
     ReadFailed
         If the broker answers with an error.
     RightMissing
-        If the user has no right to read the topic.
+        If the user has no permission to read the topic.
     """
     async with _assigned_consumer(cluster, topic) as consumer:
         partitions = list(consumer.assignment())
         records = read_to_end(consumer, partitions)
         try:
             while True:
-                # The limit covers every request, and not only fetches. Each can wait for an answer that never comes.
+                # The limit covers every request, not only fetches, because any of them can wait for an answer that
+                # never comes.
                 async with asyncio.timeout(PROGRESS_TIMEOUT_S):
                     record = await anext(records, None)
                 if record is None:
@@ -157,7 +158,7 @@ async def write_message(cluster: Cluster, topic: str, key: bytes | None, value: 
     TopicMissing
         If the topic does not exist.
     RightMissing
-        If the user has no right to write to the topic.
+        If the user has no permission to write to the topic.
     WriteUnconfirmed
         If the broker stops answering after the message was sent.
     WriteRefused
@@ -182,8 +183,8 @@ async def write_message(cluster: Cluster, topic: str, key: bytes | None, value: 
     except (KafkaError, TimeoutError) as error:
         if isinstance(error, (TimeoutError, KafkaTimeoutError)) or error.retriable:
             raise WriteUnconfirmed(
-                f"Kafka at {cluster} did not confirm the message for {topic}: check that Kafka is running, and whether it "
-                f"has the message, before you repeat the command"
+                f"Kafka at {cluster} did not confirm the message for {topic}: before you repeat the command, check "
+                f"that Kafka is running and whether it has the message"
             ) from error
         raise WriteRefused(f"Kafka at {cluster} did not accept the message for {topic}: {error}") from error
     finally:
@@ -226,7 +227,7 @@ async def _partitions(cluster: Cluster, topic: str, right: str) -> list[TopicPar
 
 
 class _Probe:
-    """Regular request of a reader that waits for messages. It logs when Kafka stops answering and when it answers again."""
+    """Regular request of a reader that waits for messages. It logs when Kafka stops and resumes answering."""
 
     def __init__(self, cluster: Cluster, topic: str, consumer: AIOKafkaConsumer) -> None:
         self._cluster = cluster

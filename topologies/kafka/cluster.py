@@ -1,4 +1,4 @@
-"""A Kafka cluster as its clients see it: the addresses, the security settings, and the options of every client."""
+"""A Kafka cluster as its clients see it: addresses, security settings, and client options."""
 
 import asyncio
 import logging
@@ -38,7 +38,7 @@ class Cluster:
     security: SecuritySettings = field(default_factory=SecuritySettings)
 
     def client_options(self) -> dict[str, Any]:
-        """Return the keyword arguments that every client of aiokafka needs to reach the cluster.
+        """Return the keyword arguments that any aiokafka client needs to reach the cluster.
 
         They contain the password. Do not print them.
 
@@ -51,7 +51,7 @@ class Cluster:
 
     @asynccontextmanager
     async def connecting(self, *, timeout_s: float = CONNECT_TIMEOUT_S) -> AsyncIterator[None]:
-        """Name the cause if a client does not connect in the body of this context.
+        """Name the cause if a client fails to connect in the body of this context.
 
         Raises
         ------
@@ -95,19 +95,19 @@ class Cluster:
 
     @contextmanager
     def requiring(self, right: str, *resources: str) -> Iterator[None]:
-        """Name the missing right if Kafka refuses a request in the body of this context.
+        """Name the missing permission if Kafka refuses a request in the body of this context.
 
         Parameters
         ----------
         right
-            The right that the requests need, such as Read.
+            The permission that the requests need, such as Read.
         resources
             The topics, the group or the transactional id of the requests. By default, the error names them.
 
         Raises
         ------
         RightMissing
-            If Kafka refuses a request because the user lacks a right.
+            If Kafka refuses a request because the user lacks a permission.
         """
         try:
             yield

@@ -1,4 +1,4 @@
-"""The cause of a failed connection to Kafka, and the right that is missing after a connection."""
+"""The cause of a failed connection to Kafka, and the missing permission after a connection."""
 
 import asyncio
 import contextlib
@@ -32,14 +32,14 @@ AUTHORIZATION_ERRORS = (
     TransactionalIdAuthorizationFailed,
     ClusterAuthorizationFailedError,
 )
-"""Errors of a client that authenticated and lacks a right."""
+"""Errors of an authenticated client that lacks a permission."""
 
 _HOSTNAME_MISMATCH, _ADDRESS_MISMATCH, _EXPIRED = 62, 64, 10
 """Codes of OpenSSL for a rejected certificate."""
 
 
 async def describe_connection_failure(bootstrap: str, security: SecuritySettings) -> str:
-    """Return a sentence about the cause of a failed connection, found by one more connection."""
+    """Return a sentence about the cause of a failed connection, which one more connection attempt determines."""
     for host, port, _ in collect_hosts(bootstrap):
         cause = await _find_cause(host, port, security)
         await asyncio.sleep(CLOSE_DELAY_S)  # aiokafka closes a refused connection in the background
@@ -49,29 +49,29 @@ async def describe_connection_failure(bootstrap: str, security: SecuritySettings
 
 
 def describe_missing_right(error: BaseException, right: str, resources: Sequence[str], user: str) -> str:
-    """Return a sentence about a missing right.
+    """Return a sentence about a missing permission.
 
     Parameters
     ----------
     error
         One of :data:`AUTHORIZATION_ERRORS`.
     right, resources
-        The right that the refused request needs, and its topics, its group or its transactional id. If there is none, the
+        The permission that the refused request needs, and its topics, group or transactional id. If there is none, the
         error names it.
     user
-        The user that needs the right.
+        The user that needs the permission.
 
     >>> describe_missing_right(TopicAuthorizationFailedError(), "Read", ["driftwire.alerts"], "user ana")
-    'the right Read on topic driftwire.alerts is missing: grant it to user ana (see docs/security.md)'
+    'Read permission on topic driftwire.alerts is missing: grant it to user ana (see docs/security.md)'
     """
-    # An error of the cluster means that the user has the right on no topic.
+    # A cluster error means that the user has this permission on no topic.
     kind = {
         GroupAuthorizationFailedError: "group",
         TransactionalIdAuthorizationFailed: "transactional id",
     }.get(type(error), "topic")
     named = error.args[0] if error.args else ()
     names = ", ".join(resources or ([named] if isinstance(named, str) else sorted(named)))
-    return f"the right {right} on {kind} {names} is missing: grant it to {user} (see docs/security.md)"
+    return f"{right} permission on {kind} {names} is missing: grant it to {user} (see docs/security.md)"
 
 
 async def _find_cause(host: str, port: int, security: SecuritySettings) -> str:
@@ -103,7 +103,7 @@ async def _request_metadata(host: str, port: int, security: SecuritySettings) ->
         raise
     finally:
         connection.close()
-    # aiokafka does not read the refusal of a token, which then answers the next request.
+    # aiokafka does not read the refusal of a token and takes it as the answer to the next request.
     if security.mechanism == OAUTHBEARER and not response.brokers:
         raise SaslAuthenticationFailed
 
@@ -123,7 +123,7 @@ def _describe_certificate(error: ssl.SSLCertVerificationError, host: str) -> str
 
 
 async def _describe_closed_connection(host: str, port: int, security: SecuritySettings, error: Exception) -> str:
-    """Return the cause of a connection that the broker closed without a reason."""
+    """Return why the broker closed a connection without stating a reason."""
     if not await _answers(host, port):
         return ""
     alert = _tls_alert(error)
@@ -149,7 +149,7 @@ async def _describe_closed_connection(host: str, port: int, security: SecuritySe
 
 
 def _tls_alert(error: BaseException | None) -> str:
-    """Return the alert of TLS that ended a connection, or nothing."""
+    """Return the TLS alert that ended a connection, or nothing."""
     while error is not None:
         if isinstance(error, ssl.SSLError) and "ALERT" in (error.reason or ""):
             return (error.reason or "").replace("_", " ").lower()

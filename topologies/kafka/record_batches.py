@@ -1,8 +1,8 @@
-"""Reader of fetched record batches that limits what it decompresses and reports the batches that it cannot read.
+"""Reader of fetched record batches, which limits decompression and reports unreadable batches.
 
-aiokafka raises an error for a batch with a wrong checksum, an unknown codec or damaged contents, fetches the batch again,
-and raises the same error again. It also decompresses a batch of any size. The classes in this module replace aiokafka's
-in all consumers of this process: a batch that cannot be read becomes one :class:`UnreadableBatch`, and the consumer
+aiokafka raises an error for a batch with a wrong checksum, an unknown codec or damaged contents, fetches the batch
+again, and raises the same error again. It also decompresses a batch of any size. The classes in this module replace
+aiokafka's in all consumers of this process: an unreadable batch becomes one :class:`UnreadableBatch`, and the consumer
 continues after the batch.
 """
 
@@ -21,7 +21,7 @@ from aiokafka.structs import ConsumerRecord
 from topologies.kafka.unpacking import DamagedBatch, unpack
 
 TAKEN_BYTES_MAX = 16 * 1024 * 1024
-"""Decompressed bytes after which a list of messages ends, so that it stays small if many batches unpack to much."""
+"""Decompressed bytes after which a list of messages ends, because many small batches can unpack to large ones."""
 
 RECORD_FORMAT = 2
 """The record format (magic byte) that brokers have written since Kafka 0.11."""
@@ -62,7 +62,7 @@ class UnreadableBatch:
 
 
 class FetchedBytes:
-    """Bytes of one partition in a fetch, in place of aiokafka's ``MemoryRecords``."""
+    """Fetched bytes of one partition, in place of aiokafka's ``MemoryRecords``."""
 
     def __init__(self, data: bytes) -> None:
         self.data = data
@@ -75,7 +75,7 @@ class FetchedBytes:
 
 
 class BatchReader:
-    """Reader of the batches of one partition in a fetch, in place of aiokafka's ``PartitionRecords``.
+    """Reader of the fetched batches of one partition, in place of aiokafka's ``PartitionRecords``.
 
     Parameters
     ----------
@@ -93,7 +93,7 @@ class BatchReader:
     Attributes
     ----------
     next_fetch_offset
-        Offset after the last message that was taken.
+        Offset after the last returned message.
     is_finished
         True if the consumer must fetch again.
     """
@@ -155,7 +155,7 @@ class BatchReader:
             if len(taken) > before:
                 self.next_fetch_offset = taken[-1].offset + 1
         if count is None or len(taken) - before < count:
-            # Not the last message plus one, because compaction can remove the last messages of a batch.
+            # This is not the last message plus one, because compaction can remove the last messages of a batch.
             self.next_fetch_offset = batch.next_offset
             self._batch = None
 
@@ -189,7 +189,7 @@ class BatchReader:
     def _update_aborted_producers(self, batch: "_RecordBatch") -> None:
         while self._aborted and self._aborted[-1][1] <= batch.base_offset:
             self._aborted_producers.add(self._aborted.pop()[0])
-        if batch.is_control:  # the first marker of a producer after the start of an aborted transaction is its end
+        if batch.is_control:  # the producer's first marker after the start of an aborted transaction ends it
             self._aborted_producers.discard(batch.producer_id)
 
     def _report(self, detail: str) -> list[Any]:

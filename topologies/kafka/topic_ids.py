@@ -1,6 +1,6 @@
-"""Ids and partition counts of topics. A topic that is deleted and created again keeps its name and gets a new id.
+"""Ids and partition counts of topics. A topic that is deleted and created again has the same name but a new id.
 
-aiokafka does not speak the version of the metadata request that contains the ids, so this module adds that version.
+aiokafka does not support the version of the metadata request that contains the ids, so this module adds it.
 """
 
 from collections.abc import Collection

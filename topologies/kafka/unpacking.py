@@ -1,6 +1,6 @@
 """Decompression of record batches within a limit.
 
-aiokafka decompresses a batch of any size, so a small batch could take all the memory of a worker.
+aiokafka decompresses batches of any size, so a small batch could exhaust a worker's memory.
 """
 
 import mmap
@@ -10,7 +10,7 @@ from typing import Any
 import cramjam
 
 UNPACKED_BYTES_MAX = 64 * 1024 * 1024
-"""Maximum bytes of a decompressed batch. A larger batch is not read, because some kilobytes can unpack to gigabytes."""
+"""Maximum bytes of a decompressed batch. Larger batches are not read: a few kilobytes can unpack to gigabytes."""
 
 _GZIP, _SNAPPY, _LZ4, _ZSTD = 1, 2, 3, 4
 
@@ -76,7 +76,7 @@ def _unpack_zstd(data: bytes) -> bytes:
 
 
 def _unpack_into(decompress_into: Any, data: bytes) -> bytes:
-    # The system provides the memory of this mapping only where it is written.
+    # The system allocates memory only for the parts of this mapping that are written.
     with mmap.mmap(-1, UNPACKED_BYTES_MAX + 1) as unpacked:
         try:
             length = decompress_into(data, unpacked)

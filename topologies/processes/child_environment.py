@@ -5,15 +5,15 @@ import os
 from topologies.kafka_security import PASSWORD_VARIABLE
 
 VARIABLE_PREFIX = "DRIFTWIRE_"
-"""Start of the name of every environment variable that changes a setting or an option of driftwire."""
+"""Prefix of every environment variable that changes a driftwire setting or option."""
 
 
 def child_environment() -> dict[str, str]:
     """Return the environment of this process without the variables that change settings or options.
 
-    The parent passes all settings to its children. A variable would override them: with the address of a live cluster in
-    ``DRIFTWIRE_BOOTSTRAP``, the workers of a demo would join the live consumer groups. The password of the Kafka user is
-    kept, because only the environment may contain it.
+    The parent passes all settings to its children. A variable would override them: with the address of a live cluster
+    in ``DRIFTWIRE_BOOTSTRAP``, the workers of a demo would join the live consumer groups. The Kafka user's password is
+    kept, because it may exist only in the environment.
     """
     return {
         name: value

@@ -17,10 +17,10 @@ from topologies.processes.worker_process import STOP_TIMEOUT_S, WorkerProcess
 STEPS = ("detect", "correlate", "route")
 
 READY_TIMEOUT_S = 60.0
-"""Maximum seconds to wait until all workers have their partitions."""
+"""Maximum seconds to wait for all workers to have their partitions."""
 
 STOP_WITHOUT_KAFKA_S = 1.0
-"""Maximum seconds to wait until the workers stop if the broker has stopped."""
+"""Maximum seconds to wait for the workers to stop after the broker has stopped."""
 
 CONFIGURATION_NAME = "configuration.json"
 
@@ -28,8 +28,8 @@ CONFIGURATION_NAME = "configuration.json"
 class Topology:
     """Async context manager that runs broker, topics and workers.
 
-    On entry, it waits until all workers have their partitions. On exit, it stops the workers after a last checkpoint, and
-    then the broker. Workers that die are restarted. If a worker dies too often or the broker stops,
+    On entry, it waits until all workers have their partitions. On exit, it stops the workers after a final checkpoint,
+    and then the broker. Workers that die are restarted. If a worker dies too often or the broker stops,
     :meth:`wait_for_failure` raises an error.
 
     Parameters
@@ -49,7 +49,7 @@ class Topology:
     port
         Port of the embedded broker. 0 selects a free port. The default is the port in the configuration.
     before_workers
-        Coroutine function that is called with the cluster when its topics exist, before the workers start.
+        Coroutine function that is called with the cluster after its topics are created and before the workers start.
     """
 
     def __init__(

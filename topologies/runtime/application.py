@@ -17,8 +17,11 @@ FETCH_BYTES_MAX = 4 * 1024 * 1024
 """Maximum bytes of one partition in a fetch. A single larger message is fetched anyway."""
 
 REBALANCE_TIMEOUT_S = 30.0
-"""Minimum seconds for which a rebalance waits for the last checkpoints of the members. A worker that has died is dropped
-after its session; this limit is for workers that are slow. A shorter limit expels them, which causes the next rebalance."""
+"""Minimum seconds for which a rebalance waits for the members' final checkpoints.
+
+A dead worker is dropped after its session; this limit is for slow workers. A shorter limit would expel them and cause
+another rebalance.
+"""
 
 METADATA_AGE_MAX_MS = 10_000
 """Milliseconds after which a worker notices new partitions, or a topic that was created again."""

@@ -16,7 +16,7 @@ FETCH_WAIT_S = 0.5
 """Maximum seconds of a fetch without new messages."""
 
 RETRY_DELAY_S = 5.0
-"""Seconds from an error of Kafka until the topic is read again."""
+"""Seconds from a Kafka error until the topic is read again."""
 
 ControlMessage = InputMessage | UnreadableBatch
 
@@ -53,7 +53,7 @@ class ControlReader:
     async def latest_messages(self) -> list[ControlMessage]:
         """Return the latest message per key in the order of offsets, after the reader has caught up.
 
-        The result includes the batches that cannot be read.
+        The result includes unreadable batches.
 
         Raises
         ------
@@ -72,7 +72,7 @@ class ControlReader:
             await asyncio.gather(self._task, return_exceptions=True)
 
     async def _run(self) -> None:
-        """Read until the reader is stopped. After an error of Kafka, read the topic again from the start."""
+        """Read until the reader is stopped. After a Kafka error, read the topic again from the start."""
         while True:
             try:
                 async with committed_consumer(self._cluster) as consumer:

@@ -1,11 +1,11 @@
 """Faust transport with one event per batch. A batch contains the undecoded messages of one partition in one fetch.
 
 One event per message would cost more time in Faust than in the detectors. The consumer reads committed messages only.
-It assigns topics with the same number of partitions together (range assignment), so that a step with several
-one-partition inputs gets all inputs or none.
+It assigns topics with the same number of partitions together (range assignment), so a step with several one-partition
+inputs gets all of them or none.
 
-No error of a fetch ends a worker. A batch that cannot be read arrives as an :class:`UnreadableBatch`. If the consumer's
-offset is outside the log, an :class:`OffsetReset` precedes the next messages, so that the loss is known and in order.
+No error of a fetch ends a worker. An unreadable batch arrives as an :class:`UnreadableBatch`. If the consumer's offset
+is outside the log, an :class:`OffsetReset` precedes the next messages to report the loss in order.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ RECORDS_PER_FETCH_MAX = 2_000
 """Maximum records of one fetch over all partitions."""
 
 GROUP_CHECK_S = 5.0
-"""Seconds between checks for a refusal of the consumer group, which end the wait for a missing right."""
+"""Seconds between checks for a refusal of the consumer group, which also end the wait for a missing permission."""
 
 FETCH_WAIT_MAX_MS = 250
 """Maximum milliseconds until the broker answers a fetch without messages."""
@@ -49,7 +49,7 @@ FETCH_RETRY_S = 1.0
 """Seconds from a failed fetch until the next fetch."""
 
 RESET_TIMEOUT_S = 5.0
-"""Maximum seconds to find the ends of a log. Meanwhile the worker fetches nothing else."""
+"""Maximum seconds to find the start and end of a log. Meanwhile the worker fetches nothing else."""
 
 REPEATED_WARNING_S = 30.0
 """Minimum seconds between two equal warnings about fetches."""
@@ -157,7 +157,7 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
     async def _fetch_records(
         self, consumer: aiokafka.AIOKafkaConsumer, active_partitions: set[TP], *arguments: Any, **options: Any
     ) -> Mapping[TP, list[Any]]:
-        """Fetch messages. After an error, log it, wait and return nothing, because an exception would end the worker."""
+        """Fetch messages. After an error, log it, wait and return nothing. An exception would stop the worker."""
         try:
             try:
                 fetched: Mapping[TP, list[Any]] = await super()._fetch_records(
@@ -176,7 +176,7 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
 
     @Service.timer(GROUP_CHECK_S)
     async def _check_group(self) -> None:
-        """Log a refusal of the consumer group. aiokafka joins again when its error was read, which Faust never does."""
+        """Log a refusal of the consumer group. aiokafka rejoins once its error is read, but Faust never reads it."""
         if self._consumer is None:
             return
         try:
@@ -199,7 +199,7 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
             consumer.seek(partition, log_start)
         except IllegalStateError:  # the partition was revoked
             return {}
-        # Faust drops messages below the last offset that it has seen. After this reset they can be new.
+        # Faust drops messages below the highest offset that it has seen. After this reset they can be new.
         self.consumer._read_offset[partition] = None  # noqa: SLF001
         return {partition: [OffsetReset(partition.topic, partition.partition, log_start, log_end)]}
 

@@ -1,6 +1,6 @@
 """Ids and partition counts of the topics to which the offsets and the state in a checkpoint belong.
 
-They reveal a topic that was deleted and created again, and a topic with additional partitions.
+They reveal topics that were deleted and created again, and topics with additional partitions.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class TopicChanges:
     created_again
         Topics that were deleted and created again. Offsets in the state do not belong to them.
     grown
-        Number of partitions before and now, by topic with additional partitions.
+        Old and new number of partitions of each topic with additional partitions.
     is_changed
         True if the next checkpoint must contain the ids and counts.
     """
@@ -32,7 +32,7 @@ class TopicChanges:
     is_changed: bool
 
     def describe(self) -> list[str]:
-        """Return a sentence per topic that was created again or has more partitions."""
+        """Return one sentence per topic that was created again or has more partitions."""
         again = [
             f"{topic} was deleted and created again; reading starts at the beginning of the topic, with new evidence and "
             "the same baselines"

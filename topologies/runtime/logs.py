@@ -89,7 +89,7 @@ class StoppedProducerFilter(logging.Filter):
 
 
 class TracebackFilter(logging.Filter):
-    """Filter that replaces aiokafka's traceback of a refusal by Kafka with the error. It never drops a line.
+    """Filter that replaces aiokafka's traceback with the error when Kafka refuses a request. It never drops a line.
 
     >>> error = KafkaError("no right")
     >>> record = logging.LogRecord("aiokafka.producer.sender", 40, "", 0, "Unexpected error", None, (KafkaError, error, None))
@@ -113,9 +113,9 @@ class UnretrievedErrorFilter(logging.Filter):
 
 
 class PlainFormatter(logging.Formatter):
-    """Formatter in UTC that puts a message on one line, without characters that control a terminal or forge a line.
+    """Formatter in UTC that puts a message on one line, without characters that control a terminal or forge a log line.
 
-    Only a traceback has several lines. They are indented, so that none looks like a line of the log.
+    Only a traceback has several lines. They are indented, so they cannot be mistaken for log lines.
 
     >>> record = logging.LogRecord("driftwire", 40, "", 0, "subject %s", ("a" + chr(10) + "b" + chr(27),), None)
     >>> PlainFormatter("%(message)s").format(record)

@@ -79,7 +79,7 @@ class PartitionWorker:
         return self._closed
 
     def is_open(self) -> bool:
-        """Return True if the worker uses messages: its state is restored, and no checkpoint has failed."""
+        """Return True if the worker can use messages: its state is restored, and no checkpoint has failed."""
         return self.opened.is_set() and not self._closed and self.failure is None
 
     async def open(self, controls: Sequence[ControlMessage]) -> None:
@@ -112,8 +112,8 @@ class PartitionWorker:
     async def _start_of(self, stored: StoredCheckpoint) -> tuple[dict[str, int], dict[bytes, bytes]]:
         """Return the offsets and parts with which the worker starts.
 
-        Without a readable entry, the offsets of the consumer group count, because the same transaction wrote them. If
-        the group has no offsets either, reading starts at the beginning of the topic, without the parts.
+        Without a readable entry, it uses the offsets of the consumer group, because the same transaction wrote them. If
+        the group has no offsets either, it starts at the beginning of the topic, without the parts.
         """
         for line in stored.problems:
             self._warn(line)
@@ -153,10 +153,10 @@ class PartitionWorker:
         return True
 
     async def reset(self, topic: str, log_start: int, log_end: int) -> set[str]:
-        """Process a reset of the consumer to the start of the log. Return the topics that must be read from elsewhere.
+        """Process a reset of the consumer to the start of the log. Return the topics to read from another offset.
 
-        If messages are lost, because retention deleted them or because the topic is new, log it and let the step reset
-        its evidence.
+        If messages are lost because retention deleted them or the topic is new, log the loss and reset the step's
+        evidence.
         """
         is_lost = await self._compare_topics()
         expected = self.next_offset(topic)
@@ -181,7 +181,7 @@ class PartitionWorker:
         return self.take_new_topics() - {topic}
 
     def take_new_topics(self) -> set[str]:
-        """Return the topics that were created again and are not read from their beginning yet."""
+        """Return the topics that were created again and are not yet being read from their beginning."""
         new_topics, self._new_topics = self._new_topics, set()
         return new_topics
 
@@ -202,7 +202,7 @@ class PartitionWorker:
         return bool(changes.created_again or changes.grown)
 
     def used_offsets(self) -> dict[tuple[str, int], int]:
-        """Return the last offset that was given to the step, by input topic and partition."""
+        """Return the last offset that the step received, by input topic and partition."""
         return {
             (topic, self.partition): offset for topic, offset in self._offsets.items() if topic in self._spec.topics
         }
@@ -228,7 +228,7 @@ class PartitionWorker:
         self.is_dirty = True
 
     def skip_unreadable(self, batch: UnreadableBatch) -> None:
-        """Dead-letter a batch of an input topic that cannot be read, and continue after this batch."""
+        """Dead-letter an unreadable batch of an input topic, and continue after it."""
         if batch.last_offset < self.next_offset(batch.topic):
             return
         logger.error("%s: %s", self._spec.name, batch)

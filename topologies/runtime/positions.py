@@ -35,7 +35,7 @@ async def find_available_offset(cluster: Cluster, partition: TopicPartition, off
 
 
 async def read_group_offsets(cluster: Cluster, group: str, partition: int) -> dict[str, int]:
-    """Return the last offset that a consumer group used, by topic.
+    """Return the last offset that a consumer group has used, by topic.
 
     Raises
     ------

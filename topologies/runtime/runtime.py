@@ -10,7 +10,7 @@ To understand how checkpoints are written and read, read these files in this ord
 1. ``pipeline/step.py``: a step returns its changed parts (``changed``) and restores them (``restore``).
 2. ``pipeline/state.py``: the keys of the parts, which parts changed, and which are discarded.
 3. ``pipeline/codec.py``: the encoding of a part.
-4. ``checkpoint/checkpoint.py``: the transaction that writes parts, outputs and offsets, and the last entry.
+4. ``checkpoint/checkpoint.py``: the transaction that writes parts, outputs, offsets and the entry.
 5. ``partition.py``: the content of a checkpoint.
 6. This file: the times of checkpoints, and the recovery after a failure.
 """
@@ -107,7 +107,7 @@ class StepRuntime:
         self._failed_messages: set[tuple[str, int, int]] = set()
         """Topic, partition and offset of single messages on which the step failed."""
         self._paused: set[TP] = set()
-        """Input partitions that are not fetched until their worker uses messages again."""
+        """Input partitions that are not fetched until their worker can use messages again."""
         self._control_reader: ControlReader | None = None
         self._is_ready_printed = False
 
@@ -262,20 +262,20 @@ class StepRuntime:
         return float(min(RETRY_DELAY_S * 2 ** (failures - 1), RETRY_DELAY_MAX_S))
 
     def _pause(self, partition: int) -> None:
-        """Stop fetching the inputs of a partition, so that other partitions of this worker continue."""
+        """Stop fetching the inputs of a partition while other partitions of this worker continue."""
         sources = {TP(topic, partition) for topic in self._spec.topics}
         self._paused |= sources
         self._app.consumer.pause_partitions(sources)
 
     async def _resume(self, worker: PartitionWorker) -> None:
-        """Fetch the inputs of a partition again, after the offsets in its state."""
+        """Resume fetching the inputs of a partition, after the offsets in its state."""
         sources = {TP(topic, worker.partition) for topic in self._spec.topics} & self._paused
         await self._seek(worker, {source.topic for source in sources})
         self._paused -= sources
         self._app.consumer.resume_partitions(sources)
 
     async def _on_batch(self, topic: str, partition: int, records: Sequence[Any]) -> None:
-        """Give a batch to the worker of its partition. If it uses no messages now, drop the batch and read it again later."""
+        """Give a batch to its partition's worker, or drop it and read it again later if the worker cannot use it now."""
         worker = self._partition_workers.get(partition)
         if worker is None:
             return
@@ -324,13 +324,13 @@ class StepRuntime:
                 raise
 
     async def _on_control(self, _: ControlMessage) -> None:
-        """Give new control messages to every partition that uses messages. The others get them when they continue."""
+        """Give new control messages to every partition that can use them. Others get them when they continue."""
         for worker in list(self._partition_workers.values()):
             if worker.is_open():
                 await self._apply_controls(worker)
 
     async def _apply_controls(self, worker: PartitionWorker) -> None:
-        """Give the control messages to a partition that it has not used, and write a checkpoint before and after each."""
+        """Give a partition the control messages that it has not used, and write a checkpoint before and after each."""
         if self._control_reader is None:
             return
         for message in await self._control_reader.latest_messages():
@@ -364,12 +364,12 @@ class StepRuntime:
             return
         if isinstance(error, NewerState):
             logger.error("%s: partition %d: %s", name, partition, error)
-            # A worker that only waited would keep the partition from a worker of the newer version.
+            # A waiting worker would keep the partition from a worker of the newer version.
             stop_failed_worker()
             return
         is_kafka = isinstance(error, (KafkaError, CheckpointFailed, DriftwireError))
         if not is_kafka:
-            # The messages since the last checkpoint are processed one by one, to find the one on which the step fails.
+            # Process the messages since the last checkpoint one by one, to find the message on which the step fails.
             self._failed_until.update(worker.used_offsets())
         delay_s = self._next_delay_s(partition)
         logger.log(

@@ -47,7 +47,7 @@ def write_timeline(material: Material) -> list[str]:
         gap = ("", f"{len(shown) - LINES_MAX} lines omitted", "")
         shown = [*shown[:half], gap, *shown[-half:]]
     notes = [
-        "All times are UTC. The start is an estimate. Names of people are as given in their commands, not verified."
+        "All times are UTC. The start is an estimate. People's names come from their commands and are not verified."
     ]
     if material.missing_revisions:
         notes.append(

@@ -46,7 +46,7 @@ def test_a_failure_is_explained_with_its_evidence(tmp_path):
     assert "refused rate up" in output
     assert "refused rose from" in output
     assert "█" in output
-    assert "never came near" in output
+    assert "never came close" in output
     content = json.loads(report.read_text())
     fired = [channel for channel in content["channels"] if channel["drifts"]]
     assert {(channel["signal"], channel["tier"]) for channel in fired} == {("refused", "page"), ("refused", "ticket")}

@@ -236,7 +236,7 @@ def test_the_running_log_has_times():
     print_running_log(incident(), stream)
     first, note = stream.getvalue().splitlines()
     assert first.split() == ["03:12:41Z", "opened:", "refused", "left", "its", "baseline"]
-    assert note.strip() == "Names of people are as given in their commands, not verified."
+    assert note.strip() == "People's names come from their commands and are not verified."
 
 
 def test_drafts_are_printed_in_full():

@@ -130,7 +130,7 @@ async def test_messages_refused_because_of_the_clock_wait_until_the_clock_is_rig
             assert await dead_letters(empty_broker.cluster) == []
             assert proxy.counts == {"produce.error": 3}
             assert (
-                "refuses the time of messages for topic driftwire.drifts: set the clock of this machine"
+                "refuses the timestamps of messages for topic driftwire.drifts: set the clock of this machine"
                 in worker.output
             )
             assert await asyncio.to_thread(worker.stop) == 0

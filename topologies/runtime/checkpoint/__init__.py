@@ -1,4 +1,4 @@
-"""Checkpoints: the transaction that writes outputs, state and offsets, the stored form, and the refusals of Kafka.
+"""Checkpoints: the transaction that writes outputs, state and offsets, the stored form, and Kafka's refusals.
 
 It may import errors and kafka only. It contains no schedule: ``runtime.py`` decides when a checkpoint is written.
 """

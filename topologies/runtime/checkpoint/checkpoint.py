@@ -5,8 +5,8 @@ A checkpoint is atomic: after a crash at any point, either all of its messages a
 
 A state is a set of parts, each with a key and bytes (see ``pipeline/codec.py``). Each part is one message of the
 compacted checkpoint topic. The last message of a checkpoint is its entry: a sequence number, the input offsets, and a
-hash of the parts. A restore compares parts and entry, so that a torn checkpoint becomes visible. ``transaction.py``
-writes the transaction. Next: ``partition.py``, which collects the content of a checkpoint.
+hash of the parts. A restore compares the parts with the entry to detect a torn checkpoint. ``transaction.py`` writes
+the transaction. Next: ``partition.py``, which collects the content of a checkpoint.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -36,7 +36,7 @@ PART_BYTES_MAX = 1_000_000
 
 
 class CheckpointTopicReplaced(CheckpointFailed):
-    """The checkpoint topic is new, so the whole state must be written again."""
+    """The checkpoint topic is new, so the full state must be written again."""
 
 
 class Checkpoints:
@@ -71,7 +71,7 @@ class Checkpoints:
         return CheckpointReader()
 
     async def open(self) -> StoredCheckpoint:
-        """Fence an older owner and return the last checkpoint.
+        """Fence any older owner and return the last checkpoint.
 
         Raises
         ------
@@ -89,9 +89,9 @@ class Checkpoints:
         Raises
         ------
         ProducerFenced
-            If another worker has written a checkpoint meanwhile.
+            If another worker has written a checkpoint in the meantime.
         CheckpointTopicReplaced
-            If the checkpoint topic contains no checkpoint any more.
+            If the checkpoint topic no longer contains a checkpoint.
         CheckpointFailed
             If Kafka refuses a request or does not answer.
         """
@@ -105,7 +105,7 @@ class Checkpoints:
         if stored.sequence == 0:
             self._entry_offset = -1
             raise CheckpointTopicReplaced(
-                f"topic {checkpoints_topic(self._step)} was deleted and created again; the whole state is written again"
+                f"topic {checkpoints_topic(self._step)} was deleted and created again; the full state is written again"
             )
         raise ProducerFenced
 
@@ -136,7 +136,7 @@ class Checkpoints:
         MessagesRefused
             If Kafka refuses the content of outputs. The positions are those of ``outputs``.
         CheckpointTopicReplaced
-            If the checkpoint topic is new. This checkpoint is committed, but the topic has only its parts.
+            If the checkpoint topic is new. This checkpoint is committed, but the topic contains only its parts.
         CheckpointFailed
             If the transaction fails or its outcome is unknown. :meth:`reopen` must be called before the next commit.
         ProducerFenced
@@ -165,7 +165,7 @@ class Checkpoints:
         entry_offset_before, self._entry_offset = self._entry_offset, entry_offset
         if entry_offset <= entry_offset_before:
             raise CheckpointTopicReplaced(
-                f"topic {checkpoints_topic(self._step)} was deleted and created again; the whole state is written again"
+                f"topic {checkpoints_topic(self._step)} was deleted and created again; the full state is written again"
             )
 
     async def close(self) -> None:
@@ -195,7 +195,7 @@ class Checkpoints:
         yield TransactionMessage(source, ENTRY_KEY, orjson.dumps(entry), headers)
 
     def _narrow_refusal(self, refused: MessagesRefused, output_count: int) -> CheckpointFailed:
-        """Return the refusal of single outputs. The outputs of a refused batch are sent separately at the next attempt."""
+        """Return the refusal of single outputs. The next attempt sends the outputs of a refused batch separately."""
         if refused.indices[-1] >= output_count:
             return CheckpointFailed(
                 f"{refused}: set max.message.bytes of topic {checkpoints_topic(self._step)} to at least 1 MiB"

@@ -1,6 +1,6 @@
-"""Failures of a checkpoint: what Kafka refused, to which topic or group, and the action that ends the failure.
+"""Failures of a checkpoint: what Kafka refused, the topic or group, and the remedy.
 
-Three kinds of failure need different actions. A refused message (:class:`MessagesRefused`) would be refused again, so
+Three kinds of failure need different actions. Kafka would refuse the same message (:class:`MessagesRefused`) again, so
 it must be replaced. A refused topic, group or transactional id needs an administrator, and the partition waits
 (:class:`CheckpointFailed`). An unavailable broker needs nothing but time.
 """
@@ -10,8 +10,9 @@ from aiokafka import errors
 from topologies.errors import DriftwireError
 
 MESSAGE_ERROR_CODES = frozenset({2, 10, 18, 87})
-"""Error codes of Kafka for the content of a message: corrupt, too large (also as a batch), invalid record. The same message
-would be refused again. An invalid time (32) is not among them, because it comes from the clock of this machine."""
+"""Kafka's error codes for the content of a message: corrupt, too large (also as a batch), invalid record. The same
+message would be refused again. An invalid time (32) is not among them, because it comes from the clock of this
+machine."""
 
 _TOPIC_PROBLEMS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     (
@@ -25,7 +26,7 @@ _TOPIC_PROBLEMS: tuple[tuple[tuple[type[BaseException], ...], str], ...] = (
     ),
     (
         (errors.InvalidTimestampError,),
-        "Kafka refuses the time of messages for topic {topic}: set the clock of this machine",
+        "Kafka refuses the timestamps of messages for topic {topic}: set the clock of this machine",
     ),
 )
 """Errors that concern a topic, and their sentences."""
@@ -52,19 +53,19 @@ class MessagesRefused(CheckpointFailed):
 def describe_refusal(
     error: BaseException, *, topic: str = "", right: str = "Write", group: str = "", transactional_id: str = ""
 ) -> str:
-    """Return a sentence about an error of Kafka: what was refused, and what to do.
+    """Return a sentence about a Kafka error: what was refused, and what to do.
 
     Parameters
     ----------
     error
         The error of aiokafka.
     topic, right
-        The topic of the refused request, and the right that the request needs.
+        The topic of the refused request, and the permission that the request needs.
     group, transactional_id
         Other resources of the refused request.
 
     >>> describe_refusal(errors.TopicAuthorizationFailedError(), topic="driftwire.drifts")
-    'the right Write on topic driftwire.drifts is missing: grant it to the user of this worker'
+    'Write permission on topic driftwire.drifts is missing: grant it to the user of this worker'
     >>> describe_refusal(errors.KafkaStorageError(), topic="driftwire.drifts")
     'Kafka cannot store messages of topic driftwire.drifts: check the disks of the brokers'
     """
@@ -73,7 +74,7 @@ def describe_refusal(
     if isinstance(error, DriftwireError):  # for example a password file that cannot be read
         return str(error)
     if missing := _missing_right(error, topic, right, group, transactional_id):
-        return f"the right {missing} is missing: grant it to the user of this worker"
+        return f"{missing} is missing: grant it to the user of this worker"
     for kinds, text in _TOPIC_PROBLEMS:
         if isinstance(error, kinds):
             return text.format(topic=topic)
@@ -86,14 +87,16 @@ def describe_refusal(
 
 
 def _missing_right(error: BaseException, topic: str, right: str, group: str, transactional_id: str) -> str:
-    """Return the missing right with its resource, or nothing if the error has another cause."""
+    """Return the missing permission with its resource, or nothing if the error has another cause."""
     if isinstance(error, errors.TopicAuthorizationFailedError):
-        return f"{right} on topic {_topics(error, topic)}"
+        return f"{right} permission on topic {_topics(error, topic)}"
     if isinstance(error, errors.GroupAuthorizationFailedError):
-        return f"Read on group {group}"
+        return f"Read permission on group {group}"
     if isinstance(error, errors.TransactionalIdAuthorizationFailed):
-        return f"Write on transactional id {transactional_id}"
-    return "IdempotentWrite on the cluster" if isinstance(error, errors.ClusterAuthorizationFailedError) else ""
+        return f"Write permission on transactional id {transactional_id}"
+    return (
+        "IdempotentWrite permission on the cluster" if isinstance(error, errors.ClusterAuthorizationFailedError) else ""
+    )
 
 
 def _topics(error: BaseException, topic: str) -> str:

@@ -1,4 +1,4 @@
-"""Stored checkpoint: the entry and the parts of the last checkpoint in a checkpoint topic, and their check.
+"""Stored checkpoint: the entry and parts of the last checkpoint in a checkpoint topic, and their validation.
 
 Each message has the sequence number of its checkpoint in a header. The entry has the same number and a hash of the parts
 and offsets. A checkpoint is torn if its messages and its entry disagree.
@@ -25,7 +25,7 @@ READ_IDLE_TIMEOUT_S = 15.0
 """Maximum seconds without a message while a checkpoint is read."""
 
 LOOK_BACK = 64
-"""Number of offsets before the end in which the last entry is first looked for."""
+"""Number of offsets before the end that are searched first for the last entry."""
 
 ENTRY_KEY = b"\x00offsets"
 """Key of the entry. No part of a state has this key."""
@@ -49,7 +49,7 @@ class StoredCheckpoint:
     digest
         Hash of the parts and offsets of this checkpoint.
     problems
-        One line per damage: an entry that cannot be read, or a torn checkpoint.
+        One line per problem: an unreadable entry or a torn checkpoint.
     is_torn
         True if parts belong to a checkpoint without an entry, or if parts of the last checkpoint are missing.
     """
@@ -153,12 +153,12 @@ class CheckpointReader:
         return key == ENTRY_KEY
 
     def add_unreadable(self, batch: UnreadableBatch) -> None:
-        """Note that messages are missing because their batch cannot be read."""
+        """Record that messages are missing because their batch cannot be read."""
         self._unreadable.append(f"{batch}; parts of the state may be missing or old; the evidence is reset")
 
     def result(self) -> StoredCheckpoint:
-        """Return the last checkpoint after the messages so far."""
-        # Check the parts too, because they are discarded if the entry and the offsets of the group are missing.
+        """Return the last checkpoint in the messages so far."""
+        # Check the parts too, because they are discarded if both the entry and the group's offsets are missing.
         newest = max((read_format(part) or 0 for part in self._parts.values()), default=0)
         if newest > FORMAT:
             raise NewerState(newest)

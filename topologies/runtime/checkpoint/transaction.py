@@ -1,4 +1,4 @@
-"""Transactions of one transactional id, with a producer that is replaced at the first doubt.
+"""Transactions of one transactional id, with a producer that is replaced after any unanswered request.
 
 aiokafka leaves two problems to its caller:
 
@@ -47,10 +47,10 @@ TRANSACTION_TIMEOUT_MS = 20_000
 """Milliseconds after which the broker aborts the transaction of an owner that has ended."""
 
 COMMIT_TIMEOUT_S = 15.0
-"""Maximum seconds of a transaction. It is below the broker's limit, so that the runtime decides first."""
+"""Maximum seconds of a transaction. It is below the broker's limit, so the runtime times out first."""
 
 START_TIMEOUT_S = 15.0
-"""Maximum seconds to connect and to get an epoch."""
+"""Maximum seconds to connect and get a producer epoch."""
 
 REQUEST_TIMEOUT_MS = 10_000
 """Maximum milliseconds until Kafka answers a request."""
@@ -59,7 +59,7 @@ BATCH_BYTES_MAX = 256 * 1024
 """Maximum bytes of a batch with several messages."""
 
 CLOSE_TIMEOUT_S = 5.0
-"""Maximum seconds to wait until a producer is closed. After this time it closes in the background."""
+"""Maximum seconds to wait for a producer to close. After this time it closes in the background."""
 
 _COORDINATOR_REQUESTS = (AddPartitionsToTxnRequest, AddOffsetsToTxnRequest, TxnOffsetCommitRequest, EndTxnRequest)
 
@@ -88,7 +88,7 @@ class _Batch(NamedTuple):
 
 
 class ProducerStopped(KafkaError):
-    """The producer sends nothing more, because an earlier request got no answer or because the producer is closed."""
+    """The producer sends nothing more, because an earlier request got no answer or the producer is closed."""
 
 
 class TransactionalProducer:
@@ -119,7 +119,7 @@ class TransactionalProducer:
         Raises
         ------
         CheckpointFailed
-            If Kafka does not answer in time, or if the right to the transactional id is missing.
+            If Kafka does not answer in time, or if permission for the transactional id is missing.
         """
         try:
             async with asyncio.timeout(START_TIMEOUT_S):
@@ -127,7 +127,7 @@ class TransactionalProducer:
         except TimeoutError as error:
             raise CheckpointFailed(
                 f"Kafka gave no producer epoch for {self._transactional_id} within {START_TIMEOUT_S:g} s: its last "
-                "transaction may not be complete; check the brokers and the topics of the transaction"
+                "transaction may be incomplete; check the brokers and the topics of the transaction"
             ) from error
         except KafkaError as error:
             raise CheckpointFailed(describe_refusal(error, transactional_id=self._transactional_id)) from error
@@ -149,7 +149,7 @@ class TransactionalProducer:
         inputs, group
             Next offset by input partition, and the consumer group.
         separate
-            Positions of the messages that are sent in batches of their own, so that Kafka refuses them alone.
+            Positions of the messages that are sent in separate batches, so Kafka can refuse them individually.
 
         Raises
         ------
@@ -270,12 +270,12 @@ class TransactionalProducer:
                 raise MessagesRefused(
                     _describe_refused_messages([messages[i] for i in batch.indices], error), batch.indices
                 )
-        # If a right on one topic is missing, Kafka also refuses the messages for the other topics, with another error.
+        # If permission for one topic is missing, Kafka also refuses messages for other topics, with another error.
         for batch, error in sorted(failed, key=lambda item: not isinstance(item[1], TopicAuthorizationFailedError)):
             raise CheckpointFailed(describe_refusal(error, topic=batch.source.topic)) from error
 
     async def _check_partitions(self, sources: Collection[TopicPartition]) -> None:
-        """Raise an error for a topic or partition that does not exist. aiokafka would wait without a limit."""
+        """Raise an error for a topic or partition that does not exist. aiokafka would wait indefinitely."""
         for topic, partition in sorted(sources):
             try:
                 known = await self._producer.partitions_for(topic)
@@ -288,7 +288,7 @@ class TransactionalProducer:
 
 
 class _RequestGuard:
-    """Guard in front of the client of a producer. It stops all requests after one that got no answer.
+    """Guard of a producer's client. It blocks all requests after an unanswered request.
 
     Attributes
     ----------
@@ -348,7 +348,7 @@ class _RequestGuard:
 
 
 def _retrieve_exception(delivery: asyncio.Future[Any]) -> None:
-    """Retrieve the error of a delivery that nobody awaits any more, so that asyncio does not log it with a traceback."""
+    """Retrieve the error of a delivery that nobody awaits, because asyncio would otherwise log it with a traceback."""
     if not delivery.cancelled():
         delivery.exception()
 
