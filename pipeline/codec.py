@@ -17,8 +17,8 @@ FORMAT = 2
 
 Increase it when the content of a part changes or a kind of part is added.
 
-A part of a newer format is refused. A part of an older format is read if its kind still has the same content (see
-``pipeline.state.PartKind.since``).
+A part of a newer format is refused. A part of an older format is readable if the content of its kind has not changed
+(see ``pipeline.state.PartKind.since``).
 """
 
 _ARRAY, _BYTES, _FLOAT, _DICT = "$array", "$bytes", "$float", "$dict"
@@ -32,11 +32,11 @@ class Envelope(NamedTuple):
     Attributes
     ----------
     format
-        Format of the version that wrote the part.
+        Format that the version that wrote the part uses.
     kind
         Kind of the part.
     settings
-        The settings on which the content depends, by name, with the values when it was written.
+        The settings on which the content depends, by name, with their values at the time of writing.
     state
         The content, as JSON.
     """
@@ -81,7 +81,7 @@ def encode(state: dict[str, Any], *, kind: str, settings: Mapping[str, Any] | No
     >>> encode({"sum": 0.5}, kind="learner", settings={"slices": 48})
     b'{"format":2,"kind":"learner","settings":{"slices":48},"state":{"sum":0.5}}'
     """
-    # The format comes first in every version, so that each version can recognise a newer format.
+    # Every version writes the format first, so older versions can recognise a newer format.
     envelope = {"format": FORMAT, "kind": kind, "settings": dict(settings or {}), "state": _to_json(state)}
     return orjson.dumps(envelope)
 

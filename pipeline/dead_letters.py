@@ -16,13 +16,13 @@ VALUE_BYTES_MAX = topic(RECORDS).message_bytes_max
 """Maximum bytes of a value that a dead letter contains in full. A compressed message can have a longer value."""
 
 START_BYTES = 64 * 1024
-"""Bytes of a longer value, or of a long key, that a dead letter contains. A dead letter always fits into its topic."""
+"""Bytes that a dead letter contains of a longer value or a long key. A dead letter always fits into its topic."""
 
 SHORT_BYTES = 1024
-"""Bytes of a value or key in a shortened dead letter."""
+"""Maximum bytes of a value or key in a shortened dead letter."""
 
 NO_OFFSET = -1
-"""Offset in the dead letter of an output, because a refused output has no offset."""
+"""Offset that a dead letter contains for a refused output, which has no offset."""
 
 
 def dead_letter(

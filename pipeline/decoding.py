@@ -1,6 +1,6 @@
 """Decoding of Kafka messages to messages of their contracts, or to the reason why they cannot be used.
 
-Correlate, route and the readers of single topics share it. Detect reads records in batches, see ``detect/intake``.
+Correlate, route and the readers of single topics use it. Detect reads records in batches, see ``detect/intake``.
 """
 
 import json
@@ -40,7 +40,7 @@ def decode_object(value: bytes | None, source: str, *, bytes_max: int) -> dict[s
     value
         Bytes of the message, or None for a tombstone.
     source
-        The message for people, such as ``a message on driftwire.commands``.
+        Description of the message for people, such as ``a message on driftwire.commands``.
     bytes_max
         Maximum bytes of the message.
 

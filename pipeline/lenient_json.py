@@ -1,9 +1,9 @@
-"""JSON that is read strictly first and, if that fails, leniently, so that one bad value costs only itself.
+"""JSON reading, strict at first and, if that fails, lenient, so one bad value does not invalidate its message.
 
 Strict reading follows RFC 8259. Many JSON writers do not: they write NaN and Infinity for missing numbers, cut a string
-in the middle of a character, or escape half a surrogate pair. Lenient reading replaces each of these values by a
-:class:`BadValue`, which no reader accepts as a number, boolean or label. Anything else that strict reading refuses is
-still an error.
+in the middle of a character, or escape half a surrogate pair. Lenient reading replaces each of these values with a
+:class:`BadValue`, which no reader accepts as a number, boolean or label. All other errors of strict reading are still
+errors.
 """
 
 import json
@@ -29,7 +29,7 @@ class BadValue:
     description: str
 
     def __str__(self) -> str:
-        """Return a description of the value for a sentence."""
+        """Return a description of the value for use in a sentence."""
         return self.description
 
 
@@ -64,9 +64,9 @@ def parse_json(value: bytes) -> Any:
 
 
 def dump_json(content: Any) -> bytes:
-    """Return content from :func:`parse_json` as JSON. A bad value is written as NaN, so it is a bad value again.
+    """Return content from :func:`parse_json` as JSON. A bad value is written as NaN, so it stays a bad value.
 
-    orjson reads deeper nesting than it writes. A field of a record that it cannot write becomes a bad value.
+    orjson reads deeper nesting than it writes. A field that cannot be written becomes a bad value.
 
     >>> dump_json({"a": NOT_FINITE})
     b'{"a":NaN}'

@@ -30,7 +30,7 @@ _NOT_RECORDED = object()
 
 
 class NewerState(Exception):
-    """A state that a newer version wrote. This version must not use it or write over it."""
+    """A state that a newer version wrote. This version must not use or overwrite it."""
 
     def __init__(self, found: int) -> None:
         super().__init__(
@@ -52,7 +52,7 @@ class PartKind:
     since
         The oldest format whose content this version can read. Set it to the new format when the content changes.
     owner
-        What the name of a part names, in the singular.
+        What the name of a part refers to, in the singular.
     """
 
     name: str
@@ -62,14 +62,14 @@ class PartKind:
 
 
 class Misfit(NamedTuple):
-    """The reason why a part is reset. ``settings`` contains the names of the changed settings that are the cause."""
+    """The reason why a part is reset. ``settings`` contains the names of the changed settings that caused it."""
 
     reason: str
     settings: tuple[str, ...] = ()
 
 
 class RestoreOutcome(NamedTuple):
-    """What a restore does with the parts of one kind.
+    """Result of a restore for the parts of one kind.
 
     Attributes
     ----------
@@ -216,7 +216,7 @@ class PartStore:
         Raises
         ------
         NewerState
-            If a newer version wrote any part. The state is then unchanged, and must stay as it is.
+            If a newer version wrote any part. The state is then unchanged, and must stay so.
         """
         unknown = []
         entries = list(entries)
@@ -328,7 +328,7 @@ class PartStore:
         ]
 
     def _discard(self, part: Part) -> None:
-        """Remove a part from the next checkpoint, so that no later restore finds it again."""
+        """Remove a part from the next checkpoint, so later restores do not find it."""
         self._tombstones += (part.key(chunk) for chunk in range(self._chunk_counts[part.name].pop(part, 0)))
 
     def _write(self, part: Part, state: State) -> Iterator[tuple[bytes, bytes | None]]:

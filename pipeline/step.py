@@ -83,5 +83,5 @@ class Step(Protocol):
         ...
 
     def on_gap(self) -> list[OutputMessage]:
-        """Reset all evidence that would span a gap. Messages before the next message were lost or are elsewhere."""
+        """Reset all evidence that spans a gap: earlier messages were lost or are in another partition."""
         ...

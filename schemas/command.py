@@ -41,9 +41,7 @@ class Command(Message):
     role: Role | None = Field(
         default=None, description="Role that assign gives to the assignee. If absent, the role is commander."
     )
-    into: Label | None = Field(
-        default=None, description="Incident into which this incident is merged by the command merge."
-    )
+    into: Label | None = Field(default=None, description="Incident into which the command merge merges this incident.")
     communicated: Audience | None = Field(
         default=None, description="Audience that was informed of the incident, at the time of the command."
     )

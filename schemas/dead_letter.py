@@ -33,8 +33,8 @@ DeadLetterReason = Literal[
 class DeadLetter(Message):
     """One message that was not used, as it arrived.
 
-    A batch that could not be decompressed has one dead letter without a key and a value, and ``last_offset`` is the
-    offset of its last message.
+    A batch that could not be decompressed has one dead letter without a key or value, and ``last_offset`` is the offset
+    of its last message.
 
     An array of records is one Kafka message with many records. For a bad element of an array, the dead letter contains
     only that element, as JSON, and ``index`` is its position.
@@ -54,7 +54,7 @@ class DeadLetter(Message):
     key_base64: str | None = Field(default=None, description="The key, or the beginning of a long key.")
     value_base64: str | None = Field(
         default=None,
-        description="Original bytes. Absent for a tombstone. If value_bytes is present, these are the first bytes only.",
+        description="Original bytes, or only the first bytes if value_bytes is present. Absent for a tombstone.",
     )
     value_bytes: int | None = Field(default=None, description="Length of a value that is too long for a dead letter.")
     value_sha256: str | None = Field(default=None, description="SHA-256 of a value that is too long for a dead letter.")

@@ -30,7 +30,7 @@ _TEXT_TYPES = {"type": ["string", "number", "boolean"]}
 
 
 def read_text(value: Any) -> Any:
-    """Return a number or boolean as text, as JSON writes it. Other values are returned unchanged.
+    """Return a number or boolean as text, in JSON notation. Other values are returned unchanged.
 
     >>> read_text(184467), read_text(0.7), read_text(True), read_text("v42")
     ('184467', '0.7', 'true', 'v42')
@@ -45,7 +45,7 @@ def read_text(value: Any) -> Any:
 def read_label(value: Any) -> Any:
     """Return a value as text with at most 200 characters. Longer texts are cut and end with a hash of the full text.
 
-    Different texts therefore remain different, and equal texts remain equal.
+    Different texts therefore stay different, and equal texts stay equal.
 
     >>> label = read_label("k=v," * 300)
     >>> len(label), label[-12:]
@@ -107,7 +107,7 @@ class Deployment(Message):
         description="Kind of change. code is a release of the service itself. An unknown kind is read as other."
     )
     kind_original: SentLabel | None = Field(
-        default=None, description="Kind as it was sent, if it is unknown and was read as other."
+        default=None, description="Original kind, if it is unknown and was read as other."
     )
     subject: Annotated[SentSubject | None, WithJsonSchema(_SUBJECT_SCHEMA, mode="validation")] = Field(
         default=None,

@@ -5,7 +5,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 INTEGER_MAX = 2**53 - 1
-"""Largest integer of a message. JSON readers that store numbers as doubles read larger integers inexactly."""
+"""Largest integer of a message. JSON readers that use doubles cannot represent larger integers exactly."""
 
 TEXT_LENGTH_MAX = 50_000
 """Maximum characters of a text, such as a summary or a draft."""
@@ -25,8 +25,8 @@ class Message(BaseModel):
     """Base of every contract.
 
     Changes only add fields with defaults, and readers ignore unknown fields. A newer producer therefore does not break
-    an older consumer. Types are strict: ``"true"`` is not a boolean and ``"3"`` is not a number. Every integer, text and
-    list has a limit, and floats are finite, so that every accepted message can be stored and written.
+    an older consumer. Types are strict: ``"true"`` is not a boolean and ``"3"`` is not a number. Every integer, text
+    and list has a limit, and floats are finite, so every accepted message can be stored and written.
     """
 
     model_config = ConfigDict(extra="ignore", frozen=True, strict=True, allow_inf_nan=False)

@@ -28,5 +28,5 @@ class Relearn(Message):
     )
     reason: Literal["accepted", "expected_shift"]
     requested_by: Label | None = Field(
-        default=None, description="Person as given by the client, or deployment_id that declared the shift."
+        default=None, description="Person named by the client, or id of the deployment that declared the shift."
     )

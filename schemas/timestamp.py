@@ -58,8 +58,7 @@ def parse_timestamp(value: Any, *, time_zone: str | None = None) -> int:
     TimeZoneMissingError
         If the time has no offset and ``time_zone`` is None.
     ValueError
-        If the value has another type or is not a valid time, or if the clock shows the time twice or never in
-        ``time_zone``.
+        If the value has another type or is not a valid time, or if the time occurs twice or never in ``time_zone``.
 
     >>> parse_timestamp("2026-11-24T03:12:00.123Z")
     1795489920123
@@ -123,7 +122,7 @@ def _localise(local: datetime, time_zone: str | None) -> datetime:
     first, second = (local.replace(tzinfo=zone, fold=fold) for fold in (0, 1))
     if first.utcoffset() != second.utcoffset():
         raise ValueError(
-            f"the clock in {time_zone} changes at this time, so it shows the time twice or never: add an offset"
+            f"the clock in {time_zone} changes at this time, so the time occurs twice or never: add an offset"
         )
     return first.astimezone(UTC)
 

@@ -17,7 +17,7 @@ MESSAGE_BYTES_MAX = 65_536
 """Maximum size of a drift, tick, deployment or command, in bytes. Real messages are a few hundred bytes long."""
 
 FORECAST_MAX_MS = 10 * 366 * 86_400_000
-"""Milliseconds before the end of the year 9999 that no message may reach, because deadlines are later than messages."""
+"""Milliseconds at the end of the year 9999 that are closed to messages, because deadlines are later than messages."""
 
 REPORT_AHEAD_MAX_MS = 86_400_000
 """Maximum milliseconds by which a drift or tick may be ahead of its arrival. Detect checks times more strictly. This
@@ -27,14 +27,14 @@ Content = Drift | Tick | Deployment | Command | Unreadable
 
 
 def decode_message(message: InputMessage, *, replay: bool = False) -> Sequence[Content]:
-    """Decode a message. A deployment of several subjects has several contents, any other message has one.
+    """Decode a message. A deployment of several subjects has several contents; any other message has one.
 
     Parameters
     ----------
     message
         The message.
     replay
-        Whether the records are from the past. Times are then not compared with the time of arrival.
+        Whether the records are from the past. Times are then not compared with the arrival time.
 
     Raises
     ------
@@ -68,7 +68,7 @@ def _read(topic: str, content: dict[str, Any]) -> Sequence[Content]:
 
 
 def _find_time_problem(content: Content, arrived_ms: int, *, replay: bool) -> str | None:
-    """Return the problem of a time that would move a clock too far. One such time would end every later deadline."""
+    """Describe the problem if a time would move a clock too far. One such time would end every later deadline."""
     ahead_max_ms = AHEAD_MAX_MS
     match content:
         case Drift():
@@ -85,7 +85,7 @@ def _find_time_problem(content: Content, arrived_ms: int, *, replay: bool) -> st
             return None
     name, latest = max(times.items(), key=lambda item: item[1])
     if latest > LATEST_MS - FORECAST_MAX_MS:
-        return f"{name} is too near the end of the year 9999: deadlines after it could not be written"
+        return f"{name} is too close to the end of the year 9999: deadlines after it could not be written"
     if not replay and arrived_ms >= EARLIEST_MS and latest > arrived_ms + ahead_max_ms:
         return (
             f"{name} is more than {ahead_max_ms // 1000} s after the arrival of the message: check the sender's clock"

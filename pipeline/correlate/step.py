@@ -24,16 +24,16 @@ class CorrelateStep:
     ``change``, regardless of how the topics interleave. The interleaving of subjects within ``drifts`` does not matter
     either if the records of a subject are in one partition. The drifts of a subject in several partitions are processed
     in order of arrival. There is one exception for parents: if later starts arrived first, a parent may be published
-    and then merged into the right parent. The effect of two kinds of message depends on their time of arrival. The
-    first use of a provider model or schema does not open an incident if its deployment has already arrived. A command
-    is a person's reaction to published messages, and takes effect when it arrives.
+    and then merged into the right parent. For two kinds of message, the effect depends on the arrival time. The first
+    use of a provider model or schema does not open an incident if its deployment has already arrived. A command is a
+    person's reaction to published messages, and takes effect when it arrives.
 
     Parameters
     ----------
     settings
         Windows, limits, and severity rules that are evaluated before the built-in rules.
     replay
-        Whether the records are from the past. Times are then not compared with the time of arrival.
+        Whether the records are from the past. Times are then not compared with the arrival time.
 
     Attributes
     ----------
@@ -67,7 +67,7 @@ class CorrelateStep:
         return []
 
     def tick(self, wall_ms: int) -> list[OutputMessage]:
-        """Do nothing. Time arrives as ticks in ``drifts``, in order with the drifts, so that a restart repeats it."""
+        """Do nothing. Time arrives as ticks in ``drifts``, in order with the drifts, so a restart repeats it."""
         del wall_ms
         return []
 

@@ -15,7 +15,7 @@ from schemas.relearn import Relearn
 def read_control(message: InputMessage, value: bytes, settings: DetectSettings) -> Baseline | Relearn | OutputMessage:
     """Return the baseline or relearn request of a control message, or a dead letter if the message is neither.
 
-    The function builds a :class:`Monitor` with the baseline, so that an unusable baseline is rejected here.
+    The function builds a :class:`Monitor` with the baseline, so an unusable baseline is rejected here.
     """
     try:
         if _is_relearn(value):

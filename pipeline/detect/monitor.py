@@ -8,7 +8,7 @@ For each block of records, the monitor performs these steps:
 4. **Late-burst check**: a test does not fire if it reached its threshold only because of the late records of a burst.
 5. **Tenant check**: a page is suppressed if a single small tenant causes it, or if it has fewer than 20 records of one
 tenant.
-6. **Latch**: a test that fires is latched. From the next block on, its statistics test whether it has recovered.
+6. **Latch**: a test that fires is latched. From the next block, its statistics test whether it has recovered.
 7. **Finding**: firing, repeated evidence and recovery become findings, which the stream publishes as drifts.
 
 ADWIN also raises tickets. The same tests run for each segment value (``segments/``).
@@ -177,9 +177,9 @@ class Monitor:
     def dump(self) -> dict[str, dict[str, Any]]:
         """Return the state as three parts.
 
-        ``monitor`` contains what happened: open drifts, segment values, recent values and series. Its tests and signals
-        are named, so it remains valid under other settings. ``evidence`` contains the statistics of the tests, and
-        ``adwin`` the windows of ADWIN.
+        ``monitor`` contains what happened: open drifts, segment values, recent values and series. It identifies tests
+        and signals by name, so it remains valid under other settings. ``evidence`` contains the statistics of the
+        tests, and ``adwin`` the windows of ADWIN.
         """
         tests, recent_values = self._tests, self._recent_values.dump()
         latches = [latch.dump(tests[latch.test_index]) for latch in self._latches.values()]
@@ -209,7 +209,7 @@ class Monitor:
         """Restore the parts that :meth:`dump` returned.
 
         The parts ``evidence`` and ``adwin`` may be missing. The open drifts then remain open, and their recovery is
-        tested from the next record on.
+        tested from the next record.
 
         Raises
         ------

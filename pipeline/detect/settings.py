@@ -269,7 +269,7 @@ class DetectSettings(BaseModel):
         return updates
 
     def digest(self) -> str:
-        """Return a short hash of all settings. Reports contain it, so that results of different settings differ.
+        """Return a short hash of all settings. Reports contain it to distinguish results from different settings.
 
         >>> DetectSettings().digest() == DetectSettings(slices=96).digest()
         False

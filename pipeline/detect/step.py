@@ -28,7 +28,7 @@ CAUGHT_UP_MS = 60_000
 """Maximum age of the newest record, in milliseconds, at which it is assumed that no further records are waiting."""
 
 TICK_MS_MAX = 10_000
-"""Maximum time (ms) that one tick adds to a silence, because a suspended worker reads no records."""
+"""Maximum time (ms) that one tick adds to a silence. Longer intervals mean that the worker was suspended."""
 
 PARTITION = Part("partition", "")
 """The part of the state that does not belong to a subject."""
@@ -207,11 +207,11 @@ class DetectStep:
         self._watermark.time_ms = state["watermark"]
         self._counts = Counter(state["counts"])
         self._evicted_count = MonitoredCount(state["evicted_seen"], state["evicted_monitored"])
-        # A checkpoint of an earlier version does not have the losses.
+        # Checkpoints of earlier versions do not contain losses.
         self._dead_letters.load(state.get("dead_letters", {"rejections": []}))
 
     def _observe_dead_letters(self, batch: AdmittedBatch, watermark_ms: int) -> list[PositionedOutput]:
-        """Test the share of dead letters by time of arrival, or by the watermark in a replay."""
+        """Test the share of dead letters by arrival time, or by the watermark in a replay."""
         positions = [*batch.records.positions, *(rejected.position for rejected in batch.rejected)]
         if not self._replay:
             times_ms = batch.originals.append_times_ms(positions).tolist()
@@ -239,7 +239,7 @@ class DetectStep:
         return self._push(records.split_by_subject(range(len(records))), batch)
 
     def _push_within_limit(self, batch: AdmittedBatch) -> list[PositionedOutput]:
-        """Push records whose subjects have a stream or can be given a stream. Other records become dead letters."""
+        """Push records whose subjects have a stream or can get one. Other records become dead letters."""
         records, subjects_max = batch.records, self._settings.subjects_max
         outputs: list[PositionedOutput] = []
         waiting: list[int] = []

@@ -17,7 +17,7 @@ FULL_TRAFFIC = 0.95
 stragglers."""
 
 CANARY_BELOW = 0.5
-"""A new version with a smaller share of the traffic than this is called a canary."""
+"""A new version with a smaller share of the traffic counts as a canary."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,10 +36,10 @@ UNSEEN = 0.3
 """Score factor for a version that appears in no record, although records contain versions."""
 
 CLEAR_SCORE = 0.5
-"""Minimum score at which a suspect is called the most likely cause and its rollback is proposed."""
+"""Minimum score at which a suspect is named as the most likely cause and its rollback is proposed."""
 
 RIVAL_SHARE = 0.85
-"""Share of the first suspect's score at which the score of a second deployment makes the cause unclear."""
+"""Share of the first suspect's score that makes the cause unclear if a second deployment reaches it."""
 
 EXTERNAL_KINDS = (
     "provider_status",
@@ -103,7 +103,7 @@ def rank_suspects(
 
 
 def clear_suspect(suspects: Sequence[Suspect]) -> Suspect | None:
-    """Return the first suspect if it is clear enough to be called the most likely cause, or None."""
+    """Return the first suspect if it is clear enough to be named as the most likely cause, or None."""
     if not suspects or suspects[0].score < CLEAR_SCORE:
         return None
     first = suspects[0]

@@ -32,7 +32,7 @@ RANK_SPREAD = 1 / 3
 ranks."""
 
 MINUTES_MIN = 2
-"""Minimum number of minutes in which both versions served. A version that replaces another at once shares one
+"""Minimum number of minutes in which both versions served. If one version replaces another abruptly, they share one
 minute."""
 
 

@@ -23,7 +23,7 @@ class WorkloadShifts:
         return drift.tier == "cause" and failure_modes.failure_mode_of(drift).family == "workload"
 
     def add(self, drift: Drift) -> list[str] | None:
-        """Store a drift. Return the ids that were dropped to make room, or None if it was already stored."""
+        """Store a drift. Return the ids that were dropped to make room, or None if the drift was already stored."""
         if self._drifts.get(drift.drift_id) is not None:
             return None
         return [drift_id for drift_id, _ in self._drifts.add(drift.drift_id, drift)]

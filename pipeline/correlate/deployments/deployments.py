@@ -60,7 +60,7 @@ class DeploymentHistory:
 
     @staticmethod
     def key(deployment: Deployment) -> str:
-        """Return the key of a deployment: its id and scope. One release of several subjects often has one id.
+        """Return the key of a deployment: its id and scope. A release of several subjects often has a single id.
 
         >>> DeploymentHistory.key(Deployment(deployment_id="d-1", timestamp=1795489900000, kind="code", subject="chat"))
         '["d-1","chat",null,null]'
@@ -68,7 +68,7 @@ class DeploymentHistory:
         return orjson.dumps([deployment.deployment_id, *deployment.scope]).decode()
 
     def add(self, deployment: Deployment) -> list[str] | None:
-        """Store a deployment. Return the keys that were dropped to make room, or None if it was already stored.
+        """Store a deployment. Return the keys dropped to make room, or None if it was already stored.
 
         A deployment with the same id and scope but different content is a correction and replaces the stored deployment.
         """
@@ -151,7 +151,7 @@ class RollbackIndex:
         if later.deployment_id == earlier.deployment_id or later.timestamp < earlier.timestamp:
             return False
         if later.rollback_of is not None:
-            # One release of several subjects has one id, and each subject is rolled back by itself.
+            # A release of several subjects has a single id, and each subject is rolled back separately.
             is_same_scope = None in (later.subject, earlier.subject) or later.subject == earlier.subject
             return later.rollback_of == earlier.deployment_id and is_same_scope
         return (

@@ -1,8 +1,8 @@
 """The last known good version: the target of a rollback, computed from earlier deployments and incidents.
 
-A version is known good if it was live for long enough, no incident of its subject began in that time, and it was not
-rolled back. The newest such version before the cause is selected. If there is none, the newest version without a known
-problem is assumed to be good. Only stored deployments and incidents are considered.
+A version is known to be good if it was live for long enough, no incident of its subject began in that time, and it was
+not rolled back. The newest such version before the cause is selected. If there is none, the newest version without a
+known problem is assumed to be good. Only stored deployments and incidents are considered.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

@@ -2,9 +2,8 @@
 
 The clock of an incident is the newest of three times: the reports of its subject's own drifts, the watermarks of the
 partitions that its drifts came from, and the wall clock if ticks contain it. Other partitions are ignored. In a replay,
-a subject whose records lie in one partition therefore has one history, regardless of how the partitions interleave. If
-a subject has several partitions, the newest watermark is used, because a partition without traffic must not keep an
-incident open.
+a subject with a single partition therefore has the same history however the partitions interleave. If a subject has
+several partitions, the newest watermark is used, because a partition without traffic must not keep an incident open.
 """
 
 from collections.abc import Iterable

@@ -87,7 +87,7 @@ def _reopen(incident: IncidentState, at: int) -> str:
 def _unmerge(incident: IncidentState) -> str:
     membership = incident.membership
     target_id, membership.merged_into = membership.merged_into, None
-    # A child that a person removes from its parent must not be merged again. Other incidents may be merged again.
+    # If a person removes a child from its parent, it must not be merged again. Other incidents may be merged again.
     membership.is_excluded = membership.is_excluded or membership.merged_by is None
     membership.merged_by = None
     return f"unmerged from {target_id}"

@@ -25,7 +25,7 @@ class IncidentTable:
     merges
         Index of merged incidents.
     candidates
-        Incidents that can be children of a parent, by id. They are computed again after a restart.
+        Incidents that can be children of a parent, by id. They are recomputed after a restart.
     parts
         Parts of the state for the checkpoint, and the index of changed parts.
     limits_hit
@@ -61,8 +61,8 @@ class IncidentTable:
     def add_reminders(self, incident: IncidentState) -> bool:
         """Add the reminders that are due according to the incident's clock. Return True if any reminder is new.
 
-        Due times depend on the incident combined with its members. For a parent, the reminders after the last action
-        of a person are computed again, because the reports of its subjects arrive in any order.
+        Due times depend on the incident combined with its members. For a parent, the reminders after the last action of
+        a person are recomputed, because the reports of its subjects arrive in any order.
         """
         now, merged, before = self.now(incident), self.merges.merged_view(incident), incident.reminders
         if not merged.tracked:

@@ -12,7 +12,7 @@ Only page-tier drifts are considered, because tickets can wait, often for days.
 
 The expected parents are computed from all candidates each time, so they do not depend on the order of arrival. For the
 same reason, the id of a parent is a hash of the scope, the failure group and the hour of the first start. If an earlier
-start arrives late and falls in the previous hour, readers see two ids, and one parent is merged into the other.
+start arrives late and falls in the previous hour, two ids appear, and one parent is merged into the other.
 """
 
 from collections.abc import Collection, Iterable, Mapping

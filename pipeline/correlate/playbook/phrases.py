@@ -25,7 +25,7 @@ _PHRASES: dict[str, tuple[str, str, str]] = {
     "finish_reason_usual": ("ends", "ended", "{} of answers with a usual finish reason"),
     "throughput_ratio": ("receives", "received", "{} times as many requests as shortly before"),
     "duplicates": ("sends", "sent", "{} of records more than once"),
-    "unusable_field": ("sends", "sent", "{} of values in a form that cannot be used"),
+    "unusable_field": ("sends", "sent", "{} of values in an unusable form"),
     "dead_letters": ("sends", "sent", "{} of records that cannot be used"),
     "probe_blocked": ("blocks", "blocked", "{} of the known-bad probes"),
 }

@@ -1,7 +1,7 @@
 """Reminders: log lines about targets that are overdue by the clock of an incident, one per target and due time.
 
-A reminder is dated to the time at which its target became overdue, even if the tick that adds it arrives late, so that
-the same history gives the same log. Only a duty to notify also has a reminder before its deadline, because afterwards
+A reminder is dated to the time at which its target became overdue, even if the tick that adds it arrives late. The same
+history therefore gives the same log. Only a duty to notify also has a reminder before its deadline, because afterwards
 it is too late. A target that was met in time has no reminder. Nobody is woken for a P3 or P4, so their classification
 has no reminder. A resolved incident has reminders only for its review and for duties to notify.
 """
@@ -17,7 +17,7 @@ from schemas.incident import Duty, ResponseTarget
 from schemas.timestamp import LATEST_MS, format_timestamp
 
 AT_ONCE_MS = 300_000
-"""Milliseconds from the due time to the reminder of a target that is due at once. A kill switch needs less time."""
+"""Milliseconds to the reminder for a target that is due immediately. A kill switch needs less time."""
 
 DECIDE_WITHIN_MS = 24 * 3_600_000
 """Milliseconds from the first reminder of a duty to its deadline, but at most half of the total time."""

@@ -1,8 +1,8 @@
 """Response targets: the tasks that a severity requires, their due times, and whether they are done.
 
 Targets of P1 and P2 run around the clock. The time to fix a P3 or P4 is measured in business days. The time to classify
-is measured from the detection. All other times are measured from the time at which the incident got its severity, so
-that an incident whose severity rises after an hour is not immediately overdue.
+is measured from the detection. All other times are measured from the time at which the incident got its severity.
+Otherwise, an incident whose severity rises after an hour would be overdue immediately.
 """
 
 from dataclasses import dataclass

@@ -182,7 +182,7 @@ def _matches_effect(conditions: DriftConditions, drift: Drift) -> bool:
         return False
     if drift.effect_kind == "rank_shift":
         return abs(drift.effect) >= minimum
-    # Ratios are compared on a logarithmic scale, on which a third is as far from one as three is.
+    # Ratios are compared on a logarithmic scale, where one third is as far from one as three is.
     return drift.effect >= minimum or (0 <= drift.effect <= 1 / minimum if minimum > 0 else True)
 
 

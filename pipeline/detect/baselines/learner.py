@@ -23,7 +23,7 @@ READY_AFTER_FACTOR_MAX = 2
 """Maximum learning time of a signal that is still changing, as a multiple of ``settings.ready_after_s``."""
 
 OTHER_SHARE_MAX = 0.5
-"""Maximum share of 'other' in a category. A category with a higher share, for example of hashes, has no distribution to
+"""Maximum share of 'other' in a category. A category with a higher share, such as hashes, has no distribution to
 learn."""
 
 

@@ -68,7 +68,7 @@ class Buffer:
         oldest = int(self._parts[0].panes[0]) if self._parts else int(panes[0])
         for change in self._find_changes(panes):
             while buffered + change - start >= self._settings.block_records:
-                # A buffer that was restored with a smaller block_records may be full. The next record ends its block.
+                # A buffer that is restored with a smaller block_records may be full. The next record ends its block.
                 stop = max(start, start + self._settings.block_records - buffered)
                 yield start, stop, max(start, stop - 1)
                 start, buffered = stop, 0

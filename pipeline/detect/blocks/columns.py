@@ -13,10 +13,11 @@ from pipeline.lenient_json import BadValue
 from schemas.record import SUBJECT_LENGTH_MAX
 
 CUSTOM_NAME_LENGTH_MAX = SUBJECT_LENGTH_MAX - len("custom.")
-"""Maximum number of characters of a custom name, so that ``custom.NAME`` is no longer than any other label."""
+"""Maximum number of characters of a custom name, so ``custom.NAME`` is no longer than other labels."""
 
 COUNTED_FIELDS_MAX = 512
-"""Maximum fields that are counted by name. Senders choose names of labels; further fields count for their section."""
+"""Maximum fields that are counted by name. Senders choose the names of labels; further fields are counted under their
+section."""
 
 _CUSTOM_TYPES = frozenset({int, float, bool})
 _VERSIONS = "versions."
@@ -72,7 +73,7 @@ class SignalColumns:
         self.provider: str | None = None
 
     def fill_custom_values(self, records: Records) -> None:
-        """Fill in the custom values of the used records, and count the dropped and the converted fields.
+        """Fill in the custom values of the used records, and count the dropped and converted fields.
 
         Dropped custom values are added to the faults of the records.
         """
@@ -175,7 +176,7 @@ class SignalColumns:
         all_signals = (*catalogue.SIGNALS, *self._custom_signals)
         self.signals = [all_signals[source] for source in self._sources]
         self.bad_fields = Counter({(field, reason): count for field, reason, count in state["bad_fields"]})
-        # A checkpoint of an earlier version does not have this count.
+        # Checkpoints of earlier versions do not contain this count.
         self.converted_fields = Counter(dict(state.get("converted_fields", ())))
         self.environment, self.provider = state["environment"], state["provider"]
 
@@ -241,7 +242,7 @@ def _custom_kind(value: float) -> Literal["rate", "amount"]:
 
 
 def _convert(sent: Any) -> float | None:
-    """Return the number or boolean that a string stands for; None if it stands for neither."""
+    """Return the number or boolean that a string represents; None if it stands for neither."""
     number = catalogue.convert_to_number(sent)
     return catalogue.convert_to_boolean(sent) if number is None else number
 

@@ -85,7 +85,7 @@ class DerivedSignals:
             self.embeddings.apply_centroid(baseline.centroid)
 
     def restart_throughput(self) -> None:
-        """Forget the request rate, because records before the next one are missing."""
+        """Forget the request rate, because records before the next record are missing."""
         self.throughput = ThroughputRatio()
 
     def dump(self) -> dict[str, Any]:
@@ -132,7 +132,7 @@ class _Repetitions:
         return is_repetition
 
     def restart_throughput(self) -> None:
-        """Forget the request rate, because records before the next one are missing."""
+        """Forget the request rate, because records before the next record are missing."""
         self.throughput = ThroughputRatio()
 
     def dump(self) -> list[list[Any]]:
@@ -217,7 +217,7 @@ class _Category:
         return len(column)
 
     def restart_throughput(self) -> None:
-        """Forget the request rate, because records before the next one are missing."""
+        """Forget the request rate, because records before the next record are missing."""
         self.throughput = ThroughputRatio()
 
     def dump(self) -> dict[str, Any]:
@@ -234,9 +234,9 @@ class _Category:
         self._has_too_many, self._has_baseline = state["has_too_many"], state["has_baseline"]
 
     def apply_limit(self, labels_max: int, labels_max_before: int) -> None:
-        """Apply another limit to restored labels. A category that had too many labels settles again if it may have more.
+        """Apply another limit to restored labels. A category with too many labels settles again if the limit rose.
 
-        A baseline lists the labels that were counted by name when it was learned, so its labels stay as they are.
+        A baseline lists the labels that were counted by name when it was learned, so its labels do not change.
         """
         if self._has_baseline:
             return

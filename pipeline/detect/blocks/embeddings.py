@@ -48,7 +48,7 @@ class EmbeddingSimilarity:
             self._centroid, self._sum, self._count = direction, np.zeros(0), 0
 
     def compare(self, embeddings: Sequence[Any]) -> tuple[NDArray[np.float64], dict[int, FaultReason]]:
-        """Return the similarities, and the reason of each unused embedding by row.
+        """Return the similarities, and the reason for each unused embedding by row.
 
         A similarity is NaN without an embedding or centroid.
         """

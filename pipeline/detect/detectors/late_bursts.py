@@ -1,4 +1,4 @@
-"""Late bursts: single events whose late records are spread over several panes."""
+"""Late bursts: single events with late records that are spread over several panes."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -51,7 +51,7 @@ class Latch:
     """
 
     UNTESTED: ClassVar = "its test no longer runs with the current settings"
-    """The reason for which a drift ends whose test was removed by a change of settings."""
+    """Reason for the end of a drift whose test was removed by a change of settings."""
 
     test_index: int
     detector: Detector
@@ -172,7 +172,7 @@ class Latch:
         tier: Tier | None = None,
         reason: str = "a new baseline is in use",
     ) -> Finding:
-        """Build the finding that ends this drift for a reason other than its recovery."""
+        """Build the finding that ends this drift for a reason other than recovery."""
         finding = self.build_finding(
             test,
             learned,

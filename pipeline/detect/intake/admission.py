@@ -75,7 +75,7 @@ class AdmittedBatch:
     record_count: int
 
     def reject(self, row: int, reason: DeadLetterReason, detail: str) -> PositionedOutput:
-        """Turn an admitted record into a dead letter for a reason that does not lie in the record. Return it."""
+        """Turn an admitted record into a dead letter for a reason outside the record. Return it."""
         position = self.records.positions[row]
         self.rejected.append(RejectedRecord(position, reason))
         return self.originals.dead_letter(position, reason, detail)
@@ -87,11 +87,11 @@ class Admission:
     Parameters
     ----------
     settings
-        ``late_max_s`` and ``early_max_s`` limit the distance between event time and time of arrival in live operation.
+        ``late_max_s`` and ``early_max_s`` limit the difference between event time and arrival time in live operation.
         ``time_zone`` is the time zone of times without an offset.
     replay
-        Whether the records are from the past. Event times are then not compared with the time of arrival, but checked
-        by :class:`pipeline.detect.intake.event_time_guard.EventTimeGuard`.
+        Whether the records are from the past. Event times are then not compared with the arrival time, but checked by
+        :class:`pipeline.detect.intake.event_time_guard.EventTimeGuard`.
 
     Attributes
     ----------

@@ -4,9 +4,9 @@ Messages are joined and parsed by one call, which costs half as much as one call
 change the result of another message. The joined text is therefore used only if it provably splits at the message
 boundaries. Otherwise its messages are parsed one by one.
 
-JSON is parsed strictly according to RFC 8259. A message that this refuses is read again by ``pipeline/lenient_json.py``:
-NaN, a number beyond a double, a lone surrogate or a string that is not UTF-8 is a bad value, and the rest of the message
-is used. A byte order mark and more than 1,024 levels are errors.
+JSON is parsed strictly according to RFC 8259. ``pipeline/lenient_json.py`` reads refused messages again: NaN, a number
+beyond a double, a lone surrogate or a string that is not UTF-8 is a bad value, and the rest of the message is used. A
+byte order mark and more than 1,024 levels are errors.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,8 @@
 """Find records that a stream has already received, within a bounded window, so that retries do not count twice.
 
-A duplicate has the same bytes as an earlier record of the stream, including its id and its time. It must also be a
-record that could not repeat by chance, see :func:`find_distinctive`. All other records count, even if they are equal:
-many gateways send an empty id, one id for all requests, or one id for all requests of a trace.
+A duplicate has the same bytes as an earlier record of the stream, including its id and its time. It must also be
+distinctive, so that it cannot repeat by chance (see :func:`find_distinctive`). All other records count, even if they
+are equal: many gateways send an empty id, one id for all requests, or one id for all requests of a trace.
 
 This is the last step of the intake. Records that are not duplicates go to ``pipeline/detect/blocks``.
 """
@@ -22,27 +22,27 @@ CHUNKS = 8
 """Number of chunks of the window. Only the newest chunk changes, and the oldest chunk is dropped as a unit."""
 
 NUMBERS_MIN = 2
-"""Minimum numbers, besides its time, that make a record without an id distinctive."""
+"""Minimum count of numbers, besides the time, that makes a record without an id distinctive."""
 
 _NUMBERS = [index for index, signal in enumerate(catalogue.SIGNALS) if signal.kind != "rate"]
 _NO_HASHES: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
 
 def hash_contents(contents: Sequence[bytes]) -> NDArray[np.int64]:
-    """Return the CRC-32 of each record's bytes, which is equal in every run and the fastest in the standard library."""
+    """Return the CRC-32 of each record's bytes: the same in every run, and the fastest hash in the standard library."""
     return np.fromiter(map(zlib.crc32, contents), dtype=np.int64, count=len(contents))
 
 
 def identity_hashes(records: Records) -> NDArray[np.int64]:
     """Return 64 bits for each record: the hash of its bytes, and the low bits of its time in milliseconds.
 
-    Two different records can only have equal hashes, by a chance of 2^-32, if their times are equal too.
+    Different records have equal hashes with a probability of 2^-32, and only if their times are equal too.
     """
     return (records.content_hashes << 32) | (records.times_ms & 0xFFFFFFFF)
 
 
 def find_distinctive(records: Records) -> NDArray[np.bool_]:
-    """Return a mask of the records that can be told apart, so that an equal record must be a repetition.
+    """Return a mask of the distinctive records, for which an equal record must be a repetition.
 
     A record is distinctive if it has a request id, or if its time is finer than a second and it has two other numbers.
     """
@@ -92,7 +92,7 @@ class Duplicates:
         self._changed_slots: set[int] = set()
 
     def find_new(self, records: Records) -> NDArray[np.bool_]:
-        """Return a mask of the new records, and remember them. A record that is not distinctive is always new."""
+        """Return a mask of the new records, and remember them. Records that are not distinctive are always new."""
         is_new = np.ones(len(records), dtype=np.bool_)
         rows = np.flatnonzero(find_distinctive(records))
         is_new[rows] = self.find_new_hashes(identity_hashes(records)[rows])
@@ -103,7 +103,7 @@ class Duplicates:
         is_new = np.ones(len(hashes), dtype=np.bool_)
         start = 0
         while self._chunk_records and start < len(hashes):
-            # A chunk can become full at the end of a run only, so the result does not depend on batches.
+            # A chunk can become full only at the end of a run, so the result does not depend on batches.
             run = slice(start, start + self._chunk_records - len(self._chunks[-1]))
             is_new[run] = self._find_new_in_run(hashes[run])
             start = run.stop
@@ -115,12 +115,12 @@ class Duplicates:
         self._remember(ordered[~is_known])
         is_new = np.ones(len(hashes), dtype=np.bool_)
         if is_known.any():
-            # Of equal hashes, the stable order puts the earliest first.
+            # The sort is stable, so the earliest of equal hashes comes first.
             is_new[np.argsort(hashes, kind="stable")] = ~is_known
         return is_new
 
     def _find_known(self, ordered: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Return a mask of the sorted hashes that are in a chunk or repeat the hash before them."""
+        """Return a mask of the sorted hashes that are in a chunk or equal the previous hash."""
         is_known = np.zeros(len(ordered), dtype=np.bool_)
         is_known[1:] = ordered[1:] == ordered[:-1]
         for chunk in self._chunks:

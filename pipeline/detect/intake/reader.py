@@ -25,7 +25,7 @@ _NUMBERS = frozenset({int, float})
 _INTEGERS_AND_BOOLEANS = frozenset({int, bool})
 _BLANK_IDS = frozenset({"", "none", "null", "nil", "undefined", "unknown", "nan", "n/a", "<null>", "\\n"})
 _BLANK_CHARACTERS = " \t\r\n0-"
-"""An id that consists of these characters, or is a word that stands for no id, is read as no id."""
+"""An id that consists only of these characters, or is a placeholder word, is read as absent."""
 
 _PATHS = {row.name: f"{row.section}.{row.field}" for row in catalogue.CATEGORIES if row.section}
 
@@ -94,7 +94,7 @@ def _find_requests(shape: Shape, request_ids: Sequence[Label]) -> NDArray[np.boo
 
 
 def _drop_blank_ids(request_ids: Sequence[Label]) -> Sequence[Label]:
-    """Replace ids that stand for no id, such as an empty string, None, or a UUID of zeros."""
+    """Replace placeholder ids, such as an empty string, None, or a UUID of zeros."""
     stripped = map(str.strip, filter(None, request_ids), repeat(_BLANK_CHARACTERS))
     if _BLANK_IDS.isdisjoint(map(str.lower, stripped)) and "" not in request_ids:
         return request_ids
@@ -105,7 +105,7 @@ def _drop_blank_ids(request_ids: Sequence[Label]) -> Sequence[Label]:
 
 
 class _FieldReader:
-    """Reader of the columns of one shape, which collects the dropped and the converted fields."""
+    """Reader of the columns of one shape, which collects the dropped and converted fields."""
 
     def __init__(self, length: int) -> None:
         self._length = length
@@ -160,7 +160,7 @@ class _FieldReader:
         return labels
 
     def read_sender_labels(self, column: Column, path: str) -> Sequence[Label]:
-        """Return labels as strings. By contract, senders may also send these labels as integers or booleans."""
+        """Return labels as strings. The contract also allows integers and booleans for these labels."""
         try:
             types = set(map(type, set(column)))
         except TypeError:
@@ -172,7 +172,7 @@ class _FieldReader:
     def read_column(
         self, column: Column, path: str, types: frozenset[type], convert: Callable[[Any], Any]
     ) -> Sequence[Any]:
-        """Return a column with only values of the given types and None. Convert or drop all other values."""
+        """Return a column that contains only values of the given types and None. Convert or drop all other values."""
         if set(map(type, column)) <= types | {_NONE}:
             return column
         checked = list(column)

@@ -22,7 +22,7 @@ VECTORISED_MIN = 16
 """Minimum number of times for the vectorised path. Fewer times are parsed one by one, which is then faster."""
 
 _FORMAT = re.compile(r"\d{4}-\d\d-\d\d[Tt ]\d\d:\d\d:(?!60)\d\d(?:[.,](\d{1,9}))?.*", re.ASCII)
-"""Format of a text up to its offset, which :func:`schemas.timestamp.parse_timestamp` checks."""
+"""Format of a time up to its offset, which :func:`schemas.timestamp.parse_timestamp` checks."""
 
 _CLOCK = slice(11, 19)
 _CLOCK_MS = np.array([36_000_000, 3_600_000, 0, 600_000, 60_000, 0, 10_000, 1_000], dtype=np.int64)
@@ -100,7 +100,7 @@ def _read_numbers(timestamps: Sequence[Any]) -> NDArray[np.int64] | None:
         return None
     numbers = np.array(timestamps, dtype=np.float64 if is_float else np.int64)
     low, high = numbers.min(), numbers.max()
-    # The larger units are too large for exact floats. They are read one by one.
+    # Values in the finer units are too large for exact floats. They are read one by one.
     units = (SECONDS, MILLISECONDS) if is_float else (SECONDS, MILLISECONDS, MICROSECONDS, NANOSECONDS)
     unit = next((unit for unit in units if unit.start <= low and high < unit.stop), None)
     if unit is None:

@@ -1,6 +1,6 @@
-"""Losses: fields that cannot be used, duplicates and dead letters, as shares that are tested against a fixed limit.
+"""Losses: shares of unusable fields, duplicates and dead letters, which are tested against a fixed limit.
 
-A loss needs no baseline: it is tested from the first record on. This package may import detectors, findings, one-sided
+A loss needs no baseline: it is tested from the first record. This package may import detectors, findings, one-sided
 tests, intake and signals.
 """
 

@@ -1,7 +1,7 @@
-"""The monitor of dead letters: the share of each subject's records that is rejected for each reason.
+"""The dead-letter monitor, which tests the share of each subject's records that is rejected for each reason.
 
-A record that is rejected does not reach its stream, so these losses belong to the partition. Records without a valid
-subject, and records of too many subjects, count for the partition as a whole.
+Rejected records do not reach their stream, so these losses belong to the partition. Records without a valid subject,
+and records beyond the limit on subjects, count for the partition as a whole.
 """
 
 from collections import deque
@@ -29,14 +29,14 @@ VALUES_MAX = 128
 """Maximum number of labels per loss that are compared between rejected and other records."""
 
 OFFSETS_MAX = 31
-"""Number of latest dead letters whose median offset is the error of a clock."""
+"""Number of latest dead letters whose median offset is the clock error."""
 
 ORIGIN_SHARE = 0.95
-"""Minimum share of the dead letters that carry a label for the label to be named as their origin. At most the
-complement of the other records may carry it."""
+"""Minimum share of the dead letters that carry a label that is named as their origin. Among other records, the share
+may be at most the complement."""
 
 CLOCK_SPREAD_MAX_MS, CLOCK_SPREAD_SHARE = 60_000, 0.1
-"""Maximum distance between the quartiles of the offsets for a clock to be named, at least, and as a share of the
+"""Maximum distance between the quartiles of the offsets at which a clock is named: a minimum, and a share of the
 median."""
 
 _TEN_SECONDS_MS, _MINUTE_MS, _HOUR_MS = 10_000, 60_000, 3_600_000
@@ -56,7 +56,7 @@ class _Arrival(NamedTuple):
 
 
 class _Rejections:
-    """The dead letters of one reason, their loss, and what their records have in common.
+    """The dead letters of one reason, their loss, and the common features of their records.
 
     Attributes
     ----------
@@ -89,7 +89,7 @@ class _Rejections:
                 self._offsets_ms.append(arrival.ahead_ms)
 
     def describe(self) -> str:
-        """Describe the loss, with the origin of the dead letters and the error of their clock if they are known."""
+        """Describe the loss, with the origin of the dead letters and their clock error if known."""
         origin, clock = self._origin(), self._clock_error()
         records = f"records from {origin}" if origin else "their records"
         detail = f": {records} are dated {clock}" if clock else f": all of them are from {origin}" if origin else ""
@@ -150,7 +150,7 @@ class DeadLetterMonitor:
 
     @property
     def is_idle(self) -> bool:
-        """Whether batches without dead letters need not be observed."""
+        """Whether batches without dead letters can be skipped."""
         return not self._by_subject
 
     def observe(
@@ -163,8 +163,8 @@ class DeadLetterMonitor:
         batch
             The batch, with its rejected records.
         times_ms, rejected_times_ms
-            Time of arrival of each admitted and of each rejected record, in Unix milliseconds. In a replay, the
-            watermark of the partition at the record.
+            Arrival time of each admitted and each rejected record, in Unix milliseconds. In a replay, the watermark of
+            the partition at the record.
         """
         outputs: list[PositionedOutput] = []
         for arrival in self._arrivals(batch, times_ms, rejected_times_ms):
@@ -223,7 +223,7 @@ class DeadLetterMonitor:
             if (counts_all or subject in subjects) and position not in rejected_positions:
                 of_record = {name: column[row] for name, column in labels.items()}
                 arrivals.append(_Arrival(position, times_ms[row] // PANE_MS, subject, None, of_record, None))
-        # A replay has no watermark before its first record, and a broker can send any time.
+        # A replay has no watermark before its first record, and a broker can send arbitrary times.
         timed = (arrival for arrival in arrivals if _FIRST_PANE <= arrival.pane < _LAST_PANE)
         return sorted(timed, key=attrgetter("position"))
 

@@ -15,19 +15,19 @@ from schemas.timestamp import LATEST_MS, clock_time
 SHARE_MAX = 0.05
 """Largest share of losses that is not reported.
 
-Up to this share, the other records still show a failure of the subject. Single bad values and repeated messages are
+Up to this share, the remaining records still show failures of the subject. Single bad values and repeated messages are
 normal.
 """
 
 BLIND_SHARE = 0.5
-"""Share above which a signal that pages does so, because most failures of the subject are no longer visible."""
+"""Share above which a paging signal pages, because most failures of the subject are no longer visible."""
 
 NO_PANE = -1
 """Pane of a loss without records."""
 
 
 def share_tests(signal: Signal, settings: DetectSettings) -> tuple[OneSidedTest, ...]:
-    """Return the tests of a signal: for a share above 5 %, and if the signal pages, for a share above one half."""
+    """Return the tests of a signal: for a share above 5 % and, if the signal pages, for a share above one half."""
     tests = [OneSidedTest.with_fixed_boundary(signal, "ticket", SHARE_MAX, settings)]
     if signal.role == "pages":
         tests.append(OneSidedTest.with_fixed_boundary(signal, "page", BLIND_SHARE, settings))
@@ -37,8 +37,8 @@ def share_tests(signal: Signal, settings: DetectSettings) -> tuple[OneSidedTest,
 class Loss:
     """One loss of a stream or partition.
 
-    The result does not depend on batch boundaries. A loss begins with its first lost record, and can be dropped when it
-    is idle.
+    The result does not depend on batch boundaries. A loss begins with its first lost record, and can be discarded when
+    it is idle.
 
     Parameters
     ----------
@@ -83,7 +83,7 @@ class Loss:
         return findings
 
     def add(self, records: int, lost: int) -> None:
-        """Add records of the current pane, and the number of them that are lost."""
+        """Add records of the current pane, and the number of lost records among them."""
         self._records += records
         self._lost += lost
 

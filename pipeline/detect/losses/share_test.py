@@ -1,4 +1,4 @@
-"""The test of one share against a fixed limit, one pane at a time, and its state from firing to recovery."""
+"""Test of one share against a fixed limit, pane by pane, and its state from firing to recovery."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,9 +12,9 @@ from pipeline.detect.signals import PANE_MS
 from schemas.drift import DriftState
 
 CAP_SHARE = 0.1
-"""Share of a threshold that one pane may add, so that a test fires after ten panes at the earliest.
+"""Share of a threshold that one pane may add. A test therefore fires after ten panes at the earliest.
 
-It is lower than in the other banks, because a producer that starts again sends a batch twice within seconds.
+It is lower than in the other banks, because a restarted producer may send a batch twice within seconds.
 """
 
 
@@ -37,7 +37,7 @@ class OpenLoss:
     updates_due
         Number of updates that have become due.
     since_message
-        Number of records, and of losses, since the last message.
+        Numbers of records and losses since the last message.
     """
 
     started: int
@@ -51,7 +51,7 @@ class OpenLoss:
 
     @property
     def share(self) -> float:
-        """Share of the records since the last message that are losses."""
+        """Share of losses among the records since the last message."""
         return self.since_message[1] / max(1, self.since_message[0])
 
     def dump(self) -> list[Any]:
@@ -69,7 +69,7 @@ class OpenLoss:
 
 
 class ShareTest:
-    """The test of whether a share of records is above the null boundary of a one-sided test.
+    """Test of whether a share of records is above the null boundary of a one-sided test.
 
     The test statistics are those of :class:`pipeline.detect.detectors.PageHinkleyBank`, evaluated at the end of each
     pane that has records. A pane ends when a record of a later pane arrives.
@@ -101,7 +101,7 @@ class ShareTest:
         return self.open is None and not self._statistics.any()
 
     def add_pane(self, pane: int, records: int, losses: int, after_s: Sequence[float]) -> DriftState | None:
-        """Add the records of one pane. Return the state that has to be published, or None.
+        """Add the records of one pane. Return the state to publish, or None.
 
         Parameters
         ----------
@@ -133,7 +133,7 @@ class ShareTest:
         return "evidence"
 
     def close(self) -> None:
-        """Return to the test of the limit after a recovery."""
+        """Return to testing the limit after a recovery."""
         self.open = None
         self.reset()
         self._update_bets()

@@ -1,4 +1,4 @@
-"""The losses of one stream: fields whose values cannot be used, and duplicates."""
+"""The losses of one stream: unusable field values and duplicates."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -51,7 +51,7 @@ class StreamLosses:
     def observe_duplicates(
         self, records: Records, is_new: NDArray[np.bool_], panes: NDArray[np.int64]
     ) -> list[PositionedOutput]:
-        """Observe records, with a mask of those that are not duplicates, and their panes. Return drifts."""
+        """Observe records, with their panes and a mask of the records that are not duplicates. Return drifts."""
         if self._duplicates is None and is_new.all():
             return []
         is_duplicate = ~is_new
@@ -95,9 +95,9 @@ class StreamLosses:
         name
             Name of the field.
         rows
-            Rows of the records that were sent with the field, in order.
+            Rows of the records that contain the field, in order.
         reasons
-            Reason of each value that cannot be used, by row.
+            Reason for each unusable value, by row.
         panes
             Shape ``(R,)``: panes of all records.
         """
@@ -140,7 +140,7 @@ class StreamLosses:
         }
 
     def load(self, state: dict[str, Any] | None) -> None:
-        """Restore the state. A checkpoint of an earlier version does not have it."""
+        """Restore the state. Checkpoints of earlier versions do not contain it."""
         if state is None:
             return
         if state["duplicates"] is not None:
@@ -183,7 +183,7 @@ def _describe_field(name: str, watched: _FieldLoss) -> Callable[[], str]:
 
 
 def _split_by_pane(panes: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
-    """Yield the start and the end of each run of rows with the same pane."""
+    """Yield the start and end of each run of rows with the same pane."""
     if not panes.size:
         return
     cuts = (np.flatnonzero(np.diff(panes)) + 1).tolist()

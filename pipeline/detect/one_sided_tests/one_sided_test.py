@@ -57,7 +57,7 @@ NEVER_DEMOTED = frozenset(
 ``filter_over_blocking``, because a filter that triggers less often may be disabled."""
 
 ASSUMED_RECORDS_PER_S = 100.0
-"""Records per second of a subject that the false-alarm budget of a test without a baseline assumes."""
+"""Records per second that the false-alarm budget of a test without a baseline assumes for a subject."""
 
 CrossingKey = tuple[str, str, str]
 """Signal, channel and direction of a test. Tests of all tiers share this key."""
@@ -134,7 +134,7 @@ class OneSidedTest:
     ) -> "OneSidedTest":
         """Return a test of whether a share is above a fixed boundary, without a baseline.
 
-        The guesses of its bets start near the boundary, as those of a value do. Its threshold assumes
+        The guesses of its bets start near the boundary, as for a value. Its threshold assumes
         ``ASSUMED_RECORDS_PER_S``.
         """
         variance = boundary * (1.0 - boundary)

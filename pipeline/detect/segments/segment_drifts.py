@@ -21,8 +21,8 @@ GONE_PANES = 600
 records, so its tests could not recover."""
 
 MISSED_PANES, MISSED_RECORDS = 60, 30.0
-"""Minimum number of panes without a record, and minimum number of records missing compared with the value's rate in
-about the last hour, for a drift to end earlier. The recent rate of a young version is lower."""
+"""For a drift to end earlier: minimum number of panes without a record, and minimum number of records missing compared
+with the value's rate in about the last hour. The recent rate of a young version is lower."""
 
 SUBJECT_SHARE = 0.95
 """Minimum share of a block's records for a version to count as the full subject, so that its drift is not repeated."""
@@ -70,7 +70,7 @@ class SegmentDrifts:
         """
         panes = view.block.panes
         if int(panes[0]) - self._last_pane > GONE_PANES:
-            # The full subject was silent, so the absence of a value does not mean that the value is gone.
+            # The full subject was silent, so an absent value is not necessarily gone.
             self._resumed_pane = int(panes[0])
         self._last_pane = int(panes[-1])
         findings: list[tuple[int, Finding]] = []

@@ -185,7 +185,7 @@ class Segments:
                 affected = [label for label, evidence in evidences if evidence >= AFFECTED_EVIDENCE]
                 total = sum(evidence for _, evidence in evidences if evidence >= AFFECTED_EVIDENCE)
                 remainder = sum(evidence for _, evidence in evidences) - total
-                # If many values deviate slightly, the few that stand out by chance are not the cause.
+                # If many values deviate slightly, the few values that stand out by chance are not the cause.
                 if len(evidences) > 1 and total > max(remainder, AFFECTED_SHARE * self.tests[test].threshold):
                     descriptions.append(_describe_values(dimension, affected, len(evidences)))
         return " and ".join(descriptions[:2])
@@ -284,7 +284,7 @@ class Segments:
         return self._indexes_by_key.get(key)
 
     def monitor_value(self, value: SegmentValue) -> int:
-        """Give a value a slot unless it has one. Return its slot."""
+        """Give a value a slot unless it already has one. Return its slot."""
         if value.slot == NOT_MONITORED:
             value.slot = self._free_slot()
             self.bank.open_slot(value.slot)

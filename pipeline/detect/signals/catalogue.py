@@ -30,7 +30,7 @@ _BOOLEAN_TEXTS = {
 }
 
 AMOUNT_MAX = 1e15
-"""Largest valid amount, in any unit. A field with a larger number is treated as bad."""
+"""Largest valid amount, in any unit. A larger number makes the field bad."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +145,7 @@ def custom_signal(name: str, kind: SignalKind) -> Signal:
 
 
 def convert_to_number(value: Any) -> float | None:
-    """Return the number that a string contains; None if the value is not the text of a decimal number.
+    """Return the number that a string contains; None if the value is not a decimal number as text.
 
     >>> convert_to_number("812"), convert_to_number("8,12"), convert_to_number("nan")
     (812.0, None, None)
@@ -156,7 +156,7 @@ def convert_to_number(value: Any) -> float | None:
 
 
 def convert_to_boolean(value: Any) -> bool | None:
-    """Return the boolean that 0, 1 or a string stands for; None if the value does not stand for a boolean.
+    """Return the boolean that 0, 1 or a string represents; None if the value does not represent a boolean.
 
     >>> convert_to_boolean(1), convert_to_boolean("False"), convert_to_boolean(2)
     (True, False, None)

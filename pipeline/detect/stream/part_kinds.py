@@ -1,4 +1,4 @@
-"""The kinds of parts of a stream's state, with the settings on which each depends."""
+"""The kinds of parts of a stream's state, and the settings on which each kind depends."""
 
 from pipeline.detect.baselines import Learner
 from pipeline.detect.intake import Duplicates
@@ -20,6 +20,6 @@ STREAM_KINDS = (
 )
 """Kinds of the parts that a stream writes to a checkpoint. Learners and duplicates have several parts.
 
-A kind without settings contains what happened: counts, records, open drifts. Settings that its code reads apply from the
-restart on. A kind with settings contains what was computed with these settings.
+A kind without settings contains facts: counts, records, open drifts. New values of the settings that its code reads
+apply after a restart. A kind with settings contains results that were computed with these settings.
 """

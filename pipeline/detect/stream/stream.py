@@ -276,7 +276,7 @@ class Stream:
         return self._observe(self.buffer.take()) if len(self.buffer) else []
 
     def on_gap(self) -> list[OutputMessage]:
-        """Observe the buffered records. Then reset all evidence, and measure silence and throughput from the next record."""
+        """Observe the buffered records, reset all evidence, and measure silence and throughput from the next record."""
         outputs = self.flush()
         if self.monitor is not None:
             self.monitor.reset_evidence()
