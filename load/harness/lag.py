@@ -148,7 +148,7 @@ async def _has_messages(reader: AIOKafkaConsumer, partition: TopicPartition, sta
             if any(record.offset < end for records in fetched.values() for record in records):
                 return True
             if await reader.position(partition) == position:
-                # The end is after an open transaction, whose messages have not been read.
+                # The end is after an open transaction, and its messages have not been read.
                 return True
     finally:
         reader.pause(partition)

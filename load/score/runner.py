@@ -18,7 +18,7 @@ def run_suites(plan: ScorePlan, on_progress: Callable[[int, int], None]) -> Scor
     ``on_progress`` receives the number of finished tasks and the total number of tasks.
     """
     started_s = time.monotonic()
-    # The recorded streams take longest. They start first, so that no process is left running alone at the end.
+    # The recorded streams take longest. They start first, so no process runs alone at the end.
     names = sorted(plan.suites, key=lambda name: name != "real")
     tasks = [task for name in names for task in SUITES[name].tasks(plan)]
     groups: dict[BaselineSource | str, list[ScoreTask]] = {}

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 class FailureEffect:
     """Effect of a failure on one signal.
 
-    ``probability`` is the new probability of a rate. ``factor`` multiplies a value. ``offset`` is added to
-    a value. ``growth`` is added per second since the failure began, as for the age of data whose source has stopped.
+    ``probability`` is the new probability of a rate. ``factor`` multiplies a value. ``offset`` is added to a value.
+    ``growth`` is added per second since the failure began, for example to the age of data after its source has stopped.
     """
 
     signal: str

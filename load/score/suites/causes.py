@@ -292,7 +292,7 @@ def find_problems(suite_figures: dict[str, Any]) -> list[str]:
             f"the comparison of versions identifies only {suite_figures['canary_split_share']:.1%} of canaries"
         )
     if min(suite_figures["suspect_clear_share"], suite_figures["cause_clear_share"]) < CLEAR_MIN:
-        problems.append("the planted cause is too rarely called the most likely cause")
+        problems.append("the planted cause is too rarely named as the most likely cause")
     if suite_figures["inconclusive_guessed"]:
         problems.append(f"{suite_figures['inconclusive_guessed']} causes were guessed although they cannot be known")
     if suite_figures["decoys_least"] < DECOYS_MIN:
@@ -314,7 +314,7 @@ def show(report: dict[str, Any], console: Console, /) -> None:
     console.print(table)
     last, nearest = report["last_deployment"], report["nearest_deployment"]
     console.print(
-        f"deployments first in {report['suspect_first_share']:.1%}, called the most likely cause in "
+        f"deployments first in {report['suspect_first_share']:.1%}, named as the most likely cause in "
         f"{report['suspect_clear_share']:.1%} (last deployment before the detection: "
         f"{last['suspect_first_share']:.1%}; closest to the start: {nearest['suspect_first_share']:.1%})"
     )
@@ -325,6 +325,6 @@ def show(report: dict[str, Any], console: Console, /) -> None:
         f"nearest: {nearest['canary_first_share']:.1%})"
     )
     console.print(
-        f"other causes first in {report['cause_first_share']:.1%}, called the most likely cause in "
+        f"other causes first in {report['cause_first_share']:.1%}, named as the most likely cause in "
         f"{report['cause_clear_share']:.1%}; {report['inconclusive_guessed']} guesses of causes that cannot be known"
     )

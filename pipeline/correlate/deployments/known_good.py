@@ -70,8 +70,8 @@ class KnownGood:
         incidents
             Start (Unix ms) and severity of the subject's other incidents. A P4 does not count against any version.
         start_error_ms
-            Error of the estimated start of an incident. The incident counts against a version that went live no later
-            than this after the start.
+            Error of the estimated start of an incident. An incident also counts against a version that went live within
+            this time after the incident's start.
         """
         line = [deployment for deployment in deployments if component_of(deployment) == component_of(cause)]
         bad = dict(_failed_versions(line, incidents, start_error_ms)) | dict(_reverted_versions(line))

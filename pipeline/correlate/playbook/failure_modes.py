@@ -81,7 +81,7 @@ class FailureMode:
 
     @property
     def is_harmful(self) -> bool:
-        """Whether the mode can harm people and not only disappoint them. If so, a kill switch or a filter comes first.
+        """Whether the mode can harm people, not only disappoint them. If so, a kill switch or a filter comes first.
 
         >>> MODES["pii_exposure"].is_harmful, MODES["filter_over_blocking"].is_harmful
         (True, False)
