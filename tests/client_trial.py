@@ -1,6 +1,7 @@
-"""Trial of aiokafka against confluent-kafka on the embedded broker: the figures of ``docs/adr/0004-kafka-client.md``.
+"""Comparison of aiokafka and confluent-kafka on the embedded broker, with the figures of
+``docs/adr/0004-kafka-client.md``.
 
-confluent-kafka is not a dependency. Install the package in an environment of its own, with this project, and run::
+confluent-kafka is not a dependency. Install the package together with this project in a separate environment, and run::
 
     python -m tests.client_trial
     python -m tests.client_trial --fetch-records 200000 --rounds 5
@@ -44,7 +45,7 @@ START_MS = 1_795_500_000_000
 RECORDS_PER_SECOND = 2_000.0
 MESSAGE_BYTES = 924
 TOPIC_BYTES_MAX = 100_000
-"""Limit of the topics on a message. It is below the limit of both clients on a request."""
+"""Limit of the topics on a message. It is below both clients' limit on a request."""
 
 SEEKS = 50
 TRIAL_TIMEOUT_S = 60.0
@@ -67,7 +68,7 @@ class AiokafkaTransactions:
         await self._producer.start()
 
     async def send(self, topic: str, value: bytes) -> None:
-        """Send a message in the open transaction, and drop what its future says."""
+        """Send a message in the open transaction, and ignore the result of its future."""
         future = await self._producer.send(topic, value, partition=0)
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
@@ -88,7 +89,7 @@ class AiokafkaTransactions:
 
 
 class ConfluentTransactions:
-    """A transactional producer of confluent-kafka, whose blocking calls run in threads."""
+    """A transactional producer of confluent-kafka that runs blocking calls in threads."""
 
     name = "confluent-kafka"
 
@@ -128,7 +129,7 @@ CLIENTS: tuple[type[Any], ...] = (AiokafkaTransactions, ConfluentTransactions)
 
 
 async def outcome(work: Awaitable[None], limit_s: float = 40.0) -> str:
-    """Return how a call ended, and after how many seconds."""
+    """Return the result of a call, and its duration in seconds."""
     started = time.monotonic()
     try:
         async with asyncio.timeout(limit_s):
@@ -148,7 +149,7 @@ async def outcome(work: Awaitable[None], limit_s: float = 40.0) -> str:
             if is_so
         ]
         text = f"raises {detail.name()} ({', '.join(kinds)})"
-    except Exception as error:  # noqa: BLE001  every kind of end is a result here
+    except Exception as error:  # noqa: BLE001 every error is a result here
         text = f"raises {type(error).__name__}"
     return f"{text} after {time.monotonic() - started:.1f} s"
 
@@ -339,7 +340,7 @@ async def try_static_membership(client: type[Any], broker: str, topic: str) -> s
         poll([native_other, native_member], 5)
         native_member.close()
         native_other.close()
-    return f"{counts['assignments of the other member'] - before} new assignments of another member by a restart"
+    return f"{counts['assignments of the other member'] - before} new assignments of another member after a restart"
 
 
 async def fetch_aiokafka(broker: str, topic: str, count: int) -> float:
@@ -360,7 +361,7 @@ async def fetch_confluent(broker: str, topic: str, count: int) -> float:
     consumer.assign([confluent_kafka.TopicPartition(topic, 0, 0)])
     seen, started = 0, time.process_time()
     while seen < count:
-        # The runtime is asynchronous, so the call blocks a thread.
+        # The runtime is asynchronous, so the blocking call runs in a thread.
         messages = await asyncio.to_thread(consumer.consume, 2_000, 0.1)
         seen += len([message.value() for message in messages])
     used = time.process_time() - started
@@ -387,7 +388,7 @@ def measure_step(count: int) -> float:
 
 
 async def compare_fetch_cost(broker: str, topic: str, count: int, rounds: int) -> None:
-    """Print the processor time per record of both clients, all threads included, by turns."""
+    """Print the processor time per record of both clients in alternating runs, including all threads."""
     async with AIOKafkaProducer(bootstrap_servers=broker, linger_ms=20, max_batch_size=256 * 1024) as producer:
         for number in range(count):
             await producer.send(topic, number.to_bytes(8, "big") + bytes(MESSAGE_BYTES - 8), partition=0)
@@ -458,7 +459,7 @@ async def main() -> None:
                     try:
                         async with asyncio.timeout(TRIAL_TIMEOUT_S):
                             result = await trial(client, broker.bootstrap, topic)
-                    except Exception as error:  # noqa: BLE001  a trial that fails is a result too
+                    except Exception as error:  # noqa: BLE001 a failed trial is a result too
                         result = f"{type(error).__name__}: {error}"
                     print(f"{name} | {client.name} | {result}", flush=True)
             topic = f"fetch-{uuid4().hex}"

@@ -1,4 +1,4 @@
-"""Commands in processes of their own that start within milliseconds, because a server forks them with all imports done."""
+"""Commands in separate processes that start within milliseconds, because a server with all imports forks them."""
 
 import importlib
 import multiprocessing
@@ -47,7 +47,7 @@ def start_command(command: Sequence[str], folder: Path, number: int) -> BaseProc
 
 
 def wait_for_commands(processes: Mapping[str, BaseProcess], folder: Path, timeout_s: float) -> dict[str, Ended]:
-    """Wait for commands. One that has not ended within the timeout is killed, and its status is None."""
+    """Wait for commands. A process that exceeds the timeout is killed, and its status is None."""
     started_s = time.monotonic()
     seconds: dict[str, float] = {}
     while len(seconds) < len(processes) and time.monotonic() - started_s < timeout_s:

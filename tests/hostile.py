@@ -10,7 +10,7 @@ from schemas.dead_letter import DeadLetterReason
 from schemas.timestamp import format_timestamp
 
 SUBJECT = "hostile-bot"
-"""Subject of bad records that have a valid one. Good records have another subject."""
+"""Subject of bad records that have a valid subject. Good records have another subject."""
 
 SUBJECTS = 10_000
 """Number of subjects of :func:`many_subjects`."""
@@ -42,7 +42,7 @@ def record(now_ms: int, **fields: Any) -> dict[str, Any]:
 
 
 def _text(now_ms: int, tail: str) -> bytes:
-    """A record whose last fields are written by hand, because no library writes them."""
+    """A record with hand-written last fields, because no library writes them."""
     return orjson.dumps(record(now_ms))[:-1] + b"," + tail.encode() + b"}"
 
 

@@ -1,4 +1,4 @@
-"""A contract for import-linter: modules outside a room import its face, and nothing behind it."""
+"""A contract for import-linter: modules outside a room import only its face."""
 
 import ast
 from pathlib import Path
@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[1]
 
 
 def rooms(roots: list[str]) -> list[str]:
-    """Return every package below the roots that has no packages in it, by its dotted name."""
+    """Return the dotted name of every package below the roots that contains no packages."""
     folders = {path.parent for root in roots for path in (ROOT / root).rglob("__init__.py")}
     inner = {folder for folder in folders if not any(other.parent == folder for other in folders)}
     return sorted(".".join(folder.relative_to(ROOT).parts) for folder in inner)

@@ -1,4 +1,4 @@
-"""Strategies for fuzzing: any bytes, any JSON, and valid messages with one or more changes."""
+"""Strategies for fuzzing: arbitrary bytes, arbitrary JSON, and valid messages with one or more changes."""
 
 import copy
 import json
@@ -92,7 +92,7 @@ def encode(content: Any) -> bytes:
 
 
 def messages(contents: list[dict[str, Any]]) -> st.SearchStrategy[bytes]:
-    """Mostly changed messages, and also any JSON, any bytes, and messages that end early."""
+    """Mostly changed messages, but also arbitrary JSON, arbitrary bytes, and truncated messages."""
     changed = mutated(contents).map(encode)
     cut = st.tuples(changed, st.integers(0, 200)).map(lambda pair: pair[0][: pair[1]])
     broken = st.one_of(JSON.map(encode), st.binary(max_size=60), cut)

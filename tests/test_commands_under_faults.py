@@ -1,4 +1,4 @@
-"""Every command that uses Kafka, under every way in which Kafka fails: one clear line, status 1, a bounded time."""
+"""Every command that uses Kafka, under every kind of Kafka failure: one clear line, status 1, limited time."""
 
 import asyncio
 import random
@@ -23,7 +23,7 @@ SECONDS_MAX = 75.0
 """Maximum seconds from the start to the end of a command."""
 
 REVISIONS = 1_500
-"""Revisions on the alerts topic, so that a command reads for a while."""
+"""Number of revisions on the alerts topic, so a command reads for a while."""
 
 INCIDENT = incident(incident_id="inc-1")
 BASELINE = baseline(*MONITORED)
@@ -99,7 +99,7 @@ def start(names, cluster: Cluster, folder: Path):
 
 
 def failure_problems(end: Ended) -> list[str]:
-    """Return what is wrong with the end of a command that could not do its work."""
+    """Return the problems of a failed command's exit: its status, duration or output."""
     problems = []
     if end.status != 1:
         problems.append("it did not end" if end.status is None else f"status {end.status}")

@@ -1,7 +1,7 @@
-"""Workers of detect and correlate that are killed and suspended find what undisturbed ones find, exactly once.
+"""Killed and suspended detect and correlate workers find the same as undisturbed workers, exactly once.
 
-The same records and deployments, in the same partitions, go through two topologies with brokers of their own. The first
-is undisturbed. In the second the detect workers die during checkpoints and at random moments, and are suspended beyond
+The same records and deployments, in the same partitions, go through two topologies with separate brokers. The first is
+undisturbed. In the second the detect workers die during checkpoints and at random moments, and are suspended beyond
 their session, while correlate is killed every few seconds. The seed determines the faults; ``make faults`` runs twenty.
 """
 
@@ -161,7 +161,7 @@ def fault_sequence(generator: random.Random) -> Iterator[str]:
 
 
 async def disturb(workers: list[WorkerUnderTest], generator: random.Random) -> Counter[str]:
-    """Disturb the workers with one fault after the other, and leave both running. Return the number of each fault."""
+    """Disturb the workers with one fault after another, and leave both running. Return the number of each fault."""
     counts: Counter[str] = Counter()
     for kind in fault_sequence(generator):
         worker = generator.choice(workers)

@@ -42,7 +42,7 @@ ENVELOPE_BYTES = 512
 """Bytes that Kafka itself needs in a message of the largest size."""
 
 TROUBLE = ("Traceback", " ERROR ", " CRITICAL ", " WARNING driftwire")
-"""Marks that no line of the worker may contain. Warnings of the Kafka client about retries have nothing to do with the input."""
+"""Strings that no line of the worker may contain. Warnings of the Kafka client about retries are allowed."""
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def good_records(count: int, now_ms: int) -> list[Sent]:
 
 
 def bad_messages(now_ms: int) -> list[Sent]:
-    """Return every kind for every partition, also with keys that are not text, and then many subjects."""
+    """Return every kind for every partition, including keys that are not text, and then many subjects."""
     table = [*kinds(now_ms), largest_message()]
     keys = (None, b"", b"\xff\x00key", b"hostile")
     bad = [

@@ -1,4 +1,4 @@
-"""The house: one way of imports, locks that name hashes and no hosts, everything packaged, nothing of this machine."""
+"""House rules: one import direction, locks with hashes but no hosts, complete packaging, nothing of this machine."""
 
 import ast
 import re
@@ -78,7 +78,7 @@ RIDDLES = {
     *("told", "said", "kept", "joined", "walked", "shifted", "touched", "moved", "served", "lifted", "given", "ended"),
     *("each", "own", "place", "whole", "rest", "calm", "stir", "tell"),
 }
-"""Prepositions, participles and everyday words that say nothing alone."""
+"""Prepositions, participles and everyday words that mean nothing alone."""
 
 
 def definitions(path, *kinds):

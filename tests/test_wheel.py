@@ -1,4 +1,4 @@
-"""The wheel holds everything that the commands need, and works from another folder in another environment."""
+"""The wheel contains everything that the commands need, and works from another folder in another environment."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Deployments as delivery tools send them, with what must be read of them."""
+"""Deployments as delivery tools send them, and the expected result of reading them."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Any message either violates its contract, or can be written, read again and stored."""
+"""Every message either violates its contract or can be written, read again and stored."""
 
 import json
 from pathlib import Path

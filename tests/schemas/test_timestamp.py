@@ -1,4 +1,4 @@
-"""Times as gateways, databases and spreadsheets write them, and the Unix milliseconds that they mean."""
+"""Times as gateways, databases and spreadsheets write them, and the corresponding Unix milliseconds."""
 
 import json
 from pathlib import Path
@@ -16,14 +16,14 @@ from schemas.timestamp import (
 AT = 1_795_489_920_123
 
 FIELD = [json.loads(line) for line in (Path(__file__).parent / "field" / "times.ndjson").read_text().splitlines()]
-"""Times as they were met in the field, with what each one means; null if it must be refused."""
+"""Times from real systems with their meaning, or null if the time must be refused."""
 
 
 @pytest.mark.parametrize("case", FIELD, ids=lambda case: case["as"])
 def test_every_time_of_the_field_is_read_or_refused(case):
     time_zone = "UTC" if "with the setting UTC" in case["as"] else None
     if case["as"] == "year 2200 in seconds, live":
-        # A valid time. Admission refuses it, because it is far from the time of arrival.
+        # A valid time. Admission refuses it, because it is far from the arrival time.
         assert parse_timestamp(case["written"]) == case["written"] * 1000
     elif case["unix_ms"] is None:
         with pytest.raises(ValueError, match="a timestamp"):

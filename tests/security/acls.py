@@ -1,4 +1,4 @@
-"""ACLs of Kafka, from the kafka-acls commands of a page, added and removed over Kafka's protocol."""
+"""Kafka ACLs from the kafka-acls commands of a page, which are added and removed over Kafka's protocol."""
 
 import argparse
 import re

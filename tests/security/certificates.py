@@ -1,4 +1,4 @@
-"""Certificates for tests: one authority, broker and client certificates, made with the openssl command."""
+"""Certificates for tests, created with the openssl command: one authority, and broker and client certificates."""
 
 import subprocess
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ def make_authority(folder: Path, name: str = "authority") -> Certificate:
 
 
 def make_certificate(folder: Path, authority: Certificate, name: str, hosts: str = "") -> Certificate:
-    """Make a certificate for a common name, and for hosts such as ``IP:127.0.0.1``."""
+    """Create a certificate for a common name, and for hosts such as ``IP:127.0.0.1``."""
     made = Certificate(folder / f"{name}.pem", folder / f"{name}.key")
     request, extensions = folder / f"{name}.csr", folder / f"{name}.ext"
     extensions.write_text(f"subjectAltName={hosts}\n" if hosts else "")

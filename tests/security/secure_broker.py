@@ -66,7 +66,7 @@ class SecureBroker(EmbeddedBroker):
         (certificates / "keystore.pem").write_text(broker.key.read_text() + broker.certificate.read_text())
 
     def secure_cluster(self, user: str, mechanism: str = "SCRAM-SHA-512", **changes: Any) -> Cluster:
-        """Return the cluster for a user, by mechanism: a mechanism of SASL, or ``mutual TLS``."""
+        """Return the cluster for a user and a mechanism: a SASL mechanism, or ``mutual TLS``."""
         settings: dict[str, Any] = {"ca_file": str(self.certificates / "authority.pem")}
         if mechanism == "mutual TLS":
             certificate = self.certificates / f"{user}.pem"
@@ -82,7 +82,7 @@ class SecureBroker(EmbeddedBroker):
         return Cluster(f"{HOST}:{settings.pop('port', port)}", SecuritySettings.model_validate(settings))
 
     def token_file(self, user: str, expires_in_s: float = 3600.0) -> Path:
-        """Write an unsigned JSON web token, which the broker's handler for tests accepts."""
+        """Write an unsigned JSON web token, which the broker's test handler accepts."""
         now = time.time()
         parts = ({"alg": "none"}, {"sub": user, "iat": now, "exp": now + expires_in_s})
         token = ".".join(base64.urlsafe_b64encode(json.dumps(part).encode()).rstrip(b"=").decode() for part in parts)

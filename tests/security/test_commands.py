@@ -1,4 +1,4 @@
-"""Commands with least privilege: each role does its work, and a missing permission is named with its user."""
+"""Commands with least privilege: each role can do its work, and errors name the missing permission and the user."""
 
 import asyncio
 import re

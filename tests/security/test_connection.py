@@ -1,4 +1,4 @@
-"""Connections with TLS and SASL: all mechanisms work, and each failure names its cause without a secret."""
+"""Connections with TLS and SASL: all mechanisms work, and each error states its cause without a secret."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What driftwire leaves on its machine: private files, and listening sockets on the loopback interface only."""
+"""Files and sockets of driftwire: files are private, and sockets listen only on the loopback interface."""
 
 import ipaddress
 import re
@@ -81,7 +81,7 @@ def read_link(link: Path) -> str:
 
 
 def parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """Parse an address in a table of the kernel: words of four bytes, each in the order of the processor."""
+    """Parse an address in a kernel table: four-byte words in the processor's byte order."""
     words = bytes.fromhex(text)
     packed = b"".join(words[start : start + 4][::-1] for start in range(0, len(words), 4))
     if len(packed) == 4:

@@ -24,7 +24,7 @@ WAIT_S = 60.0
 
 
 def worker(step: str, cluster: Cluster, folder: Path) -> WorkerUnderTest:
-    """A worker of ``driftwire worker`` whose settings are in a file."""
+    """A ``driftwire worker`` process with its settings in a file."""
     configuration = Configuration().with_cluster(cluster)
     kafka = configuration.kafka.model_copy(update={"records_partitions": 1, "checkpoint_interval_s": 0.5})
     path = folder / "configuration.json"

@@ -24,7 +24,7 @@ SESSION_TIMEOUT_S = 3.0
 POISON = b"poison"
 
 GROW = b"grow:"
-"""Start of a record whose output has the number of bytes that follows."""
+"""Prefix of a record that requests an output of the number of bytes that follows."""
 
 
 class CountingStep:

@@ -1,4 +1,4 @@
-"""Faults with which a worker can be started: it kills itself with SIGKILL between two writes of a checkpoint."""
+"""Faults for a worker that kills itself with SIGKILL between two writes of a checkpoint."""
 
 import os
 import signal
@@ -34,7 +34,7 @@ def _install(stage: str, count: int) -> None:
             return
         transactions_left -= 1
         if transactions_left <= 0:
-            await producer.flush()  # so that everything written so far reaches the broker
+            await producer.flush()  # everything written so far must reach the broker
             os.kill(os.getpid(), signal.SIGKILL)
 
     async def begin_and_forget(self: AIOKafkaProducer) -> None:

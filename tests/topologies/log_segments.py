@@ -10,9 +10,9 @@ CONTENT_AT = 61
 
 
 def damage_batch(data_folder: Path, topic: str, partition: int, offset: int, *, fix_checksum: bool) -> None:
-    """Overwrite the end of the batch that contains an offset, and optionally write the checksum that fits.
+    """Overwrite the end of the batch that contains an offset, and optionally write a matching checksum.
 
-    Kafka does not check the checksums of a log that was closed properly: it sends the bytes as they are.
+    Kafka does not verify the checksums of a properly closed log; it sends the bytes unchanged.
     """
     (segment,) = (data_folder / "kafka" / f"{topic}-{partition}").glob("*.log")
     data = bytearray(segment.read_bytes())

@@ -1,4 +1,4 @@
-"""Names from senders cannot control the terminal, in any output of a command."""
+"""Names from senders cannot control the terminal in any command output."""
 
 import io
 import json

@@ -1,4 +1,4 @@
-"""The benchmark of detect: what it compares, and when it fails."""
+"""The detect benchmark: its comparison, and its failures."""
 
 import ast
 

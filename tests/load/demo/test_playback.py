@@ -1,4 +1,4 @@
-"""The demo as a newcomer runs it: on a real Kafka, to its end, leaving nothing behind."""
+"""The demo as a newcomer runs it: on a real Kafka, to the end, leaving nothing behind."""
 
 import json
 import os

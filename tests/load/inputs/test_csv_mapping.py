@@ -1,4 +1,4 @@
-"""CSV files to records: the mapping, the cells, and errors about those that do not fit."""
+"""Conversion of CSV files to records: the mapping, the cells, and errors about invalid cells."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Files of records: what is read, in which order, and errors about files that cannot be read."""
+"""Files of records: their content, its order, and errors about unreadable files."""
 
 import gzip
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Replays: what is refused before anything is sent, and a replay through the real pipeline."""
+"""Replays: refusals before anything is sent, and a replay through the real pipeline."""
 
 import io
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The simulated world: the same seed gives the same records, and planted failures change the right signals."""
+"""The simulated world: the same seed gives the same records, and planted failures change the expected signals."""
 
 import numpy as np
 import orjson

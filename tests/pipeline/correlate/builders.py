@@ -71,7 +71,7 @@ def later(first: Drift, after_s: float, state: str = "recovered", **fields: Any)
 
 
 def deployment(deployment_id: str = "d-42", *, before_s: float = 20, **fields: Any) -> Deployment:
-    """A prompt deployment to support-bot, some seconds before things go wrong."""
+    """A prompt deployment to support-bot, some seconds before the failure."""
     values: dict[str, Any] = {"kind": "prompt", "subject": "support-bot", "from_version": "v41", "to_version": "v42"}
     at = START - round(before_s * SECOND)
     return Deployment(deployment_id=deployment_id, timestamp=at, **(values | fields))
@@ -102,7 +102,7 @@ def kafka(contracts: Iterable[Contract | bytes], *, first_offset: int = 0, topic
 
 
 def _written_at(contract: Contract) -> int:
-    """When a message is written: at its own time, and not before things go wrong."""
+    """Time at which a message is written: its own time, but not before the failure."""
     times = (getattr(contract, name, None) for name in ("updated_at", "watermark", "wall", "timestamp", "at"))
     return max([START, *(at for at in times if at is not None)])
 

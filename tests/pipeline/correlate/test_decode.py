@@ -205,7 +205,7 @@ def test_a_time_after_which_no_deadline_can_be_written_is_a_dead_letter(contract
     assert letter.reason == "timestamp_out_of_range"
 
 
-# halves of characters, and numbers that are not numbers
+# lone surrogates and NaN
 
 
 def test_a_lone_surrogate_is_replaced_and_the_message_is_used():

@@ -1,4 +1,4 @@
-"""Any message is used or becomes one dead letter, and the state can be written and restored after each."""
+"""Every message is used or becomes one dead letter, and the state can be written and restored after each message."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Limits: what is dropped when one is hit, and what readers see."""
+"""Limits: what is dropped when a limit is hit, and what readers see."""
 
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.step import CorrelateStep

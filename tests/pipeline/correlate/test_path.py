@@ -1,4 +1,4 @@
-"""The path of a message: how often it returns to a file that it has left."""
+"""The path of a message: how often it returns to a file."""
 
 import sys
 from itertools import groupby

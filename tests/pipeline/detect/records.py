@@ -69,7 +69,7 @@ def changed_record(rng: random.Random, fields: dict[str, Any]) -> dict[str, Any]
 
 
 def mixed_records(rng: random.Random, count: int) -> list[dict[str, Any]]:
-    """Return records of which most have the same fields."""
+    """Return records, most of which have the same fields."""
     records = []
     for number in range(count):
         good = record(rng, number, START_MS)

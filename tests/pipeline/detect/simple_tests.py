@@ -8,7 +8,7 @@ from tests.pipeline.detect.worlds import BY_NAME
 def simple_test(
     null_boundary: float, mean: float, *, rising: bool = True, binary: bool = True, weight=1.0, threshold=20.0
 ) -> OneSidedTest:
-    """A test of a rate or of a value's location, with the product's own bets."""
+    """A test of a rate or of a value's location, with the bets that driftwire uses."""
     bets = departure_bets(null_boundary if rising else 1 - null_boundary, 1 / 12, binary=binary)
     return OneSidedTest(
         signal=BY_NAME["refused" if binary else "latency_ms"],

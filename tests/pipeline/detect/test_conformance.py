@@ -1,4 +1,4 @@
-"""Every signal, statistic and detector is discovered and held to the same promises: a new one is included by itself."""
+"""All signals, statistics and detectors are discovered, including new ones, and must pass the same checks."""
 
 import importlib
 import inspect
@@ -195,7 +195,7 @@ def value_inputs(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
 
 
 def admitted_inputs(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
-    """Batches in which a fifth of the records has no readable time, with the times of arrival."""
+    """Batches in which a fifth of the records have no readable time, with the arrival times."""
     random = np.random.default_rng(seed)
     admission = Admission(SETTINGS, replay=False)
     for first in range(0, rows, 500):

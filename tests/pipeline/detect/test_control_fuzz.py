@@ -1,4 +1,4 @@
-"""Any control message is used or becomes one dead letter, and the state can be written after each."""
+"""Every control message is used or becomes one dead letter, and the state can be written after each message."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Records as real gateways, exporters and libraries write them: what has one meaning is used, and nothing is lost."""
+"""Records as real gateways, exporters and libraries write them: unambiguous values are used, and nothing is lost."""
 
 import json
 import random

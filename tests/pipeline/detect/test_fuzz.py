@@ -1,4 +1,4 @@
-"""The detect step counts any JSON as a record or a dead letter, with the same results in any batches."""
+"""The detect step counts all JSON as records or dead letters, with the same results for any batches."""
 
 import random
 import re

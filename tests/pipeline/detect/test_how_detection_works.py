@@ -1,4 +1,4 @@
-"""docs/how-detection-works.md: its numbers are the code's, and its formulas give what the code gives."""
+"""docs/how-detection-works.md: its numbers and formulas match the code."""
 
 import re
 from math import e, log
@@ -42,7 +42,7 @@ def log_bets(refused, null, stakes):
 
 
 def statistics(evidence, threshold):
-    """The CUSUM of the page over full panes of ten records, by bet: what counts after each sample, shape (T, 8)."""
+    """The page CUSUM over full panes of ten records, by bet: the capped statistics after each sample, shape (T, 8)."""
     counted, statistic = [], np.zeros(evidence.shape[1])
     for pane in range(0, len(evidence), PER_S):
         limit = statistic + PANE_SHARE * threshold

@@ -1,4 +1,4 @@
-"""A checkpoint that an earlier version wrote is read part by part. What cannot be read is reset with one line per kind."""
+"""A checkpoint from an earlier version is read part by part. Unreadable parts are reset, with one line per kind."""
 
 import random
 from pathlib import Path
@@ -14,8 +14,8 @@ from tests.pipeline.detect.test_settings_change import kinds_in
 
 SETTINGS = DetectSettings(ready_after_s=60, ready_records=1000, ready_records_rate=500)
 FORMAT_1 = orjson.loads(Path(__file__).with_name("state_of_format_1.json").read_bytes())
-"""A checkpoint of the last version with format 1: a monitored subject and a subject that is being learned. The contents
-that no later version reads are shortened."""
+"""A checkpoint of the last version with format 1: a monitored subject, and a subject that is being learned. Contents
+that later versions do not read are shortened."""
 
 
 def restored():

@@ -1,4 +1,4 @@
-"""After a change of a setting, what still fits is kept, what does not fit is reset and named, and no open drift is lost."""
+"""After a change of settings, state that fits is kept, other state is reset and named, and no open drift is lost."""
 
 import functools
 import random
@@ -79,7 +79,7 @@ def changed_settings(field):
 
 
 def messages_of(count, *, first=0, subject="bot", seed=1, failing=False):
-    """Records of a subject. While it fails, its new prompt version refuses half of the requests, and is slow."""
+    """Records of a subject. During the failure, its new prompt version refuses half of the requests and is slow."""
     rng = random.Random(f"{seed}/{subject}/{first}")
     values = []
     for number in range(first, first + count):
@@ -100,7 +100,7 @@ def baseline_message():
     step = DetectStep(0, BEFORE.model_copy(update={"ready_after_s": 80, "ready_records": 1000}), replay=True)
     outputs = step.step(messages_of(4500, seed=2))
     (output,) = [output for output in outputs if output.topic == BASELINES]
-    # The next records have times after the baseline's effective_at, and the same numbers.
+    # The next records have the same numbers, and times after the baseline's effective_at.
     baseline = Baseline.from_json(output.value).model_copy(update={"source": "file", "effective_at": None})
     return RawMessage(BASELINES, 0, 0, START_MS, output.key, baseline.to_json())
 
@@ -112,7 +112,7 @@ def new_step(settings):
 
 
 def run(settings, *, failing=False):
-    """A step that monitors a subject, learns another, and has buffered records of both; and its outputs."""
+    """A step that monitors one subject, learns another, and has buffered records of both, with its outputs."""
     step = new_step(settings)
     outputs = step.step(messages_of(2500))
     outputs += step.step(messages_of(1500, first=2500, failing=failing))
@@ -175,7 +175,7 @@ def contents(step):
 
 
 ADAPTED = {("stream", "categories_max"), ("monitor", "segments")}
-"""Kinds that are adapted to a setting: the limit of the labels, and the dimensions that are monitored."""
+"""Kinds that adapt to a setting: the limit on labels, and the monitored dimensions."""
 
 
 @FIELDS
@@ -197,19 +197,19 @@ def test_under_the_same_settings_all_is_kept_and_no_line_is_written():
 
 
 BLOCKS = {"block_records", "flush_records", "flush_after_s"}
-"""The settings of blocks. Evidence that was computed from other blocks is as good, but not equal to the bit."""
+"""The settings of blocks. Evidence computed from other blocks is equally valid but not identical."""
 
 HISTORY = {
     "evidence_after_s": "the times at which evidence is repeated",
     "segment_values_max": "how many values are monitored; monitored values remain monitored",
     "segment_settle_records": "when a value settles; settled values remain settled",
 }
-"""The settings that the monitor reads and that apply from the restart on, with what they decide."""
+"""Settings that the monitor reads and that apply after the restart, with their effects."""
 
 
 @functools.cache
 def evidence_of(field):
-    """The parts that depend on settings, after ordinary records under one changed setting from the start."""
+    """The parts that depend on settings, after ordinary records with one setting changed from the start."""
     step, _ = run(BEFORE if field is None else changed_settings(field))
     for stream in step.streams.values():
         stream.flush()
@@ -234,7 +234,7 @@ def test_a_kind_that_does_not_depend_on_a_setting_has_the_same_state_under_both_
 
 
 class RecordingSettings(DetectSettings):
-    """Settings that record the names of the fields that are read."""
+    """Settings that determine the names of the recorded fields."""
 
     def __getattribute__(self, name):
         if name in DetectSettings.model_fields:
@@ -322,7 +322,7 @@ def test_an_open_drift_is_not_told_twice_and_ends_once(field):
 
 def sentences_of_ends(field, value):
     step, _, checkpoint = restore(state_before()[0], BEFORE.model_copy(update={field: value}))
-    # The end is told after another restart too, because it was not told before.
+    # The end is also published after another restart, because it was not published before.
     checkpoint.take(step)
     step, _, _ = restore(checkpoint.parts, BEFORE.model_copy(update={field: value}))
     ends = read_drifts(step.step(messages_of(200, first=4000, failing=True)))

@@ -81,7 +81,7 @@ class TestLearningAndMonitoring:
     def test_a_stream_without_change_is_learned_once_and_gives_nothing_else(self):
         outputs = new_step().step(messages_of(count=6000))
         (output,) = outputs_of_topic(outputs, BASELINES)
-        # A third of the error types in the stream cannot be used.
+        # A third of the error types in the stream are unusable.
         assert {drift.segment for drift in drifts_of(outputs)} == {"field=infrastructure.error_type"}
         assert len(outputs) == len(drifts_of(outputs)) + 1
         baseline = Baseline.from_json(output.value)

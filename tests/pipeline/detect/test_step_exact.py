@@ -1,4 +1,4 @@
-"""The same messages in any batches, through any restarts, give the same outputs and the same state."""
+"""The same messages give the same outputs and state, regardless of batches and restarts."""
 
 import itertools
 import random
@@ -30,7 +30,7 @@ KINDS = [kind.value for kind in kinds(START_MS) if kind.value is None or len(kin
 
 
 def stream(seed, count=2600):
-    """Three subjects of unlike traffic, one of which breaks; late, double, bad and absurd records among them."""
+    """Three subjects with different traffic, one of which fails, with late, duplicate, bad and absurd records."""
     rng = random.Random(seed)
     values = []
     time_ms = START_MS

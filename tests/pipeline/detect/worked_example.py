@@ -28,7 +28,7 @@ BASELINE_ROWS = DAY_S * PER_S
 USUAL, FAILING = 0.01, 0.10
 FAILS_AT_S, ENDS_AT_S, LASTS_S = 120, 300, 600
 SEEDS = range(1, 22)
-"""The first is the run of the page and the picture; the others only give the median."""
+"""The first seed is for the page and the chart; the others are only for the median."""
 
 BLOCK_ROWS = 4 * PER_S
 """Four seconds: the blocks that the step makes of ten records a second."""
@@ -94,7 +94,7 @@ def finding_in_state(tier, state, seed=SEEDS[0]):
 
 
 def records_to_page(seed):
-    """The records from the first of the failure to the one that pages."""
+    """The records from the first record of the failure to the record that pages."""
     return round((seconds(finding_in_state("page", "firing", seed).detected_at) - FAILS_AT_S) * PER_S) + 1
 
 

@@ -1,4 +1,4 @@
-"""A review of an incident whose every name tries to control its reader."""
+"""A review of an incident in which every name tries to control the reader's program."""
 
 import re
 from xml.etree import ElementTree as ET

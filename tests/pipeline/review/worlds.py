@@ -1,4 +1,4 @@
-"""Histories to review: a bad prompt that a rollback ended. Correlate writes the incident."""
+"""Histories to review: a bad prompt that was rolled back. Correlate writes the incident."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""The embedded broker: it starts, keeps its messages, stops, and fails with one clear line."""
+"""The embedded broker starts, keeps its messages, stops, and fails with one clear line."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""``driftwire baseline``: learned from a file, published, shown from file and topic, and refused with too few records."""
+"""``driftwire baseline``: learn from a file, publish, show from file and topic, and refuse too few records."""
 
 import asyncio
 import gzip

@@ -84,7 +84,7 @@ async def write_checkpoint(broker, step, partition, parts):
 
 @pytest.mark.kafka
 class TestState:
-    """What a restart would do with the state in Kafka."""
+    """Effect of a restart on the state in Kafka."""
 
     @pytest.fixture
     def written(self, tmp_path, empty_broker):

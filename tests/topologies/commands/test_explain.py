@@ -1,4 +1,4 @@
-"""``driftwire explain``: the evidence of what fired, of what did not, and of records without a baseline."""
+"""``driftwire explain``: the evidence of tests that fired, of tests that did not, and of records without a baseline."""
 
 import json
 import random

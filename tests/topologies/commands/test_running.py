@@ -1,4 +1,4 @@
-"""The commands that run something: they fail with one clear line, and stop on a signal."""
+"""Commands that run steps or a broker fail with one clear line and stop on a signal."""
 
 import signal
 import socket

@@ -50,7 +50,7 @@ def reader(data: bytes, offset: int = 0, aborted=None) -> BatchReader:
 
 
 def read_all(data: bytes, end: int, aborted=None) -> list:
-    """Read as a consumer does: fetch again from the position until the position is ``end``."""
+    """Read like a consumer: fetch repeatedly from the position until the position is ``end``."""
     position, messages = 0, []
     for _ in range(100):
         if position >= end:
@@ -172,7 +172,7 @@ def test_the_incomplete_batch_at_the_end_of_a_fetch_is_fetched_again():
 def test_any_damaged_byte_gives_messages_or_a_report_and_the_position_advances(codec):
     generator = random.Random(1)
     good = batch(codec=codec, count=20)
-    for at in range(8, len(good)):  # the first bytes are the offset, which the broker sets and no checksum covers
+    for at in range(8, len(good)):  # the first bytes are the offset, which the checksum does not cover
         damaged = good[:at] + bytes([good[at] ^ generator.randrange(1, 256)]) + good[at + 1 :]
         if at >= ATTRIBUTES_AT and generator.random() < 0.5:
             damaged = with_checksum(damaged)

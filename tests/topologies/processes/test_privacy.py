@@ -1,4 +1,4 @@
-"""What other users and machines can reach while driftwire runs: listening sockets, files and folders."""
+"""Sockets, files and folders that other users and machines can reach while driftwire runs."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from topologies.configuration import Configuration, write_configuration
 
 LISTENING = "0A"
 LOOPBACK = {"0100007F", "0000000000000000FFFF00000100007F"}
-"""127.0.0.1 in ``/proc/net/tcp`` and, as an address of IPv6, in ``/proc/net/tcp6``."""
+"""127.0.0.1 in ``/proc/net/tcp`` and, as an IPv6 address, in ``/proc/net/tcp6``."""
 
 OPERATIONS = Path(__file__).parents[3] / "docs" / "operations.md"
 
@@ -58,7 +58,7 @@ def listening_sockets(pids: list[int]) -> set[tuple[str, int]]:
 
 @contextmanager
 def running(module: str, *arguments: str, until: str, temporary: Path) -> Iterator[int]:
-    """Run a command under the most generous umask until its block ends. Yield its process id once it printed a text."""
+    """Run a command under the widest umask until the block ends. Yield its process id after it prints ``until``."""
     with subprocess.Popen(
         [sys.executable, "-m", module, *arguments],
         env=os.environ | {"TMPDIR": str(temporary)},
@@ -82,7 +82,7 @@ def running(module: str, *arguments: str, until: str, temporary: Path) -> Iterat
 
 
 def documented_ports(data: Path) -> set[int]:
-    """Return the ports of the table in docs/operations.md, resolved by the settings of the broker."""
+    """Return the ports of the table in docs/operations.md, resolved with the broker's settings."""
     section = OPERATIONS.read_text().partition("### Ports")[2].partition("\n#")[0]
     listeners = re.findall(r"^\| [^|]*`(CLIENTS|CONTROLLER)`", section, re.MULTILINE)
     properties = (data / "server.properties").read_text()
@@ -92,7 +92,7 @@ def documented_ports(data: Path) -> set[int]:
 
 
 def exposed(folder: Path) -> list[str]:
-    """Return everything in a folder, and the folder itself, that its group or other users can use."""
+    """Return all paths in a folder, including the folder itself, that its group or other users can access."""
     return [
         f"{stat.filemode(path.lstat().st_mode)} {path.relative_to(folder)}"
         for path in (folder, *folder.rglob("*"))

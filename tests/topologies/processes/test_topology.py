@@ -1,4 +1,4 @@
-"""The topology: start, a worker that is restarted or dies too often, a broker that dies, stop, and no child left."""
+"""The topology: start, workers that restart or die too often, a broker that dies, and a clean stop."""
 
 import asyncio
 import os

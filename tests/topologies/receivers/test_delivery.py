@@ -61,7 +61,7 @@ async def test_a_slow_receiver_does_not_delay_another_and_each_keeps_the_order()
     arrived: list[str] = []
     fast_is_done = asyncio.Event()
     step = step_with_pending_dispatches()
-    # The slow receiver waits until the fast one has both. If they worked one after the other, this would never end.
+    # The slow receiver waits until the fast one has both. If they worked one after another, this would never end.
     outputs = await NotificationSender(
         {"slow": Recorder(arrived, fast_is_done), "fast": Recorder(arrived, sets=fast_is_done)}
     ).send_pending(step)
@@ -93,7 +93,7 @@ async def test_a_delivered_notification_is_not_sent_again_if_its_checkpoint_fail
     arrived: list[str] = []
     sender = NotificationSender({"slow": Recorder(arrived), "fast": Recorder(arrived)})
     first = await sender.send_pending(step_with_pending_dispatches())
-    # The checkpoint fails, and the step is restored from the one before.
+    # The checkpoint fails, and the step is restored from the previous checkpoint.
     assert await sender.send_pending(step_with_pending_dispatches()) == first
     assert sorted(arrived) == ["a:1:fast", "a:1:slow", "b:1:fast", "b:1:slow"]
 

@@ -1,4 +1,4 @@
-"""A worker refuses a state that a newer version wrote: it stops, says so, and leaves the state as it is."""
+"""A worker refuses state that a newer version wrote: it stops, logs this, and leaves the state unchanged."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""What Kafka refuses is told and lost nowhere: messages, topics, and checkpoints that cannot be read or written."""
+"""Kafka's refusals are reported and lose nothing: messages, topics, and checkpoints that cannot be read or written."""
 
 import asyncio
 import json
@@ -222,7 +222,7 @@ async def test_a_torn_checkpoint_is_told_and_resets_the_evidence(empty_broker: E
 async def write_checkpoint_message(
     broker: EmbeddedBroker, key: bytes, value: bytes | None, *, sequence: int = 0
 ) -> None:
-    """Write a message to partition 0 of the checkpoint topic, as no worker would."""
+    """Write a message to partition 0 of the checkpoint topic that no worker would write."""
     headers = [(SEQUENCE_HEADER, str(sequence).encode())] if sequence else []
     async with AIOKafkaProducer(**broker.cluster.client_options()) as producer:
         await producer.send_and_wait(CHECKPOINTS, key=key, value=value, partition=0, headers=headers)

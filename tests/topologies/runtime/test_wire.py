@@ -1,7 +1,8 @@
-"""Checkpoints behind a proxy that breaks Kafka's protocol: each is written as a whole, once, whatever is lost or late.
+"""Checkpoints behind a proxy that injects faults: each is written completely and once, even if requests are lost or
+late.
 
-The end of a transaction (END_TXN) that arrives late is the hardest case. The client has already repeated the request, and
-the late one can end the next transaction of the same producer too early.
+The end of a transaction (END_TXN) that arrives late is the hardest case. The client has already repeated the request,
+and the late copy can end the same producer's next transaction too early.
 """
 
 import asyncio
@@ -27,7 +28,7 @@ PARTITION = 0
 
 OUTPUTS = 4
 OUTPUT_BYTES = 100_000
-"""The outputs of a checkpoint are larger than one batch of the producer, so some reach the broker before the state."""
+"""The outputs of a checkpoint exceed one producer batch, so some reach the broker before the state."""
 
 COMMIT_TIMEOUT_S = 30.0
 ATTEMPTS_MAX = 10
@@ -51,7 +52,7 @@ async def proxy(wire_broker: EmbeddedBroker) -> AsyncIterator[WireProxy]:
 
 @pytest_asyncio.fixture
 async def first(wire_broker: EmbeddedBroker) -> int:
-    """Number of the first checkpoint of a test, which is the record that it has used last."""
+    """Number of a test's first checkpoint, which is also the last record that it covers."""
     stored = await read_checkpoint(wire_broker.cluster, STEP, PARTITION)
     return (stored.offsets or {}).get(RECORDS, 0) + 1_000
 
@@ -75,9 +76,9 @@ async def write_checkpoint(checkpoints: Checkpoints, checkpoint: int) -> None:
 
 
 class Owner:
-    """Owner of a partition that does what the runtime does: after a failure it opens a new producer and writes again.
+    """Owner of a partition that acts like the runtime: after a failure, it opens a new producer and writes again.
 
-    After it was fenced it restores the partition, because a late INIT_PRODUCER_ID of its own may have fenced it.
+    After it was fenced, it restores the partition, because its own late INIT_PRODUCER_ID may have fenced it.
     """
 
     def __init__(self, bootstrap: str) -> None:
@@ -86,7 +87,7 @@ class Owner:
         self.errors: list[Exception] = []
 
     async def write(self, checkpoint: int) -> None:
-        """Write a checkpoint, unless it turns out to be written already."""
+        """Write a checkpoint, unless it has already been written."""
         has_failed = False
         for _ in range(ATTEMPTS_MAX):
             try:
@@ -142,7 +143,7 @@ async def test_outputs_are_not_visible_before_their_state_when_the_last_end_arri
     writing = asyncio.create_task(owner.write(second))
     while not proxy.strikes:  # noqa: ASYNC110  strikes can only be polled
         await asyncio.sleep(0.05)
-    # The late request has arrived after the first outputs, and the state has not.
+    # The late request has arrived after the first outputs, but the state has not.
     await asyncio.sleep(0.5)
     outputs = await read_outputs(wire_broker)
     assert proxy.counts == {"end_txn.late": 1}

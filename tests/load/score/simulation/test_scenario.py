@@ -46,7 +46,7 @@ def generate_healthy(records: int = 20_000, start_ms: int = MONDAY_MS + 10 * 3_6
 
 
 def generate_columns(scenario: Scenario) -> tuple[RecordColumns, np.ndarray]:
-    """The columns of a scenario, and which records are after the change."""
+    """The columns of a scenario, and a mask of the records after the change."""
     columns = RecordColumns.concatenate([part.columns for part in generate_stream(scenario, SEED)])
     return columns, columns.times_ms >= scenario.nominal_change_ms + 1000
 
@@ -57,7 +57,7 @@ def healthy() -> RecordColumns:
 
 
 def relative_size(touch: Touch, scenario: Scenario, healthy: RecordColumns) -> float:
-    """The size of a touch, as a share of the largest of its kind in the design's table."""
+    """The size of a change, as a share of the largest change of its kind in the design's table."""
     if touch.how in ("constant", "growth", "absent"):
         return 1.0
     if touch.how == "factor":

@@ -1,4 +1,4 @@
-"""The causes suite: its decoys are as promised, a right answer counts, and a wrong one is a problem."""
+"""The causes suite: its decoys match the plan, correct answers count, and wrong answers are problems."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The floor of a delay: what panes and evidence need."""
+"""The floor of a delay, from panes and evidence."""
 
 import numpy as np
 import pytest

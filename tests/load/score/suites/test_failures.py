@@ -1,4 +1,4 @@
-"""The failures suite: what is planted is found, and what is not planted is not."""
+"""The failures suite: planted failures are found, and nothing else."""
 
 from load.score.simulation.baseline_source import BaselineSource
 from load.score.simulation.stream import generate_stream

@@ -1,4 +1,4 @@
-"""The suite of recorded streams: what is expected is found, and missing data or a missing baseline is reported."""
+"""The suite of recorded streams: expected drifts are found, and missing data or baselines are reported."""
 
 from pathlib import Path
 

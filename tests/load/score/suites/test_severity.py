@@ -1,4 +1,4 @@
-"""The severity suite: the rules decide as a person does, and differences are reported."""
+"""The severity suite: the rules decide like a person, and differences are reported."""
 
 from pathlib import Path
 

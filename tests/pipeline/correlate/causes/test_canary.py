@@ -1,4 +1,4 @@
-"""Whether a new version serves beside others: by the share of its segment, and by the minutes of each version."""
+"""Whether a new version serves alongside others, by the share of its segment and by the minutes of each version."""
 
 from pipeline.correlate.causes.canary import find_traffic_split
 from schemas.drift import Series

@@ -1,4 +1,4 @@
-"""Versions side by side, built by hand so that the right verdict is known."""
+"""Concurrent versions, built by hand so that the correct verdict is known."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Deployments: stored within a limit, matched with what they affect, revert and declare."""
+"""Deployments: storage within a limit, and matching with the subjects, deployments and first uses that they concern."""
 
 import random
 

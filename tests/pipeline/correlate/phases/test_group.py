@@ -51,7 +51,7 @@ def test_nothing_is_merged_into_a_parent_without_subjects():
 
 
 def test_a_parent_merged_into_another_one_is_dropped_first():
-    # The first starts lie on both sides of a full hour and are seen in the wrong order.
+    # The first starts are on both sides of a full hour and arrive in the wrong order.
     first, second = (
         [failing(f"{name}{number}", after_s=after - 12 * 60) for number in range(3)]
         for name, after in (("late", 30), ("early", -30))
@@ -72,7 +72,7 @@ def test_a_parent_is_published_again_when_a_child_is_dropped():
 
 
 def history(random_):
-    """Drifts, ticks and commands of an outage. A command names its incident by a fraction of the published ids."""
+    """Drifts, ticks and commands of an outage. A command whose incident is given as a fraction of the published ids."""
     messages, at = [], START
     drifts = []
     for number in range(60):
@@ -94,7 +94,7 @@ def history(random_):
 
 
 def to_command(entry, number, published):
-    """A command of a history about a published incident, most often one that was merged or a parent."""
+    """A command of a history about a published incident, most often a merged incident or a parent."""
     action, at, which, other = entry
     ids = sorted(published)
     ids += [one for one in ids if published[one].merged_into or ":" in published[one].subject] * 3

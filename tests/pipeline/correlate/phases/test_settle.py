@@ -1,4 +1,4 @@
-"""Severity rises at once. It falls when the rules have asked for less for a while, or when a person lowers it."""
+"""Severity rises at once. It falls when the rules have assigned less for a while, or when a person lowers it."""
 
 import pytest
 
@@ -29,7 +29,7 @@ FALLS_AT = BACK_AT + 10 * MINUTE
 
 
 def broken_and_back():
-    """A P2 with two signals; the one that makes it a P2 recovers after two minutes."""
+    """A P2 with two signals. The signal that makes it a P2 recovers after two minutes."""
     return [BROKEN, WORSE_QUALITY, later(BROKEN, 120)]
 
 

@@ -1,4 +1,4 @@
-"""Business time: what counts, what does not, and the effect of daylight saving."""
+"""Business time: the hours that count, the hours that do not, and the effect of daylight saving."""
 
 import pytest
 from pydantic import ValidationError

@@ -1,4 +1,4 @@
-"""The change freeze: what may be deployed during an incident, and what breaks the freeze."""
+"""The change freeze: permitted deployments during an incident, and deployments that break the freeze."""
 
 import pytest
 

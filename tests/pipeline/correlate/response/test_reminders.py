@@ -1,4 +1,4 @@
-"""Reminders: one for what is overdue, dated to when it was due, and none for anything else."""
+"""Reminders: one per overdue target, dated to its due time, and none for anything else."""
 
 import random
 

@@ -1,4 +1,4 @@
-"""What is due by when, and whether it is done."""
+"""Targets: tasks, due times, and completion."""
 
 import pytest
 

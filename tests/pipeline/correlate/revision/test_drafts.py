@@ -1,4 +1,4 @@
-"""Drafts: honest, specific, blameless, with what is being done, and without anything that its readers must not see."""
+"""Drafts: honest, specific and blameless, with current actions, and without anything that readers must not see."""
 
 import pytest
 

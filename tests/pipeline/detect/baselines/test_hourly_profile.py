@@ -1,4 +1,4 @@
-"""A daily cycle seen on three days becomes a profile. Other variation does not."""
+"""A daily cycle on three days becomes a profile. Other variation does not."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A burst is one event however late its records arrive; a failure pages however late its records arrive."""
+"""Regardless of how late records arrive, a burst is one event, and a failure pages."""
 
 import numpy as np
 import pytest
@@ -84,7 +84,7 @@ def test_a_failure_pages_as_soon_when_its_records_arrive_late(baseline, seed):
 
 
 def test_the_excess_of_a_burst_is_subtracted_and_does_not_page_later(baseline):
-    """Bets on small changes forget slowly: otherwise a few further errors would be enough."""
+    """Bets on small changes decay slowly: otherwise a few more errors would be enough."""
     world, times_ms = with_burst(3, 200)
     monitor = Monitor(baseline, REPLAY)
     threshold = monitor.tests[0].threshold

@@ -80,7 +80,7 @@ class Oracle:
         return evaluated
 
     def capped(self):
-        """What counts of the statistics: at most their value at the pane's start + cap."""
+        """The counted part of the statistics: at most their value at the pane's start plus the cap."""
         caps = np.array([test.threshold for test in self.tests])[:, None] * CAP_SHARE
         return np.minimum(self.statistics, self.bases + caps)
 

@@ -1,4 +1,4 @@
-"""What the intake drops or repeats becomes a drift, from the first record on and without a baseline."""
+"""Dropped and repeated input becomes a drift, from the first record and without a baseline."""
 
 import itertools
 import random
@@ -97,7 +97,7 @@ class TestUnusableFields:
         assert drifts[-1].now < 0.05
 
     def test_the_share_is_one_of_the_values_and_not_of_all_records(self):
-        """Two percent of the records carry a field, and none of its values can be used."""
+        """Two percent of the records carry a field, and all its values are unusable."""
         messages = [
             message(number, as_json(fields_of(number, time_ms, **({"queue_depth": "deep"} if not number % 50 else {}))))
             for number in range(5000)

@@ -1,4 +1,4 @@
-"""A baseline learned from a history equals the one that the same records give live."""
+"""A baseline learned from a history equals the live baseline of the same records."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""The smallest change listed for a signal is the one that changes the mean rank by that much."""
+"""The smallest listed change of a signal changes the mean rank by the required amount."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A change that was accepted or declared is relearned, published and used, and other signals stay as they were."""
+"""Accepted and declared changes are relearned, published and used, and other signals do not change."""
 
 import random
 
@@ -47,7 +47,7 @@ def run(
 
 
 def drifts_in_state(outputs: list[OutputMessage], state: str) -> list[Drift]:
-    # A third of the error types in the stream cannot be used, which is no matter of baselines.
+    # A third of the error types in the stream are unusable, which does not depend on baselines.
     return [drift for drift in read_drifts(outputs) if drift.state == state and drift.signal != "unusable_field"]
 
 
