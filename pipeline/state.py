@@ -178,7 +178,7 @@ class PartStore:
         self._outcomes: dict[tuple[str, Misfit | None], set[str]] = {}
 
     def mark(self, kind: str, *names: str) -> None:
-        """Mark names as changed, so that the next :meth:`changed` includes their parts."""
+        """Mark names as changed, so the next :meth:`changed` includes their parts."""
         self._marked.update((kind, name) for name in names)
 
     def mark_all(self, *kinds: str) -> None:
@@ -216,7 +216,7 @@ class PartStore:
         Raises
         ------
         NewerState
-            If a newer version wrote any part. The state is then unchanged, and must stay so.
+            If a newer version wrote any part. The state is then unchanged and must remain unchanged.
         """
         unknown = []
         entries = list(entries)

@@ -9,7 +9,7 @@ from topologies.errors import DriftwireError
 
 
 def read_ndjson_lines(paths: tuple[Path, ...]) -> Iterator[bytes]:
-    """Yield the non-blank lines of files, one file after the other. Files named ``.gz`` are decompressed.
+    """Yield the non-blank lines of files, one file after another. Files named ``.gz`` are decompressed.
 
     Raises
     ------

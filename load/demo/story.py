@@ -28,8 +28,8 @@ class Story:
 def build_story() -> Story:
     """Build the scenario.
 
-    Minute 5: a harmless deployment. Minute 10: a prompt that makes the bot refuse, rolled back in minute 17.
-    Minute 25: a new index that is no longer refreshed, with effects from minute 26 on.
+    Minute 5: a harmless deployment. Minute 10: a prompt that makes the bot refuse, rolled back in minute 17. Minute 25:
+    a new index that is no longer refreshed, with effects from minute 26.
     """
     harmless = _deployment("dependency-7", 5, "dependency", "1.4.2", "1.4.3", name="tokenizer")
     prompt = _deployment("prompt-42", 10, "prompt", "v41", "v42")

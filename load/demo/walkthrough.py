@@ -147,7 +147,7 @@ def _build_messages(seed: int) -> list[OutgoingMessage]:
 
 
 def _rename_files(folder: Path, incident_id: str) -> tuple[Path, Path]:
-    """Rename the draft and its chart, so that their names do not depend on the id of the incident."""
+    """Rename the draft and its chart, because their names depend on the id of the incident."""
     draft, picture = folder / f"{FILE_NAME}.md", folder / f"{FILE_NAME}.svg"
     written_draft, written_picture = folder / f"review-{incident_id}.md", folder / f"review-{incident_id}.svg"
     draft.write_text(written_draft.read_text("utf-8").replace(written_picture.name, picture.name), "utf-8")

@@ -41,15 +41,15 @@ async def temporary_topology(
 ) -> AsyncIterator[Topology]:
     """Run a topology whose baselines are published before its workers start.
 
-    The topology is private. It has a broker, consumer groups and transactions of its own, and ignores the environment
-    variables of driftwire. It does not start if another Kafka answers at the address of its broker.
+    The topology is private. It has its own broker, consumer groups and transactions, and ignores driftwire's
+    environment variables. It does not start if another Kafka answers at the address of its broker.
 
     Parameters
     ----------
     configuration
         Configuration of the steps. The broker uses a free port, and the names of groups and transactions are new.
     baselines
-        Baselines that the workers use from the first record on.
+        Baselines that the workers use from the first record.
     workers
         Steps to run.
     replay

@@ -35,7 +35,7 @@ LIVE_LATENESS_MAX_MS = 7 * DAY_MS
 """Maximum age of a record for a live topology, in milliseconds."""
 
 BASELINE_PAUSE_S = 2.0
-"""Seconds to wait before the first record, so that running workers apply the baselines."""
+"""Seconds to wait before the first record, until running workers have applied the baselines."""
 
 SUBJECTS_SHOWN_MAX = 10
 """Maximum number of subjects listed in a message."""
@@ -153,7 +153,7 @@ class Replay:
         return merge_by_event_time([read_records(path, self.mapping, time_zone=self.time_zone) for path in self.files])
 
     def measure(self) -> Span:
-        """Read the files once, so that errors are found before any message is sent.
+        """Read the files once to find errors before any message is sent.
 
         Raises
         ------

@@ -21,7 +21,7 @@ from schemas.topics import topic as find_topic
 from topologies.kafka import Cluster
 
 BATCH_BYTES = 512 * 1024
-"""Maximum bytes of a batch for one partition. A larger message is sent in a batch of its own."""
+"""Maximum bytes of a batch for one partition. A larger message is sent in a separate batch."""
 
 BATCHES_IN_FLIGHT_MAX = 32
 """Maximum number of unconfirmed batches. The producer waits when it reaches this limit."""

@@ -89,7 +89,7 @@ INITIAL_VERSIONS = {"model": "m-2026-10", "prompt": "v41", "index": "idx-9", "fl
 
 @dataclass
 class World:
-    """Simulated service that answers requests from ``start_ms`` on, without end.
+    """Simulated service that answers requests from ``start_ms`` indefinitely.
 
     Parameters
     ----------

@@ -75,9 +75,8 @@ class CorrelateSettings(BaseModel):
         default=3,
         ge=2,
         le=1_000,
-        description="Minimum number of subjects with the same provider (or the same environment, if they have "
-        "no provider) whose incidents must begin together to form a parent incident. Higher "
-        "values form fewer parent incidents.",
+        description="Minimum number of subjects that form a parent incident if their incidents begin together. They "
+        "must share a provider, or an environment if they have no provider. Higher values form fewer parent incidents.",
     )
     freeze_severities: tuple[Severity, ...] = Field(
         default=("P1", "P2", "P3"),

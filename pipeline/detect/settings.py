@@ -135,7 +135,7 @@ class DetectSettings(BaseModel):
     evidence_after_s: tuple[float, ...] = Field(
         default=(10.0, 60.0, 600.0, 3600.0),
         max_length=16,
-        description="Seconds of event time after a drift fired at which its evidence is published again.",
+        description="Times after a drift fires at which its evidence is published again, in seconds of event time.",
     )
 
     segments: tuple[str, ...] = Field(
@@ -175,7 +175,7 @@ class DetectSettings(BaseModel):
         default=512,
         ge=64,
         le=8192,
-        description="Records of a stream at which its buffer becomes a block. Higher values are faster.",
+        description="Number of records in a stream's buffer that form a block. Higher values are faster.",
     )
     flush_records: int = Field(
         default=64,

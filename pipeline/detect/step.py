@@ -25,7 +25,7 @@ EVICTABLE_AFTER_MS = 7 * 86_400_000
 """Milliseconds of event time without a record after which a stream without a baseline can be evicted."""
 
 CAUGHT_UP_MS = 60_000
-"""Maximum age of the newest record, in milliseconds, at which it is assumed that no further records are waiting."""
+"""Maximum age of the newest record, in milliseconds, at which no more records are assumed to be waiting."""
 
 TICK_MS_MAX = 10_000
 """Maximum time (ms) that one tick adds to a silence. Longer intervals mean that the worker was suspended."""

@@ -15,7 +15,7 @@ from schemas.deployment import Deployment
 
 CHUNK_RECORDS = 2048
 NOISE_SEED_OFFSET = 1_000_000
-"""Offset that is added to the seed for the noise of a stream, so that the stream and its baseline differ."""
+"""Offset that is added to the seed for the noise of a stream, which makes the stream differ from its baseline."""
 
 
 class StreamPart:
@@ -50,7 +50,7 @@ def generate_stream(
         Number of a similar service. Services with different numbers have different records; 0 is the bot.
     """
     random = scenario.create_generator(seed)
-    # Messages in transit use a separate random number generator, so that building messages does not change the records.
+    # Messages in transit use a separate random number generator, so building messages does not change the records.
     transit_random = np.random.default_rng((NOISE_SEED_OFFSET, seed, *scenario.name.encode()))
     at_ms = scenario.draw_change_ms(random)
     world = _create_world(scenario, seed, at_ms, deployments, twin)

@@ -131,7 +131,7 @@ def make_deployments(
 def _plan_rivals(planted: PlantedCause, random: np.random.Generator) -> list[_PlannedDeployment]:
     """Plan three to five decoys: one decoy that has the kind and the subject of the cause, and others before and after.
 
-    A canary gets one more decoy, closer to the start, so that the distance in time does not reveal the cause.
+    A canary gets one more decoy, closer to the start, so the distance in time does not reveal the cause.
     """
     kind = planted.kind or "other"
     signs = [-1.0, 1.0, *random.choice((-1.0, 1.0), random.integers(1, 4))]

@@ -1,6 +1,6 @@
 """Diagnosis of an incident: the failure mode, the suspects, and the deployments that contained it.
 
-To learn how suspects are ranked, read these modules in this order:
+To understand how suspects are ranked, read these modules in this order:
 
 1. ``causes/diagnosis.py`` selects the deployments and drifts that can explain the incident.
 2. ``deployments/deployments.py`` finds the deployments that affect a subject, are reverted, or declare a version.

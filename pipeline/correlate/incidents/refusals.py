@@ -130,7 +130,7 @@ def _merge_refusal(incident: IncidentStanding, target_id: str, known: Mapping[st
 
 def _empty(parent: IncidentStanding) -> str:
     target = "the incidents that were merged into it" if parent.merged_into is None else parent.merged_into
-    return f"{parent.incident_id} has no subjects any more: send the command to {target} instead"
+    return f"{parent.incident_id} no longer has any subjects: send the command to {target} instead"
 
 
 def _unknown(incident_id: str | None) -> str:

@@ -9,7 +9,7 @@ from schemas.command import Command
 from schemas.incident import Role
 
 COMMANDS_SEEN_MAX = 200
-"""Maximum number of command ids stored per incident, so that a command that is sent twice is applied once."""
+"""Maximum number of stored command ids per incident. A command that is sent twice is applied once."""
 
 _INFORMED = {"internal": "people inside were informed", "external": "users and customers were informed"}
 

@@ -68,7 +68,7 @@ def reason_to_join(drift: Drift, incident: IncidentState, settings: CorrelateSet
     """Return the reason why a drift belongs to an incident, or None if it does not.
 
     An incident that a person closed accepts no more drifts. An incident that resolved by itself accepts drifts that
-    began before its resolution, and the same signal if it fires again soon, so that a flapping signal is one incident.
+    began before its resolution, and the same signal if it fires again soon, because a flapping signal is one incident.
     Both reopen the incident.
     """
     if drift.subject != incident.subject or incident.closed_by is not None:

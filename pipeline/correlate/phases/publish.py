@@ -24,7 +24,7 @@ def publish_revisions(table: IncidentTable, touched: Touched) -> list[OutputMess
 
 
 def _publish_changed(table: IncidentTable, incidents: Iterable[IncidentState]) -> list[OutputMessage]:
-    """Publish incidents and their targets. Parents come first, so that readers know why a child closes."""
+    """Publish incidents and their targets. Parents come first, so readers know why a child closes."""
     everyone = {one.incident_id: one for incident in incidents for one in (incident, *table.merges.targets(incident))}
     outputs = []
     for incident in sorted(everyone.values(), key=lambda one: (one.membership.scope is None, one.incident_id)):

@@ -1,4 +1,4 @@
-"""The hourly profile: the typical level of a value by hour of day, so that a daily cycle does not widen its band."""
+"""The hourly profile: the typical level of a value by hour of day, which keeps daily cycles from widening its band."""
 
 from typing import Literal
 
@@ -147,7 +147,7 @@ def choose_transform(values: Floats) -> Transform:
 
 
 def remove_profile(profile: Profile, values: Floats, hours: NDArray[np.int64]) -> Floats:
-    """Correct values for the effect of the hour, so that they are at the day's typical level."""
+    """Correct values for the effect of the hour, to the day's typical level."""
     factors, shifts = hourly_factors(profile)
     with np.errstate(over="ignore"):
         corrected: Floats = values * factors[hours] + shifts[hours]

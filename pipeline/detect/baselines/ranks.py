@@ -56,8 +56,8 @@ class RankTable:
         table = np.asarray(knots, dtype=np.float64)
         if table.ndim != 1 or table.size < 2 or not np.isfinite(table).all() or np.any(np.diff(table) < 0):
             raise ValueError("knots must be at least two finite numbers in ascending order")
-        # The next larger float after each knot is also an edge, so that one search separates values equal to a knot
-        # from values between two knots.
+        # The next larger float after each knot is also an edge, so one search separates values equal to a knot from
+        # values between two knots.
         edges = np.sort(np.concatenate([table, np.nextafter(table, np.inf)]))
         lower = np.searchsorted(table, edges, side="left")
         upper = np.searchsorted(table, edges, side="right")

@@ -108,8 +108,8 @@ def slice_deviation(slices: SliceMeans, variance: float, time: float) -> float:
     """Return the standard deviation between slice means, minus the variation that chance explains.
 
     It is ``sqrt(between - chance)``, or 0 if ``between - chance`` is within two standard errors of chance. For rare
-    events, a deviation estimated from noise would be many times the tolerance. Drop outlying slices first, so that the
-    estimate is robust and still sensitive.
+    events, a deviation estimated from noise would be many times the tolerance. Drop outlying slices first to keep the
+    estimate both robust and sensitive.
 
     Parameters
     ----------

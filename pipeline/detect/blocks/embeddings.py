@@ -103,6 +103,6 @@ def _normalise(embedding: Any) -> NDArray[np.float64] | FaultReason:
     largest = float(np.abs(vector).max())
     if not 0.0 < largest < np.inf:
         return "out_of_bounds"
-    # Divide by the largest number first, so that no square overflows or underflows.
+    # Divide by the largest number first to prevent overflow and underflow of squares.
     scaled = vector / largest
     return scaled / float(np.linalg.norm(scaled))

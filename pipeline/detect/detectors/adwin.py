@@ -153,7 +153,7 @@ class AdwinBank:
         self._rows = 0
 
     def forget(self, channel_column: int) -> None:
-        """Empty the window of a channel that has recovered, so that the failure does not affect later means."""
+        """Empty the window of a channel that has recovered, because the failure would affect later means."""
         for index, channel in enumerate(self._channels):
             if channel.channel_column == channel_column:
                 self._windows[index] = new_window(self._delta)

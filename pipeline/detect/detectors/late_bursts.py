@@ -141,7 +141,7 @@ class LateBursts:
         self._move_late_to_own_second()
 
     def _move_late_to_own_second(self) -> None:
-        """Move late records to the pane of their event time, so that no excess is subtracted twice."""
+        """Move late records to the pane of their event time, so no excess is subtracted twice."""
         sums = self._sums.copy()
         self._sums[:, 1:] = 0.0
         for slot, pane in enumerate(self._panes.tolist()):

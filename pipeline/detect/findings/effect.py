@@ -9,7 +9,7 @@ def effect_size(
 ) -> tuple[float, EffectKind]:
     """Return the change of a channel's mean: an odds ratio for a rate or a tail, otherwise a shift of the mean rank.
 
-    A share of 0 or 1 counts as half a record, so that the odds stay finite.
+    A share of 0 or 1 counts as half a record to keep the odds finite.
 
     Parameters
     ----------

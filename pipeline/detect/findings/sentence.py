@@ -44,7 +44,7 @@ def describe_finding(finding: Finding, mean_before: float, mean: float, carried_
 
 def describe_gone_segment(finding: Finding) -> str:
     """Describe a drift that ends because its segment no longer sends records."""
-    return f"{_name(finding)} has ended after {_length(finding)}: no records of {finding.segment} arrive any more"
+    return f"{_name(finding)} has ended after {_length(finding)}: records of {finding.segment} no longer arrive"
 
 
 def number(value: float, finding: Finding) -> str:

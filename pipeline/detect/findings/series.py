@@ -1,6 +1,6 @@
 """Series per minute of every monitored signal, over all records and for each version that serves alongside others.
 
-A drift message contains them, so that a new version can be compared with the old version over the same minutes.
+A drift message contains them to compare a new version with the old version over the same minutes.
 """
 
 from collections.abc import Sequence

@@ -56,7 +56,7 @@ def decode_batch(values: Sequence[bytes | None], reader: RecordReader, *, bytes_
         records.positions = parsed.positions
         records.content_hashes = hash_contents(parsed.contents)
         parts.append(records)
-        # Free the objects, so that the next messages reuse their memory.
+        # Free the objects, so the next messages reuse their memory.
         parsed.objects.clear()
         rejections += parsed.rejections
         array_indexes |= parsed.array_indexes

@@ -22,7 +22,7 @@ from pipeline.lenient_json import BadValue, dump_json, parse_json
 from schemas.dead_letter import DeadLetterReason
 
 ELEMENTS_MAX = 16_384
-"""Maximum records per message. A longer array becomes a dead letter, so that one message cannot flood a partition."""
+"""Maximum records per message. A longer array becomes a dead letter, so one message cannot flood a partition."""
 
 BLANK = b" \t\r\n"
 """Whitespace characters in JSON."""

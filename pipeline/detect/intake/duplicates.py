@@ -1,8 +1,8 @@
-"""Find records that a stream has already received, within a bounded window, so that retries do not count twice.
+"""Find records that a stream has already received, within a bounded window, because retries must not count twice.
 
 A duplicate has the same bytes as an earlier record of the stream, including its id and its time. It must also be
-distinctive, so that it cannot repeat by chance (see :func:`find_distinctive`). All other records count, even if they
-are equal: many gateways send an empty id, one id for all requests, or one id for all requests of a trace.
+distinctive: a record that could not repeat by chance (see :func:`find_distinctive`). All other records count, even if
+they are equal: many gateways send an empty id, one id for all requests, or one id for all requests of a trace.
 
 This is the last step of the intake. Records that are not duplicates go to ``pipeline/detect/blocks``.
 """

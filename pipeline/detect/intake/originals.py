@@ -1,4 +1,4 @@
-"""Store the original bytes of a batch, so that dead letters can contain them."""
+"""Store the original bytes of a batch for dead letters."""
 
 import re
 from collections.abc import Sequence

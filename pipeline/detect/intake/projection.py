@@ -1,4 +1,4 @@
-"""Project a large record onto the fields that detect reads, so that other fields do not use memory.
+"""Project a large record onto the fields that detect reads, because other fields would use memory.
 
 ``decode.py`` calls this module. The projection does not change the result of reading. A field of a wrong type still has
 a wrong type, a label that is too long stays too long, and a section with too many custom fields still has too many.

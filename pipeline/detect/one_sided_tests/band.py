@@ -16,8 +16,8 @@ BAND_ERROR = 1e-3
 """Probability that any band of a subject is too narrow by chance. One in a thousand baselines has such a band."""
 
 FLOOR_DAYS = 3
-"""Number of full days after which a baseline shows the differences between days, so that the day floor no longer
-applies."""
+"""Number of full days after which the day floor no longer applies, because the baseline shows differences between
+days."""
 
 FLOOR_RELATIVE = 0.10
 """Day floor of a rate: standard deviation between days, relative to the rarer outcome."""

@@ -12,7 +12,7 @@ STAKE_MAX = 0.95
 """Maximum share of its wealth that a bet can lose with one record."""
 
 VARIANCE_MIN = 1e-4
-"""Minimum variance assumed for a channel, so that a constant baseline gives finite bets."""
+"""Minimum variance assumed for a channel, which keeps the bets of a constant baseline finite."""
 
 GUESS_LOG_ODDS_MAX = 2.0
 """Log-odds of the mean that the last bet on a rate assumes. Evidence per pane is limited, so a more distant guess would
@@ -53,8 +53,8 @@ def departure_bets(null: float, variance: float, *, binary: bool) -> NDArray[np.
     ``null·(1 - null)`` for a binary channel and the variance otherwise. For a binary channel, the evidence is the
     log-likelihood ratio of ``m`` against ``null``.
 
-    The guesses are spaced geometrically in log-odds beyond the null boundary, so that one of them is near a change of
-    any size. They start at 0.45 for a binary channel. Otherwise they start at 0.1, because mean ranks show small shifts
+    The guesses are spaced geometrically in log-odds beyond the null boundary, so one of them is near a change of any
+    size. They start at 0.45 for a binary channel. Otherwise they start at 0.1, because mean ranks show small shifts
     reliably.
 
     Parameters

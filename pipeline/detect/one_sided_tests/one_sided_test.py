@@ -18,7 +18,7 @@ YEAR_S = 365.25 * DAY_S
 WEEK_S = 7 * DAY_S
 
 THRESHOLD_STEP = 0.5
-"""Thresholds are rounded up to a multiple of this step, so that similar subjects have equal thresholds."""
+"""Thresholds are rounded up to a multiple of this step, which gives similar subjects equal thresholds."""
 
 BUDGET_DIMENSIONS_MAX = 2
 """Number of segment dimensions that the false-alarm budget assumes, because a baseline does not list its dimensions."""

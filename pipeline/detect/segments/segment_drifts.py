@@ -25,7 +25,7 @@ MISSED_PANES, MISSED_RECORDS = 60, 30.0
 with the value's rate in about the last hour. The recent rate of a young version is lower."""
 
 SUBJECT_SHARE = 0.95
-"""Minimum share of a block's records for a version to count as the full subject, so that its drift is not repeated."""
+"""Minimum share of a block's records for a version to count as the full subject. Its drift is then not repeated."""
 
 
 class SegmentKey(NamedTuple):

@@ -21,7 +21,7 @@ class Relearning:
         Names of the signals. If empty, all signals are relearned.
     settings
         ``relearn_after_s`` is the learning time. If a signal has too few records by then, learning continues until
-        ``ready_after_s``, after which the signal retains its current baseline.
+        ``ready_after_s``, and then the signal keeps its current baseline.
     at_ms
         Event time from which records are learned, in Unix milliseconds.
     since_ms

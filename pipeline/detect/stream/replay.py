@@ -45,7 +45,7 @@ def push_replayed(
         stream.partition_ms = watermark.time_at(records.positions[-1])
     for stream in streams:
         silences += _report_pause(stream, watermark, stream.partition_ms, watermark.time_ms)
-    # Sort silences at the same position by subject, so that the order does not depend on the batch.
+    # Sort silences at the same position by subject, so the order does not depend on the batch.
     return outputs + [output for _, output in sorted(silences, key=lambda silence: silence[0])]
 
 

@@ -1,4 +1,4 @@
-"""The layout of the chart: panels one below the other, and labels above them that do not overlap."""
+"""The layout of the chart: panels one below another, and labels above them that do not overlap."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ class PictureLayout:
 
 
 def assign_rows(labels: Sequence[tuple[float, str]]) -> list[int]:
-    """Return the row of each label, 0 at the bottom, so that no label covers another label or its line.
+    """Return the row of each label, 0 at the bottom. No label covers another label or its line.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """The chart of a review: the evidence over time, one panel per signal, with events as vertical lines.
 
-The SVG has selectable text and a white background, so that it is readable on any page. It has no scripts and no
-external references. The same material gives the same bytes.
+The SVG has selectable text, and a white background to be readable on any page. It has no scripts and no external
+references. The same material gives the same bytes.
 """
 
 import math
@@ -75,7 +75,7 @@ def draw_picture(material: Material) -> bytes:
     marks = [mark for mark in every_mark if first <= mark.at <= last]
     rows = assign_rows([((mark.at - first) / (last - first), mark.label) for mark in marks])
     layout = PictureLayout(len(signals), 1 + max(rows, default=0))
-    # Ignore matplotlib settings of the machine, so that the same material gives the same bytes anywhere.
+    # Ignore the machine's matplotlib settings, so the same material gives the same bytes everywhere.
     with style.context(["default", _STYLE], after_reset=True), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # the reader's font may have it
         figure = Figure(figsize=(layout.width, layout.height))
@@ -176,7 +176,7 @@ def _draw_line(axes: "Axes", line: DriftLine, colour: str) -> None:
 
 
 def _is_isolated(values: Sequence[float], index: int) -> bool:
-    """Return whether a value has no neighbouring value, so that a line would not show it."""
+    """Return whether a value has no neighbouring value. A line would not show such a value."""
     neighbours = [*values[max(0, index - 1) : index], *values[index + 1 : index + 2]]
     return all(math.isnan(value) for value in neighbours)
 

@@ -66,7 +66,7 @@ def _prompts(material: Material) -> list[str]:
         if deployment.kind == "prompt" and deployment.timestamp <= detected_at
     ]
     if not changes:
-        return [*lines, "No prompt was deployed from an hour before the start to the detection, as far as known."]
+        return [*lines, "No prompt deployment is known between one hour before the start and the detection."]
     for deployment in changes:
         has_both = deployment.from_version is not None and deployment.to_version is not None
         naming = (
@@ -116,7 +116,7 @@ def _kill_switch(material: Material) -> list[str]:
         return [*lines, f"Flags changed since the detection: {', '.join(changes)}. {question}"]
     return [
         *lines,
-        "No deployment of kind `flag` is known since the detection, so it was not used as far as the messages show.",
+        "No deployment of kind `flag` is known since the detection, so it was apparently not used.",
         "To be answered: whether there is a kill switch, and why it was not used. [incident commander]",
     ]
 

@@ -13,8 +13,8 @@ def write_sources(material: Material) -> list[str]:
     alerts = f"- `driftwire.alerts`: {len(material.revisions)} of {incident.revision} revisions of the incident."
     if missing:
         alerts += (
-            f" The topic keeps only the newest revision for good: {missing} earlier {'is' if missing == 1 else 'are'} "
-            "gone. Their changes are included as far as the running log has them."
+            f" The topic permanently keeps only the newest revision: {missing} earlier "
+            f"{'is' if missing == 1 else 'are'} gone. Their changes are included if the running log contains them."
         )
     drifts = f"- `driftwire.drifts`: messages of {len(known_ids)} of {len(drift_ids)} drifts of the evidence."
     if known_ids < drift_ids:

@@ -49,7 +49,7 @@ def test_parts_that_do_not_fit_are_discarded_with_one_line_per_part():
     }
     step = CorrelateStep(CorrelateSettings())
     lines = list(step.restore((bad | parts).items()))
-    # A drift that does not fit takes its incident with it; keys that name no part share a warning.
+    # A drift that does not fit also discards its incident; keys that name no part share a warning.
     assert len(lines) == len(bad) - 2
     assert all("discarded" in line for line in lines)
     [revision] = incidents(step.step(kafka([BACK])))

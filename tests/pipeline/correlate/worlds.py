@@ -106,7 +106,7 @@ def deployments_of(random_: random.Random, partitions: int) -> list[Deployment]:
 
 
 def interleaved(random_: random.Random, *streams: list[Message]) -> list[Message]:
-    """The streams merged at random; every stream stays in order."""
+    """The streams in random interleaving, each in its own order."""
     waiting = [list(reversed(stream)) for stream in streams if stream]
     merged = []
     while waiting:
@@ -119,7 +119,7 @@ def interleaved(random_: random.Random, *streams: list[Message]) -> list[Message
 def content(outputs: list[OutputMessage]) -> dict[str, Incident]:
     """The final incidents by id, without the number and the reason of the revision.
 
-    A parent that was merged into another one is left out: whether there was one depends on which subject came first.
+    Parents that were merged into another parent are omitted, because they depend on which subject came first.
     """
     newest = {incident.incident_id: incident for incident in incidents(outputs)}
     final = {key: incident for key, incident in newest.items() if incident.subject_count}

@@ -130,7 +130,7 @@ LAYOUT = GridLayout(BASELINE, TESTS)
 
 
 def block_inputs(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
-    """Blocks of a world that breaks half-way, and whose records lack some signals."""
+    """Blocks of a world that fails half-way, with records that lack some signals."""
     random = np.random.default_rng(seed)
     world = normal_world(seed, rows)
     for column in world.values():

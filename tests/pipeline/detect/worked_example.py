@@ -31,7 +31,7 @@ SEEDS = range(1, 22)
 """The first seed is for the page and the chart; the others are only for the median."""
 
 BLOCK_ROWS = 4 * PER_S
-"""Four seconds: the blocks that the step makes of ten records a second."""
+"""Four seconds, the length of the step's blocks at ten records per second."""
 
 SERIES_S = 10
 

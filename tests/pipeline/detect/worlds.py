@@ -56,7 +56,7 @@ def blocks(
 
 
 def normal_world(seed: int, rows: int) -> dict[str, np.ndarray]:
-    """A support bot in which nothing happens: latency, length, confidence, refusals, errors, emptiness."""
+    """A healthy support bot: latency, length, confidence, refusals, errors, emptiness."""
     random = np.random.default_rng(seed)
     return {
         "latency_ms": random.lognormal(6.5, 0.6, rows),

@@ -108,7 +108,8 @@ def test_missing_revisions_are_counted_and_the_log_is_still_used():
     text = draft(world(revisions=[newest]))
     assert f"{newest.revision - 1} of {newest.revision} revisions are no longer on the topic" in text
     assert (
-        f"1 of {newest.revision} revisions of the incident. The topic keeps only the newest revision for good" in text
+        f"1 of {newest.revision} revisions of the incident. The topic permanently keeps only the newest revision"
+        in text
     )
     assert "| acknowledged by ann | running log" in text
     assert "status acknowledged -> mitigated" not in text
@@ -188,7 +189,7 @@ def test_the_five_questions_are_answered_from_data():
     assert "[the author of `d-42`, carla]" in text
     assert "not monitored: `retrieval_score`, `retrieved_documents`." in text
     assert "driftwire proposed to switch off the feature flag of support-bot (set its name in correlate" in text
-    assert "so it was not used as far as the messages show" in text
+    assert "so it was apparently not used" in text
 
 
 def test_shifted_inputs_and_switched_flags_are_part_of_the_answers():

@@ -99,7 +99,7 @@ def test_the_full_reason_has_the_numbers_and_the_adjustment():
         "users see lower quality, but the feature still works (refused 9.1 %, normally 1.0 %); lowered one step by "
         "small_part: only a small share of the requests is affected (5.0 % of the requests)"
     )
-    assert decision_for(*BREADTH).full_reason.endswith("the loss of one quality (data, infrastructure, output)")
+    assert decision_for(*BREADTH).full_reason.endswith("a loss of quality (data, infrastructure, output)")
     assert "one step" not in decision_for(drift("refused")).full_reason
 
 

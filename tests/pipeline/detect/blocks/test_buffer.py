@@ -11,7 +11,7 @@ SETTINGS = DetectSettings(block_records=64, flush_records=16, flush_after_s=4)
 
 
 def numbered_records(numbers, panes):
-    """Return records whose columns hold their numbers, with more custom signals the higher the numbers."""
+    """Return records whose columns hold their numbers. Higher numbers have more custom signals."""
     column = np.array(numbers, dtype=np.float64)[:, None]
     return Records(
         values=np.repeat(column, Records.WIDTH, axis=1),

@@ -74,7 +74,7 @@ def test_a_drift_whose_segment_is_gone_ends_with_its_normal_value():
     latch = replace(LATCH, dimension="prompt", label="v42")
     finding = finding_of(latch, state="recovered", segment_gone=True, tally=(0.0, 0.0), updated_at=START_MS + 600_000)
     assert finding.now == finding.normal
-    assert finding.sentence == "refused in prompt=v42 has ended after 10 min: no records of prompt=v42 arrive any more"
+    assert finding.sentence == "refused in prompt=v42 has ended after 10 min: records of prompt=v42 no longer arrive"
 
 
 def test_a_drift_ends_when_another_baseline_takes_over():

@@ -51,7 +51,7 @@ def _s(at):
 
 
 def run_live(step, messages, until_s, *, stopped=()):
-    """The silences that a live worker finds. It ticks every second except those in which it is stopped."""
+    """The silences that a live worker finds. It ticks every second except while it is stopped."""
     outputs = []
     waiting = list(messages)
     for second in range(until_s):
