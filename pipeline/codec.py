@@ -32,7 +32,7 @@ class Envelope(NamedTuple):
     Attributes
     ----------
     format
-        Format that the version that wrote the part uses.
+        State format in which the part was written.
     kind
         Kind of the part.
     settings

@@ -107,7 +107,7 @@ def refused_output(step: str, output: OutputMessage, detail: str) -> OutputMessa
 
 
 def shorten_dead_letter(output: OutputMessage) -> OutputMessage:
-    """Shorten the value and key in a dead letter that Kafka refused. Return the same output if they are short already."""
+    """Shorten the value and key in a dead letter that Kafka refused. Return the same output if both are short."""
     letter = DeadLetter.from_json(output.value or b"")
     value = b64decode(letter.value_base64 or "")
     key = b64decode(letter.key_base64 or "")

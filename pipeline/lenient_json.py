@@ -1,4 +1,4 @@
-"""JSON reading, strict at first and, if that fails, lenient, so one bad value does not invalidate its message.
+"""JSON reader that is strict at first and then lenient, so one bad value does not invalidate a message.
 
 Strict reading follows RFC 8259. Many JSON writers do not: they write NaN and Infinity for missing numbers, cut a string
 in the middle of a character, or escape half a surrogate pair. Lenient reading replaces each of these values with a

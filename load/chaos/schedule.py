@@ -24,7 +24,7 @@ WEIGHTS: dict[str, int] = {
 """Number of faults of each kind in a run of about a hundred."""
 
 RARE = ("broker_stopped", "disk_full", "folder_unwritable")
-"""Kinds that take long. After the first ones, their number grows only with the number of faults."""
+"""Kinds that take a long time. After the first faults, their number grows only with the total number of faults."""
 
 GAP_S = (1.5, 7.0)
 """Smallest and largest number of seconds between the starts of two faults."""

@@ -106,8 +106,9 @@ class ReplayReport:
             shown = ", ".join(unmonitored[:SUBJECTS_SHOWN_MAX]) + more
             console.print(
                 f"[bold red]NOTHING WAS MONITORED for {len(unmonitored)} of {len(span.subjects)} subjects[/] "
-                f"({escape(plain_text(shown))}): no baseline was ready before the end, so an empty result proves nothing. Choose a "
-                "readiness that fits the data (--ready-after 30m --ready-records 5000), or supply a baseline "
+                f"({escape(plain_text(shown))}): no baseline was ready before the end, so an empty result proves "
+                f"nothing. Choose readiness settings that suit the data (--ready-after 30m --ready-records 5000), or "
+                f"supply a baseline "
                 "(--baseline FILE)."
             )
 

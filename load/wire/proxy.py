@@ -1,7 +1,7 @@
 """Proxy between Kafka clients and a single-node broker. It decodes each request and injects faults.
 
-Clients connect to :attr:`WireProxy.bootstrap`. The answers that name the broker's address name the proxy instead, so all
-connections go through the proxy. Faults come from a plan, from :meth:`WireProxy.inject`, or from both.
+Clients connect to :attr:`WireProxy.bootstrap`. In answers with the broker's address, the proxy inserts its own address,
+so all connections go through the proxy. Faults come from a plan, from :meth:`WireProxy.inject`, or from both.
 """
 
 import asyncio

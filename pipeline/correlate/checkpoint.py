@@ -21,7 +21,7 @@ PART_KINDS = (
     PartKind("published", owner="incident"),
     PartKind("incident", owner="incident"),
 )
-"""Kinds of the parts. They do not depend on settings, so a changed setting drops no open incident."""
+"""Kinds of the parts. They do not depend on settings, so a change of settings does not drop open incidents."""
 
 
 class CheckpointParts:

@@ -17,7 +17,7 @@ MESSAGE_BYTES_MAX = 65_536
 """Maximum size of a drift, tick, deployment or command, in bytes. Real messages are a few hundred bytes long."""
 
 FORECAST_MAX_MS = 10 * 366 * 86_400_000
-"""Milliseconds at the end of the year 9999 that are closed to messages, because deadlines are later than messages."""
+"""Messages must be this many milliseconds before the end of the year 9999, because their deadlines are later."""
 
 REPORT_AHEAD_MAX_MS = 86_400_000
 """Maximum milliseconds by which a drift or tick may be ahead of its arrival. Detect checks times more strictly. This

@@ -53,7 +53,8 @@ class DetectSettings(BaseModel):
         default=48,
         ge=8,
         le=480,
-        description="Number of slices of ready_after_s whose means are compared. Higher values show faster cycles.",
+        description="Number of time slices into which ready_after_s is divided to compare their means. Higher values "
+        "show faster cycles.",
     )
 
     false_pages_per_year: float = Field(
@@ -154,8 +155,8 @@ class DetectSettings(BaseModel):
         default=1000,
         ge=0,
         le=1_000_000,
-        description="Records of a signal over which a deviation of a new region or tenant can be recognised as its own "
-        "normal level. New versions have no such period.",
+        description="Number of records of a signal in which a new region's or tenant's deviation can be recognised as "
+        "its own normal level. New versions have no such period.",
     )
 
     adwin_delta: float = Field(
@@ -212,7 +213,8 @@ class DetectSettings(BaseModel):
         default=4096,
         ge=0,
         le=1_000_000,
-        description="Latest records of a stream that are searched for duplicates. Higher values need more memory.",
+        description="Number of latest records of a stream that are searched for duplicates. Higher values need more "
+        "memory.",
     )
     record_bytes_max: int = Field(
         default=1024 * 1024,
@@ -223,8 +225,8 @@ class DetectSettings(BaseModel):
     time_zone: str = Field(
         default="",
         max_length=100,
-        description="Time zone of records whose time has no offset from UTC, as a name in the IANA time zone database, "
-        "such as Australia/Sydney. Empty dead-letters these records.",
+        description="Time zone for record times without an offset from UTC, as a name in the IANA time zone database, "
+        "such as Australia/Sydney. If empty, these records become dead letters.",
     )
     late_max_s: float = Field(
         default=7 * DAY_S,
@@ -244,7 +246,8 @@ class DetectSettings(BaseModel):
         default=20,
         ge=1,
         le=10_000,
-        description="Consecutive records that confirm a longer time jump in a replay. Higher values are more reliable.",
+        description="Number of consecutive records that confirm a longer time jump in a replay. Higher values are "
+        "more reliable.",
     )
 
     @field_validator("time_zone")

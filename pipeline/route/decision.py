@@ -71,8 +71,8 @@ def decide_notification(
     -------
     RouteDecision
         Once an incident has been sent to a receiver, every change of severity, status and leading suspect is sent too,
-        even if the receiver does not accept the new severity. Its state is therefore never outdated. Reminders of
-        overdue targets are also sent.
+        even if the receiver does not accept the new severity, so that its state is never outdated. Reminders of overdue
+        targets are also sent.
     """
     is_closed = incident.status in CLOSED
     if silence is not None:

@@ -1,8 +1,8 @@
 """Matchers: conditions on the labels of an incident, in the notation of Alertmanager. Routes and silences use them.
 
 Source: Alertmanager's documentation, "Matchers". As in Alertmanager, a regular expression must match the full value.
-Only a subset of regular expressions is accepted, which excludes expressions that take exponential time: no look-around,
-no back-reference, no repeated group.
+Only a subset of regular expressions is accepted, so that none takes exponential time: no look-around, no
+back-reference, no repeated group.
 """
 
 import re

@@ -94,7 +94,7 @@ def _download(jar: Jar, folder: Path) -> None:
 
     problem = ""
     for _ in range(ATTEMPTS_MAX):
-        # jgo writes to the final name at once, so an incomplete download must stay in a separate folder.
+        # jgo writes directly to the final name, so an incomplete download must stay in a separate folder.
         with tempfile.TemporaryDirectory(dir=folder, prefix=".download-") as scratch:
             context = MavenContext(repo_cache=Path(scratch), timeout=DOWNLOAD_TIMEOUT_S)
             try:

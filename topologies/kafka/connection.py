@@ -39,7 +39,7 @@ _HOSTNAME_MISMATCH, _ADDRESS_MISMATCH, _EXPIRED = 62, 64, 10
 
 
 async def describe_connection_failure(bootstrap: str, security: SecuritySettings) -> str:
-    """Return a sentence about the cause of a failed connection, which one more connection attempt determines."""
+    """Return a sentence about the cause of a failed connection, determined by another connection attempt."""
     for host, port, _ in collect_hosts(bootstrap):
         cause = await _find_cause(host, port, security)
         await asyncio.sleep(CLOSE_DELAY_S)  # aiokafka closes a refused connection in the background
@@ -93,7 +93,7 @@ async def _find_cause(host: str, port: int, security: SecuritySettings) -> str:
 
 
 async def _request_metadata(host: str, port: int, security: SecuritySettings) -> None:
-    """Connect and send a first request, because some listeners refuse a client only then."""
+    """Connect and send a first request, because some listeners refuse a client only at that point."""
     connection = await create_conn(host, port, **security.client_options())
     try:
         response = await connection.send(MetadataRequest([]))

@@ -8,7 +8,7 @@ from load.world import RecordColumns
 from schemas.topics import DAY_MS
 
 DAY_RECORDS = 100_000
-"""Number of records of the day from which the baseline is learned."""
+"""Number of records in the day from which the baseline is learned."""
 
 DAY_SPREAD = 0.03
 """Day-to-day standard deviation of the logarithm of a signal's level."""

@@ -19,7 +19,7 @@ BAD_Z = 4.0
 """Standard errors at which versions count as different. By chance, this happens once in thirty thousand comparisons."""
 
 ALIKE_Z = 2.0
-"""Standard errors below which versions count as alike, if there are enough records to detect a difference."""
+"""Number of standard errors below which versions count as alike, if there are enough records to detect a difference."""
 
 OTHER_SHIFT_MAX = 0.5
 """Maximum shift of the other versions, as a share of the new version's shift, at which they count as good."""

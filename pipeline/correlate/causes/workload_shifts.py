@@ -15,7 +15,7 @@ class WorkloadShifts:
 
     @staticmethod
     def can_explain(drift: Drift) -> bool:
-        """Return whether a cause-tier drift can be a cause: a change in the inputs of users, or an undeclared change.
+        """Return whether a cause-tier drift can be a cause: a change in user inputs, or an undeclared change.
 
         Other drifts of that tier, such as a drift of the number of answer tokens, are more often effects of a failure
         than its cause.

@@ -86,7 +86,7 @@ def merge_states(incident: IncidentState, members: Sequence[IncidentState]) -> I
     """Return the combined state of an incident and its members, or the same object if no member has a drift.
 
     Severity and failure mode are those of the worst incident. A severity that a person assigned to a member is used if
-    it is worse than the severity of the rules. The log of a parent is its own: see
+    it is worse than the severity of the rules. A parent has its own log: see
     :mod:`pipeline.correlate.phases.published_view`.
     """
     others = sorted((one for one in members if one.tracked), key=lambda one: (one.started_at, one.incident_id))

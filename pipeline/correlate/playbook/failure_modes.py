@@ -22,7 +22,7 @@ ContainmentAction = Literal["kill_switch", "throttle", "rollback", "filter", "in
 ChangeKind = DeploymentKind | Literal["input_shift"]
 
 DOWNSTREAM: Mapping[Family, tuple[Family, ...]] = {"serving": ("output",), "data": ("output",)}
-"""Families of failures that usually follow a family: broken serving or broken data degrades outputs."""
+"""Families of failures that usually follow another family: broken serving or data degrades outputs."""
 
 STRONG, POSSIBLE, WEAK = 1.0, 0.6, 0.2
 """Fit of a kind of change to a failure mode: usual cause, possible cause, rare cause."""

@@ -18,7 +18,7 @@ class ChangeFreeze:
     """State of the change freeze, and the deployments that broke it."""
 
     BREAKS_MAX: ClassVar[int] = 20
-    """Maximum number of deployments that are listed as breaks of an incident's freeze, newest first."""
+    """Maximum number of listed deployments that broke an incident's freeze, newest first."""
 
     state: Literal["on", "broken", "off"]
     broken_by: list[Deployment]
@@ -48,7 +48,7 @@ class ChangeFreeze:
         return f"Change freeze broken: {_describe(newest)} was deployed at {clock_time(newest.timestamp)}{more}."
 
     def log_line(self, deployment: Deployment, diagnosis: Diagnosis) -> LogEntry:
-        """Return the line of the running log for a deployment after the detection."""
+        """Return the running-log line for a deployment after the detection."""
         at, change = deployment.timestamp, _describe(deployment)
         reverted_id = diagnosis.reverted_ids.get(deployment.deployment_id)
         if reverted_id is not None:

@@ -129,7 +129,7 @@ def _what_to_check(diagnosis: Diagnosis) -> str:
     if diagnosis.failure_mode.family == "data":
         return "check the index, the upstream data and its schema, then the deployment log"
     if diagnosis.failure_mode.family == "safety":
-        return "check the filters and the inputs of users, then the deployment log"
+        return "check the filters and the user inputs, then the deployment log"
     return "check the deployment log, the inputs, retrieval, upstream data, and the provider's status page"
 
 

@@ -1,4 +1,4 @@
-"""Reminders: log lines about targets that are overdue by the clock of an incident, one per target and due time.
+"""Reminders: log lines about targets that are overdue by the incident's clock, one per target and due time.
 
 A reminder is dated to the time at which its target became overdue, even if the tick that adds it arrives late. The same
 history therefore gives the same log. Only a duty to notify also has a reminder before its deadline, because afterwards
@@ -50,7 +50,7 @@ _SENTENCES = {
 def add_due_reminders(incident: IncidentState, now: int, settings: CorrelateSettings) -> bool:
     """Add the reminders that are due at a time (Unix ms). Return True if any reminder is new.
 
-    The function also records the first communication, and the time until which no reminder is due.
+    The function also records the first communication, and the time before which no reminder is due.
     """
     if incident.first_communicated_at is None:
         incident.first_communicated_at = incident.communicated.get(LEADERSHIP)

@@ -171,7 +171,7 @@ def _responders(incident: Incident) -> str:
     return (
         "Nobody has acknowledged it."
         if classified_at is None
-        else "Somebody has looked at it, but nobody leads it yet."
+        else "Somebody has looked at it, but nobody is leading it yet."
     )
 
 

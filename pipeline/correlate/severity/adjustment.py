@@ -47,7 +47,7 @@ class SeverityAdjustment(BaseModel):
     name: str = Field(min_length=1, max_length=100, description="Name of the adjustment.")
     to: Literal["milder", "worse"] = Field(description="Direction in which the severity is adjusted, by one step.")
     severities: tuple[Severity, ...] = Field(
-        min_length=1, description="Severities, as decided by the rules, to which the adjustment applies."
+        min_length=1, description="Severities from the rules to which the adjustment applies."
     )
     reason: str = Field(min_length=1, max_length=300, description="Reason that is shown for the adjustment.")
     when: BlastRadius = Field(description="Conditions on the blast radius of the incident. All must hold.")

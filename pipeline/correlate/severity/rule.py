@@ -58,7 +58,7 @@ class DriftConditions(BaseModel):
 
 
 class SLA(BaseModel):
-    """An SLA: the promised limits of a signal of a subject."""
+    """An SLA: the promised limits of a subject's signal."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

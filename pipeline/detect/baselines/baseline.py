@@ -26,7 +26,7 @@ DROPPED_SHARE_MAX = 0.25
 is unknown which slices are normal."""
 
 TAIL_STANDARD_ERRORS = 2.0
-"""Standard errors added to the autocorrelation time of a tail."""
+"""Number of standard errors added to the autocorrelation time of a tail."""
 
 _VERSION_LENGTH = 16
 

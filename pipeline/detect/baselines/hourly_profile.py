@@ -155,7 +155,7 @@ def remove_profile(profile: Profile, values: Floats, hours: NDArray[np.int64]) -
 
 
 def _hourly_medians(values: Floats, hours: NDArray[np.int64]) -> Floats:
-    """Return the median per hour. Hours without a value are interpolated, also across midnight."""
+    """Return the median per hour. Hours without a value are interpolated, including across midnight."""
     known = np.unique(hours)
     medians = np.array([np.median(values[hours == hour]) for hour in known])
     interpolated: Floats = np.interp(np.arange(HOURS), known, medians, period=HOURS)

@@ -12,7 +12,7 @@ AUTOCORRELATION_MIN = 1.3
 """Shortest autocorrelation time, in records. A lower estimate is consistent with independence and counts as 1."""
 
 OUTLIER_DEVIATIONS = 5.0
-"""Robust standard deviations from the median beyond which a slice is an outlier."""
+"""Number of robust standard deviations from the median beyond which a slice is an outlier."""
 
 OUTLIER_SHARE_MAX = 0.1
 """Maximum share of a signal's slices that may be outliers. If more slices deviate, this is normal and none is
@@ -22,7 +22,7 @@ COMPARABLE_SHARE_MIN = 0.2
 """Minimum size of a slice that is compared with other slices, as a share of the median number of records."""
 
 CHANCE_ERRORS = 2.0
-"""Standard errors within which the variance between slices is attributed to chance."""
+"""Number of standard errors within which the variance between slices is attributed to chance."""
 
 _MAD_TO_DEVIATION = 1.4826
 """Factor from the median absolute deviation to the standard deviation of normal values."""

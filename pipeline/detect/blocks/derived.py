@@ -234,7 +234,7 @@ class _Category:
         self._has_too_many, self._has_baseline = state["has_too_many"], state["has_baseline"]
 
     def apply_limit(self, labels_max: int, labels_max_before: int) -> None:
-        """Apply another limit to restored labels. A category with too many labels settles again if the limit rose.
+        """Apply another limit to restored labels. A higher limit lets a category with too many labels settle again.
 
         A baseline lists the labels that were counted by name when it was learned, so its labels do not change.
         """

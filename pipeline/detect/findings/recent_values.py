@@ -10,7 +10,7 @@ RECENT_VALUES = 256
 """Number of values stored per signal. Higher values make the median steadier but slower to follow a change."""
 
 WAITING_ROWS = 64
-"""Number of rows that are stored together, because storing one row takes about as long as storing all of them."""
+"""Number of rows that are stored together. Storing one row takes about as long as storing all of them."""
 
 
 class RecentValues:

@@ -27,7 +27,7 @@ def describe_finding(finding: Finding, mean_before: float, mean: float, carried_
         Such as ``refused rose from 1.0 % to 9.1 % (odds x9.9) since 03:12:00Z, 412 records; page: evidence 28.3 of 28``
     """
     if finding.state == "recovered":
-        return f"{_name(finding)} came back to {_values(finding)} after {_length(finding)}"
+        return f"{_name(finding)} returned to {_values(finding)} after {_length(finding)}"
     records = f"since {clock_time(finding.started_at)}, {finding.records:,} records"
     if carried_by:
         records = f"{records}, {carried_by}"

@@ -61,7 +61,7 @@ class AdmittedBatch:
     records
         The admitted records, in order.
     dead_letters, rejected
-        The dead letter of each record that is not admitted, and what is known of the record.
+        The dead letter of each record that is not admitted, and the known properties of the record.
     originals
         The messages of the batch.
     record_count
@@ -108,7 +108,7 @@ class Admission:
         self._replay = replay
 
     def admit(self, messages: Sequence[InputMessage]) -> AdmittedBatch:
-        """Decode a batch and sort its records into admitted ones and dead letters."""
+        """Decode a batch and sort its records into admitted records and dead letters."""
         decoded = decode_batch([message.value for message in messages], self.reader, bytes_max=self._bytes_max)
         records, rejections = decoded.records, decoded.rejections
         originals = Originals(messages, decoded.array_indexes)
@@ -143,7 +143,7 @@ class Admission:
             )
 
     def _find_problems(self, records: Records, originals: Originals) -> _Problems:
-        """Replace the timestamps by event times, and return the problems of timestamps and subjects."""
+        """Replace the timestamps with event times, and return the problems of timestamps and subjects."""
         problems = _find_subject_problems(records.subjects)
         records.times_ms, time_problems = read_times(records.timestamps, self._time_zone)
         records.timestamps = ()

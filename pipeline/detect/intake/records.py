@@ -196,7 +196,7 @@ class Records:
         )
 
     def copy_for_block(self, start: int, stop: int) -> "Records":
-        """Copy the columns that a block needs, from ``start`` up to ``stop``, to allow freeing the batch."""
+        """Copy the columns that a block needs, from ``start`` up to ``stop``, so the batch can be freed."""
         part = slice(start, stop)
         return Records(
             values=self.values[part].copy(),

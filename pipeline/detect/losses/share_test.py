@@ -25,7 +25,7 @@ class OpenLoss:
     Attributes
     ----------
     started, detected
-        Estimated first pane of the loss, and the pane at whose end the test fired.
+        Estimated first pane of the loss, and the pane after which the test fired.
     worst
         The share when the test fired. The recovery is tested from this share.
     evidence

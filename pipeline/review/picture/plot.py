@@ -1,6 +1,6 @@
 """The chart of a review: the evidence over time, one panel per signal, with events as vertical lines.
 
-The SVG has selectable text, and a white background to be readable on any page. It has no scripts and no external
+The SVG has selectable text, and its white background keeps it readable on any page. It has no scripts and no external
 references. The same material gives the same bytes.
 """
 

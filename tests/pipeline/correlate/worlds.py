@@ -127,7 +127,7 @@ def content(outputs: list[OutputMessage]) -> dict[str, Incident]:
 
 
 def batches(random_: random.Random, messages: list[InputMessage]) -> Iterator[list[InputMessage]]:
-    """Consecutive messages of one topic, cut at random as well."""
+    """Consecutive messages of one topic, in random batches."""
     batch: list[InputMessage] = []
     for message in messages:
         if batch and (batch[0].topic != message.topic or random_.random() < 0.2):

@@ -1,4 +1,4 @@
-"""Records of every sort for the tests of reading, and columns in a form that can be compared."""
+"""Records of every kind for the reading tests, and columns in a comparable form."""
 
 import random
 from typing import Any

@@ -216,7 +216,7 @@ def admitted_inputs(seed: int, rows: int = ROWS) -> Iterator[tuple[Any, ...]]:
 
 @dataclass(frozen=True)
 class Case:
-    """How to make an object of a class with state, and its inputs."""
+    """How to create an object of a class with state, and its inputs."""
 
     make: Callable[[], Any]
     inputs: Callable[..., Iterator[tuple[Any, ...]]]

@@ -154,7 +154,7 @@ def test_the_responders_are_named_as_far_as_known():
     led = drafts(EMPTY, command("assign", incident_id, assignee="ben"))["internal"].text
     assert ("Led by ben." in led, "Nobody" in led) == (True, False)
     contained = drafts(EMPTY, command("mitigate", incident_id))["internal"].text
-    assert "Somebody has looked at it, but nobody leads it yet." in contained
+    assert "Somebody has looked at it, but nobody is leading it yet." in contained
 
 
 # many subjects

@@ -72,7 +72,7 @@ def test_evidence_and_recovery_differ_from_firing():
         replace(REFUSED, state="evidence"), 0.01, 0.09
     )
     back = replace(REFUSED, state="recovered", now=0.011, updated_at=START_MS + 600_000)
-    assert describe_finding(back, 0.01, 0.011) == "refused came back to 1.1 % (normal 1.0 %) after 10 min"
+    assert describe_finding(back, 0.01, 0.011) == "refused returned to 1.1 % (normal 1.0 %) after 10 min"
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(90, "1 min 30 s"), (600, "10 min"), (10_800, "3 h")])

@@ -124,7 +124,7 @@ def test_the_cap_applies_across_the_blocks_of_one_pane():
 
 
 def broken(rate: float, rows: int, start: int, seed: int):
-    """Rows of two values, 10 a pane each, the second with a rate of refusals from a row onwards."""
+    """Rows of two values, 10 per pane each, the second with a rate of refusals from a row onwards."""
     random = np.random.default_rng(seed)
     row_slots = np.tile([0, 1], rows // 2)
     bad = (row_slots == 1) & (np.arange(rows) >= start)
