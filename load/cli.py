@@ -11,7 +11,7 @@ COMMANDS = {
     "walk": "Walk through one incident, from its cause to its draft review.",
     "probe": "Send the outcomes of known-bad prompts.",
     "bench": "Compare driftwire with the reference pipeline.",
-    "chaos": "Break a topology by a seeded plan of faults.",
+    "chaos": "Disrupt a topology with a seeded plan of faults.",
     "soak": "Disturb a topology for a long time, and check that its resources do not grow.",
     "score": "Score detection and diagnosis against ground truth.",
 }

@@ -123,7 +123,7 @@ class Workload:
 def build_workload(
     seed: int, settings: DetectSettings, faults: Sequence[PlannedFault], run_s: float, *, cycles: int = 1
 ) -> Workload:
-    """Return the messages, baselines and deployments of a seed.
+    """Return the messages, baselines and deployments for a seed.
 
     Parameters
     ----------
