@@ -76,7 +76,7 @@ class RunOutcome:
         }
 
     def count_unaccounted(self, records: int) -> int:
-        """Return how many of the records that were sent were not counted, or not as used, duplicate, held or dead letter."""
+        """Return the number of sent records that are not counted as used, duplicate, held or dead letter."""
         counted = [counts.get("records", 0) for counts in self.counts]
         unaccounted = [
             abs(total - sum(counts[name] for name in ACCOUNTED))

@@ -32,7 +32,7 @@ from topologies.kafka import Cluster, write_message
 from topologies.processes import STEPS
 
 DISK_MIB = 512
-"""Size of the file system of the broker in a run of the chaos suite, in MiB, if one can be mounted."""
+"""Size of the broker's file system in a run of the chaos suite, in MiB, if one can be mounted."""
 
 LAG_LIMIT_S = 60.0
 """Maximum seconds from the end of the faults until no step has lag."""
@@ -49,7 +49,7 @@ WORKERS_PER_STEP = 2
 PREVIOUS_FORMAT = "worker of the previous state format"
 
 Say = Callable[[str], None]
-"""Callback that receives a line per step of a run."""
+"""Callback that receives one line per step of a run."""
 
 
 @dataclass

@@ -139,7 +139,7 @@ class CheckpointLedger:
             self._positions[source] = await consumer.position(source)
 
     def state_bytes(self, step: str) -> int:
-        """Return the bytes of the newest state of a step, over all partitions, as the next worker would restore it."""
+        """Return the bytes of a step's newest state over all partitions, as the next worker would restore it."""
         return sum(sum(self._part_bytes[source].values()) for source, of in self._sources.items() if of == step)
 
     def add(self, source: TopicPartition, record: Any) -> None:

@@ -1,7 +1,7 @@
 """The clock of a schedule. Faults start and messages are sent by this clock.
 
-In a run of the chaos suite, it stops during an outage of the broker, so that the other faults find a topology that they
-can disturb.
+In a run of the chaos suite, it stops during an outage of the broker. Otherwise, the other faults would find nothing to
+disturb.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class ScheduleClock:
 
     @contextmanager
     def outage(self) -> Iterator[None]:
-        """Mark an outage that lasts as long as the block. Outages must not overlap."""
+        """Mark an outage for the duration of the block. Outages must not overlap."""
         self._outage_since_s = time.monotonic()
         try:
             yield

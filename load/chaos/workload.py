@@ -19,7 +19,7 @@ PARTITIONS = 4
 START_MS = 1_795_500_000_000
 RECORDS_PER_SECOND = 25.0
 CYCLE_S = 240
-"""Event time of a cycle, in seconds. The failures return in each cycle."""
+"""Event time of a cycle, in seconds. The failures recur in each cycle."""
 
 FAILURES = ("refusal_spike", "empty_output", "latency_degradation", "pii_exposure", None)
 """Failure mode by subject. One subject has none."""

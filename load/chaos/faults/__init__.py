@@ -1,6 +1,6 @@
-"""The faults of a run, and the runner that carries out a schedule of them.
+"""The faults of a run, and the runner that executes a schedule of faults.
 
-This package may import the modules of chaos that a fault acts on: schedule, environment, workers and observers.
+This package may import the chaos modules on which faults act: schedule, environment, workers and observers.
 """
 
 from load.chaos.faults.disturbance import disturb

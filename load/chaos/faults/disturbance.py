@@ -1,4 +1,4 @@
-"""The runner of a schedule: it starts each fault at its time, while the producer sends the messages."""
+"""The runner of a schedule, which starts each fault at its time while the producer sends the messages."""
 
 import asyncio
 import time

@@ -15,7 +15,7 @@ PATIENCE_S = 25.0
 """Maximum seconds by which a fault is prolonged because it has not taken effect."""
 
 RECOVERY_S = 60.0
-"""Maximum seconds from the end of an outage of the broker until a worker of each step owns a partition again."""
+"""Maximum seconds from the end of a broker outage until a worker of each step owns a partition again."""
 
 POLL_S = 0.2
 CLOCK_TOLERANCE_S = 60.0

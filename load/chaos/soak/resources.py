@@ -21,7 +21,7 @@ MEBIBYTE = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Resource:
-    """What is sampled, with its unit in plots and the divisor that converts to it."""
+    """A sampled quantity, with its unit in plots and the divisor that converts to this unit."""
 
     name: str
     title: str
@@ -47,7 +47,7 @@ class ResourceSamples:
     by_step
         Samples of each resource by step. A worker that is not running counts as zero.
     disk_bytes
-        Bytes of the checkpoint topics in the folder of the broker, with what Kafka has not compacted yet.
+        Bytes of the checkpoint topics in the broker's folder, including data that Kafka has not compacted yet.
     """
 
     at_s: list[float] = field(default_factory=list)
@@ -114,6 +114,6 @@ def _folder_bytes(folder: Path, pattern: str) -> int:
     for path in folder.rglob(f"{pattern}/*"):
         try:
             total += path.stat().st_blocks * 512
-        except OSError:  # Kafka has deleted the file meanwhile
+        except OSError:  # Kafka has deleted the file in the meantime
             continue
     return total

@@ -1,6 +1,6 @@
-"""A soak: a fault every 15 seconds for a long time, after which no worker may use more memory, files or state than before.
+"""A soak: many faults over a long time, after which no worker may use more memory, files or state than before.
 
-Faults that end a worker are left out, because a new process would hide a leak.
+Faults that end a worker are omitted, because a new process would hide a leak.
 """
 
 import random
@@ -29,7 +29,7 @@ OUTAGES = (3 / 8, 7 / 8)
 OUTAGE = "broker_stopped"
 
 ENDING_A_WORKER = ("worker_killed", "worker_log_full", "worker_clock_jump")
-"""Kinds that end or restart a worker, or change the clock that tells its age."""
+"""Kinds that end or restart a worker, or change the clock from which its age is known."""
 
 CYCLE_S = 200.0
 """Approximate seconds of a cycle of the workload. Each quarter of a long run has the same number of cycles."""
@@ -66,10 +66,14 @@ class SoakReport:
         }
 
     def problems(self) -> list[str]:
-        """Return a line per resource that grew and per guarantee that does not hold."""
+        """Return one line per resource that grew and per broken guarantee."""
         grown = {name: growth(largest) for name, largest in self.largest().items()}
         return [
-            *(f"{name} grew to {ratio} of the second quarter" for name, ratio in grown.items() if ratio > GROWTH_MAX),
+            *(
+                f"{name} grew to {ratio} times the second quarter"
+                for name, ratio in grown.items()
+                if ratio > GROWTH_MAX
+            ),
             *([f"{self.records_unaccounted} records are unaccounted for"] if self.records_unaccounted else []),
             *([f"{self.outputs_twice} outputs were written twice"] if self.outputs_twice else []),
             *(f"stuck: {line}" for line in self.stuck),

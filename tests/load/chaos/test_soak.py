@@ -39,7 +39,7 @@ def test_what_does_not_grow_is_no_problem():
 @pytest.mark.parametrize("name", [resource.name for resource in RESOURCES])
 def test_what_grows_is_a_problem(name):
     (problem,) = report_of({name: 106}).problems()
-    assert problem == f"{name} grew to 1.06 of the second quarter"
+    assert problem == f"{name} grew to 1.06 times the second quarter"
 
 
 @pytest.mark.parametrize(
@@ -59,7 +59,7 @@ def test_the_report_names_the_quarters_by_step():
     assert content["largest_by_quarter"]["open_files"] == [300, 300, 300, 900]
     assert content["largest_by_quarter_and_step"]["open_files"]["detect"] == [100, 100, 100, 300]
     assert content["growth"] == {"memory_bytes": 1.0, "open_files": 3.0, "checkpoint_bytes": 1.0}
-    assert content["problems"] == ["open_files grew to 3.0 of the second quarter"]
+    assert content["problems"] == ["open_files grew to 3.0 times the second quarter"]
 
 
 def test_the_plot_is_a_picture():
