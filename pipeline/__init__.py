@@ -1,1 +1,1 @@
-"""The pure steps: detect, correlate and route. They exchange messages, and read no clocks, topics or environment."""
+"""The pure steps: detect, correlate and route. They exchange messages, and do not read clocks, topics or the environment."""

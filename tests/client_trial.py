@@ -428,7 +428,7 @@ TRIALS: dict[str, tuple[Trial, int]] = {
 
 
 async def create_topic(broker: str, partitions: int) -> str:
-    """Create a topic with a small limit on messages."""
+    """Create a topic with a small limit on message size."""
     name = f"trial-{uuid4().hex}"
     admin = AIOKafkaAdminClient(bootstrap_servers=broker)
     await admin.start()

@@ -93,7 +93,7 @@ def plan_faults(seed: int, count: int) -> list[PlannedFault]:
 
 
 def fault_duration_s(kind: str, generator: random.Random) -> float:
-    """Return the duration in seconds of a fault of a kind, except a broker outage."""
+    """Return how many seconds a fault of this kind lasts, unless it is a broker outage."""
     shortest_s, longest_s = {
         "worker_killed": (0.1, 3.0),
         "worker_suspended": (2.0, 5.0),

@@ -1,6 +1,6 @@
 """Harness that starts a temporary topology, waits until it has read all input, and collects its output.
 
-This package may import no other package of load.
+This package may not import any other package of load.
 """
 
 from load.harness.connection import check_topics

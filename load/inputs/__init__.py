@@ -1,6 +1,6 @@
 """Files of records and deployments: NDJSON, and CSV with a mapping of its columns.
 
-This package may import no other package of load.
+This package may not import any other package of load.
 """
 
 from load.inputs.csv_mapping import CSV_START_MS, CsvMapping, parse_mapping

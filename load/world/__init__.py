@@ -1,6 +1,6 @@
 """Simulated support bot: traffic, noise, failures, and a healthy baseline.
 
-This package may import no other package of load.
+This package may not import any other package of load.
 """
 
 from load.world import noise

@@ -223,7 +223,7 @@ class DetectStep:
         return self._dead_letters.observe(batch, times_ms[:count], times_ms[count:])
 
     def _add_new_subjects(self, subjects: Sequence[str]) -> bool:
-        """Add a stream for each new subject. Return False and add no stream if there would be too many."""
+        """Add a stream for each new subject. Return False without adding a stream if there would be too many."""
         new = [subject for subject in dict.fromkeys(subjects) if subject not in self._streams]
         if len(self._streams) + len(new) > self._settings.subjects_max:
             return False

@@ -61,7 +61,7 @@ class ControlReader:
             If the reader was not started.
         """
         if self._task is None:
-            raise RuntimeError("the control reader is not started: call start first")
+            raise RuntimeError("the control reader has not been started: call start first")
         await self._caught_up.wait()
         return sorted([*self._latest.values(), *self._unreadable], key=lambda message: message.offset)
 

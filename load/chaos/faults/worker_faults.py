@@ -36,7 +36,7 @@ class ChaosFault:
     """Whether no other fault of the broker may run at the same time."""
 
     stops_broker: ClassVar = False
-    """Whether the broker does not answer during the fault."""
+    """Whether the broker is unresponsive during the fault."""
 
     patience_s: ClassVar = PATIENCE_S
 

@@ -1,6 +1,6 @@
 """The stored deployments: components, rollbacks, declared changes, known good versions.
 
-This package does not depend on incidents, and imports no other package of correlate.
+This package does not depend on incidents, and does not import any other package of correlate.
 """
 
 from pipeline.correlate.deployments.deployments import (

@@ -1,6 +1,6 @@
 """The incident playbook as tables: failure modes, response times, business hours, regulatory duties, phrases.
 
-This package does not depend on incidents, and imports no other package of correlate.
+This package does not depend on incidents, and does not import any other package of correlate.
 """
 
 from pipeline.correlate.playbook import failure_modes, phrases

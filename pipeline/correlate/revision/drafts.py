@@ -1,8 +1,8 @@
 """Drafts of messages to leadership and users, according to the playbook's principles. A person checks and sends them.
 
-Drafts are honest: an AI system failed. They are specific about the failure, its start and end, and its extent. They
-blame nobody else: we are responsible for our choices. They describe current actions. Unknown facts are in [brackets]. A
-draft for users contains no names of people, tenants or versions, and no text that a user wrote.
+Drafts are honest: an AI system failed. They are specific about the failure, its start and end, and its extent. They do
+not blame anyone else: we are responsible for our choices. They describe current actions. Unknown facts are in
+[brackets]. A draft for users contains no names of people, tenants or versions, and no text that a user wrote.
 """
 
 from collections.abc import Mapping, Sequence

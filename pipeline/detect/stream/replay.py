@@ -16,7 +16,7 @@ _SubjectOutputs = list[tuple[str, PositionedOutput]]
 def push_replayed(
     runs: Sequence[tuple[Stream, Records]], streams: Iterable[Stream], watermark: Watermark, *, pause_min_ms: int
 ) -> list[PositionedOutput]:
-    """Push records into their streams, and report the streams of the partition that became silent meanwhile.
+    """Push records into their streams, and report the streams of the partition that became silent in the meantime.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Kafka's refusals are reported and lose nothing: messages, topics, and checkpoints that cannot be read or written."""
+"""Kafka's refusals are reported and do not lose data: messages, topics, and unreadable or unwritable checkpoints."""
 
 import asyncio
 import json
