@@ -56,11 +56,10 @@ FENCED_RESTORE_DELAY_S = 20.0
 """Seconds until a fenced partition that is still assigned is restored. A suspended worker then has its new assignment."""
 
 REVOCATION_TIMEOUT_S = 10.0
-"""Maximum seconds for the last checkpoint before a revocation. It is below the limit of a rebalance. After a timeout, the
-next owner repeats the work since the previous checkpoint."""
+"""Maximum seconds for the last checkpoint before a revocation. It is below the limit of a rebalance."""
 
 STOP_TIMEOUT_S = 3.0
-"""Maximum seconds for the last checkpoint before the worker stops. A service manager may kill a worker that is slow."""
+"""Maximum seconds for the last checkpoint before the worker stops, because a service manager may kill a slow worker."""
 
 logger = logging.getLogger("driftwire")
 
@@ -230,13 +229,8 @@ class StepRuntime:
         self._pause(worker.partition)
         delay_s = self._next_delay_s(worker.partition)
         worker.retry_at = asyncio.get_running_loop().time() + delay_s
-        logger.warning(
-            "%s: partition %d: no checkpoint: %s; nothing is lost, next attempt in %g s",
-            self._spec.name,
-            worker.partition,
-            failure,
-            delay_s,
-        )
+        text = "%s: partition %d: no checkpoint: %s; nothing is lost, next attempt in %g s"
+        logger.warning(text, self._spec.name, worker.partition, failure, delay_s)
 
     async def _recover(self, worker: PartitionWorker) -> None:
         """Write a failed checkpoint again, if its delay has passed."""
