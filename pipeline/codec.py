@@ -17,7 +17,7 @@ FORMAT = 2
 
 Increase it when the content of a part changes or a kind of part is added.
 
-A part of a newer format is refused. A part of an older format is readable if the content of its kind has not changed
+A part in a newer format is refused. A part in an older format can be read if the content of its kind has not changed
 (see ``pipeline.state.PartKind.since``).
 """
 

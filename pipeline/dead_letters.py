@@ -10,16 +10,18 @@ from schemas.timestamp import EARLIEST_MS, LATEST_MS
 from schemas.topics import DEAD_LETTERS, RECORDS, topic
 
 DETAIL_LENGTH_MAX = 500
-"""Maximum characters of a detail. Longer details are truncated."""
+"""Maximum number of characters in a detail. Longer details are truncated."""
 
 VALUE_BYTES_MAX = topic(RECORDS).message_bytes_max
-"""Maximum bytes of a value that a dead letter contains in full. A compressed message can have a longer value."""
+"""Maximum size, in bytes, of a value that a dead letter contains in full. A compressed message can have a longer
+value."""
 
 START_BYTES = 64 * 1024
-"""Bytes that a dead letter contains of a longer value or a long key. A dead letter always fits into its topic."""
+"""Number of leading bytes of a longer value or key that a dead letter contains. A dead letter always fits into its
+topic."""
 
 SHORT_BYTES = 1024
-"""Maximum bytes of a value or key in a shortened dead letter."""
+"""Maximum size, in bytes, of a value or key in a shortened dead letter."""
 
 NO_OFFSET = -1
 """Offset that a dead letter contains for a refused output, which has no offset."""

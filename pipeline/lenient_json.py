@@ -64,7 +64,7 @@ def parse_json(value: bytes) -> Any:
 
 
 def dump_json(content: Any) -> bytes:
-    """Return content from :func:`parse_json` as JSON. A bad value is written as NaN, so it stays a bad value.
+    """Return content from :func:`parse_json` as JSON. A bad value is written as NaN, which is read as a bad value.
 
     orjson reads deeper nesting than it writes. A field that cannot be written becomes a bad value.
 
@@ -122,7 +122,7 @@ def _replace_bad_texts(content: Any) -> Any:
 
 
 def _read_integer(digits: str) -> Any:
-    """Return an integer as orjson reads it. Python converts long integers slowly, and floats of any length fast."""
+    """Return an integer as orjson reads it. Python converts long integers slowly, but floats of any length quickly."""
     number = int(digits) if len(digits) <= _UINT64_DIGITS else None
     return number if number is not None and -(2**63) <= number < 2**64 else _read_float(digits)
 

@@ -1,4 +1,4 @@
-"""Plain text from strings of senders, for every terminal, log, review and chart."""
+"""Conversion of strings from senders to plain text, for every terminal, log, review and chart."""
 
 import re
 

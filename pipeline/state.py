@@ -200,7 +200,7 @@ class PartStore:
         ----------
         dump
             Function that returns the parts of a marked kind and name with their states. A state of None removes a part.
-            If the part has no item, it removes all items of the kind and name.
+            If that part has no item, all items of the kind and name are removed.
         """
         for key in self._tombstones:
             yield key, None

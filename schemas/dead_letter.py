@@ -33,8 +33,8 @@ DeadLetterReason = Literal[
 class DeadLetter(Message):
     """One message that was not used, as it arrived.
 
-    A batch that could not be decompressed has one dead letter without a key or value, and ``last_offset`` is the offset
-    of its last message.
+    A batch that could not be decompressed becomes one dead letter without a key or value. Its ``last_offset`` is the
+    offset of the last message of the batch.
 
     An array of records is one Kafka message with many records. For a bad element of an array, the dead letter contains
     only that element, as JSON, and ``index`` is its position.

@@ -23,7 +23,7 @@ SUBJECTS_MAX = 1_000
 """Maximum subjects of one message."""
 
 SUMMARY_LENGTH_MAX = 500
-"""Maximum characters of a summary. Longer summaries are cut."""
+"""Maximum number of characters in a summary. Longer summaries are cut."""
 
 _DIGEST_BYTES = 4
 _TEXT_TYPES = {"type": ["string", "number", "boolean"]}
@@ -117,7 +117,7 @@ class Deployment(Message):
     environment: SentLabel | None = None
     provider: SentLabel | None = None
     name: SentLabel | None = Field(
-        default=None, description="Name, if there are several of a kind: the flag or the package."
+        default=None, description="Name of the flag, package or other component, if there are several of the kind."
     )
     from_version: SentLabel | None = None
     to_version: SentLabel | None = None

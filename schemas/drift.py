@@ -105,8 +105,8 @@ class Drift(Message):
         default_factory=list,
         max_length=SERIES_MAX,
         description="Series from ten minutes before the start, for at most half an hour: one for all records, and "
-        "one for each version that served alongside another. A version that served all records has a series without "
-        "numbers.",
+        "one for each version that served alongside another. The series of a version that served all "
+        "records has no numbers.",
     )
 
     @model_validator(mode="after")

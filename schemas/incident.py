@@ -169,7 +169,7 @@ class Incident(Message):
         default_factory=list, max_length=CHILDREN_MAX, description="Incidents of single subjects in a parent."
     )
     subject_count: Natural = Field(
-        default=1, description="Number of affected subjects. For a parent, the number over all its children."
+        default=1, description="Number of affected subjects. For a parent, the total over all its children."
     )
     change: Text = Field(description="Changes of this revision.")
     log: list[LogEntry] = Field(default_factory=list, max_length=ITEMS_MAX)

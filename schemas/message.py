@@ -8,13 +8,13 @@ INTEGER_MAX = 2**53 - 1
 """Largest integer of a message. JSON readers that use doubles cannot represent larger integers exactly."""
 
 TEXT_LENGTH_MAX = 50_000
-"""Maximum characters of a text, such as a summary or a draft."""
+"""Maximum number of characters in a text, such as a summary or a draft."""
 
 AHEAD_MAX_MS = 300_000
 """Maximum milliseconds by which the time of a command or deployment may be ahead of its arrival."""
 
 ITEMS_MAX = 10_000
-"""Maximum items of a list or object that has no smaller limit."""
+"""Maximum number of items in a list or object that has no smaller limit."""
 
 Integer = Annotated[int, Field(ge=-INTEGER_MAX, le=INTEGER_MAX)]
 Natural = Annotated[int, Field(ge=0, le=INTEGER_MAX)]

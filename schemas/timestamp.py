@@ -42,9 +42,9 @@ def parse_timestamp(value: Any, *, time_zone: str | None = None) -> int:
     ----------
     value
         A Unix time, or a string with a Unix time or an RFC 3339 time. The magnitude of a Unix time decides its unit:
-        seconds, milliseconds, microseconds or nanoseconds. RFC 3339 may have a space for the T, a comma before the
-        fraction, an offset without a colon or without minutes, or UTC or GMT for the offset. Digits after milliseconds
-        are dropped.
+        seconds, milliseconds, microseconds or nanoseconds. An RFC 3339 time may have a space instead of the T, a comma
+        before the fraction, an offset without a colon or without minutes, or UTC or GMT instead of the offset. Digits
+        after milliseconds are dropped.
     time_zone
         IANA name of the time zone of times without an offset. None rejects these times.
 

@@ -39,7 +39,8 @@ MONITORED_SHARE_MIN = 0.99
 ROUNDS = 3
 
 OBVIOUS_RECORDS = 30_000
-"""Number of records that the reference pipeline reads. A larger number takes longer and does not change the rate."""
+"""Number of records that the reference pipeline reads. A larger number only prolongs the run, and does not change the
+rate."""
 
 RECORDS_PER_SECOND = 2000.0
 """Records per second of event time, typical of a busy service."""

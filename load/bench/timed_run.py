@@ -27,10 +27,12 @@ SAMPLE_S = 0.1
 """Seconds between two reads of the committed offsets."""
 
 WARM_UP_SHARE = 0.25
-"""Share of the records before timing starts. In this time, the worker imports modules, joins its group and fetches."""
+"""Share of the records before timing starts. During this time, the worker imports modules, joins its group and fetches
+records."""
 
 WIND_DOWN_SHARE = 0.9
-"""Share of the records after which timing stops. A worker that runs out of records writes its last checkpoint late."""
+"""Share of the records after which timing stops. A worker that has no more records to read delays its last
+checkpoint."""
 
 TIME_LIMIT_S = 300.0
 """Maximum seconds of a run."""

@@ -1,6 +1,6 @@
 """The chaos suite and the soak: a seeded schedule of faults over a full topology.
 
-A run of the suite is compared with an undisturbed run. A soak is longer and compares its own resources over time.
+A run of the suite is compared with an undisturbed run. A soak is longer and checks that its resource use does not grow.
 
 This package may import world, wire and harness.
 """

@@ -182,7 +182,7 @@ def _count_added_messages(
     environment: Environment,
     found: RunOutcome,
 ) -> None:
-    """Count the effective poison faults by dead letters, and the effective duplicate faults by detect's counts."""
+    """Count the poison and duplicate faults that took effect, from dead letters and from the counts of detect."""
     letters = {(letter["partition"], letter["offset"]) for letter in found.dead_letters if letter["step"] == "detect"}
     written = list(zip(workload.messages, environment.producer.offsets, strict=True))
     by_number = dict(zip(numbers, faults, strict=True))

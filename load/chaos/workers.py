@@ -180,7 +180,7 @@ class Fleet:
         self._joined = 0
 
     def add(self, step: str, number: int | None = None) -> ChaosWorker:
-        """Start a further worker of a step. A worker without a number is busy, because a fault stops it again."""
+        """Start another worker of a step. A worker without a number is busy, because a fault will stop it."""
         self._joined += 1
         name = f"chaos-{step}-{number if number is not None else f'joined{self._joined}'}"
         # The route step has no clock, and in a replay it would send nothing to webhooks.

@@ -23,7 +23,7 @@ from topologies.terminal import echo
     type=click.IntRange(1),
     default=100,
     show_default=True,
-    help="Number of faults. Higher values run for longer: a hundred faults take up to 30 minutes.",
+    help="Number of faults. Higher values make the run longer: a hundred faults take up to 30 minutes.",
 )
 @click.option("--keep", is_flag=True, help="Keep the folder with the logs of the workers, and print its path.")
 @json_option

@@ -33,7 +33,7 @@ START = "2026-11-24T00:00:00Z"
     "failures",
     multiple=True,
     metavar="NAME@SECONDS",
-    help=f"Failure, and the seconds from the start until it begins. Repeatable. One of: {', '.join(sorted(FAILURES))}.",
+    help=f"Name of a failure, and seconds until it begins. Repeatable. One of: {', '.join(sorted(FAILURES))}.",
 )
 @click.option("-o", "--output", default="-", help="File to write.  [default: standard output]")
 def command(

@@ -1,7 +1,6 @@
 """Mapping of CSV files to records: the field of each column, and the conversion of cells to values.
 
-A column that has the name of a catalogue signal is mapped to this signal. Other columns are ignored unless they are
-mapped.
+A column with the name of a catalogue signal is mapped to that signal. Other columns are ignored unless they are mapped.
 """
 
 import csv

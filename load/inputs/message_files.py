@@ -29,7 +29,7 @@ LINE_BYTES_MAX = 8 * 1024 * 1024
 class OutgoingMessage:
     """Message to send.
 
-    ``time_ms`` is the event time. A message that is not ``readable`` as a record has the time of the previous message.
+    ``time_ms`` is the event time. A message that is not ``readable`` as a record gets the time of the previous message.
     ``time_zone`` is the time zone of times without an offset.
     """
 

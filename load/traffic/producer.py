@@ -21,13 +21,14 @@ from schemas.topics import topic as find_topic
 from topologies.kafka import Cluster
 
 BATCH_BYTES = 512 * 1024
-"""Maximum bytes of a batch for one partition. A larger message is sent in a separate batch."""
+"""Maximum size, in bytes, of a batch for one partition. A larger message is sent in a separate batch."""
 
 BATCHES_IN_FLIGHT_MAX = 32
 """Maximum number of unconfirmed batches. The producer waits when it reaches this limit."""
 
 PACE_STEP_S = 0.05
-"""Minimum wait in seconds at the pace of event time. Messages with shorter gaps are sent together."""
+"""Minimum pause, in seconds, when messages are sent at the pace of event time. Messages with shorter gaps are sent
+together."""
 
 
 @dataclass(slots=True)

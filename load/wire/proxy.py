@@ -198,7 +198,7 @@ class _PendingAnswer:
 
 
 class _Connection:
-    """Connection of one client, with its own connection to the broker. The broker answers in order of the requests."""
+    """Connection of a client, and the matching connection to the broker, which answers in the order of requests."""
 
     def __init__(self, proxy: WireProxy, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._proxy = proxy

@@ -89,7 +89,7 @@ FAILURES: dict[str, FailureSpec] = {
 
 @dataclass(frozen=True, slots=True)
 class SimulatedFailure:
-    """Failure of the table that lasts from ``at_ms`` to ``until_ms`` (Unix milliseconds; None means no end).
+    """A failure from the table that lasts from ``at_ms`` to ``until_ms`` (Unix milliseconds; None means no end).
 
     ``size`` scales the effects of the table: 1 keeps the listed effects, and 0.5 halves them. The effects grow for
     ``ramp_s`` seconds until they reach this size.

@@ -1,7 +1,7 @@
 """Writer of JSON records from the columns of the simulated service, at about a hundred thousand records per second.
 
-For speed, every column becomes a list of JSON strings. A template of the reported fields combines one string from each
-list.
+For speed, every column becomes a list of JSON strings. A template of the reported fields is filled with one string from
+each list.
 """
 
 from collections.abc import Collection, Iterable, Sequence

@@ -207,7 +207,7 @@ class DetectSettings(BaseModel):
         default=64,
         ge=2,
         le=4096,
-        description="Maximum labels of a category that are counted by name. Further labels count as 'other'.",
+        description="Maximum number of labels of a category that are counted by name. Further labels count as 'other'.",
     )
     duplicate_window: int = Field(
         default=4096,

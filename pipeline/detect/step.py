@@ -1,6 +1,6 @@
 """The detect step, the first step of the pipeline. It turns the records of one partition into drifts and baselines.
 
-A batch passes these stages: decode -> admit -> limit -> push -> order.
+A batch passes through these stages: decode -> admit -> limit -> push -> order.
 """
 
 from collections import Counter
@@ -25,7 +25,7 @@ EVICTABLE_AFTER_MS = 7 * 86_400_000
 """Milliseconds of event time without a record after which a stream without a baseline can be evicted."""
 
 CAUGHT_UP_MS = 60_000
-"""Maximum age of the newest record, in milliseconds, at which no more records are assumed to be waiting."""
+"""Maximum age of the newest record, in milliseconds, at which the step assumes that no other records are waiting."""
 
 TICK_MS_MAX = 10_000
 """Maximum time (ms) that one tick adds to a silence. Longer intervals mean that the worker was suspended."""
@@ -306,7 +306,7 @@ class DetectStep:
         self._evictable_from_ms = 0
 
     def _evict_stream(self, position: int) -> list[PositionedOutput]:
-        """Evict the stream without a baseline that has been silent longest, if it was silent for a week."""
+        """Evict the stream without a baseline that has been silent longest, if it has been silent for a week."""
         idle = [stream for stream in self._streams.values() if stream.monitor is None and not stream.pending_baselines]
         oldest = min(idle, key=lambda stream: (stream.watermark, stream.subject), default=None)
         if oldest is None or oldest.watermark >= self._watermark.time_ms - EVICTABLE_AFTER_MS:

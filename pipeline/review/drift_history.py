@@ -110,9 +110,10 @@ class DriftHistory:
         return [DriftLine("", times, values, is_by_minute=False)]
 
     def affected_records(self) -> AffectedRecords | None:
-        """Count the records affected by a drift of a rate, from its series or else from its last message.
+        """Count the records affected by a drift of a rate.
 
-        Return None if the signal is not a rate, or if no message counts its records.
+        The count comes from the series of the drift, or from its last message if it has no series. Return None if
+        the signal is not a rate, or if no message counts its records.
         """
         if not self.messages or self.messages[-1].channel != "rate":
             return None

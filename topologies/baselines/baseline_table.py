@@ -14,7 +14,7 @@ from schemas.timestamp import format_timestamp
 from topologies.console import plain_line
 
 MIX_LABELS_MAX = 3
-"""Maximum labels shown per category, the most frequent first."""
+"""Maximum number of labels shown per category, the most frequent first."""
 
 HISTOGRAM_WIDTH = 16
 HISTOGRAM_TERMINAL_WIDTH = 100

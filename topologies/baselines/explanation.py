@@ -106,7 +106,7 @@ def explanation_json(explained: Explanation) -> dict[str, Any]:
 
 
 def sparkline(trace: TestTrace) -> str:
-    """Draw the largest evidence per interval. A full block marks a channel that has fired.
+    """Draw the largest evidence per interval. A full block character marks a channel that has fired.
 
     >>> from types import SimpleNamespace
     >>> sparkline(SimpleNamespace(evidence=[0.0, 0.5, 1.0], times_ms=[0, 1, 2]))[-12:]

@@ -191,7 +191,7 @@ def accept_command(
     bootstrap: str | None,
     config: Path | None,
 ) -> None:
-    """Accept the new normal of SUBJECT and relearn its baseline.
+    """Accept the current behaviour of SUBJECT as normal, and relearn its baseline.
 
     Relearning takes detect.relearn_after_s of event time. During this time, the relearned signals are not monitored.
     Other signals are monitored as before.

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 DEFAULT_FILE_NAME = "driftwire.toml"
 
 OTHER_KEYS_PREFIX = b"\x00"
-"""First byte of the keys in a checkpoint topic that are not parts of the state, such as the offsets."""
+"""First byte of every key in a checkpoint topic that does not belong to a part of the state, such as the key of the
+offsets."""
 
 
 @click.command("check", short_help="Check a configuration file.")

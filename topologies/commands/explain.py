@@ -56,8 +56,8 @@ def command(
 ) -> None:
     """Show how the evidence of every channel develops over FILES of records.
 
-    The files are NDJSON, optionally gzipped (.gz), and must be given in time order. The records run through
-    the same detect step as in a worker. Nothing is written to Kafka. A full block marks a channel that has fired.
+    The files are NDJSON, optionally gzipped (.gz), and must be given in time order. The records run through the same
+    detect step as in a worker. Nothing is written to Kafka. A full block character marks a channel that has fired.
     """
     from rich.console import Console  # noqa: PLC0415  slow to import and not needed for --help
 

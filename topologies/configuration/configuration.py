@@ -56,7 +56,8 @@ class KafkaSettings(BaseModel):
         default=2.0,
         gt=0,
         le=60,
-        description="Seconds between checkpoints. Higher values need fewer transactions but reread more after a crash.",
+        description="Seconds between checkpoints. Higher values mean fewer transactions but more rereading after a "
+        "crash.",
     )
     session_timeout_s: float = Field(
         default=6.0,

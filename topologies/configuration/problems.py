@@ -8,7 +8,7 @@ from pydantic_core import ErrorDetails
 from pipeline.wording import similar_name
 
 KEYS_NAMED_MAX = 12
-"""Maximum known keys that a message lists if no key is similar."""
+"""Maximum number of known keys that a message lists if no key is similar."""
 
 _REQUIRED_TYPES = {
     "int_type": "a whole number",

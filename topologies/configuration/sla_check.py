@@ -1,4 +1,4 @@
-"""Check the signals of SLAs. An SLA for an unknown signal would silently never be broken."""
+"""Check the signals of SLAs. An SLA for an unknown signal would never apply, and nobody would notice."""
 
 from collections.abc import Iterable
 

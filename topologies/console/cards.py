@@ -1,7 +1,7 @@
 """Cards that show one incident on one screen for the person on call, on a terminal or as plain text.
 
-A card shows severity and title first, then actions, suspects and evidence. Labels from senders are shown as plain text,
-without colours, links or terminal control characters.
+A card shows the severity and the title first, then the actions, the suspects and the evidence. Labels from senders are
+shown as plain text, without colours, links or terminal control characters.
 """
 
 from collections.abc import Iterable, Iterator

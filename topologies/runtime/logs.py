@@ -21,7 +21,8 @@ REPEAT_INTERVAL_S = 30.0
 """Minimum seconds between lines of the same kind. While Kafka is unavailable, aiokafka writes 40 lines per second."""
 
 LINE_KINDS_MAX = 1_000
-"""Maximum stored kinds of lines. Beyond this limit, all stored kinds are deleted and may be shown again."""
+"""Maximum number of stored kinds of lines. Beyond this limit, all stored kinds are deleted, and their lines may be
+shown again."""
 
 
 class RepeatFilter(logging.Filter):
@@ -113,9 +114,10 @@ class UnretrievedErrorFilter(logging.Filter):
 
 
 class PlainFormatter(logging.Formatter):
-    """Formatter in UTC that puts a message on one line, without characters that control a terminal or forge a log line.
+    """Log formatter with times in UTC that puts a message on one line.
 
-    Only a traceback has several lines. They are indented, so they cannot be mistaken for log lines.
+    Characters that control a terminal are replaced. Only a traceback has several lines. They are
+    indented, so they cannot be mistaken for log lines.
 
     >>> record = logging.LogRecord("driftwire", 40, "", 0, "subject %s", ("a" + chr(10) + "b" + chr(27),), None)
     >>> PlainFormatter("%(message)s").format(record)

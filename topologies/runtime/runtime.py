@@ -44,7 +44,8 @@ TICK_INTERVAL_S = 1.0
 """Seconds between ticks of the wall clock."""
 
 PENDING_OUTPUT_BYTES_MAX = 4 * 1024 * 1024
-"""Maximum bytes of outputs that wait for a checkpoint. Beyond this limit, a checkpoint is written at once."""
+"""Maximum size, in bytes, of the outputs that wait for a checkpoint. Beyond this limit, a checkpoint is written at
+once."""
 
 RETRY_DELAY_S = 1.0
 """Seconds from the first failure of a partition until the next attempt. Each further failure doubles the delay."""
@@ -76,7 +77,7 @@ class StepRuntime:
     cluster
         The Kafka cluster.
     checkpoint_interval_s
-        Seconds between checkpoints while there is no finding. Higher values need fewer transactions but reread more
+        Seconds between checkpoints while there is no finding. Higher values mean fewer transactions but more rereading
         after a crash.
     clock
         The wall clock in Unix seconds, for ticks. None in a replay, because the time of the records is the only clock.
@@ -111,7 +112,7 @@ class StepRuntime:
         self._is_ready_printed = False
 
     def attach(self) -> None:
-        """Register the agent and the callbacks of assignments with the application."""
+        """Register the agent and the assignment callbacks with the application."""
         self._app.on_partitions_assigned.connect(self._on_assigned)
         self._app.on_partitions_revoked.connect(self._on_revoked)
         self._app.on_before_shutdown.connect(self._on_shutdown)

@@ -29,7 +29,7 @@ OUTAGES = (3 / 8, 7 / 8)
 OUTAGE = "broker_stopped"
 
 ENDING_A_WORKER = ("worker_killed", "worker_log_full", "worker_clock_jump")
-"""Kinds that end or restart a worker, or change the clock from which its age is known."""
+"""Kinds of faults that end or restart a worker, or change the clock from which the age of a worker is computed."""
 
 CYCLE_S = 200.0
 """Approximate seconds of a cycle of the workload. Each quarter of a long run has the same number of cycles."""

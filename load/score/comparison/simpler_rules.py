@@ -1,4 +1,4 @@
-"""Simpler rules that a harmless scenario should provoke. If it provokes none, the absence of drifts proves nothing."""
+"""Simpler rules that a harmless scenario should trigger. If it triggers none, the absence of drifts proves nothing."""
 
 from collections.abc import Iterator
 
@@ -18,10 +18,10 @@ RECORDS_PER_MINUTE = "records a minute"
 
 
 def find_provoked_rules(scenario: Scenario, seed: int, baseline: Baseline) -> tuple[str, ...]:
-    """Return the rules that the event of a scenario provokes: always-fire, and the first of the other rules.
+    """Return the rules that the event of a scenario triggers: always-fire, and the first of the other rules.
 
-    A rule is provoked if it fires for a signal on the stream with the event, but not on the stream without the event.
-    River's detectors and the three-sigma rule also fire on healthy services, so an alarm alone proves nothing. The
+    The event triggers a rule if the rule fires for a signal on the stream with the event, but not on the stream without
+    it. River's detectors and the three-sigma rule also fire on healthy services, so an alarm alone proves nothing. The
     cheapest rule is tried first.
     """
     with_event, without_event = _ArrivingValues(scenario, seed), _ArrivingValues(scenario.without_event(), seed)

@@ -113,7 +113,7 @@ class Scenario(_ScenarioModel):
         default=False, description="Whether the failure is a slow drift that the ticket tier must find first."
     )
     design_delay: int | None = Field(
-        default=None, description="Delay, in records, that the design's table lists for evidence 25."
+        default=None, description="Delay in records that the design's table lists for an evidence of 25."
     )
     hour: float = Field(default=10.0, ge=0, lt=24, description="Hour of the day of the change.")
     day: int = Field(default=1, ge=1, le=7, description="Days from the baseline's Monday to the change.")
@@ -148,7 +148,7 @@ class Scenario(_ScenarioModel):
         return MONDAY_MS + self.day * DAY_MS + round(self.hour * HOUR_MS)
 
     def create_generator(self, seed: int) -> np.random.Generator:
-        """Create the random number generator of a stream. Its first number is the phase of the change."""
+        """Create the random number generator of a stream. The first number drawn is the phase of the change."""
         return np.random.default_rng((seed, *self.name.encode()))
 
     def draw_change_ms(self, random: np.random.Generator) -> int:
@@ -160,7 +160,7 @@ class Scenario(_ScenarioModel):
         return self.draw_change_ms(self.create_generator(seed))
 
     def without_event(self) -> "Scenario":
-        """Return the scenario without its event. If the event is the hour of the day, use an average hour."""
+        """Return the scenario without its event. If the event is a time of day, an average hour replaces it."""
         is_hour = not self.touch and not self.traffic and self.messages == Disturbance()
         average = {"hour": MEAN_HOUR, "day": 1} if is_hour else {}
         nothing = {"touch": (), "traffic": (), "messages": Disturbance(), "where": RecordSelection()}

@@ -59,7 +59,7 @@ class CauseCase(CaseModel):
     touch: tuple[Touch, ...]
 
     def build_scenario(self, lag_s: float = 0.0) -> Scenario:
-        """Build the scenario of the case. A canary starts to serve ``lag_s`` seconds before the change."""
+        """Build the scenario of the case. A canary goes live ``lag_s`` seconds before the change."""
         canary = {"canary": {self.kind or "": "canary"}, "share": self.canary, "early_s": lag_s}
         return Scenario.model_validate(
             {

@@ -153,7 +153,7 @@ def _plan_rivals(planted: PlantedCause, random: np.random.Generator) -> list[_Pl
 
 
 def _plan_unrelated(scenario: Scenario, random: np.random.Generator, *, is_unknown: bool) -> list[_PlannedDeployment]:
-    """Plan four or five decoys: deployments of any kind to another subject, and an unlikely cause to the same subject.
+    """Plan four or five decoys: any deployments for another subject, and an unlikely cause for the same subject.
 
     If the cause can be known, a deployment that could have caused the failure is added minutes before the start.
     """

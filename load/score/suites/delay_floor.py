@@ -21,7 +21,10 @@ STAKES = 400
 
 @dataclass(frozen=True, slots=True)
 class DelayFloor:
-    """Records until the fourth pane begins, and threshold x autocorrelation time / growth of the best stake."""
+    """Lower limits of a delay, in records: until the fourth pane begins, and until the evidence suffices.
+
+    The second limit is the threshold x the autocorrelation time / the growth of the evidence at the best stake.
+    """
 
     panes: int
     evidence: float

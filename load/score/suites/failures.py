@@ -20,10 +20,10 @@ from pipeline.detect.settings import DetectSettings
 from schemas.drift import Drift
 
 SEEDS, SLOW_SEEDS = 7, 3
-"""Number of runs per failure, and per slow drift, because runs of a slow drift take longer."""
+"""Number of runs per failure, and number of runs per slow drift, which is lower because these runs take longer."""
 
 WORST_DELAY_RATIO, MEDIAN_DELAY_RATIO = 1.6, 1.3
-"""Maximum ratio of the delay to its floor over all clear steps: the worst ratio and the median ratio."""
+"""Limits of the worst ratio and of the median ratio of the delay to its floor, over all clear steps."""
 
 FOUND_SHARE_MIN = 0.95
 START_ERROR_MAX_RECORDS = 100

@@ -30,7 +30,8 @@ TICKETS_MAX_PER_10M = 2.0
 """Maximum false tickets per 10 million signal-records."""
 
 RIVER_MIN_PER_10M = {"river_adwin": 200.0, "river_page_hinkley": 100.0}
-"""Minimum alarms of river's detectors per 10 million signal-records. With fewer alarms, the test is too easy."""
+"""Minimum number of alarms that river's detectors must raise per 10 million signal-records. With fewer alarms, the test
+is too easy."""
 
 MERGE_RECORDS = 1000
 """Window in records within which alarms of one signal count as one incident, for driftwire and for river."""
@@ -38,7 +39,7 @@ MERGE_RECORDS = 1000
 MERGE_MS = HOUR_MS
 """Window in milliseconds of event time within which alarms of one signal count as one incident in the hourly count. A
 signal that never stops firing then counts as one incident per window of records. The targets use the count by records.
-In the hourly count, river's ADWIN would miss its target.
+With the count by hour, river's ADWIN would miss its target.
 """
 
 LEVELS = (8.0, 12.0, 16.0)

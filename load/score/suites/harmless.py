@@ -16,14 +16,15 @@ from pipeline.detect.settings import DetectSettings
 
 SEEDS = 3
 COUNTED_MIN = 20
-"""Minimum number of scenarios that provoke a simpler rule. The absence of alarms in other scenarios proves nothing."""
+"""Minimum number of scenarios that trigger a simpler rule. The absence of alarms in other scenarios proves nothing."""
 
 STORM_SEEDS = 100
 STORMS_PER_BASELINE = 25
-"""Number of retry storms that share a baseline. Learning a baseline takes longer than playing a storm."""
+"""Number of retry storms that share a baseline. Learning a baseline takes longer than simulating a storm."""
 
 EXPECTED_SIGNALS = ("duplicates",)
-"""Signals that are not counted. A producer that sends a fifth of its records twice is harmless and is reported."""
+"""Signals that are not counted. A producer that sends a fifth of its records twice is harmless, but detect rightly
+reports it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,7 @@ def run_harmless(scenario: Scenario, seed: int, settings: DetectSettings) -> Har
 
 
 def run_simpler_rules(scenario: Scenario, seed: int, settings: DetectSettings) -> tuple[str, ...]:
-    """Return the simpler rules that a scenario provokes."""
+    """Return the simpler rules that a scenario triggers."""
     return find_provoked_rules(scenario, seed, BaselineSource.from_scenario(scenario, seed).learn(settings))
 
 
@@ -103,7 +104,7 @@ def is_unchanged_by_year_2200(scenario: Scenario, seed: int, settings: DetectSet
 
 
 def build_row(scenario: Scenario, runs: list[HarmlessRun], rules_by_seed: list[tuple[str, ...]]) -> dict[str, Any]:
-    """Build the report row of a scenario. The scenario counts if it provokes a rule besides always-fire."""
+    """Build the report row of a scenario. The scenario counts if it triggers a rule besides always-fire."""
     provoked = sorted({rule for rules in rules_by_seed for rule in rules})
     return {
         "scenario": scenario.name,
@@ -136,7 +137,7 @@ def report(results: ScoreResults, /) -> SuiteReport:
     problems = [f"{row['scenario']}: {row['pages']} pages" for row in rows if row["pages"]]
     if figures["harmless_counted"] < COUNTED_MIN:
         problems.append(
-            f"only {figures['harmless_counted']} harmless scenarios provoke a simpler rule, but {COUNTED_MIN} must"
+            f"only {figures['harmless_counted']} harmless scenarios trigger a simpler rule, but {COUNTED_MIN} must"
         )
     if figures["storm_pages_share"]:
         problems.append("a retry storm with late records pages")
@@ -155,7 +156,7 @@ def show(report: dict[str, Any], console: Console, /) -> None:
     console.print(table)
     year_2200 = "changes nothing" if report["year_2200_changes_nothing"] else "changes the drifts"
     console.print(
-        f"{report['harmless_counted']} scenarios count, because they provoke a simpler rule that is silent "
+        f"{report['harmless_counted']} scenarios count, because they trigger a simpler rule that does not fire "
         f"without the event; retry storm with late records: {report['storm_pages_share']:.0%} of {report['storm_runs']} runs page; "
         f"a record from the year 2200 {year_2200}"
     )

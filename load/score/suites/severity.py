@@ -27,7 +27,7 @@ AT_MS = parse_timestamp("2026-11-24T03:12:00Z")
 """Start of all drifts in Unix milliseconds."""
 
 RECORDS, BASELINE_RECORDS = 250, 100_000
-"""Number of records behind the current value of a drift, and behind its reference value."""
+"""Number of records from which the current value of a drift is computed, and number for its reference value."""
 
 _SIGNALS = {signal.name: signal for signal in (*catalogue.SIGNALS, *catalogue.CATEGORIES, *catalogue.EVENTS)}
 

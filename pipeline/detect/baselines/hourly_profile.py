@@ -15,8 +15,8 @@ HOURS = 24
 """Hours of a day, UTC."""
 
 DAYS_MIN = 3
-"""Number of full days required for a profile. Fewer days cannot separate the effect of the hour from the effect of the
-day."""
+"""Number of full days required for a profile. With fewer days, the effects of the hour and of the day cannot be
+separated."""
 
 DEVIATION_DROP_MIN = 0.2
 """Share by which a profile must reduce the deviation between slices on held-out days. On real traffic, a profile often
@@ -147,7 +147,7 @@ def choose_transform(values: Floats) -> Transform:
 
 
 def remove_profile(profile: Profile, values: Floats, hours: NDArray[np.int64]) -> Floats:
-    """Correct values for the effect of the hour, to the day's typical level."""
+    """Remove the effect of the hour from values, so they are at the day's typical level."""
     factors, shifts = hourly_factors(profile)
     with np.errstate(over="ignore"):
         corrected: Floats = values * factors[hours] + shifts[hours]

@@ -23,8 +23,8 @@ READY_AFTER_FACTOR_MAX = 2
 """Maximum learning time of a signal that is still changing, as a multiple of ``settings.ready_after_s``."""
 
 OTHER_SHARE_MAX = 0.5
-"""Maximum share of 'other' in a category. A category with a higher share, such as hashes, has no distribution to
-learn."""
+"""Maximum share of 'other' in a category. A category with a higher share, such as one that contains hashes, has no
+distribution to learn."""
 
 
 class Learner:

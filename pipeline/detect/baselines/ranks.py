@@ -27,9 +27,9 @@ def compute_knots(values: NDArray[np.float64]) -> list[float]:
 class RankTable:
     """Table that converts values to ranks between 0 and 1.
 
-    A value between two knots has the mean of their ranks. A value that equals one or more knots also has the mean of
-    their ranks (the mid-rank of ties). Values below all knots have rank 0, values above all knots rank 1. The mean rank
-    of the baseline's values is therefore 0.5 for any distribution.
+    A value between two knots gets the mean of their ranks. A value that equals one or more knots also gets the mean of
+    their ranks (the mid-rank of ties). Values below all knots have rank 0, and values above all knots have rank 1. The
+    mean rank of the baseline's values is therefore 0.5 for any distribution.
 
     Parameters
     ----------

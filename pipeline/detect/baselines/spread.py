@@ -25,7 +25,7 @@ CHANCE_ERRORS = 2.0
 """Number of standard errors within which the variance between slices is attributed to chance."""
 
 _MAD_TO_DEVIATION = 1.4826
-"""Factor from the median absolute deviation to the standard deviation of normal values."""
+"""Factor that converts the median absolute deviation of normally distributed values to their standard deviation."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,8 +13,8 @@ HALF_ERRORS = 5.0
 """Minimum difference between the halves, in standard errors."""
 
 END_S = 3600.0
-"""Length of each end of the full days, in seconds. The ends are compared because they have nearly the same time of
-day."""
+"""Seconds at the beginning and at the end of the full days. These two ends are compared because they have nearly the
+same time of day."""
 
 END_SHARE = 0.5
 """Minimum difference between the ends, as a share of the difference between the halves. With a daily cycle, the halves

@@ -34,7 +34,7 @@ class BaselineStore:
     Parameters
     ----------
     subjects_max
-        Maximum number of subjects. A further subject replaces the first subject that has no stream.
+        Maximum number of subjects. Beyond this number, a new subject replaces the first subject that has no stream.
     """
 
     def __init__(self, subjects_max: int) -> None:

@@ -234,9 +234,10 @@ class _Category:
         self._has_too_many, self._has_baseline = state["has_too_many"], state["has_baseline"]
 
     def apply_limit(self, labels_max: int, labels_max_before: int) -> None:
-        """Apply another limit to restored labels. A higher limit lets a category with too many labels settle again.
+        """Apply another limit to restored labels.
 
-        A baseline lists the labels that were counted by name when it was learned, so its labels do not change.
+        Under a higher limit, a category that had too many labels can settle again. A baseline lists the
+        labels that were counted by name when it was learned, so its labels do not change.
         """
         if self._has_baseline:
             return

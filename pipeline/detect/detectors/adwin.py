@@ -16,7 +16,7 @@ from pipeline.detect.one_sided_tests import OneSidedTest
 from pipeline.detect.settings import DetectSettings
 
 RATE_SCALE = 5.0
-"""Scale factor. A rate is divided by this factor times its baseline mean, and capped at 1, because ADWIN's bound
+"""Scale factor. A rate is divided by this factor times its baseline mean and is capped at 1, because ADWIN's bound
 assumes numbers near 1."""
 
 RATE_MIN = 1e-3
@@ -56,7 +56,7 @@ class AdwinChannel:
 
     @property
     def is_mirrored(self) -> bool:
-        """Whether ADWIN receives 1 - x. A rate above 0.5 is monitored by its rarer outcome."""
+        """Whether ADWIN receives 1 - x. For a rate above 0.5, ADWIN monitors the rarer outcome."""
         return self.is_rate and self.mean > 0.5
 
     @property

@@ -16,7 +16,7 @@ RECOUNTED_PANES = 8
 """Number of most recent panes that are recounted by event time."""
 
 LATE_PANES_MAX = 4
-"""Maximum lateness in panes. Records with a higher lateness are counted in the pane in which they arrived."""
+"""Maximum lateness in panes. Records that are later than this are counted in the pane in which they arrived."""
 
 HIGH_CAPS = 2
 """Number of caps that one burst may add to a statistic, because a burst can span two seconds. The excess is removed."""
@@ -113,7 +113,7 @@ class LateBursts:
         self._late_pane = int(state["late_pane"])
 
     def _add(self, panes: NDArray[np.int64], sums: NDArray[np.float64]) -> None:
-        """Add sums, shape ``(P, L, N)``, of ascending panes, shape ``(P,)``, by seconds of lateness from 0."""
+        """Add sums of shape ``(P, L, N)`` for ascending panes of shape ``(P,)``. ``L`` is the lateness in panes."""
         for pane, pane_sums in zip(panes[-RECOUNTED_PANES:].tolist(), sums[-RECOUNTED_PANES:], strict=True):
             slot = pane % RECOUNTED_PANES
             if self._panes[slot] != pane:
@@ -161,8 +161,8 @@ class LateBursts:
     ) -> NDArray[np.float64]:
         """Compute the evidence that late bursts added, per bet.
 
-        For a burst that would have fired, all evidence of the panes counts as excess. Otherwise bets on small changes
-        would retain the remainder for a long time.
+        For a burst that would have fired, all evidence of the panes counts as excess. Otherwise, the remaining evidence
+        would stay in the bets on small changes for a long time.
 
         Parameters
         ----------

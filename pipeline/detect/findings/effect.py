@@ -9,7 +9,7 @@ def effect_size(
 ) -> tuple[float, EffectKind]:
     """Return the change of a channel's mean: an odds ratio for a rate or a tail, otherwise a shift of the mean rank.
 
-    A share of 0 or 1 counts as half a record to keep the odds finite.
+    A share of 0 or 1 is moved inwards by half a record, which keeps the odds finite.
 
     Parameters
     ----------

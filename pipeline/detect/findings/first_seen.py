@@ -77,7 +77,7 @@ class FirstSeen:
         return findings
 
     def dump(self) -> dict[str, Any]:
-        """Return the state, except whether there is a baseline, which :meth:`follow` restores."""
+        """Return the state without the flag for a baseline, which :meth:`follow` sets again."""
         return {
             "known": {kind: sorted(labels.items()) for kind, labels in self._known.items()},
             "crowded_kinds": sorted(self._crowded_kinds),

@@ -13,7 +13,7 @@ from pipeline.detect.intake.reader import RecordReader
 from pipeline.detect.intake.records import Records
 
 JOINED_MESSAGES = 64
-"""Messages parsed by one call. Higher values are not faster, and one bad message slows down all messages of a call."""
+"""Messages parsed by one call. Higher values save no time, and one bad message slows down all messages of a call."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,8 @@ change the result of another message. The joined text is therefore used only if 
 boundaries. Otherwise its messages are parsed one by one.
 
 JSON is parsed strictly according to RFC 8259. ``pipeline/lenient_json.py`` reads refused messages again: NaN, a number
-beyond a double, a lone surrogate or a string that is not UTF-8 is a bad value, and the rest of the message is used. A
-byte order mark and more than 1,024 levels are errors.
+beyond the range of a double, a lone surrogate or a string that is not UTF-8 becomes a bad value, and the rest of the
+message is used. A byte order mark and more than 1,024 levels are errors.
 """
 
 from collections.abc import Sequence

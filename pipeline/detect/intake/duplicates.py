@@ -22,7 +22,7 @@ CHUNKS = 8
 """Number of chunks of the window. Only the newest chunk changes, and the oldest chunk is dropped as a unit."""
 
 NUMBERS_MIN = 2
-"""Minimum count of numbers, besides the time, that makes a record without an id distinctive."""
+"""Minimum number of numeric values, besides the time, at which a record without an id is distinctive."""
 
 _NUMBERS = [index for index, signal in enumerate(catalogue.SIGNALS) if signal.kind != "rate"]
 _NO_HASHES: NDArray[np.int64] = np.empty(0, dtype=np.int64)
@@ -44,7 +44,8 @@ def identity_hashes(records: Records) -> NDArray[np.int64]:
 def find_distinctive(records: Records) -> NDArray[np.bool_]:
     """Return a mask of the distinctive records, for which an equal record must be a repetition.
 
-    A record is distinctive if it has a request id, or if its time is finer than a second and it has two other numbers.
+    A record is distinctive if it has a request id, or if its time has a fraction of a second and it has two other
+    numbers.
     """
     if None not in records.request_ids:
         return np.ones(len(records), dtype=np.bool_)

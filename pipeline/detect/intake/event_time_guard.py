@@ -19,7 +19,8 @@ from pipeline.detect.settings import DetectSettings
 from schemas.dead_letter import DeadLetterReason
 
 GROUPS_MAX = 4
-"""Maximum groups of held records. A further group replaces the group with the fewest records."""
+"""Maximum number of groups of held records. When a new group exceeds the limit, the group with the fewest records is
+dropped."""
 
 _REASON: DeadLetterReason = "timestamp_out_of_range"
 
@@ -29,7 +30,7 @@ _HeldRecord = tuple[int, Original]
 
 @dataclass(slots=True)
 class _Group:
-    """Held records whose times agree. Each time is at most the allowed jump away from the newest time before it."""
+    """Held records whose times agree. Each time differs from the newest earlier time by at most the allowed jump."""
 
     newest_ms: int
     held: list[_HeldRecord] = field(default_factory=list)

@@ -1,7 +1,8 @@
 """Project a large record onto the fields that detect reads, because other fields would use memory.
 
-``decode.py`` calls this module. The projection does not change the result of reading. A field of a wrong type still has
-a wrong type, a label that is too long stays too long, and a section with too many custom fields still has too many.
+``decode.py`` calls this module. The projection does not change the result of reading. A field of the wrong type keeps
+its type, a label that is too long remains too long, and a section with too many custom fields still has too many of
+them.
 """
 
 from itertools import islice
@@ -33,7 +34,7 @@ LABEL_SECTIONS = ("versions", "segment")
 """The sections whose label names the sender chooses."""
 
 LABEL_FIELDS_MAX = 8
-"""Maximum labels that are read from a section of sender-chosen labels. Additional labels are ignored."""
+"""Maximum number of labels that are read from a section of sender-chosen labels. Additional labels are ignored."""
 
 OUTER_LABELS = ("request_id", "environment", "provider", "provider_model")
 """Labels that detect reads outside any section."""

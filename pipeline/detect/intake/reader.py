@@ -1,9 +1,9 @@
-"""Read JSON objects into the columns of records and check every field. A bad field is dropped, and its record is used.
+"""Read JSON objects into the columns of records and check every field. A bad field is dropped, but its record is used.
 
-``batch.py`` calls this module. ``shape.py`` groups objects with equal fields. All loops over records run in C: types
-are checked as sets, bounds as arrays. Only a column with a value of another type is read value by value. Such a value
-is converted if it has only one meaning: a number as a string, a boolean as 0 or as a string, a label as an integer or
-as a list of one.
+``batch.py`` calls this module. ``shape.py`` groups objects with equal fields. All loops over records run in C: the
+types are checked as sets, and the bounds as arrays. Only a column with a value of another type is read value by value.
+Such a value is converted if it has only one meaning: a number as a string, a boolean as 0 or as a string, a label as an
+integer or as a list of one.
 """
 
 from collections.abc import Callable, Iterable, Sequence

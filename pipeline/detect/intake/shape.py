@@ -28,7 +28,7 @@ from pipeline.detect.signals import catalogue
 from schemas.record import SUBJECT_LENGTH_MAX
 
 SHAPES_MAX = 4096
-"""Maximum shapes in the cache. A further shape clears the cache."""
+"""Maximum number of shapes in the cache. Adding another shape clears the cache."""
 
 Column = Sequence[Any]
 """Values of one field, one per record."""
@@ -119,7 +119,7 @@ class Shape:
         """Return all fields of records as columns.
 
         Raises ``KeyError`` if a record has another shape. If the shape has ``bad_sections``, a record of another shape
-        may raise no error.
+        may go unnoticed.
         """
         if set(map(len, objects)) != {len(self.outer)}:
             raise KeyError
@@ -161,7 +161,7 @@ class ShapeCache:
         return [(shape, rows, shape.read_columns([objects[row] for row in rows])) for shape, rows in groups.items()]
 
     def _find_shapes(self, objects: Objects) -> list[Shape]:
-        """Return the shape of each record. Equal shapes are usually, but not always, one object."""
+        """Return the shape of each record. Equal shapes are usually, but not always, the same object."""
         outer = list(map(tuple, objects))
         outer_names = set(chain.from_iterable(set(outer)))
         columns = [outer, *(_read_names(objects, section, outer_names) for section in _ALL_SECTIONS)]

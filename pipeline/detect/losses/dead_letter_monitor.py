@@ -32,12 +32,12 @@ OFFSETS_MAX = 31
 """Number of latest dead letters whose median offset is the clock error."""
 
 ORIGIN_SHARE = 0.95
-"""Minimum share of the dead letters that carry a label that is named as their origin. Among other records, the share
-may be at most the complement."""
+"""Minimum share of the dead letters that must carry a label for the label to be named as their origin. Among all other
+records, the label's share must be at most 1 minus this number."""
 
 CLOCK_SPREAD_MAX_MS, CLOCK_SPREAD_SHARE = 60_000, 0.1
-"""Maximum distance between the quartiles of the offsets at which a clock is named: a minimum, and a share of the
-median."""
+"""Maximum distance between the quartiles of the offsets at which a clock error is reported: the larger of this distance
+and this share of the median."""
 
 _TEN_SECONDS_MS, _MINUTE_MS, _HOUR_MS = 10_000, 60_000, 3_600_000
 _FIRST_PANE, _LAST_PANE = EARLIEST_MS // PANE_MS, LATEST_MS // PANE_MS

@@ -72,7 +72,7 @@ class StreamLosses:
         return self._outputs(findings, records)
 
     def observe_fields(self, records: Records, columns: SignalColumns) -> list[PositionedOutput]:
-        """Observe the fields of records with panes, whose custom values are filled in. Return drifts."""
+        """Observe the fields of records, whose panes and custom values must be filled in. Return drifts."""
         if not records.faults and not self._fields:
             return []
         reasons: dict[str, dict[int, str]] = {name: {} for name in self._fields}

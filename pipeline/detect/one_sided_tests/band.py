@@ -33,7 +33,7 @@ failure of a few percent is far outside it."""
 
 BOUNDARY_MIN = 1e-5
 BOUNDARY_MAX = 0.999
-"""Smallest and largest null boundary. A boundary closer to 0 or 1 could not be crossed within a useful time."""
+"""Smallest and largest null boundary. A boundary closer to 0 or 1 could not be crossed within a reasonable time."""
 
 _ROUNDING = 1e-9
 
@@ -86,7 +86,7 @@ def compute_band(
     channel, name
         The channel in the baseline, and its name.
     tier
-        Tier of the test. Tickets have narrower tolerances than pages. A cause has the tolerances of a page.
+        Tier of the test. Tickets have narrower tolerances than pages. The tier ``cause`` uses the tolerances of pages.
     test_count
         Number of one-sided tests of the subject. Higher values widen the band.
     span_s

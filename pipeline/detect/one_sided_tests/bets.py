@@ -6,7 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 BETS = 8
-"""Number of bets per test. Higher values detect more sizes of change early, at proportional cost."""
+"""Number of bets per test. With more bets, changes of more sizes are detected early, but the cost grows in
+proportion."""
 
 STAKE_MAX = 0.95
 """Maximum share of its wealth that a bet can lose with one record."""
@@ -15,8 +16,8 @@ VARIANCE_MIN = 1e-4
 """Minimum variance assumed for a channel, which keeps the bets of a constant baseline finite."""
 
 GUESS_LOG_ODDS_MAX = 2.0
-"""Log-odds of the mean that the last bet on a rate assumes. Evidence per pane is limited, so a more distant guess would
-not help."""
+"""Log-odds of the mean that the last bet on a rate assumes. The evidence per pane is limited, so assuming a larger
+change would not help."""
 
 _MEAN_MIN = 1e-6
 """Minimum distance of a mean from 0 and 1 when its log-odds are computed."""

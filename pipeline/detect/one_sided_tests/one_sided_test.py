@@ -63,8 +63,8 @@ CrossingKey = tuple[str, str, str]
 """Signal, channel and direction of a test. Tests of all tiers share this key."""
 
 RECOVERY_SHARE = 0.25
-"""Position of the recovery's null boundary, as a share of the way from the null boundary to the mean at firing. Higher
-values recover earlier and are wrong more often."""
+"""Position of the recovery's null boundary, as a share of the way from the null boundary to the mean at firing. With
+higher values, a test recovers earlier but more often by mistake."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -222,8 +222,8 @@ class _Candidate(NamedTuple):
 def derive_tests(baseline: Baseline, settings: DetectSettings) -> tuple[list[OneSidedTest], list[NotTestable]]:
     """Derive the tests of a baseline: the tests to run, and the tests that are not testable.
 
-    Both lists are ordered by the signals of the baseline, then by channel. Signals that are not in the catalogue
-    and values without knots are skipped.
+    Both lists follow the order of the signals in the baseline, and then the order of the channels. Signals that are not
+    in the catalogue and values without knots are skipped.
     """
     candidates = _list_candidates(baseline)
     thresholds = _tier_thresholds(baseline, settings, candidates)
@@ -278,8 +278,8 @@ def _list_candidates(baseline: Baseline) -> list[_Candidate]:
 def _tier_thresholds(baseline: Baseline, settings: DetectSettings, candidates: list[_Candidate]) -> dict[Tier, float]:
     """Return the threshold of each tier from its false-alarm budget, which the fleet shares.
 
-    The fleet is assumed to consist of subjects like this one. Only page tests run per segment value. A cause has the
-    budget of a page.
+    The fleet is assumed to consist of subjects like this one. Only page tests run per segment value. The tier ``cause``
+    uses the budget of pages.
     """
     seconds = max(1.0, (baseline.learned_to - baseline.learned_from) / 1000)
     updates_per_s: dict[Tier, float] = {"page": 0.0, "ticket": 0.0, "cause": 0.0}

@@ -17,12 +17,12 @@ from schemas.baseline import Baseline
 from schemas.drift import DriftState, Tier
 
 GONE_PANES = 600
-"""Panes (seconds) without a record after which the drift of a value ends. A version that was rolled back sends no
-records, so its tests could not recover."""
+"""Number of panes (seconds) without a record after which the drift of a value ends. A version that was rolled back
+sends no records, so its tests could not recover."""
 
 MISSED_PANES, MISSED_RECORDS = 60, 30.0
-"""For a drift to end earlier: minimum number of panes without a record, and minimum number of records missing compared
-with the value's rate in about the last hour. The recent rate of a young version is lower."""
+"""Minimum number of panes without a record, and minimum number of missing records, for a drift to end earlier. Missing
+records are counted against the value's rate in about the last hour, which is lower for a new version."""
 
 SUBJECT_SHARE = 0.95
 """Minimum share of a block's records for a version to count as the full subject. Its drift is then not repeated."""

@@ -10,7 +10,7 @@ from pipeline.detect.segments.segment_sums import SegmentSums
 from pipeline.detect.signals import channels
 
 EVERY_SECOND_BET = slice(1, None, 2)
-"""Every second bet. Half of the bets detect a change almost as early, at half the cost and with half the state."""
+"""Every second bet. Half as many bets detect a change almost as early, at half the cost and with half the state."""
 
 SEGMENT_BETS = 4
 
@@ -97,8 +97,9 @@ class SegmentEvidence:
         sums
             Sums of the block, including the sums of :meth:`log_bets`.
         densities
-            Shape ``(V,)``, from 0 to 1: the density of the records of each value in the stream. Records with the
-            density d have the autocorrelation time 1 + (t - 1) * d, where t is the autocorrelation time of the subject.
+            Shape ``(V,)``, from 0 to 1: the density of the records of each value in the stream. The records of a value
+            with density d have an autocorrelation time of 1 + (t - 1) * d, where t is the autocorrelation time of the
+            subject.
         """
         binary, shape = self._binary_count, sums.groups.shape
         evidence = np.empty((*shape, SEGMENT_BETS, len(self._tests)))

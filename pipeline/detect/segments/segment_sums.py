@@ -14,7 +14,9 @@ INT16_MAX = 32_767
 
 @dataclass(frozen=True, slots=True)
 class SegmentGroups:
-    """Rows of ``V`` values in ``P`` panes, sorted by value, then pane. A group contains the rows of a value in a pane.
+    """Rows of ``V`` values in ``P`` panes, sorted by value, then pane.
+
+    A group contains the rows of one value in one pane.
 
     Attributes
     ----------

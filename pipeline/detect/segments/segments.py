@@ -75,7 +75,7 @@ class Segments:
 
     A dimension is monitored while at least two of its values are live, or while a test of a value is latched. A new
     version is monitored from its first record. For regions, tenants and original versions, values outside the subject's
-    band may be normal. A test that deviates for most of such a value's first records is excluded until the next
+    band may be normal. If a test deviates over most of the first records of such a value, it is excluded until the next
     baseline.
 
     Parameters

@@ -21,7 +21,7 @@ DERIVED = "derived"
 """The section of signals that are computed rather than sent."""
 
 NUMBER_TEXT_LENGTH_MAX = 64
-"""Maximum characters of a number or boolean that was sent as a string."""
+"""Maximum number of characters in a number or boolean that was sent as a string."""
 
 _NUMBER_TEXT = re.compile(r"\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,3})?\s*", re.ASCII)
 _BOOLEAN_TEXTS = {

@@ -20,6 +20,6 @@ STREAM_KINDS = (
 )
 """Kinds of the parts that a stream writes to a checkpoint. Learners and duplicates have several parts.
 
-A kind without settings contains facts: counts, records, open drifts. New values of the settings that its code reads
-apply after a restart. A kind with settings contains results that were computed with these settings.
+A kind without settings contains facts: counts, records, open drifts. It remains valid when settings change, and the new
+values apply after a restart. A kind with settings contains results that were computed with these settings.
 """

@@ -24,7 +24,7 @@ from schemas.relearn import Relearn
 from schemas.topics import BASELINES
 
 PENDING_MAX = 4
-"""Maximum number of scheduled baselines. A further baseline replaces the oldest baseline."""
+"""Maximum number of scheduled baselines. Beyond this number, a new baseline replaces the oldest baseline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,7 @@ class Stream:
         return outputs
 
     def advance_silence(self, elapsed_ms: int, wall_ms: int) -> list[OutputMessage]:
-        """Count wall-clock time in which no record of this stream arrived and no records waited to be read."""
+        """Count wall-clock time in which no record of this stream arrived and no records were waiting."""
         if self.silence_after_s is None or self.silence.advance(elapsed_ms) < self.silence_after_s * 1000:
             return []
         return self.report_silence(max(wall_ms, self.watermark))

@@ -1,4 +1,4 @@
-"""The harmless suite: nothing pages, simpler rules are provoked, and a failure labelled as harmless is counted."""
+"""The harmless suite: nothing pages, simpler rules are triggered, and a failure labelled as harmless is counted."""
 
 import pytest
 
