@@ -47,7 +47,7 @@ def parse_json(value: bytes) -> Any:
     Raises
     ------
     ValueError
-        If the bytes are not JSON apart from bad values, or if they are nested too deeply.
+        If the bytes are not JSON even when bad values are allowed, or if they are nested too deeply.
 
     >>> parse_json(b'{"a": NaN, "b": 1}')["a"] is NOT_FINITE
     True

@@ -11,7 +11,7 @@ def check_time_zone(name: str) -> str:
     Raises
     ------
     ValueError
-        If the IANA time zone database does not have the name.
+        If the IANA time zone database does not contain the name.
     """
     try:
         ZoneInfo(name)

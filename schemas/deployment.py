@@ -111,8 +111,8 @@ class Deployment(Message):
     )
     subject: Annotated[SentSubject | None, WithJsonSchema(_SUBJECT_SCHEMA, mode="validation")] = Field(
         default=None,
-        description="Subject that the change affects, or a list of subjects. Without subject, environment and "
-        "provider, the change affects everything.",
+        description="Subject that the change affects, or a list of subjects. Without a subject, environment "
+        "or provider, the change affects everything.",
     )
     environment: SentLabel | None = None
     provider: SentLabel | None = None

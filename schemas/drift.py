@@ -81,8 +81,8 @@ class Drift(Message):
     request_id: Label | None = Field(default=None, description="Record that fired.")
     normal: float = Field(description="Mean (rate) or median (value) of the baseline, in the signal's unit.")
     now: float = Field(
-        description="Current value of the same statistic. The first message covers the time since started_at, later "
-        "messages cover the time since the previous message. In the signal's unit."
+        description="Current value of the same statistic. The first message covers the time since started_at, and "
+        "later messages cover the time since the previous message. In the signal's unit."
     )
     effect: float = Field(
         description="Odds ratio (rate, tail), rank shift from -1 to 1 (value), or ratio (event). See effect_kind."

@@ -80,7 +80,8 @@ class ResponseTarget(Message):
     due_at: Timestamp
     source: Text
     done_at: Timestamp | None = Field(
-        default=None, description="Time at which it was done. null if not done or not known."
+        default=None,
+        description="Time at which the target was met, or null if it was not met or the time is not known.",
     )
 
 
@@ -92,7 +93,7 @@ class Duty(Message):
     due_at: Timestamp | None = Field(default=None, description="Deadline, or null for as soon as practicable.")
     to: Text = Field(description="Party to notify, or party that assesses the incident.")
     text: Text
-    source: Text = Field(description="Source of the duty, and the date on which it was read.")
+    source: Text = Field(description="Source of the duty, and the date on which the source was consulted.")
 
 
 class Draft(Message):

@@ -54,7 +54,7 @@ DEAD_LETTERS = "driftwire.dead-letters"
 
 
 def checkpoints_topic(step: str) -> str:
-    """Return the name of the compacted topic with a step's state per input partition."""
+    """Return the name of the compacted topic that contains a step's state for each input partition."""
     return f"driftwire.{step}-checkpoints"
 
 

@@ -46,8 +46,8 @@ class SecuritySettings(BaseModel):
     ca_file: str | None = Field(
         default=None,
         min_length=1,
-        description="PEM file of the certificate authorities that sign the brokers' certificates. Without it, the "
-        "authorities of the operating system are trusted.",
+        description="PEM file of the certificate authorities that sign the brokers' certificates. Without this "
+        "file, the certificate authorities of the operating system are trusted.",
     )
     certificate_file: str | None = Field(
         default=None,

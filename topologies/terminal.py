@@ -1,4 +1,4 @@
-"""Terminal output of the commands, which names from records, deployments and commands cannot control."""
+"""Terminal output of the commands. Names in records, deployments and commands cannot control the terminal."""
 
 import re
 

@@ -272,7 +272,7 @@ async def _fill_topic(cluster: Cluster, world: World, records: int, partitions: 
 
 
 def spread_keys(subject: str, partitions: int) -> list[bytes]:
-    """Return one key per partition, like a producer that spreads a busy subject.
+    """Return one key per partition, as used by a producer that spreads a busy subject over partitions.
 
     >>> [partition_for_key(key, 4) for key in spread_keys("support-bot", 4)]
     [0, 1, 2, 3]

@@ -1,4 +1,4 @@
-"""Runs of the reference pipeline, a Faust agent for one event at a time, in a separate process."""
+"""Runs of the reference pipeline, a Faust agent that processes one event at a time, in a separate process."""
 
 import asyncio
 import os

@@ -40,7 +40,7 @@ TIME_LIMIT_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class TimedRun:
-    """Result of a run: its drifts, and the rate from a checkpoint after the warm-up to a checkpoint before the end."""
+    """Result of a run: its drifts, and the rate between a checkpoint after the warm-up and one before the end."""
 
     records_per_s: float
     records_timed: int

@@ -76,7 +76,7 @@ class RunOutcome:
         }
 
     def count_unaccounted(self, records: int) -> int:
-        """Return the number of sent records that are not counted as used, duplicate, held or dead letter."""
+        """Return the number of sent records that are not counted as used, duplicate, held or dead-lettered."""
         counted = [counts.get("records", 0) for counts in self.counts]
         unaccounted = [
             abs(total - sum(counts[name] for name in ACCOUNTED))
@@ -179,7 +179,7 @@ def compare(expected: RunOutcome, found: RunOutcome, *, records: int, accepted: 
 
 
 def _missing(expected: dict[Any, Any], found: dict[Any, Any]) -> Iterable[Any]:
-    """Yield the identities that are missing in ``found`` or have different content there."""
+    """Yield the identities that are missing from ``found`` or have different content there."""
     return (
         identity if identity not in found else f"{identity} has another content"
         for identity, content in expected.items()

@@ -40,7 +40,7 @@ class GroupMembership:
         self._groups = [f"{app_id}-{step}" for step in STEPS]
 
     async def watch(self) -> None:
-        """Read the groups until cancelled. While the broker is down, nobody owns a partition."""
+        """Read the groups until cancelled. While the broker is down, no worker owns a partition."""
         while True:
             try:
                 async with _admin(self._cluster) as admin:
@@ -139,7 +139,7 @@ class CheckpointLedger:
             self._positions[source] = await consumer.position(source)
 
     def state_bytes(self, step: str) -> int:
-        """Return the bytes of a step's newest state over all partitions, as the next worker would restore it."""
+        """Return the bytes of a step's newest state across all partitions, as the next worker would restore it."""
         return sum(sum(self._part_bytes[source].values()) for source, of in self._sources.items() if of == step)
 
     def add(self, source: TopicPartition, record: Any) -> None:

@@ -58,7 +58,7 @@ class PlannedFault:
     seed: str
 
     def random(self) -> random.Random:
-        """Return a generator for the choices of the fault."""
+        """Return a random number generator for the choices of the fault."""
         return random.Random(self.seed)
 
 

@@ -16,7 +16,7 @@ OVERLAP_S = 6.0
 
 
 class ScheduleClock:
-    """Seconds since the start of the schedule, without the time of outages.
+    """Seconds since the start of the schedule, optionally excluding outages.
 
     Parameters
     ----------

@@ -106,13 +106,13 @@ class ChaosWorker:
             self._process.send_signal(number)
 
     async def kill(self) -> bool:
-        """Kill the process with SIGKILL. Return False if it had already ended by itself."""
+        """Kill the process with SIGKILL. Return False if it had already ended on its own."""
         self.signal(signal.SIGKILL)
         await self._wait()
         return self.exit_status == -signal.SIGKILL
 
     async def stop(self) -> bool:
-        """Stop the process with SIGTERM. Return False if it did not end in time and was killed."""
+        """Stop the process with SIGTERM. Return False if it was killed because it did not end in time."""
         self.signal(signal.SIGTERM)
         self.signal(signal.SIGCONT)
         with contextlib.suppress(TimeoutError):

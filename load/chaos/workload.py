@@ -35,7 +35,7 @@ DUPLICATES_MAX = 60
 
 
 POISON_SUBJECT = "poison-bot"
-"""Subject of unusable records that have a valid subject."""
+"""Subject of the unusable records that have a valid subject."""
 
 BOMB_BYTES = 14 * 1024 * 1024
 """Bytes of the gzip bomb when unpacked. Its dead letter would exceed the limit of the topic."""
@@ -78,7 +78,7 @@ FURTHER_POISON: dict[str, Callable[[int], bytes | None]] = {
     "a number as text": lambda now_ms: _poison_record(now_ms, ',"output":{"length":"911"}'),
     "a time in 2200": lambda _: _with_time(7_258_118_400_000),
 }
-"""Messages of which a part may be used. They accompany the messages of :data:`POISON`, and may not cause a dead
+"""Messages that may be used in part. They accompany the messages of :data:`POISON`, and must not cause a dead
 letter."""
 
 

@@ -56,7 +56,7 @@ EXISTING = click.Path(path_type=Path)
     "--csv-start",
     type=PointInTime(),
     default=CSV_START_MS,
-    help="Start for CSV files whose times are given as seconds since a start.  [default: 2024-01-01T00:00:00Z]",
+    help="Start time for CSV files whose times are given in seconds since the start.  [default: 2024-01-01T00:00:00Z]",
 )
 @click.option(
     "--now",

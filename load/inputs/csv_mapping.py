@@ -15,7 +15,7 @@ from pipeline.detect.signals import catalogue
 from schemas.timestamp import SECONDS, format_timestamp, parse_timestamp
 
 CSV_START_MS = 1_704_067_200_000
-"""Default start for times given as seconds since a start: 2024-01-01T00:00:00Z in Unix milliseconds."""
+"""Default start time for times in seconds since the start: 2024-01-01T00:00:00Z in Unix milliseconds."""
 
 LABELS = ("subject", "request_id", "environment", "provider", "provider_model")
 LABEL_SECTIONS = ("versions", "segment")
@@ -35,7 +35,7 @@ class CsvMapping:
         Field by column: ``timestamp``, ``subject``, the name or path of a signal (``infrastructure.latency_ms``),
         ``custom.NAME``, ``versions.KIND`` or ``segment.DIMENSION``.
     start_ms
-        Start, in Unix ms, for times that are given as seconds since a start.
+        Start time, in Unix ms, for times that are given in seconds since the start.
     """
 
     subject: str | None = None

@@ -18,13 +18,13 @@ class FaultKind(StrEnum):
     """The broker executes the request. The connection is silent for ``seconds``, then it is closed."""
 
     DELAY = "delay"
-    """The broker receives the request and all later requests on the connection ``seconds`` later."""
+    """The request and all later requests on the connection reach the broker ``seconds`` late."""
 
     LATE = "late"
     """The connection is closed. The broker receives the request ``seconds`` later on a separate connection."""
 
     DUPLICATE = "duplicate"
-    """The broker executes a copy of the request on a separate connection, and then the request."""
+    """The broker executes a copy of the request on a separate connection, and then the original request."""
 
     ERROR = "error"
     """The broker does not receive the request. The answer is ``error_code``."""
@@ -111,7 +111,7 @@ class FaultPlan:
         seconds_max: float = 2.0,
     ) -> None:
         if any(mean < 1 for mean in spacing.values()):
-            raise ValueError(f"the spacing of faults is at least one request, not {min(spacing.values())}")
+            raise ValueError(f"the spacing of faults must be at least one request, not {min(spacing.values())}")
         self._spacing = dict(spacing)
         self._kinds = sorted(kinds)
         self._seconds_max = seconds_max

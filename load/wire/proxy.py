@@ -173,7 +173,7 @@ class WireProxy:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _HeldRequest:
-    """Request that the broker receives later, at the latest when ``release`` is set."""
+    """Held request, which the broker receives after a delay, or as soon as ``release`` is set."""
 
     fault: Fault
     release: asyncio.Event

@@ -81,7 +81,7 @@ BURST_INJECTION_SHARE = 0.04
 """Share of the records inside a burst that are injection attempts."""
 
 SHARD_INTERVAL_S = 3600.0
-"""Seconds between two builds of an index shard. The index age of an answer is uniform from 0 to this value."""
+"""Seconds between two builds of an index shard. The index age of an answer is drawn uniformly from 0 to this value."""
 
 INITIAL_VERSIONS = {"model": "m-2026-10", "prompt": "v41", "index": "idx-9", "flag:rerank": "on"}
 """Versions before the first deployment."""

@@ -124,8 +124,8 @@ class DetectSettings(BaseModel):
         default=120.0,
         gt=0,
         le=7 * DAY_S,
-        description="Minimum seconds without a record before a subject counts as silent. The limit is also at least "
-        "three times the longest gap of its baseline. Higher values report silence later.",
+        description="Minimum seconds without a record before a subject counts as silent. The limit is at least three "
+        "times the longest gap in the subject's baseline. Higher values report silence later.",
     )
     recovery_evidence: float = Field(
         default=8.0,
@@ -272,7 +272,7 @@ class DetectSettings(BaseModel):
         return updates
 
     def digest(self) -> str:
-        """Return a short hash of all settings. Reports contain it to distinguish results from different settings.
+        """Return a short hash of all settings, by which reports distinguish results from different settings.
 
         >>> DetectSettings().digest() == DetectSettings(slices=96).digest()
         False

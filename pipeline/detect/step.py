@@ -176,9 +176,9 @@ class DetectStep:
     def counts(self) -> dict[str, int]:
         """Return the record counts, where ``records`` = ``used`` + ``duplicates`` + ``held`` + ``dead_letters``.
 
-        ``messages`` counts Kafka messages: an array of records is one message. ``late`` counts used records behind the
-        watermark of their stream, ``bad_fields`` values dropped from used records, ``converted_fields`` values converted
-        from another type, and ``subjects`` streams.
+        ``messages`` counts Kafka messages: an array of records is one message. ``late`` counts the used records behind
+        the watermark of their stream, ``bad_fields`` the values dropped from used records, ``converted_fields`` the
+        values converted from another type, and ``subjects`` the streams.
         """
         names = ("used", "duplicates", "late", "dead_letters", "held", "bad_fields", "converted_fields")
         total = Counter(dict.fromkeys(names, 0))
@@ -223,7 +223,7 @@ class DetectStep:
         return self._dead_letters.observe(batch, times_ms[:count], times_ms[count:])
 
     def _add_new_subjects(self, subjects: Sequence[str]) -> bool:
-        """Add a stream for each new subject. Return False without adding a stream if there would be too many."""
+        """Add a stream for each new subject. If that would exceed the limit, add none and return False."""
         new = [subject for subject in dict.fromkeys(subjects) if subject not in self._streams]
         if len(self._streams) + len(new) > self._settings.subjects_max:
             return False

@@ -37,7 +37,7 @@ class VersionSeries:
 class AffectedRecords:
     """Record counts for a rate.
 
-    ``affected`` counts the records for which it was true, and ``expected`` is the normal number.
+    ``affected`` is the number of records for which the signal was true, and ``expected`` is the normal number.
     """
 
     begins_at: int
@@ -55,7 +55,7 @@ class DriftHistory:
 
     @property
     def recovered_at(self) -> int | None:
-        """Time of the newest recovery, or None if there is none."""
+        """Time of the latest recovery, or None if there is none."""
         return next((drift.updated_at for drift in reversed(self.messages) if drift.state == "recovered"), None)
 
     @property

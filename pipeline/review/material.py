@@ -109,7 +109,7 @@ class Material:
 
     @property
     def leading_signal(self) -> SignalEvidence | None:
-        """The signal that represents the incident: page tier first, then the first that fired."""
+        """The signal that represents the incident: page tier before ticket tier, and then the first that fired."""
         return next(iter(self.signals), None)
 
     @property

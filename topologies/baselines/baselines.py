@@ -39,7 +39,7 @@ async def publish_baseline(cluster: Cluster, baseline: Baseline) -> None:
 
 
 async def request_relearn(cluster: Cluster, relearn: Relearn) -> None:
-    """Request that detect relearns the baseline of a subject.
+    """Ask detect to relearn the baseline of a subject.
 
     Raises
     ------

@@ -11,7 +11,7 @@ from topologies.errors import BrokerError
 from topologies.private_files import FILE_MODE, FOLDER_MODE, make_private_folder
 
 CLUSTER_ID_PREFIX = "ZHJpZnR3aXJl"
-"""Start of the cluster id of every embedded broker. A data folder with another id belongs to another Kafka."""
+"""Prefix of the cluster id of every embedded broker. A data folder with another id belongs to another Kafka."""
 
 STORE_NAME = "kafka"
 TEMPORARY_NAME = "temporary"

@@ -224,7 +224,7 @@ async def _wait_for_leaders(
 async def _wait_for_coordinators(
     cluster: Cluster, admin: AIOKafkaAdminClient, step: str | None, app_id: str, timeout_s: float
 ) -> None:
-    """Wait for the internal topic of consumer groups. Without it, the first worker that joins would log an error.
+    """Wait for the internal topic of consumer groups. Otherwise the first worker to join would log an error.
 
     For a step, also check its permissions for its group and its first transactional id.
     """

@@ -223,7 +223,7 @@ async def _wait_for_exit(process: subprocess.Popen[bytes], timeout_s: float) -> 
 
 
 async def _find_cluster_id(cluster: Cluster, port: int) -> str | None:
-    """Return the cluster id of the Kafka on the port, or None while it does not answer or has no controller."""
+    """Return the cluster id of the broker on a port, or None if it does not answer or has no controller yet."""
     with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=PROBE_TIMEOUT_S):
         logger = logging.getLogger("aiokafka")
         before, logger.disabled = logger.disabled, True

@@ -30,7 +30,7 @@ def command(step: str, config: Path | None, bootstrap: str | None, *, replay: bo
     """Run one step against an existing Kafka.
 
     The worker creates missing topics and prints "STEP: ready" when it has its partitions. Ctrl-C or SIGTERM stops it
-    after a last checkpoint. Run at most one detect worker per partition of driftwire.records. A second correlate or
+    after a final checkpoint. Run at most one detect worker per partition of driftwire.records. A second correlate or
     route worker is a standby.
     """
     from topologies.configuration import load_configuration  # noqa: PLC0415  slow to import and not needed for --help

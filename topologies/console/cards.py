@@ -221,7 +221,7 @@ def _effect(drift: SignalEvidence) -> str:
 
 
 def _utc_time(at: int, day: int | None = None) -> str:
-    """Return a time in UTC, without the date if it is the same date as in ``day``."""
+    """Return a time in UTC, without the date if the time is on the same date as ``day``."""
     date, _, time = format_timestamp(at).partition("T")
     is_same_day = day is not None and format_timestamp(day).startswith(date)
     return f"{time[:8]}Z" if is_same_day else f"{date} {time[:8]}Z"

@@ -120,7 +120,7 @@ class Topology:
 
     async def stop(self) -> None:
         """Stop all running workers, then the broker if it is running."""
-        # Without Kafka a last checkpoint is impossible.
+        # Without Kafka, a final checkpoint is impossible.
         within_s = STOP_TIMEOUT_S if self.broker is None or self.broker.is_running else STOP_WITHOUT_KAFKA_S
         await asyncio.gather(*(worker.stop(within_s) for worker in self.workers))
         for task in self._tasks:

@@ -99,7 +99,7 @@ class WorkerProcess:
             self.restarts += 1
 
     async def stop(self, within_s: float = STOP_TIMEOUT_S) -> None:
-        """Stop the worker after a last checkpoint, or kill it after ``within_s`` seconds."""
+        """Stop the worker after a final checkpoint, or kill it after ``within_s`` seconds."""
         self._is_stopping = True
         child = self._child
         if child is None or child.returncode is not None:

@@ -336,7 +336,7 @@ class PartitionWorker:
         return is_replaced or not failure.indices
 
     async def close(self, *, within_s: float) -> None:
-        """Write a last checkpoint within the time limit, and close the partition.
+        """Write a final checkpoint within the time limit, and close the partition.
 
         Raises
         ------

@@ -57,7 +57,7 @@ FENCED_RESTORE_DELAY_S = 20.0
 """Seconds until a fenced partition that is still assigned is restored. A suspended worker then has its new assignment."""
 
 REVOCATION_TIMEOUT_S = 10.0
-"""Maximum seconds for the last checkpoint before a revocation. It is below the limit of a rebalance."""
+"""Maximum seconds for the final checkpoint before a revocation. It is below the limit of a rebalance."""
 
 STOP_TIMEOUT_S = 3.0
 """Maximum seconds for the last checkpoint before the worker stops, because a service manager may kill a slow worker."""
@@ -149,7 +149,7 @@ class StepRuntime:
             await self._control_reader.stop()
 
     async def _close_partitions(self, partitions: set[int], within_s: float) -> None:
-        """Write a last checkpoint of each partition within a time limit, and drop the state."""
+        """Write a final checkpoint of each partition within a time limit, and drop the state."""
         workers = [worker for partition in partitions if (worker := self._partition_workers.pop(partition, None))]
         closing = [worker.close(within_s=within_s) for worker in workers]
         results = await asyncio.gather(*closing, return_exceptions=True)
@@ -234,7 +234,7 @@ class StepRuntime:
         logger.warning(text, self._spec.name, worker.partition, failure, delay_s)
 
     async def _recover(self, worker: PartitionWorker) -> None:
-        """Write a failed checkpoint again, if its delay has passed."""
+        """Retry a failed checkpoint once its delay has passed."""
         if asyncio.get_running_loop().time() < worker.retry_at:
             return
         async with worker.lock:
@@ -263,7 +263,7 @@ class StepRuntime:
         self._app.consumer.pause_partitions(sources)
 
     async def _resume(self, worker: PartitionWorker) -> None:
-        """Resume fetching the inputs of a partition, after the offsets in its state."""
+        """Resume fetching the inputs of a partition, starting after the offsets in its state."""
         sources = {TP(topic, worker.partition) for topic in self._spec.topics} & self._paused
         await self._seek(worker, {source.topic for source in sources})
         self._paused -= sources

@@ -33,7 +33,7 @@ class ChaosFault:
     """
 
     locks_broker: ClassVar = False
-    """Whether no other fault of the broker may run at the same time."""
+    """Whether other faults of the broker must wait until this fault has ended."""
 
     stops_broker: ClassVar = False
     """Whether the broker is unresponsive during the fault."""
@@ -123,7 +123,7 @@ class WorkerKilled(_WorkerFault):
 
 
 class WorkerSuspended(_WorkerFault):
-    """SIGSTOP of a worker for longer than its session. It took effect if the worker lost its partitions."""
+    """SIGSTOP of a worker for longer than its session timeout. It took effect if the worker lost its partitions."""
 
     async def disturb(self, worker: ChaosWorker, environment: Environment) -> None:
         worker.signal(signal.SIGSTOP)

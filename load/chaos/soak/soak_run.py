@@ -24,7 +24,7 @@ GAP_S = 15.0
 """Seconds between the starts of two faults."""
 
 OUTAGES = (3 / 8, 7 / 8)
-"""Shares of the run at which the broker is down for a minute: in the middle of the second and of the last quarter."""
+"""Shares of the run after which the broker is down for a minute: halfway through the second and the last quarter."""
 
 OUTAGE = "broker_stopped"
 

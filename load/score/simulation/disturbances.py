@@ -39,7 +39,7 @@ def disturb(
     random
         Random number generator.
     before_ms
-        Time of the last record before these columns. Single messages between that time and the last record are
+        Time of the last record before these columns. Messages that are due between this time and the last record are
         inserted.
     """
     if not columns.times_ms.size:

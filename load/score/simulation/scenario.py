@@ -89,7 +89,7 @@ class Disturbance(_ScenarioModel):
 
 
 class ProbeSchedule(_ScenarioModel):
-    """Probes at regular intervals. ``blocked`` states whether they are blocked after the change."""
+    """Probes at regular intervals. ``blocked`` states whether the probes are blocked after the change."""
 
     every_s: float = Field(gt=0)
     blocked: bool

@@ -80,7 +80,7 @@ def compute_floor(
 
 
 def _evidence_records(test: OneSidedTest, baseline: Baseline, values: NDArray[np.float64]) -> float:
-    """Return the number of records until the evidence of a one-sided test reaches its threshold."""
+    """Return the number of records after which the evidence of a one-sided test reaches its threshold."""
     reported = values[~np.isnan(values)]
     if not reported.size:
         return float(np.inf)

@@ -121,7 +121,7 @@ def run_failure(scenario: Scenario, seed: int, settings: DetectSettings) -> Fail
 
 
 def settings_at_evidence(evidence: float, scenario: Scenario, seed: int, settings: DetectSettings) -> DetectSettings:
-    """Return settings with a false-page rate at which pages of this baseline require the given evidence."""
+    """Return settings whose false-page rate makes pages require the given evidence with this baseline."""
     baseline = BaselineSource.from_scenario(scenario, seed).learn(settings)
     threshold = next(test.threshold for test in derive_tests(baseline, settings)[0] if test.tier == "page")
     false_pages = settings.false_pages_per_year * float(np.exp(threshold - evidence))

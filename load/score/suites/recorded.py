@@ -34,7 +34,7 @@ BATCH_MESSAGES = 2000
 WORKLOAD_SIGNALS = ("input_tokens", "output_tokens")
 
 SERVEGEN_START_MS = parse_timestamp("2026-11-02T00:00:00Z")
-"""Start of the ServeGen traffic, whose times are given as seconds since a start."""
+"""Start time of the ServeGen traffic, whose times are given in seconds since the start."""
 
 NOT_READY = "no baseline became ready, so an empty result proves nothing"
 

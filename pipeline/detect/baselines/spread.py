@@ -105,7 +105,7 @@ def autocorrelation_time(
 
 
 def slice_deviation(slices: SliceMeans, variance: float, time: float) -> float:
-    """Return the standard deviation between slice means, minus the variation that chance explains.
+    """Return the standard deviation of the slice means, minus the variation that chance explains.
 
     It is ``sqrt(between - chance)``, or 0 if ``between - chance`` is within two standard errors of chance. For rare
     events, a deviation estimated from noise would be many times the tolerance. Drop outlying slices first to keep the

@@ -47,8 +47,8 @@ def is_nonstationary(
     The test covers the last full days. It returns False if there is no full day, or if ``settings.ready_after_s`` is
     less than a day, which declares that days do not matter.
 
-    The limit is the tolerance, not the full band. The band extends at least three standard deviations between
-    slices, and the halves of a series never differ by more than two.
+    The limit is the tolerance, not the full band. The band extends at least three standard deviations of the slice
+    means to each side, but the halves of a series never differ by more than two.
 
     Parameters
     ----------

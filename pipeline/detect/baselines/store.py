@@ -85,7 +85,7 @@ class BaselineStore:
 
 
 def _add_needed(stored: list[PublishedBaseline], published: PublishedBaseline) -> list[PublishedBaseline]:
-    """Return the baselines that new streams need after another baseline is published."""
+    """Return the baselines that new streams need once another baseline has been published."""
     if published.source == "live" and stored:
         return stored
     if not published.effective_at:

@@ -113,7 +113,7 @@ class SignalColumns:
         return np.zeros(len(records), dtype=np.bool_)
 
     def monitored_field(self, field: str) -> str:
-        """Return the name under which a field is monitored: its section if senders choose names of labels freely."""
+        """Return the name under which a field is monitored, which is its section if senders choose its name."""
         section = _section_of(field)
         is_free = section in _FREE_SECTIONS and field not in self._dimension_fields
         return section if is_free else field

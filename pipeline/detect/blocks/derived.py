@@ -185,7 +185,7 @@ class _Category:
     def _mark_new(
         self, labels: Sequence[str | None], unknown: set[str | None], is_new: list[float], labels_max: int
     ) -> int:
-        """Mark unknown labels as new. Return the first row with too many labels, or else the number of rows."""
+        """Mark unknown labels as new. Return the first row with too many labels, or the number of rows if none has."""
         for row, label in enumerate(labels):
             if label not in unknown:
                 continue

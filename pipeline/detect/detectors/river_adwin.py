@@ -1,7 +1,8 @@
 """River's Rust core of ADWIN. No other module uses river's private module.
 
-River's Python class ``river.drift.ADWIN`` clears its full window on the update after a detection. Its Rust core only
-drops the values before the change, so its mean is the mean since the change. Its state can be dumped as bytes.
+River's Python class ``river.drift.ADWIN`` clears its entire window on the update that follows a detection. Its Rust
+core only drops the values before the change, so its mean is the mean since the change. Its state can be dumped as
+bytes.
 """
 
 from importlib import import_module, metadata

@@ -121,7 +121,7 @@ def parse_messages(values: Sequence[bytes | None], *, bytes_max: int, first_inde
 
 
 def _parse_joined(texts: Sequence[bytes], bytes_max: int) -> list[dict[str, Any]] | None:
-    """Return one object per message; None unless every message certainly contains one small object."""
+    """Return one object per message, or None if it is not certain that every message is one small object."""
     if not texts or max(map(len, texts)) > min(bytes_max, PROJECT_ABOVE_BYTES):
         return None
     joined = b"[" + _SEPARATOR.join(texts) + b"]"

@@ -42,7 +42,7 @@ def identity_hashes(records: Records) -> NDArray[np.int64]:
 
 
 def find_distinctive(records: Records) -> NDArray[np.bool_]:
-    """Return a mask of the distinctive records, for which an equal record must be a repetition.
+    """Return a mask of the distinctive records. A record that equals a distinctive record must be a repetition.
 
     A record is distinctive if it has a request id, or if its time has a fraction of a second and it has two other
     numbers.

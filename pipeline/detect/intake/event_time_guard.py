@@ -157,7 +157,7 @@ class EventTimeGuard:
     def _hold(
         self, time_ms: int, original: Original, position: int
     ) -> tuple[list[_HeldRecord], list[PositionedOutput]]:
-        """Hold a record. Return the records that it releases, and dead letters of the discarded records."""
+        """Hold a record. Return the records that this releases, and dead letters for the discarded records."""
         outputs: list[PositionedOutput] = []
         group = next((group for group in self._groups if abs(time_ms - group.newest_ms) <= self._jump_max_ms), None)
         if group is None:

@@ -36,7 +36,7 @@ class Original:
         return dead_letter("detect", self, reason, detail, index=self.index, value=self.value)
 
     def parse(self) -> tuple[dict[str, Any], bytes]:
-        """Parse an original that was a record. Return its object and its bytes, as ``decode.py`` does."""
+        """Parse an original that was a record, and return its object and its bytes, as ``decode.py`` does."""
         value = self.value or b"null"
         parsed = parse_json(value)
         return project(parsed), value if self.index is None else dump_json(parsed)

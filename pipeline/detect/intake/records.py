@@ -65,11 +65,11 @@ class Records:
     content_hashes
         Shape ``(R,)``, int64: 32 bits of a hash of each record's bytes.
     custom_fields
-        ``R`` ``custom`` objects as sent; None for a record without this section. The full field is
-        None if no record has the section.
+        ``R`` ``custom`` objects as sent; None for a record without this section. The attribute is None if no record has
+        the section.
     embeddings
-        ``R`` lists as sent; None for a record without an embedding. The full
-        field is None if no record has an embedding.
+        ``R`` lists as sent; None for a record without an embedding. The attribute is None if no record has an
+        embedding.
     faults
         The dropped fields, sorted by row.
     converted

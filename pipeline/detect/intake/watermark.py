@@ -83,7 +83,10 @@ class Watermark:
         return int(self._times_ms[records - 1]) if records else self._start_ms
 
     def position_reaching(self, watermark_ms: int) -> int:
-        """Return the first position of the last advance at which the watermark reached a time, which must exist."""
+        """Return the position at which the watermark reached a time.
+
+        The time must lie within the last advance.
+        """
         return int(self._positions[np.searchsorted(self._times_ms, watermark_ms)])
 
     def find_pauses(self, heard_ms: int, positions: Sequence[int], pause_min_ms: int) -> list[tuple[int, int, int]]:

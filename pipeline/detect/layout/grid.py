@@ -150,7 +150,7 @@ class BlockView:
     grid: Grid
 
     def last_carrying_row(self, sample: int, signal: int) -> int:
-        """Return the last row of a sample that carries a signal, or else the last row of the sample."""
+        """Return the last row of a sample that carries a signal, or its last row if no row carries the signal."""
         start = int(self.grid.samples.starts[sample])
         end = start + int(self.grid.samples.lengths[sample])
         carrying = np.flatnonzero(~np.isnan(self.values[start:end, signal]))

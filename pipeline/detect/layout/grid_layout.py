@@ -71,7 +71,7 @@ class GridLayout:
         return len(self.signals) + index + channels.VALUE_CHANNELS.index(channel) * self._value_count
 
     def main_channel(self, signal: Signal) -> ChannelName:
-        """Return the main channel of a signal: the rate of a rate, or the location of a value."""
+        """Return the main channel of a signal: ``rate`` for a rate, and ``location`` for a value."""
         return "rate" if self._indexes[signal.name] < self._rate_count else "location"
 
     def baseline_median(self, test: int) -> float | None:
@@ -89,8 +89,8 @@ class GridLayout:
         Returns
         -------
         numpy.ndarray
-            Shape ``(R + 1, len(signals))``: NaN where absent or not finite. The last row, a record without signals, is
-            the padding of samples.
+            Shape ``(R + 1, len(signals))``: NaN where absent or not finite. The last row is a record without signals,
+            which pads the samples.
         """
         if self._block_signals != len(block.signals):
             columns = {(signal.name, signal.kind): column for column, signal in enumerate(block.signals)}

@@ -202,7 +202,7 @@ class DeadLetterMonitor:
     def _arrivals(
         self, batch: AdmittedBatch, times_ms: Sequence[int], rejected_times_ms: Sequence[int]
     ) -> list[_Arrival]:
-        """Return the records that count for a loss, in order of arrival."""
+        """Return the records that count towards the share of a loss, in order of arrival."""
         arrivals = [
             _Arrival(
                 rejected.position,

@@ -27,7 +27,7 @@ NO_PANE = -1
 
 
 def share_tests(signal: Signal, settings: DetectSettings) -> tuple[OneSidedTest, ...]:
-    """Return the tests of a signal: for a share above 5 % and, if the signal pages, for a share above one half."""
+    """Return the tests of a signal: one for a share above 5 % and, if it pages, one for a share above one half."""
     tests = [OneSidedTest.with_fixed_boundary(signal, "ticket", SHARE_MAX, settings)]
     if signal.role == "pages":
         tests.append(OneSidedTest.with_fixed_boundary(signal, "page", BLIND_SHARE, settings))

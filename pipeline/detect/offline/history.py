@@ -83,7 +83,7 @@ def message_batches(values: Iterable[bytes], size: int) -> Iterator[list[RawMess
 
 
 def _select_period(values: Iterable[bytes], from_ms: float, to_ms: float, time_zone: str | None) -> Iterator[bytes]:
-    """Yield the messages without the records outside the period.
+    """Yield the messages, except for records outside the period.
 
     Records without a time are left for the step to reject.
     """

@@ -36,9 +36,9 @@ class SmallestChange:
 
 
 def smallest_changes(baseline: Baseline, settings: DetectSettings) -> list[SmallestChange]:
-    """Return the smallest change of every signal, bad direction and tier, including changes that are not testable.
+    """Return the smallest detectable change for each signal, bad direction and tier, or why it is not testable.
 
-    Tails and dispersion are not listed. They are also monitored and can detect a large change of a few values.
+    Tails and dispersion are not listed. They are also monitored and can detect a large change in a few values.
     """
     tests, not_testable = derive_tests(baseline, settings)
     changes = []

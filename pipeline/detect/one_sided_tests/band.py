@@ -90,7 +90,7 @@ def compute_band(
     test_count
         Number of one-sided tests of the subject. Higher values widen the band.
     span_s
-        Seconds of event time that the baseline covers. The day floor applies below three full days, unless
+        Seconds of event time that the baseline covers. The day floor applies to less than three full days, unless
         ``settings.ready_after_s`` is less than a day.
 
     >>> learned = Channel(mean=0.01, variance=0.0099, autocorrelation_time=1.0, slice_deviation=0.0, count=100_000)

@@ -36,7 +36,7 @@ def _stakes(null: float, guesses: NDArray[np.float64], variance: float, *, binar
 
 
 def interpolate_odds(mean: float, other: float, share: float) -> float:
-    """Return the mean at a share of the distance between two means, in log-odds.
+    """Interpolate between two means in log-odds, at a share (0 to 1) of their distance.
 
     >>> round(interpolate_odds(0.01, 0.5, 0.5), 3)
     0.091
@@ -103,7 +103,7 @@ def rate_evidence(
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the evidence of a record without the event, and the extra evidence of the event, for each stake.
 
-    The result is only meaningful for rates. Stakes that could lose more than the full wealth are set to zero.
+    The result is only meaningful for rates. Stakes that could lose more than the entire wealth are set to zero.
     """
     valid = (stakes * nulls < 1.0) & (stakes * (nulls - 1.0) < 1.0)
     stakes = np.where(valid, stakes, 0.0)

@@ -103,7 +103,7 @@ class SegmentBank:
         self._bets_changed = True
 
     def rearm(self, slot: int, test: int) -> None:
-        """Return a test to its normal bets, and set its statistics to 0."""
+        """Reset a test to its normal bets, and set its statistics to 0."""
         self._state.rearm(slot, test)
         self._bets_changed = True
 

@@ -89,7 +89,7 @@ class SegmentDrifts:
         return findings
 
     def rearm_suppressed(self, key: CrossingKey) -> None:
-        """Return the suppressed tests of a key to their normal bets, because the full subject has recovered."""
+        """Reset the suppressed tests of a key to their normal bets, because the full subject has recovered."""
         for segment_key, latch in list(self._latches.items()):
             if latch.suppressed and self._segments.tests[segment_key.test].crossing_key == key:
                 self._release(segment_key)
@@ -132,7 +132,7 @@ class SegmentDrifts:
         return {"latches": latches, "last_pane": self._last_pane, "resumed_pane": self._resumed_pane}
 
     def load(self, state: dict[str, Any], tests: Sequence[OneSidedTest | NotTestable]) -> None:
-        """Restore the state that :meth:`dump` returned, after the segment values.
+        """Restore the state that :meth:`dump` returned. The segment values must be restored first.
 
         Parameters
         ----------
@@ -243,7 +243,7 @@ class SegmentDrifts:
     def _rows(
         self, view: BlockView, observation: SegmentObservation, value: int, test: int, *, pane: int
     ) -> NDArray[np.intp]:
-        """Return the rows of a value that carry a test's signal, up to a pane, or else all rows of the value."""
+        """Return the rows of a value that carry a test's signal up to a pane, or all its rows if none does."""
         panes, rows, starts = observation.sums.groups.value_rows(value)
         ends = np.append(starts[1:], rows.size)
         rows = rows[: int(ends[np.flatnonzero(panes <= pane)[-1]])]

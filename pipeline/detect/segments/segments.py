@@ -265,7 +265,7 @@ class Segments:
         return {"slots": slots, "bank": self.bank.dump()}
 
     def load_evidence(self, state: dict[str, Any]) -> None:
-        """Restore the state that :meth:`dump_evidence` returned, after :meth:`load`.
+        """Restore the state that :meth:`dump_evidence` returned. Call :meth:`load` first.
 
         Raises
         ------

@@ -23,9 +23,9 @@ def is_single_small_tenant(
 ) -> bool:
     """Return whether a test crosses because of a single small tenant.
 
-    The tenant must stand out by itself and have most of the block's excess, which includes the excess of records
+    The tenant must stand out on its own and account for most of the block's excess. The excess includes that of records
     without a tenant and of tenants that are not monitored. If the block has hardly any excess, the test crosses because
-    of earlier records. The tenant must then have more evidence than all other tenants in total.
+    of earlier records. The tenant must then have more evidence than all other tenants combined.
 
     Parameters
     ----------

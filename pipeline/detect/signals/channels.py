@@ -59,9 +59,9 @@ def from_rank(channel: ChannelName, rank: NDArray[np.float64]) -> NDArray[np.flo
 
 
 def bad_directions(signal: Signal) -> list[tuple[ChannelName, Direction]]:
-    """Return the bad directions of each channel, as directions of the signal. A heavier low tail is ``down``.
+    """Return the bad directions of each channel, expressed as directions of the signal. A heavier low tail is ``down``.
 
-    Values that become constant are bad for outputs and data, but may be normal for infrastructure.
+    A value that becomes constant is a bad sign in outputs and data, but may be normal in infrastructure.
 
     >>> [name for name, _ in bad_directions(signal_by_name("latency_ms", "amount"))]
     ['location', 'high_tail']

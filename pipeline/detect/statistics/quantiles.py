@@ -19,8 +19,8 @@ _SPAN = 48 << _FRACTION_BITS
 """Bins per sign, up to 2**34, about 17 billion. Larger numbers are counted in the last bin."""
 
 _BINS_PER_VALUE_MAX = 8
-"""Maximum ratio of bins to new values at which all bins are updated in one pass. With fewer values, values are counted
-one by one."""
+"""Maximum ratio of bins to new values at which all bins are updated in one pass. Fewer values are counted one by
+one."""
 
 BINS = 2 * _SPAN + 1
 RELATIVE_ERROR = 2.0 ** -(_FRACTION_BITS + 1)

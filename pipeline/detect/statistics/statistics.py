@@ -140,7 +140,7 @@ class Statistics:
         self._quantiles.widen(self._value_columns.size)
 
     def _add_moments(self, values: NDArray[np.float64]) -> None:
-        """Update count, mean and sum of squared deviations per signal.
+        """Update the count, the mean and the sum of squared deviations of each signal.
 
         The pairwise update of Chan, Golub and LeVeque is exact for blocks of any size and numerically stable.
         """

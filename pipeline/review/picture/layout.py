@@ -42,7 +42,7 @@ class PictureLayout:
         return _GAP / _ROW
 
     def panel(self, index: int) -> Box:
-        """Return the box of a panel, 0 at the top."""
+        """Return the box of a panel. Panel 0 is at the top."""
         return self._box(_TITLE + self.label_rows * _ROW + _GAP + index * (_PANEL + _GAP), _PANEL)
 
     def _box(self, top: float, height: float) -> Box:
@@ -51,7 +51,7 @@ class PictureLayout:
 
 
 def assign_rows(labels: Sequence[tuple[float, str]]) -> list[int]:
-    """Return the row of each label, 0 at the bottom. No label covers another label or its line.
+    """Return the row of each label. Row 0 is at the bottom. No label covers another label or its line.
 
     Parameters
     ----------
