@@ -79,7 +79,7 @@ bench: $(READY)  ## compare the speed of detect with a plain pipeline
 audit: $(READY)  ## check the locked dependencies for known vulnerabilities, which needs the network
 	$(BIN)/uv venv --quiet --clear $(VENV)/audit
 	$(BIN)/uv pip sync --quiet --python $(VENV)/audit/bin/python --require-hashes requirements/audit.lock
-	$(VENV)/audit/bin/pip-audit --disable-pip --require-hashes $(addprefix -r ,$(LOCKS) requirements/runtime.lock)
+	$(VENV)/audit/bin/pip-audit --strict --disable-pip --require-hashes $(addprefix -r ,$(LOCKS) requirements/runtime.lock)
 
 .PHONY: lock
 lock: $(READY)  ## update the locks to the newest compatible versions

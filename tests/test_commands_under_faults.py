@@ -106,7 +106,7 @@ def failure_problems(end: Ended) -> list[str]:
     lines = end.errors.splitlines()
     if not lines or not lines[-1].startswith(("driftwire: ", "driftwire-load: ")):
         problems.append("the last line is not the error")
-    if len([line for line in lines if not line.startswith("waiting up to ")]) != 1:
+    if len([line for line in lines if "; trying again for " not in line]) != 1:
         problems.append("not one line")
     if "no incidents" in end.errors + end.output or "there is no " in end.errors + end.output:
         problems.append("it says that there is nothing")

@@ -1,7 +1,6 @@
 """Functions that both command lines share: import commands on demand, and print one line per problem."""
 
 import importlib
-import logging
 import os
 import sys
 from collections.abc import Mapping
@@ -11,6 +10,7 @@ import click
 
 from pipeline.plain_text import plain_text
 from topologies.errors import DriftwireError
+from topologies.quiet_client import hide_client_lines
 from topologies.terminal import echo
 
 PRIVATE_UMASK = 0o077
@@ -61,8 +61,7 @@ def run_command_line(command: click.Command, name: str) -> None:
     """Run a command line. The exit status is 1 after a failure, 2 after a usage error, and 130 after Ctrl-C."""
     # Records, incidents and settings can be confidential. Child processes inherit the mask.
     os.umask(PRIVATE_UMASK)
-    # The error message of the command already contains the problem that the Kafka client would log.
-    logging.getLogger("aiokafka").addHandler(logging.NullHandler())
+    hide_client_lines()
     try:
         command(prog_name=name)
     except DriftwireError as error:

@@ -1,17 +1,24 @@
-"""Suppression of aiokafka's log lines while a caller itself reports Kafka's state."""
+"""Log lines of aiokafka: hidden, because driftwire reports the state of Kafka itself."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+
+from aiokafka.errors import KafkaError
 
 
-@contextmanager
-def quiet_client() -> Iterator[None]:
-    """Hide the log lines that aiokafka writes many times per second while Kafka does not answer."""
+class _UnexpectedErrors(logging.Handler):
+    """Handler that passes on a line with an exception that Kafka did not cause. Without it, nobody would see the error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        error = record.exc_info[1] if record.exc_info else None
+        if error is not None and not isinstance(error, KafkaError):
+            logging.getLogger("driftwire").handle(record)
+
+
+def hide_client_lines() -> None:
+    """Hide aiokafka's log lines in this process. While Kafka is unavailable, it writes a hundred lines per second.
+
+    Errors of Kafka reach the caller, which logs or raises them. Other exceptions in a task of aiokafka are still logged.
+    """
     logger = logging.getLogger("aiokafka")
-    before = logger.level
-    logger.setLevel(logging.CRITICAL + 1)
-    try:
-        yield
-    finally:
-        logger.setLevel(before)
+    logger.propagate = False
+    logger.handlers = [_UnexpectedErrors()]

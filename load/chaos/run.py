@@ -26,7 +26,6 @@ from load.chaos.workload_producer import WorkloadProducer
 from load.harness import temporary_topology, wait_for_lag
 from topologies.configuration import Configuration, KafkaSettings
 from topologies.processes import STEPS
-from topologies.quiet_client import quiet_client
 
 SESSION_TIMEOUT_S = 10.0
 """Session of the workers, in seconds. If it is shorter, workers lose partitions when other programs use the machine."""
@@ -141,7 +140,7 @@ async def run_chaos(seed: int, count: int, *, folder: Path | None = None, say: S
     cycles = max(1, round(run_s / CYCLE_S))
     workload = build_workload(seed, configuration.detect, planned, run_s, cycles=cycles)
     report.records = sum(message.records for message in workload.messages)
-    with tempfile.TemporaryDirectory(prefix="driftwire-") as temporary, quiet_client():
+    with tempfile.TemporaryDirectory(prefix="driftwire-") as temporary:
         say(f"seed {seed}: undisturbed run of {len(workload.messages):,} messages")
         expected = await _run_undisturbed(configuration, workload)
         async with disturbed_environment(

@@ -13,7 +13,7 @@ from topologies.kafka import Cluster
 from topologies.kafka_security import SecuritySettings
 
 WORKERS = ("driftwire-detect", "driftwire-correlate", "driftwire-route")
-USERS = (*WORKERS, "reader", "operator", "deployer", "producer", "administrator", "nobody")
+USERS = (*WORKERS, "driftwire", "reader", "operator", "deployer", "producer", "administrator", "nobody")
 
 HOST = "127.0.0.1"
 

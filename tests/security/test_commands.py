@@ -10,12 +10,13 @@ from click.testing import CliRunner, Result
 
 from load.inputs import OutgoingMessage
 from load.traffic import produce
-from schemas.topics import ALERTS, RECORDS, TOPICS
+from schemas.topics import ALERTS, COMMANDS, DEPLOYMENTS, RECORDS, TOPICS
 from tests.pipeline.route.samples import incident
 from tests.security.acls import Acl, documented_acls
 from tests.security.secure_broker import WORKERS, SecureBroker, password_of
 from topologies.broker import create_topics
 from topologies.cli import command
+from topologies.commands import worker
 from topologies.configuration import Configuration, write_configuration
 from topologies.errors import DriftwireError, RightMissing
 from topologies.kafka import write_message
@@ -77,6 +78,20 @@ def test_a_command_without_a_right_names_it(
     assert isinstance(result.exception, DriftwireError)
     if right is not None:
         assert str(result.exception) == (f"{right} is missing: grant it to user {user} (see docs/security.md)")
+
+
+@pytest.mark.parametrize(("step", "topic"), [("detect", RECORDS), ("correlate", DEPLOYMENTS), ("route", COMMANDS)])
+def test_a_worker_without_a_right_at_its_start_names_it_and_says_what_happens_next(
+    secure_broker: SecureBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, topic: str
+) -> None:
+    monkeypatch.setattr(worker, "BROKER_WAIT_S", 1.0)
+    result = run(secure_broker, tmp_path, "nobody", "worker", step)
+    missing = f"Read permission on topic {topic} is missing: grant it to user nobody"
+    assert result.stderr == (
+        f"{step}: {missing} (see docs/security.md); trying again for 1 s, then the worker ends with status 1\n"
+    )
+    assert str(result.exception) == f"{missing} (see docs/security.md)"
+    assert result.exit_code == 1
 
 
 async def test_a_producer_without_a_right_names_it(secure_broker: SecureBroker) -> None:

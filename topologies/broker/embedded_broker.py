@@ -5,7 +5,6 @@ A wheel contains Java, and the jars come from Maven's repository, so neither Jav
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import socket
@@ -225,8 +224,6 @@ async def _wait_for_exit(process: subprocess.Popen[bytes], timeout_s: float) -> 
 async def _find_cluster_id(cluster: Cluster, port: int) -> str | None:
     """Return the cluster id of the broker on a port, or None if it does not answer or has no controller yet."""
     with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=PROBE_TIMEOUT_S):
-        logger = logging.getLogger("aiokafka")
-        before, logger.disabled = logger.disabled, True
         admin = AIOKafkaAdminClient(**cluster.client_options(), request_timeout_ms=int(PROBE_TIMEOUT_S * 1000))
         try:
             await admin.start()
@@ -235,7 +232,6 @@ async def _find_cluster_id(cluster: Cluster, port: int) -> str | None:
         except (KafkaError, TimeoutError):
             return None
         finally:
-            logger.disabled = before
             await admin.close()
     return None
 

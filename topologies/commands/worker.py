@@ -59,7 +59,10 @@ async def _create_topics(kafka: "KafkaSettings", step: str) -> None:
                 raise
             if str(error) != reported:
                 reported = str(error)
-                echo(f"waiting up to {BROKER_WAIT_S:.0f} s for Kafka: {error}", err=True)
+                echo(
+                    f"{step}: {error}; trying again for {BROKER_WAIT_S:.0f} s, then the worker ends with status 1",
+                    err=True,
+                )
             await asyncio.sleep(RETRY_S)
         else:
             return

@@ -25,8 +25,8 @@ from pipeline.step import RawMessage
 from topologies.errors import BrokerUnreachable, DriftwireError
 from topologies.kafka.cluster import Cluster
 from topologies.kafka.committed_log import committed_consumer, read_to_end
+from topologies.kafka.health_check import HealthCheck
 from topologies.kafka.record_batches import UnreadableBatch
-from topologies.quiet_client import quiet_client
 
 PROGRESS_TIMEOUT_S = 30.0
 """Maximum seconds without a new message while a topic is read to its end."""
@@ -34,11 +34,8 @@ PROGRESS_TIMEOUT_S = 30.0
 FOLLOW_POLL_MS = 500
 """Maximum milliseconds of a fetch without new messages. An interrupted reader stops within this time."""
 
-PROBE_INTERVAL_S = 2.0
-"""Seconds between requests that check whether Kafka still answers while there are no new messages."""
-
-PROBE_TIMEOUT_S = 2.0
-"""Maximum seconds until Kafka answers such a request."""
+HEALTH_CHECK_S = 2.0
+"""Seconds between two health checks of a reader without new messages."""
 
 REQUEST_TIMEOUT_MS = 10_000
 """Maximum milliseconds that Kafka may take to answer a request to write a message."""
@@ -131,14 +128,17 @@ async def follow_topic(cluster: Cluster, topic: str, *, from_start: bool = False
             await consumer.seek_to_beginning(*partitions)
         else:
             await consumer.seek_to_end(*partitions)
-        with quiet_client():
-            probe = _Probe(cluster, topic, consumer)
-            while True:
-                fetched = await consumer.getmany(timeout_ms=FOLLOW_POLL_MS)
-                for records in fetched.values():
-                    for message in _messages(records):
-                        yield message
-                await probe.run(has_messages=bool(fetched))
+        health_check = HealthCheck(cluster)
+        now = asyncio.get_running_loop().time
+        checked_at = now()
+        while True:
+            fetched = await consumer.getmany(timeout_ms=FOLLOW_POLL_MS)
+            if now() - checked_at >= HEALTH_CHECK_S or (fetched and health_check.problem):
+                await health_check.run(consumer._client, [topic])  # noqa: SLF001  no other way to ask for a topic
+                checked_at = now()
+            for records in fetched.values():
+                for message in _messages(records):
+                    yield message
 
 
 async def write_message(cluster: Cluster, topic: str, key: bytes | None, value: bytes | None) -> None:
@@ -224,39 +224,6 @@ async def _partitions(cluster: Cluster, topic: str, right: str) -> list[TopicPar
             "or give another address with --bootstrap"
         )
     return [TopicPartition(topic, partition["partition"]) for partition in found["partitions"]]
-
-
-class _Probe:
-    """Regular request of a reader that waits for messages. It logs when Kafka stops and resumes answering."""
-
-    def __init__(self, cluster: Cluster, topic: str, consumer: AIOKafkaConsumer) -> None:
-        self._cluster = cluster
-        self._topic = topic
-        self._consumer = consumer
-        self._clock = asyncio.get_running_loop().time
-        self._checked_at = self._clock()
-        self._problem = ""
-
-    async def run(self, *, has_messages: bool) -> None:
-        """Send the request if it is due."""
-        if not has_messages and self._clock() - self._checked_at < PROBE_INTERVAL_S:
-            return
-        problem = "" if has_messages else await self._find_problem()
-        self._checked_at = self._clock()
-        if problem != self._problem:
-            self._problem = problem
-            if problem:
-                logger.warning("%s; waiting for it", problem)
-            else:
-                logger.warning("Kafka at %s answers again", self._cluster)
-
-    async def _find_problem(self) -> str:
-        try:
-            async with asyncio.timeout(PROBE_TIMEOUT_S):
-                topics = await self._consumer.topics()
-        except (TimeoutError, OSError, KafkaError):
-            return f"Kafka at {self._cluster} does not answer"
-        return "" if self._topic in topics else f"Kafka at {self._cluster} has no topic {self._topic}"
 
 
 def _messages(records: Iterable[ConsumerRecord | UnreadableBatch]) -> Iterator[RawMessage]:

@@ -1,7 +1,6 @@
 """A Kafka cluster as its clients see it: addresses, security settings, and client options."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Collection, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
@@ -58,9 +57,6 @@ class Cluster:
         BrokerUnreachable
             If the client does not connect within the timeout.
         """
-        # The error that follows is clearer than aiokafka's log lines about a failed connection.
-        logger = logging.getLogger("aiokafka")
-        before, logger.disabled = logger.disabled, True
         try:
             async with asyncio.timeout(timeout_s):
                 yield
@@ -68,8 +64,6 @@ class Cluster:
             raise
         except (TimeoutError, OSError, KafkaError) as error:
             raise await self.unreachable() from error
-        finally:
-            logger.disabled = before
 
     async def topic_metadata(self, topics: Collection[str]) -> dict[str, dict[str, Any]]:
         """Return the metadata of topics by name, each with its error code and its partitions. No topic is created.

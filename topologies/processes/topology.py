@@ -109,7 +109,10 @@ class Topology:
                 await self.broker.start()
                 self._configuration = self._configuration.with_cluster(self.broker.cluster)
             kafka = self._configuration.kafka
-            await create_topics(kafka.cluster, kafka.records_partitions, kafka.replication_factor)
+            for step in (*dict.fromkeys(self._steps), None):  # each step names its own missing permissions
+                await create_topics(
+                    kafka.cluster, kafka.records_partitions, kafka.replication_factor, step=step, app_id=kafka.app_id
+                )
             if self._before_workers is not None:
                 await self._before_workers(kafka.cluster)
             self._start_workers()
@@ -183,9 +186,9 @@ class Topology:
             if failure.done():
                 await failure
         except TimeoutError as error:
-            slow = ", ".join(worker.name for worker in self.workers if not worker.ready.is_set())
+            slow = next(worker for worker in self.workers if not worker.ready.is_set())
             raise DriftwireError(
-                f"{slow} got no partitions within {READY_TIMEOUT_S:.0f} s: check that Kafka is healthy"
+                f"worker {slow.name} got no partitions within {READY_TIMEOUT_S:.0f} s; last lines: {slow.last_lines}"
             ) from error
         finally:
             for pending in (ready, failure):

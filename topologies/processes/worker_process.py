@@ -72,6 +72,11 @@ class WorkerProcess:
         """Process id of the worker, or None while it is not running."""
         return self._child.pid if self._child is not None and self._child.returncode is None else None
 
+    @property
+    def last_lines(self) -> str:
+        """The last lines that the worker has written, on one line."""
+        return " / ".join(self._last_lines) or "none"
+
     async def run(self) -> None:
         """Run the worker until :meth:`stop`, and restart it when it dies.
 
@@ -90,7 +95,7 @@ class WorkerProcess:
                 return
             deaths.append(clock())
             recent = [died_at for died_at in deaths if clock() - died_at <= RESTARTS_WINDOW_S]
-            report = f"worker {self.name} died ({_status_text(status)}); last lines: {' / '.join(self._last_lines) or 'none'}"
+            report = f"worker {self.name} died ({_status_text(status)}); last lines: {self.last_lines}"
             if len(recent) > RESTARTS_MAX:
                 raise WorkerError(f"{report}; it died {len(recent)} times and will not be restarted")
             pause_s = min(BACK_OFF_FIRST_S * 2 ** (len(recent) - 1), BACK_OFF_MAX_S)

@@ -82,7 +82,7 @@ class ControlReader:
                 logger.warning(
                     "%s: %s; reading it again in %g s",
                     self._partition.topic,
-                    describe_refusal(error, topic=self._partition.topic, right="Read"),
+                    describe_refusal(error, self._cluster, topic=self._partition.topic, right="Read"),
                     RETRY_DELAY_S,
                 )
                 await asyncio.sleep(RETRY_DELAY_S)

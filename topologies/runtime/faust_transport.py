@@ -4,8 +4,8 @@ One event per message would cost more time in Faust than in the detectors. The c
 It assigns topics with the same number of partitions together (range assignment), so a step with several one-partition
 inputs gets all of them or none.
 
-No error of a fetch ends a worker. An unreadable batch arrives as an :class:`UnreadableBatch`. If the consumer's offset
-is outside the log, an :class:`OffsetReset` precedes the next messages to report the loss in order.
+No error of the start or of a fetch ends a worker. An unreadable batch arrives as an :class:`UnreadableBatch`. If the
+consumer's offset is outside the log, an :class:`OffsetReset` precedes the next messages to report the loss in order.
 """
 
 import asyncio
@@ -30,7 +30,8 @@ from faust.transport.utils import DefaultSchedulingStrategy, TopicIndexMap
 from faust.types import TP
 from mode import Service
 
-from topologies.kafka import Cluster, UnreadableBatch
+from topologies.errors import DriftwireError
+from topologies.kafka import Cluster, HealthCheck, UnreadableBatch
 from topologies.runtime.checkpoint import describe_refusal
 
 BATCHES_BUFFERED_MAX = 8
@@ -39,14 +40,14 @@ BATCHES_BUFFERED_MAX = 8
 RECORDS_PER_FETCH_MAX = 2_000
 """Maximum records of one fetch over all partitions."""
 
-GROUP_CHECK_S = 5.0
-"""Seconds between checks for a refusal of the consumer group, which also end the wait for a missing permission."""
+CHECK_INTERVAL_S = 2.0
+"""Seconds between checks whether Kafka answers, and whether it refuses the consumer group."""
 
 FETCH_WAIT_MAX_MS = 250
 """Maximum milliseconds until the broker answers a fetch without messages."""
 
-FETCH_RETRY_S = 1.0
-"""Seconds from a failed fetch until the next fetch."""
+RETRY_S = 1.0
+"""Seconds from a failed fetch or a failed start until the next attempt."""
 
 RESET_TIMEOUT_S = 5.0
 """Maximum seconds to find the start and end of a log. Meanwhile the worker fetches nothing else."""
@@ -131,14 +132,31 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
     _warning = ""
     _warned_at = 0.0
 
-    def _create_worker_consumer(self, transport: Transport) -> aiokafka.AIOKafkaConsumer:
+    async def on_start(self) -> None:
+        """Connect to Kafka. While it does not answer, log why and try again, because an exception would end the worker."""
+        while not self.should_stop:
+            try:
+                await super().on_start()
+            except DriftwireError as error:  # for example a password file that cannot be read
+                problem = error
+            except (KafkaError, OSError):
+                problem = await self._transport.cluster.unreachable()
+            else:
+                return
+            self._warn(str(problem))
+            consumer, self._consumer = self._consumer, None
+            if consumer is not None:
+                await consumer.stop()
+            await self.sleep(RETRY_S)
+
+    def _create_worker_consumer(self, transport: Transport) -> aiokafka.AIOKafkaConsumer:  # noqa: ARG002  its signature
         settings = self.app.conf
         self._assignor = RangePartitionAssignor
         return aiokafka.AIOKafkaConsumer(
             client_id=settings.broker_client_id,
             group_id=settings.id,
             group_instance_id=settings.consumer_group_instance_id,
-            **cast(ReadCommittedTransport, transport).cluster.client_options(),
+            **self._transport.cluster.client_options(),
             partition_assignment_strategy=[RangePartitionAssignor],
             enable_auto_commit=False,
             auto_offset_reset="none",
@@ -169,26 +187,38 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
             except NoOffsetForPartitionError as error:
                 return await self._reset(consumer, error.args[0])
         except (KafkaError, TimeoutError) as error:
-            self._warn(f"cannot fetch messages: {describe_refusal(error, right='Read', group=self.app.conf.id)}")
-            await asyncio.sleep(FETCH_RETRY_S)
+            self._warn(f"cannot fetch messages: {self._describe(error)}")
+            await asyncio.sleep(RETRY_S)
             return {}
         return fetched
 
-    @Service.timer(GROUP_CHECK_S)
-    async def _check_group(self) -> None:
-        """Log a refusal of the consumer group. aiokafka rejoins once its error is read, but Faust never reads it."""
+    @Service.timer(CHECK_INTERVAL_S)
+    async def _check(self) -> None:
+        """Log whether Kafka answers, and a refusal of the consumer group.
+
+        aiokafka rejoins once its error is read, but Faust never reads it.
+        """
         if self._consumer is None:
             return
+        client = self._consumer._client  # noqa: SLF001  no other way to ask for a topic
+        await self._transport.health_check.run(client, self._consumer.subscription())
         try:
             self._consumer._coordinator.check_errors()  # noqa: SLF001  part of getmany, which Faust bypasses
         except GroupAuthorizationFailedError as error:
-            self._warn(describe_refusal(error, group=self.app.conf.id))
+            self._warn(self._describe(error))
+
+    def _describe(self, error: BaseException) -> str:
+        return describe_refusal(error, self._transport.cluster, right="Read", group=self.app.conf.id)
+
+    @property
+    def _transport(self) -> "ReadCommittedTransport":
+        return cast(ReadCommittedTransport, self.transport)
 
     def _warn(self, text: str) -> None:
         now = time.monotonic()
         if text != self._warning or now - self._warned_at >= REPEATED_WARNING_S:
             self._warning, self._warned_at = text, now
-            logger.warning("%s: %s; trying again every %g s", self.app.conf.id, text, FETCH_RETRY_S)
+            logger.warning("%s: %s; trying again every %g s", self.app.conf.id, text, RETRY_S)
 
     async def _reset(self, consumer: aiokafka.AIOKafkaConsumer, partition: TP) -> Mapping[TP, list[Any]]:
         """Continue at the start of the log, and return the reset in place of messages."""
@@ -225,3 +255,4 @@ class ReadCommittedTransport(Transport):
     def __init__(self, app: faust.App, cluster: Cluster) -> None:
         super().__init__(app.conf.broker_consumer, app)
         self.cluster = cluster
+        self.health_check = HealthCheck(cluster)

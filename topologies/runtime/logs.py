@@ -9,7 +9,7 @@ from typing import Any
 from aiokafka.errors import KafkaError
 
 from pipeline.plain_text import plain_text
-from topologies.runtime.checkpoint import ProducerStopped
+from topologies.quiet_client import hide_client_lines
 
 LIBRARY_LOGGERS = ("faust", "mode", "aiokafka")
 """Loggers whose warnings and errors are shown. Repeated lines appear once per interval."""
@@ -18,7 +18,7 @@ VERBOSE_LOGGERS = ("topologies.runtime.faust_transport",)
 """Loggers of driftwire's modules in which Faust logs every start and stop. Only warnings and errors are shown."""
 
 REPEAT_INTERVAL_S = 30.0
-"""Minimum seconds between lines of the same kind. While Kafka is unavailable, aiokafka writes 40 lines per second."""
+"""Minimum seconds between lines of the same kind."""
 
 LINE_KINDS_MAX = 1_000
 """Maximum number of stored kinds of lines. Beyond this limit, all stored kinds are deleted, and their lines may be
@@ -59,52 +59,6 @@ class RepeatFilter(logging.Filter):
         return True
 
 
-class RetryFilter(logging.Filter):
-    """Filter that drops aiokafka's lines about retried writes. The runtime logs a failed checkpoint.
-
-    The first writes of a transaction are often retried, because Kafka is still completing the previous transaction.
-
-    >>> formats = ("Got error produce response on topic-partition %s, retrying. Error: %s", "Could not send %s because %s")
-    >>> records = [logging.LogRecord("aiokafka.producer.sender", 30, "", 0, text, (1, 2), None) for text in formats]
-    >>> [RetryFilter().filter(record) for record in records]
-    [False, True]
-    """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not (record.name == "aiokafka.producer.sender" and ", retrying." in str(record.msg))
-
-
-class StoppedProducerFilter(logging.Filter):
-    """Filter that drops aiokafka's lines about a producer that the runtime stopped. The runtime logs the reason.
-
-    >>> stopped = (ProducerStopped, ProducerStopped(), None)
-    >>> record = logging.LogRecord("aiokafka.producer.sender", 40, "", 0, "Unexpected error", None, stopped)
-    >>> StoppedProducerFilter().filter(record)
-    False
-    """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        mentioned = (error, error and error.__cause__, *(record.args if isinstance(record.args, tuple) else ()))
-        return not any(isinstance(value, ProducerStopped) for value in mentioned)
-
-
-class TracebackFilter(logging.Filter):
-    """Filter that replaces aiokafka's traceback with the error when Kafka refuses a request. It never drops a line.
-
-    >>> error = KafkaError("no right")
-    >>> record = logging.LogRecord("aiokafka.producer.sender", 40, "", 0, "Unexpected error", None, (KafkaError, error, None))
-    >>> TracebackFilter().filter(record), record.exc_info, record.getMessage()
-    (True, None, "Unexpected error: KafkaError('no right')")
-    """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        error = record.exc_info[1] if record.exc_info else None
-        if record.name.startswith("aiokafka") and isinstance(error, KafkaError):
-            record.msg, record.args, record.exc_info = f"{record.getMessage()}: {error!r}", None, None
-        return True
-
-
 class UnretrievedErrorFilter(logging.Filter):
     """Filter that drops asyncio's lines about unretrieved errors of aiokafka. The caller logs these errors."""
 
@@ -135,13 +89,11 @@ class PlainFormatter(logging.Formatter):
 
 
 def configure_logging() -> None:
-    """Log to standard error, and replace any earlier configuration."""
+    """Log to standard error, replace any earlier configuration, and hide aiokafka's lines."""
+    hide_client_lines()
     handler = logging.StreamHandler(sys.stderr)
     formatter = PlainFormatter("%(asctime)s.%(msecs)03dZ %(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S")
     handler.setFormatter(formatter)
-    handler.addFilter(RetryFilter())
-    handler.addFilter(StoppedProducerFilter())
-    handler.addFilter(TracebackFilter())
     handler.addFilter(RepeatFilter(time.monotonic))
     handler.addFilter(UnretrievedErrorFilter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)

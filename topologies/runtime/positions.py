@@ -30,7 +30,7 @@ async def find_available_offset(cluster: Cluster, partition: TopicPartition, off
                     return int(records[0].offset)
                 position = await consumer.position(partition)
     except (KafkaError, TimeoutError) as error:
-        raise CheckpointFailed(describe_refusal(error, topic=partition.topic, right="Read")) from error
+        raise CheckpointFailed(describe_refusal(error, cluster, topic=partition.topic, right="Read")) from error
     return None
 
 
@@ -47,7 +47,7 @@ async def read_group_offsets(cluster: Cluster, group: str, partition: int) -> di
         await admin.start()
         committed = await admin.list_consumer_group_offsets(group)
     except (KafkaError, TimeoutError) as error:
-        raise CheckpointFailed(describe_refusal(error, group=group)) from error
+        raise CheckpointFailed(describe_refusal(error, cluster, group=group)) from error
     finally:
         await admin.close()
     return {source.topic: entry.offset - 1 for source, entry in committed.items() if source.partition == partition}

@@ -350,11 +350,8 @@ class StepRuntime:
         self._pause(partition)
         if isinstance(error, ProducerFenced):
             del self._partition_workers[partition]
-            logger.warning(
-                "%s: partition %d: another worker has taken over the partition; this worker releases it",
-                name,
-                partition,
-            )
+            text = "%s: partition %d: %s; it is released, and restored in %g s if it is still assigned to this worker"
+            logger.warning(text, name, partition, error.args[0], FENCED_RESTORE_DELAY_S)
             self._start_task(self._restore_if_assigned(partition))
             return
         if isinstance(error, NewerState):

@@ -18,7 +18,6 @@ from load.chaos.schedule_clock import ScheduleClock
 from load.chaos.soak.resources import GROWTH_MAX, QUARTERS, RESOURCES, ResourceSamples, growth
 from load.chaos.workload import build_workload
 from topologies.configuration import Configuration, KafkaSettings
-from topologies.quiet_client import quiet_client
 
 GAP_S = 15.0
 """Seconds between the starts of two faults."""
@@ -162,7 +161,7 @@ async def run_soak(
     workload = build_workload(seed, configuration.detect, planned, duration_s, cycles=cycles)
     report = SoakReport(seed, duration_s, records=sum(message.records for message in workload.messages))
     report.outages = [(fault.at_s, fault.at_s + fault.lasts_s) for fault in planned if fault.kind == OUTAGE]
-    with tempfile.TemporaryDirectory(prefix="driftwire-") as temporary, quiet_client():
+    with tempfile.TemporaryDirectory(prefix="driftwire-") as temporary:
         async with disturbed_environment(
             configuration,
             workload,

@@ -1,7 +1,8 @@
-"""Private topologies: a run does not change a live cluster that its environment variables name."""
+"""Private topologies: a run does not use a live cluster or a secret that its environment variables name."""
 
 import asyncio
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -21,6 +22,7 @@ from topologies.broker import embedded_broker
 from topologies.configuration import Configuration
 from topologies.errors import BrokerError
 from topologies.kafka import Cluster, read_topic
+from topologies.kafka_security import PASSWORD_VARIABLE
 from topologies.processes import Topology
 
 pytestmark = [pytest.mark.kafka, pytest.mark.timeout(300)]
@@ -30,6 +32,19 @@ RECORDS = 3_000
 
 INTERNAL_TOPICS = ("__consumer_offsets", "__transaction_state")
 """Topics in which Kafka stores the members and offsets of groups and the owners of transactional ids."""
+
+SECRETS = ("s3cret-of-the-environment", "s3cret-of-the-file")
+
+SECURE_CONFIGURATION = f"""
+[kafka]
+bootstrap = "127.0.0.1:{{port}}"
+
+[kafka.security]
+protocol = "sasl_plaintext"
+mechanism = "PLAIN"
+username = "live"
+password = "{SECRETS[1]}"
+"""
 
 
 def build_messages() -> list[OutgoingMessage]:
@@ -72,18 +87,23 @@ def write_records(folder: Path) -> Path:
     "command",
     [
         ("replay", "RECORDS", "--ready-after", "30s", "--ready-records", "1000"),
-        pytest.param(("demo", "--seed", "2"), marks=pytest.mark.slow),
+        pytest.param(("demo", "--seed", "2", "--keep"), marks=pytest.mark.slow),
     ],
 )
-async def test_a_private_run_leaves_the_live_cluster_of_the_environment_as_it_was(live, tmp_path, command):
+async def test_a_private_run_uses_no_cluster_and_no_secret_of_the_environment(live, tmp_path, command):
     before = await read_state(live)
-    file = tmp_path / "live.toml"
-    file.write_text(f'[kafka]\nbootstrap = "{live.cluster}"\n')
+    file, temporary = tmp_path / "live.toml", tmp_path / "temporary"
+    temporary.mkdir()
     records = str(write_records(tmp_path))
+    trap = socket.create_server(("127.0.0.1", 0))
+    trap.setblocking(False)
+    file.write_text(SECURE_CONFIGURATION.format(port=trap.getsockname()[1]))
+    environment = {"DRIFTWIRE_BOOTSTRAP": live.cluster.bootstrap, "DRIFTWIRE_CONFIG": str(file)}
+    environment |= {PASSWORD_VARIABLE: SECRETS[0], "TMPDIR": str(temporary)}
     done = await asyncio.to_thread(
         subprocess.run,
         [sys.executable, "-m", "load.cli", *(records if word == "RECORDS" else word for word in command)],
-        env=os.environ | {"DRIFTWIRE_BOOTSTRAP": live.cluster.bootstrap, "DRIFTWIRE_CONFIG": str(file)},
+        env=os.environ | environment,
         capture_output=True,
         text=True,
         check=False,
@@ -93,6 +113,14 @@ async def test_a_private_run_leaves_the_live_cluster_of_the_environment_as_it_wa
     after = await read_state(live)
     assert {name: after[name] ^ before[name] for name in before if after[name] != before[name]} == {}
     assert [worker.restarts for worker in live.workers] == [0, 0, 0]
+    with trap, pytest.raises(BlockingIOError):  # nobody has connected
+        trap.accept()
+    written = [done.stdout, done.stderr, *(path.read_text(errors="replace") for path in files_in(temporary))]
+    assert [secret for secret in SECRETS if any(secret in text for text in written)] == []
+
+
+def files_in(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file()]
 
 
 async def test_two_private_topologies_share_no_group_and_no_cluster_id(tmp_path):

@@ -12,6 +12,8 @@ from pathlib import Path
 
 import pytest
 
+from load.chaos.receiver import WebhookServer
+from load.wire import WireProxy
 from topologies.configuration import Configuration, write_configuration
 
 LISTENING = "0A"
@@ -129,6 +131,14 @@ def test_the_demo_listens_on_documented_ports_of_this_machine_and_its_files_are_
         assert {address for address, _ in sockets} <= LOOPBACK
         assert {port for _, port in sockets} == documented_ports(data)
         assert exposed(data) == []
+
+
+async def test_the_servers_of_a_chaos_run_listen_on_this_machine_only():
+    before = listening_sockets([os.getpid()])
+    async with WebhookServer() as receiver, WireProxy("127.0.0.1:1") as proxy:
+        opened = listening_sockets([os.getpid()]) - before
+        assert {port for _, port in opened} == {receiver.port, proxy.port}
+        assert {address for address, _ in opened} <= LOOPBACK
 
 
 @pytest.mark.kafka

@@ -1,9 +1,12 @@
 """The log of a worker: its own lines always, repeated lines of a library once per interval."""
 
 import logging
+from contextlib import contextmanager
+
+from aiokafka.errors import KafkaError
 
 from tests.hostile_names import HOSTILE, is_plain
-from topologies.runtime.logs import LINE_KINDS_MAX, REPEAT_INTERVAL_S, RepeatFilter, RetryFilter, configure_logging
+from topologies.runtime.logs import LINE_KINDS_MAX, REPEAT_INTERVAL_S, RepeatFilter, configure_logging
 
 
 class Clock:
@@ -45,14 +48,6 @@ def test_a_library_whose_name_only_begins_like_a_known_one_is_not_filtered():
     assert all(repeat_filter.filter(log_record("modern", "same")) for _ in range(2))
 
 
-def test_a_retried_write_is_dropped_and_a_failed_write_is_shown():
-    retry = "Got error produce response on topic-partition %s, retrying. Error: %s"
-    name = "aiokafka.producer.sender"
-    assert not RetryFilter().filter(log_record(name, retry, "driftwire.drifts", "NotEnoughReplicasError"))
-    assert RetryFilter().filter(log_record(name, "Could not send %r: %r", "request", "error"))
-    assert RetryFilter().filter(log_record("driftwire", retry, "driftwire.drifts", "NotEnoughReplicasError"))
-
-
 def test_the_number_of_remembered_kinds_is_limited():
     repeat_filter = RepeatFilter(Clock())
     for number in range(3 * LINE_KINDS_MAX):
@@ -60,21 +55,42 @@ def test_the_number_of_remembered_kinds_is_limited():
     assert len(repeat_filter._shown) <= LINE_KINDS_MAX
 
 
-def raise_error(text):
-    raise ValueError(text)
+@contextmanager
+def worker_log():
+    """Log as a worker does."""
+    loggers = [logging.getLogger(), logging.getLogger("aiokafka")]
+    before = [(logger.handlers[:], logger.propagate, logger.level) for logger in loggers]
+    configure_logging()
+    try:
+        yield
+    finally:
+        for logger, (handlers, propagate, level) in zip(loggers, before, strict=True):
+            logger.handlers[:], logger.propagate = handlers, propagate
+            logger.setLevel(level)
+
+
+def log_exception(name, error):
+    try:
+        raise error
+    except type(error):
+        logging.getLogger(name).exception("failed on %s", HOSTILE)
+
+
+def test_lines_of_the_client_are_hidden_unless_they_are_about_an_unexpected_error(capsys):
+    with worker_log():
+        logging.getLogger("aiokafka.consumer.fetcher").error("Failed fetch messages from %s: %s", 1, "no node")
+        log_exception("aiokafka.producer.sender", KafkaError("refused"))
+        assert capsys.readouterr().err == ""
+        log_exception("aiokafka.consumer.fetcher", ZeroDivisionError())
+    written = capsys.readouterr().err
+    assert "ERROR aiokafka.consumer.fetcher: failed on" in written
+    assert "ZeroDivisionError" in written
 
 
 def test_a_name_cannot_forge_a_line_or_control_the_terminal(capsys):
-    root, handlers = logging.getLogger(), logging.getLogger().handlers[:]
-    try:
-        configure_logging()
+    with worker_log():
         logging.getLogger("driftwire").warning("subject %s is new", HOSTILE)
-        try:
-            raise_error(HOSTILE)
-        except ValueError:
-            logging.getLogger("driftwire").exception("failed on %s", HOSTILE)
-    finally:
-        root.handlers[:] = handlers
+        log_exception("driftwire", ValueError(HOSTILE))
     written = capsys.readouterr().err
     assert written.count("gpj.exe") == 3
     assert sum(" WARNING " in line or " ERROR " in line for line in written.splitlines()) == 2

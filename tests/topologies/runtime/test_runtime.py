@@ -1,6 +1,7 @@
 """The exactly-once runtime on real Kafka, with a step whose outputs reveal any lost or repeated record."""
 
 import asyncio
+import re
 import signal
 from collections import Counter
 from pathlib import Path
@@ -61,6 +62,8 @@ async def test_a_worker_suspended_beyond_its_session_is_fenced(empty_broker: Emb
         await produce(empty_broker, 8_000)
         contents = await wait_for_outputs(empty_broker, second, 48)
         assert_exactly_once(contents, 6_000)
+        fenced = r"partition \d: another producer with the transactional id counting-detect-\d has started, "
+        assert re.search(fenced, first.output)
         assert first.stop() == 0
         assert second.stop() == 0
         assert_exactly_once(await read_outputs(empty_broker), 6_000)

@@ -6,14 +6,12 @@ It may import errors and kafka only. It contains no schedule: ``runtime.py`` dec
 from topologies.runtime.checkpoint.checkpoint import Checkpoints, CheckpointTopicReplaced
 from topologies.runtime.checkpoint.refusals import CheckpointFailed, MessagesRefused, describe_refusal
 from topologies.runtime.checkpoint.stored_checkpoint import StoredCheckpoint, read_checkpoint
-from topologies.runtime.checkpoint.transaction import ProducerStopped
 
 __all__ = [
     "CheckpointFailed",
     "CheckpointTopicReplaced",
     "Checkpoints",
     "MessagesRefused",
-    "ProducerStopped",
     "StoredCheckpoint",
     "describe_refusal",
     "read_checkpoint",

@@ -107,7 +107,7 @@ class Checkpoints:
             raise CheckpointTopicReplaced(
                 f"topic {checkpoints_topic(self._step)} was deleted and created again; the full state is written again"
             )
-        raise ProducerFenced
+        raise ProducerFenced("another worker has written a checkpoint")
 
     async def commit(
         self,
@@ -176,9 +176,7 @@ class Checkpoints:
 
     async def _start_producer(self) -> None:
         await self.close()
-        producer = TransactionalProducer(
-            self._cluster.client_options(), transactional_id=f"{self._group}-{self._partition}"
-        )
+        producer = TransactionalProducer(self._cluster, transactional_id=f"{self._group}-{self._partition}")
         self._producer = producer
         await producer.start()
 

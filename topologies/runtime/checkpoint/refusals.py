@@ -8,6 +8,7 @@ it must be replaced. A refused topic, group or transactional id needs an adminis
 from aiokafka import errors
 
 from topologies.errors import DriftwireError
+from topologies.kafka import Cluster, describe_missing_right
 
 MESSAGE_ERROR_CODES = frozenset({2, 10, 18, 87})
 """Kafka's error codes for the content of a message: corrupt, too large (also as a batch), invalid record. The same
@@ -51,7 +52,13 @@ class MessagesRefused(CheckpointFailed):
 
 
 def describe_refusal(
-    error: BaseException, *, topic: str = "", right: str = "Write", group: str = "", transactional_id: str = ""
+    error: BaseException,
+    cluster: Cluster,
+    *,
+    topic: str = "",
+    right: str = "Write",
+    group: str = "",
+    transactional_id: str = "",
 ) -> str:
     """Return a sentence about a Kafka error: what was refused, and what to do.
 
@@ -59,22 +66,31 @@ def describe_refusal(
     ----------
     error
         The error of aiokafka.
+    cluster
+        The Kafka cluster, whose user may lack a permission.
     topic, right
-        The topic of the refused request, and the permission that the request needs.
+        The topic of the refused request, and the permission that the request needs. If the error names
+        topics, these count instead.
     group, transactional_id
         Other resources of the refused request.
 
-    >>> describe_refusal(errors.TopicAuthorizationFailedError(), topic="driftwire.drifts")
-    'Write permission on topic driftwire.drifts is missing: grant it to the user of this worker'
-    >>> describe_refusal(errors.KafkaStorageError(), topic="driftwire.drifts")
+    >>> cluster = Cluster("127.0.0.1:9092")
+    >>> describe_refusal(errors.TopicAuthorizationFailedError({"driftwire.drifts"}), cluster)
+    'Write permission on topic driftwire.drifts is missing: grant it to the user of this client (see docs/security.md)'
+    >>> describe_refusal(errors.KafkaStorageError(), cluster, topic="driftwire.drifts")
     'Kafka cannot store messages of topic driftwire.drifts: check the disks of the brokers'
     """
     if isinstance(error.__cause__, errors.TopicAuthorizationFailedError):  # aiokafka does not expect it for offsets
         error, right = error.__cause__, "Read"
     if isinstance(error, DriftwireError):  # for example a password file that cannot be read
         return str(error)
-    if missing := _missing_right(error, topic, right, group, transactional_id):
-        return f"{missing} is missing: grant it to the user of this worker"
+    for kind, needed, resource in (
+        (errors.TopicAuthorizationFailedError, right, topic),
+        (errors.GroupAuthorizationFailedError, "Read", group),
+        (errors.TransactionalIdAuthorizationFailed, "Write", transactional_id),
+    ):
+        if isinstance(error, kind):
+            return describe_missing_right(error, needed, () if error.args else (resource,), cluster.security.user)
     for kinds, text in _TOPIC_PROBLEMS:
         if isinstance(error, kinds):
             return text.format(topic=topic)
@@ -84,23 +100,3 @@ def describe_refusal(
         return "Kafka did not answer in time: check the brokers"
     where = f" for topic {topic}" if topic else ""
     return f"Kafka reported an error{where}: {error!r}"
-
-
-def _missing_right(error: BaseException, topic: str, right: str, group: str, transactional_id: str) -> str:
-    """Return the missing permission with its resource, or nothing if the error has another cause."""
-    if isinstance(error, errors.TopicAuthorizationFailedError):
-        return f"{right} permission on topic {_topics(error, topic)}"
-    if isinstance(error, errors.GroupAuthorizationFailedError):
-        return f"Read permission on group {group}"
-    if isinstance(error, errors.TransactionalIdAuthorizationFailed):
-        return f"Write permission on transactional id {transactional_id}"
-    return (
-        "IdempotentWrite permission on the cluster" if isinstance(error, errors.ClusterAuthorizationFailedError) else ""
-    )
-
-
-def _topics(error: BaseException, topic: str) -> str:
-    names = error.args[0] if error.args else None
-    if isinstance(names, (set, frozenset, list, tuple)):
-        return ", ".join(sorted(str(name) for name in names))
-    return topic or str(names or "")

@@ -113,7 +113,7 @@ async def _read_into(
                     reader.add(record.key, record.value, dict(record.headers))
             return bool(start == log_start)
     except (KafkaError, TimeoutError) as error:
-        raise CheckpointFailed(describe_refusal(error, topic=source.topic, right="Read")) from error
+        raise CheckpointFailed(describe_refusal(error, cluster, topic=source.topic, right="Read")) from error
 
 
 class _Entry(BaseModel):

@@ -36,6 +36,7 @@ from aiokafka.protocol.transaction import (
     TxnOffsetCommitRequest,
 )
 
+from topologies.kafka import Cluster
 from topologies.runtime.checkpoint.refusals import (
     MESSAGE_ERROR_CODES,
     CheckpointFailed,
@@ -96,16 +97,17 @@ class TransactionalProducer:
 
     Parameters
     ----------
-    client_options
-        Address and security settings for aiokafka.
+    cluster
+        The Kafka cluster.
     transactional_id
         The transactional id. A producer that starts later with the same id fences this producer.
     """
 
-    def __init__(self, client_options: Mapping[str, Any], transactional_id: str) -> None:
+    def __init__(self, cluster: Cluster, transactional_id: str) -> None:
+        self._cluster = cluster
         self._transactional_id = transactional_id
         self._producer = AIOKafkaProducer(
-            **client_options,
+            **cluster.client_options(),
             transactional_id=transactional_id,
             transaction_timeout_ms=TRANSACTION_TIMEOUT_MS,
             request_timeout_ms=REQUEST_TIMEOUT_MS,
@@ -130,7 +132,7 @@ class TransactionalProducer:
                 "transaction may be incomplete; check the brokers and the topics of the transaction"
             ) from error
         except KafkaError as error:
-            raise CheckpointFailed(describe_refusal(error, transactional_id=self._transactional_id)) from error
+            raise CheckpointFailed(self._describe(error)) from error
 
     async def write(
         self,
@@ -177,7 +179,7 @@ class TransactionalProducer:
             raise CheckpointFailed(
                 f"Kafka did not answer {self._guard.doubt.result()}, so the outcome of the transaction is unknown"
             )
-        raise CheckpointFailed(self._guard.describe_delay())
+        raise CheckpointFailed(self._describe_delay())
 
     async def close(self) -> None:
         """Close the producer. Kafka aborts an open transaction when the next producer starts or after a timeout."""
@@ -209,13 +211,15 @@ class TransactionalProducer:
                 await self._producer.send_offsets_to_transaction(dict(inputs), group)
             await self._producer.commit_transaction()
         except (ProducerFenced, InvalidProducerEpoch) as error:
-            raise ProducerFenced from error
-        except KafkaError as error:
-            raise CheckpointFailed(
-                describe_refusal(
-                    error, topic=_topic_names(inputs), group=group, transactional_id=self._transactional_id
-                )
+            # The other producer is usually that of another worker. It can also be an earlier one of this worker whose start
+            # Kafka completed late.
+            raise ProducerFenced(
+                f"another producer with the transactional id {self._transactional_id} has started, or Kafka has aborted the "
+                "transaction after its time limit"
             ) from error
+        except KafkaError as error:
+            topic = self._guard.refused_input or ", ".join(sorted({partition.topic for partition in inputs}))
+            raise CheckpointFailed(self._describe(error, topic=topic, group=group)) from error
         except IllegalOperation as error:  # aiokafka has noted why the transaction cannot continue
             raise CheckpointFailed(await self._describe_abort()) from error
         last = batches[-1]
@@ -254,7 +258,7 @@ class TransactionalProducer:
         try:
             await self._producer.commit_transaction()
         except KafkaError as error:
-            return describe_refusal(error, transactional_id=self._transactional_id)
+            return self._describe(error)
         return "Kafka ended the transaction early"
 
     def _raise_refusals(self, messages: Sequence[TransactionMessage], batches: Sequence[_Batch]) -> None:
@@ -266,13 +270,14 @@ class TransactionalProducer:
         for batch, error in failed:
             # Kafka still expects the sequence number of a refused batch, so it refuses the following batches too.
             is_consequence = isinstance(error, OutOfOrderSequenceNumber)
-            if self._guard.last_error_code(batch.source) in MESSAGE_ERROR_CODES and not is_consequence:
+            code = self._guard.last_error_codes.get((batch.source.topic, batch.source.partition))
+            if code in MESSAGE_ERROR_CODES and not is_consequence:
                 raise MessagesRefused(
                     _describe_refused_messages([messages[i] for i in batch.indices], error), batch.indices
                 )
         # If permission for one topic is missing, Kafka also refuses messages for other topics, with another error.
         for batch, error in sorted(failed, key=lambda item: not isinstance(item[1], TopicAuthorizationFailedError)):
-            raise CheckpointFailed(describe_refusal(error, topic=batch.source.topic)) from error
+            raise CheckpointFailed(self._describe(error, topic=batch.source.topic)) from error
 
     async def _check_partitions(self, sources: Collection[TopicPartition]) -> None:
         """Raise an error for a topic or partition that does not exist. aiokafka would wait indefinitely."""
@@ -281,10 +286,21 @@ class TransactionalProducer:
                 known = await self._producer.partitions_for(topic)
             except UnknownTopicOrPartitionError as error:
                 if not await self._producer.client.force_metadata_update():
-                    raise CheckpointFailed(describe_refusal(KafkaConnectionError())) from error
+                    raise CheckpointFailed(self._describe(KafkaConnectionError())) from error
                 known = set()
             if partition not in known:
-                raise CheckpointFailed(describe_refusal(UnknownTopicOrPartitionError(), topic=f"{topic}[{partition}]"))
+                raise CheckpointFailed(self._describe(UnknownTopicOrPartitionError(), topic=f"{topic}[{partition}]"))
+
+    def _describe(self, error: BaseException, *, topic: str = "", group: str = "") -> str:
+        return describe_refusal(error, self._cluster, topic=topic, group=group, transactional_id=self._transactional_id)
+
+    def _describe_delay(self) -> str:
+        """Return a sentence about a transaction that did not end in time."""
+        reasons = [
+            self._describe(for_code(code)(), topic=topic) for (topic, _), code in self._guard.last_error_codes.items()
+        ]
+        limit = f"Kafka did not complete the transaction within {COMMIT_TIMEOUT_S:g} s"
+        return f"{limit}: {reasons[-1]}" if reasons else f"{limit}: check the brokers and the topics of the transaction"
 
 
 class _RequestGuard:
@@ -296,13 +312,18 @@ class _RequestGuard:
         Future with the name of the request to the transaction coordinator that got no answer.
     is_stopped
         True if the producer must not send anything more.
+    last_error_codes
+        Last error code of each topic and partition to which Kafka refused a message.
+    refused_input
+        Topic of which Kafka refused the input offset last, or nothing.
     """
 
     def __init__(self, client: Any) -> None:
         self.doubt: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         self.is_stopped = False
         self._send = client.send
-        self._last_error_codes: dict[tuple[str, int], int] = {}
+        self.last_error_codes: dict[tuple[str, int], int] = {}
+        self.refused_input = ""
         client.send = self.send
 
     async def send(self, node_id: int, request: Any, **options: Any) -> Any:
@@ -319,27 +340,18 @@ class _RequestGuard:
             raise
         if isinstance(request, ProduceRequest):
             self._note_errors(response)
+        elif isinstance(request, TxnOffsetCommitRequest):  # aiokafka drops the topic
+            refused = [topic for topic, partitions in response.errors if any(code for _, code in partitions)]
+            self.refused_input = ", ".join(refused)
         return response
-
-    def last_error_code(self, source: TopicPartition) -> int:
-        """Return the last error code of a topic partition, or 0."""
-        return self._last_error_codes.get((source.topic, source.partition), 0)
-
-    def describe_delay(self) -> str:
-        """Return a sentence about a transaction that did not end in time."""
-        reasons = [
-            describe_refusal(for_code(code)(), topic=topic) for (topic, _), code in self._last_error_codes.items()
-        ]
-        limit = f"Kafka did not complete the transaction within {COMMIT_TIMEOUT_S:g} s"
-        return f"{limit}: {reasons[-1]}" if reasons else f"{limit}: check the brokers and the topics of the transaction"
 
     def _note_errors(self, response: Any) -> None:
         for topic, partitions in response.topics:
             for partition, code, *_ in partitions:
                 if code == 0:
-                    self._last_error_codes.pop((topic, partition), None)
+                    self.last_error_codes.pop((topic, partition), None)
                 elif code != OutOfOrderSequenceNumber.errno:  # follows from an earlier refusal
-                    self._last_error_codes[topic, partition] = code
+                    self.last_error_codes[topic, partition] = code
 
     def _stop(self, request_name: str) -> None:
         self.is_stopped = True
@@ -357,7 +369,3 @@ def _describe_refused_messages(messages: Sequence[TransactionMessage], error: Ba
     size = sum(len(message.key or b"") + len(message.value or b"") for message in messages)
     what = "a message" if len(messages) == 1 else f"a batch of {len(messages)} messages"
     return f"Kafka refused {what} of {size} bytes for topic {messages[0].source.topic} ({type(error).__name__})"
-
-
-def _topic_names(inputs: Mapping[TopicPartition, int]) -> str:
-    return ", ".join(sorted({partition.topic for partition in inputs}))
