@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from aiokafka.protocol.api import RequestStruct
 from aiokafka.protocol.fetch import FetchRequest
+from aiokafka.protocol.group import SyncGroupRequest
 from aiokafka.protocol.produce import ProduceRequest
 from aiokafka.protocol.transaction import EndTxnRequest
 from aiokafka.protocol.types import Array, Bytes, String
@@ -24,6 +25,7 @@ class ApiKey(IntEnum):
     FETCH = 1
     METADATA = 3
     FIND_COORDINATOR = 10
+    SYNC_GROUP = 14
     INIT_PRODUCER_ID = 22
     ADD_PARTITIONS_TO_TXN = 24
     ADD_OFFSETS_TO_TXN = 25
@@ -53,7 +55,8 @@ _CODE_FIRST = (ApiKey.INIT_PRODUCER_ID, ApiKey.ADD_OFFSETS_TO_TXN, ApiKey.END_TX
 _STRUCTS: dict[tuple[int, int], type[RequestStruct]] = {
     (request.API_KEY, request.API_VERSION): request
     for request in RequestStruct.__subclasses__()
-    if request.__module__ in {kind.__module__ for kind in (FetchRequest, ProduceRequest, EndTxnRequest)}
+    if request.__module__
+    in {kind.__module__ for kind in (FetchRequest, ProduceRequest, SyncGroupRequest, EndTxnRequest)}
 }
 """Classes that decode a request, by API key and version."""
 

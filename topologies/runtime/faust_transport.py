@@ -19,7 +19,6 @@ import aiokafka
 import faust
 from aiokafka.coordinator.assignors.range import RangePartitionAssignor
 from aiokafka.errors import (
-    GroupAuthorizationFailedError,
     IllegalStateError,
     KafkaError,
     NoOffsetForPartitionError,
@@ -33,6 +32,7 @@ from mode import Service
 from topologies.errors import DriftwireError
 from topologies.kafka import Cluster, HealthCheck, UnreadableBatch
 from topologies.runtime.checkpoint import describe_refusal
+from topologies.runtime.faust_worker import stop_failed_worker
 
 BATCHES_BUFFERED_MAX = 8
 """Maximum fetched batches that wait for the agent. This limits the memory of a worker."""
@@ -194,7 +194,7 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
 
     @Service.timer(CHECK_INTERVAL_S)
     async def _check(self) -> None:
-        """Log whether Kafka answers, and a refusal of the consumer group.
+        """Log whether Kafka answers, and an error of the consumer group.
 
         aiokafka rejoins once its error is read, but Faust never reads it.
         """
@@ -202,10 +202,13 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
             return
         client = self._consumer._client  # noqa: SLF001  no other way to ask for a topic
         await self._transport.health_check.run(client, self._consumer.subscription())
+        coordinator = self._consumer._coordinator  # noqa: SLF001  its check is part of getmany, which Faust bypasses
         try:
-            self._consumer._coordinator.check_errors()  # noqa: SLF001  part of getmany, which Faust bypasses
-        except GroupAuthorizationFailedError as error:
+            coordinator.check_errors()
+        except KafkaError as error:
             self._warn(self._describe(error))
+            if coordinator._coordination_task.done():  # noqa: SLF001  only then does aiokafka not rejoin
+                stop_failed_worker()
 
     def _describe(self, error: BaseException) -> str:
         return describe_refusal(error, self._transport.cluster, right="Read", group=self.app.conf.id)
