@@ -41,7 +41,7 @@ def parse_timestamp(value: Any, *, time_zone: str | None = None) -> int:
     Parameters
     ----------
     value
-        A Unix time, or a string with a Unix time or an RFC 3339 time. The magnitude of a Unix time decides its unit:
+        A Unix time, or a string with a Unix time or an RFC 3339 time. The magnitude of a Unix time determines its unit:
         seconds, milliseconds, microseconds or nanoseconds. An RFC 3339 time may have a space instead of the T, a comma
         before the fraction, an offset without a colon or without minutes, or UTC or GMT instead of the offset. Digits
         after milliseconds are dropped.

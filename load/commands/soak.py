@@ -35,7 +35,7 @@ from topologies.terminal import echo
 def command(*, seed: int, minutes: float, plot: Path | None, keep: bool, json_file: Path | None) -> None:
     """Disturb a topology every 15 seconds, and check that its memory, open files and state do not grow.
 
-    Two workers per step process records at a moderate rate. The broker is down for a minute twice: in the second and in
+    Two workers per step process records at a moderate rate. The broker is down twice for a minute: in the second and in
     the last quarter. Exits with status 0 only if no record was lost, and if the peak memory, number of open files and
     size of the state in the last quarter are at most 1.05 times the peaks in the second quarter. Leaves nothing
     running.

@@ -113,7 +113,7 @@ class DriftHistory:
         """Count the records affected by a drift of a rate.
 
         The count comes from the series of the drift, or from its last message if it has no series. Return None if
-        the signal is not a rate, or if no message counts its records.
+        the signal is not a rate, or if no message contains a number of records.
         """
         if not self.messages or self.messages[-1].channel != "rate":
             return None

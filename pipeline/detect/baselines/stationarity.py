@@ -13,7 +13,7 @@ HALF_ERRORS = 5.0
 """Minimum difference between the halves, in standard errors."""
 
 END_S = 3600.0
-"""Seconds at the beginning and at the end of the full days. These two ends are compared because they have nearly the
+"""Seconds at the beginning and at the end of the full days. These two ends are compared because they are at nearly the
 same time of day."""
 
 END_SHARE = 0.5

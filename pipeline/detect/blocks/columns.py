@@ -16,8 +16,8 @@ CUSTOM_NAME_LENGTH_MAX = SUBJECT_LENGTH_MAX - len("custom.")
 """Maximum number of characters of a custom name, so ``custom.NAME`` is no longer than other labels."""
 
 COUNTED_FIELDS_MAX = 512
-"""Maximum number of fields that are counted by name. Senders choose the names of labels; further fields are counted
-under their section."""
+"""Maximum number of fields that are counted by name, because senders choose the names of labels. Other fields are
+counted by section."""
 
 _CUSTOM_TYPES = frozenset({int, float, bool})
 _VERSIONS = "versions."
