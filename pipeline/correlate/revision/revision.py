@@ -27,7 +27,7 @@ from schemas.incident import Incident, LogEntry, SignalEvidence
 
 
 def build_revision(incident: IncidentState, context: DiagnosisContext, settings: CorrelateSettings) -> Incident | None:
-    """Return the next revision of an incident, or None if nothing changed since the last revision.
+    """Return the next revision of an incident, or None if nothing changed since the last or the first must wait.
 
     Parameters
     ----------
@@ -39,6 +39,8 @@ def build_revision(incident: IncidentState, context: DiagnosisContext, settings:
         Windows and limits.
     """
     before = incident.last_published
+    if before is None and incident.is_held(context.clock):
+        return None
     if before is None or incident.tracked:
         revision = _build_content(incident, context, settings)
     else:

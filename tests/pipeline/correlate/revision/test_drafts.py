@@ -18,7 +18,7 @@ from tests.pipeline.correlate.builders import (
 from tests.pipeline.correlate.outages import failing, the_parent
 
 EXPOSED, EMPTY, REFUSED = drift("pii_detected"), drift("empty", now=0.8), drift()
-NAMED = CorrelateSettings(public_names={"support-bot": "our support assistant"})
+NAMED = CorrelateSettings(announce_after_s=0, public_names={"support-bot": "our support assistant"})
 
 
 PARAGRAPHS = """
