@@ -233,6 +233,19 @@ class IncidentState:
         return [drift for drift in self.drifts if drift.state != "recovered"]
 
     @property
+    def lead(self) -> Drift:
+        """The drift that the incident is named after, with the numbers as last published.
+
+        If it has recovered, it is replaced by another drift of the same signal that still fires. If there is none,
+        ``now`` is its worst value.
+        """
+        decided = self.decision.drift
+        tracked = self.tracked.get(decided.drift_id)
+        if tracked is None or tracked.published.state != "recovered":
+            return decided if tracked is None else tracked.published
+        return next((one.published for one in self.tracked.values() if one.still_shows(decided)), tracked.at_worst)
+
+    @property
     def subjects(self) -> list[str]:
         """The subjects of the drifts, sorted. A parent has many subjects; any other incident has one."""
         return sorted({drift.subject for drift in self.drifts})
@@ -362,7 +375,7 @@ class IncidentState:
     def track(self, drift: Drift) -> None:
         """Add a firing drift."""
         join_order = 1 + max((tracked.join_order for tracked in self.tracked.values()), default=0)
-        self.tracked[drift.drift_id] = TrackedDrift(join_order, drift, drift)
+        self.tracked[drift.drift_id] = TrackedDrift(join_order, drift, drift, drift.now)
         self.partitions.add(drift.partition)
         if self.first_started_at is None and drift.tier == "page":
             self.first_started_at, self.family = drift.started_at, failure_modes.failure_mode_of(drift).family
