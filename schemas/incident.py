@@ -22,7 +22,7 @@ CHILDREN_MAX = 100
 
 
 class SignalEvidence(Message):
-    """Newest state of one drift of the incident."""
+    """State of one drift of the incident, as last published."""
 
     drift_id: Label
     signal: Label
@@ -41,6 +41,9 @@ class SignalEvidence(Message):
     records: Integer
     started_at: Timestamp
     detected_at: Timestamp
+    measured_at: Timestamp | None = Field(
+        default=None, description="Time at which now was measured: at the detection, or at a later report of the drift."
+    )
     sentence: Text
 
 

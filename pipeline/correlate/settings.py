@@ -44,6 +44,14 @@ class CorrelateSettings(BaseModel):
         description="Seconds within which the same finding from several partitions or segments becomes one "
         "line of evidence. Higher values merge more findings.",
     )
+    announce_after_s: float = Field(
+        default=60,
+        ge=0,
+        le=3_600,
+        description="Seconds for which a new P4 incident waits for more evidence before it is published. A higher "
+        "severity is published immediately. Higher values publish a P4 later, and less often an incident that "
+        "becomes more severe shortly afterwards.",
+    )
     resolve_after_s: float = Field(
         default=300,
         ge=0,

@@ -5,15 +5,21 @@ from dataclasses import dataclass
 from pipeline.route import reasons
 from pipeline.route.settings import ReceiverSettings
 from pipeline.route.silences import Silence
-from schemas.incident import CLOSED, Incident, IncidentStatus, Severity
+from schemas.incident import CLOSED, Incident, IncidentStatus, LogEntry, Severity
 
 REMINDER = "reminder"
 """Event name of running-log lines about overdue targets."""
 
+RESPONSES = ("acknowledge", "assign", "rollback", "kill_switch")
+"""Event names of running-log lines about people who took over, and about deployments that contained the harm."""
+
 
 @dataclass(frozen=True, slots=True)
 class LastSent:
-    """The last revision sent to a receiver, reduced to the fields that the next decision needs."""
+    """The last revision sent to a receiver, reduced to the fields that the next decision needs.
+
+    ``responses`` identifies the lines about the response in its log. It is None in a state of an earlier version.
+    """
 
     revision: int
     severity: Severity
@@ -22,6 +28,7 @@ class LastSent:
     at: int
     route: str
     reminded_at: int = 0
+    responses: str | None = None
 
     @classmethod
     def from_incident(cls, incident: Incident, route: str) -> "LastSent":
@@ -34,6 +41,7 @@ class LastSent:
             incident.updated_at,
             route,
             max((entry.at for entry in incident.log if entry.event == REMINDER), default=0),
+            " ".join(_key(entry) for entry in incident.log if entry.event in RESPONSES),
         )
 
 
@@ -72,7 +80,7 @@ def decide_notification(
     RouteDecision
         Once an incident has been sent to a receiver, every change of severity, status and leading suspect is sent too,
         even if the receiver does not accept the new severity, so that its state is never outdated. Reminders of overdue
-        targets are also sent.
+        targets are also sent, and so are people who take over, rollbacks and the use of a kill switch.
     """
     is_closed = incident.status in CLOSED
     if silence is not None:
@@ -115,4 +123,15 @@ def _changes(incident: Incident, last_sent: LastSent) -> list[str]:
         for entry in incident.log
         if entry.event == REMINDER and entry.at > last_sent.reminded_at
     ]
+    if last_sent.responses is not None and incident.status not in CLOSED:
+        known = last_sent.responses.split()
+        changes += [
+            reasons.response(entry.text)
+            for entry in incident.log
+            if entry.event in RESPONSES and _key(entry) not in known
+        ]
     return changes
+
+
+def _key(entry: LogEntry) -> str:
+    return f"{entry.event}@{entry.at}"

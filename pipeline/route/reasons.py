@@ -49,6 +49,11 @@ def overdue_target(reminder: str) -> str:
     return f"overdue: {reminder.partition(': ')[0]}"
 
 
+def response(line: str) -> str:
+    """A person took over, or a rollback or kill switch was used. The line is from the running log."""
+    return line
+
+
 def no_change(revision: int, severity: Severity, status: IncidentStatus) -> str:
     """Nothing changed since the last revision that was sent to the receiver."""
     return f"nothing new since revision {revision}: {severity} {status}"

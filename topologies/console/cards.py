@@ -184,13 +184,13 @@ def _suspect_text(suspect: Suspect) -> tuple[str, str]:
 
 
 def _evidence_table(incident: Incident) -> Table:
-    """Return a table with the latest state of each drift, firing drifts first."""
+    """Return a table with the state of each drift and the time of its value, firing drifts first."""
     table = Table(box=None, padding=(0, 2, 0, 0), show_edge=False, header_style="dim", expand=False)
     table.add_column("signal", overflow="fold", max_width=24)
-    for column in ("normal", "now", "effect"):
+    for column in ("normal", "value", "effect"):
         table.add_column(column, justify="right", no_wrap=True)
     table.add_column("since", no_wrap=True)
-    table.add_column("detector", no_wrap=True)
+    table.add_column("measured", no_wrap=True)
     # The sort is stable: equal rows keep the order of the incident.
     ordered = sorted(incident.evidence, key=lambda drift: (drift.state != "firing", _TIERS.index(drift.tier)))
     for drift in ordered[:EVIDENCE_ROWS_MAX]:
@@ -205,11 +205,16 @@ def _evidence_table(incident: Incident) -> Table:
 def _evidence_cells(drift: SignalEvidence, day: int) -> tuple[str, str, str, str, str, str]:
     name = drift.signal if drift.channel in ("rate", "location") else f"{drift.signal} {drift.channel}"
     name += f" [{', '.join(drift.segments)}]" if any(drift.segments) else ""
-    state = drift.detector if drift.state == "firing" else "recovered"
     # The table has room for the units of durations only.
     unit = drift.unit if drift.unit in _DURATION_UNITS else ""
     normal, now = (quantity(value, unit, drift.channel) for value in (drift.normal, drift.now))
-    return name, normal, now, _effect(drift), _utc_time(drift.started_at, day), state
+    return name, normal, now, _effect(drift), _utc_time(drift.started_at, day), _measured(drift, day)
+
+
+def _measured(drift: SignalEvidence, day: int) -> str:
+    if drift.state == "recovered" or drift.measured_at is None:
+        return "recovered" if drift.state == "recovered" else ""
+    return "at detection" if drift.measured_at <= drift.detected_at else _utc_time(drift.measured_at, day)
 
 
 def _effect(drift: SignalEvidence) -> str:

@@ -82,7 +82,7 @@ def diagnose(
         if not context.deployments.declares(drift, served, until)
     ]
     evidence = SuspectEvidence(
-        incident.drifts, published, undeclared, incident.membership.scope, len(incident.subjects)
+        lead, incident.drifts, published, undeclared, incident.membership.scope, len(incident.subjects)
     )
 
     def suspects_for(mode: FailureMode) -> list[Suspect]:

@@ -1,8 +1,8 @@
 """Causes other than deployments: shifted inputs, undeclared changes, retrieval, upstream data, shared providers.
 
 If no deployment explains a failure, another signal that moved at the same time may explain it. Retrieval and upstream
-data fail before the answers that depend on them, so one of their signals is a suspect if it moved no later than the
-start of the failure.
+data fail before the answers that depend on them. So if answers got worse, what feeds them is a suspect if one of its
+signals moved no later than the start of the failure. A symptom of the incident never explains the incident itself.
 """
 
 from collections.abc import Iterable, Sequence
@@ -28,15 +28,15 @@ explanation."""
 SHARED_WEIGHT = 0.7
 """Weight of the provider or environment that all subjects share. A known change to it is a better explanation."""
 
-FEEDS: dict[str, CauseKind] = {
-    "stale_index": "retrieval",
-    "retrieval_quality": "retrieval",
-    "embedding_drift": "retrieval",
-    "stale_features": "upstream_data",
-    "null_values": "upstream_data",
-    "schema_change": "upstream_data",
+FEEDS: dict[str, tuple[CauseKind, str]] = {
+    "stale_index": ("retrieval", "index refresh"),
+    "retrieval_quality": ("retrieval", "search"),
+    "embedding_drift": ("retrieval", "embedding model"),
+    "stale_features": ("upstream_data", "feature refresh"),
+    "null_values": ("upstream_data", "data source"),
+    "schema_change": ("upstream_data", "data source"),
 }
-"""Kind of cause for each failure mode of a signal."""
+"""Kind and name of what feeds the answers, for each failure mode of a signal of it."""
 
 _WORDS: dict[CauseKind, str] = {
     "input_shift": "input shifts",
@@ -48,32 +48,42 @@ _WORDS: dict[CauseKind, str] = {
 
 @dataclass(frozen=True, slots=True)
 class CauseDrift:
-    """A drift as a possible cause. ``weight`` is its maximum score."""
+    """A drift as a possible cause. ``name`` is the name of the cause, and ``weight`` its maximum score."""
 
     drift: Drift
     kind: CauseKind
+    name: str
     fit: float
     weight: float
 
 
-def workload_suspects(onset: Onset, shifts: Iterable[Drift]) -> list[Suspect]:
-    """Return one suspect per cause of workload drifts and undeclared first uses, based on its most likely drift."""
+def workload_suspects(onset: Onset, lead: Drift, shifts: Iterable[Drift]) -> list[Suspect]:
+    """Return one suspect per cause of workload drifts and undeclared first uses, based on its most likely drift.
+
+    A drift with the signal or the failure mode of the incident's ``lead`` is the incident itself and not its cause.
+    """
     causes = []
     for drift in shifts:
-        is_undeclared = failure_modes.failure_mode_of(drift).name == "undeclared_change"
+        mode = failure_modes.failure_mode_of(drift)
+        if drift.signal == lead.signal or mode == onset.mode:
+            continue
+        is_undeclared = mode.name == "undeclared_change"
         fit = onset.mode.fit("model" if is_undeclared else "input_shift")
         kind: CauseKind = "undeclared_change" if is_undeclared else "input_shift"
-        causes.append(CauseDrift(drift, kind, fit, SHIFT_WEIGHT * fit))
+        name = drift.segment if drift.detector == "first_seen" else f"{drift.signal} {drift.side}"
+        causes.append(CauseDrift(drift, kind, name, fit, SHIFT_WEIGHT * fit))
     return _suspects(onset, causes)
 
 
 def feed_suspects(onset: Onset, drifts: Sequence[Drift]) -> list[Suspect]:
-    """Return the suspects among the incident's drifts: signals of the data that its answers depend on."""
+    """Return what feeds the answers as suspects, if its signals and the answers are among the incident's drifts."""
     is_fed = onset.mode.name in FEEDS or onset.mode.family == "output"
+    if not is_fed or all(failure_modes.failure_mode_of(drift).family != "output" for drift in drifts):
+        return []
     causes = [
-        CauseDrift(drift, kind, failure_modes.STRONG, FEED_WEIGHT)
+        CauseDrift(drift, *feed, failure_modes.STRONG, FEED_WEIGHT)
         for drift in drifts
-        if is_fed and (kind := FEEDS.get(failure_modes.failure_mode_of(drift).name)) is not None
+        if (feed := FEEDS.get(failure_modes.failure_mode_of(drift).name)) is not None
     ]
     return _suspects(onset, causes)
 
@@ -122,7 +132,7 @@ def _suspect(onset: Onset, cause: CauseDrift) -> Suspect:
     return Suspect(
         rank=1,
         kind=cause.kind,
-        name=(drift.segment if drift.detector == "first_seen" else f"{drift.signal} {drift.side}")[:200],
+        name=cause.name[:200],
         score=round(onset.proximity(at) * cause.weight, 3),
         reason=(
             f"{drift.subject} {phrases.describe_drift(drift)}: it moved at {onset.describe(at)}; "

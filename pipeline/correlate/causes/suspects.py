@@ -57,12 +57,13 @@ EXTERNAL_KINDS = (
 class SuspectEvidence:
     """Drifts on which the ranking of suspects is based.
 
-    ``drifts`` are the incident's drifts as last reported. ``published`` are the same drifts as last published, because
+    ``lead`` is the drift that the incident is named after. ``drifts`` are the incident's drifts as last reported. ``published`` are the same drifts as last published, because
     reasons with numbers must not change with every message. ``workload_shifts`` are workload drifts and undeclared
     first uses of the subject. ``scope`` is the provider or environment that the subjects share, if the incident has
     many subjects.
     """
 
+    lead: Drift
     drifts: Sequence[Drift]
     published: Sequence[Drift]
     workload_shifts: Sequence[Drift]
@@ -89,7 +90,7 @@ def rank_suspects(
     suspects = _exonerate_rivals(
         [
             *(_deployment_suspect(onset, deployment, evidence) for deployment in deployments),
-            *workload_suspects(onset, evidence.workload_shifts),
+            *workload_suspects(onset, evidence.lead, evidence.workload_shifts),
             *feed_suspects(onset, evidence.published),
             *shared_suspects(onset, evidence.scope, evidence.subject_count),
         ]

@@ -14,6 +14,9 @@ from schemas.drift import Drift
 from schemas.incident import Audience, Incident, IncidentStatus, LogEntry, Role, Severity
 from schemas.record import SUBJECT_LENGTH_MAX
 
+HELD_SEVERITIES: tuple[Severity, ...] = ("P4",)
+"""Severities of an incident whose first revision waits for more evidence."""
+
 CONTAINED_PERIODS_MAX = 20
 """Maximum number of past containment periods per incident. Older periods are dropped."""
 
@@ -77,6 +80,9 @@ class IncidentState:
         Time at which the first commander was assigned.
     first_logged_at, last_logged_at
         Times of the earliest and the latest log line of each event, including lines that were dropped from the log.
+    announce_at
+        Time from which the first revision of an incident with a low severity may be published. None after the first
+        revision.
     next_reminder_at
         Earliest time of the next reminder. It is not stored in a checkpoint, but recomputed after a restart.
     last_published
@@ -112,6 +118,7 @@ class IncidentState:
     first_logged_at: dict[str, int] = field(default_factory=dict)
     last_logged_at: dict[str, int] = field(default_factory=dict)
     reminders: list[Reminder] = field(default_factory=list)
+    announce_at: int | None = None
     next_reminder_at: int = 0
     last_published: Incident | None = None
 
@@ -160,6 +167,7 @@ class IncidentState:
             "first_logged_at": dict(self.first_logged_at),
             "last_logged_at": dict(self.last_logged_at),
             "reminders": [astuple(reminder) for reminder in self.reminders],
+            "announce_at": self.announce_at,
         }
 
     @classmethod
@@ -177,7 +185,8 @@ class IncidentState:
         membership = Membership.load(state["membership"])
         if not tracked and membership.scope is None:
             raise ValueError("none of its drifts is in the checkpoint")
-        if published is None:
+        announce_at = state.get("announce_at")  # A checkpoint of an earlier version does not have it.
+        if published is None and announce_at is None:
             raise ValueError("the revision that was last published is not in the checkpoint")
         classification, downgrade = state["classification"], state["pending_downgrade"]
         return cls(
@@ -209,7 +218,8 @@ class IncidentState:
             first_logged_at=dict(state["first_logged_at"]),
             last_logged_at=dict(state["last_logged_at"]),
             reminders=[Reminder(*reminder) for reminder in state["reminders"]],
-            last_published=Incident.model_validate(published),
+            announce_at=announce_at,
+            last_published=None if published is None else Incident.model_validate(published),
         )
 
     @property
@@ -221,6 +231,19 @@ class IncidentState:
     def firing(self) -> list[Drift]:
         """The drifts of the incident that have not recovered."""
         return [drift for drift in self.drifts if drift.state != "recovered"]
+
+    @property
+    def lead(self) -> Drift:
+        """The drift that the incident is named after, with the numbers as last published.
+
+        If it has recovered, it is replaced by another drift of the same signal that still fires. If there is none,
+        ``now`` is its worst value.
+        """
+        decided = self.decision.drift
+        tracked = self.tracked.get(decided.drift_id)
+        if tracked is None or tracked.published.state != "recovered":
+            return decided if tracked is None else tracked.published
+        return next((one.published for one in self.tracked.values() if one.still_shows(decided)), tracked.at_worst)
 
     @property
     def subjects(self) -> list[str]:
@@ -298,6 +321,12 @@ class IncidentState:
             recovered_at = None
         return min((at for at in (recovered_at, self.mitigated_at) if at is not None), default=None)
 
+    def is_held(self, now: int) -> bool:
+        """Return whether the first revision must wait at a time (Unix ms), because evidence may raise the severity."""
+        if self.announce_at is None or now >= self.announce_at or self.membership.scope is not None:
+            return False
+        return self.severity in HELD_SEVERITIES and self.status == "open"
+
     def classify(self, severity: Severity, at: int, author: str, note: str | None) -> None:
         """Set the severity that a person assigns."""
         self.classification = Classification(severity, at, author, note)
@@ -346,7 +375,7 @@ class IncidentState:
     def track(self, drift: Drift) -> None:
         """Add a firing drift."""
         join_order = 1 + max((tracked.join_order for tracked in self.tracked.values()), default=0)
-        self.tracked[drift.drift_id] = TrackedDrift(join_order, drift, drift)
+        self.tracked[drift.drift_id] = TrackedDrift(join_order, drift, drift, drift.now)
         self.partitions.add(drift.partition)
         if self.first_started_at is None and drift.tier == "page":
             self.first_started_at, self.family = drift.started_at, failure_modes.failure_mode_of(drift).family

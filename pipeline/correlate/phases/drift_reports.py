@@ -59,7 +59,7 @@ def update_incident(table: IncidentTable, incident: IncidentState, drift: Drift)
     if drift.sequence <= tracked.newest.sequence:
         return
     downgrade_if_due(table, incident, drift.updated_at)
-    tracked.newest = drift
+    tracked.update(drift)
     if not _is_covered(incident, drift):
         _publish_if_actionable(table, incident, drift, tracked.published)
     track_downgrade(table, incident, drift.updated_at)

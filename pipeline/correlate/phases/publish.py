@@ -57,10 +57,12 @@ def _publish(table: IncidentTable, incident: IncidentState) -> list[OutputMessag
     siblings = [one for one in table.incidents.find_by_subject(incident.subject) if one is not incident]
     shifts = table.shifts.shifts_of(incident.subject)
     known = DiagnosisContext(table.deployments, shifts, siblings, table.now(incident))
+    if incident.last_published is None and incident.announce_at is None:
+        incident.announce_at = known.clock + round(table.settings.announce_after_s * 1000)
     revision = build_revision(published_view(table, incident), known, table.settings)
     if revision is None:
         return []
-    incident.last_published = revision
+    incident.last_published, incident.announce_at = revision, None
     return [OutputMessage(ALERTS, revision.incident_id.encode(), revision.to_json())]
 
 

@@ -21,7 +21,8 @@ def settle_clocks(table: IncidentTable, touched: Touched) -> Touched:
         is_changed = reading.was_unfinished and any(
             [_settle(table, incident), _was_deployed(table, incident, reading.at + 1, now)]
         )
-        if is_changed or (now >= incident.next_reminder_at and table.add_reminders(incident)):
+        is_announced = incident.announce_at is not None and now >= incident.announce_at
+        if is_changed or is_announced or (now >= incident.next_reminder_at and table.add_reminders(incident)):
             touched.add([incident])
     return touched
 

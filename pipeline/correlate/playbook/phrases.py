@@ -1,7 +1,10 @@
 """Phrases that describe drifts and times in titles, summaries, reasons and log lines."""
 
+from collections.abc import Callable
+
 from pipeline.wording import duration, quantity
 from schemas.drift import Drift
+from schemas.timestamp import clock_time
 
 _PHRASES: dict[str, tuple[str, str, str]] = {
     "refused": ("refuses", "refused", "{} of requests"),
@@ -48,25 +51,35 @@ def describe_distance(at: int, started_at: int) -> str:
     return f"{duration(seconds)} {'before' if seconds > 0 else 'after'} the start"
 
 
-def describe_drift(drift: Drift, *, past: bool = False) -> str:
+def describe_measurement(drift: Drift, show: Callable[[int], str] = clock_time) -> str:
+    """Describe when the current value of a drift was measured: at its detection, or at the time of a later report.
+
+    ``show`` formats a time in Unix ms.
+    """
+    return "at detection" if drift.updated_at <= drift.detected_at else f"at {show(drift.updated_at)}"
+
+
+def describe_drift(drift: Drift, *, past: bool = False, measured: str = "") -> str:
     """Describe a drift of a subject: a verb and the drift's numbers, without the subject.
 
-    ``past`` selects the past tense. For a drift of the high values, low values or spread, the phrase contains that
+    ``past`` selects the past tense. ``measured`` is the time of the current value, such as ``at detection``. For a drift of the high values, low values or spread, the phrase contains that
     aspect, unless its value and normal differ by a factor of at least 1.5.
     """
     if drift.channel == "silence":
         return f"{'sent' if past else 'sends'} no records"
     if drift.channel == "first_seen":
         return f"{'was' if past else 'is'} served by {drift.segment.replace('=', ' ', 1)} for the first time"
-    now = quantity(drift.now, drift.unit, drift.channel)
+    now, when = quantity(drift.now, drift.unit, drift.channel), f" {measured}" if measured else ""
     normal = quantity(drift.normal, drift.unit, drift.channel)
     segment = f" ({drift.segment})" if drift.segment else ""
     phrase = _PHRASES.get(drift.signal)
     if phrase is not None and (drift.channel in ("rate", "location") or _is_far(drift)):
         present_verb, past_verb, rest = phrase
-        return f"{past_verb if past else present_verb} {rest.format(now)}{segment}, normally {normal}"
+        return f"{past_verb if past else present_verb} {rest.format(now)}{segment}{when}, normally {normal}"
     verb, change = "showed" if past else "shows", "a rise" if drift.side == "up" else "a fall"
-    return f"{verb} {change} in {_ASPECTS.get(drift.channel, '')}{drift.signal}{segment}: {now}, normally {normal}"
+    return (
+        f"{verb} {change} in {_ASPECTS.get(drift.channel, '')}{drift.signal}{segment}: {now}{when}, normally {normal}"
+    )
 
 
 def _is_far(drift: Drift) -> bool:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pipeline.correlate.causes import clear_suspect
-from pipeline.correlate.playbook import failure_modes
+from pipeline.correlate.playbook import failure_modes, phrases
 from pipeline.correlate.revision.impact import describe_compromised_data, describe_impact
 from pipeline.wording import quantity
 from schemas.drift import Drift
@@ -182,7 +182,8 @@ def _share(context: DraftContext) -> str:
     if drift.channel != "rate" or drift.side == "down":
         return "[say which share of the requests]"  # If a rate is bad when it falls, it is the share of good requests.
     now, normal = (quantity(value, drift.unit, drift.channel) for value in (drift.now, drift.normal))
-    return f"{now} of the monitored requests, normally {normal}"
+    measured = "at worst" if drift.state == "recovered" else phrases.describe_measurement(drift, date_minute)
+    return f"{now} of the monitored requests {measured}, normally {normal}"
 
 
 def _cause_for_leadership(suspects: list[Suspect]) -> str:

@@ -110,5 +110,6 @@ def _line(finding: list[Drift]) -> SignalEvidence:
         records=lead.records,
         started_at=min(drift.started_at for drift in finding),
         detected_at=finding[0].detected_at,
+        measured_at=lead.updated_at,
         sentence=running_log.shorten(lead.sentence),
     )

@@ -27,7 +27,7 @@ from schemas.incident import Incident, LogEntry, SignalEvidence
 
 
 def build_revision(incident: IncidentState, context: DiagnosisContext, settings: CorrelateSettings) -> Incident | None:
-    """Return the next revision of an incident, or None if nothing changed since the last revision.
+    """Return the next revision of an incident, or None if nothing changed since the last or the first must wait.
 
     Parameters
     ----------
@@ -39,6 +39,8 @@ def build_revision(incident: IncidentState, context: DiagnosisContext, settings:
         Windows and limits.
     """
     before = incident.last_published
+    if before is None and incident.is_held(context.clock):
+        return None
     if before is None or incident.tracked:
         revision = _build_content(incident, context, settings)
     else:
@@ -62,7 +64,8 @@ def _build_content(incident: IncidentState, context: DiagnosisContext, settings:
     contained_at = min((at for at in (rolled_back_at, switched_off_at) if at is not None), default=None)
     log = _build_log(incident, diagnosis, freeze, contained_at, settings.log_entries_max)
     plan = ResponseTimes.from_configuration(severity, settings.response)
-    summary = [write_summary(incident, diagnosis.suspects, steps, diagnosis.rollback), freeze.sentence]
+    updated_at = max(entry.at for entry in log)
+    summary = write_summary(incident, diagnosis.suspects, steps, diagnosis.rollback, until=updated_at)
     revision = Incident(
         incident_id=incident.incident_id,
         revision=1,
@@ -77,11 +80,11 @@ def _build_content(incident: IncidentState, context: DiagnosisContext, settings:
         provider=served.provider,
         segments=segment_names(_published_drifts(incident)),
         title=_title(incident, diagnosis.failure_mode),
-        summary=" ".join(sentence for sentence in summary if sentence),
+        summary=" ".join(sentence for sentence in (summary, freeze.sentence) if sentence),
         started_at=incident.started_at,
         detected_at=incident.detected_at,
         detection_gap_s=max(0, incident.detected_at - incident.started_at) / 1000,
-        updated_at=max(entry.at for entry in log),
+        updated_at=updated_at,
         resolved_at=incident.resolved_at,
         evidence=_evidence(incident, settings),
         suspects=diagnosis.suspects,
@@ -105,7 +108,7 @@ def _build_content(incident: IncidentState, context: DiagnosisContext, settings:
     )
     draft_context = DraftContext(
         revision,
-        incident.decision.drift,
+        incident.lead,
         incident.subjects,
         recovered_at=incident.recovered_at,
         rolled_back_at=rolled_back_at,

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from pipeline.correlate.playbook import failure_modes
+from pipeline.correlate.playbook import failure_modes, phrases
 from pipeline.correlate.severity.adjustment import SeverityAdjustment
 from pipeline.correlate.severity.rule import SLA, DriftConditions, SeverityRule
 from pipeline.correlate.severity.table import SeverityTable
@@ -45,7 +45,8 @@ class SeverityDecision:
         drift = self.drift
         now, normal = (quantity(value, drift.unit, drift.channel) for value in (drift.now, drift.normal))
         adjustment = f"; {self.adjustment_reason}" if self.adjustment_reason else ""
-        return f"{self.reason} ({drift.signal} {now}, normally {normal}){adjustment}"
+        measured = phrases.describe_measurement(drift)
+        return f"{self.reason} ({drift.signal} {now} {measured}, normally {normal}){adjustment}"
 
 
 def decide_severity(table: SeverityTable, drifts: Sequence[Drift], slas: SLAs | None = None) -> SeverityDecision:

@@ -23,6 +23,9 @@ START = parse_timestamp("2026-11-24T03:12:00Z")
 SECOND = 1000
 MINUTE = 60 * SECOND
 
+AT_ONCE = CorrelateSettings(announce_after_s=0)
+"""Default settings of the tests: a P4 is published at once too."""
+
 _SIGNALS = {signal.name: signal for signal in (*SIGNALS, *CATEGORIES, *EVENTS)}
 _NORMAL = {"refused": 0.01, "empty": 0.002, "error": 0.005, "index_age_s": 3600.0, "latency_ms": 800.0}
 
@@ -119,7 +122,7 @@ def dead_letters(outputs: Iterable[OutputMessage]) -> list[DeadLetter]:
 
 def revisions(*contracts: Contract, settings: CorrelateSettings | None = None) -> list[Incident]:
     """All revisions that a new step publishes for some messages."""
-    return incidents(CorrelateStep(settings or CorrelateSettings()).step(kafka(contracts)))
+    return incidents(CorrelateStep(settings or AT_ONCE).step(kafka(contracts)))
 
 
 def newest(*contracts: Contract, settings: CorrelateSettings | None = None) -> dict[str, Incident]:
@@ -136,6 +139,6 @@ def only(*contracts: Contract, settings: CorrelateSettings | None = None) -> Inc
 
 def started(settings: CorrelateSettings | None = None, *contracts: Contract) -> CorrelateStep:
     """A step that has processed some messages."""
-    step = CorrelateStep(settings or CorrelateSettings())
+    step = CorrelateStep(settings or AT_ONCE)
     step.step(kafka(contracts))
     return step

@@ -70,6 +70,7 @@ def evidence(signal: str, **changes: Any) -> SignalEvidence:
         "records": 2050,
         "started_at": STARTED,
         "detected_at": STARTED + 41_000,
+        "measured_at": STARTED + 41_000,
         "sentence": f"{signal} rose",
     }
     return SignalEvidence(**(fields | changes))

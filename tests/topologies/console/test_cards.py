@@ -34,8 +34,8 @@ severity  P3 by rule quality_loss: users see the loss of quality, and the
           feature works
 scope     production
 
-signal   normal    now      effect  since      detector
-refused   1.0 %  9.1 %  odds x9.91  03:12:00Z  page_hinkley
+signal   normal  value      effect  since      measured
+refused   1.0 %  9.1 %  odds x9.91  03:12:00Z  at detection
 
 runbook   docs/runbooks/refusal_spike.md
 incident  inc-3f9a21c0b7  revision 1: opened
@@ -77,7 +77,7 @@ def test_the_card_of_the_longest_incident_fits_one_screen():
 
 def test_actions_come_before_suspects_and_suspects_before_evidence():
     text = plain_card(incident())
-    assert text.index("1. rollback") < text.index("1. prompt v41") < text.index("page_hinkley")
+    assert text.index("1. rollback") < text.index("1. prompt v41") < text.index("at detection")
 
 
 def test_suspects_are_sorted_by_rank():
@@ -121,6 +121,22 @@ def test_values_have_readable_units():
     assert "index_age_s 1 h 1 d 1 h rank +0.49 03:12:00Z" in text
     assert "latency_ms high_tail 812 ms 2,400 ms odds x15 03:12:00Z" in text
     assert "throughput 50 25 x0.5 03:12:00Z" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "measured"),
+    [
+        ({"measured_at": STARTED + 41_000}, "at detection"),
+        ({"measured_at": STARTED + 600_000}, "03:22:00Z"),
+        ({"measured_at": STARTED + 2 * 86_400_000}, "2026-11-26 03:12:00Z"),
+        ({"measured_at": STARTED + 600_000, "state": "recovered"}, "recovered"),
+        ({"measured_at": None}, "03:12:00Z"),
+    ],
+)
+def test_the_card_shows_when_a_value_was_measured(changes, measured):
+    text = plain_card(incident(evidence=[evidence("refused", **changes)]), width=100)
+    [row] = [line for line in text.splitlines() if line.startswith("refused")]
+    assert row.endswith(measured)
 
 
 def test_a_resolved_incident_has_its_time_and_no_actions():

@@ -183,6 +183,34 @@ def test_a_feed_that_moved_with_the_answers_is_the_cause(signal, kind):
     assert "Most likely cause" in incident.summary
 
 
+@pytest.mark.parametrize(
+    "signal", ["index_age_s", "retrieval_score", "embedding_similarity", "null_fraction", "schema_valid"]
+)
+def test_an_incident_about_a_feed_alone_is_not_its_own_cause(signal):
+    assert suspects(first=drift(signal)) == []
+
+
+@pytest.mark.parametrize(
+    "symptoms",
+    [
+        ["index_age_s", "retrieval_score"],
+        ["index_age_s", "thumbs_down"],
+        ["retrieval_score", "hallucinated"],
+        ["null_fraction", "confidence"],
+    ],
+)
+def test_no_cause_has_the_name_of_a_symptom(symptoms):
+    incident = only(*(drift(signal, after_s=20 + number) for number, signal in enumerate(symptoms)))
+    own_names = (*symptoms, incident.failure_mode, incident.failure_mode.replace("_", " "))
+    assert not [one.name for one in incident.suspects if any(name in one.name for name in own_names)]
+
+
+@pytest.mark.parametrize("signal", ["provider_model", "schema_id"])
+def test_a_first_use_is_not_the_cause_of_the_incident_about_it(signal):
+    first_use = drift(signal, tier="ticket", detector="first_seen", channel="first_seen", segment=f"{signal}=m-2")
+    assert suspects(first=first_use, announce_after_s=0) == []
+
+
 def test_a_change_that_broke_a_feed_ranks_above_the_feed():
     incident = only(deployment(kind="index"), drift("index_age_s", after_s=20), drift("thumbs_down", after_s=30))
     assert [suspect.kind for suspect in incident.suspects] == ["index", "retrieval"]

@@ -44,7 +44,7 @@ def test_it_falls_with_a_reason_when_the_rules_have_asked_for_less_for_ten_minut
     [line] = severities(incident)
     assert line.text == (
         "severity P2 -> P3 by the rule quality_loss: users see lower quality, but the feature still works "
-        "(refused 9.1 %, normally 1.0 %), lower since 03:14:05Z (10 min)"
+        "(refused 9.1 % at detection, normally 1.0 %), lower since 03:14:05Z (10 min)"
     )
     assert "severity P2 -> P3" in incident.change
 

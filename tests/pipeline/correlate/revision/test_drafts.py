@@ -18,14 +18,14 @@ from tests.pipeline.correlate.builders import (
 from tests.pipeline.correlate.outages import failing, the_parent
 
 EXPOSED, EMPTY, REFUSED = drift("pii_detected"), drift("empty", now=0.8), drift()
-NAMED = CorrelateSettings(public_names={"support-bot": "our support assistant"})
+NAMED = CorrelateSettings(announce_after_s=0, public_names={"support-bot": "our support assistant"})
 
 
 PARAGRAPHS = """
 DRAFT. Before a person sends this, check every sentence and fill in what is in [brackets].
 What happened: Our support assistant, which is an AI system, may have shown personal data in its answers that should not \
 have been there. We are sorry.
-When, and how much: since about 2026-11-24 03:12 UTC, and it continues; 9.1 % of the monitored requests, normally 1.0 %. \
+When, and how much: since about 2026-11-24 03:12 UTC, and it continues; 9.1 % of the monitored requests at detection, normally 1.0 %. \
 [Say how many people.]
 What it means for you: Personal data may be compromised. [Say whose data and which kind, whether anybody saw it who should \
 not have, and what people should do. If this is not known yet, say so.]
@@ -96,7 +96,7 @@ def test_a_draft_to_users_names_no_person_subject_tenant_version_or_supplier():
 
 def test_a_region_may_be_named_to_users():
     text = external(EMPTY.model_copy(update={"segment": "region=eu"}))
-    assert "requests, normally 0.2 % in eu." in text
+    assert "requests at detection, normally 0.2 % in eu." in text
     assert "Not everyone" not in text
 
 

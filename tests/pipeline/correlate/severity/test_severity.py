@@ -96,7 +96,7 @@ def test_a_failure_of_a_small_share_of_the_requests_is_one_step_milder():
 
 def test_the_full_reason_has_the_numbers_and_the_adjustment():
     assert decision_for(drift("refused", **SMALL)).full_reason == (
-        "users see lower quality, but the feature still works (refused 9.1 %, normally 1.0 %); lowered one step by "
+        "users see lower quality, but the feature still works (refused 9.1 % at detection, normally 1.0 %); lowered one step by "
         "small_part: only a small share of the requests is affected (5.0 % of the requests)"
     )
     assert decision_for(*BREADTH).full_reason.endswith("a loss of quality (data, infrastructure, output)")
