@@ -27,7 +27,7 @@ Content = Drift | Tick | Deployment | Command | Unreadable
 
 
 def decode_message(message: InputMessage, *, replay: bool = False) -> Sequence[Content]:
-    """Decode a message. A deployment of several subjects has several contents; any other message has one.
+    """Decode a message. A deployment of several subjects yields one content per subject; any other message yields one.
 
     Parameters
     ----------

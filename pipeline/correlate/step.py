@@ -18,7 +18,7 @@ from pipeline.step import InputMessage, OutputMessage
 class CorrelateStep:
     """The correlate step. It reads three topics of one partition each.
 
-    Every message passes four phases: apply, settle, group, publish. See :mod:`pipeline.correlate.phases`.
+    Every message passes through four phases: apply, settle, group and publish. See :mod:`pipeline.correlate.phases`.
 
     The same messages of each topic in the same order lead to the same final incidents, except for ``revision`` and
     ``change``, regardless of how the topics interleave. The interleaving of subjects within ``drifts`` does not matter
@@ -67,7 +67,7 @@ class CorrelateStep:
         return []
 
     def tick(self, wall_ms: int) -> list[OutputMessage]:
-        """Do nothing. Time arrives as ticks in ``drifts``, in order with the drifts, so a restart repeats it."""
+        """Do nothing. The time comes from the ticks in ``drifts``, so a replay after a restart sees the same times."""
         del wall_ms
         return []
 

@@ -1,7 +1,7 @@
 """Matchers: conditions on the labels of an incident, in the notation of Alertmanager. Routes and silences use them.
 
 Source: Alertmanager's documentation, "Matchers". As in Alertmanager, a regular expression must match the full value.
-Only a subset of regular expressions is accepted, so that none takes exponential time: no look-around, no
+Only a subset of regular expressions is accepted, because others could take exponential time: no look-around, no
 back-reference, no repeated group.
 """
 

@@ -44,7 +44,7 @@ WRITE_TIMEOUT_S = 25.0
 """Maximum seconds until Kafka confirms a message."""
 
 WRITE_BYTES_MAX = 16 * 1024 * 1024
-"""Maximum bytes of a message in any topic of the contract."""
+"""Maximum size of a message in any topic of the contract, in bytes."""
 
 logger = logging.getLogger("driftwire")
 
@@ -120,7 +120,7 @@ async def follow_topic(cluster: Cluster, topic: str, *, from_start: bool = False
     Raises
     ------
     BrokerUnreachable, TopicMissing, RightMissing
-        As :func:`read_topic`, at the start only.
+        As for :func:`read_topic`, but only at the start.
     """
     async with _assigned_consumer(cluster, topic) as consumer:
         partitions = list(consumer.assignment())

@@ -193,7 +193,7 @@ class BatchReader:
             self._aborted_producers.discard(batch.producer_id)
 
     def _report(self, detail: str) -> list[Any]:
-        """Return the batch that is unreadable, or an empty list if it was fetched for the first time."""
+        """Return the unreadable batch, or an empty list if this was its first fetch."""
         first = self.next_fetch_offset
         if _seen_once.get(self._partition) != first:
             _seen_once[self._partition] = first

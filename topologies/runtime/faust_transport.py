@@ -44,7 +44,7 @@ CHECK_INTERVAL_S = 2.0
 """Seconds between checks whether Kafka answers, and whether it refuses the consumer group."""
 
 FETCH_WAIT_MAX_MS = 250
-"""Maximum milliseconds until the broker answers a fetch without messages."""
+"""Maximum milliseconds for which the broker delays the answer to a fetch when there are no messages."""
 
 RETRY_S = 1.0
 """Seconds from a failed fetch or a failed start until the next attempt."""
@@ -86,7 +86,7 @@ class OffsetReset:
 class FetchedBatch:
     """Records of one partition in one fetch, presented to Faust as a single Kafka record.
 
-    The value is a list of messages, of one :class:`UnreadableBatch`, or of one :class:`OffsetReset`.
+    The value is a list of messages, or a list with one :class:`UnreadableBatch` or :class:`OffsetReset`.
     """
 
     __slots__ = ("offset", "partition", "timestamp", "timestamp_type", "topic", "value")

@@ -26,7 +26,7 @@ FEED_WEIGHT = 0.7
 explanation."""
 
 SHARED_WEIGHT = 0.7
-"""Weight of the provider or environment that all subjects share. A known change to it is a better explanation."""
+"""Weight of the provider or environment that all subjects share. A known change there is a better explanation."""
 
 FEEDS: dict[str, tuple[CauseKind, str]] = {
     "stale_index": ("retrieval", "index refresh"),

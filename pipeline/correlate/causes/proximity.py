@@ -6,13 +6,13 @@ from pipeline.correlate.playbook import FailureMode, phrases
 from schemas.timestamp import clock_time
 
 HALF_PROXIMITY_S = 300
-"""Seconds before the start, beyond its error, at which proximity is halved. Some changes take effect slowly."""
+"""Seconds before the earliest possible start at which proximity is halved. Some changes take effect slowly."""
 
 PROXIMITY_AT_ERROR = 0.9
 """Proximity of a change that precedes the start by exactly the error. Closer changes have a higher proximity."""
 
 PROXIMITY_JUST_AFTER = 0.5
-"""Proximity of a change that follows the start by exactly the error."""
+"""Proximity of a change that follows the start by exactly the error of the start."""
 
 PROXIMITY_AFTER = 0.15
 """Proximity of a later change. Such a change is the cause only if the estimated start is wrong."""

@@ -33,7 +33,7 @@ EXONERATED = 0.2
 all other suspects."""
 
 UNSEEN = 0.3
-"""Score factor for a version that appears in no record, although records contain versions."""
+"""Score factor for a version that does not appear in any record, although records contain versions."""
 
 CLEAR_SCORE = 0.5
 """Minimum score at which a suspect is named as the most likely cause and its rollback is proposed."""

@@ -8,7 +8,7 @@ from schemas.drift import Drift
 
 
 class WorkloadShifts:
-    """Store of the latest workload drifts by arrival, at most ``limit``, each in its firing state."""
+    """Store of the workload drifts that arrived last, at most ``limit``, each in its firing state."""
 
     def __init__(self, limit: int) -> None:
         self._drifts = BoundedStore[Drift](limit)

@@ -35,7 +35,7 @@ class IncidentClocks:
         return has_advanced
 
     def now(self, reported_at: int, partitions: Iterable[int]) -> int:
-        """Return the clock of an incident in Unix ms, from its subject's newest report and its partitions."""
+        """Return the clock of an incident in Unix ms, based on its subject's newest report and its partitions."""
         return max(reported_at, self._wall, *(self._watermarks.get(partition, 0) for partition in partitions))
 
     def dump(self) -> dict[str, Any]:

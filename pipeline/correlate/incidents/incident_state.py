@@ -124,7 +124,7 @@ class IncidentState:
 
     @classmethod
     def open_parent(cls, incident_id: str, scope: SharedScope, first_child: "IncidentState") -> "IncidentState":
-        """Build a parent of incidents that share a scope. Its subject is the scope, such as ``provider:openai``."""
+        """Build a parent for incidents that share a scope. Its subject is the scope, such as ``provider:openai``."""
         name = "".join(character if character.isprintable() else "?" for character in scope.name)
         return cls(
             incident_id=incident_id,

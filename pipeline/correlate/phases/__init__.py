@@ -1,4 +1,4 @@
-"""The four phases of a message, in order, and the rules of each phase.
+"""The four phases in which a message is processed, in order, and the rules of each phase.
 
 1. :mod:`~pipeline.correlate.phases.apply` changes the incidents that the message is about.
 2. :mod:`~pipeline.correlate.phases.settle` applies the effects of time: severity falls, incidents resolve.

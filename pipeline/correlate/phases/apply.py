@@ -126,7 +126,7 @@ def _is_closed(table: IncidentTable, incident: IncidentState) -> bool:
 
 
 def _standings(table: IncidentTable, command: Command) -> dict[str, IncidentStanding]:
-    """Return the standing of the incidents in a command, and of the members of the incident that it is about."""
+    """Build the standings of the incidents that a command names, and of the members of its incident."""
     named = [table.incidents.get(incident_id) for incident_id in (command.incident_id, command.into) if incident_id]
     known = [incident for incident in named if incident is not None]
     members = [member for incident in known[:1] for member in table.merges.members(incident)]

@@ -12,7 +12,7 @@ from pipeline.wording import quantity
 from schemas.drift import Drift
 
 WORSENING_RECORDS_MIN = 20
-"""Minimum number of records in a value that can show that a drift got worse."""
+"""Minimum number of records behind a value, below which the value cannot show that a drift got worse."""
 
 
 def open_incident(table: IncidentTable, drift: Drift, siblings: Sequence[IncidentState]) -> IncidentState:
@@ -54,7 +54,7 @@ def join_incident(table: IncidentTable, drift: Drift, incident: IncidentState, r
 
 
 def update_incident(table: IncidentTable, incident: IncidentState, drift: Drift) -> None:
-    """Apply a further report of a tracked drift. A report that is older than the newest report is ignored."""
+    """Apply another report of a tracked drift. A report that is older than the newest report is ignored."""
     tracked = incident.tracked[drift.drift_id]
     if drift.sequence <= tracked.newest.sequence:
         return
@@ -66,7 +66,7 @@ def update_incident(table: IncidentTable, incident: IncidentState, drift: Drift)
 
 
 def _publish_if_actionable(table: IncidentTable, incident: IncidentState, drift: Drift, published: Drift) -> None:
-    """Publish a report of a drift if it needs action: the drift recovered, or it is worse than published."""
+    """Publish a report of a drift if the drift has recovered, or if it is worse than last published."""
     if drift.state == "recovered":
         incident.publish_newest()
         now, normal = (quantity(value, drift.unit, drift.channel) for value in (drift.now, drift.normal))

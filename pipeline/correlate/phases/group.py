@@ -91,7 +91,7 @@ def _form_parent(table: IncidentTable, expected: ExpectedParent) -> list[Inciden
 
 
 def _end_mitigation(table: IncidentTable, parent: IncidentState, expected: ExpectedParent) -> None:
-    """End the mitigation of a parent if further subjects fail."""
+    """End the mitigation of a parent if more subjects fail."""
     new = [
         member for member in expected.members if _is_new_child(table, member.incident_id, parent, expected.child_ids)
     ]

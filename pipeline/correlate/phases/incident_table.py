@@ -78,7 +78,7 @@ class IncidentTable:
 
 @dataclass(frozen=True, slots=True)
 class ClockReading:
-    """Clock of an incident before the current message (Unix ms), and whether time could change the incident then."""
+    """Clock of an incident before the current message (Unix ms), and whether time could still change the incident."""
 
     incident: IncidentState
     at: int

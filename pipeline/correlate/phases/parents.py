@@ -107,7 +107,7 @@ def child_candidate(
 ) -> ChildCandidate | None:
     """Return an incident as a candidate for a parent, or None if it cannot be a child.
 
-    It cannot be a child if none of its drifts is page tier, if its subject has no provider or environment, or if a
+    It cannot be a child if none of its drifts has the page tier, if its subject has no provider or environment, or if a
     person merged or closed it.
 
     Parameters

@@ -28,9 +28,9 @@ def settle_clocks(table: IncidentTable, touched: Touched) -> Touched:
 
 
 def resolve_if_quiet(table: IncidentTable, incident: IncidentState) -> bool:
-    """Resolve an incident if all its signals have been recovered for long enough. Return True if it changed.
+    """Resolve an incident if all its signals have stayed recovered for long enough. Return True if it changed.
 
-    The resolution is dated to the end of the quiet period, even if the clock reaches that time late. An incident is
+    The resolution is dated to the end of the quiet period, even if the clock is already past that time. An incident is
     open again while a signal of its members is firing.
     """
     if incident.closed_by is not None or (incident.resolved_at is not None and not table.merges.members(incident)):
@@ -57,7 +57,7 @@ def downgrade_if_due(table: IncidentTable, incident: IncidentState, now: int) ->
     """Lower the severity if the rules have given a lower severity for long enough. Return True if it fell.
 
     The change is dated to the end of the wait, even if the clock (Unix ms) reaches that time late. The new severity is
-    the worst that the rules gave during the wait.
+    the worst severity that the rules assigned during the wait.
     """
     if incident.pending_downgrade is None:
         return False

@@ -1,6 +1,6 @@
 """Notification duties: the rows of ``duties.toml``, each with its deadline and the incidents that it may apply to.
 
-A row states that a duty may apply, with its content and its deadline. It never states that the duty does apply.
+A row describes a duty that may apply: its content and its deadline. It never states that the duty does apply.
 """
 
 import tomllib

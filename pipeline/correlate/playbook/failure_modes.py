@@ -48,7 +48,7 @@ class Signature:
     external: bool = False
 
     def matches(self, lead: Collection[str], moved: Collection[str], *, may_be_external: bool) -> bool:
-        """Return whether drifts match, given the names of the lead drift and of all signals and modes that moved."""
+        """Return whether this signature matches the names of the lead drift and of all signals and modes that moved."""
         return (
             any(name in lead for name in self.moving)
             and all(name in moved for name in self.moving)

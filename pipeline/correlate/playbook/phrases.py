@@ -32,11 +32,12 @@ _PHRASES: dict[str, tuple[str, str, str]] = {
     "dead_letters": ("sends", "sent", "{} of records that cannot be used"),
     "probe_blocked": ("blocks", "blocked", "{} of the known-bad probes"),
 }
-"""Verb in the present and past tense, and phrase with the number, for each signal."""
+"""For each signal: the verb in the present and past tense, and the phrase that contains the number."""
 
 _ASPECTS = {"high_tail": "high values of ", "low_tail": "low values of ", "dispersion": "spread of "}
 _FAR_FACTOR = 1.5
-"""Minimum factor between current and normal value at which a drift of a tail or spread is described by its value."""
+"""Minimum factor between the current and the normal value at which a drift of a tail or of the spread is described by
+its value alone."""
 
 
 def describe_distance(at: int, started_at: int) -> str:
@@ -62,8 +63,9 @@ def describe_measurement(drift: Drift, show: Callable[[int], str] = clock_time) 
 def describe_drift(drift: Drift, *, past: bool = False, measured: str = "") -> str:
     """Describe a drift of a subject: a verb and the drift's numbers, without the subject.
 
-    ``past`` selects the past tense. ``measured`` is the time of the current value, such as ``at detection``. For a drift of the high values, low values or spread, the phrase contains that
-    aspect, unless its value and normal differ by a factor of at least 1.5.
+    ``past`` selects the past tense. ``measured`` is the time of the current value, such as ``at detection``. For a drift
+    of the high values, of the low values or of the spread, the phrase names that aspect, unless the current value and the
+    normal value differ by a factor of at least 1.5.
     """
     if drift.channel == "silence":
         return f"{'sent' if past else 'sends'} no records"

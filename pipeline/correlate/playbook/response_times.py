@@ -16,7 +16,7 @@ def _seconds(description: str) -> Any:
 
 
 class ResponseTimes(BaseModel):
-    """Response times for one severity. Times that are not set default to the playbook."""
+    """Response times for one severity. Times that are not set default to those of the playbook."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -17,7 +17,7 @@ from schemas.incident import Duty, ResponseTarget
 from schemas.timestamp import LATEST_MS, format_timestamp
 
 AT_ONCE_MS = 300_000
-"""Milliseconds to the reminder for a target that is due immediately. A kill switch needs less time."""
+"""Milliseconds until the reminder for a target that is due immediately. A kill switch needs less time."""
 
 DECIDE_WITHIN_MS = 24 * 3_600_000
 """Milliseconds from the first reminder of a duty to its deadline, but at most half of the total time."""

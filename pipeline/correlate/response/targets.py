@@ -54,7 +54,7 @@ class ResponseProgress:
     A time is None if the action is not known to have been taken.
 
     ``severity_since`` is the time at which the incident got its severity. ``first_communicated_at`` and
-    ``last_communicated_at`` are the first and the last communication to leadership.
+    ``last_communicated_at`` are the times of the first and the last communication to leadership.
     """
 
     severity: Severity

@@ -40,7 +40,7 @@ class BlastRadius(BaseModel):
 
 
 class SeverityAdjustment(BaseModel):
-    """A severity adjustment. A failure that can harm people is never made milder."""
+    """A severity adjustment. The severity of a failure that can harm people is never lowered."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 

@@ -52,7 +52,7 @@ class SeverityTable:
         return cls(rules, adjustments)
 
     def extend(self, rules: Sequence[SeverityRule], adjustments: Sequence[SeverityAdjustment]) -> "SeverityTable":
-        """Return an extended table. Added rules come first, and added adjustments replace those of the same name."""
+        """Return an extended table. Added rules come first, and added adjustments replace those with the same name."""
         names = {adjustment.name for adjustment in adjustments}
         remaining = (adjustment for adjustment in self.adjustments if adjustment.name not in names)
         return SeverityTable((*rules, *self.rules), (*adjustments, *remaining))

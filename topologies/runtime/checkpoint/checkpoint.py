@@ -32,7 +32,7 @@ from topologies.runtime.checkpoint.stored_checkpoint import (
 from topologies.runtime.checkpoint.transaction import TransactionalProducer, TransactionMessage
 
 PART_BYTES_MAX = 1_000_000
-"""Maximum bytes of a part of a state. It is below the broker's limit for the checkpoint topic."""
+"""Maximum size of a part of a state, in bytes. It is below the broker's limit for the checkpoint topic."""
 
 
 class CheckpointTopicReplaced(CheckpointFailed):

@@ -99,7 +99,7 @@ async def read_last_entry(cluster: Cluster, step: str, partition: int) -> Stored
 async def _read_into(
     reader: "CheckpointReader", cluster: Cluster, source: TopicPartition, *, look_back: int | None
 ) -> bool:
-    """Read committed messages into a reader. Return True if these are all messages of the partition."""
+    """Read committed messages into a reader. Return True if these are all the messages of the partition."""
     try:
         async with committed_consumer(cluster) as consumer:
             consumer.assign([source])

@@ -57,7 +57,7 @@ REQUEST_TIMEOUT_MS = 10_000
 """Maximum milliseconds until Kafka answers a request."""
 
 BATCH_BYTES_MAX = 256 * 1024
-"""Maximum bytes of a batch with several messages."""
+"""Maximum size of a batch with several messages, in bytes."""
 
 CLOSE_TIMEOUT_S = 5.0
 """Maximum seconds to wait for a producer to close. After this time it closes in the background."""
