@@ -1,15 +1,29 @@
 """Settings of the route step: the receivers, and the routes that select them. The terms are from Alertmanager."""
 
-from typing import Literal, Self
+import re
+from collections.abc import Iterator
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from pipeline.route.matchers import parse_matchers
+from pipeline.route.labels import INCIDENT_LABELS
+from pipeline.route.matchers import check_label_names, parse_matchers
 from schemas.incident import Severity
 
 DEFAULT_ROUTE = "default"
 """Name of the root of the routing tree."""
+
+
+_LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+
+
+def _check_matchers(matchers: tuple[str, ...]) -> tuple[str, ...]:
+    parse_matchers(*matchers)
+    return matchers
+
+
+MatcherTexts = Annotated[tuple[str, ...], AfterValidator(_check_matchers)]
 
 
 class ReceiverSettings(BaseModel):
@@ -62,7 +76,7 @@ class Route(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1, max_length=100, description="Name of the route in notifications.")
-    matchers: tuple[str, ...] = Field(
+    matchers: MatcherTexts = Field(
         default=(),
         description='Conditions on the labels of an incident, such as subject="support-bot" or severity=~"P1|P2". All '
         "must match.",
@@ -75,11 +89,32 @@ class Route(BaseModel):
         default=(), description="Nested routes, tried first. This route handles incidents that no nested route matches."
     )
 
-    @field_validator("matchers")
+
+class LabelSettings(BaseModel):
+    """Labels of your own, such as team or tier, for the incidents that match."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    matchers: MatcherTexts = Field(
+        default=(),
+        description="Conditions on the labels of an incident. All must match. Without conditions, every incident gets "
+        "the labels.",
+    )
+    labels: dict[str, str] = Field(
+        min_length=1, description="Labels and their values. They overwrite the labels of earlier tables."
+    )
+
+    @field_validator("labels")
     @classmethod
-    def _check_matchers(cls, matchers: tuple[str, ...]) -> tuple[str, ...]:
-        parse_matchers(*matchers)
-        return matchers
+    def _check_labels(cls, labels: dict[str, str]) -> dict[str, str]:
+        for name in labels:
+            if not _LABEL_NAME.fullmatch(name):
+                raise ValueError(
+                    f"{name!r} is not a label name; use letters, digits and underscores, and start with a letter"
+                )
+            if name in INCIDENT_LABELS:
+                raise ValueError(f"{name!r} is a label of every incident; choose another name")
+        return labels
 
 
 class RouteSettings(BaseModel):
@@ -96,6 +131,9 @@ class RouteSettings(BaseModel):
     routes: tuple[Route, ...] = Field(
         default=(), description="Routes, tried in order. The first route that matches handles the incident."
     )
+    labels: tuple[LabelSettings, ...] = Field(
+        default=(), description="Labels of your own for matchers, added to incidents in order."
+    )
     repeat_interval_s: float = Field(
         default=4 * 3600.0,
         gt=0,
@@ -111,6 +149,30 @@ class RouteSettings(BaseModel):
         description="Maximum number of stored silences. Beyond this number, the silences that end first are dropped.",
     )
 
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of all labels that a matcher may have."""
+        return (*INCIDENT_LABELS, *sorted({name for rule in self.labels for name in rule.labels}))
+
+    def all_routes(self) -> Iterator[Route]:
+        """Yield all routes, outer routes before their nested routes."""
+        remaining = list(self.routes)
+        while remaining:
+            route = remaining.pop(0)
+            yield route
+            remaining.extend(route.routes)
+
+    @model_validator(mode="after")
+    def _check_label_names(self) -> Self:
+        sources = [(f"route {route.name!r}", route.matchers) for route in self.all_routes()]
+        sources += [(f"labels[{index}]", rule.matchers) for index, rule in enumerate(self.labels)]
+        for source, texts in sources:
+            try:
+                check_label_names(parse_matchers(*texts), self.label_names)
+            except ValueError as error:
+                raise ValueError(f"{source}: {error}") from None
+        return self
+
     @model_validator(mode="after")
     def _check_names(self) -> Self:
         known = [receiver.name for receiver in self.receivers]
@@ -119,16 +181,13 @@ class RouteSettings(BaseModel):
             raise ValueError(f"two receivers have the name {min(duplicates)!r}; give each its own name")
         names = [DEFAULT_ROUTE]
         _check_receivers("default_receivers", self.default_receivers, known)
-        remaining = list(self.routes)
-        while remaining:
-            route = remaining.pop(0)
+        for route in self.all_routes():
             if route.name in names:
                 raise ValueError(
                     f"two routes have the name {route.name!r}; give each its own name ({DEFAULT_ROUTE!r} is reserved)"
                 )
             names.append(route.name)
             _check_receivers(f"route {route.name!r}", route.receivers, known)
-            remaining.extend(route.routes)
         return self
 
 

@@ -12,11 +12,12 @@ from pipeline.dead_letters import dead_letter
 from pipeline.decoding import Unreadable, decode_contract
 from pipeline.route.decision import LastSent, decide_notification
 from pipeline.route.dispatch import Delivery, Dispatch, build_notification
-from pipeline.route.matchers import incident_labels
+from pipeline.route.labels import LabelRule, add_labels, incident_labels
+from pipeline.route.matchers import Labels, parse_matchers
 from pipeline.route.notification_log import NotificationLog, NotifiedIncident
 from pipeline.route.route_tree import RouteTree
 from pipeline.route.settings import RouteSettings
-from pipeline.route.silences import Silence, Silences
+from pipeline.route.silences import Silences
 from pipeline.state import Part, PartKind, PartStore, State
 from pipeline.step import InputMessage, OutputMessage
 from schemas.command import Command
@@ -47,7 +48,8 @@ class RouteStep:
         self._receivers = {receiver.name: receiver for receiver in settings.receivers}
         self._store = PartStore(PART_KINDS)
         self._log = NotificationLog(settings.incidents_max, self._store)
-        self._silences = Silences(settings.silences_max, self._store)
+        self._silences = Silences(settings.silences_max, self._store, settings.label_names)
+        self._label_rules = [LabelRule(parse_matchers(*rule.matchers), rule.labels) for rule in settings.labels]
         self._pending: list[Dispatch] = []
         self._undelivered = 0
 
@@ -157,7 +159,7 @@ class RouteStep:
         if before is not None and incident.revision <= before.revision:
             return []
         notified = self._log.add_revision(incident.incident_id, incident.revision, incident.status, message.offset)
-        labels = incident_labels(incident)
+        labels = add_labels(incident_labels(incident), self._label_rules)
         silence = self._silences.find(labels, incident.updated_at)
         interval_s = self._settings.repeat_interval_s
         outputs = []
@@ -172,7 +174,7 @@ class RouteStep:
                 outputs.append(_build_output(notification))
         return outputs
 
-    def _recipients(self, labels: dict[str, str], notified: NotifiedIncident) -> dict[str, tuple[str, LastSent | None]]:
+    def _recipients(self, labels: Labels, notified: NotifiedIncident) -> dict[str, tuple[str, LastSent | None]]:
         """Return, by receiver, its route and the newest revision that was sent to it or is in flight."""
         newest_sent = notified.newest_sent()
         routed = self._tree.recipients(labels)
@@ -190,7 +192,7 @@ class RouteStep:
         if command.action != "silence":
             return []
         try:
-            self._silences.add(Silence.from_command(command))
+            self._silences.add(command)
         except ValueError as error:
             detail = f"the silence {command.command_id} is invalid: {error}"
             return [dead_letter("route", message, "contract", detail)]

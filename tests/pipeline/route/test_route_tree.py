@@ -6,7 +6,7 @@ RECEIVERS = [{"name": name, "kind": "console"} for name in ("console", "pager", 
 
 def recipients(*routes, **labels):
     tree = RouteTree(RouteSettings.model_validate({"receivers": RECEIVERS, "routes": list(routes)}))
-    return tree.recipients(labels)
+    return tree.recipients({name: (value,) for name, value in labels.items()})
 
 
 def route(name, *receivers, matchers=(), continues=False, routes=()):

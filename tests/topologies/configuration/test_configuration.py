@@ -20,6 +20,7 @@ REJECTED = sorted((Path(__file__).parent).glob("*.toml"))
 EXAMPLE = Path(__file__).parents[3] / "driftwire.example.toml"
 COMMENTED_KEYS = (
     "route.routes.",
+    "route.labels.",
     "correlate.severity_rules.",
     "correlate.severity_adjustments.",
     "correlate.sla.",

@@ -122,7 +122,7 @@ async def test_without_pending_dispatches_nothing_is_sent():
 
 def test_the_settings_in_the_documentation_are_valid_and_contain_every_key():
     text = (Path(__file__).parents[3] / "docs" / "receivers.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    example = "\n".join(re.findall(r"```toml\n(.*?)```", text, re.DOTALL))
     settings = RouteSettings.model_validate(tomllib.loads(example)["route"])
     assert [route.name for route in settings.routes] == ["urgent", "everything"]
     for model in (ReceiverSettings, Route):
