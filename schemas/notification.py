@@ -9,6 +9,22 @@ from schemas.message import Integer, Message, Natural, Text
 from schemas.record import Label, Subject
 from schemas.timestamp import Timestamp
 
+ReasonCode = Literal[
+    "first_notification",
+    "severity_changed",
+    "status_changed",
+    "suspect_changed",
+    "overdue",
+    "repeat_interval",
+    "silenced",
+    "severity_not_accepted",
+    "end_not_accepted",
+    "closed_before_notified",
+    "no_change",
+    "receiver_failed",
+]
+"""Codes of the reasons for sending, suppressing and failing. ``docs/receivers.md`` explains them."""
+
 
 class Notification(Message):
     """One decision of route and its outcome."""
@@ -23,7 +39,10 @@ class Notification(Message):
     route: Label
     receiver: Label
     outcome: Literal["sent", "suppressed", "failed"]
-    reason: Text
+    reason: Text = Field(description="The reason as a sentence.")
+    reason_code: ReasonCode | None = Field(
+        default=None, description="Code of the reason, from a closed set. Absent in messages of older versions."
+    )
     attempts: Natural = 0
     decided_at: Timestamp = Field(description="Event time of the revision.")
     sent_at: Timestamp | None = Field(

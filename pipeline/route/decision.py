@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.route import reasons
+from pipeline.route.reasons import Reason
 from pipeline.route.settings import ReceiverSettings
 from pipeline.route.silences import Silence
 from schemas.incident import CLOSED, Incident, IncidentStatus, Severity
@@ -39,10 +40,10 @@ class LastSent:
 
 @dataclass(frozen=True, slots=True)
 class RouteDecision:
-    """Decision whether to send, with the reasons."""
+    """Decision whether to send, with the reason."""
 
     send: bool
-    reason: str
+    reason: Reason
 
 
 def decide_notification(
@@ -87,7 +88,7 @@ def decide_notification(
         return RouteDecision(False, reasons.END_NOT_ACCEPTED)
     changes = _changes(incident, last_sent)
     if changes:
-        return RouteDecision(True, ", ".join(changes))
+        return RouteDecision(True, reasons.combine(changes))
     unchanged = reasons.no_change(last_sent.revision, last_sent.severity, last_sent.status)
     if not is_closed and incident.updated_at - last_sent.at >= repeat_interval_s * 1000:
         return RouteDecision(True, reasons.repetition(unchanged, repeat_interval_s))
@@ -100,7 +101,7 @@ def leading_suspect(incident: Incident) -> str:
     return "" if first is None else first.deployment_id or f"{first.kind} {first.name}"
 
 
-def _changes(incident: Incident, last_sent: LastSent) -> list[str]:
+def _changes(incident: Incident, last_sent: LastSent) -> list[Reason]:
     """Return the reasons to send: the changes since the last revision that was sent to the receiver."""
     changes = []
     if incident.severity != last_sent.severity:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
 
+from pipeline.route.reasons import Reason
 from pipeline.step import InputMessage
 from schemas.incident import Incident
 from schemas.notification import Notification
@@ -20,7 +21,7 @@ class Dispatch:
     incident: Incident
     receiver: str
     route: str
-    reason: str
+    reason: Reason
     source: InputMessage
 
     @property
@@ -46,7 +47,7 @@ def notification_id(incident: Incident, receiver: str) -> str:
 
 
 def build_notification(
-    incident: Incident, receiver: str, route: str, outcome: Literal["sent", "suppressed", "failed"], reason: str
+    incident: Incident, receiver: str, route: str, outcome: Literal["sent", "suppressed", "failed"], reason: Reason
 ) -> Notification:
     """Build the audit record of a decision, without attempts."""
     return Notification(
@@ -59,6 +60,7 @@ def build_notification(
         route=route,
         receiver=receiver,
         outcome=outcome,
-        reason=reason,
+        reason=reason.text,
+        reason_code=reason.code,
         decided_at=incident.updated_at,
     )

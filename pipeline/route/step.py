@@ -10,6 +10,7 @@ from functools import partial
 
 from pipeline.dead_letters import dead_letter
 from pipeline.decoding import Unreadable, decode_contract
+from pipeline.route import reasons
 from pipeline.route.decision import LastSent, decide_notification
 from pipeline.route.dispatch import Delivery, Dispatch, build_notification
 from pipeline.route.labels import LabelRule, add_labels, incident_labels
@@ -118,7 +119,7 @@ class RouteStep:
         sent = delivery.outcome == "sent"
         incident = dispatch.incident
         self._log.record_outcome(incident.incident_id, dispatch.receiver, incident.revision, sent=sent)
-        reason = dispatch.reason if sent else delivery.reason
+        reason = dispatch.reason if sent else reasons.failure(delivery.reason)
         notification = build_notification(incident, dispatch.receiver, dispatch.route, delivery.outcome, reason)
         outcome = {"attempts": delivery.attempts, "sent_at": delivery.sent_at}
         outputs = [_build_output(notification.model_copy(update=outcome))]

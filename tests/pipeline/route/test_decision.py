@@ -21,7 +21,7 @@ def sent(**changes) -> LastSent:
 
 def decide(revision, receiver=ANYTHING, last_sent=None, silence=None):
     decision = decide_notification(revision, receiver, last_sent, silence, 4 * HOUR_S)
-    return decision.send, decision.reason
+    return decision.send, decision.reason.text
 
 
 def test_a_new_incident_is_sent():

@@ -84,6 +84,7 @@ def test_a_delivery_becomes_a_notification():
         receiver="console",
         outcome="sent",
         reason="new to the receiver: P3 open",
+        reason_code="first_notification",
         attempts=2,
         decided_at=STARTED + 41_000,
         sent_at=SENT_AT,
