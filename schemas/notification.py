@@ -17,6 +17,7 @@ ReasonCode = Literal[
     "overdue",
     "repeat_interval",
     "silenced",
+    "inhibited",
     "severity_not_accepted",
     "end_not_accepted",
     "closed_before_notified",

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from pipeline.route import reasons
 from pipeline.route.reasons import Reason
 from pipeline.route.settings import ReceiverSettings
-from pipeline.route.silences import Silence
 from schemas.incident import CLOSED, Incident, IncidentStatus, Severity
 
 REMINDER = "reminder"
@@ -50,10 +49,9 @@ def decide_notification(
     incident: Incident,
     receiver: ReceiverSettings,
     last_sent: LastSent | None,
-    silence: Silence | None,
     repeat_interval_s: float,
 ) -> RouteDecision:
-    """Decide whether to send a revision to a receiver.
+    """Decide whether to send a revision to a receiver, apart from silences and inhibition.
 
     Parameters
     ----------
@@ -63,8 +61,6 @@ def decide_notification(
         The receiver.
     last_sent
         The last revision of this incident that was sent to the receiver, or None.
-    silence
-        The silence that covers the incident now, or None.
     repeat_interval_s
         Seconds of event time after which an open incident is sent again even if nothing changed.
 
@@ -76,8 +72,6 @@ def decide_notification(
         targets are also sent.
     """
     is_closed = incident.status in CLOSED
-    if silence is not None:
-        return RouteDecision(False, reasons.active_silence(silence.author, silence.until, silence.silence_id))
     if last_sent is None:
         if is_closed:
             return RouteDecision(False, reasons.over_before_notified(incident.status))

@@ -6,7 +6,7 @@ back-reference, no repeated group.
 """
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -104,11 +104,11 @@ def _parse_text(text: str) -> list[Matcher]:
     return matchers
 
 
-def check_label_names(matchers: Sequence[Matcher], known: Collection[str]) -> None:
-    """Raise ``ValueError`` if a matcher has a label that is not known."""
-    for matcher in matchers:
-        if matcher.label not in known:
-            raise ValueError(f"unknown label {matcher.label!r}; {did_you_mean(matcher.label, known)}")
+def check_label_names(names: Iterable[str], known: Collection[str]) -> None:
+    """Raise ``ValueError`` if a name is not the name of a known label."""
+    for name in names:
+        if name not in known:
+            raise ValueError(f"unknown label {name!r}; {did_you_mean(name, known)}")
 
 
 def matches_all(matchers: Sequence[Matcher], labels: Labels) -> bool:

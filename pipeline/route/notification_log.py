@@ -5,8 +5,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pipeline.route.decision import LastSent
+from pipeline.route.matchers import Labels
 from pipeline.state import PartStore
-from schemas.incident import CLOSED
+from schemas.incident import CLOSED, Incident
 
 
 @dataclass(slots=True)
@@ -14,6 +15,7 @@ class NotifiedIncident:
     """The notifications of one incident.
 
     ``last_offset`` is the offset of its newest alert. Beyond the limit, incidents are dropped in order of this offset.
+    ``labels`` are the labels of its newest revision without those of the configuration, or empty if it is over.
     ``in_flight`` contains decisions to send that have no outcome yet, by receiver and revision. It is empty at every
     checkpoint.
     """
@@ -22,6 +24,7 @@ class NotifiedIncident:
     is_closed: bool = False
     last_offset: int = -1
     last_sent: dict[str, LastSent] = field(default_factory=dict)
+    labels: Labels = field(default_factory=dict)
     in_flight: dict[tuple[str, int], LastSent] = field(default_factory=dict)
 
     def newest_sent(self) -> dict[str, LastSent]:
@@ -40,13 +43,16 @@ class NotifiedIncident:
             "closed": self.is_closed,
             "touched": self.last_offset,
             "told": last_sent,
+            "labels": {name: list(values) for name, values in self.labels.items()},
         }
 
     @classmethod
     def load(cls, state: Mapping[str, Any]) -> "NotifiedIncident":
         """Restore an incident from :meth:`dump`."""
         last_sent = {receiver: LastSent(**sent) for receiver, sent in state["told"].items()}
-        return cls(state["revision"], state["closed"], state["touched"], last_sent)
+        # States of format 2 and older have no labels.
+        labels = {name: tuple(values) for name, values in state.get("labels", {}).items()}
+        return cls(state["revision"], state["closed"], state["touched"], last_sent, labels)
 
 
 class NotificationLog:
@@ -70,13 +76,19 @@ class NotificationLog:
         """Return the entry of an incident, or None if there is none."""
         return self._incidents.get(incident_id)
 
-    def add_revision(self, incident_id: str, revision: int, status: str, offset: int) -> NotifiedIncident:
-        """Record a revision that was read at an offset of the alerts topic."""
-        incident = self._incidents.setdefault(incident_id, NotifiedIncident())
-        incident.revision = revision
-        incident.is_closed = status in CLOSED
+    def add_revision(self, revision: Incident, labels: Labels, offset: int) -> NotifiedIncident:
+        """Record a revision with its labels, which was read at an offset of the alerts topic."""
+        incident = self._incidents.setdefault(revision.incident_id, NotifiedIncident())
+        incident.revision = revision.revision
+        incident.is_closed = revision.status in CLOSED
         incident.last_offset = offset
-        self._store.mark("incident", incident_id)
+        incident.labels = {} if incident.is_closed else labels
+        self._store.mark("incident", revision.incident_id)
+        return incident
+
+    def trim(self) -> list[str]:
+        """Drop the incidents beyond the limit, and return their ids."""
+        dropped = []
         while len(self._incidents) > self._limit:
             quietest = min(
                 self._incidents,
@@ -84,7 +96,8 @@ class NotificationLog:
             )
             del self._incidents[quietest]
             self._store.mark("incident", quietest)
-        return incident
+            dropped.append(quietest)
+        return dropped
 
     def record_outcome(self, incident_id: str, receiver: str, revision: int, *, sent: bool) -> None:
         """Record whether a revision in flight was sent. An incident that was dropped in the meantime stays dropped."""
@@ -102,6 +115,7 @@ class NotificationLog:
         incident = self._incidents.get(incident_id)
         return None if incident is None else incident.dump()
 
-    def load(self, incident_id: str, state: Mapping[str, Any]) -> None:
+    def load(self, incident_id: str, state: Mapping[str, Any]) -> NotifiedIncident:
         """Restore one incident from :meth:`dump`."""
-        self._incidents[incident_id] = NotifiedIncident.load(state)
+        incident = self._incidents[incident_id] = NotifiedIncident.load(state)
+        return incident

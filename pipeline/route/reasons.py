@@ -28,6 +28,11 @@ def active_silence(author: str, until: int, silence_id: str) -> Reason:
     return Reason("silenced", f"silenced by {author} until {format_timestamp(until)} ({silence_id})")
 
 
+def open_source(source: str) -> Reason:
+    """An inhibition rule applies, because another incident is open."""
+    return Reason("inhibited", f"inhibited by {source}, which is open")
+
+
 def over_before_notified(status: IncidentStatus) -> Reason:
     """The incident is over, and the receiver was never notified of it."""
     return Reason("closed_before_notified", f"{status} before the receiver was notified")

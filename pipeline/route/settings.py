@@ -117,6 +117,23 @@ class LabelSettings(BaseModel):
         return labels
 
 
+class InhibitSettings(BaseModel):
+    """Rule by which open incidents suppress the notifications of others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: MatcherTexts = Field(
+        min_length=1, description="Conditions on the labels of the open incident. All must match."
+    )
+    target: MatcherTexts = Field(
+        min_length=1, description="Conditions on the labels of the incidents that are not sent. All must match."
+    )
+    equal: tuple[str, ...] = Field(
+        default=(),
+        description="Labels that must be equal in both incidents. A label that an incident does not have is empty.",
+    )
+
+
 class RouteSettings(BaseModel):
     """Settings of the route step: the receivers, the routing tree and the limits."""
 
@@ -134,6 +151,9 @@ class RouteSettings(BaseModel):
     labels: tuple[LabelSettings, ...] = Field(
         default=(), description="Labels of your own for matchers, added to incidents in order."
     )
+    inhibit: tuple[InhibitSettings, ...] = Field(
+        default=(), description="Rules by which an open incident suppresses the notifications of others."
+    )
     repeat_interval_s: float = Field(
         default=4 * 3600.0,
         gt=0,
@@ -141,7 +161,7 @@ class RouteSettings(BaseModel):
         "changed. Higher values repeat notifications less often.",
     )
     incidents_max: int = Field(
-        default=10_000, ge=1, description="Maximum number of incidents whose notifications are stored."
+        default=10_000, ge=1, description="Maximum number of incidents whose notifications and labels are stored."
     )
     silences_max: int = Field(
         default=1_000,
@@ -166,9 +186,12 @@ class RouteSettings(BaseModel):
     def _check_label_names(self) -> Self:
         sources = [(f"route {route.name!r}", route.matchers) for route in self.all_routes()]
         sources += [(f"labels[{index}]", rule.matchers) for index, rule in enumerate(self.labels)]
-        for source, texts in sources:
+        sources += [(f"inhibit[{index}]", rule.source + rule.target) for index, rule in enumerate(self.inhibit)]
+        names = [(source, [matcher.label for matcher in parse_matchers(*texts)]) for source, texts in sources]
+        names += [(f"inhibit[{index}].equal", list(rule.equal)) for index, rule in enumerate(self.inhibit)]
+        for source, labels in names:
             try:
-                check_label_names(parse_matchers(*texts), self.label_names)
+                check_label_names(labels, self.label_names)
             except ValueError as error:
                 raise ValueError(f"{source}: {error}") from None
         return self

@@ -39,7 +39,7 @@ class Silence:
             )
         texts = tuple(command.matchers)
         matchers = parse_matchers(*texts)
-        check_label_names(matchers, known_labels)
+        check_label_names((matcher.label for matcher in matchers), known_labels)
         return cls(command.command_id, command.author, command.at, command.until, texts, matchers)
 
     def covers(self, labels: Labels, at: int) -> bool:
@@ -65,7 +65,7 @@ class Silence:
         """
         texts = tuple(state["matchers"])
         matchers = parse_matchers(*texts)
-        check_label_names(matchers, known_labels)
+        check_label_names((matcher.label for matcher in matchers), known_labels)
         return cls(state["silence_id"], state["author"], state["start"], state["until"], texts, matchers)
 
 

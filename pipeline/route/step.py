@@ -11,11 +11,13 @@ from functools import partial
 from pipeline.dead_letters import dead_letter
 from pipeline.decoding import Unreadable, decode_contract
 from pipeline.route import reasons
-from pipeline.route.decision import LastSent, decide_notification
+from pipeline.route.decision import LastSent, RouteDecision, decide_notification
 from pipeline.route.dispatch import Delivery, Dispatch, build_notification
+from pipeline.route.inhibition import Inhibition
 from pipeline.route.labels import LabelRule, add_labels, incident_labels
 from pipeline.route.matchers import Labels, parse_matchers
 from pipeline.route.notification_log import NotificationLog, NotifiedIncident
+from pipeline.route.reasons import Reason
 from pipeline.route.route_tree import RouteTree
 from pipeline.route.settings import RouteSettings
 from pipeline.route.silences import Silences
@@ -50,6 +52,7 @@ class RouteStep:
         self._store = PartStore(PART_KINDS)
         self._log = NotificationLog(settings.incidents_max, self._store)
         self._silences = Silences(settings.silences_max, self._store, settings.label_names)
+        self._inhibition = Inhibition(settings.inhibit)
         self._label_rules = [LabelRule(parse_matchers(*rule.matchers), rule.labels) for rule in settings.labels]
         self._pending: list[Dispatch] = []
         self._undelivered = 0
@@ -58,7 +61,7 @@ class RouteStep:
         """Restore the state that ``changed`` yielded, with a warning for each part that is discarded."""
         self._store.read(parts)
         for part in self._store.parts("incident"):
-            self._store.load(part, partial(self._log.load, part.name))
+            self._store.load(part, partial(self._load_incident, part.name))
         for part in self._store.parts("silence"):
             self._store.load(part, self._silences.load)
         yield from self._store.finish_restore()
@@ -159,13 +162,20 @@ class RouteStep:
         before = self._log.get(incident.incident_id)
         if before is not None and incident.revision <= before.revision:
             return []
-        notified = self._log.add_revision(incident.incident_id, incident.revision, incident.status, message.offset)
-        labels = add_labels(incident_labels(incident), self._label_rules)
-        silence = self._silences.find(labels, incident.updated_at)
-        interval_s = self._settings.repeat_interval_s
+        own_labels = incident_labels(incident)
+        labels = add_labels(own_labels, self._label_rules)
+        notified = self._log.add_revision(incident, own_labels, message.offset)
+        self._update_sources(incident.incident_id, notified)
+        for dropped in self._log.trim():
+            self._inhibition.remove(dropped)
+        obstacle = self._find_obstacle(incident, labels)
         outputs = []
         for receiver, (route, last_sent) in self._recipients(labels, notified).items():
-            decision = decide_notification(incident, self._receivers[receiver], last_sent, silence, interval_s)
+            decision = decide_notification(
+                incident, self._receivers[receiver], last_sent, self._settings.repeat_interval_s
+            )
+            if decision.send and obstacle is not None:
+                decision = RouteDecision(False, obstacle)
             if decision.send:
                 self._pending.append(Dispatch(incident, receiver, route, decision.reason, message))
                 notified.in_flight[receiver, incident.revision] = LastSent.from_incident(incident, route)
@@ -174,6 +184,25 @@ class RouteStep:
                 notification = build_notification(incident, receiver, route, "suppressed", decision.reason)
                 outputs.append(_build_output(notification))
         return outputs
+
+    def _find_obstacle(self, incident: Incident, labels: Labels) -> Reason | None:
+        """Return the reason why no receiver is notified of an incident now, or None. The order is Alertmanager's."""
+        source = self._inhibition.find(incident.incident_id, labels)
+        if source is not None:
+            return reasons.open_source(source)
+        silence = self._silences.find(labels, incident.updated_at)
+        if silence is not None:
+            return reasons.active_silence(silence.author, silence.until, silence.silence_id)
+        return None
+
+    def _update_sources(self, incident_id: str, notified: NotifiedIncident) -> None:
+        if notified.is_closed:
+            self._inhibition.remove(incident_id)
+        else:
+            self._inhibition.update(incident_id, add_labels(notified.labels, self._label_rules))
+
+    def _load_incident(self, incident_id: str, state: State) -> None:
+        self._update_sources(incident_id, self._log.load(incident_id, state))
 
     def _recipients(self, labels: Labels, notified: NotifiedIncident) -> dict[str, tuple[str, LastSent | None]]:
         """Return, by receiver, its route and the newest revision that was sent to it or is in flight."""

@@ -122,12 +122,8 @@ def test_a_label_without_values_is_empty():
 
 
 @pytest.mark.parametrize(
-    ("text", "complaint"),
-    [
-        ('subjct="a"', "unknown label 'subjct'; did you mean \"subject\"?"),
-        ('subject="a", zzz="b"', "unknown label 'zzz'; use one of subject, team"),
-    ],
+    ("name", "complaint"), [("subjct", 'did you mean "subject"'), ("zzz", "use one of subject, team")]
 )
-def test_an_unknown_label_is_refused_with_the_nearest_known_name(text, complaint):
-    with pytest.raises(ValueError, match=complaint.replace("?", r"\?")):
-        check_label_names(parse_matchers(text), ["subject", "team"])
+def test_an_unknown_label_is_refused_with_the_nearest_known_name(name, complaint):
+    with pytest.raises(ValueError, match=f"unknown label '{name}'; {complaint}"):
+        check_label_names(["subject", name], ["subject", "team"])

@@ -21,6 +21,7 @@ def console(**changes):
     return {"receivers": [{"name": "console", "kind": "console"} | changes]}
 
 
+INHIBIT = {"inhibit": [{"source": ["subject=source"], "target": ['subject!="source"']}]}
 OPENED = alert(incident())
 SITUATIONS = {
     "first_notification": (console(), OPENED),
@@ -30,6 +31,7 @@ SITUATIONS = {
     "overdue": (console(), OPENED, alert(incident(revision=2, log=[OVERDUE]), 1)),
     "repeat_interval": (console(), OPENED, alert(incident(revision=2, updated_at=STARTED + 5 * HOUR_MS), 1)),
     "silenced": (console(), silence(), OPENED),
+    "inhibited": (console() | INHIBIT, alert(incident(incident_id="source", subject="source")), OPENED),
     "severity_not_accepted": (console(severities=["P1"]), OPENED),
     "end_not_accepted": (console(send_resolved=False), OPENED, alert(incident(revision=2, status="resolved"), 1)),
     "closed_before_notified": (console(), alert(incident(status="resolved"))),

@@ -21,6 +21,7 @@ EXAMPLE = Path(__file__).parents[3] / "driftwire.example.toml"
 COMMENTED_KEYS = (
     "route.routes.",
     "route.labels.",
+    "route.inhibit.",
     "correlate.severity_rules.",
     "correlate.severity_adjustments.",
     "correlate.sla.",
