@@ -18,6 +18,8 @@ ReasonCode = Literal[
     "repeat_interval",
     "silenced",
     "inhibited",
+    "muted",
+    "outside_active_time",
     "severity_not_accepted",
     "end_not_accepted",
     "closed_before_notified",

@@ -33,6 +33,16 @@ def open_source(source: str) -> Reason:
     return Reason("inhibited", f"inhibited by {source}, which is open")
 
 
+def mute_time(interval: str) -> Reason:
+    """The route is muted by a time interval."""
+    return Reason("muted", f"muted by the time interval {interval}")
+
+
+def outside_active_times(intervals: Sequence[str]) -> Reason:
+    """The route is active only in time intervals, and it is none of them."""
+    return Reason("outside_active_time", f"outside the active times {', '.join(intervals)}")
+
+
 def over_before_notified(status: IncidentStatus) -> Reason:
     """The incident is over, and the receiver was never notified of it."""
     return Reason("closed_before_notified", f"{status} before the receiver was notified")

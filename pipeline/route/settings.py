@@ -9,6 +9,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, fi
 
 from pipeline.route.labels import INCIDENT_LABELS
 from pipeline.route.matchers import check_label_names, parse_matchers
+from pipeline.route.time_intervals import TimeIntervalSettings
+from pipeline.wording import did_you_mean
 from schemas.incident import Severity
 
 DEFAULT_ROUTE = "default"
@@ -85,6 +87,13 @@ class Route(BaseModel):
     continues: bool = Field(
         default=False, alias="continue", description="Whether the next routes are tried after a match."
     )
+    mute_times: tuple[str, ...] = Field(
+        default=(), description="Names of time intervals in which the route sends nothing."
+    )
+    active_times: tuple[str, ...] = Field(
+        default=(),
+        description="Names of time intervals outside which the route sends nothing. Without names, it is always active.",
+    )
     routes: tuple["Route", ...] = Field(
         default=(), description="Nested routes, tried first. This route handles incidents that no nested route matches."
     )
@@ -154,6 +163,9 @@ class RouteSettings(BaseModel):
     inhibit: tuple[InhibitSettings, ...] = Field(
         default=(), description="Rules by which an open incident suppresses the notifications of others."
     )
+    time_intervals: dict[str, TimeIntervalSettings] = Field(
+        default_factory=dict, description="Time intervals by name, for mute_times and active_times of routes."
+    )
     repeat_interval_s: float = Field(
         default=4 * 3600.0,
         gt=0,
@@ -181,6 +193,10 @@ class RouteSettings(BaseModel):
             route = remaining.pop(0)
             yield route
             remaining.extend(route.routes)
+
+    def _unknown_interval(self, name: str) -> str:
+        solution = did_you_mean(name, self.time_intervals) if self.time_intervals else "add it to route.time_intervals"
+        return f"unknown time interval {name!r}; {solution}"
 
     @model_validator(mode="after")
     def _check_label_names(self) -> Self:
@@ -211,6 +227,9 @@ class RouteSettings(BaseModel):
                 )
             names.append(route.name)
             _check_receivers(f"route {route.name!r}", route.receivers, known)
+            for interval in (*route.mute_times, *route.active_times):
+                if interval not in self.time_intervals:
+                    raise ValueError(f"route {route.name!r}: {self._unknown_interval(interval)}")
         return self
 
 

@@ -21,6 +21,7 @@ from pipeline.route.reasons import Reason
 from pipeline.route.route_tree import RouteTree
 from pipeline.route.settings import RouteSettings
 from pipeline.route.silences import Silences
+from pipeline.route.time_intervals import TimeInterval, find_interval
 from pipeline.state import Part, PartKind, PartStore, State
 from pipeline.step import InputMessage, OutputMessage
 from schemas.command import Command
@@ -53,6 +54,10 @@ class RouteStep:
         self._log = NotificationLog(settings.incidents_max, self._store)
         self._silences = Silences(settings.silences_max, self._store, settings.label_names)
         self._inhibition = Inhibition(settings.inhibit)
+        self._routes = {route.name: route for route in settings.all_routes()}
+        self._intervals = {
+            name: TimeInterval.from_settings(interval) for name, interval in settings.time_intervals.items()
+        }
         self._label_rules = [LabelRule(parse_matchers(*rule.matchers), rule.labels) for rule in settings.labels]
         self._pending: list[Dispatch] = []
         self._undelivered = 0
@@ -168,14 +173,16 @@ class RouteStep:
         self._update_sources(incident.incident_id, notified)
         for dropped in self._log.trim():
             self._inhibition.remove(dropped)
-        obstacle = self._find_obstacle(incident, labels)
         outputs = []
-        for receiver, (route, last_sent) in self._recipients(labels, notified).items():
+        for receiver, (routes, last_sent) in self._recipients(labels, notified).items():
+            route = routes[0]
             decision = decide_notification(
                 incident, self._receivers[receiver], last_sent, self._settings.repeat_interval_s
             )
-            if decision.send and obstacle is not None:
-                decision = RouteDecision(False, obstacle)
+            if decision.send:
+                route, obstacle = self._find_obstacle(incident, labels, routes)
+                if obstacle is not None:
+                    decision = RouteDecision(False, obstacle)
             if decision.send:
                 self._pending.append(Dispatch(incident, receiver, route, decision.reason, message))
                 notified.in_flight[receiver, incident.revision] = LastSent.from_incident(incident, route)
@@ -185,15 +192,33 @@ class RouteStep:
                 outputs.append(_build_output(notification))
         return outputs
 
-    def _find_obstacle(self, incident: Incident, labels: Labels) -> Reason | None:
-        """Return the reason why no receiver is notified of an incident now, or None. The order is Alertmanager's."""
+    def _find_obstacle(self, incident: Incident, labels: Labels, routes: Sequence[str]) -> tuple[str, Reason | None]:
+        """Return the first route that sends now, or the first route and the reason why none does.
+
+        The order of the reasons is Alertmanager's: inhibition, active times, mute times, silences.
+        """
+        at = incident.updated_at
         source = self._inhibition.find(incident.incident_id, labels)
         if source is not None:
-            return reasons.open_source(source)
-        silence = self._silences.find(labels, incident.updated_at)
+            return routes[0], reasons.open_source(source)
+        closed = [self._find_closed_time(route, at) for route in routes]
+        if None not in closed:
+            return routes[0], closed[0]
+        route = routes[closed.index(None)]
+        silence = self._silences.find(labels, at)
         if silence is not None:
-            return reasons.active_silence(silence.author, silence.until, silence.silence_id)
-        return None
+            return route, reasons.active_silence(silence.author, silence.until, silence.silence_id)
+        return route, None
+
+    def _find_closed_time(self, name: str, at: int) -> Reason | None:
+        """Return the reason why a route sends nothing at a time (Unix ms), or None."""
+        route = self._routes.get(name)
+        if route is None:  # the default route, or a route that was removed
+            return None
+        if route.active_times and find_interval(self._intervals, route.active_times, at) is None:
+            return reasons.outside_active_times(route.active_times)
+        interval = find_interval(self._intervals, route.mute_times, at)
+        return None if interval is None else reasons.mute_time(interval)
 
     def _update_sources(self, incident_id: str, notified: NotifiedIncident) -> None:
         if notified.is_closed:
@@ -204,14 +229,16 @@ class RouteStep:
     def _load_incident(self, incident_id: str, state: State) -> None:
         self._update_sources(incident_id, self._log.load(incident_id, state))
 
-    def _recipients(self, labels: Labels, notified: NotifiedIncident) -> dict[str, tuple[str, LastSent | None]]:
-        """Return, by receiver, its route and the newest revision that was sent to it or is in flight."""
+    def _recipients(
+        self, labels: Labels, notified: NotifiedIncident
+    ) -> dict[str, tuple[tuple[str, ...], LastSent | None]]:
+        """Return, by receiver, its routes and the newest revision that was sent to it or is in flight."""
         newest_sent = notified.newest_sent()
         routed = self._tree.recipients(labels)
-        recipients = {receiver: (route, newest_sent.get(receiver)) for receiver, route in routed.items()}
+        recipients = {receiver: (routes, newest_sent.get(receiver)) for receiver, routes in routed.items()}
         for receiver, last in sorted(newest_sent.items()):
             if receiver in self._receivers and receiver not in recipients and last.status not in CLOSED:
-                recipients[receiver] = (last.route, last)
+                recipients[receiver] = ((last.route,), last)
         return recipients
 
     def _read_command(self, message: InputMessage) -> list[OutputMessage]:

@@ -22,6 +22,17 @@ def console(**changes):
 
 
 INHIBIT = {"inhibit": [{"source": ["subject=source"], "target": ['subject!="source"']}]}
+HOURS = {"start_time": "03:00", "end_time": "04:00"}
+INTERVALS = {"night": {"times": [HOURS]}, "weekend": {"weekdays": ["saturday", "sunday"]}}
+
+
+def timed(**times):
+    return console() | {
+        "time_intervals": INTERVALS,
+        "routes": [{"name": "all", "receivers": ["console"]} | times],
+    }
+
+
 OPENED = alert(incident())
 SITUATIONS = {
     "first_notification": (console(), OPENED),
@@ -32,6 +43,8 @@ SITUATIONS = {
     "repeat_interval": (console(), OPENED, alert(incident(revision=2, updated_at=STARTED + 5 * HOUR_MS), 1)),
     "silenced": (console(), silence(), OPENED),
     "inhibited": (console() | INHIBIT, alert(incident(incident_id="source", subject="source")), OPENED),
+    "muted": (timed(mute_times=["weekend", "night"]), OPENED),
+    "outside_active_time": (timed(active_times=["weekend"]), OPENED),
     "severity_not_accepted": (console(severities=["P1"]), OPENED),
     "end_not_accepted": (console(send_resolved=False), OPENED, alert(incident(revision=2, status="resolved"), 1)),
     "closed_before_notified": (console(), alert(incident(status="resolved"))),
