@@ -16,6 +16,10 @@ ReasonCode = Literal[
     "suspect_changed",
     "overdue",
     "repeat_interval",
+    "silence_ended",
+    "inhibition_ended",
+    "mute_ended",
+    "active_time_began",
     "silenced",
     "inhibited",
     "muted",
@@ -33,7 +37,10 @@ class Notification(Message):
     """One decision of route and its outcome."""
 
     version: Literal[1] = 1
-    notification_id: Label = Field(description="Idempotency key: incident, revision and receiver.")
+    notification_id: Label = Field(
+        description="Idempotency key: incident, revision and receiver. A later decision on the same revision has its number after the "
+        "revision."
+    )
     incident_id: Label
     revision: Integer
     subject: Subject
@@ -47,7 +54,9 @@ class Notification(Message):
         default=None, description="Code of the reason, from a closed set. Absent in messages of older versions."
     )
     attempts: Natural = 0
-    decided_at: Timestamp = Field(description="Event time of the revision.")
+    decided_at: Timestamp = Field(
+        description="Time of the decision: the wall clock, or the newest event time in a replay."
+    )
     sent_at: Timestamp | None = Field(
         default=None, description="Wall-clock time at which the receiver accepted the notification."
     )

@@ -13,7 +13,10 @@ REMINDER = "reminder"
 
 @dataclass(frozen=True, slots=True)
 class LastSent:
-    """The last revision sent to a receiver, reduced to the fields that the next decision needs."""
+    """The last revision sent to a receiver, reduced to the fields that the next decision needs.
+
+    ``at`` is the time of the decision, and ``number`` counts the decisions on the same revision from 0.
+    """
 
     revision: int
     severity: Severity
@@ -22,19 +25,26 @@ class LastSent:
     at: int
     route: str
     reminded_at: int = 0
+    number: int = 0
 
     @classmethod
-    def from_incident(cls, incident: Incident, route: str) -> "LastSent":
+    def from_incident(cls, incident: Incident, route: str, *, at: int, number: int = 0) -> "LastSent":
         """Summarise a revision."""
         return cls(
             incident.revision,
             incident.severity,
             incident.status,
             leading_suspect(incident),
-            incident.updated_at,
+            at,
             route,
             max((entry.at for entry in incident.log if entry.event == REMINDER), default=0),
+            number,
         )
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Order in which revisions are decided."""
+        return self.revision, self.number
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +60,9 @@ def decide_notification(
     receiver: ReceiverSettings,
     last_sent: LastSent | None,
     repeat_interval_s: float,
+    at: int,
 ) -> RouteDecision:
-    """Decide whether to send a revision to a receiver, apart from silences and inhibition.
+    """Decide whether to send a revision to a receiver, apart from silences, inhibition and time intervals.
 
     Parameters
     ----------
@@ -62,7 +73,9 @@ def decide_notification(
     last_sent
         The last revision of this incident that was sent to the receiver, or None.
     repeat_interval_s
-        Seconds of event time after which an open incident is sent again even if nothing changed.
+        Seconds after which an open incident is sent again even if nothing changed.
+    at
+        Time of the decision (Unix ms).
 
     Returns
     -------
@@ -84,7 +97,7 @@ def decide_notification(
     if changes:
         return RouteDecision(True, reasons.combine(changes))
     unchanged = reasons.no_change(last_sent.revision, last_sent.severity, last_sent.status)
-    if not is_closed and incident.updated_at - last_sent.at >= repeat_interval_s * 1000:
+    if not is_closed and at - last_sent.at >= repeat_interval_s * 1000:
         return RouteDecision(True, reasons.repetition(unchanged, repeat_interval_s))
     return RouteDecision(False, unchanged)
 

@@ -89,6 +89,19 @@ def repetition(unchanged: Reason, repeat_interval_s: float) -> Reason:
     return Reason("repeat_interval", f"{unchanged.text}, repeated after {duration(repeat_interval_s)}")
 
 
+_ENDED: dict[ReasonCode, ReasonCode] = {
+    "silenced": "silence_ended",
+    "inhibited": "inhibition_ended",
+    "muted": "mute_ended",
+    "outside_active_time": "active_time_began",
+}
+
+
+def end_of_obstacle(obstacle: Reason, news: Reason) -> Reason:
+    """The obstacle that held back the news is over."""
+    return Reason(_ENDED[obstacle.code], f"{news.text}; delayed, because it was {obstacle.text}")
+
+
 def failure(text: str) -> Reason:
     """The receiver did not accept the notification."""
     return Reason("receiver_failed", text)

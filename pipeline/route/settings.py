@@ -169,11 +169,17 @@ class RouteSettings(BaseModel):
     repeat_interval_s: float = Field(
         default=4 * 3600.0,
         gt=0,
-        description="Seconds of event time after which an open incident is sent again even if nothing "
-        "changed. Higher values repeat notifications less often.",
+        description="Seconds after which an open incident is sent again even if nothing changed. Higher values repeat "
+        "notifications less often.",
     )
     incidents_max: int = Field(
         default=10_000, ge=1, description="Maximum number of incidents whose notifications and labels are stored."
+    )
+    stored_alerts_max: int = Field(
+        default=2_000,
+        ge=1,
+        description="Maximum number of incidents whose newest revision is stored to repeat it, or to send it when a "
+        "silence, a mute time or an inhibition ends. Incidents beyond this number wait for their next revision.",
     )
     silences_max: int = Field(
         default=1_000,

@@ -12,11 +12,12 @@ NO_END = ReceiverSettings(name="chat", kind="console", send_resolved=False)
 
 
 def sent(**changes) -> LastSent:
-    return LastSent.from_incident(incident(**changes), "default")
+    revision = incident(**changes)
+    return LastSent.from_incident(revision, "default", at=revision.updated_at)
 
 
 def decide(revision, receiver=ANYTHING, last_sent=None):
-    decision = decide_notification(revision, receiver, last_sent, 4 * HOUR_S)
+    decision = decide_notification(revision, receiver, last_sent, 4 * HOUR_S, revision.updated_at)
     return decision.send, decision.reason.text
 
 

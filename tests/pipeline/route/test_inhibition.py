@@ -149,8 +149,15 @@ def test_an_inhibited_incident_is_suppressed_with_the_reason_until_the_source_is
     held = ("console", 1, "suppressed", "inhibited by inc-provider, which is open")
     assert run(step, alert(incident(provider="openai"), 1)) == [held]
     assert run(step, alert(incident(incident_id="other", provider="bedrock"), 2))[0][2] == "sent"
-    run(step, alert(incident(**SOURCE, revision=2, status="resolved"), 3))
-    assert run(step, alert(incident(revision=2, provider="openai"), 4))[0][2] == "sent"
+    notes = run(step, alert(incident(**SOURCE, revision=2, status="resolved"), 3))
+    delayed = f"new to the receiver: P3 open; delayed, because it was {held[3]}"
+    assert notes[1:] == [("console", 1, "sent", delayed)]
+
+
+def test_a_further_incident_that_inhibits_is_not_recorded():
+    step = RouteStep(PARENT)
+    run(step, alert(incident(**SOURCE)), alert(incident(provider="openai"), 1))
+    assert [note[0] for note in run(step, alert(incident(**SOURCE | {"incident_id": "a"}), 2))] == ["console"]
 
 
 def test_sources_are_restored_and_dropped_with_the_stored_incidents():

@@ -23,7 +23,11 @@ def console(**changes):
 
 INHIBIT = {"inhibit": [{"source": ["subject=source"], "target": ['subject!="source"']}]}
 HOURS = {"start_time": "03:00", "end_time": "04:00"}
-INTERVALS = {"night": {"times": [HOURS]}, "weekend": {"weekdays": ["saturday", "sunday"]}}
+INTERVALS = {
+    "night": {"times": [HOURS]},
+    "day": {"times": [{"start_time": "04:00", "end_time": "20:00"}]},
+    "weekend": {"weekdays": ["saturday", "sunday"]},
+}
 
 
 def timed(**times):
@@ -33,6 +37,8 @@ def timed(**times):
     }
 
 
+SOURCE = [alert(incident(incident_id="source", subject="source"))]
+SOURCE_ENDS = {"incident_id": "source", "subject": "source", "revision": 2, "status": "resolved"}
 OPENED = alert(incident())
 SITUATIONS = {
     "first_notification": (console(), OPENED),
@@ -40,9 +46,13 @@ SITUATIONS = {
     "status_changed": (console(), OPENED, alert(incident(revision=2, status="acknowledged", suspects=[]), 1)),
     "suspect_changed": (console(), OPENED, alert(incident(revision=2, suspects=[suspect(deployment_id="d")]), 1)),
     "overdue": (console(), OPENED, alert(incident(revision=2, log=[OVERDUE]), 1)),
-    "repeat_interval": (console(), OPENED, alert(incident(revision=2, updated_at=STARTED + 5 * HOUR_MS), 1)),
+    "repeat_interval": (console(), OPENED, STARTED + 5 * HOUR_MS),
     "silenced": (console(), silence(), OPENED),
-    "inhibited": (console() | INHIBIT, alert(incident(incident_id="source", subject="source")), OPENED),
+    "inhibited": (console() | INHIBIT, *SOURCE, OPENED),
+    "silence_ended": (console(), silence(), OPENED, STARTED + HOUR_MS),
+    "inhibition_ended": (console() | INHIBIT, *SOURCE, OPENED, alert(incident(**SOURCE_ENDS), 2), LATER),
+    "mute_ended": (timed(mute_times=["night"]), OPENED, STARTED + HOUR_MS),
+    "active_time_began": (timed(active_times=["day"]), OPENED, STARTED + HOUR_MS),
     "muted": (timed(mute_times=["weekend", "night"]), OPENED),
     "outside_active_time": (timed(active_times=["weekend"]), OPENED),
     "severity_not_accepted": (console(severities=["P1"]), OPENED),
@@ -51,13 +61,13 @@ SITUATIONS = {
     "no_change": (console(), OPENED, alert(incident(revision=2), 1)),
     "receiver_failed": (console(name="failing") | {"default_receivers": ["failing"]}, OPENED),
 }
-"""The settings, and the messages of which the last one leads to the reason."""
+"""The settings, and the messages and ticks (Unix ms) of which the last one leads to the reason."""
 
 
 def last_notification(settings, *messages) -> Notification:
-    step = RouteStep(RouteSettings.model_validate(settings))
+    step, outputs = RouteStep(RouteSettings.model_validate(settings), STARTED), []
     for message in messages:
-        outputs = step.step([message])
+        outputs += step.tick(message) if isinstance(message, int) else step.step([message])
         for dispatch in step.take_pending():
             outcome = "failed" if dispatch.receiver == "failing" else "sent"
             outputs += step.record_delivery(dispatch, Delivery(outcome, "answered 400", 1))

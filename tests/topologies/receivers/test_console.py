@@ -2,12 +2,17 @@ import io
 
 from pipeline.route.dispatch import Dispatch
 from pipeline.route.reasons import Reason
-from tests.pipeline.route.samples import alert, incident
+from tests.pipeline.route.samples import STARTED, alert, incident
 from topologies.console.cards import plain_card
 from topologies.receivers.console import ConsoleReceiver
 
 DISPATCH = Dispatch(
-    incident(), "console", "default", Reason("first_notification", "new to the receiver: P3 open"), alert(incident())
+    incident(),
+    "console",
+    "default",
+    Reason("first_notification", "new to the receiver: P3 open"),
+    alert(incident()),
+    STARTED,
 )
 
 
