@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
-FORMAT = 2
+FORMAT = 3
 """Version of the state of all steps, and of the entry of a checkpoint.
 
 Increase it when the content of a part changes or a kind of part is added.
@@ -79,7 +79,7 @@ def encode(state: dict[str, Any], *, kind: str, settings: Mapping[str, Any] | No
         If the state contains a value of another type.
 
     >>> encode({"sum": 0.5}, kind="learner", settings={"slices": 48})
-    b'{"format":2,"kind":"learner","settings":{"slices":48},"state":{"sum":0.5}}'
+    b'{"format":3,"kind":"learner","settings":{"slices":48},"state":{"sum":0.5}}'
     """
     # Every version writes the format first, so older versions can recognise a newer format.
     envelope = {"format": FORMAT, "kind": kind, "settings": dict(settings or {}), "state": _to_json(state)}
@@ -90,7 +90,7 @@ def read_format(value: bytes) -> int | None:
     """Return the format of the version that encoded a state. Return None if the bytes are not a state.
 
     >>> read_format(encode({}, kind="monitor")), read_format(b"?")
-    (2, None)
+    (3, None)
     """
     match = _FORMAT_PREFIX.match(value)
     return None if match is None else int(match[1])

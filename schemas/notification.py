@@ -9,12 +9,39 @@ from schemas.message import Integer, Message, Natural, Text
 from schemas.record import Label, Subject
 from schemas.timestamp import Timestamp
 
+ReasonCode = Literal[
+    "first_notification",
+    "severity_changed",
+    "status_changed",
+    "suspect_changed",
+    "response",
+    "overdue",
+    "repeat_interval",
+    "silence_ended",
+    "inhibition_ended",
+    "mute_ended",
+    "active_time_began",
+    "silenced",
+    "inhibited",
+    "muted",
+    "outside_active_time",
+    "severity_not_accepted",
+    "end_not_accepted",
+    "closed_before_notified",
+    "no_change",
+    "receiver_failed",
+]
+"""Codes of the reasons for sending, suppressing and failing. ``docs/receivers.md`` explains them."""
+
 
 class Notification(Message):
     """One decision of route and its outcome."""
 
     version: Literal[1] = 1
-    notification_id: Label = Field(description="Idempotency key: incident, revision and receiver.")
+    notification_id: Label = Field(
+        description="Idempotency key: incident, revision and receiver. A later decision on the same revision has its number after the "
+        "revision."
+    )
     incident_id: Label
     revision: Integer
     subject: Subject
@@ -23,9 +50,14 @@ class Notification(Message):
     route: Label
     receiver: Label
     outcome: Literal["sent", "suppressed", "failed"]
-    reason: Text
+    reason: Text = Field(description="The reason as a sentence.")
+    reason_code: ReasonCode | None = Field(
+        default=None, description="Code of the reason, from a closed set. Absent in messages of older versions."
+    )
     attempts: Natural = 0
-    decided_at: Timestamp = Field(description="Event time of the revision.")
+    decided_at: Timestamp = Field(
+        description="Time of the decision: the wall clock, or the newest event time in a replay."
+    )
     sent_at: Timestamp | None = Field(
         default=None, description="Wall-clock time at which the receiver accepted the notification."
     )

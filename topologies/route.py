@@ -1,5 +1,6 @@
 """The route step on Kafka. It sends notifications just before the checkpoint that records them."""
 
+import time
 from typing import cast
 
 import faust
@@ -22,7 +23,8 @@ def build(configuration: Configuration, *, replay: bool) -> faust.App:
     spec = TopologySpec(
         name="route",
         topics=(ALERTS, COMMANDS),
-        make_step=lambda _: RouteStep(configuration.route),
+        make_step=lambda _: RouteStep(configuration.route, None if replay else int(time.time() * 1000)),
         deliver=deliver,
+        has_pending=lambda step: cast(RouteStep, step).has_pending(),
     )
     return build_application(spec, configuration.kafka, replay=replay)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from pipeline.route import reasons
+from pipeline.route.reasons import Reason
 from pipeline.route.settings import ReceiverSettings
-from pipeline.route.silences import Silence
 from schemas.incident import CLOSED, Incident, IncidentStatus, LogEntry, Severity
 
 REMINDER = "reminder"
@@ -18,7 +18,8 @@ RESPONSES = ("acknowledge", "assign", "rollback", "kill_switch")
 class LastSent:
     """The last revision sent to a receiver, reduced to the fields that the next decision needs.
 
-    ``responses`` identifies the lines about the response in its log. It is None in a state of an earlier version.
+    ``at`` is the time of the decision, and ``number`` counts the decisions on the same revision from 0. ``responses``
+    identifies the lines about the response in its log. It is None in a state of an earlier version.
     """
 
     revision: int
@@ -28,39 +29,46 @@ class LastSent:
     at: int
     route: str
     reminded_at: int = 0
+    number: int = 0
     responses: str | None = None
 
     @classmethod
-    def from_incident(cls, incident: Incident, route: str) -> "LastSent":
+    def from_incident(cls, incident: Incident, route: str, *, at: int, number: int = 0) -> "LastSent":
         """Summarise a revision."""
         return cls(
             incident.revision,
             incident.severity,
             incident.status,
             leading_suspect(incident),
-            incident.updated_at,
+            at,
             route,
             max((entry.at for entry in incident.log if entry.event == REMINDER), default=0),
+            number,
             " ".join(_key(entry) for entry in incident.log if entry.event in RESPONSES),
         )
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Order in which revisions are decided."""
+        return self.revision, self.number
 
 
 @dataclass(frozen=True, slots=True)
 class RouteDecision:
-    """Decision whether to send, with the reasons."""
+    """Decision whether to send, with the reason."""
 
     send: bool
-    reason: str
+    reason: Reason
 
 
 def decide_notification(
     incident: Incident,
     receiver: ReceiverSettings,
     last_sent: LastSent | None,
-    silence: Silence | None,
     repeat_interval_s: float,
+    at: int,
 ) -> RouteDecision:
-    """Decide whether to send a revision to a receiver.
+    """Decide whether to send a revision to a receiver, apart from silences, inhibition and time intervals.
 
     Parameters
     ----------
@@ -70,10 +78,10 @@ def decide_notification(
         The receiver.
     last_sent
         The last revision of this incident that was sent to the receiver, or None.
-    silence
-        The silence that covers the incident now, or None.
     repeat_interval_s
-        Seconds of event time after which an open incident is sent again even if nothing changed.
+        Seconds after which an open incident is sent again even if nothing changed.
+    at
+        Time of the decision (Unix ms).
 
     Returns
     -------
@@ -83,8 +91,6 @@ def decide_notification(
         targets are also sent, and so are people who take over, rollbacks and the use of a kill switch.
     """
     is_closed = incident.status in CLOSED
-    if silence is not None:
-        return RouteDecision(False, reasons.active_silence(silence.author, silence.until, silence.silence_id))
     if last_sent is None:
         if is_closed:
             return RouteDecision(False, reasons.over_before_notified(incident.status))
@@ -95,9 +101,9 @@ def decide_notification(
         return RouteDecision(False, reasons.END_NOT_ACCEPTED)
     changes = _changes(incident, last_sent)
     if changes:
-        return RouteDecision(True, ", ".join(changes))
+        return RouteDecision(True, reasons.combine(changes))
     unchanged = reasons.no_change(last_sent.revision, last_sent.severity, last_sent.status)
-    if not is_closed and incident.updated_at - last_sent.at >= repeat_interval_s * 1000:
+    if not is_closed and at - last_sent.at >= repeat_interval_s * 1000:
         return RouteDecision(True, reasons.repetition(unchanged, repeat_interval_s))
     return RouteDecision(False, unchanged)
 
@@ -108,7 +114,7 @@ def leading_suspect(incident: Incident) -> str:
     return "" if first is None else first.deployment_id or f"{first.kind} {first.name}"
 
 
-def _changes(incident: Incident, last_sent: LastSent) -> list[str]:
+def _changes(incident: Incident, last_sent: LastSent) -> list[Reason]:
     """Return the reasons to send: the changes since the last revision that was sent to the receiver."""
     changes = []
     if incident.severity != last_sent.severity:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Literal
 
+from pipeline.route.reasons import Reason
 from pipeline.step import InputMessage
 from schemas.incident import Incident
 from schemas.notification import Notification
@@ -14,19 +15,22 @@ from schemas.record import SUBJECT_LENGTH_MAX
 class Dispatch:
     """One incident revision to send to one receiver.
 
-    ``source`` is the alert that contained the revision.
+    ``source`` is the alert that contained the revision, and ``decided_at`` the time of the decision (Unix ms).
+    ``number`` counts the decisions on the same revision for the same receiver from 0.
     """
 
     incident: Incident
     receiver: str
     route: str
-    reason: str
+    reason: Reason
     source: InputMessage
+    decided_at: int
+    number: int = 0
 
     @property
     def notification_id(self) -> str:
         """The idempotency key. The key stays the same if a worker crashes after sending and sends again."""
-        return notification_id(self.incident, self.receiver)
+        return notification_id(self.incident, self.receiver, self.number)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +43,33 @@ class Delivery:
     sent_at: int | None = None
 
 
-def notification_id(incident: Incident, receiver: str) -> str:
-    """Return incident, revision and receiver as one key, or its hash if the key is too long for a label."""
-    key = f"{incident.incident_id}:{incident.revision}:{receiver}"
+def notification_id(incident: Incident, receiver: str, number: int) -> str:
+    """Return incident, revision and receiver as one key, or its hash if the key is too long for a label.
+
+    A later decision on the same revision has a key of its own, because a receiver would ignore a repeat with the same
+    key. The number is part of the state, so a worker that crashes after sending uses the same key again.
+    """
+    revision = f"{incident.revision}.{number}" if number else f"{incident.revision}"
+    key = f"{incident.incident_id}:{revision}:{receiver}"
     return key if len(key) <= SUBJECT_LENGTH_MAX else blake2b(key.encode(), digest_size=16).hexdigest()
 
 
 def build_notification(
-    incident: Incident, receiver: str, route: str, outcome: Literal["sent", "suppressed", "failed"], reason: str
+    dispatch: Dispatch, outcome: Literal["sent", "suppressed", "failed"], reason: Reason
 ) -> Notification:
     """Build the audit record of a decision, without attempts."""
+    incident = dispatch.incident
     return Notification(
-        notification_id=notification_id(incident, receiver),
+        notification_id=dispatch.notification_id,
         incident_id=incident.incident_id,
         revision=incident.revision,
         subject=incident.subject,
         severity=incident.severity,
         status=incident.status,
-        route=route,
-        receiver=receiver,
+        route=dispatch.route,
+        receiver=dispatch.receiver,
         outcome=outcome,
-        reason=reason,
-        decided_at=incident.updated_at,
+        reason=reason.text,
+        reason_code=reason.code,
+        decided_at=dispatch.decided_at,
     )

@@ -6,14 +6,14 @@ back-reference, no repeated group.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from schemas.incident import Incident
+from pipeline.wording import did_you_mean
 
-LABELS = ("subject", "severity", "status", "failure_mode", "environment", "provider")
-"""Labels of an incident. A missing environment or provider is empty, as in Alertmanager."""
+Labels = Mapping[str, tuple[str, ...]]
+"""Values by label. Most labels have one value. A missing label has the same meaning as an empty one."""
 
 PATTERN_LENGTH_MAX = 500
 """Maximum number of characters in a regular expression."""
@@ -44,10 +44,19 @@ class Matcher:
         text = self.value if self.operator in ("=~", "!~") else re.escape(self.value)
         object.__setattr__(self, "_pattern", re.compile(text))
 
-    def matches(self, labels: Mapping[str, str]) -> bool:
-        """Return whether the condition holds. A missing label is treated as empty."""
-        is_match = self._pattern.fullmatch(labels.get(self.label, "")) is not None
+    def matches(self, labels: Labels) -> bool:
+        """Return whether the condition holds.
+
+        A missing label is treated as empty. If the label has several values, ``=`` and ``=~`` hold if any value
+        matches, and ``!=`` and ``!~`` hold if none does.
+        """
+        is_match = any(self._pattern.fullmatch(value) for value in label_values(labels, self.label))
         return is_match is (self.operator in ("=", "=~"))
+
+
+def label_values(labels: Labels, name: str) -> tuple[str, ...]:
+    """Return the values of a label. A missing label has one empty value, as in Alertmanager."""
+    return labels.get(name) or ("",)
 
 
 def parse_matchers(*texts: str) -> tuple[Matcher, ...]:
@@ -67,8 +76,7 @@ def parse_matchers(*texts: str) -> tuple[Matcher, ...]:
     Raises
     ------
     ValueError
-        If a string is empty or not a matcher, has an unknown label, or has a regular expression that is invalid or
-        outside the subset.
+        If a string is empty or not a matcher, or has a regular expression that is invalid or outside the subset.
 
     >>> [matcher.operator for matcher in parse_matchers('subject!="search", severity=~"P1|P2"')]
     ['!=', '=~']
@@ -96,26 +104,25 @@ def _parse_text(text: str) -> list[Matcher]:
     return matchers
 
 
-def incident_labels(incident: Incident) -> dict[str, str]:
-    """Return the labels of an incident, with the names in :data:`LABELS`."""
-    return {label: getattr(incident, label) or "" for label in LABELS}
+def check_label_names(names: Iterable[str], known: Collection[str]) -> None:
+    """Raise ``ValueError`` if a name is not the name of a known label."""
+    for name in names:
+        if name not in known:
+            raise ValueError(f"unknown label {name!r}; {did_you_mean(name, known)}")
 
 
-def matches_all(matchers: Sequence[Matcher], labels: Mapping[str, str]) -> bool:
+def matches_all(matchers: Sequence[Matcher], labels: Labels) -> bool:
     """Return whether all matchers hold. An empty collection matches everything."""
     return all(matcher.matches(labels) for matcher in matchers)
 
 
 def _build_matcher(match: re.Match[str]) -> Matcher:
-    label = match["label"]
-    if label not in LABELS:
-        raise ValueError(f"unknown label {label!r}; known labels are {', '.join(LABELS)}")
     quoted = match["quoted"]
     value = match["bare"] if quoted is None else re.sub(r"\\[\\\"n]", lambda escape: _ESCAPES[escape[0]], quoted)
     operator: Operator = match["operator"]  # type: ignore[assignment]
     if operator in ("=~", "!~"):
         _check_pattern(value)
-    return Matcher(label, operator, value)
+    return Matcher(match["label"], operator, value)
 
 
 def _check_pattern(pattern: str) -> None:

@@ -1,52 +1,89 @@
-"""The notification log: for each incident, the newest revision, and the last revision sent to each receiver."""
+"""The notification log: for each incident, its newest revision, the last revision sent to each receiver, and what waits."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pipeline.route.decision import LastSent
+from pipeline.route.matchers import Labels
+from pipeline.route.reasons import Reason
 from pipeline.state import PartStore
-from schemas.incident import CLOSED
+from pipeline.step import InputMessage, RawMessage
+from schemas.incident import CLOSED, Incident
+from schemas.topics import ALERTS
 
 
 @dataclass(slots=True)
 class NotifiedIncident:
     """The notifications of one incident.
 
-    ``last_offset`` is the offset of its newest alert. Beyond the limit, incidents are dropped in order of this offset.
-    ``in_flight`` contains decisions to send that have no outcome yet, by receiver and revision. It is empty at every
-    checkpoint.
+    Attributes
+    ----------
+    last_offset
+        Offset of its newest alert. Beyond the limit, incidents are dropped in order of this offset.
+    labels
+        Labels of its newest revision, without those of the configuration.
+    held_back
+        Reason why the news of the newest revision is not sent now, by receiver.
+    decisions
+        Number of the last decision on the newest revision, by receiver, from 0.
+    in_flight
+        Decisions to send that have no outcome yet, by receiver, revision and number. It is empty at every checkpoint.
+    alert
+        The newest alert, if it may have to be sent without a further revision.
     """
 
     revision: int = 0
     is_closed: bool = False
     last_offset: int = -1
     last_sent: dict[str, LastSent] = field(default_factory=dict)
-    in_flight: dict[tuple[str, int], LastSent] = field(default_factory=dict)
+    labels: Labels = field(default_factory=dict)
+    held_back: dict[str, Reason] = field(default_factory=dict)
+    decisions: dict[str, int] = field(default_factory=dict)
+    in_flight: dict[tuple[str, int, int], LastSent] = field(default_factory=dict)
+    alert: RawMessage | None = None
 
     def newest_sent(self) -> dict[str, LastSent]:
         """Return the newest revision per receiver, sent or in flight."""
         newest = dict(self.last_sent)
-        for (receiver, _), sent in self.in_flight.items():
-            if receiver not in newest or newest[receiver].revision < sent.revision:
+        for (receiver, *_), sent in self.in_flight.items():
+            if receiver not in newest or newest[receiver].order < sent.order:
                 newest[receiver] = sent
         return newest
 
+    def number_decision(self, receiver: str) -> int:
+        """Count a decision on the newest revision, and return its number."""
+        number = self.decisions[receiver] = self.decisions.get(receiver, -1) + 1
+        return number
+
     def dump(self) -> dict[str, Any]:
         """Return the state that :meth:`load` reads."""
-        last_sent = {receiver: asdict(self.last_sent[receiver]) for receiver in sorted(self.last_sent)}
         return {
             "revision": self.revision,
             "closed": self.is_closed,
             "touched": self.last_offset,
-            "told": last_sent,
+            "told": {receiver: asdict(self.last_sent[receiver]) for receiver in sorted(self.last_sent)},
+            "labels": {name: list(values) for name, values in self.labels.items()},
+            "decisions": {receiver: self.decisions[receiver] for receiver in sorted(self.decisions)},
+            "held_back": {receiver: asdict(self.held_back[receiver]) for receiver in sorted(self.held_back)},
         }
 
     @classmethod
     def load(cls, state: Mapping[str, Any]) -> "NotifiedIncident":
         """Restore an incident from :meth:`dump`."""
         last_sent = {receiver: LastSent(**sent) for receiver, sent in state["told"].items()}
-        return cls(state["revision"], state["closed"], state["touched"], last_sent)
+        # States of format 2 and older have neither labels nor decisions nor anything that is held back.
+        labels = {name: tuple(values) for name, values in state.get("labels", {}).items()}
+        held_back = {receiver: Reason(**reason) for receiver, reason in state.get("held_back", {}).items()}
+        return cls(
+            state["revision"],
+            state["closed"],
+            state["touched"],
+            last_sent,
+            labels,
+            held_back,
+            dict(state.get("decisions", {})),
+        )
 
 
 class NotificationLog:
@@ -57,51 +94,135 @@ class NotificationLog:
     limit
         Maximum number of incidents. Beyond this number, incidents are dropped in order of their newest alert, closed
         incidents first. If a dropped incident is revised again, it is new to every receiver.
+    alerts_limit
+        Maximum number of stored alerts. Beyond this number, the oldest are dropped, those with something held back
+        last.
     store
         Store in which changed incidents are marked.
     """
 
-    def __init__(self, limit: int, store: PartStore) -> None:
+    def __init__(self, limit: int, alerts_limit: int, store: PartStore) -> None:
         self._limit = limit
+        self._alerts_limit = alerts_limit
         self._store = store
         self._incidents: dict[str, NotifiedIncident] = {}
+        self._with_alert: dict[str, NotifiedIncident] = {}
 
     def get(self, incident_id: str) -> NotifiedIncident | None:
         """Return the entry of an incident, or None if there is none."""
         return self._incidents.get(incident_id)
 
-    def add_revision(self, incident_id: str, revision: int, status: str, offset: int) -> NotifiedIncident:
-        """Record a revision that was read at an offset of the alerts topic."""
-        incident = self._incidents.setdefault(incident_id, NotifiedIncident())
-        incident.revision = revision
-        incident.is_closed = status in CLOSED
+    def add_revision(self, revision: Incident, labels: Labels, offset: int) -> NotifiedIncident:
+        """Record a revision with its labels, which was read at an offset of the alerts topic."""
+        incident = self._incidents.setdefault(revision.incident_id, NotifiedIncident())
+        incident.revision = revision.revision
+        incident.is_closed = revision.status in CLOSED
         incident.last_offset = offset
-        self._store.mark("incident", incident_id)
+        incident.labels = labels
+        incident.decisions.clear()
+        incident.held_back.clear()
+        self._store.mark("incident", revision.incident_id)
+        return incident
+
+    def trim(self) -> list[str]:
+        """Drop the incidents beyond the limit, and return their ids."""
+        dropped = []
         while len(self._incidents) > self._limit:
             quietest = min(
                 self._incidents,
                 key=lambda name: (not self._incidents[name].is_closed, self._incidents[name].last_offset),
             )
+            self._remove_alert(quietest)
             del self._incidents[quietest]
             self._store.mark("incident", quietest)
-        return incident
+            dropped.append(quietest)
+        return dropped
 
-    def record_outcome(self, incident_id: str, receiver: str, revision: int, *, sent: bool) -> None:
-        """Record whether a revision in flight was sent. An incident that was dropped in the meantime stays dropped."""
+    def store_alert(self, incident_id: str, alert: InputMessage) -> None:
+        """Store the newest alert of an incident after a decision, while the incident is open or something is held back."""
         incident = self._incidents.get(incident_id)
-        in_flight = None if incident is None else incident.in_flight.pop((receiver, revision), None)
-        if incident is None or in_flight is None or not sent:
+        if incident is None:
+            return
+        self._store.mark("incident", incident_id)
+        if incident.is_closed and not incident.held_back:
+            self._remove_alert(incident_id)
+        elif incident.alert is None or incident.alert.offset != alert.offset:
+            incident.alert = RawMessage(
+                alert.topic, alert.partition, alert.offset, alert.timestamp, alert.key, alert.value
+            )
+            self._with_alert[incident_id] = incident
+            self._store.mark("alert", incident_id)
+            while len(self._with_alert) > self._alerts_limit:
+                self._remove_alert(min(self._with_alert, key=self._alert_order))
+
+    def incidents_with_alert(self) -> list[tuple[str, NotifiedIncident]]:
+        """Return the ids and entries of the incidents with a stored alert, the oldest alert first."""
+        return sorted(self._with_alert.items(), key=lambda item: item[1].last_offset)
+
+    def record_outcome(self, incident_id: str, receiver: str, revision: int, number: int, *, sent: bool) -> None:
+        """Record whether a decision in flight was sent. An incident that was dropped in the meantime stays dropped."""
+        incident = self._incidents.get(incident_id)
+        in_flight = None if incident is None else incident.in_flight.pop((receiver, revision, number), None)
+        if incident is None or in_flight is None:
             return
         last = incident.last_sent.get(receiver)
-        if last is None or last.revision < revision:
+        if sent and (last is None or last.order < in_flight.order):
             incident.last_sent[receiver] = in_flight
-            self._store.mark("incident", incident_id)
+        elif not sent and last is not None:
+            # The next repeat is due one interval after this attempt.
+            incident.last_sent[receiver] = replace(last, at=max(last.at, in_flight.at))
+        self._store.mark("incident", incident_id)
 
     def dump(self, incident_id: str) -> dict[str, Any] | None:
         """Return the state of one incident, or None if it was dropped."""
         incident = self._incidents.get(incident_id)
         return None if incident is None else incident.dump()
 
-    def load(self, incident_id: str, state: Mapping[str, Any]) -> None:
+    def load(self, incident_id: str, state: Mapping[str, Any]) -> NotifiedIncident:
         """Restore one incident from :meth:`dump`."""
-        self._incidents[incident_id] = NotifiedIncident.load(state)
+        incident = self._incidents[incident_id] = NotifiedIncident.load(state)
+        return incident
+
+    def dump_alert(self, incident_id: str) -> dict[str, Any] | None:
+        """Return the stored alert of one incident, or None if there is none."""
+        incident = self._with_alert.get(incident_id)
+        return None if incident is None else _dump_message(incident.alert)
+
+    def load_alert(self, incident_id: str, state: Mapping[str, Any]) -> None:
+        """Restore the alert of one incident from :meth:`dump_alert`, after the incident.
+
+        Raises
+        ------
+        ValueError
+            If the incident was not restored.
+        """
+        incident = self._incidents.get(incident_id)
+        if incident is None:
+            raise ValueError("its incident is not in the state")
+        value = state["value"].encode()
+        incident.alert = RawMessage(
+            ALERTS, state["partition"], state["offset"], state["timestamp"], state["key"], value
+        )
+        self._with_alert[incident_id] = incident
+
+    def _remove_alert(self, incident_id: str) -> None:
+        incident = self._with_alert.pop(incident_id, None)
+        if incident is not None:
+            incident.alert = None
+            self._store.mark("alert", incident_id)
+
+    def _alert_order(self, incident_id: str) -> tuple[bool, int]:
+        incident = self._with_alert[incident_id]
+        return bool(incident.held_back), incident.last_offset
+
+
+def _dump_message(message: RawMessage | None) -> dict[str, Any] | None:
+    if message is None:
+        return None
+    return {
+        "partition": message.partition,
+        "offset": message.offset,
+        "timestamp": message.timestamp,
+        "key": message.key,
+        "value": (message.value or b"").decode(),
+    }

@@ -1,64 +1,117 @@
-"""The reasons of routing decisions, one constant or function per reason, for notifications and logs."""
+"""The reasons of routing decisions: a code from a closed set, for metrics, and a sentence, for people and logs.
+
+Source: Alertmanager's ``NotifyReason``.
+"""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from pipeline.wording import duration
 from schemas.incident import Incident, IncidentStatus, Severity
+from schemas.notification import ReasonCode
 from schemas.timestamp import format_timestamp
 
-END_NOT_ACCEPTED = "the receiver does not accept the end of incidents"
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """The reason of one decision."""
+
+    code: ReasonCode
+    text: str
 
 
-def active_silence(author: str, until: int, silence_id: str) -> str:
+END_NOT_ACCEPTED = Reason("end_not_accepted", "the receiver does not accept the end of incidents")
+
+
+def active_silence(author: str, until: int, silence_id: str) -> Reason:
     """A silence covers the incident until a time (Unix ms)."""
-    return f"silenced by {author} until {format_timestamp(until)} ({silence_id})"
+    return Reason("silenced", f"silenced by {author} until {format_timestamp(until)} ({silence_id})")
 
 
-def over_before_notified(status: IncidentStatus) -> str:
+def open_source(source: str) -> Reason:
+    """An inhibition rule applies, because another incident is open."""
+    return Reason("inhibited", f"inhibited by {source}, which is open")
+
+
+def mute_time(interval: str) -> Reason:
+    """The route is muted by a time interval."""
+    return Reason("muted", f"muted by the time interval {interval}")
+
+
+def outside_active_times(intervals: Sequence[str]) -> Reason:
+    """The route is active only in time intervals, and it is none of them."""
+    return Reason("outside_active_time", f"outside the active times {', '.join(intervals)}")
+
+
+def over_before_notified(status: IncidentStatus) -> Reason:
     """The incident is over, and the receiver was never notified of it."""
-    return f"{status} before the receiver was notified"
+    return Reason("closed_before_notified", f"{status} before the receiver was notified")
 
 
-def severity_not_accepted(severities: Sequence[Severity]) -> str:
+def severity_not_accepted(severities: Sequence[Severity]) -> Reason:
     """The receiver was never notified of the incident, and does not accept its severity."""
-    return f"the receiver accepts only {', '.join(severities)}"
+    return Reason("severity_not_accepted", f"the receiver accepts only {', '.join(severities)}")
 
 
-def new_incident(incident: Incident) -> str:
+def new_incident(incident: Incident) -> Reason:
     """The receiver was never notified of the incident."""
-    return f"new to the receiver: {incident.severity} {incident.status}"
+    return Reason("first_notification", f"new to the receiver: {incident.severity} {incident.status}")
 
 
-def severity_change(before: Severity, after: Severity) -> str:
+def severity_change(before: Severity, after: Severity) -> Reason:
     """The severity changed."""
-    return f"severity {before} -> {after}"
+    return Reason("severity_changed", f"severity {before} -> {after}")
 
 
-def status_change(before: IncidentStatus, after: IncidentStatus, merged_into: str | None) -> str:
+def status_change(before: IncidentStatus, after: IncidentStatus, merged_into: str | None) -> Reason:
     """The status changed."""
-    return f"status {before} -> {after}" + (f" into {merged_into}" if merged_into is not None else "")
+    target = f" into {merged_into}" if merged_into is not None else ""
+    return Reason("status_changed", f"status {before} -> {after}{target}")
 
 
-def suspect_change(before: str, after: str) -> str:
+def suspect_change(before: str, after: str) -> Reason:
     """The leading suspect changed. An empty name means that there is no suspect."""
-    return f"leading suspect {before or 'none'} -> {after or 'none'}"
+    return Reason("suspect_changed", f"leading suspect {before or 'none'} -> {after or 'none'}")
 
 
-def overdue_target(reminder: str) -> str:
+def overdue_target(reminder: str) -> Reason:
     """A target became overdue. The reminder in the incident also states the task after the colon."""
-    return f"overdue: {reminder.partition(': ')[0]}"
+    return Reason("overdue", f"overdue: {reminder.partition(': ')[0]}")
 
 
-def response(line: str) -> str:
+def response(line: str) -> Reason:
     """A person took over, or a rollback or kill switch was used. The line is from the running log."""
-    return line
+    return Reason("response", line)
 
 
-def no_change(revision: int, severity: Severity, status: IncidentStatus) -> str:
+def no_change(revision: int, severity: Severity, status: IncidentStatus) -> Reason:
     """Nothing changed since the last revision that was sent to the receiver."""
-    return f"nothing new since revision {revision}: {severity} {status}"
+    return Reason("no_change", f"nothing new since revision {revision}: {severity} {status}")
 
 
-def repetition(unchanged_reason: str, repeat_interval_s: float) -> str:
+def repetition(unchanged: Reason, repeat_interval_s: float) -> Reason:
     """Nothing changed, but the incident is still open and the repeat interval has passed."""
-    return f"{unchanged_reason}, repeated after {duration(repeat_interval_s)}"
+    return Reason("repeat_interval", f"{unchanged.text}, repeated after {duration(repeat_interval_s)}")
+
+
+_ENDED: dict[ReasonCode, ReasonCode] = {
+    "silenced": "silence_ended",
+    "inhibited": "inhibition_ended",
+    "muted": "mute_ended",
+    "outside_active_time": "active_time_began",
+}
+
+
+def end_of_obstacle(obstacle: Reason, news: Reason) -> Reason:
+    """The obstacle that held back the news is over."""
+    return Reason(_ENDED[obstacle.code], f"{news.text}; delayed, because it was {obstacle.text}")
+
+
+def failure(text: str) -> Reason:
+    """The receiver did not accept the notification."""
+    return Reason("receiver_failed", text)
+
+
+def combine(changes: Sequence[Reason]) -> Reason:
+    """Return several changes as one reason. The code is that of the first change."""
+    return Reason(changes[0].code, ", ".join(change.text for change in changes))

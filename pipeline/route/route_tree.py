@@ -4,10 +4,9 @@ Source: Alertmanager's routing. The first matching route of a level handles the 
 routes are tried too. The outer route handles incidents that no nested route matches.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pipeline.route.matchers import Matcher, matches_all, parse_matchers
+from pipeline.route.matchers import Labels, Matcher, matches_all, parse_matchers
 from pipeline.route.settings import DEFAULT_ROUTE, Route, RouteSettings
 
 
@@ -29,26 +28,28 @@ class RouteTree:
     ...         "routes": [{"name": "urgent", "matchers": ['severity=~"P1|P2"'], "receivers": ["log"]}],
     ...     }
     ... )
-    >>> RouteTree(settings).recipients({"severity": "P1"}), RouteTree(settings).recipients({"severity": "P4"})
-    ({'log': 'urgent'}, {'console': 'default'})
+    >>> tree = RouteTree(settings)
+    >>> tree.recipients({"severity": ("P1",)}), tree.recipients({"severity": ("P4",)})
+    ({'log': ('urgent',)}, {'console': ('default',)})
     """
 
     def __init__(self, settings: RouteSettings) -> None:
         children = tuple(_build_node(route) for route in settings.routes)
         self._root = _Node(DEFAULT_ROUTE, (), settings.default_receivers, continues=False, children=children)
 
-    def recipients(self, labels: Mapping[str, str]) -> dict[str, str]:
+    def recipients(self, labels: Labels) -> dict[str, tuple[str, ...]]:
         """Return the receivers for an incident with these labels, in the order of the tree.
 
         Returns
         -------
         dict
-            Map from receiver to the first route with this receiver. Each receiver is sent the incident once.
+            Map from receiver to the names of the matching routes with this receiver. Each receiver is sent the incident
+            once.
         """
-        recipients: dict[str, str] = {}
+        recipients: dict[str, tuple[str, ...]] = {}
         for node in _matching_nodes(self._root, labels):
-            for receiver in node.receivers:
-                recipients.setdefault(receiver, node.name)
+            for receiver in dict.fromkeys(node.receivers):
+                recipients[receiver] = (*recipients.get(receiver, ()), node.name)
         return recipients
 
 
@@ -57,7 +58,7 @@ def _build_node(route: Route) -> _Node:
     return _Node(route.name, parse_matchers(*route.matchers), route.receivers, route.continues, children)
 
 
-def _matching_nodes(node: _Node, labels: Mapping[str, str]) -> list[_Node]:
+def _matching_nodes(node: _Node, labels: Labels) -> list[_Node]:
     if not matches_all(node.matchers, labels):
         return []
     nodes: list[_Node] = []

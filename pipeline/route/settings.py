@@ -1,15 +1,31 @@
 """Settings of the route step: the receivers, and the routes that select them. The terms are from Alertmanager."""
 
-from typing import Literal, Self
+import re
+from collections.abc import Iterator
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from pipeline.route.matchers import parse_matchers
+from pipeline.route.labels import INCIDENT_LABELS
+from pipeline.route.matchers import check_label_names, parse_matchers
+from pipeline.route.time_intervals import TimeIntervalSettings
+from pipeline.wording import did_you_mean
 from schemas.incident import Severity
 
 DEFAULT_ROUTE = "default"
 """Name of the root of the routing tree."""
+
+
+_LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
+
+
+def _check_matchers(matchers: tuple[str, ...]) -> tuple[str, ...]:
+    parse_matchers(*matchers)
+    return matchers
+
+
+MatcherTexts = Annotated[tuple[str, ...], AfterValidator(_check_matchers)]
 
 
 class ReceiverSettings(BaseModel):
@@ -62,7 +78,7 @@ class Route(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1, max_length=100, description="Name of the route in notifications.")
-    matchers: tuple[str, ...] = Field(
+    matchers: MatcherTexts = Field(
         default=(),
         description='Conditions on the labels of an incident, such as subject="support-bot" or severity=~"P1|P2". All '
         "must match.",
@@ -71,15 +87,60 @@ class Route(BaseModel):
     continues: bool = Field(
         default=False, alias="continue", description="Whether the next routes are tried after a match."
     )
+    mute_times: tuple[str, ...] = Field(
+        default=(), description="Names of time intervals in which the route sends nothing."
+    )
+    active_times: tuple[str, ...] = Field(
+        default=(),
+        description="Names of time intervals outside which the route sends nothing. Without names, it is always active.",
+    )
     routes: tuple["Route", ...] = Field(
         default=(), description="Nested routes, tried first. This route handles incidents that no nested route matches."
     )
 
-    @field_validator("matchers")
+
+class LabelSettings(BaseModel):
+    """Labels of your own, such as team or tier, for the incidents that match."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    matchers: MatcherTexts = Field(
+        default=(),
+        description="Conditions on the labels of an incident. All must match. Without conditions, every incident gets "
+        "the labels.",
+    )
+    labels: dict[str, str] = Field(
+        min_length=1, description="Labels and their values. They overwrite the labels of earlier tables."
+    )
+
+    @field_validator("labels")
     @classmethod
-    def _check_matchers(cls, matchers: tuple[str, ...]) -> tuple[str, ...]:
-        parse_matchers(*matchers)
-        return matchers
+    def _check_labels(cls, labels: dict[str, str]) -> dict[str, str]:
+        for name in labels:
+            if not _LABEL_NAME.fullmatch(name):
+                raise ValueError(
+                    f"{name!r} is not a label name; use letters, digits and underscores, and start with a letter"
+                )
+            if name in INCIDENT_LABELS:
+                raise ValueError(f"{name!r} is a label of every incident; choose another name")
+        return labels
+
+
+class InhibitSettings(BaseModel):
+    """Rule by which open incidents suppress the notifications of others."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: MatcherTexts = Field(
+        min_length=1, description="Conditions on the labels of the open incident. All must match."
+    )
+    target: MatcherTexts = Field(
+        min_length=1, description="Conditions on the labels of the incidents that are not sent. All must match."
+    )
+    equal: tuple[str, ...] = Field(
+        default=(),
+        description="Labels that must be equal in both incidents. A label that an incident does not have is empty.",
+    )
 
 
 class RouteSettings(BaseModel):
@@ -96,20 +157,66 @@ class RouteSettings(BaseModel):
     routes: tuple[Route, ...] = Field(
         default=(), description="Routes, tried in order. The first route that matches handles the incident."
     )
+    labels: tuple[LabelSettings, ...] = Field(
+        default=(), description="Labels of your own for matchers, added to incidents in order."
+    )
+    inhibit: tuple[InhibitSettings, ...] = Field(
+        default=(), description="Rules by which an open incident suppresses the notifications of others."
+    )
+    time_intervals: dict[str, TimeIntervalSettings] = Field(
+        default_factory=dict, description="Time intervals by name, for mute_times and active_times of routes."
+    )
     repeat_interval_s: float = Field(
         default=4 * 3600.0,
         gt=0,
-        description="Seconds of event time after which an open incident is sent again even if nothing "
-        "changed. Higher values repeat notifications less often.",
+        description="Seconds after which an open incident is sent again even if nothing changed. Higher values repeat "
+        "notifications less often.",
     )
     incidents_max: int = Field(
-        default=10_000, ge=1, description="Maximum number of incidents whose notifications are stored."
+        default=10_000, ge=1, description="Maximum number of incidents whose notifications and labels are stored."
+    )
+    stored_alerts_max: int = Field(
+        default=2_000,
+        ge=1,
+        description="Maximum number of incidents whose newest revision is stored to repeat it, or to send it when a "
+        "silence, a mute time or an inhibition ends. Incidents beyond this number wait for their next revision.",
     )
     silences_max: int = Field(
         default=1_000,
         ge=1,
         description="Maximum number of stored silences. Beyond this number, the silences that end first are dropped.",
     )
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """Names of all labels that a matcher may have."""
+        return (*INCIDENT_LABELS, *sorted({name for rule in self.labels for name in rule.labels}))
+
+    def all_routes(self) -> Iterator[Route]:
+        """Yield all routes, outer routes before their nested routes."""
+        remaining = list(self.routes)
+        while remaining:
+            route = remaining.pop(0)
+            yield route
+            remaining.extend(route.routes)
+
+    def _unknown_interval(self, name: str) -> str:
+        solution = did_you_mean(name, self.time_intervals) if self.time_intervals else "add it to route.time_intervals"
+        return f"unknown time interval {name!r}; {solution}"
+
+    @model_validator(mode="after")
+    def _check_label_names(self) -> Self:
+        sources = [(f"route {route.name!r}", route.matchers) for route in self.all_routes()]
+        sources += [(f"labels[{index}]", rule.matchers) for index, rule in enumerate(self.labels)]
+        sources += [(f"inhibit[{index}]", rule.source + rule.target) for index, rule in enumerate(self.inhibit)]
+        names = [(source, [matcher.label for matcher in parse_matchers(*texts)]) for source, texts in sources]
+        names += [(f"inhibit[{index}].equal", list(rule.equal)) for index, rule in enumerate(self.inhibit)]
+        for source, labels in names:
+            try:
+                check_label_names(labels, self.label_names)
+            except ValueError as error:
+                raise ValueError(f"{source}: {error}") from None
+        return self
 
     @model_validator(mode="after")
     def _check_names(self) -> Self:
@@ -119,16 +226,16 @@ class RouteSettings(BaseModel):
             raise ValueError(f"two receivers have the name {min(duplicates)!r}; give each its own name")
         names = [DEFAULT_ROUTE]
         _check_receivers("default_receivers", self.default_receivers, known)
-        remaining = list(self.routes)
-        while remaining:
-            route = remaining.pop(0)
+        for route in self.all_routes():
             if route.name in names:
                 raise ValueError(
                     f"two routes have the name {route.name!r}; give each its own name ({DEFAULT_ROUTE!r} is reserved)"
                 )
             names.append(route.name)
             _check_receivers(f"route {route.name!r}", route.receivers, known)
-            remaining.extend(route.routes)
+            for interval in (*route.mute_times, *route.active_times):
+                if interval not in self.time_intervals:
+                    raise ValueError(f"route {route.name!r}: {self._unknown_interval(interval)}")
         return self
 
 

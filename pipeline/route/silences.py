@@ -1,10 +1,10 @@
 """Silences, during which matching incidents are not sent. Silences arrive as commands."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.route.matchers import Matcher, matches_all, parse_matchers
+from pipeline.route.matchers import Labels, Matcher, check_label_names, matches_all, parse_matchers
 from pipeline.state import PartStore
 from schemas.command import Command
 
@@ -21,13 +21,13 @@ class Silence:
     matchers: tuple[Matcher, ...]
 
     @classmethod
-    def from_command(cls, command: Command) -> "Silence":
+    def from_command(cls, command: Command, known_labels: Collection[str]) -> "Silence":
         """Read a silence from its command.
 
         Raises
         ------
         ValueError
-            If it has no matchers, has no end, ends before it begins, or has an invalid matcher.
+            If it has no matchers, has no end, ends before it begins, or has an invalid matcher or an unknown label.
         """
         if command.until is None:
             raise ValueError("a silence needs an end: set until")
@@ -38,9 +38,11 @@ class Silence:
                 'a silence without matchers would silence everything: add one, such as subject="support-bot"'
             )
         texts = tuple(command.matchers)
-        return cls(command.command_id, command.author, command.at, command.until, texts, parse_matchers(*texts))
+        matchers = parse_matchers(*texts)
+        check_label_names((matcher.label for matcher in matchers), known_labels)
+        return cls(command.command_id, command.author, command.at, command.until, texts, matchers)
 
-    def covers(self, labels: Mapping[str, str], at: int) -> bool:
+    def covers(self, labels: Labels, at: int) -> bool:
         """Return whether an incident with these labels is silenced at an event time (Unix ms)."""
         return self.start <= at < self.until and matches_all(self.matchers, labels)
 
@@ -55,10 +57,16 @@ class Silence:
         }
 
     @classmethod
-    def load(cls, state: Mapping[str, Any]) -> "Silence":
-        """Restore a silence from :meth:`dump`."""
+    def load(cls, state: Mapping[str, Any], known_labels: Collection[str]) -> "Silence":
+        """Restore a silence from :meth:`dump`.
+
+        A silence with a label that was removed from the configuration is invalid, because ``!=`` would now match every
+        incident.
+        """
         texts = tuple(state["matchers"])
-        return cls(state["silence_id"], state["author"], state["start"], state["until"], texts, parse_matchers(*texts))
+        matchers = parse_matchers(*texts)
+        check_label_names((matcher.label for matcher in matchers), known_labels)
+        return cls(state["silence_id"], state["author"], state["start"], state["until"], texts, matchers)
 
 
 class Silences:
@@ -70,15 +78,25 @@ class Silences:
         Maximum number of silences. Beyond this number, the silences that end first are dropped.
     store
         Store in which changed silences are marked.
+    known_labels
+        Names of labels that matchers may have.
     """
 
-    def __init__(self, limit: int, store: PartStore) -> None:
+    def __init__(self, limit: int, store: PartStore, known_labels: Collection[str]) -> None:
         self._limit = limit
         self._store = store
+        self._known_labels = known_labels
         self._silences: dict[str, Silence] = {}
 
-    def add(self, silence: Silence) -> None:
-        """Add a silence, replacing any silence with the same id."""
+    def add(self, command: Command) -> None:
+        """Add the silence of a command, replacing any silence with the same id.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`Silence.from_command`.
+        """
+        silence = Silence.from_command(command, self._known_labels)
         self._silences[silence.silence_id] = silence
         self._store.mark("silence", silence.silence_id)
         while len(self._silences) > self._limit:
@@ -86,7 +104,7 @@ class Silences:
             del self._silences[first.silence_id]
             self._store.mark("silence", first.silence_id)
 
-    def find(self, labels: Mapping[str, str], at: int) -> Silence | None:
+    def find(self, labels: Labels, at: int) -> Silence | None:
         """Return the silence that covers an incident at an event time.
 
         If several silences cover it, return the one that ends last.
@@ -101,7 +119,7 @@ class Silences:
 
     def load(self, state: Mapping[str, Any]) -> None:
         """Restore the state of one silence."""
-        silence = Silence.load(state)
+        silence = Silence.load(state, self._known_labels)
         self._silences[silence.silence_id] = silence
 
 

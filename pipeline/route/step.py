@@ -1,22 +1,27 @@
-"""The route step turns incident revisions and silences into decisions. It is the last pure step.
+"""The route step turns incident revisions, silences and the passing of time into decisions. It is the last pure step.
 
 Sending is not pure, so the caller sends: ``step`` decides, ``take_pending`` returns the notifications to send, and
 ``record_delivery`` records each outcome, all before ``changed`` goes into a checkpoint. Delivery is at least once: a
 notification that was sent but not checkpointed is sent again with the same idempotency key.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 
 from pipeline.dead_letters import dead_letter
 from pipeline.decoding import Unreadable, decode_contract
-from pipeline.route.decision import LastSent, decide_notification
+from pipeline.route import reasons
+from pipeline.route.decision import LastSent, RouteDecision, decide_notification
 from pipeline.route.dispatch import Delivery, Dispatch, build_notification
-from pipeline.route.matchers import incident_labels
+from pipeline.route.inhibition import Inhibition
+from pipeline.route.labels import LabelRule, add_labels, incident_labels
+from pipeline.route.matchers import Labels, parse_matchers
 from pipeline.route.notification_log import NotificationLog, NotifiedIncident
+from pipeline.route.reasons import Reason
 from pipeline.route.route_tree import RouteTree
 from pipeline.route.settings import RouteSettings
-from pipeline.route.silences import Silence, Silences
+from pipeline.route.silences import Silences
+from pipeline.route.time_intervals import TimeInterval, find_interval
 from pipeline.state import Part, PartKind, PartStore, State
 from pipeline.step import InputMessage, OutputMessage
 from schemas.command import Command
@@ -24,8 +29,17 @@ from schemas.incident import CLOSED, Incident
 from schemas.notification import Notification
 from schemas.topics import ALERTS, COMMANDS, MEBIBYTE, NOTIFICATIONS
 
-PART_KINDS = (PartKind("incident", owner="incident"), PartKind("silence", owner="silence"))
+PART_KINDS = (
+    PartKind("incident", owner="incident"),
+    PartKind("alert", owner="incident"),
+    PartKind("silence", owner="silence"),
+    PartKind("clock", owner="partition"),
+)
 """Kinds of the parts. They do not depend on settings, because past notifications do not depend on them."""
+
+
+Recipients = dict[str, tuple[tuple[str, ...], LastSent | None]]
+"""The routes, and the newest revision that was sent or is in flight, by receiver."""
 
 
 class RouteStep:
@@ -33,21 +47,36 @@ class RouteStep:
 
     A revision is ignored unless it is newer than all earlier revisions, so reading an alert twice has no effect. A
     revision is sent to the receivers in the route tree, and to receivers that have received the incident but not yet
-    its end. Times are the event times of revisions (``updated_at``).
+    its end.
+
+    Silences, time intervals and repeats are judged by one clock. In live operation it is the wall clock of the last
+    tick. Event times do not move it, because a notification is sent now, even if its incident is old. In a replay,
+    which has no ticks, the clock is the newest event time (``updated_at``) of all revisions. When it moves, by a tick or
+    a revision, the step decides again what was held back and what must be repeated.
 
     Parameters
     ----------
     settings
         Routes, receivers and limits.
+    wall_ms
+        The wall clock at the start in Unix ms, or None in a replay.
     """
 
-    def __init__(self, settings: RouteSettings) -> None:
+    def __init__(self, settings: RouteSettings, wall_ms: int | None = None) -> None:
+        self._wall_ms = wall_ms
+        self._newest_event_ms = 0
         self._settings = settings
         self._tree = RouteTree(settings)
         self._receivers = {receiver.name: receiver for receiver in settings.receivers}
         self._store = PartStore(PART_KINDS)
-        self._log = NotificationLog(settings.incidents_max, self._store)
-        self._silences = Silences(settings.silences_max, self._store)
+        self._log = NotificationLog(settings.incidents_max, settings.stored_alerts_max, self._store)
+        self._silences = Silences(settings.silences_max, self._store, settings.label_names)
+        self._inhibition = Inhibition(settings.inhibit)
+        self._routes = {route.name: route for route in settings.all_routes()}
+        self._intervals = {
+            name: TimeInterval.from_settings(interval) for name, interval in settings.time_intervals.items()
+        }
+        self._label_rules = [LabelRule(parse_matchers(*rule.matchers), rule.labels) for rule in settings.labels]
         self._pending: list[Dispatch] = []
         self._undelivered = 0
 
@@ -55,9 +84,13 @@ class RouteStep:
         """Restore the state that ``changed`` yielded, with a warning for each part that is discarded."""
         self._store.read(parts)
         for part in self._store.parts("incident"):
-            self._store.load(part, partial(self._log.load, part.name))
+            self._store.load(part, partial(self._load_incident, part.name))
+        for part in self._store.parts("alert"):
+            self._store.load(part, partial(self._log.load_alert, part.name))
         for part in self._store.parts("silence"):
             self._store.load(part, self._silences.load)
+        for part in self._store.parts("clock"):
+            self._store.load(part, self._load_clock)
         yield from self._store.finish_restore()
 
     def step(self, messages: Sequence[InputMessage]) -> list[OutputMessage]:
@@ -73,6 +106,8 @@ class RouteStep:
         for message in messages:
             if message.topic == ALERTS:
                 outputs.extend(self._read_alert(message))
+                if self._wall_ms is None:
+                    outputs.extend(self._decide_due())
             elif message.topic == COMMANDS:
                 outputs.extend(self._read_command(message))
         return outputs
@@ -81,13 +116,24 @@ class RouteStep:
         """Do nothing, because route has no control topic."""
         return []
 
-    def tick(self, wall_ms: int) -> list[OutputMessage]:  # noqa: ARG002 - the protocol's
-        """Do nothing, because every decision is made when a revision arrives."""
-        return []
+    def tick(self, wall_ms: int) -> list[OutputMessage]:
+        """Decide again what was held back, if the obstacle is over, and what must be repeated.
+
+        Returns
+        -------
+        list of Output
+            As :meth:`step`.
+        """
+        self._wall_ms = wall_ms
+        return self._decide_due()
 
     def on_gap(self) -> list[OutputMessage]:
         """Do nothing, because a gap does not change the notifications that were sent."""
         return []
+
+    def has_pending(self) -> bool:
+        """Return whether notifications wait to be sent."""
+        return bool(self._pending)
 
     def take_pending(self) -> list[Dispatch]:
         """Return the notifications to send, oldest decision first.
@@ -105,7 +151,8 @@ class RouteStep:
         dispatch
             From :meth:`take_pending`.
         delivery
-            The outcome. After a failure, the receiver is treated as not notified, so the next revision is sent to it.
+            The outcome. After a failure, the receiver is treated as not notified, so the next revision is sent to it. A
+            repeat that failed is due again after the next interval.
 
         Returns
         -------
@@ -115,9 +162,9 @@ class RouteStep:
         self._undelivered -= 1
         sent = delivery.outcome == "sent"
         incident = dispatch.incident
-        self._log.record_outcome(incident.incident_id, dispatch.receiver, incident.revision, sent=sent)
-        reason = dispatch.reason if sent else delivery.reason
-        notification = build_notification(incident, dispatch.receiver, dispatch.route, delivery.outcome, reason)
+        self._log.record_outcome(incident.incident_id, dispatch.receiver, incident.revision, dispatch.number, sent=sent)
+        reason = dispatch.reason if sent else reasons.failure(delivery.reason)
+        notification = build_notification(dispatch, delivery.outcome, reason)
         outcome = {"attempts": delivery.attempts, "sent_at": delivery.sent_at}
         outputs = [_build_output(notification.model_copy(update=outcome))]
         if not sent:
@@ -129,7 +176,7 @@ class RouteStep:
 
     def mark_all(self) -> None:
         """Mark all parts of the state as changed, because the checkpoint topic was created again."""
-        self._store.mark_all("incident", "silence")
+        self._store.mark_all(*(kind.name for kind in PART_KINDS))
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
         """Return the parts of the state that changed since the last call, by key. A value of None marks a removed part.
@@ -146,8 +193,19 @@ class RouteStep:
         yield from self._store.changed(self._dump)
 
     def _dump(self, kind: str, name: str) -> list[tuple[Part, State | None]]:
-        state = self._log.dump(name) if kind == "incident" else self._silences.dump(name)
-        return [(Part(kind, name), state)]
+        dumps: dict[str, Callable[[str], State | None]] = {
+            "incident": self._log.dump,
+            "alert": self._log.dump_alert,
+            "silence": self._silences.dump,
+            "clock": lambda _: {"newest_event_ms": self._newest_event_ms},
+        }
+        return [(Part(kind, name), dumps[kind](name))]
+
+    def _load_clock(self, state: State) -> None:
+        self._newest_event_ms = int(state["newest_event_ms"])
+
+    def _now(self) -> int:
+        return self._newest_event_ms if self._wall_ms is None else self._wall_ms
 
     def _read_alert(self, message: InputMessage) -> list[OutputMessage]:
         incident = _read_incident(message)
@@ -156,30 +214,130 @@ class RouteStep:
         before = self._log.get(incident.incident_id)
         if before is not None and incident.revision <= before.revision:
             return []
-        notified = self._log.add_revision(incident.incident_id, incident.revision, incident.status, message.offset)
+        if incident.updated_at > self._newest_event_ms:
+            self._newest_event_ms = incident.updated_at
+            self._store.mark("clock", "")
         labels = incident_labels(incident)
-        silence = self._silences.find(labels, incident.updated_at)
-        interval_s = self._settings.repeat_interval_s
-        outputs = []
-        for receiver, (route, last_sent) in self._recipients(labels, notified).items():
-            decision = decide_notification(incident, self._receivers[receiver], last_sent, silence, interval_s)
-            if decision.send:
-                self._pending.append(Dispatch(incident, receiver, route, decision.reason, message))
-                notified.in_flight[receiver, incident.revision] = LastSent.from_incident(incident, route)
-                self._undelivered += 1
-            else:
-                notification = build_notification(incident, receiver, route, "suppressed", decision.reason)
-                outputs.append(_build_output(notification))
+        notified = self._log.add_revision(incident, labels, message.offset)
+        self._update_sources(incident.incident_id, notified)
+        for dropped in self._log.trim():
+            self._inhibition.remove(dropped)
+        return self._decide(incident, message, notified, self._recipients(notified))
+
+    def _decide_due(self) -> list[OutputMessage]:
+        """Decide again where an obstacle is over or a repeat is due. The other decisions stay as they are."""
+        outputs: list[OutputMessage] = []
+        for incident_id, notified in self._log.incidents_with_alert():
+            recipients = self._due_recipients(incident_id, notified)
+            if recipients and notified.alert is not None:
+                incident = _read_incident(notified.alert)
+                if isinstance(incident, Incident):
+                    outputs.extend(self._decide(incident, notified.alert, notified, recipients, is_due=True))
         return outputs
 
-    def _recipients(self, labels: dict[str, str], notified: NotifiedIncident) -> dict[str, tuple[str, LastSent | None]]:
-        """Return, by receiver, its route and the newest revision that was sent to it or is in flight."""
+    def _due_recipients(self, incident_id: str, notified: NotifiedIncident) -> Recipients:
+        """Return the recipients for which time may have changed the decision."""
+        repeat_before = self._now() - self._settings.repeat_interval_s * 1000
+        is_repeated = not notified.is_closed and any(
+            sent.at <= repeat_before for sent in notified.newest_sent().values()
+        )
+        if not notified.held_back and not is_repeated:
+            return {}
+        due: Recipients = {}
+        labels = add_labels(notified.labels, self._label_rules)
+        recipients = self._recipients(notified)
+        for receiver in notified.held_back.keys() - recipients.keys():  # the configuration has changed
+            del notified.held_back[receiver]
+        for receiver, (routes, last_sent) in recipients.items():
+            obstacle = notified.held_back.get(receiver)
+            if obstacle is not None:
+                is_due = not _is_same(obstacle, self._find_obstacle(incident_id, labels, routes)[1])
+            else:
+                is_due = is_repeated and last_sent is not None and last_sent.at <= repeat_before
+            if is_due:
+                due[receiver] = routes, last_sent
+        return due
+
+    def _decide(
+        self,
+        incident: Incident,
+        message: InputMessage,
+        notified: NotifiedIncident,
+        recipients: Recipients,
+        *,
+        is_due: bool = False,
+    ) -> list[OutputMessage]:
+        """Decide for each recipient. ``is_due`` means that the revision was decided before."""
+        outputs = []
+        now, interval_s = self._now(), self._settings.repeat_interval_s
+        labels = add_labels(notified.labels, self._label_rules)
+        for receiver, (routes, last_sent) in recipients.items():
+            route = routes[0]
+            obstacle_before = notified.held_back.pop(receiver, None)
+            decision = decide_notification(incident, self._receivers[receiver], last_sent, interval_s, now)
+            if decision.send:
+                route, obstacle = self._find_obstacle(incident.incident_id, labels, routes)
+                if obstacle is not None:
+                    notified.held_back[receiver] = obstacle
+                    decision = RouteDecision(False, obstacle)
+                elif is_due and obstacle_before is not None:
+                    decision = RouteDecision(True, reasons.end_of_obstacle(obstacle_before, decision.reason))
+            number = notified.number_decision(receiver)
+            dispatch = Dispatch(incident, receiver, route, decision.reason, message, now, number)
+            if decision.send:
+                self._pending.append(dispatch)
+                sent = LastSent.from_incident(incident, route, at=now, number=number)
+                notified.in_flight[receiver, incident.revision, number] = sent
+                self._undelivered += 1
+            else:
+                outputs.append(_build_output(build_notification(dispatch, "suppressed", decision.reason)))
+        self._log.store_alert(incident.incident_id, message)
+        return outputs
+
+    def _find_obstacle(self, incident_id: str, labels: Labels, routes: Sequence[str]) -> tuple[str, Reason | None]:
+        """Return the first route that sends now, or the first route and the reason why none does.
+
+        The order of the reasons is Alertmanager's: inhibition, active times, mute times, silences.
+        """
+        at = self._now()
+        source = self._inhibition.find(incident_id, labels)
+        if source is not None:
+            return routes[0], reasons.open_source(source)
+        closed = [self._find_closed_time(route, at) for route in routes]
+        if None not in closed:
+            return routes[0], closed[0]
+        route = routes[closed.index(None)]
+        silence = self._silences.find(labels, at)
+        if silence is not None:
+            return route, reasons.active_silence(silence.author, silence.until, silence.silence_id)
+        return route, None
+
+    def _find_closed_time(self, name: str, at: int) -> Reason | None:
+        """Return the reason why a route sends nothing at a time (Unix ms), or None."""
+        route = self._routes.get(name)
+        if route is None:  # the default route, or a route that was removed
+            return None
+        if route.active_times and find_interval(self._intervals, route.active_times, at) is None:
+            return reasons.outside_active_times(route.active_times)
+        interval = find_interval(self._intervals, route.mute_times, at)
+        return None if interval is None else reasons.mute_time(interval)
+
+    def _update_sources(self, incident_id: str, notified: NotifiedIncident) -> None:
+        if notified.is_closed:
+            self._inhibition.remove(incident_id)
+        else:
+            self._inhibition.update(incident_id, add_labels(notified.labels, self._label_rules))
+
+    def _load_incident(self, incident_id: str, state: State) -> None:
+        self._update_sources(incident_id, self._log.load(incident_id, state))
+
+    def _recipients(self, notified: NotifiedIncident) -> Recipients:
         newest_sent = notified.newest_sent()
-        routed = self._tree.recipients(labels)
-        recipients = {receiver: (route, newest_sent.get(receiver)) for receiver, route in routed.items()}
+        routed = self._tree.recipients(add_labels(notified.labels, self._label_rules))
+        recipients = {receiver: (routes, newest_sent.get(receiver)) for receiver, routes in routed.items()}
         for receiver, last in sorted(newest_sent.items()):
             if receiver in self._receivers and receiver not in recipients and last.status not in CLOSED:
-                recipients[receiver] = (last.route, last)
+                recipients[receiver] = ((last.route,), last)
         return recipients
 
     def _read_command(self, message: InputMessage) -> list[OutputMessage]:
@@ -190,11 +348,16 @@ class RouteStep:
         if command.action != "silence":
             return []
         try:
-            self._silences.add(Silence.from_command(command))
+            self._silences.add(command)
         except ValueError as error:
             detail = f"the silence {command.command_id} is invalid: {error}"
             return [dead_letter("route", message, "contract", detail)]
         return []
+
+
+def _is_same(before: Reason, now: Reason | None) -> bool:
+    """Return whether an obstacle is still the same. Another incident that inhibits does not count as a change."""
+    return before == now or (now is not None and before.code == now.code == "inhibited")
 
 
 def _read_incident(message: InputMessage) -> Incident | OutputMessage:

@@ -1,6 +1,7 @@
 import asyncio
 import json
 import sys
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,8 +10,8 @@ import pytest
 
 from schemas.dead_letter import DeadLetter
 from schemas.notification import Notification
-from schemas.topics import ALERTS, DEAD_LETTERS, NOTIFICATIONS
-from tests.pipeline.route.samples import incident
+from schemas.topics import ALERTS, COMMANDS, DEAD_LETTERS, NOTIFICATIONS
+from tests.pipeline.route.samples import incident, silence
 from tests.topologies.endpoint import Endpoint, run_endpoint
 from topologies.kafka import Cluster
 from topologies.kafka.client import read_topic, write_message
@@ -96,6 +97,30 @@ async def test_a_worker_killed_while_it_sends_repeats_the_notification_with_the_
             assert await wait_for_notifications(cluster, 1) == [(1, "sent", 1)]
         assert len(endpoint.requests) == requests_before + 1
         assert {event["id"] for _, event in endpoint.requests} == {"inc-3f9a21c0b7:1:hook"}
+
+
+async def test_what_a_silence_held_back_is_sent_at_its_end_without_a_revision_and_once_over_restarts(
+    empty_broker, tmp_path
+):
+    cluster = empty_broker.cluster
+    async with run_endpoint() as endpoint:
+        config = write_configuration(tmp_path, endpoint)
+        async with route_worker(cluster, config) as first:
+            now = int(time.time() * 1000)
+            held = silence(at=now, until=now + 15_000)
+            await write_message(cluster, COMMANDS, held.key, held.value)
+            await asyncio.sleep(1)  # the alert is on another topic
+            await publish(cluster)
+            assert await wait_for_notifications(cluster, 1) == [(1, "suppressed", 0)]
+            first.kill()
+        async with route_worker(cluster, config) as second:
+            assert await wait_for_notifications(cluster, 2) == [(1, "suppressed", 0), (1, "sent", 1)]
+            assert time.time() * 1000 >= now + 15_000
+            second.kill()
+        async with route_worker(cluster, config):
+            await publish(cluster, revision=2, status="resolved")
+            assert (await wait_for_notifications(cluster, 3))[2] == (2, "sent", 1)
+        assert [event["id"] for _, event in endpoint.requests] == ["inc-3f9a21c0b7:1.1:hook", "inc-3f9a21c0b7:2:hook"]
 
 
 async def wait_for_dead_letters(cluster: Cluster, count: int) -> list[DeadLetter]:

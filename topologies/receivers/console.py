@@ -28,4 +28,4 @@ class ConsoleReceiver:
             print_card(dispatch.incident, self._stream)
         except (OSError, ValueError) as error:  # a closed pipe, or a closed file
             return Delivery("failed", f"cannot write to the console ({type(error).__name__})", 1)
-        return Delivery("sent", dispatch.reason, 1, sent_at=int(self._clock() * 1000))
+        return Delivery("sent", dispatch.reason.text, 1, sent_at=int(self._clock() * 1000))

@@ -83,7 +83,7 @@ class WebhookReceiver:
             for attempt in range(1, self._settings.attempts_max + 1):
                 problem, requested_s = await self._post(session, body, deadline)
                 if problem is None:
-                    return Delivery("sent", dispatch.reason, attempt, sent_at=int(self._clock() * 1000))
+                    return Delivery("sent", dispatch.reason.text, attempt, sent_at=int(self._clock() * 1000))
                 if requested_s is None:
                     return Delivery("failed", f"{self._origin} {problem}", attempt)
                 if attempt == self._settings.attempts_max:

@@ -250,8 +250,10 @@ class PartitionWorker:
         self.is_dirty = True
 
     def tick(self, wall_ms: int) -> None:
-        """Give the wall-clock time to the step."""
+        """Give the wall-clock time to the step. Notifications that it makes pending are urgent."""
         self._add_outputs(self._step.tick(wall_ms))
+        if self._spec.has_pending is not None and self._spec.has_pending(self._step):
+            self.is_dirty = self.is_urgent = True
 
     def collect_changes(self) -> None:
         """Collect the changed parts of the state. An error means that the step cannot write its state."""

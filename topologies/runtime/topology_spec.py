@@ -22,6 +22,8 @@ class TopologySpec:
         Topic that every worker reads in full, or None if the step has no such topic.
     deliver
         Function that sends pending notifications before a checkpoint and returns the outputs that record them, or None.
+    has_pending
+        Function that returns whether notifications wait for :attr:`deliver`, or None. A tick can make some pending.
     """
 
     name: str
@@ -29,3 +31,4 @@ class TopologySpec:
     make_step: Callable[[int], Step]
     control_topic: str | None = None
     deliver: Callable[[Step], Awaitable[list[OutputMessage]]] | None = None
+    has_pending: Callable[[Step], bool] | None = None

@@ -1,9 +1,7 @@
 import pytest
 
 from pipeline.route.decision import LastSent, decide_notification
-from pipeline.route.matchers import parse_matchers
 from pipeline.route.settings import ReceiverSettings
-from pipeline.route.silences import Silence
 from schemas.incident import LogEntry
 from tests.pipeline.route.samples import STARTED, incident, suspect
 
@@ -11,17 +9,16 @@ HOUR_S = 3600.0
 ANYTHING = ReceiverSettings(name="console", kind="console")
 URGENT_ONLY = ReceiverSettings(name="pager", kind="console", severities=("P1", "P2"))
 NO_END = ReceiverSettings(name="chat", kind="console", send_resolved=False)
-TEXT = 'subject="support-bot"'
-SILENCE = Silence("silence-1", "ana", STARTED, STARTED + 3_600_000, (TEXT,), parse_matchers(TEXT))
 
 
 def sent(**changes) -> LastSent:
-    return LastSent.from_incident(incident(**changes), "default")
+    revision = incident(**changes)
+    return LastSent.from_incident(revision, "default", at=revision.updated_at)
 
 
-def decide(revision, receiver=ANYTHING, last_sent=None, silence=None):
-    decision = decide_notification(revision, receiver, last_sent, silence, 4 * HOUR_S)
-    return decision.send, decision.reason
+def decide(revision, receiver=ANYTHING, last_sent=None):
+    decision = decide_notification(revision, receiver, last_sent, 4 * HOUR_S, revision.updated_at)
+    return decision.send, decision.reason.text
 
 
 def test_a_new_incident_is_sent():
@@ -126,11 +123,3 @@ def test_a_change_to_a_severity_that_the_receiver_does_not_accept_is_sent():
 
 def test_a_reopened_incident_is_sent():
     assert decide(incident(revision=3), last_sent=sent(revision=2, status="resolved"))[0] is True
-
-
-def test_a_silence_suppresses_everything_and_names_its_author():
-    for last_sent in (None, sent(severity="P1")):
-        assert decide(incident(revision=2), last_sent=last_sent, silence=SILENCE) == (
-            False,
-            "silenced by ana until 2026-11-24T04:12:00.000Z (silence-1)",
-        )

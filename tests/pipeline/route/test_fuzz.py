@@ -42,11 +42,17 @@ FAILED = Delivery("failed", "the receiver answered 500", 5)
 
 
 @fuzz_settings
-@given(inputs=st.lists(INPUTS, min_size=1, max_size=12), delivery=st.sampled_from([SENT, FAILED]))
-def test_any_message_is_used_or_becomes_one_dead_letter(inputs, delivery):
-    step, stored = RouteStep(RouteSettings()), {}
+@given(
+    inputs=st.lists(INPUTS, min_size=1, max_size=12),
+    delivery=st.sampled_from([SENT, FAILED]),
+    tick=st.sampled_from([None, STARTED, STARTED + 60_000, STARTED + 10**9]),
+)
+def test_any_message_is_used_or_becomes_one_dead_letter(inputs, delivery, tick):
+    step, stored = RouteStep(RouteSettings(), tick), {}
     for offset, (topic, value) in enumerate(inputs):
         outputs = step.step([RawMessage(topic, 0, offset, STARTED, b"key", value)])
+        if tick is not None:
+            outputs += step.tick(tick)
         assert sum(output.topic == DEAD_LETTERS for output in outputs) <= 1
         for dispatch in step.take_pending():
             assert json.dumps(cloud_event(dispatch))
@@ -56,7 +62,7 @@ def test_any_message_is_used_or_becomes_one_dead_letter(inputs, delivery):
             contract = DeadLetter if output.topic == DEAD_LETTERS else Notification
             assert contract.from_json(output.value)
         stored |= dict(step.changed())
-    restored = RouteStep(RouteSettings())
+    restored = RouteStep(RouteSettings(), tick)
     assert list(restored.restore((key, value) for key, value in stored.items() if value is not None)) == []
     newest = alert(incident(revision=1_000), 500)
     assert restored.step([newest]) == step.step([newest])

@@ -1,11 +1,10 @@
 import pytest
 
-from pipeline.route.matchers import LABELS, incident_labels, matches_all, parse_matchers
-from tests.pipeline.route.samples import incident
+from pipeline.route.matchers import check_label_names, matches_all, parse_matchers
 
 
 def holds(text: str, **labels: str) -> bool:
-    return matches_all(parse_matchers(text), labels)
+    return matches_all(parse_matchers(text), {name: (value,) for name, value in labels.items()})
 
 
 @pytest.mark.parametrize(
@@ -72,7 +71,6 @@ def test_only_quote_backslash_and_line_break_are_escapes_in_quotes():
         ('subject="a', "invalid matcher"),
         ('"subject"="a"', "invalid matcher"),
         ('subject="a", nonsense', "at ' nonsense'"),
-        ('subjct="a"', "unknown label 'subjct'; known labels are subject, severity"),
         ('subject=~"("', "is invalid"),
         (r'subject=~"(a+)+b"', "a repeated group"),
         (r'subject=~"(a|aa)*b"', "a repeated group"),
@@ -100,9 +98,32 @@ def test_usual_regular_expressions_are_within_the_limits():
         parse_matchers(f'subject=~"{pattern}"')
 
 
-def test_every_label_is_a_field_of_incidents():
-    labels = incident_labels(incident(environment=None, provider="openai"))
-    assert tuple(labels) == LABELS
-    assert labels["subject"] == "support-bot"
-    assert labels["environment"] == ""
-    assert labels["provider"] == "openai"
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('layer="safety"', True),
+        ('layer="data"', False),
+        ('layer!="safety"', False),
+        ('layer!="data"', True),
+        ('layer=~"safe.*|data"', True),
+        ('layer=~"data|custom"', False),
+        ('layer!~"safe.*"', False),
+        ('layer!~"data|custom"', True),
+        ('layer=""', False),
+    ],
+)
+def test_a_label_with_several_values_matches_if_any_value_does_and_a_negation_if_none_does(text, expected):
+    assert matches_all(parse_matchers(text), {"layer": ("output", "safety")}) is expected
+
+
+def test_a_label_without_values_is_empty():
+    assert matches_all(parse_matchers('layer=""'), {"layer": ()})
+    assert not matches_all(parse_matchers('layer=~".+"'), {"layer": ()})
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"), [("subjct", 'did you mean "subject"'), ("zzz", "use one of subject, team")]
+)
+def test_an_unknown_label_is_refused_with_the_nearest_known_name(name, complaint):
+    with pytest.raises(ValueError, match=f"unknown label '{name}'; {complaint}"):
+        check_label_names(["subject", name], ["subject", "team"])

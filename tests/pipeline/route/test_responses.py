@@ -22,7 +22,7 @@ def notify(*logs, step=None, **fields):
         alert(incident(revision=number, log=[*OPENED, *lines], **fields), number)
         for number, lines in enumerate(logs, 1)
     ]
-    return [note[2:] for note in run(step or RouteStep(SETTINGS), *revisions) if note[1] > 1]
+    return [note[2:] for note in run(step or RouteStep(SETTINGS, STARTED), *revisions) if note[1] > 1]
 
 
 @pytest.mark.parametrize("event", ["acknowledge", "assign", "rollback", "kill_switch"])
@@ -48,11 +48,11 @@ def test_a_response_to_a_closed_incident_is_not_sent():
         alert(incident(revision=number, status="resolved", log=[*OPENED, *log]), number)
         for number, log in enumerate(logs, 2)
     ]
-    assert [note[2] for note in run(RouteStep(SETTINGS), opened, *closed)] == ["sent", "sent", "suppressed"]
+    assert [note[2] for note in run(RouteStep(SETTINGS, STARTED), opened, *closed)] == ["sent", "sent", "suppressed"]
 
 
 def test_a_restart_does_not_send_a_response_again():
-    first, second = RouteStep(SETTINGS), RouteStep(SETTINGS)
+    first, second = RouteStep(SETTINGS, STARTED), RouteStep(SETTINGS, STARTED)
     notify([], [entry("rollback", 7)], step=first)
     assert list(second.restore(part for part in first.changed() if part[1] is not None)) == []
     line = entry("assign", 8, "commander assigned to ben by ann")

@@ -6,7 +6,8 @@ RECEIVERS = [{"name": name, "kind": "console"} for name in ("console", "pager", 
 
 def recipients(*routes, **labels):
     tree = RouteTree(RouteSettings.model_validate({"receivers": RECEIVERS, "routes": list(routes)}))
-    return tree.recipients(labels)
+    found = tree.recipients({name: (value,) for name, value in labels.items()})
+    return {receiver: " ".join(routes) for receiver, routes in found.items()}
 
 
 def route(name, *receivers, matchers=(), continues=False, routes=()):
@@ -55,6 +56,6 @@ def test_a_nested_route_takes_what_it_matches_and_leaves_the_rest():
     assert recipients(outer, severity="P4", subject="support-bot") == {"console": "default"}
 
 
-def test_a_receiver_that_two_routes_name_is_listed_once():
-    routes = (route("a", "pager", "chat", continues=True), route("b", "chat"))
-    assert recipients(*routes) == {"pager": "a", "chat": "a"}
+def test_a_receiver_that_two_routes_name_is_listed_once_with_both():
+    routes = (route("a", "pager", "chat", continues=True), route("b", "chat", "chat"))
+    assert recipients(*routes) == {"pager": "a", "chat": "a b"}

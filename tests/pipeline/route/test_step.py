@@ -84,6 +84,7 @@ def test_a_delivery_becomes_a_notification():
         receiver="console",
         outcome="sent",
         reason="new to the receiver: P3 open",
+        reason_code="first_notification",
         attempts=2,
         decided_at=STARTED + 41_000,
         sent_at=SENT_AT,
@@ -241,7 +242,7 @@ def test_a_checkpoint_with_pending_notifications_is_refused():
     with pytest.raises(RuntimeError, match="1 notifications have no outcome"):
         list(step.changed())
     settle(step)
-    assert [key for key, _ in step.changed()] == [b"incident/inc-3f9a21c0b7"]
+    assert [key for key, _ in step.changed()] == [b"alert/inc-3f9a21c0b7", b"clock/", b"incident/inc-3f9a21c0b7"]
     assert list(step.changed()) == []
 
 
@@ -259,8 +260,15 @@ def test_beyond_the_limit_closed_and_then_quiet_incidents_are_dropped_first():
     for offset, revision in enumerate(revisions):
         run(step, alert(revision, offset))
         apply_changes(state, step)
-        stored.append("".join(sorted(key.decode().removeprefix("incident/") for key in state)))
-    assert stored == ["a", "ab", "ab", "ac", "cd"]
+        names = [key.decode() for key in sorted(state)]
+        stored.append(" ".join(name for name in names if name != "clock/"))
+    assert stored == [
+        "alert/a incident/a",
+        "alert/a alert/b incident/a incident/b",
+        "alert/a incident/a incident/b",
+        "alert/a alert/c incident/a incident/c",
+        "alert/c alert/d incident/c incident/d",
+    ]
 
 
 def test_damaged_state_is_discarded_with_a_line_and_the_rest_is_restored():
@@ -381,7 +389,7 @@ def test_batch_boundaries_change_nothing_while_receivers_accept(seed):
         assert play(messages, cuts, cuts) == expected, f"seed {seed}"
 
 
-def test_ticks_control_messages_and_gaps_change_nothing():
+def test_without_incidents_ticks_control_messages_and_gaps_change_nothing():
     step = RouteStep(RouteSettings())
     assert step.tick(STARTED) == []
     assert step.control(alert(incident())) == []

@@ -20,6 +20,9 @@ REJECTED = sorted((Path(__file__).parent).glob("*.toml"))
 EXAMPLE = Path(__file__).parents[3] / "driftwire.example.toml"
 COMMENTED_KEYS = (
     "route.routes.",
+    "route.labels.",
+    "route.inhibit.",
+    "route.time_intervals.",
     "correlate.severity_rules.",
     "correlate.severity_adjustments.",
     "correlate.sla.",

@@ -1,11 +1,19 @@
 import io
 
 from pipeline.route.dispatch import Dispatch
-from tests.pipeline.route.samples import alert, incident
+from pipeline.route.reasons import Reason
+from tests.pipeline.route.samples import STARTED, alert, incident
 from topologies.console.cards import plain_card
 from topologies.receivers.console import ConsoleReceiver
 
-DISPATCH = Dispatch(incident(), "console", "default", "new to the receiver: P3 open", alert(incident()))
+DISPATCH = Dispatch(
+    incident(),
+    "console",
+    "default",
+    Reason("first_notification", "new to the receiver: P3 open"),
+    alert(incident()),
+    STARTED,
+)
 
 
 async def test_the_console_prints_the_card_and_returns_the_time():

@@ -10,14 +10,22 @@ import pytest_asyncio
 from aiohttp import web
 
 from pipeline.route.dispatch import Delivery, Dispatch
+from pipeline.route.reasons import Reason
 from pipeline.route.settings import ReceiverSettings
 from schemas.incident import Incident
-from tests.pipeline.route.samples import alert, incident
+from tests.pipeline.route.samples import STARTED, alert, incident
 from tests.topologies.endpoint import Endpoint, run_endpoint
 from topologies.receivers.webhook import CONTENT_TYPE, WebhookReceiver
 
 NOW_S = 1_795_489_961.0
-DISPATCH = Dispatch(incident(), "hook", "urgent", "new to the receiver: P3 open", alert(incident()))
+DISPATCH = Dispatch(
+    incident(),
+    "hook",
+    "urgent",
+    Reason("first_notification", "new to the receiver: P3 open"),
+    alert(incident()),
+    STARTED,
+)
 SECRET = "hunter2"
 
 

@@ -1,0 +1,87 @@
+"""The reasons are a closed set: each code is given by some decision, and documented."""
+
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from pipeline.route import Delivery, RouteSettings, RouteStep
+from schemas.incident import LogEntry
+from schemas.notification import Notification, ReasonCode
+from schemas.topics import NOTIFICATIONS
+from tests.pipeline.route.samples import STARTED, alert, incident, silence, suspect
+
+DOCUMENTATION = (Path(__file__).parents[3] / "docs" / "receivers.md").read_text()
+LATER = STARTED + 100_000
+HOUR_MS = 3_600_000
+ACKNOWLEDGED = LogEntry(at=LATER, event="acknowledge", text="acknowledged by ben")
+OVERDUE = LogEntry(at=LATER, event="reminder", text="fix was due: do it")
+
+
+def console(**changes):
+    return {"receivers": [{"name": "console", "kind": "console"} | changes]}
+
+
+INHIBIT = {"inhibit": [{"source": ["subject=source"], "target": ['subject!="source"']}]}
+HOURS = {"start_time": "03:00", "end_time": "04:00"}
+INTERVALS = {
+    "night": {"times": [HOURS]},
+    "day": {"times": [{"start_time": "04:00", "end_time": "20:00"}]},
+    "weekend": {"weekdays": ["saturday", "sunday"]},
+}
+
+
+def timed(**times):
+    return console() | {
+        "time_intervals": INTERVALS,
+        "routes": [{"name": "all", "receivers": ["console"]} | times],
+    }
+
+
+SOURCE = [alert(incident(incident_id="source", subject="source"))]
+SOURCE_ENDS = {"incident_id": "source", "subject": "source", "revision": 2, "status": "resolved"}
+OPENED = alert(incident())
+SITUATIONS = {
+    "first_notification": (console(), OPENED),
+    "severity_changed": (console(), OPENED, alert(incident(revision=2, severity="P2", status="acknowledged"), 1)),
+    "status_changed": (console(), OPENED, alert(incident(revision=2, status="acknowledged", suspects=[]), 1)),
+    "suspect_changed": (console(), OPENED, alert(incident(revision=2, suspects=[suspect(deployment_id="d")]), 1)),
+    "response": (console(), OPENED, alert(incident(revision=2, log=[ACKNOWLEDGED]), 1)),
+    "overdue": (console(), OPENED, alert(incident(revision=2, log=[OVERDUE]), 1)),
+    "repeat_interval": (console(), OPENED, STARTED + 5 * HOUR_MS),
+    "silenced": (console(), silence(), OPENED),
+    "inhibited": (console() | INHIBIT, *SOURCE, OPENED),
+    "silence_ended": (console(), silence(), OPENED, STARTED + HOUR_MS),
+    "inhibition_ended": (console() | INHIBIT, *SOURCE, OPENED, alert(incident(**SOURCE_ENDS), 2), LATER),
+    "mute_ended": (timed(mute_times=["night"]), OPENED, STARTED + HOUR_MS),
+    "active_time_began": (timed(active_times=["day"]), OPENED, STARTED + HOUR_MS),
+    "muted": (timed(mute_times=["weekend", "night"]), OPENED),
+    "outside_active_time": (timed(active_times=["weekend"]), OPENED),
+    "severity_not_accepted": (console(severities=["P1"]), OPENED),
+    "end_not_accepted": (console(send_resolved=False), OPENED, alert(incident(revision=2, status="resolved"), 1)),
+    "closed_before_notified": (console(), alert(incident(status="resolved"))),
+    "no_change": (console(), OPENED, alert(incident(revision=2), 1)),
+    "receiver_failed": (console(name="failing") | {"default_receivers": ["failing"]}, OPENED),
+}
+"""The settings, and the messages and ticks (Unix ms) of which the last one leads to the reason."""
+
+
+def last_notification(settings, *messages) -> Notification:
+    step, outputs = RouteStep(RouteSettings.model_validate(settings), STARTED), []
+    for message in messages:
+        outputs += step.tick(message) if isinstance(message, int) else step.step([message])
+        for dispatch in step.take_pending():
+            outcome = "failed" if dispatch.receiver == "failing" else "sent"
+            outputs += step.record_delivery(dispatch, Delivery(outcome, "answered 400", 1))
+    return [Notification.from_json(output.value) for output in outputs if output.topic == NOTIFICATIONS][-1]
+
+
+@pytest.mark.parametrize("code", get_args(ReasonCode))
+def test_every_code_is_given_by_a_decision_and_documented(code):
+    assert last_notification(*SITUATIONS[code]).reason_code == code
+    assert f"| `{code}` |" in DOCUMENTATION or f"code is `{code}`" in DOCUMENTATION
+
+
+def test_a_notification_of_an_older_version_has_no_code():
+    note = last_notification(*SITUATIONS["no_change"]).to_json().replace(b'"reason_code":"no_change",', b"")
+    assert Notification.from_json(note).reason_code is None
