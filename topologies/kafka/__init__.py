@@ -6,20 +6,16 @@ Steps do not write with it. This package may import errors and the security sett
 from topologies.kafka.client import follow_topic, read_topic, write_message
 from topologies.kafka.cluster import Cluster
 from topologies.kafka.committed_log import committed_consumer, read_to_end
-from topologies.kafka.connection import describe_missing_right
 from topologies.kafka.health_check import HealthCheck
 from topologies.kafka.record_batches import UnreadableBatch
-from topologies.kafka.topic_ids import read_topic_ids
 
 __all__ = [
     "Cluster",
     "HealthCheck",
     "UnreadableBatch",
     "committed_consumer",
-    "describe_missing_right",
     "follow_topic",
     "read_to_end",
     "read_topic",
-    "read_topic_ids",
     "write_message",
 ]

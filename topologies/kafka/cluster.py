@@ -106,7 +106,11 @@ class Cluster:
         try:
             yield
         except AUTHORIZATION_ERRORS as error:
-            raise RightMissing(describe_missing_right(error, right, resources, self.security.user)) from error
+            raise RightMissing(self.describe_missing_right(error, right, *resources)) from error
+
+    def describe_missing_right(self, error: BaseException, right: str, *resources: str) -> str:
+        """Return a sentence about a missing permission of this user. The parameters are those of :meth:`requiring`."""
+        return describe_missing_right(error, right, resources, self.security.user)
 
     def __str__(self) -> str:
         return self.bootstrap

@@ -8,7 +8,7 @@ it must be replaced. A refused topic, group or transactional id needs an adminis
 from aiokafka import errors
 
 from topologies.errors import DriftwireError
-from topologies.kafka import Cluster, describe_missing_right
+from topologies.kafka import Cluster
 
 MESSAGE_ERROR_CODES = frozenset({2, 10, 18, 87})
 """Kafka's error codes for the content of a message: corrupt, too large (also as a batch), invalid record. The same
@@ -90,7 +90,7 @@ def describe_refusal(
         (errors.TransactionalIdAuthorizationFailed, "Write", transactional_id),
     ):
         if isinstance(error, kind):
-            return describe_missing_right(error, needed, () if error.args else (resource,), cluster.security.user)
+            return cluster.describe_missing_right(error, needed, *(() if error.args else (resource,)))
     for kinds, text in _TOPIC_PROBLEMS:
         if isinstance(error, kinds):
             return text.format(topic=topic)

@@ -13,7 +13,7 @@ from aiokafka.protocol.abstract import AbstractType
 from aiokafka.protocol.api import Request, RequestStruct, Response
 from aiokafka.protocol.types import Boolean, CompactArray, CompactString, Int16, Int32, Schema, TaggedFields
 
-from topologies.kafka.cluster import Cluster
+from topologies.kafka import Cluster
 
 
 class _Uuid(AbstractType[UUID]):
