@@ -35,15 +35,16 @@ example: $(READY)  ## run an incident on a real Kafka and write docs/review/exam
 	$(BIN)/driftwire-load walk --output docs/review
 
 .PHONY: quick
-quick: lint  ## run lint and the fast tests without Kafka, in under two minutes
-	$(BIN)/python -m pytest -m "not kafka and not slow"
+quick: lint  ## run lint and the fast tests without Kafka
+	$(BIN)/python -m pytest -n logical --dist worksteal -m "not kafka and not slow"
 
 .PHONY: check
 check: lint test  ## run lint and all tests
 
 .PHONY: test
 test: $(READY)  ## run all tests, including those on a real Kafka
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --dist worksteal -m "not kafka"
+	$(BIN)/python -m pytest -m kafka
 
 .PHONY: faults
 faults: $(READY)  ## kill and pause detect workers twenty times and compare the results

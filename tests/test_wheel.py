@@ -1,5 +1,6 @@
 """The wheel contains everything that the commands need, and works from another folder in another environment."""
 
+import shutil
 import subprocess
 import sys
 import sysconfig
@@ -23,9 +24,10 @@ def run(*arguments, **settings):
 def wheel(tmp_path_factory):
     folder = tmp_path_factory.mktemp("wheel")
     # A copy, because building writes beside the sources.
-    run("cp", "-r", *(ROOT / name for name in ("pyproject.toml", "README.md", "LICENSE")), folder)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, folder)
     for root in ("schemas", "pipeline", "topologies", "load", "tests"):
-        run("cp", "-r", ROOT / root, folder)
+        shutil.copytree(ROOT / root, folder / root, ignore=shutil.ignore_patterns("__pycache__"))
     run(sys.executable, "-c", "import setuptools.build_meta as build; build.build_wheel('out')", cwd=folder)
     (path,) = (folder / "out").glob("*.whl")
     return path
