@@ -157,7 +157,7 @@ def test_a_signal_recovers_once_and_fires_again(baseline):
     assert recovered.detected_at == pages[0].detected_at
     assert recovered.now < 0.02
     assert recovered.threshold == REPLAY.recovery_evidence <= recovered.evidence
-    assert "came back" in recovered.sentence
+    assert "returned to" in recovered.sentence
 
 
 @pytest.mark.parametrize(

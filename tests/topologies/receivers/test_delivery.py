@@ -11,7 +11,7 @@ from schemas.notification import Notification
 from schemas.topics import DEAD_LETTERS, NOTIFICATIONS
 from tests.pipeline.route.samples import alert, incident
 from topologies.receivers.console import ConsoleReceiver
-from topologies.receivers.delivery import SENT_MAX, NotificationSender, build_receivers
+from topologies.receivers.delivery import NotificationSender, build_receivers
 from topologies.receivers.webhook import WebhookReceiver
 
 SETTINGS = RouteSettings.model_validate(
@@ -109,12 +109,13 @@ async def test_a_notification_that_failed_is_sent_again_if_its_checkpoint_fails(
     assert len(arrived) == 4
 
 
-async def test_the_memory_of_sent_notifications_is_bounded():
+async def test_the_memory_of_sent_notifications_is_bounded(monkeypatch):
+    monkeypatch.setattr("topologies.receivers.delivery.SENT_MAX", 10)
     step = RouteStep(RouteSettings())
-    step.step([alert(incident(incident_id=f"inc-{number}"), number) for number in range(SENT_MAX + 3)])
+    step.step([alert(incident(incident_id=f"inc-{number}"), number) for number in range(13)])
     sender = NotificationSender({"console": Recorder([])})
     await sender.send_pending(step)
-    assert len(sender._sent) == SENT_MAX
+    assert len(sender._sent) == 10
 
 
 async def test_without_pending_dispatches_nothing_is_sent():

@@ -230,7 +230,7 @@ def test_an_incident_says_what_is_lost_and_whose_clock_is_off():
     incident = only(*drifts_of(outputs))
     assert incident.failure_mode == "unusable_records"
     assert incident.severity == "P4"
-    assert "cannot be used" in incident.summary
+    assert "unusable form (field=infrastructure.latency_ms)" in incident.summary
     sentences = [line.sentence for line in incident.evidence]
     assert any("records from region eu-1 are dated 6 min ahead of their arrival" in text for text in sentences)
     assert any("the values of infrastructure.latency_ms cannot be used" in text for text in sentences)

@@ -242,7 +242,10 @@ def test_a_bad_version_recovers_when_it_is_fixed_or_gone(baseline):
     bad = (np.array(prompts) == "v42") & (np.arange(rows) < 15_000)
     refusing(fixed, bad, 0.2)
     refusing(gone, bad, 0.2)
-    for world, labels, words in ((fixed, prompts, "came back"), (gone, old, "no records of prompt=v42")):
+    for world, labels, words in (
+        (fixed, prompts, "returned to"),
+        (gone, old, "records of prompt=v42 no longer arrive"),
+    ):
         findings = [
             finding for finding in observe_world(Monitor(baseline, REPLAY), world, prompt=labels) if finding.segment
         ]
