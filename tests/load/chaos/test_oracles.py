@@ -135,3 +135,12 @@ def test_an_offset_that_goes_back_is_found():
 def test_a_torn_checkpoint_is_found():
     ledger = ledger_of(checkpoint(1, 5), checkpoint(2, 6, part=b"of another checkpoint"))
     assert ledger.torn == 1
+
+
+def test_the_size_of_the_state_is_that_of_the_newest_parts():
+    written = [*checkpoint(1, 10), *checkpoint(2, 20, part=b"a longer state", entry_part=b"a longer state")]
+    newest = {message.key: message.value for message in written}
+    expected = sum(len(key) + len(value) for key, value in newest.items())
+    ledger = ledger_of(written)
+    assert ledger.state_bytes("detect") == expected
+    assert ledger.state_bytes("route") == 0
