@@ -16,7 +16,7 @@ from pathlib import Path
 from load.chaos.observers import CheckpointLedger, GroupMembership, wait_until
 from load.chaos.receiver import WebhookServer
 from load.chaos.schedule_clock import ScheduleClock
-from load.chaos.workers import FULL_DEVICE, ChaosWorker, Fleet, find_fake_clock
+from load.chaos.workers import FULL_DEVICE, ChaosWorker, Fleet
 from load.chaos.workload import PARTITIONS, Workload
 from load.chaos.workload_producer import WorkloadProducer
 from load.errors import LoadError
@@ -172,8 +172,6 @@ async def write_deployments(cluster: Cluster, workload: Workload) -> None:
 def find_unavailable() -> dict[str, str]:
     """Return the kinds of faults that are not possible on this machine, each with the reason."""
     unavailable = {PREVIOUS_FORMAT: "this installation contains no worker of the previous format"}
-    if find_fake_clock() is None:
-        unavailable["worker_clock_jump"] = "libfaketime is not installed"
     if not FULL_DEVICE.exists():
         unavailable["worker_log_full"] = f"there is no {FULL_DEVICE}"
     if not _can_mount():
@@ -227,7 +225,7 @@ async def disturbed_environment(
         configuration = configuration.model_copy(update={"route": route}).with_cluster(Cluster(proxy.bootstrap))
         file = folder / "configuration.json"
         write_configuration(configuration, file)
-        fleet = Fleet(file, folder, find_fake_clock())
+        fleet = Fleet(file, folder)
         membership = GroupMembership(broker.cluster, configuration.kafka.app_id)
         ledger = CheckpointLedger(broker.cluster, PARTITIONS)
         producer = WorkloadProducer(configuration.kafka.cluster, workload.messages, run_s, clock)

@@ -13,11 +13,10 @@ from pathlib import Path
 
 from topologies.broker import exit_with_parent
 
-FAKE_CLOCK_NAMES = ("libfaketimeMT.so.1", "libfaketime.so.1")
-LIBRARY_FOLDERS = ("/usr/lib", "/usr/local/lib", "/opt/homebrew/lib")
-
 FULL_DEVICE = Path("/dev/full")
 """Device on which every write fails because the disk is full. Linux and FreeBSD have it."""
+
+JUMPING_CLOCK = "load.chaos.jumping_clock"
 
 LOG_TIME = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) ", re.MULTILINE)
 """Time at the beginning of a log line."""
@@ -25,15 +24,6 @@ LOG_TIME = re.compile(r"^(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z) ", re.MULTILIN
 RESTART_DELAY_S = 1.0
 STOP_TIMEOUT_S = 15.0
 """Seconds after SIGTERM at which a worker counts as stuck. The worker's own limit is shorter."""
-
-
-def find_fake_clock() -> Path | None:
-    """Return the library that changes the wall clock of a process (libfaketime), or None if it is not installed."""
-    for folder in LIBRARY_FOLDERS:
-        for name in FAKE_CLOCK_NAMES:
-            for path in (*Path(folder).glob(name), *Path(folder).glob(f"*/{name}"), *Path(folder).glob(f"*/*/{name}")):
-                return path
-    return None
 
 
 class ChaosWorker:
@@ -49,8 +39,6 @@ class ChaosWorker:
         Command line after ``driftwire worker STEP``.
     folder
         Folder of the log and the clock file.
-    fake_clock
-        Path of libfaketime. None leaves the clock alone.
 
     Attributes
     ----------
@@ -60,7 +48,7 @@ class ChaosWorker:
         True if the worker runs for the whole run.
     """
 
-    def __init__(self, name: str, step: str, arguments: Sequence[str], folder: Path, fake_clock: Path | None) -> None:
+    def __init__(self, name: str, step: str, arguments: Sequence[str], folder: Path) -> None:
         self.name = name
         self.step = step
         self.is_busy = False
@@ -68,7 +56,6 @@ class ChaosWorker:
         self.log_path = folder / f"{name}.log"
         self._arguments = arguments
         self._clock_path = folder / f"{name}.clock"
-        self._fake_clock = fake_clock
         self._process: subprocess.Popen[bytes] | None = None
         self.set_clock(0)
 
@@ -91,7 +78,16 @@ class ChaosWorker:
         """Start the process. Its output goes to the log or to another file."""
         with (log_path or self.log_path).open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "topologies.cli", "worker", self.step, *self._arguments],
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    JUMPING_CLOCK,
+                    str(self._clock_path),
+                    "worker",
+                    self.step,
+                    *self._arguments,
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -148,16 +144,7 @@ class ChaosWorker:
     def _environment(self) -> dict[str, str]:
         # The environment may name a live cluster.
         environment = {name: value for name, value in os.environ.items() if not name.startswith("DRIFTWIRE_")}
-        environment |= {"PYTHONUNBUFFERED": "1", "BROKER_CLIENT_ID": self.name}
-        if self._fake_clock is not None:
-            environment |= {
-                "LD_PRELOAD": str(self._fake_clock),
-                "FAKETIME_TIMESTAMP_FILE": str(self._clock_path),
-                "FAKETIME_CACHE_DURATION": "1",
-                "DONT_FAKE_MONOTONIC": "1",
-                "NO_FAKE_STAT": "1",
-            }
-        return environment
+        return environment | {"PYTHONUNBUFFERED": "1", "BROKER_CLIENT_ID": self.name}
 
 
 class Fleet:
@@ -171,12 +158,11 @@ class Fleet:
         One line per worker that ended by itself.
     """
 
-    def __init__(self, configuration: Path, folder: Path, fake_clock: Path | None) -> None:
+    def __init__(self, configuration: Path, folder: Path) -> None:
         self.workers: dict[str, ChaosWorker] = {}
         self.deaths: list[str] = []
         self._configuration = configuration
         self._folder = folder
-        self._fake_clock = fake_clock
         self._joined = 0
 
     def add(self, step: str, number: int | None = None) -> ChaosWorker:
@@ -185,7 +171,7 @@ class Fleet:
         name = f"chaos-{step}-{number if number is not None else f'joined{self._joined}'}"
         # The route step has no clock, and in a replay it would send nothing to webhooks.
         arguments = ["--config", str(self._configuration), *([] if step == "route" else ["--replay"])]
-        worker = ChaosWorker(name, step, arguments, self._folder, self._fake_clock)
+        worker = ChaosWorker(name, step, arguments, self._folder)
         worker.is_busy = number is None
         worker.is_permanent = number is not None
         self.workers[name] = worker
