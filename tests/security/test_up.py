@@ -18,6 +18,7 @@ from tests.security.acls import Acl, add_acls, documented_acls, remove_acls
 from tests.security.secure_broker import WORKERS, SecureBroker, password_of
 from tests.security.work import LEARNING, RECORD_INTERVAL_MS
 from tests.topologies.endpoint import Endpoint, run_endpoint
+from tests.topologies.processes.test_privacy import listening_sockets, process_tree
 from tests.topologies.worker_under_test import WorkerUnderTest
 from topologies.configuration import Configuration, KafkaSettings
 from topologies.errors import DriftwireError
@@ -123,6 +124,9 @@ async def test_records_become_a_notification_also_after_a_right_was_taken_away(
 ) -> None:
     up.start()
     await asyncio.to_thread(up.wait_for_output, "driftwire is up", 120.0)
+    processes = process_tree(up.pid)
+    assert len(processes) == 4  # the command and three workers
+    assert listening_sockets(processes) == set()
     await send_failure(secure_broker, "bot")
     await wait_for_notification(endpoint, up, "bot")
     for step, right in RIGHTS.items():
