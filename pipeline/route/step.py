@@ -13,14 +13,13 @@ from pipeline.decoding import Unreadable, decode_contract
 from pipeline.route import reasons
 from pipeline.route.decision import LastSent, RouteDecision, decide_notification
 from pipeline.route.dispatch import Delivery, Dispatch, build_notification
-from pipeline.route.inhibition import Inhibition
 from pipeline.route.labels import LabelRule, add_labels, incident_labels
 from pipeline.route.matchers import Labels, parse_matchers
 from pipeline.route.notification_log import NotificationLog, NotifiedIncident
+from pipeline.route.obstacles import Inhibition, Silences
 from pipeline.route.reasons import Reason
 from pipeline.route.route_tree import RouteTree
 from pipeline.route.settings import RouteSettings
-from pipeline.route.silences import Silences
 from pipeline.route.time_intervals import TimeInterval, find_interval
 from pipeline.state import Part, PartKind, PartStore, State
 from pipeline.step import InputMessage, OutputMessage

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from pipeline.route import RouteStep
-from pipeline.route.inhibition import Inhibition
+from pipeline.route.obstacles.inhibition import Inhibition
 from pipeline.route.settings import InhibitSettings, RouteSettings
 from tests.mutations import fuzz_settings
 from tests.pipeline.route.samples import alert, incident

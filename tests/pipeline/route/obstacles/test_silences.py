@@ -1,7 +1,7 @@
 import pytest
 
 from pipeline.route.labels import INCIDENT_LABELS
-from pipeline.route.silences import Silence, Silences
+from pipeline.route.obstacles.silences import Silence, Silences
 from pipeline.state import PartKind, PartStore
 from schemas.command import Command
 from tests.pipeline.route.samples import STARTED
