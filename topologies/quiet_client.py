@@ -17,7 +17,7 @@ class _UnexpectedErrors(logging.Handler):
 def hide_client_lines() -> None:
     """Hide aiokafka's log lines in this process. While Kafka is unavailable, it writes a hundred lines per second.
 
-    Errors of Kafka reach the caller, which logs or raises them. Other exceptions in a task of aiokafka are still logged.
+    Errors of Kafka reach the caller, which logs or raises them. Other exceptions in aiokafka's tasks are still logged.
     """
     logger = logging.getLogger("aiokafka")
     logger.propagate = False

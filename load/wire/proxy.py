@@ -153,7 +153,7 @@ class WireProxy:
             await late.delivery
 
     async def deliver(self, fault: Fault, request: WireRequest) -> None:
-        """Deliver a request to the broker on a separate connection, and record the strike."""
+        """Deliver a request to the broker on a separate connection, and record that the fault took effect."""
         reader, writer = await asyncio.open_connection(self.host, self.broker_port)
         try:
             await _write_frame(writer, request.frame)

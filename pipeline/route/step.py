@@ -50,8 +50,8 @@ class RouteStep:
 
     Silences, time intervals and repeats are judged by one clock. In live operation it is the wall clock of the last
     tick. Event times do not move it, because a notification is sent now, even if its incident is old. In a replay,
-    which has no ticks, the clock is the newest event time (``updated_at``) of all revisions. When it moves, by a tick or
-    a revision, the step decides again what was held back and what must be repeated.
+    which has no ticks, the clock is the newest event time (``updated_at``) of all revisions. Whenever a tick or a revision
+    advances the clock, the step reconsiders which notifications are still held back and which must be repeated.
 
     Parameters
     ----------
@@ -116,7 +116,7 @@ class RouteStep:
         return []
 
     def tick(self, wall_ms: int) -> list[OutputMessage]:
-        """Decide again what was held back, if the obstacle is over, and what must be repeated.
+        """Reconsider held-back notifications whose obstacle is gone, and notifications that are due to be repeated.
 
         Returns
         -------

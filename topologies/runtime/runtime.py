@@ -3,7 +3,7 @@
 Each assigned partition has a partition worker with the state of the step. The step processes batches of messages. Its
 outputs, its changed state and the input offsets are written in one transaction: soon after a finding, otherwise every
 few seconds. If Kafka refuses a checkpoint, the worker keeps its content and writes it again later, and the partition is
-paused. After an error of the step, the partition is restored from its last checkpoint.
+paused. After an error in the step, the partition is restored from its last checkpoint.
 
 To understand how checkpoints are written and read, read these files in this order:
 

@@ -39,7 +39,7 @@ MERGE_RECORDS = 1000
 MERGE_MS = HOUR_MS
 """Window in milliseconds of event time within which alarms of one signal count as one incident in the hourly count. A
 signal that never stops firing then counts as one incident per window of records. The targets use the count by records.
-With the count by hour, river's ADWIN would miss its target.
+With the hourly count, river's ADWIN would miss its target.
 """
 
 LEVELS = (8.0, 12.0, 16.0)

@@ -1,4 +1,4 @@
-"""CUSUM statistics: evidence of samples, Page's recursion with a cap per pane, and crossings of a threshold.
+"""CUSUM statistics: the evidence from each sample, Page's recursion with a cap per pane, and threshold crossings.
 
 W <- max(0, W + evidence of a sample)        (Page 1954, "Continuous inspection schemes")
 """

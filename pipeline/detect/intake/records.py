@@ -1,4 +1,4 @@
-"""Records as columns, from the reader to the block.
+"""Records in columnar form, as they pass from the reader to the block.
 
 The modules of the intake fill, check and drop these columns.
 """

@@ -20,10 +20,10 @@ FLOOR_DAYS = 3
 days."""
 
 FLOOR_RELATIVE = 0.10
-"""Day floor of a rate: standard deviation between days, relative to the rarer outcome."""
+"""Day floor of a rate: the minimum standard deviation between days, relative to the rate of the rarer outcome."""
 
 FLOOR_RANK = 0.05
-"""Day floor of a mean rank: standard deviation between days. The floor of a tail is the effect of three such deviations
+"""Day floor of a mean rank: the minimum standard deviation between days. The floor of a tail is the effect of three such deviations
 on the tail. Extreme values depend much more on the time of day than the mean rank does, but they are too rare to show
 this within half an hour."""
 

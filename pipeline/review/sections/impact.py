@@ -72,7 +72,7 @@ def _affected_records(material: Material) -> list[str]:
             f"{counted.expected:,.0f} would be normal: {abs(more):,.0f} {'more' if more >= 0 else 'fewer'}."
         )
     if not lines:
-        return ["The number of affected records is unknown: no message counts the records of a rate."]
+        return ["The number of affected records is unknown: no message contains record counts for a rate."]
     return lines[:COUNTS_MAX]
 
 
