@@ -10,6 +10,7 @@ COMMANDS = {
     "broker": "Run the embedded Kafka alone until Ctrl-C.",
     "incidents": "Show open incidents and follow their changes.",
     "incident": "Show or update an incident.",
+    "silence": "Silence incidents for a time.",
     "deployed": "Record a deployment.",
     "baseline": "Learn, publish, show and accept baselines.",
     "explain": "Show the evidence of every channel over files of records.",

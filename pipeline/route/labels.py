@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pipeline.route.matchers import Labels, Matcher, matches_all
 from schemas.incident import Incident
 
-SINGLE_LABELS = ("subject", "severity", "status", "failure_mode", "environment", "provider")
+SINGLE_LABELS = ("incident_id", "subject", "severity", "status", "failure_mode", "environment", "provider")
 """Labels with one value. Each is a field of the incident."""
 
 INCIDENT_LABELS = (*SINGLE_LABELS, "layer", "segment")

@@ -44,6 +44,15 @@ class Matcher:
         text = self.value if self.operator in ("=~", "!~") else re.escape(self.value)
         object.__setattr__(self, "_pattern", re.compile(text))
 
+    def __str__(self) -> str:
+        r"""Return the matcher as text that :func:`parse_matchers` reads.
+
+        >>> str(Matcher("subject", "=", 'say "hi"'))
+        'subject="say \\"hi\\""'
+        """
+        escaped = self.value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+        return f'{self.label}{self.operator}"{escaped}"'
+
     def matches(self, labels: Labels) -> bool:
         """Return whether the condition holds.
 

@@ -10,6 +10,7 @@ import click
 
 from schemas.incident import CLOSED, Incident, Severity
 from schemas.topics import ALERTS
+from topologies.commands.options import find_id
 from topologies.commands.running_options import cluster_options
 from topologies.console import print_card
 from topologies.incident_history import parse_incidents
@@ -81,23 +82,8 @@ async def read_newest_revisions(cluster: Cluster) -> dict[str, Incident]:
 
 
 def find_incident_id(known: Collection[str], incident_id: str) -> str:
-    """Return the known id that equals ``incident_id``, or the only known id that starts with it.
-
-    Raises
-    ------
-    click.UsageError
-        If no id or more than one id matches.
-    """
-    if incident_id in known:
-        return incident_id
-    matches = sorted(name for name in known if name.startswith(incident_id)) if incident_id else []
-    if not matches:
-        raise click.UsageError(f"there is no incident {incident_id!r}: list the ids with driftwire incidents --all")
-    if len(matches) > 1:
-        raise click.UsageError(
-            f"{incident_id!r} matches {len(matches)} incidents: give a longer id: {', '.join(matches[:5])}"
-        )
-    return matches[0]
+    """Return the id of an incident from an id or a prefix, as :func:`find_id`."""
+    return find_id(known, incident_id, noun="incident", list_command="driftwire incidents --all")
 
 
 async def follow_revisions(cluster: Cluster, newest: dict[str, Incident]) -> AsyncIterator[Incident]:

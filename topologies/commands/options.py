@@ -1,7 +1,8 @@
-"""Options and errors of the commands that write messages."""
+"""Options, ids and errors that several commands share."""
 
 import getpass
 import time
+from collections.abc import Collection
 
 import click
 from pydantic import ValidationError
@@ -27,6 +28,33 @@ author_option = click.option(
 def now_ms() -> int:
     """Return the wall-clock time in Unix milliseconds."""
     return int(time.time() * 1000)
+
+
+def find_id(known: Collection[str], text: str, *, noun: str, list_command: str) -> str:
+    """Return the known id that equals ``text``, or the only known id that starts with it.
+
+    Parameters
+    ----------
+    known
+        The known ids.
+    text
+        The id or prefix that the user gave.
+    noun, list_command
+        What the ids belong to, and the command that lists them, for the error.
+
+    Raises
+    ------
+    click.UsageError
+        If no id or more than one id matches.
+    """
+    if text in known:
+        return text
+    matches = sorted(name for name in known if name.startswith(text)) if text else []
+    if not matches:
+        raise click.UsageError(f"there is no {noun} {text!r}: list the ids with {list_command}")
+    if len(matches) > 1:
+        raise click.UsageError(f"{text!r} matches {len(matches)} {noun}s: give a longer id: {', '.join(matches[:5])}")
+    return matches[0]
 
 
 def usage_error(error: ValidationError) -> click.UsageError:

@@ -3,11 +3,14 @@
 import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from topologies.kafka_address import check_kafka_address
+
+if TYPE_CHECKING:
+    from topologies.configuration import Configuration
 
 config_option = click.option(
     "--config",
@@ -42,17 +45,27 @@ bootstrap_option = click.option(
 )
 
 
-def cluster_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Add ``--config`` and ``--bootstrap``, and pass the Kafka cluster that they name as ``cluster``."""
+def configuration_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add ``--config`` and ``--bootstrap``, and pass the configuration that they give as ``configuration``."""
 
     @functools.wraps(function)
     def command(*arguments: Any, config: Path | None, bootstrap: str | None, **options: Any) -> None:
         from topologies.configuration import load_configuration  # noqa: PLC0415  slow to import, not needed for --help
 
-        cluster = load_configuration(config).with_bootstrap(bootstrap).kafka.cluster
-        function(*arguments, cluster=cluster, **options)
+        configuration = load_configuration(config).with_bootstrap(bootstrap)
+        function(*arguments, configuration=configuration, **options)
 
     return config_option(bootstrap_option(command))
+
+
+def cluster_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Add ``--config`` and ``--bootstrap``, and pass the Kafka cluster that they name as ``cluster``."""
+
+    @functools.wraps(function)
+    def command(*arguments: Any, configuration: "Configuration", **options: Any) -> None:
+        function(*arguments, cluster=configuration.kafka.cluster, **options)
+
+    return configuration_options(command)
 
 
 replay_option = click.option(

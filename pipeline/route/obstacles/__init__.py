@@ -4,6 +4,6 @@ This package may import the settings, labels and matchers of route.
 """
 
 from pipeline.route.obstacles.inhibition import Inhibition
-from pipeline.route.obstacles.silences import Silences
+from pipeline.route.obstacles.silences import Silence, Silences
 
-__all__ = ["Inhibition", "Silences"]
+__all__ = ["Inhibition", "Silence", "Silences"]

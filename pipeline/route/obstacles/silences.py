@@ -21,8 +21,8 @@ class Silence:
     matchers: tuple[Matcher, ...]
 
     @classmethod
-    def from_command(cls, command: Command, known_labels: Collection[str]) -> "Silence":
-        """Read a silence from its command.
+    def from_command(cls, command: Command, known_labels: Collection[str] | None) -> "Silence":
+        """Read a silence from its command. ``known_labels`` is None to accept any label.
 
         Raises
         ------
@@ -39,7 +39,8 @@ class Silence:
             )
         texts = tuple(command.matchers)
         matchers = parse_matchers(*texts)
-        check_label_names((matcher.label for matcher in matchers), known_labels)
+        if known_labels is not None:
+            check_label_names((matcher.label for matcher in matchers), known_labels)
         return cls(command.command_id, command.author, command.at, command.until, texts, matchers)
 
     def covers(self, labels: Labels, at: int) -> bool:

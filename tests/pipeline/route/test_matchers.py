@@ -1,6 +1,8 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from pipeline.route.matchers import check_label_names, matches_all, parse_matchers
+from pipeline.route.matchers import Matcher, check_label_names, matches_all, parse_matchers
 
 
 def holds(text: str, **labels: str) -> bool:
@@ -127,3 +129,15 @@ def test_a_label_without_values_is_empty():
 def test_an_unknown_label_is_refused_with_the_nearest_known_name(name, complaint):
     with pytest.raises(ValueError, match=f"unknown label '{name}'; {complaint}"):
         check_label_names(["subject", name], ["subject", "team"])
+
+
+@given(st.sampled_from(["=", "!="]), st.text())
+def test_a_matcher_as_text_is_read_as_the_same_matcher(operator, value):
+    matcher = Matcher("subject", operator, value)
+    assert parse_matchers(str(matcher)) == (matcher,)
+
+
+def test_a_regular_expression_as_text_is_read_as_the_same_matcher():
+    for text in (r'subject=~"v\d+\.\d"', r'subject!~"a|b\"c"'):
+        (matcher,) = parse_matchers(text)
+        assert parse_matchers(str(matcher)) == (matcher,)
