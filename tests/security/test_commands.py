@@ -48,8 +48,11 @@ def test_each_role_can_do_its_work(secure_broker: SecureBroker, tmp_path: Path) 
         ("reader", ("incidents", "--all")),
         ("reader", ("incident", "show", incident_id)),
         ("reader", ("incident", "review", incident_id, "--output", str(tmp_path))),
+        ("reader", ("silence", "list")),
+        ("reader", ("notifications", "--incident", incident_id)),
         ("operator", ("incidents",)),
         ("operator", ("incident", "ack", incident_id, "--author", "ana")),
+        ("operator", ("silence", "add", incident_id, "--for", "1h", "--comment", "test", "--author", "ana")),
         ("deployer", DEPLOYED),
     ):
         result = run(secure_broker, tmp_path, user, *arguments)
