@@ -11,6 +11,7 @@ COMMANDS = {
     "incidents": "Show open incidents and follow their changes.",
     "incident": "Show or update an incident.",
     "silence": "Silence incidents for a time.",
+    "route": "Show and test the routes of incidents.",
     "notifications": "Show who was notified of an incident.",
     "deployed": "Record a deployment.",
     "baseline": "Learn, publish, show and accept baselines.",
