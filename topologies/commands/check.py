@@ -32,13 +32,15 @@ def command(file: Path, bootstrap: str | None, *, as_json: bool) -> None:
 
     Prints "FILE: ok" with the changed settings and the receivers. If Kafka answers, also prints which state would be
     kept and which would be reset if the workers were restarted with this file. If there are problems, prints one line
-    per problem and exits with status 1.
+    per problem and exits with status 1. Parts of the routes that have no effect are also problems here, although
+    workers accept them.
     """
     from topologies.configuration import (  # noqa: PLC0415  slow to import and not needed for --help
         Configuration,
         ConfigurationError,
         changed_keys,
         load_configuration,
+        parts_without_effect,
     )
     from topologies.errors import DriftwireError  # noqa: PLC0415
 
@@ -47,6 +49,9 @@ def command(file: Path, bootstrap: str | None, *, as_json: bool) -> None:
     except ConfigurationError as error:
         _print_problems(file, error.problems, as_json=as_json)
         raise SystemExit(1) from None
+    if problems := [f"{file}: {line}" for line in parts_without_effect(configuration.route)]:
+        _print_problems(file, problems, as_json=as_json)
+        raise SystemExit(1)
     cluster = configuration.with_bootstrap(bootstrap).kafka.cluster
     changed = changed_keys(Configuration(), configuration)
     outcomes: dict[str, list[RestoreOutcome]] | None = None

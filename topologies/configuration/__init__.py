@@ -11,6 +11,7 @@ from topologies.configuration.configuration import (
     write_configuration,
 )
 from topologies.configuration.problems import changed_keys
+from topologies.configuration.route_check import parts_without_effect
 
 __all__ = [
     "Configuration",
@@ -18,5 +19,6 @@ __all__ = [
     "KafkaSettings",
     "changed_keys",
     "load_configuration",
+    "parts_without_effect",
     "write_configuration",
 ]

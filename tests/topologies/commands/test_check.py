@@ -68,6 +68,20 @@ def test_with_json_the_problems_are_in_one_object(tmp_path):
     }
 
 
+def test_routes_without_effect_are_problems(tmp_path):
+    path = tmp_path / "driftwire.toml"
+    path.write_text('[[route.routes]]\nname = "a"\nmatchers = ["layer=safty"]\nreceivers = ["console"]\n')
+    line = f'{path}: route.routes[0].matchers: no incident has layer="safty"; did you mean "safety"?'
+    result = check(path)
+    assert (result.exit_code, result.output.splitlines()) == (1, [line])
+    result = check(path, "--json")
+    assert (result.exit_code, json.loads(result.output)) == (1, {"file": str(path), "problems": [line]})
+
+
+def test_the_example_file_has_no_problems():
+    assert check("driftwire.example.toml").exit_code == 0
+
+
 def test_with_json_a_valid_file_without_a_broker_says_that_the_state_was_not_checked(tmp_path):
     path = tmp_path / "driftwire.toml"
     path.write_text("[detect]\nslices = 96\n")
