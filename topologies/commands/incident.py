@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from pipeline.correlate.incidents import IncidentStanding, refusal_reason
 from schemas.command import Command
-from schemas.incident import Audience, Incident, Role, Severity
+from schemas.incident import CLOSED, Audience, Incident, Role, Severity
 from schemas.timestamp import format_timestamp
 from schemas.topics import COMMANDS
 from topologies.commands.incidents import find_incident_id, read_newest_revisions
@@ -25,6 +25,7 @@ from topologies.kafka import Cluster, write_message
 from topologies.terminal import echo, echo_json
 
 NOTE = click.option("--note", metavar="TEXT", help="Reason to record in the running log.")
+YES = click.option("--yes", is_flag=True, help="Do not ask for confirmation.")
 INCIDENT = click.argument("incident_id", metavar="ID")
 AT = click.option("--at", type=PastTime(), help="Time of the action: RFC 3339 or Unix ms.  [default: now]")
 
@@ -80,7 +81,10 @@ def show(incident_id: str, as_json: bool, drafts: bool, cluster: Cluster) -> Non
 @NOTE
 @command_options
 def acknowledge(incident_id: str, note: str | None, **options: Unpack[CommandOptions]) -> None:
-    """Acknowledge the incident: somebody is working on it."""
+    """Acknowledge the incident: somebody is working on it.
+
+    Reports if somebody else has acknowledged it. The new acknowledgement replaces the earlier one.
+    """
     _send(incident_id, action="acknowledge", note=note, **options)
 
 
@@ -134,10 +138,15 @@ def mitigate(incident_id: str, note: str | None, **options: Unpack[CommandOption
 @command.command("resolve")
 @INCIDENT
 @NOTE
+@YES
 @command_options
-def resolve(incident_id: str, note: str | None, **options: Unpack[CommandOptions]) -> None:
-    """Resolve the incident."""
-    _send(incident_id, action="resolve", note=note, **options)
+def resolve(incident_id: str, note: str | None, yes: bool, **options: Unpack[CommandOptions]) -> None:
+    """Resolve the incident.
+
+    The signals of an incident that a person resolved are no longer followed. If signals are still abnormal, the command
+    names them and asks for confirmation. Without a terminal, it then needs --yes.
+    """
+    _send(incident_id, action="resolve", note=note, is_confirmed=yes, **options)
 
 
 @command.command("reopen")
@@ -174,38 +183,78 @@ def unmerge(incident_id: str, note: str | None, **options: Unpack[CommandOptions
 @command.command("accept")
 @INCIDENT
 @NOTE
+@YES
 @command_options
-def accept(incident_id: str, note: str | None, **options: Unpack[CommandOptions]) -> None:
-    """Resolve the incident and accept the changed signals as the new normal."""
-    _send(incident_id, action="accept", note=note, **options)
+def accept(incident_id: str, note: str | None, yes: bool, **options: Unpack[CommandOptions]) -> None:
+    """Resolve the incident and accept the changed signals as the new normal.
+
+    Asks for confirmation, because the signals are then relearned. Without a terminal, the command needs --yes.
+    """
+    _send(incident_id, action="accept", note=note, is_confirmed=yes, **options)
 
 
 def _send(
-    incident_id: str, *, cluster: Cluster, author: str, at: int | None, into: str | None = None, **fields: Any
+    incident_id: str,
+    *,
+    cluster: Cluster,
+    author: str,
+    at: int | None,
+    into: str | None = None,
+    is_confirmed: bool = False,
+    **fields: Any,
 ) -> None:
-    """Check a command against the known incidents, write it, and print a summary."""
+    """Check a command against the known incidents, ask if it needs confirmation, write it, and print a summary."""
     now = now_ms() if at is None else at
     make_command = partial(Command, command_id=f"cmd-{uuid4().hex}", at=now, author=author, **fields)
     try:
         make_command(incident_id="", into=into)
     except ValidationError as error:  # check the fields before Kafka is read
         raise usage_error(error) from error
-
-    async def run() -> Command:
-        newest = await read_newest_revisions(cluster)
-        target = None if into is None else _find_incident(newest, into).incident_id
-        request = make_command(incident_id=_find_incident(newest, incident_id).incident_id, into=target)
-        known = {name: IncidentStanding.from_revision(incident) for name, incident in newest.items()}
-        problem = refusal_reason(request, known)
-        if problem is not None:
-            raise click.UsageError(problem)
-        await write_message(cluster, COMMANDS, (request.incident_id or "").encode(), request.to_json())
-        return request
-
-    sent = asyncio.run(run())
+    newest = asyncio.run(read_newest_revisions(cluster))
+    target = None if into is None else _find_incident(newest, into).incident_id
+    incident = _find_incident(newest, incident_id)
+    sent = make_command(incident_id=incident.incident_id, into=target)
+    problem = refusal_reason(sent, {name: IncidentStanding.from_revision(known) for name, known in newest.items()})
+    if problem is not None:
+        raise click.UsageError(problem)
+    notice = acknowledgement_notice(sent, incident)
+    if notice is not None:
+        echo(notice, err=True)
+    warning = ending_warning(sent, incident)
+    if warning is not None and not is_confirmed:
+        _confirm(sent.action, warning)
+    asyncio.run(write_message(cluster, COMMANDS, incident.incident_id.encode(), sent.to_json()))
     details = (sent.severity, sent.assignee, sent.role and sent.role.replace("_", " "), sent.into)
     summary = " ".join(part for part in (sent.action, sent.incident_id, *details) if part)
     echo(f"{summary}, by {sent.author} at {format_timestamp(sent.at)} ({sent.command_id})")
+
+
+def acknowledgement_notice(request: Command, incident: Incident) -> str | None:
+    """Return a notice if the command acknowledges an incident that somebody else has acknowledged, or None."""
+    holder = incident.acknowledged_by
+    if request.action != "acknowledge" or holder in (None, request.author):
+        return None
+    return f"{incident.incident_id} was already acknowledged by {holder}; this acknowledgement replaces theirs"
+
+
+def ending_warning(request: Command, incident: Incident) -> str | None:
+    """Return a warning if the command ends an incident for good although that may be wrong, or None."""
+    abnormal = sorted(
+        {line.signal for line in incident.evidence if line.state == "firing" and line.detector != "first_seen"}
+    )
+    if request.action == "accept":
+        return f"{incident.incident_id} ends, and its changed signals are relearned as the new normal"
+    if request.action == "resolve" and incident.status not in CLOSED and abnormal:
+        return f"signals of {incident.incident_id} are still abnormal and would no longer be followed: {', '.join(abnormal)}"
+    return None
+
+
+def _confirm(action: str, warning: str) -> None:
+    """Ask on a terminal whether to go on after a warning. Elsewhere, refuse."""
+    if not sys.stdin.isatty():
+        raise click.UsageError(f"{warning}. Without a terminal, add --yes to {action} it")
+    echo(warning, err=True)
+    click.confirm(f"{action.capitalize()} it?", abort=True, err=True)
 
 
 def _find_incident(newest: Mapping[str, Incident], incident_id: str) -> Incident:

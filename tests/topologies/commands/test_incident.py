@@ -1,4 +1,7 @@
 import asyncio
+import os
+import subprocess
+import sys
 import time
 from uuid import uuid4
 
@@ -9,8 +12,8 @@ from schemas.command import Command
 from schemas.message import AHEAD_MAX_MS
 from schemas.timestamp import format_timestamp
 from schemas.topics import ALERTS, COMMANDS
-from tests.pipeline.route.samples import incident
-from topologies.commands.incident import command
+from tests.pipeline.route.samples import STARTED, evidence, incident
+from topologies.commands.incident import command, ending_warning
 from topologies.kafka import Cluster
 from topologies.kafka.client import BrokerUnreachable, read_topic, write_message
 
@@ -47,8 +50,8 @@ def written_commands(cluster: Cluster, incident_id: str) -> list[Command]:
         (("assign", "ben"), "assign", {"assignee": "ben", "role": "commander"}),
         (("assign", "ben", "--role", "technical_lead"), "assign", {"assignee": "ben", "role": "technical_lead"}),
         (("mitigate",), "mitigate", {}),
-        (("resolve",), "resolve", {}),
-        (("accept",), "accept", {}),
+        (("resolve", "--yes"), "resolve", {}),
+        (("accept", "--yes"), "accept", {}),
     ],
 )
 def test_a_command_is_written_and_printed(broker, incident_id, arguments, action, fields):
@@ -117,6 +120,71 @@ def test_an_unknown_or_ambiguous_id_is_a_usage_error_and_writes_nothing(broker, 
     assert (ambiguous.exit_code, written_commands(broker.cluster, incident_id)) == (2, [])
     assert f"matches 2 incidents: give a longer id: {incident_id}, {twin}" in ambiguous.stderr
     assert run(broker.cluster, "ack", incident_id, "--author", "ana").exit_code == 0
+
+
+@pytest.mark.kafka
+def test_a_second_acknowledgement_names_the_first(broker):
+    held = incident(incident_id=f"inc-{uuid4().hex}", acknowledged_by="ben", status="acknowledged")
+    asyncio.run(write_message(broker.cluster, ALERTS, held.incident_id.encode(), held.to_json()))
+    result = run(broker.cluster, "ack", held.incident_id, "--author", "ana")
+    assert result.exit_code == 0
+    assert (
+        result.stderr == f"{held.incident_id} was already acknowledged by ben; this acknowledgement replaces theirs\n"
+    )
+    assert [written.author for written in written_commands(broker.cluster, held.incident_id)] == ["ana"]
+    assert run(broker.cluster, "ack", held.incident_id, "--author", "ben").stderr == ""
+
+
+@pytest.mark.kafka
+def test_the_end_of_an_incident_with_abnormal_signals_needs_yes_without_a_terminal(broker, incident_id):
+    resolved = run(broker.cluster, "resolve", incident_id, "--author", "ana")
+    accepted = run(broker.cluster, "accept", incident_id, "--author", "ana")
+    assert (resolved.exit_code, accepted.exit_code, written_commands(broker.cluster, incident_id)) == (2, 2, [])
+    assert f"signals of {incident_id} are still abnormal and would no longer be followed: refused" in resolved.stderr
+    assert "Without a terminal, add --yes to resolve it" in resolved.stderr
+    assert "its changed signals are relearned as the new normal. Without a terminal, add --yes" in accepted.stderr
+
+
+@pytest.mark.kafka
+def test_the_end_of_an_incident_is_confirmed_on_a_terminal(broker, incident_id):
+    def resolve(answer: bytes) -> tuple[int, str]:
+        """Exit status and standard error of the command on a terminal, with the answer."""
+        terminal, stdin = os.openpty()
+        os.write(terminal, answer)
+        arguments = ("incident", "resolve", incident_id, "--author", "ana", "--bootstrap", broker.bootstrap)
+        done = subprocess.run(
+            [sys.executable, "-m", "topologies.cli", *arguments],
+            stdin=stdin,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        os.close(stdin)
+        os.close(terminal)
+        return done.returncode, done.stderr
+
+    status, shown = resolve(b"n\n")
+    assert (status, written_commands(broker.cluster, incident_id)) == (1, [])
+    assert "are still abnormal and would no longer be followed: refused\nResolve it? [y/N]" in shown
+    assert resolve(b"y\n")[0] == 0
+    assert [written.action for written in written_commands(broker.cluster, incident_id)] == ["resolve"]
+
+
+@pytest.mark.parametrize(
+    ("action", "lines", "status", "warns"),
+    [
+        ("resolve", [evidence("refused")], "open", True),
+        ("resolve", [evidence("refused", state="recovered")], "mitigated", False),
+        ("resolve", [evidence("version_first_seen", detector="first_seen")], "open", False),
+        ("resolve", [evidence("refused")], "resolved", False),
+        ("accept", [evidence("refused", state="recovered")], "resolved", True),
+        ("mitigate", [evidence("refused")], "open", False),
+        ("acknowledge", [evidence("refused")], "open", False),
+    ],
+)
+def test_only_the_end_of_what_is_still_abnormal_or_relearned_needs_confirmation(action, lines, status, warns):
+    request = Command(command_id="cmd-1", at=STARTED, author="ana", action=action, incident_id="inc-1")
+    assert (ending_warning(request, incident(evidence=lines, status=status)) is not None) is warns
 
 
 @pytest.mark.kafka
