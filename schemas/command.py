@@ -45,7 +45,9 @@ class Command(Message):
     communicated: Audience | None = Field(
         default=None, description="Audience that was informed of the incident, at the time of the command."
     )
-    note: str | None = Field(default=None, max_length=2000)
+    note: str | None = Field(
+        default=None, max_length=2000, description="Text for the running log, or the comment of a silence."
+    )
     matchers: list[Text] = Field(
         default_factory=list,
         max_length=MATCHERS_MAX,
