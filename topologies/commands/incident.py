@@ -251,7 +251,7 @@ def ending_warning(request: Command, incident: Incident) -> str | None:
 
 def _confirm(action: str, warning: str) -> None:
     """Ask on a terminal whether to go on after a warning. Elsewhere, refuse."""
-    if not sys.stdin.isatty():
+    if not (sys.stdin and sys.stdin.isatty()):  # a closed standard input is None
         raise click.UsageError(f"{warning}. Without a terminal, add --yes to {action} it")
     echo(warning, err=True)
     click.confirm(f"{action.capitalize()} it?", abort=True, err=True)

@@ -86,6 +86,14 @@ def test_the_newest_command_of_a_silence_applies_and_the_first_names_its_author(
     ]
 
 
+def test_the_comment_is_in_no_notification_and_not_in_the_state():
+    step = RouteStep(RouteSettings(), STARTED)
+    outputs = step.step([silence(note="words of a person"), alert(incident())])
+    values = [output.value for output in outputs] + [value for _, value in step.changed()]
+    assert any(b"silenced by ana" in value for value in values)
+    assert not any(b"words" in value for value in values)
+
+
 def test_commands_that_route_does_not_accept_are_not_listed():
     other = Command(command_id="cmd-1", at=STARTED, author="ana", action="acknowledge", incident_id="inc-1")
     refused = silence(until=STARTED)
