@@ -21,6 +21,7 @@ ReasonCode = Literal[
     "inhibition_ended",
     "mute_ended",
     "active_time_began",
+    "fallback",
     "silenced",
     "inhibited",
     "muted",
@@ -29,6 +30,7 @@ ReasonCode = Literal[
     "end_not_accepted",
     "closed_before_notified",
     "no_change",
+    "superseded",
     "receiver_failed",
 ]
 """Codes of the reasons for sending, suppressing and failing. ``docs/receivers.md`` explains them."""
@@ -54,7 +56,7 @@ class Notification(Message):
     reason_code: ReasonCode | None = Field(
         default=None, description="Code of the reason, from a closed set. Absent in messages of older versions."
     )
-    attempts: Natural = 0
+    attempts: Natural = Field(default=0, description="Number of attempts to send.")
     decided_at: Timestamp = Field(
         description="Time of the decision: the wall clock, or the newest event time in a replay."
     )

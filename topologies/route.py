@@ -1,4 +1,4 @@
-"""The route step on Kafka. It sends notifications just before the checkpoint that records them."""
+"""The route step on Kafka. It sends notifications in the background, and each checkpoint records their outcomes."""
 
 import time
 from typing import cast
@@ -18,13 +18,13 @@ def build(configuration: Configuration, *, replay: bool) -> faust.App:
     sender = NotificationSender(build_receivers(configuration.route, replay=replay))
 
     async def deliver(step: Step) -> list[OutputMessage]:
-        return await sender.send_pending(cast(RouteStep, step))
+        return await sender.exchange(cast(RouteStep, step))
 
     spec = TopologySpec(
         name="route",
         topics=(ALERTS, COMMANDS),
         make_step=lambda _: RouteStep(configuration.route, None if replay else int(time.time() * 1000)),
         deliver=deliver,
-        has_pending=lambda step: cast(RouteStep, step).has_pending(),
+        has_deliveries=lambda step: sender.has_work(cast(RouteStep, step)),
     )
     return build_application(spec, configuration.kafka, replay=replay)

@@ -4,7 +4,7 @@ It is the last step of the pipeline. This package may import the schemas, the st
 wording.
 """
 
-from pipeline.route.dispatch import Delivery, Dispatch
+from pipeline.route.delivery import Delivery, Dispatch
 from pipeline.route.settings import ReceiverSettings, RouteSettings
 from pipeline.route.step import PART_KINDS, RouteStep
 

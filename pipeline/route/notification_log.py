@@ -1,10 +1,11 @@
-"""The notification log: for each incident, its newest revision, the last revision sent to each receiver, and what waits."""
+"""The notification log: for each incident, its newest revision, what each receiver was sent, and what it is owed."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pipeline.route.decision import LastSent
+from pipeline.route.delivery import Owed
 from pipeline.route.matchers import Labels
 from pipeline.route.reasons import Reason
 from pipeline.state import PartStore
@@ -27,8 +28,11 @@ class NotifiedIncident:
         Reason why the news of the newest revision is not sent now, by receiver.
     decisions
         Number of the last decision on the newest revision, by receiver, from 0.
+    owed
+        What is owed of the newest revision, by receiver. It stays here while an attempt is in flight.
     in_flight
-        Decisions to send that have no outcome yet, by receiver, revision and number. It is empty at every checkpoint.
+        Attempts to send that have no outcome yet, by receiver, revision and number. They are not part of the state: after
+        a crash, what is owed is sent again.
     alert
         The newest alert, if it may have to be sent without a further revision.
     """
@@ -40,6 +44,7 @@ class NotifiedIncident:
     labels: Labels = field(default_factory=dict)
     held_back: dict[str, Reason] = field(default_factory=dict)
     decisions: dict[str, int] = field(default_factory=dict)
+    owed: dict[str, Owed] = field(default_factory=dict)
     in_flight: dict[tuple[str, int, int], LastSent] = field(default_factory=dict)
     alert: RawMessage | None = None
 
@@ -50,6 +55,15 @@ class NotifiedIncident:
             if receiver not in newest or newest[receiver].order < sent.order:
                 newest[receiver] = sent
         return newest
+
+    @property
+    def needs_alert(self) -> bool:
+        """True if the newest alert may have to be sent without a further revision."""
+        return bool(not self.is_closed or self.held_back or self.owed)
+
+    def is_in_flight(self, receiver: str) -> bool:
+        """Return whether an attempt to send to the receiver has no outcome yet."""
+        return any(name == receiver for name, *_ in self.in_flight)
 
     def number_decision(self, receiver: str) -> int:
         """Count a decision on the newest revision, and return its number."""
@@ -66,6 +80,7 @@ class NotifiedIncident:
             "labels": {name: list(values) for name, values in self.labels.items()},
             "decisions": {receiver: self.decisions[receiver] for receiver in sorted(self.decisions)},
             "held_back": {receiver: asdict(self.held_back[receiver]) for receiver in sorted(self.held_back)},
+            "owed": {receiver: self.owed[receiver].dump() for receiver in sorted(self.owed)},
         }
 
     @classmethod
@@ -75,6 +90,8 @@ class NotifiedIncident:
         # States of format 2 and older have neither labels nor decisions nor anything that is held back.
         labels = {name: tuple(values) for name, values in state.get("labels", {}).items()}
         held_back = {receiver: Reason(**reason) for receiver, reason in state.get("held_back", {}).items()}
+        # States of format 3 and older have nothing that is owed.
+        owed = {receiver: Owed.load(notification) for receiver, notification in state.get("owed", {}).items()}
         return cls(
             state["revision"],
             state["closed"],
@@ -83,6 +100,7 @@ class NotifiedIncident:
             labels,
             held_back,
             dict(state.get("decisions", {})),
+            owed,
         )
 
 
@@ -93,10 +111,11 @@ class NotificationLog:
     ----------
     limit
         Maximum number of incidents. Beyond this number, incidents are dropped in order of their newest alert, closed
-        incidents first. If a dropped incident is revised again, it is new to every receiver.
+        incidents first and those with something owed last. If a dropped incident is revised again, it is new to every
+        receiver.
     alerts_limit
-        Maximum number of stored alerts. Beyond this number, the oldest are dropped, those with something held back
-        last.
+        Maximum number of stored alerts. Beyond this number, the oldest are dropped, those with something held back or
+        owed last.
     store
         Store in which changed incidents are marked.
     """
@@ -124,27 +143,40 @@ class NotificationLog:
         self._store.mark("incident", revision.incident_id)
         return incident
 
-    def trim(self) -> list[str]:
-        """Drop the incidents beyond the limit, and return their ids."""
-        dropped = []
-        while len(self._incidents) > self._limit:
-            quietest = min(
-                self._incidents,
-                key=lambda name: (not self._incidents[name].is_closed, self._incidents[name].last_offset),
-            )
-            self._remove_alert(quietest)
-            del self._incidents[quietest]
-            self._store.mark("incident", quietest)
-            dropped.append(quietest)
-        return dropped
+    def pop_excess(self) -> tuple[str, NotifiedIncident] | None:
+        """Drop one incident beyond the limit, and return its id and its entry with the alert. Return None if there is none."""
+        if len(self._incidents) <= self._limit:
+            return None
+        quietest = min(
+            self._incidents,
+            key=lambda name: (
+                bool(self._incidents[name].owed),
+                not self._incidents[name].is_closed,
+                self._incidents[name].last_offset,
+            ),
+        )
+        if self._with_alert.pop(quietest, None) is not None:
+            self._store.mark("alert", quietest)
+        self._store.mark("incident", quietest)
+        return quietest, self._incidents.pop(quietest)
+
+    def pop_excess_alert(self) -> tuple[str, NotifiedIncident, RawMessage] | None:
+        """Drop one alert beyond the limit, and return it with its incident. Return None if there is none."""
+        if len(self._with_alert) <= self._alerts_limit:
+            return None
+        incident_id = min(self._with_alert, key=self._alert_order)
+        incident = self._with_alert[incident_id]
+        alert = incident.alert
+        self._remove_alert(incident_id)
+        return None if alert is None else (incident_id, incident, alert)
 
     def store_alert(self, incident_id: str, alert: InputMessage) -> None:
-        """Store the newest alert of an incident after a decision, while the incident is open or something is held back."""
+        """Store the newest alert of an incident after a decision, while it may have to be sent again."""
         incident = self._incidents.get(incident_id)
         if incident is None:
             return
         self._store.mark("incident", incident_id)
-        if incident.is_closed and not incident.held_back:
+        if not incident.needs_alert:
             self._remove_alert(incident_id)
         elif incident.alert is None or incident.alert.offset != alert.offset:
             incident.alert = RawMessage(
@@ -152,15 +184,13 @@ class NotificationLog:
             )
             self._with_alert[incident_id] = incident
             self._store.mark("alert", incident_id)
-            while len(self._with_alert) > self._alerts_limit:
-                self._remove_alert(min(self._with_alert, key=self._alert_order))
 
     def incidents_with_alert(self) -> list[tuple[str, NotifiedIncident]]:
         """Return the ids and entries of the incidents with a stored alert, the oldest alert first."""
         return sorted(self._with_alert.items(), key=lambda item: item[1].last_offset)
 
     def record_outcome(self, incident_id: str, receiver: str, revision: int, number: int, *, sent: bool) -> None:
-        """Record whether a decision in flight was sent. An incident that was dropped in the meantime stays dropped."""
+        """Record whether an attempt in flight was accepted. An incident that was dropped in the meantime stays dropped."""
         incident = self._incidents.get(incident_id)
         in_flight = None if incident is None else incident.in_flight.pop((receiver, revision, number), None)
         if incident is None or in_flight is None:
@@ -172,6 +202,13 @@ class NotificationLog:
             # The next repeat is due one interval after this attempt.
             incident.last_sent[receiver] = replace(last, at=max(last.at, in_flight.at))
         self._store.mark("incident", incident_id)
+
+    def mark(self, incident_id: str) -> None:
+        """Mark an incident whose entry has changed, and drop its alert if it is no longer needed."""
+        self._store.mark("incident", incident_id)
+        incident = self._incidents.get(incident_id)
+        if incident is not None and not incident.needs_alert and not incident.in_flight:
+            self._remove_alert(incident_id)
 
     def dump(self, incident_id: str) -> dict[str, Any] | None:
         """Return the state of one incident, or None if it was dropped."""
@@ -211,9 +248,9 @@ class NotificationLog:
             incident.alert = None
             self._store.mark("alert", incident_id)
 
-    def _alert_order(self, incident_id: str) -> tuple[bool, int]:
+    def _alert_order(self, incident_id: str) -> tuple[bool, bool, int]:
         incident = self._with_alert[incident_id]
-        return bool(incident.held_back), incident.last_offset
+        return bool(incident.owed), bool(incident.held_back), incident.last_offset
 
 
 def _dump_message(message: RawMessage | None) -> dict[str, Any] | None:

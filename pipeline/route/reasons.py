@@ -107,6 +107,21 @@ def end_of_obstacle(obstacle: Reason, news: Reason) -> Reason:
     return Reason(_ENDED[obstacle.code], f"{news.text}; delayed, because it was {obstacle.text}")
 
 
+def over_while_owed(status: IncidentStatus, problem: str) -> Reason:
+    """The incident is over, and the receiver could not be notified of it before."""
+    return Reason("status_changed", f"{status} before the receiver was notified{f': {problem}' if problem else ''}")
+
+
+def superseded(revision: int) -> Reason:
+    """A newer decision on the incident replaces one that was not sent yet."""
+    return Reason("superseded", f"not sent before the newer state of revision {revision}")
+
+
+def fallback(receiver: str, problem: str) -> Reason:
+    """Another receiver could not be notified, and this receiver is its fallback."""
+    return Reason("fallback", f"instead of {receiver}: {problem}")
+
+
 def failure(text: str) -> Reason:
     """The receiver did not accept the notification."""
     return Reason("receiver_failed", text)

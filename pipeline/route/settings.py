@@ -45,13 +45,31 @@ class ReceiverSettings(BaseModel):
         default=True, description="Whether a receiver that was notified of an incident is also notified of its end."
     )
     timeout_s: float = Field(default=10.0, gt=0, le=60, description="Seconds after which one attempt times out.")
-    attempts_max: int = Field(default=5, ge=1, le=20, description="Maximum number of attempts per notification.")
-    give_up_after_s: float = Field(
-        default=30.0,
+    retry_interval_max_s: float = Field(
+        default=60.0,
         gt=0,
-        le=600,
-        description="Total seconds for all attempts to send a notification, including pauses. Higher values "
-        "retry for longer.",
+        le=3600,
+        description="Maximum seconds between two attempts. Higher values burden an unavailable receiver less, but find "
+        "its return later.",
+    )
+    give_up_after_s: float = Field(
+        default=24 * 3600.0,
+        gt=0,
+        le=7 * 24 * 3600.0,
+        description="Seconds for which a notification that the receiver does not accept is sent again. After that, its "
+        "alert is dead-lettered.",
+    )
+    fallback: str | None = Field(
+        default=None, description="Receiver that is notified instead while this receiver is unavailable."
+    )
+    fallback_after_s: float = Field(
+        default=300.0,
+        ge=0,
+        description="Seconds after which the fallback is notified. Higher values wait longer for the receiver. If the "
+        "receiver refuses a notification for good, the fallback is notified at once.",
+    )
+    messages_per_minute: int | None = Field(
+        default=None, ge=1, description="Maximum number of attempts in one minute. Without a value, there is no limit."
     )
 
     @model_validator(mode="after")
@@ -226,6 +244,11 @@ class RouteSettings(BaseModel):
             raise ValueError(f"two receivers have the name {min(duplicates)!r}; give each its own name")
         names = [DEFAULT_ROUTE]
         _check_receivers("default_receivers", self.default_receivers, known)
+        for receiver in self.receivers:
+            if receiver.fallback is not None:
+                _check_receivers(f"receiver {receiver.name!r}: fallback", (receiver.fallback,), known)
+                if receiver.fallback == receiver.name:
+                    raise ValueError(f"receiver {receiver.name!r} is its own fallback; name another receiver")
         for route in self.all_routes():
             if route.name in names:
                 raise ValueError(

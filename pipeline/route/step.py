@@ -1,22 +1,24 @@
 """The route step turns incident revisions, silences and the passing of time into decisions. It is the last pure step.
 
-Sending is not pure, so the caller sends: ``step`` decides, ``take_pending`` returns the notifications to send, and
-``record_delivery`` records each outcome, all before ``changed`` goes into a checkpoint. Delivery is at least once: a
-notification that was sent but not checkpointed is sent again with the same idempotency key.
+Sending is not pure, so the caller sends: ``step`` decides, ``take_pending`` returns the notifications whose attempts are
+due, and ``record_delivery`` records each outcome. What a receiver has not accepted stays owed and is part of the
+checkpoint. Delivery is at least once: a notification that was sent but not checkpointed is sent again with the same
+idempotency key.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 
 from pipeline.dead_letters import dead_letter
 from pipeline.decoding import Unreadable, decode_contract
 from pipeline.route import reasons
 from pipeline.route.decision import LastSent, RouteDecision, decide_notification
-from pipeline.route.dispatch import Delivery, Dispatch, build_notification
+from pipeline.route.delivery import Delivery, Dispatch
 from pipeline.route.labels import LabelRule, add_labels, incident_labels
 from pipeline.route.matchers import Labels, parse_matchers
 from pipeline.route.notification_log import NotificationLog, NotifiedIncident
 from pipeline.route.obstacles import Inhibition, Silences
+from pipeline.route.outbox import Outbox, read_incident, suppressed_output
 from pipeline.route.reasons import Reason
 from pipeline.route.route_tree import RouteTree
 from pipeline.route.settings import RouteSettings
@@ -25,8 +27,7 @@ from pipeline.state import Part, PartKind, PartStore, State
 from pipeline.step import InputMessage, OutputMessage
 from schemas.command import Command
 from schemas.incident import CLOSED, Incident
-from schemas.notification import Notification
-from schemas.topics import ALERTS, COMMANDS, MEBIBYTE, NOTIFICATIONS
+from schemas.topics import ALERTS, COMMANDS, MEBIBYTE
 
 PART_KINDS = (
     PartKind("incident", owner="incident"),
@@ -69,6 +70,7 @@ class RouteStep:
         self._receivers = {receiver.name: receiver for receiver in settings.receivers}
         self._store = PartStore(PART_KINDS)
         self._log = NotificationLog(settings.incidents_max, settings.stored_alerts_max, self._store)
+        self._outbox = Outbox(settings, self._log)
         self._silences = Silences(settings.silences_max, self._store, settings.label_names)
         self._inhibition = Inhibition(settings.inhibit)
         self._routes = {route.name: route for route in settings.all_routes()}
@@ -76,8 +78,6 @@ class RouteStep:
             name: TimeInterval.from_settings(interval) for name, interval in settings.time_intervals.items()
         }
         self._label_rules = [LabelRule(parse_matchers(*rule.matchers), rule.labels) for rule in settings.labels]
-        self._pending: list[Dispatch] = []
-        self._undelivered = 0
 
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
         """Restore the state that ``changed`` yielded, with a warning for each part that is discarded."""
@@ -130,65 +130,41 @@ class RouteStep:
         """Do nothing, because a gap does not change the notifications that were sent."""
         return []
 
-    def has_pending(self) -> bool:
-        """Return whether notifications wait to be sent."""
-        return bool(self._pending)
+    def has_pending(self, busy: Collection[str] = ()) -> bool:
+        """Return whether attempts to send are due. Receivers in ``busy`` do not count."""
+        return self._outbox.has_due(self._now(), busy)
 
-    def take_pending(self) -> list[Dispatch]:
-        """Return the notifications to send, oldest decision first.
+    def take_pending(self, busy: Collection[str] = ()) -> list[Dispatch]:
+        """Return the notifications whose attempts are due, oldest decision first, except to receivers in ``busy``.
 
         Call :meth:`record_delivery` for each notification.
         """
-        pending, self._pending = self._pending, []
-        return pending
+        return self._outbox.take_due(self._now(), busy)
 
     def record_delivery(self, dispatch: Dispatch, delivery: Delivery) -> list[OutputMessage]:
-        """Record the outcome of sending.
+        """Record the outcome of an attempt.
 
         Parameters
         ----------
         dispatch
             From :meth:`take_pending`.
         delivery
-            The outcome. After a failure, the receiver is treated as not notified, so the next revision is sent to it. A
-            repeat that failed is due again after the next interval.
+            The outcome. After ``retry``, the newest state of the incident stays owed to the receiver. After ``failed``,
+            the receiver is treated as not notified, so the next revision is sent to it, and its fallback is notified.
 
         Returns
         -------
         list of Output
-            The notification, and a dead letter with the alert if sending failed.
+            The notification, unless it is still owed, and a dead letter with the alert if it failed.
         """
-        self._undelivered -= 1
-        sent = delivery.outcome == "sent"
-        incident = dispatch.incident
-        self._log.record_outcome(incident.incident_id, dispatch.receiver, incident.revision, dispatch.number, sent=sent)
-        reason = dispatch.reason if sent else reasons.failure(delivery.reason)
-        notification = build_notification(dispatch, delivery.outcome, reason)
-        outcome = {"attempts": delivery.attempts, "sent_at": delivery.sent_at}
-        outputs = [_build_output(notification.model_copy(update=outcome))]
-        if not sent:
-            detail = f"notification {dispatch.notification_id} to {dispatch.receiver} was not sent: {delivery.reason}"
-            outputs.append(
-                dead_letter("route", dispatch.source, "receiver_refused", detail, receiver=dispatch.receiver)
-            )
-        return outputs
+        return self._outbox.record(dispatch, delivery, self._now())
 
     def mark_all(self) -> None:
         """Mark all parts of the state as changed, because the checkpoint topic was created again."""
         self._store.mark_all(*(kind.name for kind in PART_KINDS))
 
     def changed(self) -> Iterator[tuple[bytes, bytes | None]]:
-        """Return the parts of the state that changed since the last call, by key. A value of None marks a removed part.
-
-        Raises
-        ------
-        RuntimeError
-            If a pending notification has no recorded outcome, because a checkpoint would then lose the notification.
-        """
-        if self._undelivered:
-            raise RuntimeError(
-                f"route: {self._undelivered} notifications have no outcome: send the pending notifications first"
-            )
+        """Return the parts of the state that changed since the last call, by key. A value of None marks a removed part."""
         yield from self._store.changed(self._dump)
 
     def _dump(self, kind: str, name: str) -> list[tuple[Part, State | None]]:
@@ -207,7 +183,7 @@ class RouteStep:
         return self._newest_event_ms if self._wall_ms is None else self._wall_ms
 
     def _read_alert(self, message: InputMessage) -> list[OutputMessage]:
-        incident = _read_incident(message)
+        incident = read_incident(message)
         if isinstance(incident, OutputMessage):
             return [incident]
         before = self._log.get(incident.incident_id)
@@ -219,17 +195,21 @@ class RouteStep:
         labels = incident_labels(incident)
         notified = self._log.add_revision(incident, labels, message.offset)
         self._update_sources(incident.incident_id, notified)
-        for dropped in self._log.trim():
-            self._inhibition.remove(dropped)
-        return self._decide(incident, message, notified, self._recipients(notified))
+        outputs = self._decide(incident, message, notified, self._recipients(notified))
+        while (excess := self._log.pop_excess()) is not None:
+            self._inhibition.remove(excess[0])
+            outputs += self._outbox.drop(*excess, None, "route.incidents_max")
+        return outputs
 
     def _decide_due(self) -> list[OutputMessage]:
         """Decide again where an obstacle is over or a repeat is due. The other decisions stay as they are."""
         outputs: list[OutputMessage] = []
         for incident_id, notified in self._log.incidents_with_alert():
+            if notified.owed:
+                outputs += self._outbox.check_limits(incident_id, notified, self._now())
             recipients = self._due_recipients(incident_id, notified)
             if recipients and notified.alert is not None:
-                incident = _read_incident(notified.alert)
+                incident = read_incident(notified.alert)
                 if isinstance(incident, Incident):
                     outputs.extend(self._decide(incident, notified.alert, notified, recipients, is_due=True))
         return outputs
@@ -251,6 +231,8 @@ class RouteStep:
             obstacle = notified.held_back.get(receiver)
             if obstacle is not None:
                 is_due = not _is_same(obstacle, self._find_obstacle(incident_id, labels, routes)[1])
+            elif receiver in notified.owed:
+                is_due = False
             else:
                 is_due = is_repeated and last_sent is not None and last_sent.at <= repeat_before
             if is_due:
@@ -273,7 +255,10 @@ class RouteStep:
         for receiver, (routes, last_sent) in recipients.items():
             route = routes[0]
             obstacle_before = notified.held_back.pop(receiver, None)
+            owed = notified.owed.get(receiver)
             decision = decide_notification(incident, self._receivers[receiver], last_sent, interval_s, now)
+            if owed is not None and last_sent is None and self._is_end_owed(incident, receiver):
+                decision = RouteDecision(True, reasons.over_while_owed(incident.status, owed.problem))
             if decision.send:
                 route, obstacle = self._find_obstacle(incident.incident_id, labels, routes)
                 if obstacle is not None:
@@ -281,17 +266,21 @@ class RouteStep:
                     decision = RouteDecision(False, obstacle)
                 elif is_due and obstacle_before is not None:
                     decision = RouteDecision(True, reasons.end_of_obstacle(obstacle_before, decision.reason))
-            number = notified.number_decision(receiver)
-            dispatch = Dispatch(incident, receiver, route, decision.reason, message, now, number)
+            outputs += self._outbox.supersede(incident, notified, receiver, now, keeps_schedule=decision.send)
             if decision.send:
-                self._pending.append(dispatch)
-                sent = LastSent.from_incident(incident, route, at=now, number=number)
-                notified.in_flight[receiver, incident.revision, number] = sent
-                self._undelivered += 1
+                self._outbox.owe(incident, notified, receiver, route, decision.reason, now)
             else:
-                outputs.append(_build_output(build_notification(dispatch, "suppressed", decision.reason)))
+                number = notified.number_decision(receiver)
+                dispatch = Dispatch(incident, receiver, route, decision.reason, message, now, number)
+                outputs.append(suppressed_output(dispatch))
         self._log.store_alert(incident.incident_id, message)
+        while (evicted := self._log.pop_excess_alert()) is not None:
+            outputs += self._outbox.drop(*evicted, "route.stored_alerts_max")
         return outputs
+
+    def _is_end_owed(self, incident: Incident, receiver: str) -> bool:
+        """Return whether a receiver that could not be notified of an incident must be notified of its end."""
+        return incident.status in CLOSED and self._receivers[receiver].send_resolved
 
     def _find_obstacle(self, incident_id: str, labels: Labels, routes: Sequence[str]) -> tuple[str, Reason | None]:
         """Return the first route that sends now, or the first route and the reason why none does.
@@ -328,12 +317,17 @@ class RouteStep:
             self._inhibition.update(incident_id, add_labels(notified.labels, self._label_rules))
 
     def _load_incident(self, incident_id: str, state: State) -> None:
-        self._update_sources(incident_id, self._log.load(incident_id, state))
+        notified = self._log.load(incident_id, state)
+        self._update_sources(incident_id, notified)
+        self._outbox.restore(incident_id, notified)
 
     def _recipients(self, notified: NotifiedIncident) -> Recipients:
         newest_sent = notified.newest_sent()
         routed = self._tree.recipients(add_labels(notified.labels, self._label_rules))
         recipients = {receiver: (routes, newest_sent.get(receiver)) for receiver, routes in routed.items()}
+        for receiver, owed in sorted(notified.owed.items()):
+            if receiver in self._receivers:
+                recipients.setdefault(receiver, ((owed.route,), newest_sent.get(receiver)))
         for receiver, last in sorted(newest_sent.items()):
             if receiver in self._receivers and receiver not in recipients and last.status not in CLOSED:
                 recipients[receiver] = ((last.route,), last)
@@ -357,15 +351,3 @@ class RouteStep:
 def _is_same(before: Reason, now: Reason | None) -> bool:
     """Return whether an obstacle is still the same. Another incident that inhibits does not count as a change."""
     return before == now or (now is not None and before.code == now.code == "inhibited")
-
-
-def _read_incident(message: InputMessage) -> Incident | OutputMessage:
-    """Return the incident of an alert, or a dead letter."""
-    incident = decode_contract(message.value, Incident.model_validate, "incident", bytes_max=MEBIBYTE)
-    if isinstance(incident, Unreadable):
-        return dead_letter("route", message, incident.reason, incident.detail)
-    return incident
-
-
-def _build_output(notification: Notification) -> OutputMessage:
-    return OutputMessage(NOTIFICATIONS, notification.notification_id.encode(), notification.to_json())

@@ -6,11 +6,11 @@ receiver can detect repeats by their idempotency key.
 
 import asyncio
 import logging
-import random
 import sys
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from pipeline.route import Delivery, Dispatch, ReceiverSettings, RouteSettings, RouteStep
@@ -21,14 +21,29 @@ from topologies.receivers.webhook import WebhookReceiver
 SENT_MAX = 10_000
 """Maximum sent notifications that a process remembers. Beyond it, the oldest is forgotten."""
 
+PATIENCE_S = 0.2
+"""Seconds for which a checkpoint waits for the attempts that it starts. Higher values record more outcomes in the same
+checkpoint, but delay it."""
+
 logger = logging.getLogger("driftwire")
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    """Attempts to send notifications of a step to one receiver."""
+
+    step: RouteStep
+    task: asyncio.Task[list[tuple[Dispatch, Delivery]]]
 
 
 class Receiver(Protocol):
     """Receiver of notifications."""
 
     async def deliver(self, dispatch: Dispatch) -> Delivery:
-        """Send one revision of an incident within the time limit of the receiver. Return the outcome, and never raise."""
+        """Try once to send one revision of an incident, within the time limit of an attempt.
+
+        Return the outcome, and never raise.
+        """
         ...
 
 
@@ -38,9 +53,9 @@ def build_receivers(settings: RouteSettings, *, replay: bool) -> dict[str, Recei
 
 
 class NotificationSender:
-    """Sender of the pending notifications of a step. It remembers the notifications that receivers accepted.
+    """Sender of the notifications of a step, in the background. It remembers the notifications that receivers accepted.
 
-    A notification is pending again if the checkpoint after its delivery fails. The same process then does not send it a
+    A notification is due again if the checkpoint after its delivery fails. The same process then does not send it a
     second time. Another process may, with the same idempotency key.
 
     Parameters
@@ -52,40 +67,68 @@ class NotificationSender:
     def __init__(self, receivers: Mapping[str, Receiver]) -> None:
         self._receivers = receivers
         self._sent: OrderedDict[str, Delivery] = OrderedDict()
+        self._batches: dict[str, _Batch] = {}
 
-    async def send_pending(self, step: RouteStep) -> list[OutputMessage]:
-        """Send all pending dispatches of a step and record their outcome.
+    def has_work(self, step: RouteStep) -> bool:
+        """Return whether outcomes can be recorded or attempts are due."""
+        return any(batch.task.done() for batch in self._batches.values()) or step.has_pending(self._batches.keys())
+
+    async def exchange(self, step: RouteStep) -> list[OutputMessage]:
+        """Record the outcomes of finished attempts of a step, and start the attempts that are due.
 
         Receivers work concurrently, so a slow receiver does not delay other receivers. Each receiver gets its
-        dispatches in the order in which they were decided.
+        notifications one after another. The attempts go on in the background, but those that end within
+        :data:`PATIENCE_S` are recorded at once.
 
         Parameters
         ----------
         step
-            Step whose pending dispatches are sent. Afterwards it has none.
+            Step whose notifications are sent.
 
         Returns
         -------
         list of Output
-            One notification per dispatch and one dead letter per failure, to be written in the same transaction as the
-            state.
+            A notification per outcome and a dead letter per failure, to be written in the same transaction as the state.
         """
-        pending = step.take_pending()
-        queues: dict[str, list[Dispatch]] = {}
-        for dispatch in pending:
-            queues.setdefault(dispatch.receiver, []).append(dispatch)
-        results = await asyncio.gather(*(self._send_queue(queue) for queue in queues.values()))
-        deliveries = {dispatch.notification_id: delivery for result in results for dispatch, delivery in result}
-        return [
-            output
-            for dispatch in pending
-            for output in step.record_delivery(dispatch, deliveries[dispatch.notification_id])
-        ]
+        outputs = self._collect(step)
+        batches: dict[str, list[Dispatch]] = {}
+        for dispatch in step.take_pending(self._batches.keys()):
+            batches.setdefault(dispatch.receiver, []).append(dispatch)
+        started = {
+            receiver: _Batch(step, asyncio.create_task(self._send_batch(dispatches)))
+            for receiver, dispatches in batches.items()
+        }
+        self._batches |= started
+        if started:
+            await asyncio.wait([batch.task for batch in started.values()], timeout=PATIENCE_S)
+            outputs += self._collect(step)
+        return outputs
 
-    async def _send_queue(self, queue: Sequence[Dispatch]) -> list[tuple[Dispatch, Delivery]]:
-        return [
-            (dispatch, self._sent.get(dispatch.notification_id) or await self._send(dispatch)) for dispatch in queue
-        ]
+    def _collect(self, step: RouteStep) -> list[OutputMessage]:
+        """Remove the finished batches, and record the outcomes of those of this step.
+
+        The step of another batch was replaced after an error. What it owed is owed by this step too.
+        """
+        outputs: list[OutputMessage] = []
+        for receiver, batch in list(self._batches.items()):
+            if batch.task.done():
+                del self._batches[receiver]
+                if batch.step is step and not batch.task.cancelled():
+                    for dispatch, delivery in batch.task.result():
+                        outputs += step.record_delivery(dispatch, delivery)
+        return outputs
+
+    async def _send_batch(self, dispatches: Sequence[Dispatch]) -> list[tuple[Dispatch, Delivery]]:
+        """Send notifications to one receiver, until an attempt fails that must be repeated later."""
+        outcomes: list[tuple[Dispatch, Delivery]] = []
+        is_available = True
+        for dispatch in dispatches:
+            delivery = self._sent.get(dispatch.notification_id)
+            if delivery is None:
+                delivery = await self._send(dispatch) if is_available else Delivery("deferred", "", 0)
+                is_available &= delivery.outcome != "retry"
+            outcomes.append((dispatch, delivery))
+        return outcomes
 
     async def _send(self, dispatch: Dispatch) -> Delivery:
         try:
@@ -94,19 +137,20 @@ class NotificationSender:
             logger.exception(
                 "route: receiver %s raised an error on notification %s", dispatch.receiver, dispatch.notification_id
             )
-            delivery = Delivery("failed", f"the receiver raised an internal error ({type(error).__name__})", 1)
-        if delivery.outcome == "failed":
-            logger.warning("route: notification %s was not sent: %s", dispatch.notification_id, delivery.reason)
-        else:
+            delivery = Delivery("retry", f"the receiver raised an internal error ({type(error).__name__})", 1)
+        if delivery.outcome == "sent":
             self._sent[dispatch.notification_id] = delivery
             if len(self._sent) > SENT_MAX:
                 self._sent.popitem(last=False)
+        else:
+            after = "it stays owed" if delivery.outcome == "retry" else "it is dead-lettered"
+            logger.warning(
+                "route: notification %s was not sent, and %s: %s", dispatch.notification_id, after, delivery.reason
+            )
         return delivery
 
 
 def _build_receiver(settings: ReceiverSettings, *, replay: bool) -> Receiver:
     if replay or settings.kind == "console":
         return ConsoleReceiver(sys.stdout, clock=time.time)
-    return WebhookReceiver(
-        settings, clock=time.time, monotonic=time.monotonic, sleep=asyncio.sleep, jitter=random.random
-    )
+    return WebhookReceiver(settings, clock=time.time)

@@ -5,9 +5,9 @@ a server should ignore repeated ids.
 """
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -20,21 +20,16 @@ EVENT_TYPE = "org.driftwire.incident.v1"
 EVENT_SOURCE = "urn:driftwire:route"
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 
-FIRST_PAUSE_S = 0.5
-"""Seconds before the second attempt. Each later pause is twice as long. A random part of up to half is subtracted."""
-
-PAUSE_MAX_S = 10.0
-"""Maximum seconds of a pause, unless the server requests a longer pause."""
-
-TOO_MANY_REQUESTS = 429
+RETRIED = (408, 425, 429)
+"""Statuses below 500 after which a later attempt may succeed."""
 
 
 class WebhookReceiver:
-    """Receiver that posts incidents. It retries after connection errors, timeouts, and status 429 or 5xx.
+    """Receiver that posts incidents.
 
-    Other statuses outside 2xx are permanent failures. Attempts and pauses together take at most ``give_up_after_s``. A pause that the
-    server requests with ``Retry-After`` is respected if it ends within this limit; otherwise the notification fails.
-    Redirects are not followed. Reasons contain only the scheme, host and port of the address, because the rest may be a secret.
+    A later attempt may succeed after a connection error, a bad certificate, a timeout, and status 408, 425, 429 or 5xx.
+    Other statuses outside 2xx are permanent failures. ``Retry-After`` is respected. Redirects are not followed. Reasons
+    contain only the scheme, host and port of the address, because the rest may be a secret.
 
     Parameters
     ----------
@@ -42,12 +37,6 @@ class WebhookReceiver:
         Settings of a receiver of kind ``webhook``.
     clock
         The wall clock, in Unix seconds, for timestamps and dates.
-    monotonic
-        A clock in seconds that does not jump, for time limits.
-    sleep
-        Coroutine function that waits for a number of seconds.
-    jitter
-        Function that returns a random number in [0, 1).
 
     Raises
     ------
@@ -55,83 +44,46 @@ class WebhookReceiver:
         If the settings have no url.
     """
 
-    def __init__(
-        self,
-        settings: ReceiverSettings,
-        *,
-        clock: Callable[[], float],
-        monotonic: Callable[[], float],
-        sleep: Callable[[float], Awaitable[None]],
-        jitter: Callable[[], float],
-    ) -> None:
+    def __init__(self, settings: ReceiverSettings, *, clock: Callable[[], float]) -> None:
         if settings.url is None:
             raise ValueError(f"receiver {settings.name!r}: a webhook needs a url; add one")
-        self._settings = settings
+        self._timeout_s = settings.timeout_s
         self._url = settings.url.get_secret_value()
         self._origin = _origin(self._url)
         self._clock = clock
-        self._monotonic = monotonic
-        self._sleep = sleep
-        self._jitter = jitter
 
     async def deliver(self, dispatch: Dispatch) -> Delivery:
-        """Post the incident, with retries."""
-        body = orjson.dumps(cloud_event(dispatch))
-        deadline = self._monotonic() + self._settings.give_up_after_s
+        """Post the incident once."""
         # Disable cookies, because a response must not influence the next notification.
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
-            for attempt in range(1, self._settings.attempts_max + 1):
-                problem, requested_s = await self._post(session, body, deadline)
-                if problem is None:
-                    return Delivery("sent", dispatch.reason.text, attempt, sent_at=int(self._clock() * 1000))
-                if requested_s is None:
-                    return Delivery("failed", f"{self._origin} {problem}", attempt)
-                if attempt == self._settings.attempts_max:
-                    break
-                pause_s = requested_s or self._pause_s(attempt)
-                if self._monotonic() + pause_s >= deadline:
-                    limit = f"the next attempt, in {pause_s:.1f} s, would exceed give_up_after_s"
-                    return Delivery("failed", f"{self._origin} {problem}; {limit}", attempt)
-                await self._sleep(pause_s)
-        return Delivery("failed", f"{self._origin} {problem}; no success after attempt {attempt}", attempt)
+            try:
+                async with session.post(
+                    self._url,
+                    data=orjson.dumps(cloud_event(dispatch)),
+                    headers={"Content-Type": CONTENT_TYPE},
+                    timeout=aiohttp.ClientTimeout(total=self._timeout_s),
+                    allow_redirects=False,
+                ) as response:
+                    return self._delivery(dispatch, response.status, response.headers.get("Retry-After"))
+            except TimeoutError:
+                return self._failure("retry", f"did not answer within {self._timeout_s:.3g} s")
+            except aiohttp.InvalidURL:
+                return self._failure("failed", "is not a valid address: correct it")
+            except aiohttp.ClientSSLError as error:
+                return self._failure("retry", f"cannot be trusted ({type(error).__name__}): check its certificate")
+            except (aiohttp.ClientError, OSError) as error:
+                return self._failure("retry", f"cannot be reached ({_cause(error)})")
 
-    async def _post(
-        self, session: aiohttp.ClientSession, body: bytes, deadline: float
-    ) -> tuple[str | None, float | None]:
-        """Make one attempt.
-
-        Returns
-        -------
-        tuple
-            The problem (None after a success), and the seconds until the next attempt that the server requested (None
-            if a retry is useless, 0 if the server requested no pause).
-        """
-        limit_s = max(0.001, min(self._settings.timeout_s, deadline - self._monotonic()))
-        try:
-            async with session.post(
-                self._url,
-                data=body,
-                headers={"Content-Type": CONTENT_TYPE},
-                timeout=aiohttp.ClientTimeout(total=limit_s),
-                allow_redirects=False,
-            ) as response:
-                status = response.status
-                retry_after_s = _parse_retry_after(response.headers.get("Retry-After"), self._clock())
-        except TimeoutError:
-            return f"did not answer within {limit_s:.3g} s", 0.0
-        except (aiohttp.InvalidURL, aiohttp.ClientSSLError) as error:
-            return f"cannot be used ({type(error).__name__}): check its address and certificate", None
-        except (aiohttp.ClientError, OSError) as error:
-            return f"cannot be reached ({_cause(error)})", 0.0
+    def _delivery(self, dispatch: Dispatch, status: int, retry_after: str | None) -> Delivery:
+        now_s = self._clock()
         if 200 <= status < 300:
-            return None, None
-        if status == TOO_MANY_REQUESTS or status >= 500:
-            return f"answered {status}", retry_after_s
-        return f"answered {status}, which a retry would not change", None
+            return Delivery("sent", dispatch.reason.text, 1, sent_at=int(now_s * 1000))
+        if status in RETRIED or status >= 500:
+            return self._failure("retry", f"answered {status}", _parse_retry_after(retry_after, now_s))
+        return self._failure("failed", f"answered {status}, which a retry would not change")
 
-    def _pause_s(self, attempt: int) -> float:
-        full_s = min(PAUSE_MAX_S, FIRST_PAUSE_S * 2 ** (attempt - 1))
-        return float(full_s * (1 - self._jitter() / 2))
+    def _failure(self, outcome: Literal["retry", "failed"], problem: str, retry_after_s: float = 0.0) -> Delivery:
+        return Delivery(outcome, f"{self._origin} {problem}", 1, retry_after_s=retry_after_s)
 
 
 def cloud_event(dispatch: Dispatch) -> dict[str, Any]:

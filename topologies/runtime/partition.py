@@ -250,9 +250,12 @@ class PartitionWorker:
         self.is_dirty = True
 
     def tick(self, wall_ms: int) -> None:
-        """Give the wall-clock time to the step. Notifications that it makes pending are urgent."""
+        """Give the wall-clock time to the step."""
         self._add_outputs(self._step.tick(wall_ms))
-        if self._spec.has_pending is not None and self._spec.has_pending(self._step):
+
+    def check_deliveries(self) -> None:
+        """Make a checkpoint urgent if notifications can be sent, or if their outcomes can be recorded."""
+        if self._spec.has_deliveries is not None and self._spec.has_deliveries(self._step):
             self.is_dirty = self.is_urgent = True
 
     def collect_changes(self) -> None:
@@ -260,7 +263,7 @@ class PartitionWorker:
         self._changed_parts.update(self._step.changed())
 
     async def commit(self) -> None:
-        """Deliver pending notifications, then write outputs, state and offsets in one transaction.
+        """Start deliveries, then write outputs, state and offsets in one transaction.
 
         Raises
         ------

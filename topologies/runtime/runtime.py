@@ -210,6 +210,7 @@ class StepRuntime:
                 if self._clock is not None and now - last_tick >= TICK_INTERVAL_S:
                     worker.tick(int(self._clock() * 1000))
                     last_tick = now
+                worker.check_deliveries()
                 is_due = now - last_checkpoint >= self._checkpoint_interval_s
                 if worker.is_urgent or (worker.is_dirty and is_due):
                     await self._commit(worker)

@@ -21,9 +21,10 @@ class TopologySpec:
     control_topic
         Topic that every worker reads in full, or None if the step has no such topic.
     deliver
-        Function that sends pending notifications before a checkpoint and returns the outputs that record them, or None.
-    has_pending
-        Function that returns whether notifications wait for :attr:`deliver`, or None. A tick can make some pending.
+        Function that starts to send notifications before a checkpoint and returns the outputs that record those that were
+        sent or failed, or None.
+    has_deliveries
+        Function that returns whether there is work for :attr:`deliver`, or None.
     """
 
     name: str
@@ -31,4 +32,4 @@ class TopologySpec:
     make_step: Callable[[int], Step]
     control_topic: str | None = None
     deliver: Callable[[Step], Awaitable[list[OutputMessage]]] | None = None
-    has_pending: Callable[[Step], bool] | None = None
+    has_deliveries: Callable[[Step], bool] | None = None

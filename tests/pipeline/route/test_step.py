@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from pipeline.route.dispatch import Delivery
+from pipeline.route.delivery import Delivery
 from pipeline.route.settings import RouteSettings
 from pipeline.route.step import RouteStep
 from pipeline.step import InputMessage, OutputMessage, RawMessage
@@ -112,11 +112,16 @@ def test_old_and_repeated_revisions_are_ignored():
         assert run(step, alert(incident(revision=revision, severity="P1"), offset=1)) == []
 
 
-def test_revisions_in_one_batch_are_compared_with_those_in_flight():
+def test_of_several_revisions_in_one_batch_the_newest_is_sent():
     step = RouteStep(RouteSettings())
     outputs = step.step([alert(incident(revision=number), offset=number) for number in (1, 2, 3)])
-    assert [dispatch.incident.revision for dispatch in step.take_pending()] == [1]
-    assert [orjson.loads(output.value or b"")["outcome"] for output in outputs] == ["suppressed", "suppressed"]
+    assert [dispatch.incident.revision for dispatch in step.take_pending()] == [3]
+    notes = [Notification.from_json(output.value or b"") for output in outputs]
+    assert [(note.revision, note.outcome, note.reason_code) for note in notes] == [
+        (1, "suppressed", "superseded"),
+        (2, "suppressed", "superseded"),
+    ]
+    assert notes[0].reason == "not sent before the newer state of revision 2"
 
 
 def test_a_notified_receiver_is_sent_the_end_even_if_the_routes_no_longer_match():
@@ -163,15 +168,6 @@ def test_after_a_failure_the_next_revision_is_sent_even_if_nothing_changed():
     step = RouteStep(RouteSettings())
     run(step, alert(incident()), failing="console")
     assert run(step, alert(incident(revision=2), offset=1)) == [("console", 2, "sent", "new to the receiver: P3 open")]
-
-
-def test_a_failure_of_an_older_revision_keeps_a_newer_delivery():
-    step = RouteStep(RouteSettings())
-    step.step([alert(incident()), alert(incident(revision=2, severity="P2"), offset=1)])
-    first, second = step.take_pending()
-    step.record_delivery(second, Delivery("sent", "", 1, SENT_AT))
-    step.record_delivery(first, Delivery("failed", "", 1))
-    assert run(step, alert(incident(revision=3, severity="P2"), offset=2))[0][2] == "suppressed"
 
 
 def test_the_first_revision_after_a_silence_is_sent():
@@ -234,16 +230,6 @@ def test_an_incident_with_the_longest_id_that_the_contract_allows_is_sent():
     step = RouteStep(RouteSettings())
     ((receiver, _, outcome, _),) = run(step, alert(incident(incident_id="x" * 200)))
     assert (receiver, outcome) == ("console", "sent")
-
-
-def test_a_checkpoint_with_pending_notifications_is_refused():
-    step = RouteStep(RouteSettings())
-    step.step([alert(incident())])
-    with pytest.raises(RuntimeError, match="1 notifications have no outcome"):
-        list(step.changed())
-    settle(step)
-    assert [key for key, _ in step.changed()] == [b"alert/inc-3f9a21c0b7", b"clock/", b"incident/inc-3f9a21c0b7"]
-    assert list(step.changed()) == []
 
 
 def test_beyond_the_limit_closed_and_then_quiet_incidents_are_dropped_first():
@@ -342,10 +328,10 @@ def scenario(seed: int) -> list[RawMessage]:
 
 
 def play(
-    messages: list[RawMessage], cuts: set[int], restores: set[int], failing: str = ""
+    messages: list[RawMessage], cuts: set[int], restores: set[int], failing: str = "", incidents_max: int = 5
 ) -> tuple[dict[bytes, list[bytes]], dict[bytes, bytes]]:
     """Return all outputs by key and the final state. Batches end at ``cuts``, restarts follow ``restores``."""
-    settings = SETTINGS.model_copy(update={"incidents_max": 5, "silences_max": 3})
+    settings = SETTINGS.model_copy(update={"incidents_max": incidents_max, "silences_max": 3})
     step = RouteStep(settings)
     state: dict[bytes, bytes] = {}
     written: dict[bytes, list[bytes]] = {}
@@ -379,14 +365,28 @@ def test_restarts_change_neither_outputs_nor_state(seed):
         assert play(messages, every, restores, failing="pager") == expected, f"seed {seed}"
 
 
+def last_states(written: dict[bytes, list[bytes]]) -> dict[tuple[str, str], tuple[str, str]]:
+    """Severity and status that each receiver was sent last, by incident and receiver."""
+    notes = [Notification.from_json(value) for values in written.values() for value in values if b'"outcome"' in value]
+    sent = sorted((note for note in notes if note.outcome == "sent"), key=lambda note: note.revision)
+    return {(note.incident_id, note.receiver): (note.severity, note.status) for note in sent}
+
+
 @pytest.mark.parametrize("seed", range(20))
-def test_batch_boundaries_change_nothing_while_receivers_accept(seed):
-    messages = scenario(seed)
+def test_batch_boundaries_do_not_change_the_last_state_that_a_receiver_is_sent(seed):
+    # Without what can replace a state that is owed: the end of an incident, and silences.
+    messages = [
+        message for message in scenario(seed) if message.topic == ALERTS and b'"resolved"' not in (message.value or b"")
+    ]
     chance = random.Random(seed)
-    expected = play(messages, set(range(len(messages))), set())
+    expected = last_states(play(messages, set(range(len(messages))), set(), incidents_max=100)[0])
+    assert len(expected) >= 5
     for share in (0.0, 0.2, 0.6):
         cuts = {index for index in range(len(messages)) if chance.random() < share}
-        assert play(messages, cuts, cuts) == expected, f"seed {seed}"
+        found = last_states(play(messages, cuts, cuts, incidents_max=100)[0])
+        # A receiver is not told of an incident that is no longer for it when it could be told.
+        assert len(found) > len(expected) / 2
+        assert found.items() <= expected.items(), f"seed {seed}"
 
 
 def test_without_incidents_ticks_control_messages_and_gaps_change_nothing():

@@ -1,6 +1,6 @@
 import io
 
-from pipeline.route.dispatch import Dispatch
+from pipeline.route.delivery import Dispatch
 from pipeline.route.reasons import Reason
 from tests.pipeline.route.samples import STARTED, alert, incident
 from topologies.console.cards import plain_card

@@ -4,7 +4,7 @@ import re
 import tomllib
 from pathlib import Path
 
-from pipeline.route.dispatch import Delivery, Dispatch
+from pipeline.route.delivery import Delivery, Dispatch
 from pipeline.route.settings import ReceiverSettings, Route, RouteSettings
 from pipeline.route.step import RouteStep
 from schemas.notification import Notification

@@ -9,7 +9,7 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
-from pipeline.route.dispatch import Delivery, Dispatch
+from pipeline.route.delivery import Delivery, Dispatch
 from pipeline.route.reasons import Reason
 from pipeline.route.settings import ReceiverSettings
 from schemas.incident import Incident

@@ -35,12 +35,28 @@ class Dispatch:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """The outcome of sending. ``sent_at`` is the wall-clock time (Unix ms) of acceptance, or None after a failure."""
+    """The outcome of an attempt to send.
 
-    outcome: Literal["sent", "failed"]
+    Attributes
+    ----------
+    outcome
+        ``sent`` if the receiver accepted the notification, ``retry`` if a later attempt may succeed, ``failed`` if none
+        would, and ``deferred`` if no attempt was made.
+    reason
+        Why the attempt failed.
+    attempts
+        Number of attempts: 1, or 0 if no attempt was made.
+    sent_at
+        Wall-clock time of acceptance (Unix ms), or None.
+    retry_after_s
+        Seconds that the receiver wants to be left alone. 0 if it requested no pause.
+    """
+
+    outcome: Literal["sent", "retry", "failed", "deferred"]
     reason: str
     attempts: int
     sent_at: int | None = None
+    retry_after_s: float = 0.0
 
 
 def notification_id(incident: Incident, receiver: str, number: int) -> str:

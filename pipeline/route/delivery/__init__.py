@@ -1,0 +1,10 @@
+"""Delivery: notifications to send, what is owed to each receiver, and the schedule of the attempts.
+
+This package may import the settings and reasons of route. Sending itself is not pure: see ``topologies/receivers``.
+"""
+
+from pipeline.route.delivery.dispatch import Delivery, Dispatch, build_notification
+from pipeline.route.delivery.owed import Owed
+from pipeline.route.delivery.schedule import DeliverySchedule
+
+__all__ = ["Delivery", "DeliverySchedule", "Dispatch", "Owed", "build_notification"]

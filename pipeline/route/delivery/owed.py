@@ -1,0 +1,67 @@
+"""A notification that is owed to a receiver, from the decision to send it until the receiver accepts it."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pipeline.route.reasons import Reason
+
+
+@dataclass(slots=True)
+class Owed:
+    """A notification that a receiver has not accepted yet.
+
+    Attributes
+    ----------
+    revision
+        Revision of the incident. A newer revision replaces it, so the receiver gets the newest state.
+    number
+        Number of the decision on this revision for the receiver, from 0.
+    route
+        Route that selected the receiver.
+    reason
+        Reason for sending.
+    decided_at
+        Time of the decision (Unix ms).
+    since
+        Time since which the receiver is owed a notification of the incident (Unix ms).
+    attempts
+        Number of attempts that failed since then.
+    not_before
+        Earliest time of the next attempt (Unix ms).
+    problem
+        Why the last attempt failed, or an empty string.
+    is_passed_on
+        Whether the fallback receiver was notified instead.
+    """
+
+    revision: int
+    number: int
+    route: str
+    reason: Reason
+    decided_at: int
+    since: int
+    attempts: int = 0
+    not_before: int = 0
+    problem: str = ""
+    is_passed_on: bool = False
+
+    def replaced_by(self, revision: int, number: int, route: str, reason: Reason, decided_at: int) -> "Owed":
+        """Return a newer decision that continues the schedule of this one."""
+        return Owed(
+            *(revision, number, route, reason, decided_at),
+            self.since,
+            self.attempts,
+            self.not_before,
+            self.problem,
+            self.is_passed_on,
+        )
+
+    def dump(self) -> dict[str, Any]:
+        """Return the state that :meth:`load` reads."""
+        return asdict(self)
+
+    @classmethod
+    def load(cls, state: Mapping[str, Any]) -> "Owed":
+        """Restore from :meth:`dump`."""
+        return cls(**{**state, "reason": Reason(**state["reason"])})

@@ -1,0 +1,134 @@
+"""The schedule of the attempts to send: a queue per receiver, back-off, a circuit breaker and a rate limit.
+
+No receiver delays another, and no notification that a receiver cannot accept delays the others for long. After a failed
+attempt, a notification waits for a delay that doubles. After failures of different notifications, the receiver itself
+counts as unavailable: one notification at a time tests it, the one with the fewest attempts first, and when it accepts
+one, all others are due at once.
+"""
+
+from collections import deque
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from hashlib import blake2b
+
+from pipeline.route.delivery.dispatch import Delivery
+from pipeline.route.delivery.owed import Owed
+from pipeline.route.settings import ReceiverSettings
+
+RETRY_DELAY_S = 1.0
+"""Seconds before the second attempt. Each later delay is twice as long. A part of up to half is subtracted, so that many
+notifications are not sent at the same time."""
+
+RETRY_AFTER_MAX_S = 3600.0
+"""Maximum seconds of a pause that a receiver requests. Higher values respect longer pauses."""
+
+BATCH_MAX = 20
+"""Maximum notifications that are sent to a receiver before their outcomes are recorded. Higher values send faster, but
+more is sent again after a crash."""
+
+UNAVAILABLE_AFTER = 2
+"""Different notifications that must fail in a row before a receiver counts as unavailable."""
+
+MINUTE_MS = 60_000
+
+
+@dataclass(slots=True)
+class _Queue:
+    """What is owed to one receiver by incident id, oldest first, and what is known about the receiver."""
+
+    owed: dict[str, Owed] = field(default_factory=dict)
+    in_flight: set[str] = field(default_factory=set)
+    failures: int = 0
+    last_failed: str = ""
+    not_before: int = 0
+    attempt_times: deque[int] = field(default_factory=deque)
+
+
+class DeliverySchedule:
+    """The queues of all receivers.
+
+    Parameters
+    ----------
+    receivers
+        Settings of the receivers by name.
+    """
+
+    def __init__(self, receivers: Mapping[str, ReceiverSettings]) -> None:
+        self._receivers = receivers
+        self._queues = {name: _Queue() for name in receivers}
+
+    def add(self, incident_id: str, receiver: str, owed: Owed) -> None:
+        """Add a notification, or replace the one that is owed to the receiver for the same incident."""
+        self._queues[receiver].owed[incident_id] = owed
+
+    def remove(self, incident_id: str, receiver: str) -> None:
+        """Remove a notification that is no longer owed. A receiver that was removed from the settings has none."""
+        if receiver in self._queues:
+            self._queues[receiver].owed.pop(incident_id, None)
+
+    def find_due(self, now: int, busy: Collection[str] = ()) -> list[tuple[str, str, Owed]]:
+        """Return the receiver, incident id and notification of the attempts that are due at a time (Unix ms).
+
+        Receivers in ``busy`` and receivers with attempts in flight have none. The oldest decision comes first.
+        """
+        due = [
+            (receiver, incident_id, owed)
+            for receiver, queue in self._queues.items()
+            if queue.owed and receiver not in busy and not queue.in_flight and now >= queue.not_before
+            for incident_id, owed in self._find_due_in(receiver, queue, now)
+        ]
+        return sorted(due, key=lambda item: item[2].decided_at)
+
+    def begin(self, incident_id: str, receiver: str, now: int) -> None:
+        """Record that an attempt begins (Unix ms)."""
+        queue = self._queues[receiver]
+        queue.in_flight.add(incident_id)
+        queue.attempt_times.append(now)
+
+    def end(self, incident_id: str, receiver: str, delivery: Delivery, now: int) -> None:
+        """Record the outcome of an attempt at a time (Unix ms), and schedule the next attempts."""
+        queue = self._queues[receiver]
+        queue.in_flight.discard(incident_id)
+        if delivery.outcome == "deferred":
+            queue.attempt_times.pop()
+        elif delivery.outcome == "retry":
+            self._record_failure(receiver, queue, incident_id, delivery, now)
+        else:
+            if queue.failures >= UNAVAILABLE_AFTER:
+                for owed in queue.owed.values():
+                    owed.not_before = 0
+            queue.failures, queue.last_failed, queue.not_before = 0, "", 0
+
+    def _find_due_in(self, receiver: str, queue: _Queue, now: int) -> list[tuple[str, Owed]]:
+        while queue.attempt_times and queue.attempt_times[0] <= now - MINUTE_MS:
+            queue.attempt_times.popleft()
+        limit = 1 if queue.failures else BATCH_MAX
+        per_minute = self._receivers[receiver].messages_per_minute
+        if per_minute is not None:
+            limit = min(limit, per_minute - len(queue.attempt_times))
+        due = [(incident_id, owed) for incident_id, owed in queue.owed.items() if owed.not_before <= now]
+        return sorted(due, key=lambda item: item[1].attempts)[: max(0, limit)]
+
+    def _record_failure(self, receiver: str, queue: _Queue, incident_id: str, delivery: Delivery, now: int) -> None:
+        if not queue.failures or queue.last_failed != incident_id:
+            queue.failures += 1
+        queue.last_failed = incident_id
+        limit_s = self._receivers[receiver].retry_interval_max_s
+        pause_s = min(RETRY_AFTER_MAX_S, delivery.retry_after_s)
+        queue.not_before = now + int(1000 * max(pause_s, _delay_s(queue.failures, limit_s, receiver)))
+        owed = queue.owed.get(incident_id)
+        if owed is not None:
+            owed.attempts += 1
+            owed.problem = delivery.reason
+            owed.not_before = now + int(1000 * max(pause_s, _delay_s(owed.attempts, limit_s, incident_id)))
+
+
+def _delay_s(failures: int, limit_s: float, key: str) -> float:
+    """Return the delay after a number of failures, less a part of up to half that depends on the key.
+
+    >>> [round(_delay_s(failures, 60, "inc-1"), 2) for failures in (1, 2, 3, 20)]
+    [0.66, 1.86, 2.63, 31.41]
+    """
+    digest = blake2b(f"{failures} {key}".encode(), digest_size=4).digest()
+    share = int.from_bytes(digest, "big") / 2**32
+    return min(limit_s, RETRY_DELAY_S * 2.0 ** min(failures - 1, 30)) * (1 - share / 2)
