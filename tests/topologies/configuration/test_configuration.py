@@ -28,6 +28,8 @@ COMMENTED_KEYS = (
     "correlate.sla.",
     "correlate.response.",
     "route.receivers.url",
+    "route.receivers.fallback",
+    "route.receivers.messages_per_minute",
     "kafka.security.",
 )
 

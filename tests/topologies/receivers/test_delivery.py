@@ -7,11 +7,12 @@ from pathlib import Path
 from pipeline.route.delivery import Delivery, Dispatch
 from pipeline.route.settings import ReceiverSettings, Route, RouteSettings
 from pipeline.route.step import RouteStep
+from pipeline.step import OutputMessage
 from schemas.notification import Notification
 from schemas.topics import DEAD_LETTERS, NOTIFICATIONS
 from tests.pipeline.route.samples import alert, incident
 from topologies.receivers.console import ConsoleReceiver
-from topologies.receivers.delivery import NotificationSender, build_receivers
+from topologies.receivers.delivery import PATIENCE_S, NotificationSender, build_receivers
 from topologies.receivers.webhook import WebhookReceiver
 
 SETTINGS = RouteSettings.model_validate(
@@ -57,56 +58,90 @@ def test_every_kind_of_receiver_is_built_by_name():
     assert isinstance(receivers["slow"], WebhookReceiver)
 
 
+async def exchange_until(sender: NotificationSender, step: RouteStep, outcomes: int) -> list[OutputMessage]:
+    """Exchange until the outcomes of so many notifications are recorded."""
+    outputs: list[OutputMessage] = []
+    async with asyncio.timeout(10):
+        while len([output for output in outputs if output.topic == NOTIFICATIONS]) < outcomes:
+            outputs += await sender.exchange(step)
+            await asyncio.sleep(0.01)
+    return outputs
+
+
+def read_notes(outputs: list[OutputMessage]) -> list[Notification]:
+    return [Notification.from_json(output.value or b"") for output in outputs if output.topic == NOTIFICATIONS]
+
+
 async def test_a_slow_receiver_does_not_delay_another_and_each_keeps_the_order():
     arrived: list[str] = []
     fast_is_done = asyncio.Event()
     step = step_with_pending_dispatches()
     # The slow receiver waits until the fast one has both. If they worked one after another, this would never end.
-    outputs = await NotificationSender(
-        {"slow": Recorder(arrived, fast_is_done), "fast": Recorder(arrived, sets=fast_is_done)}
-    ).send_pending(step)
+    sender = NotificationSender({"slow": Recorder(arrived, fast_is_done), "fast": Recorder(arrived, sets=fast_is_done)})
+    notes = read_notes(await exchange_until(sender, step, 4))
     assert arrived == ["a:1:fast", "b:1:fast", "a:1:slow", "b:1:slow"]
-    notes = [Notification.from_json(output.value or b"") for output in outputs]
-    assert [note.notification_id for note in notes] == ["a:1:slow", "a:1:fast", "b:1:slow", "b:1:fast"]
+    assert sorted(note.notification_id for note in notes) == sorted(arrived)
     assert {note.outcome for note in notes} == {"sent"}
 
 
-async def test_nothing_is_pending_afterwards_and_the_state_can_be_written():
+async def test_an_exchange_does_not_wait_for_a_receiver_that_hangs():
     step = step_with_pending_dispatches()
-    await NotificationSender({"slow": Recorder([]), "fast": Recorder([])}).send_pending(step)
-    assert step.take_pending() == []
+    never = asyncio.Event()
+    arrived: list[str] = []
+    sender = NotificationSender({"slow": Recorder([], never), "fast": Recorder(arrived)})
+    async with asyncio.timeout(PATIENCE_S + 1):
+        notes = read_notes(await sender.exchange(step))
+    assert [note.notification_id for note in notes] == ["a:1:fast", "b:1:fast"]
+    step.step([alert(incident(incident_id="c"), 2)])
+    assert len(read_notes(await exchange_until(sender, step, 1))) == 1
+    assert arrived == ["a:1:fast", "b:1:fast", "c:1:fast"]
+    assert not sender.has_work(step)
+    never.set()
+    assert {note.receiver for note in read_notes(await exchange_until(sender, step, 3))} == {"slow"}
+
+
+async def test_nothing_is_due_afterwards_and_the_state_can_be_written():
+    step = step_with_pending_dispatches()
+    sender = NotificationSender({"slow": Recorder([]), "fast": Recorder([])})
+    await exchange_until(sender, step, 4)
+    assert not sender.has_work(step)
     keys = [b"alert/a", b"alert/b", b"clock/", b"incident/a", b"incident/b"]
     assert [key for key, _ in step.changed()] == keys
 
 
-async def test_an_internal_error_of_a_receiver_is_a_failed_delivery_and_the_others_continue(caplog):
+async def test_after_an_internal_error_of_a_receiver_its_notifications_stay_owed_and_the_others_continue(caplog):
     step = step_with_pending_dispatches()
+    sender = NotificationSender({"slow": BrokenReceiver(), "fast": Recorder([])})
     with caplog.at_level(logging.WARNING, "driftwire"):
-        outputs = await NotificationSender({"slow": BrokenReceiver(), "fast": Recorder([])}).send_pending(step)
-    assert [output.topic for output in outputs].count(DEAD_LETTERS) == 2
-    notes = [Notification.from_json(output.value or b"") for output in outputs if output.topic == NOTIFICATIONS]
-    assert [(note.receiver, note.outcome) for note in notes[:2]] == [("slow", "failed"), ("fast", "sent")]
-    assert notes[0].reason == "the receiver raised an internal error (RuntimeError)"
-    assert "a:1:slow was not sent" in caplog.text
+        outputs = await exchange_until(sender, step, 2)
+    assert [(note.receiver, note.outcome) for note in read_notes(outputs)] == [("fast", "sent")] * 2
+    assert DEAD_LETTERS not in {output.topic for output in outputs}
+    reason = "the receiver raised an internal error (RuntimeError)"
+    assert f"notification a:1:slow was not sent, and it stays owed: {reason}" in caplog.text
+    assert "b:1:slow" not in caplog.text  # the receiver is left alone after the first failure
+    state = {key: value or b"" for key, value in step.changed()}
+    assert b'"problem":"the receiver raised an internal error (RuntimeError)"' in state[b"incident/a"]
 
 
 async def test_a_delivered_notification_is_not_sent_again_if_its_checkpoint_fails():
     arrived: list[str] = []
     sender = NotificationSender({"slow": Recorder(arrived), "fast": Recorder(arrived)})
-    first = await sender.send_pending(step_with_pending_dispatches())
+    first = await exchange_until(sender, step_with_pending_dispatches(), 4)
     # The checkpoint fails, and the step is restored from the previous checkpoint.
-    assert await sender.send_pending(step_with_pending_dispatches()) == first
+    assert await exchange_until(sender, step_with_pending_dispatches(), 4) == first
     assert sorted(arrived) == ["a:1:fast", "a:1:slow", "b:1:fast", "b:1:slow"]
 
 
-async def test_a_notification_that_failed_is_sent_again_if_its_checkpoint_fails():
-    receivers = {"slow": BrokenReceiver(), "fast": BrokenReceiver()}
-    sender = NotificationSender(receivers)
-    await sender.send_pending(step_with_pending_dispatches())
+async def test_an_attempt_of_a_step_that_was_replaced_is_not_made_twice():
     arrived: list[str] = []
-    receivers |= {"slow": Recorder(arrived), "fast": Recorder(arrived)}
-    await sender.send_pending(step_with_pending_dispatches())
-    assert len(arrived) == 4
+    goes_on = asyncio.Event()
+    sender = NotificationSender({"slow": Recorder(arrived, goes_on), "fast": Recorder(arrived)})
+    await sender.exchange(step_with_pending_dispatches())
+    restored = step_with_pending_dispatches()
+    await sender.exchange(restored)
+    goes_on.set()
+    assert len(read_notes(await exchange_until(sender, restored, 2))) == 2
+    assert sorted(arrived) == ["a:1:fast", "a:1:slow", "b:1:fast", "b:1:slow"]
 
 
 async def test_the_memory_of_sent_notifications_is_bounded(monkeypatch):
@@ -114,12 +149,12 @@ async def test_the_memory_of_sent_notifications_is_bounded(monkeypatch):
     step = RouteStep(RouteSettings())
     step.step([alert(incident(incident_id=f"inc-{number}"), number) for number in range(13)])
     sender = NotificationSender({"console": Recorder([])})
-    await sender.send_pending(step)
+    await exchange_until(sender, step, 13)
     assert len(sender._sent) == 10
 
 
-async def test_without_pending_dispatches_nothing_is_sent():
-    assert await NotificationSender({}).send_pending(RouteStep(SETTINGS)) == []
+async def test_without_anything_owed_nothing_is_sent():
+    assert await NotificationSender({}).exchange(RouteStep(SETTINGS)) == []
 
 
 def test_the_settings_in_the_documentation_are_valid_and_contain_every_key():
