@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import orjson
 
-FORMAT = 3
+FORMAT = 4
 """Version of the state of all steps, and of the entry of a checkpoint.
 
 Increase it when the content of a part changes or a kind of part is added.

@@ -106,7 +106,21 @@ class RunOutcome:
         An incident may merge into another before a receiver is notified. This depends on the order in which messages of
         several partitions arrive.
         """
-        return {content["incident_id"] for content in self.notifications if content["outcome"] != "failed"}
+        return _find_decided(self.notifications)
+
+
+async def find_owed_incidents(cluster: Cluster) -> set[str]:
+    """Return the ids of the incidents that were neither sent to a receiver nor suppressed."""
+    decided = _find_decided(await _read_contents(cluster, NOTIFICATIONS))
+    return {content["incident_id"] for content in await _read_contents(cluster, ALERTS)} - decided
+
+
+def _find_decided(notifications: Iterable[Content]) -> set[str]:
+    return {
+        content["incident_id"]
+        for content in notifications
+        if content["outcome"] != "failed" and content.get("reason_code") != "superseded"
+    }
 
 
 @dataclass(slots=True)

@@ -13,6 +13,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from load.chaos.comparison import find_owed_incidents
 from load.chaos.observers import CheckpointLedger, GroupMembership, wait_until
 from load.chaos.receiver import WebhookServer
 from load.chaos.schedule_clock import ScheduleClock
@@ -136,12 +137,13 @@ class Environment:
 
 
 async def wait_until_settled(environment: Environment) -> tuple[list[str], float | None]:
-    """Wait until no step has lag.
+    """Wait until no step has lag and no incident is owed to the receiver.
 
     Returns
     -------
     tuple
-        A line per step that is stuck, and the seconds until no step had lag, or None after :data:`LAG_PATIENCE_S`.
+        A line per step that is stuck or that still owes incidents, and the seconds until no step had lag, or None after
+        :data:`LAG_PATIENCE_S`.
     """
     started_s, step = time.monotonic(), STEPS[0]
 
@@ -160,7 +162,13 @@ async def wait_until_settled(environment: Environment) -> tuple[list[str], float
     except (TimeoutError, LoadError):
         return [f"{step} still has lag after {LAG_PATIENCE_S:.0f} s"], None
     seconds = round(time.monotonic() - started_s, 1)
-    return [f"the lag was 0 only after {seconds:.0f} s"] if seconds > LAG_LIMIT_S else [], seconds
+    problems = [f"the lag was 0 only after {seconds:.0f} s"] if seconds > LAG_LIMIT_S else []
+    while owed := await find_owed_incidents(environment.broker.cluster):
+        if time.monotonic() - started_s > seconds + LAG_LIMIT_S:
+            problems.append(f"route still owes {len(owed)} incidents after {LAG_LIMIT_S:.0f} s")
+            break
+        await asyncio.sleep(1)
+    return problems, seconds
 
 
 async def write_deployments(cluster: Cluster, workload: Workload) -> None:

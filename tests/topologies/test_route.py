@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+from aiohttp import web
 
 from schemas.dead_letter import DeadLetter
 from schemas.notification import Notification
@@ -72,10 +73,13 @@ async def wait_for_notifications(cluster: Cluster, count: int) -> list[tuple[int
             await asyncio.sleep(0.2)
 
 
-def write_configuration(folder: Path, endpoint: Endpoint) -> Path:
+def write_configuration(folder: Path, *endpoints: Endpoint) -> Path:
     path = folder / "driftwire.json"
-    hook = {"name": "hook", "kind": "webhook", "url": endpoint.url}
-    path.write_text(json.dumps({"route": {"receivers": [hook], "default_receivers": ["hook"]}}), encoding="utf-8")
+    names = ["hook", "other"][: len(endpoints)]
+    receivers = [
+        {"name": name, "kind": "webhook", "url": endpoint.url} for name, endpoint in zip(names, endpoints, strict=True)
+    ]
+    path.write_text(json.dumps({"route": {"receivers": receivers, "default_receivers": names}}), encoding="utf-8")
     return path
 
 
@@ -107,7 +111,9 @@ async def test_a_worker_killed_while_it_sends_repeats_the_notification_with_the_
         requests_before = len(endpoint.requests)
         endpoint.answers = [200]
         async with route_worker(cluster, config):
-            assert await wait_for_notifications(cluster, 1) == [(1, "sent", 1)]
+            [(revision, outcome, attempts)] = await wait_for_notifications(cluster, 1)
+            assert (revision, outcome) == (1, "sent")
+            assert attempts in (1, 2)  # a checkpoint may contain the first attempt
         assert len(endpoint.requests) == requests_before + 1
         assert {event["id"] for _, event in endpoint.requests} == {"inc-3f9a21c0b7:1:hook"}
 
@@ -135,6 +141,37 @@ async def test_what_a_silence_held_back_is_sent_at_its_end_without_a_revision_an
             await publish(cluster, revision=2, status="resolved")
             assert (await wait_for_notifications(cluster, 4))[3] == (2, "sent", 1)
         assert [event["id"] for _, event in endpoint.requests] == ["inc-3f9a21c0b7:1.2:hook", "inc-3f9a21c0b7:2:hook"]
+
+
+async def test_a_receiver_that_hangs_delays_no_other_and_gets_the_newest_state_when_it_is_back_after_a_crash(
+    empty_broker, tmp_path
+):
+    cluster = empty_broker.cluster
+    is_back = asyncio.Event()
+
+    async def hang(_: web.Request) -> web.Response:
+        await is_back.wait()
+        return web.Response(status=503)
+
+    async with run_endpoint() as hanging, run_endpoint() as healthy:
+        hanging.answers = [hang]
+        config = write_configuration(tmp_path, hanging, healthy)
+        async with route_worker(cluster, config) as first:
+            await publish(cluster)
+            assert await wait_for_notifications(cluster, 1) == [(1, "sent", 1)]
+            await hanging.reached.wait()
+            await publish(cluster, revision=2, severity="P1")
+            assert await wait_for_notifications(cluster, 2) == [(1, "sent", 1), (2, "sent", 1)]
+            first.kill()
+        is_back.set()
+        before = len(hanging.requests)
+        hanging.answers = [503] * (before + 1) + [200]
+        async with route_worker(cluster, config):
+            await wait_for_notifications(cluster, 3)
+        events = [event["id"].split(":")[1:] for _, event in hanging.requests[before:]]
+        assert [receiver for _, receiver in events] == ["hook", "hook"]
+        assert {revision.split(".")[0] for revision, _ in events} == {"2"}
+        assert [event["id"].split(":")[1] for _, event in healthy.requests] == ["1", "2"]
 
 
 async def wait_for_dead_letters(cluster: Cluster, count: int) -> list[DeadLetter]:

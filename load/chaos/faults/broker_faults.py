@@ -16,8 +16,8 @@ DISK_FULL_TIMEOUT_S = 15.0
 TOPIC_AUTHORIZATION_FAILED = 29
 """Kafka's error code for a missing permission on a topic."""
 
-REFUSALS = 2
-"""Requests that a receiver refuses. After more refusals, route would correctly give up on the notification."""
+REFUSALS = 4
+"""Requests that a receiver refuses. More refusals keep notifications owed for longer."""
 
 BROKER_API_KEYS = (
     ApiKey.PRODUCE,

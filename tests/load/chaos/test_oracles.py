@@ -64,6 +64,8 @@ def test_a_lost_output_is_found(kind):
 def test_a_failed_notification_is_lost_and_a_suppressed_one_is_not():
     assert compared(lambda found: found.notifications[0].update(outcome="failed")).outputs_lost == 1
     assert compared(lambda found: found.notifications[0].update(outcome="suppressed")).outputs_lost == 0
+    superseded = {"outcome": "suppressed", "reason_code": "superseded"}
+    assert compared(lambda found: found.notifications[0].update(superseded)).outputs_lost == 1
 
 
 def test_a_notification_that_the_receiver_never_saw_is_lost():
