@@ -79,7 +79,7 @@ def encode(state: dict[str, Any], *, kind: str, settings: Mapping[str, Any] | No
         If the state contains a value of another type.
 
     >>> encode({"sum": 0.5}, kind="learner", settings={"slices": 48})
-    b'{"format":3,"kind":"learner","settings":{"slices":48},"state":{"sum":0.5}}'
+    b'{"format":4,"kind":"learner","settings":{"slices":48},"state":{"sum":0.5}}'
     """
     # Every version writes the format first, so older versions can recognise a newer format.
     envelope = {"format": FORMAT, "kind": kind, "settings": dict(settings or {}), "state": _to_json(state)}
@@ -90,7 +90,7 @@ def read_format(value: bytes) -> int | None:
     """Return the format of the version that encoded a state. Return None if the bytes are not a state.
 
     >>> read_format(encode({}, kind="monitor")), read_format(b"?")
-    (3, None)
+    (4, None)
     """
     match = _FORMAT_PREFIX.match(value)
     return None if match is None else int(match[1])

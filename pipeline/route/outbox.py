@@ -70,7 +70,9 @@ class Outbox:
         older = _stored_incident(notified)
         if not keeps_schedule:
             self.withdraw(incident.incident_id, notified, receiver)
-        if older is None or notified.alert is None or older.revision != owed.revision:  # after a crash during an attempt
+        if (
+            older is None or notified.alert is None or older.revision != owed.revision
+        ):  # after a crash during an attempt
             return []
         dispatch = Dispatch(older, receiver, owed.route, owed.reason, notified.alert, now, owed.number)
         return [_suppressed(dispatch, incident.revision)]

@@ -29,7 +29,7 @@ logger = logging.getLogger("driftwire")
 
 
 @dataclass(frozen=True, slots=True)
-class _Batch:
+class _RunningAttempts:
     """Attempts to send notifications of a step to one receiver."""
 
     step: RouteStep
@@ -67,7 +67,7 @@ class NotificationSender:
     def __init__(self, receivers: Mapping[str, Receiver]) -> None:
         self._receivers = receivers
         self._sent: OrderedDict[str, Delivery] = OrderedDict()
-        self._batches: dict[str, _Batch] = {}
+        self._batches: dict[str, _RunningAttempts] = {}
 
     def has_work(self, step: RouteStep) -> bool:
         """Return whether outcomes can be recorded or attempts are due."""
@@ -95,7 +95,7 @@ class NotificationSender:
         for dispatch in step.take_pending(self._batches.keys()):
             batches.setdefault(dispatch.receiver, []).append(dispatch)
         started = {
-            receiver: _Batch(step, asyncio.create_task(self._send_batch(dispatches)))
+            receiver: _RunningAttempts(step, asyncio.create_task(self._send_batch(dispatches)))
             for receiver, dispatches in batches.items()
         }
         self._batches |= started

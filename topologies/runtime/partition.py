@@ -155,8 +155,7 @@ class PartitionWorker:
     async def reset(self, topic: str, log_start: int, log_end: int) -> set[str]:
         """Process a reset of the consumer to the start of the log. Return the topics to read from another offset.
 
-        If messages are lost because retention deleted them or the topic is new, log the loss and reset the step's
-        evidence.
+        If messages are lost, log the loss and reset the step's evidence.
         """
         is_lost = await self._compare_topics()
         expected = self.next_offset(topic)
