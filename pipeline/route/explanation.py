@@ -8,14 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from pipeline.route import reasons
 from pipeline.route.decision import RouteDecision, decide_notification
 from pipeline.route.labels import LabelRule, add_labels
 from pipeline.route.matchers import Labels, Matcher, parse_matchers
-from pipeline.route.reasons import Reason
+from pipeline.route.obstacles import ClosedTimes
 from pipeline.route.route_tree import RouteTree
 from pipeline.route.settings import DEFAULT_ROUTE, InhibitSettings, Route, RouteSettings
-from pipeline.route.time_intervals import TimeInterval, find_interval
 from schemas.incident import Incident
 
 
@@ -104,24 +102,12 @@ def _explain_receivers(
     settings: RouteSettings, incident: Incident, recipients: Mapping[str, tuple[str, ...]], at: int
 ) -> Iterator[ReceiverOutcome]:
     receivers = {receiver.name: receiver for receiver in settings.receivers}
-    by_name = {route.name: route for route in settings.all_routes()}
+    closed_times = ClosedTimes(settings)
     for name, routes in recipients.items():
         decision = decide_notification(incident, receivers[name], None, settings.repeat_interval_s, at)
-        closed = [_find_closed_time(settings, by_name.get(route), at) for route in routes]
+        closed = [closed_times.find(route, at) for route in routes]
         sending = closed.index(None) if None in closed else 0
         obstacle = closed[sending]
         if decision.send and obstacle is not None:
             decision = RouteDecision(False, obstacle)
         yield ReceiverOutcome(name, routes[sending], decision)
-
-
-def _find_closed_time(settings: RouteSettings, route: Route | None, at: int) -> Reason | None:
-    """Return the reason why a route sends nothing at a time (Unix ms), or None. The default route is None."""
-    if route is None:
-        return None
-    names = (*route.active_times, *route.mute_times)
-    intervals = {name: TimeInterval.from_settings(settings.time_intervals[name]) for name in names}
-    if route.active_times and find_interval(intervals, route.active_times, at) is None:
-        return reasons.outside_active_times(route.active_times)
-    interval = find_interval(intervals, route.mute_times, at)
-    return None if interval is None else reasons.mute_time(interval)

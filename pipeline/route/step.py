@@ -17,12 +17,11 @@ from pipeline.route.delivery import Delivery, Dispatch
 from pipeline.route.labels import LabelRule, add_labels, incident_labels
 from pipeline.route.matchers import Labels, parse_matchers
 from pipeline.route.notification_log import NotificationLog, NotifiedIncident
-from pipeline.route.obstacles import Inhibition, Silences
+from pipeline.route.obstacles import ClosedTimes, Inhibition, Silences
 from pipeline.route.outbox import Outbox, read_incident, suppressed_output
 from pipeline.route.reasons import Reason
 from pipeline.route.route_tree import RouteTree
 from pipeline.route.settings import RouteSettings
-from pipeline.route.time_intervals import TimeInterval, find_interval
 from pipeline.state import Part, PartKind, PartStore, State
 from pipeline.step import InputMessage, OutputMessage
 from schemas.command import Command
@@ -73,10 +72,7 @@ class RouteStep:
         self._outbox = Outbox(settings, self._log)
         self._silences = Silences(settings.silences_max, self._store, settings.label_names)
         self._inhibition = Inhibition(settings.inhibit)
-        self._routes = {route.name: route for route in settings.all_routes()}
-        self._intervals = {
-            name: TimeInterval.from_settings(interval) for name, interval in settings.time_intervals.items()
-        }
+        self._closed_times = ClosedTimes(settings)
         self._label_rules = [LabelRule(parse_matchers(*rule.matchers), rule.labels) for rule in settings.labels]
 
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
@@ -291,7 +287,7 @@ class RouteStep:
         source = self._inhibition.find(incident_id, labels)
         if source is not None:
             return routes[0], reasons.open_source(source)
-        closed = [self._find_closed_time(route, at) for route in routes]
+        closed = [self._closed_times.find(route, at) for route in routes]
         if None not in closed:
             return routes[0], closed[0]
         route = routes[closed.index(None)]
@@ -299,16 +295,6 @@ class RouteStep:
         if silence is not None:
             return route, reasons.active_silence(silence.author, silence.until, silence.silence_id)
         return route, None
-
-    def _find_closed_time(self, name: str, at: int) -> Reason | None:
-        """Return the reason why a route sends nothing at a time (Unix ms), or None."""
-        route = self._routes.get(name)
-        if route is None:  # the default route, or a route that was removed
-            return None
-        if route.active_times and find_interval(self._intervals, route.active_times, at) is None:
-            return reasons.outside_active_times(route.active_times)
-        interval = find_interval(self._intervals, route.mute_times, at)
-        return None if interval is None else reasons.mute_time(interval)
 
     def _update_sources(self, incident_id: str, notified: NotifiedIncident) -> None:
         if notified.is_closed:

@@ -1,9 +1,10 @@
-"""Obstacles that hold a notification back: inhibition rules and silences. Time intervals are part of the settings.
+"""Obstacles that hold a notification back: inhibition rules, closed times of routes, and silences.
 
-This package may import the settings, labels and matchers of route.
+This package may import the settings, reasons, labels, time intervals and matchers of route.
 """
 
+from pipeline.route.obstacles.closed_times import ClosedTimes
 from pipeline.route.obstacles.inhibition import Inhibition
 from pipeline.route.obstacles.silences import Silence, Silences
 
-__all__ = ["Inhibition", "Silence", "Silences"]
+__all__ = ["ClosedTimes", "Inhibition", "Silence", "Silences"]

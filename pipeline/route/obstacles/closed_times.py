@@ -1,0 +1,29 @@
+"""The times at which a route sends nothing: its mute times, and those outside its active times."""
+
+from pipeline.route import reasons
+from pipeline.route.reasons import Reason
+from pipeline.route.settings import RouteSettings
+from pipeline.route.time_intervals import TimeInterval, find_interval
+
+
+class ClosedTimes:
+    """The mute times and active times of all routes."""
+
+    def __init__(self, settings: RouteSettings) -> None:
+        self._routes = {route.name: route for route in settings.all_routes()}
+        self._intervals = {
+            name: TimeInterval.from_settings(interval) for name, interval in settings.time_intervals.items()
+        }
+
+    def find(self, name: str, at: int) -> Reason | None:
+        """Return the reason why a route sends nothing at a time (Unix ms), or None if it sends.
+
+        The default route and a route that was removed from the settings always send.
+        """
+        route = self._routes.get(name)
+        if route is None:
+            return None
+        if route.active_times and find_interval(self._intervals, route.active_times, at) is None:
+            return reasons.outside_active_times(route.active_times)
+        interval = find_interval(self._intervals, route.mute_times, at)
+        return None if interval is None else reasons.mute_time(interval)
