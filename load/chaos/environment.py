@@ -23,7 +23,7 @@ from load.chaos.workload_producer import WorkloadProducer
 from load.errors import LoadError
 from load.harness import wait_for_lag
 from load.wire import WireProxy
-from pipeline.route import ReceiverSettings, RouteSettings
+from pipeline.route import ReceiverSettings
 from schemas.topics import DEPLOYMENTS
 from topologies.baselines import publish_baseline
 from topologies.broker import EmbeddedBroker, create_topics
@@ -226,10 +226,8 @@ async def disturbed_environment(
         await write_deployments(broker.cluster, workload)
         proxy = await stack.enter_async_context(WireProxy(broker.bootstrap))
         receiver = await stack.enter_async_context(WebhookServer())
-        route = RouteSettings(
-            receivers=(ReceiverSettings(name="chaos", kind="webhook", url=receiver.url),),
-            default_receivers=("chaos",),
-        )
+        receivers = (ReceiverSettings(name="chaos", kind="webhook", url=receiver.url),)
+        route = configuration.route.model_copy(update={"receivers": receivers, "default_receivers": ("chaos",)})
         configuration = configuration.model_copy(update={"route": route}).with_cluster(Cluster(proxy.bootstrap))
         file = folder / "configuration.json"
         write_configuration(configuration, file)

@@ -47,7 +47,7 @@ FETCH_BYTES_MIN = 256 * 1024
 """Bytes for which the broker delays the answer to a fetch. Higher values give larger batches, which cost less per record.
 """
 
-FETCH_WAIT_MAX_MS = 250
+FETCH_WAIT_MAX_MS = 100
 """Maximum milliseconds for which the broker delays the answer to a fetch. Higher values delay findings."""
 
 RETRY_S = 1.0

@@ -17,6 +17,8 @@ from load.chaos.schedule import OUTAGE_S, RARE, WEIGHTS, PlannedFault, fault_dur
 from load.chaos.schedule_clock import ScheduleClock
 from load.chaos.soak.resources import GROWTH_MAX, QUARTERS, RESOURCES, ResourceSamples, growth
 from load.chaos.workload import build_workload
+from pipeline.correlate.settings import CorrelateSettings
+from pipeline.route import RouteSettings
 from topologies.configuration import Configuration, KafkaSettings
 
 GAP_S = 15.0
@@ -32,6 +34,9 @@ ENDING_A_WORKER = ("worker_killed", "worker_log_full", "worker_clock_jump")
 
 CYCLE_S = 200.0
 """Approximate seconds of a cycle of the workload. Each quarter of a long run has the same number of cycles."""
+
+INCIDENTS_MAX = 10
+"""Maximum stored incidents of a step. The first quarter has more, so afterwards only a leak can grow."""
 
 DISK_MIB = 2048
 SESSION_TIMEOUT_S = 10.0
@@ -157,7 +162,11 @@ async def run_soak(
     unavailable = find_unavailable()
     planned = plan_soak(seed, duration_s, set(unavailable))
     cycles = max(1, QUARTERS * round(duration_s / QUARTERS / CYCLE_S))
-    configuration = Configuration(kafka=KafkaSettings(session_timeout_s=SESSION_TIMEOUT_S))
+    configuration = Configuration(
+        kafka=KafkaSettings(session_timeout_s=SESSION_TIMEOUT_S),
+        correlate=CorrelateSettings(incidents_max=INCIDENTS_MAX),
+        route=RouteSettings(incidents_max=INCIDENTS_MAX),
+    )
     workload = build_workload(seed, configuration.detect, planned, duration_s, cycles=cycles)
     report = SoakReport(seed, duration_s, records=sum(message.records for message in workload.messages))
     report.outages = [(fault.at_s, fault.at_s + fault.lasts_s) for fault in planned if fault.kind == OUTAGE]
