@@ -1,8 +1,7 @@
 """A worker process whose wall clock can jump: ``python -m load.chaos.jumping_clock FILE worker STEP ...``.
 
-The file contains the difference to the real clock in seconds. Only the wall clock of Python code jumps. libfaketime
-would also change the wall clock of C code, but it replaces the waits of threads too: with it, ``time.sleep`` fails and
-threads of Python 3.11 wait for each other forever.
+The file contains the difference to the real clock in seconds. Only the wall clock of Python code jumps.
+``docs/adr/0005-wall-clock-jumps-in-python.md`` explains why libfaketime is not used.
 """
 
 import sys
