@@ -28,6 +28,15 @@ def _check_matchers(matchers: tuple[str, ...]) -> tuple[str, ...]:
 MatcherTexts = Annotated[tuple[str, ...], AfterValidator(_check_matchers)]
 
 
+def is_webhook_address(url: str) -> bool:
+    """Return whether a text is an http or https address with a host."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
 class ReceiverSettings(BaseModel):
     """A destination for notifications."""
 
@@ -37,6 +46,11 @@ class ReceiverSettings(BaseModel):
     kind: Literal["console", "webhook"] = Field(description="Kind of receiver, console or webhook.")
     url: SecretStr | None = Field(
         default=None, description="Address of a webhook, http or https. Its secret parts never appear in logs."
+    )
+    url_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File with the address of a webhook, instead of url. It is read again for each attempt.",
     )
     severities: tuple[Severity, ...] = Field(
         default=("P1", "P2", "P3", "P4"), description="Severities that the receiver accepts."
@@ -74,17 +88,13 @@ class ReceiverSettings(BaseModel):
 
     @model_validator(mode="after")
     def _check_url(self) -> Self:
-        if self.kind == "console" and self.url is not None:
+        addresses = [self.url is not None, self.url_file is not None].count(True)
+        if self.kind == "console" and addresses:
             raise ValueError(f"receiver {self.name!r}: a console takes no url; remove it")
         if self.kind == "webhook":
-            if self.url is None:
-                raise ValueError(f"receiver {self.name!r}: a webhook needs a url; add one")
-            try:
-                parts = urlsplit(self.url.get_secret_value())
-                usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-            except ValueError:
-                usable = False
-            if not usable:
+            if addresses != 1:
+                raise ValueError(f"receiver {self.name!r}: a webhook needs a url or a url_file; set one of them")
+            if self.url is not None and not is_webhook_address(self.url.get_secret_value()):
                 # The address may contain a secret, so the message does not repeat it.
                 raise ValueError(f"receiver {self.name!r}: url must be an http or https address with a host")
         return self

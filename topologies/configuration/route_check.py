@@ -42,6 +42,7 @@ def parts_without_effect(settings: RouteSettings) -> list[str]:
 
 def _unused_receivers(settings: RouteSettings) -> Iterator[str]:
     used = {*settings.default_receivers, *(name for route in settings.all_routes() for name in route.receivers)}
+    used |= {receiver.fallback for receiver in settings.receivers if receiver.fallback is not None}
     for index, receiver in enumerate(settings.receivers):
         if receiver.name not in used:
             yield (

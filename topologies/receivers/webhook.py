@@ -7,6 +7,7 @@ a server should ignore repeated ids.
 import math
 from collections.abc import Callable
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ import aiohttp
 import orjson
 
 from pipeline.route import Delivery, Dispatch, ReceiverSettings
+from pipeline.route.settings import is_webhook_address
 from schemas.timestamp import format_timestamp
 
 EVENT_TYPE = "org.driftwire.incident.v1"
@@ -37,53 +39,61 @@ class WebhookReceiver:
         Settings of a receiver of kind ``webhook``.
     clock
         The wall clock, in Unix seconds, for timestamps and dates.
-
-    Raises
-    ------
-    ValueError
-        If the settings have no url.
     """
 
     def __init__(self, settings: ReceiverSettings, *, clock: Callable[[], float]) -> None:
-        if settings.url is None:
-            raise ValueError(f"receiver {settings.name!r}: a webhook needs a url; add one")
+        self._settings = settings
         self._timeout_s = settings.timeout_s
-        self._url = settings.url.get_secret_value()
-        self._origin = _origin(self._url)
         self._clock = clock
 
     async def deliver(self, dispatch: Dispatch) -> Delivery:
         """Post the incident once."""
+        try:
+            url = self._read_url()
+        except (OSError, ValueError) as error:
+            problem = error.strerror if isinstance(error, OSError) else error
+            return Delivery("retry", f"cannot use the url_file {self._settings.url_file}: {problem}", 1)
+        origin = _origin(url)
         # Disable cookies, because a response must not influence the next notification.
         async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
             try:
                 async with session.post(
-                    self._url,
+                    url,
                     data=orjson.dumps(cloud_event(dispatch)),
                     headers={"Content-Type": CONTENT_TYPE},
                     timeout=aiohttp.ClientTimeout(total=self._timeout_s),
                     allow_redirects=False,
                 ) as response:
-                    return self._delivery(dispatch, response.status, response.headers.get("Retry-After"))
+                    return self._delivery(dispatch, origin, response.status, response.headers.get("Retry-After"))
             except TimeoutError:
-                return self._failure("retry", f"did not answer within {self._timeout_s:.3g} s")
+                return _failure("retry", origin, f"did not answer within {self._timeout_s:.3g} s")
             except aiohttp.InvalidURL:
-                return self._failure("failed", "is not a valid address: correct it")
+                return _failure("failed", origin, "is not a valid address: correct it")
             except aiohttp.ClientSSLError as error:
-                return self._failure("retry", f"cannot be trusted ({type(error).__name__}): check its certificate")
+                return _failure("retry", origin, f"cannot be trusted ({type(error).__name__}): check its certificate")
             except (aiohttp.ClientError, OSError) as error:
-                return self._failure("retry", f"cannot be reached ({_cause(error)})")
+                return _failure("retry", origin, f"cannot be reached ({_cause(error)})")
 
-    def _delivery(self, dispatch: Dispatch, status: int, retry_after: str | None) -> Delivery:
+    def _read_url(self) -> str:
+        """Return the address. It is read again for each attempt, so a new secret needs no restart."""
+        if self._settings.url is not None:
+            return self._settings.url.get_secret_value()
+        url = Path(self._settings.url_file or "").read_text(encoding="utf-8").strip()
+        if not is_webhook_address(url):
+            raise ValueError("it must contain an http or https address with a host")
+        return url
+
+    def _delivery(self, dispatch: Dispatch, origin: str, status: int, retry_after: str | None) -> Delivery:
         now_s = self._clock()
         if 200 <= status < 300:
             return Delivery("sent", dispatch.reason.text, 1, sent_at=int(now_s * 1000))
         if status in RETRIED or status >= 500:
-            return self._failure("retry", f"answered {status}", _parse_retry_after(retry_after, now_s))
-        return self._failure("failed", f"answered {status}, which a retry would not change")
+            return _failure("retry", origin, f"answered {status}", _parse_retry_after(retry_after, now_s))
+        return _failure("failed", origin, f"answered {status}, which a retry would not change")
 
-    def _failure(self, outcome: Literal["retry", "failed"], problem: str, retry_after_s: float = 0.0) -> Delivery:
-        return Delivery(outcome, f"{self._origin} {problem}", 1, retry_after_s=retry_after_s)
+
+def _failure(outcome: Literal["retry", "failed"], origin: str, problem: str, retry_after_s: float = 0.0) -> Delivery:
+    return Delivery(outcome, f"{origin} {problem}", 1, retry_after_s=retry_after_s)
 
 
 def cloud_event(dispatch: Dispatch) -> dict[str, Any]:

@@ -28,6 +28,7 @@ COMMENTED_KEYS = (
     "correlate.sla.",
     "correlate.response.",
     "route.receivers.url",
+    "route.receivers.url_file",
     "route.receivers.fallback",
     "route.receivers.messages_per_minute",
     "kafka.security.",

@@ -37,6 +37,7 @@ def test_a_receiver_that_no_route_uses():
     assert found(receivers=receivers) == [line]
     assert found(receivers=receivers, default_receivers=["console", "pager"]) == []
     assert found(receivers=receivers, routes=[route("a", routes=[route("b", receiver="pager")])]) == []
+    assert found(receivers=[CONSOLE | {"fallback": "pager"}, PAGER]) == []
 
 
 def unreachable(path, name, earlier):

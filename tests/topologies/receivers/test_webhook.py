@@ -169,6 +169,21 @@ async def test_a_server_whose_tls_cannot_be_trusted_can_be_tried_again(endpoint)
     assert "check its certificate" in delivery.reason
 
 
-def test_a_webhook_without_a_url_is_rejected():
-    with pytest.raises(ValueError, match="needs a url"):
-        WebhookReceiver(ReceiverSettings(name="hook", kind="console"), clock=lambda: 0.0)
+async def test_the_address_is_read_from_its_file_for_each_attempt_and_never_shown(endpoint, tmp_path):
+    path = tmp_path / "url"
+    hook = ReceiverSettings(name="hook", kind="webhook", url_file=str(path))
+    receiver = WebhookReceiver(hook, clock=lambda: NOW_S)
+    missing = await receiver.deliver(DISPATCH)
+    assert missing == Delivery("retry", f"cannot use the url_file {path}: No such file or directory", 1)
+    path.write_text(f"ftp://{SECRET}")
+    wrong = await receiver.deliver(DISPATCH)
+    reason = f"cannot use the url_file {path}: it must contain an http or https address with a host"
+    assert wrong == Delivery("retry", reason, 1)
+    path.write_text(endpoint.url + "\n")
+    assert (await receiver.deliver(DISPATCH)).outcome == "sent"
+
+
+@pytest.mark.parametrize("addresses", [{}, {"url": "http://a.example.org", "url_file": "url"}])
+def test_a_webhook_needs_one_address(addresses):
+    with pytest.raises(ValueError, match="needs a url or a url_file"):
+        ReceiverSettings(name="hook", kind="webhook", **addresses)
