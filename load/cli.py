@@ -13,6 +13,7 @@ COMMANDS = {
     "bench": "Compare driftwire with the reference pipeline.",
     "chaos": "Disrupt a topology with a seeded plan of faults.",
     "soak": "Disturb a topology for a long time, and check that its resources do not grow.",
+    "storm": "Send a storm of incidents through route while a receiver fails.",
     "score": "Score detection and diagnosis against ground truth.",
 }
 """Help line of each command. The module of the same name in ``load/commands`` defines ``command``."""

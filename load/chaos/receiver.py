@@ -1,7 +1,9 @@
 """Local webhook receiver that can be slow or refuse requests."""
 
 import asyncio
+import time
 from collections import Counter
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
@@ -12,11 +14,25 @@ HOST = "127.0.0.1"
 BODY_BYTES_MAX = 4 * 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """An accepted notification. ``at_s`` is its time on a clock that does not jump, in seconds."""
+
+    at_s: float
+    notification_id: str
+    incident_id: str
+    revision: int
+    severity: str
+    status: str
+
+
 class WebhookServer:
     """HTTP server that counts notifications.
 
     Attributes
     ----------
+    receipts
+        The accepted requests in order.
     accepted
         Number of accepted requests by notification id.
     delay_s
@@ -28,6 +44,7 @@ class WebhookServer:
     """
 
     def __init__(self) -> None:
+        self.receipts: list[Receipt] = []
         self.accepted: Counter[str] = Counter()
         self.delay_s = 0.0
         self.refusals_left = 0
@@ -66,4 +83,15 @@ class WebhookServer:
             return web.Response(status=503)
         await asyncio.sleep(self.delay_s)
         self.accepted[event["id"]] += 1
+        incident = event["data"]
+        self.receipts.append(
+            Receipt(
+                time.monotonic(),
+                event["id"],
+                incident["incident_id"],
+                incident["revision"],
+                incident["severity"],
+                incident["status"],
+            )
+        )
         return web.Response(status=204)

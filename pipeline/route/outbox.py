@@ -5,6 +5,7 @@ so a receiver that was unavailable gets the newest state instead of every revisi
 """
 
 from collections.abc import Collection, Mapping
+from typing import Any
 
 from pipeline.dead_letters import dead_letter
 from pipeline.decoding import Unreadable, decode_contract
@@ -14,6 +15,7 @@ from pipeline.route.delivery import Delivery, DeliverySchedule, Dispatch, Owed, 
 from pipeline.route.notification_log import NotificationLog, NotifiedIncident
 from pipeline.route.reasons import Reason
 from pipeline.route.settings import ReceiverSettings, RouteSettings
+from pipeline.state import PartStore
 from pipeline.step import InputMessage, OutputMessage, RawMessage
 from schemas.incident import Incident
 from schemas.notification import Notification
@@ -29,12 +31,15 @@ class Outbox:
         Receivers and limits.
     log
         Store of the incidents.
+    store
+        Store in which receivers with changed attempts are marked.
     """
 
-    def __init__(self, settings: RouteSettings, log: NotificationLog) -> None:
+    def __init__(self, settings: RouteSettings, log: NotificationLog, store: PartStore) -> None:
         self._repeat_interval_s = settings.repeat_interval_s
         self._receivers: Mapping[str, ReceiverSettings] = {receiver.name: receiver for receiver in settings.receivers}
         self._log = log
+        self._store = store
         self._schedule = DeliverySchedule(self._receivers)
 
     def restore(self, incident_id: str, notified: NotifiedIncident) -> None:
@@ -42,6 +47,14 @@ class Outbox:
         for receiver, owed in notified.owed.items():
             if receiver in self._receivers:
                 self._schedule.add(incident_id, receiver, owed)
+
+    def dump_receiver(self, receiver: str) -> dict[str, Any] | None:
+        """Return what the state contains of a receiver, or None."""
+        return self._schedule.dump_attempts(receiver)
+
+    def load_receiver(self, receiver: str, state: Mapping[str, Any]) -> None:
+        """Restore a receiver from :meth:`dump_receiver`."""
+        self._schedule.load_attempts(receiver, state)
 
     def owe(
         self, incident: Incident, notified: NotifiedIncident, receiver: str, route: str, reason: Reason, now: int
@@ -102,6 +115,8 @@ class Outbox:
                 incident, owed.route, at=now, number=owed.number
             )
             self._schedule.begin(incident_id, receiver, now)
+            if self._schedule.has_limit(receiver):
+                self._store.mark("receiver", receiver)
             dispatches.append(
                 Dispatch(incident, receiver, owed.route, owed.reason, notified.alert, owed.decided_at, owed.number)
             )

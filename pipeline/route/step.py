@@ -32,6 +32,7 @@ PART_KINDS = (
     PartKind("incident", owner="incident"),
     PartKind("alert", owner="incident"),
     PartKind("silence", owner="silence"),
+    PartKind("receiver", owner="receiver"),
     PartKind("clock", owner="partition"),
 )
 """Kinds of the parts. They do not depend on settings, because past notifications do not depend on them."""
@@ -69,7 +70,7 @@ class RouteStep:
         self._receivers = {receiver.name: receiver for receiver in settings.receivers}
         self._store = PartStore(PART_KINDS)
         self._log = NotificationLog(settings.incidents_max, settings.stored_alerts_max, self._store)
-        self._outbox = Outbox(settings, self._log)
+        self._outbox = Outbox(settings, self._log, self._store)
         self._silences = Silences(settings.silences_max, self._store, settings.label_names)
         self._inhibition = Inhibition(settings.inhibit)
         self._closed_times = ClosedTimes(settings)
@@ -84,6 +85,8 @@ class RouteStep:
             self._store.load(part, partial(self._log.load_alert, part.name))
         for part in self._store.parts("silence"):
             self._store.load(part, self._silences.load)
+        for part in self._store.parts("receiver"):
+            self._store.load(part, partial(self._outbox.load_receiver, part.name))
         for part in self._store.parts("clock"):
             self._store.load(part, self._load_clock)
         yield from self._store.finish_restore()
@@ -168,6 +171,7 @@ class RouteStep:
             "incident": self._log.dump,
             "alert": self._log.dump_alert,
             "silence": self._silences.dump,
+            "receiver": self._outbox.dump_receiver,
             "clock": lambda _: {"newest_event_ms": self._newest_event_ms},
         }
         return [(Part(kind, name), dumps[kind](name))]

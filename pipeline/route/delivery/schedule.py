@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import Any
 
 from pipeline.route.delivery.dispatch import Delivery
 from pipeline.route.delivery.owed import Owed
@@ -98,6 +99,19 @@ class DeliverySchedule:
                 for owed in queue.owed.values():
                     owed.not_before = 0
             queue.failures, queue.last_failed, queue.not_before = 0, "", 0
+
+    def has_limit(self, receiver: str) -> bool:
+        """Return whether a receiver has a limit, so that its attempts are part of the state."""
+        return receiver in self._queues and self._receivers[receiver].messages_per_minute is not None
+
+    def dump_attempts(self, receiver: str) -> dict[str, Any] | None:
+        """Return the times of the last attempts to a receiver that has a limit (Unix ms), or None."""
+        return {"attempts": list(self._queues[receiver].attempt_times)} if self.has_limit(receiver) else None
+
+    def load_attempts(self, receiver: str, state: Mapping[str, Any]) -> None:
+        """Restore the times of :meth:`dump_attempts`."""
+        if self.has_limit(receiver):
+            self._queues[receiver].attempt_times = deque(int(at) for at in state["attempts"])
 
     def _find_due_in(self, receiver: str, queue: _Queue, now: int) -> list[tuple[str, Owed]]:
         while queue.attempt_times and queue.attempt_times[0] <= now - MINUTE_MS:

@@ -301,6 +301,24 @@ def test_a_receiver_gets_at_most_its_messages_per_minute():
         assert len([at for at in times if start <= at < start + 60_000]) <= 10
 
 
+def test_a_restart_does_not_forget_the_messages_of_the_last_minute():
+    limited = {"messages_per_minute": 10}
+    run, state, times = Run(build(**limited)), {}, []
+    for number in range(45):
+        run.read(number, incident_id=f"inc-{number}")
+    for _ in range(30):
+        run.wait(10)
+        times += [at for at, *_ in run.attempts]
+        apply_changes(state, run.step)
+        restored = build(run.now, **limited)
+        assert list(restored.restore(state.items())) == []
+        now, run = run.now, Run(restored)
+        run.now = now
+    assert len(times) == 45
+    for start in times:
+        assert len([at for at in times if start <= at < start + 60_000]) <= 10
+
+
 def test_what_is_owed_to_a_receiver_that_was_removed_from_the_settings_is_dead_lettered():
     run, state = Run(build()), {}
     run.read()
