@@ -20,11 +20,15 @@ def build(configuration: Configuration, *, replay: bool) -> faust.App:
     async def deliver(step: Step) -> list[OutputMessage]:
         return await sender.exchange(cast(RouteStep, step))
 
+    async def finish(step: Step) -> None:
+        await sender.finish(cast(RouteStep, step))
+
     spec = TopologySpec(
         name="route",
         topics=(ALERTS, COMMANDS),
         make_step=lambda _: RouteStep(configuration.route, None if replay else int(time.time() * 1000)),
         deliver=deliver,
+        finish_deliveries=finish,
         has_deliveries=lambda step: sender.has_work(cast(RouteStep, step)),
     )
     return build_application(spec, configuration.kafka, replay=replay)

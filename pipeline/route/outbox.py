@@ -17,9 +17,11 @@ from pipeline.route.reasons import Reason
 from pipeline.route.settings import ReceiverSettings, RouteSettings
 from pipeline.state import PartStore
 from pipeline.step import InputMessage, OutputMessage, RawMessage
-from schemas.incident import Incident
+from schemas.incident import CLOSED, Incident
 from schemas.notification import Notification
 from schemas.topics import MEBIBYTE, NOTIFICATIONS
+
+NOT_KEPT = "not kept, because a limit was exceeded during the attempt"
 
 
 class Outbox:
@@ -33,14 +35,16 @@ class Outbox:
         Store of the incidents.
     store
         Store in which receivers with changed attempts are marked.
+    has_clock
+        Whether time passes without messages. In a replay it does not, so nothing is limited per minute.
     """
 
-    def __init__(self, settings: RouteSettings, log: NotificationLog, store: PartStore) -> None:
+    def __init__(self, settings: RouteSettings, log: NotificationLog, store: PartStore, *, has_clock: bool) -> None:
         self._repeat_interval_s = settings.repeat_interval_s
         self._receivers: Mapping[str, ReceiverSettings] = {receiver.name: receiver for receiver in settings.receivers}
         self._log = log
         self._store = store
-        self._schedule = DeliverySchedule(self._receivers)
+        self._schedule = DeliverySchedule(self._receivers, has_clock=has_clock)
 
     def restore(self, incident_id: str, notified: NotifiedIncident) -> None:
         """Schedule what an incident of a restored state owes."""
@@ -50,11 +54,11 @@ class Outbox:
 
     def dump_receiver(self, receiver: str) -> dict[str, Any] | None:
         """Return what the state contains of a receiver, or None."""
-        return self._schedule.dump_attempts(receiver)
+        return self._schedule.dump(receiver)
 
     def load_receiver(self, receiver: str, state: Mapping[str, Any]) -> None:
         """Restore a receiver from :meth:`dump_receiver`."""
-        self._schedule.load_attempts(receiver, state)
+        self._schedule.load(receiver, state)
 
     def owe(
         self, incident: Incident, notified: NotifiedIncident, receiver: str, route: str, reason: Reason, now: int
@@ -80,14 +84,13 @@ class Outbox:
         owed = notified.owed.get(receiver)
         if owed is None or (receiver, owed.revision, owed.number) in notified.in_flight:
             return []
-        older = _stored_incident(notified)
+        older, alert = _stored_incident(notified), notified.alert
         if not keeps_schedule:
             self.withdraw(incident.incident_id, notified, receiver)
-        if (
-            older is None or notified.alert is None or older.revision != owed.revision
-        ):  # after a crash during an attempt
+        # After a crash during an attempt, the alert is newer than what is owed. The newer revision has its own record.
+        if older is None or alert is None or older.revision != owed.revision or owed.revision == incident.revision:
             return []
-        dispatch = Dispatch(older, receiver, owed.route, owed.reason, notified.alert, now, owed.number)
+        dispatch = Dispatch(older, receiver, owed.route, owed.reason, alert, now, owed.number)
         return [_suppressed(dispatch, incident.revision)]
 
     def withdraw(self, incident_id: str, notified: NotifiedIncident, receiver: str) -> None:
@@ -102,81 +105,129 @@ class Outbox:
 
     def take_due(self, now: int, busy: Collection[str] = ()) -> list[Dispatch]:
         """Return the notifications to send at a time (Unix ms), oldest decision first. Their attempts begin."""
-        dispatches = []
-        for receiver, incident_id, owed in self._schedule.find_due(now, busy):
-            notified = self._log.get(incident_id)
-            incident = None if notified is None else _stored_incident(notified)
-            if notified is None or notified.alert is None or incident is None:
-                self._schedule.remove(incident_id, receiver)  # its alert was a damaged part of the state
-                continue
-            if owed.revision != incident.revision:  # a crash during an attempt to send an older revision
-                owed.revision, owed.number = incident.revision, notified.number_decision(receiver)
-            notified.in_flight[receiver, owed.revision, owed.number] = LastSent.from_incident(
-                incident, owed.route, at=now, number=owed.number
-            )
-            self._schedule.begin(incident_id, receiver, now)
-            if self._schedule.has_limit(receiver):
-                self._store.mark("receiver", receiver)
-            dispatches.append(
-                Dispatch(incident, receiver, owed.route, owed.reason, notified.alert, owed.decided_at, owed.number)
-            )
-        return dispatches
+        begun = (
+            self._begin(incident_id, receiver, now) for receiver, incident_id, _ in self._schedule.find_due(now, busy)
+        )
+        return [dispatch for dispatch in begun if dispatch is not None]
 
     def record(self, dispatch: Dispatch, delivery: Delivery, now: int) -> list[OutputMessage]:
         """Record the outcome of an attempt. Return the notification, if it ends here, and a dead letter if it failed."""
         incident, receiver = dispatch.incident, dispatch.receiver
         incident_id, sent = incident.incident_id, delivery.outcome == "sent"
         self._schedule.end(incident_id, receiver, delivery, now)
+        self._store.mark("receiver", receiver)
         self._log.record_outcome(incident_id, receiver, incident.revision, dispatch.number, sent=sent)
         notified = self._log.get(incident_id)
-        owed = None if notified is None else notified.owed.get(receiver)
-        is_current = owed is not None and (owed.revision, owed.number) == (incident.revision, dispatch.number)
-        attempts = (owed.attempts if owed is not None else 0) + delivery.attempts
-        if delivery.outcome in ("retry", "deferred"):
-            self._log.mark(incident_id)
-            if notified is None:
-                return self._fail(dispatch, delivery.reason or "the incident was dropped", attempts)
-            if is_current and incident.revision == notified.revision:
-                return []
-            return [_suppressed(dispatch, notified.revision), *self._decide_again(incident_id, notified, receiver, now)]
-        if notified is not None and is_current:
-            self.withdraw(incident_id, notified, receiver)
-        elif owed is not None and sent:
-            owed.since, owed.attempts, owed.is_passed_on = now, 0, False
-        self._log.mark(incident_id)
+        if notified is None:  # it was dropped during the attempt
+            return self._sent(dispatch, delivery) if sent else self._fail(dispatch, delivery.reason or NOT_KEPT)
         if sent:
-            return [_output(build_notification(dispatch, "sent", dispatch.reason), attempts, delivery.sent_at)]
-        outputs = self._fail(dispatch, delivery.reason, attempts)
-        if notified is not None and not (owed is not None and owed.is_passed_on):
-            self._pass_on(notified, receiver, delivery.reason, now)
+            outputs = self._record_sent(notified, dispatch, delivery, now)
+        elif delivery.outcome == "failed":
+            outputs = self._record_refusal(notified, dispatch, delivery, now)
+        else:
+            outputs = self._record_retry(notified, dispatch, delivery, now)
+        self._log.mark(incident_id)
         return outputs
 
-    def check_limits(self, incident_id: str, notified: NotifiedIncident, now: int) -> list[OutputMessage]:
-        """Notify the fallback of a receiver that is unavailable for too long, and give up after the time limit."""
+    def check(self, incident_id: str, notified: NotifiedIncident, now: int) -> list[OutputMessage]:
+        """Notify the fallback of a receiver that is unavailable for too long.
+
+        Give up what is owed to a receiver that was removed from the settings.
+        """
         outputs: list[OutputMessage] = []
         for receiver, owed in list(notified.owed.items()):
-            settings = self._receivers.get(receiver)
-            waited_s = (now - owed.since) / 1000
-            if settings is None:
-                outputs += self._give_up(incident_id, notified, receiver, "the receiver was removed from the settings")
-            elif owed.attempts and waited_s >= settings.give_up_after_s and not notified.is_in_flight(receiver):
-                problem = f"{owed.problem}; given up after {owed.attempts} attempts"
-                outputs += self._give_up(incident_id, notified, receiver, problem)
-            elif owed.attempts and waited_s >= settings.fallback_after_s and not owed.is_passed_on:
-                owed.is_passed_on = True
-                self._pass_on(notified, receiver, owed.problem, now)
+            if receiver not in self._receivers:
+                problem = "the receiver was removed from the settings"
+                outputs += self._give_up(incident_id, notified, receiver, problem, notified.alert)
+            elif self._is_fallback_due(notified, receiver, owed, now):
+                problem = owed.problem or self._schedule.find_problem(receiver)
+                self._pass_on(notified, receiver, problem, owed.route, now)
         return outputs
 
     def drop(
         self, incident_id: str, notified: NotifiedIncident, alert: RawMessage | None, limit: str
     ) -> list[OutputMessage]:
-        """Dead-letter what an incident owes, because a limit is exceeded. ``alert`` is its alert, if it was removed."""
+        """Dead-letter what an incident owes, because a limit is exceeded. ``alert`` is its alert, if it was removed.
+
+        An attempt in flight ends later, with an outcome of its own.
+        """
         outputs: list[OutputMessage] = []
-        stored, notified.alert = notified.alert, notified.alert or alert
         for receiver in list(notified.owed):
-            outputs += self._give_up(incident_id, notified, receiver, f"not kept, because {limit} is exceeded")
-        notified.alert = stored
+            if not notified.is_in_flight(receiver):
+                problem = f"not kept, because {limit} is exceeded"
+                outputs += self._give_up(incident_id, notified, receiver, problem, notified.alert or alert)
         return outputs
+
+    def reset_times(self, now: int) -> None:
+        """Make everything due, because the clock has gone back to a time (Unix ms)."""
+        self._schedule.reset_times(now)
+
+    def _begin(self, incident_id: str, receiver: str, now: int) -> Dispatch | None:
+        """Begin an attempt, unless nothing is owed any more."""
+        notified = self._log.get(incident_id)
+        if notified is None:
+            self._schedule.remove(incident_id, receiver)
+            return None
+        incident, owed = _stored_incident(notified), notified.owed[receiver]
+        if incident is not None and owed.revision != incident.revision:
+            # After a crash during an attempt, the stored alert can be newer than what is owed.
+            self._decide_again(incident_id, notified, receiver, now)
+        if incident is None or notified.alert is None or receiver not in notified.owed:
+            self.withdraw(incident_id, notified, receiver)  # its alert was a damaged part of the state
+            return None
+        owed = notified.owed[receiver]
+        sent = LastSent.from_incident(incident, owed.route, at=now, number=owed.number)
+        notified.in_flight[receiver, owed.revision, owed.number] = sent
+        self._schedule.begin(incident_id, receiver, now)
+        self._store.mark("receiver", receiver)
+        return Dispatch(incident, receiver, owed.route, owed.reason, notified.alert, owed.decided_at, owed.number)
+
+    def _record_sent(
+        self, notified: NotifiedIncident, dispatch: Dispatch, delivery: Delivery, now: int
+    ) -> list[OutputMessage]:
+        owed = notified.owed.get(dispatch.receiver)
+        earlier_attempts = 0 if owed is None else owed.attempts
+        if owed is not None and _is_of(owed, dispatch):
+            self.withdraw(dispatch.incident.incident_id, notified, dispatch.receiver)
+        elif owed is not None:
+            owed.since, owed.attempts, owed.is_passed_on = now, 0, False
+        return self._sent(dispatch, delivery, earlier_attempts)
+
+    def _record_refusal(
+        self, notified: NotifiedIncident, dispatch: Dispatch, delivery: Delivery, now: int
+    ) -> list[OutputMessage]:
+        receiver, owed = dispatch.receiver, notified.owed.get(dispatch.receiver)
+        self._pass_on(notified, receiver, delivery.reason, dispatch.route, now)
+        if owed is not None and _is_of(owed, dispatch):
+            self.withdraw(dispatch.incident.incident_id, notified, receiver)
+        return self._fail(dispatch, delivery.reason, delivery.attempts + (0 if owed is None else owed.attempts))
+
+    def _record_retry(
+        self, notified: NotifiedIncident, dispatch: Dispatch, delivery: Delivery, now: int
+    ) -> list[OutputMessage]:
+        incident_id, receiver = dispatch.incident.incident_id, dispatch.receiver
+        owed = notified.owed.get(receiver)
+        if notified.alert is None:  # it was dropped during the attempt
+            self.withdraw(incident_id, notified, receiver)
+            return self._fail(dispatch, delivery.reason or NOT_KEPT, delivery.attempts)
+        if owed is None or not _is_of(owed, dispatch) or owed.revision != notified.revision:
+            return [_suppressed(dispatch, notified.revision), *self._decide_again(incident_id, notified, receiver, now)]
+        is_late = now - owed.decided_at >= self._receivers[receiver].give_up_after_s * 1000
+        if delivery.outcome == "deferred" or not is_late:
+            return []
+        self._pass_on(notified, receiver, owed.problem, owed.route, now)
+        problem = f"{owed.problem}; given up after {owed.attempts} attempts"
+        return self._give_up(incident_id, notified, receiver, problem, notified.alert)
+
+    def _is_fallback_due(self, notified: NotifiedIncident, receiver: str, owed: Owed, now: int) -> bool:
+        settings = self._receivers[receiver]
+        return (
+            settings.fallback is not None
+            and not owed.is_passed_on
+            and now - owed.since >= settings.fallback_after_s * 1000
+            and not notified.is_in_flight(receiver)
+            and bool(owed.attempts or self._schedule.find_problem(receiver))
+        )
 
     def _decide_again(
         self, incident_id: str, notified: NotifiedIncident, receiver: str, now: int
@@ -205,28 +256,33 @@ class Outbox:
         dispatch = Dispatch(incident, receiver, owed.route, reason, notified.alert, now, owed.number)
         return [_output(build_notification(dispatch, "suppressed", reason))]
 
-    def _pass_on(self, notified: NotifiedIncident, receiver: str, problem: str, now: int) -> None:
+    def _pass_on(self, notified: NotifiedIncident, receiver: str, problem: str, route: str, now: int) -> None:
         """Owe the incident to the fallback of a receiver, unless the fallback knows it or is owed it already."""
-        settings = self._receivers.get(receiver)
-        incident = _stored_incident(notified)
-        if settings is None or settings.fallback is None or incident is None:
+        fallback = self._receivers[receiver].fallback
+        incident, owed = _stored_incident(notified), notified.owed.get(receiver)
+        if fallback is None or incident is None or (owed is not None and owed.is_passed_on):
             return
-        if settings.fallback in notified.owed or settings.fallback in notified.newest_sent():
-            return
-        route = notified.owed[receiver].route if receiver in notified.owed else "fallback"
-        self.owe(incident, notified, settings.fallback, route, reasons.fallback(receiver, problem), now)
+        if owed is not None:
+            owed.is_passed_on = True
+        told = notified.newest_sent().get(fallback)
+        if fallback not in notified.owed and (told is None or told.status in CLOSED):
+            self.owe(incident, notified, fallback, route, reasons.fallback(receiver, problem), now)
 
     def _give_up(
-        self, incident_id: str, notified: NotifiedIncident, receiver: str, problem: str
+        self, incident_id: str, notified: NotifiedIncident, receiver: str, problem: str, alert: InputMessage | None
     ) -> list[OutputMessage]:
-        owed, incident = notified.owed[receiver], _stored_incident(notified)
+        owed, incident = notified.owed[receiver], None if alert is None else read_incident(alert)
         self.withdraw(incident_id, notified, receiver)
-        if incident is None or notified.alert is None:
+        if not isinstance(incident, Incident) or alert is None:
             return []
-        dispatch = Dispatch(incident, receiver, owed.route, owed.reason, notified.alert, owed.decided_at, owed.number)
+        dispatch = Dispatch(incident, receiver, owed.route, owed.reason, alert, owed.decided_at, owed.number)
         return self._fail(dispatch, problem, owed.attempts)
 
-    def _fail(self, dispatch: Dispatch, problem: str, attempts: int) -> list[OutputMessage]:
+    def _sent(self, dispatch: Dispatch, delivery: Delivery, earlier_attempts: int = 0) -> list[OutputMessage]:
+        notification = build_notification(dispatch, "sent", dispatch.reason)
+        return [_output(notification, earlier_attempts + delivery.attempts, delivery.sent_at)]
+
+    def _fail(self, dispatch: Dispatch, problem: str, attempts: int = 1) -> list[OutputMessage]:
         detail = f"notification {dispatch.notification_id} to {dispatch.receiver} was not sent: {problem}"
         return [
             _output(build_notification(dispatch, "failed", reasons.failure(problem)), attempts),
@@ -250,6 +306,11 @@ def _stored_incident(notified: NotifiedIncident) -> Incident | None:
 def suppressed_output(dispatch: Dispatch) -> OutputMessage:
     """Return the notification of a decision not to send."""
     return _output(build_notification(dispatch, "suppressed", dispatch.reason))
+
+
+def _is_of(owed: Owed, dispatch: Dispatch) -> bool:
+    """Return whether a notification that is owed is the one of an attempt."""
+    return (owed.revision, owed.number) == (dispatch.incident.revision, dispatch.number)
 
 
 def _suppressed(dispatch: Dispatch, newest_revision: int) -> OutputMessage:

@@ -70,7 +70,7 @@ class RouteStep:
         self._receivers = {receiver.name: receiver for receiver in settings.receivers}
         self._store = PartStore(PART_KINDS)
         self._log = NotificationLog(settings.incidents_max, settings.stored_alerts_max, self._store)
-        self._outbox = Outbox(settings, self._log, self._store)
+        self._outbox = Outbox(settings, self._log, self._store, has_clock=wall_ms is not None)
         self._silences = Silences(settings.silences_max, self._store, settings.label_names)
         self._inhibition = Inhibition(settings.inhibit)
         self._closed_times = ClosedTimes(settings)
@@ -122,6 +122,8 @@ class RouteStep:
         list of Output
             As :meth:`step`.
         """
+        if self._wall_ms is not None and wall_ms < self._wall_ms:
+            self._outbox.reset_times(wall_ms)
         self._wall_ms = wall_ms
         return self._decide_due()
 
@@ -206,7 +208,7 @@ class RouteStep:
         outputs: list[OutputMessage] = []
         for incident_id, notified in self._log.incidents_with_alert():
             if notified.owed:
-                outputs += self._outbox.check_limits(incident_id, notified, self._now())
+                outputs += self._outbox.check(incident_id, notified, self._now())
             recipients = self._due_recipients(incident_id, notified)
             if recipients and notified.alert is not None:
                 incident = read_incident(notified.alert)
@@ -220,7 +222,7 @@ class RouteStep:
         is_repeated = not notified.is_closed and any(
             sent.at <= repeat_before for sent in notified.newest_sent().values()
         )
-        if not notified.held_back and not is_repeated:
+        if not notified.held_back and not notified.owed and not is_repeated:
             return {}
         due: Recipients = {}
         labels = add_labels(notified.labels, self._label_rules)
@@ -232,7 +234,8 @@ class RouteStep:
             if obstacle is not None:
                 is_due = not _is_same(obstacle, self._find_obstacle(incident_id, labels, routes)[1])
             elif receiver in notified.owed:
-                is_due = False
+                is_waiting = not notified.is_in_flight(receiver)
+                is_due = is_waiting and self._find_obstacle(incident_id, labels, routes)[1] is not None
             else:
                 is_due = is_repeated and last_sent is not None and last_sent.at <= repeat_before
             if is_due:

@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
+from weakref import WeakSet
 
 from pipeline.route import Delivery, Dispatch, ReceiverSettings, RouteSettings, RouteStep
 from pipeline.step import OutputMessage
@@ -25,6 +26,13 @@ PATIENCE_S = 0.2
 """Seconds for which a checkpoint waits for the attempts that it starts. Higher values record more outcomes in the same
 checkpoint, but delay it."""
 
+BATCH_TIME_S = 5.0
+"""Seconds after which a batch of attempts ends early. Higher values make a new notification wait longer for a slow
+receiver."""
+
+FINISH_TIME_S = 1.0
+"""Seconds for which the attempts in flight may go on when a step closes. Higher values repeat fewer notifications."""
+
 logger = logging.getLogger("driftwire")
 
 
@@ -33,7 +41,8 @@ class _RunningAttempts:
     """Attempts to send notifications of a step to one receiver."""
 
     step: RouteStep
-    task: asyncio.Task[list[tuple[Dispatch, Delivery]]]
+    outcomes: list[tuple[Dispatch, Delivery]]
+    task: asyncio.Task[None]
 
 
 class Receiver(Protocol):
@@ -68,6 +77,7 @@ class NotificationSender:
         self._receivers = receivers
         self._sent: OrderedDict[str, Delivery] = OrderedDict()
         self._batches: dict[str, _RunningAttempts] = {}
+        self._closing: WeakSet[RouteStep] = WeakSet()
 
     def has_work(self, step: RouteStep) -> bool:
         """Return whether outcomes can be recorded or attempts are due."""
@@ -91,18 +101,34 @@ class NotificationSender:
             A notification per outcome and a dead letter per failure, to be written in the same transaction as the state.
         """
         outputs = self._collect(step)
+        if step in self._closing:
+            return outputs
         batches: dict[str, list[Dispatch]] = {}
         for dispatch in step.take_pending(self._batches.keys()):
             batches.setdefault(dispatch.receiver, []).append(dispatch)
-        started = {
-            receiver: _RunningAttempts(step, asyncio.create_task(self._send_batch(dispatches)))
-            for receiver, dispatches in batches.items()
-        }
+        started = {receiver: self._start(step, dispatches) for receiver, dispatches in batches.items()}
         self._batches |= started
         if started:
             await asyncio.wait([batch.task for batch in started.values()], timeout=PATIENCE_S)
             outputs += self._collect(step)
         return outputs
+
+    async def finish(self, step: RouteStep) -> None:
+        """Start no further attempts for a step that closes, and wait for those in flight.
+
+        Attempts that take longer than :data:`FINISH_TIME_S` are cancelled. What they sent stays owed.
+        """
+        self._closing.add(step)
+        tasks = [batch.task for batch in self._batches.values() if batch.step is step]
+        if tasks:
+            _, late = await asyncio.wait(tasks, timeout=FINISH_TIME_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _start(self, step: RouteStep, dispatches: Sequence[Dispatch]) -> _RunningAttempts:
+        outcomes: list[tuple[Dispatch, Delivery]] = []
+        return _RunningAttempts(step, outcomes, asyncio.create_task(self._send_batch(step, dispatches, outcomes)))
 
     def _collect(self, step: RouteStep) -> list[OutputMessage]:
         """Remove the finished batches, and record the outcomes of those of this step.
@@ -113,22 +139,27 @@ class NotificationSender:
         for receiver, batch in list(self._batches.items()):
             if batch.task.done():
                 del self._batches[receiver]
-                if batch.step is step and not batch.task.cancelled():
-                    for dispatch, delivery in batch.task.result():
+                if batch.step is step:
+                    for dispatch, delivery in batch.outcomes:
                         outputs += step.record_delivery(dispatch, delivery)
         return outputs
 
-    async def _send_batch(self, dispatches: Sequence[Dispatch]) -> list[tuple[Dispatch, Delivery]]:
-        """Send notifications to one receiver, until an attempt fails that must be repeated later."""
-        outcomes: list[tuple[Dispatch, Delivery]] = []
-        is_available = True
+    async def _send_batch(
+        self, step: RouteStep, dispatches: Sequence[Dispatch], outcomes: list[tuple[Dispatch, Delivery]]
+    ) -> None:
+        """Send notifications to one receiver, and add the outcomes.
+
+        The rest is deferred after an attempt that must be repeated, after :data:`BATCH_TIME_S`, and if the step closes.
+        """
+        ends_at = asyncio.get_running_loop().time() + BATCH_TIME_S
+        is_over = False
         for dispatch in dispatches:
             delivery = self._sent.get(dispatch.notification_id)
             if delivery is None:
-                delivery = await self._send(dispatch) if is_available else Delivery("deferred", "", 0)
-                is_available &= delivery.outcome != "retry"
+                is_over = is_over or step in self._closing or asyncio.get_running_loop().time() > ends_at
+                delivery = Delivery("deferred", "", 0) if is_over else await self._send(dispatch)
+                is_over |= delivery.outcome == "retry"
             outcomes.append((dispatch, delivery))
-        return outcomes
 
     async def _send(self, dispatch: Dispatch) -> Delivery:
         try:

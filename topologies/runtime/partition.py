@@ -218,7 +218,6 @@ class PartitionWorker:
         self._offsets[topic] = records[-1].offset
         self._add_outputs(self._step.step(records))
         self.is_dirty = True
-        self.is_urgent |= self._spec.deliver is not None
 
     def skip(self, topic: str, record: InputMessage) -> None:
         """Dead-letter a message on which the step fails, and continue after this message."""
@@ -254,7 +253,7 @@ class PartitionWorker:
 
     def check_deliveries(self) -> None:
         """Make a checkpoint urgent if notifications can be sent, or if their outcomes can be recorded."""
-        if self._spec.has_deliveries is not None and self._spec.has_deliveries(self._step):
+        if self._spec.has_deliveries(self._step):
             self.is_dirty = self.is_urgent = True
 
     def collect_changes(self) -> None:
@@ -271,8 +270,7 @@ class PartitionWorker:
         """
         if not self.is_dirty:
             return
-        if self._spec.deliver is not None:
-            self._add_outputs(await self._spec.deliver(self._step))
+        self._add_outputs(await self._spec.deliver(self._step))
         self.collect_changes()
         await self._write()
 
@@ -353,6 +351,8 @@ class PartitionWorker:
                 async with self.lock:
                     if not self._closed and self.failure is None:
                         self._closed = True
+                        await self._spec.finish_deliveries(self._step)
+                        self.check_deliveries()
                         await self.commit()
         finally:
             self.abandon()
@@ -364,8 +364,9 @@ class PartitionWorker:
         self.opened.set()
 
     async def disconnect(self) -> None:
-        """Close the connection of an abandoned partition, and ignore errors."""
+        """End the deliveries and close the connection of an abandoned partition, and ignore errors."""
         with contextlib.suppress(Exception):
+            await self._spec.finish_deliveries(self._step)
             await self._checkpoints.close()
 
     def _apply_control(self, message: ControlMessage) -> list[OutputMessage]:

@@ -6,6 +6,18 @@ from dataclasses import dataclass
 from pipeline.step import OutputMessage, Step
 
 
+async def _deliver_nothing(_: Step) -> list[OutputMessage]:
+    return []
+
+
+async def _finish_nothing(_: Step) -> None:
+    pass
+
+
+def _has_nothing(_: Step) -> bool:
+    return False
+
+
 @dataclass(frozen=True, slots=True)
 class TopologySpec:
     """Differences between the topologies of the steps.
@@ -21,15 +33,18 @@ class TopologySpec:
     control_topic
         Topic that every worker reads in full, or None if the step has no such topic.
     deliver
-        Function that starts to send notifications before a checkpoint and returns the outputs that record those that were
-        sent or failed, or None.
+        Function that starts to send notifications before a checkpoint, and returns the outputs that record those that were
+        sent or failed.
+    finish_deliveries
+        Function that starts no further deliveries for a step that closes, and waits for those in flight.
     has_deliveries
-        Function that returns whether there is work for :attr:`deliver`, or None.
+        Function that returns whether there is work for :attr:`deliver`.
     """
 
     name: str
     topics: tuple[str, ...]
     make_step: Callable[[int], Step]
     control_topic: str | None = None
-    deliver: Callable[[Step], Awaitable[list[OutputMessage]]] | None = None
-    has_deliveries: Callable[[Step], bool] | None = None
+    deliver: Callable[[Step], Awaitable[list[OutputMessage]]] = _deliver_nothing
+    finish_deliveries: Callable[[Step], Awaitable[None]] = _finish_nothing
+    has_deliveries: Callable[[Step], bool] = _has_nothing

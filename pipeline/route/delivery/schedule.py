@@ -41,6 +41,7 @@ class _Queue:
     in_flight: set[str] = field(default_factory=set)
     failures: int = 0
     last_failed: str = ""
+    problem: str = ""
     not_before: int = 0
     attempt_times: deque[int] = field(default_factory=deque)
 
@@ -52,10 +53,13 @@ class DeliverySchedule:
     ----------
     receivers
         Settings of the receivers by name.
+    has_clock
+        Whether time passes without messages. Without it, nothing is limited per minute.
     """
 
-    def __init__(self, receivers: Mapping[str, ReceiverSettings]) -> None:
+    def __init__(self, receivers: Mapping[str, ReceiverSettings], *, has_clock: bool) -> None:
         self._receivers = receivers
+        self._has_clock = has_clock
         self._queues = {name: _Queue() for name in receivers}
 
     def add(self, incident_id: str, receiver: str, owed: Owed) -> None:
@@ -97,28 +101,47 @@ class DeliverySchedule:
         else:
             if queue.failures >= UNAVAILABLE_AFTER:
                 for owed in queue.owed.values():
-                    owed.not_before = 0
-            queue.failures, queue.last_failed, queue.not_before = 0, "", 0
+                    if (
+                        owed.attempts <= queue.failures
+                    ):  # a notification that failed more often has a problem of its own
+                        owed.not_before = 0
+            queue.failures, queue.last_failed, queue.problem, queue.not_before = 0, "", "", 0
 
-    def has_limit(self, receiver: str) -> bool:
-        """Return whether a receiver has a limit, so that its attempts are part of the state."""
-        return receiver in self._queues and self._receivers[receiver].messages_per_minute is not None
+    def find_problem(self, receiver: str) -> str:
+        """Return why the last attempt to send to a receiver failed, or an empty string if it did not."""
+        return self._queues[receiver].problem
 
-    def dump_attempts(self, receiver: str) -> dict[str, Any] | None:
-        """Return the times of the last attempts to a receiver that has a limit (Unix ms), or None."""
-        return {"attempts": list(self._queues[receiver].attempt_times)} if self.has_limit(receiver) else None
+    def reset_times(self, now: int) -> None:
+        """Make everything due, because the clock has gone back to a time (Unix ms)."""
+        for queue in self._queues.values():
+            queue.not_before = 0
+            queue.attempt_times = deque(at for at in queue.attempt_times if at <= now)
+            for owed in queue.owed.values():
+                owed.not_before = 0
+                owed.since, owed.decided_at = min(owed.since, now), min(owed.decided_at, now)
 
-    def load_attempts(self, receiver: str, state: Mapping[str, Any]) -> None:
-        """Restore the times of :meth:`dump_attempts`."""
-        if self.has_limit(receiver):
-            self._queues[receiver].attempt_times = deque(int(at) for at in state["attempts"])
+    def dump(self, receiver: str) -> dict[str, Any] | None:
+        """Return the last attempts to a receiver with a limit, and its pause, as :meth:`load` reads them, or None."""
+        queue = self._queues.get(receiver)
+        if queue is None:
+            return None
+        has_limit = self._receivers[receiver].messages_per_minute is not None
+        state = {"attempts": list(queue.attempt_times) if has_limit else [], "not_before": queue.not_before}
+        return state if any(state.values()) else None
+
+    def load(self, receiver: str, state: Mapping[str, Any]) -> None:
+        """Restore a receiver from :meth:`dump`."""
+        queue = self._queues.get(receiver)
+        if queue is not None:
+            queue.attempt_times = deque(int(at) for at in state["attempts"])
+            queue.not_before = int(state["not_before"])
 
     def _find_due_in(self, receiver: str, queue: _Queue, now: int) -> list[tuple[str, Owed]]:
         while queue.attempt_times and queue.attempt_times[0] <= now - MINUTE_MS:
             queue.attempt_times.popleft()
         limit = 1 if queue.failures else BATCH_MAX
         per_minute = self._receivers[receiver].messages_per_minute
-        if per_minute is not None:
+        if per_minute is not None and self._has_clock:
             limit = min(limit, per_minute - len(queue.attempt_times))
         due = [(incident_id, owed) for incident_id, owed in queue.owed.items() if owed.not_before <= now]
         return sorted(due, key=lambda item: item[1].attempts)[: max(0, limit)]
@@ -126,7 +149,7 @@ class DeliverySchedule:
     def _record_failure(self, receiver: str, queue: _Queue, incident_id: str, delivery: Delivery, now: int) -> None:
         if not queue.failures or queue.last_failed != incident_id:
             queue.failures += 1
-        queue.last_failed = incident_id
+        queue.last_failed, queue.problem = incident_id, delivery.reason
         limit_s = self._receivers[receiver].retry_interval_max_s
         pause_s = min(RETRY_AFTER_MAX_S, delivery.retry_after_s)
         queue.not_before = now + int(1000 * max(pause_s, _delay_s(queue.failures, limit_s, receiver)))
