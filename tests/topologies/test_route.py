@@ -77,7 +77,8 @@ def write_configuration(folder: Path, *endpoints: Endpoint) -> Path:
     path = folder / "driftwire.json"
     names = ["hook", "other"][: len(endpoints)]
     receivers = [
-        {"name": name, "kind": "webhook", "url": endpoint.url} for name, endpoint in zip(names, endpoints, strict=True)
+        {"name": name, "kind": "webhook", "url": endpoint.url, "timeout_s": 60}
+        for name, endpoint in zip(names, endpoints, strict=True)
     ]
     path.write_text(json.dumps({"route": {"receivers": receivers, "default_receivers": names}}), encoding="utf-8")
     return path
@@ -101,21 +102,21 @@ async def test_an_alert_reaches_the_receiver_once_although_the_worker_is_killed(
 
 async def test_a_worker_killed_while_it_sends_repeats_the_notification_with_the_same_key(empty_broker, tmp_path):
     cluster = empty_broker.cluster
+
+    async def hang(_: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        return web.Response()
+
     async with run_endpoint() as endpoint:
-        endpoint.answers = [503]
+        endpoint.answers = [hang, 200]
         config = write_configuration(tmp_path, endpoint)
         async with route_worker(cluster, config) as first:
             await publish(cluster)
             await endpoint.reached.wait()
             first.kill()
-        requests_before = len(endpoint.requests)
-        endpoint.answers = [200]
         async with route_worker(cluster, config):
-            [(revision, outcome, attempts)] = await wait_for_notifications(cluster, 1)
-            assert (revision, outcome) == (1, "sent")
-            assert attempts in (1, 2)  # a checkpoint may contain the first attempt
-        assert len(endpoint.requests) == requests_before + 1
-        assert {event["id"] for _, event in endpoint.requests} == {"inc-3f9a21c0b7:1:hook"}
+            assert await wait_for_notifications(cluster, 1) == [(1, "sent", 1)]
+        assert [event["id"] for _, event in endpoint.requests] == ["inc-3f9a21c0b7:1:hook"] * 2
 
 
 async def test_what_a_silence_held_back_is_sent_at_its_end_without_a_revision_and_once_over_restarts(
@@ -131,7 +132,7 @@ async def test_what_a_silence_held_back_is_sent_at_its_end_without_a_revision_an
             assert await wait_for_notifications(cluster, 1) == [(1, "suppressed", 0)]
             first.kill()
         async with route_worker(cluster, config) as second:
-            end = int(time.time() * 1000) + 3_000
+            end = int(time.time() * 1000) + 8_000
             await write_silence(cluster, start, end)
             held_back = [(1, "suppressed", 0)] * 2  # the second names the new end
             assert await wait_for_notifications(cluster, 3) == [*held_back, (1, "sent", 1)]

@@ -36,6 +36,11 @@ _LENGTHS = {
     "string_too_long": ("at most", "max_length", "character"),
 }
 
+REMOVED_KEYS = {
+    "route.receivers.attempts_max": "it no longer exists: remove it, because attempts go on until route.receivers.give_up_after_s"
+}
+"""What to do about keys of earlier versions, by path."""
+
 
 def format_problem(model: type[BaseModel], detail: ErrorDetails) -> str:
     """Format an error of pydantic as one line: the path of the key, the problem and the solution.
@@ -96,6 +101,8 @@ def known_keys(model: type[BaseModel], prefix: str = "") -> dict[str, type[BaseM
 
 def _suggest_key(model: type[BaseModel], location: tuple[int | str, ...]) -> str:
     names = [part for part in location if isinstance(part, str)]
+    if (removed := REMOVED_KEYS.get(".".join(names))) is not None:
+        return f"; {removed}"
     table: type[BaseModel] = model
     for name in names[:-1]:
         table = known_keys(table).get(name) or table

@@ -66,8 +66,7 @@ class PartitionWorker:
         self._step = spec.make_step(partition)
         self._checkpoints = Checkpoints(cluster, group, spec.name, partition)
         self._offsets: dict[str, int] = {}
-        self._continued_topics: set[str] = set()
-        self._new_topics: set[str] = set()
+        self._continued_topics, self._new_topics = set[str](), set[str]()
         self._group = group
         self._known_topics = KnownTopics(cluster, (*spec.topics, *([spec.control_topic] if spec.control_topic else [])))
         self._outputs: list[OutputMessage] = []

@@ -233,8 +233,24 @@ def test_two_receivers_that_are_each_others_fallback_do_not_pass_an_incident_bac
     assert [note.receiver for note in run.notes if note.outcome == "sent"][:1] == ["chat"]
 
 
-def test_a_page_that_cannot_be_sent_for_too_long_is_dead_lettered():
-    run = Run(build(give_up_after_s=600, fallback_after_s=1e9))
+@pytest.mark.parametrize("is_over", [False, True])
+def test_a_page_that_cannot_be_sent_for_too_long_is_dead_lettered_and_goes_to_the_fallback(is_over):
+    run = Run(build(give_up_after_s=600, fallback="chat", fallback_after_s=1e9))
+    run.read()
+    run.deliver(pager=AWAY)
+    if is_over:
+        run.read(1, revision=2, status="resolved")
+    run.wait(700, pager=AWAY)
+    assert [(note.receiver, note.outcome, note.reason_code) for note in run.notes if note.revision == 1 + is_over] == [
+        ("pager", "failed", "receiver_failed"),
+        ("chat", "sent", "fallback"),
+    ]
+    assert len(run.letters) == 1
+    assert run.step.take_pending() == []
+
+
+def test_a_page_that_cannot_be_sent_for_too_long_is_given_up_with_the_number_of_attempts():
+    run = Run(build(give_up_after_s=600))
     run.read()
     run.deliver(pager=AWAY)
     run.wait(700, pager=AWAY)
@@ -319,6 +335,174 @@ def test_a_restart_does_not_forget_the_messages_of_the_last_minute():
         assert len([at for at in times if start <= at < start + 60_000]) <= 10
 
 
+def test_the_end_of_an_incident_that_the_receiver_refuses_goes_to_the_fallback():
+    run = Run(build(fallback="chat"))
+    run.read()
+    run.deliver()
+    run.read(1, revision=2, status="resolved")
+    run.deliver(pager=REFUSED)
+    run.deliver()
+    assert [(note.receiver, note.outcome, note.route) for note in run.notes[1:]] == [
+        ("pager", "failed", "default"),
+        ("chat", "sent", "default"),
+    ]
+
+
+def test_an_incident_that_waits_behind_others_goes_to_the_fallback_too():
+    run = Run(build(fallback="chat", fallback_after_s=120))
+    for number in range(30):
+        run.read(number, incident_id=f"inc-{number}")
+    for _ in range(130):
+        run.now += 1000
+        run.use(run.step.tick(run.now))
+        # As the sender does, attempt the first notification of a receiver that is away, and defer the others.
+        answers = iter([AWAY] + [DEFERRED] * 30)
+        for dispatch in run.step.take_pending():
+            run.use(run.step.record_delivery(dispatch, SENT if dispatch.receiver == "chat" else next(answers)))
+    assert len({note.incident_id for note in run.notes if note.receiver == "chat"}) == 30
+    assert {note.reason for note in run.notes} == {"instead of pager: cannot be reached"}
+
+
+def test_a_fallback_that_is_added_later_is_notified():
+    run, state = Run(build()), {}
+    run.read()
+    run.deliver(pager=AWAY)
+    run.wait(400, pager=AWAY)
+    apply_changes(state, run.step)
+    again = Run(build(run.now, fallback="chat"))
+    list(again.step.restore(state.items()))
+    again.now = run.now
+    again.wait(2, pager=AWAY)
+    assert again.summary() == [("chat", 1, "sent", "fallback", 1)]
+
+
+def test_a_fallback_that_was_told_the_end_is_told_when_the_incident_is_reopened():
+    run = Run(build(fallback="chat", fallback_after_s=10))
+    run.read()
+    run.wait(30, pager=AWAY)
+    run.read(1, revision=2, status="resolved")
+    run.wait(70)
+    run.read(2, revision=3, severity="P1")
+    run.wait(90, pager=AWAY)
+    assert [(note.revision, note.outcome) for note in run.notes if note.receiver == "chat"] == [
+        (1, "sent"),
+        (2, "sent"),
+        (3, "sent"),
+    ]
+
+
+@pytest.mark.parametrize("receiver", [{}, {"messages_per_minute": 1}])
+def test_a_clock_that_goes_back_an_hour_stops_no_page(receiver):
+    run = Run(build(**receiver))
+    run.read()
+    run.deliver(**({} if receiver else {"pager": AWAY}))
+    run.now -= 3_600_000
+    run.wait(1)
+    run.read(1, incident_id="inc-other")
+    run.wait(3)
+    assert {note.incident_id for note in run.notes if note.outcome == "sent"} == {"inc-3f9a21c0b7", "inc-other"}
+
+
+def test_a_replay_has_no_limit_per_minute_because_its_clock_stands_still():
+    step = build(None, messages_per_minute=5)
+    step.step([alert(incident(incident_id=f"inc-{number}"), number) for number in range(15)])
+    assert len(step.take_pending()) == 15
+
+
+def test_what_is_owed_is_held_back_by_a_silence_that_begins_meanwhile():
+    run = Run(build())
+    run.read()
+    run.deliver(pager=AWAY)
+    run.use(run.step.step([silence(at=STARTED, until=STARTED + 60_000)]))
+    run.wait(59)
+    assert run.summary() == [("pager", 1, "suppressed", "silenced", 0)]
+    run.wait(2)
+    assert run.summary()[1:] == [("pager", 1, "sent", "silence_ended", 1)]
+
+
+def test_a_silence_holds_back_after_a_crash_during_an_attempt():
+    run, state = Run(build()), {}
+    run.read()
+    run.step.take_pending()
+    run.use(run.step.step([silence(at=STARTED, until=STARTED + 60_000)]))
+    run.read(1, revision=2, severity="P1")
+    apply_changes(state, run.step)
+    again = Run(build())
+    list(again.step.restore(state.items()))
+    again.deliver()
+    assert again.attempts == []
+    again.wait(61)
+    assert again.summary() == [("pager", 2, "sent", "silence_ended", 1)]
+
+
+@pytest.mark.parametrize("limit", ["incidents_max", "stored_alerts_max"])
+@pytest.mark.parametrize("delivery", [SENT, AWAY, REFUSED])
+def test_an_incident_that_is_dropped_during_an_attempt_has_one_outcome(limit, delivery):
+    settings = {"receivers": [{"name": "pager", "kind": "console"}], "default_receivers": ["pager"], limit: 1}
+    run = Run(RouteStep(RouteSettings.model_validate(settings), STARTED))
+    run.read(incident_id="inc-a")
+    [dispatch] = run.step.take_pending()
+    run.read(1, incident_id="inc-b")
+    run.use(run.step.record_delivery(dispatch, delivery))
+    outcomes = [note.outcome for note in run.notes if note.incident_id == "inc-a"]
+    assert outcomes == ["sent" if delivery is SENT else "failed"]
+    assert len(run.letters) == (delivery is not SENT) + sum(note.incident_id == "inc-b" for note in run.notes)
+
+
+def test_a_newer_revision_is_not_given_up_because_an_older_one_waited_long():
+    run = Run(build(give_up_after_s=600))
+    run.read()
+    run.deliver(pager=AWAY)
+    run.wait(590, pager=AWAY)
+    run.read(1, revision=2, severity="P1")
+    run.wait(120, pager=AWAY)
+    run.wait(61)
+    assert [(note.revision, note.outcome) for note in run.notes] == [(1, "suppressed"), (2, "sent")]
+
+
+def test_nothing_is_given_up_after_a_long_stop_of_the_worker_without_an_attempt():
+    run, state = Run(build(give_up_after_s=600)), {}
+    run.read()
+    run.deliver(pager=AWAY)
+    apply_changes(state, run.step)
+    again = Run(build(STARTED + 10_000_000))
+    list(again.step.restore(state.items()))
+    again.now = STARTED + 10_000_000
+    again.wait(1)
+    assert again.summary() == [("pager", 1, "sent", "first_notification", 2)]
+
+
+def test_a_pause_that_the_receiver_requests_survives_a_restart():
+    run, state = Run(build()), {}
+    run.read()
+    run.deliver(pager=Delivery("retry", "answered 429", 1, retry_after_s=90))
+    apply_changes(state, run.step)
+    again = Run(build())
+    list(again.step.restore(state.items()))
+    again.read(1, incident_id="inc-other")
+    again.wait(89)
+    assert again.attempts == []
+    again.wait(3)
+    assert len(again.attempts) == 2
+
+
+def test_notifications_that_always_fail_are_not_repeated_after_each_success_of_others():
+    run = Run(build(give_up_after_s=1e5))
+    for name in ("bad-1", "bad-2"):
+        run.read(incident_id=name)
+    for number in range(60):
+        run.read(number, incident_id=f"inc-{number}")
+        for _ in range(10):
+            run.now += 1000
+            run.use(run.step.tick(run.now))
+            for dispatch in run.step.take_pending():
+                is_bad = dispatch.incident.incident_id.startswith("bad")
+                run.attempts.append(dispatch.incident.incident_id)
+                run.use(run.step.record_delivery(dispatch, AWAY if is_bad else SENT))
+    assert len({note.incident_id for note in run.notes}) == 60
+    assert run.attempts.count("bad-1") < 30
+
+
 def test_what_is_owed_to_a_receiver_that_was_removed_from_the_settings_is_dead_lettered():
     run, state = Run(build()), {}
     run.read()
@@ -329,6 +513,19 @@ def test_what_is_owed_to_a_receiver_that_was_removed_from_the_settings_is_dead_l
     again = Run(restored)
     again.wait(1)
     assert again.notes[0].reason == "the receiver was removed from the settings"
+    assert len(again.letters) == 1
+
+
+def test_the_end_that_is_owed_to_a_receiver_that_was_removed_is_dead_lettered_too():
+    run, state = Run(build()), {}
+    run.read()
+    run.deliver(pager=AWAY)
+    run.read(1, revision=2, status="resolved")
+    apply_changes(state, run.step)
+    again = Run(RouteStep(RouteSettings(), STARTED))
+    list(again.step.restore(state.items()))
+    again.wait(1)
+    assert [(note.revision, note.outcome) for note in again.notes] == [(2, "failed")]
     assert len(again.letters) == 1
 
 

@@ -144,6 +144,32 @@ async def test_an_attempt_of_a_step_that_was_replaced_is_not_made_twice():
     assert sorted(arrived) == ["a:1:fast", "a:1:slow", "b:1:fast", "b:1:slow"]
 
 
+async def test_a_step_that_closes_records_what_ended_cancels_the_rest_and_starts_nothing(monkeypatch):
+    monkeypatch.setattr("topologies.receivers.delivery.FINISH_TIME_S", 0.1)
+    arrived: list[str] = []
+    never = asyncio.Event()
+    step = step_with_pending_dispatches()
+    sender = NotificationSender({"slow": Recorder([], never), "fast": Recorder(arrived)})
+    assert len(read_notes(await sender.exchange(step))) == 2
+    step.step([alert(incident(incident_id="c"), 2)])
+    async with asyncio.timeout(5):
+        await sender.finish(step)
+    assert read_notes(await sender.exchange(step)) == []
+    assert arrived == ["a:1:fast", "b:1:fast"]
+    assert b'"owed":{"slow":' in dict(step.changed())[b"incident/a"]
+
+
+async def test_a_batch_to_a_slow_receiver_ends_early(monkeypatch):
+    monkeypatch.setattr("topologies.receivers.delivery.BATCH_TIME_S", -1.0)
+    step = step_with_pending_dispatches()
+    arrived: list[str] = []
+    sender = NotificationSender({"slow": Recorder(arrived), "fast": Recorder(arrived)})
+    await sender.exchange(step)
+    assert arrived == []
+    monkeypatch.setattr("topologies.receivers.delivery.BATCH_TIME_S", 5.0)
+    assert len(read_notes(await exchange_until(sender, step, 4))) == 4
+
+
 async def test_the_memory_of_sent_notifications_is_bounded(monkeypatch):
     monkeypatch.setattr("topologies.receivers.delivery.SENT_MAX", 10)
     step = RouteStep(RouteSettings())
