@@ -5,6 +5,6 @@ This package may import the settings and reasons of route. Sending itself is not
 
 from pipeline.route.delivery.dispatch import Delivery, Dispatch, build_notification
 from pipeline.route.delivery.owed import Owed
-from pipeline.route.delivery.schedule import DeliverySchedule
+from pipeline.route.delivery.schedule import BATCH_MAX, DeliverySchedule
 
-__all__ = ["Delivery", "DeliverySchedule", "Dispatch", "Owed", "build_notification"]
+__all__ = ["BATCH_MAX", "Delivery", "DeliverySchedule", "Dispatch", "Owed", "build_notification"]
