@@ -36,7 +36,13 @@ CYCLE_S = 200.0
 """Approximate seconds of a cycle of the workload. Each quarter of a long run has the same number of cycles."""
 
 INCIDENTS_MAX = 10
-"""Maximum stored incidents of a step. The first quarter has more, so afterwards only a leak can grow."""
+"""Maximum stored incidents of a step. This and the next limits are exceeded early, so afterwards only a leak can grow."""
+
+DRIFTS_MAX = 10
+"""Maximum drifts and lines of evidence of an incident. Failures recur within the reopening window, so incidents grow."""
+
+LOG_ENTRIES_MAX = 10
+"""Maximum lines in the running log of an incident."""
 
 DISK_MIB = 2048
 SESSION_TIMEOUT_S = 10.0
@@ -164,7 +170,9 @@ async def run_soak(
     cycles = max(1, QUARTERS * round(duration_s / QUARTERS / CYCLE_S))
     configuration = Configuration(
         kafka=KafkaSettings(session_timeout_s=SESSION_TIMEOUT_S),
-        correlate=CorrelateSettings(incidents_max=INCIDENTS_MAX),
+        correlate=CorrelateSettings(
+            incidents_max=INCIDENTS_MAX, drifts_max=DRIFTS_MAX, evidence_max=DRIFTS_MAX, log_entries_max=LOG_ENTRIES_MAX
+        ),
         route=RouteSettings(incidents_max=INCIDENTS_MAX),
     )
     workload = build_workload(seed, configuration.detect, planned, duration_s, cycles=cycles)
