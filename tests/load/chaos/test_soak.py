@@ -77,7 +77,7 @@ class ThisProcess(ChaosWorker):
 
 
 def test_memory_and_open_files_of_a_process_are_measured(tmp_path: Path):
-    worker = ThisProcess("this", "detect", [], tmp_path, None)
+    worker = ThisProcess("this", "detect", [], tmp_path)
     before = _count_open_files(worker)
     with (tmp_path / "further").open("w"):
         assert _count_open_files(worker) == before + 1
@@ -87,7 +87,7 @@ def test_memory_and_open_files_of_a_process_are_measured(tmp_path: Path):
 
 
 def test_a_worker_that_has_not_started_uses_nothing(tmp_path: Path):
-    worker = ChaosWorker("none", "detect", [], tmp_path, None)
+    worker = ChaosWorker("none", "detect", [], tmp_path)
     assert (_resident_bytes(worker), _count_open_files(worker)) == (0, 0)
 
 
