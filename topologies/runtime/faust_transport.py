@@ -212,7 +212,8 @@ class _ReadCommittedThread(AIOKafkaConsumerThread):
             coordinator.check_errors()
         except KafkaError as error:
             self._warn(self._describe(error))
-            if coordinator._coordination_task.done():  # noqa: SLF001  only then does aiokafka not rejoin
+            # Only if this task has ended, aiokafka does not rejoin. It ends at a stop too, which is no failure.
+            if coordinator._coordination_task.done() and not self.should_stop:  # noqa: SLF001
                 stop_failed_worker()
 
     def _describe(self, error: BaseException) -> str:
