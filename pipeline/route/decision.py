@@ -67,6 +67,7 @@ def decide_notification(
     last_sent: LastSent | None,
     repeat_interval_s: float,
     at: int,
+    owed_problem: str | None = None,
 ) -> RouteDecision:
     """Decide whether to send a revision to a receiver, apart from silences, inhibition and time intervals.
 
@@ -82,6 +83,9 @@ def decide_notification(
         Seconds after which an open incident is sent again even if nothing changed.
     at
         Time of the decision (Unix ms).
+    owed_problem
+        Why the last attempt to send the incident to the receiver failed, if it is owed, and an empty string if there was
+        no attempt. None if nothing is owed. A receiver that was owed an incident is notified of its end.
 
     Returns
     -------
@@ -92,6 +96,8 @@ def decide_notification(
     """
     is_closed = incident.status in CLOSED
     if last_sent is None:
+        if is_closed and owed_problem is not None and receiver.send_resolved:
+            return RouteDecision(True, reasons.over_while_owed(incident.status, owed_problem))
         if is_closed:
             return RouteDecision(False, reasons.over_before_notified(incident.status))
         if incident.severity not in receiver.severities:

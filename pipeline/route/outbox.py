@@ -240,21 +240,18 @@ class Outbox:
             self.withdraw(incident_id, notified, receiver)
             return []
         last_sent = notified.newest_sent().get(receiver)
-        decision = decide_notification(incident, self._receivers[receiver], last_sent, self._repeat_interval_s, now)
-        reason = decision.reason
-        if decision.send or (reason.code == "closed_before_notified" and self._receivers[receiver].send_resolved):
-            if not decision.send:
-                reason = reasons.over_while_owed(incident.status, owed.problem)
-            if owed.revision == incident.revision:
-                owed.reason = reason
-            else:
-                self.owe(incident, notified, receiver, owed.route, reason, now)
+        receiver_settings, interval_s = self._receivers[receiver], self._repeat_interval_s
+        decision = decide_notification(incident, receiver_settings, last_sent, interval_s, now, owed.problem)
+        if decision.send and owed.revision == incident.revision:
+            owed.reason = decision.reason
             return []
+        if decision.send:
+            self.owe(incident, notified, receiver, owed.route, decision.reason, now)
+            return []
+        dispatch = Dispatch(incident, receiver, owed.route, decision.reason, notified.alert, now, owed.number)
         self.withdraw(incident_id, notified, receiver)
-        if owed.revision != incident.revision:
-            return []  # the newest revision was suppressed already
-        dispatch = Dispatch(incident, receiver, owed.route, reason, notified.alert, now, owed.number)
-        return [_output(build_notification(dispatch, "suppressed", reason))]
+        # If what was owed is older, the newest revision was suppressed already.
+        return [suppressed_output(dispatch)] if owed.revision == incident.revision else []
 
     def _pass_on(self, notified: NotifiedIncident, receiver: str, problem: str, route: str, now: int) -> None:
         """Owe the incident to the fallback of a receiver, unless the fallback knows it or is owed it already."""

@@ -259,9 +259,10 @@ class RouteStep:
             route = routes[0]
             obstacle_before = notified.held_back.pop(receiver, None)
             owed = notified.owed.get(receiver)
-            decision = decide_notification(incident, self._receivers[receiver], last_sent, interval_s, now)
-            if owed is not None and last_sent is None and self._is_end_owed(incident, receiver):
-                decision = RouteDecision(True, reasons.over_while_owed(incident.status, owed.problem))
+            owed_problem = None if owed is None else owed.problem
+            decision = decide_notification(
+                incident, self._receivers[receiver], last_sent, interval_s, now, owed_problem
+            )
             if decision.send:
                 route, obstacle = self._find_obstacle(incident.incident_id, labels, routes)
                 if obstacle is not None:
@@ -280,10 +281,6 @@ class RouteStep:
         while (evicted := self._log.pop_excess_alert()) is not None:
             outputs += self._outbox.drop(*evicted, "route.stored_alerts_max")
         return outputs
-
-    def _is_end_owed(self, incident: Incident, receiver: str) -> bool:
-        """Return whether a receiver that could not be notified of an incident must be notified of its end."""
-        return incident.status in CLOSED and self._receivers[receiver].send_resolved
 
     def _find_obstacle(self, incident_id: str, labels: Labels, routes: Sequence[str]) -> tuple[str, Reason | None]:
         """Return the first route that sends now, or the first route and the reason why none does.

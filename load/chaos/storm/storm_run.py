@@ -11,7 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import orjson
@@ -56,7 +56,7 @@ class StormReport:
     duplicates_with_new_key: int = 0
     suppressed_by_reason: dict[str, int] = field(default_factory=dict)
     sent_by_receiver: dict[str, int] = field(default_factory=dict)
-    largest_minute: int = 0
+    largest_minute_of_chat: int = 0
     seconds_to_nothing_owed: float | None = None
 
     def problems(self) -> list[str]:
@@ -71,31 +71,13 @@ class StormReport:
         problems = [f"{count} {what}" for what, count in found.items() if count]
         # A kill can lose the count of one batch that was sent but not recorded.
         limit = MESSAGES_PER_MINUTE + self.kills * BATCH_MAX
-        if self.largest_minute > limit:
-            problems.append(f"chat got {self.largest_minute} messages in a minute, of at most {limit}")
+        if self.largest_minute_of_chat > limit:
+            problems.append(f"chat got {self.largest_minute_of_chat} messages in a minute, of at most {limit}")
         return problems
 
     def to_json(self) -> dict[str, Any]:
         """Return the report for ``--json``."""
-        return {
-            "seed": self.seed,
-            "incidents": self.incidents,
-            "revisions": self.revisions,
-            "kills": self.kills,
-            "sent": self.sent,
-            "suppressed": self.suppressed,
-            "owed": self.owed,
-            "dead_lettered": self.dead_lettered,
-            "unannounced": self.unannounced,
-            "outdated": self.outdated,
-            "duplicates": self.duplicates,
-            "duplicates_with_new_key": self.duplicates_with_new_key,
-            "suppressed_by_reason": self.suppressed_by_reason,
-            "sent_by_receiver": self.sent_by_receiver,
-            "largest_minute_of_chat": self.largest_minute,
-            "seconds_to_nothing_owed": self.seconds_to_nothing_owed,
-            "problems": self.problems(),
-        }
+        return asdict(self) | {"problems": self.problems()}
 
 
 async def run_storm(seed: int, *, incidents: int, duration_s: float, kills: int) -> StormReport:
@@ -224,6 +206,6 @@ def _count_receipts(report: StormReport, receipts: dict[str, list[Receipt]], pla
         )
         report.duplicates_with_new_key += sum(count - 1 for count in states.values())
     times_s = sorted(receipt.at_s for receipt in receipts["chat"])
-    report.largest_minute = max(
+    report.largest_minute_of_chat = max(
         (len([at_s for at_s in times_s if start_s <= at_s < start_s + MINUTE_S]) for start_s in times_s), default=0
     )

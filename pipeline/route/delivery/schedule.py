@@ -100,10 +100,9 @@ class DeliverySchedule:
             self._record_failure(receiver, queue, incident_id, delivery, now)
         else:
             if queue.failures >= UNAVAILABLE_AFTER:
+                # A notification that failed more often than the receiver in a row has a problem of its own.
                 for owed in queue.owed.values():
-                    if (
-                        owed.attempts <= queue.failures
-                    ):  # a notification that failed more often has a problem of its own
+                    if owed.attempts <= queue.failures:
                         owed.not_before = 0
             queue.failures, queue.last_failed, queue.problem, queue.not_before = 0, "", "", 0
 
