@@ -50,10 +50,10 @@ class RunOutcome:
     async def read(cls, cluster: Cluster, settings: DetectSettings) -> "RunOutcome":
         """Read the outcome of a run that has no lag."""
         outcome = cls(
-            drifts=[content for content in await _read_contents(cluster, DRIFTS) if content["type"] == "drift"],
-            alerts=await _read_contents(cluster, ALERTS),
-            notifications=await _read_contents(cluster, NOTIFICATIONS),
-            dead_letters=await _read_contents(cluster, DEAD_LETTERS),
+            drifts=[content for content in await read_contents(cluster, DRIFTS) if content["type"] == "drift"],
+            alerts=await read_contents(cluster, ALERTS),
+            notifications=await read_contents(cluster, NOTIFICATIONS),
+            dead_letters=await read_contents(cluster, DEAD_LETTERS),
         )
         baselines = [message async for message in read_topic(cluster, BASELINES)]
         for partition in range(PARTITIONS):
@@ -111,8 +111,8 @@ class RunOutcome:
 
 async def find_owed_incidents(cluster: Cluster) -> set[str]:
     """Return the ids of the incidents that were neither sent to a receiver nor suppressed."""
-    decided = _find_decided(await _read_contents(cluster, NOTIFICATIONS))
-    return {content["incident_id"] for content in await _read_contents(cluster, ALERTS)} - decided
+    decided = _find_decided(await read_contents(cluster, NOTIFICATIONS))
+    return {content["incident_id"] for content in await read_contents(cluster, ALERTS)} - decided
 
 
 def _find_decided(notifications: Iterable[Content]) -> set[str]:
@@ -231,5 +231,6 @@ def _letters(outcome: RunOutcome) -> dict[str, Content]:
     }
 
 
-async def _read_contents(cluster: Cluster, name: str) -> list[Content]:
+async def read_contents(cluster: Cluster, name: str) -> list[Content]:
+    """Return all committed messages of a topic as JSON values."""
     return [orjson.loads(message.value or b"null") async for message in read_topic(cluster, name)]

@@ -14,8 +14,7 @@ from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-import orjson
-
+from load.chaos.comparison import read_contents
 from load.chaos.receiver import Receipt, WebhookServer
 from load.chaos.storm.storm_incidents import PlannedRevision, plan_storm
 from load.harness import run_against, temporary_topology
@@ -23,7 +22,7 @@ from pipeline.route import ReceiverSettings, RouteSettings
 from pipeline.route.delivery import BATCH_MAX
 from schemas.topics import ALERTS, DEAD_LETTERS, NOTIFICATIONS
 from topologies.configuration import Configuration
-from topologies.kafka import Cluster, read_topic, write_message
+from topologies.kafka import Cluster, write_message
 from topologies.processes import Topology
 
 RECEIVERS = ("pager", "chat", "tickets")
@@ -169,19 +168,18 @@ async def _storm(
 async def _find_decided(cluster: Cluster, plan: Sequence[PlannedRevision]) -> set[tuple[str, str]]:
     """Return the incidents and receivers with a final decision on the newest revision."""
     newest = {planned.incident_id: planned.revision for planned in plan}
-    rows = [orjson.loads(message.value or b"null") async for message in read_topic(cluster, NOTIFICATIONS)]
     return {
         (row["incident_id"], row["receiver"])
-        for row in rows
+        for row in await read_contents(cluster, NOTIFICATIONS)
         if row["revision"] == newest[row["incident_id"]] and row["reason_code"] != "superseded"
     }
 
 
 async def _count_outputs(report: StormReport, cluster: Cluster) -> None:
-    rows = [orjson.loads(message.value or b"null") async for message in read_topic(cluster, NOTIFICATIONS)]
+    rows = await read_contents(cluster, NOTIFICATIONS)
     reasons = Counter(row["reason_code"] for row in rows if row["outcome"] == "suppressed")
     report.suppressed, report.suppressed_by_reason = reasons.total(), dict(sorted(reasons.items()))
-    report.dead_lettered = len([message async for message in read_topic(cluster, DEAD_LETTERS)])
+    report.dead_lettered = len(await read_contents(cluster, DEAD_LETTERS))
 
 
 def _count_receipts(report: StormReport, receipts: dict[str, list[Receipt]], plan: Sequence[PlannedRevision]) -> None:
