@@ -172,7 +172,7 @@ async def disturb(workers: list[WorkerUnderTest], generator: random.Random) -> C
         else:
             worker.kill()
             if kind != "kill":
-                worker.start(fault=f"{kind}:{generator.randint(1, 2)}")
+                worker.start(fault=f"{kind}:{generator.randint(1, 2)}:SIGKILL")
                 if await asyncio.to_thread(dies_of_the_fault, worker):
                     counts[kind] += 1
                 else:

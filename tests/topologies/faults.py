@@ -1,4 +1,4 @@
-"""Faults for a worker that kills itself with SIGKILL between two writes of a checkpoint."""
+"""Faults for a worker that kills or suspends itself between two writes of a checkpoint."""
 
 import os
 import signal
@@ -7,7 +7,7 @@ from typing import Any
 from aiokafka import AIOKafkaProducer
 
 VARIABLE = "DRIFTWIRE_TEST_FAULT"
-"""Environment variable of the fault. ``after_outputs:3`` means: die in the third checkpoint that has outputs."""
+"""Environment variable of the fault. ``after_outputs:3:SIGKILL`` means: die in the third checkpoint that has outputs."""
 
 STAGES = ("after_outputs", "after_state", "after_offsets")
 
@@ -16,43 +16,43 @@ def install_from_environment() -> None:
     """Install the fault from the environment, if there is one."""
     fault = os.environ.get(VARIABLE)
     if fault:
-        stage, count = fault.split(":")
+        stage, count, name = fault.split(":")
         assert stage in STAGES
-        _install(stage, int(count))
+        _install(stage, int(count), signal.Signals[name])
 
 
-def _install(stage: str, count: int) -> None:
-    """Observe what the producer writes in each transaction, and die at a stage of the given transaction with outputs."""
+def _install(stage: str, count: int, number: signal.Signals) -> None:
+    """Observe what each transaction writes, and send a signal to this process once, at a stage of the given one."""
     begin, send_batch = AIOKafkaProducer.begin_transaction, AIOKafkaProducer.send_batch
     send_offsets = AIOKafkaProducer.send_offsets_to_transaction
     topics_by_producer: dict[AIOKafkaProducer, list[str]] = {}
     transactions_left = count
 
-    async def die_at(producer: AIOKafkaProducer, reached: str) -> None:
+    async def strike_at(producer: AIOKafkaProducer, reached: str) -> None:
         nonlocal transactions_left
         if reached != stage or not any(not name.endswith("-checkpoints") for name in topics_by_producer[producer]):
             return
         transactions_left -= 1
-        if transactions_left <= 0:
+        if transactions_left == 0:
             await producer.flush()  # everything written so far must reach the broker
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number)
 
     async def begin_and_forget(self: AIOKafkaProducer) -> None:
         topics_by_producer[self] = []
         await begin(self)
 
-    async def send_and_die(self: AIOKafkaProducer, batch: Any, topic: str, **options: Any) -> Any:
+    async def send_and_strike(self: AIOKafkaProducer, batch: Any, topic: str, **options: Any) -> Any:
         topics = topics_by_producer[self]
         if topic.endswith("-checkpoints") and not any(name.endswith("-checkpoints") for name in topics):
-            await die_at(self, "after_outputs")
+            await strike_at(self, "after_outputs")
         topics.append(topic)
         return await send_batch(self, batch, topic, **options)
 
-    async def send_offsets_and_die(self: AIOKafkaProducer, *arguments: Any, **options: Any) -> None:
-        await die_at(self, "after_state")
+    async def send_offsets_and_strike(self: AIOKafkaProducer, *arguments: Any, **options: Any) -> None:
+        await strike_at(self, "after_state")
         await send_offsets(self, *arguments, **options)
-        await die_at(self, "after_offsets")
+        await strike_at(self, "after_offsets")
 
     AIOKafkaProducer.begin_transaction = begin_and_forget  # type: ignore[method-assign]
-    AIOKafkaProducer.send_batch = send_and_die  # type: ignore[method-assign]
-    AIOKafkaProducer.send_offsets_to_transaction = send_offsets_and_die  # type: ignore[method-assign]
+    AIOKafkaProducer.send_batch = send_and_strike  # type: ignore[method-assign]
+    AIOKafkaProducer.send_offsets_to_transaction = send_offsets_and_strike  # type: ignore[method-assign]

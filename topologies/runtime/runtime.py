@@ -155,12 +155,12 @@ class StepRuntime:
         results = await asyncio.gather(*closing, return_exceptions=True)
         for worker, result in zip(workers, results, strict=True):
             if isinstance(result, BaseException):
-                logger.warning(
-                    "%s: partition %d: the last checkpoint failed (%r); the next owner restores the previous checkpoint",
-                    self._spec.name,
-                    worker.partition,
-                    result,
-                )
+                self._warn_last_checkpoint(worker, result)
+
+    def _warn_last_checkpoint(self, worker: PartitionWorker, error: BaseException) -> None:
+        reason = "it took too long" if isinstance(error, TimeoutError) else (error.args or (type(error).__name__,))[0]
+        text = "%s: partition %d: the last checkpoint failed: %s; the next owner restores the previous checkpoint"
+        logger.warning(text, self._spec.name, worker.partition, reason)
 
     def _start_partition(self, partition: int, *, delay_s: float = 0.0) -> None:
         worker = PartitionWorker(self._spec, self._cluster, self._app.conf.id, partition)
@@ -346,7 +346,8 @@ class StepRuntime:
         name, partition = self._spec.name, worker.partition
         worker.abandon()
         self._start_task(worker.disconnect())
-        if self._partition_workers.get(partition) is not worker:
+        if self._partition_workers.get(partition) is not worker:  # the partition was revoked meanwhile
+            self._warn_last_checkpoint(worker, error)
             return
         self._pause(partition)
         if isinstance(error, ProducerFenced):

@@ -1,7 +1,5 @@
 """The exactly-once runtime on real Kafka, with a step whose outputs reveal any lost or repeated record."""
 
-import asyncio
-import re
 import signal
 from collections import Counter
 from pathlib import Path
@@ -21,7 +19,7 @@ from tests.topologies.counting import (
     read_outputs,
     wait_for_outputs,
 )
-from tests.topologies.counting_worker import POISON, SESSION_TIMEOUT_S
+from tests.topologies.counting_worker import POISON
 from topologies.broker.embedded_broker import EmbeddedBroker
 from topologies.kafka.client import write_message
 
@@ -34,7 +32,7 @@ async def test_a_worker_killed_during_a_checkpoint_writes_all_of_it_or_nothing(
 ) -> None:
     await produce(empty_broker, 20_000)
     with counting_worker(empty_broker, tmp_path / "log") as worker:
-        worker.start(fault=f"{stage}:3")
+        worker.start(fault=f"{stage}:3:SIGKILL")
         assert worker.wait_for_exit(60) == -signal.SIGKILL
         before = await read_outputs(empty_broker)
         worker.start()
@@ -49,21 +47,17 @@ async def test_a_worker_suspended_beyond_its_session_is_fenced(empty_broker: Emb
         counting_worker(empty_broker, tmp_path / "a") as first,
         counting_worker(empty_broker, tmp_path / "b") as second,
     ):
-        first.start()
+        first.start(fault="after_outputs:1:SIGSTOP")
         first.wait_for_output("detect: ready")
         second.start()
         second.wait_for_output("detect: ready")
-        await produce(empty_broker, 8_000)
-        first.signal(signal.SIGSTOP)
-        await produce(empty_broker, 8_000)
-        await asyncio.sleep(SESSION_TIMEOUT_S + 2)
-        await wait_for_outputs(empty_broker, second, 32)
+        await produce(empty_broker, 16_000)
+        await wait_for_outputs(empty_broker, second, 32)  # some of them are those of the suspended worker
         first.signal(signal.SIGCONT)
         await produce(empty_broker, 8_000)
         contents = await wait_for_outputs(empty_broker, second, 48)
         assert_exactly_once(contents, 6_000)
-        fenced = r"partition \d: another producer with the transactional id counting-detect-\d has started, "
-        assert re.search(fenced, first.output)
+        first.wait_for_output("another producer with the transactional id counting-detect-")
         assert first.stop() == 0
         assert second.stop() == 0
         assert_exactly_once(await read_outputs(empty_broker), 6_000)
