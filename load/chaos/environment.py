@@ -226,7 +226,7 @@ async def disturbed_environment(
         await write_deployments(broker.cluster, workload)
         proxy = await stack.enter_async_context(WireProxy(broker.bootstrap))
         receiver = await stack.enter_async_context(WebhookServer())
-        receivers = (ReceiverSettings(name="chaos", kind="webhook", url=receiver.url),)
+        receivers = (ReceiverSettings.model_validate({"name": "chaos", "webhook": {"url": receiver.url}}),)
         route = configuration.route.model_copy(update={"receivers": receivers, "default_receivers": ("chaos",)})
         configuration = configuration.model_copy(update={"route": route}).with_cluster(Cluster(proxy.bootstrap))
         file = folder / "configuration.json"

@@ -5,7 +5,8 @@ wording.
 """
 
 from pipeline.route.delivery import Delivery, Dispatch
-from pipeline.route.settings import ReceiverSettings, RouteSettings
+from pipeline.route.receiver_settings import ReceiverSettings
+from pipeline.route.settings import RouteSettings
 from pipeline.route.step import PART_KINDS, RouteStep
 
 __all__ = ["PART_KINDS", "Delivery", "Dispatch", "ReceiverSettings", "RouteSettings", "RouteStep"]

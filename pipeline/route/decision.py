@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from pipeline.route import reasons
 from pipeline.route.reasons import Reason
-from pipeline.route.settings import ReceiverSettings
+from pipeline.route.receiver_settings import ReceiverSettings
 from schemas.incident import CLOSED, Incident, IncidentStatus, LogEntry, Severity
 
 REMINDER = "reminder"
@@ -19,7 +19,8 @@ class LastSent:
     """The last revision sent to a receiver, reduced to the fields that the next decision needs.
 
     ``at`` is the time of the decision, and ``number`` counts the decisions on the same revision from 0. ``responses``
-    identifies the lines about the response in its log. It is None in a state of an earlier version.
+    identifies the lines about the response in its log. It is None in a state of an earlier version. ``reference`` identifies
+    the message at the receiver, if the receiver has returned a reference.
     """
 
     revision: int
@@ -31,6 +32,7 @@ class LastSent:
     reminded_at: int = 0
     number: int = 0
     responses: str | None = None
+    reference: str = ""
 
     @classmethod
     def from_incident(cls, incident: Incident, route: str, *, at: int, number: int = 0) -> "LastSent":

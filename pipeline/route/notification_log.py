@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pipeline.route.decision import LastSent
-from pipeline.route.delivery import Owed
+from pipeline.route.delivery import Delivery, Dispatch, Owed
 from pipeline.route.matchers import Labels
 from pipeline.route.reasons import Reason
 from pipeline.state import PartStore
@@ -189,16 +189,18 @@ class NotificationLog:
         """Return the ids and entries of the incidents with a stored alert, the oldest alert first."""
         return sorted(self._with_alert.items(), key=lambda item: item[1].last_offset)
 
-    def record_outcome(self, incident_id: str, receiver: str, revision: int, number: int, *, sent: bool) -> None:
-        """Record whether an attempt in flight was accepted. An incident that was dropped in the meantime stays dropped."""
+    def record_outcome(self, dispatch: Dispatch, delivery: Delivery) -> None:
+        """Record the outcome of an attempt in flight. An incident that was dropped in the meantime stays dropped."""
+        incident_id, receiver = dispatch.incident.incident_id, dispatch.receiver
         incident = self._incidents.get(incident_id)
-        in_flight = None if incident is None else incident.in_flight.pop((receiver, revision, number), None)
+        attempt = receiver, dispatch.incident.revision, dispatch.number
+        in_flight = None if incident is None else incident.in_flight.pop(attempt, None)
         if incident is None or in_flight is None:
             return
         last = incident.last_sent.get(receiver)
-        if sent and (last is None or last.order < in_flight.order):
-            incident.last_sent[receiver] = in_flight
-        elif not sent and last is not None:
+        if delivery.outcome == "sent" and (last is None or last.order < in_flight.order):
+            incident.last_sent[receiver] = replace(in_flight, reference=delivery.reference or dispatch.reference)
+        elif delivery.outcome != "sent" and last is not None:
             # The next repeat is due one interval after this attempt.
             incident.last_sent[receiver] = replace(last, at=max(last.at, in_flight.at))
         self._store.mark("incident", incident_id)

@@ -14,7 +14,8 @@ from pipeline.route.decision import LastSent, decide_notification
 from pipeline.route.delivery import Delivery, DeliverySchedule, Dispatch, Owed, build_notification
 from pipeline.route.notification_log import NotificationLog, NotifiedIncident
 from pipeline.route.reasons import Reason
-from pipeline.route.settings import ReceiverSettings, RouteSettings
+from pipeline.route.receiver_settings import ReceiverSettings
+from pipeline.route.settings import RouteSettings
 from pipeline.state import PartStore
 from pipeline.step import InputMessage, OutputMessage, RawMessage
 from schemas.incident import CLOSED, Incident
@@ -116,7 +117,7 @@ class Outbox:
         incident_id, sent = incident.incident_id, delivery.outcome == "sent"
         self._schedule.end(incident_id, receiver, delivery, now)
         self._store.mark("receiver", receiver)
-        self._log.record_outcome(incident_id, receiver, incident.revision, dispatch.number, sent=sent)
+        self._log.record_outcome(dispatch, delivery)
         notified = self._log.get(incident_id)
         if notified is None:  # it was dropped during the attempt
             return self._sent(dispatch, delivery) if sent else self._fail(dispatch, delivery.reason or NOT_KEPT)
@@ -180,7 +181,10 @@ class Outbox:
         notified.in_flight[receiver, owed.revision, owed.number] = sent
         self._schedule.begin(incident_id, receiver, now)
         self._store.mark("receiver", receiver)
-        return Dispatch(incident, receiver, owed.route, owed.reason, notified.alert, owed.decided_at, owed.number)
+        last_sent = notified.last_sent.get(receiver)
+        reference = "" if last_sent is None else last_sent.reference
+        decision = owed.route, owed.reason, notified.alert, owed.decided_at, owed.number
+        return Dispatch(incident, receiver, *decision, reference)
 
     def _record_sent(
         self, notified: NotifiedIncident, dispatch: Dispatch, delivery: Delivery, now: int

@@ -24,7 +24,7 @@ class RouteTree:
 
     >>> settings = RouteSettings.model_validate(
     ...     {
-    ...         "receivers": [{"name": "console", "kind": "console"}, {"name": "log", "kind": "console"}],
+    ...         "receivers": [{"name": "console", "console": True}, {"name": "log", "console": True}],
     ...         "routes": [{"name": "urgent", "matchers": ['severity=~"P1|P2"'], "receivers": ["log"]}],
     ...     }
     ... )

@@ -2,16 +2,15 @@
 
 import re
 from collections.abc import Iterator
-from typing import Annotated, Literal, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from pipeline.route.labels import INCIDENT_LABELS
 from pipeline.route.matchers import check_label_names, parse_matchers
+from pipeline.route.receiver_settings import ReceiverSettings
 from pipeline.route.time_intervals import TimeIntervalSettings
 from pipeline.wording import did_you_mean
-from schemas.incident import Severity
 
 DEFAULT_ROUTE = "default"
 """Name of the root of the routing tree."""
@@ -26,78 +25,6 @@ def _check_matchers(matchers: tuple[str, ...]) -> tuple[str, ...]:
 
 
 MatcherTexts = Annotated[tuple[str, ...], AfterValidator(_check_matchers)]
-
-
-def is_webhook_address(url: str) -> bool:
-    """Return whether a text is an http or https address with a host."""
-    try:
-        parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        return False
-
-
-class ReceiverSettings(BaseModel):
-    """A destination for notifications."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)  # the url may contain a secret
-
-    name: str = Field(min_length=1, max_length=100, description="Name that routes use.")
-    kind: Literal["console", "webhook"] = Field(description="Kind of receiver, console or webhook.")
-    url: SecretStr | None = Field(
-        default=None, description="Address of a webhook, http or https. Its secret parts never appear in logs."
-    )
-    url_file: str | None = Field(
-        default=None,
-        min_length=1,
-        description="File with the address of a webhook, instead of url. It is read again for each attempt.",
-    )
-    severities: tuple[Severity, ...] = Field(
-        default=("P1", "P2", "P3", "P4"), description="Severities that the receiver accepts."
-    )
-    send_resolved: bool = Field(
-        default=True, description="Whether a receiver that was notified of an incident is also notified of its end."
-    )
-    timeout_s: float = Field(default=10.0, gt=0, le=60, description="Seconds after which one attempt times out.")
-    retry_interval_max_s: float = Field(
-        default=60.0,
-        gt=0,
-        le=3600,
-        description="Maximum seconds between two attempts. Higher values burden an unavailable receiver less, but find "
-        "its return later.",
-    )
-    give_up_after_s: float = Field(
-        default=24 * 3600.0,
-        gt=0,
-        le=7 * 24 * 3600.0,
-        description="Seconds for which a notification that the receiver does not accept is sent again. After that, its "
-        "alert is dead-lettered.",
-    )
-    fallback: str | None = Field(
-        default=None, description="Receiver that is notified instead while this receiver is unavailable."
-    )
-    fallback_after_s: float = Field(
-        default=300.0,
-        ge=0,
-        description="Seconds after which the fallback is notified. Higher values wait longer for the receiver. If the "
-        "receiver refuses a notification for good, the fallback is notified at once.",
-    )
-    messages_per_minute: int | None = Field(
-        default=None, ge=1, description="Maximum number of attempts in one minute. Without a value, there is no limit."
-    )
-
-    @model_validator(mode="after")
-    def _check_url(self) -> Self:
-        addresses = [self.url is not None, self.url_file is not None].count(True)
-        if self.kind == "console" and addresses:
-            raise ValueError(f"receiver {self.name!r}: a console takes no url; remove it")
-        if self.kind == "webhook":
-            if addresses != 1:
-                raise ValueError(f"receiver {self.name!r}: a webhook needs a url or a url_file; set one of them")
-            if self.url is not None and not is_webhook_address(self.url.get_secret_value()):
-                # The address may contain a secret, so the message does not repeat it.
-                raise ValueError(f"receiver {self.name!r}: url must be an http or https address with a host")
-        return self
 
 
 class Route(BaseModel):
@@ -177,7 +104,7 @@ class RouteSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     receivers: tuple[ReceiverSettings, ...] = Field(
-        default=(ReceiverSettings(name="console", kind="console"),), description="Receivers that routes can refer to."
+        default=(ReceiverSettings(name="console", console=True),), description="Receivers that routes can refer to."
     )
     default_receivers: tuple[str, ...] = Field(
         default=("console",), min_length=1, description="Receivers of the incidents that no route matches."

@@ -46,7 +46,7 @@ password_file = "{password_file}"
 
 [route]
 default_receivers = ["console", "hook"]
-receivers = [{{ name = "console", kind = "console" }}, {{ name = "hook", kind = "webhook", url = "{url}" }}]
+receivers = [{{ name = "console", console = true }}, {{ name = "hook", webhook.url = "{url}" }}]
 """
 
 RIGHTS = {

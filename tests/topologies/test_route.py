@@ -77,7 +77,7 @@ def write_configuration(folder: Path, *endpoints: Endpoint) -> Path:
     path = folder / "driftwire.json"
     names = ["hook", "other"][: len(endpoints)]
     receivers = [
-        {"name": name, "kind": "webhook", "url": endpoint.url, "timeout_s": 60}
+        {"name": name, "webhook": {"url": endpoint.url}, "timeout_s": 60}
         for name, endpoint in zip(names, endpoints, strict=True)
     ]
     path.write_text(json.dumps({"route": {"receivers": receivers, "default_receivers": names}}), encoding="utf-8")

@@ -97,7 +97,9 @@ async def _preview_restart(cluster: "Cluster", configuration: "Configuration") -
 
     Raises
     ------
-    BrokerUnreachable, TopicMissing If no broker answers, or if it has no checkpoints. StateRefused
+    BrokerUnreachable, TopicMissing
+        If no broker answers, or if it has no checkpoints.
+    StateRefused
         If a newer version wrote the state.
     """
     from pipeline.correlate.checkpoint import PART_KINDS as CORRELATE_KINDS  # noqa: PLC0415

@@ -36,8 +36,11 @@ _LENGTHS = {
     "string_too_long": ("at most", "max_length", "character"),
 }
 
+_DESTINATION = "it no longer exists: use console = true, or a table such as webhook = { url = ... }"
 REMOVED_KEYS = {
-    "route.receivers.attempts_max": "it no longer exists: remove it, because attempts go on until route.receivers.give_up_after_s"
+    "route.receivers.kind": _DESTINATION,
+    "route.receivers.url": _DESTINATION,
+    "route.receivers.attempts_max": "it no longer exists: remove it, because attempts go on until route.receivers.give_up_after_s",
 }
 """What to do about keys of earlier versions, by path."""
 

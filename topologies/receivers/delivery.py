@@ -17,6 +17,7 @@ from weakref import WeakSet
 from pipeline.route import Delivery, Dispatch, ReceiverSettings, RouteSettings, RouteStep
 from pipeline.step import OutputMessage
 from topologies.receivers.console import ConsoleReceiver
+from topologies.receivers.http import HttpClient
 from topologies.receivers.webhook import WebhookReceiver
 
 SENT_MAX = 10_000
@@ -182,6 +183,7 @@ class NotificationSender:
 
 
 def _build_receiver(settings: ReceiverSettings, *, replay: bool) -> Receiver:
-    if replay or settings.kind == "console":
-        return ConsoleReceiver(sys.stdout, clock=time.time)
-    return WebhookReceiver(settings, clock=time.time)
+    client = HttpClient(settings.timeout_s, time.time)
+    if settings.webhook is not None and not replay:
+        return WebhookReceiver(settings.webhook, client, clock=time.time)
+    return ConsoleReceiver(sys.stdout, clock=time.time)

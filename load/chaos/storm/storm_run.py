@@ -131,8 +131,7 @@ def _route(servers: dict[str, WebhookServer]) -> RouteSettings:
         ReceiverSettings.model_validate(
             {
                 "name": name,
-                "kind": "webhook",
-                "url": server.url,
+                "webhook": {"url": server.url},
                 "retry_interval_max_s": 5,
                 "messages_per_minute": limits.get(name),
             }

@@ -16,7 +16,8 @@ class Dispatch:
     """One incident revision to send to one receiver.
 
     ``source`` is the alert that contained the revision, and ``decided_at`` the time of the decision (Unix ms).
-    ``number`` counts the decisions on the same revision for the same receiver from 0.
+    ``number`` counts the decisions on the same revision for the same receiver from 0. ``reference`` identifies the message
+    of the incident at the receiver, if the receiver has returned a reference.
     """
 
     incident: Incident
@@ -26,6 +27,7 @@ class Dispatch:
     source: InputMessage
     decided_at: int
     number: int = 0
+    reference: str = ""
 
     @property
     def notification_id(self) -> str:
@@ -50,6 +52,9 @@ class Delivery:
         Wall-clock time of acceptance (Unix ms), or None.
     retry_after_s
         Seconds that the receiver wants to be left alone. 0 if it requested no pause.
+    reference
+        What identifies the message at the receiver, such as the number of a ticket. The next dispatch of the incident
+        contains it. Empty if there is nothing to identify, or if it has not changed.
     """
 
     outcome: Literal["sent", "retry", "failed", "deferred"]
@@ -57,6 +62,7 @@ class Delivery:
     attempts: int
     sent_at: int | None = None
     retry_after_s: float = 0.0
+    reference: str = ""
 
 
 def notification_id(incident: Incident, receiver: str, number: int) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline.route.delivery.dispatch import Delivery
 from pipeline.route.delivery.owed import Owed
-from pipeline.route.settings import ReceiverSettings
+from pipeline.route.receiver_settings import ReceiverSettings
 
 RETRY_DELAY_S = 1.0
 """Seconds before the second attempt. Each later delay is twice as long. A part of up to half is subtracted, so that many

@@ -223,7 +223,7 @@ def test_in_a_replay_the_clock_is_restored():
 
 
 def test_what_is_held_back_from_a_receiver_that_was_removed_is_dropped():
-    receivers = [{"name": "console", "kind": "console"}, {"name": "old", "kind": "console"}]
+    receivers = [{"name": "console", "console": True}, {"name": "old", "console": True}]
     step, state = live(receivers=receivers, default_receivers=["old"]), {}
     play(step, silence(), alert(incident()))
     apply_changes(state, step)

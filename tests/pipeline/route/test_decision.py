@@ -1,14 +1,14 @@
 import pytest
 
 from pipeline.route.decision import LastSent, decide_notification
-from pipeline.route.settings import ReceiverSettings
+from pipeline.route.receiver_settings import ReceiverSettings
 from schemas.incident import LogEntry
 from tests.pipeline.route.samples import STARTED, incident, suspect
 
 HOUR_S = 3600.0
-ANYTHING = ReceiverSettings(name="console", kind="console")
-URGENT_ONLY = ReceiverSettings(name="pager", kind="console", severities=("P1", "P2"))
-NO_END = ReceiverSettings(name="chat", kind="console", send_resolved=False)
+ANYTHING = ReceiverSettings(name="console", console=True)
+URGENT_ONLY = ReceiverSettings(name="pager", console=True, severities=("P1", "P2"))
+NO_END = ReceiverSettings(name="chat", console=True, send_resolved=False)
 
 
 def sent(**changes) -> LastSent:

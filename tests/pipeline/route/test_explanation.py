@@ -14,7 +14,7 @@ from tests.pipeline.route.test_model import INTERVALS, RECEIVERS, name_routes, r
 HOUR_MS = 3_600_000
 
 TREE = {
-    "receivers": [{"name": "console", "kind": "console"}, {"name": "pager", "kind": "console", "severities": ["P1"]}],
+    "receivers": [{"name": "console", "console": True}, {"name": "pager", "console": True, "severities": ["P1"]}],
     "time_intervals": {"morning": {"times": [{"start_time": "00:00", "end_time": "12:00"}]}},
     "labels": [{"labels": {"team": "search"}}],
     "routes": [

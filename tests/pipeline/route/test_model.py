@@ -33,9 +33,9 @@ INTERVALS = {
     "month": ({"days_of_month": ["25:-1"]}, lambda time: time.day >= 25),
 }
 RECEIVERS = [
-    {"name": "a", "kind": "console"},
-    {"name": "b", "kind": "console", "severities": ["P1", "P2"]},
-    {"name": "c", "kind": "console", "send_resolved": False},
+    {"name": "a", "console": True},
+    {"name": "b", "console": True, "severities": ["P1", "P2"]},
+    {"name": "c", "console": True, "send_resolved": False},
 ]
 EQUAL = {"subject": lambda one: one.subject, "layer": lambda one: {line.layer for line in one.evidence}}
 

@@ -19,7 +19,7 @@ HOUR_S = 3600
 
 
 def build(wall_ms=STARTED, **receiver):
-    receivers = [{"name": "pager", "kind": "console"} | receiver, {"name": "chat", "kind": "console"}]
+    receivers = [{"name": "pager", "console": True} | receiver, {"name": "chat", "console": True}]
     settings = RouteSettings.model_validate({"receivers": receivers, "default_receivers": ["pager"]})
     return RouteStep(settings, wall_ms)
 
@@ -219,8 +219,8 @@ def test_a_permanent_refusal_goes_to_the_fallback_at_once_to_the_audit_and_to_th
 
 def test_two_receivers_that_are_each_others_fallback_do_not_pass_an_incident_back_and_forth():
     receivers = [
-        {"name": "pager", "kind": "console", "fallback": "chat"},
-        {"name": "chat", "kind": "console", "fallback": "pager"},
+        {"name": "pager", "console": True, "fallback": "chat"},
+        {"name": "chat", "console": True, "fallback": "pager"},
     ]
     settings = RouteSettings.model_validate({"receivers": receivers, "default_receivers": ["pager"]})
     run = Run(RouteStep(settings, STARTED))
@@ -438,7 +438,7 @@ def test_a_silence_holds_back_after_a_crash_during_an_attempt():
 @pytest.mark.parametrize("limit", ["incidents_max", "stored_alerts_max"])
 @pytest.mark.parametrize("delivery", [SENT, AWAY, REFUSED])
 def test_an_incident_that_is_dropped_during_an_attempt_has_one_outcome(limit, delivery):
-    settings = {"receivers": [{"name": "pager", "kind": "console"}], "default_receivers": ["pager"], limit: 1}
+    settings = {"receivers": [{"name": "pager", "console": True}], "default_receivers": ["pager"], limit: 1}
     run = Run(RouteStep(RouteSettings.model_validate(settings), STARTED))
     run.read(incident_id="inc-a")
     [dispatch] = run.step.take_pending()
@@ -531,7 +531,7 @@ def test_the_end_that_is_owed_to_a_receiver_that_was_removed_is_dead_lettered_to
 
 @pytest.mark.parametrize("limit", ["incidents_max", "stored_alerts_max"])
 def test_what_is_owed_beyond_a_limit_is_dead_lettered_and_nothing_is_lost(limit):
-    receivers = [{"name": "pager", "kind": "console"}]
+    receivers = [{"name": "pager", "console": True}]
     settings = {"receivers": receivers, "default_receivers": ["pager"], limit: 5}
     run = Run(RouteStep(RouteSettings.model_validate(settings), STARTED))
     for number in range(12):

@@ -21,9 +21,9 @@ ANSWERS = {
     "deferred": Delivery("deferred", "", 0),
 }
 RECEIVERS = [
-    {"name": "pager", "kind": "console", "fallback": "chat", "fallback_after_s": 100, "messages_per_minute": 5},
-    {"name": "chat", "kind": "console"},
-    {"name": "log", "kind": "console"},
+    {"name": "pager", "console": True, "fallback": "chat", "fallback_after_s": 100, "messages_per_minute": 5},
+    {"name": "chat", "console": True},
+    {"name": "log", "console": True},
 ]
 SETTINGS = RouteSettings.model_validate(
     {"receivers": RECEIVERS, "default_receivers": ["pager", "log"], "repeat_interval_s": 1e9}

@@ -19,7 +19,7 @@ OVERDUE = LogEntry(at=LATER, event="reminder", text="fix was due: do it")
 
 
 def console(**changes):
-    return {"receivers": [{"name": "console", "kind": "console"} | changes]}
+    return {"receivers": [{"name": "console", "console": True} | changes]}
 
 
 INHIBIT = {"inhibit": [{"source": ["subject=source"], "target": ['subject!="source"']}]}
@@ -65,8 +65,8 @@ SITUATIONS = {
     "fallback": (
         {
             "receivers": [
-                {"name": "failing", "kind": "console", "fallback": "console"},
-                {"name": "console", "kind": "console"},
+                {"name": "failing", "console": True, "fallback": "console"},
+                {"name": "console", "console": True},
             ]
         }
         | {"default_receivers": ["failing"]},

@@ -1,7 +1,7 @@
 from pipeline.route.route_tree import RouteTree
 from pipeline.route.settings import RouteSettings
 
-RECEIVERS = [{"name": name, "kind": "console"} for name in ("console", "pager", "chat", "log")]
+RECEIVERS = [{"name": name, "console": True} for name in ("console", "pager", "chat", "log")]
 
 
 def recipients(*routes, **labels):

@@ -3,8 +3,8 @@ from pydantic import ValidationError
 
 from pipeline.route.settings import RouteSettings
 
-CONSOLE = {"name": "console", "kind": "console"}
-WEBHOOK = {"name": "hook", "kind": "webhook", "url": "https://user:secret@example.org/path?token=secret"}
+CONSOLE = {"name": "console", "console": True}
+WEBHOOK = {"name": "hook", "webhook": {"url": "https://user:secret@example.org/path?token=secret"}}
 
 
 def settings(**fields):
@@ -39,12 +39,18 @@ def test_nested_routes_are_read():
     [
         ({"receivers": []}, "default_receivers names receiver 'console', which does not exist"),
         ({"receivers": [CONSOLE, CONSOLE]}, "two receivers have the name 'console'"),
-        ({"receivers": [{"name": "console", "kind": "pager"}]}, "'console' or 'webhook'"),
-        ({"receivers": [CONSOLE | {"url": "http://x"}]}, "a console takes no url"),
-        ({"receivers": [CONSOLE, {"name": "hook", "kind": "webhook"}]}, "a webhook needs a url"),
-        ({"receivers": [CONSOLE, WEBHOOK | {"url": "ftp://example.org"}]}, "must be an http or https address"),
-        ({"receivers": [CONSOLE, WEBHOOK | {"url": "https://"}]}, "must be an http or https address"),
-        ({"receivers": [CONSOLE, WEBHOOK | {"url": "https://example.org:99999/"}]}, "must be an http or https address"),
+        ({"receivers": [{"name": "console"}]}, "needs exactly one destination; set one of the keys console, webhook"),
+        ({"receivers": [CONSOLE | WEBHOOK]}, "'hook' needs exactly one destination"),
+        ({"receivers": [CONSOLE, {"name": "hook", "webhook": {}}]}, "set either url or url_file"),
+        (
+            {"receivers": [CONSOLE, WEBHOOK | {"webhook": {"url": "ftp://example.org"}}]},
+            "must be an http or https address",
+        ),
+        ({"receivers": [CONSOLE, WEBHOOK | {"webhook": {"url": "https://"}}]}, "must be an http or https address"),
+        (
+            {"receivers": [CONSOLE, WEBHOOK | {"webhook": {"url": "https://example.org:99999/"}}]},
+            "must be an http or https address",
+        ),
         ({"default_receivers": []}, "at least 1 item"),
         ({"default_receivers": ["pager"]}, "'pager', which does not exist; .* .known receivers: console, hook."),
         ({"routes": [{"name": "a", "receivers": ["pager"]}]}, "route 'a' names receiver 'pager'"),
@@ -71,5 +77,5 @@ def test_the_secret_parts_of_an_address_never_appear():
     assert "secret" not in str(read)
     assert "secret" not in read.model_dump_json()
     with pytest.raises(ValidationError) as refused:
-        settings(receivers=[CONSOLE, WEBHOOK | {"url": "ftp://user:secret@example.org"}])
+        settings(receivers=[CONSOLE, WEBHOOK | {"webhook": {"url": "ftp://user:secret@example.org"}}])
     assert "secret" not in str(refused.value)

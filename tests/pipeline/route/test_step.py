@@ -18,9 +18,9 @@ SENT_AT = STARTED + 99_000
 SETTINGS = RouteSettings.model_validate(
     {
         "receivers": [
-            {"name": "console", "kind": "console"},
-            {"name": "pager", "kind": "webhook", "url": "http://pager.example.org/"},
-            {"name": "chat", "kind": "console", "severities": ["P1", "P2", "P3"], "send_resolved": False},
+            {"name": "console", "console": True},
+            {"name": "pager", "webhook": {"url": "http://pager.example.org/"}},
+            {"name": "chat", "console": True, "severities": ["P1", "P2", "P3"], "send_resolved": False},
         ],
         "routes": [
             {"name": "urgent", "matchers": ['severity=~"P1|P2"'], "receivers": ["pager"], "continue": True},

@@ -171,7 +171,7 @@ NIGHT = {"times": times("00:00-06:00", "20:00-24:00"), "location": "Europe/Berli
 
 
 def settings(*routes):
-    receivers = [{"name": "console", "kind": "console"}, {"name": "chat", "kind": "console"}]
+    receivers = [{"name": "console", "console": True}, {"name": "chat", "console": True}]
     return RouteSettings.model_validate({"time_intervals": {"night": NIGHT}, "routes": routes, "receivers": receivers})
 
 

@@ -14,12 +14,11 @@ from topologies.kafka import write_message
 CONFIGURATION = """
 [[route.receivers]]
 name = "console"
-kind = "console"
+console = true
 
 [[route.receivers]]
 name = "on-call"
-kind = "webhook"
-url = "https://hooks.example.org/?token=secret"
+webhook.url = "https://hooks.example.org/?token=secret"
 severities = ["P1", "P2"]
 send_resolved = false
 

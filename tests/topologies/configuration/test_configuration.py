@@ -27,8 +27,7 @@ COMMENTED_KEYS = (
     "correlate.severity_adjustments.",
     "correlate.sla.",
     "correlate.response.",
-    "route.receivers.url",
-    "route.receivers.url_file",
+    "route.receivers.webhook",
     "route.receivers.fallback",
     "route.receivers.messages_per_minute",
     "kafka.security.",
@@ -58,9 +57,7 @@ def test_all_problems_of_a_file_are_reported_at_once(tmp_path):
 
 def test_a_secret_of_the_wrong_type_is_not_repeated(tmp_path):
     path = tmp_path / "secret.toml"
-    path.write_text(
-        '[[route.receivers]]\nname = "hook"\nkind = "webhook"\nurl = "ftp://host/s3cret"\ntimeout_s = "s3cret"\n'
-    )
+    path.write_text('[[route.receivers]]\nname = "hook"\nwebhook.url = "ftp://host/s3cret"\ntimeout_s = "s3cret"\n')
     assert "s3cret" not in "\n".join(problems(path))
 
 
@@ -108,15 +105,15 @@ def test_the_example_contains_every_key():
 def test_a_written_configuration_reads_back_equal_with_its_secrets(tmp_path):
     source = tmp_path / "driftwire.toml"
     source.write_text(
-        '[[route.receivers]]\nname = "console"\nkind = "console"\n[[route.receivers]]\nname = "hook"\nkind = "webhook"\n'
-        'url = "https://host/s3cret"\n[[route.routes]]\nname = "pages"\nreceivers = ["hook"]\ncontinue = true\n'
+        '[[route.receivers]]\nname = "console"\nconsole = true\n[[route.receivers]]\nname = "hook"\n'
+        'webhook.url = "https://host/s3cret"\n[[route.routes]]\nname = "pages"\nreceivers = ["hook"]\ncontinue = true\n'
         '[[correlate.severity_rules]]\nname = "mine"\nseverity = "P2"\nreason = "so"\n'
     )
     configuration = load_configuration(source)
     path = tmp_path / "configuration.json"
     write_configuration(configuration, path)
     assert load_configuration(path) == configuration
-    assert load_configuration(path).route.receivers[1].url.get_secret_value() == "https://host/s3cret"
+    assert load_configuration(path).route.receivers[1].webhook.url.get_secret_value() == "https://host/s3cret"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 

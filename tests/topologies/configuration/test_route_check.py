@@ -3,7 +3,7 @@ import pytest
 from pipeline.route import RouteSettings
 from topologies.configuration import parts_without_effect
 
-CONSOLE, PAGER = ({"name": name, "kind": "console"} for name in ("console", "pager"))
+CONSOLE, PAGER = ({"name": name, "console": True} for name in ("console", "pager"))
 
 
 def route(name, *matchers, receiver="console", **fields):

@@ -61,11 +61,11 @@ class Service:
 def settings(port: int, closed_port: int, tls_port: int) -> RouteSettings:
     ports = {"refused": closed_port}
     receivers = [
-        {"name": name, "kind": "webhook", "url": f"http://127.0.0.1:{ports.get(name, port)}/{name}"}
+        {"name": name, "webhook": {"url": f"http://127.0.0.1:{ports.get(name, port)}/{name}"}}
         | {"timeout_s": 0.5, "retry_interval_max_s": 1.0}
         for name in (*WAYS, "healthy", "fallback")
     ]
-    untrusted = {"name": "untrusted", "kind": "webhook", "url": f"https://127.0.0.1:{tls_port}/untrusted"}
+    untrusted = {"name": "untrusted", "webhook": {"url": f"https://127.0.0.1:{tls_port}/untrusted"}}
     untrusted |= {"fallback": "fallback", "fallback_after_s": 2.0}
     return RouteSettings.model_validate(
         {"receivers": [*receivers, untrusted], "default_receivers": [*WAYS, "healthy", "untrusted"]}

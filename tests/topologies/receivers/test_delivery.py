@@ -5,7 +5,8 @@ import tomllib
 from pathlib import Path
 
 from pipeline.route.delivery import Delivery, Dispatch
-from pipeline.route.settings import ReceiverSettings, Route, RouteSettings
+from pipeline.route.receiver_settings import ReceiverSettings, WebhookSettings
+from pipeline.route.settings import Route, RouteSettings
 from pipeline.route.step import RouteStep
 from pipeline.step import OutputMessage
 from schemas.notification import Notification
@@ -18,8 +19,8 @@ from topologies.receivers.webhook import WebhookReceiver
 SETTINGS = RouteSettings.model_validate(
     {
         "receivers": [
-            {"name": "fast", "kind": "console"},
-            {"name": "slow", "kind": "webhook", "url": "http://slow.example.org"},
+            {"name": "fast", "console": True},
+            {"name": "slow", "webhook": {"url": "http://slow.example.org"}},
         ],
         "default_receivers": ["slow", "fast"],
     }
@@ -188,7 +189,7 @@ def test_the_settings_in_the_documentation_are_valid_and_contain_every_key():
     example = "\n".join(re.findall(r"```toml\n(.*?)```", text, re.DOTALL))
     settings = RouteSettings.model_validate(tomllib.loads(example)["route"])
     assert [route.name for route in settings.routes] == ["urgent", "everything"]
-    for model in (ReceiverSettings, Route):
+    for model in (ReceiverSettings, WebhookSettings, Route):
         for name, field in model.model_fields.items():
             assert (field.alias or name) in example or name == "routes"
 

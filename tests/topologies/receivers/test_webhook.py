@@ -11,10 +11,11 @@ from aiohttp import web
 
 from pipeline.route.delivery import Delivery, Dispatch
 from pipeline.route.reasons import Reason
-from pipeline.route.settings import ReceiverSettings
+from pipeline.route.receiver_settings import WebhookSettings
 from schemas.incident import Incident
 from tests.pipeline.route.samples import STARTED, alert, incident
 from tests.topologies.endpoint import Endpoint, run_endpoint
+from topologies.receivers.http import HttpClient
 from topologies.receivers.webhook import CONTENT_TYPE, WebhookReceiver
 
 NOW_S = 1_795_489_961.0
@@ -35,9 +36,12 @@ async def endpoint() -> AsyncIterator[Endpoint]:
         yield running
 
 
-async def deliver(url: str, **settings: Any) -> Delivery:
-    receiver = WebhookReceiver(ReceiverSettings(name="hook", kind="webhook", url=url, **settings), clock=lambda: NOW_S)
-    return await receiver.deliver(DISPATCH)
+def webhook(timeout_s: float = 10.0, **settings: Any) -> WebhookReceiver:
+    return WebhookReceiver(WebhookSettings(**settings), HttpClient(timeout_s, lambda: NOW_S), clock=lambda: NOW_S)
+
+
+async def deliver(url: str, timeout_s: float = 10.0) -> Delivery:
+    return await webhook(timeout_s, url=url).deliver(DISPATCH)
 
 
 async def test_the_incident_arrives_as_a_structured_cloud_event(endpoint):
@@ -171,8 +175,7 @@ async def test_a_server_whose_tls_cannot_be_trusted_can_be_tried_again(endpoint)
 
 async def test_the_address_is_read_from_its_file_for_each_attempt_and_never_shown(endpoint, tmp_path):
     path = tmp_path / "url"
-    hook = ReceiverSettings(name="hook", kind="webhook", url_file=str(path))
-    receiver = WebhookReceiver(hook, clock=lambda: NOW_S)
+    receiver = webhook(url_file=str(path))
     missing = await receiver.deliver(DISPATCH)
     assert missing == Delivery("retry", f"cannot use the url_file {path}: No such file or directory", 1)
     path.write_text(f"ftp://{SECRET}")
@@ -185,5 +188,14 @@ async def test_the_address_is_read_from_its_file_for_each_attempt_and_never_show
 
 @pytest.mark.parametrize("addresses", [{}, {"url": "http://a.example.org", "url_file": "url"}])
 def test_a_webhook_needs_one_address(addresses):
-    with pytest.raises(ValueError, match="needs a url or a url_file"):
-        ReceiverSettings(name="hook", kind="webhook", **addresses)
+    with pytest.raises(ValueError, match="set either url or url_file"):
+        WebhookSettings(**addresses)
+
+
+async def test_variables_in_an_address_are_read_from_the_environment(endpoint, monkeypatch):
+    receiver = webhook(url="${HOOK_URL}?token=${HOOK_TOKEN}")
+    missing = await receiver.deliver(DISPATCH)
+    assert missing == Delivery("retry", "cannot use url: the environment variable HOOK_URL is not set", 1)
+    monkeypatch.setenv("HOOK_URL", endpoint.url)
+    monkeypatch.setenv("HOOK_TOKEN", "token")
+    assert (await receiver.deliver(DISPATCH)).outcome == "sent"

@@ -1,0 +1,122 @@
+"""Settings of the receivers: where notifications go, and how they are delivered."""
+
+import re
+from typing import Self
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+
+from schemas.incident import Severity
+
+VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+"""Reference to an environment variable in a secret, such as ``${CHAT_TOKEN}``."""
+
+
+def is_web_address(url: str) -> bool:
+    """Return whether a text is an http or https address with a host."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+class DestinationSettings(BaseModel):
+    """Settings of one kind of receiver. Errors do not repeat its values, because they may be secrets."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    def _check_secret(self, key: str) -> None:
+        """Check that a secret is given in the file or in a file of its own. An address must be complete."""
+        value, path = getattr(self, key), getattr(self, f"{key}_file")
+        if (value is None) == (path is None):
+            raise ValueError(f"set either {key} or {key}_file")
+        if value is not None and key == "url":
+            url = value.get_secret_value()
+            if not VARIABLE.search(url) and not is_web_address(url):
+                raise ValueError("url must be an http or https address with a host")
+
+
+class WebhookSettings(DestinationSettings):
+    """A server that receives each notification as a CloudEvent."""
+
+    url: SecretStr | None = Field(
+        default=None,
+        description="Address, http or https. ${NAME} is replaced by the environment variable NAME. The secret parts "
+        "never appear in logs.",
+    )
+    url_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File with the address, instead of url. It is read again for each attempt.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self._check_secret("url")
+        return self
+
+
+DESTINATIONS = ("console", "webhook")
+"""Keys of a receiver that select its kind. Each receiver has exactly one of them."""
+
+
+class ReceiverSettings(BaseModel):
+    """A destination for notifications."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    name: str = Field(min_length=1, max_length=100, description="Name that routes use.")
+    console: bool = Field(default=False, description="Whether notifications are printed by the worker.")
+    webhook: WebhookSettings | None = Field(
+        default=None, description="Server that receives each notification as a CloudEvent."
+    )
+    severities: tuple[Severity, ...] = Field(
+        default=("P1", "P2", "P3", "P4"), description="Severities that the receiver accepts."
+    )
+    send_resolved: bool = Field(
+        default=True, description="Whether a receiver that was notified of an incident is also notified of its end."
+    )
+    timeout_s: float = Field(default=10.0, gt=0, le=60, description="Seconds after which one attempt times out.")
+    retry_interval_max_s: float = Field(
+        default=60.0,
+        gt=0,
+        le=3600,
+        description="Maximum seconds between two attempts. Higher values burden an unavailable receiver less, but find "
+        "its return later.",
+    )
+    give_up_after_s: float = Field(
+        default=24 * 3600.0,
+        gt=0,
+        le=7 * 24 * 3600.0,
+        description="Seconds for which a notification that the receiver does not accept is sent again. After that, its "
+        "alert is dead-lettered.",
+    )
+    fallback: str | None = Field(
+        default=None, description="Receiver that is notified instead while this receiver is unavailable."
+    )
+    fallback_after_s: float = Field(
+        default=300.0,
+        ge=0,
+        description="Seconds after which the fallback is notified. Higher values wait longer for the receiver. If the "
+        "receiver refuses a notification for good, the fallback is notified at once.",
+    )
+    messages_per_minute: int | None = Field(
+        default=None, ge=1, description="Maximum number of attempts in one minute. Without a value, there is no limit."
+    )
+
+    @property
+    def kind(self) -> str:
+        """Key of its destination, such as ``webhook``."""
+        return self._destinations()[0]
+
+    @model_validator(mode="after")
+    def _check_destination(self) -> Self:
+        if len(self._destinations()) != 1:
+            raise ValueError(
+                f"receiver {self.name!r} needs exactly one destination; set one of the keys {', '.join(DESTINATIONS)}"
+            )
+        return self
+
+    def _destinations(self) -> list[str]:
+        return [key for key in DESTINATIONS if getattr(self, key)]
