@@ -44,7 +44,7 @@ check: lint test  ## run lint and all tests
 .PHONY: test
 test: $(READY)  ## run all tests, including those on a real Kafka
 	$(BIN)/python -m pytest -n logical --dist worksteal -m "not kafka"
-	$(BIN)/python -m pytest -m kafka
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m kafka
 
 .PHONY: faults
 faults: $(READY)  ## kill and pause detect workers twenty times and compare the results

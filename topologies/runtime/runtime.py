@@ -279,7 +279,8 @@ class StepRuntime:
             self._pause(partition)
             return
         async with worker.lock:
-            if not worker.is_open():
+            if not worker.is_open():  # a checkpoint has failed while the batch waited
+                self._pause(partition)
                 return
             try:
                 await self._process(worker, topic, records)

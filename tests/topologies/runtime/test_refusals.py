@@ -97,6 +97,26 @@ async def test_outputs_of_a_refused_batch_are_told_apart(empty_broker: EmbeddedB
         assert worker.stop() == 0
 
 
+async def test_records_that_arrive_while_an_output_is_refused_are_used_without_later_records(
+    empty_broker: EmbeddedBroker, tmp_path: Path
+) -> None:
+    await configure_topic(empty_broker, DRIFTS, max_message_bytes="2000")
+    async with WireProxy(empty_broker.bootstrap) as proxy:
+        proxy.inject(
+            Fault(ApiKey.PRODUCE, FaultKind.DELAY, seconds=3, matches=lambda request: request.mentions(DRIFTS))
+        )
+        arguments = ["-m", "tests.topologies.counting_worker", proxy.bootstrap]
+        with WorkerUnderTest(arguments, tmp_path / "log") as worker:
+            worker.start()
+            await asyncio.to_thread(worker.wait_for_output, "detect: ready")
+            await produce(empty_broker, 1, value=GROW + b"5000", partition=0)
+            await asyncio.sleep(1)  # the refusal is still on its way
+            await produce(empty_broker, 499, partition=0)
+            (content,) = await wait_for_outputs(empty_broker, worker, 1)
+            assert content["value"] == 500
+            assert await asyncio.to_thread(worker.stop) == 0
+
+
 async def test_a_dead_letter_that_is_too_large_is_shortened(empty_broker: EmbeddedBroker, tmp_path: Path) -> None:
     await configure_topic(empty_broker, DEAD_LETTERS, max_message_bytes="10000")
     with counting_worker(empty_broker, tmp_path / "log") as worker:
