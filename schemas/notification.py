@@ -16,6 +16,7 @@ ReasonCode = Literal[
     "suspect_changed",
     "response",
     "overdue",
+    "escalated",
     "repeat_interval",
     "silence_ended",
     "inhibition_ended",

@@ -43,7 +43,8 @@ def default_cell(key, field):
         return "the console"
     if default is None or isinstance(default, BaseModel):
         return ""
-    return f"`{json.dumps([plain(item) for item in default] if isinstance(default, tuple) else plain(default))}`"
+    text = json.dumps([plain(item) for item in default] if isinstance(default, tuple) else plain(default))
+    return f"`{text}`".replace("|", "\\|")
 
 
 def plain(value):

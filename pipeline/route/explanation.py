@@ -13,7 +13,7 @@ from pipeline.route.labels import LabelRule, add_labels
 from pipeline.route.matchers import Labels, Matcher, parse_matchers
 from pipeline.route.obstacles import ClosedTimes
 from pipeline.route.route_tree import RouteTree
-from pipeline.route.settings import DEFAULT_ROUTE, InhibitSettings, Route, RouteSettings
+from pipeline.route.settings import DEFAULT_ROUTE, EscalationSettings, InhibitSettings, Route, RouteSettings
 from schemas.incident import Incident
 
 
@@ -45,13 +45,15 @@ class RoutingExplanation:
     """How an incident is routed.
 
     ``labels`` include those of the configuration. ``routes`` are in the order of the tree. ``inhibit`` are the rules
-    whose target the incident matches, so that an open incident could suppress its notifications.
+    whose target the incident matches, so that an open incident could suppress its notifications. ``escalations`` are
+    those whose conditions the incident matches.
     """
 
     labels: Labels
     routes: tuple[RouteOutcome, ...]
     receivers: tuple[ReceiverOutcome, ...]
     inhibit: tuple[InhibitSettings, ...]
+    escalations: tuple[EscalationSettings, ...]
 
 
 def explain_routing(settings: RouteSettings, incident: Incident, labels: Labels, at: int) -> RoutingExplanation:
@@ -77,6 +79,7 @@ def explain_routing(settings: RouteSettings, incident: Incident, labels: Labels,
         (root, *_explain_level(settings.routes, 1, complete, handling, is_tried=True)),
         tuple(_explain_receivers(settings, incident, recipients, at)),
         tuple(rule for rule in settings.inhibit if _failed_matcher(rule.target, complete) is None),
+        tuple(rule for rule in settings.escalations if _failed_matcher(rule.matchers, complete) is None),
     )
 
 

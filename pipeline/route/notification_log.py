@@ -6,6 +6,7 @@ from typing import Any
 
 from pipeline.route.decision import LastSent
 from pipeline.route.delivery import Delivery, Dispatch, Owed
+from pipeline.route.escalation import Escalation
 from pipeline.route.matchers import Labels
 from pipeline.route.reasons import Reason
 from pipeline.state import PartStore
@@ -35,6 +36,8 @@ class NotifiedIncident:
         a crash, what is owed is sent again.
     alert
         The newest alert, if it may have to be sent without a further revision.
+    escalations
+        Escalations by name, while nobody acknowledges the incident.
     """
 
     revision: int = 0
@@ -47,6 +50,7 @@ class NotifiedIncident:
     owed: dict[str, Owed] = field(default_factory=dict)
     in_flight: dict[tuple[str, int, int], LastSent] = field(default_factory=dict)
     alert: RawMessage | None = None
+    escalations: dict[str, Escalation] = field(default_factory=dict)
 
     def newest_sent(self) -> dict[str, LastSent]:
         """Return the newest revision per receiver, sent or in flight."""
@@ -81,6 +85,7 @@ class NotifiedIncident:
             "decisions": {receiver: self.decisions[receiver] for receiver in sorted(self.decisions)},
             "held_back": {receiver: asdict(self.held_back[receiver]) for receiver in sorted(self.held_back)},
             "owed": {receiver: self.owed[receiver].dump() for receiver in sorted(self.owed)},
+            "escalations": {name: asdict(self.escalations[name]) for name in sorted(self.escalations)},
         }
 
     @classmethod
@@ -90,7 +95,7 @@ class NotifiedIncident:
         # States of format 2 and older have neither labels nor decisions nor anything that is held back.
         labels = {name: tuple(values) for name, values in state.get("labels", {}).items()}
         held_back = {receiver: Reason(**reason) for receiver, reason in state.get("held_back", {}).items()}
-        # States of format 3 and older have nothing that is owed.
+        # States of format 3 and older have nothing that is owed, and no escalations.
         owed = {receiver: Owed.load(notification) for receiver, notification in state.get("owed", {}).items()}
         return cls(
             state["revision"],
@@ -101,6 +106,7 @@ class NotifiedIncident:
             held_back,
             dict(state.get("decisions", {})),
             owed,
+            escalations={name: Escalation(**entry) for name, entry in state.get("escalations", {}).items()},
         )
 
 
@@ -211,6 +217,13 @@ class NotificationLog:
         incident = self._incidents.get(incident_id)
         if incident is not None and not incident.needs_alert and not incident.in_flight:
             self._remove_alert(incident_id)
+
+    def reset_times(self, now: int) -> None:
+        """Let escalations begin at a time at the latest (Unix ms), because the clock has gone back to it."""
+        for incident_id, incident in self._with_alert.items():
+            for escalation in incident.escalations.values():
+                escalation.since = min(escalation.since, now)
+                self._store.mark("incident", incident_id)
 
     def dump(self, incident_id: str) -> dict[str, Any] | None:
         """Return the state of one incident, or None if it was dropped."""

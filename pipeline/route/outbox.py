@@ -79,20 +79,31 @@ class Outbox:
     ) -> list[OutputMessage]:
         """End an older decision that was not sent yet, because a newer one replaces it. Return its notification.
 
-        An older decision whose attempt is in flight stays owed until its outcome is known. With ``keeps_schedule``, the
-        newer decision is owed too, and continues the schedule of the attempts.
+        A decision whose attempt is in flight stays owed until its outcome is known, because the newer decision is compared
+        with it. With ``keeps_schedule``, the newer decision is owed instead, and continues the schedule of the attempts.
         """
         owed = notified.owed.get(receiver)
         if owed is None or (receiver, owed.revision, owed.number) in notified.in_flight:
             return []
         older, alert = _stored_incident(notified), notified.alert
         if not keeps_schedule:
-            self.withdraw(incident.incident_id, notified, receiver)
+            self._owe_in_flight(incident.incident_id, notified, receiver)
         # After a crash during an attempt, the alert is newer than what is owed. The newer revision has its own record.
         if older is None or alert is None or older.revision != owed.revision or owed.revision == incident.revision:
             return []
         dispatch = Dispatch(older, receiver, owed.route, owed.reason, alert, now, owed.number)
         return [_suppressed(dispatch, incident.revision)]
+
+    def _owe_in_flight(self, incident_id: str, notified: NotifiedIncident, receiver: str) -> None:
+        """Owe what is in flight to a receiver, or nothing if no attempt is in flight."""
+        owed = notified.owed[receiver]
+        in_flight = next((sent for (name, *_), sent in notified.in_flight.items() if name == receiver), None)
+        if in_flight is None:
+            self.withdraw(incident_id, notified, receiver)
+            return
+        attempted = in_flight.revision, in_flight.number, in_flight.route
+        notified.owed[receiver] = owed.replaced_by(*attempted, owed.reason, owed.decided_at)
+        self._schedule.add(incident_id, receiver, notified.owed[receiver])
 
     def withdraw(self, incident_id: str, notified: NotifiedIncident, receiver: str) -> None:
         """Owe nothing of an incident to a receiver any more."""

@@ -84,6 +84,11 @@ def response(line: str) -> Reason:
     return Reason("response", line)
 
 
+def escalated(after_s: float, incident: Incident) -> Reason:
+    """Nobody acknowledged the incident in time, so the receiver is notified too."""
+    return Reason("escalated", f"not acknowledged within {duration(after_s)}: {incident.severity} {incident.status}")
+
+
 def no_change(revision: int, severity: Severity, status: IncidentStatus) -> Reason:
     """Nothing changed since the last revision that was sent to the receiver."""
     return Reason("no_change", f"nothing new since revision {revision}: {severity} {status}")

@@ -98,6 +98,24 @@ class InhibitSettings(BaseModel):
     )
 
 
+class EscalationSettings(BaseModel):
+    """Further receivers of the incidents that match and that nobody acknowledges in time."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1, max_length=100, description="Name of the escalation in notifications.")
+    matchers: MatcherTexts = Field(
+        default=('severity=~"P1|P2"',), description="Conditions on the labels of an incident. All must match."
+    )
+    after_s: float = Field(
+        default=900.0,
+        gt=0,
+        description="Seconds from the first notification, for which the incident is open and nobody acknowledges it. "
+        "Higher values escalate later.",
+    )
+    receivers: tuple[str, ...] = Field(min_length=1, description="Receivers that are notified then.")
+
+
 class RouteSettings(BaseModel):
     """Settings of the route step: the receivers, the routing tree and the limits."""
 
@@ -117,6 +135,9 @@ class RouteSettings(BaseModel):
     )
     inhibit: tuple[InhibitSettings, ...] = Field(
         default=(), description="Rules by which an open incident suppresses the notifications of others."
+    )
+    escalations: tuple[EscalationSettings, ...] = Field(
+        default=(), description="Further receivers of the incidents that nobody acknowledges in time."
     )
     time_intervals: dict[str, TimeIntervalSettings] = Field(
         default_factory=dict, description="Time intervals by name, for mute_times and active_times of routes."
@@ -164,6 +185,7 @@ class RouteSettings(BaseModel):
         sources = [(f"route {route.name!r}", route.matchers) for route in self.all_routes()]
         sources += [(f"labels[{index}]", rule.matchers) for index, rule in enumerate(self.labels)]
         sources += [(f"inhibit[{index}]", rule.source + rule.target) for index, rule in enumerate(self.inhibit)]
+        sources += [(f"escalation {escalation.name!r}", escalation.matchers) for escalation in self.escalations]
         names = [(source, [matcher.label for matcher in parse_matchers(*texts)]) for source, texts in sources]
         names += [(f"inhibit[{index}].equal", list(rule.equal)) for index, rule in enumerate(self.inhibit)]
         for source, labels in names:
@@ -196,6 +218,20 @@ class RouteSettings(BaseModel):
             for interval in (*route.mute_times, *route.active_times):
                 if interval not in self.time_intervals:
                     raise ValueError(f"route {route.name!r}: {self._unknown_interval(interval)}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_escalations(self) -> Self:
+        names = [DEFAULT_ROUTE, *(route.name for route in self.all_routes())]
+        for escalation in self.escalations:
+            if escalation.name in names:
+                raise ValueError(
+                    f"escalation {escalation.name!r} has the name of a route or of another escalation; give each its own "
+                    "name"
+                )
+            names.append(escalation.name)
+            known = [receiver.name for receiver in self.receivers]
+            _check_receivers(f"escalation {escalation.name!r}", escalation.receivers, known)
         return self
 
 

@@ -14,6 +14,7 @@ from pipeline.decoding import Unreadable, decode_contract
 from pipeline.route import reasons
 from pipeline.route.decision import LastSent, RouteDecision, decide_notification
 from pipeline.route.delivery import Delivery, Dispatch
+from pipeline.route.escalation import Escalations
 from pipeline.route.labels import LabelRule, add_labels, incident_labels
 from pipeline.route.matchers import Labels, parse_matchers
 from pipeline.route.notification_log import NotificationLog, NotifiedIncident
@@ -74,6 +75,7 @@ class RouteStep:
         self._silences = Silences(settings.silences_max, self._store, settings.label_names)
         self._inhibition = Inhibition(settings.inhibit)
         self._closed_times = ClosedTimes(settings)
+        self._escalations = Escalations(settings.escalations)
         self._label_rules = [LabelRule(parse_matchers(*rule.matchers), rule.labels) for rule in settings.labels]
 
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
@@ -124,6 +126,7 @@ class RouteStep:
         """
         if self._wall_ms is not None and wall_ms < self._wall_ms:
             self._outbox.reset_times(wall_ms)
+            self._log.reset_times(wall_ms)
         self._wall_ms = wall_ms
         return self._decide_due()
 
@@ -222,10 +225,14 @@ class RouteStep:
         is_repeated = not notified.is_closed and any(
             sent.at <= repeat_before for sent in notified.newest_sent().values()
         )
-        if not notified.held_back and not notified.owed and not is_repeated:
+        is_escalated = self._escalations.become_due(notified.escalations, self._now())
+        if is_escalated:
+            self._log.mark(incident_id)
+        if not notified.held_back and not notified.owed and not is_repeated and not is_escalated:
             return {}
         due: Recipients = {}
         labels = add_labels(notified.labels, self._label_rules)
+        escalated = {receiver for one in self._escalations.due(notified.escalations) for receiver in one.receivers}
         recipients = self._recipients(notified)
         for receiver in notified.held_back.keys() - recipients.keys():  # the configuration has changed
             del notified.held_back[receiver]
@@ -237,7 +244,8 @@ class RouteStep:
                 is_waiting = not notified.is_in_flight(receiver)
                 is_due = is_waiting and self._find_obstacle(incident_id, labels, routes)[1] is not None
             else:
-                is_due = is_repeated and last_sent is not None and last_sent.at <= repeat_before
+                is_new = is_escalated and receiver in escalated and _is_unknown_to_receiver(last_sent)
+                is_due = is_new or (is_repeated and last_sent is not None and last_sent.at <= repeat_before)
             if is_due:
                 due[receiver] = routes, last_sent
         return due
@@ -263,6 +271,9 @@ class RouteStep:
             decision = decide_notification(
                 incident, self._receivers[receiver], last_sent, interval_s, now, owed_problem
             )
+            escalation = self._escalations.find(route) if incident.status == "open" else None
+            if decision.send and escalation is not None and _is_unknown_to_receiver(last_sent):
+                decision = RouteDecision(True, reasons.escalated(escalation.after_s, incident))
             if decision.send:
                 route, obstacle = self._find_obstacle(incident.incident_id, labels, routes)
                 if obstacle is not None:
@@ -277,6 +288,8 @@ class RouteStep:
                 number = notified.number_decision(receiver)
                 dispatch = Dispatch(incident, receiver, route, decision.reason, message, now, number)
                 outputs.append(suppressed_output(dispatch))
+        is_waiting = incident.status == "open" and bool(notified.newest_sent() or notified.owed)
+        self._escalations.update(notified.escalations, labels, now, is_waiting=is_waiting)
         self._log.store_alert(incident.incident_id, message)
         while (evicted := self._log.pop_excess_alert()) is not None:
             outputs += self._outbox.drop(*evicted, "route.stored_alerts_max")
@@ -315,6 +328,9 @@ class RouteStep:
         newest_sent = notified.newest_sent()
         routed = self._tree.recipients(add_labels(notified.labels, self._label_rules))
         recipients = {receiver: (routes, newest_sent.get(receiver)) for receiver, routes in routed.items()}
+        for escalation in self._escalations.due(notified.escalations):
+            for receiver in escalation.receivers:
+                recipients.setdefault(receiver, ((escalation.name,), newest_sent.get(receiver)))
         for receiver, owed in sorted(notified.owed.items()):
             if receiver in self._receivers:
                 recipients.setdefault(receiver, ((owed.route,), newest_sent.get(receiver)))
@@ -336,6 +352,11 @@ class RouteStep:
             detail = f"the silence {command.command_id} is invalid: {error}"
             return [dead_letter("route", message, "contract", detail)]
         return []
+
+
+def _is_unknown_to_receiver(last_sent: LastSent | None) -> bool:
+    """Return whether the receiver does not know that the incident is open."""
+    return last_sent is None or last_sent.status in CLOSED
 
 
 def _is_same(before: Reason, now: Reason | None) -> bool:

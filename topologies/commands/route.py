@@ -9,7 +9,7 @@ import click
 import orjson
 from pydantic import ValidationError
 
-from pipeline.wording import one_line
+from pipeline.wording import duration, one_line
 from schemas.drift import Layer
 from schemas.incident import Incident, IncidentStatus, Severity
 from topologies.commands.incidents import find_incident_id, read_newest_revisions
@@ -22,7 +22,7 @@ from topologies.terminal import echo, echo_json
 if TYPE_CHECKING:
     from pipeline.route import RouteSettings
     from pipeline.route.explanation import RouteOutcome, RoutingExplanation
-    from pipeline.route.settings import Route
+    from pipeline.route.settings import EscalationSettings, Route
     from pipeline.route.time_intervals import TimeIntervalSettings
     from topologies.configuration import Configuration
 
@@ -162,6 +162,10 @@ def describe_routes(settings: "RouteSettings") -> Iterator[str]:
     for receiver in settings.receivers:
         end = "" if receiver.send_resolved else ", not notified of the end"
         yield f"  {receiver.name}: {receiver.kind}, {', '.join(receiver.severities)}{end}"
+    if settings.escalations:
+        yield "escalations:"
+        for escalation in settings.escalations:
+            yield f"  {escalation.name}: {_describe_escalation(escalation)}"
     if settings.time_intervals:
         yield "time intervals:"
         for name, interval in settings.time_intervals.items():
@@ -181,6 +185,11 @@ def _describe_level(routes: Iterable["Route"], indent: str) -> Iterator[str]:
         yield from _describe_level(route.routes, f"{indent}  ")
 
 
+def _describe_escalation(escalation: "EscalationSettings") -> str:
+    matchers, receivers = ", ".join(escalation.matchers), ", ".join(escalation.receivers)
+    return f"{matchers or 'every incident'}, if not acknowledged within {duration(escalation.after_s)} -> {receivers}"
+
+
 def _describe_interval(interval: "TimeIntervalSettings") -> str:
     parts = [f"{part.start_time}-{part.end_time}" for part in interval.times]
     for ranges in (interval.weekdays, interval.days_of_month, interval.months, interval.years):
@@ -198,6 +207,9 @@ def describe_explanation(explanation: "RoutingExplanation") -> Iterator[str]:
     for receiver in explanation.receivers:
         verb = "notified" if receiver.decision.send else "not notified"
         yield f"  {receiver.receiver}: {verb}, route {receiver.route}: {receiver.decision.reason.text}"
+    for escalation in explanation.escalations:
+        receivers = ", ".join(escalation.receivers)
+        yield f"not acknowledged within {duration(escalation.after_s)}: {receivers}, escalation {escalation.name}"
     for rule in explanation.inhibit:
         same = f" and the same {', '.join(rule.equal)}" if rule.equal else ""
         yield f"inhibited while another incident is open that matches {', '.join(rule.source)}{same}"
@@ -238,6 +250,7 @@ def _as_json(explanation: "RoutingExplanation") -> dict[str, object]:
             }
             for receiver in explanation.receivers
         ],
+        "escalations": [escalation.model_dump(mode="json") for escalation in explanation.escalations],
         "inhibit": [rule.model_dump(mode="json") for rule in explanation.inhibit],
         "not_considered": NOT_CONSIDERED,
     }

@@ -42,6 +42,7 @@ def parts_without_effect(settings: RouteSettings) -> list[str]:
 
 def _unused_receivers(settings: RouteSettings) -> Iterator[str]:
     used = {*settings.default_receivers, *(name for route in settings.all_routes() for name in route.receivers)}
+    used |= {name for escalation in settings.escalations for name in escalation.receivers}
     used |= {receiver.fallback for receiver in settings.receivers if receiver.fallback is not None}
     for index, receiver in enumerate(settings.receivers):
         if receiver.name not in used:
@@ -86,6 +87,8 @@ def _matcher_texts(settings: RouteSettings) -> Iterator[tuple[_Path, tuple[str, 
     for index, inhibit in enumerate(settings.inhibit):
         yield ("route", "inhibit", index, "source"), inhibit.source
         yield ("route", "inhibit", index, "target"), inhibit.target
+    for index, escalation in enumerate(settings.escalations):
+        yield ("route", "escalations", index, "matchers"), escalation.matchers
 
 
 def _route_matcher_texts(routes: Iterable[Route], path: _Path) -> Iterator[tuple[_Path, tuple[str, ...]]]:

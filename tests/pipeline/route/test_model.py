@@ -1,4 +1,4 @@
-"""Route agrees with a plain model on random route trees, silences, inhibition rules, time intervals and failures."""
+"""Route agrees with a plain model on random route trees, silences, inhibition, time intervals, escalations and failures."""
 
 from collections import Counter
 from datetime import UTC, datetime
@@ -67,6 +67,13 @@ INHIBIT = st.fixed_dictionaries(
         "equal": st.lists(st.sampled_from(list(EQUAL)), max_size=1),
     }
 )
+ESCALATION = st.fixed_dictionaries(
+    {
+        "matchers": MATCHERS,
+        "after_s": st.sampled_from([3600, 5 * 3600]),
+        "receivers": st.lists(st.sampled_from("abc"), min_size=1, max_size=2),
+    }
+)
 ALERT = st.fixed_dictionaries(
     {
         "incident_id": st.sampled_from("pqr"),
@@ -99,35 +106,75 @@ def name_routes(tree, prefix="r"):
 class Model:
     """What route should write, decided by looking at everything at each event."""
 
-    def __init__(self, tree, inhibit):
-        self.tree, self.inhibit = tree, inhibit
+    def __init__(self, tree, inhibit, escalations):
+        self.tree, self.inhibit, self.escalations = tree, inhibit, escalations
+        self.waiting = {}  # since when an incident waits for somebody, and whether it is escalated, by incident and name
         self.now = STARTED
         self.incidents, self.silences, self.sent, self.held = {}, {}, {}, {}
 
     def tick(self, failing):
         notes = []
         for one in sorted(self.incidents.values(), key=lambda one: one.incident_id):
+            new, outcomes = self.escalate(one), []
             for receiver, names in self.recipients(one).items():
                 held, sent = self.held.get((one.incident_id, receiver)), self.sent.get((one.incident_id, receiver))
                 if held is not None:
                     is_due = self.obstacle(one, names) != held
+                elif receiver in new and (sent is None or sent["status"] in CLOSED):
+                    is_due = True
                 else:
                     is_due = sent is not None and one.status not in CLOSED and self.now - sent["at"] >= REPEAT_MS
                 if is_due:
-                    notes.append(self.decide(one, receiver, names, failing, held))
+                    outcomes.append(self.decide(one, receiver, names, failing, held))
+            if outcomes:
+                self.wait(one, outcomes)
+            notes += outcomes
         return notes
+
+    def escalate(self, one):
+        """The receivers of the escalations whose time has come."""
+        new = set()
+        for rule in self.escalations:
+            since, is_due = self.waiting.get((one.incident_id, rule["name"]), (self.now, True))
+            if not is_due and self.now - since >= rule["after_s"] * 1000:
+                self.waiting[one.incident_id, rule["name"]] = (since, True)
+                new |= {
+                    receiver
+                    for other in self.escalations
+                    if self.waiting.get((one.incident_id, other["name"]), (0, False))[1]
+                    for receiver in other["receivers"]
+                } | set(rule["receivers"])
+        return new
+
+    def wait(self, one, outcomes):
+        """Begin and end the times of the escalations after decisions."""
+        is_told = any(key[0] == one.incident_id for key in self.sent) or {"sent", "failed"} & {
+            note[3] for note in outcomes
+        }
+        for rule in self.escalations:
+            key = (one.incident_id, rule["name"])
+            if one.status == "open" and is_told and all(CONDITIONS[text](one) for text in rule["matchers"]):
+                self.waiting.setdefault(key, (self.now, False))
+            else:
+                self.waiting.pop(key, None)
 
     def read(self, one, failing):
         self.incidents[one.incident_id] = one
         recipients = self.recipients(one)
         self.held = {key: reason for key, reason in self.held.items() if key[0] != one.incident_id}
-        return [self.decide(one, receiver, names, failing, None) for receiver, names in recipients.items()]
+        notes = [self.decide(one, receiver, names, failing, None) for receiver, names in recipients.items()]
+        self.wait(one, notes)
+        return notes
 
     def recipients(self, one):
         found = {}
         for node in self.matching(self.tree, one) or [{"name": "default", "receivers": ["a"]}]:
             for receiver in node["receivers"]:
                 found.setdefault(receiver, []).append(node["name"])
+        for rule in self.escalations:
+            if self.waiting.get((one.incident_id, rule["name"]), (0, False))[1]:
+                for receiver in rule["receivers"]:
+                    found.setdefault(receiver, [rule["name"]])
         for (incident_id, receiver), sent in self.sent.items():
             if incident_id == one.incident_id and sent["status"] not in CLOSED:
                 found.setdefault(receiver, [sent["route"]])
@@ -189,6 +236,9 @@ class Model:
         sent = self.sent.get(key)
         self.held.pop(key, None)
         code, is_news = self.news(one, receiver, sent)
+        is_new = one.status == "open" and (sent is None or sent["status"] in CLOSED)
+        if is_news and is_new and names[0] in {rule["name"] for rule in self.escalations}:
+            code = "escalated"
         obstacle = self.obstacle(one, names) if is_news else None
         if obstacle is not None:
             self.held[key] = obstacle
@@ -236,21 +286,30 @@ def summary(notes):
 
 
 @fuzz_settings
-@given(tree=routes(1), inhibit=st.lists(INHIBIT, max_size=2), events=EVENTS)
-def test_route_agrees_with_a_plain_model_and_each_revision_ends_once_for_each_receiver(tree, inhibit, events):
+@given(
+    tree=routes(1),
+    inhibit=st.lists(INHIBIT, max_size=2),
+    escalations=st.lists(ESCALATION, max_size=2),
+    events=EVENTS,
+)
+def test_route_agrees_with_a_plain_model_and_each_revision_ends_once_for_each_receiver(
+    tree, inhibit, escalations, events
+):
     tree = name_routes(tree)
+    escalations = name_routes([rule | {"routes": []} for rule in escalations], "e")
     settings = RouteSettings.model_validate(
         {
             "receivers": RECEIVERS,
             "default_receivers": ["a"],
             "routes": tree,
             "inhibit": inhibit,
+            "escalations": [{key: rule[key] for key in rule if key != "routes"} for rule in escalations],
             "time_intervals": {name: fields for name, (fields, _) in INTERVALS.items()},
             "labels": [{"matchers": ["subject=x"], "labels": {"team": "red"}}],
             "repeat_interval_s": REPEAT_MS / 1000,
         }
     )
-    step, model = RouteStep(settings, STARTED), Model(tree, inhibit)
+    step, model = RouteStep(settings, STARTED), Model(tree, inhibit, escalations)
     ends, ids, revisions = {}, Counter(), Counter()
     for offset, (hours, event, failing) in enumerate(events):
         model.now += hours * HOUR_MS

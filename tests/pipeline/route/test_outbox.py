@@ -124,6 +124,35 @@ def test_a_change_that_is_taken_back_while_the_receiver_is_away_is_not_sent():
     ]
 
 
+@pytest.mark.parametrize("is_restarted", [False, True])
+def test_a_change_that_is_taken_back_during_a_failing_attempt_does_not_lose_the_incident(is_restarted):
+    run, state = Run(build()), {}
+    run.read(severity="P1")
+    (attempt,) = run.step.take_pending()
+    run.read(1, revision=2, severity="P2")
+    run.read(2, revision=3, severity="P1")
+    apply_changes(state, run.step)
+    if is_restarted:
+        run.step = build()
+        assert list(run.step.restore(list(state.items()))) == []
+    else:
+        run.use(run.step.record_delivery(attempt, AWAY))
+    run.wait(60)
+    assert [note.revision for note in run.notes if note.outcome == "sent"] == [3]
+    assert not run.step.has_pending()
+
+
+def test_a_change_that_is_taken_back_during_an_attempt_that_succeeds_is_not_sent():
+    run = Run(build())
+    run.read(severity="P1")
+    (attempt,) = run.step.take_pending()
+    run.read(1, revision=2, severity="P2")
+    run.read(2, revision=3, severity="P1")
+    run.use(run.step.record_delivery(attempt, SENT))
+    run.wait(60)
+    assert [note.revision for note in run.notes if note.outcome == "sent"] == [1]
+
+
 @pytest.mark.parametrize("changes", [{"severity": "P1"}, {"change": "more evidence"}])
 def test_a_revision_that_arrives_during_an_attempt_is_sent_if_the_attempt_fails(changes):
     run = Run(build())

@@ -73,6 +73,14 @@ SITUATIONS = {
         OPENED,
         STARTED,
     ),
+    "escalated": (
+        {
+            "receivers": [{"name": "console", "console": True}, {"name": "manager", "console": True}],
+            "escalations": [{"name": "unacknowledged", "receivers": ["manager"], "after_s": 900}],
+        },
+        alert(incident(severity="P2")),
+        STARTED + HOUR_MS,
+    ),
     "receiver_failed": (console(name="failing") | {"default_receivers": ["failing"]}, OPENED),
 }
 """The settings, and the messages, lists of messages and ticks (Unix ms) of which the last one leads to the reason."""

@@ -22,6 +22,7 @@ COMMENTED_KEYS = (
     "route.routes.",
     "route.labels.",
     "route.inhibit.",
+    "route.escalations.",
     "route.time_intervals.",
     "correlate.severity_rules.",
     "correlate.severity_adjustments.",
