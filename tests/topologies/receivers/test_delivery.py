@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 from pipeline.route.delivery import Delivery, Dispatch
-from pipeline.route.receiver_settings import ReceiverSettings, WebhookSettings
+from pipeline.route.receiver_settings import AlertmanagerSettings, ReceiverSettings, WebhookSettings
 from pipeline.route.settings import Route, RouteSettings
 from pipeline.route.step import RouteStep
 from pipeline.step import OutputMessage
@@ -188,8 +188,8 @@ def test_the_settings_in_the_documentation_are_valid_and_contain_every_key():
     text = (Path(__file__).parents[3] / "docs" / "receivers.md").read_text(encoding="utf-8")
     example = "\n".join(re.findall(r"```toml\n(.*?)```", text, re.DOTALL))
     settings = RouteSettings.model_validate(tomllib.loads(example)["route"])
-    assert [route.name for route in settings.routes] == ["urgent", "everything"]
-    for model in (ReceiverSettings, WebhookSettings, Route):
+    assert [route.name for route in settings.routes[:2]] == ["urgent", "everything"]
+    for model in (ReceiverSettings, WebhookSettings, AlertmanagerSettings, Route):
         for name, field in model.model_fields.items():
             assert (field.alias or name) in example or name == "routes"
 
