@@ -20,7 +20,7 @@ from pipeline.route import Delivery, Dispatch, Resend
 from pipeline.route.receiver_settings import AlertmanagerSettings, is_web_address
 from schemas.incident import CLOSED, Incident
 from schemas.timestamp import format_timestamp
-from topologies.receivers.http import HttpAnswer, HttpClient
+from topologies.receivers.http import HttpAnswer, HttpClient, origin_of
 from topologies.receivers.secret import SecretUnavailable, read_secret
 
 ALERT_NAME = "DriftwireIncident"
@@ -38,11 +38,16 @@ INTERVALS_UNTIL_END = 4
 ALERTS_MAX = 64
 """Maximum number of alerts in one request. Higher values send fewer requests, but decode more alerts at a time."""
 
+PATIENCE_S = 1.0
+"""Seconds for which the other members may answer after one has accepted. Higher values wait longer for a slow member."""
+
 logger = logging.getLogger("driftwire")
 
 
 class AlertmanagerReceiver:
     """Receiver that posts incidents as alerts. An attempt succeeds if at least one member of the cluster accepts it.
+
+    A member that does not answer would delay every alert. It is left out until the next re-send, which has all that is open.
 
     Parameters
     ----------
@@ -58,6 +63,7 @@ class AlertmanagerReceiver:
         self._settings = settings
         self._client = client
         self._clock = clock
+        self._left_out: set[str] = set()
 
     async def deliver(self, dispatch: Dispatch) -> Delivery:
         """Post the alert once to every member."""
@@ -70,6 +76,7 @@ class AlertmanagerReceiver:
 
     async def resend(self, resend: Resend) -> None:
         """Post open incidents again to every member. If no member can be reached, give up until the next re-send."""
+        self._left_out.clear()
         for batch in resend.batches(ALERTS_MAX):
             alerts = [
                 self._build_alert(incident, labels)
@@ -99,19 +106,46 @@ class AlertmanagerReceiver:
             urls = self._read_urls()
         except SecretUnavailable as error:
             return Delivery("retry", str(error), 1)
-        body = orjson.dumps(alerts)
-        deliveries = await asyncio.gather(*(self._post_to(url, body) for url in urls))
+        members = [url for url in urls if url not in self._left_out] or urls
+        deliveries = await self._post_to_members(members, orjson.dumps(alerts))
         problems = [delivery for delivery in deliveries if delivery.outcome != "sent"]
         if len(problems) < len(deliveries):
             for problem in problems:
                 logger.warning("route: a member of receiver %s did not accept alerts: %s", receiver, problem.reason)
             return Delivery("sent", "", 1)
+        self._left_out.clear()
+        is_refused = len(problems) == len(urls) and all(problem.outcome == "failed" for problem in problems)
         return Delivery(
-            "retry" if any(problem.outcome == "retry" for problem in problems) else "failed",
+            "failed" if is_refused else "retry",
             "; ".join(problem.reason for problem in problems),
             1,
             retry_after_s=max(problem.retry_after_s for problem in problems),
         )
+
+    async def _post_to_members(self, urls: Sequence[str], body: bytes) -> list[Delivery]:
+        """Post to members concurrently. Once one has accepted, leave out those that do not answer soon."""
+        tasks = {asyncio.create_task(self._post_to(url, body)): url for url in urls}
+        pending, patience_s = set(tasks), None
+        try:
+            while pending:
+                done, pending = await asyncio.wait(pending, timeout=patience_s, return_when=asyncio.FIRST_COMPLETED)
+                if not done:
+                    break
+                if any(task.result().outcome == "sent" for task in done):
+                    patience_s = PATIENCE_S
+        finally:
+            for task in pending:
+                task.cancel()
+            await asyncio.gather(*pending, return_exceptions=True)
+        late = [tasks[task] for task in pending]
+        self._left_out.update(late)
+        problem = (
+            f"did not answer within {PATIENCE_S:.3g} s after another member, and is left out until the next re-send"
+        )
+        return [
+            *(task.result() for task in tasks if task not in pending),
+            *(Delivery("retry", f"{origin_of(url)} {problem}", 1) for url in late),
+        ]
 
     async def _post_to(self, url: str, body: bytes) -> Delivery:
         address = f"{url.rstrip('/')}/api/v2/alerts"

@@ -1,5 +1,6 @@
 """What is posted to the members of a cluster, and what their answers mean. A test with Alertmanager itself is in its own file."""
 
+import asyncio
 import socket
 from collections.abc import AsyncIterator
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import orjson
 import pytest
 import pytest_asyncio
+from aiohttp import web
 
 from pipeline.route import Delivery, Dispatch, Resend
 from pipeline.route.labels import incident_labels
@@ -168,6 +170,54 @@ async def test_one_member_that_accepts_is_enough_and_the_log_names_the_others(me
     assert len(second.requests) == 1
     [line] = caplog.messages
     assert line.startswith("route: a member of receiver am did not accept alerts: http://127.0.0.1:")
+
+
+async def test_a_member_that_hangs_delays_one_alert_and_is_tried_again_by_the_next_re_send(
+    members, caplog, monkeypatch
+):
+    monkeypatch.setattr("topologies.receivers.alertmanager.PATIENCE_S", 0.2)
+    released = asyncio.Event()
+
+    async def hang(_: web.Request) -> web.Response:
+        await released.wait()
+        return web.Response()
+
+    hanging, healthy = members
+    hanging.answers = [hang]
+    am = receiver(hanging.url, healthy.url, timeout_s=60.0)
+    async with asyncio.timeout(20):
+        deliveries = [await am.deliver(dispatch()) for _ in range(3)]
+        assert [delivery.outcome for delivery in deliveries] == ["sent"] * 3
+        assert (len(hanging.requests), len(healthy.requests)) == (1, 3)
+        [line] = caplog.messages
+        origin = hanging.url.removesuffix("/in")
+        assert f"{origin} did not answer within 0.2 s after another member, and is left out" in line
+
+        released.set()
+        await am.resend(resend(2))
+        assert (len(hanging.requests), len(healthy.requests)) == (2, 4)
+        assert (await am.deliver(dispatch())).outcome == "sent"
+        assert (len(hanging.requests), len(healthy.requests)) == (3, 5)
+
+
+@pytest.mark.parametrize("status", [503, 400])
+async def test_a_member_that_was_left_out_is_tried_again_if_no_other_accepts(members, monkeypatch, status):
+    monkeypatch.setattr("topologies.receivers.alertmanager.PATIENCE_S", 0.2)
+    released = asyncio.Event()
+
+    async def hang(_: web.Request) -> web.Response:
+        await released.wait()
+        return web.Response()
+
+    hanging, other = members
+    hanging.answers, other.answers = [hang], [200, status]
+    am = receiver(hanging.url, other.url, timeout_s=60.0)
+    async with asyncio.timeout(20):
+        assert (await am.deliver(dispatch())).outcome == "sent"
+        released.set()
+        assert (await am.deliver(dispatch())).outcome == "retry"
+        assert (await am.deliver(dispatch())).outcome == "sent"
+    assert (len(hanging.requests), len(other.requests)) == (2, 3)
 
 
 @pytest.mark.parametrize(

@@ -104,7 +104,7 @@ async def test_alertmanager_receives_groups_and_resolves_incidents(tmp_path: Pat
 
             route.read(incident_id="inc-a", revision=2, severity="P1")
             await member.wait_for_alerts(lambda alerts: alerts["inc-a"]["annotations"]["severity"] == "P1")
-            route.read(incident_id="inc-a", revision=3, status="resolved", resolved_at=int(time.time() * 1000) - 1000)
+            route.read(incident_id="inc-a", revision=3, status="resolved", resolved_at=int(time.time() * 1000) - 50_000)
             await wait_until(lambda: pager.statuses("inc-a")[-1] == "resolved")
             assert set(await member.alerts()) == {"inc-b", "inc-c"}
             assert {(note.incident_id, note.outcome) for note in route.notes} == {

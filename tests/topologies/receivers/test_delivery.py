@@ -4,14 +4,14 @@ import re
 import tomllib
 from pathlib import Path
 
-from pipeline.route.delivery import Delivery, Dispatch
+from pipeline.route.delivery import Delivery, Dispatch, Resend
 from pipeline.route.receiver_settings import AlertmanagerSettings, ReceiverSettings, WebhookSettings
 from pipeline.route.settings import Route, RouteSettings
 from pipeline.route.step import RouteStep
 from pipeline.step import OutputMessage
 from schemas.notification import Notification
 from schemas.topics import DEAD_LETTERS, NOTIFICATIONS
-from tests.pipeline.route.samples import alert, incident
+from tests.pipeline.route.samples import STARTED, alert, incident
 from topologies.receivers.console import ConsoleReceiver
 from topologies.receivers.delivery import PATIENCE_S, NotificationSender, build_receivers
 from topologies.receivers.webhook import WebhookReceiver
@@ -108,6 +108,66 @@ async def test_nothing_is_due_afterwards_and_the_state_can_be_written():
     assert not sender.has_work(step)
     keys = [b"alert/a", b"alert/b", b"clock/", b"incident/a", b"incident/b"]
     assert [key for key, _ in step.changed()] == keys
+
+
+ALERTMANAGER = RouteSettings.model_validate(
+    {
+        "receivers": [{"name": "am", "alertmanager": {"urls": ["http://am.example.org"], "resend_interval_s": 60}}],
+        "default_receivers": ["am"],
+    }
+)
+
+
+class RecordingAlertmanager(Recorder):
+    """Receiver whose re-sends last until an event."""
+
+    def __init__(self, arrived: list[str], ends: asyncio.Event) -> None:
+        super().__init__(arrived)
+        self.ends = ends
+
+    async def resend(self, resend: Resend) -> None:
+        self.arrived.append("re-send begins")
+        await self.ends.wait()
+        self.arrived.append("re-send ends")
+        raise RuntimeError(resend.receiver)
+
+
+async def test_the_end_of_an_incident_waits_for_a_re_send_which_would_open_it_again(caplog):
+    arrived: list[str] = []
+    ends = asyncio.Event()
+    step = RouteStep(ALERTMANAGER, STARTED)
+    sender = NotificationSender({"am": RecordingAlertmanager(arrived, ends)})
+    step.tick(STARTED)
+    step.step([alert(incident(incident_id="a"))])
+    await exchange_until(sender, step, 1)
+    assert not sender.has_work(step)
+    step.tick(STARTED + 60_000)
+    assert sender.has_work(step)
+    assert await sender.exchange(step) == []
+    step.step([alert(incident(incident_id="a", revision=2, status="resolved"), 1)])
+    assert await sender.exchange(step) == []
+    assert not sender.has_work(step)
+    ends.set()
+    assert [note.status for note in read_notes(await exchange_until(sender, step, 1))] == ["resolved"]
+    assert arrived == ["a:1:am", "re-send begins", "re-send ends", "a:2:am"]
+    assert "receiver am raised an error on a re-send" in caplog.text
+    assert not sender.has_work(step)
+
+
+async def test_a_re_send_that_hangs_is_cancelled_when_the_step_closes(monkeypatch):
+    monkeypatch.setattr("topologies.receivers.delivery.FINISH_TIME_S", 0.1)
+    arrived: list[str] = []
+    step = RouteStep(ALERTMANAGER, STARTED)
+    sender = NotificationSender({"am": RecordingAlertmanager(arrived, asyncio.Event())})
+    step.tick(STARTED)
+    step.step([alert(incident(incident_id="a"))])
+    await exchange_until(sender, step, 1)
+    step.tick(STARTED + 60_000)
+    await sender.exchange(step)
+    async with asyncio.timeout(5):
+        await sender.finish(step)
+    assert await sender.exchange(step) == []
+    assert arrived == ["a:1:am", "re-send begins"]
 
 
 async def test_after_an_internal_error_of_a_receiver_its_notifications_stay_owed_and_the_others_continue(caplog):
