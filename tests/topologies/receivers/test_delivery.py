@@ -154,6 +154,26 @@ async def test_the_end_of_an_incident_waits_for_a_re_send_which_would_open_it_ag
     assert not sender.has_work(step)
 
 
+async def test_a_re_send_waits_for_the_attempts_in_flight():
+    arrived: list[str] = []
+    re_sends_end = asyncio.Event()
+    re_sends_end.set()
+    step = RouteStep(ALERTMANAGER, STARTED)
+    receiver = RecordingAlertmanager(arrived, re_sends_end)
+    sender = NotificationSender({"am": receiver})
+    step.tick(STARTED)
+    step.step([alert(incident(incident_id="a"))])
+    await exchange_until(sender, step, 1)
+    receiver.waits_for = asyncio.Event()
+    step.step([alert(incident(incident_id="b"), 1)])
+    assert await sender.exchange(step) == []
+    step.tick(STARTED + 60_000)
+    assert await sender.exchange(step) == []
+    receiver.waits_for.set()
+    await exchange_until(sender, step, 1)
+    assert arrived == ["a:1:am", "b:1:am", "re-send begins", "re-send ends"]
+
+
 async def test_a_re_send_that_hangs_is_cancelled_when_the_step_closes(monkeypatch):
     monkeypatch.setattr("topologies.receivers.delivery.FINISH_TIME_S", 0.1)
     arrived: list[str] = []
