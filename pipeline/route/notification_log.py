@@ -195,6 +195,17 @@ class NotificationLog:
         """Return the ids and entries of the incidents with a stored alert, the oldest alert first."""
         return sorted(self._with_alert.items(), key=lambda item: item[1].last_offset)
 
+    def open_alerts(self, receiver: str) -> list[tuple[RawMessage, str]]:
+        """Return the newest alert of each open incident that a receiver knows, and the reference of the receiver."""
+        return [
+            (incident.alert, sent.reference)
+            for incident in self._with_alert.values()
+            if incident.alert is not None
+            and not incident.is_closed
+            and (sent := incident.last_sent.get(receiver)) is not None
+            and sent.status not in CLOSED
+        ]
+
     def record_outcome(self, dispatch: Dispatch, delivery: Delivery) -> None:
         """Record the outcome of an attempt in flight. An incident that was dropped in the meantime stays dropped."""
         incident_id, receiver = dispatch.incident.incident_id, dispatch.receiver

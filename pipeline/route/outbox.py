@@ -4,7 +4,7 @@ At most one notification per incident and receiver is owed, always for the newes
 so a receiver that was unavailable gets the newest state instead of every revision.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pipeline.dead_letters import dead_letter
@@ -12,6 +12,7 @@ from pipeline.decoding import Unreadable, decode_contract
 from pipeline.route import reasons
 from pipeline.route.decision import LastSent, decide_notification
 from pipeline.route.delivery import Delivery, DeliverySchedule, Dispatch, Owed, build_notification
+from pipeline.route.labels import LabelRule, add_labels
 from pipeline.route.notification_log import NotificationLog, NotifiedIncident
 from pipeline.route.reasons import Reason
 from pipeline.route.receiver_settings import ReceiverSettings
@@ -32,6 +33,8 @@ class Outbox:
     ----------
     settings
         Receivers and limits.
+    label_rules
+        Labels of the configuration.
     log
         Store of the incidents.
     store
@@ -40,7 +43,16 @@ class Outbox:
         Whether time passes without messages. In a replay it does not, so nothing is limited per minute.
     """
 
-    def __init__(self, settings: RouteSettings, log: NotificationLog, store: PartStore, *, has_clock: bool) -> None:
+    def __init__(
+        self,
+        settings: RouteSettings,
+        label_rules: Sequence[LabelRule],
+        log: NotificationLog,
+        store: PartStore,
+        *,
+        has_clock: bool,
+    ) -> None:
+        self._label_rules = label_rules
         self._repeat_interval_s = settings.repeat_interval_s
         self._receivers: Mapping[str, ReceiverSettings] = {receiver.name: receiver for receiver in settings.receivers}
         self._log = log
@@ -195,7 +207,7 @@ class Outbox:
         last_sent = notified.last_sent.get(receiver)
         reference = "" if last_sent is None else last_sent.reference
         decision = owed.route, owed.reason, notified.alert, owed.decided_at, owed.number
-        return Dispatch(incident, receiver, *decision, reference)
+        return Dispatch(incident, receiver, *decision, reference, add_labels(notified.labels, self._label_rules))
 
     def _record_sent(
         self, notified: NotifiedIncident, dispatch: Dispatch, delivery: Delivery, now: int

@@ -57,7 +57,39 @@ class WebhookSettings(DestinationSettings):
         return self
 
 
-DESTINATIONS = ("console", "webhook")
+class AlertmanagerSettings(DestinationSettings):
+    """An Alertmanager, or a cluster of them, that receives each incident as an alert."""
+
+    urls: tuple[SecretStr, ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Addresses of all members of the cluster, http or https, with the path prefix if there is one. "
+        "${NAME} is replaced by the environment variable NAME. The secret parts never appear in logs.",
+    )
+    urls_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File with one address per line, instead of urls. It is read again for each attempt.",
+    )
+    resend_interval_s: float = Field(
+        default=60.0,
+        gt=0,
+        le=3600,
+        description="Seconds between two re-sends of all open incidents. Higher values send fewer requests, but an "
+        "Alertmanager that has restarted knows them later.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.urls is None) == (self.urls_file is None):
+            raise ValueError("set either urls or urls_file")
+        for url in self.urls or ():
+            if not VARIABLE.search(url.get_secret_value()) and not is_web_address(url.get_secret_value()):
+                raise ValueError("each of urls must be an http or https address with a host")
+        return self
+
+
+DESTINATIONS = ("console", "webhook", "alertmanager")
 """Keys of a receiver that select its kind. Each receiver has exactly one of them."""
 
 
@@ -70,6 +102,9 @@ class ReceiverSettings(BaseModel):
     console: bool = Field(default=False, description="Whether notifications are printed by the worker.")
     webhook: WebhookSettings | None = Field(
         default=None, description="Server that receives each notification as a CloudEvent."
+    )
+    alertmanager: AlertmanagerSettings | None = Field(
+        default=None, description="Alertmanager, or a cluster of them, that receives each incident as an alert."
     )
     severities: tuple[Severity, ...] = Field(
         default=("P1", "P2", "P3", "P4"), description="Severities that the receiver accepts."
@@ -109,6 +144,11 @@ class ReceiverSettings(BaseModel):
     def kind(self) -> str:
         """Key of its destination, such as ``webhook``."""
         return self._destinations()[0]
+
+    @property
+    def resend_interval_s(self) -> float | None:
+        """Seconds between two re-sends of open incidents, or None if the receiver does not need them."""
+        return None if self.alertmanager is None else self.alertmanager.resend_interval_s
 
     @model_validator(mode="after")
     def _check_destination(self) -> Self:

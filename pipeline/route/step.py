@@ -13,7 +13,7 @@ from pipeline.dead_letters import dead_letter
 from pipeline.decoding import Unreadable, decode_contract
 from pipeline.route import reasons
 from pipeline.route.decision import LastSent, RouteDecision, decide_notification
-from pipeline.route.delivery import Delivery, Dispatch
+from pipeline.route.delivery import Delivery, Dispatch, Resend, ResendClock
 from pipeline.route.escalation import Escalations
 from pipeline.route.labels import LabelRule, add_labels, incident_labels
 from pipeline.route.matchers import Labels, parse_matchers
@@ -71,12 +71,14 @@ class RouteStep:
         self._receivers = {receiver.name: receiver for receiver in settings.receivers}
         self._store = PartStore(PART_KINDS)
         self._log = NotificationLog(settings.incidents_max, settings.stored_alerts_max, self._store)
-        self._outbox = Outbox(settings, self._log, self._store, has_clock=wall_ms is not None)
+        self._label_rules = [LabelRule(parse_matchers(*rule.matchers), rule.labels) for rule in settings.labels]
+        self._outbox = Outbox(settings, self._label_rules, self._log, self._store, has_clock=wall_ms is not None)
+        self._resend_clock = ResendClock(settings.receivers)
+        self._due_resends: set[str] = set()
         self._silences = Silences(settings.silences_max, self._store, settings.label_names)
         self._inhibition = Inhibition(settings.inhibit)
         self._closed_times = ClosedTimes(settings)
         self._escalations = Escalations(settings.escalations)
-        self._label_rules = [LabelRule(parse_matchers(*rule.matchers), rule.labels) for rule in settings.labels]
 
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
         """Restore the state that ``changed`` yielded, with a warning for each part that is discarded."""
@@ -128,6 +130,9 @@ class RouteStep:
             self._outbox.reset_times(wall_ms)
             self._log.reset_times(wall_ms)
         self._wall_ms = wall_ms
+        self._due_resends |= {
+            receiver for receiver in self._resend_clock.advance(wall_ms) if self._log.open_alerts(receiver)
+        }
         return self._decide_due()
 
     def on_gap(self) -> list[OutputMessage]:
@@ -135,8 +140,8 @@ class RouteStep:
         return []
 
     def has_pending(self, busy: Collection[str] = ()) -> bool:
-        """Return whether attempts to send are due. Receivers in ``busy`` do not count."""
-        return self._outbox.has_due(self._now(), busy)
+        """Return whether attempts to send or re-sends are due. Receivers in ``busy`` do not count."""
+        return self._outbox.has_due(self._now(), busy) or not self._due_resends.issubset(busy)
 
     def take_pending(self, busy: Collection[str] = ()) -> list[Dispatch]:
         """Return the notifications whose attempts are due, oldest decision first, except to receivers in ``busy``.
@@ -144,6 +149,17 @@ class RouteStep:
         Call :meth:`record_delivery` for each notification.
         """
         return self._outbox.take_due(self._now(), busy)
+
+    def take_resends(self, busy: Collection[str] = ()) -> list[Resend]:
+        """Return the re-sends that are due, except to receivers in ``busy``. Their outcomes are not recorded.
+
+        Send nothing else to a receiver during a re-send. Otherwise, the re-send could arrive after the end of an incident
+        and open it again.
+        """
+        receivers = sorted(self._due_resends.difference(busy))
+        self._due_resends.difference_update(receivers)
+        resends = [Resend(receiver, tuple(self._log.open_alerts(receiver))) for receiver in receivers]
+        return [resend for resend in resends if resend.alerts]
 
     def record_delivery(self, dispatch: Dispatch, delivery: Delivery) -> list[OutputMessage]:
         """Record the outcome of an attempt.

@@ -34,6 +34,7 @@ async def run_endpoint() -> AsyncIterator[Endpoint]:
     endpoint = Endpoint()
     application = web.Application()
     application.router.add_post("/in", endpoint.respond)
+    application.router.add_post("/in/api/v2/alerts", endpoint.respond)
     runner = web.AppRunner(application, shutdown_timeout=0.1, access_log=None)
     await runner.setup()
     with socket.socket() as listener:

@@ -175,6 +175,38 @@ async def test_a_receiver_that_hangs_delays_no_other_and_gets_the_newest_state_w
         assert [event["id"].split(":")[1] for _, event in healthy.requests] == ["1", "2"]
 
 
+async def wait_for_requests(endpoint: Endpoint, count: int) -> None:
+    async with asyncio.timeout(TIMEOUT_S):
+        while True:
+            if len(endpoint.requests) >= count:
+                return
+            await asyncio.sleep(0.05)
+
+
+async def test_an_open_incident_is_re_sent_to_an_alertmanager_over_a_crash_and_recorded_once(empty_broker, tmp_path):
+    cluster = empty_broker.cluster
+    async with run_endpoint() as endpoint:
+        receiver = {"name": "am", "alertmanager": {"urls": [endpoint.url], "resend_interval_s": 1.0}}
+        config = tmp_path / "driftwire.json"
+        config.write_text(json.dumps({"route": {"receivers": [receiver], "default_receivers": ["am"]}}))
+        async with route_worker(cluster, config) as first:
+            await publish(cluster)
+            assert await wait_for_notifications(cluster, 1) == [(1, "sent", 1)]
+            await wait_for_requests(endpoint, 4)
+            first.kill()
+        before = len(endpoint.requests)
+        async with route_worker(cluster, config):
+            await wait_for_requests(endpoint, before + 2)
+            await publish(cluster, revision=2, status="resolved")
+            assert await wait_for_notifications(cluster, 2) == [(1, "sent", 1), (2, "sent", 1)]
+            last = len(endpoint.requests)
+            await asyncio.sleep(3)  # nothing is re-sent after the end
+            assert len(endpoint.requests) == last
+        alerts = [alert for _, [alert] in endpoint.requests]
+        assert all(alert["labels"] == alerts[0]["labels"] for alert in alerts)
+        assert [alert["annotations"]["status"] for alert in alerts] == ["open"] * (last - 1) + ["resolved"]
+
+
 async def wait_for_dead_letters(cluster: Cluster, count: int) -> list[DeadLetter]:
     async with asyncio.timeout(TIMEOUT_S):
         while True:

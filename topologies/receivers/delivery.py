@@ -11,11 +11,12 @@ import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 from weakref import WeakSet
 
-from pipeline.route import Delivery, Dispatch, ReceiverSettings, RouteSettings, RouteStep
+from pipeline.route import Delivery, Dispatch, ReceiverSettings, Resend, RouteSettings, RouteStep
 from pipeline.step import OutputMessage
+from topologies.receivers.alertmanager import AlertmanagerReceiver
 from topologies.receivers.console import ConsoleReceiver
 from topologies.receivers.http import HttpClient
 from topologies.receivers.webhook import WebhookReceiver
@@ -57,6 +58,14 @@ class Receiver(Protocol):
         ...
 
 
+class ResendingReceiver(Receiver, Protocol):
+    """Receiver with a ``resend_interval_s``, which must be sent open incidents again."""
+
+    async def resend(self, resend: Resend) -> None:
+        """Try once to send open incidents again."""
+        ...
+
+
 def build_receivers(settings: RouteSettings, *, replay: bool) -> dict[str, Receiver]:
     """Build the receivers of the settings, by name. In a replay, all receivers are consoles, and nobody is notified."""
     return {receiver.name: _build_receiver(receiver, replay=replay) for receiver in settings.receivers}
@@ -88,8 +97,8 @@ class NotificationSender:
         """Record the outcomes of finished attempts of a step, and start the attempts that are due.
 
         Receivers work concurrently, so a slow receiver does not delay other receivers. Each receiver gets its
-        notifications one after another. The attempts go on in the background, but those that end within
-        :data:`PATIENCE_S` are recorded at once.
+        notifications one after another, and re-sends when it has none. The attempts go on in the background,
+        but those that end within :data:`PATIENCE_S` are recorded at once.
 
         Parameters
         ----------
@@ -108,6 +117,8 @@ class NotificationSender:
         for dispatch in step.take_pending(self._batches.keys()):
             batches.setdefault(dispatch.receiver, []).append(dispatch)
         started = {receiver: self._start(step, dispatches) for receiver, dispatches in batches.items()}
+        for resend in step.take_resends(self._batches.keys() | started.keys()):
+            started[resend.receiver] = _RunningAttempts(step, [], asyncio.create_task(self._resend(resend)))
         self._batches |= started
         if started:
             await asyncio.wait([batch.task for batch in started.values()], timeout=PATIENCE_S)
@@ -162,6 +173,13 @@ class NotificationSender:
                 is_over |= delivery.outcome == "retry"
             outcomes.append((dispatch, delivery))
 
+    async def _resend(self, resend: Resend) -> None:
+        receiver = cast(ResendingReceiver, self._receivers[resend.receiver])
+        try:
+            await receiver.resend(resend)
+        except Exception:
+            logger.exception("route: receiver %s raised an error on a re-send", resend.receiver)
+
     async def _send(self, dispatch: Dispatch) -> Delivery:
         try:
             delivery = await self._receivers[dispatch.receiver].deliver(dispatch)
@@ -186,4 +204,6 @@ def _build_receiver(settings: ReceiverSettings, *, replay: bool) -> Receiver:
     client = HttpClient(settings.timeout_s, time.time)
     if settings.webhook is not None and not replay:
         return WebhookReceiver(settings.webhook, client, clock=time.time)
+    if settings.alertmanager is not None and not replay:
+        return AlertmanagerReceiver(settings.alertmanager, client, clock=time.time)
     return ConsoleReceiver(sys.stdout, clock=time.time)

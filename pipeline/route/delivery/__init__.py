@@ -1,10 +1,20 @@
-"""Delivery: notifications to send, what is owed to each receiver, and the schedule of the attempts.
+"""Delivery: notifications to send, what is owed to each receiver, the schedule of the attempts, and re-sends.
 
-This package may import the settings and reasons of route. Sending itself is not pure: see ``topologies/receivers``.
+This package may import the settings, reasons and matchers of route. Sending itself is not pure: see ``topologies/receivers``.
 """
 
 from pipeline.route.delivery.dispatch import Delivery, Dispatch, build_notification
 from pipeline.route.delivery.owed import Owed
+from pipeline.route.delivery.resend import Resend, ResendClock
 from pipeline.route.delivery.schedule import BATCH_MAX, DeliverySchedule
 
-__all__ = ["BATCH_MAX", "Delivery", "DeliverySchedule", "Dispatch", "Owed", "build_notification"]
+__all__ = [
+    "BATCH_MAX",
+    "Delivery",
+    "DeliverySchedule",
+    "Dispatch",
+    "Owed",
+    "Resend",
+    "ResendClock",
+    "build_notification",
+]

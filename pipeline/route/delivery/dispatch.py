@@ -1,9 +1,10 @@
 """Types that connect decisions to delivery: notifications to send, and delivery outcomes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Literal
 
+from pipeline.route.matchers import Labels
 from pipeline.route.reasons import Reason
 from pipeline.step import InputMessage
 from schemas.incident import Incident
@@ -17,7 +18,8 @@ class Dispatch:
 
     ``source`` is the alert that contained the revision, and ``decided_at`` the time of the decision (Unix ms).
     ``number`` counts the decisions on the same revision for the same receiver from 0. ``reference`` identifies the message
-    of the incident at the receiver, if the receiver has returned a reference.
+    of the incident at the receiver, if the receiver has returned a reference. ``labels`` are all labels of the incident,
+    with those of the configuration; a decision that is only recorded has none.
     """
 
     incident: Incident
@@ -28,6 +30,7 @@ class Dispatch:
     decided_at: int
     number: int = 0
     reference: str = ""
+    labels: Labels = field(default_factory=dict)
 
     @property
     def notification_id(self) -> str:

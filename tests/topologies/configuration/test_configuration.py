@@ -29,6 +29,7 @@ COMMENTED_KEYS = (
     "correlate.sla.",
     "correlate.response.",
     "route.receivers.webhook",
+    "route.receivers.alertmanager",
     "route.receivers.fallback",
     "route.receivers.messages_per_minute",
     "kafka.security.",

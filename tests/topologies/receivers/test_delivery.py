@@ -4,14 +4,14 @@ import re
 import tomllib
 from pathlib import Path
 
-from pipeline.route.delivery import Delivery, Dispatch
-from pipeline.route.receiver_settings import ReceiverSettings, WebhookSettings
+from pipeline.route.delivery import Delivery, Dispatch, Resend
+from pipeline.route.receiver_settings import AlertmanagerSettings, ReceiverSettings, WebhookSettings
 from pipeline.route.settings import Route, RouteSettings
 from pipeline.route.step import RouteStep
 from pipeline.step import OutputMessage
 from schemas.notification import Notification
 from schemas.topics import DEAD_LETTERS, NOTIFICATIONS
-from tests.pipeline.route.samples import alert, incident
+from tests.pipeline.route.samples import STARTED, alert, incident
 from topologies.receivers.console import ConsoleReceiver
 from topologies.receivers.delivery import PATIENCE_S, NotificationSender, build_receivers
 from topologies.receivers.webhook import WebhookReceiver
@@ -110,6 +110,86 @@ async def test_nothing_is_due_afterwards_and_the_state_can_be_written():
     assert [key for key, _ in step.changed()] == keys
 
 
+ALERTMANAGER = RouteSettings.model_validate(
+    {
+        "receivers": [{"name": "am", "alertmanager": {"urls": ["http://am.example.org"], "resend_interval_s": 60}}],
+        "default_receivers": ["am"],
+    }
+)
+
+
+class RecordingAlertmanager(Recorder):
+    """Receiver whose re-sends last until an event."""
+
+    def __init__(self, arrived: list[str], ends: asyncio.Event) -> None:
+        super().__init__(arrived)
+        self.ends = ends
+
+    async def resend(self, resend: Resend) -> None:
+        self.arrived.append("re-send begins")
+        await self.ends.wait()
+        self.arrived.append("re-send ends")
+        raise RuntimeError(resend.receiver)
+
+
+async def test_the_end_of_an_incident_waits_for_a_re_send_which_would_open_it_again(caplog):
+    arrived: list[str] = []
+    ends = asyncio.Event()
+    step = RouteStep(ALERTMANAGER, STARTED)
+    sender = NotificationSender({"am": RecordingAlertmanager(arrived, ends)})
+    step.tick(STARTED)
+    step.step([alert(incident(incident_id="a"))])
+    await exchange_until(sender, step, 1)
+    assert not sender.has_work(step)
+    step.tick(STARTED + 60_000)
+    assert sender.has_work(step)
+    assert await sender.exchange(step) == []
+    step.step([alert(incident(incident_id="a", revision=2, status="resolved"), 1)])
+    assert await sender.exchange(step) == []
+    assert not sender.has_work(step)
+    ends.set()
+    assert [note.status for note in read_notes(await exchange_until(sender, step, 1))] == ["resolved"]
+    assert arrived == ["a:1:am", "re-send begins", "re-send ends", "a:2:am"]
+    assert "receiver am raised an error on a re-send" in caplog.text
+    assert not sender.has_work(step)
+
+
+async def test_a_re_send_waits_for_the_attempts_in_flight():
+    arrived: list[str] = []
+    re_sends_end = asyncio.Event()
+    re_sends_end.set()
+    step = RouteStep(ALERTMANAGER, STARTED)
+    receiver = RecordingAlertmanager(arrived, re_sends_end)
+    sender = NotificationSender({"am": receiver})
+    step.tick(STARTED)
+    step.step([alert(incident(incident_id="a"))])
+    await exchange_until(sender, step, 1)
+    receiver.waits_for = asyncio.Event()
+    step.step([alert(incident(incident_id="b"), 1)])
+    assert await sender.exchange(step) == []
+    step.tick(STARTED + 60_000)
+    assert await sender.exchange(step) == []
+    receiver.waits_for.set()
+    await exchange_until(sender, step, 1)
+    assert arrived == ["a:1:am", "b:1:am", "re-send begins", "re-send ends"]
+
+
+async def test_a_re_send_that_hangs_is_cancelled_when_the_step_closes(monkeypatch):
+    monkeypatch.setattr("topologies.receivers.delivery.FINISH_TIME_S", 0.1)
+    arrived: list[str] = []
+    step = RouteStep(ALERTMANAGER, STARTED)
+    sender = NotificationSender({"am": RecordingAlertmanager(arrived, asyncio.Event())})
+    step.tick(STARTED)
+    step.step([alert(incident(incident_id="a"))])
+    await exchange_until(sender, step, 1)
+    step.tick(STARTED + 60_000)
+    await sender.exchange(step)
+    async with asyncio.timeout(5):
+        await sender.finish(step)
+    assert await sender.exchange(step) == []
+    assert arrived == ["a:1:am", "re-send begins"]
+
+
 async def test_after_an_internal_error_of_a_receiver_its_notifications_stay_owed_and_the_others_continue(caplog):
     step = step_with_pending_dispatches()
     sender = NotificationSender({"slow": BrokenReceiver(), "fast": Recorder([])})
@@ -188,8 +268,8 @@ def test_the_settings_in_the_documentation_are_valid_and_contain_every_key():
     text = (Path(__file__).parents[3] / "docs" / "receivers.md").read_text(encoding="utf-8")
     example = "\n".join(re.findall(r"```toml\n(.*?)```", text, re.DOTALL))
     settings = RouteSettings.model_validate(tomllib.loads(example)["route"])
-    assert [route.name for route in settings.routes] == ["urgent", "everything"]
-    for model in (ReceiverSettings, WebhookSettings, Route):
+    assert [route.name for route in settings.routes[:2]] == ["urgent", "everything"]
+    for model in (ReceiverSettings, WebhookSettings, AlertmanagerSettings, Route):
         for name, field in model.model_fields.items():
             assert (field.alias or name) in example or name == "routes"
 
