@@ -20,7 +20,7 @@ from schemas.timestamp import date_time, time_on_day
 HEADLINE_LENGTH_MAX = 150
 """Maximum characters of a headline. A header of Slack has at most this length."""
 
-TEXT_LENGTH_MAX = 700
+TEXT_LENGTH_MAX = 600
 """Maximum characters of any other text. A longer text ends with an ellipsis."""
 
 URL_LENGTH_MAX = 2000

@@ -19,6 +19,7 @@ from pipeline.step import OutputMessage
 from topologies.receivers.alertmanager import AlertmanagerReceiver
 from topologies.receivers.console import ConsoleReceiver
 from topologies.receivers.http import HttpClient
+from topologies.receivers.slack import SlackReceiver
 from topologies.receivers.webhook import WebhookReceiver
 
 SENT_MAX = 10_000
@@ -206,4 +207,6 @@ def _build_receiver(settings: ReceiverSettings, *, replay: bool) -> Receiver:
         return WebhookReceiver(settings.webhook, client, clock=time.time)
     if settings.alertmanager is not None and not replay:
         return AlertmanagerReceiver(settings.alertmanager, client, clock=time.time)
+    if settings.slack is not None and not replay:
+        return SlackReceiver(settings.slack, client, clock=time.time)
     return ConsoleReceiver(sys.stdout, clock=time.time)

@@ -30,6 +30,7 @@ COMMENTED_KEYS = (
     "correlate.response.",
     "route.receivers.webhook",
     "route.receivers.alertmanager",
+    "route.receivers.slack",
     "route.receivers.fallback",
     "route.receivers.messages_per_minute",
     "kafka.security.",
