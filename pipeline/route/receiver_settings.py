@@ -142,7 +142,37 @@ class SlackSettings(DestinationSettings):
         return self
 
 
-DESTINATIONS = ("console", "webhook", "alertmanager", "slack")
+class GitHubSettings(DestinationSettings):
+    """A repository at GitHub with an issue per incident."""
+
+    repository: str = Field(
+        pattern=r"^[A-Za-z0-9_-]+/[A-Za-z0-9_.-]+$", description="Owner and name of the repository: owner/name."
+    )
+    token: SecretStr | None = Field(
+        default=None,
+        description="Token with read and write access to the issues of the repository. ${NAME} is replaced by the "
+        "environment variable NAME.",
+    )
+    token_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File with the token, instead of token. It is read again for each attempt.",
+    )
+    labels: tuple[Annotated[str, Field(min_length=1, max_length=50)], ...] = Field(
+        default=(), description="Further labels of new issues. All have the label driftwire."
+    )
+    url: Annotated[str, AfterValidator(_check_web_address)] = Field(
+        default="https://api.github.com",
+        description="Address of the REST API. A GitHub Enterprise Server has https://HOST/api/v3.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self._check_secret("token")
+        return self
+
+
+DESTINATIONS = ("console", "webhook", "alertmanager", "slack", "github")
 """Keys of a receiver that select its kind. Each receiver has exactly one of them."""
 
 
@@ -160,6 +190,9 @@ class ReceiverSettings(BaseModel):
         default=None, description="Alertmanager, or a cluster of them, that receives each incident as an alert."
     )
     slack: SlackSettings | None = Field(default=None, description="Channel of Slack that gets a message per incident.")
+    github: GitHubSettings | None = Field(
+        default=None, description="Repository at GitHub that gets an issue per incident."
+    )
     severities: tuple[Severity, ...] = Field(
         default=("P1", "P2", "P3", "P4"), description="Severities that the receiver accepts."
     )

@@ -18,6 +18,7 @@ from pipeline.route import Delivery, Dispatch, ReceiverSettings, Resend, RouteSe
 from pipeline.step import OutputMessage
 from topologies.receivers.alertmanager import AlertmanagerReceiver
 from topologies.receivers.console import ConsoleReceiver
+from topologies.receivers.github import GitHubReceiver
 from topologies.receivers.http import HttpClient
 from topologies.receivers.slack import SlackReceiver
 from topologies.receivers.webhook import WebhookReceiver
@@ -209,4 +210,6 @@ def _build_receiver(settings: ReceiverSettings, *, replay: bool) -> Receiver:
         return AlertmanagerReceiver(settings.alertmanager, client, clock=time.time)
     if settings.slack is not None and not replay:
         return SlackReceiver(settings.slack, client, clock=time.time)
+    if settings.github is not None and not replay:
+        return GitHubReceiver(settings.github, client, clock=time.time)
     return ConsoleReceiver(sys.stdout, clock=time.time)

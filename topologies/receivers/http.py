@@ -66,6 +66,23 @@ class HttpAnswer:
         return _failure("failed", self.origin, f"{problem}, which a retry would not change")
 
 
+class RequestRefused(Exception):
+    """A server did not accept one of the requests of an attempt.
+
+    Attributes
+    ----------
+    delivery
+        The outcome of the attempt.
+    code
+        The server's code of the problem, or an empty text.
+    """
+
+    def __init__(self, delivery: Delivery, code: str = "") -> None:
+        super().__init__(delivery.reason)
+        self.delivery = delivery
+        self.code = code
+
+
 class HttpClient:
     """Client that sends single requests.
 

@@ -16,7 +16,7 @@ import orjson
 from pipeline.route import Delivery, Dispatch
 from pipeline.route.receiver_settings import SlackSettings
 from topologies.messages import IncidentMessage, write_message
-from topologies.receivers.http import HttpAnswer, HttpClient
+from topologies.receivers.http import HttpAnswer, HttpClient, RequestRefused
 from topologies.receivers.secret import SecretUnavailable, read_secret, read_web_address
 
 CONTENT_TYPE = "application/json; charset=utf-8"
@@ -50,23 +50,6 @@ _SOLUTIONS = {
 _ERROR_NAME = re.compile(r"[a-z_]{1,100}")
 
 
-class SlackRefused(Exception):
-    """Slack did not accept a request.
-
-    Attributes
-    ----------
-    delivery
-        The outcome of the attempt.
-    error
-        Slack's name of the error, or an empty text.
-    """
-
-    def __init__(self, delivery: Delivery, error: str = "") -> None:
-        super().__init__(delivery.reason)
-        self.delivery = delivery
-        self.error = error
-
-
 class SlackReceiver:
     """Receiver that posts incidents to a channel of Slack.
 
@@ -94,7 +77,7 @@ class SlackReceiver:
             )
         except SecretUnavailable as error:
             return Delivery("retry", str(error), 1)
-        except SlackRefused as refused:
+        except RequestRefused as refused:
             return refused.delivery
         return Delivery("sent", dispatch.reason.text, 1, sent_at=int(self._clock() * 1000), reference=reference)
 
@@ -115,8 +98,8 @@ class SlackReceiver:
         """Return whether the message could be edited. Somebody may have deleted it."""
         try:
             await self._call("chat.update", {"channel": channel, "ts": timestamp, "parse": "none", **_content(message)})
-        except SlackRefused as refused:
-            if refused.error not in NOT_EDITABLE:
+        except RequestRefused as refused:
+            if refused.code not in NOT_EDITABLE:
                 raise
             return False
         return True
@@ -129,7 +112,7 @@ class SlackReceiver:
         answer = await self._request(url, headers, arguments)
         body = answer.json()
         if not isinstance(body, dict):
-            raise SlackRefused(
+            raise RequestRefused(
                 Delivery("retry", f"{answer.origin} did not answer with a JSON object: check api_url", 1)
             )
         if body.get("ok") is not True:
@@ -144,19 +127,19 @@ class SlackReceiver:
     async def _request(self, url: str, headers: dict[str, str], content: dict[str, Any]) -> HttpAnswer:
         answer = await self._client.request("POST", url, headers, orjson.dumps(content))
         if not isinstance(answer, HttpAnswer):
-            raise SlackRefused(answer)
+            raise RequestRefused(answer)
         if not answer.is_success:
             error = answer.body.decode(errors="replace").strip()
-            raise SlackRefused(answer.failure(_explain(error) if _ERROR_NAME.fullmatch(error) else ""))
+            raise RequestRefused(answer.failure(_explain(error) if _ERROR_NAME.fullmatch(error) else ""))
         return answer
 
 
-def _refusal(answer: HttpAnswer, error: str) -> SlackRefused:
+def _refusal(answer: HttpAnswer, error: str) -> RequestRefused:
     name = error if _ERROR_NAME.fullmatch(error) else "unknown error"
     problem = f"{answer.origin} refused the message ({_explain(name)})"
     if error in TEMPORARY:
-        return SlackRefused(Delivery("retry", problem, 1, retry_after_s=answer.retry_after_s), error)
-    return SlackRefused(Delivery("failed", problem, 1), error)
+        return RequestRefused(Delivery("retry", problem, 1, retry_after_s=answer.retry_after_s), error)
+    return RequestRefused(Delivery("failed", problem, 1), error)
 
 
 def _explain(error: str) -> str:

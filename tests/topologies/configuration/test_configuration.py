@@ -31,6 +31,7 @@ COMMENTED_KEYS = (
     "route.receivers.webhook",
     "route.receivers.alertmanager",
     "route.receivers.slack",
+    "route.receivers.github",
     "route.receivers.fallback",
     "route.receivers.messages_per_minute",
     "kafka.security.",
