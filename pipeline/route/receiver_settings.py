@@ -172,7 +172,28 @@ class GitHubSettings(DestinationSettings):
         return self
 
 
-DESTINATIONS = ("console", "webhook", "alertmanager", "slack", "github")
+class AppriseSettings(DestinationSettings):
+    """Any service that Apprise knows, such as email, Microsoft Teams or Telegram."""
+
+    url: SecretStr | None = Field(
+        default=None,
+        description="Address of the service, as Apprise documents it, such as mailtos://... for email. ${NAME} is "
+        "replaced by the environment variable NAME. It never appears in logs.",
+    )
+    url_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File with the address, instead of url. It is read again for each attempt.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.url is None) == (self.url_file is None):
+            raise ValueError("set either url or url_file")
+        return self
+
+
+DESTINATIONS = ("console", "webhook", "alertmanager", "slack", "github", "apprise")
 """Keys of a receiver that select its kind. Each receiver has exactly one of them."""
 
 
@@ -192,6 +213,9 @@ class ReceiverSettings(BaseModel):
     slack: SlackSettings | None = Field(default=None, description="Channel of Slack that gets a message per incident.")
     github: GitHubSettings | None = Field(
         default=None, description="Repository at GitHub that gets an issue per incident."
+    )
+    apprise: AppriseSettings | None = Field(
+        default=None, description="Service that Apprise knows, such as email, Microsoft Teams or Telegram."
     )
     severities: tuple[Severity, ...] = Field(
         default=("P1", "P2", "P3", "P4"), description="Severities that the receiver accepts."

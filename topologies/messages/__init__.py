@@ -3,16 +3,14 @@
 This package does not send anything, and does not import Kafka.
 """
 
-from topologies.messages.markup import render_html, render_markdown, render_text
-from topologies.messages.message import IncidentMessage, MessageAction, MessageFact, MessageLink, write_message
+from topologies.messages.markup import render_html, render_markdown, render_text, render_title
+from topologies.messages.message import IncidentMessage, write_message
 
 __all__ = [
     "IncidentMessage",
-    "MessageAction",
-    "MessageFact",
-    "MessageLink",
     "render_html",
     "render_markdown",
     "render_text",
+    "render_title",
     "write_message",
 ]

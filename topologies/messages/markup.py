@@ -9,10 +9,18 @@ import re
 from pipeline.review.markdown import escape
 from topologies.messages.message import IncidentMessage
 
-_STARTS = re.compile(r"(?<=[@#])(?=\w)|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
+_STARTS = re.compile(r"(?<=[@#])(?=[\w!&])|(?<=<)(?=[@#!])|(?<=:)(?=//)|(?<=www)(?=\.)", re.IGNORECASE)
 """Places after which a service turns plain text into a mention, a reference or a link."""
 
 _ZERO_WIDTH_SPACE = "\u200b"
+
+_QUOTES = str.maketrans("<>&", "\u2039\u203a+")
+"""Characters that begin a tag or an entity, and what stands for them in a title."""
+
+
+def render_title(message: IncidentMessage) -> str:
+    """Return the headline as a title that is the same in plain text, Markdown and HTML, such as a subject of a mail."""
+    return _without_links(message.headline).translate(_QUOTES)
 
 
 def render_text(message: IncidentMessage) -> str:

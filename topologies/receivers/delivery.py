@@ -17,6 +17,7 @@ from weakref import WeakSet
 from pipeline.route import Delivery, Dispatch, ReceiverSettings, Resend, RouteSettings, RouteStep
 from pipeline.step import OutputMessage
 from topologies.receivers.alertmanager import AlertmanagerReceiver
+from topologies.receivers.apprise import AppriseReceiver
 from topologies.receivers.console import ConsoleReceiver
 from topologies.receivers.github import GitHubReceiver
 from topologies.receivers.http import HttpClient
@@ -212,4 +213,6 @@ def _build_receiver(settings: ReceiverSettings, *, replay: bool) -> Receiver:
         return SlackReceiver(settings.slack, client, clock=time.time)
     if settings.github is not None and not replay:
         return GitHubReceiver(settings.github, client, clock=time.time)
+    if settings.apprise is not None and not replay:
+        return AppriseReceiver(settings.apprise, timeout_s=settings.timeout_s, clock=time.time)
     return ConsoleReceiver(sys.stdout, clock=time.time)

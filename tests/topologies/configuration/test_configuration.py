@@ -32,6 +32,7 @@ COMMENTED_KEYS = (
     "route.receivers.alertmanager",
     "route.receivers.slack",
     "route.receivers.github",
+    "route.receivers.apprise",
     "route.receivers.fallback",
     "route.receivers.messages_per_minute",
     "kafka.security.",

@@ -5,18 +5,11 @@ from html.parser import HTMLParser
 import pytest
 from markdown_it import MarkdownIt
 
-from topologies.messages import (
-    IncidentMessage,
-    MessageAction,
-    MessageFact,
-    MessageLink,
-    render_html,
-    render_markdown,
-    render_text,
-)
+from topologies.messages import render_html, render_markdown, render_text, render_title
+from topologies.messages.message import IncidentMessage, MessageAction, MessageFact, MessageLink
 
 HOSTILE = (
-    "@channel <!here> <@U123> @user #42 *bold* _it_ ~~no~~ `code` [a](http://evil.example) <b>b</b> &amp; |x| "
+    "@channel <!here> <@U123> <@&42> <@!42> @user #42 *bold* _it_ ~~no~~ `code` [a](http://evil.example) <b>b</b> &amp; |x| "
     "https://evil.example www.evil.example"
 )
 MESSAGE = IncidentMessage(
@@ -70,7 +63,7 @@ def test_names_are_shown_unchanged_and_only_the_runbook_is_a_link(read):
 
 @pytest.mark.parametrize("text", [render_text(MESSAGE), read_markdown().text, Reader(render_html(MESSAGE)).text])
 def test_nothing_in_a_name_is_a_mention_a_reference_or_an_address(text):
-    for start in ("@channel", "@user", "@U123", "#42", "://evil", "www.evil"):
+    for start in ("@channel", "<!here", "<@", "@&42", "@!42", "@user", "@U123", "#42", "://evil", "www.evil"):
         assert start not in text
         assert start in shown(text)
 
@@ -80,3 +73,10 @@ def test_plain_text_has_one_line_per_fact():
     assert "Since: 03:12:00Z" in lines
     assert "    driftwire incident ack 'a`<b>'" in lines
     assert lines[-1] == "Runbook: https://runbooks.example.org/a.md?b=1&c=2"
+
+
+def test_a_title_is_inert_in_every_markup():
+    title = render_title(IncidentMessage("P1 open: <b>a & b</b> @here http://x", "", (), (), ()))
+    assert shown(title) == "P1 open: \u2039b\u203aa + b\u2039/b\u203a @here http://x"
+    assert "@here" not in title
+    assert "http://" not in title
