@@ -1,3 +1,4 @@
+import asyncio
 from dataclasses import replace
 
 import orjson
@@ -8,9 +9,13 @@ from aiohttp import web
 from pipeline.route.delivery import Delivery, Dispatch
 from pipeline.route.reasons import Reason
 from pipeline.route.receiver_settings import SlackSettings
+from pipeline.route.settings import RouteSettings
+from pipeline.route.step import RouteStep
 from schemas.incident import Containment
+from schemas.topics import NOTIFICATIONS
 from tests.pipeline.route.samples import STARTED, alert, evidence, incident, suspect
 from tests.topologies.receivers.slack_server import CHANNEL, TOKEN, WEBHOOK, run_slack
+from topologies.receivers.delivery import NotificationSender, build_receivers
 from topologies.receivers.http import HttpClient
 from topologies.receivers.slack import SlackReceiver
 
@@ -272,3 +277,25 @@ async def test_the_longest_message_is_within_the_limits_of_slack(slack, characte
 def test_settings_that_contradict_each_other_are_rejected(settings, problem):
     with pytest.raises(ValueError, match=problem):
         SlackSettings(**settings)
+
+
+async def test_the_reference_of_a_message_survives_a_restart_of_the_step(slack):
+    chat = {"token": TOKEN, "channel": CHANNEL, "api_url": f"{slack.address}/api"}
+    settings = RouteSettings.model_validate(
+        {"receivers": [{"name": "chat", "slack": chat}], "default_receivers": ["chat"]}
+    )
+    state = {}
+    for offset, revision in enumerate([incident(), incident(revision=2, severity="P2")]):
+        step = RouteStep(settings)
+        assert list(step.restore(state.items())) == []
+        step.step([alert(revision, offset)])
+        sender = NotificationSender(build_receivers(settings, replay=False))
+        outputs = []
+        async with asyncio.timeout(10):
+            while not any(output.topic == NOTIFICATIONS for output in outputs):
+                outputs += await sender.exchange(step)
+                await asyncio.sleep(0.01)
+        state |= {key: value for key, value in step.changed() if value is not None}
+    (message,) = slack.top_level
+    assert message["text"].startswith("P2 open: ")
+    assert len(slack.replies("1795489961.000000")) == 1
