@@ -48,12 +48,14 @@ def render_markdown(message: IncidentMessage) -> str:
 def render_html(message: IncidentMessage) -> str:
     """Return the message without its headline as HTML, with tags that chat services know too."""
     parts = [f"<p><b>{_html(message.news)}</b></p>"] if message.news else []
-    facts = "<br/>\n".join(f"<b>{fact.label}:</b> {_html(fact.text)}" for fact in message.facts)
+    facts = "<br/>".join(f"<b>{fact.label}:</b> {_html(fact.text)}" for fact in message.facts)
     parts.append(f"<p>{facts}</p>")
     for action in message.actions:
         code = f"\n<pre>{html.escape(action.command)}</pre>" if action.command else ""
         parts.append(f"<p>{_html(action.text)}{':' if action.command else ''}</p>{code}")
-    parts += [f'<p><a href="{html.escape(link.url)}">{link.label}</a></p>' for link in message.links]
+    for link in message.links:
+        url = html.escape(link.url)
+        parts.append(f'<p>{link.label}: <a href="{url}">{url}</a></p>')
     return "\n".join(parts)
 
 

@@ -185,7 +185,8 @@ def _actions(incident: Incident) -> Iterator[MessageAction]:
     if _is_firing(incident):
         steps = sorted((step for step in incident.containment if step.done_at is None), key=lambda step: step.rank)
         for number, step in enumerate(steps[:STEPS_MAX]):
-            instruction = phrases.describe_step(step)
+            is_runbook = step.target == incident.runbook  # which the message already contains
+            instruction = "investigate with the runbook" if is_runbook else phrases.describe_step(step)
             text = f"Or {instruction}" if number else f"{instruction[0].upper()}{instruction[1:]}"
             yield MessageAction(_shorten(text))
     if incident.status == "acknowledged":

@@ -75,10 +75,11 @@ async def test_a_mail_arrives_with_its_subject_and_is_readable_as_html_and_as_te
     assert mail.get_content_type() == "multipart/alternative"
     html = mail.get_body(("html",)).get_content()
     assert "<pre>driftwire incident ack inc-3f9a21c0b7</pre>" in html
-    assert '<a href="https://runbooks.example.org/refusal_spike.md">Runbook</a>' in html
-    text = mail.get_body(("plain",)).get_content()
-    assert "refused 1.0 % -> 9.1 % (at detection)" in text
-    assert "Since: 2026-11-24 03:12:00Z, detected 41 s later" in text
+    assert '<a href="https://runbooks.example.org/refusal_spike.md">' in html
+    lines = mail.get_body(("plain",)).get_content().splitlines()
+    assert "What: refused 1.0 % -> 9.1 % (at detection)" in lines
+    assert "Since: 2026-11-24 03:12:00Z, detected 41 s later" in lines
+    assert "Runbook: https://runbooks.example.org/refusal_spike.md" in lines
 
 
 async def test_a_later_mail_begins_with_its_reason(smtp):
