@@ -6,6 +6,7 @@ from pipeline.route.delivery import Dispatch
 from pipeline.route.reasons import Reason
 from schemas.incident import Containment, Incident, ResponseTarget
 from tests.pipeline.route.samples import STARTED, alert, evidence, incident, suspect
+from topologies.messages import render_text
 from topologies.messages.message import (
     HEADLINE_LENGTH_MAX,
     TEXT_LENGTH_MAX,
@@ -183,3 +184,19 @@ def test_every_example_has_a_message_that_is_read_in_seconds():
         told = write_message(Dispatch(revision, "chat", "urgent", NEW, alert(revision), revision.updated_at))
         words = " ".join([told.headline, *(fact.text for fact in told.facts), *(a.text for a in told.actions)]).split()
         assert len(words) < 90, path.name
+
+
+def test_the_documentation_shows_the_message_of_an_example():
+    root = Path(__file__).parents[3]
+    opened = Incident.from_json((root / "schemas/examples/incident/opened.json").read_bytes())
+    measured = [line.model_copy(update={"measured_at": line.detected_at}) for line in opened.evidence]
+    runbook = "https://runbooks.example.org/refusal_spike.md"
+    steps = [
+        step.model_copy(update={"target": runbook}) if step.action == "investigate" else step
+        for step in opened.containment
+    ]
+    revision = opened.model_copy(update={"evidence": measured, "runbook": runbook, "containment": steps})
+    told = write_message(Dispatch(revision, "chat", "urgent", NEW, alert(revision), revision.updated_at))
+    shown = f"{told.headline}\n\n{render_text(told)}"
+    indented = "\n".join(f"    {line}".rstrip() for line in shown.splitlines())
+    assert f"\n\n{indented}\n\n" in (root / "docs/receivers.md").read_text(encoding="utf-8")
