@@ -97,7 +97,7 @@ def _load_service(url: str) -> "NotifyBase":
     Raises
     ------
     SecretUnavailable
-        If Apprise does not know the address.
+        If it is not one address that Apprise knows.
     """
     from apprise import Apprise, AppriseAsset, OverflowMode  # noqa: PLC0415
 
@@ -113,11 +113,9 @@ def _load_service(url: str) -> "NotifyBase":
         pgp_autogen=False,
         pem_autogen=False,
     )
-    service = Apprise.instantiate(url, asset=asset)
+    service = Apprise.instantiate(url, asset=asset) if len(url.split()) == 1 else None
     if service is None:
-        raise SecretUnavailable(
-            "cannot use the address: Apprise does not know it, so compare it with Apprise's documentation"
-        )
+        raise SecretUnavailable("cannot use the address: it must be a single address of a service that Apprise knows")
     if service.overflow_mode == OverflowMode.UPSTREAM:  # a service would refuse a long message
         service.overflow_mode = OverflowMode.SPLIT
     return service

@@ -142,6 +142,8 @@ async def test_the_address_is_read_from_its_file_for_each_attempt_and_never_show
     path.write_text(f"nonsense://{SECRET}")
     unknown = await mail.deliver(OPENED)
     assert (unknown.outcome, unknown.reason.partition(":")[0]) == ("retry", "cannot use the address")
+    path.write_text(f"{mail_url(smtp)}\n{mail_url(smtp)}\n")
+    assert await mail.deliver(OPENED) == unknown
     path.write_text(f"{mail_url(smtp)}&name={SECRET}\n")
     assert (await mail.deliver(OPENED)).outcome == "sent"
     smtp.answers = {"MAIL": f"550 {SECRET}"}
