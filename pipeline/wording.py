@@ -1,9 +1,12 @@
-"""Text formatting for people: durations, numbers, percentages, hints for misspelt names, and one-line errors."""
+"""Text formatting for people: durations, numbers, percentages, signals, hints for misspelt names, one-line errors."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
 
 from pydantic import ValidationError
+
+from schemas.incident import SignalEvidence
+from schemas.timestamp import time_on_day
 
 SIMILARITY_MIN = 0.6
 """Minimum similarity (0 to 1) of a suggested name. Higher values suggest fewer names."""
@@ -80,6 +83,25 @@ def quantity(value: float, unit: str, channel: str) -> str:
     if unit == "ms" and abs(value) >= _SECONDS_FROM_MS:
         return f"{value / 1000:,.1f} s"
     return f"{number(value)} {unit}".rstrip()
+
+
+def signal_name(evidence: SignalEvidence) -> str:
+    """Return the signal of a line of evidence, with its channel unless it is the usual one, and its segments."""
+    is_usual = evidence.channel in ("rate", "location")
+    name = evidence.signal if is_usual else f"{evidence.signal} {evidence.channel}"
+    return f"{name} [{', '.join(evidence.segments)}]" if any(evidence.segments) else name
+
+
+def measurement_time(evidence: SignalEvidence, day: int) -> str:
+    """Describe when the value of a line of evidence was measured: at its detection, or at the time of a later report.
+
+    A time on the same date as ``day`` (Unix ms) has no date. The text is ``recovered`` for a recovered drift, and empty
+    if the time is not known.
+    """
+    if evidence.state == "recovered" or evidence.measured_at is None:
+        return "recovered" if evidence.state == "recovered" else ""
+    is_first = evidence.measured_at <= evidence.detected_at
+    return "at detection" if is_first else time_on_day(evidence.measured_at, day)
 
 
 def similar_name(name: str, known: Iterable[str]) -> str | None:

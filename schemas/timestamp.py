@@ -145,6 +145,16 @@ def date_time(milliseconds: int) -> str:
     return format_timestamp(milliseconds)[:19].replace("T", " ") + "Z"
 
 
+def time_on_day(milliseconds: int, day: int) -> str:
+    """Format a UTC time, to the second, without the date if the time is on the same date as ``day`` (Unix ms).
+
+    >>> time_on_day(1795489920123, 1795489900000), time_on_day(1795489920123, 1795400000000)
+    ('03:12:00Z', '2026-11-24 03:12:00Z')
+    """
+    is_same_day = format_timestamp(milliseconds)[:10] == format_timestamp(day)[:10]
+    return clock_time(milliseconds) if is_same_day else date_time(milliseconds)
+
+
 def date_minute(milliseconds: int) -> str:
     """Format the UTC date and time of day, to the minute.
 

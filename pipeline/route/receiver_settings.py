@@ -1,10 +1,10 @@
 """Settings of the receivers: where notifications go, and how they are delivered."""
 
 import re
-from typing import Self
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from schemas.incident import Severity
 
@@ -19,6 +19,12 @@ def is_web_address(url: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         return False
+
+
+def _check_web_address(url: str) -> str:
+    if not is_web_address(url):
+        raise ValueError("it must be an http or https address with a host")
+    return url
 
 
 class DestinationSettings(BaseModel):
@@ -89,7 +95,105 @@ class AlertmanagerSettings(DestinationSettings):
         return self
 
 
-DESTINATIONS = ("console", "webhook", "alertmanager")
+class SlackSettings(DestinationSettings):
+    """A channel of Slack: by the token of an app, with one message per incident, or by an incoming webhook."""
+
+    token: SecretStr | None = Field(
+        default=None,
+        description="Bot token of an app with the scope chat:write. ${NAME} is replaced by the environment variable NAME.",
+    )
+    token_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File with the bot token, instead of token. It is read again for each attempt.",
+    )
+    channel: str | None = Field(
+        default=None, min_length=1, max_length=200, description="Id of the channel, with a token."
+    )
+    api_url: Annotated[str, AfterValidator(_check_web_address)] = Field(
+        default="https://slack.com/api", description="Address of the Web API, with a token."
+    )
+    url: SecretStr | None = Field(
+        default=None,
+        description="Address of an incoming webhook, instead of a token and a channel. It posts every notification as a "
+        "new message. ${NAME} is replaced by the environment variable NAME.",
+    )
+    url_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File with the address of the webhook, instead of url. It is read again for each attempt.",
+    )
+
+    @property
+    def is_webhook(self) -> bool:
+        """Whether messages are posted by an incoming webhook."""
+        return self.url is not None or self.url_file is not None
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        has_token = self.token is not None or self.token_file is not None
+        if has_token == self.is_webhook:
+            raise ValueError("set either token or token_file with channel, or url or url_file")
+        if has_token != (self.channel is not None):
+            raise ValueError(
+                "set channel with a token, and without one remove it, because a webhook has its own channel"
+            )
+        self._check_secret("token" if has_token else "url")
+        return self
+
+
+class GitHubSettings(DestinationSettings):
+    """A repository at GitHub with an issue per incident."""
+
+    repository: str = Field(
+        pattern=r"^[A-Za-z0-9_-]+/[A-Za-z0-9_.-]+$", description="Owner and name of the repository: owner/name."
+    )
+    token: SecretStr | None = Field(
+        default=None,
+        description="Token with read and write access to the issues of the repository. ${NAME} is replaced by the "
+        "environment variable NAME.",
+    )
+    token_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File with the token, instead of token. It is read again for each attempt.",
+    )
+    labels: tuple[Annotated[str, Field(min_length=1, max_length=50)], ...] = Field(
+        default=(), description="Further labels of new issues. All have the label driftwire."
+    )
+    url: Annotated[str, AfterValidator(_check_web_address)] = Field(
+        default="https://api.github.com",
+        description="Address of the REST API. A GitHub Enterprise Server has https://HOST/api/v3.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self._check_secret("token")
+        return self
+
+
+class AppriseSettings(DestinationSettings):
+    """Any service that Apprise knows, such as email, Microsoft Teams or Telegram."""
+
+    url: SecretStr | None = Field(
+        default=None,
+        description="Address of the service, as Apprise documents it, such as mailtos://... for email. ${NAME} is "
+        "replaced by the environment variable NAME. It never appears in logs.",
+    )
+    url_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File with the address, instead of url. It is read again for each attempt.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if (self.url is None) == (self.url_file is None):
+            raise ValueError("set either url or url_file")
+        return self
+
+
+DESTINATIONS = ("console", "webhook", "alertmanager", "slack", "github", "apprise")
 """Keys of a receiver that select its kind. Each receiver has exactly one of them."""
 
 
@@ -105,6 +209,13 @@ class ReceiverSettings(BaseModel):
     )
     alertmanager: AlertmanagerSettings | None = Field(
         default=None, description="Alertmanager, or a cluster of them, that receives each incident as an alert."
+    )
+    slack: SlackSettings | None = Field(default=None, description="Channel of Slack that gets a message per incident.")
+    github: GitHubSettings | None = Field(
+        default=None, description="Repository at GitHub that gets an issue per incident."
+    )
+    apprise: AppriseSettings | None = Field(
+        default=None, description="Service that Apprise knows, such as email, Microsoft Teams or Telegram."
     )
     severities: tuple[Severity, ...] = Field(
         default=("P1", "P2", "P3", "P4"), description="Severities that the receiver accepts."

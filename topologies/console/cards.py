@@ -13,9 +13,9 @@ from rich.rule import Rule
 from rich.table import Table
 from rich.text import Text
 
-from pipeline.wording import duration, quantity
+from pipeline.wording import duration, measurement_time, quantity, signal_name
 from schemas.incident import CLOSED, Containment, Incident, SignalEvidence, Suspect
-from schemas.timestamp import format_timestamp
+from schemas.timestamp import date_time, time_on_day
 from topologies.console.plain_line import plain_line
 
 WIDTH = 80
@@ -66,7 +66,7 @@ def print_running_log(incident: Incident, stream: TextIO) -> None:
     grid = _grid()
     for entry in incident.log:
         grid.add_row(
-            Text(_utc_time(entry.at, incident.started_at), style="dim"), plain_line(f"{entry.event}: {entry.text}")
+            Text(time_on_day(entry.at, incident.started_at), style="dim"), plain_line(f"{entry.event}: {entry.text}")
         )
     grid.add_row("", Text("People's names come from their commands and are not verified.", style="dim"))
     Console(file=stream, width=None if stream.isatty() else WIDTH).print(grid)
@@ -108,10 +108,10 @@ def _parts(incident: Incident) -> Iterator[RenderableType]:
 def _rows(incident: Incident) -> Iterator[tuple[str, Text]]:
     """Return the labelled lines between the summary and the evidence."""
     day = incident.started_at
-    started = f"{_utc_time(incident.started_at)}, detected {_utc_time(incident.detected_at, day)}"
+    started = f"{date_time(incident.started_at)}, detected {time_on_day(incident.detected_at, day)}"
     started += f" ({duration(incident.detection_gap_s)} later)"
     if incident.resolved_at is not None:
-        started += f", resolved {_utc_time(incident.resolved_at, day)}"
+        started += f", resolved {time_on_day(incident.resolved_at, day)}"
     yield "started", plain_line(started)
     closed = incident.status in CLOSED
     if not closed:
@@ -145,12 +145,12 @@ def _deadlines(incident: Incident) -> Iterator[tuple[str, Text]]:
         if closed and target.name not in _TARGETS_AFTER_CLOSING:
             continue
         state = "done" if target.done_at is not None else "overdue" if target.due_at < now else "due"
-        by_state[state].append(f"{target.name.replace('_', ' ')} {_utc_time(target.done_at or target.due_at, day)}")
+        by_state[state].append(f"{target.name.replace('_', ' ')} {time_on_day(target.done_at or target.due_at, day)}")
     for label, lines in by_state.items():
         if lines:
             yield label, plain_line(", ".join(lines), style="bold" if label == "overdue" else "")
     duties = [
-        f"{duty.name}{' as soon as practicable' if duty.due_at is None else f' by {_utc_time(duty.due_at, day)}'}"
+        f"{duty.name}{' as soon as practicable' if duty.due_at is None else f' by {time_on_day(duty.due_at, day)}'}"
         for duty in incident.duties
     ]
     if duties:
@@ -203,18 +203,11 @@ def _evidence_table(incident: Incident) -> Table:
 
 
 def _evidence_cells(drift: SignalEvidence, day: int) -> tuple[str, str, str, str, str, str]:
-    name = drift.signal if drift.channel in ("rate", "location") else f"{drift.signal} {drift.channel}"
-    name += f" [{', '.join(drift.segments)}]" if any(drift.segments) else ""
     # The table has room for the units of durations only.
     unit = drift.unit if drift.unit in _DURATION_UNITS else ""
     normal, now = (quantity(value, unit, drift.channel) for value in (drift.normal, drift.now))
-    return name, normal, now, _effect(drift), _utc_time(drift.started_at, day), _measured(drift, day)
-
-
-def _measured(drift: SignalEvidence, day: int) -> str:
-    if drift.state == "recovered" or drift.measured_at is None:
-        return "recovered" if drift.state == "recovered" else ""
-    return "at detection" if drift.measured_at <= drift.detected_at else _utc_time(drift.measured_at, day)
+    since, measured = time_on_day(drift.started_at, day), measurement_time(drift, day)
+    return signal_name(drift), normal, now, _effect(drift), since, measured
 
 
 def _effect(drift: SignalEvidence) -> str:
@@ -223,13 +216,6 @@ def _effect(drift: SignalEvidence) -> str:
     if drift.effect_kind == "rank_shift":
         return f"rank {drift.effect:+.2f}"
     return f"x{drift.effect:.3g}"
-
-
-def _utc_time(at: int, day: int | None = None) -> str:
-    """Return a time in UTC, without the date if the time is on the same date as ``day``."""
-    date, _, time = format_timestamp(at).partition("T")
-    is_same_day = day is not None and format_timestamp(day).startswith(date)
-    return f"{time[:8]}Z" if is_same_day else f"{date} {time[:8]}Z"
 
 
 def _grid() -> Table:

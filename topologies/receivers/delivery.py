@@ -17,8 +17,11 @@ from weakref import WeakSet
 from pipeline.route import Delivery, Dispatch, ReceiverSettings, Resend, RouteSettings, RouteStep
 from pipeline.step import OutputMessage
 from topologies.receivers.alertmanager import AlertmanagerReceiver
+from topologies.receivers.apprise import AppriseReceiver
 from topologies.receivers.console import ConsoleReceiver
+from topologies.receivers.github import GitHubReceiver
 from topologies.receivers.http import HttpClient
+from topologies.receivers.slack import SlackReceiver
 from topologies.receivers.webhook import WebhookReceiver
 
 SENT_MAX = 10_000
@@ -206,4 +209,10 @@ def _build_receiver(settings: ReceiverSettings, *, replay: bool) -> Receiver:
         return WebhookReceiver(settings.webhook, client, clock=time.time)
     if settings.alertmanager is not None and not replay:
         return AlertmanagerReceiver(settings.alertmanager, client, clock=time.time)
+    if settings.slack is not None and not replay:
+        return SlackReceiver(settings.slack, client, clock=time.time)
+    if settings.github is not None and not replay:
+        return GitHubReceiver(settings.github, client, clock=time.time)
+    if settings.apprise is not None and not replay:
+        return AppriseReceiver(settings.apprise, timeout_s=settings.timeout_s, clock=time.time)
     return ConsoleReceiver(sys.stdout, clock=time.time)

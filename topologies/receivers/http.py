@@ -7,17 +7,18 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 import aiohttp
+import orjson
 
 from pipeline.route import Delivery
 
 RETRIED = (408, 425, 429)
 """Statuses below 500 after which a later attempt may succeed."""
 
-ANSWER_BYTES_MAX = 1024 * 1024
+ANSWER_BYTES_MAX = 8 * 1024 * 1024
 """Maximum size of an answer that is read, in bytes."""
 
 
@@ -35,17 +36,27 @@ class HttpAnswer:
         The content, at most :data:`ANSWER_BYTES_MAX` bytes.
     retry_after_s
         Seconds that the server wants to be left alone, or 0.
+    headers
+        Header fields. Their names are in lower case.
     """
 
     origin: str
     status: int
     body: bytes
     retry_after_s: float
+    headers: Mapping[str, str]
 
     @property
     def is_success(self) -> bool:
         """Whether the status is 2xx."""
         return 200 <= self.status < 300
+
+    def json(self) -> Any:
+        """Return the content as JSON, or None if it is not JSON."""
+        try:
+            return orjson.loads(self.body)
+        except orjson.JSONDecodeError:
+            return None
 
     def failure(self, detail: str = "") -> Delivery:
         """Return the outcome of an attempt that the server refused. ``detail`` is its reason, without secrets."""
@@ -53,6 +64,23 @@ class HttpAnswer:
         if self.status in RETRIED or self.status >= 500:
             return _failure("retry", self.origin, problem, self.retry_after_s)
         return _failure("failed", self.origin, f"{problem}, which a retry would not change")
+
+
+class RequestRefused(Exception):
+    """A server did not accept one of the requests of an attempt.
+
+    Attributes
+    ----------
+    delivery
+        The outcome of the attempt.
+    code
+        The server's code of the problem, or an empty text.
+    """
+
+    def __init__(self, delivery: Delivery, code: str = "") -> None:
+        super().__init__(delivery.reason)
+        self.delivery = delivery
+        self.code = code
 
 
 class HttpClient:
@@ -93,8 +121,9 @@ class HttpClient:
                     allow_redirects=False,
                 ) as response:
                     retry_after_s = _parse_retry_after(response.headers.get("Retry-After"), self._clock())
-                    content = await response.content.read(ANSWER_BYTES_MAX)
-                    return HttpAnswer(origin, response.status, content, retry_after_s)
+                    content = await _read_content(response.content)
+                    names = {name.lower(): value for name, value in response.headers.items()}
+                    return HttpAnswer(origin, response.status, content, retry_after_s, names)
             except TimeoutError:
                 return _failure("retry", origin, f"did not answer within {self._timeout_s:.3g} s")
             except aiohttp.InvalidURL:
@@ -110,6 +139,14 @@ def origin_of(url: str) -> str:
     parts = urlsplit(url)
     host = f"[{parts.hostname}]" if ":" in (parts.hostname or "") else parts.hostname
     return f"{parts.scheme}://{host}{f':{parts.port}' if parts.port else ''}"
+
+
+async def _read_content(stream: aiohttp.StreamReader) -> bytes:
+    """Read to the end, or to :data:`ANSWER_BYTES_MAX`. One read returns only what has arrived."""
+    content = bytearray()
+    while len(content) < ANSWER_BYTES_MAX and (chunk := await stream.read(ANSWER_BYTES_MAX - len(content))):
+        content += chunk
+    return bytes(content)
 
 
 def _failure(outcome: Literal["retry", "failed"], origin: str, problem: str, retry_after_s: float = 0.0) -> Delivery:

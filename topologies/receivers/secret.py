@@ -5,7 +5,7 @@ from pathlib import Path
 
 from pydantic import SecretStr
 
-from pipeline.route.receiver_settings import VARIABLE
+from pipeline.route.receiver_settings import VARIABLE, is_web_address
 
 
 class SecretUnavailable(Exception):
@@ -37,6 +37,21 @@ def read_secret(value: SecretStr | None, path: str | None, key: str) -> str:
     if not secret:
         raise SecretUnavailable(f"cannot use the {key}_file {path}: it is empty")
     return secret
+
+
+def read_web_address(url: SecretStr | None, path: str | None) -> str:
+    """Return the address in the key ``url`` or in the file of the key ``url_file``.
+
+    Raises
+    ------
+    SecretUnavailable
+        If it cannot be read, or is not an http or https address with a host.
+    """
+    address = read_secret(url, path, "url")
+    if not is_web_address(address):
+        source = f"the url_file {path}" if url is None else "url"
+        raise SecretUnavailable(f"cannot use {source}: it must contain an http or https address with a host")
+    return address
 
 
 def _read_variable(name: str, key: str) -> str:

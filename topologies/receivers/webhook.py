@@ -10,10 +10,10 @@ from typing import Any
 import orjson
 
 from pipeline.route import Delivery, Dispatch
-from pipeline.route.receiver_settings import WebhookSettings, is_web_address
+from pipeline.route.receiver_settings import WebhookSettings
 from schemas.timestamp import format_timestamp
 from topologies.receivers.http import HttpAnswer, HttpClient
-from topologies.receivers.secret import SecretUnavailable, read_secret
+from topologies.receivers.secret import SecretUnavailable, read_web_address
 
 EVENT_TYPE = "org.driftwire.incident.v1"
 EVENT_SOURCE = "urn:driftwire:route"
@@ -41,7 +41,7 @@ class WebhookReceiver:
     async def deliver(self, dispatch: Dispatch) -> Delivery:
         """Post the incident once."""
         try:
-            url = self._read_url()
+            url = read_web_address(self._settings.url, self._settings.url_file)
         except SecretUnavailable as error:
             return Delivery("retry", str(error), 1)
         body = orjson.dumps(cloud_event(dispatch))
@@ -51,13 +51,6 @@ class WebhookReceiver:
         if not answer.is_success:
             return answer.failure()
         return Delivery("sent", dispatch.reason.text, 1, sent_at=int(self._clock() * 1000))
-
-    def _read_url(self) -> str:
-        url = read_secret(self._settings.url, self._settings.url_file, "url")
-        if not is_web_address(url):
-            source = f"the url_file {self._settings.url_file}" if self._settings.url is None else "url"
-            raise SecretUnavailable(f"cannot use {source}: it must contain an http or https address with a host")
-        return url
 
 
 def cloud_event(dispatch: Dispatch) -> dict[str, Any]:

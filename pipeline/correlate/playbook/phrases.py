@@ -1,9 +1,10 @@
-"""Phrases that describe drifts and times in titles, summaries, reasons and log lines."""
+"""Phrases that describe drifts, causes, containment steps and times, in titles, summaries, reasons and log lines."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from pipeline.wording import duration, quantity
 from schemas.drift import Drift
+from schemas.incident import Containment, Suspect
 from schemas.timestamp import clock_time
 
 _PHRASES: dict[str, tuple[str, str, str]] = {
@@ -38,6 +39,47 @@ _ASPECTS = {"high_tail": "high values of ", "low_tail": "low values of ", "dispe
 _FAR_FACTOR = 1.5
 """Minimum factor between the current and the normal value at which a drift of a tail or of the spread is described by
 its value alone."""
+
+
+_STEPS = {
+    "rollback": "roll back {}",
+    "kill_switch": "switch off {}",
+    "throttle": "throttle {}",
+    "filter": "filter {}",
+    "investigate": "investigate with {}",
+}
+
+
+def describe_step(step: Containment) -> str:
+    """Describe a containment step as an instruction, such as ``roll back prompt to v41``."""
+    return _STEPS[step.action].format(step.target)
+
+
+def describe_cause(
+    clear: Suspect | None, suspects: Sequence[Suspect], started_at: int, show: Callable[[int], str] = clock_time
+) -> str:
+    """Describe the most likely cause of an incident, or the nearest deployment if no suspect is clear.
+
+    Parameters
+    ----------
+    clear
+        The suspect that is clear enough to be named as the cause, or None.
+    suspects
+        All suspects.
+    started_at
+        Start of the incident (Unix ms).
+    show
+        Format of a time in Unix ms.
+    """
+    if clear is not None and clear.deployment_id is not None and clear.at is not None:
+        return f"{clear.name}, deployed {show(clear.at)}, {describe_distance(clear.at, started_at)}"
+    if clear is not None:
+        return f"{clear.name} ({clear.kind.replace('_', ' ')}); no deployment explains it"
+    nearest = next((suspect for suspect in suspects if suspect.deployment_id is not None), None)
+    if nearest is None or nearest.at is None:
+        return "no deployment explains it"
+    distance = describe_distance(nearest.at, started_at)
+    return f"no deployment clearly explains it; the nearest is {nearest.name}, {distance}"
 
 
 def describe_distance(at: int, started_at: int) -> str:

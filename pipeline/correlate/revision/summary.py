@@ -17,14 +17,6 @@ TimeFormat = Callable[[int], str]
 OTHER_SIGNALS_MAX = 4
 """Maximum number of other signals in the summary. Further signals are only counted."""
 
-_INSTRUCTIONS = {
-    "rollback": "roll back {}",
-    "kill_switch": "switch off {}",
-    "throttle": "throttle {}",
-    "filter": "filter {}",
-    "investigate": "investigate with {}",
-}
-
 
 def write_summary(
     incident: IncidentState,
@@ -45,7 +37,7 @@ def write_summary(
         sentences.append(f"It was rolled back at {show(rollback.timestamp)}.")
     sentences += [f"It was switched off at {show(step.done_at)}." for step in steps if step.done_at is not None]
     if steps and steps[0].done_at is None and incident.resolved_at is None and incident.firing:
-        sentences.append(f"First: {_INSTRUCTIONS[steps[0].action].format(steps[0].target)}.")
+        sentences.append(f"First: {phrases.describe_step(steps[0])}.")
     return " ".join(sentence for sentence in sentences if sentence)
 
 
@@ -82,14 +74,6 @@ def _failure(incident: IncidentState, show: TimeFormat) -> list[str]:
 
 
 def _cause(incident: IncidentState, suspects: Sequence[Suspect], show: TimeFormat) -> str:
-    first = clear_suspect(suspects)
-    if first is not None and first.deployment_id is not None and first.at is not None:
-        distance = phrases.describe_distance(first.at, incident.started_at)
-        return f"Most likely cause: {first.name}, deployed {show(first.at)}, {distance}."
-    if first is not None:
-        return f"Most likely cause: {first.name} ({first.kind.replace('_', ' ')}); no deployment explains it."
-    nearest = next((suspect for suspect in suspects if suspect.deployment_id is not None), None)
-    if nearest is None or nearest.at is None:
-        return "No deployment explains it."
-    distance = phrases.describe_distance(nearest.at, incident.started_at)
-    return f"No deployment clearly explains it; the nearest is {nearest.name}, {distance}."
+    clear = clear_suspect(suspects)
+    cause = phrases.describe_cause(clear, suspects, incident.started_at, show)
+    return f"Most likely cause: {cause}." if clear is not None else f"{cause[0].upper()}{cause[1:]}."

@@ -12,8 +12,11 @@ from pipeline.step import OutputMessage
 from schemas.notification import Notification
 from schemas.topics import DEAD_LETTERS, NOTIFICATIONS
 from tests.pipeline.route.samples import STARTED, alert, incident
+from topologies.receivers.apprise import AppriseReceiver
 from topologies.receivers.console import ConsoleReceiver
 from topologies.receivers.delivery import PATIENCE_S, NotificationSender, build_receivers
+from topologies.receivers.github import GitHubReceiver
+from topologies.receivers.slack import SlackReceiver
 from topologies.receivers.webhook import WebhookReceiver
 
 SETTINGS = RouteSettings.model_validate(
@@ -21,6 +24,9 @@ SETTINGS = RouteSettings.model_validate(
         "receivers": [
             {"name": "fast", "console": True},
             {"name": "slow", "webhook": {"url": "http://slow.example.org"}},
+            {"name": "chat", "slack": {"url": "http://chat.example.org"}},
+            {"name": "tickets", "github": {"repository": "acme/incidents", "token": "token"}},
+            {"name": "mail", "apprise": {"url": "mailto://mail.example.org"}},
         ],
         "default_receivers": ["slow", "fast"],
     }
@@ -57,6 +63,9 @@ def test_every_kind_of_receiver_is_built_by_name():
     receivers = build_receivers(SETTINGS, replay=False)
     assert isinstance(receivers["fast"], ConsoleReceiver)
     assert isinstance(receivers["slow"], WebhookReceiver)
+    assert isinstance(receivers["chat"], SlackReceiver)
+    assert isinstance(receivers["tickets"], GitHubReceiver)
+    assert isinstance(receivers["mail"], AppriseReceiver)
 
 
 async def exchange_until(sender: NotificationSender, step: RouteStep, outcomes: int) -> list[OutputMessage]:

@@ -1,0 +1,16 @@
+"""What a person reads about an incident: its content, and its markup for each service.
+
+This package does not send anything, and does not import Kafka.
+"""
+
+from topologies.messages.markup import render_html, render_markdown, render_text, render_title
+from topologies.messages.message import IncidentMessage, write_message
+
+__all__ = [
+    "IncidentMessage",
+    "render_html",
+    "render_markdown",
+    "render_text",
+    "render_title",
+    "write_message",
+]

@@ -1,0 +1,213 @@
+"""The message about an incident: what a person on call reads in ten seconds, before it is rendered for a service.
+
+All texts are one line of plain text. They contain names from records, so each service must escape them.
+"""
+
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from pipeline.correlate.causes import clear_suspect
+from pipeline.correlate.playbook import phrases
+from pipeline.plain_text import plain_text
+from pipeline.route import Dispatch
+from pipeline.route.receiver_settings import is_web_address
+from pipeline.wording import duration, measurement_time, quantity, signal_name
+from schemas.incident import CLOSED, Incident, ResponseTarget, SignalEvidence
+from schemas.timestamp import date_time, time_on_day
+
+HEADLINE_LENGTH_MAX = 150
+"""Maximum characters of a headline. A header of Slack has at most this length."""
+
+TEXT_LENGTH_MAX = 600
+"""Maximum characters of any other text. A longer text ends with an ellipsis."""
+
+URL_LENGTH_MAX = 2000
+"""Maximum characters of a link. A longer address is shown as a fact, shortened and not clickable."""
+
+SIGNALS_MAX = 3
+"""Maximum number of signals. The message states how many more there are."""
+
+STEPS_MAX = 2
+"""Maximum number of containment steps."""
+
+TARGETS_MAX = 2
+"""Maximum number of response targets."""
+
+SEGMENTS_MAX = 3
+"""Maximum number of segments."""
+
+_WITHOUT_VALUE = ("silence", "first_seen")
+"""Channels whose drifts are described by their sentence, because their values mean nothing to people."""
+
+_TARGET_ROLES = {
+    "contain": "technical_lead",
+    "fix": "technical_lead",
+    "first_communication": "communications_lead",
+    "next_communication": "communications_lead",
+}
+"""Roles that meet a response target. The commander meets all others."""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageFact:
+    """One labelled line."""
+
+    label: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class MessageAction:
+    """One thing to do, with the command to copy, if there is one."""
+
+    text: str
+    command: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MessageLink:
+    """A link. The address contains only characters that are valid in an address."""
+
+    label: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentMessage:
+    """A message about one incident, without markup.
+
+    Attributes
+    ----------
+    headline
+        Severity, status and title, at most :data:`HEADLINE_LENGTH_MAX` characters.
+    news
+        Why the message is sent now, or an empty text if the incident is new to the receiver.
+    facts, actions, links
+        What happened, what to do in order, and where to read on.
+    """
+
+    headline: str
+    news: str
+    facts: tuple[MessageFact, ...]
+    actions: tuple[MessageAction, ...]
+    links: tuple[MessageLink, ...]
+
+
+def write_message(dispatch: Dispatch) -> IncidentMessage:
+    """Write the message about an incident revision.
+
+    An open incident is described by its signals, its likely cause, the actions and the next response targets. An
+    incident whose signals have recovered, or that is over, is described in the past tense, at its worst. Times have a
+    date unless they are on the day of the start.
+    """
+    incident = dispatch.incident
+    is_new = dispatch.reason.code == "first_notification"
+    return IncidentMessage(
+        headline=_shorten(f"{incident.severity} {incident.status}: {incident.title}", HEADLINE_LENGTH_MAX),
+        news="" if is_new else _shorten(dispatch.reason.text),
+        facts=tuple(MessageFact(label, _shorten(text)) for label, text in _facts(incident, dispatch.decided_at)),
+        actions=tuple(_actions(incident)),
+        links=(MessageLink("Runbook", _web_address(incident.runbook)),) if _has_runbook_link(incident) else (),
+    )
+
+
+def _facts(incident: Incident, now: int) -> Iterator[tuple[str, str]]:
+    day = incident.started_at
+    if incident.status == "merged":
+        yield "Merged", f"into {incident.merged_into}, which represents both incidents"
+    elif _is_firing(incident):
+        yield "What", _describe_signals(incident)
+        yield "Since", f"{date_time(day)}, detected {duration(incident.detection_gap_s)} later"
+        yield (
+            "Suspected cause",
+            phrases.describe_cause(
+                clear_suspect(incident.suspects), incident.suspects, day, lambda at: time_on_day(at, day)
+            ),
+        )
+    else:
+        yield "What", incident.summary
+        if incident.resolved_at is not None:
+            lasted = duration((incident.resolved_at - day) / 1000)
+            yield "Lasted", f"{lasted}, from {date_time(day)} to {time_on_day(incident.resolved_at, day)}"
+    scope = [part for part in (incident.environment, incident.provider, *incident.segments[:SEGMENTS_MAX]) if part]
+    if scope:
+        yield "Scope", ", ".join(scope)
+    targets = _next_targets(incident)
+    if targets:
+        yield "Due", "; ".join(_describe_target(target, incident, now) for target in targets)
+    if incident.acknowledged_by and incident.status not in CLOSED:
+        yield "Acknowledged", f"by {incident.acknowledged_by}"
+    if not _has_runbook_link(incident):
+        yield "Runbook", incident.runbook
+    yield "Incident", f"{incident.incident_id}, revision {incident.revision}"
+
+
+def _is_firing(incident: Incident) -> bool:
+    """Return whether the incident is open and a signal is still off."""
+    return incident.status not in CLOSED and any(drift.state == "firing" for drift in incident.evidence)
+
+
+def _describe_signals(incident: Incident) -> str:
+    firing = [drift for drift in incident.evidence if drift.state == "firing"]
+    described = [_describe_signal(drift, incident.started_at) for drift in firing[:SIGNALS_MAX]]
+    more = len(firing) - SIGNALS_MAX
+    return "; ".join([*described, *([f"and {more} more"] if more > 0 else [])])
+
+
+def _describe_signal(drift: SignalEvidence, day: int) -> str:
+    if drift.channel in _WITHOUT_VALUE:
+        return drift.sentence
+    normal, now = (quantity(value, drift.unit, drift.channel) for value in (drift.normal, drift.now))
+    measured = measurement_time(drift, day)
+    return f"{signal_name(drift)} {normal} -> {now}{f' ({measured})' if measured else ''}"
+
+
+def _next_targets(incident: Incident) -> list[ResponseTarget]:
+    """Return the response targets that are not met, earliest first. After the end, only the review is left."""
+    waiting = [target for target in incident.response_targets if target.done_at is None]
+    if incident.status in CLOSED:
+        waiting = [target for target in waiting if target.name == "review" and incident.status == "resolved"]
+    return sorted(waiting, key=lambda target: target.due_at)[:TARGETS_MAX]
+
+
+def _describe_target(target: ResponseTarget, incident: Incident, now: int) -> str:
+    holder = getattr(incident, _TARGET_ROLES.get(target.name, "commander")) or incident.acknowledged_by
+    name, at = target.name.replace("_", " "), time_on_day(target.due_at, incident.started_at)
+    due = f"{name} by {at}" if target.due_at >= now else f"{name} overdue since {at}"
+    return f"{due} ({holder or 'nobody assigned'})"
+
+
+def _actions(incident: Incident) -> Iterator[MessageAction]:
+    if incident.status == "open":
+        yield _command("Acknowledge it", "ack", incident)
+    if _is_firing(incident):
+        steps = sorted((step for step in incident.containment if step.done_at is None), key=lambda step: step.rank)
+        for number, step in enumerate(steps[:STEPS_MAX]):
+            is_runbook = step.target == incident.runbook  # which the message already contains
+            instruction = "investigate with the runbook" if is_runbook else phrases.describe_step(step)
+            text = f"Or {instruction}" if number else f"{instruction[0].upper()}{instruction[1:]}"
+            yield MessageAction(_shorten(text))
+    if incident.status == "acknowledged":
+        yield _command("When the harm is contained", "mitigate", incident)
+    if incident.status == "resolved" and _next_targets(incident):
+        yield _command("Draft the review", "review", incident)
+
+
+def _command(text: str, subcommand: str, incident: Incident) -> MessageAction:
+    return MessageAction(text, f"driftwire incident {subcommand} {shlex.quote(_shorten(incident.incident_id))}")
+
+
+def _has_runbook_link(incident: Incident) -> bool:
+    return is_web_address(incident.runbook) and len(_web_address(incident.runbook)) <= URL_LENGTH_MAX
+
+
+def _web_address(url: str) -> str:
+    """Encode all characters that could end a link or an attribute."""
+    return quote(url, safe=":/?#[]@!$&*+,;=%~")
+
+
+def _shorten(text: str, length_max: int = TEXT_LENGTH_MAX) -> str:
+    line = plain_text(text)
+    return line if len(line) <= length_max else f"{line[: length_max - 1]}…"
