@@ -193,7 +193,31 @@ class AppriseSettings(DestinationSettings):
         return self
 
 
-DESTINATIONS = ("console", "webhook", "alertmanager", "slack", "github", "apprise")
+class PagerDutySettings(DestinationSettings):
+    """A service at PagerDuty that gets an alert per incident."""
+
+    routing_key: SecretStr | None = Field(
+        default=None,
+        description="Integration key of the service, for the Events API v2. ${NAME} is replaced by the environment "
+        "variable NAME.",
+    )
+    routing_key_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File with the integration key, instead of routing_key. It is read again for each attempt.",
+    )
+    url: Annotated[str, AfterValidator(_check_web_address)] = Field(
+        default="https://events.pagerduty.com",
+        description="Address of the Events API. Accounts in the EU use https://events.eu.pagerduty.com.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self._check_secret("routing_key")
+        return self
+
+
+DESTINATIONS = ("console", "webhook", "alertmanager", "slack", "github", "apprise", "pagerduty")
 """Keys of a receiver that select its kind. Each receiver has exactly one of them."""
 
 
@@ -216,6 +240,9 @@ class ReceiverSettings(BaseModel):
     )
     apprise: AppriseSettings | None = Field(
         default=None, description="Service that Apprise knows, such as email, Microsoft Teams or Telegram."
+    )
+    pagerduty: PagerDutySettings | None = Field(
+        default=None, description="Service at PagerDuty that gets an alert per incident."
     )
     severities: tuple[Severity, ...] = Field(
         default=("P1", "P2", "P3", "P4"), description="Severities that the receiver accepts."

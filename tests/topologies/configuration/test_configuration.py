@@ -33,6 +33,7 @@ COMMENTED_KEYS = (
     "route.receivers.slack",
     "route.receivers.github",
     "route.receivers.apprise",
+    "route.receivers.pagerduty",
     "route.receivers.fallback",
     "route.receivers.messages_per_minute",
     "kafka.security.",

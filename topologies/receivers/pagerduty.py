@@ -1,0 +1,212 @@
+"""PagerDuty receiver that triggers, acknowledges and resolves an alert per incident.
+
+Source: PagerDuty, Events API v2: "Send an Alert Event" for the events, and the overview for the answers and limits.
+"""
+
+import shlex
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import orjson
+
+from pipeline.plain_text import plain_text
+from pipeline.route import Delivery, Dispatch
+from pipeline.route.receiver_settings import PagerDutySettings, is_web_address
+from pipeline.wording import duration
+from schemas.incident import CLOSED, Incident, IncidentStatus, Severity, Suspect
+from schemas.timestamp import date_time, format_timestamp
+from topologies.receivers.http import HttpAnswer, HttpClient
+from topologies.receivers.secret import SecretUnavailable, read_secret
+
+EVENT_BYTES_MAX = 512_000
+"""Maximum size of an event, in bytes."""
+
+SUMMARY_LENGTH_MAX = 1024
+"""Maximum number of characters in the summary of an alert, which PagerDuty shows as its title."""
+
+LINK_LENGTH_MAX = 2000
+"""Maximum number of characters in a link. A longer one is only shown as text."""
+
+REFUSAL_LENGTH_MAX = 300
+"""Maximum number of characters of an answer that are repeated in a reason."""
+
+DETAIL_LIMITS = ((10_000, 50_000), (500, 2000), (50, 1000), (5, 300))
+"""Maximum number of lines in a detail, and of characters in a line. The first pair with which the event fits is used."""
+
+CLIENT = "driftwire"
+
+NEXT_COMMANDS: dict[IncidentStatus, str] = {"open": "ack", "acknowledged": "mitigate"}
+"""Command of ``driftwire incident`` that comes next in each status."""
+
+SEVERITIES: dict[Severity, str] = {"P1": "critical", "P2": "error", "P3": "warning", "P4": "info"}
+"""Severity at PagerDuty of each severity."""
+
+
+class PagerDutyReceiver:
+    """Receiver that sends alert events. The incident id is the deduplication key, so repeats change nothing.
+
+    Parameters
+    ----------
+    settings
+        Settings of the service at PagerDuty.
+    client
+        Client for the requests.
+    clock
+        The wall clock, in Unix seconds.
+    """
+
+    def __init__(self, settings: PagerDutySettings, client: HttpClient, *, clock: Callable[[], float]) -> None:
+        self._settings = settings
+        self._client = client
+        self._clock = clock
+
+    async def deliver(self, dispatch: Dispatch) -> Delivery:
+        """Send the events of the incident once, in order, up to the first that is not accepted."""
+        try:
+            key = read_secret(self._settings.routing_key, self._settings.routing_key_file, "routing_key")
+        except SecretUnavailable as error:
+            return Delivery("retry", str(error), 1)
+        url = f"{self._settings.url.rstrip('/')}/v2/enqueue"
+        for event in build_events(dispatch.incident, key):
+            answer = await self._client.request("POST", url, {"Content-Type": "application/json"}, event)
+            if not isinstance(answer, HttpAnswer):
+                return answer
+            if not answer.is_success:
+                return answer.failure(_describe_refusal(answer.body, key))
+        return Delivery("sent", dispatch.reason.text, 1, sent_at=int(self._clock() * 1000))
+
+
+def build_events(incident: Incident, routing_key: str) -> list[bytes]:
+    """Return the events that bring the alert of an incident to its state, as JSON of at most :data:`EVENT_BYTES_MAX`.
+
+    PagerDuty drops the acknowledgement of an alert that it does not know, and only a trigger can change the severity of
+    an alert. Therefore an acknowledged incident is triggered first. This notifies nobody if the alert is acknowledged
+    already.
+    """
+    head = {"routing_key": routing_key, "dedup_key": incident.incident_id}
+    if incident.status in CLOSED:
+        return [orjson.dumps({**head, "event_action": "resolve"})]
+    events = [_trigger(incident, head)]
+    if incident.status == "acknowledged":
+        events.append(orjson.dumps({**head, "event_action": "acknowledge"}))
+    return events
+
+
+def _trigger(incident: Incident, head: dict[str, str]) -> bytes:
+    payload: dict[str, Any] = {
+        "summary": _shorten(f"{incident.severity} {incident.title}: {incident.summary}", SUMMARY_LENGTH_MAX),
+        "source": plain_text(incident.subject),
+        "severity": SEVERITIES[incident.severity],
+        "timestamp": format_timestamp(incident.started_at),
+        "class": plain_text(incident.failure_mode),
+    }
+    if incident.provider is not None:
+        payload["component"] = plain_text(incident.provider)
+    if incident.environment is not None:
+        payload["group"] = plain_text(incident.environment)
+    event: dict[str, Any] = {**head, "event_action": "trigger", "payload": payload, "client": CLIENT}
+    if is_web_address(incident.runbook) and len(incident.runbook) <= LINK_LENGTH_MAX:
+        event["links"] = [{"href": plain_text(incident.runbook), "text": "runbook"}]
+    details = {name: [plain_text(line) for line in lines] for name, lines in _details(incident) if any(lines)}
+    body = b""
+    for lines_max, length_max in DETAIL_LIMITS:
+        payload["custom_details"] = _limit_details(details, lines_max, length_max, incident.incident_id)
+        body = orjson.dumps(event)
+        if len(body) <= EVENT_BYTES_MAX:
+            break
+    return body
+
+
+def _details(incident: Incident) -> Iterator[tuple[str, list[str]]]:
+    """Yield the details by name, each as lines."""
+    yield "status", [incident.status]
+    yield "what", [incident.summary]
+    found = f"{date_time(incident.started_at)}, detected {duration(incident.detection_gap_s)} later"
+    yield "since", [found]
+    yield "severity", [f"{incident.severity} by rule {incident.severity_rule}: {incident.severity_reason}"]
+    steps = sorted((step for step in incident.containment if step.done_at is None), key=lambda step: step.rank)
+    yield (
+        "actions",
+        [
+            f"{number}. {step.action.replace('_', ' ')}: {step.target} ({step.reason})"
+            for number, step in enumerate(steps, 1)
+        ],
+    )
+    yield "commands", _commands(incident)
+    suspects = sorted(incident.suspects, key=lambda suspect: suspect.rank)
+    yield (
+        "suspects",
+        [
+            f"{number}. {_suspect_name(suspect)}, score {suspect.score:.2f}: {suspect.reason}"
+            for number, suspect in enumerate(suspects, 1)
+        ],
+    )
+    targets = sorted(
+        (target for target in incident.response_targets if target.done_at is None), key=lambda target: target.due_at
+    )
+    yield "due", [f"{target.name.replace('_', ' ')} by {date_time(target.due_at)}" for target in targets]
+    yield "evidence", [drift.sentence for drift in incident.evidence]
+    yield "scope", [", ".join(filter(None, (incident.environment, incident.provider, *incident.segments)))]
+    yield "acknowledged by", [incident.acknowledged_by] if incident.acknowledged_by else []
+    yield "runbook", [incident.runbook]
+    yield "incident", [f"{incident.incident_id}, revision {incident.revision}: {incident.change}"]
+
+
+def _suspect_name(suspect: Suspect) -> str:
+    kind = suspect.kind.replace("_", " ")
+    return suspect.name if suspect.name.startswith(kind) else f"{suspect.name} ({kind})"
+
+
+def _commands(incident: Incident) -> list[str]:
+    """Return commands to be copied into a shell: what comes next, and the full incident."""
+    actions = [NEXT_COMMANDS[incident.status]] if incident.status in NEXT_COMMANDS else []
+    return [_command(action, incident.incident_id) for action in (*actions, "show")]
+
+
+def _command(action: str, incident_id: str) -> str:
+    return f"driftwire incident {action} {shlex.quote(plain_text(incident_id))}"
+
+
+def _limit_details(details: dict[str, list[str]], lines_max: int, length_max: int, incident_id: str) -> dict[str, str]:
+    """Return the details as texts within limits, with a note on what was left out."""
+    limited, missing = {}, []
+    for name, lines in details.items():
+        kept = lines[:lines_max]
+        limited[name] = "\n".join(_shorten(line, length_max) for line in kept)
+        if len(kept) < len(lines):
+            missing.append(f"{len(lines) - len(kept)} of {len(lines)} lines of {name}")
+        if any(len(line) > length_max for line in kept):
+            missing.append(f"the end of long lines of {name}")
+    if missing:
+        limited["left out"] = (
+            f"{', '.join(missing)}, because the event would be too large: {_command('show', incident_id)}"
+        )
+    return limited
+
+
+def _shorten(text: str, length_max: int) -> str:
+    """Return a text from records as one plain line of at most a number of characters.
+
+    >>> _shorten("refuses 9.1 % of requests", 12)
+    'refuses 9.1…'
+    """
+    line = plain_text(text)
+    return line if len(line) <= length_max else f"{line[: length_max - 1].rstrip()}…"
+
+
+def _describe_refusal(body: bytes, routing_key: str) -> str:
+    """Return PagerDuty's message and errors as one line without the routing key, or nothing if there are none.
+
+    >>> _describe_refusal(b'{"status": "invalid event", "message": "Event object is invalid", "errors": ["no summary"]}', "k")
+    'Event object is invalid: no summary'
+    """
+    try:
+        answer = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return ""
+    if not isinstance(answer, dict):
+        return ""
+    message, errors = answer.get("message"), answer.get("errors")
+    reasons = [error for error in errors if isinstance(error, str)] if isinstance(errors, list) else []
+    parts = [message if isinstance(message, str) else "", ", ".join(reasons)]
+    return _shorten(": ".join(filter(None, parts)).replace(routing_key, "..."), REFUSAL_LENGTH_MAX)
