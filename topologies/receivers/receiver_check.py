@@ -17,8 +17,8 @@ from topologies.receivers.secret import SecretUnavailable, read_secret
 CONNECT_TIMEOUT_S = 5.0
 """Maximum seconds until a server accepts a connection."""
 
-ADDRESS_KEYS = ("url", "urls")
-"""Keys of a destination that contain the addresses of its servers, one per line or item."""
+ADDRESS_KEYS = ("url", "urls", "api_url")
+"""Keys of the addresses of a destination, one per line or item. The first key that is set is used."""
 
 PORTS = {"http": 80, "https": 443}
 
@@ -59,15 +59,18 @@ async def connect_to_receivers(receivers: Sequence[ReceiverSettings]) -> list[Co
     SecretUnavailable
         If a secret of a receiver cannot be read.
     """
-    attempts = [
-        _connect(receiver.name, address)
-        for receiver in receivers
-        for key, value, path in _secrets(receiver)
-        if key in ADDRESS_KEYS
-        for address in read_secret(value, path, key).split()
-        if urlsplit(address).scheme in ("", *PORTS)
-    ]
+    attempts = [_connect(receiver.name, address) for receiver in receivers for address in _addresses(receiver)]
     return list(await asyncio.gather(*attempts))
+
+
+def _addresses(receiver: ReceiverSettings) -> list[str]:
+    """Return the addresses of a receiver, without those that are not for HTTP."""
+    found: dict[str, list[str]] = {}
+    for key, value, path in _secrets(receiver):
+        if key in ADDRESS_KEYS:
+            found.setdefault(key, []).extend(read_secret(value, path, key).split())
+    used = next((found[key] for key in ADDRESS_KEYS if key in found), [])
+    return [address for address in used if "://" not in address or address.partition("://")[0].lower() in PORTS]
 
 
 def _secrets(receiver: ReceiverSettings) -> Iterator[tuple[str, SecretStr | None, str | None]]:

@@ -128,7 +128,9 @@ async def test_the_console_and_addresses_of_other_kinds_are_left_out(tmp_path):
     assert await connect_to_receivers(receivers) == []
 
 
-@pytest.mark.parametrize("content", [SECRET, f"http:{SECRET}", f"https://:{SECRET}"])
+@pytest.mark.parametrize(
+    "content", [SECRET, f"http:{SECRET}", f"https://:{SECRET}", f"HTTP://[{SECRET}", f"http://a:{SECRET}"]
+)
 async def test_an_address_without_a_host_is_a_problem_and_not_shown(tmp_path, content):
     path = tmp_path / "url"
     path.write_text(content)
