@@ -4,8 +4,9 @@ Source: PagerDuty, Events API v2: "Send an Alert Event" for the events, and the 
 """
 
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
+from urllib.parse import quote
 
 import orjson
 
@@ -105,8 +106,9 @@ def _trigger(incident: Incident, head: dict[str, str]) -> bytes:
     if incident.environment is not None:
         payload["group"] = plain_text(incident.environment)
     event: dict[str, Any] = {**head, "event_action": "trigger", "payload": payload, "client": CLIENT}
-    if is_web_address(incident.runbook) and len(incident.runbook) <= LINK_LENGTH_MAX:
-        event["links"] = [{"href": plain_text(incident.runbook), "text": "runbook"}]
+    runbook = quote(incident.runbook, safe=":/?#[]@!$&'()*+,;=%~")
+    if is_web_address(runbook) and len(runbook) <= LINK_LENGTH_MAX:
+        event["links"] = [{"href": runbook, "text": "runbook"}]
     details = {name: [plain_text(line) for line in lines] for name, lines in _details(incident) if any(lines)}
     body = b""
     for lines_max, length_max in DETAIL_LIMITS:
@@ -125,31 +127,22 @@ def _details(incident: Incident) -> Iterator[tuple[str, list[str]]]:
     yield "since", [found]
     yield "severity", [f"{incident.severity} by rule {incident.severity_rule}: {incident.severity_reason}"]
     steps = sorted((step for step in incident.containment if step.done_at is None), key=lambda step: step.rank)
-    yield (
-        "actions",
-        [
-            f"{number}. {step.action.replace('_', ' ')}: {step.target} ({step.reason})"
-            for number, step in enumerate(steps, 1)
-        ],
-    )
+    yield "actions", _number(f"{step.action.replace('_', ' ')}: {step.target} ({step.reason})" for step in steps)
     yield "commands", _commands(incident)
     suspects = sorted(incident.suspects, key=lambda suspect: suspect.rank)
-    yield (
-        "suspects",
-        [
-            f"{number}. {_suspect_name(suspect)}, score {suspect.score:.2f}: {suspect.reason}"
-            for number, suspect in enumerate(suspects, 1)
-        ],
-    )
-    targets = sorted(
-        (target for target in incident.response_targets if target.done_at is None), key=lambda target: target.due_at
-    )
+    yield "suspects", _number(f"{_suspect_name(cause)}, score {cause.score:.2f}: {cause.reason}" for cause in suspects)
+    waiting = (target for target in incident.response_targets if target.done_at is None)
+    targets = sorted(waiting, key=lambda target: target.due_at)
     yield "due", [f"{target.name.replace('_', ' ')} by {date_time(target.due_at)}" for target in targets]
     yield "evidence", [drift.sentence for drift in incident.evidence]
     yield "scope", [", ".join(filter(None, (incident.environment, incident.provider, *incident.segments)))]
     yield "acknowledged by", [incident.acknowledged_by] if incident.acknowledged_by else []
     yield "runbook", [incident.runbook]
     yield "incident", [f"{incident.incident_id}, revision {incident.revision}: {incident.change}"]
+
+
+def _number(lines: Iterable[str]) -> list[str]:
+    return [f"{number}. {line}" for number, line in enumerate(lines, 1)]
 
 
 def _suspect_name(suspect: Suspect) -> str:

@@ -230,6 +230,12 @@ def test_texts_of_records_are_plain_text():
         assert character not in text
 
 
+def test_a_link_contains_only_characters_of_addresses():
+    (link,) = trigger(incident(runbook='https://runbooks.example.org/a b"\n<ü>?x=1#y'))["links"]
+    assert link["href"] == "https://runbooks.example.org/a%20b%22%0A%3C%C3%BC%3E?x=1#y"
+    assert "links" not in trigger(incident(runbook="javascript:alert(1)"))
+
+
 def test_an_incident_id_cannot_add_a_command():
     assert details(incident(incident_id="inc; reboot"))["commands"].startswith("driftwire incident ack 'inc; reboot'\n")
 
