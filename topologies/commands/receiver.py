@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4
@@ -19,7 +20,8 @@ from topologies.sample_incident import sample_incident
 from topologies.terminal import echo
 
 if TYPE_CHECKING:
-    from pipeline.route import Delivery, ReceiverSettings
+    from pipeline.route import Delivery, Dispatch, ReceiverSettings
+    from pipeline.route.labels import LabelRule
     from topologies.receivers import Receiver
 
 TITLE = "Test: this is not an incident"
@@ -58,11 +60,13 @@ def test(*, name: str, open_for_s: float, config: Path | None) -> None:
     if name not in known:
         raise click.UsageError(f'there is no receiver "{name}": {did_you_mean(name, known)}')
     receiver = build_receivers(route, replay=False)[name]
-    if not asyncio.run(send_test(receiver, known[name], open_for_s)):
+    if not asyncio.run(send_test(receiver, known[name], route.label_rules, open_for_s)):
         raise SystemExit(1)
 
 
-async def send_test(receiver: "Receiver", settings: "ReceiverSettings", open_for_s: float) -> bool:
+async def send_test(
+    receiver: "Receiver", settings: "ReceiverSettings", label_rules: Sequence["LabelRule"], open_for_s: float
+) -> bool:
     """Send a test incident and its end to a receiver, print each outcome, and return whether it accepted both.
 
     The end is sent even if this is cancelled while the incident is open, because a pager would stay open otherwise.
@@ -78,7 +82,7 @@ async def send_test(receiver: "Receiver", settings: "ReceiverSettings", open_for
         severity_rule="test",
         title=TITLE,
     )
-    delivery = await _send(receiver, settings, opened, "")
+    delivery = await _send(receiver, settings, _dispatch(settings, label_rules, opened, ""))
     if delivery.outcome == "failed" or not settings.send_resolved:
         return delivery.outcome == "sent"
     try:
@@ -86,23 +90,39 @@ async def send_test(receiver: "Receiver", settings: "ReceiverSettings", open_for
     finally:
         ended_at = now_ms()
         changes = {"revision": 2, "status": "resolved", "resolved_at": ended_at, "updated_at": ended_at}
-        end = await _send(receiver, settings, opened.model_copy(update=changes), delivery.reference)
+        ended = opened.model_copy(update=changes)
+        end = await _send(receiver, settings, _dispatch(settings, label_rules, ended, delivery.reference))
     return delivery.outcome == end.outcome == "sent"
 
 
-async def _send(receiver: "Receiver", settings: "ReceiverSettings", revision: Incident, reference: str) -> "Delivery":
-    """Make one attempt, print its outcome, and return it."""
-    from pipeline.route import Delivery, Dispatch  # noqa: PLC0415  slow to import and not needed for --help
+def _dispatch(
+    settings: "ReceiverSettings", label_rules: Sequence["LabelRule"], revision: Incident, reference: str
+) -> "Dispatch":
+    from pipeline.route import Dispatch  # noqa: PLC0415  slow to import and not needed for --help
+    from pipeline.route.labels import add_labels, incident_labels  # noqa: PLC0415
     from pipeline.route.reasons import Reason  # noqa: PLC0415
 
-    source = RawMessage(ALERTS, 0, 0, revision.updated_at, revision.incident_id.encode(), revision.to_json())
-    reason = Reason("first_notification", "driftwire receiver test")
-    dispatch = Dispatch(revision, settings.name, "test", reason, source, revision.updated_at, reference=reference)
+    at = revision.updated_at
+    return Dispatch(
+        revision,
+        settings.name,
+        "test",
+        Reason("first_notification", "driftwire receiver test"),
+        RawMessage(ALERTS, 0, 0, at, revision.incident_id.encode(), revision.to_json()),
+        at,
+        reference=reference,
+        labels=add_labels(incident_labels(revision), label_rules),
+    )
+
+
+async def _send(receiver: "Receiver", settings: "ReceiverSettings", dispatch: "Dispatch") -> "Delivery":
+    """Make one attempt, print its outcome, and return it."""
     started = time.monotonic()
-    delivery: Delivery = await receiver.deliver(dispatch)
+    delivery = await receiver.deliver(dispatch)
     outcome = f"accepted after {duration(time.monotonic() - started)}"
     if delivery.outcome != "sent":
         outcome = f"not accepted: {delivery.reason}"
+    revision = dispatch.incident
     title = f"{revision.incident_id} {revision.severity} {revision.status}"
     echo(f"{settings.name} ({settings.kind}): {title}: {outcome}")
     return delivery

@@ -98,6 +98,19 @@ async def test_an_unreachable_receiver_and_a_missing_secret_are_named(path):
     assert "not accepted: cannot use routing_key: the environment variable NO_SUCH_KEY is not set" in pager.output
 
 
+async def test_an_alert_has_the_labels_of_the_configuration_and_ends_with_the_same(path):
+    async with run_endpoint() as endpoint:
+        write(path, f'name = "am"\nalertmanager.urls = ["{endpoint.url}"]')
+        path.write_text(path.read_text() + '[[route.labels]]\nlabels = { team = "search" }\n')
+        result = await run(path, "am")
+    assert result.exit_code == 0, result.output
+    ((_, (opened,)), (_, (ended,))) = endpoint.requests
+    assert opened["labels"] == ended["labels"]
+    assert (opened["labels"]["team"], opened["labels"]["subject"]) == ("search", "test")
+    assert opened["annotations"]["title"] == "Test: this is not an incident"
+    assert ended["annotations"]["status"] == "resolved"
+
+
 async def test_a_receiver_that_wants_no_ends_gets_none(path):
     async with run_endpoint() as endpoint:
         write(path, f'name = "hook"\nwebhook.url = "{endpoint.url}"\nsend_resolved = false')
@@ -134,7 +147,7 @@ async def test_the_end_is_sent_after_an_interrupt_too():
         destination = PagerDutySettings(url=server.url, routing_key=KEY)
         settings = ReceiverSettings(name="pager", pagerduty=destination)
         receiver = PagerDutyReceiver(destination, HttpClient(10.0, time.time), clock=time.time)
-        testing = asyncio.create_task(send_test(Observed(), settings, 60.0))
+        testing = asyncio.create_task(send_test(Observed(), settings, [], 60.0))
         await delivered.wait()
         testing.cancel()
         with pytest.raises(asyncio.CancelledError):

@@ -121,6 +121,20 @@ async def test_servers_that_do_not_answer_are_tried_at_the_same_time_and_given_u
     }
 
 
+async def test_every_member_of_a_cluster_is_tried(tmp_path):
+    path = tmp_path / "urls"
+    async with listen() as (first, _, _), listen() as (second, _, _):
+        urls = [f"http://127.0.0.1:{port}/prefix" for port in (first, second)]
+        path.write_text("\n".join(urls))
+        receivers = [
+            ReceiverSettings.model_validate({"name": "am", "alertmanager": settings})
+            for settings in ({"urls": urls}, {"urls_file": str(path)})
+        ]
+        results = await connect_to_receivers(receivers)
+    targets = [f"receiver am, http://127.0.0.1:{port}" for port in (first, second)]
+    assert [(result.target, result.problem) for result in results] == [(target, None) for target in targets * 2]
+
+
 async def test_the_console_and_addresses_of_other_kinds_are_left_out(tmp_path):
     path = tmp_path / "url"
     path.write_text("mailto://someone@example.org")
