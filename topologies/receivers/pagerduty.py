@@ -4,18 +4,17 @@ Source: PagerDuty, Events API v2: "Send an Alert Event" for the events, and the 
 """
 
 import shlex
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import quote
 
 import orjson
 
 from pipeline.plain_text import plain_text
 from pipeline.route import Delivery, Dispatch
-from pipeline.route.receiver_settings import PagerDutySettings, is_web_address
-from pipeline.wording import duration
-from schemas.incident import CLOSED, Incident, IncidentStatus, Severity, Suspect
-from schemas.timestamp import date_time, format_timestamp
+from pipeline.route.receiver_settings import PagerDutySettings
+from schemas.incident import CLOSED, Incident, Severity
+from schemas.timestamp import format_timestamp
+from topologies.messages import IncidentMessage, write_message
 from topologies.receivers.http import HttpAnswer, HttpClient
 from topologies.receivers.secret import SecretUnavailable, read_secret
 
@@ -25,9 +24,6 @@ EVENT_BYTES_MAX = 512_000
 SUMMARY_LENGTH_MAX = 1024
 """Maximum number of characters in the summary of an alert, which PagerDuty shows as its title."""
 
-LINK_LENGTH_MAX = 2000
-"""Maximum number of characters in a link. A longer one is only shown as text."""
-
 REFUSAL_LENGTH_MAX = 300
 """Maximum number of characters of an answer that are repeated in a reason."""
 
@@ -35,9 +31,6 @@ DETAIL_LIMITS = ((10_000, 50_000), (500, 2000), (50, 1000), (5, 300))
 """Maximum number of lines in a detail, and of characters in a line. The first pair with which the event fits is used."""
 
 CLIENT = "driftwire"
-
-NEXT_COMMANDS: dict[IncidentStatus, str] = {"open": "ack", "acknowledged": "mitigate"}
-"""Command of ``driftwire incident`` that comes next in each status."""
 
 SEVERITIES: dict[Severity, str] = {"P1": "critical", "P2": "error", "P3": "warning", "P4": "info"}
 """Severity at PagerDuty of each severity."""
@@ -68,32 +61,34 @@ class PagerDutyReceiver:
         except SecretUnavailable as error:
             return Delivery("retry", str(error), 1)
         url = f"{self._settings.url.rstrip('/')}/v2/enqueue"
-        for event in build_events(dispatch.incident, key):
+        for event in build_events(dispatch, key):
             answer = await self._client.request("POST", url, {"Content-Type": "application/json"}, event)
             if not isinstance(answer, HttpAnswer):
                 return answer
             if not answer.is_success:
-                return answer.failure(_describe_refusal(answer.body, key))
+                return answer.failure(_describe_refusal(answer.json(), key))
         return Delivery("sent", dispatch.reason.text, 1, sent_at=int(self._clock() * 1000))
 
 
-def build_events(incident: Incident, routing_key: str) -> list[bytes]:
+def build_events(dispatch: Dispatch, routing_key: str) -> list[bytes]:
     """Return the events that bring the alert of an incident to its state, as JSON of at most :data:`EVENT_BYTES_MAX`.
 
     PagerDuty drops the acknowledgement of an alert that it does not know, and only a trigger can change the severity of
     an alert. Therefore an acknowledged incident is triggered first. This notifies nobody if the alert is acknowledged
     already.
     """
+    incident = dispatch.incident
     head = {"routing_key": routing_key, "dedup_key": incident.incident_id}
     if incident.status in CLOSED:
         return [orjson.dumps({**head, "event_action": "resolve"})]
-    events = [_trigger(incident, head)]
+    events = [_trigger(dispatch, head)]
     if incident.status == "acknowledged":
         events.append(orjson.dumps({**head, "event_action": "acknowledge"}))
     return events
 
 
-def _trigger(incident: Incident, head: dict[str, str]) -> bytes:
+def _trigger(dispatch: Dispatch, head: dict[str, str]) -> bytes:
+    incident, message = dispatch.incident, write_message(dispatch)
     payload: dict[str, Any] = {
         "summary": _shorten(f"{incident.severity} {incident.title}: {incident.summary}", SUMMARY_LENGTH_MAX),
         "source": plain_text(incident.subject),
@@ -106,58 +101,32 @@ def _trigger(incident: Incident, head: dict[str, str]) -> bytes:
     if incident.environment is not None:
         payload["group"] = plain_text(incident.environment)
     event: dict[str, Any] = {**head, "event_action": "trigger", "payload": payload, "client": CLIENT}
-    runbook = quote(incident.runbook, safe=":/?#[]@!$&'()*+,;=%~")
-    if is_web_address(runbook) and len(runbook) <= LINK_LENGTH_MAX:
-        event["links"] = [{"href": runbook, "text": "runbook"}]
-    details = {name: [plain_text(line) for line in lines] for name, lines in _details(incident) if any(lines)}
+    if message.links:
+        event["links"] = [{"href": link.url, "text": link.label} for link in message.links]
+    details = {
+        label: [plain_text(line) for line in lines] for label, lines in _details(incident, message) if any(lines)
+    }
     body = b""
     for lines_max, length_max in DETAIL_LIMITS:
-        payload["custom_details"] = _limit_details(details, lines_max, length_max, incident.incident_id)
+        payload["custom_details"] = _limit_details(
+            details, lines_max, length_max, shlex.quote(plain_text(incident.incident_id))
+        )
         body = orjson.dumps(event)
         if len(body) <= EVENT_BYTES_MAX:
             break
     return body
 
 
-def _details(incident: Incident) -> Iterator[tuple[str, list[str]]]:
-    """Yield the details by name, each as lines."""
-    yield "status", [incident.status]
-    yield "what", [incident.summary]
-    found = f"{date_time(incident.started_at)}, detected {duration(incident.detection_gap_s)} later"
-    yield "since", [found]
-    yield "severity", [f"{incident.severity} by rule {incident.severity_rule}: {incident.severity_reason}"]
-    steps = sorted((step for step in incident.containment if step.done_at is None), key=lambda step: step.rank)
-    yield "actions", _number(f"{step.action.replace('_', ' ')}: {step.target} ({step.reason})" for step in steps)
-    yield "commands", _commands(incident)
+def _details(incident: Incident, message: IncidentMessage) -> Iterator[tuple[str, list[str]]]:
+    """Yield the details by label, each as lines: those of every message, and what only a page of details has room for."""
+    yield "News", [message.news]
+    for fact in message.facts:
+        yield fact.label, [fact.text]
+    yield "Severity", [f"{incident.severity} by rule {incident.severity_rule}: {incident.severity_reason}"]
+    yield "Actions", [f"{action.text}{f': {action.command}' if action.command else ''}" for action in message.actions]
     suspects = sorted(incident.suspects, key=lambda suspect: suspect.rank)
-    yield "suspects", _number(f"{_suspect_name(cause)}, score {cause.score:.2f}: {cause.reason}" for cause in suspects)
-    waiting = (target for target in incident.response_targets if target.done_at is None)
-    targets = sorted(waiting, key=lambda target: target.due_at)
-    yield "due", [f"{target.name.replace('_', ' ')} by {date_time(target.due_at)}" for target in targets]
-    yield "evidence", [drift.sentence for drift in incident.evidence]
-    yield "scope", [", ".join(filter(None, (incident.environment, incident.provider, *incident.segments)))]
-    yield "acknowledged by", [incident.acknowledged_by] if incident.acknowledged_by else []
-    yield "runbook", [incident.runbook]
-    yield "incident", [f"{incident.incident_id}, revision {incident.revision}: {incident.change}"]
-
-
-def _number(lines: Iterable[str]) -> list[str]:
-    return [f"{number}. {line}" for number, line in enumerate(lines, 1)]
-
-
-def _suspect_name(suspect: Suspect) -> str:
-    kind = suspect.kind.replace("_", " ")
-    return suspect.name if suspect.name.startswith(kind) else f"{suspect.name} ({kind})"
-
-
-def _commands(incident: Incident) -> list[str]:
-    """Return commands to be copied into a shell: what comes next, and the full incident."""
-    actions = [NEXT_COMMANDS[incident.status]] if incident.status in NEXT_COMMANDS else []
-    return [_command(action, incident.incident_id) for action in (*actions, "show")]
-
-
-def _command(action: str, incident_id: str) -> str:
-    return f"driftwire incident {action} {shlex.quote(plain_text(incident_id))}"
+    yield "Suspects", [f"{cause.name}, score {cause.score:.2f}: {cause.reason}" for cause in suspects]
+    yield "Evidence", [drift.sentence for drift in incident.evidence]
 
 
 def _limit_details(details: dict[str, list[str]], lines_max: int, length_max: int, incident_id: str) -> dict[str, str]:
@@ -171,8 +140,8 @@ def _limit_details(details: dict[str, list[str]], lines_max: int, length_max: in
         if any(len(line) > length_max for line in kept):
             missing.append(f"the end of long lines of {name}")
     if missing:
-        limited["left out"] = (
-            f"{', '.join(missing)}, because the event would be too large: {_command('show', incident_id)}"
+        limited["Left out"] = (
+            f"{', '.join(missing)}, because the event would be too large: driftwire incident show {incident_id}"
         )
     return limited
 
@@ -187,16 +156,12 @@ def _shorten(text: str, length_max: int) -> str:
     return line if len(line) <= length_max else f"{line[: length_max - 1].rstrip()}…"
 
 
-def _describe_refusal(body: bytes, routing_key: str) -> str:
+def _describe_refusal(answer: Any, routing_key: str) -> str:
     """Return PagerDuty's message and errors as one line without the routing key, or nothing if there are none.
 
-    >>> _describe_refusal(b'{"status": "invalid event", "message": "Event object is invalid", "errors": ["no summary"]}', "k")
+    >>> _describe_refusal({"message": "Event object is invalid", "errors": ["no summary"]}, "key")
     'Event object is invalid: no summary'
     """
-    try:
-        answer = orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return ""
     if not isinstance(answer, dict):
         return ""
     message, errors = answer.get("message"), answer.get("errors")

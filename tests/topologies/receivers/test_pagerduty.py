@@ -18,6 +18,7 @@ from topologies.receivers.http import HttpClient
 from topologies.receivers.pagerduty import EVENT_BYTES_MAX, PagerDutyReceiver, build_events
 
 NOW_S = 1_795_489_961.0
+NEW = Reason("first_notification", "new to the receiver: P3 open")
 
 
 @pytest_asyncio.fixture
@@ -33,15 +34,16 @@ def receiver(url: str, **settings: Any) -> PagerDutyReceiver:
     )
 
 
+def dispatch(revision: Incident, reason: Reason = NEW) -> Dispatch:
+    return Dispatch(revision, "pager", "urgent", reason, alert(revision), STARTED + 60_000)
+
+
 async def deliver(pagerduty: PagerDuty, revision: Incident) -> Delivery:
-    reason = Reason("first_notification", "new to the receiver: P3 open")
-    return await receiver(pagerduty.url).deliver(
-        Dispatch(revision, "pager", "urgent", reason, alert(revision), STARTED)
-    )
+    return await receiver(pagerduty.url).deliver(dispatch(revision))
 
 
-def trigger(revision: Incident) -> dict[str, Any]:
-    return orjson.loads(build_events(revision, KEY)[0])
+def trigger(revision: Incident, reason: Reason = NEW) -> dict[str, Any]:
+    return orjson.loads(build_events(dispatch(revision, reason), KEY)[0])
 
 
 def details(revision: Incident) -> dict[str, str]:
@@ -59,7 +61,7 @@ async def test_an_open_incident_triggers_an_alert_that_says_what_to_do(pagerduty
         "dedup_key": "inc-3f9a21c0b7",
         "event_action": "trigger",
         "client": "driftwire",
-        "links": [{"href": "https://runbooks.example.org/refusal_spike.md", "text": "runbook"}],
+        "links": [{"href": "https://runbooks.example.org/refusal_spike.md", "text": "Runbook"}],
         "payload": {
             "summary": f"P3 support-bot refuses 9.1 % of requests: {revision.summary}",
             "source": "support-bot",
@@ -69,20 +71,18 @@ async def test_an_open_incident_triggers_an_alert_that_says_what_to_do(pagerduty
             "component": "modelhub",
             "group": "production",
             "custom_details": {
-                "status": "open",
-                "what": revision.summary,
-                "since": "2026-11-24 03:12:00Z, detected 41 s later",
-                "severity": "P3 by rule quality_loss: users see the loss of quality, and the feature works",
-                "actions": "1. rollback: prompt v42 -> v41 (the newest change before the start)\n"
-                "2. kill switch: support-bot (off in five minutes, without a deployment)",
-                "commands": "driftwire incident ack inc-3f9a21c0b7\ndriftwire incident show inc-3f9a21c0b7",
-                "suspects": "1. prompt v41 -> v42, score 0.93: deployed 20 s before the start\n"
-                "2. index refresh (change), score 0.20: deployed 20 s before the start",
-                "due": "classify by 2026-11-24 03:27:41Z\nfix by 2026-11-25 03:12:41Z",
-                "evidence": "refused rose",
-                "scope": "production, modelhub",
-                "runbook": "https://runbooks.example.org/refusal_spike.md",
-                "incident": "inc-3f9a21c0b7, revision 1: opened",
+                "What": "refused 1.0 % -> 9.1 % (at detection)",
+                "Since": "2026-11-24 03:12:00Z, detected 41 s later",
+                "Suspected cause": "prompt v41 -> v42, deployed 03:11:40Z, 20 s before the start",
+                "Scope": "production, modelhub",
+                "Due": "classify by 03:27:41Z (nobody assigned); fix by 2026-11-25 03:12:41Z (nobody assigned)",
+                "Incident": "inc-3f9a21c0b7, revision 1",
+                "Severity": "P3 by rule quality_loss: users see the loss of quality, and the feature works",
+                "Actions": "Acknowledge it: driftwire incident ack inc-3f9a21c0b7\n"
+                "Roll back prompt v42 -> v41\nOr switch off support-bot",
+                "Suspects": "prompt v41 -> v42, score 0.93: deployed 20 s before the start\n"
+                "index refresh, score 0.20: deployed 20 s before the start",
+                "Evidence": "refused rose",
             },
         },
     }
@@ -183,18 +183,18 @@ async def test_the_largest_incident_fits_and_says_what_is_missing(pagerduty):
     )
     assert (await deliver(pagerduty, revision)).outcome == "sent"
     (event,) = pagerduty.events
-    assert len(build_events(revision, KEY)[0]) <= EVENT_BYTES_MAX
+    assert len(build_events(dispatch(revision), KEY)[0]) <= EVENT_BYTES_MAX
     assert "links" not in event
     assert event["payload"]["summary"] == f"P3 {'ü' * 1020}…"
     found = event["payload"]["custom_details"]
-    lines = found["evidence"].split("\n")
-    assert (len(lines), len(found["suspects"].split("\n"))) == (500, 39)
+    lines = found["Evidence"].split("\n")
+    assert (len(lines), len(found["Suspects"].split("\n"))) == (500, 39)
     assert lines[0] == f"0 {'€' * 200}"
-    assert "1500 of 2000 lines of evidence" in found["left out"]
-    assert "the end of long lines of suspects" in found["left out"]
-    assert found["left out"].endswith("because the event would be too large: driftwire incident show inc-3f9a21c0b7")
-    assert found["actions"] == details(incident())["actions"]
-    assert build_events(revision, KEY) == build_events(revision, KEY)
+    assert "1500 of 2000 lines of Evidence" in found["Left out"]
+    assert "the end of long lines of Suspects" in found["Left out"]
+    assert found["Left out"].endswith("because the event would be too large: driftwire incident show inc-3f9a21c0b7")
+    assert found["Actions"] == details(incident())["Actions"]
+    assert build_events(dispatch(revision), KEY) == build_events(dispatch(revision), KEY)
 
 
 @pytest.mark.parametrize("character", ["€", '"', "\U0001f600", "\\"])
@@ -212,13 +212,13 @@ def test_every_event_fits_whatever_its_texts_are(character):
         containment=[step.model_copy(update={"target": text}) for step in incident().containment] * 50,
         response_targets=incident().response_targets * 5000,
     )
-    (event,) = build_events(revision, KEY)
+    (event,) = build_events(dispatch(revision), KEY)
     assert len(event) <= EVENT_BYTES_MAX
-    assert "left out" in orjson.loads(event)["payload"]["custom_details"]
+    assert "Left out" in orjson.loads(event)["payload"]["custom_details"]
 
 
 def test_nothing_is_left_out_of_an_incident_of_usual_size():
-    assert "left out" not in details(incident(evidence=[evidence("refused")] * 100))
+    assert "Left out" not in details(incident(evidence=[evidence("refused")] * 100))
 
 
 def test_texts_of_records_are_plain_text():
@@ -230,6 +230,15 @@ def test_texts_of_records_are_plain_text():
         assert character not in text
 
 
+def test_an_update_says_what_is_new():
+    revision = incident(revision=2, severity="P1", status="acknowledged", acknowledged_by="ana")
+    event = trigger(revision, Reason("severity_changed", "severity P3 -> P1"))
+    assert event["payload"]["custom_details"]["News"] == "severity P3 -> P1"
+    assert "driftwire incident mitigate inc-3f9a21c0b7" in event["payload"]["custom_details"]["Actions"]
+    assert event["payload"]["custom_details"]["Runbook"] == "docs/runbooks/refusal_spike.md"
+    assert "links" not in event
+
+
 def test_a_link_contains_only_characters_of_addresses():
     (link,) = trigger(incident(runbook='https://runbooks.example.org/a b"\n<ü>?x=1#y'))["links"]
     assert link["href"] == "https://runbooks.example.org/a%20b%22%0A%3C%C3%BC%3E?x=1#y"
@@ -237,29 +246,22 @@ def test_a_link_contains_only_characters_of_addresses():
 
 
 def test_an_incident_id_cannot_add_a_command():
-    assert details(incident(incident_id="inc; reboot"))["commands"].startswith("driftwire incident ack 'inc; reboot'\n")
-
-
-def test_a_completed_step_and_a_met_target_are_not_shown():
-    containment = [step.model_copy(update={"done_at": STARTED}) for step in incident().containment]
-    targets = [target.model_copy(update={"done_at": STARTED}) for target in incident().response_targets]
-    found = details(incident(containment=containment, response_targets=targets, status="acknowledged"))
-    assert not {"actions", "due"} & found.keys()
-    assert found["commands"].startswith("driftwire incident mitigate ")
+    assert "driftwire incident ack 'inc; reboot'\n" in details(incident(incident_id="inc; reboot"))["Actions"]
+    large = incident(incident_id="inc; reboot", evidence=[evidence("refused", sentence="€" * 50_000)] * 20)
+    assert details(large)["Left out"].endswith(": driftwire incident show 'inc; reboot'")
 
 
 async def test_the_key_is_read_for_each_attempt_and_never_shown(pagerduty, tmp_path, caplog):
     path = tmp_path / "key"
     receiving = receiver(pagerduty.url, routing_key=None, routing_key_file=str(path))
-    dispatch = Dispatch(incident(), "pager", "urgent", Reason("first_notification", "new"), alert(incident()), STARTED)
-    missing = await receiving.deliver(dispatch)
+    missing = await receiving.deliver(dispatch(incident()))
     assert missing == Delivery("retry", f"cannot use the routing_key_file {path}: No such file or directory", 1)
     path.write_text("too short")
     caplog.set_level("DEBUG")
-    refused = await receiving.deliver(dispatch)
+    refused = await receiving.deliver(dispatch(incident()))
     assert (refused.outcome, "too short" in refused.reason) == ("failed", False)
     path.write_text(f"{KEY}\n")
-    assert (await receiving.deliver(dispatch)).outcome == "sent"
+    assert (await receiving.deliver(dispatch(incident()))).outcome == "sent"
     assert KEY not in caplog.text
 
 
@@ -267,9 +269,7 @@ async def test_a_closed_port_can_be_tried_again():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-        revision = incident()
-        dispatch = Dispatch(revision, "pager", "urgent", Reason("first_notification", "new"), alert(revision), STARTED)
-        delivery = await asyncio.wait_for(receiver(f"{url}/").deliver(dispatch), 5)
+        delivery = await asyncio.wait_for(receiver(f"{url}/").deliver(dispatch(incident())), 5)
     assert delivery == Delivery("retry", f"{url} cannot be reached (ConnectionRefusedError)", 1)
 
 
@@ -278,7 +278,7 @@ async def test_a_closed_port_can_be_tried_again():
     [
         ({}, "set either routing_key or routing_key_file"),
         ({"routing_key": KEY, "routing_key_file": "key"}, "set either routing_key or routing_key_file"),
-        ({"routing_key": KEY, "url": "events.pagerduty.com"}, "url must be an http or https address with a host"),
+        ({"routing_key": KEY, "url": "events.pagerduty.com"}, "it must be an http or https address with a host"),
     ],
 )
 def test_settings_that_cannot_work_are_refused(settings, problem):
