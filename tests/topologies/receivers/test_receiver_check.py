@@ -135,6 +135,21 @@ async def test_every_member_of_a_cluster_is_tried(tmp_path):
     assert [(result.target, result.problem) for result in results] == [(target, None) for target in targets * 2]
 
 
+@pytest.mark.parametrize(
+    ("destination", "origins"),
+    [
+        ({"slack": {"token": "t", "channel": "C1", "api_url": "http://127.0.0.1:1/api"}}, ["http://127.0.0.1:1"]),
+        ({"slack": {"url": "http://127.0.0.1:2/services/T1"}}, ["http://127.0.0.1:2"]),
+        ({"github": {"repository": "a/b", "token": "t", "url": "http://127.0.0.1:3"}}, ["http://127.0.0.1:3"]),
+        ({"pagerduty": {"routing_key": "k", "url": "http://127.0.0.1:4"}}, ["http://127.0.0.1:4"]),
+        ({"apprise": {"url": "mailtos://user:hunter2@mail.example.org"}}, []),
+    ],
+)
+async def test_each_kind_has_the_server_that_it_uses(destination, origins):
+    results = await connect_to_receivers([ReceiverSettings.model_validate({"name": "a", **destination})])
+    assert [result.target for result in results] == [f"receiver a, {origin}" for origin in origins]
+
+
 async def test_the_console_and_addresses_of_other_kinds_are_left_out(tmp_path):
     path = tmp_path / "url"
     path.write_text("mailto://someone@example.org")
