@@ -12,6 +12,7 @@ COMMANDS = {
     "incident": "Show or update an incident.",
     "silence": "Silence incidents for a time.",
     "route": "Show and test the routes of incidents.",
+    "receiver": "Test the receivers of notifications.",
     "notifications": "Show who was notified of an incident.",
     "deployed": "Record a deployment.",
     "baseline": "Learn, publish, show and accept baselines.",

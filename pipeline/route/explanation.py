@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.route.decision import RouteDecision, decide_notification
-from pipeline.route.labels import LabelRule, add_labels
+from pipeline.route.labels import add_labels
 from pipeline.route.matchers import Labels, Matcher, parse_matchers
 from pipeline.route.obstacles import ClosedTimes
 from pipeline.route.route_tree import RouteTree
@@ -70,7 +70,7 @@ def explain_routing(settings: RouteSettings, incident: Incident, labels: Labels,
     at
         Time of the decision (Unix ms), for time intervals.
     """
-    complete = add_labels(labels, [LabelRule(parse_matchers(*rule.matchers), rule.labels) for rule in settings.labels])
+    complete = add_labels(labels, settings.label_rules)
     recipients = RouteTree(settings).recipients(complete)
     handling = {route for routes in recipients.values() for route in routes}
     root = RouteOutcome(DEFAULT_ROUTE, 0, "handles" if DEFAULT_ROUTE in handling else "nested")

@@ -1,15 +1,30 @@
 """Settings of the receivers: where notifications go, and how they are delivered."""
 
+import base64
 import re
 from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 from schemas.incident import Severity
 
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 """Reference to an environment variable in a secret, such as ``${CHAT_TOKEN}``."""
+
+SIGNING_KEY_BYTES = range(24, 65)
+"""Sizes of a signing key that Standard Webhooks permits, in bytes."""
+
+RESERVED_HEADERS = frozenset(
+    {
+        *("connection", "content-encoding", "content-length", "content-type", "expect", "host", "transfer-encoding"),
+        *("upgrade", "webhook-id", "webhook-signature", "webhook-timestamp"),
+    }
+)
+"""Headers that the receiver or HTTP itself sets, in lower case."""
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_HEADER_VALUE = re.compile(r"[\x21-\x7e](?:[\t\x20-\x7e]*[\x21-\x7e])?")
 
 
 def is_web_address(url: str) -> bool:
@@ -27,15 +42,39 @@ def _check_web_address(url: str) -> str:
     return url
 
 
+def is_header_value(value: str) -> bool:
+    """Return whether a text can be the value of a header: visible ASCII characters, and spaces between them."""
+    return _HEADER_VALUE.fullmatch(value) is not None
+
+
+def decode_signing_key(secret: str) -> bytes:
+    """Return the signing key in a secret, which is base64 with or without ``whsec_`` before it.
+
+    Source: Standard Webhooks.
+
+    Raises
+    ------
+    ValueError
+        If the secret is not base64, or if the key is too short or too long.
+    """
+    try:
+        key = base64.b64decode(secret.removeprefix("whsec_"), validate=True)
+    except ValueError:
+        key = b""
+    if len(key) not in SIGNING_KEY_BYTES:
+        raise ValueError("it must be 24 to 64 random bytes in base64; create it with openssl rand -base64 32")
+    return key
+
+
 class DestinationSettings(BaseModel):
     """Settings of one kind of receiver. Errors do not repeat its values, because they may be secrets."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
-    def _check_secret(self, key: str) -> None:
+    def _check_secret(self, key: str, *, required: bool = True) -> None:
         """Check that a secret is given in the file or in a file of its own. An address must be complete."""
         value, path = getattr(self, key), getattr(self, f"{key}_file")
-        if (value is None) == (path is None):
+        if (value is None) == (path is None) and (required or value is not None):
             raise ValueError(f"set either {key} or {key}_file")
         if value is not None and key == "url":
             url = value.get_secret_value()
@@ -56,10 +95,45 @@ class WebhookSettings(DestinationSettings):
         min_length=1,
         description="File with the address, instead of url. It is read again for each attempt.",
     )
+    secret: SecretStr | None = Field(
+        default=None,
+        description="Key that signs each request as in Standard Webhooks: 24 to 64 random bytes in base64. ${NAME} is "
+        "replaced by the environment variable NAME. Without a key, requests are not signed.",
+    )
+    secret_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File with the key, instead of secret. It is read again for each attempt.",
+    )
+    headers: dict[str, SecretStr] = Field(
+        default_factory=dict,
+        description="Headers of your own, such as Authorization. ${NAME} in a value is replaced by the environment "
+        "variable NAME. The values never appear in logs.",
+    )
+
+    @field_validator("headers")
+    @classmethod
+    def _check_headers(cls, headers: dict[str, SecretStr]) -> dict[str, SecretStr]:
+        for name, value in headers.items():
+            if not _HEADER_NAME.fullmatch(name):
+                raise ValueError(f"{name!r} is not a name of a header: use letters, digits and hyphens")
+            if name.lower() in RESERVED_HEADERS:
+                raise ValueError(f"{name} is set by driftwire: remove it")
+            if not is_header_value(value.get_secret_value()):
+                raise ValueError(f"the value of {name} must be visible ASCII characters, on one line")
+        if len({name.lower() for name in headers}) < len(headers):
+            raise ValueError("two names differ only in upper and lower case: remove one of them")
+        return headers
 
     @model_validator(mode="after")
     def _check(self) -> Self:
         self._check_secret("url")
+        self._check_secret("secret", required=False)
+        if self.secret is not None and not VARIABLE.search(self.secret.get_secret_value()):
+            try:
+                decode_signing_key(self.secret.get_secret_value())
+            except ValueError as error:
+                raise ValueError(f"cannot use secret: {error}") from None
         return self
 
 
@@ -193,7 +267,31 @@ class AppriseSettings(DestinationSettings):
         return self
 
 
-DESTINATIONS = ("console", "webhook", "alertmanager", "slack", "github", "apprise")
+class PagerDutySettings(DestinationSettings):
+    """A service at PagerDuty that gets an alert per incident."""
+
+    routing_key: SecretStr | None = Field(
+        default=None,
+        description="Integration key of the service, for the Events API v2. ${NAME} is replaced by the environment "
+        "variable NAME.",
+    )
+    routing_key_file: str | None = Field(
+        default=None,
+        min_length=1,
+        description="File with the integration key, instead of routing_key. It is read again for each attempt.",
+    )
+    url: Annotated[str, AfterValidator(_check_web_address)] = Field(
+        default="https://events.pagerduty.com",
+        description="Address of the Events API. Accounts in the EU use https://events.eu.pagerduty.com.",
+    )
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        self._check_secret("routing_key")
+        return self
+
+
+DESTINATIONS = ("console", "webhook", "alertmanager", "slack", "github", "apprise", "pagerduty")
 """Keys of a receiver that select its kind. Each receiver has exactly one of them."""
 
 
@@ -216,6 +314,9 @@ class ReceiverSettings(BaseModel):
     )
     apprise: AppriseSettings | None = Field(
         default=None, description="Service that Apprise knows, such as email, Microsoft Teams or Telegram."
+    )
+    pagerduty: PagerDutySettings | None = Field(
+        default=None, description="Service at PagerDuty that gets an alert per incident."
     )
     severities: tuple[Severity, ...] = Field(
         default=("P1", "P2", "P3", "P4"), description="Severities that the receiver accepts."

@@ -6,7 +6,7 @@ from typing import Annotated, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from pipeline.route.labels import INCIDENT_LABELS
+from pipeline.route.labels import INCIDENT_LABELS, LabelRule
 from pipeline.route.matchers import check_label_names, parse_matchers
 from pipeline.route.receiver_settings import ReceiverSettings
 from pipeline.route.time_intervals import TimeIntervalSettings
@@ -167,6 +167,11 @@ class RouteSettings(BaseModel):
     def label_names(self) -> tuple[str, ...]:
         """Names of all labels that a matcher may have."""
         return (*INCIDENT_LABELS, *sorted({name for rule in self.labels for name in rule.labels}))
+
+    @property
+    def label_rules(self) -> list[LabelRule]:
+        """The labels of the configuration, with their matchers."""
+        return [LabelRule(parse_matchers(*rule.matchers), rule.labels) for rule in self.labels]
 
     def all_routes(self) -> Iterator[Route]:
         """Yield all routes, outer routes before their nested routes."""

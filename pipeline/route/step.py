@@ -15,8 +15,8 @@ from pipeline.route import reasons
 from pipeline.route.decision import LastSent, RouteDecision, decide_notification
 from pipeline.route.delivery import Delivery, Dispatch, Resend, ResendClock
 from pipeline.route.escalation import Escalations
-from pipeline.route.labels import LabelRule, add_labels, incident_labels
-from pipeline.route.matchers import Labels, parse_matchers
+from pipeline.route.labels import add_labels, incident_labels
+from pipeline.route.matchers import Labels
 from pipeline.route.notification_log import NotificationLog, NotifiedIncident
 from pipeline.route.obstacles import ClosedTimes, Inhibition, Silences
 from pipeline.route.outbox import Outbox, read_incident, suppressed_output
@@ -71,7 +71,7 @@ class RouteStep:
         self._receivers = {receiver.name: receiver for receiver in settings.receivers}
         self._store = PartStore(PART_KINDS)
         self._log = NotificationLog(settings.incidents_max, settings.stored_alerts_max, self._store)
-        self._label_rules = [LabelRule(parse_matchers(*rule.matchers), rule.labels) for rule in settings.labels]
+        self._label_rules = settings.label_rules
         self._outbox = Outbox(settings, self._label_rules, self._log, self._store, has_clock=wall_ms is not None)
         self._resend_clock = ResendClock(settings.receivers)
         self._due_resends: set[str] = set()

@@ -1,7 +1,8 @@
-"""``driftwire check``: validate a configuration file, and show which state a restart with this file would reset."""
+"""``driftwire check``: validate a configuration file, show which state a restart with it would reset, and connect."""
 
 import asyncio
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from pipeline.state import PartKind, RestoreOutcome
     from topologies.configuration import Configuration
     from topologies.kafka import Cluster
+    from topologies.receivers import ConnectionResult
 
 DEFAULT_FILE_NAME = "driftwire.toml"
 
@@ -26,14 +28,18 @@ offsets."""
 @click.command("check", short_help="Check a configuration file.")
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False), default=DEFAULT_FILE_NAME)
 @bootstrap_option
+@click.option("--connect", is_flag=True, help="Also connect to Kafka, its topics and the servers of the receivers.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def command(file: Path, bootstrap: str | None, *, as_json: bool) -> None:
+def command(file: Path, bootstrap: str | None, *, connect: bool, as_json: bool) -> None:
     """Check a configuration file. FILE defaults to driftwire.toml.
 
     Prints "FILE: ok" with the changed settings and the receivers. If Kafka answers, also prints which state would be
     kept and which would be reset if the workers were restarted with this file. If there are problems, prints one line
-    per problem and exits with status 1. Parts of the routes that have no effect are also problems here, although
-    workers accept them.
+    per problem and exits with status 1. Parts of the routes that have no effect, and secrets of receivers that cannot
+    be read, are also problems here, although workers accept them.
+
+    With --connect, also prints one line per server and topic. A connection that fails is a problem. Nothing is sent to
+    the receivers.
     """
     from topologies.configuration import (  # noqa: PLC0415  slow to import and not needed for --help
         Configuration,
@@ -42,27 +48,24 @@ def command(file: Path, bootstrap: str | None, *, as_json: bool) -> None:
         load_configuration,
         parts_without_effect,
     )
-    from topologies.errors import DriftwireError  # noqa: PLC0415
+    from topologies.receivers import missing_secrets  # noqa: PLC0415
 
     try:
         configuration = load_configuration(file)
     except ConfigurationError as error:
         _print_problems(file, error.problems, as_json=as_json)
         raise SystemExit(1) from None
-    if problems := [f"{file}: {line}" for line in parts_without_effect(configuration.route)]:
-        _print_problems(file, problems, as_json=as_json)
+    lines = [*parts_without_effect(configuration.route), *missing_secrets(configuration.route.receivers)]
+    if lines:
+        _print_problems(file, [f"{file}: {line}" for line in lines], as_json=as_json)
         raise SystemExit(1)
     cluster = configuration.with_bootstrap(bootstrap).kafka.cluster
     changed = changed_keys(Configuration(), configuration)
-    outcomes: dict[str, list[RestoreOutcome]] | None = None
-    not_checked = None
     try:
-        outcomes = asyncio.run(_preview_restart(cluster, configuration))
+        outcomes, not_checked, connections = asyncio.run(_ask_servers(cluster, configuration, connect=connect))
     except StateRefused as error:
         _print_problems(file, [str(error)], as_json=as_json)
         raise SystemExit(1) from None
-    except DriftwireError as error:
-        not_checked = str(error)
     if as_json:
         content = {
             "file": str(file),
@@ -72,12 +75,27 @@ def command(file: Path, bootstrap: str | None, *, as_json: bool) -> None:
             "state": None if outcomes is None else [_as_json(*row) for row in _rows(outcomes)],
             "not_checked": not_checked,
         }
+        if connect:
+            content["connections"] = [asdict(result) for result in connections]
         echo_json(orjson.dumps(content))
-        return
+    else:
+        _print_summary(file, configuration, changed)
+        _print_state(cluster, outcomes, not_checked)
+        _print_connections(connections)
+    if any(result.problem for result in connections):
+        raise SystemExit(1)
+
+
+def _print_summary(file: Path, configuration: "Configuration", changed: Sequence[str]) -> None:
     echo(f"{file}: ok")
     echo(f"  changed from the defaults: {', '.join(changed) or 'nothing'}")
     receivers = ", ".join(f"{receiver.name} ({receiver.kind})" for receiver in configuration.route.receivers)
     echo(f"  receivers: {receivers or 'none'}")
+
+
+def _print_state(
+    cluster: "Cluster", outcomes: dict[str, list["RestoreOutcome"]] | None, not_checked: str | None
+) -> None:
     if outcomes is None:
         echo(f"  state: not checked; {not_checked}")
         return
@@ -88,8 +106,69 @@ def command(file: Path, bootstrap: str | None, *, as_json: bool) -> None:
         echo("    none")
 
 
+def _print_connections(connections: Sequence["ConnectionResult"]) -> None:
+    if connections:
+        echo("  connections:")
+    for result in connections:
+        echo(f"    {result.target}: {result.problem or 'ok'}")
+
+
 class StateRefused(Exception):
     """The state of a step that this version cannot use."""
+
+
+async def _ask_servers(
+    cluster: "Cluster", configuration: "Configuration", *, connect: bool
+) -> tuple[dict[str, list["RestoreOutcome"]] | None, str | None, list["ConnectionResult"]]:
+    """Return what a restart would do, or None and why it is not known, and the results of the connections."""
+    from topologies.receivers import connect_to_receivers  # noqa: PLC0415
+
+    if not connect:
+        return *await _try_preview(cluster, configuration), []
+    preview, topics, receivers = await asyncio.gather(
+        _try_preview(cluster, configuration),
+        _find_topics(cluster),
+        connect_to_receivers(configuration.route.receivers),
+    )
+    return *preview, [*topics, *receivers]
+
+
+async def _try_preview(
+    cluster: "Cluster", configuration: "Configuration"
+) -> tuple[dict[str, list["RestoreOutcome"]] | None, str | None]:
+    from topologies.errors import DriftwireError  # noqa: PLC0415
+
+    try:
+        return await _preview_restart(cluster, configuration), None
+    except DriftwireError as error:
+        return None, str(error)
+
+
+async def _find_topics(cluster: "Cluster") -> list["ConnectionResult"]:
+    """Ask Kafka for the topics of the contract, without creating any."""
+    from aiokafka.errors import TopicAuthorizationFailedError, UnknownTopicOrPartitionError, for_code  # noqa: PLC0415
+
+    from schemas.topics import TOPICS  # noqa: PLC0415
+    from topologies.errors import DriftwireError  # noqa: PLC0415
+    from topologies.receivers import ConnectionResult  # noqa: PLC0415
+
+    def problem(metadata: dict[str, Any]) -> str | None:
+        error = for_code(metadata["error_code"])
+        if error is UnknownTopicOrPartitionError:
+            return "missing; driftwire up or a worker creates it at its start"
+        if error is TopicAuthorizationFailedError:
+            return cluster.describe_missing_right(error(), "Describe", metadata["topic"])
+        if metadata["error_code"] or any(partition["leader"] < 0 for partition in metadata["partitions"]):
+            return "not available, because a partition has no leader; check that the cluster is healthy"
+        return None
+
+    target = f"Kafka at {cluster}"
+    try:
+        found = await cluster.topic_metadata([topic.name for topic in TOPICS])
+    except DriftwireError as error:
+        return [ConnectionResult(target, str(error))]
+    topics = [ConnectionResult(f"topic {name}", problem(metadata)) for name, metadata in sorted(found.items())]
+    return [ConnectionResult(target), *topics]
 
 
 async def _preview_restart(cluster: "Cluster", configuration: "Configuration") -> dict[str, list["RestoreOutcome"]]:

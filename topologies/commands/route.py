@@ -17,6 +17,7 @@ from topologies.commands.options import now_ms
 from topologies.commands.parameter_types import PointInTime
 from topologies.commands.running_options import config_option, configuration_options
 from topologies.errors import DriftwireError
+from topologies.sample_incident import sample_incident
 from topologies.terminal import echo, echo_json
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def test(
     if given:
         if "severity" not in given:
             raise click.UsageError("the severity is missing: add --severity, because receivers can depend on it")
-        incident = _sample_incident(given["severity"], status)
+        incident = sample_incident("test of the routes", now_ms(), severity=given["severity"], status=status)
         values = given | {"status": status}
         incident_values = {name: _as_values(values.get(name, ())) for name in incident_labels(incident)}
     else:
@@ -125,31 +126,6 @@ def _read_file(path: Path) -> Incident:
 def _read_incident(configuration: "Configuration", incident_id: str) -> Incident:
     newest = asyncio.run(read_newest_revisions(configuration.kafka.cluster))
     return newest[find_incident_id(newest, incident_id)]
-
-
-def _sample_incident(severity: Severity, status: IncidentStatus) -> Incident:
-    """Return an incident of which only severity and status are used."""
-    now = now_ms()
-    text = "test of the routes"
-    return Incident(
-        incident_id="test",
-        revision=1,
-        status=status,
-        severity=severity,
-        severity_rule="test",
-        severity_reason=text,
-        failure_mode="test",
-        subject="test",
-        title=text,
-        summary=text,
-        started_at=now,
-        detected_at=now,
-        detection_gap_s=0.0,
-        updated_at=now,
-        evidence=[],
-        runbook=text,
-        change=text,
-    )
 
 
 def describe_routes(settings: "RouteSettings") -> Iterator[str]:

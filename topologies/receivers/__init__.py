@@ -1,8 +1,16 @@
-"""The receivers of notifications, with one file per kind, and the delivery of pending notifications to them.
+"""The receivers of notifications, with one file per kind, their check, and the delivery of pending notifications.
 
 This package may import console.
 """
 
 from topologies.receivers.delivery import NotificationSender, Receiver, build_receivers
+from topologies.receivers.receiver_check import ConnectionResult, connect_to_receivers, missing_secrets
 
-__all__ = ["NotificationSender", "Receiver", "build_receivers"]
+__all__ = [
+    "ConnectionResult",
+    "NotificationSender",
+    "Receiver",
+    "build_receivers",
+    "connect_to_receivers",
+    "missing_secrets",
+]

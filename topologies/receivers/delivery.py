@@ -21,6 +21,7 @@ from topologies.receivers.apprise import AppriseReceiver
 from topologies.receivers.console import ConsoleReceiver
 from topologies.receivers.github import GitHubReceiver
 from topologies.receivers.http import HttpClient
+from topologies.receivers.pagerduty import PagerDutyReceiver
 from topologies.receivers.slack import SlackReceiver
 from topologies.receivers.webhook import WebhookReceiver
 
@@ -215,4 +216,6 @@ def _build_receiver(settings: ReceiverSettings, *, replay: bool) -> Receiver:
         return GitHubReceiver(settings.github, client, clock=time.time)
     if settings.apprise is not None and not replay:
         return AppriseReceiver(settings.apprise, timeout_s=settings.timeout_s, clock=time.time)
+    if settings.pagerduty is not None and not replay:
+        return PagerDutyReceiver(settings.pagerduty, client, clock=time.time)
     return ConsoleReceiver(sys.stdout, clock=time.time)

@@ -1,19 +1,22 @@
 """Webhook receiver that sends a CloudEvent by HTTP POST to a configured address.
 
-Source: CloudEvents 1.0, structured JSON. The ``id`` of the event is the idempotency key: a server should ignore repeated
-ids.
+Sources: CloudEvents 1.0, structured JSON, and Standard Webhooks 1.0 for signatures. The ``id`` of the event is the
+idempotency key: a server should ignore repeated ids.
 """
 
+import base64
+import hmac
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import quote, urlsplit
 
 import orjson
 
 from pipeline.route import Delivery, Dispatch
-from pipeline.route.receiver_settings import WebhookSettings
+from pipeline.route.receiver_settings import WebhookSettings, decode_signing_key, is_header_value
 from schemas.timestamp import format_timestamp
 from topologies.receivers.http import HttpAnswer, HttpClient
-from topologies.receivers.secret import SecretUnavailable, read_web_address
+from topologies.receivers.secret import SecretUnavailable, read_secret, read_web_address
 
 EVENT_TYPE = "org.driftwire.incident.v1"
 EVENT_SOURCE = "urn:driftwire:route"
@@ -40,17 +43,62 @@ class WebhookReceiver:
 
     async def deliver(self, dispatch: Dispatch) -> Delivery:
         """Post the incident once."""
+        body = orjson.dumps(cloud_event(dispatch))
         try:
             url = read_web_address(self._settings.url, self._settings.url_file)
+            headers = {
+                "Content-Type": CONTENT_TYPE,
+                **self._read_headers(url),
+                **self._sign(dispatch.notification_id, body),
+            }
         except SecretUnavailable as error:
             return Delivery("retry", str(error), 1)
-        body = orjson.dumps(cloud_event(dispatch))
-        answer = await self._client.request("POST", url, {"Content-Type": CONTENT_TYPE}, body)
+        answer = await self._client.request("POST", url, headers, body)
         if not isinstance(answer, HttpAnswer):
             return answer
         if not answer.is_success:
             return answer.failure()
         return Delivery("sent", dispatch.reason.text, 1, sent_at=int(self._clock() * 1000))
+
+    def _read_headers(self, url: str) -> dict[str, str]:
+        """Return the headers of the user."""
+        headers = {name: read_secret(value, None, f"headers.{name}") for name, value in self._settings.headers.items()}
+        for name, value in headers.items():
+            if not is_header_value(value):
+                raise SecretUnavailable(f"cannot use headers.{name}: it must be visible ASCII characters, on one line")
+            if name.lower() == "authorization" and urlsplit(url).username is not None:
+                raise SecretUnavailable(f"cannot use headers.{name}: the address contains a user; remove one of them")
+        return headers
+
+    def _sign(self, notification_id: str, body: bytes) -> dict[str, str]:
+        """Return the headers of a signature, or none if there is no key."""
+        if self._settings.secret is None and self._settings.secret_file is None:
+            return {}
+        try:
+            key = decode_signing_key(read_secret(self._settings.secret, self._settings.secret_file, "secret"))
+        except ValueError as error:
+            source = "secret" if self._settings.secret_file is None else f"the secret_file {self._settings.secret_file}"
+            raise SecretUnavailable(f"cannot use {source}: {error}") from None
+        return signature_headers(key, message_id(notification_id), int(self._clock()), body)
+
+
+def message_id(notification_id: str) -> str:
+    """Return the id of a notification, percent-encoded and without the full stops that separate the signed parts.
+
+    >>> message_id("inc-3f9a21c0b7:1.2:on call")
+    'inc-3f9a21c0b7:1%2E2:on%20call'
+    """
+    return quote(notification_id, safe=":").replace(".", "%2E")
+
+
+def signature_headers(key: bytes, identifier: str, timestamp: int, body: bytes) -> dict[str, str]:
+    """Return the headers that prove the origin of a request: its id, its time (Unix seconds) and its signature."""
+    signature = hmac.digest(key, f"{identifier}.{timestamp}.".encode() + body, "sha256")
+    return {
+        "webhook-id": identifier,
+        "webhook-timestamp": str(timestamp),
+        "webhook-signature": f"v1,{base64.b64encode(signature).decode()}",
+    }
 
 
 def cloud_event(dispatch: Dispatch) -> dict[str, Any]:

@@ -3,7 +3,8 @@
 import random
 from dataclasses import dataclass
 
-from schemas.incident import Incident, IncidentStatus, LogEntry, Severity
+from schemas.incident import Incident, IncidentStatus, Severity
+from topologies.sample_incident import sample_incident
 
 SUBJECTS = 60
 SHARE_THAT_RISES = 0.3
@@ -25,28 +26,15 @@ class PlannedRevision:
     def build(self, now_ms: int) -> Incident:
         """Return the revision as a message of correlate, at a time (Unix ms)."""
         subject = f"service-{int(self.incident_id.rpartition('-')[2]) % SUBJECTS:02d}"
-        return Incident(
+        return sample_incident(
+            f"{subject} refuses requests. This is a simulated incident.",
+            now_ms,
             incident_id=self.incident_id,
             revision=self.revision,
             status=self.status,
             severity=self.severity,
-            severity_rule="quality_loss",
-            severity_reason="simulated",
             failure_mode="refusal_spike",
             subject=subject,
-            title=f"{subject} refuses requests",
-            summary=f"{subject} refuses requests. This is a simulated incident.",
-            started_at=now_ms,
-            detected_at=now_ms,
-            detection_gap_s=0.0,
-            updated_at=now_ms,
-            evidence=[],
-            suspects=[],
-            containment=[],
-            response_targets=[],
-            runbook="docs/runbooks/refusal_spike.md",
-            change="opened" if self.revision == 1 else "changed",
-            log=[LogEntry(at=now_ms, event="opened", text="simulated")],
         )
 
 

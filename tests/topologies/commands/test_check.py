@@ -5,15 +5,17 @@ import json
 
 import pytest
 from aiokafka import AIOKafkaProducer
+from aiokafka.admin import AIOKafkaAdminClient
 from click.testing import CliRunner
 
 from pipeline.codec import FORMAT
 from pipeline.correlate.settings import CorrelateSettings
 from pipeline.correlate.step import CorrelateStep
 from pipeline.step import RawMessage
-from schemas.topics import DRIFTS, checkpoints_topic
+from schemas.topics import DRIFTS, NOTIFICATIONS, TOPICS, checkpoints_topic
 from tests.pipeline.detect.streams import START_MS
 from tests.pipeline.detect.test_settings_change import BEFORE, run
+from tests.topologies.endpoint import run_endpoint
 from topologies.commands.check import command
 
 NO_BROKER = "127.0.0.1:1"
@@ -90,6 +92,42 @@ def test_with_json_a_valid_file_without_a_broker_says_that_the_state_was_not_che
     assert content["not_checked"] == NO_ANSWER
 
 
+def write_hook(path, url):
+    path.write_text(f'route.default_receivers = ["hook"]\n[[route.receivers]]\nname = "hook"\nwebhook.url = "{url}"\n')
+
+
+def test_a_secret_that_is_missing_is_a_problem(tmp_path, monkeypatch):
+    path = tmp_path / "driftwire.toml"
+    write_hook(path, "${HOOK_URL}")
+    line = f"{path}: route.receivers[0].webhook: cannot use url: the environment variable HOOK_URL is not set"
+    result = check(path)
+    assert (result.exit_code, result.output.splitlines()) == (1, [line])
+    monkeypatch.setenv("HOOK_URL", "https://example.org/s3cret")
+    result = check(path)
+    assert result.exit_code == 0
+    assert "s3cret" not in result.output
+
+
+async def test_connect_says_what_does_not_answer_with_status_1(tmp_path):
+    path = tmp_path / "driftwire.toml"
+    async with run_endpoint() as endpoint:
+        write_hook(path, endpoint.url)
+        result = await asyncio.to_thread(check, path, "--connect")
+        as_json = await asyncio.to_thread(check, path, "--connect", "--json")
+    assert (result.exit_code, as_json.exit_code) == (1, 1)
+    assert result.output.splitlines()[0] == f"{path}: ok"
+    assert result.output.splitlines()[-3:] == [
+        "  connections:",
+        f"    Kafka at {NO_BROKER}: {NO_ANSWER}",
+        f"    receiver hook, {endpoint.url.removesuffix('/in')}: ok",
+    ]
+    assert json.loads(as_json.output)["connections"] == [
+        {"target": f"Kafka at {NO_BROKER}", "problem": NO_ANSWER},
+        {"target": f"receiver hook, {endpoint.url.removesuffix('/in')}", "problem": None},
+    ]
+    assert endpoint.requests == []
+
+
 async def write_checkpoint(broker, step, partition, parts):
     async with AIOKafkaProducer(**broker.cluster.client_options()) as producer:
         for key, value in parts:
@@ -157,6 +195,27 @@ class TestState:
         result = await asyncio.to_thread(check, path, bootstrap=broker.bootstrap)
         assert result.exit_code == 1
         assert f"state of detect at {broker.bootstrap}: a newer version of driftwire wrote this state" in result.output
+
+    async def test_connect_finds_the_topics_and_a_missing_one(self, written):
+        path, broker, _, _ = written
+        path.write_text("")
+        result = await asyncio.to_thread(check, path, "--connect", bootstrap=broker.bootstrap)
+        assert result.exit_code == 0, result.output
+        lines = result.output.splitlines()
+        assert lines[lines.index("  connections:") + 1 :] == [
+            f"    Kafka at {broker.bootstrap}: ok",
+            *(f"    topic {name}: ok" for name in sorted(topic.name for topic in TOPICS)),
+        ]
+        admin = AIOKafkaAdminClient(**broker.cluster.client_options())
+        await admin.start()
+        await admin.delete_topics([NOTIFICATIONS])
+        await admin.close()
+        result = await asyncio.to_thread(check, path, "--connect", bootstrap=broker.bootstrap)
+        assert result.exit_code == 1
+        problems = [
+            line for line in result.output.splitlines() if line.startswith("    topic ") and line[-4:] != ": ok"
+        ]
+        assert problems == [f"    topic {NOTIFICATIONS}: missing; driftwire up or a worker creates it at its start"]
 
     async def test_a_broker_without_state_has_none(self, written):
         path, broker, _, _ = written

@@ -33,6 +33,7 @@ COMMENTED_KEYS = (
     "route.receivers.slack",
     "route.receivers.github",
     "route.receivers.apprise",
+    "route.receivers.pagerduty",
     "route.receivers.fallback",
     "route.receivers.messages_per_minute",
     "kafka.security.",
@@ -111,14 +112,16 @@ def test_a_written_configuration_reads_back_equal_with_its_secrets(tmp_path):
     source = tmp_path / "driftwire.toml"
     source.write_text(
         '[[route.receivers]]\nname = "console"\nconsole = true\n[[route.receivers]]\nname = "hook"\n'
-        'webhook.url = "https://host/s3cret"\n[[route.routes]]\nname = "pages"\nreceivers = ["hook"]\ncontinue = true\n'
+        'webhook.url = "https://host/s3cret"\nwebhook.headers.X-Token = "t0ken"\n[[route.routes]]\nname = "pages"\nreceivers = ["hook"]\ncontinue = true\n'
         '[[correlate.severity_rules]]\nname = "mine"\nseverity = "P2"\nreason = "so"\n'
     )
     configuration = load_configuration(source)
     path = tmp_path / "configuration.json"
     write_configuration(configuration, path)
     assert load_configuration(path) == configuration
-    assert load_configuration(path).route.receivers[1].webhook.url.get_secret_value() == "https://host/s3cret"
+    webhook = load_configuration(path).route.receivers[1].webhook
+    assert webhook.url.get_secret_value() == "https://host/s3cret"
+    assert webhook.headers["X-Token"].get_secret_value() == "t0ken"
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 

@@ -5,7 +5,7 @@ import tomllib
 from pathlib import Path
 
 from pipeline.route.delivery import Delivery, Dispatch, Resend
-from pipeline.route.receiver_settings import AlertmanagerSettings, ReceiverSettings, WebhookSettings
+from pipeline.route.receiver_settings import AlertmanagerSettings, PagerDutySettings, ReceiverSettings, WebhookSettings
 from pipeline.route.settings import Route, RouteSettings
 from pipeline.route.step import RouteStep
 from pipeline.step import OutputMessage
@@ -16,6 +16,7 @@ from topologies.receivers.apprise import AppriseReceiver
 from topologies.receivers.console import ConsoleReceiver
 from topologies.receivers.delivery import PATIENCE_S, NotificationSender, build_receivers
 from topologies.receivers.github import GitHubReceiver
+from topologies.receivers.pagerduty import PagerDutyReceiver
 from topologies.receivers.slack import SlackReceiver
 from topologies.receivers.webhook import WebhookReceiver
 
@@ -27,6 +28,7 @@ SETTINGS = RouteSettings.model_validate(
             {"name": "chat", "slack": {"url": "http://chat.example.org"}},
             {"name": "tickets", "github": {"repository": "acme/incidents", "token": "token"}},
             {"name": "mail", "apprise": {"url": "mailto://mail.example.org"}},
+            {"name": "pager", "pagerduty": {"routing_key": "key"}},
         ],
         "default_receivers": ["slow", "fast"],
     }
@@ -66,6 +68,7 @@ def test_every_kind_of_receiver_is_built_by_name():
     assert isinstance(receivers["chat"], SlackReceiver)
     assert isinstance(receivers["tickets"], GitHubReceiver)
     assert isinstance(receivers["mail"], AppriseReceiver)
+    assert isinstance(receivers["pager"], PagerDutyReceiver)
 
 
 async def exchange_until(sender: NotificationSender, step: RouteStep, outcomes: int) -> list[OutputMessage]:
@@ -278,7 +281,7 @@ def test_the_settings_in_the_documentation_are_valid_and_contain_every_key():
     example = "\n".join(re.findall(r"```toml\n(.*?)```", text, re.DOTALL))
     settings = RouteSettings.model_validate(tomllib.loads(example)["route"])
     assert [route.name for route in settings.routes[:2]] == ["urgent", "everything"]
-    for model in (ReceiverSettings, WebhookSettings, AlertmanagerSettings, Route):
+    for model in (ReceiverSettings, WebhookSettings, AlertmanagerSettings, PagerDutySettings, Route):
         for name, field in model.model_fields.items():
             assert (field.alias or name) in example or name == "routes"
 

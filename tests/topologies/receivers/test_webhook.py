@@ -1,8 +1,11 @@
 import asyncio
+import re
 import socket
 from collections.abc import AsyncIterator
 from email.utils import formatdate
+from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import orjson
 import pytest
@@ -11,12 +14,12 @@ from aiohttp import web
 
 from pipeline.route.delivery import Delivery, Dispatch
 from pipeline.route.reasons import Reason
-from pipeline.route.receiver_settings import WebhookSettings
+from pipeline.route.receiver_settings import WebhookSettings, decode_signing_key
 from schemas.incident import Incident
 from tests.pipeline.route.samples import STARTED, alert, incident
 from tests.topologies.endpoint import Endpoint, run_endpoint
 from topologies.receivers.http import HttpClient
-from topologies.receivers.webhook import CONTENT_TYPE, WebhookReceiver
+from topologies.receivers.webhook import CONTENT_TYPE, WebhookReceiver, message_id, signature_headers
 
 NOW_S = 1_795_489_961.0
 DISPATCH = Dispatch(
@@ -28,6 +31,8 @@ DISPATCH = Dispatch(
     STARTED,
 )
 SECRET = "hunter2"
+SIGNING_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+RECEIVERS_PAGE = Path(__file__).parents[3] / "docs/receivers.md"
 
 
 @pytest_asyncio.fixture
@@ -199,3 +204,143 @@ async def test_variables_in_an_address_are_read_from_the_environment(endpoint, m
     monkeypatch.setenv("HOOK_URL", endpoint.url)
     monkeypatch.setenv("HOOK_TOKEN", "token")
     assert (await receiver.deliver(DISPATCH)).outcome == "sent"
+
+
+def test_the_signature_is_that_of_the_published_example():
+    key = decode_signing_key(SIGNING_SECRET)
+    headers = signature_headers(key, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1_614_265_330, b'{"test": 2432232314}')
+    assert headers == {
+        "webhook-id": "msg_p5jXN8AQM9LWM0D4loKWxJek",
+        "webhook-timestamp": "1614265330",
+        "webhook-signature": "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=",
+    }
+
+
+def documented_verification(now_s: float) -> Any:
+    """The function for receivers in the documentation, at a time of its clock."""
+    (code,) = re.findall(r"```python\n(.*?)```", RECEIVERS_PAGE.read_text(), re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(code, names)
+    names["time"] = type("Clock", (), {"time": staticmethod(lambda: now_s)})
+    return names["is_genuine"]
+
+
+async def test_the_documented_function_verifies_a_request_and_rejects_changes(endpoint):
+    received: list[tuple[Any, bytes]] = []
+
+    async def store(request: web.Request) -> web.Response:
+        received.append((request.headers.copy(), await request.read()))
+        return web.Response()
+
+    endpoint.answers = [store]
+    assert (await webhook(url=endpoint.url, secret=SIGNING_SECRET).deliver(DISPATCH)).outcome == "sent"
+    ((headers, body),) = received
+    is_genuine = documented_verification(NOW_S + 299)
+    assert is_genuine(headers, body, SIGNING_SECRET)
+    assert is_genuine(headers, body, SIGNING_SECRET.removeprefix("whsec_"))
+    assert not is_genuine(headers, body + b" ", SIGNING_SECRET)
+    assert not is_genuine(headers, body, "whsec_NfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    for name, value in {"webhook-id": "another", "webhook-timestamp": str(int(NOW_S) + 1)}.items():
+        changed = headers.copy()
+        changed[name] = value
+        assert not is_genuine(changed, body, SIGNING_SECRET)
+    assert not documented_verification(NOW_S + 301)(headers, body, SIGNING_SECRET)
+    assert unquote(headers["webhook-id"]) == DISPATCH.notification_id == orjson.loads(body)["id"]
+
+
+async def test_a_later_attempt_has_the_same_id_and_a_new_time(endpoint):
+    clock = [NOW_S]
+    settings = WebhookSettings(url=endpoint.url, secret=SIGNING_SECRET)
+    receiver = WebhookReceiver(settings, HttpClient(10.0, lambda: NOW_S), clock=lambda: clock[0])
+    for _ in range(2):
+        await receiver.deliver(DISPATCH)
+        clock[0] += 60
+    (first, _), (second, _) = endpoint.requests
+    assert first["webhook-id"] == second["webhook-id"]
+    assert int(second["webhook-timestamp"]) - int(first["webhook-timestamp"]) == 60
+    assert first["webhook-signature"] != second["webhook-signature"]
+
+
+def test_a_message_id_is_ascii_without_the_full_stop_that_separates_signed_parts():
+    text = "inc-1:1.2:bereitschaft ü\r\nX-Evil: 1"
+    assert re.fullmatch(r"[\w:%-]+", message_id(text), re.ASCII)
+    assert unquote(message_id(text)) == text
+
+
+async def test_without_a_key_requests_are_not_signed(endpoint):
+    await deliver(endpoint.url)
+    ((headers, _),) = endpoint.requests
+    assert not [name for name in headers if name.lower().startswith("webhook-")]
+
+
+async def test_the_key_is_read_from_its_file_for_each_attempt(endpoint, tmp_path):
+    path = tmp_path / "key"
+    receiver = webhook(url=endpoint.url, secret_file=str(path))
+    assert (await receiver.deliver(DISPATCH)).reason == f"cannot use the secret_file {path}: No such file or directory"
+    path.write_text(SECRET)
+    wrong = await receiver.deliver(DISPATCH)
+    assert wrong.reason == (
+        f"cannot use the secret_file {path}: it must be 24 to 64 random bytes in base64; create it with openssl rand "
+        "-base64 32"
+    )
+    path.write_text(f"{SIGNING_SECRET}\n")
+    assert (await receiver.deliver(DISPATCH)).outcome == "sent"
+    assert "webhook-signature" in endpoint.requests[0][0]
+
+
+@pytest.mark.parametrize("secret", [SECRET, "", "whsec_", "whsec_ü", "QUFB", "A" * 100, "whsec_MfKQ9r8GKYqrTwj!"])
+def test_a_key_that_cannot_sign_is_refused_and_not_repeated(secret):
+    with pytest.raises(ValueError, match="cannot use secret: it must be 24 to 64 random bytes in base64") as error:
+        WebhookSettings(url="https://example.org", secret=secret)
+    assert len(secret) < 2 or secret not in str(error.value)
+
+
+async def test_headers_of_the_user_are_sent_with_variables_and_never_shown(endpoint, monkeypatch, caplog):
+    caplog.set_level("DEBUG")
+    receiver = webhook(url=endpoint.url, headers={"Authorization": "Bearer ${HOOK_TOKEN}", "X-Team": "on call"})
+    missing = await receiver.deliver(DISPATCH)
+    reason = "cannot use headers.Authorization: the environment variable HOOK_TOKEN is not set"
+    assert missing == Delivery("retry", reason, 1)
+    monkeypatch.setenv("HOOK_TOKEN", SECRET)
+    assert (await receiver.deliver(DISPATCH)).outcome == "sent"
+    ((headers, _),) = endpoint.requests
+    assert (headers["Authorization"], headers["X-Team"]) == (f"Bearer {SECRET}", "on call")
+    assert headers["Content-Type"] == CONTENT_TYPE
+    assert SECRET not in caplog.text
+
+
+async def test_a_variable_cannot_add_a_header(endpoint, monkeypatch):
+    monkeypatch.setenv("HOOK_TOKEN", f"{SECRET}\r\nX-Evil: 1")
+    delivery = await webhook(url=endpoint.url, headers={"X-Token": "${HOOK_TOKEN}"}).deliver(DISPATCH)
+    reason = "cannot use headers.X-Token: it must be visible ASCII characters, on one line"
+    assert (delivery, endpoint.requests) == (Delivery("retry", reason, 1), [])
+
+
+async def test_a_user_in_the_address_and_an_authorization_contradict_each_other(endpoint):
+    url = endpoint.url.replace("http://", f"http://user:{SECRET}@")
+    delivery = await webhook(url=url, headers={"authorization": "Bearer x"}).deliver(DISPATCH)
+    reason = "cannot use headers.authorization: the address contains a user; remove one of them"
+    assert (delivery, endpoint.requests) == (Delivery("retry", reason, 1), [])
+
+
+@pytest.mark.parametrize(
+    ("headers", "problem"),
+    [
+        ({"Content-Type": "text/plain"}, "Content-Type is set by driftwire: remove it"),
+        ({"host": "example.org"}, "host is set by driftwire: remove it"),
+        ({"Content-Length": "3"}, "Content-Length is set by driftwire: remove it"),
+        ({"Webhook-Signature": "v1,"}, "Webhook-Signature is set by driftwire: remove it"),
+        ({"X Team": "a"}, "'X Team' is not a name of a header: use letters, digits and hyphens"),
+        ({"X-Team\r\n": "a"}, "is not a name of a header"),
+        ({"": "a"}, "'' is not a name of a header"),
+        ({"X-Team": SECRET + "\n"}, "the value of X-Team must be visible ASCII characters, on one line"),
+        ({"X-Team": SECRET + "ü"}, "the value of X-Team must be visible ASCII characters, on one line"),
+        ({"X-Team": ""}, "the value of X-Team must be visible ASCII characters, on one line"),
+        ({"X-Team": "a", "x-team": "b"}, "two names differ only in upper and lower case: remove one of them"),
+    ],
+)
+def test_a_header_that_cannot_be_sent_is_refused_and_its_value_not_repeated(headers, problem):
+    with pytest.raises(ValueError, match="headers") as error:
+        WebhookSettings(url="https://example.org", headers=headers)
+    assert problem in str(error.value)
+    assert SECRET not in str(error.value)

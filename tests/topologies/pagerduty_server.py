@@ -1,0 +1,108 @@
+"""A server with the published behaviour of PagerDuty's Events API v2."""
+
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import jsonschema
+import orjson
+from aiohttp import web
+
+from topologies.receivers.pagerduty import EVENT_BYTES_MAX
+
+KEY = "0123456789abcdef0123456789abcdef"
+TEXT = {"type": "string"}
+EVENT_SCHEMA = {
+    "type": "object",
+    "required": ["routing_key", "event_action"],
+    "properties": {
+        "routing_key": {"type": "string", "minLength": 32, "maxLength": 32},
+        "event_action": {"enum": ["trigger", "acknowledge", "resolve"]},
+        "dedup_key": {"type": "string", "minLength": 1, "maxLength": 255},
+        "client": TEXT,
+        "payload": {
+            "type": "object",
+            "required": ["summary", "source", "severity"],
+            "properties": {
+                "summary": {"type": "string", "minLength": 1, "maxLength": 1024},
+                "source": {"type": "string", "minLength": 1},
+                "severity": {"enum": ["critical", "error", "warning", "info"]},
+                "timestamp": {"type": "string", "format": "date-time"},
+                "component": TEXT,
+                "group": TEXT,
+                "class": TEXT,
+                "custom_details": {"type": "object", "additionalProperties": TEXT},
+            },
+            "additionalProperties": False,
+        },
+        "links": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["href"],
+                "properties": {"href": {"type": "string", "format": "uri", "pattern": "^https?://"}, "text": TEXT},
+                "additionalProperties": False,
+            },
+        },
+    },
+    "additionalProperties": False,
+    "if": {"properties": {"event_action": {"const": "trigger"}}},
+    "then": {"required": ["payload"]},
+    "else": {"required": ["dedup_key"]},
+}
+"""The event as PagerDuty publishes it, and as driftwire uses it."""
+
+
+class PagerDuty:
+    """A server on loopback with the published behaviour: the alerts by deduplication key, and who is notified."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.events: list[dict[str, Any]] = []
+        self.statuses: dict[str, str] = {}
+        self.severities: dict[str, str] = {}
+        self.notified: list[str] = []
+        self.answers: list[web.Response] = []
+
+    async def enqueue(self, request: web.Request) -> web.Response:
+        body = await request.read()
+        if self.answers:
+            return self.answers.pop(0)
+        event = orjson.loads(body)
+        problems = [error.message for error in jsonschema.Draft202012Validator(EVENT_SCHEMA).iter_errors(event)]
+        if request.content_type != "application/json" or len(body) > EVENT_BYTES_MAX or problems:
+            answer = {"status": "invalid event", "message": "Event object is invalid", "errors": problems}
+            return web.json_response(answer, status=400)
+        self.events.append(event)
+        self._apply(event)
+        return web.json_response(
+            {"status": "success", "message": "Event processed", "dedup_key": event["dedup_key"]}, status=202
+        )
+
+    def _apply(self, event: dict[str, Any]) -> None:
+        key, is_known = event["dedup_key"], event["dedup_key"] in self.statuses
+        if event["event_action"] == "trigger":
+            self.severities[key] = event["payload"]["severity"]
+            if not is_known:
+                self.statuses[key] = "triggered"
+                self.notified.append(key)
+        elif is_known and event["event_action"] == "acknowledge":
+            self.statuses[key] = "acknowledged"
+        elif is_known:
+            del self.statuses[key]
+
+
+@asynccontextmanager
+async def run_pagerduty() -> AsyncIterator[PagerDuty]:
+    server = PagerDuty()
+    application = web.Application(client_max_size=8 * EVENT_BYTES_MAX)
+    application.router.add_post("/v2/enqueue", server.enqueue)
+    runner = web.AppRunner(application, shutdown_timeout=0.1, access_log=None)
+    await runner.setup()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        await web.SockSite(runner, listener).start()
+        server.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        yield server
+        await runner.cleanup()
