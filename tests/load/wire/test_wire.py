@@ -55,7 +55,8 @@ def transactional_producer(bootstrap: str, name: str = "") -> AIOKafkaProducer:
 
 async def commit(producer: AIOKafkaProducer, value: bytes) -> None:
     await producer.begin_transaction()
-    await producer.send(DRIFTS, value, partition=0)
+    # aiokafka gives up if a connection closes while it looks up the coordinator of the group, so that comes later.
+    await producer.send_and_wait(DRIFTS, value, partition=0)
     await producer.send_offsets_to_transaction({TopicPartition(RECORDS, 0): 1}, f"wire-{uuid4().hex}")
     await producer.commit_transaction()
 
