@@ -95,7 +95,8 @@ class DeliverySchedule:
         queue = self._queues[receiver]
         queue.in_flight.discard(incident_id)
         if delivery.outcome == "deferred":
-            queue.attempt_times.pop()
+            if queue.attempt_times:  # there are none if the clock has gone back meanwhile
+                queue.attempt_times.pop()
         elif delivery.outcome == "retry":
             self._record_failure(receiver, queue, incident_id, delivery, now)
         else:

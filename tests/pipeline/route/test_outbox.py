@@ -432,6 +432,16 @@ def test_a_clock_that_goes_back_an_hour_stops_no_page(receiver):
     assert {note.incident_id for note in run.notes if note.outcome == "sent"} == {"inc-3f9a21c0b7", "inc-other"}
 
 
+def test_a_clock_that_goes_back_during_an_attempt_that_is_deferred_stops_nothing():
+    run = Run(build())
+    run.read()
+    [dispatch] = run.step.take_pending()
+    run.use(run.step.tick(STARTED - 60_000))
+    run.use(run.step.record_delivery(dispatch, DEFERRED))
+    run.deliver()
+    assert run.summary() == [("pager", 1, "sent", "first_notification", 1)]
+
+
 def test_a_replay_has_no_limit_per_minute_because_its_clock_stands_still():
     step = build(None, messages_per_minute=5)
     step.step([alert(incident(incident_id=f"inc-{number}"), number) for number in range(15)])
