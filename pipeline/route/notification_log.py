@@ -69,6 +69,10 @@ class NotifiedIncident:
         """Return whether an attempt to send to the receiver has no outcome yet."""
         return any(name == receiver for name, *_ in self.in_flight)
 
+    def is_attempted(self, receiver: str, owed: Owed) -> bool:
+        """Return whether the attempt in flight to the receiver is the one of a notification that is owed."""
+        return (receiver, owed.revision, owed.number) in self.in_flight
+
     def number_decision(self, receiver: str) -> int:
         """Count a decision on the newest revision, and return its number."""
         number = self.decisions[receiver] = self.decisions.get(receiver, -1) + 1

@@ -95,7 +95,7 @@ class Outbox:
         with it. With ``keeps_schedule``, the newer decision is owed instead, and continues the schedule of the attempts.
         """
         owed = notified.owed.get(receiver)
-        if owed is None or (receiver, owed.revision, owed.number) in notified.in_flight:
+        if owed is None or notified.is_attempted(receiver, owed):
             return []
         older, alert = _stored_incident(notified), notified.alert
         if not keeps_schedule:
@@ -176,8 +176,8 @@ class Outbox:
         An attempt in flight ends later, with an outcome of its own.
         """
         outputs: list[OutputMessage] = []
-        for receiver in list(notified.owed):
-            if not notified.is_in_flight(receiver):
+        for receiver, owed in list(notified.owed.items()):
+            if not notified.is_attempted(receiver, owed):
                 problem = f"not kept, because {limit} is exceeded"
                 outputs += self._give_up(incident_id, notified, receiver, problem, notified.alert or alert)
         return outputs
@@ -189,7 +189,7 @@ class Outbox:
     def _begin(self, incident_id: str, receiver: str, now: int) -> Dispatch | None:
         """Begin an attempt, unless nothing is owed any more."""
         notified = self._log.get(incident_id)
-        if notified is None:
+        if notified is None or receiver not in notified.owed:  # it was dropped during an earlier attempt
             self._schedule.remove(incident_id, receiver)
             return None
         incident, owed = _stored_incident(notified), notified.owed[receiver]

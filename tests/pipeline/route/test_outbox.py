@@ -488,6 +488,42 @@ def test_an_incident_that_is_dropped_during_an_attempt_has_one_outcome(limit, de
     assert len(run.letters) == (delivery is not SENT) + sum(note.incident_id == "inc-b" for note in run.notes)
 
 
+@pytest.mark.parametrize("delivery", [SENT, AWAY, REFUSED])
+def test_an_incident_that_is_dropped_during_an_attempt_and_then_over_stops_nothing(delivery):
+    receivers = [{"name": "pager", "console": True}, {"name": "chat", "console": True}]
+    routes = [{"name": "a", "matchers": ["incident_id=inc-a"], "receivers": ["pager"]}]
+    settings = {"receivers": receivers, "default_receivers": ["chat"], "routes": routes, "incidents_max": 1}
+    run = Run(RouteStep(RouteSettings.model_validate(settings), STARTED))
+    run.read(incident_id="inc-a")
+    [dispatch] = run.step.take_pending()
+    run.read(1, incident_id="inc-b")
+    run.deliver()
+    run.read(2, incident_id="inc-b", revision=2, status="resolved")
+    run.deliver()
+    run.read(3, incident_id="inc-a", revision=2, status="resolved")
+    run.use(run.step.record_delivery(dispatch, delivery))
+    run.wait(10)
+    assert [note.outcome for note in run.notes if note.incident_id == "inc-a"] == [
+        "suppressed",
+        "sent" if delivery is SENT else "failed",
+    ]
+
+
+def test_a_newer_revision_that_exceeds_a_limit_during_an_attempt_is_dead_lettered():
+    receivers = [{"name": "pager", "console": True}]
+    settings = {"receivers": receivers, "default_receivers": ["pager"], "stored_alerts_max": 1}
+    run = Run(RouteStep(RouteSettings.model_validate(settings), STARTED))
+    run.read(incident_id="inc-a")
+    [dispatch] = run.step.take_pending()
+    run.read(1, incident_id="inc-a", revision=2, severity="P1")
+    run.read(2, incident_id="inc-b")
+    run.use(run.step.record_delivery(dispatch, SENT))
+    run.wait(10)
+    outcomes = [(note.revision, note.outcome) for note in run.notes if note.incident_id == "inc-a"]
+    assert outcomes == [(2, "failed"), (1, "sent")]
+    assert len(run.letters) == 1
+
+
 def test_a_newer_revision_is_not_given_up_because_an_older_one_waited_long():
     run = Run(build(give_up_after_s=600))
     run.read()
