@@ -290,6 +290,7 @@ class Outbox:
             owed.is_passed_on = True
         told = notified.newest_sent().get(fallback)
         if fallback not in notified.owed and (told is None or told.status in CLOSED):
+            notified.held_back.pop(fallback, None)
             self.owe(incident, notified, fallback, route, reasons.fallback(receiver, problem), now)
 
     def _give_up(

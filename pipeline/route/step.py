@@ -177,7 +177,11 @@ class RouteStep:
         list of Output
             The notification, unless it is still owed, and a dead letter with the alert if it failed.
         """
-        return self._outbox.record(dispatch, delivery, self._now())
+        outputs = self._outbox.record(dispatch, delivery, self._now())
+        notified = self._log.get(dispatch.incident.incident_id)
+        if notified is not None and notified.owed:  # an obstacle may have begun during the attempt
+            outputs += self._decide_again(dispatch.incident.incident_id, notified)
+        return outputs
 
     def mark_all(self) -> None:
         """Mark all parts of the state as changed, because the checkpoint topic was created again."""
@@ -226,13 +230,19 @@ class RouteStep:
         """Decide again where an obstacle is over or a repeat is due. The other decisions stay as they are."""
         outputs: list[OutputMessage] = []
         for incident_id, notified in self._log.incidents_with_alert():
-            if notified.owed:
-                outputs += self._outbox.check(incident_id, notified, self._now())
-            recipients = self._due_recipients(incident_id, notified)
-            if recipients and notified.alert is not None:
-                incident = read_incident(notified.alert)
-                if isinstance(incident, Incident):
-                    outputs.extend(self._decide(incident, notified.alert, notified, recipients, is_due=True))
+            outputs += self._decide_again(incident_id, notified)
+        return outputs
+
+    def _decide_again(self, incident_id: str, notified: NotifiedIncident) -> list[OutputMessage]:
+        """Decide on one incident, as :meth:`_decide_due`."""
+        outputs: list[OutputMessage] = []
+        if notified.owed:
+            outputs += self._outbox.check(incident_id, notified, self._now())
+        recipients = self._due_recipients(incident_id, notified)
+        if recipients and notified.alert is not None:
+            incident = read_incident(notified.alert)
+            if isinstance(incident, Incident):
+                outputs.extend(self._decide(incident, notified.alert, notified, recipients, is_due=True))
         return outputs
 
     def _due_recipients(self, incident_id: str, notified: NotifiedIncident) -> Recipients:
@@ -256,8 +266,8 @@ class RouteStep:
             obstacle = notified.held_back.get(receiver)
             if obstacle is not None:
                 is_due = not _is_same(obstacle, self._find_obstacle(incident_id, labels, routes)[1])
-            elif receiver in notified.owed:
-                is_waiting = not notified.is_in_flight(receiver)
+            elif (owed := notified.owed.get(receiver)) is not None:
+                is_waiting = not notified.is_attempted(receiver, owed)
                 is_due = is_waiting and self._find_obstacle(incident_id, labels, routes)[1] is not None
             else:
                 is_new = is_escalated and receiver in escalated and _is_unknown_to_receiver(last_sent)

@@ -474,6 +474,39 @@ def test_a_silence_holds_back_after_a_crash_during_an_attempt():
     assert again.summary() == [("pager", 2, "sent", "silence_ended", 1)]
 
 
+@pytest.mark.parametrize("delivery", [SENT, DEFERRED])
+def test_a_silence_that_begins_during_an_attempt_holds_the_next_attempt_back(delivery):
+    run = Run(build())
+    run.read()
+    [dispatch] = run.step.take_pending()
+    if delivery is SENT:
+        run.read(1, revision=2, severity="P1")
+    run.use(run.step.step([silence(at=STARTED, until=STARTED + 60_000)]))
+    run.use(run.step.tick(STARTED + 1000))
+    run.use(run.step.record_delivery(dispatch, delivery))
+    assert run.step.take_pending() == []
+    run.now = STARTED + 60_000
+    run.wait(1)
+    assert run.summary()[-1][1:4] == (2 if delivery is SENT else 1, "sent", "silence_ended")
+
+
+def test_a_silence_holds_the_fallback_back_too_if_it_begins_during_an_attempt():
+    receivers = [
+        {"name": "pager", "console": True, "fallback": "chat"},
+        {"name": "chat", "console": True, "severities": ["P1"]},
+    ]
+    settings = {"receivers": receivers, "default_receivers": ["pager", "chat"]}
+    run = Run(RouteStep(RouteSettings.model_validate(settings), STARTED))
+    run.read()
+    [dispatch] = run.step.take_pending()
+    run.use(run.step.step([silence(at=STARTED, until=STARTED + 60_000)]))
+    run.read(1, revision=2, severity="P1")
+    run.use(run.step.record_delivery(dispatch, REFUSED))
+    run.deliver()
+    run.wait(50)
+    assert run.attempts == []
+
+
 @pytest.mark.parametrize("limit", ["incidents_max", "stored_alerts_max"])
 @pytest.mark.parametrize("delivery", [SENT, AWAY, REFUSED])
 def test_an_incident_that_is_dropped_during_an_attempt_has_one_outcome(limit, delivery):
