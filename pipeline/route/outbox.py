@@ -225,9 +225,11 @@ class Outbox:
     ) -> list[OutputMessage]:
         receiver, owed = dispatch.receiver, notified.owed.get(dispatch.receiver)
         self._pass_on(notified, receiver, delivery.reason, dispatch.route, now)
+        outputs = self._fail(dispatch, delivery.reason, delivery.attempts + (0 if owed is None else owed.attempts))
         if owed is not None and _is_of(owed, dispatch):
             self.withdraw(dispatch.incident.incident_id, notified, receiver)
-        return self._fail(dispatch, delivery.reason, delivery.attempts + (0 if owed is None else owed.attempts))
+            return outputs
+        return outputs + self._decide_again(dispatch.incident.incident_id, notified, receiver, now)
 
     def _record_retry(
         self, notified: NotifiedIncident, dispatch: Dispatch, delivery: Delivery, now: int

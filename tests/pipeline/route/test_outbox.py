@@ -246,6 +246,20 @@ def test_a_permanent_refusal_goes_to_the_fallback_at_once_to_the_audit_and_to_th
     assert (letter.reason, "answered 404" in letter.detail) == ("receiver_refused", True)
 
 
+@pytest.mark.parametrize(
+    ("severity", "expected"),
+    [("P1", (2, "sent", "first_notification")), ("P4", (2, "suppressed", "severity_not_accepted"))],
+)
+def test_after_a_refusal_a_revision_that_arrived_meanwhile_is_decided_as_new(severity, expected):
+    run = Run(build(severities=["P1", "P2", "P3"]))
+    run.read()
+    [dispatch] = run.step.take_pending()
+    run.read(1, revision=2, severity=severity)
+    run.use(run.step.record_delivery(dispatch, REFUSED))
+    run.deliver()
+    assert [note[1:4] for note in run.summary()] == [(1, "failed", "receiver_failed"), expected]
+
+
 def test_two_receivers_that_are_each_others_fallback_do_not_pass_an_incident_back_and_forth():
     receivers = [
         {"name": "pager", "console": True, "fallback": "chat"},
