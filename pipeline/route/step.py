@@ -262,6 +262,7 @@ class RouteStep:
         recipients = self._recipients(notified)
         for receiver in notified.held_back.keys() - recipients.keys():  # the configuration has changed
             del notified.held_back[receiver]
+            self._log.mark(incident_id)
         for receiver, (routes, last_sent) in recipients.items():
             obstacle = notified.held_back.get(receiver)
             if obstacle is not None:

@@ -222,6 +222,18 @@ def test_in_a_replay_the_clock_is_restored():
     assert play(restored, alert(incident(), 1))[0][2] == "first_notification"
 
 
+def test_the_alert_of_an_end_that_was_held_back_from_a_removed_receiver_is_dropped():
+    receivers = [{"name": "console", "console": True}, {"name": "old", "console": True}]
+    step, state = live(receivers=receivers, default_receivers=["old"]), {}
+    play(step, alert(incident()), silence(), alert(incident(revision=2, status="resolved"), 1))
+    apply_changes(state, step)
+    restored = live()
+    assert list(restored.restore(state.items())) == []
+    restored.tick(STARTED + HOUR_MS)
+    apply_changes(state, restored)
+    assert [key for key in state if key.startswith(b"alert/")] == []
+
+
 def test_what_is_held_back_from_a_receiver_that_was_removed_is_dropped():
     receivers = [{"name": "console", "console": True}, {"name": "old", "console": True}]
     step, state = live(receivers=receivers, default_receivers=["old"]), {}

@@ -594,6 +594,20 @@ def test_nothing_is_given_up_after_a_long_stop_of_the_worker_without_an_attempt(
     assert again.summary() == [("pager", 1, "sent", "first_notification", 2)]
 
 
+def test_the_oldest_notification_is_sent_first_after_a_restart_too():
+    run, state = Run(build(messages_per_minute=1)), {}
+    for offset, name in enumerate("cab"):
+        run.read(offset, incident_id=name)
+        run.now += 1000
+        run.use(run.step.tick(run.now))
+    apply_changes(state, run.step)
+    again = Run(build(run.now, messages_per_minute=1))
+    list(again.step.restore(state.items()))
+    again.now = run.now
+    again.wait(190)
+    assert [note.incident_id for note in again.notes] == ["c", "a", "b"]
+
+
 def test_a_pause_that_the_receiver_requests_survives_a_restart():
     run, state = Run(build()), {}
     run.read()
