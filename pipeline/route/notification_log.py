@@ -11,7 +11,7 @@ from pipeline.route.matchers import Labels
 from pipeline.route.reasons import Reason
 from pipeline.state import PartStore
 from pipeline.step import InputMessage, RawMessage
-from schemas.incident import CLOSED, Incident
+from schemas.incident import CLOSED, Incident, IncidentStatus
 from schemas.topics import ALERTS
 
 
@@ -59,6 +59,14 @@ class NotifiedIncident:
             if receiver not in newest or newest[receiver].order < sent.order:
                 newest[receiver] = sent
         return newest
+
+    def record_unsent_end(self, receiver: str, status: IncidentStatus) -> None:
+        """Record that the incident is over for a receiver that is not notified of the end."""
+        if receiver in self.last_sent:
+            self.last_sent[receiver] = replace(self.last_sent[receiver], status=status)
+        for attempt, sent in self.in_flight.items():
+            if attempt[0] == receiver:
+                self.in_flight[attempt] = replace(sent, status=status)
 
     @property
     def needs_alert(self) -> bool:

@@ -312,6 +312,8 @@ class RouteStep:
             if decision.send:
                 self._outbox.owe(incident, notified, receiver, route, decision.reason, now)
             else:
+                if decision.reason == reasons.END_NOT_ACCEPTED:
+                    notified.record_unsent_end(receiver, incident.status)
                 number = notified.number_decision(receiver)
                 dispatch = Dispatch(incident, receiver, route, decision.reason, message, now, number)
                 outputs.append(suppressed_output(dispatch))

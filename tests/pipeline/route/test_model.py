@@ -264,6 +264,7 @@ class Model:
             is_accepted = receiver != "b" or one.severity in ("P1", "P2")
             return ("first_notification", True) if is_accepted else ("severity_not_accepted", False)
         if is_over and receiver == "c":
+            sent["status"] = one.status
             return "end_not_accepted", False
         if one.severity != sent["severity"]:
             return "severity_changed", True

@@ -260,6 +260,21 @@ def test_after_a_refusal_a_revision_that_arrived_meanwhile_is_decided_as_new(sev
     assert [note[1:4] for note in run.summary()] == [(1, "failed", "receiver_failed"), expected]
 
 
+@pytest.mark.parametrize("answers_late", [False, True])
+def test_a_receiver_that_is_not_told_the_end_is_told_when_the_incident_is_reopened(answers_late):
+    run = Run(build(send_resolved=False))
+    run.read()
+    [dispatch] = run.step.take_pending()
+    if not answers_late:
+        run.use(run.step.record_delivery(dispatch, SENT))
+    run.read(1, revision=2, status="resolved")
+    if answers_late:
+        run.use(run.step.record_delivery(dispatch, SENT))
+    run.read(2, revision=3)
+    run.deliver()
+    assert run.summary()[-1] == ("pager", 3, "sent", "status_changed", 1)
+
+
 def test_two_receivers_that_are_each_others_fallback_do_not_pass_an_incident_back_and_forth():
     receivers = [
         {"name": "pager", "console": True, "fallback": "chat"},
