@@ -302,7 +302,9 @@ class Outbox:
         self.withdraw(incident_id, notified, receiver)
         if not isinstance(incident, Incident) or alert is None:
             return []
-        dispatch = Dispatch(incident, receiver, owed.route, owed.reason, alert, owed.decided_at, owed.number)
+        # After a crash during an attempt, the alert can be newer than what is owed.
+        number = owed.number if owed.revision == incident.revision else notified.number_decision(receiver)
+        dispatch = Dispatch(incident, receiver, owed.route, owed.reason, alert, owed.decided_at, number)
         return self._fail(dispatch, problem, owed.attempts)
 
     def _sent(self, dispatch: Dispatch, delivery: Delivery, earlier_attempts: int = 0) -> list[OutputMessage]:

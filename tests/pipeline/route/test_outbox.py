@@ -586,6 +586,20 @@ def test_a_newer_revision_that_exceeds_a_limit_during_an_attempt_is_dead_lettere
     assert len(run.letters) == 1
 
 
+def test_what_is_given_up_after_a_crash_during_an_attempt_has_a_key_of_its_own():
+    run, state = Run(build()), {}
+    run.read()
+    run.step.take_pending()
+    run.read(1, revision=2)
+    apply_changes(state, run.step)
+    run.step = RouteStep(RouteSettings(), STARTED)
+    assert list(run.step.restore(list(state.items()))) == []
+    run.wait(1)
+    keys = [note.notification_id for note in run.notes if note.receiver == "pager"]
+    assert [note.outcome for note in run.notes if note.receiver == "pager"] == ["suppressed", "failed"]
+    assert len(set(keys)) == 2
+
+
 def test_a_newer_revision_is_not_given_up_because_an_older_one_waited_long():
     run = Run(build(give_up_after_s=600))
     run.read()
