@@ -36,17 +36,17 @@ class Escalations:
         self._settings = {escalation.name: escalation for escalation in settings}
         self._matchers = {escalation.name: parse_matchers(*escalation.matchers) for escalation in settings}
 
-    def update(self, state: dict[str, Escalation], labels: Labels, now: int, *, is_waiting: bool) -> None:
-        """Start the escalations that match at a time (Unix ms), and end the others.
-
-        ``is_waiting`` says whether the incident is known to a receiver, or owed to one, and waits for somebody.
-        """
-        for name in {*state, *self._settings}:
-            matchers = self._matchers.get(name)
-            if not is_waiting or matchers is None or not matches_all(matchers, labels):
-                state.pop(name, None)
-            else:
+    def begin(self, state: dict[str, Escalation], labels: Labels, now: int) -> None:
+        """Begin the escalations of an incident with these labels that have not begun, at a time (Unix ms)."""
+        for name in self._settings:
+            if self._matches(name, labels):
                 state.setdefault(name, Escalation(now))
+
+    def end(self, state: dict[str, Escalation], labels: Labels) -> None:
+        """End the escalations of an incident that no longer match, or for which somebody has acted."""
+        for name in list(state):
+            if not self._matches(name, labels):
+                del state[name]
 
     def become_due(self, state: Mapping[str, Escalation], now: int) -> bool:
         """Mark the escalations whose time has come (Unix ms). Return whether there are new ones."""
@@ -68,3 +68,6 @@ class Escalations:
     def find(self, name: str) -> EscalationSettings | None:
         """Return the escalation of a name, or None if there is none."""
         return self._settings.get(name)
+
+    def _matches(self, name: str, labels: Labels) -> bool:
+        return name in self._matchers and labels.get("status") == ("open",) and matches_all(self._matchers[name], labels)

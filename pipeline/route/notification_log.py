@@ -69,6 +69,11 @@ class NotifiedIncident:
                 self.in_flight[attempt] = replace(sent, status=status)
 
     @property
+    def is_known(self) -> bool:
+        """True if a receiver knows the open incident, or is owed it."""
+        return bool(self.owed) or any(sent.status not in CLOSED for sent in self.newest_sent().values())
+
+    @property
     def needs_alert(self) -> bool:
         """True if the newest alert may have to be sent without a further revision."""
         return bool(not self.is_closed or self.held_back or self.owed)

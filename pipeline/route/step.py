@@ -83,6 +83,8 @@ class RouteStep:
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
         """Restore the state that ``changed`` yielded, with a warning for each part that is discarded."""
         self._store.read(parts)
+        for part in self._store.parts("clock"):
+            self._store.load(part, self._load_clock)
         for part in self._store.parts("incident"):
             self._store.load(part, partial(self._load_incident, part.name))
         for part in self._store.parts("alert"):
@@ -91,8 +93,6 @@ class RouteStep:
             self._store.load(part, self._silences.load)
         for part in self._store.parts("receiver"):
             self._store.load(part, partial(self._outbox.load_receiver, part.name))
-        for part in self._store.parts("clock"):
-            self._store.load(part, self._load_clock)
         yield from self._store.finish_restore()
 
     def step(self, messages: Sequence[InputMessage]) -> list[OutputMessage]:
@@ -220,6 +220,7 @@ class RouteStep:
         labels = incident_labels(incident)
         notified = self._log.add_revision(incident, labels, message.offset)
         self._update_sources(incident.incident_id, notified)
+        self._escalations.end(notified.escalations, add_labels(labels, self._label_rules))
         outputs = self._decide(incident, message, notified, self._recipients(notified))
         while (excess := self._log.pop_excess()) is not None:
             self._inhibition.remove(excess[0])
@@ -298,11 +299,13 @@ class RouteStep:
             decision = decide_notification(
                 incident, self._receivers[receiver], last_sent, interval_s, now, owed_problem
             )
-            escalation = self._escalations.find(route) if incident.status == "open" else None
-            if decision.send and escalation is not None and _is_unknown_to_receiver(last_sent):
-                decision = RouteDecision(True, reasons.escalated(escalation.after_s, incident))
             if decision.send:
                 route, obstacle = self._find_obstacle(incident.incident_id, labels, routes)
+                escalation = self._escalations.find(route) if incident.status == "open" else None
+                if escalation is not None and _is_unknown_to_receiver(last_sent):
+                    decision = RouteDecision(True, reasons.escalated(escalation.after_s, incident))
+                    if obstacle_before is not None and obstacle_before.code in ("muted", "outside_active_time"):
+                        obstacle_before = None  # the times of its own routes have not ended
                 if obstacle is not None:
                     notified.held_back[receiver] = obstacle
                     decision = RouteDecision(False, obstacle)
@@ -317,8 +320,10 @@ class RouteStep:
                 number = notified.number_decision(receiver)
                 dispatch = Dispatch(incident, receiver, route, decision.reason, message, now, number)
                 outputs.append(suppressed_output(dispatch))
-        is_waiting = incident.status == "open" and bool(notified.newest_sent() or notified.owed)
-        self._escalations.update(notified.escalations, labels, now, is_waiting=is_waiting)
+        if notified.is_known:
+            self._escalations.begin(notified.escalations, labels, now)
+        else:
+            notified.escalations.clear()
         self._log.store_alert(incident.incident_id, message)
         while (evicted := self._log.pop_excess_alert()) is not None:
             outputs += self._outbox.drop(*evicted, "route.stored_alerts_max")
@@ -352,21 +357,26 @@ class RouteStep:
         notified = self._log.load(incident_id, state)
         self._update_sources(incident_id, notified)
         self._outbox.restore(incident_id, notified)
+        labels = add_labels(notified.labels, self._label_rules)
+        before = set(notified.escalations)
+        self._escalations.end(notified.escalations, labels)
+        if notified.is_known:
+            self._escalations.begin(notified.escalations, labels, self._now())
+        if before != notified.escalations.keys():
+            self._store.mark("incident", incident_id)
 
     def _recipients(self, notified: NotifiedIncident) -> Recipients:
         newest_sent = notified.newest_sent()
-        routed = self._tree.recipients(add_labels(notified.labels, self._label_rules))
-        recipients = {receiver: (routes, newest_sent.get(receiver)) for receiver, routes in routed.items()}
+        routes = self._tree.recipients(add_labels(notified.labels, self._label_rules))
         for escalation in self._escalations.due(notified.escalations):
             for receiver in escalation.receivers:
-                recipients.setdefault(receiver, ((escalation.name,), newest_sent.get(receiver)))
+                routes[receiver] = (*routes.get(receiver, ()), escalation.name)
         for receiver, owed in sorted(notified.owed.items()):
-            if receiver in self._receivers:
-                recipients.setdefault(receiver, ((owed.route,), newest_sent.get(receiver)))
+            routes.setdefault(receiver, (owed.route,))
         for receiver, last in sorted(newest_sent.items()):
-            if receiver in self._receivers and receiver not in recipients and last.status not in CLOSED:
-                recipients[receiver] = ((last.route,), last)
-        return recipients
+            if last.status not in CLOSED:
+                routes.setdefault(receiver, (last.route,))
+        return {name: (routes[name], newest_sent.get(name)) for name in routes if name in self._receivers}
 
     def _read_command(self, message: InputMessage) -> list[OutputMessage]:
         """Add a silence. Correlate handles other commands and reports invalid commands."""
