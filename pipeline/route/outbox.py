@@ -270,7 +270,7 @@ class Outbox:
             return []
         last_sent = notified.newest_sent().get(receiver)
         receiver_settings, interval_s = self._receivers[receiver], self._repeat_interval_s
-        decision = decide_notification(incident, receiver_settings, last_sent, interval_s, now, owed.problem)
+        decision = decide_notification(incident, receiver_settings, last_sent, interval_s, now, owed)
         if decision.send and owed.revision == incident.revision:
             owed.reason = decision.reason
             return []

@@ -295,10 +295,7 @@ class RouteStep:
             route = routes[0]
             obstacle_before = notified.held_back.pop(receiver, None)
             owed = notified.owed.get(receiver)
-            owed_problem = None if owed is None else owed.problem
-            decision = decide_notification(
-                incident, self._receivers[receiver], last_sent, interval_s, now, owed_problem
-            )
+            decision = decide_notification(incident, self._receivers[receiver], last_sent, interval_s, now, owed)
             if decision.send:
                 route, obstacle = self._find_obstacle(incident.incident_id, labels, routes)
                 escalation = self._escalations.find(route) if incident.status == "open" else None
@@ -372,10 +369,16 @@ class RouteStep:
             for receiver in escalation.receivers:
                 routes[receiver] = (*routes.get(receiver, ()), escalation.name)
         for receiver, owed in sorted(notified.owed.items()):
-            routes.setdefault(receiver, (owed.route,))
+            if receiver not in routes or owed.reason.code == "fallback":
+                routes[receiver] = (owed.route, *routes.get(receiver, ()))
         for receiver, last in sorted(newest_sent.items()):
             if last.status not in CLOSED:
                 routes.setdefault(receiver, (last.route,))
+        known = [receiver for receiver in routes if receiver in self._receivers]
+        for receiver in known:
+            fallback = self._receivers[receiver].fallback
+            if fallback is not None and fallback in notified.held_back:
+                routes.setdefault(fallback, routes[receiver])
         return {name: (routes[name], newest_sent.get(name)) for name in routes if name in self._receivers}
 
     def _read_command(self, message: InputMessage) -> list[OutputMessage]:

@@ -275,6 +275,47 @@ def test_a_receiver_that_is_not_told_the_end_is_told_when_the_incident_is_reopen
     assert run.summary()[-1] == ("pager", 3, "sent", "status_changed", 1)
 
 
+CHAT_IS_MUTED = {
+    "routes": [
+        {"name": "night", "receivers": ["chat"], "mute_times": ["always"], "continue": True},
+        {"name": "all", "receivers": ["pager"]},
+    ],
+    "time_intervals": {"always": {"years": ["2000:2100"]}},
+}
+
+
+@pytest.mark.parametrize("settings", [{}, CHAT_IS_MUTED])
+@pytest.mark.parametrize("severity", ["P1", "P3"])
+def test_a_fallback_is_told_whatever_its_own_route_and_severities_are_and_a_newer_revision_changes_nothing(
+    settings, severity
+):
+    receivers = [
+        {"name": "pager", "console": True, "fallback": "chat"},
+        {"name": "chat", "console": True, "severities": ["P1"]},
+    ]
+    settings = {"receivers": receivers, "default_receivers": ["pager"]} | settings
+    run = Run(RouteStep(RouteSettings.model_validate(settings), STARTED))
+    run.read(severity=severity)
+    run.deliver(pager=REFUSED)
+    run.wait(2, pager=REFUSED, chat=AWAY)
+    run.read(1, revision=2, severity=severity)
+    run.wait(90, pager=REFUSED)
+    [note] = [note for note in run.notes if note.receiver == "chat" and note.outcome == "sent"]
+    assert (note.revision, note.reason) == (2, "instead of pager: answered 404")
+
+
+def test_a_fallback_that_a_silence_holds_back_is_told_when_it_ends():
+    run = Run(build(fallback="chat"))
+    run.read()
+    [dispatch] = run.step.take_pending()
+    run.use(run.step.step([silence(at=STARTED, until=STARTED + 60_000)]))
+    run.use(run.step.record_delivery(dispatch, REFUSED))
+    run.wait(58)
+    assert run.summary()[1:] == [("chat", 1, "suppressed", "silenced", 0)]
+    run.wait(3)
+    assert run.summary()[2:] == [("chat", 1, "sent", "silence_ended", 1)]
+
+
 def test_two_receivers_that_are_each_others_fallback_do_not_pass_an_incident_back_and_forth():
     receivers = [
         {"name": "pager", "console": True, "fallback": "chat"},
