@@ -70,4 +70,6 @@ class Escalations:
         return self._settings.get(name)
 
     def _matches(self, name: str, labels: Labels) -> bool:
-        return name in self._matchers and labels.get("status") == ("open",) and matches_all(self._matchers[name], labels)
+        return (
+            name in self._matchers and labels.get("status") == ("open",) and matches_all(self._matchers[name], labels)
+        )

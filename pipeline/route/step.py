@@ -298,16 +298,13 @@ class RouteStep:
             decision = decide_notification(incident, self._receivers[receiver], last_sent, interval_s, now, owed)
             if decision.send:
                 route, obstacle = self._find_obstacle(incident.incident_id, labels, routes)
-                escalation = self._escalations.find(route) if incident.status == "open" else None
-                if escalation is not None and _is_unknown_to_receiver(last_sent):
-                    decision = RouteDecision(True, reasons.escalated(escalation.after_s, incident))
-                    if obstacle_before is not None and obstacle_before.code in ("muted", "outside_active_time"):
-                        obstacle_before = None  # the times of its own routes have not ended
                 if obstacle is not None:
                     notified.held_back[receiver] = obstacle
                     decision = RouteDecision(False, obstacle)
-                elif is_due and obstacle_before is not None:
-                    decision = RouteDecision(True, reasons.end_of_obstacle(obstacle_before, decision.reason))
+                else:
+                    before = obstacle_before if is_due else None
+                    reason = self._reason_to_send(incident, route, last_sent, decision.reason, before)
+                    decision = RouteDecision(True, reason)
             outputs += self._outbox.supersede(incident, notified, receiver, now, keeps_schedule=decision.send)
             if decision.send:
                 self._outbox.owe(incident, notified, receiver, route, decision.reason, now)
@@ -325,6 +322,17 @@ class RouteStep:
         while (evicted := self._log.pop_excess_alert()) is not None:
             outputs += self._outbox.drop(*evicted, "route.stored_alerts_max")
         return outputs
+
+    def _reason_to_send(
+        self, incident: Incident, route: str, last_sent: LastSent | None, news: Reason, obstacle_before: Reason | None
+    ) -> Reason:
+        """Return the reason for sending through a route: the news, an escalation, or the end of an obstacle."""
+        escalation = self._escalations.find(route) if incident.status == "open" else None
+        if escalation is not None and _is_unknown_to_receiver(last_sent):
+            news = reasons.escalated(escalation.after_s, incident)
+            if obstacle_before is not None and obstacle_before.code in ("muted", "outside_active_time"):
+                return news  # the times of the receiver's own routes may go on
+        return news if obstacle_before is None else reasons.end_of_obstacle(obstacle_before, news)
 
     def _find_obstacle(self, incident_id: str, labels: Labels, routes: Sequence[str]) -> tuple[str, Reason | None]:
         """Return the first route that sends now, or the first route and the reason why none does.
