@@ -98,8 +98,7 @@ def decide_notification(
         targets are also sent, and so are people who take over, rollbacks and the use of a kill switch.
     """
     is_closed = incident.status in CLOSED
-    is_unknown = last_sent is None or last_sent.status in CLOSED
-    if is_unknown and owed is not None and owed.reason.code == "fallback" and not is_closed:
+    if is_unknown(last_sent) and owed is not None and owed.reason.code == "fallback" and not is_closed:
         return RouteDecision(True, owed.reason)
     if last_sent is None:
         if is_closed and owed is not None and receiver.send_resolved:
@@ -118,6 +117,11 @@ def decide_notification(
     if not is_closed and at - last_sent.at >= repeat_interval_s * 1000:
         return RouteDecision(True, reasons.repetition(unchanged, repeat_interval_s))
     return RouteDecision(False, unchanged)
+
+
+def is_unknown(last_sent: LastSent | None) -> bool:
+    """Return whether a receiver with this last revision does not know that the incident is open."""
+    return last_sent is None or last_sent.status in CLOSED
 
 
 def leading_suspect(incident: Incident) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.dead_letters import dead_letter
 from pipeline.decoding import Unreadable, decode_contract
 from pipeline.route import reasons
-from pipeline.route.decision import LastSent, decide_notification
+from pipeline.route.decision import LastSent, decide_notification, is_unknown
 from pipeline.route.delivery import Delivery, DeliverySchedule, Dispatch, Owed, build_notification
 from pipeline.route.labels import LabelRule, add_labels
 from pipeline.route.notification_log import NotificationLog, NotifiedIncident
@@ -19,7 +19,7 @@ from pipeline.route.receiver_settings import ReceiverSettings
 from pipeline.route.settings import RouteSettings
 from pipeline.state import PartStore
 from pipeline.step import InputMessage, OutputMessage, RawMessage
-from schemas.incident import CLOSED, Incident
+from schemas.incident import Incident
 from schemas.notification import Notification
 from schemas.topics import MEBIBYTE, NOTIFICATIONS
 
@@ -290,8 +290,7 @@ class Outbox:
             return
         if owed is not None:
             owed.is_passed_on = True
-        told = notified.newest_sent().get(fallback)
-        if fallback not in notified.owed and (told is None or told.status in CLOSED):
+        if fallback not in notified.owed and is_unknown(notified.newest_sent().get(fallback)):
             notified.held_back.pop(fallback, None)
             self.owe(incident, notified, fallback, route, reasons.fallback(receiver, problem), now)
 

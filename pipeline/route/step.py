@@ -12,7 +12,7 @@ from functools import partial
 from pipeline.dead_letters import dead_letter
 from pipeline.decoding import Unreadable, decode_contract
 from pipeline.route import reasons
-from pipeline.route.decision import LastSent, RouteDecision, decide_notification
+from pipeline.route.decision import LastSent, RouteDecision, decide_notification, is_unknown
 from pipeline.route.delivery import Delivery, Dispatch, Resend, ResendClock
 from pipeline.route.escalation import Escalations
 from pipeline.route.labels import add_labels, incident_labels
@@ -272,7 +272,7 @@ class RouteStep:
                 is_waiting = not notified.is_attempted(receiver, owed)
                 is_due = is_waiting and self._find_obstacle(incident_id, labels, routes)[1] is not None
             else:
-                is_new = is_escalated and receiver in escalated and _is_unknown_to_receiver(last_sent)
+                is_new = is_escalated and receiver in escalated and is_unknown(last_sent)
                 is_due = is_new or (is_repeated and last_sent is not None and last_sent.at <= repeat_before)
             if is_due:
                 due[receiver] = routes, last_sent
@@ -302,9 +302,8 @@ class RouteStep:
                     notified.held_back[receiver] = obstacle
                     decision = RouteDecision(False, obstacle)
                 else:
-                    before = obstacle_before if is_due else None
-                    reason = self._reason_to_send(incident, route, last_sent, decision.reason, before)
-                    decision = RouteDecision(True, reason)
+                    news, before = decision.reason, obstacle_before if is_due else None
+                    decision = RouteDecision(True, self._escalations.explain(incident, route, last_sent, news, before))
             outputs += self._outbox.supersede(incident, notified, receiver, now, keeps_schedule=decision.send)
             if decision.send:
                 self._outbox.owe(incident, notified, receiver, route, decision.reason, now)
@@ -322,17 +321,6 @@ class RouteStep:
         while (evicted := self._log.pop_excess_alert()) is not None:
             outputs += self._outbox.drop(*evicted, "route.stored_alerts_max")
         return outputs
-
-    def _reason_to_send(
-        self, incident: Incident, route: str, last_sent: LastSent | None, news: Reason, obstacle_before: Reason | None
-    ) -> Reason:
-        """Return the reason for sending through a route: the news, an escalation, or the end of an obstacle."""
-        escalation = self._escalations.find(route) if incident.status == "open" else None
-        if escalation is not None and _is_unknown_to_receiver(last_sent):
-            news = reasons.escalated(escalation.after_s, incident)
-            if obstacle_before is not None and obstacle_before.code in ("muted", "outside_active_time"):
-                return news  # the times of the receiver's own routes may go on
-        return news if obstacle_before is None else reasons.end_of_obstacle(obstacle_before, news)
 
     def _find_obstacle(self, incident_id: str, labels: Labels, routes: Sequence[str]) -> tuple[str, Reason | None]:
         """Return the first route that sends now, or the first route and the reason why none does.
@@ -363,11 +351,7 @@ class RouteStep:
         self._update_sources(incident_id, notified)
         self._outbox.restore(incident_id, notified)
         labels = add_labels(notified.labels, self._label_rules)
-        before = set(notified.escalations)
-        self._escalations.end(notified.escalations, labels)
-        if notified.is_known:
-            self._escalations.begin(notified.escalations, labels, self._now())
-        if before != notified.escalations.keys():
+        if notified.is_known and self._escalations.begin(notified.escalations, labels, self._now()):
             self._store.mark("incident", incident_id)
 
     def _recipients(self, notified: NotifiedIncident) -> Recipients:
@@ -402,11 +386,6 @@ class RouteStep:
             detail = f"the silence {command.command_id} is invalid: {error}"
             return [dead_letter("route", message, "contract", detail)]
         return []
-
-
-def _is_unknown_to_receiver(last_sent: LastSent | None) -> bool:
-    """Return whether the receiver does not know that the incident is open."""
-    return last_sent is None or last_sent.status in CLOSED
 
 
 def _is_same(before: Reason, now: Reason | None) -> bool:
