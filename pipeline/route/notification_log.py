@@ -91,6 +91,18 @@ class NotifiedIncident:
         number = self.decisions[receiver] = self.decisions.get(receiver, -1) + 1
         return number
 
+    def newest_decision(self) -> int:
+        """Return the newest time of a decision that was sent or is owed (Unix ms), or 0."""
+        sent = [sent.at for sent in self.last_sent.values()]
+        return max([*sent, *(owed.decided_at for owed in self.owed.values())], default=0)
+
+    def reset_times(self, now: int) -> None:
+        """Let escalations and decisions be of a time at the latest (Unix ms)."""
+        self.last_sent = {key: replace(sent, at=min(sent.at, now)) for key, sent in self.last_sent.items()}
+        self.in_flight = {key: replace(sent, at=min(sent.at, now)) for key, sent in self.in_flight.items()}
+        for escalation in self.escalations.values():
+            escalation.since = min(escalation.since, now)
+
     def dump(self) -> dict[str, Any]:
         """Return the state that :meth:`load` reads."""
         return {
@@ -246,12 +258,15 @@ class NotificationLog:
         if incident is not None and not incident.needs_alert and not incident.in_flight:
             self._remove_alert(incident_id)
 
+    def newest_decision(self) -> int:
+        """Return the newest time of a decision that was sent or is owed (Unix ms), or 0."""
+        return max((incident.newest_decision() for incident in self._incidents.values()), default=0)
+
     def reset_times(self, now: int) -> None:
-        """Let escalations begin at a time at the latest (Unix ms), because the clock has gone back to it."""
+        """Let escalations and decisions be of a time at the latest (Unix ms), because the clock has gone back to it."""
         for incident_id, incident in self._with_alert.items():
-            for escalation in incident.escalations.values():
-                escalation.since = min(escalation.since, now)
-                self._store.mark("incident", incident_id)
+            incident.reset_times(now)
+            self._store.mark("incident", incident_id)
 
     def dump(self, incident_id: str) -> dict[str, Any] | None:
         """Return the state of one incident, or None if it was dropped."""

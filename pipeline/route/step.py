@@ -93,6 +93,8 @@ class RouteStep:
             self._store.load(part, self._silences.load)
         for part in self._store.parts("receiver"):
             self._store.load(part, partial(self._outbox.load_receiver, part.name))
+        if self._wall_ms is not None and self._wall_ms < self._log.newest_decision():
+            self._reset_times(self._wall_ms)
         yield from self._store.finish_restore()
 
     def step(self, messages: Sequence[InputMessage]) -> list[OutputMessage]:
@@ -127,8 +129,7 @@ class RouteStep:
             As :meth:`step`.
         """
         if self._wall_ms is not None and wall_ms < self._wall_ms:
-            self._outbox.reset_times(wall_ms)
-            self._log.reset_times(wall_ms)
+            self._reset_times(wall_ms)
         self._wall_ms = wall_ms
         self._due_resends |= {
             receiver for receiver in self._resend_clock.advance(wall_ms) if self._log.open_alerts(receiver)
@@ -203,6 +204,11 @@ class RouteStep:
 
     def _load_clock(self, state: State) -> None:
         self._newest_event_ms = int(state["newest_event_ms"])
+
+    def _reset_times(self, wall_ms: int) -> None:
+        """Let no time lie in the future, because the clock has gone back."""
+        self._outbox.reset_times(wall_ms)
+        self._log.reset_times(wall_ms)
 
     def _now(self) -> int:
         return self._newest_event_ms if self._wall_ms is None else self._wall_ms

@@ -512,6 +512,21 @@ def test_a_clock_that_goes_back_during_an_attempt_that_is_deferred_stops_nothing
     assert run.summary() == [("pager", 1, "sent", "first_notification", 1)]
 
 
+@pytest.mark.parametrize("receiver", [{}, {"messages_per_minute": 1}])
+def test_a_worker_whose_clock_is_an_hour_behind_that_of_the_one_before_stops_no_page(receiver):
+    run, state = Run(build(**receiver)), {}
+    run.read()
+    run.deliver(**({} if receiver else {"pager": AWAY}))
+    apply_changes(state, run.step)
+    again = Run(build(STARTED - 3_600_000, **receiver))
+    list(again.step.restore(state.items()))
+    again.now = STARTED - 3_600_000
+    again.read(1, incident_id="inc-other")
+    again.wait(3)
+    sent = {note.incident_id for note in run.notes + again.notes if note.outcome == "sent"}
+    assert sent == {"inc-3f9a21c0b7", "inc-other"}
+
+
 def test_a_replay_has_no_limit_per_minute_because_its_clock_stands_still():
     step = build(None, messages_per_minute=5)
     step.step([alert(incident(incident_id=f"inc-{number}"), number) for number in range(15)])
