@@ -172,9 +172,9 @@ def test_each_receiver_is_told_the_newest_state_in_the_end_and_nothing_is_lost(e
         is_escalated = run.settings.escalations and last.status == "open" and last.severity in ("P1", "P2")
         for receiver in ("pager", "log", "chat", "boss"):
             known = told.get((name, receiver))
-            if (receiver in ("pager", "log") and not is_over) or (is_escalated and receiver in ("boss", "chat")):
-                assert known == state
-            elif known is not None and known[1] not in CLOSED and receiver != "boss":
+            is_recipient = receiver in ("pager", "log") and not is_over
+            is_follower = known is not None and known[1] not in CLOSED and receiver != "boss"
+            if is_recipient or is_follower or (is_escalated and receiver in ("boss", "chat")):
                 assert known == state
         assert (f"alert/{name}".encode() in run.state) == (last.status not in CLOSED)
     ids = Counter(note.notification_id for note in run.notes)
