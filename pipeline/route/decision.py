@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.route import reasons
+from pipeline.route.delivery import Owed
 from pipeline.route.reasons import Reason
 from pipeline.route.receiver_settings import ReceiverSettings
 from schemas.incident import CLOSED, Incident, IncidentStatus, LogEntry, Severity
@@ -69,7 +70,7 @@ def decide_notification(
     last_sent: LastSent | None,
     repeat_interval_s: float,
     at: int,
-    owed_problem: str | None = None,
+    owed: Owed | None = None,
 ) -> RouteDecision:
     """Decide whether to send a revision to a receiver, apart from silences, inhibition and time intervals.
 
@@ -85,9 +86,9 @@ def decide_notification(
         Seconds after which an open incident is sent again even if nothing changed.
     at
         Time of the decision (Unix ms).
-    owed_problem
-        Why the last attempt to send the incident to the receiver failed, if it is owed, and an empty string if there was
-        no attempt. None if nothing is owed. A receiver that was owed an incident is notified of its end.
+    owed
+        What the receiver is owed of the incident. A receiver that was owed an incident is notified of its end. A fallback
+        is notified even if it does not accept the severity.
 
     Returns
     -------
@@ -97,9 +98,11 @@ def decide_notification(
         targets are also sent, and so are people who take over, rollbacks and the use of a kill switch.
     """
     is_closed = incident.status in CLOSED
+    if is_unknown(last_sent) and owed is not None and owed.reason.code == "fallback" and not is_closed:
+        return RouteDecision(True, owed.reason)
     if last_sent is None:
-        if is_closed and owed_problem is not None and receiver.send_resolved:
-            return RouteDecision(True, reasons.over_while_owed(incident.status, owed_problem))
+        if is_closed and owed is not None and receiver.send_resolved:
+            return RouteDecision(True, reasons.over_while_owed(incident.status, owed.problem))
         if is_closed:
             return RouteDecision(False, reasons.over_before_notified(incident.status))
         if incident.severity not in receiver.severities:
@@ -114,6 +117,11 @@ def decide_notification(
     if not is_closed and at - last_sent.at >= repeat_interval_s * 1000:
         return RouteDecision(True, reasons.repetition(unchanged, repeat_interval_s))
     return RouteDecision(False, unchanged)
+
+
+def is_unknown(last_sent: LastSent | None) -> bool:
+    """Return whether a receiver with this last revision does not know that the incident is open."""
+    return last_sent is None or last_sent.status in CLOSED
 
 
 def leading_suspect(incident: Incident) -> str:

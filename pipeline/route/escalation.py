@@ -3,8 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from pipeline.route import reasons
+from pipeline.route.decision import LastSent, is_unknown
 from pipeline.route.matchers import Labels, matches_all, parse_matchers
+from pipeline.route.reasons import Reason
 from pipeline.route.settings import EscalationSettings
+from schemas.incident import Incident
 
 
 @dataclass(slots=True)
@@ -36,17 +40,17 @@ class Escalations:
         self._settings = {escalation.name: escalation for escalation in settings}
         self._matchers = {escalation.name: parse_matchers(*escalation.matchers) for escalation in settings}
 
-    def update(self, state: dict[str, Escalation], labels: Labels, now: int, *, is_waiting: bool) -> None:
-        """Start the escalations that match at a time (Unix ms), and end the others.
+    def begin(self, state: dict[str, Escalation], labels: Labels, now: int) -> bool:
+        """Begin the escalations of an incident with these labels at a time (Unix ms). Return whether there are new ones."""
+        new = [name for name in self._settings if name not in state and self._matches(name, labels)]
+        state.update((name, Escalation(now)) for name in new)
+        return bool(new)
 
-        ``is_waiting`` says whether the incident is known to a receiver, or owed to one, and waits for somebody.
-        """
-        for name in {*state, *self._settings}:
-            matchers = self._matchers.get(name)
-            if not is_waiting or matchers is None or not matches_all(matchers, labels):
-                state.pop(name, None)
-            else:
-                state.setdefault(name, Escalation(now))
+    def end(self, state: dict[str, Escalation], labels: Labels) -> None:
+        """End the escalations of an incident that no longer match, or for which somebody has acted."""
+        for name in list(state):
+            if not self._matches(name, labels):
+                del state[name]
 
     def become_due(self, state: Mapping[str, Escalation], now: int) -> bool:
         """Mark the escalations whose time has come (Unix ms). Return whether there are new ones."""
@@ -65,6 +69,18 @@ class Escalations:
         """Yield the escalations that are due."""
         return (self._settings[name] for name in state if name in self._settings and state[name].is_due)
 
-    def find(self, name: str) -> EscalationSettings | None:
-        """Return the escalation of a name, or None if there is none."""
-        return self._settings.get(name)
+    def explain(
+        self, incident: Incident, route: str, last_sent: LastSent | None, news: Reason, obstacle_before: Reason | None
+    ) -> Reason:
+        """Return the reason for sending through a route or an escalation, if an obstacle has ended or there was none."""
+        escalation = self._settings.get(route) if incident.status == "open" else None
+        if escalation is not None and is_unknown(last_sent):
+            news = reasons.escalated(escalation.after_s, incident)
+            if obstacle_before is not None and obstacle_before.code in ("muted", "outside_active_time"):
+                return news  # the times of the receiver's own routes may go on
+        return news if obstacle_before is None else reasons.end_of_obstacle(obstacle_before, news)
+
+    def _matches(self, name: str, labels: Labels) -> bool:
+        return (
+            name in self._matchers and labels.get("status") == ("open",) and matches_all(self._matchers[name], labels)
+        )

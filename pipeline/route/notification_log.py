@@ -11,7 +11,7 @@ from pipeline.route.matchers import Labels
 from pipeline.route.reasons import Reason
 from pipeline.state import PartStore
 from pipeline.step import InputMessage, RawMessage
-from schemas.incident import CLOSED, Incident
+from schemas.incident import CLOSED, Incident, IncidentStatus
 from schemas.topics import ALERTS
 
 
@@ -60,6 +60,19 @@ class NotifiedIncident:
                 newest[receiver] = sent
         return newest
 
+    def record_unsent_end(self, receiver: str, status: IncidentStatus) -> None:
+        """Record that the incident is over for a receiver that is not notified of the end."""
+        if receiver in self.last_sent:
+            self.last_sent[receiver] = replace(self.last_sent[receiver], status=status)
+        for attempt, sent in self.in_flight.items():
+            if attempt[0] == receiver:
+                self.in_flight[attempt] = replace(sent, status=status)
+
+    @property
+    def is_known(self) -> bool:
+        """True if a receiver knows the open incident, or is owed it."""
+        return bool(self.owed) or any(sent.status not in CLOSED for sent in self.newest_sent().values())
+
     @property
     def needs_alert(self) -> bool:
         """True if the newest alert may have to be sent without a further revision."""
@@ -69,10 +82,26 @@ class NotifiedIncident:
         """Return whether an attempt to send to the receiver has no outcome yet."""
         return any(name == receiver for name, *_ in self.in_flight)
 
+    def is_attempted(self, receiver: str, owed: Owed) -> bool:
+        """Return whether the attempt in flight to the receiver is the one of a notification that is owed."""
+        return (receiver, owed.revision, owed.number) in self.in_flight
+
     def number_decision(self, receiver: str) -> int:
         """Count a decision on the newest revision, and return its number."""
         number = self.decisions[receiver] = self.decisions.get(receiver, -1) + 1
         return number
+
+    def newest_decision(self) -> int:
+        """Return the newest time of a decision that was sent or is owed (Unix ms), or 0."""
+        sent = [sent.at for sent in self.last_sent.values()]
+        return max([*sent, *(owed.decided_at for owed in self.owed.values())], default=0)
+
+    def reset_times(self, now: int) -> None:
+        """Let escalations and decisions be of a time at the latest (Unix ms)."""
+        self.last_sent = {key: replace(sent, at=min(sent.at, now)) for key, sent in self.last_sent.items()}
+        self.in_flight = {key: replace(sent, at=min(sent.at, now)) for key, sent in self.in_flight.items()}
+        for escalation in self.escalations.values():
+            escalation.since = min(escalation.since, now)
 
     def dump(self) -> dict[str, Any]:
         """Return the state that :meth:`load` reads."""
@@ -229,12 +258,15 @@ class NotificationLog:
         if incident is not None and not incident.needs_alert and not incident.in_flight:
             self._remove_alert(incident_id)
 
+    def newest_decision(self) -> int:
+        """Return the newest time of a decision that was sent or is owed (Unix ms), or 0."""
+        return max((incident.newest_decision() for incident in self._incidents.values()), default=0)
+
     def reset_times(self, now: int) -> None:
-        """Let escalations begin at a time at the latest (Unix ms), because the clock has gone back to it."""
+        """Let escalations and decisions be of a time at the latest (Unix ms), because the clock has gone back to it."""
         for incident_id, incident in self._with_alert.items():
-            for escalation in incident.escalations.values():
-                escalation.since = min(escalation.since, now)
-                self._store.mark("incident", incident_id)
+            incident.reset_times(now)
+            self._store.mark("incident", incident_id)
 
     def dump(self, incident_id: str) -> dict[str, Any] | None:
         """Return the state of one incident, or None if it was dropped."""

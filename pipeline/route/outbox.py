@@ -10,7 +10,7 @@ from typing import Any
 from pipeline.dead_letters import dead_letter
 from pipeline.decoding import Unreadable, decode_contract
 from pipeline.route import reasons
-from pipeline.route.decision import LastSent, decide_notification
+from pipeline.route.decision import LastSent, decide_notification, is_unknown
 from pipeline.route.delivery import Delivery, DeliverySchedule, Dispatch, Owed, build_notification
 from pipeline.route.labels import LabelRule, add_labels
 from pipeline.route.notification_log import NotificationLog, NotifiedIncident
@@ -19,7 +19,7 @@ from pipeline.route.receiver_settings import ReceiverSettings
 from pipeline.route.settings import RouteSettings
 from pipeline.state import PartStore
 from pipeline.step import InputMessage, OutputMessage, RawMessage
-from schemas.incident import CLOSED, Incident
+from schemas.incident import Incident
 from schemas.notification import Notification
 from schemas.topics import MEBIBYTE, NOTIFICATIONS
 
@@ -95,7 +95,7 @@ class Outbox:
         with it. With ``keeps_schedule``, the newer decision is owed instead, and continues the schedule of the attempts.
         """
         owed = notified.owed.get(receiver)
-        if owed is None or (receiver, owed.revision, owed.number) in notified.in_flight:
+        if owed is None or notified.is_attempted(receiver, owed):
             return []
         older, alert = _stored_incident(notified), notified.alert
         if not keeps_schedule:
@@ -176,8 +176,8 @@ class Outbox:
         An attempt in flight ends later, with an outcome of its own.
         """
         outputs: list[OutputMessage] = []
-        for receiver in list(notified.owed):
-            if not notified.is_in_flight(receiver):
+        for receiver, owed in list(notified.owed.items()):
+            if not notified.is_attempted(receiver, owed):
                 problem = f"not kept, because {limit} is exceeded"
                 outputs += self._give_up(incident_id, notified, receiver, problem, notified.alert or alert)
         return outputs
@@ -189,7 +189,7 @@ class Outbox:
     def _begin(self, incident_id: str, receiver: str, now: int) -> Dispatch | None:
         """Begin an attempt, unless nothing is owed any more."""
         notified = self._log.get(incident_id)
-        if notified is None:
+        if notified is None or receiver not in notified.owed:  # it was dropped during an earlier attempt
             self._schedule.remove(incident_id, receiver)
             return None
         incident, owed = _stored_incident(notified), notified.owed[receiver]
@@ -225,9 +225,11 @@ class Outbox:
     ) -> list[OutputMessage]:
         receiver, owed = dispatch.receiver, notified.owed.get(dispatch.receiver)
         self._pass_on(notified, receiver, delivery.reason, dispatch.route, now)
+        outputs = self._fail(dispatch, delivery.reason, delivery.attempts + (0 if owed is None else owed.attempts))
         if owed is not None and _is_of(owed, dispatch):
             self.withdraw(dispatch.incident.incident_id, notified, receiver)
-        return self._fail(dispatch, delivery.reason, delivery.attempts + (0 if owed is None else owed.attempts))
+            return outputs
+        return outputs + self._decide_again(dispatch.incident.incident_id, notified, receiver, now)
 
     def _record_retry(
         self, notified: NotifiedIncident, dispatch: Dispatch, delivery: Delivery, now: int
@@ -268,7 +270,7 @@ class Outbox:
             return []
         last_sent = notified.newest_sent().get(receiver)
         receiver_settings, interval_s = self._receivers[receiver], self._repeat_interval_s
-        decision = decide_notification(incident, receiver_settings, last_sent, interval_s, now, owed.problem)
+        decision = decide_notification(incident, receiver_settings, last_sent, interval_s, now, owed)
         if decision.send and owed.revision == incident.revision:
             owed.reason = decision.reason
             return []
@@ -288,8 +290,8 @@ class Outbox:
             return
         if owed is not None:
             owed.is_passed_on = True
-        told = notified.newest_sent().get(fallback)
-        if fallback not in notified.owed and (told is None or told.status in CLOSED):
+        if fallback not in notified.owed and is_unknown(notified.newest_sent().get(fallback)):
+            notified.held_back.pop(fallback, None)
             self.owe(incident, notified, fallback, route, reasons.fallback(receiver, problem), now)
 
     def _give_up(
@@ -299,7 +301,9 @@ class Outbox:
         self.withdraw(incident_id, notified, receiver)
         if not isinstance(incident, Incident) or alert is None:
             return []
-        dispatch = Dispatch(incident, receiver, owed.route, owed.reason, alert, owed.decided_at, owed.number)
+        # After a crash during an attempt, the alert can be newer than what is owed.
+        number = owed.number if owed.revision == incident.revision else notified.number_decision(receiver)
+        dispatch = Dispatch(incident, receiver, owed.route, owed.reason, alert, owed.decided_at, number)
         return self._fail(dispatch, problem, owed.attempts)
 
     def _sent(self, dispatch: Dispatch, delivery: Delivery, earlier_attempts: int = 0) -> list[OutputMessage]:

@@ -12,7 +12,7 @@ from functools import partial
 from pipeline.dead_letters import dead_letter
 from pipeline.decoding import Unreadable, decode_contract
 from pipeline.route import reasons
-from pipeline.route.decision import LastSent, RouteDecision, decide_notification
+from pipeline.route.decision import LastSent, RouteDecision, decide_notification, is_unknown
 from pipeline.route.delivery import Delivery, Dispatch, Resend, ResendClock
 from pipeline.route.escalation import Escalations
 from pipeline.route.labels import add_labels, incident_labels
@@ -83,6 +83,8 @@ class RouteStep:
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
         """Restore the state that ``changed`` yielded, with a warning for each part that is discarded."""
         self._store.read(parts)
+        for part in self._store.parts("clock"):
+            self._store.load(part, self._load_clock)
         for part in self._store.parts("incident"):
             self._store.load(part, partial(self._load_incident, part.name))
         for part in self._store.parts("alert"):
@@ -91,8 +93,8 @@ class RouteStep:
             self._store.load(part, self._silences.load)
         for part in self._store.parts("receiver"):
             self._store.load(part, partial(self._outbox.load_receiver, part.name))
-        for part in self._store.parts("clock"):
-            self._store.load(part, self._load_clock)
+        if self._wall_ms is not None and self._wall_ms < self._log.newest_decision():
+            self._reset_times(self._wall_ms)
         yield from self._store.finish_restore()
 
     def step(self, messages: Sequence[InputMessage]) -> list[OutputMessage]:
@@ -127,8 +129,7 @@ class RouteStep:
             As :meth:`step`.
         """
         if self._wall_ms is not None and wall_ms < self._wall_ms:
-            self._outbox.reset_times(wall_ms)
-            self._log.reset_times(wall_ms)
+            self._reset_times(wall_ms)
         self._wall_ms = wall_ms
         self._due_resends |= {
             receiver for receiver in self._resend_clock.advance(wall_ms) if self._log.open_alerts(receiver)
@@ -177,7 +178,11 @@ class RouteStep:
         list of Output
             The notification, unless it is still owed, and a dead letter with the alert if it failed.
         """
-        return self._outbox.record(dispatch, delivery, self._now())
+        outputs = self._outbox.record(dispatch, delivery, self._now())
+        notified = self._log.get(dispatch.incident.incident_id)
+        if notified is not None and notified.owed:  # an obstacle may have begun during the attempt
+            outputs += self._decide_again(dispatch.incident.incident_id, notified)
+        return outputs
 
     def mark_all(self) -> None:
         """Mark all parts of the state as changed, because the checkpoint topic was created again."""
@@ -200,6 +205,11 @@ class RouteStep:
     def _load_clock(self, state: State) -> None:
         self._newest_event_ms = int(state["newest_event_ms"])
 
+    def _reset_times(self, wall_ms: int) -> None:
+        """Let no time lie in the future, because the clock has gone back."""
+        self._outbox.reset_times(wall_ms)
+        self._log.reset_times(wall_ms)
+
     def _now(self) -> int:
         return self._newest_event_ms if self._wall_ms is None else self._wall_ms
 
@@ -216,6 +226,7 @@ class RouteStep:
         labels = incident_labels(incident)
         notified = self._log.add_revision(incident, labels, message.offset)
         self._update_sources(incident.incident_id, notified)
+        self._escalations.end(notified.escalations, add_labels(labels, self._label_rules))
         outputs = self._decide(incident, message, notified, self._recipients(notified))
         while (excess := self._log.pop_excess()) is not None:
             self._inhibition.remove(excess[0])
@@ -226,13 +237,19 @@ class RouteStep:
         """Decide again where an obstacle is over or a repeat is due. The other decisions stay as they are."""
         outputs: list[OutputMessage] = []
         for incident_id, notified in self._log.incidents_with_alert():
-            if notified.owed:
-                outputs += self._outbox.check(incident_id, notified, self._now())
-            recipients = self._due_recipients(incident_id, notified)
-            if recipients and notified.alert is not None:
-                incident = read_incident(notified.alert)
-                if isinstance(incident, Incident):
-                    outputs.extend(self._decide(incident, notified.alert, notified, recipients, is_due=True))
+            outputs += self._decide_again(incident_id, notified)
+        return outputs
+
+    def _decide_again(self, incident_id: str, notified: NotifiedIncident) -> list[OutputMessage]:
+        """Decide on one incident, as :meth:`_decide_due`."""
+        outputs: list[OutputMessage] = []
+        if notified.owed:
+            outputs += self._outbox.check(incident_id, notified, self._now())
+        recipients = self._due_recipients(incident_id, notified)
+        if recipients and notified.alert is not None:
+            incident = read_incident(notified.alert)
+            if isinstance(incident, Incident):
+                outputs.extend(self._decide(incident, notified.alert, notified, recipients, is_due=True))
         return outputs
 
     def _due_recipients(self, incident_id: str, notified: NotifiedIncident) -> Recipients:
@@ -252,15 +269,16 @@ class RouteStep:
         recipients = self._recipients(notified)
         for receiver in notified.held_back.keys() - recipients.keys():  # the configuration has changed
             del notified.held_back[receiver]
+            self._log.mark(incident_id)
         for receiver, (routes, last_sent) in recipients.items():
             obstacle = notified.held_back.get(receiver)
             if obstacle is not None:
                 is_due = not _is_same(obstacle, self._find_obstacle(incident_id, labels, routes)[1])
-            elif receiver in notified.owed:
-                is_waiting = not notified.is_in_flight(receiver)
+            elif (owed := notified.owed.get(receiver)) is not None:
+                is_waiting = not notified.is_attempted(receiver, owed)
                 is_due = is_waiting and self._find_obstacle(incident_id, labels, routes)[1] is not None
             else:
-                is_new = is_escalated and receiver in escalated and _is_unknown_to_receiver(last_sent)
+                is_new = is_escalated and receiver in escalated and is_unknown(last_sent)
                 is_due = is_new or (is_repeated and last_sent is not None and last_sent.at <= repeat_before)
             if is_due:
                 due[receiver] = routes, last_sent
@@ -283,29 +301,28 @@ class RouteStep:
             route = routes[0]
             obstacle_before = notified.held_back.pop(receiver, None)
             owed = notified.owed.get(receiver)
-            owed_problem = None if owed is None else owed.problem
-            decision = decide_notification(
-                incident, self._receivers[receiver], last_sent, interval_s, now, owed_problem
-            )
-            escalation = self._escalations.find(route) if incident.status == "open" else None
-            if decision.send and escalation is not None and _is_unknown_to_receiver(last_sent):
-                decision = RouteDecision(True, reasons.escalated(escalation.after_s, incident))
+            decision = decide_notification(incident, self._receivers[receiver], last_sent, interval_s, now, owed)
             if decision.send:
                 route, obstacle = self._find_obstacle(incident.incident_id, labels, routes)
                 if obstacle is not None:
                     notified.held_back[receiver] = obstacle
                     decision = RouteDecision(False, obstacle)
-                elif is_due and obstacle_before is not None:
-                    decision = RouteDecision(True, reasons.end_of_obstacle(obstacle_before, decision.reason))
+                else:
+                    news, before = decision.reason, obstacle_before if is_due else None
+                    decision = RouteDecision(True, self._escalations.explain(incident, route, last_sent, news, before))
             outputs += self._outbox.supersede(incident, notified, receiver, now, keeps_schedule=decision.send)
             if decision.send:
                 self._outbox.owe(incident, notified, receiver, route, decision.reason, now)
             else:
+                if decision.reason == reasons.END_NOT_ACCEPTED:
+                    notified.record_unsent_end(receiver, incident.status)
                 number = notified.number_decision(receiver)
                 dispatch = Dispatch(incident, receiver, route, decision.reason, message, now, number)
                 outputs.append(suppressed_output(dispatch))
-        is_waiting = incident.status == "open" and bool(notified.newest_sent() or notified.owed)
-        self._escalations.update(notified.escalations, labels, now, is_waiting=is_waiting)
+        if notified.is_known:
+            self._escalations.begin(notified.escalations, labels, now)
+        else:
+            notified.escalations.clear()
         self._log.store_alert(incident.incident_id, message)
         while (evicted := self._log.pop_excess_alert()) is not None:
             outputs += self._outbox.drop(*evicted, "route.stored_alerts_max")
@@ -339,21 +356,28 @@ class RouteStep:
         notified = self._log.load(incident_id, state)
         self._update_sources(incident_id, notified)
         self._outbox.restore(incident_id, notified)
+        labels = add_labels(notified.labels, self._label_rules)
+        if notified.is_known and self._escalations.begin(notified.escalations, labels, self._now()):
+            self._store.mark("incident", incident_id)
 
     def _recipients(self, notified: NotifiedIncident) -> Recipients:
         newest_sent = notified.newest_sent()
-        routed = self._tree.recipients(add_labels(notified.labels, self._label_rules))
-        recipients = {receiver: (routes, newest_sent.get(receiver)) for receiver, routes in routed.items()}
+        routes = self._tree.recipients(add_labels(notified.labels, self._label_rules))
         for escalation in self._escalations.due(notified.escalations):
             for receiver in escalation.receivers:
-                recipients.setdefault(receiver, ((escalation.name,), newest_sent.get(receiver)))
+                routes[receiver] = (*routes.get(receiver, ()), escalation.name)
         for receiver, owed in sorted(notified.owed.items()):
-            if receiver in self._receivers:
-                recipients.setdefault(receiver, ((owed.route,), newest_sent.get(receiver)))
+            if receiver not in routes or owed.reason.code == "fallback":
+                routes[receiver] = (owed.route, *routes.get(receiver, ()))
         for receiver, last in sorted(newest_sent.items()):
-            if receiver in self._receivers and receiver not in recipients and last.status not in CLOSED:
-                recipients[receiver] = ((last.route,), last)
-        return recipients
+            if last.status not in CLOSED:
+                routes.setdefault(receiver, (last.route,))
+        known = [receiver for receiver in routes if receiver in self._receivers]
+        for receiver in known:
+            fallback = self._receivers[receiver].fallback
+            if fallback is not None and fallback in notified.held_back:
+                routes.setdefault(fallback, routes[receiver])
+        return {name: (routes[name], newest_sent.get(name)) for name in routes if name in self._receivers}
 
     def _read_command(self, message: InputMessage) -> list[OutputMessage]:
         """Add a silence. Correlate handles other commands and reports invalid commands."""
@@ -368,11 +392,6 @@ class RouteStep:
             detail = f"the silence {command.command_id} is invalid: {error}"
             return [dead_letter("route", message, "contract", detail)]
         return []
-
-
-def _is_unknown_to_receiver(last_sent: LastSent | None) -> bool:
-    """Return whether the receiver does not know that the incident is open."""
-    return last_sent is None or last_sent.status in CLOSED
 
 
 def _is_same(before: Reason, now: Reason | None) -> bool:

@@ -144,6 +144,27 @@ async def test_what_a_silence_held_back_is_sent_at_its_end_without_a_revision_an
         assert [event["id"] for _, event in endpoint.requests] == ["inc-3f9a21c0b7:1.2:hook", "inc-3f9a21c0b7:2:hook"]
 
 
+async def test_a_silence_that_began_during_an_attempt_holds_back_what_is_owed_after_a_crash(empty_broker, tmp_path):
+    cluster = empty_broker.cluster
+    start = int(time.time() * 1000)
+
+    async def hang(_: web.Request) -> web.Response:
+        await asyncio.Event().wait()
+        return web.Response()
+
+    async with run_endpoint() as endpoint:
+        endpoint.answers = [hang, 200]
+        config = write_configuration(tmp_path, endpoint)
+        async with route_worker(cluster, config) as first:
+            await publish(cluster)
+            await endpoint.reached.wait()
+            await write_silence(cluster, start, start + 3_600_000)
+            first.kill()
+        async with route_worker(cluster, config):
+            assert await wait_for_notifications(cluster, 1) == [(1, "suppressed", 0)]
+        assert len(endpoint.requests) == 1
+
+
 async def test_a_receiver_that_hangs_delays_no_other_and_gets_the_newest_state_when_it_is_back_after_a_crash(
     empty_broker, tmp_path
 ):

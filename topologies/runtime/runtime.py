@@ -197,7 +197,8 @@ class StepRuntime:
 
     async def _run_timers(self, worker: PartitionWorker) -> None:
         loop = asyncio.get_running_loop()
-        last_tick = last_checkpoint = loop.time()
+        last_checkpoint = loop.time()
+        last_tick = last_checkpoint - TICK_INTERVAL_S  # the restored state gets the time before anything is sent
         while not worker.is_closed():
             await asyncio.sleep(CHECK_INTERVAL_S)
             if worker.failure is not None:

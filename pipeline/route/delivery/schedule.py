@@ -35,7 +35,7 @@ MINUTE_MS = 60_000
 
 @dataclass(slots=True)
 class _Queue:
-    """What is owed to one receiver by incident id, oldest first, and what is known about the receiver."""
+    """What is owed to one receiver by incident id, and what is known about the receiver."""
 
     owed: dict[str, Owed] = field(default_factory=dict)
     in_flight: set[str] = field(default_factory=set)
@@ -95,7 +95,8 @@ class DeliverySchedule:
         queue = self._queues[receiver]
         queue.in_flight.discard(incident_id)
         if delivery.outcome == "deferred":
-            queue.attempt_times.pop()
+            if queue.attempt_times:  # there are none if the clock has gone back meanwhile
+                queue.attempt_times.pop()
         elif delivery.outcome == "retry":
             self._record_failure(receiver, queue, incident_id, delivery, now)
         else:
@@ -143,7 +144,7 @@ class DeliverySchedule:
         if per_minute is not None and self._has_clock:
             limit = min(limit, per_minute - len(queue.attempt_times))
         due = [(incident_id, owed) for incident_id, owed in queue.owed.items() if owed.not_before <= now]
-        return sorted(due, key=lambda item: item[1].attempts)[: max(0, limit)]
+        return sorted(due, key=lambda item: (item[1].attempts, item[1].since))[: max(0, limit)]
 
     def _record_failure(self, receiver: str, queue: _Queue, incident_id: str, delivery: Delivery, now: int) -> None:
         if not queue.failures or queue.last_failed != incident_id:

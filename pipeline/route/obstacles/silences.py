@@ -88,6 +88,8 @@ class Silences:
         self._store = store
         self._known_labels = known_labels
         self._silences: dict[str, Silence] = {}
+        self._active: tuple[int, list[Silence]] | None = None
+        """The last time for which a silence was looked up, and the silences that apply then. Most silences are over."""
 
     def add(self, command: Command) -> None:
         """Add the silence of a command, replacing any silence with the same id.
@@ -99,6 +101,7 @@ class Silences:
         """
         silence = Silence.from_command(command, self._known_labels)
         self._silences[silence.silence_id] = silence
+        self._active = None
         self._store.mark("silence", silence.silence_id)
         while len(self._silences) > self._limit:
             first = min(self._silences.values(), key=_end)
@@ -110,7 +113,9 @@ class Silences:
 
         If several silences cover it, return the one that ends last.
         """
-        covering = [silence for silence in self._silences.values() if silence.covers(labels, at)]
+        if self._active is None or self._active[0] != at:
+            self._active = at, [silence for silence in self._silences.values() if silence.start <= at < silence.until]
+        covering = [silence for silence in self._active[1] if silence.covers(labels, at)]
         return max(covering, key=_end, default=None)
 
     def dump(self, silence_id: str) -> dict[str, Any] | None:
@@ -122,6 +127,7 @@ class Silences:
         """Restore the state of one silence."""
         silence = Silence.load(state, self._known_labels)
         self._silences[silence.silence_id] = silence
+        self._active = None
 
 
 def _end(silence: Silence) -> tuple[int, str]:

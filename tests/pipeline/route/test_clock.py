@@ -138,6 +138,13 @@ def test_a_repeat_that_fails_is_due_again_after_the_next_interval_with_a_new_key
     assert play(step, STARTED + 120_000)[0][:2] == ("3f9a21c0b7:1.2:console", "sent")
 
 
+def test_a_clock_that_goes_back_does_not_delay_a_repeat_further():
+    step = RouteStep(settings(repeat_interval_s=60), STARTED + HOUR_MS)
+    play(step, alert(incident()))
+    assert play(step, STARTED, STARTED + 59_000) == []
+    assert play(step, STARTED + 60_000)[0][:3] == ("3f9a21c0b7:1.1:console", "sent", "repeat_interval")
+
+
 def test_a_change_that_failed_is_sent_again_after_the_interval():
     step = live(repeat_interval_s=60)
     play(step, alert(incident()))
@@ -220,6 +227,18 @@ def test_in_a_replay_the_clock_is_restored():
     restored = RouteStep(settings())
     assert list(restored.restore(state.items())) == []
     assert play(restored, alert(incident(), 1))[0][2] == "first_notification"
+
+
+def test_the_alert_of_an_end_that_was_held_back_from_a_removed_receiver_is_dropped():
+    receivers = [{"name": "console", "console": True}, {"name": "old", "console": True}]
+    step, state = live(receivers=receivers, default_receivers=["old"]), {}
+    play(step, alert(incident()), silence(), alert(incident(revision=2, status="resolved"), 1))
+    apply_changes(state, step)
+    restored = live()
+    assert list(restored.restore(state.items())) == []
+    restored.tick(STARTED + HOUR_MS)
+    apply_changes(state, restored)
+    assert [key for key in state if key.startswith(b"alert/")] == []
 
 
 def test_what_is_held_back_from_a_receiver_that_was_removed_is_dropped():

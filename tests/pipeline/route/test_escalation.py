@@ -144,6 +144,48 @@ def test_a_clock_that_goes_back_does_not_delay_an_escalation_further():
     assert play(step, DUE) == [("manager", "sent", "escalated")]
 
 
+def test_a_reopened_incident_that_is_held_back_has_no_time_yet():
+    step = live()
+    play(step, alert(incident(**P1)), alert(incident(revision=2, status="resolved", **P1), 1), silence())
+    play(step, alert(incident(revision=3, **P1), 2))
+    ended = STARTED + 60 * MINUTE_MS
+    assert play(step, ended - 1) == []
+    assert play(step, ended) == [("pager", "sent", "silence_ended")]
+    assert play(step, ended + 15 * MINUTE_MS) == [("manager", "sent", "escalated")]
+
+
+@pytest.mark.parametrize("changes", [P1 | {"status": "acknowledged"}, {"severity": "P3"}])
+def test_a_refused_escalation_ends_when_somebody_acts(changes):
+    step = live()
+    play(step, alert(incident(**P1)))
+    play(step, DUE, delivery=FAILED)
+    assert [note[0] for note in play(step, alert(incident(revision=2, **changes), 1))] == ["pager"]
+
+
+def test_an_escalation_reaches_a_receiver_whose_own_route_is_muted():
+    routes = [
+        {"name": "night", "receivers": ["manager"], "mute_times": ["always"], "continue": True},
+        {"name": "all", "receivers": ["pager"]},
+    ]
+    step = live(routes=routes, time_intervals={"always": {"years": ["2000:2100"]}})
+    assert ("manager", "suppressed", "muted") in play(step, alert(incident(**P1)))
+    assert play(step, DUE) == [("manager", "sent", "escalated")]
+
+
+def test_an_escalation_that_is_added_to_the_settings_begins_at_the_start():
+    step, state = live(escalations=[]), {}
+    play(step, alert(incident(**P1)))
+    apply_changes(state, step)
+    started = STARTED + 5 * MINUTE_MS
+    restarted = RouteStep(settings(**FIELDS), started)
+    assert list(restarted.restore(list(state.items()))) == []
+    apply_changes(state, restarted)
+    restarted = RouteStep(settings(**FIELDS), started + MINUTE_MS)
+    assert list(restarted.restore(list(state.items()))) == []
+    assert play(restarted, started + 15 * MINUTE_MS - 1) == []
+    assert play(restarted, started + 15 * MINUTE_MS) == [("manager", "sent", "escalated")]
+
+
 def test_in_a_replay_the_time_is_that_of_the_revisions():
     step = RouteStep(settings(**FIELDS))
     play(step, alert(incident(updated_at=STARTED, **P1)))

@@ -148,18 +148,24 @@ class Model:
 
     def wait(self, one, outcomes):
         """Begin and end the times of the escalations after decisions."""
-        is_told = any(key[0] == one.incident_id for key in self.sent) or {"sent", "failed"} & {
-            note[3] for note in outcomes
-        }
+        is_told = {"sent", "failed"} & {note[3] for note in outcomes} or any(
+            key[0] == one.incident_id and sent["status"] not in CLOSED for key, sent in self.sent.items()
+        )
         for rule in self.escalations:
             key = (one.incident_id, rule["name"])
-            if one.status == "open" and is_told and all(CONDITIONS[text](one) for text in rule["matchers"]):
+            if is_told and self.escalates(rule, one):
                 self.waiting.setdefault(key, (self.now, False))
             else:
                 self.waiting.pop(key, None)
 
+    def escalates(self, rule, one):
+        return one.status == "open" and all(CONDITIONS[text](one) for text in rule["matchers"])
+
     def read(self, one, failing):
         self.incidents[one.incident_id] = one
+        for rule in self.escalations:
+            if not self.escalates(rule, one):
+                self.waiting.pop((one.incident_id, rule["name"]), None)
         recipients = self.recipients(one)
         self.held = {key: reason for key, reason in self.held.items() if key[0] != one.incident_id}
         notes = [self.decide(one, receiver, names, failing, None) for receiver, names in recipients.items()]
@@ -174,7 +180,7 @@ class Model:
         for rule in self.escalations:
             if self.waiting.get((one.incident_id, rule["name"]), (0, False))[1]:
                 for receiver in rule["receivers"]:
-                    found.setdefault(receiver, [rule["name"]])
+                    found.setdefault(receiver, []).append(rule["name"])
         for (incident_id, receiver), sent in self.sent.items():
             if incident_id == one.incident_id and sent["status"] not in CLOSED:
                 found.setdefault(receiver, [sent["route"]])
@@ -237,8 +243,11 @@ class Model:
         self.held.pop(key, None)
         code, is_news = self.news(one, receiver, sent)
         is_new = one.status == "open" and (sent is None or sent["status"] in CLOSED)
-        if is_news and is_new and names[0] in {rule["name"] for rule in self.escalations}:
+        route = next((name for name in names if not self.closed(name)), names[0])
+        if is_news and is_new and route in {rule["name"] for rule in self.escalations}:
             code = "escalated"
+            if held_before in ("muted", "outside_active_time"):
+                held_before = None
         obstacle = self.obstacle(one, names) if is_news else None
         if obstacle is not None:
             self.held[key] = obstacle
@@ -249,7 +258,6 @@ class Model:
             if sent is not None:
                 sent["at"] = self.now
             return one.incident_id, one.revision, receiver, "failed", "receiver_failed"
-        route = next((name for name in names if not self.closed(name)), names[0])
         self.sent[key] = {"severity": one.severity, "status": one.status, "at": self.now, "route": route}
         ended = {"inhibited": "inhibition_ended", "muted": "mute_ended", "outside_active_time": "active_time_began"}
         if held_before is not None:
@@ -264,6 +272,7 @@ class Model:
             is_accepted = receiver != "b" or one.severity in ("P1", "P2")
             return ("first_notification", True) if is_accepted else ("severity_not_accepted", False)
         if is_over and receiver == "c":
+            sent["status"] = one.status
             return "end_not_accepted", False
         if one.severity != sent["severity"]:
             return "severity_changed", True

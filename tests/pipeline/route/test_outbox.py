@@ -246,6 +246,76 @@ def test_a_permanent_refusal_goes_to_the_fallback_at_once_to_the_audit_and_to_th
     assert (letter.reason, "answered 404" in letter.detail) == ("receiver_refused", True)
 
 
+@pytest.mark.parametrize(
+    ("severity", "expected"),
+    [("P1", (2, "sent", "first_notification")), ("P4", (2, "suppressed", "severity_not_accepted"))],
+)
+def test_after_a_refusal_a_revision_that_arrived_meanwhile_is_decided_as_new(severity, expected):
+    run = Run(build(severities=["P1", "P2", "P3"]))
+    run.read()
+    [dispatch] = run.step.take_pending()
+    run.read(1, revision=2, severity=severity)
+    run.use(run.step.record_delivery(dispatch, REFUSED))
+    run.deliver()
+    assert [note[1:4] for note in run.summary()] == [(1, "failed", "receiver_failed"), expected]
+
+
+@pytest.mark.parametrize("answers_late", [False, True])
+def test_a_receiver_that_is_not_told_the_end_is_told_when_the_incident_is_reopened(answers_late):
+    run = Run(build(send_resolved=False))
+    run.read()
+    [dispatch] = run.step.take_pending()
+    if not answers_late:
+        run.use(run.step.record_delivery(dispatch, SENT))
+    run.read(1, revision=2, status="resolved")
+    if answers_late:
+        run.use(run.step.record_delivery(dispatch, SENT))
+    run.read(2, revision=3)
+    run.deliver()
+    assert run.summary()[-1] == ("pager", 3, "sent", "status_changed", 1)
+
+
+CHAT_IS_MUTED = {
+    "routes": [
+        {"name": "night", "receivers": ["chat"], "mute_times": ["always"], "continue": True},
+        {"name": "all", "receivers": ["pager"]},
+    ],
+    "time_intervals": {"always": {"years": ["2000:2100"]}},
+}
+
+
+@pytest.mark.parametrize("settings", [{}, CHAT_IS_MUTED])
+@pytest.mark.parametrize("severity", ["P1", "P3"])
+def test_a_fallback_is_told_whatever_its_own_route_and_severities_are_and_a_newer_revision_changes_nothing(
+    settings, severity
+):
+    receivers = [
+        {"name": "pager", "console": True, "fallback": "chat"},
+        {"name": "chat", "console": True, "severities": ["P1"]},
+    ]
+    settings = {"receivers": receivers, "default_receivers": ["pager"]} | settings
+    run = Run(RouteStep(RouteSettings.model_validate(settings), STARTED))
+    run.read(severity=severity)
+    run.deliver(pager=REFUSED)
+    run.wait(2, pager=REFUSED, chat=AWAY)
+    run.read(1, revision=2, severity=severity)
+    run.wait(90, pager=REFUSED)
+    [note] = [note for note in run.notes if note.receiver == "chat" and note.outcome == "sent"]
+    assert (note.revision, note.reason) == (2, "instead of pager: answered 404")
+
+
+def test_a_fallback_that_a_silence_holds_back_is_told_when_it_ends():
+    run = Run(build(fallback="chat"))
+    run.read()
+    [dispatch] = run.step.take_pending()
+    run.use(run.step.step([silence(at=STARTED, until=STARTED + 60_000)]))
+    run.use(run.step.record_delivery(dispatch, REFUSED))
+    run.wait(58)
+    assert run.summary()[1:] == [("chat", 1, "suppressed", "silenced", 0)]
+    run.wait(3)
+    assert run.summary()[2:] == [("chat", 1, "sent", "silence_ended", 1)]
+
+
 def test_two_receivers_that_are_each_others_fallback_do_not_pass_an_incident_back_and_forth():
     receivers = [
         {"name": "pager", "console": True, "fallback": "chat"},
@@ -432,6 +502,31 @@ def test_a_clock_that_goes_back_an_hour_stops_no_page(receiver):
     assert {note.incident_id for note in run.notes if note.outcome == "sent"} == {"inc-3f9a21c0b7", "inc-other"}
 
 
+def test_a_clock_that_goes_back_during_an_attempt_that_is_deferred_stops_nothing():
+    run = Run(build())
+    run.read()
+    [dispatch] = run.step.take_pending()
+    run.use(run.step.tick(STARTED - 60_000))
+    run.use(run.step.record_delivery(dispatch, DEFERRED))
+    run.deliver()
+    assert run.summary() == [("pager", 1, "sent", "first_notification", 1)]
+
+
+@pytest.mark.parametrize("receiver", [{}, {"messages_per_minute": 1}])
+def test_a_worker_whose_clock_is_an_hour_behind_that_of_the_one_before_stops_no_page(receiver):
+    run, state = Run(build(**receiver)), {}
+    run.read()
+    run.deliver(**({} if receiver else {"pager": AWAY}))
+    apply_changes(state, run.step)
+    again = Run(build(STARTED - 3_600_000, **receiver))
+    list(again.step.restore(state.items()))
+    again.now = STARTED - 3_600_000
+    again.read(1, incident_id="inc-other")
+    again.wait(3)
+    sent = {note.incident_id for note in run.notes + again.notes if note.outcome == "sent"}
+    assert sent == {"inc-3f9a21c0b7", "inc-other"}
+
+
 def test_a_replay_has_no_limit_per_minute_because_its_clock_stands_still():
     step = build(None, messages_per_minute=5)
     step.step([alert(incident(incident_id=f"inc-{number}"), number) for number in range(15)])
@@ -464,6 +559,39 @@ def test_a_silence_holds_back_after_a_crash_during_an_attempt():
     assert again.summary() == [("pager", 2, "sent", "silence_ended", 1)]
 
 
+@pytest.mark.parametrize("delivery", [SENT, DEFERRED])
+def test_a_silence_that_begins_during_an_attempt_holds_the_next_attempt_back(delivery):
+    run = Run(build())
+    run.read()
+    [dispatch] = run.step.take_pending()
+    if delivery is SENT:
+        run.read(1, revision=2, severity="P1")
+    run.use(run.step.step([silence(at=STARTED, until=STARTED + 60_000)]))
+    run.use(run.step.tick(STARTED + 1000))
+    run.use(run.step.record_delivery(dispatch, delivery))
+    assert run.step.take_pending() == []
+    run.now = STARTED + 60_000
+    run.wait(1)
+    assert run.summary()[-1][1:4] == (2 if delivery is SENT else 1, "sent", "silence_ended")
+
+
+def test_a_silence_holds_the_fallback_back_too_if_it_begins_during_an_attempt():
+    receivers = [
+        {"name": "pager", "console": True, "fallback": "chat"},
+        {"name": "chat", "console": True, "severities": ["P1"]},
+    ]
+    settings = {"receivers": receivers, "default_receivers": ["pager", "chat"]}
+    run = Run(RouteStep(RouteSettings.model_validate(settings), STARTED))
+    run.read()
+    [dispatch] = run.step.take_pending()
+    run.use(run.step.step([silence(at=STARTED, until=STARTED + 60_000)]))
+    run.read(1, revision=2, severity="P1")
+    run.use(run.step.record_delivery(dispatch, REFUSED))
+    run.deliver()
+    run.wait(50)
+    assert run.attempts == []
+
+
 @pytest.mark.parametrize("limit", ["incidents_max", "stored_alerts_max"])
 @pytest.mark.parametrize("delivery", [SENT, AWAY, REFUSED])
 def test_an_incident_that_is_dropped_during_an_attempt_has_one_outcome(limit, delivery):
@@ -476,6 +604,56 @@ def test_an_incident_that_is_dropped_during_an_attempt_has_one_outcome(limit, de
     outcomes = [note.outcome for note in run.notes if note.incident_id == "inc-a"]
     assert outcomes == ["sent" if delivery is SENT else "failed"]
     assert len(run.letters) == (delivery is not SENT) + sum(note.incident_id == "inc-b" for note in run.notes)
+
+
+@pytest.mark.parametrize("delivery", [SENT, AWAY, REFUSED])
+def test_an_incident_that_is_dropped_during_an_attempt_and_then_over_stops_nothing(delivery):
+    receivers = [{"name": "pager", "console": True}, {"name": "chat", "console": True}]
+    routes = [{"name": "a", "matchers": ["incident_id=inc-a"], "receivers": ["pager"]}]
+    settings = {"receivers": receivers, "default_receivers": ["chat"], "routes": routes, "incidents_max": 1}
+    run = Run(RouteStep(RouteSettings.model_validate(settings), STARTED))
+    run.read(incident_id="inc-a")
+    [dispatch] = run.step.take_pending()
+    run.read(1, incident_id="inc-b")
+    run.deliver()
+    run.read(2, incident_id="inc-b", revision=2, status="resolved")
+    run.deliver()
+    run.read(3, incident_id="inc-a", revision=2, status="resolved")
+    run.use(run.step.record_delivery(dispatch, delivery))
+    run.wait(10)
+    assert [note.outcome for note in run.notes if note.incident_id == "inc-a"] == [
+        "suppressed",
+        "sent" if delivery is SENT else "failed",
+    ]
+
+
+def test_a_newer_revision_that_exceeds_a_limit_during_an_attempt_is_dead_lettered():
+    receivers = [{"name": "pager", "console": True}]
+    settings = {"receivers": receivers, "default_receivers": ["pager"], "stored_alerts_max": 1}
+    run = Run(RouteStep(RouteSettings.model_validate(settings), STARTED))
+    run.read(incident_id="inc-a")
+    [dispatch] = run.step.take_pending()
+    run.read(1, incident_id="inc-a", revision=2, severity="P1")
+    run.read(2, incident_id="inc-b")
+    run.use(run.step.record_delivery(dispatch, SENT))
+    run.wait(10)
+    outcomes = [(note.revision, note.outcome) for note in run.notes if note.incident_id == "inc-a"]
+    assert outcomes == [(2, "failed"), (1, "sent")]
+    assert len(run.letters) == 1
+
+
+def test_what_is_given_up_after_a_crash_during_an_attempt_has_a_key_of_its_own():
+    run, state = Run(build()), {}
+    run.read()
+    run.step.take_pending()
+    run.read(1, revision=2)
+    apply_changes(state, run.step)
+    run.step = RouteStep(RouteSettings(), STARTED)
+    assert list(run.step.restore(list(state.items()))) == []
+    run.wait(1)
+    keys = [note.notification_id for note in run.notes if note.receiver == "pager"]
+    assert [note.outcome for note in run.notes if note.receiver == "pager"] == ["suppressed", "failed"]
+    assert len(set(keys)) == 2
 
 
 def test_a_newer_revision_is_not_given_up_because_an_older_one_waited_long():
@@ -499,6 +677,20 @@ def test_nothing_is_given_up_after_a_long_stop_of_the_worker_without_an_attempt(
     again.now = STARTED + 10_000_000
     again.wait(1)
     assert again.summary() == [("pager", 1, "sent", "first_notification", 2)]
+
+
+def test_the_oldest_notification_is_sent_first_after_a_restart_too():
+    run, state = Run(build(messages_per_minute=1)), {}
+    for offset, name in enumerate("cab"):
+        run.read(offset, incident_id=name)
+        run.now += 1000
+        run.use(run.step.tick(run.now))
+    apply_changes(state, run.step)
+    again = Run(build(run.now, messages_per_minute=1))
+    list(again.step.restore(state.items()))
+    again.now = run.now
+    again.wait(190)
+    assert [note.incident_id for note in again.notes] == ["c", "a", "b"]
 
 
 def test_a_pause_that_the_receiver_requests_survives_a_restart():
