@@ -16,11 +16,9 @@ from pipeline.route.decision import LastSent, RouteDecision, decide_notification
 from pipeline.route.delivery import Delivery, Dispatch, Resend, ResendClock
 from pipeline.route.escalation import Escalations
 from pipeline.route.labels import add_labels, incident_labels
-from pipeline.route.matchers import Labels
 from pipeline.route.notification_log import NotificationLog, NotifiedIncident
-from pipeline.route.obstacles import ClosedTimes, Inhibition, Silences
+from pipeline.route.obstacles import Obstacles, is_same_obstacle
 from pipeline.route.outbox import Outbox, read_incident, suppressed_output
-from pipeline.route.reasons import Reason
 from pipeline.route.route_tree import RouteTree
 from pipeline.route.settings import RouteSettings
 from pipeline.state import Part, PartKind, PartStore, State
@@ -75,9 +73,7 @@ class RouteStep:
         self._outbox = Outbox(settings, self._label_rules, self._log, self._store, has_clock=wall_ms is not None)
         self._resend_clock = ResendClock(settings.receivers)
         self._due_resends: set[str] = set()
-        self._silences = Silences(settings.silences_max, self._store, settings.label_names)
-        self._inhibition = Inhibition(settings.inhibit)
-        self._closed_times = ClosedTimes(settings)
+        self._obstacles = Obstacles(settings, self._store)
         self._escalations = Escalations(settings.escalations)
 
     def restore(self, parts: Iterable[tuple[bytes, bytes]]) -> Iterator[str]:
@@ -90,7 +86,7 @@ class RouteStep:
         for part in self._store.parts("alert"):
             self._store.load(part, partial(self._log.load_alert, part.name))
         for part in self._store.parts("silence"):
-            self._store.load(part, self._silences.load)
+            self._store.load(part, self._obstacles.load_silence)
         for part in self._store.parts("receiver"):
             self._store.load(part, partial(self._outbox.load_receiver, part.name))
         if self._wall_ms is not None and self._wall_ms < self._log.newest_decision():
@@ -196,7 +192,7 @@ class RouteStep:
         dumps: dict[str, Callable[[str], State | None]] = {
             "incident": self._log.dump,
             "alert": self._log.dump_alert,
-            "silence": self._silences.dump,
+            "silence": self._obstacles.dump_silence,
             "receiver": self._outbox.dump_receiver,
             "clock": lambda _: {"newest_event_ms": self._newest_event_ms},
         }
@@ -229,7 +225,7 @@ class RouteStep:
         self._escalations.end(notified.escalations, add_labels(labels, self._label_rules))
         outputs = self._decide(incident, message, notified, self._recipients(notified))
         while (excess := self._log.pop_excess()) is not None:
-            self._inhibition.remove(excess[0])
+            self._obstacles.remove_source(excess[0])
             outputs += self._outbox.drop(*excess, None, "route.incidents_max")
         return outputs
 
@@ -254,11 +250,12 @@ class RouteStep:
 
     def _due_recipients(self, incident_id: str, notified: NotifiedIncident) -> Recipients:
         """Return the recipients for which time may have changed the decision."""
-        repeat_before = self._now() - self._settings.repeat_interval_s * 1000
+        now = self._now()
+        repeat_before = now - self._settings.repeat_interval_s * 1000
         is_repeated = not notified.is_closed and any(
             sent.at <= repeat_before for sent in notified.newest_sent().values()
         )
-        is_escalated = self._escalations.become_due(notified.escalations, self._now())
+        is_escalated = self._escalations.become_due(notified.escalations, now)
         if is_escalated:
             self._log.mark(incident_id)
         if not notified.held_back and not notified.owed and not is_repeated and not is_escalated:
@@ -273,10 +270,10 @@ class RouteStep:
         for receiver, (routes, last_sent) in recipients.items():
             obstacle = notified.held_back.get(receiver)
             if obstacle is not None:
-                is_due = not _is_same(obstacle, self._find_obstacle(incident_id, labels, routes)[1])
+                is_due = not is_same_obstacle(obstacle, self._obstacles.find(incident_id, labels, routes, now)[1])
             elif (owed := notified.owed.get(receiver)) is not None:
                 is_waiting = not notified.is_attempted(receiver, owed)
-                is_due = is_waiting and self._find_obstacle(incident_id, labels, routes)[1] is not None
+                is_due = is_waiting and self._obstacles.find(incident_id, labels, routes, now)[1] is not None
             else:
                 is_new = is_escalated and receiver in escalated and is_unknown(last_sent)
                 is_due = is_new or (is_repeated and last_sent is not None and last_sent.at <= repeat_before)
@@ -303,7 +300,7 @@ class RouteStep:
             owed = notified.owed.get(receiver)
             decision = decide_notification(incident, self._receivers[receiver], last_sent, interval_s, now, owed)
             if decision.send:
-                route, obstacle = self._find_obstacle(incident.incident_id, labels, routes)
+                route, obstacle = self._obstacles.find(incident.incident_id, labels, routes, now)
                 if obstacle is not None:
                     notified.held_back[receiver] = obstacle
                     decision = RouteDecision(False, obstacle)
@@ -328,29 +325,11 @@ class RouteStep:
             outputs += self._outbox.drop(*evicted, "route.stored_alerts_max")
         return outputs
 
-    def _find_obstacle(self, incident_id: str, labels: Labels, routes: Sequence[str]) -> tuple[str, Reason | None]:
-        """Return the first route that sends now, or the first route and the reason why none does.
-
-        The order of the reasons is Alertmanager's: inhibition, active times, mute times, silences.
-        """
-        at = self._now()
-        source = self._inhibition.find(incident_id, labels)
-        if source is not None:
-            return routes[0], reasons.open_source(source)
-        closed = [self._closed_times.find(route, at) for route in routes]
-        if None not in closed:
-            return routes[0], closed[0]
-        route = routes[closed.index(None)]
-        silence = self._silences.find(labels, at)
-        if silence is not None:
-            return route, reasons.active_silence(silence.author, silence.until, silence.silence_id)
-        return route, None
-
     def _update_sources(self, incident_id: str, notified: NotifiedIncident) -> None:
         if notified.is_closed:
-            self._inhibition.remove(incident_id)
+            self._obstacles.remove_source(incident_id)
         else:
-            self._inhibition.update(incident_id, add_labels(notified.labels, self._label_rules))
+            self._obstacles.update_source(incident_id, add_labels(notified.labels, self._label_rules))
 
     def _load_incident(self, incident_id: str, state: State) -> None:
         notified = self._log.load(incident_id, state)
@@ -387,13 +366,8 @@ class RouteStep:
         if command.action != "silence":
             return []
         try:
-            self._silences.add(command)
+            self._obstacles.add_silence(command)
         except ValueError as error:
             detail = f"the silence {command.command_id} is invalid: {error}"
             return [dead_letter("route", message, "contract", detail)]
         return []
-
-
-def _is_same(before: Reason, now: Reason | None) -> bool:
-    """Return whether an obstacle is still the same. Another incident that inhibits does not count as a change."""
-    return before == now or (now is not None and before.code == now.code == "inhibited")

@@ -4,7 +4,7 @@ This package may import the settings, reasons, labels, time intervals and matche
 """
 
 from pipeline.route.obstacles.closed_times import ClosedTimes
-from pipeline.route.obstacles.inhibition import Inhibition
-from pipeline.route.obstacles.silences import Silence, Silences
+from pipeline.route.obstacles.obstacles import Obstacles, is_same_obstacle
+from pipeline.route.obstacles.silences import Silence
 
-__all__ = ["ClosedTimes", "Inhibition", "Silence", "Silences"]
+__all__ = ["ClosedTimes", "Obstacles", "Silence", "is_same_obstacle"]

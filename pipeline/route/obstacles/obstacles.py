@@ -1,0 +1,79 @@
+"""All obstacles together: the reason why an incident is not sent now."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pipeline.route import reasons
+from pipeline.route.matchers import Labels
+from pipeline.route.obstacles.closed_times import ClosedTimes
+from pipeline.route.obstacles.inhibition import Inhibition
+from pipeline.route.obstacles.silences import Silences
+from pipeline.route.reasons import Reason
+from pipeline.route.settings import RouteSettings
+from pipeline.state import PartStore
+from schemas.command import Command
+
+
+class Obstacles:
+    """The inhibition rules, the closed times of the routes, and the silences.
+
+    Parameters
+    ----------
+    settings
+        Routes, rules, time intervals and limits.
+    store
+        Store in which changed silences are marked.
+    """
+
+    def __init__(self, settings: RouteSettings, store: PartStore) -> None:
+        self._silences = Silences(settings.silences_max, store, settings.label_names)
+        self._inhibition = Inhibition(settings.inhibit)
+        self._closed_times = ClosedTimes(settings)
+
+    def find(self, incident_id: str, labels: Labels, routes: Sequence[str], at: int) -> tuple[str, Reason | None]:
+        """Return the first route that sends at a time (Unix ms), or the first route and the reason why none does.
+
+        The order of the reasons is Alertmanager's: inhibition, active times, mute times, silences.
+        """
+        source = self._inhibition.find(incident_id, labels)
+        if source is not None:
+            return routes[0], reasons.open_source(source)
+        closed = [self._closed_times.find(route, at) for route in routes]
+        if None not in closed:
+            return routes[0], closed[0]
+        route = routes[closed.index(None)]
+        silence = self._silences.find(labels, at)
+        if silence is not None:
+            return route, reasons.active_silence(silence.author, silence.until, silence.silence_id)
+        return route, None
+
+    def add_silence(self, command: Command) -> None:
+        """Add the silence of a command.
+
+        Raises
+        ------
+        ValueError
+            As :meth:`Silence.from_command`.
+        """
+        self._silences.add(command)
+
+    def update_source(self, incident_id: str, labels: Labels) -> None:
+        """Set the labels of an open incident, which can inhibit others."""
+        self._inhibition.update(incident_id, labels)
+
+    def remove_source(self, incident_id: str) -> None:
+        """Remove an incident that is over or no longer stored."""
+        self._inhibition.remove(incident_id)
+
+    def dump_silence(self, silence_id: str) -> dict[str, Any] | None:
+        """Return the state of one silence, or None if it was dropped."""
+        return self._silences.dump(silence_id)
+
+    def load_silence(self, state: Mapping[str, Any]) -> None:
+        """Restore the state of one silence."""
+        self._silences.load(state)
+
+
+def is_same_obstacle(before: Reason, now: Reason | None) -> bool:
+    """Return whether an obstacle is still the same. Another incident that inhibits does not count as a change."""
+    return before == now or (now is not None and before.code == now.code == "inhibited")
