@@ -34,7 +34,7 @@ ReasonCode = Literal[
     "superseded",
     "receiver_failed",
 ]
-"""Codes of the reasons for sending, suppressing and failing. ``docs/receivers.md`` explains them."""
+"""Codes of the reasons for sending, suppressing and failing. ``docs/routes.md`` explains them."""
 
 
 class Notification(Message):

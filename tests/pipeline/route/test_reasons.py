@@ -11,7 +11,7 @@ from schemas.notification import Notification, ReasonCode
 from schemas.topics import NOTIFICATIONS
 from tests.pipeline.route.samples import STARTED, alert, incident, silence, suspect
 
-DOCUMENTATION = (Path(__file__).parents[3] / "docs" / "receivers.md").read_text()
+DOCUMENTATION = (Path(__file__).parents[3] / "docs" / "routes.md").read_text()
 LATER = STARTED + 100_000
 HOUR_MS = 3_600_000
 ACKNOWLEDGED = LogEntry(at=LATER, event="acknowledge", text="acknowledged by ben")

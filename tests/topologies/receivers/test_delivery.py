@@ -277,7 +277,8 @@ async def test_without_anything_owed_nothing_is_sent():
 
 
 def test_the_settings_in_the_documentation_are_valid_and_contain_every_key():
-    text = (Path(__file__).parents[3] / "docs" / "receivers.md").read_text(encoding="utf-8")
+    docs = Path(__file__).parents[3] / "docs"
+    text = "".join((docs / page).read_text(encoding="utf-8") for page in ("routes.md", "receivers.md"))
     example = "\n".join(re.findall(r"```toml\n(.*?)```", text, re.DOTALL))
     settings = RouteSettings.model_validate(tomllib.loads(example)["route"])
     assert [route.name for route in settings.routes[:2]] == ["urgent", "everything"]
