@@ -207,7 +207,8 @@ class Outbox:
         last_sent = notified.last_sent.get(receiver)
         reference = "" if last_sent is None else last_sent.reference
         decision = owed.route, owed.reason, notified.alert, owed.decided_at, owed.number
-        return Dispatch(incident, receiver, *decision, reference, add_labels(notified.labels, self._label_rules))
+        labels = add_labels(notified.labels, self._label_rules)
+        return Dispatch(incident, receiver, *decision, reference, labels, self._receivers[receiver].time_zone)
 
     def _record_sent(
         self, notified: NotifiedIncident, dispatch: Dispatch, delivery: Delivery, now: int

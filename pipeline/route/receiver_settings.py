@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
+from pipeline.time_zone import check_time_zone
 from schemas.incident import Severity
 
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
@@ -320,6 +321,11 @@ class ReceiverSettings(BaseModel):
     )
     severities: tuple[Severity, ...] = Field(
         default=("P1", "P2", "P3", "P4"), description="Severities that the receiver accepts."
+    )
+    time_zone: Annotated[str, AfterValidator(check_time_zone)] = Field(
+        default="UTC",
+        description="IANA time zone of the people who read the messages. Messages then have the main times in this zone "
+        "too.",
     )
     send_resolved: bool = Field(
         default=True, description="Whether a receiver that was notified of an incident is also notified of its end."

@@ -112,6 +112,7 @@ def _dispatch(
         at,
         reference=reference,
         labels=add_labels(incident_labels(revision), label_rules),
+        time_zone=settings.time_zone,
     )
 
 

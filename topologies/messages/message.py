@@ -6,7 +6,9 @@ All texts are one line of plain text. They contain names from records, so each s
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 from pipeline.correlate.causes import clear_suspect
 from pipeline.correlate.playbook import phrases
@@ -100,26 +102,29 @@ def write_message(dispatch: Dispatch) -> IncidentMessage:
 
     An open incident is described by its signals, its likely cause, the actions and the next response targets. An
     incident whose signals have recovered, or that is over, is described in the past tense, at its worst. Times have a
-    date unless they are on the day of the start.
+    date unless they are on the day of the start. The start, the end and the targets are also given in the time zone of
+    the dispatch.
     """
     incident = dispatch.incident
     is_new = dispatch.reason.code == "first_notification"
     return IncidentMessage(
         headline=_shorten(f"{incident.severity} {incident.status}: {incident.title}", HEADLINE_LENGTH_MAX),
         news="" if is_new else _shorten(dispatch.reason.text),
-        facts=tuple(MessageFact(label, _shorten(text)) for label, text in _facts(incident, dispatch.decided_at)),
+        facts=tuple(MessageFact(label, _shorten(text)) for label, text in _facts(dispatch)),
         actions=tuple(_actions(incident)),
         links=(MessageLink("Runbook", _web_address(incident.runbook)),) if _has_runbook_link(incident) else (),
     )
 
 
-def _facts(incident: Incident, now: int) -> Iterator[tuple[str, str]]:
+def _facts(dispatch: Dispatch) -> Iterator[tuple[str, str]]:
+    incident, zone = dispatch.incident, ZoneInfo(dispatch.time_zone)
     day = incident.started_at
+    start = f"{date_time(day)}{_local_time(day, zone)}"
     if incident.status == "merged":
         yield "Merged", f"into {incident.merged_into}, which represents both incidents"
     elif _is_firing(incident):
         yield "What", _describe_signals(incident)
-        yield "Since", f"{date_time(day)}, detected {duration(incident.detection_gap_s)} later"
+        yield "Since", f"{start}, detected {duration(incident.detection_gap_s)} later"
         yield (
             "Suspected cause",
             phrases.describe_cause(
@@ -130,13 +135,14 @@ def _facts(incident: Incident, now: int) -> Iterator[tuple[str, str]]:
         yield "What", incident.summary
         if incident.resolved_at is not None:
             lasted = duration((incident.resolved_at - day) / 1000)
-            yield "Lasted", f"{lasted}, from {date_time(day)} to {time_on_day(incident.resolved_at, day)}"
+            end = f"{time_on_day(incident.resolved_at, day)}{_local_time(incident.resolved_at, zone)}"
+            yield "Lasted", f"{lasted}, from {start} to {end}"
     scope = [part for part in (incident.environment, incident.provider, *incident.segments[:SEGMENTS_MAX]) if part]
     if scope:
         yield "Scope", ", ".join(scope)
     targets = _next_targets(incident)
     if targets:
-        yield "Due", "; ".join(_describe_target(target, incident, now) for target in targets)
+        yield "Due", "; ".join(_describe_target(target, dispatch, zone) for target in targets)
     if incident.acknowledged_by and incident.status not in CLOSED:
         yield "Acknowledged", f"by {incident.acknowledged_by}"
     if not _has_runbook_link(incident):
@@ -172,11 +178,28 @@ def _next_targets(incident: Incident) -> list[ResponseTarget]:
     return sorted(waiting, key=lambda target: target.due_at)[:TARGETS_MAX]
 
 
-def _describe_target(target: ResponseTarget, incident: Incident, now: int) -> str:
+def _describe_target(target: ResponseTarget, dispatch: Dispatch, zone: ZoneInfo) -> str:
+    incident = dispatch.incident
     holder = getattr(incident, _TARGET_ROLES.get(target.name, "commander")) or incident.acknowledged_by
-    name, at = target.name.replace("_", " "), time_on_day(target.due_at, incident.started_at)
-    due = f"{name} by {at}" if target.due_at >= now else f"{name} overdue since {at}"
+    name = target.name.replace("_", " ")
+    at = f"{time_on_day(target.due_at, incident.started_at)}{_local_time(target.due_at, zone)}"
+    due = f"{name} by {at}" if target.due_at >= dispatch.decided_at else f"{name} overdue since {at}"
     return f"{due} ({holder or 'nobody assigned'})"
+
+
+def _local_time(at: int, zone: ZoneInfo) -> str:
+    """Return a time (Unix ms) in a time zone in parentheses, with a date if it is another one than in UTC.
+
+    >>> _local_time(1795489920123, ZoneInfo("Europe/Berlin")), _local_time(1795489920123, ZoneInfo("America/New_York"))
+    (' (04:12 CET)', ' (2026-11-23 22:12 EST)')
+    >>> _local_time(1795489920123, ZoneInfo("UTC"))
+    ''
+    """
+    moment = datetime.fromtimestamp(at / 1000, UTC)
+    local = moment.astimezone(zone)
+    if not local.utcoffset():
+        return ""
+    return f" ({local:%H:%M %Z})" if local.date() == moment.date() else f" ({local:%Y-%m-%d %H:%M %Z})"
 
 
 def _actions(incident: Incident) -> Iterator[MessageAction]:

@@ -19,7 +19,8 @@ class Dispatch:
     ``source`` is the alert that contained the revision, and ``decided_at`` the time of the decision (Unix ms).
     ``number`` counts the decisions on the same revision for the same receiver from 0. ``reference`` identifies the message
     of the incident at the receiver, if the receiver has returned a reference. ``labels`` are all labels of the incident,
-    with those of the configuration; a decision that is only recorded has none.
+    with those of the configuration; a decision that is only recorded has none. ``time_zone`` is the IANA time zone
+    of the people who read the message.
     """
 
     incident: Incident
@@ -31,6 +32,7 @@ class Dispatch:
     number: int = 0
     reference: str = ""
     labels: Labels = field(default_factory=dict)
+    time_zone: str = "UTC"
 
     @property
     def notification_id(self) -> str:

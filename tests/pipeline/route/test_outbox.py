@@ -72,6 +72,12 @@ def test_a_page_is_sent_when_its_receiver_is_back_after_hours_and_every_attempt_
     assert run.letters == []
 
 
+def test_a_notification_has_the_time_zone_of_its_readers():
+    run = Run(build(time_zone="Asia/Tokyo"))
+    run.read()
+    assert [dispatch.time_zone for dispatch in run.step.take_pending()] == ["Asia/Tokyo"]
+
+
 def test_delays_double_up_to_the_limit_and_jitter_at_most_halves_them():
     run = Run(build(retry_interval_max_s=8, fallback_after_s=1e9))
     run.read()

@@ -51,6 +51,7 @@ def test_nested_routes_are_read():
             {"receivers": [CONSOLE, WEBHOOK | {"webhook": {"url": "https://example.org:99999/"}}]},
             "must be an http or https address",
         ),
+        ({"receivers": [CONSOLE | {"time_zone": "Europe/Berln"}]}, 'did you mean "Europe/Berlin"'),
         ({"default_receivers": []}, "at least 1 item"),
         ({"default_receivers": ["pager"]}, "'pager', which does not exist; .* .known receivers: console, hook."),
         ({"routes": [{"name": "a", "receivers": ["pager"]}]}, "route 'a' names receiver 'pager'"),

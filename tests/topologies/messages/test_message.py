@@ -48,6 +48,29 @@ def test_a_new_incident_is_told_by_its_signals_its_suspect_and_what_to_do():
     )
 
 
+@pytest.mark.parametrize(
+    ("zone", "since", "due"),
+    [
+        ("Europe/Berlin", " (04:12 CET)", " (04:27 CET)"),
+        ("America/New_York", " (2026-11-23 22:12 EST)", " (2026-11-23 22:27 EST)"),
+        ("Africa/Abidjan", "", ""),
+    ],
+)
+def test_the_main_times_are_also_in_the_time_zone_of_the_receiver(zone, since, due):
+    revision = incident()
+    dispatch = Dispatch(revision, "chat", "urgent", NEW, alert(revision), STARTED + 60_000, time_zone=zone)
+    told = {fact.label: fact.text for fact in write_message(dispatch).facts}
+    assert told["Since"] == f"2026-11-24 03:12:00Z{since}, detected 41 s later"
+    assert told["Due"].startswith(f"classify by 03:27:41Z{due} (nobody assigned); fix by 2026-11-25 03:12:41Z")
+
+
+def test_the_end_is_also_in_the_time_zone_of_the_receiver():
+    revision = incident(status="resolved", resolved_at=STARTED + 3_600_000)
+    dispatch = Dispatch(revision, "chat", "urgent", NEW, alert(revision), STARTED + 60_000, time_zone="Asia/Tokyo")
+    told = {fact.label: fact.text for fact in write_message(dispatch).facts}
+    assert told["Lasted"] == "1 h, from 2026-11-24 03:12:00Z (12:12 JST) to 04:12:00Z (13:12 JST)"
+
+
 def test_a_later_message_says_why_it_is_sent():
     reason = Reason("severity_changed", "severity P3 -> P2")
     assert message(reason).news == "severity P3 -> P2"
