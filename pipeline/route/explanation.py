@@ -109,7 +109,7 @@ def _explain_receivers(
     for name, routes in recipients.items():
         decision = decide_notification(incident, receivers[name], None, settings.repeat_interval_s, at)
         closed = [closed_times.find(route, at) for route in routes]
-        sending = closed.index(None) if None in closed else 0
+        sending = closed.index(None) if decision.send and None in closed else 0
         obstacle = closed[sending]
         if decision.send and obstacle is not None:
             decision = RouteDecision(False, obstacle)

@@ -4,7 +4,7 @@ At most one notification per incident and receiver is owed, always for the newes
 so a receiver that was unavailable gets the newest state instead of every revision.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from pipeline.dead_letters import dead_letter
@@ -12,10 +12,11 @@ from pipeline.decoding import Unreadable, decode_contract
 from pipeline.route import reasons
 from pipeline.route.decision import LastSent, decide_notification, is_unknown
 from pipeline.route.delivery import Delivery, DeliverySchedule, Dispatch, Owed, build_notification
-from pipeline.route.labels import LabelRule, add_labels
+from pipeline.route.labels import add_labels
 from pipeline.route.notification_log import NotificationLog, NotifiedIncident
 from pipeline.route.reasons import Reason
 from pipeline.route.receiver_settings import ReceiverSettings
+from pipeline.route.route_tree import RouteTree
 from pipeline.route.settings import RouteSettings
 from pipeline.state import PartStore
 from pipeline.step import InputMessage, OutputMessage, RawMessage
@@ -32,9 +33,9 @@ class Outbox:
     Parameters
     ----------
     settings
-        Receivers and limits.
-    label_rules
-        Labels of the configuration.
+        Receivers, labels and limits.
+    tree
+        Routes, for their repeat intervals.
     log
         Store of the incidents.
     store
@@ -46,14 +47,14 @@ class Outbox:
     def __init__(
         self,
         settings: RouteSettings,
-        label_rules: Sequence[LabelRule],
+        tree: RouteTree,
         log: NotificationLog,
         store: PartStore,
         *,
         has_clock: bool,
     ) -> None:
-        self._label_rules = label_rules
-        self._repeat_interval_s = settings.repeat_interval_s
+        self._label_rules = settings.label_rules
+        self._tree = tree
         self._receivers: Mapping[str, ReceiverSettings] = {receiver.name: receiver for receiver in settings.receivers}
         self._log = log
         self._store = store
@@ -270,7 +271,7 @@ class Outbox:
             self.withdraw(incident_id, notified, receiver)
             return []
         last_sent = notified.newest_sent().get(receiver)
-        receiver_settings, interval_s = self._receivers[receiver], self._repeat_interval_s
+        receiver_settings, interval_s = self._receivers[receiver], self._tree.repeat_interval_s((owed.route,))
         decision = decide_notification(incident, receiver_settings, last_sent, interval_s, now, owed)
         if decision.send and owed.revision == incident.revision:
             owed.reason = decision.reason

@@ -4,6 +4,7 @@ Source: Alertmanager's routing. The first matching route of a level handles the 
 routes are tried too. The outer route handles incidents that no nested route matches.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from pipeline.route.matchers import Labels, Matcher, matches_all, parse_matchers
@@ -22,6 +23,11 @@ class _Node:
 class RouteTree:
     """The configured routes, with parsed matchers.
 
+    Attributes
+    ----------
+    shortest_repeat_interval_s
+        The shortest repeat interval of all routes, in seconds.
+
     >>> settings = RouteSettings.model_validate(
     ...     {
     ...         "receivers": [{"name": "console", "console": True}, {"name": "log", "console": True}],
@@ -36,6 +42,9 @@ class RouteTree:
     def __init__(self, settings: RouteSettings) -> None:
         children = tuple(_build_node(route) for route in settings.routes)
         self._root = _Node(DEFAULT_ROUTE, (), settings.default_receivers, continues=False, children=children)
+        self._repeat_intervals_s = dict(_repeat_intervals(settings.routes, settings.repeat_interval_s))
+        self._repeat_intervals_s[DEFAULT_ROUTE] = settings.repeat_interval_s
+        self.shortest_repeat_interval_s = min(self._repeat_intervals_s.values())
 
     def recipients(self, labels: Labels) -> dict[str, tuple[str, ...]]:
         """Return the receivers for an incident with these labels, in the order of the tree.
@@ -51,6 +60,22 @@ class RouteTree:
             for receiver in dict.fromkeys(node.receivers):
                 recipients[receiver] = (*recipients.get(receiver, ()), node.name)
         return recipients
+
+    def repeat_interval_s(self, routes: Iterable[str]) -> float:
+        """Return the seconds after which an open incident that the routes handle is sent again: the shortest of them.
+
+        An escalation and a route that was removed from the settings have the interval of the default route.
+        """
+        default_s = self._repeat_intervals_s[DEFAULT_ROUTE]
+        return min(self._repeat_intervals_s.get(route, default_s) for route in routes)
+
+
+def _repeat_intervals(routes: Iterable[Route], outer_s: float) -> Iterator[tuple[str, float]]:
+    """Yield the name of each route with its repeat interval in seconds, which nested routes inherit."""
+    for route in routes:
+        interval_s = outer_s if route.repeat_interval_s is None else route.repeat_interval_s
+        yield route.name, interval_s
+        yield from _repeat_intervals(route.routes, interval_s)
 
 
 def _build_node(route: Route) -> _Node:

@@ -49,6 +49,12 @@ class Route(BaseModel):
         default=(),
         description="Names of time intervals outside which the route sends nothing. Without names, it is always active.",
     )
+    repeat_interval_s: float | None = Field(
+        default=None,
+        gt=0,
+        description="Seconds after which an open incident of this route or its nested routes is sent again, instead of "
+        "those of the outer route. Higher values repeat notifications less often.",
+    )
     routes: tuple["Route", ...] = Field(
         default=(), description="Nested routes, tried first. This route handles incidents that no nested route matches."
     )

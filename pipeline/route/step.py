@@ -64,13 +64,12 @@ class RouteStep:
     def __init__(self, settings: RouteSettings, wall_ms: int | None = None) -> None:
         self._wall_ms = wall_ms
         self._newest_event_ms = 0
-        self._settings = settings
         self._tree = RouteTree(settings)
         self._receivers = {receiver.name: receiver for receiver in settings.receivers}
         self._store = PartStore(PART_KINDS)
         self._log = NotificationLog(settings.incidents_max, settings.stored_alerts_max, self._store)
         self._label_rules = settings.label_rules
-        self._outbox = Outbox(settings, self._label_rules, self._log, self._store, has_clock=wall_ms is not None)
+        self._outbox = Outbox(settings, self._tree, self._log, self._store, has_clock=wall_ms is not None)
         self._resend_clock = ResendClock(settings.receivers)
         self._due_resends: set[str] = set()
         self._obstacles = Obstacles(settings, self._store)
@@ -251,9 +250,9 @@ class RouteStep:
     def _due_recipients(self, incident_id: str, notified: NotifiedIncident) -> Recipients:
         """Return the recipients for which time may have changed the decision."""
         now = self._now()
-        repeat_before = now - self._settings.repeat_interval_s * 1000
+        shortest_ms = self._tree.shortest_repeat_interval_s * 1000
         is_repeated = not notified.is_closed and any(
-            sent.at <= repeat_before for sent in notified.newest_sent().values()
+            now - sent.at >= shortest_ms for sent in notified.newest_sent().values()
         )
         is_escalated = self._escalations.become_due(notified.escalations, now)
         if is_escalated:
@@ -276,7 +275,8 @@ class RouteStep:
                 is_due = is_waiting and self._obstacles.find(incident_id, labels, routes, now)[1] is not None
             else:
                 is_new = is_escalated and receiver in escalated and is_unknown(last_sent)
-                is_due = is_new or (is_repeated and last_sent is not None and last_sent.at <= repeat_before)
+                interval_ms = self._tree.repeat_interval_s(routes) * 1000
+                is_due = is_new or (is_repeated and last_sent is not None and now - last_sent.at >= interval_ms)
             if is_due:
                 due[receiver] = routes, last_sent
         return due
@@ -292,12 +292,13 @@ class RouteStep:
     ) -> list[OutputMessage]:
         """Decide for each recipient. ``is_due`` means that the revision was decided before."""
         outputs = []
-        now, interval_s = self._now(), self._settings.repeat_interval_s
+        now = self._now()
         labels = add_labels(notified.labels, self._label_rules)
         for receiver, (routes, last_sent) in recipients.items():
             route = routes[0]
             obstacle_before = notified.held_back.pop(receiver, None)
             owed = notified.owed.get(receiver)
+            interval_s = self._tree.repeat_interval_s(routes)
             decision = decide_notification(incident, self._receivers[receiver], last_sent, interval_s, now, owed)
             if decision.send:
                 route, obstacle = self._obstacles.find(incident.incident_id, labels, routes, now)

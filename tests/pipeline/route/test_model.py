@@ -53,6 +53,7 @@ def routes(depth):
                 "continue": st.booleans(),
                 "mute_times": TIMES,
                 "active_times": TIMES,
+                "repeat_interval_s": st.sampled_from([None, None, 40 * 3600, 5 * 3600]),
                 "routes": routes(depth - 1) if depth else st.just([]),
             }
         ),
@@ -108,9 +109,21 @@ class Model:
 
     def __init__(self, tree, inhibit, escalations):
         self.tree, self.inhibit, self.escalations = tree, inhibit, escalations
+        self.repeats_ms = {"default": REPEAT_MS}
+        self.inherit_repeats(tree, REPEAT_MS)
         self.waiting = {}  # since when an incident waits for somebody, and whether it is escalated, by incident and name
         self.now = STARTED
         self.incidents, self.silences, self.sent, self.held = {}, {}, {}, {}
+
+    def inherit_repeats(self, nodes, outer_ms):
+        for node in nodes:
+            own_s = node["repeat_interval_s"]
+            self.repeats_ms[node["name"]] = outer_ms if own_s is None else own_s * 1000
+            self.inherit_repeats(node["routes"], self.repeats_ms[node["name"]])
+
+    def is_repeat_due(self, one, names, sent):
+        interval_ms = min(self.repeats_ms.get(name, REPEAT_MS) for name in names)
+        return one.status not in CLOSED and self.now - sent["at"] >= interval_ms
 
     def tick(self, failing):
         notes = []
@@ -123,7 +136,7 @@ class Model:
                 elif receiver in new and (sent is None or sent["status"] in CLOSED):
                     is_due = True
                 else:
-                    is_due = sent is not None and one.status not in CLOSED and self.now - sent["at"] >= REPEAT_MS
+                    is_due = sent is not None and self.is_repeat_due(one, names, sent)
                 if is_due:
                     outcomes.append(self.decide(one, receiver, names, failing, held))
             if outcomes:
@@ -241,7 +254,7 @@ class Model:
         key = (one.incident_id, receiver)
         sent = self.sent.get(key)
         self.held.pop(key, None)
-        code, is_news = self.news(one, receiver, sent)
+        code, is_news = self.news(one, receiver, names, sent)
         is_new = one.status == "open" and (sent is None or sent["status"] in CLOSED)
         route = next((name for name in names if not self.closed(name)), names[0])
         if is_news and is_new and route in {rule["name"] for rule in self.escalations}:
@@ -264,7 +277,7 @@ class Model:
             code = ended.get(held_before, "silence_ended")
         return one.incident_id, one.revision, receiver, "sent", code
 
-    def news(self, one, receiver, sent):
+    def news(self, one, receiver, names, sent):
         is_over = one.status in CLOSED
         if sent is None and is_over:
             return "closed_before_notified", False
@@ -278,8 +291,7 @@ class Model:
             return "severity_changed", True
         if one.status != sent["status"]:
             return "status_changed", True
-        is_due = not is_over and self.now - sent["at"] >= REPEAT_MS
-        return ("repeat_interval", True) if is_due else ("no_change", False)
+        return ("repeat_interval", True) if self.is_repeat_due(one, names, sent) else ("no_change", False)
 
 
 def settle(step, outputs, failing):

@@ -59,3 +59,15 @@ def test_a_nested_route_takes_what_it_matches_and_leaves_the_rest():
 def test_a_receiver_that_two_routes_name_is_listed_once_with_both():
     routes = (route("a", "pager", "chat", continues=True), route("b", "chat", "chat"))
     assert recipients(*routes) == {"pager": "a", "chat": "a b"}
+
+
+def test_nested_routes_inherit_the_repeat_interval_and_the_shortest_applies():
+    inner = {"name": "inner", "receivers": ["chat"]}
+    outer = {"name": "outer", "receivers": ["pager"], "repeat_interval_s": 60, "routes": [inner]}
+    seldom = {"name": "seldom", "receivers": ["log"], "repeat_interval_s": 9000}
+    tree = RouteTree(
+        RouteSettings.model_validate({"receivers": RECEIVERS, "routes": [outer, seldom], "repeat_interval_s": 600})
+    )
+    assert [tree.repeat_interval_s([name]) for name in ("default", "outer", "inner", "seldom")] == [600, 60, 60, 9000]
+    assert tree.repeat_interval_s(["seldom", "inner"]) == tree.shortest_repeat_interval_s == 60
+    assert tree.repeat_interval_s(["removed"]) == 600
