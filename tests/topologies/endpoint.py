@@ -28,6 +28,27 @@ class Endpoint:
         return web.Response(status=planned_answer) if isinstance(planned_answer, int) else await planned_answer(request)
 
 
+def free_port() -> int:
+    """Return a port of the loopback address that nobody uses."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
+
+
+@asynccontextmanager
+async def serve(application: web.Application) -> AsyncIterator[str]:
+    """Run an application on a free port, and yield its address."""
+    runner = web.AppRunner(application, shutdown_timeout=0.1, access_log=None)
+    await runner.setup()
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        await web.SockSite(runner, listener).start()
+        try:
+            yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        finally:
+            await runner.cleanup()
+
+
 @asynccontextmanager
 async def run_endpoint() -> AsyncIterator[Endpoint]:
     """Run an endpoint on a free port."""
@@ -35,11 +56,6 @@ async def run_endpoint() -> AsyncIterator[Endpoint]:
     application = web.Application()
     application.router.add_post("/in", endpoint.respond)
     application.router.add_post("/in/api/v2/alerts", endpoint.respond)
-    runner = web.AppRunner(application, shutdown_timeout=0.1, access_log=None)
-    await runner.setup()
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        await web.SockSite(runner, listener).start()
-        endpoint.url = f"http://127.0.0.1:{listener.getsockname()[1]}/in"
+    async with serve(application) as address:
+        endpoint.url = f"{address}/in"
         yield endpoint
-        await runner.cleanup()

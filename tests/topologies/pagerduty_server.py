@@ -1,6 +1,5 @@
 """A server with the published behaviour of PagerDuty's Events API v2."""
 
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -9,6 +8,7 @@ import jsonschema
 import orjson
 from aiohttp import web
 
+from tests.topologies.endpoint import serve
 from topologies.receivers.pagerduty import EVENT_BYTES_MAX
 
 KEY = "0123456789abcdef0123456789abcdef"
@@ -98,11 +98,6 @@ async def run_pagerduty() -> AsyncIterator[PagerDuty]:
     server = PagerDuty()
     application = web.Application(client_max_size=8 * EVENT_BYTES_MAX)
     application.router.add_post("/v2/enqueue", server.enqueue)
-    runner = web.AppRunner(application, shutdown_timeout=0.1, access_log=None)
-    await runner.setup()
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        await web.SockSite(runner, listener).start()
-        server.url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    async with serve(application) as address:
+        server.url = address
         yield server
-        await runner.cleanup()

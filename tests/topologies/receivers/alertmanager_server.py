@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,19 +11,14 @@ import aiohttp
 import orjson
 from aiohttp import web
 
+from tests.topologies.endpoint import free_port, serve
+
 PROGRAM = "prometheus-alertmanager"
 """Name of the program in Debian's package of the same name."""
 
 TIMEOUT_S = 60.0
 
 Alert = dict[str, Any]
-
-
-def free_port() -> int:
-    """Return a port of the loopback address that nobody uses."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 class Pager:
@@ -54,14 +48,9 @@ async def run_pager() -> AsyncIterator[Pager]:
     pager = Pager()
     application = web.Application()
     application.router.add_post("/page", pager.respond)
-    runner = web.AppRunner(application, shutdown_timeout=0.1, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    pager.url = f"http://127.0.0.1:{runner.addresses[0][1]}/page"
-    try:
+    async with serve(application) as address:
+        pager.url = f"{address}/page"
         yield pager
-    finally:
-        await runner.cleanup()
 
 
 class Member:

@@ -1,12 +1,13 @@
 """A server that behaves as GitHub's documentation of the REST API says, for the issues of one repository."""
 
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
 from aiohttp import web
+
+from tests.topologies.endpoint import serve
 
 TOKEN = "github_pat_secret"
 REPOSITORY = "acme/incidents"
@@ -91,11 +92,6 @@ async def run_github() -> AsyncIterator[GitHubServer]:
     server = GitHubServer()
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", server.respond)
-    runner = web.AppRunner(application, shutdown_timeout=0.1, access_log=None)
-    await runner.setup()
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        await web.SockSite(runner, listener).start()
-        server.address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    async with serve(application) as address:
+        server.address = address
         yield server
-        await runner.cleanup()

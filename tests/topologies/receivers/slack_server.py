@@ -1,13 +1,14 @@
 """A server that behaves as Slack's documentation says: methods, errors with status 200, limits, rate limits."""
 
 import re
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
 import orjson
 from aiohttp import web
+
+from tests.topologies.endpoint import serve
 
 TOKEN = "xoxb-secret-token"
 CHANNEL = "C0123ABCD"
@@ -106,11 +107,6 @@ async def run_slack() -> AsyncIterator[SlackServer]:
     application = web.Application()
     application.router.add_post("/api/{method}", server.method)
     application.router.add_post(WEBHOOK, server.webhook)
-    runner = web.AppRunner(application, shutdown_timeout=0.1, access_log=None)
-    await runner.setup()
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        await web.SockSite(runner, listener).start()
-        server.address = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    async with serve(application) as address:
+        server.address = address
         yield server
-        await runner.cleanup()

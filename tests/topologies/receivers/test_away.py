@@ -1,7 +1,6 @@
 """Receivers that are away in every way, on real sockets: each is told the newest state when it is back, and no other waits."""
 
 import asyncio
-import socket
 import ssl
 import time
 from collections import defaultdict
@@ -17,6 +16,7 @@ from schemas.notification import Notification
 from schemas.topics import DEAD_LETTERS, NOTIFICATIONS
 from tests.pipeline.route.samples import alert, incident
 from tests.security.certificates import make_authority, make_certificate
+from tests.topologies.endpoint import free_port
 from topologies.receivers import NotificationSender, build_receivers
 
 AWAY_S = 4.0
@@ -89,12 +89,6 @@ class Route:
                 Notification.from_json(output.value or b"") for output in outputs if output.topic == NOTIFICATIONS
             ]
             await asyncio.sleep(0.05)
-
-
-def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
 
 
 async def test_receivers_that_were_away_are_told_the_newest_state_and_the_others_were_never_late(

@@ -1,22 +1,16 @@
 import asyncio
-import socket
 
 from aiohttp import web
 
+from tests.topologies.endpoint import serve
 from topologies.receivers.http import ANSWER_BYTES_MAX, HttpAnswer, HttpClient
 
 
 async def answer(respond):
     application = web.Application()
     application.router.add_get("/", respond)
-    runner = web.AppRunner(application, shutdown_timeout=0.1, access_log=None)
-    await runner.setup()
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        await web.SockSite(runner, listener).start()
-        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        found = await HttpClient(10.0, lambda: 0.0).request("GET", url, {})
-        await runner.cleanup()
+    async with serve(application) as address:
+        found = await HttpClient(10.0, lambda: 0.0).request("GET", f"{address}/", {})
     assert isinstance(found, HttpAnswer)
     return found
 
