@@ -43,6 +43,12 @@ def _check_web_address(url: str) -> str:
     return url
 
 
+def _check_secret_address(url: SecretStr | None, subject: str) -> None:
+    """Check that an address in the file is complete. One with a variable is checked when it is read."""
+    if url is not None and not VARIABLE.search(url.get_secret_value()) and not is_web_address(url.get_secret_value()):
+        raise ValueError(f"{subject} must be an http or https address with a host")
+
+
 def is_header_value(value: str) -> bool:
     """Return whether a text can be the value of a header: visible ASCII characters, and spaces between them."""
     return _HEADER_VALUE.fullmatch(value) is not None
@@ -73,14 +79,10 @@ class DestinationSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
     def _check_secret(self, key: str, *, required: bool = True) -> None:
-        """Check that a secret is given in the file or in a file of its own. An address must be complete."""
+        """Check that a secret is given in the file or in a file of its own."""
         value, path = getattr(self, key), getattr(self, f"{key}_file")
         if (value is None) == (path is None) and (required or value is not None):
             raise ValueError(f"set either {key} or {key}_file")
-        if value is not None and key == "url":
-            url = value.get_secret_value()
-            if not VARIABLE.search(url) and not is_web_address(url):
-                raise ValueError("url must be an http or https address with a host")
 
 
 class WebhookSettings(DestinationSettings):
@@ -129,6 +131,7 @@ class WebhookSettings(DestinationSettings):
     @model_validator(mode="after")
     def _check(self) -> Self:
         self._check_secret("url")
+        _check_secret_address(self.url, "url")
         self._check_secret("secret", required=False)
         if self.secret is not None and not VARIABLE.search(self.secret.get_secret_value()):
             try:
@@ -162,11 +165,9 @@ class AlertmanagerSettings(DestinationSettings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if (self.urls is None) == (self.urls_file is None):
-            raise ValueError("set either urls or urls_file")
+        self._check_secret("urls")
         for url in self.urls or ():
-            if not VARIABLE.search(url.get_secret_value()) and not is_web_address(url.get_secret_value()):
-                raise ValueError("each of urls must be an http or https address with a host")
+            _check_secret_address(url, "each of urls")
         return self
 
 
@@ -214,6 +215,7 @@ class SlackSettings(DestinationSettings):
                 "set channel with a token, and without one remove it, because a webhook has its own channel"
             )
         self._check_secret("token" if has_token else "url")
+        _check_secret_address(self.url, "url")
         return self
 
 
@@ -263,8 +265,7 @@ class AppriseSettings(DestinationSettings):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
-        if (self.url is None) == (self.url_file is None):
-            raise ValueError("set either url or url_file")
+        self._check_secret("url")
         return self
 
 

@@ -22,7 +22,7 @@ from topologies.messages import (
     render_title,
     write_message,
 )
-from topologies.receivers.http import RETRIED
+from topologies.receivers.http import refusal
 from topologies.receivers.secret import SecretUnavailable, read_secret
 
 if TYPE_CHECKING:
@@ -85,10 +85,7 @@ class AppriseReceiver:
         statuses = [int(match[1]) for entry in result.logs() if (match := _STATUS.search(entry.message))]
         if not statuses:
             return Delivery("retry", f"{service} cannot be reached, or did not accept the message", 1)
-        problem = f"{service} answered {statuses[-1]}"
-        if statuses[-1] in RETRIED or statuses[-1] >= 500:
-            return Delivery("retry", problem, 1)
-        return Delivery("failed", f"{problem}, which a retry would not change", 1)
+        return refusal(service, statuses[-1])
 
 
 def _load_service(url: str) -> "NotifyBase":

@@ -205,17 +205,20 @@ class NotificationSender:
 
 
 def _build_receiver(settings: ReceiverSettings, *, replay: bool) -> Receiver:
+    console = ConsoleReceiver(sys.stdout, clock=time.time)
+    if replay:
+        return console
     client = HttpClient(settings.timeout_s, time.time)
-    if settings.webhook is not None and not replay:
+    if settings.webhook is not None:
         return WebhookReceiver(settings.webhook, client, clock=time.time)
-    if settings.alertmanager is not None and not replay:
+    if settings.alertmanager is not None:
         return AlertmanagerReceiver(settings.alertmanager, client, clock=time.time)
-    if settings.slack is not None and not replay:
+    if settings.slack is not None:
         return SlackReceiver(settings.slack, client, clock=time.time)
-    if settings.github is not None and not replay:
+    if settings.github is not None:
         return GitHubReceiver(settings.github, client, clock=time.time)
-    if settings.apprise is not None and not replay:
+    if settings.apprise is not None:
         return AppriseReceiver(settings.apprise, timeout_s=settings.timeout_s, clock=time.time)
-    if settings.pagerduty is not None and not replay:
+    if settings.pagerduty is not None:
         return PagerDutyReceiver(settings.pagerduty, client, clock=time.time)
-    return ConsoleReceiver(sys.stdout, clock=time.time)
+    return console

@@ -60,10 +60,7 @@ class HttpAnswer:
 
     def failure(self, detail: str = "") -> Delivery:
         """Return the outcome of an attempt that the server refused. ``detail`` is its reason, without secrets."""
-        problem = f"answered {self.status}{f' ({detail})' if detail else ''}"
-        if self.status in RETRIED or self.status >= 500:
-            return _failure("retry", self.origin, problem, self.retry_after_s)
-        return _failure("failed", self.origin, f"{problem}, which a retry would not change")
+        return refusal(self.origin, self.status, detail, self.retry_after_s)
 
 
 class RequestRefused(Exception):
@@ -132,6 +129,14 @@ class HttpClient:
                 return _failure("retry", origin, f"cannot be trusted ({type(error).__name__}): check its certificate")
             except (aiohttp.ClientError, OSError) as error:
                 return _failure("retry", origin, f"cannot be reached ({_cause(error)})")
+
+
+def refusal(server: str, status: int, detail: str = "", retry_after_s: float = 0.0) -> Delivery:
+    """Return the outcome of an attempt that a server refused with a status. Temporary statuses are retried."""
+    problem = f"answered {status}{f' ({detail})' if detail else ''}"
+    if status in RETRIED or status >= 500:
+        return _failure("retry", server, problem, retry_after_s)
+    return _failure("failed", server, f"{problem}, which a retry would not change")
 
 
 def origin_of(url: str) -> str:
