@@ -1,9 +1,12 @@
 """The decision whether to send an incident revision to a receiver, with the reason."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline.route import reasons
 from pipeline.route.delivery import Owed
+from pipeline.route.group import Group
 from pipeline.route.reasons import Reason
 from pipeline.route.receiver_settings import ReceiverSettings
 from schemas.incident import CLOSED, Incident, IncidentStatus, LogEntry, Severity
@@ -21,7 +24,8 @@ class LastSent:
 
     ``at`` is the time of the decision, and ``number`` counts the decisions on the same revision from 0. ``responses``
     identifies the lines about the response in its log. It is None in a state of an earlier version. ``reference`` identifies
-    the message at the receiver, if the receiver has returned a reference.
+    the message at the receiver, if the receiver has returned a reference. ``group`` is the group of the incident at the
+    receiver, if it has one.
     """
 
     revision: int
@@ -34,9 +38,12 @@ class LastSent:
     number: int = 0
     responses: str | None = None
     reference: str = ""
+    group: Group | None = None
 
     @classmethod
-    def from_incident(cls, incident: Incident, route: str, *, at: int, number: int = 0) -> "LastSent":
+    def from_incident(
+        cls, incident: Incident, route: str, *, at: int, number: int = 0, group: Group | None = None
+    ) -> "LastSent":
         """Summarise a revision."""
         return cls(
             incident.revision,
@@ -48,7 +55,13 @@ class LastSent:
             max((entry.at for entry in incident.log if entry.event == REMINDER), default=0),
             number,
             " ".join(_key(entry) for entry in incident.log if entry.event in RESPONSES),
+            group=group,
         )
+
+    @classmethod
+    def load(cls, state: Mapping[str, Any]) -> "LastSent":
+        """Restore from a state with the same fields. States of older versions have no group."""
+        return cls(**{**state, "group": Group.load(state.get("group"))})
 
     @property
     def order(self) -> tuple[int, int]:

@@ -120,7 +120,7 @@ class NotifiedIncident:
     @classmethod
     def load(cls, state: Mapping[str, Any]) -> "NotifiedIncident":
         """Restore an incident from :meth:`dump`."""
-        last_sent = {receiver: LastSent(**sent) for receiver, sent in state["told"].items()}
+        last_sent = {receiver: LastSent.load(sent) for receiver, sent in state["told"].items()}
         # States of format 2 and older have neither labels nor decisions nor anything that is held back.
         labels = {name: tuple(values) for name, values in state.get("labels", {}).items()}
         held_back = {receiver: Reason(**reason) for receiver, reason in state.get("held_back", {}).items()}
@@ -246,10 +246,21 @@ class NotificationLog:
         last = incident.last_sent.get(receiver)
         if delivery.outcome == "sent" and (last is None or last.order < in_flight.order):
             incident.last_sent[receiver] = replace(in_flight, reference=delivery.reference or dispatch.reference)
-        elif delivery.outcome != "sent" and last is not None:
+        elif delivery.outcome not in ("sent", "deferred") and last is not None:
             # The next repeat is due one interval after this attempt.
             incident.last_sent[receiver] = replace(last, at=max(last.at, in_flight.at))
         self._store.mark("incident", incident_id)
+
+    def record_listed(self, incident_id: str, receiver: str, at: int, reference: str) -> None:
+        """Record that a message of a receiver has listed an open incident without news at a time (Unix ms).
+
+        Its next repeat is due one interval later.
+        """
+        incident = self._incidents.get(incident_id)
+        last = None if incident is None else incident.last_sent.get(receiver)
+        if incident is not None and last is not None:
+            incident.last_sent[receiver] = replace(last, at=max(last.at, at), reference=reference or last.reference)
+            self._store.mark("incident", incident_id)
 
     def mark(self, incident_id: str) -> None:
         """Mark an incident whose entry has changed, and drop its alert if it is no longer needed."""

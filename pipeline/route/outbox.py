@@ -4,7 +4,7 @@ At most one notification per incident and receiver is owed, always for the newes
 so a receiver that was unavailable gets the newest state instead of every revision.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 from pipeline.dead_letters import dead_letter
@@ -12,6 +12,8 @@ from pipeline.decoding import Unreadable, decode_contract
 from pipeline.route import reasons
 from pipeline.route.decision import LastSent, decide_notification, is_unknown
 from pipeline.route.delivery import Delivery, DeliverySchedule, Dispatch, Owed, build_notification
+from pipeline.route.group import Group
+from pipeline.route.group_members import GroupMembers
 from pipeline.route.labels import add_labels
 from pipeline.route.notification_log import NotificationLog, NotifiedIncident
 from pipeline.route.reasons import Reason
@@ -58,12 +60,16 @@ class Outbox:
         self._receivers: Mapping[str, ReceiverSettings] = {receiver.name: receiver for receiver in settings.receivers}
         self._log = log
         self._store = store
-        self._schedule = DeliverySchedule(self._receivers, has_clock=has_clock)
+        self._groups = GroupMembers(self._receivers, tree, log)
+        self._schedule = DeliverySchedule(self._receivers, self._groups.due_at, has_clock=has_clock)
 
     def restore(self, incident_id: str, notified: NotifiedIncident) -> None:
         """Schedule what an incident of a restored state owes."""
+        self._groups.update(incident_id, notified)
         for receiver, owed in notified.owed.items():
             if receiver in self._receivers:
+                if not self._receivers[receiver].is_groupable:  # the kind of the receiver has changed
+                    owed.group = None
                 self._schedule.add(incident_id, receiver, owed)
 
     def dump_receiver(self, receiver: str) -> dict[str, Any] | None:
@@ -80,7 +86,8 @@ class Outbox:
         """Owe the newest revision of an incident to a receiver, in place of an older decision."""
         before, number = notified.owed.get(receiver), notified.number_decision(receiver)
         if before is None:
-            owed = Owed(incident.revision, number, route, reason, now, since=now)
+            group = self._groups.find(notified, receiver, route, add_labels(notified.labels, self._label_rules))
+            owed = Owed(incident.revision, number, route, reason, now, since=now, group=group)
         else:
             owed = before.replaced_by(incident.revision, number, route, reason, now)
         notified.owed[receiver] = owed
@@ -130,23 +137,34 @@ class Outbox:
 
     def take_due(self, now: int, busy: Collection[str] = ()) -> list[Dispatch]:
         """Return the notifications to send at a time (Unix ms), oldest decision first. Their attempts begin."""
-        begun = (
-            self._begin(incident_id, receiver, now) for receiver, incident_id, _ in self._schedule.find_due(now, busy)
-        )
+        begun = (self._begin(*attempt, now) for attempt in self._schedule.find_due(now, busy))
         return [dispatch for dispatch in begun if dispatch is not None]
+
+    def is_waiting_for_group(self, notified: NotifiedIncident, receiver: str, now: int) -> bool:
+        """Return whether what is owed to a receiver waits for the message of its group, and for nothing else."""
+        owed = notified.owed.get(receiver)
+        return owed is not None and self._schedule.is_waiting_for_group(receiver, owed, now)
 
     def record(self, dispatch: Dispatch, delivery: Delivery, now: int) -> list[OutputMessage]:
         """Record the outcome of an attempt. Return the notification, if it ends here, and a dead letter if it failed."""
-        incident, receiver = dispatch.incident, dispatch.receiver
-        incident_id, sent = incident.incident_id, delivery.outcome == "sent"
-        self._schedule.end(incident_id, receiver, delivery, now)
-        self._store.mark("receiver", receiver)
+        self._schedule.end(dispatch, delivery, now)
+        self._store.mark("receiver", dispatch.receiver)
+        outputs = [output for member in dispatch.members for output in self._record_member(member, delivery, now)]
+        if delivery.outcome == "sent" and dispatch.group_news is not None:
+            for incident in dispatch.group_news.unchanged:
+                at, reference = dispatch.group_news.at, delivery.reference
+                self._log.record_listed(incident.incident_id, dispatch.receiver, at, reference)
+        return outputs
+
+    def _record_member(self, dispatch: Dispatch, delivery: Delivery, now: int) -> list[OutputMessage]:
+        incident_id, sent = dispatch.incident.incident_id, delivery.outcome == "sent"
         self._log.record_outcome(dispatch, delivery)
         notified = self._log.get(incident_id)
         if notified is None:  # it was dropped during the attempt
             return self._sent(dispatch, delivery) if sent else self._fail(dispatch, delivery.reason or NOT_KEPT)
         if sent:
             outputs = self._record_sent(notified, dispatch, delivery, now)
+            self._groups.update(incident_id, notified)
         elif delivery.outcome == "failed":
             outputs = self._record_refusal(notified, dispatch, delivery, now)
         else:
@@ -187,8 +205,25 @@ class Outbox:
         """Make everything due, because the clock has gone back to a time (Unix ms)."""
         self._schedule.reset_times(now)
 
-    def _begin(self, incident_id: str, receiver: str, now: int) -> Dispatch | None:
-        """Begin an attempt, unless nothing is owed any more."""
+    def _begin(self, receiver: str, incident_ids: Iterable[str], group: Group | None, now: int) -> Dispatch | None:
+        """Begin an attempt with what is still owed. Return its message, or None if nothing is."""
+        begun = [self._begin_member(incident_id, receiver, now) for incident_id in incident_ids]
+        dispatches = [dispatch for dispatch in begun if dispatch is not None]
+        if not dispatches:
+            return None
+        message = dispatches[0]
+        if group is not None:
+            known = self._groups.known(receiver, group)
+            news = {dispatch.incident.incident_id for dispatch in dispatches}
+            others = [_stored_incident(known[incident_id]) for incident_id in sorted(known.keys() - news)]
+            unchanged = [incident for incident in others if incident is not None]
+            message = Dispatch.join(dispatches, unchanged, self._groups.reference(receiver, group), now)
+        self._schedule.begin(message, now)
+        self._store.mark("receiver", receiver)
+        return message
+
+    def _begin_member(self, incident_id: str, receiver: str, now: int) -> Dispatch | None:
+        """Begin an attempt for one incident, unless nothing is owed any more."""
         notified = self._log.get(incident_id)
         if notified is None or receiver not in notified.owed:  # it was dropped during an earlier attempt
             self._schedule.remove(incident_id, receiver)
@@ -201,15 +236,15 @@ class Outbox:
             self.withdraw(incident_id, notified, receiver)  # its alert was a damaged part of the state
             return None
         owed = notified.owed[receiver]
-        sent = LastSent.from_incident(incident, owed.route, at=now, number=owed.number)
+        sent = LastSent.from_incident(incident, owed.route, at=now, number=owed.number, group=owed.group)
         notified.in_flight[receiver, owed.revision, owed.number] = sent
-        self._schedule.begin(incident_id, receiver, now)
-        self._store.mark("receiver", receiver)
         last_sent = notified.last_sent.get(receiver)
         reference = "" if last_sent is None else last_sent.reference
         decision = owed.route, owed.reason, notified.alert, owed.decided_at, owed.number
         labels = add_labels(notified.labels, self._label_rules)
-        return Dispatch(incident, receiver, *decision, reference, labels, self._receivers[receiver].time_zone)
+        return Dispatch(
+            incident, receiver, *decision, reference, labels, self._receivers[receiver].time_zone, owed.group
+        )
 
     def _record_sent(
         self, notified: NotifiedIncident, dispatch: Dispatch, delivery: Delivery, now: int

@@ -365,6 +365,11 @@ class ReceiverSettings(BaseModel):
         return self._destinations()[0]
 
     @property
+    def is_groupable(self) -> bool:
+        """True if one message can be about several incidents. Alertmanager and GitHub need each incident by itself."""
+        return self.alertmanager is None and self.github is None
+
+    @property
     def resend_interval_s(self) -> float | None:
         """Seconds between two re-sends of open incidents, or None if the receiver does not need them."""
         return None if self.alertmanager is None else self.alertmanager.resend_interval_s

@@ -4,11 +4,30 @@ Source: Alertmanager's routing. The first matching route of a level handles the 
 routes are tried too. The outer route handles incidents that no nested route matches.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from pipeline.route.matchers import Labels, Matcher, matches_all, parse_matchers
-from pipeline.route.settings import DEFAULT_ROUTE, Route, RouteSettings
+from pipeline.route.settings import DEFAULT_ROUTE, UNGROUPED, Route, RouteSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Grouping:
+    """How a route groups its incidents. Without ``group_by``, each incident has a message of its own.
+
+    Attributes
+    ----------
+    group_by
+        Names of the labels, or None.
+    wait_s
+        Seconds from the first news of a group to its message.
+    interval_s
+        Minimum seconds between two messages of a group.
+    """
+
+    group_by: Collection[str] | None = None
+    wait_s: float = 0.0
+    interval_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +63,8 @@ class RouteTree:
         self._root = _Node(DEFAULT_ROUTE, (), settings.default_receivers, continues=False, children=children)
         self._repeat_intervals_s = dict(_repeat_intervals(settings.routes, settings.repeat_interval_s))
         self._repeat_intervals_s[DEFAULT_ROUTE] = settings.repeat_interval_s
+        outer = Grouping(_group_labels(settings.group_by), settings.group_wait_s, settings.group_interval_s)
+        self._groupings = {DEFAULT_ROUTE: outer, **dict(_groupings(settings.routes, outer))}
         self.shortest_repeat_interval_s = min(self._repeat_intervals_s.values())
 
     def recipients(self, labels: Labels) -> dict[str, tuple[str, ...]]:
@@ -69,6 +90,13 @@ class RouteTree:
         default_s = self._repeat_intervals_s[DEFAULT_ROUTE]
         return min(self._repeat_intervals_s.get(route, default_s) for route in routes)
 
+    def grouping(self, route: str) -> Grouping:
+        """Return how a route groups its incidents.
+
+        An escalation and a route that was removed from the settings group them like the default route.
+        """
+        return self._groupings.get(route, self._groupings[DEFAULT_ROUTE])
+
 
 def _repeat_intervals(routes: Iterable[Route], outer_s: float) -> Iterator[tuple[str, float]]:
     """Yield the name of each route with its repeat interval in seconds, which nested routes inherit."""
@@ -76,6 +104,22 @@ def _repeat_intervals(routes: Iterable[Route], outer_s: float) -> Iterator[tuple
         interval_s = outer_s if route.repeat_interval_s is None else route.repeat_interval_s
         yield route.name, interval_s
         yield from _repeat_intervals(route.routes, interval_s)
+
+
+def _groupings(routes: Iterable[Route], outer: Grouping) -> Iterator[tuple[str, Grouping]]:
+    """Yield the name of each route with its grouping. Nested routes inherit each part that they do not set."""
+    for route in routes:
+        grouping = Grouping(
+            outer.group_by if route.group_by is None else _group_labels(route.group_by),
+            outer.wait_s if route.group_wait_s is None else route.group_wait_s,
+            outer.interval_s if route.group_interval_s is None else route.group_interval_s,
+        )
+        yield route.name, grouping
+        yield from _groupings(route.routes, grouping)
+
+
+def _group_labels(group_by: tuple[str, ...]) -> tuple[str, ...] | None:
+    return None if group_by == UNGROUPED else group_by
 
 
 def _build_node(route: Route) -> _Node:

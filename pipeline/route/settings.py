@@ -15,6 +15,9 @@ from pipeline.wording import did_you_mean
 DEFAULT_ROUTE = "default"
 """Name of the root of the routing tree."""
 
+UNGROUPED = ("...",)
+"""Value of ``group_by`` for which each incident has a message of its own. Alertmanager has the same value."""
+
 
 _LABEL_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,99}")
 
@@ -54,6 +57,21 @@ class Route(BaseModel):
         gt=0,
         description="Seconds after which an open incident of this route or its nested routes is sent again, instead of "
         "those of the outer route. Higher values repeat notifications less often.",
+    )
+    group_by: tuple[str, ...] | None = Field(
+        default=None, description="Labels by which the route groups its incidents, instead of those of the outer route."
+    )
+    group_wait_s: float | None = Field(
+        default=None,
+        ge=0,
+        description="Seconds from the first news of a group to its message, instead of those of the outer route. Higher "
+        "values collect more incidents in one message, but notify later.",
+    )
+    group_interval_s: float | None = Field(
+        default=None,
+        ge=0,
+        description="Minimum seconds between two messages of a group, instead of those of the outer route. Higher values "
+        "send fewer messages, but notify later.",
     )
     routes: tuple["Route", ...] = Field(
         default=(), description="Nested routes, tried first. This route handles incidents that no nested route matches."
@@ -154,6 +172,22 @@ class RouteSettings(BaseModel):
         description="Seconds after which an open incident is sent again even if nothing changed. Higher values repeat "
         "notifications less often.",
     )
+    group_by: tuple[str, ...] = Field(
+        default=UNGROUPED,
+        description='Labels whose values must be equal for incidents to share a message. ["..."] gives each incident a '
+        "message of its own, and [] groups all incidents of a route.",
+    )
+    group_wait_s: float = Field(
+        default=30.0,
+        ge=0,
+        description="Seconds from the first news of a group to its message. Higher values collect more incidents in one "
+        "message, but notify later.",
+    )
+    group_interval_s: float = Field(
+        default=300.0,
+        ge=0,
+        description="Minimum seconds between two messages of a group. Higher values send fewer messages, but notify later.",
+    )
     incidents_max: int = Field(
         default=10_000, ge=1, description="Maximum number of incidents whose notifications and labels are stored."
     )
@@ -199,6 +233,9 @@ class RouteSettings(BaseModel):
         sources += [(f"escalation {escalation.name!r}", escalation.matchers) for escalation in self.escalations]
         names = [(source, [matcher.label for matcher in parse_matchers(*texts)]) for source, texts in sources]
         names += [(f"inhibit[{index}].equal", list(rule.equal)) for index, rule in enumerate(self.inhibit)]
+        groups = [("group_by", self.group_by)]
+        groups += [(f"route {route.name!r}: group_by", route.group_by or ()) for route in self.all_routes()]
+        names += [(source, list(labels)) for source, labels in groups if labels != UNGROUPED]
         for source, labels in names:
             try:
                 check_label_names(labels, self.label_names)

@@ -174,9 +174,10 @@ class RouteStep:
             The notification, unless it is still owed, and a dead letter with the alert if it failed.
         """
         outputs = self._outbox.record(dispatch, delivery, self._now())
-        notified = self._log.get(dispatch.incident.incident_id)
-        if notified is not None and notified.owed:  # an obstacle may have begun during the attempt
-            outputs += self._decide_again(dispatch.incident.incident_id, notified)
+        for incident_id in (member.incident.incident_id for member in dispatch.members):
+            notified = self._log.get(incident_id)
+            if notified is not None and notified.owed:  # an obstacle may have begun during the attempt
+                outputs += self._decide_again(incident_id, notified)
         return outputs
 
     def mark_all(self) -> None:
@@ -298,6 +299,8 @@ class RouteStep:
             route = routes[0]
             obstacle_before = notified.held_back.pop(receiver, None)
             owed = notified.owed.get(receiver)
+            if notified.is_closed and self._outbox.is_waiting_for_group(notified, receiver, now):
+                owed = None  # it is over before the message of its group, so it is not sent
             interval_s = self._tree.repeat_interval_s(routes)
             decision = decide_notification(incident, self._receivers[receiver], last_sent, interval_s, now, owed)
             if decision.send:

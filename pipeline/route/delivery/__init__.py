@@ -1,6 +1,6 @@
 """Delivery: notifications to send, what is owed to each receiver, the schedule of the attempts, and re-sends.
 
-This package may import the settings, reasons and matchers of route. Sending itself is not pure: see ``topologies/receivers``.
+This package may import the settings, reasons, groups and matchers of route. Sending itself is not pure: see ``topologies/receivers``.
 """
 
 from pipeline.route.delivery.dispatch import Delivery, Dispatch, build_notification

@@ -1,13 +1,17 @@
 """Types that connect decisions to delivery: notifications to send, and delivery outcomes."""
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Literal
 
+import orjson
+
+from pipeline.route.group import Group
 from pipeline.route.matchers import Labels
 from pipeline.route.reasons import Reason
 from pipeline.step import InputMessage
-from schemas.incident import Incident
+from schemas.incident import CLOSED, Incident
 from schemas.notification import Notification
 from schemas.record import SUBJECT_LENGTH_MAX
 
@@ -20,7 +24,8 @@ class Dispatch:
     ``number`` counts the decisions on the same revision for the same receiver from 0. ``reference`` identifies the message
     of the incident at the receiver, if the receiver has returned a reference. ``labels`` are all labels of the incident,
     with those of the configuration; a decision that is only recorded has none. ``time_zone`` is the IANA time zone
-    of the people who read the message.
+    of the people who read the message. ``group`` is the group of the incident at the receiver, if it has one. Of several
+    dispatches that are sent in one message, ``group_news`` of the first contains all.
     """
 
     incident: Incident
@@ -33,11 +38,73 @@ class Dispatch:
     reference: str = ""
     labels: Labels = field(default_factory=dict)
     time_zone: str = "UTC"
+    group: Group | None = None
+    group_news: "GroupNews | None" = None
+
+    @classmethod
+    def join(
+        cls, dispatches: "Iterable[Dispatch]", unchanged: Iterable[Incident], reference: str, at: int
+    ) -> "Dispatch":
+        """Return dispatches of one group as one message. ``unchanged`` and ``at`` are those of :class:`GroupNews`."""
+        members = tuple(sorted(dispatches, key=lambda dispatch: _urgency(dispatch.incident)))
+        return replace(members[0], group_news=GroupNews(members, tuple(unchanged), at), reference=reference)
 
     @property
     def notification_id(self) -> str:
         """The idempotency key. The key stays the same if a worker crashes after sending and sends again."""
         return notification_id(self.incident, self.receiver, self.number)
+
+    @property
+    def message_id(self) -> str:
+        """Key of the message: the idempotency key, or a hash of those of all members."""
+        if len(self.members) == 1:
+            return self.notification_id
+        keys = "\n".join(sorted(member.notification_id for member in self.members))
+        return f"group-{blake2b(keys.encode(), digest_size=16).hexdigest()}"
+
+    @property
+    def thread_id(self) -> str:
+        """Key of the alert or thread at the receiver, which all messages about the incident or its group share."""
+        if self.group is None:
+            return self.incident.incident_id
+        key = orjson.dumps([self.group.route, self.group.labels])
+        return f"group-{blake2b(key, digest_size=16).hexdigest()}"
+
+    @property
+    def members(self) -> "tuple[Dispatch, ...]":
+        """The dispatches that are sent in this message, most urgent first."""
+        return (self,) if self.group_news is None else self.group_news.dispatches
+
+    @property
+    def incidents(self) -> tuple[Incident, ...]:
+        """The incidents that the message is about: open before closed, and the most severe first."""
+        unchanged = () if self.group_news is None else self.group_news.unchanged
+        news = tuple(member.incident for member in self.members)
+        return tuple(sorted((*news, *unchanged), key=_urgency))
+
+
+@dataclass(frozen=True, slots=True)
+class GroupNews:
+    """What one message says about a group.
+
+    Attributes
+    ----------
+    dispatches
+        The incidents with news, most urgent first.
+    unchanged
+        The other open incidents of the group that the receiver knows.
+    at
+        Time of the attempt (Unix ms).
+    """
+
+    dispatches: tuple[Dispatch, ...]
+    unchanged: tuple[Incident, ...]
+    at: int
+
+
+def _urgency(incident: Incident) -> tuple[bool, str, int, str]:
+    """Return the order of incidents in a message: open before closed, then by severity and start."""
+    return incident.status in CLOSED, incident.severity, incident.started_at, incident.incident_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,5 +165,6 @@ def build_notification(
         outcome=outcome,
         reason=reason.text,
         reason_code=reason.code,
+        group=None if dispatch.group is None else str(dispatch.group),
         decided_at=dispatch.decided_at,
     )

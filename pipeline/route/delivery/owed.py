@@ -1,9 +1,10 @@
 """A notification that is owed to a receiver, from the decision to send it until the receiver accepts it."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from pipeline.route.group import Group
 from pipeline.route.reasons import Reason
 
 
@@ -33,6 +34,8 @@ class Owed:
         Why the last attempt failed, or an empty string.
     is_passed_on
         Whether the fallback receiver was notified instead.
+    group
+        Group in whose message it is sent, or None if it has a message of its own.
     """
 
     revision: int
@@ -45,17 +48,11 @@ class Owed:
     not_before: int = 0
     problem: str = ""
     is_passed_on: bool = False
+    group: Group | None = None
 
     def replaced_by(self, revision: int, number: int, route: str, reason: Reason, decided_at: int) -> "Owed":
-        """Return a newer decision that continues the schedule of this one."""
-        return Owed(
-            *(revision, number, route, reason, decided_at),
-            self.since,
-            self.attempts,
-            self.not_before,
-            self.problem,
-            self.is_passed_on,
-        )
+        """Return a newer decision that continues the schedule of this one, in the same group."""
+        return replace(self, revision=revision, number=number, route=route, reason=reason, decided_at=decided_at)
 
     def dump(self) -> dict[str, Any]:
         """Return the state that :meth:`load` reads."""
@@ -64,4 +61,5 @@ class Owed:
     @classmethod
     def load(cls, state: Mapping[str, Any]) -> "Owed":
         """Restore from :meth:`dump`."""
-        return cls(**{**state, "reason": Reason(**state["reason"])})
+        # States of older versions have no group.
+        return cls(**{**state, "reason": Reason(**state["reason"]), "group": Group.load(state.get("group"))})

@@ -7,13 +7,14 @@ one, all others are due at once.
 """
 
 from collections import deque
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
-from pipeline.route.delivery.dispatch import Delivery
+from pipeline.route.delivery.dispatch import Delivery, Dispatch
 from pipeline.route.delivery.owed import Owed
+from pipeline.route.group import Group
 from pipeline.route.receiver_settings import ReceiverSettings
 
 RETRY_DELAY_S = 1.0
@@ -31,6 +32,14 @@ UNAVAILABLE_AFTER = 2
 """Different notifications that must fail in a row before a receiver counts as unavailable."""
 
 MINUTE_MS = 60_000
+
+
+class DueMessage(NamedTuple):
+    """A message that is due: its receiver, its incidents, and their group if they have one."""
+
+    receiver: str
+    incident_ids: tuple[str, ...]
+    group: Group | None
 
 
 @dataclass(slots=True)
@@ -53,12 +62,22 @@ class DeliverySchedule:
     ----------
     receivers
         Settings of the receivers by name.
+    group_due_at
+        Function that returns the time at which the message of a group at a receiver is due (Unix ms), from the time
+        since which it is owed.
     has_clock
-        Whether time passes without messages. Without it, nothing is limited per minute.
+        Whether time passes without messages. Without it, nothing is limited per minute, and no group waits.
     """
 
-    def __init__(self, receivers: Mapping[str, ReceiverSettings], *, has_clock: bool) -> None:
+    def __init__(
+        self,
+        receivers: Mapping[str, ReceiverSettings],
+        group_due_at: Callable[[str, Group, int], int],
+        *,
+        has_clock: bool,
+    ) -> None:
         self._receivers = receivers
+        self._group_due_at = group_due_at
         self._has_clock = has_clock
         self._queues = {name: _Queue() for name in receivers}
 
@@ -71,34 +90,40 @@ class DeliverySchedule:
         if receiver in self._queues:
             self._queues[receiver].owed.pop(incident_id, None)
 
-    def find_due(self, now: int, busy: Collection[str] = ()) -> list[tuple[str, str, Owed]]:
-        """Return the receiver, incident id and notification of the attempts that are due at a time (Unix ms).
+    def find_due(self, now: int, busy: Collection[str] = ()) -> list[DueMessage]:
+        """Return the messages that are due at a time (Unix ms).
 
         Receivers in ``busy`` and receivers with attempts in flight have none. The oldest decision comes first.
         """
         due = [
-            (receiver, incident_id, owed)
+            message
             for receiver, queue in self._queues.items()
             if queue.owed and receiver not in busy and not queue.in_flight and now >= queue.not_before
-            for incident_id, owed in self._find_due_in(receiver, queue, now)
+            for message in self._find_due_in(receiver, queue, now)
         ]
-        return sorted(due, key=lambda item: item[2].decided_at)
+        return sorted(due, key=self._decided_at)
 
-    def begin(self, incident_id: str, receiver: str, now: int) -> None:
+    def is_waiting_for_group(self, receiver: str, owed: Owed, now: int) -> bool:
+        """Return whether a notification waits for the message of its group alone, because no attempt was due yet."""
+        if owed.group is None or owed.attempts or self.find_problem(receiver):
+            return False
+        return self._has_clock and now < self._group_due_at(receiver, owed.group, owed.since)
+
+    def begin(self, dispatch: Dispatch, now: int) -> None:
         """Record that an attempt begins (Unix ms)."""
-        queue = self._queues[receiver]
-        queue.in_flight.add(incident_id)
+        queue = self._queues[dispatch.receiver]
+        queue.in_flight.update(member.incident.incident_id for member in dispatch.members)
         queue.attempt_times.append(now)
 
-    def end(self, incident_id: str, receiver: str, delivery: Delivery, now: int) -> None:
+    def end(self, dispatch: Dispatch, delivery: Delivery, now: int) -> None:
         """Record the outcome of an attempt at a time (Unix ms), and schedule the next attempts."""
-        queue = self._queues[receiver]
-        queue.in_flight.discard(incident_id)
+        queue = self._queues[dispatch.receiver]
+        queue.in_flight.difference_update(member.incident.incident_id for member in dispatch.members)
         if delivery.outcome == "deferred":
             if queue.attempt_times:  # there are none if the clock has gone back meanwhile
                 queue.attempt_times.pop()
         elif delivery.outcome == "retry":
-            self._record_failure(receiver, queue, incident_id, delivery, now)
+            self._record_failure(dispatch, queue, delivery, now)
         else:
             if queue.failures >= UNAVAILABLE_AFTER:
                 # A notification that failed more often than the receiver in a row has a problem of its own.
@@ -136,28 +161,51 @@ class DeliverySchedule:
             queue.attempt_times = deque(int(at) for at in state["attempts"])
             queue.not_before = int(state["not_before"])
 
-    def _find_due_in(self, receiver: str, queue: _Queue, now: int) -> list[tuple[str, Owed]]:
+    def _decided_at(self, message: DueMessage) -> int:
+        owed = self._queues[message.receiver].owed
+        return min(owed[incident_id].decided_at for incident_id in message.incident_ids)
+
+    def _find_due_in(self, receiver: str, queue: _Queue, now: int) -> list[DueMessage]:
         while queue.attempt_times and queue.attempt_times[0] <= now - MINUTE_MS:
             queue.attempt_times.popleft()
         limit = 1 if queue.failures else BATCH_MAX
         per_minute = self._receivers[receiver].messages_per_minute
         if per_minute is not None and self._has_clock:
             limit = min(limit, per_minute - len(queue.attempt_times))
-        due = [(incident_id, owed) for incident_id, owed in queue.owed.items() if owed.not_before <= now]
-        return sorted(due, key=lambda item: (item[1].attempts, item[1].since))[: max(0, limit)]
+        messages: dict[Group | str, dict[str, Owed]] = {}
+        for incident_id, owed in queue.owed.items():
+            messages.setdefault(owed.group or incident_id, {})[incident_id] = owed
+        due = [owed for owed in messages.values() if self._is_due(receiver, owed.values(), now)]
+        due.sort(key=lambda owed: (min(one.attempts for one in owed.values()), _since(owed.values())))
+        return [DueMessage(receiver, tuple(owed), next(iter(owed.values())).group) for owed in due[: max(0, limit)]]
 
-    def _record_failure(self, receiver: str, queue: _Queue, incident_id: str, delivery: Delivery, now: int) -> None:
-        if not queue.failures or queue.last_failed != incident_id:
+    def _is_due(self, receiver: str, owed: Collection[Owed], now: int) -> bool:
+        """Return whether the message with these notifications is due. Once a group is retried, it no longer waits."""
+        if any(one.not_before > now for one in owed):
+            return False
+        group = next(iter(owed)).group
+        if group is None or not self._has_clock or any(one.attempts for one in owed):
+            return True
+        return now >= self._group_due_at(receiver, group, _since(owed))
+
+    def _record_failure(self, dispatch: Dispatch, queue: _Queue, delivery: Delivery, now: int) -> None:
+        receiver, key = dispatch.receiver, dispatch.thread_id
+        if not queue.failures or queue.last_failed != key:
             queue.failures += 1
-        queue.last_failed, queue.problem = incident_id, delivery.reason
+        queue.last_failed, queue.problem = key, delivery.reason
         limit_s = self._receivers[receiver].retry_interval_max_s
         pause_s = min(RETRY_AFTER_MAX_S, delivery.retry_after_s)
         queue.not_before = now + int(1000 * max(pause_s, _delay_s(queue.failures, limit_s, receiver)))
-        owed = queue.owed.get(incident_id)
-        if owed is not None:
-            owed.attempts += 1
-            owed.problem = delivery.reason
-            owed.not_before = now + int(1000 * max(pause_s, _delay_s(owed.attempts, limit_s, incident_id)))
+        for member in dispatch.members:
+            owed = queue.owed.get(member.incident.incident_id)
+            if owed is not None:
+                owed.attempts += 1
+                owed.problem = delivery.reason
+                owed.not_before = now + int(1000 * max(pause_s, _delay_s(owed.attempts, limit_s, key)))
+
+
+def _since(owed: Iterable[Owed]) -> int:
+    return min(one.since for one in owed)
 
 
 def _delay_s(failures: int, limit_s: float, key: str) -> float:
