@@ -58,7 +58,8 @@ class Notification(Message):
         default=None, description="Code of the reason, from a closed set. Absent in messages of older versions."
     )
     group: Text | None = Field(
-        default=None, description="Group of the incident at the receiver, by its labels. Absent if it has a message of its own."
+        default=None,
+        description="Group of the incident at the receiver, by its labels. Absent if it has a message of its own.",
     )
     attempts: Natural = Field(default=0, description="Number of attempts to send.")
     decided_at: Timestamp = Field(

@@ -3,8 +3,9 @@
 This package does not send anything, and does not import Kafka.
 """
 
+from topologies.messages.group_message import write_message
 from topologies.messages.markup import render_html, render_markdown, render_text, render_title
-from topologies.messages.message import IncidentMessage, write_message
+from topologies.messages.message import IncidentMessage
 
 __all__ = [
     "IncidentMessage",

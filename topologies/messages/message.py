@@ -97,8 +97,8 @@ class IncidentMessage:
     links: tuple[MessageLink, ...]
 
 
-def write_message(dispatch: Dispatch) -> IncidentMessage:
-    """Write the message about an incident revision.
+def write_incident_message(dispatch: Dispatch) -> IncidentMessage:
+    """Write the message about one incident revision.
 
     An open incident is described by its signals, its likely cause, the actions and the next response targets. An
     incident whose signals have recovered, or that is over, is described in the past tense, at its worst. Times have a
@@ -108,9 +108,9 @@ def write_message(dispatch: Dispatch) -> IncidentMessage:
     incident = dispatch.incident
     is_new = dispatch.reason.code == "first_notification"
     return IncidentMessage(
-        headline=_shorten(f"{incident.severity} {incident.status}: {incident.title}", HEADLINE_LENGTH_MAX),
-        news="" if is_new else _shorten(dispatch.reason.text),
-        facts=tuple(MessageFact(label, _shorten(text)) for label, text in _facts(dispatch)),
+        headline=shorten(f"{incident.severity} {incident.status}: {incident.title}", HEADLINE_LENGTH_MAX),
+        news="" if is_new else shorten(dispatch.reason.text),
+        facts=tuple(MessageFact(label, shorten(text)) for label, text in _facts(dispatch)),
         actions=tuple(_actions(incident)),
         links=(MessageLink("Runbook", _web_address(incident.runbook)),) if _has_runbook_link(incident) else (),
     )
@@ -211,7 +211,7 @@ def _actions(incident: Incident) -> Iterator[MessageAction]:
             is_runbook = step.target == incident.runbook  # which the message already contains
             instruction = "investigate with the runbook" if is_runbook else phrases.describe_step(step)
             text = f"Or {instruction}" if number else f"{instruction[0].upper()}{instruction[1:]}"
-            yield MessageAction(_shorten(text))
+            yield MessageAction(shorten(text))
     if incident.status == "acknowledged":
         yield _command("When the harm is contained", "mitigate", incident)
     if incident.status == "resolved" and _next_targets(incident):
@@ -219,7 +219,7 @@ def _actions(incident: Incident) -> Iterator[MessageAction]:
 
 
 def _command(text: str, subcommand: str, incident: Incident) -> MessageAction:
-    return MessageAction(text, f"driftwire incident {subcommand} {shlex.quote(_shorten(incident.incident_id))}")
+    return MessageAction(text, f"driftwire incident {subcommand} {shlex.quote(shorten(incident.incident_id))}")
 
 
 def _has_runbook_link(incident: Incident) -> bool:
@@ -231,6 +231,7 @@ def _web_address(url: str) -> str:
     return quote(url, safe=":/?#[]@!$&*+,;=%~")
 
 
-def _shorten(text: str, length_max: int = TEXT_LENGTH_MAX) -> str:
+def shorten(text: str, length_max: int = TEXT_LENGTH_MAX) -> str:
+    """Return a text as one plain line of at most a number of characters."""
     line = plain_text(text)
     return line if len(line) <= length_max else f"{line[: length_max - 1]}…"

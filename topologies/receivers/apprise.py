@@ -72,7 +72,7 @@ class AppriseReceiver:
         return await sender.async_notify(
             body=body,
             title=title,
-            notify_type=_notify_type(dispatch.incident),
+            notify_type=_notify_type(dispatch.incidents[0]),
             body_format=body_format,
             timeout=self._timeout_s,
         )

@@ -23,9 +23,10 @@ class ConsoleReceiver:
         self._clock = clock
 
     async def deliver(self, dispatch: Dispatch) -> Delivery:
-        """Print the card."""
+        """Print the card, or one card per incident of the group."""
         try:
-            print_card(dispatch.incident, self._stream)
+            for member in dispatch.members:
+                print_card(member.incident, self._stream)
         except (OSError, ValueError) as error:  # a closed pipe, or a closed file
             return Delivery("failed", f"cannot write to the console ({type(error).__name__})", 1)
         return Delivery("sent", dispatch.reason.text, 1, sent_at=int(self._clock() * 1000))

@@ -170,7 +170,7 @@ class NotificationSender:
         ends_at = asyncio.get_running_loop().time() + BATCH_TIME_S
         is_over = False
         for dispatch in dispatches:
-            delivery = self._sent.get(dispatch.notification_id)
+            delivery = self._sent.get(dispatch.message_id)
             if delivery is None:
                 is_over = is_over or step in self._closing or asyncio.get_running_loop().time() > ends_at
                 delivery = Delivery("deferred", "", 0) if is_over else await self._send(dispatch)
@@ -189,17 +189,17 @@ class NotificationSender:
             delivery = await self._receivers[dispatch.receiver].deliver(dispatch)
         except Exception as error:
             logger.exception(
-                "route: receiver %s raised an error on notification %s", dispatch.receiver, dispatch.notification_id
+                "route: receiver %s raised an error on notification %s", dispatch.receiver, dispatch.message_id
             )
             delivery = Delivery("retry", f"the receiver raised an internal error ({type(error).__name__})", 1)
         if delivery.outcome == "sent":
-            self._sent[dispatch.notification_id] = delivery
+            self._sent[dispatch.message_id] = delivery
             if len(self._sent) > SENT_MAX:
                 self._sent.popitem(last=False)
         else:
             after = "it stays owed" if delivery.outcome == "retry" else "it is dead-lettered"
             logger.warning(
-                "route: notification %s was not sent, and %s: %s", dispatch.notification_id, after, delivery.reason
+                "route: notification %s was not sent, and %s: %s", dispatch.message_id, after, delivery.reason
             )
         return delivery
 

@@ -1,4 +1,4 @@
-"""PagerDuty receiver that triggers, acknowledges and resolves an alert per incident.
+"""PagerDuty receiver that triggers, acknowledges and resolves an alert per incident or group.
 
 Source: PagerDuty, Events API v2: "Send an Alert Event" for the events, and the overview for the answers and limits.
 """
@@ -37,7 +37,7 @@ SEVERITIES: dict[Severity, str] = {"P1": "critical", "P2": "error", "P3": "warni
 
 
 class PagerDutyReceiver:
-    """Receiver that sends alert events. The incident id is the deduplication key, so repeats change nothing.
+    """Receiver that sends alert events. A repeat has the same deduplication key, so it changes nothing.
 
     Parameters
     ----------
@@ -55,7 +55,7 @@ class PagerDutyReceiver:
         self._clock = clock
 
     async def deliver(self, dispatch: Dispatch) -> Delivery:
-        """Send the events of the incident once, in order, up to the first that is not accepted."""
+        """Send the events of the alert once, in order, up to the first that is not accepted."""
         try:
             key = read_secret(self._settings.routing_key, self._settings.routing_key_file, "routing_key")
         except SecretUnavailable as error:
@@ -71,26 +71,28 @@ class PagerDutyReceiver:
 
 
 def build_events(dispatch: Dispatch, routing_key: str) -> list[bytes]:
-    """Return the events that bring the alert of an incident to its state, as JSON of at most :data:`EVENT_BYTES_MAX`.
+    """Return the events that bring the alert of an incident or group to its state, as JSON of at most :data:`EVENT_BYTES_MAX`.
 
     PagerDuty drops the acknowledgement of an alert that it does not know, and only a trigger can change the severity of
     an alert. Therefore an acknowledged incident is triggered first. This notifies nobody if the alert is acknowledged
     already.
+    The alert of a group is resolved when all its incidents are over, and acknowledged when all open ones are.
     """
-    incident = dispatch.incident
-    head = {"routing_key": routing_key, "dedup_key": incident.incident_id}
-    if incident.status in CLOSED:
+    still_open = [incident for incident in dispatch.incidents if incident.status not in CLOSED]
+    head = {"routing_key": routing_key, "dedup_key": dispatch.thread_id}
+    if not still_open:
         return [orjson.dumps({**head, "event_action": "resolve"})]
     events = [_trigger(dispatch, head)]
-    if incident.status == "acknowledged":
+    if all(incident.status == "acknowledged" for incident in still_open):
         events.append(orjson.dumps({**head, "event_action": "acknowledge"}))
     return events
 
 
 def _trigger(dispatch: Dispatch, head: dict[str, str]) -> bytes:
-    incident, message = dispatch.incident, write_message(dispatch)
+    incident, message = dispatch.incidents[0], write_message(dispatch)
+    summary = f"{incident.severity} {incident.title}: {incident.summary}"
     payload: dict[str, Any] = {
-        "summary": _shorten(f"{incident.severity} {incident.title}: {incident.summary}", SUMMARY_LENGTH_MAX),
+        "summary": _shorten(summary if len(dispatch.incidents) == 1 else message.headline, SUMMARY_LENGTH_MAX),
         "source": plain_text(incident.subject),
         "severity": SEVERITIES[incident.severity],
         "timestamp": format_timestamp(incident.started_at),
@@ -103,9 +105,10 @@ def _trigger(dispatch: Dispatch, head: dict[str, str]) -> bytes:
     event: dict[str, Any] = {**head, "event_action": "trigger", "payload": payload, "client": CLIENT}
     if message.links:
         event["links"] = [{"href": link.url, "text": link.label} for link in message.links]
-    details = {
-        label: [plain_text(line) for line in lines] for label, lines in _details(incident, message) if any(lines)
-    }
+    details: dict[str, list[str]] = {}
+    for label, lines in _details(incident, message):
+        if any(lines):  # the message of a group has several facts with the same label
+            details.setdefault(label, []).extend(plain_text(line) for line in lines)
     body = b""
     for lines_max, length_max in DETAIL_LIMITS:
         payload["custom_details"] = _limit_details(

@@ -21,6 +21,7 @@ from topologies.receivers.secret import SecretUnavailable, read_secret, read_web
 EVENT_TYPE = "org.driftwire.incident.v1"
 EVENT_SOURCE = "urn:driftwire:route"
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
+BATCH_CONTENT_TYPE = "application/cloudevents-batch+json; charset=utf-8"
 
 
 class WebhookReceiver:
@@ -42,14 +43,15 @@ class WebhookReceiver:
         self._clock = clock
 
     async def deliver(self, dispatch: Dispatch) -> Delivery:
-        """Post the incident once."""
-        body = orjson.dumps(cloud_event(dispatch))
+        """Post the incident, or the incidents of the group, once."""
+        events = [cloud_event(member) for member in dispatch.members]
+        body = orjson.dumps(events[0] if len(events) == 1 else events)
         try:
             url = read_web_address(self._settings.url, self._settings.url_file)
             headers = {
-                "Content-Type": CONTENT_TYPE,
+                "Content-Type": CONTENT_TYPE if len(events) == 1 else BATCH_CONTENT_TYPE,
                 **self._read_headers(url),
-                **self._sign(dispatch.notification_id, body),
+                **self._sign(dispatch.message_id, body),
             }
         except SecretUnavailable as error:
             return Delivery("retry", str(error), 1)

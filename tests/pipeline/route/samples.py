@@ -1,7 +1,11 @@
 """Incidents and messages to test route with."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from pipeline.route.delivery import Dispatch
+from pipeline.route.group import Group
+from pipeline.route.reasons import Reason
 from pipeline.step import RawMessage
 from schemas.command import Command
 from schemas.incident import Containment, Incident, LogEntry, ResponseTarget, SignalEvidence, Suspect
@@ -95,6 +99,13 @@ def suspect(**changes: Any) -> Suspect:
 def alert(revision: Incident, offset: int = 0) -> RawMessage:
     """The message that carries an incident revision."""
     return RawMessage(ALERTS, 0, offset, STARTED, revision.incident_id.encode(), revision.to_json())
+
+
+def group_message(*news: Incident, unchanged: Sequence[Incident] = (), reference: str = "") -> Dispatch:
+    """The message of the group of support-bot, about new incidents, with the other open ones."""
+    reason, group = Reason("first_notification", "new to the receiver"), Group("all", (("subject", "support-bot"),))
+    dispatches = [Dispatch(one, "chat", "all", reason, alert(one), STARTED, group=group) for one in news]
+    return Dispatch.join(dispatches, unchanged, reference, STARTED)
 
 
 def silence(offset: int = 0, **changes: Any) -> RawMessage:

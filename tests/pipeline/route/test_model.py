@@ -54,6 +54,7 @@ def routes(depth):
                 "mute_times": TIMES,
                 "active_times": TIMES,
                 "repeat_interval_s": st.sampled_from([None, None, 40 * 3600, 5 * 3600]),
+                "group_by": st.sampled_from([None, [], ["subject"], ["severity", "team"], ["..."]]),
                 "routes": routes(depth - 1) if depth else st.just([]),
             }
         ),
@@ -328,6 +329,8 @@ def test_route_agrees_with_a_plain_model_and_each_revision_ends_once_for_each_re
             "time_intervals": {name: fields for name, (fields, _) in INTERVALS.items()},
             "labels": [{"matchers": ["subject=x"], "labels": {"team": "red"}}],
             "repeat_interval_s": REPEAT_MS / 1000,
+            "group_wait_s": 0,  # groups do not change what is sent or why, but when: see test_grouping_model.py
+            "group_interval_s": 0,
         }
     )
     step, model = RouteStep(settings, STARTED), Model(tree, inhibit, escalations)

@@ -40,6 +40,7 @@ SETTINGS = [
         {},
         {"escalations": [{"name": "second", "after_s": 200, "receivers": ["boss", "chat"]}]},
         {"routes": ROUTES, "time_intervals": {"m": {"times": [{"start_time": "03:15", "end_time": "03:25"}]}}},
+        {"group_by": ["subject"], "group_wait_s": 30, "group_interval_s": 100},
     )
 ]
 REVISION = st.tuples(
@@ -100,7 +101,7 @@ class Run:
 
     def take(self):
         taken = self.step.take_pending()
-        for dispatch in taken:
+        for dispatch in (member for message in taken for member in message.members):
             start, until = self.silenced_at_tick.get(dispatch.incident.incident_id, (0, 0))
             assert not start <= self.now < until, "a silence was bypassed"
         return taken

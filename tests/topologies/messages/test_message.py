@@ -13,7 +13,7 @@ from topologies.messages.message import (
     MessageAction,
     MessageFact,
     MessageLink,
-    write_message,
+    write_incident_message,
 )
 
 NEW = Reason("first_notification", "new to the receiver: P3 open")
@@ -21,7 +21,7 @@ NEW = Reason("first_notification", "new to the receiver: P3 open")
 
 def message(reason=NEW, decided_at=STARTED + 60_000, **changes):
     revision = incident(**changes)
-    return write_message(Dispatch(revision, "chat", "urgent", reason, alert(revision), decided_at))
+    return write_incident_message(Dispatch(revision, "chat", "urgent", reason, alert(revision), decided_at))
 
 
 def facts(**changes):
@@ -59,7 +59,7 @@ def test_a_new_incident_is_told_by_its_signals_its_suspect_and_what_to_do():
 def test_the_main_times_are_also_in_the_time_zone_of_the_receiver(zone, since, due):
     revision = incident()
     dispatch = Dispatch(revision, "chat", "urgent", NEW, alert(revision), STARTED + 60_000, time_zone=zone)
-    told = {fact.label: fact.text for fact in write_message(dispatch).facts}
+    told = {fact.label: fact.text for fact in write_incident_message(dispatch).facts}
     assert told["Since"] == f"2026-11-24 03:12:00Z{since}, detected 41 s later"
     assert told["Due"].startswith(f"classify by 03:27:41Z{due} (nobody assigned); fix by 2026-11-25 03:12:41Z")
 
@@ -67,7 +67,7 @@ def test_the_main_times_are_also_in_the_time_zone_of_the_receiver(zone, since, d
 def test_the_end_is_also_in_the_time_zone_of_the_receiver():
     revision = incident(status="resolved", resolved_at=STARTED + 3_600_000)
     dispatch = Dispatch(revision, "chat", "urgent", NEW, alert(revision), STARTED + 60_000, time_zone="Asia/Tokyo")
-    told = {fact.label: fact.text for fact in write_message(dispatch).facts}
+    told = {fact.label: fact.text for fact in write_incident_message(dispatch).facts}
     assert told["Lasted"] == "1 h, from 2026-11-24 03:12:00Z (12:12 JST) to 04:12:00Z (13:12 JST)"
 
 
@@ -204,7 +204,7 @@ def test_every_example_has_a_message_that_is_read_in_seconds():
     assert paths
     for path in paths:
         revision = Incident.from_json(path.read_bytes())
-        told = write_message(Dispatch(revision, "chat", "urgent", NEW, alert(revision), revision.updated_at))
+        told = write_incident_message(Dispatch(revision, "chat", "urgent", NEW, alert(revision), revision.updated_at))
         words = " ".join([told.headline, *(fact.text for fact in told.facts), *(a.text for a in told.actions)]).split()
         assert len(words) < 90, path.name
 
@@ -219,7 +219,7 @@ def test_the_documentation_shows_the_message_of_an_example():
         for step in opened.containment
     ]
     revision = opened.model_copy(update={"evidence": measured, "runbook": runbook, "containment": steps})
-    told = write_message(Dispatch(revision, "chat", "urgent", NEW, alert(revision), revision.updated_at))
+    told = write_incident_message(Dispatch(revision, "chat", "urgent", NEW, alert(revision), revision.updated_at))
     shown = f"{told.headline}\n\n{render_text(told)}"
     indented = "\n".join(f"    {line}".rstrip() for line in shown.splitlines())
     assert f"\n\n{indented}\n\n" in (root / "docs/receivers.md").read_text(encoding="utf-8")

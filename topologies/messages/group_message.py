@@ -1,0 +1,100 @@
+"""The message about several incidents of one group: the news, the other open incidents, and what to do about the worst."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+from pipeline.route import Dispatch
+from schemas.incident import CLOSED, Incident
+from schemas.timestamp import date_time
+from topologies.messages.message import (
+    HEADLINE_LENGTH_MAX,
+    IncidentMessage,
+    MessageAction,
+    MessageFact,
+    shorten,
+    write_incident_message,
+)
+
+LISTED_MAX = 10
+"""Maximum number of incidents with news, and of other incidents. The message states how many more there are."""
+
+TITLE_LENGTH_MAX = 200
+"""Maximum characters of the title of an incident in the message of a group."""
+
+_FACTS_OF_WORST = ("Suspected cause", "Scope", "Due", "Runbook")
+
+
+def write_message(dispatch: Dispatch) -> IncidentMessage:
+    """Write the message of a dispatch: about one incident, or about all incidents of its group.
+
+    The message of a group lists the incidents with news, and the other open incidents that the receiver knows. Cause,
+    targets, actions and links are those of its most urgent incident.
+    """
+    incidents = dispatch.incidents
+    if len(incidents) == 1:
+        return write_incident_message(dispatch)
+    worst = incidents[0]
+    message = write_incident_message(replace(dispatch, incident=worst))
+    return IncidentMessage(
+        headline=shorten(_headline(dispatch, incidents), HEADLINE_LENGTH_MAX),
+        news=_describe_news(dispatch.members),
+        facts=(*_list_incidents(dispatch), *(fact for fact in message.facts if fact.label in _FACTS_OF_WORST)),
+        actions=tuple(_describe_actions(message.actions, worst)),
+        links=message.links,
+    )
+
+
+def _headline(dispatch: Dispatch, incidents: Iterable[Incident]) -> str:
+    """Return the highest severity, the status of the group, and the number of its incidents that are open, or over."""
+    still_open = [incident for incident in incidents if incident.status not in CLOSED]
+    counted = still_open or list(incidents)
+    status = "resolved"
+    if still_open:
+        status = "acknowledged" if all(incident.status != "open" for incident in still_open) else "open"
+    number = f"{len(counted)} incidents" if len(counted) > 1 else "1 incident"
+    return f"{counted[0].severity} {status}: {number} ({dispatch.group})"
+
+
+def _describe_news(members: Iterable[Dispatch]) -> str:
+    """Return how many incidents are new, changed and over, such as ``2 new, 1 over``."""
+    counts = Counter(
+        "over" if member.incident.status in CLOSED else "new" if _is_new(member) else "changed" for member in members
+    )
+    return ", ".join(f"{counts[kind]} {kind}" for kind in ("new", "changed", "over") if counts[kind])
+
+
+def _is_new(dispatch: Dispatch) -> bool:
+    return dispatch.reason.code == "first_notification"
+
+
+def _list_incidents(dispatch: Dispatch) -> Iterator[MessageFact]:
+    for member in dispatch.members[:LISTED_MAX]:
+        incident = member.incident
+        news = "" if _is_new(member) else f"; {member.reason.text}"
+        text = f"{_title(incident)}, since {date_time(incident.started_at)}{news}"
+        yield MessageFact(f"{incident.severity} {incident.status}", shorten(text))
+    more = [member.incident for member in dispatch.members[LISTED_MAX:]]
+    if more:
+        yield MessageFact("And", f"{_count(more)} more with news")
+    unchanged = () if dispatch.group_news is None else dispatch.group_news.unchanged
+    for incident in unchanged[:LISTED_MAX]:
+        yield MessageFact(f"{incident.severity} still {incident.status}", shorten(_title(incident)))
+    if unchanged[LISTED_MAX:]:
+        yield MessageFact("And", f"{_count(unchanged[LISTED_MAX:])} more without news")
+
+
+def _title(incident: Incident) -> str:
+    return f"{shorten(incident.title, TITLE_LENGTH_MAX)} ({incident.incident_id})"
+
+
+def _count(incidents: Iterable[Incident]) -> str:
+    """Return the number of incidents by severity, such as ``2 P1, 10 P3``."""
+    counts = Counter(incident.severity for incident in incidents)
+    return ", ".join(f"{counts[severity]} {severity}" for severity in sorted(counts))
+
+
+def _describe_actions(actions: Iterable[MessageAction], worst: Incident) -> Iterator[MessageAction]:
+    """Yield the actions, and name the incident that they are about."""
+    for number, action in enumerate(actions):
+        yield action if number else replace(action, text=shorten(f"{worst.incident_id}: {action.text}"))
