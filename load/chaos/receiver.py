@@ -32,9 +32,11 @@ class WebhookServer:
     Attributes
     ----------
     receipts
-        The accepted requests in order.
+        The accepted notifications in order. A request with the incidents of a group has several.
+    messages_at_s
+        Times of the accepted requests, on the clock of the receipts.
     accepted
-        Number of accepted requests by notification id.
+        Number of accepted notifications by notification id.
     delay_s
         Seconds before each answer.
     refusals_left
@@ -45,6 +47,7 @@ class WebhookServer:
 
     def __init__(self) -> None:
         self.receipts: list[Receipt] = []
+        self.messages_at_s: list[float] = []
         self.accepted: Counter[str] = Counter()
         self.delay_s = 0.0
         self.refusals_left = 0
@@ -75,23 +78,18 @@ class WebhookServer:
             await self._runner.cleanup()
 
     async def _receive(self, request: web.Request) -> web.Response:
-        event = orjson.loads(await request.read())
+        body = orjson.loads(await request.read())
         if self.delay_s or self.refusals_left:
             self.disturbed += 1
         if self.refusals_left:
             self.refusals_left -= 1
             return web.Response(status=503)
         await asyncio.sleep(self.delay_s)
-        self.accepted[event["id"]] += 1
-        incident = event["data"]
-        self.receipts.append(
-            Receipt(
-                time.monotonic(),
-                event["id"],
-                incident["incident_id"],
-                incident["revision"],
-                incident["severity"],
-                incident["status"],
-            )
-        )
+        at_s = time.monotonic()
+        self.messages_at_s.append(at_s)
+        for event in body if isinstance(body, list) else [body]:
+            self.accepted[event["id"]] += 1
+            incident = event["data"]
+            state = incident["incident_id"], incident["revision"], incident["severity"], incident["status"]
+            self.receipts.append(Receipt(at_s, event["id"], *state))
         return web.Response(status=204)

@@ -42,10 +42,11 @@ from topologies.terminal import echo
 def command(*, seed: int, incidents: int, seconds: float, kills: int, json_file: Path | None) -> None:
     """Send a storm of incidents through route while a receiver fails.
 
-    Three receivers get every incident. One of them refuses everything until the storm is over, and one has a limit of
-    messages per minute. The worker is killed several times. Exits with status 0 only if every receiver is told the
-    newest state of every incident in the end, nothing is dead-lettered, nothing is sent twice with different keys, and
-    the limit is respected. Leaves nothing running.
+    Three receivers get every incident: one gets each incident by itself, and two get one message per subject. One of
+    these refuses everything until the storm is over, and the other has a limit of messages per minute. The worker is
+    killed several times. Exits with status 0 only if every receiver is told the newest state of every incident in the
+    end, nothing is dead-lettered, nothing is sent twice with different keys, and the limit is respected. Leaves nothing
+    running.
     """
     from load.chaos.storm import StormReport, run_storm  # noqa: PLC0415  slow to import, and --help needs none of it
     from topologies.interrupt import run_until_interrupted  # noqa: PLC0415
@@ -61,7 +62,7 @@ def command(*, seed: int, incidents: int, seconds: float, kills: int, json_file:
     (report,) = reports
     write_json(json_file, report.to_json())
     for name, count in report.sent_by_receiver.items():
-        echo(f"{name:<8} accepted {count:,} notifications")
+        echo(f"{name:<8} accepted {count:,} notifications in {report.messages_by_receiver[name]:,} messages")
     for reason, count in report.suppressed_by_reason.items():
         echo(f"{count:>6,} suppressed: {reason}")
     problems = report.problems()

@@ -4,11 +4,12 @@ It uses the settings alone. Silences, open incidents and earlier notifications a
 explanation does not consider them.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
 from pipeline.route.decision import RouteDecision, decide_notification
+from pipeline.route.group import Group
 from pipeline.route.labels import add_labels
 from pipeline.route.matchers import Labels, Matcher, parse_matchers
 from pipeline.route.obstacles import ClosedTimes
@@ -33,11 +34,15 @@ class RouteOutcome:
 
 @dataclass(frozen=True, slots=True)
 class ReceiverOutcome:
-    """Whether a receiver that was never notified of an incident would be notified by a route, and the reason."""
+    """Whether a receiver that was never notified of an incident would be notified by a route, and the reason.
+
+    ``group`` is the group in whose message it would be notified, or None if the incident has a message of its own.
+    """
 
     receiver: str
     route: str
     decision: RouteDecision
+    group: Group | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +76,14 @@ def explain_routing(settings: RouteSettings, incident: Incident, labels: Labels,
         Time of the decision (Unix ms), for time intervals.
     """
     complete = add_labels(labels, settings.label_rules)
-    recipients = RouteTree(settings).recipients(complete)
+    tree = RouteTree(settings)
+    recipients = tree.recipients(complete)
     handling = {route for routes in recipients.values() for route in routes}
     root = RouteOutcome(DEFAULT_ROUTE, 0, "handles" if DEFAULT_ROUTE in handling else "nested")
     return RoutingExplanation(
         complete,
         (root, *_explain_level(settings.routes, 1, complete, handling, is_tried=True)),
-        tuple(_explain_receivers(settings, incident, recipients, at)),
+        tuple(_explain_receivers(settings, tree, incident, complete, at)),
         tuple(rule for rule in settings.inhibit if _failed_matcher(rule.target, complete) is None),
         tuple(rule for rule in settings.escalations if _failed_matcher(rule.matchers, complete) is None),
     )
@@ -102,15 +108,17 @@ def _explain_level(
 
 
 def _explain_receivers(
-    settings: RouteSettings, incident: Incident, recipients: Mapping[str, tuple[str, ...]], at: int
+    settings: RouteSettings, tree: RouteTree, incident: Incident, labels: Labels, at: int
 ) -> Iterator[ReceiverOutcome]:
     receivers = {receiver.name: receiver for receiver in settings.receivers}
     closed_times = ClosedTimes(settings)
-    for name, routes in recipients.items():
+    for name, routes in tree.recipients(labels).items():
         decision = decide_notification(incident, receivers[name], None, settings.repeat_interval_s, at)
         closed = [closed_times.find(route, at) for route in routes]
         sending = closed.index(None) if decision.send and None in closed else 0
         obstacle = closed[sending]
         if decision.send and obstacle is not None:
             decision = RouteDecision(False, obstacle)
-        yield ReceiverOutcome(name, routes[sending], decision)
+        group_by = tree.grouping(routes[sending]).group_by if receivers[name].is_groupable else None
+        group = None if group_by is None else Group.from_labels(routes[sending], group_by, labels)
+        yield ReceiverOutcome(name, routes[sending], decision, group)

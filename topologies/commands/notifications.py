@@ -59,6 +59,8 @@ async def collect_notifications(messages: AsyncIterable[RawMessage], incident_id
 def describe_notification(notification: Notification) -> str:
     """Return the notification as one line for people."""
     outcome: str = notification.outcome
+    if notification.group is not None and notification.outcome == "sent":
+        outcome += f" with the group {notification.group}"
     if notification.attempts > 1:
         outcome += f" after {notification.attempts} attempts"
     return (

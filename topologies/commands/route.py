@@ -132,7 +132,8 @@ def describe_routes(settings: "RouteSettings") -> Iterator[str]:
     """Yield the route tree, the receivers and the time intervals as lines for people."""
     from pipeline.route.settings import DEFAULT_ROUTE  # noqa: PLC0415  slow to import and not needed for --help
 
-    yield f"{DEFAULT_ROUTE}: {', '.join(settings.default_receivers)}"
+    groups = _describe_grouping(settings)
+    yield f"{DEFAULT_ROUTE}: {', '.join(settings.default_receivers)}{f'; {groups}' if groups else ''}"
     yield from _describe_level(settings.routes, "  ")
     yield "receivers:"
     for receiver in settings.receivers:
@@ -157,8 +158,20 @@ def _describe_level(routes: Iterable["Route"], indent: str) -> Iterator[str]:
             parts.append(f"active times {', '.join(route.active_times)}")
         if route.mute_times:
             parts.append(f"mute times {', '.join(route.mute_times)}")
+        parts += filter(None, [_describe_grouping(route)])
         yield f"{indent}{route.name}: {'; '.join(parts)}"
         yield from _describe_level(route.routes, f"{indent}  ")
+
+
+def _describe_grouping(route: "Route | RouteSettings") -> str:
+    """Return the labels of the groups, or nothing if the route does not set or undo them."""
+    from pipeline.route.settings import UNGROUPED, RouteSettings  # noqa: PLC0415
+
+    if route.group_by is None or (isinstance(route, RouteSettings) and route.group_by == UNGROUPED):
+        return ""
+    if route.group_by == UNGROUPED:
+        return "each incident by itself"
+    return f"grouped by {', '.join(route.group_by)}" if route.group_by else "one group"
 
 
 def _describe_escalation(escalation: "EscalationSettings") -> str:
@@ -182,6 +195,8 @@ def describe_explanation(explanation: "RoutingExplanation") -> Iterator[str]:
     yield "receivers:"
     for receiver in explanation.receivers:
         verb = "notified" if receiver.decision.send else "not notified"
+        if receiver.decision.send and receiver.group is not None:
+            verb += f" with the group {receiver.group}"
         yield f"  {receiver.receiver}: {verb}, route {receiver.route}: {receiver.decision.reason.text}"
     for escalation in explanation.escalations:
         receivers = ", ".join(escalation.receivers)
@@ -223,6 +238,7 @@ def _as_json(explanation: "RoutingExplanation") -> dict[str, object]:
                 "notified": receiver.decision.send,
                 "reason_code": receiver.decision.reason.code,
                 "reason": receiver.decision.reason.text,
+                "group": None if receiver.group is None else dict(receiver.group.labels),
             }
             for receiver in explanation.receivers
         ],

@@ -9,7 +9,7 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -28,8 +28,20 @@ from topologies.processes import Topology
 RECEIVERS = ("pager", "chat", "tickets")
 FAILING = "tickets"
 
-MESSAGES_PER_MINUTE = 400
+MESSAGES_PER_MINUTE = 100
 """Limit of the receiver chat."""
+
+GROUPED_RECEIVERS = ("chat", "tickets")
+"""Receivers that get the incidents of a subject in one message. The pager gets each incident by itself."""
+
+GROUPED = {
+    "name": "groups",
+    "receivers": GROUPED_RECEIVERS,
+    "group_by": ["subject"],
+    "group_wait_s": 2,
+    "group_interval_s": 10,
+}
+"""Route of the receivers that get one message per subject."""
 
 PATIENCE_S = 120.0
 """Maximum seconds after the storm until nothing is owed."""
@@ -39,7 +51,11 @@ MINUTE_S = 60.0
 
 @dataclass(slots=True)
 class StormReport:
-    """Result of a storm. :meth:`problems` is empty if every incident was announced to every receiver, once."""
+    """Result of a storm. :meth:`problems` is empty if every incident was announced to every receiver, once.
+
+    ``sent`` counts notifications, one per incident. ``over_before_message`` counts the incidents that were over before
+    the first message of their group.
+    """
 
     seed: int
     incidents: int
@@ -51,10 +67,12 @@ class StormReport:
     dead_lettered: int = 0
     unannounced: int = 0
     outdated: int = 0
+    over_before_message: int = 0
     duplicates: int = 0
     duplicates_with_new_key: int = 0
     suppressed_by_reason: dict[str, int] = field(default_factory=dict)
     sent_by_receiver: dict[str, int] = field(default_factory=dict)
+    messages_by_receiver: dict[str, int] = field(default_factory=dict)
     largest_minute_of_chat: int = 0
     seconds_to_nothing_owed: float | None = None
 
@@ -115,9 +133,10 @@ async def run_storm(seed: int, *, incidents: int, duration_s: float, kills: int)
             await asyncio.sleep(0.5)
         report.owed = len(owed)
         report.seconds_to_nothing_owed = None if owed else _elapsed_s(started_s)
-        await _count_outputs(report, topology.cluster)
-    receipts = {name: server.receipts for name, server in servers.items()}
-    _count_receipts(report, receipts, plan)
+        over = await _count_outputs(report, topology.cluster)
+    _count_receipts(report, {name: server.receipts for name, server in servers.items()}, plan, over)
+    report.messages_by_receiver = {name: len(server.messages_at_s) for name, server in servers.items()}
+    report.largest_minute_of_chat = _largest_minute(servers["chat"].messages_at_s)
     return report
 
 
@@ -138,7 +157,8 @@ def _route(servers: dict[str, WebhookServer]) -> RouteSettings:
         )
         for name, server in servers.items()
     )
-    return RouteSettings(receivers=receivers, default_receivers=RECEIVERS)
+    routes = [{"name": "pages", "receivers": ["pager"], "continue": True}, GROUPED]
+    return RouteSettings.model_validate({"receivers": receivers, "default_receivers": RECEIVERS, "routes": routes})
 
 
 async def _storm(
@@ -174,21 +194,38 @@ async def _find_decided(cluster: Cluster, plan: Sequence[PlannedRevision]) -> se
     }
 
 
-async def _count_outputs(report: StormReport, cluster: Cluster) -> None:
+async def _count_outputs(report: StormReport, cluster: Cluster) -> set[tuple[str, str]]:
+    """Count the suppressed notifications and the dead letters.
+
+    Return the incidents and receivers whose incident was over before the first message of its group.
+    """
     rows = await read_contents(cluster, NOTIFICATIONS)
     reasons = Counter(row["reason_code"] for row in rows if row["outcome"] == "suppressed")
     report.suppressed, report.suppressed_by_reason = reasons.total(), dict(sorted(reasons.items()))
     report.dead_lettered = len(await read_contents(cluster, DEAD_LETTERS))
+    return {
+        (row["incident_id"], row["receiver"])
+        for row in rows
+        if row["reason_code"] == "closed_before_notified" and row["receiver"] in GROUPED_RECEIVERS
+    }
 
 
-def _count_receipts(report: StormReport, receipts: dict[str, list[Receipt]], plan: Sequence[PlannedRevision]) -> None:
+def _count_receipts(
+    report: StormReport,
+    receipts: dict[str, list[Receipt]],
+    plan: Sequence[PlannedRevision],
+    over: Collection[tuple[str, str]],
+) -> None:
     """Count what the receivers accepted, from their own logs."""
     report.sent_by_receiver = {name: len(log) for name, log in receipts.items()}
     report.sent = sum(report.sent_by_receiver.values())
     last = {planned.incident_id: planned for planned in plan}
-    for log in receipts.values():
+    for receiver, log in receipts.items():
         told = {receipt.incident_id: receipt for receipt in sorted(log, key=lambda receipt: receipt.revision)}
-        report.unannounced += len(last.keys() - told.keys())
+        missing = last.keys() - told.keys()
+        excused = {name for name in missing if (name, receiver) in over and last[name].status == "resolved"}
+        report.over_before_message += len(excused)
+        report.unannounced += len(missing - excused)
         report.outdated += sum(
             (receipt.severity, receipt.status) != (last[name].severity, last[name].status)
             for name, receipt in told.items()
@@ -202,7 +239,10 @@ def _count_receipts(report: StormReport, receipts: dict[str, list[Receipt]], pla
             }
         )
         report.duplicates_with_new_key += sum(count - 1 for count in states.values())
-    times_s = sorted(receipt.at_s for receipt in receipts["chat"])
-    report.largest_minute_of_chat = max(
+
+
+def _largest_minute(times_s: Sequence[float]) -> int:
+    """Return the largest number of messages in a minute, from the times of the messages in seconds."""
+    return max(
         (len([at_s for at_s in times_s if start_s <= at_s < start_s + MINUTE_S]) for start_s in times_s), default=0
     )

@@ -114,6 +114,7 @@ def test_it_agrees_with_the_step_about_an_incident_that_is_new(tree, severity, s
             "routes": name_routes(tree),
             "labels": [{"matchers": ['subject="x"'], "labels": {"team": "red"}}],
             "time_intervals": {name: fields for name, (fields, _) in INTERVALS.items()},
+            "group_wait_s": 0,
         }
     )
     lines = [evidence(f"signal-{index}", layer=layer) for index, layer in enumerate(layers)]
@@ -122,5 +123,9 @@ def test_it_agrees_with_the_step_about_an_incident_that_is_new(tree, severity, s
     step = RouteStep(settings, now)
     suppressed = [Notification.from_json(output.value) for output in step.step([alert(one)])]
     expected = {note.receiver: (note.route, False, note.reason_code) for note in suppressed}
-    expected |= {sent.receiver: (sent.route, True, sent.reason.code) for sent in step.take_pending()}
-    assert reasons(explain_routing(settings, one, incident_labels(one), now)) == expected
+    pending = step.take_pending()
+    expected |= {sent.receiver: (sent.route, True, sent.reason.code) for sent in pending}
+    explanation = explain_routing(settings, one, incident_labels(one), now)
+    assert reasons(explanation) == expected
+    groups = {outcome.receiver: outcome.group for outcome in explanation.receivers if outcome.decision.send}
+    assert groups == {sent.receiver: sent.group for sent in pending}

@@ -58,6 +58,10 @@ def test_the_notifications_of_one_incident_are_collected_oldest_first():
             "sent after 3 attempts, revision 1 (P2 open), route urgent: new to the receiver: P2 open",
         ),
         (
+            SENT | {"attempts": 2, "group": 'team="search"'},
+            'sent with the group team="search" after 2 attempts, revision 1 (P2 open), route urgent: new to the receiver: P2 open',
+        ),
+        (
             {"outcome": "failed", "attempts": 5, "reason": "HTTP 503", "status": "acknowledged"},
             "failed after 5 attempts, revision 1 (P2 acknowledged), route urgent: HTTP 503",
         ),

@@ -28,12 +28,14 @@ matchers = ['severity=~"P1|P2"', 'team="search"']
 receivers = ["on-call"]
 continue = true
 mute_times = ["maintenance"]
+group_by = ["subject", "team"]
 
 [[route.routes.routes]]
 name = "safety"
 matchers = ['layer="safety"']
 receivers = ["on-call"]
 active_times = ["maintenance"]
+group_by = ["..."]
 
 [[route.routes]]
 name = "everything"
@@ -72,8 +74,8 @@ def test_show_prints_the_tree_the_receivers_and_the_times_and_no_secret(run):
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines() == [
         "default: console",
-        '  urgent: severity=~"P1|P2", team="search" -> on-call; continue; mute times maintenance',
-        '    safety: layer="safety" -> on-call; active times maintenance',
+        '  urgent: severity=~"P1|P2", team="search" -> on-call; continue; mute times maintenance; grouped by subject, team',
+        '    safety: layer="safety" -> on-call; active times maintenance; each incident by itself',
         "  everything: every incident -> console",
         "receivers:",
         "  console: console, P1, P2, P3, P4",
@@ -112,6 +114,7 @@ def test_test_with_json_is_one_object(run):
         "notified": False,
         "reason_code": "outside_active_time",
         "reason": "outside the active times maintenance",
+        "group": None,
     }
     assert content["inhibit"] == []
 
@@ -121,7 +124,9 @@ def test_test_reads_an_incident_from_a_file(run, tmp_path):
     path.write_bytes(incident(severity="P1", subject="search\u202e").to_json())
     result = run("test", str(path), "--at", MONDAY)
     assert 'subject="search\ufffd"' in result.stdout
-    assert "  on-call: notified, route urgent: new to the receiver: P1 open" in result.stdout.splitlines()
+    group = 'subject="search\ufffd", team="search"'
+    told = f"  on-call: notified with the group {group}, route urgent: new to the receiver: P1 open"
+    assert told in result.stdout.splitlines()
     path.write_text("{}")
     broken = run("test", str(path))
     assert isinstance(broken.exception, DriftwireError)
@@ -151,4 +156,4 @@ def test_test_reads_an_incident_from_kafka(run, broker):
     result = run("test", "--incident", incident_id[:-2], "--at", MONDAY, "--bootstrap", broker.bootstrap)
     assert result.exit_code == 0, result.output
     assert f'incident_id="{incident_id}"' in result.stdout
-    assert "  on-call: notified, route urgent: new to the receiver: P1 open" in result.stdout.splitlines()
+    assert "  on-call: notified with the group" in result.stdout
