@@ -49,8 +49,8 @@ class CorrelateSettings(BaseModel):
         ge=0,
         le=3_600,
         description="Seconds for which a new P4 incident waits for more evidence before it is published. A higher "
-        "severity is published immediately. Higher values publish a P4 later, and less often an incident that "
-        "becomes more severe shortly afterwards.",
+        "severity is published immediately. Higher values publish a P4 later, and fewer incidents become "
+        "more severe after publication.",
     )
     resolve_after_s: float = Field(
         default=300,

@@ -12,7 +12,7 @@ from pipeline.wording import quantity
 from schemas.drift import Drift
 
 WORSENING_RECORDS_MIN = 20
-"""Minimum number of records behind a value, below which the value cannot show that a drift got worse."""
+"""Minimum number of records that a value must cover to show that a drift got worse."""
 
 
 def open_incident(table: IncidentTable, drift: Drift, siblings: Sequence[IncidentState]) -> IncidentState:

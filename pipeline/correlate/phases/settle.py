@@ -9,7 +9,7 @@ from schemas.timestamp import clock_time
 
 
 def settle_clocks(table: IncidentTable, touched: Touched) -> Touched:
-    """Settle the incidents whose clock may have advanced, and add the incidents that change."""
+    """Apply the effects of time to the incidents whose clock may have advanced, and add the incidents that change."""
     for reading in touched.readings:
         incident = reading.incident
         if incident.incident_id in touched.changed:  # After a drift, the incident is published in any case.

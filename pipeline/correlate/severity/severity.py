@@ -56,8 +56,8 @@ def decide_severity(table: SeverityTable, drifts: Sequence[Drift], slas: SLAs | 
     ----------
     table
         Its rules are evaluated in order, and the first that applies decides. The adjustments that apply are weighed
-        against each other and change that severity by at most one step. A failure that can harm people is never made
-        milder. A small failure is not made milder while the rest of the incident is worse than the milder severity.
+        against each other and change that severity by at most one step. The severity of a failure that can harm people
+        is never lowered. The severity of a small failure is not lowered below the severity of the rest of the incident.
     drifts
         The firing drifts of the incident, at least one.
     slas
