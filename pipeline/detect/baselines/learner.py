@@ -63,7 +63,7 @@ class Learner:
         self._changed: set[str] = set()
 
     def observe(self, block: Block) -> None:
-        """Add a block of records. The time of a record is the time of its pane."""
+        """Add a block of records. The start of its pane counts as the time of a record."""
         if not block.panes.size:
             return
         self._signals = list(block.signals)
@@ -112,7 +112,7 @@ class Learner:
         source
             Source of the records.
         centroid
-            Mean direction to which embeddings were compared.
+            Mean direction with which embeddings were compared.
 
         Raises
         ------

@@ -94,7 +94,7 @@ class PageHinkleyBank:
         times_ms
             Shape ``(R,)``: event times.
         may_fire
-            Function that returns whether a test may fire at a crossing. If it returns False, it is called again at the
+            Function that decides whether a test may fire at a crossing. If it returns False, it is called again at the
             next sample at or above the threshold.
 
         Returns

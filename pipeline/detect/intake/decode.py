@@ -2,7 +2,7 @@
 
 Messages are joined and parsed by one call, which costs half as much as one call per message. One message must never
 change the result of another message. The joined text is therefore used only if it provably splits at the message
-boundaries. Otherwise its messages are parsed one by one.
+boundaries. Otherwise, the messages are parsed one by one.
 
 JSON is parsed strictly according to RFC 8259. ``pipeline/lenient_json.py`` reads refused messages again: NaN, a number
 beyond the range of a double, a lone surrogate or a string that is not UTF-8 becomes a bad value, and the rest of the
@@ -22,7 +22,7 @@ from pipeline.lenient_json import BadValue, dump_json, parse_json
 from schemas.dead_letter import DeadLetterReason
 
 ELEMENTS_MAX = 16_384
-"""Maximum records per message. A longer array becomes a dead letter, so one message cannot flood a partition."""
+"""Maximum number of records per message. A longer array becomes a dead letter, so it cannot flood a partition."""
 
 BLANK = b" \t\r\n"
 """Whitespace characters in JSON."""
@@ -99,7 +99,7 @@ def parse_messages(values: Sequence[bytes | None], *, bytes_max: int, first_inde
     values
         Values of Kafka messages; None for a tombstone.
     bytes_max
-        Maximum bytes of a value. A longer value is rejected without being parsed.
+        Maximum size of a value, in bytes. A longer value is rejected without being parsed.
     first_index
         Index in the batch of the first value.
 

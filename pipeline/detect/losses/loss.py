@@ -15,7 +15,7 @@ from schemas.timestamp import LATEST_MS, clock_time
 SHARE_MAX = 0.05
 """Largest share of losses that is not reported.
 
-Up to this share, the remaining records still show failures of the subject. Single bad values and repeated messages are
+Up to this share, the remaining records still show failures of the subject. A few bad values and repeated messages are
 normal.
 """
 
@@ -69,7 +69,8 @@ class Loss:
         pane
             The pane of the next record.
         describe
-            Function that returns what is lost, such as ``records are duplicates``. Text after a colon is a detail.
+            Function that returns a phrase for the lost records, such as ``records are duplicates``. Text after a colon
+            is a detail.
         """
         if pane <= self._pane:
             return []

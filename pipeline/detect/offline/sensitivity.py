@@ -12,7 +12,7 @@ from schemas.baseline import Baseline
 from schemas.drift import Direction, Tier
 
 BISECTIONS = 60
-"""Number of bisections of the range of shifts, enough for double precision."""
+"""Number of times that the range of shifts is bisected, which is enough for double precision."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,16 +16,16 @@ BAND_ERROR = 1e-3
 """Probability that any band of a subject is too narrow by chance. One in a thousand baselines has such a band."""
 
 FLOOR_DAYS = 3
-"""Number of full days after which the day floor no longer applies, because the baseline shows differences between
+"""Number of full days after which the day floor no longer applies, because the baseline then covers differences between
 days."""
 
 FLOOR_RELATIVE = 0.10
 """Day floor of a rate: the minimum standard deviation between days, relative to the rate of the rarer outcome."""
 
 FLOOR_RANK = 0.05
-"""Day floor of a mean rank: the minimum standard deviation between days. The floor of a tail is the effect of three such deviations
-on the tail. Extreme values depend much more on the time of day than the mean rank does, but they are too rare to show
-this within half an hour."""
+"""Day floor of a mean rank: the minimum standard deviation between days. For a tail, the floor is the effect of three
+such deviations on its share. Extreme values depend much more on the time of day than the mean rank does, but they are
+too rare to show this within half an hour."""
 
 NARROW_BELOW = 0.02
 """Rate of the rarer outcome. A band that ends below this rate is testable regardless of its width in odds, because a

@@ -1,4 +1,4 @@
-"""The bets of a one-sided test. Each of eight bets assumes a mean after a change and gives the evidence of a record."""
+"""The bets of a one-sided test. Each of the eight bets assumes a mean after a change."""
 
 import math
 
