@@ -70,7 +70,7 @@ def _profiles(baseline: Baseline) -> list[Text]:
 
 
 def _normal(signal: SignalBaseline) -> Text:
-    """Return the mean of a rate, the median and the 1 % and 99 % quantiles of a value, or the top labels of a mix."""
+    """Return the mean of a rate, the median and two extreme quantiles of a value, or the top labels of a category."""
     if signal.shares is not None:
         shares = sorted(signal.shares.items(), key=lambda share: (-share[1], share[0]))
         more = f", {len(shares) - MIX_LABELS_MAX} more" if len(shares) > MIX_LABELS_MAX else ""

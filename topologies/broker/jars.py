@@ -121,7 +121,7 @@ def _sha256(path: Path) -> str:
 
 
 def _short_text(error: Exception) -> str:
-    """Return a short description of a network error. The error messages of requests contain a chain of causes."""
+    """Return a short description of a network error. The error messages of ``requests`` contain a chain of causes."""
     text = str(error).splitlines()[0] if str(error) else type(error).__name__
     for phrase in (
         "Name or service not known",

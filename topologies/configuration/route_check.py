@@ -53,7 +53,7 @@ def _unused_receivers(settings: RouteSettings) -> Iterator[str]:
 
 
 def _unreachable_routes(routes: Sequence[Route], path: _Path) -> Iterator[str]:
-    """Yield a line per route after a route that handles all its incidents. Nested routes of such a route are skipped."""
+    """Yield a line per route that an earlier route makes unreachable. Nested routes of such a route are skipped."""
     for index, route in enumerate(routes):
         matchers = set(parse_matchers(*route.matchers))
         earlier = (
