@@ -38,7 +38,7 @@ POISON_SUBJECT = "poison-bot"
 """Subject of the unusable records that have a valid subject."""
 
 BOMB_BYTES = 14 * 1024 * 1024
-"""Bytes of the gzip bomb when unpacked. Its dead letter would exceed the limit of the topic."""
+"""Unpacked size of the gzip bomb, in bytes. Its dead letter would exceed the limit of the topic."""
 
 GZIP_BOMB = "gzip bomb"
 

@@ -51,7 +51,7 @@ NOT_COORDINATOR, 19 NOT_ENOUGH_REPLICAS, 51 CONCURRENT_TRANSACTIONS and 56 KAFKA
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault, which strikes one request.
+    """One fault, which affects one request.
 
     Attributes
     ----------

@@ -32,7 +32,7 @@ MESSAGES_PER_MINUTE = 400
 """Limit of the receiver chat."""
 
 PATIENCE_S = 120.0
-"""Maximum seconds after the storm until nothing is owed."""
+"""Maximum seconds after the storm until all notifications are sent."""
 
 MINUTE_S = 60.0
 
@@ -62,8 +62,8 @@ class StormReport:
         """Return one line per broken guarantee."""
         found = {
             "incidents were not announced to a receiver": self.unannounced,
-            "incidents have a newer state than a receiver was told": self.outdated,
-            "notifications are still owed": self.owed,
+            "incidents have a newer state than the state that a receiver got": self.outdated,
+            "notifications are still pending": self.owed,
             "alerts were dead-lettered": self.dead_lettered,
             "notifications were sent twice with different keys": self.duplicates_with_new_key,
         }
@@ -144,7 +144,7 @@ def _route(servers: dict[str, WebhookServer]) -> RouteSettings:
 async def _storm(
     topology: Topology, plan: Sequence[PlannedRevision], failing: WebhookServer, generator: random.Random, kills: int
 ) -> None:
-    """Publish the revisions at their times. Meanwhile kill the worker, and let the failing receiver recover at the end."""
+    """Publish the revisions at their times while killing the worker. Let the failing receiver recover at the end."""
     started_s, end_s = time.monotonic(), plan[-1].at_s
     # A restarted worker needs some seconds before it can be killed again.
     times_s = [(index + generator.uniform(0.2, 0.8)) * end_s / kills for index in range(kills)]

@@ -21,7 +21,8 @@ APART_S = 20.0
 """Minimum seconds from a decoy to the start. A closer decoy would be a more likely cause than the planted cause."""
 
 LAG_MAX_S = 10.0
-"""Maximum seconds from a deployment to its effect. A canary has a much longer lag, and one of its decoys is closer."""
+"""Maximum seconds from a deployment to its effect. A canary takes effect much later, and one of its decoys is closer to
+the start."""
 
 CANARY_LAG_S = (40.0, 300.0)
 """Range of seconds from a canary deployment to its effect."""
