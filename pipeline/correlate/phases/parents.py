@@ -94,7 +94,7 @@ class ExpectedParent:
         return [member.incident_id for member in self.members if not member.is_excluded]
 
     def formed_at(self, subjects: int) -> int:
-        """Return the time (Unix ms) at which failures of a given number of subjects had been detected."""
+        """Return the time (Unix ms) by which failures of a given number of subjects had been detected."""
         first_detected: dict[str, int] = {}
         for member in self.members:
             known = first_detected.get(member.subject, member.detected_at)

@@ -115,7 +115,7 @@ def is_worse(one: Severity, other: Severity) -> bool:
 
 
 def adjust_severity(severity: Severity, steps: int) -> Severity:
-    """Return the severity that is ``steps`` steps worse, or milder if ``steps`` is negative, limited to P1 to P4.
+    """Return the severity that is worse by ``steps``, or milder if ``steps`` is negative, limited to P1 to P4.
 
     >>> adjust_severity("P3", 1), adjust_severity("P3", -1), adjust_severity("P4", -1)
     ('P2', 'P4', 'P4')
