@@ -274,7 +274,7 @@ class DetectSettings(BaseModel):
         return updates
 
     def digest(self) -> str:
-        """Return a short hash of all settings, by which reports distinguish results from different settings.
+        """Return a short hash of all settings. Reports use it to distinguish results from different settings.
 
         >>> DetectSettings().digest() == DetectSettings(slices=96).digest()
         False

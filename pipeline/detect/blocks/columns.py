@@ -13,7 +13,7 @@ from pipeline.lenient_json import BadValue
 from schemas.record import SUBJECT_LENGTH_MAX
 
 CUSTOM_NAME_LENGTH_MAX = SUBJECT_LENGTH_MAX - len("custom.")
-"""Maximum number of characters of a custom name, so ``custom.NAME`` is no longer than other labels."""
+"""Maximum number of characters in a custom name, so ``custom.NAME`` is no longer than other labels."""
 
 COUNTED_FIELDS_MAX = 512
 """Maximum number of fields that are counted by name, because senders choose the names of labels. Other fields are

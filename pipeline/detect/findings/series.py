@@ -116,7 +116,7 @@ class MinuteSeries:
         self._drop_before(last_minute - MINUTES_STORED)
 
     def attach_series(self, finding: Finding, learned: SignalBaseline) -> Finding:
-        """Return the finding with the series of its signal, which begin ten minutes before its start if available."""
+        """Return the finding with the series of its signal, which begin up to ten minutes before its start."""
         index = self._indexes.get(finding.signal.name)
         stored = [minute for minute in self._all_records if (minute + 1) * MINUTE_MS > finding.started_at - LEAD_MS]
         if index is None or not stored:

@@ -158,7 +158,7 @@ def _parse_one(parsed: ParsedMessages, index: int, value: bytes | None, bytes_ma
     elif isinstance(content, BadValue):
         parsed.rejections.append(Rejection(position, content.reason, f"the message is {content}"))
     elif not isinstance(content, list):
-        detail = f"the message is a JSON {_json_type(content)}: a record is an object"
+        detail = f"the message is a JSON {_json_type(content)}, but a record must be an object"
         parsed.rejections.append(Rejection(position, "not_an_object", detail))
     elif len(content) > ELEMENTS_MAX:
         detail = f"the array has {len(content)} records: send at most {ELEMENTS_MAX} in one message"
@@ -177,10 +177,10 @@ def _add_elements(parsed: ParsedMessages, index: int, elements: list[Any]) -> No
             parsed.positions.append(position)
             parsed.contents.append(content)
         elif isinstance(element, list):
-            detail = f"element {number} of the array is an array: a record is an object in one array"
+            detail = f"element {number} of the array is another array: put all records directly into one array"
             parsed.rejections.append(Rejection(position, "array_in_array", detail))
         else:
-            detail = f"element {number} of the array is a JSON {_json_type(element)}: a record is an object"
+            detail = f"element {number} of the array is a JSON {_json_type(element)}, but a record must be an object"
             parsed.rejections.append(Rejection(position, "not_an_object", detail))
 
 

@@ -110,7 +110,8 @@ def compute_band(
         half = max(tolerance, spread, -float(ndtri(error)) * (max(channel.variance, 0.0) / independent) ** 0.5)
         too_wide = None
         if half > settings.band_rank_max:
-            too_wide = f"its mean rank can move by {half:.2f} without a failure, more than {settings.band_rank_max:g}"
+            limit = settings.band_rank_max
+            too_wide = f"its mean rank can move by {half:.2f} without a failure; the limit is {limit:g}"
         low, high = mean - half, mean + half
         return Band(low, high, too_wide or _out_of_reach(1.0 - low), too_wide or _out_of_reach(high))
     if tier == "ticket":
@@ -144,7 +145,7 @@ def _rate_boundary(
     origin = max(mean, confidence_high(0.0, independent, error))
     ratio = high * (1.0 - origin) / (origin * (1.0 - high)) if origin < 1.0 else 1.0
     if ratio > odds_max * (1.0 + _ROUNDING) and high > NARROW_BELOW:
-        return high, f"its odds can change {ratio:.1f}-fold without a failure, more than {odds_max:g}-fold"
+        return high, f"its odds can change {ratio:.1f}-fold without a failure; the limit is {odds_max:g}-fold"
     return high, None
 
 
