@@ -70,7 +70,7 @@ def decode_object(value: bytes | None, source: str, *, bytes_max: int) -> dict[s
 
 
 def validate(read: Callable[[dict[str, Any]], Content], content: dict[str, Any], name: str) -> Content | Unreadable:
-    """Validate a decoded message with ``read``, a model's ``model_validate``. ``name`` names the contract in errors."""
+    """Validate a decoded message with ``read``, a model's ``model_validate``. Errors contain ``name``, the contract."""
     try:
         return read(content)
     except ValidationError as problem:
