@@ -50,7 +50,7 @@ def render_baseline(baseline: Baseline, settings: DetectSettings, width: int) ->
     parts: list[RenderableType] = [head, table, *_profiles(baseline)]
     if baseline.dropped_slices:
         times = ", ".join(format_timestamp(at) for at in baseline.dropped_slices)
-        parts.append(plain_line(f"excluded, because they differ from the rest: the time slices that start at {times}"))
+        parts.append(plain_line(f"time slices excluded because they differ from the rest: {times}"))
     return Group(*parts)
 
 

@@ -114,7 +114,7 @@ def _print_connections(connections: Sequence["ConnectionResult"]) -> None:
 
 
 class StateRefused(Exception):
-    """The state of a step that this version cannot use."""
+    """The state of a step cannot be used by this version."""
 
 
 async def _ask_servers(

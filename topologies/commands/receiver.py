@@ -69,7 +69,7 @@ async def send_test(
 ) -> bool:
     """Send a test incident and its end to a receiver, print each outcome, and return whether it accepted both.
 
-    The end is sent even if this is cancelled while the incident is open, because otherwise a pager would keep the
+    The end is sent even if the test is cancelled while the incident is open, because otherwise a pager would keep the
     incident open.
     """
     now = now_ms()

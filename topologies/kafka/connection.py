@@ -56,8 +56,8 @@ def describe_missing_right(error: BaseException, right: str, resources: Sequence
     error
         One of :data:`AUTHORIZATION_ERRORS`.
     right, resources
-        The permission that the refused request needs, and its topics, group or transactional id. If there is none, the
-        error names it.
+        The permission that the refused request needs, and its topics, group or transactional id. Without resources, the
+        error must name them.
     user
         The user that needs the permission.
 

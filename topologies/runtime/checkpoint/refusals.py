@@ -1,8 +1,8 @@
 """Failures of a checkpoint: what Kafka refused, the topic or group, and the remedy.
 
-Three kinds of failure need different actions. Kafka would refuse a refused message (:class:`MessagesRefused`) again, so
-the message must be replaced. A refused topic, group or transactional id needs an administrator, and the partition waits
-(:class:`CheckpointFailed`). An unavailable broker needs nothing but time.
+Three kinds of failure need different actions. If Kafka refuses a message (:class:`MessagesRefused`), it would refuse it
+again, so the message must be replaced. A refused topic, group or transactional id needs an administrator, and the
+partition waits (:class:`CheckpointFailed`). An unavailable broker needs nothing but time.
 """
 
 from aiokafka import errors
