@@ -137,7 +137,7 @@ class Environment:
 
 
 async def wait_until_settled(environment: Environment) -> tuple[list[str], float | None]:
-    """Wait until no step has lag and the receiver was notified of all incidents.
+    """Wait until no step has lag and the receiver has been notified of all incidents.
 
     Returns
     -------

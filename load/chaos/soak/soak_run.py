@@ -36,7 +36,7 @@ CYCLE_S = 200.0
 """Approximate seconds of a cycle of the workload. Each quarter of a long run has the same number of cycles."""
 
 INCIDENTS_MAX = 10
-"""Maximum number of incidents that a step stores. The workload soon reaches this and the next limits, so that later
+"""Maximum number of incidents that a step stores. The workload soon reaches this limit and the next two, so later
 growth indicates a leak."""
 
 DRIFTS_MAX = 10

@@ -1,6 +1,6 @@
-"""A storm: many incidents in a short time, three receivers of which one fails, and a worker that is killed.
+"""A storm: many incidents in a short time, three receivers, one of which fails, and a worker that is killed.
 
-What reached the receivers is counted from their own logs.
+The notifications that reached the receivers are counted from the logs of the receivers.
 """
 
 import asyncio
@@ -182,7 +182,7 @@ async def _count_outputs(report: StormReport, cluster: Cluster) -> None:
 
 
 def _count_receipts(report: StormReport, receipts: dict[str, list[Receipt]], plan: Sequence[PlannedRevision]) -> None:
-    """Count what the receivers accepted, from their own logs."""
+    """Count the notifications in the logs of the receivers."""
     report.sent_by_receiver = {name: len(log) for name, log in receipts.items()}
     report.sent = sum(report.sent_by_receiver.values())
     last = {planned.incident_id: planned for planned in plan}
