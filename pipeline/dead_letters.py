@@ -24,7 +24,7 @@ SHORT_BYTES = 1024
 """Maximum size, in bytes, of a value or key in a shortened dead letter."""
 
 NO_OFFSET = -1
-"""Offset in the dead letter of a refused output, which has no offset of its own."""
+"""Offset in the dead letter of a refused output, because such an output has no offset."""
 
 
 def dead_letter(

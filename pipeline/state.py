@@ -52,7 +52,7 @@ class PartKind:
     since
         The oldest format whose content this version can read. Set it to the new format when the content changes.
     owner
-        What the name of a part refers to, in the singular.
+        Singular noun for the owner of a part, which the name of the part identifies.
     """
 
     name: str

@@ -24,8 +24,7 @@ def apply_command(command: Command, incident: IncidentState, detected_at: int, *
     incident
         The incident that the command is about. It is changed in place.
     detected_at
-        Time (Unix ms) at which the incident or the first of its members was detected. No action is dated before this
-        time.
+        Time (Unix ms) at which the incident or the first of its members was detected. No action has an earlier time.
     entries_max
         Maximum number of lines in the running log.
     """

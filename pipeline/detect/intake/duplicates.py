@@ -22,7 +22,7 @@ CHUNKS = 8
 """Number of chunks of the window. Only the newest chunk changes, and the oldest chunk is dropped as a unit."""
 
 NUMBERS_MIN = 2
-"""Minimum number of numeric values, besides the time, at which a record without an id is distinctive."""
+"""Minimum number of numeric values, in addition to the time, at which a record without an id is distinctive."""
 
 _NUMBERS = [index for index, signal in enumerate(catalogue.SIGNALS) if signal.kind != "rate"]
 _NO_HASHES: NDArray[np.int64] = np.empty(0, dtype=np.int64)

@@ -1,4 +1,4 @@
-"""The bets of a one-sided test. Each of the eight bets assumes a mean after a change."""
+"""The bets of a one-sided test. Each of the eight bets assumes a different mean after a change."""
 
 import math
 

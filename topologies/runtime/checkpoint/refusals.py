@@ -2,7 +2,7 @@
 
 Three kinds of failure need different actions. If Kafka refuses a message (:class:`MessagesRefused`), it would refuse it
 again, so the message must be replaced. A refused topic, group or transactional id needs an administrator, and the
-partition waits (:class:`CheckpointFailed`). An unavailable broker needs nothing but time.
+partition waits (:class:`CheckpointFailed`). If a broker is unavailable, it is enough to wait.
 """
 
 from aiokafka import errors
